@@ -1,0 +1,1 @@
+//! Who may do what where: users, roles, tokens, certificates, the audit chain.

@@ -1,0 +1,1 @@
+//! The live plant: last value of every tag, bounded subscriptions, the command lane.

@@ -1,0 +1,1 @@
+//! Field connectors, one folder per protocol.

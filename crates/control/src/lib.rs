@@ -1,0 +1,1 @@
+//! Control: the command state machine, limits, outcomes.

@@ -1,0 +1,1 @@
+//! Columns, segments and range reads: a reader of the log.

@@ -1,0 +1,1 @@
+//! The durable log: three lanes, segments, group commit, offsets, snapshots.

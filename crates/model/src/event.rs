@@ -1,0 +1,197 @@
+//! Everything that happened: one record type for alarms, commands, connections, people and configuration.
+//!
+//! An event carries a principal's id, never a name. It is written to the records lane as JSON of [`SealedEvent`],
+//! and leaves the node only after it is synced.
+
+use crate::access::Principal;
+use crate::log::Seq;
+use crate::{StatusCode, Timestamp, Value};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// UUIDv7; the same fact is never recorded under two ids.
+    pub id: Uuid,
+    /// When this node learned of it.
+    pub at: Timestamp,
+    /// When the source says it was so, if it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_at: Option<Timestamp>,
+    /// The tag or equipment it is about; empty for the node as a whole.
+    #[serde(default)]
+    pub path: String,
+    /// Who did it.
+    pub by: Principal,
+    /// What it was.
+    pub what: What,
+}
+
+/// An event in its place in the hash chain.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SealedEvent {
+    /// Its number in the records lane.
+    #[serde(skip)]
+    pub seq: Seq,
+    /// The event.
+    pub event: Event,
+    /// SHA-256 of the sealed event before it, in lower-case hex; 64 zeros for the first.
+    pub prev: String,
+    /// SHA-256 over `prev` and the event's JSON, in lower-case hex.
+    pub hash: String,
+}
+
+/// The kinds of events. Spelled in JSON as `{"kind": "alarm", …}`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// A transition of an alarm's state machine.
+    Alarm(AlarmChange),
+    /// A step of a command.
+    Command(CommandStep),
+    /// A device, a connector or a client came or went.
+    Connection(ConnectionChange),
+    /// Somebody logged in, was refused, was created, changed or removed.
+    User(UserChange),
+    /// The plant model or a setting changed.
+    Configuration(ConfigurationChange),
+    /// The node itself: started, stopped, a gap, a full disk, a failed sync.
+    System(SystemNote),
+}
+
+/// ISA-18.2 states (IEC 62682:2022 §5.4), as far as this node knows them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmState {
+    /// In order.
+    Normal,
+    /// Active and not yet acknowledged.
+    Unacknowledged,
+    /// Active and acknowledged.
+    Acknowledged,
+    /// Back in order, but nobody has acknowledged it.
+    ReturnedToNormalUnacknowledged,
+}
+
+/// A transition of an alarm, with the value that caused it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AlarmChange {
+    /// The alarm's name in the plant model, unique in the node: `<tag path>:<condition>`.
+    pub alarm: String,
+    /// The occurrence: a new id at each annunciation, kept until back to normal.
+    pub occurrence: Uuid,
+    /// The state before.
+    pub from: AlarmState,
+    /// The state after.
+    pub to: AlarmState,
+    /// 1 critical, 2 high, 3 medium, 4 low.
+    pub priority: u8,
+    /// `high`, `low`, `silent`, `state`.
+    pub condition: String,
+    /// What the operator reads.
+    pub message: String,
+    /// The value that caused it.
+    pub value: Value,
+    /// Its quality.
+    pub quality: StatusCode,
+    /// The limit, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// What the person who acknowledged wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A step of a command: its intent before the wire, or its outcome.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CommandStep {
+    /// The command.
+    pub command: Uuid,
+    /// Intent or outcome.
+    pub step: Step,
+    /// What was asked for.
+    pub value: Value,
+    /// The value just before, if it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What was read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<Value>,
+    /// Why, as the person wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Through which door: `ui`, `api`, `mqtt`.
+    pub via: String,
+    /// In plain words: why it was refused, failed or is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The steps of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Authorised and within limits; about to go to the wire.
+    Intent,
+    /// Never went to the wire: not allowed, out of limits, interlocked.
+    Refused,
+    /// The device holds the wanted value.
+    Confirmed,
+    /// It did not take effect.
+    Failed,
+    /// Its time ran out before it was sent.
+    Expired,
+    /// It may or may not have taken effect; it is never sent again by itself.
+    Unknown,
+}
+
+/// A device, connector or client came or went.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ConnectionChange {
+    /// `modbus`, `mqtt`, …
+    pub protocol: String,
+    /// The connector's or client's name.
+    pub name: String,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// Why, in plain words.
+    pub reason: String,
+}
+
+/// Something about a person, a device credential or a token.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct UserChange {
+    /// `logged_in`, `login_refused`, `logged_out`, `created`, `changed`, `disabled`, `removed`, `token_created`, `token_revoked`, …
+    pub action: String,
+    /// Whom it is about (an id, never a name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Uuid>,
+    /// From where: the peer's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// More, in plain words, without names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A change of the plant model.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ConfigurationChange {
+    /// The version after the change.
+    pub version: u64,
+    /// What changed, one line each: `+ tag …`, `~ alarm …`, `- connector …`.
+    pub changes: Vec<String>,
+    /// Why, as the person wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A note of the node about itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SystemNote {
+    /// `started`, `stopped`, `gap`, `disk_full`, `sync_failed`, `dropped`, …
+    pub action: String,
+    /// In plain words, with what to do.
+    pub text: String,
+}

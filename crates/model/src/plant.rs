@@ -1,0 +1,287 @@
+//! The plant model: what there is, checked. Documents (TOML, YAML) become a [`Plant`]; everybody reads the `Plant`.
+//!
+//! Invariants (held by the document check): paths are unique; every tag's equipment exists; every reference to a
+//! tag or connector resolves; an alarm's limit lies in its tag's type; a write rule lies within the tag's range.
+
+use crate::{DataType, EquipmentPath, TagPath, Unit};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Vocabulary and defaults of a site and everything below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// ISA-95 words.
+    #[default]
+    Plant,
+    /// House words.
+    Home,
+}
+
+/// A level of the tree (ISA-95 / IEC 62264-1:2013 §5.3), the same types in a house.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The company; in a house: the family.
+    Enterprise,
+    /// A site; a house.
+    Site,
+    /// An area; a floor.
+    Area,
+    /// A work center (line, cell); a room.
+    WorkCenter,
+    /// A work unit (machine); an appliance.
+    WorkUnit,
+}
+
+impl Level {
+    /// The word for this level in a profile.
+    #[must_use]
+    pub const fn word(self, profile: Profile) -> &'static str {
+        match (profile, self) {
+            (Profile::Plant, Self::Enterprise) => "enterprise",
+            (Profile::Plant, Self::Site) => "site",
+            (Profile::Plant, Self::Area) => "area",
+            (Profile::Plant, Self::WorkCenter) => "work center",
+            (Profile::Plant, Self::WorkUnit) => "work unit",
+            (Profile::Home, Self::Enterprise) => "family",
+            (Profile::Home, Self::Site) => "house",
+            (Profile::Home, Self::Area) => "floor",
+            (Profile::Home, Self::WorkCenter) => "room",
+            (Profile::Home, Self::WorkUnit) => "appliance",
+        }
+    }
+}
+
+/// A place or a thing.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Equipment {
+    /// Where it stands.
+    pub path: EquipmentPath,
+    /// Its level.
+    pub level: Level,
+    /// Its profile, inherited from the site above.
+    #[serde(default)]
+    pub profile: Profile,
+    /// What people call it.
+    pub title: String,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// How a value between two samples is understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    /// A straight line between samples.
+    #[default]
+    Sloped,
+    /// The last value holds.
+    Stepped,
+}
+
+/// Who may write a tag, and how far.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WriteRule {
+    /// The smallest value that is taken; `None` for booleans and text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The largest value that is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// Whether a reason must be given.
+    #[serde(default)]
+    pub needs_reason: bool,
+    /// How long a command may live before it is sent, in ms.
+    pub life_ms: u64,
+    /// How far the read-back may differ and still confirm.
+    #[serde(default)]
+    pub tolerance: f64,
+    /// How long to wait for the read-back after sending, in ms.
+    pub confirm_within_ms: u64,
+}
+
+/// A named value that a device gives.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TagDef {
+    /// The tag's name outside this node; kept over a rename.
+    pub id: Uuid,
+    /// Where it stands.
+    pub path: TagPath,
+    /// What people call it.
+    pub title: String,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What kind of value.
+    pub data_type: DataType,
+    /// In which unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+    /// The instrument's range, low to high, in the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f64, f64)>,
+    /// Digits after the point that mean something, 0–9.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digits: Option<u8>,
+    /// Words for whole-number or boolean values: `0 → stopped`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<i64, String>,
+    /// How to read between samples.
+    #[serde(default)]
+    pub interpolation: Interpolation,
+    /// Silent for longer than this, in ms, and the value is stale; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_after_ms: Option<u64>,
+    /// May it be written, and how far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<WriteRule>,
+    /// What the value is made up from, where it is simulated or replayed; shown to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// A connection to the field, with settings that its connector checks.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ConnectorDef {
+    /// Unique in the node.
+    pub name: String,
+    /// `modbus`, …
+    pub kind: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// Whether it should run.
+    pub enabled: bool,
+    /// In the connector's own words; secrets stand as `{"secret": "name"}`, never as text.
+    pub settings: serde_json::Value,
+}
+
+/// How an MQTT payload becomes tags, and how a write becomes a message.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TopicDef {
+    /// The topic filter that is mapped.
+    pub filter: String,
+    /// The mapping, in the words of the payload mapper (`andon-wire`), which checks it.
+    pub settings: serde_json::Value,
+}
+
+/// What raises an alarm.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "condition", rename_all = "lowercase")]
+pub enum Condition {
+    /// The value is at or above the limit; back when it is below `limit - deadband`.
+    High {
+        /// In the tag's unit.
+        limit: f64,
+        /// In the tag's unit, ≥ 0.
+        deadband: f64,
+    },
+    /// The value is at or below the limit; back when it is above `limit + deadband`.
+    Low {
+        /// In the tag's unit.
+        limit: f64,
+        /// In the tag's unit, ≥ 0.
+        deadband: f64,
+    },
+    /// The tag has this state (whole number or boolean).
+    State {
+        /// The value.
+        equals: i64,
+    },
+    /// The device has been silent, or its quality bad, for this long.
+    Silent {
+        /// In ms.
+        after_ms: u64,
+    },
+}
+
+impl Condition {
+    /// The condition's word, as in the alarm's name.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::High { .. } => "high",
+            Self::Low { .. } => "low",
+            Self::State { .. } => "state",
+            Self::Silent { .. } => "silent",
+        }
+    }
+}
+
+/// An alarm on a tag (ISA-18.2-2016 §10: rationalised, so with cause, consequence and action).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AlarmDef {
+    /// Unique in the node: `<tag path>:<word>`, with `#n` where a tag has several of one kind.
+    pub name: String,
+    /// Whose value it watches.
+    pub tag: TagPath,
+    /// When it is raised.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// How long the condition must hold before it is raised, in ms.
+    #[serde(default)]
+    pub on_delay_ms: u64,
+    /// How long it must be gone before it returns to normal, in ms.
+    #[serde(default)]
+    pub off_delay_ms: u64,
+    /// 1 critical, 2 high, 3 medium, 4 low.
+    pub priority: u8,
+    /// What the operator reads.
+    pub message: String,
+    /// What usually causes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cause: String,
+    /// What happens if nobody acts.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub consequence: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub action: String,
+}
+
+/// The whole model.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Plant {
+    /// Counts the changes; 0 is the empty model.
+    #[serde(default)]
+    pub version: u64,
+    /// Sorted by path.
+    #[serde(default)]
+    pub equipment: Vec<Equipment>,
+    /// Sorted by path.
+    #[serde(default)]
+    pub tags: Vec<TagDef>,
+    /// Sorted by name.
+    #[serde(default)]
+    pub connectors: Vec<ConnectorDef>,
+    /// In the order of their filters.
+    #[serde(default)]
+    pub topics: Vec<TopicDef>,
+    /// Sorted by name.
+    #[serde(default)]
+    pub alarms: Vec<AlarmDef>,
+}
+
+/// Something wrong inside the settings of a connector or a topic, found by the part that understands them.
+/// The document layer turns the pointer into a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// Where: keys and indices from the settings' root, such as `["register", "3", "address"]`.
+    pub pointer: Vec<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Checks the settings that only a connector or the payload mapper understands.
+pub trait SettingsCheck: Send + Sync {
+    /// Checks a connector's settings against the plant's tags.
+    /// Returns every finding, none if the settings are good.
+    fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding>;
+    /// Checks a topic mapping against the plant's tags.
+    fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding>;
+}

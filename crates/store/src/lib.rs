@@ -1,0 +1,1 @@
+//! Relational records: SQLite behind a trait, migrations, the outbox.

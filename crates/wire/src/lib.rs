@@ -1,0 +1,1 @@
+//! Bytes to messages and back: MQTT packets, line protocol, payload mapping. No sockets, no clock.
