@@ -1,0 +1,148 @@
+//! The node's certificate: given by the user, or made once and kept under the data directory.
+//!
+//! The made certificate is self-signed for the host names given, valid for 825 days, its key readable by the owner only.
+
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why there is no usable certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("could not {doing} {path}")]
+    Io {
+        /// Read or write.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file holds no usable PEM.
+    #[error("{path} holds no usable {what} in PEM form: {reason}")]
+    BadPem {
+        /// Which file.
+        path: PathBuf,
+        /// `certificate` or `private key`.
+        what: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Certificate and key do not work together.
+    #[error("the certificate {certificate} and its key cannot be used: {reason}")]
+    Unusable {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A certificate could not be made.
+    #[error("a certificate could not be made: {0}")]
+    Make(String),
+}
+
+/// Where certificate chain and key stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// PEM, leaf first.
+    pub certificate: PathBuf,
+    /// PEM, PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// A server configuration for TLS 1.2 and 1.3 from PEM files; `alpn` such as `http/1.1`, empty for MQTT.
+/// # Errors
+/// [`TlsError`] names the file and what is wrong with it.
+pub fn server_config(files: &Files, alpn: &[&str]) -> Result<Arc<ServerConfig>, TlsError> {
+    let bad = |path: &Path, what, reason: String| TlsError::BadPem { path: path.to_owned(), what, reason };
+    let read = |path: &Path| {
+        fs::read(path).map_err(|source| TlsError::Io { doing: "read", path: path.to_owned(), source })
+    };
+    let chain = CertificateDer::pem_slice_iter(&read(&files.certificate)?)
+        .map(|item| item.map(CertificateDer::into_owned))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| bad(&files.certificate, "certificate", e.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad(&files.certificate, "certificate", "it is empty".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
+        .map_err(|e| bad(&files.key, "private key", e.to_string()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let unusable = |e: rustls::Error| TlsError::Unusable { certificate: files.certificate.clone(), reason: e.to_string() };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(unusable)?;
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// The files under `dir`, made for `names` (host names and IP addresses) if they are not there yet.
+/// # Errors
+/// The folder cannot be written, or a name is not one.
+pub fn ensure(dir: &Path, names: &[String], year: i32) -> Result<Files, TlsError> {
+    let files = Files { certificate: dir.join("certificate.pem"), key: dir.join("key.pem") };
+    if files.certificate.exists() && files.key.exists() {
+        return Ok(files);
+    }
+    let make = |e: rcgen::Error| TlsError::Make(e.to_string());
+    let mut params = CertificateParams::new(names.to_vec()).map_err(make)?;
+    params.distinguished_name.push(DnType::CommonName, names.first().map_or("andon", String::as_str));
+    params.distinguished_name.push(DnType::OrganizationName, "Andon, made at set-up");
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year + 3, 1, 1);
+    let key = KeyPair::generate().map_err(make)?;
+    let certificate = params.self_signed(&key).map_err(make)?;
+    fs::create_dir_all(dir).map_err(|source| TlsError::Io { doing: "create", path: dir.to_owned(), source })?;
+    write_private(&files.key, key.serialize_pem().as_bytes())?;
+    write_private(&files.certificate, certificate.pem().as_bytes())?;
+    Ok(files)
+}
+
+/// Writes a file that only its owner can read; the key first, so that a certificate without key never counts as made.
+fn write_private(path: &Path, content: &[u8]) -> Result<(), TlsError> {
+    let failed = |source| TlsError::Io { doing: "write", path: path.to_owned(), source };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_installs_share_no_key_and_the_key_is_private() {
+        let dir = tempfile::tempdir().expect("dir");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let a = ensure(&dir.path().join("a"), &names, 2026).expect("made");
+        let b = ensure(&dir.path().join("b"), &names, 2026).expect("made");
+        assert_ne!(fs::read(&a.key).expect("key"), fs::read(&b.key).expect("key"));
+        assert_eq!(ensure(&dir.path().join("a"), &names, 2027).expect("kept"), a);
+        server_config(&a, &["http/1.1"]).expect("usable");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&a.key).expect("meta").permissions()) & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_wrong_file_is_named() {
+        let dir = tempfile::tempdir().expect("dir");
+        let empty = dir.path().join("empty.pem");
+        fs::write(&empty, "").expect("write");
+        let error = server_config(&Files { certificate: empty.clone(), key: empty }, &[]).expect_err("refused");
+        assert!(error.to_string().contains("empty.pem holds no usable certificate"), "{error}");
+    }
+}
