@@ -20,6 +20,7 @@ pub mod plant;
 pub mod quality;
 pub mod record;
 pub mod sample;
+pub mod sample_codec;
 pub mod time;
 pub mod unit;
 

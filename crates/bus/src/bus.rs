@@ -1,0 +1,308 @@
+//! The bus itself.
+
+use crate::plant::PlantView;
+use crate::stored::StoredUpTo;
+use crate::subscribe::{AllSubscription, LastValues, NewestShared, NewestSubscription};
+use andon_model::command::Actuator;
+use andon_model::plant::Plant;
+use andon_model::{Clock, DataType, Sample, StatusCode, TagId, Timestamp, Value};
+use arc_swap::ArcSwap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The largest batch that an [`AllSubscription`] is handed, in samples; larger ones are cut.
+const BATCH_SAMPLES_MAX: usize = 4096;
+
+/// When received times go back by more than this, our own clock was set back, and the new sample counts as newer.
+const CLOCK_SET_BACK: Duration = Duration::from_secs(1);
+
+/// What the bus has done since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BusStats {
+    /// Samples published and taken.
+    pub published: u64,
+    /// Samples older than the last value of their tag; they were passed on, but did not replace it.
+    pub late: u64,
+    /// Samples whose value was not of the tag's type or not finite; passed on as null with a bad quality.
+    pub unfit: u64,
+    /// Samples of tags that are not in the plant; dropped.
+    pub unknown_tag: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    published: AtomicU64,
+    late: AtomicU64,
+    unfit: AtomicU64,
+    unknown_tag: AtomicU64,
+}
+
+/// The live plant. Shared as `Arc<Bus>`.
+pub struct Bus {
+    clock: Arc<dyn Clock>,
+    plant: ArcSwap<PlantView>,
+    last: Arc<LastValues>,
+    newest: Mutex<Vec<Weak<NewestShared>>>,
+    all: Mutex<Vec<mpsc::Sender<Arc<[Sample]>>>>,
+    actuators: RwLock<HashMap<TagId, Arc<dyn Actuator>>>,
+    counters: Counters,
+    pub(crate) stored: StoredUpTo,
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus").field("plant_version", &self.plant.load().plant.version).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Bus {
+    /// A bus with an empty plant: set the plant before publishing.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            plant: ArcSwap::default(),
+            last: Arc::default(),
+            newest: Mutex::default(),
+            all: Mutex::default(),
+            actuators: RwLock::default(),
+            counters: Counters::default(),
+            stored: StoredUpTo::default(),
+        })
+    }
+
+    /// Takes a new version of the plant; `ids` in the order of `plant.tags`. Tags that stay (by [`TagDef::id`], with
+    /// a value that still fits their type) keep their last value.
+    ///
+    /// [`TagDef::id`]: andon_model::plant::TagDef::id
+    pub fn set_plant(&self, plant: Arc<Plant>, ids: Vec<TagId>) {
+        let view = PlantView::new(plant, ids);
+        let mut last = self.last.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.plant.load();
+        let former: HashMap<_, _> = before.tags().map(|(id, tag)| (tag.id, id)).collect();
+        let mut kept = vec![None; view.id_bound()];
+        for (id, tag) in view.tags() {
+            let value = former.get(&tag.id).and_then(|old| last.get(old.0 as usize).cloned().flatten());
+            let value = value.and_then(|old| Some(Sample { tag: id, value: old.value.coerce(tag.data_type)?, ..old }));
+            if let Some(slot) = kept.get_mut(id.0 as usize) {
+                *slot = value;
+            }
+        }
+        *last = kept;
+        self.plant.store(Arc::new(view));
+    }
+
+    /// The plant as it is now.
+    #[must_use]
+    pub fn plant(&self) -> Arc<PlantView> {
+        self.plant.load_full()
+    }
+
+    /// The clock that times are measured by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Publishes samples, in order. Last values and [`NewestSubscription`]s have them before the first await; then
+    /// this waits while an [`AllSubscription`] is full. A call that is dropped while it waits has not reached all of
+    /// those, so let it end.
+    pub async fn publish(&self, mut samples: Vec<Sample>) {
+        self.take_in(&mut samples);
+        if samples.is_empty() {
+            return;
+        }
+        let subscribers = lock(&self.all).clone();
+        if subscribers.is_empty() {
+            return;
+        }
+        let batches: Vec<Arc<[Sample]>> = if samples.len() <= BATCH_SAMPLES_MAX {
+            vec![samples.into()]
+        } else {
+            samples.chunks(BATCH_SAMPLES_MAX).map(Arc::from).collect()
+        };
+        let mut some_are_gone = false;
+        for batch in batches {
+            for subscriber in &subscribers {
+                some_are_gone |= subscriber.send(batch.clone()).await.is_err();
+            }
+        }
+        if some_are_gone {
+            lock(&self.all).retain(|subscriber| !subscriber.is_closed());
+        }
+    }
+
+    /// Makes the samples fit their tags, drops those of unknown tags, and renews last values and newest subscriptions.
+    fn take_in(&self, samples: &mut Vec<Sample>) {
+        let plant = self.plant.load();
+        let before = samples.len();
+        let mut unfit = 0;
+        samples.retain_mut(|sample| {
+            let Some(tag) = plant.tag(sample.tag) else { return false };
+            unfit += u64::from(!make_fit(sample, tag.data_type));
+            true
+        });
+        let changed = self.renew(samples);
+        let add = |counter: &AtomicU64, n: usize| counter.fetch_add(n as u64, Ordering::Relaxed);
+        add(&self.counters.published, samples.len());
+        add(&self.counters.unknown_tag, before - samples.len());
+        add(&self.counters.late, samples.len() - changed.len());
+        self.counters.unfit.fetch_add(unfit, Ordering::Relaxed);
+        lock(&self.newest).retain(|subscriber| match subscriber.upgrade() {
+            Some(subscriber) => {
+                subscriber.mark(&changed);
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Takes samples from before a restart: those that still fit their tags become last values. Gives their number.
+    pub(crate) fn restore(&self, samples: Vec<Sample>) -> usize {
+        let plant = self.plant.load();
+        let fitting = samples.into_iter().filter_map(|sample| {
+            let value = sample.value.coerce(plant.tag(sample.tag)?.data_type)?;
+            Some(Sample { value, ..sample })
+        });
+        self.renew(&fitting.collect::<Vec<_>>()).len()
+    }
+
+    /// Renews last values; gives the tags of the samples that were not late.
+    fn renew(&self, samples: &[Sample]) -> Vec<TagId> {
+        let mut changed = Vec::with_capacity(samples.len());
+        let mut last = self.last.write().unwrap_or_else(PoisonError::into_inner);
+        for sample in samples {
+            let Some(slot) = last.get_mut(sample.tag.0 as usize) else { continue };
+            if slot.as_ref().is_none_or(|last| !is_late(sample, last)) {
+                *slot = Some(sample.clone());
+                changed.push(sample.tag);
+            }
+        }
+        changed
+    }
+
+    /// The newest sample of a tag.
+    #[must_use]
+    pub fn last(&self, tag: TagId) -> Option<Sample> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner).get(tag.0 as usize)?.clone()
+    }
+
+    /// The newest sample of every tag of the plant that has one, by ascending tag number.
+    #[must_use]
+    pub fn last_all(&self) -> Vec<Sample> {
+        let plant = self.plant.load();
+        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
+        last.iter().flatten().filter(|sample| plant.tag(sample.tag).is_some()).cloned().collect()
+    }
+
+    /// True when the tag may go stale ([`TagDef::stale_after_ms`]) and nothing was received for that long, or ever.
+    ///
+    /// [`TagDef::stale_after_ms`]: andon_model::plant::TagDef::stale_after_ms
+    #[must_use]
+    pub fn stale(&self, tag: TagId, now: Timestamp) -> bool {
+        let plant = self.plant.load();
+        let Some(limit) = plant.tag(tag).and_then(|tag| tag.stale_after_ms) else { return false };
+        self.last(tag).is_none_or(|last| now.since(last.received_ts) > Duration::from_millis(limit))
+    }
+
+    /// Newest values of these tags (`None`: all). See [`NewestSubscription`].
+    pub fn subscribe_newest(&self, filter: Option<HashSet<TagId>>) -> NewestSubscription {
+        // Registered while the list is locked, so that no change falls between the last values and the list.
+        let mut newest = lock(&self.newest);
+        let known: Vec<_> = self.last_all().iter().map(|sample| sample.tag).collect();
+        let shared = NewestShared::new(filter, &known);
+        newest.push(Arc::downgrade(&shared));
+        NewestSubscription { shared, last: self.last.clone() }
+    }
+
+    /// Every sample from now on; `capacity` batches of at most 4,096 samples may wait, then publishers do.
+    /// See [`AllSubscription`].
+    pub fn subscribe_all(&self, capacity: usize) -> AllSubscription {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        lock(&self.all).push(sender);
+        AllSubscription { receiver }
+    }
+
+    /// From now on `actuator` writes these tags.
+    pub fn set_actuator(&self, tags: impl IntoIterator<Item = TagId>, actuator: Arc<dyn Actuator>) {
+        let mut actuators = self.actuators.write().unwrap_or_else(PoisonError::into_inner);
+        actuators.extend(tags.into_iter().map(|tag| (tag, actuator.clone())));
+    }
+
+    /// Who can write the tag now; `None`: nobody.
+    #[must_use]
+    pub fn actuator(&self, tag: TagId) -> Option<Arc<dyn Actuator>> {
+        self.actuators.read().unwrap_or_else(PoisonError::into_inner).get(&tag).cloned()
+    }
+
+    /// Nobody writes these tags any more.
+    pub fn clear_actuators(&self, tags: impl IntoIterator<Item = TagId>) {
+        let mut actuators = self.actuators.write().unwrap_or_else(PoisonError::into_inner);
+        for tag in tags {
+            actuators.remove(&tag);
+        }
+    }
+
+    /// The source time of the tag's newest sample that is safely in the log since this start; `None`: none yet.
+    #[must_use]
+    pub fn stored_up_to(&self, tag: TagId) -> Option<Timestamp> {
+        self.stored.tag(tag)
+    }
+
+    /// Everything received up to this time, of any tag, is safely in the log; `None`: nothing yet since this start.
+    #[must_use]
+    pub fn all_stored_up_to(&self) -> Option<Timestamp> {
+        self.stored.all()
+    }
+
+    /// What the bus has done so far.
+    #[must_use]
+    pub fn stats(&self) -> BusStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BusStats {
+            published: read(&self.counters.published),
+            late: read(&self.counters.late),
+            unfit: read(&self.counters.unfit),
+            unknown_tag: read(&self.counters.unknown_tag),
+        }
+    }
+}
+
+/// True when `sample` is older than `last`. A source time in the future counts as received now, so that a device
+/// whose clock ran ahead does not freeze its value; and after our own clock was set back, what comes now is newer.
+fn is_late(sample: &Sample, last: &Sample) -> bool {
+    let time = |sample: &Sample| sample.source_ts.min(sample.received_ts);
+    let set_back = sample.received_ts.plus(CLOCK_SET_BACK) < last.received_ts;
+    time(sample) < time(last) && !set_back
+}
+
+/// Brings the value to the tag's type; false when it did not fit and was replaced by null with a bad quality.
+fn make_fit(sample: &mut Sample, wanted: DataType) -> bool {
+    let fits = match (&sample.value, wanted) {
+        (Value::Double(number), DataType::Double) => number.is_finite(),
+        (Value::Int64(_), DataType::Int64)
+        | (Value::Boolean(_), DataType::Boolean)
+        | (Value::String(_), DataType::String)
+        | (Value::Null, _) => true,
+        (other, _) => {
+            if let Some(value) = other.coerce(wanted) {
+                sample.value = value;
+                return true;
+            }
+            false
+        }
+    };
+    if !fits {
+        let not_finite = matches!(sample.value, Value::Double(number) if !number.is_finite());
+        sample.quality = if not_finite { StatusCode::BAD_OUT_OF_RANGE } else { StatusCode::BAD_TYPE_MISMATCH };
+        sample.value = Value::Null;
+    }
+    fits
+}
