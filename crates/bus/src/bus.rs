@@ -306,3 +306,196 @@ fn make_fit(sample: &mut Sample, wanted: DataType) -> bool {
     }
     fits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::plant::{Interpolation, TagDef};
+    use andon_model::{SystemClock, TagPath};
+    use uuid::Uuid;
+
+    fn tag(path: &str, id: u128, data_type: DataType) -> TagDef {
+        TagDef {
+            id: Uuid::from_u128(id),
+            path: TagPath::parse(path).expect("a good path"),
+            title: path.to_owned(),
+            description: String::new(),
+            data_type,
+            unit: None,
+            range: None,
+            digits: None,
+            states: std::collections::BTreeMap::new(),
+            interpolation: Interpolation::Sloped,
+            stale_after_ms: Some(1000),
+            write: None,
+            origin: None,
+        }
+    }
+
+    fn plant(tags: Vec<TagDef>) -> Arc<Plant> {
+        Arc::new(Plant { tags, ..Plant::default() })
+    }
+
+    /// Tag 0 is a double, tag 1 a whole number, tag 5 a text.
+    fn bus() -> Arc<Bus> {
+        let bus = Bus::new(Arc::new(SystemClock));
+        let tags = vec![
+            tag("m/level", 1, DataType::Double),
+            tag("m/count", 2, DataType::Int64),
+            tag("m/text", 3, DataType::String),
+        ];
+        bus.set_plant(plant(tags), vec![TagId(0), TagId(1), TagId(5)]);
+        bus
+    }
+
+    fn at(tag: u32, value: Value, source_ms: i64, received_ms: i64) -> Sample {
+        Sample {
+            tag: TagId(tag),
+            value,
+            quality: StatusCode::GOOD,
+            source_ts: Timestamp::from_millis(source_ms),
+            received_ts: Timestamp::from_millis(received_ms),
+        }
+    }
+
+    fn level(value: f64, ms: i64) -> Sample {
+        at(0, Value::Double(value), ms, ms)
+    }
+
+    #[tokio::test]
+    async fn a_late_sample_does_not_replace_the_last_value_but_reaches_those_who_want_all() {
+        let bus = bus();
+        let mut all = bus.subscribe_all(4);
+        bus.publish(vec![level(1.0, 1000)]).await;
+        let late = at(0, Value::Double(0.5), 500, 1001);
+        bus.publish(vec![late.clone()]).await;
+        assert_eq!(bus.last(TagId(0)), Some(level(1.0, 1000)));
+        assert_eq!(all.next().await.as_deref(), Some([level(1.0, 1000)].as_slice()));
+        assert_eq!(all.next().await.as_deref(), Some([late].as_slice()));
+        assert_eq!(bus.stats().late, 1);
+    }
+
+    #[tokio::test]
+    async fn a_device_whose_clock_ran_ahead_does_not_freeze_its_value() {
+        let bus = bus();
+        bus.publish(vec![at(0, Value::Double(1.0), 9_000_000_000, 1000)]).await;
+        bus.publish(vec![level(2.0, 1500)]).await;
+        assert_eq!(bus.last(TagId(0)), Some(level(2.0, 1500)));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_does_not_freeze_values() {
+        let bus = bus();
+        bus.publish(vec![level(1.0, 9_000_000)]).await;
+        bus.publish(vec![level(2.0, 1000)]).await;
+        assert_eq!(bus.last(TagId(0)), Some(level(2.0, 1000)));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_its_tag_becomes_null_with_a_bad_quality() {
+        let bus = bus();
+        let text: Value = Value::String("on".into());
+        bus.publish(vec![level(f64::NAN, 1), at(1, text, 1, 1), at(5, Value::Int64(1), 1, 1)]).await;
+        let qualities: Vec<_> = bus.last_all().iter().map(|s| (s.value.clone(), s.quality)).collect();
+        let mismatch = (Value::Null, StatusCode::BAD_TYPE_MISMATCH);
+        assert_eq!(qualities, [(Value::Null, StatusCode::BAD_OUT_OF_RANGE), mismatch.clone(), mismatch]);
+        assert_eq!(bus.stats().unfit, 3);
+        bus.publish(vec![at(1, Value::Double(4.0), 2, 2)]).await;
+        assert_eq!(bus.last(TagId(1)).map(|s| s.value), Some(Value::Int64(4)));
+    }
+
+    #[tokio::test]
+    async fn a_tag_outside_the_plant_is_dropped_and_counted() {
+        let bus = bus();
+        let mut all = bus.subscribe_all(4);
+        bus.publish(vec![at(3, Value::Int64(1), 1, 1), at(u32::MAX, Value::Int64(1), 1, 1)]).await;
+        assert_eq!((bus.stats().unknown_tag, all.try_next()), (2, None));
+    }
+
+    #[tokio::test]
+    async fn newest_begins_with_what_is_known_and_then_conflates() {
+        let bus = bus();
+        bus.publish(vec![level(1.0, 1), at(1, Value::Int64(7), 1, 1)]).await;
+        let mut newest = bus.subscribe_newest(Some(HashSet::from([TagId(0), TagId(5)])));
+        assert_eq!(newest.next().await, [level(1.0, 1)]);
+        for ms in 2..100 {
+            bus.publish(vec![level(2.0, ms), at(1, Value::Int64(8), ms, ms)]).await;
+        }
+        assert_eq!(newest.next().await, [level(2.0, 99)]);
+        newest.set_filter(None);
+        assert_eq!(newest.next().await, [at(1, Value::Int64(8), 99, 99)], "only what is new to it");
+    }
+
+    #[tokio::test]
+    async fn a_full_subscriber_makes_publishers_wait_and_a_gone_one_does_not() {
+        let bus = bus();
+        let mut all = bus.subscribe_all(1);
+        bus.publish(vec![level(1.0, 1)]).await;
+        let mut second = Box::pin(bus.publish(vec![level(2.0, 2)]));
+        assert!(futures_poll(&mut second).await.is_none(), "the queue is full");
+        assert_eq!(bus.last(TagId(0)), Some(level(2.0, 2)), "last values do not wait");
+        assert_eq!(all.next().await.as_deref(), Some([level(1.0, 1)].as_slice()));
+        second.await;
+        drop(all);
+        bus.publish(vec![level(3.0, 3)]).await;
+    }
+
+    /// Polls once: `None` while it is not ready.
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_publish_is_cut_into_batches() {
+        let bus = bus();
+        let mut all = bus.subscribe_all(4);
+        bus.publish((0..10_000).map(|ms| level(0.0, ms)).collect()).await;
+        let sizes = [all.try_next(), all.try_next(), all.try_next()].map(|batch| batch.map_or(0, |batch| batch.len()));
+        assert_eq!(sizes, [4096, 4096, 1808]);
+    }
+
+    #[tokio::test]
+    async fn a_new_plant_keeps_the_values_of_tags_that_stay() {
+        let bus = bus();
+        bus.publish(vec![level(1.0, 1), at(1, Value::Int64(7), 1, 1), at(5, Value::String("a".into()), 1, 1)]).await;
+        // Tag 0 is renamed, tag 1 becomes a text, tag 5 is removed.
+        let tags = vec![tag("m/depth", 1, DataType::Double), tag("m/count", 2, DataType::String)];
+        bus.set_plant(plant(tags), vec![TagId(0), TagId(1)]);
+        assert_eq!(bus.last_all(), [level(1.0, 1)]);
+        assert_eq!((bus.plant().id_of("m/depth"), bus.plant().id_of("m/level")), (Some(TagId(0)), None));
+    }
+
+    #[tokio::test]
+    async fn a_tag_is_stale_after_its_time_or_before_its_first_value() {
+        let bus = bus();
+        assert!(bus.stale(TagId(0), Timestamp::from_millis(0)));
+        bus.publish(vec![level(1.0, 5000)]).await;
+        assert!(!bus.stale(TagId(0), Timestamp::from_millis(6000)));
+        assert!(bus.stale(TagId(0), Timestamp::from_millis(6001)));
+    }
+
+    struct Nothing;
+    impl Actuator for Nothing {
+        fn write(
+            &self,
+            _: TagId,
+            _: Value,
+            _: Timestamp,
+        ) -> andon_model::BoxFuture<'static, Result<andon_model::command::Written, andon_model::command::WriteError>>
+        {
+            Box::pin(async { Ok(andon_model::command::Written::Sent) })
+        }
+    }
+
+    #[test]
+    fn routes_are_set_found_and_cleared() {
+        let bus = bus();
+        bus.set_actuator([TagId(0), TagId(1)], Arc::new(Nothing));
+        bus.clear_actuators([TagId(1)]);
+        assert!(bus.actuator(TagId(0)).is_some() && bus.actuator(TagId(1)).is_none());
+    }
+}

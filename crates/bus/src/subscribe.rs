@@ -23,16 +23,19 @@ impl NewestSubscription {
     /// May be dropped at any await without losing anything.
     pub async fn next(&mut self) -> Vec<Sample> {
         loop {
-            let changed = self.shared.take();
-            if !changed.is_empty() {
-                let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
-                let samples: Vec<_> = changed.iter().filter_map(|id| last.get(id.0 as usize)?.clone()).collect();
-                if !samples.is_empty() {
-                    return samples;
-                }
+            let samples = self.try_next();
+            if !samples.is_empty() {
+                return samples;
             }
             self.shared.wake.notified().await;
         }
+    }
+
+    /// What has changed since the last call; empty if nothing has.
+    pub fn try_next(&mut self) -> Vec<Sample> {
+        let changed = self.shared.take();
+        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
+        changed.iter().filter_map(|id| last.get(id.0 as usize)?.clone()).collect()
     }
 
     /// From now on these tags only (`None`: all). Tags that are new come with their last value.
