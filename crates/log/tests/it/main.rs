@@ -1,0 +1,3 @@
+//! The log's promises, on the real disk and on simulated ones.
+
+mod basics;
