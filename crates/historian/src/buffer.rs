@@ -1,0 +1,290 @@
+//! Samples on their way to files: per tag, in columns, in the order they came.
+//!
+//! Order of arrival is order of sequence, so "the last writer by sequence wins" needs no number per sample: of equal
+//! source times the later one in the column wins. A column that came in order (the usual case) is never sorted.
+
+use crate::row::{Row, day_of, received_delta};
+use andon_model::{Sample, Value};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What one sample takes: source time, delta, quality, class, payload.
+const ROW_BYTES: usize = 8 + 8 + 4 + 1 + 8;
+/// What a tag's empty columns take, roughly.
+const COLUMN_BYTES: usize = 256;
+
+const CLASS_NULL: u8 = 0;
+const CLASS_BOOLEAN: u8 = 1;
+const CLASS_INT64: u8 = 2;
+const CLASS_DOUBLE: u8 = 3;
+const CLASS_TEXT: u8 = 4;
+
+/// All samples since the last flush. `bytes` counts what they hold; the columns' spare room can double it.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    columns: HashMap<u32, Column>,
+    bytes: usize,
+    points: u64,
+    days: HashSet<i64>,
+}
+
+/// One tag's samples, as they came.
+pub(crate) struct Column {
+    ts: Vec<i64>,
+    delta: Vec<i64>,
+    quality: Vec<u32>,
+    class: Vec<u8>,
+    /// A double's bits, a whole number, 0 or 1, or an index into `texts`.
+    payload: Vec<u64>,
+    texts: Vec<Arc<str>>,
+    /// Strictly ascending so far: then positions are already the sorted order.
+    ascending: bool,
+    /// The day of the last sample, to look it up only when it changes.
+    day: Option<i64>,
+}
+
+/// A column's positions in order of source time, one per time: the last to come of each.
+pub(crate) enum Order {
+    /// `0..len`.
+    AsCame(usize),
+    /// These.
+    Sorted(Vec<u32>),
+}
+
+impl Buffer {
+    /// Adds a sample and returns nothing: room is checked by the reader of the log before it reads on.
+    pub(crate) fn push(&mut self, sample: &Sample) {
+        let column = self.columns.entry(sample.tag.0).or_insert_with(|| {
+            self.bytes += COLUMN_BYTES;
+            Column::new()
+        });
+        self.bytes += column.push(sample);
+        self.points += 1;
+        let day = day_of(sample.source_ts.micros());
+        if column.day != Some(day) {
+            column.day = Some(day);
+            self.days.insert(day);
+        }
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) const fn points(&self) -> u64 {
+        self.points
+    }
+
+    /// How many UTC days the samples fall on.
+    pub(crate) fn days(&self) -> usize {
+        self.days.len()
+    }
+
+    /// The tags held, ascending.
+    pub(crate) fn tags(&self) -> Vec<u32> {
+        let mut tags: Vec<u32> = self.columns.keys().copied().collect();
+        tags.sort_unstable();
+        tags
+    }
+
+    pub(crate) fn column(&self, tag: u32) -> Option<&Column> {
+        self.columns.get(&tag)
+    }
+
+    /// One tag's rows with `from <= ts < to`, sorted, one per source time.
+    pub(crate) fn rows(&self, tag: u32, from: i64, to: i64) -> Vec<Row> {
+        let Some(column) = self.columns.get(&tag) else { return Vec::new() };
+        let order = column.order_within(from, to);
+        order.iter().filter_map(|&at| column.row(tag, at as usize)).collect()
+    }
+
+    /// One tag's last row before `before`.
+    pub(crate) fn last_before(&self, tag: u32, before: i64) -> Option<Row> {
+        let column = self.columns.get(&tag)?;
+        // Of equal times the later position wins; `max_by_key` returns the last of equal maxima.
+        let at = (0..column.ts.len())
+            .filter(|&at| column.ts.get(at).is_some_and(|ts| *ts < before))
+            .max_by_key(|&at| column.ts.get(at))?;
+        column.row(tag, at)
+    }
+}
+
+impl Column {
+    const fn new() -> Self {
+        Self {
+            ts: Vec::new(),
+            delta: Vec::new(),
+            quality: Vec::new(),
+            class: Vec::new(),
+            payload: Vec::new(),
+            texts: Vec::new(),
+            ascending: true,
+            day: None,
+        }
+    }
+
+    /// Adds a sample; returns the bytes it takes.
+    fn push(&mut self, sample: &Sample) -> usize {
+        let ts = sample.source_ts.micros();
+        self.ascending &= self.ts.last().is_none_or(|last| *last < ts);
+        let mut text_bytes = 0;
+        let (class, payload) = match &sample.value {
+            Value::Null => (CLASS_NULL, 0),
+            Value::Boolean(b) => (CLASS_BOOLEAN, u64::from(*b)),
+            Value::Int64(i) => (CLASS_INT64, i.cast_unsigned()),
+            Value::Double(d) => (CLASS_DOUBLE, d.to_bits()),
+            Value::String(text) => {
+                if self.texts.last() != Some(text) {
+                    text_bytes = text.len() + size_of::<Arc<str>>() + 16;
+                    self.texts.push(Arc::clone(text));
+                }
+                (CLASS_TEXT, (self.texts.len() - 1) as u64)
+            }
+        };
+        self.ts.push(ts);
+        self.delta.push(received_delta(sample));
+        self.quality.push(sample.quality.0);
+        self.class.push(class);
+        self.payload.push(payload);
+        ROW_BYTES + text_bytes
+    }
+
+    /// The row at a position as it came; `None` past the end.
+    pub(crate) fn row(&self, tag: u32, at: usize) -> Option<Row> {
+        let payload = *self.payload.get(at)?;
+        let value = match *self.class.get(at)? {
+            CLASS_BOOLEAN => Value::Boolean(payload != 0),
+            CLASS_INT64 => Value::Int64(payload.cast_signed()),
+            CLASS_DOUBLE => Value::Double(f64::from_bits(payload)),
+            CLASS_TEXT => Value::String(Arc::clone(self.texts.get(usize::try_from(payload).ok()?)?)),
+            _ => Value::Null,
+        };
+        Some(Row { tag, ts: *self.ts.get(at)?, value, quality: *self.quality.get(at)?, delta: *self.delta.get(at)? })
+    }
+
+    /// The source time at a position.
+    pub(crate) fn ts(&self, at: usize) -> Option<i64> {
+        self.ts.get(at).copied()
+    }
+
+    /// All positions in order of source time, the last to come of each.
+    pub(crate) fn order(&self) -> Order {
+        if self.ascending {
+            Order::AsCame(self.ts.len())
+        } else {
+            Order::Sorted(self.sort((0..self.len_u32()).collect()))
+        }
+    }
+
+    fn order_within(&self, from: i64, to: i64) -> Vec<u32> {
+        if self.ascending {
+            let start = self.ts.partition_point(|ts| *ts < from);
+            let end = self.ts.partition_point(|ts| *ts < to).max(start);
+            return (u32::try_from(start).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX)).collect();
+        }
+        let inside = |at: &u32| self.ts.get(*at as usize).is_some_and(|ts| (from..to).contains(ts));
+        self.sort((0..self.len_u32()).filter(inside).collect())
+    }
+
+    /// Sorts positions by time, keeps the last to come of equal times.
+    fn sort(&self, mut positions: Vec<u32>) -> Vec<u32> {
+        let ts = |at: u32| self.ts.get(at as usize).copied().unwrap_or(i64::MAX);
+        positions.sort_by_key(|&at| (ts(at), std::cmp::Reverse(at)));
+        positions.dedup_by_key(|at| ts(*at));
+        positions
+    }
+
+    /// Bounded far below `u32::MAX` by the buffer's byte limit.
+    fn len_u32(&self) -> u32 {
+        u32::try_from(self.ts.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Order {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::AsCame(len) => *len,
+            Self::Sorted(positions) => positions.len(),
+        }
+    }
+
+    /// The column's position of the `rank`-th row.
+    pub(crate) fn position(&self, rank: usize) -> usize {
+        match self {
+            Self::AsCame(_) => rank,
+            Self::Sorted(positions) => positions.get(rank).map_or(usize::MAX, |at| *at as usize),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::{StatusCode, TagId, Timestamp};
+
+    fn sample(tag: u32, ts: i64, value: Value) -> Sample {
+        Sample {
+            tag: TagId(tag),
+            value,
+            quality: StatusCode::GOOD,
+            source_ts: Timestamp::from_micros(ts),
+            received_ts: Timestamp::from_micros(ts.wrapping_add(5)),
+        }
+    }
+
+    fn filled(stamps: &[(i64, i64)]) -> Buffer {
+        let mut buffer = Buffer::default();
+        for (ts, value) in stamps {
+            buffer.push(&sample(7, *ts, Value::Int64(*value)));
+        }
+        buffer
+    }
+
+    #[test]
+    fn late_data_is_sorted_and_the_last_to_come_wins() {
+        let buffer = filled(&[(10, 1), (30, 2), (20, 3), (30, 4), (10, 5)]);
+        let rows: Vec<_> = buffer.rows(7, i64::MIN, i64::MAX).into_iter().map(|row| (row.ts, row.value)).collect();
+        assert_eq!(rows, [(10, Value::Int64(5)), (20, Value::Int64(3)), (30, Value::Int64(4))]);
+        assert_eq!(buffer.last_before(7, 31).map(|row| row.value), Some(Value::Int64(4)));
+        assert_eq!(buffer.last_before(7, 30).map(|row| row.value), Some(Value::Int64(3)));
+        assert_eq!(buffer.last_before(7, 10), None);
+        assert_eq!(buffer.rows(7, 20, 30).len(), 1, "the end is not part of the range");
+    }
+
+    #[test]
+    fn every_value_comes_back_as_it_went_in() {
+        let values = [
+            Value::Double(-0.0),
+            Value::Double(f64::MIN_POSITIVE / 2.0),
+            Value::Int64(i64::MIN),
+            Value::Int64(i64::MAX),
+            Value::Boolean(true),
+            Value::String("ß 😀".into()),
+            Value::String("".into()),
+            Value::Null,
+        ];
+        let mut buffer = Buffer::default();
+        for (ts, value) in values.iter().enumerate() {
+            buffer.push(&sample(1, ts as i64, value.clone()));
+        }
+        let rows = buffer.rows(1, 0, 100);
+        assert_eq!(rows.iter().map(|row| row.value.clone()).collect::<Vec<_>>(), values);
+        assert!(matches!(rows[0].value, Value::Double(d) if d.is_sign_negative()), "-0.0 keeps its sign");
+    }
+
+    #[test]
+    fn the_byte_count_grows_with_texts() {
+        let mut buffer = Buffer::default();
+        buffer.push(&sample(1, 1, Value::Null));
+        let before = buffer.bytes();
+        buffer.push(&sample(1, 2, Value::String("x".repeat(10_000).into())));
+        assert!(buffer.bytes() > before + 10_000);
+    }
+
+    #[test]
+    fn extreme_times_do_not_overflow() {
+        let buffer = filled(&[(i64::MIN, 1), (i64::MAX, 2)]);
+        assert_eq!(buffer.rows(7, i64::MIN, i64::MAX).len(), 1);
+        assert_eq!(buffer.days(), 2);
+    }
+}

@@ -1,0 +1,224 @@
+//! From the buffer to files, in an order that survives a power cut between any two steps.
+//!
+//! 1. The buffer is frozen (readers still see it) and a new one takes over.
+//! 2. Each day's rows: temporary file → sync → rename → sync of the folder.
+//! 3. The manifest that names the new files: temporary file → sync → rename → sync. *From here on they are history.*
+//! 4. In memory the files take the frozen buffer's place.
+//! 5. The log is told, and may free its samples.
+//!
+//! Stopped before 3, the files are removed at the next start and the log replays; after 3, the log replays nothing
+//! that the manifest already has.
+
+use crate::buffer::{Buffer, Order};
+use crate::disk::Step;
+use crate::historian::{Historian, READER, Segment};
+use crate::manifest::{FileInfo, Manifest, day_folder};
+use crate::row::{HistoryGap, day_of};
+use crate::segment::{SegmentError, SegmentWriter};
+use andon_model::Timestamp;
+use andon_model::log::{Positions, Seq, SnapshotError};
+use std::collections::BTreeMap;
+use std::io;
+use std::ops;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+/// Why files or manifest were not written. Nothing is lost: the samples stay in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// A history file could not be written or, when merging, read.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The disk refused.
+    #[error("could not write {path}")]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The log could not be told how far the files reach; it keeps more than it must until the next flush.
+    #[error("could not tell the log how far history reaches")]
+    Snapshot(#[from] SnapshotError),
+    /// The runtime is shutting down.
+    #[error("the historian is stopping")]
+    Stopped,
+}
+
+/// A buffer on its way to files, with what the manifest will say once it is there.
+pub(crate) struct Frozen {
+    pub buffer: Buffer,
+    from: Seq,
+    to: Seq,
+    complete_to: Option<Timestamp>,
+    gaps: Vec<HistoryGap>,
+}
+
+/// One day's share of a frozen buffer: per tag, which ranks of its sorted column.
+type DayPlan = Vec<(u32, ops::Range<usize>)>;
+
+impl Historian {
+    /// Writes everything applied so far. Blocking; one at a time.
+    pub(crate) fn flush_blocking(&self) -> Result<(), FlushError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // A buffer left frozen by a failed flush goes first, then what came since.
+        if self.state().frozen.is_some() {
+            self.write_frozen()?;
+        }
+        if self.freeze() {
+            self.write_frozen()?;
+        }
+        self.tell_log()
+    }
+
+    /// Puts a new buffer in place; `false` when there is nothing to write.
+    fn freeze(&self) -> bool {
+        let mut state = self.state();
+        if state.position == state.saved {
+            return false;
+        }
+        state.unsaved_since = None;
+        let frozen = Frozen {
+            buffer: std::mem::take(&mut state.active),
+            from: state.saved.next(),
+            to: state.position,
+            complete_to: state.complete_to,
+            gaps: state.gaps.clone(),
+        };
+        state.frozen = Some(Arc::new(frozen));
+        true
+    }
+
+    fn write_frozen(&self) -> Result<(), FlushError> {
+        let Some(frozen) = self.state().frozen.clone() else { return Ok(()) };
+        let orders: BTreeMap<u32, Order> = frozen
+            .buffer
+            .tags()
+            .into_iter()
+            .filter_map(|tag| Some((tag, frozen.buffer.column(tag)?.order())))
+            .collect();
+        let mut infos = Vec::new();
+        for (day, plan) in plan_days(&frozen.buffer, &orders) {
+            infos.push(self.write_day(&frozen, day, &plan, &orders)?);
+        }
+        let mut manifest = self.saved_manifest();
+        manifest.files.extend(infos.iter().cloned());
+        manifest.position = frozen.to;
+        manifest.complete_to = frozen.complete_to;
+        manifest.gaps.clone_from(&frozen.gaps);
+        self.save_manifest(&manifest)?;
+        self.publish(&frozen, &infos);
+        Ok(())
+    }
+
+    fn write_day(
+        &self,
+        frozen: &Frozen,
+        day: i64,
+        plan: &DayPlan,
+        orders: &BTreeMap<u32, Order>,
+    ) -> Result<FileInfo, FlushError> {
+        self.write_segment(day, frozen.from, frozen.to, |writer| {
+            for (tag, ranks) in plan {
+                let (Some(column), Some(order)) = (frozen.buffer.column(*tag), orders.get(tag)) else { continue };
+                for rank in ranks.clone() {
+                    if let Some(row) = column.row(*tag, order.position(rank)) {
+                        writer.push(&row)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes one file, synced under its real name; the manifest does not name it yet.
+    pub(crate) fn write_segment(
+        &self,
+        day: i64,
+        from: Seq,
+        to: Seq,
+        fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
+    ) -> Result<FileInfo, FlushError> {
+        let folder = day_folder(&self.dir, day);
+        let path = FileInfo { day, from, to, rows: 0, bytes: 0, crc32c: 0, tags: (0, 0), ts: (0, 0) }.path(&self.dir);
+        let failed = |source| FlushError::Io { path: path.clone(), source };
+        self.disk.create_folder(&folder).map_err(failed)?;
+        let file = self.disk.create(&path).map_err(failed)?;
+        let mut writer = SegmentWriter::new(file, &path, day, from, to)?;
+        fill(&mut writer)?;
+        let (file, info) = writer.finish()?;
+        self.disk.seal(file, &path).map_err(failed)?;
+        self.counters.bytes_written.fetch_add(info.bytes, Ordering::Relaxed);
+        Ok(info)
+    }
+
+    /// What the manifest on disk says now.
+    pub(crate) fn saved_manifest(&self) -> Manifest {
+        let state = self.state();
+        Manifest {
+            position: state.saved,
+            complete_to: state.saved_complete_to,
+            files: state.segments.values().flatten().map(|segment| segment.info.clone()).collect(),
+            gaps: state.saved_gaps.clone(),
+        }
+    }
+
+    pub(crate) fn save_manifest(&self, manifest: &Manifest) -> Result<(), FlushError> {
+        manifest
+            .save(&self.dir, &self.disk)
+            .map_err(|source| FlushError::Io { path: Manifest::path(&self.dir), source })
+    }
+
+    /// The files take the frozen buffer's place, at once for every reader.
+    fn publish(&self, frozen: &Frozen, infos: &[FileInfo]) {
+        let mut state = self.state();
+        for info in infos {
+            // Newest last: its sequence range lies after all others of the day.
+            state.segments.entry(info.day).or_default().push(Segment::new(info.clone(), &self.dir, &self.disk));
+        }
+        state.frozen = None;
+        state.saved = frozen.to;
+        state.saved_complete_to = frozen.complete_to;
+        state.saved_gaps.clone_from(&frozen.gaps);
+        drop(state);
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.counters.points_flushed.fetch_add(infos.iter().map(|info| info.rows).sum(), Ordering::Relaxed);
+    }
+
+    /// Lets the log free what is in files.
+    fn tell_log(&self) -> Result<(), FlushError> {
+        let (saved, told) = {
+            let state = self.state();
+            (state.saved, state.told)
+        };
+        if saved == told {
+            return Ok(());
+        }
+        self.disk
+            .before(Step::SaveSnapshot, &self.dir)
+            .map_err(|source| FlushError::Io { path: self.dir.clone(), source })?;
+        self.log.save_snapshot(READER, Positions { samples: saved, ..Positions::default() }, br#"{"format":1}"#)?;
+        self.state().told = saved;
+        Ok(())
+    }
+}
+
+/// Cuts every tag's sorted column at midnights.
+fn plan_days(buffer: &Buffer, orders: &BTreeMap<u32, Order>) -> BTreeMap<i64, DayPlan> {
+    let mut days: BTreeMap<i64, DayPlan> = BTreeMap::new();
+    for (tag, order) in orders {
+        let Some(column) = buffer.column(*tag) else { continue };
+        let day = |rank: usize| column.ts(order.position(rank)).map(day_of);
+        let mut start = 0;
+        while let Some(today) = day(start) {
+            let mut end = start + 1;
+            while end < order.len() && day(end) == Some(today) {
+                end += 1;
+            }
+            days.entry(today).or_default().push((*tag, start..end));
+            start = end;
+        }
+    }
+    days
+}

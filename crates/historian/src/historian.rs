@@ -1,0 +1,490 @@
+//! The historian as others hold it: opening, running, asking.
+
+use crate::buffer::Buffer;
+use crate::disk::{Disk, Hook, NoHook};
+use crate::flush::{FlushError, Frozen};
+use crate::follow::{FollowError, Followed};
+use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
+use crate::read::RangeError;
+use crate::row::{HistoryGap, Range};
+use crate::segment::{Footers, SegmentError};
+use andon_model::log::{Lane, Log, Seq, SnapshotError};
+use andon_model::{Clock, TagId, Timestamp};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// The name the log knows this reader by.
+pub(crate) const READER: &str = "historian";
+
+/// How the historian works; the defaults suit a node of 100,000 tags.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Buffered samples are written to files when they take this many bytes (default 64 MiB). At twice as many the
+    /// historian stops reading the log until a write succeeds; the log keeps the rest.
+    pub flush_bytes: usize,
+    /// … or when the oldest is this old (default 10 minutes).
+    pub flush_age: Duration,
+    /// Days of history to keep; `None` keeps everything. Whole files are dropped, so up to a day more is kept.
+    pub retention_days: Option<u32>,
+    /// A day with more files than this gets some of them merged (default 8, at least 2).
+    pub max_files_per_day: usize,
+    /// The most points in one answer, thinned or not (default 1,000,000).
+    pub max_answer_points: usize,
+    /// How many range reads may run at once; others wait (default 4).
+    pub concurrent_reads: usize,
+    /// Memory for Parquet footers (default 64 MiB).
+    pub footer_cache_bytes: usize,
+    /// How much of the log is read at a time (default 1 MiB).
+    pub read_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            flush_bytes: 64 << 20,
+            flush_age: Duration::from_secs(600),
+            retention_days: None,
+            max_files_per_day: 8,
+            max_answer_points: 1_000_000,
+            concurrent_reads: 4,
+            footer_cache_bytes: 64 << 20,
+            read_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Why the historian does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk refused.
+    #[error("could not {doing} the historian's folder {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The manifest cannot be used; the message says what to do.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The log would not have this reader.
+    #[error("the log refused the historian as a reader")]
+    Log(#[from] SnapshotError),
+    /// The log is older than the history: it was replaced or restored.
+    #[error(
+        "the history in {path} was written up to frame {history} of the samples lane, but the log ends at frame {log}: they do not \
+         belong together. Restore the log from the same backup as the history; or, to begin a new history, move {path} aside and start again"
+    )]
+    LogBehind {
+        /// The historian's folder.
+        path: PathBuf,
+        /// How far the files reach.
+        history: u64,
+        /// How far the log reaches.
+        log: u64,
+    },
+}
+
+/// One history file, as long as anybody reads it. Dropped from the manifest, it is deleted when its last reader is done.
+pub(crate) struct Segment {
+    pub info: FileInfo,
+    pub path: PathBuf,
+    pub damaged: AtomicBool,
+    obsolete: AtomicBool,
+    disk: Disk,
+}
+
+impl Segment {
+    pub(crate) fn new(info: FileInfo, dir: &Path, disk: &Disk) -> Arc<Self> {
+        let path = info.path(dir);
+        Arc::new(Self {
+            info,
+            path,
+            damaged: AtomicBool::new(false),
+            obsolete: AtomicBool::new(false),
+            disk: disk.clone(),
+        })
+    }
+
+    /// The manifest no longer names it.
+    pub(crate) fn retire(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// Says the damage once.
+    pub(crate) fn note_damage(&self, error: &SegmentError) {
+        if !self.damaged.swap(true, Ordering::Relaxed) {
+            tracing::error!(file = %self.path.display(), error = %causes(error), "a history file cannot be read; restore it from a backup");
+        }
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Acquire)
+            && let Err(error) = self.disk.remove(&self.path)
+        {
+            tracing::warn!(file = %self.path.display(), %error, "could not remove a replaced history file; the next start will");
+        }
+    }
+}
+
+/// An error with what lies beneath it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// What changes together.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Samples since the last flush.
+    pub active: Buffer,
+    /// When the oldest of what is not in files came, by the monotonic clock.
+    pub unsaved_since: Option<Duration>,
+    /// Samples being written to files right now.
+    pub frozen: Option<Arc<Frozen>>,
+    /// Files by day, oldest sequence first.
+    pub segments: BTreeMap<i64, Vec<Arc<Segment>>>,
+    /// The last frame applied to the buffer.
+    pub position: Seq,
+    /// The last frame whose samples are in files and manifest.
+    pub saved: Seq,
+    /// What the manifest says about its time and about gaps: those of frame `saved`, not of frames that will be replayed.
+    pub saved_complete_to: Option<Timestamp>,
+    /// See `saved_complete_to`.
+    pub saved_gaps: Vec<HistoryGap>,
+    /// The last frame the log was told about.
+    pub told: Seq,
+    /// When frame `position` was handed to the log.
+    pub complete_to: Option<Timestamp>,
+    /// Where history is incomplete, ascending as found.
+    pub gaps: Vec<HistoryGap>,
+}
+
+/// Counters since the start.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub frames: AtomicU64,
+    pub points: AtomicU64,
+    pub flushes: AtomicU64,
+    pub merges: AtomicU64,
+    pub bytes_written: AtomicU64,
+    pub points_flushed: AtomicU64,
+    pub last_error: Mutex<Option<String>>,
+}
+
+/// A look at the historian's inside.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistorianStats {
+    /// Frames of the log applied since the start.
+    pub frames: u64,
+    /// Points applied since the start.
+    pub points: u64,
+    /// Points not yet in files.
+    pub buffered_points: u64,
+    /// Bytes they take.
+    pub buffered_bytes: usize,
+    /// Files.
+    pub files: usize,
+    /// Bytes of all files.
+    pub file_bytes: u64,
+    /// Rows in all files.
+    pub file_rows: u64,
+    /// Writes of the buffer to files since the start.
+    pub flushes: u64,
+    /// Merges of files since the start.
+    pub merges: u64,
+    /// Bytes written to files since the start, merges included; over the bytes of flushes this is write amplification.
+    pub bytes_written: u64,
+    /// Points in the flushes since the start.
+    pub points_flushed: u64,
+    /// Files that turned out to be damaged.
+    pub damaged_files: Vec<PathBuf>,
+    /// Frames of the log that are durable and not yet applied.
+    pub frames_behind: u64,
+    /// The last frame whose samples are in files.
+    pub saved: Seq,
+    /// Everything received up to here can be read.
+    pub complete_to: Option<Timestamp>,
+    /// What went wrong last, until it goes right again.
+    pub last_error: Option<String>,
+}
+
+/// Keeps the history of all tags. Shared as `Arc<Historian>`.
+pub struct Historian {
+    pub(crate) dir: PathBuf,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    pub(crate) disk: Disk,
+    pub(crate) footers: Footers,
+    pub(crate) counters: Counters,
+    /// Held while frames are read and applied: one follower at a time.
+    pub(crate) following: Mutex<()>,
+    /// Held while files and manifest change: one writer at a time.
+    pub(crate) writing: Mutex<()>,
+    /// Woken when there is something to flush.
+    pub(crate) work: Notify,
+    reads: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+impl Historian {
+    /// Opens the history in `dir` (made if it is not there). Blocking, short: the rest of the log is replayed by [`Historian::run`].
+    /// # Errors
+    /// See [`OpenError`]; every one says what to do.
+    pub fn open(
+        dir: &Path,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(dir, log, clock, options, Arc::new(NoHook))
+    }
+
+    /// As [`Historian::open`], with a hook before each step that changes the disk: for tests.
+    /// # Errors
+    /// As for [`Historian::open`].
+    pub fn open_with(
+        dir: &Path,
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        hook: Arc<dyn Hook>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let disk = Disk::new(hook);
+        let parquet = parquet_folder(dir);
+        for folder in [dir, &parquet] {
+            disk.create_folder(folder).map_err(|source| OpenError::Io {
+                doing: "create",
+                path: folder.to_owned(),
+                source,
+            })?;
+        }
+        log.register_reader(READER, &[Lane::Samples])?;
+        let manifest = load_manifest(dir, &disk)?;
+        let log_end = log.durable_seq(Lane::Samples);
+        if manifest.position > log_end {
+            return Err(OpenError::LogBehind { path: dir.to_owned(), history: manifest.position.0, log: log_end.0 });
+        }
+        let told = log.load_snapshot(READER)?.map_or(Seq(0), |snapshot| snapshot.positions.samples);
+        remove_leftovers(dir, &manifest, &disk).map_err(|source| OpenError::Io {
+            doing: "tidy",
+            path: parquet,
+            source,
+        })?;
+        let state = State {
+            segments: by_day(&manifest, dir, &disk),
+            position: manifest.position,
+            saved: manifest.position,
+            told,
+            complete_to: manifest.complete_to,
+            saved_complete_to: manifest.complete_to,
+            gaps: manifest.gaps.clone(),
+            saved_gaps: manifest.gaps,
+            ..State::default()
+        };
+        Ok(Arc::new(Self {
+            dir: dir.to_owned(),
+            log,
+            clock,
+            disk,
+            footers: Footers::new(options.footer_cache_bytes),
+            counters: Counters::default(),
+            following: Mutex::default(),
+            writing: Mutex::default(),
+            work: Notify::new(),
+            reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
+            state: Mutex::new(state),
+            options,
+        }))
+    }
+
+    /// Follows the log, writes and merges files, drops old ones, until `stop`. Samples still in the buffer then stay in the log
+    /// and are read again at the next start.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(Arc::clone(&self).follow(&stop), Arc::clone(&self).upkeep(&stop));
+    }
+
+    /// A tag's points with `from <= ts < to`: all of them if there are at most `max_points`, else thinned to at most that many
+    /// (at least 5); `None` means all.
+    /// # Errors
+    /// See [`RangeError`]. A damaged file is no error: it is a gap in the answer.
+    pub async fn range(
+        self: &Arc<Self>,
+        tag: TagId,
+        from: Timestamp,
+        to: Timestamp,
+        max_points: Option<usize>,
+    ) -> Result<Range, RangeError> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| RangeError::Stopped)?;
+        let this = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            this.range_blocking(tag, from, to, max_points)
+        });
+        read.await.map_err(|_| RangeError::Stopped)?
+    }
+
+    /// Applies every frame that is durable in the log now.
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn catch_up(self: &Arc<Self>) -> Result<(), FollowError> {
+        let this = Arc::clone(self);
+        let catch_up = tokio::task::spawn_blocking(move || {
+            while this.follow_once()? == Followed::More {}
+            Ok(())
+        });
+        catch_up.await.map_err(|_| FollowError::Stopped)?
+    }
+
+    /// Writes what is in the buffer to files and tells the log, now.
+    /// # Errors
+    /// See [`FlushError`]; the samples stay in buffer and log, and the next flush tries again.
+    pub async fn flush(self: &Arc<Self>) -> Result<(), FlushError> {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || this.flush_blocking()).await.map_err(|_| FlushError::Stopped)?
+    }
+
+    /// Merges files of days that have too many, and drops those past retention, now.
+    /// # Errors
+    /// See [`FlushError`]; the files stay as they were.
+    pub async fn tidy_files(self: &Arc<Self>) -> Result<(), FlushError> {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || this.tidy_blocking()).await.map_err(|_| FlushError::Stopped)?
+    }
+
+    /// Reads every file and compares it with its checksum; returns the errors. Blocking and long.
+    #[must_use]
+    pub fn verify(&self) -> Vec<SegmentError> {
+        let segments: Vec<_> = self.state().segments.values().flatten().cloned().collect();
+        segments.iter().filter_map(|segment| crate::segment::verify(&segment.path, &segment.info).err()).collect()
+    }
+
+    /// Counters and sizes.
+    #[must_use]
+    pub fn stats(&self) -> HistorianStats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let log_end = self.log.durable_seq(Lane::Samples);
+        let state = self.state();
+        let frozen = state.frozen.as_ref();
+        let segments = || state.segments.values().flatten();
+        HistorianStats {
+            frames: load(&self.counters.frames),
+            points: load(&self.counters.points),
+            buffered_points: state.active.points() + frozen.map_or(0, |frozen| frozen.buffer.points()),
+            buffered_bytes: state.active.bytes() + frozen.map_or(0, |frozen| frozen.buffer.bytes()),
+            files: segments().count(),
+            file_bytes: segments().map(|segment| segment.info.bytes).sum(),
+            file_rows: segments().map(|segment| segment.info.rows).sum(),
+            flushes: load(&self.counters.flushes),
+            merges: load(&self.counters.merges),
+            bytes_written: load(&self.counters.bytes_written),
+            points_flushed: load(&self.counters.points_flushed),
+            damaged_files: segments()
+                .filter(|segment| segment.is_damaged())
+                .map(|segment| segment.path.clone())
+                .collect(),
+            frames_behind: log_end.0.saturating_sub(state.position.0),
+            saved: state.saved,
+            complete_to: state.complete_to,
+            last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// The lock is held for memory work only, never across file access.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the last error for [`HistorianStats`] and says it once while it stays the same.
+    pub(crate) fn note_outcome(&self, doing: &'static str, error: Option<&dyn std::error::Error>) {
+        let text = error.map(|error| format!("could not {doing}: {}", causes(error)));
+        let mut last = self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        match &text {
+            Some(text) if last.as_ref() != Some(text) => {
+                tracing::error!("the historian {text}; samples wait in the log")
+            }
+            None if last.as_ref().is_some_and(|last| last.contains(doing)) => {
+                tracing::info!("the historian can {doing} again")
+            }
+            None => return,
+            Some(_) => {}
+        }
+        *last = text;
+    }
+}
+
+/// The manifest; an empty one is written before there is any file, so that a missing one is always noticed.
+fn load_manifest(dir: &Path, disk: &Disk) -> Result<Manifest, OpenError> {
+    if let Some(manifest) = Manifest::load(dir)? {
+        return Ok(manifest);
+    }
+    let reading = |source| OpenError::Io { doing: "look into", path: dir.to_owned(), source };
+    if !our_files(dir).map_err(reading)?.is_empty() {
+        return Err(ManifestError::Missing { path: Manifest::path(dir) }.into());
+    }
+    let manifest = Manifest::default();
+    manifest.save(dir, disk).map_err(|source| OpenError::Io { doing: "begin", path: dir.to_owned(), source })?;
+    Ok(manifest)
+}
+
+fn by_day(manifest: &Manifest, dir: &Path, disk: &Disk) -> BTreeMap<i64, Vec<Arc<Segment>>> {
+    let mut days: BTreeMap<i64, Vec<Arc<Segment>>> = BTreeMap::new();
+    for info in &manifest.files {
+        days.entry(info.day).or_default().push(Segment::new(info.clone(), dir, disk));
+    }
+    for segments in days.values_mut() {
+        segments.sort_by_key(|segment| segment.info.to);
+    }
+    days
+}
+
+/// All files in day folders whose name is one of ours.
+fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for day in std::fs::read_dir(parquet_folder(dir))? {
+        let day = day?;
+        if !day.file_type()?.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(day.path())? {
+            let file = file?;
+            if file.file_type()?.is_file() && file.file_name().to_str().is_some_and(is_our_name) {
+                files.push(file.path());
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Removes what a cut-off write left: files of ours that the manifest does not name.
+fn remove_leftovers(dir: &Path, manifest: &Manifest, disk: &Disk) -> io::Result<()> {
+    let named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
+    for file in our_files(dir)? {
+        if !named.contains(&file) {
+            tracing::info!(file = %file.display(), "removing a history file left over from a cut-off write; its samples are in the log");
+            disk.remove(&file)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Which files are history, and how far in the log they reach.
+//!
+//! The manifest is the one truth about the folder: a Parquet file it does not name is left over from a cut-off write
+//! and is removed at the next start; the log's samples up to its `position` are in its files, all others are not.
+//! It is a small text file, replaced atomically, with a checksum over its content:
+//!
+//! ```text
+//! andon-historian-manifest format=1 crc32c=1a2b3c4d
+//! {"position":4711, …}
+//! ```
+
+use crate::disk::Disk;
+use crate::row::{DAY_US, HistoryGap};
+use andon_model::Timestamp;
+use andon_model::log::Seq;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "andon-historian-manifest";
+const FORMAT: u32 = 1;
+
+/// What is known of the files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// The last frame of the samples lane whose content is in the files.
+    pub position: Seq,
+    /// When that frame was handed to the log.
+    pub complete_to: Option<Timestamp>,
+    /// The files, in any order.
+    pub files: Vec<FileInfo>,
+    /// Where history is incomplete.
+    pub gaps: Vec<HistoryGap>,
+}
+
+/// What is known of one file without opening it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileInfo {
+    /// UTC day of all its rows, days since 1970-01-01.
+    pub day: i64,
+    /// The first frame it may hold samples of.
+    pub from: Seq,
+    /// The last one.
+    pub to: Seq,
+    /// How many rows.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// CRC-32C of the whole file.
+    pub crc32c: u32,
+    /// Smallest and largest tag.
+    pub tags: (u32, u32),
+    /// First and last source time, µs, both inclusive.
+    pub ts: (i64, i64),
+}
+
+impl FileInfo {
+    /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`.
+    pub(crate) fn path(&self, dir: &Path) -> PathBuf {
+        day_folder(dir, self.day).join(format!("{:012}-{:012}.parquet", self.from.0, self.to.0))
+    }
+}
+
+/// The folder with all days.
+pub(crate) fn parquet_folder(dir: &Path) -> PathBuf {
+    dir.join("parquet")
+}
+
+/// A day's folder.
+pub(crate) fn day_folder(dir: &Path, day: i64) -> PathBuf {
+    let (year, month, date, ..) = Timestamp::from_micros(day.saturating_mul(DAY_US)).civil();
+    // The first day that reaches back to `Timestamp::MIN` starts before it; clamping would name its neighbour twice,
+    // which is harmless: the folder's name is for people, the manifest holds the day.
+    parquet_folder(dir).join(format!("{year:04}-{month:02}-{date:02}"))
+}
+
+/// Whether a file name is one of ours: `<digits>-<digits>.parquet`, perhaps with `.tmp`.
+pub(crate) fn is_our_name(name: &str) -> bool {
+    let name = name.strip_suffix(".tmp").unwrap_or(name);
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    name.strip_suffix(".parquet")
+        .and_then(|stem| stem.split_once('-'))
+        .is_some_and(|(from, to)| digits(from) && digits(to))
+}
+
+/// Why the manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The disk refused.
+    #[error("could not read the historian's manifest {path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Its content is not what was written.
+    #[error(
+        "the historian's manifest {path} is damaged: {reason}. Restore this file from a backup; or, to begin a new history, \
+         move the whole folder aside (its Parquet files stay readable with any Parquet tool) and start again"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written by a later version.
+    #[error(
+        "the historian's manifest {path} has format {found}, and this version of Andon reads format {FORMAT}. Start the version that wrote it, or a later one"
+    )]
+    UnknownFormat {
+        /// Which file.
+        path: PathBuf,
+        /// The format it names.
+        found: u32,
+    },
+    /// There are history files and nothing says which of them are valid.
+    #[error(
+        "the historian's manifest {path} is missing, but there are Parquet files beside it. Restore the manifest from a backup; \
+         or, to begin a new history, move the whole folder aside and start again"
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+}
+
+impl Manifest {
+    /// Where it lies.
+    pub(crate) fn path(dir: &Path) -> PathBuf {
+        dir.join("manifest")
+    }
+
+    /// Reads it; `None` when there is none.
+    pub(crate) fn load(dir: &Path) -> Result<Option<Self>, ManifestError> {
+        let path = Self::path(dir);
+        match std::fs::read(&path) {
+            Ok(bytes) => Self::decode(&bytes, &path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ManifestError::Io { path, source }),
+        }
+    }
+
+    /// Replaces it on disk, synced.
+    pub(crate) fn save(&self, dir: &Path, disk: &Disk) -> io::Result<()> {
+        disk.replace(&Self::path(dir), &self.encode()?)
+    }
+
+    fn encode(&self) -> io::Result<Vec<u8>> {
+        let body = serde_json::to_vec(self)?;
+        let mut bytes = format!("{NAME} format={FORMAT} crc32c={:08x}\n", crc32c::crc32c(&body)).into_bytes();
+        bytes.extend_from_slice(&body);
+        Ok(bytes)
+    }
+
+    fn decode(bytes: &[u8], path: &Path) -> Result<Self, ManifestError> {
+        let damaged = |reason: &str| ManifestError::Damaged { path: path.to_owned(), reason: reason.to_owned() };
+        let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("it has no first line"))?;
+        let (head, rest) = bytes.split_at_checked(end).ok_or_else(|| damaged("it has no first line"))?;
+        let body = rest.get(1..).unwrap_or_default();
+        let head = std::str::from_utf8(head).map_err(|_| damaged("its first line is not text"))?;
+        let fields = head.strip_prefix(NAME).ok_or_else(|| damaged("it does not begin with its name"))?;
+        let field = |name: &str| fields.split_whitespace().find_map(|field| field.strip_prefix(name));
+        let format =
+            field("format=").and_then(|text| text.parse().ok()).ok_or_else(|| damaged("its format is not a number"))?;
+        if format != FORMAT {
+            return Err(ManifestError::UnknownFormat { path: path.to_owned(), found: format });
+        }
+        let crc = field("crc32c=").and_then(|text| u32::from_str_radix(text, 16).ok());
+        if crc != Some(crc32c::crc32c(body)) {
+            return Err(damaged("its checksum does not fit its content"));
+        }
+        serde_json::from_slice(body).map_err(|error| damaged(&error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Manifest {
+        Manifest {
+            position: Seq(42),
+            complete_to: Some(Timestamp::from_micros(7)),
+            files: vec![FileInfo {
+                day: 20_779,
+                from: Seq(1),
+                to: Seq(42),
+                rows: 3,
+                bytes: 999,
+                crc32c: 5,
+                tags: (0, u32::MAX),
+                ts: (i64::MIN, i64::MAX),
+            }],
+            gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
+        }
+    }
+
+    #[test]
+    fn comes_back_as_written() {
+        let bytes = example().encode().unwrap();
+        assert_eq!(Manifest::decode(&bytes, Path::new("m")).unwrap(), example());
+    }
+
+    #[test]
+    fn any_changed_byte_is_refused_with_a_remedy() {
+        let bytes = example().encode().unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x01;
+            let error =
+                Manifest::decode(&changed, Path::new("m")).expect_err("a flipped bit must not pass").to_string();
+            assert!(error.contains("Restore") || error.contains("Start the version"), "{error}");
+        }
+        for length in 0..bytes.len() {
+            assert!(Manifest::decode(&bytes[..length], Path::new("m")).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn the_first_format_is_read_for_ever() {
+        let body = r#"{"position":3,"complete_to":null,"files":[],"gaps":[]}"#;
+        let text = format!("{NAME} format=1 crc32c=c380e313\n{body}");
+        let read = Manifest::decode(text.as_bytes(), Path::new("m")).unwrap();
+        assert_eq!(read, Manifest { position: Seq(3), ..Manifest::default() });
+    }
+
+    #[test]
+    fn only_our_own_names_are_ours() {
+        let path = example().files[0].path(Path::new("/h"));
+        assert_eq!(path, Path::new("/h/parquet/2026-11-22/000000000001-000000000042.parquet"));
+        assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
+        for other in
+            ["notes.parquet", "1-2.parquet.bak", "1-.parquet", "-2.parquet", "1-2.txt", ".tmp", "1-2-3.parquet"]
+        {
+            assert!(!is_our_name(other), "{other}");
+        }
+    }
+}

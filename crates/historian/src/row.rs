@@ -1,0 +1,87 @@
+//! What the historian stores and what it hands out.
+//!
+//! A [`Row`] is a sample in the shape all inner parts share: buffer, files and merges yield rows in the same order,
+//! (tag, source time). A [`Point`] is what a caller gets.
+
+use andon_model::{Sample, StatusCode, TagId, Timestamp, Value};
+use serde::{Deserialize, Serialize};
+
+/// Microseconds in a day.
+pub(crate) const DAY_US: i64 = 86_400_000_000;
+
+/// One stored sample. Equal keys are the same point; which of two wins is decided by who holds them, see `merge`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    /// The tag.
+    pub tag: u32,
+    /// Source time, µs.
+    pub ts: i64,
+    /// The value, in its own class.
+    pub value: Value,
+    /// The status code.
+    pub quality: u32,
+    /// Received minus source time, µs, wrapping (so that every pair of times survives).
+    pub delta: i64,
+}
+
+impl Row {
+    /// Files and merges are sorted by this.
+    pub(crate) const fn key(&self) -> (u32, i64) {
+        (self.tag, self.ts)
+    }
+
+    /// As a caller gets it.
+    pub(crate) fn into_point(self) -> Point {
+        Point { ts: Timestamp::from_micros(self.ts), value: self.value, quality: StatusCode(self.quality) }
+    }
+}
+
+/// Received minus source time, µs, wrapping.
+pub(crate) const fn received_delta(sample: &Sample) -> i64 {
+    sample.received_ts.micros().wrapping_sub(sample.source_ts.micros())
+}
+
+/// The UTC day a source time falls on: days since 1970-01-01.
+pub(crate) const fn day_of(ts: i64) -> i64 {
+    ts.div_euclid(DAY_US)
+}
+
+/// One point of a tag's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// When the source says it was so, UTC.
+    pub ts: Timestamp,
+    /// The value in the tag's unit, of exactly the class that was stored.
+    pub value: Value,
+    /// How far it can be trusted.
+    pub quality: StatusCode,
+}
+
+/// A stretch of time in which history is, or may be, incomplete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryGap {
+    /// From here on (inclusive).
+    pub from: Timestamp,
+    /// Up to here.
+    pub to: Timestamp,
+    /// Why, in plain words.
+    pub reason: String,
+}
+
+/// The answer to a range read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Range {
+    /// Whose history.
+    pub tag: TagId,
+    /// Points with `from <= ts < to`, ascending, one per source time (OPC 10000-11 v1.05 §6.5.3.2: the end is not part of it).
+    pub points: Vec<Point>,
+    /// The last point before `from`: what a stepped signal held when the range began.
+    pub before: Option<Point>,
+    /// Whether points were left out to stay within `max_points`. First, smallest, largest, last and a bad point of
+    /// each stretch are kept.
+    pub thinned: bool,
+    /// Everything received up to here is in the answer; `None` before the first frame of the log was seen.
+    pub complete_to: Option<Timestamp>,
+    /// Stretches within the range where samples were lost or a file cannot be read.
+    pub gaps: Vec<HistoryGap>,
+}

@@ -1,0 +1,247 @@
+//! Timely flushes, fewer files, and an end to old ones.
+//!
+//! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows, the newest files
+//! are merged with each older one that is not much larger than they are together, so that a byte is rewritten about
+//! once per doubling; once the day is over, all become one file. Late data for a past day is merged in when it has
+//! grown to a tenth of the day, not at every flush.
+
+use crate::flush::FlushError;
+use crate::historian::{Historian, Segment};
+use crate::merge::{Merge, Run};
+use crate::row::{DAY_US, day_of};
+use crate::segment::{Rows, SegmentError, Wanted, verify};
+use std::ops;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often the historian looks whether there is something to do.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it looks through the files.
+const TIDY_EVERY: Duration = Duration::from_secs(300);
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Historian {
+    pub(crate) async fn upkeep(self: Arc<Self>, stop: &CancellationToken) {
+        let mut pause = LOOK;
+        let mut tidied: Option<Duration> = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.work.notified(), if pause == LOOK => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            let mut result = Ok(());
+            let flushed = self.flush_is_due();
+            if flushed {
+                result = self.flush().await;
+                self.note_outcome(
+                    "write history files",
+                    result.as_ref().err().map(|error| error as &dyn std::error::Error),
+                );
+            }
+            let now = self.clock.monotonic();
+            if result.is_ok() && (flushed || tidied.is_none_or(|last| now.saturating_sub(last) >= TIDY_EVERY)) {
+                tidied = Some(now);
+                result = self.tidy_files().await;
+                self.note_outcome(
+                    "merge history files",
+                    result.as_ref().err().map(|error| error as &dyn std::error::Error),
+                );
+            }
+            pause = if result.is_ok() { LOOK } else { (pause * 2).min(LONGEST_PAUSE) };
+        }
+    }
+
+    /// Drops what is past retention, merges what should be merged. Blocking.
+    pub(crate) fn tidy_blocking(&self) -> Result<(), FlushError> {
+        self.drop_old()?;
+        let days: Vec<i64> = self.state().segments.keys().copied().collect();
+        for day in days {
+            self.merge_day(day)?;
+        }
+        Ok(())
+    }
+
+    /// The day history has reached, by the clock but not ahead of the data: a clock that jumps ahead must not delete anything.
+    fn today(&self) -> Option<i64> {
+        let complete_to = self.state().complete_to?;
+        Some(day_of(self.clock.now().min(complete_to).micros()))
+    }
+
+    fn drop_old(&self) -> Result<(), FlushError> {
+        let (Some(days), Some(today)) = (self.options.retention_days, self.today()) else { return Ok(()) };
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let first_kept = today.saturating_sub(i64::from(days));
+        let old: Vec<Arc<Segment>> =
+            self.state().segments.range(..first_kept).flat_map(|(_, segments)| segments).cloned().collect();
+        let first_kept_ts = first_kept.saturating_mul(DAY_US);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let mut manifest = self.saved_manifest();
+        manifest.files.retain(|info| info.day >= first_kept);
+        manifest.gaps.retain(|gap| gap.to.micros() >= first_kept_ts);
+        self.save_manifest(&manifest)?;
+        let mut state = self.state();
+        state.segments = state.segments.split_off(&first_kept);
+        state.gaps.retain(|gap| gap.to.micros() >= first_kept_ts);
+        state.saved_gaps = manifest.gaps;
+        drop(state);
+        tracing::info!(files = old.len(), days, "dropped history past its retention");
+        self.retire(&old);
+        Ok(())
+    }
+
+    fn merge_day(&self, day: i64) -> Result<(), FlushError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+        let over = self.today().is_some_and(|today| day < today);
+        let sizes: Vec<Size> =
+            segments.iter().map(|segment| Size { bytes: segment.info.bytes, usable: !segment.is_damaged() }).collect();
+        let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
+        let chosen = segments.get(range.clone()).unwrap_or_default();
+        if chosen.len() < 2 {
+            return Ok(());
+        }
+        let Some(merged) = self.write_merged(day, chosen)? else { return Ok(()) };
+        let mut manifest = self.saved_manifest();
+        manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
+        manifest.files.push(merged.clone());
+        self.save_manifest(&manifest)?;
+        if let Some(segments) = self.state().segments.get_mut(&day) {
+            segments.splice(range, [Segment::new(merged, &self.dir, &self.disk)]);
+        }
+        self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        self.retire(chosen);
+        Ok(())
+    }
+
+    /// `None` when one of them turns out to be damaged: it is marked, and not merged again.
+    fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<crate::manifest::FileInfo>, FlushError> {
+        let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return Ok(None) };
+        let mut runs: Vec<Run<'_>> = Vec::new();
+        for segment in chosen {
+            let rows = verify(&segment.path, &segment.info)
+                .and_then(|()| Rows::open(&segment.path, &self.footers, Wanted::All));
+            match rows {
+                Ok(rows) => runs.push(Box::new(rows)),
+                Err(error) => {
+                    segment.note_damage(&error);
+                    return Ok(None);
+                }
+            }
+        }
+        let written = self.write_segment(day, first.info.from, last.info.to, |writer| {
+            for row in Merge::new(runs) {
+                writer.push(&row?)?;
+            }
+            Ok::<(), SegmentError>(())
+        });
+        written.map(Some)
+    }
+
+    /// Readers that still hold them finish first; then they are deleted.
+    fn retire(&self, segments: &[Arc<Segment>]) {
+        for segment in segments {
+            self.footers.forget(&segment.path);
+            segment.retire();
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    bytes: u64,
+    usable: bool,
+}
+
+/// Which neighbours to merge, as positions from oldest to newest; fewer than two: nothing to do.
+fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Range<usize> {
+    let end = files.len();
+    // A damaged file cannot be merged, and nothing may be merged across it.
+    let floor = files.iter().rposition(|file| !file.usable).map_or(0, |at| at + 1);
+    let usable = files.get(floor..).unwrap_or_default();
+    if day_is_over {
+        let (total, largest) = (
+            usable.iter().map(|file| file.bytes).sum::<u64>(),
+            usable.iter().map(|file| file.bytes).max().unwrap_or(0),
+        );
+        if total - largest >= largest / 10 || usable.len() > max_files.max(2) {
+            return floor..end;
+        }
+        return end..end;
+    }
+    if usable.len() <= max_files.max(2) {
+        return end..end;
+    }
+    let mut start = end;
+    let mut newer = 0;
+    while let Some(file) = start.checked_sub(1).filter(|at| *at >= floor).and_then(|at| files.get(at)) {
+        if end - start >= 2 && file.bytes > 2 * newer {
+            break;
+        }
+        newer += file.bytes;
+        start -= 1;
+    }
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(bytes: &[u64]) -> Vec<Size> {
+        bytes.iter().map(|bytes| Size { bytes: *bytes, usable: true }).collect()
+    }
+
+    #[test]
+    fn a_growing_day_merges_the_newest_of_like_size() {
+        assert_eq!(what_to_merge(&sizes(&[10; 8]), 8, false).len(), 0);
+        assert_eq!(what_to_merge(&sizes(&[10; 9]), 8, false), 0..9);
+        let mut files = vec![1_000];
+        files.extend([10; 9]);
+        assert_eq!(what_to_merge(&sizes(&files), 8, false), 1..10);
+    }
+
+    #[test]
+    fn a_past_day_becomes_one_file_and_late_data_waits_for_a_tenth() {
+        assert_eq!(what_to_merge(&sizes(&[100, 80, 10]), 8, true), 0..3);
+        assert_eq!(what_to_merge(&sizes(&[1_000, 5]), 8, true).len(), 0);
+        assert_eq!(what_to_merge(&sizes(&[1_000, 60, 50]), 8, true), 0..3);
+        assert!(what_to_merge(&sizes(&[1_000]), 8, true).len() < 2);
+        assert!(what_to_merge(&[], 8, true).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_merged_across_a_damaged_file() {
+        let mut files = sizes(&[10; 20]);
+        files[5].usable = false;
+        assert_eq!(what_to_merge(&files, 8, false), 6..20);
+        assert_eq!(what_to_merge(&files, 8, true), 6..20);
+        files[19].usable = false;
+        assert!(what_to_merge(&files, 8, false).is_empty());
+    }
+
+    #[test]
+    fn a_day_of_flushes_is_rewritten_few_times() {
+        let (mut files, mut written) = (Vec::new(), 0);
+        for _ in 0..144 {
+            files.push(10_u64);
+            written += 10;
+            let range = what_to_merge(&sizes(&files), 8, false);
+            if range.len() >= 2 {
+                let merged = files.drain(range.clone()).sum();
+                files.insert(range.start, merged);
+                written += merged;
+            }
+            assert!(files.len() <= 9);
+        }
+        let total: u64 = files.iter().sum();
+        written += total;
+        assert_eq!(total, 1_440);
+        assert!(written <= 5 * total, "written {written} for {total}");
+    }
+}

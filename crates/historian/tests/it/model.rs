@@ -1,0 +1,191 @@
+//! What history is, in a plain list: every later sample of the same tag and time replaces the earlier one.
+
+use crate::memory_log::MemoryLog;
+use andon_historian::{Historian, Hook, NoHook, OpenError, Options, Point, Step};
+use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub const DAY: i64 = 86_400_000_000;
+
+/// A clock whose hands stand still until a test turns them.
+#[derive(Default)]
+pub struct TestClock(pub AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed).unsigned_abs())
+    }
+}
+
+/// Lets `left` steps pass, then none: the power is gone. A file that was not synced loses its second half then.
+pub struct PowerCut {
+    left: Mutex<u64>,
+    pub seen: Mutex<Vec<(Step, std::path::PathBuf)>>,
+}
+
+impl PowerCut {
+    pub fn after(steps: u64) -> Arc<Self> {
+        Arc::new(Self { left: Mutex::new(steps), seen: Mutex::default() })
+    }
+}
+
+impl Hook for PowerCut {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        let mut left = self.left.lock().unwrap();
+        if *left == 0 {
+            if step == Step::SyncFile
+                && let Ok(bytes) = std::fs::read(path)
+            {
+                std::fs::write(path, &bytes[..bytes.len() / 2])?;
+            }
+            return Err(io::Error::other("power cut"));
+        }
+        *left -= 1;
+        self.seen.lock().unwrap().push((step, path.to_owned()));
+        Ok(())
+    }
+}
+
+pub fn sample(tag: u32, ts: i64, value: Value) -> Sample {
+    let quality = if matches!(value, Value::Null) { StatusCode::BAD_NO_COMMUNICATION } else { StatusCode::GOOD };
+    let stamp = Timestamp::from_micros(ts);
+    Sample { tag: TagId(tag), value, quality, source_ts: stamp, received_ts: stamp.plus(Duration::from_millis(3)) }
+}
+
+/// The plain list.
+#[derive(Default, Clone)]
+pub struct Model(BTreeMap<(u32, i64), Sample>);
+
+impl Model {
+    pub fn write(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            self.0.insert((sample.tag.0, sample.source_ts.micros()), sample.clone());
+        }
+    }
+
+    pub fn range(&self, tag: u32, from: i64, to: i64) -> Vec<Point> {
+        self.0.range((tag, from)..(tag, to)).map(|(_, sample)| point(sample)).collect()
+    }
+
+    pub fn before(&self, tag: u32, from: i64) -> Option<Point> {
+        self.0.range((tag, i64::MIN)..(tag, from)).next_back().map(|(_, sample)| point(sample))
+    }
+}
+
+fn point(sample: &Sample) -> Point {
+    Point { ts: sample.source_ts, value: sample.value.clone(), quality: sample.quality }
+}
+
+pub fn open(dir: &Path, log: &Arc<MemoryLog>, hook: Arc<dyn Hook>) -> Result<Arc<Historian>, OpenError> {
+    let options = Options { max_files_per_day: 3, ..Options::default() };
+    Historian::open_with(dir, Arc::clone(log) as _, Arc::new(TestClock::default()), options, hook)
+}
+
+/// Compares every tag over several ranges, raw and thinned.
+pub async fn compare(historian: &Arc<Historian>, model: &Model, tags: u32, days: i64) {
+    let spans = [(i64::MIN, i64::MAX), (0, days * DAY), (DAY / 2, DAY + 1), (DAY, DAY + 3), (5, 6), (-DAY, 0)];
+    for tag in 0..tags {
+        for (from, to) in spans {
+            let (start, end) = (Timestamp::from_micros(from), Timestamp::from_micros(to));
+            let expected = model.range(tag, from, to);
+            let read = historian.range(TagId(tag), start, end, None).await.unwrap();
+            assert_eq!(read.points, expected, "tag {tag} {from}..{to}");
+            assert_eq!(read.before, model.before(tag, from), "tag {tag} before {from}");
+            assert!(!read.thinned && read.gaps.is_empty(), "{:?}", read.gaps);
+            let thin = historian.range(TagId(tag), start, end, Some(10)).await.unwrap();
+            assert!(thin.points.len() <= 10 && thin.points.iter().all(|point| expected.contains(point)));
+            assert_eq!(thin.thinned, expected.len() > 10);
+            assert_eq!((thin.points.first(), thin.points.last()), (expected.first(), expected.last()));
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Write(Vec<(u32, i64, Value)>),
+    Follow,
+    Flush,
+    Tidy,
+    Restart,
+    /// Flush and tidy with a power cut after so many steps, then start again.
+    Cut(u64),
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<i64>().prop_map(Value::Int64),
+        (-1e6..1e6f64).prop_map(Value::Double),
+        Just(Value::Double(-0.0)),
+        any::<bool>().prop_map(Value::Boolean),
+        "[a-zäß]{0,5}".prop_map(|text| Value::String(text.into())),
+        Just(Value::Null),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    // Few times and few tags, around midnights, so that late data and doubles are the rule.
+    let ts = (0..3i64, 0..12i64).prop_map(|(day, n)| day * DAY - 4 + n);
+    prop_oneof![
+        5 => proptest::collection::vec((0..3u32, ts, value()), 0..12).prop_map(Act::Write),
+        2 => Just(Act::Follow),
+        2 => Just(Act::Flush),
+        1 => Just(Act::Tidy),
+        1 => Just(Act::Restart),
+        2 => (0..40u64).prop_map(Act::Cut),
+    ]
+}
+
+async fn play(acts: Vec<Act>) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let mut model = Model::default();
+    let mut historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    for act in acts {
+        match act {
+            Act::Write(rows) => {
+                let samples: Vec<Sample> = rows.into_iter().map(|(tag, ts, value)| sample(tag, ts, value)).collect();
+                model.write(&samples);
+                log.write(&samples);
+            }
+            Act::Follow => historian.catch_up().await.unwrap(),
+            Act::Flush => historian.flush().await.unwrap(),
+            Act::Tidy => historian.tidy_files().await.unwrap(),
+            Act::Restart => historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap(),
+            Act::Cut(steps) => {
+                drop(historian);
+                if let Ok(doomed) = open(folder.path(), &log, PowerCut::after(steps)) {
+                    doomed.catch_up().await.unwrap();
+                    let _ = doomed.flush().await;
+                    let _ = doomed.tidy_files().await;
+                    compare(&doomed, &model, 3, 4).await;
+                }
+                historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+            }
+        }
+    }
+    historian.catch_up().await.unwrap();
+    compare(&historian, &model, 3, 4).await;
+    historian.flush().await.unwrap();
+    historian.tidy_files().await.unwrap();
+    compare(&historian, &model, 3, 4).await;
+    assert_eq!(log.kept(), 0, "everything is in files, so the log may free everything");
+    assert!(historian.verify().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn history_equals_the_plain_list_through_flushes_merges_restarts_and_power_cuts(acts in proptest::collection::vec(act(), 1..25)) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(play(acts));
+    }
+}
