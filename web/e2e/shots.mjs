@@ -1,0 +1,45 @@
+// Pictures of every page for the eye: npm run shots [folder] [filter]
+
+import { mkdir } from 'node:fs/promises';
+import { enter, open, start, visit } from './browser.mjs';
+
+const folder = process.argv[2] ?? 'node_modules/.cache/shots';
+const filter = process.argv[3] ?? '';
+await mkdir(folder, { recursive: true });
+
+const PAGES = {
+  overview: '/overview',
+  face: '/overview?face=works/nord/bottling/line1/filler/pressure',
+  rooms: '/rooms',
+  trends: '/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line1/filler/pressure_sp,works/nord/bottling/line1/filler/flow,works/nord/bottling/line2/labeller/glue_temperature',
+  alarms: '/alarms',
+  alarm: '/alarms?alarm=works/nord/utilities/energy/buffer/level:high',
+  timeline: '/timeline',
+  connectors: '/connectors',
+  users: '/users',
+};
+const LOOKS = {
+  light: { width: 1280, height: 800 },
+  dark: { width: 1280, height: 800, theme: 'dark' },
+  phone: { width: 390, height: 844 },
+  phonedark: { width: 390, height: 844, theme: 'dark', density: 'touch', touch: true },
+  touch: { width: 1280, height: 800, theme: 'dark', density: 'touch', touch: true },
+};
+
+const run = await start();
+for (const [look, options] of Object.entries(LOOKS)) {
+  if (filter && !Object.keys(PAGES).some((name) => `${name}-${look}`.includes(filter))) continue;
+  const { page, faults } = await open(run, options);
+  await page.goto(run.url);
+  if (!filter) await page.screenshot({ path: `${folder}/login-${look}.png` });
+  await enter(run, page);
+  for (const [name, path] of Object.entries(PAGES)) {
+    if (filter && !`${name}-${look}`.includes(filter)) continue;
+    await visit(run, page, path);
+    await page.waitForTimeout(2500);
+    await page.screenshot({ path: `${folder}/${name}-${look}.png` });
+  }
+  if (faults.length) console.log(look, faults);
+  await page.close();
+}
+await run.close();

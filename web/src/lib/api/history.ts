@@ -1,0 +1,47 @@
+// Reading history: few at a time, and the same question asked twice within a while is answered once.
+
+import { ask } from './http';
+import { history as parseHistory } from './parse';
+import type { History } from './types';
+
+const AT_ONCE = 4;
+const KEEP_MS = 45_000;
+const MOST_KEPT = 400;
+
+let running = 0;
+const waiting: (() => void)[] = [];
+const kept = new Map<string, { at: number; answer: Promise<History> }>();
+
+async function turn<T>(work: () => Promise<T>): Promise<T> {
+  if (running >= AT_ONCE) await new Promise<void>((go) => waiting.push(go));
+  running += 1;
+  try {
+    return await work();
+  } finally {
+    running -= 1;
+    waiting.shift()?.();
+  }
+}
+
+export function readHistory(tag: string, from: number, to: number, maxPoints: number, signal?: AbortSignal): Promise<History> {
+  return turn(() =>
+    ask('/api/history', {
+      query: { tag, from_ms: Math.floor(from), to_ms: Math.ceil(to), max_points: Math.round(maxPoints) },
+      read: parseHistory,
+      signal,
+      timeoutMs: 30_000,
+    }),
+  );
+}
+
+/** The hour behind `now` for a small curve; good for a while, because the screen adds live values itself. */
+export function recentHistory(tag: string, now: number, span: number, maxPoints: number): Promise<History> {
+  const key = `${tag} ${span} ${maxPoints}`;
+  const known = kept.get(key);
+  if (known && now - known.at < KEEP_MS) return known.answer;
+  const answer = readHistory(tag, now - span, now, maxPoints);
+  if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value ?? '');
+  kept.set(key, { at: now, answer });
+  answer.catch(() => kept.delete(key));
+  return answer;
+}

@@ -1,0 +1,310 @@
+// The one owner of the WebSocket. Everybody else reads `live`, and nothing else in the UI opens a connection.
+//
+// Invariants: a value never looks fresh while the link is lost; after a return everything that was missed is asked
+// for again; a subscription ends when the last one who watches it leaves.
+
+import { alarms as parseAlarms, connections as parseConnections, push as parsePush, values as parseValues } from './parse';
+import { asProblem, ask } from './http';
+import { clock } from './clock.svelte';
+import type { Alarm, Connector, Live, MqttClient, PlantEvent, Push } from './types';
+
+export type Link = { state: 'connecting' } | { state: 'live' } | { state: 'lost'; since: number };
+
+const NONE: Live = { state: 'none' };
+/** Silent for this long, and the link counts as lost: the server ticks every second. */
+const SILENCE_MS = 5_000;
+const LONGEST_WAIT_MS = 10_000;
+/** How many tags one request for last values may name. */
+const CHUNK = 80;
+
+class Cell {
+  live = $state.raw<Live>(NONE);
+  watchers = 0;
+}
+
+export type ValuesListener = (values: readonly [path: string, live: Live][]) => void;
+
+class LiveHub {
+  link = $state.raw<Link>({ state: 'connecting' });
+  alarms = $state.raw<readonly Alarm[]>([]);
+  /** False until the first whole list has come. */
+  alarmsKnown = $state(false);
+  connectors = $state.raw<readonly Connector[]>([]);
+  clients = $state.raw<readonly MqttClient[]>([]);
+  connectionsKnown = $state(false);
+  plantVersion = $state(0);
+
+  #cells = new Map<string, Cell>();
+  #socket: WebSocket | null = null;
+  #wanted = false;
+  #attempt = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #watchdog: ReturnType<typeof setInterval> | undefined;
+  #heardAt = 0;
+  #toSubscribe = new Set<string>();
+  #toLeave = new Set<string>();
+  #flush: ReturnType<typeof setTimeout> | undefined;
+  #onValues = new Set<ValuesListener>();
+  #onEvent = new Set<(event: PlantEvent) => void>();
+  #onReturn = new Set<() => void>();
+
+  /** The last known value; reading it in a component makes the component follow it. */
+  value(path: string): Live {
+    return this.#cell(path).live;
+  }
+
+  /** Since when the link is lost, or null. */
+  get lostSince(): number | null {
+    return this.link.state === 'lost' ? this.link.since : null;
+  }
+
+  /** Follows these tags until the returned function is called. */
+  watch(paths: readonly string[]): () => void {
+    const mine = [...new Set(paths)];
+    for (const path of mine) {
+      const cell = this.#cell(path);
+      cell.watchers += 1;
+      if (cell.watchers === 1) {
+        this.#toSubscribe.add(path);
+        this.#toLeave.delete(path);
+      }
+    }
+    this.#flushSoon();
+    return () => {
+      for (const path of mine) {
+        const cell = this.#cell(path);
+        cell.watchers -= 1;
+        if (cell.watchers === 0) {
+          this.#toLeave.add(path);
+          this.#toSubscribe.delete(path);
+        }
+      }
+      this.#flushSoon();
+    };
+  }
+
+  onValues(listener: ValuesListener): () => void {
+    this.#onValues.add(listener);
+    return () => this.#onValues.delete(listener);
+  }
+  onEvent(listener: (event: PlantEvent) => void): () => void {
+    this.#onEvent.add(listener);
+    return () => this.#onEvent.delete(listener);
+  }
+  /** Called after a lost link has come back: ask again for what was missed. */
+  onReturn(listener: () => void): () => void {
+    this.#onReturn.add(listener);
+    return () => this.#onReturn.delete(listener);
+  }
+
+  start(): void {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.link = { state: 'connecting' };
+    this.#open();
+    this.#watchdog = setInterval(() => this.#watch(), 1000);
+    addEventListener('online', this.#retryNow);
+    document.addEventListener('visibilitychange', this.#retryNow);
+  }
+
+  stop(): void {
+    this.#wanted = false;
+    clearTimeout(this.#retry);
+    clearInterval(this.#watchdog);
+    removeEventListener('online', this.#retryNow);
+    document.removeEventListener('visibilitychange', this.#retryNow);
+    this.#socket?.close();
+    this.#socket = null;
+    this.#cells.clear();
+    this.alarms = [];
+    this.alarmsKnown = false;
+    this.connectionsKnown = false;
+    this.link = { state: 'connecting' };
+  }
+
+  /** Takes an alarm list that came by another way (the answer to an acknowledgement). */
+  async refreshAlarms(): Promise<void> {
+    this.alarms = await ask('/api/alarms', { read: parseAlarms });
+    this.alarmsKnown = true;
+  }
+
+  async refreshConnections(): Promise<void> {
+    const all = await ask('/api/connectors', { read: parseConnections });
+    this.connectors = all.connectors;
+    this.clients = all.clients;
+    this.connectionsKnown = true;
+  }
+
+  #cell(path: string): Cell {
+    let cell = this.#cells.get(path);
+    if (!cell) {
+      cell = new Cell();
+      this.#cells.set(path, cell);
+    }
+    return cell;
+  }
+
+  #open(): void {
+    const address = new URL('/api/ws', location.href);
+    address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(address);
+    this.#socket = socket;
+    socket.onmessage = (message): void => {
+      if (socket === this.#socket) this.#hear(message.data);
+    };
+    socket.onclose = (): void => {
+      if (socket === this.#socket) this.#lost();
+    };
+    this.#heardAt = Date.now();
+  }
+
+  #hear(data: unknown): void {
+    this.#heardAt = Date.now();
+    if (typeof data !== 'string') return;
+    let message: Push | null;
+    try {
+      message = parsePush(JSON.parse(data) as unknown);
+    } catch (error) {
+      // One message that cannot be read must not end the rest; the values it held go stale by themselves.
+      console.warn('unreadable message from the server', asProblem(error).message);
+      return;
+    }
+    if (message) this.#take(message);
+  }
+
+  #take(message: Push): void {
+    switch (message.t) {
+      case 'hello':
+        clock.correct(message.now);
+        this.plantVersion = message.version;
+        this.#arrived();
+        break;
+      case 'tick':
+        clock.correct(message.now);
+        break;
+      case 'values':
+        this.#apply(message.values);
+        break;
+      case 'alarms':
+        this.alarms = message.alarms;
+        this.alarmsKnown = true;
+        break;
+      case 'event':
+        for (const listener of this.#onEvent) listener(message.event);
+        break;
+      case 'connectors':
+        this.connectors = message.connectors;
+        break;
+      case 'plant':
+        this.plantVersion = message.version;
+        break;
+      case 'bye':
+        this.#socket?.close();
+        break;
+    }
+  }
+
+  #apply(values: readonly [string, Live][]): void {
+    for (const [path, live] of values) {
+      const cell = this.#cells.get(path);
+      if (!cell) continue;
+      const known = cell.live;
+      // The answer to a question may come after a newer value over the socket.
+      if (live.state !== 'none' && known.state !== 'none' && live.received < known.received) continue;
+      cell.live = live;
+    }
+    for (const listener of this.#onValues) listener(values);
+  }
+
+  #arrived(): void {
+    const back = this.link.state === 'lost';
+    this.#attempt = 0;
+    this.link = { state: 'live' };
+    this.#toLeave.clear();
+    this.#toSubscribe = new Set([...this.#cells].filter(([, cell]) => cell.watchers > 0).map(([path]) => path));
+    this.#flushNow();
+    const quiet = (error: unknown): void => console.warn('could not catch up', asProblem(error).message);
+    this.refreshAlarms().catch(quiet);
+    if (this.connectionsKnown) this.refreshConnections().catch(quiet);
+    if (back) for (const listener of this.#onReturn) listener();
+  }
+
+  #lost(): void {
+    this.#socket = null;
+    if (!this.#wanted) return;
+    if (this.link.state !== 'lost') this.link = { state: 'lost', since: clock.exact() };
+    // Doubling with a spread, so that a hundred screens do not all come back in the same second.
+    const wait = Math.min(500 * 2 ** this.#attempt, LONGEST_WAIT_MS) * (0.7 + 0.6 * Math.random());
+    this.#attempt += 1;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => void this.#reopen(), wait);
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      // A closed socket does not say whether the session ended; this question does (and leads to the log-in page).
+      await ask('/api/session');
+    } catch (error) {
+      if (!this.#wanted) return;
+      if (asProblem(error).kind !== 'unauthorised') this.#lost();
+      return;
+    }
+    if (this.#wanted && !this.#socket) this.#open();
+  }
+
+  #retryNow = (): void => {
+    if (this.link.state !== 'lost' || document.visibilityState !== 'visible' || this.#socket) return;
+    clearTimeout(this.#retry);
+    this.#attempt = 0;
+    void this.#reopen();
+  };
+
+  #watch(): void {
+    if (this.#socket && Date.now() - this.#heardAt > SILENCE_MS) {
+      const dead = this.#socket;
+      this.#socket = null;
+      dead.close();
+      this.#lost();
+    }
+  }
+
+  #flushSoon(): void {
+    this.#flush ??= setTimeout(() => this.#flushNow(), 20);
+  }
+
+  #flushNow(): void {
+    clearTimeout(this.#flush);
+    this.#flush = undefined;
+    if (this.link.state !== 'live' || this.#socket?.readyState !== WebSocket.OPEN) return;
+    const leave = [...this.#toLeave];
+    const join = [...this.#toSubscribe];
+    this.#toLeave.clear();
+    this.#toSubscribe.clear();
+    if (leave.length) this.#socket.send(JSON.stringify({ op: 'unsubscribe', tags: leave }));
+    if (!join.length) return;
+    this.#socket.send(JSON.stringify({ op: 'subscribe', tags: join }));
+    for (let i = 0; i < join.length; i += CHUNK) {
+      ask('/api/values', { query: { tag: join.slice(i, i + CHUNK) }, read: parseValues })
+        .then((values) => this.#apply(values))
+        .catch((error: unknown) => console.warn('could not read last values', asProblem(error).message));
+    }
+  }
+}
+
+export const live = new LiveHub();
+
+/** In a component: follows the tags as long as it is on the screen. */
+export function watchTags(paths: () => readonly string[]): void {
+  let key = '';
+  let leave: () => void = () => undefined;
+  $effect(() => {
+    const wanted = paths();
+    const next = wanted.join('\n');
+    if (next === key) return;
+    key = next;
+    const before = leave;
+    leave = live.watch(wanted);
+    before();
+  });
+  $effect(() => () => leave());
+}

@@ -1,0 +1,235 @@
+// The words of the server's HTTP interface, checked. Raw JSON becomes these in `parse.ts` and nowhere else.
+
+export type Scalar = number | boolean | string;
+
+/** A tag's last value. There is no way to read a value without meeting its state. Times in ms since 1970 UTC. */
+export type Live =
+  | { state: 'none' }
+  | { state: 'good'; value: Scalar; code: number; at: number; received: number }
+  | { state: 'uncertain'; value: Scalar; code: number; at: number; received: number }
+  | { state: 'bad'; value: Scalar | null; code: number; at: number; received: number };
+
+export type Level = 'enterprise' | 'site' | 'area' | 'work_center' | 'work_unit';
+export type Profile = 'plant' | 'home';
+export type DataType = 'boolean' | 'int64' | 'double' | 'string';
+export type Priority = 1 | 2 | 3 | 4;
+
+export interface Equipment {
+  path: string;
+  level: Level;
+  levelWord: string;
+  profile: Profile;
+  title: string;
+  description: string;
+  parent: string | null;
+}
+
+export interface WriteRule {
+  min: number | null;
+  max: number | null;
+  needsReason: boolean;
+  lifeMs: number;
+  confirmWithinMs: number;
+}
+
+export interface Tag {
+  id: string;
+  path: string;
+  equipment: string;
+  title: string;
+  description: string;
+  dataType: DataType;
+  unit: string | null;
+  symbol: string | null;
+  range: readonly [number, number] | null;
+  digits: number | null;
+  states: Readonly<Record<string, string>>;
+  interpolation: 'sloped' | 'stepped';
+  staleAfterMs: number | null;
+  write: WriteRule | null;
+  origin: string | null;
+  source: { protocol: string; name: string } | null;
+}
+
+export interface AlarmDef {
+  name: string;
+  tag: string;
+  condition: string;
+  limit: number | null;
+  priority: Priority;
+  message: string;
+}
+
+export interface Plant {
+  version: number;
+  equipment: Equipment[];
+  tags: Tag[];
+  alarms: AlarmDef[];
+}
+
+export type AlarmState = 'unacknowledged' | 'acknowledged' | 'returned_to_normal_unacknowledged';
+
+export interface Alarm {
+  name: string;
+  occurrence: string;
+  state: AlarmState;
+  priority: Priority;
+  condition: string;
+  message: string;
+  cause: string;
+  consequence: string;
+  action: string;
+  tag: string;
+  equipment: string;
+  value: Scalar | null;
+  quality: number;
+  limit: number | null;
+  raisedMs: number;
+  changedMs: number;
+  acknowledgedBy: string | null;
+}
+
+export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system';
+export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system'];
+
+export interface PlantEvent {
+  seq: number;
+  id: string;
+  atMs: number;
+  sourceMs: number | null;
+  kind: EventKind;
+  path: string;
+  by: { id: string; kind: string; name: string | null };
+  summary: string;
+  severity: number;
+  detail: Readonly<Record<string, unknown>>;
+}
+
+export interface HistoryPoint {
+  at: number;
+  value: Scalar | null;
+  code: number;
+}
+
+export interface History {
+  tag: string;
+  from: number;
+  to: number;
+  points: HistoryPoint[];
+  before: HistoryPoint | null;
+  thinned: boolean;
+  completeTo: number;
+  gaps: { from: number; to: number; reason: string }[];
+}
+
+export type Outcome = 'confirmed' | 'failed' | 'expired' | 'unknown' | 'refused';
+
+export interface CommandResult {
+  id: string;
+  outcome: Outcome;
+  readBack: Scalar | null;
+  detail: string | null;
+}
+
+export type Role = 'viewer' | 'operator' | 'engineer' | 'administrator';
+export const ROLES: readonly Role[] = ['viewer', 'operator', 'engineer', 'administrator'];
+
+export interface Grant {
+  role: Role;
+  branch: string;
+}
+
+export interface Session {
+  user: { id: string; name: string; kind: string };
+  grants: Grant[];
+  may: { acknowledge: boolean; operate: boolean; configure: boolean; administer: boolean };
+  expiresMs: number | null;
+}
+
+export interface Status {
+  name: string;
+  version: string;
+  setupNeeded: boolean;
+  demo: boolean;
+  demoText: string | null;
+  warnings: string[];
+}
+
+export interface Connector {
+  name: string;
+  kind: string;
+  title: string;
+  enabled: boolean;
+  state: 'connected' | 'connecting' | 'failed' | 'disabled';
+  sinceMs: number;
+  latencyMs: number | null;
+  samplesPerS: number;
+  requests: number;
+  errors: number;
+  lastError: { atMs: number; text: string; remedy: string } | null;
+  endpoint: string;
+  tags: number;
+}
+
+export interface MqttClient {
+  clientId: string;
+  user: string | null;
+  address: string;
+  protocol: string;
+  connected: boolean;
+  sinceMs: number;
+  subscriptions: number;
+  received: number;
+  sent: number;
+  queued: number;
+  dropped: number;
+}
+
+export interface Connections {
+  connectors: Connector[];
+  clients: MqttClient[];
+}
+
+export interface User {
+  id: string;
+  name: string;
+  enabled: boolean;
+  grants: Grant[];
+  lastLoginMs: number | null;
+}
+
+export interface Token {
+  id: string;
+  name: string;
+  grants: Grant[];
+  createdMs: number | null;
+  lastUsedMs: number | null;
+}
+
+export interface Device {
+  id: string;
+  name: string;
+  user: string;
+  clientId: string | null;
+  branch: string;
+  createdMs: number | null;
+}
+
+export interface AuditReport {
+  ok: boolean;
+  events: number;
+  head: string;
+  firstBad: number | null;
+  detail: string;
+}
+
+/** What the server says over the WebSocket. */
+export type Push =
+  | { t: 'hello'; now: number; version: number }
+  | { t: 'values'; values: [path: string, live: Live][] }
+  | { t: 'alarms'; alarms: Alarm[] }
+  | { t: 'event'; event: PlantEvent }
+  | { t: 'connectors'; connectors: Connector[] }
+  | { t: 'tick'; now: number }
+  | { t: 'plant'; version: number }
+  | { t: 'bye'; reason: string };

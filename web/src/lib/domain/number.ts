@@ -1,0 +1,72 @@
+// Numbers as people read them: the viewer's language, the tag's digits, a real minus sign, a thin space before the unit.
+
+/** Narrow no-break space: thin, and a value never parts from its unit at a line's end. */
+export const THIN = '\u202f';
+export const MINUS = '\u2212';
+export const MISSING = '\u2013';
+
+const formats = new Map<string, Intl.NumberFormat>();
+
+function format(locale: string, digits: number): Intl.NumberFormat {
+  const key = `${locale}|${digits}`;
+  let found = formats.get(key);
+  if (!found) {
+    // `negative` rather than `auto`: a value that rounds to zero is shown as 0.0, never as −0.0.
+    found = new Intl.NumberFormat(locale, {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+      signDisplay: 'negative',
+    });
+    formats.set(key, found);
+  }
+  return found;
+}
+
+/** Digits after the point for a value whose tag names none: about four figures that mean something. */
+export function guessDigits(value: number): number {
+  const size = Math.abs(value);
+  if (Number.isInteger(value)) return 0;
+  if (size >= 1000) return 0;
+  if (size >= 100) return 1;
+  if (size >= 10) return 2;
+  return 3;
+}
+
+export function formatNumber(value: number | null | undefined, digits: number | null, locale: string): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
+  const text = format(locale, digits ?? guessDigits(value)).format(value);
+  return text.replace('-', MINUS);
+}
+
+export function withUnit(text: string, symbol: string | null): string {
+  return symbol ? `${text}${THIN}${symbol}` : text;
+}
+
+export type Parsed = { ok: true; value: number } | { ok: false; why: 'empty' | 'not-a-number' | 'ambiguous' };
+
+function separators(locale: string): { decimal: string; group: string } {
+  const parts = new Intl.NumberFormat(locale).formatToParts(12345.6);
+  const find = (type: string): string => parts.find((part) => part.type === type)?.value ?? '';
+  return { decimal: find('decimal') || '.', group: find('group') };
+}
+
+/**
+ * Reads what a person typed. One point or one comma is the decimal mark; thousands marks are not taken.
+ * "1,250" where the comma usually groups thousands could mean two numbers, and a machine would be sent one of
+ * them: it is refused as ambiguous instead of guessed.
+ */
+export function parseNumber(text: string, locale: string): Parsed {
+  const plain = text.replace(/[\s\u00a0\u202f\u2009]/g, '').replace(MINUS, '-');
+  if (plain === '') return { ok: false, why: 'empty' };
+  if (!/^[+-]?(\d+([.,]\d*)?|[.,]\d+)$/.test(plain)) return { ok: false, why: 'not-a-number' };
+  const mark = /[.,]/.exec(plain)?.[0];
+  const { group } = separators(locale);
+  if (mark !== undefined && mark === group && /[.,]\d{3}$/.test(plain)) return { ok: false, why: 'ambiguous' };
+  return { ok: true, value: Number(plain.replace(',', '.')) };
+}
+
+/** A number as it stands in an input field: no thousands marks, the language's decimal mark. */
+export function toField(value: number, digits: number | null, locale: string): string {
+  const text = value.toFixed(Math.min(digits ?? guessDigits(value), 9));
+  return text.replace('.', separators(locale).decimal);
+}

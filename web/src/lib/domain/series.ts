@@ -1,0 +1,123 @@
+// Curves from history: which points join, where the line breaks, where it is hatched.
+
+import type { History, HistoryPoint } from '$lib/api/types';
+import { severityOf } from './quality';
+import { asNumber } from './value';
+
+/** One place on a curve; `y` null breaks the line. */
+export interface Dot {
+  x: number;
+  y: number | null;
+  /** Good, uncertain (drawn, hatched) or bad (not drawn, hatched). */
+  q: 'good' | 'uncertain' | 'bad';
+}
+
+export const toDot = (p: HistoryPoint): Dot => {
+  const q = severityOf(p.code);
+  const y = asNumber(p.value);
+  return { x: p.at, y: q === 'bad' ? null : y, q: y === null && q === 'good' ? 'bad' : q };
+};
+
+/** The points of a range with its gaps as breaks, led in by the last value before it. */
+export function toDots(h: History): Dot[] {
+  const dots = h.points.map(toDot);
+  if (h.before && h.before.at < (dots[0]?.x ?? Infinity)) dots.unshift(toDot(h.before));
+  for (const gap of h.gaps) {
+    const at = dots.findIndex((d) => d.x > gap.from);
+    dots.splice(at < 0 ? dots.length : at, 0, { x: gap.from, y: null, q: 'good' });
+  }
+  return dots;
+}
+
+export interface Span {
+  from: number;
+  to: number;
+  q: 'uncertain' | 'bad';
+}
+
+/** Where to hatch: from a doubtful point to the next one of another quality (or the end). */
+export function doubtful(dots: readonly Dot[], end: number): Span[] {
+  const spans: Span[] = [];
+  let open: Span | null = null;
+  for (const dot of dots) {
+    if (open && dot.q !== open.q) {
+      open.to = dot.x;
+      spans.push(open);
+      open = null;
+    }
+    if (!open && dot.q !== 'good') open = { from: dot.x, to: dot.x, q: dot.q };
+  }
+  if (open) spans.push({ ...open, to: Math.max(end, open.from) });
+  return spans;
+}
+
+/** The value at `x`: held for stepped tags, on the straight line otherwise; null in a gap or outside. */
+export function valueAt(dots: readonly Dot[], x: number, stepped: boolean): number | null {
+  let lo = 0;
+  let hi = dots.length;
+  while (lo < hi) {
+    const mid = (lo + hi) >> 1;
+    if ((dots[mid]?.x ?? Infinity) <= x) lo = mid + 1;
+    else hi = mid;
+  }
+  const before = dots[lo - 1];
+  if (!before || before.y === null) return null;
+  if (before.x === x) return before.y;
+  const after = dots[lo];
+  if (stepped) return before.y;
+  if (!after || after.y === null) return null;
+  return before.y + ((after.y - before.y) * (x - before.x)) / (after.x - before.x);
+}
+
+export interface Stats {
+  min: number;
+  max: number;
+  /** Weighted by time: a value counts for as long as it held. */
+  mean: number;
+}
+
+/** Min, time-weighted mean and max between two times; null where nothing good is known. */
+export function statsBetween(dots: readonly Dot[], from: number, to: number, stepped: boolean): Stats | null {
+  const first = valueAt(dots, from, stepped);
+  const last = valueAt(dots, to, stepped);
+  const inside = dots.filter((d) => d.x > from && d.x < to);
+  const path: { x: number; y: number | null }[] = [{ x: from, y: first }, ...inside, { x: to, y: last }];
+  let min = Infinity;
+  let max = -Infinity;
+  let area = 0;
+  let time = 0;
+  for (let i = 0; i < path.length; i += 1) {
+    const here = path[i];
+    const next = path[i + 1];
+    if (!here || here.y === null) continue;
+    min = Math.min(min, here.y);
+    max = Math.max(max, here.y);
+    if (!next) continue;
+    const width = next.x - here.x;
+    if (stepped) area += here.y * width;
+    else if (next.y !== null) area += ((here.y + next.y) / 2) * width;
+    else continue;
+    time += width;
+  }
+  if (min > max) return null;
+  return { min, max, mean: time > 0 ? area / time : (min + max) / 2 };
+}
+
+/** Cuts what lies before `from`, keeping one point to lead in; bounds the length by dropping the oldest. */
+export function trim(dots: Dot[], from: number, most: number): Dot[] {
+  let cut = 0;
+  while (cut + 1 < dots.length && (dots[cut + 1]?.x ?? Infinity) <= from) cut += 1;
+  cut = Math.max(cut, dots.length - most);
+  return cut > 0 ? dots.slice(cut) : dots;
+}
+
+/** Round axis ticks: 1, 2, 2.5 or 5 times a power of ten. */
+export function niceTicks(lo: number, hi: number, most: number): number[] {
+  if (!(hi > lo) || most < 1) return [];
+  const raw = (hi - lo) / most;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = ([1, 2, 2.5, 5, 10].find((m) => m * power >= raw) ?? 10) * power;
+  const ticks: number[] = [];
+  for (let tick = Math.ceil(lo / step) * step; tick <= hi + step * 1e-9; tick += step) ticks.push(Number(tick.toPrecision(12)));
+  return ticks;
+}

@@ -1,0 +1,77 @@
+// Times and spans as people read them: 24 h, exact, with the date once they are older than a day.
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function format(locale: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = locale + JSON.stringify(options);
+  let found = formats.get(key);
+  if (!found) {
+    found = new Intl.DateTimeFormat(locale, options);
+    formats.set(key, found);
+  }
+  return found;
+}
+
+const pad = (n: number, width = 2): string => String(n).padStart(width, '0');
+
+/** `06:42:10`, in the browser's zone; with `millis` `06:42:10.512`. */
+export function clockTime(ms: number, millis = false): string {
+  const d = new Date(ms);
+  const text = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
+  return millis ? `${text}.${pad(d.getMilliseconds(), 3)}` : text;
+}
+
+/** `21 Nov`, with the year where it is another one than `now`'s. */
+export function shortDate(ms: number, now: number, locale: string): string {
+  const other = new Date(ms).getFullYear() !== new Date(now).getFullYear();
+  return format(locale, { day: 'numeric', month: 'short', ...(other ? { year: 'numeric' } : {}) }).format(ms);
+}
+
+/** `06:42:10`; older than a day (or of another day ahead) with the date before it. */
+export function timeText(ms: number | null, now: number, locale: string, millis = false): string {
+  if (ms === null || !Number.isFinite(ms)) return '–';
+  const time = clockTime(ms, millis);
+  return Math.abs(now - ms) < DAY ? time : `${shortDate(ms, now, locale)} ${time}`;
+}
+
+/** Date and time, always both. */
+export function dateTimeText(ms: number, now: number, locale: string): string {
+  return `${shortDate(ms, now, locale)} ${clockTime(ms)}`;
+}
+
+/** `4 s`, `12 min`, `3 h 20 min`, `2 d 4 h`: a span, rounded down. */
+export function spanText(ms: number): string {
+  const s = Math.max(0, Math.floor(ms / SECOND));
+  if (s < 60) return `${s}\u202fs`;
+  const min = Math.floor(s / 60);
+  if (min < 60) return `${min}\u202fmin`;
+  const h = Math.floor(min / 60);
+  if (h < 24) return min % 60 ? `${h}\u202fh ${min % 60}\u202fmin` : `${h}\u202fh`;
+  const d = Math.floor(h / 24);
+  return h % 24 ? `${d}\u202fd ${h % 24}\u202fh` : `${d}\u202fd`;
+}
+
+/** A span with fractions, for the distance of two cursors: `12.40 s`, `3:05.0 min`. */
+export function exactSpan(ms: number): string {
+  const sign = ms < 0 ? '−' : '';
+  const size = Math.abs(ms);
+  if (size < MINUTE) return `${sign}${(size / SECOND).toFixed(2)}\u202fs`;
+  if (size < HOUR) return `${sign}${Math.floor(size / MINUTE)}:${pad(Math.floor((size % MINUTE) / SECOND))}\u202fmin`;
+  const h = Math.floor(size / HOUR);
+  return `${sign}${h}:${pad(Math.floor((size % HOUR) / MINUTE))}:${pad(Math.floor((size % MINUTE) / SECOND))}\u202fh`;
+}
+
+/** The browser's zone with its offset: `Europe/Berlin, UTC+1`. */
+export function zoneName(at: number): string {
+  const minutes = -new Date(at).getTimezoneOffset();
+  const sign = minutes < 0 ? '−' : '+';
+  const size = Math.abs(minutes);
+  const offset = size % 60 ? `${Math.floor(size / 60)}:${pad(size % 60)}` : String(size / 60);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return zone && zone !== 'UTC' ? `${zone}, UTC${sign}${offset}` : `UTC${minutes === 0 ? '' : sign + offset}`;
+}

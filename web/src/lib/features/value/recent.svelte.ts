@@ -1,0 +1,67 @@
+// The last stretch of a tag's curve: history joined with what arrives while the component is on the screen.
+
+import { clock } from '$lib/api/clock.svelte';
+import { recentHistory } from '$lib/api/history';
+import { live } from '$lib/api/live.svelte';
+import type { Live, Tag } from '$lib/api/types';
+import { toDots, trim, type Dot } from '$lib/domain/series';
+import { asNumber } from '$lib/domain/value';
+
+export function liveDot(v: Live): Dot | null {
+  if (v.state === 'none') return null;
+  const y = asNumber(v.value);
+  const q = v.state === 'bad' || y === null ? 'bad' : v.state;
+  return { x: v.at, y: q === 'bad' ? null : y, q };
+}
+
+export class Recent {
+  dots = $state.raw<readonly Dot[]>([]);
+  failed = $state(false);
+
+  /** Call inside a component: `active` false (out of sight) asks for nothing. */
+  constructor(tag: () => Tag | null, span: number, points: number, active: () => boolean = () => true) {
+    const wanted = $derived(active() ? (tag()?.path ?? null) : null);
+    $effect(() => {
+      const path = wanted;
+      if (path === null) return;
+      let stopped = false;
+      let dots: Dot[] = [];
+      const load = (): void => {
+        recentHistory(path, clock.exact(), span, points)
+          .then((history) => {
+            if (stopped) return;
+            const last = history.points.at(-1)?.at ?? 0;
+            dots = [...toDots(history), ...dots.filter((d) => d.x > last)];
+            this.dots = dots;
+            this.failed = false;
+          })
+          .catch(() => {
+            if (!stopped) this.failed = true;
+          });
+      };
+      load();
+      // A point every few seconds is all such a small curve can show.
+      const every = span / points;
+      const leave = live.watch([path]);
+      const offValues = live.onValues((values) => {
+        for (const [name, value] of values) {
+          if (name !== path) continue;
+          const dot = liveDot(value);
+          const last = dots.at(-1);
+          if (!dot || (last && dot.x <= last.x)) continue;
+          if (last && dot.x - last.x < every && dot.q === last.q) continue;
+          dots = trim([...dots, dot], clock.exact() - span, points * 2);
+          this.dots = dots;
+        }
+      });
+      const offReturn = live.onReturn(load);
+      return () => {
+        stopped = true;
+        leave();
+        offValues();
+        offReturn();
+        this.dots = [];
+      };
+    });
+  }
+}

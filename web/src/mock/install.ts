@@ -1,0 +1,132 @@
+// Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
+// `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant.
+
+import { MockServer } from './server';
+import { tags } from './plant';
+
+type Json = Record<string, unknown>;
+
+const KEY = 'mock.user';
+let down = false;
+
+export function install(): void {
+  const server = new MockServer(() => Date.now());
+  server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
+  server.empty = sessionStorage.getItem('mock.empty') === '1';
+  const stored = sessionStorage.getItem(KEY);
+  server.user = server.users.find((u) => u.name === stored) ?? null;
+  const sockets = new Set<FakeSocket>();
+
+  const realFetch = window.fetch.bind(window);
+  window.fetch = async (input, init): Promise<Response> => {
+    const url = new URL(input instanceof Request ? input.url : input, location.href);
+    if (!url.pathname.startsWith('/api/')) return realFetch(input, init);
+    await wait(15);
+    if (down) throw new TypeError('Failed to fetch');
+    const body = typeof init?.body === 'string' ? (JSON.parse(init.body) as Json) : {};
+    const answer = server.handle(init?.method ?? 'GET', url.pathname, url.searchParams, body);
+    if (answer.delay) await wait(answer.delay);
+    if (down) throw new TypeError('Failed to fetch');
+    if (server.user) sessionStorage.setItem(KEY, server.user.name);
+    else sessionStorage.removeItem(KEY);
+    if (init?.signal?.aborted) throw new DOMException('aborted', 'AbortError');
+    return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), {
+      status: answer.status,
+      headers: { 'content-type': answer.status < 400 ? 'application/json' : 'application/problem+json' },
+    });
+  };
+
+  class FakeSocket extends EventTarget {
+    static readonly CONNECTING = 0;
+    static readonly OPEN = 1;
+    static readonly CLOSING = 2;
+    static readonly CLOSED = 3;
+    readyState = 0;
+    onmessage: ((event: MessageEvent) => void) | null = null;
+    onclose: (() => void) | null = null;
+    #subscribed = new Set<string>();
+    #sent = new Map<string, string>();
+
+    constructor() {
+      super();
+      setTimeout(() => {
+        if (down || !server.user) {
+          this.close();
+          return;
+        }
+        this.readyState = 1;
+        sockets.add(this);
+        this.deliver({ t: 'hello', now_ms: Date.now(), version: 12 });
+        this.deliver({ t: 'alarms', alarms: server.alarmList() });
+      }, 30);
+    }
+
+    deliver(message: Json): void {
+      if (this.readyState === 1) this.onmessage?.(new MessageEvent('message', { data: JSON.stringify(message) }));
+    }
+
+    send(text: string): void {
+      const wish = JSON.parse(text) as { op: string; tags?: string[] };
+      for (const tag of wish.tags ?? []) {
+        if (wish.op === 'subscribe') this.#subscribed.add(tag);
+        else this.#subscribed.delete(tag);
+      }
+    }
+
+    pulse(): void {
+      const now = Date.now();
+      const values = tags
+        .filter((tag) => this.#subscribed.has(tag.path))
+        .map((tag) => server.live(tag, now))
+        .filter((live) => {
+          const text = JSON.stringify(live);
+          const fresh = this.#sent.get(String(live[0])) !== text;
+          this.#sent.set(String(live[0]), text);
+          return fresh;
+        });
+      if (values.length) this.deliver({ t: 'values', values });
+      this.deliver({ t: 'tick', now_ms: now });
+    }
+
+    close(): void {
+      if (this.readyState === 3) return;
+      this.readyState = 3;
+      sockets.delete(this);
+      setTimeout(() => this.onclose?.(), 0);
+    }
+  }
+
+  // The mock answers the few members that the UI uses.
+  window.WebSocket = FakeSocket as unknown as typeof WebSocket;
+  server.listeners.add((message) => sockets.forEach((socket) => socket.deliver(message)));
+
+  let seconds = 0;
+  setInterval(() => {
+    if (down) return;
+    seconds += 1;
+    server.tick();
+    sockets.forEach((socket) => socket.pulse());
+    if (seconds % 3 === 0) sockets.forEach((socket) => socket.deliver({ t: 'connectors', connectors: server.empty ? [] : server.connectors() }));
+  }, 1000);
+
+  Object.assign(window, {
+    andonMock: {
+      lose: (): void => {
+        down = true;
+        sockets.forEach((socket) => socket.close());
+      },
+      restore: (): void => {
+        down = false;
+      },
+      flood: (count: number): void => server.flood(count),
+      endSession: (): void => {
+        server.user = null;
+        sessionStorage.removeItem(KEY);
+      },
+    },
+  });
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,457 @@
+// The mock's server side: answers the agreed HTTP interface from the made-up plant. Knows nothing of fetch or sockets.
+
+import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
+
+type Json = Record<string, unknown>;
+export interface Answer {
+  status: number;
+  body?: unknown;
+  delay?: number;
+}
+
+const GOOD = 0;
+const NO_COMMUNICATION = 0x80310000;
+const UNITS_EXCEEDED = 0x40940000;
+const MIN = 60_000;
+
+/** Tags that show what a bad, an uncertain and a silent value look like. */
+const BAD_SINCE = 23 * MIN;
+const badTag = 'works/nord/bottling/line2/labeller/glue_temperature';
+const badTag2 = 'works/nord/bottling/line2/labeller/web_speed';
+const silentTag = 'works/nord/utilities/energy/chiller/return_temperature';
+const uncertainTag = 'works/nord/bottling/line1/filler/temperature';
+const gapTag = 'works/nord/bottling/line1/filler/pressure';
+
+interface AlarmStatus {
+  def: MockAlarm;
+  occurrence: string;
+  state: 'normal' | 'unacknowledged' | 'acknowledged' | 'returned_to_normal_unacknowledged';
+  value: unknown;
+  raised: number;
+  changed: number;
+  by: string | null;
+}
+
+export interface MockUser {
+  id: string;
+  name: string;
+  enabled: boolean;
+  grants: { role: string; branch: string }[];
+  last_login_ms: number | null;
+}
+
+const ROLES = ['viewer', 'operator', 'engineer', 'administrator'];
+export const PASSWORD = 'lantern-light';
+
+export class MockServer {
+  readonly start: number;
+  readonly listeners = new Set<(message: Json) => void>();
+  user: MockUser | null = null;
+  setupNeeded = false;
+  empty = false;
+  #overrides = new Map<string, { at: number; value: unknown }[]>();
+  #alarms: AlarmStatus[] = [];
+  #extra: Json[] = [];
+  #events: Json[] = [];
+  #seq = 4000;
+  #ids = 0;
+  readonly users: MockUser[];
+  readonly tokens: Json[];
+  readonly devices: Json[];
+
+  constructor(readonly now: () => number) {
+    this.start = now();
+    this.users = [
+      { id: 'u1', name: 'admin', enabled: true, grants: [{ role: 'administrator', branch: '' }], last_login_ms: this.start - 3 * MIN },
+      { id: 'u2', name: 'operator', enabled: true, grants: [{ role: 'operator', branch: 'works/nord/bottling' }, { role: 'viewer', branch: '' }], last_login_ms: this.start - 90 * MIN },
+      { id: 'u3', name: 'viewer', enabled: true, grants: [{ role: 'viewer', branch: '' }], last_login_ms: null },
+      { id: 'u4', name: 'k.brandt', enabled: false, grants: [{ role: 'engineer', branch: 'works' }], last_login_ms: this.start - 40 * 24 * 60 * MIN },
+    ];
+    this.tokens = [{ id: 't1', name: 'grafana', grants: [{ role: 'viewer', branch: '' }], created_ms: this.start - 9 * 24 * 60 * MIN, last_used_ms: this.start - 20_000 }];
+    this.devices = [
+      { id: 'd1', name: 'Kitchen multisensor', user: 'kitchen-sensor', client_id: 'kitchen-sensor', branch: 'linde/ground/kitchen', created_ms: this.start - 30 * 24 * 60 * MIN },
+      { id: 'd2', name: 'Buffer valve', user: 'buffer-valve', client_id: null, branch: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
+    ];
+    this.#history();
+  }
+
+  id(): string {
+    this.#ids += 1;
+    return `0192f0c0-0000-7000-8000-${String(this.#ids).padStart(12, '0')}`;
+  }
+
+  // Values
+
+  valueAt(tag: MockTag, t: number): unknown {
+    const writes = this.#overrides.get(tag.path);
+    const last = writes?.findLast((w) => w.at <= t);
+    return last ? last.value : tag.value(t);
+  }
+
+  codeAt(path: string, t: number): number {
+    if ((path === badTag || path === badTag2) && t > this.start - BAD_SINCE) return NO_COMMUNICATION;
+    if (path === uncertainTag && noise(t / (7 * MIN), 3) > 0.7) return UNITS_EXCEEDED;
+    return GOOD;
+  }
+
+  live(tag: MockTag, now: number): unknown[] {
+    let t = Math.floor(now / tag.period) * tag.period;
+    if (tag.path === silentTag) t = this.start - 4 * MIN;
+    const code = this.codeAt(tag.path, t);
+    if (code === NO_COMMUNICATION) return [tag.path, null, code, this.start - BAD_SINCE, t];
+    const value = this.valueAt(tag, t);
+    return [tag.path, typeof value === 'number' ? Math.round(value * 1e4) / 1e4 : value, code, t, t];
+  }
+
+  // Alarms
+
+  #active(def: MockAlarm, value: unknown): boolean {
+    const n = typeof value === 'boolean' ? Number(value) : value;
+    if (typeof n !== 'number') return false;
+    if (def.condition === 'high') return n >= (def.limit ?? Infinity);
+    if (def.condition === 'low') return n <= (def.limit ?? -Infinity);
+    return n === def.equals;
+  }
+
+  #history(): void {
+    const now = this.start;
+    const connection = (at: number, name: string, connected: boolean, reason: string): void =>
+      this.#note(at, 'connection', '', { id: '', kind: 'system', name: null }, connected ? `${name} connected` : `${name} lost: ${reason}`, connected ? 0 : 3, { protocol: 'modbus', name, connected, reason });
+    this.#note(now - 170 * MIN, 'system', '', { id: '', kind: 'system', name: null }, 'Andon started', 0, { action: 'started', text: 'Version 0.1.0. The log was read to its end; nothing was lost.' });
+    connection(now - 170 * MIN + 800, 'Line 1 PLC', true, '');
+    connection(now - 170 * MIN + 1200, 'Line 2 labeller', true, '');
+    this.#note(now - 160 * MIN, 'configuration', '', { id: 'u1', kind: 'person', name: 'admin' }, 'Plant model version 12 applied', 0, { version: 12, changes: ['~ alarm buffer/level:high', '+ tag chiller/return_temperature'], reason: 'Glycol circuit' });
+    for (let i = 0; i < 60; i += 1) {
+      const at = now - 150 * MIN + i * 110_000;
+      const tag = tags.filter((t) => t.write)[i % 6];
+      if (!tag) continue;
+      const who = i % 3 ? 'operator' : 'admin';
+      this.#note(at, 'command', tag.path, { id: 'u2', kind: 'person', name: who }, `${tag.title}: ${i % 7 === 3 ? 'failed, no answer' : 'confirmed'}`, i % 7 === 3 ? 2 : 0, { step: i % 7 === 3 ? 'failed' : 'confirmed', value: 3.1, before: 3, reason: 'Foam at capper', via: 'ui' });
+    }
+    this.#note(now - 45 * MIN, 'user', '', { id: 'u1', kind: 'person', name: 'admin' }, 'Logged in', 0, { action: 'logged_in', from: '127.0.0.1' });
+    connection(now - BAD_SINCE, 'Line 2 labeller', false, 'no answer for 3 s');
+    for (const def of alarmDefs) {
+      const tag = tags.find((t) => t.path === def.tag);
+      if (!tag) continue;
+      if (!this.#active(def, this.valueAt(tag, now))) continue;
+      let raised = now;
+      while (raised > now - 100 * MIN && this.#active(def, this.valueAt(tag, raised - 5000))) raised -= 5000;
+      if (raised <= now - 100 * MIN) raised = now - (10 + noise(alarmDefs.indexOf(def), 5) * 80) * MIN;
+      this.#raise(def, raised, this.valueAt(tag, raised), true);
+    }
+    const compressor = this.#alarms.find((a) => a.def.tag.endsWith('oil_temperature'));
+    if (compressor) Object.assign(compressor, { state: 'acknowledged', by: 'operator', changed: compressor.raised + 64_000 });
+    this.#events.sort((a, b) => Number(a['at_ms']) - Number(b['at_ms']));
+    this.#events.forEach((e, i) => (e['seq'] = 1000 + i));
+    this.#seq = 1000 + this.#events.length;
+  }
+
+  #raise(def: MockAlarm, at: number, value: unknown, silent = false): void {
+    const known = this.#alarms.find((a) => a.def === def);
+    const status: AlarmStatus = { def, occurrence: this.id(), state: 'unacknowledged', value, raised: at, changed: at, by: null };
+    if (known) Object.assign(known, status);
+    else this.#alarms.push(status);
+    this.#alarmEvent(status, 'normal', at, silent);
+  }
+
+  #alarmEvent(a: AlarmStatus, from: string, at: number, silent = false, by: Json = { id: '', kind: 'system', name: null }): void {
+    const word = a.state === 'normal' ? 'Back to normal' : a.state === 'acknowledged' ? 'Acknowledged' : a.state === 'unacknowledged' ? 'Raised' : 'Returned';
+    this.#note(at, 'alarm', a.def.tag, by, `${word}: ${a.def.message}`, 5 - a.def.priority, { alarm: a.def.name, occurrence: a.occurrence, from, to: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message, value: a.value, limit: a.def.limit }, silent);
+  }
+
+  #note(at: number, kind: string, path: string, by: Json, summary: string, severity: number, detail: Json, silent = true): void {
+    this.#seq += 1;
+    const event = { seq: this.#seq, id: this.id(), at_ms: Math.round(at), source_ms: null, kind, path, by, summary, severity, detail };
+    this.#events.push(event);
+    if (!silent) this.#tell({ t: 'event', event });
+  }
+
+  #tell(message: Json): void {
+    for (const listener of this.listeners) listener(message);
+  }
+
+  alarmList(): Json[] {
+    if (this.empty) return [];
+    const shown = this.#alarms.filter((a) => a.state !== 'normal').map((a) => ({
+      name: a.def.name, occurrence: a.occurrence, state: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message,
+      cause: a.def.cause, consequence: a.def.consequence, action: a.def.action, tag: a.def.tag, equipment: a.def.tag.slice(0, a.def.tag.lastIndexOf('/')),
+      value: a.value, quality: 0, limit: a.def.limit, raised_ms: a.raised, changed_ms: a.changed, acknowledged_by: a.by,
+    }));
+    return [...shown, ...this.#extra];
+  }
+
+  /** Each second: new alarms, returned alarms. */
+  tick(): void {
+    const now = this.now();
+    let changed = false;
+    for (const def of alarmDefs) {
+      const tag = tags.find((t) => t.path === def.tag);
+      if (!tag) continue;
+      const value = this.valueAt(tag, now);
+      const active = this.#active(def, value);
+      const known = this.#alarms.find((a) => a.def === def);
+      if (active && (!known || known.state === 'normal')) {
+        this.#raise(def, now, value);
+        changed = true;
+      } else if (known && !active && (known.state === 'unacknowledged' || known.state === 'acknowledged')) {
+        const from = known.state;
+        known.state = from === 'acknowledged' ? 'normal' : 'returned_to_normal_unacknowledged';
+        known.changed = now;
+        known.value = value;
+        this.#alarmEvent(known, from, now);
+        changed = true;
+      } else if (known && active && known.state === 'returned_to_normal_unacknowledged') {
+        known.state = 'unacknowledged';
+        known.occurrence = this.id();
+        known.raised = known.changed = now;
+        this.#alarmEvent(known, 'returned_to_normal_unacknowledged', now);
+        changed = true;
+      }
+    }
+    if (changed) this.#tell({ t: 'alarms', alarms: this.alarmList() });
+  }
+
+  /** Many alarms at once, for the windowed list. */
+  flood(count: number): void {
+    const now = this.now();
+    this.#extra = Array.from({ length: count }, (_, i) => {
+      const tag = tags[i % tags.length];
+      return {
+        name: `flood-${i}:high`, occurrence: `flood-${i}`, state: ['unacknowledged', 'acknowledged', 'returned_to_normal_unacknowledged'][i % 3], priority: (i % 4) + 1,
+        condition: 'high', message: `Simulated alarm ${i} with a rather long text that has to be cut off somewhere`, cause: '', consequence: '', action: '',
+        tag: tag?.path ?? '', equipment: '', value: i / 10, quality: 0, limit: 5, raised_ms: now - i * 7_000, changed_ms: now - i * 7_000, acknowledged_by: i % 3 === 1 ? 'operator' : null,
+      };
+    });
+    this.#tell({ t: 'alarms', alarms: this.alarmList() });
+  }
+
+  #ack(body: Json, by: string): Json {
+    const results: Json[] = [];
+    for (const wish of (body['alarms'] as Json[] | undefined) ?? []) {
+      const extra = this.#extra.find((a) => a['name'] === wish['name']);
+      const a = this.#alarms.find((one) => one.def.name === wish['name'] && one.occurrence === wish['occurrence']);
+      if (extra) {
+        extra['state'] = 'acknowledged';
+        extra['acknowledged_by'] = by;
+        results.push({ name: wish['name'], ok: true });
+      } else if (!a || a.state === 'normal' || a.state === 'acknowledged') {
+        results.push({ name: wish['name'], ok: false, detail: 'this occurrence is already acknowledged or gone' });
+      } else {
+        const from = a.state;
+        a.state = from === 'unacknowledged' ? 'acknowledged' : 'normal';
+        a.by = by;
+        a.changed = this.now();
+        this.#alarmEvent(a, from, a.changed, false, { id: this.user?.id, kind: 'person', name: by });
+        results.push({ name: wish['name'], ok: true });
+      }
+    }
+    this.#tell({ t: 'alarms', alarms: this.alarmList() });
+    return { results };
+  }
+
+  // Connectors
+
+  connectors(): Json[] {
+    const now = this.now();
+    const of = (name: string, title: string, state: string, since: number, more: Json): Json => ({
+      name, title, kind: 'modbus', enabled: state !== 'disabled', state, since_ms: since, latency_ms: null, samples_per_s: 0, requests: 0, errors: 0, last_error: null, endpoint: '', tags: 0, ...more,
+    });
+    const requests = Math.floor((now - this.start) / 250) + 40_000;
+    return [
+      of('line1-plc', 'Line 1 PLC', 'connected', this.start - 170 * MIN, { latency_ms: 3.2 + noise(now / 1000, 4), samples_per_s: 14.2, requests, errors: 0, endpoint: 'tcp://10.20.1.11:502', tags: 15 }),
+      of('line2-plc', 'Line 2 PLC', 'connected', this.start - 170 * MIN, { latency_ms: 4.1 + noise(now / 1000, 9), samples_per_s: 11.9, requests: requests - 800, errors: 2, endpoint: 'tcp://10.20.1.12:502', tags: 12, last_error: { at_ms: this.start - 61 * MIN, text: 'The answer came after the time limit of 500 ms.', remedy: 'Once is harmless. If it repeats, raise timeout_ms or look at the switch.' } }),
+      of('line2-labeller', 'Line 2 labeller', 'failed', this.start - BAD_SINCE, { requests: 9100, errors: 460, endpoint: 'tcp://10.20.1.31:502', tags: 2, last_error: { at_ms: now - (now % 3000), text: 'No connection to 10.20.1.31, port 502: no route to host.', remedy: 'Check that the device has power and its network cable is plugged in, then that the address is right.' } }),
+      of('energy', 'Energy and media', 'connecting', now - (now % 9000), { requests: 300, errors: 1, endpoint: 'tcp://10.20.2.5:502', tags: 13, latency_ms: null, samples_per_s: 0 }),
+      of('old-scale', 'Old scale', 'disabled', this.start - 9 * 24 * 60 * MIN, { endpoint: '/dev/ttyUSB0, 9600 8N1', tags: 1 }),
+    ];
+  }
+
+  mqttClients(): Json[] {
+    const t = Math.floor((this.now() - this.start) / 1000);
+    const of = (client_id: string, user: string, connected: boolean, more: Json): Json => ({
+      client_id, user, address: '10.20.3.7:49152', protocol: '5.0', connected, since_ms: this.start - 55 * MIN, subscriptions: 1, received: 0, sent: 0, queued: 0, dropped: 0, ...more,
+    });
+    return [
+      of('kitchen-sensor', 'kitchen-sensor', true, { received: 12_400 + t, sent: 3 }),
+      of('buffer-valve', 'buffer-valve', true, { protocol: '3.1.1', received: 4_100 + t, sent: 61, subscriptions: 2 }),
+      of('historian-export', 'grafana', false, { queued: 1_240, sent: 80_221, subscriptions: 4, dropped: 0 }),
+    ];
+  }
+
+  // HTTP
+
+  #may(action: string, path = ''): boolean {
+    const needed = { view: 0, acknowledge: 1, operate: 1, configure: 2, administer: 3 }[action] ?? 3;
+    return (this.user?.grants ?? []).some((g) => ROLES.indexOf(g.role) >= needed && (g.branch === '' || path === g.branch || path.startsWith(`${g.branch}/`)));
+  }
+
+  #mayAnywhere(action: string): boolean {
+    const needed = { acknowledge: 1, operate: 1, configure: 2, administer: 3 }[action] ?? 3;
+    return (this.user?.grants ?? []).some((g) => ROLES.indexOf(g.role) >= needed);
+  }
+
+  plant(): Json {
+    if (this.empty) return { version: 0, equipment: [], tags: [], alarms: [] };
+    return {
+      version: 12,
+      equipment: equipment.map((e) => ({ ...e, level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
+      tags: tags.map((t) => ({
+        id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: t.title, description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
+        digits: t.digits, states: t.states, interpolation: t.interpolation, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
+      })),
+      alarms: alarmDefs.map((a) => ({ name: a.name, tag: a.tag, condition: a.condition, limit: a.limit, priority: a.priority, message: a.message })),
+    };
+  }
+
+  history(path: string, from: number, to: number, maxPoints: number): Answer {
+    const tag = tags.find((t) => t.path === path);
+    if (!tag) return problem(404, 'No such tag', `There is no tag “${path}”.`);
+    const now = this.now();
+    const end = Math.min(to, tag.path === silentTag ? this.start - 4 * MIN : now);
+    const step = Math.max(tag.period, Math.ceil((to - from) / Math.max(maxPoints, 2) / tag.period) * tag.period);
+    const gap = tag.path === gapTag ? { from_ms: this.start - 41 * MIN, to_ms: this.start - 37 * MIN, reason: 'Line 1 PLC was not connected' } : null;
+    const points: unknown[] = [];
+    let last: unknown = undefined;
+    for (let t = Math.ceil(from / step) * step; t <= end; t += step) {
+      if (gap && t > gap.from_ms && t < gap.to_ms) continue;
+      const code = this.codeAt(path, t);
+      const raw = code === NO_COMMUNICATION ? null : this.valueAt(tag, t);
+      const value = typeof raw === 'number' ? Math.round(raw * 1e4) / 1e4 : raw;
+      // A stepped tag reports by exception: only changes are stored.
+      if (tag.interpolation === 'stepped' && code === GOOD && value === last) continue;
+      last = value;
+      points.push([t, value, code]);
+    }
+    const beforeAt = Math.ceil(from / step) * step - step;
+    return ok({ tag: path, from_ms: from, to_ms: to, points, before: [beforeAt, this.valueAt(tag, beforeAt), this.codeAt(path, beforeAt)], thinned: step > tag.period, complete_to_ms: end, gaps: gap && gap.to_ms > from && gap.from_ms < to ? [gap] : [] });
+  }
+
+  #timeline(query: URLSearchParams): Answer {
+    const from = Number(query.get('from_ms') ?? 0);
+    const to = Number(query.get('to_ms') ?? Infinity);
+    const kinds = query.get('kind')?.split(',') ?? null;
+    const path = query.get('path') ?? '';
+    const before = Number(query.get('before') ?? Infinity);
+    const limit = Number(query.get('limit') ?? 100);
+    const found = (this.empty ? [] : this.#events)
+      .filter((e) => Number(e['at_ms']) >= from && Number(e['at_ms']) <= to && Number(e['seq']) < before)
+      .filter((e) => !kinds || kinds.includes(String(e['kind'])))
+      .filter((e) => !path || e['path'] === path || String(e['path']).startsWith(`${path}/`))
+      .sort((a, b) => Number(b['seq']) - Number(a['seq']));
+    const page = found.slice(0, limit);
+    return ok({ events: page, next: found.length > limit ? page.at(-1)?.['seq'] : null });
+  }
+
+  #command(body: Json): Answer {
+    const tag = tags.find((t) => t.path === body['tag']);
+    if (!tag?.write) return problem(404, 'Not writable', 'This tag cannot be written.');
+    if (!this.#may('operate', tag.path)) return { status: 200, body: { id: this.id(), outcome: 'refused', read_back: null, detail: 'not allowed: operate needs the role operator there' } };
+    const value = body['value'];
+    const by = { id: this.user?.id, kind: 'person', name: this.user?.name };
+    const before = this.valueAt(tag, this.now());
+    const outcome = tag.outcome ?? 'confirmed';
+    const detail = { failed: 'the device kept its old value: local control is switched on at the panel', unknown: 'no answer within 3 s', refused: 'interlock: the guard is open', expired: null, confirmed: null }[outcome];
+    if (outcome === 'confirmed') {
+      const writes = this.#overrides.get(tag.path) ?? [];
+      writes.push({ at: this.now() + 500, value });
+      this.#overrides.set(tag.path, writes);
+    }
+    setTimeout(() => this.#note(this.now(), 'command', tag.path, by, `${tag.title}: ${outcome}`, outcome === 'confirmed' ? 0 : 2, { step: outcome, value, before, reason: body['reason'] ?? null, via: 'ui', detail }, false), 900);
+    return { status: 200, delay: 1000, body: { id: this.id(), outcome, read_back: outcome === 'confirmed' ? value : outcome === 'failed' ? before : null, detail } };
+  }
+
+  #session(): Json {
+    const user = this.user;
+    const may = (action: string): boolean => this.#mayAnywhere(action);
+    return { user: { id: user?.id, name: user?.name, kind: 'person' }, grants: user?.grants, may: { acknowledge: may('acknowledge'), operate: may('operate'), configure: may('configure'), administer: may('administer') }, expires_ms: this.now() + 8 * 60 * MIN };
+  }
+
+  handle(method: string, path: string, query: URLSearchParams, body: Json): Answer {
+    if (path === '/api/status') {
+      return ok({ name: 'Andon', version: '0.1.0', setup_needed: this.setupNeeded, demo: true, demo_text: 'Everything here is simulated in this browser: a bottling plant and a house, with waves and noise for values. Commands reach no device.', warnings: [] });
+    }
+    if (path === '/api/login') {
+      const user = this.users.find((u) => u.name === body['name'] && u.enabled);
+      if (!user || body['password'] !== PASSWORD) return problem(401, 'Log-in refused', 'Name or password is wrong.');
+      return this.#in(user);
+    }
+    if (path === '/api/login-link') return body['code'] === 'once' ? this.#in(this.users[0]) : problem(401, 'Link refused', 'The link is used up or too old.');
+    if (path === '/api/setup') {
+      if (body['code'] !== 'AND-ON1') return problem(403, 'Wrong code', 'The set-up code is wrong or older than 15 minutes.', 'Start Andon again; it prints a new code.');
+      this.setupNeeded = false;
+      return this.#in(this.users[0]);
+    }
+    if (!this.user) return problem(401, 'Not logged in', 'Log in first.');
+    return this.#inside(method, path, query, body);
+  }
+
+  #in(user: MockUser | undefined): Answer {
+    this.user = user ?? null;
+    return { status: 204 };
+  }
+
+  #inside(method: string, path: string, query: URLSearchParams, body: Json): Answer {
+    const now = this.now();
+    switch (`${method} ${path}`) {
+      case 'POST /api/logout':
+        this.user = null;
+        return { status: 204 };
+      case 'POST /api/password':
+        return body['current'] === PASSWORD ? { status: 204 } : problem(403, 'Not changed', 'The current password is wrong.');
+      case 'GET /api/session':
+        return ok(this.#session());
+      case 'GET /api/plant':
+        return ok(this.plant());
+      case 'GET /api/values': {
+        const wanted = query.getAll('tag');
+        return ok({ values: tags.filter((t) => !wanted.length || wanted.includes(t.path)).map((t) => this.live(t, now)) });
+      }
+      case 'GET /api/history':
+        return this.history(query.get('tag') ?? '', Number(query.get('from_ms')), Number(query.get('to_ms')), Number(query.get('max_points') ?? 2000));
+      case 'GET /api/alarms':
+        return ok({ alarms: this.alarmList() });
+      case 'POST /api/alarms/ack':
+        return this.#mayAnywhere('acknowledge') ? ok(this.#ack(body, this.user?.name ?? '')) : problem(403, 'Not allowed', 'Acknowledging needs the role operator.');
+      case 'GET /api/timeline':
+        return this.#timeline(query);
+      case 'POST /api/commands':
+        return this.#command(body);
+      case 'GET /api/connectors':
+        return ok(this.empty ? { connectors: [], mqtt: { clients: [] } } : { connectors: this.connectors(), mqtt: { clients: this.mqttClients() } });
+      case 'POST /api/connectors/test':
+        return { ...ok(String(body['name']).includes('labeller') ? { ok: false, detail: 'no route to host' } : { ok: true, detail: '4 registers read in 3 ms' }), delay: 700 };
+      default:
+        return this.#administer(method, path, body);
+    }
+  }
+
+  #administer(method: string, path: string, body: Json): Answer {
+    if (!this.#may('administer')) return problem(403, 'Not allowed', 'This needs the role administrator.');
+    const [, , what, id] = path.split('/');
+    if (what === 'audit') return { ...ok({ ok: true, events: this.#seq, head: '9f2c4be1a07d53c8e6f01b7d24a9583c61fe0d7b92c4a8356e1f07bd9c2a4e81', first_bad: null, detail: 'every fingerprint fits' }), delay: 600 };
+    const lists: Record<string, Json[]> = { users: this.users as unknown as Json[], tokens: this.tokens, devices: this.devices };
+    const list = what ? lists[what] : undefined;
+    if (!what || !list) return problem(404, 'Not found', `There is no ${path}.`);
+    if (method === 'GET') return ok({ [what]: list });
+    if (method === 'DELETE') {
+      list.splice(list.findIndex((entry) => entry['id'] === id), 1);
+      return { status: 204 };
+    }
+    if (method === 'PATCH') {
+      const { password: _password, ...rest } = body;
+      Object.assign(list.find((entry) => entry['id'] === id) ?? {}, rest);
+      return { status: 204 };
+    }
+    const fresh = this.id();
+    if (what === 'users') list.push({ id: fresh, name: body['name'], enabled: true, grants: body['grants'], last_login_ms: null });
+    if (what === 'tokens') list.push({ id: fresh, name: body['name'], grants: body['grants'], created_ms: this.now(), last_used_ms: null });
+    if (what === 'devices') list.push({ id: fresh, name: body['name'], user: `dev-${list.length}`, client_id: body['client_id'] ?? null, branch: body['branch'], created_ms: this.now() });
+    return ok({ id: fresh, token: 'andon_7Kq2mZxR9tVbN4cW8yLpQ3', user: `dev-${list.length - 1}`, password: 'q8Xr-2mVt-9KzL-4bNc' });
+  }
+}
+
+const ok = (body: unknown): Answer => ({ status: 200, body });
+
+function problem(status: number, title: string, detail: string, remedy?: string): Answer {
+  return { status, body: { type: 'about:blank', title, status, detail, remedy } };
+}
