@@ -1,1 +1,5 @@
 //! Bytes to messages and back: MQTT packets, line protocol, payload mapping. No sockets, no clock.
+
+pub mod line_protocol;
+pub mod mqtt;
+pub mod payload;
