@@ -141,7 +141,7 @@ impl Historian {
         fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
     ) -> Result<FileInfo, FlushError> {
         let folder = day_folder(&self.dir, day);
-        let path = FileInfo { day, from, to, rows: 0, bytes: 0, crc32c: 0, tags: (0, 0), ts: (0, 0) }.path(&self.dir);
+        let path = FileInfo::empty(day, from, to).path(&self.dir);
         let failed = |source| FlushError::Io { path: path.clone(), source };
         self.disk.create_folder(&folder).map_err(failed)?;
         let file = self.disk.create(&path).map_err(failed)?;

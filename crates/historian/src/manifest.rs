@@ -46,15 +46,30 @@ pub(crate) struct FileInfo {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
-    /// CRC-32C of the whole file.
-    pub crc32c: u32,
+    /// CRC-32C of each row group's bytes, in order, and last of the footer's. They cover the whole file, and let a read
+    /// check just what it touches.
+    pub pieces: Vec<Piece>,
     /// Smallest and largest tag.
     pub tags: (u32, u32),
     /// First and last source time, µs, both inclusive.
     pub ts: (i64, i64),
 }
 
+/// A stretch of a file, from the end of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    /// Where it ends, in bytes from the file's start.
+    pub end: u64,
+    /// CRC-32C of its bytes.
+    pub crc32c: u32,
+}
+
 impl FileInfo {
+    /// A file without rows.
+    pub(crate) const fn empty(day: i64, from: Seq, to: Seq) -> Self {
+        Self { day, from, to, rows: 0, bytes: 0, pieces: Vec::new(), tags: (u32::MAX, 0), ts: (i64::MAX, i64::MIN) }
+    }
+
     /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
         day_folder(dir, self.day).join(format!("{:012}-{:012}.parquet", self.from.0, self.to.0))
@@ -189,7 +204,7 @@ mod tests {
                 to: Seq(42),
                 rows: 3,
                 bytes: 999,
-                crc32c: 5,
+                pieces: vec![Piece { end: 999, crc32c: 5 }],
                 tags: (0, u32::MAX),
                 ts: (i64::MIN, i64::MAX),
             }],

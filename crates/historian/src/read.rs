@@ -125,7 +125,7 @@ impl Historian {
         let segments = view.days.remove(&day).unwrap_or_default();
         let mut runs: Vec<Run<'_>> = Vec::new();
         for segment in &segments {
-            match Rows::open(&segment.path, &self.footers, wanted) {
+            match Rows::open(&segment.path, &segment.info, &self.footers, wanted) {
                 Ok(rows) => runs.push(Box::new(rows.map(|row| row.inspect_err(|error| segment.note_damage(error))))),
                 Err(error) => {
                     segment.note_damage(&error);
@@ -170,7 +170,7 @@ impl Historian {
             if segment.info.ts.1 < reached {
                 break;
             }
-            match last_before(&segment.path, &self.footers, tag, from) {
+            match last_before(&segment.path, &segment.info, &self.footers, tag, from) {
                 Ok(Some(row)) => reached = offer(row, segment.info.to.0),
                 Ok(None) => {}
                 Err(error) => {

@@ -125,7 +125,7 @@ impl Historian {
         let mut runs: Vec<Run<'_>> = Vec::new();
         for segment in chosen {
             let rows = verify(&segment.path, &segment.info)
-                .and_then(|()| Rows::open(&segment.path, &self.footers, Wanted::All));
+                .and_then(|()| Rows::open(&segment.path, &segment.info, &self.footers, Wanted::All));
             match rows {
                 Ok(rows) => runs.push(Box::new(rows)),
                 Err(error) => {
