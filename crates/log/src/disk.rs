@@ -1,7 +1,7 @@
 //! The disk as the log sees it, and the operating system's one.
 //!
 //! Everything the log does to files goes through [`Disk`] and [`DiskFile`], so that a test can record, lose, tear and
-//! fail each call.
+//! fail each call (see [`crate::sim`]).
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};

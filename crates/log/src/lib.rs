@@ -37,6 +37,7 @@ mod options;
 mod reading;
 mod recovery;
 mod segment;
+pub mod sim;
 mod snapshot;
 mod stats;
 mod tail;

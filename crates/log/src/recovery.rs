@@ -100,6 +100,8 @@ pub(crate) fn recover(disk: &dyn Disk, dir: &Path, context: Context) -> Result<R
             out.damage.push(head_gap(&segment));
         }
     }
+    // A name that a killed process gave may still be in memory only.
+    disk.sync_dir(dir).map_err(|error| RecoverError::Io(dir.to_owned(), error))?;
     Ok(out)
 }
 

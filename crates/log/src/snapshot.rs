@@ -104,6 +104,8 @@ impl Readers {
             list_file: Mutex::new(()),
             broken: Mutex::new(None),
         };
+        // A name that a killed process gave may still be in memory only.
+        disk.sync_dir(&readers.snapshots).map_err(TextError::Io)?;
         readers.load_list()?;
         for name in disk.list(&readers.snapshots).map_err(TextError::Io)? {
             let reader = name.strip_suffix('~').unwrap_or(&name);
