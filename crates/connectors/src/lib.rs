@@ -1,1 +1,35 @@
-//! Field connectors, one folder per protocol.
+//! Field connectors, one folder per protocol; all with the face of [`modbus`].
+//!
+//! [`check`] judges a connector's settings before they enter the plant model. A [`Runner`] keeps one task per
+//! enabled connector, restarts only what a new plant model changed, and writes through the bus's actuators.
+//!
+//! **Invariants**: the settings' words are checked once, here, and held in types; no panic on anything a device or a
+//! document says; every queue and every wait on the outside has a bound.
+//!
+//! Start reading at [`Runner::apply`], then [`modbus`].
+
+pub mod health;
+pub mod modbus;
+pub mod runner;
+pub mod settings;
+
+pub use health::{ConnectorHealth, ConnectorState, LastError};
+pub use runner::{Runner, TestReport};
+
+use andon_model::plant::{ConnectorDef, Finding, Plant};
+
+/// The kinds of connectors there are.
+pub const KINDS: [&str; 1] = [modbus::KIND];
+
+/// Everything that is wrong with a connector's settings; empty when it can run.
+#[must_use]
+pub fn check(connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
+    match connector.kind.as_str() {
+        modbus::KIND => modbus::config::parse(connector, plant).err().unwrap_or_default(),
+        other => vec![Finding {
+            pointer: Vec::new(),
+            message: format!("there is no connector of the type \"{other}\""),
+            remedy: format!("use one of: {}", KINDS.join(", ")),
+        }],
+    }
+}

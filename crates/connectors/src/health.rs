@@ -1,0 +1,187 @@
+//! How a connector is doing, in plain words: kept by its driver, read by anybody at any time.
+
+use andon_model::{Clock, Timestamp};
+use serde::Serialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Rates are averaged over this time.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// Whether a connector is working.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectorState {
+    /// The device answers.
+    Connected,
+    /// The first attempt is under way.
+    Connecting,
+    /// The device does not answer, or the settings are wrong; it is tried again by itself.
+    Failed,
+    /// Switched off in the plant model.
+    Disabled,
+}
+
+/// The last thing that went wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// What, in plain words.
+    pub text: String,
+    /// What to try.
+    pub remedy: String,
+}
+
+/// A connector's health at one moment.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ConnectorHealth {
+    /// Its name in the plant model.
+    pub name: String,
+    /// `modbus`, …
+    pub kind: String,
+    /// What people call it.
+    pub title: String,
+    /// Whether it should run.
+    pub enabled: bool,
+    /// Whether it does.
+    pub state: ConnectorState,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// The smoothed time of a request, in ms; `None` before the first answer.
+    pub latency_ms: Option<f64>,
+    /// Samples brought per second, averaged over some seconds.
+    pub samples_per_s: f64,
+    /// Requests sent since the start.
+    pub requests: u64,
+    /// Requests that failed or were refused, and connections that did not come about.
+    pub errors: u64,
+    /// The last thing that went wrong; kept after it is over.
+    pub last_error: Option<LastError>,
+    /// Where it connects to.
+    pub endpoint: String,
+    /// How many tags it feeds.
+    pub tags: usize,
+}
+
+#[derive(Debug)]
+struct Figures {
+    state: ConnectorState,
+    since: Timestamp,
+    latency_ms: Option<f64>,
+    requests: u64,
+    errors: u64,
+    last_error: Option<LastError>,
+    window_start: Duration,
+    window_samples: u64,
+    samples_per_s: f64,
+}
+
+/// The figures of one running connector.
+#[derive(Debug)]
+pub struct Health {
+    figures: Mutex<Figures>,
+    clock: ClockHandle,
+}
+
+/// A clock has no `Debug`.
+struct ClockHandle(Arc<dyn Clock>);
+
+impl std::fmt::Debug for ClockHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl Health {
+    /// A connector in this state, as of now.
+    #[must_use]
+    pub fn new(state: ConnectorState, clock: Arc<dyn Clock>) -> Self {
+        let figures = Figures {
+            state,
+            since: clock.now(),
+            latency_ms: None,
+            requests: 0,
+            errors: 0,
+            last_error: None,
+            window_start: clock.monotonic(),
+            window_samples: 0,
+            samples_per_s: 0.0,
+        };
+        Self { figures: Mutex::new(figures), clock: ClockHandle(clock) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Figures> {
+        // Every change is complete in itself, so a panic elsewhere leaves nothing half done.
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> ConnectorState {
+        self.lock().state
+    }
+
+    /// Enters a state; staying in it keeps its time.
+    pub fn enter(&self, state: ConnectorState) {
+        let now = self.clock.0.now();
+        let mut figures = self.lock();
+        if figures.state != state {
+            figures.state = state;
+            figures.since = now;
+        }
+        if state != ConnectorState::Connected {
+            figures.samples_per_s = 0.0;
+            figures.window_samples = 0;
+        }
+    }
+
+    /// A request was answered (an exception is an answer).
+    pub fn answered(&self, latency: Duration) {
+        let ms = latency.as_secs_f64() * 1000.0;
+        let mut figures = self.lock();
+        figures.requests += 1;
+        figures.latency_ms = Some(figures.latency_ms.map_or(ms, |before| before + (ms - before) / 8.0));
+    }
+
+    /// A request was sent and failed.
+    pub fn unanswered(&self) {
+        self.lock().requests += 1;
+    }
+
+    /// Something went wrong.
+    pub fn failed(&self, text: String, remedy: &str) {
+        let at = self.clock.0.now();
+        let mut figures = self.lock();
+        figures.errors += 1;
+        figures.last_error = Some(LastError { at, text, remedy: remedy.to_owned() });
+    }
+
+    /// Samples were published.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    pub fn brought(&self, samples: usize) {
+        let now = self.clock.0.monotonic();
+        let mut figures = self.lock();
+        figures.window_samples += samples as u64;
+        let elapsed = now.saturating_sub(figures.window_start);
+        if elapsed >= WINDOW {
+            figures.samples_per_s = figures.window_samples as f64 / elapsed.as_secs_f64();
+            figures.window_start = now;
+            figures.window_samples = 0;
+        } else if figures.samples_per_s == 0.0 && elapsed >= Duration::from_secs(1) {
+            figures.samples_per_s = figures.window_samples as f64 / elapsed.as_secs_f64();
+        }
+    }
+
+    /// Fills in the figures of a health report.
+    pub fn fill(&self, report: &mut ConnectorHealth) {
+        let figures = self.lock();
+        report.state = figures.state;
+        report.since = figures.since;
+        report.latency_ms = figures.latency_ms;
+        report.samples_per_s = figures.samples_per_s;
+        report.requests = figures.requests;
+        report.errors = figures.errors;
+        report.last_error.clone_from(&figures.last_error);
+    }
+}

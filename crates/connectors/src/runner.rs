@@ -1,0 +1,315 @@
+//! Keeps the connectors of the plant running: one task each, restarted only when something of its own changed.
+
+use crate::health::{ConnectorHealth, ConnectorState, Health};
+use crate::modbus::config::{self, Config};
+use crate::modbus::driver::{Ask, Device, Driver, Reading, publish_bad, read_once};
+use crate::modbus::link::{Link, LinkError};
+use crate::{check, modbus};
+use andon_bus::Bus;
+use andon_model::command::{Actuator, WriteError, Written};
+use andon_model::plant::{ConnectorDef, Plant};
+use andon_model::record::Recorder;
+use andon_model::{BoxFuture, Clock, StatusCode, TagId, Timestamp, Value};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A driver that has not ended this long after being told to is cut off.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a test of a connector found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TestReport {
+    /// Everything could be read.
+    pub ok: bool,
+    /// In plain words.
+    pub detail: String,
+}
+
+/// Owns the tasks of all connectors.
+pub struct Runner {
+    bus: Arc<Bus>,
+    recorder: Arc<dyn Recorder>,
+    clock: Arc<dyn Clock>,
+    entries: Mutex<BTreeMap<String, Entry>>,
+    /// Two changes of the plant are applied one after the other.
+    applying: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+/// One connector of the plant, running or not.
+struct Entry {
+    def: ConnectorDef,
+    /// `None` when it is disabled or its settings are wrong.
+    device: Option<Arc<Device>>,
+    health: Arc<Health>,
+    task: Option<Task>,
+}
+
+/// A running driver.
+struct Task {
+    asks: mpsc::Sender<Ask>,
+    handle: JoinHandle<()>,
+    stop: CancellationToken,
+    /// Stops the driver when the runner is dropped.
+    _guard: DropGuard,
+}
+
+impl Entry {
+    fn tags(&self) -> &[TagId] {
+        self.device.as_ref().map(|device| device.tags.as_slice()).unwrap_or_default()
+    }
+
+    fn writable(&self) -> Vec<TagId> {
+        let Some(device) = &self.device else { return Vec::new() };
+        let pairs = device.config.registers.iter().zip(&device.tags);
+        pairs.filter(|(register, _)| register.writable).map(|(_, tag)| *tag).collect()
+    }
+}
+
+impl Runner {
+    /// A runner without connectors; [`Runner::apply`] brings them.
+    #[must_use]
+    pub fn new(bus: Arc<Bus>, recorder: Arc<dyn Recorder>, clock: Arc<dyn Clock>) -> Self {
+        Self { bus, recorder, clock, entries: Mutex::default(), applying: tokio::sync::Mutex::default() }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        // Entries are put in and taken out whole, so a panic elsewhere leaves nothing half done.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts, stops and restarts what changed. Call it after [`Bus::set_plant`] with the same plant, within a tokio
+    /// runtime. Connectors that did not change keep their connection. Tags that no connector feeds any more are
+    /// published once as out of service.
+    pub async fn apply(&self, plant: &Plant) {
+        let _turn = self.applying.lock().await;
+        let mut wanted: BTreeMap<String, Entry> =
+            plant.connectors.iter().map(|def| (def.name.clone(), self.entry(def, plant))).collect();
+        let former: Vec<(String, Entry)> = {
+            let mut entries = self.entries();
+            let changed: Vec<String> = entries
+                .iter()
+                .filter(|(name, entry)| !wanted.get(*name).is_some_and(|new| same(entry, new)))
+                .map(|(name, _)| name.clone())
+                .collect();
+            wanted.retain(|name, _| !entries.contains_key(name) || changed.contains(name));
+            changed.into_iter().filter_map(|name| entries.remove_entry(&name)).collect()
+        };
+        self.stop_all(former.iter().map(|(_, entry)| entry)).await;
+        let orphans = self.orphans(&former, &wanted);
+        publish_bad(&self.bus, &orphans, StatusCode::BAD_OUT_OF_SERVICE, self.clock.now()).await;
+        for (name, mut entry) in wanted {
+            self.start(&mut entry);
+            self.entries().insert(name, entry);
+        }
+    }
+
+    /// Stops every connector, connections closed, and forgets them. Last values stay as they are.
+    pub async fn stop(&self) {
+        let _turn = self.applying.lock().await;
+        let entries = std::mem::take(&mut *self.entries());
+        self.stop_all(entries.values()).await;
+    }
+
+    /// How every connector is doing, by name.
+    #[must_use]
+    pub fn health(&self) -> Vec<ConnectorHealth> {
+        self.entries().values().map(report).collect()
+    }
+
+    /// Reads every register of a connector once, on its open connection if there is one, else on one of its own.
+    pub async fn test(&self, name: &str) -> TestReport {
+        let (device, asks) = {
+            let entries = self.entries();
+            let Some(entry) = entries.get(name) else {
+                return TestReport { ok: false, detail: format!("there is no connector \"{name}\"") };
+            };
+            (entry.device.clone(), entry.task.as_ref().map(|task| task.asks.clone()))
+        };
+        let Some(device) = device else {
+            let error =
+                self.health().into_iter().find(|health| health.name == name).and_then(|health| health.last_error);
+            let detail = error.map_or_else(
+                || "its settings cannot be used".to_owned(),
+                |error| format!("{}; {}", error.text, error.remedy),
+            );
+            return TestReport { ok: false, detail };
+        };
+        if let Some(asks) = asks {
+            let (reply, answer) = oneshot::channel();
+            if asks.try_send(Ask::Test { reply }).is_ok()
+                && let Ok(outcome) = answer.await
+            {
+                return verdict(&device.config, outcome);
+            }
+        }
+        verdict(&device.config, trial(&device.config).await)
+    }
+
+    /// The entry that the plant wants, not yet started.
+    fn entry(&self, def: &ConnectorDef, plant: &Plant) -> Entry {
+        let health = |state| Arc::new(Health::new(state, self.clock.clone()));
+        let config = if def.kind == modbus::KIND { config::parse(def, plant) } else { Err(check(def, plant)) };
+        let ids = config.map_err(|findings| findings.into_iter().next()).and_then(|config| {
+            let view = self.bus.plant();
+            let ids: Option<Vec<TagId>> =
+                config.registers.iter().map(|register| view.id_of(register.tag.as_str())).collect();
+            ids.map(|ids| (config, ids)).ok_or(None)
+        });
+        match ids {
+            Ok((config, tags)) => {
+                let device = Some(Arc::new(Device { name: def.name.clone(), config, tags }));
+                let state = if def.enabled { ConnectorState::Connecting } else { ConnectorState::Disabled };
+                Entry { def: def.clone(), device, health: health(state), task: None }
+            }
+            Err(finding) => {
+                let health = health(if def.enabled { ConnectorState::Failed } else { ConnectorState::Disabled });
+                let (text, remedy) = finding.map_or_else(
+                    || {
+                        (
+                            "a tag of this connector is not on the bus".to_owned(),
+                            "apply the plant model again".to_owned(),
+                        )
+                    },
+                    |finding| (finding.message, finding.remedy),
+                );
+                health.failed(text, &remedy);
+                Entry { def: def.clone(), device: None, health, task: None }
+            }
+        }
+    }
+
+    fn start(&self, entry: &mut Entry) {
+        let Some(device) = entry.device.clone().filter(|_| entry.def.enabled) else { return };
+        let (driver, asks) = Driver::new(
+            device.clone(),
+            self.bus.clone(),
+            self.recorder.clone(),
+            self.clock.clone(),
+            entry.health.clone(),
+        );
+        let by_tag = device.tags.iter().enumerate().map(|(register, tag)| (*tag, register)).collect();
+        let actuator = Arc::new(ModbusActuator { asks: asks.clone(), by_tag });
+        self.bus.set_actuator(entry.writable(), actuator);
+        let stop = CancellationToken::new();
+        let handle = tokio::spawn(driver.run(stop.clone()));
+        entry.task = Some(Task { asks, handle, stop: stop.clone(), _guard: stop.drop_guard() });
+    }
+
+    /// Tells all to stop, then waits for each with a bound.
+    async fn stop_all<'e>(&self, entries: impl Iterator<Item = &'e Entry> + Clone) {
+        for entry in entries.clone() {
+            self.bus.clear_actuators(entry.writable());
+            if let Some(task) = &entry.task {
+                task.stop.cancel();
+            }
+        }
+        let deadline = self.clock.monotonic() + STOP_PATIENCE;
+        for task in entries.filter_map(|entry| entry.task.as_ref()) {
+            while !task.handle.is_finished() && self.clock.monotonic() < deadline {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            if !task.handle.is_finished() {
+                tracing::warn!("a connector did not stop in time and is cut off");
+                task.handle.abort();
+            }
+        }
+    }
+
+    /// Tags that a stopped connector fed and no other feeds now.
+    fn orphans(&self, former: &[(String, Entry)], wanted: &BTreeMap<String, Entry>) -> Vec<TagId> {
+        let fed = |entry: &Entry| if entry.def.enabled { entry.tags().to_vec() } else { Vec::new() };
+        let entries = self.entries();
+        let still: HashSet<TagId> = wanted.values().chain(entries.values()).flat_map(fed).collect();
+        let plant = self.bus.plant();
+        let before: HashSet<TagId> = former.iter().flat_map(|(_, entry)| fed(entry)).collect();
+        before.into_iter().filter(|tag| !still.contains(tag) && plant.tag(*tag).is_some()).collect()
+    }
+}
+
+/// True when a running connector may go on as it is.
+fn same(running: &Entry, wanted: &Entry) -> bool {
+    running.def == wanted.def && running.device == wanted.device && running.device.is_some()
+}
+
+fn report(entry: &Entry) -> ConnectorHealth {
+    let endpoint = entry.def.settings.get("endpoint").and_then(|endpoint| endpoint.as_str()).unwrap_or_default();
+    let mut report = ConnectorHealth {
+        name: entry.def.name.clone(),
+        kind: entry.def.kind.clone(),
+        title: entry.def.title.clone(),
+        enabled: entry.def.enabled,
+        state: ConnectorState::Disabled,
+        since: Timestamp::default(),
+        latency_ms: None,
+        samples_per_s: 0.0,
+        requests: 0,
+        errors: 0,
+        last_error: None,
+        endpoint: endpoint.to_owned(),
+        tags: entry.tags().len(),
+    };
+    entry.health.fill(&mut report);
+    report
+}
+
+/// Connects on its own and reads everything once.
+async fn trial(config: &Config) -> Result<Reading, LinkError> {
+    let mut link = Link::connect(config).await?;
+    read_once(&mut link, config).await
+}
+
+fn verdict(config: &Config, outcome: Result<Reading, LinkError>) -> TestReport {
+    let reading = match outcome {
+        Err(error) => return TestReport { ok: false, detail: format!("{error}; {}", error.remedy()) },
+        Ok(reading) => reading,
+    };
+    let good = reading.values.iter().filter(|(_, _, quality)| !quality.is_bad()).count();
+    let mut detail =
+        format!("connected to {}; {good} of {} tags have a value", config.endpoint, config.registers.len());
+    if let Some(first) = reading.refused.first() {
+        detail = format!("{detail}; {first}; {}", first.remedy());
+    }
+    TestReport { ok: reading.refused.is_empty(), detail }
+}
+
+/// Writes tags through their driver's queue.
+struct ModbusActuator {
+    asks: mpsc::Sender<Ask>,
+    by_tag: HashMap<TagId, usize>,
+}
+
+impl Actuator for ModbusActuator {
+    fn write(&self, tag: TagId, value: Value, deadline: Timestamp) -> BoxFuture<'static, Result<Written, WriteError>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = match self.by_tag.get(&tag) {
+            None => Err(WriteError::NotSent("no register is bound to this tag".to_owned())),
+            Some(register) => {
+                self.asks.try_send(Ask::Write { register: *register, value, deadline, reply }).map_err(|error| {
+                    match error {
+                        mpsc::error::TrySendError::Full(_) => {
+                            WriteError::NotSent("too many commands wait for this device".to_owned())
+                        }
+                        mpsc::error::TrySendError::Closed(_) => {
+                            WriteError::NotConnected("the connector has stopped".to_owned())
+                        }
+                    }
+                })
+            }
+        };
+        Box::pin(async move {
+            sent?;
+            let gone = || WriteError::NoAnswer("the connector was cut off while the command was with it".to_owned());
+            answer.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+}
