@@ -277,7 +277,8 @@ impl Bus {
 
 /// True when `sample` is older than `last`. A source time in the future counts as received now, so that a device
 /// whose clock ran ahead does not freeze its value; and after our own clock was set back, what comes now is newer.
-fn is_late(sample: &Sample, last: &Sample) -> bool {
+#[must_use]
+pub fn is_late(sample: &Sample, last: &Sample) -> bool {
     let time = |sample: &Sample| sample.source_ts.min(sample.received_ts);
     let set_back = sample.received_ts.plus(CLOCK_SET_BACK) < last.received_ts;
     time(sample) < time(last) && !set_back

@@ -23,6 +23,6 @@ mod stored;
 mod subscribe;
 
 pub use andon_model::sample_codec as codec;
-pub use bus::{Bus, BusStats};
+pub use bus::{Bus, BusStats, is_late};
 pub use plant::PlantView;
 pub use subscribe::{AllSubscription, NewestSubscription};

@@ -24,6 +24,8 @@ const READER: &str = "control";
 const RUNNING_MAX: usize = 256;
 /// What a connector gets on top of the command's life and the read-back's time before we stop waiting for it.
 const CONNECTOR_GRACE: Duration = Duration::from_secs(1);
+/// How long a busy records lane is waited for.
+const BUSY_WITHIN: Duration = Duration::from_secs(2);
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits for commands under way.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -352,7 +354,21 @@ impl Inner {
             by: request.by.clone(),
             what: What::Command(step),
         };
-        self.recorder.record(event).await.map(|_| ())
+        self.make_durable(event).await
+    }
+
+    /// Records an event; waits a little while the lane is busy.
+    async fn make_durable(&self, event: Event) -> Result<(), AppendError> {
+        let until = Instant::now() + BUSY_WITHIN;
+        loop {
+            match self.recorder.record(event.clone()).await {
+                Err(busy @ AppendError::Busy { .. }) if Instant::now() < until => {
+                    let ready = tokio::time::timeout_at(until, self.log.ready(Lane::Records)).await;
+                    ready.map_err(|_| busy)??;
+                }
+                result => return result.map(|_| ()),
+            }
+        }
     }
 
     /// Reads snapshot and events. Blocking.
@@ -400,7 +416,7 @@ impl Inner {
                     what: What::Command(outcome.clone()),
                     ..intent.clone()
                 };
-                self.recorder.record(event.clone()).await?;
+                self.make_durable(event.clone()).await?;
                 self.memory().replay(seq, event, &outcome, None);
                 unknown += 1;
             }
