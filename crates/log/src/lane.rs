@@ -183,7 +183,9 @@ impl LaneCore {
 
     /// Says that numbers are lost: to listeners, and in the lane itself, where it outlives the damaged file.
     pub(crate) fn report_damage(&self, gap: Gap) {
-        self.append_gap(&gap);
+        if gap.from <= gap.to {
+            self.append_gap(&gap);
+        }
         self.notices.say(LogNotice::Damage { lane: self.lane, gap });
     }
 

@@ -332,7 +332,7 @@ impl Opening<'_> {
         identity.epoch = identity.epoch.max(seen).saturating_add(1);
         identity.save(&*self.disk, self.dir).map_err(|source| self.failed("node", source))?;
         let readers =
-            Readers::open(&self.disk, self.dir, &self.notices).map_err(|error| self.text_failed("readers", error))?;
+            Readers::open(&self.disk, self.dir, &self.notices).map_err(|(path, error)| text_failed(path, error))?;
         let (log, lanes) = self.assemble(identity, recovered, Arc::new(readers), folder_lock, &mut notes)?;
         let report = OpenReport { epoch: identity.epoch, lanes, notices: self.notices.take_early(), notes };
         for note in &report.notes {
@@ -345,34 +345,20 @@ impl Opening<'_> {
         OpenError::Io { path: self.dir.join(name), source }
     }
 
-    fn text_failed(&self, name: &str, error: TextError) -> OpenError {
-        let path = self.dir.join(name);
-        match error {
-            TextError::Unknown(found) => OpenError::UnknownVersion { path, found },
-            TextError::Io(source) => OpenError::Io { path, source },
-            TextError::Missing => OpenError::Io { path, source: io::ErrorKind::NotFound.into() },
-            TextError::Damaged(reason) => {
-                OpenError::Io { path, source: io::Error::new(io::ErrorKind::InvalidData, reason) }
-            }
-        }
-    }
-
     /// Makes the folders that are missing, and makes their names last.
+    ///
+    /// Those that are there are synced too: a process that was killed may have made them and got no further.
     fn make_folders(&self) -> Result<(), OpenError> {
-        let failed = |source| OpenError::Io { path: self.dir.to_owned(), source };
-        let wanted = Lane::ALL.map(|lane| self.dir.join(lane.name())).into_iter().chain([self.dir.join("snapshots")]);
-        let mut made = Vec::new();
-        for folder in wanted {
-            let missing = folder.ancestors().filter(|path| !path.as_os_str().is_empty());
-            made.extend(missing.take_while(|path| self.disk.list(path).is_err()).map(Path::to_owned));
-            self.disk.create_dir_all(&folder).map_err(failed)?;
+        for folder in Lane::ALL.map(Lane::name).into_iter().chain(["snapshots"]) {
+            self.disk.create_dir_all(&self.dir.join(folder)).map_err(|source| self.failed(folder, source))?;
         }
-        let mut parents: Vec<_> = made.iter().filter_map(|path| path.parent()).collect();
-        parents.sort_unstable();
-        parents.dedup();
-        for parent in parents {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            self.disk.sync_dir(parent).map_err(failed)?;
+        for folder in self.dir.ancestors() {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            match self.disk.sync_dir(folder) {
+                // A folder above that we may not open is not ours, and was there before us.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && folder != self.dir => {}
+                outcome => outcome.map_err(|source| OpenError::Io { path: folder.to_owned(), source })?,
+            }
         }
         Ok(())
     }
@@ -391,7 +377,7 @@ impl Opening<'_> {
             Ok(found) => return Err(self.other_node(found.node)),
             Err(TextError::Missing) => "missing".to_owned(),
             Err(TextError::Damaged(reason)) => format!("damaged ({reason})"),
-            Err(error) => return Err(self.text_failed("node", error)),
+            Err(error) => return Err(text_failed(self.dir.join("node"), error)),
         };
         let mut newest: Option<Identity> = None;
         for lane in Lane::ALL {
@@ -517,6 +503,17 @@ fn from_recovery(error: RecoverError) -> OpenError {
         RecoverError::Io(path, source) => OpenError::Io { path, source },
         RecoverError::Unknown(path, version) => {
             OpenError::UnknownVersion { path, found: format!("format version {version}") }
+        }
+    }
+}
+
+fn text_failed(path: PathBuf, error: TextError) -> OpenError {
+    match error {
+        TextError::Unknown(found) => OpenError::UnknownVersion { path, found },
+        TextError::Io(source) => OpenError::Io { path, source },
+        TextError::Missing => OpenError::Io { path, source: io::ErrorKind::NotFound.into() },
+        TextError::Damaged(reason) => {
+            OpenError::Io { path, source: io::Error::new(io::ErrorKind::InvalidData, reason) }
         }
     }
 }

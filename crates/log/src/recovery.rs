@@ -141,7 +141,7 @@ fn head_gap(segment: &Segment) -> Gap {
     Gap {
         from: Seq(segment.first),
         to: Seq(segment.first.saturating_sub(1)),
-        reason: format!("the head of {} is damaged; its frames are served", segment.path.display()),
+        reason: format!("the head of {} cannot be read; its frames are served", segment.path.display()),
     }
 }
 
@@ -168,7 +168,8 @@ fn scan(file: &dyn DiskFile, segment: &Segment) -> io::Result<Scan> {
         match window.frame_at(scan.end)? {
             Found::Frame(header, _) if header.seq == scan.next_seq => {
                 if header.mark {
-                    scan.unproven = scan.end + header.length as u64;
+                    // It proves what stands before it, not itself.
+                    scan.unproven = scan.end;
                 } else {
                     if header.back == 0 {
                         scan.unproven = scan.end;

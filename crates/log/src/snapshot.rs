@@ -94,7 +94,7 @@ fn check_name(reader: &str) -> Result<(), SnapshotError> {
 
 impl Readers {
     /// Finds the readers and snapshots of earlier lives.
-    pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, notices: &Arc<Notices>) -> Result<Self, TextError> {
+    pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, notices: &Arc<Notices>) -> Result<Self, (PathBuf, TextError)> {
         let readers = Self {
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
@@ -105,9 +105,9 @@ impl Readers {
             broken: Mutex::new(None),
         };
         // A name that a killed process gave may still be in memory only.
-        disk.sync_dir(&readers.snapshots).map_err(TextError::Io)?;
-        readers.load_list()?;
-        for name in disk.list(&readers.snapshots).map_err(TextError::Io)? {
+        disk.sync_dir(&readers.snapshots).map_err(|error| (readers.snapshots.clone(), TextError::Io(error)))?;
+        readers.load_list().map_err(|error| (dir.join(LIST), error))?;
+        for name in disk.list(&readers.snapshots).map_err(|error| (readers.snapshots.clone(), TextError::Io(error)))? {
             let reader = name.strip_suffix('~').unwrap_or(&name);
             if valid_name(reader) {
                 readers.entry(reader);
@@ -118,7 +118,10 @@ impl Readers {
             let current = match readers.read_file(&name, false) {
                 Ok(snapshot) => Some(snapshot.positions),
                 Err(FileError::Unknown(version)) => {
-                    return Err(TextError::Unknown(format!("the snapshot of \"{name}\" has format version {version}")));
+                    return Err((
+                        readers.snapshots.join(&name),
+                        TextError::Unknown(format!("format version {version}")),
+                    ));
                 }
                 // Said when the reader asks for it, or here if it never does.
                 Err(FileError::Bad(reason)) => {

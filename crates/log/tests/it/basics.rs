@@ -1,15 +1,10 @@
 //! What every caller relies on, on the operating system's disk.
 
-use andon_log::{
-    AppendError, DurableLog, FrameKind, Lane, Log, LogOptions, OpenError, OpenReport, OsDisk, Positions, Seq,
-};
+use crate::support::{KIND, NODE};
+use andon_log::{AppendError, DurableLog, Lane, Log, LogOptions, OpenError, OpenReport, OsDisk, Positions, Seq};
 use andon_model::SystemClock;
 use std::path::Path;
 use std::sync::Arc;
-use uuid::Uuid;
-
-pub const KIND: FrameKind = FrameKind { kind: 99, version: 1 };
-pub const NODE: Uuid = Uuid::from_u128(0xa11d0);
 
 fn open(dir: &Path, options: LogOptions) -> (Arc<DurableLog>, OpenReport) {
     DurableLog::open(dir, NODE, options, Arc::new(OsDisk), Arc::new(SystemClock)).unwrap()
@@ -109,7 +104,7 @@ fn a_log_in_use_and_a_log_of_another_node_are_refused() {
     };
     assert!(matches!(again(NODE), Err(OpenError::InUse { .. })));
     log.close();
-    assert!(matches!(again(Uuid::from_u128(1)), Err(OpenError::OtherNode { found: NODE, .. })));
+    assert!(matches!(again(uuid::Uuid::from_u128(1)), Err(OpenError::OtherNode { found: NODE, .. })));
     again(NODE).unwrap();
 }
 
