@@ -1,1 +1,7 @@
 //! A plant in a box: simulated devices, real process data, a hand-driven clock.
+
+pub mod clock;
+pub mod house;
+pub mod mqtt_client;
+
+pub use clock::ManualClock;
