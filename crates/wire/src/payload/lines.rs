@@ -41,6 +41,9 @@ impl LineMapping {
     }
 }
 
+/// The tag that got no value, where it is known, and why.
+type Unread = (Option<Arc<str>>, String);
+
 /// How to name the tags of a text of line protocol.
 pub(super) struct Lines<'l> {
     pub(super) template: &'l Template,
@@ -85,7 +88,7 @@ impl Lines<'_> {
         name: &str,
         value: &FieldValue<'_>,
         known: &mut HashMap<Arc<str>, DataType>,
-    ) -> Result<(Arc<str>, Value), (Option<Arc<str>>, String)> {
+    ) -> Result<(Arc<str>, Value), Unread> {
         let path = self.template.fill_from(self.wildcards, point, name);
         let path = path.map_err(|tag| (None, format!("the point has no tag \"{}\"", convert::shorten(&tag))))?;
         let (tag, wanted) = match known.get_key_value(&*path) {

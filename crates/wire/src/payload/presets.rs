@@ -117,7 +117,7 @@ pub(super) fn shelly(filter: &str, generation: Option<f64>) -> Result<Routes, Fa
     let id = filter.strip_suffix("/#").unwrap_or(filter);
     let levels: Vec<&str> = id.split('/').collect();
     let inside = |level: &&str| matches!(*level, "events" | "status" | "rpc" | "online" | "relay" | "command" | "#");
-    if levels.iter().any(|level| inside(level)) {
+    if levels.iter().any(inside) {
         return Err(fault(
             "filter",
             "the filter is not the topic of one device",

@@ -556,7 +556,7 @@ impl Checker<'_> {
                 self.fault(table.place(key), message, "write `json = { state = \"$ON_OFF\" }` or `text = \"{value}\"`");
             })
             .ok()?;
-        if !(payload.is_plain_value() && !words_given) {
+        if !payload.is_plain_value() || words_given {
             convert.on.get_or_insert_with(|| Json::from("ON"));
             convert.off.get_or_insert_with(|| Json::from("OFF"));
         }
