@@ -38,6 +38,8 @@ impl Unit {
     pub fn symbol(&self) -> String {
         match &*self.0 {
             "Cel" => "°C".to_owned(),
+            "[ppm]" => "ppm".to_owned(),
+            "kW.h" => "kWh".to_owned(),
             other => other.replace(['{', '}'], ""),
         }
     }
