@@ -153,8 +153,7 @@ impl<'j> Job<'j> {
             None => usual.iter().any(|usual| usual.eq_ignore_ascii_case(&word)),
         };
         if is(&rule.offline, &["offline", "false", "off", "0"]) {
-            self.offline();
-            Ok(())
+            self.offline()
         } else if is(&rule.online, &["online", "true", "on", "1"]) {
             Ok(())
         } else {
@@ -165,8 +164,13 @@ impl<'j> Job<'j> {
         }
     }
 
-    fn offline(&mut self) {
+    fn offline(&mut self) -> Result<(), String> {
         let wildcards = self.wildcards();
+        if wildcards.is_empty() && self.definition.fields.iter().any(|field| field.tag.fixed.is_none()) {
+            return Err(
+                "offline, but this topic does not say which of the mapped devices; their tags will go stale".to_owned()
+            );
+        }
         let mut done = HashSet::new();
         for field in &self.definition.fields {
             let Ok((tag, _)) = field.tag.resolve(&wildcards, self.types) else { continue };
@@ -179,6 +183,7 @@ impl<'j> Job<'j> {
                 });
             }
         }
+        Ok(())
     }
 
     fn tasmota_tele(&mut self) -> Result<(), String> {
