@@ -74,7 +74,7 @@ fn reading(tag: u32, second: u32, start: i64) -> Sample {
         2 => Value::Int64(i64::from(second / 60 % 5)),
         _ => Value::Int64(i64::from(second) * 7 + i64::from(tag)),
     };
-    let jitter = if tag % 2 == 0 { 0 } else { (noise * 20.0).round() as i64 * 1_000 };
+    let jitter = if tag.is_multiple_of(2) { 0 } else { (noise * 20.0).round() as i64 * 1_000 };
     let ts = Timestamp::from_micros(start + i64::from(second) * 1_000_000 + jitter);
     let quality = if noise < 0.001 { StatusCode::BAD_NO_COMMUNICATION } else { StatusCode::GOOD };
     Sample { tag: TagId(tag), value, quality, source_ts: ts, received_ts: ts }

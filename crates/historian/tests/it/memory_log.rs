@@ -39,6 +39,11 @@ impl MemoryLog {
         seq
     }
 
+    /// The next frame is received this much later.
+    pub fn let_pass(&self, seconds: i64) {
+        self.state().received += seconds * 1_000_000;
+    }
+
     /// Retention took it.
     pub fn drop_frame(&self, seq: Seq) {
         self.state().frames.remove(&seq.0);

@@ -93,8 +93,13 @@ pub fn open(dir: &Path, log: &Arc<MemoryLog>, hook: Arc<dyn Hook>) -> Result<Arc
 /// Compares every tag over several ranges, raw and thinned.
 pub async fn compare(historian: &Arc<Historian>, model: &Model, tags: u32, days: i64) {
     let spans = [(i64::MIN, i64::MAX), (0, days * DAY), (DAY / 2, DAY + 1), (DAY, DAY + 3), (5, 6), (-DAY, 0)];
+    compare_spans(historian, model, tags, &spans).await;
+}
+
+/// Compares every tag over these ranges.
+pub async fn compare_spans(historian: &Arc<Historian>, model: &Model, tags: u32, spans: &[(i64, i64)]) {
     for tag in 0..tags {
-        for (from, to) in spans {
+        for &(from, to) in spans {
             let (start, end) = (Timestamp::from_micros(from), Timestamp::from_micros(to));
             let expected = model.range(tag, from, to);
             let read = historian.range(TagId(tag), start, end, None).await.unwrap();
@@ -181,8 +186,15 @@ async fn play(acts: Vec<Act>) {
     assert!(historian.verify().is_empty());
 }
 
+/// 96 cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { 96 };
+    ProptestConfig { cases, max_shrink_iters: 300, ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn history_equals_the_plain_list_through_flushes_merges_restarts_and_power_cuts(acts in proptest::collection::vec(act(), 1..25)) {

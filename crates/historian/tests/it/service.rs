@@ -67,6 +67,28 @@ async fn lost_and_unreadable_frames_are_gaps_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn gaps_survive_merging_and_retention() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let clock = Arc::new(TestClock::default());
+    let options = || Options { retention_days: Some(3), max_files_per_day: 2, ..Options::default() };
+    let historian = start(folder.path(), &log, &clock, options());
+    log.push(kind::SAMPLES, b"nonsense");
+    for n in 0..4 {
+        log.write(&[sample(0, n, Value::Int64(n)), sample(0, n - 9 * DAY, Value::Int64(n))]);
+        historian.catch_up().await.unwrap();
+        historian.flush().await.unwrap();
+    }
+    historian.tidy_files().await.unwrap();
+    let stats = historian.stats();
+    assert_eq!((stats.files, stats.merges), (1, 1), "the old day is dropped, today's files are merged");
+    let historian = start(folder.path(), &log, &clock, options());
+    let read = historian.range(TagId(0), us(-1), us(100), None).await.unwrap();
+    assert_eq!((read.points.len(), read.gaps.len()), (4, 1));
+    assert_eq!(read.complete_to, Some(us(5_000_000)));
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_named_and_the_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(MemoryLog::default());
@@ -87,7 +109,7 @@ async fn a_damaged_file_is_named_and_the_others_are_served() {
     assert_eq!(read.gaps.len(), 1);
     assert_eq!((read.gaps[0].from, read.gaps[0].to), (us(DAY + 10), us(DAY + 21)));
     assert!(read.gaps[0].reason.contains("000000000002-000000000002.parquet"), "{}", read.gaps[0].reason);
-    assert_eq!(historian.stats().damaged_files, [broken.clone()]);
+    assert_eq!(historian.stats().damaged_files, std::slice::from_ref(&broken));
     assert_eq!(historian.verify().len(), 1);
 
     // Missing is as bad as damaged, and no reason to refuse the rest.
@@ -115,10 +137,8 @@ async fn retention_drops_whole_days_and_a_clock_that_jumps_ahead_drops_nothing()
     clock.0.store(1_000 * DAY, Ordering::Relaxed);
     historian.tidy_files().await.unwrap();
     assert_eq!(historian.stats().files, 6, "the log has only seen the first seconds of 1970");
-    // Frames are received a second apart: this many bring the data to the fifth day.
-    for _ in 0..5 * 86_400 {
-        log.push(FrameKind { kind: 9_999, version: 1 }, b"");
-    }
+    log.let_pass(5 * 86_400);
+    log.push(FrameKind { kind: 9_999, version: 1 }, b"");
     historian.catch_up().await.unwrap();
     historian.tidy_files().await.unwrap();
     assert_eq!(historian.stats().files, 3);
