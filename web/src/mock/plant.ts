@@ -133,7 +133,7 @@ for (const [line, offset] of [[line1, 0], [line2, 5]] as const) {
 const compressor = place(`${energy}/compressor`, 'work_unit', 'plant', 'Compressor');
 machineState(compressor, () => 2);
 measure(`${compressor}/pressure`, 'Network pressure', BAR, 7.2, 0.25, [0, 12], 1);
-measure(`${compressor}/oil_temperature`, 'Oil temperature', CEL, 84.2, 4.5, [0, 120], 1);
+measure(`${compressor}/oil_temperature`, 'Oil temperature', CEL, 89.2, 2.5, [0, 120], 1);
 measure(`${compressor}/power`, 'Power', ['kW', 'kW'], 44, 6, [0, 75], 1);
 const boiler = place(`${energy}/boiler`, 'work_unit', 'plant', 'Steam boiler');
 machineState(boiler, () => 2);
@@ -141,7 +141,7 @@ measure(`${boiler}/steam_pressure`, 'Steam pressure', BAR, 9.6, 0.3, [0, 16], 1)
 measure(`${boiler}/water_level`, 'Water level', PCT, 62, 5, [0, 100], 0);
 add(`${boiler}/pressure_sp`, 'Pressure set point', () => 9.5, { unit: 'bar', symbol: 'bar', range: [0, 16], digits: 1, interpolation: 'stepped', write: writable(6, 12), outcome: 'failed' });
 const buffer = place(`${energy}/buffer`, 'work_unit', 'plant', 'Buffer tank');
-measure(`${buffer}/level`, 'Level', PCT, 88.6, 4.4, [0, 100], 1);
+measure(`${buffer}/level`, 'Level', PCT, 92.4, 1.6, [0, 100], 1);
 add(`${buffer}/valve`, 'Inlet valve', () => 40, { unit: '%', symbol: '%', range: [0, 100], digits: 0, interpolation: 'stepped', write: writable(0, 100), protocol: 'mqtt' });
 const chiller = place(`${energy}/chiller`, 'work_unit', 'plant', 'Chiller', 'Glycol circuit');
 measure(`${chiller}/supply_temperature`, 'Supply temperature', CEL, -4.2, 0.4, [-20, 20], 1);
@@ -219,8 +219,8 @@ function alarm(tag: string, condition: 'high' | 'low' | 'state' | 'silent', limi
 alarm(`${buffer}/level`, 'high', 90, 1, 'Buffer tank level high', 'The outlet pump stands still, or the inlet valve hangs open.', 'The tank overflows in about 12 minutes.', 'Close the inlet valve to 0 %. Check the outlet pump P-12 on site.');
 alarm(`${line1}/labeller/state`, 'state', 4, 2, 'Labeller aborted', 'Label web torn, or the guard was opened.', 'Line 1 stops when the accumulation table is full, in 4 minutes.', 'Close the guard, thread the web, reset at the machine.');
 alarm(`${compressor}/oil_temperature`, 'high', 86, 3, 'Compressor oil warm', 'Cooler dirty or cooling air blocked.', 'Trips at 105 °C; the network falls below 6 bar.', 'Clean the cooler at the next stop. Look again in an hour.');
-alarm(`${line1}/packer/motor_current`, 'high', 12.4, 3, 'Packer motor current high', 'Carton jam or worn bearing.', 'The drive trips after ten minutes.', 'Look for a jam at the infeed.');
-alarm(`${line2}/capper/torque`, 'low', 1.66, 4, 'Capping torque low', 'Clutch worn.', 'Caps leak; the lot must be checked.', 'Take five bottles and measure. Adjust head 3.');
+alarm(`${line1}/packer/motor_current`, 'high', 12.75, 3, 'Packer motor current high', 'Carton jam or worn bearing.', 'The drive trips after ten minutes.', 'Look for a jam at the infeed.');
+alarm(`${line2}/capper/torque`, 'low', 1.62, 4, 'Capping torque low', 'Clutch worn.', 'Caps leak; the lot must be checked.', 'Take five bottles and measure. Adjust head 3.');
 alarm('linde/ground/living/window', 'state', 1, 4, 'Window open while heating', 'Somebody is airing the room.', 'The heat pump runs for nothing.', 'Close the window.');
 alarm('linde/ground/kitchen/leak', 'state', 1, 1, 'Water in the kitchen', 'A hose or the dishwasher leaks.', 'Damage to floor and ceiling.', 'Close the main valve in the plant room.');
 alarm(`${boiler}/water_level`, 'low', 55, 2, 'Boiler water low', 'Feed pump or valve.', 'The boiler locks out at 40 %.', 'Check the feed water tank and pump.');

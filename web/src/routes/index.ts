@@ -4,6 +4,7 @@ import type { Component } from 'svelte';
 import type { PresetId } from '$lib/domain/range';
 import type { Key } from '$messages';
 import { plant } from '$lib/api/plant.svelte';
+import { access } from '$lib/api/session.svelte';
 
 export interface Route {
   path: string;
@@ -17,8 +18,16 @@ export interface Route {
   shown: () => boolean;
 }
 
+const always = (): boolean => true;
+
 export const ROUTES: readonly Route[] = [
   { path: '/overview', name: 'nav.overview', section: 'operate', key: 'o', load: () => import('./overview/Page.svelte'), shown: () => plant.profiles.has('plant') || !plant.profiles.has('home') },
+  { path: '/rooms', name: 'nav.rooms', section: 'operate', key: 'r', load: () => import('./rooms/Page.svelte'), shown: () => plant.profiles.has('home') },
+  { path: '/trends', name: 'nav.trends', section: 'operate', key: 't', range: '1h', load: () => import('./trends/Page.svelte'), shown: always },
+  { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
+  { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
+  { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: always },
+  { path: '/users', name: 'nav.users', section: 'build', key: 'u', load: () => import('./users/Page.svelte'), shown: () => access.mayAnywhere('administer') },
 ];
 
 export const shownRoutes = (): Route[] => ROUTES.filter((route) => route.shown());

@@ -1,0 +1,15 @@
+// The words of an event row.
+
+import { clock } from '$lib/api/clock.svelte';
+import type { PlantEvent } from '$lib/api/types';
+import { timeText } from '$lib/domain/time';
+import { language, t, tMaybe } from '$messages';
+
+/** To the millisecond: the order of events is what this page is for. */
+export const whenExact = (ms: number): string => timeText(ms, clock.now, language.tag, true);
+
+export function who(event: PlantEvent): string {
+  if (event.by.name) return event.by.name;
+  if (event.by.kind === 'system') return t('word.system');
+  return tMaybe(`principal.${event.by.kind}`) ?? event.by.kind;
+}

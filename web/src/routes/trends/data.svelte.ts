@@ -1,0 +1,84 @@
+// The curves of the page: history joined with what arrives live, one `Pen` for each tag.
+
+import { clock } from '$lib/api/clock.svelte';
+import { readHistory } from '$lib/api/history';
+import { asProblem, isAbort, type Problem } from '$lib/api/http';
+import type { Live, Tag } from '$lib/api/types';
+import { toDots, trim, type Dot } from '$lib/domain/series';
+import { liveDot } from '$lib/features/value/recent.svelte';
+
+/** The most one page holds. */
+export const MOST_PENS = 8;
+/** Dots kept for each pen; the oldest go first. History comes thinned to two a pixel, so this is plenty. */
+const MOST_DOTS = 20_000;
+/** After so many live dots the history is read again, thinned anew. */
+const RELOAD_AFTER = 6_000;
+
+export class Pen {
+  dots = $state.raw<readonly Dot[]>([]);
+  gaps = $state.raw<readonly { from: number; to: number; reason: string }[]>([]);
+  loading = $state(true);
+  problem = $state.raw<Problem | null>(null);
+  appended = 0;
+  #stop: AbortController | null = null;
+
+  constructor(
+    readonly path: string,
+    readonly tag: Tag,
+  ) {}
+
+  get stepped(): boolean {
+    return this.tag.interpolation === 'stepped' || this.tag.dataType === 'boolean' || Object.keys(this.tag.states).length > 0;
+  }
+
+  async load(from: number, to: number, points: number): Promise<void> {
+    this.#stop?.abort();
+    const stop = new AbortController();
+    this.#stop = stop;
+    this.loading = true;
+    try {
+      const history = await readHistory(this.path, from, to, points, stop.signal);
+      if (stop.signal.aborted) return;
+      const last = history.points.at(-1)?.at ?? 0;
+      // What came live while the question was on its way is newer than the answer.
+      this.dots = [...toDots(history), ...this.dots.filter((d) => d.x > last && d.x > to)];
+      this.gaps = history.gaps;
+      this.appended = 0;
+      this.problem = null;
+    } catch (error) {
+      if (isAbort(error) || stop.signal.aborted) return;
+      this.problem = asProblem(error);
+    }
+    if (this.#stop === stop) this.loading = false;
+  }
+
+  append(live: Live): void {
+    const dot = liveDot(live);
+    const last = this.dots.at(-1);
+    if (!dot || (last && dot.x <= last.x)) return;
+    this.dots = [...this.dots, dot];
+    this.appended += 1;
+  }
+
+  forget(before: number): void {
+    this.dots = trim(this.dots as Dot[], before, MOST_DOTS);
+  }
+
+  get wantsReload(): boolean {
+    return this.appended > RELOAD_AFTER;
+  }
+
+  /** The dots as they are drawn: a stepped value holds until now, unless it went silent. */
+  drawn(now: number): readonly Dot[] {
+    const last = this.dots.at(-1);
+    if (!last || !this.stepped || last.y === null) return this.dots;
+    const silent = this.tag.staleAfterMs !== null && now - last.x > Math.max(this.tag.staleAfterMs, 60_000) * 10;
+    return silent || last.x >= now ? this.dots : [...this.dots, { ...last, x: now }];
+  }
+
+  close(): void {
+    this.#stop?.abort();
+  }
+}
+
+export const nowExact = (): number => clock.exact();
