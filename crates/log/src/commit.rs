@@ -207,10 +207,9 @@ impl Writer {
 
     /// Ends the lane's life in this process: writes the mark that says all is synced, and refuses from now on.
     pub(crate) fn finish(&mut self) {
-        if self.core.refusal().is_none() && self.synced >= self.group.len() {
-            if let Err(error) = self.write_mark() {
-                tracing::warn!(lane = self.core.lane.name(), %error, "the log closed without its mark");
-            }
+        let all_written = self.core.refusal().is_none() && self.synced >= self.group.len();
+        if all_written && let Err(error) = self.write_mark() {
+            tracing::warn!(lane = self.core.lane.name(), %error, "the log closed without its mark");
         }
         self.core.refuse(&AppendError::Closed);
     }

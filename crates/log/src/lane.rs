@@ -27,6 +27,8 @@ struct OpenGroup {
     next_seq: u64,
     /// Bytes the writer has taken and not yet finished.
     in_flight: usize,
+    /// The largest frame that found no room, in bytes; 0 when none waits.
+    no_room_for: usize,
     /// Why nothing is taken: full (passes), poisoned or closed (final).
     refuse: Option<AppendError>,
     /// The writer sleeps until there is work.
@@ -125,8 +127,10 @@ impl LaneCore {
         }
         let pending_bytes = open.bytes.len() + open.in_flight;
         let room = self.options.max_pending_bytes.saturating_sub(pending_bytes);
+        let need = payload.len() + frame::FRAME_HEADER;
         // A frame over the whole bound is taken when nothing else waits, or it could never be.
-        if payload.len() + frame::FRAME_HEADER > room && pending_bytes > 0 {
+        if need > room && pending_bytes > 0 {
+            open.no_room_for = open.no_room_for.max(need);
             return Err(AppendError::Busy { lane: self.lane, pending_bytes });
         }
         let seq = open.next_seq;
@@ -165,14 +169,22 @@ impl LaneCore {
         })
     }
 
+    /// Whether there is room: for the largest frame that found none, and half the bound at least, so that whoever waited can
+    /// put in more than one frame before it waits again.
     fn has_room(&self) -> Result<bool, AppendError> {
-        let open = lock(&self.open);
-        match &open.refuse {
-            Some(reason) => Err(reason.clone()),
-            None if open.closing => Err(AppendError::Closed),
-            // Half free: whoever waited can put in more than one frame before it waits again.
-            None => Ok(open.bytes.len() + open.in_flight <= self.options.max_pending_bytes / 2),
+        let mut open = lock(&self.open);
+        if let Some(reason) = &open.refuse {
+            return Err(reason.clone());
         }
+        if open.closing {
+            return Err(AppendError::Closed);
+        }
+        let (pending, bound) = (open.bytes.len() + open.in_flight, self.options.max_pending_bytes);
+        let room = pending == 0 || pending <= bound / 2 && pending.saturating_add(open.no_room_for) <= bound;
+        if room {
+            open.no_room_for = 0;
+        }
+        Ok(room)
     }
 
     /// The lowest number kept, 0 when there is none.

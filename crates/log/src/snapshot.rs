@@ -40,6 +40,8 @@ enum FileError {
 #[derive(Debug, Default)]
 struct State {
     lanes: [bool; 3],
+    /// The lanes that the list file names.
+    listed: [bool; 3],
     current: Option<Positions>,
     former: Option<Positions>,
     /// Per lane, up to where the reader was told that it lost frames.
@@ -157,6 +159,7 @@ impl Readers {
                     *needed |= lane.name() == word;
                 }
             }
+            state.listed = state.lanes;
         }
         Ok(())
     }
@@ -210,11 +213,13 @@ impl Readers {
         self.refuse_if_broken(name)?;
         let reader = self.entry(name);
         let wanted = Lane::ALL.map(|lane| lanes.contains(&lane));
-        let before = std::mem::replace(&mut lock(&reader.state).lanes, wanted);
-        if before == wanted {
+        lock(&reader.state).lanes = wanted;
+        if lock(&reader.state).listed == wanted {
             return Ok(());
         }
-        self.save_list().map_err(|source| SnapshotError::Io { reader: name.to_owned(), doing: "register", source })
+        self.save_list().map_err(|source| SnapshotError::Io { reader: name.to_owned(), doing: "register", source })?;
+        lock(&reader.state).listed = wanted;
+        Ok(())
     }
 
     /// Forgets a reader that will not come back, with its snapshots.
@@ -297,7 +302,10 @@ impl Readers {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(FileError::Unknown(version)) => return Err(newer(version)),
             Err(FileError::Missing) => None,
-            Err(FileError::Bad(reason)) => Some(reason),
+            Err(FileError::Bad(reason)) => {
+                lock(&reader.state).current = None; // It may not push out the former one.
+                Some(reason)
+            }
         };
         match (self.read_file(name, true), problem) {
             // A power cut between the two renames leaves just the former one; that is no damage.

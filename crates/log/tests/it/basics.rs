@@ -124,3 +124,35 @@ async fn a_busy_lane_pushes_back_and_says_when_it_has_room() {
     let limit = LogOptions::default().max_frame_bytes;
     assert!(matches!(log.append(Lane::Samples, KIND, &vec![0; limit + 1]), Err(AppendError::TooLarge { .. })));
 }
+
+#[tokio::test]
+async fn ready_waits_for_room_for_the_frame_that_found_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions { max_pending_bytes: 4000, background: false, ..LogOptions::small() };
+    let (log, _) = open(dir.path(), options);
+    log.append(Lane::Samples, KIND, &[1; 1000]).unwrap();
+    assert!(matches!(log.append(Lane::Samples, KIND, &[2; 3500]), Err(AppendError::Busy { .. })));
+    let ready = tokio::spawn(log.ready(Lane::Samples));
+    tokio::task::yield_now().await;
+    assert!(!ready.is_finished(), "1,044 bytes are below half, but 3,544 more do not fit");
+    log.step();
+    ready.await.unwrap().unwrap();
+    log.append(Lane::Samples, KIND, &[2; 3500]).unwrap();
+}
+
+#[test]
+fn a_damaged_snapshot_does_not_push_out_the_former_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), LogOptions::small());
+    for state in [b"one", b"two"] {
+        log.save_snapshot("alarms", Positions::default(), state).unwrap();
+    }
+    let path = dir.path().join("snapshots/alarms");
+    std::fs::write(&path, b"rubbish").unwrap();
+    assert_eq!(&log.load_snapshot("alarms").unwrap().unwrap().state[..], b"one");
+    log.save_snapshot("alarms", Positions::default(), b"three").unwrap();
+    std::fs::write(&path, b"rubbish").unwrap();
+    assert_eq!(&log.load_snapshot("alarms").unwrap().unwrap().state[..], b"one");
+    std::fs::write(dir.path().join("snapshots/alarms~"), b"rubbish").unwrap();
+    assert!(matches!(log.load_snapshot("alarms"), Err(andon_log::SnapshotError::Unusable { .. })));
+}

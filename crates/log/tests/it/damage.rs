@@ -3,7 +3,7 @@
 use crate::support::{KIND, clock, dir, open_on, payload, read_lane, tiny};
 use andon_log::sim::{Fault, FaultyDisk, MemDisk, RecordingDisk};
 use andon_log::{DurableLog, KeepPolicy, Lane, LaneRetention, Log, LogNotice, LogOptions, OpenError, Seq, kind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const LANE: Lane = Lane::Records;
@@ -41,7 +41,7 @@ fn segments(disk: &MemDisk) -> Vec<PathBuf> {
 }
 
 /// Where the `n`-th frame's bytes begin in a file, looked up by its payload.
-fn place_of(disk: &MemDisk, file: &PathBuf, seq: u64) -> usize {
+fn place_of(disk: &MemDisk, file: &Path, seq: u64) -> usize {
     let wanted = payload(LANE, seq, 1);
     let mut place = None;
     disk.damage(file, |content| place = content.windows(wanted.len()).position(|window| window == wanted)).unwrap();
@@ -63,7 +63,7 @@ fn old_frame(disk: &MemDisk) -> (PathBuf, u64) {
     found.unwrap()
 }
 
-fn first_of(file: &PathBuf) -> u64 {
+fn first_of(file: &Path) -> u64 {
     file.file_stem().unwrap().to_str().unwrap().parse().unwrap()
 }
 

@@ -1,4 +1,5 @@
 //! The log's promises, on the real disk and on simulated ones.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is the test's answer")]
 
 mod basics;
 mod crash;
