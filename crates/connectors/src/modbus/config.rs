@@ -443,7 +443,7 @@ fn kind(entry: &mut Section<'_>, table: Option<Table>, defaults: &Defaults, find
             findings.add(entry.at("type"), message, "use type = \"bool\", or a register table");
             None
         }
-        (false, None) if bit.is_some() => Some(Kind::Bool { bit }),
+        (false, None) if entry.has("bit") => Some(Kind::Bool { bit }),
         (false, None) => {
             findings.add(
                 entry.here(),
