@@ -186,10 +186,10 @@ async fn play(acts: Vec<Act>) {
     assert!(historian.verify().is_empty());
 }
 
-/// 96 cases, or as many as `PROPTEST_CASES` says.
+/// 48 cases, or as many as `PROPTEST_CASES` says.
 fn config() -> ProptestConfig {
     let asked = ProptestConfig::default();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { 96 };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { 48 };
     ProptestConfig { cases, max_shrink_iters: 300, ..asked }
 }
 
