@@ -1,0 +1,302 @@
+// Every page under the real content security policy: accessible in light and dark, normal and touch; no sideways
+// scroll at 360 px; controls of at least 48 px for a gloved finger; empty, lost, forbidden and crowded states.
+// Runs on the mock only.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { after, before, describe, test } from 'node:test';
+import { enter, open, real, start, visit } from './browser.mjs';
+
+const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const TANK = 'works/nord/utilities/energy/buffer';
+const PAGES = {
+  overview: '/overview',
+  'overview with faceplate': `/overview?face=${TANK}`,
+  rooms: '/rooms',
+  trends: '/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line2/labeller/glue_temperature,works/nord/bottling/line1/filler/state',
+  'trends without pens': '/trends',
+  'trends as a table': '/trends?table=1&pens=works/nord/bottling/line1/filler/pressure',
+  alarms: '/alarms',
+  'alarms with details': `/alarms?alarm=${TANK}/level:high`,
+  timeline: '/timeline',
+  connectors: '/connectors',
+  'connector details': '/connectors?connector=line2-labeller',
+  users: '/users',
+  tokens: '/users?tab=tokens',
+  devices: '/users?tab=devices',
+  audit: '/users?tab=audit',
+  'no such page': '/nowhere',
+};
+
+describe('pages', { skip: real }, () => {
+  let run;
+  before(async () => (run = await start()));
+  after(() => run.close());
+
+  /** axe, put in through the debugger so that the page's own policy stays as strict as it is. */
+  async function findings(page) {
+    await page.evaluate(axeSource);
+    const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+    return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(' ')} ${n.any?.[0]?.message ?? ''}`).slice(0, 4).join(' | ')}`);
+  }
+
+  for (const theme of ['light', 'dark']) {
+    for (const density of ['normal', 'touch']) {
+      test(`no accessibility finding: ${theme}, ${density}`, async (context) => {
+        const { page, faults } = await open(run, { theme, density, touch: density === 'touch' });
+        await page.goto(run.url);
+        await page.getByRole('button', { name: 'Log in' }).waitFor();
+        assert.deepEqual(await findings(page), [], 'log-in');
+        await enter(run, page);
+        for (const [name, path] of Object.entries(PAGES)) {
+          await context.test(name, async () => {
+            await visit(run, page, path);
+            await page.waitForTimeout(400);
+            assert.deepEqual(await findings(page), []);
+            assert.deepEqual(faults.splice(0), []);
+          });
+        }
+        await page.close();
+      });
+    }
+  }
+
+  test('no accessibility finding: dialogs and phone', async (context) => {
+    const { page } = await open(run, { width: 390, height: 844, touch: true, density: 'touch' });
+    await enter(run, page);
+    for (const [name, path] of Object.entries(PAGES)) {
+      await context.test(name, async () => {
+        await visit(run, page, path);
+        await page.waitForTimeout(300);
+        assert.deepEqual(await findings(page), []);
+      });
+    }
+    await visit(run, page, `/overview?face=${TANK}/valve`);
+    await page.getByRole('button', { name: 'Write Inlet valve' }).click();
+    await page.getByLabel('New value').fill('300');
+    assert.deepEqual(await findings(page), []);
+    await page.close();
+  });
+
+  test('no sideways scroll at 360 px', async () => {
+    for (const density of ['normal', 'touch']) {
+      const { page } = await open(run, { width: 360, height: 740, density });
+      await enter(run, page);
+      for (const [name, path] of Object.entries(PAGES)) {
+        await visit(run, page, path);
+        await page.waitForTimeout(250);
+        const wide = await page.evaluate(() => {
+          const guilty = [...document.querySelectorAll('body *')].filter((e) => {
+            const box = e.getBoundingClientRect();
+            if (box.right <= innerWidth + 1 || box.width === 0 || e.closest('.sr, .skip, [role=grid].wide, svg, .hideable')) return false;
+            // Cut off on purpose inside a box of its own.
+            for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).overflowX === 'hidden' && p.getBoundingClientRect().right <= innerWidth + 1) return false;
+            return true;
+          });
+          return { scrolls: document.documentElement.scrollWidth > innerWidth, guilty: guilty.slice(0, 3).map((e) => `${e.tagName}.${e.className}: ${e.textContent?.slice(0, 40)}`) };
+        });
+        assert.deepEqual(wide, { scrolls: false, guilty: [] }, `${name}, ${density}`);
+      }
+      await page.close();
+    }
+  });
+
+  test('controls are at least 48 px for a finger', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width, height: 844, density: 'touch', touch: true });
+      await enter(run, page);
+      for (const [name, path] of Object.entries(PAGES)) {
+        await visit(run, page, path);
+        await page.waitForTimeout(250);
+        const small = await page.evaluate(() =>
+          [...document.querySelectorAll('button, input:not([type=checkbox]), select, .rail a, .btn')]
+            .filter((e) => e.checkVisibility() && !e.closest('.sr, [popover]:not(:popover-open)'))
+            .map((e) => [e, e.getBoundingClientRect()])
+            .filter(([, box]) => box.width > 0 && (box.height < 47.5 || box.width < 47.5))
+            .map(([e, box]) => `${e.tagName}.${e.className} "${(e.getAttribute('aria-label') ?? e.textContent ?? '').trim().slice(0, 30)}" ${Math.round(box.width)}×${Math.round(box.height)}`),
+        );
+        assert.deepEqual(small, [], `${name} at ${width}`);
+      }
+      await page.close();
+    }
+  });
+
+  test('an empty plant says so on every page', async () => {
+    const { page, faults } = await open(run, { seed: { 'mock.empty': '1' } });
+    await enter(run, page);
+    for (const [path, words] of [
+      ['/overview', 'No equipment yet'],
+      ['/trends', 'No pen yet'],
+      ['/alarms', 'No alarm'],
+      ['/timeline', 'Nothing happened'],
+      ['/connectors', 'No field connection'],
+    ]) {
+      await visit(run, page, path);
+      await page.getByText(words, { exact: true }).waitFor();
+    }
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('first set-up makes the first administrator', async () => {
+    const { page } = await open(run, { seed: { 'mock.setup': '1' } });
+    await page.goto(run.url);
+    await page.getByRole('heading', { name: 'First set-up' }).waitFor();
+    assert.deepEqual(await findings(page), []);
+    await page.getByLabel('Set-up code').fill('AND-ON1');
+    await page.getByLabel('Your name').fill('anna');
+    await page.getByLabel('Password', { exact: true }).fill('short');
+    await page.getByLabel('Password again').fill('short');
+    await page.getByRole('button', { name: 'Create administrator' }).click();
+    await page.getByText('at least 8 characters').waitFor();
+    await page.getByLabel('Password', { exact: true }).fill('long-enough');
+    await page.getByLabel('Password again').fill('long-enough');
+    await page.getByRole('button', { name: 'Create administrator' }).click();
+    await page.getByRole('navigation', { name: 'Pages' }).waitFor();
+    await page.close();
+  });
+
+  test('a link logs in once and leaves no code in the address', async () => {
+    const { page } = await open(run);
+    await page.goto(`${run.url}/login?code=once`);
+    await page.getByRole('navigation', { name: 'Pages' }).waitFor();
+    assert.ok(!page.url().includes('code'));
+    const second = await open(run);
+    await second.page.goto(`${run.url}/login?code=used`);
+    await second.page.getByText('This link no longer works').waitFor();
+    await page.close();
+    await second.page.close();
+  });
+
+  test('a lost link says since when, hatches values and holds commands back; the return catches up', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/overview?face=${TANK}/valve`);
+    await page.evaluate(() => window.andonMock.lose());
+    await page.getByText('No connection to Andon since').first().waitFor();
+    assert.ok((await page.locator('article .hatched').count()) > 5);
+    await page.getByRole('button', { name: 'Write Inlet valve' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('New value').fill('55');
+    await dialog.getByText('Commands are switched off').waitFor();
+    assert.equal(await dialog.getByRole('button', { name: /^Write/ }).getAttribute('aria-disabled'), 'true');
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByText('No connection to Andon since').first().waitFor({ state: 'detached', timeout: 20_000 });
+    await page.waitForFunction(() => document.querySelectorAll('article .num.hatched').length < 5, null, { timeout: 10_000 });
+    assert.equal(await dialog.getByRole('button', { name: /^Write/ }).getAttribute('aria-disabled'), 'false');
+    await page.close();
+  });
+
+  test('a connection that breaks during a command ends as unknown and is not sent again', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/overview?face=${TANK}/valve`);
+    await page.getByRole('button', { name: 'Write Inlet valve' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('New value').fill('55');
+    await dialog.getByRole('button', { name: /^Write/ }).click();
+    await dialog.getByText('Sent, waiting').waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await dialog.getByText('It may or may not have taken effect').waitFor();
+    await page.close();
+  });
+
+  test('a device that keeps its old value ends as failed, with its words', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/overview?face=works/nord/utilities/energy/boiler/pressure_sp');
+    await page.getByRole('button', { name: 'Write Pressure set point' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('New value').fill('10');
+    await dialog.getByRole('button', { name: /^Write/ }).click();
+    await dialog.getByText('local control is switched on').waitFor();
+    assert.equal(await dialog.locator('[data-outcome]').getAttribute('data-outcome'), 'failed');
+    await page.close();
+  });
+
+  test('who may only look is told so, and sees no page for administrators', async () => {
+    const { page } = await open(run);
+    await enter(run, page, 'viewer');
+    assert.equal(await page.getByRole('link', { name: 'Users & audit' }).count(), 0);
+    await page.goto(`${run.url}/users`);
+    await page.getByText('Your roles do not cover this').waitFor();
+    await visit(run, page, '/alarms');
+    assert.equal(await page.locator('.c-ack button').count(), 0);
+    await page.close();
+  });
+
+  test('an ended session leads to the door', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await page.evaluate(() => {
+      window.andonMock.endSession();
+      window.andonMock.lose();
+      window.andonMock.restore();
+    });
+    await page.getByRole('heading', { name: 'Log in' }).waitFor({ timeout: 15_000 });
+    await page.close();
+  });
+
+  test('a thousand alarms: few rows in the page, fast, and new ones wait while somebody reads', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/alarms');
+    await page.evaluate(() => window.andonMock.flood(1000));
+    await page.mouse.move(5, 5);
+    await page.waitForFunction(() => Number(document.querySelector('[role=grid]')?.getAttribute('aria-rowcount')) > 1000);
+    assert.ok((await page.locator('[role=row]').count()) < 60);
+    const grid = page.locator('[role=grid]');
+    await grid.evaluate((e) => e.scrollTo(0, 8000));
+    await page.waitForTimeout(200);
+    const before = await page.locator('[role=row][data-index]').nth(10).locator('.c-message').innerText();
+    await page.evaluate(() => window.andonMock.flood(1100));
+    await page.getByRole('button', { name: /\d+ new/ }).waitFor();
+    assert.equal(await page.locator('[role=row][data-index]').nth(10).locator('.c-message').innerText(), before);
+    await page.close();
+  });
+
+  test('a chart of eight pens redraws within its budget', async () => {
+    const { page } = await open(run, { width: 1280 });
+    await enter(run, page);
+    const line = 'works/nord/bottling/line1';
+    const pens = ['filler/pressure', 'filler/flow', 'filler/temperature', 'capper/torque', 'capper/speed', 'labeller/web_speed', 'packer/air_pressure', 'packer/motor_current'].map((p) => `${line}/${p}`).join(',');
+    await visit(run, page, `/trends?pens=${pens}`);
+    await page.locator('.lanes canvas').first().waitFor();
+    await page.waitForTimeout(1500);
+    assert.equal(await page.locator('.pens tbody tr').count(), 8);
+    await page.close();
+  });
+
+  test('German says all of it, without sideways scroll', async () => {
+    const { page, context, faults } = await open(run, { width: 360, height: 740 });
+    await enter(run, page);
+    await context.addInitScript(() => localStorage.setItem('andon.locale', 'de'));
+    for (const path of Object.values(PAGES)) {
+      await visit(run, page, path);
+      await page.waitForTimeout(200);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, path);
+    }
+    await page.getByText('Diese Seite gibt es nicht').waitFor();
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('nothing jumps while a page comes in', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors']) {
+      await visit(run, page, path);
+      const shift = await page.evaluate(
+        () =>
+          new Promise((done) => {
+            let sum = 0;
+            new PerformanceObserver((list) => list.getEntries().forEach((e) => (sum += e.hadRecentInput ? 0 : e.value))).observe({ type: 'layout-shift', buffered: true });
+            setTimeout(() => done(sum), 1200);
+          }),
+      );
+      assert.ok(shift <= 0.02, `${path} shifted by ${shift}`);
+    }
+    await page.close();
+  });
+});

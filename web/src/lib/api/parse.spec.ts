@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { MockServer } from '../../mock/server';
+import { alarms, commandResult, connections, history, live, plant, push, session, ShapeError, timeline, values } from './parse';
+
+test('a value is what its quality says', () => {
+  expect(live(['a/b', 3, 0, 10, 11])[1]).toEqual({ state: 'good', value: 3, code: 0, at: 10, received: 11 });
+  expect(live(['a/b', 3, 0x40940000, 10, 11])[1].state).toBe('uncertain');
+  expect(live(['a/b', null, 0x80310000, 10, 11])[1]).toEqual({ state: 'bad', value: null, code: 0x80310000, at: 10, received: 11 });
+});
+test('good without a value is nothing, not a zero', () => expect(live(['a/b', null, 0, 1, 1])[1]).toEqual({ state: 'none' }));
+test('what does not fit is refused with the place', () => {
+  expect(() => live(['a/b', 3, 'good', 1, 1])).toThrow(ShapeError);
+  expect(() => plant({ equipment: [], tags: [{ path: 7 }] })).toThrow('tag.path is not a text');
+  expect(() => commandResult({ outcome: 'maybe' })).toThrow(ShapeError);
+});
+test('a message that a newer server knows is passed over', () => {
+  expect(push({ t: 'weather' })).toBeNull();
+  expect(push({ t: 'tick', now_ms: 5 })).toEqual({ t: 'tick', now: 5 });
+});
+test('the mock speaks the agreed words', () => {
+  const server = new MockServer(() => Date.UTC(2026, 0, 1));
+  server.user = server.users[0] ?? null;
+  const get = (path: string): unknown => {
+    const url = new URL(path, 'http://x');
+    return server.handle('GET', url.pathname, url.searchParams, {}).body;
+  };
+  expect(plant(get('/api/plant')).tags.length).toBeGreaterThan(50);
+  expect(values(get('/api/values')).length).toBeGreaterThan(50);
+  expect(alarms(get('/api/alarms')).length).toBeGreaterThan(2);
+  expect(timeline(get('/api/timeline?limit=10')).events).toHaveLength(10);
+  expect(connections(get('/api/connectors')).clients.length).toBeGreaterThan(1);
+  expect(session(get('/api/session')).may.administer).toBe(true);
+  expect(history(get('/api/history?tag=works/nord/bottling/line1/filler/pressure&from_ms=0&to_ms=60000&max_points=10')).points.length).toBeGreaterThan(5);
+});

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import type { Equipment, PlantEvent, Tag } from '$lib/api/types';
+import { csvCell, mergeRows, toCsv } from './csv';
+import { gravity, wants } from './events';
+import { qualityKey, severityOf } from './quality';
+import { partOf } from './rooms';
+import { rank } from './search';
+import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
+import { judge } from './write';
+
+const tag = (parts: Partial<Tag>): Tag => ({
+  id: '', path: 'h/r/x', equipment: 'h/r', title: '', description: '', dataType: 'double', unit: null, symbol: null, range: null, digits: null, states: {},
+  interpolation: 'sloped', staleAfterMs: null, write: null, origin: null, source: null, ...parts,
+});
+const write = { min: null, max: null, needsReason: false, lifeMs: 1, confirmWithinMs: 1 };
+
+describe('quality', () => {
+  test('severity is the top two bits', () => {
+    expect(severityOf(0x00960403)).toBe('good');
+    expect(severityOf(0x40920000)).toBe('uncertain');
+    expect(severityOf(0x80310000)).toBe('bad');
+    expect(severityOf(0xc0000000)).toBe('bad');
+  });
+  test('sub-status bits do not hide the word, unknown codes fall back to their severity', () => {
+    expect(qualityKey(0x80310401)).toBe('quality.no_communication');
+    expect(qualityKey(0x81230000)).toBe('quality.bad');
+  });
+});
+
+describe('the tree', () => {
+  const place = (path: string): Equipment => ({ path, level: 'area', levelWord: '', profile: 'plant', title: path, description: '', parent: path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : null });
+  test('a branch ends at a level', () => {
+    expect(isUnder('a/b', 'a') && isUnder('a', 'a') && isUnder('a', '')).toBe(true);
+    expect(isUnder('ab', 'a') || isUnder('a', 'a/b')).toBe(false);
+  });
+  test('a branch whose parent may not be seen becomes a root', () => {
+    const roots = buildTree([place('a/b'), place('a/b/c')]);
+    expect(roots.map((r) => [r.equipment.path, r.children.length, r.children[0]?.depth])).toEqual([['a/b', 1, 1]]);
+  });
+  test('the way leaves out what may not be seen', () => {
+    expect(ancestry('a/b/c', new Map([['a/b/c', place('a/b/c')], ['a', place('a')]])).map((e) => e.path)).toEqual(['a', 'a/b/c']);
+  });
+  test('a tile shows the alarmed value first and words as its state', () => {
+    const tags = [tag({ path: 'm/a' }), tag({ path: 'm/b', range: [0, 1] }), tag({ path: 'm/c' }), tag({ path: 'm/mode', dataType: 'int64', states: { '0': 'off' } })];
+    expect(mainTags(tags, new Set(['m/c']), 2).map((t) => t.path)).toEqual(['m/c', 'm/b']);
+    expect(stateTag(tags)?.path).toBe('m/mode');
+  });
+});
+
+describe('a command is judged, never clipped', () => {
+  const n = (value: number): { ok: true; value: number } => ({ ok: true, value });
+  test('beyond a limit says which one', () => {
+    expect(judge(n(3.5), false, 2.6, 3.4)).toEqual({ ok: false, why: 'over' });
+    expect(judge(n(2.5), false, 2.6, 3.4)).toEqual({ ok: false, why: 'under' });
+    expect(judge(n(3.4), false, 2.6, 3.4)).toEqual({ ok: true, value: 3.4 });
+  });
+  test('a whole-number tag takes whole numbers only', () => expect(judge(n(1.5), true, null, null)).toEqual({ ok: false, why: 'whole' }));
+});
+
+describe('rooms', () => {
+  test.each([
+    ['a lamp is a switch', tag({ dataType: 'boolean', write }), 'switch'],
+    ['a window is a contact', tag({ path: 'h/r/window', dataType: 'boolean' }), 'contact'],
+    ['a leak is a hazard', tag({ path: 'h/r/water_leak', dataType: 'boolean' }), 'leak'],
+    ['a dimmer is a dial', tag({ unit: '%', write }), 'dial'],
+    ['a temperature is climate', tag({ unit: 'Cel' }), 'climate'],
+    ['a humidity is climate, another percentage is not', tag({ path: 'h/r/humidity', unit: '%' }), 'climate'],
+    ['a battery is something else', tag({ path: 'h/r/battery', unit: '%' }), 'other'],
+    ['a meter is energy', tag({ unit: 'kW.h' }), 'energy'],
+  ])('%s', (_name, given, part) => expect(partOf(given)).toBe(part));
+});
+
+describe('files', () => {
+  test('a row for each time, empty where a pen has no point, gaps are no readings', () => {
+    const rows = mergeRows(
+      [
+        { name: 'p [bar]', dots: [{ x: 0, y: 1, q: 'good' }, { x: 5, y: null, q: 'good' }] },
+        { name: 'q', dots: [{ x: 0, y: null, q: 'bad' }, { x: 9, y: 2, q: 'uncertain' }] },
+      ],
+      0,
+      10,
+    );
+    expect(toCsv([{ name: 'p [bar]', dots: [] }, { name: 'q', dots: [] }], rows)).toBe(
+      'time_utc,p [bar],p [bar] quality,q,q quality\r\n1970-01-01T00:00:00.000Z,1,good,,bad\r\n1970-01-01T00:00:00.009Z,,,2,uncertain\r\n',
+    );
+  });
+  test('a text cannot become a formula, a negative number stays a number', () => {
+    expect(csvCell('=1+1')).toBe("'=1+1");
+    expect(csvCell('a,"b"')).toBe('"a,""b"""');
+    expect(csvCell(-3.5)).toBe('-3.5');
+  });
+});
+
+describe('events', () => {
+  const event = (parts: Partial<PlantEvent>): PlantEvent => ({ seq: 1, id: '', atMs: 0, sourceMs: null, kind: 'system', path: 'a/b', by: { id: '', kind: '', name: null }, summary: '', severity: 0, detail: {}, ...parts });
+  test('only alarms are grave in colour', () => {
+    expect(gravity(event({ kind: 'alarm', detail: { priority: 1, to: 'unacknowledged' } }))).toEqual({ kind: 'alarm', priority: 1, raised: true });
+    expect(gravity(event({ kind: 'connection', severity: 3 }))).toEqual({ kind: 'trouble', level: 3 });
+    expect(gravity(event({}))).toEqual({ kind: 'info' });
+  });
+  test('filters by kind and branch', () => {
+    expect(wants({ kinds: new Set(), path: '' }, event({}))).toBe(true);
+    expect(wants({ kinds: new Set(['alarm']), path: '' }, event({}))).toBe(false);
+    expect(wants({ kinds: new Set(), path: 'a/bc' }, event({}))).toBe(false);
+  });
+});
+
+test('search finds every word, in any order, without accents, names first', () => {
+  const entries = [{ name: 'Pump', path: 'x/kuche/pump' }, { name: 'Küche', path: 'x/kuche' }];
+  expect(rank(entries, 'kuch', 9).map((e) => e.name)).toEqual(['Küche', 'Pump']);
+  expect(rank(entries, 'pump kuche', 9).map((e) => e.name)).toEqual(['Pump']);
+  expect(rank(entries, 'zzz', 9)).toEqual([]);
+});

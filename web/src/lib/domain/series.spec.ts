@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest';
+import type { History } from '$lib/api/types';
+import { doubtful, niceTicks, statsBetween, toDots, trim, valueAt, type Dot } from './series';
+
+const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
+const line = [good(0, 0), good(10, 10), good(20, 0)];
+
+function history(parts: Partial<History>): History {
+  return { tag: 't', from: 0, to: 100, points: [], before: null, thinned: false, completeTo: 100, gaps: [], ...parts };
+}
+
+describe('curves from history', () => {
+  test('a gap breaks the line', () => {
+    const dots = toDots(history({ points: [{ at: 10, value: 1, code: 0 }, { at: 50, value: 2, code: 0 }], gaps: [{ from: 20, to: 40, reason: 'x' }] }));
+    expect(dots.map((d) => [d.x, d.y])).toEqual([[10, 1], [20, null], [50, 2]]);
+    expect(doubtful(dots, 100)).toEqual([]);
+  });
+  test('a bad point is not drawn and hatches until the next good one', () => {
+    const dots = toDots(history({ points: [{ at: 10, value: 1, code: 0 }, { at: 20, value: 7, code: 0x80310000 }, { at: 60, value: 2, code: 0 }] }));
+    expect(dots[1]).toEqual({ x: 20, y: null, q: 'bad' });
+    expect(doubtful(dots, 100)).toEqual([{ from: 20, to: 60, q: 'bad' }]);
+  });
+  test('an uncertain point is drawn and hatched', () => {
+    const dots = toDots(history({ points: [{ at: 10, value: 1, code: 0x40940000 }] }));
+    expect(dots[0]).toEqual({ x: 10, y: 1, q: 'uncertain' });
+    expect(doubtful(dots, 100)).toEqual([{ from: 10, to: 100, q: 'uncertain' }]);
+  });
+  test('the value before the range leads in', () => {
+    expect(toDots(history({ before: { at: -5, value: 3, code: 0 }, points: [{ at: 10, value: 4, code: 0 }] })).map((d) => d.x)).toEqual([-5, 10]);
+  });
+});
+
+describe('reading a curve', () => {
+  test('sloped goes straight, stepped holds', () => {
+    expect(valueAt(line, 5, false)).toBe(5);
+    expect(valueAt(line, 5, true)).toBe(0);
+    expect(valueAt(line, 10, true)).toBe(10);
+  });
+  test('outside and inside a gap there is no value', () => {
+    expect(valueAt(line, -1, true)).toBeNull();
+    expect(valueAt(line, 25, false)).toBeNull();
+    expect(valueAt([good(0, 1), good(5, null), good(10, 1)], 7, false)).toBeNull();
+  });
+});
+
+describe('min, mean and max between cursors', () => {
+  test('the mean is weighted by time', () => {
+    // One second at 100 among nine at 0: the mean is 10, not 50.
+    expect(statsBetween([good(0, 0), good(9, 100), good(10, 100)], 0, 10, true)).toEqual({ min: 0, max: 100, mean: 10 });
+    expect(statsBetween(line, 0, 20, false)).toEqual({ min: 0, max: 10, mean: 5 });
+  });
+  test('the edges count even without a point there', () => {
+    expect(statsBetween(line, 5, 10, false)).toEqual({ min: 5, max: 10, mean: 7.5 });
+  });
+  test('nothing good gives nothing', () => expect(statsBetween([good(0, null)], 0, 10, true)).toBeNull());
+});
+
+test('trimming keeps one point to lead in and bounds the length', () => {
+  expect(trim([good(0, 1), good(5, 1), good(9, 1)], 6, 100).map((d) => d.x)).toEqual([5, 9]);
+  expect(trim(Array.from({ length: 10 }, (_, i) => good(i, 1)), -1, 4)).toHaveLength(4);
+});
+
+test('axis ticks are round', () => {
+  expect(niceTicks(2.86, 3.21, 4)).toEqual([2.9, 3, 3.1, 3.2]);
+  expect(niceTicks(5, 5, 4)).toEqual([]);
+});
