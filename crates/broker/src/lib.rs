@@ -1,1 +1,44 @@
-//! MQTT: clients, sessions, subscriptions, retained messages.
+//! MQTT 3.1, 3.1.1 and 5.0: clients, sessions, subscriptions, retained messages.
+//!
+//! **Purpose.** Take messages in, say "yes" only when they are on disk, and hand them to whoever subscribed.
+//!
+//! **Idea.** All durable state is a deterministic function of the log's `messages` lane. A connection task decodes and
+//! authorises, turns what the packet wants into an [`frames::Op`], appends it to the lane and remembers what to answer.
+//! The router task waits for the commit, applies the operations strictly in lane order to the one state (`core`), and
+//! only then the answers go out. After a restart the same `apply` runs over the snapshot and the frames behind it.
+//!
+//! **Invariants**
+//! - PUBACK, PUBREC, PUBCOMP, and SUBACK, UNSUBACK and CONNACK of sessions that outlive their connection, are written
+//!   after `fdatasync` has returned for their frame. A failing log is answered with "no" or with silence.
+//! - A durable session changes by applied operations only: packet identifiers, queue contents and what was dropped are
+//!   the same after a replay. What depends on the connection (window, what was sent) lives in its `Link`.
+//! - Commands never enter a queue, the retained store or the lane.
+//! - Every queue has a bound. A full session queue drops the newest message for that session, counts it and reports it
+//!   once per episode; it holds up nobody else.
+//! - The state's lock is never held across an `await`, a hook, or file I/O.
+//!
+//! Start reading at [`Broker`], then `core` (the state), `connection` (a client), `router` (commit and apply).
+
+mod broker;
+mod connection;
+mod core;
+pub mod frames;
+mod hooks;
+mod house;
+mod incoming;
+mod index;
+mod message;
+mod open;
+mod options;
+mod outbox;
+mod queue;
+mod retained;
+mod router;
+mod session;
+mod snapshot;
+
+pub use broker::{Broker, BrokerStats, ClientInfo, NotConnected, OpenError, PublishError};
+pub use connection::Peer;
+pub use hooks::{AuthError, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason};
+pub use message::Message;
+pub use options::BrokerOptions;

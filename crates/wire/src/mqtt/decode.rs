@@ -91,7 +91,6 @@ impl Decoder {
             return Err(Fault::TooLarge { bytes: whole, limit: self.limits.packet_bytes });
         }
         if buffer.len() < whole {
-            buffer.reserve(whole - buffer.len());
             return Ok(None);
         }
         let mut bytes = buffer.split_to(whole).freeze();

@@ -1,0 +1,377 @@
+//! The broker as others see it.
+
+use crate::core::{Core, Effects, Told};
+use crate::frames::{FrameError, Op, Published, SessionNo, SessionOp};
+use crate::hooks::BrokerHooks;
+use crate::message::Message;
+use crate::options::BrokerOptions;
+use crate::queue::Bounds;
+use crate::router::{Pipeline, READER, Reply};
+use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
+use andon_model::{Clock, Timestamp};
+use andon_wire::mqtt::{QoS, ReasonCode, TopicName};
+use bytes::{Bytes, BytesMut};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// How much of the lane is read at a time during replay.
+const REPLAY_BYTES: usize = 4 << 20;
+
+/// An MQTT broker on a durable log. Made by [`Broker::new`], fed with connections by [`Broker::serve`], ended by
+/// [`Broker::stop`].
+pub struct Broker {
+    pub(crate) options: BrokerOptions,
+    pub(crate) hooks: Arc<dyn BrokerHooks>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pipeline: Pipeline,
+    core: Mutex<Core>,
+    /// Everything that takes in is to end.
+    pub(crate) stop: CancellationToken,
+    /// The router is to end once nothing is left to do.
+    pub(crate) finish: CancellationToken,
+    /// Connections and the commands they brought.
+    pub(crate) clients: TaskTracker,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) next_connection: AtomicU64,
+    pub(crate) started: Duration,
+}
+
+/// Why the broker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The saved state could not be had.
+    #[error("could not load the broker's saved state")]
+    Snapshot(#[from] SnapshotError),
+    /// The saved state is of a newer program, or damaged.
+    #[error("the broker's saved state cannot be used; if a newer version wrote it, start that one")]
+    State(#[source] FrameError),
+    /// The lane could not be read.
+    #[error("could not read the broker's messages from the log")]
+    Read(#[from] ReadError),
+    /// A frame of the lane is of a newer program, or damaged.
+    #[error("frame {} of the messages lane cannot be used; if a newer version wrote it, start that one", seq.0)]
+    Frame {
+        /// Which.
+        seq: Seq,
+        /// Why.
+        source: FrameError,
+    },
+}
+
+/// Why a message of the node's own was not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No topic name.
+    #[error("\"{0}\" is no topic name")]
+    Topic(String),
+    /// Over the limit for payloads.
+    #[error("a payload of {bytes} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The log did not take it.
+    #[error("the log did not take the message")]
+    Log(#[from] AppendError),
+    /// The broker is stopping.
+    #[error("the broker is stopping")]
+    Stopping,
+}
+
+/// No client that would get the command is connected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no client subscribed to \"{topic}\" is connected")]
+pub struct NotConnected {
+    /// The command's topic.
+    pub topic: String,
+}
+
+/// A client as screens show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Its identifier.
+    pub client_id: String,
+    /// The user name it gave.
+    pub user: Option<String>,
+    /// Where it is connected from.
+    pub address: Option<SocketAddr>,
+    /// "3.1", "3.1.1" or "5.0".
+    pub protocol: &'static str,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// When it last came or went.
+    pub since: Timestamp,
+    /// How many subscriptions it has.
+    pub subscriptions: usize,
+    /// Packets received on this connection.
+    pub received: u64,
+    /// Messages sent on this connection.
+    pub sent: u64,
+    /// Messages waiting or under way.
+    pub queued: usize,
+    /// Messages dropped for it.
+    pub dropped: u64,
+}
+
+/// Figures since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BrokerStats {
+    /// Clients connected now.
+    pub connected: usize,
+    /// Sessions, connected or not.
+    pub sessions: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Retained messages.
+    pub retained: usize,
+    /// Messages waiting or under way, over all sessions.
+    pub queued: usize,
+    /// Messages received.
+    pub received: u64,
+    /// Messages handed to connections.
+    pub delivered: u64,
+    /// Messages dropped, each counted per receiver.
+    pub dropped: u64,
+    /// Messages that expired before they could be delivered.
+    pub expired: u64,
+    /// Connections accepted.
+    pub connections: u64,
+}
+
+impl Broker {
+    /// Loads the state (snapshot, then the frames behind it; blocking) and starts the router and the housekeeper.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the saved state or the lane cannot be used. Nothing was changed.
+    pub fn new(
+        options: BrokerOptions,
+        log: Arc<dyn Log>,
+        hooks: Arc<dyn BrokerHooks>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        log.register_reader(READER, &[Lane::Messages])?;
+        let mut core = load(&*log, &*hooks)?;
+        core.live = true;
+        core.now = clock.now();
+        let first_ops = first_ops(&core, &options);
+        let broker = Arc::new(Self {
+            options,
+            hooks,
+            started: clock.monotonic(),
+            clock,
+            pipeline: Pipeline::new(log),
+            core: Mutex::new(core),
+            stop: CancellationToken::new(),
+            finish: CancellationToken::new(),
+            clients: TaskTracker::new(),
+            tasks: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            next_connection: AtomicU64::new(0),
+        });
+        broker.pipeline.leave(first_ops);
+        let tasks = vec![tokio::spawn(broker.clone().route_commits()), tokio::spawn(broker.clone().keep_house())];
+        *broker.tasks() = tasks;
+        Ok(broker)
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all connections ("server shutting down"), lets what is under way become durable, saves the state.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.clients.close();
+        if tokio::time::timeout(self.options.stop_deadline, self.clients.wait()).await.is_err() {
+            tracing::warn!("some MQTT connections did not end in time");
+        }
+        self.finish.cancel();
+        let tasks = std::mem::take(&mut *self.tasks());
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the MQTT broker failed");
+            }
+        }
+        self.save_now().await;
+    }
+
+    /// Publishes a message of the node's own. Returns how many sessions it reached; with QoS > 0 or `retain` after it is
+    /// durable. Not handed to the mapping hook.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish_internal(
+        &self,
+        topic: &str,
+        payload: Bytes,
+        qos: QoS,
+        retain: bool,
+    ) -> Result<usize, PublishError> {
+        let name = TopicName::parse(topic).map_err(|_| PublishError::Topic(topic.to_owned()))?;
+        if payload.len() > self.options.payload_bytes {
+            return Err(PublishError::TooLarge { bytes: payload.len(), limit: self.options.payload_bytes });
+        }
+        let message = Arc::new(Message::internal(name, payload, qos, retain, self.clock.now()));
+        if qos == QoS::AtMostOnce && !retain {
+            return Ok(self.with_core(|core| core.route(Seq(0), &message, SessionNo::NODE)));
+        }
+        let (done, reached) = oneshot::channel();
+        let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
+        self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
+        Ok(reached.await.map_err(|_| PublishError::Stopping)??)
+    }
+
+    /// Sends a command to the clients that are connected now and subscribed to its topic; with QoS 0, never queued, never
+    /// retained, not in the log. MQTT 5.0 clients are told when it expires. Returns how many clients it went to.
+    ///
+    /// # Errors
+    /// [`NotConnected`]: nobody got it.
+    pub fn send_command(&self, topic: &TopicName, payload: Bytes, expiry: Duration) -> Result<usize, NotConnected> {
+        let now = self.clock.now();
+        let mut message = Message::internal(topic.clone(), payload, QoS::AtMostOnce, false, now);
+        message.expires = Some(now.plus(expiry));
+        let message = Arc::new(message);
+        match self.with_core(|core| core.send_command(&message)) {
+            0 => Err(NotConnected { topic: topic.as_str().to_owned() }),
+            reached => Ok(reached),
+        }
+    }
+
+    /// Ends the connections of a principal whose access was taken away; how many there were.
+    pub fn disconnect_principal(&self, id: Uuid) -> usize {
+        self.with_core(|core| {
+            let links = core.sessions.values().filter_map(|s| s.link.as_ref());
+            links
+                .filter(|link| link.principal.id == id)
+                .map(|link| link.outbox.close(ReasonCode::NOT_AUTHORIZED))
+                .count()
+        })
+    }
+
+    /// Every session, by client identifier.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientInfo> {
+        let mut clients: Vec<_> = self.with_core(|core| {
+            let info = |s: &crate::session::Session| {
+                let (received, sent) = Core::traffic(s);
+                ClientInfo {
+                    client_id: s.client_id.as_str().to_owned(),
+                    user: s.user.as_ref().map(|u| u.as_str().to_owned()),
+                    address: s.address,
+                    protocol: s.version.name(),
+                    connected: s.link.is_some(),
+                    since: s.since,
+                    subscriptions: s.subscriptions.len(),
+                    received,
+                    sent,
+                    queued: s.queue.len(),
+                    dropped: s.queue.dropped + s.link.as_ref().map_or(0, |l| l.dropped),
+                }
+            };
+            core.sessions.values().map(info).collect()
+        });
+        clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        clients
+    }
+
+    /// Figures since the start.
+    #[must_use]
+    pub fn stats(&self) -> BrokerStats {
+        self.with_core(|core| BrokerStats {
+            connected: core.sessions.values().filter(|s| s.link.is_some()).count(),
+            sessions: core.sessions.len(),
+            subscriptions: core.sessions.values().map(|s| s.subscriptions.len()).sum(),
+            retained: core.retained.len(),
+            queued: core.sessions.values().map(|s| s.queue.len()).sum(),
+            received: core.counters.received,
+            delivered: core.counters.delivered,
+            dropped: core.counters.dropped,
+            expired: core.counters.expired,
+            connections: core.counters.connections,
+        })
+    }
+
+    /// Runs something on the state and deals with what follows. Never call it from within itself.
+    pub(crate) fn with_core<R>(&self, run: impl FnOnce(&mut Core) -> R) -> R {
+        self.with_core_mapped(run).0
+    }
+
+    /// As [`Broker::with_core`]; also returns the messages that are due to the mapping hook.
+    pub(crate) fn with_core_mapped<R>(&self, run: impl FnOnce(&mut Core) -> R) -> (R, Vec<Arc<Message>>) {
+        let (result, Effects { events, todo, mapped }) = {
+            let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+            core.now = self.clock.now();
+            let result = run(&mut core);
+            (result, std::mem::take(&mut core.effects))
+        };
+        if !todo.is_empty() {
+            self.pipeline.leave(todo);
+        }
+        for event in events {
+            match event {
+                Told::Connection(event) => self.hooks.connection(event),
+                Told::Dropped(report) => self.hooks.dropped(report),
+            }
+        }
+        (result, mapped)
+    }
+}
+
+/// The state as the log has it.
+fn load(log: &dyn Log, hooks: &dyn BrokerHooks) -> Result<Core, OpenError> {
+    let mut core = Core::default();
+    if let Some(snapshot) = log.load_snapshot(READER)? {
+        crate::snapshot::decode(snapshot.state, &mut core).map_err(OpenError::State)?;
+        core.applied = snapshot.positions.messages;
+    }
+    let mut next = core.applied.next();
+    loop {
+        let batch = log.read(Lane::Messages, next, REPLAY_BYTES)?;
+        for gap in &batch.gaps {
+            tracing::warn!(from = gap.from.0, to = gap.to.0, reason = %gap.reason, "MQTT messages are missing from the log");
+        }
+        if batch.frames.is_empty() && batch.next <= next {
+            return Ok(core);
+        }
+        for frame in batch.frames {
+            core.applied = frame.seq;
+            if frame.kind == andon_model::log::kind::GAP {
+                continue;
+            }
+            let op =
+                Op::decode(frame.kind, frame.payload).map_err(|source| OpenError::Frame { seq: frame.seq, source })?;
+            if let Op::Publish(published) = &op {
+                hooks.replayed(&published.message);
+            }
+            core.apply(frame.seq, &op, Reply::None);
+        }
+        next = batch.next;
+    }
+}
+
+/// What the start itself changes: the bounds if they were set anew, and connections that the last run did not end.
+fn first_ops(core: &Core, options: &BrokerOptions) -> Vec<Op> {
+    let (messages, bytes) = (options.queue_messages as u64, options.queue_bytes as u64);
+    let limits = (core.bounds != Bounds { messages, bytes }).then_some(SessionOp::Limits { messages, bytes });
+    let mut open: Vec<_> = core.sessions.values().filter(|s| s.gone_at.is_none()).collect();
+    open.sort_by_key(|s| s.number);
+    let gone = |s: &crate::session::Session| SessionOp::Gone {
+        session: s.number,
+        opened: s.opened,
+        at: core.now,
+        expiry_s: None,
+        keep_will: true,
+    };
+    limits.into_iter().chain(open.into_iter().map(gone)).map(Op::Session).collect()
+}

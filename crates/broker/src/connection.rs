@@ -1,0 +1,427 @@
+//! One client's connection, from the first byte to the last.
+
+use crate::broker::Broker;
+use crate::frames::{Op, Open, SessionNo, SessionOp};
+use crate::hooks::EndReason;
+use crate::incoming::{Client, End};
+use crate::outbox::{Outbox, Writer, WriterPause};
+use crate::queue::ID_WINDOW;
+use crate::router::Reply;
+use crate::session::Arrival;
+use andon_model::access::Principal;
+use andon_model::log::{AppendError, Seq};
+use andon_wire::mqtt::{
+    ConnAck, ConnAckProperties, Connect, DecodeError, Decoder, Fault, Limits, Packet, PacketType, ReasonCode, Text,
+    Version, Will,
+};
+use bytes::BytesMut;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// Whether it came through a WebSocket.
+    pub websocket: bool,
+}
+
+/// The largest CONNECT: strangers are not trusted with more. Client identifier, will, user name and password may have
+/// 64 KiB each.
+const CONNECT_BYTES: usize = 320 << 10;
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+const READ_LEAST: usize = 4 << 10;
+const READ_MOST: usize = 64 << 10;
+
+/// The reading half of a connection.
+pub(crate) struct Input<S> {
+    io: ReadHalf<S>,
+    buffer: BytesMut,
+    decoder: Decoder,
+    step: usize,
+}
+
+impl<S: AsyncRead> Input<S> {
+    /// The next packet that is complete already.
+    pub(crate) fn next(&mut self) -> Result<Option<Packet>, DecodeError> {
+        self.decoder.decode(&mut self.buffer)
+    }
+
+    /// Reads more; 0: the other end is done. The buffer grows with what really arrives.
+    pub(crate) async fn fill(&mut self) -> std::io::Result<usize> {
+        self.buffer.reserve(self.step);
+        let count = self.io.read_buf(&mut self.buffer).await?;
+        self.step = if count >= self.step { (self.step * 2).min(READ_MOST) } else { READ_LEAST };
+        Ok(count)
+    }
+}
+
+/// Why a client is not let in. `version`: what it speaks, if it got so far.
+struct Refused {
+    version: Option<Version>,
+    reason: ReasonCode,
+}
+
+impl Broker {
+    /// Serves one client over any byte stream (TCP, TLS, WebSocket); returns when its connection has ended.
+    pub async fn serve<S>(self: Arc<Self>, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let place = Place::take(&self);
+        let tracker = self.clients.clone();
+        tracker.track_future(self.serve_at(stream, peer, place)).await;
+    }
+
+    async fn serve_at<S>(self: Arc<Self>, stream: S, peer: Peer, place: Place)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // A few over the limit are heard, so that they can be told; a flood is not.
+        if place.number > self.options.connections.saturating_add(64) {
+            return;
+        }
+        let (read, write) = tokio::io::split(stream);
+        let limits = Limits {
+            packet_bytes: CONNECT_BYTES.min(self.options.packet_bytes()),
+            user_properties: self.options.user_properties,
+        };
+        let mut input = Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits), step: READ_LEAST };
+        let mut writer = Writer::new(write);
+        let admitted = tokio::select! {
+            admitted = self.admit(&mut input, &peer, place.number) => admitted,
+            () = self.stop.cancelled() => Err(Refused { version: None, reason: ReasonCode::SERVER_SHUTTING_DOWN }),
+        };
+        match admitted {
+            Ok(client) => self.attend(client, input, writer).await,
+            Err(refused) => self.turn_away(&mut writer, refused).await,
+        }
+    }
+
+    async fn turn_away<W: AsyncWrite + Unpin>(&self, writer: &mut Writer<W>, refused: Refused) {
+        // Before a CONNECT named a version nothing can be said. MQTT 5.0 §3.1.4.
+        if let Some(version) = refused.version {
+            let outbox = Outbox::new(version, self.options.outbox_bytes, false);
+            let conn_ack = ConnAck { reason: refused.reason, ..ConnAck::default() };
+            outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
+            let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
+        }
+    }
+
+    /// Reads CONNECT, asks who it is, opens the session. CONNACK is in the outbox when this returns.
+    async fn admit<S: AsyncRead>(
+        self: &Arc<Self>,
+        input: &mut Input<S>,
+        peer: &Peer,
+        place: usize,
+    ) -> Result<Client, Refused> {
+        let connect = match timeout(self.options.connect_deadline, read_connect(input)).await {
+            Ok(connect) => connect?,
+            Err(_) => return Err(Refused { version: None, reason: ReasonCode::KEEP_ALIVE_TIMEOUT }),
+        };
+        let version = connect.version;
+        let refuse = |reason| Refused { version: Some(version), reason };
+        if place > self.options.connections {
+            return Err(refuse(ReasonCode::SERVER_BUSY));
+        }
+        let client_id = self.client_id(&connect).map_err(refuse)?;
+        if connect.properties.authentication_method.is_some() {
+            return Err(refuse(ReasonCode::BAD_AUTHENTICATION_METHOD));
+        }
+        let asked = self.hooks.authenticate(
+            client_id.as_str(),
+            connect.user_name.as_ref().map(Text::as_str),
+            connect.password.as_deref(),
+            peer,
+        );
+        let principal = match timeout(self.options.authenticate_deadline, asked).await {
+            Ok(Ok(principal)) => principal,
+            Ok(Err(error)) => return Err(refuse(error.reason())),
+            Err(_) => return Err(refuse(ReasonCode::SERVER_UNAVAILABLE)),
+        };
+        if let Some(will) = &connect.will {
+            self.check_will(&principal, will).map_err(refuse)?;
+        }
+        input.decoder.set_limits(Limits {
+            packet_bytes: self.options.packet_bytes(),
+            user_properties: self.options.user_properties,
+        });
+        self.open_session(&connect, client_id, principal, peer).await.map_err(refuse)
+    }
+
+    /// The client's identifier, or one made for it.
+    fn client_id(&self, connect: &Connect) -> Result<Text, ReasonCode> {
+        let given = &connect.client_id;
+        if given.as_bytes().len() > self.options.client_id_bytes {
+            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+        }
+        if !given.is_empty() {
+            return Ok(given.compact());
+        }
+        // MQTT 3.1.1 [MQTT-3.1.3-7], [MQTT-3.1.3-8]; MQTT 3.1 has no empty identifiers; MQTT 5.0 [MQTT-3.1.3-6].
+        let may = match connect.version {
+            Version::V31 => false,
+            Version::V311 => connect.clean_start,
+            Version::V5 => true,
+        };
+        if !may {
+            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+        }
+        let id = format!("auto-{}", andon_bus::ids::new_id(&*self.clock));
+        Text::parse(&id).map_err(|_| ReasonCode::UNSPECIFIED)
+    }
+
+    fn check_will(&self, who: &Principal, will: &Will) -> Result<(), ReasonCode> {
+        let topic = will.topic.as_str();
+        if will.topic.levels() > self.options.topic_levels {
+            return Err(ReasonCode::TOPIC_NAME_INVALID);
+        }
+        // A will is published without anybody at the other end: it must not be a command.
+        if will.topic.is_server_owned() || self.hooks.command_topic(topic) || !self.hooks.may_publish(who, topic) {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        Ok(())
+    }
+
+    async fn open_session(
+        self: &Arc<Self>,
+        connect: &Connect,
+        client_id: Text,
+        principal: Principal,
+        peer: &Peer,
+    ) -> Result<Client, ReasonCode> {
+        let properties = &connect.properties;
+        let asked_s = match connect.version {
+            Version::V5 => properties.session_expiry_s.unwrap_or(0),
+            _ if connect.clean_start => 0,
+            _ => u32::MAX,
+        };
+        let expiry_s = asked_s.min(self.options.session_expiry_max_s);
+        let keep_alive_s = self.keep_alive_s(connect);
+        let tells_problems = properties.request_problem_information.unwrap_or(true);
+        let outbox = Arc::new(Outbox::new(connect.version, self.options.outbox_bytes, tells_problems));
+        let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let window = usize::from(properties.receive_maximum.unwrap_or(u16::MAX)).min(self.options.inflight);
+        let (admitted, admission) = oneshot::channel();
+        let arrival = Arrival {
+            outbox: outbox.clone(),
+            connection,
+            principal: principal.clone(),
+            address: peer.address,
+            window: window.clamp(1, ID_WINDOW),
+            packet_bytes: properties
+                .maximum_packet_size
+                .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s),
+            admitted,
+        };
+        let open = Open {
+            client_id: client_id.clone(),
+            clean_start: connect.clean_start,
+            expiry_s,
+            at: self.clock.now(),
+            will: connect.will.as_ref().map(compact),
+            user: connect.user_name.as_ref().map(Text::compact),
+        };
+        let op = Op::Session(SessionOp::Open(Box::new(open)));
+        let reply = Reply::Open(Box::new(arrival));
+        // Nothing to write down if no session is to outlive this connection and none is there to be discarded.
+        let (known, crowded) = self.with_core(|core| {
+            let found = core.by_client.get(&client_id).copied();
+            (found.is_some_and(SessionNo::is_durable), found.is_none() && core.sessions.len() >= self.options.sessions)
+        });
+        if crowded {
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        if expiry_s > 0 || known {
+            self.pipeline.submit(op, reply, &mut BytesMut::new()).await;
+        } else {
+            self.with_core(|core| core.apply(Seq(0), &op, reply));
+        }
+        let admission = match admission.await {
+            Ok(Ok(admission)) => admission,
+            Ok(Err(AppendError::DiskFull { .. })) => return Err(ReasonCode::QUOTA_EXCEEDED),
+            Ok(Err(_)) | Err(_) => return Err(ReasonCode::SERVER_UNAVAILABLE),
+        };
+        Ok(Client::new(
+            self.clone(),
+            admission.session,
+            connection,
+            outbox,
+            principal,
+            client_id,
+            keep_alive_s,
+            asked_s,
+        ))
+    }
+
+    /// The keep alive in force, in seconds; 0: none. Only 5.0 clients can be told another than they asked for.
+    fn keep_alive_s(&self, connect: &Connect) -> u16 {
+        let most = self.options.keep_alive_max_s;
+        if connect.version.is_v5() && most > 0 && (connect.keep_alive_s == 0 || connect.keep_alive_s > most) {
+            most
+        } else {
+            connect.keep_alive_s
+        }
+    }
+
+    /// What the client is told it can count on. MQTT 5.0 §3.2.2.3. What is left out is available: retain, QoS 2, wildcards,
+    /// subscription identifiers, shared subscriptions.
+    fn conn_ack(&self, connect: &Connect, id: &Text, asked_s: u32, expiry_s: u32, keep_alive_s: u16) -> ConnAck {
+        let options = &self.options;
+        let properties = ConnAckProperties {
+            session_expiry_s: (asked_s != expiry_s).then_some(expiry_s),
+            receive_maximum: Some(options.receive_maximum.max(1)),
+            maximum_packet_size: Some(u32::try_from(options.packet_bytes()).unwrap_or(u32::MAX)),
+            assigned_client_id: connect.client_id.is_empty().then(|| id.clone()),
+            topic_alias_maximum: (options.topic_alias_maximum > 0).then_some(options.topic_alias_maximum),
+            server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
+            ..ConnAckProperties::default()
+        };
+        ConnAck { session_present: false, reason: ReasonCode::SUCCESS, properties }
+    }
+
+    /// Reads and writes until the connection ends, then lets the session know.
+    async fn attend<S>(&self, mut client: Client, mut input: Input<S>, mut writer: Writer<WriteHalf<S>>)
+    where
+        S: AsyncRead + AsyncWrite,
+    {
+        let outbox = client.outbox.clone();
+        // Also when this future is dropped.
+        let mut leave = Leave::new(self, &client);
+        let end = {
+            let reading = client.read_all(&mut input);
+            // A client that does not read cannot be told goodbye; it is not waited for.
+            let overdue = async {
+                outbox.closed.cancelled().await;
+                sleep(FAREWELL).await;
+            };
+            tokio::pin!(reading, overdue);
+            loop {
+                tokio::select! {
+                    end = &mut reading => break end,
+                    pause = writer.run(&outbox) => match pause {
+                        WriterPause::Room => self.with_core(|core| core.pump(leave.session, None)),
+                        WriterPause::Close => break End::Asked,
+                        WriterPause::Broken(error) => break End::Lost(error.to_string()),
+                    },
+                    () = &mut overdue => break End::Asked,
+                    () = self.stop.cancelled(), if outbox.closing().is_none() => {
+                        outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
+                    }
+                }
+            }
+        };
+        match end {
+            End::Client { reason, keep_will, expiry_s } => {
+                (leave.keep_will, leave.expiry_s, leave.end) = (keep_will, expiry_s, EndReason::Client(reason));
+            }
+            End::Server(reason) => {
+                outbox.close(reason);
+                leave.end = EndReason::Server(reason);
+            }
+            End::Asked => leave.end = EndReason::Server(outbox.closing().unwrap_or(ReasonCode::UNSPECIFIED)),
+            End::Lost(detail) => leave.end = EndReason::Lost(detail),
+        }
+        drop(leave);
+        let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
+    }
+}
+
+/// Reads until the CONNECT is complete.
+async fn read_connect<S: AsyncRead>(input: &mut Input<S>) -> Result<Connect, Refused> {
+    loop {
+        match input.next() {
+            Ok(Some(Packet::Connect(connect))) => return Ok(*connect),
+            Ok(Some(_)) => return Err(Refused { version: None, reason: ReasonCode::PROTOCOL_ERROR }),
+            Ok(None) => {}
+            Err(error) => return Err(Refused { version: answerable(&error), reason: error.reason() }),
+        }
+        match input.fill().await {
+            Ok(0) | Err(_) => return Err(Refused { version: None, reason: ReasonCode::UNSPECIFIED }),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// The version to answer a faulty CONNECT in; `None`: close without a word, as [MQTT-3.1.4-1] of 3.1.1 asks for.
+fn answerable(error: &DecodeError) -> Option<Version> {
+    match (&error.fault, error.version) {
+        // A level above ours is told so in 5.0, others in the way of 3.1.1. MQTT 5.0 [MQTT-3.1.2-2].
+        (Fault::ProtocolLevel(level), None) => {
+            Some(if *level > 5 && *level < 0x80 { Version::V5 } else { Version::V311 })
+        }
+        (_, Some(Version::V5)) if error.packet == PacketType::Connect => Some(Version::V5),
+        (Fault::ClientId(_), version) => version,
+        _ => None,
+    }
+}
+
+fn compact(will: &Will) -> Will {
+    let mut will = will.clone();
+    will.topic = will.topic.compact();
+    will.payload = bytes::Bytes::copy_from_slice(&will.payload);
+    will
+}
+
+/// A place among the connections.
+struct Place {
+    broker: Arc<Broker>,
+    number: usize,
+}
+
+impl Place {
+    fn take(broker: &Arc<Broker>) -> Self {
+        Self { broker: broker.clone(), number: broker.connections.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.broker.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells the session that its connection is over, whichever way that came about.
+struct Leave<'a> {
+    broker: &'a Broker,
+    session: SessionNo,
+    connection: u64,
+    end: EndReason,
+    keep_will: bool,
+    expiry_s: Option<u32>,
+}
+
+impl<'a> Leave<'a> {
+    fn new(broker: &'a Broker, client: &Client) -> Self {
+        let end = EndReason::Lost("the server stopped attending to it".to_owned());
+        Self { broker, session: client.session, connection: client.connection, end, keep_will: true, expiry_s: None }
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let end = self.end.clone();
+        self.broker.with_core(|core| core.detach(self.session, self.connection, end, self.keep_will, self.expiry_s));
+    }
+}
+
+/// Waits until the deadline, if there is one.
+pub(crate) async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
+}

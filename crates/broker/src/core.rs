@@ -1,0 +1,661 @@
+//! The broker's state and every way it changes. No I/O, no clock, no await: time is handed in with the operations.
+//!
+//! [`Core::apply`] runs an operation, live (with somebody to answer) or in a replay (without). What follows from it for
+//! the outside (events, further operations) is collected in [`Effects`] and dealt with after the lock is released.
+
+use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
+use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
+use crate::index::{Index, Matches, Wish};
+use crate::message::{Encodings, Message};
+use crate::outbox::Outbox;
+use crate::queue::{Bounds, Entry};
+use crate::retained::Retained;
+use crate::router::Reply;
+use crate::session::{Later, Session};
+use andon_model::Timestamp;
+use andon_model::log::Seq;
+use andon_wire::mqtt::{
+    Ack, Filter, Packet, QoS, ReasonCode, RetainHandling, SubAck, Text, TopicFilter, TopicName, UnsubAck,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What is to be done outside the lock.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) events: Vec<Told>,
+    /// Operations that follow.
+    pub(crate) todo: Vec<Op>,
+    /// Clients' messages for the mapping hook.
+    pub(crate) mapped: Vec<Arc<Message>>,
+}
+
+/// What the hooks are told.
+pub(crate) enum Told {
+    Connection(ConnectionEvent),
+    Dropped(DropReport),
+}
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) received: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) expired: u64,
+    pub(crate) connections: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Core {
+    pub(crate) sessions: HashMap<SessionNo, Session>,
+    pub(crate) by_client: HashMap<Text, SessionNo>,
+    pub(crate) index: Index,
+    pub(crate) retained: Retained,
+    /// The newest message of each `$SYS` topic.
+    pub(crate) sys: BTreeMap<TopicName, Arc<Message>>,
+    pub(crate) bounds: Bounds,
+    /// The latest time any operation named: what decides whether retained messages have expired.
+    pub(crate) lane_time: Timestamp,
+    /// The last operation applied from the lane.
+    pub(crate) applied: Seq,
+    /// When to look after which session again.
+    pub(crate) deadlines: BTreeSet<(Timestamp, SessionNo)>,
+    pub(crate) counters: Counters,
+    pub(crate) effects: Effects,
+    /// The clock when the lock was taken.
+    pub(crate) now: Timestamp,
+    /// False while the log is replayed.
+    pub(crate) live: bool,
+    pub(crate) volatile_sessions: u64,
+    /// Whose turn it is in shared subscriptions that leave nothing behind.
+    turn: u64,
+}
+
+/// Sessions with the subscription that a message matched.
+type Targets = Vec<(SessionNo, Wish)>;
+
+/// What becomes of a subscriber's answer.
+pub(crate) enum AckEffect {
+    Nothing,
+    /// Write it into the lane.
+    Durable(Answer, u16),
+}
+
+/// The subscriber answered what it was not asked.
+#[derive(Debug)]
+pub(crate) struct WrongAnswer;
+
+impl Core {
+    /// Runs an operation. `seq` is its number in the lane, or 0 for sessions that leave nothing there.
+    pub(crate) fn apply(&mut self, seq: Seq, op: &Op, reply: Reply) {
+        if seq.0 != 0 {
+            self.applied = seq;
+        }
+        match op {
+            Op::Publish(published) => self.publish(seq, published, reply),
+            Op::Session(op) => self.session_op(seq, op, reply),
+        }
+    }
+
+    fn session_op(&mut self, seq: Seq, op: &SessionOp, reply: Reply) {
+        match op {
+            SessionOp::Open(open) => self.open(seq, open, reply),
+            SessionOp::Gone { session, opened, at, expiry_s, keep_will } => {
+                self.gone(*session, *opened, *at, *expiry_s, *keep_will);
+            }
+            SessionOp::Subscribe { session, at, id, filters } => self.subscribe(*session, *at, *id, filters, reply),
+            SessionOp::Unsubscribe { session, filters } => self.unsubscribe(*session, filters, reply),
+            SessionOp::Acks { session, acks } => {
+                acks.iter().for_each(|(answer, id)| self.settle(*session, *answer, *id));
+                self.pump(*session, None);
+            }
+            SessionOp::Released { session, packet_id } => {
+                if let Some(session) = self.sessions.get_mut(session) {
+                    session.inbound.remove(packet_id);
+                }
+                if let Reply::Complete(outbox, id) = reply {
+                    outbox.packet(&Packet::PubComp(Ack::new(id, ReasonCode::SUCCESS)));
+                }
+            }
+            SessionOp::Ended { session, opened } => {
+                let over = |s: &Session| s.opened == *opened && s.gone_at.is_some();
+                if self.sessions.get(session).is_some_and(over) {
+                    self.remove(*session);
+                }
+            }
+            SessionOp::Limits { messages, bytes } => self.bounds = Bounds { messages: *messages, bytes: *bytes },
+        }
+    }
+
+    fn publish(&mut self, seq: Seq, published: &Published, reply: Reply) {
+        let message = &published.message;
+        self.lane_time = self.lane_time.max(message.received);
+        self.counters.received += 1;
+        if let Some(session) = self.sessions.get_mut(&published.will_of).filter(|s| s.gone_at.is_some()) {
+            session.will = None;
+        }
+        let new = published.packet_id == 0
+            || self.sessions.get_mut(&published.publisher).is_none_or(|s| s.inbound.insert(published.packet_id));
+        // The publisher may be a subscriber too. It gets PUBREC before its own message, and PUBACK after it, as other
+        // brokers do, for PUBACK says how many others there were.
+        if let Reply::Publish(outbox, id, QoS::ExactlyOnce) = &reply {
+            outbox.answered();
+            outbox.packet(&Packet::PubRec(Ack::new(*id, ReasonCode::SUCCESS)));
+        }
+        let reached = if new {
+            if message.retain {
+                self.retained.set(message);
+            }
+            if self.live && message.publisher.is_some() {
+                self.effects.mapped.push(message.clone());
+            }
+            self.route(seq, message, published.publisher)
+        } else {
+            0
+        };
+        match reply {
+            Reply::Publish(outbox, id, QoS::AtLeastOnce) => {
+                let reason = if reached == 0 { ReasonCode::NO_MATCHING_SUBSCRIBERS } else { ReasonCode::SUCCESS };
+                outbox.answered();
+                outbox.packet(&Packet::PubAck(Ack::new(id, reason)));
+            }
+            // Nobody waits any more: fine.
+            Reply::Done(done) => drop(done.send(Ok(reached))),
+            _ => {}
+        }
+    }
+
+    /// Hands a message to everybody who subscribed; how many sessions that are.
+    pub(crate) fn route(&mut self, seq: Seq, message: &Arc<Message>, publisher: SessionNo) -> usize {
+        self.turn = self.turn.wrapping_add(1);
+        let (plain, shared) = self.targets(seq, message);
+        let mut encodings = Encodings::new(message, self.now);
+        let mut reached = 0;
+        let mut rest = plain.as_slice();
+        while let Some((session, _)) = rest.first() {
+            let (same, others) = rest.split_at(rest.iter().take_while(|(s, _)| s == session).count());
+            rest = others;
+            let wishes = same.iter().map(|(_, wish)| wish).filter(|w| !(w.no_local && publisher == *session));
+            if let Some((wish, ids)) = merge(wishes) {
+                self.deliver(*session, &mut encodings, message, wish, wish.retain_as_published && message.retain, ids);
+                reached += 1;
+            }
+        }
+        for (session, wish) in shared {
+            if let Some((wish, ids)) = merge(std::iter::once(&wish)) {
+                self.deliver(session, &mut encodings, message, wish, wish.retain_as_published && message.retain, ids);
+                reached += 1;
+            }
+        }
+        reached
+    }
+
+    /// Matching subscriptions, sorted by session, and one member of each matching group.
+    fn targets(&self, seq: Seq, message: &Message) -> (Targets, Targets) {
+        let mut matches = Matches::default();
+        self.index.matching(message.topic.as_str(), &mut matches);
+        let shared = matches.shared.iter().filter_map(|members| self.pick(members, seq, message)).collect();
+        let mut plain = matches.plain;
+        plain.sort_by_key(|(session, _)| *session);
+        (plain, shared)
+    }
+
+    /// The member of a shared subscription that gets the message.
+    ///
+    /// Where the message would wait in a durable session, the choice must come out the same in a replay. So it is made
+    /// among the durable members alone, by what the lane says: those connected first, in turn by sequence number.
+    fn pick(&self, members: &BTreeMap<SessionNo, Wish>, seq: Seq, message: &Message) -> Option<(SessionNo, Wish)> {
+        let keeps = |session: &SessionNo, wish: &Wish| {
+            session.is_durable() && wish.qos != QoS::AtMostOnce && message.qos != QoS::AtMostOnce
+        };
+        let durable: Vec<_> = members.iter().filter(|(s, w)| keeps(s, w)).collect();
+        let (mut eligible, turn) = if durable.is_empty() {
+            let linked = |s: &SessionNo| self.sessions.get(s).is_some_and(|s| s.link.is_some());
+            (members.iter().filter(|(s, _)| linked(s)).collect::<Vec<_>>(), self.turn)
+        } else {
+            (durable, seq.0)
+        };
+        let here = |s: &SessionNo| self.sessions.get(s).is_some_and(|s| s.gone_at.is_none());
+        if eligible.iter().any(|(s, _)| here(s)) {
+            eligible.retain(|(s, _)| here(s));
+        }
+        let at = usize::try_from(turn % (eligible.len().max(1) as u64)).unwrap_or(0);
+        eligible.get(at).map(|(session, wish)| (**session, **wish))
+    }
+
+    fn deliver(
+        &mut self,
+        number: SessionNo,
+        encodings: &mut Encodings<'_>,
+        message: &Arc<Message>,
+        wish: Wish,
+        retain: bool,
+        ids: Box<[u32]>,
+    ) {
+        let qos = wish.qos.min(message.qos);
+        let (bounds, live) = (self.bounds, self.live);
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        if qos == QoS::AtMostOnce {
+            self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids }, false);
+            return;
+        }
+        let entry = Entry {
+            message: message.clone(),
+            qos,
+            retain,
+            ids,
+            packet_id: 0,
+            released: false,
+            maybe_sent: !live && session.gone_at.is_none(),
+            sent: false,
+            answered: false,
+            received: false,
+        };
+        if session.queue.push(entry, bounds) {
+            self.pump(number, Some(encodings));
+            return;
+        }
+        self.counters.dropped += 1;
+        if live && !std::mem::replace(&mut session.queue.full, true) {
+            let report = drop_report(session, DropReason::QueueFull, message);
+            self.effects.events.push(Told::Dropped(report));
+        }
+    }
+
+    /// QoS 0: written to the connection if there is one with room. `owed`: a retained message for a new subscription,
+    /// which waits for room instead of being dropped.
+    fn deliver_now(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, later: Later, owed: bool) {
+        let most = usize::try_from(self.bounds.messages).unwrap_or(usize::MAX);
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let Some(link) = &mut session.link else { return };
+        let room = link.outbox.has_room();
+        let waits = !link.later.is_empty() || (owed && !room);
+        if waits && link.later.len() < most {
+            link.later.push_back(later);
+        } else if room && !waits {
+            let version = link.outbox.version;
+            if let Some(bytes) = encodings.get(version, QoS::AtMostOnce, later.retain, &later.ids)
+                && bytes.size() <= link.packet_bytes
+            {
+                link.outbox.message(&bytes, 0, false);
+                link.slow = false;
+                self.counters.delivered += 1;
+            } else {
+                link.dropped += 1;
+                self.counters.dropped += 1;
+            }
+        } else {
+            link.dropped += 1;
+            self.counters.dropped += 1;
+            if !std::mem::replace(&mut link.slow, true) {
+                let report = drop_report(session, DropReason::SlowReader, &later.message);
+                self.effects.events.push(Told::Dropped(report));
+            }
+        }
+    }
+
+    /// Sends what window and room allow.
+    pub(crate) fn pump(&mut self, number: SessionNo, mut encodings: Option<&mut Encodings<'_>>) {
+        self.pump_later(number);
+        let (now, bounds) = (self.now, self.bounds);
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let Some(link) = &mut session.link else { return };
+        let mut given_up = Vec::new();
+        while link.in_flight < link.window && link.outbox.has_room() {
+            let Some((order, entry)) = session.queue.next_from(link.cursor) else { break };
+            link.cursor = order + 1;
+            if entry.answered || entry.sent {
+                continue;
+            }
+            if entry.released {
+                link.outbox.packet(&Packet::PubRel(Ack::new(entry.packet_id, ReasonCode::SUCCESS)));
+            } else {
+                let version = link.outbox.version;
+                let bytes = if entry.message.is_expired(now) {
+                    self.counters.expired += 1;
+                    None
+                } else {
+                    match encodings.as_mut().filter(|e| e.is_of(&entry.message)) {
+                        Some(cache) => cache.get(version, entry.qos, entry.retain, &entry.ids),
+                        None => Encodings::new(&entry.message, now).get(version, entry.qos, entry.retain, &entry.ids),
+                    }
+                    .filter(|bytes| bytes.size() <= link.packet_bytes)
+                };
+                let Some(bytes) = bytes else {
+                    // Expired, or too large for this client: it counts as answered. MQTT 5.0 [MQTT-3.1.2-25].
+                    entry.answered = true;
+                    given_up.push((Answer::Done, entry.packet_id));
+                    continue;
+                };
+                link.outbox.message(&bytes, entry.packet_id, entry.maybe_sent);
+                self.counters.delivered += 1;
+            }
+            (entry.sent, entry.maybe_sent) = (true, true);
+            link.in_flight += 1;
+        }
+        if session.queue.full && session.queue.is_relaxed(bounds) {
+            session.queue.full = false;
+        }
+        self.give_up(number, given_up);
+    }
+
+    fn give_up(&mut self, session: SessionNo, acks: Vec<(Answer, u16)>) {
+        if acks.is_empty() {
+            return;
+        }
+        if session.is_durable() {
+            self.effects.todo.push(Op::Session(SessionOp::Acks { session, acks }));
+        } else {
+            acks.iter().for_each(|(answer, id)| self.settle(session, *answer, *id));
+            self.pump(session, None);
+        }
+    }
+
+    /// Sends what new subscriptions are still owed.
+    fn pump_later(&mut self, number: SessionNo) {
+        let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { return };
+        while !link.later.is_empty() && link.outbox.has_room() {
+            let Some(later) = link.later.pop_front() else { return };
+            let bytes = Encodings::new(&later.message, self.now).get(
+                link.outbox.version,
+                QoS::AtMostOnce,
+                later.retain,
+                &later.ids,
+            );
+            if let Some(bytes) = bytes.filter(|b| b.size() <= link.packet_bytes && !later.message.is_expired(self.now))
+            {
+                link.outbox.message(&bytes, 0, false);
+                self.counters.delivered += 1;
+            }
+        }
+    }
+
+    /// Takes a subscriber's answer off the connection, before it is durable: the window moves on at once.
+    pub(crate) fn answer(
+        &mut self,
+        number: SessionNo,
+        connection: u64,
+        ack: &Packet,
+    ) -> Result<AckEffect, WrongAnswer> {
+        let Some(session) = self.sessions.get_mut(&number) else { return Ok(AckEffect::Nothing) };
+        let Some(link) = session.link.as_mut().filter(|l| l.connection == connection) else {
+            return Ok(AckEffect::Nothing);
+        };
+        let (Packet::PubAck(body) | Packet::PubRec(body) | Packet::PubComp(body)) = ack else {
+            return Ok(AckEffect::Nothing);
+        };
+        let id = body.packet_id;
+        let release = |outbox: &Outbox| outbox.packet(&Packet::PubRel(Ack::new(id, ReasonCode::SUCCESS)));
+        let Some(entry) = session.queue.get_mut(id).filter(|e| e.sent) else {
+            // Not ours: a leftover of an earlier session. The client may wait for PUBREL, so it gets one.
+            if matches!(ack, Packet::PubRec(a) if a.reason.is_success()) {
+                release(&link.outbox);
+            }
+            return Ok(AckEffect::Nothing);
+        };
+        let answer = match ack {
+            Packet::PubAck(_) if entry.qos == QoS::AtLeastOnce => Answer::Done,
+            Packet::PubRec(a) if entry.qos == QoS::ExactlyOnce && !a.reason.is_success() => Answer::Done,
+            Packet::PubRec(_) if entry.qos == QoS::ExactlyOnce => Answer::Received,
+            Packet::PubComp(_) if entry.qos == QoS::ExactlyOnce && entry.released => Answer::Done,
+            _ => return Err(WrongAnswer),
+        };
+        match answer {
+            Answer::Received if entry.released => {
+                release(&link.outbox);
+                return Ok(AckEffect::Nothing);
+            }
+            Answer::Received if entry.received => return Ok(AckEffect::Nothing),
+            Answer::Received => entry.received = true,
+            Answer::Done if entry.answered => return Ok(AckEffect::Nothing),
+            Answer::Done => {
+                entry.answered = true;
+                link.in_flight = link.in_flight.saturating_sub(1);
+            }
+        }
+        if number.is_durable() {
+            if answer == Answer::Done {
+                self.pump(number, None);
+            }
+            return Ok(AckEffect::Durable(answer, id));
+        }
+        self.settle(number, answer, id);
+        self.pump(number, None);
+        Ok(AckEffect::Nothing)
+    }
+
+    /// The answer holds: the message leaves the queue, or its PUBREL goes out.
+    fn settle(&mut self, number: SessionNo, answer: Answer, id: u16) {
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        match answer {
+            Answer::Done => {
+                let Some(entry) = session.queue.done(id) else { return };
+                // Sent again on a new connection before the answer from the old one was applied.
+                if let Some(link) = session.link.as_mut().filter(|_| entry.sent && !entry.answered) {
+                    link.in_flight = link.in_flight.saturating_sub(1);
+                }
+            }
+            Answer::Received => {
+                let Some(entry) = session.queue.get_mut(id) else { return };
+                entry.released = true;
+                if let Some(link) = session.link.as_ref().filter(|_| entry.received) {
+                    link.outbox.packet(&Packet::PubRel(Ack::new(id, ReasonCode::SUCCESS)));
+                }
+            }
+        }
+    }
+
+    fn subscribe(&mut self, number: SessionNo, at: Timestamp, id: u32, filters: &[Filter], reply: Reply) {
+        self.lane_time = self.lane_time.max(at);
+        if let Reply::SubAck(outbox, packet_id, reasons) = reply {
+            outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
+        }
+        for filter in filters {
+            let Some(session) = self.sessions.get_mut(&number) else { return };
+            session.subscriptions.insert(filter.filter.clone(), (filter.clone(), id));
+            let wish = Wish::new(filter, id);
+            let new = self.index.insert(&filter.filter, number, wish);
+            let wanted = match filter.retain_handling {
+                RetainHandling::Send => true,
+                RetainHandling::SendIfNew => new,
+                RetainHandling::DoNotSend => false,
+            };
+            if wanted && filter.filter.share_group().is_none() {
+                self.send_retained(number, &filter.filter, wish);
+            }
+        }
+    }
+
+    fn send_retained(&mut self, number: SessionNo, filter: &TopicFilter, wish: Wish) {
+        let mut messages = self.retained.matching(filter, self.lane_time);
+        if filter.pattern().starts_with('$') {
+            messages.extend(self.sys.values().filter(|m| filter.matches(m.topic.as_str())).cloned());
+        }
+        let ids: Box<[u32]> = if wish.id == 0 { Box::default() } else { Box::new([wish.id]) };
+        for message in &messages {
+            let mut encodings = Encodings::new(message, self.now);
+            if wish.qos.min(message.qos) == QoS::AtMostOnce {
+                let later = Later { message: message.clone(), retain: true, ids: ids.clone() };
+                if !message.is_expired(self.now) {
+                    self.deliver_now(number, &mut encodings, later, true);
+                }
+            } else {
+                self.deliver(number, &mut encodings, message, wish, true, ids.clone());
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, number: SessionNo, filters: &[TopicFilter], reply: Reply) {
+        let mut reasons = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let had = self.sessions.get_mut(&number).is_some_and(|s| s.subscriptions.remove(filter).is_some());
+            if had {
+                self.index.remove(filter, number);
+            }
+            reasons.push(if had { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED });
+        }
+        if let Reply::UnsubAck(outbox, packet_id) = reply {
+            outbox.packet(&Packet::UnsubAck(UnsubAck { packet_id, properties: Default::default(), reasons }));
+        }
+    }
+
+    /// The connection `connection` of a session is over: what is not durable goes at once, the rest is written down.
+    pub(crate) fn detach(
+        &mut self,
+        number: SessionNo,
+        connection: u64,
+        end: EndReason,
+        keep_will: bool,
+        expiry: Option<u32>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let Some(link) = session.link.take_if(|l| l.connection == connection) else { return };
+        session.since = self.now;
+        let (opened, at) = (session.opened, self.now);
+        if !keep_will && !number.is_durable() {
+            session.will = None;
+        }
+        self.effects.events.push(went(&session.client_id, &link.principal, link.address, end));
+        if number.is_durable() {
+            let gone = SessionOp::Gone { session: number, opened, at, expiry_s: expiry, keep_will };
+            self.effects.todo.push(Op::Session(gone));
+        } else {
+            self.remove(number);
+        }
+    }
+
+    fn gone(&mut self, number: SessionNo, opened: u64, at: Timestamp, expiry_s: Option<u32>, keep_will: bool) {
+        self.lane_time = self.lane_time.max(at);
+        let Some(session) = self.sessions.get_mut(&number).filter(|s| s.opened == opened) else { return };
+        session.gone_at = Some(at);
+        session.since = at;
+        session.expiry_s = expiry_s.unwrap_or(session.expiry_s);
+        if !keep_will {
+            session.will = None;
+        }
+        if session.expiry_s == 0 {
+            self.remove(number);
+            return;
+        }
+        let due = [session.will_at(), session.expires_at()];
+        self.deadlines.extend(due.into_iter().flatten().map(|at| (at, number)));
+        if self.live {
+            self.look_after(number);
+        }
+    }
+
+    /// Deals with every session whose will or end is due.
+    pub(crate) fn keep_house(&mut self) {
+        while let Some((at, number)) = self.deadlines.first().copied().filter(|(at, _)| *at <= self.now) {
+            self.deadlines.remove(&(at, number));
+            self.look_after(number);
+        }
+        self.retained.purge(self.lane_time);
+    }
+
+    fn look_after(&mut self, number: SessionNo) {
+        let Some(session) = self.sessions.get(&number) else { return };
+        if let Some(will) = session.will.as_ref().filter(|_| session.will_at().is_some_and(|at| at <= self.now)) {
+            let message = Arc::new(Message::from_will(will, session.client_id.clone(), self.now));
+            self.effects.todo.push(Op::Publish(Published {
+                message,
+                publisher: number,
+                packet_id: 0,
+                will_of: number,
+            }));
+        }
+        if session.expires_at().is_some_and(|at| at <= self.now) {
+            let ended = SessionOp::Ended { session: number, opened: session.opened };
+            self.effects.todo.push(Op::Session(ended));
+        }
+    }
+
+    /// Forgets a session. A will that is still to be published is published now: the session ends.
+    pub(crate) fn remove(&mut self, number: SessionNo) {
+        let Some(mut session) = self.sessions.remove(&number) else { return };
+        session.subscriptions.keys().for_each(|filter| self.index.remove(filter, number));
+        if self.by_client.get(&session.client_id) == Some(&number) {
+            self.by_client.remove(&session.client_id);
+        }
+        if let Some(will) = session.will.take().filter(|_| self.live) {
+            let message = Arc::new(Message::from_will(&will, session.client_id.clone(), self.now));
+            self.effects.todo.push(Op::Publish(Published {
+                message,
+                publisher: number,
+                packet_id: 0,
+                will_of: SessionNo::NODE,
+            }));
+        }
+    }
+
+    /// Hands a command to those connected now, at once, and keeps nothing of it; how many they were.
+    pub(crate) fn send_command(&mut self, message: &Arc<Message>) -> usize {
+        self.turn = self.turn.wrapping_add(1);
+        let (plain, shared) = self.targets(Seq(0), message);
+        let mut targets: BTreeMap<SessionNo, Vec<Wish>> = BTreeMap::new();
+        plain.into_iter().chain(shared).for_each(|(s, wish)| targets.entry(s).or_default().push(wish));
+        let mut encodings = Encodings::new(message, self.now);
+        let mut reached = 0;
+        for (number, wishes) in targets {
+            let Some(link) = self.sessions.get(&number).and_then(|s| s.link.as_ref()) else { continue };
+            let Some((_, ids)) = merge(wishes.iter()) else { continue };
+            let bytes = encodings.get(link.outbox.version, QoS::AtMostOnce, false, &ids);
+            if let Some(bytes) = bytes.filter(|b| link.outbox.has_room() && b.size() <= link.packet_bytes) {
+                link.outbox.message(&bytes, 0, false);
+                self.counters.delivered += 1;
+                reached += 1;
+            }
+        }
+        reached
+    }
+
+    /// How many messages a connection has received and sent.
+    pub(crate) fn traffic(session: &Session) -> (u64, u64) {
+        session.link.as_ref().map_or((0, 0), |link| {
+            (link.outbox.received.load(Ordering::Relaxed), link.outbox.sent.load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// Overlapping subscriptions of one client make one delivery: the highest QoS, every identifier. `None`: none at all.
+/// MQTT 5.0 §3.3.4.
+fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>)> {
+    let mut ids = Vec::new();
+    let mut merged: Option<Wish> = None;
+    for wish in wishes {
+        if wish.id != 0 {
+            ids.push(wish.id);
+        }
+        let so_far = merged.get_or_insert(*wish);
+        so_far.qos = so_far.qos.max(wish.qos);
+        so_far.retain_as_published |= wish.retain_as_published;
+    }
+    merged.map(|wish| (wish, ids.into_boxed_slice()))
+}
+
+fn drop_report(session: &Session, reason: DropReason, message: &Message) -> DropReport {
+    DropReport {
+        client_id: session.client_id.as_str().to_owned(),
+        reason,
+        topic: message.topic.as_str().to_owned(),
+        dropped: session.queue.dropped + session.link.as_ref().map_or(0, |l| l.dropped),
+    }
+}
+
+/// The event of a connection that ended.
+pub(crate) fn went(
+    client_id: &Text,
+    principal: &andon_model::access::Principal,
+    address: std::net::SocketAddr,
+    end: EndReason,
+) -> Told {
+    Told::Connection(ConnectionEvent {
+        client_id: client_id.as_str().to_owned(),
+        connected: false,
+        reason: Some(end),
+        principal: principal.clone(),
+        address,
+    })
+}

@@ -1,0 +1,160 @@
+//! What the broker asks of, and tells, those around it.
+
+use crate::connection::Peer;
+use crate::message::Message;
+use andon_model::BoxFuture;
+use andon_model::access::Principal;
+use andon_wire::mqtt::{ReasonCode, TopicName, UserProperties};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// The broker's surroundings. No method is called while the broker holds a lock, so each may call the broker.
+#[async_trait]
+pub trait BrokerHooks: Send + Sync + 'static {
+    /// Who is this? Also decides whether that principal may use this client identifier.
+    /// # Errors
+    /// [`AuthError`]: the client is refused with it.
+    async fn authenticate(
+        &self,
+        client_id: &str,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+        peer: &Peer,
+    ) -> Result<Principal, AuthError>;
+
+    /// May it publish to this topic? Asked for every message, so a revocation holds at once.
+    fn may_publish(&self, who: &Principal, topic: &str) -> bool;
+
+    /// May it subscribe with this filter (without `$share/<group>/`)?
+    fn may_subscribe(&self, who: &Principal, filter: &str) -> bool;
+
+    /// A message for the mapping to tags: QoS 0 and not retained at once, all others after they are durable.
+    /// A returned future is waited for, which holds back the publisher (QoS 0) or every publisher (others).
+    fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>>;
+
+    /// A message read from the log at start, in order: newer than the last snapshot. Whoever cannot tell whether an
+    /// acknowledged message was dealt with before the stop may deal with it again.
+    fn replayed(&self, message: &Message) {
+        let _ = message;
+    }
+
+    /// Is this topic bound to a writable tag? Then a PUBLISH to it is a command.
+    fn command_topic(&self, topic: &str) -> bool;
+
+    /// Carries out a command that came as a PUBLISH; resolves with its outcome.
+    /// # Errors
+    /// [`CommandRefusal`] when it was refused or failed.
+    async fn command(
+        &self,
+        by: &Principal,
+        topic: &TopicName,
+        payload: &Bytes,
+        user_properties: &UserProperties,
+    ) -> Result<(), CommandRefusal>;
+
+    /// A client came or went.
+    fn connection(&self, event: ConnectionEvent);
+
+    /// Messages for a client are being dropped; told once per episode.
+    fn dropped(&self, report: DropReport);
+}
+
+/// Why a client was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// Wrong or no credentials.
+    #[error("bad user name or password")]
+    BadCredentials,
+    /// Known, but not allowed.
+    #[error("not authorised")]
+    NotAuthorised,
+    /// This identifier belongs to somebody else.
+    #[error("the client identifier belongs to another user")]
+    ClientId,
+    /// Cannot be decided now.
+    #[error("authentication is not possible at the moment")]
+    Unavailable,
+}
+
+impl AuthError {
+    pub(crate) const fn reason(self) -> ReasonCode {
+        match self {
+            Self::BadCredentials => ReasonCode::BAD_USER_NAME_OR_PASSWORD,
+            Self::NotAuthorised => ReasonCode::NOT_AUTHORIZED,
+            Self::ClientId => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
+            Self::Unavailable => ReasonCode::SERVER_UNAVAILABLE,
+        }
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandRefusal {
+    /// Not allowed.
+    #[error("not authorised: {0}")]
+    NotAuthorised(String),
+    /// Refused, failed, expired, or the outcome is not known; the text says which.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndReason {
+    /// By the client's DISCONNECT.
+    Client(ReasonCode),
+    /// By the server, with the reason a 5.0 client was told.
+    Server(ReasonCode),
+    /// The network connection broke.
+    Lost(String),
+}
+
+impl std::fmt::Display for EndReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client(reason) => write!(f, "the client disconnected: {}", reason.text()),
+            Self::Server(reason) => write!(f, "closed by the server: {}", reason.text()),
+            Self::Lost(detail) => write!(f, "connection lost: {detail}"),
+        }
+    }
+}
+
+/// A client came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionEvent {
+    /// Which client.
+    pub client_id: String,
+    /// Came (true) or went.
+    pub connected: bool,
+    /// Why it went.
+    pub reason: Option<EndReason>,
+    /// Who it is.
+    pub principal: Principal,
+    /// From where.
+    pub address: SocketAddr,
+}
+
+/// Why messages for a client are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// Its queue is full (QoS > 0).
+    QueueFull,
+    /// It does not read what is sent to it (QoS 0).
+    SlowReader,
+    /// The message is larger than the client accepts.
+    TooLargeForClient,
+}
+
+/// The beginning of an episode in which messages for a client are dropped. It ends when half the bound is free again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropReport {
+    /// Which client.
+    pub client_id: String,
+    /// Why.
+    pub reason: DropReason,
+    /// The topic of the first message dropped.
+    pub topic: String,
+    /// How many were ever dropped for this session.
+    pub dropped: u64,
+}

@@ -1,0 +1,60 @@
+//! What happens by the clock: wills after their delay, sessions at their end, `$SYS`.
+
+use crate::broker::Broker;
+use crate::message::Message;
+use andon_model::log::Seq;
+use andon_wire::mqtt::{QoS, TopicName};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often the deadlines are looked at; times are kept to within a second.
+const TICK: Duration = Duration::from_millis(200);
+
+impl Broker {
+    pub(crate) async fn keep_house(self: Arc<Self>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut next_sys = Duration::ZERO;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            self.with_core(|core| core.keep_house());
+            let now = self.clock.monotonic();
+            if !self.options.sys_interval.is_zero() && now >= next_sys {
+                next_sys = now.saturating_add(self.options.sys_interval);
+                self.publish_sys(now);
+            }
+        }
+    }
+
+    /// A few figures under `$SYS/broker/`, for tools that look there.
+    fn publish_sys(&self, monotonic: Duration) {
+        let stats = self.stats();
+        let uptime_s = monotonic.saturating_sub(self.started).as_secs();
+        let figures = [
+            ("version", concat!("andon ", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("uptime", format!("{uptime_s} seconds")),
+            ("clients/connected", stats.connected.to_string()),
+            ("clients/total", stats.sessions.to_string()),
+            ("messages/received", stats.received.to_string()),
+            ("messages/sent", stats.delivered.to_string()),
+            ("publish/messages/dropped", stats.dropped.to_string()),
+            ("retained messages/count", stats.retained.to_string()),
+            ("subscriptions/count", stats.subscriptions.to_string()),
+        ];
+        let now = self.clock.now();
+        self.with_core(|core| {
+            for (name, value) in figures {
+                let Ok(topic) = TopicName::parse(&format!("$SYS/broker/{name}")) else { continue };
+                let message = Message::internal(topic.clone(), Bytes::from(value), QoS::AtMostOnce, true, now);
+                let message = Arc::new(message);
+                core.route(Seq(0), &message, crate::frames::SessionNo::NODE);
+                core.sys.insert(topic, message);
+            }
+        });
+    }
+}

@@ -1,0 +1,420 @@
+//! What a client sends, packet by packet.
+
+use crate::broker::Broker;
+use crate::connection::{Input, before};
+use crate::core::AckEffect;
+use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
+use crate::hooks::CommandRefusal;
+use crate::message::Message;
+use crate::outbox::Outbox;
+use crate::router::Reply;
+use andon_model::access::Principal;
+use andon_model::log::Seq;
+use andon_wire::mqtt::{
+    Ack, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, TopicName, Unsubscribe,
+};
+use bytes::BytesMut;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client said DISCONNECT.
+    Client { reason: ReasonCode, keep_will: bool, expiry_s: Option<u32> },
+    /// We end it, with this reason.
+    Server(ReasonCode),
+    /// The outbox was asked to close; it knows the reason.
+    Asked,
+    /// The network.
+    Lost(String),
+}
+
+/// A client that was admitted.
+pub(crate) struct Client {
+    broker: Arc<Broker>,
+    pub(crate) session: SessionNo,
+    pub(crate) connection: u64,
+    pub(crate) outbox: Arc<Outbox>,
+    principal: Principal,
+    client_id: Text,
+    /// One and a half times the keep alive. MQTT 5.0 [MQTT-3.1.2-22].
+    silence: Option<Duration>,
+    /// The session expiry that CONNECT asked for.
+    expiry_s: u32,
+    aliases: HashMap<u16, TopicName>,
+    /// Answers of the client as a subscriber, not yet in the log.
+    acks: Vec<(Answer, u16)>,
+    commands: Arc<Semaphore>,
+    scratch: BytesMut,
+}
+
+impl Client {
+    #[expect(clippy::too_many_arguments, reason = "one call, right where all of this is made")]
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        session: SessionNo,
+        connection: u64,
+        outbox: Arc<Outbox>,
+        principal: Principal,
+        client_id: Text,
+        keep_alive_s: u16,
+        expiry_s: u32,
+    ) -> Self {
+        let commands = Arc::new(Semaphore::new(broker.options.commands));
+        let silence = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 1500));
+        Self {
+            broker,
+            session,
+            connection,
+            outbox,
+            principal,
+            client_id,
+            silence,
+            expiry_s,
+            aliases: HashMap::new(),
+            acks: Vec::new(),
+            commands,
+            scratch: BytesMut::new(),
+        }
+    }
+
+    /// Reads and handles packets until the connection ends.
+    pub(crate) async fn read_all<S: AsyncRead>(&mut self, input: &mut Input<S>) -> End {
+        match self.read_until_end(input).await {
+            Ok(never) => match never {},
+            Err(end) => {
+                self.write_acks().await;
+                end
+            }
+        }
+    }
+
+    async fn read_until_end<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<std::convert::Infallible, End> {
+        let quota = usize::from(self.broker.options.receive_maximum.max(1));
+        let mut deadline = self.deadline();
+        loop {
+            loop {
+                let packet = match input.next() {
+                    Ok(Some(packet)) => packet,
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::debug!(client = %self.client_id, %error, "a packet that cannot be accepted");
+                        return Err(End::Server(error.reason()));
+                    }
+                };
+                self.outbox.received.fetch_add(1, Ordering::Relaxed);
+                deadline = self.deadline();
+                self.handle(packet).await?;
+            }
+            self.write_acks().await;
+            let silent = End::Server(ReasonCode::KEEP_ALIVE_TIMEOUT);
+            let Some(()) = before(deadline, self.outbox.may_read(quota)).await else { return Err(silent) };
+            match before(deadline, input.fill()).await {
+                None => return Err(silent),
+                Some(Ok(0)) => return Err(End::Lost("closed by the client".to_owned())),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(End::Lost(error.to_string())),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.silence.map(|silence| Instant::now() + silence)
+    }
+
+    async fn handle(&mut self, packet: Packet) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => self.publish(publish).await,
+            Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubComp(_) => self.answered(&packet),
+            Packet::PubRel(ack) => {
+                self.released(ack.packet_id).await;
+                Ok(())
+            }
+            Packet::Subscribe(subscribe) => {
+                self.subscribe(subscribe).await;
+                Ok(())
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                self.unsubscribe(unsubscribe).await;
+                Ok(())
+            }
+            Packet::PingReq => {
+                self.outbox.packet(&Packet::PingResp);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => Err(self.disconnect(&disconnect)),
+            // AUTH without a method agreed on in CONNECT; the others the decoder lets nobody send.
+            _ => Err(End::Server(ReasonCode::PROTOCOL_ERROR)),
+        }
+    }
+
+    fn disconnect(&self, disconnect: &Disconnect) -> End {
+        let asked = disconnect.properties.session_expiry_s;
+        // A session that was to end with its connection cannot be kept after all. MQTT 5.0 [MQTT-3.14.2-2].
+        if self.expiry_s == 0 && asked.is_some_and(|s| s > 0) {
+            return End::Server(ReasonCode::PROTOCOL_ERROR);
+        }
+        let expiry_s = asked.map(|s| s.min(self.broker.options.session_expiry_max_s));
+        let keep_will = disconnect.reason != ReasonCode::SUCCESS;
+        End::Client { reason: disconnect.reason, keep_will, expiry_s }
+    }
+
+    /// Runs an operation of this session: through the log if the session outlives the connection, else at once.
+    async fn run(&mut self, op: SessionOp, reply: Reply) {
+        let op = Op::Session(op);
+        if self.session.is_durable() {
+            self.write_acks().await;
+            self.broker.pipeline.submit(op, reply, &mut self.scratch).await;
+        } else {
+            self.broker.with_core(|core| core.apply(Seq(0), &op, reply));
+        }
+    }
+
+    /// Puts the subscriber's answers into the log; nobody waits for them.
+    async fn write_acks(&mut self) {
+        if !self.acks.is_empty() {
+            let acks = std::mem::take(&mut self.acks);
+            let op = Op::Session(SessionOp::Acks { session: self.session, acks });
+            self.broker.pipeline.submit(op, Reply::None, &mut self.scratch).await;
+        }
+    }
+
+    fn answered(&mut self, packet: &Packet) -> Result<(), End> {
+        let (session, connection) = (self.session, self.connection);
+        match self.broker.with_core(|core| core.answer(session, connection, packet)) {
+            Ok(AckEffect::Nothing) => Ok(()),
+            Ok(AckEffect::Durable(answer, id)) => {
+                self.acks.push((answer, id));
+                Ok(())
+            }
+            Err(_) => Err(End::Server(ReasonCode::PROTOCOL_ERROR)),
+        }
+    }
+
+    async fn released(&mut self, packet_id: u16) {
+        self.outbox.end_exchange(packet_id);
+        let session = self.session;
+        let reply = Reply::Complete(self.outbox.clone(), packet_id);
+        self.run(SessionOp::Released { session, packet_id }, reply).await;
+    }
+
+    async fn publish(&mut self, mut publish: Publish) -> Result<(), End> {
+        let topic = self.topic(&mut publish)?;
+        if publish.payload.len() > self.broker.options.payload_bytes {
+            return Err(End::Server(ReasonCode::PACKET_TOO_LARGE));
+        }
+        if publish.qos != QoS::AtMostOnce && !self.take_quota(&publish).await? {
+            return Ok(());
+        }
+        if let Err(reason) = self.check_topic(&topic) {
+            return self.refuse(&publish, reason, None);
+        }
+        if self.broker.hooks.command_topic(topic.as_str()) {
+            return self.command(publish, topic);
+        }
+        if !self.broker.hooks.may_publish(&self.principal, topic.as_str()) {
+            return self.refuse(&publish, ReasonCode::NOT_AUTHORIZED, None);
+        }
+        if publish.retain && !publish.payload.is_empty() && self.retained_is_full(&topic) {
+            return self.refuse(&publish, ReasonCode::QUOTA_EXCEEDED, Some("no more retained messages can be kept"));
+        }
+        self.accept(publish, topic).await;
+        Ok(())
+    }
+
+    /// Resolves the topic alias. MQTT 5.0 §3.3.2.3.4.
+    fn topic(&mut self, publish: &mut Publish) -> Result<TopicName, End> {
+        let Some(alias) = publish.properties.topic_alias.take() else {
+            return publish.topic.take().ok_or(End::Server(ReasonCode::PROTOCOL_ERROR));
+        };
+        if alias == 0 || alias > self.broker.options.topic_alias_maximum {
+            return Err(End::Server(ReasonCode::TOPIC_ALIAS_INVALID));
+        }
+        match publish.topic.take() {
+            Some(topic) => {
+                self.aliases.insert(alias, topic.compact());
+                Ok(topic)
+            }
+            None => self.aliases.get(&alias).cloned().ok_or(End::Server(ReasonCode::PROTOCOL_ERROR)),
+        }
+    }
+
+    /// Counts a QoS > 0 message against the receive maximum; false: a repetition whose answer is already on its way.
+    async fn take_quota(&self, publish: &Publish) -> Result<bool, End> {
+        let quota = usize::from(self.broker.options.receive_maximum.max(1));
+        if publish.qos == QoS::ExactlyOnce {
+            let times = self.outbox.begin_exchange(publish.packet_id);
+            // Repeating on the same connection is not done; some do it once all the same.
+            if times > 1 {
+                return Err(End::Server(ReasonCode::PROTOCOL_ERROR));
+            }
+        }
+        if !self.outbox.version.is_v5() {
+            // These clients cannot be told a limit, so reading waits.
+            self.outbox.may_read(quota).await;
+        }
+        let open = self.outbox.question();
+        let exchanges = self.outbox.open_exchanges();
+        if self.outbox.version.is_v5() && open.max(exchanges) > quota {
+            return Err(End::Server(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
+        }
+        Ok(true)
+    }
+
+    fn check_topic(&self, topic: &TopicName) -> Result<(), ReasonCode> {
+        if topic.is_server_owned() {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if topic.levels() > self.broker.options.topic_levels {
+            return Err(ReasonCode::TOPIC_NAME_INVALID);
+        }
+        Ok(())
+    }
+
+    fn retained_is_full(&self, topic: &TopicName) -> bool {
+        let most = self.broker.options.retained_messages;
+        self.broker.with_core(|core| core.retained.len() >= most && !core.retained.has(topic))
+    }
+
+    /// Says no: with a reason code in 5.0, by closing in 3.1.1, which has no "no". A QoS 0 message is just dropped.
+    fn refuse(&self, publish: &Publish, reason: ReasonCode, words: Option<&str>) -> Result<(), End> {
+        if publish.qos == QoS::AtMostOnce {
+            self.broker.with_core(|core| core.counters.dropped += 1);
+            return Ok(());
+        }
+        say_no(&self.outbox, publish.packet_id, publish.qos, reason, words).map_err(|()| End::Server(reason))
+    }
+
+    async fn accept(&mut self, publish: Publish, topic: TopicName) {
+        let (qos, packet_id) = (publish.qos, publish.packet_id);
+        let keep = qos != QoS::AtMostOnce || publish.retain;
+        let now = self.broker.clock.now();
+        let message = Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), now, keep));
+        let exchange = if qos == QoS::ExactlyOnce { packet_id } else { 0 };
+        let will_of = SessionNo::NODE;
+        let op = Op::Publish(Published { message, publisher: self.session, packet_id: exchange, will_of });
+        if keep {
+            let reply = match qos {
+                QoS::AtMostOnce => Reply::None,
+                _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
+            };
+            self.broker.pipeline.submit(op, reply, &mut self.scratch).await;
+        } else {
+            let ((), mapped) = self.broker.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
+            self.broker.map(mapped).await;
+        }
+    }
+
+    /// A PUBLISH to a command topic: through the command lane, answered with its outcome, beside other packets.
+    fn command(&self, publish: Publish, topic: TopicName) -> Result<(), End> {
+        if publish.dup {
+            return self.repeated_command(&publish);
+        }
+        let Ok(permit) = self.commands.clone().try_acquire_owned() else {
+            return self.refuse(&publish, ReasonCode::QUOTA_EXCEEDED, Some("too many commands are under way"));
+        };
+        let (broker, outbox, principal) = (self.broker.clone(), self.outbox.clone(), self.principal.clone());
+        self.broker.clients.spawn(async move {
+            let user = &publish.properties.user;
+            let outcome = broker.hooks.command(&principal, &topic, &publish.payload, user).await;
+            drop(permit);
+            if publish.qos == QoS::AtMostOnce {
+                return;
+            }
+            let (reason, words) = match outcome {
+                Ok(()) => return say_yes(&outbox, publish.packet_id, publish.qos),
+                Err(CommandRefusal::NotAuthorised(words)) => (ReasonCode::NOT_AUTHORIZED, words),
+                Err(CommandRefusal::Refused(words)) => (ReasonCode::IMPLEMENTATION_SPECIFIC, words),
+            };
+            if say_no(&outbox, publish.packet_id, publish.qos, reason, Some(&words)).is_err() {
+                outbox.close(reason);
+            }
+        });
+        Ok(())
+    }
+
+    /// A command is carried out once. A repetition may follow an attempt that was, so it is not carried out; 3.1.1 clients,
+    /// which would repeat it on every connection, get the acknowledgement that ends this.
+    fn repeated_command(&self, publish: &Publish) -> Result<(), End> {
+        tracing::warn!(client = %self.client_id, "a repeated command was not carried out");
+        if self.outbox.version.is_v5() {
+            let words = "a repeated command is not carried out; send it anew";
+            return self.refuse(publish, ReasonCode::IMPLEMENTATION_SPECIFIC, Some(words));
+        }
+        say_yes(&self.outbox, publish.packet_id, publish.qos);
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, subscribe: Subscribe) {
+        let reasons = self.judge(&subscribe.filters);
+        let accepted = subscribe.filters.into_iter().zip(&reasons).filter(|(_, reason)| reason.is_success());
+        let filters: Vec<Filter> = accepted.map(|(f, _)| Filter { filter: f.filter.compact(), ..f }).collect();
+        let packet_id = subscribe.packet_id;
+        if filters.is_empty() {
+            let sub_ack = SubAck { packet_id, properties: Default::default(), reasons };
+            return self.outbox.packet(&Packet::SubAck(sub_ack));
+        }
+        let id = subscribe.properties.subscription_id.first().copied().unwrap_or(0);
+        let op = SessionOp::Subscribe { session: self.session, at: self.broker.clock.now(), id, filters };
+        let reply = Reply::SubAck(self.outbox.clone(), packet_id, reasons);
+        self.run(op, reply).await;
+    }
+
+    /// A reason code for each filter; one refusal leaves the others standing.
+    fn judge(&self, filters: &[Filter]) -> Vec<ReasonCode> {
+        let options = &self.broker.options;
+        let new: Vec<bool> = self.broker.with_core(|core| {
+            let session = core.sessions.get(&self.session);
+            let known = |f: &Filter| session.is_some_and(|s| s.subscriptions.contains_key(&f.filter));
+            filters.iter().map(|f| !known(f)).collect()
+        });
+        let mut count =
+            self.broker.with_core(|core| core.sessions.get(&self.session).map_or(0, |s| s.subscriptions.len()));
+        let mut judge_one = |(filter, new): (&Filter, bool)| {
+            if filter.filter.levels() > options.topic_levels {
+                return ReasonCode::TOPIC_FILTER_INVALID;
+            }
+            if !self.broker.hooks.may_subscribe(&self.principal, filter.filter.pattern()) {
+                return ReasonCode::NOT_AUTHORIZED;
+            }
+            count += usize::from(new);
+            if new && count > options.subscriptions {
+                return ReasonCode::QUOTA_EXCEEDED;
+            }
+            ReasonCode(filter.qos as u8)
+        };
+        filters.iter().zip(new).map(&mut judge_one).collect()
+    }
+
+    async fn unsubscribe(&mut self, unsubscribe: Unsubscribe) {
+        let reply = Reply::UnsubAck(self.outbox.clone(), unsubscribe.packet_id);
+        let filters = unsubscribe.filters.iter().map(andon_wire::mqtt::TopicFilter::compact).collect();
+        self.run(SessionOp::Unsubscribe { session: self.session, filters }, reply).await;
+    }
+}
+
+fn answer_packet(qos: QoS, ack: Ack) -> Packet {
+    if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) }
+}
+
+fn say_yes(outbox: &Outbox, packet_id: u16, qos: QoS) {
+    outbox.answered();
+    outbox.packet(&answer_packet(qos, Ack::new(packet_id, ReasonCode::SUCCESS)));
+}
+
+/// A negative answer, which ends the exchange; `Err` where the protocol has none.
+fn say_no(outbox: &Outbox, packet_id: u16, qos: QoS, reason: ReasonCode, words: Option<&str>) -> Result<(), ()> {
+    outbox.answered();
+    outbox.end_exchange(packet_id);
+    if !outbox.version.is_v5() {
+        return Err(());
+    }
+    outbox.packet(&answer_packet(qos, outbox.ack(packet_id, reason, words)));
+    Ok(())
+}

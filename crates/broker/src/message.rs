@@ -1,0 +1,173 @@
+//! A message inside the broker, and its bytes for each kind of receiver.
+
+use andon_model::Timestamp;
+use andon_wire::mqtt::{
+    EncodedPublish, Publish, PublishProperties, QoS, Text, TopicName, UserProperties, Version, Will,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A message as the broker keeps and routes it. Shared, never changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where it was published to.
+    pub topic: TopicName,
+    /// The content.
+    pub payload: Bytes,
+    /// As published.
+    pub qos: QoS,
+    /// As published.
+    pub retain: bool,
+    /// The client that published it; `None`: this node itself.
+    pub publisher: Option<Text>,
+    /// When the broker received it.
+    pub received: Timestamp,
+    /// When it stops being of use; never delivered after that.
+    pub expires: Option<Timestamp>,
+    /// MQTT 5.0 payload format indicator: true for UTF-8 text.
+    pub payload_format: Option<bool>,
+    /// MQTT 5.0 content type.
+    pub content_type: Option<Text>,
+    /// MQTT 5.0 response topic.
+    pub response_topic: Option<TopicName>,
+    /// MQTT 5.0 correlation data.
+    pub correlation_data: Option<Bytes>,
+    /// MQTT 5.0 user properties, in order.
+    pub user_properties: UserProperties,
+}
+
+impl Message {
+    /// A message of the node itself.
+    #[must_use]
+    pub fn internal(topic: TopicName, payload: Bytes, qos: QoS, retain: bool, received: Timestamp) -> Self {
+        Self {
+            topic,
+            payload,
+            qos,
+            retain,
+            publisher: None,
+            received,
+            expires: None,
+            payload_format: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        }
+    }
+
+    /// From a client's PUBLISH; `keep`: in memory of its own, since it will outlive the packet.
+    pub(crate) fn from_publish(
+        publish: Publish,
+        topic: TopicName,
+        publisher: Text,
+        received: Timestamp,
+        keep: bool,
+    ) -> Self {
+        let p = publish.properties;
+        let text = |t: Text| if keep { t.compact() } else { t };
+        let name = |t: TopicName| if keep { t.compact() } else { t };
+        let blob = |b: Bytes| if keep { Bytes::copy_from_slice(&b) } else { b };
+        Self {
+            topic: name(topic),
+            payload: blob(publish.payload),
+            qos: publish.qos,
+            retain: publish.retain,
+            publisher: Some(publisher),
+            received,
+            expires: p.message_expiry_s.map(|s| received.plus(Duration::from_secs(u64::from(s)))),
+            payload_format: p.payload_format,
+            content_type: p.content_type.map(text),
+            response_topic: p.response_topic.map(name),
+            correlation_data: p.correlation_data.map(blob),
+            user_properties: p.user.into_iter().map(|(n, v)| (text(n), text(v))).collect(),
+        }
+    }
+
+    /// From a will, at the moment it is published.
+    pub(crate) fn from_will(will: &Will, publisher: Text, now: Timestamp) -> Self {
+        let p = &will.properties;
+        Self {
+            topic: will.topic.clone(),
+            payload: will.payload.clone(),
+            qos: will.qos,
+            retain: will.retain,
+            publisher: Some(publisher),
+            received: now,
+            expires: p.message_expiry_s.map(|s| now.plus(Duration::from_secs(u64::from(s)))),
+            payload_format: p.payload_format,
+            content_type: p.content_type.clone(),
+            response_topic: p.response_topic.clone(),
+            correlation_data: p.correlation_data.clone(),
+            user_properties: p.user.clone(),
+        }
+    }
+
+    /// What it counts for against a queue's bound: its content and about what the bookkeeping takes.
+    pub(crate) fn weight(&self) -> usize {
+        let user: usize = self.user_properties.iter().map(|(n, v)| n.as_bytes().len() + v.as_bytes().len() + 64).sum();
+        self.topic.as_bytes().len() + self.payload.len() + user + 256
+    }
+
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    fn to_publish(&self, qos: QoS, retain: bool, ids: &[u32], now: Timestamp) -> Publish {
+        // What is left of its life, rounded up so that a live message never says 0. MQTT 5.0 [MQTT-3.3.2-6].
+        let left = self.expires.map(|at| {
+            let micros = at.since(now).as_micros();
+            u32::try_from(micros.div_ceil(1_000_000)).unwrap_or(u32::MAX)
+        });
+        Publish {
+            dup: false,
+            qos,
+            retain,
+            topic: Some(self.topic.clone()),
+            packet_id: 0,
+            properties: PublishProperties {
+                payload_format: self.payload_format,
+                message_expiry_s: left,
+                topic_alias: None,
+                response_topic: self.response_topic.clone(),
+                correlation_data: self.correlation_data.clone(),
+                content_type: self.content_type.clone(),
+                user: self.user_properties.clone(),
+                subscription_ids: ids.to_vec(),
+            },
+            payload: self.payload.clone(),
+        }
+    }
+}
+
+/// One message's bytes, written once per kind of receiver while it is being handed out.
+pub(crate) struct Encodings<'a> {
+    message: &'a Arc<Message>,
+    now: Timestamp,
+    done: [Option<EncodedPublish>; 12],
+}
+
+impl<'a> Encodings<'a> {
+    pub(crate) const fn new(message: &'a Arc<Message>, now: Timestamp) -> Self {
+        Self { message, now, done: [const { None }; 12] }
+    }
+
+    pub(crate) fn is_of(&self, message: &Arc<Message>) -> bool {
+        Arc::ptr_eq(self.message, message)
+    }
+
+    /// The bytes for a receiver; `None` if MQTT cannot carry the message (its parts were checked, so this is a packet
+    /// over 256 MiB).
+    pub(crate) fn get(&mut self, version: Version, qos: QoS, retain: bool, ids: &[u32]) -> Option<EncodedPublish> {
+        if !(ids.is_empty() || version != Version::V5) {
+            return EncodedPublish::new(&self.message.to_publish(qos, retain, ids, self.now), version).ok();
+        }
+        let slot = usize::from(version.is_v5()) * 6 + usize::from(retain) * 3 + usize::from(qos as u8);
+        let place = self.done.get_mut(slot)?;
+        if place.is_none() {
+            *place = EncodedPublish::new(&self.message.to_publish(qos, retain, &[], self.now), version).ok();
+        }
+        place.clone()
+    }
+}

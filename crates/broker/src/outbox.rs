@@ -1,0 +1,252 @@
+//! Bytes on their way to one client.
+
+use andon_wire::mqtt::{Ack, Disconnect, DisconnectProperties, EncodedPublish, Packet, ReasonCode, Text, Version};
+use bytes::{Buf, BytesMut};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What is to be written to a connection, and how its inbound quota stands. Written to by anybody, drained by the
+/// connection's own task.
+pub(crate) struct Outbox {
+    pub(crate) version: Version,
+    limit: usize,
+    inner: Mutex<Inner>,
+    /// Wakes the writer.
+    wake: Notify,
+    /// Wakes the reader that waits for room or quota.
+    room: Notify,
+    /// Inbound QoS > 0 messages not yet answered.
+    unanswered: AtomicUsize,
+    /// QoS 2 packet identifiers of the client between its PUBLISH and its PUBREL, with how often it said PUBLISH.
+    exchanges: Mutex<HashMap<u16, u8>>,
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    /// Fires when the connection is to end.
+    pub(crate) closed: CancellationToken,
+    /// Whether the client wants reason strings (MQTT 5.0 §3.1.2.11.7).
+    problem_information: bool,
+}
+
+#[derive(Default)]
+struct Inner {
+    buffer: BytesMut,
+    /// Somebody held messages back for want of room.
+    starved: bool,
+    close: Option<ReasonCode>,
+}
+
+impl Outbox {
+    pub(crate) fn new(version: Version, limit: usize, problem_information: bool) -> Self {
+        Self {
+            version,
+            limit,
+            inner: Mutex::default(),
+            wake: Notify::new(),
+            room: Notify::new(),
+            unanswered: AtomicUsize::new(0),
+            exchanges: Mutex::default(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            closed: CancellationToken::new(),
+            problem_information,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a control packet; these are few and answer the client's own, so that holding back the reader bounds them.
+    pub(crate) fn packet(&self, packet: &Packet) {
+        let mut inner = self.lock();
+        if inner.close.is_none() && packet.encode(self.version, &mut inner.buffer).is_ok() {
+            drop(inner);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Appends a message.
+    pub(crate) fn message(&self, publish: &EncodedPublish, packet_id: u16, dup: bool) {
+        let mut inner = self.lock();
+        if inner.close.is_none() {
+            publish.write(packet_id, dup, &mut inner.buffer);
+            drop(inner);
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether more messages may be appended. If not, the writer will report when it has made room.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut inner = self.lock();
+        let room = inner.buffer.len() < self.limit;
+        inner.starved |= !room;
+        room
+    }
+
+    /// Asks the connection to end, telling a 5.0 client why.
+    pub(crate) fn close(&self, reason: ReasonCode) {
+        self.close_saying(reason, None);
+    }
+
+    /// As [`Outbox::close`], in words too.
+    pub(crate) fn close_saying(&self, reason: ReasonCode, words: Option<&str>) {
+        let mut inner = self.lock();
+        if inner.close.is_none() {
+            if self.version.is_v5() {
+                let reason_string = words.filter(|_| self.problem_information).and_then(|w| Text::parse(w).ok());
+                let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };
+                // Nothing but checked strings: cannot fail.
+                let _ = Packet::Disconnect(Disconnect { reason, properties }).encode(self.version, &mut inner.buffer);
+            }
+            inner.close = Some(reason);
+        }
+        drop(inner);
+        self.closed.cancel();
+        self.wake.notify_one();
+        self.room.notify_one();
+    }
+
+    /// The reason given to [`Outbox::close`], if it was called.
+    pub(crate) fn closing(&self) -> Option<ReasonCode> {
+        self.lock().close
+    }
+
+    /// An ack with a reason in words if the client wants them.
+    pub(crate) fn ack(&self, packet_id: u16, reason: ReasonCode, words: Option<&str>) -> Ack {
+        let mut ack = Ack::new(packet_id, reason);
+        if self.problem_information {
+            ack.properties.reason_string = words.and_then(|w| Text::parse(w).ok());
+        }
+        ack
+    }
+
+    fn exchanges(&self) -> MutexGuard<'_, HashMap<u16, u8>> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client began a QoS 2 exchange; how often it did so for this identifier before.
+    pub(crate) fn begin_exchange(&self, packet_id: u16) -> u8 {
+        let mut exchanges = self.exchanges();
+        let times = exchanges.entry(packet_id).or_insert(0);
+        *times = times.saturating_add(1);
+        *times - 1
+    }
+
+    /// A QoS 2 exchange of the client is over, well or not.
+    pub(crate) fn end_exchange(&self, packet_id: u16) {
+        self.exchanges().remove(&packet_id);
+    }
+
+    /// How many QoS 2 exchanges of the client are open.
+    pub(crate) fn open_exchanges(&self) -> usize {
+        self.exchanges().len()
+    }
+
+    /// Counts an inbound message that awaits its answer; the number of those now open.
+    pub(crate) fn question(&self) -> usize {
+        self.unanswered.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+
+    /// An inbound message got its last answer.
+    pub(crate) fn answered(&self) {
+        let _ = self.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(1)));
+        self.room.notify_one();
+    }
+
+    fn is_readable(&self, quota: usize) -> bool {
+        let inner = self.lock();
+        inner.close.is_some() || (inner.buffer.len() < self.limit && self.unanswered() < quota)
+    }
+
+    /// Resolves when the client reads what it gets and fewer than `quota` of its messages await an answer, or when the
+    /// connection is to end: until then nothing more is read from it.
+    pub(crate) async fn may_read(&self, quota: usize) {
+        loop {
+            if self.is_readable(quota) {
+                return;
+            }
+            self.room.notified().await;
+        }
+    }
+}
+
+/// The writing half of a connection.
+pub(crate) struct Writer<W> {
+    io: W,
+    current: BytesMut,
+}
+
+/// Why [`Writer::run`] came back.
+pub(crate) enum WriterPause {
+    /// All was written and there is room for messages held back.
+    Room,
+    /// The connection is to end.
+    Close,
+    /// The client cannot be reached.
+    Broken(std::io::Error),
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    pub(crate) fn new(io: W) -> Self {
+        Self { io, current: BytesMut::new() }
+    }
+
+    /// Writes what comes until something else is to be done. May be dropped at any await.
+    pub(crate) async fn run(&mut self, outbox: &Outbox) -> WriterPause {
+        loop {
+            if let Err(error) = self.write_current().await {
+                return WriterPause::Broken(error);
+            }
+            match self.take(outbox) {
+                Some(pause) => return pause,
+                None if self.current.is_empty() => outbox.wake.notified().await,
+                None => outbox.room.notify_one(),
+            }
+        }
+    }
+
+    /// Takes what is to be written next; if there is nothing, what else is to be done.
+    fn take(&mut self, outbox: &Outbox) -> Option<WriterPause> {
+        let mut inner = outbox.lock();
+        if !inner.buffer.is_empty() {
+            self.current = inner.buffer.split();
+            return None;
+        }
+        if inner.close.is_some() {
+            return Some(WriterPause::Close);
+        }
+        std::mem::take(&mut inner.starved).then_some(WriterPause::Room)
+    }
+
+    async fn write_current(&mut self) -> std::io::Result<()> {
+        if self.current.is_empty() {
+            return Ok(());
+        }
+        while self.current.has_remaining() {
+            if self.io.write_buf(&mut self.current).await? == 0 {
+                return Err(std::io::ErrorKind::WriteZero.into());
+            }
+        }
+        self.current = BytesMut::new();
+        self.io.flush().await
+    }
+
+    /// Writes what is left and says goodbye on the transport.
+    pub(crate) async fn finish(&mut self, outbox: &Outbox) {
+        let written = self.write_current().await;
+        let rest = outbox.lock().buffer.split();
+        self.current = rest;
+        if written.is_ok() && self.write_current().await.is_ok() {
+            let _ = self.io.shutdown().await;
+        }
+    }
+}

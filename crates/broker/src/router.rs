@@ -1,0 +1,307 @@
+//! From the connections through the log to the state: append, wait for the commit, apply in order, answer.
+
+use crate::broker::Broker;
+use crate::core::Core;
+use crate::frames::Op;
+use crate::message::Message;
+use crate::outbox::Outbox;
+use crate::session::Arrival;
+use andon_model::log::{AppendError, Lane, Log, Positions, Seq};
+use andon_wire::mqtt::{Packet, QoS, ReasonCode, SubAck, UnsubAck};
+use bytes::BytesMut;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// The broker's name as a reader of the log.
+pub(crate) const READER: &str = "broker";
+/// How many operations are applied in one go, so that connections get at the state in between.
+const BATCH: usize = 512;
+/// How long to wait before asking again whether a full disk has room.
+const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
+
+/// Who waits for an operation, and for what.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Nobody.
+    None,
+    /// PUBACK or PUBREC.
+    Publish(Arc<Outbox>, u16, QoS),
+    /// PUBCOMP.
+    Complete(Arc<Outbox>, u16),
+    /// CONNACK.
+    Open(Box<Arrival>),
+    /// SUBACK, with what is to stand in it.
+    SubAck(Arc<Outbox>, u16, Vec<ReasonCode>),
+    /// UNSUBACK for so many filters is made up when they are removed.
+    UnsubAck(Arc<Outbox>, u16),
+    /// Somebody in this program: how many sessions the message reached.
+    Done(oneshot::Sender<Result<usize, AppendError>>),
+}
+
+impl Reply {
+    /// The log did not take it: never a "yes", and a "no" where the protocol has one.
+    pub(crate) fn refuse(self, op: &Op, error: &AppendError) {
+        let (reason, fatal) = match error {
+            AppendError::DiskFull { .. } | AppendError::TooLarge { .. } => (ReasonCode::QUOTA_EXCEEDED, false),
+            AppendError::Closed => (ReasonCode::SERVER_SHUTTING_DOWN, true),
+            AppendError::Busy { .. } | AppendError::Poisoned { .. } => (ReasonCode::UNSPECIFIED, true),
+        };
+        let words = error.to_string();
+        match self {
+            Self::None => {}
+            Self::Publish(outbox, id, qos) => {
+                outbox.answered();
+                outbox.end_exchange(id);
+                if fatal || !outbox.version.is_v5() {
+                    return outbox.close_saying(reason, Some(&words));
+                }
+                let ack = outbox.ack(id, reason, Some(&words));
+                outbox.packet(&if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
+            }
+            Self::Complete(outbox, _) => outbox.close_saying(reason, Some(&words)),
+            Self::Open(arrival) => drop(arrival.admitted.send(Err(error.clone()))),
+            Self::SubAck(outbox, packet_id, reasons) => {
+                if fatal {
+                    return outbox.close_saying(reason, Some(&words));
+                }
+                let reasons = reasons.into_iter().map(|r| if r.is_success() { reason } else { r }).collect();
+                outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
+            }
+            Self::UnsubAck(outbox, packet_id) => {
+                if fatal || !outbox.version.is_v5() {
+                    return outbox.close_saying(reason, Some(&words));
+                }
+                let count = match op {
+                    Op::Session(crate::frames::SessionOp::Unsubscribe { filters, .. }) => filters.len(),
+                    _ => 0,
+                };
+                let reasons = vec![ReasonCode::UNSPECIFIED; count];
+                outbox.packet(&Packet::UnsubAck(UnsubAck { packet_id, properties: Default::default(), reasons }));
+            }
+            Self::Done(done) => drop(done.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// An operation that is in the log but not yet durable, or durable but not yet applied.
+struct Pending {
+    seq: Seq,
+    op: Op,
+    reply: Reply,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// In lane order, without a gap.
+    pending: VecDeque<Pending>,
+    /// Operations of the broker's own, to be appended by the router.
+    todo: VecDeque<Op>,
+}
+
+/// Operations on their way through the log.
+pub(crate) struct Pipeline {
+    log: Arc<dyn Log>,
+    queues: Mutex<Queues>,
+    wake: Notify,
+    since_snapshot: AtomicU64,
+}
+
+impl Pipeline {
+    pub(crate) fn new(log: Arc<dyn Log>) -> Self {
+        Self { log, queues: Mutex::default(), wake: Notify::new(), since_snapshot: AtomicU64::new(0) }
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends an operation; the reply is given when it is applied, or refused. Waits while the log is busy, which holds
+    /// back whoever calls.
+    pub(crate) async fn submit(&self, op: Op, reply: Reply, scratch: &mut BytesMut) {
+        scratch.clear();
+        let kind = op.encode(scratch);
+        loop {
+            {
+                // Numbering and queueing are one step, so that the queue is in lane order.
+                let mut queues = self.queues();
+                match self.log.append(Lane::Messages, kind, scratch) {
+                    Ok(seq) => {
+                        queues.pending.push_back(Pending { seq, op, reply });
+                        let first = queues.pending.len() == 1;
+                        drop(queues);
+                        self.since_snapshot.fetch_add(scratch.len() as u64, Ordering::Relaxed);
+                        if first {
+                            self.wake.notify_one();
+                        }
+                        return;
+                    }
+                    Err(AppendError::Busy { .. }) => {}
+                    Err(error) => return reply.refuse(&op, &error),
+                }
+            }
+            if let Err(error) = self.log.ready(Lane::Messages).await {
+                return reply.refuse(&op, &error);
+            }
+        }
+    }
+
+    /// Leaves operations to the router.
+    pub(crate) fn leave(&self, ops: impl IntoIterator<Item = Op>) {
+        self.queues().todo.extend(ops);
+        self.wake.notify_one();
+    }
+
+    fn take_todo(&self) -> VecDeque<Op> {
+        std::mem::take(&mut self.queues().todo)
+    }
+
+    fn first_pending(&self) -> Option<Seq> {
+        self.queues().pending.front().map(|p| p.seq)
+    }
+
+    fn is_idle(&self) -> bool {
+        let queues = self.queues();
+        queues.pending.is_empty() && queues.todo.is_empty()
+    }
+
+    /// Up to [`BATCH`] operations that are durable.
+    fn take_durable(&self) -> Vec<Pending> {
+        let durable = self.log.durable_seq(Lane::Messages);
+        let mut queues = self.queues();
+        let count = queues.pending.iter().take(BATCH).take_while(|p| p.seq <= durable).count();
+        queues.pending.drain(..count).collect()
+    }
+
+    /// Says no to all who wait, and leaves the operations: once durable, they count.
+    fn refuse_waiting(&self, error: &AppendError) {
+        for pending in &mut self.queues().pending {
+            std::mem::replace(&mut pending.reply, Reply::None).refuse(&pending.op, error);
+        }
+    }
+}
+
+impl Broker {
+    /// The router: one task, from start to stop.
+    pub(crate) async fn route_commits(self: Arc<Self>) {
+        let mut scratch = BytesMut::new();
+        let mut saving: Option<JoinHandle<()>> = None;
+        loop {
+            for op in self.pipeline.take_todo() {
+                self.run_own(op, &mut scratch).await;
+            }
+            let Some(first) = self.pipeline.first_pending() else {
+                if self.finish.is_cancelled() && self.pipeline.is_idle() {
+                    break;
+                }
+                tokio::select! {
+                    () = self.pipeline.wake.notified() => {}
+                    () = self.finish.cancelled(), if !self.finish.is_cancelled() => {}
+                }
+                continue;
+            };
+            match self.pipeline.log.durable(Lane::Messages, first).await {
+                Ok(()) => self.apply_durable().await,
+                Err(error) => {
+                    self.pipeline.refuse_waiting(&error);
+                    let full = matches!(error, AppendError::DiskFull { .. } | AppendError::Busy { .. });
+                    tracing::error!(%error, "the log did not take MQTT messages; nothing is acknowledged");
+                    if !full || self.finish.is_cancelled() {
+                        self.refuse_from_now_on(error).await;
+                        break;
+                    }
+                    let ready = self.pipeline.log.ready(Lane::Messages);
+                    let _ = tokio::time::timeout(DISK_FULL_PAUSE, ready).await;
+                    // The log may call itself ready for new frames while the old one still waits.
+                    tokio::time::sleep(DISK_FULL_PAUSE / 10).await;
+                }
+            }
+            self.save_if_due(&mut saving);
+        }
+        if let Some(saving) = saving {
+            // A failed save was logged; the former snapshot stays valid.
+            let _ = saving.await;
+        }
+    }
+
+    /// The log is done for: what still comes is refused as it comes.
+    async fn refuse_from_now_on(&self, error: AppendError) {
+        loop {
+            self.pipeline.refuse_waiting(&error);
+            self.pipeline.queues().todo.clear();
+            tokio::select! {
+                () = self.pipeline.wake.notified() => {}
+                () = self.finish.cancelled() => return,
+            }
+        }
+    }
+
+    async fn apply_durable(&self) {
+        loop {
+            let batch = self.pipeline.take_durable();
+            if batch.is_empty() {
+                return;
+            }
+            let ((), mapped) = self.with_core_mapped(|core| {
+                for Pending { seq, op, reply } in batch {
+                    core.apply(seq, &op, reply);
+                }
+            });
+            self.map(mapped).await;
+        }
+    }
+
+    /// An operation of the broker's own: through the log, unless it is a message that leaves nothing behind.
+    async fn run_own(&self, op: Op, scratch: &mut BytesMut) {
+        match &op {
+            Op::Publish(p) if p.message.qos == QoS::AtMostOnce && !p.message.retain && !p.will_of.is_durable() => {
+                let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
+                self.map(mapped).await;
+            }
+            _ => self.pipeline.submit(op, Reply::None, scratch).await,
+        }
+    }
+
+    /// Hands messages to the mapping hook.
+    pub(crate) async fn map(&self, messages: Vec<Arc<Message>>) {
+        for message in messages {
+            if let Some(done) = self.hooks.on_message(&message) {
+                done.await;
+            }
+        }
+    }
+
+    fn save_if_due(&self, saving: &mut Option<JoinHandle<()>>) {
+        let due = self.pipeline.since_snapshot.load(Ordering::Relaxed) >= self.options.snapshot_bytes;
+        if !due || saving.as_ref().is_some_and(|s| !s.is_finished()) {
+            return;
+        }
+        self.pipeline.since_snapshot.store(0, Ordering::Relaxed);
+        let (positions, state) = self.with_core(|core| state_of(core));
+        let log = self.pipeline.log.clone();
+        *saving = Some(tokio::task::spawn_blocking(move || save(&*log, positions, &state)));
+    }
+
+    /// Saves the state as it is.
+    pub(crate) async fn save_now(&self) {
+        let (positions, state) = self.with_core(|core| state_of(core));
+        let log = self.pipeline.log.clone();
+        let saved = tokio::task::spawn_blocking(move || save(&*log, positions, &state)).await;
+        if let Err(error) = saved {
+            tracing::error!(%error, "saving the broker's snapshot was interrupted");
+        }
+    }
+}
+
+fn state_of(core: &Core) -> (Positions, BytesMut) {
+    (Positions { messages: core.applied, ..Positions::default() }, crate::snapshot::encode(core))
+}
+
+fn save(log: &dyn Log, positions: Positions, state: &[u8]) {
+    if let Err(error) = log.save_snapshot(READER, positions, state) {
+        tracing::error!(%error, "could not save the broker's snapshot; the former one stays valid");
+    }
+}

@@ -1,0 +1,109 @@
+//! A client's session, and the connection it may have.
+
+use crate::frames::SessionNo;
+use crate::message::Message;
+use crate::outbox::Outbox;
+use crate::queue::Queue;
+use andon_model::Timestamp;
+use andon_model::access::Principal;
+use andon_wire::mqtt::{ConnAck, Filter, Text, TopicFilter, Version, Will};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A session. Durable ones change by applied operations only, except for `link` and what it marks in the queue.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) number: SessionNo,
+    pub(crate) client_id: Text,
+    pub(crate) user: Option<Text>,
+    /// Seconds it outlives its connection; `u32::MAX`: for ever.
+    pub(crate) expiry_s: u32,
+    /// The number of the operation that began its last connection.
+    pub(crate) opened: u64,
+    pub(crate) subscriptions: BTreeMap<TopicFilter, (Filter, u32)>,
+    pub(crate) queue: Queue,
+    /// QoS 2 packet identifiers of messages from the client that it has not released.
+    pub(crate) inbound: BTreeSet<u16>,
+    pub(crate) will: Option<Will>,
+    /// When the last connection ended; `None`: connected, as far as the lane says.
+    pub(crate) gone_at: Option<Timestamp>,
+    /// When it last came or went.
+    pub(crate) since: Timestamp,
+    pub(crate) version: Version,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) link: Option<Link>,
+}
+
+impl Session {
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        let at = self.gone_at?;
+        (self.expiry_s != u32::MAX).then(|| at.plus(Duration::from_secs(u64::from(self.expiry_s))))
+    }
+
+    /// When the will of a client that is gone is to be published: after its delay, or when the session ends if that is
+    /// sooner. MQTT 5.0 §3.1.3.2.2.
+    pub(crate) fn will_at(&self) -> Option<Timestamp> {
+        let delay_s = self.will.as_ref()?.properties.delay_s.unwrap_or(0).min(self.expiry_s);
+        Some(self.gone_at?.plus(Duration::from_secs(u64::from(delay_s))))
+    }
+}
+
+/// A session's connection: what is lost when it ends.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) outbox: Arc<Outbox>,
+    /// Tells this connection from earlier and later ones.
+    pub(crate) connection: u64,
+    pub(crate) principal: Principal,
+    pub(crate) address: SocketAddr,
+    /// How many QoS > 0 messages may be under way.
+    pub(crate) window: usize,
+    /// The largest packet the client accepts.
+    pub(crate) packet_bytes: usize,
+    pub(crate) in_flight: usize,
+    /// The place in the queue up to which everything was sent.
+    pub(crate) cursor: u64,
+    /// QoS 0 messages that a new subscription is owed and that found no room yet, and those that came after them.
+    pub(crate) later: VecDeque<Later>,
+    /// Within an episode of dropping QoS 0 messages.
+    pub(crate) slow: bool,
+    /// QoS 0 messages dropped.
+    pub(crate) dropped: u64,
+}
+
+/// A QoS 0 message held back until there is room.
+#[derive(Debug)]
+pub(crate) struct Later {
+    pub(crate) message: Arc<Message>,
+    pub(crate) retain: bool,
+    pub(crate) ids: Box<[u32]>,
+}
+
+/// A client at the door: its CONNECT was accepted, its session is yet to be found or made.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) connection: u64,
+    pub(crate) principal: Principal,
+    pub(crate) address: SocketAddr,
+    pub(crate) window: usize,
+    pub(crate) packet_bytes: usize,
+    /// The answer, complete but for "session present".
+    pub(crate) conn_ack: ConnAck,
+    pub(crate) admitted: oneshot::Sender<Result<Admission, andon_model::log::AppendError>>,
+}
+
+/// The client is in.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) session: SessionNo,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("version", &self.version).finish_non_exhaustive()
+    }
+}
