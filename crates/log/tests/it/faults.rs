@@ -24,9 +24,14 @@ fn restart_then_cut(workload: &Workload) -> Result<(), String> {
     for lane in Lane::ALL {
         promises.note(0, What::Durable(lane, log.durable_seq(lane).0));
     }
-    go_on(&log, &mut promises, || disk.position());
-    let cut = disk.journal().cut(disk.position());
-    promises.check(Arc::new(cut.worst()), usize::MAX).map(|_| ()).map_err(|error| format!("then cut: {error}"))
+    let before = disk.position();
+    go_on(&log, &mut promises, &disk);
+    let journal = disk.journal();
+    for at in before..=disk.position() {
+        let found = promises.check(Arc::new(journal.cut(at).worst()), at);
+        found.map_err(|error| format!("then cut after {at} calls: {error}"))?;
+    }
+    Ok(())
 }
 
 fn sweep(fault: Fault, for_ever: bool) {

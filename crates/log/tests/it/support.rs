@@ -7,7 +7,8 @@ use andon_log::{
 };
 use andon_model::Timestamp;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 use uuid::Uuid;
 
 pub const KIND: FrameKind = FrameKind { kind: 99, version: 1 };
@@ -279,18 +280,36 @@ impl Workload {
     }
 }
 
-/// Appends one more frame to every lane of a log that came back, and notes what it promises.
-pub fn go_on(log: &DurableLog, promises: &mut Promises, position: impl Fn() -> usize) {
+/// Notes the journal's position at the moment of the acknowledgement.
+struct AckBell {
+    disk: RecordingDisk,
+    rung: Mutex<Option<usize>>,
+}
+
+impl Wake for AckBell {
+    fn wake(self: Arc<Self>) {
+        self.rung.lock().unwrap().get_or_insert(self.disk.position());
+    }
+}
+
+/// Appends one more frame to every lane of a log that came back, and notes what it promises and when exactly.
+pub fn go_on(log: &DurableLog, promises: &mut Promises, disk: &RecordingDisk) {
     let epoch = log.stats().epoch;
-    promises.note(position(), What::Epoch(epoch));
+    promises.note(disk.position(), What::Epoch(epoch));
+    let mut waiting = Vec::new();
     for lane in Lane::ALL {
         let next = log.durable_seq(lane).0 + 1;
-        log.append(lane, KIND, &payload(lane, next, epoch)).unwrap();
+        let seq = log.append(lane, KIND, &payload(lane, next, epoch)).unwrap();
         promises.numbered[lane as usize] = promises.numbered[lane as usize].max(next);
+        let bell = Arc::new(AckBell { disk: disk.clone(), rung: Mutex::new(None) });
+        let mut durable = log.durable(lane, seq);
+        assert!(durable.as_mut().poll(&mut Context::from_waker(&Arc::clone(&bell).into())).is_pending());
+        waiting.push((lane, next, bell, durable));
     }
     log.step();
-    for lane in Lane::ALL {
-        promises.note(position(), What::Durable(lane, log.durable_seq(lane).0));
+    for (lane, next, bell, _) in waiting {
+        let acknowledged = bell.rung.lock().unwrap().expect("a good disk makes the frame durable");
+        promises.note(acknowledged, What::Durable(lane, next));
     }
 }
 
@@ -309,17 +328,13 @@ pub fn second_cut(state: &MemDisk, promises: &Promises, position: usize, random:
     for lane in Lane::ALL {
         promises.numbered[lane as usize] = log.durable_seq(lane).0;
     }
-    go_on(&log, &mut promises, || disk.position());
+    go_on(&log, &mut promises, &disk);
     let journal = disk.journal();
     for _ in 0..3 {
-        let at = random.below(journal_len(&disk) + 1);
+        let at = random.below(disk.position() + 1);
         let again = journal.cut(at);
         let found = again.states(1 + random.below(8), random).last().unwrap();
         promises.check(Arc::new(found), at).map_err(|error| format!("second cut after {at} calls: {error}"))?;
     }
-    promises.check(Arc::new(journal.cut(journal_len(&disk)).worst()), usize::MAX).map(|_| ())
-}
-
-pub fn journal_len(disk: &RecordingDisk) -> usize {
-    disk.position()
+    promises.check(Arc::new(journal.cut(disk.position()).worst()), usize::MAX).map(|_| ())
 }
