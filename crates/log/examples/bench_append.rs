@@ -1,9 +1,10 @@
 //! Measures the log on a real disk: durable appends per second with 1, 16 and 64 waiters, batches, replay, opening.
 //!
 //! `cargo run -p andon-log --example bench_append [folder]` prints one `name=… key=value …` line per figure. The folder
-//! (default: a temporary one) must lie on the disk to be measured. Each case runs three times; all are printed.
+//! (default: a temporary one) must lie on the disk to be measured. Each case runs three times; all are printed,
+//! beside what the bare disk does at that moment.
 
-use andon_log::{DurableLog, FrameKind, Lane, Log, LogOptions, OsDisk, Seq};
+use andon_log::{Disk, DurableLog, FrameKind, Lane, Log, LogOptions, OpenMode, OsDisk, Seq};
 use andon_model::{Clock, SystemClock};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ fn open(dir: &Path) -> Outcome<Arc<DurableLog>> {
 async fn measure(dir: &Path) -> Outcome<()> {
     let log = open(dir)?;
     for run in 1..=RUNS {
+        raw_syncs(dir, Duration::from_secs(1), run)?;
         for waiters in [1, 16, 64, 512] {
             durable_appends(&log, waiters, Duration::from_secs(3), run).await?;
         }
@@ -47,6 +49,30 @@ async fn measure(dir: &Path) -> Outcome<()> {
     drop(log);
     opening(dir)?;
     replay(dir, last)
+}
+
+/// What the disk itself can do at this moment: one write and one sync after another, on a zeroed file.
+fn raw_syncs(dir: &Path, span: Duration, run: usize) -> Outcome<()> {
+    let clock = SystemClock;
+    let path = dir.join("raw");
+    let file = OsDisk.open(&path, OpenMode::CreateNew)?;
+    file.write_at(&[0; 4 << 20], 0)?;
+    file.sync_data()?;
+    let began = clock.monotonic();
+    let mut latencies = Vec::new();
+    while clock.monotonic() < began + span {
+        let start = clock.monotonic();
+        file.write_at(&[7; PAYLOAD_BYTES + 44], (latencies.len() as u64 * 244) % (4 << 20))?;
+        file.sync_data()?;
+        latencies.push(clock.monotonic() - start);
+    }
+    let took = clock.monotonic() - began;
+    OsDisk.remove(&path)?;
+    latencies.sort_unstable();
+    let at = |share: usize| latencies.get(latencies.len() * share / 1000).map_or(0, Duration::as_micros);
+    let per_s = latencies.len() as f64 / took.as_secs_f64();
+    println!("name=raw_sync run={run} per_s={per_s:.0} p50_us={} p99_us={} p999_us={}", at(500), at(990), at(999));
+    Ok(())
 }
 
 /// Each waiter appends one frame and waits until it is durable, again and again.
