@@ -167,7 +167,7 @@ impl Core {
         }
     }
 
-    /// Hands a message to everybody who subscribed; how many sessions that are.
+    /// Hands a message to everybody who subscribed; how many sessions have a matching subscription.
     pub(crate) fn route(&mut self, seq: Seq, message: &Arc<Message>, publisher: SessionNo) -> usize {
         self.turn = self.turn.wrapping_add(1);
         let (plain, shared) = self.targets(seq, message);
@@ -177,10 +177,11 @@ impl Core {
         while let Some((session, _)) = rest.first() {
             let (same, others) = rest.split_at(rest.iter().take_while(|(s, _)| s == session).count());
             rest = others;
+            // Somebody who does not want back what it published itself is a matching subscriber all the same.
+            reached += 1;
             let wishes = same.iter().map(|(_, wish)| wish).filter(|w| !(w.no_local && publisher == *session));
             if let Some((wish, ids)) = merge(wishes) {
                 self.deliver(*session, &mut encodings, message, wish, wish.retain_as_published && message.retain, ids);
-                reached += 1;
             }
         }
         for (session, wish) in shared {

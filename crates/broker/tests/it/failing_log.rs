@@ -1,0 +1,199 @@
+//! A log that is slow, full, or done for: never a false yes.
+
+use crate::harness::*;
+use andon_broker::*;
+use andon_model::BoxFuture;
+use andon_model::log::*;
+use andon_wire::mqtt::*;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+/// What the log does at the moment.
+#[derive(Clone, PartialEq, Debug)]
+enum Mood {
+    Well,
+    /// Frames are taken; none becomes durable.
+    Holding,
+    /// Frames are not taken.
+    Refusing(AppendError),
+    /// Frames are taken; making them durable fails.
+    Failing(AppendError),
+}
+
+/// The real log with moods.
+struct MoodyLog {
+    inner: Arc<dyn Log>,
+    mood: watch::Sender<Mood>,
+    held_at: Mutex<Option<Seq>>,
+}
+
+impl MoodyLog {
+    fn over(inner: Arc<dyn Log>) -> Arc<Self> {
+        Arc::new(Self { inner, mood: watch::Sender::new(Mood::Well), held_at: Mutex::new(None) })
+    }
+    fn set(&self, mood: Mood) {
+        *self.held_at.lock().unwrap() = (mood != Mood::Well).then(|| self.inner.durable_seq(Lane::Messages));
+        self.mood.send_replace(mood);
+    }
+}
+
+impl Log for MoodyLog {
+    fn append(&self, lane: Lane, kind: FrameKind, payload: &[u8]) -> Result<Seq, AppendError> {
+        match &*self.mood.borrow() {
+            Mood::Refusing(error) => Err(error.clone()),
+            _ => self.inner.append(lane, kind, payload),
+        }
+    }
+    fn durable(&self, lane: Lane, seq: Seq) -> BoxFuture<'static, Result<(), AppendError>> {
+        let (mut mood, inner) = (self.mood.subscribe(), self.inner.durable(lane, seq));
+        Box::pin(async move {
+            let now = mood.wait_for(|m| *m != Mood::Holding).await.unwrap().clone();
+            match now {
+                Mood::Failing(error) => Err(error),
+                _ => inner.await,
+            }
+        })
+    }
+    fn ready(&self, lane: Lane) -> BoxFuture<'static, Result<(), AppendError>> {
+        let (mut mood, inner) = (self.mood.subscribe(), self.inner.ready(lane));
+        Box::pin(async move {
+            let _ = mood.wait_for(|m| *m == Mood::Well).await.unwrap().clone();
+            inner.await
+        })
+    }
+    fn durable_seq(&self, lane: Lane) -> Seq {
+        self.held_at.lock().unwrap().unwrap_or_else(|| self.inner.durable_seq(lane))
+    }
+    fn first_seq(&self, lane: Lane) -> Seq {
+        self.inner.first_seq(lane)
+    }
+    fn read(&self, lane: Lane, from: Seq, max_bytes: usize) -> Result<ReadBatch, ReadError> {
+        self.inner.read(lane, from, max_bytes)
+    }
+    fn register_reader(&self, reader: &str, lanes: &[Lane]) -> Result<(), SnapshotError> {
+        self.inner.register_reader(reader, lanes)
+    }
+    fn save_snapshot(&self, reader: &str, positions: Positions, state: &[u8]) -> Result<(), SnapshotError> {
+        self.inner.save_snapshot(reader, positions, state)
+    }
+    fn load_snapshot(&self, reader: &str) -> Result<Option<Snapshot>, SnapshotError> {
+        self.inner.load_snapshot(reader)
+    }
+}
+
+async fn site() -> (tempfile::TempDir, Arc<MoodyLog>, Site) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = MoodyLog::over(open_log(folder.path()));
+    let site = Site::on(log.clone(), BrokerOptions::default()).await;
+    (folder, log, site)
+}
+
+const FULL: AppendError = AppendError::DiskFull { lane: Lane::Messages };
+
+fn poisoned() -> AppendError {
+    AppendError::Poisoned { lane: Lane::Messages, reason: "sync failed".to_owned() }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_delivered_or_mapped_before_its_commit() {
+    let (_folder, log, site) = site().await;
+    let mut listener = site.client(hello("listener")).await;
+    listener.subscribe("#", QoS::AtLeastOnce).await;
+    let mut speaker = site.client(lasting("speaker")).await;
+    log.set(Mood::Holding);
+    speaker.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, 1))).await;
+    speaker.send(Packet::Publish(publish("b", "2", QoS::ExactlyOnce, 2))).await;
+    let filter = Filter {
+        filter: TopicFilter::parse("x").unwrap(),
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    };
+    let properties = SubscribeProperties::default();
+    speaker.send(Packet::Subscribe(Subscribe { packet_id: 3, properties, filters: vec![filter] })).await;
+    speaker.expect_nothing().await;
+    listener.expect_nothing().await;
+    assert!(site.hooks.mapped.lock().unwrap().is_empty());
+    log.set(Mood::Well);
+    assert!(matches!(speaker.next().await, Packet::PubAck(a) if a.packet_id == 1));
+    assert!(matches!(speaker.next().await, Packet::PubRec(a) if a.packet_id == 2));
+    assert!(matches!(speaker.next().await, Packet::SubAck(a) if a.packet_id == 3));
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"1");
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"2");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_to_last_is_admitted_only_when_it_is_durable() {
+    let (_folder, log, site) = site().await;
+    log.set(Mood::Holding);
+    let mut lasting_one = Client::dial(site.address, Version::V5).await;
+    lasting_one.send(Packet::Connect(Box::new(lasting("kept")))).await;
+    // Another client comes and goes meanwhile: nothing of it has to be durable.
+    site.client(hello("guest")).await.expect_nothing().await;
+    assert_eq!(site.broker.stats().sessions, 1, "the guest alone");
+    log.set(Mood::Well);
+    assert!(matches!(lasting_one.next().await, Packet::ConnAck(_)));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_the_connection_lives() {
+    for mood in [Mood::Refusing(FULL), Mood::Failing(FULL)] {
+        let (_folder, log, site) = site().await;
+        let mut client = site.client(lasting("new")).await;
+        let mut old = site.client(Connect { version: Version::V311, ..hello("old") }).await;
+        log.set(mood);
+        assert_eq!(client.publish_1("a", "x").await, ReasonCode::QUOTA_EXCEEDED);
+        assert_eq!(client.subscribe("a", QoS::AtLeastOnce).await, ReasonCode::QUOTA_EXCEEDED);
+        old.send(Packet::Publish(publish("a", "x", QoS::AtLeastOnce, 1))).await;
+        assert_eq!(old.try_next().await, None, "3.1.1 has no no");
+        let mut late = Client::dial(site.address, Version::V5).await;
+        assert_eq!(late.connect(lasting("late")).await.reason, ReasonCode::QUOTA_EXCEEDED);
+        log.set(Mood::Well);
+        assert!(client.publish_1("a", "y").await.is_success());
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nobody_gets_a_yes_and_qos_0_still_flows() {
+    let (_folder, log, site) = site().await;
+    let mut client = site.client(hello("a")).await;
+    let mut listener = site.client(hello("listener")).await;
+    listener.subscribe("#", QoS::AtMostOnce).await;
+    log.set(Mood::Failing(poisoned()));
+    client.send(Packet::Publish(publish("a", "x", QoS::AtLeastOnce, 1))).await;
+    match client.next().await {
+        Packet::Disconnect(d) => assert_eq!(d.reason, ReasonCode::UNSPECIFIED),
+        other => panic!("{other:?}"),
+    }
+    let mut late = Client::dial(site.address, Version::V5).await;
+    assert_eq!(late.connect(lasting("late")).await.reason, ReasonCode::SERVER_UNAVAILABLE);
+    let mut guest = site.client(hello("guest")).await;
+    guest.send(Packet::Publish(publish("b", "live", QoS::AtMostOnce, 0))).await;
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"live");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_busy_log_holds_the_publisher_back_and_loses_nothing() {
+    let (_folder, log, site) = site().await;
+    let mut client = site.client(hello("a")).await;
+    let mut other = site.client(hello("b")).await;
+    log.set(Mood::Refusing(AppendError::Busy { lane: Lane::Messages, pending_bytes: 1 }));
+    for id in 1..=3 {
+        client.send(Packet::Publish(publish("a", "x", QoS::AtLeastOnce, id))).await;
+    }
+    client.send(Packet::PingReq).await;
+    other.expect_nothing().await;
+    log.set(Mood::Well);
+    let mut got = Vec::new();
+    for _ in 0..4 {
+        got.push(client.next().await);
+    }
+    let acks = got.iter().filter(|p| matches!(p, Packet::PubAck(_))).count();
+    assert_eq!(acks, 3, "{got:?}");
+    site.stop().await;
+}

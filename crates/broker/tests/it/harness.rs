@@ -1,0 +1,295 @@
+//! A broker in a temporary folder, and a client that speaks in packets.
+
+use andon_broker::*;
+use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::access::Principal;
+use andon_model::log::Log;
+use andon_model::{BoxFuture, Clock, SystemClock, Timestamp};
+use andon_wire::mqtt::*;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// How long any single wait may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A clock with an offset that the test turns.
+#[derive(Default)]
+pub struct TurnedClock {
+    ahead: Mutex<Duration>,
+}
+
+impl TurnedClock {
+    pub fn turn(&self, by: Duration) {
+        *self.ahead.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TurnedClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(*self.ahead.lock().unwrap())
+    }
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + *self.ahead.lock().unwrap()
+    }
+}
+
+/// Lets everybody in; topics below `secret/` are closed, topics below `command/` are commands.
+#[derive(Default)]
+pub struct TestHooks {
+    pub mapped: Mutex<Vec<Message>>,
+    pub replayed: Mutex<Vec<Message>>,
+    pub commands: Mutex<Vec<(TopicName, Bytes, UserProperties)>>,
+    pub events: Mutex<Vec<ConnectionEvent>>,
+    pub drops: Mutex<Vec<DropReport>>,
+    /// Commands wait while this is locked.
+    pub hold_commands: tokio::sync::Mutex<()>,
+}
+
+#[async_trait]
+impl BrokerHooks for TestHooks {
+    async fn authenticate(
+        &self,
+        client_id: &str,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+        _: &Peer,
+    ) -> Result<Principal, AuthError> {
+        match (user, password) {
+            (Some("press-7"), Some(b"right")) => {
+                Ok(Principal { id: Uuid::from_u128(7), kind: andon_model::access::PrincipalKind::Device })
+            }
+            (Some("press-7"), _) => Err(AuthError::BadCredentials),
+            _ if client_id == "taken" => Err(AuthError::ClientId),
+            _ => Ok(Principal::ANONYMOUS),
+        }
+    }
+    fn may_publish(&self, _: &Principal, topic: &str) -> bool {
+        !topic.starts_with("secret/")
+    }
+    fn may_subscribe(&self, _: &Principal, filter: &str) -> bool {
+        !filter.starts_with("secret/")
+    }
+    fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
+        self.mapped.lock().unwrap().push(message.clone());
+        None
+    }
+    fn replayed(&self, message: &Message) {
+        self.replayed.lock().unwrap().push(message.clone());
+    }
+    fn command_topic(&self, topic: &str) -> bool {
+        topic.starts_with("command/")
+    }
+    async fn command(
+        &self,
+        _: &Principal,
+        topic: &TopicName,
+        payload: &Bytes,
+        user: &UserProperties,
+    ) -> Result<(), CommandRefusal> {
+        let _held = self.hold_commands.lock().await;
+        self.commands.lock().unwrap().push((topic.clone(), payload.clone(), user.clone()));
+        match payload.as_ref() {
+            b"forbidden" => Err(CommandRefusal::NotAuthorised("no operator".to_owned())),
+            b"too much" => Err(CommandRefusal::Refused("above the limit of 80 °C".to_owned())),
+            _ => Ok(()),
+        }
+    }
+    fn connection(&self, event: ConnectionEvent) {
+        self.events.lock().unwrap().push(event);
+    }
+    fn dropped(&self, report: DropReport) {
+        self.drops.lock().unwrap().push(report);
+    }
+}
+
+/// A broker with a listener.
+pub struct Site {
+    pub broker: Arc<Broker>,
+    pub hooks: Arc<TestHooks>,
+    pub clock: Arc<TurnedClock>,
+    pub address: SocketAddr,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Site {
+    pub async fn on(log: Arc<dyn Log>, options: BrokerOptions) -> Self {
+        let hooks = Arc::new(TestHooks::default());
+        let clock = Arc::new(TurnedClock::default());
+        let broker = Broker::new(options, log, hooks.clone(), clock.clone()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = broker.clone();
+        let listener = tokio::spawn(async move {
+            while let Ok((stream, address)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
+                tokio::spawn(serving.clone().serve(stream, Peer { address, tls: false, websocket: false }));
+            }
+        });
+        Self { broker, hooks, clock, address, listener }
+    }
+
+    pub async fn stop(self) {
+        self.listener.abort();
+        self.broker.stop().await;
+    }
+
+    pub async fn client(&self, connect: Connect) -> Client {
+        let mut client = Client::dial(self.address, connect.version).await;
+        let conn_ack = client.connect(connect).await;
+        assert_eq!(conn_ack.reason, ReasonCode::SUCCESS);
+        client
+    }
+}
+
+/// The real log.
+pub fn open_log(folder: &Path) -> Arc<DurableLog> {
+    let options = LogOptions { segment_bytes: 4 << 20, ..LogOptions::default() };
+    DurableLog::open(folder, Uuid::from_u128(1), options, Arc::new(OsDisk), Arc::new(SystemClock)).unwrap().0
+}
+
+/// A clean 5.0 CONNECT.
+pub fn hello(client_id: &str) -> Connect {
+    Connect {
+        version: Version::V5,
+        clean_start: true,
+        keep_alive_s: 60,
+        client_id: Text::parse(client_id).unwrap(),
+        will: None,
+        user_name: None,
+        password: None,
+        properties: ConnectProperties::default(),
+    }
+}
+
+/// A 5.0 CONNECT that resumes and is kept for an hour.
+pub fn lasting(client_id: &str) -> Connect {
+    let properties = ConnectProperties { session_expiry_s: Some(3600), ..ConnectProperties::default() };
+    Connect { clean_start: false, properties, ..hello(client_id) }
+}
+
+pub fn publish(topic: &str, payload: &str, qos: QoS, packet_id: u16) -> Publish {
+    Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic: Some(TopicName::parse(topic).unwrap()),
+        packet_id,
+        properties: PublishProperties::default(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+    }
+}
+
+pub struct Client {
+    stream: TcpStream,
+    buffer: BytesMut,
+    decoder: Decoder,
+    version: Version,
+}
+
+impl Client {
+    pub async fn dial(address: SocketAddr, version: Version) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let decoder = Decoder::client(version, Limits::default());
+        Self { stream, buffer: BytesMut::new(), decoder, version }
+    }
+
+    pub async fn connect(&mut self, connect: Connect) -> ConnAck {
+        self.send(Packet::Connect(Box::new(connect))).await;
+        match self.next().await {
+            Packet::ConnAck(ack) => *ack,
+            other => panic!("instead of CONNACK: {other:?}"),
+        }
+    }
+
+    pub async fn send(&mut self, packet: Packet) {
+        let mut out = BytesMut::new();
+        packet.encode(self.version, &mut out).unwrap();
+        self.stream.write_all(&out).await.unwrap();
+    }
+
+    /// The next packet; `None`: the broker closed.
+    pub async fn try_next(&mut self) -> Option<Packet> {
+        loop {
+            if let Some(packet) = self.decoder.decode(&mut self.buffer).unwrap() {
+                return Some(packet);
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await.expect("nothing came");
+            if !matches!(read, Ok(n) if n > 0) {
+                return None;
+            }
+        }
+    }
+
+    pub async fn next(&mut self) -> Packet {
+        self.try_next().await.expect("the broker closed")
+    }
+
+    pub async fn next_publish(&mut self) -> Publish {
+        match self.next().await {
+            Packet::Publish(publish) => publish,
+            other => panic!("instead of PUBLISH: {other:?}"),
+        }
+    }
+
+    /// Nothing has come and nothing comes before the answer to a PINGREQ.
+    pub async fn expect_nothing(&mut self) {
+        self.send(Packet::PingReq).await;
+        assert_eq!(self.next().await, Packet::PingResp);
+    }
+
+    pub async fn subscribe(&mut self, filter: &str, qos: QoS) -> ReasonCode {
+        self.subscribe_with(filter, qos, |_| {}).await
+    }
+
+    pub async fn subscribe_with(&mut self, filter: &str, qos: QoS, change: impl FnOnce(&mut Filter)) -> ReasonCode {
+        let filter = TopicFilter::parse(filter).unwrap();
+        let retain_handling = RetainHandling::Send;
+        let mut line = Filter { filter, qos, no_local: false, retain_as_published: false, retain_handling };
+        change(&mut line);
+        let properties = SubscribeProperties::default();
+        self.send(Packet::Subscribe(Subscribe { packet_id: 9, properties, filters: vec![line] })).await;
+        match self.next().await {
+            Packet::SubAck(ack) => ack.reasons[0],
+            other => panic!("instead of SUBACK: {other:?}"),
+        }
+    }
+
+    /// Publishes with QoS 1 and waits for the answer.
+    pub async fn publish_1(&mut self, topic: &str, payload: &str) -> ReasonCode {
+        self.send(Packet::Publish(publish(topic, payload, QoS::AtLeastOnce, 77))).await;
+        match self.next().await {
+            Packet::PubAck(ack) => ack.reason,
+            other => panic!("instead of PUBACK: {other:?}"),
+        }
+    }
+
+    pub async fn ack(&mut self, publish: &Publish) {
+        self.send(Packet::PubAck(Ack::new(publish.packet_id, ReasonCode::SUCCESS))).await;
+    }
+
+    /// Says goodbye and waits for the end.
+    pub async fn leave(mut self) {
+        self.send(Packet::Disconnect(Disconnect::default())).await;
+        while self.try_next().await.is_some() {}
+    }
+}
+
+/// Waits until something holds.
+pub async fn until(mut holds: impl FnMut() -> bool) {
+    timeout(PATIENCE, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+    .expect("what was waited for did not happen");
+}

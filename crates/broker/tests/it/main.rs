@@ -1,0 +1,10 @@
+//! The broker from outside: raw bytes over loopback TCP, on the real log in a temporary folder.
+
+mod commands;
+mod conformance;
+mod delivery;
+mod failing_log;
+mod harness;
+mod limits;
+mod restart;
+mod sessions;
