@@ -1,0 +1,168 @@
+//! What can go wrong with the store, told apart by what the caller can do about it.
+
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// The cause as the database driver tells it; boxed, so that the driver stays inside this crate.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened, read or written.
+    #[error("could not open the store {}; check that the folder exists, is writable and has space", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Cause,
+    },
+    /// The file is a SQLite database, but of another program.
+    #[error("{} is a database of another program; choose another data directory", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version of this program wrote the file.
+    #[error(
+        "the store {} was written by a newer version of Andon (schema {found}, this program knows up to {known}); \
+         start that version again, or restore the backup made before the upgrade", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema version in the file.
+        found: i64,
+        /// The newest schema version this program knows.
+        known: i64,
+    },
+    /// A migration failed, or its text is not the one that was applied.
+    #[error("could not bring the store {} to schema {known}; restore a backup or report this", path.display())]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// The newest schema version this program knows.
+        known: i64,
+        /// The cause.
+        source: Cause,
+    },
+}
+
+/// Why a read or a change did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// An earlier write or commit failed. Nothing is taken any more until the process restarts from the file.
+    #[error("the store stopped after a failed write ({reason}); check the disk, then restart")]
+    Failed {
+        /// What failed first.
+        reason: String,
+    },
+    /// The database refused this one statement; nothing was changed.
+    #[error("could not {doing}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: Cause,
+    },
+    /// Something with this name is there already.
+    #[error("the {what} \"{name}\" exists already; choose another name")]
+    Taken {
+        /// `user`, `device`, …
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is no such thing.
+    #[error("there is no {what} {id}")]
+    Missing {
+        /// `user`, `token`, …
+        what: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// The code is unknown, used already, or too old.
+    #[error("the code is not valid: it is unknown, was used already, or has expired")]
+    BadCode,
+    /// An event is over the outbox's limit.
+    #[error("an event of {bytes} bytes is over the outbox's limit of {limit} bytes")]
+    EventTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The relay to the log stands still and too many events wait.
+    #[error("{waiting} events wait to be written to the log; changes are refused until the log takes them again")]
+    OutboxFull {
+        /// How many wait.
+        waiting: i64,
+    },
+    /// A row does not hold what it should.
+    #[error("the {what} in the store cannot be read: {reason}; restore a backup")]
+    Damaged {
+        /// `plant model`, `event`, …
+        what: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The change was broken off by a fault of this program; whether it was made can be seen by reading again.
+    #[error("the change was broken off: {reason}")]
+    Interrupted {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a plant model was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Somebody else changed the model first.
+    #[error("the plant model is at version {current}, not {expected}: look at the new version, then apply again")]
+    Conflict {
+        /// The version the caller knew.
+        expected: u64,
+        /// The version in force.
+        current: u64,
+    },
+    /// There is no such version to go back to.
+    #[error("there is no version {version} of the plant model; `andon plant versions` lists them")]
+    NoSuchVersion {
+        /// The version asked for.
+        version: u64,
+    },
+    /// The model breaks a rule that documents cannot break; the caller built it by hand.
+    #[error("the plant model is not consistent: {reason}")]
+    Inconsistent {
+        /// Which rule.
+        reason: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// SQLite's result codes that mean the disk or the file, not the statement: the store stops on them.
+/// (IOERR, CORRUPT, FULL, CANTOPEN, NOTADB: the low byte of the extended code; sqlite.org/rescode.html.)
+const FATAL: [u32; 5] = [10, 11, 13, 14, 26];
+
+pub(crate) fn database(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |source| StoreError::Database { doing, source: Box::new(source) }
+}
+
+/// True when `error` means that the disk failed rather than that the statement was refused.
+pub(crate) fn is_fatal(error: &StoreError) -> bool {
+    let StoreError::Database { source, .. } = error else { return false };
+    match source.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(inner)) => {
+            inner.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| FATAL.contains(&(code & 0xFF)))
+        }
+        Some(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_)) => true,
+        _ => false,
+    }
+}
+
+/// True when a unique index refused the row.
+pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}

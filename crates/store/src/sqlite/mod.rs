@@ -1,0 +1,389 @@
+//! The store in one SQLite file: a single writer, a few readers, and a fuse that blows on the first failed write.
+//!
+//! Every change runs in a task of its own ([`Store::write`]): a caller who goes away (a browser that disconnects)
+//! neither breaks off a commit half-way nor keeps the relay from hearing of it.
+//!
+//! Checkpoints are ours, not SQLite's: its automatic checkpoint swallows a failed sync of the main file and tries again
+//! later, when the kernel may have dropped the pages that could not be written.
+
+mod accounts;
+mod outbox;
+mod plant;
+mod timeline;
+
+use crate::error::{Cause, OpenError, StoreError, database, is_fatal};
+use andon_model::access::PrincipalKind;
+use andon_model::{BoxFuture, Clock};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Says in the file's header that it is ours ("Andn").
+const APPLICATION_ID: i32 = 0x416E_646E;
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many reads run at once; more wait.
+const READERS: u32 = 3;
+/// The write-ahead file is folded into the main file beyond this size.
+const CHECKPOINT_BYTES: u64 = 8 << 20;
+
+/// The store in a SQLite file. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+    readers: SqlitePool,
+    clock: Arc<dyn Clock>,
+    failure: OnceLock<String>,
+    outbox_changes: watch::Sender<u64>,
+}
+
+struct Writer {
+    connection: SqliteConnection,
+    checkpoint_at: u64,
+}
+
+impl Store {
+    /// Opens the file, making it if it is not there, and brings it to the newest schema. The file can be read by its
+    /// owner only.
+    /// # Errors
+    /// [`OpenError`]; a file of a newer version is left untouched.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let io = |source: Cause| OpenError::Io { path: path.to_owned(), source };
+        create_private(path).map_err(|source| io(source.into()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("wal_autocheckpoint", "0")
+            .pragma("temp_store", "memory")
+            // An erased name is overwritten, not only unlinked.
+            .pragma("secure_delete", "on");
+        refuse_foreign(path).await?;
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(|source| io(source.into()))?;
+        migrate(path, &mut connection).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.pragma("query_only", "on"))
+            .await
+            .map_err(|source| io(source.into()))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path: path.to_owned(),
+                writer: Mutex::new(Writer { connection, checkpoint_at: CHECKPOINT_BYTES }),
+                readers,
+                clock,
+                failure: OnceLock::new(),
+                outbox_changes: watch::Sender::new(0),
+            }),
+        })
+    }
+
+    /// What failed, once a write or commit has failed: the store takes nothing any more until the process restarts.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.inner.failure.get().map(String::as_str)
+    }
+
+    /// Writes everything into the main file and closes it. Later calls fail.
+    /// # Errors
+    /// The last checkpoint failed; the write-ahead file beside the store still holds everything.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.inner.readers.close().await;
+        let mut writer = self.inner.writer.lock().await;
+        if self.failure().is_some() {
+            return Ok(());
+        }
+        let outcome = self.checkpoint(&mut writer).await;
+        let _ = self.inner.failure.set("it was closed".to_owned());
+        outcome
+    }
+
+    /// Writes a consistent copy to `target`, which must not exist yet. Readers and writers go on.
+    /// # Errors
+    /// The target exists or cannot be written.
+    pub async fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        let target = target.to_str().ok_or_else(|| StoreError::Damaged {
+            what: "name of the backup file",
+            reason: "it is not UTF-8".to_owned(),
+        })?;
+        let mut connection = self.inner.readers.acquire().await.map_err(database("back the store up"))?;
+        // VACUUM INTO reads only, but SQLite counts it as a write.
+        sqlx::query("PRAGMA query_only = off")
+            .execute(&mut *connection)
+            .await
+            .map_err(database("back the store up"))?;
+        let outcome = sqlx::query("VACUUM INTO ?").bind(target).execute(&mut *connection).await;
+        sqlx::query("PRAGMA query_only = on").execute(&mut *connection).await.map_err(database("back the store up"))?;
+        outcome.map(|_| ()).map_err(database("back the store up"))
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        &self.inner.readers
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// Runs `work` in one transaction, alone. It is committed when `work` returns `Ok`, else rolled back.
+    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let store = self.clone();
+        let task = tokio::spawn(async move { store.write_alone(work).await });
+        task.await.unwrap_or_else(|fault| Err(StoreError::Interrupted { reason: fault.to_string() }))
+    }
+
+    async fn write_alone<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, StoreError>>,
+    {
+        let mut writer = self.inner.writer.lock().await;
+        if let Some(reason) = self.failure() {
+            return Err(StoreError::Failed { reason: reason.to_owned() });
+        }
+        let begun = writer.connection.begin_with("BEGIN IMMEDIATE").await;
+        let mut transaction = begun.map_err(database("begin a change")).map_err(|error| self.note(error))?;
+        let value = match work(&mut transaction).await {
+            Ok(value) => value,
+            Err(error) => {
+                let error = self.note(error);
+                transaction.rollback().await.map_err(database("take a change back")).map_err(|e| self.stop(e))?;
+                return Err(error);
+            }
+        };
+        transaction.commit().await.map_err(database("commit a change")).map_err(|error| self.stop(error))?;
+        self.inner.outbox_changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.checkpoint_if_large(&mut writer).await;
+        Ok(value)
+    }
+
+    /// The commit stands already; a failed checkpoint stops the store for what comes after.
+    async fn checkpoint_if_large(&self, writer: &mut Writer) {
+        let wal = {
+            let mut name = self.inner.path.clone().into_os_string();
+            name.push("-wal");
+            PathBuf::from(name)
+        };
+        let bytes = tokio::fs::metadata(&wal).await.map_or(0, |meta| meta.len());
+        if bytes > writer.checkpoint_at
+            && let Err(error) = self.checkpoint(writer).await
+        {
+            tracing::error!(%error, "the store stopped: its write-ahead file could not be folded in");
+        }
+    }
+
+    async fn checkpoint(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let row: Result<(i64, i64, i64), _> =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut writer.connection).await;
+        let (busy, ..) = row.map_err(database("fold the write-ahead file in")).map_err(|error| self.stop(error))?;
+        // A long read held it up: try again only when the file has doubled.
+        writer.checkpoint_at = if busy == 0 { CHECKPOINT_BYTES } else { writer.checkpoint_at.saturating_mul(2) };
+        Ok(())
+    }
+
+    fn note(&self, error: StoreError) -> StoreError {
+        if is_fatal(&error) { self.stop(error) } else { error }
+    }
+
+    fn stop(&self, error: StoreError) -> StoreError {
+        let reason = match &error {
+            StoreError::Database { doing, source } => format!("could not {doing}: {source}"),
+            other => other.to_string(),
+        };
+        tracing::error!(reason, "the store stops: nothing is taken any more until a restart");
+        let _ = self.inner.failure.set(reason);
+        // Whoever waits for the outbox looks again and hears of it.
+        self.inner.outbox_changes.send_modify(|count| *count = count.wrapping_add(1));
+        error
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.inner.path)
+            .field("failure", &self.failure())
+            .finish_non_exhaustive()
+    }
+}
+
+/// SQLite gives the files beside it the rights of the main file, so it is enough to make that one private.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ())
+}
+
+/// Looks before anything is changed: is the file empty, or ours and not from the future?
+async fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let io = |source: sqlx::Error| OpenError::Io { path: path.to_owned(), source: source.into() };
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(io)?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await.map_err(io)?;
+    if tables > 0 {
+        let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(io)?;
+        if id != APPLICATION_ID {
+            return Err(OpenError::Foreign { path: path.to_owned() });
+        }
+        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(io)?;
+        let (found, known) = (found.unwrap_or(0), newest_schema());
+        if found > known {
+            return Err(OpenError::Newer { path: path.to_owned(), found, known });
+        }
+    } else {
+        // Before the first table, so that a kill between the two leaves a file that is still taken for ours.
+        let mark = sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")));
+        mark.execute(&mut connection).await.map_err(io)?;
+    }
+    connection.close().await.map_err(io)
+}
+
+fn newest_schema() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    MIGRATIONS.run(connection).await.map_err(|error: MigrateError| OpenError::Migration {
+        path: path.to_owned(),
+        known: newest_schema(),
+        source: error.into(),
+    })
+}
+
+/// A 16-byte id out of a row.
+fn to_id(bytes: &[u8], what: &'static str) -> Result<Uuid, StoreError> {
+    Uuid::from_slice(bytes).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
+}
+
+/// JSON out of a row.
+fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
+}
+
+/// JSON into a row.
+fn to_json<T: serde::Serialize>(value: &T, what: &'static str) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
+}
+
+/// A principal's kind as a bare word, so that people can read and search the column.
+fn kind_word(kind: PrincipalKind) -> &'static str {
+    match kind {
+        PrincipalKind::Person => "person",
+        PrincipalKind::Token => "token",
+        PrincipalKind::Device => "device",
+        PrincipalKind::System => "system",
+        PrincipalKind::Anonymous => "anonymous",
+    }
+}
+
+/// The other way.
+fn to_kind(word: &str) -> Result<PrincipalKind, StoreError> {
+    from_json(&format!("\"{word}\""), "principal")
+}
+
+/// SQLite counts in i64; our versions and numbers stay far below its end.
+fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A count out of a row; the schema keeps it from being negative.
+fn to_u64(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Store;
+    use crate::error::StoreError;
+    use crate::repository::{AccountChange, AccountRepository, Token};
+    use andon_model::{SystemClock, Timestamp};
+    use std::sync::Arc;
+    use uuid::Uuid;
+
+    async fn store(folder: &tempfile::TempDir) -> Store {
+        Store::open(&folder.path().join("store.db"), Arc::new(SystemClock)).await.unwrap()
+    }
+
+    fn token(number: u8, name: String) -> Vec<AccountChange> {
+        vec![AccountChange::PutToken(Token {
+            id: Uuid::from_u128(u128::from(number)),
+            name,
+            secret_sha256: [number; 32],
+            grants: Vec::new(),
+            created: Timestamp::default(),
+            revoked: None,
+            last_used: None,
+        })]
+    }
+
+    #[tokio::test]
+    async fn the_settings_that_durability_rests_on_are_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let mut writer = store.inner.writer.lock().await;
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer.connection).await.unwrap();
+        assert_eq!(mode, "wal");
+        for (pragma, wanted) in [
+            ("PRAGMA synchronous", 2),
+            ("PRAGMA foreign_keys", 1),
+            ("PRAGMA wal_autocheckpoint", 0),
+            ("PRAGMA secure_delete", 1),
+        ] {
+            let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut writer.connection).await.unwrap();
+            assert_eq!(found, wanted, "{pragma}");
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_full_disk_nothing_is_taken_any_more_and_what_was_there_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        store.change_accounts(token(1, "before".to_owned()), None).await.unwrap();
+        {
+            // SQLite's own way to play a full disk: no page beyond those there are.
+            let mut writer = store.inner.writer.lock().await;
+            sqlx::query("PRAGMA max_page_count = 1").execute(&mut writer.connection).await.unwrap();
+        }
+        assert!(store.change_accounts(token(2, "x".repeat(1 << 20)), None).await.is_err());
+        assert!(store.failure().is_some_and(|reason| reason.contains("full")), "{:?}", store.failure());
+        let refused = store.change_accounts(token(3, "after".to_owned()), None).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Failed { .. }), "{refused}");
+        assert_eq!(store.accounts().await.unwrap().tokens.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_goes_away_does_not_break_a_commit_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let mut changes = store.inner.outbox_changes.subscribe();
+        let change = store.change_accounts(token(1, "phone".to_owned()), None);
+        // Polled once, then dropped.
+        let _ = tokio::time::timeout(std::time::Duration::ZERO, change).await;
+        changes.changed().await.unwrap();
+        assert_eq!(store.accounts().await.unwrap().tokens.len(), 1);
+    }
+}

@@ -1,0 +1,151 @@
+//! The events of the records lane in a table that can be searched.
+
+use super::outbox::{applied, set_applied};
+use super::{Store, from_json, kind_word, to_i64, to_json, to_u64};
+use crate::error::{StoreError, database};
+use crate::repository::{TimelineFilter, TimelineRepository};
+use crate::timeline::{READER, kind, severity};
+use andon_model::event::SealedEvent;
+use andon_model::log::{Gap, Lane, Seq};
+use async_trait::async_trait;
+use sqlx::sqlite::Sqlite;
+use sqlx::{QueryBuilder, SqliteConnection};
+
+/// The longest page of a query.
+const PAGE_LIMIT: u32 = 1_000;
+
+#[async_trait]
+impl TimelineRepository for Store {
+    async fn timeline_apply(&self, events: Vec<SealedEvent>, gaps: Vec<Gap>, upto: Seq) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let seen = applied(tx, READER, Lane::Records).await?;
+                if upto <= seen {
+                    return Ok(());
+                }
+                for event in events.iter().filter(|event| event.seq > seen && event.seq <= upto) {
+                    insert(tx, event).await?;
+                }
+                for gap in gaps {
+                    insert_gap(tx, gap).await?;
+                }
+                set_applied(tx, READER, Lane::Records, upto).await
+            })
+        })
+        .await
+    }
+
+    async fn timeline_query(&self, filter: TimelineFilter) -> Result<Vec<SealedEvent>, StoreError> {
+        let mut query = select(&filter);
+        let rows: Vec<(i64, String)> =
+            query.build_query_as().fetch_all(self.readers()).await.map_err(database("search the timeline"))?;
+        rows.into_iter()
+            .map(|(seq, text)| {
+                let mut sealed: SealedEvent = from_json(&text, "event of the timeline")?;
+                sealed.seq = Seq(to_u64(seq));
+                Ok(sealed)
+            })
+            .collect()
+    }
+
+    async fn timeline_gaps(&self) -> Result<Vec<Gap>, StoreError> {
+        let rows: Vec<(i64, i64, String)> =
+            sqlx::query_as("SELECT from_seq, to_seq, reason FROM timeline_gap ORDER BY from_seq LIMIT 10000")
+                .fetch_all(self.readers())
+                .await
+                .map_err(database("read the gaps of the timeline"))?;
+        let gap = |(from, to, reason)| Gap { from: Seq(to_u64(from)), to: Seq(to_u64(to)), reason };
+        Ok(rows.into_iter().map(gap).collect())
+    }
+
+    async fn timeline_clear(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            Box::pin(async move {
+                for sql in ["DELETE FROM timeline", "DELETE FROM timeline_gap"] {
+                    sqlx::query(sql).execute(&mut *tx).await.map_err(database("empty the timeline"))?;
+                }
+                set_applied(tx, READER, Lane::Records, Seq(0)).await
+            })
+        })
+        .await
+    }
+}
+
+async fn insert(tx: &mut SqliteConnection, sealed: &SealedEvent) -> Result<(), StoreError> {
+    let event = &sealed.event;
+    // The id is unique: an event that stands in the log twice is shown once.
+    sqlx::query(
+        "INSERT INTO timeline (seq, id, at, kind, path, by_id, by_kind, severity, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(to_i64(sealed.seq.0))
+    .bind(event.id.as_bytes().to_vec())
+    .bind(event.at.micros())
+    .bind(kind(&event.what))
+    .bind(event.path.clone())
+    .bind(event.by.id.as_bytes().to_vec())
+    .bind(kind_word(event.by.kind))
+    .bind(severity(&event.what))
+    .bind(to_json(sealed, "event")?)
+    .execute(tx)
+    .await
+    .map_err(database("write the timeline"))?;
+    Ok(())
+}
+
+async fn insert_gap(tx: &mut SqliteConnection, gap: Gap) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO timeline_gap (from_seq, to_seq, reason) VALUES (?, ?, ?) \
+         ON CONFLICT (from_seq) DO UPDATE SET to_seq = max(to_seq, excluded.to_seq)",
+    )
+    .bind(to_i64(gap.from.0))
+    .bind(to_i64(gap.to.0))
+    .bind(gap.reason)
+    .execute(tx)
+    .await
+    .map_err(database("write a gap of the timeline"))?;
+    Ok(())
+}
+
+fn select(filter: &TimelineFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT seq, json FROM timeline WHERE seq < ");
+    query.push_bind(filter.before.map_or(i64::MAX, |seq| to_i64(seq.0)));
+    if let Some(from) = filter.from {
+        query.push(" AND at >= ").push_bind(from.micros());
+    }
+    if let Some(to) = filter.to {
+        query.push(" AND at < ").push_bind(to.micros());
+    }
+    if !filter.kinds.is_empty() {
+        query.push(" AND kind IN (");
+        let mut kinds = query.separated(", ");
+        for kind in &filter.kinds {
+            kinds.push_bind(kind.clone());
+        }
+        query.push(")");
+    }
+    if filter.severity > 0 {
+        query.push(" AND severity >= ").push_bind(filter.severity);
+    }
+    push_branches(&mut query, &filter.branches);
+    if let Some(path) = &filter.path {
+        push_branches(&mut query, std::slice::from_ref(path));
+    }
+    query.push(" ORDER BY seq DESC LIMIT ").push_bind(filter.limit.clamp(1, PAGE_LIMIT));
+    query
+}
+
+/// On or below one of the branches; no branch at all: nothing.
+fn push_branches(query: &mut QueryBuilder<Sqlite>, branches: &[String]) {
+    if branches.iter().any(String::is_empty) {
+        return;
+    }
+    query.push(" AND (0");
+    for branch in branches {
+        query.push(" OR path = ").push_bind(branch.clone());
+        // '0' is the character after '/': the range holds exactly the paths below the branch.
+        query.push(" OR (path > ").push_bind(format!("{branch}/"));
+        query.push(" AND path < ").push_bind(format!("{branch}0")).push(")");
+    }
+    query.push(")");
+}

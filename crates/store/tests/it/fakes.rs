@@ -1,0 +1,209 @@
+//! A log, a recorder and a clock in memory. The log outlives the parts around it, as a disk outlives a kill.
+
+use andon_model::access::Principal;
+use andon_model::event::{Event, SealedEvent, SystemNote, What};
+use andon_model::log::{
+    AppendError, Frame, FrameKind, Gap, Lane, Log, Positions, ReadBatch, ReadError, Seq, Snapshot, SnapshotError, kind,
+};
+use andon_model::plant::{Equipment, Interpolation, Level, Plant, Profile, TagDef};
+use andon_model::record::Recorder;
+use andon_model::{BoxFuture, Clock, DataType, EquipmentPath, TagPath, Timestamp};
+use andon_store::Store;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A clock turned by hand; each look moves it on by a microsecond, so that no two ids are of one instant.
+pub struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_795_000_000_000_000)))
+    }
+    pub fn set(&self, at: Timestamp) {
+        self.0.store(at.micros(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    frames: Vec<Frame>,
+    freed: u64,
+    snapshots: HashMap<String, Snapshot>,
+}
+
+/// The records lane in memory; every frame is durable at once.
+#[derive(Default)]
+pub struct MemLog(Mutex<Lines>);
+
+impl MemLog {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+    /// The ids of the events, in the order of the log.
+    pub fn event_ids(&self) -> Vec<Uuid> {
+        let lines = self.0.lock().unwrap();
+        let events = lines.frames.iter().filter(|frame| frame.kind == kind::EVENT);
+        events.map(|frame| serde_json::from_slice::<SealedEvent>(&frame.payload).unwrap().event.id).collect()
+    }
+    /// Frees the first `count` frames, as retention does.
+    pub fn free(&self, count: u64) {
+        self.0.lock().unwrap().freed = count;
+    }
+    pub fn snapshot(&self, reader: &str) -> Option<Snapshot> {
+        self.0.lock().unwrap().snapshots.get(reader).cloned()
+    }
+    pub fn put_event(&self, event: Event) -> Arc<SealedEvent> {
+        let mut sealed = SealedEvent { seq: Seq(0), event, prev: "0".repeat(64), hash: "f".repeat(64) };
+        sealed.seq = self.append(Lane::Records, kind::EVENT, &serde_json::to_vec(&sealed).unwrap()).unwrap();
+        Arc::new(sealed)
+    }
+}
+
+impl Log for MemLog {
+    fn append(&self, lane: Lane, kind: FrameKind, payload: &[u8]) -> Result<Seq, AppendError> {
+        assert_eq!(lane, Lane::Records, "the store uses the records lane only");
+        let mut lines = self.0.lock().unwrap();
+        let seq = Seq(lines.frames.len() as u64 + 1);
+        let payload = bytes::Bytes::copy_from_slice(payload);
+        let received = Timestamp::from_micros(0);
+        lines.frames.push(Frame { seq, kind, node: Uuid::nil(), epoch: 1, received, payload });
+        Ok(seq)
+    }
+    fn durable(&self, _: Lane, _: Seq) -> BoxFuture<'static, Result<(), AppendError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn ready(&self, _: Lane) -> BoxFuture<'static, Result<(), AppendError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn durable_seq(&self, _: Lane) -> Seq {
+        Seq(self.0.lock().unwrap().frames.len() as u64)
+    }
+    fn first_seq(&self, _: Lane) -> Seq {
+        Seq(self.0.lock().unwrap().freed + 1)
+    }
+    /// A few frames at a time, whatever `max_bytes` says, so that readers must come back.
+    fn read(&self, _: Lane, from: Seq, _: usize) -> Result<ReadBatch, ReadError> {
+        let lines = self.0.lock().unwrap();
+        let mut batch = ReadBatch { next: from, ..ReadBatch::default() };
+        if from.0 <= lines.freed {
+            batch.gaps.push(Gap { from, to: Seq(lines.freed), reason: "freed by retention".into() });
+            batch.next = Seq(lines.freed + 1);
+        }
+        batch.frames = lines.frames.iter().filter(|frame| frame.seq >= batch.next).take(3).cloned().collect();
+        if let Some(last) = batch.frames.last() {
+            batch.next = last.seq.next();
+        }
+        Ok(batch)
+    }
+    fn register_reader(&self, _: &str, _: &[Lane]) -> Result<(), SnapshotError> {
+        Ok(())
+    }
+    fn save_snapshot(&self, reader: &str, positions: Positions, state: &[u8]) -> Result<(), SnapshotError> {
+        let state = bytes::Bytes::copy_from_slice(state);
+        self.0.lock().unwrap().snapshots.insert(reader.to_owned(), Snapshot { positions, state });
+        Ok(())
+    }
+    fn load_snapshot(&self, reader: &str) -> Result<Option<Snapshot>, SnapshotError> {
+        Ok(self.snapshot(reader))
+    }
+}
+
+/// What the recorder does with the next event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Records it.
+    Record,
+    /// Is busy: not recorded, try again.
+    Busy,
+    /// The power goes before the frame is on disk.
+    CutBefore,
+    /// The frame is on disk, then the power goes before the answer.
+    CutAfter,
+}
+
+/// Records into a [`MemLog`], or not, as told; recorded without end once the orders run out.
+pub struct FateRecorder {
+    pub log: Arc<MemLog>,
+    pub fates: Mutex<VecDeque<Fate>>,
+}
+
+impl FateRecorder {
+    pub fn new(log: &Arc<MemLog>, fates: impl IntoIterator<Item = Fate>) -> Arc<Self> {
+        Arc::new(Self { log: log.clone(), fates: Mutex::new(fates.into_iter().collect()) })
+    }
+}
+
+impl Recorder for FateRecorder {
+    fn record(&self, event: Event) -> BoxFuture<'static, Result<Arc<SealedEvent>, AppendError>> {
+        let poisoned = || AppendError::Poisoned { lane: Lane::Records, reason: "the power is gone".into() };
+        let answer = match self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Record) {
+            Fate::Record => Ok(self.log.put_event(event)),
+            Fate::Busy => Err(AppendError::Busy { lane: Lane::Records, pending_bytes: 1 }),
+            Fate::CutBefore => Err(poisoned()),
+            Fate::CutAfter => {
+                self.log.put_event(event);
+                Err(poisoned())
+            }
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+pub async fn open(folder: &Path) -> Store {
+    Store::open(&folder.join("store.db"), HandClock::new()).await.unwrap()
+}
+
+/// A plant of one machine with these tags, ids left to the store.
+pub fn plant(tags: &[&str]) -> Plant {
+    let machine = Equipment {
+        path: EquipmentPath::parse("press").unwrap(),
+        level: Level::Site,
+        profile: Profile::Plant,
+        title: "Press".into(),
+        description: String::new(),
+    };
+    Plant { equipment: vec![machine], tags: tags.iter().map(|name| tag(name)).collect(), ..Plant::default() }
+}
+
+pub fn tag(name: &str) -> TagDef {
+    TagDef {
+        id: Uuid::nil(),
+        path: TagPath::parse(&format!("press/{name}")).unwrap(),
+        title: name.to_owned(),
+        description: String::new(),
+        data_type: DataType::Double,
+        unit: None,
+        range: None,
+        digits: None,
+        states: [].into(),
+        interpolation: Interpolation::Sloped,
+        stale_after_ms: None,
+        write: None,
+        origin: None,
+    }
+}
+
+/// An event of the node itself, the `number`-th.
+pub fn note(number: u128, path: &str) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        at: Timestamp::from_millis(i64::try_from(number).unwrap()),
+        source_at: None,
+        path: path.to_owned(),
+        by: Principal::SYSTEM,
+        what: What::System(SystemNote { action: "started".into(), text: format!("note {number}") }),
+    }
+}

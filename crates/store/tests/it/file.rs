@@ -1,0 +1,99 @@
+//! The file itself: what it is, what it refuses.
+
+use crate::fakes::{HandClock, note, open, plant};
+use andon_model::access::Principal;
+use andon_store::{AccountRepository, OpenError, OutboxRepository, PlantRepository, Store, StoreError};
+use sqlx::{Connection, SqliteConnection};
+use std::path::Path;
+
+async fn execute(path: &Path, sql: &'static str) {
+    let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.apply_plant(0, plant(&["a"]), Principal::SYSTEM, None).await.unwrap();
+    // Dropped without close, as by a kill.
+    drop(store);
+    let store = open(folder.path()).await;
+    let (plant, ids) = store.current_plant().await.unwrap();
+    assert_eq!((plant.version, plant.tags.len(), ids.len()), (1, 1, 1));
+    assert_eq!(store.outbox_pending(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    open(folder.path()).await.close().await.unwrap();
+    execute(
+        &path,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)",
+    )
+    .await;
+    let before = std::fs::read(&path).unwrap();
+    let refused = Store::open(&path, HandClock::new()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Newer { found: 9999, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("newer version of Andon"), "{refused}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    std::fs::write(&path, b"").unwrap();
+    execute(&path, "CREATE TABLE recipe (name TEXT)").await;
+    assert!(matches!(Store::open(&path, HandClock::new()).await, Err(OpenError::Foreign { .. })));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    std::fs::write(&path, "this is a shopping list, not a database ".repeat(40)).unwrap();
+    assert!(matches!(Store::open(&path, HandClock::new()).await, Err(OpenError::Io { .. })));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.change_accounts(Vec::new(), Some(note(1, ""))).await.unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{entry:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_opens_as_a_store_and_never_overwrites() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.apply_plant(0, plant(&["a"]), Principal::SYSTEM, None).await.unwrap();
+    let target = folder.path().join("copy.db");
+    store.backup(&target).await.unwrap();
+    let copy = Store::open(&target, HandClock::new()).await.unwrap();
+    assert_eq!(copy.current_plant().await.unwrap().0.version, 1);
+    assert!(matches!(store.backup(&target).await, Err(StoreError::Database { .. })));
+    assert_eq!(store.failure(), None);
+}
+
+#[tokio::test]
+async fn a_large_write_ahead_file_is_folded_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for version in 0..16 {
+        let name = format!("tag{version}");
+        let reason = Some("x".repeat(800_000));
+        store.apply_plant(version, plant(&[&name]), Principal::SYSTEM, reason).await.unwrap();
+    }
+    let wal = std::fs::metadata(folder.path().join("store.db-wal")).unwrap().len();
+    assert!(wal < 12 << 20, "{wal} bytes: without folding in it would be over 24 MB");
+}
