@@ -1,5 +1,5 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig } from 'vite';
+import { defineConfig } from 'vitest/config';
 
 // The server that the development page talks to; `npm run dev:mock` needs none.
 const server = process.env.ANDON_SERVER ?? 'http://127.0.0.1:8080';
@@ -10,6 +10,7 @@ export default defineConfig({
     alias: { $lib: '/src/lib', $messages: '/src/messages/index.svelte.ts' },
     ...(process.env.VITEST ? { conditions: ['browser'] } : {}),
   },
+  test: { include: ['src/**/*.spec.ts'] },
   build: {
     target: 'es2022',
     // Strict content security policy: nothing may be inlined as a data: address.

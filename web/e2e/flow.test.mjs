@@ -144,7 +144,7 @@ test('the search goes to a tag by keyboard', async () => {
   await visit(run, page, '/alarms');
   await page.keyboard.press('Control+k');
   const tag = plant.tags[0];
-  await page.getByRole('combobox').fill(tag.path);
+  await page.getByRole('combobox', { name: 'Search tags' }).fill(tag.path);
   await page.keyboard.press('Enter');
   await page.locator('aside.drawer').waitFor();
   assert.ok(decodeURIComponent(page.url()).includes(`face=${tag.path}`));

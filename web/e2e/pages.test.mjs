@@ -149,9 +149,9 @@ describe('pages', { skip: real }, () => {
     await page.getByLabel('Password', { exact: true }).fill('short');
     await page.getByLabel('Password again').fill('short');
     await page.getByRole('button', { name: 'Create administrator' }).click();
-    await page.getByText('at least 8 characters').waitFor();
-    await page.getByLabel('Password', { exact: true }).fill('long-enough');
-    await page.getByLabel('Password again').fill('long-enough');
+    await page.getByText('at least 12 characters').waitFor();
+    await page.getByLabel('Password', { exact: true }).fill('a lantern at night');
+    await page.getByLabel('Password again').fill('a lantern at night');
     await page.getByRole('button', { name: 'Create administrator' }).click();
     await page.getByRole('navigation', { name: 'Pages' }).waitFor();
     await page.close();
@@ -277,7 +277,7 @@ describe('pages', { skip: real }, () => {
       await page.waitForTimeout(200);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, path);
     }
-    await page.getByText('Diese Seite gibt es nicht').waitFor();
+    await page.getByRole('heading', { name: 'Diese Seite gibt es nicht' }).waitFor();
     assert.deepEqual(faults, []);
     await page.close();
   });

@@ -56,7 +56,7 @@ export function install(): void {
         }
         this.readyState = 1;
         sockets.add(this);
-        this.deliver({ t: 'hello', now_ms: Date.now(), version: 12 });
+        this.deliver({ t: 'hello', now_ms: Date.now(), version: '0.1.0' });
         this.deliver({ t: 'alarms', alarms: server.alarmList() });
       }, 30);
     }
@@ -71,10 +71,13 @@ export function install(): void {
         if (wish.op === 'subscribe') this.#subscribed.add(tag);
         else this.#subscribed.delete(tag);
       }
+      if (wish.op === 'subscribe') setTimeout(() => this.pulse(wish.tags), 10);
     }
 
-    pulse(): void {
+    /** What changed since the last time; of `asked`, everything. */
+    pulse(asked: readonly string[] = []): void {
       const now = Date.now();
+      for (const path of asked) this.#sent.delete(path);
       const values = tags
         .filter((tag) => this.#subscribed.has(tag.path))
         .map((tag) => server.live(tag, now))
@@ -106,7 +109,7 @@ export function install(): void {
     seconds += 1;
     server.tick();
     sockets.forEach((socket) => socket.pulse());
-    if (seconds % 3 === 0) sockets.forEach((socket) => socket.deliver({ t: 'connectors', connectors: server.empty ? [] : server.connectors() }));
+    if (seconds % 3 === 0) sockets.forEach((socket) => socket.deliver({ t: 'connectors', connectors: server.empty ? [] : server.connectors(), mqtt: { clients: server.empty ? [] : server.mqttClients() } }));
   }, 1000);
 
   Object.assign(window, {

@@ -67,10 +67,10 @@ export class MockServer {
       { id: 'u3', name: 'viewer', enabled: true, grants: [{ role: 'viewer', branch: '' }], last_login_ms: null },
       { id: 'u4', name: 'k.brandt', enabled: false, grants: [{ role: 'engineer', branch: 'works' }], last_login_ms: this.start - 40 * 24 * 60 * MIN },
     ];
-    this.tokens = [{ id: 't1', name: 'grafana', grants: [{ role: 'viewer', branch: '' }], created_ms: this.start - 9 * 24 * 60 * MIN, last_used_ms: this.start - 20_000 }];
+    this.tokens = [{ id: 't1', name: 'grafana', grants: [{ role: 'viewer', branch: '' }], created_ms: this.start - 9 * 24 * 60 * MIN }];
     this.devices = [
-      { id: 'd1', name: 'Kitchen multisensor', user: 'kitchen-sensor', client_id: 'kitchen-sensor', branch: 'linde/ground/kitchen', created_ms: this.start - 30 * 24 * 60 * MIN },
-      { id: 'd2', name: 'Buffer valve', user: 'buffer-valve', client_id: null, branch: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
+      { id: 'd1', user: 'kitchen-sensor', client_id: 'kitchen-sensor', publish: ['linde/kitchen/#'], subscribe: [], operate: null, created_ms: this.start - 30 * 24 * 60 * MIN },
+      { id: 'd2', user: 'buffer-valve', client_id: null, publish: ['works/buffer/#'], subscribe: ['works/buffer/valve/set'], operate: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
     ];
     this.#history();
   }
@@ -156,7 +156,7 @@ export class MockServer {
 
   #alarmEvent(a: AlarmStatus, from: string, at: number, silent = false, by: Json = { id: '', kind: 'system', name: null }): void {
     const word = a.state === 'normal' ? 'Back to normal' : a.state === 'acknowledged' ? 'Acknowledged' : a.state === 'unacknowledged' ? 'Raised' : 'Returned';
-    this.#note(at, 'alarm', a.def.tag, by, `${word}: ${a.def.message}`, 5 - a.def.priority, { alarm: a.def.name, occurrence: a.occurrence, from, to: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message, value: a.value, limit: a.def.limit }, silent);
+    this.#note(at, 'alarm', a.def.tag, by, `${word}: ${a.def.message}`, a.state === 'unacknowledged' ? a.def.priority : 0, { alarm: a.def.name, occurrence: a.occurrence, from, to: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message, value: a.value, limit: a.def.limit }, silent);
   }
 
   #note(at: number, kind: string, path: string, by: Json, summary: string, severity: number, detail: Json, silent = true): void {
@@ -444,9 +444,9 @@ export class MockServer {
     }
     const fresh = this.id();
     if (what === 'users') list.push({ id: fresh, name: body['name'], enabled: true, grants: body['grants'], last_login_ms: null });
-    if (what === 'tokens') list.push({ id: fresh, name: body['name'], grants: body['grants'], created_ms: this.now(), last_used_ms: null });
-    if (what === 'devices') list.push({ id: fresh, name: body['name'], user: `dev-${list.length}`, client_id: body['client_id'] ?? null, branch: body['branch'], created_ms: this.now() });
-    return ok({ id: fresh, token: 'andon_7Kq2mZxR9tVbN4cW8yLpQ3', user: `dev-${list.length - 1}`, password: 'q8Xr-2mVt-9KzL-4bNc' });
+    if (what === 'tokens') list.push({ id: fresh, name: body['name'], grants: body['grants'], created_ms: this.now() });
+    if (what === 'devices') list.push({ id: fresh, user: body['name'], client_id: body['client_id'] ?? null, publish: body['publish'] ?? ['#'], subscribe: body['subscribe'] ?? ['#'], operate: body['operate'] ?? null, created_ms: this.now() });
+    return ok({ id: fresh, token: 'andon_7Kq2mZxR9tVbN4cW8yLpQ3', user: body['name'], password: 'q8Xr-2mVt-9KzL-4bNc' });
   }
 }
 

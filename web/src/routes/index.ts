@@ -26,7 +26,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/trends', name: 'nav.trends', section: 'operate', key: 't', range: '1h', load: () => import('./trends/Page.svelte'), shown: always },
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
-  { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: always },
+  { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },
   { path: '/users', name: 'nav.users', section: 'build', key: 'u', load: () => import('./users/Page.svelte'), shown: () => access.mayAnywhere('administer') },
 ];
 

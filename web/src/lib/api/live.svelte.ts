@@ -3,7 +3,7 @@
 // Invariants: a value never looks fresh while the link is lost; after a return everything that was missed is asked
 // for again; a subscription ends when the last one who watches it leaves.
 
-import { alarms as parseAlarms, connections as parseConnections, push as parsePush, values as parseValues } from './parse';
+import { alarms as parseAlarms, connections as parseConnections, push as parsePush } from './parse';
 import { asProblem, ask } from './http';
 import { clock } from './clock.svelte';
 import type { Alarm, Connector, Live, MqttClient, PlantEvent, Push } from './types';
@@ -14,8 +14,8 @@ const NONE: Live = { state: 'none' };
 /** Silent for this long, and the link counts as lost: the server ticks every second. */
 const SILENCE_MS = 5_000;
 const LONGEST_WAIT_MS = 10_000;
-/** How many tags one request for last values may name. */
-const CHUNK = 80;
+/** How many tags one request may name. */
+const CHUNK = 1000;
 
 class Cell {
   live = $state.raw<Live>(NONE);
@@ -91,7 +91,7 @@ class LiveHub {
     this.#onEvent.add(listener);
     return () => this.#onEvent.delete(listener);
   }
-  /** Called after a lost link has come back: ask again for what was missed. */
+  /** Called after a lost link has come back, or when something was skipped: ask again for what was missed. */
   onReturn(listener: () => void): () => void {
     this.#onReturn.add(listener);
     return () => this.#onReturn.delete(listener);
@@ -176,7 +176,6 @@ class LiveHub {
     switch (message.t) {
       case 'hello':
         clock.correct(message.now);
-        this.plantVersion = message.version;
         this.#arrived();
         break;
       case 'tick':
@@ -194,6 +193,11 @@ class LiveHub {
         break;
       case 'connectors':
         this.connectors = message.connectors;
+        this.clients = message.clients;
+        this.connectionsKnown = true;
+        break;
+      case 'error':
+        for (const listener of this.#onReturn) listener();
         break;
       case 'plant':
         this.plantVersion = message.version;
@@ -209,7 +213,7 @@ class LiveHub {
       const cell = this.#cells.get(path);
       if (!cell) continue;
       const known = cell.live;
-      // The answer to a question may come after a newer value over the socket.
+      // A value that was on its way before we asked again may come late.
       if (live.state !== 'none' && known.state !== 'none' && live.received < known.received) continue;
       cell.live = live;
     }
@@ -280,14 +284,12 @@ class LiveHub {
     const join = [...this.#toSubscribe];
     this.#toLeave.clear();
     this.#toSubscribe.clear();
-    if (leave.length) this.#socket.send(JSON.stringify({ op: 'unsubscribe', tags: leave }));
-    if (!join.length) return;
-    this.#socket.send(JSON.stringify({ op: 'subscribe', tags: join }));
-    for (let i = 0; i < join.length; i += CHUNK) {
-      ask('/api/values', { query: { tag: join.slice(i, i + CHUNK) }, read: parseValues })
-        .then((values) => this.#apply(values))
-        .catch((error: unknown) => console.warn('could not read last values', asProblem(error).message));
-    }
+    const say = (op: string, tags: readonly string[]): void => {
+      for (let i = 0; i < tags.length; i += CHUNK) this.#socket?.send(JSON.stringify({ op, tags: tags.slice(i, i + CHUNK) }));
+    };
+    say('unsubscribe', leave);
+    // The server answers with the present values and goes on from there.
+    say('subscribe', join);
   }
 }
 

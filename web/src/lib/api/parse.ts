@@ -39,6 +39,8 @@ const textOrNull = (raw: unknown): string | null => (typeof raw === 'string' ? r
 const numOr = (raw: unknown, other: number): number => (typeof raw === 'number' && Number.isFinite(raw) ? raw : other);
 const numOrNull = (raw: unknown): number | null => (typeof raw === 'number' && Number.isFinite(raw) ? raw : null);
 
+const texts = (raw: unknown): string[] => (Array.isArray(raw) ? raw : []).filter((w): w is string => typeof w === 'string');
+
 function oneOf<T extends string>(raw: unknown, choices: readonly T[], where: string): T {
   const found = choices.find((choice) => choice === raw);
   if (found === undefined) throw new ShapeError(where, choices.join(' | '));
@@ -275,7 +277,7 @@ export function status(raw: unknown): Status {
     setupNeeded: flag(o['setup_needed']),
     demo: flag(o['demo']),
     demoText: textOrNull(o['demo_text']),
-    warnings: (Array.isArray(o['warnings']) ? o['warnings'] : []).filter((w): w is string => typeof w === 'string'),
+    warnings: texts(o['warnings']),
   };
 }
 
@@ -352,7 +354,6 @@ export const tokens = (raw: unknown): Token[] =>
       name: textOr(o['name'], ''),
       grants: grants(o['grants']),
       createdMs: numOrNull(o['created_ms']),
-      lastUsedMs: numOrNull(o['last_used_ms']),
     };
   });
 
@@ -361,10 +362,11 @@ export const devices = (raw: unknown): Device[] =>
     const o = object(entry, 'device');
     return {
       id: text(o['id'], 'device.id'),
-      name: textOr(o['name'], ''),
       user: textOr(o['user'], ''),
       clientId: textOrNull(o['client_id']),
-      branch: textOr(o['branch'], ''),
+      publish: texts(o['publish']),
+      subscribe: texts(o['subscribe']),
+      operate: textOrNull(o['operate']),
       createdMs: numOrNull(o['created_ms']),
     };
   });
@@ -391,7 +393,7 @@ export function push(raw: unknown): Push | null {
   const o = object(raw, 'message');
   switch (o['t']) {
     case 'hello':
-      return { t: 'hello', now: num(o['now_ms'], 'now_ms'), version: numOr(o['version'], 0) };
+      return { t: 'hello', now: num(o['now_ms'], 'now_ms') };
     case 'values':
       return { t: 'values', values: values(o) };
     case 'alarms':
@@ -399,7 +401,9 @@ export function push(raw: unknown): Push | null {
     case 'event':
       return { t: 'event', event: event(o['event']) };
     case 'connectors':
-      return { t: 'connectors', connectors: list(o['connectors'], 'connectors').map(connector) };
+      return { t: 'connectors', ...connections(o) };
+    case 'error':
+      return { t: 'error', detail: textOr(o['detail'], '') };
     case 'tick':
       return { t: 'tick', now: num(o['now_ms'], 'now_ms') };
     case 'plant':

@@ -35,6 +35,12 @@ class Access {
     return this.session?.may[deed] ?? false;
   }
 
+  /** May the person here look at the whole node? What belongs to no branch is shown only then. */
+  get seesAll(): boolean {
+    const session = this.session;
+    return session !== null && (session.grants.length === 0 || session.grants.some((g) => g.branch === ''));
+  }
+
   async begin(): Promise<void> {
     whenUnauthorised(() => this.leave());
     this.door = { state: 'asking' };
@@ -50,7 +56,8 @@ class Access {
   /** After a log-in: asks who we are and opens the live connection. */
   async enter(): Promise<void> {
     const session = await ask('/api/session', { read: parseSession, loggingIn: true });
-    await plant.load();
+    // The alarm bar stands in its place before the page is drawn below it; without alarms the page still opens.
+    await Promise.all([plant.load(), live.refreshAlarms().catch(() => undefined)]);
     this.door = { state: 'in', session };
     live.start();
   }

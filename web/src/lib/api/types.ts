@@ -203,15 +203,18 @@ export interface Token {
   name: string;
   grants: Grant[];
   createdMs: number | null;
-  lastUsedMs: number | null;
 }
 
 export interface Device {
   id: string;
-  name: string;
+  /** Its MQTT user name. */
   user: string;
   clientId: string | null;
-  branch: string;
+  /** Topic filters. */
+  publish: string[];
+  subscribe: string[];
+  /** The branch whose tags it may command; null: none. */
+  operate: string | null;
   createdMs: number | null;
 }
 
@@ -225,11 +228,13 @@ export interface AuditReport {
 
 /** What the server says over the WebSocket. */
 export type Push =
-  | { t: 'hello'; now: number; version: number }
+  | { t: 'hello'; now: number }
   | { t: 'values'; values: [path: string, live: Live][] }
   | { t: 'alarms'; alarms: Alarm[] }
   | { t: 'event'; event: PlantEvent }
-  | { t: 'connectors'; connectors: Connector[] }
+  | { t: 'connectors'; connectors: Connector[]; clients: MqttClient[] }
+  /** Something was left out on the way (a slow screen): ask again for what you show. */
+  | { t: 'error'; detail: string }
   | { t: 'tick'; now: number }
   | { t: 'plant'; version: number }
   | { t: 'bye'; reason: string };

@@ -44,6 +44,11 @@ test('rows under the finger stay; new ones are counted; shown ones change in pla
   expect(held.waiting).toBe(1);
   expect(hold([a, b], [c, b, acked], alarmKey, false)).toEqual({ rows: [c, b, acked], waiting: 0 });
 });
+test('a shown row that no longer passes the filter still tells its newest state', () => {
+  const a = alarm({});
+  const acked = { ...a, state: 'acknowledged' as const };
+  expect(hold([a], [], alarmKey, true, [acked]).rows[0]?.state).toBe('acknowledged');
+});
 test('a row that went away stays where it was while the list is held', () => {
   expect(hold([alarm({})], [], alarmKey, true).rows).toHaveLength(1);
 });

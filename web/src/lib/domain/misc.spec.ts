@@ -3,7 +3,7 @@ import type { Equipment, PlantEvent, Tag } from '$lib/api/types';
 import { csvCell, mergeRows, toCsv } from './csv';
 import { gravity, wants } from './events';
 import { qualityKey, severityOf } from './quality';
-import { partOf } from './rooms';
+import { partOf, titleInRoom } from './rooms';
 import { rank } from './search';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
 import { judge } from './write';
@@ -67,7 +67,14 @@ describe('rooms', () => {
     ['a humidity is climate, another percentage is not', tag({ path: 'h/r/humidity', unit: '%' }), 'climate'],
     ['a battery is something else', tag({ path: 'h/r/battery', unit: '%' }), 'other'],
     ['a meter is energy', tag({ unit: 'kW.h' }), 'energy'],
-  ])('%s', (_name, given, part) => expect(partOf(given)).toBe(part));
+      ['a wet floor under a leak sensor is a hazard', tag({ path: 'h/r/leak/water', dataType: 'boolean' }), 'leak'],
+    ["a valve's own temperature is not the room's", tag({ path: 'h/r/valve/temperature', equipment: 'h/r/valve', unit: 'Cel' }), 'other'],
+    ["a climate sensor's temperature is the room's", tag({ path: 'h/r/climate/temperature', equipment: 'h/r/climate', unit: 'Cel' }), 'climate'],
+  ])('%s', (_name, given, part) => expect(partOf(given, 'h/r')).toBe(part));
+  test('a room does not repeat its own name', () => {
+    expect(titleInRoom('Living room temperature', 'Living room')).toBe('Temperature');
+    expect(titleInRoom('Living rooms', 'Living room')).toBe('Living rooms');
+  });
 });
 
 describe('files', () => {

@@ -2,6 +2,7 @@
 // what a tag is (type, unit, writable, words) comes from the server.
 
 import type { Tag } from '$lib/api/types';
+import { leaf } from './tree';
 
 export type RoomPart =
   /** On and off: a tap switches. */
@@ -23,8 +24,11 @@ const ENERGY_UNITS = new Set(['W', 'kW', 'W.h', 'kW.h', 'MW.h', 'm3']);
 const LEAK = /leak|smoke|gas|flood|moisture|water_alarm|leck|rauch|wasser/i;
 const CONTACT = /door|window|gate|contact|lock|fenster|tür|tuer/i;
 
-export function partOf(tag: Tag): RoomPart {
-  const name = `${tag.path.slice(tag.path.lastIndexOf('/') + 1)} ${tag.title}`;
+/** An appliance whose temperature is the room's, and not its own (a valve's, a heat pump's). */
+const ROOM_SENSOR = /climate|sensor|thermo|weather|air|klima|wetter|luft/i;
+
+export function partOf(tag: Tag, room: string): RoomPart {
+  const name = `${tag.path.split('/').slice(-2).join(' ')} ${tag.title}`;
   if (tag.dataType === 'boolean') {
     if (tag.write) return 'switch';
     if (LEAK.test(name)) return 'leak';
@@ -34,12 +38,20 @@ export function partOf(tag: Tag): RoomPart {
   if (tag.write) return 'dial';
   const unit = tag.unit ?? '';
   if (ENERGY_UNITS.has(unit)) return 'energy';
-  if (CLIMATE_UNITS.has(unit) || (unit === '%' && /humid|feucht/i.test(name))) return 'climate';
-  return 'other';
+  const ofRoom = tag.equipment === room || ROOM_SENSOR.test(leaf(tag.equipment));
+  const climate = CLIMATE_UNITS.has(unit) || (unit === '%' && /humid|feucht/i.test(name));
+  return climate && ofRoom ? 'climate' : 'other';
 }
 
-export function sortParts(tags: readonly Tag[]): Record<RoomPart, Tag[]> {
+export function sortParts(tags: readonly Tag[], room: string): Record<RoomPart, Tag[]> {
   const parts: Record<RoomPart, Tag[]> = { switch: [], dial: [], climate: [], contact: [], leak: [], energy: [], other: [] };
-  for (const tag of tags) parts[partOf(tag)].push(tag);
+  for (const tag of tags) parts[partOf(tag, room)].push(tag);
   return parts;
+}
+
+/** "Living room temperature" in the living room is "Temperature". */
+export function titleInRoom(title: string, room: string): string {
+  if (!title.toLowerCase().startsWith(`${room.toLowerCase()} `)) return title;
+  const rest = title.slice(room.length + 1);
+  return rest.charAt(0).toUpperCase() + rest.slice(1);
 }
