@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# End-to-end tests: the real binary judged by foreign clients. `tests/e2e/run.sh [WORD…]` runs the tests whose names hold a WORD.
+# ANDON_BIN: the binary to test (otherwise it is built); ANDON_LONG=1: the long forms; ANDON_LEDGER=FILE: adds a line of figures there
+# (1: to docs/ledger.jsonl). The last line is `N passed, N failed`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/target}"
+export ANDON_VENV="${ANDON_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/venv}"
+if [[ -z ${ANDON_BIN:-} ]]; then
+    cargo build --quiet --package andon-server --bin andon
+    cargo build --quiet --package andon-connectors --example modbus_sim
+    export ANDON_BIN="$CARGO_TARGET_DIR/debug/andon"
+fi
+if [[ ! -x $ANDON_VENV/bin/python ]]; then scripts/setup.sh test; fi
+exec "$ANDON_VENV/bin/python" -B tests/e2e/run.py "$@"
