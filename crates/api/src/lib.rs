@@ -1,1 +1,178 @@
 //! HTTP, WebSocket and OpenAPI: the one crate that shapes JSON for the outside world.
+//!
+//! A request runs: [`auth`] finds who asks → the handler asks the gate → a domain crate answers → [`views`] shapes it.
+//! Errors are RFC 9457 problems with a remedy ([`problem`]). The UI is embedded ([`routes::ui`]).
+//!
+//! **Invariants**
+//! - No handler answers before the gate was asked, but for status, log-in, health and the UI's own files.
+//! - What a caller may not see looks like what does not exist.
+//! - Nothing is sent that is not durable where the acknowledgement contract says so.
+//! - Every list has a limit, every body a size, every slow reader an end.
+//!
+//! Start reading at [`router`].
+
+pub mod auth;
+pub mod openapi;
+pub mod ports;
+pub mod problem;
+pub mod routes;
+pub mod serve;
+pub mod views;
+pub mod words;
+
+use andon_access::{Accounts, AuditRecorder};
+use andon_alarms::Engine;
+use andon_broker::Broker;
+use andon_bus::Bus;
+use andon_connectors::Runner;
+use andon_historian::Historian;
+use andon_model::Clock;
+use andon_model::command::CommandDoor;
+use andon_model::log::Log;
+use andon_store::Store;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, patch, post};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+/// The largest request body, in bytes.
+const MAX_BODY: usize = 16 << 20;
+
+/// Everything the API speaks for.
+pub struct Parts {
+    /// People, tokens, devices; the gate.
+    pub accounts: Arc<Accounts>,
+    /// The live plant.
+    pub bus: Arc<Bus>,
+    /// The door for commands.
+    pub door: Arc<dyn CommandDoor>,
+    /// Alarms.
+    pub alarms: Arc<Engine>,
+    /// History.
+    pub historian: Arc<Historian>,
+    /// Records and the timeline.
+    pub store: Store,
+    /// MQTT.
+    pub broker: Arc<Broker>,
+    /// Field connectors.
+    pub connectors: Arc<Runner>,
+    /// The audit trail's writer, for live events.
+    pub audit: Arc<AuditRecorder>,
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// Changes of the plant model.
+    pub plant_admin: Arc<dyn ports::PlantAdmin>,
+    /// Readings by HTTP.
+    pub ingest: Arc<dyn ports::Ingest>,
+    /// Ready, warnings, metrics.
+    pub node: Arc<dyn ports::NodeState>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The program's version.
+    pub version: &'static str,
+    /// In the demo: what is simulated and what is replayed.
+    pub demo_text: Option<String>,
+    /// How long a log-in lasts at most.
+    pub session_life: Duration,
+    /// Whether only loopback names may stand in `Host` (the listener is on loopback).
+    pub loopback_only: bool,
+    /// Ends live links.
+    pub stop: CancellationToken,
+}
+
+/// The shared state of every handler.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+impl App {
+    /// Wraps the parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    use routes::{alarms, commands, connectors, health, ingest, plant, session, timeline, ui, users, values, ws};
+    let api = Router::new()
+        .route("/api/status", get(session::status))
+        .route("/api/setup", post(session::setup))
+        .route("/api/login", post(session::login))
+        .route("/api/login-link", post(session::login_link))
+        .route("/api/logout", post(session::logout))
+        .route("/api/password", post(session::password))
+        .route("/api/session", get(session::session))
+        .route("/api/plant", get(plant::plant))
+        .route("/api/plant/plan", post(plant::plan))
+        .route("/api/plant/apply", post(plant::apply))
+        .route("/api/plant/versions", get(plant::versions))
+        .route("/api/plant/rollback", post(plant::roll_back))
+        .route("/api/plant/export", get(plant::export))
+        .route("/api/values", get(values::values))
+        .route("/api/history", get(values::history))
+        .route("/api/ingest", post(ingest::ingest))
+        .route("/api/alarms", get(alarms::list))
+        .route("/api/alarms/ack", post(alarms::acknowledge))
+        .route("/api/timeline", get(timeline::timeline))
+        .route("/api/commands", post(commands::submit))
+        .route("/api/connectors", get(connectors::list))
+        .route("/api/connectors/test", post(connectors::test))
+        .route("/api/users", get(users::list_users).post(users::create_user))
+        .route("/api/users/{id}", patch(users::change_user).delete(users::remove_user))
+        .route("/api/tokens", get(users::list_tokens).post(users::create_token))
+        .route("/api/tokens/{id}", delete(users::remove_token))
+        .route("/api/devices", get(users::list_devices).post(users::create_device))
+        .route("/api/devices/{id}", delete(users::remove_device))
+        .route("/api/audit/verify", get(users::verify_audit))
+        .route("/api/openapi.json", get(openapi::document))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(CompressionLayer::new());
+    let csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
+               connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let set = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    };
+    api.route("/api/ws", get(ws::open))
+        .route("/mqtt", get(routes::mqtt::open))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .fallback_service(Router::new().fallback(ui::file).layer(CompressionLayer::new()))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(app.clone(), known_host))
+        .layer(set(header::CONTENT_SECURITY_POLICY, csp))
+        .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(set(header::REFERRER_POLICY, "no-referrer"))
+        .layer(set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(set(HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"))
+        .with_state(app)
+}
+
+/// On a loopback listener, refuses requests to a foreign name: a page of that name could otherwise read ours.
+async fn known_host(State(app): State<App>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = host.map(str::to_owned).or_else(|| request.uri().authority().map(ToString::to_string));
+    let fine = !app.loopback_only || host.as_deref().is_some_and(auth::is_loopback_host);
+    if fine {
+        return next.run(request).await;
+    }
+    problem::Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", "this name is not ours")
+        .detail("the listener is on loopback, so only localhost and loopback addresses are answered")
+        .remedy("use http://127.0.0.1, or configure a listener with a certificate")
+        .into_response()
+}

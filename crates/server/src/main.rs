@@ -1,2 +1,210 @@
-//! The binary `andon`.
-fn main() {}
+//! The binary `andon`: reads settings, wires the parts, starts and stops them in order.
+//!
+//! Start reading at [`node::Node::start`]. `demo` runs a made-up plant and house; `serve` runs the service; the other
+//! commands talk to a running node or look at its files.
+
+mod adapters;
+mod client;
+mod commands;
+mod data_dir;
+mod demo;
+mod mqtt;
+mod node;
+mod notes;
+mod plant_admin;
+mod settings;
+mod state;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Joins machines to each other and to people, in a factory and at home.
+#[derive(Parser)]
+#[command(name = "andon", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Write the program's log as JSON lines.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a made-up bottling line and a house, over real protocols, on real data.
+    Demo {
+        /// Where the demo keeps its data between starts.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+        /// Where the user interface listens; a free port is taken if this one is busy.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        http: SocketAddr,
+        /// Where MQTT listens; a free port is taken if this one is busy.
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        mqtt: SocketAddr,
+    },
+    /// Run the service.
+    Serve(Config),
+    /// Bring documents into the plant model.
+    Apply {
+        #[command(flatten)]
+        config: Config,
+        /// Documents: TOML, or YAML by the ending .yaml.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Show what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Also remove what the documents do not name.
+        #[arg(long)]
+        prune: bool,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Show what documents would change in the plant model.
+    Diff {
+        #[command(flatten)]
+        config: Config,
+        /// Documents: TOML, or YAML by the ending .yaml.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// As if what the documents do not name were removed.
+        #[arg(long)]
+        prune: bool,
+    },
+    /// Print the plant model as one document; secrets stay references.
+    Export(Config),
+    /// The audit trail.
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
+    },
+    /// Look for weak settings and a weak disk.
+    Doctor(Config),
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Check the hash chain of all events.
+    Verify {
+        #[command(flatten)]
+        config: Config,
+        /// A head hash noted earlier: finds out whether events were cut off since.
+        #[arg(long)]
+        against: Option<String>,
+    },
+}
+
+#[derive(Args)]
+struct Config {
+    /// The settings file.
+    #[arg(long, default_value = "andon.toml")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,andon=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if cli.log_json {
+        log.json().init()
+    } else {
+        log.with_target(false).init()
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli.command)));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("andon: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    let read = |config: &Config| settings::read(&config.config);
+    match command {
+        Command::Demo { data_dir, http, mqtt } => {
+            let data_dir = data_dir.unwrap_or_else(demo::default_data_dir);
+            run_demo(demo::DemoOptions { data_dir, http, mqtt }).await
+        }
+        Command::Serve(config) => serve(read(&config)?).await,
+        Command::Apply { config, files, dry_run: true, prune, .. } => {
+            commands::diff(&read(&config)?, &files, prune).await
+        }
+        Command::Apply { config, files, prune, reason, .. } => {
+            commands::apply(&read(&config)?, &files, prune, reason).await
+        }
+        Command::Diff { config, files, prune } => commands::diff(&read(&config)?, &files, prune).await,
+        Command::Export(config) => commands::export(&read(&config)?).await,
+        Command::Audit { command: Audit::Verify { config, against } } => {
+            commands::audit_verify(&read(&config)?, against.as_deref()).await
+        }
+        Command::Doctor(config) => commands::doctor(&read(&config)?).await,
+    }
+}
+
+async fn run_demo(options: demo::DemoOptions) -> Result<ExitCode> {
+    let data_dir = options.data_dir.display().to_string();
+    let stop = stop_signal()?;
+    let demo = demo::Demo::start(options).await?;
+    println!("{}", demo::TEXT);
+    println!("data:  {data_dir} (kept between starts)");
+    if let Some(mqtt) = demo.mqtt() {
+        println!("mqtt:  {mqtt}");
+    }
+    println!("open:  {}", demo.url);
+    stop.await;
+    println!("stopping");
+    demo.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: settings::Settings) -> Result<ExitCode> {
+    let stop = stop_signal()?;
+    let warnings = settings.warnings();
+    let open = settings.access == settings::AccessMode::Open;
+    let node = node::Node::start(settings, None).await?;
+    let listeners = [
+        ("http", node.addresses.http),
+        ("https", node.addresses.https),
+        ("mqtt", node.addresses.mqtt),
+        ("mqtts", node.addresses.mqtts),
+    ];
+    for (name, address) in listeners {
+        if let Some(address) = address {
+            println!("listening: {name} {address}");
+        }
+    }
+    for warning in warnings {
+        println!("warning: {warning}");
+    }
+    if node.accounts.setup_needed() && !open {
+        println!("set-up code: {} (valid for 15 minutes, once)", node.accounts.new_setup_code()?.reveal());
+    }
+    stop.await;
+    println!("stopping");
+    node.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves at the first SIGINT or SIGTERM; listens from now on.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

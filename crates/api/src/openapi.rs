@@ -1,0 +1,78 @@
+//! The OpenAPI 3.1 description of the whole API.
+
+use crate::routes::{alarms, commands, connectors, health, ingest, plant, session, timeline, users, values, ws};
+use axum::Json;
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Andon",
+        description = "Values, history, alarms, events, commands and the plant model. Times are milliseconds since 1970-01-01T00:00:00Z. \
+            Log in with a session cookie (changing requests then need the header `x-andon: 1`) or send `authorization: Bearer <token>`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        session::status,
+        session::setup,
+        session::login,
+        session::login_link,
+        session::logout,
+        session::password,
+        session::session,
+        plant::plant,
+        plant::plan,
+        plant::apply,
+        plant::versions,
+        plant::roll_back,
+        plant::export,
+        values::values,
+        values::history,
+        ingest::ingest,
+        alarms::list,
+        alarms::acknowledge,
+        timeline::timeline,
+        commands::submit,
+        connectors::list,
+        connectors::test,
+        users::list_users,
+        users::create_user,
+        users::change_user,
+        users::remove_user,
+        users::list_tokens,
+        users::create_token,
+        users::remove_token,
+        users::list_devices,
+        users::create_device,
+        users::remove_device,
+        users::verify_audit,
+        ws::open,
+        health::healthz,
+        health::readyz,
+        health::metrics,
+    )
+)]
+struct Description;
+
+/// The description as JSON.
+pub async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let description = serde_json::to_value(Description::openapi()).expect("json");
+        assert_eq!(description["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
+        let source = include_str!("lib.rs");
+        for line in source.lines().filter(|l| l.contains(".route(\"/")) {
+            let path = line.split('"').nth(1).expect("a path");
+            if !matches!(path, "/api/openapi.json" | "/mqtt") {
+                assert!(description["paths"].get(path).is_some(), "{path} is not described");
+            }
+        }
+    }
+}

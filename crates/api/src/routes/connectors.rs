@@ -1,0 +1,164 @@
+//! Connectors and MQTT clients: are they up, and if not, what to do.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+use andon_model::access::Action;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The last thing that went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ErrorView {
+    /// When.
+    pub at_ms: i64,
+    /// What, in plain words.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A connector's health.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ConnectorView {
+    /// Its name in the plant model.
+    pub name: String,
+    /// Its protocol.
+    pub kind: String,
+    /// What people call it.
+    pub title: String,
+    /// Whether it should run.
+    pub enabled: bool,
+    /// `connected`, `connecting`, `failed`, `disabled`.
+    pub state: String,
+    /// Since when.
+    pub since_ms: i64,
+    /// How long the last request took.
+    pub latency_ms: Option<f64>,
+    /// Readings per second, lately.
+    pub samples_per_s: f64,
+    /// Requests sent since the start.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// The last error.
+    pub last_error: Option<ErrorView>,
+    /// Where the device is.
+    pub endpoint: String,
+    /// How many tags it gives.
+    pub tags: usize,
+}
+
+/// A connected or known MQTT client.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ClientView {
+    /// The client identifier.
+    pub client_id: String,
+    /// The user name it logged in with.
+    pub user: Option<String>,
+    /// Where it connects from.
+    pub address: String,
+    /// `3.1`, `3.1.1`, `5.0`.
+    pub protocol: String,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// Since when it is so.
+    pub since_ms: i64,
+    /// How many topic filters it has subscribed to.
+    pub subscriptions: usize,
+    /// Messages from it.
+    pub received: u64,
+    /// Messages to it.
+    pub sent: u64,
+    /// Messages waiting for it.
+    pub queued: usize,
+    /// Messages dropped for it.
+    pub dropped: u64,
+}
+
+/// The broker's side.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct MqttView {
+    clients: Vec<ClientView>,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Connectors {
+    pub(crate) connectors: Vec<ConnectorView>,
+    pub(crate) mqtt: MqttView,
+}
+
+/// The state of all connectors; needs the right to see the whole node.
+#[must_use]
+pub fn state(app: &App) -> Connectors {
+    let connectors = app
+        .connectors
+        .health()
+        .into_iter()
+        .map(|h| ConnectorView {
+            name: h.name,
+            kind: h.kind,
+            title: h.title,
+            enabled: h.enabled,
+            state: serde_json::to_value(h.state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default(),
+            since_ms: h.since.millis(),
+            latency_ms: h.latency_ms,
+            samples_per_s: h.samples_per_s,
+            requests: h.requests,
+            errors: h.errors,
+            last_error: h.last_error.map(|e| ErrorView { at_ms: e.at.millis(), text: e.text, remedy: e.remedy }),
+            endpoint: h.endpoint,
+            tags: h.tags,
+        })
+        .collect();
+    let clients = app
+        .broker
+        .clients()
+        .into_iter()
+        .map(|c| ClientView {
+            client_id: c.client_id,
+            user: c.user,
+            address: c.address.map(|a| a.to_string()).unwrap_or_default(),
+            protocol: c.protocol.to_owned(),
+            connected: c.connected,
+            since_ms: c.since.millis(),
+            subscriptions: c.subscriptions,
+            received: c.received,
+            sent: c.sent,
+            queued: c.queued,
+            dropped: c.dropped,
+        })
+        .collect();
+    Connectors { connectors, mqtt: MqttView { clients } }
+}
+
+/// Lists connectors and MQTT clients.
+#[utoipa::path(get, path = "/api/connectors", responses((status = 200, body = Connectors), (status = 403, body = Problem)))]
+pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Connectors>, Problem> {
+    caller.may(&app, Action::View, "")?;
+    Ok(Json(state(&app)))
+}
+
+/// Which connector to test.
+#[derive(Deserialize, ToSchema)]
+pub struct Test {
+    name: String,
+}
+
+/// How the test went.
+#[derive(Serialize, ToSchema)]
+pub struct TestResult {
+    ok: bool,
+    detail: String,
+}
+
+/// Connects to the device once and reads.
+#[utoipa::path(post, path = "/api/connectors/test", request_body = Test, responses((status = 200, body = TestResult), (status = 403, body = Problem)))]
+pub async fn test(State(app): State<App>, caller: Caller, Json(body): Json<Test>) -> Result<Json<TestResult>, Problem> {
+    caller.may(&app, Action::Configure, "")?;
+    let report = app.connectors.test(&body.name).await;
+    Ok(Json(TestResult { ok: report.ok, detail: report.detail }))
+}

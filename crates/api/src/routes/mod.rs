@@ -1,0 +1,15 @@
+//! One file per subject; each handler asks the gate first.
+
+pub mod alarms;
+pub mod commands;
+pub mod connectors;
+pub mod health;
+pub mod ingest;
+pub mod mqtt;
+pub mod plant;
+pub mod session;
+pub mod timeline;
+pub mod ui;
+pub mod users;
+pub mod values;
+pub mod ws;

@@ -1,0 +1,74 @@
+//! Everything that happened, newest first.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::views::EventView;
+use andon_model::Timestamp;
+use andon_model::access::Action;
+use andon_model::event::SealedEvent;
+use andon_model::log::Seq;
+use andon_store::{TimelineFilter, TimelineRepository};
+use axum::Json;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What to look for.
+#[derive(Deserialize)]
+pub struct TimelineQuery {
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    kind: Option<String>,
+    path: Option<String>,
+    before: Option<u64>,
+    limit: Option<u32>,
+}
+
+/// A page of the timeline.
+#[derive(Serialize, ToSchema)]
+pub struct Timeline {
+    events: Vec<EventView>,
+    /// Send it as `before` for the next page.
+    next: Option<u64>,
+}
+
+/// The branches whose events the caller may see: their grants' branches.
+fn branches(app: &App, caller: &Caller) -> Vec<String> {
+    let needed = andon_access::table::needed(Action::View);
+    app.accounts.grants(&caller.who).into_iter().filter(|g| g.role >= needed).map(|g| g.branch).collect()
+}
+
+/// An event as this caller sees it.
+#[must_use]
+pub fn view(app: &App, sealed: &SealedEvent) -> EventView {
+    EventView::new(sealed, &app.bus.plant().plant, app.accounts.name_of(sealed.event.by.id))
+}
+
+/// Events, newest first.
+#[utoipa::path(get, path = "/api/timeline", params(
+    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query), ("kind" = Option<String>, Query, description = "kinds, separated by commas"),
+    ("path" = Option<String>, Query), ("before" = Option<u64>, Query), ("limit" = Option<u32>, Query)),
+    responses((status = 200, body = Timeline)))]
+pub async fn timeline(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<TimelineQuery>,
+) -> Result<Json<Timeline>, Problem> {
+    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let kinds = query.kind.iter().flat_map(|k| k.split(',')).filter(|k| !k.is_empty()).map(str::to_owned).collect();
+    let filter = TimelineFilter {
+        from: query.from_ms.map(Timestamp::from_millis),
+        to: query.to_ms.map(Timestamp::from_millis),
+        kinds,
+        branches: branches(&app, &caller),
+        path: query.path.filter(|p| !p.is_empty()),
+        severity: 0,
+        before: query.before.map(Seq),
+        limit,
+    };
+    let events = app.store.timeline_query(filter).await.map_err(Problem::unavailable)?;
+    let full = events.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = events.last().filter(|_| full).map(|e| e.seq.0);
+    Ok(Json(Timeline { events: events.iter().map(|e| view(&app, e)).collect(), next }))
+}

@@ -1,0 +1,293 @@
+//! People, API tokens, device credentials, and the audit trail. All of it needs the administrator's role on the whole node.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::views::GrantView;
+use andon_model::access::{Action, Grant};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A person.
+#[derive(Serialize, ToSchema)]
+pub struct UserView {
+    id: Uuid,
+    name: String,
+    enabled: bool,
+    grants: Vec<GrantView>,
+    last_login_ms: Option<i64>,
+}
+
+/// All people.
+#[derive(Serialize, ToSchema)]
+pub struct Users {
+    users: Vec<UserView>,
+}
+
+/// A new person.
+#[derive(Deserialize, ToSchema)]
+pub struct NewUser {
+    name: String,
+    /// At least 12 characters.
+    password: String,
+    grants: Vec<GrantView>,
+}
+
+/// A change; what is missing stays.
+#[derive(Deserialize, ToSchema)]
+pub struct UserPatch {
+    enabled: Option<bool>,
+    grants: Option<Vec<GrantView>>,
+    password: Option<String>,
+}
+
+/// The id of something new.
+#[derive(Serialize, ToSchema)]
+pub struct Created {
+    id: Uuid,
+}
+
+fn checked(app: &App, grants: Vec<GrantView>) -> Result<Vec<Grant>, Problem> {
+    let view = app.bus.plant();
+    let known = |branch: &str| branch.is_empty() || view.plant.equipment.iter().any(|e| e.path.as_str() == branch);
+    for grant in &grants {
+        if !known(&grant.branch) {
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted");
+            return Err(problem
+                .detail(format!("\"{}\" is not a branch of the tree", grant.branch))
+                .remedy("name an equipment path, or nothing for everywhere"));
+        }
+    }
+    if grants.len() > 64 {
+        return Err(Problem::bad_request("more than 64 grants"));
+    }
+    Ok(grants.into_iter().map(Grant::from).collect())
+}
+
+/// Lists people.
+#[utoipa::path(get, path = "/api/users", responses((status = 200, body = Users), (status = 403, body = Problem)))]
+pub async fn list_users(State(app): State<App>, caller: Caller) -> Result<Json<Users>, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let view = |u: andon_access::records::UserRecord| UserView {
+        id: u.id,
+        name: u.name,
+        enabled: u.enabled,
+        grants: u.grants.into_iter().map(GrantView::from).collect(),
+        last_login_ms: u.last_login.map(andon_model::Timestamp::millis),
+    };
+    Ok(Json(Users { users: app.accounts.users().into_iter().map(view).collect() }))
+}
+
+/// Creates a person.
+#[utoipa::path(post, path = "/api/users", request_body = NewUser, responses((status = 201, body = Created), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn create_user(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<NewUser>,
+) -> Result<(StatusCode, Json<Created>), Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let grants = checked(&app, body.grants)?;
+    let id = app.accounts.create_user(&caller.who, &body.name, &body.password, grants).await?;
+    Ok((StatusCode::CREATED, Json(Created { id })))
+}
+
+/// Changes a person.
+#[utoipa::path(patch, path = "/api/users/{id}", request_body = UserPatch, responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn change_user(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Json(body): Json<UserPatch>,
+) -> Result<StatusCode, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let grants = body.grants.map(|g| checked(&app, g)).transpose()?;
+    app.accounts.change_user(&caller.who, id, body.enabled, grants, body.password.as_deref()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a person and erases the name.
+#[utoipa::path(delete, path = "/api/users/{id}", responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn remove_user(State(app): State<App>, caller: Caller, Path(id): Path<Uuid>) -> Result<StatusCode, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    app.accounts.remove_user(&caller.who, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An API token, without its secret.
+#[derive(Serialize, ToSchema)]
+pub struct TokenView {
+    id: Uuid,
+    name: String,
+    grants: Vec<GrantView>,
+    created_ms: i64,
+}
+
+/// All tokens.
+#[derive(Serialize, ToSchema)]
+pub struct Tokens {
+    tokens: Vec<TokenView>,
+}
+
+/// A new token.
+#[derive(Deserialize, ToSchema)]
+pub struct NewToken {
+    name: String,
+    grants: Vec<GrantView>,
+}
+
+/// A token with its secret, shown this once.
+#[derive(Serialize, ToSchema)]
+pub struct TokenSecret {
+    id: Uuid,
+    token: String,
+}
+
+/// Lists tokens.
+#[utoipa::path(get, path = "/api/tokens", responses((status = 200, body = Tokens)))]
+pub async fn list_tokens(State(app): State<App>, caller: Caller) -> Result<Json<Tokens>, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let view = |t: andon_access::records::TokenRecord| TokenView {
+        id: t.id,
+        name: t.name,
+        grants: t.grants.into_iter().map(GrantView::from).collect(),
+        created_ms: t.created.millis(),
+    };
+    Ok(Json(Tokens { tokens: app.accounts.tokens().into_iter().map(view).collect() }))
+}
+
+/// Makes a token.
+#[utoipa::path(post, path = "/api/tokens", request_body = NewToken, responses((status = 201, body = TokenSecret)))]
+pub async fn create_token(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<NewToken>,
+) -> Result<(StatusCode, Json<TokenSecret>), Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let grants = checked(&app, body.grants)?;
+    let (id, secret) = app.accounts.create_token(&caller.who, &body.name, grants).await?;
+    Ok((StatusCode::CREATED, Json(TokenSecret { id, token: secret.reveal().to_owned() })))
+}
+
+/// Revokes a token.
+#[utoipa::path(delete, path = "/api/tokens/{id}", responses((status = 204), (status = 404, body = Problem)))]
+pub async fn remove_token(State(app): State<App>, caller: Caller, Path(id): Path<Uuid>) -> Result<StatusCode, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    app.accounts.remove_token(&caller.who, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The MQTT credential of a device, without its password.
+#[derive(Serialize, ToSchema)]
+pub struct DeviceView {
+    id: Uuid,
+    user: String,
+    client_id: Option<String>,
+    publish: Vec<String>,
+    subscribe: Vec<String>,
+    operate: Option<String>,
+    created_ms: i64,
+}
+
+/// All devices.
+#[derive(Serialize, ToSchema)]
+pub struct Devices {
+    devices: Vec<DeviceView>,
+}
+
+/// A new device, or a new password for one with the same user name.
+#[derive(Deserialize, ToSchema)]
+pub struct NewDevice {
+    /// The MQTT user name.
+    name: String,
+    /// Binds the credential to one client identifier.
+    client_id: Option<String>,
+    /// Topic filters it may publish to; all topics if missing.
+    publish: Option<Vec<String>>,
+    /// Topic filters it may subscribe to; all topics if missing.
+    subscribe: Option<Vec<String>>,
+    /// The branch whose tags it may command.
+    operate: Option<String>,
+}
+
+/// A credential, shown this once.
+#[derive(Serialize, ToSchema)]
+pub struct DeviceSecret {
+    id: Uuid,
+    user: String,
+    password: String,
+}
+
+/// Lists devices.
+#[utoipa::path(get, path = "/api/devices", responses((status = 200, body = Devices)))]
+pub async fn list_devices(State(app): State<App>, caller: Caller) -> Result<Json<Devices>, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let view = |d: andon_access::records::DeviceRecord| DeviceView {
+        id: d.id,
+        user: d.user,
+        client_id: d.client_id,
+        publish: d.publish,
+        subscribe: d.subscribe,
+        operate: d.operate,
+        created_ms: d.created.millis(),
+    };
+    Ok(Json(Devices { devices: app.accounts.devices().into_iter().map(view).collect() }))
+}
+
+/// Makes a credential.
+#[utoipa::path(post, path = "/api/devices", request_body = NewDevice, responses((status = 201, body = DeviceSecret)))]
+pub async fn create_device(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<NewDevice>,
+) -> Result<(StatusCode, Json<DeviceSecret>), Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let all = || vec!["#".to_owned()];
+    let (publish, subscribe) = (body.publish.unwrap_or_else(all), body.subscribe.unwrap_or_else(all));
+    for filter in publish.iter().chain(&subscribe) {
+        if let Err(error) = andon_wire::mqtt::TopicFilter::parse(filter) {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted")
+                .detail(format!("\"{filter}\": {error}")));
+        }
+    }
+    let (id, secret) =
+        app.accounts.create_device(&caller.who, &body.name, body.client_id, publish, subscribe, body.operate).await?;
+    app.broker.disconnect_principal(id); // Whoever is connected with a former password.
+    Ok((StatusCode::CREATED, Json(DeviceSecret { id, user: body.name, password: secret.reveal().to_owned() })))
+}
+
+/// Removes a credential; a connection that uses it is closed.
+#[utoipa::path(delete, path = "/api/devices/{id}", responses((status = 204), (status = 404, body = Problem)))]
+pub async fn remove_device(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    app.accounts.remove_device(&caller.who, id).await?;
+    app.broker.disconnect_principal(id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A head hash noted earlier.
+#[derive(Deserialize)]
+pub struct Against {
+    against: Option<String>,
+}
+
+/// Checks the hash chain of the audit trail.
+#[utoipa::path(get, path = "/api/audit/verify", params(("against" = Option<String>, Query)), responses((status = 200, body = Object)))]
+pub async fn verify_audit(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<Against>,
+) -> Result<Json<andon_access::audit::AuditReport>, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let log = app.log.clone();
+    let checked = tokio::task::spawn_blocking(move || andon_access::audit::verify(&*log, query.against.as_deref()));
+    let report = checked.await.map_err(Problem::internal)?.map_err(Problem::unavailable)?;
+    Ok(Json(report))
+}

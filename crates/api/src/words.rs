@@ -1,0 +1,92 @@
+//! Events in words: the one line a person reads, and how loud it is.
+
+use andon_model::event::{AlarmState, Event, Step, What};
+use andon_model::plant::Plant;
+
+/// The title of a path's tag or equipment, or the path itself.
+fn title<'a>(plant: &'a Plant, path: &'a str) -> &'a str {
+    let tag = || plant.tags.iter().find(|t| t.path.as_str() == path).map(|t| t.title.as_str());
+    let equipment = || plant.equipment.iter().find(|e| e.path.as_str() == path).map(|e| e.title.as_str());
+    tag().or_else(equipment).unwrap_or(path)
+}
+
+/// The kind, as in the `kind` filter.
+#[must_use]
+pub const fn kind(what: &What) -> &'static str {
+    match what {
+        What::Alarm(_) => "alarm",
+        What::Command(_) => "command",
+        What::Connection(_) => "connection",
+        What::User(_) => "user",
+        What::Configuration(_) => "configuration",
+        What::System(_) => "system",
+    }
+}
+
+/// 1–4 for alarms that are raised (their priority) and for troubles; 0 for the ordinary.
+#[must_use]
+pub fn severity(what: &What) -> u8 {
+    match what {
+        What::Alarm(change) if change.to == AlarmState::Unacknowledged => change.priority,
+        What::Command(step) if matches!(step.step, Step::Failed | Step::Unknown) => 3,
+        What::Command(step) if matches!(step.step, Step::Expired | Step::Refused) => 4,
+        What::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
+        What::User(change) if change.action == "login_refused" => 4,
+        What::System(note) if !matches!(note.action.as_str(), "started" | "stopped") => 2,
+        _ => 0,
+    }
+}
+
+/// One line about an event, without the name of the person.
+#[must_use]
+pub fn summary(event: &Event, plant: &Plant) -> String {
+    let unit = || {
+        let tag = plant.tags.iter().find(|t| t.path.as_str() == event.path);
+        tag.and_then(|t| t.unit.as_ref()).map(|u| format!("\u{202f}{}", u.symbol())).unwrap_or_default()
+    };
+    let state_word = |value: &andon_model::Value| {
+        let tag = plant.tags.iter().find(|t| t.path.as_str() == event.path)?;
+        let number = value.as_f64().filter(|n| n.fract() == 0.0)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number that names a state")]
+        tag.states.get(&(number as i64)).cloned()
+    };
+    let shown = |value: &andon_model::Value| state_word(value).unwrap_or_else(|| format!("{value}{}", unit()));
+    match &event.what {
+        What::Alarm(change) => match change.to {
+            AlarmState::Unacknowledged => format!("{}: {}", change.message, shown(&change.value)),
+            AlarmState::Acknowledged => format!("{} acknowledged", change.message),
+            AlarmState::ReturnedToNormalUnacknowledged => {
+                format!("{} returned to normal, not yet acknowledged", change.message)
+            }
+            AlarmState::Normal => format!("{} back to normal", change.message),
+        },
+        What::Command(step) => {
+            let what = format!("{} → {}", title(plant, &event.path), shown(&step.value));
+            let why = step.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+            match step.step {
+                Step::Intent => format!("{what}, sent"),
+                Step::Confirmed => format!("{what}, confirmed"),
+                Step::Refused => format!("{what}, refused{why}"),
+                Step::Failed => format!("{what}, failed{why}"),
+                Step::Expired => format!("{what}, expired{why}"),
+                Step::Unknown => format!("{what}, outcome unknown{why}"),
+            }
+        }
+        What::Connection(change) => {
+            let word = if change.connected { "connected" } else { "not connected" };
+            let why = if change.reason.is_empty() { String::new() } else { format!(": {}", change.reason) };
+            format!("{} {} {word}{why}", change.protocol, change.name)
+        }
+        What::User(change) => {
+            let words = change.action.replace('_', " ");
+            change.detail.as_ref().map_or(words.clone(), |d| format!("{words}: {d}"))
+        }
+        What::Configuration(change) => {
+            let first = change.changes.first().map(|c| format!(": {c}")).unwrap_or_default();
+            let more = change.changes.len().saturating_sub(1);
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("plant model version {}{first}{rest}", change.version)
+        }
+        What::System(note) => note.text.clone(),
+    }
+}

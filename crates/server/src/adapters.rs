@@ -1,0 +1,176 @@
+//! Ten-line adapters: where one crate declares what it needs and another has it.
+
+use andon_access::records::{
+    AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
+};
+use andon_api::ports::Ingest;
+use andon_bus::Bus;
+use andon_model::event::Event;
+use andon_model::log::{AppendError, Lane, Log, kind};
+use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef};
+use andon_model::sample_codec::encode_samples;
+use andon_model::{BoxFuture, Sample};
+use andon_store::repository::{AccountChange, AccountRepository, Device, Session, Token, User};
+use andon_store::{Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Accounts are kept in the relational store.
+pub struct StoredAccounts {
+    /// The store.
+    pub store: Store,
+    /// How long a session may live, for its row.
+    pub session_life: Duration,
+}
+
+fn failed(error: StoreError) -> RecordsError {
+    RecordsError(error.to_string())
+}
+
+impl StoredAccounts {
+    fn row(&self, change: Change, created: andon_model::Timestamp) -> AccountChange {
+        match change {
+            Change::PutUser(u) => AccountChange::PutUser(User {
+                id: u.id,
+                name: u.name,
+                password_hash: u.password_hash,
+                enabled: u.enabled,
+                grants: u.grants,
+                created,
+                last_login: u.last_login,
+            }),
+            Change::RemoveUser(id) => AccountChange::RemoveUser(id),
+            Change::PutToken(t) => AccountChange::PutToken(Token {
+                id: t.id,
+                name: t.name,
+                secret_sha256: t.digest,
+                grants: t.grants,
+                created: t.created,
+                revoked: None,
+                last_used: None,
+            }),
+            Change::RemoveToken(id) => AccountChange::RemoveToken(id),
+            Change::PutDevice(d) => AccountChange::PutDevice(Device {
+                id: d.id,
+                user: d.user,
+                secret_sha256: d.digest,
+                client_id: d.client_id,
+                branch: d.operate,
+                publish: d.publish,
+                subscribe: d.subscribe,
+                enabled: true,
+                created: d.created,
+            }),
+            Change::RemoveDevice(id) => AccountChange::RemoveDevice(id),
+            Change::PutSession(s) => AccountChange::PutSession(Session {
+                id_sha256: s.digest,
+                user: s.user,
+                created: s.created,
+                last_seen: s.last_seen,
+                expires: s.created.plus(self.session_life),
+            }),
+            Change::RemoveSession(digest) => AccountChange::RemoveSession(digest),
+            Change::RemoveSessionsOf(id) => AccountChange::RemoveSessionsOf(id),
+        }
+    }
+}
+
+impl AccountRecords for StoredAccounts {
+    fn load(&self) -> BoxFuture<'_, Result<AllAccounts, RecordsError>> {
+        Box::pin(async {
+            let all = self.store.accounts().await.map_err(failed)?;
+            let user = |u: User| UserRecord {
+                id: u.id,
+                name: u.name,
+                password_hash: u.password_hash,
+                enabled: u.enabled,
+                grants: u.grants,
+                last_login: u.last_login,
+            };
+            let token = |t: Token| TokenRecord {
+                id: t.id,
+                name: t.name,
+                digest: t.secret_sha256,
+                grants: t.grants,
+                created: t.created,
+            };
+            let device = |d: Device| DeviceRecord {
+                id: d.id,
+                user: d.user,
+                digest: d.secret_sha256,
+                client_id: d.client_id,
+                publish: d.publish,
+                subscribe: d.subscribe,
+                operate: d.branch,
+                created: d.created,
+            };
+            let session = |s: Session| SessionRecord {
+                digest: s.id_sha256,
+                user: s.user,
+                created: s.created,
+                last_seen: s.last_seen,
+            };
+            Ok(AllAccounts {
+                users: all.users.into_iter().map(user).collect(),
+                tokens: all.tokens.into_iter().filter(|t| t.revoked.is_none()).map(token).collect(),
+                devices: all.devices.into_iter().filter(|d| d.enabled).map(device).collect(),
+                sessions: all.sessions.into_iter().map(session).collect(),
+            })
+        })
+    }
+
+    fn change(&self, changes: Vec<Change>, event: Option<Event>) -> BoxFuture<'_, Result<(), RecordsError>> {
+        Box::pin(async move {
+            let created = event.as_ref().map_or(andon_model::Timestamp::MIN, |e| e.at);
+            let rows = changes.into_iter().map(|c| self.row(c, created)).collect();
+            self.store.change_accounts(rows, event).await.map_err(failed)
+        })
+    }
+}
+
+/// Settings that only a connector or the payload mapper understands.
+pub struct Checks;
+
+impl SettingsCheck for Checks {
+    fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
+        andon_connectors::check(connector, plant)
+    }
+    fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
+        andon_wire::payload::check_topic(topic, plant)
+    }
+}
+
+/// Readings by HTTP: one frame, so all or nothing; published once they are durable.
+pub struct DurableIngest {
+    /// Where they are published.
+    pub bus: Arc<Bus>,
+    /// Where they are kept.
+    pub log: Arc<dyn Log>,
+}
+
+impl Ingest for DurableIngest {
+    fn store(&self, samples: Vec<Sample>) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async move {
+            if samples.is_empty() {
+                return Ok(());
+            }
+            let seq = append_when_ready(&*self.log, &encode_samples(&samples)).await?;
+            self.log.durable(Lane::Samples, seq).await?;
+            // The bus stores what is published as well; history keeps one point per tag and time.
+            self.bus.publish(samples).await;
+            Ok(())
+        })
+    }
+}
+
+/// Appends, waiting up to two seconds for room.
+async fn append_when_ready(log: &dyn Log, payload: &[u8]) -> Result<andon_model::log::Seq, AppendError> {
+    match log.append(Lane::Samples, kind::SAMPLES, payload) {
+        Err(busy @ AppendError::Busy { .. }) => {
+            let waited = tokio::time::timeout(Duration::from_secs(2), log.ready(Lane::Samples)).await;
+            waited.map_err(|_| busy)??;
+            log.append(Lane::Samples, kind::SAMPLES, payload)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,206 @@
+//! The tools of the command line: `apply`, `diff`, `export`, `audit verify`, `doctor`.
+
+use crate::client::Client;
+use crate::node::open_log_offline;
+use crate::settings::{AccessMode, Listen, Settings};
+use andon_access::audit::{AuditReport, verify};
+use anyhow::{Context, Result, bail};
+use hyper::Method;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Exit code when something was found wrong, as opposed to a failure of the tool itself.
+const FOUND: u8 = 2;
+
+fn client(settings: &Settings) -> Result<Option<Client>> {
+    let certificate = settings.certificate.as_ref().map(|(certificate, _)| certificate.as_path());
+    Client::find(&settings.data_dir, certificate, &settings.names)
+}
+
+fn running(settings: &Settings) -> Result<Client> {
+    client(settings)?.with_context(|| {
+        format!("no Andon runs on {}; start it with `andon serve`, then try again", settings.data_dir.display())
+    })
+}
+
+fn documents(files: &[PathBuf]) -> Result<Vec<Value>> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
+        Ok(json!({ "name": path.display().to_string(), "text": text }))
+    };
+    files.iter().map(read).collect()
+}
+
+/// Prints what would change; false when the documents have errors.
+fn print_plan(plan: &Value) -> bool {
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let errors = plan["errors"].as_array().cloned().unwrap_or_default();
+    for error in &errors {
+        let place = format!("{}:{}:{}", text(error, "document"), error["line"], error["column"]);
+        eprintln!("{place}: {}\n  try: {}", text(error, "message"), text(error, "remedy"));
+    }
+    let changes = plan["changes"].as_array().cloned().unwrap_or_default();
+    for change in &changes {
+        let detail = text(change, "detail");
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+        println!("{} {} {}{detail}", text(change, "op"), text(change, "kind"), text(change, "name"));
+    }
+    if errors.is_empty() && changes.is_empty() {
+        println!("nothing changes; the plant model is at version {}", plan["version"]);
+    }
+    errors.is_empty()
+}
+
+/// Shows what the documents would change, and what is wrong with them.
+/// # Errors
+/// No node runs, or a file cannot be read.
+pub async fn diff(settings: &Settings, files: &[PathBuf], prune: bool) -> Result<ExitCode> {
+    let body = json!({ "documents": documents(files)?, "prune": prune });
+    let plan = running(settings)?.send(Method::POST, "/api/plant/plan", Some(&body)).await?.success()?.json();
+    Ok(if print_plan(&plan) { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// Applies documents after showing what changes.
+/// # Errors
+/// No node runs, a file cannot be read, somebody else was faster, or saving failed.
+pub async fn apply(settings: &Settings, files: &[PathBuf], prune: bool, reason: Option<String>) -> Result<ExitCode> {
+    let client = running(settings)?;
+    let documents = documents(files)?;
+    let body = json!({ "documents": documents, "prune": prune });
+    let plan = client.send(Method::POST, "/api/plant/plan", Some(&body)).await?.success()?.json();
+    if !print_plan(&plan) {
+        eprintln!("nothing was applied");
+        return Ok(ExitCode::from(FOUND));
+    }
+    if plan["changes"].as_array().is_none_or(Vec::is_empty) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let body = json!({ "documents": documents, "prune": prune, "expected_version": plan["version"], "reason": reason });
+    let done = client.send(Method::POST, "/api/plant/apply", Some(&body)).await?.success()?.json();
+    println!("applied: the plant model is at version {}", done["version"]);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the whole model as one document.
+/// # Errors
+/// No node runs.
+pub async fn export(settings: &Settings) -> Result<ExitCode> {
+    let answer = running(settings)?.send(Method::GET, "/api/plant/export", None).await?.success()?;
+    std::io::stdout().write_all(answer.text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks the audit trail's hash chain, through the node if it runs, else in its files.
+/// # Errors
+/// The trail cannot be read.
+pub async fn audit_verify(settings: &Settings, against: Option<&str>) -> Result<ExitCode> {
+    if against.is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit())) {
+        bail!("--against takes a hash of 64 hex digits, as printed by an earlier `andon audit verify`");
+    }
+    let report: Value = match client(settings)? {
+        Some(client) => {
+            let path =
+                against.map_or("/api/audit/verify".to_owned(), |hash| format!("/api/audit/verify?against={hash}"));
+            client.send(Method::GET, &path, None).await?.success()?.json()
+        }
+        None => {
+            let (_held, log) = open_log_offline(&settings.data_dir)?;
+            let report: AuditReport = verify(&*log, against)?;
+            log.close();
+            serde_json::to_value(report)?
+        }
+    };
+    println!("{}", report["detail"].as_str().unwrap_or_default());
+    println!("head: {}", report["head"].as_str().unwrap_or_default());
+    Ok(if report["ok"] == true { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// One finding of the doctor.
+struct Finding {
+    fine: bool,
+    text: String,
+}
+
+/// Looks at the settings and the machine, and says what is weak and what to do.
+/// # Errors
+/// None of its own; an unusable data directory is a finding.
+pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
+    let mut findings = Vec::new();
+    let mut add = |fine: bool, text: String| findings.push(Finding { fine, text });
+    add(
+        settings.access == AccessMode::Login,
+        match settings.access {
+            AccessMode::Login => "people log in".to_owned(),
+            AccessMode::Open => {
+                "open mode: everybody on this machine may do everything; set [access] mode = \"login\"".to_owned()
+            }
+        },
+    );
+    add(
+        !settings.allow_anonymous,
+        if settings.allow_anonymous {
+            "MQTT clients without credentials are let in; set [mqtt] allow_anonymous = false".to_owned()
+        } else {
+            "MQTT clients need credentials".to_owned()
+        },
+    );
+    for (name, plain) in [("[http] listen", settings.http), ("[mqtt] listen", settings.mqtt)] {
+        if let Listen::At(address) = plain {
+            add(address.ip().is_loopback(), format!("{name} is plain, on loopback only: {address}"));
+        }
+    }
+    match client(settings)? {
+        Some(client) => {
+            let ready = client.send(Method::GET, "/readyz", None).await;
+            let text = ready.as_ref().map_or_else(ToString::to_string, |a| a.text.trim().to_owned());
+            add(ready.is_ok_and(|a| a.status.is_success()), format!("the node runs: {text}"));
+        }
+        None => add(true, "no node runs on this data directory".to_owned()),
+    }
+    match sync_times(&settings.data_dir) {
+        Ok((median_ms, worst_ms)) => {
+            let advice = if median_ms > 20.0 { "; slow: durable acknowledgements wait this long" } else { "" };
+            add(
+                median_ms <= 20.0,
+                format!("a synced write of 4 KiB takes {median_ms:.2} ms (worst of 50: {worst_ms:.1} ms){advice}"),
+            );
+            if median_ms < 0.02 {
+                add(
+                    false,
+                    "syncs return faster than any disk: this file system may not keep what it was told to sync"
+                        .to_owned(),
+                );
+            }
+        }
+        Err(error) => add(
+            false,
+            format!("{} cannot be written: {error}; check its owner and the disk", settings.data_dir.display()),
+        ),
+    }
+    for finding in &findings {
+        println!("{} {}", if finding.fine { "ok  " } else { "WEAK" }, finding.text);
+    }
+    Ok(if findings.iter().all(|f| f.fine) { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// Median and worst time of 50 synced appends, in ms.
+fn sync_times(data_dir: &Path) -> std::io::Result<(f64, f64)> {
+    use andon_model::{Clock, SystemClock};
+    std::fs::create_dir_all(data_dir)?;
+    let path = data_dir.join("doctor~probe");
+    let mut file = std::fs::File::create(&path)?;
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let start = SystemClock.monotonic();
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        times.push((SystemClock.monotonic() - start).as_secs_f64() * 1000.0);
+    }
+    drop(file);
+    std::fs::remove_file(&path)?;
+    times.sort_by(f64::total_cmp);
+    let at = |index: usize| times.get(index).copied().unwrap_or_default();
+    Ok((at(25), at(49)))
+}

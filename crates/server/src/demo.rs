@@ -1,0 +1,179 @@
+//! `andon demo`: the made-up bottling line and house, over real protocols, on real data.
+
+use crate::node::Node;
+use crate::settings::{AccessMode, Limits, Listen, Settings};
+use andon_access::accounts::AccountError;
+use andon_access::secret;
+use andon_api::ports::{DocumentView, PlantAdmin, PlantError};
+use andon_model::access::{Grant, Principal, Role};
+use andon_testkit::house::{self, House, HouseOptions};
+use andon_testkit::line::{Addresses, Line};
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// What is made up, shown in the UI.
+pub const TEXT: &str = "Demo: the machines, their states, counts and set points are simulated. Real recordings are replayed faster than life: \
+machine temperature (Numenta Anomaly Benchmark), plant energy (DAEWOO Steel, UCI 851), room climate (Candanedo, UCI 357).";
+
+/// The demo's person.
+const USER: &str = "demo";
+/// The line's devices listen here, so that the plant model stays the same from start to start.
+const FIRST_MODBUS_PORT: u16 = 15_020;
+
+/// What the user may choose.
+pub struct DemoOptions {
+    /// Where the demo keeps its data between starts.
+    pub data_dir: PathBuf,
+    /// The HTTP listener; a free port is taken when it is busy.
+    pub http: SocketAddr,
+    /// The MQTT listener; likewise.
+    pub mqtt: SocketAddr,
+}
+
+/// A running demo.
+pub struct Demo {
+    node: Node,
+    line: Line,
+    house: House,
+    /// The one URL that logs in.
+    pub url: String,
+}
+
+fn free_or(address: SocketAddr) -> SocketAddr {
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => address,
+        Err(_) => SocketAddr::new(address.ip(), 0),
+    }
+}
+
+/// The folder of the demo when none is named.
+pub fn default_data_dir() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute()).or_else(home);
+    base.unwrap_or_else(std::env::temp_dir).join("andon/demo")
+}
+
+impl Demo {
+    /// Starts the line, the node and the house.
+    /// # Errors
+    /// What could not be started.
+    pub async fn start(options: DemoOptions) -> Result<Self> {
+        let settings = Settings {
+            data_dir: options.data_dir.clone(),
+            http: Listen::At(free_or(options.http)),
+            https: Listen::Off,
+            mqtt: Listen::At(free_or(options.mqtt)),
+            mqtts: Listen::Off,
+            allow_anonymous: false,
+            sql: Listen::Off,
+            access: AccessMode::Login,
+            certificate: None,
+            names: vec!["localhost".to_owned()],
+            limits: Limits::default(),
+        };
+        let line = start_line().await?;
+        let node = Node::start(settings, Some(TEXT.to_owned())).await?;
+        apply(&node, &line).await?;
+        let user = person(&node).await?;
+        let link = node.accounts.new_login_link(user)?;
+        let http = node.addresses.http.context("the demo has an HTTP listener")?;
+        let mqtt = node.addresses.mqtt.context("the demo has an MQTT listener")?;
+        let credentials = credentials(&node, &options.data_dir).await?;
+        let house = House::start(&HouseOptions::new(mqtt, credentials, node.clock.clone()));
+        let url = format!("http://{http}/login?code={}", link.reveal());
+        Ok(Self { node, line, house, url })
+    }
+
+    /// Where MQTT listens.
+    pub const fn mqtt(&self) -> Option<SocketAddr> {
+        self.node.addresses.mqtt
+    }
+
+    /// Stops the house, the node and the line.
+    pub async fn stop(self) {
+        self.house.stop().await;
+        self.node.stop().await;
+        self.line.stop().await;
+    }
+}
+
+async fn start_line() -> Result<Line> {
+    let mut port = FIRST_MODBUS_PORT;
+    let fixed = [(); 5].map(|()| {
+        let address = free_or(SocketAddr::from(([127, 0, 0, 1], port)));
+        port += 1;
+        address
+    });
+    Line::start(Addresses(fixed)).await.context("the simulated line could not listen")
+}
+
+/// Brings the demo's documents into the plant model, where they differ.
+async fn apply(node: &Node, line: &Line) -> Result<()> {
+    let documents = vec![
+        DocumentView { name: "line.toml".to_owned(), text: line.plant_document() },
+        DocumentView { name: "house.toml".to_owned(), text: house::PLANT.to_owned() },
+    ];
+    let plan = node.plant.plan(documents.clone(), false).await.map_err(|e| explain(&e))?;
+    if let Some(error) = plan.errors.first() {
+        anyhow::bail!("{}:{}: {}; {}", error.document, error.line, error.message, error.remedy);
+    }
+    if !plan.changes.is_empty() {
+        let reason = Some("the demo's plant and house".to_owned());
+        node.plant.apply(documents, false, plan.version, Principal::SYSTEM, reason).await.map_err(|e| explain(&e))?;
+    }
+    Ok(())
+}
+
+fn explain(error: &PlantError) -> anyhow::Error {
+    match error {
+        PlantError::Invalid(errors) => {
+            let lines: Vec<_> = errors.iter().map(|e| format!("{}:{}: {}", e.document, e.line, e.message)).collect();
+            anyhow::anyhow!("the demo's documents have errors:\n{}", lines.join("\n"))
+        }
+        other => anyhow::anyhow!("{other}"),
+    }
+}
+
+/// The demo's person; made at the first start, with a password that nobody knows: the link logs in.
+async fn person(node: &Node) -> Result<Uuid> {
+    if let Some(user) = node.accounts.users().into_iter().find(|u| u.name == USER) {
+        return Ok(user.id);
+    }
+    let password = secret::generate("")?;
+    let grants = vec![Grant { role: Role::Administrator, branch: String::new() }];
+    let made: Result<Uuid, AccountError> =
+        node.accounts.create_user(&Principal::SYSTEM, USER, password.reveal(), grants).await;
+    Ok(made?)
+}
+
+/// A credential of its own for each device of the house, kept beside the demo's data.
+async fn credentials(node: &Node, data_dir: &Path) -> Result<HashMap<String, (String, String)>> {
+    let path = data_dir.join("demo-devices.json");
+    let kept: HashMap<String, (String, String)> =
+        std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let mut credentials = HashMap::new();
+    for device in house::devices() {
+        let known = kept.get(device.client_id).filter(|(user, password)| {
+            node.accounts.authenticate_device(Some(user), Some(password), device.client_id).is_some()
+        });
+        let pair = match known {
+            Some(pair) => pair.clone(),
+            None => {
+                let owned = |filters: &[&str]| filters.iter().map(|f| (*f).to_owned()).collect();
+                let client_id = Some(device.client_id.to_owned());
+                let (publish, subscribe) = (owned(device.publish), owned(device.subscribe));
+                let made = node
+                    .accounts
+                    .create_device(&Principal::SYSTEM, device.user, client_id, publish, subscribe, None)
+                    .await?;
+                (device.user.to_owned(), made.1.reveal().to_owned())
+            }
+        };
+        credentials.insert(device.client_id.to_owned(), pair);
+    }
+    crate::data_dir::write_private(&path, &serde_json::to_string(&credentials)?)?;
+    Ok(credentials)
+}

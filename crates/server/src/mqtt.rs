@@ -1,0 +1,396 @@
+//! MQTT joined to the rest: who may connect, what a message means, commands in both directions, listeners.
+
+use crate::notes::Notes;
+use andon_access::Accounts;
+use andon_access::records::DeviceRecord;
+use andon_broker::{
+    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, Message, Peer,
+};
+use andon_bus::Bus;
+use andon_bus::ids::new_id;
+use andon_model::access::{Action, Gate, Principal, PrincipalKind};
+use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteError, Written};
+use andon_model::event::{ConnectionChange, Event, Step, What};
+use andon_model::plant::{Plant, TagDef};
+use andon_model::record::Recorder;
+use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
+use andon_wire::mqtt::{TopicFilter, TopicName, UserProperties};
+use andon_wire::payload::Mapping;
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The same trouble with a topic is told again after this long.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
+/// Troubles remembered, so that each is told once an hour.
+const TROUBLES: usize = 1000;
+/// How long a TLS handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a device may publish and subscribe to.
+struct Rights {
+    publish: Vec<TopicFilter>,
+    subscribe: Vec<TopicFilter>,
+}
+
+impl Rights {
+    fn of(device: &DeviceRecord) -> Self {
+        let parse = |filters: &[String]| filters.iter().filter_map(|f| TopicFilter::parse(f).ok()).collect();
+        Self { publish: parse(&device.publish), subscribe: parse(&device.subscribe) }
+    }
+}
+
+#[derive(Default)]
+struct AllRights {
+    as_of: u64,
+    by_id: HashMap<Uuid, Rights>,
+}
+
+/// The broker's surroundings.
+pub struct Hooks {
+    accounts: Arc<Accounts>,
+    bus: Arc<Bus>,
+    recorder: Arc<dyn Recorder>,
+    clock: Arc<dyn Clock>,
+    notes: Notes,
+    mapping: RwLock<Arc<Mapping>>,
+    rights: RwLock<AllRights>,
+    door: OnceLock<Arc<dyn CommandDoor>>,
+    troubles: Mutex<HashMap<String, Timestamp>>,
+    replayed: Mutex<Vec<Sample>>,
+}
+
+impl Hooks {
+    /// Hooks without a door; [`Hooks::set_door`] gives it before the listeners open.
+    pub fn new(
+        accounts: Arc<Accounts>,
+        bus: Arc<Bus>,
+        recorder: Arc<dyn Recorder>,
+        clock: Arc<dyn Clock>,
+        notes: Notes,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            accounts,
+            bus,
+            recorder,
+            clock,
+            notes,
+            mapping: RwLock::default(),
+            rights: RwLock::default(),
+            door: OnceLock::new(),
+            troubles: Mutex::default(),
+            replayed: Mutex::default(),
+        })
+    }
+
+    /// Gives the door for command topics.
+    pub fn set_door(&self, door: Arc<dyn CommandDoor>) {
+        let _ = self.door.set(door);
+    }
+
+    /// Follows the plant model.
+    pub fn set_plant(&self, plant: &Plant) {
+        match Mapping::of_plant(plant) {
+            Ok(mapping) => *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mapping),
+            // The document check refuses such a model, so this is a model of another version of the program.
+            Err(findings) => {
+                let words = findings.first().map(ToString::to_string).unwrap_or_default();
+                self.notes.say("", "mapping", format!("The topic mappings of the plant model cannot be used: {words}"));
+            }
+        }
+    }
+
+    /// The mapping in force.
+    pub fn mapping(&self) -> Arc<Mapping> {
+        self.mapping.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Samples from messages that were acknowledged after the last snapshot: they may not have reached the samples lane.
+    pub fn take_replayed(&self) -> Vec<Sample> {
+        std::mem::take(&mut *self.replayed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn device_may(&self, id: Uuid, allows: impl Fn(&Rights) -> bool) -> bool {
+        let now = self.accounts.devices_changed();
+        {
+            let rights = self.rights.read().unwrap_or_else(PoisonError::into_inner);
+            if rights.as_of == now {
+                return rights.by_id.get(&id).is_some_and(allows);
+            }
+        }
+        let by_id: HashMap<_, _> = self.accounts.devices().iter().map(|d| (d.id, Rights::of(d))).collect();
+        let may = by_id.get(&id).is_some_and(allows);
+        *self.rights.write().unwrap_or_else(PoisonError::into_inner) = AllRights { as_of: now, by_id };
+        may
+    }
+
+    fn samples_of(&self, message: &Message) -> Vec<Sample> {
+        let mapped = self.mapping().map(message.topic.as_str(), &message.payload, message.received);
+        let plant = self.bus.plant();
+        for error in &mapped.errors {
+            self.trouble(error.tag.as_deref().unwrap_or_default(), message.topic.as_str(), &error.message);
+        }
+        let sample = |reading: andon_wire::payload::Reading| {
+            let tag = plant.id_of(&reading.tag)?;
+            let (value, quality) = (reading.value, reading.quality);
+            Some(Sample { tag, value, quality, source_ts: reading.source_ts, received_ts: message.received })
+        };
+        mapped.readings.into_iter().filter_map(sample).collect()
+    }
+
+    fn trouble(&self, path: &str, topic: &str, words: &str) {
+        let now = self.clock.now();
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.len() >= TROUBLES {
+            troubles.retain(|_, told| now.since(*told) < TELL_AGAIN);
+        }
+        let known = troubles.get(topic).is_some_and(|told| now.since(*told) < TELL_AGAIN);
+        if !known && troubles.len() < TROUBLES {
+            troubles.insert(topic.to_owned(), now);
+            self.notes.say(path, "mapping", format!("A message on \"{topic}\" could not be read: {words}."));
+        }
+    }
+}
+
+#[async_trait]
+impl BrokerHooks for Hooks {
+    async fn authenticate(
+        &self,
+        client_id: &str,
+        user: Option<&str>,
+        password: Option<&[u8]>,
+        _: &Peer,
+    ) -> Result<Principal, AuthError> {
+        let password = match password.map(std::str::from_utf8) {
+            None => None,
+            Some(Ok(text)) => Some(text),
+            Some(Err(_)) => return Err(AuthError::BadCredentials),
+        };
+        self.accounts.authenticate_device(user, password, client_id).ok_or(AuthError::BadCredentials)
+    }
+
+    fn may_publish(&self, who: &Principal, topic: &str) -> bool {
+        match who.kind {
+            PrincipalKind::Anonymous => self.accounts.anonymous_mqtt(),
+            _ => self.device_may(who.id, |rights| rights.publish.iter().any(|f| f.matches(topic))),
+        }
+    }
+
+    fn may_subscribe(&self, who: &Principal, filter: &str) -> bool {
+        match who.kind {
+            PrincipalKind::Anonymous => self.accounts.anonymous_mqtt(),
+            _ => self.device_may(who.id, |rights| rights.subscribe.iter().any(|own| covers(own.as_str(), filter))),
+        }
+    }
+
+    fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
+        let samples = self.samples_of(message);
+        if samples.is_empty() {
+            return None;
+        }
+        let bus = self.bus.clone();
+        Some(Box::pin(async move { bus.publish(samples).await }))
+    }
+
+    fn replayed(&self, message: &Message) {
+        let samples = self.samples_of(message);
+        self.replayed.lock().unwrap_or_else(PoisonError::into_inner).extend(samples);
+    }
+
+    fn command_topic(&self, topic: &str) -> bool {
+        self.mapping().command_for(topic).is_some()
+    }
+
+    async fn command(
+        &self,
+        by: &Principal,
+        topic: &TopicName,
+        payload: &Bytes,
+        _: &UserProperties,
+    ) -> Result<(), CommandRefusal> {
+        let refused = |words: String| CommandRefusal::Refused(words);
+        let wanted = self.mapping().parse_commands(topic.as_str(), payload).map_err(|e| refused(e.message))?;
+        let Some(door) = self.door.get() else { return Err(refused("the node is starting".to_owned())) };
+        for write in &wanted {
+            self.accounts
+                .authorise(by, Action::Operate, &write.tag)
+                .map_err(|d| CommandRefusal::NotAuthorised(d.to_string()))?;
+        }
+        for write in wanted {
+            let tag =
+                self.bus.plant().id_of(&write.tag).ok_or_else(|| refused(format!("{} is not a tag", write.tag)))?;
+            let request = CommandRequest {
+                id: new_id(&*self.clock),
+                tag,
+                value: write.value,
+                by: by.clone(),
+                via: Via::Mqtt,
+                reason: None,
+                life: None,
+            };
+            let report = door.submit(request).await;
+            if report.outcome != Step::Confirmed {
+                let word = format!("{:?}", report.outcome).to_lowercase();
+                return Err(refused(report.detail.map_or(word.clone(), |detail| format!("{word}: {detail}"))));
+            }
+        }
+        Ok(())
+    }
+
+    fn connection(&self, event: ConnectionEvent) {
+        let reason = event.reason.map_or_else(|| format!("from {}", event.address), |reason| reason.to_string());
+        let change =
+            ConnectionChange { protocol: "mqtt".to_owned(), name: event.client_id, connected: event.connected, reason };
+        let event = Event {
+            id: new_id(&*self.clock),
+            at: self.clock.now(),
+            source_at: None,
+            path: String::new(),
+            by: event.principal,
+            what: What::Connection(change),
+        };
+        // Appended now; nobody waits for it to be durable.
+        drop(self.recorder.record(event));
+    }
+
+    fn dropped(&self, report: DropReport) {
+        let why = match report.reason {
+            DropReason::QueueFull => "its queue is full",
+            DropReason::SlowReader => "it does not read what is sent to it",
+            DropReason::TooLargeForClient => "they are larger than it accepts",
+        };
+        let words = format!(
+            "Messages for the MQTT client \"{}\" are dropped because {why}; the first on \"{}\".",
+            report.client_id, report.topic
+        );
+        self.notes.say("", "dropped", words);
+    }
+}
+
+/// Whether everything that `wanted` matches is matched by `own` too.
+fn covers(own: &str, wanted: &str) -> bool {
+    let (mut own, mut wanted) = (own.split('/'), wanted.split('/'));
+    loop {
+        match (own.next(), wanted.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(level)) if level != "#" => {}
+            (Some(a), Some(b)) if a == b => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Writes tags by sending the device its command message.
+struct MqttActuator {
+    broker: Arc<Broker>,
+    hooks: Arc<Hooks>,
+    clock: Arc<dyn Clock>,
+    tag_path: String,
+}
+
+impl Actuator for MqttActuator {
+    fn write(&self, _: TagId, value: Value, deadline: Timestamp) -> BoxFuture<'static, Result<Written, WriteError>> {
+        let sent = self.send(&value, deadline);
+        Box::pin(std::future::ready(sent))
+    }
+}
+
+impl MqttActuator {
+    fn send(&self, value: &Value, deadline: Timestamp) -> Result<Written, WriteError> {
+        let left = deadline.since(self.clock.now());
+        if left.is_zero() {
+            return Err(WriteError::NotSent("its time ran out".to_owned()));
+        }
+        let no_message = || WriteError::NotSent(format!("the device has no message for {value}"));
+        let outgoing = self.hooks.mapping().outgoing(&self.tag_path, value).ok_or_else(no_message)?;
+        let topic = TopicName::parse(&outgoing.topic).map_err(|e| WriteError::NotSent(e.to_string()))?;
+        match self.broker.send_command(&topic, outgoing.payload.into(), left) {
+            Ok(_) => Ok(Written::Sent),
+            Err(_) => Err(WriteError::NotConnected(format!("no device listens on \"{}\"", outgoing.topic))),
+        }
+    }
+}
+
+/// Whether a mapping has a message for this tag.
+fn has_message(mapping: &Mapping, tag: &TagDef) -> bool {
+    let candidates: Vec<Value> = match tag.data_type {
+        DataType::Boolean => vec![Value::Boolean(true)],
+        DataType::Int64 => tag.states.keys().copied().chain([0]).map(Value::Int64).collect(),
+        DataType::Double => vec![Value::Double(0.0)],
+        DataType::String => vec![Value::String("".into())],
+    };
+    candidates.iter().any(|value| mapping.outgoing(tag.path.as_str(), value).is_some())
+}
+
+/// Registers the devices' command messages as the way to write their tags.
+pub fn set_actuators(bus: &Bus, broker: &Arc<Broker>, hooks: &Arc<Hooks>, clock: &Arc<dyn Clock>) {
+    let view = bus.plant();
+    let mapping = hooks.mapping();
+    for (id, tag) in view.tags().filter(|(_, tag)| tag.write.is_some() && has_message(&mapping, tag)) {
+        let actuator = MqttActuator {
+            broker: broker.clone(),
+            hooks: hooks.clone(),
+            clock: clock.clone(),
+            tag_path: tag.path.to_string(),
+        };
+        bus.set_actuator([id], Arc::new(actuator));
+    }
+}
+
+/// Accepts MQTT connections until `stop`; the broker bounds their number.
+pub async fn listen(listener: TcpListener, broker: Arc<Broker>, tls: Option<TlsAcceptor>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Usually "too many open files": the others go on, and we try again shortly.
+                tracing::warn!(%error, "could not accept an MQTT connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (broker, tls) = (broker.clone(), tls.clone());
+        // Ends with its connection; `Broker::stop` ends all of them.
+        tokio::spawn(async move {
+            let peer = Peer { address, tls: tls.is_some(), websocket: false };
+            match tls {
+                None => broker.serve(stream, peer).await,
+                Some(acceptor) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
+                        broker.serve(stream, peer).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers;
+
+    #[test]
+    fn a_filter_is_covered_only_if_all_it_matches_is() {
+        for (own, wanted) in
+            [("#", "a/#"), ("a/#", "a/b/+"), ("a/#", "a"), ("a/+", "a/b"), ("a/+/c", "a/+/c"), ("a", "a")]
+        {
+            assert!(covers(own, wanted), "{own} covers {wanted}");
+        }
+        for (own, wanted) in
+            [("a/+", "a/#"), ("a/+", "a"), ("a/b", "a/+"), ("a/b", "#"), ("a/+/c", "a/b/d"), ("a", "a/b")]
+        {
+            assert!(!covers(own, wanted), "{own} does not cover {wanted}");
+        }
+    }
+}

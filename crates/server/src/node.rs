@@ -1,0 +1,444 @@
+//! A running node: opens the parts in order, wires them, and stops them in the opposite order.
+//!
+//! Start: data directory → log → store → live plant → audit → accounts → alarms, commands → history → broker → listeners
+//! → connectors. Stop: listeners and sources first, the log last.
+
+use crate::adapters::{Checks, DurableIngest, StoredAccounts};
+use crate::data_dir::{DataDir, write_private};
+use crate::mqtt::{self, Hooks};
+use crate::notes::{self, Notes};
+use crate::plant_admin::{Admin, Followers};
+use crate::settings::{AccessMode, Listen, Settings};
+use crate::state::State;
+use andon_access::tls::{self, Files};
+use andon_access::{Accounts, AccountsOptions, AuditRecorder};
+use andon_api::{App, Parts};
+use andon_broker::{Broker, BrokerOptions};
+use andon_bus::Bus;
+use andon_bus::ids::new_id;
+use andon_connectors::Runner;
+use andon_historian::Historian;
+use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::log::{Lane, Log};
+use andon_model::plant::SettingsCheck;
+use andon_model::record::Recorder;
+use andon_model::{Clock, SystemClock};
+use andon_store::{PlantRepository, Store};
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A part that has not ended this long after it was told to is left behind, and said so.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Where the listeners are.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
+pub struct Addresses {
+    /// HTTP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub http: Option<SocketAddr>,
+    /// HTTPS.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub https: Option<SocketAddr>,
+    /// MQTT.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mqtt: Option<SocketAddr>,
+    /// MQTT over TLS.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mqtts: Option<SocketAddr>,
+}
+
+/// Tasks that end together.
+struct Group {
+    name: &'static str,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Group {
+    fn new(name: &'static str) -> Self {
+        Self { name, stop: CancellationToken::new(), tasks: JoinSet::new() }
+    }
+
+    async fn end(mut self) {
+        self.stop.cancel();
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(group = self.name, %error, "a task failed");
+                }
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
+            tracing::error!(group = self.name, "some tasks did not end in time");
+        }
+    }
+}
+
+/// The running node.
+pub struct Node {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// People, tokens, devices.
+    pub accounts: Arc<Accounts>,
+    /// Changes of the plant model.
+    pub plant: Arc<Admin>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    recorder: Arc<AuditRecorder>,
+    connectors: Arc<Runner>,
+    broker: Arc<Broker>,
+    store: Store,
+    log: Arc<DurableLog>,
+    faces: Group,
+    core: Group,
+    spool: Group,
+    keepers: Group,
+    relays: Vec<JoinHandle<()>>,
+    relays_stop: CancellationToken,
+    dir: DataDir,
+}
+
+/// The node's id, made at the first start.
+fn node_id(dir: &DataDir, clock: &dyn Clock) -> Result<Uuid> {
+    let path = dir.join("node-id");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            text.trim().parse().with_context(|| format!("{} holds no UUID; restore it from a backup", path.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let id = new_id(clock);
+            let fresh = dir.join("node-id~new");
+            write_private(&fresh, &format!("{id}\n"))?;
+            std::fs::rename(&fresh, &path)?;
+            std::fs::File::open(dir.join("."))?.sync_all()?;
+            Ok(id)
+        }
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+fn log_options(settings: &Settings) -> LogOptions {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut options = LogOptions::default();
+    let [records, messages, _] = &mut options.retention;
+    records.max_age = Some(DAY * settings.limits.records_days);
+    messages.max_bytes = Some(settings.limits.messages_mib << 20);
+    options
+}
+
+async fn bind(what: &str, listen: Listen) -> Result<Option<TcpListener>> {
+    let Some(address) = listen.address() else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    Ok(Some(bound.with_context(|| format!("could not listen on {address} for {what}; is another program there? Choose another address in the settings, or \"off\""))?))
+}
+
+impl Node {
+    /// Starts everything. `demo_text` is shown in the UI when this is the demo.
+    /// # Errors
+    /// What could not be opened, with its causes; nothing keeps running.
+    pub async fn start(settings: Settings, demo_text: Option<String>) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let dir = DataDir::take(&settings.data_dir)?;
+        let _ = std::fs::remove_file(dir.join("addresses.json"));
+        let http = bind("HTTP", settings.http).await?;
+        let https = bind("HTTPS", settings.https).await?;
+        let mqtt = bind("MQTT", settings.mqtt).await?;
+        let mqtts = bind("MQTT over TLS", settings.mqtts).await?;
+        let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
+        let addresses =
+            Addresses { http: address(&http), https: address(&https), mqtt: address(&mqtt), mqtts: address(&mqtts) };
+        let files = certificate(&settings, &dir, &*clock)?;
+        if settings.sql.address().is_some() {
+            tracing::warn!("[sql] listen is set, but this version has no SQL listener");
+        }
+
+        let node = node_id(&dir, &*clock)?;
+        let (log, opened) = {
+            let (path, options, clock) = (dir.join("log"), log_options(&settings), clock.clone());
+            tokio::task::spawn_blocking(move || DurableLog::open(&path, node, options, Arc::new(OsDisk), clock))
+                .await??
+        };
+        tracing::info!(?opened, "log open");
+        let shared: Arc<dyn Log> = log.clone();
+        let store = Store::open(&dir.join("records.sqlite"), clock.clone()).await?;
+        let (plant, ids) = store.current_plant().await?;
+        let plant = Arc::new(plant);
+        warn_about(&plant);
+
+        let bus = Bus::new(clock.clone());
+        bus.set_plant(plant.clone(), ids);
+        blocking({
+            let (bus, log) = (bus.clone(), shared.clone());
+            move || andon_bus::last::restore(&bus, &*log)
+        })
+        .await??;
+        let recorder = blocking({
+            let log = shared.clone();
+            move || AuditRecorder::open(log)
+        })
+        .await??;
+        let records =
+            Arc::new(StoredAccounts { store: store.clone(), session_life: AccountsOptions::default().session_life });
+        let options = AccountsOptions {
+            open: settings.access == AccessMode::Open,
+            anonymous_mqtt: settings.allow_anonymous,
+            ..AccountsOptions::default()
+        };
+        let session_life = options.session_life;
+        let accounts = Accounts::load(records, recorder.clone(), clock.clone(), options, new_id).await?;
+
+        let alarms = andon_alarms::Engine::new(bus.clone(), recorder.clone(), shared.clone(), clock.clone());
+        alarms.set_plant(&bus.plant());
+        blocking({
+            let alarms = alarms.clone();
+            move || alarms.recover()
+        })
+        .await??;
+        let door =
+            andon_control::Door::new(bus.clone(), recorder.clone(), accounts.clone(), clock.clone(), shared.clone());
+        door.recover().await?;
+
+        let history = andon_historian::Options {
+            retention_days: Some(settings.limits.history_days).filter(|days| *days > 0),
+            ..andon_historian::Options::default()
+        };
+        let historian = Historian::open(&dir.join("history"), shared.clone(), clock.clone(), history)?;
+
+        let (notes, waiting_notes) = Notes::new();
+        let hooks = Hooks::new(accounts.clone(), bus.clone(), recorder.clone(), clock.clone(), notes.clone());
+        hooks.set_plant(&plant);
+        hooks.set_door(door.clone());
+        let options = BrokerOptions {
+            connections: settings.limits.mqtt_connections,
+            payload_bytes: settings.limits.mqtt_payload_bytes,
+            ..BrokerOptions::default()
+        };
+        let broker = blocking({
+            let (log, hooks, clock, runtime) =
+                (shared.clone(), hooks.clone(), clock.clone(), tokio::runtime::Handle::current());
+            move || {
+                let _inside = runtime.enter();
+                Broker::new(options, log, hooks, clock)
+            }
+        })
+        .await??;
+        let connectors = Arc::new(Runner::new(bus.clone(), recorder.clone(), clock.clone()));
+
+        // Tasks, from the log outwards.
+        let (mut keepers, mut spool, mut core, mut faces) =
+            (Group::new("keepers"), Group::new("spool"), Group::new("core"), Group::new("faces"));
+        let relays_stop = CancellationToken::new();
+        let relays = relays(&store, &recorder, &shared, &relays_stop);
+        keepers.tasks.spawn(historian.clone().run(keepers.stop.clone()));
+        keepers.tasks.spawn(andon_bus::last::run(bus.clone(), shared.clone(), keepers.stop.clone()));
+        keepers.tasks.spawn(notes::run(waiting_notes, recorder.clone(), clock.clone(), keepers.stop.clone()));
+        keepers.tasks.spawn(notes::hear_log(log.notices(), notes.clone(), keepers.stop.clone()));
+        let on_notice = {
+            let notes = notes.clone();
+            Arc::new(move |notice| notes::spool(&notes, &notice))
+        };
+        let spooling = andon_bus::spool::run(
+            bus.clone(),
+            shared.clone(),
+            andon_bus::spool::SpoolOptions::default(),
+            on_notice,
+            spool.stop.clone(),
+        );
+        spool.tasks.spawn(spooling);
+        core.tasks.spawn(alarms.clone().run(core.stop.clone()));
+        core.tasks.spawn(door.clone().run(core.stop.clone()));
+        bus.publish(hooks.take_replayed()).await;
+
+        let followers = Followers {
+            bus: bus.clone(),
+            alarms: alarms.clone(),
+            broker: broker.clone(),
+            hooks: hooks.clone(),
+            connectors: connectors.clone(),
+            clock: clock.clone(),
+        };
+        let admin = Admin::new(store.clone(), followers);
+        recorder
+            .record(notes::event(&*clock, "", "started", format!("Andon {} started", env!("CARGO_PKG_VERSION"))))
+            .await?;
+        admin.follow().await?;
+
+        let state = Arc::new(State {
+            log: log.clone(),
+            store: store.clone(),
+            alarms: alarms.clone(),
+            bus: bus.clone(),
+            broker: broker.clone(),
+            historian: historian.clone(),
+            notes,
+            settings_warnings: settings.warnings(),
+            started: AtomicBool::new(false),
+        });
+        let app = |loopback_only| {
+            App::new(Parts {
+                accounts: accounts.clone(),
+                bus: bus.clone(),
+                door: door.clone(),
+                alarms: alarms.clone(),
+                historian: historian.clone(),
+                store: store.clone(),
+                broker: broker.clone(),
+                connectors: connectors.clone(),
+                audit: recorder.clone(),
+                log: shared.clone(),
+                plant_admin: admin.clone(),
+                ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
+                node: state.clone(),
+                clock: clock.clone(),
+                version: env!("CARGO_PKG_VERSION"),
+                demo_text: demo_text.clone(),
+                session_life,
+                loopback_only,
+                stop: faces.stop.clone(),
+            })
+        };
+        let loopback = |listener: &TcpListener| listener.local_addr().is_ok_and(|a| a.ip().is_loopback());
+        if let Some(listener) = http {
+            let router = andon_api::router(app(loopback(&listener)));
+            faces.tasks.spawn(andon_api::serve::serve(listener, router, None, faces.stop.clone()));
+        }
+        if let Some(listener) = https {
+            let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
+            let router = andon_api::router(app(loopback(&listener)));
+            faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), faces.stop.clone()));
+        }
+        if let Some(listener) = mqtt {
+            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), None, faces.stop.clone()));
+        }
+        if let Some(listener) = mqtts {
+            let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
+            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), faces.stop.clone()));
+        }
+        write_private(&dir.join("cli.token"), accounts.new_local_token()?.reveal())?;
+        state.started.store(true, Ordering::Release);
+        write_private(&dir.join("addresses.json"), &serde_json::to_string(&addresses)?)?;
+        Ok(Self {
+            addresses,
+            accounts,
+            plant: admin,
+            clock,
+            recorder,
+            connectors,
+            broker,
+            store,
+            log,
+            faces,
+            core,
+            spool,
+            keepers,
+            relays,
+            relays_stop,
+            dir,
+        })
+    }
+
+    /// Stops everything: nobody new is let in, sources end, what is under way becomes durable, the log closes.
+    pub async fn stop(self) {
+        let _ = std::fs::remove_file(self.dir.join("addresses.json"));
+        let _ = std::fs::remove_file(self.dir.join("cli.token"));
+        self.faces.end().await;
+        self.connectors.stop().await;
+        self.broker.stop().await;
+        self.core.end().await;
+        self.spool.end().await;
+        let stopped = notes::event(&*self.clock, "", "stopped", "Andon stopped".to_owned());
+        if let Err(error) = self.recorder.record(stopped).await {
+            tracing::warn!(%error, "the stop could not be recorded");
+        }
+        self.relays_stop.cancel();
+        for relay in self.relays {
+            let _ = tokio::time::timeout(STOP_WITHIN, relay).await;
+        }
+        self.keepers.end().await;
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the record store was not closed cleanly; its write-ahead file holds everything");
+        }
+        let log = self.log;
+        let _ = blocking(move || log.close()).await;
+    }
+}
+
+/// The outbox and the timeline; they end for good when the store or the log failed, which the banner then says.
+fn relays(
+    store: &Store,
+    recorder: &Arc<AuditRecorder>,
+    log: &Arc<dyn Log>,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let outbox = {
+        let (store, recorder, log, stop) = (store.clone(), recorder.clone(), log.clone(), stop.clone());
+        async move { store.relay(recorder, log, stop).await }
+    };
+    let timeline = andon_store::timeline::run_timeline(Arc::new(store.clone()), log.clone(), stop.clone());
+    let say = |name: &'static str, error: andon_store::relay::RelayError| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the {name} stopped; restart Andon once the disk is well"
+        );
+    };
+    // `Node::stop` waits for both.
+    vec![
+        tokio::spawn(async move {
+            if let Err(error) = outbox.await {
+                say("outbox", error);
+            }
+        }),
+        tokio::spawn(async move {
+            if let Err(error) = timeline.await {
+                say("timeline", error);
+            }
+        }),
+    ]
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a part of the start panicked")
+}
+
+fn certificate(settings: &Settings, dir: &DataDir, clock: &dyn Clock) -> Result<Files> {
+    match &settings.certificate {
+        Some((certificate, key)) => Ok(Files { certificate: certificate.clone(), key: key.clone() }),
+        None if settings.https == Listen::Off && settings.mqtts == Listen::Off => {
+            Ok(Files { certificate: dir.join("tls/certificate.pem"), key: dir.join("tls/key.pem") })
+        }
+        None => {
+            let year = i32::try_from(clock.now().civil().0).unwrap_or(2026);
+            Ok(tls::ensure(&dir.join("tls"), &settings.names, year)?)
+        }
+    }
+}
+
+/// Says what the present program would refuse in the stored model; the rest runs.
+fn warn_about(plant: &andon_model::plant::Plant) {
+    for connector in &plant.connectors {
+        for finding in Checks.check_connector(connector, plant) {
+            tracing::warn!(connector = connector.name, "{}; {}", finding.message, finding.remedy);
+        }
+    }
+}
+
+/// The lanes of a log that no node holds, for tools that look without a node. The log must not be in use.
+/// # Errors
+/// In use, or not readable.
+pub fn open_log_offline(data_dir: &Path) -> Result<(DataDir, Arc<DurableLog>)> {
+    let dir = DataDir::take(data_dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let id = node_id(&dir, &*clock)?;
+    let (log, _) = DurableLog::open(&dir.join("log"), id, LogOptions::default(), Arc::new(OsDisk), clock)?;
+    debug_assert!(log.first_seq(Lane::Records).0 <= log.durable_seq(Lane::Records).0.saturating_add(1));
+    Ok((dir, log))
+}

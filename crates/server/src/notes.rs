@@ -1,0 +1,173 @@
+//! What the node says about itself: log notices, lost samples, dropped messages, unreadable payloads. They become
+//! system events in the records lane, where people see them in the timeline.
+
+use andon_bus::ids::new_id;
+use andon_bus::spool::SpoolNotice;
+use andon_log::{LogNotice, NoticeReceiver};
+use andon_model::Clock;
+use andon_model::access::Principal;
+use andon_model::event::{Event, SystemNote, What};
+use andon_model::record::Recorder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The most notes that wait to be recorded; further ones are counted.
+const WAITING: usize = 1024;
+
+/// A note about something, with the path it concerns.
+pub struct Note {
+    /// The tag or equipment; empty for the node.
+    pub path: String,
+    /// The action word.
+    pub action: &'static str,
+    /// In plain words.
+    pub text: String,
+}
+
+/// Takes notes from anywhere without blocking.
+#[derive(Clone)]
+pub struct Notes {
+    sender: mpsc::Sender<Note>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Notes {
+    /// Notes, and the end from which [`run`] records them.
+    pub fn new() -> (Self, mpsc::Receiver<Note>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self { sender, lost: Arc::default() }, receiver)
+    }
+
+    /// Notes something. When too many wait it is only counted and written to the program's log.
+    pub fn say(&self, path: &str, action: &'static str, text: String) {
+        tracing::warn!(action, path, "{text}");
+        if self.sender.try_send(Note { path: path.to_owned(), action, text }).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many notes could not be recorded.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes an event of the node's own.
+pub fn event(clock: &dyn Clock, path: &str, action: &str, text: String) -> Event {
+    Event {
+        id: new_id(clock),
+        at: clock.now(),
+        source_at: None,
+        path: path.to_owned(),
+        by: Principal::SYSTEM,
+        what: What::System(SystemNote { action: action.to_owned(), text }),
+    }
+}
+
+/// Records notes until `stop`.
+pub async fn run(
+    mut notes: mpsc::Receiver<Note>,
+    recorder: Arc<dyn Recorder>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    loop {
+        let note = tokio::select! {
+            () = stop.cancelled() => return,
+            note = notes.recv() => note,
+        };
+        let Some(note) = note else { return };
+        if let Err(error) = recorder.record(event(&*clock, &note.path, note.action, note.text)).await {
+            tracing::error!(%error, action = note.action, "a note about the node could not be recorded");
+        }
+    }
+}
+
+/// Turns the log's notices into notes until `stop`.
+pub async fn hear_log(mut notices: NoticeReceiver, notes: Notes, stop: CancellationToken) {
+    loop {
+        let notice = tokio::select! {
+            () = stop.cancelled() => return,
+            notice = notices.recv() => notice,
+        };
+        match notice {
+            Ok(notice) => notes.say("", action_of(&notice), words_of(&notice)),
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+const fn action_of(notice: &LogNotice) -> &'static str {
+    match notice {
+        LogNotice::Poisoned { .. } => "sync_failed",
+        LogNotice::DiskFull { .. } | LogNotice::ReserveInUse { .. } => "disk_full",
+        LogNotice::SpaceAgain { .. } => "space_again",
+        LogNotice::Damage { .. } => "damage",
+        LogNotice::ReaderGap { .. } => "gap",
+        LogNotice::SnapshotUnusable { .. } => "snapshot_unusable",
+        LogNotice::Untidy { .. } => "untidy",
+    }
+}
+
+fn words_of(notice: &LogNotice) -> String {
+    match notice {
+        LogNotice::Poisoned { lane, reason } => {
+            format!(
+                "The log's {} lane stopped: {reason}. Nothing more is acknowledged there. Check the disk, then restart Andon.",
+                lane.name()
+            )
+        }
+        LogNotice::DiskFull { lane, refusing: true } => {
+            format!("The disk is full: the {} lane refuses everything. Free space; it goes on by itself.", lane.name())
+        }
+        LogNotice::DiskFull { lane, refusing: false } => {
+            format!("The disk is nearly full for the {} lane. Free space before it refuses.", lane.name())
+        }
+        LogNotice::SpaceAgain { lane } => format!("The {} lane has space again.", lane.name()),
+        LogNotice::ReserveInUse { segments_left } => {
+            format!("The disk is full; events live on their reserve, {segments_left} segments are left. Free space.")
+        }
+        LogNotice::Damage { lane, gap } if gap.from > gap.to => {
+            format!("A file of the {} lane is damaged at its head; nothing was lost.", lane.name())
+        }
+        LogNotice::Damage { lane, gap } => {
+            format!(
+                "Frames {} to {} of the {} lane are damaged and lost: {}. The rest is served.",
+                gap.from.0,
+                gap.to.0,
+                lane.name(),
+                gap.reason
+            )
+        }
+        LogNotice::ReaderGap { reader, lane, gap } => {
+            format!(
+                "\"{reader}\" fell behind the retention of the {} lane and misses frames {} to {}.",
+                lane.name(),
+                gap.from.0,
+                gap.to.0
+            )
+        }
+        LogNotice::SnapshotUnusable { reader, reason } => {
+            format!("The saved state of \"{reader}\" could not be used: {reason}.")
+        }
+        LogNotice::Untidy { lane, reason } => {
+            format!("The {} lane could not be tidied: {reason}. It is tried again.", lane.name())
+        }
+    }
+}
+
+/// A notice of the sample spool in words.
+pub fn spool(notes: &Notes, notice: &SpoolNotice) {
+    match notice {
+        SpoolNotice::Refused { error, waiting } => {
+            notes.say("", "samples_wait", format!("Readings cannot be stored: {error}. {waiting} wait in memory."));
+        }
+        SpoolNotice::Lost { from, to, samples, reason } => {
+            notes.say("", "gap", format!("{samples} readings received from {from} to {to} were lost: {reason}."));
+        }
+        SpoolNotice::Resumed => notes.say("", "samples_resumed", "Readings are stored again.".to_owned()),
+    }
+}

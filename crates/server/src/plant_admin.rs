@@ -1,0 +1,190 @@
+//! Changing the plant model: documents → one transaction → everything that runs follows.
+
+use crate::adapters::Checks;
+use crate::mqtt::{Hooks, set_actuators};
+use andon_alarms::Engine;
+use andon_api::ports::{ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, VersionView};
+use andon_broker::Broker;
+use andon_bus::Bus;
+use andon_connectors::Runner;
+use andon_model::access::Principal;
+use andon_model::plant::Plant;
+use andon_model::{BoxFuture, Clock};
+use andon_store::documents::{self, Document, DocumentError};
+use andon_store::{Applied, ApplyError, Change, PlantRepository, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the answer waits for the event of a change to be in the records lane.
+const RECORDED_WITHIN: Duration = Duration::from_secs(10);
+/// The most versions listed.
+const VERSIONS: u32 = 1000;
+
+/// Everything that follows the plant model.
+pub struct Followers {
+    /// The live plant.
+    pub bus: Arc<Bus>,
+    /// Alarms.
+    pub alarms: Arc<Engine>,
+    /// The broker, for command messages.
+    pub broker: Arc<Broker>,
+    /// Topic mappings.
+    pub hooks: Arc<Hooks>,
+    /// Field connectors.
+    pub connectors: Arc<Runner>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Followers {
+    /// Makes everything follow the model in force.
+    pub async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+        let (plant, ids) = store.current_plant().await?;
+        let plant = Arc::new(plant);
+        let former: Vec<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
+        self.bus.set_plant(plant.clone(), ids);
+        self.alarms.set_plant(&self.bus.plant());
+        self.hooks.set_plant(&plant);
+        let now: std::collections::HashSet<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
+        self.bus.clear_actuators(former.into_iter().filter(|id| !now.contains(id)));
+        set_actuators(&self.bus, &self.broker, &self.hooks, &self.clock);
+        self.connectors.apply(&plant).await;
+        Ok(())
+    }
+}
+
+/// The one way to change the plant model.
+pub struct Admin {
+    store: Store,
+    followers: Followers,
+    /// One change at a time is followed.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Admin {
+    /// An admin over `store`.
+    pub fn new(store: Store, followers: Followers) -> Arc<Self> {
+        Arc::new(Self { store, followers, turn: tokio::sync::Mutex::default() })
+    }
+
+    /// Makes everything follow the model in force; at start.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        self.followers.follow(&self.store).await
+    }
+
+    /// The present model, and what the documents make of it.
+    async fn merged(&self, given: Vec<DocumentView>, prune: bool) -> Result<(Plant, Plant), PlantError> {
+        let (base, _) = self.store.current_plant().await.map_err(|e| failed(&e))?;
+        // Checking 100,000 tags takes a second: not on the runtime's own threads.
+        let merged = tokio::task::spawn_blocking(move || {
+            let given: Vec<_> = given.into_iter().map(|d| Document { name: d.name, text: d.text }).collect();
+            let new = documents::merge(&base, &given, prune, &Checks);
+            new.map(|new| (base, new))
+                .map_err(|errors| PlantError::Invalid(errors.into_iter().map(error_view).collect()))
+        });
+        merged.await.map_err(|e| PlantError::Failed(e.to_string()))?
+    }
+
+    async fn done(&self, applied: Applied) -> Result<u64, PlantError> {
+        let _turn = self.turn.lock().await;
+        self.follow().await.map_err(|e| failed(&e))?;
+        if let Some(event) = applied.event_id
+            && !self.store.relay_now(event, RECORDED_WITHIN).await.map_err(|e| failed(&e))?
+        {
+            tracing::warn!(version = applied.version, "the plant model is changed; its event still waits for the log");
+        }
+        Ok(applied.version)
+    }
+}
+
+fn failed(error: &StoreError) -> PlantError {
+    PlantError::Failed(error.to_string())
+}
+
+fn refused(error: ApplyError) -> PlantError {
+    match error {
+        ApplyError::Conflict { current, .. } => PlantError::Conflict { current },
+        ApplyError::NoSuchVersion { version } => PlantError::NoSuchVersion(version),
+        other => PlantError::Failed(other.to_string()),
+    }
+}
+
+fn error_view(error: DocumentError) -> DocumentErrorView {
+    DocumentErrorView {
+        document: error.document,
+        line: error.line,
+        column: error.column,
+        message: error.message,
+        remedy: error.remedy,
+    }
+}
+
+fn change_view(change: Change) -> ChangeView {
+    ChangeView { op: change.op.sign().to_string(), kind: change.kind, name: change.name, detail: change.detail }
+}
+
+impl PlantAdmin for Admin {
+    fn plan(&self, given: Vec<DocumentView>, prune: bool) -> BoxFuture<'_, Result<PlanView, PlantError>> {
+        Box::pin(async move {
+            match self.merged(given, prune).await {
+                Ok((base, new)) => {
+                    let changes = documents::plan(&base, &new).into_iter().map(change_view).collect();
+                    Ok(PlanView { version: base.version, changes, errors: Vec::new() })
+                }
+                Err(PlantError::Invalid(errors)) => {
+                    Ok(PlanView { version: self.followers.bus.plant().plant.version, changes: Vec::new(), errors })
+                }
+                Err(other) => Err(other),
+            }
+        })
+    }
+
+    fn apply(
+        &self,
+        given: Vec<DocumentView>,
+        prune: bool,
+        expected_version: u64,
+        by: Principal,
+        reason: Option<String>,
+    ) -> BoxFuture<'_, Result<u64, PlantError>> {
+        Box::pin(async move {
+            let (base, new) = self.merged(given, prune).await?;
+            if base.version != expected_version {
+                return Err(PlantError::Conflict { current: base.version });
+            }
+            let applied = self.store.apply_plant(expected_version, new, by, reason).await.map_err(refused)?;
+            self.done(applied).await
+        })
+    }
+
+    fn versions(&self) -> BoxFuture<'_, Result<Vec<VersionView>, PlantError>> {
+        Box::pin(async move {
+            let versions = self.store.plant_versions(VERSIONS).await.map_err(|e| failed(&e))?;
+            let view = |v: andon_store::PlantVersion| VersionView {
+                version: v.version,
+                at_ms: v.at.millis(),
+                by: Some(v.by.id.to_string()),
+                reason: v.reason,
+                changes: v.changes.iter().map(ToString::to_string).collect(),
+            };
+            Ok(versions.into_iter().map(view).collect())
+        })
+    }
+
+    fn roll_back(
+        &self,
+        version: u64,
+        expected_version: u64,
+        by: Principal,
+        reason: Option<String>,
+    ) -> BoxFuture<'_, Result<u64, PlantError>> {
+        Box::pin(async move {
+            let applied = self.store.rollback(version, expected_version, by, reason).await.map_err(refused)?;
+            self.done(applied).await
+        })
+    }
+
+    fn export(&self) -> String {
+        documents::export(&self.followers.bus.plant().plant)
+    }
+}

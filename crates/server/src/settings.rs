@@ -1,0 +1,361 @@
+//! The server settings file (`andon.toml`): listeners, TLS, data directory, limits. Not the plant model.
+//!
+//! Every key is known or refused, with its line. What is not safe is refused, not corrected: a plain listener, open
+//! access or anonymous MQTT beyond loopback.
+
+use serde::Deserialize;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// A listener's address, or nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Switched off.
+    Off,
+    /// At this address; port 0 takes a free one.
+    At(SocketAddr),
+}
+
+impl Listen {
+    /// The address, if there is one.
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+/// Who is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessMode {
+    /// People log in, programs send tokens, devices have credentials.
+    Login,
+    /// Everybody may do everything; loopback only.
+    Open,
+}
+
+/// The checked settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// HTTP, WebSocket and UI.
+    pub http: Listen,
+    /// The same over TLS.
+    pub https: Listen,
+    /// MQTT.
+    pub mqtt: Listen,
+    /// MQTT over TLS.
+    pub mqtts: Listen,
+    /// MQTT clients without credentials may come; loopback only.
+    pub allow_anonymous: bool,
+    /// Where the SQL face will listen.
+    pub sql: Listen,
+    /// Who is let in.
+    pub access: AccessMode,
+    /// Certificate chain and key given by the user; otherwise made at the first start.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Host names and addresses of the certificate that is made.
+    pub names: Vec<String>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// Bounds that a site may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// MQTT connections at a time.
+    pub mqtt_connections: usize,
+    /// The largest MQTT payload, in bytes.
+    pub mqtt_payload_bytes: usize,
+    /// The `messages` lane keeps at most this, in MiB.
+    pub messages_mib: u64,
+    /// The `records` lane keeps events for at least this, in days.
+    pub records_days: u32,
+    /// History is kept for this, in days; 0: for ever.
+    pub history_days: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mqtt_connections: 10_000,
+            mqtt_payload_bytes: 1 << 20,
+            messages_mib: 4096,
+            records_days: 3650,
+            history_days: 0,
+        }
+    }
+}
+
+/// What is wrong with the settings, where, and what to do.
+#[derive(Debug)]
+pub struct SettingsError {
+    /// The file.
+    pub file: String,
+    /// From 1; `None` where the file as a whole is meant.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}, line {line}: {}\n  try: {}", self.file, self.message, self.remedy),
+            None => write!(f, "{}: {}\n  try: {}", self.file, self.message, self.remedy),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    data_dir: Option<Spanned<String>>,
+    http: RawHttp,
+    mqtt: RawMqtt,
+    sql: RawSql,
+    access: RawAccess,
+    tls: RawTls,
+    limits: Limits,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawHttp {
+    listen: Option<Spanned<String>>,
+    tls_listen: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawMqtt {
+    listen: Option<Spanned<String>>,
+    tls_listen: Option<Spanned<String>>,
+    allow_anonymous: Option<Spanned<bool>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawSql {
+    listen: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawAccess {
+    mode: Option<Spanned<AccessMode>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawTls {
+    certificate: Option<Spanned<String>>,
+    key: Option<Spanned<String>>,
+    names: Option<Vec<String>>,
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn line(&self, at: usize) -> usize {
+        self.text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
+    }
+
+    fn error(&self, at: Option<usize>, message: impl Into<String>, remedy: &str) -> SettingsError {
+        SettingsError {
+            file: self.file.to_owned(),
+            line: at.map(|at| self.line(at)),
+            message: message.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn listen(&self, key: &str, given: Option<&Spanned<String>>, default: Listen) -> Result<Listen, SettingsError> {
+        let Some(given) = given else { return Ok(default) };
+        match given.get_ref().as_str() {
+            "off" => Ok(Listen::Off),
+            text => text.parse().map(Listen::At).map_err(|_| {
+                let remedy = "write an address with a port, such as \"127.0.0.1:8080\" or \"[::]:8443\", or \"off\"";
+                self.error(Some(given.span().start), format!("\"{text}\" is not an address for {key}"), remedy)
+            }),
+        }
+    }
+
+    fn plain(&self, key: &str, given: Option<&Spanned<String>>, default: Listen) -> Result<Listen, SettingsError> {
+        let listen = self.listen(key, given, default)?;
+        match (listen, given) {
+            (Listen::At(address), Some(given)) if !address.ip().is_loopback() => Err(self.error(
+                Some(given.span().start),
+                format!("{key} = \"{address}\" would be readable on the network"),
+                "use tls_listen for this address, and keep listen on 127.0.0.1 or switch it \"off\"",
+            )),
+            _ => Ok(listen),
+        }
+    }
+}
+
+/// Reads and checks settings from text; relative paths are taken from `base`.
+/// # Errors
+/// The first thing that is wrong, with its line and a remedy.
+pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsError> {
+    let reader = Reader { file, text };
+    let raw: Raw = toml::from_str(text).map_err(|e| {
+        let first_line = e.message().lines().next().unwrap_or_default().to_owned();
+        reader.error(e.span().map(|s| s.start), first_line, "the manual lists every key: docs/manual/settings.md")
+    })?;
+    let local = |port| Listen::At(SocketAddr::from(([127, 0, 0, 1], port)));
+    let http = reader.plain("[http] listen", raw.http.listen.as_ref(), local(8080))?;
+    let https = reader.listen("[http] tls_listen", raw.http.tls_listen.as_ref(), Listen::Off)?;
+    let mqtt = reader.plain("[mqtt] listen", raw.mqtt.listen.as_ref(), local(1883))?;
+    let mqtts = reader.listen("[mqtt] tls_listen", raw.mqtt.tls_listen.as_ref(), Listen::Off)?;
+    let sql = reader.plain("[sql] listen", raw.sql.listen.as_ref(), Listen::Off)?;
+    let beyond = |listen: Listen| listen.address().is_some_and(|a| !a.ip().is_loopback());
+    let access = raw.access.mode.as_ref().map_or(AccessMode::Login, |m| *m.get_ref());
+    let allow_anonymous = raw.mqtt.allow_anonymous.as_ref().is_some_and(|a| *a.get_ref());
+    if access == AccessMode::Open && (beyond(https) || beyond(mqtts)) {
+        let at = raw.access.mode.as_ref().map(|m| m.span().start);
+        return Err(reader.error(
+            at,
+            "mode = \"open\" lets everybody in, and a listener is beyond loopback",
+            "use mode = \"login\", or keep every listener on loopback",
+        ));
+    }
+    if allow_anonymous && (beyond(mqtts) || beyond(https)) {
+        let at = raw.mqtt.allow_anonymous.as_ref().map(|a| a.span().start);
+        return Err(reader.error(
+            at,
+            "allow_anonymous = true, and a listener is beyond loopback",
+            "give each device a credential, or keep every listener on loopback",
+        ));
+    }
+    let certificate = match (raw.tls.certificate, raw.tls.key) {
+        (Some(certificate), Some(key)) => Some((base.join(certificate.get_ref()), base.join(key.get_ref()))),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            return Err(reader.error(
+                Some(one.span().start),
+                "[tls] needs both certificate and key",
+                "name both files, or neither to have a certificate made",
+            ));
+        }
+    };
+    let data_dir = match &raw.data_dir {
+        Some(given) if given.get_ref().is_empty() => {
+            return Err(reader.error(
+                Some(given.span().start),
+                "data_dir is empty",
+                "name a folder, such as \"/var/lib/andon\"",
+            ));
+        }
+        Some(given) => base.join(given.get_ref()),
+        None => return Err(reader.error(None, "data_dir is missing", "add: data_dir = \"/var/lib/andon\"")),
+    };
+    Ok(Settings {
+        data_dir,
+        http,
+        https,
+        mqtt,
+        mqtts,
+        allow_anonymous,
+        sql,
+        access,
+        certificate,
+        names: raw.tls.names.unwrap_or_else(|| vec!["localhost".to_owned(), "127.0.0.1".to_owned()]),
+        limits: raw.limits,
+    })
+}
+
+/// Reads and checks a settings file.
+/// # Errors
+/// As [`parse`]; or the file cannot be read.
+pub fn read(path: &Path) -> Result<Settings, SettingsError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| SettingsError {
+        file: file.clone(),
+        line: None,
+        message: format!("cannot be read: {e}"),
+        remedy: "name the settings file with --config".to_owned(),
+    })?;
+    parse(&file, &text, path.parent().unwrap_or(Path::new(".")))
+}
+
+impl Settings {
+    /// What a person must be warned of as long as it is so.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.access == AccessMode::Open {
+            warnings.push("Open mode: everybody on this machine may see and operate everything.".to_owned());
+        }
+        if self.allow_anonymous {
+            warnings.push("MQTT clients without credentials are let in on this machine.".to_owned());
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Settings, String> {
+        parse("andon.toml", text, Path::new("/etc/andon")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_loopback_and_log_in() {
+        let settings = check("data_dir = \"data\"").expect("fine");
+        assert_eq!(settings.data_dir, Path::new("/etc/andon/data"));
+        assert_eq!(settings.http, Listen::At("127.0.0.1:8080".parse().expect("address")));
+        assert_eq!((settings.https, settings.mqtts, settings.sql), (Listen::Off, Listen::Off, Listen::Off));
+        assert_eq!((settings.access, settings.allow_anonymous), (AccessMode::Login, false));
+    }
+
+    #[test]
+    fn all_keys_are_read() {
+        let text = "data_dir = \"/d\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls_listen = \"0.0.0.0:8443\"\n[mqtt]\nlisten = \"off\"\ntls_listen = \"[::]:8883\"\n\
+                    [sql]\nlisten = \"127.0.0.1:5442\"\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[limits]\nmessages_mib = 64\n";
+        let settings = check(text).expect("fine");
+        assert_eq!(settings.mqtt, Listen::Off);
+        assert_eq!(settings.certificate, Some(("/etc/andon/c.pem".into(), "/etc/andon/k.pem".into())));
+        assert_eq!(settings.limits, Limits { messages_mib: 64, ..Limits::default() });
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_remedy() {
+        for (text, expected) in [
+            ("", "data_dir is missing"),
+            (
+                "data_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:80\"",
+                "line 3: [http] listen = \"0.0.0.0:80\" would be readable",
+            ),
+            ("data_dir = \"d\"\n[mqtt]\nlisten = \"nowhere\"", "line 3: \"nowhere\" is not an address"),
+            ("data_dir = \"d\"\n\n[htp]\nlisten = \"off\"", "line 3: unknown field `htp`"),
+            (
+                "data_dir = \"d\"\n[access]\nmode = \"open\"\n[http]\ntls_listen = \"0.0.0.0:443\"",
+                "line 3: mode = \"open\" lets everybody in",
+            ),
+            (
+                "data_dir = \"d\"\n[mqtt]\nallow_anonymous = true\ntls_listen = \"0.0.0.0:8883\"",
+                "line 3: allow_anonymous = true",
+            ),
+            ("data_dir = \"d\"\n[tls]\nkey = \"k\"", "line 3: [tls] needs both"),
+            ("data_dir = ", "line 1"),
+        ] {
+            let error = check(text).expect_err(text);
+            assert!(error.contains(expected) && error.contains("try:"), "{text:?}: {error}");
+        }
+    }
+}

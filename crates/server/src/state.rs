@@ -1,0 +1,129 @@
+//! Is the node ready, what must people be warned of, and its figures for Prometheus.
+
+use crate::notes::Notes;
+use andon_alarms::Engine;
+use andon_api::ports::NodeState;
+use andon_broker::Broker;
+use andon_bus::Bus;
+use andon_historian::Historian;
+use andon_log::DurableLog;
+use andon_store::Store;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the state is read from.
+pub struct State {
+    /// The log.
+    pub log: Arc<DurableLog>,
+    /// The relational store.
+    pub store: Store,
+    /// Alarms.
+    pub alarms: Arc<Engine>,
+    /// The live plant.
+    pub bus: Arc<Bus>,
+    /// MQTT.
+    pub broker: Arc<Broker>,
+    /// History.
+    pub historian: Arc<Historian>,
+    /// Notes that could not be recorded.
+    pub notes: Notes,
+    /// Warnings of the settings.
+    pub settings_warnings: Vec<String>,
+    /// Set once everything runs.
+    pub started: AtomicBool,
+}
+
+impl State {
+    /// What no longer acknowledges.
+    fn failures(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        for lane in self.log.stats().lanes {
+            if let Some(why) = lane.refusing {
+                failures.push(format!("The log's {} lane takes nothing: {why}", lane.lane.name()));
+            }
+        }
+        if let Some(why) = self.store.failure() {
+            failures.push(format!("The record store takes nothing until Andon restarts: {why}"));
+        }
+        failures.extend(self.alarms.failure());
+        failures
+    }
+}
+
+impl NodeState for State {
+    fn ready(&self) -> Result<(), String> {
+        if !self.started.load(Ordering::Acquire) {
+            return Err("starting".to_owned());
+        }
+        self.failures().first().map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.failures();
+        warnings.extend(self.settings_warnings.iter().cloned());
+        let history = self.historian.stats();
+        warnings.extend(history.last_error.map(|e| format!("History is not written to files: {e}")));
+        warnings
+    }
+
+    fn metrics(&self) -> String {
+        let mut out = String::with_capacity(4096);
+        let mut metric = |name: &str, kind: &str, help: &str, rows: &[(String, f64)]| {
+            let _ = writeln!(out, "# HELP andon_{name} {help}\n# TYPE andon_{name} {kind}");
+            for (labels, value) in rows {
+                let _ = writeln!(out, "andon_{name}{labels} {value}");
+            }
+        };
+        let log = self.log.stats();
+        let lanes = |value: &dyn Fn(&andon_log::LaneStats) -> u64| -> Vec<(String, f64)> {
+            log.lanes.iter().map(|l| (format!("{{lane=\"{}\"}}", l.lane.name()), as_f64(value(l)))).collect()
+        };
+        let one = |value: u64| vec![(String::new(), as_f64(value))];
+        metric(
+            "ready",
+            "gauge",
+            "1 when sessions, alarms and commands are right and acknowledging.",
+            &one(u64::from(self.ready().is_ok())),
+        );
+        metric("log_durable_frames", "counter", "The highest durable frame number.", &lanes(&|l| l.durable.0));
+        metric("log_bytes_on_disk", "gauge", "Bytes of the lane's segments.", &lanes(&|l| l.bytes_on_disk));
+        metric("log_pending_bytes", "gauge", "Bytes that wait to be written.", &lanes(&|l| l.pending_bytes as u64));
+        metric("log_syncs_total", "counter", "Syncs done.", &lanes(&|l| l.syncs));
+        metric("log_sync_microseconds_total", "counter", "Time spent in syncs.", &lanes(&|l| l.sync_micros));
+        metric("log_damaged_stretches", "gauge", "Stretches of damage found.", &lanes(&|l| l.damaged as u64));
+        let bus = self.bus.stats();
+        metric("samples_published_total", "counter", "Samples published on the bus.", &one(bus.published));
+        metric("samples_unfit_total", "counter", "Samples whose value did not fit its tag.", &one(bus.unfit));
+        metric(
+            "samples_unknown_tag_total",
+            "counter",
+            "Samples of tags that are not in the plant.",
+            &one(bus.unknown_tag),
+        );
+        let mqtt = self.broker.stats();
+        metric("mqtt_connected", "gauge", "Connected MQTT clients.", &one(mqtt.connected as u64));
+        metric("mqtt_sessions", "gauge", "MQTT sessions.", &one(mqtt.sessions as u64));
+        metric("mqtt_received_total", "counter", "Messages received.", &one(mqtt.received));
+        metric("mqtt_delivered_total", "counter", "Messages handed to connections.", &one(mqtt.delivered));
+        metric("mqtt_dropped_total", "counter", "Messages dropped, counted per receiver.", &one(mqtt.dropped));
+        let history = self.historian.stats();
+        metric("history_points_total", "counter", "Points applied since the start.", &one(history.points));
+        metric("history_buffered_points", "gauge", "Points not yet in files.", &one(history.buffered_points));
+        metric("history_files", "gauge", "History files.", &one(history.files as u64));
+        metric("history_file_bytes", "gauge", "Bytes of all history files.", &one(history.file_bytes));
+        metric("history_frames_behind", "gauge", "Durable frames not yet applied.", &one(history.frames_behind));
+        metric(
+            "notes_lost_total",
+            "counter",
+            "Notes about the node that could not be recorded.",
+            &one(self.notes.lost()),
+        );
+        out
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus numbers are doubles")]
+const fn as_f64(value: u64) -> f64 {
+    value as f64
+}
