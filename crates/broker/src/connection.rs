@@ -234,6 +234,7 @@ impl Broker {
             at: self.clock.now(),
             will: connect.will.as_ref().map(compact),
             user: connect.user_name.as_ref().map(Text::compact),
+            version: connect.version,
         };
         let op = Op::Session(SessionOp::Open(Box::new(open)));
         let reply = Reply::Open(Box::new(arrival));

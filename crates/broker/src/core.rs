@@ -56,7 +56,7 @@ pub(crate) struct Core {
     /// The newest message of each `$SYS` topic.
     pub(crate) sys: BTreeMap<TopicName, Arc<Message>>,
     pub(crate) bounds: Bounds,
-    /// The latest time any operation named: what decides whether retained messages have expired.
+    /// The latest time any operation of the lane named: what decides whether retained messages have expired.
     pub(crate) lane_time: Timestamp,
     /// The last operation applied from the lane.
     pub(crate) applied: Seq,
@@ -92,6 +92,7 @@ impl Core {
     pub(crate) fn apply(&mut self, seq: Seq, op: &Op, reply: Reply) {
         if seq.0 != 0 {
             self.applied = seq;
+            self.lane_time = self.lane_time.max(op.time().unwrap_or(self.lane_time));
         }
         match op {
             Op::Publish(published) => self.publish(seq, published, reply),
@@ -105,7 +106,7 @@ impl Core {
             SessionOp::Gone { session, opened, at, expiry_s, keep_will } => {
                 self.gone(*session, *opened, *at, *expiry_s, *keep_will);
             }
-            SessionOp::Subscribe { session, at, id, filters } => self.subscribe(*session, *at, *id, filters, reply),
+            SessionOp::Subscribe { session, id, filters, .. } => self.subscribe(*session, *id, filters, reply),
             SessionOp::Unsubscribe { session, filters } => self.unsubscribe(*session, filters, reply),
             SessionOp::Acks { session, acks } => {
                 acks.iter().for_each(|(answer, id)| self.settle(*session, *answer, *id));
@@ -131,18 +132,19 @@ impl Core {
 
     fn publish(&mut self, seq: Seq, published: &Published, reply: Reply) {
         let message = &published.message;
-        self.lane_time = self.lane_time.max(message.received);
         self.counters.received += 1;
         if let Some(session) = self.sessions.get_mut(&published.will_of).filter(|s| s.gone_at.is_some()) {
             session.will = None;
         }
+        // A repetition over another connection; on the same one the connection itself notices.
         let new = published.packet_id == 0
+            || !published.publisher.is_durable()
             || self.sessions.get_mut(&published.publisher).is_none_or(|s| s.inbound.insert(published.packet_id));
         // The publisher may be a subscriber too. It gets PUBREC before its own message, and PUBACK after it, as other
         // brokers do, for PUBACK says how many others there were.
         if let Reply::Publish(outbox, id, QoS::ExactlyOnce) = &reply {
             outbox.answered();
-            outbox.packet(&Packet::PubRec(Ack::new(*id, ReasonCode::SUCCESS)));
+            outbox.received(*id);
         }
         let reached = if new {
             if message.retain {
@@ -448,8 +450,7 @@ impl Core {
         }
     }
 
-    fn subscribe(&mut self, number: SessionNo, at: Timestamp, id: u32, filters: &[Filter], reply: Reply) {
-        self.lane_time = self.lane_time.max(at);
+    fn subscribe(&mut self, number: SessionNo, id: u32, filters: &[Filter], reply: Reply) {
         if let Reply::SubAck(outbox, packet_id, reasons) = reply {
             outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
         }
@@ -470,7 +471,9 @@ impl Core {
     }
 
     fn send_retained(&mut self, number: SessionNo, filter: &TopicFilter, wish: Wish) {
-        let mut messages = self.retained.matching(filter, self.lane_time);
+        // What a durable session gets must not depend on anything but the lane.
+        let now = if number.is_durable() { self.lane_time } else { self.now };
+        let mut messages = self.retained.matching(filter, now);
         if filter.pattern().starts_with('$') {
             messages.extend(self.sys.values().filter(|m| filter.matches(m.topic.as_str())).cloned());
         }
@@ -528,7 +531,6 @@ impl Core {
     }
 
     fn gone(&mut self, number: SessionNo, opened: u64, at: Timestamp, expiry_s: Option<u32>, keep_will: bool) {
-        self.lane_time = self.lane_time.max(at);
         let Some(session) = self.sessions.get_mut(&number).filter(|s| s.opened == opened) else { return };
         session.gone_at = Some(at);
         session.since = at;
@@ -660,3 +662,6 @@ pub(crate) fn went(
         address,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::message::Message;
 use andon_model::Timestamp;
 use andon_model::log::{FrameKind, kind};
 use andon_wire::mqtt::{
-    Filter, QoS, RetainHandling, Text, TopicFilter, TopicName, UserProperties, Will, WillProperties,
+    Filter, QoS, RetainHandling, Text, TopicFilter, TopicName, UserProperties, Version, Will, WillProperties,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -144,6 +144,8 @@ pub struct Open {
     pub will: Option<Will>,
     /// The user name, for display.
     pub user: Option<Text>,
+    /// The protocol version spoken, for display.
+    pub version: Version,
 }
 
 /// Bytes that are no frame of the broker's.
@@ -180,6 +182,16 @@ impl Op {
                 op.encode(out);
                 kind::SESSION
             }
+        }
+    }
+
+    /// When it happened, if it says so.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Publish(published) => Some(published.message.received),
+            Self::Session(SessionOp::Open(open)) => Some(open.at),
+            Self::Session(SessionOp::Gone { at, .. } | SessionOp::Subscribe { at, .. }) => Some(*at),
+            Self::Session(_) => None,
         }
     }
 
@@ -235,6 +247,7 @@ impl SessionOp {
                 out.put_i64(open.at.micros());
                 optional(out, open.will.as_ref(), put_will);
                 optional(out, open.user.as_ref(), |out, user| blob(out, user.as_bytes()));
+                out.put_u8(open.version.level());
             }
             Self::Gone { session, opened, at, expiry_s, keep_will } => {
                 out.put_u8(tag::GONE);
@@ -294,6 +307,7 @@ impl SessionOp {
                 at: input.time()?,
                 will: input.optional(Input::will)?,
                 user: input.optional(Input::text)?,
+                version: input.version()?,
             })),
             tag::GONE => Self::Gone {
                 session: SessionNo(input.number()?),
@@ -516,6 +530,15 @@ impl Input {
 
     pub(crate) fn topic_filter(&mut self) -> Result<TopicFilter, FrameError> {
         TopicFilter::from_text(self.text()?).map_err(|_| FrameError::Field("topic filter"))
+    }
+
+    pub(crate) fn version(&mut self) -> Result<Version, FrameError> {
+        match self.byte()? {
+            3 => Ok(Version::V31),
+            4 => Ok(Version::V311),
+            5 => Ok(Version::V5),
+            _ => Err(FrameError::Field("protocol level")),
+        }
     }
 
     fn qos(bits: u8) -> Result<QoS, FrameError> {

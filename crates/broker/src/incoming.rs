@@ -249,10 +249,16 @@ impl Client {
     async fn take_quota(&self, publish: &Publish) -> Result<bool, End> {
         let quota = usize::from(self.broker.options.receive_maximum.max(1));
         if publish.qos == QoS::ExactlyOnce {
-            let times = self.outbox.begin_exchange(publish.packet_id);
-            // Repeating on the same connection is not done; some do it once all the same.
-            if times > 1 {
-                return Err(End::Server(ReasonCode::PROTOCOL_ERROR));
+            let exchange = self.outbox.begin_exchange(publish.packet_id);
+            match exchange.times {
+                1 => {}
+                // Repeating on the same connection is not done; some do it once all the same.
+                2 if exchange.received => {
+                    self.outbox.received(publish.packet_id);
+                    return Ok(false);
+                }
+                2 => return Ok(false),
+                _ => return Err(End::Server(ReasonCode::PROTOCOL_ERROR)),
             }
         }
         if !self.outbox.version.is_v5() {
@@ -399,13 +405,13 @@ impl Client {
     }
 }
 
-fn answer_packet(qos: QoS, ack: Ack) -> Packet {
-    if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) }
-}
-
 fn say_yes(outbox: &Outbox, packet_id: u16, qos: QoS) {
     outbox.answered();
-    outbox.packet(&answer_packet(qos, Ack::new(packet_id, ReasonCode::SUCCESS)));
+    if qos == QoS::ExactlyOnce {
+        outbox.received(packet_id);
+    } else {
+        outbox.packet(&Packet::PubAck(Ack::new(packet_id, ReasonCode::SUCCESS)));
+    }
 }
 
 /// A negative answer, which ends the exchange; `Err` where the protocol has none.
@@ -415,6 +421,7 @@ fn say_no(outbox: &Outbox, packet_id: u16, qos: QoS, reason: ReasonCode, words: 
     if !outbox.version.is_v5() {
         return Err(());
     }
-    outbox.packet(&answer_packet(qos, outbox.ack(packet_id, reason, words)));
+    let ack = outbox.ack(packet_id, reason, words);
+    outbox.packet(&if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
     Ok(())
 }

@@ -8,14 +8,13 @@ use crate::queue::Queue;
 use crate::router::Reply;
 use crate::session::{Admission, Arrival, Link, Session};
 use andon_model::log::Seq;
-use andon_wire::mqtt::{Packet, ReasonCode, Version};
+use andon_wire::mqtt::{Packet, ReasonCode};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 impl Core {
     /// A client connected (live), or did once (replay). MQTT 5.0 §3.1.4, [MQTT-3.1.2-4] to -6.
     pub(crate) fn open(&mut self, seq: Seq, open: &Open, reply: Reply) {
-        self.lane_time = self.lane_time.max(open.at);
         let found = self.by_client.get(&open.client_id).copied();
         // A session without a life of its own ends with its connection, which is now.
         let resumed = found.filter(|number| !open.clean_start && number.is_durable());
@@ -36,6 +35,7 @@ impl Core {
         session.will.clone_from(&open.will);
         session.gone_at = None;
         session.since = open.at;
+        session.version = open.version;
         if !live {
             session.queue.suspect_sent();
         }
@@ -87,7 +87,6 @@ impl Core {
         let mut conn_ack = arrival.conn_ack;
         conn_ack.session_present = session_present;
         arrival.outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
-        session.version = arrival.outbox.version;
         session.address = Some(arrival.address);
         session.queue.restart();
         session.link = Some(Link {
@@ -133,7 +132,7 @@ fn new_session(number: SessionNo, open: &Open) -> Session {
         will: None,
         gone_at: None,
         since: open.at,
-        version: Version::V311,
+        version: open.version,
         address: None,
         link: None,
     }

@@ -21,14 +21,23 @@ pub(crate) struct Outbox {
     room: Notify,
     /// Inbound QoS > 0 messages not yet answered.
     unanswered: AtomicUsize,
-    /// QoS 2 packet identifiers of the client between its PUBLISH and its PUBREL, with how often it said PUBLISH.
-    exchanges: Mutex<HashMap<u16, u8>>,
+    /// The client's QoS 2 exchanges on this connection, between PUBLISH and PUBREL.
+    exchanges: Mutex<HashMap<u16, Exchange>>,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     /// Fires when the connection is to end.
     pub(crate) closed: CancellationToken,
     /// Whether the client wants reason strings (MQTT 5.0 §3.1.2.11.7).
     problem_information: bool,
+}
+
+/// A QoS 2 exchange as the receiver sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Exchange {
+    /// How often the client said PUBLISH.
+    pub(crate) times: u8,
+    /// It was answered with PUBREC.
+    pub(crate) received: bool,
 }
 
 #[derive(Default)]
@@ -125,16 +134,24 @@ impl Outbox {
         ack
     }
 
-    fn exchanges(&self) -> MutexGuard<'_, HashMap<u16, u8>> {
+    fn exchanges(&self) -> MutexGuard<'_, HashMap<u16, Exchange>> {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client began a QoS 2 exchange; how often it did so for this identifier before.
-    pub(crate) fn begin_exchange(&self, packet_id: u16) -> u8 {
+    /// The client says PUBLISH with QoS 2.
+    pub(crate) fn begin_exchange(&self, packet_id: u16) -> Exchange {
         let mut exchanges = self.exchanges();
-        let times = exchanges.entry(packet_id).or_insert(0);
-        *times = times.saturating_add(1);
-        *times - 1
+        let exchange = exchanges.entry(packet_id).or_default();
+        exchange.times = exchange.times.saturating_add(1);
+        *exchange
+    }
+
+    /// The broker says PUBREC.
+    pub(crate) fn received(&self, packet_id: u16) {
+        if let Some(exchange) = self.exchanges().get_mut(&packet_id) {
+            exchange.received = true;
+        }
+        self.packet(&Packet::PubRec(Ack::new(packet_id, ReasonCode::SUCCESS)));
     }
 
     /// A QoS 2 exchange of the client is over, well or not.

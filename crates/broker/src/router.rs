@@ -44,37 +44,24 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// The log did not take it: never a "yes", and a "no" where the protocol has one.
-    pub(crate) fn refuse(self, op: &Op, error: &AppendError) {
-        let (reason, fatal) = match error {
-            AppendError::DiskFull { .. } | AppendError::TooLarge { .. } => (ReasonCode::QUOTA_EXCEEDED, false),
-            AppendError::Closed => (ReasonCode::SERVER_SHUTTING_DOWN, true),
-            AppendError::Busy { .. } | AppendError::Poisoned { .. } => (ReasonCode::UNSPECIFIED, true),
-        };
+    fn refuse(self, op: &Op, error: &AppendError) {
+        let (reason, fatal) = reason_of(error);
         let words = error.to_string();
+        if fatal {
+            return self.end(error);
+        }
         match self {
-            Self::None => {}
-            Self::Publish(outbox, id, qos) => {
+            Self::Publish(outbox, id, qos) if outbox.version.is_v5() => {
                 outbox.answered();
                 outbox.end_exchange(id);
-                if fatal || !outbox.version.is_v5() {
-                    return outbox.close_saying(reason, Some(&words));
-                }
                 let ack = outbox.ack(id, reason, Some(&words));
                 outbox.packet(&if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
             }
-            Self::Complete(outbox, _) => outbox.close_saying(reason, Some(&words)),
-            Self::Open(arrival) => drop(arrival.admitted.send(Err(error.clone()))),
             Self::SubAck(outbox, packet_id, reasons) => {
-                if fatal {
-                    return outbox.close_saying(reason, Some(&words));
-                }
                 let reasons = reasons.into_iter().map(|r| if r.is_success() { reason } else { r }).collect();
                 outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
             }
-            Self::UnsubAck(outbox, packet_id) => {
-                if fatal || !outbox.version.is_v5() {
-                    return outbox.close_saying(reason, Some(&words));
-                }
+            Self::UnsubAck(outbox, packet_id) if outbox.version.is_v5() => {
                 let count = match op {
                     Op::Session(crate::frames::SessionOp::Unsubscribe { filters, .. }) => filters.len(),
                     _ => 0,
@@ -82,8 +69,32 @@ impl Reply {
                 let reasons = vec![ReasonCode::UNSPECIFIED; count];
                 outbox.packet(&Packet::UnsubAck(UnsubAck { packet_id, properties: Default::default(), reasons }));
             }
+            other => other.end(error),
+        }
+    }
+
+    /// Nobody knows whether it will be durable in the end, or nothing works any more: no answer, the connection ends.
+    /// The client repeats what it got no answer to, and QoS 2 tells the repetition from a new message.
+    fn end(self, error: &AppendError) {
+        let (reason, _) = reason_of(error);
+        match self {
+            Self::None => {}
+            Self::Publish(outbox, ..)
+            | Self::Complete(outbox, _)
+            | Self::SubAck(outbox, ..)
+            | Self::UnsubAck(outbox, _) => outbox.close_saying(reason, Some(&error.to_string())),
+            Self::Open(arrival) => drop(arrival.admitted.send(Err(error.clone()))),
             Self::Done(done) => drop(done.send(Err(error.clone()))),
         }
+    }
+}
+
+/// The reason code for a failing log, and whether it is done for.
+const fn reason_of(error: &AppendError) -> (ReasonCode, bool) {
+    match error {
+        AppendError::DiskFull { .. } | AppendError::TooLarge { .. } => (ReasonCode::QUOTA_EXCEEDED, false),
+        AppendError::Closed => (ReasonCode::SERVER_SHUTTING_DOWN, true),
+        AppendError::Busy { .. } | AppendError::Poisoned { .. } => (ReasonCode::UNSPECIFIED, true),
     }
 }
 
@@ -176,11 +187,19 @@ impl Pipeline {
         queues.pending.drain(..count).collect()
     }
 
-    /// Says no to all who wait, and leaves the operations: once durable, they count.
-    fn refuse_waiting(&self, error: &AppendError) {
+    /// Ends the connections of all who wait, and leaves the operations: once durable, they count.
+    fn end_waiting(&self, error: &AppendError) {
         for pending in &mut self.queues().pending {
-            std::mem::replace(&mut pending.reply, Reply::None).refuse(&pending.op, error);
+            std::mem::replace(&mut pending.reply, Reply::None).end(error);
         }
+    }
+
+    /// As [`Pipeline::end_waiting`], when nothing will ever be durable again in this run.
+    fn give_up(&self, error: &AppendError) {
+        self.end_waiting(error);
+        let mut queues = self.queues();
+        queues.pending.clear();
+        queues.todo.clear();
     }
 }
 
@@ -206,7 +225,7 @@ impl Broker {
             match self.pipeline.log.durable(Lane::Messages, first).await {
                 Ok(()) => self.apply_durable().await,
                 Err(error) => {
-                    self.pipeline.refuse_waiting(&error);
+                    self.pipeline.end_waiting(&error);
                     let full = matches!(error, AppendError::DiskFull { .. } | AppendError::Busy { .. });
                     tracing::error!(%error, "the log did not take MQTT messages; nothing is acknowledged");
                     if !full || self.finish.is_cancelled() {
@@ -230,8 +249,7 @@ impl Broker {
     /// The log is done for: what still comes is refused as it comes.
     async fn refuse_from_now_on(&self, error: AppendError) {
         loop {
-            self.pipeline.refuse_waiting(&error);
-            self.pipeline.queues().todo.clear();
+            self.pipeline.give_up(&error);
             tokio::select! {
                 () = self.pipeline.wake.notified() => {}
                 () = self.finish.cancelled() => return,

@@ -25,7 +25,7 @@ pub(crate) struct Session {
     pub(crate) opened: u64,
     pub(crate) subscriptions: BTreeMap<TopicFilter, (Filter, u32)>,
     pub(crate) queue: Queue,
-    /// QoS 2 packet identifiers of messages from the client that it has not released.
+    /// QoS 2 packet identifiers of messages from the client that it has not released; of durable sessions only.
     pub(crate) inbound: BTreeSet<u16>,
     pub(crate) will: Option<Will>,
     /// When the last connection ended; `None`: connected, as far as the lane says.

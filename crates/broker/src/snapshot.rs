@@ -9,7 +9,7 @@ use crate::index::Wish;
 use crate::message::Message;
 use crate::queue::{Bounds, Entry, Queue};
 use crate::session::Session;
-use andon_wire::mqtt::{QoS, Version};
+use andon_wire::mqtt::QoS;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -140,12 +140,7 @@ fn session(
     let will = input.optional(Input::will)?;
     let gone_at = input.optional(Input::time)?;
     let since = input.time()?;
-    let version = match input.byte()? {
-        3 => Version::V31,
-        4 => Version::V311,
-        5 => Version::V5,
-        _ => return Err(FrameError::Field("protocol level")),
-    };
+    let version = input.version()?;
     let inbound: BTreeSet<u16> = input.list(Input::two_bytes)?.into_iter().collect();
     let subscriptions: BTreeMap<_, _> = input
         .list(|i| {

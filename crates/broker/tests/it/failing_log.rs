@@ -140,21 +140,43 @@ async fn a_session_that_is_to_last_is_admitted_only_when_it_is_durable() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_the_connection_lives() {
-    for mood in [Mood::Refusing(FULL), Mood::Failing(FULL)] {
-        let (_folder, log, site) = site().await;
-        let mut client = site.client(lasting("new")).await;
-        let mut old = site.client(Connect { version: Version::V311, ..hello("old") }).await;
-        log.set(mood);
-        assert_eq!(client.publish_1("a", "x").await, ReasonCode::QUOTA_EXCEEDED);
-        assert_eq!(client.subscribe("a", QoS::AtLeastOnce).await, ReasonCode::QUOTA_EXCEEDED);
-        old.send(Packet::Publish(publish("a", "x", QoS::AtLeastOnce, 1))).await;
-        assert_eq!(old.try_next().await, None, "3.1.1 has no no");
-        let mut late = Client::dial(site.address, Version::V5).await;
-        assert_eq!(late.connect(lasting("late")).await.reason, ReasonCode::QUOTA_EXCEEDED);
-        log.set(Mood::Well);
-        assert!(client.publish_1("a", "y").await.is_success());
-        site.stop().await;
+    let (_folder, log, site) = site().await;
+    let mut client = site.client(lasting("new")).await;
+    let mut old = site.client(Connect { version: Version::V311, ..hello("old") }).await;
+    log.set(Mood::Refusing(FULL));
+    assert_eq!(client.publish_1("a", "x").await, ReasonCode::QUOTA_EXCEEDED);
+    assert_eq!(client.subscribe("a", QoS::AtLeastOnce).await, ReasonCode::QUOTA_EXCEEDED);
+    old.send(Packet::Publish(publish("a", "x", QoS::AtLeastOnce, 1))).await;
+    assert_eq!(old.try_next().await, None, "3.1.1 has no no");
+    let mut late = Client::dial(site.address, Version::V5).await;
+    assert_eq!(late.connect(lasting("late")).await.reason, ReasonCode::QUOTA_EXCEEDED);
+    log.set(Mood::Well);
+    assert_eq!(client.publish_1("a", "y").await, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_the_disk_took_no_more_gets_no_answer_and_counts_once_there_is_room() {
+    let (_folder, log, site) = site().await;
+    site.client(lasting("listener")).await.subscribe("a", QoS::ExactlyOnce).await;
+    let mut client = site.client(lasting("new")).await;
+    log.set(Mood::Failing(FULL));
+    let message = publish("a", "x", QoS::ExactlyOnce, 1);
+    client.send(Packet::Publish(message.clone())).await;
+    match client.next().await {
+        Packet::Disconnect(d) => assert_eq!(d.reason, ReasonCode::QUOTA_EXCEEDED),
+        other => panic!("{other:?}"),
     }
+    log.set(Mood::Well);
+    let mut client = Client::dial(site.address, Version::V5).await;
+    assert!(client.connect(lasting("new")).await.session_present);
+    client.send(Packet::Publish(Publish { dup: true, ..message })).await;
+    assert!(matches!(client.next().await, Packet::PubRec(a) if a.reason == ReasonCode::SUCCESS));
+    let mut listener = Client::dial(site.address, Version::V5).await;
+    listener.connect(lasting("listener")).await;
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"x");
+    listener.expect_nothing().await;
+    site.stop().await;
 }
 
 #[tokio::test]

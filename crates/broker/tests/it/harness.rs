@@ -141,6 +141,11 @@ impl Site {
         self.broker.stop().await;
     }
 
+    /// Leaves the broker without stopping it, as a kill would.
+    pub fn abandon(self) {
+        self.listener.abort();
+    }
+
     pub async fn client(&self, connect: Connect) -> Client {
         let mut client = Client::dial(self.address, connect.version).await;
         let conn_ack = client.connect(connect).await;

@@ -1,5 +1,7 @@
 //! The broker from outside: raw bytes over loopback TCP, on the real log in a temporary folder.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod commands;
 mod conformance;
 mod delivery;

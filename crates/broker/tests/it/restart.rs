@@ -20,7 +20,7 @@ async fn end(log: Arc<DurableLog>, site: Site, cleanly: bool) {
         log.close();
     } else {
         log.close();
-        site.stop().await;
+        site.abandon();
     }
 }
 

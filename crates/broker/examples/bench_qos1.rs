@@ -1,0 +1,191 @@
+//! How many QoS 1 messages per second the broker acknowledges, each after `fdatasync`, and how long a PUBACK takes.
+//!
+//! In one process: broker on the real log in a temporary folder, publishers over loopback TCP, one durable session away
+//! (its queue is bounded, so what does not fit is dropped for it alone).
+//!
+//! `cargo run -p andon-broker --example bench_qos1 -- [publishers] [messages each] [window] [messages per second each, 0: as many as possible]`
+
+use andon_broker::*;
+use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::access::Principal;
+use andon_model::{BoxFuture, Clock, SystemClock};
+use andon_wire::mqtt::*;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
+
+struct OpenDoor;
+
+#[async_trait]
+impl BrokerHooks for OpenDoor {
+    async fn authenticate(&self, _: &str, _: Option<&str>, _: Option<&[u8]>, _: &Peer) -> Result<Principal, AuthError> {
+        Ok(Principal::ANONYMOUS)
+    }
+    fn may_publish(&self, _: &Principal, _: &str) -> bool {
+        true
+    }
+    fn may_subscribe(&self, _: &Principal, _: &str) -> bool {
+        true
+    }
+    fn on_message(&self, _: &Message) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+    fn command_topic(&self, _: &str) -> bool {
+        false
+    }
+    async fn command(&self, _: &Principal, _: &TopicName, _: &Bytes, _: &UserProperties) -> Result<(), CommandRefusal> {
+        Ok(())
+    }
+    fn connection(&self, _: ConnectionEvent) {}
+    fn dropped(&self, _: DropReport) {}
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let given: Vec<usize> = std::env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
+    let setting = |at: usize, default: usize| given.get(at).copied().unwrap_or(default);
+    let (publishers, each, window, rate) = (setting(0, 10), setting(1, 20_000), setting(2, 500), setting(3, 0));
+
+    let folder = std::env::temp_dir().join(format!("andon-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let clock = Arc::new(SystemClock);
+    let (log, _) =
+        DurableLog::open(&folder, Uuid::from_u128(1), LogOptions::default(), Arc::new(OsDisk), clock.clone())?;
+    let broker = Broker::new(BrokerOptions::default(), log.clone(), Arc::new(OpenDoor), clock)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let serving = broker.clone();
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, address)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(serving.clone().serve(stream, Peer { address, tls: false, websocket: false }));
+        }
+    });
+
+    away(address).await?;
+    let begin = SystemClock.monotonic();
+    let tasks: Vec<_> = (0..publishers).map(|n| tokio::spawn(publisher(address, n, each, window, rate))).collect();
+    let mut waits = Vec::with_capacity(publishers * each);
+    for task in tasks {
+        waits.extend(task.await??);
+    }
+    let took = SystemClock.monotonic() - begin;
+    waits.sort_unstable();
+    let at = |share: f64| waits.get(((waits.len() - 1) as f64 * share) as usize).copied().unwrap_or_default();
+    println!(
+        "{} messages, {publishers} publishers, window {window}: {:.0} msg/s acknowledged; PUBACK p50 {:.2} ms, p99 {:.2} ms",
+        waits.len(),
+        waits.len() as f64 / took.as_secs_f64(),
+        at(0.5).as_secs_f64() * 1e3,
+        at(0.99).as_secs_f64() * 1e3,
+    );
+    accepting.abort();
+    broker.stop().await;
+    log.close();
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connect(address: SocketAddr, client_id: &str, lasting: bool) -> Result<(TcpStream, Decoder), Failure> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let properties = ConnectProperties { session_expiry_s: lasting.then_some(3600), ..ConnectProperties::default() };
+    let connect = Connect {
+        version: Version::V5,
+        clean_start: !lasting,
+        keep_alive_s: 0,
+        client_id: Text::parse(client_id)?,
+        will: None,
+        user_name: None,
+        password: None,
+        properties,
+    };
+    let mut out = BytesMut::new();
+    Packet::Connect(Box::new(connect)).encode(Version::V5, &mut out)?;
+    stream.write_all(&out).await?;
+    let mut decoder = Decoder::client(Version::V5, Limits::default());
+    let mut buffer = BytesMut::new();
+    while decoder.decode(&mut buffer)?.is_none() {
+        stream.read_buf(&mut buffer).await?;
+    }
+    Ok((stream, decoder))
+}
+
+/// A session that subscribes to everything and goes away.
+async fn away(address: SocketAddr) -> Result<(), Failure> {
+    let (mut stream, mut decoder) = connect(address, "away", true).await?;
+    let filter = Filter {
+        filter: TopicFilter::parse("plant/#")?,
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    };
+    let subscribe = Subscribe { packet_id: 1, properties: SubscribeProperties::default(), filters: vec![filter] };
+    let mut out = BytesMut::new();
+    Packet::Subscribe(subscribe).encode(Version::V5, &mut out)?;
+    stream.write_all(&out).await?;
+    let mut buffer = BytesMut::new();
+    while decoder.decode(&mut buffer)?.is_none() {
+        stream.read_buf(&mut buffer).await?;
+    }
+    Ok(())
+}
+
+/// Keeps up to `window` messages under way; returns how long each PUBACK took.
+async fn publisher(
+    address: SocketAddr,
+    number: usize,
+    each: usize,
+    window: usize,
+    rate: usize,
+) -> Result<Vec<Duration>, Failure> {
+    let (mut stream, mut decoder) = connect(address, &format!("publisher-{number}"), false).await?;
+    let message = Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: Some(TopicName::parse(&format!("plant/hall-2/line-4/press-{number}/temperature"))?),
+        packet_id: 0,
+        properties: PublishProperties::default(),
+        payload: Bytes::from_static(&[b'7'; 100]),
+    };
+    let message = EncodedPublish::new(&message, Version::V5)?;
+    let mut sent_at = vec![Duration::ZERO; usize::from(u16::MAX) + 1];
+    let (mut sent, mut waits) = (0_usize, Vec::with_capacity(each));
+    let (mut out, mut buffer) = (BytesMut::new(), BytesMut::new());
+    let begin = SystemClock.monotonic();
+    let mut tick = tokio::time::interval(Duration::from_millis(1));
+    while waits.len() < each {
+        let now = SystemClock.monotonic();
+        let due = if rate == 0 { each } else { ((now - begin).as_secs_f64() * rate as f64) as usize };
+        while sent < each.min(due) && sent - waits.len() < window {
+            let id = (sent % 65_535) as u16 + 1;
+            sent_at[usize::from(id)] = now;
+            message.write(id, false, &mut out);
+            sent += 1;
+        }
+        stream.write_all(&out).await?;
+        out.clear();
+        tokio::select! {
+            read = stream.read_buf(&mut buffer) => if read? == 0 { return Err("the broker closed".into()) },
+            _ = tick.tick(), if rate != 0 => {}
+        }
+        while let Some(packet) = decoder.decode(&mut buffer)? {
+            match packet {
+                Packet::PubAck(ack) if ack.reason.is_success() => {
+                    waits.push(SystemClock.monotonic() - sent_at[usize::from(ack.packet_id)]);
+                }
+                other => return Err(format!("instead of PUBACK: {other:?}").into()),
+            }
+        }
+    }
+    Ok(waits)
+}

@@ -1,0 +1,314 @@
+//! The promise everything rests on: a replay gives the state that live traffic gave.
+
+use super::*;
+use crate::frames::Open;
+use crate::session::Arrival;
+use andon_model::access::Principal;
+use andon_wire::mqtt::{ConnAck, Version, Will, WillProperties};
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A step of the traffic; the numbers choose clients, topics and so on.
+#[derive(Clone, Debug)]
+enum Step {
+    Open {
+        client: u8,
+        clean: bool,
+        lasting: bool,
+        will: bool,
+    },
+    Leave {
+        client: u8,
+        keep_will: bool,
+    },
+    Subscribe {
+        client: u8,
+        filter: u8,
+        qos: u8,
+        id: u32,
+    },
+    Unsubscribe {
+        client: u8,
+        filter: u8,
+    },
+    Publish {
+        client: u8,
+        topic: u8,
+        qos: u8,
+        packet_id: u16,
+        retain: bool,
+        empty: bool,
+        expires: bool,
+    },
+    Release {
+        client: u8,
+        packet_id: u16,
+    },
+    /// The client answers the n-th message it was sent.
+    Answer {
+        client: u8,
+        nth: u8,
+    },
+    Wait {
+        seconds: u8,
+    },
+    /// The lane's commits lag behind this much from here on.
+    Lag {
+        operations: u8,
+    },
+}
+
+const FILTERS: [&str; 6] = ["a", "a/#", "+", "a/b", "$share/g/a/b", "$share/g/+"];
+const TOPICS: [&str; 4] = ["a", "a/b", "b", "a/b/c"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let client = || 0_u8..4;
+    prop_oneof![
+        2 => (client(), any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(client, clean, lasting, will)| Step::Open { client, clean, lasting, will }),
+        1 => (client(), any::<bool>()).prop_map(|(client, keep_will)| Step::Leave { client, keep_will }),
+        2 => (client(), 0_u8..6, 0_u8..3, 0_u32..3)
+            .prop_map(|(client, filter, qos, id)| Step::Subscribe { client, filter, qos, id }),
+        1 => (client(), 0_u8..6).prop_map(|(client, filter)| Step::Unsubscribe { client, filter }),
+        6 => (client(), 0_u8..4, 1_u8..3, 1_u16..4, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+            |(client, topic, qos, packet_id, retain, empty, expires)| Step::Publish { client, topic, qos, packet_id, retain, empty, expires }),
+        1 => (client(), 1_u16..4).prop_map(|(client, packet_id)| Step::Release { client, packet_id }),
+        6 => (client(), 0_u8..4).prop_map(|(client, nth)| Step::Answer { client, nth }),
+        1 => (1_u8..20).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (0_u8..4).prop_map(|operations| Step::Lag { operations }),
+    ]
+}
+
+/// A broker's insides without network and log: operations are numbered at once and applied when "durable".
+struct Bench {
+    core: Core,
+    lane: Vec<Op>,
+    waiting: VecDeque<(Seq, Op, Reply)>,
+    lag: usize,
+    connections: u64,
+    waits: Vec<oneshot::Receiver<Result<crate::session::Admission, andon_model::log::AppendError>>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut core = Core { live: true, now: Timestamp::from_millis(1_000_000), ..Core::default() };
+        core.bounds = Bounds { messages: 6, bytes: 1 << 20 };
+        let mut bench =
+            Self { core, lane: Vec::new(), waiting: VecDeque::new(), lag: 0, connections: 0, waits: Vec::new() };
+        bench.submit(Op::Session(SessionOp::Limits { messages: 6, bytes: 1 << 20 }), Reply::None);
+        bench
+    }
+
+    fn submit(&mut self, op: Op, reply: Reply) {
+        self.lane.push(op.clone());
+        self.waiting.push_back((Seq(self.lane.len() as u64), op, reply));
+        self.settle(self.lag);
+    }
+
+    /// Applies what is durable and appends what follows from it.
+    fn settle(&mut self, lag: usize) {
+        while self.waiting.len() > lag {
+            let Some((seq, op, reply)) = self.waiting.pop_front() else { return };
+            self.core.apply(seq, &op, reply);
+            self.follow();
+        }
+    }
+
+    fn follow(&mut self) {
+        for op in std::mem::take(&mut self.core.effects).todo {
+            self.lane.push(op.clone());
+            self.waiting.push_back((Seq(self.lane.len() as u64), op, Reply::None));
+        }
+    }
+
+    fn id(client: u8) -> Text {
+        Text::parse(&format!("client-{client}")).unwrap()
+    }
+
+    fn linked(&self, client: u8) -> Option<(SessionNo, u64)> {
+        let number = *self.core.by_client.get(&Self::id(client))?;
+        Some((number, self.core.sessions.get(&number)?.link.as_ref()?.connection))
+    }
+
+    /// For durable sessions through the lane, for others at once.
+    fn run(&mut self, number: SessionNo, op: SessionOp) {
+        if number.is_durable() {
+            self.submit(Op::Session(op), Reply::None);
+        } else {
+            self.core.apply(Seq(0), &Op::Session(op), Reply::None);
+            self.follow();
+        }
+    }
+
+    fn open(&mut self, client: u8, clean: bool, lasting: bool, with_will: bool) {
+        let will = Will {
+            topic: TopicName::parse("a/b").unwrap(),
+            payload: Bytes::from_static(b"gone"),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: WillProperties { delay_s: clean.then_some(3), ..WillProperties::default() },
+        };
+        let open = Open {
+            client_id: Self::id(client),
+            clean_start: clean,
+            expiry_s: if lasting { 30 } else { 0 },
+            at: self.core.now,
+            will: with_will.then_some(will),
+            user: None,
+            version: Version::V5,
+        };
+        self.connections += 1;
+        let (admitted, waits) = oneshot::channel();
+        self.waits.push(waits);
+        let arrival = Arrival {
+            outbox: Arc::new(Outbox::new(Version::V5, 1 << 20, true)),
+            connection: self.connections,
+            principal: Principal::ANONYMOUS,
+            address: "127.0.0.1:1".parse().unwrap(),
+            window: 2,
+            packet_bytes: usize::MAX,
+            conn_ack: ConnAck::default(),
+            admitted,
+        };
+        let known = self.core.by_client.get(&open.client_id).is_some_and(|n| n.is_durable());
+        let op = Op::Session(SessionOp::Open(Box::new(open)));
+        let reply = Reply::Open(Box::new(arrival));
+        if lasting || known {
+            self.submit(op, reply);
+        } else {
+            self.core.apply(Seq(0), &op, reply);
+            self.follow();
+        }
+    }
+
+    fn publish(&mut self, client: u8, topic: u8, qos: u8, packet_id: u16, flags: [bool; 3]) {
+        let Some((publisher, _)) = self.linked(client) else { return };
+        let [retain, empty, expires] = flags;
+        let topic = TopicName::parse(TOPICS[usize::from(topic)]).unwrap();
+        let payload = if empty { Bytes::new() } else { Bytes::from(self.lane.len().to_string()) };
+        let qos = QoS::from_bits(qos).unwrap();
+        let mut message = Message::internal(topic, payload, qos, retain, self.core.now);
+        message.expires = expires.then(|| self.core.now.plus(Duration::from_secs(5)));
+        let packet_id = if qos == QoS::ExactlyOnce { packet_id } else { 0 };
+        let message = Arc::new(message);
+        self.submit(Op::Publish(Published { message, publisher, packet_id, will_of: SessionNo::NODE }), Reply::None);
+    }
+
+    fn answer(&mut self, client: u8, nth: u8) {
+        let Some((number, connection)) = self.linked(client) else { return };
+        let mut sent = self.core.sessions[&number].queue.iter().filter(|e| e.sent && !e.answered);
+        let Some(entry) = sent.nth(usize::from(nth)) else { return };
+        let ack = Ack::new(entry.packet_id, ReasonCode::SUCCESS);
+        let packet = match entry.qos {
+            QoS::ExactlyOnce if entry.released => Packet::PubComp(ack),
+            QoS::ExactlyOnce => Packet::PubRec(ack),
+            _ => Packet::PubAck(ack),
+        };
+        let effect = self.core.answer(number, connection, &packet).expect("a right answer");
+        self.follow();
+        if let AckEffect::Durable(answer, id) = effect {
+            self.run(number, SessionOp::Acks { session: number, acks: vec![(answer, id)] });
+        }
+    }
+
+    fn subscribe(&mut self, client: u8, filter: u8, qos: u8, id: u32) {
+        let Some((session, _)) = self.linked(client) else { return };
+        let filter = Filter {
+            filter: TopicFilter::parse(FILTERS[usize::from(filter)]).unwrap(),
+            qos: QoS::from_bits(qos).unwrap(),
+            no_local: id == 1 && filter < 4,
+            retain_as_published: id == 2,
+            retain_handling: if id == 0 { RetainHandling::Send } else { RetainHandling::SendIfNew },
+        };
+        self.run(session, SessionOp::Subscribe { session, at: self.core.now, id, filters: vec![filter] });
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Open { client, clean, lasting, will } => self.open(client, clean, lasting, will),
+            Step::Leave { client, keep_will } => {
+                if let Some((number, connection)) = self.linked(client) {
+                    self.core.detach(number, connection, EndReason::Lost(String::new()), keep_will, None);
+                    self.follow();
+                }
+            }
+            Step::Subscribe { client, filter, qos, id } => self.subscribe(client, filter, qos, id),
+            Step::Unsubscribe { client, filter } => {
+                if let Some((session, _)) = self.linked(client) {
+                    let filters = vec![TopicFilter::parse(FILTERS[usize::from(filter)]).unwrap()];
+                    self.run(session, SessionOp::Unsubscribe { session, filters });
+                }
+            }
+            Step::Publish { client, topic, qos, packet_id, retain, empty, expires } => {
+                self.publish(client, topic, qos, packet_id, [retain, empty, expires]);
+            }
+            Step::Release { client, packet_id } => {
+                if let Some((session, _)) = self.linked(client) {
+                    self.run(session, SessionOp::Released { session, packet_id });
+                }
+            }
+            Step::Answer { client, nth } => self.answer(client, nth),
+            Step::Wait { seconds } => {
+                self.core.now = self.core.now.plus(Duration::from_secs(u64::from(seconds)));
+                self.core.keep_house();
+                self.follow();
+            }
+            Step::Lag { operations } => self.lag = usize::from(operations),
+        }
+        self.settle(self.lag);
+    }
+}
+
+/// The durable state in bytes, but for what a replay may only suspect (DUP) and for display (times of coming and going).
+fn durable_state(core: &mut Core) -> Vec<u8> {
+    core.retained.purge(core.lane_time);
+    for session in core.sessions.values_mut() {
+        session.queue.suspect_sent();
+        session.since = Timestamp::default();
+    }
+    crate::snapshot::encode(core).to_vec()
+}
+
+/// Applies the operations from number `from` on to a core that is not live.
+fn replay(core: &mut Core, lane: &[Op], from: usize) {
+    for (at, op) in lane.iter().enumerate().skip(from) {
+        let mut bytes = bytes::BytesMut::new();
+        let kind = op.encode(&mut bytes);
+        let op = Op::decode(kind, bytes.freeze()).expect("our own frame");
+        core.apply(Seq(at as u64 + 1), &op, Reply::None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn a_replay_gives_the_state_that_live_traffic_gave(
+        steps in proptest::collection::vec(step(), 1..120),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bench = Bench::new();
+        let cut = cut.index(steps.len());
+        let mut snapshot = None;
+        for (at, step) in steps.iter().enumerate() {
+            bench.step(step);
+            if at == cut {
+                snapshot = Some((bench.core.applied.0, crate::snapshot::encode(&bench.core).freeze()));
+            }
+        }
+        bench.settle(0);
+        let live = durable_state(&mut bench.core);
+
+        let mut from_lane = Core::default();
+        replay(&mut from_lane, &bench.lane, 0);
+        prop_assert_eq!(&durable_state(&mut from_lane), &live, "from the lane alone");
+
+        let (applied, state) = snapshot.unwrap();
+        let mut from_snapshot = Core::default();
+        crate::snapshot::decode(state, &mut from_snapshot).unwrap();
+        replay(&mut from_snapshot, &bench.lane, usize::try_from(applied).unwrap());
+        prop_assert_eq!(&durable_state(&mut from_snapshot), &live, "from a snapshot and the rest of the lane");
+    }
+}
