@@ -2,9 +2,17 @@
 //!
 //! A change is saved first, with its event, and only then takes effect; a removal takes effect at once for everybody,
 //! because the gate looks up the current grants at every question.
+//!
+//! **Invariants**
+//! - Changes are made one at a time and to the end, even when the caller goes away: what is saved is what holds.
+//! - A wait after wrong tries and the life of the set-up code run on the monotonic clock, so a step of the wall clock
+//!   neither locks anybody out nor keeps a code alive. Sessions outlive a restart, so they run on the wall clock.
+//! - What a stranger sends takes up bounded memory.
 
 use crate::password;
-use crate::records::{AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord};
+use crate::records::{
+    AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
+};
 use crate::secret::{self, Digest256, NoRandomness, Secret, digest};
 use crate::table;
 use andon_model::access::{Action, Denied, Gate, Grant, Principal, PrincipalKind, Role};
@@ -14,7 +22,7 @@ use andon_model::{Clock, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 use uuid::Uuid;
 
 /// How long a set-up code is valid.
@@ -72,8 +80,8 @@ pub enum AccountError {
     /// The password breaks the rule.
     #[error(transparent)]
     Password(#[from] password::PasswordError),
-    /// The name is taken.
-    #[error("the name \"{0}\" is taken")]
+    /// The name (or the client identifier of a device) is taken.
+    #[error("\"{0}\" is taken")]
     NameTaken(String),
     /// The name cannot be used.
     #[error("a name has 1 to 64 characters without control characters")]
@@ -115,38 +123,65 @@ struct State {
     users: HashMap<Uuid, UserRecord>,
     tokens: HashMap<Digest256, TokenRecord>,
     devices: HashMap<String, DeviceRecord>,
-    sessions: HashMap<Digest256, SessionRecord>,
+    sessions: HashMap<Digest256, LiveSession>,
+    /// Counts changes of the devices.
+    devices_changed: u64,
 }
 
+/// A session with the time of its last request; the saved time lags behind it, by [`SAVE_SEEN_EVERY`] at most.
+struct LiveSession {
+    saved: SessionRecord,
+    seen: Timestamp,
+}
+
+impl From<SessionRecord> for LiveSession {
+    fn from(saved: SessionRecord) -> Self {
+        Self { seen: saved.last_seen, saved }
+    }
+}
+
+/// Wrong tries of one name from one address; times are monotonic.
 struct Failures {
     count: u32,
-    blocked_until: Timestamp,
+    blocked_until: Duration,
 }
 
-/// A code that lets somebody in once or for a while.
+/// The code for the first administrator; its end is monotonic.
 struct Code {
     digest: Digest256,
-    expires: Timestamp,
+    expires: Duration,
 }
 
 /// All accounts of the node.
 pub struct Accounts {
-    state: RwLock<State>,
+    state: Arc<RwLock<State>>,
     records: Arc<dyn AccountRecords>,
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
     options: AccountsOptions,
     new_id: fn(&dyn Clock) -> Uuid,
-    hashing: Semaphore,
+    /// Two at a time, so that log-ins take 38 MiB at most. The turn goes into the blocking task and ends with it.
+    hashing: Arc<Semaphore>,
     /// One change at a time, so that checks such as "the last administrator" hold when it is saved.
-    changing: tokio::sync::Mutex<()>,
-    failures: Mutex<HashMap<(String, String), Failures>>,
+    changing: Arc<tokio::sync::Mutex<()>>,
+    failures: Mutex<HashMap<Digest256, Failures>>,
     setup: Mutex<Option<Code>>,
+    /// One set-up at a time, so that the code works once.
+    setting_up: tokio::sync::Mutex<()>,
     links: Mutex<HashMap<Digest256, Uuid>>,
+    local: Mutex<Option<Digest256>>,
 }
+
+/// The local command line, which reads its token from a file that only the node's owner can read.
+pub const LOCAL: Principal = Principal { id: Uuid::from_u128(1), kind: PrincipalKind::Token };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What wrong tries are counted under; of a fixed size, however long the name that was sent.
+fn failure_key(name: &str, from: &str) -> Digest256 {
+    digest(&format!("{from}\n{}", name.to_lowercase()))
 }
 
 fn same_name(a: &str, b: &str) -> bool {
@@ -179,20 +214,23 @@ impl Accounts {
             users: users.into_iter().map(|u| (u.id, u)).collect(),
             tokens: tokens.into_iter().map(|t| (t.digest, t)).collect(),
             devices: devices.into_iter().map(|d| (d.user.clone(), d)).collect(),
-            sessions: sessions.into_iter().map(|s| (s.digest, s)).collect(),
+            sessions: sessions.into_iter().map(|s| (s.digest, s.into())).collect(),
+            devices_changed: 1,
         };
         Ok(Arc::new(Self {
-            state: RwLock::new(state),
+            state: Arc::new(RwLock::new(state)),
             records,
             recorder,
             clock,
             options,
             new_id,
-            hashing: Semaphore::new(2),
-            changing: tokio::sync::Mutex::new(()),
+            hashing: Arc::new(Semaphore::new(2)),
+            changing: Arc::default(),
             failures: Mutex::default(),
             setup: Mutex::default(),
+            setting_up: tokio::sync::Mutex::default(),
             links: Mutex::default(),
+            local: Mutex::default(),
         }))
     }
 
@@ -204,7 +242,46 @@ impl Accounts {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn event(&self, by: Principal, action: &str, subject: Option<Uuid>, from: Option<&str>, detail: Option<String>) -> Event {
+    /// Waits for the turn to change something.
+    async fn one_at_a_time(&self) -> OwnedMutexGuard<()> {
+        self.changing.clone().lock_owned().await
+    }
+
+    /// Saves `changes` with their event, then lets them take effect.
+    ///
+    /// In a task of its own, which ends with the save: a caller that goes away in between (a closed browser) must not
+    /// leave a token revoked in the store and alive in memory.
+    async fn commit(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        changes: Vec<Change>,
+        event: Option<Event>,
+        effect: impl FnOnce(&mut State) + Send + 'static,
+    ) -> Result<(), AccountError> {
+        let (records, state) = (self.records.clone(), self.state.clone());
+        let task = tokio::spawn(async move {
+            let _turn = turn;
+            records.change(changes, event).await?;
+            effect(&mut state.write().unwrap_or_else(PoisonError::into_inner));
+            Ok(())
+        });
+        task.await.unwrap_or(Err(AccountError::Stopping))
+    }
+
+    /// Records that somebody was refused. The refusal is answered even if it cannot be recorded: nothing took effect.
+    async fn note_refused(&self, action: &str, subject: Option<Uuid>, from: &str) {
+        let event = self.event(Principal::ANONYMOUS, action, subject, Some(from), None);
+        let _ = self.recorder.record(event).await;
+    }
+
+    fn event(
+        &self,
+        by: Principal,
+        action: &str,
+        subject: Option<Uuid>,
+        from: Option<&str>,
+        detail: Option<String>,
+    ) -> Event {
         Event {
             id: (self.new_id)(&*self.clock),
             at: self.clock.now(),
@@ -240,7 +317,7 @@ impl Accounts {
     /// No randomness.
     pub fn new_setup_code(&self) -> Result<Secret, NoRandomness> {
         let code = secret::generate_code()?;
-        let expires = self.clock.now().plus(SETUP_CODE_LIFE);
+        let expires = self.clock.monotonic().saturating_add(SETUP_CODE_LIFE);
         *lock(&self.setup) = Some(Code { digest: digest(code.reveal()), expires });
         Ok(code)
     }
@@ -249,14 +326,17 @@ impl Accounts {
     /// # Errors
     /// Wrong code, or a name or password that breaks the rules (the code stays valid then).
     pub async fn set_up(&self, code: &str, name: &str, password: &str, from: &str) -> Result<Secret, AccountError> {
+        let _one = self.setting_up.lock().await;
         self.check_wait("", from)?;
         if !self.setup_needed() {
             return Err(AccountError::AlreadySetUp);
         }
         let given = digest(code.trim().to_uppercase().as_str());
-        let valid = lock(&self.setup).as_ref().is_some_and(|c| secret::same(&c.digest, &given) && self.clock.now() < c.expires);
+        let now = self.clock.monotonic();
+        let valid = lock(&self.setup).as_ref().is_some_and(|c| secret::same(&c.digest, &given) && now < c.expires);
         if !valid {
             self.note_failure("", from);
+            self.note_refused("setup_refused", None, from).await;
             return Err(AccountError::WrongCode);
         }
         let grants = vec![Grant { role: Role::Administrator, branch: String::new() }];
@@ -269,22 +349,47 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::WrongLogin`] or [`AccountError::Wait`].
     pub async fn log_in(&self, name: &str, password: &str, from: &str) -> Result<Secret, AccountError> {
-        self.check_wait(name, from)?;
         let user = self.state().users.values().find(|u| same_name(&u.name, name)).cloned();
         let stored = user.as_ref().filter(|u| u.enabled).map(|u| u.password_hash.clone());
-        let right = self.verify_password(password.to_owned(), stored).await?;
-        match user {
-            Some(user) if right => {
-                lock(&self.failures).remove(&(name.to_lowercase(), from.to_owned()));
-                self.begin_session(user.id, from, "logged_in").await
+        match self.try_password(name, password, stored, from).await {
+            Ok(()) => {
+                let id = user.map(|u| u.id).ok_or(AccountError::WrongLogin)?;
+                self.begin_session(id, from, "logged_in").await
             }
-            user => {
-                self.note_failure(name, from);
-                let event = self.event(Principal::ANONYMOUS, "login_refused", user.map(|u| u.id), Some(from), None);
-                // A refusal is answered even if it cannot be recorded: nothing took effect.
-                let _ = self.recorder.record(event).await;
-                Err(AccountError::WrongLogin)
+            Err(error) => {
+                if matches!(error, AccountError::WrongLogin) {
+                    self.note_refused("login_refused", user.map(|u| u.id), from).await;
+                }
+                Err(error)
             }
+        }
+    }
+
+    /// Checks a password in its turn. The wait is asked for inside the turn, so that a thousand tries sent at once are
+    /// not all let through before the first has failed.
+    async fn try_password(
+        &self,
+        name: &str,
+        password: &str,
+        stored: Option<String>,
+        from: &str,
+    ) -> Result<(), AccountError> {
+        self.check_wait(name, from)?;
+        let turn = self.hashing.clone().acquire_owned().await.map_err(|_| AccountError::Stopping)?;
+        self.check_wait(name, from)?;
+        let password = password.to_owned();
+        let checked = tokio::task::spawn_blocking(move || {
+            let right = password::verify(&password, stored.as_deref());
+            (right, turn)
+        });
+        // The turn lasts until the outcome is noted.
+        let (right, _turn) = checked.await.map_err(|_| AccountError::Stopping)?;
+        if right {
+            lock(&self.failures).remove(&failure_key(name, from));
+            Ok(())
+        } else {
+            self.note_failure(name, from);
+            Err(AccountError::WrongLogin)
         }
     }
 
@@ -308,33 +413,33 @@ impl Accounts {
             Some(id) => self.begin_session(id, from, "logged_in_by_link").await,
             None => {
                 self.note_failure("", from);
+                self.note_refused("login_refused", None, from).await;
                 Err(AccountError::WrongCode)
             }
         }
     }
 
+    /// Refused when the person was removed or disabled since the password was checked.
     async fn begin_session(&self, user: Uuid, from: &str, action: &str) -> Result<Secret, AccountError> {
         let cookie = secret::generate("")?;
+        let turn = self.one_at_a_time().await;
         let now = self.clock.now();
+        let known = self.state().users.get(&user).filter(|u| u.enabled).cloned();
+        let record = UserRecord { last_login: Some(now), ..known.ok_or(AccountError::WrongLogin)? };
         let session = SessionRecord { digest: digest(cookie.reveal()), user, created: now, last_seen: now };
-        let mut changes = vec![Change::PutSession(session.clone())];
         let ended = self.sessions_to_end(user);
+        let mut changes = vec![Change::PutUser(record.clone()), Change::PutSession(session.clone())];
         changes.extend(ended.iter().map(|d| Change::RemoveSession(*d)));
-        if let Some(mut record) = self.state().users.get(&user).cloned() {
-            record.last_login = Some(now);
-            changes.push(Change::PutUser(record));
-        }
         let by = Principal { id: user, kind: PrincipalKind::Person };
         let event = self.event(by, action, Some(user), Some(from), None);
-        self.records.change(changes, Some(event)).await?;
-        let mut state = self.state_mut();
-        for gone in ended {
-            state.sessions.remove(&gone);
-        }
-        state.sessions.insert(session.digest, session);
-        if let Some(record) = state.users.get_mut(&user) {
-            record.last_login = Some(now);
-        }
+        let effect = move |state: &mut State| {
+            for gone in ended {
+                state.sessions.remove(&gone);
+            }
+            state.sessions.insert(session.digest, session.into());
+            state.users.insert(user, record);
+        };
+        self.commit(turn, changes, Some(event), effect).await?;
         Ok(cookie)
     }
 
@@ -345,14 +450,14 @@ impl Accounts {
         let (mut mine, over): (Vec<_>, Vec<_>) = state
             .sessions
             .values()
-            .filter(|s| s.user == user || self.expiry(s) <= now)
+            .filter(|s| s.saved.user == user || self.expiry(s) <= now)
             .partition(|s| self.expiry(s) > now);
-        mine.sort_by_key(|s| std::cmp::Reverse(s.last_seen));
-        over.into_iter().chain(mine.into_iter().skip(MAX_SESSIONS_PER_USER - 1)).map(|s| s.digest).collect()
+        mine.sort_by_key(|s| std::cmp::Reverse(s.seen));
+        over.into_iter().chain(mine.into_iter().skip(MAX_SESSIONS_PER_USER - 1)).map(|s| s.saved.digest).collect()
     }
 
-    fn expiry(&self, session: &SessionRecord) -> Timestamp {
-        session.created.plus(self.options.session_life).min(session.last_seen.plus(self.options.session_idle))
+    fn expiry(&self, session: &LiveSession) -> Timestamp {
+        session.saved.created.plus(self.options.session_life).min(session.seen.plus(self.options.session_idle))
     }
 
     /// Who a cookie belongs to, `None` if it is unknown, over, or its owner disabled. Notes that it was seen.
@@ -361,25 +466,38 @@ impl Accounts {
         let now = self.clock.now();
         let (info, save) = {
             let mut state = self.state_mut();
-            let session = state.sessions.get(&key)?.clone();
-            if self.expiry(&session) <= now || !state.users.get(&session.user)?.enabled {
+            let live = state.sessions.get(&key)?;
+            if self.expiry(live) <= now || !state.users.get(&live.saved.user)?.enabled {
                 return None;
             }
-            let save = now.since(session.last_seen) >= SAVE_SEEN_EVERY;
-            let seen = SessionRecord { last_seen: now, ..session };
-            let principal = Principal { id: seen.user, kind: PrincipalKind::Person };
-            let info = SessionInfo { principal, expires: self.expiry(&seen) };
-            // Between two saves the time in memory stays the saved one, so that the next save comes when due.
-            if save {
-                state.sessions.insert(key, seen.clone());
-            }
-            (info, save.then_some(seen))
+            let live = state.sessions.get_mut(&key)?;
+            live.seen = now;
+            let principal = Principal { id: live.saved.user, kind: PrincipalKind::Person };
+            let save = now.since(live.saved.last_seen) >= SAVE_SEEN_EVERY;
+            (SessionInfo { principal, expires: self.expiry(live) }, save)
         };
-        if let Some(session) = save {
-            // Losing this only ends the session earlier after a restart.
-            let _ = self.records.change(vec![Change::PutSession(session)], None).await;
+        if save {
+            self.save_seen(key, now).await;
         }
         Some(info)
+    }
+
+    /// Saves when a session was last seen, unless it has ended meanwhile: then it must not come back.
+    async fn save_seen(&self, key: Digest256, now: Timestamp) {
+        let turn = self.one_at_a_time().await;
+        let Some(saved) = self.state().sessions.get(&key).map(|live| live.saved.clone()) else { return };
+        if saved.last_seen >= now {
+            return; // Another request has saved it.
+        }
+        let saved = SessionRecord { last_seen: now, ..saved };
+        let changes = vec![Change::PutSession(saved.clone())];
+        let effect = move |state: &mut State| {
+            if let Some(live) = state.sessions.get_mut(&key) {
+                live.saved = saved;
+            }
+        };
+        // Losing this only ends the session earlier after a restart.
+        let _ = self.commit(turn, changes, None, effect).await;
     }
 
     /// Ends a session.
@@ -387,30 +505,29 @@ impl Accounts {
     /// Saving failed.
     pub async fn log_out(&self, cookie: &str) -> Result<(), AccountError> {
         let key = digest(cookie);
-        let Some(session) = self.state().sessions.get(&key).cloned() else { return Ok(()) };
-        let by = Principal { id: session.user, kind: PrincipalKind::Person };
-        let event = self.event(by, "logged_out", Some(session.user), None, None);
-        self.records.change(vec![Change::RemoveSession(key)], Some(event)).await?;
-        self.state_mut().sessions.remove(&key);
-        Ok(())
-    }
-
-    async fn verify_password(&self, password: String, stored: Option<String>) -> Result<bool, AccountError> {
-        let _turn = self.hashing.acquire().await.map_err(|_| AccountError::Stopping)?;
-        let checked = tokio::task::spawn_blocking(move || password::verify(&password, stored.as_deref()));
-        checked.await.map_err(|_| AccountError::Stopping)
+        let turn = self.one_at_a_time().await;
+        let Some(user) = self.state().sessions.get(&key).map(|live| live.saved.user) else { return Ok(()) };
+        let by = Principal { id: user, kind: PrincipalKind::Person };
+        let event = self.event(by, "logged_out", Some(user), None, None);
+        let effect = move |state: &mut State| {
+            state.sessions.remove(&key);
+        };
+        self.commit(turn, vec![Change::RemoveSession(key)], Some(event), effect).await
     }
 
     async fn hash_password(&self, password: String) -> Result<String, AccountError> {
-        let _turn = self.hashing.acquire().await.map_err(|_| AccountError::Stopping)?;
-        let hashed = tokio::task::spawn_blocking(move || password::hash(&password));
+        let turn = self.hashing.clone().acquire_owned().await.map_err(|_| AccountError::Stopping)?;
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            password::hash(&password)
+        });
         Ok(hashed.await.map_err(|_| AccountError::Stopping)??)
     }
 
     fn check_wait(&self, name: &str, from: &str) -> Result<(), AccountError> {
-        let now = self.clock.now();
-        match lock(&self.failures).get(&(name.to_lowercase(), from.to_owned())) {
-            Some(f) if f.blocked_until > now => Err(AccountError::Wait { wait: f.blocked_until.since(now) }),
+        let now = self.clock.monotonic();
+        match lock(&self.failures).get(&failure_key(name, from)) {
+            Some(f) if f.blocked_until > now => Err(AccountError::Wait { wait: f.blocked_until.saturating_sub(now) }),
             _ => Ok(()),
         }
     }
@@ -418,7 +535,7 @@ impl Accounts {
     /// From the fifth wrong try on, the wait doubles: 1 s, 2 s, 4 s … 15 min. Per name and address, so that nobody can
     /// lock somebody else out.
     fn note_failure(&self, name: &str, from: &str) {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut failures = lock(&self.failures);
         if failures.len() >= MAX_FAILURE_ENTRIES {
             failures.retain(|_, f| f.blocked_until > now);
@@ -426,13 +543,12 @@ impl Accounts {
                 failures.clear();
             }
         }
-        let entry = failures
-            .entry((name.to_lowercase(), from.to_owned()))
-            .or_insert(Failures { count: 0, blocked_until: Timestamp::MIN });
+        let entry =
+            failures.entry(failure_key(name, from)).or_insert(Failures { count: 0, blocked_until: Duration::ZERO });
         entry.count = entry.count.saturating_add(1);
         if entry.count > FREE_FAILURES {
             let seconds = 1_u64 << (entry.count - FREE_FAILURES - 1).min(10);
-            entry.blocked_until = now.plus(Duration::from_secs(seconds.min(900)));
+            entry.blocked_until = now.saturating_add(Duration::from_secs(seconds.min(900)));
         }
     }
 
@@ -450,6 +566,9 @@ impl Accounts {
     #[must_use]
     pub fn name_of(&self, id: Uuid) -> Option<String> {
         let state = self.state();
+        if id == LOCAL.id {
+            return Some("command line".to_owned());
+        }
         let person = state.users.get(&id).map(|u| u.name.clone());
         let token = || state.tokens.values().find(|t| t.id == id).map(|t| t.name.clone());
         let device = || state.devices.values().find(|d| d.id == id).map(|d| d.user.clone());
@@ -459,11 +578,17 @@ impl Accounts {
     /// Creates a person.
     /// # Errors
     /// Name taken or bad, password against the rule, saving failed.
-    pub async fn create_user(&self, by: &Principal, name: &str, password: &str, grants: Vec<Grant>) -> Result<Uuid, AccountError> {
+    pub async fn create_user(
+        &self,
+        by: &Principal,
+        name: &str,
+        password: &str,
+        grants: Vec<Grant>,
+    ) -> Result<Uuid, AccountError> {
         check_name(name)?;
         password::check_new(password, name)?;
         let password_hash = self.hash_password(password.to_owned()).await?;
-        let _one = self.changing.lock().await;
+        let turn = self.one_at_a_time().await;
         {
             let state = self.state();
             if state.users.values().any(|u| same_name(&u.name, name)) {
@@ -476,8 +601,13 @@ impl Accounts {
         let id = (self.new_id)(&*self.clock);
         let user = UserRecord { id, name: name.to_owned(), password_hash, enabled: true, grants, last_login: None };
         let event = self.event(by.clone(), "created", Some(id), None, Some(describe(&user.grants)));
-        self.records.change(vec![Change::PutUser(user.clone())], Some(event)).await?;
-        self.state_mut().users.insert(id, user);
+        let effect = {
+            let user = user.clone();
+            move |state: &mut State| {
+                state.users.insert(id, user);
+            }
+        };
+        self.commit(turn, vec![Change::PutUser(user)], Some(event), effect).await?;
         Ok(id)
     }
 
@@ -500,7 +630,7 @@ impl Accounts {
             }
             None => None,
         };
-        let _one = self.changing.lock().await;
+        let turn = self.one_at_a_time().await;
         let mut user = self.state().users.get(&id).cloned().ok_or(AccountError::Unknown)?;
         let mut said = Vec::new();
         if let Some(enabled) = enabled {
@@ -522,35 +652,39 @@ impl Accounts {
         if ends_sessions {
             changes.push(Change::RemoveSessionsOf(id));
         }
-        self.records.change(changes, Some(event)).await?;
-        let mut state = self.state_mut();
-        if ends_sessions {
-            state.sessions.retain(|_, s| s.user != id);
-        }
-        state.users.insert(id, user);
-        Ok(())
+        let effect = move |state: &mut State| {
+            if ends_sessions {
+                state.sessions.retain(|_, live| live.saved.user != id);
+            }
+            state.users.insert(id, user);
+        };
+        self.commit(turn, changes, Some(event), effect).await
     }
 
     fn keep_an_administrator(&self, changed: &UserRecord, stays: bool) -> Result<(), AccountError> {
         let state = self.state();
         let was = state.users.get(&changed.id).is_some_and(administers_all);
         let others = state.users.values().any(|u| u.id != changed.id && administers_all(u));
-        if was && !others && !(stays && administers_all(changed)) { Err(AccountError::LastAdministrator) } else { Ok(()) }
+        if was && !others && !(stays && administers_all(changed)) {
+            Err(AccountError::LastAdministrator)
+        } else {
+            Ok(())
+        }
     }
 
     /// Removes a person and erases the name.
     /// # Errors
     /// Unknown, last administrator, saving failed.
     pub async fn remove_user(&self, by: &Principal, id: Uuid) -> Result<(), AccountError> {
-        let _one = self.changing.lock().await;
+        let turn = self.one_at_a_time().await;
         let user = self.state().users.get(&id).cloned().ok_or(AccountError::Unknown)?;
         self.keep_an_administrator(&user, false)?;
         let event = self.event(by.clone(), "removed", Some(id), None, None);
-        self.records.change(vec![Change::RemoveSessionsOf(id), Change::RemoveUser(id)], Some(event)).await?;
-        let mut state = self.state_mut();
-        state.sessions.retain(|_, s| s.user != id);
-        state.users.remove(&id);
-        Ok(())
+        let effect = move |state: &mut State| {
+            state.sessions.retain(|_, live| live.saved.user != id);
+            state.users.remove(&id);
+        };
+        self.commit(turn, vec![Change::RemoveSessionsOf(id), Change::RemoveUser(id)], Some(event), effect).await
     }
 
     /// Changes one's own password; the current one is asked for again. Ends all sessions of the person.
@@ -558,12 +692,13 @@ impl Accounts {
     /// Wrong current password, rule broken, saving failed.
     pub async fn change_password(&self, id: Uuid, current: &str, new: &str, from: &str) -> Result<(), AccountError> {
         let user = self.state().users.get(&id).cloned().ok_or(AccountError::Unknown)?;
-        self.check_wait(&user.name, from)?;
-        if !self.verify_password(current.to_owned(), Some(user.password_hash)).await? {
-            self.note_failure(&user.name, from);
-            return Err(AccountError::WrongLogin);
-        }
         let by = Principal { id, kind: PrincipalKind::Person };
+        if let Err(error) = self.try_password(&user.name, current, Some(user.password_hash), from).await {
+            if matches!(error, AccountError::WrongLogin) {
+                self.note_refused("password_refused", Some(id), from).await;
+            }
+            return Err(error);
+        }
         self.change_user(&by, id, None, None, Some(new)).await
     }
 
@@ -579,18 +714,38 @@ impl Accounts {
 
     /// Makes an API token; the secret is shown this once.
     /// # Errors
-    /// Bad name, too many, saving failed.
-    pub async fn create_token(&self, by: &Principal, name: &str, grants: Vec<Grant>) -> Result<(Uuid, Secret), AccountError> {
+    /// Name taken or bad, too many, saving failed.
+    pub async fn create_token(
+        &self,
+        by: &Principal,
+        name: &str,
+        grants: Vec<Grant>,
+    ) -> Result<(Uuid, Secret), AccountError> {
         check_name(name)?;
+        let turn = self.one_at_a_time().await;
         if self.state().tokens.len() >= MAX_ACCOUNTS {
             return Err(AccountError::TooMany);
+        }
+        if self.state().tokens.values().any(|t| t.name == name) {
+            return Err(AccountError::NameTaken(name.to_owned()));
         }
         let secret = secret::generate("andon_")?;
         let id = (self.new_id)(&*self.clock);
         let event = self.event(by.clone(), "token_created", Some(id), None, Some(describe(&grants)));
-        let token = TokenRecord { id, name: name.to_owned(), digest: digest(secret.reveal()), grants, created: self.clock.now() };
-        self.records.change(vec![Change::PutToken(token.clone())], Some(event)).await?;
-        self.state_mut().tokens.insert(token.digest, token);
+        let token = TokenRecord {
+            id,
+            name: name.to_owned(),
+            digest: digest(secret.reveal()),
+            grants,
+            created: self.clock.now(),
+        };
+        let effect = {
+            let token = token.clone();
+            move |state: &mut State| {
+                state.tokens.insert(token.digest, token);
+            }
+        };
+        self.commit(turn, vec![Change::PutToken(token)], Some(event), effect).await?;
         Ok((id, secret))
     }
 
@@ -598,16 +753,30 @@ impl Accounts {
     /// # Errors
     /// Unknown, saving failed.
     pub async fn remove_token(&self, by: &Principal, id: Uuid) -> Result<(), AccountError> {
+        let turn = self.one_at_a_time().await;
         let key = self.state().tokens.values().find(|t| t.id == id).map(|t| t.digest).ok_or(AccountError::Unknown)?;
         let event = self.event(by.clone(), "token_revoked", Some(id), None, None);
-        self.records.change(vec![Change::RemoveToken(id)], Some(event)).await?;
-        self.state_mut().tokens.remove(&key);
-        Ok(())
+        let effect = move |state: &mut State| {
+            state.tokens.remove(&key);
+        };
+        self.commit(turn, vec![Change::RemoveToken(id)], Some(event), effect).await
+    }
+
+    /// Makes the token of the local command line, valid until the process ends.
+    /// # Errors
+    /// No randomness.
+    pub fn new_local_token(&self) -> Result<Secret, NoRandomness> {
+        let secret = secret::generate("andon_local_")?;
+        *lock(&self.local) = Some(digest(secret.reveal()));
+        Ok(secret)
     }
 
     /// Who an API token belongs to.
     #[must_use]
     pub fn authenticate_token(&self, secret: &str) -> Option<Principal> {
+        if lock(&self.local).as_ref().is_some_and(|local| secret::same(local, &digest(secret))) {
+            return Some(LOCAL);
+        }
         let state = self.state();
         state.tokens.get(&digest(secret)).map(|t| Principal { id: t.id, kind: PrincipalKind::Token })
     }
@@ -622,6 +791,12 @@ impl Accounts {
         devices
     }
 
+    /// Counts changes of the devices, so that a copy of their rights can tell when it is out of date.
+    #[must_use]
+    pub fn devices_changed(&self) -> u64 {
+        self.state().devices_changed
+    }
+
     /// The device with this id.
     #[must_use]
     pub fn device(&self, id: Uuid) -> Option<DeviceRecord> {
@@ -630,7 +805,7 @@ impl Accounts {
 
     /// Makes the MQTT credential of a device, or renews the password of one with the same user name; shown this once.
     /// # Errors
-    /// Bad name, too many, saving failed.
+    /// Bad name, client identifier bound to another device, too many, saving failed.
     pub async fn create_device(
         &self,
         by: &Principal,
@@ -641,10 +816,17 @@ impl Accounts {
         operate: Option<String>,
     ) -> Result<(Uuid, Secret), AccountError> {
         check_name(user)?;
-        let _one = self.changing.lock().await;
+        let turn = self.one_at_a_time().await;
         let known = self.state().devices.get(user).map(|d| d.id);
         if known.is_none() && self.state().devices.len() >= MAX_ACCOUNTS {
             return Err(AccountError::TooMany);
+        }
+        if let Some(wanted) = client_id.as_deref() {
+            let others =
+                self.state().devices.values().any(|d| d.user != user && d.client_id.as_deref() == Some(wanted));
+            if others {
+                return Err(AccountError::NameTaken(wanted.to_owned()));
+            }
         }
         let secret = secret::generate("")?;
         let id = known.unwrap_or_else(|| (self.new_id)(&*self.clock));
@@ -660,8 +842,14 @@ impl Accounts {
             operate,
             created: self.clock.now(),
         };
-        self.records.change(vec![Change::PutDevice(device.clone())], Some(event)).await?;
-        self.state_mut().devices.insert(device.user.clone(), device);
+        let effect = {
+            let device = device.clone();
+            move |state: &mut State| {
+                state.devices.insert(device.user.clone(), device);
+                state.devices_changed += 1;
+            }
+        };
+        self.commit(turn, vec![Change::PutDevice(device)], Some(event), effect).await?;
         Ok((id, secret))
     }
 
@@ -669,17 +857,24 @@ impl Accounts {
     /// # Errors
     /// Unknown, saving failed.
     pub async fn remove_device(&self, by: &Principal, id: Uuid) -> Result<(), AccountError> {
-        let _one = self.changing.lock().await;
+        let turn = self.one_at_a_time().await;
         let user = self.device(id).map(|d| d.user).ok_or(AccountError::Unknown)?;
         let event = self.event(by.clone(), "device_removed", Some(id), None, None);
-        self.records.change(vec![Change::RemoveDevice(id)], Some(event)).await?;
-        self.state_mut().devices.remove(&user);
-        Ok(())
+        let effect = move |state: &mut State| {
+            state.devices.remove(&user);
+            state.devices_changed += 1;
+        };
+        self.commit(turn, vec![Change::RemoveDevice(id)], Some(event), effect).await
     }
 
     /// Who an MQTT client is. A client identifier that is bound to one device is refused to every other.
     #[must_use]
-    pub fn authenticate_device(&self, user: Option<&str>, password: Option<&str>, client_id: &str) -> Option<Principal> {
+    pub fn authenticate_device(
+        &self,
+        user: Option<&str>,
+        password: Option<&str>,
+        client_id: &str,
+    ) -> Option<Principal> {
         let state = self.state();
         let bound = state.devices.values().find(|d| d.client_id.as_deref() == Some(client_id));
         let Some(user) = user else {
@@ -695,19 +890,24 @@ impl Accounts {
     /// What somebody may do where, now.
     #[must_use]
     pub fn grants(&self, who: &Principal) -> Vec<Grant> {
-        let all = || vec![Grant { role: Role::Administrator, branch: String::new() }];
+        self.with_grants(who, <[Grant]>::to_vec)
+    }
+
+    /// Asks about the current grants without copying those of people and tokens: screens ask for every tag.
+    fn with_grants<T>(&self, who: &Principal, ask: impl FnOnce(&[Grant]) -> T) -> T {
+        const ALL: &[Grant] = &[Grant { role: Role::Administrator, branch: String::new() }];
         let state = self.state();
         match who.kind {
-            PrincipalKind::System => all(),
-            PrincipalKind::Anonymous if self.options.open => all(),
-            PrincipalKind::Anonymous => Vec::new(),
-            PrincipalKind::Person => state.users.get(&who.id).filter(|u| u.enabled).map(|u| u.grants.clone()).unwrap_or_default(),
-            PrincipalKind::Token => {
-                state.tokens.values().find(|t| t.id == who.id).map(|t| t.grants.clone()).unwrap_or_default()
-            }
+            _ if *who == LOCAL => ask(ALL),
+            PrincipalKind::System => ask(ALL),
+            PrincipalKind::Anonymous if self.options.open => ask(ALL),
+            PrincipalKind::Anonymous => ask(&[]),
+            PrincipalKind::Person => ask(state.users.get(&who.id).filter(|u| u.enabled).map_or(&[], |u| &u.grants)),
+            PrincipalKind::Token => ask(state.tokens.values().find(|t| t.id == who.id).map_or(&[], |t| &t.grants)),
             PrincipalKind::Device => {
                 let branch = state.devices.values().find(|d| d.id == who.id).and_then(|d| d.operate.clone());
-                branch.map(|branch| vec![Grant { role: Role::Operator, branch }]).unwrap_or_default()
+                let grant = branch.map(|branch| Grant { role: Role::Operator, branch });
+                ask(grant.as_slice())
             }
         }
     }
@@ -715,7 +915,7 @@ impl Accounts {
 
 impl Gate for Accounts {
     fn authorise(&self, who: &Principal, action: Action, branch: &str) -> Result<(), Denied> {
-        table::authorise(&self.grants(who), action, branch)
+        self.with_grants(who, |grants| table::authorise(grants, action, branch))
     }
 }
 

@@ -7,10 +7,10 @@
 //! hear, in the order of the chain.
 
 use crate::secret::hex;
+use andon_model::BoxFuture;
 use andon_model::event::{Event, SealedEvent};
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, kind};
 use andon_model::record::Recorder;
-use andon_model::BoxFuture;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +39,9 @@ pub enum OpenError {
     #[error("the audit trail could not be read")]
     Read(#[from] ReadError),
     /// The newest event is not readable, so the chain has no end to go on from.
-    #[error("the newest event of the audit trail (number {seq}) is damaged: restore the records lane from a backup, or move it away to start a new chain")]
+    #[error(
+        "the newest event of the audit trail (number {seq}) is damaged: restore the records lane from a backup, or move it away to start a new chain"
+    )]
     DamagedEnd {
         /// Its number.
         seq: u64,
@@ -109,7 +111,8 @@ impl AuditRecorder {
         let raw = serde_json::value::to_raw_value(&event).map_err(|e| unencodable(&e))?;
         let prev = chain.head.clone();
         let hash = link(&prev, raw.get().as_bytes());
-        let frame = serde_json::to_vec(&RawSealed { event: &raw, prev: &prev, hash: &hash }).map_err(|e| unencodable(&e))?;
+        let frame =
+            serde_json::to_vec(&RawSealed { event: &raw, prev: &prev, hash: &hash }).map_err(|e| unencodable(&e))?;
         let mut sealed = SealedEvent { seq: Seq::default(), event, prev, hash };
         sealed.seq = self.log.append(Lane::Records, kind::EVENT, &frame)?;
         chain.head.clone_from(&sealed.hash);
@@ -158,7 +161,9 @@ fn find_head(log: &dyn Log) -> Result<String, OpenError> {
         let batch = log.read(Lane::Records, Seq(at), 1)?;
         match batch.frames.first() {
             Some(frame) if frame.seq.0 == at && frame.kind == kind::EVENT => {
-                return decode(frame.seq, &frame.payload).map(|s| s.hash).map_err(|_| OpenError::DamagedEnd { seq: at });
+                return decode(frame.seq, &frame.payload)
+                    .map(|s| s.hash)
+                    .map_err(|_| OpenError::DamagedEnd { seq: at });
             }
             Some(frame) if frame.seq.0 == at => at -= 1,
             _ => return Err(OpenError::DamagedEnd { seq: at }),
@@ -172,9 +177,9 @@ fn find_head(log: &dyn Log) -> Result<String, OpenError> {
 pub struct AuditReport {
     /// No link is broken, nothing is missing, and the hash to compare with (if given) is in the chain.
     pub ok: bool,
-    /// How many events were read.
+    /// How many events hold, from the oldest on.
     pub events: u64,
-    /// The hash of the last one; write it down elsewhere.
+    /// The hash of the last of them; write it down elsewhere.
     pub head: String,
     /// The number of the first event that does not fit.
     pub first_bad: Option<u64>,
@@ -186,20 +191,25 @@ pub struct AuditReport {
 /// # Errors
 /// The log cannot be read.
 pub fn verify(log: &dyn Log, against: Option<&str>) -> Result<AuditReport, ReadError> {
-    let mut state = Verifier { prev: None, events: 0, bad: None, seen: against.is_none() };
+    let against = against.map(|hash| hash.trim().to_lowercase());
+    let against = against.as_deref();
     let mut at = log.first_seq(Lane::Records);
     let end = log.durable_seq(Lane::Records);
-    while at <= end && state.bad.is_none() {
+    // Nothing comes before the first frame that was ever written, so its event has nothing to follow.
+    let prev = (at.0 <= 1).then(zero_hash);
+    let mut state = Verifier { prev, events: 0, bad: None, seen: against.is_none_or(|hash| hash == zero_hash()) };
+    while at <= end && end > Seq(0) && state.bad.is_none() {
         let batch = log.read(Lane::Records, at, READ_BYTES)?;
-        if let Some(gap) = batch.gaps.first() {
-            state.bad = Some((gap.from.0, format!("events {} to {} are missing: {}", gap.from.0, gap.to.0, gap.reason)));
-            break;
-        }
-        for frame in batch.frames.iter().filter(|frame| frame.kind == kind::EVENT) {
+        let gap = batch.gaps.iter().min_by_key(|gap| gap.from);
+        let before_gap = gap.map_or(Seq(u64::MAX), |gap| gap.from);
+        let frames = batch.frames.iter().filter(|frame| frame.kind == kind::EVENT);
+        for frame in frames.take_while(|frame| frame.seq < before_gap) {
             state.feed(frame.seq, &frame.payload, against);
         }
-        if batch.next <= at {
-            break;
+        if let Some(gap) = gap {
+            state.miss(gap.from, gap.to, &gap.reason);
+        } else if batch.next <= at {
+            state.miss(at, end, "the log does not give them back");
         }
         at = batch.next;
     }
@@ -214,6 +224,11 @@ struct Verifier {
 }
 
 impl Verifier {
+    fn miss(&mut self, from: Seq, to: Seq, reason: &str) {
+        let words = || format!("events {} to {} are missing: {reason}", from.0, to.0);
+        self.bad.get_or_insert_with(|| (from.0, words()));
+    }
+
     fn feed(&mut self, seq: Seq, payload: &[u8], against: Option<&str>) {
         if self.bad.is_some() {
             return;
@@ -222,21 +237,29 @@ impl Verifier {
             self.bad = Some((seq.0, format!("event {} cannot be read", seq.0)));
             return;
         };
-        if self.prev.as_ref().is_some_and(|prev| *prev != sealed.prev) {
+        // Byte for byte what we write: blanks, escapes or further fields are not ours.
+        let as_written = serde_json::to_vec(&sealed).is_ok_and(|ours| ours == payload);
+        if !as_written {
+            self.bad = Some((seq.0, format!("event {} was changed after it was sealed", seq.0)));
+        } else if self.prev.as_ref().is_some_and(|prev| *prev != sealed.prev) {
             self.bad = Some((seq.0, format!("event {} does not follow the one before it", seq.0)));
         } else if link(sealed.prev, sealed.event.get().as_bytes()) != sealed.hash {
             self.bad = Some((seq.0, format!("event {} was changed after it was sealed", seq.0)));
         }
-        self.seen |= against == Some(sealed.hash);
-        self.prev = Some(sealed.hash.to_owned());
-        self.events += 1;
+        if self.bad.is_none() {
+            self.seen |= against == Some(sealed.hash);
+            self.prev = Some(sealed.hash.to_owned());
+            self.events += 1;
+        }
     }
 
     fn report(self, against: Option<&str>) -> AuditReport {
         let cut = !self.seen && self.bad.is_none();
         let detail = match (&self.bad, against) {
             (Some((_, words)), _) => words.clone(),
-            (None, Some(hash)) if cut => format!("the event with hash {hash} is no longer in the trail: events were cut off or replaced"),
+            (None, Some(hash)) if cut => {
+                format!("the event with hash {hash} is no longer in the trail: events were cut off or replaced")
+            }
             _ => format!("{} events, every link holds", self.events),
         };
         AuditReport {

@@ -5,7 +5,6 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use std::sync::OnceLock;
 
 /// The fewest characters of a password.
 pub const MIN_CHARS: usize = 12;
@@ -31,9 +30,28 @@ pub enum PasswordError {
 
 /// The stems of the commonest long passwords; a password that is little more than one of them is refused.
 const COMMON: [&str; 22] = [
-    "password", "passwort", "123456789012", "qwertyuiop", "qwertzuiop", "administrator", "letmein", "iloveyou", "welcome", "changeme",
-    "andon", "abcdefghijkl", "111111111111", "000000000000", "1q2w3e4r5t6y", "sunshine", "princess", "football", "baseball", "superman",
-    "trustno", "asdfghjkl",
+    "password",
+    "passwort",
+    "123456789012",
+    "qwertyuiop",
+    "qwertzuiop",
+    "administrator",
+    "letmein",
+    "iloveyou",
+    "welcome",
+    "changeme",
+    "andon",
+    "abcdefghijkl",
+    "111111111111",
+    "000000000000",
+    "1q2w3e4r5t6y",
+    "sunshine",
+    "princess",
+    "football",
+    "baseball",
+    "superman",
+    "trustno",
+    "asdfghjkl",
 ];
 
 /// Checks a new password against the rule.
@@ -72,17 +90,15 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(hashed.to_string())
 }
 
+/// Stands in for the hash of an unknown name: made with the same parameters, so that checking it takes as long.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyB0aGlzIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// Whether `password` belongs to `phc`; `None` (an unknown name) takes as long and is always false. Blocking.
 #[must_use]
 pub fn verify(password: &str, phc: Option<&str>) -> bool {
-    static NOBODY: OnceLock<String> = OnceLock::new();
-    let stored = match phc {
-        Some(text) => text,
-        None => NOBODY.get_or_init(|| hash("nobody has this password").unwrap_or_default()),
-    };
-    let matches = PasswordHash::new(stored).is_ok_and(|parsed| {
-        argon2().is_ok_and(|argon2| argon2.verify_password(password.as_bytes(), &parsed).is_ok())
-    });
+    let matches = PasswordHash::new(phc.unwrap_or(NOBODY))
+        .is_ok_and(|parsed| argon2().is_ok_and(|argon2| argon2.verify_password(password.as_bytes(), &parsed).is_ok()));
     matches && phc.is_some()
 }
 
@@ -108,6 +124,17 @@ mod tests {
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(verify("correct horse battery", Some(&phc)));
         assert!(!verify("correct horse batterz", Some(&phc)));
-        assert!(!verify("nobody has this password", None));
+        assert!(!verify("correct horse battery", None));
+    }
+
+    #[test]
+    fn an_unknown_name_is_checked_at_the_same_cost() {
+        let cost = |phc: &str| phc.rsplitn(3, '$').nth(2).map(str::to_owned);
+        assert_eq!(cost(NOBODY), cost(&hash("correct horse battery").expect("hash")));
+        // It parses, so that the hash is really computed.
+        let nobody = PasswordHash::new(NOBODY).expect("a hash");
+        assert!(
+            argon2().expect("argon2").verify_password(b"x", &nobody).is_err_and(|e| e.to_string().contains("password"))
+        );
     }
 }

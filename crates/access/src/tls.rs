@@ -61,9 +61,8 @@ pub struct Files {
 /// [`TlsError`] names the file and what is wrong with it.
 pub fn server_config(files: &Files, alpn: &[&str]) -> Result<Arc<ServerConfig>, TlsError> {
     let bad = |path: &Path, what, reason: String| TlsError::BadPem { path: path.to_owned(), what, reason };
-    let read = |path: &Path| {
-        fs::read(path).map_err(|source| TlsError::Io { doing: "read", path: path.to_owned(), source })
-    };
+    let read =
+        |path: &Path| fs::read(path).map_err(|source| TlsError::Io { doing: "read", path: path.to_owned(), source });
     let chain = CertificateDer::pem_slice_iter(&read(&files.certificate)?)
         .map(|item| item.map(CertificateDer::into_owned))
         .collect::<Result<Vec<_>, _>>()
@@ -71,10 +70,11 @@ pub fn server_config(files: &Files, alpn: &[&str]) -> Result<Arc<ServerConfig>, 
     if chain.is_empty() {
         return Err(bad(&files.certificate, "certificate", "it is empty".to_owned()));
     }
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
-        .map_err(|e| bad(&files.key, "private key", e.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|e| bad(&files.key, "private key", e.to_string()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let unusable = |e: rustls::Error| TlsError::Unusable { certificate: files.certificate.clone(), reason: e.to_string() };
+    let unusable =
+        |e: rustls::Error| TlsError::Unusable { certificate: files.certificate.clone(), reason: e.to_string() };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
@@ -134,7 +134,10 @@ mod tests {
         assert_eq!(ensure(&dir.path().join("a"), &names, 2027).expect("kept"), a);
         server_config(&a, &["http/1.1"]).expect("usable");
         #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&a.key).expect("meta").permissions()) & 0o777, 0o600);
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&a.key).expect("meta").permissions()) & 0o777,
+            0o600
+        );
     }
 
     #[test]

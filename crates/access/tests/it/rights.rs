@@ -1,0 +1,291 @@
+//! What people, tokens and devices may do, how that ends, and what is recorded of it.
+
+use crate::fakes::{ADMIN, HERE, Node, PASSWORD, grant};
+use andon_access::accounts::{AccountError, AccountsOptions, LOCAL};
+use andon_model::access::{Action, Principal, PrincipalKind, Role};
+
+const EVA_PASSWORD: &str = "a sentence of four words";
+
+#[tokio::test]
+async fn disabling_or_removing_a_person_ends_sessions_and_rights_at_once() {
+    let (node, admin, _) = Node::set_up().await;
+    let eva = node.person(&admin, "Eva", Role::Operator, "works/line1").await;
+    for removed in [false, true] {
+        let cookie = node.accounts.log_in("Eva", EVA_PASSWORD, HERE).await.unwrap();
+        assert!(node.may(&eva, Action::Operate, "works/line1/filler/speed"));
+        if removed {
+            node.accounts.remove_user(&admin, eva.id).await.unwrap();
+        } else {
+            node.accounts.change_user(&admin, eva.id, Some(false), None, None).await.unwrap();
+        }
+        assert!(!node.may(&eva, Action::View, "works/line1"));
+        assert_eq!(node.accounts.session(cookie.reveal()).await, None);
+        let restarted = node.restart().await;
+        assert_eq!(restarted.accounts.session(cookie.reveal()).await, None);
+        assert!(!restarted.may(&eva, Action::View, "works/line1"));
+        if !removed {
+            node.accounts.change_user(&admin, eva.id, Some(true), None, None).await.unwrap();
+            assert_eq!(node.accounts.session(cookie.reveal()).await, None, "enabling brings no old session back");
+        }
+    }
+    assert_eq!(node.accounts.name_of(eva.id), None, "the name is erased");
+    assert!(matches!(node.accounts.log_in("Eva", EVA_PASSWORD, HERE).await, Err(AccountError::WrongLogin)));
+}
+
+#[tokio::test]
+async fn other_grants_and_a_new_password_hold_from_the_next_question_on() {
+    let (node, admin, _) = Node::set_up().await;
+    let eva = node.person(&admin, "Eva", Role::Engineer, "works").await;
+    let cookie = node.accounts.log_in("Eva", EVA_PASSWORD, HERE).await.unwrap();
+    node.accounts.change_user(&admin, eva.id, None, Some(vec![grant(Role::Viewer, "works")]), None).await.unwrap();
+    assert!(node.may(&eva, Action::View, "works/line1") && !node.may(&eva, Action::Operate, "works/line1"));
+    assert!(node.accounts.session(cookie.reveal()).await.is_some(), "other rights do not end the session");
+    node.accounts.change_user(&admin, eva.id, None, None, Some("another long sentence")).await.unwrap();
+    assert_eq!(node.accounts.session(cookie.reveal()).await, None, "a new password does");
+}
+
+#[tokio::test]
+async fn the_last_administrator_cannot_be_removed_disabled_or_demoted() {
+    let (node, admin, _) = Node::set_up().await;
+    let stays = |result: Result<(), AccountError>| matches!(result, Err(AccountError::LastAdministrator));
+    let branch_only = vec![grant(Role::Administrator, "works")];
+    for round in ["alone", "beside the administrator of a branch", "beside a disabled one"] {
+        assert!(stays(node.accounts.remove_user(&admin, admin.id).await), "{round}");
+        assert!(stays(node.accounts.change_user(&admin, admin.id, Some(false), None, None).await), "{round}");
+        assert!(
+            stays(node.accounts.change_user(&admin, admin.id, None, Some(branch_only.clone()), None).await),
+            "{round}"
+        );
+        assert!(stays(node.accounts.change_user(&admin, admin.id, None, Some(Vec::new()), None).await), "{round}");
+        match round {
+            "alone" => {
+                node.person(&admin, "Branch", Role::Administrator, "works").await;
+            }
+            _ => {
+                let off = node.person(&admin, &format!("Off {round}"), Role::Administrator, "").await;
+                node.accounts.change_user(&admin, off.id, Some(false), None, None).await.unwrap();
+            }
+        }
+    }
+    let second = node.person(&admin, "Second", Role::Administrator, "").await;
+    node.accounts.remove_user(&admin, admin.id).await.expect("another one is there now");
+    assert!(stays(node.accounts.remove_user(&second, second.id).await));
+}
+
+#[tokio::test]
+async fn of_two_administrators_who_remove_each_other_at_once_one_stays() {
+    let (node, admin, _) = Node::set_up().await;
+    let second = node.person(&admin, "Second", Role::Administrator, "").await;
+    let (a, b) =
+        tokio::join!(node.accounts.remove_user(&admin, second.id), node.accounts.remove_user(&second, admin.id));
+    assert!(a.is_ok() != b.is_ok());
+    assert!(!node.accounts.setup_needed());
+}
+
+#[tokio::test]
+async fn a_token_has_its_own_rights_and_is_revoked_at_once() {
+    let (node, admin, _) = Node::set_up().await;
+    let (id, secret) = node.accounts.create_token(&admin, "report", vec![grant(Role::Viewer, "works")]).await.unwrap();
+    let who = node.accounts.authenticate_token(secret.reveal()).expect("known");
+    assert_eq!(who, Principal { id, kind: PrincipalKind::Token });
+    assert!(node.may(&who, Action::View, "works/line1") && !node.may(&who, Action::Operate, "works/line1"));
+    assert!(!node.may(&who, Action::View, "house"));
+    for wrong in ["", "andon_", &secret.reveal()[..69], &secret.reveal().to_uppercase()] {
+        assert_eq!(node.accounts.authenticate_token(wrong), None, "{wrong}");
+    }
+    let twin = node.accounts.create_token(&admin, "report", Vec::new()).await;
+    assert!(matches!(twin, Err(AccountError::NameTaken(_))));
+    node.accounts.remove_token(&admin, id).await.unwrap();
+    assert_eq!(node.accounts.authenticate_token(secret.reveal()), None);
+    assert!(!node.may(&who, Action::View, "works/line1"), "a link that is open already has lost its rights too");
+    assert_eq!(node.restart().await.accounts.authenticate_token(secret.reveal()), None);
+    assert!(matches!(node.accounts.remove_token(&admin, id).await, Err(AccountError::Unknown)));
+}
+
+#[tokio::test]
+async fn the_token_of_the_command_line_ends_with_the_process() {
+    let (node, _, _) = Node::set_up().await;
+    let secret = node.accounts.new_local_token().unwrap();
+    assert_eq!(node.accounts.authenticate_token(secret.reveal()), Some(LOCAL));
+    assert!(node.may(&LOCAL, Action::Administer, ""));
+    assert_eq!(node.restart().await.accounts.authenticate_token(secret.reveal()), None);
+}
+
+async fn device(node: &Node, by: &Principal, user: &str, client_id: Option<&str>) -> (Principal, String) {
+    let all = || vec!["#".to_owned()];
+    let made = node.accounts.create_device(by, user, client_id.map(str::to_owned), all(), all(), None).await;
+    let (id, secret) = made.unwrap();
+    (Principal { id, kind: PrincipalKind::Device }, secret.reveal().to_owned())
+}
+
+#[tokio::test]
+async fn a_device_comes_with_its_own_password_and_client_id_only() {
+    let (node, admin, _) = Node::set_up().await;
+    let (pump, secret) = device(&node, &admin, "pump", Some("pump-1")).await;
+    let (lamp, lamp_secret) = device(&node, &admin, "lamp", None).await;
+    let try_it = |user, password, client| node.accounts.authenticate_device(user, password, client);
+    assert_eq!(try_it(Some("pump"), Some(&secret), "pump-1"), Some(pump));
+    assert_eq!(try_it(Some("lamp"), Some(&lamp_secret), "any-name"), Some(lamp));
+    for (user, password, client, why) in [
+        (Some("pump"), Some(secret.as_str()), "pump-2", "a client id that is not its own"),
+        (Some("lamp"), Some(lamp_secret.as_str()), "pump-1", "a client id bound to another device"),
+        (Some("pump"), Some(lamp_secret.as_str()), "pump-1", "another device's password"),
+        (Some("pump"), Some(""), "pump-1", "an empty password"),
+        (Some("pump"), None, "pump-1", "no password"),
+        (Some("nobody"), Some(secret.as_str()), "pump-1", "an unknown user"),
+        (Some(""), Some(secret.as_str()), "pump-1", "an empty user"),
+        (None, Some(secret.as_str()), "pump-1", "no user"),
+        (None, None, "anything", "nobody"),
+    ] {
+        assert_eq!(try_it(user, password, client), None, "{why}");
+    }
+    let taken = node.accounts.create_device(&admin, "fan", Some("pump-1".into()), Vec::new(), Vec::new(), None).await;
+    assert!(matches!(taken, Err(AccountError::NameTaken(name)) if name == "pump-1"));
+}
+
+#[tokio::test]
+async fn a_renewed_device_keeps_its_id_and_loses_its_old_password() {
+    let (node, admin, _) = Node::set_up().await;
+    let (pump, old) = device(&node, &admin, "pump", Some("pump-1")).await;
+    let before = node.accounts.devices_changed();
+    let (again, new) = device(&node, &admin, "pump", Some("pump-1")).await;
+    assert_eq!(pump, again);
+    assert!(node.accounts.devices_changed() > before);
+    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&old), "pump-1"), None);
+    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1"), Some(pump.clone()));
+    node.accounts.remove_device(&admin, pump.id).await.unwrap();
+    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1"), None);
+    assert!(node.accounts.device(pump.id).is_none());
+}
+
+#[tokio::test]
+async fn a_device_may_operate_its_branch_and_nothing_else() {
+    let (node, admin, _) = Node::set_up().await;
+    let operate = Some("house/kitchen".to_owned());
+    let (id, _) = node.accounts.create_device(&admin, "panel", None, Vec::new(), Vec::new(), operate).await.unwrap();
+    let panel = Principal { id, kind: PrincipalKind::Device };
+    assert!(node.may(&panel, Action::Operate, "house/kitchen/lamp/on"));
+    assert!(!node.may(&panel, Action::Operate, "house/hall/lamp/on"));
+    assert!(!node.may(&panel, Action::Configure, "house/kitchen"));
+    let (mute, _) = device(&node, &admin, "sensor", None).await;
+    assert!(!node.may(&mute, Action::View, "house/kitchen"));
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_anonymously_unless_the_settings_say_so() {
+    let node = Node::fresh().await;
+    assert_eq!(node.accounts.authenticate_device(None, None, "x"), None);
+    assert!(!node.may(&Principal::ANONYMOUS, Action::View, "works"));
+    let node = Node::with(AccountsOptions { anonymous_mqtt: true, ..AccountsOptions::default() }).await;
+    let (_, secret) = device(&node, &Principal::SYSTEM, "pump", Some("pump-1")).await;
+    assert_eq!(node.accounts.authenticate_device(None, None, "x"), Some(Principal::ANONYMOUS));
+    assert_eq!(node.accounts.authenticate_device(None, None, "pump-1"), None, "a bound client id stays bound");
+    assert_eq!(
+        node.accounts.authenticate_device(Some("pump"), Some("wrong"), "x"),
+        None,
+        "a wrong password is no anonymity"
+    );
+    assert!(node.accounts.authenticate_device(Some("pump"), Some(secret.as_str()), "pump-1").is_some());
+    assert!(!node.may(&Principal::ANONYMOUS, Action::View, "works"), "it says nothing about people");
+    let node = Node::with(AccountsOptions { open: true, ..AccountsOptions::default() }).await;
+    assert!(node.may(&Principal::ANONYMOUS, Action::Administer, ""));
+}
+
+#[tokio::test]
+async fn everything_about_accounts_is_recorded_with_who_did_it_to_whom() {
+    let (node, admin, cookie) = Node::set_up().await;
+    let eva = node.person(&admin, "Eva", Role::Viewer, "works").await;
+    node.accounts.change_user(&admin, eva.id, Some(false), None, None).await.unwrap();
+    let _ = node.accounts.log_in("Eva", EVA_PASSWORD, HERE).await;
+    let _ = node.accounts.log_in("nobody", EVA_PASSWORD, HERE).await;
+    let _ = node.accounts.change_password(admin.id, "not the right one", "x", HERE).await;
+    node.accounts.remove_user(&admin, eva.id).await.unwrap();
+    let (token, _) = node.accounts.create_token(&admin, "report", Vec::new()).await.unwrap();
+    node.accounts.remove_token(&admin, token).await.unwrap();
+    let (pump, _) = device(&node, &admin, "pump", None).await;
+    device(&node, &admin, "pump", None).await;
+    node.accounts.remove_device(&admin, pump.id).await.unwrap();
+    node.accounts.log_out(cookie.reveal()).await.unwrap();
+    let link = node.accounts.new_login_link(admin.id).unwrap();
+    node.accounts.log_in_by_link(link.reveal(), HERE).await.unwrap();
+    let _ = node.accounts.log_in_by_link("guess", HERE).await;
+
+    let (nobody, system) = (Principal::ANONYMOUS, Principal::SYSTEM);
+    let recorded: Vec<_> =
+        node.changes().into_iter().map(|(event, c)| (c.action, event.by, c.subject, c.from.is_some())).collect();
+    let expected = [
+        ("created", system, Some(admin.id), false),
+        ("logged_in", admin.clone(), Some(admin.id), true),
+        ("created", admin.clone(), Some(eva.id), false),
+        ("changed", admin.clone(), Some(eva.id), false),
+        ("login_refused", nobody.clone(), Some(eva.id), true),
+        ("login_refused", nobody.clone(), None, true),
+        ("password_refused", nobody.clone(), Some(admin.id), true),
+        ("removed", admin.clone(), Some(eva.id), false),
+        ("token_created", admin.clone(), Some(token), false),
+        ("token_revoked", admin.clone(), Some(token), false),
+        ("device_created", admin.clone(), Some(pump.id), false),
+        ("device_renewed", admin.clone(), Some(pump.id), false),
+        ("device_removed", admin.clone(), Some(pump.id), false),
+        ("logged_out", admin.clone(), Some(admin.id), false),
+        ("logged_in_by_link", admin.clone(), Some(admin.id), true),
+        ("login_refused", nobody, None, true),
+    ];
+    let expected: Vec<_> = expected.into_iter().map(|(a, by, on, from)| (a.to_owned(), by, on, from)).collect();
+    assert_eq!(recorded, expected);
+}
+
+#[tokio::test]
+async fn no_event_carries_a_name_or_a_secret() {
+    let node = Node::fresh().await;
+    let code = node.accounts.new_setup_code().unwrap();
+    let _ = node.accounts.set_up("WRONG-CODE", ADMIN, PASSWORD, HERE).await;
+    let cookie = node.accounts.set_up(code.reveal(), ADMIN, PASSWORD, HERE).await.unwrap();
+    let admin = node.accounts.session(cookie.reveal()).await.unwrap().principal;
+    let eva = node.person(&admin, "Evelina", Role::Viewer, "works").await;
+    let _ = node.accounts.log_in("Evelina", "wrong password here", HERE).await;
+    let _ = node.accounts.log_in("Unbekannt", "wrong password here", HERE).await;
+    node.accounts
+        .change_user(
+            &admin,
+            eva.id,
+            Some(true),
+            Some(vec![grant(Role::Operator, "works")]),
+            Some("another long sentence"),
+        )
+        .await
+        .unwrap();
+    let (token, token_secret) = node.accounts.create_token(&admin, "monthly-report", Vec::new()).await.unwrap();
+    node.accounts.remove_token(&admin, token).await.unwrap();
+    let (pump, pump_secret) = device(&node, &admin, "pump-user", Some("pump-client")).await;
+    node.accounts.remove_device(&admin, pump.id).await.unwrap();
+    node.accounts.remove_user(&admin, eva.id).await.unwrap();
+    node.accounts.log_out(cookie.reveal()).await.unwrap();
+
+    let events = serde_json::to_string(&*node.records.events.lock().unwrap()).unwrap().to_lowercase();
+    assert!(events.len() > 1000);
+    for hidden in [
+        ADMIN,
+        "Evelina",
+        "Unbekannt",
+        "monthly-report",
+        "pump-user",
+        "pump-client",
+        PASSWORD,
+        EVA_PASSWORD,
+        "wrong password here",
+        "another long sentence",
+        "WRONG-CODE",
+        code.reveal(),
+        cookie.reveal(),
+        token_secret.reveal(),
+        &pump_secret,
+        "argon2",
+    ] {
+        assert!(!events.contains(&hidden.to_lowercase()), "{hidden} stands in an event");
+    }
+    for secret in [code.reveal(), cookie.reveal(), token_secret.reveal(), &pump_secret] {
+        let digest = andon_access::secret::hex(&andon_access::secret::digest(secret));
+        assert!(!events.contains(&digest), "the digest of a secret stands in an event");
+    }
+}
