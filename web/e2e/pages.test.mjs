@@ -256,15 +256,23 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
-  test('a chart of eight pens redraws within its budget', async () => {
-    const { page } = await open(run, { width: 1280 });
+  test('a chart of eight pens redraws fast enough to be live', async (context) => {
+    const { page } = await open(run, { width: 2000 });
     await enter(run, page);
     const line = 'works/nord/bottling/line1';
     const pens = ['filler/pressure', 'filler/flow', 'filler/temperature', 'capper/torque', 'capper/speed', 'labeller/web_speed', 'packer/air_pressure', 'packer/motor_current'].map((p) => `${line}/${p}`).join(',');
     await visit(run, page, `/trends?pens=${pens}`);
     await page.locator('.lanes canvas').first().waitFor();
-    await page.waitForTimeout(1500);
     assert.equal(await page.locator('.pens tbody tr').count(), 8);
+    const times = [];
+    for (let i = 0; i < 12; i += 1) {
+      await page.waitForTimeout(700);
+      times.push(await page.evaluate(() => performance.getEntriesByName('andon:redraw').at(-1)?.duration ?? NaN));
+    }
+    times.sort((a, b) => a - b);
+    context.diagnostic(`redraw of 8 pens at 2,000 px: median ${times[6].toFixed(1)} ms, most ${times[11].toFixed(1)} ms`);
+    // Software rendering on a busy machine is no measure of 4 ms; an order of magnitude above it is a fault of ours.
+    assert.ok(times[6] < 40, `median ${times[6]} ms`);
     await page.close();
   });
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clockTime, DAY, exactSpan, spanText, timeText } from './time';
+import { clockTime, DAY, exactSpan, parseTyped, spanText, timeText, typedTime } from './time';
 
 const noon = new Date(2026, 2, 5, 12, 3, 9, 42).getTime();
 
@@ -24,4 +24,10 @@ test('the distance of two cursors keeps its sign', () => {
   expect(exactSpan(12_400)).toBe('12.40\u202fs');
   expect(exactSpan(-185_000)).toBe('−3:05\u202fmin');
   expect(exactSpan(3_725_000)).toBe('1:02:05\u202fh');
+});
+
+test('a typed time reads back, may leave out date and seconds, and is never bent into another', () => {
+  expect(parseTyped(typedTime(noon), noon)).toBe(noon - 42);
+  expect(parseTyped('6:05', noon)).toBe(new Date(2026, 2, 5, 6, 5).getTime());
+  for (const wrong of ['', '25:00', '12:61', '2026-02-31 10:00', '10', 'noon']) expect(parseTyped(wrong, noon)).toBeNull();
 });

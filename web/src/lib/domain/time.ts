@@ -75,3 +75,22 @@ export function zoneName(at: number): string {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return zone && zone !== 'UTC' ? `${zone}, UTC${sign}${offset}` : `UTC${minutes === 0 ? '' : sign + offset}`;
 }
+
+/** A time as it is typed: `2026-11-22 06:42:10`, local. */
+export function typedTime(ms: number): string {
+  const d = new Date(ms);
+  return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clockTime(ms)}`;
+}
+
+/** Reads a typed time: the date may be left out (then it is `now`'s day), and so may the seconds. Null when it is none. */
+export function parseTyped(text: string, now: number): number | null {
+  const match = /^(?:(\d{4})-(\d{1,2})-(\d{1,2})[ T]+)?(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(text.trim());
+  if (!match) return null;
+  const today = new Date(now);
+  const [year, month, day] = match[1] === undefined ? [today.getFullYear(), today.getMonth(), today.getDate()] : [Number(match[1]), Number(match[2]) - 1, Number(match[3])];
+  const [hour, minute, second] = [Number(match[4]), Number(match[5]), Number(match[6] ?? 0)];
+  const d = new Date(year, month, day, hour, minute, second);
+  // The 31st of February or 25:00 would silently become another time.
+  const same = d.getMonth() === month && d.getDate() === day && d.getHours() === hour && minute < 60 && second < 60;
+  return same ? d.getTime() : null;
+}

@@ -40,8 +40,8 @@ export class Pen {
       const history = await readHistory(this.path, from, to, points, stop.signal);
       if (stop.signal.aborted) return;
       const last = history.points.at(-1)?.at ?? 0;
-      // What came live while the question was on its way is newer than the answer.
-      this.dots = [...toDots(history), ...this.dots.filter((d) => d.x > last && d.x > to)];
+      // What came live is kept where it is newer than the answer: the historian may lag, and the question took a while.
+      this.dots = [...toDots(history), ...this.dots.filter((d) => d.x > last)];
       this.gaps = history.gaps;
       this.appended = 0;
       this.problem = null;
@@ -68,12 +68,12 @@ export class Pen {
     return this.appended > RELOAD_AFTER;
   }
 
-  /** The dots as they are drawn: a stepped value holds until now, unless it went silent. */
+  /** The dots as they are drawn: a stepped value holds until now, or until it counts as stale. */
   drawn(now: number): readonly Dot[] {
     const last = this.dots.at(-1);
-    if (!last || !this.stepped || last.y === null) return this.dots;
-    const silent = this.tag.staleAfterMs !== null && now - last.x > Math.max(this.tag.staleAfterMs, 60_000) * 10;
-    return silent || last.x >= now ? this.dots : [...this.dots, { ...last, x: now }];
+    if (!last || !this.stepped || last.y === null || last.x >= now) return this.dots;
+    const held = this.tag.staleAfterMs === null ? now : Math.min(now, last.x + this.tag.staleAfterMs);
+    return [...this.dots, { ...last, x: held }];
   }
 
   close(): void {
