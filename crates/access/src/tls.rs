@@ -1,6 +1,7 @@
 //! The node's certificate: given by the user, or made once and kept under the data directory.
 //!
-//! The made certificate is self-signed for the host names given, valid for 825 days, its key readable by the owner only.
+//! The made certificate is self-signed for the host names given, valid from the first day of the year in which it is
+//! made to the end of the second year after it, its key readable by the owner only.
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::ServerConfig;
