@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod house;
+pub mod line;
 pub mod mqtt_client;
 
 pub use clock::ManualClock;
