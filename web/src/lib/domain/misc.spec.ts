@@ -44,6 +44,10 @@ describe('the tree', () => {
     const tags = [tag({ path: 'm/a' }), tag({ path: 'm/b', range: [0, 1] }), tag({ path: 'm/c' }), tag({ path: 'm/mode', dataType: 'int64', states: { '0': 'off' } })];
     expect(mainTags(tags, new Set(['m/c']), 2).map((t) => t.path)).toEqual(['m/c', 'm/b']);
     expect(stateTag(tags)?.path).toBe('m/mode');
+    const words = { '0': 'free', '1': 'full' };
+    const belt = [tag({ path: 'b/queue_full', dataType: 'boolean', states: words }), tag({ path: 'b/running', dataType: 'boolean', states: words })];
+    expect(stateTag(belt)?.path).toBe('b/running');
+    expect(stateTag(belt.slice(0, 1))).toBeNull();
   });
 });
 

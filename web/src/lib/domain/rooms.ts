@@ -9,7 +9,7 @@ export type RoomPart =
   | 'switch'
   /** A number that can be set: brightness, wanted temperature. */
   | 'dial'
-  /** Temperature, humidity, air. */
+  /** Temperature first, then humidity, then air and light. */
   | 'climate'
   /** Door, window, lock. */
   | 'contact'
@@ -46,6 +46,8 @@ export function partOf(tag: Tag, room: string): RoomPart {
 export function sortParts(tags: readonly Tag[], room: string): Record<RoomPart, Tag[]> {
   const parts: Record<RoomPart, Tag[]> = { switch: [], dial: [], climate: [], contact: [], leak: [], energy: [], other: [] };
   for (const tag of tags) parts[partOf(tag, room)].push(tag);
+  const rank = (tag: Tag): number => (tag.unit === 'Cel' || tag.unit === 'K' || tag.unit === '[degF]' ? 0 : tag.unit === '%' ? 1 : 2);
+  parts.climate.sort((a, b) => rank(a) - rank(b));
   return parts;
 }
 

@@ -54,10 +54,11 @@ export function ancestry(path: string, known: ReadonlyMap<string, Equipment>): E
   return way;
 }
 
-/** Which tag carries the state word of a machine: one with words for its values, best one named like a state. */
+/** Which tag carries the state word of a machine: one with words for its values, named like a state or counting states. */
 export function stateTag(tags: readonly Tag[]): Tag | null {
-  const worded = tags.filter((t) => Object.keys(t.states).length > 0);
-  return worded.find((t) => /(^|[_.-])(state|status|mode)$/i.test(leaf(t.path))) ?? worded[0] ?? null;
+  const worded = tags.filter((t) => Object.keys(t.states).length > 0 && t.write === null);
+  const named = (pattern: RegExp): Tag | undefined => worded.find((t) => pattern.test(leaf(t.path)));
+  return named(/(^|[_.-])(state|status|mode)$/i) ?? named(/(^|[_.-])(running|run)$/i) ?? worded.find((t) => t.dataType === 'int64') ?? null;
 }
 
 /** The values worth a place on the tile: those with alarms first, then those with a range, in the plant's order. */
