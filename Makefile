@@ -14,7 +14,7 @@ export ANDON_CACHE CARGO_TARGET_DIR ANDON_VENV
 
 WEB_SOURCES := $(shell find web/src web/public web/index.html web/package.json web/*.config.* web/tsconfig.json -type f 2>/dev/null)
 BENCHES := $(patsubst crates/%.rs,%,$(subst /examples/,:,$(wildcard crates/*/examples/bench_*.rs)))
-# Given to `andon demo` by `make run`, e.g. `make run ARGS="--port 8090"`.
+# Given to `andon demo` by `make run`, e.g. `make run ARGS="--http 127.0.0.1:8090"`.
 ARGS ?=
 
 .PHONY: help run test lint bench prove web notices setup-run setup-test
@@ -29,9 +29,10 @@ run: setup-run web ## Build everything and start the demo: a made-up plant and h
 	exec "$(CARGO_TARGET_DIR)/debug/andon" demo $(ARGS)
 
 test: setup-test web ## Run all tests: web, Rust, end to end with foreign clients
-	cd web && npm test
+	cd web && npm test && npm run e2e
 	cargo test --workspace
-	if [[ -x tests/e2e/run.sh ]]; then tests/e2e/run.sh; fi
+	tests/e2e/run.sh
+	tests/e2e/browser.sh
 
 lint: setup-run web ## Check format, lints, habits, types, licences
 	cargo fmt --all --check
