@@ -9,11 +9,19 @@ use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Waits for a condition; a test that would wait for ever fails instead.
+async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it never came true");
+}
+
 /// Waits until the store holds a call back.
 async fn until_held(node: &Node) {
-    while node.records.held.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| node.records.held.load(Ordering::SeqCst) > 0).await;
 }
 
 #[tokio::test]
@@ -153,9 +161,7 @@ async fn what_is_saved_takes_effect_even_when_the_caller_has_gone() {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     node.records.gate.0.add_permits(1);
-    while node.records.tokens() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| node.records.tokens() == 0).await;
     // The next change has its turn only after the revocation has taken effect.
     node.accounts.create_token(&admin, "other", Vec::new()).await.unwrap();
     assert_eq!(node.accounts.authenticate_token(secret.reveal()), None);
