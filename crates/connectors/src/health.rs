@@ -54,7 +54,7 @@ pub struct ConnectorHealth {
     pub samples_per_s: f64,
     /// Requests sent since the start.
     pub requests: u64,
-    /// Requests that failed or were refused, and connections that did not come about.
+    /// Requests that failed, connections that did not come about, and registers that began to be refused.
     pub errors: u64,
     /// The last thing that went wrong; kept after it is over.
     pub last_error: Option<LastError>,

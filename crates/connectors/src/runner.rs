@@ -1,6 +1,6 @@
 //! Keeps the connectors of the plant running: one task each, restarted only when something of its own changed.
 
-use crate::health::{ConnectorHealth, ConnectorState, Health};
+use crate::health::{ConnectorHealth, ConnectorState, Health, LastError};
 use crate::modbus::config::{self, Config};
 use crate::modbus::driver::{Ask, Device, Driver, Reading, publish_bad, read_once};
 use crate::modbus::link::{Link, LinkError};
@@ -259,6 +259,15 @@ fn report(entry: &Entry) -> ConnectorHealth {
         tags: entry.tags().len(),
     };
     entry.health.fill(&mut report);
+    // A driver runs until it is stopped; one that ended before is a fault of ours, and must not look healthy.
+    if entry.task.as_ref().is_some_and(|task| task.handle.is_finished()) {
+        report.state = ConnectorState::Failed;
+        report.last_error = Some(LastError {
+            at: report.since,
+            text: "the connector's task has ended unexpectedly".to_owned(),
+            remedy: "switch the connector off and on again, and report the panic in the log".to_owned(),
+        });
+    }
     report
 }
 
