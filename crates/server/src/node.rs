@@ -167,7 +167,15 @@ impl Node {
             tokio::task::spawn_blocking(move || DurableLog::open(&path, node, options, Arc::new(OsDisk), clock))
                 .await??
         };
-        tracing::info!(?opened, "log open");
+        tracing::info!(epoch = opened.epoch, "the log is open");
+        for lane in opened.lanes.iter().filter(|lane| lane.torn_bytes > 0) {
+            // The last group before a kill or a power cut; nothing of it was acknowledged.
+            tracing::info!(
+                lane = lane.lane.name(),
+                bytes = lane.torn_bytes,
+                "an unfinished write at the end of the log was dropped"
+            );
+        }
         let shared: Arc<dyn Log> = log.clone();
         let store = Store::open(&dir.join("records.sqlite"), clock.clone()).await?;
         let (plant, ids) = store.current_plant().await?;
