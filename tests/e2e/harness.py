@@ -100,7 +100,7 @@ def wait_until(what: str, ask, deadline: float = 10):
             seen = ask()
             if seen:
                 return seen
-        except (AssertionError, OSError, KeyError, IndexError, ValueError) as error:
+        except (AssertionError, OSError, KeyError, IndexError, TypeError, ValueError) as error:
             seen = error
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline} s: {what}; last seen: {seen!r}")
@@ -399,15 +399,16 @@ class ModbusDevice:
         self.port = self._server.transport.sockets[0].getsockname()[1]
 
     async def _on_request(self, function, _start, address, _count, current, values):
+        words = {4: self.input}.get(function, self.holding)
+        bits = {2: self.discrete}.get(function, self.coils)
         if values is not None:
             self.writes.append((function, address, list(values)))
-            table = self.coils if function in (5, 15) else self.holding
+            table = bits if function in (5, 15) else words
             table[address : address + len(values)] = values
-        elif function in (1, 2):
-            bits = self.coils if function == 1 else self.discrete
+        elif function in (1, 2, 5, 15):
             current[:] = [sum(bit << n for n, bit in enumerate(bits[at : at + 16])) for at in range(0, self.SIZE, 16)]
         else:
-            current[:] = self.holding if function in (3, 22) else self.input
+            current[:] = words
         return None
 
 

@@ -27,6 +27,8 @@ class Client:
         self.on_message = lambda message: self.messages.append((message.topic, message.payload, message.qos, message.retain))
         self.acknowledged: set[int] = set()
         self.on_acknowledged = self.acknowledged.add
+        self.refused: list[str] = []
+        self.on_refused = lambda mid, reason: self.refused.append(reason)
         self.suback: list | None = None
         self.connack = None
         self.session_present = False
@@ -37,7 +39,9 @@ class Client:
 
     def _on_publish(self, _client, _userdata, mid, reason, _properties):
         # A failure of version 5 ends the handshake too, but it is no acknowledgement.
-        if not getattr(reason, "is_failure", False):
+        if getattr(reason, "is_failure", False):
+            self.on_refused(mid, str(reason))
+        else:
             self.on_acknowledged(mid)
 
     def _on_connect(self, _client, _userdata, flags, reason, _properties):
@@ -54,6 +58,10 @@ class Client:
             properties.SessionExpiryInterval = EXPIRY_S if self.durable else 0
             options = {"clean_start": not self.durable, "properties": properties}
         self.connack = None
+        # Paho 2.1 forgets on a second try in a row that a PUBREL is due and publishes the message anew; MQTT 5.0 §4.3.3 forbids that.
+        for message in self.paho._out_messages.values():
+            if message.state == paho.mqtt_ms_resend_pubrel:
+                message.state = paho.mqtt_ms_wait_for_pubcomp
         self.paho.connect(*address, keepalive=30, **options)
         self.until(lambda: self.connack is not None, deadline)
         if self.connack.is_failure:

@@ -158,8 +158,8 @@ class Device(Case):
         done = self.command("running", False)
         self.assertEqual(done["outcome"], "confirmed", done)
         self.assertEqual(self.plc.writes[1:], [(5, 2, [False])])
-        steps = [e["detail"]["step"] for e in self.here.timeline(kind="command", path=f"{UNIT}/speed")]
-        self.assertEqual(steps, ["confirmed", "intent"], "newest first")
+        steps = lambda: [e["detail"]["step"] for e in self.here.timeline(kind="command", path=f"{UNIT}/speed")]
+        wait_until("the steps are in the timeline, newest first", lambda: steps() == ["confirmed", "intent"])
 
     def test_the_same_key_is_carried_out_once_and_answered_alike(self):
         key = str(uuid.uuid4())
@@ -195,8 +195,8 @@ class Device(Case):
         self.wait_value("speed", 123.4)
         self.assertEqual(self.here.connector("filler")["state"], "connected")
         self.assertEqual(self.plc.writes, [], "the failed command is not sent later")
-        changes = [e["detail"]["connected"] for e in self.here.timeline(kind="connection") if e["detail"].get("name") == "filler"]
-        self.assertEqual(changes[:2], [True, False], "lost once, back once")
+        changes = lambda: [e["detail"]["connected"] for e in self.here.timeline(kind="connection") if e["detail"]["name"] == "filler"]
+        wait_until("there, lost once, back once", lambda: changes() == [True, False, True])
 
     def test_an_alarm_is_raised_acknowledged_and_stands_so_after_a_kill(self):
         self.plc.set_words(3, words("f", 85.0))
@@ -218,10 +218,9 @@ class Device(Case):
         self.assertIsNotNone(self.here.alarm(HIGH_PRESSURE), "within the deadband it stays")
         self.plc.set_words(3, words("f", 50.0))
         wait_until("back to normal", lambda: self.here.alarm(HIGH_PRESSURE) is None)
-        events = [(e["detail"]["from"], e["detail"]["to"]) for e in self.here.timeline(kind="alarm")]
-        self.assertEqual(
-            events[::-1], [("normal", "unacknowledged"), ("unacknowledged", "acknowledged"), ("acknowledged", "normal")]
-        )
+        events = lambda: [(e["detail"]["from"], e["detail"]["to"]) for e in self.here.timeline(kind="alarm")]
+        whole = [("acknowledged", "normal"), ("unacknowledged", "acknowledged"), ("normal", "unacknowledged")]
+        wait_until("the whole story is in the timeline", lambda: events() == whole)
 
     def test_an_alarm_that_returns_unseen_waits_for_its_acknowledgement(self):
         self.plc.set_words(3, words("f", 85.0))

@@ -1,7 +1,6 @@
 """mosquitto_pub and mosquitto_sub as judges of the broker: both protocol versions, every QoS, what outlives a restart."""
 
 import json
-import signal
 import subprocess
 import uuid
 
@@ -67,10 +66,11 @@ class Mosquitto(Case):
             with self.subTest(version=version):
                 watcher = self.subscribe("-q", "1", "-t", f"wills/{version}/#", "-C", "1", "-F", "%t %p")
                 will = ["--will-qos", "1", "--will-payload", "I am gone"]
-                leaves = self.subscribe("-V", version, "-t", "none", *will, "--will-topic", f"wills/{version}/left")
+                # It leaves after its first message; a signal would make version 5 ask for its will.
+                leaves = self.subscribe("-V", version, "-t", "leave", "-C", "1", *will, "--will-topic", f"wills/{version}/left")
                 dies = self.subscribe("-V", version, "-t", "none", *will, "--will-topic", f"wills/{version}/died")
-                leaves.send_signal(signal.SIGINT)
-                leaves.wait(10)
+                self.publish("-t", "leave", "-m", "now")
+                self.assertEqual(leaves.wait(10), 0)
                 dies.kill()
                 dies.wait(10)
                 self.assertEqual(self.lines(watcher), [f"wills/{version}/died I am gone"])
@@ -88,7 +88,10 @@ class Mosquitto(Case):
                 for qos in "12":
                     self.publish("-q", qos, "-t", f"post/{version}/after", "-m", f"after {qos}")
                 done = run(["mosquitto_sub", *self.address(), *session, "-C", "4", "-W", "10"])
-                self.assertEqual(done.stdout.splitlines(), ["before 1", "before 2", "after 1", "after 2"], done.stderr)
+                got = done.stdout.splitlines()
+                # The order holds within one QoS: a client shows a QoS 2 message at the end of its handshake.
+                for qos in "12":
+                    self.assertEqual([m for m in got if m.endswith(qos)], [f"before {qos}", f"after {qos}"], done.stderr)
                 again = run(["mosquitto_sub", *self.address(), *session, "-W", "1"])
                 self.assertEqual(again.stdout, "", "delivered and acknowledged, so not again")
 

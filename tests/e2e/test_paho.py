@@ -28,6 +28,13 @@ title = "Temperature"
 type = "double"
 unit = "Cel"
 
+[[alarm]]
+tag = "house/ground/living/temperature"
+condition = "high"
+limit = 30
+priority = "medium"
+message = "Too warm"
+
 [[tag]]
 path = "house/ground/living/contact"
 title = "Window"
@@ -139,6 +146,25 @@ class Mapping(Case):
         self.here.start()
         self.assertEqual(stored(), wanted, "and after a kill")
         self.assertEqual(self.here.value(tag), 52.5, "the last value too")
+
+    def test_old_messages_raise_no_alarm_again_and_change_no_value_after_a_kill(self):
+        name = "house/ground/living/temperature:high"
+        client = Client("sensor").connect(self.here.mqtt)
+        for round_ in range(3):
+            client.publish_and_wait("zigbee2mqtt/living_climate", '{"temperature": 35}')
+            alarm = wait_until("raised", lambda: self.here.alarm(name))
+            self.here.post("/api/alarms/ack", {"alarms": [{"name": name, "occurrence": alarm["occurrence"]}]})
+            client.publish_and_wait("zigbee2mqtt/living_climate", '{"temperature": 20}')
+            wait_until("normal", lambda: self.here.alarm(name) is None)
+            changes = lambda: len(self.here.timeline(kind="alarm"))
+            wait_until("each step is in the timeline", lambda: changes() == 3 * (round_ + 1))
+            self.here.kill()
+            self.here.start()
+            client.connect(self.here.mqtt)
+            self.assertEqual(self.here.live("house/ground/living/temperature")[1:3], [20.0, 0])
+        client.publish_and_wait("zigbee2mqtt/living_climate", '{"contact": true}')
+        client.until(lambda: self.here.value("house/ground/living/contact") is True)
+        self.assertEqual(changes(), 9, "no step more than happened")
 
     def test_an_offline_device_makes_its_tags_bad_and_its_next_word_good(self):
         client = Client("bridge", durable=False).connect(self.here.mqtt)
