@@ -60,7 +60,14 @@ fn by_name(old: impl Iterator<Item = (String, Form)>, new: impl Iterator<Item = 
 
 /// A tag goes by its id; one that has none yet, or a new one, by its path.
 fn tags(old: &Plant, new: &Plant) -> Vec<Pair> {
-    let mut by_id: HashMap<Uuid, &TagDef> = old.tags.iter().map(|tag| (tag.id, tag)).collect();
+    let (mut by_id, mut by_path): (HashMap<Uuid, &TagDef>, HashMap<&str, &TagDef>) = Default::default();
+    for tag in &old.tags {
+        if tag.id.is_nil() {
+            by_path.insert(tag.path.as_str(), tag);
+        } else {
+            by_id.insert(tag.id, tag);
+        }
+    }
     let mut pairs = Vec::with_capacity(new.tags.len());
     let mut rest = Vec::new();
     for tag in &new.tags {
@@ -69,7 +76,7 @@ fn tags(old: &Plant, new: &Plant) -> Vec<Pair> {
             None => rest.push(tag),
         }
     }
-    let mut by_path: HashMap<&str, &TagDef> = by_id.values().map(|tag| (tag.path.as_str(), *tag)).collect();
+    by_path.extend(by_id.values().map(|tag| (tag.path.as_str(), *tag)));
     for tag in rest {
         let before = by_path.remove(tag.path.as_str()).map(|before| {
             // Its id is still to be given and will be the one of its path: no change.

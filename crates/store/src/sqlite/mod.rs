@@ -274,6 +274,11 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), O
     })
 }
 
+/// Runs what keeps a processor busy (a large model is seconds of it) beside the threads that everything else runs on.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })
+}
+
 /// A 16-byte id out of a row.
 fn to_id(bytes: &[u8], what: &'static str) -> Result<Uuid, StoreError> {
     Uuid::from_slice(bytes).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })

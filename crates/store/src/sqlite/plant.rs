@@ -1,7 +1,7 @@
 //! Versions of the plant model, and the identity of its tags.
 
 use super::outbox::enqueue;
-use super::{Store, from_json, kind_word, to_i64, to_id, to_json, to_kind, to_u64};
+use super::{Store, aside, from_json, kind_word, to_i64, to_id, to_json, to_kind, to_u64};
 use crate::documents;
 use crate::error::{ApplyError, StoreError, database};
 use crate::ids::new_id;
@@ -32,7 +32,7 @@ impl PlantRepository for Store {
         let numbers = tag_numbers(&mut tx).await?;
         tx.rollback().await.map_err(database("read the plant model"))?;
         let Some((version, text)) = newest else { return Ok((Plant::default(), Vec::new())) };
-        let plant = decode(version, &text)?;
+        let plant = aside(move || decode(version, &text)).await??;
         let ids = plant.tags.iter().map(|tag| {
             numbers.get(&tag.id).copied().ok_or_else(|| StoreError::Damaged {
                 what: "plant model",
@@ -101,7 +101,10 @@ impl PlantRepository for Store {
             .fetch_optional(self.readers())
             .await
             .map_err(database("read a version of the plant model"))?;
-        row.map(|(text,)| decode(to_i64(version), &text)).transpose()
+        match row {
+            Some((text,)) => aside(move || decode(to_i64(version), &text)).await?.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn tag_names(&self, id: Uuid) -> Result<Vec<TagName>, StoreError> {
@@ -152,6 +155,27 @@ async fn tag_numbers(tx: &mut SqliteConnection) -> Result<HashMap<Uuid, TagId>, 
         .collect()
 }
 
+/// A new model held against the old one.
+enum Compared {
+    Same,
+    Inconsistent(String),
+    Changed { plant: Plant, changes: Vec<Change>, plant_json: String, changes_json: String },
+}
+
+/// Everything about a new model that takes long and needs no database.
+fn compare(old: &Plant, mut plant: Plant) -> Result<Compared, StoreError> {
+    if let Err(reason) = documents::order_and_check(&mut plant) {
+        return Ok(Compared::Inconsistent(reason));
+    }
+    let changes = documents::plan(old, &plant);
+    if changes.is_empty() {
+        return Ok(Compared::Same);
+    }
+    let plant_json = to_json(&plant, "plant model")?;
+    let changes_json = to_json(&changes, "changes")?;
+    Ok(Compared::Changed { plant, changes, plant_json, changes_json })
+}
+
 /// A new model on its way into force.
 struct Applying {
     expected_version: u64,
@@ -176,24 +200,29 @@ impl Applying {
         if current != self.expected_version {
             return Ok(Err(ApplyError::Conflict { expected: self.expected_version, current }));
         }
-        let old = match &newest {
-            Some((version, _, text)) => decode(*version, text)?,
+        // Validity times never run backwards, whatever the wall clock does.
+        let before = newest.as_ref().map_or(i64::MIN, |(_, at, _)| *at);
+        let at = store.clock().now().max(Timestamp::from_micros(before));
+        let old = match newest {
+            Some((version, _, text)) => aside(move || decode(version, &text)).await??,
             None => Plant::default(),
         };
-        // Validity times never run backwards, whatever the wall clock does.
-        let at = store.clock().now().max(Timestamp::from_micros(newest.map_or(i64::MIN, |(_, at, _)| at)));
         assign_ids(store, tx, &old, &mut self.plant.tags).await?;
-        if let Err(reason) = documents::order_and_check(&mut self.plant) {
-            return Ok(Err(ApplyError::Inconsistent { reason }));
-        }
-        let changes = documents::plan(&old, &self.plant);
-        if changes.is_empty() {
-            return Ok(Ok(Applied { version: current, changes, event_id: None }));
-        }
         self.plant.version = current.saturating_add(1);
+        let new = std::mem::take(&mut self.plant);
+        let (changes, plant_json, changes_json) = match aside(move || compare(&old, new)).await?? {
+            Compared::Same => {
+                return Ok(Ok(Applied { version: current, changes: Vec::new(), event_id: None }));
+            }
+            Compared::Inconsistent(reason) => return Ok(Err(ApplyError::Inconsistent { reason })),
+            Compared::Changed { plant, changes, plant_json, changes_json } => {
+                self.plant = plant;
+                (changes, plant_json, changes_json)
+            }
+        };
         let event = self.event(store, at, &changes);
         move_names(tx, &self.plant.tags, at).await?;
-        self.insert(tx, at, &changes, event.id).await?;
+        self.insert(tx, at, plant_json, changes_json, event.id).await?;
         enqueue(tx, &event).await?;
         Ok(Ok(Applied { version: self.plant.version, changes, event_id: Some(event.id) }))
     }
@@ -218,7 +247,8 @@ impl Applying {
         &self,
         tx: &mut SqliteConnection,
         at: Timestamp,
-        changes: &[Change],
+        plant: String,
+        changes: String,
         event: Uuid,
     ) -> Result<(), StoreError> {
         sqlx::query(
@@ -230,8 +260,8 @@ impl Applying {
         .bind(self.by.id.as_bytes().to_vec())
         .bind(kind_word(self.by.kind))
         .bind(self.reason.clone())
-        .bind(to_json(&self.plant, "plant model")?)
-        .bind(to_json(&changes, "changes")?)
+        .bind(plant)
+        .bind(changes)
         .bind(event.as_bytes().to_vec())
         .execute(tx)
         .await

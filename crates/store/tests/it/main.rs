@@ -1,6 +1,9 @@
 //! The store as its users see it, on real files, with a log and a recorder in memory that fail on demand.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
+
 mod accounts;
+mod documents;
 mod fakes;
 mod file;
 mod plant;
