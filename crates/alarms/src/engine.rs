@@ -480,6 +480,7 @@ impl Engine {
         alarm.recording = Recording::UnderWay(self.log.durable_seq(Lane::Records));
         let durable = self.recorder.record(event.clone());
         let me = self.me.clone();
+        // Ends with the log's answer, which always comes; holds the engine only weakly.
         tokio::spawn(async move {
             let result = durable.await;
             if let Some(engine) = me.upgrade() {

@@ -198,8 +198,14 @@ impl BrokerHooks for Hooks {
         Some(Box::pin(async move { bus.publish(samples).await }))
     }
 
+    /// The samples lane ends a moment before the messages lane. Only what is newer than its last value of a tag is
+    /// published again: an older reading would raise an alarm that is long over.
     fn replayed(&self, message: &Message) {
-        let samples = self.samples_of(message);
+        let unseen = |sample: &Sample| {
+            let seen = self.bus.last(sample.tag);
+            seen.is_none_or(|last| (sample.received_ts, sample.source_ts) > (last.received_ts, last.source_ts))
+        };
+        let samples = self.samples_of(message).into_iter().filter(unseen);
         self.replayed.lock().unwrap_or_else(PoisonError::into_inner).extend(samples);
     }
 

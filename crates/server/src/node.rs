@@ -141,6 +141,31 @@ async fn bind(what: &str, listen: Listen) -> Result<Option<TcpListener>> {
     Ok(Some(bound.with_context(|| format!("could not listen on {address} for {what}; is another program there? Choose another address in the settings, or \"off\""))?))
 }
 
+/// Waits until an administrator exists, then listens. `None` when the node stops first or the address is taken.
+async fn bind_when_set_up(
+    what: &str,
+    listen: Listen,
+    accounts: &Accounts,
+    stop: &CancellationToken,
+) -> Option<TcpListener> {
+    while accounts.setup_needed() {
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+    match bind(what, listen).await {
+        Ok(listener) => {
+            tracing::info!(address = ?listen.address(), "{what} listens now that an administrator exists");
+            listener
+        }
+        Err(error) => {
+            tracing::error!("{error:#}");
+            None
+        }
+    }
+}
+
 impl Node {
     /// Starts everything. `demo_text` is shown in the UI when this is the demo.
     /// # Errors
@@ -150,12 +175,8 @@ impl Node {
         let dir = DataDir::take(&settings.data_dir)?;
         let _ = std::fs::remove_file(dir.join("addresses.json"));
         let http = bind("HTTP", settings.http).await?;
-        let https = bind("HTTPS", settings.https).await?;
         let mqtt = bind("MQTT", settings.mqtt).await?;
-        let mqtts = bind("MQTT over TLS", settings.mqtts).await?;
         let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
-        let addresses =
-            Addresses { http: address(&http), https: address(&https), mqtt: address(&mqtt), mqtts: address(&mqtts) };
         let files = certificate(&settings, &dir, &*clock)?;
         if settings.sql.address().is_some() {
             tracing::warn!("[sql] listen is set, but this version has no SQL listener");
@@ -291,6 +312,16 @@ impl Node {
             settings_warnings: settings.warnings(),
             started: AtomicBool::new(false),
         });
+        // Nothing listens beyond loopback before an administrator exists.
+        let set_up = !accounts.setup_needed() || accounts.open_mode();
+        let now = |listen: Listen| match listen.address() {
+            Some(address) if !set_up && !address.ip().is_loopback() => Listen::Off,
+            _ => listen,
+        };
+        let https = bind("HTTPS", now(settings.https)).await?;
+        let mqtts = bind("MQTT over TLS", now(settings.mqtts)).await?;
+        let addresses =
+            Addresses { http: address(&http), https: address(&https), mqtt: address(&mqtt), mqtts: address(&mqtts) };
         let app = |loopback_only| {
             App::new(Parts {
                 accounts: accounts.clone(),
@@ -318,6 +349,26 @@ impl Node {
         if let Some(listener) = http {
             let router = andon_api::router(app(loopback(&listener)));
             faces.tasks.spawn(andon_api::serve::serve(listener, router, None, faces.stop.clone()));
+        }
+        if https.is_none() && settings.https != Listen::Off {
+            let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
+            let (router, stop) = (andon_api::router(app(false)), faces.stop.clone());
+            let (accounts, listen) = (accounts.clone(), settings.https);
+            faces.tasks.spawn(async move {
+                if let Some(listener) = bind_when_set_up("HTTPS", listen, &accounts, &stop).await {
+                    andon_api::serve::serve(listener, router, Some(tls), stop).await;
+                }
+            });
+        }
+        if mqtts.is_none() && settings.mqtts != Listen::Off {
+            let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
+            let (broker, stop) = (broker.clone(), faces.stop.clone());
+            let (accounts, listen) = (accounts.clone(), settings.mqtts);
+            faces.tasks.spawn(async move {
+                if let Some(listener) = bind_when_set_up("MQTT over TLS", listen, &accounts, &stop).await {
+                    mqtt::listen(listener, broker, Some(tls), stop).await;
+                }
+            });
         }
         if let Some(listener) = https {
             let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
@@ -398,13 +449,14 @@ fn relays(
             "the {name} stopped; restart Andon once the disk is well"
         );
     };
-    // `Node::stop` waits for both.
     vec![
+        // Ended by `stop`; `Node::stop` waits for it.
         tokio::spawn(async move {
             if let Err(error) = outbox.await {
                 say("outbox", error);
             }
         }),
+        // Likewise.
         tokio::spawn(async move {
             if let Err(error) = timeline.await {
                 say("timeline", error);

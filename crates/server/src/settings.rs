@@ -252,6 +252,17 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
             ));
         }
     };
+    if raw.limits.records_days == 0
+        || raw.limits.messages_mib == 0
+        || raw.limits.mqtt_connections == 0
+        || raw.limits.mqtt_payload_bytes == 0
+    {
+        return Err(reader.error(
+            None,
+            "a limit of 0 in [limits] would keep or accept nothing",
+            "give a number above 0; only history_days may be 0, for ever",
+        ));
+    }
     let data_dir = match &raw.data_dir {
         Some(given) if given.get_ref().is_empty() => {
             return Err(reader.error(
@@ -352,6 +363,7 @@ mod tests {
                 "line 3: allow_anonymous = true",
             ),
             ("data_dir = \"d\"\n[tls]\nkey = \"k\"", "line 3: [tls] needs both"),
+            ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
             ("data_dir = ", "line 1"),
         ] {
             let error = check(text).expect_err(text);

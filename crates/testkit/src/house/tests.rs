@@ -1,3 +1,5 @@
+//! The whole house without a network, and one lamp over a real socket.
+
 use super::*;
 use crate::ManualClock;
 use andon_model::plant::TopicDef;
