@@ -75,7 +75,11 @@ impl Value {
     /// The same value as `wanted`, when nothing is lost: 1 and 0 are booleans, a whole double is an int64, any number a double.
     /// `None` when the value does not fit; null fits every type.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "guarded by the range test before it")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "guarded by the range test before it"
+    )]
     pub fn coerce(&self, wanted: DataType) -> Option<Self> {
         Some(match (self, wanted) {
             (Self::Null, _) => Self::Null,

@@ -77,20 +77,20 @@ impl Timestamp {
         let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         let to_u32 = |n: i64| u32::try_from(n).unwrap_or(0);
-        (
-            year,
-            to_u32(month),
-            to_u32(day),
-            second_of_day / 3600,
-            second_of_day / 60 % 60,
-            second_of_day % 60,
-            micros,
-        )
+        (year, to_u32(month), to_u32(day), second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60, micros)
     }
 
     /// From a UTC civil date and time. `None` when a field is out of its range (30 February included).
     #[must_use]
-    pub fn from_civil(year: i64, month: u32, day: u32, hour: u32, minute: u32, second: u32, micros: u32) -> Option<Self> {
+    pub fn from_civil(
+        year: i64,
+        month: u32,
+        day: u32,
+        hour: u32,
+        minute: u32,
+        second: u32,
+        micros: u32,
+    ) -> Option<Self> {
         let in_range = (1..=12).contains(&month) && hour < 24 && minute < 60 && second < 60 && micros < 1_000_000;
         if !in_range || !(-200_000..=200_000).contains(&year) || day == 0 {
             return None;
@@ -221,7 +221,15 @@ mod tests {
         let noon = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z");
         assert_eq!(Timestamp::parse_rfc3339("2026-03-01T14:00:00+02:00"), noon);
         assert_eq!(Timestamp::parse_rfc3339("2026-03-01 12:00"), noon);
-        for bad in ["", "2026", "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T25:00:00Z", "yesterday", "2026-01-01T1é:00"] {
+        for bad in [
+            "",
+            "2026",
+            "2026-02-30T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T25:00:00Z",
+            "yesterday",
+            "2026-01-01T1é:00",
+        ] {
             assert_eq!(Timestamp::parse_rfc3339(bad), None, "{bad}");
         }
     }
