@@ -158,6 +158,8 @@ class Mapping(Case):
             wait_until("normal", lambda: self.here.alarm(name) is None)
             changes = lambda: len(self.here.timeline(kind="alarm"))
             wait_until("each step is in the timeline", lambda: changes() == 3 * (round_ + 1))
+            stored = lambda: [p[1] for p in self.here.history("house/ground/living/temperature", now_ms() - 60_000, now_ms())["points"]]
+            wait_until("the readings are stored", lambda: stored() == [35.0, 20.0] * (round_ + 1))
             self.here.kill()
             self.here.start()
             client.connect(self.here.mqtt)
@@ -165,6 +167,18 @@ class Mapping(Case):
         client.publish_and_wait("zigbee2mqtt/living_climate", '{"contact": true}')
         client.until(lambda: self.here.value("house/ground/living/contact") is True)
         self.assertEqual(changes(), 9, "no step more than happened")
+
+    def test_an_acknowledged_message_raises_its_alarm_even_if_the_node_dies_at_once(self):
+        client = Client("sensor").connect(self.here.mqtt)
+        for degrees in (35, 36, 37):
+            client.publish_and_wait("zigbee2mqtt/living_climate", f'{{"temperature": {degrees}}}')
+            self.here.kill()
+            self.here.start()
+            wait_until("the last value is there", lambda: self.here.value("house/ground/living/temperature") == degrees)
+            wait_until("the alarm stands", lambda: self.here.alarm("house/ground/living/temperature:high")["state"] == "unacknowledged")
+            client.connect(self.here.mqtt)
+        raised = lambda: [e for e in self.here.timeline(kind="alarm") if e["detail"]["to"] == "unacknowledged"]
+        wait_until("it was raised once", lambda: len(raised()) == 1)
 
     def test_an_offline_device_makes_its_tags_bad_and_its_next_word_good(self):
         client = Client("bridge", durable=False).connect(self.here.mqtt)
