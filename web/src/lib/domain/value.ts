@@ -42,6 +42,10 @@ export function asNumber(value: Scalar | null): number | null {
   return null;
 }
 
+/** Whether a value holds until the next one: there is nothing between two states. */
+export const isStepped = (tag: Pick<Tag, 'interpolation' | 'dataType' | 'states'>): boolean =>
+  tag.interpolation === 'stepped' || tag.dataType === 'boolean' || Object.keys(tag.states).length > 0;
+
 type Formatted = Pick<Tag, 'states' | 'digits' | 'dataType'>;
 
 /** The value without its unit: a word, a number in the tag's digits, or the text. */

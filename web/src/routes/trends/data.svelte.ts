@@ -5,6 +5,7 @@ import { readHistory } from '$lib/api/history';
 import { asProblem, isAbort, type Problem } from '$lib/api/http';
 import type { Live, Tag } from '$lib/api/types';
 import { toDots, trim, type Dot } from '$lib/domain/series';
+import { isStepped } from '$lib/domain/value';
 import { liveDot } from '$lib/features/value/recent.svelte';
 
 /** The most one page holds. */
@@ -28,7 +29,7 @@ export class Pen {
   ) {}
 
   get stepped(): boolean {
-    return this.tag.interpolation === 'stepped' || this.tag.dataType === 'boolean' || Object.keys(this.tag.states).length > 0;
+    return isStepped(this.tag);
   }
 
   async load(from: number, to: number, points: number): Promise<void> {
