@@ -16,13 +16,15 @@ export interface Route {
   /** `g` and this key opens it. */
   key: string;
   shown: () => boolean;
+  /** Why it is not shown, where that is no question of rights. */
+  absent?: { title: Key; what: Key };
 }
 
 const always = (): boolean => true;
 
 export const ROUTES: readonly Route[] = [
-  { path: '/overview', name: 'nav.overview', section: 'operate', key: 'o', load: () => import('./overview/Page.svelte'), shown: () => plant.profiles.has('plant') || !plant.profiles.has('home') },
-  { path: '/rooms', name: 'nav.rooms', section: 'operate', key: 'r', load: () => import('./rooms/Page.svelte'), shown: () => plant.profiles.has('home') },
+  { path: '/overview', name: 'nav.overview', section: 'operate', key: 'o', load: () => import('./overview/Page.svelte'), shown: () => plant.profiles.has('plant') || !plant.profiles.has('home'), absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/rooms', name: 'nav.rooms', section: 'operate', key: 'r', load: () => import('./rooms/Page.svelte'), shown: () => plant.profiles.has('home'), absent: { title: 'rooms.none.title', what: 'rooms.none.what' } },
   { path: '/trends', name: 'nav.trends', section: 'operate', key: 't', range: '1h', load: () => import('./trends/Page.svelte'), shown: always },
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
