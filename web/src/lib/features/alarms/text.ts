@@ -2,7 +2,7 @@
 
 import { plant } from '$lib/api/plant.svelte';
 import type { Alarm } from '$lib/api/types';
-import { formatNumber, MISSING } from '$lib/domain/number';
+import { formatNumber, MISSING, withUnit } from '$lib/domain/number';
 import { severityOf } from '$lib/domain/quality';
 import { language, t } from '$messages';
 import { sayValue } from '$lib/features/value/reading.svelte';
@@ -14,8 +14,10 @@ export function alarmValue(a: Alarm): string {
   return a.value === null ? MISSING : typeof a.value === 'number' ? formatNumber(a.value, null, language.tag) : String(a.value);
 }
 
-export function alarmLimit(a: Alarm): string {
+/** With its unit where there is room for it. */
+export function alarmLimit(a: Alarm, unit = false): string {
   if (a.limit === null) return '';
-  const number = formatNumber(a.limit, plant.tags.get(a.tag)?.digits ?? null, language.tag);
+  const tag = plant.tags.get(a.tag);
+  const number = withUnit(formatNumber(a.limit, tag?.digits ?? null, language.tag), unit ? (tag?.symbol ?? null) : null);
   return a.condition === 'high' ? `≥ ${number}` : a.condition === 'low' ? `≤ ${number}` : number;
 }
