@@ -39,6 +39,13 @@ pub trait BrokerHooks: Send + Sync + 'static {
         let _ = message;
     }
 
+    /// Asked before a snapshot is saved: resolves with `true` when what [`Self::on_message`] made of all messages so far
+    /// is durable, for messages behind the snapshot are not handed to [`Self::replayed`] again. With `false` the
+    /// snapshot is not saved, and the former one stays.
+    async fn settled(&self) -> bool {
+        true
+    }
+
     /// Is this topic bound to a writable tag? Then a PUBLISH to it is a command.
     fn command_topic(&self, topic: &str) -> bool;
 

@@ -298,18 +298,29 @@ impl Broker {
             return;
         }
         self.pipeline.since_snapshot.store(0, Ordering::Relaxed);
-        let (positions, state) = self.with_core(|core| state_of(core));
-        let log = self.pipeline.log.clone();
-        *saving = Some(tokio::task::spawn_blocking(move || save(&*log, positions, &state)));
+        *saving = Some(tokio::spawn(self.save_settled()));
     }
 
     /// Saves the state as it is.
     pub(crate) async fn save_now(&self) {
+        self.save_settled().await;
+    }
+
+    /// Takes the state now and saves it once everything made of its messages is durable elsewhere.
+    fn save_settled(&self) -> impl Future<Output = ()> + Send + 'static {
         let (positions, state) = self.with_core(|core| state_of(core));
-        let log = self.pipeline.log.clone();
-        let saved = tokio::task::spawn_blocking(move || save(&*log, positions, &state)).await;
-        if let Err(error) = saved {
-            tracing::error!(%error, "saving the broker's snapshot was interrupted");
+        let (log, hooks) = (self.pipeline.log.clone(), self.hooks.clone());
+        async move {
+            if !hooks.settled().await {
+                tracing::warn!(
+                    "the broker's snapshot is not saved, for readings cannot be stored; the former one stays valid"
+                );
+                return;
+            }
+            let saved = tokio::task::spawn_blocking(move || save(&*log, positions, &state)).await;
+            if let Err(error) = saved {
+                tracing::error!(%error, "saving the broker's snapshot was interrupted");
+            }
         }
     }
 }

@@ -49,6 +49,8 @@ pub struct Bus {
     all: Mutex<Vec<mpsc::Sender<Arc<[Sample]>>>>,
     actuators: RwLock<HashMap<TagId, Arc<dyn Actuator>>>,
     counters: Counters,
+    /// How many samples were handed to the subscribers of all samples, or would have been. Counted while `all` is locked.
+    handed: AtomicU64,
     pub(crate) stored: StoredUpTo,
 }
 
@@ -74,6 +76,7 @@ impl Bus {
             all: Mutex::default(),
             actuators: RwLock::default(),
             counters: Counters::default(),
+            handed: AtomicU64::new(0),
             stored: StoredUpTo::default(),
         })
     }
@@ -119,7 +122,11 @@ impl Bus {
         if samples.is_empty() {
             return;
         }
-        let subscribers = lock(&self.all).clone();
+        let subscribers = {
+            let all = lock(&self.all);
+            self.handed.fetch_add(samples.len() as u64, Ordering::Relaxed);
+            all.clone()
+        };
         if subscribers.is_empty() {
             return;
         }
@@ -228,6 +235,24 @@ impl Bus {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         lock(&self.all).push(sender);
         AllSubscription { receiver }
+    }
+
+    /// As [`Bus::subscribe_all`], for the one who stores every sample.
+    pub(crate) fn subscribe_to_store(&self, capacity: usize) -> AllSubscription {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        let mut all = lock(&self.all);
+        all.push(sender);
+        self.stored.begin(self.handed.load(Ordering::Relaxed));
+        AllSubscription { receiver }
+    }
+
+    /// Resolves when every sample whose publishing began before this call is durable in the log, or told lost; at once while no spool
+    /// runs. It may take as long as a full disk lasts, so give it a deadline.
+    pub fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let all = lock(&self.all);
+        let handed = self.handed.load(Ordering::Relaxed);
+        drop(all);
+        self.stored.settled(handed)
     }
 
     /// From now on `actuator` writes these tags.

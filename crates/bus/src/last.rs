@@ -2,7 +2,8 @@
 //!
 //! The snapshot's position is read before the values, and every sample of the lane went over the bus first, so the
 //! values hold at least everything up to that position. Values may be newer than the position: replaying a sample
-//! twice changes nothing.
+//! twice changes nothing. But none is saved before its sample is in the lane: whoever finds a value here may take it
+//! that history has it too.
 
 use crate::Bus;
 use crate::replay::READ_BYTES;
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 /// The reader's name in the log.
 pub const READER: &str = "bus.last-values";
 
+/// How long the samples of the values may take into the lane.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 /// How often the values are saved.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
@@ -78,12 +81,17 @@ pub fn restore(bus: &Bus, log: &dyn Log) -> Result<Restored, RestoreError> {
     }
 }
 
-/// Saves the last values now. Blocking file I/O.
+/// Saves the last values now, when nothing is published any more and the spool has ended. Blocking file I/O.
 /// # Errors
 /// The snapshot before stays valid.
 pub fn save(bus: &Bus, log: &dyn Log) -> Result<(), SnapshotError> {
+    let (positions, state) = state_of(bus, log);
+    log.save_snapshot(READER, positions, &state)
+}
+
+fn state_of(bus: &Bus, log: &dyn Log) -> (Positions, Vec<u8>) {
     let positions = Positions { samples: log.durable_seq(Lane::Samples), ..Positions::default() };
-    log.save_snapshot(READER, positions, &encode_samples(&bus.last_all()))
+    (positions, encode_samples(&bus.last_all()))
 }
 
 /// Saves the last values every minute and at `stop`.
@@ -93,14 +101,26 @@ pub async fn run(bus: Arc<Bus>, log: Arc<dyn Log>, stop: CancellationToken) {
             () = stop.cancelled() => true,
             () = tokio::time::sleep(SAVE_EVERY) => false,
         };
-        let (bus, log) = (bus.clone(), log.clone());
-        match tokio::task::spawn_blocking(move || save(&bus, &*log)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "last values were not saved; a restart will replay more samples"),
-            Err(error) => tracing::warn!(%error, "saving last values was cut short"),
-        }
+        save_settled(&bus, &log).await;
         if stopping {
             return;
         }
+    }
+}
+
+/// Saves the values once their samples are in the lane.
+async fn save_settled(bus: &Bus, log: &Arc<dyn Log>) {
+    let (positions, state) = state_of(bus, &**log);
+    if tokio::time::timeout(SETTLE_WITHIN, bus.settled()).await.is_err() {
+        tracing::warn!(
+            "last values were not saved, for their samples cannot be stored; a restart will replay more samples"
+        );
+        return;
+    }
+    let log = log.clone();
+    match tokio::task::spawn_blocking(move || log.save_snapshot(READER, positions, &state)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "last values were not saved; a restart will replay more samples"),
+        Err(error) => tracing::warn!(%error, "saving last values was cut short"),
     }
 }

@@ -1,6 +1,7 @@
 //! From the bus to the samples lane: batches of at most 4,096 samples or 250 ms, whichever comes first.
 //!
-//! Several batches may be under way to the disk at once; [`Bus::stored_up_to`] moves when one is durable.
+//! Several batches may be under way to the disk at once; [`Bus::stored_up_to`] moves when one is durable, and
+//! [`Bus::settled`] waits for all that was published so far.
 //!
 //! **When the log does not take them**
 //! - busy (the disk is slower than the samples): they wait here; once the buffer is full, publishers wait.
@@ -94,7 +95,7 @@ pub fn run(
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     // Subscribed here and not at the first poll, so that nothing published in between is missed.
-    let samples = bus.subscribe_all(SUBSCRIPTION_BATCHES);
+    let samples = bus.subscribe_to_store(SUBSCRIPTION_BATCHES);
     let spool = Spool {
         bus,
         log,
@@ -262,6 +263,7 @@ impl Spool {
     }
 
     fn lose(&mut self, samples: &[Sample], reason: &str) {
+        self.bus.stored.settle(samples.len());
         let received = || samples.iter().map(|sample| sample.received_ts);
         let (Some(from), Some(to)) = (received().min(), received().max()) else { return };
         let loss = self.loss.get_or_insert_with(|| Loss { from, to, samples: 0, reason: reason.to_owned() });
@@ -307,6 +309,7 @@ impl Spool {
         };
         self.lose(&left, &reason);
         self.tell_loss();
+        self.bus.stored.end();
     }
 }
 

@@ -3,10 +3,22 @@
 use andon_model::{Sample, TagId, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct StoredUpTo {
     marks: Mutex<Marks>,
+    /// How many of the samples handed out by the bus are stored or told lost; [`NOBODY_STORES`] while no spool runs.
+    settled: watch::Sender<u64>,
+}
+
+/// Nothing that is published will be stored, so nobody need wait for it.
+const NOBODY_STORES: u64 = u64::MAX;
+
+impl Default for StoredUpTo {
+    fn default() -> Self {
+        Self { marks: Mutex::default(), settled: watch::Sender::new(NOBODY_STORES) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +41,32 @@ impl StoredUpTo {
         }
         let newest = samples.iter().map(|sample| sample.received_ts).max();
         marks.all = marks.all.max(newest);
+        drop(marks);
+        self.settle(samples.len());
+    }
+
+    /// A spool stores what is handed out from now on; `handed` samples were before.
+    pub(crate) fn begin(&self, handed: u64) {
+        self.settled.send_replace(handed);
+    }
+
+    /// So many samples more are stored, or will never be.
+    pub(crate) fn settle(&self, samples: usize) {
+        self.settled.send_modify(|settled| *settled = settled.saturating_add(samples as u64));
+    }
+
+    /// The spool has ended.
+    pub(crate) fn end(&self) {
+        self.settled.send_replace(NOBODY_STORES);
+    }
+
+    /// Resolves when the first `handed` samples are settled.
+    pub(crate) fn settled(&self, handed: u64) -> impl Future<Output = ()> + Send + 'static {
+        let mut settled = self.settled.subscribe();
+        async move {
+            // The bus is gone together with the sender: nothing is left to wait for.
+            let _ = settled.wait_for(|settled| *settled >= handed).await;
+        }
     }
 
     pub(crate) fn tag(&self, tag: TagId) -> Option<Timestamp> {

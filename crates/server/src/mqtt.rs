@@ -30,6 +30,8 @@ use uuid::Uuid;
 const TELL_AGAIN: Duration = Duration::from_secs(3600);
 /// Troubles remembered, so that each is told once an hour.
 const TROUBLES: usize = 1000;
+/// How long the readings of messages may take into the log before a snapshot of the broker is put off.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -207,6 +209,10 @@ impl BrokerHooks for Hooks {
         };
         let samples = self.samples_of(message).into_iter().filter(unseen);
         self.replayed.lock().unwrap_or_else(PoisonError::into_inner).extend(samples);
+    }
+
+    async fn settled(&self) -> bool {
+        tokio::time::timeout(SETTLE_WITHIN, self.bus.settled()).await.is_ok()
     }
 
     fn command_topic(&self, topic: &str) -> bool {

@@ -94,6 +94,42 @@ async fn samples_are_stored_within_the_delay_and_the_marks_follow() {
 }
 
 #[tokio::test]
+async fn settled_waits_for_what_was_published_and_not_for_what_comes_later() {
+    let (bus, log) = (bus(1), MemLog::new());
+    bus.publish(vec![sample(0, 0.0, 0)]).await;
+    bus.settled().await; // Nobody stores it.
+    let options = SpoolOptions { batch_samples: 2, batch_delay: Duration::from_secs(3600), ..SpoolOptions::default() };
+    let spool = Spool::start(&bus, &log, options);
+    bus.settled().await;
+    bus.publish(vec![sample(0, 1.0, 1)]).await;
+    let first = bus.settled();
+    let mut early = Box::pin(bus.settled());
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut early).await.is_err(), "it waits for its batch");
+    bus.publish(vec![sample(0, 2.0, 2), sample(0, 3.0, 3)]).await; // One batch, and one sample that waits.
+    first.await;
+    assert_eq!(stored(&log).first(), Some(&sample(0, 1.0, 1)));
+    let last = bus.settled();
+    assert_eq!(spool.stop().await, []);
+    last.await;
+    bus.publish(vec![sample(0, 4.0, 4)]).await;
+    bus.settled().await;
+}
+
+#[tokio::test]
+async fn settled_waits_out_a_full_disk_and_ends_when_the_samples_are_told_lost() {
+    let (bus, log) = (bus(1), MemLog::new());
+    let spool =
+        Spool::start(&bus, &log, SpoolOptions { batch_delay: Duration::from_millis(1), ..SpoolOptions::default() });
+    log.set_health(Err(DISK_FULL));
+    bus.publish(vec![sample(0, 1.0, 1)]).await;
+    until("the outage is told", || !spool.notices().is_empty()).await;
+    let mut settled = Box::pin(bus.settled());
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut settled).await.is_err());
+    spool.stop().await;
+    settled.await;
+}
+
+#[tokio::test]
 async fn a_full_batch_does_not_wait_for_its_delay_and_a_stop_stores_the_rest() {
     let (bus, log) = (bus(1), MemLog::new());
     let options = SpoolOptions { batch_samples: 4, batch_delay: Duration::from_secs(3600), ..SpoolOptions::default() };
