@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import ctypes
 import json
+import logging
 import os
 import re
 import shutil
@@ -390,6 +391,7 @@ class ModbusDevice:
         from pymodbus.server import ModbusTcpServer
         from pymodbus.simulator import DataType, SimData, SimDevice
 
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # It shows its last packets whenever a client goes away.
         bits = lambda: [SimData(0, values=[False] * self.SIZE, datatype=DataType.BITS)]
         words = lambda: [SimData(0, values=[0] * self.SIZE, datatype=DataType.REGISTERS)]
         device = SimDevice(1, simdata=(bits(), bits(), words(), words()), action=self._on_request)

@@ -4,7 +4,7 @@ The judge is this process, which is never killed. As soon as it sees an acknowle
 that; at the end it reads the ledger back and asks the node for each entry. Actors work without pause while the main thread starts
 the node, lets it run for a random time, and kills it: plainly, in the middle of a clean stop, or in the middle of a start.
 
-`kill_loop.py [--kills N] [--seed N]` prints one line of JSON at the end: counts, the slowest start, and every broken promise.
+`kill_loop.py [--kills N] [--how kill|stop|start] [--seed N]` prints one line of JSON at the end: counts, the slowest start, and every broken promise.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ HOT = f"{UNIT}/heat:high"
 # Publishers rest while this many messages are under way to a subscriber, so that its queue in the node never fills.
 BACKLOG = 20_000
 SHOWN = 5
+# Plainly, in the middle of a clean stop, in the middle of the next start.
+HOW = ["kill", "kill", "kill", "stop", "start"]
 
 PLANT = """
 [[equipment]]
@@ -300,7 +302,8 @@ class Operator(Actor):
                     self.ledger.note("ack", occurrence=alarm["occurrence"])
                     acknowledged.add(alarm["occurrence"])
                     self.judge.count("acknowledgements")
-            heat = 20.0 if alarm and alarm["occurrence"] in acknowledged else 100.0
+            # The answer to an acknowledgement may have died with the node, so the alarm itself is asked.
+            heat = 20.0 if alarm and (alarm["state"] == "acknowledged" or alarm["occurrence"] in acknowledged) else 100.0
             ask("POST", "/api/ingest", f"{UNIT} heat={heat}")
 
 
@@ -327,8 +330,8 @@ class Engineer(Actor):
 
 
 class Judge:
-    def __init__(self, kills: int, seed: int):
-        self.kills, self.seed = kills, seed
+    def __init__(self, kills: int, seed: int, how: list[str]):
+        self.kills, self.seed, self.how = kills, seed, how
         self.random = random.Random(seed)
         self.folder = Path(tempfile.mkdtemp(prefix="andon-judge-"))
         self.ledger = Ledger(self.folder / "ledger.jsonl")
@@ -372,7 +375,7 @@ class Judge:
         for actor in self.actors:
             actor.start()
         for kill in range(self.kills):
-            how = self.random.choice(("kill", "kill", "kill", "stop", "start"))
+            how = self.random.choice(self.how)
             # As many deaths in the first tenth of a second as in the rest.
             time.sleep(self.random.choice((self.random.uniform(0.02, 0.2), self.random.uniform(0.2, 2.0))))
             self.die(how)
@@ -561,10 +564,11 @@ class Judge:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--how", choices=sorted(set(HOW)), help="die only so")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4)))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    judge = Judge(options.kills, options.seed)
+    judge = Judge(options.kills, options.seed, [options.how] if options.how else HOW)
     try:
         report = judge.run()
     except BaseException:
