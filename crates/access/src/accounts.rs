@@ -25,6 +25,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use uuid::Uuid;
 
+/// How long a log-in waits for its turn to be checked; two are checked at a time.
+const TURN_WITHIN: Duration = Duration::from_secs(3);
 /// How long a set-up code is valid.
 pub const SETUP_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How many wrong log-ins of one name from one address are answered without delay.
@@ -375,7 +377,9 @@ impl Accounts {
         from: &str,
     ) -> Result<(), AccountError> {
         self.check_wait(name, from)?;
-        let turn = self.hashing.clone().acquire_owned().await.map_err(|_| AccountError::Stopping)?;
+        // Whoever does not get a turn soon is sent away: a flood of log-ins must not queue without bound.
+        let turn = tokio::time::timeout(TURN_WITHIN, self.hashing.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| AccountError::Wait { wait: TURN_WITHIN })?.map_err(|_| AccountError::Stopping)?;
         self.check_wait(name, from)?;
         let password = password.to_owned();
         let checked = tokio::task::spawn_blocking(move || {

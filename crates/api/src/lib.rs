@@ -12,6 +12,7 @@
 //! Start reading at [`router`].
 
 pub mod auth;
+mod guard;
 pub mod openapi;
 pub mod ports;
 pub mod problem;
@@ -33,7 +34,7 @@ use andon_store::Store;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The largest request body, in bytes.
-const MAX_BODY: usize = 16 << 20;
+pub(crate) const MAX_BODY: usize = 16 << 20;
 
 /// Everything the API speaks for.
 pub struct Parts {
@@ -154,6 +155,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(health::metrics))
         .fallback_service(Router::new().fallback(ui::file).layer(CompressionLayer::new()))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(guard::guard))
         .layer(from_fn_with_state(app.clone(), known_host))
         .layer(set(header::CONTENT_SECURITY_POLICY, csp))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

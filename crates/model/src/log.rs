@@ -66,9 +66,9 @@ pub mod kind {
     }
     /// Any lane: frames were lost or freed before a reader saw them; payload: JSON of [`super::Gap`].
     pub const GAP: FrameKind = v1(1);
-    /// Records lane: JSON of [`crate::event::Event`].
+    /// Records lane: JSON of [`crate::event::SealedEvent`].
     pub const EVENT: FrameKind = v1(16);
-    /// Samples lane: a batch of samples, encoded by `andon-bus`.
+    /// Samples lane: a batch of samples, see [`crate::sample_codec`].
     pub const SAMPLES: FrameKind = v1(32);
     /// Messages lane: a published message, encoded by `andon-broker`.
     pub const PUBLISH: FrameKind = v1(48);

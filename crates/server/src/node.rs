@@ -259,7 +259,11 @@ impl Node {
                 Broker::new(options, log, hooks, clock)
             }
         })
-        .await??;
+        .await?
+        .context(
+            "the MQTT sessions and retained messages cannot be read back. Restore the data directory from a backup; or move \
+             log/snapshots/broker and its older copy away and start again: then they are made anew from the messages the log still keeps",
+        )?;
         let connectors = Arc::new(Runner::new(bus.clone(), recorder.clone(), clock.clone()));
 
         // Tasks, from the log outwards.

@@ -72,14 +72,15 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
     if !same_origin(&parts.headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "this page is not ours"));
     }
-    let caller = identify(&app, &parts.headers, peer_of(&parts).tls).await?;
+    let tls = peer_of(&parts).tls;
+    let caller = identify(&app, &parts.headers, tls).await?;
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &app).await {
         Ok(upgrade) => upgrade.max_message_size(MAX_REQUEST).max_frame_size(MAX_REQUEST),
         Err(rejection) => return Ok(rejection.into_response()),
     };
     let headers = parts.headers;
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let link = Link::new(app, caller, socket, headers);
+        let link = Link::new(app, caller, socket, headers, tls);
         link.run().await;
     }))
 }
@@ -89,6 +90,7 @@ struct Link {
     caller: Caller,
     socket: WebSocket,
     headers: axum::http::HeaderMap,
+    tls: bool,
     values: NewestSubscription,
     events: broadcast::Receiver<Arc<SealedEvent>>,
     /// `None`: every tag that may be seen.
@@ -102,7 +104,7 @@ struct Link {
 struct Over;
 
 impl Link {
-    fn new(app: App, caller: Caller, socket: WebSocket, headers: axum::http::HeaderMap) -> Self {
+    fn new(app: App, caller: Caller, socket: WebSocket, headers: axum::http::HeaderMap, tls: bool) -> Self {
         let values = app.bus.subscribe_newest(Some(HashSet::new()));
         let events = app.audit.subscribe();
         let plant_version = app.bus.plant().plant.version;
@@ -111,6 +113,7 @@ impl Link {
             caller,
             socket,
             headers,
+            tls,
             values,
             events,
             wanted: Some(HashSet::new()),
@@ -256,7 +259,7 @@ impl Link {
     }
 
     async fn each_second(&mut self) -> Result<(), Over> {
-        match identify(&self.app, &self.headers, self.headers_are_secure()).await {
+        match identify(&self.app, &self.headers, self.tls).await {
             Ok(caller) if caller.who == self.caller.who => self.caller = caller,
             _ => {
                 let bye = text(&Tell::Bye { reason: "the log-in has ended" });
@@ -282,11 +285,6 @@ impl Link {
             }
         }
         Ok(())
-    }
-
-    fn headers_are_secure(&self) -> bool {
-        let cookies = self.headers.get_all(axum::http::header::COOKIE);
-        cookies.iter().any(|c| c.to_str().is_ok_and(|c| c.contains(crate::auth::SECURE_COOKIE)))
     }
 }
 
