@@ -2,9 +2,10 @@
 
 The judge is this process, which is never killed. As soon as it sees an acknowledgement it writes it into its own ledger file and syncs
 that; at the end it reads the ledger back and asks the node for each entry. Actors work without pause while the main thread starts
-the node, lets it run for a random time, and kills it: plainly, in the middle of a clean stop, or in the middle of a start.
+the node, lets it run for a random time, and kills it: at once, at the very moment of an acknowledgement, in the middle of a clean
+stop, or in the middle of a start.
 
-`kill_loop.py [--kills N] [--how kill|stop|start] [--seed N]` prints one line of JSON at the end: counts, the slowest start, and every broken promise.
+`kill_loop.py [--kills N] [--how kill|ack|stop|start] [--seed N]` prints one line of JSON at the end: counts, the slowest start, and every broken promise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,8 +34,10 @@ HOT = f"{UNIT}/heat:high"
 # Publishers rest while this many messages are under way to a subscriber, so that its queue in the node never fills.
 BACKLOG = 20_000
 SHOWN = 5
-# Plainly, in the middle of a clean stop, in the middle of the next start.
-HOW = ["kill", "kill", "kill", "stop", "start"]
+# At a random time, at the very moment of an acknowledgement, in the middle of a clean stop, in the middle of the next start.
+HOW = ["kill", "kill", "ack", "ack", "stop", "start"]
+# What an acknowledgement may be for.
+KINDS = ["mqtt", "retained", "meter", "ingest", "command", "ack", "configuration"]
 
 PLANT = """
 [[equipment]]
@@ -100,8 +104,27 @@ class Ledger:
         self.path = path
         self._file = path.open("ab", buffering=0)
         self._lock = threading.Lock()
+        self._trap: tuple[str, int] | None = None
+
+    def set_trap(self, kind: str, process: int) -> None:
+        """The next acknowledgement of this kind kills the process, before anything else is done with it."""
+        with self._lock:
+            self._trap = (kind, process)
+
+    def remove_trap(self) -> None:
+        with self._lock:
+            self._trap = None
+
+    def _spring_trap(self, kind: str) -> None:
+        if self._trap is None:
+            return
+        with self._lock:  # So that it never springs after it was removed.
+            if self._trap and self._trap[0] == kind:
+                os.kill(self._trap[1], signal.SIGKILL)
+                self._trap = None
 
     def note(self, kind: str, **entry) -> None:
+        self._spring_trap(kind)
         line = json.dumps({"kind": kind, **entry}).encode() + b"\n"
         with self._lock:
             self._file.write(line)
@@ -403,6 +426,13 @@ class Judge:
         if how == "stop":
             self.node.process.send_signal(signal.SIGTERM)
             time.sleep(self.random.uniform(0, 0.3))  # Somewhere within the clean stop, its snapshots included.
+        if how == "ack":
+            self.ledger.set_trap(self.random.choice(KINDS), self.node.process.pid)
+            try:
+                self.node.process.wait(2)
+            except subprocess.TimeoutExpired:
+                pass  # No acknowledgement of this kind came; it dies all the same.
+            self.ledger.remove_trap()
         self.node.kill()
         self.site.down()
 
