@@ -9,11 +9,12 @@
 //! Stopped before 3, the files are removed at the next start and the log replays; after 3, the log replays nothing
 //! that the manifest already has.
 
+use crate::block::BLOCK_ROWS;
 use crate::buffer::{Buffer, Order};
 use crate::disk::Step;
 use crate::historian::{Historian, READER, Segment};
 use crate::manifest::{FileInfo, Manifest, day_folder};
-use crate::row::{HistoryGap, day_of};
+use crate::point::{HistoryGap, day_of};
 use crate::segment::{SegmentError, SegmentWriter};
 use andon_model::Timestamp;
 use andon_model::log::{Positions, Seq, SnapshotError};
@@ -122,10 +123,12 @@ impl Historian {
         self.write_segment(day, frozen.from, frozen.to, |writer| {
             for (tag, ranks) in plan {
                 let (Some(column), Some(order)) = (frozen.buffer.column(*tag), orders.get(tag)) else { continue };
-                for rank in ranks.clone() {
-                    if let Some(row) = column.row(*tag, order.position(rank)) {
-                        writer.push(&row)?;
-                    }
+                let mut rest = ranks.clone();
+                while !rest.is_empty() {
+                    let now = rest.start..rest.end.min(rest.start + BLOCK_ROWS);
+                    rest.start = now.end;
+                    let block = column.block(order, now);
+                    writer.push(*tag, &block, 0..block.len())?;
                 }
             }
             Ok(())

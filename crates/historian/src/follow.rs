@@ -4,7 +4,7 @@
 //! cannot be decoded become gaps: history is incomplete from the frame before to the frame after.
 
 use crate::historian::{Historian, State};
-use crate::row::HistoryGap;
+use crate::point::HistoryGap;
 use andon_model::log::{Frame, FrameKind, Gap, Lane, ReadBatch, ReadError, Seq, kind};
 use andon_model::{Sample, Timestamp, sample_codec};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::read::RangeError;
-use crate::row::{HistoryGap, Range};
+use crate::point::{HistoryGap, Range};
 use crate::segment::{Footers, SegmentError};
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};

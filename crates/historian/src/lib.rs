@@ -14,6 +14,7 @@
 //!
 //! Start reading at [`Historian`], then `flush`, then `read`.
 
+mod block;
 mod buffer;
 mod disk;
 mod flush;
@@ -21,8 +22,8 @@ mod follow;
 mod historian;
 mod manifest;
 mod merge;
+mod point;
 mod read;
-mod row;
 mod segment;
 mod thin;
 mod upkeep;
@@ -33,5 +34,5 @@ pub use follow::FollowError;
 pub use historian::{Historian, HistorianStats, OpenError, Options};
 pub use manifest::ManifestError;
 pub use read::RangeError;
-pub use row::{HistoryGap, Point, Range};
+pub use point::{HistoryGap, Point, Range};
 pub use segment::SegmentError;

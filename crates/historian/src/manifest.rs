@@ -10,7 +10,7 @@
 //! ```
 
 use crate::disk::Disk;
-use crate::row::{DAY_US, HistoryGap};
+use crate::point::{DAY_US, HistoryGap};
 use andon_model::Timestamp;
 use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};

@@ -4,9 +4,10 @@
 //! read one after the other, and within a day the runs (files, the buffer being written, the buffer) are merged.
 
 use crate::historian::{Historian, Segment, causes};
-use crate::merge::{Merge, Run};
-use crate::row::{DAY_US, HistoryGap, Point, Range, Row, day_of};
-use crate::segment::{Rows, SegmentError, Wanted, last_before};
+use crate::block::{Block, BlockBuilder};
+use crate::merge::{Merge, Once, Run, Unreadable};
+use crate::point::{DAY_US, HistoryGap, Point, Range, day_of};
+use crate::segment::{Reader, SegmentError, Window};
 use crate::thin::Thinner;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,9 +42,9 @@ struct View {
     /// Files that may hold earlier rows.
     earlier: Vec<Arc<Segment>>,
     /// Rows in the range from the buffer being written and the buffer, in this order.
-    buffered: [Vec<Row>; 2],
+    buffered: [Block; 2],
     /// The last earlier row of each of them.
-    buffered_before: [Option<Row>; 2],
+    buffered_before: [Option<Block>; 2],
     complete_to: Option<Timestamp>,
     gaps: Vec<HistoryGap>,
 }
@@ -66,24 +67,18 @@ impl Historian {
             return Err(RangeError::Empty { from, to });
         }
         let (start, end) = (from.micros(), to.micros());
-        let mut view = self.view(tag.0, start, end);
+        let view = self.view(tag.0, start, end);
         let mut collector = Collector::new(start, end, max_points, self.options.max_answer_points);
         let mut unreadable = Vec::new();
         for day in view.days_with_rows() {
-            self.read_day(
-                &mut view,
-                day,
-                Wanted::Tag { tag: tag.0, from: start, to: end },
-                &mut collector,
-                &mut unreadable,
-            )?;
+            self.read_day(&view, day, tag.0, (start, end), &mut unreadable, |block| collector.take(block))?;
         }
         let before = self.before(&view, tag.0, start, &mut unreadable);
         let (points, thinned) = collector.finish();
         let mut gaps: Vec<HistoryGap> =
             view.gaps.into_iter().chain(unreadable).filter_map(|gap| clip(gap, from, to)).collect();
         gaps.sort_by_key(|gap| (gap.from, gap.to));
-        Ok(Range { tag, points, before: before.map(Row::into_point), thinned, complete_to: view.complete_to, gaps })
+        Ok(Range { tag, points, before: before.and_then(|block| block.point(0)), thinned, complete_to: view.complete_to, gaps })
     }
 
     /// Takes hold of everything the read needs at one instant.
@@ -102,7 +97,7 @@ impl Historian {
         let frozen = state.frozen.clone();
         let (complete_to, gaps) = (state.complete_to, state.gaps.clone());
         drop(state);
-        let frozen_rows = frozen.as_ref().map_or_else(Vec::new, |frozen| frozen.buffer.rows(tag, from, to));
+        let frozen_rows = frozen.as_ref().map_or_else(Block::empty, |frozen| frozen.buffer.rows(tag, from, to));
         let frozen_before = frozen.and_then(|frozen| frozen.buffer.last_before(tag, from));
         View {
             days,
@@ -114,49 +109,60 @@ impl Historian {
         }
     }
 
+    /// Hands a day's rows to `take`, ascending.
     fn read_day(
         &self,
-        view: &mut View,
+        view: &View,
         day: i64,
-        wanted: Wanted,
-        collector: &mut Collector,
+        tag: u32,
+        (from, to): (i64, i64),
         unreadable: &mut Vec<HistoryGap>,
+        mut take: impl FnMut(&Block) -> Result<(), RangeError>,
     ) -> Result<(), RangeError> {
-        let segments = view.days.remove(&day).unwrap_or_default();
-        let mut runs: Vec<Run<'_>> = Vec::new();
-        for segment in &segments {
-            match Rows::open(&segment.path, &segment.info, &self.footers, wanted) {
-                Ok(rows) => runs.push(Box::new(rows.map(|row| row.inspect_err(|error| segment.note_damage(error))))),
-                Err(error) => {
-                    segment.note_damage(&error);
-                    runs.push(Box::new(std::iter::once(Err(error))));
-                }
+        let segments = view.days.get(&day).map(Vec::as_slice).unwrap_or_default();
+        let mut runs: Vec<Box<dyn Run>> = Vec::with_capacity(segments.len() + 2);
+        for segment in segments {
+            let reader = Reader::open(&segment.path, &segment.info, &self.footers).and_then(|mut reader| {
+                reader.select(tag, Window::Times { from, to }, false)?;
+                Ok(reader)
+            });
+            match reader {
+                Ok(reader) => runs.push(Box::new(reader)),
+                Err(error) => runs.push(Box::new(Unreadable(Some(error)))),
             }
         }
-        for rows in &mut view.buffered {
-            // Both buffers are in order of time, and days are read in order: this day's rows come first.
-            let rest = rows.split_off(rows.partition_point(|row| day_of(row.ts) <= day));
-            let today = std::mem::replace(rows, rest);
-            runs.push(Box::new(today.into_iter().map(Ok)));
+        let start = day.saturating_mul(DAY_US);
+        for rows in &view.buffered {
+            let today = rows.ts.partition_point(|ts| *ts < start)..rows.ts.partition_point(|ts| day_of(*ts) <= day);
+            if !today.is_empty() {
+                runs.push(Box::new(Once(Some(rows.slice(today)))));
+            }
         }
-        for row in Merge::new(runs) {
-            match row {
-                Ok(row) => collector.push(row.into_point())?,
-                Err(error) => unreadable.push(said(&segments, &error)),
+        let mut merge = Merge::new(runs);
+        while let Some(block) = merge.next() {
+            match block {
+                Ok(block) => take(&block)?,
+                Err(error) => {
+                    if let Some(segment) = segments.iter().find(|segment| segment.path == error.path()) {
+                        segment.note_damage(&error);
+                    }
+                    unreadable.push(said(segments, &error));
+                }
             }
         }
         Ok(())
     }
 
     /// The last row before `from`, from wherever it is. Files are tried latest first, until none can hold a later one.
-    fn before(&self, view: &View, tag: u32, from: i64, unreadable: &mut Vec<HistoryGap>) -> Option<Row> {
+    fn before(&self, view: &View, tag: u32, from: i64, unreadable: &mut Vec<HistoryGap>) -> Option<Block> {
         // (time, who is newer): of equal times the buffer beats the frozen buffer, and that any file.
-        let mut best: Option<(Row, u64)> = None;
-        let mut offer = |row: Row, age: u64| {
-            if best.as_ref().is_none_or(|(known, known_age)| (row.ts, age) > (known.ts, *known_age)) {
-                best = Some((row, age));
+        let mut best: Option<(i64, u64, Block)> = None;
+        let mut offer = |block: Block, age: u64| {
+            let Some(ts) = block.ts.first().copied() else { return i64::MIN };
+            if best.as_ref().is_none_or(|(known, known_age, _)| (ts, age) > (*known, *known_age)) {
+                best = Some((ts, age, block));
             }
-            best.as_ref().map_or(i64::MIN, |(row, _)| row.ts)
+            best.as_ref().map_or(i64::MIN, |(ts, ..)| *ts)
         };
         let mut reached = i64::MIN;
         for (age, row) in [u64::MAX - 1, u64::MAX].into_iter().zip(&view.buffered_before) {
@@ -170,7 +176,9 @@ impl Historian {
             if segment.info.ts.1 < reached {
                 break;
             }
-            match last_before(&segment.path, &segment.info, &self.footers, tag, from) {
+            let last = Reader::open(&segment.path, &segment.info, &self.footers)
+                .and_then(|mut reader| reader.last_before(tag, from));
+            match last {
                 Ok(Some(row)) => reached = offer(row, segment.info.to.0),
                 Ok(None) => {}
                 Err(error) => {
@@ -179,13 +187,13 @@ impl Historian {
                 }
             }
         }
-        best.map(|(row, _)| row)
+        best.map(|(_, _, block)| block)
     }
 }
 
 impl View {
     fn days_with_rows(&self) -> BTreeSet<i64> {
-        let buffered = self.buffered.iter().flatten().map(|row| day_of(row.ts));
+        let buffered = self.buffered.iter().flat_map(|block| &block.ts).map(|ts| day_of(*ts));
         self.days.keys().copied().chain(buffered).collect()
     }
 }
@@ -196,17 +204,19 @@ impl Collector {
         Self::Raw { points: Vec::new(), limit: max_points.unwrap_or(hard_limit).min(hard_limit), thin_to }
     }
 
-    fn push(&mut self, point: Point) -> Result<(), RangeError> {
-        match self {
-            Self::Thinned(thinner) => thinner.push(&point),
-            Self::Raw { points, limit, .. } if points.len() < *limit => points.push(point),
-            Self::Raw { limit, thin_to: None, .. } => return Err(RangeError::TooManyPoints { limit: *limit }),
-            Self::Raw { points, limit, thin_to: Some((from, to)) } => {
-                let mut thinner = Thinner::new(*from, *to, *limit);
-                points.iter().for_each(|earlier| thinner.push(earlier));
-                thinner.push(&point);
-                *self = Self::Thinned(thinner);
+    fn take(&mut self, block: &Block) -> Result<(), RangeError> {
+        if let Self::Raw { points, limit, thin_to } = self {
+            if points.len() + block.len() <= *limit {
+                points.extend((0..block.len()).filter_map(|at| block.point(at)));
+                return Ok(());
             }
+            let Some((from, to)) = *thin_to else { return Err(RangeError::TooManyPoints { limit: *limit }) };
+            let mut thinner = Thinner::new(from, to, *limit);
+            thinner.take(&as_block(points));
+            *self = Self::Thinned(thinner);
+        }
+        if let Self::Thinned(thinner) = self {
+            thinner.take(block);
         }
         Ok(())
     }
@@ -219,14 +229,19 @@ impl Collector {
     }
 }
 
+fn as_block(points: &[Point]) -> Block {
+    let mut builder = BlockBuilder::default();
+    points.iter().for_each(|point| builder.push(point.ts.micros(), point.value.clone(), point.quality.0, 0));
+    builder.finish()
+}
+
 /// The stretch a file that cannot be read leaves open: its whole day if the file is not among `segments`.
 fn said(segments: &[Arc<Segment>], error: &SegmentError) -> HistoryGap {
-    let (SegmentError::Io { path, .. } | SegmentError::Damaged { path, .. } | SegmentError::UnknownFormat { path, .. }) =
-        error;
+    let path = error.path();
     let day = segments.first().map_or(0, |segment| segment.info.day);
     let (from, to) = segments
         .iter()
-        .find(|segment| &segment.path == path)
+        .find(|segment| segment.path == path)
         .map_or((day.saturating_mul(DAY_US), day.saturating_add(1).saturating_mul(DAY_US)), |segment| segment.info.ts);
     HistoryGap {
         from: Timestamp::from_micros(from),

@@ -7,9 +7,10 @@
 
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
-use crate::merge::{Merge, Run};
-use crate::row::{DAY_US, day_of};
-use crate::segment::{Rows, SegmentError, Wanted, verify};
+use crate::merge::Merge;
+use crate::point::{DAY_US, day_of};
+use crate::segment::{Reader, Window, verify};
+use std::collections::BTreeSet;
 use std::ops;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -122,23 +123,38 @@ impl Historian {
     /// `None` when one of them turns out to be damaged: it is marked, and not merged again.
     fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<crate::manifest::FileInfo>, FlushError> {
         let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return Ok(None) };
-        let mut runs: Vec<Run<'_>> = Vec::new();
+        let mut readers: Vec<(Reader, Vec<u32>)> = Vec::new();
         for segment in chosen {
-            let rows = verify(&segment.path, &segment.info)
-                .and_then(|()| Rows::open(&segment.path, &segment.info, &self.footers, Wanted::All));
-            match rows {
-                Ok(rows) => runs.push(Box::new(rows)),
+            let opened = verify(&segment.path, &segment.info).and_then(|()| {
+                let mut reader = Reader::open(&segment.path, &segment.info, &self.footers)?;
+                let tags = reader.tags()?;
+                Ok((reader, tags))
+            });
+            match opened {
+                Ok(opened) => readers.push(opened),
                 Err(error) => {
                     segment.note_damage(&error);
                     return Ok(None);
                 }
             }
         }
+        let tags: BTreeSet<u32> = readers.iter().flat_map(|(_, tags)| tags).copied().collect();
         let written = self.write_segment(day, first.info.from, last.info.to, |writer| {
-            for row in Merge::new(runs) {
-                writer.push(&row?)?;
+            for tag in tags {
+                let mut runs = Vec::with_capacity(readers.len());
+                for (reader, tags) in &mut readers {
+                    if tags.binary_search(&tag).is_ok() {
+                        reader.select(tag, Window::All, true)?;
+                        runs.push(reader);
+                    }
+                }
+                let mut merge = Merge::new(runs);
+                while let Some(block) = merge.next() {
+                    let block = block?;
+                    writer.push(tag, &block, 0..block.len())?;
+                }
             }
-            Ok::<(), SegmentError>(())
+            Ok(())
         });
         written.map(Some)
     }

@@ -173,3 +173,64 @@ async fn only_leftovers_of_our_own_are_removed() {
     let exists = |name: &str| day.join(name).exists();
     assert!(!exists("7-9.parquet") && !exists("7-9.parquet.tmp") && exists("notes.txt") && exists("mine.parquet"));
 }
+
+/// A folder as the first version wrote it: three files of two days, every class of value, one late and one replaced point.
+#[tokio::test]
+async fn a_folder_of_the_first_format_is_read_and_merged_for_ever() {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format1"), folder.path());
+    let base = 20_000 * DAY;
+    let log = Arc::new(MemoryLog::default());
+    // The history reaches up to frame 2 of its log.
+    log.write(&[]);
+    log.write(&[]);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    for merged in [false, true] {
+        if merged {
+            log.write(&[sample(1, base + 7_000_000, Value::Double(-1.5))]);
+            historian.catch_up().await.unwrap();
+            historian.flush().await.unwrap();
+            log.write(&[sample(1, base + 1_000_000_000, Value::Double(-2.5))]);
+            historian.catch_up().await.unwrap();
+            historian.flush().await.unwrap();
+            historian.tidy_files().await.unwrap();
+        }
+        let read = async |tag, from, to| {
+            let range = historian.range(TagId(tag), Timestamp::from_micros(from), Timestamp::from_micros(to), None).await;
+            let range = range.unwrap();
+            assert!(range.gaps.is_empty(), "{:?}", range.gaps);
+            (range.points, range.before)
+        };
+        let (points, before) = read(1, base, base + 500_000_000).await;
+        assert_eq!((points.len(), before), (201, None), "200 seconds and one in between");
+        assert_eq!(points[0].value, Value::Double(20.0));
+        assert_eq!((points[2].ts.micros() - base, &points[2].value), (1_500_000, &Value::Double(1e300)));
+        assert_eq!(points[6].value, Value::Double(0.1 + 0.2), "the later one replaced it");
+        assert_eq!(points[8].value, Value::Double(if merged { -1.5 } else { 20.875 }));
+        let (points, before) = read(2, base, base + 10).await;
+        assert_eq!(before.map(|point| point.value), Some(Value::Int64(i64::MIN)));
+        assert_eq!(
+            points.iter().map(|point| (point.value.clone(), point.quality.0)).collect::<Vec<_>>(),
+            [(Value::Int64(i64::MAX), 0x4090_0000), (Value::Null, 0x8031_0000)]
+        );
+        let values = async |tag| read(tag, base, base + 10).await.0.into_iter().map(|p| p.value).collect::<Vec<_>>();
+        assert_eq!(values(3).await, [Value::Boolean(true), Value::Boolean(false)]);
+        let texts = values(4).await;
+        assert_eq!(texts[0], Value::String("Füllstand 😀".into()));
+        assert!(matches!(texts[1], Value::Double(zero) if zero == 0.0 && zero.is_sign_negative()));
+    }
+    assert!(historian.verify().is_empty());
+    assert!(historian.stats().merges > 0, "files of both formats were merged");
+}

@@ -1,0 +1,181 @@
+//! History files: how one is written, and how a tag's rows are found in it.
+//!
+//! A file is Parquet, its rows sorted by (tag, time) and unique. There are two formats: [`layout`] describes the one that
+//! is written, [`first`] reads the one before it. Parquet's own checks are few: a flipped bit can come back as another
+//! value, or as a panic in a decoder. So the manifest has a checksum for every row group and for the footer, and
+//! nothing is decoded before its bytes were compared, once while its footer is in memory ([`footer`]).
+
+mod bytes;
+mod classify;
+mod directory;
+mod first;
+mod footer;
+mod layout;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use crate::block::Block;
+use crate::manifest::FileInfo;
+pub(crate) use footer::Footers;
+use footer::Footer;
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+pub(crate) use write::SegmentWriter;
+
+/// Why a history file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The disk refused.
+    #[error("the history file {path} cannot be read or written")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Its content is not what was written.
+    #[error("the history file {path} is damaged")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Written by a later version.
+    #[error("the history file {path} has format {found:?}, and this version of Andon reads formats 1 and {}", layout::FORMAT)]
+    UnknownFormat {
+        /// Which file.
+        path: PathBuf,
+        /// The format it names.
+        found: Option<String>,
+    },
+}
+
+impl SegmentError {
+    pub(crate) fn damaged(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Damaged { path: path.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// The file it is about.
+    pub(crate) fn path(&self) -> &Path {
+        let (Self::Io { path, .. } | Self::Damaged { path, .. } | Self::UnknownFormat { path, .. }) = self;
+        path
+    }
+}
+
+/// A file opened for reading.
+pub(crate) struct Reader {
+    inner: Inner,
+}
+
+enum Inner {
+    First(first::FirstReader),
+    Current(read::CurrentReader),
+}
+
+impl Reader {
+    /// Opens a file; its footer is checked and kept in `footers`.
+    pub(crate) fn open(path: &Path, info: &FileInfo, footers: &Footers) -> Result<Self, SegmentError> {
+        let file = File::open(path).map_err(|error| SegmentError::io(path, error))?;
+        let inner = match footers.get(path, info, &file)? {
+            Footer::First(footer) => Inner::First(first::FirstReader::new(path, info, file, footer)),
+            Footer::Current(footer) => {
+                Inner::Current(read::CurrentReader::new(path, info, Arc::new(file), footer))
+            }
+        };
+        Ok(Self { inner })
+    }
+
+    /// The tags that have rows, ascending.
+    pub(crate) fn tags(&mut self) -> Result<Vec<u32>, SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.tags(),
+            Inner::Current(reader) => Ok(reader.tags()),
+        }
+    }
+
+    /// First and last time of a tag's rows, if that is known without reading them.
+    pub(crate) fn span(&self, tag: u32) -> Span {
+        match &self.inner {
+            Inner::First(_) => Span::Unknown,
+            Inner::Current(reader) => reader.span(tag),
+        }
+    }
+
+    /// Begins to read a tag's rows; [`Reader::next`] hands them out. `received` says whether the received times are
+    /// wanted too.
+    pub(crate) fn select(&mut self, tag: u32, window: Window, received: bool) -> Result<(), SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.select(tag, window),
+            Inner::Current(reader) => {
+                reader.select(tag, window, received);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next rows of what was selected; `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<Block>, SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.next(),
+            Inner::Current(reader) => reader.next(),
+        }
+    }
+
+    /// A tag's last row before `before`, as a block of one row.
+    pub(crate) fn last_before(&mut self, tag: u32, before: i64) -> Result<Option<Block>, SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.last_before(tag, before),
+            Inner::Current(reader) => reader.last_before(tag, before),
+        }
+    }
+}
+
+/// Of which time rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// Of any.
+    All,
+    /// `from <= ts < to`, µs.
+    Times { from: i64, to: i64 },
+}
+
+impl Window {
+    /// Whether rows from the first to the last of these times, both inclusive, may be wanted.
+    pub(crate) const fn touches(self, (first, last): (i64, i64)) -> bool {
+        match self {
+            Self::All => true,
+            Self::Times { from, to } => first < to && last >= from,
+        }
+    }
+}
+
+/// What is known of a tag's times in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// It has no rows.
+    None,
+    /// It may have rows.
+    Unknown,
+    /// Its first and its last.
+    Times(i64, i64),
+}
+
+/// Whether the file is byte for byte what was written.
+pub(crate) fn verify(path: &Path, info: &FileInfo) -> Result<(), SegmentError> {
+    let file = File::open(path).map_err(|error| SegmentError::io(path, error))?;
+    let bytes = file.metadata().map_err(|error| SegmentError::io(path, error))?.len();
+    if bytes != info.bytes {
+        return Err(SegmentError::damaged(path, format!("it has {bytes} bytes instead of {}", info.bytes)));
+    }
+    (0..info.pieces.len()).try_for_each(|piece| footer::check_piece(path, info, &file, piece))
+}
