@@ -12,7 +12,7 @@ pub(crate) const BLOCK_ROWS: usize = 64 * 1024;
 
 /// The values of a block.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Values {
+pub enum Values {
     /// All are doubles.
     Double(Vec<f64>),
     /// All are whole numbers.
@@ -23,7 +23,7 @@ pub(crate) enum Values {
 
 /// The status codes of a block.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Quality {
+pub enum Quality {
     /// All rows have this one.
     Same(u32),
     /// One for each row.
@@ -32,10 +32,12 @@ pub(crate) enum Quality {
 
 /// Rows of one tag. All columns have the length of `ts`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Block {
-    /// Source times, µs, strictly ascending.
+pub struct Block {
+    /// Source times, µs since 1970-01-01 UTC, strictly ascending.
     pub ts: Vec<i64>,
+    /// The values, of exactly the classes that were stored.
     pub values: Values,
+    /// OPC UA status codes.
     pub quality: Quality,
     /// Received minus source time, ms; empty where it was not asked for.
     pub received_ms: Vec<i64>,
@@ -47,11 +49,15 @@ impl Block {
         Self { ts: Vec::new(), values: Values::Mixed(Vec::new()), quality: Quality::Same(0), received_ms: Vec::new() }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.ts.len()
     }
 
-    pub(crate) fn value(&self, at: usize) -> Value {
+    /// The value of a row; null behind the last.
+    #[must_use]
+    pub fn value(&self, at: usize) -> Value {
         match &self.values {
             Values::Double(values) => values.get(at).map_or(Value::Null, |value| Value::Double(*value)),
             Values::Int(values) => values.get(at).map_or(Value::Null, |value| Value::Int64(*value)),
@@ -59,9 +65,16 @@ impl Block {
         }
     }
 
+    /// Whether there is no row; never so in a block that a scan hands out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ts.is_empty()
+    }
+
     /// The value as a number, if it is one.
+    #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "as `Value::as_f64`: counts above 2^53 lose their last digits")]
-    pub(crate) fn number(&self, at: usize) -> Option<f64> {
+    pub fn number(&self, at: usize) -> Option<f64> {
         match &self.values {
             Values::Double(values) => values.get(at).copied(),
             Values::Int(values) => values.get(at).map(|value| *value as f64),
@@ -69,7 +82,9 @@ impl Block {
         }
     }
 
-    pub(crate) fn status(&self, at: usize) -> u32 {
+    /// The status code of a row.
+    #[must_use]
+    pub fn status(&self, at: usize) -> u32 {
         match &self.quality {
             Quality::Same(code) => *code,
             Quality::Each(codes) => codes.get(at).copied().unwrap_or(0),

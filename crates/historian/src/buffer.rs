@@ -73,6 +73,15 @@ impl Buffer {
         }
     }
 
+    /// Removes a tag's samples with `from <= ts < to`.
+    pub(crate) fn delete(&mut self, tag: u32, from: i64, to: i64) {
+        if let Some(column) = self.columns.get_mut(&tag) {
+            let gone = column.delete(from, to);
+            self.points -= gone as u64;
+            self.bytes -= (gone * ROW_BYTES).min(self.bytes);
+        }
+    }
+
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -163,13 +172,31 @@ impl Column {
         ROW_BYTES + text_bytes
     }
 
+    /// Returns how many rows are gone. Texts stay until the next flush.
+    fn delete(&mut self, from: i64, to: i64) -> usize {
+        fn keep<T>(column: &mut Vec<T>, kept: &[bool]) {
+            let mut kept = kept.iter();
+            column.retain(|_| kept.next().copied().unwrap_or(true));
+        }
+        let kept: Vec<bool> = self.ts.iter().map(|ts| !(from..to).contains(ts)).collect();
+        let gone = kept.iter().filter(|kept| !**kept).count();
+        if gone > 0 {
+            keep(&mut self.ts, &kept);
+            keep(&mut self.delta, &kept);
+            keep(&mut self.quality, &kept);
+            keep(&mut self.class, &kept);
+            keep(&mut self.payload, &kept);
+        }
+        gone
+    }
+
     /// The rows of these ranks, in columns.
     pub(crate) fn block(&self, order: &Order, ranks: Range<usize>) -> Block {
         match order {
             Order::AsCame(positions) => {
                 let start = positions.start + ranks.start;
                 let positions = start..(positions.start + ranks.end).min(positions.end).max(start);
-                self.gather(positions.clone().into_iter(), positions.len())
+                self.gather(positions.clone(), positions.len())
             }
             Order::Sorted(positions) => {
                 let positions = positions.get(ranks).unwrap_or_default();
@@ -179,7 +206,12 @@ impl Column {
     }
 
     fn gather(&self, positions: impl Iterator<Item = usize> + Clone, length: usize) -> Block {
-        fn pick<T: Copy, U>(all: &[T], positions: impl Iterator<Item = usize>, length: usize, as_: fn(T) -> U) -> Vec<U> {
+        fn pick<T: Copy, U>(
+            all: &[T],
+            positions: impl Iterator<Item = usize>,
+            length: usize,
+            as_: fn(T) -> U,
+        ) -> Vec<U> {
             let mut picked = Vec::with_capacity(length);
             picked.extend(positions.filter_map(|at| all.get(at).map(|one| as_(*one))));
             picked
@@ -201,7 +233,8 @@ impl Column {
     fn gather_mixed(&self, positions: impl Iterator<Item = usize>) -> Block {
         let mut builder = BlockBuilder::default();
         for at in positions {
-            if let (Some(ts), Some(quality), Some(delta)) = (self.ts.get(at), self.quality.get(at), self.delta.get(at)) {
+            if let (Some(ts), Some(quality), Some(delta)) = (self.ts.get(at), self.quality.get(at), self.delta.get(at))
+            {
                 builder.push(*ts, self.value(at), *quality, delta.div_euclid(1000));
             }
         }

@@ -11,6 +11,7 @@
 
 use crate::block::BLOCK_ROWS;
 use crate::buffer::{Buffer, Order};
+use crate::delete::Delete;
 use crate::disk::Step;
 use crate::historian::{Historian, READER, Segment};
 use crate::manifest::{FileInfo, Manifest, day_folder};
@@ -51,9 +52,10 @@ pub enum FlushError {
 pub(crate) struct Frozen {
     pub buffer: Buffer,
     from: Seq,
-    to: Seq,
+    pub to: Seq,
     complete_to: Option<Timestamp>,
     gaps: Vec<HistoryGap>,
+    deletes: Vec<Delete>,
 }
 
 /// One day's share of a frozen buffer: per tag, which ranks of its sorted column.
@@ -86,6 +88,7 @@ impl Historian {
             to: state.position,
             complete_to: state.complete_to,
             gaps: state.gaps.clone(),
+            deletes: state.deletes.clone(),
         };
         state.frozen = Some(Arc::new(frozen));
         true
@@ -108,6 +111,7 @@ impl Historian {
         manifest.position = frozen.to;
         manifest.complete_to = frozen.complete_to;
         manifest.gaps.clone_from(&frozen.gaps);
+        manifest.deletes.clone_from(&frozen.deletes);
         self.save_manifest(&manifest)?;
         self.publish(&frozen, &infos);
         Ok(())
@@ -120,7 +124,7 @@ impl Historian {
         plan: &DayPlan,
         orders: &BTreeMap<u32, Order>,
     ) -> Result<FileInfo, FlushError> {
-        self.write_segment(day, frozen.from, frozen.to, |writer| {
+        self.write_segment(FileInfo::empty(day, frozen.from, frozen.to), |writer| {
             for (tag, ranks) in plan {
                 let (Some(column), Some(order)) = (frozen.buffer.column(*tag), orders.get(tag)) else { continue };
                 let mut rest = ranks.clone();
@@ -138,17 +142,15 @@ impl Historian {
     /// Writes one file, synced under its real name; the manifest does not name it yet.
     pub(crate) fn write_segment(
         &self,
-        day: i64,
-        from: Seq,
-        to: Seq,
+        info: FileInfo,
         fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
     ) -> Result<FileInfo, FlushError> {
-        let folder = day_folder(&self.dir, day);
-        let path = FileInfo::empty(day, from, to).path(&self.dir);
+        let folder = day_folder(&self.dir, info.day);
+        let path = info.path(&self.dir);
         let failed = |source| FlushError::Io { path: path.clone(), source };
         self.disk.create_folder(&folder).map_err(failed)?;
         let file = self.disk.create(&path).map_err(failed)?;
-        let mut writer = SegmentWriter::new(file, &path, day, from, to)?;
+        let mut writer = SegmentWriter::new(file, &path, info)?;
         fill(&mut writer)?;
         let (file, info) = writer.finish()?;
         self.disk.seal(file, &path).map_err(failed)?;
@@ -164,6 +166,7 @@ impl Historian {
             complete_to: state.saved_complete_to,
             files: state.segments.values().flatten().map(|segment| segment.info.clone()).collect(),
             gaps: state.saved_gaps.clone(),
+            deletes: state.saved_deletes.clone(),
         }
     }
 
@@ -184,6 +187,7 @@ impl Historian {
         state.saved = frozen.to;
         state.saved_complete_to = frozen.complete_to;
         state.saved_gaps.clone_from(&frozen.gaps);
+        state.saved_deletes.clone_from(&frozen.deletes);
         drop(state);
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.points_flushed.fetch_add(infos.iter().map(|info| info.rows).sum(), Ordering::Relaxed);

@@ -3,6 +3,7 @@
 //! Frames are applied in order, each once. Numbers that are missing, frames that say so themselves and frames that
 //! cannot be decoded become gaps: history is incomplete from the frame before to the frame after.
 
+use crate::delete::{self, Delete};
 use crate::historian::{Historian, State};
 use crate::point::HistoryGap;
 use andon_model::log::{Frame, FrameKind, Gap, Lane, ReadBatch, ReadError, Seq, kind};
@@ -52,6 +53,7 @@ struct Entry {
 
 enum Content {
     Samples(Vec<Sample>),
+    Deleted(Delete),
     Lost(String),
     Foreign,
 }
@@ -163,10 +165,13 @@ fn understand(frame: Frame) -> Entry {
             Ok(samples) => Content::Samples(samples),
             Err(error) => Content::Lost(format!("frame {} cannot be read: {error}", frame.seq.0)),
         },
-        FrameKind { kind: same, version } if same == kind::SAMPLES.kind => Content::Lost(format!(
-            "frame {} has format version {version}, which this version of Andon does not read",
-            frame.seq.0
-        )),
+        kind::DELETE => match delete::decode(frame.seq, &frame.payload) {
+            Ok(delete) => Content::Deleted(delete),
+            Err(error) => Content::Lost(format!("frame {} (a delete) cannot be read: {error}", frame.seq.0)),
+        },
+        FrameKind { kind: same, version } if same == kind::SAMPLES.kind || same == kind::DELETE.kind => Content::Lost(
+            format!("frame {} has format version {version}, which this version of Andon does not read", frame.seq.0),
+        ),
         kind::GAP => Content::Lost(
             serde_json::from_slice::<Gap>(&frame.payload)
                 .map_or_else(|_| "samples were lost".to_owned(), |gap| gap.reason),
@@ -180,6 +185,7 @@ impl State {
     fn take(&mut self, entry: Entry) {
         match entry.content {
             Content::Samples(samples) => samples.iter().for_each(|sample| self.active.push(sample)),
+            Content::Deleted(delete) => self.delete(delete),
             Content::Lost(reason) => self.lose(entry.received, reason),
             Content::Foreign => {}
         }

@@ -1,12 +1,13 @@
 //! The historian as others hold it: opening, running, asking.
 
 use crate::buffer::Buffer;
+use crate::delete::Delete;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
-use crate::read::RangeError;
 use crate::point::{HistoryGap, Range};
+use crate::read::RangeError;
 use crate::segment::{Footers, SegmentError};
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};
@@ -172,6 +173,10 @@ pub(crate) struct State {
     pub saved_complete_to: Option<Timestamp>,
     /// See `saved_complete_to`.
     pub saved_gaps: Vec<HistoryGap>,
+    /// Rows of files and of the buffer being written that are no longer history.
+    pub deletes: Vec<Delete>,
+    /// See `saved_complete_to`.
+    pub saved_deletes: Vec<Delete>,
     /// The last frame the log was told about.
     pub told: Seq,
     /// When frame `position` was handed to the log.
@@ -217,6 +222,8 @@ pub struct HistorianStats {
     pub bytes_written: u64,
     /// Points in the flushes since the start.
     pub points_flushed: u64,
+    /// Deletes that are not yet worked into the files.
+    pub deletes: usize,
     /// Files that turned out to be damaged.
     pub damaged_files: Vec<PathBuf>,
     /// Frames of the log that are durable and not yet applied.
@@ -301,6 +308,8 @@ impl Historian {
             saved_complete_to: manifest.complete_to,
             gaps: manifest.gaps.clone(),
             saved_gaps: manifest.gaps,
+            deletes: manifest.deletes.clone(),
+            saved_deletes: manifest.deletes,
             ..State::default()
         };
         Ok(Arc::new(Self {
@@ -400,6 +409,7 @@ impl Historian {
             merges: load(&self.counters.merges),
             bytes_written: load(&self.counters.bytes_written),
             points_flushed: load(&self.counters.points_flushed),
+            deletes: state.deletes.len(),
             damaged_files: segments()
                 .filter(|segment| segment.is_damaged())
                 .map(|segment| segment.path.clone())

@@ -16,6 +16,7 @@
 
 mod block;
 mod buffer;
+mod delete;
 mod disk;
 mod flush;
 mod follow;
@@ -24,15 +25,19 @@ mod manifest;
 mod merge;
 mod point;
 mod read;
+mod scan;
 mod segment;
 mod thin;
 mod upkeep;
 
+pub use block::{Block, Quality, Values};
+pub use delete::DeleteError;
 pub use disk::{Hook, NoHook, Step};
 pub use flush::FlushError;
 pub use follow::FollowError;
 pub use historian::{Historian, HistorianStats, OpenError, Options};
 pub use manifest::ManifestError;
-pub use read::RangeError;
 pub use point::{HistoryGap, Point, Range};
+pub use read::RangeError;
+pub use scan::Scan;
 pub use segment::SegmentError;

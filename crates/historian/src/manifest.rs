@@ -9,6 +9,7 @@
 //! {"position":4711, …}
 //! ```
 
+use crate::delete::Delete;
 use crate::disk::Disk;
 use crate::point::{DAY_US, HistoryGap};
 use andon_model::Timestamp;
@@ -18,7 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "andon-historian-manifest";
-const FORMAT: u32 = 1;
+/// What this version writes. Format 1 has neither `deletes` nor `folded`; both are empty then.
+const FORMAT: u32 = 2;
 
 /// What is known of the files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub(crate) struct Manifest {
     pub files: Vec<FileInfo>,
     /// Where history is incomplete.
     pub gaps: Vec<HistoryGap>,
+    /// Rows of files that are no longer history.
+    #[serde(default)]
+    pub deletes: Vec<Delete>,
 }
 
 /// What is known of one file without opening it.
@@ -53,6 +58,9 @@ pub(crate) struct FileInfo {
     pub tags: (u32, u32),
     /// First and last source time, µs, both inclusive.
     pub ts: (i64, i64),
+    /// Deletes up to this frame are worked in, if that is later than `to`.
+    #[serde(default)]
+    pub folded: Seq,
 }
 
 /// A stretch of a file, from the end of the one before it.
@@ -67,12 +75,28 @@ pub(crate) struct Piece {
 impl FileInfo {
     /// A file without rows.
     pub(crate) const fn empty(day: i64, from: Seq, to: Seq) -> Self {
-        Self { day, from, to, rows: 0, bytes: 0, pieces: Vec::new(), tags: (u32::MAX, 0), ts: (i64::MAX, i64::MIN) }
+        Self {
+            day,
+            from,
+            to,
+            rows: 0,
+            bytes: 0,
+            pieces: Vec::new(),
+            tags: (u32::MAX, 0),
+            ts: (i64::MAX, i64::MIN),
+            folded: Seq(0),
+        }
     }
 
-    /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`.
+    /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`; with a third number when deletes
+    /// were worked in.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
-        day_folder(dir, self.day).join(format!("{:012}-{:012}.parquet", self.from.0, self.to.0))
+        let (from, to) = (self.from.0, self.to.0);
+        let name = match self.folded.0 {
+            0 => format!("{from:012}-{to:012}.parquet"),
+            folded => format!("{from:012}-{to:012}-{folded:012}.parquet"),
+        };
+        day_folder(dir, self.day).join(name)
     }
 }
 
@@ -89,13 +113,13 @@ pub(crate) fn day_folder(dir: &Path, day: i64) -> PathBuf {
     parquet_folder(dir).join(format!("{year:04}-{month:02}-{date:02}"))
 }
 
-/// Whether a file name is one of ours: `<digits>-<digits>.parquet`, perhaps with `.tmp`.
+/// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet`, perhaps with `.tmp`.
 pub(crate) fn is_our_name(name: &str) -> bool {
     let name = name.strip_suffix(".tmp").unwrap_or(name);
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    name.strip_suffix(".parquet")
-        .and_then(|stem| stem.split_once('-'))
-        .is_some_and(|(from, to)| digits(from) && digits(to))
+    let Some(stem) = name.strip_suffix(".parquet") else { return false };
+    let numbers: Vec<&str> = stem.split('-').collect();
+    let digits = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    (2..=3).contains(&numbers.len()) && numbers.iter().all(digits)
 }
 
 /// Why the manifest cannot be used.
@@ -122,7 +146,7 @@ pub enum ManifestError {
     },
     /// Written by a later version.
     #[error(
-        "the historian's manifest {path} has format {found}, and this version of Andon reads format {FORMAT}. Start the version that wrote it, or a later one"
+        "the historian's manifest {path} has format {found}, and this version of Andon reads formats 1 to {FORMAT}. Start the version that wrote it, or a later one"
     )]
     UnknownFormat {
         /// Which file.
@@ -179,7 +203,7 @@ impl Manifest {
         let field = |name: &str| fields.split_whitespace().find_map(|field| field.strip_prefix(name));
         let format =
             field("format=").and_then(|text| text.parse().ok()).ok_or_else(|| damaged("its format is not a number"))?;
-        if format != FORMAT {
+        if !(1..=FORMAT).contains(&format) {
             return Err(ManifestError::UnknownFormat { path: path.to_owned(), found: format });
         }
         let crc = field("crc32c=").and_then(|text| u32::from_str_radix(text, 16).ok());
@@ -207,8 +231,10 @@ mod tests {
                 pieces: vec![Piece { end: 999, crc32c: 5 }],
                 tags: (0, u32::MAX),
                 ts: (i64::MIN, i64::MAX),
+                folded: Seq(0),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
+            deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
         }
     }
 
@@ -246,9 +272,19 @@ mod tests {
         let path = example().files[0].path(Path::new("/h"));
         assert_eq!(path, Path::new("/h/parquet/2026-11-22/000000000001-000000000042.parquet"));
         assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
-        for other in
-            ["notes.parquet", "1-2.parquet.bak", "1-.parquet", "-2.parquet", "1-2.txt", ".tmp", "1-2-3.parquet"]
-        {
+        let folded = FileInfo { folded: Seq(50), ..example().files[0].clone() }.path(Path::new("/h"));
+        assert_eq!(folded, Path::new("/h/parquet/2026-11-22/000000000001-000000000042-000000000050.parquet"));
+        assert!(is_our_name("1-2-3.parquet"));
+        for other in [
+            "notes.parquet",
+            "1-2.parquet.bak",
+            "1-.parquet",
+            "-2.parquet",
+            "1-2.txt",
+            ".tmp",
+            "1-2-3-4.parquet",
+            "1.parquet",
+        ] {
             assert!(!is_our_name(other), "{other}");
         }
     }

@@ -59,7 +59,7 @@ impl<R: Run> Run for Without<R> {
     fn next(&mut self) -> Result<Option<Block>, SegmentError> {
         while let Some(block) = self.run.next()? {
             let kept = without(block, &self.stretches);
-            if kept.len() > 0 {
+            if !kept.is_empty() {
                 return Ok(Some(kept));
             }
         }
@@ -115,12 +115,12 @@ impl<R: Run> Merge<R> {
             }
             let Some(piece) = self.piece() else {
                 let rest = std::mem::replace(&mut self.gathered, Block::empty());
-                return (rest.len() > 0).then_some(Ok(rest));
+                return (!rest.is_empty()).then_some(Ok(rest));
             };
             let (winner, end) = piece;
             let head = self.heads.get_mut(winner)?;
             let start = std::mem::replace(&mut head.at, end);
-            if self.gathered.len() == 0 && start == 0 && end == head.block.len() {
+            if self.gathered.is_empty() && start == 0 && end == head.block.len() {
                 head.at = 0;
                 return Some(Ok(std::mem::replace(&mut head.block, Block::empty())));
             }

@@ -63,7 +63,11 @@ impl Thinner {
         let count = self.stretches.len() as i128;
         let at = (offset.saturating_mul(count) / self.span).clamp(0, count - 1);
         // The last stretch takes whatever lies behind the end, too.
-        let end = if at == count - 1 { i128::MAX } else { i128::from(self.from) + ((at + 1) * self.span + count - 1) / count };
+        let end = if at == count - 1 {
+            i128::MAX
+        } else {
+            i128::from(self.from) + ((at + 1) * self.span + count - 1) / count
+        };
         (usize::try_from(at).unwrap_or(0), end)
     }
 

@@ -5,12 +5,16 @@
 //! once per doubling; once the day is over, all become one file. Late data for a past day is merged in when it has
 //! grown to a tenth of the day, not at every flush.
 
+use crate::delete::{Delete, stretches};
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
-use crate::merge::Merge;
+use crate::manifest::FileInfo;
+use crate::merge::{Merge, Without};
 use crate::point::{DAY_US, day_of};
+use crate::scan::up_to;
 use crate::segment::{Reader, Window, verify};
-use std::collections::BTreeSet;
+use andon_model::log::Seq;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -63,7 +67,7 @@ impl Historian {
         for day in days {
             self.merge_day(day)?;
         }
-        Ok(())
+        self.fold_deletes()
     }
 
     /// The day history has reached, by the clock but not ahead of the data: a clock that jumps ahead must not delete anything.
@@ -103,17 +107,65 @@ impl Historian {
         let sizes: Vec<Size> =
             segments.iter().map(|segment| Size { bytes: segment.info.bytes, usable: !segment.is_damaged() }).collect();
         let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
-        let chosen = segments.get(range.clone()).unwrap_or_default();
-        if chosen.len() < 2 {
+        if range.len() >= 2 { self.rewrite(day, &segments, range) } else { Ok(()) }
+    }
+
+    /// Writes files anew from which rows were deleted, then forgets the deletes that concern no file any more.
+    fn fold_deletes(&self) -> Result<(), FlushError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let next = {
+                let state = self.state();
+                let concerned = |segment: &Arc<Segment>| {
+                    !segment.is_damaged() && state.saved_deletes.iter().any(|delete| delete.concerns(&segment.info))
+                };
+                state.segments.iter().find_map(|(day, segments)| {
+                    segments.iter().position(concerned).map(|at| (*day, segments.clone(), at))
+                })
+            };
+            let Some((day, segments, at)) = next else { break };
+            self.rewrite(day, &segments, at..at + 1)?;
+        }
+        let still = |delete: &Delete, segments: &BTreeMap<i64, Vec<Arc<Segment>>>| {
+            segments.values().flatten().any(|segment| delete.concerns(&segment.info))
+        };
+        let mut manifest = self.saved_manifest();
+        let waiting = manifest.deletes.len();
+        {
+            let state = self.state();
+            manifest.deletes.retain(|delete| still(delete, &state.segments));
+        }
+        if manifest.deletes.len() == waiting {
             return Ok(());
         }
+        self.save_manifest(&manifest)?;
+        let mut state = self.state();
+        let saved = state.saved;
+        let kept = manifest.deletes;
+        // Later ones may still concern the buffer being written; they are saved with it.
+        state.deletes.retain(|delete| delete.seq > saved || kept.contains(delete));
+        state.saved_deletes = kept;
+        Ok(())
+    }
+
+    /// One file in place of these.
+    fn rewrite(&self, day: i64, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<(), FlushError> {
+        let chosen = segments.get(range.clone()).unwrap_or_default();
         let Some(merged) = self.write_merged(day, chosen)? else { return Ok(()) };
         let mut manifest = self.saved_manifest();
         manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
-        manifest.files.push(merged.clone());
+        let merged = if merged.rows > 0 {
+            manifest.files.push(merged.clone());
+            Some(Segment::new(merged, &self.dir, &self.disk))
+        } else {
+            // All was deleted; the empty file is removed as soon as the manifest is saved.
+            let empty = Segment::new(merged, &self.dir, &self.disk);
+            empty.retire();
+            None
+        };
         self.save_manifest(&manifest)?;
         if let Some(segments) = self.state().segments.get_mut(&day) {
-            segments.splice(range, [Segment::new(merged, &self.dir, &self.disk)]);
+            segments.splice(range, merged);
         }
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
         self.retire(chosen);
@@ -121,7 +173,7 @@ impl Historian {
     }
 
     /// `None` when one of them turns out to be damaged: it is marked, and not merged again.
-    fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<crate::manifest::FileInfo>, FlushError> {
+    fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<FileInfo>, FlushError> {
         let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return Ok(None) };
         let mut readers: Vec<(Reader, Vec<u32>)> = Vec::new();
         for segment in chosen {
@@ -139,13 +191,22 @@ impl Historian {
             }
         }
         let tags: BTreeSet<u32> = readers.iter().flat_map(|(_, tags)| tags).copied().collect();
-        let written = self.write_segment(day, first.info.from, last.info.to, |writer| {
+        let deletes = self.state().saved_deletes.clone();
+        let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > last.info.to);
+        let gone: Vec<Seq> = chosen.iter().map(|segment| up_to(segment)).collect();
+        let info = FileInfo {
+            folded: folded
+                .unwrap_or(Seq(0))
+                .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0))),
+            ..FileInfo::empty(day, first.info.from, last.info.to)
+        };
+        let written = self.write_segment(info, |writer| {
             for tag in tags {
                 let mut runs = Vec::with_capacity(readers.len());
-                for (reader, tags) in &mut readers {
+                for ((reader, tags), up_to) in readers.iter_mut().zip(&gone) {
                     if tags.binary_search(&tag).is_ok() {
                         reader.select(tag, Window::All, true)?;
-                        runs.push(reader);
+                        runs.push(Without { run: reader, stretches: stretches(&deletes, tag, *up_to) });
                     }
                 }
                 let mut merge = Merge::new(runs);

@@ -3,8 +3,8 @@
 //! Columns `tag` (u32), `ts` (µs, UTC), one nullable column per class of value (`v_double`, `v_int`, `v_bool`, `v_text`),
 //! `quality` and `received_delta` (µs). There is no directory: pages are chosen by the smallest and largest tag and time.
 
-use super::{SegmentError, Window};
 use super::footer::Sound;
+use super::{SegmentError, Window};
 use crate::block::{Block, BlockBuilder};
 use crate::manifest::FileInfo;
 use andon_model::Value;
@@ -142,7 +142,7 @@ impl FirstReader {
             };
             let batch = batch.map_err(|error| SegmentError::damaged(&self.path, error))?;
             let block = self.columns(&batch)?.block(wanted);
-            if block.len() > 0 {
+            if !block.is_empty() {
                 return Ok(Some(block));
             }
         }

@@ -71,9 +71,7 @@ impl Footer {
                 Ok(Self::Current(Arc::new(CurrentFooter { parquet, directory, sound: Sound::new(groups) })))
             }
             Some(first::FORMAT) => FirstFooter::load(path, file, groups).map(|footer| Self::First(Arc::new(footer))),
-            found => {
-                Err(SegmentError::UnknownFormat { path: path.to_owned(), found: found.map(ToOwned::to_owned) })
-            }
+            found => Err(SegmentError::UnknownFormat { path: path.to_owned(), found: found.map(ToOwned::to_owned) }),
         }
     }
 

@@ -37,7 +37,6 @@ pub(super) const FORMAT: &str = "2";
 /// The key of the [directory](super::directory).
 pub(super) const DIRECTORY_KEY: &str = "andon.historian.tags";
 
-pub(super) const TAG: usize = 0;
 pub(super) const TS_MS: usize = 1;
 pub(super) const TS_US: usize = 2;
 pub(super) const V_INT: usize = 3;
@@ -48,7 +47,6 @@ pub(super) const V_BOOL: usize = 7;
 pub(super) const V_TEXT: usize = 8;
 pub(super) const QUALITY: usize = 9;
 pub(super) const RECEIVED_MS: usize = 10;
-pub(super) const COLUMNS: usize = 11;
 
 const MESSAGE: &str = "message history {
     required int64 tag;

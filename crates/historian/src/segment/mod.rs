@@ -18,8 +18,8 @@ mod write;
 
 use crate::block::Block;
 use crate::manifest::FileInfo;
-pub(crate) use footer::Footers;
 use footer::Footer;
+pub(crate) use footer::Footers;
 use std::error::Error;
 use std::fs::File;
 use std::io;
@@ -47,7 +47,10 @@ pub enum SegmentError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// Written by a later version.
-    #[error("the history file {path} has format {found:?}, and this version of Andon reads formats 1 and {}", layout::FORMAT)]
+    #[error(
+        "the history file {path} has format {found:?}, and this version of Andon reads formats 1 and {}",
+        layout::FORMAT
+    )]
     UnknownFormat {
         /// Which file.
         path: PathBuf,
@@ -78,8 +81,8 @@ pub(crate) struct Reader {
 }
 
 enum Inner {
-    First(first::FirstReader),
-    Current(read::CurrentReader),
+    First(Box<first::FirstReader>),
+    Current(Box<read::CurrentReader>),
 }
 
 impl Reader {
@@ -87,9 +90,9 @@ impl Reader {
     pub(crate) fn open(path: &Path, info: &FileInfo, footers: &Footers) -> Result<Self, SegmentError> {
         let file = File::open(path).map_err(|error| SegmentError::io(path, error))?;
         let inner = match footers.get(path, info, &file)? {
-            Footer::First(footer) => Inner::First(first::FirstReader::new(path, info, file, footer)),
+            Footer::First(footer) => Inner::First(Box::new(first::FirstReader::new(path, info, file, footer))),
             Footer::Current(footer) => {
-                Inner::Current(read::CurrentReader::new(path, info, Arc::new(file), footer))
+                Inner::Current(Box::new(read::CurrentReader::new(path, info, Arc::new(file), footer)))
             }
         };
         Ok(Self { inner })
@@ -100,14 +103,6 @@ impl Reader {
         match &mut self.inner {
             Inner::First(reader) => reader.tags(),
             Inner::Current(reader) => Ok(reader.tags()),
-        }
-    }
-
-    /// First and last time of a tag's rows, if that is known without reading them.
-    pub(crate) fn span(&self, tag: u32) -> Span {
-        match &self.inner {
-            Inner::First(_) => Span::Unknown,
-            Inner::Current(reader) => reader.span(tag),
         }
     }
 
@@ -157,17 +152,6 @@ impl Window {
             Self::Times { from, to } => first < to && last >= from,
         }
     }
-}
-
-/// What is known of a tag's times in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Span {
-    /// It has no rows.
-    None,
-    /// It may have rows.
-    Unknown,
-    /// Its first and its last.
-    Times(i64, i64),
 }
 
 /// Whether the file is byte for byte what was written.

@@ -5,6 +5,7 @@
 //! its place in each column, so that reading tag after tag, as a merge does, decodes every page once.
 
 use super::SegmentError;
+use super::Window;
 use super::bytes::Pages;
 use super::classify::{Class, power};
 use super::directory::{Entry, Kind};
@@ -12,7 +13,6 @@ use super::footer::CurrentFooter;
 use super::layout::{
     PAGE_ROWS, QUALITY, RECEIVED_MS, SCALE, TS_MS, TS_US, V_BOOL, V_DOUBLE, V_FLOAT, V_INT, V_TEXT, join_ts,
 };
-use super::{Span, Window};
 use crate::block::{BLOCK_ROWS, Block, Quality, Values};
 use crate::manifest::FileInfo;
 use andon_model::Value;
@@ -81,10 +81,6 @@ impl CurrentReader {
 
     pub(super) fn tags(&self) -> Vec<u32> {
         self.footer.directory.iter().map(|entry| entry.tag).collect()
-    }
-
-    pub(super) fn span(&self, tag: u32) -> Span {
-        self.entry(tag).map_or(Span::None, |entry| Span::Times(entry.ts.0, entry.ts.1))
     }
 
     fn entry(&self, tag: u32) -> Option<Entry> {
@@ -167,7 +163,8 @@ impl CurrentReader {
     pub(super) fn next(&mut self) -> Result<Option<Block>, SegmentError> {
         while let Some(selected) = &mut self.selected {
             let (index, group_rows) = group_of(&self.footer, selected.rows.start);
-            let wanted = selected.rows.start..selected.rows.end.min(group_rows.end).min(selected.rows.start + BLOCK_ROWS as u64);
+            let wanted =
+                selected.rows.start..selected.rows.end.min(group_rows.end).min(selected.rows.start + BLOCK_ROWS as u64);
             if wanted.is_empty() {
                 self.selected = None;
                 break;
@@ -208,13 +205,7 @@ impl CurrentReader {
     }
 
     /// Decodes rows of one row group that are all of `entry`'s tag.
-    fn read(
-        &mut self,
-        index: usize,
-        rows: Range<usize>,
-        entry: &Entry,
-        received: bool,
-    ) -> Result<Block, SegmentError> {
+    fn read(&mut self, index: usize, rows: Range<usize>, entry: &Entry, received: bool) -> Result<Block, SegmentError> {
         self.footer.sound.check(&self.path, &self.info, &self.pages.file, index)?;
         let group = match self.group.take() {
             Some(group) if group.index == index => group,
@@ -318,7 +309,8 @@ impl Source<'_> {
 
     /// Whether a column's statistics say that the whole group is 0.
     fn is_always_zero(&self, column: usize) -> bool {
-        let chunk = self.footer.parquet.row_groups().get(self.group.index).and_then(|group| group.columns().get(column));
+        let chunk =
+            self.footer.parquet.row_groups().get(self.group.index).and_then(|group| group.columns().get(column));
         match chunk.and_then(|chunk| chunk.statistics()) {
             Some(Statistics::Int32(numbers)) => numbers.min_opt() == Some(&0) && numbers.max_opt() == Some(&0),
             Some(Statistics::Int64(numbers)) => numbers.min_opt() == Some(&0) && numbers.max_opt() == Some(&0),
@@ -338,9 +330,7 @@ impl Source<'_> {
                 let power = power(exponent);
                 self.ints(rows)?.into_iter().map(|whole| whole as f64 / power).collect()
             }
-            Class::Float => {
-                column!(self, float, V_FLOAT, rows)?.filled(rows)?.into_iter().map(f64::from).collect()
-            }
+            Class::Float => column!(self, float, V_FLOAT, rows)?.filled(rows)?.into_iter().map(f64::from).collect(),
             Class::Double => column!(self, double, V_DOUBLE, rows)?.filled(rows)?,
         })
     }
@@ -452,4 +442,3 @@ impl<T: DataType> Column<T> {
         Ok(Sparse { values: values.into_iter(), levels })
     }
 }
-

@@ -10,10 +10,7 @@ use super::layout::{self, DIRECTORY_KEY, GROUP_ROWS, split_ts};
 use crate::block::{Block, Quality, Values};
 use crate::manifest::{FileInfo, Piece};
 use andon_model::Value;
-use andon_model::log::Seq;
-use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
-};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -105,19 +102,13 @@ impl<T> Optional<T> {
 }
 
 impl SegmentWriter {
-    /// Into `file`, which will be known as `path`.
-    pub(crate) fn new(file: File, path: &Path, day: i64, from: Seq, to: Seq) -> Result<Self, SegmentError> {
+    /// Into `file`, which will be known as `path`; `info` is that of a file without rows.
+    pub(crate) fn new(file: File, path: &Path, info: FileInfo) -> Result<Self, SegmentError> {
         let target = Checked { inner: BufWriter::with_capacity(256 * 1024, file), crc32c: 0, bytes: 0 };
         let writer = layout::properties()
             .and_then(|properties| SerializedFileWriter::new(target, layout::schema()?, Arc::new(properties)))
             .map_err(|error| SegmentError::damaged(path, error))?;
-        Ok(Self {
-            path: path.to_owned(),
-            writer,
-            group: Group::default(),
-            entries: Vec::new(),
-            info: FileInfo::empty(day, from, to),
-        })
+        Ok(Self { path: path.to_owned(), writer, group: Group::default(), entries: Vec::new(), info })
     }
 
     /// Adds rows of a tag; they come after all that were added before.
@@ -137,7 +128,8 @@ impl SegmentWriter {
 
     /// Takes rows into the open group and into the directory.
     fn note(&mut self, tag: u32, block: &Block, rows: Range<usize>) {
-        let (Some(first), Some(last)) = (block.ts.get(rows.start), rows.end.checked_sub(1).and_then(|at| block.ts.get(at)))
+        let (Some(first), Some(last)) =
+            (block.ts.get(rows.start), rows.end.checked_sub(1).and_then(|at| block.ts.get(at)))
         else {
             return;
         };

@@ -72,6 +72,10 @@ impl Model {
         }
     }
 
+    pub fn delete(&mut self, tag: u32, from: i64, to: i64) {
+        self.0.retain(|(of, ts), _| *of != tag || !(from..to).contains(ts));
+    }
+
     pub fn range(&self, tag: u32, from: i64, to: i64) -> Vec<Point> {
         self.0.range((tag, from)..(tag, to)).map(|(_, sample)| point(sample)).collect()
     }
@@ -117,6 +121,7 @@ pub async fn compare_spans(historian: &Arc<Historian>, model: &Model, tags: u32,
 #[derive(Debug, Clone)]
 enum Act {
     Write(Vec<(u32, i64, Value)>),
+    Delete(u32, i64, i64),
     Follow,
     Flush,
     Tidy,
@@ -139,8 +144,11 @@ fn value() -> impl Strategy<Value = Value> {
 fn act() -> impl Strategy<Value = Act> {
     // Few times and few tags, around midnights, so that late data and doubles are the rule.
     let ts = (0..3i64, 0..12i64).prop_map(|(day, n)| day * DAY - 4 + n);
+    let from = (0..3i64, 0..12i64).prop_map(|(day, n)| day * DAY - 4 + n);
+    let length = prop_oneof![3 => 1..6i64, 1 => Just(DAY), 1 => Just(4 * DAY)];
     prop_oneof![
         5 => proptest::collection::vec((0..3u32, ts, value()), 0..12).prop_map(Act::Write),
+        2 => (0..3u32, from, length).prop_map(|(tag, from, length)| Act::Delete(tag, from, from + length)),
         2 => Just(Act::Follow),
         2 => Just(Act::Flush),
         1 => Just(Act::Tidy),
@@ -160,6 +168,10 @@ async fn play(acts: Vec<Act>) {
                 let samples: Vec<Sample> = rows.into_iter().map(|(tag, ts, value)| sample(tag, ts, value)).collect();
                 model.write(&samples);
                 log.write(&samples);
+            }
+            Act::Delete(tag, from, to) => {
+                model.delete(tag, from, to);
+                log.delete(tag, from, to);
             }
             Act::Follow => historian.catch_up().await.unwrap(),
             Act::Flush => historian.flush().await.unwrap(),
@@ -182,6 +194,7 @@ async fn play(acts: Vec<Act>) {
     historian.flush().await.unwrap();
     historian.tidy_files().await.unwrap();
     compare(&historian, &model, 3, 4).await;
+    assert_eq!(historian.stats().deletes, 0, "every delete was worked into the files");
     assert_eq!(log.kept(), 0, "everything is in files, so the log may free everything");
     assert!(historian.verify().is_empty());
 }

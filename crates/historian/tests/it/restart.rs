@@ -208,7 +208,8 @@ async fn a_folder_of_the_first_format_is_read_and_merged_for_ever() {
             historian.tidy_files().await.unwrap();
         }
         let read = async |tag, from, to| {
-            let range = historian.range(TagId(tag), Timestamp::from_micros(from), Timestamp::from_micros(to), None).await;
+            let range =
+                historian.range(TagId(tag), Timestamp::from_micros(from), Timestamp::from_micros(to), None).await;
             let range = range.unwrap();
             assert!(range.gaps.is_empty(), "{:?}", range.gaps);
             (range.points, range.before)
