@@ -14,6 +14,7 @@
 //!
 //! Start reading at [`Historian`], then `flush`, then `read`.
 
+pub mod aggregate;
 mod block;
 mod buffer;
 mod delete;
