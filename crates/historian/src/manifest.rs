@@ -12,6 +12,7 @@
 use crate::delete::Delete;
 use crate::disk::Disk;
 use crate::point::{DAY_US, HistoryGap};
+use crate::rollup::RollupInfo;
 use andon_model::Timestamp;
 use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub(crate) struct FileInfo {
     /// Deletes up to this frame are worked in, if that is later than `to`.
     #[serde(default)]
     pub folded: Seq,
+    /// Its roll-up file, if there is one.
+    #[serde(default)]
+    pub rollup: Option<RollupInfo>,
 }
 
 /// A stretch of a file, from the end of the one before it.
@@ -85,6 +89,7 @@ impl FileInfo {
             tags: (u32::MAX, 0),
             ts: (i64::MAX, i64::MIN),
             folded: Seq(0),
+            rollup: None,
         }
     }
 
@@ -113,10 +118,10 @@ pub(crate) fn day_folder(dir: &Path, day: i64) -> PathBuf {
     parquet_folder(dir).join(format!("{year:04}-{month:02}-{date:02}"))
 }
 
-/// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet`, perhaps with `.tmp`.
+/// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet` or `.rollup`, perhaps with `.tmp`.
 pub(crate) fn is_our_name(name: &str) -> bool {
     let name = name.strip_suffix(".tmp").unwrap_or(name);
-    let Some(stem) = name.strip_suffix(".parquet") else { return false };
+    let Some(stem) = name.strip_suffix(".parquet").or_else(|| name.strip_suffix(".rollup")) else { return false };
     let numbers: Vec<&str> = stem.split('-').collect();
     let digits = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     (2..=3).contains(&numbers.len()) && numbers.iter().all(digits)
@@ -232,6 +237,7 @@ mod tests {
                 tags: (0, u32::MAX),
                 ts: (i64::MIN, i64::MAX),
                 folded: Seq(0),
+                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
             deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
@@ -274,7 +280,7 @@ mod tests {
         assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
         let folded = FileInfo { folded: Seq(50), ..example().files[0].clone() }.path(Path::new("/h"));
         assert_eq!(folded, Path::new("/h/parquet/2026-11-22/000000000001-000000000042-000000000050.parquet"));
-        assert!(is_our_name("1-2-3.parquet"));
+        assert!(is_our_name("1-2-3.parquet") && is_our_name("1-2.rollup") && is_our_name("1-2.rollup.tmp"));
         for other in [
             "notes.parquet",
             "1-2.parquet.bak",

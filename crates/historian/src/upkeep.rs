@@ -11,6 +11,7 @@ use crate::historian::{Historian, Segment};
 use crate::manifest::FileInfo;
 use crate::merge::{Merge, Without};
 use crate::point::{DAY_US, day_of};
+use crate::rollup;
 use crate::scan::up_to;
 use crate::segment::{Reader, Window, verify};
 use andon_model::log::Seq;
@@ -224,6 +225,7 @@ impl Historian {
     fn retire(&self, segments: &[Arc<Segment>]) {
         for segment in segments {
             self.footers.forget(&segment.path);
+            self.footers.forget(&rollup::path_of(&segment.path));
             segment.retire();
         }
     }

@@ -22,6 +22,7 @@
 //!
 //! Start reading at [`Request`], then `processor`, then `simple`.
 
+mod codec;
 mod grid;
 mod interpolated;
 mod processor;

@@ -22,6 +22,11 @@ pub(super) struct Sum {
 }
 
 impl Sum {
+    /// Of which only the rounded value is known.
+    pub(super) const fn of(value: f64) -> Self {
+        Self { total: value, lost: 0.0 }
+    }
+
     pub(super) fn add(&mut self, term: f64) {
         let total = self.total + term;
         self.lost +=
