@@ -109,7 +109,9 @@ impl std::ops::Deref for App {
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    use routes::{alarms, commands, connectors, health, ingest, plant, session, timeline, ui, users, values, ws};
+    use routes::{
+        alarms, commands, connectors, health, history, ingest, plant, session, timeline, ui, users, values, ws,
+    };
     let api = Router::new()
         .route("/api/status", get(session::status))
         .route("/api/setup", post(session::setup))
@@ -126,6 +128,9 @@ pub fn router(app: App) -> Router {
         .route("/api/plant/export", get(plant::export))
         .route("/api/values", get(values::values))
         .route("/api/history", get(values::history))
+        .route("/api/aggregate", get(history::aggregate))
+        .route("/api/history/delete", post(history::delete))
+        .route("/api/storage", get(history::storage))
         .route("/api/ingest", post(ingest::ingest))
         .route("/api/alarms", get(alarms::list))
         .route("/api/alarms/ack", post(alarms::acknowledge))

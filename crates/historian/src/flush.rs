@@ -197,6 +197,8 @@ impl Historian {
         state.saved_deletes.clone_from(&frozen.deletes);
         drop(state);
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        let bytes = infos.iter().map(|info| info.bytes + info.rollup.map_or(0, |rollup| rollup.bytes)).sum();
+        self.counters.bytes_flushed.fetch_add(bytes, Ordering::Relaxed);
         self.counters.points_flushed.fetch_add(infos.iter().map(|info| info.rows).sum(), Ordering::Relaxed);
     }
 

@@ -200,6 +200,7 @@ pub(crate) struct Counters {
     pub flushes: AtomicU64,
     pub merges: AtomicU64,
     pub bytes_written: AtomicU64,
+    pub bytes_flushed: AtomicU64,
     pub points_flushed: AtomicU64,
     pub last_error: Mutex<Option<String>>,
 }
@@ -229,6 +230,8 @@ pub struct HistorianStats {
     pub merges: u64,
     /// Bytes written to files since the start, merges included; over the bytes of flushes this is write amplification.
     pub bytes_written: u64,
+    /// Bytes written by flushes alone since the start.
+    pub bytes_flushed: u64,
     /// Points in the flushes since the start.
     pub points_flushed: u64,
     /// Deletes that are not yet worked into the files.
@@ -431,6 +434,7 @@ impl Historian {
             flushes: load(&self.counters.flushes),
             merges: load(&self.counters.merges),
             bytes_written: load(&self.counters.bytes_written),
+            bytes_flushed: load(&self.counters.bytes_flushed),
             points_flushed: load(&self.counters.points_flushed),
             deletes: state.deletes.len(),
             damaged_files: segments()

@@ -10,8 +10,8 @@ use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment, causes};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::point::{DAY_US, HistoryGap, day_of};
-use crate::rollup::{self, Level};
-use crate::segment::{Reader, SegmentError, Window};
+use crate::rollup::{self, Level, Unpacker};
+use crate::segment::{Reader, SegmentError, Window, may_have};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,6 +29,7 @@ pub struct Scan {
     unreadable: Vec<HistoryGap>,
     /// Roll-ups that may stand for points, coarsest first.
     levels: Vec<Level>,
+    unpacker: Unpacker,
     /// Pieces of the day that was begun last, and are not yet handed out.
     pieces: VecDeque<Piece>,
 }
@@ -74,6 +75,7 @@ impl Historian {
             merge: None,
             unreadable: Vec::new(),
             levels: Vec::new(),
+            unpacker: Unpacker::default(),
             pieces: VecDeque::new(),
         }
     }
@@ -197,32 +199,33 @@ impl Scan {
     }
 
     /// A day whose rows of the tag are all in one file that has roll-ups; `None` where the points must be read.
-    fn rolled_up(&self, day: i64) -> Option<VecDeque<Piece>> {
+    fn rolled_up(&mut self, day: i64) -> Option<VecDeque<Piece>> {
         let segments = self.view.days.get(&day)?;
         let start = day.saturating_mul(DAY_US);
         let buffered = |block: &Block| block.ts.iter().any(|ts| (start..start.saturating_add(DAY_US)).contains(ts));
         if self.view.buffered.iter().any(buffered) {
             return None;
         }
-        let mut only: Option<(&Arc<Segment>, Reader)> = None;
+        let mut only: Option<&Arc<Segment>> = None;
         for segment in segments {
-            let reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
-            if reader.may_have(self.tag)? {
+            if may_have(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()?? {
                 if only.is_some() {
                     return None;
                 }
-                only = Some((segment, reader));
+                only = Some(segment);
             }
         }
-        let (segment, mut reader) = only?;
+        let segment = only?;
         if !self.gone(segment).is_empty() {
             return None;
         }
         let info = segment.info.rollup.as_ref()?;
         let path = rollup::path_of(&segment.path);
         let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
-        let (level, rollups) =
-            self.levels.iter().find_map(|level| Some((*level, index.read(&file, self.tag, *level).ok()??)))?;
+        let levels = self.levels.clone();
+        let (level, rollups) = levels
+            .iter()
+            .find_map(|level| Some((*level, index.read(&file, self.tag, *level, &mut self.unpacker).ok()??)))?;
         let day_end = start.saturating_add(DAY_US);
         let (from, to) = (self.from.max(start), self.to.min(day_end));
         // The minutes or hours that lie wholly within the range; what is left at the ends is read as points.
@@ -235,6 +238,7 @@ impl Scan {
         };
         for (at, (from, to)) in edges.into_iter().enumerate() {
             if from < to {
+                let mut reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
                 reader.select(self.tag, Window::Times { from, to }, false).ok()?;
                 while let Some(block) = reader.next().ok()? {
                     pieces.push_back(Piece::Block(block));

@@ -4,6 +4,7 @@ pub mod alarms;
 pub mod commands;
 pub mod connectors;
 pub mod health;
+pub mod history;
 pub mod ingest;
 pub mod mqtt;
 pub mod plant;

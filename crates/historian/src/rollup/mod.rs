@@ -363,7 +363,13 @@ impl RollupIndex {
     }
 
     /// A tag's roll-ups of one kind: the number of the minute or hour, and the roll-up. `None` where there are none.
-    pub(crate) fn read(&self, file: &File, tag: u32, level: Level) -> io::Result<Option<Vec<(i64, Rollup)>>> {
+    pub(crate) fn read(
+        &self,
+        file: &File,
+        tag: u32,
+        level: Level,
+        unpacker: &mut Unpacker,
+    ) -> io::Result<Option<Vec<(i64, Rollup)>>> {
         let Ok(at) = self.0.binary_search_by_key(&tag, |entry| entry.tag) else { return Ok(None) };
         let chunks = self.0.get(at).map_or([Chunk::default(); 2], |entry| entry.chunks);
         let [minutes, hours] = chunks;
@@ -377,18 +383,32 @@ impl RollupIndex {
         if crc32c::crc32c(&bytes) != chunk.crc32c {
             return Err(damaged("a chunk does not fit its checksum"));
         }
-        decode_chunk(&bytes, level).map(Some).ok_or_else(|| damaged("a chunk cannot be read"))
+        decode_chunk(&bytes, level, unpacker).map(Some).ok_or_else(|| damaged("a chunk cannot be read"))
     }
 }
 
-fn decode_chunk(bytes: &[u8], level: Level) -> Option<Vec<(i64, Rollup)>> {
+/// Keeps what unpacking needs from one chunk to the next.
+#[derive(Default)]
+pub(crate) struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
+
+impl Unpacker {
+    fn unpack(&mut self, bytes: &[u8], length: usize) -> Option<Vec<u8>> {
+        let inner = match &mut self.0 {
+            Some(inner) => inner,
+            none => none.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        inner.decompress(bytes, length).ok()
+    }
+}
+
+fn decode_chunk(bytes: &[u8], level: Level, unpacker: &mut Unpacker) -> Option<Vec<(i64, Rollup)>> {
     let (codec, mut rest) = bytes.split_first()?;
     let length = usize::try_from(take(&mut rest)?).ok().filter(|length| *length <= CHUNK_MAX)?;
     let unpacked;
     let mut rest = match codec {
         0 => rest,
         1 => {
-            unpacked = zstd::bulk::decompress(rest, length).ok()?;
+            unpacked = unpacker.unpack(rest, length)?;
             unpacked.as_slice()
         }
         _ => return None,

@@ -32,6 +32,14 @@ pub(super) struct CurrentFooter {
     pub sound: Sound,
 }
 
+impl CurrentFooter {
+    /// Where a tag's rows are.
+    pub(super) fn entry(&self, tag: u32) -> Option<Entry> {
+        let at = self.directory.binary_search_by_key(&tag, |entry| entry.tag).ok()?;
+        self.directory.get(at).copied()
+    }
+}
+
 /// Which row groups were compared with their checksum.
 pub(super) struct Sound(Vec<AtomicBool>);
 
@@ -155,7 +163,7 @@ impl Footers {
         Ok((file, index))
     }
 
-    fn known(&self, path: &Path) -> Option<Footer> {
+    pub(super) fn known(&self, path: &Path) -> Option<Footer> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let uses = kept.uses;

@@ -107,14 +107,6 @@ impl Reader {
         }
     }
 
-    /// Whether a tag has rows; `None` where only reading would tell.
-    pub(crate) fn may_have(&self, tag: u32) -> Option<bool> {
-        match &self.inner {
-            Inner::First(_) => None,
-            Inner::Current(reader) => Some(reader.has(tag)),
-        }
-    }
-
     /// Begins to read a tag's rows; [`Reader::next`] hands them out. `received` says whether the received times are
     /// wanted too.
     pub(crate) fn select(&mut self, tag: u32, window: Window, received: bool) -> Result<(), SegmentError> {
@@ -142,6 +134,23 @@ impl Reader {
             Inner::Current(reader) => reader.last_before(tag, before),
         }
     }
+}
+
+/// Whether a tag has rows in a file; `None` where only reading would tell. A footer that is in memory is enough.
+pub(crate) fn may_have(
+    path: &Path,
+    info: &FileInfo,
+    footers: &Footers,
+    tag: u32,
+) -> Result<Option<bool>, SegmentError> {
+    let footer = match footers.known(path) {
+        Some(footer) => footer,
+        None => footers.get(path, info, &File::open(path).map_err(|error| SegmentError::io(path, error))?)?,
+    };
+    Ok(match footer {
+        Footer::Current(footer) => Some(footer.entry(tag).is_some()),
+        Footer::First(_) | Footer::Rollups(_) => None,
+    })
 }
 
 /// Of which time rows are wanted.

@@ -83,13 +83,8 @@ impl CurrentReader {
         self.footer.directory.iter().map(|entry| entry.tag).collect()
     }
 
-    pub(super) fn has(&self, tag: u32) -> bool {
-        self.entry(tag).is_some()
-    }
-
     fn entry(&self, tag: u32) -> Option<Entry> {
-        let at = self.footer.directory.binary_search_by_key(&tag, |entry| entry.tag).ok()?;
-        self.footer.directory.get(at).copied()
+        self.footer.entry(tag)
     }
 
     pub(super) fn select(&mut self, tag: u32, window: Window, received: bool) {
