@@ -13,6 +13,8 @@ export function install(): void {
   const server = new MockServer(() => Date.now());
   server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
   server.empty = sessionStorage.getItem('mock.empty') === '1';
+  server.young = sessionStorage.getItem('mock.young') === '1';
+  server.long = sessionStorage.getItem('mock.long') === '1';
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;
   const sockets = new Set<FakeSocket>();
@@ -122,6 +124,7 @@ export function install(): void {
         down = false;
       },
       flood: (count: number): void => server.flood(count),
+      burst: (count: number): void => server.burst(count),
       endSession: (): void => {
         server.user = null;
         sessionStorage.removeItem(KEY);

@@ -4,7 +4,7 @@ import { clock } from '$lib/api/clock.svelte';
 import { recentHistory } from '$lib/api/history';
 import { live } from '$lib/api/live.svelte';
 import type { Live, Tag } from '$lib/api/types';
-import { toDots, trim, type Dot } from '$lib/domain/series';
+import { knownSince, thin, toDots, trim, type Dot } from '$lib/domain/series';
 import { asNumber } from '$lib/domain/value';
 
 export function liveDot(v: Live): Dot | null {
@@ -14,12 +14,17 @@ export function liveDot(v: Live): Dot | null {
   return { x: v.at, y: q === 'bad' ? null : y, q };
 }
 
+/** Two dots must not look like a trend. */
+const LEAST_MS = 20_000;
+
 export class Recent {
   dots = $state.raw<readonly Dot[]>([]);
   failed = $state(false);
+  #span: number;
 
   /** Call inside a component: `active` false (out of sight) asks for nothing. */
   constructor(tag: () => Tag | null, span: number, points: number, active: () => boolean = () => true) {
+    this.#span = span;
     const wanted = $derived(active() ? (tag()?.path ?? null) : null);
     $effect(() => {
       const path = wanted;
@@ -40,8 +45,8 @@ export class Recent {
           });
       };
       load();
-      // A point every few seconds is all such a small curve can show.
-      const every = span / points;
+      // One a second, thinned with its peaks kept: such a small curve shows no more, and a young one needs all of it.
+      const every = Math.min(1000, span / points);
       const leave = live.watch([path]);
       const offValues = live.onValues((values) => {
         for (const [name, value] of values) {
@@ -50,7 +55,8 @@ export class Recent {
           const last = dots.at(-1);
           if (!dot || (last && dot.x <= last.x)) continue;
           if (last && dot.x - last.x < every && dot.q === last.q) continue;
-          dots = trim([...dots, dot], clock.exact() - span, points * 2);
+          dots = trim([...dots, dot], clock.exact() - span, points * 8);
+          if (dots.length > points * 4) dots = thin(dots, points * 2);
           this.dots = dots;
         }
       });
@@ -63,5 +69,12 @@ export class Recent {
         this.dots = [];
       };
     });
+  }
+
+  /** From when to draw: the whole span once it is there, before that as much as exists, so that the curve fills its room. */
+  from(now: number): number {
+    const full = now - this.#span;
+    const since = knownSince(this.dots, full);
+    return since === null ? full : Math.min(since, now - LEAST_MS);
   }
 }
