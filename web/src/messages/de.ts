@@ -49,7 +49,9 @@ export const de: Messages = {
   'banner.label': 'Hinweise',
   'banner.demo': 'Demo',
   'banner.warning': 'Warnung',
-  'banner.hide': 'Hinweis ausblenden',
+  'banner.what': 'Was simuliert ist',
+  'banner.details': 'Einzelheiten',
+  'banner.hide': 'Zeile ausblenden',
 
   'search.open': 'Suche',
   'search.label': 'Messstellen, Anlagen, Seiten suchen',

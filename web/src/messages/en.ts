@@ -48,7 +48,9 @@ export const en = {
   'banner.label': 'Notices',
   'banner.demo': 'Demo',
   'banner.warning': 'Warning',
-  'banner.hide': 'Hide this note',
+  'banner.what': 'What is simulated',
+  'banner.details': 'Details',
+  'banner.hide': 'Hide this line',
 
   'search.open': 'Search',
   'search.label': 'Search tags, equipment, pages',
