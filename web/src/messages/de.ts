@@ -354,6 +354,7 @@ export const de: Messages = {
   'timeline.at': 'Aufgezeichnet',
   'timeline.source_at': 'An der Quelle',
   'timeline.number': 'Nummer',
+  'timeline.number_short': 'Nr.',
 
   'field.value': 'Wert',
   'field.before': 'Wert davor',

@@ -353,6 +353,7 @@ export const en = {
   'timeline.at': 'Recorded',
   'timeline.source_at': 'At the source',
   'timeline.number': 'Number',
+  'timeline.number_short': 'No.',
 
   'field.value': 'value',
   'field.before': 'value before',
