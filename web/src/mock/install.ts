@@ -14,6 +14,7 @@ export function install(): void {
   server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
   server.empty = sessionStorage.getItem('mock.empty') === '1';
   server.young = sessionStorage.getItem('mock.young') === '1';
+  server.calm = sessionStorage.getItem('mock.calm') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;

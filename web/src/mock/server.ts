@@ -51,6 +51,8 @@ export class MockServer {
   empty = false;
   /** Its history begins half a minute before the page was opened, as after a first start. */
   young = false;
+  /** Nothing new happens. */
+  calm = false;
   /** Every name has 60 characters. */
   long = false;
   #titled(title: string): string {
@@ -189,6 +191,7 @@ export class MockServer {
 
   /** Each second: new alarms, returned alarms. */
   tick(): void {
+    if (this.calm) return;
     const now = this.now();
     let changed = false;
     for (const def of alarmDefs) {

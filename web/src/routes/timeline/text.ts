@@ -1,6 +1,7 @@
 // The words of an event row.
 
 import { clock } from '$lib/api/clock.svelte';
+import { plant } from '$lib/api/plant.svelte';
 import type { PlantEvent } from '$lib/api/types';
 import { timeText } from '$lib/domain/time';
 import { language, t, tMaybe } from '$messages';
@@ -12,4 +13,11 @@ export function who(event: PlantEvent): string {
   if (event.by.name) return event.by.name;
   if (event.by.kind === 'system') return t('word.system');
   return tMaybe(`principal.${event.by.kind}`) ?? event.by.kind;
+}
+
+/** A tag is called after its machine, too: there are many called "State". */
+export function where(path: string): string {
+  if (!path) return '';
+  const tag = plant.tags.get(path);
+  return tag ? `${plant.title(tag.equipment)} · ${tag.title}` : plant.title(path);
 }
