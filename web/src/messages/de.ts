@@ -407,7 +407,6 @@ export const de: Messages = {
   'connectors.test_ok': 'Das Gerät hat geantwortet: {detail}',
   'connectors.test_bad': 'Die Prüfung schlug fehl: {detail}',
   'connectors.test_right': 'Zum Prüfen braucht es die Rolle Ingenieur.',
-  'connectors.no_error': 'keiner',
   'connectors.state.connected': 'Verbunden',
   'connectors.state.connecting': 'Verbindet',
   'connectors.state.failed': 'Gestört',

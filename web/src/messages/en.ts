@@ -406,7 +406,6 @@ export const en = {
   'connectors.test_ok': 'The device answered: {detail}',
   'connectors.test_bad': 'The test failed: {detail}',
   'connectors.test_right': 'Testing needs the role engineer.',
-  'connectors.no_error': 'none',
   'connectors.state.connected': 'Connected',
   'connectors.state.connecting': 'Connecting',
   'connectors.state.failed': 'Failed',

@@ -1,5 +1,6 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
-// `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant.
+// `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
+// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new).
 
 import { MockServer } from './server';
 import { tags } from './plant';

@@ -5,7 +5,7 @@ import { gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
 import { partOf, titleInRoom } from './rooms';
 import { rank } from './search';
-import { sentence } from './text';
+import { headline, sentence } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
 import { judge } from './write';
 
@@ -137,6 +137,11 @@ describe('the order of events', () => {
 describe('words of the server stand alone', () => {
   test('capital and full stop', () => expect(sentence('no answer within 500 ms')).toBe('No answer within 500 ms.'));
   test('what is a sentence stays one', () => expect(sentence('Look at it. Then test!')).toBe('Look at it. Then test!'));
+  test('a line begins with a capital', () => {
+    expect(headline('mqtt plug connected')).toBe('MQTT plug connected');
+    expect(headline('logged in by link')).toBe('Logged in by link');
+    expect(headline('Line 2 lost')).toBe('Line 2 lost');
+  });
   test('names of settings and addresses keep their first letter', () => {
     expect(sentence('unit_id is wrong')).toBe('unit_id is wrong.');
     expect(sentence('10.20.1.31:502 refused')).toBe('10.20.1.31:502 refused.');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { doubtful, extent, knownSince, niceTicks, statsBetween, thin, toDots, trim, valueAt, type Dot } from './series';
+import { doubtful, extent, knownSince, niceTicks, statsBetween, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -101,4 +101,11 @@ describe('thinning keeps what matters', () => {
     expect(doubtful(few, 1000)).toEqual([{ from: expect.closeTo(601, -1), to: 620, q: 'uncertain' }]);
   });
   test('few dots are left alone', () => expect(thin(line, 10)).toBe(line));
+});
+
+test('ticks are told apart and never rounded away', () => {
+  expect(tickDigits([3.075, 3.1, 3.125])).toBe(3);
+  expect(tickDigits([0.2, 0.4])).toBe(1);
+  expect(tickDigits([20, 40])).toBe(0);
+  expect(tickDigits([2.5, 5])).toBe(1);
 });

@@ -175,3 +175,10 @@ export function niceTicks(lo: number, hi: number, most: number): number[] {
   for (let tick = Math.ceil(lo / step) * step; tick <= hi + step * 1e-9; tick += step) ticks.push(Number(tick.toPrecision(12)));
   return ticks;
 }
+
+/** Digits that tell round ticks apart; a step of 2.5 × 10ⁿ needs one more than its power of ten. */
+export function tickDigits(ticks: readonly number[]): number {
+  const step = ticks.length > 1 ? (ticks[1] ?? 1) - (ticks[0] ?? 0) : 1;
+  const digits = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9)));
+  return Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 ? digits + 1 : digits;
+}

@@ -8,3 +8,8 @@ export function sentence(text: string): string {
   const begin = /[_.`:/\d]/.test(word.slice(0, -1)) ? plain : plain.charAt(0).toUpperCase() + plain.slice(1);
   return /[.!?…]$/.test(begin) ? begin : `${begin}.`;
 }
+
+/** As the start of a line, without a mark at its end; what people write in capitals stays so. */
+export function headline(text: string): string {
+  return text.replace(/^mqtt\b/, 'MQTT').replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+}

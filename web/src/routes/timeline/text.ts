@@ -3,6 +3,7 @@
 import { clock } from '$lib/api/clock.svelte';
 import { plant } from '$lib/api/plant.svelte';
 import type { PlantEvent } from '$lib/api/types';
+import { titleInRoom } from '$lib/domain/rooms';
 import { timeText } from '$lib/domain/time';
 import { language, t, tMaybe } from '$messages';
 
@@ -19,5 +20,7 @@ export function who(event: PlantEvent): string {
 export function where(path: string): string {
   if (!path) return '';
   const tag = plant.tags.get(path);
-  return tag ? `${plant.title(tag.equipment)} · ${tag.title}` : plant.title(path);
+  if (!tag) return plant.title(path);
+  const place = plant.title(tag.equipment);
+  return `${place} · ${titleInRoom(tag.title, place)}`;
 }

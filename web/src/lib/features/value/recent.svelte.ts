@@ -1,7 +1,7 @@
 // The last stretch of a tag's curve: history joined with what arrives while the component is on the screen.
 
 import { clock } from '$lib/api/clock.svelte';
-import { recentHistory } from '$lib/api/history';
+import { readHistory, recentHistory } from '$lib/api/history';
 import { live } from '$lib/api/live.svelte';
 import type { Live, Tag } from '$lib/api/types';
 import { knownSince, thin, toDots, trim, type Dot } from '$lib/domain/series';
@@ -16,6 +16,16 @@ export function liveDot(v: Live): Dot | null {
 
 /** Two dots must not look like a trend. */
 const LEAST_MS = 20_000;
+
+/** The server thins over the whole span that it is asked for; where little of it exists, that is asked for alone. */
+async function past(path: string, span: number, points: number): Promise<Dot[]> {
+  const now = clock.exact();
+  const whole = await recentHistory(path, now, span, points);
+  const dots = toDots(whole);
+  const since = knownSince(dots, now - span);
+  if (!whole.thinned || since === null || now - since > span / 2) return dots;
+  return toDots(await readHistory(path, since, clock.exact(), points)).filter((d) => d.x >= since);
+}
 
 export class Recent {
   dots = $state.raw<readonly Dot[]>([]);
@@ -32,11 +42,11 @@ export class Recent {
       let stopped = false;
       let dots: Dot[] = [];
       const load = (): void => {
-        recentHistory(path, clock.exact(), span, points)
-          .then((history) => {
+        past(path, span, points)
+          .then((known) => {
             if (stopped) return;
-            const last = history.points.at(-1)?.at ?? 0;
-            dots = [...toDots(history), ...dots.filter((d) => d.x > last)];
+            const last = known.at(-1)?.x ?? 0;
+            dots = [...known, ...dots.filter((d) => d.x > last)];
             this.dots = dots;
             this.failed = false;
           })
