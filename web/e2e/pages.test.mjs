@@ -304,7 +304,7 @@ describe('pages', { skip: real }, () => {
     const young = await open(run, { seed: { 'mock.young': '1' } });
     await enter(run, young.page);
     await visit(run, young.page, '/overview');
-    await young.page.waitForFunction(() => document.querySelector('article path')?.getAttribute('d')?.length > 40);
+    await young.page.waitForFunction(() => [...document.querySelectorAll('article svg[preserveAspectRatio=none] path')].slice(0, 6).every((path) => path.getAttribute('d').length > 100));
     for (const { filled, words } of await curves(young.page)) {
       assert.ok(filled > 0.9, `${words} fills ${filled}`);
       assert.match(words, /last \d0\u202fs/);
@@ -314,7 +314,7 @@ describe('pages', { skip: real }, () => {
     const old = await open(run);
     await enter(run, old.page);
     await visit(run, old.page, '/overview');
-    await old.page.waitForFunction(() => document.querySelector('article path')?.getAttribute('d')?.length > 40);
+    await old.page.waitForFunction(() => [...document.querySelectorAll('article svg[preserveAspectRatio=none] path')].slice(0, 6).every((path) => path.getAttribute('d').length > 100));
     for (const { words } of await curves(old.page)) assert.match(words, /last 1\u202fh/);
     await old.page.close();
   });

@@ -41,17 +41,23 @@ export class Recent {
       if (path === null) return;
       let stopped = false;
       let dots: Dot[] = [];
+      // Until the past is here, a lone live value would stand for it.
+      let loaded = false;
       const load = (): void => {
         past(path, span, points)
           .then((known) => {
             if (stopped) return;
             const last = known.at(-1)?.x ?? 0;
             dots = [...known, ...dots.filter((d) => d.x > last)];
+            loaded = true;
             this.dots = dots;
             this.failed = false;
           })
           .catch(() => {
-            if (!stopped) this.failed = true;
+            if (stopped) return;
+            loaded = true;
+            this.dots = dots;
+            this.failed = true;
           });
       };
       load();
@@ -67,7 +73,7 @@ export class Recent {
           if (last && dot.x - last.x < every && dot.q === last.q) continue;
           dots = trim([...dots, dot], clock.exact() - span, points * 8);
           if (dots.length > points * 4) dots = thin(dots, points * 2);
-          this.dots = dots;
+          if (loaded) this.dots = dots;
         }
       });
       const offReturn = live.onReturn(load);
