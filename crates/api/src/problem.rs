@@ -125,6 +125,9 @@ impl From<andon_access::accounts::AccountError> for Problem {
                 let seconds = wait.as_secs().max(1);
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "wait", "too many tries").detail(detail).retry_after(seconds)
             }
+            E::Busy { after } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too busy, try again")
+                .detail(detail)
+                .retry_after(after.as_secs().max(1)),
             E::Password(_) | E::BadName => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail)
             }

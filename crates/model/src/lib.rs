@@ -16,6 +16,7 @@ pub mod command;
 pub mod event;
 pub mod log;
 pub mod path;
+pub mod peer;
 pub mod plant;
 pub mod quality;
 pub mod record;

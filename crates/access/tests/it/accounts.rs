@@ -214,3 +214,20 @@ async fn a_failed_save_changes_nothing() {
     assert!(node.accounts.session(cookie.reveal()).await.is_some());
     assert_eq!(node.accounts.users().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_from_one_address_keeps_nobody_else_out() {
+    let (node, ..) = Node::set_up().await;
+    let flood: Vec<_> = (0..2000)
+        .map(|number| {
+            let accounts = node.accounts.clone();
+            tokio::spawn(
+                async move { accounts.log_in(&format!("name {number}"), "a wrong password", "198.51.100.7").await },
+            )
+        })
+        .collect();
+    node.accounts.log_in(ADMIN, PASSWORD, "192.0.2.9").await.unwrap();
+    for one in flood {
+        assert!(matches!(one.await.unwrap(), Err(AccountError::Busy { .. } | AccountError::WrongLogin)));
+    }
+}

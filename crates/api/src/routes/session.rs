@@ -99,7 +99,7 @@ pub async fn setup(State(app): State<App>, From(peer): From, Json(body): Json<Se
 }
 
 /// Logs in with name and password.
-#[utoipa::path(post, path = "/api/login", request_body = Login, responses((status = 204), (status = 401, body = Problem), (status = 429, body = Problem)))]
+#[utoipa::path(post, path = "/api/login", request_body = Login, responses((status = 204), (status = 401, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 pub async fn login(State(app): State<App>, From(peer): From, Json(body): Json<Login>) -> Result<Response, Problem> {
     let cookie = app.accounts.log_in(&body.name, &body.password, &peer.address.ip().to_string()).await?;
     with_cookie(&app, peer, &cookie)
