@@ -6,9 +6,8 @@ use andon_access::records::{
 use andon_api::ports::Ingest;
 use andon_bus::Bus;
 use andon_model::event::Event;
-use andon_model::log::{AppendError, Lane, Log, kind};
+use andon_model::log::{AppendError, Log};
 use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef};
-use andon_model::sample_codec::encode_samples;
 use andon_model::{BoxFuture, Sample};
 use andon_store::repository::{AccountChange, AccountRepository, Device, Session, Token, User};
 use andon_store::{Store, StoreError};
@@ -150,27 +149,6 @@ pub struct DurableIngest {
 
 impl Ingest for DurableIngest {
     fn store(&self, samples: Vec<Sample>) -> BoxFuture<'_, Result<(), AppendError>> {
-        Box::pin(async move {
-            if samples.is_empty() {
-                return Ok(());
-            }
-            let seq = append_when_ready(&*self.log, &encode_samples(&samples)).await?;
-            self.log.durable(Lane::Samples, seq).await?;
-            // The bus stores what is published as well; history keeps one point per tag and time.
-            self.bus.publish(samples).await;
-            Ok(())
-        })
-    }
-}
-
-/// Appends, waiting up to two seconds for room.
-async fn append_when_ready(log: &dyn Log, payload: &[u8]) -> Result<andon_model::log::Seq, AppendError> {
-    match log.append(Lane::Samples, kind::SAMPLES, payload) {
-        Err(busy @ AppendError::Busy { .. }) => {
-            let waited = tokio::time::timeout(Duration::from_secs(2), log.ready(Lane::Samples)).await;
-            waited.map_err(|_| busy)??;
-            log.append(Lane::Samples, kind::SAMPLES, payload)
-        }
-        other => other,
+        Box::pin(andon_bus::direct::store(self.bus.clone(), self.log.clone(), samples))
     }
 }

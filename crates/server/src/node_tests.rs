@@ -1,0 +1,100 @@
+//! A whole node in a temporary folder, asked over its own sockets.
+
+use crate::node::Node;
+use crate::settings;
+use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::SystemClock;
+use andon_model::log::{Lane, Log, Seq};
+use andon_model::peer::Places;
+use serde_json::{Value as Json, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+const SETTINGS: &str = "data_dir = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n";
+const PLANT: &str = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[tag]]\npath = \"works/level\"\ntype = \"double\"\nrange = [0, 100]\nwrite = {}\n[[tag]]\npath = \"works/count\"\ntype = \"int64\"\n";
+
+async fn start(folder: &Path, more: &str) -> anyhow::Result<Node> {
+    let settings = settings::parse("andon.toml", &format!("{SETTINGS}{more}"), folder).expect("good settings");
+    Node::start(settings, None).await
+}
+
+/// Sends bytes and reads until the other end closes; status and body.
+async fn exchange(address: SocketAddr, request: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(request).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    read.expect("an answer in time").expect("an answer");
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
+async fn ask(node: &Node, method: &str, path: &str, body: &str) -> (u16, String) {
+    let address = node.addresses.http.expect("a listener");
+    let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nx-andon: 1\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(address, request.as_bytes()).await
+}
+
+async fn json_of(node: &Node, method: &str, path: &str, body: Json) -> (u16, Json) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let (status, text) = ask(node, method, path, &body).await;
+    // Short answers come unchunked.
+    (status, serde_json::from_str(&text).unwrap_or(Json::String(text)))
+}
+
+async fn apply(node: &Node, text: &str, version: u64) {
+    let body = json!({ "documents": [{ "name": "plant.toml", "text": text }], "expected_version": version });
+    let (status, answer) = json_of(node, "POST", "/api/plant/apply", body).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, &format!("{PLANT}[[alarm]]\ntag = \"works/level\"\ncondition = \"high\"\nlimit = 90\npriority = \"high\"\nmessage = \"full\"\n"), 0).await;
+    for n in 0..20 {
+        let lines = format!("works level={n}.5,count={n}i {}\n", 1_700_000_000_000_i64 + n);
+        assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", &lines).await.0, 204);
+    }
+    let (_, last) = json_of(&node, "GET", "/api/values?tag=works/count", Json::Null).await;
+    assert_eq!(last["values"][0][1], 19, "{last}");
+    // All or nothing: the second line has no such tag.
+    let half = "works level=1 1700000000100\nworks nothing=1 1700000000100\n";
+    assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", half).await.0, 404);
+    assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", "works level=95 1700000000200").await.0, 204);
+    let raised = async {
+        while json_of(&node, "GET", "/api/alarms", Json::Null).await.1["alarms"][0]["state"] != "unacknowledged" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), raised).await.expect("the alarm");
+    node.stop().await;
+    let (_dir, log) = crate::node::open_log_offline(&folder.path().join("data")).expect("the log");
+    let mut samples = 0;
+    let mut next = Seq(1);
+    loop {
+        let batch = log.read(Lane::Samples, next, 1 << 20).expect("readable");
+        samples += batch
+            .frames
+            .iter()
+            .map(|f| andon_bus::codec::decode_samples(&f.payload).map_or(0, |s| s.len()))
+            .sum::<usize>();
+        if batch.next <= next {
+            break;
+        }
+        next = batch.next;
+    }
+    assert_eq!(samples, 41, "41 readings were acknowledged");
+}
