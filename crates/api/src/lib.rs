@@ -30,6 +30,7 @@ use andon_historian::Historian;
 use andon_model::Clock;
 use andon_model::command::CommandDoor;
 use andon_model::log::Log;
+use andon_model::peer::Places;
 use andon_store::Store;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -62,6 +63,8 @@ pub struct Parts {
     pub store: Store,
     /// MQTT.
     pub broker: Arc<Broker>,
+    /// MQTT connections of each stranger.
+    pub mqtt_places: Arc<Places>,
     /// Field connectors.
     pub connectors: Arc<Runner>,
     /// The audit trail's writer, for live events.

@@ -12,6 +12,7 @@ use crate::settings::{AccessMode, Listen, Settings};
 use crate::state::State;
 use andon_access::tls::{self, Files};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
+use andon_api::serve::Bounds;
 use andon_api::{App, Parts};
 use andon_broker::{Broker, BrokerOptions};
 use andon_bus::Bus;
@@ -20,6 +21,7 @@ use andon_connectors::Runner;
 use andon_historian::Historian;
 use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::log::{Lane, Log};
+use andon_model::peer::Places;
 use andon_model::plant::SettingsCheck;
 use andon_model::record::Recorder;
 use andon_model::{Clock, SystemClock};
@@ -95,7 +97,7 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
-    broker: Arc<Broker>,
+    pub(crate) broker: Arc<Broker>,
     store: Store,
     log: Arc<DurableLog>,
     faces: Group,
@@ -305,7 +307,15 @@ impl Node {
             .await?;
         admin.follow().await?;
 
+        let limits = settings.limits;
+        let mqtt_places = Places::new(limits.mqtt_connections_per_address, clock.clone());
+        let bounds = Bounds {
+            connections: limits.http_connections,
+            per_address: Places::new(limits.http_connections_per_address, clock.clone()),
+        };
         let state = Arc::new(State {
+            http_places: bounds.per_address.clone(),
+            mqtt_places: mqtt_places.clone(),
             log: log.clone(),
             store: store.clone(),
             alarms: alarms.clone(),
@@ -335,6 +345,7 @@ impl Node {
                 historian: historian.clone(),
                 store: store.clone(),
                 broker: broker.clone(),
+                mqtt_places: mqtt_places.clone(),
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),
@@ -352,39 +363,39 @@ impl Node {
         let loopback = |listener: &TcpListener| listener.local_addr().is_ok_and(|a| a.ip().is_loopback());
         if let Some(listener) = http {
             let router = andon_api::router(app(loopback(&listener)));
-            faces.tasks.spawn(andon_api::serve::serve(listener, router, None, faces.stop.clone()));
+            faces.tasks.spawn(andon_api::serve::serve(listener, router, None, bounds.clone(), faces.stop.clone()));
         }
         if https.is_none() && settings.https != Listen::Off {
             let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
             let (router, stop) = (andon_api::router(app(false)), faces.stop.clone());
-            let (accounts, listen) = (accounts.clone(), settings.https);
+            let (accounts, listen, bounds) = (accounts.clone(), settings.https, bounds.clone());
             faces.tasks.spawn(async move {
                 if let Some(listener) = bind_when_set_up("HTTPS", listen, &accounts, &stop).await {
-                    andon_api::serve::serve(listener, router, Some(tls), stop).await;
+                    andon_api::serve::serve(listener, router, Some(tls), bounds, stop).await;
                 }
             });
         }
         if mqtts.is_none() && settings.mqtts != Listen::Off {
             let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
             let (broker, stop) = (broker.clone(), faces.stop.clone());
-            let (accounts, listen) = (accounts.clone(), settings.mqtts);
+            let (accounts, listen, places) = (accounts.clone(), settings.mqtts, mqtt_places.clone());
             faces.tasks.spawn(async move {
                 if let Some(listener) = bind_when_set_up("MQTT over TLS", listen, &accounts, &stop).await {
-                    mqtt::listen(listener, broker, Some(tls), stop).await;
+                    mqtt::listen(listener, broker, Some(tls), places, stop).await;
                 }
             });
         }
         if let Some(listener) = https {
             let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
             let router = andon_api::router(app(loopback(&listener)));
-            faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), faces.stop.clone()));
+            faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), bounds, faces.stop.clone()));
         }
         if let Some(listener) = mqtt {
-            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), None, faces.stop.clone()));
+            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), None, mqtt_places.clone(), faces.stop.clone()));
         }
         if let Some(listener) = mqtts {
             let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
-            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), faces.stop.clone()));
+            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), mqtt_places, faces.stop.clone()));
         }
         write_private(&dir.join("cli.token"), accounts.new_local_token()?.reveal())?;
         state.started.store(true, Ordering::Release);

@@ -98,3 +98,44 @@ async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
     }
     assert_eq!(samples, 41, "41 readings were acknowledged");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand_in_the_metrics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = "[limits]\nhttp_connections_per_address = 2\nmqtt_connections_per_address = 2\n";
+    let node = start(folder.path(), limits).await.expect("a node");
+    let mut held = Vec::new();
+    for address in [node.addresses.http, node.addresses.mqtt].into_iter().flatten() {
+        for _ in 0..20 {
+            held.push(TcpStream::connect(address).await.expect("a connection"));
+        }
+    }
+    // Loopback is not counted, however many come.
+    let (_, metrics) = ask(&node, "GET", "/metrics", "").await;
+    for face in ["http", "mqtt"] {
+        assert!(metrics.contains(&format!("andon_connections_refused_total{{face=\"{face}\"}} 0")), "{metrics}");
+    }
+
+    let places = Places::counting_loopback(2, Arc::new(SystemClock));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    // Ended by `stop`.
+    tokio::spawn(crate::mqtt::listen(listener, node.broker.clone(), None, places.clone(), stop.clone()));
+    let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01";
+    let dial = |name: u8| async move {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let _ = stream.write_all(&[connect.as_slice(), &[name]].concat()).await;
+        let mut answer = [0; 4];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("in time");
+        (stream, read.unwrap_or(0))
+    };
+    let (first, second, third) = (dial(b'a').await, dial(b'b').await, dial(b'c').await);
+    assert_eq!((first.1, second.1, third.1), (4, 4, 0), "two CONNACKs, then a closed connection");
+    assert_eq!(places.refused(), 1);
+    drop(first);
+    let again = async { while dial(b'd').await.1 != 4 {} };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("a place is given back");
+    stop.cancel();
+    node.stop().await;
+}
