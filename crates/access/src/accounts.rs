@@ -10,6 +10,7 @@
 //! - What a stranger sends takes up bounded memory.
 
 use crate::hashing::{Busy, Hashing};
+use crate::name::{self, NameError};
 use crate::password;
 use crate::records::{
     AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
@@ -93,8 +94,11 @@ pub enum AccountError {
     #[error("\"{0}\" is taken")]
     NameTaken(String),
     /// The name cannot be used.
-    #[error("a name has 1 to 64 characters without control characters")]
-    BadName,
+    #[error(transparent)]
+    BadName(#[from] NameError),
+    /// The name could be taken for another person's.
+    #[error("{0:?} looks like the name of somebody who is there already: choose one that nobody takes for the other")]
+    LooksAlike(String),
     /// There is no such person, token or device.
     #[error("there is no such account")]
     Unknown,
@@ -189,17 +193,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What wrong tries are counted under; of a fixed size, however long the name that was sent.
 fn failure_key(name: &str, from: &str) -> Digest256 {
-    digest(&format!("{from}\n{}", name.to_lowercase()))
+    digest(&format!("{from}\n{}", name::key(name)))
 }
 
 fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
-}
-
-fn check_name(name: &str) -> Result<(), AccountError> {
-    let chars = name.chars().count();
-    let fine = (1..=64).contains(&chars) && !name.chars().any(char::is_control) && name.trim() == name;
-    if fine { Ok(()) } else { Err(AccountError::BadName) }
+    name::key(a) == name::key(b)
 }
 
 /// Wrong tries, and the waits that follow from them.
@@ -609,7 +607,8 @@ impl Accounts {
         password: &str,
         grants: Vec<Grant>,
     ) -> Result<Uuid, AccountError> {
-        check_name(name)?;
+        let name = name::check_person(name)?;
+        let name = name.as_str();
         password::check_new(password, name)?;
         let password_hash = self.hash_password(password.to_owned()).await?;
         let turn = self.one_at_a_time().await;
@@ -617,6 +616,9 @@ impl Accounts {
             let state = self.state();
             if state.users.values().any(|u| same_name(&u.name, name)) {
                 return Err(AccountError::NameTaken(name.to_owned()));
+            }
+            if state.users.values().any(|u| name::look_alike(&u.name, name)) {
+                return Err(AccountError::LooksAlike(name.to_owned()));
             }
             if state.users.len() >= MAX_ACCOUNTS {
                 return Err(AccountError::TooMany);
@@ -745,7 +747,7 @@ impl Accounts {
         name: &str,
         grants: Vec<Grant>,
     ) -> Result<(Uuid, Secret), AccountError> {
-        check_name(name)?;
+        name::check(name)?;
         let turn = self.one_at_a_time().await;
         if self.state().tokens.len() >= MAX_ACCOUNTS {
             return Err(AccountError::TooMany);
@@ -839,7 +841,7 @@ impl Accounts {
         subscribe: Vec<String>,
         operate: Option<String>,
     ) -> Result<(Uuid, Secret), AccountError> {
-        check_name(user)?;
+        name::check(user)?;
         let turn = self.one_at_a_time().await;
         let known = self.state().devices.get(user).map(|d| d.id);
         if known.is_none() && self.state().devices.len() >= MAX_ACCOUNTS {

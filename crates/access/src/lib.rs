@@ -19,6 +19,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod hashing;
+pub mod name;
 pub mod password;
 pub mod records;
 pub mod secret;

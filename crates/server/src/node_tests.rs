@@ -100,6 +100,66 @@ async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_deceive_are_refused_wherever_they_come_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    let user = |name: &str| json!({ "name": name, "password": "a sentence of four words", "grants": [] });
+    assert_eq!(json_of(&node, "POST", "/api/users", user("paul")).await.0, 201);
+    for (name, status, said) in [
+        ("Paul", 409, "is taken"),
+        ("p\u{430}ul", 422, "several scripts"),
+        ("pau1", 409, "looks like"),
+        ("p\u{200d}aul", 422, "U+200D"),
+        ("paul\u{202e}", 422, "U+202E"),
+        ("\u{440}\u{430}\u{443}l", 422, "several scripts"),
+        ("paul/admin", 422, "U+002F"),
+    ] {
+        let (found, answer) = json_of(&node, "POST", "/api/users", user(name)).await;
+        assert_eq!(found, status, "{name:?}: {answer}");
+        assert!(answer["detail"].as_str().is_some_and(|d| d.contains(said)), "{name:?}: {answer}");
+    }
+    let documents = |text: &str| json!({ "documents": [{ "name": "a\u{202e}b.toml", "text": text }] });
+    for (text, place, said) in [
+        ("[[equipment]]\npath = \"a\u{202e}b\"\nlevel = \"site\"", (2, 8), "character 2 is U+202E"),
+        ("[[equipment]]\npath = \"a\"\nlevel = \"site\"\ntitle = \"T\\u200Bank\"", (4, 9), "character 2 is U+200B"),
+        (
+            "[[equipment]]\npath = \"a\"\nlevel = \"site\"\ndescription = \"\"\"\ntwo\nlines\u{2066}\"\"\"",
+            (4, 15),
+            "U+2066",
+        ),
+        ("[[tag]]\npath = \"works/x\"\ntype = \"int64\"\nstates = { 0 = \"off\\n\" }", (4, 16), "U+000A"),
+        ("[[tag]]\npath = \"works/\\uFEFFx\"\ntype = \"int64\"", (2, 8), "U+FEFF"),
+        (
+            "[[alarm]]\ntag = \"works/level\"\ncondition = \"high\"\nlimit = 9\npriority = 1\nmessage = \"full\\u202E\"",
+            (6, 11),
+            "U+202E",
+        ),
+        ("[[connector]]\nname = \"p\\u200F\"\ntype = \"modbus\"", (2, 8), "U+200F"),
+        (
+            "[[connector]]\nname = \"p\"\ntitle = \"x\\u0007\"\ntype = \"modbus\"\nhost = \"a\\u200Eb\"",
+            (3, 9),
+            "U+0007",
+        ),
+        ("[[topic]]\nfilter = \"a/\\u200B\"", (2, 10), "U+200B"),
+        ("[[t\\u202E]]", (1, 1), ""),
+        ("[[tag]]\n\"ti\\u202Etle\" = \"x\"\npath = \"works/y\"\ntype = \"int64\"", (2, 1), "\\u{202e}"),
+    ] {
+        let (status, plan) = json_of(&node, "POST", "/api/plant/plan", documents(text)).await;
+        assert_eq!(status, 200, "{plan}");
+        let errors = plan["errors"].as_array().expect("errors");
+        let says = |error: &&Json| error["message"].as_str().is_some_and(|m| m.contains(said));
+        let first = errors.iter().find(says).unwrap_or_else(|| panic!("{text:?}: {plan}"));
+        if !said.is_empty() {
+            assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(place.0), Some(place.1)), "{plan}");
+        }
+        let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!plan.to_string().contains(hidden), "a message hides nothing: {plan}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand_in_the_metrics() {
     let folder = tempfile::tempdir().expect("a folder");
     let limits = "[limits]\nhttp_connections_per_address = 2\nmqtt_connections_per_address = 2\n";

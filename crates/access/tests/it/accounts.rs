@@ -75,7 +75,7 @@ async fn a_wrong_code_is_refused_and_a_poor_password_leaves_the_code_valid() {
     assert!(matches!(node.accounts.set_up(code.reveal(), ADMIN, "short", HERE).await, Err(AccountError::Password(_))));
     assert!(matches!(
         node.accounts.set_up(code.reveal(), "bad\nname", PASSWORD, HERE).await,
-        Err(AccountError::BadName)
+        Err(AccountError::BadName(_))
     ));
     node.accounts.set_up(code.reveal(), ADMIN, PASSWORD, HERE).await.unwrap();
     assert_eq!(
