@@ -100,6 +100,88 @@ async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_cannot_be_meant_is_refused_with_what_can() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    for (path, status, said) in [
+        ("/api/timeline", 200, ""),
+        ("/api/timeline?kind=alarm,user&limit=1000", 200, ""),
+        ("/api/timeline?kind=alarms", 400, "known are: alarm, command, connection, user, configuration, system"),
+        ("/api/timeline?kind=alarm,%E2%80%AEx", 400, "\\\\u{202e}x"),
+        ("/api/timeline?kinds=alarm", 400, "unknown field"),
+        ("/api/timeline?limit=0", 400, "must be from 1 to 1000"),
+        ("/api/timeline?limit=1001", 400, "must be from 1 to 1000"),
+        ("/api/timeline?limit=-1", 400, "limit"),
+        ("/api/timeline?limit=1&limit=2", 400, "duplicate"),
+        ("/api/timeline?from_ms=2&to_ms=1", 400, "must be before"),
+        ("/api/timeline?from_ms=9223372036854775807&to_ms=-9223372036854775808", 400, "must be before"),
+        ("/api/timeline?from_ms=-9223372036854775808&to_ms=9223372036854775807&before=18446744073709551615", 200, ""),
+        ("/api/timeline?from_ms=NaN", 400, "from_ms"),
+        ("/api/timeline?path=a%2F%2Fb", 400, "path"),
+        ("/api/timeline?path=a%00b", 400, "U+0000"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1", 200, ""),
+        ("/api/history?tag=works/level&from_ms=-9223372036854775808&to_ms=9223372036854775807&max_points=5", 200, ""),
+        ("/api/history?tag=works/level&from_ms=1&to_ms=1", 400, "must be before"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1&max_points=0", 400, "must be from 5 to 100000"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1&max_points=18446744073709551615", 400, "must be from 5"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=inf", 400, "to_ms"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1&maxpoints=9", 400, "unknown field"),
+        ("/api/values?tags=works/level", 400, "only \\\"tag\\\""),
+        ("/api/audit/verify", 200, ""),
+        ("/api/audit/verify?against=nonsense", 400, "64 hex digits"),
+        ("/api/audit/verify?againts=00", 400, "unknown field"),
+    ] {
+        let (found, body) = ask(&node, "GET", path, "").await;
+        assert_eq!(found, status, "{path}: {body}");
+        assert!(body.contains(said), "{path}: {body}");
+        assert!(status == 200 || body.contains("\"type\":\"andon:"), "{path} is refused with a problem: {body}");
+    }
+    let long = "x".repeat(1001);
+    for (method, path, body, status, said) in [
+        ("POST", "/api/ingest?precision=days", "works level=1", 400, "not a precision"),
+        ("POST", "/api/ingest?precison=ms", "works level=1", 400, "unknown field"),
+        ("POST", "/api/ingest", "works level=NaN", 400, "is no value"),
+        ("POST", "/api/ingest", "works count=1e300", 400, "is not a int64"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"lifems":5}"#, 422, "unknown field"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"life_ms":0}"#, 400, "life_ms"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1e999}"#, 400, "number out of range"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":[1]}"#, 400, "must be a boolean"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"reason":"a\u202eb"}"#, 400, "U+202E"),
+        ("POST", "/api/alarms/ack", r#"{"alarms":[],"note":"a\u0000b"}"#, 400, "U+0000"),
+        ("POST", "/api/alarms/ack", r#"{"alarms":[],"nota":"b"}"#, 422, "unknown field"),
+        (
+            "POST",
+            "/api/users",
+            r#"{"name":"Eva","password":"a long enough one","grants":[{"role":"king","branch":""}]}"#,
+            422,
+            "unknown variant",
+        ),
+        (
+            "POST",
+            "/api/users",
+            r#"{"name":"Eva","password":"a long enough one","grants":[{"role":"viewer","branch":"x\u202e"}]}"#,
+            422,
+            "not a branch",
+        ),
+        ("POST", "/api/devices", r#"{"name":"d","publish":["a/\u200b"]}"#, 422, "U+200B"),
+        ("POST", "/api/devices", r#"{"name":"d","operate":"nowhere"}"#, 422, "not a branch"),
+        ("POST", "/api/devices", r#"{"name":"d\ne"}"#, 422, "U+000A"),
+        ("POST", "/api/tokens", r#"{"name":"t\ufeff","grants":[]}"#, 422, "U+FEFF"),
+    ] {
+        let (found, body) = ask(&node, method, path, body).await;
+        assert_eq!(found, status, "{path}: {body}");
+        assert!(body.contains(said), "{path}: {body}");
+    }
+    let body = json!({ "documents": [], "expected_version": 1, "reason": long });
+    assert_eq!(json_of(&node, "POST", "/api/plant/apply", body).await.0, 400);
+    let body = json!({ "name": "x", "password": "y".repeat(20_000) });
+    let (status, answer) = json_of(&node, "POST", "/api/login", body).await;
+    assert_eq!(status, 413, "what anybody may send is small: {answer}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_deceive_are_refused_wherever_they_come_in() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = start(folder.path(), "").await.expect("a node");

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 /// The unit of the timestamps: `ns` (default), `us`, `ms`, `s`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IngestQuery {
     precision: Option<String>,
 }
