@@ -25,7 +25,7 @@ use andon_model::peer::Places;
 use andon_model::plant::SettingsCheck;
 use andon_model::record::Recorder;
 use andon_model::{Clock, SystemClock};
-use andon_store::{PlantRepository, Store};
+use andon_store::{OpenError, PlantRepository, Store, StoreError};
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -200,8 +200,17 @@ impl Node {
             );
         }
         let shared: Arc<dyn Log> = log.clone();
-        let store = Store::open(&dir.join("records.sqlite"), clock.clone()).await?;
-        let (plant, ids) = store.current_plant().await?;
+        let records = dir.join("records.sqlite");
+        refuse_missing_records(&records, log.durable_seq(Lane::Records).0)?;
+        let store = Store::open(&records, clock.clone()).await.map_err(|error| match error {
+            OpenError::Damaged { .. } => unusable_records(&records, &error),
+            other => other.into(),
+        })?;
+        let unusable = |error: StoreError| match error {
+            StoreError::Damaged { .. } | StoreError::Database { .. } => unusable_records(&records, &error),
+            other => other.into(),
+        };
+        let (plant, ids) = store.current_plant().await.map_err(unusable)?;
         let plant = Arc::new(plant);
         warn_about(&plant);
 
@@ -482,6 +491,38 @@ fn relays(
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("a part of the start panicked")
+}
+
+/// A node whose log holds events has had a file of records. Without it everybody would be a stranger, and tags would get
+/// numbers under which history holds the values of others: never begin anew beside an old log.
+fn refuse_missing_records(path: &Path, events: u64) -> Result<()> {
+    let there = std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
+    if there || events == 0 {
+        return Ok(());
+    }
+    let error =
+        anyhow::anyhow!("{} is missing or empty, but the log holds {events} events of this node", path.display());
+    Err(unusable_records(path, &*error))
+}
+
+/// What is wrong with the file of records, and what to do.
+fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
+    let mut what = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        what = format!("{what}: {inner}");
+        cause = inner.source();
+    }
+    let (file, folder) = (path.display(), path.parent().unwrap_or(path).display());
+    anyhow::anyhow!(
+        "{what}\n  \
+         what it holds: the plant model, people, tokens and devices. The log with all events and the history beside it are separate files and were not touched\n  \
+         try: put it back from the last backup. First move what is there aside, all of it, for a left-over -wal would spoil the copy:\n    \
+         for f in {file}*; do mv \"$f\" \"$f.damaged\"; done\n    \
+         cp BACKUP/records.sqlite* {folder}/\n  \
+         without a backup: move {folder} aside as a whole, start with an empty one, and apply your documents again. In the old \
+         one `andon audit verify` still proves the events, and history/ stays readable as Parquet"
+    )
 }
 
 fn certificate(settings: &Settings, dir: &DataDir, clock: &dyn Clock) -> Result<Files> {

@@ -242,6 +242,61 @@ async fn names_that_deceive_are_refused_wherever_they_come_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_records_are_damaged_or_gone_says_so_and_does_not_begin_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    node.stop().await;
+    let path = folder.path().join("data/records.sqlite");
+    let whole = std::fs::read(&path).expect("the file");
+    let head = std::fs::read(folder.path().join("data/node-id")).expect("the id");
+    let mut page = whole.clone();
+    page[4096..8192].fill(0xA5);
+    for (what, bytes, said) in [
+        ("garbage", vec![0x5A; 8192], "file is not a database"),
+        ("a page", page, "is damaged: "),
+        ("half", whole[..whole.len() / 2 / 4096 * 4096].to_vec(), "is damaged: "),
+        ("empty", Vec::new(), "is missing or empty, but the log holds "),
+    ] {
+        std::fs::write(&path, &bytes).expect("written");
+        let refused = start(folder.path(), "").await.err().unwrap_or_else(|| panic!("{what}: it started"));
+        let text = format!("{refused:#}");
+        for word in [said, "records.sqlite", "try: ", "BACKUP", "were not touched"] {
+            assert!(text.contains(word), "{what}: {text}");
+        }
+        assert_eq!(std::fs::read(&path).expect("still there"), bytes, "{what}: it stays as it is");
+    }
+    std::fs::remove_file(&path).expect("removed");
+    let text = format!("{:#}", start(folder.path(), "").await.err().expect("it does not start"));
+    assert!(text.contains("is missing or empty"), "{text}");
+    assert!(!path.exists(), "and none is made");
+    assert_eq!(std::fs::read(folder.path().join("data/node-id")).expect("the id"), head);
+    // The backup is put back.
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(format!("data/records.sqlite{end}")));
+    }
+    std::fs::write(&path, whole).expect("written");
+    let node = start(folder.path(), "").await.expect("it starts again");
+    assert_eq!(json_of(&node, "GET", "/api/plant", Json::Null).await.1["version"], 1);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_was_cut_short_begins_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("data/log");
+    std::fs::create_dir_all(&log).expect("a folder");
+    let id = uuid::Uuid::from_u128(7);
+    std::fs::write(folder.path().join("data/node-id"), id.to_string()).expect("written");
+    DurableLog::open(&log, id, LogOptions::default(), Arc::new(OsDisk), Arc::new(SystemClock))
+        .expect("a log")
+        .0
+        .close();
+    std::fs::write(folder.path().join("data/records.sqlite"), b"").expect("written");
+    start(folder.path(), "").await.expect("nothing had happened yet").stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand_in_the_metrics() {
     let folder = tempfile::tempdir().expect("a folder");
     let limits = "[limits]\nhttp_connections_per_address = 2\nmqtt_connections_per_address = 2\n";
