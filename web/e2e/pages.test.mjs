@@ -290,8 +290,125 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
-  test('nothing jumps while a page comes in', async () => {
+  /** How much of its width each curve of the overview fills, and what stands below it. */
+  const curves = (page) =>
+    page.evaluate(() =>
+      [...document.querySelectorAll('article svg[preserveAspectRatio=none]')].slice(0, 6).map((svg) => {
+        const box = svg.querySelector('path').getBBox();
+        const left = Math.max(0, box.x);
+        return { filled: (Math.min(240, box.x + box.width) - left) / 240, words: svg.closest('article').querySelector('.caption').textContent };
+      }),
+    );
+
+  test('a young curve fills its room and says how much it shows; an old one shows an hour', async () => {
+    const young = await open(run, { seed: { 'mock.young': '1' } });
+    await enter(run, young.page);
+    await visit(run, young.page, '/overview');
+    await young.page.waitForFunction(() => [...document.querySelectorAll('article svg[preserveAspectRatio=none] path')].slice(0, 6).every((path) => path.getAttribute('d').length > 100));
+    for (const { filled, words } of await curves(young.page)) {
+      assert.ok(filled > 0.9, `${words} fills ${filled}`);
+      assert.match(words, /last \d0\u202fs/);
+      assert.match(words, /\d.?…/, 'low and high');
+    }
+    await young.page.close();
+    const old = await open(run);
+    await enter(run, old.page);
+    await visit(run, old.page, '/overview');
+    await old.page.waitForFunction(() => [...document.querySelectorAll('article svg[preserveAspectRatio=none] path')].slice(0, 6).every((path) => path.getAttribute('d').length > 100));
+    for (const { words } of await curves(old.page)) assert.match(words, /last 1\u202fh/);
+    await old.page.close();
+  });
+
+  test('tiles leave no hole, stand on one line, and an alarm moves none of them', async () => {
+    for (const [width, height, columns] of [[390, 844, 1], [1280, 800, 2], [1920, 1080, 4], [3840, 2160, 4]]) {
+      const { page } = await open(run, { width, height });
+      await enter(run, page);
+      await visit(run, page, '/overview');
+      const places = () =>
+        page.evaluate(() =>
+          [...document.querySelectorAll('.tiles')].map((group) =>
+            [...group.querySelectorAll('article')].map((tile) => {
+              const box = tile.getBoundingClientRect();
+              const numbers = [...tile.querySelectorAll('.num b')].map((e) => Math.round(e.getBoundingClientRect().bottom - box.top));
+              return { x: Math.round(box.x), y: Math.round(box.y), tall: Math.round(box.height), numbers: numbers.join() };
+            }),
+          ),
+        );
+      const before = await places();
+      for (const group of before) {
+        assert.equal(new Set(group.map((t) => t.x)).size, columns, `${width} px: columns`);
+        assert.equal(group.length % columns, 0, `${width} px: a hole`);
+        for (const { y, tall } of group) assert.ok(group.every((t) => t.y !== y || t.tall === tall), `${width} px: heights`);
+      }
+      const tiles = before.flat();
+      assert.equal(new Set(tiles.map((t) => t.numbers)).size, 1, `${width} px: numbers of all tiles stand at the same height`);
+      if (width >= 1920) {
+        const end = await page.evaluate(() => [...document.querySelectorAll('article')].at(-1).getBoundingClientRect().bottom / innerHeight);
+        assert.ok(end > 0.85 && end <= 1, `${width} px: the screen is used, to ${end}`);
+      }
+      await page.evaluate(() => window.andonMock.flood(1000));
+      await page.waitForFunction(() => [...document.querySelectorAll('article')].every((tile) => tile.querySelector('.alarm')));
+      assert.deepEqual(await places(), before, `${width} px: an alarm moved a tile`);
+      await page.close();
+    }
+  });
+
+  test('the demo takes one line, says all of it when asked, and leaves a mark when hidden', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width });
+      await enter(run, page);
+      const line = page.locator('.demo');
+      assert.ok((await line.boundingBox()).height <= 34, `${width} px`);
+      await line.getByRole('button', { name: 'Details' }).click();
+      await page.getByText('Commands reach no device.').last().waitFor({ state: 'visible' });
+      await page.getByRole('button', { name: 'Hide this line' }).click();
+      await line.waitFor({ state: 'detached' });
+      await page.reload();
+      const mark = page.getByRole('button', { name: 'What is simulated' });
+      await mark.click();
+      await page.getByText('Commands reach no device.').last().waitFor({ state: 'visible' });
+      await page.close();
+    }
+  });
+
+  test('a failed connector says in the list what happened, for how long, and what to do', async () => {
+    for (const width of [390, 1000, 1280]) {
+      const { page } = await open(run, { width });
+      await enter(run, page);
+      await visit(run, page, '/connectors');
+      const row = page.getByRole('row', { name: /Line 2 labeller/ }).or(page.locator('tr', { hasText: 'Line 2 labeller' })).first();
+      const words = (await row.innerText()).replaceAll('\u202f', ' ');
+      assert.match(words, /for 23 min/);
+      assert.match(words, /No connection to 10\.20\.1\.31:502: the host cannot be reached\./);
+      assert.match(words, /What to do:\s+Check that the device is on/);
+      assert.match(await page.locator('tr', { hasText: 'Line 2 PLC' }).innerText(), /over since then/);
+      await page.close();
+    }
+  });
+
+  test('events of one millisecond stand in the order they happened, newest first, each once', async () => {
     const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/timeline');
+    const steps = () => page.evaluate(() => [...document.querySelectorAll('[role=row][data-index] .c-what')].map((e) => e.textContent.trim()).filter((text) => text.startsWith('Step')));
+    await page.mouse.move(5, 5);
+    await page.evaluate(() => window.andonMock.burst(5));
+    await page.getByText('Step 1 of 5').waitFor();
+    const wanted = ['Step 5 of 5', 'Step 4 of 5', 'Step 3 of 5', 'Step 2 of 5', 'Step 1 of 5'];
+    assert.deepEqual(await steps(), wanted);
+    // The same while a page is being loaded, and as the server tells it.
+    await page.evaluate(() => {
+      [...document.querySelectorAll('.kinds button')].at(-1).click();
+      window.andonMock.burst(3);
+    });
+    await page.getByText('Step 1 of 3').waitFor();
+    await page.waitForTimeout(300);
+    assert.deepEqual(await steps(), ['Step 3 of 3', 'Step 2 of 3', 'Step 1 of 3', ...wanted]);
+    await page.close();
+  });
+
+  test('nothing jumps while a page comes in', async () => {
+    const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
     for (const path of ['/overview', '/alarms', '/timeline', '/connectors']) {
       await visit(run, page, path);

@@ -24,6 +24,10 @@ const LOOKS = {
   phone: { width: 390, height: 844 },
   phonedark: { width: 390, height: 844, theme: 'dark', density: 'touch', touch: true },
   touch: { width: 1280, height: 800, theme: 'dark', density: 'touch', touch: true },
+  wide: { width: 1920, height: 1080 },
+  wall: { width: 3840, height: 2160, theme: 'dark' },
+  young: { width: 1280, height: 800, seed: { 'mock.young': '1' } },
+  long: { width: 390, height: 844, seed: { 'mock.long': '1' } },
 };
 
 const run = await start();

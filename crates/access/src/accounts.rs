@@ -9,6 +9,8 @@
 //!   neither locks anybody out nor keeps a code alive. Sessions outlive a restart, so they run on the wall clock.
 //! - What a stranger sends takes up bounded memory.
 
+use crate::hashing::{Busy, Hashing};
+use crate::name::{self, NameError};
 use crate::password;
 use crate::records::{
     AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
@@ -22,11 +24,11 @@ use andon_model::{Clock, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-/// How long a log-in waits for its turn to be checked; two are checked at a time.
-const TURN_WITHIN: Duration = Duration::from_secs(3);
+/// When to try again after [`AccountError::Busy`]: by then the queue is worked off even on a small board.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// How long a set-up code is valid.
 pub const SETUP_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How many wrong log-ins of one name from one address are answered without delay.
@@ -76,6 +78,12 @@ pub enum AccountError {
         /// For how long.
         wait: Duration,
     },
+    /// Too many passwords are being checked already; nothing was checked and nothing counts as a wrong try.
+    #[error("too many are logging in at the moment: try again in {} s", after.as_secs().max(1))]
+    Busy {
+        /// When it makes sense to try again.
+        after: Duration,
+    },
     /// The set-up code or log-in link is wrong, used or out of date.
     #[error("this code is wrong, used up or out of date; start Andon again for a new one")]
     WrongCode,
@@ -86,8 +94,11 @@ pub enum AccountError {
     #[error("\"{0}\" is taken")]
     NameTaken(String),
     /// The name cannot be used.
-    #[error("a name has 1 to 64 characters without control characters")]
-    BadName,
+    #[error(transparent)]
+    BadName(#[from] NameError),
+    /// The name could be taken for another person's.
+    #[error("{0:?} looks like the name of somebody who is there already: choose one that nobody takes for the other")]
+    LooksAlike(String),
     /// There is no such person, token or device.
     #[error("there is no such account")]
     Unknown,
@@ -162,11 +173,10 @@ pub struct Accounts {
     clock: Arc<dyn Clock>,
     options: AccountsOptions,
     new_id: fn(&dyn Clock) -> Uuid,
-    /// Two at a time, so that log-ins take 38 MiB at most. The turn goes into the blocking task and ends with it.
-    hashing: Arc<Semaphore>,
+    hashing: Hashing,
     /// One change at a time, so that checks such as "the last administrator" hold when it is saved.
     changing: Arc<tokio::sync::Mutex<()>>,
-    failures: Mutex<HashMap<Digest256, Failures>>,
+    tries: Arc<Tries>,
     setup: Mutex<Option<Code>>,
     /// One set-up at a time, so that the code works once.
     setting_up: tokio::sync::Mutex<()>,
@@ -183,17 +193,60 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What wrong tries are counted under; of a fixed size, however long the name that was sent.
 fn failure_key(name: &str, from: &str) -> Digest256 {
-    digest(&format!("{from}\n{}", name.to_lowercase()))
+    digest(&format!("{from}\n{}", name::key(name)))
 }
 
 fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
+    name::key(a) == name::key(b)
 }
 
-fn check_name(name: &str) -> Result<(), AccountError> {
-    let chars = name.chars().count();
-    let fine = (1..=64).contains(&chars) && !name.chars().any(char::is_control) && name.trim() == name;
-    if fine { Ok(()) } else { Err(AccountError::BadName) }
+/// Wrong tries, and the waits that follow from them.
+struct Tries {
+    clock: Arc<dyn Clock>,
+    failures: Mutex<HashMap<Digest256, Failures>>,
+}
+
+impl Tries {
+    fn check_wait(&self, name: &str, from: &str) -> Result<(), AccountError> {
+        let now = self.clock.monotonic();
+        match lock(&self.failures).get(&failure_key(name, from)) {
+            Some(f) if f.blocked_until > now => Err(AccountError::Wait { wait: f.blocked_until.saturating_sub(now) }),
+            _ => Ok(()),
+        }
+    }
+
+    /// From the fifth wrong try on, the wait doubles: 1 s, 2 s, 4 s … 15 min. Per name and address, so that nobody can
+    /// lock somebody else out.
+    fn note_failure(&self, name: &str, from: &str) {
+        let now = self.clock.monotonic();
+        let mut failures = lock(&self.failures);
+        if failures.len() >= MAX_FAILURE_ENTRIES {
+            failures.retain(|_, f| f.blocked_until > now);
+            if failures.len() >= MAX_FAILURE_ENTRIES {
+                failures.clear();
+            }
+        }
+        let entry =
+            failures.entry(failure_key(name, from)).or_insert(Failures { count: 0, blocked_until: Duration::ZERO });
+        entry.count = entry.count.saturating_add(1);
+        if entry.count > FREE_FAILURES {
+            let seconds = 1_u64 << (entry.count - FREE_FAILURES - 1).min(10);
+            entry.blocked_until = now.saturating_add(Duration::from_secs(seconds.min(900)));
+        }
+    }
+
+    fn forget(&self, name: &str, from: &str) {
+        lock(&self.failures).remove(&failure_key(name, from));
+    }
+}
+
+fn busy(_: Busy) -> AccountError {
+    AccountError::Busy { after: TRY_AGAIN_AFTER }
+}
+
+/// Who shares places in the queue: an address, or an IPv6 network, of which one stranger may have every address.
+fn source(from: &str) -> String {
+    from.parse().map_or_else(|_| from.to_owned(), |address| andon_model::peer::source_of(address).to_string())
 }
 
 fn administers_all(user: &UserRecord) -> bool {
@@ -223,12 +276,12 @@ impl Accounts {
             state: Arc::new(RwLock::new(state)),
             records,
             recorder,
+            tries: Arc::new(Tries { clock: clock.clone(), failures: Mutex::default() }),
             clock,
             options,
             new_id,
-            hashing: Arc::new(Semaphore::new(2)),
+            hashing: Hashing::default(),
             changing: Arc::default(),
-            failures: Mutex::default(),
             setup: Mutex::default(),
             setting_up: tokio::sync::Mutex::default(),
             links: Mutex::default(),
@@ -329,7 +382,7 @@ impl Accounts {
     /// Wrong code, or a name or password that breaks the rules (the code stays valid then).
     pub async fn set_up(&self, code: &str, name: &str, password: &str, from: &str) -> Result<Secret, AccountError> {
         let _one = self.setting_up.lock().await;
-        self.check_wait("", from)?;
+        self.tries.check_wait("", from)?;
         if !self.setup_needed() {
             return Err(AccountError::AlreadySetUp);
         }
@@ -337,7 +390,7 @@ impl Accounts {
         let now = self.clock.monotonic();
         let valid = lock(&self.setup).as_ref().is_some_and(|c| secret::same(&c.digest, &given) && now < c.expires);
         if !valid {
-            self.note_failure("", from);
+            self.tries.note_failure("", from);
             self.note_refused("setup_refused", None, from).await;
             return Err(AccountError::WrongCode);
         }
@@ -367,8 +420,8 @@ impl Accounts {
         }
     }
 
-    /// Checks a password in its turn. The wait is asked for inside the turn, so that a thousand tries sent at once are
-    /// not all let through before the first has failed.
+    /// Checks a password in its turn. The wait is asked for, and a wrong try noted, inside the turn, so that a thousand
+    /// tries sent at once are not all let through before the first has failed.
     async fn try_password(
         &self,
         name: &str,
@@ -376,25 +429,21 @@ impl Accounts {
         stored: Option<String>,
         from: &str,
     ) -> Result<(), AccountError> {
-        self.check_wait(name, from)?;
-        // Whoever does not get a turn soon is sent away: a flood of log-ins must not queue without bound.
-        let turn = tokio::time::timeout(TURN_WITHIN, self.hashing.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| AccountError::Wait { wait: TURN_WITHIN })?.map_err(|_| AccountError::Stopping)?;
-        self.check_wait(name, from)?;
-        let password = password.to_owned();
-        let checked = tokio::task::spawn_blocking(move || {
-            let right = password::verify(&password, stored.as_deref());
-            (right, turn)
+        self.tries.check_wait(name, from)?;
+        let (tries, name, address, password) =
+            (self.tries.clone(), name.to_owned(), from.to_owned(), password.to_owned());
+        let source = source(from);
+        let checked = self.hashing.run(&source, move |memory| {
+            tries.check_wait(&name, &address)?;
+            if password::verify(&password, stored.as_deref(), memory) {
+                tries.forget(&name, &address);
+                Ok(())
+            } else {
+                tries.note_failure(&name, &address);
+                Err(AccountError::WrongLogin)
+            }
         });
-        // The turn lasts until the outcome is noted.
-        let (right, _turn) = checked.await.map_err(|_| AccountError::Stopping)?;
-        if right {
-            lock(&self.failures).remove(&failure_key(name, from));
-            Ok(())
-        } else {
-            self.note_failure(name, from);
-            Err(AccountError::WrongLogin)
-        }
+        checked.await.map_err(busy)?
     }
 
     /// Makes a link code that logs `user` in until the process ends. For the demo on loopback.
@@ -410,13 +459,13 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::WrongCode`].
     pub async fn log_in_by_link(&self, code: &str, from: &str) -> Result<Secret, AccountError> {
-        self.check_wait("", from)?;
+        self.tries.check_wait("", from)?;
         let user = lock(&self.links).get(&digest(code.trim())).copied();
         let enabled = |id: &Uuid| self.state().users.get(id).is_some_and(|u| u.enabled);
         match user.filter(enabled) {
             Some(id) => self.begin_session(id, from, "logged_in_by_link").await,
             None => {
-                self.note_failure("", from);
+                self.tries.note_failure("", from);
                 self.note_refused("login_refused", None, from).await;
                 Err(AccountError::WrongCode)
             }
@@ -520,40 +569,9 @@ impl Accounts {
     }
 
     async fn hash_password(&self, password: String) -> Result<String, AccountError> {
-        let turn = self.hashing.clone().acquire_owned().await.map_err(|_| AccountError::Stopping)?;
-        let hashed = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            password::hash(&password)
-        });
-        Ok(hashed.await.map_err(|_| AccountError::Stopping)??)
-    }
-
-    fn check_wait(&self, name: &str, from: &str) -> Result<(), AccountError> {
-        let now = self.clock.monotonic();
-        match lock(&self.failures).get(&failure_key(name, from)) {
-            Some(f) if f.blocked_until > now => Err(AccountError::Wait { wait: f.blocked_until.saturating_sub(now) }),
-            _ => Ok(()),
-        }
-    }
-
-    /// From the fifth wrong try on, the wait doubles: 1 s, 2 s, 4 s … 15 min. Per name and address, so that nobody can
-    /// lock somebody else out.
-    fn note_failure(&self, name: &str, from: &str) {
-        let now = self.clock.monotonic();
-        let mut failures = lock(&self.failures);
-        if failures.len() >= MAX_FAILURE_ENTRIES {
-            failures.retain(|_, f| f.blocked_until > now);
-            if failures.len() >= MAX_FAILURE_ENTRIES {
-                failures.clear();
-            }
-        }
-        let entry =
-            failures.entry(failure_key(name, from)).or_insert(Failures { count: 0, blocked_until: Duration::ZERO });
-        entry.count = entry.count.saturating_add(1);
-        if entry.count > FREE_FAILURES {
-            let seconds = 1_u64 << (entry.count - FREE_FAILURES - 1).min(10);
-            entry.blocked_until = now.saturating_add(Duration::from_secs(seconds.min(900)));
-        }
+        // Whoever sets a password has been let in already, so all of them share the places of one source.
+        let hashed = self.hashing.run("", move |memory| password::hash(&password, memory)).await;
+        Ok(hashed.map_err(busy)??)
     }
 
     // ---- people ----
@@ -589,7 +607,8 @@ impl Accounts {
         password: &str,
         grants: Vec<Grant>,
     ) -> Result<Uuid, AccountError> {
-        check_name(name)?;
+        let name = name::check_person(name)?;
+        let name = name.as_str();
         password::check_new(password, name)?;
         let password_hash = self.hash_password(password.to_owned()).await?;
         let turn = self.one_at_a_time().await;
@@ -597,6 +616,9 @@ impl Accounts {
             let state = self.state();
             if state.users.values().any(|u| same_name(&u.name, name)) {
                 return Err(AccountError::NameTaken(name.to_owned()));
+            }
+            if state.users.values().any(|u| name::look_alike(&u.name, name)) {
+                return Err(AccountError::LooksAlike(name.to_owned()));
             }
             if state.users.len() >= MAX_ACCOUNTS {
                 return Err(AccountError::TooMany);
@@ -725,7 +747,7 @@ impl Accounts {
         name: &str,
         grants: Vec<Grant>,
     ) -> Result<(Uuid, Secret), AccountError> {
-        check_name(name)?;
+        name::check(name)?;
         let turn = self.one_at_a_time().await;
         if self.state().tokens.len() >= MAX_ACCOUNTS {
             return Err(AccountError::TooMany);
@@ -819,7 +841,7 @@ impl Accounts {
         subscribe: Vec<String>,
         operate: Option<String>,
     ) -> Result<(Uuid, Secret), AccountError> {
-        check_name(user)?;
+        name::check(user)?;
         let turn = self.one_at_a_time().await;
         let known = self.state().devices.get(user).map(|d| d.id);
         if known.is_none() && self.state().devices.len() >= MAX_ACCOUNTS {

@@ -5,17 +5,21 @@
 //!   that every interface asks, so a revocation holds from the next question on.
 //! - [`audit`]: the hash chain over the records lane, its writer and its verifier.
 //! - [`password`], [`secret`]: argon2id for what people remember, SHA-256 for what we generate.
+//! - [`hashing`]: the memory and the threads for argon2id, bounded and fair.
 //! - [`tls`]: the node's certificate, given or made.
 //!
 //! **Invariants**
 //! - There is no default password and no account until the set-up code has been used.
 //! - A log-in answers the same, and takes as long, whether the name or the password is wrong.
+//! - Checking passwords takes two threads and 38 MiB, however many log in.
 //! - A generated secret is shown once and kept only as its SHA-256.
 //! - An event is shown to nobody before it is durable, and events are shown in the order of the chain.
 //! - Passwords and secrets never appear in `Debug`, logs, events or exports.
 
 pub mod accounts;
 pub mod audit;
+pub mod hashing;
+pub mod name;
 pub mod password;
 pub mod records;
 pub mod secret;

@@ -31,10 +31,12 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
-fn too_large() -> Problem {
+fn over_limit() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the request is too large")
-        .detail(format!("a body has at most {MAX_BODY} bytes"))
-        .remedy("send it in several requests")
+}
+
+fn too_large() -> Problem {
+    over_limit().detail(format!("a body has at most {MAX_BODY} bytes")).remedy("send it in several requests")
 }
 
 /// A refusal in plain text becomes a problem with the same status and words.
@@ -45,7 +47,7 @@ async fn as_problem(response: Response) -> Response {
     }
     let status = response.status();
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large().into_response();
+        return over_limit().detail("the body is over the limit of this request").into_response();
     }
     let allow = response.headers().get(header::ALLOW).cloned();
     let words = to_bytes(response.into_body(), MAX_WORDS).await.unwrap_or_default();

@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`router`].
 
+mod asked;
 pub mod auth;
 mod guard;
 pub mod openapi;
@@ -30,6 +31,7 @@ use andon_historian::Historian;
 use andon_model::Clock;
 use andon_model::command::CommandDoor;
 use andon_model::log::Log;
+use andon_model::peer::Places;
 use andon_store::Store;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -45,6 +47,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The largest request body, in bytes.
 pub(crate) const MAX_BODY: usize = 16 << 20;
+
+/// The largest body of a request that anybody may send, in bytes.
+const MAX_BODY_OF_STRANGERS: usize = 16 << 10;
+
+fn small() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(MAX_BODY_OF_STRANGERS)
+}
 
 /// Everything the API speaks for.
 pub struct Parts {
@@ -62,6 +71,8 @@ pub struct Parts {
     pub store: Store,
     /// MQTT.
     pub broker: Arc<Broker>,
+    /// MQTT connections of each stranger.
+    pub mqtt_places: Arc<Places>,
     /// Field connectors.
     pub connectors: Arc<Runner>,
     /// The audit trail's writer, for live events.
@@ -114,9 +125,9 @@ pub fn router(app: App) -> Router {
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
-        .route("/api/setup", post(session::setup))
-        .route("/api/login", post(session::login))
-        .route("/api/login-link", post(session::login_link))
+        .route("/api/setup", post(session::setup).layer(small()))
+        .route("/api/login", post(session::login).layer(small()))
+        .route("/api/login-link", post(session::login_link).layer(small()))
         .route("/api/logout", post(session::logout))
         .route("/api/password", post(session::password))
         .route("/api/session", get(session::session))

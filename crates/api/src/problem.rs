@@ -125,10 +125,13 @@ impl From<andon_access::accounts::AccountError> for Problem {
                 let seconds = wait.as_secs().max(1);
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "wait", "too many tries").detail(detail).retry_after(seconds)
             }
-            E::Password(_) | E::BadName => {
+            E::Busy { after } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too busy, try again")
+                .detail(detail)
+                .retry_after(after.as_secs().max(1)),
+            E::Password(_) | E::BadName(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail)
             }
-            E::NameTaken(_) | E::LastAdministrator | E::TooMany | E::AlreadySetUp => {
+            E::NameTaken(_) | E::LooksAlike(_) | E::LastAdministrator | E::TooMany | E::AlreadySetUp => {
                 Self::new(StatusCode::CONFLICT, "conflict", "not possible").detail(detail)
             }
             E::Unknown => Self::not_found("this account"),

@@ -1,6 +1,8 @@
-//! Listeners: HTTP/1.1 and HTTP/2, plain or TLS, bounded in number, with a deadline for the first request.
+//! Listeners: HTTP/1.1 and HTTP/2, plain or TLS, bounded in number, in all and for each stranger, with a deadline for the
+//! first request.
 
 use crate::auth::Peer;
+use andon_model::peer::{Place, Places};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
@@ -12,14 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// The most connections of one listener; the next one waits in the system's queue.
-const MAX_CONNECTIONS: usize = 4096;
 /// How long a TLS handshake or the head of a request may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How often a silent HTTP/2 peer is asked whether it is still there.
@@ -27,15 +27,35 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long open requests may take to end at a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
+/// What a stranger over the limit is told, if there is a moment for it.
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// How many connections there may be.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Of one listener; the next one waits in the system's queue.
+    pub connections: usize,
+    /// Of one stranger, over all listeners; the next one is closed.
+    pub per_address: Arc<Places>,
+}
+
+/// The places that a connection holds. An upgraded one (WebSocket) takes them along, for it outlives the request.
+#[derive(Clone)]
+pub(crate) struct Held {
+    _places: Arc<(OwnedSemaphorePermit, Place)>,
+}
+
 /// Accepts connections until `stop`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<Arc<rustls::ServerConfig>>,
+    bounds: Bounds,
     stop: CancellationToken,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
     loop {
         let place = tokio::select! {
@@ -57,16 +77,28 @@ pub async fn serve(
                 continue;
             }
         };
+        let own = match bounds.per_address.take(address.ip()) {
+            Ok(own) => own,
+            Err(refused) => {
+                if let Some(count) = refused.tell {
+                    tracing::warn!(source = %refused.source, most = refused.most, count, "HTTP connections refused: the address has as many as it may");
+                }
+                if acceptor.is_none() {
+                    let _ = stream.try_write(BUSY);
+                }
+                continue;
+            }
+        };
+        let held = Held { _places: Arc::new((place, own)) };
         let _ = stream.set_nodelay(true);
         let (router, stop, acceptor) = (router.clone(), stop.clone(), acceptor.clone());
         connections.spawn(async move {
-            let _place = place;
             match acceptor {
-                None => connection(stream, router, Peer { address, tls: false }, false, stop).await,
+                None => connection(stream, router, Peer { address, tls: false }, held, false, stop).await,
                 Some(acceptor) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_WITHIN, acceptor.accept(stream)).await {
                         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        connection(stream, router, Peer { address, tls: true }, http2, stop).await;
+                        connection(stream, router, Peer { address, tls: true }, held, http2, stop).await;
                     }
                 }
             }
@@ -78,7 +110,7 @@ pub async fn serve(
 
 /// Serves one connection. The version is known beforehand (HTTP/2 only where ALPN agreed on it), so that the deadline for
 /// the first request runs from the first moment and a silent peer does not hold its place.
-async fn connection<S>(stream: S, router: Router, peer: Peer, http2: bool, stop: CancellationToken)
+async fn connection<S>(stream: S, router: Router, peer: Peer, held: Held, http2: bool, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -87,6 +119,7 @@ where
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         first.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(held.clone());
         router.clone().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -113,4 +146,84 @@ where
     }
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(STOP_WITHIN, connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::SystemClock;
+    use axum::Extension;
+    use axum::extract::ws::WebSocketUpgrade;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// A listener on which a stranger has two places; loopback is a stranger here.
+    async fn listen() -> (SocketAddr, Arc<Places>, CancellationToken) {
+        let hold = |Extension(held): Extension<Held>, upgrade: WebSocketUpgrade| async move {
+            upgrade.on_upgrade(move |mut socket| async move {
+                let _held = held;
+                while socket.recv().await.is_some_and(|message| message.is_ok()) {}
+            })
+        };
+        let router = Router::new().route("/", get(|| async { "here" })).route("/ws", get(hold));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let per_address = Places::counting_loopback(2, Arc::new(SystemClock));
+        let bounds = Bounds { connections: 100, per_address: per_address.clone() };
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, router, None, bounds, stop.clone()));
+        (address, per_address, stop)
+    }
+
+    /// Sends a request on a fresh connection and reads the first line of the answer.
+    async fn ask(address: SocketAddr, path: &str, more: &str) -> (TcpStream, String) {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = vec![0; 256];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("in time");
+        let text = String::from_utf8_lossy(&answer[..read.unwrap_or(0)]).into_owned();
+        (stream, text.lines().next().unwrap_or_default().to_owned())
+    }
+
+    const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    async fn until_let_in(address: SocketAddr) {
+        let again = async { while ask(address, "/", "connection: close\r\n").await.1 != "HTTP/1.1 200 OK" {} };
+        tokio::time::timeout(Duration::from_secs(10), again).await.expect("a place is given back");
+    }
+
+    #[tokio::test]
+    async fn a_stranger_with_all_its_places_taken_is_closed_and_counted_and_let_in_again() {
+        let (address, places, stop) = listen().await;
+        let (first, said) = ask(address, "/", "").await;
+        assert_eq!(said, "HTTP/1.1 200 OK");
+        let (_second, said) = ask(address, "/", "").await;
+        assert_eq!(said, "HTTP/1.1 200 OK", "kept open, so both places are taken");
+        let (_, said) = ask(address, "/", "").await;
+        // Whether the words arrive before the reset is up to the network.
+        assert!(said.is_empty() || said == "HTTP/1.1 503 Service Unavailable", "{said}");
+        assert_eq!(places.refused(), 1);
+        drop(first);
+        until_let_in(address).await;
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_web_socket_holds_its_place_as_long_as_it_lives() {
+        let (address, places, stop) = listen().await;
+        let (first, said) = ask(address, "/ws", UPGRADE).await;
+        let (_second, _) = ask(address, "/ws", UPGRADE).await;
+        assert_eq!(said, "HTTP/1.1 101 Switching Protocols");
+        for _ in 0..20 {
+            let (_, said) = ask(address, "/", "connection: close\r\n").await;
+            assert!(said.is_empty() || said.contains("503"), "{said}");
+        }
+        assert_eq!(places.refused(), 20);
+        drop(first);
+        until_let_in(address).await;
+        stop.cancel();
+    }
 }

@@ -10,6 +10,9 @@ fn title<'a>(plant: &'a Plant, path: &'a str) -> &'a str {
     tag().or_else(equipment).unwrap_or(path)
 }
 
+/// Every word that [`kind`] gives.
+pub const KINDS: [&str; 6] = ["alarm", "command", "connection", "user", "configuration", "system"];
+
 /// The kind, as in the `kind` filter.
 #[must_use]
 pub const fn kind(what: &What) -> &'static str {

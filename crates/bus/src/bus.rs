@@ -1,5 +1,6 @@
 //! The bus itself.
 
+use crate::direct::{Floors, Unpublished};
 use crate::plant::PlantView;
 use crate::stored::StoredUpTo;
 use crate::subscribe::{AllSubscription, LastValues, NewestShared, NewestSubscription};
@@ -46,12 +47,21 @@ pub struct Bus {
     plant: ArcSwap<PlantView>,
     last: Arc<LastValues>,
     newest: Mutex<Vec<Weak<NewestShared>>>,
-    all: Mutex<Vec<mpsc::Sender<Arc<[Sample]>>>>,
+    all: Mutex<Vec<Subscriber>>,
     actuators: RwLock<HashMap<TagId, Arc<dyn Actuator>>>,
     counters: Counters,
     /// How many samples were handed to the subscribers of all samples, or would have been. Counted while `all` is locked.
     handed: AtomicU64,
     pub(crate) stored: StoredUpTo,
+    pub(crate) floors: Floors,
+}
+
+/// Somebody who wants every sample.
+#[derive(Debug, Clone)]
+struct Subscriber {
+    sender: mpsc::Sender<Arc<[Sample]>>,
+    /// It stores them, so it leaves out what is stored already.
+    stores: bool,
 }
 
 impl std::fmt::Debug for Bus {
@@ -78,6 +88,7 @@ impl Bus {
             counters: Counters::default(),
             handed: AtomicU64::new(0),
             stored: StoredUpTo::default(),
+            floors: Floors::default(),
         })
     }
 
@@ -119,15 +130,25 @@ impl Bus {
     /// those, so let it end.
     pub async fn publish(&self, mut samples: Vec<Sample>) {
         self.take_in(&mut samples);
-        if samples.is_empty() {
-            return;
-        }
         let subscribers = {
             let all = lock(&self.all);
             self.handed.fetch_add(samples.len() as u64, Ordering::Relaxed);
             all.clone()
         };
-        if subscribers.is_empty() {
+        self.hand_out(samples, subscribers).await;
+    }
+
+    /// As [`Bus::publish`], for samples that are durable in the samples lane already: they are not stored again.
+    pub(crate) async fn publish_stored(&self, mut samples: Vec<Sample>, unpublished: Unpublished) {
+        self.stored.note(&samples);
+        self.take_in(&mut samples);
+        drop(unpublished);
+        let subscribers = lock(&self.all).iter().filter(|subscriber| !subscriber.stores).cloned().collect();
+        self.hand_out(samples, subscribers).await;
+    }
+
+    async fn hand_out(&self, samples: Vec<Sample>, subscribers: Vec<Subscriber>) {
+        if samples.is_empty() || subscribers.is_empty() {
             return;
         }
         let batches: Vec<Arc<[Sample]>> = if samples.len() <= BATCH_SAMPLES_MAX {
@@ -138,11 +159,11 @@ impl Bus {
         let mut some_are_gone = false;
         for batch in batches {
             for subscriber in &subscribers {
-                some_are_gone |= subscriber.send(batch.clone()).await.is_err();
+                some_are_gone |= subscriber.sender.send(batch.clone()).await.is_err();
             }
         }
         if some_are_gone {
-            lock(&self.all).retain(|subscriber| !subscriber.is_closed());
+            lock(&self.all).retain(|subscriber| !subscriber.sender.is_closed());
         }
     }
 
@@ -233,7 +254,7 @@ impl Bus {
     /// See [`AllSubscription`].
     pub fn subscribe_all(&self, capacity: usize) -> AllSubscription {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        lock(&self.all).push(sender);
+        lock(&self.all).push(Subscriber { sender, stores: false });
         AllSubscription { receiver }
     }
 
@@ -241,7 +262,7 @@ impl Bus {
     pub(crate) fn subscribe_to_store(&self, capacity: usize) -> AllSubscription {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         let mut all = lock(&self.all);
-        all.push(sender);
+        all.push(Subscriber { sender, stores: true });
         self.stored.begin(self.handed.load(Ordering::Relaxed));
         AllSubscription { receiver }
     }
@@ -281,7 +302,7 @@ impl Bus {
         self.stored.tag(tag)
     }
 
-    /// Everything received up to this time, of any tag, is safely in the log; `None`: nothing yet since this start.
+    /// Everything published up to this time, of any tag, is safely in the log; `None`: nothing yet since this start.
     #[must_use]
     pub fn all_stored_up_to(&self) -> Option<Timestamp> {
         self.stored.all()

@@ -1,8 +1,8 @@
 //! Last values over a restart: a snapshot, and the samples lane after it.
 //!
-//! The snapshot's position is read before the values, and every sample of the lane went over the bus first, so the
-//! values hold at least everything up to that position. Values may be newer than the position: replaying a sample
-//! twice changes nothing. But none is saved before its sample is in the lane: whoever finds a value here may take it
+//! The snapshot's position is read before the values, and every sample of the lane up to it went over the bus first, so
+//! the values hold at least everything up to that position. What is durable before the bus has it ([`crate::direct`])
+//! holds the position back. Values may be newer than the position: replaying a sample twice changes nothing. But none is saved before its sample is in the lane: whoever finds a value here may take it
 //! that history has it too.
 
 use crate::Bus;
@@ -90,7 +90,10 @@ pub fn save(bus: &Bus, log: &dyn Log) -> Result<(), SnapshotError> {
 }
 
 fn state_of(bus: &Bus, log: &dyn Log) -> (Positions, Vec<u8>) {
-    let positions = Positions { samples: log.durable_seq(Lane::Samples), ..Positions::default() };
+    let durable = log.durable_seq(Lane::Samples);
+    // In this order: what was begun later lies behind `durable` anyway.
+    let samples = bus.floors.lowest().map_or(durable, |floor| floor.min(durable));
+    let positions = Positions { samples, ..Positions::default() };
     (positions, encode_samples(&bus.last_all()))
 }
 

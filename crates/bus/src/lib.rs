@@ -2,6 +2,7 @@
 //!
 //! Everything that learns a value calls [`Bus::publish`]; everything that wants values asks [`Bus::last`] or
 //! subscribes. Readings flow through here at once; [`spool`] writes them to the log's samples lane beside that.
+//! Who must not answer before they are durable uses [`direct`].
 //!
 //! **Invariants**
 //! - The last value of a tag is the newest by source time; a late sample does not replace it, but still reaches
@@ -14,6 +15,7 @@
 //! Start reading at [`Bus`], then [`spool`].
 
 mod bus;
+pub mod direct;
 pub mod ids;
 pub mod last;
 pub mod plant;

@@ -27,18 +27,29 @@ struct Marks {
     all: Option<Timestamp>,
 }
 
+impl Marks {
+    fn raise(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let mark = self.by_tag.entry(sample.tag).or_insert(sample.source_ts);
+            *mark = (*mark).max(sample.source_ts);
+        }
+    }
+}
+
 impl StoredUpTo {
     fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that `samples` became durable beside the spool.
+    pub(crate) fn note(&self, samples: &[Sample]) {
+        self.marks().raise(samples);
+    }
+
     /// Notes that `samples` are durable, and with them everything published before. Marks never go back.
     pub(crate) fn advance(&self, samples: &[Sample]) {
         let mut marks = self.marks();
-        for sample in samples {
-            let mark = marks.by_tag.entry(sample.tag).or_insert(sample.source_ts);
-            *mark = (*mark).max(sample.source_ts);
-        }
+        marks.raise(samples);
         let newest = samples.iter().map(|sample| sample.received_ts).max();
         marks.all = marks.all.max(newest);
         drop(marks);

@@ -16,11 +16,13 @@ pub mod command;
 pub mod event;
 pub mod log;
 pub mod path;
+pub mod peer;
 pub mod plant;
 pub mod quality;
 pub mod record;
 pub mod sample;
 pub mod sample_codec;
+pub mod text;
 pub mod time;
 pub mod unit;
 

@@ -1,5 +1,6 @@
 //! Names in the one tree: sites, lines, machines, houses, rooms, lamps.
 
+use crate::text::{self, Hidden};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,14 +13,17 @@ pub enum PathError {
     /// Over 255 bytes or 16 levels.
     #[error("the path is longer than 255 bytes or deeper than 16 levels")]
     TooLong,
+    /// A character that cannot be seen, or that changes how others are seen.
+    #[error("in the path, {0}")]
+    Hidden(#[from] Hidden),
     /// A level is empty, or has a character other than letters, digits, `_`, `-` and `.`.
-    #[error("\"{segment}\" cannot be a level of a path: use letters, digits, `_`, `-` and `.`")]
+    #[error("{segment:?} cannot be a level of a path: use letters, digits, `_`, `-` and `.`")]
     BadSegment {
         /// The level as written.
         segment: String,
     },
     /// A tag needs at least one piece of equipment above it.
-    #[error("\"{path}\" names no equipment: a tag path has at least two levels, such as `press-7/temperature`")]
+    #[error("{path:?} names no equipment: a tag path has at least two levels, such as `press-7/temperature`")]
     NoEquipment {
         /// The path as written.
         path: String,
@@ -33,6 +37,7 @@ fn check(text: &str) -> Result<(), PathError> {
     if text.len() > 255 || text.split('/').count() > 16 {
         return Err(PathError::TooLong);
     }
+    text::check_line(text)?;
     for segment in text.split('/') {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         if segment.is_empty() || !segment.chars().all(allowed) || segment == "." || segment == ".." {
@@ -148,6 +153,10 @@ mod tests {
             assert!(EquipmentPath::parse(bad).is_err(), "{bad:?}");
         }
         assert!(EquipmentPath::parse("Küche/Lampe-1").is_ok());
+        // Letters by their category, but drawn as nothing.
+        for hidden in ["a\u{3164}/b", "a/\u{115f}", "a/\u{202e}b", "a\n/b"] {
+            assert!(matches!(TagPath::parse(hidden), Err(PathError::Hidden(_))), "{hidden:?}");
+        }
     }
 
     #[test]

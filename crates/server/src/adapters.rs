@@ -6,12 +6,12 @@ use andon_access::records::{
 use andon_api::ports::Ingest;
 use andon_bus::Bus;
 use andon_model::event::Event;
-use andon_model::log::{AppendError, Lane, Log, kind};
+use andon_model::log::{AppendError, Log};
 use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef};
-use andon_model::sample_codec::encode_samples;
 use andon_model::{BoxFuture, Sample};
 use andon_store::repository::{AccountChange, AccountRepository, Device, Session, Token, User};
 use andon_store::{Store, StoreError};
+use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,10 +133,48 @@ pub struct Checks;
 
 impl SettingsCheck for Checks {
     fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
-        andon_connectors::check(connector, plant)
+        told_first(secrets_in(&connector.settings), andon_connectors::check(connector, plant))
     }
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
-        andon_wire::payload::check_topic(topic, plant)
+        told_first(secrets_in(&topic.settings), andon_wire::payload::check_topic(topic, plant))
+    }
+}
+
+/// What is said about a secret is the better word for the same place.
+fn told_first(mut secrets: Vec<Finding>, mut others: Vec<Finding>) -> Vec<Finding> {
+    others.retain(|other| secrets.iter().all(|secret| !other.pointer.starts_with(&secret.pointer)));
+    secrets.append(&mut others);
+    secrets
+}
+
+/// Every `{ secret = "name" }`: documents may name secrets, but nothing here keeps any, so a connector would never get it.
+/// Goes with the first thing that does.
+fn secrets_in(settings: &Json) -> Vec<Finding> {
+    let mut found = Vec::new();
+    find_secrets(settings, &mut Vec::new(), &mut found);
+    found
+}
+
+fn find_secrets(value: &Json, at: &mut Vec<String>, found: &mut Vec<Finding>) {
+    let inner: Vec<(String, &Json)> = match value {
+        Json::Object(map) => match map.get("secret").and_then(Json::as_str) {
+            Some(name) if map.len() == 1 => {
+                found.push(Finding {
+                    pointer: at.clone(),
+                    message: format!("this version of Andon keeps no secrets, so \"{name}\" would never be filled in"),
+                    remedy: "take the key out; nothing in this version needs a secret".to_owned(),
+                });
+                return;
+            }
+            _ => map.iter().map(|(key, inner)| (key.clone(), inner)).collect(),
+        },
+        Json::Array(items) => items.iter().enumerate().map(|(index, inner)| (index.to_string(), inner)).collect(),
+        _ => return,
+    };
+    for (key, inner) in inner {
+        at.push(key);
+        find_secrets(inner, at, found);
+        at.pop();
     }
 }
 
@@ -150,27 +188,29 @@ pub struct DurableIngest {
 
 impl Ingest for DurableIngest {
     fn store(&self, samples: Vec<Sample>) -> BoxFuture<'_, Result<(), AppendError>> {
-        Box::pin(async move {
-            if samples.is_empty() {
-                return Ok(());
-            }
-            let seq = append_when_ready(&*self.log, &encode_samples(&samples)).await?;
-            self.log.durable(Lane::Samples, seq).await?;
-            // The bus stores what is published as well; history keeps one point per tag and time.
-            self.bus.publish(samples).await;
-            Ok(())
-        })
+        Box::pin(andon_bus::direct::store(self.bus.clone(), self.log.clone(), samples))
     }
 }
 
-/// Appends, waiting up to two seconds for room.
-async fn append_when_ready(log: &dyn Log, payload: &[u8]) -> Result<andon_model::log::Seq, AppendError> {
-    match log.append(Lane::Samples, kind::SAMPLES, payload) {
-        Err(busy @ AppendError::Busy { .. }) => {
-            let waited = tokio::time::timeout(Duration::from_secs(2), log.ready(Lane::Samples)).await;
-            waited.map_err(|_| busy)??;
-            log.append(Lane::Samples, kind::SAMPLES, payload)
-        }
-        other => other,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_store::documents::{Document, parse};
+
+    #[test]
+    fn a_secret_that_nothing_would_fill_in_is_refused_at_its_place() {
+        let errors = |text: &str| {
+            let document = Document { name: "plant.toml".to_owned(), text: text.to_owned() };
+            let errors = parse(&[document], &Checks).expect_err("refused");
+            errors.into_iter().map(|e| e.to_string()).filter(|e| e.contains("keeps no secrets")).collect::<Vec<_>>()
+        };
+        let said = errors(
+            "[[connector]]\nname = \"press-7\"\ntype = \"modbus\"\nhost = { secret = \"host\" }\nlogin = { user = \"me\", password = { secret = \"press-7\" } }\n",
+        );
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("plant.toml:4:8: this version"), "{said:?}");
+        assert!(said[1].starts_with("plant.toml:5:") && said[1].contains("\"press-7\" would never"), "{said:?}");
+        let topic = errors("[[topic]]\nfilter = \"a/#\"\nformat = [{ secret = \"x\" }]\n");
+        assert!(topic[0].starts_with("plant.toml:3:11: this version"), "{topic:?}");
     }
 }

@@ -10,6 +10,8 @@ mod data_dir;
 mod demo;
 mod mqtt;
 mod node;
+#[cfg(test)]
+mod node_tests;
 mod notes;
 mod plant_admin;
 mod settings;

@@ -11,6 +11,7 @@ use andon_bus::ids::new_id;
 use andon_model::access::{Action, Gate, Principal, PrincipalKind};
 use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteError, Written};
 use andon_model::event::{ConnectionChange, Event, Step, What};
+use andon_model::peer::Places;
 use andon_model::plant::{Plant, TagDef};
 use andon_model::record::Recorder;
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
@@ -355,8 +356,14 @@ pub fn set_actuators(bus: &Bus, broker: &Arc<Broker>, hooks: &Arc<Hooks>, clock:
     }
 }
 
-/// Accepts MQTT connections until `stop`; the broker bounds their number.
-pub async fn listen(listener: TcpListener, broker: Arc<Broker>, tls: Option<TlsAcceptor>, stop: CancellationToken) {
+/// Accepts MQTT connections until `stop`; the broker bounds their number, `places` that of each stranger.
+pub async fn listen(
+    listener: TcpListener,
+    broker: Arc<Broker>,
+    tls: Option<TlsAcceptor>,
+    places: Arc<Places>,
+    stop: CancellationToken,
+) {
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -371,10 +378,21 @@ pub async fn listen(listener: TcpListener, broker: Arc<Broker>, tls: Option<TlsA
                 continue;
             }
         };
+        // Before the handshake, which costs the most. Nothing can be said before a CONNECT names a version.
+        let place = match places.take(address.ip()) {
+            Ok(place) => place,
+            Err(refused) => {
+                if let Some(count) = refused.tell {
+                    tracing::warn!(source = %refused.source, most = refused.most, count, "MQTT connections refused: the address has as many as it may");
+                }
+                continue;
+            }
+        };
         let _ = stream.set_nodelay(true);
         let (broker, tls) = (broker.clone(), tls.clone());
         // Ends with its connection; `Broker::stop` ends all of them.
         tokio::spawn(async move {
+            let _place = place;
             let peer = Peer { address, tls: tls.is_some(), websocket: false };
             match tls {
                 None => broker.serve(stream, peer).await,

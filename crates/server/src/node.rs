@@ -12,6 +12,7 @@ use crate::settings::{AccessMode, Listen, Settings};
 use crate::state::State;
 use andon_access::tls::{self, Files};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
+use andon_api::serve::Bounds;
 use andon_api::{App, Parts};
 use andon_broker::{Broker, BrokerOptions};
 use andon_bus::Bus;
@@ -20,10 +21,11 @@ use andon_connectors::Runner;
 use andon_historian::Historian;
 use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::log::{Lane, Log};
+use andon_model::peer::Places;
 use andon_model::plant::SettingsCheck;
 use andon_model::record::Recorder;
 use andon_model::{Clock, SystemClock};
-use andon_store::{PlantRepository, Store};
+use andon_store::{OpenError, PlantRepository, Store, StoreError};
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -95,7 +97,7 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
-    broker: Arc<Broker>,
+    pub(crate) broker: Arc<Broker>,
     store: Store,
     log: Arc<DurableLog>,
     faces: Group,
@@ -198,8 +200,17 @@ impl Node {
             );
         }
         let shared: Arc<dyn Log> = log.clone();
-        let store = Store::open(&dir.join("records.sqlite"), clock.clone()).await?;
-        let (plant, ids) = store.current_plant().await?;
+        let records = dir.join("records.sqlite");
+        refuse_missing_records(&records, log.durable_seq(Lane::Records).0)?;
+        let store = Store::open(&records, clock.clone()).await.map_err(|error| match error {
+            OpenError::Damaged { .. } => unusable_records(&records, &error),
+            other => other.into(),
+        })?;
+        let unusable = |error: StoreError| match error {
+            StoreError::Damaged { .. } | StoreError::Database { .. } => unusable_records(&records, &error),
+            other => other.into(),
+        };
+        let (plant, ids) = store.current_plant().await.map_err(unusable)?;
         let plant = Arc::new(plant);
         warn_about(&plant);
 
@@ -305,7 +316,15 @@ impl Node {
             .await?;
         admin.follow().await?;
 
+        let limits = settings.limits;
+        let mqtt_places = Places::new(limits.mqtt_connections_per_address, clock.clone());
+        let bounds = Bounds {
+            connections: limits.http_connections,
+            per_address: Places::new(limits.http_connections_per_address, clock.clone()),
+        };
         let state = Arc::new(State {
+            http_places: bounds.per_address.clone(),
+            mqtt_places: mqtt_places.clone(),
             log: log.clone(),
             store: store.clone(),
             alarms: alarms.clone(),
@@ -335,6 +354,7 @@ impl Node {
                 historian: historian.clone(),
                 store: store.clone(),
                 broker: broker.clone(),
+                mqtt_places: mqtt_places.clone(),
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),
@@ -352,39 +372,39 @@ impl Node {
         let loopback = |listener: &TcpListener| listener.local_addr().is_ok_and(|a| a.ip().is_loopback());
         if let Some(listener) = http {
             let router = andon_api::router(app(loopback(&listener)));
-            faces.tasks.spawn(andon_api::serve::serve(listener, router, None, faces.stop.clone()));
+            faces.tasks.spawn(andon_api::serve::serve(listener, router, None, bounds.clone(), faces.stop.clone()));
         }
         if https.is_none() && settings.https != Listen::Off {
             let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
             let (router, stop) = (andon_api::router(app(false)), faces.stop.clone());
-            let (accounts, listen) = (accounts.clone(), settings.https);
+            let (accounts, listen, bounds) = (accounts.clone(), settings.https, bounds.clone());
             faces.tasks.spawn(async move {
                 if let Some(listener) = bind_when_set_up("HTTPS", listen, &accounts, &stop).await {
-                    andon_api::serve::serve(listener, router, Some(tls), stop).await;
+                    andon_api::serve::serve(listener, router, Some(tls), bounds, stop).await;
                 }
             });
         }
         if mqtts.is_none() && settings.mqtts != Listen::Off {
             let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
             let (broker, stop) = (broker.clone(), faces.stop.clone());
-            let (accounts, listen) = (accounts.clone(), settings.mqtts);
+            let (accounts, listen, places) = (accounts.clone(), settings.mqtts, mqtt_places.clone());
             faces.tasks.spawn(async move {
                 if let Some(listener) = bind_when_set_up("MQTT over TLS", listen, &accounts, &stop).await {
-                    mqtt::listen(listener, broker, Some(tls), stop).await;
+                    mqtt::listen(listener, broker, Some(tls), places, stop).await;
                 }
             });
         }
         if let Some(listener) = https {
             let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
             let router = andon_api::router(app(loopback(&listener)));
-            faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), faces.stop.clone()));
+            faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), bounds, faces.stop.clone()));
         }
         if let Some(listener) = mqtt {
-            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), None, faces.stop.clone()));
+            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), None, mqtt_places.clone(), faces.stop.clone()));
         }
         if let Some(listener) = mqtts {
             let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
-            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), faces.stop.clone()));
+            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), mqtt_places, faces.stop.clone()));
         }
         write_private(&dir.join("cli.token"), accounts.new_local_token()?.reveal())?;
         state.started.store(true, Ordering::Release);
@@ -471,6 +491,38 @@ fn relays(
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("a part of the start panicked")
+}
+
+/// A node whose log holds events has had a file of records. Without it everybody would be a stranger, and tags would get
+/// numbers under which history holds the values of others: never begin anew beside an old log.
+fn refuse_missing_records(path: &Path, events: u64) -> Result<()> {
+    let there = std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
+    if there || events == 0 {
+        return Ok(());
+    }
+    let error =
+        anyhow::anyhow!("{} is missing or empty, but the log holds {events} events of this node", path.display());
+    Err(unusable_records(path, &*error))
+}
+
+/// What is wrong with the file of records, and what to do.
+fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
+    let mut what = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        what = format!("{what}: {inner}");
+        cause = inner.source();
+    }
+    let (file, folder) = (path.display(), path.parent().unwrap_or(path).display());
+    anyhow::anyhow!(
+        "{what}\n  \
+         what it holds: the plant model, people, tokens and devices. The log with all events and the history beside it are separate files and were not touched\n  \
+         try: put it back from the last backup. First move what is there aside, all of it, for a left-over -wal would spoil the copy:\n    \
+         for f in {file}*; do mv \"$f\" \"$f.damaged\"; done\n    \
+         cp BACKUP/records.sqlite* {folder}/\n  \
+         without a backup: move {folder} aside as a whole, start with an empty one, and apply your documents again. In the old \
+         one `andon audit verify` still proves the events, and history/ stays readable as Parquet"
+    )
 }
 
 fn certificate(settings: &Settings, dir: &DataDir, clock: &dyn Clock) -> Result<Files> {

@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
+/// The most connections that can be counted.
+const MOST_PLACES: usize = 1 << 24;
+
 /// A listener's address, or nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
@@ -69,8 +72,14 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// HTTP connections of one listener at a time.
+    pub http_connections: usize,
+    /// HTTP connections of one address (of IPv6: one /64 network) at a time.
+    pub http_connections_per_address: usize,
     /// MQTT connections at a time.
     pub mqtt_connections: usize,
+    /// MQTT connections of one address (of IPv6: one /64 network) at a time.
+    pub mqtt_connections_per_address: usize,
     /// The largest MQTT payload, in bytes.
     pub mqtt_payload_bytes: usize,
     /// The `messages` lane keeps at most this, in MiB.
@@ -84,7 +93,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            http_connections: 4096,
+            http_connections_per_address: 256,
             mqtt_connections: 10_000,
+            mqtt_connections_per_address: 1000,
             mqtt_payload_bytes: 1 << 20,
             messages_mib: 4096,
             records_days: 3650,
@@ -254,13 +266,23 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
     };
     if raw.limits.records_days == 0
         || raw.limits.messages_mib == 0
+        || raw.limits.http_connections == 0
+        || raw.limits.http_connections_per_address == 0
         || raw.limits.mqtt_connections == 0
+        || raw.limits.mqtt_connections_per_address == 0
         || raw.limits.mqtt_payload_bytes == 0
     {
         return Err(reader.error(
             None,
             "a limit of 0 in [limits] would keep or accept nothing",
             "give a number above 0; only history_days may be 0, for ever",
+        ));
+    }
+    if raw.limits.http_connections > MOST_PLACES || raw.limits.mqtt_connections > MOST_PLACES {
+        return Err(reader.error(
+            None,
+            format!("[limits] allows more than {MOST_PLACES} connections"),
+            "give a number that the machine has open files and memory for",
         ));
     }
     let data_dir = match &raw.data_dir {
@@ -364,6 +386,9 @@ mod tests {
             ),
             ("data_dir = \"d\"\n[tls]\nkey = \"k\"", "line 3: [tls] needs both"),
             ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
+            ("data_dir = \"d\"\n[limits]\nhttp_connections_per_address = 0", "a limit of 0"),
+            ("data_dir = \"d\"\n[limits]\nmqtt_connections_per_address = -1", "line 3"),
+            ("data_dir = \"d\"\n[limits]\nhttp_connections = 9223372036854775807", "more than 16777216 connections"),
             ("data_dir = ", "line 1"),
         ] {
             let error = check(text).expect_err(text);

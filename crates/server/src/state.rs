@@ -7,6 +7,7 @@ use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_historian::Historian;
 use andon_log::DurableLog;
+use andon_model::peer::Places;
 use andon_store::Store;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -26,6 +27,10 @@ pub struct State {
     pub broker: Arc<Broker>,
     /// History.
     pub historian: Arc<Historian>,
+    /// HTTP connections of each stranger.
+    pub http_places: Arc<Places>,
+    /// MQTT connections of each stranger.
+    pub mqtt_places: Arc<Places>,
     /// Notes that could not be recorded.
     pub notes: Notes,
     /// Warnings of the settings.
@@ -107,6 +112,13 @@ impl NodeState for State {
         metric("mqtt_received_total", "counter", "Messages received.", &one(mqtt.received));
         metric("mqtt_delivered_total", "counter", "Messages handed to connections.", &one(mqtt.delivered));
         metric("mqtt_dropped_total", "counter", "Messages dropped, counted per receiver.", &one(mqtt.dropped));
+        let refused = [("http", &self.http_places), ("mqtt", &self.mqtt_places)];
+        metric(
+            "connections_refused_total",
+            "counter",
+            "Connections closed because their address had as many as it may.",
+            &refused.map(|(face, places)| (format!("{{face=\"{face}\"}}"), as_f64(places.refused()))),
+        );
         let history = self.historian.stats();
         metric("history_points_total", "counter", "Points applied since the start.", &one(history.points));
         metric("history_buffered_points", "gauge", "Points not yet in files.", &one(history.buffered_points));

@@ -1,6 +1,6 @@
 //! What can go wrong with the store, told apart by what the caller can do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The cause as the database driver tells it; boxed, so that the driver stays inside this crate.
@@ -16,6 +16,14 @@ pub enum OpenError {
         path: PathBuf,
         /// The cause.
         source: Cause,
+    },
+    /// The file is damaged, or is no database at all. It was not changed.
+    #[error("the store {} is damaged: {finding}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        finding: String,
     },
     /// The file is a SQLite database, but of another program.
     #[error("{} is a database of another program; choose another data directory", path.display())]
@@ -146,6 +154,23 @@ pub enum ApplyError {
 /// (IOERR, CORRUPT, FULL, CANTOPEN, NOTADB: the low byte of the extended code; sqlite.org/rescode.html.)
 const FATAL: [u32; 5] = [10, 11, 13, 14, 26];
 
+/// SQLite's result codes for a file whose content is not what it should be (CORRUPT, NOTADB).
+const DAMAGED: [u32; 2] = [11, 26];
+
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse::<u32>().ok().map(|code| code & 0xFF)
+}
+
+/// Why the file at `path` could not be opened.
+pub(crate) fn opening(path: &Path) -> impl Fn(sqlx::Error) -> OpenError {
+    move |source| match source.as_database_error() {
+        Some(error) if result_code(&source).is_some_and(|code| DAMAGED.contains(&code)) => {
+            OpenError::Damaged { path: path.to_owned(), finding: error.message().to_owned() }
+        }
+        _ => OpenError::Io { path: path.to_owned(), source: source.into() },
+    }
+}
+
 pub(crate) fn database(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| StoreError::Database { doing, source: Box::new(source) }
 }
@@ -154,9 +179,7 @@ pub(crate) fn database(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreErro
 pub(crate) fn is_fatal(error: &StoreError) -> bool {
     let StoreError::Database { source, .. } = error else { return false };
     match source.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(inner)) => {
-            inner.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| FATAL.contains(&(code & 0xFF)))
-        }
+        Some(error @ sqlx::Error::Database(_)) => result_code(error).is_some_and(|code| FATAL.contains(&code)),
         Some(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_)) => true,
         _ => false,
     }

@@ -1,5 +1,6 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
-// `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant.
+// `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
+// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new).
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -13,6 +14,9 @@ export function install(): void {
   const server = new MockServer(() => Date.now());
   server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
   server.empty = sessionStorage.getItem('mock.empty') === '1';
+  server.young = sessionStorage.getItem('mock.young') === '1';
+  server.calm = sessionStorage.getItem('mock.calm') === '1';
+  server.long = sessionStorage.getItem('mock.long') === '1';
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;
   const sockets = new Set<FakeSocket>();
@@ -122,6 +126,7 @@ export function install(): void {
         down = false;
       },
       flood: (count: number): void => server.flood(count),
+      burst: (count: number): void => server.burst(count),
       endSession: (): void => {
         server.user = null;
         sessionStorage.removeItem(KEY);

@@ -49,6 +49,15 @@ export class MockServer {
   user: MockUser | null = null;
   setupNeeded = false;
   empty = false;
+  /** Its history begins half a minute before the page was opened, as after a first start. */
+  young = false;
+  /** Nothing new happens. */
+  calm = false;
+  /** Every name has 60 characters. */
+  long = false;
+  #titled(title: string): string {
+    return this.long ? `${title}, north hall, upper gallery, second bay, beside the crane`.padEnd(60, ' II').slice(0, 60) : title;
+  }
   #overrides = new Map<string, { at: number; value: unknown }[]>();
   #alarms: AlarmStatus[] = [];
   #extra: Json[] = [];
@@ -182,6 +191,7 @@ export class MockServer {
 
   /** Each second: new alarms, returned alarms. */
   tick(): void {
+    if (this.calm) return;
     const now = this.now();
     let changed = false;
     for (const def of alarmDefs) {
@@ -209,6 +219,18 @@ export class MockServer {
       }
     }
     if (changed) this.#tell({ t: 'alarms', alarms: this.alarmList() });
+  }
+
+  /** Many events of one and the same millisecond, told in an order that the wire may bring. */
+  burst(count: number): void {
+    const at = this.now();
+    const told: Json[] = [];
+    for (let i = 1; i <= count; i += 1) {
+      this.#note(at, 'system', '', { id: '', kind: 'system', name: null }, `Step ${i} of ${count}`, 0, { action: 'step' });
+      const event = this.#events.at(-1);
+      if (event) told.push(event);
+    }
+    for (const event of told.reverse()) this.#tell({ t: 'event', event });
   }
 
   /** Many alarms at once, for the windowed list. */
@@ -259,8 +281,8 @@ export class MockServer {
     const requests = Math.floor((now - this.start) / 250) + 40_000;
     return [
       of('line1-plc', 'Line 1 PLC', 'connected', this.start - 170 * MIN, { latency_ms: 3.2 + noise(now / 1000, 4), samples_per_s: 14.2, requests, errors: 0, endpoint: 'tcp://10.20.1.11:502', tags: 15 }),
-      of('line2-plc', 'Line 2 PLC', 'connected', this.start - 170 * MIN, { latency_ms: 4.1 + noise(now / 1000, 9), samples_per_s: 11.9, requests: requests - 800, errors: 2, endpoint: 'tcp://10.20.1.12:502', tags: 12, last_error: { at_ms: this.start - 61 * MIN, text: 'The answer came after the time limit of 500 ms.', remedy: 'Once is harmless. If it repeats, raise timeout_ms or look at the switch.' } }),
-      of('line2-labeller', 'Line 2 labeller', 'failed', this.start - BAD_SINCE, { requests: 9100, errors: 460, endpoint: 'tcp://10.20.1.31:502', tags: 2, last_error: { at_ms: now - (now % 3000), text: 'No connection to 10.20.1.31, port 502: no route to host.', remedy: 'Check that the device has power and its network cable is plugged in, then that the address is right.' } }),
+      of('line2-plc', 'Line 2 PLC', 'connected', this.start - 170 * MIN, { latency_ms: 4.1 + noise(now / 1000, 9), samples_per_s: 11.9, requests: requests - 800, errors: 2, endpoint: 'tcp://10.20.1.12:502', tags: 12, last_error: { at_ms: this.start - 61 * MIN, text: 'no answer to "holding registers 100 to 111" within 500 ms', remedy: 'check unit_id (gateways answer only for the units behind them), or raise timeout if the device is slow' } }),
+      of('line2-labeller', 'Line 2 labeller', 'failed', this.start - BAD_SINCE, { requests: 9100, errors: 460, endpoint: 'tcp://10.20.1.31:502', tags: 2, last_error: { at_ms: now - (now % 3000), text: 'no connection to 10.20.1.31:502: the host cannot be reached', remedy: 'check that the device is on and on the network, that its Modbus TCP server is enabled, and that endpoint is its address and port' } }),
       of('energy', 'Energy and media', 'connecting', now - (now % 9000), { requests: 300, errors: 1, endpoint: 'tcp://10.20.2.5:502', tags: 13, latency_ms: null, samples_per_s: 0 }),
       of('old-scale', 'Old scale', 'disabled', this.start - 9 * 24 * 60 * MIN, { endpoint: '/dev/ttyUSB0, 9600 8N1', tags: 1 }),
     ];
@@ -294,9 +316,9 @@ export class MockServer {
     if (this.empty) return { version: 0, equipment: [], tags: [], alarms: [] };
     return {
       version: 12,
-      equipment: equipment.map((e) => ({ ...e, level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
+      equipment: equipment.map((e) => ({ ...e, title: this.#titled(e.title), level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
       tags: tags.map((t) => ({
-        id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: t.title, description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
+        id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: this.#titled(t.title), description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
         digits: t.digits, states: t.states, interpolation: t.interpolation, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
       })),
       alarms: alarmDefs.map((a) => ({ name: a.name, tag: a.tag, condition: a.condition, limit: a.limit, priority: a.priority, message: a.message })),
@@ -308,11 +330,12 @@ export class MockServer {
     if (!tag) return problem(404, 'No such tag', `There is no tag “${path}”.`);
     const now = this.now();
     const end = Math.min(to, tag.path === silentTag ? this.start - 4 * MIN : now);
-    const step = Math.max(tag.period, Math.ceil((to - from) / Math.max(maxPoints, 2) / tag.period) * tag.period);
+    const born = this.young ? this.start - 30_000 : -Infinity;
+    const step = Math.max(tag.period, Math.ceil((to - Math.max(from, born)) / Math.max(maxPoints, 2) / tag.period) * tag.period);
     const gap = tag.path === gapTag ? { from_ms: this.start - 41 * MIN, to_ms: this.start - 37 * MIN, reason: 'Line 1 PLC was not connected' } : null;
     const points: unknown[] = [];
     let last: unknown = undefined;
-    for (let t = Math.ceil(from / step) * step; t <= end; t += step) {
+    for (let t = Math.ceil(Math.max(from, born) / step) * step; t <= end; t += step) {
       if (gap && t > gap.from_ms && t < gap.to_ms) continue;
       const code = this.codeAt(path, t);
       const raw = code === NO_COMMUNICATION ? null : this.valueAt(tag, t);
@@ -323,7 +346,7 @@ export class MockServer {
       points.push([t, value, code]);
     }
     const beforeAt = Math.ceil(from / step) * step - step;
-    return ok({ tag: path, from_ms: from, to_ms: to, points, before: [beforeAt, this.valueAt(tag, beforeAt), this.codeAt(path, beforeAt)], thinned: step > tag.period, complete_to_ms: end, gaps: gap && gap.to_ms > from && gap.from_ms < to ? [gap] : [] });
+    return ok({ tag: path, from_ms: from, to_ms: to, points, before: beforeAt < born ? null : [beforeAt, this.valueAt(tag, beforeAt), this.codeAt(path, beforeAt)], thinned: step > tag.period, complete_to_ms: end, gaps: gap && gap.to_ms > from && gap.from_ms < to ? [gap] : [] });
   }
 
   #timeline(query: URLSearchParams): Answer {

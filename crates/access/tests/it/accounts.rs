@@ -75,7 +75,7 @@ async fn a_wrong_code_is_refused_and_a_poor_password_leaves_the_code_valid() {
     assert!(matches!(node.accounts.set_up(code.reveal(), ADMIN, "short", HERE).await, Err(AccountError::Password(_))));
     assert!(matches!(
         node.accounts.set_up(code.reveal(), "bad\nname", PASSWORD, HERE).await,
-        Err(AccountError::BadName)
+        Err(AccountError::BadName(_))
     ));
     node.accounts.set_up(code.reveal(), ADMIN, PASSWORD, HERE).await.unwrap();
     assert_eq!(
@@ -213,4 +213,21 @@ async fn a_failed_save_changes_nothing() {
     assert!(node.may(&eva, Action::Operate, "works") && node.accounts.tokens().is_empty());
     assert!(node.accounts.session(cookie.reveal()).await.is_some());
     assert_eq!(node.accounts.users().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_from_one_address_keeps_nobody_else_out() {
+    let (node, ..) = Node::set_up().await;
+    let flood: Vec<_> = (0..2000)
+        .map(|number| {
+            let accounts = node.accounts.clone();
+            tokio::spawn(
+                async move { accounts.log_in(&format!("name {number}"), "a wrong password", "198.51.100.7").await },
+            )
+        })
+        .collect();
+    node.accounts.log_in(ADMIN, PASSWORD, "192.0.2.9").await.unwrap();
+    for one in flood {
+        assert!(matches!(one.await.unwrap(), Err(AccountError::Busy { .. } | AccountError::WrongLogin)));
+    }
 }

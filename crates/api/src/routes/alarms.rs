@@ -1,6 +1,7 @@
 //! Alarms that are not normal, and their acknowledgement.
 
 use crate::App;
+use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::json_value;
@@ -104,6 +105,7 @@ pub async fn list(State(app): State<App>, caller: Caller) -> Json<Alarms> {
 
 /// One occurrence to acknowledge.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AckOne {
     name: String,
     occurrence: Uuid,
@@ -111,6 +113,7 @@ pub struct AckOne {
 
 /// What to acknowledge.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Ack {
     alarms: Vec<AckOne>,
     note: Option<String>,
@@ -140,9 +143,7 @@ pub async fn acknowledge(
     if body.alarms.len() > 1000 {
         return Err(Problem::bad_request("more than 1000 alarms at once"));
     }
-    if body.note.as_ref().is_some_and(|n| n.len() > 1000) {
-        return Err(Problem::bad_request("the note is longer than 1000 bytes"));
-    }
+    asked::reason("note", body.note.as_deref())?;
     let mut results = Vec::with_capacity(body.alarms.len());
     for one in body.alarms {
         let detail = acknowledge_one(&app, &caller, &one, body.note.clone()).await.err();

@@ -1,6 +1,7 @@
 //! Writing a tag: one door for people and programs.
 
 use crate::App;
+use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::json_value;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 /// A wish to write a tag.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewCommand {
     /// The tag's path.
     tag: String,
@@ -72,8 +74,9 @@ pub async fn submit(
     let tag = known.ok_or_else(|| Problem::not_found(&body.tag))?;
     let value: Value = serde_json::from_value(body.value)
         .map_err(|_| Problem::bad_request("\"value\" must be a boolean, a number or a text"))?;
-    if body.reason.as_ref().is_some_and(|r| r.len() > 1000) {
-        return Err(Problem::bad_request("the reason is longer than 1000 bytes"));
+    asked::reason("reason", body.reason.as_deref())?;
+    if body.life_ms == Some(0) {
+        return Err(Problem::bad_request("\"life_ms\" is 0: such a command would have expired before it is sent"));
     }
     let request = CommandRequest {
         id: body.key.unwrap_or_else(|| andon_bus::ids::new_id(&*app.clock)),

@@ -4,6 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use andon_model::access::Action;
+use andon_model::log::AppendError;
 use andon_model::{Sample, StatusCode as Quality, Value};
 use andon_wire::line_protocol::{self, FieldValue, Precision};
 use axum::body::Bytes;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 /// The unit of the timestamps: `ns` (default), `us`, `ms`, `s`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IngestQuery {
     precision: Option<String>,
 }
@@ -20,7 +22,7 @@ pub struct IngestQuery {
 /// Takes line protocol; a measurement is an equipment path and each field a tag below it:
 /// `works/line1/filler pressure=3.1,speed=12000i 1700000000000000000`. All lines or none.
 #[utoipa::path(post, path = "/api/ingest", request_body(content = String, content_type = "text/plain"), params(("precision" = Option<String>, Query)),
-    responses((status = 204), (status = 400, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 204), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
 pub async fn ingest(
     State(app): State<App>,
     caller: Caller,
@@ -54,8 +56,19 @@ pub async fn ingest(
             });
         }
     }
-    app.ingest.store(samples).await.map_err(|e| Problem::unavailable(e).remedy("send the same request again later"))?;
+    app.ingest.store(samples).await.map_err(not_stored)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn not_stored(error: AppendError) -> Problem {
+    match error {
+        AppendError::TooLarge { .. } => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the request is too large")
+                .detail(error)
+                .remedy("send the readings in several requests")
+        }
+        _ => Problem::unavailable(error).remedy("send the same request again later"),
+    }
 }
 
 /// A field as a value; `None` for an unsigned number beyond 63 bits.

@@ -5,6 +5,7 @@
 use crate::App;
 use crate::auth::{peer_of, same_origin};
 use crate::problem::Problem;
+use crate::serve::Held;
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request, State};
@@ -25,11 +26,19 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "this page is not ours"));
     }
     let peer = peer_of(&parts);
+    let held = parts.extensions.get::<Held>().cloned();
+    let place = app.mqtt_places.take(peer.address.ip()).map_err(|refused| {
+        if let Some(count) = refused.tell {
+            tracing::warn!(source = %refused.source, most = refused.most, count, "MQTT connections refused: the address has as many as it may");
+        }
+        Problem::unavailable(format!("{} has {} MQTT connections, as many as it may", refused.source, refused.most))
+    })?;
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &app).await {
         Ok(upgrade) => upgrade.protocols(["mqtt"]).max_message_size(MAX_MESSAGE),
         Err(rejection) => return Ok(rejection.into_response()),
     };
     Ok(upgrade.on_upgrade(move |socket| async move {
+        let _held = (held, place);
         let (ours, brokers) = duplex(PIPE);
         let peer = andon_broker::Peer { address: peer.address, tls: peer.tls, websocket: true };
         tokio::join!(carry(socket, ours), app.broker.clone().serve(brokers, peer));

@@ -1,6 +1,7 @@
 //! The plant model: what there is, and changing it by documents.
 
 use crate::App;
+use crate::asked;
 use crate::auth::Caller;
 use crate::ports::{DocumentView, PlanView, PlantError, VersionView};
 use crate::problem::Problem;
@@ -89,6 +90,7 @@ pub async fn plant(State(app): State<App>, caller: Caller) -> Json<PlantAnswer> 
 
 /// Documents to try or to apply.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Documents {
     documents: Vec<DocumentView>,
     /// Remove what the documents do not name.
@@ -98,6 +100,7 @@ pub struct Documents {
 
 /// Documents to apply to a version.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Apply {
     documents: Vec<DocumentView>,
     /// Remove what the documents do not name.
@@ -111,6 +114,7 @@ pub struct Apply {
 
 /// A version to go back to.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RollBack {
     version: u64,
     /// The version that the caller has seen.
@@ -164,6 +168,7 @@ pub async fn plan(State(app): State<App>, caller: Caller, Json(body): Json<Docum
 #[utoipa::path(post, path = "/api/plant/apply", request_body = Apply, responses((status = 200, body = Version), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn apply(State(app): State<App>, caller: Caller, Json(body): Json<Apply>) -> Result<Response, Problem> {
     caller.may(&app, Action::Configure, "")?;
+    asked::reason("reason", body.reason.as_deref())?;
     let done = app.plant_admin.apply(body.documents, body.prune, body.expected_version, caller.who, body.reason).await;
     Ok(done.map_or_else(refused, |version| Json(Version { version }).into_response()))
 }
@@ -184,6 +189,7 @@ pub async fn roll_back(
     Json(body): Json<RollBack>,
 ) -> Result<Response, Problem> {
     caller.may(&app, Action::Configure, "")?;
+    asked::reason("reason", body.reason.as_deref())?;
     let done = app.plant_admin.roll_back(body.version, body.expected_version, caller.who, body.reason).await;
     Ok(done.map_or_else(refused, |version| Json(Version { version }).into_response()))
 }

@@ -45,6 +45,7 @@ pub async fn status(State(app): State<App>) -> Json<Status> {
 
 /// The first administrator.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Setup {
     /// The code printed at the start.
     code: String,
@@ -56,6 +57,7 @@ pub struct Setup {
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Login {
     /// The name.
     name: String,
@@ -65,6 +67,7 @@ pub struct Login {
 
 /// A code from a link.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Link {
     /// The code.
     code: String,
@@ -72,6 +75,7 @@ pub struct Link {
 
 /// A change of one's own password.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewPassword {
     /// The present one.
     current: String,
@@ -99,7 +103,7 @@ pub async fn setup(State(app): State<App>, From(peer): From, Json(body): Json<Se
 }
 
 /// Logs in with name and password.
-#[utoipa::path(post, path = "/api/login", request_body = Login, responses((status = 204), (status = 401, body = Problem), (status = 429, body = Problem)))]
+#[utoipa::path(post, path = "/api/login", request_body = Login, responses((status = 204), (status = 401, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
 pub async fn login(State(app): State<App>, From(peer): From, Json(body): Json<Login>) -> Result<Response, Problem> {
     let cookie = app.accounts.log_in(&body.name, &body.password, &peer.address.ip().to_string()).await?;
     with_cookie(&app, peer, &cookie)

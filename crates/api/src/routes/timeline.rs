@@ -1,13 +1,15 @@
 //! Everything that happened, newest first.
 
 use crate::App;
+use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::EventView;
-use andon_model::Timestamp;
+use crate::words::KINDS;
 use andon_model::access::Action;
 use andon_model::event::SealedEvent;
 use andon_model::log::Seq;
+use andon_model::{EquipmentPath, Timestamp};
 use andon_store::{TimelineFilter, TimelineRepository};
 use axum::Json;
 use axum::extract::{Query, State};
@@ -16,6 +18,7 @@ use utoipa::ToSchema;
 
 /// What to look for.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimelineQuery {
     from_ms: Option<i64>,
     to_ms: Option<i64>,
@@ -47,22 +50,28 @@ pub fn view(app: &App, sealed: &SealedEvent) -> EventView {
 
 /// Events, newest first.
 #[utoipa::path(get, path = "/api/timeline", params(
-    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query), ("kind" = Option<String>, Query, description = "kinds, separated by commas"),
-    ("path" = Option<String>, Query), ("before" = Option<u64>, Query), ("limit" = Option<u32>, Query)),
-    responses((status = 200, body = Timeline)))]
+    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query), ("kind" = Option<String>, Query, description = "one or several of `alarm`, `command`, `connection`, `user`, `configuration`, `system`, separated by commas; all if missing"),
+    ("path" = Option<String>, Query, description = "on or below this path"), ("before" = Option<u64>, Query, description = "the `next` of the page before"),
+    ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if missing")),
+    responses((status = 200, body = Timeline), (status = 400, body = Problem)))]
 pub async fn timeline(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<TimelineQuery>,
 ) -> Result<Json<Timeline>, Problem> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
-    let kinds = query.kind.iter().flat_map(|k| k.split(',')).filter(|k| !k.is_empty()).map(str::to_owned).collect();
+    let limit = asked::within("limit", query.limit, 100, 1..=1000)?;
+    let kinds = asked::words("kind", query.kind.as_deref(), &KINDS)?;
+    asked::in_order(query.from_ms, query.to_ms)?;
+    let path = query.path.filter(|p| !p.is_empty());
+    if let Some(Err(error)) = path.as_deref().map(EquipmentPath::parse) {
+        return Err(Problem::bad_request(format!("\"path\": {error}")));
+    }
     let filter = TimelineFilter {
         from: query.from_ms.map(Timestamp::from_millis),
         to: query.to_ms.map(Timestamp::from_millis),
         kinds,
         branches: branches(&app, &caller),
-        path: query.path.filter(|p| !p.is_empty()),
+        path,
         severity: 0,
         before: query.before.map(Seq),
         limit,

@@ -1,6 +1,7 @@
 //! People, API tokens, device credentials, and the audit trail. All of it needs the administrator's role on the whole node.
 
 use crate::App;
+use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::GrantView;
@@ -11,6 +12,11 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// The most topic filters of a device, to publish and to subscribe each.
+const MAX_FILTERS: usize = 64;
+/// The longest client identifier, in bytes, as the broker takes it.
+const MAX_CLIENT_ID: usize = 1024;
 
 /// A person.
 #[derive(Serialize, ToSchema)]
@@ -30,6 +36,7 @@ pub struct Users {
 
 /// A new person.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewUser {
     name: String,
     /// At least 12 characters.
@@ -39,6 +46,7 @@ pub struct NewUser {
 
 /// A change; what is missing stays.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct UserPatch {
     enabled: Option<bool>,
     grants: Option<Vec<GrantView>>,
@@ -51,19 +59,26 @@ pub struct Created {
     id: Uuid,
 }
 
-fn checked(app: &App, grants: Vec<GrantView>) -> Result<Vec<Grant>, Problem> {
+fn refused(detail: impl ToString) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail)
+}
+
+fn known_branch(app: &App, branch: &str) -> Result<(), Problem> {
     let view = app.bus.plant();
-    let known = |branch: &str| branch.is_empty() || view.plant.equipment.iter().any(|e| e.path.as_str() == branch);
-    for grant in &grants {
-        if !known(&grant.branch) {
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted");
-            return Err(problem
-                .detail(format!("\"{}\" is not a branch of the tree", grant.branch))
-                .remedy("name an equipment path, or nothing for everywhere"));
-        }
+    if branch.is_empty() || view.plant.equipment.iter().any(|e| e.path.as_str() == branch) {
+        return Ok(());
     }
+    let shown: String = branch.chars().take(255).collect();
+    Err(refused(format!("{shown:?} is not a branch of the tree"))
+        .remedy("name an equipment path, or nothing for everywhere"))
+}
+
+fn checked(app: &App, grants: Vec<GrantView>) -> Result<Vec<Grant>, Problem> {
     if grants.len() > 64 {
         return Err(Problem::bad_request("more than 64 grants"));
+    }
+    for grant in &grants {
+        known_branch(app, &grant.branch)?;
     }
     Ok(grants.into_iter().map(Grant::from).collect())
 }
@@ -134,6 +149,7 @@ pub struct Tokens {
 
 /// A new token.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewToken {
     name: String,
     grants: Vec<GrantView>,
@@ -200,6 +216,7 @@ pub struct Devices {
 
 /// A new device, or a new password for one with the same user name.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewDevice {
     /// The MQTT user name.
     name: String,
@@ -247,11 +264,25 @@ pub async fn create_device(
     caller.may(&app, Action::Administer, "")?;
     let all = || vec!["#".to_owned()];
     let (publish, subscribe) = (body.publish.unwrap_or_else(all), body.subscribe.unwrap_or_else(all));
+    if publish.len().max(subscribe.len()) > MAX_FILTERS {
+        return Err(refused(format!("more than {MAX_FILTERS} topic filters")));
+    }
+    for text in publish.iter().chain(&subscribe).chain(&body.client_id) {
+        if let Err(hidden) = andon_model::text::check_line(text) {
+            return Err(refused(format!("in {:?}, {hidden}", text.chars().take(255).collect::<String>())));
+        }
+    }
     for filter in publish.iter().chain(&subscribe) {
         if let Err(error) = andon_wire::mqtt::TopicFilter::parse(filter) {
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted")
-                .detail(format!("\"{filter}\": {error}")));
+            let shown: String = filter.chars().take(255).collect();
+            return Err(refused(format!("{shown:?}: {error}")));
         }
+    }
+    if let Some(branch) = &body.operate {
+        known_branch(&app, branch)?;
+    }
+    if body.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID) {
+        return Err(refused(format!("a client identifier has 1 to {MAX_CLIENT_ID} bytes")));
     }
     let (id, secret) =
         app.accounts.create_device(&caller.who, &body.name, body.client_id, publish, subscribe, body.operate).await?;
@@ -274,18 +305,20 @@ pub async fn remove_device(
 
 /// A head hash noted earlier.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Against {
     against: Option<String>,
 }
 
 /// Checks the hash chain of the audit trail.
-#[utoipa::path(get, path = "/api/audit/verify", params(("against" = Option<String>, Query)), responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/api/audit/verify", params(("against" = Option<String>, Query, description = "a head hash noted earlier, 64 hex digits")), responses((status = 200, body = Object), (status = 400, body = Problem)))]
 pub async fn verify_audit(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<Against>,
 ) -> Result<Json<andon_access::audit::AuditReport>, Problem> {
     caller.may(&app, Action::Administer, "")?;
+    asked::hash("against", query.against.as_deref())?;
     let log = app.log.clone();
     let checked = tokio::task::spawn_blocking(move || andon_access::audit::verify(&*log, query.against.as_deref()));
     let report = checked.await.map_err(Problem::internal)?.map_err(Problem::unavailable)?;

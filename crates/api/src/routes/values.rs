@@ -1,6 +1,7 @@
 //! Values now, and values then.
 
 use crate::App;
+use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::{Live, json_value, live};
@@ -11,6 +12,8 @@ use axum::http::Uri;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The fewest points of a thinned answer: first, smallest, largest, last and one bad one.
+const MIN_POINTS: usize = 5;
 /// The most points of one answer.
 const MAX_POINTS: usize = 100_000;
 
@@ -26,8 +29,12 @@ fn tags_of(uri: &Uri) -> Result<Vec<String>, Problem> {
     let query = uri.query().unwrap_or_default();
     let mut tags = Vec::new();
     for pair in query.split('&') {
-        if let Some(value) = pair.strip_prefix("tag=") {
-            tags.push(decode(value).ok_or_else(|| Problem::bad_request("a tag is not percent-encoded UTF-8"))?);
+        match pair.split_once('=') {
+            Some(("tag", value)) => {
+                tags.push(decode(value).ok_or_else(|| Problem::bad_request("a tag is not percent-encoded UTF-8"))?);
+            }
+            _ if pair.is_empty() => {}
+            _ => return Err(Problem::bad_request("only \"tag\" can be asked for here")),
         }
     }
     Ok(tags)
@@ -51,7 +58,7 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// The last value of the given tags, or of every tag that the caller may see.
-#[utoipa::path(get, path = "/api/values", params(("tag" = Option<Vec<String>>, Query, description = "tag paths")), responses((status = 200, body = Values), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/api/values", params(("tag" = Option<Vec<String>>, Query, description = "tag paths")), responses((status = 200, body = Values), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn values(State(app): State<App>, caller: Caller, uri: Uri) -> Result<Json<Values>, Problem> {
     let plant = app.bus.plant();
     let wanted = tags_of(&uri)?;
@@ -74,6 +81,7 @@ pub async fn values(State(app): State<App>, caller: Caller, uri: Uri) -> Result<
 
 /// What to read from history.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
     tag: String,
     from_ms: i64,
@@ -116,7 +124,7 @@ pub struct History {
 
 /// History of one tag, thinned to at most `max_points` points (default 2,000) with the extremes kept.
 #[utoipa::path(get, path = "/api/history", params(
-    ("tag" = String, Query), ("from_ms" = i64, Query), ("to_ms" = i64, Query), ("max_points" = Option<usize>, Query)),
+    ("tag" = String, Query), ("from_ms" = i64, Query), ("to_ms" = i64, Query), ("max_points" = Option<usize>, Query, description = "5 to 100,000; 2,000 if missing")),
     responses((status = 200, body = History), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub async fn history(
     State(app): State<App>,
@@ -125,11 +133,9 @@ pub async fn history(
 ) -> Result<Json<History>, Problem> {
     let id = app.bus.plant().id_of(&query.tag).filter(|_| caller.sees(&app, &query.tag));
     let id = id.ok_or_else(|| Problem::not_found(&query.tag))?;
-    if query.from_ms >= query.to_ms {
-        return Err(Problem::bad_request("\"from_ms\" must be before \"to_ms\""));
-    }
+    asked::in_order(Some(query.from_ms), Some(query.to_ms))?;
     let (from, to) = (Timestamp::from_millis(query.from_ms), Timestamp::from_millis(query.to_ms));
-    let max = query.max_points.unwrap_or(2000).clamp(4, MAX_POINTS);
+    let max = asked::within("max_points", query.max_points, 2000, MIN_POINTS..=MAX_POINTS)?;
     let range = app.historian.range(id, from, to, Some(max)).await.map_err(Problem::unavailable)?;
     let point = |p: &andon_historian::Point| (p.ts.millis(), json_value(&p.value), p.quality.0);
     Ok(Json(History {
@@ -150,9 +156,12 @@ mod tests {
 
     #[test]
     fn reads_repeated_tags_with_percent_signs() {
-        let uri: Uri = "/api/values?tag=a%2Fb&x=1&tag=K%C3%BCche/l".parse().expect("uri");
+        let uri: Uri = "/api/values?tag=a%2Fb&tag=K%C3%BCche/l".parse().expect("uri");
         assert_eq!(tags_of(&uri).expect("tags"), ["a/b", "Küche/l"]);
         assert!(tags_of(&"/x?tag=%zz".parse().expect("uri")).is_err());
         assert!(tags_of(&"/x?tag=%f".parse().expect("uri")).is_err());
+        for misspelt in ["/x?tags=a/b", "/x?tag", "/x?Tag=a/b"] {
+            assert!(tags_of(&misspelt.parse().expect("uri")).is_err(), "{misspelt} would have meant every tag");
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::problem::Problem;
 use crate::routes::alarms::{AlarmView, visible};
 use crate::routes::connectors::{self, Connectors};
 use crate::routes::timeline;
+use crate::serve::Held;
 use crate::views::{EventView, Live, live};
 use andon_bus::NewestSubscription;
 use andon_model::access::Action;
@@ -73,6 +74,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "this page is not ours"));
     }
     let tls = peer_of(&parts).tls;
+    let held = parts.extensions.get::<Held>().cloned();
     let caller = identify(&app, &parts.headers, tls).await?;
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &app).await {
         Ok(upgrade) => upgrade.max_message_size(MAX_REQUEST).max_frame_size(MAX_REQUEST),
@@ -80,6 +82,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
     };
     let headers = parts.headers;
     Ok(upgrade.on_upgrade(move |socket| async move {
+        let _held = held;
         let link = Link::new(app, caller, socket, headers, tls);
         link.run().await;
     }))

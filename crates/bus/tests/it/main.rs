@@ -5,7 +5,7 @@
 mod mem_log;
 
 use andon_bus::spool::{self, SpoolNotice, SpoolOptions};
-use andon_bus::{Bus, last, replay};
+use andon_bus::{Bus, direct, last, replay};
 use andon_model::access::Principal;
 use andon_model::event::{Event, SealedEvent, SystemNote, What};
 use andon_model::log::{AppendError, Lane, Log, Seq, kind};
@@ -249,6 +249,61 @@ async fn the_snapshot_task_saves_at_stop() {
     let second = bus(1);
     last::restore(&second, &*log).unwrap();
     assert_eq!(second.last(TagId(0)), Some(sample(0, 1.0, 1)));
+}
+
+#[tokio::test]
+async fn what_is_stored_directly_is_in_the_lane_once_and_everybody_sees_it() {
+    let (bus, log) = (bus(2), MemLog::new());
+    let options = SpoolOptions { batch_delay: Duration::from_millis(1), ..SpoolOptions::default() };
+    let spool = Spool::start(&bus, &log, options);
+    let mut alarms = bus.subscribe_all(4);
+    let mut screen = bus.subscribe_newest(None);
+    direct::store(bus.clone(), log.clone(), vec![sample(0, 1.0, 1), sample(1, 2.0, 1)]).await.unwrap();
+    assert_eq!(stored(&log).len(), 2, "durable when it is answered");
+    assert_eq!(alarms.next().await.unwrap().len(), 2);
+    assert_eq!(screen.next().await.len(), 2);
+    assert_eq!(bus.last(TagId(0)), Some(sample(0, 1.0, 1)));
+    assert_eq!(bus.stored_up_to(TagId(1)), Some(Timestamp::from_millis(1)));
+    bus.publish(vec![sample(0, 3.0, 2)]).await;
+    bus.settled().await;
+    assert_eq!(spool.stop().await, []);
+    assert_eq!(stored(&log), [sample(0, 1.0, 1), sample(1, 2.0, 1), sample(0, 3.0, 2)]);
+    assert_eq!(log.frames(Lane::Samples).len(), 2, "all or nothing: one frame each");
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_directly_is_seen_by_nobody() {
+    let (bus, log) = (bus(1), MemLog::new());
+    let mut alarms = bus.subscribe_all(4);
+    for refusal in [DISK_FULL, AppendError::Closed] {
+        log.set_health(Err(refusal.clone()));
+        assert_eq!(direct::store(bus.clone(), log.clone(), vec![sample(0, 1.0, 1)]).await, Err(refusal));
+    }
+    log.set_health(Ok(()));
+    log.set_frame_bytes_max(1);
+    let refused = direct::store(bus.clone(), log.clone(), vec![sample(0, 1.0, 1)]).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge { .. })));
+    assert_eq!((bus.last_all().len(), alarms.try_next()), (0, None));
+}
+
+#[tokio::test]
+async fn a_snapshot_between_the_sync_and_the_publishing_loses_no_last_value() {
+    let (first, log) = (bus(1), MemLog::new());
+    direct::store(first.clone(), log.clone(), vec![sample(0, 1.0, 1)]).await.unwrap();
+    let answer = log.hold_next_answer();
+    let caller = tokio::spawn(direct::store(first.clone(), log.clone(), vec![sample(0, 2.0, 2)]));
+    until("the second is in the lane", || log.frames(Lane::Samples).len() == 2).await;
+    last::save(&first, &*log).unwrap();
+    let second = bus(1);
+    last::restore(&second, &*log).unwrap();
+    assert_eq!(second.last(TagId(0)), Some(sample(0, 2.0, 2)));
+
+    // The caller goes away; what is durable is published all the same.
+    caller.abort();
+    answer.notify_one();
+    until("it is published", || first.last(TagId(0)) == Some(sample(0, 2.0, 2))).await;
+    last::save(&first, &*log).unwrap();
+    assert_eq!(last::restore(&bus(1), &*log).unwrap().replayed, 0, "nothing holds the position back any more");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use andon_model::{BoxFuture, Timestamp};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 #[derive(Clone)]
@@ -20,6 +20,8 @@ struct Inner {
     lanes: HashMap<Lane, Vec<Frame>>,
     snapshots: HashMap<String, Snapshot>,
     frame_bytes_max: Option<usize>,
+    /// The next [`Log::durable`] waits until this is told.
+    sync: Option<Arc<Notify>>,
 }
 
 impl MemLog {
@@ -34,6 +36,12 @@ impl MemLog {
     }
     pub fn set_frame_bytes_max(&self, bytes: usize) {
         self.inner().frame_bytes_max = Some(bytes);
+    }
+    /// Holds back the answer to the next append; the frame itself is durable at once, as after a slow `fdatasync`.
+    pub fn hold_next_answer(&self) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        self.inner().sync = Some(notify.clone());
+        notify
     }
     pub fn frames(&self, lane: Lane) -> Vec<Frame> {
         self.inner().lanes.get(&lane).cloned().unwrap_or_default()
@@ -55,7 +63,13 @@ impl Log for MemLog {
     }
     fn durable(&self, _: Lane, _: Seq) -> BoxFuture<'static, Result<(), AppendError>> {
         let health = self.health.borrow().clone();
-        Box::pin(async move { health })
+        let sync = self.inner().sync.take();
+        Box::pin(async move {
+            if let Some(sync) = sync {
+                sync.notified().await;
+            }
+            health
+        })
     }
     fn ready(&self, _: Lane) -> BoxFuture<'static, Result<(), AppendError>> {
         let mut health = self.health.subscribe();

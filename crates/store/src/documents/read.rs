@@ -7,7 +7,7 @@ use super::settings;
 use andon_model::plant::{
     AlarmDef, Condition, ConnectorDef, Equipment, Interpolation, Level, Profile, TagDef, TopicDef, WriteRule,
 };
-use andon_model::{DataType, EquipmentPath, TagPath, Unit};
+use andon_model::{DataType, EquipmentPath, TagPath, Unit, text};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
@@ -139,7 +139,7 @@ fn equipment(fields: &mut Fields<'_, '_>) -> Option<(Equipment, Option<Profile>)
     let level = fields.required("level", |fields, node| fields.word(node, &LEVELS));
     let title = fields.text("title").or_else(|| path.as_ref().map(|path| path.leaf().to_owned()));
     let profile = fields.optional("profile", |fields, node| fields.word(node, &PROFILES));
-    let description = fields.text("description").unwrap_or_default();
+    let description = fields.lines("description").unwrap_or_default();
     fields.finish();
     if let (Some(level), Some(_)) = (level, profile)
         && level > Level::Site
@@ -199,7 +199,7 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
         fields.parsed(node.at, &text, TagPath::parse, "write the tag's former path")
     });
     let title = fields.text("title").or_else(|| path.as_ref().map(|path| path.leaf().to_owned()));
-    let description = fields.text("description").unwrap_or_default();
+    let description = fields.lines("description").unwrap_or_default();
     let data_type = fields.required("type", |fields, node| fields.word(node, &TYPES));
     let unit = fields.optional("unit", |fields, node| {
         let text = fields.text_of(node)?;
@@ -403,10 +403,11 @@ fn topic(fields: &mut Fields<'_, '_>) -> Option<TopicDef> {
 }
 
 /// A name that can stand in paths, messages and file names.
-fn name(text: &str) -> Result<String, &'static str> {
+fn name(text: &str) -> Result<String, String> {
+    text::check_line(text).map_err(|hidden| format!("in this name, {hidden}"))?;
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
-        return Err("a name is 1 to 64 letters, digits, `_`, `-` and `.`");
+        return Err("a name is 1 to 64 letters, digits, `_`, `-` and `.`".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -416,17 +417,18 @@ fn name_of_kind(text: &str) -> Result<String, &'static str> {
 }
 
 /// MQTT 5.0 §4.7.1: `+` fills a level, `#` fills the last one; 1 to 65,535 bytes without NUL.
-fn topic_filter(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() || text.len() > 65_535 || text.contains('\0') {
-        return Err("a topic filter has 1 to 65,535 bytes and no NUL");
+fn topic_filter(text: &str) -> Result<String, String> {
+    text::check_line(text).map_err(|hidden| format!("in this topic filter, {hidden}"))?;
+    if text.is_empty() || text.len() > 65_535 {
+        return Err("a topic filter has 1 to 65,535 bytes".to_owned());
     }
     let last = text.split('/').count();
     for (level, number) in text.split('/').zip(1..) {
         if level.contains('+') && level != "+" {
-            return Err("`+` stands for a whole level of a topic");
+            return Err("`+` stands for a whole level of a topic".to_owned());
         }
         if level.contains('#') && (level != "#" || number != last) {
-            return Err("`#` stands for the last levels of a topic, alone and at the end");
+            return Err("`#` stands for the last levels of a topic, alone and at the end".to_owned());
         }
     }
     Ok(text.to_owned())
@@ -448,9 +450,9 @@ fn alarm(fields: &mut Fields<'_, '_>) -> Option<AlarmDraft> {
     let off_delay_ms = fields.optional("off_delay", delay).unwrap_or(0);
     let priority = fields.required("priority", priority);
     let message = fields.required("message", Fields::text_of);
-    let cause = fields.text("cause").unwrap_or_default();
-    let consequence = fields.text("consequence").unwrap_or_default();
-    let action = fields.text("action").unwrap_or_default();
+    let cause = fields.lines("cause").unwrap_or_default();
+    let consequence = fields.lines("consequence").unwrap_or_default();
+    let action = fields.lines("action").unwrap_or_default();
     fields.finish();
     let (tag, condition) = (tag?, condition?);
     let name = match suffix {
@@ -626,8 +628,21 @@ impl<'n> Fields<'n, '_> {
         self.optional(key, Self::text_of)
     }
 
+    /// A text that may have several lines.
+    fn lines(&mut self, key: &'static str) -> Option<String> {
+        self.optional(key, |fields, node| fields.readable(node, text::check_lines))
+    }
+
     fn text_of(&mut self, node: &Node) -> Option<String> {
+        self.readable(node, text::check_line)
+    }
+
+    fn readable(&mut self, node: &Node, check: impl FnOnce(&str) -> Result<(), text::Hidden>) -> Option<String> {
         let Data::Text(text) = &node.data else { return self.wrong(node, "a text in quotes") };
+        if let Err(hidden) = check(text) {
+            self.report.add(node.at, format!("in this text, {hidden}"), super::report::TYPE_AGAIN);
+            return None;
+        }
         if text.len() > TEXT_LIMIT {
             self.report.add(
                 node.at,

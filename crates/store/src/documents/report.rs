@@ -1,7 +1,10 @@
 //! Errors with their place, and the nearest known word.
 
+use andon_model::text::shown;
 use serde::Serialize;
 
+/// What to do about a character that cannot be seen.
+pub(super) const TYPE_AGAIN: &str = "delete the text and type it again; such characters come with copying";
 /// The most errors that are told; the rest is counted.
 const ERROR_LIMIT: usize = 100;
 /// Beyond so many candidates no nearest word is looked for.
@@ -61,12 +64,15 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(names: Vec<String>) -> Self {
+        let names = names.into_iter().map(|name| shown(&name).replace('\n', " ")).collect();
         Self { names, errors: Vec::new(), more: 0 }
     }
 
     pub(super) fn add(&mut self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
         if self.errors.len() < ERROR_LIMIT {
-            self.errors.push((place, message.into(), remedy.into()));
+            // What was hidden in the document must not hide in the message about it.
+            let (message, remedy) = (message.into(), remedy.into());
+            self.errors.push((place, shown(&message).into_owned(), shown(&remedy).into_owned()));
         } else {
             self.more += 1;
         }

@@ -1,7 +1,8 @@
 //! The settings of a connector or a topic: the document's own words, as JSON, without literal secrets.
 
 use super::node::{Data, Entry, Node};
-use super::report::{Place, Report};
+use super::report::{Place, Report, TYPE_AGAIN};
+use andon_model::text;
 use serde_json::{Map, Value as Json};
 
 /// A key that ends so holds a secret. Compared in lower case, without `_` and `-`.
@@ -12,6 +13,9 @@ const SECRET_ENDS: [&str; 10] =
 pub(super) fn to_json(entries: &[Entry], report: &mut Report) -> Json {
     let mut map = Map::new();
     for entry in entries {
+        if let Err(hidden) = text::check_line(&entry.key) {
+            report.add(entry.at, format!("in this key, {hidden}"), TYPE_AGAIN);
+        }
         if let Some(value) = value(Some(&entry.key), &entry.value, report) {
             map.insert(entry.key.clone(), value);
         }
@@ -25,6 +29,9 @@ fn value(key: Option<&str>, node: &Node, report: &mut Report) -> Option<Json> {
         Data::Int(number) => Some(Json::from(*number)),
         Data::Float(number) if number.is_finite() => Some(Json::from(*number)),
         Data::Text(text) => {
+            if let Err(hidden) = text::check_lines(text) {
+                report.add(node.at, format!("in this text, {hidden}"), TYPE_AGAIN);
+            }
             refuse_secret(key, text, node.at, report);
             Some(Json::from(text.as_str()))
         }

@@ -11,13 +11,14 @@ mod outbox;
 mod plant;
 mod timeline;
 
-use crate::error::{Cause, OpenError, StoreError, database, is_fatal};
+use crate::error::{OpenError, StoreError, database, is_fatal, opening};
 use andon_model::access::PrincipalKind;
 use andon_model::{BoxFuture, Clock};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::fs::OpenOptions;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,6 +33,13 @@ const APPLICATION_ID: i32 = 0x416E_646E;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many reads run at once; more wait.
 const READERS: u32 = 3;
+/// A file up to this size is checked as a whole at the start: less than a second, also from a memory card.
+const CHECKED_WHOLE_BYTES: u64 = 32 << 20;
+/// What is checked of a larger file.
+const CHECKED_ALWAYS: [&str; 10] =
+    ["tag", "tag_name", "person", "person_name", "token", "device", "session", "code", "outbox", "applied"];
+/// How many findings of a check are told.
+const FINDINGS: usize = 5;
 /// The write-ahead file is folded into the main file beyond this size.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
 
@@ -61,8 +69,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; a file of a newer version is left untouched.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let io = |source: Cause| OpenError::Io { path: path.to_owned(), source };
-        create_private(path).map_err(|source| io(source.into()))?;
+        create_private(path).map_err(|source| OpenError::Io { path: path.to_owned(), source: source.into() })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -74,13 +81,13 @@ impl Store {
             // An erased name is overwritten, not only unlinked.
             .pragma("secure_delete", "on");
         refuse_foreign(path).await?;
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(|source| io(source.into()))?;
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(opening(path))?;
         migrate(path, &mut connection).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.pragma("query_only", "on"))
             .await
-            .map_err(|source| io(source.into()))?;
+            .map_err(opening(path))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
@@ -177,11 +184,7 @@ impl Store {
 
     /// The commit stands already; a failed checkpoint stops the store for what comes after.
     async fn checkpoint_if_large(&self, writer: &mut Writer) {
-        let wal = {
-            let mut name = self.inner.path.clone().into_os_string();
-            name.push("-wal");
-            PathBuf::from(name)
-        };
+        let wal = beside(&self.inner.path, "-wal");
         let bytes = tokio::fs::metadata(&wal).await.map_or(0, |meta| meta.len());
         if bytes > writer.checkpoint_at
             && let Err(error) = self.checkpoint(writer).await
@@ -234,32 +237,89 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(|_| ())
 }
 
-/// Looks before anything is changed: is the file empty, or ours and not from the future?
+/// Looks before anything is changed: is the file empty, or ours, whole and not from the future?
 async fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
-    let io = |source: sqlx::Error| OpenError::Io { path: path.to_owned(), source: source.into() };
+    refuse_bad_header(path)?;
+    let io = opening(path);
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
-    let mut connection = SqliteConnection::connect_with(&options).await.map_err(io)?;
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(&io)?;
     let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await.map_err(io)?;
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await.map_err(&io)?;
     if tables > 0 {
-        let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(io)?;
+        let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(&io)?;
         if id != APPLICATION_ID {
             return Err(OpenError::Foreign { path: path.to_owned() });
         }
         let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
             .fetch_one(&mut connection)
             .await
-            .map_err(io)?;
+            .map_err(&io)?;
         let (found, known) = (found.unwrap_or(0), newest_schema());
         if found > known {
             return Err(OpenError::Newer { path: path.to_owned(), found, known });
         }
+        refuse_damaged(path, &mut connection).await?;
     } else {
         // Before the first table, so that a kill between the two leaves a file that is still taken for ours.
         let mark = sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")));
-        mark.execute(&mut connection).await.map_err(io)?;
+        mark.execute(&mut connection).await.map_err(&io)?;
     }
     connection.close().await.map_err(io)
+}
+
+/// What SQLite itself lets pass: it takes a file that is too short for a database as an empty one, one that lost its end as
+/// one whose end is zero, and one of an unknown write format as read-only. (sqlite.org/fileformat2.html §1.3)
+fn refuse_bad_header(path: &Path) -> Result<(), OpenError> {
+    let io = |source: std::io::Error| OpenError::Io { path: path.to_owned(), source: source.into() };
+    let damaged = |finding: String| Err(OpenError::Damaged { path: path.to_owned(), finding });
+    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    if bytes == 0 {
+        return Ok(());
+    }
+    let mut header = [0; 100];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    if read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return damaged("file is not a database".to_owned());
+    }
+    let (page_size, formats) = (u64::from(u16::from_be_bytes([header[16], header[17]])), [header[18], header[19]]);
+    if !formats.iter().all(|format| matches!(format, 1 | 2)) {
+        return damaged("its header names a format that does not exist".to_owned());
+    }
+    let page_size = if page_size == 1 { 65_536 } else { page_size };
+    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
+    // A kill while the write-ahead file was folded in may leave fewer pages; then that file holds them all.
+    let is_complete = std::fs::metadata(beside(path, "-wal")).map_or(true, |wal| wal.len() == 0);
+    if is_complete && header[24..28] == header[92..96] && bytes < pages * page_size {
+        return damaged(format!("it has {bytes} bytes and should have {}: its end is missing", pages * page_size));
+    }
+    Ok(())
+}
+
+/// The file beside the main one whose name ends so.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+/// Checks every page and index of a file up to [`CHECKED_WHOLE_BYTES`]; of a larger one the tables that nothing can replace
+/// and that stay small, so that the start does not take minutes.
+async fn refuse_damaged(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let bytes = tokio::fs::metadata(path).await.map_or(0, |meta| meta.len());
+    let checks: Vec<String> = if bytes <= CHECKED_WHOLE_BYTES {
+        vec![format!("PRAGMA integrity_check({FINDINGS})")]
+    } else {
+        CHECKED_ALWAYS.iter().map(|table| format!("PRAGMA quick_check({table})")).collect()
+    };
+    for check in checks {
+        let check = sqlx::query_scalar(sqlx::AssertSqlSafe(check));
+        let found: Vec<String> = check.fetch_all(&mut *connection).await.map_err(opening(path))?;
+        if found != ["ok"] {
+            let finding = found.iter().flat_map(|text| text.lines()).take(FINDINGS).collect::<Vec<_>>().join("; ");
+            return Err(OpenError::Damaged { path: path.to_owned(), finding });
+        }
+    }
+    Ok(())
 }
 
 fn newest_schema() -> i64 {

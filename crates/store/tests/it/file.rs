@@ -51,12 +51,95 @@ async fn a_database_of_another_program_is_refused() {
     assert!(matches!(Store::open(&path, HandClock::new()).await, Err(OpenError::Foreign { .. })));
 }
 
-#[tokio::test]
-async fn a_file_that_is_no_database_is_refused() {
+/// A closed store with something in every part.
+async fn closed_store(folder: &Path) -> Vec<u8> {
+    let store = open(folder).await;
+    for version in 0..6 {
+        let tags: Vec<String> = (0..40).map(|number| format!("tag{version}-{number}")).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        store.apply_plant(version, plant(&tags), Principal::SYSTEM, None).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    std::fs::read(folder.join("store.db")).unwrap()
+}
+
+/// What is said about a file of these bytes; it must not have been changed.
+async fn refusal(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    std::fs::write(&path, "this is a shopping list, not a database ".repeat(40)).unwrap();
-    assert!(matches!(Store::open(&path, HandClock::new()).await, Err(OpenError::Io { .. })));
+    std::fs::write(&path, bytes).unwrap();
+    let refused = Store::open(&path, HandClock::new()).await.expect_err("a damaged file was opened");
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is evidence, and must stay as it is");
+    let text = refused.to_string();
+    assert!(text.contains("store.db is damaged: "), "{text}");
+    text
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let text = refusal("this is a shopping list, not a database ".repeat(40).as_bytes()).await;
+    assert!(text.contains("file is not a database"), "{text}");
+    refusal(&[0; 4096]).await;
+}
+
+#[tokio::test]
+async fn a_truncated_file_is_refused_with_what_the_check_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = closed_store(folder.path()).await;
+    let pages = whole.len() / 4096;
+    for length in [1, 99, 511, 4095, 4096, 4097, pages / 2 * 4096, whole.len() - 4096, whole.len() - 1] {
+        refusal(&whole[..length]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_garbage_is_found_at_the_start_and_not_months_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = closed_store(folder.path()).await;
+    for page in 0..whole.len() / 4096 {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(0xA5);
+        refusal(&damaged).await;
+    }
+}
+
+#[tokio::test]
+async fn two_swapped_pages_and_a_garbled_header_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = closed_store(folder.path()).await;
+    let mut swapped = whole.clone();
+    swapped.copy_within(4096..8192, 8192);
+    refusal(&swapped).await;
+    for byte in [0, 16, 18, 59] {
+        let mut damaged = whole.clone();
+        damaged[byte] ^= 0xFF;
+        let path = folder.path().join(format!("header-{byte}.db"));
+        std::fs::write(&path, &damaged).unwrap();
+        Store::open(&path, HandClock::new()).await.expect_err("a garbled header was opened");
+    }
+}
+
+#[tokio::test]
+async fn no_flipped_byte_makes_it_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = closed_store(folder.path()).await;
+    // A step that is no divisor of the page size, so that all parts of a page are hit.
+    for at in (0..whole.len()).step_by(1489) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0xFF;
+        let path = folder.path().join("flipped.db");
+        std::fs::write(&path, &damaged).unwrap();
+        if let Ok(store) = Store::open(&path, HandClock::new()).await {
+            let _ = store.current_plant().await;
+            let _ = store.accounts().await;
+            let _ = store.close().await;
+        }
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(format!("flipped.db{end}")));
+        }
+    }
 }
 
 #[cfg(unix)]

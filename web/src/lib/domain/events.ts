@@ -13,6 +13,16 @@ export function wants(filter: EventFilter, event: PlantEvent): boolean {
   return (filter.kinds.size === 0 || filter.kinds.has(event.kind)) && isUnder(event.path, filter.path);
 }
 
+/**
+ * Newest first, each event once. The number in the chain decides, never the clock: of two events in one millisecond the later
+ * one stands above, and a clock that was set back puts nothing in another order than it happened.
+ */
+export function newestFirst(...lists: readonly (readonly PlantEvent[])[]): PlantEvent[] {
+  const bySeq = new Map<number, PlantEvent>();
+  for (const list of lists) for (const event of list) bySeq.set(event.seq, event);
+  return [...bySeq.values()].sort((a, b) => b.seq - a.seq);
+}
+
 export type Gravity =
   /** An alarm: its own symbol; filled only where the event raised it. */
   | { kind: 'alarm'; priority: Priority; raised: boolean }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Equipment, PlantEvent, Tag } from '$lib/api/types';
 import { csvCell, mergeRows, toCsv } from './csv';
-import { gravity, wants } from './events';
+import { gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
 import { partOf, titleInRoom } from './rooms';
 import { rank } from './search';
+import { headline, sentence } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
 import { judge } from './write';
 
@@ -121,4 +122,29 @@ test('search finds every word, in any order, without accents, names first', () =
   expect(rank(entries, 'kuch', 9).map((e) => e.name)).toEqual(['Küche', 'Pump']);
   expect(rank(entries, 'pump kuche', 9).map((e) => e.name)).toEqual(['Pump']);
   expect(rank(entries, 'zzz', 9)).toEqual([]);
+});
+
+describe('the order of events', () => {
+  const at = (seq: number, atMs: number): PlantEvent => ({ seq, id: String(seq), atMs, sourceMs: null, kind: 'system', path: '', by: { id: '', kind: 'system', name: null }, summary: '', severity: 0, detail: {} });
+  const order = (...lists: PlantEvent[][]): number[] => newestFirst(...lists).map((e) => e.seq);
+  test('within one millisecond the later one stands above, however they came', () => {
+    expect(order([at(2, 5), at(4, 5)], [at(1, 5), at(3, 5)])).toEqual([4, 3, 2, 1]);
+  });
+  test('each once, though it came live and loaded', () => expect(order([at(2, 6), at(1, 5)], [at(2, 6)])).toEqual([2, 1]));
+  test('a clock that was set back changes nothing', () => expect(order([at(1, 900), at(2, 100)])).toEqual([2, 1]));
+});
+
+describe('words of the server stand alone', () => {
+  test('capital and full stop', () => expect(sentence('no answer within 500 ms')).toBe('No answer within 500 ms.'));
+  test('what is a sentence stays one', () => expect(sentence('Look at it. Then test!')).toBe('Look at it. Then test!'));
+  test('a line begins with a capital', () => {
+    expect(headline('mqtt plug connected')).toBe('MQTT plug connected');
+    expect(headline('logged in by link')).toBe('Logged in by link');
+    expect(headline('Line 2 lost')).toBe('Line 2 lost');
+  });
+  test('names of settings and addresses keep their first letter', () => {
+    expect(sentence('unit_id is wrong')).toBe('unit_id is wrong.');
+    expect(sentence('10.20.1.31:502 refused')).toBe('10.20.1.31:502 refused.');
+    expect(sentence('')).toBe('');
+  });
 });

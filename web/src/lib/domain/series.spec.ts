@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { doubtful, niceTicks, statsBetween, toDots, trim, valueAt, type Dot } from './series';
+import { doubtful, extent, knownSince, niceTicks, statsBetween, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -63,4 +63,49 @@ test('trimming keeps one point to lead in and bounds the length', () => {
 test('axis ticks are round', () => {
   expect(niceTicks(2.86, 3.21, 4)).toEqual([2.9, 3, 3.1, 3.2]);
   expect(niceTicks(5, 5, 4)).toEqual([]);
+});
+
+describe('a young curve', () => {
+  test('begins where something is known, not where the window does', () => {
+    expect(knownSince([good(70, 1), good(80, 2)], 0)).toBe(70);
+    expect(knownSince([good(-5, 1), good(80, 2)], 0)).toBe(0);
+    expect(knownSince([], 0)).toBeNull();
+  });
+  test('yesterday, then nothing until a moment ago: the gap is not drawn as if it were data', () => {
+    const gap: Dot = { x: -50, y: null, q: 'good' };
+    expect(knownSince([good(-100, 1), gap, good(70, 2), good(80, 2)], 0)).toBe(70);
+    expect(knownSince([good(-100, 1), { ...gap, x: 10 }, good(70, 2)], 0)).toBe(0);
+  });
+  test('a bad value is known to be bad', () => expect(knownSince([good(20, null), good(80, 2)], 0)).toBe(20));
+  test('its reach counts what leads in, and not what was before', () => {
+    expect(extent([good(-20, 9), good(-10, 5), good(10, 1), good(20, 3)], 0)).toEqual({ lo: 1, hi: 5 });
+    expect(extent([good(5, null)], 0)).toBeNull();
+  });
+});
+
+describe('thinning keeps what matters', () => {
+  const many = Array.from({ length: 1000 }, (_, i) => good(i, Math.sin(i / 50)));
+  test('peaks, both ends and the order stay', () => {
+    many[333] = good(333, 42);
+    many[777] = good(777, -42);
+    const few = thin(many, 100);
+    expect(few.length).toBeLessThanOrEqual(104);
+    expect(few.map((d) => d.y)).toEqual(expect.arrayContaining([42, -42]));
+    expect(few.at(-1)).toEqual(many.at(-1));
+    expect(few.map((d) => d.x)).toEqual(few.map((d) => d.x).toSorted((a, b) => a - b));
+  });
+  test('a gap stays a gap and a doubtful stretch stays doubtful', () => {
+    const dots: Dot[] = many.map((d, i) => (i === 500 ? { x: 500, y: null, q: 'good' } : i > 600 && i < 620 ? { ...d, q: 'uncertain' } : d));
+    const few = thin(dots, 20);
+    expect(few.filter((d) => d.y === null).map((d) => d.x)).toEqual([500]);
+    expect(doubtful(few, 1000)).toEqual([{ from: expect.closeTo(601, -1), to: 620, q: 'uncertain' }]);
+  });
+  test('few dots are left alone', () => expect(thin(line, 10)).toBe(line));
+});
+
+test('ticks are told apart and never rounded away', () => {
+  expect(tickDigits([3.075, 3.1, 3.125])).toBe(3);
+  expect(tickDigits([0.2, 0.4])).toBe(1);
+  expect(tickDigits([20, 40])).toBe(0);
+  expect(tickDigits([2.5, 5])).toBe(1);
 });

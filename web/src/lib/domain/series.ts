@@ -111,6 +111,60 @@ export function trim(dots: Dot[], from: number, most: number): Dot[] {
   return cut > 0 ? dots.slice(cut) : dots;
 }
 
+/** Where the curve begins within a window that starts at `from`: the first time of which something is known. Null: nothing is. */
+export function knownSince(dots: readonly Dot[], from: number): number | null {
+  for (const [i, dot] of dots.entries()) {
+    // A break in the line knows nothing; a bad value is known to be bad.
+    if (dot.y === null && dot.q === 'good') continue;
+    if ((dots[i + 1]?.x ?? Infinity) > from) return Math.max(dot.x, from);
+  }
+  return null;
+}
+
+/** Lowest and highest value of what is drawn from `from` on; null where nothing is. */
+export function extent(dots: readonly Dot[], from: number): { lo: number; hi: number } | null {
+  let lo = Infinity;
+  let hi = -Infinity;
+  for (const [i, dot] of dots.entries()) {
+    if (dot.y === null || (dots[i + 1]?.x ?? Infinity) <= from) continue;
+    lo = Math.min(lo, dot.y);
+    hi = Math.max(hi, dot.y);
+  }
+  return lo > hi ? null : { lo, hi };
+}
+
+/** About `most` dots that look like all of them: of each stretch its lowest and highest, every break, every change of quality. */
+export function thin(dots: Dot[], most: number): Dot[] {
+  const first = dots[0]?.x ?? 0;
+  const width = ((dots.at(-1)?.x ?? 0) - first) / Math.max(1, Math.floor(most / 2));
+  if (dots.length <= most || width <= 0) return dots;
+  const kept: Dot[] = [];
+  let at = 0;
+  while (at < dots.length) {
+    const here = dots[at];
+    if (!here) break;
+    const stretch = Math.floor((here.x - first) / width);
+    let low = at;
+    let high = at;
+    let end = at + 1;
+    for (; end < dots.length; end += 1) {
+      const next = dots[end];
+      if (!next || next.q !== here.q || (next.y === null) !== (here.y === null) || Math.floor((next.x - first) / width) !== stretch) break;
+      if ((next.y ?? 0) < (dots[low]?.y ?? 0)) low = end;
+      if ((next.y ?? 0) > (dots[high]?.y ?? 0)) high = end;
+    }
+    // The last dot stands for now.
+    const keep = new Set([low, high].sort((a, b) => a - b));
+    if (end === dots.length) keep.add(end - 1);
+    for (const i of keep) {
+      const dot = dots[i];
+      if (dot) kept.push(dot);
+    }
+    at = end;
+  }
+  return kept;
+}
+
 /** Round axis ticks: 1, 2, 2.5 or 5 times a power of ten. */
 export function niceTicks(lo: number, hi: number, most: number): number[] {
   if (!(hi > lo) || most < 1) return [];
@@ -120,4 +174,11 @@ export function niceTicks(lo: number, hi: number, most: number): number[] {
   const ticks: number[] = [];
   for (let tick = Math.ceil(lo / step) * step; tick <= hi + step * 1e-9; tick += step) ticks.push(Number(tick.toPrecision(12)));
   return ticks;
+}
+
+/** Digits that tell round ticks apart; a step of 2.5 × 10ⁿ needs one more than its power of ten. */
+export function tickDigits(ticks: readonly number[]): number {
+  const step = ticks.length > 1 ? (ticks[1] ?? 1) - (ticks[0] ?? 0) : 1;
+  const digits = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9)));
+  return Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 ? digits + 1 : digits;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clockTime, DAY, exactSpan, parseTyped, spanText, timeText, typedTime } from './time';
+import { calmSpan, clockTime, DAY, exactSpan, HOUR, parseTyped, SECOND, spanText, timeText, timeTicks, typedTime } from './time';
 
 const noon = new Date(2026, 2, 5, 12, 3, 9, 42).getTime();
 
@@ -30,4 +30,19 @@ test('a typed time reads back, may leave out date and seconds, and is never bent
   expect(parseTyped(typedTime(noon), noon)).toBe(noon - 42);
   expect(parseTyped('6:05', noon)).toBe(new Date(2026, 2, 5, 6, 5).getTime());
   for (const wrong of ['', '25:00', '12:61', '2026-02-31 10:00', '10', 'noon']) expect(parseTyped(wrong, noon)).toBeNull();
+});
+test('ticks stand at round times, with seconds where the step is shorter than a minute', () => {
+  const hour = timeTicks(noon - HOUR, noon, 5);
+  expect(hour.seconds).toBe(false);
+  expect(hour.at.map((t) => clockTime(t))).toEqual(['11:15:00', '11:30:00', '11:45:00', '12:00:00']);
+  const short = timeTicks(noon - 30 * SECOND, noon, 4);
+  expect(short.seconds).toBe(true);
+  expect(short.at.map((t) => clockTime(t))).toEqual(['12:02:40', '12:02:50', '12:03:00']);
+  expect(timeTicks(noon, noon, 4).at).toEqual([]);
+});
+test('a growing span does not tick every second', () => {
+  expect(calmSpan(3000)).toBe('10\u202fs');
+  expect(calmSpan(48_000)).toBe('40\u202fs');
+  expect(calmSpan(4.7 * 60_000)).toBe('4\u202fmin');
+  expect(calmSpan(HOUR)).toBe('1\u202fh');
 });

@@ -94,3 +94,20 @@ export function parseTyped(text: string, now: number): number | null {
   const same = d.getMonth() === month && d.getDate() === day && d.getHours() === hour && minute < 60 && second < 60;
   return same ? d.getTime() : null;
 }
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200].map((s) => s * SECOND);
+
+/** Round times of the viewer's clock between two times, at most `most`; labels need seconds where the step is under a minute. */
+export function timeTicks(from: number, to: number, most: number): { at: number[]; seconds: boolean } {
+  if (!(to > from) || most < 1) return { at: [], seconds: false };
+  const step = STEPS.find((s) => (to - from) / s <= most) ?? Math.ceil((to - from) / most / DAY) * DAY;
+  const zone = new Date(from).getTimezoneOffset() * MINUTE;
+  const at: number[] = [];
+  for (let tick = Math.ceil((from - zone) / step) * step + zone; tick <= to && at.length < most; tick += step) at.push(tick);
+  return { at, seconds: step < MINUTE };
+}
+
+/** A span in words that do not change every second while it grows: whole minutes, below one tens of seconds. */
+export function calmSpan(ms: number): string {
+  return spanText(ms < MINUTE ? Math.max(10 * SECOND, Math.floor(ms / (10 * SECOND)) * 10 * SECOND) : ms);
+}

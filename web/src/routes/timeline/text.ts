@@ -1,7 +1,9 @@
 // The words of an event row.
 
 import { clock } from '$lib/api/clock.svelte';
+import { plant } from '$lib/api/plant.svelte';
 import type { PlantEvent } from '$lib/api/types';
+import { titleInRoom } from '$lib/domain/rooms';
 import { timeText } from '$lib/domain/time';
 import { language, t, tMaybe } from '$messages';
 
@@ -12,4 +14,13 @@ export function who(event: PlantEvent): string {
   if (event.by.name) return event.by.name;
   if (event.by.kind === 'system') return t('word.system');
   return tMaybe(`principal.${event.by.kind}`) ?? event.by.kind;
+}
+
+/** A tag is called after its machine, too: there are many called "State". */
+export function where(path: string): string {
+  if (!path) return '';
+  const tag = plant.tags.get(path);
+  if (!tag) return plant.title(path);
+  const place = plant.title(tag.equipment);
+  return `${place} · ${titleInRoom(tag.title, place)}`;
 }

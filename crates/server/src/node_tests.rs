@@ -1,0 +1,338 @@
+//! A whole node in a temporary folder, asked over its own sockets.
+
+use crate::node::Node;
+use crate::settings;
+use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::SystemClock;
+use andon_model::log::{Lane, Log, Seq};
+use andon_model::peer::Places;
+use serde_json::{Value as Json, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+const SETTINGS: &str = "data_dir = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n";
+const PLANT: &str = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[tag]]\npath = \"works/level\"\ntype = \"double\"\nrange = [0, 100]\nwrite = {}\n[[tag]]\npath = \"works/count\"\ntype = \"int64\"\n";
+
+async fn start(folder: &Path, more: &str) -> anyhow::Result<Node> {
+    let settings = settings::parse("andon.toml", &format!("{SETTINGS}{more}"), folder).expect("good settings");
+    Node::start(settings, None).await
+}
+
+/// Sends bytes and reads until the other end closes; status and body.
+async fn exchange(address: SocketAddr, request: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(request).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    read.expect("an answer in time").expect("an answer");
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
+async fn ask(node: &Node, method: &str, path: &str, body: &str) -> (u16, String) {
+    let address = node.addresses.http.expect("a listener");
+    let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nx-andon: 1\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(address, request.as_bytes()).await
+}
+
+async fn json_of(node: &Node, method: &str, path: &str, body: Json) -> (u16, Json) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let (status, text) = ask(node, method, path, &body).await;
+    // Short answers come unchunked.
+    (status, serde_json::from_str(&text).unwrap_or(Json::String(text)))
+}
+
+async fn apply(node: &Node, text: &str, version: u64) {
+    let body = json!({ "documents": [{ "name": "plant.toml", "text": text }], "expected_version": version });
+    let (status, answer) = json_of(node, "POST", "/api/plant/apply", body).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, &format!("{PLANT}[[alarm]]\ntag = \"works/level\"\ncondition = \"high\"\nlimit = 90\npriority = \"high\"\nmessage = \"full\"\n"), 0).await;
+    for n in 0..20 {
+        let lines = format!("works level={n}.5,count={n}i {}\n", 1_700_000_000_000_i64 + n);
+        assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", &lines).await.0, 204);
+    }
+    let (_, last) = json_of(&node, "GET", "/api/values?tag=works/count", Json::Null).await;
+    assert_eq!(last["values"][0][1], 19, "{last}");
+    // All or nothing: the second line has no such tag.
+    let half = "works level=1 1700000000100\nworks nothing=1 1700000000100\n";
+    assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", half).await.0, 404);
+    assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", "works level=95 1700000000200").await.0, 204);
+    let raised = async {
+        while json_of(&node, "GET", "/api/alarms", Json::Null).await.1["alarms"][0]["state"] != "unacknowledged" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), raised).await.expect("the alarm");
+    node.stop().await;
+    let (_dir, log) = crate::node::open_log_offline(&folder.path().join("data")).expect("the log");
+    let mut samples = 0;
+    let mut next = Seq(1);
+    loop {
+        let batch = log.read(Lane::Samples, next, 1 << 20).expect("readable");
+        samples += batch
+            .frames
+            .iter()
+            .map(|f| andon_bus::codec::decode_samples(&f.payload).map_or(0, |s| s.len()))
+            .sum::<usize>();
+        if batch.next <= next {
+            break;
+        }
+        next = batch.next;
+    }
+    assert_eq!(samples, 41, "41 readings were acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_cannot_be_meant_is_refused_with_what_can() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    for (path, status, said) in [
+        ("/api/timeline", 200, ""),
+        ("/api/timeline?kind=alarm,user&limit=1000", 200, ""),
+        ("/api/timeline?kind=alarms", 400, "known are: alarm, command, connection, user, configuration, system"),
+        ("/api/timeline?kind=alarm,%E2%80%AEx", 400, "\\\\u{202e}x"),
+        ("/api/timeline?kinds=alarm", 400, "unknown field"),
+        ("/api/timeline?limit=0", 400, "must be from 1 to 1000"),
+        ("/api/timeline?limit=1001", 400, "must be from 1 to 1000"),
+        ("/api/timeline?limit=-1", 400, "limit"),
+        ("/api/timeline?limit=1&limit=2", 400, "duplicate"),
+        ("/api/timeline?from_ms=2&to_ms=1", 400, "must be before"),
+        ("/api/timeline?from_ms=9223372036854775807&to_ms=-9223372036854775808", 400, "must be before"),
+        ("/api/timeline?from_ms=-9223372036854775808&to_ms=9223372036854775807&before=18446744073709551615", 200, ""),
+        ("/api/timeline?from_ms=NaN", 400, "from_ms"),
+        ("/api/timeline?path=a%2F%2Fb", 400, "path"),
+        ("/api/timeline?path=a%00b", 400, "U+0000"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1", 200, ""),
+        ("/api/history?tag=works/level&from_ms=-9223372036854775808&to_ms=9223372036854775807&max_points=5", 200, ""),
+        ("/api/history?tag=works/level&from_ms=1&to_ms=1", 400, "must be before"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1&max_points=0", 400, "must be from 5 to 100000"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1&max_points=18446744073709551615", 400, "must be from 5"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=inf", 400, "to_ms"),
+        ("/api/history?tag=works/level&from_ms=0&to_ms=1&maxpoints=9", 400, "unknown field"),
+        ("/api/values?tags=works/level", 400, "only \\\"tag\\\""),
+        ("/api/audit/verify", 200, ""),
+        ("/api/audit/verify?against=nonsense", 400, "64 hex digits"),
+        ("/api/audit/verify?againts=00", 400, "unknown field"),
+    ] {
+        let (found, body) = ask(&node, "GET", path, "").await;
+        assert_eq!(found, status, "{path}: {body}");
+        assert!(body.contains(said), "{path}: {body}");
+        assert!(status == 200 || body.contains("\"type\":\"andon:"), "{path} is refused with a problem: {body}");
+    }
+    let long = "x".repeat(1001);
+    for (method, path, body, status, said) in [
+        ("POST", "/api/ingest?precision=days", "works level=1", 400, "not a precision"),
+        ("POST", "/api/ingest?precison=ms", "works level=1", 400, "unknown field"),
+        ("POST", "/api/ingest", "works level=NaN", 400, "is no value"),
+        ("POST", "/api/ingest", "works count=1e300", 400, "is not a int64"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"lifems":5}"#, 422, "unknown field"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"life_ms":0}"#, 400, "life_ms"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1e999}"#, 400, "number out of range"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":[1]}"#, 400, "must be a boolean"),
+        ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"reason":"a\u202eb"}"#, 400, "U+202E"),
+        ("POST", "/api/alarms/ack", r#"{"alarms":[],"note":"a\u0000b"}"#, 400, "U+0000"),
+        ("POST", "/api/alarms/ack", r#"{"alarms":[],"nota":"b"}"#, 422, "unknown field"),
+        (
+            "POST",
+            "/api/users",
+            r#"{"name":"Eva","password":"a long enough one","grants":[{"role":"king","branch":""}]}"#,
+            422,
+            "unknown variant",
+        ),
+        (
+            "POST",
+            "/api/users",
+            r#"{"name":"Eva","password":"a long enough one","grants":[{"role":"viewer","branch":"x\u202e"}]}"#,
+            422,
+            "not a branch",
+        ),
+        ("POST", "/api/devices", r#"{"name":"d","publish":["a/\u200b"]}"#, 422, "U+200B"),
+        ("POST", "/api/devices", r#"{"name":"d","operate":"nowhere"}"#, 422, "not a branch"),
+        ("POST", "/api/devices", r#"{"name":"d\ne"}"#, 422, "U+000A"),
+        ("POST", "/api/tokens", r#"{"name":"t\ufeff","grants":[]}"#, 422, "U+FEFF"),
+    ] {
+        let (found, body) = ask(&node, method, path, body).await;
+        assert_eq!(found, status, "{path}: {body}");
+        assert!(body.contains(said), "{path}: {body}");
+    }
+    let body = json!({ "documents": [], "expected_version": 1, "reason": long });
+    assert_eq!(json_of(&node, "POST", "/api/plant/apply", body).await.0, 400);
+    let body = json!({ "name": "x", "password": "y".repeat(20_000) });
+    let (status, answer) = json_of(&node, "POST", "/api/login", body).await;
+    assert_eq!(status, 413, "what anybody may send is small: {answer}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_deceive_are_refused_wherever_they_come_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    let user = |name: &str| json!({ "name": name, "password": "a sentence of four words", "grants": [] });
+    assert_eq!(json_of(&node, "POST", "/api/users", user("paul")).await.0, 201);
+    for (name, status, said) in [
+        ("Paul", 409, "is taken"),
+        ("p\u{430}ul", 422, "several scripts"),
+        ("pau1", 409, "looks like"),
+        ("p\u{200d}aul", 422, "U+200D"),
+        ("paul\u{202e}", 422, "U+202E"),
+        ("\u{440}\u{430}\u{443}l", 422, "several scripts"),
+        ("paul/admin", 422, "U+002F"),
+    ] {
+        let (found, answer) = json_of(&node, "POST", "/api/users", user(name)).await;
+        assert_eq!(found, status, "{name:?}: {answer}");
+        assert!(answer["detail"].as_str().is_some_and(|d| d.contains(said)), "{name:?}: {answer}");
+    }
+    let documents = |text: &str| json!({ "documents": [{ "name": "a\u{202e}b.toml", "text": text }] });
+    for (text, place, said) in [
+        ("[[equipment]]\npath = \"a\u{202e}b\"\nlevel = \"site\"", (2, 8), "character 2 is U+202E"),
+        ("[[equipment]]\npath = \"a\"\nlevel = \"site\"\ntitle = \"T\\u200Bank\"", (4, 9), "character 2 is U+200B"),
+        (
+            "[[equipment]]\npath = \"a\"\nlevel = \"site\"\ndescription = \"\"\"\ntwo\nlines\u{2066}\"\"\"",
+            (4, 15),
+            "U+2066",
+        ),
+        ("[[tag]]\npath = \"works/x\"\ntype = \"int64\"\nstates = { 0 = \"off\\n\" }", (4, 16), "U+000A"),
+        ("[[tag]]\npath = \"works/\\uFEFFx\"\ntype = \"int64\"", (2, 8), "U+FEFF"),
+        (
+            "[[alarm]]\ntag = \"works/level\"\ncondition = \"high\"\nlimit = 9\npriority = 1\nmessage = \"full\\u202E\"",
+            (6, 11),
+            "U+202E",
+        ),
+        ("[[connector]]\nname = \"p\\u200F\"\ntype = \"modbus\"", (2, 8), "U+200F"),
+        (
+            "[[connector]]\nname = \"p\"\ntitle = \"x\\u0007\"\ntype = \"modbus\"\nhost = \"a\\u200Eb\"",
+            (3, 9),
+            "U+0007",
+        ),
+        ("[[topic]]\nfilter = \"a/\\u200B\"", (2, 10), "U+200B"),
+        ("[[t\\u202E]]", (1, 1), ""),
+        ("[[tag]]\n\"ti\\u202Etle\" = \"x\"\npath = \"works/y\"\ntype = \"int64\"", (2, 1), "\\u{202e}"),
+    ] {
+        let (status, plan) = json_of(&node, "POST", "/api/plant/plan", documents(text)).await;
+        assert_eq!(status, 200, "{plan}");
+        let errors = plan["errors"].as_array().expect("errors");
+        let says = |error: &&Json| error["message"].as_str().is_some_and(|m| m.contains(said));
+        let first = errors.iter().find(says).unwrap_or_else(|| panic!("{text:?}: {plan}"));
+        if !said.is_empty() {
+            assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(place.0), Some(place.1)), "{plan}");
+        }
+        let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!plan.to_string().contains(hidden), "a message hides nothing: {plan}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_records_are_damaged_or_gone_says_so_and_does_not_begin_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    node.stop().await;
+    let path = folder.path().join("data/records.sqlite");
+    let whole = std::fs::read(&path).expect("the file");
+    let head = std::fs::read(folder.path().join("data/node-id")).expect("the id");
+    let mut page = whole.clone();
+    page[4096..8192].fill(0xA5);
+    for (what, bytes, said) in [
+        ("garbage", vec![0x5A; 8192], "file is not a database"),
+        ("a page", page, "is damaged: "),
+        ("half", whole[..whole.len() / 2 / 4096 * 4096].to_vec(), "is damaged: "),
+        ("empty", Vec::new(), "is missing or empty, but the log holds "),
+    ] {
+        std::fs::write(&path, &bytes).expect("written");
+        let refused = start(folder.path(), "").await.err().unwrap_or_else(|| panic!("{what}: it started"));
+        let text = format!("{refused:#}");
+        for word in [said, "records.sqlite", "try: ", "BACKUP", "were not touched"] {
+            assert!(text.contains(word), "{what}: {text}");
+        }
+        assert_eq!(std::fs::read(&path).expect("still there"), bytes, "{what}: it stays as it is");
+    }
+    std::fs::remove_file(&path).expect("removed");
+    let text = format!("{:#}", start(folder.path(), "").await.err().expect("it does not start"));
+    assert!(text.contains("is missing or empty"), "{text}");
+    assert!(!path.exists(), "and none is made");
+    assert_eq!(std::fs::read(folder.path().join("data/node-id")).expect("the id"), head);
+    // The backup is put back.
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(format!("data/records.sqlite{end}")));
+    }
+    std::fs::write(&path, whole).expect("written");
+    let node = start(folder.path(), "").await.expect("it starts again");
+    assert_eq!(json_of(&node, "GET", "/api/plant", Json::Null).await.1["version"], 1);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_was_cut_short_begins_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("data/log");
+    std::fs::create_dir_all(&log).expect("a folder");
+    let id = uuid::Uuid::from_u128(7);
+    std::fs::write(folder.path().join("data/node-id"), id.to_string()).expect("written");
+    DurableLog::open(&log, id, LogOptions::default(), Arc::new(OsDisk), Arc::new(SystemClock))
+        .expect("a log")
+        .0
+        .close();
+    std::fs::write(folder.path().join("data/records.sqlite"), b"").expect("written");
+    start(folder.path(), "").await.expect("nothing had happened yet").stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand_in_the_metrics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = "[limits]\nhttp_connections_per_address = 2\nmqtt_connections_per_address = 2\n";
+    let node = start(folder.path(), limits).await.expect("a node");
+    let mut held = Vec::new();
+    for address in [node.addresses.http, node.addresses.mqtt].into_iter().flatten() {
+        for _ in 0..20 {
+            held.push(TcpStream::connect(address).await.expect("a connection"));
+        }
+    }
+    // Loopback is not counted, however many come.
+    let (_, metrics) = ask(&node, "GET", "/metrics", "").await;
+    for face in ["http", "mqtt"] {
+        assert!(metrics.contains(&format!("andon_connections_refused_total{{face=\"{face}\"}} 0")), "{metrics}");
+    }
+
+    let places = Places::counting_loopback(2, Arc::new(SystemClock));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    // Ended by `stop`.
+    tokio::spawn(crate::mqtt::listen(listener, node.broker.clone(), None, places.clone(), stop.clone()));
+    let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01";
+    let dial = |name: u8| async move {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let _ = stream.write_all(&[connect.as_slice(), &[name]].concat()).await;
+        let mut answer = [0; 4];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("in time");
+        (stream, read.unwrap_or(0))
+    };
+    let (first, second, third) = (dial(b'a').await, dial(b'b').await, dial(b'c').await);
+    assert_eq!((first.1, second.1, third.1), (4, 4, 0), "two CONNACKs, then a closed connection");
+    assert_eq!(places.refused(), 1);
+    drop(first);
+    let again = async { while dial(b'd').await.1 != 4 {} };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("a place is given back");
+    stop.cancel();
+    node.stop().await;
+}

@@ -1,0 +1,15 @@
+// Words that come from the server, made fit to stand alone.
+
+/** As a sentence: a capital at the start, a mark at the end. What starts with a name of the settings (`unit_id`) keeps it. */
+export function sentence(text: string): string {
+  const plain = text.trim();
+  if (plain === '') return '';
+  const word = /^\S+/.exec(plain)?.[0] ?? '';
+  const begin = /[_.`:/\d]/.test(word.slice(0, -1)) ? plain : plain.charAt(0).toUpperCase() + plain.slice(1);
+  return /[.!?…]$/.test(begin) ? begin : `${begin}.`;
+}
+
+/** As the start of a line, without a mark at its end; what people write in capitals stays so. */
+export function headline(text: string): string {
+  return text.replace(/^mqtt\b/, 'MQTT').replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+}
