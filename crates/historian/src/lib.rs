@@ -1,8 +1,8 @@
-//! The historian: columns, sorted Parquet files and range reads. A reader of the log.
+//! The historian: columns, sorted Parquet files, roll-ups, range reads and aggregates. A reader of the log.
 //!
 //! Samples reach it only through the log's samples lane, so they are durable before it sees them. It keeps them in a
-//! columnar [buffer](buffer), and every 64 MiB or 10 minutes writes them to sorted Parquet files, one per UTC day.
-//! A read merges files and buffer; the last writer by sequence wins.
+//! columnar [buffer](buffer), and every 64 MiB or 10 minutes writes them to sorted Parquet files, one per UTC day, with
+//! [roll-ups](rollup) beside them. A [scan] merges files and buffer; the last writer by sequence wins.
 //!
 //! **Invariants**
 //! - Order on disk: file synced, renamed, folder synced, then the [manifest](manifest), and only then the snapshot that
@@ -12,7 +12,7 @@
 //! - Memory is bounded: the buffer by bytes (reading the log pauses), answers by points, cached footers by bytes.
 //! - Nothing here reads the wall clock or knows another domain crate; Arrow and Parquet types stay inside [`segment`].
 //!
-//! Start reading at [`Historian`], then `flush`, then `read`.
+//! Start reading at [`Historian`], then `flush`, then `scan`.
 
 pub mod aggregate;
 mod block;
