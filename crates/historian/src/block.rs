@@ -124,6 +124,9 @@ impl Block {
 
     /// Adds rows of another block behind the last one.
     pub(crate) fn append(&mut self, other: &Self, rows: Range<usize>) {
+        if rows.is_empty() {
+            return;
+        }
         if self.ts.is_empty() {
             *self = other.slice(rows);
             return;

@@ -10,6 +10,7 @@ use andon_model::log::{AppendError, Lane, Seq, kind};
 use andon_model::{TagId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The most deletes that wait to be written into files; more are refused until some were.
 pub(crate) const MAX_DELETES: usize = 10_000;
@@ -75,12 +76,18 @@ impl Historian {
             return Err(DeleteError::Empty { from, to });
         }
         if self.state().deletes.len() >= MAX_DELETES {
+            self.tidy_soon.store(true, Ordering::Relaxed);
             self.work.notify_one();
             return Err(DeleteError::TooMany);
         }
         let payload = Payload { tag: tag.0, from: from.micros(), to: to.micros() };
         let payload = serde_json::to_vec(&payload).unwrap_or_default();
-        let seq = self.log.append(Lane::Samples, kind::DELETE, &payload)?;
+        let seq = loop {
+            match self.log.append(Lane::Samples, kind::DELETE, &payload) {
+                Err(AppendError::Busy { .. }) => self.log.ready(Lane::Samples).await?,
+                other => break other?,
+            }
+        };
         self.log.durable(Lane::Samples, seq).await?;
         if let Err(error) = self.catch_up().await {
             tracing::warn!(%error, "a delete is durable but not yet followed");
@@ -99,11 +106,17 @@ impl State {
     }
 }
 
-/// The stretches of time of one tag that are deleted from what was stored up to `seq`.
+/// The stretches of time of one tag that are deleted from what was stored up to `seq`: ascending, none touching another.
 pub(crate) fn stretches(deletes: &[Delete], tag: u32, seq: Seq) -> Arc<[(i64, i64)]> {
-    deletes
-        .iter()
-        .filter(|delete| delete.tag == tag && delete.seq > seq)
-        .map(|delete| (delete.from, delete.to))
-        .collect()
+    let mine = deletes.iter().filter(|delete| delete.tag == tag && delete.seq > seq);
+    let mut all: Vec<(i64, i64)> = mine.map(|delete| (delete.from, delete.to)).collect();
+    all.sort_unstable();
+    all.dedup_by(|next, before| {
+        let joins = next.0 <= before.1;
+        if joins {
+            before.1 = before.1.max(next.1);
+        }
+        joins
+    });
+    all.into()
 }

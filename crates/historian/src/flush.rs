@@ -21,9 +21,10 @@ use crate::segment::{SegmentError, SegmentWriter};
 use andon_model::Timestamp;
 use andon_model::log::{Positions, Seq, SnapshotError};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::ops;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -88,7 +89,7 @@ impl Historian {
             from: state.saved.next(),
             to: state.position,
             complete_to: state.complete_to,
-            gaps: state.gaps.clone(),
+            gaps: state.gaps.to_vec(),
             deletes: state.deletes.clone(),
         };
         state.frozen = Some(Arc::new(frozen));
@@ -151,14 +152,31 @@ impl Historian {
         let failed = |source| FlushError::Io { path: path.clone(), source };
         self.disk.create_folder(&folder).map_err(failed)?;
         let file = self.disk.create(&path).map_err(failed)?;
-        let rollups = RollupWriter::new(&self.disk, rollup::path_of(&path));
-        let mut writer = SegmentWriter::new(file, &path, info, rollups)?;
+        let written = self.write_files(file, &path, info, fill);
+        if written.is_err() {
+            // A full disk must not be kept full by what nobody needs.
+            self.disk.abandon(&path);
+            self.disk.abandon(&rollup::path_of(&path));
+        }
+        written
+    }
+
+    fn write_files(
+        &self,
+        file: File,
+        path: &Path,
+        info: FileInfo,
+        fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
+    ) -> Result<FileInfo, FlushError> {
+        let failed = |source| FlushError::Io { path: path.to_owned(), source };
+        let rollups = RollupWriter::new(&self.disk, rollup::path_of(path));
+        let mut writer = SegmentWriter::new(file, path, info, rollups)?;
         fill(&mut writer)?;
         let (file, rollups, info) = writer.finish()?;
         if let Some(rollups) = rollups {
-            self.disk.seal(rollups, &rollup::path_of(&path)).map_err(failed)?;
+            self.disk.seal(rollups, &rollup::path_of(path)).map_err(failed)?;
         }
-        self.disk.seal(file, &path).map_err(failed)?;
+        self.disk.seal(file, path).map_err(failed)?;
         let rollup_bytes = info.rollup.map_or(0, |rollup| rollup.bytes);
         self.counters.bytes_written.fetch_add(rollup_bytes, Ordering::Relaxed);
         self.counters.bytes_written.fetch_add(info.bytes, Ordering::Relaxed);

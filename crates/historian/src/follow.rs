@@ -206,12 +206,13 @@ impl State {
     fn lose(&mut self, until: Timestamp, reason: String) {
         let from = self.complete_to.unwrap_or(Timestamp::MIN);
         let to = until.max(from);
-        match self.gaps.last_mut() {
+        let gaps = Arc::make_mut(&mut self.gaps);
+        match gaps.last_mut() {
             Some(last) if last.reason == reason && last.to >= from => last.to = last.to.max(to),
-            _ => self.gaps.push(HistoryGap { from, to, reason }),
+            _ => gaps.push(HistoryGap { from, to, reason }),
         }
-        if self.gaps.len() > MAX_GAPS {
-            fold_oldest(&mut self.gaps);
+        if gaps.len() > MAX_GAPS {
+            fold_oldest(gaps);
         }
     }
 }

@@ -82,6 +82,20 @@ pub enum OpenError {
     /// The log would not have this reader.
     #[error("the log refused the historian as a reader")]
     Log(#[from] SnapshotError),
+    /// The manifest is older than the log believes: it, or the folder, was restored alone.
+    #[error(
+        "the manifest of the history in {path} reaches up to frame {history} of the samples lane, but the log was told that history \
+         reaches up to frame {told} and has let go of the samples between: an older manifest or folder was put there. Restore log and \
+         history from the same backup; or, to begin a new history, move {path} aside and start again. Nothing was changed"
+    )]
+    ManifestOld {
+        /// The historian's folder.
+        path: PathBuf,
+        /// How far the manifest reaches.
+        history: u64,
+        /// How far the log was told.
+        told: u64,
+    },
     /// The log is older than the history: it was replaced or restored.
     #[error(
         "the history in {path} was written up to frame {history} of the samples lane, but the log ends at frame {log}: they do not \
@@ -123,8 +137,14 @@ impl Segment {
         self.obsolete.store(true, Ordering::Release);
     }
 
-    /// Says the damage once.
+    /// Says the damage once. A file that could not be read this time is not damaged.
     pub(crate) fn note_damage(&self, error: &SegmentError) {
+        if let SegmentError::Io { source, .. } = error
+            && source.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %self.path.display(), error = %causes(error), "a history file could not be read this time");
+            return;
+        }
         if !self.damaged.swap(true, Ordering::Relaxed) {
             tracing::error!(file = %self.path.display(), error = %causes(error), "a history file cannot be read; restore it from a backup");
         }
@@ -188,8 +208,8 @@ pub(crate) struct State {
     pub told: Seq,
     /// When frame `position` was handed to the log.
     pub complete_to: Option<Timestamp>,
-    /// Where history is incomplete, ascending as found.
-    pub gaps: Vec<HistoryGap>,
+    /// Where history is incomplete, ascending as found. Shared with the reads that are under way.
+    pub gaps: Arc<Vec<HistoryGap>>,
 }
 
 /// Counters since the start.
@@ -248,6 +268,22 @@ pub struct HistorianStats {
     pub last_error: Option<String>,
 }
 
+/// Whoever waits for an answer; when it is dropped, the work on the answer ends soon.
+#[derive(Default)]
+struct Asker(Arc<AtomicBool>);
+
+impl Asker {
+    fn gone(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Keeps the history of all tags. Shared as `Arc<Historian>`.
 pub struct Historian {
     pub(crate) dir: PathBuf,
@@ -263,6 +299,10 @@ pub struct Historian {
     pub(crate) writing: Mutex<()>,
     /// Woken when there is something to flush.
     pub(crate) work: Notify,
+    /// Files should be tidied as soon as possible.
+    pub(crate) tidy_soon: AtomicBool,
+    /// Held while files are merged: one at a time, but flushes go on.
+    pub(crate) tidying: Mutex<()>,
     reads: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -306,6 +346,10 @@ impl Historian {
             return Err(OpenError::LogBehind { path: dir.to_owned(), history: manifest.position.0, log: log_end.0 });
         }
         let told = log.load_snapshot(READER)?.map_or(Seq(0), |snapshot| snapshot.positions.samples);
+        // A folder that is begun anew beside a used log is no error: what is missing becomes a gap.
+        if told > manifest.position && (manifest.position > Seq(0) || !manifest.files.is_empty()) {
+            return Err(OpenError::ManifestOld { path: dir.to_owned(), history: manifest.position.0, told: told.0 });
+        }
         remove_leftovers(dir, &manifest, &disk).map_err(|source| OpenError::Io {
             doing: "tidy",
             path: parquet,
@@ -318,7 +362,7 @@ impl Historian {
             told,
             complete_to: manifest.complete_to,
             saved_complete_to: manifest.complete_to,
-            gaps: manifest.gaps.clone(),
+            gaps: Arc::new(manifest.gaps.clone()),
             saved_gaps: manifest.gaps,
             deletes: manifest.deletes.clone(),
             saved_deletes: manifest.deletes,
@@ -334,6 +378,8 @@ impl Historian {
             following: Mutex::default(),
             writing: Mutex::default(),
             work: Notify::new(),
+            tidy_soon: AtomicBool::new(false),
+            tidying: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             state: Mutex::new(state),
             options,
@@ -359,9 +405,11 @@ impl Historian {
     ) -> Result<Range, RangeError> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| RangeError::Stopped)?;
         let this = Arc::clone(self);
+        let asker = Asker::default();
+        let gone = asker.gone();
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            this.range_blocking(tag, from, to, max_points)
+            this.range_blocking(tag, from, to, max_points, &gone)
         });
         read.await.map_err(|_| RangeError::Stopped)?
     }
@@ -372,9 +420,11 @@ impl Historian {
     pub async fn aggregate(self: &Arc<Self>, tag: TagId, request: Request) -> Result<Aggregated, AggregateReadError> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| AggregateReadError::Stopped)?;
         let this = Arc::clone(self);
+        let asker = Asker::default();
+        let gone = asker.gone();
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            this.aggregate_blocking(tag, &request)
+            this.aggregate_blocking(tag, &request, &gone)
         });
         read.await.map_err(|_| AggregateReadError::Stopped)?
     }
@@ -384,8 +434,10 @@ impl Historian {
     /// The log cannot be read.
     pub async fn catch_up(self: &Arc<Self>) -> Result<(), FollowError> {
         let this = Arc::clone(self);
+        let goal = self.log.durable_seq(Lane::Samples);
         let catch_up = tokio::task::spawn_blocking(move || {
-            while this.follow_once()? == Followed::More {}
+            // Not beyond what was there at the beginning: while samples pour in there is always more.
+            while this.state().position < goal && this.follow_once()? == Followed::More {}
             Ok(())
         });
         catch_up.await.map_err(|_| FollowError::Stopped)?
@@ -514,16 +566,20 @@ fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Removes what a cut-off write left: files of ours that the manifest does not name.
+/// Removes what a cut-off write left: files of ours that the manifest does not name. If a file that it names is missing, nothing
+/// is removed: then the manifest may be another one than that of these files, and they may be all there is.
 fn remove_leftovers(dir: &Path, manifest: &Manifest, disk: &Disk) -> io::Result<()> {
     let mut named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
     let rolled_up = manifest.files.iter().filter(|info| info.rollup.is_some());
     named.extend(rolled_up.map(|info| rollup::path_of(&info.path(dir))));
-    for file in our_files(dir)? {
-        if !named.contains(&file) {
-            tracing::info!(file = %file.display(), "removing a history file left over from a cut-off write; its samples are in the log");
-            disk.remove(&file)?;
-        }
+    let leftovers: Vec<PathBuf> = our_files(dir)?.into_iter().filter(|file| !named.contains(file)).collect();
+    if let Some(missing) = manifest.files.iter().map(|info| info.path(dir)).find(|path| !path.exists()) {
+        tracing::error!(file = %missing.display(), left = leftovers.len(), "a history file is missing; restore it from a backup. Files that the manifest does not name are left where they are");
+        return Ok(());
+    }
+    for file in leftovers {
+        tracing::info!(file = %file.display(), "removing a history file left over from a cut-off write; its samples are in the log");
+        disk.remove(&file)?;
     }
     Ok(())
 }

@@ -140,7 +140,7 @@ pub enum ManifestError {
     },
     /// Its content is not what was written.
     #[error(
-        "the historian's manifest {path} is damaged: {reason}. Restore this file from a backup; or, to begin a new history, \
+        "the historian's manifest {path} is damaged: {reason}. Restore log and history from the same backup; or, to begin a new history, \
          move the whole folder aside (its Parquet files stay readable with any Parquet tool) and start again"
     )]
     Damaged {
@@ -161,7 +161,7 @@ pub enum ManifestError {
     },
     /// There are history files and nothing says which of them are valid.
     #[error(
-        "the historian's manifest {path} is missing, but there are Parquet files beside it. Restore the manifest from a backup; \
+        "the historian's manifest {path} is missing, but there are Parquet files beside it. Restore log and history from the same backup; \
          or, to begin a new history, move the whole folder aside and start again"
     )]
     Missing {

@@ -67,17 +67,23 @@ impl<R: Run> Run for Without<R> {
     }
 }
 
-/// What is left of a block.
-pub(crate) fn without(mut block: Block, stretches: &[(i64, i64)]) -> Block {
-    for (from, to) in stretches {
+/// What is left of a block; the stretches ascend and do not overlap.
+pub(crate) fn without(block: Block, stretches: &[(i64, i64)]) -> Block {
+    let (Some(first), Some(last)) = (block.ts.first(), block.ts.last()) else { return block };
+    let start = stretches.partition_point(|(_, to)| to <= first);
+    let touching = stretches.get(start..).unwrap_or_default().iter().take_while(|(from, _)| from <= last);
+    let (mut kept, mut at, mut touched) = (Block::empty(), 0, false);
+    for (from, to) in touching {
         let gone = block.within(*from, *to);
-        if !gone.is_empty() {
-            let mut kept = block.slice(0..gone.start);
-            kept.append(&block, gone.end..block.len());
-            block = kept;
-        }
+        touched |= !gone.is_empty();
+        kept.append(&block, at..gone.start.max(at));
+        at = gone.end.max(at);
     }
-    block
+    if !touched {
+        return block;
+    }
+    kept.append(&block, at..block.len());
+    kept
 }
 
 /// Pieces smaller than this are gathered into one block.
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn deleted_stretches_are_left_out() {
         let all: Vec<(i64, i64)> = (0..10).map(|n| (n, n)).collect();
-        let stretches: Arc<[(i64, i64)]> = Arc::new([(2, 5), (4, 6), (9, i64::MAX)]);
+        let stretches: Arc<[(i64, i64)]> = Arc::new([(-9, -3), (2, 6), (9, i64::MAX)]);
         let mut left = Vec::new();
         let mut without = Without { run: run(&all, false), stretches };
         while let Some(block) = without.next().expect("no error") {

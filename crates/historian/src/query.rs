@@ -10,11 +10,12 @@ use crate::rollup::{Level, as_numbers};
 use crate::scan::{Piece, Scan};
 use andon_model::{StatusCode, TagId, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-/// How many points before the range are looked at for usable ones, at most.
-const LOOK_BACK: usize = 64;
-/// How many points after the range, at most.
-const LOOK_AHEAD: usize = 1024;
+/// How far the first look back goes; each further one goes eight times as far.
+const LOOK_BACK_US: i64 = 60_000_000;
+/// Looking around the range for usable points ends after so many.
+const LOOK_AROUND_POINTS: usize = 1_000_000;
 
 /// The answer to an aggregate read.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,17 +48,24 @@ impl Historian {
         self: &Arc<Self>,
         tag: TagId,
         request: &Request,
+        gone: &Arc<AtomicBool>,
     ) -> Result<Aggregated, AggregateReadError> {
-        let before = self.points_before(tag, request);
-        let after = self.points_after(tag, request);
+        // What makes no sense is refused before anything is read.
+        Processor::new(request, &Bounds::default())?;
+        let mut gaps = Vec::new();
+        let before = self.points_before(tag, request, &mut gaps);
+        let after = self.points_after(tag, request, gone, &mut gaps);
         let bounds = Bounds { before: &before, after: &after, holds_until: None };
-        let (answer, scan) = match self.process(tag, request, &bounds, levels(request)) {
+        let (answer, scan) = match self.process(tag, request, &bounds, levels(request), gone) {
             Err(AggregateReadError::Points(PushError::NotFromRollup { .. })) => {
-                self.process(tag, request, &bounds, Vec::new())
+                self.process(tag, request, &bounds, Vec::new(), gone)
             }
             other => other,
         }?;
-        Ok(Aggregated { values: answer.finish(&bounds), complete_to: scan.complete_to(), gaps: scan.gaps() })
+        gaps.extend(scan.gaps());
+        gaps.sort_by_key(|gap| (gap.from, gap.to));
+        gaps.dedup();
+        Ok(Aggregated { values: answer.finish(&bounds), complete_to: scan.complete_to(), gaps })
     }
 
     fn process(
@@ -66,9 +74,11 @@ impl Historian {
         request: &Request,
         bounds: &Bounds<'_>,
         levels: Vec<Level>,
+        gone: &Arc<AtomicBool>,
     ) -> Result<(Processor, Scan), AggregateReadError> {
         let mut processor = Processor::new(request, bounds)?;
         let mut scan = self.scan(tag, request.from, request.to);
+        scan.until_gone(gone);
         scan.allow_rollups(levels);
         let (mut numbers, mut status) = (Vec::new(), Vec::new());
         while let Some(piece) = scan.next_piece() {
@@ -88,7 +98,7 @@ impl Historian {
     }
 
     /// The points before the range that the aggregate looks at, ascending.
-    fn points_before(self: &Arc<Self>, tag: TagId, request: &Request) -> Vec<RawPoint> {
+    fn points_before(self: &Arc<Self>, tag: TagId, request: &Request, gaps: &mut Vec<HistoryGap>) -> Vec<RawPoint> {
         let usable = |point: &RawPoint| {
             point.value.is_finite()
                 && (point.status.is_good() || (point.status.is_uncertain() && !request.config.treat_uncertain_as_bad))
@@ -98,35 +108,81 @@ impl Historian {
             Needs::UsableBefore => 1,
             Needs::LastAndUsable => 2,
         };
-        let mut points = Vec::new();
-        let mut bound = request.from;
-        while points.len() < LOOK_BACK {
-            let Some(block) = self.scan(tag, bound, bound).before() else { break };
-            let Some(point) = raw_points(&block).pop() else { break };
-            bound = point.ts;
-            points.push(point);
-            if points.iter().filter(|point| usable(point)).count() >= wanted {
-                break;
+        // An entry without data may be the mark that the tag was created, which only an earlier point can tell.
+        let enough = |points: &[RawPoint]| {
+            points.first().is_some_and(|oldest| oldest.status != StatusCode::BAD_NO_DATA)
+                && points.iter().filter(|point| usable(point)).count() >= wanted
+        };
+        let mut last = self.scan(tag, request.from, request.from);
+        let mut points = last.before().map_or_else(Vec::new, |block| raw_points(&block));
+        gaps.extend(last.gaps());
+        let Some(newest) = points.first().copied() else { return points };
+        let mut span = LOOK_BACK_US;
+        while !enough(&points) && points.len() < LOOK_AROUND_POINTS {
+            let start = Timestamp::from_micros(newest.ts.micros().saturating_sub(span));
+            let mut scan = self.scan(tag, start, request.from);
+            points.clear();
+            while let Some(block) = scan.next() {
+                points.extend(raw_points(&block));
+                keep_needed(&mut points, wanted, usable);
             }
+            let earlier = scan.before();
+            gaps.extend(scan.gaps());
+            let Some(earlier) = earlier else { break };
+            if points.len() <= wanted.max(1) && !enough(&points) {
+                // Nothing in between: the next look begins at the point that was found.
+                let found = earlier.ts.first().copied().unwrap_or(i64::MIN);
+                span = span.max(newest.ts.micros().saturating_sub(found).saturating_add(1));
+            }
+            span = span.saturating_mul(8);
         }
-        points.reverse();
         points
     }
 
     /// The points at and after the end of the range, up to the first good one.
-    fn points_after(self: &Arc<Self>, tag: TagId, request: &Request) -> Vec<RawPoint> {
+    fn points_after(
+        self: &Arc<Self>,
+        tag: TagId,
+        request: &Request,
+        gone: &Arc<AtomicBool>,
+        gaps: &mut Vec<HistoryGap>,
+    ) -> Vec<RawPoint> {
         let mut points = Vec::new();
-        let mut scan = self.scan(tag, request.to, Timestamp::MAX);
-        while let Some(block) = scan.next() {
-            for point in raw_points(&block) {
-                let good = point.value.is_finite() && point.status.is_good();
-                points.push(point);
-                if good || points.len() >= LOOK_AHEAD {
-                    return points;
+        let (mut start, mut span) = (request.to, LOOK_BACK_US);
+        loop {
+            let end = Timestamp::from_micros(start.micros().saturating_add(span));
+            let mut scan = self.scan(tag, start, end);
+            scan.until_gone(gone);
+            while let Some(block) = scan.next() {
+                for point in raw_points(&block) {
+                    let good = point.value.is_finite() && point.status.is_good();
+                    points.push(point);
+                    if good || points.len() >= LOOK_AROUND_POINTS {
+                        gaps.extend(scan.gaps());
+                        return points;
+                    }
                 }
             }
+            gaps.extend(scan.gaps());
+            if end == Timestamp::from_micros(i64::MAX) {
+                return points;
+            }
+            (start, span) = (end, span.saturating_mul(8));
         }
-        points
+    }
+}
+
+/// Drops the points before the oldest one that is needed: the `wanted`-th usable one from the end, and at least the last.
+fn keep_needed(points: &mut Vec<RawPoint>, wanted: usize, usable: impl Fn(&RawPoint) -> bool) {
+    let mut left = wanted;
+    let mut at = points.len();
+    while at > 0 && left > 0 {
+        at -= 1;
+        left -= usize::from(points.get(at).is_some_and(&usable));
+    }
+    if left == 0 {
+        // One more, which tells a created mark from data.
+        points.drain(..at.saturating_sub(1).min(points.len().saturating_sub(1)));
     }
 }
 

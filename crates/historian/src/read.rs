@@ -6,6 +6,7 @@ use crate::point::{Point, Range};
 use crate::thin::Thinner;
 use andon_model::{TagId, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Why a range read has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +43,7 @@ impl Historian {
         from: Timestamp,
         to: Timestamp,
         max_points: Option<usize>,
+        gone: &Arc<AtomicBool>,
     ) -> Result<Range, RangeError> {
         if from >= to {
             return Err(RangeError::Empty { from, to });
@@ -49,6 +51,7 @@ impl Historian {
         let (start, end) = (from.micros(), to.micros());
         let mut collector = Collector::new(start, end, max_points, self.options.max_answer_points);
         let mut scan = self.scan(tag, from, to);
+        scan.until_gone(gone);
         while let Some(block) = scan.next() {
             collector.take(&block)?;
         }

@@ -16,6 +16,7 @@ use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A tag's points with `from <= ts < to`, ascending, in blocks. Blocking; made by [`Historian::scan`].
 pub struct Scan {
@@ -27,6 +28,10 @@ pub struct Scan {
     days: VecDeque<i64>,
     merge: Option<(i64, Merge<Box<dyn Run + Send>>)>,
     unreadable: Vec<HistoryGap>,
+    /// When the point before the range is, once it was looked for.
+    before_ts: Option<i64>,
+    /// Set when nobody waits for the rows any more.
+    gone: Option<Arc<AtomicBool>>,
     /// Roll-ups that may stand for points, coarsest first.
     levels: Vec<Level>,
     unpacker: Unpacker,
@@ -55,7 +60,7 @@ struct View {
     /// Deletes of this tag.
     deletes: Vec<Delete>,
     complete_to: Option<Timestamp>,
-    gaps: Vec<HistoryGap>,
+    gaps: Arc<Vec<HistoryGap>>,
 }
 
 impl Historian {
@@ -74,6 +79,8 @@ impl Historian {
             days,
             merge: None,
             unreadable: Vec::new(),
+            before_ts: None,
+            gone: None,
             levels: Vec::new(),
             unpacker: Unpacker::default(),
             pieces: VecDeque::new(),
@@ -96,10 +103,10 @@ impl Historian {
         }
         let earlier = state.segments.range(..=day_of(from)).flat_map(|(_, segments)| segments).filter(has_tag);
         let earlier = earlier.filter(|segment| segment.info.ts.0 < from).cloned().collect();
-        let (active, active_before) = (state.active.rows(tag, from, to), state.active.last_before(tag, from));
+        let (mut active, active_before) = (state.active.rows(tag, from, to), state.active.last_before(tag, from));
         let frozen = state.frozen.clone();
         let deletes: Vec<Delete> = state.deletes.iter().filter(|delete| delete.tag == tag).copied().collect();
-        let (complete_to, gaps) = (state.complete_to, state.gaps.clone());
+        let (complete_to, gaps) = (state.complete_to, Arc::clone(&state.gaps));
         drop(state);
         let (mut rows, mut before) = (Block::empty(), None);
         if let Some(frozen) = frozen {
@@ -108,6 +115,9 @@ impl Historian {
             rows = crate::merge::without(frozen.buffer.rows(tag, from, to), &gone);
             before = last_kept(&gone, from, |before| Ok(frozen.buffer.last_before(tag, before))).unwrap_or_default();
         }
+        // Files hand out blocks without received times, too.
+        rows.received_ms = Vec::new();
+        active.received_ms = Vec::new();
         View {
             days,
             earlier,
@@ -152,6 +162,11 @@ impl Scan {
     /// The next points of the day that was begun, or of the next one; `None` at the end of a day and of the scan.
     fn next_of_day(&mut self) -> Option<Block> {
         loop {
+            if self.gone.as_ref().is_some_and(|gone| gone.load(Ordering::Relaxed)) {
+                self.days.clear();
+                self.merge = None;
+                return None;
+            }
             if let Some((day, merge)) = &mut self.merge {
                 let day = *day;
                 match merge.next() {
@@ -167,6 +182,11 @@ impl Scan {
             let day = self.days.pop_front()?;
             self.merge = Some((day, self.open_day(day)));
         }
+    }
+
+    /// Ends the scan as soon as this is set.
+    pub(crate) fn until_gone(&mut self, gone: &Arc<AtomicBool>) {
+        self.gone = Some(Arc::clone(gone));
     }
 
     /// From now on [`Scan::next_piece`] may hand out such roll-ups in place of points.
@@ -284,10 +304,13 @@ impl Scan {
                 Ok(None) => {}
                 Err(error) => {
                     segment.note_damage(&error);
-                    self.unreadable.push(said(std::slice::from_ref(&segment), &error));
+                    // It may have held a later one, so what was found is in doubt up to the range.
+                    let gap = said(std::slice::from_ref(&segment), &error);
+                    self.unreadable.push(HistoryGap { to: gap.to.max(Timestamp::from_micros(self.from)), ..gap });
                 }
             }
         }
+        self.before_ts = Some(best.as_ref().map_or(i64::MIN, |(ts, ..)| *ts));
         best.map(|(_, _, block)| block)
     }
 
@@ -295,8 +318,13 @@ impl Scan {
     #[must_use]
     pub fn gaps(&self) -> Vec<HistoryGap> {
         let (from, to) = (Timestamp::from_micros(self.from), Timestamp::from_micros(self.to));
-        let all = self.view.gaps.iter().chain(&self.unreadable);
-        let mut gaps: Vec<HistoryGap> = all.filter_map(|gap| clip(gap.clone(), from, to)).collect();
+        // A loss between the point before the range and the range puts that point in doubt.
+        let doubtful = |gap: &&HistoryGap| {
+            self.before_ts.is_some_and(|before| gap.to.micros() > before) && gap.to < from && gap.from < from
+        };
+        let doubts = self.view.gaps.iter().filter(doubtful).map(|gap| HistoryGap { to: from, ..gap.clone() });
+        let all = self.view.gaps.iter().chain(&self.unreadable).cloned().chain(doubts);
+        let mut gaps: Vec<HistoryGap> = all.filter_map(|gap| clip(gap, from, to)).collect();
         gaps.sort_by_key(|gap| (gap.from, gap.to));
         gaps
     }

@@ -13,9 +13,9 @@ use crate::merge::{Merge, Without};
 use crate::point::{DAY_US, day_of};
 use crate::rollup;
 use crate::scan::up_to;
-use crate::segment::{Reader, Window, verify};
+use crate::segment::{Reader, Window, may_have, verify};
 use andon_model::log::Seq;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -49,7 +49,9 @@ impl Historian {
                 );
             }
             let now = self.clock.monotonic();
-            if result.is_ok() && (flushed || tidied.is_none_or(|last| now.saturating_sub(last) >= TIDY_EVERY)) {
+            let asked = self.tidy_soon.swap(false, Ordering::Relaxed);
+            let due = asked || flushed || tidied.is_none_or(|last| now.saturating_sub(last) >= TIDY_EVERY);
+            if result.is_ok() && due {
                 tidied = Some(now);
                 result = self.tidy_files().await;
                 self.note_outcome(
@@ -61,14 +63,23 @@ impl Historian {
         }
     }
 
-    /// Drops what is past retention, merges what should be merged. Blocking.
+    /// Drops what is past retention, merges what should be merged. Blocking, and long when files are large: flushes go on
+    /// meanwhile. One that fails does not keep the others from their turn; the first error is returned.
     pub(crate) fn tidy_blocking(&self) -> Result<(), FlushError> {
-        self.drop_old()?;
+        let _alone = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = self.drop_old();
         let days: Vec<i64> = self.state().segments.keys().copied().collect();
         for day in days {
-            self.merge_day(day)?;
+            let merged = self.merge_day(day);
+            outcome = outcome.and(merged);
+            self.flush_if_due()?;
         }
-        self.fold_deletes()
+        outcome.and(self.fold_deletes())
+    }
+
+    /// A long tidying must not make the buffer overflow.
+    fn flush_if_due(&self) -> Result<(), FlushError> {
+        if self.flush_is_due() { self.flush_blocking() } else { Ok(()) }
     }
 
     /// The day history has reached, by the clock but not ahead of the data: a clock that jumps ahead must not delete anything.
@@ -93,7 +104,7 @@ impl Historian {
         self.save_manifest(&manifest)?;
         let mut state = self.state();
         state.segments = state.segments.split_off(&first_kept);
-        state.gaps.retain(|gap| gap.to.micros() >= first_kept_ts);
+        Arc::make_mut(&mut state.gaps).retain(|gap| gap.to.micros() >= first_kept_ts);
         state.saved_gaps = manifest.gaps;
         drop(state);
         tracing::info!(files = old.len(), days, "dropped history past its retention");
@@ -102,40 +113,38 @@ impl Historian {
     }
 
     fn merge_day(&self, day: i64) -> Result<(), FlushError> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
         let over = self.today().is_some_and(|today| day < today);
-        let sizes: Vec<Size> =
-            segments.iter().map(|segment| Size { bytes: segment.info.bytes, usable: !segment.is_damaged() }).collect();
+        let sizes: Vec<Size> = segments.iter().map(|segment| Size::of(segment)).collect();
         let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
         if range.len() >= 2 { self.rewrite(day, &segments, range) } else { Ok(()) }
     }
 
     /// Writes files anew from which rows were deleted, then forgets the deletes that concern no file any more.
     fn fold_deletes(&self) -> Result<(), FlushError> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let next = {
-                let state = self.state();
-                let concerned = |segment: &Arc<Segment>| {
-                    !segment.is_damaged() && state.saved_deletes.iter().any(|delete| delete.concerns(&segment.info))
-                };
-                state.segments.iter().find_map(|(day, segments)| {
-                    segments.iter().position(concerned).map(|at| (*day, segments.clone(), at))
-                })
-            };
-            let Some((day, segments, at)) = next else { break };
-            self.rewrite(day, &segments, at..at + 1)?;
-        }
-        let still = |delete: &Delete, segments: &BTreeMap<i64, Vec<Arc<Segment>>>| {
-            segments.values().flatten().any(|segment| delete.concerns(&segment.info))
+        let (deletes, days) = {
+            let state = self.state();
+            let days: Vec<(i64, Arc<Segment>)> = state
+                .segments
+                .iter()
+                .flat_map(|(day, segments)| segments.iter().map(|segment| (*day, Arc::clone(segment))))
+                .collect();
+            (state.saved_deletes.clone(), days)
         };
+        for (day, segment) in days {
+            if !segment.is_damaged() && deletes.iter().any(|delete| self.has_rows(delete, &segment)) {
+                let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+                if let Some(at) = segments.iter().position(|other| Arc::ptr_eq(other, &segment)) {
+                    self.rewrite(day, &segments, at..at + 1)?;
+                }
+                self.flush_if_due()?;
+            }
+        }
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let segments: Vec<Arc<Segment>> = self.state().segments.values().flatten().cloned().collect();
         let mut manifest = self.saved_manifest();
         let waiting = manifest.deletes.len();
-        {
-            let state = self.state();
-            manifest.deletes.retain(|delete| still(delete, &state.segments));
-        }
+        manifest.deletes.retain(|delete| segments.iter().any(|segment| self.has_rows(delete, segment)));
         if manifest.deletes.len() == waiting {
             return Ok(());
         }
@@ -149,10 +158,31 @@ impl Historian {
         Ok(())
     }
 
-    /// One file in place of these.
+    /// Whether a delete may still concern rows of a file.
+    fn has_rows(&self, delete: &Delete, segment: &Segment) -> bool {
+        delete.concerns(&segment.info)
+            && may_have(&segment.path, &segment.info, &self.footers, delete.tag).ok().flatten().unwrap_or(true)
+    }
+
+    /// One file in place of these. Written while flushes go on, which only add files behind them.
     fn rewrite(&self, day: i64, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<(), FlushError> {
-        let chosen = segments.get(range.clone()).unwrap_or_default();
+        let chosen = segments.get(range).unwrap_or_default();
         let Some(merged) = self.write_merged(day, chosen)? else { return Ok(()) };
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let range = {
+            let state = self.state();
+            let now = state.segments.get(&day).map(Vec::as_slice).unwrap_or_default();
+            let start = chosen.first().and_then(|first| now.iter().position(|segment| Arc::ptr_eq(segment, first)));
+            start.map(|start| start..start + chosen.len()).filter(|range| {
+                let there = now.get(range.clone()).unwrap_or_default();
+                there.len() == chosen.len() && there.iter().zip(chosen).all(|(a, b)| Arc::ptr_eq(a, b))
+            })
+        };
+        let Some(range) = range else {
+            // They went past retention meanwhile.
+            Segment::new(merged, &self.dir, &self.disk).retire();
+            return Ok(());
+        };
         let mut manifest = self.saved_manifest();
         manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
         let merged = if merged.rows > 0 {
@@ -215,6 +245,10 @@ impl Historian {
                     let block = block?;
                     writer.push(tag, &block, 0..block.len())?;
                 }
+                // What fails now is tried and told by the next flush.
+                if let Err(error) = self.flush_if_due() {
+                    tracing::debug!(%error, "a flush during a merge failed");
+                }
             }
             Ok(())
         });
@@ -231,10 +265,22 @@ impl Historian {
     }
 }
 
+/// Parquet has an end at 32,768 row groups; far before it a file is unwieldy.
+const MERGED_ROWS_MAX: u64 = 1 << 30;
+
 #[derive(Clone, Copy)]
 struct Size {
     bytes: u64,
+    rows: u64,
     usable: bool,
+}
+
+impl Size {
+    fn of(segment: &Segment) -> Self {
+        let (bytes, rows) = (segment.info.bytes, segment.info.rows);
+        // A file that is as large as a merged one may be is not merged again, nor is anything across it.
+        Self { bytes, rows, usable: !segment.is_damaged() && rows < MERGED_ROWS_MAX / 2 }
+    }
 }
 
 /// Which neighbours to merge, as positions from oldest to newest; fewer than two: nothing to do.
@@ -248,18 +294,23 @@ fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Ra
             usable.iter().map(|file| file.bytes).sum::<u64>(),
             usable.iter().map(|file| file.bytes).max().unwrap_or(0),
         );
-        if total - largest >= largest / 10 || usable.len() > max_files.max(2) {
-            return floor..end;
+        if total - largest >= largest / 10 {
+            return newest(files, floor, |_, _| true);
         }
-        return end..end;
     }
     if usable.len() <= max_files.max(2) {
         return end..end;
     }
-    let mut start = end;
-    let mut newer = 0;
+    newest(files, floor, |file, newer| file.bytes <= 2 * newer)
+}
+
+/// From the newest file back to the first that does not fit: not in size to the newer ones, or not in number of rows.
+fn newest(files: &[Size], floor: usize, fits: impl Fn(&Size, u64) -> bool) -> ops::Range<usize> {
+    let end = files.len();
+    let (mut start, mut newer, mut rows) = (end, 0_u64, 0_u64);
     while let Some(file) = start.checked_sub(1).filter(|at| *at >= floor).and_then(|at| files.get(at)) {
-        if end - start >= 2 && file.bytes > 2 * newer {
+        rows = rows.saturating_add(file.rows);
+        if rows > MERGED_ROWS_MAX || (end - start >= 2 && !fits(file, newer)) {
             break;
         }
         newer += file.bytes;
@@ -273,7 +324,7 @@ mod tests {
     use super::*;
 
     fn sizes(bytes: &[u64]) -> Vec<Size> {
-        bytes.iter().map(|bytes| Size { bytes: *bytes, usable: true }).collect()
+        bytes.iter().map(|bytes| Size { bytes: *bytes, rows: *bytes, usable: true }).collect()
     }
 
     #[test]
@@ -292,6 +343,16 @@ mod tests {
         assert_eq!(what_to_merge(&sizes(&[1_000, 60, 50]), 8, true), 0..3);
         assert!(what_to_merge(&sizes(&[1_000]), 8, true).len() < 2);
         assert!(what_to_merge(&[], 8, true).is_empty());
+    }
+
+    #[test]
+    fn no_merged_file_becomes_unwieldy_and_a_little_late_data_does_not_rewrite_a_day() {
+        let many = |rows| Size { bytes: 10, rows, usable: true };
+        assert_eq!(what_to_merge(&[many(MERGED_ROWS_MAX / 3); 6], 8, true), 3..6);
+        assert_eq!(what_to_merge(&[many(MERGED_ROWS_MAX / 3); 12], 8, false), 9..12);
+        let mut files = sizes(&[1_000_000]);
+        files.extend(sizes(&[10; 8]));
+        assert_eq!(what_to_merge(&files, 8, true), 1..9);
     }
 
     #[test]

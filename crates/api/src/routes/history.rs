@@ -95,7 +95,8 @@ pub async fn aggregate(
     };
     let answer = app.historian.aggregate(id, request).await.map_err(|error| match error {
         AggregateReadError::Request(error) => Problem::bad_request(error),
-        other => Problem::unavailable(other),
+        AggregateReadError::Stopped => Problem::unavailable(error),
+        AggregateReadError::Points(_) => Problem::internal(error),
     })?;
     let value = |v: &andon_historian::aggregate::AggregateValue| (v.ts.millis(), json_value(&v.value), v.status.0);
     Ok(Json(AggregateView {
@@ -143,20 +144,27 @@ pub async fn delete(
     if from >= to {
         return Err(Problem::bad_request(DeleteError::Empty { from, to }));
     }
-    // Recorded before it takes effect: what cannot be recorded is not done.
-    let event = Event {
-        id: Uuid::now_v7(),
-        at: app.clock.now(),
-        source_at: None,
-        path: wish.tag.clone(),
-        by: caller.who.clone(),
-        what: What::System(SystemNote {
-            action: "history_deleted".to_owned(),
-            text: format!("history from {from} to {to} deleted: {reason}"),
-        }),
+    // The intent is recorded before it takes effect, what came of it afterwards: what cannot be recorded is not done.
+    let record = |action: &str, text: String| {
+        let event = Event {
+            id: Uuid::now_v7(),
+            at: app.clock.now(),
+            source_at: None,
+            path: wish.tag.clone(),
+            by: caller.who.clone(),
+            what: What::System(SystemNote { action: action.to_owned(), text }),
+        };
+        app.audit.record(event)
     };
-    app.audit.record(event).await.map_err(Problem::unavailable)?;
-    app.historian.delete(id, from, to).await.map_err(|error| match error {
+    let intent = format!("history from {from} to {to} is to be deleted: {reason}");
+    record("history_delete", intent).await.map_err(Problem::unavailable)?;
+    let outcome = app.historian.delete(id, from, to).await;
+    let (action, text) = match &outcome {
+        Ok(()) => ("history_deleted", format!("history from {from} to {to} was deleted")),
+        Err(error) => ("history_delete_failed", format!("history from {from} to {to} was not deleted: {error}")),
+    };
+    record(action, text).await.map_err(Problem::unavailable)?;
+    outcome.map_err(|error| match error {
         DeleteError::Empty { .. } => Problem::bad_request(error),
         DeleteError::TooMany | DeleteError::Log(_) => Problem::unavailable(error),
     })?;

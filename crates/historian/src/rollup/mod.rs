@@ -397,7 +397,7 @@ impl Unpacker {
             Some(inner) => inner,
             none => none.insert(zstd::bulk::Decompressor::new().ok()?),
         };
-        inner.decompress(bytes, length).ok()
+        inner.decompress(bytes, length).ok().filter(|unpacked| unpacked.len() == length)
     }
 }
 
@@ -414,7 +414,8 @@ fn decode_chunk(bytes: &[u8], level: Level, unpacker: &mut Unpacker) -> Option<V
         _ => return None,
     };
     let count = usize::try_from(take(&mut rest)?).ok().filter(|count| *count <= rest.len())?;
-    let mut rollups = Vec::with_capacity(count);
+    // A day has 1,440 minutes; whatever else is claimed costs nothing before it is there.
+    let mut rollups = Vec::with_capacity(count.min(1_440));
     let mut number = 0_i64;
     for at in 0..count {
         let step = take(&mut rest)?;

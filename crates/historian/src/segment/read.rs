@@ -162,8 +162,9 @@ impl CurrentReader {
     pub(super) fn next(&mut self) -> Result<Option<Block>, SegmentError> {
         while let Some(selected) = &mut self.selected {
             let (index, group_rows) = group_of(&self.footer, selected.rows.start);
-            let wanted =
-                selected.rows.start..selected.rows.end.min(group_rows.end).min(selected.rows.start + BLOCK_ROWS as u64);
+            // Mixed values may be long texts.
+            let most = if selected.entry.kind == Kind::Mixed { PAGE_ROWS } else { BLOCK_ROWS } as u64;
+            let wanted = selected.rows.start..selected.rows.end.min(group_rows.end).min(selected.rows.start + most);
             if wanted.is_empty() {
                 self.selected = None;
                 break;
@@ -212,7 +213,8 @@ impl CurrentReader {
         };
         let mut source = Source { footer: &self.footer, pages: &self.pages, group };
         let block = source.block(rows, entry, received);
-        self.group = Some(source.group);
+        // After an error the columns are no longer at the same row.
+        self.group = block.is_ok().then_some(source.group);
         block.map_err(|error| SegmentError::damaged(&self.path, error))
     }
 }
@@ -355,6 +357,7 @@ impl Source<'_> {
         let mut boolean = column!(self, boolean, V_BOOL, rows)?.sparse(rows)?;
         let mut text = column!(self, text, V_TEXT, rows)?.sparse(rows)?;
         let mut values = Vec::with_capacity(rows.len());
+        let mut last_text: Option<Arc<str>> = None;
         for at in 0..rows.len() {
             let (int, scale) = (int.next(at), scale.next(at));
             #[expect(clippy::cast_precision_loss, reason = "scaled values are below 2^53")]
@@ -367,7 +370,12 @@ impl Source<'_> {
             let double = double.next(at).map(Value::Double);
             let boolean = boolean.next(at).map(Value::Boolean);
             let text = match text.next(at) {
-                Some(bytes) => Some(Value::String(bytes.as_utf8()?.into())),
+                Some(bytes) => {
+                    let text = bytes.as_utf8()?;
+                    let shared = last_text.take().filter(|last| **last == *text).unwrap_or_else(|| text.into());
+                    last_text = Some(Arc::clone(&shared));
+                    Some(Value::String(shared))
+                }
                 None => None,
             };
             values.push(number.or(float).or(double).or(boolean).or(text).unwrap_or(Value::Null));

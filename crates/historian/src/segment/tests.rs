@@ -182,6 +182,25 @@ fn plain_signals_take_few_bytes() {
     }
 }
 
+#[test]
+fn long_texts_that_repeat_cost_little_and_long_texts_that_differ_end_the_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let text: std::sync::Arc<str> = "recipe ".repeat(2_000).into();
+    let same: Vec<Row> = (0..50_000).map(|n| (1, n, Value::String(std::sync::Arc::clone(&text)), 0, 0)).collect();
+    let info = write(&path, &same);
+    assert_eq!(info.pieces.len(), 2, "one row group and the footer");
+    let mut reader = Reader::open(&path, &info, &Footers::new(1 << 20)).unwrap();
+    reader.select(1, Window::All, false).unwrap();
+    let block = reader.next().unwrap().unwrap();
+    let (Value::String(first), Value::String(second)) = (block.value(0), block.value(1)) else { panic!("texts") };
+    assert!(std::sync::Arc::ptr_eq(&first, &second), "neighbours share their text");
+    let differ: Vec<Row> = (0..6_000).map(|n| (1, n, Value::String(format!("{n} {text}").into()), 0, 0)).collect();
+    let info = write(&path, &differ);
+    assert_eq!(info.pieces.len(), 4, "28 MiB each, looked at every 1,024 rows");
+    assert_eq!(bits(&read_all(&path, &info).unwrap()), bits(&differ));
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         3 => (-100_000..100_000i64).prop_map(|n| Value::Double(n as f64 / 100.0)),

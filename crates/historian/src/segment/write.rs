@@ -21,6 +21,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A row group ends at so many bytes of text, however few rows it has.
+const GROUP_TEXT_BYTES: usize = 16 << 20;
+/// So many rows with text at most are taken between two looks at that.
+const MIXED_ROWS: usize = 1024;
+
 /// Counts and checksums what passes, piece by piece.
 struct Checked<W> {
     inner: W,
@@ -72,6 +77,10 @@ struct Group {
     text: Optional<ByteArray>,
     quality: Vec<i64>,
     received_ms: Vec<i64>,
+    /// Bytes of the texts, equal neighbours counted once.
+    text_bytes: usize,
+    /// The last text: equal neighbours share their bytes.
+    last_text: Option<ByteArray>,
 }
 
 /// A column that may be null: the values there are, and for each row whether it has one. Rows behind the last
@@ -119,10 +128,11 @@ impl SegmentWriter {
         self.rollups.push(tag, block, rows.clone()).map_err(|error| SegmentError::io(&self.path, error))?;
         while !rows.is_empty() {
             let room = GROUP_ROWS - self.group.tag.len();
+            let room = if matches!(block.values, Values::Mixed(_)) { room.min(MIXED_ROWS) } else { room };
             let now = rows.start..rows.end.min(rows.start + room);
             rows.start = now.end;
             self.note(tag, block, now);
-            if self.group.tag.len() >= GROUP_ROWS {
+            if self.group.tag.len() >= GROUP_ROWS || self.group.text_bytes >= GROUP_TEXT_BYTES {
                 self.end_group()?;
             }
         }
@@ -278,7 +288,15 @@ impl Group {
                 },
                 Value::Int64(value) => self.int.set(row, *value),
                 Value::Boolean(value) => self.boolean.set(row, *value),
-                Value::String(text) => self.text.set(row, ByteArray::from(text.as_bytes().to_vec())),
+                Value::String(text) => {
+                    let known = self.last_text.as_ref().filter(|last| last.data() == text.as_bytes()).cloned();
+                    let bytes = known.unwrap_or_else(|| {
+                        self.text_bytes += text.len();
+                        ByteArray::from(bytes::Bytes::copy_from_slice(text.as_bytes()))
+                    });
+                    self.last_text = Some(bytes.clone());
+                    self.text.set(row, bytes);
+                }
                 Value::Null => {}
             }
         }
@@ -312,6 +330,8 @@ impl Group {
         self.text.clear();
         self.quality.clear();
         self.received_ms.clear();
+        self.text_bytes = 0;
+        self.last_text = None;
     }
 }
 

@@ -74,13 +74,19 @@ impl Plain {
     }
 
     fn answer(&self, request: &Request) -> Vec<AggregateValue> {
+        self.answer_knowing(request, 2_000)
+    }
+
+    /// With so many points before and after the range.
+    fn answer_knowing(&self, request: &Request, around: usize) -> Vec<AggregateValue> {
         let raw = |range: std::ops::Range<usize>| -> Vec<RawPoint> {
             let point = |n| RawPoint { ts: at(self.ts[n]), value: self.values[n], status: StatusCode(self.status[n]) };
             range.map(point).collect()
         };
         let start = self.ts.partition_point(|ts| *ts < request.from.micros());
         let end = self.ts.partition_point(|ts| *ts < request.to.micros());
-        let (before, after) = (raw(start.saturating_sub(2_000)..start), raw(end..(end + 2_000).min(self.ts.len())));
+        let (before, after) =
+            (raw(start.saturating_sub(around)..start), raw(end..end.saturating_add(around).min(self.ts.len())));
         let bounds = Bounds { before: &before, after: &after, holds_until: None };
         Aggregate::over(request, &bounds, (&self.ts[start..end], &self.values[start..end], &self.status[start..end]))
             .unwrap()
@@ -189,6 +195,44 @@ async fn a_damaged_or_missing_rollup_file_is_only_slow() {
     std::fs::remove_file(damaged).unwrap();
     let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
     compare_all(&historian, &model, &spans[..1]).await;
+}
+
+#[tokio::test]
+async fn a_usable_value_far_back_is_found_and_missing_data_is_not_a_created_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    let mut samples =
+        vec![sample(0, 0, Value::Double(5.0), StatusCode::GOOD), sample(0, 1, Value::Double(6.0), StatusCode::GOOD)];
+    // Bad for hours before and after the range.
+    samples.extend((1..9_000).map(|n| sample(0, n * 1_000_000, Value::Null, StatusCode::BAD_NO_COMMUNICATION)));
+    samples.push(sample(0, 9_000_000_000, Value::Double(7.0), StatusCode::GOOD));
+    samples.extend(
+        [(0, 5.0, StatusCode::GOOD), (10, f64::NAN, StatusCode::BAD_NO_DATA), (30, 6.0, StatusCode::GOOD)].map(
+            |(second, value, quality)| {
+                let value = if value.is_nan() { Value::Null } else { Value::Double(value) };
+                sample(1, second * 1_000_000, value, quality)
+            },
+        ),
+    );
+    model.write(&samples);
+    samples.chunks(1_000).for_each(|samples| {
+        log.write(samples);
+    });
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    historian.catch_up().await.unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            historian.flush().await.unwrap();
+        }
+        for aggregate in Aggregate::ALL {
+            for (tag, from, to) in [(0, 4_000, 5_000), (0, 100, 101), (1, 20, 40), (1, 5, 40)] {
+                let request = request(aggregate, from * 1_000_000, to * 1_000_000, 0);
+                let ours = historian.aggregate(TagId(tag), request).await.unwrap();
+                let plain = Plain::of(&model, tag).answer_knowing(&request, usize::MAX);
+                assert_alike(&ours.values, &plain, &format!("{} of tag {tag} {from}..{to}", aggregate.name()));
+            }
+        }
+    }
 }
 
 proptest! {

@@ -235,3 +235,38 @@ async fn a_folder_of_the_first_format_is_read_and_merged_for_ever() {
     assert!(historian.verify().is_empty());
     assert!(historian.stats().merges > 0, "files of both formats were merged");
 }
+
+#[tokio::test]
+async fn an_older_manifest_never_costs_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    let manifest = folder.path().join("manifest");
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let mut old = Vec::new();
+    for n in 0..6_i64 {
+        let samples = [sample(1, n, Value::Int64(n)), sample(2, DAY + n, Value::Int64(n))];
+        model.write(&samples);
+        log.write(&samples);
+        historian.catch_up().await.unwrap();
+        historian.flush().await.unwrap();
+        if n == 3 {
+            old = std::fs::read(&manifest).unwrap();
+        }
+    }
+    let newest = std::fs::read(&manifest).unwrap();
+    historian.tidy_files().await.unwrap();
+    drop(historian);
+    let merged = (std::fs::read(&manifest).unwrap(), files(folder.path()));
+    // One from before later flushes: the log has let go of what it does not name.
+    std::fs::write(&manifest, &old).unwrap();
+    let error = open(folder.path(), &log, Arc::new(NoHook)).err().unwrap();
+    assert!(matches!(error, OpenError::ManifestOld { history: 4, told: 6, .. }), "{error}");
+    assert!(error.to_string().contains("Restore log and history"), "{error}");
+    // One from before a merge: it names files that are gone, and does not name the one that has their rows.
+    std::fs::write(&manifest, &newest).unwrap();
+    drop(open(folder.path(), &log, Arc::new(NoHook)).unwrap());
+    assert_eq!(files(folder.path()), merged.1, "nothing was removed");
+    std::fs::write(&manifest, &merged.0).unwrap();
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    compare(&historian, &model, 3, 2).await;
+}
