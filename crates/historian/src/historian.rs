@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::delete::Delete;
+use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
@@ -43,6 +44,11 @@ pub struct Options {
     pub footer_cache_bytes: usize,
     /// How much of the log is read at a time (default 1 MiB).
     pub read_bytes: usize,
+    /// Whether other programs may read history as a Delta table (default true). When it is switched off, the table that
+    /// was there becomes empty.
+    pub publish: bool,
+    /// How long a file that left that table stays on disk for those who still read it (default 7 days).
+    pub keep_removed: Duration,
 }
 
 impl Default for Options {
@@ -56,6 +62,8 @@ impl Default for Options {
             concurrent_reads: 4,
             footer_cache_bytes: 64 << 20,
             read_bytes: 1 << 20,
+            publish: true,
+            keep_removed: Duration::from_secs(7 * 86_400),
         }
     }
 }
@@ -234,6 +242,16 @@ pub struct HistorianStats {
     pub complete_to: Option<Timestamp>,
     /// What went wrong last, until it goes right again.
     pub last_error: Option<String>,
+    /// The newest version of the open table.
+    pub table_version: Option<u64>,
+    /// Files of the open table.
+    pub table_files: usize,
+    /// Files that outside readers do not see yet: until the next tidying, or until the table can be written again.
+    pub held_back_files: usize,
+    /// Files that left the open table and are kept for those who still read them.
+    pub removed_files: usize,
+    /// Why the open table is not up to date, until it is.
+    pub table_error: Option<String>,
 }
 
 /// Keeps the history of all tags. Shared as `Arc<Historian>`.
@@ -249,6 +267,8 @@ pub struct Historian {
     pub(crate) following: Mutex<()>,
     /// Held while files and manifest change: one writer at a time.
     pub(crate) writing: Mutex<()>,
+    /// What other programs see; changed only while `writing` is held.
+    pub(crate) table: Mutex<Table>,
     /// Woken when there is something to flush.
     pub(crate) work: Notify,
     reads: Arc<Semaphore>,
@@ -294,7 +314,8 @@ impl Historian {
             return Err(OpenError::LogBehind { path: dir.to_owned(), history: manifest.position.0, log: log_end.0 });
         }
         let told = log.load_snapshot(READER)?.map_or(Seq(0), |snapshot| snapshot.positions.samples);
-        remove_leftovers(dir, &manifest, &disk).map_err(|source| OpenError::Io {
+        let table = Table::open(dir, &manifest);
+        remove_leftovers(dir, &manifest, &table, &disk).map_err(|source| OpenError::Io {
             doing: "tidy",
             path: parquet,
             source,
@@ -312,7 +333,7 @@ impl Historian {
             saved_deletes: manifest.deletes,
             ..State::default()
         };
-        Ok(Arc::new(Self {
+        let historian = Arc::new(Self {
             dir: dir.to_owned(),
             log,
             clock,
@@ -321,11 +342,15 @@ impl Historian {
             counters: Counters::default(),
             following: Mutex::default(),
             writing: Mutex::default(),
+            table: Mutex::new(table),
             work: Notify::new(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             state: Mutex::new(state),
             options,
-        }))
+        });
+        // What the last stop left out.
+        historian.publish_table();
+        Ok(historian)
     }
 
     /// Follows the log, writes and merges files, drops old ones, until `stop`. Samples still in the buffer then stay in the log
@@ -394,6 +419,7 @@ impl Historian {
     pub fn stats(&self) -> HistorianStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
+        let table = self.table().stats();
         let state = self.state();
         let frozen = state.frozen.as_ref();
         let segments = || state.segments.values().flatten();
@@ -418,6 +444,11 @@ impl Historian {
             saved: state.saved,
             complete_to: state.complete_to,
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            table_version: table.version,
+            table_files: table.files,
+            held_back_files: if self.options.publish { segments().count().saturating_sub(table.files) } else { 0 },
+            removed_files: table.removed,
+            table_error: table.error,
         }
     }
 
@@ -487,11 +518,13 @@ fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Removes what a cut-off write left: files of ours that the manifest does not name.
-fn remove_leftovers(dir: &Path, manifest: &Manifest, disk: &Disk) -> io::Result<()> {
+/// Removes what a cut-off write left: files of ours that the manifest does not name and no outside reader may need.
+fn remove_leftovers(dir: &Path, manifest: &Manifest, table: &Table, disk: &Disk) -> io::Result<()> {
     let named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
+    let parquet = parquet_folder(dir);
     for file in our_files(dir)? {
-        if !named.contains(&file) {
+        let kept = file.strip_prefix(&parquet).ok().and_then(Path::to_str).is_some_and(|path| table.keeps(path));
+        if !named.contains(&file) && !kept {
             tracing::info!(file = %file.display(), "removing a history file left over from a cut-off write; its samples are in the log");
             disk.remove(&file)?;
         }

@@ -7,3 +7,4 @@ mod model;
 mod real_log;
 mod restart;
 mod service;
+mod table;
