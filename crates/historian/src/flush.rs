@@ -18,6 +18,7 @@ use crate::disk::Step;
 use crate::historian::{Historian, READER, Segment};
 use crate::manifest::{FileInfo, Manifest, day_folder};
 use crate::point::{HistoryGap, day_of};
+use crate::rollup::{self, RollupWriter};
 use crate::segment::{SegmentError, SegmentWriter};
 use andon_model::Timestamp;
 use andon_model::log::{Positions, Seq, SnapshotError};
@@ -156,10 +157,16 @@ impl Historian {
         let failed = |source| FlushError::Io { path: path.clone(), source };
         self.disk.create_folder(&folder).map_err(failed)?;
         let file = self.disk.create(&path).map_err(failed)?;
-        let mut writer = SegmentWriter::new(file, &path, info)?;
+        let rollups = RollupWriter::new(&self.disk, rollup::path_of(&path));
+        let mut writer = SegmentWriter::new(file, &path, info, rollups)?;
         fill(&mut writer)?;
-        let (file, info) = writer.finish()?;
+        let (file, rollups, info) = writer.finish()?;
+        if let Some(rollups) = rollups {
+            self.disk.seal(rollups, &rollup::path_of(&path)).map_err(failed)?;
+        }
         self.disk.seal(file, &path).map_err(failed)?;
+        let rollup_bytes = info.rollup.map_or(0, |rollup| rollup.bytes);
+        self.counters.bytes_written.fetch_add(rollup_bytes, Ordering::Relaxed);
         self.counters.bytes_written.fetch_add(info.bytes, Ordering::Relaxed);
         Ok(info)
     }

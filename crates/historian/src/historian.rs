@@ -1,5 +1,6 @@
 //! The historian as others hold it: opening, running, asking.
 
+use crate::aggregate::Request;
 use crate::buffer::Buffer;
 use crate::delete::Delete;
 use crate::delta::Table;
@@ -8,7 +9,9 @@ use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::point::{HistoryGap, Range};
+use crate::query::{AggregateReadError, Aggregated};
 use crate::read::RangeError;
+use crate::rollup;
 use crate::segment::{Footers, SegmentError};
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};
@@ -108,6 +111,8 @@ pub(crate) struct Segment {
     pub path: PathBuf,
     pub damaged: AtomicBool,
     obsolete: AtomicBool,
+    /// Outside readers may still read its rows; only what is ours alone is deleted with it.
+    kept_outside: AtomicBool,
     disk: Disk,
 }
 
@@ -119,6 +124,7 @@ impl Segment {
             path,
             damaged: AtomicBool::new(false),
             obsolete: AtomicBool::new(false),
+            kept_outside: AtomicBool::new(false),
             disk: disk.clone(),
         })
     }
@@ -126,6 +132,12 @@ impl Segment {
     /// The manifest no longer names it.
     pub(crate) fn retire(&self) {
         self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// As [`Segment::retire`], but its rows stay for outside readers.
+    pub(crate) fn retire_but_keep_rows(&self) {
+        self.kept_outside.store(true, Ordering::Release);
+        self.retire();
     }
 
     /// Says the damage once.
@@ -142,9 +154,13 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        if self.obsolete.load(Ordering::Acquire)
-            && let Err(error) = self.disk.remove(&self.path)
-        {
+        if !self.obsolete.load(Ordering::Acquire) {
+            return;
+        }
+        let rollups = self.info.rollup.map(|_| rollup::path_of(&self.path));
+        let rows = (!self.kept_outside.load(Ordering::Acquire)).then(|| self.path.clone());
+        let removed = rows.into_iter().chain(rollups).try_for_each(|path| self.disk.remove(&path));
+        if let Err(error) = removed {
             tracing::warn!(file = %self.path.display(), %error, "could not remove a replaced history file; the next start will");
         }
     }
@@ -220,6 +236,8 @@ pub struct HistorianStats {
     pub files: usize,
     /// Bytes of all files.
     pub file_bytes: u64,
+    /// Bytes of all roll-up files.
+    pub rollup_bytes: u64,
     /// Rows in all files.
     pub file_rows: u64,
     /// Writes of the buffer to files since the start.
@@ -379,6 +397,19 @@ impl Historian {
         read.await.map_err(|_| RangeError::Stopped)?
     }
 
+    /// An aggregate of a tag's values over intervals (OPC 10000-13), from roll-ups where they give the same answer.
+    /// # Errors
+    /// See [`AggregateReadError`]. A damaged file is no error: it is a gap in the answer.
+    pub async fn aggregate(self: &Arc<Self>, tag: TagId, request: Request) -> Result<Aggregated, AggregateReadError> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| AggregateReadError::Stopped)?;
+        let this = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            this.aggregate_blocking(tag, &request)
+        });
+        read.await.map_err(|_| AggregateReadError::Stopped)?
+    }
+
     /// Applies every frame that is durable in the log now.
     /// # Errors
     /// The log cannot be read.
@@ -430,6 +461,7 @@ impl Historian {
             buffered_bytes: state.active.bytes() + frozen.map_or(0, |frozen| frozen.buffer.bytes()),
             files: segments().count(),
             file_bytes: segments().map(|segment| segment.info.bytes).sum(),
+            rollup_bytes: segments().filter_map(|segment| segment.info.rollup).map(|rollup| rollup.bytes).sum(),
             file_rows: segments().map(|segment| segment.info.rows).sum(),
             flushes: load(&self.counters.flushes),
             merges: load(&self.counters.merges),
@@ -520,7 +552,9 @@ fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Removes what a cut-off write left: files of ours that the manifest does not name and no outside reader may need.
 fn remove_leftovers(dir: &Path, manifest: &Manifest, table: &Table, disk: &Disk) -> io::Result<()> {
-    let named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
+    let mut named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
+    let rolled_up = manifest.files.iter().filter(|info| info.rollup.is_some());
+    named.extend(rolled_up.map(|info| rollup::path_of(&info.path(dir))));
     let parquet = parquet_folder(dir);
     for file in our_files(dir)? {
         let kept = file.strip_prefix(&parquet).ok().and_then(Path::to_str).is_some_and(|path| table.keeps(path));

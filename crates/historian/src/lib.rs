@@ -15,6 +15,7 @@
 //!
 //! Start reading at [`Historian`], then `flush`, then `read`.
 
+pub mod aggregate;
 mod block;
 mod buffer;
 mod delete;
@@ -26,11 +27,14 @@ mod historian;
 mod manifest;
 mod merge;
 mod point;
+mod query;
 mod read;
+mod rollup;
 mod scan;
 mod segment;
 mod thin;
 mod upkeep;
+mod varint;
 
 pub use block::{Block, Quality, Values};
 pub use delete::DeleteError;
@@ -40,6 +44,7 @@ pub use follow::FollowError;
 pub use historian::{Historian, HistorianStats, OpenError, Options};
 pub use manifest::ManifestError;
 pub use point::{HistoryGap, Point, Range};
+pub use query::{AggregateReadError, Aggregated};
 pub use read::RangeError;
 pub use scan::Scan;
 pub use segment::SegmentError;

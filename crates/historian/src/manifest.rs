@@ -13,6 +13,7 @@ use crate::delete::Delete;
 use crate::delta::Published;
 use crate::disk::Disk;
 use crate::point::{DAY_US, HistoryGap};
+use crate::rollup::RollupInfo;
 use andon_model::Timestamp;
 use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,9 @@ pub(crate) struct FileInfo {
     /// Deletes up to this frame are worked in, if that is later than `to`.
     #[serde(default)]
     pub folded: Seq,
+    /// Its roll-up file, if there is one.
+    #[serde(default)]
+    pub rollup: Option<RollupInfo>,
     /// Of which format it is.
     #[serde(default = "first_format")]
     pub format: u32,
@@ -111,6 +115,7 @@ impl FileInfo {
             tags: (u32::MAX, 0),
             ts: (i64::MAX, i64::MIN),
             folded: Seq(0),
+            rollup: None,
             format: FILE_FORMAT,
             collides: None,
         }
@@ -158,10 +163,10 @@ fn day_name(day: i64) -> String {
     format!("{year:04}-{month:02}-{date:02}")
 }
 
-/// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet`, perhaps with `.tmp`.
+/// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet` or `.rollup`, perhaps with `.tmp`.
 pub(crate) fn is_our_name(name: &str) -> bool {
     let name = name.strip_suffix(".tmp").unwrap_or(name);
-    let Some(stem) = name.strip_suffix(".parquet") else { return false };
+    let Some(stem) = name.strip_suffix(".parquet").or_else(|| name.strip_suffix(".rollup")) else { return false };
     let numbers: Vec<&str> = stem.split('-').collect();
     let digits = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     (2..=3).contains(&numbers.len()) && numbers.iter().all(digits)
@@ -279,6 +284,7 @@ mod tests {
                 folded: Seq(0),
                 format: 2,
                 collides: Some(Seq(1)),
+                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
             deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
@@ -325,7 +331,7 @@ mod tests {
         assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
         let folded = FileInfo { folded: Seq(50), ..example().files[0].clone() }.path(Path::new("/h"));
         assert_eq!(folded, Path::new("/h/parquet/2026-11-22/000000000001-000000000042-000000000050.parquet"));
-        assert!(is_our_name("1-2-3.parquet"));
+        assert!(is_our_name("1-2-3.parquet") && is_our_name("1-2.rollup") && is_our_name("1-2.rollup.tmp"));
         for other in [
             "notes.parquet",
             "1-2.parquet.bak",

@@ -4,11 +4,13 @@
 //! history of one instant. Days are read one after the other, and within a day the runs (files, the buffer being
 //! written, the buffer) are merged.
 
+use crate::aggregate::Rollup;
 use crate::block::Block;
 use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment, causes};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::point::{DAY_US, HistoryGap, day_of};
+use crate::rollup::{self, Level};
 use crate::segment::{Reader, SegmentError, Window};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
@@ -25,6 +27,18 @@ pub struct Scan {
     days: VecDeque<i64>,
     merge: Option<(i64, Merge<Box<dyn Run + Send>>)>,
     unreadable: Vec<HistoryGap>,
+    /// Roll-ups that may stand for points, coarsest first.
+    levels: Vec<Level>,
+    /// Pieces of the day that was begun last, and are not yet handed out.
+    pieces: VecDeque<Piece>,
+}
+
+/// What stands for a stretch of points.
+pub(crate) enum Piece {
+    /// The points.
+    Block(Block),
+    /// Roll-ups of them, by the number of the minute or hour.
+    Rollups(Vec<(i64, Rollup)>),
 }
 
 /// What a scan works on.
@@ -50,7 +64,18 @@ impl Historian {
         let (from, to) = (from.micros(), to.micros());
         let view = self.view(tag.0, from, to);
         let days = view.days_with_rows().into_iter().collect();
-        Scan { historian: Arc::clone(self), tag: tag.0, from, to, view, days, merge: None, unreadable: Vec::new() }
+        Scan {
+            historian: Arc::clone(self),
+            tag: tag.0,
+            from,
+            to,
+            view,
+            days,
+            merge: None,
+            unreadable: Vec::new(),
+            levels: Vec::new(),
+            pieces: VecDeque::new(),
+        }
     }
 
     /// Takes hold of everything the scan needs at one instant.
@@ -115,18 +140,112 @@ impl Scan {
     #[expect(clippy::should_implement_trait, reason = "a scan also answers about gaps while it runs")]
     pub fn next(&mut self) -> Option<Block> {
         loop {
+            match self.next_of_day() {
+                None if !self.days.is_empty() => {}
+                block => return block,
+            }
+        }
+    }
+
+    /// The next points of the day that was begun, or of the next one; `None` at the end of a day and of the scan.
+    fn next_of_day(&mut self) -> Option<Block> {
+        loop {
             if let Some((day, merge)) = &mut self.merge {
                 let day = *day;
                 match merge.next() {
                     Some(Ok(block)) => return Some(block),
                     Some(Err(error)) => self.note_unreadable(day, &error),
-                    None => self.merge = None,
+                    None => {
+                        self.merge = None;
+                        return None;
+                    }
                 }
                 continue;
             }
             let day = self.days.pop_front()?;
             self.merge = Some((day, self.open_day(day)));
         }
+    }
+
+    /// From now on [`Scan::next_piece`] may hand out such roll-ups in place of points.
+    pub(crate) fn allow_rollups(&mut self, levels: Vec<Level>) {
+        self.levels = levels;
+    }
+
+    /// The next points, or roll-ups of them; `None` after the last.
+    pub(crate) fn next_piece(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Some(piece);
+            }
+            if let Some(day) = self.days.front().copied().filter(|_| self.merge.is_none() && !self.levels.is_empty())
+                && let Some(pieces) = self.rolled_up(day)
+            {
+                self.days.pop_front();
+                self.pieces = pieces;
+                continue;
+            }
+            let levels = std::mem::take(&mut self.levels);
+            let block = self.next_of_day();
+            self.levels = levels;
+            match block {
+                Some(block) => return Some(Piece::Block(block)),
+                None if self.days.is_empty() => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// A day whose rows of the tag are all in one file that has roll-ups; `None` where the points must be read.
+    fn rolled_up(&self, day: i64) -> Option<VecDeque<Piece>> {
+        let segments = self.view.days.get(&day)?;
+        let start = day.saturating_mul(DAY_US);
+        let buffered = |block: &Block| block.ts.iter().any(|ts| (start..start.saturating_add(DAY_US)).contains(ts));
+        if self.view.buffered.iter().any(buffered) {
+            return None;
+        }
+        let mut only: Option<(&Arc<Segment>, Reader)> = None;
+        for segment in segments {
+            let reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
+            if reader.may_have(self.tag)? {
+                if only.is_some() {
+                    return None;
+                }
+                only = Some((segment, reader));
+            }
+        }
+        let (segment, mut reader) = only?;
+        if !self.gone(segment).is_empty() {
+            return None;
+        }
+        let info = segment.info.rollup.as_ref()?;
+        let path = rollup::path_of(&segment.path);
+        let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
+        let (level, rollups) =
+            self.levels.iter().find_map(|level| Some((*level, index.read(&file, self.tag, *level).ok()??)))?;
+        let day_end = start.saturating_add(DAY_US);
+        let (from, to) = (self.from.max(start), self.to.min(day_end));
+        // The minutes or hours that lie wholly within the range; what is left at the ends is read as points.
+        let inner = level.number(from.saturating_add(level.span() - 1))..level.number(to);
+        let mut pieces = VecDeque::new();
+        let edges = if inner.is_empty() {
+            [(from, to), (to, to)]
+        } else {
+            [(from, inner.start.saturating_mul(level.span())), (inner.end.saturating_mul(level.span()), to)]
+        };
+        for (at, (from, to)) in edges.into_iter().enumerate() {
+            if from < to {
+                reader.select(self.tag, Window::Times { from, to }, false).ok()?;
+                while let Some(block) = reader.next().ok()? {
+                    pieces.push_back(Piece::Block(block));
+                }
+            }
+            if at == 0 {
+                let within = rollups.iter().filter(|(number, _)| inner.contains(number)).copied().collect();
+                pieces.push_back(Piece::Rollups(within));
+            }
+        }
+        Some(pieces)
     }
 
     /// The last point before the range: what a stepped signal held when it began.

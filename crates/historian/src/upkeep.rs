@@ -12,6 +12,7 @@ use crate::historian::{Historian, Segment};
 use crate::manifest::{FILE_FORMAT, FileInfo};
 use crate::merge::{Merge, Without};
 use crate::point::{DAY_US, day_of};
+use crate::rollup;
 use crate::scan::up_to;
 use crate::segment::{Reader, Window, verify};
 use andon_model::log::Seq;
@@ -269,7 +270,10 @@ impl Historian {
     fn retire(&self, segments: &[Arc<Segment>]) {
         for segment in segments {
             self.footers.forget(&segment.path);
-            if !self.table().keeps(&segment.info.table_path()) {
+            self.footers.forget(&rollup::path_of(&segment.path));
+            if self.table().keeps(&segment.info.table_path()) {
+                segment.retire_but_keep_rows();
+            } else {
                 segment.retire();
             }
         }

@@ -5,6 +5,7 @@
 //! first time (zigzag, difference from the first time before) · last minus first time.
 
 use super::classify::Class;
+use crate::varint::{put, take, unzigzag, zigzag};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -66,8 +67,7 @@ pub(super) fn encode(entries: &[Entry]) -> String {
         put(&mut out, u64::from(entry.tag.wrapping_sub(tag)));
         put(&mut out, entry.rows);
         put(&mut out, entry.kind.code() | if entry.all_good { GOOD } else { 0 });
-        let step = entry.ts.0.wrapping_sub(first);
-        put(&mut out, ((step << 1) ^ (step >> 63)).cast_unsigned());
+        put(&mut out, zigzag(entry.ts.0.wrapping_sub(first)));
         put(&mut out, entry.ts.1.wrapping_sub(entry.ts.0).cast_unsigned());
         (tag, first) = (entry.tag, entry.ts.0);
     }
@@ -88,8 +88,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<Entry>> {
         }
         let rows = take(&mut rest)?;
         let code = take(&mut rest)?;
-        let step = take(&mut rest)?;
-        first = first.wrapping_add((step >> 1).cast_signed() ^ -((step & 1).cast_signed()));
+        first = first.wrapping_add(unzigzag(take(&mut rest)?));
         let last = first.wrapping_add(take(&mut rest)?.cast_signed());
         let kind = Kind::of(code & !GOOD)?;
         entries.push(Entry { tag: next, first_row: row, rows, kind, all_good: code & GOOD != 0, ts: (first, last) });
@@ -97,27 +96,6 @@ pub(super) fn decode(text: &str) -> Option<Vec<Entry>> {
         row = row.checked_add(rows)?;
     }
     rest.is_empty().then_some(entries)
-}
-
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7F) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push((number & 0x7F) as u8);
-}
-
-fn take(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..70).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        number |= u64::from(byte & 0x7F).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use super::first::FirstFooter;
 use super::layout::{DIRECTORY_KEY, FORMAT, FORMAT_KEY};
 use super::{SegmentError, first};
 use crate::manifest::FileInfo;
+use crate::rollup::{RollupIndex, RollupInfo};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) enum Footer {
     First(Arc<FirstFooter>),
     Current(Arc<CurrentFooter>),
+    /// The index of a roll-up file.
+    Rollups(Arc<RollupIndex>),
 }
 
 /// Footer, page index and directory of a file of format 2.
@@ -78,6 +82,7 @@ impl Footer {
     fn memory_size(&self) -> usize {
         match self {
             Self::First(footer) => footer.memory_size(),
+            Self::Rollups(index) => index.memory_size(),
             Self::Current(footer) => footer.parquet.memory_size() + footer.directory.len() * size_of::<Entry>(),
         }
     }
@@ -137,6 +142,17 @@ impl Footers {
         let footer = Footer::load(path, info, file)?;
         self.keep(path, &footer);
         Ok(footer)
+    }
+
+    /// A roll-up file and its index.
+    pub(crate) fn rollups(&self, path: &Path, info: &RollupInfo) -> io::Result<(File, Arc<RollupIndex>)> {
+        let file = File::open(path)?;
+        if let Some(Footer::Rollups(index)) = self.known(path) {
+            return Ok((file, index));
+        }
+        let index = Arc::new(RollupIndex::load(&file, info)?);
+        self.keep(path, &Footer::Rollups(Arc::clone(&index)));
+        Ok((file, index))
     }
 
     fn known(&self, path: &Path) -> Option<Footer> {

@@ -91,6 +91,7 @@ impl Reader {
         let file = File::open(path).map_err(|error| SegmentError::io(path, error))?;
         let inner = match footers.get(path, info, &file)? {
             Footer::First(footer) => Inner::First(Box::new(first::FirstReader::new(path, info, file, footer))),
+            Footer::Rollups(_) => return Err(SegmentError::damaged(path, "it is a roll-up file")),
             Footer::Current(footer) => {
                 Inner::Current(Box::new(read::CurrentReader::new(path, info, Arc::new(file), footer)))
             }
@@ -126,6 +127,14 @@ impl Reader {
             times.extend(block.ts);
         }
         Ok(times)
+    }
+
+    /// Whether a tag has rows; `None` where only reading would tell.
+    pub(crate) fn may_have(&self, tag: u32) -> Option<bool> {
+        match &self.inner {
+            Inner::First(_) => None,
+            Inner::Current(reader) => Some(reader.has(tag)),
+        }
     }
 
     /// Begins to read a tag's rows; [`Reader::next`] hands them out. `received` says whether the received times are

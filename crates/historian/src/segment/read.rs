@@ -109,6 +109,10 @@ impl CurrentReader {
         Ok(times)
     }
 
+    pub(super) fn has(&self, tag: u32) -> bool {
+        self.entry(tag).is_some()
+    }
+
     fn entry(&self, tag: u32) -> Option<Entry> {
         let at = self.footer.directory.binary_search_by_key(&tag, |entry| entry.tag).ok()?;
         self.footer.directory.get(at).copied()

@@ -3,6 +3,8 @@
 use super::layout::PAGE_ROWS;
 use super::*;
 use crate::block::BlockBuilder;
+use crate::disk::{Disk, NoHook};
+use crate::rollup::{self, RollupWriter};
 use andon_model::Value;
 use andon_model::log::Seq;
 use proptest::prelude::*;
@@ -14,14 +16,16 @@ fn row(tag: u32, ts: i64, value: Value) -> Row {
 }
 
 fn write(path: &Path, rows: &[Row]) -> FileInfo {
-    let mut writer = SegmentWriter::new(File::create(path).unwrap(), path, FileInfo::empty(0, Seq(1), Seq(2))).unwrap();
+    let rollups = RollupWriter::new(&Disk::new(Arc::new(NoHook)), rollup::path_of(path));
+    let info = FileInfo::empty(0, Seq(1), Seq(2));
+    let mut writer = SegmentWriter::new(File::create(path).unwrap(), path, info, rollups).unwrap();
     for run in rows.chunk_by(|a, b| a.0 == b.0) {
         let mut builder = BlockBuilder::default();
         run.iter().for_each(|(_, ts, value, quality, received)| builder.push(*ts, value.clone(), *quality, *received));
         let block = builder.finish();
         writer.push(run[0].0, &block, 0..block.len()).unwrap();
     }
-    writer.finish().unwrap().1
+    writer.finish().unwrap().2
 }
 
 fn rows_of(tag: u32, block: &Block) -> Vec<Row> {

@@ -9,6 +9,7 @@ use super::directory::{self, Entry, Kind};
 use super::layout::{self, DIRECTORY_KEY, GROUP_ROWS, split_ts};
 use crate::block::{Block, Quality, Values};
 use crate::manifest::{FileInfo, Piece};
+use crate::rollup::RollupWriter;
 use andon_model::Value;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -53,6 +54,7 @@ pub(crate) struct SegmentWriter {
     writer: SerializedFileWriter<Checked<BufWriter<File>>>,
     group: Group,
     entries: Vec<Entry>,
+    rollups: RollupWriter,
     info: FileInfo,
 }
 
@@ -103,17 +105,18 @@ impl<T> Optional<T> {
 
 impl SegmentWriter {
     /// Into `file`, which will be known as `path`; `info` is that of a file without rows.
-    pub(crate) fn new(file: File, path: &Path, info: FileInfo) -> Result<Self, SegmentError> {
+    pub(crate) fn new(file: File, path: &Path, info: FileInfo, rollups: RollupWriter) -> Result<Self, SegmentError> {
         let target = Checked { inner: BufWriter::with_capacity(256 * 1024, file), crc32c: 0, bytes: 0 };
         let writer = layout::properties()
             .and_then(|properties| SerializedFileWriter::new(target, layout::schema()?, Arc::new(properties)))
             .map_err(|error| SegmentError::damaged(path, error))?;
-        Ok(Self { path: path.to_owned(), writer, group: Group::default(), entries: Vec::new(), info })
+        Ok(Self { path: path.to_owned(), writer, group: Group::default(), entries: Vec::new(), rollups, info })
     }
 
     /// Adds rows of a tag; they come after all that were added before.
     pub(crate) fn push(&mut self, tag: u32, block: &Block, rows: Range<usize>) -> Result<(), SegmentError> {
         let mut rows = rows;
+        self.rollups.push(tag, block, rows.clone()).map_err(|error| SegmentError::io(&self.path, error))?;
         while !rows.is_empty() {
             let room = GROUP_ROWS - self.group.tag.len();
             let now = rows.start..rows.end.min(rows.start + room);
@@ -155,8 +158,8 @@ impl SegmentWriter {
         }
     }
 
-    /// Writes the rest and the footer; the file is complete but not yet synced.
-    pub(crate) fn finish(mut self) -> Result<(File, FileInfo), SegmentError> {
+    /// Writes the rest and the footer; the file and its roll-ups, if it has any, are complete but not yet synced.
+    pub(crate) fn finish(mut self) -> Result<(File, Option<File>, FileInfo), SegmentError> {
         self.end_group()?;
         let directory = directory::encode(&self.entries);
         self.writer.append_key_value_metadata(KeyValue::new(DIRECTORY_KEY.to_owned(), directory));
@@ -165,7 +168,9 @@ impl SegmentWriter {
         self.info.bytes = checked.bytes;
         checked.end_piece(&mut self.info.pieces);
         let file = checked.inner.into_inner().map_err(|error| SegmentError::io(&path, error.into_error()))?;
-        Ok((file, self.info))
+        let rollups = self.rollups.finish().map_err(|error| SegmentError::io(&path, error))?;
+        self.info.rollup = rollups.as_ref().map(|(_, info)| *info);
+        Ok((file, rollups.map(|(file, _)| file), self.info))
     }
 
     /// Writes the open row group, if it has rows, and notes its checksum.
