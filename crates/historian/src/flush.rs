@@ -5,6 +5,7 @@
 //! 3. The manifest that names the new files: temporary file → sync → rename → sync. *From here on they are history.*
 //! 4. In memory the files take the frozen buffer's place.
 //! 5. The log is told, and may free its samples.
+//! 6. The [open table](crate::delta) is brought up to date.
 //!
 //! Stopped before 3, the files are removed at the next start and the log replays; after 3, the log replays nothing
 //! that the manifest already has.
@@ -12,6 +13,7 @@
 use crate::block::BLOCK_ROWS;
 use crate::buffer::{Buffer, Order};
 use crate::delete::Delete;
+use crate::delta::NewRows;
 use crate::disk::Step;
 use crate::historian::{Historian, READER, Segment};
 use crate::manifest::{FileInfo, Manifest, day_folder};
@@ -74,7 +76,9 @@ impl Historian {
         if self.freeze() {
             self.write_frozen()?;
         }
-        self.tell_log()
+        let told = self.tell_log();
+        self.publish_table();
+        told
     }
 
     /// Puts a new buffer in place; `false` when there is nothing to write.
@@ -106,7 +110,9 @@ impl Historian {
             .collect();
         let mut infos = Vec::new();
         for (day, plan) in plan_days(&frozen.buffer, &orders) {
-            infos.push(self.write_day(&frozen, day, &plan, &orders)?);
+            let mut info = self.write_day(&frozen, day, &plan, &orders)?;
+            info.collides = self.collides(&info, &NewRows { buffer: &frozen.buffer, orders: &orders, plan: &plan });
+            infos.push(info);
         }
         let mut manifest = self.saved_manifest();
         manifest.files.extend(infos.iter().cloned());
@@ -115,7 +121,7 @@ impl Historian {
         manifest.gaps.clone_from(&frozen.gaps);
         manifest.deletes.clone_from(&frozen.deletes);
         self.save_manifest(&manifest)?;
-        self.publish(&frozen, &infos);
+        self.put_in_place(&frozen, &infos);
         Ok(())
     }
 
@@ -192,17 +198,22 @@ impl Historian {
             files: state.segments.values().flatten().map(|segment| segment.info.clone()).collect(),
             gaps: state.saved_gaps.clone(),
             deletes: state.saved_deletes.clone(),
+            ..Manifest::default()
         }
     }
 
+    /// Saves it with its number and with what is known of the open table.
     pub(crate) fn save_manifest(&self, manifest: &Manifest) -> Result<(), FlushError> {
+        let manifest = self.table().complete(manifest, self.clock.now());
         manifest
             .save(&self.dir, &self.disk)
-            .map_err(|source| FlushError::Io { path: Manifest::path(&self.dir), source })
+            .map_err(|source| FlushError::Io { path: Manifest::path(&self.dir), source })?;
+        self.table().saved(manifest);
+        Ok(())
     }
 
     /// The files take the frozen buffer's place, at once for every reader.
-    fn publish(&self, frozen: &Frozen, infos: &[FileInfo]) {
+    fn put_in_place(&self, frozen: &Frozen, infos: &[FileInfo]) {
         let mut state = self.state();
         for info in infos {
             // Newest last: its sequence range lies after all others of the day.

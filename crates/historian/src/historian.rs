@@ -3,6 +3,7 @@
 use crate::aggregate::Request;
 use crate::buffer::Buffer;
 use crate::delete::Delete;
+use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
@@ -46,6 +47,11 @@ pub struct Options {
     pub footer_cache_bytes: usize,
     /// How much of the log is read at a time (default 1 MiB).
     pub read_bytes: usize,
+    /// Whether other programs may read history as a Delta table (default true). When it is switched off, the table that
+    /// was there becomes empty.
+    pub publish: bool,
+    /// How long a file that left that table stays on disk for those who still read it (default 7 days).
+    pub keep_removed: Duration,
 }
 
 impl Default for Options {
@@ -59,6 +65,8 @@ impl Default for Options {
             concurrent_reads: 4,
             footer_cache_bytes: 64 << 20,
             read_bytes: 1 << 20,
+            publish: true,
+            keep_removed: Duration::from_secs(7 * 86_400),
         }
     }
 }
@@ -117,6 +125,8 @@ pub(crate) struct Segment {
     pub path: PathBuf,
     pub damaged: AtomicBool,
     obsolete: AtomicBool,
+    /// Outside readers may still read its rows; only what is ours alone is deleted with it.
+    kept_outside: AtomicBool,
     disk: Disk,
 }
 
@@ -128,6 +138,7 @@ impl Segment {
             path,
             damaged: AtomicBool::new(false),
             obsolete: AtomicBool::new(false),
+            kept_outside: AtomicBool::new(false),
             disk: disk.clone(),
         })
     }
@@ -135,6 +146,12 @@ impl Segment {
     /// The manifest no longer names it.
     pub(crate) fn retire(&self) {
         self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// As [`Segment::retire`], but its rows stay for outside readers.
+    pub(crate) fn retire_but_keep_rows(&self) {
+        self.kept_outside.store(true, Ordering::Release);
+        self.retire();
     }
 
     /// Says the damage once. A file that could not be read this time is not damaged.
@@ -161,8 +178,8 @@ impl Drop for Segment {
             return;
         }
         let rollups = self.info.rollup.map(|_| rollup::path_of(&self.path));
-        let removed =
-            self.disk.remove(&self.path).and_then(|()| rollups.map_or(Ok(()), |path| self.disk.remove(&path)));
+        let rows = (!self.kept_outside.load(Ordering::Acquire)).then(|| self.path.clone());
+        let removed = rows.into_iter().chain(rollups).try_for_each(|path| self.disk.remove(&path));
         if let Err(error) = removed {
             tracing::warn!(file = %self.path.display(), %error, "could not remove a replaced history file; the next start will");
         }
@@ -266,6 +283,16 @@ pub struct HistorianStats {
     pub complete_to: Option<Timestamp>,
     /// What went wrong last, until it goes right again.
     pub last_error: Option<String>,
+    /// The newest version of the open table.
+    pub table_version: Option<u64>,
+    /// Files of the open table.
+    pub table_files: usize,
+    /// Files that outside readers do not see yet: until the next tidying, or until the table can be written again.
+    pub held_back_files: usize,
+    /// Files that left the open table and are kept for those who still read them.
+    pub removed_files: usize,
+    /// Why the open table is not up to date, until it is.
+    pub table_error: Option<String>,
 }
 
 /// Whoever waits for an answer; when it is dropped, the work on the answer ends soon.
@@ -297,6 +324,8 @@ pub struct Historian {
     pub(crate) following: Mutex<()>,
     /// Held while files and manifest change: one writer at a time.
     pub(crate) writing: Mutex<()>,
+    /// What other programs see; changed only while `writing` is held.
+    pub(crate) table: Mutex<Table>,
     /// Woken when there is something to flush.
     pub(crate) work: Notify,
     /// Files should be tidied as soon as possible.
@@ -350,7 +379,8 @@ impl Historian {
         if told > manifest.position && (manifest.position > Seq(0) || !manifest.files.is_empty()) {
             return Err(OpenError::ManifestOld { path: dir.to_owned(), history: manifest.position.0, told: told.0 });
         }
-        remove_leftovers(dir, &manifest, &disk).map_err(|source| OpenError::Io {
+        let table = Table::open(dir, &manifest);
+        remove_leftovers(dir, &manifest, &table, &disk).map_err(|source| OpenError::Io {
             doing: "tidy",
             path: parquet,
             source,
@@ -368,7 +398,7 @@ impl Historian {
             saved_deletes: manifest.deletes,
             ..State::default()
         };
-        Ok(Arc::new(Self {
+        let historian = Arc::new(Self {
             dir: dir.to_owned(),
             log,
             clock,
@@ -377,13 +407,17 @@ impl Historian {
             counters: Counters::default(),
             following: Mutex::default(),
             writing: Mutex::default(),
+            table: Mutex::new(table),
             work: Notify::new(),
             tidy_soon: AtomicBool::new(false),
             tidying: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             state: Mutex::new(state),
             options,
-        }))
+        });
+        // What the last stop left out.
+        historian.publish_table();
+        Ok(historian)
     }
 
     /// Follows the log, writes and merges files, drops old ones, until `stop`. Samples still in the buffer then stay in the log
@@ -471,6 +505,7 @@ impl Historian {
     pub fn stats(&self) -> HistorianStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
+        let table = self.table().stats();
         let state = self.state();
         let frozen = state.frozen.as_ref();
         let segments = || state.segments.values().flatten();
@@ -497,6 +532,11 @@ impl Historian {
             saved: state.saved,
             complete_to: state.complete_to,
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            table_version: table.version,
+            table_files: table.files,
+            held_back_files: if self.options.publish { segments().count().saturating_sub(table.files) } else { 0 },
+            removed_files: table.removed,
+            table_error: table.error,
         }
     }
 
@@ -566,13 +606,17 @@ fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Removes what a cut-off write left: files of ours that the manifest does not name. If a file that it names is missing, nothing
-/// is removed: then the manifest may be another one than that of these files, and they may be all there is.
-fn remove_leftovers(dir: &Path, manifest: &Manifest, disk: &Disk) -> io::Result<()> {
+/// Removes what a cut-off write left: files of ours that the manifest does not name and no outside reader may need. If a file that the
+/// manifest names is missing, nothing is removed: then it may be another manifest than that of these files, and they may be all there is.
+fn remove_leftovers(dir: &Path, manifest: &Manifest, table: &Table, disk: &Disk) -> io::Result<()> {
     let mut named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
     let rolled_up = manifest.files.iter().filter(|info| info.rollup.is_some());
     named.extend(rolled_up.map(|info| rollup::path_of(&info.path(dir))));
-    let leftovers: Vec<PathBuf> = our_files(dir)?.into_iter().filter(|file| !named.contains(file)).collect();
+    let parquet = parquet_folder(dir);
+    let kept =
+        |file: &Path| file.strip_prefix(&parquet).ok().and_then(Path::to_str).is_some_and(|path| table.keeps(path));
+    let leftovers: Vec<PathBuf> =
+        our_files(dir)?.into_iter().filter(|file| !named.contains(file) && !kept(file)).collect();
     if let Some(missing) = manifest.files.iter().map(|info| info.path(dir)).find(|path| !path.exists()) {
         tracing::error!(file = %missing.display(), left = leftovers.len(), "a history file is missing; restore it from a backup. Files that the manifest does not name are left where they are");
         return Ok(());

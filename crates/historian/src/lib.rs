@@ -7,6 +7,7 @@
 //! **Invariants**
 //! - Order on disk: file synced, renamed, folder synced, then the [manifest](manifest), and only then the snapshot that
 //!   lets the log free its samples. A stop between any two steps loses nothing and doubles nothing.
+//! - Other programs read the same files as a [Delta table](delta), which is brought up to date after all that.
 //! - A row's sequence needs no column: sequence ranges of files of one day never overlap, and the buffer is newest.
 //! - What cannot be read is said: a lost frame or a damaged file is a [`HistoryGap`] in every answer it touches.
 //! - Memory is bounded: the buffer by bytes (reading the log pauses), answers by points, cached footers by bytes.
@@ -18,6 +19,7 @@ pub mod aggregate;
 mod block;
 mod buffer;
 mod delete;
+mod delta;
 mod disk;
 mod flush;
 mod follow;

@@ -10,18 +10,23 @@
 //! ```
 
 use crate::delete::Delete;
+use crate::delta::Published;
 use crate::disk::Disk;
 use crate::point::{DAY_US, HistoryGap};
 use crate::rollup::RollupInfo;
 use andon_model::Timestamp;
 use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "andon-historian-manifest";
-/// What this version writes. Format 1 has neither `deletes` nor `folded`; both are empty then.
+/// What this version writes. Format 1 has no `deletes`, nothing of the open table, and of files neither `folded` nor
+/// `format` nor `collides`; all are empty then, and every file is of format 1.
 const FORMAT: u32 = 2;
+/// The format of history files that is written.
+pub(crate) const FILE_FORMAT: u32 = 2;
 
 /// What is known of the files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +42,16 @@ pub(crate) struct Manifest {
     /// Rows of files that are no longer history.
     #[serde(default)]
     pub deletes: Vec<Delete>,
+    /// How often it was saved.
+    #[serde(default)]
+    pub number: u64,
+    /// The open table as it was known to be when this was saved; its log may be ahead, never behind.
+    #[serde(default)]
+    pub published: Option<Published>,
+    /// Files that left the open table, by their path in it, and when, ms since 1970-01-01. They stay on disk for those who
+    /// still read an older version of the table.
+    #[serde(default)]
+    pub removed: BTreeMap<String, i64>,
 }
 
 /// What is known of one file without opening it.
@@ -65,6 +80,17 @@ pub(crate) struct FileInfo {
     /// Its roll-up file, if there is one.
     #[serde(default)]
     pub rollup: Option<RollupInfo>,
+    /// Of which format it is.
+    #[serde(default = "first_format")]
+    pub format: u32,
+    /// It may hold rows of the same tag and time as older files of its day, of which the oldest begins with this frame:
+    /// then it is not for outside readers until it was merged with them.
+    #[serde(default)]
+    pub collides: Option<Seq>,
+}
+
+const fn first_format() -> u32 {
+    1
 }
 
 /// A stretch of a file, from the end of the one before it.
@@ -90,18 +116,33 @@ impl FileInfo {
             ts: (i64::MAX, i64::MIN),
             folded: Seq(0),
             rollup: None,
+            format: FILE_FORMAT,
+            collides: None,
+        }
+    }
+
+    /// Whether outside readers may see it: a format they understand, and no row that an older file has too.
+    pub(crate) const fn is_for_all(&self) -> bool {
+        self.format == FILE_FORMAT && self.collides.is_none()
+    }
+
+    /// Its path in the open table.
+    pub(crate) fn table_path(&self) -> String {
+        format!("{}/{}", day_name(self.day), self.name())
+    }
+
+    fn name(&self) -> String {
+        let (from, to) = (self.from.0, self.to.0);
+        match self.folded.0 {
+            0 => format!("{from:012}-{to:012}.parquet"),
+            folded => format!("{from:012}-{to:012}-{folded:012}.parquet"),
         }
     }
 
     /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`; with a third number when deletes
     /// were worked in.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
-        let (from, to) = (self.from.0, self.to.0);
-        let name = match self.folded.0 {
-            0 => format!("{from:012}-{to:012}.parquet"),
-            folded => format!("{from:012}-{to:012}-{folded:012}.parquet"),
-        };
-        day_folder(dir, self.day).join(name)
+        day_folder(dir, self.day).join(self.name())
     }
 }
 
@@ -112,10 +153,14 @@ pub(crate) fn parquet_folder(dir: &Path) -> PathBuf {
 
 /// A day's folder.
 pub(crate) fn day_folder(dir: &Path, day: i64) -> PathBuf {
+    parquet_folder(dir).join(day_name(day))
+}
+
+fn day_name(day: i64) -> String {
     let (year, month, date, ..) = Timestamp::from_micros(day.saturating_mul(DAY_US)).civil();
     // The first day that reaches back to `Timestamp::MIN` starts before it; clamping would name its neighbour twice,
     // which is harmless: the folder's name is for people, the manifest holds the day.
-    parquet_folder(dir).join(format!("{year:04}-{month:02}-{date:02}"))
+    format!("{year:04}-{month:02}-{date:02}")
 }
 
 /// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet` or `.rollup`, perhaps with `.tmp`.
@@ -237,10 +282,15 @@ mod tests {
                 tags: (0, u32::MAX),
                 ts: (i64::MIN, i64::MAX),
                 folded: Seq(0),
+                format: 2,
+                collides: Some(Seq(1)),
                 rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
             deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
+            number: 9,
+            published: None,
+            removed: BTreeMap::from([("2026-11-22/000000000001-000000000041.parquet".to_owned(), 5)]),
         }
     }
 
@@ -277,6 +327,7 @@ mod tests {
     fn only_our_own_names_are_ours() {
         let path = example().files[0].path(Path::new("/h"));
         assert_eq!(path, Path::new("/h/parquet/2026-11-22/000000000001-000000000042.parquet"));
+        assert_eq!(example().files[0].table_path(), "2026-11-22/000000000001-000000000042.parquet");
         assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
         let folded = FileInfo { folded: Seq(50), ..example().files[0].clone() }.path(Path::new("/h"));
         assert_eq!(folded, Path::new("/h/parquet/2026-11-22/000000000001-000000000042-000000000050.parquet"));

@@ -3,12 +3,13 @@
 //! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows, the newest files
 //! are merged with each older one that is not much larger than they are together, so that a byte is rewritten about
 //! once per doubling; once the day is over, all become one file. Late data for a past day is merged in when it has
-//! grown to a tenth of the day, not at every flush.
+//! grown to a tenth of the day, not at every flush. What the [open table](crate::delta) holds back is merged at once.
 
 use crate::delete::{Delete, stretches};
+use crate::delta;
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
-use crate::manifest::FileInfo;
+use crate::manifest::{FILE_FORMAT, FileInfo};
 use crate::merge::{Merge, Without};
 use crate::point::{DAY_US, day_of};
 use crate::rollup;
@@ -74,7 +75,12 @@ impl Historian {
             outcome = outcome.and(merged);
             self.flush_if_due()?;
         }
-        outcome.and(self.fold_deletes())
+        let outcome = outcome.and(self.fold_deletes());
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not only after a change: what failed is tried again.
+        self.publish_table();
+        self.delete_removed();
+        outcome
     }
 
     /// A long tidying must not make the buffer overflow.
@@ -108,16 +114,35 @@ impl Historian {
         state.saved_gaps = manifest.gaps;
         drop(state);
         tracing::info!(files = old.len(), days, "dropped history past its retention");
+        self.publish_table();
         self.retire(&old);
         Ok(())
     }
 
     fn merge_day(&self, day: i64) -> Result<(), FlushError> {
+        if self.options.publish {
+            self.merge_held_back(day)?;
+        }
         let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
         let over = self.today().is_some_and(|today| day < today);
         let sizes: Vec<Size> = segments.iter().map(|segment| Size::of(segment)).collect();
         let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
-        if range.len() >= 2 { self.rewrite(day, &segments, range) } else { Ok(()) }
+        if range.len() >= 2 {
+            self.rewrite(day, &segments, delta::closed(&segments, range.clone()).unwrap_or(range))?;
+        }
+        Ok(())
+    }
+
+    /// Makes of what outside readers may not see yet something they may.
+    fn merge_held_back(&self, day: i64) -> Result<(), FlushError> {
+        let mut from = 0;
+        loop {
+            let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+            let Some(range) = delta::held_back(&segments, from) else { return Ok(()) };
+            if !self.rewrite(day, &segments, range.clone())? {
+                from = range.end;
+            }
+        }
     }
 
     /// Writes files anew from which rows were deleted, then forgets the deletes that concern no file any more.
@@ -164,10 +189,10 @@ impl Historian {
             && may_have(&segment.path, &segment.info, &self.footers, delete.tag).ok().flatten().unwrap_or(true)
     }
 
-    /// One file in place of these. Written while flushes go on, which only add files behind them.
-    fn rewrite(&self, day: i64, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<(), FlushError> {
+    /// One file in place of these; `false` when they stay as they are. Written while flushes go on, which only add files behind them.
+    fn rewrite(&self, day: i64, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<bool, FlushError> {
         let chosen = segments.get(range).unwrap_or_default();
-        let Some(merged) = self.write_merged(day, chosen)? else { return Ok(()) };
+        let Some(merged) = self.write_merged(day, chosen)? else { return Ok(false) };
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let range = {
             let state = self.state();
@@ -181,8 +206,9 @@ impl Historian {
         let Some(range) = range else {
             // They went past retention meanwhile.
             Segment::new(merged, &self.dir, &self.disk).retire();
-            return Ok(());
+            return Ok(false);
         };
+        self.table().note_rewrite(&merged, chosen);
         let mut manifest = self.saved_manifest();
         manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
         let merged = if merged.rows > 0 {
@@ -199,8 +225,9 @@ impl Historian {
             segments.splice(range, merged);
         }
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        self.publish_table();
         self.retire(chosen);
-        Ok(())
+        Ok(true)
     }
 
     /// `None` when one of them turns out to be damaged: it is marked, and not merged again.
@@ -228,9 +255,19 @@ impl Historian {
         let info = FileInfo {
             folded: folded
                 .unwrap_or(Seq(0))
-                .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0))),
+                .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0)))
+                .max(self.new_name(chosen)),
+            // Of files further back than these; only while a damaged one stands in between, or deletes are worked in.
+            collides: chosen
+                .iter()
+                .filter_map(|segment| segment.info.collides)
+                .filter(|seq| *seq < first.info.from)
+                .min(),
             ..FileInfo::empty(day, first.info.from, last.info.to)
         };
+        if chosen.iter().any(|segment| segment.path == info.path(&self.dir)) {
+            return Ok(None);
+        }
         let written = self.write_segment(info, |writer| {
             for tag in tags {
                 let mut runs = Vec::with_capacity(readers.len());
@@ -255,12 +292,24 @@ impl Historian {
         written.map(Some)
     }
 
-    /// Readers that still hold them finish first; then they are deleted.
+    /// A single file that is only to get another format must get another name too: all deletes up to now are in it.
+    fn new_name(&self, chosen: &[Arc<Segment>]) -> Seq {
+        match chosen {
+            [one] if one.info.format < FILE_FORMAT => self.state().saved,
+            _ => Seq(0),
+        }
+    }
+
+    /// Readers that still hold them finish first; then they are deleted. Those of the open table stay a while.
     fn retire(&self, segments: &[Arc<Segment>]) {
         for segment in segments {
             self.footers.forget(&segment.path);
             self.footers.forget(&rollup::path_of(&segment.path));
-            segment.retire();
+            if self.table().keeps(&segment.info.table_path()) {
+                segment.retire_but_keep_rows();
+            } else {
+                segment.retire();
+            }
         }
     }
 }

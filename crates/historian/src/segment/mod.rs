@@ -107,6 +107,28 @@ impl Reader {
         }
     }
 
+    /// First and last source time of each tag, ascending by tag; `None` where the file does not say (format 1).
+    pub(crate) fn spans(&self) -> Option<Vec<(u32, (i64, i64))>> {
+        match &self.inner {
+            Inner::First(_) => None,
+            Inner::Current(reader) => Some(reader.spans()),
+        }
+    }
+
+    /// Source times of a tag's rows, ascending.
+    pub(crate) fn times(&mut self, tag: u32, window: Window) -> Result<Vec<i64>, SegmentError> {
+        let reader = match &mut self.inner {
+            Inner::Current(reader) => return reader.times(tag, window),
+            Inner::First(reader) => reader,
+        };
+        reader.select(tag, window)?;
+        let mut times = Vec::new();
+        while let Some(block) = reader.next()? {
+            times.extend(block.ts);
+        }
+        Ok(times)
+    }
+
     /// Begins to read a tag's rows; [`Reader::next`] hands them out. `received` says whether the received times are
     /// wanted too.
     pub(crate) fn select(&mut self, tag: u32, window: Window, received: bool) -> Result<(), SegmentError> {

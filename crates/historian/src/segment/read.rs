@@ -43,7 +43,18 @@ struct Selected {
     /// Rows of the file.
     rows: Range<u64>,
     window: Window,
-    received: bool,
+    columns: Columns,
+}
+
+/// Which columns a read hands out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// Source times alone.
+    Times,
+    /// These, values and status codes.
+    Values,
+    /// These and the received times.
+    All,
 }
 
 /// The columns of one row group, as far as they were needed, each at its place.
@@ -83,17 +94,36 @@ impl CurrentReader {
         self.footer.directory.iter().map(|entry| entry.tag).collect()
     }
 
+    /// First and last source time of each tag, ascending by tag.
+    pub(super) fn spans(&self) -> Vec<(u32, (i64, i64))> {
+        self.footer.directory.iter().map(|entry| (entry.tag, entry.ts)).collect()
+    }
+
+    /// Source times of a tag's rows; no other column is decoded.
+    pub(super) fn times(&mut self, tag: u32, window: Window) -> Result<Vec<i64>, SegmentError> {
+        self.select_columns(tag, window, Columns::Times);
+        let mut times = Vec::new();
+        while let Some(block) = self.next()? {
+            times.extend(block.ts);
+        }
+        Ok(times)
+    }
+
     fn entry(&self, tag: u32) -> Option<Entry> {
         self.footer.entry(tag)
     }
 
     pub(super) fn select(&mut self, tag: u32, window: Window, received: bool) {
+        self.select_columns(tag, window, if received { Columns::All } else { Columns::Values });
+    }
+
+    fn select_columns(&mut self, tag: u32, window: Window, columns: Columns) {
         self.selected = self.entry(tag).filter(|entry| window.touches(entry.ts)).map(|entry| {
             let rows = match window {
                 Window::All => entry.first_row..entry.first_row + entry.rows,
                 Window::Times { from, to } => self.rows_within(&entry, from, to),
             };
-            Selected { entry, rows, window, received }
+            Selected { entry, rows, window, columns }
         });
     }
 
@@ -170,9 +200,9 @@ impl CurrentReader {
                 break;
             }
             selected.rows.start = wanted.end;
-            let (entry, window, received) = (selected.entry, selected.window, selected.received);
+            let (entry, window, columns) = (selected.entry, selected.window, selected.columns);
             let rows = local(&wanted, &group_rows);
-            let block = self.read(index, rows, &entry, received)?;
+            let block = self.read(index, rows, &entry, columns)?;
             let Window::Times { from, to } = window else { return Ok(Some(block)) };
             let inside = block.within(from, to);
             if inside.end < block.len() {
@@ -196,7 +226,7 @@ impl CurrentReader {
             let start = rows.end.saturating_sub(PAGE_ROWS as u64).max(rows.start).max(group_rows.start);
             let wanted = start..rows.end;
             rows.end = start;
-            let block = self.read(index, local(&wanted, &group_rows), &entry, true)?;
+            let block = self.read(index, local(&wanted, &group_rows), &entry, Columns::All)?;
             if let Some(last) = block.within(i64::MIN, before).last() {
                 return Ok(Some(block.slice(last..last + 1)));
             }
@@ -205,14 +235,20 @@ impl CurrentReader {
     }
 
     /// Decodes rows of one row group that are all of `entry`'s tag.
-    fn read(&mut self, index: usize, rows: Range<usize>, entry: &Entry, received: bool) -> Result<Block, SegmentError> {
+    fn read(
+        &mut self,
+        index: usize,
+        rows: Range<usize>,
+        entry: &Entry,
+        columns: Columns,
+    ) -> Result<Block, SegmentError> {
         self.footer.sound.check(&self.path, &self.info, &self.pages.file, index)?;
         let group = match self.group.take() {
             Some(group) if group.index == index => group,
             _ => Group::new(index),
         };
         let mut source = Source { footer: &self.footer, pages: &self.pages, group };
-        let block = source.block(rows, entry, received);
+        let block = source.block(rows, entry, columns);
         // After an error the columns are no longer at the same row.
         self.group = block.is_ok().then_some(source.group);
         block.map_err(|error| SegmentError::damaged(&self.path, error))
@@ -285,15 +321,18 @@ fn missing() -> ParquetError {
 }
 
 impl Source<'_> {
-    fn block(&mut self, rows: Range<usize>, entry: &Entry, received: bool) -> Result<Block, ParquetError> {
+    fn block(&mut self, rows: Range<usize>, entry: &Entry, columns: Columns) -> Result<Block, ParquetError> {
         let ts = self.times(&rows)?;
+        if columns == Columns::Times {
+            return Ok(Block { ts, ..Block::empty() });
+        }
         let values = match entry.kind {
             Kind::Int => Values::Int(self.ints(&rows)?),
             Kind::Double(class) => Values::Double(self.doubles(&rows, class)?),
             Kind::Mixed => self.mixed(&rows)?,
         };
         let quality = if entry.all_good { Quality::Same(0) } else { self.quality(&rows)? };
-        let received_ms = if received { self.received(&rows)? } else { Vec::new() };
+        let received_ms = if columns == Columns::All { self.received(&rows)? } else { Vec::new() };
         Ok(Block { ts, values, quality, received_ms })
     }
 

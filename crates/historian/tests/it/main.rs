@@ -8,3 +8,4 @@ mod model;
 mod real_log;
 mod restart;
 mod service;
+mod table;

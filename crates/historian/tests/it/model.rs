@@ -1,6 +1,7 @@
 //! What history is, in a plain list: every later sample of the same tag and time replaces the earlier one.
 
 use crate::memory_log::MemoryLog;
+use crate::table;
 use andon_historian::{Historian, Hook, NoHook, OpenError, Options, Point, Step};
 use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
 use proptest::prelude::*;
@@ -78,6 +79,11 @@ impl Model {
 
     pub fn range(&self, tag: u32, from: i64, to: i64) -> Vec<Point> {
         self.0.range((tag, from)..(tag, to)).map(|(_, sample)| point(sample)).collect()
+    }
+
+    /// All of it, as the open table should have it.
+    pub fn rows(&self) -> table::Rows {
+        self.0.iter().map(|(key, sample)| (*key, (sample.value.clone(), sample.quality.0))).collect()
     }
 
     pub fn before(&self, tag: u32, from: i64) -> Option<Point> {
@@ -162,6 +168,7 @@ async fn play(acts: Vec<Act>) {
     let log = Arc::new(MemoryLog::default());
     let mut model = Model::default();
     let mut historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let mut txn = 0;
     for act in acts {
         match act {
             Act::Write(rows) => {
@@ -185,15 +192,22 @@ async fn play(acts: Vec<Act>) {
                     let _ = doomed.tidy_files().await;
                     compare(&doomed, &model, 3, 4).await;
                 }
+                table::check(folder.path());
                 historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
             }
         }
+        let table = table::check(folder.path()).0.unwrap();
+        assert!(table.txn >= txn, "txn went back from {txn} to {}", table.txn);
+        txn = table.txn;
     }
     historian.catch_up().await.unwrap();
     compare(&historian, &model, 3, 4).await;
     historian.flush().await.unwrap();
     historian.tidy_files().await.unwrap();
     compare(&historian, &model, 3, 4).await;
+    assert_eq!(table::check(folder.path()).1, model.rows(), "the open table is the plain list too");
+    let stats = historian.stats();
+    assert_eq!((stats.held_back_files, stats.table_error), (0, None));
     assert_eq!(historian.stats().deletes, 0, "every delete was worked into the files");
     assert_eq!(log.kept(), 0, "everything is in files, so the log may free everything");
     assert!(historian.verify().is_empty());
