@@ -25,7 +25,7 @@ help: ## Show this list
 	@echo "Builds go to $(CARGO_TARGET_DIR); set CARGO_TARGET_DIR for another place."
 
 run: setup-run web ## Build everything and start the demo: a made-up plant and house over real protocols
-	cargo build --package andon-server --bin andon
+	cargo build --workspace --bin andon
 	exec "$(CARGO_TARGET_DIR)/debug/andon" demo $(ARGS)
 
 test: setup-test web ## Run all tests: web, Rust, end to end with foreign clients

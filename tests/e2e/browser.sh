@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/target}"
 if [[ -z ${ANDON_BIN:-} ]]; then
-    cargo build --quiet --package andon-server --bin andon
+    cargo build --quiet --workspace --bin andon
     ANDON_BIN="$CARGO_TARGET_DIR/debug/andon"
 fi
 work="$(mktemp -d)"

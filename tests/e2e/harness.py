@@ -81,7 +81,7 @@ def run(command: list, *, deadline: float = 30, **options) -> subprocess.Complet
 def binary() -> Path:
     target = Path(os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/andon/target"))
     path = Path(os.environ.get("ANDON_BIN", target / "debug/andon"))
-    assert path.exists(), f"{path} is missing: cargo build -p andon-server --bin andon, or set ANDON_BIN"
+    assert path.exists(), f"{path} is missing: cargo build --workspace --bin andon, or set ANDON_BIN"
     return path
 
 

@@ -8,8 +8,8 @@ cd "$(dirname "$0")/../.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/target}"
 export ANDON_VENV="${ANDON_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/venv}"
 if [[ -z ${ANDON_BIN:-} ]]; then
-    cargo build --quiet --package andon-server --bin andon
-    cargo build --quiet --package andon-connectors --example modbus_sim
+    # The same features as in all other builds, so that nothing is built twice.
+    cargo build --quiet --workspace --bin andon --example modbus_sim
     export ANDON_BIN="$CARGO_TARGET_DIR/debug/andon"
 fi
 if [[ ! -x $ANDON_VENV/bin/python ]]; then scripts/setup.sh test; fi
