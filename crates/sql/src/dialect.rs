@@ -283,6 +283,8 @@ impl VisitorMut for Adapter {
                     *expr = other;
                 }
             }
+            // The one array that clients take an item of.
+            Expr::CompoundFieldAccess { root, .. } if is_search_path(root) => *expr = text("pg_catalog"),
             Expr::TypedString(typed) => {
                 if let Some(known) = type_of(&typed.data_type) {
                     typed.data_type = known;
@@ -299,6 +301,20 @@ impl VisitorMut for Adapter {
                 }
             }
             _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if is_empty(query) {
+            query.order_by = None;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if is_empty_select(select) {
+            without_looking(select);
         }
         ControlFlow::Continue(())
     }
@@ -434,6 +450,14 @@ fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
     Some(Expr::InList { expr: Box::new(left.clone()), list: items, negated })
 }
 
+fn is_search_path(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_search_path(inner),
+        Expr::Function(function) => last_name(&function.name).as_deref() == Some("current_schemas"),
+        _ => false,
+    }
+}
+
 /// The items of an array in PostgreSQL's text form, `{a,"b c",NULL}`; `None` if it is none.
 pub(crate) fn array_items(literal: &str) -> Option<Vec<Option<String>>> {
     let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
@@ -483,18 +507,41 @@ fn table_name(factor: &TableFactor) -> Option<String> {
 
 /// Whether a query can have no rows, since it reads (inner) a system table that is always empty here.
 fn is_empty(query: &Query) -> bool {
-    let SetExpr::Select(select) = &*query.body else { return false };
+    matches!(&*query.body, SetExpr::Select(select) if is_empty_select(select))
+}
+
+fn is_empty_select(select: &Select) -> bool {
     let plain = matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
-    let aggregate = select.projection.iter().any(|item| match item {
-        SelectItem::UnnamedExpr(Expr::Function(_)) | SelectItem::ExprWithAlias { expr: Expr::Function(_), .. } => {
-            is_aggregate(item)
-        }
-        _ => false,
-    });
+    let without_rows = |factor: &TableFactor| match factor {
+        TableFactor::Derived { subquery, .. } => is_empty(subquery),
+        other => table_name(other).is_some_and(|name| catalog::is_always_empty(&name)),
+    };
     plain
-        && !aggregate
-        && relations(select)
-            .any(|(factor, inner)| inner && table_name(factor).is_some_and(|name| catalog::is_always_empty(&name)))
+        && !select.projection.iter().any(is_aggregate)
+        && relations(select).any(|(factor, inner)| inner && without_rows(factor))
+}
+
+/// The same columns, without looking for rows that there cannot be: what such a query computes need not be known here.
+fn without_looking(select: &mut Select) {
+    let names: Option<Vec<String>> = select
+        .projection
+        .iter()
+        .enumerate()
+        .map(|(place, item)| match item {
+            SelectItem::UnnamedExpr(expr) => Some(name_of(expr).unwrap_or_else(|| format!("?column?{place}"))),
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
+        })
+        .collect();
+    let Some(names) = names else { return };
+    let column = |name| SelectItem::ExprWithAlias { expr: null(), alias: Ident::with_quote('"', name) };
+    let mut seen = HashSet::new();
+    let fresh = |name: String| if seen.insert(name.clone()) { name } else { format!("{name}_{}", seen.len()) };
+    select.projection = names.into_iter().map(fresh).map(column).collect();
+    select.from = Vec::new();
+    select.distinct = None;
+    select.having = None;
+    select.selection = Some(Expr::Value(Value::Boolean(false).into()));
 }
 
 fn is_aggregate(item: &SelectItem) -> bool {

@@ -8,6 +8,7 @@ use crate::{functions, pg, views};
 use andon_model::access::Principal;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -340,6 +341,10 @@ impl Engine {
             .with_runtime_env(runtime);
         let mut state = builder.build();
         functions::register_for(&mut state, caller);
+        state.mark_start_execution();
+        // `now()` is the clock that is handed in.
+        let now = timestamp_us_to_datetime(caller.ports.catalog.now_us());
+        state.execution_props_mut().query_execution_start_time = now.map(|now| now.and_utc());
         Ok(state)
     }
 

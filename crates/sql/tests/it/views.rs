@@ -74,6 +74,11 @@ async fn predicates_prune_tags_and_times() {
         ("ts > '2026-01-01T00:01:40Z' AND ts <= '2026-01-01T00:03:20Z'", at(100) + 1, at(200) + 1),
         ("ts BETWEEN '2026-01-01T00:01:40Z' AND '2026-01-01T00:03:20Z'", at(100), at(200) + 1),
         ("'2026-01-01T00:01:40Z' <= ts AND '2026-01-01T00:03:20Z' > ts", at(100), at(200)),
+        (
+            "ts >= now() - INTERVAL '1 day' + INTERVAL '100 seconds' AND ts < now() - INTERVAL '86200 seconds'",
+            at(100),
+            at(200),
+        ),
         ("ts = TIMESTAMPTZ '2026-01-01 00:01:40+00'", at(100), at(100) + 1),
         ("ts >= '2026-01-01 01:01:40+01' AND ts < TIMESTAMP '2026-01-01 00:03:20'", at(100), at(200)),
     ] {
