@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 description of the whole API.
 
-use crate::routes::{alarms, commands, connectors, health, ingest, plant, session, timeline, users, values, ws};
+use crate::routes::{alarms, commands, connectors, health, ingest, plant, session, sql, timeline, users, values, ws};
 use axum::Json;
 use utoipa::OpenApi;
 
@@ -29,6 +29,7 @@ use utoipa::OpenApi;
         values::values,
         values::history,
         ingest::ingest,
+        sql::query,
         alarms::list,
         alarms::acknowledge,
         timeline::timeline,

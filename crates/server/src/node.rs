@@ -54,6 +54,9 @@ pub struct Addresses {
     /// MQTT over TLS.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mqtts: Option<SocketAddr>,
+    /// The PostgreSQL protocol.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sql: Option<SocketAddr>,
 }
 
 /// Tasks that end together.
@@ -96,6 +99,7 @@ pub struct Node {
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
     broker: Arc<Broker>,
+    engine: Arc<andon_sql::Engine>,
     store: Store,
     log: Arc<DurableLog>,
     faces: Group,
@@ -178,9 +182,6 @@ impl Node {
         let mqtt = bind("MQTT", settings.mqtt).await?;
         let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
         let files = certificate(&settings, &dir, &*clock)?;
-        if settings.sql.address().is_some() {
-            tracing::warn!("[sql] listen is set, but this version has no SQL listener");
-        }
 
         let node = node_id(&dir, &*clock)?;
         let (log, opened) = {
@@ -324,8 +325,22 @@ impl Node {
         };
         let https = bind("HTTPS", now(settings.https)).await?;
         let mqtts = bind("MQTT over TLS", now(settings.mqtts)).await?;
-        let addresses =
-            Addresses { http: address(&http), https: address(&https), mqtt: address(&mqtt), mqtts: address(&mqtts) };
+        let sql = bind("SQL", now(settings.sql)).await?;
+        let engine = crate::sql::start(
+            &settings.sql_limits,
+            historian.clone(),
+            bus.clone(),
+            store.clone(),
+            accounts.clone(),
+            clock.clone(),
+        )?;
+        let addresses = Addresses {
+            http: address(&http),
+            https: address(&https),
+            mqtt: address(&mqtt),
+            mqtts: address(&mqtts),
+            sql: address(&sql),
+        };
         let app = |loopback_only| {
             App::new(Parts {
                 accounts: accounts.clone(),
@@ -339,6 +354,7 @@ impl Node {
                 audit: recorder.clone(),
                 log: shared.clone(),
                 plant_admin: admin.clone(),
+                sql: Arc::new(crate::sql::SqlOverHttp(engine.clone())),
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
                 node: state.clone(),
                 clock: clock.clone(),
@@ -386,6 +402,20 @@ impl Node {
             let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
             faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), faces.stop.clone()));
         }
+        // TLS is agreed on within an SQL connection; without a certificate, loopback goes without.
+        let sql_tls = if files.certificate.exists() { Some(tls::server_config(&files, &[])?) } else { None };
+        if sql.is_none() && settings.sql != Listen::Off {
+            let (engine, stop, sql_tls) = (engine.clone(), faces.stop.clone(), sql_tls.clone());
+            let (accounts, listen) = (accounts.clone(), settings.sql);
+            faces.tasks.spawn(async move {
+                if let Some(listener) = bind_when_set_up("SQL", listen, &accounts, &stop).await {
+                    andon_sql::pg::serve(listener, engine, sql_tls, stop).await;
+                }
+            });
+        }
+        if let Some(listener) = sql {
+            faces.tasks.spawn(andon_sql::pg::serve(listener, engine.clone(), sql_tls, faces.stop.clone()));
+        }
         write_private(&dir.join("cli.token"), accounts.new_local_token()?.reveal())?;
         state.started.store(true, Ordering::Release);
         write_private(&dir.join("addresses.json"), &serde_json::to_string(&addresses)?)?;
@@ -397,6 +427,7 @@ impl Node {
             recorder,
             connectors,
             broker,
+            engine,
             store,
             log,
             faces,
@@ -413,6 +444,7 @@ impl Node {
     pub async fn stop(self) {
         let _ = std::fs::remove_file(self.dir.join("addresses.json"));
         let _ = std::fs::remove_file(self.dir.join("cli.token"));
+        self.engine.stop();
         self.faces.end().await;
         self.connectors.stop().await;
         self.broker.stop().await;
@@ -476,7 +508,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn certificate(settings: &Settings, dir: &DataDir, clock: &dyn Clock) -> Result<Files> {
     match &settings.certificate {
         Some((certificate, key)) => Ok(Files { certificate: certificate.clone(), key: key.clone() }),
-        None if settings.https == Listen::Off && settings.mqtts == Listen::Off => {
+        None if settings.https == Listen::Off && settings.mqtts == Listen::Off && !settings.sql_beyond_loopback() => {
             Ok(Files { certificate: dir.join("tls/certificate.pem"), key: dir.join("tls/key.pem") })
         }
         None => {

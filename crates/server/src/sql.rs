@@ -1,0 +1,275 @@
+//! Adapters for the SQL face: history, catalogue and gate as `andon-sql` wants them, and the SQL face as `andon-api` does.
+
+use crate::settings::SqlLimits;
+use andon_access::{Accounts, table};
+use andon_api::ports::{Sql, SqlAnswer, SqlFormat, SqlProblem};
+use andon_bus::Bus;
+use andon_historian::{Historian, Point, RangeError};
+use andon_model::access::{Action, Principal};
+use andon_model::log::Seq;
+use andon_model::plant::Interpolation;
+use andon_model::{BoxFuture, Clock, TagId, Timestamp, Value};
+use andon_sql::output::{Format, Writer};
+use andon_sql::ports::{
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Quality, Rows, Tag,
+    Values,
+};
+use andon_sql::{Engine, Options, SqlError};
+use andon_store::timeline::{kind, severity};
+use andon_store::{Store, TimelineFilter, TimelineRepository};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Starts the SQL face over the parts of a node.
+/// # Errors
+/// The system has no threads left.
+pub fn start(
+    limits: &SqlLimits,
+    historian: Arc<Historian>,
+    bus: Arc<Bus>,
+    store: Store,
+    accounts: Arc<Accounts>,
+    clock: Arc<dyn Clock>,
+) -> std::io::Result<Arc<Engine>> {
+    let ports = Ports {
+        history: Arc::new(FromHistorian { historian, runtime: Handle::current() }),
+        catalog: Arc::new(FromPlant { bus, store, clock }),
+        gate: Arc::new(FromAccounts(accounts)),
+    };
+    let options = Options {
+        memory_mib: limits.memory_mib,
+        time: Duration::from_secs(limits.seconds),
+        rows: limits.rows,
+        queries: limits.queries,
+        connections: limits.connections,
+        ..Options::default()
+    };
+    Engine::start(ports, options)
+}
+
+struct FromHistorian {
+    historian: Arc<Historian>,
+    runtime: Handle,
+}
+
+impl History for FromHistorian {
+    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks> {
+        let windows = vec![(from_us, to_us)];
+        Box::new(Windows { historian: self.historian.clone(), runtime: self.runtime.clone(), tag, windows })
+    }
+}
+
+/// Range reads one after the other; a range with too many points is halved.
+struct Windows {
+    historian: Arc<Historian>,
+    runtime: Handle,
+    tag: TagId,
+    /// The next one last.
+    windows: Vec<(i64, i64)>,
+}
+
+impl Blocks for Windows {
+    fn next(&mut self) -> Option<Result<Rows, String>> {
+        while let Some((from, to)) = self.windows.pop() {
+            if from >= to {
+                continue;
+            }
+            let range = self.historian.range(self.tag, Timestamp::from_micros(from), Timestamp::from_micros(to), None);
+            match self.runtime.block_on(range) {
+                Ok(range) if range.points.is_empty() => {}
+                Ok(range) => return Some(Ok(rows(range.points))),
+                Err(RangeError::TooManyPoints { .. }) if to.saturating_sub(from) > 1 => {
+                    let middle = i64::midpoint(from, to);
+                    self.windows.extend([(middle, to), (from, middle)]);
+                }
+                Err(error) => return Some(Err(error.to_string())),
+            }
+        }
+        None
+    }
+}
+
+fn rows(points: Vec<Point>) -> Rows {
+    let first = points.first().map_or(0, |point| point.quality.0);
+    let quality = if points.iter().all(|point| point.quality.0 == first) {
+        Quality::Same(first)
+    } else {
+        Quality::Each(points.iter().map(|point| point.quality.0).collect())
+    };
+    let ts = points.iter().map(|point| point.ts.micros()).collect();
+    let doubles = points.iter().map(|point| if let Value::Double(number) = point.value { Some(number) } else { None });
+    let values = match doubles.collect::<Option<Vec<f64>>>() {
+        Some(numbers) => Values::Double(numbers),
+        None => Values::Mixed(points.into_iter().map(|point| point.value).collect()),
+    };
+    Rows { ts, values, quality }
+}
+
+struct FromPlant {
+    bus: Arc<Bus>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl Catalog for FromPlant {
+    fn tags(&self) -> Vec<Tag> {
+        let plant = self.bus.plant();
+        let tag = |(id, tag): (TagId, &andon_model::plant::TagDef)| Tag {
+            id,
+            uuid: tag.id.to_string(),
+            path: tag.path.as_str().into(),
+            title: tag.title.clone(),
+            data_type: tag.data_type.name(),
+            unit: tag.unit.as_ref().map(andon_model::Unit::symbol),
+            range: tag.range,
+            digits: tag.digits,
+            stepped: tag.interpolation == Interpolation::Stepped,
+            description: tag.description.clone(),
+        };
+        plant.tags().map(tag).collect()
+    }
+
+    fn equipment(&self) -> Vec<Equipment> {
+        let plant = self.bus.plant();
+        let one = |equipment: &andon_model::plant::Equipment| Equipment {
+            path: equipment.path.to_string(),
+            level: equipment.level.word(equipment.profile),
+            title: equipment.title.clone(),
+            parent: equipment.path.parent().map(|parent| parent.to_string()),
+        };
+        plant.plant.equipment.iter().map(one).collect()
+    }
+
+    fn last_values(&self) -> Vec<Last> {
+        let now = self.clock.now();
+        let last = |sample: andon_model::Sample| Last {
+            tag: sample.tag,
+            ts: sample.source_ts.micros(),
+            stale: self.bus.stale(sample.tag, now),
+            value: sample.value,
+            quality: sample.quality,
+        };
+        self.bus.last_all().into_iter().map(last).collect()
+    }
+
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>> {
+        Box::pin(async move {
+            let filter = TimelineFilter {
+                from: query.from_us.map(Timestamp::from_micros),
+                to: query.to_us.map(Timestamp::from_micros),
+                branches: query.branches,
+                before: query.before.map(Seq),
+                limit: query.limit,
+                ..TimelineFilter::default()
+            };
+            let events = self.store.timeline_query(filter).await.map_err(|error| error.to_string())?;
+            let row = |sealed: andon_model::event::SealedEvent| EventRow {
+                seq: sealed.seq.0,
+                id: sealed.event.id.to_string(),
+                at: sealed.event.at.micros(),
+                kind: kind(&sealed.event.what),
+                severity: severity(&sealed.event.what),
+                by: sealed.event.by.id.to_string(),
+                detail: serde_json::to_string(&sealed.event.what).unwrap_or_default(),
+                path: sealed.event.path,
+            };
+            Ok(events.into_iter().map(row).collect())
+        })
+    }
+
+    fn now_us(&self) -> i64 {
+        self.clock.now().micros()
+    }
+}
+
+struct FromAccounts(Arc<Accounts>);
+
+impl Gate for FromAccounts {
+    fn log_in<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+        from: &'a str,
+    ) -> BoxFuture<'a, Result<Principal, LoginRefused>> {
+        Box::pin(async move {
+            // Dashboards log in with an API token; it has rights of its own, whatever user is named.
+            if let Some(who) = self.0.authenticate_token(password) {
+                return Ok(who);
+            }
+            let refused = |error: andon_access::accounts::AccountError| LoginRefused(error.to_string());
+            let cookie = self.0.log_in(user, password, from).await.map_err(refused)?;
+            // The log-in is checked and recorded as every other; its session has no use here.
+            let session = self.0.session(cookie.reveal()).await;
+            if let Err(error) = self.0.log_out(cookie.reveal()).await {
+                tracing::warn!(%error, "the session of an SQL log-in stays until it runs out");
+            }
+            session
+                .map(|session| session.principal)
+                .ok_or_else(|| LoginRefused("the account is not enabled".to_owned()))
+        })
+    }
+
+    fn open(&self) -> Option<Principal> {
+        self.0.open_mode().then_some(Principal::ANONYMOUS)
+    }
+
+    fn branches(&self, who: &Principal) -> Vec<String> {
+        let needed = table::needed(Action::View);
+        self.0.grants(who).into_iter().filter(|grant| grant.role >= needed).map(|grant| grant.branch).collect()
+    }
+}
+
+/// SQL over HTTP.
+pub struct SqlOverHttp(pub Arc<Engine>);
+
+fn problem(error: SqlError) -> SqlProblem {
+    let detail = error.to_string();
+    match error {
+        SqlError::Busy { .. } | SqlError::Stopping => SqlProblem::Busy(detail),
+        SqlError::NotAllowed(_) => SqlProblem::NotAllowed(detail),
+        SqlError::Failed(_) => SqlProblem::Failed(detail),
+        _ => SqlProblem::Refused(detail),
+    }
+}
+
+impl Sql for SqlOverHttp {
+    fn run(&self, who: Principal, text: String, format: SqlFormat) -> BoxFuture<'_, Result<SqlAnswer, SqlProblem>> {
+        Box::pin(async move {
+            let format = match format {
+                SqlFormat::Json => Format::Json,
+                SqlFormat::Csv => Format::Csv,
+                SqlFormat::Arrow => Format::Arrow,
+            };
+            let answer = self.0.run(&who, &text).await.map_err(problem)?;
+            let mut writer = Writer::new(answer, format);
+            let (sender, pieces) = tokio::sync::mpsc::channel(2);
+            // Ends with the answer, or when nobody reads it any more.
+            tokio::spawn(async move {
+                while let Some(piece) = writer.next().await {
+                    if sender.send(piece.map_err(|error| error.to_string())).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            Ok(SqlAnswer { content_type: format.content_type(), pieces })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::StatusCode;
+
+    #[test]
+    fn points_become_columns() {
+        let point = |at, value, quality| Point { ts: Timestamp::from_micros(at), value, quality };
+        let good =
+            rows(vec![point(1, Value::Double(1.5), StatusCode::GOOD), point(2, Value::Double(2.5), StatusCode::GOOD)]);
+        assert_eq!(good, Rows { ts: vec![1, 2], values: Values::Double(vec![1.5, 2.5]), quality: Quality::Same(0) });
+        let mixed = rows(vec![point(1, Value::Double(1.5), StatusCode::GOOD), point(2, Value::Null, StatusCode::BAD)]);
+        assert_eq!(mixed.values, Values::Mixed(vec![Value::Double(1.5), Value::Null]));
+        assert_eq!(mixed.quality, Quality::Each(vec![0, StatusCode::BAD.0]));
+    }
+}
