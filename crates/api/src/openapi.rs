@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, commands, connectors, health, history, ingest, plant, session, timeline, users, values, ws,
+    alarms, commands, connectors, health, history, ingest, plant, session, sql, timeline, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -34,6 +34,7 @@ use utoipa::OpenApi;
         history::delete,
         history::storage,
         ingest::ingest,
+        sql::query,
         alarms::list,
         alarms::acknowledge,
         timeline::timeline,

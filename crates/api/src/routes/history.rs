@@ -9,8 +9,9 @@ use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
 use andon_historian::{AggregateReadError, DeleteError};
 use andon_model::access::Action;
 use andon_model::event::{Event, SystemNote, What};
+use andon_model::plant::Interpolation;
 use andon_model::record::Recorder as _;
-use andon_model::{Clock as _, DataType, Timestamp};
+use andon_model::{Clock as _, Timestamp};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -30,7 +31,7 @@ pub struct AggregateQuery {
     /// 0: one interval over the whole range.
     #[serde(default)]
     interval_ms: i64,
-    /// Default: doubles move on a line, everything else holds its value.
+    /// Default: as the tag's `interpolation` says.
     stepped: Option<bool>,
     treat_uncertain_as_bad: Option<bool>,
     percent_data_bad: Option<u8>,
@@ -74,7 +75,8 @@ pub async fn aggregate(
         let known: Vec<String> = Aggregate::ALL.into_iter().map(Aggregate::name).collect();
         Problem::bad_request(format!("\"{}\" is not an aggregate; there are {}", query.aggregate, known.join(", ")))
     })?;
-    let stepped = query.stepped.unwrap_or_else(|| plant.tag(id).is_none_or(|tag| tag.data_type != DataType::Double));
+    let stepped =
+        query.stepped.unwrap_or_else(|| plant.tag(id).is_none_or(|tag| tag.interpolation == Interpolation::Stepped));
     let default = AggregateConfiguration::default();
     let interval_us = query
         .interval_ms

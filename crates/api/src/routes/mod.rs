@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod mqtt;
 pub mod plant;
 pub mod session;
+pub mod sql;
 pub mod timeline;
 pub mod ui;
 pub mod users;
