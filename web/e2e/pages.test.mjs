@@ -23,6 +23,7 @@ const PAGES = {
   timeline: '/timeline',
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
+  storage: '/storage',
   users: '/users',
   tokens: '/users?tab=tokens',
   devices: '/users?tab=devices',
@@ -379,6 +380,48 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('storage shows its figures with units, reads them again by itself, and says when it cannot', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/storage');
+    const tile = (name) => page.getByRole('region', { name, exact: true });
+    assert.match((await tile('Per point').innerText()).replaceAll('\n', ' '), /1\.56\s+B/);
+    assert.match(await tile('Write amplification').innerText(), /budget 4/);
+    assert.equal(await tile('What needs attention').count(), 0);
+    const taken = await tile('Since Andon started').innerText();
+    await page.waitForFunction((taken) => [...document.querySelectorAll('.tile')].at(-1).innerText !== taken, taken, { timeout: 12_000 });
+    await page.evaluate(() => window.andonMock.lose());
+    await page.getByText('These figures are from').waitFor({ timeout: 12_000 });
+    assert.ok(await page.locator('.tiles.stale').count());
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByText('These figures are from').waitFor({ state: 'detached', timeout: 20_000 });
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a full disk and a damaged file are said first, with what to do', async () => {
+    const { page } = await open(run, { seed: { 'mock.sick': '1' } });
+    await enter(run, page);
+    await visit(run, page, '/storage');
+    const trouble = page.getByRole('region', { name: 'What needs attention' });
+    await trouble.getByText('no space left on device').waitFor();
+    await trouble.getByText('Free space or give Andon a larger disk').waitFor();
+    await trouble.getByText('1 damaged file').waitFor();
+    await trouble.getByText('History is 19').waitFor();
+    await page.getByText('over budget').waitFor();
+    assert.deepEqual(await findings(page), []);
+    await page.close();
+  });
+
+  test('who may not configure is told so on the storage page', async () => {
+    const { page } = await open(run);
+    await enter(run, page, 'operator');
+    assert.equal(await page.getByRole('link', { name: 'Storage' }).count(), 0);
+    await page.goto(`${run.url}/storage`);
+    await page.getByText('Your roles do not cover this').waitFor();
+    await page.close();
+  });
+
   test('German says all of it, without sideways scroll', async () => {
     const { page, context, faults } = await open(run, { width: 360, height: 740 });
     await enter(run, page);
@@ -513,7 +556,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

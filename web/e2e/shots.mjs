@@ -17,6 +17,7 @@ const PAGES = {
   alarm: '/alarms?alarm=works/nord/utilities/energy/buffer/level:high',
   timeline: '/timeline',
   connectors: '/connectors',
+  storage: '/storage',
   users: '/users',
 };
 const LOOKS = {
