@@ -15,6 +15,7 @@ const PAGES = {
   'overview with faceplate': `/overview?face=${TANK}`,
   rooms: '/rooms',
   trends: '/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line2/labeller/glue_temperature,works/nord/bottling/line1/filler/state',
+  'trends compared, with cursors': `/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line1/labeller/state&cmp=1h&a=${Date.now() - 40 * 60_000}&b=${Date.now() - 20 * 60_000}`,
   'trends without pens': '/trends',
   'trends as a table': '/trends?table=1&pens=works/nord/bottling/line1/filler/pressure',
   alarms: '/alarms',
@@ -22,6 +23,7 @@ const PAGES = {
   timeline: '/timeline',
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
+  storage: '/storage',
   users: '/users',
   tokens: '/users?tab=tokens',
   devices: '/users?tab=devices',
@@ -110,7 +112,7 @@ describe('pages', { skip: real }, () => {
         await visit(run, page, path);
         await page.waitForTimeout(250);
         const small = await page.evaluate(() =>
-          [...document.querySelectorAll('button, input:not([type=checkbox]), select, .rail a, .btn')]
+          [...document.querySelectorAll('button, input:not([type=checkbox]), select, textarea, [role=slider], .rail a, .btn')]
             .filter((e) => e.checkVisibility() && !e.closest('.sr, [popover]:not(:popover-open)'))
             .map((e) => [e, e.getBoundingClientRect()])
             .filter(([, box]) => box.width > 0 && (box.height < 47.5 || box.width < 47.5))
@@ -276,6 +278,150 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  const FILLER = 'works/nord/bottling/line1/filler';
+  const figures = (page, row = 0) =>
+    page.evaluate((row) => Object.fromEntries([...(document.querySelectorAll('.pens tbody tr')[row]?.querySelectorAll('[data-label]') ?? [])].map((cell) => [cell.dataset.label, cell.textContent.trim()])), row);
+
+  test('cursors are set and moved by keys; between them stand figures from the server, and the link shows the same', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/trends?pens=${FILLER}/pressure`);
+    // The mock answers inside the page; what it is asked is told by wrapping it once more.
+    await page.evaluate(() => {
+      const mock = window.fetch;
+      window.aggregates = [];
+      window.fetch = (input, init) => {
+        if (String(input).startsWith('/api/aggregate')) window.aggregates.push(new URL(String(input), location.href).searchParams.get('aggregate'));
+        return mock(input, init);
+      };
+    });
+    const chart = page.locator('.overlay');
+    await chart.focus();
+    await page.keyboard.press('Home');
+    for (let i = 0; i < 4; i += 1) await page.keyboard.press('Shift+ArrowRight');
+    await page.keyboard.press('Shift+A');
+    await page.keyboard.press('End');
+    await page.keyboard.press('Shift+B');
+    await page.getByText('Between A and B').waitFor();
+    const cursor = page.getByRole('slider', { name: 'Cursor B' });
+    await cursor.focus();
+    const before = Number(await cursor.getAttribute('aria-valuenow'));
+    await page.keyboard.press('Shift+ArrowLeft');
+    await page.keyboard.press('ArrowLeft');
+    const after = Number(await cursor.getAttribute('aria-valuenow'));
+    assert.ok(after < before);
+    assert.equal(new URL(page.url()).searchParams.get('b'), String(Math.round(after)));
+    await page.waitForFunction(() => window.aggregates.includes('TimeAverage2') && window.aggregates.includes('PercentGood') && window.aggregates.includes('StandardDeviationPopulation'));
+    await page.waitForFunction(() => !document.querySelector('.figure.old') && /\d/.test(document.querySelector('.pens [data-label="σ"]')?.textContent ?? ''));
+    const seen = await figures(page);
+    for (const name of ['A', 'B', 'Δy', 'Min', 'Mean', 'Max', 'σ', 'Good']) assert.match(seen[name], /\d/, name);
+    const [min, mean, max] = ['Min', 'Mean', 'Max'].map((name) => Number.parseFloat(seen[name]));
+    assert.ok(min < mean && mean < max, JSON.stringify(seen));
+    await page.reload();
+    await page.waitForFunction((mean) => document.querySelector('.pens [data-label="Mean"]')?.textContent?.trim() === mean, seen.Mean, { timeout: 10_000 });
+    await page.getByRole('slider', { name: 'Cursor A' }).focus();
+    await page.keyboard.press('Delete');
+    await page.getByText('Between A and B').waitFor({ state: 'detached' });
+    assert.equal(new URL(page.url()).searchParams.get('a'), null);
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('figures of incomplete data are marked, and the share of good data says how much there is', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/trends?pens=works/nord/bottling/line2/labeller/glue_temperature');
+    await page.waitForFunction(() => /%/.test(document.querySelector('.pens [data-label="Good"]')?.textContent ?? ''));
+    const { Good } = await figures(page);
+    assert.ok(Number.parseFloat(Good) > 50 && Number.parseFloat(Good) < 70, Good);
+    assert.match(await page.locator('.pens [data-label="Mean"]').innerText(), /uncertain/i);
+    assert.equal(await page.locator('.pens [data-label="Mean"] .hatched').count(), 1);
+    await page.close();
+  });
+
+  test('compare with earlier: a ghost of each pen, labelled, with figures of its own, by keyboard and for a chosen time', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/trends?pens=${FILLER}/pressure,${FILLER}/flow`);
+    const choice = page.getByRole('combobox', { name: 'Compare with earlier' });
+    await choice.selectOption({ label: 'Compare: a day earlier' });
+    assert.match(page.url(), /cmp=1d/);
+    await page.waitForFunction(() => document.querySelectorAll('.pens tbody tr.ghost').length === 2 && [...document.querySelectorAll('.pens tbody tr.ghost [data-label="Mean"]')].every((cell) => /\d/.test(cell.textContent)));
+    assert.equal(await page.locator('.lanes .earlier').count(), 2);
+    assert.notEqual((await figures(page, 0)).Mean, (await figures(page, 1)).Mean);
+    await choice.selectOption({ label: 'Another time …' });
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('The earlier stretch begins at').fill('2999-01-01 00:00:00');
+    await page.keyboard.press('Enter');
+    await dialog.getByText('Write a time before the chart begins').waitFor();
+    const twoHours = new Date(Date.now() - 3 * 3_600_000);
+    await dialog.getByLabel('The earlier stretch begins at').fill(twoHours.toLocaleString('sv-SE'));
+    await page.keyboard.press('Enter');
+    await dialog.waitFor({ state: 'detached' });
+    assert.match(page.url(), /cmp=(2h|7\d{3}s|1\d{2}m)/);
+    await page.keyboard.press('Shift+T');
+    await page.getByRole('columnheader', { name: /earlier/ }).first().waitFor();
+    await page.close();
+  });
+
+  test('the strip under the lanes shows alarms and events, and each mark opens the list behind it', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/trends?span=8h&pens=works/nord/bottling/line1/labeller/web_speed,works/nord/bottling/line1/filler/pressure');
+    const strip = page.getByRole('region', { name: 'Alarms and events' });
+    await strip.locator('.bar.p2').waitFor();
+    const mark = strip.getByRole('button').last();
+    await mark.focus();
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('link').first().waitFor();
+    await dialog.getByRole('link').first().press('Enter');
+    await page.locator('aside.drawer').getByText('Recorded').waitFor();
+    await page.close();
+  });
+
+  test('storage shows its figures with units, reads them again by itself, and says when it cannot', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/storage');
+    const tile = (name) => page.getByRole('region', { name, exact: true });
+    assert.match((await tile('Per point').innerText()).replaceAll('\n', ' '), /1\.56\s+B/);
+    assert.match(await tile('Write amplification').innerText(), /budget 4/);
+    assert.equal(await tile('What needs attention').count(), 0);
+    const taken = await tile('Since Andon started').innerText();
+    await page.waitForFunction((taken) => [...document.querySelectorAll('.tile')].at(-1).innerText !== taken, taken, { timeout: 12_000 });
+    await page.evaluate(() => window.andonMock.lose());
+    await page.getByText('These figures are from').waitFor({ timeout: 12_000 });
+    assert.ok(await page.locator('.tiles.stale').count());
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByText('These figures are from').waitFor({ state: 'detached', timeout: 20_000 });
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a full disk and a damaged file are said first, with what to do', async () => {
+    const { page } = await open(run, { seed: { 'mock.sick': '1' } });
+    await enter(run, page);
+    await visit(run, page, '/storage');
+    const trouble = page.getByRole('region', { name: 'What needs attention' });
+    await trouble.getByText('no space left on device').waitFor();
+    await trouble.getByText('Free space or give Andon a larger disk').waitFor();
+    await trouble.getByText('1 damaged file').waitFor();
+    await trouble.getByText('History is 19').waitFor();
+    await page.getByText('over budget').waitFor();
+    assert.deepEqual(await findings(page), []);
+    await page.close();
+  });
+
+  test('who may not configure is told so on the storage page', async () => {
+    const { page } = await open(run);
+    await enter(run, page, 'operator');
+    assert.equal(await page.getByRole('link', { name: 'Storage' }).count(), 0);
+    await page.goto(`${run.url}/storage`);
+    await page.getByText('Your roles do not cover this').waitFor();
+    await page.close();
+  });
+
   test('German says all of it, without sideways scroll', async () => {
     const { page, context, faults } = await open(run, { width: 360, height: 740 });
     await enter(run, page);
@@ -410,7 +556,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

@@ -29,6 +29,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },
+  { path: '/storage', name: 'nav.storage', section: 'build', key: 'd', load: () => import('./storage/Page.svelte'), shown: () => access.may('configure') },
   { path: '/users', name: 'nav.users', section: 'build', key: 'u', load: () => import('./users/Page.svelte'), shown: () => access.mayAnywhere('administer') },
 ];
 
