@@ -33,7 +33,7 @@ pub fn start(
     clock: Arc<dyn Clock>,
 ) -> std::io::Result<Arc<Engine>> {
     let ports = Ports {
-        history: Arc::new(FromHistorian { historian, runtime: Handle::current() }),
+        history: Arc::new(FromHistorian { historian, runtime: Handle::current(), clock: clock.clone() }),
         catalog: Arc::new(FromPlant { bus, store, clock }),
         gate: Arc::new(FromAccounts(accounts)),
     };
@@ -51,22 +51,38 @@ pub fn start(
 struct FromHistorian {
     historian: Arc<Historian>,
     runtime: Handle,
+    clock: Arc<dyn Clock>,
 }
 
 impl History for FromHistorian {
     fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks> {
         let windows = vec![(from_us, to_us)];
-        Box::new(Windows { historian: self.historian.clone(), runtime: self.runtime.clone(), tag, windows })
+        let (historian, runtime, clock) = (self.historian.clone(), self.runtime.clone(), self.clock.clone());
+        Box::new(Windows { historian, runtime, clock, tag, windows })
     }
 }
 
-/// Range reads one after the other; a range with too many points is halved.
+/// Range reads one after the other; a range with too many points is cut.
 struct Windows {
     historian: Arc<Historian>,
     runtime: Handle,
+    clock: Arc<dyn Clock>,
     tag: TagId,
     /// The next one last.
     windows: Vec<(i64, i64)>,
+}
+
+/// Where a range with too many points is cut: what lies ahead, then the last weeks, then in the middle.
+const fn cut(from: i64, to: i64, now: i64) -> i64 {
+    const DAY: i64 = 86_400_000_000;
+    let (tomorrow, weeks) = (now.saturating_add(DAY), 16 * DAY);
+    if from < tomorrow && tomorrow < to {
+        tomorrow
+    } else if to.saturating_sub(from) > 4 * weeks {
+        to - weeks
+    } else {
+        i64::midpoint(from, to)
+    }
 }
 
 impl Blocks for Windows {
@@ -80,7 +96,7 @@ impl Blocks for Windows {
                 Ok(range) if range.points.is_empty() => {}
                 Ok(range) => return Some(Ok(rows(range.points))),
                 Err(RangeError::TooManyPoints { .. }) if to.saturating_sub(from) > 1 => {
-                    let middle = i64::midpoint(from, to);
+                    let middle = cut(from, to, self.clock.now().micros());
                     self.windows.extend([(middle, to), (from, middle)]);
                 }
                 Err(error) => return Some(Err(error.to_string())),
