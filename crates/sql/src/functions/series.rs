@@ -205,7 +205,7 @@ impl PartitionStream for Read {
             loop {
                 let step = tokio::task::spawn_blocking(move || reading.step()).await;
                 match step.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?? {
-                    Step::More(next) => reading = next,
+                    Step::More(next) => reading = *next,
                     Step::Done(batch) => return Ok(batch),
                 }
             }
@@ -255,7 +255,7 @@ struct Reading {
 }
 
 enum Step {
-    More(Reading),
+    More(Box<Reading>),
     Done(RecordBatch),
 }
 
@@ -302,7 +302,7 @@ impl Reading {
             }
             let history = &self.call.caller.ports.history;
             self.blocks = Some(history.scan(self.call.tag.id, self.call.from, self.call.to));
-            return Ok(Step::More(self));
+            return Ok(Step::More(Box::new(self)));
         };
         match blocks.next() {
             Some(rows) => {
@@ -313,7 +313,7 @@ impl Reading {
                         Fold::Resample(fold) => fold.take(&sample(&rows, at)),
                     }
                 }
-                Ok(Step::More(self))
+                Ok(Step::More(Box::new(self)))
             }
             None => Ok(Step::Done(match self.fold {
                 Fold::Thin(fold) => thinned(&self.call.tag.path, fold.finish())?,

@@ -111,7 +111,7 @@ pub fn namespace_oid(name: &str) -> Option<i64> {
 pub fn relation_oid(name: &str) -> Option<i64> {
     let plain = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
     let view = (FIRST_VIEW..).zip(VIEWS).find(|(_, (view, _))| *view == plain).map(|(oid, _)| oid);
-    view.or_else(|| match plain {
+    view.or(match plain {
         "pg_type" => Some(1247),
         "pg_attribute" => Some(1249),
         "pg_proc" => Some(1255),

@@ -498,14 +498,13 @@ impl Session {
     /// The columns of a statement whose parameters are not known yet. Types that the client left open are filled in where the
     /// planner finds them out.
     async fn columns(&self, statement: &Statement, types: &mut [u32]) -> Result<SchemaRef, Fault> {
-        if types.contains(&0) {
-            if let Ok(plan) = self.engine.describe(&self.who, statement.clone()).await
-                && let Ok(found) = plan.get_parameter_types()
-            {
-                for (place, oid) in (1..).zip(types.iter_mut()).filter(|(_, oid)| **oid == 0) {
-                    if let Some(Some(data_type)) = found.get(&format!("${place}")) {
-                        *oid = values::oid_of(data_type);
-                    }
+        if types.contains(&0)
+            && let Ok(plan) = self.engine.describe(&self.who, statement.clone()).await
+            && let Ok(found) = plan.get_parameter_types()
+        {
+            for (place, oid) in (1..).zip(types.iter_mut()).filter(|(_, oid)| **oid == 0) {
+                if let Some(Some(data_type)) = found.get(&format!("${place}")) {
+                    *oid = values::oid_of(data_type);
                 }
             }
         }

@@ -395,11 +395,10 @@ impl ExecutionPlan for SamplesExec {
             left: self.limit.unwrap_or(usize::MAX),
             ready: Vec::new(),
         };
-        let stream = futures_util::stream::try_unfold(reading, |reading| async move {
-            let reading = match reading.take_ready() {
-                Ok(ready) => return Ok(Some(ready)),
-                Err(reading) => reading,
-            };
+        let stream = futures_util::stream::try_unfold(reading, |mut reading| async move {
+            if let Some(batch) = reading.ready.pop() {
+                return Ok(Some((batch, reading)));
+            }
             // One block at a time on a thread that may wait; nothing is held there between blocks.
             let step = tokio::task::spawn_blocking(move || reading.step());
             step.await.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?
@@ -429,14 +428,6 @@ struct Reading {
 }
 
 impl Reading {
-    fn take_ready(self) -> std::result::Result<(RecordBatch, Self), Self> {
-        let mut this = self;
-        match this.ready.pop() {
-            Some(batch) => Ok((batch, this)),
-            None => Err(this),
-        }
-    }
-
     /// Reads on until there are rows. Blocks.
     fn step(mut self) -> Result<Option<(RecordBatch, Self)>> {
         loop {
