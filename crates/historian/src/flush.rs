@@ -58,6 +58,7 @@ pub(crate) struct Frozen {
     from: Seq,
     pub to: Seq,
     complete_to: Option<Timestamp>,
+    epoch: u64,
     gaps: Vec<HistoryGap>,
     deletes: Vec<Delete>,
 }
@@ -93,6 +94,7 @@ impl Historian {
             from: state.saved.next(),
             to: state.position,
             complete_to: state.complete_to,
+            epoch: state.epoch,
             gaps: state.gaps.to_vec(),
             deletes: state.deletes.clone(),
         };
@@ -118,6 +120,7 @@ impl Historian {
         manifest.files.extend(infos.iter().cloned());
         manifest.position = frozen.to;
         manifest.complete_to = frozen.complete_to;
+        manifest.epoch = frozen.epoch;
         manifest.gaps.clone_from(&frozen.gaps);
         manifest.deletes.clone_from(&frozen.deletes);
         self.save_manifest(&manifest)?;
@@ -195,6 +198,7 @@ impl Historian {
         Manifest {
             position: state.saved,
             complete_to: state.saved_complete_to,
+            epoch: state.saved_epoch,
             files: state.segments.values().flatten().map(|segment| segment.info.clone()).collect(),
             gaps: state.saved_gaps.clone(),
             deletes: state.saved_deletes.clone(),
@@ -222,6 +226,7 @@ impl Historian {
         state.frozen = None;
         state.saved = frozen.to;
         state.saved_complete_to = frozen.complete_to;
+        state.saved_epoch = frozen.epoch;
         state.saved_gaps.clone_from(&frozen.gaps);
         state.saved_deletes.clone_from(&frozen.deletes);
         drop(state);

@@ -48,6 +48,7 @@ pub(crate) enum Followed {
 struct Entry {
     seq: Seq,
     received: Timestamp,
+    epoch: u64,
     content: Content,
 }
 
@@ -178,11 +179,16 @@ fn understand(frame: Frame) -> Entry {
         ),
         _ => Content::Foreign,
     };
-    Entry { seq: frame.seq, received: frame.received, content }
+    Entry { seq: frame.seq, received: frame.received, epoch: frame.epoch, content }
 }
 
 impl State {
     fn take(&mut self, entry: Entry) {
+        // The log was opened anew in between: the node was down, and what happened meanwhile was not seen.
+        if self.epoch != 0 && entry.epoch != self.epoch {
+            self.lose(entry.received, "Andon was not running".to_owned());
+        }
+        self.epoch = entry.epoch;
         match entry.content {
             Content::Samples(samples) => samples.iter().for_each(|sample| self.active.push(sample)),
             Content::Deleted(delete) => self.delete(delete),

@@ -225,6 +225,10 @@ pub(crate) struct State {
     pub told: Seq,
     /// When frame `position` was handed to the log.
     pub complete_to: Option<Timestamp>,
+    /// In which opening of the log it was written; 0 where it is not known.
+    pub epoch: u64,
+    /// See `saved_complete_to`.
+    pub saved_epoch: u64,
     /// Where history is incomplete, ascending as found. Shared with the reads that are under way.
     pub gaps: Arc<Vec<HistoryGap>>,
 }
@@ -392,6 +396,8 @@ impl Historian {
             told,
             complete_to: manifest.complete_to,
             saved_complete_to: manifest.complete_to,
+            epoch: manifest.epoch,
+            saved_epoch: manifest.epoch,
             gaps: Arc::new(manifest.gaps.clone()),
             saved_gaps: manifest.gaps,
             deletes: manifest.deletes.clone(),

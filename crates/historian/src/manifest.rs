@@ -35,6 +35,9 @@ pub(crate) struct Manifest {
     pub position: Seq,
     /// When that frame was handed to the log.
     pub complete_to: Option<Timestamp>,
+    /// The opening of the log in which that frame was written; 0 where it is not known.
+    #[serde(default)]
+    pub epoch: u64,
     /// The files, in any order.
     pub files: Vec<FileInfo>,
     /// Where history is incomplete.
@@ -287,6 +290,7 @@ mod tests {
                 rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
+            epoch: 4,
             deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
             number: 9,
             published: None,

@@ -115,7 +115,8 @@ pub async fn compare_spans(historian: &Arc<Historian>, model: &Model, tags: u32,
             let read = historian.range(TagId(tag), start, end, None).await.unwrap();
             assert_eq!(read.points, expected, "tag {tag} {from}..{to}");
             assert_eq!(read.before, model.before(tag, from), "tag {tag} before {from}");
-            assert!(!read.thinned && read.gaps.is_empty(), "{:?}", read.gaps);
+            let missing: Vec<_> = read.gaps.iter().filter(|gap| gap.reason != "Andon was not running").collect();
+            assert!(!read.thinned && missing.is_empty(), "{missing:?}");
             let thin = historian.range(TagId(tag), start, end, Some(10)).await.unwrap();
             assert!(thin.points.len() <= 10 && thin.points.iter().all(|point| expected.contains(point)));
             assert_eq!(thin.thinned, expected.len() > 10);

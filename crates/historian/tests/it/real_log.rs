@@ -102,3 +102,33 @@ async fn what_was_deleted_stays_deleted_and_what_came_later_stays() {
 fn at(us: i64) -> Timestamp {
     Timestamp::from_micros(us)
 }
+
+#[tokio::test]
+async fn while_the_node_was_down_is_a_gap_and_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ends = Vec::new();
+    for round in 0..3_i64 {
+        let (log, historian) = open(folder.path());
+        let samples = [sample(0, round, Value::Int64(round))];
+        let seq = log.append(Lane::Samples, kind::SAMPLES, &sample_codec::encode_samples(&samples)).unwrap();
+        log.durable(Lane::Samples, seq).await.unwrap();
+        historian.catch_up().await.unwrap();
+        // With and without files: the gap follows from the log either way.
+        if round == 1 {
+            historian.flush().await.unwrap();
+        }
+        ends.push(historian.stats().complete_to.unwrap());
+        drop(historian);
+        log.close();
+    }
+    let (log, historian) = open(folder.path());
+    historian.catch_up().await.unwrap();
+    let read = historian.range(TagId(0), Timestamp::MIN, Timestamp::MAX, None).await.unwrap();
+    let gaps: Vec<_> = read.gaps.iter().map(|gap| (gap.from, gap.to, gap.reason.as_str())).collect();
+    let down = "Andon was not running";
+    assert!(
+        gaps == [(ends[0], ends[1], down), (ends[1], ends[2], down)] || gaps == [(ends[0], ends[2], down)],
+        "{gaps:?}"
+    );
+    log.close();
+}
