@@ -10,6 +10,7 @@ import { enter, open, real, start, visit } from './browser.mjs';
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TANK = 'works/nord/utilities/energy/buffer';
+const HOUR = "SELECT ts, value, quality\nFROM samples\nWHERE path = 'works/nord/bottling/line1/filler/pressure'\n  AND ts >= now() - INTERVAL '1 hour'\nORDER BY ts";
 const PAGES = {
   overview: '/overview',
   'overview with faceplate': `/overview?face=${TANK}`,
@@ -21,6 +22,10 @@ const PAGES = {
   alarms: '/alarms',
   'alarms with details': `/alarms?alarm=${TANK}/level:high`,
   timeline: '/timeline',
+  query: '/query',
+  'query with rows': `/query?q=${encodeURIComponent(HOUR)}`,
+  'query as a chart': `/query?chart=1&q=${encodeURIComponent(HOUR)}`,
+  'query refused': '/query?q=DROP TABLE samples',
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
   storage: '/storage',
@@ -422,6 +427,82 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('a query is written, run and read by keyboard; its link shows the same answer', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/query');
+    const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+    await editor.focus();
+    await page.keyboard.insertText(HOUR);
+    await page.keyboard.press('Control+Enter');
+    const grid = page.getByRole('grid', { name: 'Answer' });
+    await grid.waitFor();
+    const count = Number(await grid.getAttribute('aria-rowcount'));
+    assert.ok(count > 1000, `${count} rows`);
+    assert.ok((await page.locator('[role=row]').count()) < 60, 'only the visible rows are in the page');
+    assert.equal(await page.locator('[role=gridcell]').nth(1).evaluate((e) => getComputedStyle(e).textAlign), 'end');
+    assert.match(await page.locator('[role=gridcell]').first().innerText(), /\d\d:\d\d:\d\d/);
+    await page.locator('[role=row][data-index]').first().focus();
+    await page.keyboard.press('End');
+    await page.waitForFunction((last) => document.activeElement?.dataset.index === String(last), count - 2);
+    await page.reload();
+    await grid.waitFor();
+    assert.equal(await editor.inputValue(), HOUR);
+    await page.getByRole('button', { name: 'Chart' }).press('Enter');
+    await page.getByRole('img', { name: /^value, / }).waitFor();
+    assert.match(page.url(), /chart=1/);
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    const lines = (await readFile(await file.path(), 'utf8')).split('\n');
+    assert.equal(lines[0], 'ts,value,quality');
+    assert.ok(lines.length > 1000);
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a query is never silently empty: refused, without rows, broken off and cancelled each say so', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/query');
+    const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+    const ask = async (text) => {
+      await editor.fill(text);
+      await editor.press('Control+Enter');
+    };
+    await ask('DELETE FROM samples');
+    await page.getByRole('alert').getByText('Only SELECT, WITH, VALUES, SHOW and EXPLAIN are answered, not DELETE.').waitFor();
+    await ask('SELECT * FROM equipment');
+    await page.getByText('No rows', { exact: true }).waitFor();
+    await ask(`${HOUR} -- x`.replace('ts, value', 'ts, value /* break_off */'));
+    await page.getByRole('alert').getByText('The server broke off: The query took longer than 60').waitFor();
+    await page.getByRole('grid', { name: 'Answer' }).waitFor();
+    await ask('SELECT sleep(60)');
+    await page.getByText(/1\.\d.s/).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).press('Enter');
+    await page.getByText('Cancelled', { exact: true }).waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await ask('SELECT 1');
+    await page.getByRole('alert').getByText('could not be reached').waitFor();
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByRole('button', { name: 'Earlier queries' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /^DELETE FROM samples/ }).click();
+    assert.equal(await editor.inputValue(), 'DELETE FROM samples');
+    await page.close();
+  });
+
+  test('the views and their columns stand beside the query, and a press puts a name into it', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width, height: 844 });
+      await enter(run, page);
+      await visit(run, page, '/query');
+      if (width === 390) await page.getByRole('button', { name: 'Views' }).click();
+      await page.locator('summary', { hasText: 'last_values' }).click();
+      await page.getByRole('button', { name: /^stale/ }).click();
+      await page.waitForFunction(() => document.querySelector('textarea').value === 'stale');
+      assert.equal(await page.evaluate(() => document.activeElement.tagName), 'TEXTAREA');
+      await page.close();
+    }
+  });
+
   test('German says all of it, without sideways scroll', async () => {
     const { page, context, faults } = await open(run, { width: 360, height: 740 });
     await enter(run, page);
@@ -556,7 +637,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>
