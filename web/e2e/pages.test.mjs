@@ -427,6 +427,54 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('a stretch of history is deleted: shown before, with a reason, and gone after', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    await visit(run, page, `/trends?pens=${FILLER}/pressure,${FILLER}/flow&a=${b}&b=${a}`);
+    await page.getByRole('button', { name: 'Delete from history …' }).press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Pen').selectOption({ label: 'Syrup flow, Filler' });
+    const submit = dialog.getByRole('button', { name: /^Delete 6\d\d good readings/ });
+    await submit.waitFor();
+    assert.deepEqual(await findings(page), []);
+    await dialog.getByRole('img', { name: /what will be deleted/ }).waitFor();
+    assert.equal(await submit.getAttribute('aria-disabled'), 'true');
+    await dialog.getByLabel('Reason').press('Enter');
+    await dialog.getByRole('alert').getByText('Required').waitFor();
+    await dialog.getByLabel('Reason').fill('Flow meter was cleaned');
+    await page.keyboard.press('Enter');
+    await dialog.locator('[data-outcome=done]').waitFor();
+    const left = (tag) => page.evaluate(async ([tag, a, b]) => (await (await fetch(`/api/history?tag=${tag}&from_ms=${a}&to_ms=${b - 1}&max_points=4000`)).json()).points.length, [tag, a, b]);
+    assert.equal(await left(`${FILLER}/flow`), 0);
+    assert.ok((await left(`${FILLER}/pressure`)) > 500, 'the other pen is untouched');
+    await dialog.getByRole('button', { name: 'Done' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.pens [data-label="Mean"]')[1]?.textContent.trim() === '–');
+    await page.close();
+  });
+
+  test('a delete without an answer is not called done or failed; who may not configure is not offered it', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    const path = `/trends?pens=${FILLER}/pressure&a=${a}&b=${b}`;
+    await visit(run, page, path);
+    await page.getByRole('button', { name: 'Delete from history …' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('Test');
+    await dialog.getByRole('button', { name: /^Delete \d/ }).click();
+    await dialog.getByText('Sent, waiting').waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await dialog.getByText('may or may not be deleted').waitFor();
+    await page.close();
+    const other = await open(run);
+    await enter(run, other.page, 'operator');
+    await visit(run, other.page, path);
+    await other.page.getByText('Between A and B').waitFor();
+    assert.equal(await other.page.getByRole('button', { name: 'Delete from history …' }).count(), 0);
+    await other.page.close();
+  });
+
   test('a query is written, run and read by keyboard; its link shows the same answer', async () => {
     const { page, faults } = await open(run);
     await enter(run, page);
