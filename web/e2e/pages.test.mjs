@@ -10,6 +10,7 @@ import { enter, open, real, start, visit } from './browser.mjs';
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TANK = 'works/nord/utilities/energy/buffer';
+const HOUR = "SELECT ts, value, quality\nFROM samples\nWHERE path = 'works/nord/bottling/line1/filler/pressure'\n  AND ts >= now() - INTERVAL '1 hour'\nORDER BY ts";
 const PAGES = {
   overview: '/overview',
   'overview with faceplate': `/overview?face=${TANK}`,
@@ -21,6 +22,10 @@ const PAGES = {
   alarms: '/alarms',
   'alarms with details': `/alarms?alarm=${TANK}/level:high`,
   timeline: '/timeline',
+  query: '/query',
+  'query with rows': `/query?q=${encodeURIComponent(HOUR)}`,
+  'query as a chart': `/query?chart=1&q=${encodeURIComponent(HOUR)}`,
+  'query refused': '/query?q=DROP TABLE samples',
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
   storage: '/storage',
@@ -422,6 +427,130 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('a stretch of history is deleted: shown before, with a reason, and gone after', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    await visit(run, page, `/trends?pens=${FILLER}/pressure,${FILLER}/flow&a=${b}&b=${a}`);
+    await page.getByRole('button', { name: 'Delete from history …' }).press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Pen').selectOption({ label: 'Syrup flow, Filler' });
+    const submit = dialog.getByRole('button', { name: /^Delete 6\d\d good readings/ });
+    await submit.waitFor();
+    assert.deepEqual(await findings(page), []);
+    await dialog.getByRole('img', { name: /what will be deleted/ }).waitFor();
+    assert.equal(await submit.getAttribute('aria-disabled'), 'true');
+    await dialog.getByLabel('Reason').press('Enter');
+    await dialog.getByRole('alert').getByText('Required').waitFor();
+    await dialog.getByLabel('Reason').fill('Flow meter was cleaned');
+    await page.keyboard.press('Enter');
+    await dialog.locator('[data-outcome=done]').waitFor();
+    const left = (tag) => page.evaluate(async ([tag, a, b]) => (await (await fetch(`/api/history?tag=${tag}&from_ms=${a}&to_ms=${b - 1}&max_points=4000`)).json()).points.length, [tag, a, b]);
+    assert.equal(await left(`${FILLER}/flow`), 0);
+    assert.ok((await left(`${FILLER}/pressure`)) > 500, 'the other pen is untouched');
+    await dialog.getByRole('button', { name: 'Done' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.pens [data-label="Mean"]')[1]?.textContent.trim() === '–');
+    await page.close();
+  });
+
+  test('a delete without an answer is not called done or failed; who may not configure is not offered it', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    const path = `/trends?pens=${FILLER}/pressure&a=${a}&b=${b}`;
+    await visit(run, page, path);
+    await page.getByRole('button', { name: 'Delete from history …' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('Test');
+    await dialog.getByRole('button', { name: /^Delete \d/ }).click();
+    await dialog.getByText('Sent, waiting').waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await dialog.getByText('may or may not be deleted').waitFor();
+    await page.close();
+    const other = await open(run);
+    await enter(run, other.page, 'operator');
+    await visit(run, other.page, path);
+    await other.page.getByText('Between A and B').waitFor();
+    assert.equal(await other.page.getByRole('button', { name: 'Delete from history …' }).count(), 0);
+    await other.page.close();
+  });
+
+  test('a query is written, run and read by keyboard; its link shows the same answer', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/query');
+    const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+    await editor.focus();
+    await page.keyboard.insertText(HOUR);
+    await page.keyboard.press('Control+Enter');
+    const grid = page.getByRole('grid', { name: 'Answer' });
+    await grid.waitFor();
+    const count = Number(await grid.getAttribute('aria-rowcount'));
+    assert.ok(count > 1000, `${count} rows`);
+    assert.ok((await page.locator('[role=row]').count()) < 60, 'only the visible rows are in the page');
+    assert.equal(await page.locator('[role=gridcell]').nth(1).evaluate((e) => getComputedStyle(e).textAlign), 'end');
+    assert.match(await page.locator('[role=gridcell]').first().innerText(), /\d\d:\d\d:\d\d/);
+    await page.locator('[role=row][data-index]').first().focus();
+    await page.keyboard.press('End');
+    await page.waitForFunction((last) => document.activeElement?.dataset.index === String(last), count - 2);
+    await page.reload();
+    await grid.waitFor();
+    assert.equal(await editor.inputValue(), HOUR);
+    await page.getByRole('button', { name: 'Chart' }).press('Enter');
+    await page.getByRole('img', { name: /^value, / }).waitFor();
+    assert.match(page.url(), /chart=1/);
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    const lines = (await readFile(await file.path(), 'utf8')).split('\n');
+    assert.equal(lines[0], 'ts,value,quality');
+    assert.ok(lines.length > 1000);
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a query is never silently empty: refused, without rows, broken off and cancelled each say so', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/query');
+    const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+    const ask = async (text) => {
+      await editor.fill(text);
+      await editor.press('Control+Enter');
+    };
+    await ask('DELETE FROM samples');
+    await page.getByRole('alert').getByText('Only SELECT, WITH, VALUES, SHOW and EXPLAIN are answered, not DELETE.').waitFor();
+    await ask('SELECT * FROM equipment');
+    await page.getByText('No rows', { exact: true }).waitFor();
+    await ask(`${HOUR} -- x`.replace('ts, value', 'ts, value /* break_off */'));
+    await page.getByRole('alert').getByText('The server broke off: The query took longer than 60').waitFor();
+    await page.getByRole('grid', { name: 'Answer' }).waitFor();
+    await ask('SELECT sleep(60)');
+    await page.getByText(/1\.\d.s/).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).press('Enter');
+    await page.getByText('Cancelled', { exact: true }).waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await ask('SELECT 1');
+    await page.getByRole('alert').getByText('could not be reached').waitFor();
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByRole('button', { name: 'Earlier queries' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /^DELETE FROM samples/ }).click();
+    assert.equal(await editor.inputValue(), 'DELETE FROM samples');
+    await page.close();
+  });
+
+  test('the views and their columns stand beside the query, and a press puts a name into it', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width, height: 844 });
+      await enter(run, page);
+      await visit(run, page, '/query');
+      if (width === 390) await page.getByRole('button', { name: 'Views' }).click();
+      await page.locator('summary', { hasText: 'last_values' }).click();
+      await page.getByRole('button', { name: /^stale/ }).click();
+      await page.waitForFunction(() => document.querySelector('textarea').value === 'stale');
+      assert.equal(await page.evaluate(() => document.activeElement.tagName), 'TEXTAREA');
+      await page.close();
+    }
+  });
+
   test('German says all of it, without sideways scroll', async () => {
     const { page, context, faults } = await open(run, { width: 360, height: 740 });
     await enter(run, page);
@@ -556,7 +685,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

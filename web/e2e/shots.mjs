@@ -16,6 +16,7 @@ const PAGES = {
   alarms: '/alarms',
   alarm: '/alarms?alarm=works/nord/utilities/energy/buffer/level:high',
   timeline: '/timeline',
+  query: "/query?q=SELECT ts, value, quality FROM samples WHERE path = 'works/nord/bottling/line1/filler/pressure' AND ts >= now() - INTERVAL '1 hour'",
   connectors: '/connectors',
   storage: '/storage',
   users: '/users',

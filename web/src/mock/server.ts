@@ -404,7 +404,7 @@ export class MockServer {
       now,
       paths: this.empty ? [] : tags.map((t) => t.path),
       unitOf: (path) => tags.find((t) => t.path === path)?.symbol ?? null,
-      points: (path, from, to) => this.points(path, from, to, 4000),
+      points: (path, from, to) => this.points(path, from, to, 4000).map(([at, value, code]) => [at, typeof value === 'number' ? Math.round(value * 1e4) / 1e4 : value, code]),
     });
     if ('refused' in answer) return problem(400, 'the statement has no answer', answer.refused);
     if (body['format'] === 'csv') return { status: 200, delay: answer.delay, text: { type: 'text/csv', content: csv(answer.ok) } };

@@ -76,6 +76,11 @@ export class Pen {
     this.appended += 1;
   }
 
+  /** What was deleted is gone here, too, also where it came live and history has not caught up. */
+  cut(from: number, to: number): void {
+    this.dots = this.dots.filter((d) => d.x < from || d.x >= to);
+  }
+
   forget(before: number): void {
     this.dots = trim(this.dots as Dot[], before, MOST_DOTS);
   }

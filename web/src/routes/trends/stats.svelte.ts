@@ -20,6 +20,7 @@ export class Stats {
   problem = $state.raw<Problem | null>(null);
   /** The figures belong to another stretch than the one asked for. */
   old = $state(false);
+  loading = false;
   #stop: AbortController | null = null;
 
   constructor(readonly pen: Pen) {}
@@ -33,6 +34,7 @@ export class Stats {
     this.#stop?.abort();
     const stop = new AbortController();
     this.#stop = stop;
+    this.loading = true;
     // Words have no mean; how much of them is known is still worth saying.
     const wanted: Figure[] = this.pen.numeric ? ['min', 'mean', 'max', 'deviation', 'good'] : ['good'];
     try {
@@ -47,6 +49,7 @@ export class Stats {
       this.figures = {};
       this.problem = asProblem(error);
     }
+    this.loading = false;
   }
 
   close(): void {
