@@ -7,17 +7,16 @@ use crate::routes::values::GapView;
 use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
 use andon_historian::{AggregateReadError, DeleteError};
+use andon_model::Timestamp;
 use andon_model::access::Action;
 use andon_model::event::{Event, SystemNote, What};
 use andon_model::plant::Interpolation;
 use andon_model::record::Recorder as _;
-use andon_model::{Clock as _, Timestamp};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 /// Which aggregate of which tag.
 #[derive(Deserialize)]
@@ -149,7 +148,7 @@ pub async fn delete(
     // The intent is recorded before it takes effect, what came of it afterwards: what cannot be recorded is not done.
     let record = |action: &str, text: String| {
         let event = Event {
-            id: Uuid::now_v7(),
+            id: andon_bus::ids::new_id(&*app.clock),
             at: app.clock.now(),
             source_at: None,
             path: wish.tag.clone(),
