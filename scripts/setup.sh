@@ -73,6 +73,9 @@ if [[ $purpose == test ]]; then
     want mosquitto mosquitto
     want mosquitto_pub mosquitto-clients
     want chromium chromium
+    want psql postgresql-client
+    want java default-jre-headless
+    [[ -e /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
     want python3 python3
     if command -v python3 >/dev/null; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

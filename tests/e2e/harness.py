@@ -185,7 +185,8 @@ class Node:
             f'data_dir = "{self.data_dir}"\n'
             '[http]\nlisten = "127.0.0.1:0"\n'
             f'[mqtt]\nlisten = "127.0.0.1:0"\nallow_anonymous = {"true" if anonymous else "false"}\n'
-            f'[access]\nmode = "{access}"\n{extra}'
+            + ("" if "[sql]" in extra else '[sql]\nlisten = "127.0.0.1:0"\n')
+            + f'[access]\nmode = "{access}"\n{extra}'
         )
 
     # -- life --
@@ -257,6 +258,11 @@ class Node:
     @property
     def mqtt(self) -> tuple[str, int]:
         host, port = self.addresses["mqtt"].rsplit(":", 1)
+        return host, int(port)
+
+    @property
+    def sql(self) -> tuple[str, int]:
+        host, port = self.addresses["sql"].rsplit(":", 1)
         return host, int(port)
 
     @property

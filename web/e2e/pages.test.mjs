@@ -10,18 +10,25 @@ import { enter, open, real, start, visit } from './browser.mjs';
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TANK = 'works/nord/utilities/energy/buffer';
+const HOUR = "SELECT ts, value, quality\nFROM samples\nWHERE path = 'works/nord/bottling/line1/filler/pressure'\n  AND ts >= now() - INTERVAL '1 hour'\nORDER BY ts";
 const PAGES = {
   overview: '/overview',
   'overview with faceplate': `/overview?face=${TANK}`,
   rooms: '/rooms',
   trends: '/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line2/labeller/glue_temperature,works/nord/bottling/line1/filler/state',
+  'trends compared, with cursors': `/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line1/labeller/state&cmp=1h&a=${Date.now() - 40 * 60_000}&b=${Date.now() - 20 * 60_000}`,
   'trends without pens': '/trends',
   'trends as a table': '/trends?table=1&pens=works/nord/bottling/line1/filler/pressure',
   alarms: '/alarms',
   'alarms with details': `/alarms?alarm=${TANK}/level:high`,
   timeline: '/timeline',
+  query: '/query',
+  'query with rows': `/query?q=${encodeURIComponent(HOUR)}`,
+  'query as a chart': `/query?chart=1&q=${encodeURIComponent(HOUR)}`,
+  'query refused': '/query?q=DROP TABLE samples',
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
+  storage: '/storage',
   users: '/users',
   tokens: '/users?tab=tokens',
   devices: '/users?tab=devices',
@@ -110,7 +117,7 @@ describe('pages', { skip: real }, () => {
         await visit(run, page, path);
         await page.waitForTimeout(250);
         const small = await page.evaluate(() =>
-          [...document.querySelectorAll('button, input:not([type=checkbox]), select, .rail a, .btn')]
+          [...document.querySelectorAll('button, input:not([type=checkbox]), select, textarea, [role=slider], .rail a, .btn')]
             .filter((e) => e.checkVisibility() && !e.closest('.sr, [popover]:not(:popover-open)'))
             .map((e) => [e, e.getBoundingClientRect()])
             .filter(([, box]) => box.width > 0 && (box.height < 47.5 || box.width < 47.5))
@@ -276,6 +283,274 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  const FILLER = 'works/nord/bottling/line1/filler';
+  const figures = (page, row = 0) =>
+    page.evaluate((row) => Object.fromEntries([...(document.querySelectorAll('.pens tbody tr')[row]?.querySelectorAll('[data-label]') ?? [])].map((cell) => [cell.dataset.label, cell.textContent.trim()])), row);
+
+  test('cursors are set and moved by keys; between them stand figures from the server, and the link shows the same', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/trends?pens=${FILLER}/pressure`);
+    // The mock answers inside the page; what it is asked is told by wrapping it once more.
+    await page.evaluate(() => {
+      const mock = window.fetch;
+      window.aggregates = [];
+      window.fetch = (input, init) => {
+        if (String(input).startsWith('/api/aggregate')) window.aggregates.push(new URL(String(input), location.href).searchParams.get('aggregate'));
+        return mock(input, init);
+      };
+    });
+    const chart = page.locator('.overlay');
+    await chart.focus();
+    await page.keyboard.press('Home');
+    for (let i = 0; i < 4; i += 1) await page.keyboard.press('Shift+ArrowRight');
+    await page.keyboard.press('Shift+A');
+    await page.keyboard.press('End');
+    await page.keyboard.press('Shift+B');
+    await page.getByText('Between A and B').waitFor();
+    const cursor = page.getByRole('slider', { name: 'Cursor B' });
+    await cursor.focus();
+    const before = Number(await cursor.getAttribute('aria-valuenow'));
+    await page.keyboard.press('Shift+ArrowLeft');
+    await page.keyboard.press('ArrowLeft');
+    const after = Number(await cursor.getAttribute('aria-valuenow'));
+    assert.ok(after < before);
+    assert.equal(new URL(page.url()).searchParams.get('b'), String(Math.round(after)));
+    await page.waitForFunction(() => window.aggregates.includes('TimeAverage2') && window.aggregates.includes('PercentGood') && window.aggregates.includes('StandardDeviationPopulation'));
+    await page.waitForFunction(() => !document.querySelector('.figure.old') && /\d/.test(document.querySelector('.pens [data-label="σ"]')?.textContent ?? ''));
+    const seen = await figures(page);
+    for (const name of ['A', 'B', 'Δy', 'Min', 'Mean', 'Max', 'σ', 'Good']) assert.match(seen[name], /\d/, name);
+    const [min, mean, max] = ['Min', 'Mean', 'Max'].map((name) => Number.parseFloat(seen[name]));
+    assert.ok(min < mean && mean < max, JSON.stringify(seen));
+    await page.reload();
+    await page.waitForFunction((mean) => document.querySelector('.pens [data-label="Mean"]')?.textContent?.trim() === mean, seen.Mean, { timeout: 10_000 });
+    await page.getByRole('slider', { name: 'Cursor A' }).focus();
+    await page.keyboard.press('Delete');
+    await page.getByText('Between A and B').waitFor({ state: 'detached' });
+    assert.equal(new URL(page.url()).searchParams.get('a'), null);
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('figures of incomplete data are marked, and the share of good data says how much there is', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/trends?pens=works/nord/bottling/line2/labeller/glue_temperature');
+    await page.waitForFunction(() => /%/.test(document.querySelector('.pens [data-label="Good"]')?.textContent ?? ''));
+    const { Good } = await figures(page);
+    assert.ok(Number.parseFloat(Good) > 50 && Number.parseFloat(Good) < 70, Good);
+    assert.match(await page.locator('.pens [data-label="Mean"]').innerText(), /uncertain/i);
+    assert.equal(await page.locator('.pens [data-label="Mean"] .hatched').count(), 1);
+    await page.close();
+  });
+
+  test('compare with earlier: a ghost of each pen, labelled, with figures of its own, by keyboard and for a chosen time', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/trends?pens=${FILLER}/pressure,${FILLER}/flow`);
+    const choice = page.getByRole('combobox', { name: 'Compare with earlier' });
+    await choice.selectOption({ label: 'Compare: a day earlier' });
+    assert.match(page.url(), /cmp=1d/);
+    await page.waitForFunction(() => document.querySelectorAll('.pens tbody tr.ghost').length === 2 && [...document.querySelectorAll('.pens tbody tr.ghost [data-label="Mean"]')].every((cell) => /\d/.test(cell.textContent)));
+    assert.equal(await page.locator('.lanes .earlier').count(), 2);
+    assert.notEqual((await figures(page, 0)).Mean, (await figures(page, 1)).Mean);
+    await choice.selectOption({ label: 'Another time …' });
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('The earlier stretch begins at').fill('2999-01-01 00:00:00');
+    await page.keyboard.press('Enter');
+    await dialog.getByText('Write a time before the chart begins').waitFor();
+    const twoHours = new Date(Date.now() - 3 * 3_600_000);
+    await dialog.getByLabel('The earlier stretch begins at').fill(twoHours.toLocaleString('sv-SE'));
+    await page.keyboard.press('Enter');
+    await dialog.waitFor({ state: 'detached' });
+    assert.match(page.url(), /cmp=(2h|7\d{3}s|1\d{2}m)/);
+    await page.keyboard.press('Shift+T');
+    await page.getByRole('columnheader', { name: /earlier/ }).first().waitFor();
+    await page.close();
+  });
+
+  test('the strip under the lanes shows alarms and events, and each mark opens the list behind it', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/trends?span=8h&pens=works/nord/bottling/line1/labeller/web_speed,works/nord/bottling/line1/filler/pressure');
+    const strip = page.getByRole('region', { name: 'Alarms and events' });
+    await strip.locator('.bar.p2').waitFor();
+    const mark = strip.getByRole('button').last();
+    await mark.focus();
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('link').first().waitFor();
+    await dialog.getByRole('link').first().press('Enter');
+    await page.locator('aside.drawer').getByText('Recorded').waitFor();
+    await page.close();
+  });
+
+  test('storage shows its figures with units, reads them again by itself, and says when it cannot', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/storage');
+    const tile = (name) => page.getByRole('region', { name, exact: true });
+    assert.match((await tile('Per point').innerText()).replaceAll('\n', ' '), /1\.56\s+B/);
+    assert.match(await tile('Write amplification').innerText(), /budget 4/);
+    assert.equal(await tile('What needs attention').count(), 0);
+    const taken = await tile('Since Andon started').innerText();
+    await page.waitForFunction((taken) => [...document.querySelectorAll('.tile')].at(-1).innerText !== taken, taken, { timeout: 12_000 });
+    await page.evaluate(() => window.andonMock.lose());
+    await page.getByText('These figures are from').waitFor({ timeout: 12_000 });
+    assert.ok(await page.locator('.tiles.stale').count());
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByText('These figures are from').waitFor({ state: 'detached', timeout: 20_000 });
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a full disk and a damaged file are said first, with what to do', async () => {
+    const { page } = await open(run, { seed: { 'mock.sick': '1' } });
+    await enter(run, page);
+    await visit(run, page, '/storage');
+    const trouble = page.getByRole('region', { name: 'What needs attention' });
+    await trouble.getByText('no space left on device').waitFor();
+    await trouble.getByText('Free space or give Andon a larger disk').waitFor();
+    await trouble.getByText('1 damaged file').waitFor();
+    await trouble.getByText('History is 19').waitFor();
+    await page.getByText('over budget').waitFor();
+    assert.deepEqual(await findings(page), []);
+    await page.close();
+  });
+
+  test('who may not configure is told so on the storage page', async () => {
+    const { page } = await open(run);
+    await enter(run, page, 'operator');
+    assert.equal(await page.getByRole('link', { name: 'Storage' }).count(), 0);
+    await page.goto(`${run.url}/storage`);
+    await page.getByText('Your roles do not cover this').waitFor();
+    await page.close();
+  });
+
+  test('a stretch of history is deleted: shown before, with a reason, and gone after', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    await visit(run, page, `/trends?pens=${FILLER}/pressure,${FILLER}/flow&a=${b}&b=${a}`);
+    await page.getByRole('button', { name: 'Delete from history …' }).press('Enter');
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Pen').selectOption({ label: 'Syrup flow, Filler' });
+    const submit = dialog.getByRole('button', { name: /^Delete 6\d\d good readings/ });
+    await submit.waitFor();
+    assert.deepEqual(await findings(page), []);
+    await dialog.getByRole('img', { name: /what will be deleted/ }).waitFor();
+    assert.equal(await submit.getAttribute('aria-disabled'), 'true');
+    await dialog.getByLabel('Reason').press('Enter');
+    await dialog.getByRole('alert').getByText('Required').waitFor();
+    await dialog.getByLabel('Reason').fill('Flow meter was cleaned');
+    await page.keyboard.press('Enter');
+    await dialog.locator('[data-outcome=done]').waitFor();
+    const left = (tag) => page.evaluate(async ([tag, a, b]) => (await (await fetch(`/api/history?tag=${tag}&from_ms=${a}&to_ms=${b - 1}&max_points=4000`)).json()).points.length, [tag, a, b]);
+    assert.equal(await left(`${FILLER}/flow`), 0);
+    assert.ok((await left(`${FILLER}/pressure`)) > 500, 'the other pen is untouched');
+    await dialog.getByRole('button', { name: 'Done' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.pens [data-label="Mean"]')[1]?.textContent.trim() === '–');
+    await page.close();
+  });
+
+  test('a delete without an answer is not called done or failed; who may not configure is not offered it', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    const path = `/trends?pens=${FILLER}/pressure&a=${a}&b=${b}`;
+    await visit(run, page, path);
+    await page.getByRole('button', { name: 'Delete from history …' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('Test');
+    await dialog.getByRole('button', { name: /^Delete \d/ }).click();
+    await dialog.getByText('Sent, waiting').waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await dialog.getByText('may or may not be deleted').waitFor();
+    await page.close();
+    const other = await open(run);
+    await enter(run, other.page, 'operator');
+    await visit(run, other.page, path);
+    await other.page.getByText('Between A and B').waitFor();
+    assert.equal(await other.page.getByRole('button', { name: 'Delete from history …' }).count(), 0);
+    await other.page.close();
+  });
+
+  test('a query is written, run and read by keyboard; its link shows the same answer', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/query');
+    const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+    await editor.focus();
+    await page.keyboard.insertText(HOUR);
+    await page.keyboard.press('Control+Enter');
+    const grid = page.getByRole('grid', { name: 'Answer' });
+    await grid.waitFor();
+    const count = Number(await grid.getAttribute('aria-rowcount'));
+    assert.ok(count > 1000, `${count} rows`);
+    assert.ok((await page.locator('[role=row]').count()) < 60, 'only the visible rows are in the page');
+    assert.equal(await page.locator('[role=gridcell]').nth(1).evaluate((e) => getComputedStyle(e).textAlign), 'end');
+    assert.match(await page.locator('[role=gridcell]').first().innerText(), /\d\d:\d\d:\d\d/);
+    await page.locator('[role=row][data-index]').first().focus();
+    await page.keyboard.press('End');
+    await page.waitForFunction((last) => document.activeElement?.dataset.index === String(last), count - 2);
+    await page.reload();
+    await grid.waitFor();
+    assert.equal(await editor.inputValue(), HOUR);
+    await page.getByRole('button', { name: 'Chart' }).press('Enter');
+    await page.getByRole('img', { name: /^value, / }).waitFor();
+    assert.match(page.url(), /chart=1/);
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    const lines = (await readFile(await file.path(), 'utf8')).split('\n');
+    assert.equal(lines[0], 'ts,value,quality');
+    assert.ok(lines.length > 1000);
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a query is never silently empty: refused, without rows, broken off and cancelled each say so', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/query');
+    const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+    const ask = async (text) => {
+      await editor.fill(text);
+      await editor.press('Control+Enter');
+    };
+    await ask('DELETE FROM samples');
+    await page.getByRole('alert').getByText('Only SELECT, WITH, VALUES, SHOW and EXPLAIN are answered, not DELETE.').waitFor();
+    await ask('SELECT * FROM equipment');
+    await page.getByText('No rows', { exact: true }).waitFor();
+    await ask(`${HOUR} -- x`.replace('ts, value', 'ts, value /* break_off */'));
+    await page.getByRole('alert').getByText('The server broke off: The query took longer than 60').waitFor();
+    await page.getByRole('grid', { name: 'Answer' }).waitFor();
+    await ask('SELECT sleep(60)');
+    await page.getByText(/1\.\d.s/).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).press('Enter');
+    await page.getByText('Cancelled', { exact: true }).waitFor();
+    await page.evaluate(() => window.andonMock.lose());
+    await ask('SELECT 1');
+    await page.getByRole('alert').getByText('could not be reached').waitFor();
+    await page.evaluate(() => window.andonMock.restore());
+    await page.getByRole('button', { name: 'Earlier queries' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: /^DELETE FROM samples/ }).click();
+    assert.equal(await editor.inputValue(), 'DELETE FROM samples');
+    await page.close();
+  });
+
+  test('the views and their columns stand beside the query, and a press puts a name into it', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width, height: 844 });
+      await enter(run, page);
+      await visit(run, page, '/query');
+      if (width === 390) await page.getByRole('button', { name: 'Views' }).click();
+      await page.locator('summary', { hasText: 'last_values' }).click();
+      await page.getByRole('button', { name: /^stale/ }).click();
+      await page.waitForFunction(() => document.querySelector('textarea').value === 'stale');
+      assert.equal(await page.evaluate(() => document.activeElement.tagName), 'TEXTAREA');
+      await page.close();
+    }
+  });
+
   test('German says all of it, without sideways scroll', async () => {
     const { page, context, faults } = await open(run, { width: 360, height: 740 });
     await enter(run, page);
@@ -410,7 +685,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

@@ -12,10 +12,13 @@ const PAGES = {
   face: '/overview?face=works/nord/bottling/line1/filler/pressure',
   rooms: '/rooms',
   trends: '/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line1/filler/pressure_sp,works/nord/bottling/line1/filler/flow,works/nord/bottling/line2/labeller/glue_temperature',
+  compared: `/trends?pens=works/nord/bottling/line1/filler/pressure,works/nord/bottling/line2/labeller/glue_temperature,works/nord/bottling/line1/labeller/state&cmp=1h&a=${Date.now() - 38 * 60_000}&b=${Date.now() - 12 * 60_000}`,
   alarms: '/alarms',
   alarm: '/alarms?alarm=works/nord/utilities/energy/buffer/level:high',
   timeline: '/timeline',
+  query: "/query?q=SELECT ts, value, quality FROM samples WHERE path = 'works/nord/bottling/line1/filler/pressure' AND ts >= now() - INTERVAL '1 hour'",
   connectors: '/connectors',
+  storage: '/storage',
   users: '/users',
 };
 const LOOKS = {

@@ -81,6 +81,8 @@ pub struct Parts {
     pub log: Arc<dyn Log>,
     /// Changes of the plant model.
     pub plant_admin: Arc<dyn ports::PlantAdmin>,
+    /// SQL.
+    pub sql: Arc<dyn ports::Sql>,
     /// Readings by HTTP.
     pub ingest: Arc<dyn ports::Ingest>,
     /// Ready, warnings, metrics.
@@ -120,7 +122,9 @@ impl std::ops::Deref for App {
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    use routes::{alarms, commands, connectors, health, ingest, plant, session, timeline, ui, users, values, ws};
+    use routes::{
+        alarms, commands, connectors, health, history, ingest, plant, session, sql, timeline, ui, users, values, ws,
+    };
     let api = Router::new()
         .route("/api/status", get(session::status))
         .route("/api/setup", post(session::setup).layer(small()))
@@ -137,7 +141,11 @@ pub fn router(app: App) -> Router {
         .route("/api/plant/export", get(plant::export))
         .route("/api/values", get(values::values))
         .route("/api/history", get(values::history))
+        .route("/api/aggregate", get(history::aggregate))
+        .route("/api/history/delete", post(history::delete))
+        .route("/api/storage", get(history::storage))
         .route("/api/ingest", post(ingest::ingest))
+        .route("/api/sql", post(sql::query))
         .route("/api/alarms", get(alarms::list))
         .route("/api/alarms/ack", post(alarms::acknowledge))
         .route("/api/timeline", get(timeline::timeline))

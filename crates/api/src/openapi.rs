@@ -1,6 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
-use crate::routes::{alarms, commands, connectors, health, ingest, plant, session, timeline, users, values, ws};
+use crate::routes::{
+    alarms, commands, connectors, health, history, ingest, plant, session, sql, timeline, users, values, ws,
+};
 use axum::Json;
 use utoipa::OpenApi;
 
@@ -28,7 +30,11 @@ use utoipa::OpenApi;
         plant::export,
         values::values,
         values::history,
+        history::aggregate,
+        history::delete,
+        history::storage,
         ingest::ingest,
+        sql::query,
         alarms::list,
         alarms::acknowledge,
         timeline::timeline,

@@ -132,3 +132,48 @@ pub trait Ingest: Send + Sync + 'static {
     /// Makes the samples durable, all or nothing, then publishes them.
     fn store(&self, samples: Vec<andon_model::Sample>) -> BoxFuture<'_, Result<(), andon_model::log::AppendError>>;
 }
+
+/// How an answer of SQL is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SqlFormat {
+    /// `{"columns": [{"name", "type"}…], "rows": [[…]…]}`; ends with `"error"` when it breaks off.
+    #[default]
+    Json,
+    /// With a header line.
+    Csv,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub struct SqlAnswer {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its bytes; an error breaks it off.
+    pub pieces: tokio::sync::mpsc::Receiver<Result<bytes::Bytes, String>>,
+}
+
+/// Why a statement has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SqlProblem {
+    /// It cannot be understood, is not allowed for anybody, or goes beyond a limit.
+    #[error("{0}")]
+    Refused(String),
+    /// The caller may not look at anything.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// Too much at a time.
+    #[error("{0}")]
+    Busy(String),
+    /// A failure of ours.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Reads in SQL, with the rights of whoever asks.
+pub trait Sql: Send + Sync + 'static {
+    /// Runs one statement; resolves as soon as its columns are known. Dropping the answer ends the query.
+    fn run(&self, who: Principal, text: String, format: SqlFormat) -> BoxFuture<'_, Result<SqlAnswer, SqlProblem>>;
+}

@@ -3,9 +3,11 @@
 //! Order of arrival is order of sequence, so "the last writer by sequence wins" needs no number per sample: of equal
 //! source times the later one in the column wins. A column that came in order (the usual case) is never sorted.
 
-use crate::row::{Row, day_of, received_delta};
+use crate::block::{Block, BlockBuilder, Quality, Values};
+use crate::point::{day_of, received_delta};
 use andon_model::{Sample, Value};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What one sample takes: source time, delta, quality, class, payload.
@@ -39,14 +41,18 @@ pub(crate) struct Column {
     texts: Vec<Arc<str>>,
     /// Strictly ascending so far: then positions are already the sorted order.
     ascending: bool,
+    /// Every value so far has the class of the first.
+    one_class: bool,
+    /// Every status code so far is that of the first.
+    one_quality: bool,
     /// The day of the last sample, to look it up only when it changes.
     day: Option<i64>,
 }
 
 /// A column's positions in order of source time, one per time: the last to come of each.
 pub(crate) enum Order {
-    /// `0..len`.
-    AsCame(usize),
+    /// These positions, as they came.
+    AsCame(Range<usize>),
     /// These.
     Sorted(Vec<u32>),
 }
@@ -64,6 +70,15 @@ impl Buffer {
         if column.day != Some(day) {
             column.day = Some(day);
             self.days.insert(day);
+        }
+    }
+
+    /// Removes a tag's samples with `from <= ts < to`.
+    pub(crate) fn delete(&mut self, tag: u32, from: i64, to: i64) {
+        if let Some(column) = self.columns.get_mut(&tag) {
+            let gone = column.delete(from, to);
+            self.points -= gone as u64;
+            self.bytes -= (gone * ROW_BYTES).min(self.bytes);
         }
     }
 
@@ -92,20 +107,24 @@ impl Buffer {
     }
 
     /// One tag's rows with `from <= ts < to`, sorted, one per source time.
-    pub(crate) fn rows(&self, tag: u32, from: i64, to: i64) -> Vec<Row> {
-        let Some(column) = self.columns.get(&tag) else { return Vec::new() };
+    pub(crate) fn rows(&self, tag: u32, from: i64, to: i64) -> Block {
+        let Some(column) = self.columns.get(&tag) else { return Block::empty() };
         let order = column.order_within(from, to);
-        order.iter().filter_map(|&at| column.row(tag, at as usize)).collect()
+        column.block(&order, 0..order.len())
     }
 
     /// One tag's last row before `before`.
-    pub(crate) fn last_before(&self, tag: u32, before: i64) -> Option<Row> {
+    pub(crate) fn last_before(&self, tag: u32, before: i64) -> Option<Block> {
         let column = self.columns.get(&tag)?;
-        // Of equal times the later position wins; `max_by_key` returns the last of equal maxima.
-        let at = (0..column.ts.len())
-            .filter(|&at| column.ts.get(at).is_some_and(|ts| *ts < before))
-            .max_by_key(|&at| column.ts.get(at))?;
-        column.row(tag, at)
+        let at = if column.ascending {
+            column.ts.partition_point(|ts| *ts < before).checked_sub(1)?
+        } else {
+            // Of equal times the later position wins; `max_by_key` returns the last of equal maxima.
+            (0..column.ts.len())
+                .filter(|&at| column.ts.get(at).is_some_and(|ts| *ts < before))
+                .max_by_key(|&at| column.ts.get(at))?
+        };
+        Some(column.block(&Order::AsCame(at..at + 1), 0..1))
     }
 }
 
@@ -119,6 +138,8 @@ impl Column {
             payload: Vec::new(),
             texts: Vec::new(),
             ascending: true,
+            one_class: true,
+            one_quality: true,
             day: None,
         }
     }
@@ -141,6 +162,8 @@ impl Column {
                 (CLASS_TEXT, (self.texts.len() - 1) as u64)
             }
         };
+        self.one_class &= self.class.first().is_none_or(|first| *first == class);
+        self.one_quality &= self.quality.first().is_none_or(|first| *first == sample.quality.0);
         self.ts.push(ts);
         self.delta.push(received_delta(sample));
         self.quality.push(sample.quality.0);
@@ -149,17 +172,87 @@ impl Column {
         ROW_BYTES + text_bytes
     }
 
-    /// The row at a position as it came; `None` past the end.
-    pub(crate) fn row(&self, tag: u32, at: usize) -> Option<Row> {
-        let payload = *self.payload.get(at)?;
-        let value = match *self.class.get(at)? {
-            CLASS_BOOLEAN => Value::Boolean(payload != 0),
-            CLASS_INT64 => Value::Int64(payload.cast_signed()),
-            CLASS_DOUBLE => Value::Double(f64::from_bits(payload)),
-            CLASS_TEXT => Value::String(Arc::clone(self.texts.get(usize::try_from(payload).ok()?)?)),
-            _ => Value::Null,
+    /// Returns how many rows are gone. Texts stay until the next flush.
+    fn delete(&mut self, from: i64, to: i64) -> usize {
+        fn keep<T>(column: &mut Vec<T>, kept: &[bool]) {
+            let mut kept = kept.iter();
+            column.retain(|_| kept.next().copied().unwrap_or(true));
+        }
+        let kept: Vec<bool> = self.ts.iter().map(|ts| !(from..to).contains(ts)).collect();
+        let gone = kept.iter().filter(|kept| !**kept).count();
+        if gone > 0 {
+            keep(&mut self.ts, &kept);
+            keep(&mut self.delta, &kept);
+            keep(&mut self.quality, &kept);
+            keep(&mut self.class, &kept);
+            keep(&mut self.payload, &kept);
+        }
+        gone
+    }
+
+    /// The rows of these ranks, in columns.
+    pub(crate) fn block(&self, order: &Order, ranks: Range<usize>) -> Block {
+        match order {
+            Order::AsCame(positions) => {
+                let start = positions.start + ranks.start;
+                let positions = start..(positions.start + ranks.end).min(positions.end).max(start);
+                self.gather(positions.clone(), positions.len())
+            }
+            Order::Sorted(positions) => {
+                let positions = positions.get(ranks).unwrap_or_default();
+                self.gather(positions.iter().map(|at| *at as usize), positions.len())
+            }
+        }
+    }
+
+    fn gather(&self, positions: impl Iterator<Item = usize> + Clone, length: usize) -> Block {
+        fn pick<T: Copy, U>(
+            all: &[T],
+            positions: impl Iterator<Item = usize>,
+            length: usize,
+            as_: fn(T) -> U,
+        ) -> Vec<U> {
+            let mut picked = Vec::with_capacity(length);
+            picked.extend(positions.filter_map(|at| all.get(at).map(|one| as_(*one))));
+            picked
+        }
+        let class = self.class.first().copied().filter(|_| self.one_class);
+        let values = match class {
+            Some(CLASS_DOUBLE) => Values::Double(pick(&self.payload, positions.clone(), length, f64::from_bits)),
+            Some(CLASS_INT64) => Values::Int(pick(&self.payload, positions.clone(), length, u64::cast_signed)),
+            _ => return self.gather_mixed(positions),
         };
-        Some(Row { tag, ts: *self.ts.get(at)?, value, quality: *self.quality.get(at)?, delta: *self.delta.get(at)? })
+        let quality = match self.quality.first() {
+            Some(first) if self.one_quality => Quality::Same(*first),
+            _ => Quality::Each(pick(&self.quality, positions.clone(), length, |code| code)),
+        };
+        let ts = pick(&self.ts, positions.clone(), length, |ts| ts);
+        Block { ts, values, quality, received_ms: pick(&self.delta, positions, length, |us| us.div_euclid(1000)) }
+    }
+
+    fn gather_mixed(&self, positions: impl Iterator<Item = usize>) -> Block {
+        let mut builder = BlockBuilder::default();
+        for at in positions {
+            if let (Some(ts), Some(quality), Some(delta)) = (self.ts.get(at), self.quality.get(at), self.delta.get(at))
+            {
+                builder.push(*ts, self.value(at), *quality, delta.div_euclid(1000));
+            }
+        }
+        builder.finish()
+    }
+
+    fn value(&self, at: usize) -> Value {
+        let payload = self.payload.get(at).copied().unwrap_or(0);
+        match self.class.get(at) {
+            Some(&CLASS_BOOLEAN) => Value::Boolean(payload != 0),
+            Some(&CLASS_INT64) => Value::Int64(payload.cast_signed()),
+            Some(&CLASS_DOUBLE) => Value::Double(f64::from_bits(payload)),
+            Some(&CLASS_TEXT) => usize::try_from(payload)
+                .ok()
+                .and_then(|at| self.texts.get(at))
+                .map_or(Value::Null, |text| Value::String(Arc::clone(text))),
+            _ => Value::Null,
+        }
     }
 
     /// The source time at a position.
@@ -170,20 +263,19 @@ impl Column {
     /// All positions in order of source time, the last to come of each.
     pub(crate) fn order(&self) -> Order {
         if self.ascending {
-            Order::AsCame(self.ts.len())
+            Order::AsCame(0..self.ts.len())
         } else {
             Order::Sorted(self.sort((0..self.len_u32()).collect()))
         }
     }
 
-    fn order_within(&self, from: i64, to: i64) -> Vec<u32> {
+    fn order_within(&self, from: i64, to: i64) -> Order {
         if self.ascending {
             let start = self.ts.partition_point(|ts| *ts < from);
-            let end = self.ts.partition_point(|ts| *ts < to).max(start);
-            return (u32::try_from(start).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX)).collect();
+            return Order::AsCame(start..self.ts.partition_point(|ts| *ts < to).max(start));
         }
         let inside = |at: &u32| self.ts.get(*at as usize).is_some_and(|ts| (from..to).contains(ts));
-        self.sort((0..self.len_u32()).filter(inside).collect())
+        Order::Sorted(self.sort((0..self.len_u32()).filter(inside).collect()))
     }
 
     /// Sorts positions by time, keeps the last to come of equal times.
@@ -203,7 +295,7 @@ impl Column {
 impl Order {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::AsCame(len) => *len,
+            Self::AsCame(positions) => positions.len(),
             Self::Sorted(positions) => positions.len(),
         }
     }
@@ -211,7 +303,7 @@ impl Order {
     /// The column's position of the `rank`-th row.
     pub(crate) fn position(&self, rank: usize) -> usize {
         match self {
-            Self::AsCame(_) => rank,
+            Self::AsCame(positions) => positions.start + rank,
             Self::Sorted(positions) => positions.get(rank).map_or(usize::MAX, |at| *at as usize),
         }
     }
@@ -243,10 +335,10 @@ mod tests {
     #[test]
     fn late_data_is_sorted_and_the_last_to_come_wins() {
         let buffer = filled(&[(10, 1), (30, 2), (20, 3), (30, 4), (10, 5)]);
-        let rows: Vec<_> = buffer.rows(7, i64::MIN, i64::MAX).into_iter().map(|row| (row.ts, row.value)).collect();
-        assert_eq!(rows, [(10, Value::Int64(5)), (20, Value::Int64(3)), (30, Value::Int64(4))]);
-        assert_eq!(buffer.last_before(7, 31).map(|row| row.value), Some(Value::Int64(4)));
-        assert_eq!(buffer.last_before(7, 30).map(|row| row.value), Some(Value::Int64(3)));
+        let rows = buffer.rows(7, i64::MIN, i64::MAX);
+        assert_eq!((rows.ts, rows.values), (vec![10, 20, 30], Values::Int(vec![5, 3, 4])));
+        assert_eq!(buffer.last_before(7, 31).map(|row| row.value(0)), Some(Value::Int64(4)));
+        assert_eq!(buffer.last_before(7, 30).map(|row| row.value(0)), Some(Value::Int64(3)));
         assert_eq!(buffer.last_before(7, 10), None);
         assert_eq!(buffer.rows(7, 20, 30).len(), 1, "the end is not part of the range");
     }
@@ -268,8 +360,8 @@ mod tests {
             buffer.push(&sample(1, ts as i64, value.clone()));
         }
         let rows = buffer.rows(1, 0, 100);
-        assert_eq!(rows.iter().map(|row| row.value.clone()).collect::<Vec<_>>(), values);
-        assert!(matches!(rows[0].value, Value::Double(d) if d.is_sign_negative()), "-0.0 keeps its sign");
+        assert_eq!((0..rows.len()).map(|at| rows.value(at)).collect::<Vec<_>>(), values);
+        assert!(matches!(rows.value(0), Value::Double(d) if d.is_sign_negative()), "-0.0 keeps its sign");
     }
 
     #[test]

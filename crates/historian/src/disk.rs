@@ -3,10 +3,11 @@
 //! The names are there so that a test can stop the historian before any of them, as a power cut would, and then look
 //! whether what lies on disk still tells the truth. In service the hook does nothing.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A step that changes the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -49,25 +50,38 @@ impl Hook for NoHook {
 #[derive(Clone)]
 pub(crate) struct Disk {
     hook: Arc<dyn Hook>,
+    /// Folders whose names are known to be durable. One for each day that was written to since the start.
+    folders: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Disk {
     pub(crate) fn new(hook: Arc<dyn Hook>) -> Self {
-        Self { hook }
+        Self { hook, folders: Arc::default() }
     }
 
     pub(crate) fn before(&self, step: Step, path: &Path) -> io::Result<()> {
         self.hook.before(step, path)
     }
 
-    /// Makes `folder` unless it is there, and its name durable. Its parent must exist.
+    /// Makes `folder` unless it is there, and its name durable. Its parent must exist. A folder that is there may have been made by
+    /// somebody who was stopped before its name was synced, so that is done once for each folder.
     pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
+        let known = || self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(folder) && folder.is_dir() {
             return Ok(());
         }
-        self.before(Step::CreateFolder, folder)?;
-        std::fs::create_dir_all(folder)?;
-        self.sync_folder(folder.parent().unwrap_or(folder))
+        if !folder.is_dir() {
+            self.before(Step::CreateFolder, folder)?;
+            std::fs::create_dir_all(folder)?;
+        }
+        self.sync_folder(folder.parent().unwrap_or(folder))?;
+        known().insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// Removes what an abandoned write has left of `path`. Not a step: what stays is removed at the next start.
+    pub(crate) fn abandon(&self, path: &Path) {
+        let _ = std::fs::remove_file(temporary_name(path));
     }
 
     /// Opens the temporary file that will become `path`, empty.

@@ -5,22 +5,28 @@
 //! 3. The manifest that names the new files: temporary file → sync → rename → sync. *From here on they are history.*
 //! 4. In memory the files take the frozen buffer's place.
 //! 5. The log is told, and may free its samples.
+//! 6. The [open table](crate::delta) is brought up to date.
 //!
 //! Stopped before 3, the files are removed at the next start and the log replays; after 3, the log replays nothing
 //! that the manifest already has.
 
+use crate::block::BLOCK_ROWS;
 use crate::buffer::{Buffer, Order};
+use crate::delete::Delete;
+use crate::delta::NewRows;
 use crate::disk::Step;
 use crate::historian::{Historian, READER, Segment};
 use crate::manifest::{FileInfo, Manifest, day_folder};
-use crate::row::{HistoryGap, day_of};
+use crate::point::{HistoryGap, day_of};
+use crate::rollup::{self, RollupWriter};
 use crate::segment::{SegmentError, SegmentWriter};
 use andon_model::Timestamp;
 use andon_model::log::{Positions, Seq, SnapshotError};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::ops;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -50,9 +56,11 @@ pub enum FlushError {
 pub(crate) struct Frozen {
     pub buffer: Buffer,
     from: Seq,
-    to: Seq,
+    pub to: Seq,
     complete_to: Option<Timestamp>,
+    epoch: u64,
     gaps: Vec<HistoryGap>,
+    deletes: Vec<Delete>,
 }
 
 /// One day's share of a frozen buffer: per tag, which ranks of its sorted column.
@@ -69,7 +77,9 @@ impl Historian {
         if self.freeze() {
             self.write_frozen()?;
         }
-        self.tell_log()
+        let told = self.tell_log();
+        self.publish_table();
+        told
     }
 
     /// Puts a new buffer in place; `false` when there is nothing to write.
@@ -84,7 +94,9 @@ impl Historian {
             from: state.saved.next(),
             to: state.position,
             complete_to: state.complete_to,
-            gaps: state.gaps.clone(),
+            epoch: state.epoch,
+            gaps: state.gaps.to_vec(),
+            deletes: state.deletes.clone(),
         };
         state.frozen = Some(Arc::new(frozen));
         true
@@ -100,15 +112,19 @@ impl Historian {
             .collect();
         let mut infos = Vec::new();
         for (day, plan) in plan_days(&frozen.buffer, &orders) {
-            infos.push(self.write_day(&frozen, day, &plan, &orders)?);
+            let mut info = self.write_day(&frozen, day, &plan, &orders)?;
+            info.collides = self.collides(&info, &NewRows { buffer: &frozen.buffer, orders: &orders, plan: &plan });
+            infos.push(info);
         }
         let mut manifest = self.saved_manifest();
         manifest.files.extend(infos.iter().cloned());
         manifest.position = frozen.to;
         manifest.complete_to = frozen.complete_to;
+        manifest.epoch = frozen.epoch;
         manifest.gaps.clone_from(&frozen.gaps);
+        manifest.deletes.clone_from(&frozen.deletes);
         self.save_manifest(&manifest)?;
-        self.publish(&frozen, &infos);
+        self.put_in_place(&frozen, &infos);
         Ok(())
     }
 
@@ -119,13 +135,15 @@ impl Historian {
         plan: &DayPlan,
         orders: &BTreeMap<u32, Order>,
     ) -> Result<FileInfo, FlushError> {
-        self.write_segment(day, frozen.from, frozen.to, |writer| {
+        self.write_segment(FileInfo::empty(day, frozen.from, frozen.to), |writer| {
             for (tag, ranks) in plan {
                 let (Some(column), Some(order)) = (frozen.buffer.column(*tag), orders.get(tag)) else { continue };
-                for rank in ranks.clone() {
-                    if let Some(row) = column.row(*tag, order.position(rank)) {
-                        writer.push(&row)?;
-                    }
+                let mut rest = ranks.clone();
+                while !rest.is_empty() {
+                    let now = rest.start..rest.end.min(rest.start + BLOCK_ROWS);
+                    rest.start = now.end;
+                    let block = column.block(order, now);
+                    writer.push(*tag, &block, 0..block.len())?;
                 }
             }
             Ok(())
@@ -135,20 +153,41 @@ impl Historian {
     /// Writes one file, synced under its real name; the manifest does not name it yet.
     pub(crate) fn write_segment(
         &self,
-        day: i64,
-        from: Seq,
-        to: Seq,
+        info: FileInfo,
         fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
     ) -> Result<FileInfo, FlushError> {
-        let folder = day_folder(&self.dir, day);
-        let path = FileInfo::empty(day, from, to).path(&self.dir);
+        let folder = day_folder(&self.dir, info.day);
+        let path = info.path(&self.dir);
         let failed = |source| FlushError::Io { path: path.clone(), source };
         self.disk.create_folder(&folder).map_err(failed)?;
         let file = self.disk.create(&path).map_err(failed)?;
-        let mut writer = SegmentWriter::new(file, &path, day, from, to)?;
+        let written = self.write_files(file, &path, info, fill);
+        if written.is_err() {
+            // A full disk must not be kept full by what nobody needs.
+            self.disk.abandon(&path);
+            self.disk.abandon(&rollup::path_of(&path));
+        }
+        written
+    }
+
+    fn write_files(
+        &self,
+        file: File,
+        path: &Path,
+        info: FileInfo,
+        fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
+    ) -> Result<FileInfo, FlushError> {
+        let failed = |source| FlushError::Io { path: path.to_owned(), source };
+        let rollups = RollupWriter::new(&self.disk, rollup::path_of(path));
+        let mut writer = SegmentWriter::new(file, path, info, rollups)?;
         fill(&mut writer)?;
-        let (file, info) = writer.finish()?;
-        self.disk.seal(file, &path).map_err(failed)?;
+        let (file, rollups, info) = writer.finish()?;
+        if let Some(rollups) = rollups {
+            self.disk.seal(rollups, &rollup::path_of(path)).map_err(failed)?;
+        }
+        self.disk.seal(file, path).map_err(failed)?;
+        let rollup_bytes = info.rollup.map_or(0, |rollup| rollup.bytes);
+        self.counters.bytes_written.fetch_add(rollup_bytes, Ordering::Relaxed);
         self.counters.bytes_written.fetch_add(info.bytes, Ordering::Relaxed);
         Ok(info)
     }
@@ -159,19 +198,26 @@ impl Historian {
         Manifest {
             position: state.saved,
             complete_to: state.saved_complete_to,
+            epoch: state.saved_epoch,
             files: state.segments.values().flatten().map(|segment| segment.info.clone()).collect(),
             gaps: state.saved_gaps.clone(),
+            deletes: state.saved_deletes.clone(),
+            ..Manifest::default()
         }
     }
 
+    /// Saves it with its number and with what is known of the open table.
     pub(crate) fn save_manifest(&self, manifest: &Manifest) -> Result<(), FlushError> {
+        let manifest = self.table().complete(manifest, self.clock.now());
         manifest
             .save(&self.dir, &self.disk)
-            .map_err(|source| FlushError::Io { path: Manifest::path(&self.dir), source })
+            .map_err(|source| FlushError::Io { path: Manifest::path(&self.dir), source })?;
+        self.table().saved(manifest);
+        Ok(())
     }
 
     /// The files take the frozen buffer's place, at once for every reader.
-    fn publish(&self, frozen: &Frozen, infos: &[FileInfo]) {
+    fn put_in_place(&self, frozen: &Frozen, infos: &[FileInfo]) {
         let mut state = self.state();
         for info in infos {
             // Newest last: its sequence range lies after all others of the day.
@@ -180,9 +226,13 @@ impl Historian {
         state.frozen = None;
         state.saved = frozen.to;
         state.saved_complete_to = frozen.complete_to;
+        state.saved_epoch = frozen.epoch;
         state.saved_gaps.clone_from(&frozen.gaps);
+        state.saved_deletes.clone_from(&frozen.deletes);
         drop(state);
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        let bytes = infos.iter().map(|info| info.bytes + info.rollup.map_or(0, |rollup| rollup.bytes)).sum();
+        self.counters.bytes_flushed.fetch_add(bytes, Ordering::Relaxed);
         self.counters.points_flushed.fetch_add(infos.iter().map(|info| info.rows).sum(), Ordering::Relaxed);
     }
 

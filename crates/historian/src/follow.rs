@@ -3,8 +3,9 @@
 //! Frames are applied in order, each once. Numbers that are missing, frames that say so themselves and frames that
 //! cannot be decoded become gaps: history is incomplete from the frame before to the frame after.
 
+use crate::delete::{self, Delete};
 use crate::historian::{Historian, State};
-use crate::row::HistoryGap;
+use crate::point::HistoryGap;
 use andon_model::log::{Frame, FrameKind, Gap, Lane, ReadBatch, ReadError, Seq, kind};
 use andon_model::{Sample, Timestamp, sample_codec};
 use std::sync::Arc;
@@ -47,11 +48,13 @@ pub(crate) enum Followed {
 struct Entry {
     seq: Seq,
     received: Timestamp,
+    epoch: u64,
     content: Content,
 }
 
 enum Content {
     Samples(Vec<Sample>),
+    Deleted(Delete),
     Lost(String),
     Foreign,
 }
@@ -163,23 +166,32 @@ fn understand(frame: Frame) -> Entry {
             Ok(samples) => Content::Samples(samples),
             Err(error) => Content::Lost(format!("frame {} cannot be read: {error}", frame.seq.0)),
         },
-        FrameKind { kind: same, version } if same == kind::SAMPLES.kind => Content::Lost(format!(
-            "frame {} has format version {version}, which this version of Andon does not read",
-            frame.seq.0
-        )),
+        kind::DELETE => match delete::decode(frame.seq, &frame.payload) {
+            Ok(delete) => Content::Deleted(delete),
+            Err(error) => Content::Lost(format!("frame {} (a delete) cannot be read: {error}", frame.seq.0)),
+        },
+        FrameKind { kind: same, version } if same == kind::SAMPLES.kind || same == kind::DELETE.kind => Content::Lost(
+            format!("frame {} has format version {version}, which this version of Andon does not read", frame.seq.0),
+        ),
         kind::GAP => Content::Lost(
             serde_json::from_slice::<Gap>(&frame.payload)
                 .map_or_else(|_| "samples were lost".to_owned(), |gap| gap.reason),
         ),
         _ => Content::Foreign,
     };
-    Entry { seq: frame.seq, received: frame.received, content }
+    Entry { seq: frame.seq, received: frame.received, epoch: frame.epoch, content }
 }
 
 impl State {
     fn take(&mut self, entry: Entry) {
+        // The log was opened anew in between: the node was down, and what happened meanwhile was not seen.
+        if self.epoch != 0 && entry.epoch != self.epoch {
+            self.lose(entry.received, "Andon was not running".to_owned());
+        }
+        self.epoch = entry.epoch;
         match entry.content {
             Content::Samples(samples) => samples.iter().for_each(|sample| self.active.push(sample)),
+            Content::Deleted(delete) => self.delete(delete),
             Content::Lost(reason) => self.lose(entry.received, reason),
             Content::Foreign => {}
         }
@@ -200,12 +212,13 @@ impl State {
     fn lose(&mut self, until: Timestamp, reason: String) {
         let from = self.complete_to.unwrap_or(Timestamp::MIN);
         let to = until.max(from);
-        match self.gaps.last_mut() {
+        let gaps = Arc::make_mut(&mut self.gaps);
+        match gaps.last_mut() {
             Some(last) if last.reason == reason && last.to >= from => last.to = last.to.max(to),
-            _ => self.gaps.push(HistoryGap { from, to, reason }),
+            _ => gaps.push(HistoryGap { from, to, reason }),
         }
-        if self.gaps.len() > MAX_GAPS {
-            fold_oldest(&mut self.gaps);
+        if gaps.len() > MAX_GAPS {
+            fold_oldest(gaps);
         }
     }
 }

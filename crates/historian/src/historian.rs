@@ -1,12 +1,17 @@
 //! The historian as others hold it: opening, running, asking.
 
+use crate::aggregate::Request;
 use crate::buffer::Buffer;
+use crate::delete::Delete;
+use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
+use crate::point::{HistoryGap, Range};
+use crate::query::{AggregateReadError, Aggregated};
 use crate::read::RangeError;
-use crate::row::{HistoryGap, Range};
+use crate::rollup;
 use crate::segment::{Footers, SegmentError};
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};
@@ -42,6 +47,11 @@ pub struct Options {
     pub footer_cache_bytes: usize,
     /// How much of the log is read at a time (default 1 MiB).
     pub read_bytes: usize,
+    /// Whether other programs may read history as a Delta table (default true). When it is switched off, the table that
+    /// was there becomes empty.
+    pub publish: bool,
+    /// How long a file that left that table stays on disk for those who still read it (default 7 days).
+    pub keep_removed: Duration,
 }
 
 impl Default for Options {
@@ -55,6 +65,8 @@ impl Default for Options {
             concurrent_reads: 4,
             footer_cache_bytes: 64 << 20,
             read_bytes: 1 << 20,
+            publish: true,
+            keep_removed: Duration::from_secs(7 * 86_400),
         }
     }
 }
@@ -78,6 +90,20 @@ pub enum OpenError {
     /// The log would not have this reader.
     #[error("the log refused the historian as a reader")]
     Log(#[from] SnapshotError),
+    /// The manifest is older than the log believes: it, or the folder, was restored alone.
+    #[error(
+        "the manifest of the history in {path} reaches up to frame {history} of the samples lane, but the log was told that history \
+         reaches up to frame {told} and has let go of the samples between: an older manifest or folder was put there. Restore log and \
+         history from the same backup; or, to begin a new history, move {path} aside and start again. Nothing was changed"
+    )]
+    ManifestOld {
+        /// The historian's folder.
+        path: PathBuf,
+        /// How far the manifest reaches.
+        history: u64,
+        /// How far the log was told.
+        told: u64,
+    },
     /// The log is older than the history: it was replaced or restored.
     #[error(
         "the history in {path} was written up to frame {history} of the samples lane, but the log ends at frame {log}: they do not \
@@ -99,6 +125,8 @@ pub(crate) struct Segment {
     pub path: PathBuf,
     pub damaged: AtomicBool,
     obsolete: AtomicBool,
+    /// Outside readers may still read its rows; only what is ours alone is deleted with it.
+    kept_outside: AtomicBool,
     disk: Disk,
 }
 
@@ -110,6 +138,7 @@ impl Segment {
             path,
             damaged: AtomicBool::new(false),
             obsolete: AtomicBool::new(false),
+            kept_outside: AtomicBool::new(false),
             disk: disk.clone(),
         })
     }
@@ -119,8 +148,20 @@ impl Segment {
         self.obsolete.store(true, Ordering::Release);
     }
 
-    /// Says the damage once.
+    /// As [`Segment::retire`], but its rows stay for outside readers.
+    pub(crate) fn retire_but_keep_rows(&self) {
+        self.kept_outside.store(true, Ordering::Release);
+        self.retire();
+    }
+
+    /// Says the damage once. A file that could not be read this time is not damaged.
     pub(crate) fn note_damage(&self, error: &SegmentError) {
+        if let SegmentError::Io { source, .. } = error
+            && source.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %self.path.display(), error = %causes(error), "a history file could not be read this time");
+            return;
+        }
         if !self.damaged.swap(true, Ordering::Relaxed) {
             tracing::error!(file = %self.path.display(), error = %causes(error), "a history file cannot be read; restore it from a backup");
         }
@@ -133,9 +174,13 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        if self.obsolete.load(Ordering::Acquire)
-            && let Err(error) = self.disk.remove(&self.path)
-        {
+        if !self.obsolete.load(Ordering::Acquire) {
+            return;
+        }
+        let rollups = self.info.rollup.map(|_| rollup::path_of(&self.path));
+        let rows = (!self.kept_outside.load(Ordering::Acquire)).then(|| self.path.clone());
+        let removed = rows.into_iter().chain(rollups).try_for_each(|path| self.disk.remove(&path));
+        if let Err(error) = removed {
             tracing::warn!(file = %self.path.display(), %error, "could not remove a replaced history file; the next start will");
         }
     }
@@ -172,12 +217,20 @@ pub(crate) struct State {
     pub saved_complete_to: Option<Timestamp>,
     /// See `saved_complete_to`.
     pub saved_gaps: Vec<HistoryGap>,
+    /// Rows of files and of the buffer being written that are no longer history.
+    pub deletes: Vec<Delete>,
+    /// See `saved_complete_to`.
+    pub saved_deletes: Vec<Delete>,
     /// The last frame the log was told about.
     pub told: Seq,
     /// When frame `position` was handed to the log.
     pub complete_to: Option<Timestamp>,
-    /// Where history is incomplete, ascending as found.
-    pub gaps: Vec<HistoryGap>,
+    /// In which opening of the log it was written; 0 where it is not known.
+    pub epoch: u64,
+    /// See `saved_complete_to`.
+    pub saved_epoch: u64,
+    /// Where history is incomplete, ascending as found. Shared with the reads that are under way.
+    pub gaps: Arc<Vec<HistoryGap>>,
 }
 
 /// Counters since the start.
@@ -188,6 +241,7 @@ pub(crate) struct Counters {
     pub flushes: AtomicU64,
     pub merges: AtomicU64,
     pub bytes_written: AtomicU64,
+    pub bytes_flushed: AtomicU64,
     pub points_flushed: AtomicU64,
     pub last_error: Mutex<Option<String>>,
 }
@@ -207,6 +261,8 @@ pub struct HistorianStats {
     pub files: usize,
     /// Bytes of all files.
     pub file_bytes: u64,
+    /// Bytes of all roll-up files.
+    pub rollup_bytes: u64,
     /// Rows in all files.
     pub file_rows: u64,
     /// Writes of the buffer to files since the start.
@@ -215,8 +271,12 @@ pub struct HistorianStats {
     pub merges: u64,
     /// Bytes written to files since the start, merges included; over the bytes of flushes this is write amplification.
     pub bytes_written: u64,
+    /// Bytes written by flushes alone since the start.
+    pub bytes_flushed: u64,
     /// Points in the flushes since the start.
     pub points_flushed: u64,
+    /// Deletes that are not yet worked into the files.
+    pub deletes: usize,
     /// Files that turned out to be damaged.
     pub damaged_files: Vec<PathBuf>,
     /// Frames of the log that are durable and not yet applied.
@@ -227,6 +287,32 @@ pub struct HistorianStats {
     pub complete_to: Option<Timestamp>,
     /// What went wrong last, until it goes right again.
     pub last_error: Option<String>,
+    /// The newest version of the open table.
+    pub table_version: Option<u64>,
+    /// Files of the open table.
+    pub table_files: usize,
+    /// Files that outside readers do not see yet: until the next tidying, or until the table can be written again.
+    pub held_back_files: usize,
+    /// Files that left the open table and are kept for those who still read them.
+    pub removed_files: usize,
+    /// Why the open table is not up to date, until it is.
+    pub table_error: Option<String>,
+}
+
+/// Whoever waits for an answer; when it is dropped, the work on the answer ends soon.
+#[derive(Default)]
+struct Asker(Arc<AtomicBool>);
+
+impl Asker {
+    fn gone(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Keeps the history of all tags. Shared as `Arc<Historian>`.
@@ -242,8 +328,14 @@ pub struct Historian {
     pub(crate) following: Mutex<()>,
     /// Held while files and manifest change: one writer at a time.
     pub(crate) writing: Mutex<()>,
+    /// What other programs see; changed only while `writing` is held.
+    pub(crate) table: Mutex<Table>,
     /// Woken when there is something to flush.
     pub(crate) work: Notify,
+    /// Files should be tidied as soon as possible.
+    pub(crate) tidy_soon: AtomicBool,
+    /// Held while files are merged: one at a time, but flushes go on.
+    pub(crate) tidying: Mutex<()>,
     reads: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -287,7 +379,12 @@ impl Historian {
             return Err(OpenError::LogBehind { path: dir.to_owned(), history: manifest.position.0, log: log_end.0 });
         }
         let told = log.load_snapshot(READER)?.map_or(Seq(0), |snapshot| snapshot.positions.samples);
-        remove_leftovers(dir, &manifest, &disk).map_err(|source| OpenError::Io {
+        // A folder that is begun anew beside a used log is no error: what is missing becomes a gap.
+        if told > manifest.position && (manifest.position > Seq(0) || !manifest.files.is_empty()) {
+            return Err(OpenError::ManifestOld { path: dir.to_owned(), history: manifest.position.0, told: told.0 });
+        }
+        let table = Table::open(dir, &manifest);
+        remove_leftovers(dir, &manifest, &table, &disk).map_err(|source| OpenError::Io {
             doing: "tidy",
             path: parquet,
             source,
@@ -299,11 +396,15 @@ impl Historian {
             told,
             complete_to: manifest.complete_to,
             saved_complete_to: manifest.complete_to,
-            gaps: manifest.gaps.clone(),
+            epoch: manifest.epoch,
+            saved_epoch: manifest.epoch,
+            gaps: Arc::new(manifest.gaps.clone()),
             saved_gaps: manifest.gaps,
+            deletes: manifest.deletes.clone(),
+            saved_deletes: manifest.deletes,
             ..State::default()
         };
-        Ok(Arc::new(Self {
+        let historian = Arc::new(Self {
             dir: dir.to_owned(),
             log,
             clock,
@@ -312,11 +413,17 @@ impl Historian {
             counters: Counters::default(),
             following: Mutex::default(),
             writing: Mutex::default(),
+            table: Mutex::new(table),
             work: Notify::new(),
+            tidy_soon: AtomicBool::new(false),
+            tidying: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             state: Mutex::new(state),
             options,
-        }))
+        });
+        // What the last stop left out.
+        historian.publish_table();
+        Ok(historian)
     }
 
     /// Follows the log, writes and merges files, drops old ones, until `stop`. Samples still in the buffer then stay in the log
@@ -338,11 +445,28 @@ impl Historian {
     ) -> Result<Range, RangeError> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| RangeError::Stopped)?;
         let this = Arc::clone(self);
+        let asker = Asker::default();
+        let gone = asker.gone();
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            this.range_blocking(tag, from, to, max_points)
+            this.range_blocking(tag, from, to, max_points, &gone)
         });
         read.await.map_err(|_| RangeError::Stopped)?
+    }
+
+    /// An aggregate of a tag's values over intervals (OPC 10000-13), from roll-ups where they give the same answer.
+    /// # Errors
+    /// See [`AggregateReadError`]. A damaged file is no error: it is a gap in the answer.
+    pub async fn aggregate(self: &Arc<Self>, tag: TagId, request: Request) -> Result<Aggregated, AggregateReadError> {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| AggregateReadError::Stopped)?;
+        let this = Arc::clone(self);
+        let asker = Asker::default();
+        let gone = asker.gone();
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            this.aggregate_blocking(tag, &request, &gone)
+        });
+        read.await.map_err(|_| AggregateReadError::Stopped)?
     }
 
     /// Applies every frame that is durable in the log now.
@@ -350,8 +474,10 @@ impl Historian {
     /// The log cannot be read.
     pub async fn catch_up(self: &Arc<Self>) -> Result<(), FollowError> {
         let this = Arc::clone(self);
+        let goal = self.log.durable_seq(Lane::Samples);
         let catch_up = tokio::task::spawn_blocking(move || {
-            while this.follow_once()? == Followed::More {}
+            // Not beyond what was there at the beginning: while samples pour in there is always more.
+            while this.state().position < goal && this.follow_once()? == Followed::More {}
             Ok(())
         });
         catch_up.await.map_err(|_| FollowError::Stopped)?
@@ -385,6 +511,7 @@ impl Historian {
     pub fn stats(&self) -> HistorianStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
+        let table = self.table().stats();
         let state = self.state();
         let frozen = state.frozen.as_ref();
         let segments = || state.segments.values().flatten();
@@ -395,11 +522,14 @@ impl Historian {
             buffered_bytes: state.active.bytes() + frozen.map_or(0, |frozen| frozen.buffer.bytes()),
             files: segments().count(),
             file_bytes: segments().map(|segment| segment.info.bytes).sum(),
+            rollup_bytes: segments().filter_map(|segment| segment.info.rollup).map(|rollup| rollup.bytes).sum(),
             file_rows: segments().map(|segment| segment.info.rows).sum(),
             flushes: load(&self.counters.flushes),
             merges: load(&self.counters.merges),
             bytes_written: load(&self.counters.bytes_written),
+            bytes_flushed: load(&self.counters.bytes_flushed),
             points_flushed: load(&self.counters.points_flushed),
+            deletes: state.deletes.len(),
             damaged_files: segments()
                 .filter(|segment| segment.is_damaged())
                 .map(|segment| segment.path.clone())
@@ -408,6 +538,11 @@ impl Historian {
             saved: state.saved,
             complete_to: state.complete_to,
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            table_version: table.version,
+            table_files: table.files,
+            held_back_files: if self.options.publish { segments().count().saturating_sub(table.files) } else { 0 },
+            removed_files: table.removed,
+            table_error: table.error,
         }
     }
 
@@ -477,14 +612,24 @@ fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Removes what a cut-off write left: files of ours that the manifest does not name.
-fn remove_leftovers(dir: &Path, manifest: &Manifest, disk: &Disk) -> io::Result<()> {
-    let named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
-    for file in our_files(dir)? {
-        if !named.contains(&file) {
-            tracing::info!(file = %file.display(), "removing a history file left over from a cut-off write; its samples are in the log");
-            disk.remove(&file)?;
-        }
+/// Removes what a cut-off write left: files of ours that the manifest does not name and no outside reader may need. If a file that the
+/// manifest names is missing, nothing is removed: then it may be another manifest than that of these files, and they may be all there is.
+fn remove_leftovers(dir: &Path, manifest: &Manifest, table: &Table, disk: &Disk) -> io::Result<()> {
+    let mut named: HashSet<PathBuf> = manifest.files.iter().map(|info| info.path(dir)).collect();
+    let rolled_up = manifest.files.iter().filter(|info| info.rollup.is_some());
+    named.extend(rolled_up.map(|info| rollup::path_of(&info.path(dir))));
+    let parquet = parquet_folder(dir);
+    let kept =
+        |file: &Path| file.strip_prefix(&parquet).ok().and_then(Path::to_str).is_some_and(|path| table.keeps(path));
+    let leftovers: Vec<PathBuf> =
+        our_files(dir)?.into_iter().filter(|file| !named.contains(file) && !kept(file)).collect();
+    if let Some(missing) = manifest.files.iter().map(|info| info.path(dir)).find(|path| !path.exists()) {
+        tracing::error!(file = %missing.display(), left = leftovers.len(), "a history file is missing; restore it from a backup. Files that the manifest does not name are left where they are");
+        return Ok(());
+    }
+    for file in leftovers {
+        tracing::info!(file = %file.display(), "removing a history file left over from a cut-off write; its samples are in the log");
+        disk.remove(&file)?;
     }
     Ok(())
 }

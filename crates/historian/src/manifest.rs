@@ -9,16 +9,24 @@
 //! {"position":4711, …}
 //! ```
 
+use crate::delete::Delete;
+use crate::delta::Published;
 use crate::disk::Disk;
-use crate::row::{DAY_US, HistoryGap};
+use crate::point::{DAY_US, HistoryGap};
+use crate::rollup::RollupInfo;
 use andon_model::Timestamp;
 use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "andon-historian-manifest";
-const FORMAT: u32 = 1;
+/// What this version writes. Format 1 has no `deletes`, nothing of the open table, and of files neither `folded` nor
+/// `format` nor `collides`; all are empty then, and every file is of format 1.
+const FORMAT: u32 = 2;
+/// The format of history files that is written.
+pub(crate) const FILE_FORMAT: u32 = 2;
 
 /// What is known of the files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,10 +35,26 @@ pub(crate) struct Manifest {
     pub position: Seq,
     /// When that frame was handed to the log.
     pub complete_to: Option<Timestamp>,
+    /// The opening of the log in which that frame was written; 0 where it is not known.
+    #[serde(default)]
+    pub epoch: u64,
     /// The files, in any order.
     pub files: Vec<FileInfo>,
     /// Where history is incomplete.
     pub gaps: Vec<HistoryGap>,
+    /// Rows of files that are no longer history.
+    #[serde(default)]
+    pub deletes: Vec<Delete>,
+    /// How often it was saved.
+    #[serde(default)]
+    pub number: u64,
+    /// The open table as it was known to be when this was saved; its log may be ahead, never behind.
+    #[serde(default)]
+    pub published: Option<Published>,
+    /// Files that left the open table, by their path in it, and when, ms since 1970-01-01. They stay on disk for those who
+    /// still read an older version of the table.
+    #[serde(default)]
+    pub removed: BTreeMap<String, i64>,
 }
 
 /// What is known of one file without opening it.
@@ -53,6 +77,23 @@ pub(crate) struct FileInfo {
     pub tags: (u32, u32),
     /// First and last source time, µs, both inclusive.
     pub ts: (i64, i64),
+    /// Deletes up to this frame are worked in, if that is later than `to`.
+    #[serde(default)]
+    pub folded: Seq,
+    /// Its roll-up file, if there is one.
+    #[serde(default)]
+    pub rollup: Option<RollupInfo>,
+    /// Of which format it is.
+    #[serde(default = "first_format")]
+    pub format: u32,
+    /// It may hold rows of the same tag and time as older files of its day, of which the oldest begins with this frame:
+    /// then it is not for outside readers until it was merged with them.
+    #[serde(default)]
+    pub collides: Option<Seq>,
+}
+
+const fn first_format() -> u32 {
+    1
 }
 
 /// A stretch of a file, from the end of the one before it.
@@ -67,12 +108,44 @@ pub(crate) struct Piece {
 impl FileInfo {
     /// A file without rows.
     pub(crate) const fn empty(day: i64, from: Seq, to: Seq) -> Self {
-        Self { day, from, to, rows: 0, bytes: 0, pieces: Vec::new(), tags: (u32::MAX, 0), ts: (i64::MAX, i64::MIN) }
+        Self {
+            day,
+            from,
+            to,
+            rows: 0,
+            bytes: 0,
+            pieces: Vec::new(),
+            tags: (u32::MAX, 0),
+            ts: (i64::MAX, i64::MIN),
+            folded: Seq(0),
+            rollup: None,
+            format: FILE_FORMAT,
+            collides: None,
+        }
     }
 
-    /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`.
+    /// Whether outside readers may see it: a format they understand, and no row that an older file has too.
+    pub(crate) const fn is_for_all(&self) -> bool {
+        self.format == FILE_FORMAT && self.collides.is_none()
+    }
+
+    /// Its path in the open table.
+    pub(crate) fn table_path(&self) -> String {
+        format!("{}/{}", day_name(self.day), self.name())
+    }
+
+    fn name(&self) -> String {
+        let (from, to) = (self.from.0, self.to.0);
+        match self.folded.0 {
+            0 => format!("{from:012}-{to:012}.parquet"),
+            folded => format!("{from:012}-{to:012}-{folded:012}.parquet"),
+        }
+    }
+
+    /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`; with a third number when deletes
+    /// were worked in.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
-        day_folder(dir, self.day).join(format!("{:012}-{:012}.parquet", self.from.0, self.to.0))
+        day_folder(dir, self.day).join(self.name())
     }
 }
 
@@ -83,19 +156,23 @@ pub(crate) fn parquet_folder(dir: &Path) -> PathBuf {
 
 /// A day's folder.
 pub(crate) fn day_folder(dir: &Path, day: i64) -> PathBuf {
+    parquet_folder(dir).join(day_name(day))
+}
+
+fn day_name(day: i64) -> String {
     let (year, month, date, ..) = Timestamp::from_micros(day.saturating_mul(DAY_US)).civil();
     // The first day that reaches back to `Timestamp::MIN` starts before it; clamping would name its neighbour twice,
     // which is harmless: the folder's name is for people, the manifest holds the day.
-    parquet_folder(dir).join(format!("{year:04}-{month:02}-{date:02}"))
+    format!("{year:04}-{month:02}-{date:02}")
 }
 
-/// Whether a file name is one of ours: `<digits>-<digits>.parquet`, perhaps with `.tmp`.
+/// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet` or `.rollup`, perhaps with `.tmp`.
 pub(crate) fn is_our_name(name: &str) -> bool {
     let name = name.strip_suffix(".tmp").unwrap_or(name);
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    name.strip_suffix(".parquet")
-        .and_then(|stem| stem.split_once('-'))
-        .is_some_and(|(from, to)| digits(from) && digits(to))
+    let Some(stem) = name.strip_suffix(".parquet").or_else(|| name.strip_suffix(".rollup")) else { return false };
+    let numbers: Vec<&str> = stem.split('-').collect();
+    let digits = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    (2..=3).contains(&numbers.len()) && numbers.iter().all(digits)
 }
 
 /// Why the manifest cannot be used.
@@ -111,7 +188,7 @@ pub enum ManifestError {
     },
     /// Its content is not what was written.
     #[error(
-        "the historian's manifest {path} is damaged: {reason}. Restore this file from a backup; or, to begin a new history, \
+        "the historian's manifest {path} is damaged: {reason}. Restore log and history from the same backup; or, to begin a new history, \
          move the whole folder aside (its Parquet files stay readable with any Parquet tool) and start again"
     )]
     Damaged {
@@ -122,7 +199,7 @@ pub enum ManifestError {
     },
     /// Written by a later version.
     #[error(
-        "the historian's manifest {path} has format {found}, and this version of Andon reads format {FORMAT}. Start the version that wrote it, or a later one"
+        "the historian's manifest {path} has format {found}, and this version of Andon reads formats 1 to {FORMAT}. Start the version that wrote it, or a later one"
     )]
     UnknownFormat {
         /// Which file.
@@ -132,7 +209,7 @@ pub enum ManifestError {
     },
     /// There are history files and nothing says which of them are valid.
     #[error(
-        "the historian's manifest {path} is missing, but there are Parquet files beside it. Restore the manifest from a backup; \
+        "the historian's manifest {path} is missing, but there are Parquet files beside it. Restore log and history from the same backup; \
          or, to begin a new history, move the whole folder aside and start again"
     )]
     Missing {
@@ -179,7 +256,7 @@ impl Manifest {
         let field = |name: &str| fields.split_whitespace().find_map(|field| field.strip_prefix(name));
         let format =
             field("format=").and_then(|text| text.parse().ok()).ok_or_else(|| damaged("its format is not a number"))?;
-        if format != FORMAT {
+        if !(1..=FORMAT).contains(&format) {
             return Err(ManifestError::UnknownFormat { path: path.to_owned(), found: format });
         }
         let crc = field("crc32c=").and_then(|text| u32::from_str_radix(text, 16).ok());
@@ -207,8 +284,17 @@ mod tests {
                 pieces: vec![Piece { end: 999, crc32c: 5 }],
                 tags: (0, u32::MAX),
                 ts: (i64::MIN, i64::MAX),
+                folded: Seq(0),
+                format: 2,
+                collides: Some(Seq(1)),
+                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
+            epoch: 4,
+            deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
+            number: 9,
+            published: None,
+            removed: BTreeMap::from([("2026-11-22/000000000001-000000000041.parquet".to_owned(), 5)]),
         }
     }
 
@@ -245,10 +331,21 @@ mod tests {
     fn only_our_own_names_are_ours() {
         let path = example().files[0].path(Path::new("/h"));
         assert_eq!(path, Path::new("/h/parquet/2026-11-22/000000000001-000000000042.parquet"));
+        assert_eq!(example().files[0].table_path(), "2026-11-22/000000000001-000000000042.parquet");
         assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
-        for other in
-            ["notes.parquet", "1-2.parquet.bak", "1-.parquet", "-2.parquet", "1-2.txt", ".tmp", "1-2-3.parquet"]
-        {
+        let folded = FileInfo { folded: Seq(50), ..example().files[0].clone() }.path(Path::new("/h"));
+        assert_eq!(folded, Path::new("/h/parquet/2026-11-22/000000000001-000000000042-000000000050.parquet"));
+        assert!(is_our_name("1-2-3.parquet") && is_our_name("1-2.rollup") && is_our_name("1-2.rollup.tmp"));
+        for other in [
+            "notes.parquet",
+            "1-2.parquet.bak",
+            "1-.parquet",
+            "-2.parquet",
+            "1-2.txt",
+            ".tmp",
+            "1-2-3-4.parquet",
+            "1.parquet",
+        ] {
             assert!(!is_our_name(other), "{other}");
         }
     }

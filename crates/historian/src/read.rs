@@ -1,16 +1,12 @@
-//! Range reads over files and buffer together.
-//!
-//! Under the lock the read takes what it needs by reference or copy; all file access happens outside of it. Days are
-//! read one after the other, and within a day the runs (files, the buffer being written, the buffer) are merged.
+//! Range reads: a scan gathered into one answer, thinned where it would be too long.
 
-use crate::historian::{Historian, Segment, causes};
-use crate::merge::{Merge, Run};
-use crate::row::{DAY_US, HistoryGap, Point, Range, Row, day_of};
-use crate::segment::{Rows, SegmentError, Wanted, last_before};
+use crate::block::{Block, BlockBuilder};
+use crate::historian::Historian;
+use crate::point::{Point, Range};
 use crate::thin::Thinner;
 use andon_model::{TagId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Why a range read has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,20 +30,6 @@ pub enum RangeError {
     Stopped,
 }
 
-/// What a read works on.
-struct View {
-    /// Files that may hold rows in the range, by day, oldest sequence first.
-    days: BTreeMap<i64, Vec<Arc<Segment>>>,
-    /// Files that may hold earlier rows.
-    earlier: Vec<Arc<Segment>>,
-    /// Rows in the range from the buffer being written and the buffer, in this order.
-    buffered: [Vec<Row>; 2],
-    /// The last earlier row of each of them.
-    buffered_before: [Option<Row>; 2],
-    complete_to: Option<Timestamp>,
-    gaps: Vec<HistoryGap>,
-}
-
 /// Raw as long as it fits, thinned from then on.
 enum Collector {
     Raw { points: Vec<Point>, limit: usize, thin_to: Option<(i64, i64)> },
@@ -56,137 +38,26 @@ enum Collector {
 
 impl Historian {
     pub(crate) fn range_blocking(
-        &self,
+        self: &Arc<Self>,
         tag: TagId,
         from: Timestamp,
         to: Timestamp,
         max_points: Option<usize>,
+        gone: &Arc<AtomicBool>,
     ) -> Result<Range, RangeError> {
         if from >= to {
             return Err(RangeError::Empty { from, to });
         }
         let (start, end) = (from.micros(), to.micros());
-        let mut view = self.view(tag.0, start, end);
         let mut collector = Collector::new(start, end, max_points, self.options.max_answer_points);
-        let mut unreadable = Vec::new();
-        for day in view.days_with_rows() {
-            self.read_day(
-                &mut view,
-                day,
-                Wanted::Tag { tag: tag.0, from: start, to: end },
-                &mut collector,
-                &mut unreadable,
-            )?;
+        let mut scan = self.scan(tag, from, to);
+        scan.until_gone(gone);
+        while let Some(block) = scan.next() {
+            collector.take(&block)?;
         }
-        let before = self.before(&view, tag.0, start, &mut unreadable);
+        let before = scan.before().and_then(|block| block.point(0));
         let (points, thinned) = collector.finish();
-        let mut gaps: Vec<HistoryGap> =
-            view.gaps.into_iter().chain(unreadable).filter_map(|gap| clip(gap, from, to)).collect();
-        gaps.sort_by_key(|gap| (gap.from, gap.to));
-        Ok(Range { tag, points, before: before.map(Row::into_point), thinned, complete_to: view.complete_to, gaps })
-    }
-
-    /// Takes hold of everything the read needs at one instant.
-    fn view(&self, tag: u32, from: i64, to: i64) -> View {
-        let state = self.state();
-        let has_tag = |segment: &&Arc<Segment>| (segment.info.tags.0..=segment.info.tags.1).contains(&tag);
-        let mut days: BTreeMap<i64, Vec<Arc<Segment>>> = BTreeMap::new();
-        for (day, segments) in state.segments.range(day_of(from)..=day_of(to)) {
-            let touched =
-                segments.iter().filter(has_tag).filter(|segment| segment.info.ts.0 < to && segment.info.ts.1 >= from);
-            days.insert(*day, touched.cloned().collect());
-        }
-        let earlier = state.segments.range(..=day_of(from)).flat_map(|(_, segments)| segments).filter(has_tag);
-        let earlier = earlier.filter(|segment| segment.info.ts.0 < from).cloned().collect();
-        let (active, active_before) = (state.active.rows(tag, from, to), state.active.last_before(tag, from));
-        let frozen = state.frozen.clone();
-        let (complete_to, gaps) = (state.complete_to, state.gaps.clone());
-        drop(state);
-        let frozen_rows = frozen.as_ref().map_or_else(Vec::new, |frozen| frozen.buffer.rows(tag, from, to));
-        let frozen_before = frozen.and_then(|frozen| frozen.buffer.last_before(tag, from));
-        View {
-            days,
-            earlier,
-            buffered: [frozen_rows, active],
-            buffered_before: [frozen_before, active_before],
-            complete_to,
-            gaps,
-        }
-    }
-
-    fn read_day(
-        &self,
-        view: &mut View,
-        day: i64,
-        wanted: Wanted,
-        collector: &mut Collector,
-        unreadable: &mut Vec<HistoryGap>,
-    ) -> Result<(), RangeError> {
-        let segments = view.days.remove(&day).unwrap_or_default();
-        let mut runs: Vec<Run<'_>> = Vec::new();
-        for segment in &segments {
-            match Rows::open(&segment.path, &segment.info, &self.footers, wanted) {
-                Ok(rows) => runs.push(Box::new(rows.map(|row| row.inspect_err(|error| segment.note_damage(error))))),
-                Err(error) => {
-                    segment.note_damage(&error);
-                    runs.push(Box::new(std::iter::once(Err(error))));
-                }
-            }
-        }
-        for rows in &mut view.buffered {
-            // Both buffers are in order of time, and days are read in order: this day's rows come first.
-            let rest = rows.split_off(rows.partition_point(|row| day_of(row.ts) <= day));
-            let today = std::mem::replace(rows, rest);
-            runs.push(Box::new(today.into_iter().map(Ok)));
-        }
-        for row in Merge::new(runs) {
-            match row {
-                Ok(row) => collector.push(row.into_point())?,
-                Err(error) => unreadable.push(said(&segments, &error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The last row before `from`, from wherever it is. Files are tried latest first, until none can hold a later one.
-    fn before(&self, view: &View, tag: u32, from: i64, unreadable: &mut Vec<HistoryGap>) -> Option<Row> {
-        // (time, who is newer): of equal times the buffer beats the frozen buffer, and that any file.
-        let mut best: Option<(Row, u64)> = None;
-        let mut offer = |row: Row, age: u64| {
-            if best.as_ref().is_none_or(|(known, known_age)| (row.ts, age) > (known.ts, *known_age)) {
-                best = Some((row, age));
-            }
-            best.as_ref().map_or(i64::MIN, |(row, _)| row.ts)
-        };
-        let mut reached = i64::MIN;
-        for (age, row) in [u64::MAX - 1, u64::MAX].into_iter().zip(&view.buffered_before) {
-            if let Some(row) = row {
-                reached = offer(row.clone(), age);
-            }
-        }
-        let mut files: Vec<&Arc<Segment>> = view.earlier.iter().collect();
-        files.sort_by_key(|segment| std::cmp::Reverse(segment.info.ts.1));
-        for segment in files {
-            if segment.info.ts.1 < reached {
-                break;
-            }
-            match last_before(&segment.path, &segment.info, &self.footers, tag, from) {
-                Ok(Some(row)) => reached = offer(row, segment.info.to.0),
-                Ok(None) => {}
-                Err(error) => {
-                    segment.note_damage(&error);
-                    unreadable.push(said(std::slice::from_ref(segment), &error));
-                }
-            }
-        }
-        best.map(|(row, _)| row)
-    }
-}
-
-impl View {
-    fn days_with_rows(&self) -> BTreeSet<i64> {
-        let buffered = self.buffered.iter().flatten().map(|row| day_of(row.ts));
-        self.days.keys().copied().chain(buffered).collect()
+        Ok(Range { tag, points, before, thinned, complete_to: scan.complete_to(), gaps: scan.gaps() })
     }
 }
 
@@ -196,17 +67,19 @@ impl Collector {
         Self::Raw { points: Vec::new(), limit: max_points.unwrap_or(hard_limit).min(hard_limit), thin_to }
     }
 
-    fn push(&mut self, point: Point) -> Result<(), RangeError> {
-        match self {
-            Self::Thinned(thinner) => thinner.push(&point),
-            Self::Raw { points, limit, .. } if points.len() < *limit => points.push(point),
-            Self::Raw { limit, thin_to: None, .. } => return Err(RangeError::TooManyPoints { limit: *limit }),
-            Self::Raw { points, limit, thin_to: Some((from, to)) } => {
-                let mut thinner = Thinner::new(*from, *to, *limit);
-                points.iter().for_each(|earlier| thinner.push(earlier));
-                thinner.push(&point);
-                *self = Self::Thinned(thinner);
+    fn take(&mut self, block: &Block) -> Result<(), RangeError> {
+        if let Self::Raw { points, limit, thin_to } = self {
+            if points.len() + block.len() <= *limit {
+                points.extend((0..block.len()).filter_map(|at| block.point(at)));
+                return Ok(());
             }
+            let Some((from, to)) = *thin_to else { return Err(RangeError::TooManyPoints { limit: *limit }) };
+            let mut thinner = Thinner::new(from, to, *limit);
+            thinner.take(&as_block(points));
+            *self = Self::Thinned(thinner);
+        }
+        if let Self::Thinned(thinner) = self {
+            thinner.take(block);
         }
         Ok(())
     }
@@ -219,27 +92,8 @@ impl Collector {
     }
 }
 
-/// The stretch a file that cannot be read leaves open: its whole day if the file is not among `segments`.
-fn said(segments: &[Arc<Segment>], error: &SegmentError) -> HistoryGap {
-    let (SegmentError::Io { path, .. } | SegmentError::Damaged { path, .. } | SegmentError::UnknownFormat { path, .. }) =
-        error;
-    let day = segments.first().map_or(0, |segment| segment.info.day);
-    let (from, to) = segments
-        .iter()
-        .find(|segment| &segment.path == path)
-        .map_or((day.saturating_mul(DAY_US), day.saturating_add(1).saturating_mul(DAY_US)), |segment| segment.info.ts);
-    HistoryGap {
-        from: Timestamp::from_micros(from),
-        to: Timestamp::from_micros(to.saturating_add(1)),
-        reason: format!("{}; restore it from a backup", causes(error)),
-    }
-}
-
-/// The part of a gap within the range asked for; a gap that only touches its edge still says something about `before`.
-fn clip(gap: HistoryGap, from: Timestamp, to: Timestamp) -> Option<HistoryGap> {
-    (gap.from < to && gap.to >= from).then(|| HistoryGap {
-        from: gap.from.max(from),
-        to: gap.to.min(to),
-        reason: gap.reason,
-    })
+fn as_block(points: &[Point]) -> Block {
+    let mut builder = BlockBuilder::default();
+    points.iter().for_each(|point| builder.push(point.ts.micros(), point.value.clone(), point.quality.0, 0));
+    builder.finish()
 }

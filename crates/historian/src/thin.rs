@@ -5,7 +5,10 @@
 //! one bad point if there is any. Stretches can be merged pairwise without another look at the data, so the finest
 //! cut that fits the wanted number is found after a single pass, in memory that depends only on that number.
 
-use crate::row::Point;
+use crate::block::{Block, Quality, Values};
+use crate::point::Point;
+use andon_model::StatusCode;
+use std::ops::Range;
 
 /// The most points a stretch keeps.
 pub(crate) const KEPT_PER_STRETCH: usize = 5;
@@ -40,14 +43,32 @@ impl Thinner {
         Self { from, span, stretches: vec![Stretch::default(); stretches.max(1)], limit }
     }
 
-    /// Takes the next point.
-    pub(crate) fn push(&mut self, point: &Point) {
-        let offset = i128::from(point.ts.micros()) - i128::from(self.from);
-        let count = self.stretches.len() as i128;
-        let at = usize::try_from((offset.saturating_mul(count) / self.span).clamp(0, count - 1)).unwrap_or(0);
-        if let Some(stretch) = self.stretches.get_mut(at) {
-            stretch.add(point);
+    /// Takes the next points.
+    pub(crate) fn take(&mut self, block: &Block) {
+        let mut at = 0;
+        while let Some(ts) = block.ts.get(at) {
+            let (stretch, end) = self.stretch_of(*ts);
+            let rest = block.ts.get(at..).unwrap_or_default();
+            let stop = at + rest.partition_point(|ts| i128::from(*ts) < end).max(1);
+            if let Some(stretch) = self.stretches.get_mut(stretch) {
+                stretch.add(block, at..stop);
+            }
+            at = stop;
         }
+    }
+
+    /// In which stretch a time lies, and where that ends.
+    fn stretch_of(&self, ts: i64) -> (usize, i128) {
+        let offset = i128::from(ts) - i128::from(self.from);
+        let count = self.stretches.len() as i128;
+        let at = (offset.saturating_mul(count) / self.span).clamp(0, count - 1);
+        // The last stretch takes whatever lies behind the end, too.
+        let end = if at == count - 1 {
+            i128::MAX
+        } else {
+            i128::from(self.from) + ((at + 1) * self.span + count - 1) / count
+        };
+        (usize::try_from(at).unwrap_or(0), end)
     }
 
     /// The points kept, ascending, each once.
@@ -73,21 +94,54 @@ impl Thinner {
 }
 
 impl Stretch {
-    fn add(&mut self, point: &Point) {
+    fn add(&mut self, block: &Block, rows: Range<usize>) {
+        let Some(last) = rows.end.checked_sub(1) else { return };
         if self.first.is_none() {
-            self.first = Some(point.clone());
+            self.first = block.point(rows.start);
         }
-        if point.quality.is_bad() {
-            self.bad.get_or_insert_with(|| point.clone());
-        } else if let Some(number) = point.value.as_f64().filter(|number| number.is_finite()) {
-            if self.smallest.as_ref().is_none_or(|(least, _)| number < *least) {
-                self.smallest = Some((number, point.clone()));
+        self.last = block.point(last);
+        match (&block.values, &block.quality) {
+            (Values::Double(values), Quality::Same(code)) if !StatusCode(*code).is_bad() => {
+                self.add_numbers(block, values.get(rows.clone()).unwrap_or_default(), rows.start);
             }
-            if self.largest.as_ref().is_none_or(|(most, _)| number > *most) {
-                self.largest = Some((number, point.clone()));
+            _ => self.add_one_by_one(block, rows),
+        }
+    }
+
+    /// Numbers that are all usable, from row `start` on.
+    fn add_numbers(&mut self, block: &Block, values: &[f64], start: usize) {
+        let (mut least, mut most) = ((f64::INFINITY, 0), (f64::NEG_INFINITY, 0));
+        for (at, number) in values.iter().enumerate() {
+            if *number < least.0 {
+                least = (*number, at);
+            }
+            if *number > most.0 {
+                most = (*number, at);
             }
         }
-        self.last = Some(point.clone());
+        if least.0.is_finite() && self.smallest.as_ref().is_none_or(|(known, _)| least.0 < *known) {
+            self.smallest = block.point(start + least.1).map(|point| (least.0, point));
+        }
+        if most.0.is_finite() && self.largest.as_ref().is_none_or(|(known, _)| most.0 > *known) {
+            self.largest = block.point(start + most.1).map(|point| (most.0, point));
+        }
+    }
+
+    fn add_one_by_one(&mut self, block: &Block, rows: Range<usize>) {
+        for at in rows {
+            if StatusCode(block.status(at)).is_bad() {
+                if self.bad.is_none() {
+                    self.bad = block.point(at);
+                }
+            } else if let Some(number) = block.number(at).filter(|number| number.is_finite()) {
+                if self.smallest.as_ref().is_none_or(|(least, _)| number < *least) {
+                    self.smallest = block.point(at).map(|point| (number, point));
+                }
+                if self.largest.as_ref().is_none_or(|(most, _)| number > *most) {
+                    self.largest = block.point(at).map(|point| (number, point));
+                }
+            }
+        }
     }
 
     /// `later` lies after `self` in time, so of equal extremes ours is the first.
@@ -146,12 +200,29 @@ impl Stretch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_model::{StatusCode, Timestamp, Value};
+    use andon_model::{Timestamp, Value};
     use proptest::prelude::*;
 
     /// M4 sets made outside of this project with NumPy over equal buckets, first minimum and first maximum of each
     /// (see the file's `origin`).
     const REFERENCE: &str = include_str!("../testdata/m4.json");
+
+    impl Thinner {
+        fn push(&mut self, point: &Point) {
+            let mut builder = crate::block::BlockBuilder::default();
+            builder.push(point.ts.micros(), point.value.clone(), point.quality.0, 0);
+            self.take(&builder.finish());
+        }
+    }
+
+    fn blocks(points: &[Point], size: usize) -> Vec<Block> {
+        let block = |points: &[Point]| {
+            let mut builder = crate::block::BlockBuilder::default();
+            points.iter().for_each(|p| builder.push(p.ts.micros(), p.value.clone(), p.quality.0, 0));
+            builder.finish()
+        };
+        points.chunks(size).map(block).collect()
+    }
 
     fn point(ts: i64, value: f64, quality: StatusCode) -> Point {
         Point { ts: Timestamp::from_micros(ts), value: Value::Double(value), quality }
@@ -205,14 +276,18 @@ mod tests {
         fn never_more_than_wanted_and_never_without_the_extremes(
             values in proptest::collection::vec((-1e9..1e9f64, 0..50u8), 1..2000),
             limit in 0..300usize,
+            size in 1..500usize,
             whole in any::<bool>(),
         ) {
             let (from, to) = if whole { (i64::MIN, i64::MAX) } else { (0, values.len() as i64) };
             let mut thinner = Thinner::new(from, to, limit);
             let points: Vec<Point> = values.iter().enumerate()
                 .map(|(at, (v, q))| point(at as i64, *v, if *q == 0 { StatusCode::BAD } else { StatusCode::GOOD })).collect();
-            points.iter().for_each(|p| thinner.push(p));
+            blocks(&points, size).iter().for_each(|block| thinner.take(block));
             let kept = thinner.finish();
+            let mut one_by_one = Thinner::new(from, to, limit);
+            points.iter().for_each(|p| one_by_one.push(p));
+            prop_assert_eq!(&kept, &one_by_one.finish());
             prop_assert!(kept.len() <= limit.max(KEPT_PER_STRETCH));
             prop_assert!(kept.windows(2).all(|pair| pair[0].ts < pair[1].ts));
             prop_assert!(kept.iter().all(|p| points.contains(p)), "only points that exist");

@@ -3,13 +3,20 @@
 //! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows, the newest files
 //! are merged with each older one that is not much larger than they are together, so that a byte is rewritten about
 //! once per doubling; once the day is over, all become one file. Late data for a past day is merged in when it has
-//! grown to a tenth of the day, not at every flush.
+//! grown to a tenth of the day, not at every flush. What the [open table](crate::delta) holds back is merged at once.
 
+use crate::delete::{Delete, stretches};
+use crate::delta;
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
-use crate::merge::{Merge, Run};
-use crate::row::{DAY_US, day_of};
-use crate::segment::{Rows, SegmentError, Wanted, verify};
+use crate::manifest::{FILE_FORMAT, FileInfo};
+use crate::merge::{Merge, Without};
+use crate::point::{DAY_US, day_of};
+use crate::rollup;
+use crate::scan::up_to;
+use crate::segment::{Reader, Window, may_have, verify};
+use andon_model::log::Seq;
+use std::collections::BTreeSet;
 use std::ops;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -43,7 +50,9 @@ impl Historian {
                 );
             }
             let now = self.clock.monotonic();
-            if result.is_ok() && (flushed || tidied.is_none_or(|last| now.saturating_sub(last) >= TIDY_EVERY)) {
+            let asked = self.tidy_soon.swap(false, Ordering::Relaxed);
+            let due = asked || flushed || tidied.is_none_or(|last| now.saturating_sub(last) >= TIDY_EVERY);
+            if result.is_ok() && due {
                 tidied = Some(now);
                 result = self.tidy_files().await;
                 self.note_outcome(
@@ -55,14 +64,28 @@ impl Historian {
         }
     }
 
-    /// Drops what is past retention, merges what should be merged. Blocking.
+    /// Drops what is past retention, merges what should be merged. Blocking, and long when files are large: flushes go on
+    /// meanwhile. One that fails does not keep the others from their turn; the first error is returned.
     pub(crate) fn tidy_blocking(&self) -> Result<(), FlushError> {
-        self.drop_old()?;
+        let _alone = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = self.drop_old();
         let days: Vec<i64> = self.state().segments.keys().copied().collect();
         for day in days {
-            self.merge_day(day)?;
+            let merged = self.merge_day(day);
+            outcome = outcome.and(merged);
+            self.flush_if_due()?;
         }
-        Ok(())
+        let outcome = outcome.and(self.fold_deletes());
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not only after a change: what failed is tried again.
+        self.publish_table();
+        self.delete_removed();
+        outcome
+    }
+
+    /// A long tidying must not make the buffer overflow.
+    fn flush_if_due(&self) -> Result<(), FlushError> {
+        if self.flush_is_due() { self.flush_blocking() } else { Ok(()) }
     }
 
     /// The day history has reached, by the clock but not ahead of the data: a clock that jumps ahead must not delete anything.
@@ -87,75 +110,226 @@ impl Historian {
         self.save_manifest(&manifest)?;
         let mut state = self.state();
         state.segments = state.segments.split_off(&first_kept);
-        state.gaps.retain(|gap| gap.to.micros() >= first_kept_ts);
+        Arc::make_mut(&mut state.gaps).retain(|gap| gap.to.micros() >= first_kept_ts);
         state.saved_gaps = manifest.gaps;
         drop(state);
         tracing::info!(files = old.len(), days, "dropped history past its retention");
+        self.publish_table();
         self.retire(&old);
         Ok(())
     }
 
     fn merge_day(&self, day: i64) -> Result<(), FlushError> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.options.publish {
+            self.merge_held_back(day)?;
+        }
         let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
         let over = self.today().is_some_and(|today| day < today);
-        let sizes: Vec<Size> =
-            segments.iter().map(|segment| Size { bytes: segment.info.bytes, usable: !segment.is_damaged() }).collect();
+        let sizes: Vec<Size> = segments.iter().map(|segment| Size::of(segment)).collect();
         let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
-        let chosen = segments.get(range.clone()).unwrap_or_default();
-        if chosen.len() < 2 {
-            return Ok(());
+        if range.len() >= 2 {
+            self.rewrite(day, &segments, delta::closed(&segments, range.clone()).unwrap_or(range))?;
         }
-        let Some(merged) = self.write_merged(day, chosen)? else { return Ok(()) };
-        let mut manifest = self.saved_manifest();
-        manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
-        manifest.files.push(merged.clone());
-        self.save_manifest(&manifest)?;
-        if let Some(segments) = self.state().segments.get_mut(&day) {
-            segments.splice(range, [Segment::new(merged, &self.dir, &self.disk)]);
-        }
-        self.counters.merges.fetch_add(1, Ordering::Relaxed);
-        self.retire(chosen);
         Ok(())
     }
 
+    /// Makes of what outside readers may not see yet something they may.
+    fn merge_held_back(&self, day: i64) -> Result<(), FlushError> {
+        let mut from = 0;
+        loop {
+            let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+            let Some(range) = delta::held_back(&segments, from) else { return Ok(()) };
+            if !self.rewrite(day, &segments, range.clone())? {
+                from = range.end;
+            }
+        }
+    }
+
+    /// Writes files anew from which rows were deleted, then forgets the deletes that concern no file any more.
+    fn fold_deletes(&self) -> Result<(), FlushError> {
+        let (deletes, days) = {
+            let state = self.state();
+            let days: Vec<(i64, Arc<Segment>)> = state
+                .segments
+                .iter()
+                .flat_map(|(day, segments)| segments.iter().map(|segment| (*day, Arc::clone(segment))))
+                .collect();
+            (state.saved_deletes.clone(), days)
+        };
+        for (day, segment) in days {
+            if !segment.is_damaged() && deletes.iter().any(|delete| self.has_rows(delete, &segment)) {
+                let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+                if let Some(at) = segments.iter().position(|other| Arc::ptr_eq(other, &segment)) {
+                    self.rewrite(day, &segments, at..at + 1)?;
+                }
+                self.flush_if_due()?;
+            }
+        }
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let segments: Vec<Arc<Segment>> = self.state().segments.values().flatten().cloned().collect();
+        let mut manifest = self.saved_manifest();
+        let waiting = manifest.deletes.len();
+        manifest.deletes.retain(|delete| segments.iter().any(|segment| self.has_rows(delete, segment)));
+        if manifest.deletes.len() == waiting {
+            return Ok(());
+        }
+        self.save_manifest(&manifest)?;
+        let mut state = self.state();
+        let saved = state.saved;
+        let kept = manifest.deletes;
+        // Later ones may still concern the buffer being written; they are saved with it.
+        state.deletes.retain(|delete| delete.seq > saved || kept.contains(delete));
+        state.saved_deletes = kept;
+        Ok(())
+    }
+
+    /// Whether a delete may still concern rows of a file.
+    fn has_rows(&self, delete: &Delete, segment: &Segment) -> bool {
+        delete.concerns(&segment.info)
+            && may_have(&segment.path, &segment.info, &self.footers, delete.tag).ok().flatten().unwrap_or(true)
+    }
+
+    /// One file in place of these; `false` when they stay as they are. Written while flushes go on, which only add files behind them.
+    fn rewrite(&self, day: i64, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<bool, FlushError> {
+        let chosen = segments.get(range).unwrap_or_default();
+        let Some(merged) = self.write_merged(day, chosen)? else { return Ok(false) };
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let range = {
+            let state = self.state();
+            let now = state.segments.get(&day).map(Vec::as_slice).unwrap_or_default();
+            let start = chosen.first().and_then(|first| now.iter().position(|segment| Arc::ptr_eq(segment, first)));
+            start.map(|start| start..start + chosen.len()).filter(|range| {
+                let there = now.get(range.clone()).unwrap_or_default();
+                there.len() == chosen.len() && there.iter().zip(chosen).all(|(a, b)| Arc::ptr_eq(a, b))
+            })
+        };
+        let Some(range) = range else {
+            // They went past retention meanwhile.
+            Segment::new(merged, &self.dir, &self.disk).retire();
+            return Ok(false);
+        };
+        self.table().note_rewrite(&merged, chosen);
+        let mut manifest = self.saved_manifest();
+        manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
+        let merged = if merged.rows > 0 {
+            manifest.files.push(merged.clone());
+            Some(Segment::new(merged, &self.dir, &self.disk))
+        } else {
+            // All was deleted; the empty file is removed as soon as the manifest is saved.
+            let empty = Segment::new(merged, &self.dir, &self.disk);
+            empty.retire();
+            None
+        };
+        self.save_manifest(&manifest)?;
+        if let Some(segments) = self.state().segments.get_mut(&day) {
+            segments.splice(range, merged);
+        }
+        self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        self.publish_table();
+        self.retire(chosen);
+        Ok(true)
+    }
+
     /// `None` when one of them turns out to be damaged: it is marked, and not merged again.
-    fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<crate::manifest::FileInfo>, FlushError> {
+    fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<FileInfo>, FlushError> {
         let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return Ok(None) };
-        let mut runs: Vec<Run<'_>> = Vec::new();
+        let mut readers: Vec<(Reader, Vec<u32>)> = Vec::new();
         for segment in chosen {
-            let rows = verify(&segment.path, &segment.info)
-                .and_then(|()| Rows::open(&segment.path, &segment.info, &self.footers, Wanted::All));
-            match rows {
-                Ok(rows) => runs.push(Box::new(rows)),
+            let opened = verify(&segment.path, &segment.info).and_then(|()| {
+                let mut reader = Reader::open(&segment.path, &segment.info, &self.footers)?;
+                let tags = reader.tags()?;
+                Ok((reader, tags))
+            });
+            match opened {
+                Ok(opened) => readers.push(opened),
                 Err(error) => {
                     segment.note_damage(&error);
                     return Ok(None);
                 }
             }
         }
-        let written = self.write_segment(day, first.info.from, last.info.to, |writer| {
-            for row in Merge::new(runs) {
-                writer.push(&row?)?;
+        let tags: BTreeSet<u32> = readers.iter().flat_map(|(_, tags)| tags).copied().collect();
+        let deletes = self.state().saved_deletes.clone();
+        let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > last.info.to);
+        let gone: Vec<Seq> = chosen.iter().map(|segment| up_to(segment)).collect();
+        let info = FileInfo {
+            folded: folded
+                .unwrap_or(Seq(0))
+                .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0)))
+                .max(self.new_name(chosen)),
+            // Of files further back than these; only while a damaged one stands in between, or deletes are worked in.
+            collides: chosen
+                .iter()
+                .filter_map(|segment| segment.info.collides)
+                .filter(|seq| *seq < first.info.from)
+                .min(),
+            ..FileInfo::empty(day, first.info.from, last.info.to)
+        };
+        if chosen.iter().any(|segment| segment.path == info.path(&self.dir)) {
+            return Ok(None);
+        }
+        let written = self.write_segment(info, |writer| {
+            for tag in tags {
+                let mut runs = Vec::with_capacity(readers.len());
+                for ((reader, tags), up_to) in readers.iter_mut().zip(&gone) {
+                    if tags.binary_search(&tag).is_ok() {
+                        reader.select(tag, Window::All, true)?;
+                        runs.push(Without { run: reader, stretches: stretches(&deletes, tag, *up_to) });
+                    }
+                }
+                let mut merge = Merge::new(runs);
+                while let Some(block) = merge.next() {
+                    let block = block?;
+                    writer.push(tag, &block, 0..block.len())?;
+                }
+                // What fails now is tried and told by the next flush.
+                if let Err(error) = self.flush_if_due() {
+                    tracing::debug!(%error, "a flush during a merge failed");
+                }
             }
-            Ok::<(), SegmentError>(())
+            Ok(())
         });
         written.map(Some)
     }
 
-    /// Readers that still hold them finish first; then they are deleted.
+    /// A single file that is only to get another format must get another name too: all deletes up to now are in it.
+    fn new_name(&self, chosen: &[Arc<Segment>]) -> Seq {
+        match chosen {
+            [one] if one.info.format < FILE_FORMAT => self.state().saved,
+            _ => Seq(0),
+        }
+    }
+
+    /// Readers that still hold them finish first; then they are deleted. Those of the open table stay a while.
     fn retire(&self, segments: &[Arc<Segment>]) {
         for segment in segments {
             self.footers.forget(&segment.path);
-            segment.retire();
+            self.footers.forget(&rollup::path_of(&segment.path));
+            if self.table().keeps(&segment.info.table_path()) {
+                segment.retire_but_keep_rows();
+            } else {
+                segment.retire();
+            }
         }
     }
 }
 
+/// Parquet has an end at 32,768 row groups; far before it a file is unwieldy.
+const MERGED_ROWS_MAX: u64 = 1 << 30;
+
 #[derive(Clone, Copy)]
 struct Size {
     bytes: u64,
+    rows: u64,
     usable: bool,
+}
+
+impl Size {
+    fn of(segment: &Segment) -> Self {
+        let (bytes, rows) = (segment.info.bytes, segment.info.rows);
+        // A file that is as large as a merged one may be is not merged again, nor is anything across it.
+        Self { bytes, rows, usable: !segment.is_damaged() && rows < MERGED_ROWS_MAX / 2 }
+    }
 }
 
 /// Which neighbours to merge, as positions from oldest to newest; fewer than two: nothing to do.
@@ -169,18 +343,23 @@ fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Ra
             usable.iter().map(|file| file.bytes).sum::<u64>(),
             usable.iter().map(|file| file.bytes).max().unwrap_or(0),
         );
-        if total - largest >= largest / 10 || usable.len() > max_files.max(2) {
-            return floor..end;
+        if total - largest >= largest / 10 {
+            return newest(files, floor, |_, _| true);
         }
-        return end..end;
     }
     if usable.len() <= max_files.max(2) {
         return end..end;
     }
-    let mut start = end;
-    let mut newer = 0;
+    newest(files, floor, |file, newer| file.bytes <= 2 * newer)
+}
+
+/// From the newest file back to the first that does not fit: not in size to the newer ones, or not in number of rows.
+fn newest(files: &[Size], floor: usize, fits: impl Fn(&Size, u64) -> bool) -> ops::Range<usize> {
+    let end = files.len();
+    let (mut start, mut newer, mut rows) = (end, 0_u64, 0_u64);
     while let Some(file) = start.checked_sub(1).filter(|at| *at >= floor).and_then(|at| files.get(at)) {
-        if end - start >= 2 && file.bytes > 2 * newer {
+        rows = rows.saturating_add(file.rows);
+        if rows > MERGED_ROWS_MAX || (end - start >= 2 && !fits(file, newer)) {
             break;
         }
         newer += file.bytes;
@@ -194,7 +373,7 @@ mod tests {
     use super::*;
 
     fn sizes(bytes: &[u64]) -> Vec<Size> {
-        bytes.iter().map(|bytes| Size { bytes: *bytes, usable: true }).collect()
+        bytes.iter().map(|bytes| Size { bytes: *bytes, rows: *bytes, usable: true }).collect()
     }
 
     #[test]
@@ -213,6 +392,16 @@ mod tests {
         assert_eq!(what_to_merge(&sizes(&[1_000, 60, 50]), 8, true), 0..3);
         assert!(what_to_merge(&sizes(&[1_000]), 8, true).len() < 2);
         assert!(what_to_merge(&[], 8, true).is_empty());
+    }
+
+    #[test]
+    fn no_merged_file_becomes_unwieldy_and_a_little_late_data_does_not_rewrite_a_day() {
+        let many = |rows| Size { bytes: 10, rows, usable: true };
+        assert_eq!(what_to_merge(&[many(MERGED_ROWS_MAX / 3); 6], 8, true), 3..6);
+        assert_eq!(what_to_merge(&[many(MERGED_ROWS_MAX / 3); 12], 8, false), 9..12);
+        let mut files = sizes(&[1_000_000]);
+        files.extend(sizes(&[10; 8]));
+        assert_eq!(what_to_merge(&files, 8, true), 1..9);
     }
 
     #[test]

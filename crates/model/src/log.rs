@@ -70,6 +70,8 @@ pub mod kind {
     pub const EVENT: FrameKind = v1(16);
     /// Samples lane: a batch of samples, see [`crate::sample_codec`].
     pub const SAMPLES: FrameKind = v1(32);
+    /// Samples lane: earlier samples of a tag are deleted, encoded by `andon-historian`.
+    pub const DELETE: FrameKind = v1(33);
     /// Messages lane: a published message, encoded by `andon-broker`.
     pub const PUBLISH: FrameKind = v1(48);
     /// Messages lane: a change of a session (connect, subscribe, deliver, release, expire), encoded by `andon-broker`.

@@ -53,6 +53,70 @@ fn print_plan(plan: &Value) -> bool {
     errors.is_empty()
 }
 
+/// How `andon sql` prints.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SqlOutput {
+    /// For people.
+    Table,
+    /// With a header line.
+    Csv,
+    /// As the API answers.
+    Json,
+}
+
+/// Asks the running node in SQL.
+/// # Errors
+/// No node runs, or the statement has no answer.
+pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Result<ExitCode> {
+    let wanted = if format == SqlOutput::Csv { "csv" } else { "json" };
+    let body = json!({ "query": statement, "format": wanted });
+    let answer = running(settings)?.send(Method::POST, "/api/sql", Some(&body)).await?.success()?;
+    if format == SqlOutput::Csv {
+        print!("{}", answer.text);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let json = answer.json();
+    if let Some(message) = json["error"]["message"].as_str() {
+        bail!("{message}");
+    }
+    if format == SqlOutput::Json {
+        println!("{}", answer.text);
+    } else {
+        print!("{}", table(&json));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The answer in columns, numbers to the right.
+fn table(answer: &Value) -> String {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.replace(['\n', '\r'], " "),
+        other => other.to_string(),
+    };
+    let head: Vec<String> = list(&answer["columns"]).iter().map(|column| cell(&column["name"])).collect();
+    let rows: Vec<Vec<Value>> = list(&answer["rows"]).iter().map(list).collect();
+    let width = |place: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(place)).map(|value| cell(value).chars().count());
+        cells.chain(head.get(place).map(|name| name.chars().count())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: Vec<(String, bool)>| {
+        let padded = cells
+            .into_iter()
+            .zip(&widths)
+            .map(|((text, right), width)| if right { format!("{text:>width$}") } else { format!("{text:<width$}") });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut out = line(head.iter().map(|name| (name.clone(), false)).collect()) + "\n";
+    out += &(widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>().join("  ") + "\n");
+    for row in &rows {
+        out += &(line(row.iter().map(|value| (cell(value), value.is_number())).collect()) + "\n");
+    }
+    out + &format!("({} {})\n", rows.len(), if rows.len() == 1 { "row" } else { "rows" })
+}
+
 /// Shows what the documents would change, and what is wrong with them.
 /// # Errors
 /// No node runs, or a file cannot be read.

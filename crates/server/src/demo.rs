@@ -1,7 +1,7 @@
 //! `andon demo`: the made-up bottling line and house, over real protocols, on real data.
 
 use crate::node::Node;
-use crate::settings::{AccessMode, Limits, Listen, Settings};
+use crate::settings::{AccessMode, Limits, Listen, Settings, SqlLimits};
 use andon_access::accounts::AccountError;
 use andon_access::secret;
 use andon_api::ports::{DocumentView, PlantAdmin, PlantError};
@@ -68,7 +68,8 @@ impl Demo {
             mqtt: Listen::At(free_or(options.mqtt)),
             mqtts: Listen::Off,
             allow_anonymous: false,
-            sql: Listen::Off,
+            sql: Listen::At(free_or(SocketAddr::from(([127, 0, 0, 1], 5442)))),
+            sql_limits: SqlLimits::default(),
             access: AccessMode::Login,
             certificate: None,
             names: vec!["localhost".to_owned()],
@@ -90,6 +91,11 @@ impl Demo {
     /// Where MQTT listens.
     pub const fn mqtt(&self) -> Option<SocketAddr> {
         self.node.addresses.mqtt
+    }
+
+    /// Where SQL listens.
+    pub const fn sql(&self) -> Option<SocketAddr> {
+        self.node.addresses.sql
     }
 
     /// Stops the house, the node and the line.

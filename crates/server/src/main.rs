@@ -15,6 +15,7 @@ mod node_tests;
 mod notes;
 mod plant_admin;
 mod settings;
+mod sql;
 mod state;
 
 use anyhow::Result;
@@ -81,6 +82,16 @@ enum Command {
     },
     /// Print the plant model as one document; secrets stay references.
     Export(Config),
+    /// Ask the running node in SQL: history, last values, tags, equipment, events.
+    Sql {
+        #[command(flatten)]
+        config: Config,
+        /// One statement, such as "SELECT * FROM last_values".
+        statement: String,
+        /// How the answer is printed.
+        #[arg(long, value_enum, default_value_t = commands::SqlOutput::Table)]
+        format: commands::SqlOutput,
+    },
     /// The audit trail.
     Audit {
         #[command(subcommand)]
@@ -148,6 +159,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Diff { config, files, prune } => commands::diff(&read(&config)?, &files, prune).await,
         Command::Export(config) => commands::export(&read(&config)?).await,
+        Command::Sql { config, statement, format } => commands::sql(&read(&config)?, &statement, format).await,
         Command::Audit { command: Audit::Verify { config, against } } => {
             commands::audit_verify(&read(&config)?, against.as_deref()).await
         }
@@ -163,6 +175,9 @@ async fn run_demo(options: demo::DemoOptions) -> Result<ExitCode> {
     println!("data:  {data_dir} (kept between starts)");
     if let Some(mqtt) = demo.mqtt() {
         println!("mqtt:  {mqtt}");
+    }
+    if let Some(sql) = demo.sql() {
+        println!("sql:   {sql} (psql, with a user and password of Andon)");
     }
     println!("open:  {}", demo.url);
     stop.await;
@@ -181,6 +196,7 @@ async fn serve(settings: settings::Settings) -> Result<ExitCode> {
         ("https", node.addresses.https),
         ("mqtt", node.addresses.mqtt),
         ("mqtts", node.addresses.mqtts),
+        ("sql", node.addresses.sql),
     ];
     for (name, address) in listeners {
         if let Some(address) = address {

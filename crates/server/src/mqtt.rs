@@ -148,15 +148,32 @@ impl Hooks {
     }
 
     fn trouble(&self, path: &str, topic: &str, words: &str) {
+        self.say_once(topic, "mapping", path, format!("A message on \"{topic}\" could not be read: {words}."));
+    }
+}
+
+impl Hooks {
+    /// Says that a client was refused: the client hears only "not authorised", so the one who installs it looks here. Once for a
+    /// while from each address, without what the client sent as user name.
+    fn refused(&self, client_id: &str, peer: &Peer) {
+        let from = peer.address.ip();
+        let words = format!(
+            "The MQTT client {client_id:?} from {from} was refused: its user name, password and client identifier are not those of a device."
+        );
+        self.say_once(&format!("refused {from}"), "mqtt_refused", "", words);
+    }
+
+    /// Notes what is likely to happen again at once only once for a while.
+    fn say_once(&self, about: &str, action: &'static str, path: &str, words: String) {
         let now = self.clock.now();
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         if troubles.len() >= TROUBLES {
             troubles.retain(|_, told| now.since(*told) < TELL_AGAIN);
         }
-        let known = troubles.get(topic).is_some_and(|told| now.since(*told) < TELL_AGAIN);
+        let known = troubles.get(about).is_some_and(|told| now.since(*told) < TELL_AGAIN);
         if !known && troubles.len() < TROUBLES {
-            troubles.insert(topic.to_owned(), now);
-            self.notes.say(path, "mapping", format!("A message on \"{topic}\" could not be read: {words}."));
+            troubles.insert(about.to_owned(), now);
+            self.notes.say(path, action, words);
         }
     }
 }
@@ -168,14 +185,20 @@ impl BrokerHooks for Hooks {
         client_id: &str,
         user: Option<&str>,
         password: Option<&[u8]>,
-        _: &Peer,
+        peer: &Peer,
     ) -> Result<Principal, AuthError> {
         let password = match password.map(std::str::from_utf8) {
             None => None,
             Some(Ok(text)) => Some(text),
-            Some(Err(_)) => return Err(AuthError::BadCredentials),
+            Some(Err(_)) => {
+                self.refused(client_id, peer);
+                return Err(AuthError::BadCredentials);
+            }
         };
-        self.accounts.authenticate_device(user, password, client_id).ok_or(AuthError::BadCredentials)
+        self.accounts.authenticate_device(user, password, client_id).ok_or_else(|| {
+            self.refused(client_id, peer);
+            AuthError::BadCredentials
+        })
     }
 
     fn may_publish(&self, who: &Principal, topic: &str) -> bool {

@@ -56,6 +56,9 @@ pub struct Addresses {
     /// MQTT over TLS.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mqtts: Option<SocketAddr>,
+    /// The PostgreSQL protocol.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sql: Option<SocketAddr>,
 }
 
 /// Tasks that end together.
@@ -98,6 +101,7 @@ pub struct Node {
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
     pub(crate) broker: Arc<Broker>,
+    engine: Arc<andon_sql::Engine>,
     store: Store,
     log: Arc<DurableLog>,
     faces: Group,
@@ -180,9 +184,6 @@ impl Node {
         let mqtt = bind("MQTT", settings.mqtt).await?;
         let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
         let files = certificate(&settings, &dir, &*clock)?;
-        if settings.sql.address().is_some() {
-            tracing::warn!("[sql] listen is set, but this version has no SQL listener");
-        }
 
         let node = node_id(&dir, &*clock)?;
         let (log, opened) = {
@@ -343,8 +344,22 @@ impl Node {
         };
         let https = bind("HTTPS", now(settings.https)).await?;
         let mqtts = bind("MQTT over TLS", now(settings.mqtts)).await?;
-        let addresses =
-            Addresses { http: address(&http), https: address(&https), mqtt: address(&mqtt), mqtts: address(&mqtts) };
+        let sql = bind("SQL", now(settings.sql)).await?;
+        let engine = crate::sql::start(
+            &settings.sql_limits,
+            historian.clone(),
+            bus.clone(),
+            store.clone(),
+            accounts.clone(),
+            clock.clone(),
+        )?;
+        let addresses = Addresses {
+            http: address(&http),
+            https: address(&https),
+            mqtt: address(&mqtt),
+            mqtts: address(&mqtts),
+            sql: address(&sql),
+        };
         let app = |loopback_only| {
             App::new(Parts {
                 accounts: accounts.clone(),
@@ -359,6 +374,7 @@ impl Node {
                 audit: recorder.clone(),
                 log: shared.clone(),
                 plant_admin: admin.clone(),
+                sql: Arc::new(crate::sql::SqlOverHttp(engine.clone())),
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
                 node: state.clone(),
                 clock: clock.clone(),
@@ -406,6 +422,20 @@ impl Node {
             let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
             faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), mqtt_places, faces.stop.clone()));
         }
+        // TLS is agreed on within an SQL connection; without a certificate, loopback goes without.
+        let sql_tls = if files.certificate.exists() { Some(tls::server_config(&files, &[])?) } else { None };
+        if sql.is_none() && settings.sql != Listen::Off {
+            let (engine, stop, sql_tls) = (engine.clone(), faces.stop.clone(), sql_tls.clone());
+            let (accounts, listen) = (accounts.clone(), settings.sql);
+            faces.tasks.spawn(async move {
+                if let Some(listener) = bind_when_set_up("SQL", listen, &accounts, &stop).await {
+                    andon_sql::pg::serve(listener, engine, sql_tls, stop).await;
+                }
+            });
+        }
+        if let Some(listener) = sql {
+            faces.tasks.spawn(andon_sql::pg::serve(listener, engine.clone(), sql_tls, faces.stop.clone()));
+        }
         write_private(&dir.join("cli.token"), accounts.new_local_token()?.reveal())?;
         state.started.store(true, Ordering::Release);
         write_private(&dir.join("addresses.json"), &serde_json::to_string(&addresses)?)?;
@@ -417,6 +447,7 @@ impl Node {
             recorder,
             connectors,
             broker,
+            engine,
             store,
             log,
             faces,
@@ -433,6 +464,7 @@ impl Node {
     pub async fn stop(self) {
         let _ = std::fs::remove_file(self.dir.join("addresses.json"));
         let _ = std::fs::remove_file(self.dir.join("cli.token"));
+        self.engine.stop();
         self.faces.end().await;
         self.connectors.stop().await;
         self.broker.stop().await;
@@ -528,7 +560,7 @@ fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> a
 fn certificate(settings: &Settings, dir: &DataDir, clock: &dyn Clock) -> Result<Files> {
     match &settings.certificate {
         Some((certificate, key)) => Ok(Files { certificate: certificate.clone(), key: key.clone() }),
-        None if settings.https == Listen::Off && settings.mqtts == Listen::Off => {
+        None if settings.https == Listen::Off && settings.mqtts == Listen::Off && !settings.sql_beyond_loopback() => {
             Ok(Files { certificate: dir.join("tls/certificate.pem"), key: dir.join("tls/key.pem") })
         }
         None => {

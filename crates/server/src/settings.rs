@@ -56,8 +56,10 @@ pub struct Settings {
     pub mqtts: Listen,
     /// MQTT clients without credentials may come; loopback only.
     pub allow_anonymous: bool,
-    /// Where the SQL face will listen.
+    /// The PostgreSQL protocol; beyond loopback only encrypted connections are taken.
     pub sql: Listen,
+    /// Bounds of SQL queries.
+    pub sql_limits: SqlLimits,
     /// Who is let in.
     pub access: AccessMode,
     /// Certificate chain and key given by the user; otherwise made at the first start.
@@ -102,6 +104,27 @@ impl Default for Limits {
             records_days: 3650,
             history_days: 0,
         }
+    }
+}
+
+/// Bounds of SQL queries, on every face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqlLimits {
+    /// Memory of one query, in MiB.
+    pub memory_mib: usize,
+    /// Time of one query, in seconds.
+    pub seconds: u64,
+    /// Rows of one answer.
+    pub rows: u64,
+    /// Queries at a time; further ones wait.
+    pub queries: usize,
+    /// PostgreSQL connections at a time.
+    pub connections: usize,
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self { memory_mib: 256, seconds: 60, rows: 10_000_000, queries: 2, connections: 64 }
     }
 }
 
@@ -160,6 +183,31 @@ struct RawMqtt {
 #[serde(deny_unknown_fields, default)]
 struct RawSql {
     listen: Option<Spanned<String>>,
+    memory_mib: Option<usize>,
+    seconds: Option<u64>,
+    rows: Option<u64>,
+    queries: Option<usize>,
+    connections: Option<usize>,
+}
+
+impl RawSql {
+    /// The bounds; `None` when one of them would let nothing through.
+    fn limits(&self) -> Option<SqlLimits> {
+        let default = SqlLimits::default();
+        let limits = SqlLimits {
+            memory_mib: self.memory_mib.unwrap_or(default.memory_mib),
+            seconds: self.seconds.unwrap_or(default.seconds),
+            rows: self.rows.unwrap_or(default.rows),
+            queries: self.queries.unwrap_or(default.queries),
+            connections: self.connections.unwrap_or(default.connections),
+        };
+        let none = limits.memory_mib == 0
+            || limits.seconds == 0
+            || limits.rows == 0
+            || limits.queries == 0
+            || limits.connections == 0;
+        (!none).then_some(limits)
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -233,11 +281,19 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
     let https = reader.listen("[http] tls_listen", raw.http.tls_listen.as_ref(), Listen::Off)?;
     let mqtt = reader.plain("[mqtt] listen", raw.mqtt.listen.as_ref(), local(1883))?;
     let mqtts = reader.listen("[mqtt] tls_listen", raw.mqtt.tls_listen.as_ref(), Listen::Off)?;
-    let sql = reader.plain("[sql] listen", raw.sql.listen.as_ref(), Listen::Off)?;
+    // Encrypted beyond loopback: the protocol agrees on TLS within the connection.
+    let sql = reader.listen("[sql] listen", raw.sql.listen.as_ref(), local(5442))?;
+    let Some(sql_limits) = raw.sql.limits() else {
+        return Err(reader.error(
+            None,
+            "a limit of 0 in [sql] would answer nothing",
+            "give a number above 0, or switch [sql] listen \"off\"",
+        ));
+    };
     let beyond = |listen: Listen| listen.address().is_some_and(|a| !a.ip().is_loopback());
     let access = raw.access.mode.as_ref().map_or(AccessMode::Login, |m| *m.get_ref());
     let allow_anonymous = raw.mqtt.allow_anonymous.as_ref().is_some_and(|a| *a.get_ref());
-    if access == AccessMode::Open && (beyond(https) || beyond(mqtts)) {
+    if access == AccessMode::Open && (beyond(https) || beyond(mqtts) || beyond(sql)) {
         let at = raw.access.mode.as_ref().map(|m| m.span().start);
         return Err(reader.error(
             at,
@@ -304,11 +360,19 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
         mqtts,
         allow_anonymous,
         sql,
+        sql_limits,
         access,
         certificate,
         names: raw.tls.names.unwrap_or_else(|| vec!["localhost".to_owned(), "127.0.0.1".to_owned()]),
         limits: raw.limits,
     })
+}
+
+impl Settings {
+    /// Whether SQL is offered to other machines.
+    pub fn sql_beyond_loopback(&self) -> bool {
+        self.sql.address().is_some_and(|address| !address.ip().is_loopback())
+    }
 }
 
 /// Reads and checks a settings file.
@@ -352,16 +416,20 @@ mod tests {
         let settings = check("data_dir = \"data\"").expect("fine");
         assert_eq!(settings.data_dir, Path::new("/etc/andon/data"));
         assert_eq!(settings.http, Listen::At("127.0.0.1:8080".parse().expect("address")));
-        assert_eq!((settings.https, settings.mqtts, settings.sql), (Listen::Off, Listen::Off, Listen::Off));
+        assert_eq!((settings.https, settings.mqtts), (Listen::Off, Listen::Off));
+        assert_eq!(settings.sql, Listen::At("127.0.0.1:5442".parse().expect("address")));
+        assert_eq!(settings.sql_limits, SqlLimits::default());
         assert_eq!((settings.access, settings.allow_anonymous), (AccessMode::Login, false));
     }
 
     #[test]
     fn all_keys_are_read() {
         let text = "data_dir = \"/d\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls_listen = \"0.0.0.0:8443\"\n[mqtt]\nlisten = \"off\"\ntls_listen = \"[::]:8883\"\n\
-                    [sql]\nlisten = \"127.0.0.1:5442\"\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[limits]\nmessages_mib = 64\n";
+                    [sql]\nlisten = \"0.0.0.0:5442\"\nseconds = 5\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[limits]\nmessages_mib = 64\n";
         let settings = check(text).expect("fine");
         assert_eq!(settings.mqtt, Listen::Off);
+        assert_eq!(settings.sql, Listen::At("0.0.0.0:5442".parse().expect("address")));
+        assert_eq!(settings.sql_limits, SqlLimits { seconds: 5, ..SqlLimits::default() });
         assert_eq!(settings.certificate, Some(("/etc/andon/c.pem".into(), "/etc/andon/k.pem".into())));
         assert_eq!(settings.limits, Limits { messages_mib: 64, ..Limits::default() });
     }
@@ -384,6 +452,11 @@ mod tests {
                 "data_dir = \"d\"\n[mqtt]\nallow_anonymous = true\ntls_listen = \"0.0.0.0:8883\"",
                 "line 3: allow_anonymous = true",
             ),
+            (
+                "data_dir = \"d\"\n[access]\nmode = \"open\"\n[sql]\nlisten = \"0.0.0.0:5442\"",
+                "line 3: mode = \"open\" lets everybody in",
+            ),
+            ("data_dir = \"d\"\n[sql]\nqueries = 0", "a limit of 0 in [sql]"),
             ("data_dir = \"d\"\n[tls]\nkey = \"k\"", "line 3: [tls] needs both"),
             ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections_per_address = 0", "a limit of 0"),

@@ -1,6 +1,6 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
-// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new).
+// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), sick (the disk is full).
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -15,6 +15,7 @@ export function install(): void {
   server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
   server.empty = sessionStorage.getItem('mock.empty') === '1';
   server.young = sessionStorage.getItem('mock.young') === '1';
+  server.sick = sessionStorage.getItem('mock.sick') === '1';
   server.calm = sessionStorage.getItem('mock.calm') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
   const stored = sessionStorage.getItem(KEY);
@@ -29,14 +30,14 @@ export function install(): void {
     if (down) throw new TypeError('Failed to fetch');
     const body = typeof init?.body === 'string' ? (JSON.parse(init.body) as Json) : {};
     const answer = server.handle(init?.method ?? 'GET', url.pathname, url.searchParams, body);
-    if (answer.delay) await wait(answer.delay);
+    if (answer.delay) await wait(answer.delay, init?.signal);
     if (down) throw new TypeError('Failed to fetch');
     if (server.user) sessionStorage.setItem(KEY, server.user.name);
     else sessionStorage.removeItem(KEY);
     if (init?.signal?.aborted) throw new DOMException('aborted', 'AbortError');
-    return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), {
+    return new Response(answer.text?.content ?? (answer.body === undefined ? null : JSON.stringify(answer.body)), {
       status: answer.status,
-      headers: { 'content-type': answer.status < 400 ? 'application/json' : 'application/problem+json' },
+      headers: answer.text ? { 'content-type': answer.text.type } : { 'content-type': answer.status < 400 ? 'application/json' : 'application/problem+json' },
     });
   };
 
@@ -135,6 +136,9 @@ export function install(): void {
   });
 }
 
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function wait(ms: number, signal?: AbortSignal | null): Promise<void> {
+  return new Promise((resolve, reject) => {
+    setTimeout(resolve, ms);
+    signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+  });
 }

@@ -1,5 +1,6 @@
 // The mock's server side: answers the agreed HTTP interface from the made-up plant. Knows nothing of fetch or sockets.
 
+import { aggregate, csv, sql, type Point } from './history';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
 type Json = Record<string, unknown>;
@@ -7,6 +8,8 @@ export interface Answer {
   status: number;
   body?: unknown;
   delay?: number;
+  /** Not JSON. */
+  text?: { type: string; content: string };
 }
 
 const GOOD = 0;
@@ -62,6 +65,9 @@ export class MockServer {
   #alarms: AlarmStatus[] = [];
   #extra: Json[] = [];
   #events: Json[] = [];
+  #deleted: { tag: string; from: number; to: number }[] = [];
+  /** The disk is full and a file is damaged. */
+  sick = false;
   #seq = 4000;
   #ids = 0;
   readonly users: MockUser[];
@@ -333,10 +339,10 @@ export class MockServer {
     const born = this.young ? this.start - 30_000 : -Infinity;
     const step = Math.max(tag.period, Math.ceil((to - Math.max(from, born)) / Math.max(maxPoints, 2) / tag.period) * tag.period);
     const gap = tag.path === gapTag ? { from_ms: this.start - 41 * MIN, to_ms: this.start - 37 * MIN, reason: 'Line 1 PLC was not connected' } : null;
-    const points: unknown[] = [];
+    const points: Point[] = [];
     let last: unknown = undefined;
     for (let t = Math.ceil(Math.max(from, born) / step) * step; t <= end; t += step) {
-      if (gap && t > gap.from_ms && t < gap.to_ms) continue;
+      if ((gap && t > gap.from_ms && t < gap.to_ms) || this.#gone(path, t)) continue;
       const code = this.codeAt(path, t);
       const raw = code === NO_COMMUNICATION ? null : this.valueAt(tag, t);
       const value = typeof raw === 'number' ? Math.round(raw * 1e4) / 1e4 : raw;
@@ -346,7 +352,63 @@ export class MockServer {
       points.push([t, value, code]);
     }
     const beforeAt = Math.ceil(from / step) * step - step;
-    return ok({ tag: path, from_ms: from, to_ms: to, points, before: beforeAt < born ? null : [beforeAt, this.valueAt(tag, beforeAt), this.codeAt(path, beforeAt)], thinned: step > tag.period, complete_to_ms: end, gaps: gap && gap.to_ms > from && gap.from_ms < to ? [gap] : [] });
+    return ok({ tag: path, from_ms: from, to_ms: to, points, before: beforeAt < born || this.#gone(path, beforeAt) || (gap && beforeAt > gap.from_ms && beforeAt < gap.to_ms) ? null : [beforeAt, this.valueAt(tag, beforeAt), this.codeAt(path, beforeAt)], thinned: step > tag.period, complete_to_ms: end, gaps: gap && gap.to_ms > from && gap.from_ms < to ? [gap] : [] });
+  }
+
+  #gone(path: string, at: number): boolean {
+    return this.#deleted.some((d) => d.tag === path && at >= d.from && at < d.to);
+  }
+
+  /** What history has of a tag, the value before it first. */
+  points(path: string, from: number, to: number, most: number): Point[] {
+    const answer = this.history(path, from, to, most).body as { points: Point[]; before: Point | null; gaps: { from_ms: number; to_ms: number }[] };
+    const gap = answer.gaps.map((g): Point => [g.from_ms, null, 0x80ae0000]);
+    return [...(answer.before ? [answer.before] : []), ...answer.points, ...gap].sort((a, b) => a[0] - b[0]);
+  }
+
+  #aggregate(query: URLSearchParams): Answer {
+    const path = query.get('tag') ?? '';
+    const tag = tags.find((t) => t.path === path);
+    if (!tag) return problem(404, 'No such tag', `There is no tag “${path}”.`);
+    const [from, to] = [Number(query.get('from_ms')), Number(query.get('to_ms'))];
+    if (!(to > from)) return problem(400, 'Not understood', 'the range runs backwards');
+    const stepped = query.has('stepped') ? query.get('stepped') === 'true' : tag.data_type !== 'double';
+    const value = aggregate(query.get('aggregate') ?? '', this.points(path, from, to, 4000), from, Math.min(to, this.now()), stepped);
+    return { ...ok({ tag: path, aggregate: query.get('aggregate'), from_ms: from, to_ms: to, interval_ms: 0, stepped, values: [value], complete_to_ms: this.now() - 900, gaps: [] }), delay: 30 };
+  }
+
+  #deleteHistory(body: Json): Answer {
+    const path = String(body['tag']);
+    if (!this.#may('configure', path)) return problem(403, 'Not allowed', 'Deleting history needs the role engineer there.');
+    if (!String(body['reason'] ?? '').trim()) return problem(400, 'Not understood', '"reason" is empty: say why this history has to go');
+    const [from, to] = [Number(body['from_ms']), Number(body['to_ms'])];
+    this.#deleted.push({ tag: path, from, to });
+    this.#note(this.now(), 'system', path, { id: this.user?.id, kind: 'person', name: this.user?.name }, `History from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} deleted`, 0, { action: 'history_deleted', text: String(body['reason']) }, false);
+    return { status: 204, delay: 300 };
+  }
+
+  #storage(): Json {
+    const age = this.now() - this.start;
+    const fresh = this.empty || this.young;
+    return {
+      points: fresh ? 0 : 184_203_911 + Math.floor(age / 30_000) * 4_200, file_bytes: fresh ? 0 : 287_358_100, rollup_bytes: fresh ? 0 : 21_004_800, files: fresh ? 0 : 96, bytes_per_point: fresh ? null : 1.56,
+      buffered_points: 3_100 + (Math.floor(age / 1000) % 30) * 140, buffered_bytes: 74_400 + (Math.floor(age / 1000) % 30) * 3_360, frames_behind: this.sick ? 8_214 : 0, complete_to_ms: this.sick ? this.start - 19 * MIN : this.now() - 800,
+      points_taken: 2_611_090 + Math.floor(age / 1000) * 140, bytes_written: fresh ? 0 : 11_400_200, write_amplification: fresh ? null : this.sick ? 5.2 : 1.83, flushes: fresh ? 0 : 41, merges: fresh ? 0 : 6, deletes: this.#deleted.length,
+      damaged_files: this.sick ? ['history/2026-11-21/00000000000004a1.parquet'] : [], last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
+    };
+  }
+
+  #sql(body: Json): Answer {
+    const now = this.now();
+    const answer = sql(String(body['query'] ?? ''), {
+      now,
+      paths: this.empty ? [] : tags.map((t) => t.path),
+      unitOf: (path) => tags.find((t) => t.path === path)?.symbol ?? null,
+      points: (path, from, to) => this.points(path, from, to, 4000).map(([at, value, code]) => [at, typeof value === 'number' ? Math.round(value * 1e4) / 1e4 : value, code]),
+    });
+    if ('refused' in answer) return problem(400, 'the statement has no answer', answer.refused);
+    if (body['format'] === 'csv') return { status: 200, delay: answer.delay, text: { type: 'text/csv', content: csv(answer.ok) } };
+    return { ...ok(answer.ok), delay: answer.delay };
   }
 
   #timeline(query: URLSearchParams): Answer {
@@ -431,6 +493,14 @@ export class MockServer {
       }
       case 'GET /api/history':
         return this.history(query.get('tag') ?? '', Number(query.get('from_ms')), Number(query.get('to_ms')), Number(query.get('max_points') ?? 2000));
+      case 'GET /api/aggregate':
+        return this.#aggregate(query);
+      case 'POST /api/history/delete':
+        return this.#deleteHistory(body);
+      case 'GET /api/storage':
+        return this.#may('configure') ? ok(this.#storage()) : problem(403, 'Not allowed', 'This needs the role engineer.');
+      case 'POST /api/sql':
+        return this.#sql(body);
       case 'GET /api/alarms':
         return ok({ alarms: this.alarmList() });
       case 'POST /api/alarms/ack':

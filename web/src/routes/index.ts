@@ -9,7 +9,7 @@ import { access } from '$lib/api/session.svelte';
 export interface Route {
   path: string;
   name: Key;
-  section: 'operate' | 'build';
+  section: 'operate' | 'improve' | 'build';
   load: () => Promise<{ default: Component }>;
   /** The time range it starts with; absent where the page has none. */
   range?: PresetId;
@@ -28,7 +28,9 @@ export const ROUTES: readonly Route[] = [
   { path: '/trends', name: 'nav.trends', section: 'operate', key: 't', range: '1h', load: () => import('./trends/Page.svelte'), shown: always },
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
+  { path: '/query', name: 'nav.query', section: 'improve', key: 'q', load: () => import('./query/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },
+  { path: '/storage', name: 'nav.storage', section: 'build', key: 'd', load: () => import('./storage/Page.svelte'), shown: () => access.may('configure') },
   { path: '/users', name: 'nav.users', section: 'build', key: 'u', load: () => import('./users/Page.svelte'), shown: () => access.mayAnywhere('administer') },
 ];
 

@@ -7,7 +7,7 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
@@ -15,6 +15,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("store", &["model"]),
     ("access", &["model"]),
     ("historian", &["model", "bus"]),
+    ("sql", &["model"]),
     ("alarms", &["model", "bus"]),
     ("control", &["model", "bus"]),
     ("connectors", &["model", "bus", "wire"]),
@@ -35,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "connectors",
             "control",
             "historian",
+            "sql",
             "store",
             "testkit",
         ],

@@ -97,6 +97,12 @@ pub struct GapView {
     reason: String,
 }
 
+impl From<andon_historian::HistoryGap> for GapView {
+    fn from(gap: andon_historian::HistoryGap) -> Self {
+        Self { from_ms: gap.from.millis(), to_ms: gap.to.millis(), reason: gap.reason }
+    }
+}
+
 /// A stretch of history.
 #[derive(Serialize, ToSchema)]
 pub struct History {
@@ -140,11 +146,7 @@ pub async fn history(
         before: range.before.as_ref().map(point),
         thinned: range.thinned,
         complete_to_ms: range.complete_to.map(Timestamp::millis),
-        gaps: range
-            .gaps
-            .into_iter()
-            .map(|g| GapView { from_ms: g.from.millis(), to_ms: g.to.millis(), reason: g.reason })
-            .collect(),
+        gaps: range.gaps.into_iter().map(GapView::from).collect(),
     }))
 }
 

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod aggregates;
 mod memory_log;
 mod model;
 mod real_log;
 mod restart;
 mod service;
+mod table;

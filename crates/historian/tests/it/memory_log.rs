@@ -39,6 +39,11 @@ impl MemoryLog {
         seq
     }
 
+    /// Deletes a stretch of a tag, durable at once.
+    pub fn delete(&self, tag: u32, from: i64, to: i64) -> Seq {
+        self.push(kind::DELETE, format!(r#"{{"tag":{tag},"from":{from},"to":{to}}}"#).as_bytes())
+    }
+
     /// The next frame is received this much later.
     pub fn let_pass(&self, seconds: i64) {
         self.state().received += seconds * 1_000_000;

@@ -1,8 +1,8 @@
 // Reading history: few at a time, and the same question asked twice within a while is answered once.
 
 import { ask } from './http';
-import { history as parseHistory } from './parse';
-import type { History } from './types';
+import { aggregate as parseAggregate, history as parseHistory } from './parse';
+import type { Aggregate, History } from './types';
 
 const AT_ONCE = 4;
 const KEEP_MS = 45_000;
@@ -32,6 +32,23 @@ export function readHistory(tag: string, from: number, to: number, maxPoints: nu
       timeoutMs: 30_000,
     }),
   );
+}
+
+/** One number out of all readings of a stretch, by its name in OPC 10000-13. It is computed in the server, never here. */
+export function readAggregate(tag: string, aggregate: string, from: number, to: number, stepped: boolean, signal?: AbortSignal): Promise<Aggregate> {
+  return turn(() =>
+    ask('/api/aggregate', {
+      query: { tag, aggregate, from_ms: Math.floor(from), to_ms: Math.ceil(to), interval_ms: 0, stepped: String(stepped) },
+      read: parseAggregate,
+      signal,
+      timeoutMs: 30_000,
+    }),
+  );
+}
+
+/** Takes a stretch out of a tag's history: `from <= time < to`. */
+export function deleteHistory(tag: string, from: number, to: number, reason: string): Promise<void> {
+  return ask('/api/history/delete', { method: 'POST', body: { tag, from_ms: Math.floor(from), to_ms: Math.ceil(to), reason }, timeoutMs: 60_000 });
 }
 
 /** The hour behind `now` for a small curve; good for a while, because the screen adds live values itself. */

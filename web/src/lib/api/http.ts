@@ -89,6 +89,22 @@ export async function ask<T = void>(path: string, wish: Ask<T> = {}): Promise<T>
   return wish.read(await response.json());
 }
 
+/** Posts, and gives the answer to be read as it comes; the caller brings the deadline. */
+export async function open(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+  const response = await fetch(path, {
+    method: 'POST',
+    signal,
+    credentials: 'same-origin',
+    headers: { 'content-type': 'application/json', 'x-andon': '1' },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) {
+    if (response.status === 401) onUnauthorised();
+    throw await problemOf(response);
+  }
+  return response;
+}
+
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }

@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { MockServer } from '../../mock/server';
-import { alarms, commandResult, connections, history, live, plant, push, session, ShapeError, timeline, values } from './parse';
+import { aggregate, alarms, commandResult, connections, history, live, plant, push, session, ShapeError, storage, timeline, values } from './parse';
 
 test('a value is what its quality says', () => {
   expect(live(['a/b', 3, 0, 10, 11])[1]).toEqual({ state: 'good', value: 3, code: 0, at: 10, received: 11 });
@@ -30,5 +30,21 @@ test('the mock speaks the agreed words', () => {
   expect(timeline(get('/api/timeline?limit=10')).events).toHaveLength(10);
   expect(connections(get('/api/connectors')).clients.length).toBeGreaterThan(1);
   expect(session(get('/api/session')).may.administer).toBe(true);
+  expect(storage(get('/api/storage')).points).toBeGreaterThan(0);
+  expect(aggregate(get('/api/aggregate?tag=works/nord/bottling/line1/filler/pressure&aggregate=PercentGood&from_ms=0&to_ms=60000')).value).toBeGreaterThan(99);
   expect(history(get('/api/history?tag=works/nord/bottling/line1/filler/pressure&from_ms=0&to_ms=60000&max_points=10')).points.length).toBeGreaterThan(5);
+});
+
+describe('history figures', () => {
+  test('an aggregate is the value of its one interval, with its status and how far history is complete', () =>
+    expect(aggregate({ values: [[5, 3.25, 0x40a40401]], complete_to_ms: 9 })).toEqual({ value: 3.25, code: 0x40a40401, completeTo: 9 }));
+  test('no interval, and a value that is no number, are no value', () => {
+    expect(aggregate({ values: [] })).toEqual({ value: null, code: 0x809b0000, completeTo: null });
+    expect(aggregate({ values: [[5, null, 0x809b0000]] }).value).toBeNull();
+  });
+  test('a server without files yet knows no ratios', () => {
+    const facts = storage({ points: 0, file_bytes: 0, bytes_per_point: null, write_amplification: null, complete_to_ms: null, damaged_files: ['a'], last_error: null });
+    expect(facts).toMatchObject({ bytesPerPoint: null, writeAmplification: null, completeTo: null, damagedFiles: ['a'], lastError: null });
+  });
+  test('what is no storage is refused', () => expect(() => storage({ points: 'many' })).toThrow());
 });

@@ -2,9 +2,9 @@
 
 import { severityOf } from '$lib/domain/quality';
 import type {
-  Alarm, AlarmDef, AlarmState, AuditReport, CommandResult, Connections, Connector, DataType, Device, Equipment, EventKind,
+  Aggregate, Alarm, AlarmDef, AlarmState, AuditReport, CommandResult, Connections, Connector, DataType, Device, Equipment, EventKind,
   Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Push, Role, Scalar, Session,
-  Status, Tag, Token, User,
+  Status, Storage, Tag, Token, User,
 } from './types';
 import { EVENT_KINDS, ROLES } from './types';
 
@@ -228,6 +228,39 @@ export function history(raw: unknown): History {
       const gap = object(entry, 'gap');
       return { from: num(gap['from_ms'], 'gap.from_ms'), to: num(gap['to_ms'], 'gap.to_ms'), reason: textOr(gap['reason'], '') };
     }),
+  };
+}
+
+/** The answer for one interval; no interval at all is no value. */
+export function aggregate(raw: unknown): Aggregate {
+  const o = object(raw, 'aggregate');
+  const first = list(o['values'], 'aggregate.values')[0];
+  const [, value, code] = first === undefined ? [] : list(first, 'aggregate.values[0]');
+  const known = scalar(value);
+  return { value: typeof known === 'number' ? known : null, code: numOr(code, NO_DATA) >>> 0, completeTo: numOrNull(o['complete_to_ms']) };
+}
+const NO_DATA = 0x809b0000;
+
+export function storage(raw: unknown): Storage {
+  const o = object(raw, 'storage');
+  return {
+    points: num(o['points'], 'storage.points'),
+    fileBytes: num(o['file_bytes'], 'storage.file_bytes'),
+    rollupBytes: numOr(o['rollup_bytes'], 0),
+    files: numOr(o['files'], 0),
+    bytesPerPoint: numOrNull(o['bytes_per_point']),
+    bufferedPoints: numOr(o['buffered_points'], 0),
+    bufferedBytes: numOr(o['buffered_bytes'], 0),
+    framesBehind: numOr(o['frames_behind'], 0),
+    completeTo: numOrNull(o['complete_to_ms']),
+    pointsTaken: numOr(o['points_taken'], 0),
+    bytesWritten: numOr(o['bytes_written'], 0),
+    writeAmplification: numOrNull(o['write_amplification']),
+    flushes: numOr(o['flushes'], 0),
+    merges: numOr(o['merges'], 0),
+    deletes: numOr(o['deletes'], 0),
+    damagedFiles: texts(o['damaged_files']),
+    lastError: textOrNull(o['last_error']),
   };
 }
 

@@ -122,6 +122,14 @@ export interface History {
   gaps: { from: number; to: number; reason: string }[];
 }
 
+/** One aggregate of one tag over one stretch of time, with the status that says how far to trust it. */
+export interface Aggregate {
+  value: number | null;
+  code: number;
+  /** Everything received up to then is in it; null: the server does not say. */
+  completeTo: number | null;
+}
+
 export type Outcome = 'confirmed' | 'failed' | 'expired' | 'unknown' | 'refused';
 
 export interface CommandResult {
@@ -224,6 +232,30 @@ export interface AuditReport {
   head: string;
   firstBad: number | null;
   detail: string;
+}
+
+/** What history takes on disk, and how far it has come. */
+export interface Storage {
+  points: number;
+  fileBytes: number;
+  rollupBytes: number;
+  files: number;
+  bytesPerPoint: number | null;
+  bufferedPoints: number;
+  bufferedBytes: number;
+  /** Frames of the log that history has not followed yet. */
+  framesBehind: number;
+  completeTo: number | null;
+  /** Since the start of the server: */
+  pointsTaken: number;
+  bytesWritten: number;
+  writeAmplification: number | null;
+  flushes: number;
+  merges: number;
+  /** Deletes that are not yet worked into the files. */
+  deletes: number;
+  damagedFiles: string[];
+  lastError: string | null;
 }
 
 /** What the server says over the WebSocket. */

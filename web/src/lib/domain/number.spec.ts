@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatNumber, MISSING, parseNumber, THIN, toField, withUnit } from './number';
+import { bytesParts, formatNumber, MISSING, parseNumber, THIN, toField, withUnit } from './number';
 
 test('a number has the digits of its tag and the marks of the language', () => {
   expect(formatNumber(1234.5, 2, 'en-GB')).toBe('1,234.50');
@@ -38,4 +38,9 @@ describe('typing a number', () => {
   test('what stands in the field reads back as the same value', () => {
     for (const locale of ['en-GB', 'de-DE']) expect(value(toField(1234.56, 2, locale), locale)).toBe(1234.56);
   });
+});
+
+test('bytes have three figures and the unit that keeps them short', () => {
+  const say = (n: number): string => Object.values(bytesParts(n, 'en')).join(' ');
+  expect([0, 999, 1000, 74_400, 999_600, 287_358_100, 2.1e12].map(say)).toEqual(['0 B', '999 B', '1.00 kB', '74.4 kB', '1.00 MB', '287 MB', '2.10 TB']);
 });

@@ -42,6 +42,21 @@ export function withUnit(text: string, symbol: string | null): string {
   return symbol ? `${text}${THIN}${symbol}` : text;
 }
 
+const BYTES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
+
+/** Bytes as disks are sold: powers of a thousand, three figures. Number and unit apart, for a tile. */
+export function bytesParts(bytes: number, locale: string): { text: string; unit: string } {
+  let size = bytes;
+  let step = 0;
+  // 999.6 kB would be written as 1000: it is the next unit's.
+  while (Math.abs(size) >= 999.5 && step < BYTES.length - 1) {
+    size /= 1000;
+    step += 1;
+  }
+  const digits = step === 0 || Math.abs(size) >= 99.95 ? 0 : Math.abs(size) >= 9.995 ? 1 : 2;
+  return { text: formatNumber(size, digits, locale), unit: BYTES[step] ?? 'B' };
+}
+
 export type Parsed = { ok: true; value: number } | { ok: false; why: 'empty' | 'not-a-number' | 'ambiguous' };
 
 function separators(locale: string): { decimal: string; group: string } {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { doubtful, extent, knownSince, niceTicks, statsBetween, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
+import { doubtful, extent, knownSince, niceTicks, spreadBreaks, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -43,17 +43,6 @@ describe('reading a curve', () => {
   });
 });
 
-describe('min, mean and max between cursors', () => {
-  test('the mean is weighted by time', () => {
-    // One second at 100 among nine at 0: the mean is 10, not 50.
-    expect(statsBetween([good(0, 0), good(9, 100), good(10, 100)], 0, 10, true)).toEqual({ min: 0, max: 100, mean: 10 });
-    expect(statsBetween(line, 0, 20, false)).toEqual({ min: 0, max: 10, mean: 5 });
-  });
-  test('the edges count even without a point there', () => {
-    expect(statsBetween(line, 5, 10, false)).toEqual({ min: 5, max: 10, mean: 7.5 });
-  });
-  test('nothing good gives nothing', () => expect(statsBetween([good(0, null)], 0, 10, true)).toBeNull());
-});
 
 test('trimming keeps one point to lead in and bounds the length', () => {
   expect(trim([good(0, 1), good(5, 1), good(9, 1)], 6, 100).map((d) => d.x)).toEqual([5, 9]);
@@ -108,4 +97,14 @@ test('ticks are told apart and never rounded away', () => {
   expect(tickDigits([0.2, 0.4])).toBe(1);
   expect(tickDigits([20, 40])).toBe(0);
   expect(tickDigits([2.5, 5])).toBe(1);
+});
+
+test('a break lasts until the next dot although another curve has dots in between', () => {
+  const sloped = [1, undefined, null, undefined, undefined, 2, undefined, 3];
+  spreadBreaks(sloped, false);
+  expect(sloped).toEqual([1, null, null, null, null, 2, undefined, 3]);
+  // A stepped value holds until the break.
+  const stepped = [1, undefined, null, undefined, 2];
+  spreadBreaks(stepped, true);
+  expect(stepped).toEqual([1, undefined, null, null, 2]);
 });

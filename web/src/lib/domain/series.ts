@@ -69,40 +69,6 @@ export function valueAt(dots: readonly Dot[], x: number, stepped: boolean): numb
   return before.y + ((after.y - before.y) * (x - before.x)) / (after.x - before.x);
 }
 
-export interface Stats {
-  min: number;
-  max: number;
-  /** Weighted by time: a value counts for as long as it held. */
-  mean: number;
-}
-
-/** Min, time-weighted mean and max between two times; null where nothing good is known. */
-export function statsBetween(dots: readonly Dot[], from: number, to: number, stepped: boolean): Stats | null {
-  const first = valueAt(dots, from, stepped);
-  const last = valueAt(dots, to, stepped);
-  const inside = dots.filter((d) => d.x > from && d.x < to);
-  const path: { x: number; y: number | null }[] = [{ x: from, y: first }, ...inside, { x: to, y: last }];
-  let min = Infinity;
-  let max = -Infinity;
-  let area = 0;
-  let time = 0;
-  for (let i = 0; i < path.length; i += 1) {
-    const here = path[i];
-    const next = path[i + 1];
-    if (!here || here.y === null) continue;
-    min = Math.min(min, here.y);
-    max = Math.max(max, here.y);
-    if (!next) continue;
-    const width = next.x - here.x;
-    if (stepped) area += here.y * width;
-    else if (next.y !== null) area += ((here.y + next.y) / 2) * width;
-    else continue;
-    time += width;
-  }
-  if (min > max) return null;
-  return { min, max, mean: time > 0 ? area / time : (min + max) / 2 };
-}
-
 /** Cuts what lies before `from`, keeping one point to lead in; bounds the length by dropping the oldest. */
 export function trim(dots: Dot[], from: number, most: number): Dot[] {
   let cut = 0;
@@ -163,6 +129,16 @@ export function thin(dots: Dot[], most: number): Dot[] {
     at = end;
   }
   return kept;
+}
+
+/**
+ * Makes breaks last in curves that were joined over one list of times. There, `undefined` means "no dot at this time" and null is
+ * a break; a break lasts until the curve's next dot, and the straight line towards it is not drawn either.
+ */
+export function spreadBreaks(ys: (number | null | undefined)[], stepped: boolean): void {
+  for (let i = 1; i < ys.length; i += 1) if (ys[i] === undefined && ys[i - 1] === null) ys[i] = null;
+  if (stepped) return;
+  for (let i = ys.length - 2; i >= 0; i -= 1) if (ys[i] === undefined && ys[i + 1] === null) ys[i] = null;
 }
 
 /** Round axis ticks: 1, 2, 2.5 or 5 times a power of ten. */

@@ -21,12 +21,26 @@ export class Pen {
   loading = $state(true);
   problem = $state.raw<Problem | null>(null);
   appended = 0;
+  /** Up to here history was asked for. */
+  loadedTo = 0;
   #stop: AbortController | null = null;
 
   constructor(
     readonly path: string,
     readonly tag: Tag,
+    /** By so much earlier, in ms: the ghost of a pen, drawn where the present is. 0 for the pen itself. */
+    readonly shift = 0,
   ) {}
+
+  /** One name for a pen, another for its ghost. */
+  get key(): string {
+    return this.shift ? `${this.path} -${this.shift}` : this.path;
+  }
+
+  /** Numbers, not words. */
+  get numeric(): boolean {
+    return this.tag.dataType !== 'boolean' && Object.keys(this.tag.states).length === 0;
+  }
 
   get stepped(): boolean {
     return isStepped(this.tag);
@@ -38,12 +52,13 @@ export class Pen {
     this.#stop = stop;
     this.loading = true;
     try {
-      const history = await readHistory(this.path, from, to, points, stop.signal);
+      const history = await readHistory(this.path, from - this.shift, to - this.shift, points, stop.signal);
       if (stop.signal.aborted) return;
       const last = history.points.at(-1)?.at ?? 0;
       // What came live is kept where it is newer than the answer: the historian may lag, and the question took a while.
-      this.dots = [...toDots(history), ...this.dots.filter((d) => d.x > last)];
-      this.gaps = history.gaps;
+      this.dots = this.shift ? toDots(history).map((d) => ({ ...d, x: d.x + this.shift })) : [...toDots(history), ...this.dots.filter((d) => d.x > last)];
+      this.gaps = history.gaps.map((gap) => ({ ...gap, from: gap.from + this.shift, to: gap.to + this.shift }));
+      this.loadedTo = to;
       this.appended = 0;
       this.problem = null;
     } catch (error) {
@@ -59,6 +74,11 @@ export class Pen {
     if (!dot || (last && dot.x <= last.x)) return;
     this.dots = [...this.dots, dot];
     this.appended += 1;
+  }
+
+  /** What was deleted is gone here, too, also where it came live and history has not caught up. */
+  cut(from: number, to: number): void {
+    this.dots = this.dots.filter((d) => d.x < from || d.x >= to);
   }
 
   forget(before: number): void {

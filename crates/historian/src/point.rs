@@ -1,40 +1,10 @@
-//! What the historian stores and what it hands out.
-//!
-//! A [`Row`] is a sample in the shape all inner parts share: buffer, files and merges yield rows in the same order,
-//! (tag, source time). A [`Point`] is what a caller gets.
+//! What the historian hands out: points, stretches of them, and what is missing.
 
 use andon_model::{Sample, StatusCode, TagId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 /// Microseconds in a day.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
-
-/// One stored sample. Equal keys are the same point; which of two wins is decided by who holds them, see `merge`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Row {
-    /// The tag.
-    pub tag: u32,
-    /// Source time, µs.
-    pub ts: i64,
-    /// The value, in its own class.
-    pub value: Value,
-    /// The status code.
-    pub quality: u32,
-    /// Received minus source time, µs, wrapping (so that every pair of times survives).
-    pub delta: i64,
-}
-
-impl Row {
-    /// Files and merges are sorted by this.
-    pub(crate) const fn key(&self) -> (u32, i64) {
-        (self.tag, self.ts)
-    }
-
-    /// As a caller gets it.
-    pub(crate) fn into_point(self) -> Point {
-        Point { ts: Timestamp::from_micros(self.ts), value: self.value, quality: StatusCode(self.quality) }
-    }
-}
 
 /// Received minus source time, µs, wrapping.
 pub(crate) const fn received_delta(sample: &Sample) -> i64 {

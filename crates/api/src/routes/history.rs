@@ -1,0 +1,232 @@
+//! History beyond single points: aggregates over intervals, deleting a stretch, and what history takes on disk.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::routes::values::GapView;
+use crate::views::json_value;
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
+use andon_historian::{AggregateReadError, DeleteError};
+use andon_model::Timestamp;
+use andon_model::access::Action;
+use andon_model::event::{Event, SystemNote, What};
+use andon_model::plant::Interpolation;
+use andon_model::record::Recorder as _;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Which aggregate of which tag.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AggregateQuery {
+    tag: String,
+    /// By its name in the standard.
+    aggregate: String,
+    from_ms: i64,
+    to_ms: i64,
+    /// 0: one interval over the whole range.
+    #[serde(default)]
+    interval_ms: i64,
+    /// Default: as the tag's `interpolation` says.
+    stepped: Option<bool>,
+    treat_uncertain_as_bad: Option<bool>,
+    percent_data_bad: Option<u8>,
+    percent_data_good: Option<u8>,
+    use_sloped_extrapolation: Option<bool>,
+}
+
+/// One aggregate value for each interval.
+#[derive(Serialize, ToSchema)]
+pub struct AggregateView {
+    tag: String,
+    aggregate: String,
+    from_ms: i64,
+    to_ms: i64,
+    interval_ms: i64,
+    stepped: bool,
+    /// `[ms, value, StatusCode]` for each interval; the StatusCode carries the info bits of OPC 10000-4 (Calculated, Interpolated, Partial …).
+    #[schema(value_type = Vec<Vec<Object>>)]
+    values: Vec<(i64, serde_json::Value, u32)>,
+    /// Everything received up to then is in the answer.
+    complete_to_ms: Option<i64>,
+    gaps: Vec<GapView>,
+}
+
+/// An aggregate of one tag over intervals (OPC 10000-13): `Average`, `TimeAverage2`, `Minimum`, `Count`, `PercentGood` and 32 more.
+#[utoipa::path(get, path = "/api/aggregate", params(
+    ("tag" = String, Query), ("aggregate" = String, Query, description = "name in the standard, e.g. TimeAverage2"),
+    ("from_ms" = i64, Query), ("to_ms" = i64, Query), ("interval_ms" = Option<i64>, Query), ("stepped" = Option<bool>, Query),
+    ("treat_uncertain_as_bad" = Option<bool>, Query), ("percent_data_bad" = Option<u8>, Query),
+    ("percent_data_good" = Option<u8>, Query), ("use_sloped_extrapolation" = Option<bool>, Query)),
+    responses((status = 200, body = AggregateView), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn aggregate(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<AggregateQuery>,
+) -> Result<Json<AggregateView>, Problem> {
+    let plant = app.bus.plant();
+    let id = plant.id_of(&query.tag).filter(|_| caller.sees(&app, &query.tag));
+    let id = id.ok_or_else(|| Problem::not_found(&query.tag))?;
+    let kind = Aggregate::parse(&query.aggregate).ok_or_else(|| {
+        let known: Vec<String> = Aggregate::ALL.into_iter().map(Aggregate::name).collect();
+        Problem::bad_request(format!("\"{}\" is not an aggregate; there are {}", query.aggregate, known.join(", ")))
+    })?;
+    let stepped =
+        query.stepped.unwrap_or_else(|| plant.tag(id).is_none_or(|tag| tag.interpolation == Interpolation::Stepped));
+    let default = AggregateConfiguration::default();
+    let interval_us = query
+        .interval_ms
+        .checked_mul(1000)
+        .ok_or_else(|| Problem::bad_request(format!("an interval of {} ms is too long", query.interval_ms)))?;
+    let request = Request {
+        aggregate: kind,
+        from: Timestamp::from_millis(query.from_ms),
+        to: Timestamp::from_millis(query.to_ms),
+        interval_us,
+        stepped,
+        config: AggregateConfiguration {
+            treat_uncertain_as_bad: query.treat_uncertain_as_bad.unwrap_or(default.treat_uncertain_as_bad),
+            percent_data_bad: query.percent_data_bad.unwrap_or(default.percent_data_bad),
+            percent_data_good: query.percent_data_good.unwrap_or(default.percent_data_good),
+            use_sloped_extrapolation: query.use_sloped_extrapolation.unwrap_or(default.use_sloped_extrapolation),
+        },
+    };
+    let answer = app.historian.aggregate(id, request).await.map_err(|error| match error {
+        AggregateReadError::Request(error) => Problem::bad_request(error),
+        AggregateReadError::Stopped => Problem::unavailable(error),
+        AggregateReadError::Points(_) => Problem::internal(error),
+    })?;
+    let value = |v: &andon_historian::aggregate::AggregateValue| (v.ts.millis(), json_value(&v.value), v.status.0);
+    Ok(Json(AggregateView {
+        tag: query.tag,
+        aggregate: kind.name(),
+        from_ms: query.from_ms,
+        to_ms: query.to_ms,
+        interval_ms: query.interval_ms,
+        stepped,
+        values: answer.values.iter().map(value).collect(),
+        complete_to_ms: answer.complete_to.map(Timestamp::millis),
+        gaps: answer.gaps.into_iter().map(GapView::from).collect(),
+    }))
+}
+
+/// Which stretch of a tag's history is to go.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteHistory {
+    tag: String,
+    from_ms: i64,
+    /// Not part of it.
+    to_ms: i64,
+    /// Why; it stands in the audit trail.
+    reason: String,
+}
+
+/// Deletes a tag's points with `from_ms <= time < to_ms`. It is recorded who did it and why; later points of the same time may
+/// come again. Other readers of the Parquet files see the points until the files are written anew, a few minutes later.
+#[utoipa::path(post, path = "/api/history/delete", request_body = DeleteHistory,
+    responses((status = 204), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Json(wish): Json<DeleteHistory>,
+) -> Result<StatusCode, Problem> {
+    let id = app.bus.plant().id_of(&wish.tag).filter(|_| caller.sees(&app, &wish.tag));
+    let id = id.ok_or_else(|| Problem::not_found(&wish.tag))?;
+    caller.may(&app, Action::Configure, &wish.tag)?;
+    let reason = wish.reason.trim();
+    if reason.is_empty() {
+        return Err(Problem::bad_request("\"reason\" is empty: say why this history has to go"));
+    }
+    let (from, to) = (Timestamp::from_millis(wish.from_ms), Timestamp::from_millis(wish.to_ms));
+    if from >= to {
+        return Err(Problem::bad_request(DeleteError::Empty { from, to }));
+    }
+    // The intent is recorded before it takes effect, what came of it afterwards: what cannot be recorded is not done.
+    let record = |action: &str, text: String| {
+        let event = Event {
+            id: andon_bus::ids::new_id(&*app.clock),
+            at: app.clock.now(),
+            source_at: None,
+            path: wish.tag.clone(),
+            by: caller.who.clone(),
+            what: What::System(SystemNote { action: action.to_owned(), text }),
+        };
+        app.audit.record(event)
+    };
+    let intent = format!("history from {from} to {to} is to be deleted: {reason}");
+    record("history_delete", intent).await.map_err(Problem::unavailable)?;
+    let outcome = app.historian.delete(id, from, to).await;
+    let (action, text) = match &outcome {
+        Ok(()) => ("history_deleted", format!("history from {from} to {to} was deleted")),
+        Err(error) => ("history_delete_failed", format!("history from {from} to {to} was not deleted: {error}")),
+    };
+    record(action, text).await.map_err(Problem::unavailable)?;
+    outcome.map_err(|error| match error {
+        DeleteError::Empty { .. } => Problem::bad_request(error),
+        DeleteError::TooMany | DeleteError::Log(_) => Problem::unavailable(error),
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What history takes, and how far it has come.
+#[derive(Serialize, ToSchema)]
+pub struct StorageView {
+    /// Points in files, and bytes of them.
+    points: u64,
+    file_bytes: u64,
+    rollup_bytes: u64,
+    files: usize,
+    /// Bytes of history files over points; `null` while there is none.
+    bytes_per_point: Option<f64>,
+    /// Points that are durable in the log and not yet in files.
+    buffered_points: u64,
+    buffered_bytes: usize,
+    /// Frames of the log that history has not followed yet.
+    frames_behind: u64,
+    /// Everything received up to then is history.
+    complete_to_ms: Option<i64>,
+    /// Since the start: points taken in, bytes written, and how many times each byte was written.
+    points_taken: u64,
+    bytes_written: u64,
+    write_amplification: Option<f64>,
+    flushes: u64,
+    merges: u64,
+    /// Deletes that are not yet worked into the files.
+    deletes: usize,
+    /// Names of files that turned out to be damaged.
+    damaged_files: Vec<String>,
+    /// What went wrong last, until it goes right again.
+    last_error: Option<String>,
+}
+
+/// The state of the history on disk.
+#[utoipa::path(get, path = "/api/storage", responses((status = 200, body = StorageView), (status = 403, body = Problem)))]
+pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<StorageView>, Problem> {
+    caller.may(&app, Action::Configure, "")?;
+    let stats = app.historian.stats();
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let ratio = |over: u64, under: u64| (under > 0).then(|| over as f64 / under as f64);
+    Ok(Json(StorageView {
+        points: stats.file_rows,
+        file_bytes: stats.file_bytes,
+        rollup_bytes: stats.rollup_bytes,
+        files: stats.files,
+        bytes_per_point: ratio(stats.file_bytes, stats.file_rows),
+        buffered_points: stats.buffered_points,
+        buffered_bytes: stats.buffered_bytes,
+        frames_behind: stats.frames_behind,
+        complete_to_ms: stats.complete_to.map(Timestamp::millis),
+        points_taken: stats.points,
+        bytes_written: stats.bytes_written,
+        write_amplification: ratio(stats.bytes_written, stats.bytes_flushed),
+        flushes: stats.flushes,
+        merges: stats.merges,
+        deletes: stats.deletes,
+        damaged_files: stats.damaged_files.iter().map(|path| path.display().to_string()).collect(),
+        last_error: stats.last_error,
+    }))
+}

@@ -1,0 +1,52 @@
+//! SQL over HTTP: one statement in, rows out, as they come.
+
+use crate::App;
+use crate::auth::Caller;
+use crate::ports::{SqlFormat, SqlProblem};
+use crate::problem::Problem;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A statement.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct SqlQuery {
+    /// SELECT, WITH, VALUES, SHOW or EXPLAIN; nothing else is answered.
+    query: String,
+    /// How the answer is written.
+    #[serde(default)]
+    format: SqlFormat,
+}
+
+impl From<SqlProblem> for Problem {
+    fn from(problem: SqlProblem) -> Self {
+        match problem {
+            SqlProblem::Refused(words) => {
+                Self::new(StatusCode::BAD_REQUEST, "sql-refused", "the statement has no answer").detail(words)
+            }
+            SqlProblem::NotAllowed(words) => {
+                Self::new(StatusCode::FORBIDDEN, "not-allowed", "not allowed").detail(words)
+            }
+            SqlProblem::Busy(words) => Self::unavailable(words),
+            SqlProblem::Failed(words) => Self::internal(words),
+        }
+    }
+}
+
+/// Runs one statement with the caller's rights and streams its rows. What goes wrong on the way ends JSON with `error`, and
+/// breaks the other forms off.
+#[utoipa::path(post, path = "/api/sql", request_body = SqlQuery, responses(
+    (status = 200, description = "the rows", content((Object = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
+    (status = 400, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+pub async fn query(State(app): State<App>, caller: Caller, Json(asked): Json<SqlQuery>) -> Result<Response, Problem> {
+    let answer = app.sql.run(caller.who, asked.query, asked.format).await?;
+    let pieces = futures_util::stream::unfold(answer.pieces, |mut pieces| async move {
+        let piece = pieces.recv().await?;
+        Some((piece.map_err(std::io::Error::other), pieces))
+    });
+    Ok(([(header::CONTENT_TYPE, answer.content_type)], Body::from_stream(pieces)).into_response())
+}

@@ -1,0 +1,217 @@
+//! What holds for any points: the same results as the plain implementation, from roll-ups as from points, and no panic.
+
+use super::naive::Naive;
+use super::*;
+use proptest::prelude::*;
+
+/// Values that meet again, so that equals are common.
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        8 => (-2..6_i8).prop_map(f64::from),
+        4 => (-40..40_i8).prop_map(|n| f64::from(n) / 8.0),
+        1 => Just(f64::NAN),
+    ]
+}
+
+fn status() -> impl Strategy<Value = StatusCode> {
+    prop_oneof![
+        12 => Just(StatusCode::GOOD),
+        1 => Just(StatusCode::GOOD_LOCAL_OVERRIDE),
+        2 => Just(StatusCode::UNCERTAIN),
+        1 => Just(StatusCode::UNCERTAIN_LAST_USABLE_VALUE),
+        2 => Just(StatusCode::BAD),
+        1 => Just(StatusCode::BAD_SENSOR_FAILURE),
+        1 => Just(StatusCode::BAD_NO_DATA),
+    ]
+}
+
+fn points(most: usize, longest_gap: i64) -> impl Strategy<Value = Vec<RawPoint>> {
+    let one = (1..=longest_gap, value(), status());
+    (proptest::collection::vec(one, 0..most), -30..30_i64).prop_map(|(steps, start)| {
+        let mut ts = start;
+        let place = |(gap, value, status): (i64, f64, StatusCode)| {
+            ts += gap;
+            at(ts * MS, value, status)
+        };
+        steps.into_iter().map(place).collect()
+    })
+}
+
+fn config() -> impl Strategy<Value = AggregateConfiguration> {
+    (any::<bool>(), 0..=100_u8, 0..=100_u8, any::<bool>(), any::<bool>()).prop_map(|(bad, a, b, slope, plain)| {
+        let (good, bad_percent) = if plain { (100, 100) } else { (a.max(100 - b), b) };
+        AggregateConfiguration {
+            treat_uncertain_as_bad: bad,
+            percent_data_good: good,
+            percent_data_bad: bad_percent,
+            use_sloped_extrapolation: slope,
+        }
+    })
+}
+
+fn request(longest: i64) -> impl Strategy<Value = Request> {
+    let aggregate = proptest::sample::select(&Aggregate::ALL[..]);
+    (aggregate, 0..40_i64, 1..longest, 0..40_i64, any::<bool>(), config()).prop_map(
+        |(aggregate, from, length, interval, stepped, config)| Request {
+            aggregate,
+            from: Timestamp::from_micros(from * MS),
+            to: Timestamp::from_micros((from + length) * MS),
+            interval_us: interval * MS,
+            stepped,
+            config,
+        },
+    )
+}
+
+/// Equal but for rounding.
+fn same(a: &[AggregateValue], b: &[AggregateValue]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| {
+            let close = match (&a.value, &b.value) {
+                (Value::Double(a), Value::Double(b)) => (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs())),
+                (a, b) => a == b,
+            };
+            close && a.ts == b.ts && a.status == b.status
+        })
+}
+
+fn shown(results: &[AggregateValue]) -> Vec<String> {
+    let show =
+        |result: &AggregateValue| format!("{} {} {}", result.ts.micros() / MS, result.value, short(result.status));
+    results.iter().map(show).collect()
+}
+
+/// The results when some pieces come as roll-ups.
+fn run_with_rollups(request: &Request, points: &[RawPoint], pieces: &[(usize, bool)]) -> Vec<AggregateValue> {
+    let begin = points.partition_point(|point| point.ts < request.from);
+    let end = points.partition_point(|point| point.ts < request.to);
+    let bounds = Bounds { before: &points[..begin], after: &points[end..], holds_until: None };
+    let mut processor = Processor::new(request, &bounds).unwrap();
+    let mut rest = &points[begin..end];
+    for (length, rolled) in pieces.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, later) = rest.split_at((*length).min(rest.len()));
+        let (ts, values, status) = columns(piece);
+        let mut rollup = Rollup::default();
+        rollup.push_columns(&ts, &values, &status).unwrap();
+        if !*rolled || matches!(processor.push_rollup(&rollup), Err(PushError::NotFromRollup { .. })) {
+            processor.push_columns(&ts, &values, &status).unwrap();
+        }
+        rest = later;
+    }
+    processor.finish(&bounds)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_aggregate_over_any_points_is_what_the_plain_implementation_says(
+        request in request(120), points in points(40, 9), step in 1..8_usize,
+    ) {
+        let (got, wanted) = (run(&request, &points, step), Naive::new(&request, &points).results());
+        prop_assert!(same(&got, &wanted), "got    {:?}\nwanted {:?}", shown(&got), shown(&wanted));
+    }
+
+    #[test]
+    fn roll_ups_give_what_their_points_give(
+        request in request(120), points in points(60, 4), pieces in proptest::collection::vec((1..9_usize, any::<bool>()), 1..6),
+    ) {
+        let (got, wanted) = (run_with_rollups(&request, &points, &pieces), run(&request, &points, usize::MAX));
+        prop_assert!(same(&got, &wanted), "got    {:?}\nwanted {:?}", shown(&got), shown(&wanted));
+    }
+
+    #[test]
+    fn a_roll_up_of_two_stretches_is_the_merge_of_their_roll_ups(points in points(60, 9), cut in 0..60_usize) {
+        let rollup = |points: &[RawPoint]| {
+            let (ts, values, status) = columns(points);
+            let mut rollup = Rollup::default();
+            rollup.push_columns(&ts, &values, &status).unwrap();
+            rollup
+        };
+        let (a, b) = points.split_at(cut.min(points.len()));
+        let (merged, whole) = (rollup(a).merge(&rollup(b)).unwrap(), rollup(&points));
+        // Everything but the rounding of sums is exactly the same.
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
+        let sums = |rollup: &Rollup| {
+            [rollup.sum, rollup.ramp, rollup.flat, rollup.flat_to_other, rollup.bridges].map(|sum| sum.value())
+        };
+        prop_assert!(sums(&merged).iter().zip(sums(&whole)).all(|(a, b)| close(*a, b)));
+        prop_assert!(close(merged.moments.mean, whole.moments.mean) && close(merged.moments.squares, whole.moments.squares));
+        let rest = |mut rollup: Rollup| {
+            let none = Rollup::default();
+            (rollup.sum, rollup.ramp, rollup.flat) = (none.sum, none.ramp, none.flat);
+            (rollup.flat_to_other, rollup.bridges, rollup.moments) = (none.flat_to_other, none.bridges, none.moments);
+            format!("{rollup:?}") // NaN differs from itself.
+        };
+        prop_assert_eq!(rest(merged), rest(whole));
+        prop_assert!(points.is_empty() || rollup(&points).merge(&rollup(&points)).is_err());
+    }
+
+    #[test]
+    fn nothing_panics_and_no_number_is_not_one(
+        numbers in (any::<i64>(), any::<i64>(), any::<i64>()),
+        mut raw in proptest::collection::vec((any::<i64>(), any::<f64>(), any::<u32>()), 0..40),
+        good in any::<bool>(), stepped in any::<bool>(), config in config(), hold in any::<Option<i64>>(),
+        aggregate in proptest::sample::select(&Aggregate::ALL[..]),
+    ) {
+        let (from, to, interval_us) = numbers;
+        if good {
+            raw.iter_mut().for_each(|point| point.2 = 0);
+        }
+        raw.sort_by_key(|point| point.0);
+        raw.dedup_by_key(|point| point.0);
+        let all: Vec<RawPoint> = raw.iter().map(|(ts, value, status)| at(*ts, *value, StatusCode(*status))).collect();
+        let (from, to) = (Timestamp::from_micros(from), Timestamp::from_micros(to));
+        let request = Request { aggregate, from, to, interval_us, stepped, config };
+        let inside: Vec<RawPoint> = all.iter().filter(|point| (from..to).contains(&point.ts)).copied().collect();
+        // All of them as bounds on both sides: those on the wrong side are passed over.
+        let holds_until = hold.map(Timestamp::from_micros);
+        let bounds = Bounds { before: &all, after: &all, holds_until };
+        let (ts, values, status) = columns(&inside);
+        if let Ok(mut processor) = Processor::new(&request, &bounds) {
+            processor.push_columns(&ts, &values, &status).unwrap();
+            for result in processor.finish(&bounds) {
+                prop_assert!(result.value.as_f64().is_none_or(f64::is_finite), "{:?}", result);
+                prop_assert_eq!(result.value == Value::Null, result.status.is_bad(), "{:?}", result);
+            }
+        }
+        let mut rollup = Rollup::default();
+        rollup.push_columns(&ts, &values, &status).unwrap();
+        if let Ok(mut processor) = Processor::new(&request, &Bounds::default())
+            && processor.push_rollup(&rollup).is_ok() {
+                prop_assert!(!processor.finish(&Bounds::default()).is_empty());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Long stretches of good points go through other loops, in blocks.
+    #[test]
+    fn long_stretches_of_good_points_are_no_exception(
+        mut request in request(40), values in proptest::collection::vec((1..3_i64, -9..9_i8), 1_200..2_600),
+        flaws in proptest::collection::vec((0..2_600_usize, status()), 0..4), interval in 0..1_500_i64, step in 1..2_000_usize,
+    ) {
+        let mut ts = -20;
+        let place = |(gap, value): &(i64, i8)| {
+            ts += gap;
+            at(ts * MS, f64::from(*value) / 4.0, StatusCode::GOOD)
+        };
+        let mut points: Vec<RawPoint> = values.iter().map(place).collect();
+        for (place, status) in flaws {
+            if let Some(point) = points.get_mut(place) {
+                point.status = status;
+            }
+        }
+        request.to = Timestamp::from_micros((ts - 30) * MS);
+        request.interval_us = interval * MS;
+        let (got, wanted) = (run(&request, &points, step), Naive::new(&request, &points).results());
+        prop_assert!(same(&got, &wanted), "{:?}", got.iter().zip(&wanted).find(|(a, b)| a != b));
+        let pieces = run_with_rollups(&request, &points, &[(step, true), (700, true)]);
+        prop_assert!(same(&pieces, &wanted), "{:?}", pieces.iter().zip(&wanted).find(|(a, b)| a != b));
+    }
+}

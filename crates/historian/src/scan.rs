@@ -1,0 +1,411 @@
+//! One tag's rows over files and buffer together, block by block.
+//!
+//! Under the lock a scan takes what it needs by reference or copy; all file access happens outside of it, so it sees the
+//! history of one instant. Days are read one after the other, and within a day the runs (files, the buffer being
+//! written, the buffer) are merged.
+
+use crate::aggregate::Rollup;
+use crate::block::Block;
+use crate::delete::{Delete, stretches};
+use crate::historian::{Historian, Segment, causes};
+use crate::merge::{Merge, Once, Run, Unreadable, Without};
+use crate::point::{DAY_US, HistoryGap, day_of};
+use crate::rollup::{self, Level, Unpacker};
+use crate::segment::{Reader, SegmentError, Window, may_have};
+use andon_model::log::Seq;
+use andon_model::{TagId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A tag's points with `from <= ts < to`, ascending, in blocks. Blocking; made by [`Historian::scan`].
+pub struct Scan {
+    historian: Arc<Historian>,
+    tag: u32,
+    from: i64,
+    to: i64,
+    view: View,
+    days: VecDeque<i64>,
+    merge: Option<(i64, Merge<Box<dyn Run + Send>>)>,
+    unreadable: Vec<HistoryGap>,
+    /// When the point before the range is, once it was looked for.
+    before_ts: Option<i64>,
+    /// Set when nobody waits for the rows any more.
+    gone: Option<Arc<AtomicBool>>,
+    /// Roll-ups that may stand for points, coarsest first.
+    levels: Vec<Level>,
+    unpacker: Unpacker,
+    /// Pieces of the day that was begun last, and are not yet handed out.
+    pieces: VecDeque<Piece>,
+}
+
+/// What stands for a stretch of points.
+pub(crate) enum Piece {
+    /// The points.
+    Block(Block),
+    /// Roll-ups of them, by the number of the minute or hour.
+    Rollups(Vec<(i64, Rollup)>),
+}
+
+/// What a scan works on.
+struct View {
+    /// Files that may hold rows in the range, by day, oldest sequence first.
+    days: BTreeMap<i64, Vec<Arc<Segment>>>,
+    /// Files that may hold earlier rows.
+    earlier: Vec<Arc<Segment>>,
+    /// Rows in the range from the buffer being written and the buffer, in this order.
+    buffered: [Block; 2],
+    /// The last earlier row of each of them.
+    buffered_before: [Option<Block>; 2],
+    /// Deletes of this tag.
+    deletes: Vec<Delete>,
+    complete_to: Option<Timestamp>,
+    gaps: Arc<Vec<HistoryGap>>,
+}
+
+impl Historian {
+    /// Begins a scan of the history as it is now; an empty range has no rows. What cannot be read is a gap, not an error.
+    #[must_use]
+    pub fn scan(self: &Arc<Self>, tag: TagId, from: Timestamp, to: Timestamp) -> Scan {
+        let (from, to) = (from.micros(), to.micros());
+        let view = self.view(tag.0, from, to);
+        let days = view.days_with_rows().into_iter().collect();
+        Scan {
+            historian: Arc::clone(self),
+            tag: tag.0,
+            from,
+            to,
+            view,
+            days,
+            merge: None,
+            unreadable: Vec::new(),
+            before_ts: None,
+            gone: None,
+            levels: Vec::new(),
+            unpacker: Unpacker::default(),
+            pieces: VecDeque::new(),
+        }
+    }
+
+    /// Takes hold of everything the scan needs at one instant.
+    fn view(&self, tag: u32, from: i64, to: i64) -> View {
+        let state = self.state();
+        let has_tag = |segment: &&Arc<Segment>| (segment.info.tags.0..=segment.info.tags.1).contains(&tag);
+        let mut days: BTreeMap<i64, Vec<Arc<Segment>>> = BTreeMap::new();
+        if from < to {
+            for (day, segments) in state.segments.range(day_of(from)..=day_of(to)) {
+                let touched = segments
+                    .iter()
+                    .filter(has_tag)
+                    .filter(|segment| segment.info.ts.0 < to && segment.info.ts.1 >= from);
+                days.insert(*day, touched.cloned().collect());
+            }
+        }
+        let earlier = state.segments.range(..=day_of(from)).flat_map(|(_, segments)| segments).filter(has_tag);
+        let earlier = earlier.filter(|segment| segment.info.ts.0 < from).cloned().collect();
+        let (mut active, active_before) = (state.active.rows(tag, from, to), state.active.last_before(tag, from));
+        let frozen = state.frozen.clone();
+        let deletes: Vec<Delete> = state.deletes.iter().filter(|delete| delete.tag == tag).copied().collect();
+        let (complete_to, gaps) = (state.complete_to, Arc::clone(&state.gaps));
+        drop(state);
+        let (mut rows, mut before) = (Block::empty(), None);
+        if let Some(frozen) = frozen {
+            // A delete that came while the buffer was being written.
+            let gone = stretches(&deletes, tag, frozen.to);
+            rows = crate::merge::without(frozen.buffer.rows(tag, from, to), &gone);
+            before = last_kept(&gone, from, |before| Ok(frozen.buffer.last_before(tag, before))).unwrap_or_default();
+        }
+        // Files hand out blocks without received times, too.
+        rows.received_ms = Vec::new();
+        active.received_ms = Vec::new();
+        View {
+            days,
+            earlier,
+            buffered: [rows, active],
+            buffered_before: [before, active_before],
+            deletes,
+            complete_to,
+            gaps,
+        }
+    }
+}
+
+/// The last row before `from` that is not deleted.
+fn last_kept(
+    gone: &[(i64, i64)],
+    from: i64,
+    mut last_before: impl FnMut(i64) -> Result<Option<Block>, SegmentError>,
+) -> Result<Option<Block>, SegmentError> {
+    let mut bound = from;
+    loop {
+        let Some(last) = last_before(bound)? else { return Ok(None) };
+        let Some(ts) = last.ts.first().copied() else { return Ok(None) };
+        match gone.iter().filter(|(from, to)| (*from..*to).contains(&ts)).map(|(from, _)| *from).min() {
+            None => return Ok(Some(last)),
+            Some(start) => bound = start,
+        }
+    }
+}
+
+impl Scan {
+    /// The next points; `None` after the last.
+    #[expect(clippy::should_implement_trait, reason = "a scan also answers about gaps while it runs")]
+    pub fn next(&mut self) -> Option<Block> {
+        loop {
+            match self.next_of_day() {
+                None if !self.days.is_empty() => {}
+                block => return block,
+            }
+        }
+    }
+
+    /// The next points of the day that was begun, or of the next one; `None` at the end of a day and of the scan.
+    fn next_of_day(&mut self) -> Option<Block> {
+        loop {
+            if self.gone.as_ref().is_some_and(|gone| gone.load(Ordering::Relaxed)) {
+                self.days.clear();
+                self.merge = None;
+                return None;
+            }
+            if let Some((day, merge)) = &mut self.merge {
+                let day = *day;
+                match merge.next() {
+                    Some(Ok(block)) => return Some(block),
+                    Some(Err(error)) => self.note_unreadable(day, &error),
+                    None => {
+                        self.merge = None;
+                        return None;
+                    }
+                }
+                continue;
+            }
+            let day = self.days.pop_front()?;
+            self.merge = Some((day, self.open_day(day)));
+        }
+    }
+
+    /// Ends the scan as soon as this is set.
+    pub(crate) fn until_gone(&mut self, gone: &Arc<AtomicBool>) {
+        self.gone = Some(Arc::clone(gone));
+    }
+
+    /// From now on [`Scan::next_piece`] may hand out such roll-ups in place of points.
+    pub(crate) fn allow_rollups(&mut self, levels: Vec<Level>) {
+        self.levels = levels;
+    }
+
+    /// The next points, or roll-ups of them; `None` after the last.
+    pub(crate) fn next_piece(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Some(piece);
+            }
+            if let Some(day) = self.days.front().copied().filter(|_| self.merge.is_none() && !self.levels.is_empty())
+                && let Some(pieces) = self.rolled_up(day)
+            {
+                self.days.pop_front();
+                self.pieces = pieces;
+                continue;
+            }
+            let levels = std::mem::take(&mut self.levels);
+            let block = self.next_of_day();
+            self.levels = levels;
+            match block {
+                Some(block) => return Some(Piece::Block(block)),
+                None if self.days.is_empty() => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// A day whose rows of the tag are all in one file that has roll-ups; `None` where the points must be read.
+    fn rolled_up(&mut self, day: i64) -> Option<VecDeque<Piece>> {
+        let segments = self.view.days.get(&day)?;
+        let start = day.saturating_mul(DAY_US);
+        let buffered = |block: &Block| block.ts.iter().any(|ts| (start..start.saturating_add(DAY_US)).contains(ts));
+        if self.view.buffered.iter().any(buffered) {
+            return None;
+        }
+        let mut only: Option<&Arc<Segment>> = None;
+        for segment in segments {
+            if may_have(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()?? {
+                if only.is_some() {
+                    return None;
+                }
+                only = Some(segment);
+            }
+        }
+        let segment = only?;
+        if !self.gone(segment).is_empty() {
+            return None;
+        }
+        let info = segment.info.rollup.as_ref()?;
+        let path = rollup::path_of(&segment.path);
+        let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
+        let levels = self.levels.clone();
+        let (level, rollups) = levels
+            .iter()
+            .find_map(|level| Some((*level, index.read(&file, self.tag, *level, &mut self.unpacker).ok()??)))?;
+        let day_end = start.saturating_add(DAY_US);
+        let (from, to) = (self.from.max(start), self.to.min(day_end));
+        // The minutes or hours that lie wholly within the range; what is left at the ends is read as points.
+        let inner = level.number(from.saturating_add(level.span() - 1))..level.number(to);
+        let mut pieces = VecDeque::new();
+        let edges = if inner.is_empty() {
+            [(from, to), (to, to)]
+        } else {
+            [(from, inner.start.saturating_mul(level.span())), (inner.end.saturating_mul(level.span()), to)]
+        };
+        for (at, (from, to)) in edges.into_iter().enumerate() {
+            if from < to {
+                let mut reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
+                reader.select(self.tag, Window::Times { from, to }, false).ok()?;
+                while let Some(block) = reader.next().ok()? {
+                    pieces.push_back(Piece::Block(block));
+                }
+            }
+            if at == 0 {
+                let within = rollups.iter().filter(|(number, _)| inner.contains(number)).copied().collect();
+                pieces.push_back(Piece::Rollups(within));
+            }
+        }
+        Some(pieces)
+    }
+
+    /// The last point before the range: what a stepped signal held when it began.
+    pub fn before(&mut self) -> Option<Block> {
+        // (time, who is newer): of equal times the buffer beats the frozen buffer, and that any file.
+        let mut best: Option<(i64, u64, Block)> = None;
+        let mut offer = |block: Block, age: u64| {
+            let Some(ts) = block.ts.first().copied() else { return i64::MIN };
+            if best.as_ref().is_none_or(|(known, known_age, _)| (ts, age) > (*known, *known_age)) {
+                best = Some((ts, age, block));
+            }
+            best.as_ref().map_or(i64::MIN, |(ts, ..)| *ts)
+        };
+        let mut reached = i64::MIN;
+        for (age, row) in [u64::MAX - 1, u64::MAX].into_iter().zip(&self.view.buffered_before) {
+            if let Some(row) = row {
+                reached = offer(row.clone(), age);
+            }
+        }
+        // Files are tried latest first, until none can hold a later row.
+        let mut files: Vec<Arc<Segment>> = self.view.earlier.clone();
+        files.sort_by_key(|segment| std::cmp::Reverse(segment.info.ts.1));
+        for segment in files {
+            if segment.info.ts.1 < reached {
+                break;
+            }
+            let gone = self.gone(&segment);
+            let last = Reader::open(&segment.path, &segment.info, &self.historian.footers)
+                .and_then(|mut reader| last_kept(&gone, self.from, |before| reader.last_before(self.tag, before)));
+            match last {
+                Ok(Some(row)) => reached = offer(row, segment.info.to.0),
+                Ok(None) => {}
+                Err(error) => {
+                    segment.note_damage(&error);
+                    // It may have held a later one, so what was found is in doubt up to the range.
+                    let gap = said(std::slice::from_ref(&segment), &error);
+                    self.unreadable.push(HistoryGap { to: gap.to.max(Timestamp::from_micros(self.from)), ..gap });
+                }
+            }
+        }
+        self.before_ts = Some(best.as_ref().map_or(i64::MIN, |(ts, ..)| *ts));
+        best.map(|(_, _, block)| block)
+    }
+
+    /// Stretches within the range in which history is incomplete, as far as it was read.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<HistoryGap> {
+        let (from, to) = (Timestamp::from_micros(self.from), Timestamp::from_micros(self.to));
+        // A loss between the point before the range and the range puts that point in doubt.
+        let doubtful = |gap: &&HistoryGap| {
+            self.before_ts.is_some_and(|before| gap.to.micros() > before) && gap.to < from && gap.from < from
+        };
+        let doubts = self.view.gaps.iter().filter(doubtful).map(|gap| HistoryGap { to: from, ..gap.clone() });
+        let all = self.view.gaps.iter().chain(&self.unreadable).cloned().chain(doubts);
+        let mut gaps: Vec<HistoryGap> = all.filter_map(|gap| clip(gap, from, to)).collect();
+        gaps.sort_by_key(|gap| (gap.from, gap.to));
+        gaps
+    }
+
+    /// Everything received up to here is in the scan.
+    #[must_use]
+    pub const fn complete_to(&self) -> Option<Timestamp> {
+        self.view.complete_to
+    }
+
+    fn open_day(&self, day: i64) -> Merge<Box<dyn Run + Send>> {
+        let segments = self.view.days.get(&day).map(Vec::as_slice).unwrap_or_default();
+        let mut runs: Vec<Box<dyn Run + Send>> = Vec::with_capacity(segments.len() + 2);
+        for segment in segments {
+            let reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).and_then(|mut reader| {
+                reader.select(self.tag, Window::Times { from: self.from, to: self.to }, false)?;
+                Ok(reader)
+            });
+            let gone = self.gone(segment);
+            match reader {
+                Ok(reader) if gone.is_empty() => runs.push(Box::new(reader)),
+                Ok(run) => runs.push(Box::new(Without { run, stretches: gone })),
+                Err(error) => runs.push(Box::new(Unreadable(Some(error)))),
+            }
+        }
+        let start = day.saturating_mul(DAY_US);
+        for rows in &self.view.buffered {
+            let today = rows.ts.partition_point(|ts| *ts < start)..rows.ts.partition_point(|ts| day_of(*ts) <= day);
+            if !today.is_empty() {
+                runs.push(Box::new(Once(Some(rows.slice(today)))));
+            }
+        }
+        Merge::new(runs)
+    }
+
+    /// What was deleted from a file.
+    fn gone(&self, segment: &Segment) -> Arc<[(i64, i64)]> {
+        stretches(&self.view.deletes, self.tag, up_to(segment))
+    }
+
+    fn note_unreadable(&mut self, day: i64, error: &SegmentError) {
+        let segments = self.view.days.get(&day).map(Vec::as_slice).unwrap_or_default();
+        if let Some(segment) = segments.iter().find(|segment| segment.path == error.path()) {
+            segment.note_damage(error);
+        }
+        self.unreadable.push(said(segments, error));
+    }
+}
+
+/// Later deletes are not yet in the file.
+pub(crate) fn up_to(segment: &Segment) -> Seq {
+    segment.info.to.max(segment.info.folded)
+}
+
+impl View {
+    fn days_with_rows(&self) -> BTreeSet<i64> {
+        let buffered = self.buffered.iter().flat_map(|block| &block.ts).map(|ts| day_of(*ts));
+        self.days.keys().copied().chain(buffered).collect()
+    }
+}
+
+/// The stretch a file that cannot be read leaves open: its whole day if the file is not among `segments`.
+fn said(segments: &[Arc<Segment>], error: &SegmentError) -> HistoryGap {
+    let path = error.path();
+    let day = segments.first().map_or(0, |segment| segment.info.day);
+    let (from, to) = segments
+        .iter()
+        .find(|segment| segment.path == path)
+        .map_or((day.saturating_mul(DAY_US), day.saturating_add(1).saturating_mul(DAY_US)), |segment| segment.info.ts);
+    HistoryGap {
+        from: Timestamp::from_micros(from),
+        to: Timestamp::from_micros(to.saturating_add(1)),
+        reason: format!("{}; restore it from a backup", causes(error)),
+    }
+}
+
+/// The part of a gap within the range asked for; a gap that only touches its edge still says something about `before`.
+fn clip(gap: HistoryGap, from: Timestamp, to: Timestamp) -> Option<HistoryGap> {
+    (gap.from < to && gap.to >= from).then(|| HistoryGap {
+        from: gap.from.max(from),
+        to: gap.to.min(to),
+        reason: gap.reason,
+    })
+}

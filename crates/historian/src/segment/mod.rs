@@ -1,0 +1,205 @@
+//! History files: how one is written, and how a tag's rows are found in it.
+//!
+//! A file is Parquet, its rows sorted by (tag, time) and unique. There are two formats: [`layout`] describes the one that
+//! is written, [`first`] reads the one before it. Parquet's own checks are few: a flipped bit can come back as another
+//! value, or as a panic in a decoder. So the manifest has a checksum for every row group and for the footer, and
+//! nothing is decoded before its bytes were compared, once while its footer is in memory ([`footer`]).
+
+mod bytes;
+mod classify;
+mod directory;
+mod first;
+mod footer;
+mod layout;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use crate::block::Block;
+use crate::manifest::FileInfo;
+use footer::Footer;
+pub(crate) use footer::Footers;
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+pub(crate) use write::SegmentWriter;
+
+/// Why a history file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The disk refused.
+    #[error("the history file {path} cannot be read or written")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Its content is not what was written.
+    #[error("the history file {path} is damaged")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Written by a later version.
+    #[error(
+        "the history file {path} has format {found:?}, and this version of Andon reads formats 1 and {}",
+        layout::FORMAT
+    )]
+    UnknownFormat {
+        /// Which file.
+        path: PathBuf,
+        /// The format it names.
+        found: Option<String>,
+    },
+}
+
+impl SegmentError {
+    pub(crate) fn damaged(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Damaged { path: path.to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// The file it is about.
+    pub(crate) fn path(&self) -> &Path {
+        let (Self::Io { path, .. } | Self::Damaged { path, .. } | Self::UnknownFormat { path, .. }) = self;
+        path
+    }
+}
+
+/// A file opened for reading.
+pub(crate) struct Reader {
+    inner: Inner,
+}
+
+enum Inner {
+    First(Box<first::FirstReader>),
+    Current(Box<read::CurrentReader>),
+}
+
+impl Reader {
+    /// Opens a file; its footer is checked and kept in `footers`.
+    pub(crate) fn open(path: &Path, info: &FileInfo, footers: &Footers) -> Result<Self, SegmentError> {
+        let file = File::open(path).map_err(|error| SegmentError::io(path, error))?;
+        let inner = match footers.get(path, info, &file)? {
+            Footer::First(footer) => Inner::First(Box::new(first::FirstReader::new(path, info, file, footer))),
+            Footer::Rollups(_) => return Err(SegmentError::damaged(path, "it is a roll-up file")),
+            Footer::Current(footer) => {
+                Inner::Current(Box::new(read::CurrentReader::new(path, info, Arc::new(file), footer)))
+            }
+        };
+        Ok(Self { inner })
+    }
+
+    /// The tags that have rows, ascending.
+    pub(crate) fn tags(&mut self) -> Result<Vec<u32>, SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.tags(),
+            Inner::Current(reader) => Ok(reader.tags()),
+        }
+    }
+
+    /// First and last source time of each tag, ascending by tag; `None` where the file does not say (format 1).
+    pub(crate) fn spans(&self) -> Option<Vec<(u32, (i64, i64))>> {
+        match &self.inner {
+            Inner::First(_) => None,
+            Inner::Current(reader) => Some(reader.spans()),
+        }
+    }
+
+    /// Source times of a tag's rows, ascending.
+    pub(crate) fn times(&mut self, tag: u32, window: Window) -> Result<Vec<i64>, SegmentError> {
+        let reader = match &mut self.inner {
+            Inner::Current(reader) => return reader.times(tag, window),
+            Inner::First(reader) => reader,
+        };
+        reader.select(tag, window)?;
+        let mut times = Vec::new();
+        while let Some(block) = reader.next()? {
+            times.extend(block.ts);
+        }
+        Ok(times)
+    }
+
+    /// Begins to read a tag's rows; [`Reader::next`] hands them out. `received` says whether the received times are
+    /// wanted too.
+    pub(crate) fn select(&mut self, tag: u32, window: Window, received: bool) -> Result<(), SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.select(tag, window),
+            Inner::Current(reader) => {
+                reader.select(tag, window, received);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next rows of what was selected; `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<Block>, SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.next(),
+            Inner::Current(reader) => reader.next(),
+        }
+    }
+
+    /// A tag's last row before `before`, as a block of one row.
+    pub(crate) fn last_before(&mut self, tag: u32, before: i64) -> Result<Option<Block>, SegmentError> {
+        match &mut self.inner {
+            Inner::First(reader) => reader.last_before(tag, before),
+            Inner::Current(reader) => reader.last_before(tag, before),
+        }
+    }
+}
+
+/// Whether a tag has rows in a file; `None` where only reading would tell. A footer that is in memory is enough.
+pub(crate) fn may_have(
+    path: &Path,
+    info: &FileInfo,
+    footers: &Footers,
+    tag: u32,
+) -> Result<Option<bool>, SegmentError> {
+    let footer = match footers.known(path) {
+        Some(footer) => footer,
+        None => footers.get(path, info, &File::open(path).map_err(|error| SegmentError::io(path, error))?)?,
+    };
+    Ok(match footer {
+        Footer::Current(footer) => Some(footer.entry(tag).is_some()),
+        Footer::First(_) | Footer::Rollups(_) => None,
+    })
+}
+
+/// Of which time rows are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// Of any.
+    All,
+    /// `from <= ts < to`, µs.
+    Times { from: i64, to: i64 },
+}
+
+impl Window {
+    /// Whether rows from the first to the last of these times, both inclusive, may be wanted.
+    pub(crate) const fn touches(self, (first, last): (i64, i64)) -> bool {
+        match self {
+            Self::All => true,
+            Self::Times { from, to } => first < to && last >= from,
+        }
+    }
+}
+
+/// Whether the file is byte for byte what was written.
+pub(crate) fn verify(path: &Path, info: &FileInfo) -> Result<(), SegmentError> {
+    let file = File::open(path).map_err(|error| SegmentError::io(path, error))?;
+    let bytes = file.metadata().map_err(|error| SegmentError::io(path, error))?.len();
+    if bytes != info.bytes {
+        return Err(SegmentError::damaged(path, format!("it has {bytes} bytes instead of {}", info.bytes)));
+    }
+    (0..info.pieces.len()).try_for_each(|piece| footer::check_piece(path, info, &file, piece))
+}

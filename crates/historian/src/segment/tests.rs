@@ -1,0 +1,250 @@
+//! What is written comes back, nothing else does, and damage is named.
+
+use super::layout::PAGE_ROWS;
+use super::*;
+use crate::block::BlockBuilder;
+use crate::disk::{Disk, NoHook};
+use crate::rollup::{self, RollupWriter};
+use andon_model::Value;
+use andon_model::log::Seq;
+use proptest::prelude::*;
+
+type Row = (u32, i64, Value, u32, i64);
+
+fn row(tag: u32, ts: i64, value: Value) -> Row {
+    (tag, ts, value, 0x8031_0000, 12)
+}
+
+fn write(path: &Path, rows: &[Row]) -> FileInfo {
+    let rollups = RollupWriter::new(&Disk::new(Arc::new(NoHook)), rollup::path_of(path));
+    let info = FileInfo::empty(0, Seq(1), Seq(2));
+    let mut writer = SegmentWriter::new(File::create(path).unwrap(), path, info, rollups).unwrap();
+    for run in rows.chunk_by(|a, b| a.0 == b.0) {
+        let mut builder = BlockBuilder::default();
+        run.iter().for_each(|(_, ts, value, quality, received)| builder.push(*ts, value.clone(), *quality, *received));
+        let block = builder.finish();
+        writer.push(run[0].0, &block, 0..block.len()).unwrap();
+    }
+    writer.finish().unwrap().2
+}
+
+fn rows_of(tag: u32, block: &Block) -> Vec<Row> {
+    let received = |at| block.received_ms.get(at).copied().unwrap_or(12);
+    (0..block.len()).map(|at| (tag, block.ts[at], block.value(at), block.status(at), received(at))).collect()
+}
+
+fn read_tag(reader: &mut Reader, tag: u32, window: Window) -> Result<Vec<Row>, SegmentError> {
+    reader.select(tag, window, true)?;
+    let mut rows = Vec::new();
+    while let Some(block) = reader.next()? {
+        rows.extend(rows_of(tag, &block));
+    }
+    Ok(rows)
+}
+
+fn read_all(path: &Path, info: &FileInfo) -> Result<Vec<Row>, SegmentError> {
+    let mut reader = Reader::open(path, info, &Footers::new(0))?;
+    let mut rows = Vec::new();
+    for tag in reader.tags()? {
+        rows.extend(read_tag(&mut reader, tag, Window::All)?);
+    }
+    Ok(rows)
+}
+
+/// Equal to the last bit: `==` would take -0.0 for 0.0.
+fn bits(rows: &[Row]) -> Vec<(u32, i64, String, u32, i64)> {
+    let value = |value: &Value| match value {
+        Value::Double(d) => format!("double {:x}", d.to_bits()),
+        other => format!("{other:?}"),
+    };
+    rows.iter().map(|(tag, ts, v, quality, received)| (*tag, *ts, value(v), *quality, *received)).collect()
+}
+
+#[test]
+fn every_value_comes_back_to_the_last_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let values = [
+        Value::Double(-0.0),
+        Value::Double(0.1 + 0.2),
+        Value::Double(f64::MAX),
+        Value::Double(5e-324),
+        Value::Int64(i64::MIN),
+        Value::Int64(i64::MAX),
+        Value::Int64(0),
+        Value::Boolean(false),
+        Value::Boolean(true),
+        Value::String("".into()),
+        Value::String("Füllstand 😀\n".into()),
+        Value::Null,
+    ];
+    let mut rows: Vec<Row> =
+        values.iter().enumerate().map(|(at, value)| row(u32::MAX, at as i64, value.clone())).collect();
+    rows.insert(0, row(0, i64::MIN, Value::Null));
+    rows.push(row(u32::MAX, i64::MAX, Value::Null));
+    let info = write(&path, &rows);
+    assert_eq!(bits(&read_all(&path, &info).unwrap()), bits(&rows));
+    assert_eq!(info.ts, (i64::MIN, i64::MAX));
+}
+
+#[test]
+fn finds_any_tag_and_time_across_groups_and_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    // Tags of very different lengths, the ids around the sign bit included; tag 9 spans three row groups. Times lie closer
+    // together than a millisecond, so that pages begin within one.
+    let lengths = [(1_u32, 3_i64), (5, 20_000), (9, 300_000), (0x7FFF_FFFF, 1), (0x8000_0000, 9_000), (u32::MAX, 2)];
+    let rows: Vec<Row> =
+        lengths.iter().flat_map(|(tag, length)| (0..*length).map(|n| row(*tag, n * 10, Value::Int64(n)))).collect();
+    let info = write(&path, &rows);
+    assert_eq!((info.rows, info.tags, info.ts), (rows.len() as u64, (1, u32::MAX), (0, 2_999_990)));
+    let footers = Footers::new(1 << 20);
+    let mut reader = Reader::open(&path, &info, &footers).unwrap();
+    assert_eq!(reader.tags().unwrap(), lengths.map(|(tag, _)| tag));
+    for (tag, length) in lengths {
+        let page = PAGE_ROWS as i64 * 10;
+        for (from, to) in [
+            (0, 10),
+            (i64::MIN, i64::MAX),
+            (length * 5, length * 5 + 500),
+            (length * 10 - 10, i64::MAX),
+            (page - 10, page + 10),
+            (page - 3, page),
+            (page, page + 1),
+            (2 * page + 5, 3 * page - 5),
+            (-5, 0),
+            (7, 7),
+        ] {
+            let expected: Vec<Row> =
+                rows.iter().filter(|row| row.0 == tag && row.1 >= from && row.1 < to).cloned().collect();
+            let found = read_tag(&mut reader, tag, Window::Times { from, to }).unwrap();
+            assert_eq!(found, expected, "{tag} {from}..{to}");
+            let before = rows.iter().rfind(|row| row.0 == tag && row.1 < from);
+            let last = reader.last_before(tag, from).unwrap();
+            assert_eq!(last.map(|block| rows_of(tag, &block)[0].clone()).as_ref(), before, "{tag} before {from}");
+        }
+    }
+    assert!(read_tag(&mut reader, 6, Window::All).unwrap().is_empty());
+    verify(&path, &info).unwrap();
+}
+
+#[test]
+fn any_damage_is_an_error_that_names_the_file_and_never_another_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let rows: Vec<Row> = (0..5_000).map(|n| row(1, n, Value::Double(n as f64 / 8.0))).collect();
+    let info = write(&path, &rows);
+    let whole = std::fs::read(&path).unwrap();
+    let tag_before = || Reader::open(&path, &info, &Footers::new(0)).and_then(|mut r| r.last_before(1, i64::MAX));
+    for cut in [0, 3, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let error = read_all(&path, &info).expect_err("cut off").to_string();
+        assert!(error.contains("a.parquet"), "{error}");
+        assert!(verify(&path, &info).is_err() && tag_before().is_err());
+    }
+    for at in (0..whole.len()).step_by(31) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        std::fs::write(&path, &changed).unwrap();
+        assert!(verify(&path, &info).is_err() && read_all(&path, &info).is_err() && tag_before().is_err(), "byte {at}");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(read_all(&path, &info).unwrap().len(), 5_000);
+}
+
+#[test]
+fn footers_are_kept_up_to_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let footers = Footers::new(40_000);
+    for name in 0..20 {
+        let path = folder.path().join(format!("{name}.parquet"));
+        let info = write(&path, &[row(1, 1, Value::Null)]);
+        Reader::open(&path, &info, &footers).unwrap();
+    }
+    let (files, bytes) = footers.held();
+    assert!(bytes <= 40_000 && files > 0 && files < 20, "{files} files, {bytes} bytes");
+}
+
+#[test]
+fn plain_signals_take_few_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let noise = |n: i64| (n.wrapping_mul(0x5851_F42D_4C95_7F2D) >> 40).rem_euclid(41) - 20;
+    let signal = |n: i64| (2_000.0 + 300.0 * (n as f64 / 500.0).sin()).round() / 100.0 + noise(n) as f64 / 100.0;
+    let decimal = |value: f64| (value * 100.0).round() / 100.0;
+    for (jitter, most) in [(0, 1.2), (1_000, 2.1)] {
+        let rows: Vec<Row> = (0..100_000)
+            .map(|n| (1, n * 1_000_000 + noise(n * 3) * jitter, Value::Double(decimal(signal(n))), 0, 0))
+            .collect();
+        let info = write(&path, &rows);
+        let each = info.bytes as f64 / rows.len() as f64;
+        assert!(each < most, "{each:.2} bytes a point with {jitter} µs of jitter a step");
+    }
+}
+
+#[test]
+fn long_texts_that_repeat_cost_little_and_long_texts_that_differ_end_the_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let text: std::sync::Arc<str> = "recipe ".repeat(2_000).into();
+    let same: Vec<Row> = (0..50_000).map(|n| (1, n, Value::String(std::sync::Arc::clone(&text)), 0, 0)).collect();
+    let info = write(&path, &same);
+    assert_eq!(info.pieces.len(), 2, "one row group and the footer");
+    let mut reader = Reader::open(&path, &info, &Footers::new(1 << 20)).unwrap();
+    reader.select(1, Window::All, false).unwrap();
+    let block = reader.next().unwrap().unwrap();
+    let (Value::String(first), Value::String(second)) = (block.value(0), block.value(1)) else { panic!("texts") };
+    assert!(std::sync::Arc::ptr_eq(&first, &second), "neighbours share their text");
+    let differ: Vec<Row> = (0..6_000).map(|n| (1, n, Value::String(format!("{n} {text}").into()), 0, 0)).collect();
+    let info = write(&path, &differ);
+    assert_eq!(info.pieces.len(), 4, "28 MiB each, looked at every 1,024 rows");
+    assert_eq!(bits(&read_all(&path, &info).unwrap()), bits(&differ));
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        3 => (-100_000..100_000i64).prop_map(|n| Value::Double(n as f64 / 100.0)),
+        1 => any::<f64>().prop_filter("never in a tag", |value| value.is_finite()).prop_map(Value::Double),
+        1 => any::<f32>().prop_filter("never in a tag", |value| value.is_finite()).prop_map(|f| Value::Double(f64::from(f))),
+        1 => any::<i64>().prop_map(Value::Int64),
+        1 => any::<bool>().prop_map(Value::Boolean),
+        1 => "[a-zß]{0,4}".prop_map(|text| Value::String(text.into())),
+        1 => Just(Value::Null),
+        1 => Just(Value::Double(-0.0)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_rows_come_back(
+        tags in proptest::collection::btree_map(0..6u32, (proptest::collection::btree_map(-20_000..20_000i64, (any_value(), 0..3u32, -9..9i64), 1..80), any::<bool>()), 1..5),
+        from in -20_000..20_000i64, length in 0..10_000i64,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let mut rows: Vec<Row> = Vec::new();
+        for (tag, (values, uniform)) in &tags {
+            let first = values.values().next().map(|(value, ..)| value.clone());
+            for (ts, (value, quality, received)) in values {
+                // Half of the tags have one class only.
+                let value = match (&first, value) {
+                    (Some(Value::Double(_)), Value::Int64(i)) if *uniform => Value::Double((*i % 1000) as f64 / 10.0),
+                    (Some(Value::Double(_)), Value::Double(d)) => Value::Double(*d),
+                    (Some(first), _) if *uniform => first.clone(),
+                    (_, value) => value.clone(),
+                };
+                rows.push((*tag, *ts, value, *quality, *received));
+            }
+        }
+        let info = write(&path, &rows);
+        prop_assert_eq!(bits(&read_all(&path, &info).unwrap()), bits(&rows));
+        let mut reader = Reader::open(&path, &info, &Footers::new(1 << 20)).unwrap();
+        for tag in tags.keys() {
+            let window = Window::Times { from, to: from + length };
+            let expected: Vec<Row> = rows.iter().filter(|row| row.0 == *tag && row.1 >= from && row.1 < from + length).cloned().collect();
+            prop_assert_eq!(bits(&read_tag(&mut reader, *tag, window).unwrap()), bits(&expected));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Aggregates over files, roll-ups and buffer are those over the plain list of points.
+
+use crate::memory_log::MemoryLog;
+use crate::model::{DAY, Model, open};
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Bounds, RawPoint, Request};
+use andon_historian::{Historian, NoHook};
+use andon_model::{Sample, StatusCode, TagId, Timestamp, Value};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MINUTE: i64 = 60_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+fn at(us: i64) -> Timestamp {
+    Timestamp::from_micros(us)
+}
+
+fn request(aggregate: Aggregate, from: i64, to: i64, interval_us: i64) -> Request {
+    Request {
+        aggregate,
+        from: at(from),
+        to: at(to),
+        interval_us,
+        stepped: false,
+        config: AggregateConfiguration::default(),
+    }
+}
+
+/// Three days of one tag at 1 s with holes, bad and uncertain stretches; a second tag with states every 7 s.
+fn fill(log: &Arc<MemoryLog>, model: &mut Model) {
+    for day in 0..3_i64 {
+        for quarter in 0..96_i64 {
+            let mut samples = Vec::new();
+            for second in (0..900_i64).filter(|second| (quarter * 900 + second) % 4_000 > 300) {
+                let ts = day * DAY + (quarter * 900 + second) * 1_000_000;
+                let n = ts / 1_000_000;
+                let quality = match n % 10_007 {
+                    0..40 => StatusCode::BAD_NO_COMMUNICATION,
+                    9_000..9_003 => StatusCode::UNCERTAIN,
+                    _ => StatusCode::GOOD,
+                };
+                let value = Value::Double(((n % 977) as f64 * 3.0 + (n / 3_600 % 7) as f64 * 100.0).round() / 100.0);
+                samples.push(sample(0, ts, value, quality));
+                if n % 7 == 0 {
+                    samples.push(sample(1, ts, Value::Boolean(n % 3 == 0), StatusCode::GOOD));
+                }
+            }
+            model.write(&samples);
+            log.write(&samples);
+        }
+    }
+}
+
+fn sample(tag: u32, ts: i64, value: Value, quality: StatusCode) -> Sample {
+    Sample { tag: TagId(tag), value, quality, source_ts: at(ts), received_ts: at(ts) }
+}
+
+/// A tag's points in columns.
+struct Plain {
+    ts: Vec<i64>,
+    values: Vec<f64>,
+    status: Vec<u32>,
+}
+
+impl Plain {
+    fn of(model: &Model, tag: u32) -> Self {
+        let points = model.range(tag, i64::MIN, i64::MAX);
+        Self {
+            ts: points.iter().map(|p| p.ts.micros()).collect(),
+            values: points.iter().map(|p| p.value.as_f64().unwrap_or(f64::NAN)).collect(),
+            status: points.iter().map(|p| p.quality.0).collect(),
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Vec<AggregateValue> {
+        self.answer_knowing(request, 2_000)
+    }
+
+    /// With so many points before and after the range.
+    fn answer_knowing(&self, request: &Request, around: usize) -> Vec<AggregateValue> {
+        let raw = |range: std::ops::Range<usize>| -> Vec<RawPoint> {
+            let point = |n| RawPoint { ts: at(self.ts[n]), value: self.values[n], status: StatusCode(self.status[n]) };
+            range.map(point).collect()
+        };
+        let start = self.ts.partition_point(|ts| *ts < request.from.micros());
+        let end = self.ts.partition_point(|ts| *ts < request.to.micros());
+        let (before, after) =
+            (raw(start.saturating_sub(around)..start), raw(end..end.saturating_add(around).min(self.ts.len())));
+        let bounds = Bounds { before: &before, after: &after, holds_until: None };
+        Aggregate::over(request, &bounds, (&self.ts[start..end], &self.values[start..end], &self.status[start..end]))
+            .unwrap()
+    }
+}
+
+/// Equal, but for the last digits that adding in another order changes.
+fn assert_alike(ours: &[AggregateValue], plain: &[AggregateValue], what: &str) {
+    assert_eq!(ours.len(), plain.len(), "{what}");
+    for (ours, plain) in ours.iter().zip(plain) {
+        assert_eq!((ours.ts, ours.status.0), (plain.ts, plain.status.0), "{what}: {ours:?} {plain:?}");
+        match (&ours.value, &plain.value) {
+            (Value::Double(a), Value::Double(b)) => {
+                assert!((a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-3), "{what}: {ours:?} {plain:?}");
+            }
+            (a, b) => assert_eq!(a, b, "{what} at {}", ours.ts),
+        }
+    }
+}
+
+async fn compare_all(historian: &Arc<Historian>, model: &Model, spans: &[(i64, i64, i64)]) {
+    for tag in 0..2 {
+        let plain = Plain::of(model, tag);
+        for aggregate in Aggregate::ALL {
+            for (from, to, interval) in spans {
+                for stepped in [false, true] {
+                    let request = Request { stepped, ..request(aggregate, *from, *to, *interval) };
+                    let ours = historian.aggregate(TagId(tag), request).await.unwrap();
+                    assert!(ours.gaps.is_empty(), "{:?}", ours.gaps);
+                    let what =
+                        format!("{} of tag {tag}, {from}..{to} by {interval}, stepped {stepped}", aggregate.name());
+                    assert_alike(&ours.values, &plain.answer(&request), &what);
+                }
+            }
+        }
+    }
+}
+
+fn rollup_files(dir: &Path) -> Vec<PathBuf> {
+    let days = std::fs::read_dir(dir.join("parquet")).unwrap();
+    let files = days.flat_map(|day| std::fs::read_dir(day.unwrap().path()).unwrap().map(|file| file.unwrap().path()));
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rollup")).collect()
+}
+
+#[tokio::test]
+async fn from_rollups_or_from_points_the_answer_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    fill(&log, &mut model);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    historian.catch_up().await.unwrap();
+    let spans = [
+        (0, 3 * DAY, HOUR),
+        (0, 3 * DAY, 0),
+        (DAY + 3 * HOUR, 2 * DAY + 5 * HOUR + 1, 2 * HOUR),
+        (HOUR, 4 * HOUR, MINUTE),
+        (HOUR + 17, 4 * HOUR + 17, 5 * MINUTE),
+        (-DAY, 4 * DAY, DAY),
+        (10 * DAY, 11 * DAY, HOUR),
+    ];
+    compare_all(&historian, &model, &spans).await;
+    historian.flush().await.unwrap();
+    assert_eq!(rollup_files(folder.path()).len(), 3, "a day each");
+    compare_all(&historian, &model, &spans).await;
+    // Late data and a delete make roll-ups of two files unusable until they are merged.
+    let late = [sample(0, HOUR + 5, Value::Double(77.5), StatusCode::GOOD)];
+    model.write(&late);
+    log.write(&late);
+    model.delete(0, DAY + HOUR, DAY + 2 * HOUR);
+    log.delete(0, DAY + HOUR, DAY + 2 * HOUR);
+    historian.catch_up().await.unwrap();
+    compare_all(&historian, &model, &spans[..1]).await;
+    historian.flush().await.unwrap();
+    compare_all(&historian, &model, &spans[..3]).await;
+    historian.tidy_files().await.unwrap();
+    compare_all(&historian, &model, &spans[..3]).await;
+    let replaced = historian.stats();
+    assert_eq!((replaced.deletes, rollup_files(folder.path()).len()), (0, 3), "old ones are gone");
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_rollup_file_is_only_slow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    fill(&log, &mut model);
+    {
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        historian.catch_up().await.unwrap();
+        historian.flush().await.unwrap();
+    }
+    let files = rollup_files(folder.path());
+    let damaged = &files[0];
+    let whole = std::fs::read(damaged).unwrap();
+    let spans = [(0, 3 * DAY, HOUR), (0, 3 * DAY, MINUTE * 60)];
+    for at in (0..whole.len()).step_by(whole.len() / 12) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x20;
+        std::fs::write(damaged, &changed).unwrap();
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        for aggregate in [Aggregate::Average, Aggregate::TimeAverage2, Aggregate::Maximum] {
+            let request = request(aggregate, spans[0].0, spans[0].1, spans[0].2);
+            let ours = historian.aggregate(TagId(0), request).await.unwrap();
+            assert_alike(&ours.values, &Plain::of(&model, 0).answer(&request), "damaged");
+        }
+    }
+    std::fs::remove_file(damaged).unwrap();
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    compare_all(&historian, &model, &spans[..1]).await;
+}
+
+#[tokio::test]
+async fn a_usable_value_far_back_is_found_and_missing_data_is_not_a_created_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    let mut samples =
+        vec![sample(0, 0, Value::Double(5.0), StatusCode::GOOD), sample(0, 1, Value::Double(6.0), StatusCode::GOOD)];
+    // Bad for hours before and after the range.
+    samples.extend((1..9_000).map(|n| sample(0, n * 1_000_000, Value::Null, StatusCode::BAD_NO_COMMUNICATION)));
+    samples.push(sample(0, 9_000_000_000, Value::Double(7.0), StatusCode::GOOD));
+    samples.extend(
+        [(0, 5.0, StatusCode::GOOD), (10, f64::NAN, StatusCode::BAD_NO_DATA), (30, 6.0, StatusCode::GOOD)].map(
+            |(second, value, quality)| {
+                let value = if value.is_nan() { Value::Null } else { Value::Double(value) };
+                sample(1, second * 1_000_000, value, quality)
+            },
+        ),
+    );
+    model.write(&samples);
+    samples.chunks(1_000).for_each(|samples| {
+        log.write(samples);
+    });
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    historian.catch_up().await.unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            historian.flush().await.unwrap();
+        }
+        for aggregate in Aggregate::ALL {
+            for (tag, from, to) in [(0, 4_000, 5_000), (0, 100, 101), (1, 20, 40), (1, 5, 40)] {
+                let request = request(aggregate, from * 1_000_000, to * 1_000_000, 0);
+                let ours = historian.aggregate(TagId(tag), request).await.unwrap();
+                let plain = Plain::of(&model, tag).answer_knowing(&request, usize::MAX);
+                assert_alike(&ours.values, &plain, &format!("{} of tag {tag} {from}..{to}", aggregate.name()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_request_over_any_flushes_is_answered_like_the_plain_list(
+        writes in proptest::collection::vec((0..2 * DAY / 1_000_000, 30..3_000i64, 1..40i64, any::<bool>()), 1..6),
+        from in 0..40 * HOUR, length in 1..30 * HOUR, interval in prop_oneof![Just(MINUTE), Just(HOUR), Just(0), MINUTE..HOUR], aligned in any::<bool>(),
+        which in 0..Aggregate::ALL.len(),
+    ) {
+        let from = if aligned { from / HOUR * HOUR } else { from };
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+            let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+            for (start, count, step, flush) in writes {
+                let samples: Vec<Sample> = (0..count)
+                    .map(|n| sample(0, (start + n * step) * 1_000_000, Value::Double((n % 91) as f64 / 10.0), if n % 97 == 3 { StatusCode::BAD } else { StatusCode::GOOD }))
+                    .collect();
+                model.write(&samples);
+                log.write(&samples);
+                historian.catch_up().await.unwrap();
+                if flush {
+                    historian.flush().await.unwrap();
+                    historian.tidy_files().await.unwrap();
+                }
+            }
+            let request = request(Aggregate::ALL[which], from, from + length, interval);
+            let ours = historian.aggregate(TagId(0), request).await.unwrap();
+            assert_alike(&ours.values, &Plain::of(&model, 0).answer(&request), Aggregate::ALL[which].name().as_str());
+        });
+    }
+}

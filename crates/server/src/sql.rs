@@ -1,0 +1,226 @@
+//! Adapters for the SQL face: history, catalogue and gate as `andon-sql` wants them, and the SQL face as `andon-api` does.
+
+use crate::settings::SqlLimits;
+use andon_access::{Accounts, table};
+use andon_api::ports::{Sql, SqlAnswer, SqlFormat, SqlProblem};
+use andon_bus::Bus;
+use andon_historian::{Historian, Scan};
+use andon_model::access::{Action, Principal};
+use andon_model::log::Seq;
+use andon_model::plant::Interpolation;
+use andon_model::{BoxFuture, Clock, TagId, Timestamp};
+use andon_sql::output::{Format, Writer};
+use andon_sql::ports::{
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Quality, Rows, Tag,
+    Values,
+};
+use andon_sql::{Engine, Options, SqlError};
+use andon_store::timeline::{kind, severity};
+use andon_store::{Store, TimelineFilter, TimelineRepository};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts the SQL face over the parts of a node.
+/// # Errors
+/// The system has no threads left.
+pub fn start(
+    limits: &SqlLimits,
+    historian: Arc<Historian>,
+    bus: Arc<Bus>,
+    store: Store,
+    accounts: Arc<Accounts>,
+    clock: Arc<dyn Clock>,
+) -> std::io::Result<Arc<Engine>> {
+    let ports = Ports {
+        history: Arc::new(FromHistorian(historian)),
+        catalog: Arc::new(FromPlant { bus, store, clock }),
+        gate: Arc::new(FromAccounts(accounts)),
+    };
+    let options = Options {
+        memory_mib: limits.memory_mib,
+        time: Duration::from_secs(limits.seconds),
+        rows: limits.rows,
+        queries: limits.queries,
+        connections: limits.connections,
+        ..Options::default()
+    };
+    Engine::start(ports, options)
+}
+
+struct FromHistorian(Arc<Historian>);
+
+impl History for FromHistorian {
+    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks> {
+        let [from, to] = [from_us, to_us].map(Timestamp::from_micros);
+        Box::new(FromScan(self.0.scan(tag, from, to)))
+    }
+}
+
+struct FromScan(Scan);
+
+impl Blocks for FromScan {
+    fn next(&mut self) -> Option<Result<Rows, String>> {
+        let block = self.0.next()?;
+        let values = match block.values {
+            andon_historian::Values::Double(values) => Values::Double(values),
+            andon_historian::Values::Int(values) => Values::Int(values),
+            andon_historian::Values::Mixed(values) => Values::Mixed(values),
+        };
+        let quality = match block.quality {
+            andon_historian::Quality::Same(code) => Quality::Same(code),
+            andon_historian::Quality::Each(codes) => Quality::Each(codes),
+        };
+        Some(Ok(Rows { ts: block.ts, values, quality }))
+    }
+}
+
+struct FromPlant {
+    bus: Arc<Bus>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl Catalog for FromPlant {
+    fn tags(&self) -> Vec<Tag> {
+        let plant = self.bus.plant();
+        let tag = |(id, tag): (TagId, &andon_model::plant::TagDef)| Tag {
+            id,
+            uuid: tag.id.to_string(),
+            path: tag.path.as_str().into(),
+            title: tag.title.clone(),
+            data_type: tag.data_type.name(),
+            unit: tag.unit.as_ref().map(andon_model::Unit::symbol),
+            range: tag.range,
+            digits: tag.digits,
+            stepped: tag.interpolation == Interpolation::Stepped,
+            description: tag.description.clone(),
+        };
+        plant.tags().map(tag).collect()
+    }
+
+    fn equipment(&self) -> Vec<Equipment> {
+        let plant = self.bus.plant();
+        let one = |equipment: &andon_model::plant::Equipment| Equipment {
+            path: equipment.path.to_string(),
+            level: equipment.level.word(equipment.profile),
+            title: equipment.title.clone(),
+            parent: equipment.path.parent().map(|parent| parent.to_string()),
+        };
+        plant.plant.equipment.iter().map(one).collect()
+    }
+
+    fn last_values(&self) -> Vec<Last> {
+        let now = self.clock.now();
+        let last = |sample: andon_model::Sample| Last {
+            tag: sample.tag,
+            ts: sample.source_ts.micros(),
+            stale: self.bus.stale(sample.tag, now),
+            value: sample.value,
+            quality: sample.quality,
+        };
+        self.bus.last_all().into_iter().map(last).collect()
+    }
+
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>> {
+        Box::pin(async move {
+            let filter = TimelineFilter {
+                from: query.from_us.map(Timestamp::from_micros),
+                to: query.to_us.map(Timestamp::from_micros),
+                branches: query.branches,
+                before: query.before.map(Seq),
+                limit: query.limit,
+                ..TimelineFilter::default()
+            };
+            let events = self.store.timeline_query(filter).await.map_err(|error| error.to_string())?;
+            let row = |sealed: andon_model::event::SealedEvent| EventRow {
+                seq: sealed.seq.0,
+                id: sealed.event.id.to_string(),
+                at: sealed.event.at.micros(),
+                kind: kind(&sealed.event.what),
+                severity: severity(&sealed.event.what),
+                by: sealed.event.by.id.to_string(),
+                detail: serde_json::to_string(&sealed.event.what).unwrap_or_default(),
+                path: sealed.event.path,
+            };
+            Ok(events.into_iter().map(row).collect())
+        })
+    }
+
+    fn now_us(&self) -> i64 {
+        self.clock.now().micros()
+    }
+}
+
+struct FromAccounts(Arc<Accounts>);
+
+impl Gate for FromAccounts {
+    fn log_in<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+        from: &'a str,
+    ) -> BoxFuture<'a, Result<Principal, LoginRefused>> {
+        Box::pin(async move {
+            // Dashboards log in with an API token; it has rights of its own, whatever user is named.
+            if let Some(who) = self.0.authenticate_token(password) {
+                return Ok(who);
+            }
+            let refused = |error: andon_access::accounts::AccountError| LoginRefused(error.to_string());
+            let cookie = self.0.log_in(user, password, from).await.map_err(refused)?;
+            // The log-in is checked and recorded as every other; its session has no use here.
+            let session = self.0.session(cookie.reveal()).await;
+            if let Err(error) = self.0.log_out(cookie.reveal()).await {
+                tracing::warn!(%error, "the session of an SQL log-in stays until it runs out");
+            }
+            session
+                .map(|session| session.principal)
+                .ok_or_else(|| LoginRefused("the account is not enabled".to_owned()))
+        })
+    }
+
+    fn open(&self) -> Option<Principal> {
+        self.0.open_mode().then_some(Principal::ANONYMOUS)
+    }
+
+    fn branches(&self, who: &Principal) -> Vec<String> {
+        let needed = table::needed(Action::View);
+        self.0.grants(who).into_iter().filter(|grant| grant.role >= needed).map(|grant| grant.branch).collect()
+    }
+}
+
+/// SQL over HTTP.
+pub struct SqlOverHttp(pub Arc<Engine>);
+
+fn problem(error: SqlError) -> SqlProblem {
+    let detail = error.to_string();
+    match error {
+        SqlError::Busy { .. } | SqlError::Stopping => SqlProblem::Busy(detail),
+        SqlError::NotAllowed(_) => SqlProblem::NotAllowed(detail),
+        SqlError::Failed(_) => SqlProblem::Failed(detail),
+        _ => SqlProblem::Refused(detail),
+    }
+}
+
+impl Sql for SqlOverHttp {
+    fn run(&self, who: Principal, text: String, format: SqlFormat) -> BoxFuture<'_, Result<SqlAnswer, SqlProblem>> {
+        Box::pin(async move {
+            let format = match format {
+                SqlFormat::Json => Format::Json,
+                SqlFormat::Csv => Format::Csv,
+                SqlFormat::Arrow => Format::Arrow,
+            };
+            let answer = self.0.run(&who, &text).await.map_err(problem)?;
+            let mut writer = Writer::new(answer, format);
+            let (sender, pieces) = tokio::sync::mpsc::channel(2);
+            // Ends with the answer, or when nobody reads it any more.
+            tokio::spawn(async move {
+                while let Some(piece) = writer.next().await {
+                    if sender.send(piece.map_err(|error| error.to_string())).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            Ok(SqlAnswer { content_type: format.content_type(), pieces })
+        })
+    }
+}

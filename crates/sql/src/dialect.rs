@@ -1,0 +1,626 @@
+//! From PostgreSQL's spelling to what the engine plans.
+//!
+//! Clients write what PostgreSQL understands: `pg_catalog.` before functions, `OPERATOR(pg_catalog.~)`, `'name'::regclass`,
+//! `= ANY(array)`, `COLLATE`. [`adapt`] rewrites the parsed statement, never its text. It gives nobody more rights: what
+//! comes out is planned and checked as any other statement.
+
+use crate::error::SqlError;
+use crate::guard::{MAX_DEPTH, MAX_TEXT};
+use crate::pg::catalog;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Interval, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// Reads statements, separated by semicolons.
+pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
+    if text.len() > MAX_TEXT {
+        return Err(SqlError::TooBig { what: "long", limit: format!("{} KiB", MAX_TEXT / 1024) });
+    }
+    let invalid = |reason: String| SqlError::Invalid(reason.trim_start_matches("sql parser error: ").to_owned());
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| invalid(error.to_string()))?;
+    if tokens.iter().filter(|token| deepens(token)).count() > MAX_DEPTH {
+        return Err(SqlError::TooBig { what: "deep", limit: format!("{MAX_DEPTH} operators") });
+    }
+    let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(100).build();
+    let statements = parser.and_then(|mut parser| parser.parse_statements());
+    statements.map(Vec::from).map_err(|error| SqlError::from_engine(&error, 0))
+}
+
+/// Whether a token may add a level to the statement's tree.
+fn deepens(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::JOIN
+                | Keyword::CASE
+                | Keyword::WHEN
+                | Keyword::SELECT
+                | Keyword::IS
+                | Keyword::BETWEEN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::COLLATE
+                | Keyword::AT
+        ),
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::RParen
+        | Token::Period
+        | Token::SemiColon
+        | Token::Placeholder(_)
+        | Token::EOF => false,
+        _ => true,
+    }
+}
+
+/// The answer to a statement about the session, such as `BEGIN`, which has no effect here; `None` for all others.
+pub(crate) fn session_tag(statement: &Statement) -> Option<&'static str> {
+    match statement {
+        Statement::Statement(statement) => Some(match &**statement {
+            ast::Statement::StartTransaction { statements, exception, .. }
+                if statements.is_empty() && exception.is_none() =>
+            {
+                "BEGIN"
+            }
+            ast::Statement::Commit { .. } => "COMMIT",
+            ast::Statement::Rollback { .. } => "ROLLBACK",
+            ast::Statement::Savepoint { .. } => "SAVEPOINT",
+            ast::Statement::ReleaseSavepoint { .. } => "RELEASE",
+            ast::Statement::Set(set) if !is_ours(&set.to_string()) => "SET",
+            ast::Statement::Reset(_) => "RESET",
+            ast::Statement::Discard { .. } => "DISCARD ALL",
+            ast::Statement::Deallocate { .. } => "DEALLOCATE",
+            ast::Statement::Close { .. } => "CLOSE CURSOR",
+            ast::Statement::UNLISTEN { .. } => "UNLISTEN",
+            _ => return None,
+        }),
+        Statement::Reset(_) => Some("RESET"),
+        _ => None,
+    }
+}
+
+/// A setting of the engine itself, which nobody may touch.
+fn is_ours(set: &str) -> bool {
+    set.to_ascii_lowercase().contains("datafusion")
+}
+
+/// Makes a statement ready for the planner.
+pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
+    Ok(match statement {
+        Statement::Statement(statement) => {
+            let mut statement = show(*statement)?;
+            let _ = VisitMut::visit(&mut statement, &mut Adapter);
+            if let ast::Statement::Query(query) = &mut statement {
+                name_columns(query);
+            }
+            Statement::Statement(Box::new(statement))
+        }
+        Statement::Explain(mut explain) => {
+            explain.statement = Box::new(adapt(*explain.statement)?);
+            Statement::Explain(explain)
+        }
+        other => other,
+    })
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// `SHOW …` as the query that answers it.
+fn show(statement: ast::Statement) -> Result<ast::Statement, SqlError> {
+    let text = match &statement {
+        ast::Statement::ShowTables { .. } => {
+            "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name".to_owned()
+        }
+        ast::Statement::ShowSchemas { .. } => "SELECT schema_name FROM information_schema.schemata ORDER BY 1".to_owned(),
+        ast::Statement::ShowDatabases { .. } => "SELECT datname FROM pg_catalog.pg_database".to_owned(),
+        ast::Statement::ShowColumns { show_options, .. } => {
+            let named = show_options.show_in.as_ref().and_then(|shown| shown.parent_name.as_ref());
+            let name = named.and_then(|name| name.0.last()).and_then(ObjectNamePart::as_ident).map(|name| name.value.clone());
+            let name = name.ok_or_else(|| SqlError::Invalid("SHOW COLUMNS FROM which view?".to_owned()))?;
+            format!("SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = 'public' AND table_name = {} ORDER BY ordinal_position", quoted(&name.to_lowercase()))
+        }
+        ast::Statement::ShowVariable { variable } => {
+            let words: Vec<_> = variable.iter().map(|word| word.value.to_lowercase()).collect();
+            match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                ["all"] => "SELECT name, setting, short_desc AS description FROM pg_catalog.pg_settings ORDER BY name".to_owned(),
+                ["tables"] => "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name".to_owned(),
+                ["time", "zone"] => "SELECT 'UTC' AS \"TimeZone\"".to_owned(),
+                ["transaction", "isolation", "level"] => "SELECT 'read committed' AS transaction_isolation".to_owned(),
+                _ => {
+                    let name = words.join(".");
+                    let value = catalog::setting(&name);
+                    let value = value.ok_or_else(|| SqlError::Invalid(format!("there is no setting \"{name}\"; SHOW ALL lists them")))?;
+                    format!("SELECT {} AS \"{}\"", quoted(value), name.replace('"', ""))
+                }
+            }
+        }
+        _ => return Ok(statement),
+    };
+    match parse(&text)?.pop() {
+        Some(Statement::Statement(statement)) => Ok(*statement),
+        _ => Err(SqlError::Failed("a catalogue query of ours cannot be read".to_owned())),
+    }
+}
+
+/// Columns that are a function's result are named after it, as in PostgreSQL.
+fn name_columns(query: &mut Query) {
+    let SetExpr::Select(select) = &mut *query.body else { return };
+    let mut taken = HashSet::new();
+    for item in &mut select.projection {
+        let name = match item {
+            SelectItem::UnnamedExpr(expr) => name_of(expr),
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
+        };
+        let Some(name) = name else { continue };
+        let fresh = taken.insert(name.clone());
+        if let SelectItem::UnnamedExpr(expr @ (Expr::Function(_) | Expr::Cast { .. })) = item
+            && fresh
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::new(name) };
+        }
+    }
+}
+
+fn name_of(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Function(function) => last_name(&function.name),
+        Expr::Cast { expr, .. } => name_of(expr),
+        Expr::Identifier(name) => Some(name.value.clone()),
+        Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.clone()),
+        _ => None,
+    }
+}
+
+fn last_name(name: &ObjectName) -> Option<String> {
+    let ident = name.0.last()?.as_ident()?;
+    Some(if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() })
+}
+
+fn null() -> Expr {
+    Expr::Value(Value::Null.into())
+}
+
+fn text(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
+}
+
+fn number(number: i64) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
+fn string_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+            _ => None,
+        },
+        Expr::Nested(inner) => string_of(inner),
+        Expr::Cast { expr, .. } => string_of(expr),
+        _ => None,
+    }
+}
+
+fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+struct Adapter;
+
+impl VisitorMut for Adapter {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // Subqueries over tables that are always empty here, before they are looked into.
+        match expr {
+            Expr::Subquery(query) if is_empty(query) => *expr = null(),
+            Expr::Subquery(query) => aggregate(query),
+            Expr::Exists { subquery, negated } if is_empty(subquery) => {
+                *expr = Expr::Value(Value::Boolean(*negated).into());
+            }
+            Expr::Function(function) if last_name(&function.name).as_deref() == Some("array") => {
+                if let FunctionArguments::Subquery(query) = &function.args
+                    && only_system(query)
+                {
+                    *expr = null();
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) => adapt_function(function),
+            Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
+            Expr::BinaryOp { op, .. } => {
+                if let BinaryOperator::PGCustomBinaryOperator(names) = op
+                    && let Some(known) = names.last().and_then(|name| operator(name))
+                {
+                    *op = known;
+                }
+            }
+            Expr::Identifier(name)
+                if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("current_schema") =>
+            {
+                *expr = call("current_schema", Vec::new());
+            }
+            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. } => {
+                if let Some(other) = cast(inner, data_type) {
+                    *expr = other;
+                }
+            }
+            // The one array that clients take an item of.
+            Expr::CompoundFieldAccess { root, .. } if is_search_path(root) => *expr = text("pg_catalog"),
+            Expr::TypedString(typed) => {
+                if let Some(known) = type_of(&typed.data_type) {
+                    typed.data_type = known;
+                }
+            }
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
+                if let Some(other) = any(left, right, false) {
+                    *expr = other;
+                }
+            }
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => {
+                if let Some(other) = any(left, right, true) {
+                    *expr = other;
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if is_empty(query) {
+            query.order_by = None;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if is_empty_select(select) {
+            without_looking(select);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: Some(_), .. } = factor {
+            strip(name);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `pg_catalog.f` is `f`.
+fn strip(name: &mut ObjectName) {
+    let first = name.0.first().and_then(ObjectNamePart::as_ident);
+    let system = first.is_some_and(|first| {
+        first.value.eq_ignore_ascii_case("pg_catalog") || first.value.eq_ignore_ascii_case("information_schema")
+    });
+    if name.0.len() == 2 && system {
+        name.0.remove(0);
+    }
+}
+
+fn adapt_function(function: &mut Function) {
+    strip(&mut function.name);
+    let name = last_name(&function.name);
+    if matches!(name.as_deref(), Some("time_bucket" | "date_bin"))
+        && let FunctionArguments::List(list) = &mut function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(width))) = list.args.first_mut()
+        && let Some(text) = string_of(width).map(str::to_owned)
+    {
+        // '5 minutes' without the word INTERVAL, as TimescaleDB takes it.
+        let value = Box::new(Expr::Value(Value::SingleQuotedString(text).into()));
+        *width = Expr::Interval(Interval {
+            value,
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        });
+    }
+}
+
+fn operator(name: &str) -> Option<BinaryOperator> {
+    Some(match name {
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "=" => BinaryOperator::Eq,
+        "<>" | "!=" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "||" => BinaryOperator::StringConcat,
+        _ => return None,
+    })
+}
+
+/// PostgreSQL's name of a type as one that the planner knows; `None` if it knows the type itself.
+fn type_of(data_type: &DataType) -> Option<DataType> {
+    let DataType::Custom(name, _) = data_type else { return None };
+    Some(match last_name(name)?.as_str() {
+        "text" | "name" | "char" | "bpchar" | "varchar" | "regproc" | "regprocedure" | "regnamespace" | "regrole"
+        | "unknown" | "citext" | "json" | "jsonb" | "uuid" => DataType::Text,
+        "int2" | "int4" | "integer" | "smallint" => DataType::Integer(None),
+        "int8" | "oid" | "xid" | "bigint" => DataType::BigInt(None),
+        "float4" | "float8" | "numeric" => DataType::DoublePrecision,
+        "bool" | "boolean" => DataType::Boolean,
+        "timestamptz" => DataType::Timestamp(None, ast::TimezoneInfo::WithTimeZone),
+        "timestamp" => DataType::Timestamp(None, ast::TimezoneInfo::None),
+        "date" => DataType::Date,
+        _ => return None,
+    })
+}
+
+/// A cast to a type that only PostgreSQL has; `None` to leave it.
+fn cast(inner: &Expr, data_type: &mut DataType) -> Option<Expr> {
+    let name = match &*data_type {
+        DataType::Regclass => "regclass".to_owned(),
+        DataType::Custom(name, _) => last_name(name)?,
+        DataType::JSON | DataType::JSONB | DataType::Uuid => {
+            *data_type = DataType::Text;
+            return None;
+        }
+        _ => return None,
+    };
+    match name.as_str() {
+        "regclass" => Some(match string_of(inner) {
+            Some(name) => catalog::relation_oid(name).map_or_else(null, number),
+            None => call("pg_relation_name", vec![inner.clone()]),
+        }),
+        "regtype" => Some(match string_of(inner) {
+            Some(name) => catalog::type_oid(name).map_or_else(null, number),
+            None => call("format_type", vec![inner.clone(), null()]),
+        }),
+        "regnamespace" if string_of(inner).is_some() => {
+            Some(string_of(inner).and_then(catalog::namespace_oid).map_or_else(null, number))
+        }
+        _ => {
+            *data_type = type_of(data_type)?;
+            None
+        }
+    }
+}
+
+/// `left = ANY(right)` as `left IN (…)`, where the right side is written out; `None` to leave it.
+fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
+    let items = match right {
+        Expr::Subquery(query) => {
+            return Some(Expr::InSubquery { expr: Box::new(left.clone()), subquery: query.clone(), negated });
+        }
+        Expr::Nested(inner) => return any(left, inner, negated),
+        Expr::Cast { expr, .. } => return any(left, expr, negated),
+        Expr::Array(array) => array.elem.clone(),
+        Expr::Function(function) if last_name(&function.name).as_deref() == Some("current_schemas") => {
+            vec![text("pg_catalog"), text(crate::engine::SCHEMA)]
+        }
+        other => {
+            string_of(other).and_then(array_items)?.iter().map(|item| item.as_deref().map_or_else(null, text)).collect()
+        }
+    };
+    if items.is_empty() {
+        return Some(Expr::Value(Value::Boolean(negated).into()));
+    }
+    Some(Expr::InList { expr: Box::new(left.clone()), list: items, negated })
+}
+
+fn is_search_path(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_search_path(inner),
+        Expr::Function(function) => last_name(&function.name).as_deref() == Some("current_schemas"),
+        _ => false,
+    }
+}
+
+/// The items of an array in PostgreSQL's text form, `{a,"b c",NULL}`; `None` if it is none.
+pub(crate) fn array_items(literal: &str) -> Option<Vec<Option<String>>> {
+    let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let (mut items, mut item, mut quoted, mut was_quoted) = (Vec::new(), String::new(), false, false);
+    let mut chars = inner.chars();
+    let mut finish = |item: &mut String, was_quoted: &mut bool| {
+        let text = std::mem::take(item);
+        let null = !*was_quoted && text.eq_ignore_ascii_case("null");
+        *was_quoted = false;
+        items.push((!null).then_some(text));
+    };
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                was_quoted = true;
+            }
+            '\\' => item.push(chars.next()?),
+            ',' if !quoted => finish(&mut item, &mut was_quoted),
+            '{' | '}' if !quoted => return None,
+            other => item.push(other),
+        }
+    }
+    if !inner.is_empty() {
+        finish(&mut item, &mut was_quoted);
+    }
+    (!quoted).then_some(items)
+}
+
+/// The tables of a query's own FROM.
+fn relations(select: &Select) -> impl Iterator<Item = (&TableFactor, bool)> {
+    select.from.iter().flat_map(|from| {
+        let joined = from.joins.iter().map(|join| {
+            let outer = matches!(join.join_operator, ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_));
+            (&join.relation, !outer)
+        });
+        std::iter::once((&from.relation, true)).chain(joined)
+    })
+}
+
+fn table_name(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, args: None, .. } => last_name(name),
+        _ => None,
+    }
+}
+
+/// Whether a query can have no rows, since it reads (inner) a system table that is always empty here.
+fn is_empty(query: &Query) -> bool {
+    matches!(&*query.body, SetExpr::Select(select) if is_empty_select(select))
+}
+
+fn is_empty_select(select: &Select) -> bool {
+    let plain = matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
+    let without_rows = |factor: &TableFactor| match factor {
+        TableFactor::Derived { subquery, .. } => is_empty(subquery),
+        other => table_name(other).is_some_and(|name| catalog::is_always_empty(&name)),
+    };
+    plain
+        && !select.projection.iter().any(is_aggregate)
+        && relations(select).any(|(factor, inner)| inner && without_rows(factor))
+}
+
+/// The same columns, without looking for rows that there cannot be: what such a query computes need not be known here.
+fn without_looking(select: &mut Select) {
+    let names: Option<Vec<String>> = select
+        .projection
+        .iter()
+        .enumerate()
+        .map(|(place, item)| match item {
+            SelectItem::UnnamedExpr(expr) => Some(name_of(expr).unwrap_or_else(|| format!("?column?{place}"))),
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
+        })
+        .collect();
+    let Some(names) = names else { return };
+    let column = |name| SelectItem::ExprWithAlias { expr: null(), alias: Ident::with_quote('"', name) };
+    let mut seen = HashSet::new();
+    let fresh = |name: String| if seen.insert(name.clone()) { name } else { format!("{name}_{}", seen.len()) };
+    select.projection = names.into_iter().map(fresh).map(column).collect();
+    select.from = Vec::new();
+    select.distinct = None;
+    select.having = None;
+    select.selection = Some(Expr::Value(Value::Boolean(false).into()));
+}
+
+fn is_aggregate(item: &SelectItem) -> bool {
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { return false };
+    matches!(expr, Expr::Function(function) if matches!(last_name(&function.name).as_deref(), Some("count" | "min" | "max" | "sum" | "avg" | "array_agg" | "string_agg" | "bool_or" | "bool_and")))
+}
+
+fn only_system(query: &Query) -> bool {
+    let SetExpr::Select(select) = &*query.body else { return false };
+    relations(select).all(|(factor, _)| table_name(factor).is_none_or(|name| name.starts_with("pg_")))
+}
+
+/// A scalar subquery over the system's tables gives at most one row; said in a way that the planner accepts.
+fn aggregate(query: &mut Query) {
+    if !only_system(query) || query.limit_clause.is_some() {
+        return;
+    }
+    let SetExpr::Select(select) = &mut *query.body else { return };
+    if select.from.is_empty() || select.distinct.is_some() {
+        return;
+    }
+    let [item] = &mut select.projection[..] else { return };
+    if is_aggregate(item) {
+        return;
+    }
+    if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+        *expr = call("min", vec![expr.clone()]);
+        query.order_by = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapted(text: &str) -> String {
+        let statement = parse(text).expect("reads").pop().expect("one");
+        adapt(statement).expect("adapts").to_string()
+    }
+
+    #[test]
+    fn postgres_words_become_plain_ones() {
+        for (given, wanted) in [
+            (
+                "SELECT 1 WHERE 'a' OPERATOR(pg_catalog.~) '^a$' COLLATE pg_catalog.default",
+                "SELECT 1 WHERE 'a' ~ '^a$'",
+            ),
+            ("SELECT x FROM t WHERE x = ANY('{a,\"b c\"}')", "SELECT x FROM t WHERE x IN ('a', 'b c')"),
+            ("SELECT x FROM t WHERE x = ANY(ARRAY['a','b'])", "SELECT x FROM t WHERE x IN ('a', 'b')"),
+            ("SELECT x FROM t WHERE x = ANY('{}')", "SELECT x FROM t WHERE false"),
+            ("SELECT x::pg_catalog.text FROM t", "SELECT x::TEXT AS x FROM t"),
+            (
+                "SELECT time_bucket('5 minutes', ts) FROM t",
+                "SELECT time_bucket(INTERVAL '5 minutes', ts) AS time_bucket FROM t",
+            ),
+            ("SELECT pg_catalog.version()", "SELECT version() AS version"),
+        ] {
+            assert_eq!(adapted(given), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    fn arrays_are_read_as_postgres_writes_them() {
+        assert_eq!(
+            array_items("{a,NULL,\"NULL\",\"x\\\"y\"}"),
+            Some(vec![Some("a".into()), None, Some("NULL".into()), Some("x\"y".into())])
+        );
+        assert_eq!(array_items("{}"), Some(vec![]));
+        assert_eq!(array_items("a"), None);
+        assert_eq!(array_items("{{a}}"), None);
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_deep_is_refused_before_it_is_read() {
+        let long = format!("SELECT '{}'", "x".repeat(MAX_TEXT));
+        assert!(matches!(parse(&long), Err(SqlError::TooBig { what: "long", .. })));
+        let deep = format!("SELECT {}1", "1+".repeat(MAX_DEPTH + 1));
+        assert!(matches!(parse(&deep), Err(SqlError::TooBig { what: "deep", .. })));
+        let nested = format!("SELECT {}1{}", "(".repeat(1000), ")".repeat(1000));
+        assert!(parse(&nested).is_err());
+    }
+}

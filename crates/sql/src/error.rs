@@ -1,0 +1,123 @@
+//! Why a statement has no answer, with its SQLSTATE.
+
+use datafusion::error::DataFusionError;
+use std::time::Duration;
+
+/// Why a statement has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SqlError {
+    /// It cannot be understood, or names what does not exist.
+    #[error("{0}")]
+    Invalid(String),
+    /// It would do more than read.
+    #[error(
+        "{what} is refused: only SELECT, WITH, VALUES, SHOW and EXPLAIN are answered here, and nothing is changed or read from files"
+    )]
+    Refused {
+        /// What it is.
+        what: String,
+    },
+    /// The text is too long or too deep.
+    #[error("the statement is too {what}: at most {limit}")]
+    TooBig {
+        /// In which way.
+        what: &'static str,
+        /// The limit with its unit.
+        limit: String,
+    },
+    /// Too many queries at a time.
+    #[error(
+        "{running} queries are running and {waiting} are waiting, which is the limit; try again shortly, or raise [sql] queries in the settings"
+    )]
+    Busy {
+        /// How many run.
+        running: usize,
+        /// How many wait.
+        waiting: usize,
+    },
+    /// It took too long.
+    #[error("the query was ended after {} s; ask for fewer tags or a shorter time, or raise [sql] seconds in the settings", .0.as_secs())]
+    TimedOut(Duration),
+    /// It needed too much memory.
+    #[error(
+        "the query needs more than {mib} MiB; ask for fewer tags or a shorter time, sort less, or raise [sql] memory_mib in the settings"
+    )]
+    TooMuchMemory {
+        /// The limit.
+        mib: usize,
+    },
+    /// It has too many rows.
+    #[error("the answer has more than {0} rows; add a LIMIT, aggregate, or raise [sql] rows in the settings")]
+    TooManyRows(u64),
+    /// The caller may not look at anything, or no longer at what the query reads.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The client asked for it to end.
+    #[error("the query was cancelled at the client's request")]
+    Cancelled,
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+    /// Reading or computing failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl SqlError {
+    /// The SQLSTATE (PostgreSQL 17, appendix A).
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "42601",
+            Self::Refused { .. } => "0A000",
+            Self::NotAllowed(_) => "42501",
+            Self::TooBig { .. } => "54001",
+            Self::Busy { .. } => "53300",
+            Self::TimedOut(_) | Self::Cancelled => "57014",
+            Self::TooMuchMemory { .. } => "53200",
+            Self::TooManyRows(_) => "54000",
+            Self::Stopping => "57P01",
+            Self::Failed(_) => "58030",
+        }
+    }
+
+    /// What a planner or an operator said, in our words.
+    #[must_use]
+    pub fn from_engine(error: &DataFusionError, memory_mib: usize) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(inner) = cause {
+            if let Some(ours) = inner.downcast_ref::<Self>() {
+                return ours.clone();
+            }
+            cause = inner.source();
+        }
+        match error.find_root() {
+            DataFusionError::External(inner) if inner.is::<Self>() => {
+                inner.downcast_ref::<Self>().cloned().unwrap_or(Self::Stopping)
+            }
+            DataFusionError::ResourcesExhausted(_) => Self::TooMuchMemory { mib: memory_mib },
+            DataFusionError::Execution(_) | DataFusionError::ArrowError(..) => Self::Invalid(words(error)),
+            DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
+                Self::Invalid(words(error))
+            }
+            DataFusionError::NotImplemented(_) | DataFusionError::Diagnostic(..) => Self::Invalid(words(error)),
+            _ => Self::Failed(words(error)),
+        }
+    }
+}
+
+/// The message without the engine's own prefixes, which say nothing to a reader.
+fn words(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let mut text = text.trim();
+    for prefix in ["Error during planning: ", "SQL error: ", "Execution error: ", "Schema error: ", "Arrow error: "] {
+        text = text.strip_prefix(prefix).unwrap_or(text);
+    }
+    text.to_owned()
+}
+
+impl From<SqlError> for DataFusionError {
+    fn from(error: SqlError) -> Self {
+        Self::External(Box::new(error))
+    }
+}

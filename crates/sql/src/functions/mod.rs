@@ -1,0 +1,39 @@
+//! Functions beyond the engine's own: averages over time, thinning and resampling, and what PostgreSQL's clients call.
+
+mod average;
+pub mod series;
+mod system;
+
+use crate::engine::Caller;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use std::sync::Arc;
+
+/// Those that are the same for everybody.
+pub(crate) fn register(state: &mut SessionState) {
+    let mut all: Vec<Arc<ScalarUDF>> = system::functions();
+    if let Ok(bin) = state.udf("date_bin") {
+        all.push(Arc::new((*bin).clone().with_aliases(["time_bucket"])));
+    }
+    for function in all {
+        if let Err(error) = state.register_udf(function) {
+            tracing::error!(%error, "an SQL function of ours cannot be registered");
+        }
+    }
+    let average = Arc::new(AggregateUDF::from(average::TimeWeightedAverage::new()));
+    if let Err(error) = state.register_udaf(average) {
+        tracing::error!(%error, "an SQL function of ours cannot be registered");
+    }
+}
+
+/// Those that read for a caller.
+pub(crate) fn register_for(state: &mut SessionState, caller: &Caller) {
+    for kind in [series::Kind::Thin, series::Kind::Resample] {
+        state.register_udtf(kind.name(), Arc::new(series::Series { caller: caller.clone(), kind }));
+    }
+    let who = caller.who.id.to_string();
+    for name in ["current_user", "session_user", "user", "current_role"] {
+        let _ = state.register_udf(system::constant(name, &who));
+    }
+}

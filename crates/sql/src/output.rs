@@ -1,0 +1,257 @@
+//! Answers for HTTP: JSON, CSV and Arrow, batch by batch.
+
+use crate::engine::Answer;
+use crate::error::SqlError;
+use arrow::array::{Array, ArrayRef};
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use std::io::Write;
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `{"columns": [{"name", "type"}…], "rows": [[…]…]}`; ends with `"error"` when it breaks off.
+    Json,
+    /// With a header line; null is nothing.
+    Csv,
+    /// Arrow IPC stream.
+    Arrow,
+}
+
+impl Format {
+    /// Its media type.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+        }
+    }
+}
+
+/// Writes an answer piece by piece.
+pub struct Writer {
+    answer: Answer,
+    format: Format,
+    begun: bool,
+    ended: bool,
+    first: bool,
+    arrow: Option<StreamWriter<Vec<u8>>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> SqlError {
+    SqlError::Failed(format!("the answer cannot be written: {error}"))
+}
+
+impl Writer {
+    /// Begins with an answer.
+    #[must_use]
+    pub const fn new(answer: Answer, format: Format) -> Self {
+        Self { answer, format, begun: false, ended: false, first: true, arrow: None }
+    }
+
+    /// The next bytes; `None` at the end. JSON tells an error inside the answer; the other forms can only break off.
+    pub async fn next(&mut self) -> Option<Result<Bytes, SqlError>> {
+        if self.ended {
+            return None;
+        }
+        let mut out = Vec::new();
+        if !self.begun {
+            self.begun = true;
+            if let Err(error) = self.head(&mut out) {
+                self.ended = true;
+                return Some(Err(error));
+            }
+            return Some(Ok(out.into()));
+        }
+        let written = match self.answer.batches.recv().await {
+            Some(Ok(batch)) => self.batch(&batch, &mut out),
+            Some(Err(error)) => Err(error),
+            None => {
+                self.ended = true;
+                self.tail(&mut out, None)
+            }
+        };
+        if let Err(error) = written {
+            self.ended = true;
+            if self.format != Format::Json {
+                return Some(Err(error));
+            }
+            out.clear();
+            let _ = self.tail(&mut out, Some(&error));
+        }
+        Some(Ok(out.into()))
+    }
+
+    fn head(&mut self, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        let schema = &self.answer.schema;
+        match self.format {
+            Format::Json => {
+                let column = |field: &arrow::datatypes::FieldRef| serde_json::json!({"name": field.name(), "type": type_name(field.data_type())});
+                let columns: Vec<_> = schema.fields().iter().map(column).collect();
+                write!(out, "{{\"columns\":{},\"rows\":[", serde_json::Value::from(columns)).map_err(failed)
+            }
+            Format::Csv => {
+                let names = RecordBatch::new_empty(schema.clone());
+                WriterBuilder::new().with_header(true).build(&mut *out).write(&names).map_err(failed)?;
+                if out.is_empty() {
+                    let names: Vec<_> = schema.fields().iter().map(|field| csv_text(field.name())).collect();
+                    writeln!(out, "{}", names.join(",")).map_err(failed)?;
+                }
+                Ok(())
+            }
+            Format::Arrow => {
+                let mut writer = StreamWriter::try_new(Vec::new(), schema).map_err(failed)?;
+                out.append(writer.get_mut());
+                self.arrow = Some(writer);
+                Ok(())
+            }
+        }
+    }
+
+    fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), SqlError> {
+        match self.format {
+            Format::Json => json_rows(batch, out, &mut self.first),
+            Format::Csv => {
+                let batch = plain(batch)?;
+                let builder = WriterBuilder::new()
+                    .with_header(false)
+                    .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned());
+                builder.build(out).write(&batch).map_err(failed)
+            }
+            Format::Arrow => {
+                let Some(writer) = &mut self.arrow else { return Ok(()) };
+                writer.write(batch).map_err(failed)?;
+                out.append(writer.get_mut());
+                Ok(())
+            }
+        }
+    }
+
+    fn tail(&mut self, out: &mut Vec<u8>, error: Option<&SqlError>) -> Result<(), SqlError> {
+        match self.format {
+            Format::Json => match error {
+                None => out.extend_from_slice(b"]}"),
+                Some(error) => {
+                    let error = serde_json::json!({"code": error.code(), "message": error.to_string()});
+                    write!(out, "],\"error\":{error}}}").map_err(failed)?;
+                }
+            },
+            Format::Csv => {}
+            Format::Arrow => {
+                if let Some(writer) = &mut self.arrow {
+                    writer.finish().map_err(failed)?;
+                    out.append(writer.get_mut());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn csv_text(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// What CSV has no form for, as text.
+fn plain(batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+    let nested = |data_type: &DataType| {
+        data_type.is_nested() || matches!(data_type, DataType::Interval(_) | DataType::Duration(_))
+    };
+    if !batch.schema().fields().iter().any(|field| nested(field.data_type())) {
+        return Ok(batch.clone());
+    }
+    let columns = batch.columns().iter().map(|array| -> Result<(ArrayRef, DataType), SqlError> {
+        if !nested(array.data_type()) {
+            return Ok((array.clone(), array.data_type().clone()));
+        }
+        let options = FormatOptions::default();
+        let formatter = ArrayFormatter::try_new(array, &options).map_err(failed)?;
+        let texts: arrow::array::StringArray =
+            (0..array.len()).map(|row| (!array.is_null(row)).then(|| formatter.value(row).to_string())).collect();
+        Ok((std::sync::Arc::new(texts), DataType::Utf8))
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let schema = batch.schema();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .zip(&columns)
+        .map(|(field, (_, data_type))| arrow::datatypes::Field::new(field.name(), data_type.clone(), true))
+        .collect();
+    let schema: SchemaRef = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
+    RecordBatch::try_new(schema, columns.into_iter().map(|(array, _)| array).collect()).map_err(failed)
+}
+
+/// PostgreSQL's word for a column's type.
+fn type_name(data_type: &DataType) -> String {
+    let oid = crate::pg::values::oid_of(data_type);
+    crate::pg::catalog::type_words(i64::from(oid)).unwrap_or_else(|| "text".to_owned())
+}
+
+/// How a cell is written in JSON.
+enum Cells {
+    /// Its text is JSON already: numbers, booleans.
+    Bare,
+    /// Numbers that JSON may lack: infinities.
+    Float,
+    /// Text.
+    Quoted,
+}
+
+fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result<(), SqlError> {
+    let options = FormatOptions::default()
+        .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.6fZ"))
+        .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.6f"));
+    let formatters = batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).map_err(failed));
+    let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
+    let kinds: Vec<Cells> = batch
+        .columns()
+        .iter()
+        .map(|array| match array.data_type() {
+            DataType::Boolean => Cells::Bare,
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Cells::Float,
+            other if other.is_integer() => Cells::Bare,
+            _ => Cells::Quoted,
+        })
+        .collect();
+    for row in 0..batch.num_rows() {
+        out.extend_from_slice(if *first { b"[" } else { b",[" });
+        *first = false;
+        for (place, ((array, formatter), kind)) in batch.columns().iter().zip(&formatters).zip(&kinds).enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            if array.is_null(row) || matches!(array.data_type(), DataType::Null) {
+                out.extend_from_slice(b"null");
+                continue;
+            }
+            let value = formatter.value(row);
+            match kind {
+                Cells::Bare => write!(out, "{value}").map_err(failed)?,
+                Cells::Float => {
+                    let text = value.to_string();
+                    let known = RawValue::from_string(text)
+                        .ok()
+                        .filter(|raw| raw.get().starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']));
+                    out.extend_from_slice(known.as_ref().map_or(b"null".as_slice(), |raw| raw.get().as_bytes()));
+                }
+                Cells::Quoted => serde_json::to_writer(&mut *out, &value.to_string()).map_err(failed)?,
+            }
+        }
+        out.push(b']');
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! What the SQL face needs of others, declared here and handed in by `server`.
+
+use andon_model::access::Principal;
+use andon_model::path::is_under;
+use andon_model::{BoxFuture, StatusCode, TagId, Value};
+use std::sync::Arc;
+
+/// History in columns.
+pub trait History: Send + Sync + 'static {
+    /// The rows of a tag with `from_us <= ts < to_us`, ascending in time, one per time. Returns at once; reading happens
+    /// in [`Blocks::next`].
+    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks>;
+}
+
+/// A scan under way. Dropping it ends it.
+pub trait Blocks: Send + 'static {
+    /// The next rows, `None` at the end. Blocks: called on a thread that may wait.
+    fn next(&mut self) -> Option<Result<Rows, String>>;
+}
+
+/// Rows of one tag, ascending in time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    /// Source times, µs since 1970-01-01T00:00:00Z.
+    pub ts: Vec<i64>,
+    /// As many values.
+    pub values: Values,
+    /// As many qualities.
+    pub quality: Quality,
+}
+
+/// Values in a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Numbers.
+    Double(Vec<f64>),
+    /// Whole numbers.
+    Int(Vec<i64>),
+    /// Whatever is neither: text, booleans, null among numbers.
+    Mixed(Vec<Value>),
+}
+
+/// OPC UA StatusCodes in a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Quality {
+    /// All rows have this one.
+    Same(u32),
+    /// One for each row.
+    Each(Vec<u32>),
+}
+
+/// A tag as the catalogue shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    /// The node's number, never shown.
+    pub id: TagId,
+    /// The name outside.
+    pub uuid: String,
+    /// Where it stands.
+    pub path: Arc<str>,
+    /// What people call it.
+    pub title: String,
+    /// `boolean`, `int64`, `double`, `string`.
+    pub data_type: &'static str,
+    /// The unit's symbol.
+    pub unit: Option<String>,
+    /// The instrument's range.
+    pub range: Option<(f64, f64)>,
+    /// Digits that mean something.
+    pub digits: Option<u8>,
+    /// Whether the last value holds until the next one.
+    pub stepped: bool,
+    /// More about it.
+    pub description: String,
+}
+
+/// A place or a thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Equipment {
+    /// Where it stands.
+    pub path: String,
+    /// `site`, `area`, …
+    pub level: &'static str,
+    /// What people call it.
+    pub title: String,
+    /// The path above.
+    pub parent: Option<String>,
+}
+
+/// The last value of a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Last {
+    /// Whose.
+    pub tag: TagId,
+    /// Source time, µs.
+    pub ts: i64,
+    /// The value.
+    pub value: Value,
+    /// How far it can be trusted.
+    pub quality: StatusCode,
+    /// Whether the device has been silent for longer than its tag allows.
+    pub stale: bool,
+}
+
+/// An event as a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRow {
+    /// Its place in the records.
+    pub seq: u64,
+    /// Its id.
+    pub id: String,
+    /// When this node learned of it, µs.
+    pub at: i64,
+    /// `alarm`, `command`, …
+    pub kind: &'static str,
+    /// 0 for the record only … 4 critical.
+    pub severity: u8,
+    /// The tag or equipment; empty for the node.
+    pub path: String,
+    /// Who did it: an id.
+    pub by: String,
+    /// The whole event as JSON.
+    pub detail: String,
+}
+
+/// Which events to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventQuery {
+    /// From then on, µs (inclusive).
+    pub from_us: Option<i64>,
+    /// Until then, µs (exclusive).
+    pub to_us: Option<i64>,
+    /// On or below one of these paths; an empty list finds nothing.
+    pub branches: Vec<String>,
+    /// Only events before this number.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What there is, and how it is now.
+pub trait Catalog: Send + Sync + 'static {
+    /// All tags, in any order.
+    fn tags(&self) -> Vec<Tag>;
+    /// All equipment.
+    fn equipment(&self) -> Vec<Equipment>;
+    /// The last value of every tag that has one.
+    fn last_values(&self) -> Vec<Last>;
+    /// A page of events, newest first.
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>>;
+    /// Now, µs since 1970.
+    fn now_us(&self) -> i64;
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LoginRefused(pub String);
+
+/// Who is let in, and what they see.
+pub trait Gate: Send + Sync + 'static {
+    /// Checks a user's password (or an API token given as the password). Slow when wrong, and recorded as every log-in.
+    fn log_in<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+        from: &'a str,
+    ) -> BoxFuture<'a, Result<Principal, LoginRefused>>;
+    /// Who anybody is where no log-in is asked for; `None` where one is.
+    fn open(&self) -> Option<Principal>;
+    /// The branches of the tree that `who` may look at now; `""` is the whole tree, none is nothing.
+    fn branches(&self, who: &Principal) -> Vec<String>;
+}
+
+/// Whether a path lies under one of the branches.
+pub(crate) fn sees(branches: &[String], path: &str) -> bool {
+    branches.iter().any(|branch| is_under(path, branch))
+}
+
+/// Everything that is handed in.
+#[derive(Clone)]
+pub struct Ports {
+    /// History.
+    pub history: Arc<dyn History>,
+    /// The catalogue.
+    pub catalog: Arc<dyn Catalog>,
+    /// The gate.
+    pub gate: Arc<dyn Gate>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ports")
+    }
+}

@@ -1,0 +1,70 @@
+//! The views: what can be read.
+//!
+//! [`samples`] is the one that reads history; the others are small and made in memory when they are read, from
+//! what the caller sees.
+
+pub mod samples;
+mod tables;
+
+use crate::engine::Caller;
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::error::Result;
+use std::sync::Arc;
+
+/// The names of the views with what they hold.
+pub const VIEWS: [(&str, &str); 5] = [
+    ("samples", "History: one row for each sample of each tag."),
+    ("last_values", "The last value of each tag, as screens show it."),
+    ("tags", "The tags: path, title, type, unit, range."),
+    ("equipment", "The equipment: sites, areas, lines, machines, rooms."),
+    ("events", "What happened: alarms, commands, connections, people, configuration."),
+];
+
+/// Times are microseconds in UTC.
+pub(crate) fn time() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// The columns of a view, `None` if there is no such view.
+#[must_use]
+pub fn columns(view: &str) -> Option<SchemaRef> {
+    match view {
+        "samples" => Some(samples::schema()),
+        _ => tables::columns(view),
+    }
+}
+
+/// The schema of the views, for one caller.
+pub(crate) fn schema(caller: &Caller) -> Arc<dyn SchemaProvider> {
+    Arc::new(Views { caller: caller.clone(), system: crate::pg::catalog::schema(caller) })
+}
+
+#[derive(Debug)]
+struct Views {
+    caller: Caller,
+    /// As in PostgreSQL, the system's tables are found without their schema's name.
+    system: Arc<dyn SchemaProvider>,
+}
+
+#[async_trait]
+impl SchemaProvider for Views {
+    fn table_names(&self) -> Vec<String> {
+        VIEWS.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if name == "samples" {
+            return Ok(Some(Arc::new(samples::Samples::new(self.caller.clone()))));
+        }
+        match tables::view(name, &self.caller) {
+            Some(view) => Ok(Some(view)),
+            None => self.system.table(name).await,
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        columns(name).is_some() || self.system.table_exist(name)
+    }
+}

@@ -1,0 +1,628 @@
+//! `samples`: history, read tag by tag.
+//!
+//! What a predicate says about the tag (its path) is decided once for each tag, what it says about the time becomes the
+//! range of each scan; both are exact, so that nothing is filtered again and a `LIMIT` ends the reading. Partitions
+//! hold neighbouring tags; within each, rows are ordered by (path, ts), which is declared.
+//!
+//! **Rights.** The tags of a scan come from the catalogue through what the caller sees, before any predicate; each block of rows
+//! asks again.
+
+use super::time;
+use crate::engine::{BATCH, Caller};
+use crate::ports::{Blocks, Quality, Rows, Values};
+use andon_model::{StatusCode, TagId, Value};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
+};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+/// The columns, in order.
+#[must_use]
+pub fn schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        Arc::new(Schema::new(vec![
+            Field::new("path", DataType::Utf8View, false),
+            Field::new("ts", time(), false),
+            Field::new("value", DataType::Float64, true),
+            Field::new("text", DataType::Utf8View, true),
+            Field::new("quality", DataType::Utf8View, false),
+            Field::new("status", DataType::Utf8View, false),
+            Field::new("status_code", DataType::Int64, false),
+            Field::new("raw", DataType::Utf8View, true),
+        ]))
+    });
+    SCHEMA.clone()
+}
+
+/// A tag to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) id: TagId,
+    pub(crate) path: Arc<str>,
+}
+
+/// The view.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    caller: Caller,
+}
+
+impl Samples {
+    pub(crate) const fn new(caller: Caller) -> Self {
+        Self { caller }
+    }
+}
+
+/// The half-open range of times that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+}
+
+impl Span {
+    pub(super) const ALL: Self = Self { from: i64::MIN, to: i64::MAX };
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
+    }
+
+    const fn is_empty(self) -> bool {
+        self.from >= self.to
+    }
+}
+
+/// Whether an expression is about the path alone, so that it can be decided once for each tag.
+fn about_path(expr: &Expr) -> bool {
+    if expr.is_volatile() {
+        return false;
+    }
+    let (mut path, mut else_) = (false, false);
+    let walked = expr.apply(|node| {
+        match node {
+            Expr::Column(column) if column.name == "path" => path = true,
+            Expr::Column(_)
+            | Expr::OuterReferenceColumn(..)
+            | Expr::ScalarSubquery(_)
+            | Expr::SetComparison(_)
+            | Expr::InSubquery(_)
+            | Expr::Exists(_)
+            | Expr::Placeholder(_)
+            | Expr::AggregateFunction(_)
+            | Expr::WindowFunction(_) => else_ = true,
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.is_ok() && path && !else_
+}
+
+/// A literal point in time, as the smallest µs that is not before it, and whether it lies exactly on that µs.
+fn literal_micros(expr: &Expr) -> Option<(i64, bool)> {
+    let Expr::Literal(value, _) = expr else { return None };
+    match value {
+        ScalarValue::TimestampSecond(Some(t), Some(_)) => Some((t.checked_mul(1_000_000)?, true)),
+        ScalarValue::TimestampMillisecond(Some(t), Some(_)) => Some((t.checked_mul(1000)?, true)),
+        ScalarValue::TimestampMicrosecond(Some(t), Some(_)) => Some((*t, true)),
+        ScalarValue::TimestampNanosecond(Some(t), Some(_)) => {
+            let exact = t.rem_euclid(1000) == 0;
+            Some((t.div_euclid(1000) + i64::from(!exact), exact))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an expression is the column of times, also where the planner compares it in a finer unit.
+fn is_ts(name: &str, expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(column) => column.name == name,
+        Expr::Cast(cast) => {
+            matches!(
+                cast.field.data_type(),
+                DataType::Timestamp(
+                    arrow::datatypes::TimeUnit::Microsecond | arrow::datatypes::TimeUnit::Nanosecond,
+                    Some(_)
+                )
+            ) && is_ts(name, &cast.expr)
+        }
+        _ => false,
+    }
+}
+
+fn span_of(expr: &Expr) -> Option<Span> {
+    span_about("ts", expr)
+}
+
+/// The range of times that an expression about the column `name` stands for, `None` if it is about anything else.
+pub(super) fn span_about(name: &str, expr: &Expr) -> Option<Span> {
+    match expr {
+        Expr::Between(between) if !between.negated && is_ts(name, &between.expr) => {
+            let from = bound(Operator::GtEq, &between.low)?;
+            Some(from.and(bound(Operator::LtEq, &between.high)?))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            Some(span_about(name, left)?.and(span_about(name, right)?))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_ts(name, left) => bound(*op, right),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_ts(name, right) => bound(op.swap()?, left),
+        _ => None,
+    }
+}
+
+/// `ts <op> literal` as a range.
+fn bound(op: Operator, literal: &Expr) -> Option<Span> {
+    let (at, exact) = literal_micros(literal)?;
+    let after = if exact { at.saturating_add(1) } else { at };
+    Some(match op {
+        Operator::GtEq => Span { from: at, to: i64::MAX },
+        Operator::Gt => Span { from: after, to: i64::MAX },
+        Operator::Lt => Span { from: i64::MIN, to: at },
+        Operator::LtEq => Span { from: i64::MIN, to: after },
+        Operator::Eq if exact => Span { from: at, to: after },
+        Operator::Eq => Span { from: 0, to: 0 },
+        _ => return None,
+    })
+}
+
+/// The tags that the caller sees and the predicates about the path keep, in the order of their paths.
+fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<Target>> {
+    let tags = caller.ports.catalog.tags();
+    let mut seen: Vec<Target> = tags
+        .into_iter()
+        .filter(|tag| caller.sees(&tag.path))
+        .map(|tag| Target { id: tag.id, path: tag.path })
+        .collect();
+    seen.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    if filters.is_empty() || seen.is_empty() {
+        return Ok(seen);
+    }
+    let schema = Arc::new(Schema::new(vec![Field::new("path", DataType::Utf8View, false)]));
+    let paths: StringViewArray = seen.iter().map(|target| Some(&*target.path)).collect();
+    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(paths)])?;
+    let plain = DFSchema::try_from(schema)?;
+    let mut keep = vec![true; seen.len()];
+    for filter in filters {
+        let unqualified = (*filter).clone().transform(|node| {
+            Ok(match node {
+                Expr::Column(column) => Transformed::yes(Expr::Column(Column::from_name(column.name))),
+                other => Transformed::no(other),
+            })
+        })?;
+        let physical = state.create_physical_expr(unqualified.data, &plain)?;
+        let decided = physical.evaluate(&batch)?.into_array(seen.len())?;
+        let decided = decided
+            .as_any()
+            .downcast_ref::<BooleanArray>()
+            .ok_or_else(|| DataFusionError::Plan("a predicate about the path is not a condition".to_owned()))?;
+        for (keep, decided) in keep.iter_mut().zip(decided) {
+            *keep &= decided == Some(true);
+        }
+    }
+    let mut keep = keep.into_iter();
+    seen.retain(|_| keep.next().unwrap_or(false));
+    Ok(seen)
+}
+
+#[async_trait]
+impl TableProvider for Samples {
+    fn schema(&self) -> SchemaRef {
+        schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let taken = |filter: &&Expr| match about_path(filter) || span_of(filter).is_some() {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(taken).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (of_path, of_time): (Vec<&Expr>, Vec<&Expr>) = filters.iter().partition(|filter| about_path(filter));
+        let mut span = Span::ALL;
+        for filter in of_time {
+            // Only what was declared exact comes here.
+            let one = span_of(filter);
+            span = span.and(one.ok_or_else(|| DataFusionError::Internal(format!("{filter} was not taken")))?);
+        }
+        let targets = if span.is_empty() { Vec::new() } else { targets(&self.caller, state, &of_path)? };
+        let partitions = state.config().target_partitions();
+        Ok(Arc::new(SamplesExec::new(self.caller.clone(), targets, span, projection, limit, partitions)?))
+    }
+}
+
+/// Reads the samples of some tags in a range of times.
+#[derive(Debug, Clone)]
+struct SamplesExec {
+    caller: Caller,
+    parts: Arc<[Arc<[Target]>]>,
+    tags: usize,
+    span: Span,
+    columns: Arc<[usize]>,
+    limit: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+impl SamplesExec {
+    fn new(
+        caller: Caller,
+        targets: Vec<Target>,
+        span: Span,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+        partitions: usize,
+    ) -> Result<Self> {
+        let all = schema();
+        let columns: Arc<[usize]> =
+            projection.map_or_else(|| (0..all.fields().len()).collect(), |p| p.as_slice().into());
+        let projected: SchemaRef = Arc::new(all.project(&columns)?);
+        let tags = targets.len();
+        let each = tags.div_ceil(partitions.clamp(1, tags.max(1))).max(1);
+        let mut parts: Vec<Arc<[Target]>> = targets.chunks(each).map(Arc::from).collect();
+        if parts.is_empty() {
+            parts.push(Arc::new([]));
+        }
+        let orderings = orderings(&projected, tags);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new_with_orderings(projected, orderings),
+            Partitioning::UnknownPartitioning(parts.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(Self { caller, parts: parts.into(), tags, span, columns, limit, properties: Arc::new(properties) })
+    }
+}
+
+/// (path, ts), and ts alone where there is one tag.
+fn orderings(schema: &SchemaRef, tags: usize) -> Vec<LexOrdering> {
+    let by = |name: &str| {
+        let index = schema.index_of(name).ok()?;
+        let column: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new(name, index));
+        Some(PhysicalSortExpr::new(column, SortOptions::new(false, false)))
+    };
+    let (path, ts) = (by("path"), by("ts"));
+    let mut all = Vec::new();
+    if tags <= 1 {
+        all.extend(LexOrdering::new(ts.clone()));
+    }
+    // Without the path, the times of several tags have no order.
+    if let Some(path) = path {
+        all.extend(LexOrdering::new([Some(path), ts].into_iter().flatten()));
+    }
+    all
+}
+
+impl DisplayAs for SamplesExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SamplesExec: tags={}", self.tags)?;
+        if let [part] = &*self.parts
+            && let [one] = &**part
+        {
+            write!(f, " ({})", one.path)?;
+        }
+        let at = |t: i64| andon_model::Timestamp::from_micros(t);
+        if self.span.from != i64::MIN {
+            write!(f, ", from={}", at(self.span.from))?;
+        }
+        if self.span.to != i64::MAX {
+            write!(f, ", to={}", at(self.span.to))?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, ", limit={limit}")?;
+        }
+        let names: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
+        write!(f, ", columns=[{}]", names.join(", "))
+    }
+}
+
+impl ExecutionPlan for SamplesExec {
+    fn name(&self) -> &'static str {
+        "SamplesExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        Some(Arc::new(Self { limit, ..self.clone() }))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.limit
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let targets = self.parts.get(partition).cloned();
+        let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
+        let reading = Reading {
+            caller: self.caller.clone(),
+            targets,
+            next: 0,
+            span: self.span,
+            open: None,
+            shape: Shape { schema: self.schema(), columns: self.columns.clone() },
+            left: self.limit.unwrap_or(usize::MAX),
+            ready: Vec::new(),
+        };
+        let stream = futures_util::stream::try_unfold(reading, |mut reading| async move {
+            if let Some(batch) = reading.ready.pop() {
+                return Ok(Some((batch, reading)));
+            }
+            // One block at a time on a thread that may wait; nothing is held there between blocks.
+            let step = tokio::task::spawn_blocking(move || reading.step());
+            step.await.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+}
+
+/// A scan under way.
+struct Open {
+    path: Arc<str>,
+    blocks: Box<dyn Blocks>,
+    /// The path, repeated; grown to the longest batch so far and then only sliced.
+    paths: Option<ArrayRef>,
+}
+
+struct Reading {
+    caller: Caller,
+    targets: Arc<[Target]>,
+    next: usize,
+    span: Span,
+    open: Option<Open>,
+    shape: Shape,
+    left: usize,
+    /// Batches of the last block, the next one last.
+    ready: Vec<RecordBatch>,
+}
+
+impl Reading {
+    /// Reads on until there are rows. Blocks.
+    fn step(mut self) -> Result<Option<(RecordBatch, Self)>> {
+        loop {
+            if self.left == 0 {
+                return Ok(None);
+            }
+            let Some(open) = &mut self.open else {
+                let Some(target) = self.targets.get(self.next) else { return Ok(None) };
+                self.next += 1;
+                self.caller.still()?;
+                let blocks = self.caller.ports.history.scan(target.id, self.span.from, self.span.to);
+                self.open = Some(Open { path: target.path.clone(), blocks, paths: None });
+                continue;
+            };
+            match open.blocks.next() {
+                None => self.open = None,
+                Some(Err(reason)) => {
+                    return Err(DataFusionError::Execution(format!("history of {}: {reason}", open.path)));
+                }
+                Some(Ok(rows)) if rows.ts.is_empty() => {}
+                Some(Ok(rows)) => {
+                    self.caller.still()?;
+                    let mut at = 0;
+                    let end = rows.ts.len().min(self.left);
+                    self.left -= end;
+                    while at < end {
+                        let to = (at + BATCH).min(end);
+                        self.ready.push(self.shape.batch(open, &rows, at, to)?);
+                        at = to;
+                    }
+                    self.ready.reverse();
+                    if let Some(batch) = self.ready.pop() {
+                        return Ok(Some((batch, self)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which columns are made.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) schema: SchemaRef,
+    pub(crate) columns: Arc<[usize]>,
+}
+
+impl Shape {
+    fn batch(&self, open: &mut Open, rows: &Rows, at: usize, to: usize) -> Result<RecordBatch> {
+        let len = to - at;
+        let arrays = self.columns.iter().map(|column| -> Result<ArrayRef> {
+            Ok(match column {
+                0 => repeated(&mut open.paths, &open.path, len),
+                other => column_of(*other, rows, at, to),
+            })
+        });
+        let arrays: Vec<ArrayRef> = arrays.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(len));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
+    }
+}
+
+/// All columns of some rows of one tag.
+pub(crate) fn batch_of(path: &str, rows: &Rows) -> Result<RecordBatch> {
+    let len = rows.ts.len();
+    let mut arrays = vec![repeated(&mut None, path, len)];
+    arrays.extend((1..schema().fields().len()).map(|column| column_of(column, rows, 0, len)));
+    Ok(RecordBatch::try_new(schema(), arrays)?)
+}
+
+/// `text` in `len` rows; made once and then sliced.
+fn repeated(made: &mut Option<ArrayRef>, text: &str, len: usize) -> ArrayRef {
+    match made {
+        Some(array) if array.len() >= len => array.slice(0, len),
+        _ => {
+            let array: ArrayRef = Arc::new(same(text, len));
+            *made = Some(array.clone());
+            array
+        }
+    }
+}
+
+fn same(text: &str, len: usize) -> StringViewArray {
+    let mut builder = StringViewBuilder::with_capacity(len);
+    let short = text.len() <= 12; // Stands in the view itself; a longer one is stored once.
+    let size = u32::try_from(text.len()).unwrap_or(0);
+    let block = if short { 0 } else { builder.append_block(text.as_bytes().to_vec().into()) };
+    for _ in 0..len {
+        if short || builder.try_append_view(block, 0, size).is_err() {
+            builder.append_value(text);
+        }
+    }
+    builder.finish()
+}
+
+/// `good`, `uncertain` or `bad`.
+pub(crate) const fn severity(status: StatusCode) -> &'static str {
+    if status.is_bad() {
+        "bad"
+    } else if status.is_uncertain() {
+        "uncertain"
+    } else {
+        "good"
+    }
+}
+
+fn column_of(column: usize, rows: &Rows, at: usize, to: usize) -> ArrayRef {
+    match column {
+        1 => Arc::new(TimestampMicrosecondArray::from(rows.ts[at..to].to_vec()).with_timezone("UTC")),
+        2 => values(rows, at, to),
+        3 => texts(rows, at, to),
+        4 => of_quality(&rows.quality, at, to, |status| severity(status).into()),
+        5 => of_quality(&rows.quality, at, to, |status| {
+            status.name().map_or_else(|| status.to_string().into(), Into::into)
+        }),
+        6 => match &rows.quality {
+            Quality::Same(code) => Arc::new(Int64Array::from_value(i64::from(*code), to - at)),
+            Quality::Each(codes) => {
+                Arc::new(codes[at..to].iter().map(|code| Some(i64::from(*code))).collect::<Int64Array>())
+            }
+        },
+        _ => raws(rows, at, to),
+    }
+}
+
+fn status(rows: &Rows, at: usize) -> StatusCode {
+    match &rows.quality {
+        Quality::Same(code) => StatusCode(*code),
+        Quality::Each(codes) => StatusCode(codes[at]),
+    }
+}
+
+/// The numbers, null where the quality is bad or there is no number.
+#[expect(clippy::cast_precision_loss, reason = "counts above 2^53 lose their last digits here; `raw` has them all")]
+fn values(rows: &Rows, at: usize, to: usize) -> ArrayRef {
+    let all_good = matches!(rows.quality, Quality::Same(code) if !StatusCode(code).is_bad());
+    if let (true, Values::Double(numbers)) = (all_good, &rows.values) {
+        return Arc::new(Float64Array::from(numbers[at..to].to_vec()));
+    }
+    let numbers = (at..to).map(|row| {
+        if status(rows, row).is_bad() {
+            return None;
+        }
+        match &rows.values {
+            Values::Double(numbers) => Some(numbers[row]),
+            Values::Int(numbers) => Some(numbers[row] as f64),
+            Values::Mixed(values) => values[row].as_f64(),
+        }
+    });
+    Arc::new(numbers.collect::<Float64Array>())
+}
+
+/// The texts of text tags, null where the quality is bad.
+fn texts(rows: &Rows, at: usize, to: usize) -> ArrayRef {
+    let Values::Mixed(values) = &rows.values else { return arrow::array::new_null_array(&DataType::Utf8View, to - at) };
+    let text = |row: usize| match &values[row] {
+        Value::String(text) if !status(rows, row).is_bad() => Some(text),
+        _ => None,
+    };
+    Arc::new((at..to).map(text).collect::<StringViewArray>())
+}
+
+/// What was stored, as text, whatever its quality; null where nothing is known.
+fn raws(rows: &Rows, at: usize, to: usize) -> ArrayRef {
+    let raw = |row: usize| match &rows.values {
+        Values::Double(numbers) => Some(numbers[row].to_string()),
+        Values::Int(numbers) => Some(numbers[row].to_string()),
+        Values::Mixed(values) => match &values[row] {
+            Value::Null => None,
+            other => Some(other.to_string()),
+        },
+    };
+    Arc::new((at..to).map(raw).collect::<StringViewArray>())
+}
+
+fn of_quality(
+    quality: &Quality,
+    at: usize,
+    to: usize,
+    say: impl Fn(StatusCode) -> std::borrow::Cow<'static, str>,
+) -> ArrayRef {
+    match quality {
+        Quality::Same(code) => Arc::new(same(&say(StatusCode(*code)), to - at)),
+        Quality::Each(codes) => {
+            let mut builder = StringViewBuilder::with_capacity(to - at).with_deduplicate_strings();
+            let mut last: Option<(u32, std::borrow::Cow<'static, str>)> = None;
+            for code in &codes[at..to] {
+                if last.as_ref().is_none_or(|(known, _)| known != code) {
+                    last = Some((*code, say(StatusCode(*code))));
+                }
+                if let Some((_, text)) = &last {
+                    builder.append_value(text);
+                }
+            }
+            Arc::new(builder.finish())
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The SQL face over a plant in memory.
+
+mod plant;
+mod refused;
+mod rights;
+mod views;
+mod wire;

@@ -1,0 +1,275 @@
+//! A plant in memory: tags, samples, people whose rights can be turned, and a count of what was read.
+
+use andon_model::access::{Principal, PrincipalKind};
+use andon_model::{BoxFuture, StatusCode, TagId, Value};
+use andon_sql::ports::{
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Quality, Rows, Tag,
+    Values,
+};
+use andon_sql::{Engine, Options, SqlError};
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+/// A sample: time in µs, value, StatusCode.
+pub type Point = (i64, Value, u32);
+
+pub const T0: i64 = 1_767_225_600_000_000; // 2026-01-01T00:00:00Z
+pub const SECOND: i64 = 1_000_000;
+
+pub fn person(n: u128) -> Principal {
+    Principal { id: Uuid::from_u128(n), kind: PrincipalKind::Person }
+}
+
+#[derive(Default)]
+pub struct Plant {
+    pub tags: Vec<Tag>,
+    pub points: BTreeMap<u32, Vec<Point>>,
+    pub events: Vec<EventRow>,
+    pub rights: Mutex<Vec<(Principal, Vec<String>)>>,
+    /// (tag, from, to) of each scan.
+    pub scans: Mutex<Vec<(u32, i64, i64)>>,
+    pub rows_read: AtomicUsize,
+    /// Blocks wait for this many milliseconds.
+    pub slow_ms: AtomicUsize,
+    pub block: usize,
+}
+
+impl Plant {
+    pub fn add(&mut self, path: &str, stepped: bool, points: Vec<Point>) {
+        let id = u32::try_from(self.tags.len()).expect("few") + 1;
+        self.tags.push(Tag {
+            id: TagId(id),
+            uuid: Uuid::from_u128(u128::from(id)).to_string(),
+            path: path.into(),
+            title: path.rsplit('/').next().unwrap_or(path).to_owned(),
+            data_type: "double",
+            unit: Some("bar".to_owned()),
+            range: Some((0.0, 10.0)),
+            digits: Some(1),
+            stepped,
+            description: String::new(),
+        });
+        self.points.insert(id, points);
+    }
+
+    pub fn grant(&self, who: &Principal, branches: &[&str]) {
+        let mut rights = self.rights.lock().expect("lock");
+        rights.retain(|(known, _)| known != who);
+        rights.push((who.clone(), branches.iter().map(|b| (*b).to_owned()).collect()));
+    }
+
+    pub fn of(&self, path: &str) -> &[Point] {
+        let tag = self.tags.iter().find(|tag| &*tag.path == path).expect("a tag");
+        &self.points[&tag.id.0]
+    }
+}
+
+/// Two lines with two machines each; numbers, a text, a tag with bad samples.
+pub fn works() -> Plant {
+    let mut plant = Plant { block: 1000, ..Plant::default() };
+    for line in 1..=2 {
+        for machine in ["filler", "capper"] {
+            let ramp = |n: i64| {
+                (
+                    T0 + n * SECOND,
+                    Value::Double(f64::from(i32::try_from(n % 60).expect("small")) + f64::from(line) / 10.0),
+                    0,
+                )
+            };
+            plant.add(&format!("works/line{line}/{machine}/pressure"), false, (0..5000).map(ramp).collect());
+        }
+    }
+    let bad = |n: i64| match n % 10 {
+        9 => (T0 + n * SECOND, Value::Double(9999.0), StatusCode::BAD_SENSOR_FAILURE.0),
+        8 => (T0 + n * SECOND, Value::Null, StatusCode::BAD_NO_COMMUNICATION.0),
+        7 => (T0 + n * SECOND, Value::Double(7.0), StatusCode::UNCERTAIN.0),
+        rest => (T0 + n * SECOND, Value::Double(f64::from(i32::try_from(rest).expect("small"))), 0),
+    };
+    plant.add("works/line1/filler/level", true, (0..100).map(bad).collect());
+    let words = |n: i64| (T0 + n * 10 * SECOND, Value::String(if n % 2 == 0 { "running" } else { "held" }.into()), 0);
+    plant.add("works/line1/state", true, (0..20).map(words).collect());
+    plant.add("home/hall/lamp", true, vec![(T0, Value::Boolean(true), 0), (T0 + SECOND, Value::Int64(i64::MAX), 0)]);
+    plant.events = (0..2500)
+        .map(|n| EventRow {
+            seq: n + 1,
+            id: Uuid::from_u128(u128::from(n)).to_string(),
+            at: T0 + i64::try_from(n).expect("few") * SECOND,
+            kind: "alarm",
+            severity: 2,
+            path: if n % 2 == 0 { "works/line1/filler".to_owned() } else { "home/hall".to_owned() },
+            by: Uuid::nil().to_string(),
+            detail: "{}".to_owned(),
+        })
+        .collect();
+    plant
+}
+
+struct Scan {
+    plant: Arc<Plant>,
+    points: Vec<Point>,
+    at: usize,
+}
+
+impl Blocks for Scan {
+    fn next(&mut self) -> Option<Result<Rows, String>> {
+        let wait = self.plant.slow_ms.load(Ordering::Relaxed);
+        if wait > 0 {
+            let (_keep, never) = std::sync::mpsc::channel::<()>();
+            let _ = never.recv_timeout(std::time::Duration::from_millis(u64::try_from(wait).expect("small")));
+        }
+        let rows = self.points.get(self.at..)?;
+        let rows = &rows[..rows.len().min(self.plant.block)];
+        if rows.is_empty() {
+            return None;
+        }
+        self.at += rows.len();
+        self.plant.rows_read.fetch_add(rows.len(), Ordering::Relaxed);
+        let doubles: Option<Vec<f64>> =
+            rows.iter().map(|(_, value, _)| if let Value::Double(d) = value { Some(*d) } else { None }).collect();
+        let same = rows.iter().all(|row| row.2 == rows[0].2);
+        Some(Ok(Rows {
+            ts: rows.iter().map(|row| row.0).collect(),
+            values: doubles
+                .map_or_else(|| Values::Mixed(rows.iter().map(|row| row.1.clone()).collect()), Values::Double),
+            quality: if same {
+                Quality::Same(rows[0].2)
+            } else {
+                Quality::Each(rows.iter().map(|row| row.2).collect())
+            },
+        }))
+    }
+}
+
+pub struct Shared(pub Arc<Plant>);
+
+impl History for Shared {
+    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks> {
+        self.0.scans.lock().expect("lock").push((tag.0, from_us, to_us));
+        let all = self.0.points.get(&tag.0).cloned().unwrap_or_default();
+        let points = all.into_iter().filter(|point| (from_us..to_us).contains(&point.0)).collect();
+        Box::new(Scan { plant: self.0.clone(), points, at: 0 })
+    }
+}
+
+impl Catalog for Shared {
+    fn tags(&self) -> Vec<Tag> {
+        self.0.tags.clone()
+    }
+    fn equipment(&self) -> Vec<Equipment> {
+        ["works", "works/line1", "works/line1/filler", "works/line2", "home", "home/hall"]
+            .map(|path| Equipment {
+                path: path.to_owned(),
+                level: "area",
+                title: path.to_owned(),
+                parent: path.rsplit_once('/').map(|(above, _)| above.to_owned()),
+            })
+            .to_vec()
+    }
+    fn last_values(&self) -> Vec<Last> {
+        let last = |tag: &Tag| {
+            let (ts, value, quality) = self.0.points[&tag.id.0].last()?.clone();
+            Some(Last { tag: tag.id, ts, value, quality: StatusCode(quality), stale: false })
+        };
+        self.0.tags.iter().filter_map(last).collect()
+    }
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>> {
+        let under = |path: &str| query.branches.iter().any(|branch| andon_model::path::is_under(path, branch));
+        let fits = |event: &&EventRow| {
+            under(&event.path)
+                && query.from_us.is_none_or(|from| event.at >= from)
+                && query.to_us.is_none_or(|to| event.at < to)
+                && query.before.is_none_or(|before| event.seq < before)
+        };
+        let limit = usize::try_from(query.limit).expect("small");
+        let page: Vec<_> = self.0.events.iter().rev().filter(fits).take(limit).cloned().collect();
+        Box::pin(async move { Ok(page) })
+    }
+    fn now_us(&self) -> i64 {
+        T0 + 86_400 * SECOND
+    }
+}
+
+impl Gate for Shared {
+    fn log_in<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Principal, LoginRefused>> {
+        let known = user == "anna" && password == "correct horse";
+        Box::pin(async move {
+            if known { Ok(person(1)) } else { Err(LoginRefused("name or password is wrong".to_owned())) }
+        })
+    }
+    fn open(&self) -> Option<Principal> {
+        None
+    }
+    fn branches(&self, who: &Principal) -> Vec<String> {
+        let rights = self.0.rights.lock().expect("lock");
+        rights.iter().find(|(known, _)| known == who).map(|(_, branches)| branches.clone()).unwrap_or_default()
+    }
+}
+
+/// A plant, its engine, Anna (1) who sees everything, Bert (2) who sees line 1.
+pub struct World {
+    pub plant: Arc<Plant>,
+    pub engine: Arc<Engine>,
+    pub anna: Principal,
+    pub bert: Principal,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(works(), Options::default())
+    }
+
+    pub fn with(plant: Plant, options: Options) -> Self {
+        let plant = Arc::new(plant);
+        let (anna, bert) = (person(1), person(2));
+        plant.grant(&anna, &[""]);
+        plant.grant(&bert, &["works/line1"]);
+        let ports = Ports {
+            history: Arc::new(Shared(plant.clone())),
+            catalog: Arc::new(Shared(plant.clone())),
+            gate: Arc::new(Shared(plant.clone())),
+        };
+        let engine = Engine::start(ports, options).expect("threads");
+        Self { plant, engine, anna, bert }
+    }
+
+    pub async fn batches(&self, who: &Principal, text: &str) -> Result<Vec<RecordBatch>, SqlError> {
+        let mut answer = self.engine.run(who, text).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = answer.batches.recv().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+
+    /// The rows in words: columns separated by `|`.
+    pub async fn try_rows(&self, who: &Principal, text: &str) -> Result<Vec<String>, SqlError> {
+        let options = FormatOptions::default().with_null("–").with_timestamp_tz_format(Some("%H:%M:%S%.f"));
+        let mut rows = Vec::new();
+        for batch in self.batches(who, text).await? {
+            let columns: Vec<_> =
+                batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).expect("shown")).collect();
+            for row in 0..batch.num_rows() {
+                rows.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
+            }
+        }
+        Ok(rows)
+    }
+
+    pub async fn rows(&self, text: &str) -> Vec<String> {
+        self.try_rows(&self.anna, text).await.unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    /// What was read since the last call.
+    pub fn scans(&self) -> Vec<(u32, i64, i64)> {
+        std::mem::take(&mut *self.plant.scans.lock().expect("lock"))
+    }
+}

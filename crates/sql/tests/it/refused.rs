@@ -1,0 +1,170 @@
+//! Only reading, and only within limits.
+
+use crate::plant::{World, works};
+use andon_sql::{Options, SqlError};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+#[tokio::test]
+async fn everything_but_reading_is_refused_and_nothing_is_touched() {
+    let dir = tempfile::tempdir().expect("folder");
+    let file = dir.path().join("out.csv");
+    let secret = dir.path().join("in.csv");
+    std::fs::write(&secret, "a,b\n1,2\n").expect("written");
+    let (out, secret) = (file.display(), secret.display());
+    let world = World::new();
+    let statements = [
+        "INSERT INTO samples (path) VALUES ('x')".to_owned(),
+        "INSERT INTO samples SELECT * FROM samples".to_owned(),
+        "UPDATE tags SET title = 'x'".to_owned(),
+        "DELETE FROM samples".to_owned(),
+        "TRUNCATE samples".to_owned(),
+        "CREATE TABLE t (a INT)".to_owned(),
+        "CREATE TABLE t AS SELECT 1".to_owned(),
+        "CREATE VIEW v AS SELECT * FROM samples".to_owned(),
+        "CREATE OR REPLACE VIEW samples AS SELECT 1".to_owned(),
+        "CREATE SCHEMA s".to_owned(),
+        "CREATE DATABASE d".to_owned(),
+        "CREATE INDEX i ON samples (ts)".to_owned(),
+        "CREATE FUNCTION f() RETURNS INT RETURN 1".to_owned(),
+        "DROP TABLE samples".to_owned(),
+        "DROP VIEW samples".to_owned(),
+        "DROP SCHEMA public CASCADE".to_owned(),
+        "ALTER TABLE samples ADD COLUMN x INT".to_owned(),
+        "GRANT ALL ON samples TO anna".to_owned(),
+        "MERGE INTO tags USING samples ON tags.path = samples.path WHEN MATCHED THEN DELETE".to_owned(),
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{secret}'"),
+        format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{secret}'"),
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'http://127.0.0.1:1/x.csv'".to_owned(),
+        format!("COPY samples TO '{out}'"),
+        format!("COPY (SELECT * FROM samples) TO '{out}' STORED AS CSV"),
+        format!("COPY samples FROM '{secret}'"),
+        "COPY samples TO STDOUT".to_owned(),
+        "COPY samples FROM STDIN".to_owned(),
+        "COPY samples TO PROGRAM 'id'".to_owned(),
+        "SET datafusion.execution.batch_size = 1".to_owned(),
+        "SET search_path = x".to_owned(),
+        "RESET ALL".to_owned(),
+        "PREPARE p AS SELECT 1".to_owned(),
+        "EXECUTE p".to_owned(),
+        "DEALLOCATE p".to_owned(),
+        "CALL f()".to_owned(),
+        "DO $$ BEGIN END $$".to_owned(),
+        "LISTEN x".to_owned(),
+        "NOTIFY x".to_owned(),
+        "LOCK TABLE samples".to_owned(),
+        "VACUUM".to_owned(),
+        "ANALYZE samples".to_owned(),
+        "EXPLAIN INSERT INTO samples (path) VALUES ('x')".to_owned(),
+        format!("EXPLAIN ANALYZE COPY samples TO '{out}'"),
+        format!("EXPLAIN COPY samples TO '{out}'"),
+        "EXPLAIN CREATE TABLE t AS SELECT 1".to_owned(),
+        "EXPLAIN ANALYZE DELETE FROM samples".to_owned(),
+        "WITH x AS (INSERT INTO samples (path) VALUES ('x') RETURNING *) SELECT * FROM x".to_owned(),
+        "WITH x AS (DELETE FROM samples RETURNING *) SELECT * FROM x".to_owned(),
+        "SELECT * INTO t FROM samples".to_owned(),
+        "SELECT 1; DROP TABLE samples".to_owned(),
+        "SELECT 1; SELECT 2".to_owned(),
+        format!("SELECT * FROM '{secret}'"),
+        format!("SELECT * FROM \"{secret}\""),
+        "SELECT * FROM 'file.parquet'".to_owned(),
+        "SELECT * FROM \"s3://bucket/file.parquet\"".to_owned(),
+        "SELECT * FROM 'http://127.0.0.1:1/x.csv'".to_owned(),
+        format!("SELECT * FROM read_csv('{secret}')"),
+        format!("SELECT * FROM read_parquet('{secret}')"),
+        "SELECT * FROM parquet_metadata('x.parquet')".to_owned(),
+        format!("SELECT pg_read_file('{secret}')"),
+        "SELECT pg_sleep(100)".to_owned(),
+        "SELECT lo_import('/etc/passwd')".to_owned(),
+        "DESCRIBE '/etc/passwd'".to_owned(),
+        String::new(),
+        ";".to_owned(),
+    ];
+    for statement in &statements {
+        let outcome = world.try_rows(&world.anna, statement).await;
+        assert!(outcome.is_err(), "{statement:?} was answered: {outcome:?}");
+        assert!(!outcome.expect_err("refused").to_string().is_empty());
+    }
+    assert!(!file.exists());
+    assert_eq!(world.scans(), [], "nothing was read for any of them");
+    let refused = world.try_rows(&world.anna, "CREATE TABLE t (a INT)").await.expect_err("refused");
+    assert!(matches!(refused, SqlError::Refused { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn reading_in_all_its_forms_is_answered() {
+    let world = World::new();
+    for statement in [
+        "SELECT 1",
+        "VALUES (1), (2)",
+        "WITH x AS (SELECT 1 AS a) SELECT a FROM x",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT count(*) FROM n",
+        "SHOW TABLES",
+        "SHOW COLUMNS FROM samples",
+        "SHOW ALL",
+        "SHOW server_version",
+        "SHOW TIME ZONE",
+        "EXPLAIN SELECT * FROM samples",
+        "EXPLAIN ANALYZE SELECT count(*) FROM samples",
+        "SELECT * FROM generate_series(1, 3)",
+        "DESCRIBE samples",
+        "SELECT * FROM information_schema.columns",
+        "SELECT 'DROP TABLE samples; --' AS harmless",
+    ] {
+        assert!(!world.rows(statement).await.is_empty(), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_chain_is_answered_or_refused_and_never_ends_the_process() {
+    let world = World::new();
+    let ors = |n: usize| format!("SELECT count(*) FROM tags WHERE {}", vec!["title = 'x'"; n].join(" OR "));
+    assert_eq!(world.rows(&ors(900)).await, ["0"]);
+    let deep = world.try_rows(&world.anna, &ors(100_000)).await;
+    assert!(matches!(deep, Err(SqlError::TooBig { .. })), "{deep:?}");
+    let unions = vec!["SELECT 1"; 500].join(" UNION ALL ");
+    assert_eq!(world.rows(&unions).await.len(), 500);
+    let in_list = format!("SELECT count(*) FROM tags WHERE path IN ({})", vec!["'a/b'"; 20_000].join(","));
+    assert_eq!(world.rows(&in_list).await, ["0"]);
+}
+
+#[tokio::test]
+async fn memory_time_and_rows_are_bounded() {
+    let options = Options { memory_mib: 1, time: Duration::from_secs(2), rows: 1000, ..Options::default() };
+    let world = World::with(works(), options);
+    let cross = "SELECT a.ts, b.path FROM samples a, samples b ORDER BY a.value, b.value, a.ts, b.ts";
+    let memory = world.try_rows(&world.anna, cross).await;
+    assert!(matches!(memory, Err(SqlError::TooMuchMemory { mib: 1 } | SqlError::TimedOut(_))), "{memory:?}");
+    let sorted = "SELECT * FROM samples ORDER BY value, raw";
+    let memory = world.try_rows(&world.anna, sorted).await;
+    assert!(matches!(memory, Err(SqlError::TooMuchMemory { mib: 1 })), "{memory:?}");
+    let rows = world.try_rows(&world.anna, "SELECT ts FROM samples").await;
+    assert!(matches!(rows, Err(SqlError::TooManyRows(1000))), "{rows:?}");
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let time = world.try_rows(&world.anna, endless).await;
+    assert!(matches!(time, Err(SqlError::TimedOut(_) | SqlError::TooMuchMemory { .. })), "{time:?}");
+}
+
+#[tokio::test]
+async fn a_slow_scan_ends_with_its_time() {
+    let world = World::with(works(), Options { time: Duration::from_millis(300), ..Options::default() });
+    world.plant.slow_ms.store(100, Ordering::Relaxed);
+    let time = world.try_rows(&world.anna, "SELECT count(value) FROM samples").await;
+    assert!(matches!(time, Err(SqlError::TimedOut(_))), "{time:?}");
+}
+
+#[tokio::test]
+async fn queries_wait_for_their_turn_and_too_many_are_told() {
+    let options = Options { queries: 1, waiting: 1, wait: Duration::from_millis(200), ..Options::default() };
+    let world = World::with(works(), options);
+    let first = world.engine.run(&world.anna, "SELECT * FROM samples").await.expect("runs");
+    let (second, third) =
+        tokio::join!(world.try_rows(&world.anna, "SELECT 1"), world.try_rows(&world.anna, "SELECT 1"),);
+    assert!(
+        matches!((&second, &third), (Err(SqlError::Busy { .. }), Err(SqlError::Busy { .. }))),
+        "{second:?} {third:?}"
+    );
+    // Who leaves makes place.
+    drop(first);
+    assert_eq!(world.rows("SELECT 1").await, ["1"]);
+}

@@ -1,0 +1,278 @@
+"""SQL with foreign clients: psql and psycopg list the schema, run what the manual shows, and get the values that went in."""
+
+import csv
+import io
+import json
+import os
+import socket
+import unittest
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import psycopg
+from harness import PASSWORD, ROOT, Case, run, wait_until
+
+PLANT = """
+[[equipment]]
+path = "works"
+level = "site"
+profile = "plant"
+title = "Works"
+
+[[equipment]]
+path = "works/line1"
+level = "work_center"
+title = "Line 1"
+
+[[equipment]]
+path = "works/line2"
+level = "work_center"
+title = "Line 2"
+
+[[tag]]
+path = "works/line1/pressure"
+type = "double"
+unit = "bar"
+title = "Pressure"
+range = [0, 10]
+
+[[tag]]
+path = "works/line1/state"
+type = "string"
+title = "State"
+
+[[tag]]
+path = "works/line1/count"
+type = "int64"
+title = "Count"
+
+[[tag]]
+path = "works/line2/pressure"
+type = "double"
+unit = "bar"
+title = "Pressure"
+"""
+
+JDBC = Path("/usr/share/java/postgresql.jar")
+
+T0 = datetime(2026, 11, 1, 6, 0, tzinfo=timezone.utc)
+POINTS = 600
+BIG = 2**62 + 1
+
+
+def value(n: int) -> float:
+    return (n % 60) / 10
+
+
+class Sql(Case):
+    def setUp(self):
+        super().setUp()
+        self.here = self.node()
+        self.here.apply(PLANT)
+        self.here.make_user("anna", "administrator")
+        self.here.make_user("bert", "viewer", "works/line1")
+        at = lambda n: int((T0 + timedelta(seconds=n)).timestamp())
+        lines = [f"works/line1 pressure={value(n)},count={n}i {at(n)}" for n in range(POINTS)]
+        lines += [f"works/line2 pressure={value(n) + 1} {at(n)}" for n in range(POINTS)]
+        lines += [f'works/line1 state="{"running" if n % 2 else "held"}" {at(60 * n)}' for n in range(10)]
+        lines.append(f"works/line1 count={BIG}i {at(POINTS)}")
+        answer = self.here.post("/api/ingest?precision=s", "\n".join(lines))
+        self.assertEqual(answer.status, 204, answer)
+        self.wait_stored(POINTS)
+
+    def wait_stored(self, count: int):
+        ask = lambda: self.rows("SELECT count(*) FROM samples WHERE path = 'works/line2/pressure'") == [(count,)]
+        wait_until("what was taken is in history", ask)
+
+    # -- clients --
+
+    def connect(self, user: str = "anna", password: str = PASSWORD, **options) -> psycopg.Connection:
+        host, port = self.here.sql
+        link = psycopg.connect(host=host, port=port, user=user, password=password, dbname="andon", connect_timeout=10, **options)
+        self.addCleanup(link.close)
+        return link
+
+    def rows(self, query: str, parameters=None, user: str = "anna", **options) -> list[tuple]:
+        with self.connect(user, **options) as link:
+            return link.execute(query, parameters).fetchall()
+
+    def psql(self, *arguments: str, user: str = "anna", code: int = 0) -> str:
+        host, port = self.here.sql
+        environment = {**os.environ, "PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "10", "LC_ALL": "C.UTF-8", "PSQLRC": "/dev/null"}
+        command = ["psql", "-X", "-h", host, "-p", str(port), "-U", user, "-d", "andon", "-v", "ON_ERROR_STOP=1", *arguments]
+        done = run(command, env=environment, deadline=60)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    # -- psql --
+
+    def test_psql_lists_the_schema_and_reads(self):
+        tables = self.psql("-A", "-t", "-c", r"\dt")
+        for view in ("samples", "last_values", "tags", "equipment", "events"):
+            self.assertIn(f"public|{view}|table", tables)
+        samples = self.psql("-A", "-t", "-c", r"\d samples")
+        self.assertIn("ts|timestamp with time zone||not null|", samples)
+        self.assertIn("value|double precision|||", samples)
+        for command in (r"\d", r"\d+ samples", r"\dt+", r"\l", r"\dn", r"\du", r"\dv", r"\di", r"\df", r"\conninfo"):
+            self.psql("-c", command)
+        out = self.psql("--csv", "-c", "SELECT ts, value FROM samples WHERE path = 'works/line1/pressure' ORDER BY ts LIMIT 3")
+        self.assertEqual(out.splitlines(), ["ts,value", "2026-11-01 06:00:00+00,0", "2026-11-01 06:00:01+00,0.1", "2026-11-01 06:00:02+00,0.2"])
+        self.assertIn("SET", self.psql("-c", "SET statement_timeout = 0", "-c", "BEGIN", "-c", "SELECT 1", "-c", "COMMIT"))
+        refused = self.psql("-c", "DROP TABLE samples", code=1)
+        self.assertIn("refused", refused)
+        cursor = self.psql("-A", "-t", "-v", "FETCH_COUNT=0", "-c", "SELECT count(*) FROM samples")
+        self.assertEqual(cursor.strip(), str(POINTS * 3 + 11))
+
+    def test_what_the_manual_shows_works(self):
+        manual = (ROOT / "docs/manual/sql.md").read_text()
+        shown = [block.split("```")[0].strip() for block in manual.split("```sql\n")[1:]]
+        statements = [text.strip() for block in shown for text in block.split(";\n") if text.strip()]
+        self.assertGreater(len(statements), 8)
+        with self.connect(autocommit=True) as link:
+            for statement in statements:
+                with self.subTest(statement):
+                    link.execute(statement).fetchall()
+
+    # -- psycopg --
+
+    def test_values_nulls_quality_and_time_zones(self):
+        for binary in (False, True):
+            with self.subTest(binary=binary), self.connect() as link, link.cursor(binary=binary) as cursor:
+                cursor.execute("SELECT ts, value, text, quality, status_code FROM samples WHERE path = 'works/line1/pressure' ORDER BY ts")
+                rows = cursor.fetchall()
+                self.assertEqual(len(rows), POINTS)
+                for n, (ts, number, text, quality, code) in enumerate(rows):
+                    self.assertEqual((ts, number, text, quality, code), (T0 + timedelta(seconds=n), value(n), None, "good", 0))
+                cursor.execute("SELECT text, value FROM samples WHERE path = 'works/line1/state' ORDER BY ts LIMIT 2")
+                self.assertEqual(cursor.fetchall(), [("held", None), ("running", None)])
+                cursor.execute("SELECT raw FROM samples WHERE path = 'works/line1/count' ORDER BY ts DESC LIMIT 1")
+                self.assertEqual(cursor.fetchone(), (str(BIG),))
+
+    def test_parameters_of_every_kind(self):
+        berlin = timezone(timedelta(hours=1))
+        for prepare in (False, True):
+            with self.subTest(prepare=prepare), self.connect() as link:
+                ask = lambda query, *given: link.execute(query, given, prepare=prepare).fetchall()
+                # 07:01 in Berlin is 06:01 UTC.
+                since, until = datetime(2026, 11, 1, 7, 1, tzinfo=berlin), datetime(2026, 11, 1, 7, 2, tzinfo=berlin)
+                count = ask("SELECT count(*) FROM samples WHERE path = %s AND ts >= %s AND ts < %s", "works/line1/pressure", since, until)
+                self.assertEqual(count, [(60,)])
+                self.assertEqual(ask("SELECT count(*) FROM samples WHERE path = ANY(%s)", ["works/line1/pressure", "works/line2/pressure"]), [(2 * POINTS,)])
+                self.assertEqual(ask("SELECT count(*) FROM samples WHERE path = %s AND value > %s", "works/line1/pressure", 5.85), [(POINTS // 60,)])
+                self.assertEqual(len(ask("SELECT ts FROM samples WHERE path LIKE %s LIMIT %s", "works/line2/%", 7)), 7)
+                self.assertEqual(ask("SELECT %s::text, %s::int, %s::float8, %s::bool", "it's", 42, 1.5, True), [("it's", 42, 1.5, True)])
+                self.assertEqual(ask("SELECT count(*) FROM tags WHERE unit = %s", None), [(0,)])
+
+    def test_buckets_and_averages(self):
+        rows = self.rows(
+            "SELECT time_bucket('1 minute', ts) AS minute, avg(value), time_weighted_average(ts, value), count(*) "
+            "FROM samples WHERE path = 'works/line1/pressure' GROUP BY 1 ORDER BY 1"
+        )
+        self.assertEqual([row[0] for row in rows], [T0 + timedelta(minutes=n) for n in range(10)])
+        for _, average, weighted, count in rows:
+            self.assertAlmostEqual(average, 2.95)
+            self.assertAlmostEqual(weighted, 2.95)
+            self.assertEqual(count, 60)
+        thin = self.rows("SELECT ts, value FROM thin('works/line1/pressure', '2026-11-01T06:00:00Z', '2026-11-01T06:10:00Z', 50)")
+        self.assertTrue(10 < len(thin) <= 50 and {0.0, 5.9} <= {row[1] for row in thin}, thin)
+
+    def test_a_server_side_cursor_and_cancel(self):
+        with self.connect() as link:
+            with link.cursor() as cursor:
+                rows = list(cursor.stream("SELECT ts FROM samples ORDER BY path, ts"))
+                self.assertEqual(len(rows), POINTS * 3 + 11)
+            self.assertEqual(link.execute("SELECT 1").fetchone(), (1,))
+
+    def test_rights_are_those_of_andon(self):
+        self.assertEqual(self.rows("SELECT DISTINCT path FROM samples WHERE path LIKE '%line2%' OR true ORDER BY 1", user="bert"),
+                         [("works/line1/count",), ("works/line1/pressure",), ("works/line1/state",)])
+        with self.assertRaises(psycopg.OperationalError) as wrong:
+            self.connect(password="not this one")
+        self.assertIn("wrong", str(wrong.exception))
+        refusals = wait_until("the refusal is recorded", lambda: [e for e in self.here.timeline(kind="user") if "login_refused" in json.dumps(e)])
+        self.assertTrue(refusals)
+        with self.connect("bert") as link:
+            link.execute("SELECT 1").fetchall()
+            user = next(u for u in self.here.get("/api/users").json["users"] if u["name"] == "bert")
+            self.here.request("PATCH", f"/api/users/{user['id']}", {"enabled": False})
+            with self.assertRaises(psycopg.Error) as gone:
+                link.execute("SELECT * FROM samples").fetchall()
+            self.assertEqual(gone.exception.sqlstate, "42501")
+
+    def test_nothing_but_reading(self):
+        with self.connect(autocommit=True) as link:
+            for statement in ("CREATE TABLE t (a int)", "COPY samples TO '/tmp/x'", "DELETE FROM samples", "SELECT * FROM '/etc/passwd'"):
+                with self.subTest(statement), self.assertRaises(psycopg.Error):
+                    link.execute(statement)
+
+    # -- Java --
+
+    @unittest.skipUnless(JDBC.exists(), "libpostgresql-jdbc-java is not installed")
+    def test_jdbc_reads_metadata_and_values(self):
+        host, port = self.here.sql
+        source = Path(__file__).with_name("Jdbc.java")
+        done = run(["java", "-cp", JDBC, source, f"jdbc:postgresql://{host}:{port}/andon", "anna", PASSWORD], deadline=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertIn("table samples", lines)
+        self.assertIn("column ts timestamptz 93", lines)
+        self.assertIn("column value float8 8", lines)
+        self.assertIn(f"rows {POINTS}", lines)
+        self.assertIn("first 2026-11-01T06:00:00Z 0.0", lines)
+        self.assertIn("prepared 60", lines)
+
+    # -- HTTP and the command line --
+
+    def test_http_answers_in_three_forms(self):
+        query = "SELECT ts, value FROM samples WHERE path = 'works/line1/pressure' ORDER BY ts LIMIT 2"
+        answer = self.here.post("/api/sql", {"query": query})
+        self.assertEqual(answer.json, {
+            "columns": [{"name": "ts", "type": "timestamp with time zone"}, {"name": "value", "type": "double precision"}],
+            "rows": [["2026-11-01T06:00:00.000000Z", 0.0], ["2026-11-01T06:00:01.000000Z", 0.1]],
+        })
+        answer = self.here.post("/api/sql", {"query": query, "format": "csv"})
+        self.assertEqual(list(csv.reader(io.StringIO(answer.text))), [["ts", "value"], ["2026-11-01T06:00:00.000000Z", "0.0"], ["2026-11-01T06:00:01.000000Z", "0.1"]])
+        answer = self.here.post("/api/sql", {"query": query, "format": "arrow"})
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, "application/vnd.apache.arrow.stream"))
+        self.assertEqual(answer.body[:4], b"\xff\xff\xff\xff", "an IPC stream")
+        for wrong, status in (("DROP TABLE samples", 400), ("SELECT nonsense", 400), ("", 400)):
+            answer = self.here.post("/api/sql", {"query": wrong})
+            self.assertEqual((answer.status, answer.headers["content-type"]), (status, "application/problem+json"), wrong)
+        self.assertEqual(self.here.post("/api/sql", {"query": "SELECT 1"}, token=None).status, 401)
+
+    def test_the_command_line_prints_tables_csv_and_json(self):
+        query = "SELECT path, value FROM last_values WHERE unit = 'bar' ORDER BY path"
+        done = self.here.cli("sql", query)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("(2 rows)", done.stdout)
+        self.assertRegex(done.stdout, r"works/line1/pressure +5\.9")
+        done = self.here.cli("sql", "--format", "csv", query)
+        self.assertEqual(done.stdout.splitlines()[1:], ["works/line1/pressure,5.9", "works/line2/pressure,6.9"])
+        done = self.here.cli("sql", "--format", "json", query)
+        self.assertEqual(json.loads(done.stdout)["rows"][0], ["works/line1/pressure", 5.9])
+        done = self.here.cli("sql", "DROP TABLE samples")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("refused", done.stderr)
+
+
+class Encrypted(Case):
+    """Beyond loopback: only with TLS."""
+
+    def test_another_machine_must_encrypt(self):
+        with socket.create_server(("", 0)) as free:
+            port = free.getsockname()[1]
+        here = self.node(extra=f'[sql]\nlisten = "0.0.0.0:{port}"\n')
+        self.assertNotIn("sql", here.addresses, "nothing listens beyond loopback before an administrator exists")
+        here.make_user("anna", "administrator")
+        wait_until("SQL listens", lambda: "SQL listens now" in here.log_text())
+        options = {"port": port, "user": "anna", "password": PASSWORD, "dbname": "andon", "connect_timeout": 10}
+        with psycopg.connect(host="127.0.0.1", sslmode="require", **options) as link:
+            self.assertTrue(link.pgconn.ssl_in_use)
+        outside = next((a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET) if not a[4][0].startswith("127.")), None)
+        if outside is None:
+            self.skipTest("this machine has no address beyond loopback")
+        with psycopg.connect(host=outside, sslmode="require", **options) as link:
+            self.assertEqual(link.execute("SELECT 1").fetchone(), (1,))
+        with self.assertRaises(psycopg.OperationalError) as refused:
+            psycopg.connect(host=outside, sslmode="disable", **options)
+        self.assertIn("encrypted", str(refused.exception))

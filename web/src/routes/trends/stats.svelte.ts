@@ -1,0 +1,58 @@
+// What the pen table says of a stretch: asked of the server, one aggregate each, so that a report and this page agree.
+
+import { readAggregate } from '$lib/api/history';
+import { asProblem, isAbort, type Problem } from '$lib/api/http';
+import type { Aggregate } from '$lib/api/types';
+import type { Pen } from './data.svelte';
+
+/** By their names in OPC 10000-13. Minimum, maximum and the time-weighted mean count the borders of the stretch in. */
+export const FIGURES = {
+  min: 'Minimum2',
+  mean: 'TimeAverage2',
+  max: 'Maximum2',
+  deviation: 'StandardDeviationPopulation',
+  good: 'PercentGood',
+} as const;
+export type Figure = keyof typeof FIGURES;
+
+export class Stats {
+  figures = $state.raw<Readonly<Partial<Record<Figure, Aggregate>>>>({});
+  problem = $state.raw<Problem | null>(null);
+  /** The figures belong to another stretch than the one asked for. */
+  old = $state(false);
+  loading = false;
+  #stop: AbortController | null = null;
+
+  constructor(readonly pen: Pen) {}
+
+  get completeTo(): number | null {
+    return this.figures.good?.completeTo ?? null;
+  }
+
+  /** `from` and `to` are times of the plant, without the shift of a ghost. */
+  async load(from: number, to: number): Promise<void> {
+    this.#stop?.abort();
+    const stop = new AbortController();
+    this.#stop = stop;
+    this.loading = true;
+    // Words have no mean; how much of them is known is still worth saying.
+    const wanted: Figure[] = this.pen.numeric ? ['min', 'mean', 'max', 'deviation', 'good'] : ['good'];
+    try {
+      const { path, stepped } = this.pen;
+      const answers = await Promise.all(wanted.map(async (name): Promise<[Figure, Aggregate]> => [name, await readAggregate(path, FIGURES[name], from, to, stepped, stop.signal)]));
+      if (stop.signal.aborted) return;
+      this.figures = Object.fromEntries(answers);
+      this.problem = null;
+      this.old = false;
+    } catch (error) {
+      if (isAbort(error) || stop.signal.aborted) return;
+      this.figures = {};
+      this.problem = asProblem(error);
+    }
+    this.loading = false;
+  }
+
+  close(): void {
+    this.#stop?.abort();
+  }
+}
