@@ -295,9 +295,18 @@ describe('pages', { skip: real }, () => {
     await page.evaluate(() => {
       const mock = window.fetch;
       window.aggregates = [];
-      window.fetch = (input, init) => {
-        if (String(input).startsWith('/api/aggregate')) window.aggregates.push(new URL(String(input), location.href).searchParams.get('aggregate'));
-        return mock(input, init);
+      window.asked = { upTo: 0, pending: 0 };
+      window.fetch = async (input, init) => {
+        if (!String(input).startsWith('/api/aggregate')) return mock(input, init);
+        const query = new URL(String(input), location.href).searchParams;
+        window.aggregates.push(query.get('aggregate'));
+        window.asked.upTo = Number(query.get('to_ms'));
+        window.asked.pending += 1;
+        try {
+          return await mock(input, init);
+        } finally {
+          window.asked.pending -= 1;
+        }
       };
     });
     const chart = page.locator('.overlay');
@@ -317,6 +326,8 @@ describe('pages', { skip: real }, () => {
     assert.ok(after < before);
     assert.equal(new URL(page.url()).searchParams.get('b'), String(Math.round(after)));
     await page.waitForFunction(() => window.aggregates.includes('TimeAverage2') && window.aggregates.includes('PercentGood') && window.aggregates.includes('StandardDeviationPopulation'));
+    // The figures are those up to where the cursor stands now.
+    await page.waitForFunction((b) => Math.abs(window.asked.upTo - b) <= 2 && window.asked.pending === 0, Math.round(after));
     await page.waitForFunction(() => !document.querySelector('.figure.old') && /\d/.test(document.querySelector('.pens [data-label="σ"]')?.textContent ?? ''));
     const seen = await figures(page);
     for (const name of ['A', 'B', 'Δy', 'Min', 'Mean', 'Max', 'σ', 'Good']) assert.match(seen[name], /\d/, name);
