@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-const SETTINGS: &str = "data_dir = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n";
+const SETTINGS: &str = "data_dir = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[sql]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n";
 const PLANT: &str = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[tag]]\npath = \"works/level\"\ntype = \"double\"\nrange = [0, 100]\nwrite = {}\n[[tag]]\npath = \"works/count\"\ntype = \"int64\"\n";
 
 async fn start(folder: &Path, more: &str) -> anyhow::Result<Node> {
