@@ -1,6 +1,7 @@
 """SQL with foreign clients: psql and psycopg list the schema, run what the manual shows, and get the values that went in."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
-from harness import PASSWORD, ROOT, Case, run, wait_until
+from harness import PASSWORD, ROOT, Case, http, run, wait_until
 
 PLANT = """
 [[equipment]]
@@ -235,6 +236,11 @@ class Sql(Case):
         answer = self.here.post("/api/sql", {"query": query, "format": "arrow"})
         self.assertEqual((answer.status, answer.headers["content-type"]), (200, "application/vnd.apache.arrow.stream"))
         self.assertEqual(answer.body[:4], b"\xff\xff\xff\xff", "an IPC stream")
+        # As a browser asks: the answer comes packed, in pieces, and whole.
+        asked = {"accept-encoding": "gzip"}
+        answer = http(self.here.http, "POST", "/api/sql", {"query": query}, token=self.here.token, headers=asked)
+        self.assertEqual(answer.headers["content-encoding"], "gzip")
+        self.assertEqual(len(json.loads(gzip.decompress(answer.body))["rows"]), 2)
         for wrong, status in (("DROP TABLE samples", 400), ("SELECT nonsense", 400), ("", 400)):
             answer = self.here.post("/api/sql", {"query": wrong})
             self.assertEqual((answer.status, answer.headers["content-type"]), (status, "application/problem+json"), wrong)

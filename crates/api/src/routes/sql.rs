@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -48,5 +49,7 @@ pub async fn query(State(app): State<App>, caller: Caller, Json(asked): Json<Sql
         let piece = pieces.recv().await?;
         Some((piece.map_err(std::io::Error::other), pieces))
     });
+    // Whoever packs the answer asks once more after its end.
+    let pieces = pieces.fuse();
     Ok(([(header::CONTENT_TYPE, answer.content_type)], Body::from_stream(pieces)).into_response())
 }
