@@ -68,7 +68,7 @@ pub fn generate(prefix: &str) -> Result<Secret, NoRandomness> {
     Ok(Secret(format!("{prefix}{}", hex(&random::<32>()?))))
 }
 
-/// A code for people to copy by hand: `XXXX-XXXX-XXXX-XXXX` from 32 letters and digits without look-alikes, 80 bits.
+/// A code for people to copy by hand: four groups of four out of 32 letters and digits without look-alikes, 80 bits.
 /// # Errors
 /// No randomness.
 pub fn generate_code() -> Result<Secret, NoRandomness> {
