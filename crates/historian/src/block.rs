@@ -4,31 +4,12 @@
 //! average runs over slices; only values that are neither doubles nor whole numbers are boxed in [`Values::Mixed`].
 
 use crate::point::Point;
-use andon_model::{StatusCode, Timestamp, Value};
+use andon_model::column::{Quality, Values};
+use andon_model::{Timestamp, Value};
 use std::ops::Range;
 
 /// The most rows in a block that a file hands out.
 pub(crate) const BLOCK_ROWS: usize = 64 * 1024;
-
-/// The values of a block.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Values {
-    /// All are doubles.
-    Double(Vec<f64>),
-    /// All are whole numbers.
-    Int(Vec<i64>),
-    /// Anything.
-    Mixed(Vec<Value>),
-}
-
-/// The status codes of a block.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Quality {
-    /// All rows have this one.
-    Same(u32),
-    /// One for each row.
-    Each(Vec<u32>),
-}
 
 /// Rows of one tag. All columns have the length of `ts`.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,11 +39,7 @@ impl Block {
     /// The value of a row; null behind the last.
     #[must_use]
     pub fn value(&self, at: usize) -> Value {
-        match &self.values {
-            Values::Double(values) => values.get(at).map_or(Value::Null, |value| Value::Double(*value)),
-            Values::Int(values) => values.get(at).map_or(Value::Null, |value| Value::Int64(*value)),
-            Values::Mixed(values) => values.get(at).cloned().unwrap_or(Value::Null),
-        }
+        self.values.get(at)
     }
 
     /// Whether there is no row; never so in a block that a scan hands out.
@@ -73,27 +50,19 @@ impl Block {
 
     /// The value as a number, if it is one.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "as `Value::as_f64`: counts above 2^53 lose their last digits")]
     pub fn number(&self, at: usize) -> Option<f64> {
-        match &self.values {
-            Values::Double(values) => values.get(at).copied(),
-            Values::Int(values) => values.get(at).map(|value| *value as f64),
-            Values::Mixed(values) => values.get(at).and_then(Value::as_f64),
-        }
+        self.values.number(at)
     }
 
     /// The status code of a row.
     #[must_use]
     pub fn status(&self, at: usize) -> u32 {
-        match &self.quality {
-            Quality::Same(code) => *code,
-            Quality::Each(codes) => codes.get(at).copied().unwrap_or(0),
-        }
+        self.quality.get(at).0
     }
 
     pub(crate) fn point(&self, at: usize) -> Option<Point> {
         let ts = Timestamp::from_micros(*self.ts.get(at)?);
-        Some(Point { ts, value: self.value(at), quality: StatusCode(self.status(at)) })
+        Some(Point { ts, value: self.value(at), quality: self.quality.get(at) })
     }
 
     /// Positions with `from <= ts < to`.
@@ -157,16 +126,6 @@ impl Block {
         }
         self.ts.extend_from_slice(other.ts.get(rows.clone()).unwrap_or_default());
         self.received_ms.extend_from_slice(other.received_ms.get(rows).unwrap_or_default());
-    }
-}
-
-impl Values {
-    fn into_mixed(self) -> Vec<Value> {
-        match self {
-            Self::Double(values) => values.into_iter().map(Value::Double).collect(),
-            Self::Int(values) => values.into_iter().map(Value::Int64).collect(),
-            Self::Mixed(values) => values,
-        }
     }
 }
 

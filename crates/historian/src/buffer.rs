@@ -3,8 +3,9 @@
 //! Order of arrival is order of sequence, so "the last writer by sequence wins" needs no number per sample: of equal
 //! source times the later one in the column wins. A column that came in order (the usual case) is never sorted.
 
-use crate::block::{Block, BlockBuilder, Quality, Values};
+use crate::block::{Block, BlockBuilder};
 use crate::point::{day_of, received_delta};
+use andon_model::column::{Quality, Values};
 use andon_model::{Sample, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

@@ -18,6 +18,7 @@
 pub mod aggregate;
 mod block;
 mod buffer;
+mod decimal;
 mod delete;
 mod delta;
 mod disk;
@@ -34,9 +35,8 @@ mod scan;
 mod segment;
 mod thin;
 mod upkeep;
-mod varint;
 
-pub use block::{Block, Quality, Values};
+pub use block::Block;
 pub use delete::DeleteError;
 pub use disk::{Hook, NoHook, Step};
 pub use flush::FlushError;

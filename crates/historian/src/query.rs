@@ -3,11 +3,12 @@
 use crate::aggregate::{
     Aggregate, AggregateValue, Bounds, Needs, Processor, PushError, RawPoint, Request, RequestError,
 };
-use crate::block::{Block, Quality, Values};
+use crate::block::Block;
 use crate::historian::Historian;
 use crate::point::HistoryGap;
 use crate::rollup::{Level, as_numbers};
 use crate::scan::{Piece, Scan};
+use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

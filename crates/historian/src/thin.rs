@@ -5,9 +5,10 @@
 //! one bad point if there is any. Stretches can be merged pairwise without another look at the data, so the finest
 //! cut that fits the wanted number is found after a single pass, in memory that depends only on that number.
 
-use crate::block::{Block, Quality, Values};
+use crate::block::Block;
 use crate::point::Point;
 use andon_model::StatusCode;
+use andon_model::column::{Quality, Values};
 use std::ops::Range;
 
 /// The most points a stretch keeps.

@@ -12,6 +12,7 @@
 //! Start reading at [`sample::Sample`], then [`plant::Plant`], then [`event::Event`].
 
 pub mod access;
+pub mod column;
 pub mod command;
 pub mod event;
 pub mod log;
@@ -25,6 +26,7 @@ pub mod sample_codec;
 pub mod text;
 pub mod time;
 pub mod unit;
+pub mod varint;
 
 pub use path::{EquipmentPath, PathError, TagPath};
 pub use quality::StatusCode;

@@ -14,11 +14,12 @@
 //! values    in the order of the samples: int64 zigzag varint · double 8 bytes, IEEE 754 bits little endian ·
 //!           text varint length and UTF-8 · nothing for null, false and true
 //! ```
-//! A varint is LEB128: seven bits a byte, lowest first, at most ten bytes.
+//! A varint is that of [`crate::varint`].
 //!
 //! **Invariants**: `decode(encode(s)) == s` to the last bit of every double. `decode` takes any bytes: it never
 //! panics and never allocates more than a fixed multiple (about 16) of what it was given.
 
+use crate::varint::{self, VarintError, unzigzag, zigzag};
 use crate::{Sample, StatusCode, TagId, Timestamp, Value};
 
 /// The version this build writes. Each version ever written can be read for ever.
@@ -66,21 +67,21 @@ pub enum SampleCodecError {
 pub fn encode_samples(samples: &[Sample]) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + samples.len() * 16);
     out.push(VERSION);
-    put_varint(&mut out, samples.len() as u64);
+    varint::put(&mut out, samples.len() as u64);
     let mut before = 0_i64;
     for sample in samples {
         let tag = i64::from(sample.tag.0);
-        put_varint(&mut out, zigzag(tag - before));
+        varint::put(&mut out, zigzag(tag - before));
         before = tag;
     }
     put_times(&mut out, samples, |sample| sample.source_ts);
     put_times(&mut out, samples, |sample| sample.received_ts);
     for run in samples.chunk_by(|a, b| a.quality == b.quality) {
-        put_varint(&mut out, run.len() as u64);
+        varint::put(&mut out, run.len() as u64);
         out.extend_from_slice(&run.first().map_or(0, |sample| sample.quality.0).to_le_bytes());
     }
     for run in samples.chunk_by(|a, b| type_tag_of(&a.value) == type_tag_of(&b.value)) {
-        put_varint(&mut out, run.len() as u64);
+        varint::put(&mut out, run.len() as u64);
         out.push(run.first().map_or(type_tag::NULL, |sample| type_tag_of(&sample.value)));
     }
     for sample in samples {
@@ -135,7 +136,7 @@ fn put_times(out: &mut Vec<u8>, samples: &[Sample], time: impl Fn(&Sample) -> Ti
     let mut before = 0_i64;
     for sample in samples {
         let micros = time(sample).micros();
-        put_varint(out, zigzag(micros.wrapping_sub(before)));
+        varint::put(out, zigzag(micros.wrapping_sub(before)));
         before = micros;
     }
 }
@@ -143,10 +144,10 @@ fn put_times(out: &mut Vec<u8>, samples: &[Sample], time: impl Fn(&Sample) -> Ti
 fn put_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null | Value::Boolean(_) => {}
-        Value::Int64(number) => put_varint(out, zigzag(*number)),
+        Value::Int64(number) => varint::put(out, zigzag(*number)),
         Value::Double(number) => out.extend_from_slice(&number.to_bits().to_le_bytes()),
         Value::String(text) => {
-            put_varint(out, text.len() as u64);
+            varint::put(out, text.len() as u64);
             out.extend_from_slice(text.as_bytes());
         }
     }
@@ -161,23 +162,6 @@ const fn type_tag_of(value: &Value) -> u8 {
         Value::Double(_) => type_tag::DOUBLE,
         Value::String(_) => type_tag::STRING,
     }
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7F) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push((number & 0x7F) as u8);
-}
-
-/// Small numbers of either sign become small unsigned ones: 0, -1, 1, -2 → 0, 1, 2, 3.
-const fn zigzag(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)).cast_unsigned()
-}
-
-const fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
 fn take_times(
@@ -255,19 +239,10 @@ impl<'a> Input<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, SampleCodecError> {
-        let mut number = 0_u64;
-        for shift in (0..70).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7F);
-            if shift == 63 && bits > 1 {
-                break; // Over 64 bits.
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(self.damaged("a number has more than 64 bits"))
+        varint::take(&mut self.rest).map_err(|error| match error {
+            VarintError::Truncated => self.truncated(),
+            VarintError::TooLong => self.damaged("a number has more than 64 bits"),
+        })
     }
 
     fn run_length(&mut self) -> Result<usize, SampleCodecError> {

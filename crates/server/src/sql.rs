@@ -11,8 +11,7 @@ use andon_model::plant::Interpolation;
 use andon_model::{BoxFuture, Clock, TagId, Timestamp};
 use andon_sql::output::{Format, Writer};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Quality, Rows, Tag,
-    Values,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
 use andon_store::timeline::{kind, severity};
@@ -60,17 +59,7 @@ struct FromScan(Scan);
 
 impl Blocks for FromScan {
     fn next(&mut self) -> Option<Result<Rows, String>> {
-        let block = self.0.next()?;
-        let values = match block.values {
-            andon_historian::Values::Double(values) => Values::Double(values),
-            andon_historian::Values::Int(values) => Values::Int(values),
-            andon_historian::Values::Mixed(values) => Values::Mixed(values),
-        };
-        let quality = match block.quality {
-            andon_historian::Quality::Same(code) => Quality::Same(code),
-            andon_historian::Quality::Each(codes) => Quality::Each(codes),
-        };
-        Some(Ok(Rows { ts: block.ts, values, quality }))
+        self.0.next().map(|block| Ok(Rows { ts: block.ts, values: block.values, quality: block.quality }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the SQL face needs of others, declared here and handed in by `server`.
 
 use andon_model::access::Principal;
+use andon_model::column::{Quality, Values};
 use andon_model::path::is_under;
 use andon_model::{BoxFuture, StatusCode, TagId, Value};
 use std::sync::Arc;
@@ -27,26 +28,6 @@ pub struct Rows {
     pub values: Values,
     /// As many qualities.
     pub quality: Quality,
-}
-
-/// Values in a column.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Values {
-    /// Numbers.
-    Double(Vec<f64>),
-    /// Whole numbers.
-    Int(Vec<i64>),
-    /// Whatever is neither: text, booleans, null among numbers.
-    Mixed(Vec<Value>),
-}
-
-/// OPC UA StatusCodes in a column.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Quality {
-    /// All rows have this one.
-    Same(u32),
-    /// One for each row.
-    Each(Vec<u32>),
 }
 
 /// A tag as the catalogue shows it.

@@ -4,7 +4,7 @@
 //! flags     varint, see `flag`
 //! count     varint
 //! times     zigzag varints from the start of the minute or hour, in ms if all are whole ms, else in µs
-//! numbers   1 byte e ≤ 9: zigzag varint n, the number is n / 10^e to the last bit · 255: 8 bytes little endian
+//! numbers   1 byte e ≤ 4: zigzag varint n, the number is n / 10^e to the last bit · 255: 8 bytes little endian
 //! values    of points, if all are such decimals: 1 byte e, then zigzag varints, the first one itself and then differences
 //!           from it; otherwise as numbers
 //! ```
@@ -15,8 +15,9 @@ use super::raw::{Extreme, Worst};
 use super::rollup::Rollup;
 use super::status::{Class, Point, Shares};
 use super::sums::{Moments, Sum, count_f64};
-use crate::varint::{put, take, unzigzag, zigzag};
+use crate::decimal::{power, scale};
 use andon_model::StatusCode;
+use andon_model::varint::{put, take, unzigzag, zigzag};
 
 mod flag {
     /// Only good points; the fields that say so are left out.
@@ -34,7 +35,7 @@ mod flag {
 }
 
 /// Doubles are tried as decimals with up to so many digits.
-const DIGITS: [f64; 10] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+const DIGITS: u8 = 4;
 const RAW: u8 = 255;
 
 impl Rollup {
@@ -48,7 +49,7 @@ impl Rollup {
 
     /// Reads what [`Rollup::encode`] wrote; `None` when it is something else.
     pub(crate) fn decode(start: i64, rest: &mut &[u8]) -> Option<Self> {
-        let flags = take(rest)?;
+        let flags = take(rest).ok()?;
         if flags & flag::ALL_GOOD != 0 {
             Self::decode_good(start, flags, rest)
         } else {
@@ -76,11 +77,11 @@ impl Rollup {
 
     fn decode_good(start: i64, flags: u64, rest: &mut &[u8]) -> Option<Self> {
         let unit = if flags & flag::MS != 0 { 1000 } else { 1 };
-        let time = |rest: &mut &[u8]| Some(start.wrapping_add(unzigzag(take(rest)?).wrapping_mul(unit)));
-        let count = take(rest)?;
+        let time = |rest: &mut &[u8]| Some(start.wrapping_add(unzigzag(take(rest).ok()?).wrapping_mul(unit)));
+        let count = take(rest).ok()?;
         let plain = flags & flag::PLAIN_STATUS != 0;
         let status = |rest: &mut &[u8]| -> Option<StatusCode> {
-            if plain { Some(StatusCode(0)) } else { Some(StatusCode(u32::try_from(take(rest)?).ok()?)) }
+            if plain { Some(StatusCode(0)) } else { Some(StatusCode(u32::try_from(take(rest).ok()?).ok()?)) }
         };
         let mut values = Values::decoder(flags, rest)?;
         let mut point = |rest: &mut &[u8]| {
@@ -97,7 +98,7 @@ impl Rollup {
         let worst = Worst { class: Class::Good, status: status(rest)?, again: flags & flag::WORST_AGAIN != 0 };
         let sum = take_f64(rest)?;
         let squares = take_f64(rest)?;
-        let (transitions, zero_time) = (take(rest)?, take(rest)?);
+        let (transitions, zero_time) = (take(rest).ok()?, take(rest).ok()?);
         let (ramp, flat) = (take_f64(rest)?, take_f64(rest)?);
         Some(Self {
             shares: Shares { good: count, ..Shares::default() },
@@ -162,7 +163,7 @@ impl Rollup {
     }
 
     fn decode_whole(start: i64, rest: &mut &[u8]) -> Option<Self> {
-        let number = |rest: &mut &[u8]| take(rest);
+        let number = |rest: &mut &[u8]| take(rest).ok();
         let shares = Shares { good: number(rest)?, uncertain: number(rest)?, bad: number(rest)? };
         let count = number(rest)?;
         let [transitions, good_to_good, good_to_other, from_other, zero_time] =
@@ -170,17 +171,17 @@ impl Rollup {
         let [sum, ramp, flat, flat_to_other, bridges] =
             [take_f64(rest)?, take_f64(rest)?, take_f64(rest)?, take_f64(rest)?, take_f64(rest)?].map(Sum::of);
         let moments = Moments { count, mean: take_f64(rest)?, squares: take_f64(rest)? };
-        let time = |rest: &mut &[u8]| Some(start.wrapping_add(unzigzag(take(rest)?)));
+        let time = |rest: &mut &[u8]| Some(start.wrapping_add(unzigzag(take(rest).ok()?)));
         let extreme =
-            |rest: &mut &[u8]| Some(Extreme { value: take_f64(rest)?, ts: time(rest)?, again: take(rest)? != 0 });
+            |rest: &mut &[u8]| Some(Extreme { value: take_f64(rest)?, ts: time(rest)?, again: take(rest).ok()? != 0 });
         let (smallest, largest) = (take_option(rest, extreme)?, take_option(rest, extreme)?);
         let uncertain = take_option(rest, |rest| Some((take_f64(rest)?, take_f64(rest)?)))?;
         let point = |rest: &mut &[u8]| {
             Some(Point {
                 ts: time(rest)?,
                 value: take_f64(rest)?,
-                status: StatusCode(u32::try_from(take(rest)?).ok()?),
-                class: class_of(take(rest)?)?,
+                status: StatusCode(u32::try_from(take(rest).ok()?).ok()?),
+                class: class_of(take(rest).ok()?)?,
             })
         };
         let [first, last, first_good, last_good, good_before_last] = [
@@ -193,12 +194,12 @@ impl Rollup {
         let other_after_good = take_option(rest, time)?;
         let worst = take_option(rest, |rest| {
             Some(Worst {
-                class: class_of(take(rest)?)?,
-                status: StatusCode(u32::try_from(take(rest)?).ok()?),
-                again: take(rest)? != 0,
+                class: class_of(take(rest).ok()?)?,
+                status: StatusCode(u32::try_from(take(rest).ok()?).ok()?),
+                again: take(rest).ok()? != 0,
             })
         })?;
-        let bridged = take(rest)? != 0;
+        let bridged = take(rest).ok()? != 0;
         Some(Self {
             shares,
             sum,
@@ -321,27 +322,19 @@ impl Values {
     #[expect(clippy::cast_precision_loss, reason = "below 2^53, and otherwise refused by the checksum of the file")]
     fn take(&mut self, rest: &mut &[u8]) -> Option<f64> {
         let Some(digits) = self.digits else { return take_f64(rest) };
-        let whole = unzigzag(take(rest)?).wrapping_add(self.first.unwrap_or(0));
+        let whole = unzigzag(take(rest).ok()?).wrapping_add(self.first.unwrap_or(0));
         self.first.get_or_insert(whole);
-        Some(whole as f64 / DIGITS.get(usize::from(digits))?)
+        (digits <= DIGITS).then(|| whole as f64 / power(usize::from(digits)))
     }
 }
 
 /// The fewest decimals with which all these numbers are whole, to the last bit.
 fn common_digits(numbers: impl Iterator<Item = f64> + Clone) -> Option<u8> {
-    (0..5).find(|digits| numbers.clone().all(|number| whole(number, *digits).is_some()))
+    (0..=DIGITS).find(|digits| numbers.clone().all(|number| whole(number, *digits).is_some()))
 }
 
-/// `value` times 10^digits, if that is a whole number that divides back to the very same bits.
 fn whole(value: f64, digits: u8) -> Option<i64> {
-    let power = DIGITS.get(usize::from(digits))?;
-    let whole = (value * power).round_ties_even();
-    if whole.abs() >= 9.0e15 {
-        return None;
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "below 2^53")]
-    let (stored, back) = (whole as i64, (whole as i64) as f64 / power);
-    (back.to_bits() == value.to_bits()).then_some(stored)
+    scale(value, power(usize::from(digits)))
 }
 
 fn put_option<T>(out: &mut Vec<u8>, option: Option<&T>, encode: impl FnOnce(&mut Vec<u8>, &T)) {
@@ -354,7 +347,7 @@ fn put_option<T>(out: &mut Vec<u8>, option: Option<&T>, encode: impl FnOnce(&mut
 /// The outer `None`: the bytes are not what they should be.
 #[expect(clippy::option_option, reason = "what may be missing is told from what cannot be read")]
 fn take_option<T>(rest: &mut &[u8], decode: impl FnOnce(&mut &[u8]) -> Option<T>) -> Option<Option<T>> {
-    match take(rest)? {
+    match take(rest).ok()? {
         0 => Some(None),
         1 => decode(rest).map(Some),
         _ => None,
@@ -379,7 +372,7 @@ const fn class_of(code: u64) -> Option<Class> {
 }
 
 fn put_f64(out: &mut Vec<u8>, value: f64) {
-    if let Some((digits, whole)) = (0..5).find_map(|digits| Some((digits, whole(value, digits)?))) {
+    if let Some((digits, whole)) = (0..=DIGITS).find_map(|digits| Some((digits, whole(value, digits)?))) {
         out.push(digits);
         put(out, zigzag(whole));
         return;
@@ -397,8 +390,10 @@ fn take_f64(rest: &mut &[u8]) -> Option<f64> {
         *rest = after;
         return Some(f64::from_bits(u64::from_le_bytes(*bytes)));
     }
-    let power = DIGITS.get(usize::from(*kind))?;
-    Some(unzigzag(take(rest)?) as f64 / power)
+    if *kind > DIGITS {
+        return None;
+    }
+    Some(unzigzag(take(rest).ok()?) as f64 / power(usize::from(*kind)))
 }
 
 #[cfg(test)]

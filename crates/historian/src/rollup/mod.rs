@@ -15,10 +15,11 @@
 //! Where the index begins, and its checksum, stand in the manifest.
 
 use crate::aggregate::Rollup;
-use crate::block::{Block, Quality, Values};
+use crate::block::Block;
 use crate::disk::Disk;
-use crate::varint::{put, take, unzigzag, zigzag};
 use andon_model::Value;
+use andon_model::column::{Quality, Values};
+use andon_model::varint::{put, take, unzigzag, zigzag};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -322,14 +323,14 @@ fn encode_index(entries: &[IndexEntry]) -> Vec<u8> {
 
 fn decode_index(bytes: &[u8]) -> Option<Vec<IndexEntry>> {
     let mut rest = bytes;
-    let count = usize::try_from(take(&mut rest)?).ok().filter(|count| *count <= rest.len() / 3 + 1)?;
+    let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len() / 3 + 1)?;
     let mut entries = Vec::with_capacity(count);
     let (mut tag, mut offset) = (0_u32, MAGIC.len() as u64);
     for _ in 0..count {
-        tag = tag.checked_add(u32::try_from(take(&mut rest)?).ok()?)?;
+        tag = tag.checked_add(u32::try_from(take(&mut rest).ok()?).ok()?)?;
         let mut chunks = [Chunk::default(); 2];
         for chunk in &mut chunks {
-            let length = take(&mut rest)?;
+            let length = take(&mut rest).ok()?;
             if length > 0 {
                 let (crc, after) = rest.split_first_chunk()?;
                 rest = after;
@@ -403,7 +404,7 @@ impl Unpacker {
 
 fn decode_chunk(bytes: &[u8], level: Level, unpacker: &mut Unpacker) -> Option<Vec<(i64, Rollup)>> {
     let (codec, mut rest) = bytes.split_first()?;
-    let length = usize::try_from(take(&mut rest)?).ok().filter(|length| *length <= CHUNK_MAX)?;
+    let length = usize::try_from(take(&mut rest).ok()?).ok().filter(|length| *length <= CHUNK_MAX)?;
     let unpacked;
     let mut rest = match codec {
         0 => rest,
@@ -413,12 +414,12 @@ fn decode_chunk(bytes: &[u8], level: Level, unpacker: &mut Unpacker) -> Option<V
         }
         _ => return None,
     };
-    let count = usize::try_from(take(&mut rest)?).ok().filter(|count| *count <= rest.len())?;
+    let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len())?;
     // A day has 1,440 minutes; whatever else is claimed costs nothing before it is there.
     let mut rollups = Vec::with_capacity(count.min(1_440));
     let mut number = 0_i64;
     for at in 0..count {
-        let step = take(&mut rest)?;
+        let step = take(&mut rest).ok()?;
         number = if at == 0 { unzigzag(step) } else { number.wrapping_add(step.cast_signed()) };
         rollups.push((number, Rollup::decode(number.wrapping_mul(level.span()), &mut rest)?));
     }

@@ -5,7 +5,7 @@
 //! first time (zigzag, difference from the first time before) · last minus first time.
 
 use super::classify::Class;
-use crate::varint::{put, take, unzigzag, zigzag};
+use andon_model::varint::{put, take, unzigzag, zigzag};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -78,18 +78,18 @@ pub(super) fn encode(entries: &[Entry]) -> String {
 pub(super) fn decode(text: &str) -> Option<Vec<Entry>> {
     let bytes = STANDARD_NO_PAD.decode(text).ok()?;
     let mut rest = bytes.as_slice();
-    let count = usize::try_from(take(&mut rest)?).ok().filter(|count| *count <= rest.len() / 5 + 1)?;
+    let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len() / 5 + 1)?;
     let mut entries: Vec<Entry> = Vec::with_capacity(count);
     let (mut tag, mut first, mut row) = (0_u32, 0_i64, 0_u64);
     for _ in 0..count {
-        let next = tag.checked_add(u32::try_from(take(&mut rest)?).ok()?)?;
+        let next = tag.checked_add(u32::try_from(take(&mut rest).ok()?).ok()?)?;
         if entries.last().is_some_and(|last| last.tag >= next) {
             return None;
         }
-        let rows = take(&mut rest)?;
-        let code = take(&mut rest)?;
-        first = first.wrapping_add(unzigzag(take(&mut rest)?));
-        let last = first.wrapping_add(take(&mut rest)?.cast_signed());
+        let rows = take(&mut rest).ok()?;
+        let code = take(&mut rest).ok()?;
+        first = first.wrapping_add(unzigzag(take(&mut rest).ok()?));
+        let last = first.wrapping_add(take(&mut rest).ok()?.cast_signed());
         let kind = Kind::of(code & !GOOD)?;
         entries.push(Entry { tag: next, first_row: row, rows, kind, all_good: code & GOOD != 0, ts: (first, last) });
         tag = next;

@@ -7,15 +7,17 @@
 use super::SegmentError;
 use super::Window;
 use super::bytes::Pages;
-use super::classify::{Class, power};
+use super::classify::Class;
 use super::directory::{Entry, Kind};
 use super::footer::CurrentFooter;
 use super::layout::{
     PAGE_ROWS, QUALITY, RECEIVED_MS, SCALE, TS_MS, TS_US, V_BOOL, V_DOUBLE, V_FLOAT, V_INT, V_TEXT, join_ts,
 };
-use crate::block::{BLOCK_ROWS, Block, Quality, Values};
+use crate::block::{BLOCK_ROWS, Block};
+use crate::decimal::power;
 use crate::manifest::FileInfo;
 use andon_model::Value;
+use andon_model::column::{Quality, Values};
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{BoolType, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;

@@ -4,13 +4,15 @@
 //! column until a row group is full; nothing is allocated per row but text.
 
 use super::SegmentError;
-use super::classify::{Class, classify, power, scale};
+use super::classify::{Class, classify};
 use super::directory::{self, Entry, Kind};
 use super::layout::{self, DIRECTORY_KEY, GROUP_ROWS, split_ts};
-use crate::block::{Block, Quality, Values};
+use crate::block::Block;
+use crate::decimal::{power, scale};
 use crate::manifest::{FileInfo, Piece};
 use crate::rollup::RollupWriter;
 use andon_model::Value;
+use andon_model::column::{Quality, Values};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;

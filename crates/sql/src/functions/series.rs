@@ -6,22 +6,19 @@
 
 use crate::engine::Caller;
 use crate::error::SqlError;
-use crate::ports::{Quality, Rows, Tag, Values};
+use crate::ports::{Rows, Tag};
 use crate::views::samples;
 use crate::views::time;
+use crate::views::whole::{Make, Whole};
+use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, Timestamp, Value};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::logical_expr::Expr;
 use std::sync::Arc;
 
 /// The most rows that either function gives.
@@ -146,7 +143,7 @@ impl TableFunctionImpl for Series {
         let tags = self.caller.ports.catalog.tags();
         let tag = tags.into_iter().find(|tag| &*tag.path == path && self.caller.sees(&tag.path));
         let tag = tag.ok_or_else(|| bad(format!("there is no tag \"{path}\"")))?;
-        Ok(Arc::new(Read {
+        Ok(Arc::new(Whole(Read {
             caller: self.caller.clone(),
             kind: self.kind,
             schema: self.kind.schema(),
@@ -154,7 +151,7 @@ impl TableFunctionImpl for Series {
             from,
             to,
             number,
-        }))
+        })))
     }
 }
 
@@ -170,47 +167,21 @@ struct Read {
     number: i64,
 }
 
-#[async_trait]
-impl TableProvider for Read {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::View
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let parts: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(self.clone())];
-        Ok(Arc::new(StreamingTableExec::try_new(self.schema.clone(), parts, projection, [], false, limit)?))
-    }
-}
-
-impl PartitionStream for Read {
+impl Make for Read {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let this = self.clone();
-        let rows = async move {
-            let mut reading = this.begin();
-            // One block at a time on a thread that may wait.
-            loop {
-                let step = tokio::task::spawn_blocking(move || reading.step()).await;
-                match step.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?? {
-                    Step::More(next) => reading = *next,
-                    Step::Done(batch) => return Ok(batch),
-                }
+    async fn make(self) -> Result<RecordBatch> {
+        let mut reading = self.begin();
+        // One block at a time on a thread that may wait.
+        loop {
+            let step = tokio::task::spawn_blocking(move || reading.step()).await;
+            match step.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?? {
+                Step::More(next) => reading = *next,
+                Step::Done(batch) => return Ok(batch),
             }
-        };
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures_util::stream::once(rows)))
+        }
     }
 }
 
@@ -229,18 +200,7 @@ impl Sample {
 }
 
 fn sample(rows: &Rows, at: usize) -> Sample {
-    Sample {
-        ts: rows.ts[at],
-        value: match &rows.values {
-            Values::Double(values) => Value::Double(values[at]),
-            Values::Int(values) => Value::Int64(values[at]),
-            Values::Mixed(values) => values[at].clone(),
-        },
-        status: match &rows.quality {
-            Quality::Same(code) => *code,
-            Quality::Each(codes) => codes[at],
-        },
-    }
+    Sample { ts: rows.ts[at], value: rows.values.get(at), status: rows.quality.get(at).0 }
 }
 
 enum Fold {

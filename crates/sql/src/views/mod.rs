@@ -5,6 +5,7 @@
 
 pub mod samples;
 mod tables;
+pub(crate) mod whole;
 
 use crate::engine::Caller;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};

@@ -9,7 +9,8 @@
 
 use super::time;
 use crate::engine::{BATCH, Caller};
-use crate::ports::{Blocks, Quality, Rows, Values};
+use crate::ports::{Blocks, Rows};
+use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Value};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
@@ -553,30 +554,14 @@ fn column_of(column: usize, rows: &Rows, at: usize, to: usize) -> ArrayRef {
     }
 }
 
-fn status(rows: &Rows, at: usize) -> StatusCode {
-    match &rows.quality {
-        Quality::Same(code) => StatusCode(*code),
-        Quality::Each(codes) => StatusCode(codes[at]),
-    }
-}
-
 /// The numbers, null where the quality is bad or there is no number.
-#[expect(clippy::cast_precision_loss, reason = "counts above 2^53 lose their last digits here; `raw` has them all")]
+/// Counts above 2^53 lose their last digits here; `raw` has them all.
 fn values(rows: &Rows, at: usize, to: usize) -> ArrayRef {
     let all_good = matches!(rows.quality, Quality::Same(code) if !StatusCode(code).is_bad());
     if let (true, Values::Double(numbers)) = (all_good, &rows.values) {
         return Arc::new(Float64Array::from(numbers[at..to].to_vec()));
     }
-    let numbers = (at..to).map(|row| {
-        if status(rows, row).is_bad() {
-            return None;
-        }
-        match &rows.values {
-            Values::Double(numbers) => Some(numbers[row]),
-            Values::Int(numbers) => Some(numbers[row] as f64),
-            Values::Mixed(values) => values[row].as_f64(),
-        }
-    });
+    let numbers = (at..to).map(|row| if rows.quality.get(row).is_bad() { None } else { rows.values.number(row) });
     Arc::new(numbers.collect::<Float64Array>())
 }
 
@@ -584,7 +569,7 @@ fn values(rows: &Rows, at: usize, to: usize) -> ArrayRef {
 fn texts(rows: &Rows, at: usize, to: usize) -> ArrayRef {
     let Values::Mixed(values) = &rows.values else { return arrow::array::new_null_array(&DataType::Utf8View, to - at) };
     let text = |row: usize| match &values[row] {
-        Value::String(text) if !status(rows, row).is_bad() => Some(text),
+        Value::String(text) if !rows.quality.get(row).is_bad() => Some(text),
         _ => None,
     };
     Arc::new((at..to).map(text).collect::<StringViewArray>())
@@ -592,13 +577,9 @@ fn texts(rows: &Rows, at: usize, to: usize) -> ArrayRef {
 
 /// What was stored, as text, whatever its quality; null where nothing is known.
 fn raws(rows: &Rows, at: usize, to: usize) -> ArrayRef {
-    let raw = |row: usize| match &rows.values {
-        Values::Double(numbers) => Some(numbers[row].to_string()),
-        Values::Int(numbers) => Some(numbers[row].to_string()),
-        Values::Mixed(values) => match &values[row] {
-            Value::Null => None,
-            other => Some(other.to_string()),
-        },
+    let raw = |row: usize| match rows.values.get(row) {
+        Value::Null => None,
+        other => Some(other.to_string()),
     };
     Arc::new((at..to).map(raw).collect::<StringViewArray>())
 }

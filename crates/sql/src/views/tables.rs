@@ -1,6 +1,7 @@
 //! The small views: made when they are read, from what the caller sees then.
 
 use super::time;
+use super::whole::{Make, Whole};
 use crate::engine::Caller;
 use crate::ports::{EventQuery, EventRow};
 use crate::views::samples::severity;
@@ -81,18 +82,18 @@ pub(super) fn view(name: &str, caller: &Caller) -> Option<Arc<dyn TableProvider>
     let caller = caller.clone();
     Some(match name {
         "events" => Arc::new(Events { caller, schema }),
-        "last_values" => Arc::new(Made { schema, caller, make: last_values }),
-        "tags" => Arc::new(Made { schema, caller, make: tags }),
-        _ => Arc::new(Made { schema, caller, make: equipment }),
+        "last_values" => Arc::new(Whole(Made { schema, caller, columns: last_values })),
+        "tags" => Arc::new(Whole(Made { schema, caller, columns: tags })),
+        _ => Arc::new(Whole(Made { schema, caller, columns: equipment })),
     })
 }
 
-/// A table that is made as a whole when it is read.
+/// A view whose columns are made of what the caller sees.
 #[derive(Clone)]
-pub(crate) struct Made {
-    pub(crate) schema: SchemaRef,
-    pub(crate) caller: Caller,
-    pub(crate) make: fn(&Caller) -> Vec<ArrayRef>,
+struct Made {
+    schema: SchemaRef,
+    caller: Caller,
+    columns: fn(&Caller) -> Vec<ArrayRef>,
 }
 
 impl fmt::Debug for Made {
@@ -101,40 +102,14 @@ impl fmt::Debug for Made {
     }
 }
 
-#[async_trait]
-impl TableProvider for Made {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::View
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let parts: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(self.clone())];
-        Ok(Arc::new(StreamingTableExec::try_new(self.schema.clone(), parts, projection, [], false, limit)?))
-    }
-}
-
-impl PartitionStream for Made {
+impl Make for Made {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let this = self.clone();
-        let rows = async move {
-            this.caller.still()?;
-            Ok(RecordBatch::try_new(this.schema.clone(), (this.make)(&this.caller))?)
-        };
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures_util::stream::once(rows)))
+    async fn make(self) -> Result<RecordBatch> {
+        self.caller.still()?;
+        Ok(RecordBatch::try_new(self.schema.clone(), (self.columns)(&self.caller))?)
     }
 }
 

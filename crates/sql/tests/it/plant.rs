@@ -1,10 +1,10 @@
 //! A plant in memory: tags, samples, people whose rights can be turned, and a count of what was read.
 
 use andon_model::access::{Principal, PrincipalKind};
+use andon_model::column::{Quality, Values};
 use andon_model::{BoxFuture, StatusCode, TagId, Value};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Quality, Rows, Tag,
-    Values,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
 use arrow::array::RecordBatch;
