@@ -5,7 +5,7 @@ use crate::plant::PlantView;
 use crate::stored::StoredUpTo;
 use crate::subscribe::{AllSubscription, LastValues, NewestShared, NewestSubscription};
 use andon_model::command::Actuator;
-use andon_model::plant::Plant;
+use andon_model::plant::{Plant, TagDef};
 use andon_model::{Clock, DataType, Sample, StatusCode, TagId, Timestamp, Value};
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
@@ -168,15 +168,23 @@ impl Bus {
     }
 
     /// Makes the samples fit their tags, drops those of unknown tags, and renews last values and newest subscriptions.
-    fn take_in(&self, samples: &mut Vec<Sample>) {
+    /// Leaves out samples of unknown tags and makes the others what their tags can be; returns how many were not. Doing it
+    /// twice changes nothing more.
+    pub(crate) fn make_fit(&self, samples: &mut Vec<Sample>) -> u64 {
         let plant = self.plant.load();
-        let before = samples.len();
         let mut unfit = 0;
         samples.retain_mut(|sample| {
             let Some(tag) = plant.tag(sample.tag) else { return false };
-            unfit += u64::from(!make_fit(sample, tag.data_type));
+            unfit += u64::from(!fit_type(sample, tag.data_type));
+            note_range(sample, tag);
             true
         });
+        unfit
+    }
+
+    fn take_in(&self, samples: &mut Vec<Sample>) {
+        let before = samples.len();
+        let unfit = self.make_fit(samples);
         let changed = self.renew(samples);
         let add = |counter: &AtomicU64, n: usize| counter.fetch_add(n as u64, Ordering::Relaxed);
         add(&self.counters.published, samples.len());
@@ -330,8 +338,18 @@ pub fn is_late(sample: &Sample, last: &Sample) -> bool {
     time(sample) < time(last) && !set_back
 }
 
+/// What lies outside the instrument's range is kept, but not trusted as good (OPC 10000-4 v1.05 §7.39,
+/// `UncertainEngineeringUnitsExceeded`), whichever way it came.
+fn note_range(sample: &mut Sample, tag: &TagDef) {
+    let Some((low, high)) = tag.range.filter(|_| tag.data_type != DataType::Boolean) else { return };
+    let outside = sample.value.as_f64().is_some_and(|number| number < low || number > high);
+    if outside && sample.quality.is_good() {
+        sample.quality = StatusCode::UNCERTAIN_ENGINEERING_UNITS_EXCEEDED;
+    }
+}
+
 /// Brings the value to the tag's type; false when it did not fit and was replaced by null with a bad quality.
-fn make_fit(sample: &mut Sample, wanted: DataType) -> bool {
+fn fit_type(sample: &mut Sample, wanted: DataType) -> bool {
     let fits = match (&sample.value, wanted) {
         (Value::Double(number), DataType::Double) => number.is_finite(),
         (Value::Int64(_), DataType::Int64)

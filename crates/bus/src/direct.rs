@@ -15,12 +15,14 @@ use std::time::Duration;
 /// How long to wait for room in the lane.
 const ROOM_WITHIN: Duration = Duration::from_secs(2);
 
-/// Makes the samples durable as one frame, all or nothing, then publishes them. They must fit their tags.
+/// Makes the samples durable as one frame, all or nothing, then publishes them, as [`Bus::publish`] would.
 ///
 /// Runs to its end also when the caller goes away: what became durable is published.
 /// # Errors
 /// [`AppendError`]: nothing was published. After [`AppendError::Poisoned`] they may be in the log all the same.
-pub async fn store(bus: Arc<Bus>, log: Arc<dyn Log>, samples: Vec<Sample>) -> Result<(), AppendError> {
+pub async fn store(bus: Arc<Bus>, log: Arc<dyn Log>, mut samples: Vec<Sample>) -> Result<(), AppendError> {
+    // What is stored is what is published.
+    bus.make_fit(&mut samples);
     if samples.is_empty() {
         return Ok(());
     }

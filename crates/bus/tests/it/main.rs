@@ -328,3 +328,36 @@ fn replay_hands_out_sealed_and_bare_events_and_counts_the_rest() {
     assert_eq!(seen, [(Seq(2), event("sealed")), (Seq(4), event("bare"))]);
     assert_eq!((done.up_to, done.events, done.unreadable), (Seq(4), 2, 1));
 }
+
+#[tokio::test]
+async fn outside_the_instruments_range_is_uncertain_and_kept_whichever_way_it_came() {
+    let tag = |n: u128, data_type: &str| {
+        let text = serde_json::json!({"id": Uuid::from_u128(n), "path": format!("m/t{n}"), "title": "", "data_type": data_type, "range": [0.0, 100.0]});
+        serde_json::from_value(text).unwrap()
+    };
+    let plant = Plant { tags: vec![tag(0, "double"), tag(1, "int64")], ..Plant::default() };
+    let bus = Bus::new(Arc::new(SystemClock));
+    bus.set_plant(Arc::new(plant), vec![TagId(0), TagId(1)]);
+    let log = MemLog::new();
+    let over = StatusCode::UNCERTAIN_ENGINEERING_UNITS_EXCEEDED;
+    let mut ms = 0;
+    for (value, quality, expected) in [
+        (0.0, StatusCode::GOOD, StatusCode::GOOD),
+        (100.0, StatusCode::GOOD, StatusCode::GOOD),
+        (100.5, StatusCode::GOOD, over),
+        (-0.5, StatusCode::GOOD_LOCAL_OVERRIDE, over),
+        (999.0, StatusCode::BAD_SENSOR_FAILURE, StatusCode::BAD_SENSOR_FAILURE),
+        (999.0, StatusCode::UNCERTAIN_INITIAL_VALUE, StatusCode::UNCERTAIN_INITIAL_VALUE),
+    ] {
+        ms += 1;
+        bus.publish(vec![Sample { quality, ..sample(0, value, ms) }]).await;
+        let last = bus.last(TagId(0)).unwrap();
+        assert_eq!((last.value, last.quality), (Value::Double(value), expected), "published {value}");
+        ms += 1;
+        direct::store(bus.clone(), log.clone(), vec![Sample { quality, ..sample(0, value, ms) }]).await.unwrap();
+        assert_eq!(bus.last(TagId(0)).unwrap().quality, expected, "ingested {value}");
+        assert_eq!(stored(&log).last().unwrap().quality, expected, "stored {value}");
+    }
+    bus.publish(vec![Sample { value: Value::Int64(101), ..sample(1, 0.0, 1) }]).await;
+    assert_eq!(bus.last(TagId(1)).unwrap().quality, over);
+}

@@ -165,8 +165,6 @@ pub struct Register {
     pub tag: TagPath,
     /// The tag's type.
     pub data_type: DataType,
-    /// The instrument's range; outside it a value is uncertain.
-    pub range: Option<(f64, f64)>,
     /// Which table.
     pub table: Table,
     /// The zero-based address as it stands in the request (the "40001" of a manual is holding address 0).
@@ -387,7 +385,6 @@ fn register(
     let register = Register {
         tag: tag.path.clone(),
         data_type: tag.data_type,
-        range: tag.range,
         table,
         address,
         kind,

@@ -117,7 +117,6 @@ mod tests {
         Register {
             tag: TagPath::parse(&format!("a/{table}{address}")).unwrap(),
             data_type: DataType::Double,
-            range: None,
             table,
             address,
             kind,

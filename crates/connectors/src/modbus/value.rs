@@ -81,7 +81,7 @@ pub enum EncodeError {
 /// What the words mean as a value of the tag, and how far to trust it.
 ///
 /// NaN and the infinities become null with `BadSensorFailure` (drives and meters say "no sensor" so); a value that the
-/// tag's type cannot hold becomes null with `BadOutOfRange`; one outside the instrument's range is kept, uncertain.
+/// tag's type cannot hold becomes null with `BadOutOfRange`. The bus judges the instrument's range.
 #[must_use]
 pub fn decode(register: &Register, raw: Raw<'_>) -> (Value, StatusCode) {
     let value = match raw {
@@ -91,19 +91,7 @@ pub fn decode(register: &Register, raw: Raw<'_>) -> (Value, StatusCode) {
     match value.map(|value| value.coerce(register.data_type)) {
         Err(status) => (Value::Null, status),
         Ok(None) => (Value::Null, StatusCode::BAD_OUT_OF_RANGE),
-        Ok(Some(value)) => {
-            let status = in_range(register, &value);
-            (value, status)
-        }
-    }
-}
-
-fn in_range(register: &Register, value: &Value) -> StatusCode {
-    match (register.range, value.as_f64()) {
-        (Some((low, high)), Some(number)) if number < low || number > high => {
-            StatusCode::UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
-        }
-        _ => StatusCode::GOOD,
+        Ok(Some(value)) => (value, StatusCode::GOOD),
     }
 }
 
@@ -340,7 +328,6 @@ mod tests {
         Register {
             tag: TagPath::parse("a/b").unwrap(),
             data_type,
-            range: None,
             table: Table::Holding,
             address: 0,
             kind,
@@ -420,14 +407,6 @@ mod tests {
             let wire = [(bits >> 16) as u16, bits as u16];
             assert_eq!(decode(&single, Raw::Words(&wire)), (Value::Null, StatusCode::BAD_SENSOR_FAILURE));
         }
-    }
-
-    #[test]
-    fn outside_the_instruments_range_is_uncertain_and_kept() {
-        let register = Register { range: Some((0.0, 100.0)), ..register(Kind::U16, DataType::Int64) };
-        assert_eq!(decode(&register, Raw::Words(&[100])), (Value::Int64(100), StatusCode::GOOD));
-        let over = (Value::Int64(101), StatusCode::UNCERTAIN_ENGINEERING_UNITS_EXCEEDED);
-        assert_eq!(decode(&register, Raw::Words(&[101])), over);
     }
 
     #[test]
