@@ -116,3 +116,16 @@ class Documents(Case):
         text = self.cli("apply", path, code=1)
         self.assertIn("andon serve", text)
         self.assertEqual(self.here.cli("doctor").returncode, 2, "anonymous MQTT is a finding")
+
+    def test_doctor_examines_the_records_of_a_node_that_does_not_run(self):
+        self.here.apply(GOOD)
+        self.here.stop()
+        records = self.here.data_dir / "records.sqlite"
+        self.assertIn("records.sqlite is whole", self.cli("doctor", code=2))
+        whole = records.read_bytes()
+        records.write_bytes(whole[: len(whole) // 2])
+        text = self.cli("doctor", code=2)
+        self.assertIn("records.sqlite is damaged", text)
+        self.assertIn("put it back from the last backup", text)
+        records.unlink()
+        self.assertIn("records.sqlite is missing", self.cli("doctor", code=2))

@@ -1,6 +1,7 @@
 //! What the log says aloud.
 
 use andon_model::log::{Gap, Lane};
+use std::fmt;
 use std::sync::Mutex;
 use tokio::sync::broadcast;
 
@@ -66,6 +67,70 @@ pub enum LogNotice {
     },
 }
 
+impl fmt::Display for LogNotice {
+    /// For people: what happened, what it means, what to do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Poisoned { lane, reason } => {
+                write!(
+                    f,
+                    "The log's {} lane stopped: {reason}. Nothing more is acknowledged there. Check the disk, then restart Andon.",
+                    lane.name()
+                )
+            }
+            Self::DiskFull { lane, refusing: true } => {
+                write!(
+                    f,
+                    "The disk is full: the {} lane refuses everything. Free space; it goes on by itself.",
+                    lane.name()
+                )
+            }
+            Self::DiskFull { lane, refusing: false } => {
+                write!(f, "The disk is nearly full for the {} lane. Free space before it refuses.", lane.name())
+            }
+            Self::SpaceAgain { lane } => write!(f, "The {} lane has space again.", lane.name()),
+            Self::ReserveInUse { segments_left } => {
+                write!(
+                    f,
+                    "The disk is full; events live on their reserve, {segments_left} segments are left. Free space."
+                )
+            }
+            Self::Damage { lane, gap } if gap.from > gap.to => {
+                write!(
+                    f,
+                    "A file of the {} lane is damaged at its head; nothing was lost. Check the disk.",
+                    lane.name()
+                )
+            }
+            Self::Damage { lane, gap } => {
+                write!(
+                    f,
+                    "Frames {} to {} of the {} lane are damaged and lost: {}. The rest is served. Put the log's folder back from a backup if you need them, and check the disk.",
+                    gap.from.0,
+                    gap.to.0,
+                    lane.name(),
+                    gap.reason
+                )
+            }
+            Self::ReaderGap { reader, lane, gap } => {
+                write!(
+                    f,
+                    "\"{reader}\" fell behind the retention of the {} lane and misses frames {} to {}.",
+                    lane.name(),
+                    gap.from.0,
+                    gap.to.0
+                )
+            }
+            Self::SnapshotUnusable { reader, reason } => {
+                write!(f, "The saved state of \"{reader}\" could not be used: {reason}.")
+            }
+            Self::Untidy { lane, reason } => {
+                write!(f, "The {} lane could not be tidied: {reason}. It is tried again.", lane.name())
+            }
+        }
+    }
+}
+
 /// Receives [`LogNotice`]s: `recv().await`; a listener that is more than 256 behind is told how many it missed.
 pub type NoticeReceiver = broadcast::Receiver<LogNotice>;
 
@@ -84,9 +149,9 @@ impl Notices {
 
     pub(crate) fn say(&self, notice: LogNotice) {
         match &notice {
-            LogNotice::SpaceAgain { .. } => tracing::info!(?notice, "the log has space again"),
-            LogNotice::Untidy { .. } | LogNotice::ReserveInUse { .. } => tracing::warn!(?notice, "the log"),
-            _ => tracing::error!(?notice, "the log needs attention"),
+            LogNotice::SpaceAgain { .. } => tracing::info!("{notice}"),
+            LogNotice::Untidy { .. } | LogNotice::ReserveInUse { .. } => tracing::warn!("{notice}"),
+            _ => tracing::error!("{notice}"),
         }
         if let Some(early) = crate::lock(&self.early).as_mut() {
             early.push(notice.clone());

@@ -63,7 +63,15 @@ impl Client {
     /// # Errors
     /// It runs, but its token cannot be read.
     pub fn find(data_dir: &Path, certificate: Option<&Path>, names: &[String]) -> Result<Option<Self>> {
-        let Ok(text) = std::fs::read_to_string(data_dir.join("addresses.json")) else { return Ok(None) };
+        let path = data_dir.join("addresses.json");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let words = format!("could not read {}; run this as the user that runs Andon", path.display());
+                return Err(error).context(words);
+            }
+        };
         let addresses = serde_json::from_str(&text).context("addresses.json in the data directory is damaged")?;
         let path = data_dir.join("cli.token");
         let token = std::fs::read_to_string(&path)

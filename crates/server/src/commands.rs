@@ -1,7 +1,7 @@
 //! The tools of the command line: `apply`, `diff`, `export`, `audit verify`, `doctor`.
 
 use crate::client::Client;
-use crate::node::open_log_offline;
+use crate::node::{examine_records, open_log_offline};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
 use anyhow::{Context, Result, bail};
@@ -221,7 +221,14 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
             let text = ready.as_ref().map_or_else(ToString::to_string, |a| a.text.trim().to_owned());
             add(ready.is_ok_and(|a| a.status.is_success()), format!("the node runs: {text}"));
         }
-        None => add(true, "no node runs on this data directory".to_owned()),
+        None => {
+            add(true, "no node runs on this data directory".to_owned());
+            let records = settings.data_dir.join("records.sqlite");
+            match examine_records(&records).await {
+                Ok(text) => add(true, text),
+                Err(error) => add(false, error.to_string()),
+            }
+        }
     }
     match sync_times(&settings.data_dir) {
         Ok((median_ms, worst_ms)) => {

@@ -191,6 +191,7 @@ impl Node {
             tokio::task::spawn_blocking(move || DurableLog::open(&path, node, options, Arc::new(OsDisk), clock))
                 .await??
         };
+        let notices = log.notices();
         tracing::info!(epoch = opened.epoch, "the log is open");
         for lane in opened.lanes.iter().filter(|lane| lane.torn_bytes > 0) {
             // The last group before a kill or a power cut; nothing of it was acknowledged.
@@ -286,7 +287,7 @@ impl Node {
         keepers.tasks.spawn(historian.clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(andon_bus::last::run(bus.clone(), shared.clone(), keepers.stop.clone()));
         keepers.tasks.spawn(notes::run(waiting_notes, recorder.clone(), clock.clone(), keepers.stop.clone()));
-        keepers.tasks.spawn(notes::hear_log(log.notices(), notes.clone(), keepers.stop.clone()));
+        keepers.tasks.spawn(notes::hear_log(opened.notices, notices, notes.clone(), keepers.stop.clone()));
         let on_notice = {
             let notes = notes.clone();
             Arc::new(move |notice| notes::spool(&notes, &notice))
@@ -319,6 +320,7 @@ impl Node {
 
         let limits = settings.limits;
         let mqtt_places = Places::new(limits.mqtt_connections_per_address, clock.clone());
+        let sql_places = Places::new(limits.sql_connections_per_address, clock.clone());
         let bounds = Bounds {
             connections: limits.http_connections,
             per_address: Places::new(limits.http_connections_per_address, clock.clone()),
@@ -326,6 +328,7 @@ impl Node {
         let state = Arc::new(State {
             http_places: bounds.per_address.clone(),
             mqtt_places: mqtt_places.clone(),
+            sql_places: sql_places.clone(),
             log: log.clone(),
             store: store.clone(),
             alarms: alarms.clone(),
@@ -426,15 +429,16 @@ impl Node {
         let sql_tls = if files.certificate.exists() { Some(tls::server_config(&files, &[])?) } else { None };
         if sql.is_none() && settings.sql != Listen::Off {
             let (engine, stop, sql_tls) = (engine.clone(), faces.stop.clone(), sql_tls.clone());
-            let (accounts, listen) = (accounts.clone(), settings.sql);
+            let (accounts, listen, places) = (accounts.clone(), settings.sql, sql_places.clone());
             faces.tasks.spawn(async move {
                 if let Some(listener) = bind_when_set_up("SQL", listen, &accounts, &stop).await {
-                    andon_sql::pg::serve(listener, engine, sql_tls, stop).await;
+                    andon_sql::pg::serve(listener, engine, sql_tls, places, stop).await;
                 }
             });
         }
         if let Some(listener) = sql {
-            faces.tasks.spawn(andon_sql::pg::serve(listener, engine.clone(), sql_tls, faces.stop.clone()));
+            let (engine, stop) = (engine.clone(), faces.stop.clone());
+            faces.tasks.spawn(andon_sql::pg::serve(listener, engine, sql_tls, sql_places, stop));
         }
         write_private(&dir.join("cli.token"), accounts.new_local_token()?.reveal())?;
         state.started.store(true, Ordering::Release);
@@ -535,6 +539,20 @@ fn refuse_missing_records(path: &Path, events: u64) -> Result<()> {
     let error =
         anyhow::anyhow!("{} is missing or empty, but the log holds {events} events of this node", path.display());
     Err(unusable_records(path, &*error))
+}
+
+/// For a tool that runs while no node does: whether a node could start with these records.
+pub async fn examine_records(path: &Path) -> Result<String> {
+    let begun = path.with_file_name("log").is_dir();
+    match Store::examine(path).await {
+        Ok(()) if path.exists() => Ok(format!("{} is whole", path.display())),
+        Ok(()) if begun => {
+            let error = anyhow::anyhow!("{} is missing, but there is a log beside it", path.display());
+            Err(unusable_records(path, &*error))
+        }
+        Ok(()) => Ok("nothing was stored here yet".to_owned()),
+        Err(error) => Err(unusable_records(path, &error)),
+    }
 }
 
 /// What is wrong with the file of records, and what to do.

@@ -43,6 +43,11 @@ impl Notes {
     /// Notes something. When too many wait it is only counted and written to the program's log.
     pub fn say(&self, path: &str, action: &'static str, text: String) {
         tracing::warn!(action, path, "{text}");
+        self.keep(path, action, text);
+    }
+
+    /// Notes something that the program's log has already. When too many wait it is only counted.
+    fn keep(&self, path: &str, action: &'static str, text: String) {
         if self.sender.try_send(Note { path: path.to_owned(), action, text }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -85,15 +90,19 @@ pub async fn run(
     }
 }
 
-/// Turns the log's notices into notes until `stop`.
-pub async fn hear_log(mut notices: NoticeReceiver, notes: Notes, stop: CancellationToken) {
+/// Turns the log's notices into notes until `stop`, first those of its opening. The log itself has written them to the
+/// program's log.
+pub async fn hear_log(early: Vec<LogNotice>, mut notices: NoticeReceiver, notes: Notes, stop: CancellationToken) {
+    for notice in early {
+        notes.keep("", action_of(&notice), notice.to_string());
+    }
     loop {
         let notice = tokio::select! {
             () = stop.cancelled() => return,
             notice = notices.recv() => notice,
         };
         match notice {
-            Ok(notice) => notes.say("", action_of(&notice), words_of(&notice)),
+            Ok(notice) => notes.keep("", action_of(&notice), notice.to_string()),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
         }
@@ -109,53 +118,6 @@ const fn action_of(notice: &LogNotice) -> &'static str {
         LogNotice::ReaderGap { .. } => "gap",
         LogNotice::SnapshotUnusable { .. } => "snapshot_unusable",
         LogNotice::Untidy { .. } => "untidy",
-    }
-}
-
-fn words_of(notice: &LogNotice) -> String {
-    match notice {
-        LogNotice::Poisoned { lane, reason } => {
-            format!(
-                "The log's {} lane stopped: {reason}. Nothing more is acknowledged there. Check the disk, then restart Andon.",
-                lane.name()
-            )
-        }
-        LogNotice::DiskFull { lane, refusing: true } => {
-            format!("The disk is full: the {} lane refuses everything. Free space; it goes on by itself.", lane.name())
-        }
-        LogNotice::DiskFull { lane, refusing: false } => {
-            format!("The disk is nearly full for the {} lane. Free space before it refuses.", lane.name())
-        }
-        LogNotice::SpaceAgain { lane } => format!("The {} lane has space again.", lane.name()),
-        LogNotice::ReserveInUse { segments_left } => {
-            format!("The disk is full; events live on their reserve, {segments_left} segments are left. Free space.")
-        }
-        LogNotice::Damage { lane, gap } if gap.from > gap.to => {
-            format!("A file of the {} lane is damaged at its head; nothing was lost.", lane.name())
-        }
-        LogNotice::Damage { lane, gap } => {
-            format!(
-                "Frames {} to {} of the {} lane are damaged and lost: {}. The rest is served.",
-                gap.from.0,
-                gap.to.0,
-                lane.name(),
-                gap.reason
-            )
-        }
-        LogNotice::ReaderGap { reader, lane, gap } => {
-            format!(
-                "\"{reader}\" fell behind the retention of the {} lane and misses frames {} to {}.",
-                lane.name(),
-                gap.from.0,
-                gap.to.0
-            )
-        }
-        LogNotice::SnapshotUnusable { reader, reason } => {
-            format!("The saved state of \"{reader}\" could not be used: {reason}.")
-        }
-        LogNotice::Untidy { lane, reason } => {
-            format!("The {} lane could not be tidied: {reason}. It is tried again.", lane.name())
-        }
     }
 }
 

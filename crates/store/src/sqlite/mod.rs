@@ -100,6 +100,14 @@ impl Store {
         })
     }
 
+    /// Looks whether [`Store::open`] would take the file; what is stored is not changed. One that is not there is fine. For a tool
+    /// that runs while no node does.
+    /// # Errors
+    /// [`OpenError`], as [`Store::open`] would say it.
+    pub async fn examine(path: &Path) -> Result<(), OpenError> {
+        if path.exists() { refuse_foreign(path).await } else { Ok(()) }
+    }
+
     /// What failed, once a write or commit has failed: the store takes nothing any more until the process restarts.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {

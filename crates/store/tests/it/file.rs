@@ -39,7 +39,19 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let refused = Store::open(&path, HandClock::new()).await.unwrap_err();
     assert!(matches!(refused, OpenError::Newer { found: 9999, .. }), "{refused:?}");
     assert!(refused.to_string().contains("newer version of Andon"), "{refused}");
+    assert!(matches!(Store::examine(&path).await, Err(OpenError::Newer { found: 9999, .. })));
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_tool_can_look_at_a_store_without_opening_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    Store::examine(&path).await.unwrap();
+    assert!(!path.exists(), "a look must not make the file");
+    let whole = closed_store(folder.path()).await;
+    Store::examine(&path).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
 }
 
 #[tokio::test]
@@ -74,6 +86,7 @@ async fn refusal(bytes: &[u8]) -> String {
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is evidence, and must stay as it is");
     let text = refused.to_string();
     assert!(text.contains("store.db is damaged: "), "{text}");
+    assert_eq!(Store::examine(&path).await.unwrap_err().to_string(), text);
     text
 }
 
