@@ -82,6 +82,8 @@ pub struct Limits {
     pub mqtt_connections: usize,
     /// MQTT connections of one address (of IPv6: one /64 network) at a time.
     pub mqtt_connections_per_address: usize,
+    /// SQL connections of one address (of IPv6: one /64 network) at a time.
+    pub sql_connections_per_address: usize,
     /// The largest MQTT payload, in bytes.
     pub mqtt_payload_bytes: usize,
     /// The `messages` lane keeps at most this, in MiB.
@@ -99,6 +101,7 @@ impl Default for Limits {
             http_connections_per_address: 256,
             mqtt_connections: 10_000,
             mqtt_connections_per_address: 1000,
+            sql_connections_per_address: 16,
             mqtt_payload_bytes: 1 << 20,
             messages_mib: 4096,
             records_days: 3650,
@@ -326,6 +329,7 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
         || raw.limits.http_connections_per_address == 0
         || raw.limits.mqtt_connections == 0
         || raw.limits.mqtt_connections_per_address == 0
+        || raw.limits.sql_connections_per_address == 0
         || raw.limits.mqtt_payload_bytes == 0
     {
         return Err(reader.error(
@@ -460,6 +464,7 @@ mod tests {
             ("data_dir = \"d\"\n[tls]\nkey = \"k\"", "line 3: [tls] needs both"),
             ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections_per_address = 0", "a limit of 0"),
+            ("data_dir = \"d\"\n[limits]\nsql_connections_per_address = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nmqtt_connections_per_address = -1", "line 3"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections = 9223372036854775807", "more than 16777216 connections"),
             ("data_dir = ", "line 1"),

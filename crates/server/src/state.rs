@@ -31,6 +31,8 @@ pub struct State {
     pub http_places: Arc<Places>,
     /// MQTT connections of each stranger.
     pub mqtt_places: Arc<Places>,
+    /// SQL connections of each stranger.
+    pub sql_places: Arc<Places>,
     /// Notes that could not be recorded.
     pub notes: Notes,
     /// Warnings of the settings.
@@ -112,7 +114,7 @@ impl NodeState for State {
         metric("mqtt_received_total", "counter", "Messages received.", &one(mqtt.received));
         metric("mqtt_delivered_total", "counter", "Messages handed to connections.", &one(mqtt.delivered));
         metric("mqtt_dropped_total", "counter", "Messages dropped, counted per receiver.", &one(mqtt.dropped));
-        let refused = [("http", &self.http_places), ("mqtt", &self.mqtt_places)];
+        let refused = [("http", &self.http_places), ("mqtt", &self.mqtt_places), ("sql", &self.sql_places)];
         metric(
             "connections_refused_total",
             "counter",

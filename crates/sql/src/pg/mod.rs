@@ -10,6 +10,7 @@ pub mod values;
 pub mod wire;
 
 use crate::Engine;
+use andon_model::peer::Places;
 use bytes::BytesMut;
 use session::{Session, Stream};
 use std::collections::HashMap;
@@ -82,11 +83,12 @@ impl Drop for Ticket {
     }
 }
 
-/// Accepts connections until `stop`.
+/// Accepts connections until `stop`; `strangers` bounds how many of them one address has.
 pub async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    strangers: Arc<Places>,
     stop: CancellationToken,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
@@ -108,6 +110,15 @@ pub async fn serve(
                 continue;
             }
         };
+        let stranger = match strangers.take(peer.ip()) {
+            Ok(stranger) => stranger,
+            Err(refused) => {
+                if let Some(count) = refused.tell {
+                    tracing::warn!(source = %refused.source, most = refused.most, count, "SQL connections refused: the address has as many as it may");
+                }
+                continue;
+            }
+        };
         let _ = stream.set_nodelay(true);
         let place = places.clone().try_acquire_owned().ok();
         if place.is_none() && connections.len() > engine.options().connections + REFUSING {
@@ -121,7 +132,7 @@ pub async fn serve(
                 () = talk => {}
                 () = stop.cancelled() => {}
             }
-            drop(place);
+            drop((place, stranger));
         });
     }
     drop(listener);

@@ -215,7 +215,8 @@ impl Session {
         stream.flush().await.ok()?;
         out.clear();
         let (reader, writer) = tokio::io::split(stream);
-        let (sender, messages) = mpsc::channel(16);
+        // With the longest messages a connection holds 5 MiB.
+        let (sender, messages) = mpsc::channel(4);
         let gone = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(read(reader, rest, sender, gone.clone()));

@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// The longest message before a log-in, in bytes.
 pub const MAX_STARTUP: usize = 10_000;
-/// The longest message after it.
-pub const MAX_MESSAGE: usize = 8 << 20;
+/// The longest message after it: a statement of 256 KiB and its parameters.
+pub const MAX_MESSAGE: usize = 1 << 20;
 
 /// What the first message of a connection wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -287,7 +287,7 @@ mod tests {
             let body: Vec<u8> = (0..round % 40)
                 .map(|_| {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    u8::try_from(state >> 61).unwrap_or(0)
+                    state.to_be_bytes()[0]
                 })
                 .collect();
             let body = Bytes::from(body);

@@ -1,7 +1,10 @@
 //! The protocol, byte by byte, over a real socket. Foreign clients are tried in the end-to-end tests.
 
 use crate::plant::World;
+use andon_model::SystemClock;
+use andon_model::peer::Places;
 use bytes::{Buf, BufMut, BytesMut};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -12,10 +15,14 @@ struct Client {
 }
 
 async fn listen(world: &World) -> (std::net::SocketAddr, CancellationToken) {
+    listen_for(world, Places::new(16, Arc::new(SystemClock))).await
+}
+
+async fn listen_for(world: &World, strangers: Arc<Places>) -> (std::net::SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    tokio::spawn(andon_sql::pg::serve(listener, world.engine.clone(), None, stop.clone()));
+    tokio::spawn(andon_sql::pg::serve(listener, world.engine.clone(), None, strangers, stop.clone()));
     (address, stop)
 }
 
@@ -93,6 +100,20 @@ async fn a_wrong_password_is_told_and_the_connection_closed() {
     let refused = client.next().await.expect("an error");
     assert!(refused.0 == b'E' && text(&refused).contains("28P01"), "{refused:?}");
     assert_eq!(client.next().await, None);
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_is_let_in_again() {
+    let world = World::new();
+    let strangers = Places::counting_loopback(1, Arc::new(SystemClock));
+    let (address, _stop) = listen_for(&world, strangers.clone()).await;
+    let first = Client::log_in(address).await;
+    assert_eq!(Client::begin(address).await.next().await, None);
+    assert_eq!(strangers.refused(), 1);
+    drop(first);
+    while Client::begin(address).await.next().await.is_none() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
