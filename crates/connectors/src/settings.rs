@@ -5,6 +5,7 @@
 //!
 //! **Invariants**: no panic on any JSON; at most [`MAX_FINDINGS`] findings, so that a wrong file stays readable.
 
+use andon_model::duration;
 use andon_model::plant::Finding;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
@@ -181,9 +182,9 @@ impl<'a> Section<'a> {
         findings: &mut Findings,
     ) -> Option<Duration> {
         let value = self.get(key)?;
-        let span = value.as_str().and_then(parse_duration).filter(|span| range.contains(span));
+        let span = value.as_str().and_then(duration::parse).filter(|span| range.contains(span));
         if span.is_none() {
-            let (low, high) = (show_duration(*range.start()), show_duration(*range.end()));
+            let (low, high) = (duration::show(*range.start()), duration::show(*range.end()));
             let message = format!("`{key}` must be a time from {low} to {high}, not {}", shown(value));
             findings.add(self.at(key), message, "write a number with ms, s, min or h, in quotes: \"500ms\"");
         }
@@ -242,36 +243,6 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Reads `250ms`, `1.5s`, `2min`, `1h`; `None` when the text is not such a time.
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at_checked(split)?;
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "min" | "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    let number: f64 = number.parse().ok()?;
-    Duration::try_from_secs_f64(number * seconds).ok()
-}
-
-/// A time span in the shortest of the spellings that [`parse_duration`] reads.
-#[must_use]
-pub fn show_duration(span: Duration) -> String {
-    let ms = span.as_millis();
-    match ms {
-        0 => "0s".to_owned(),
-        _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
-        _ if ms.is_multiple_of(60_000) => format!("{}min", ms / 60_000),
-        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
-        _ => format!("{ms}ms"),
-    }
-}
-
 /// The word that `text` is most likely a slip of the pen for.
 fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let (word, distance) =
@@ -317,17 +288,6 @@ fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn reads_and_shows_time_spans() {
-        for (text, ms) in [("500ms", 500), ("1s", 1000), ("2min", 120_000), ("1h", 3_600_000), ("1500ms", 1500)] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)));
-            assert_eq!(show_duration(Duration::from_millis(ms)), text);
-        }
-        for bad in ["", "5", "s", "5 days", "-1s", "1.2.3s", "1e400s"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn an_unknown_key_names_the_nearest_known_one() {

@@ -14,6 +14,7 @@
 pub mod access;
 pub mod column;
 pub mod command;
+pub mod duration;
 pub mod event;
 pub mod log;
 pub mod path;

@@ -8,6 +8,7 @@ use andon_model::plant::{
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The keys and values of one table.
 pub(super) type Form = Vec<(String, Json)>;
@@ -26,15 +27,9 @@ pub(super) fn default_interpolation(data_type: DataType, has_states: bool) -> In
     }
 }
 
-/// A time span as in documents: `500ms`, `2s`, `5m`, `1h`.
+/// A time span as in documents: `500ms`, `2s`, `5min`, `1h`.
 pub(super) fn duration(ms: u64) -> String {
-    match ms {
-        0 => "0s".to_owned(),
-        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-        ms => format!("{ms}ms"),
-    }
+    andon_model::duration::show(Duration::from_millis(ms))
 }
 
 /// The word for a level that documents use.

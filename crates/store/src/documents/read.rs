@@ -7,8 +7,9 @@ use super::settings;
 use andon_model::plant::{
     AlarmDef, Condition, ConnectorDef, Equipment, Interpolation, Level, Profile, TagDef, TopicDef, WriteRule,
 };
-use andon_model::{DataType, EquipmentPath, TagPath, Unit, text};
+use andon_model::{DataType, EquipmentPath, TagPath, Unit, duration, text};
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The version of the document format.
@@ -533,19 +534,11 @@ fn priority(fields: &mut Fields<'_, '_>, node: &Node) -> Option<u8> {
     }
 }
 
-/// A time span: a whole number and `ms`, `s`, `m`, `h` or `d`.
+/// A time span in whole milliseconds.
 fn span(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    let span = duration::parse(text)?;
+    let ms = u64::try_from(span.as_millis()).ok()?;
+    (Duration::from_millis(ms) == span).then_some(ms)
 }
 
 fn meant(word: &str, known: &[&str]) -> String {
@@ -675,10 +668,10 @@ impl<'n> Fields<'n, '_> {
 
     fn span_from(&mut self, node: &Node, least: u64, most: u64) -> Option<u64> {
         let Data::Text(text) = &node.data else {
-            return self.wrong(node, "a time span in quotes, such as \"500ms\", \"2s\", \"5m\" or \"1h\"");
+            return self.wrong(node, "a time span in quotes, such as \"500ms\", \"2s\", \"5min\" or \"1h\"");
         };
         let Some(ms) = span(text) else {
-            return self.wrong(node, "a time span, such as \"500ms\", \"2s\", \"5m\" or \"1h\"");
+            return self.wrong(node, "a time span, such as \"500ms\", \"2s\", \"5min\" or \"1h\"");
         };
         if ms < least || ms > most {
             let (least, most) = (super::form::duration(least), super::form::duration(most));
@@ -740,12 +733,18 @@ mod tests {
 
     #[test]
     fn reads_time_spans() {
-        for (text, ms) in
-            [("0s", 0), ("500ms", 500), ("2s", 2_000), ("5m", 300_000), ("1h", 3_600_000), ("1d", 86_400_000)]
-        {
+        for (text, ms) in [
+            ("0s", 0),
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("5m", 300_000),
+            ("5min", 300_000),
+            ("1.5s", 1_500),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(span(text), Some(ms), "{text}");
         }
-        for bad in ["", "5", "s", "-1s", "1.5s", "1 s", "1w", "99999999999999999999s", "999999999999999999h", "1é"] {
+        for bad in ["", "5", "s", "-1s", "0.5ms", "1w", "99999999999999999999s", "999999999999999999h", "1é"] {
             assert_eq!(span(bad), None, "{bad}");
         }
     }
