@@ -38,7 +38,7 @@ pub struct AlarmStatus {
     pub quality: StatusCode,
     /// The limit, where there is one.
     pub limit: Option<f64>,
-    /// When this occurrence was raised first.
+    /// When this occurrence was raised: of one that came back before somebody saw it, the last time.
     pub raised_at: Timestamp,
     /// When its state changed last.
     pub changed_at: Timestamp,
@@ -68,12 +68,13 @@ impl Shown {
         }
         let same = before.filter(|before| before.occurrence == change.occurrence);
         let acknowledged = change.to == AlarmState::Acknowledged;
+        let raised = change.to == AlarmState::Unacknowledged;
         Some(Self {
             occurrence: change.occurrence,
             state: change.to,
             value: change.value.clone(),
             quality: change.quality,
-            raised_at: same.map_or(event.at, |before| before.raised_at),
+            raised_at: same.filter(|_| !raised).map_or(event.at, |before| before.raised_at),
             changed_at: event.at,
             acknowledged_by: acknowledged.then(|| event.by.clone()),
         })
