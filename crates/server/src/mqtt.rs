@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The same trouble with a topic is told again after this long.
-const TELL_AGAIN: Duration = Duration::from_secs(3600);
-/// Troubles remembered, so that each is told once an hour.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
+/// Troubles remembered, so that each is told once in that time; what is new beyond them is not told until there is room.
 const TROUBLES: usize = 1000;
 /// How long the readings of messages may take into the log before a snapshot of the broker is put off.
 const SETTLE_WITHIN: Duration = Duration::from_secs(5);
@@ -55,6 +55,38 @@ struct AllRights {
     by_id: HashMap<Uuid, Rights>,
 }
 
+/// What went wrong lately, so that a device that sends nonsense every second does not fill the timeline.
+#[derive(Default)]
+struct Troubles(HashMap<String, Trouble>);
+
+struct Trouble {
+    told: Timestamp,
+    untold: u64,
+}
+
+impl Troubles {
+    /// Whether to tell of this trouble now, and how many like it were not told.
+    fn tell(&mut self, about: &str, now: Timestamp) -> Option<u64> {
+        if let Some(known) = self.0.get_mut(about) {
+            if now.since(known.told) < TELL_AGAIN {
+                known.untold += 1;
+                return None;
+            }
+            let untold = known.untold;
+            *known = Trouble { told: now, untold: 0 };
+            return Some(untold);
+        }
+        if self.0.len() >= TROUBLES {
+            self.0.retain(|_, known| now.since(known.told) < TELL_AGAIN);
+        }
+        if self.0.len() >= TROUBLES {
+            return None;
+        }
+        self.0.insert(about.to_owned(), Trouble { told: now, untold: 0 });
+        Some(0)
+    }
+}
+
 /// The broker's surroundings.
 pub struct Hooks {
     accounts: Arc<Accounts>,
@@ -65,7 +97,7 @@ pub struct Hooks {
     mapping: RwLock<Arc<Mapping>>,
     rights: RwLock<AllRights>,
     door: OnceLock<Arc<dyn CommandDoor>>,
-    troubles: Mutex<HashMap<String, Timestamp>>,
+    troubles: Mutex<Troubles>,
     replayed: Mutex<Vec<Sample>>,
 }
 
@@ -166,14 +198,11 @@ impl Hooks {
     /// Notes what is likely to happen again at once only once for a while.
     fn say_once(&self, about: &str, action: &'static str, path: &str, words: String) {
         let now = self.clock.now();
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        if troubles.len() >= TROUBLES {
-            troubles.retain(|_, told| now.since(*told) < TELL_AGAIN);
-        }
-        let known = troubles.get(about).is_some_and(|told| now.since(*told) < TELL_AGAIN);
-        if !known && troubles.len() < TROUBLES {
-            troubles.insert(about.to_owned(), now);
-            self.notes.say(path, action, words);
+        let before = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).tell(about, now);
+        match before {
+            Some(0) => self.notes.say(path, action, words),
+            Some(more) => self.notes.say(path, action, format!("{words} {more} more like it before.")),
+            None => {}
         }
     }
 }
@@ -431,7 +460,8 @@ pub async fn listen(
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::{TROUBLES, Troubles, covers};
+    use andon_model::Timestamp;
 
     #[test]
     fn a_filter_is_covered_only_if_all_it_matches_is() {
@@ -445,5 +475,28 @@ mod tests {
         {
             assert!(!covers(own, wanted), "{own} does not cover {wanted}");
         }
+    }
+
+    #[test]
+    fn the_same_trouble_is_told_again_after_a_while_with_its_number() {
+        let mut troubles = Troubles::default();
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        assert_eq!(troubles.tell("a/b", at(0)), Some(0));
+        assert_eq!((troubles.tell("a/b", at(1)), troubles.tell("a/b", at(599))), (None, None));
+        assert_eq!(troubles.tell("a/c", at(2)), Some(0), "another topic is another trouble");
+        assert_eq!(troubles.tell("a/b", at(600)), Some(2));
+        assert_eq!(troubles.tell("a/b", at(1_200)), Some(0));
+    }
+
+    #[test]
+    fn of_too_many_troubles_the_new_ones_wait_for_room() {
+        let mut troubles = Troubles::default();
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        for n in 0..TROUBLES {
+            assert_eq!(troubles.tell(&format!("t/{n}"), at(0)), Some(0));
+        }
+        assert_eq!(troubles.tell("one more", at(599)), None);
+        assert_eq!(troubles.tell("one more", at(600)), Some(0));
+        assert_eq!(troubles.0.len(), 1, "what is old was forgotten");
     }
 }
