@@ -42,10 +42,14 @@ pub struct Demo {
     pub url: String,
 }
 
-fn free_or(address: SocketAddr) -> SocketAddr {
+/// The address, or one with any free port when it is taken, and that is said.
+fn free_or(what: &str, address: SocketAddr) -> SocketAddr {
     match std::net::TcpListener::bind(address) {
         Ok(_) => address,
-        Err(_) => SocketAddr::new(address.ip(), 0),
+        Err(error) => {
+            tracing::warn!(%address, %error, "{what} takes a free port instead; is another program, or another demo, listening here?");
+            SocketAddr::new(address.ip(), 0)
+        }
     }
 }
 
@@ -63,12 +67,12 @@ impl Demo {
     pub async fn start(options: DemoOptions) -> Result<Self> {
         let settings = Settings {
             data_dir: options.data_dir.clone(),
-            http: Listen::At(free_or(options.http)),
+            http: Listen::At(free_or("HTTP", options.http)),
             https: Listen::Off,
-            mqtt: Listen::At(free_or(options.mqtt)),
+            mqtt: Listen::At(free_or("MQTT", options.mqtt)),
             mqtts: Listen::Off,
             allow_anonymous: false,
-            sql: Listen::At(free_or(SocketAddr::from(([127, 0, 0, 1], 5442)))),
+            sql: Listen::At(free_or("SQL", SocketAddr::from(([127, 0, 0, 1], 5442)))),
             sql_limits: SqlLimits::default(),
             access: AccessMode::Login,
             certificate: None,
@@ -109,7 +113,7 @@ impl Demo {
 async fn start_line() -> Result<Line> {
     let mut port = FIRST_MODBUS_PORT;
     let fixed = [(); 5].map(|()| {
-        let address = free_or(SocketAddr::from(([127, 0, 0, 1], port)));
+        let address = free_or("a simulated device", SocketAddr::from(([127, 0, 0, 1], port)));
         port += 1;
         address
     });
