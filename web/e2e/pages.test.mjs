@@ -396,6 +396,37 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('a note is written by keyboard about the stretch between the cursors, and stands under the chart and in the timeline', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page, 'operator');
+    const [a, b] = [Date.now() - 30 * 60_000, Date.now() - 20 * 60_000];
+    await visit(run, page, `/trends?pens=${FILLER}/pressure,${FILLER}/flow&a=${b}&b=${a}`);
+    const strip = page.getByRole('region', { name: 'Alarms and events' });
+    assert.equal(await strip.getByText('Notes').count(), 0);
+    await page.getByRole('button', { name: 'Note', exact: true }).press('Enter');
+    const dialog = page.getByRole('dialog');
+    assert.deepEqual(await findings(page), []);
+    await dialog.getByLabel('Pen').selectOption({ label: 'Syrup flow, Filler' });
+    await dialog.getByRole('button', { name: 'Write the note' }).press('Enter');
+    await dialog.getByRole('alert').getByText('Required').waitFor();
+    await dialog.getByLabel('What was it?').fill('Flow meter cleaned,\nold value kept');
+    await dialog.getByRole('button', { name: 'Write the note' }).press('Enter');
+    await dialog.waitFor({ state: 'detached' });
+    await strip.getByText('Notes').waitFor();
+    assert.ok((await strip.locator('.bar.stretch').boundingBox()).width > 100, 'ten of sixty minutes');
+    await strip.getByRole('button', { name: /Flow meter cleaned/ }).press('Enter');
+    await page.getByRole('dialog').getByRole('link', { name: /Flow meter cleaned/ }).press('Enter');
+    await page.locator('aside.drawer').getByText('until').waitFor();
+    assert.deepEqual(faults, []);
+    await page.close();
+    const other = await open(run);
+    await enter(run, other.page, 'viewer');
+    await visit(run, other.page, `/trends?pens=${FILLER}/pressure`);
+    await other.page.getByRole('button', { name: 'CSV' }).waitFor();
+    assert.equal(await other.page.getByRole('button', { name: 'Note', exact: true }).count(), 0);
+    await other.page.close();
+  });
+
   test('storage shows its figures with units, reads them again by itself, and says when it cannot', async () => {
     const { page, faults } = await open(run);
     await enter(run, page);

@@ -123,7 +123,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, commands, connectors, health, history, ingest, plant, session, sql, timeline, ui, users, values, ws,
+        alarms, commands, connectors, health, history, ingest, notes, plant, session, sql, timeline, ui, users, values,
+        ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -143,6 +144,7 @@ pub fn router(app: App) -> Router {
         .route("/api/history", get(values::history))
         .route("/api/aggregate", get(history::aggregate))
         .route("/api/history/delete", post(history::delete))
+        .route("/api/notes", post(notes::create))
         .route("/api/storage", get(history::storage))
         .route("/api/ingest", post(ingest::ingest))
         .route("/api/sql", post(sql::query))

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, commands, connectors, health, history, ingest, plant, session, sql, timeline, users, values, ws,
+    alarms, commands, connectors, health, history, ingest, notes, plant, session, sql, timeline, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -32,6 +32,7 @@ use utoipa::OpenApi;
         values::history,
         history::aggregate,
         history::delete,
+        notes::create,
         history::storage,
         ingest::ingest,
         sql::query,

@@ -11,7 +11,7 @@ fn title<'a>(plant: &'a Plant, path: &'a str) -> &'a str {
 }
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 6] = ["alarm", "command", "connection", "user", "configuration", "system"];
+pub const KINDS: [&str; 7] = ["alarm", "command", "connection", "user", "configuration", "system", "note"];
 
 /// The kind, as in the `kind` filter.
 #[must_use]
@@ -23,6 +23,7 @@ pub const fn kind(what: &What) -> &'static str {
         What::User(_) => "user",
         What::Configuration(_) => "configuration",
         What::System(_) => "system",
+        What::Note(_) => "note",
     }
 }
 
@@ -91,5 +92,6 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             format!("plant model version {}{first}{rest}", change.version)
         }
         What::System(note) => note.text.clone(),
+        What::Note(note) => note.text.clone(),
     }
 }

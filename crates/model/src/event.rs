@@ -58,6 +58,8 @@ pub enum What {
     Configuration(ConfigurationChange),
     /// The node itself: started, stopped, a gap, a full disk, a failed sync.
     System(SystemNote),
+    /// What a person wrote about a time and a place; [`Event::source_at`] is the time it is about.
+    Note(Note),
 }
 
 /// ISA-18.2 states (IEC 62682:2022 §5.4), as far as this node knows them.
@@ -185,6 +187,16 @@ pub struct ConfigurationChange {
     /// Why, as the person wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What a person wrote about a time, or a stretch of time.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Note {
+    /// As it was written.
+    pub text: String,
+    /// The end of the stretch it is about; none: it is about an instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A note of the node about itself.

@@ -325,7 +325,7 @@ pub trait OutboxRepository: Send + Sync + 'static {
 /// What to look for in the timeline. Everything that is given must hold.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TimelineFilter {
-    /// From then on (inclusive).
+    /// From then on (inclusive); a note is found by its own time and by the time it is about.
     pub from: Option<Timestamp>,
     /// Until then (exclusive).
     pub to: Option<Timestamp>,

@@ -31,6 +31,7 @@ pub const fn kind(what: &What) -> &'static str {
         What::User(_) => "user",
         What::Configuration(_) => "configuration",
         What::System(_) => "system",
+        What::Note(_) => "note",
     }
 }
 

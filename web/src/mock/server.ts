@@ -174,9 +174,9 @@ export class MockServer {
     this.#note(at, 'alarm', a.def.tag, by, `${word}: ${a.def.message}`, a.state === 'unacknowledged' ? a.def.priority : 0, { alarm: a.def.name, occurrence: a.occurrence, from, to: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message, value: a.value, limit: a.def.limit }, silent);
   }
 
-  #note(at: number, kind: string, path: string, by: Json, summary: string, severity: number, detail: Json, silent = true): void {
+  #note(at: number, kind: string, path: string, by: Json, summary: string, severity: number, detail: Json, silent = true, about: number | null = null): void {
     this.#seq += 1;
-    const event = { seq: this.#seq, id: this.id(), at_ms: Math.round(at), source_ms: null, kind, path, by, summary, severity, detail };
+    const event = { seq: this.#seq, id: this.id(), at_ms: Math.round(at), source_ms: about, kind, path, by, summary, severity, detail };
     this.#events.push(event);
     if (!silent) this.#tell({ t: 'event', event });
   }
@@ -419,12 +419,22 @@ export class MockServer {
     const before = Number(query.get('before') ?? Infinity);
     const limit = Number(query.get('limit') ?? 100);
     const found = (this.empty ? [] : this.#events)
-      .filter((e) => Number(e['at_ms']) >= from && Number(e['at_ms']) <= to && Number(e['seq']) < before)
+      .filter((e) => [e['at_ms'], ...(e['kind'] === 'note' ? [e['source_ms']] : [])].some((at) => Number(at) >= from && Number(at) <= to) && Number(e['seq']) < before)
       .filter((e) => !kinds || kinds.includes(String(e['kind'])))
       .filter((e) => !path || e['path'] === path || String(e['path']).startsWith(`${path}/`))
       .sort((a, b) => Number(b['seq']) - Number(a['seq']));
     const page = found.slice(0, limit);
     return ok({ events: page, next: found.length > limit ? page.at(-1)?.['seq'] : null });
+  }
+
+  #writeNote(body: Json): Answer {
+    const path = String(body['path'] ?? '');
+    if (!this.#may('acknowledge', path)) return problem(403, 'Not allowed', 'Writing a note needs the role operator there.');
+    const text = String(body['text'] ?? '').trim();
+    if (!text || text.length > 2000) return problem(400, 'Bad request', `"text" has ${text.length} characters; write 1 to 2000`);
+    const until = body['until_ms'];
+    this.#note(this.now(), 'note', path, { id: this.user?.id, kind: 'person', name: this.user?.name }, text, 0, { text, until: typeof until === 'number' ? until * 1000 : null }, false, Number(body['at_ms'] ?? this.now()));
+    return { status: 201, body: this.#events.at(-1) };
   }
 
   #command(body: Json): Answer {
@@ -497,6 +507,8 @@ export class MockServer {
         return this.#aggregate(query);
       case 'POST /api/history/delete':
         return this.#deleteHistory(body);
+      case 'POST /api/notes':
+        return this.#writeNote(body);
       case 'GET /api/storage':
         return this.#may('configure') ? ok(this.#storage()) : problem(403, 'Not allowed', 'This needs the role engineer.');
       case 'POST /api/sql':

@@ -7,6 +7,7 @@ pub mod health;
 pub mod history;
 pub mod ingest;
 pub mod mqtt;
+pub mod notes;
 pub mod plant;
 pub mod session;
 pub mod sql;

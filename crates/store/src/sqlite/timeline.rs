@@ -5,7 +5,8 @@ use super::{Store, from_json, kind_word, to_i64, to_json, to_u64};
 use crate::error::{StoreError, database};
 use crate::repository::{TimelineFilter, TimelineRepository};
 use crate::timeline::{READER, kind, severity};
-use andon_model::event::SealedEvent;
+use andon_model::Timestamp;
+use andon_model::event::{Event, SealedEvent, What};
 use andon_model::log::{Gap, Lane, Seq};
 use async_trait::async_trait;
 use sqlx::sqlite::Sqlite;
@@ -75,12 +76,13 @@ async fn insert(tx: &mut SqliteConnection, sealed: &SealedEvent) -> Result<(), S
     let event = &sealed.event;
     // The id is unique: an event that stands in the log twice is shown once.
     sqlx::query(
-        "INSERT INTO timeline (seq, id, at, kind, path, by_id, by_kind, severity, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO timeline (seq, id, at, about, kind, path, by_id, by_kind, severity, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT DO NOTHING",
     )
     .bind(to_i64(sealed.seq.0))
     .bind(event.id.as_bytes().to_vec())
     .bind(event.at.micros())
+    .bind(about(event).map(|about| about.micros()))
     .bind(kind(&event.what))
     .bind(event.path.clone())
     .bind(event.by.id.as_bytes().to_vec())
@@ -91,6 +93,11 @@ async fn insert(tx: &mut SqliteConnection, sealed: &SealedEvent) -> Result<(), S
     .await
     .map_err(database("write the timeline"))?;
     Ok(())
+}
+
+/// The time that a note is about; of all other events their own time counts.
+fn about(event: &Event) -> Option<Timestamp> {
+    event.source_at.filter(|_| matches!(event.what, What::Note(_)))
 }
 
 async fn insert_gap(tx: &mut SqliteConnection, gap: Gap) -> Result<(), StoreError> {
@@ -110,11 +117,11 @@ async fn insert_gap(tx: &mut SqliteConnection, gap: Gap) -> Result<(), StoreErro
 fn select(filter: &TimelineFilter) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("SELECT seq, json FROM timeline WHERE seq < ");
     query.push_bind(filter.before.map_or(i64::MAX, |seq| to_i64(seq.0)));
-    if let Some(from) = filter.from {
-        query.push(" AND at >= ").push_bind(from.micros());
-    }
-    if let Some(to) = filter.to {
-        query.push(" AND at < ").push_bind(to.micros());
+    if filter.from.is_some() || filter.to.is_some() {
+        let from = filter.from.map_or(i64::MIN, |from| from.micros());
+        let to = filter.to.map_or(i64::MAX, |to| to.micros());
+        query.push(" AND ((at >= ").push_bind(from).push(" AND at < ").push_bind(to);
+        query.push(") OR (about >= ").push_bind(from).push(" AND about < ").push_bind(to).push("))");
     }
     if !filter.kinds.is_empty() {
         query.push(" AND kind IN (");

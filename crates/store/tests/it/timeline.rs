@@ -2,7 +2,7 @@
 
 use crate::fakes::{MemLog, note, open};
 use andon_model::Timestamp;
-use andon_model::event::{Event, SealedEvent, UserChange, What};
+use andon_model::event::{Event, Note, SealedEvent, UserChange, What};
 use andon_model::log::{FrameKind, Gap, Lane, Log, Seq, kind};
 use andon_store::timeline::{READER, run_timeline};
 use andon_store::{OutboxRepository, Store, TimelineFilter, TimelineRepository};
@@ -95,6 +95,32 @@ async fn a_log_put_back_from_a_backup_makes_the_timeline_anew() {
     older.put_event(note(1, ""));
     fill(&store, &older).await;
     assert_eq!(found(&store, TimelineFilter::default()).await, [1]);
+}
+
+#[tokio::test]
+async fn a_note_is_found_by_its_own_time_and_by_the_time_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let ms = Timestamp::from_millis;
+    let written = |about| {
+        let what = What::Note(Note { text: "belt changed".into(), until: None });
+        Event { source_at: Some(ms(about)), what, ..note(100, "works/line1") }
+    };
+    let alarm_with_a_time_of_its_source = Event { source_at: Some(ms(10)), ..note(100, "works/line1") };
+    let batch = vec![sealed(1, written(10)), sealed(2, alarm_with_a_time_of_its_source), sealed(3, written(20))];
+    store.timeline_apply(batch, vec![], Seq(3)).await.unwrap();
+    for (from, to, wanted) in [
+        (Some(10), Some(11), vec![1]),
+        (Some(10), Some(20), vec![1]),
+        (None, Some(21), vec![3, 1]),
+        (Some(100), None, vec![3, 2, 1]),
+        (Some(21), Some(100), vec![]),
+        (None, None, vec![3, 2, 1]),
+    ] {
+        let filter = TimelineFilter { from: from.map(ms), to: to.map(ms), ..TimelineFilter::default() };
+        let found: Vec<_> = store.timeline_query(filter).await.unwrap().iter().map(|event| event.seq.0).collect();
+        assert_eq!(found, wanted, "{from:?} {to:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 // Reading history: few at a time, and the same question asked twice within a while is answered once.
 
 import { ask } from './http';
-import { aggregate as parseAggregate, history as parseHistory } from './parse';
-import type { Aggregate, History } from './types';
+import { aggregate as parseAggregate, event as parseEvent, history as parseHistory } from './parse';
+import type { Aggregate, History, PlantEvent } from './types';
 
 const AT_ONCE = 4;
 const KEEP_MS = 45_000;
@@ -49,6 +49,11 @@ export function readAggregate(tag: string, aggregate: string, from: number, to: 
 /** Takes a stretch out of a tag's history: `from <= time < to`. */
 export function deleteHistory(tag: string, from: number, to: number, reason: string): Promise<void> {
   return ask('/api/history/delete', { method: 'POST', body: { tag, from_ms: Math.floor(from), to_ms: Math.ceil(to), reason }, timeoutMs: 60_000 });
+}
+
+/** Writes a note about a tag or equipment into the timeline, about an instant or a stretch. */
+export function writeNote(path: string, text: string, at: number, until: number | null): Promise<PlantEvent> {
+  return ask('/api/notes', { method: 'POST', body: { path, text, at_ms: Math.round(at), until_ms: until === null ? null : Math.round(until) }, read: parseEvent });
 }
 
 /** The hour behind `now` for a small curve; good for a while, because the screen adds live values itself. */

@@ -89,8 +89,8 @@ export interface Alarm {
   acknowledgedBy: string | null;
 }
 
-export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system';
-export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system'];
+export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system' | 'note';
+export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system', 'note'];
 
 export interface PlantEvent {
   seq: number;

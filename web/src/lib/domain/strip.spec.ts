@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PlantEvent } from '$lib/api/types';
-import { alarmBars, clusters, rows, worst } from './strip';
+import { alarmBars, clusters, noteEnd, placeOf, rows, worst } from './strip';
 
 let seq = 0;
 const event = (at: number, kind: PlantEvent['kind'], detail: Record<string, unknown> = {}, by = 'system'): PlantEvent => ({
@@ -35,4 +35,12 @@ test('the gravest of a cluster stands for it; one that returned does not', () =>
 test('an acknowledgement is what a person did, a return is the end of a bar', () => {
   const { alarms, others } = rows([alarm(1, 'normal', 'unacknowledged'), alarm(2, 'unacknowledged', 'acknowledged', 2, 'person'), alarm(3, 'acknowledged', 'normal'), event(4, 'command')]);
   expect([alarms.length, others.map((e) => e.atMs)]).toEqual([1, [2, 4]]);
+});
+
+test('a note stands where and as long as it is about, not when it was written', () => {
+  const note = { ...event(500, 'note', { text: 'x', until: 140_000 }, 'person'), sourceMs: 110 };
+  expect([placeOf(note), noteEnd(note), placeOf({ ...note, sourceMs: null })]).toEqual([110, 140, 500]);
+  expect(clusters([note, event(112, 'command')], (at) => at, 10).map((c) => c.x)).toEqual([110]);
+  expect(rows([note]).notes).toHaveLength(1);
+  expect([placeOf({ ...note, kind: 'command' }), noteEnd(event(1, 'note'))]).toEqual([500, null]);
 });

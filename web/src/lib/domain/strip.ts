@@ -45,6 +45,15 @@ export function alarmBars(events: readonly PlantEvent[], from: number, end: numb
   return bars.filter((bar) => bar.to > bar.from && bar.from < end);
 }
 
+/** When it was: a note is about another time than the one at which it was written. */
+export const placeOf = (event: PlantEvent): number => (event.kind === 'note' ? (event.sourceMs ?? event.atMs) : event.atMs);
+
+/** Until when a note is about what it says, in ms; null: it is about an instant. */
+export function noteEnd(event: PlantEvent): number | null {
+  const until = event.detail['until'];
+  return event.kind === 'note' && typeof until === 'number' ? until / 1000 : null;
+}
+
 export interface Cluster {
   x: number;
   events: PlantEvent[];
@@ -53,8 +62,8 @@ export interface Cluster {
 /** Events whose marks would come nearer than `room` pixels share one, at the place of the first. Oldest first. */
 export function clusters(events: readonly PlantEvent[], X: (at: number) => number, room: number): Cluster[] {
   const found: Cluster[] = [];
-  for (const event of events.toSorted((a, b) => a.atMs - b.atMs || a.seq - b.seq)) {
-    const x = X(event.atMs);
+  for (const event of events.toSorted((a, b) => placeOf(a) - placeOf(b) || a.seq - b.seq)) {
+    const x = X(placeOf(event));
     const last = found.at(-1);
     if (last && x - last.x < room) last.events.push(event);
     else found.push({ x, events: [event] });
@@ -68,14 +77,16 @@ export function worst(events: readonly PlantEvent[]): Priority | null {
   return raised.length ? (Math.min(...raised) as Priority) : null;
 }
 
-/** What stands in which row: alarms where they were raised, and what people and programs did. A return is the end of a bar. */
-export function rows(events: readonly PlantEvent[]): { alarms: PlantEvent[]; others: PlantEvent[] } {
+/** What stands in which row: alarms where they were raised, what people and programs did, and what people wrote. A return is the end of a bar. */
+export function rows(events: readonly PlantEvent[]): { alarms: PlantEvent[]; others: PlantEvent[]; notes: PlantEvent[] } {
   const alarms: PlantEvent[] = [];
   const others: PlantEvent[] = [];
+  const notes: PlantEvent[] = [];
   for (const event of events) {
-    if (event.kind !== 'alarm') others.push(event);
+    if (event.kind === 'note') notes.push(event);
+    else if (event.kind !== 'alarm') others.push(event);
     else if (word(event, 'to') === 'unacknowledged') alarms.push(event);
     else if (event.by.kind !== 'system') others.push(event);
   }
-  return { alarms, others };
+  return { alarms, others, notes };
 }
