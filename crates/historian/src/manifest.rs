@@ -287,7 +287,7 @@ mod tests {
                 folded: Seq(0),
                 format: 2,
                 collides: Some(Seq(1)),
-                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
+                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7, format: 2 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
             epoch: 4,

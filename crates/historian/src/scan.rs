@@ -4,13 +4,12 @@
 //! history of one instant. Days are read one after the other, and within a day the runs (files, the buffer being
 //! written, the buffer) are merged.
 
-use crate::aggregate::Rollup;
 use crate::block::Block;
 use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment, causes};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::point::{DAY_US, HistoryGap, day_of};
-use crate::rollup::{self, Level, Unpacker};
+use crate::rollup::{self, Level, Rollups, Unpacker};
 use crate::segment::{Reader, SegmentError, Window, may_have};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
@@ -43,8 +42,8 @@ pub struct Scan {
 pub(crate) enum Piece {
     /// The points.
     Block(Block),
-    /// Roll-ups of them, by the number of the minute or hour.
-    Rollups(Vec<(i64, Rollup)>),
+    /// Roll-ups of them.
+    Rollups(Rollups),
 }
 
 /// What a scan works on.
@@ -242,34 +241,33 @@ impl Scan {
         let info = segment.info.rollup.as_ref()?;
         let path = rollup::path_of(&segment.path);
         let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
-        let levels = self.levels.clone();
-        let (level, rollups) = levels
-            .iter()
-            .find_map(|level| Some((*level, index.read(&file, self.tag, *level, &mut self.unpacker).ok()??)))?;
-        let day_end = start.saturating_add(DAY_US);
-        let (from, to) = (self.from.max(start), self.to.min(day_end));
+        let (from, to) = (self.from.max(start), self.to.min(start.saturating_add(DAY_US)));
         // The minutes or hours that lie wholly within the range; what is left at the ends is read as points.
-        let inner = level.number(from.saturating_add(level.span() - 1))..level.number(to);
-        let mut pieces = VecDeque::new();
+        let inner = |level: Level| level.number(from.saturating_add(level.span() - 1))..level.number(to);
+        let levels = self.levels.clone();
+        let (level, rollups) = levels.iter().find_map(|level| {
+            let rollups = index.read(&file, self.tag, *level, inner(*level), &mut self.unpacker).ok()??;
+            Some((*level, rollups))
+        })?;
+        let inner = inner(level);
         let edges = if inner.is_empty() {
             [(from, to), (to, to)]
         } else {
             [(from, inner.start.saturating_mul(level.span())), (inner.end.saturating_mul(level.span()), to)]
         };
-        for (at, (from, to)) in edges.into_iter().enumerate() {
+        let edge = |(from, to): (i64, i64)| -> Option<Vec<Piece>> {
+            let mut pieces = Vec::new();
             if from < to {
                 let mut reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
                 reader.select(self.tag, Window::Times { from, to }, false).ok()?;
                 while let Some(block) = reader.next().ok()? {
-                    pieces.push_back(Piece::Block(block));
+                    pieces.push(Piece::Block(block));
                 }
             }
-            if at == 0 {
-                let within = rollups.iter().filter(|(number, _)| inner.contains(number)).copied().collect();
-                pieces.push_back(Piece::Rollups(within));
-            }
-        }
-        Some(pieces)
+            Some(pieces)
+        };
+        let [before, after] = [edge(edges[0])?, edge(edges[1])?];
+        Some(before.into_iter().chain([Piece::Rollups(rollups)]).chain(after).collect())
     }
 
     /// The last point before the range: what a stepped signal held when it began.
