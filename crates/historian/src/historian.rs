@@ -39,7 +39,7 @@ pub struct Options {
     /// Days of history to keep; `None` keeps everything. Whole files are dropped, so up to a day more is kept; from a year
     /// on up to a month more, because then days are joined.
     pub retention_days: Option<u32>,
-    /// A day with more files than this gets some of them merged (default 8, at least 2).
+    /// A day with more files than this gets some of them merged (default 16, at least 2).
     pub max_files_per_day: usize,
     /// Days of a month that is over are joined to files of up to this size (default 256 MiB). A day that is larger stays as
     /// it is: it is worth its files, and not worth being written once more. 0: no days are joined.
@@ -65,7 +65,7 @@ impl Default for Options {
             flush_bytes: 64 << 20,
             flush_age: Duration::from_secs(600),
             retention_days: None,
-            max_files_per_day: 8,
+            max_files_per_day: 16,
             joined_bytes: 256 << 20,
             max_answer_points: 1_000_000,
             concurrent_reads: 4,
@@ -475,7 +475,7 @@ impl Historian {
         read.await.map_err(|_| AggregateReadError::Stopped)?
     }
 
-    /// Applies every frame that is durable in the log now.
+    /// Applies every frame that is durable in the log now, as far as the buffer has room: a flush makes some.
     /// # Errors
     /// The log cannot be read.
     pub async fn catch_up(self: &Arc<Self>) -> Result<(), FollowError> {

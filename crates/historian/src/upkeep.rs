@@ -1,13 +1,14 @@
 //! Timely flushes, fewer files, and an end to old ones.
 //!
-//! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows, the newest files
-//! are merged with each older one that is not much larger than they are together, so that a byte is rewritten about
-//! once per doubling; once the day is over, all become one file. Late data for a past day is merged in when it has
+//! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows and has too many files,
+//! the newest are merged with each older one that is not larger than they are together, so that a byte of a day of flushes is
+//! written about three times; once the day is over, all become one file. Late data for a past day is merged in when it has
 //! grown to a tenth of the day, not at every flush. What the [open table](crate::delta) holds back is merged at once.
 //!
 //! **Joining**: two days after a month has ended its days become one [period](crate::period), as far as they are small: then
 //! a year of one tag is read from a dozen files. A byte is written once more for that, and late data is rare by then.
 
+use crate::block::BLOCK_ROWS;
 use crate::delete::{Delete, stretches};
 use crate::delta;
 use crate::flush::FlushError;
@@ -317,6 +318,7 @@ impl Historian {
             return Ok(None);
         }
         let written = self.write_segment(info, |writer| {
+            let mut rows = 0;
             for tag in tags {
                 for sources in &mut readers {
                     let mut runs = Vec::with_capacity(sources.len());
@@ -331,11 +333,15 @@ impl Historian {
                     while let Some(block) = merge.next() {
                         let block = block?;
                         writer.push(tag, &block, 0..block.len())?;
+                        rows += block.len();
+                        if rows >= BLOCK_ROWS {
+                            rows = 0;
+                            // What fails now is tried and told by the next flush.
+                            if let Err(error) = self.flush_if_due() {
+                                tracing::debug!(%error, "a flush during a merge failed");
+                            }
+                        }
                     }
-                }
-                // What fails now is tried and told by the next flush.
-                if let Err(error) = self.flush_if_due() {
-                    tracing::debug!(%error, "a flush during a merge failed");
                 }
             }
             Ok(())
@@ -427,7 +433,7 @@ fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Ra
     if usable.len() <= max_files.max(2) {
         return end..end;
     }
-    newest(files, floor, |file, newer| file.bytes <= 2 * newer)
+    newest(files, floor, |file, newer| file.bytes <= newer)
 }
 
 /// From the newest file back to the first that does not fit: not in size to the newer ones, or not in number of rows.
@@ -497,17 +503,17 @@ mod tests {
         for _ in 0..144 {
             files.push(10_u64);
             written += 10;
-            let range = what_to_merge(&sizes(&files), 8, false);
+            let range = what_to_merge(&sizes(&files), 16, false);
             if range.len() >= 2 {
                 let merged = files.drain(range.clone()).sum();
                 files.insert(range.start, merged);
                 written += merged;
             }
-            assert!(files.len() <= 9);
+            assert!(files.len() <= 16);
         }
         let total: u64 = files.iter().sum();
         written += total;
         assert_eq!(total, 1_440);
-        assert!(written <= 5 * total, "written {written} for {total}");
+        assert!(written <= 3 * total, "written {written} for {total}");
     }
 }
