@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A step that changes the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Step {
-    /// Make a day's folder.
+    /// Make a folder.
     CreateFolder,
     /// Create and fill a temporary file.
     WriteFile,
@@ -24,7 +24,7 @@ pub enum Step {
     SyncFolder,
     /// Tell the log how far the files reach, which lets it free its samples.
     SaveSnapshot,
-    /// Delete a file nothing names any more.
+    /// Delete a file nothing names any more, or an empty folder.
     Remove,
 }
 
@@ -107,6 +107,13 @@ impl Disk {
         let mut file = self.create(path)?;
         file.write_all(content)?;
         self.seal(file, path)
+    }
+
+    /// Deletes an empty folder.
+    pub(crate) fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        self.before(Step::Remove, folder)?;
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).remove(folder);
+        std::fs::remove_dir(folder)
     }
 
     /// Deletes a file; one that is already gone is fine.

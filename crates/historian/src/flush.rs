@@ -1,7 +1,7 @@
 //! From the buffer to files, in an order that survives a power cut between any two steps.
 //!
 //! 1. The buffer is frozen (readers still see it) and a new one takes over.
-//! 2. Each day's rows: temporary file → sync → rename → sync of the folder.
+//! 2. Each [period's](crate::period) rows, usually a day's: temporary file → sync → rename → sync of the folder.
 //! 3. The manifest that names the new files: temporary file → sync → rename → sync. *From here on they are history.*
 //! 4. In memory the files take the frozen buffer's place.
 //! 5. The log is told, and may free its samples.
@@ -16,7 +16,8 @@ use crate::delete::Delete;
 use crate::delta::NewRows;
 use crate::disk::Step;
 use crate::historian::{Historian, READER, Segment};
-use crate::manifest::{FileInfo, Manifest, day_folder};
+use crate::manifest::{FileInfo, Manifest};
+use crate::period::{Period, Periods};
 use crate::point::{HistoryGap, day_of};
 use crate::rollup::{self, RollupWriter};
 use crate::segment::{SegmentError, SegmentWriter};
@@ -63,8 +64,8 @@ pub(crate) struct Frozen {
     deletes: Vec<Delete>,
 }
 
-/// One day's share of a frozen buffer: per tag, which ranks of its sorted column.
-type DayPlan = Vec<(u32, ops::Range<usize>)>;
+/// One period's share of a frozen buffer: per tag, which ranks of its sorted column.
+type Plan = Vec<(u32, ops::Range<usize>)>;
 
 impl Historian {
     /// Writes everything applied so far. Blocking; one at a time.
@@ -111,8 +112,10 @@ impl Historian {
             .filter_map(|tag| Some((tag, frozen.buffer.column(tag)?.order())))
             .collect();
         let mut infos = Vec::new();
-        for (day, plan) in plan_days(&frozen.buffer, &orders) {
-            let mut info = self.write_day(&frozen, day, &plan, &orders)?;
+        // Periods change only while `writing` is held, as it is now.
+        let plans = plan_periods(&frozen.buffer, &orders, &self.state().segments);
+        for (period, plan) in plans {
+            let mut info = self.write_period(&frozen, period, &plan, &orders)?;
             info.collides = self.collides(&info, &NewRows { buffer: &frozen.buffer, orders: &orders, plan: &plan });
             infos.push(info);
         }
@@ -128,14 +131,14 @@ impl Historian {
         Ok(())
     }
 
-    fn write_day(
+    fn write_period(
         &self,
         frozen: &Frozen,
-        day: i64,
-        plan: &DayPlan,
+        period: Period,
+        plan: &Plan,
         orders: &BTreeMap<u32, Order>,
     ) -> Result<FileInfo, FlushError> {
-        self.write_segment(FileInfo::empty(day, frozen.from, frozen.to), |writer| {
+        self.write_segment(FileInfo::empty(period, frozen.from, frozen.to), |writer| {
             for (tag, ranks) in plan {
                 let (Some(column), Some(order)) = (frozen.buffer.column(*tag), orders.get(tag)) else { continue };
                 let mut rest = ranks.clone();
@@ -156,7 +159,7 @@ impl Historian {
         info: FileInfo,
         fill: impl FnOnce(&mut SegmentWriter) -> Result<(), SegmentError>,
     ) -> Result<FileInfo, FlushError> {
-        let folder = day_folder(&self.dir, info.day);
+        let folder = info.folder(&self.dir);
         let path = info.path(&self.dir);
         let failed = |source| FlushError::Io { path: path.clone(), source };
         self.disk.create_folder(&folder).map_err(failed)?;
@@ -199,7 +202,7 @@ impl Historian {
             position: state.saved,
             complete_to: state.saved_complete_to,
             epoch: state.saved_epoch,
-            files: state.segments.values().flatten().map(|segment| segment.info.clone()).collect(),
+            files: state.segments.files().map(|segment| segment.info.clone()).collect(),
             gaps: state.saved_gaps.clone(),
             deletes: state.saved_deletes.clone(),
             ..Manifest::default()
@@ -220,8 +223,8 @@ impl Historian {
     fn put_in_place(&self, frozen: &Frozen, infos: &[FileInfo]) {
         let mut state = self.state();
         for info in infos {
-            // Newest last: its sequence range lies after all others of the day.
-            state.segments.entry(info.day).or_default().push(Segment::new(info.clone(), &self.dir, &self.disk));
+            // Newest last: its sequence range lies after all others of its period.
+            state.segments.push(Segment::new(info.clone(), &self.dir, &self.disk));
         }
         state.frozen = None;
         state.saved = frozen.to;
@@ -254,21 +257,22 @@ impl Historian {
     }
 }
 
-/// Cuts every tag's sorted column at midnights.
-fn plan_days(buffer: &Buffer, orders: &BTreeMap<u32, Order>) -> BTreeMap<i64, DayPlan> {
-    let mut days: BTreeMap<i64, DayPlan> = BTreeMap::new();
+/// Cuts every tag's sorted column where a period ends.
+fn plan_periods(buffer: &Buffer, orders: &BTreeMap<u32, Order>, periods: &Periods) -> BTreeMap<Period, Plan> {
+    let mut plans: BTreeMap<Period, Plan> = BTreeMap::new();
     for (tag, order) in orders {
         let Some(column) = buffer.column(*tag) else { continue };
-        let day = |rank: usize| column.ts(order.position(rank)).map(day_of);
+        let ts = |rank: usize| column.ts(order.position(rank));
         let mut start = 0;
-        while let Some(today) = day(start) {
+        while let Some(first) = ts(start) {
+            let period = periods.of_day(day_of(first));
             let mut end = start + 1;
-            while end < order.len() && day(end) == Some(today) {
+            while end < order.len() && ts(end).is_some_and(|ts| period.holds(ts)) {
                 end += 1;
             }
-            days.entry(today).or_default().push((*tag, start..end));
+            plans.entry(period).or_default().push((*tag, start..end));
             start = end;
         }
     }
-    days
+    plans
 }

@@ -8,6 +8,7 @@ use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
+use crate::period::Periods;
 use crate::point::{HistoryGap, Range};
 use crate::query::{AggregateReadError, Aggregated};
 use crate::read::RangeError;
@@ -15,7 +16,7 @@ use crate::rollup;
 use crate::segment::{Footers, SegmentError};
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,10 +36,14 @@ pub struct Options {
     pub flush_bytes: usize,
     /// … or when the oldest is this old (default 10 minutes).
     pub flush_age: Duration,
-    /// Days of history to keep; `None` keeps everything. Whole files are dropped, so up to a day more is kept.
+    /// Days of history to keep; `None` keeps everything. Whole files are dropped, so up to a day more is kept; from a year
+    /// on up to a month more, because then days are joined.
     pub retention_days: Option<u32>,
-    /// A day with more files than this gets some of them merged (default 8, at least 2).
+    /// A day with more files than this gets some of them merged (default 16, at least 2).
     pub max_files_per_day: usize,
+    /// Days of a month that is over are joined to files of up to this size (default 256 MiB). A day that is larger stays as
+    /// it is: it is worth its files, and not worth being written once more. 0: no days are joined.
+    pub joined_bytes: u64,
     /// The most points in one answer, thinned or not (default 1,000,000).
     pub max_answer_points: usize,
     /// How many range reads may run at once; others wait (default 4).
@@ -60,7 +65,8 @@ impl Default for Options {
             flush_bytes: 64 << 20,
             flush_age: Duration::from_secs(600),
             retention_days: None,
-            max_files_per_day: 8,
+            max_files_per_day: 16,
+            joined_bytes: 256 << 20,
             max_answer_points: 1_000_000,
             concurrent_reads: 4,
             footer_cache_bytes: 64 << 20,
@@ -207,8 +213,8 @@ pub(crate) struct State {
     pub unsaved_since: Option<Duration>,
     /// Samples being written to files right now.
     pub frozen: Option<Arc<Frozen>>,
-    /// Files by day, oldest sequence first.
-    pub segments: BTreeMap<i64, Vec<Arc<Segment>>>,
+    /// Files by period.
+    pub segments: Periods,
     /// The last frame applied to the buffer.
     pub position: Seq,
     /// The last frame whose samples are in files and manifest.
@@ -390,7 +396,7 @@ impl Historian {
             source,
         })?;
         let state = State {
-            segments: by_day(&manifest, dir, &disk),
+            segments: Periods::of(manifest.files.iter().map(|info| Segment::new(info.clone(), dir, &disk)).collect()),
             position: manifest.position,
             saved: manifest.position,
             told,
@@ -469,7 +475,7 @@ impl Historian {
         read.await.map_err(|_| AggregateReadError::Stopped)?
     }
 
-    /// Applies every frame that is durable in the log now.
+    /// Applies every frame that is durable in the log now, as far as the buffer has room: a flush makes some.
     /// # Errors
     /// The log cannot be read.
     pub async fn catch_up(self: &Arc<Self>) -> Result<(), FollowError> {
@@ -502,7 +508,7 @@ impl Historian {
     /// Reads every file and compares it with its checksum; returns the errors. Blocking and long.
     #[must_use]
     pub fn verify(&self) -> Vec<SegmentError> {
-        let segments: Vec<_> = self.state().segments.values().flatten().cloned().collect();
+        let segments: Vec<_> = self.state().segments.files().cloned().collect();
         segments.iter().filter_map(|segment| crate::segment::verify(&segment.path, &segment.info).err()).collect()
     }
 
@@ -514,7 +520,7 @@ impl Historian {
         let table = self.table().stats();
         let state = self.state();
         let frozen = state.frozen.as_ref();
-        let segments = || state.segments.values().flatten();
+        let segments = || state.segments.files();
         HistorianStats {
             frames: load(&self.counters.frames),
             points: load(&self.counters.points),
@@ -583,18 +589,7 @@ fn load_manifest(dir: &Path, disk: &Disk) -> Result<Manifest, OpenError> {
     Ok(manifest)
 }
 
-fn by_day(manifest: &Manifest, dir: &Path, disk: &Disk) -> BTreeMap<i64, Vec<Arc<Segment>>> {
-    let mut days: BTreeMap<i64, Vec<Arc<Segment>>> = BTreeMap::new();
-    for info in &manifest.files {
-        days.entry(info.day).or_default().push(Segment::new(info.clone(), dir, disk));
-    }
-    for segments in days.values_mut() {
-        segments.sort_by_key(|segment| segment.info.to);
-    }
-    days
-}
-
-/// All files in day folders whose name is one of ours.
+/// All files in folders of periods whose name is one of ours.
 fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for day in std::fs::read_dir(parquet_folder(dir))? {

@@ -27,6 +27,7 @@ mod follow;
 mod historian;
 mod manifest;
 mod merge;
+mod period;
 mod point;
 mod query;
 mod read;

@@ -12,7 +12,8 @@
 use crate::delete::Delete;
 use crate::delta::Published;
 use crate::disk::Disk;
-use crate::point::{DAY_US, HistoryGap};
+use crate::period::Period;
+use crate::point::HistoryGap;
 use crate::rollup::RollupInfo;
 use andon_model::Timestamp;
 use andon_model::log::Seq;
@@ -22,9 +23,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "andon-historian-manifest";
-/// What this version writes. Format 1 has no `deletes`, nothing of the open table, and of files neither `folded` nor
-/// `format` nor `collides`; all are empty then, and every file is of format 1.
-const FORMAT: u32 = 2;
+/// What this version writes. Format 2 knows only files of single days. Format 1 has no `deletes`, nothing of the open table,
+/// and of files neither `folded` nor `format` nor `collides`; all are empty then, and every file is of format 1.
+const FORMAT: u32 = 3;
 /// The format of history files that is written.
 pub(crate) const FILE_FORMAT: u32 = 2;
 
@@ -60,8 +61,11 @@ pub(crate) struct Manifest {
 /// What is known of one file without opening it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileInfo {
-    /// UTC day of all its rows, days since 1970-01-01.
+    /// UTC day of all its rows, or the first of them, days since 1970-01-01.
     pub day: i64,
+    /// How many days it may hold rows of.
+    #[serde(default = "one_day")]
+    pub days: u32,
     /// The first frame it may hold samples of.
     pub from: Seq,
     /// The last one.
@@ -96,6 +100,10 @@ const fn first_format() -> u32 {
     1
 }
 
+const fn one_day() -> u32 {
+    1
+}
+
 /// A stretch of a file, from the end of the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Piece {
@@ -107,9 +115,10 @@ pub(crate) struct Piece {
 
 impl FileInfo {
     /// A file without rows.
-    pub(crate) const fn empty(day: i64, from: Seq, to: Seq) -> Self {
+    pub(crate) const fn empty(period: Period, from: Seq, to: Seq) -> Self {
         Self {
-            day,
+            day: period.first,
+            days: period.days,
             from,
             to,
             rows: 0,
@@ -131,7 +140,12 @@ impl FileInfo {
 
     /// Its path in the open table.
     pub(crate) fn table_path(&self) -> String {
-        format!("{}/{}", day_name(self.day), self.name())
+        format!("{}/{}", self.period().name(), self.name())
+    }
+
+    /// The days it may hold rows of.
+    pub(crate) const fn period(&self) -> Period {
+        Period { first: self.day, days: self.days }
     }
 
     fn name(&self) -> String {
@@ -142,28 +156,21 @@ impl FileInfo {
         }
     }
 
+    /// The folder of its period.
+    pub(crate) fn folder(&self, dir: &Path) -> PathBuf {
+        parquet_folder(dir).join(self.period().name())
+    }
+
     /// Where it lies: `<dir>/parquet/2026-11-22/000000000001-000000000042.parquet`; with a third number when deletes
     /// were worked in.
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
-        day_folder(dir, self.day).join(self.name())
+        self.folder(dir).join(self.name())
     }
 }
 
-/// The folder with all days.
+/// The folder with those of all periods.
 pub(crate) fn parquet_folder(dir: &Path) -> PathBuf {
     dir.join("parquet")
-}
-
-/// A day's folder.
-pub(crate) fn day_folder(dir: &Path, day: i64) -> PathBuf {
-    parquet_folder(dir).join(day_name(day))
-}
-
-fn day_name(day: i64) -> String {
-    let (year, month, date, ..) = Timestamp::from_micros(day.saturating_mul(DAY_US)).civil();
-    // The first day that reaches back to `Timestamp::MIN` starts before it; clamping would name its neighbour twice,
-    // which is harmless: the folder's name is for people, the manifest holds the day.
-    format!("{year:04}-{month:02}-{date:02}")
 }
 
 /// Whether a file name is one of ours: two or three numbers with `-` between, `.parquet` or `.rollup`, perhaps with `.tmp`.
@@ -241,7 +248,7 @@ impl Manifest {
 
     fn encode(&self) -> io::Result<Vec<u8>> {
         let body = serde_json::to_vec(self)?;
-        let mut bytes = format!("{NAME} format={FORMAT} crc32c={:08x}\n", crc32c::crc32c(&body)).into_bytes();
+        let mut bytes = format!("{NAME} format={FORMAT} crc32c={:08x}\n", checksum(FORMAT, &body)).into_bytes();
         bytes.extend_from_slice(&body);
         Ok(bytes)
     }
@@ -260,11 +267,17 @@ impl Manifest {
             return Err(ManifestError::UnknownFormat { path: path.to_owned(), found: format });
         }
         let crc = field("crc32c=").and_then(|text| u32::from_str_radix(text, 16).ok());
-        if crc != Some(crc32c::crc32c(body)) {
+        if crc != Some(checksum(format, body)) {
             return Err(damaged("its checksum does not fit its content"));
         }
         serde_json::from_slice(body).map_err(|error| damaged(&error.to_string()))
     }
+}
+
+/// From format 3 on the checksum is over the format too, so that it is not taken for another.
+fn checksum(format: u32, body: &[u8]) -> u32 {
+    let start = if format < 3 { 0 } else { format };
+    crc32c::crc32c_append(start, body)
 }
 
 #[cfg(test)]
@@ -277,6 +290,7 @@ mod tests {
             complete_to: Some(Timestamp::from_micros(7)),
             files: vec![FileInfo {
                 day: 20_779,
+                days: 1,
                 from: Seq(1),
                 to: Seq(42),
                 rows: 3,
@@ -287,7 +301,7 @@ mod tests {
                 folded: Seq(0),
                 format: 2,
                 collides: Some(Seq(1)),
-                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7 }),
+                rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7, format: 2 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
             epoch: 4,
@@ -320,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_format_is_read_for_ever() {
+    fn older_formats_are_read_for_ever() {
         let body = r#"{"position":3,"complete_to":null,"files":[],"gaps":[]}"#;
         let text = format!("{NAME} format=1 crc32c=c380e313\n{body}");
         let read = Manifest::decode(text.as_bytes(), Path::new("m")).unwrap();
@@ -333,6 +347,10 @@ mod tests {
         assert_eq!(path, Path::new("/h/parquet/2026-11-22/000000000001-000000000042.parquet"));
         assert_eq!(example().files[0].table_path(), "2026-11-22/000000000001-000000000042.parquet");
         assert!(is_our_name("000000000001-000000000042.parquet") && is_our_name("1-2.parquet.tmp"));
+        let month = FileInfo { day: 20_758, days: 30, ..example().files[0].clone() };
+        assert_eq!(month.table_path(), "2026-11/000000000001-000000000042.parquet");
+        let some_days = FileInfo { days: 12, ..month };
+        assert_eq!(some_days.table_path(), "2026-11-01--2026-11-12/000000000001-000000000042.parquet");
         let folded = FileInfo { folded: Seq(50), ..example().files[0].clone() }.path(Path::new("/h"));
         assert_eq!(folded, Path::new("/h/parquet/2026-11-22/000000000001-000000000042-000000000050.parquet"));
         assert!(is_our_name("1-2-3.parquet") && is_our_name("1-2.rollup") && is_our_name("1-2.rollup.tmp"));

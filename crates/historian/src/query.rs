@@ -1,7 +1,7 @@
 //! Aggregates over history: points and roll-ups fed to the OPC UA aggregates, with what lies around the range.
 
 use crate::aggregate::{
-    Aggregate, AggregateValue, Bounds, Needs, Processor, PushError, RawPoint, Request, RequestError,
+    Aggregate, AggregateValue, Bounds, Needs, Processor, PushError, RawPoint, Request, RequestError, Rollup,
 };
 use crate::block::Block;
 use crate::historian::Historian;
@@ -82,15 +82,17 @@ impl Historian {
         scan.until_gone(gone);
         scan.allow_rollups(levels);
         let (mut numbers, mut status) = (Vec::new(), Vec::new());
+        let mut rollup = Rollup::default();
         while let Some(piece) = scan.next_piece() {
             match piece {
                 Piece::Block(block) => {
                     let (values, status) = columns(&block, &mut numbers, &mut status);
                     processor.push_columns(&block.ts, values, status)?;
                 }
-                Piece::Rollups(rollups) => {
-                    for (_, rollup) in &rollups {
-                        processor.push_rollup(rollup)?;
+                Piece::Rollups(mut rollups) => {
+                    let unreadable = |_| PushError::NotFromRollup { reason: "it cannot be read" };
+                    while rollups.next(&mut rollup).map_err(unreadable)? {
+                        processor.push_rollup(&rollup)?;
                     }
                 }
             }

@@ -1,20 +1,21 @@
 //! One tag's rows over files and buffer together, block by block.
 //!
 //! Under the lock a scan takes what it needs by reference or copy; all file access happens outside of it, so it sees the
-//! history of one instant. Days are read one after the other, and within a day the runs (files, the buffer being
+//! history of one instant. [Periods](crate::period) are read one after the other, and within a period the runs (files, the buffer being
 //! written, the buffer) are merged.
 
-use crate::aggregate::Rollup;
 use crate::block::Block;
 use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment, causes};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
-use crate::point::{DAY_US, HistoryGap, day_of};
-use crate::rollup::{self, Level, Unpacker};
+use crate::period::{Period, Periods};
+use crate::point::{HistoryGap, day_of};
+use crate::rollup::{self, Level, Rollups, Unpacker};
 use crate::segment::{Reader, SegmentError, Window, may_have};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,8 +26,8 @@ pub struct Scan {
     from: i64,
     to: i64,
     view: View,
-    days: VecDeque<i64>,
-    merge: Option<(i64, Merge<Box<dyn Run + Send>>)>,
+    periods: VecDeque<Period>,
+    merge: Option<(Period, Merge<Box<dyn Run + Send>>)>,
     unreadable: Vec<HistoryGap>,
     /// When the point before the range is, once it was looked for.
     before_ts: Option<i64>,
@@ -35,7 +36,7 @@ pub struct Scan {
     /// Roll-ups that may stand for points, coarsest first.
     levels: Vec<Level>,
     unpacker: Unpacker,
-    /// Pieces of the day that was begun last, and are not yet handed out.
+    /// Pieces of the period that was begun last, and are not yet handed out.
     pieces: VecDeque<Piece>,
 }
 
@@ -43,14 +44,14 @@ pub struct Scan {
 pub(crate) enum Piece {
     /// The points.
     Block(Block),
-    /// Roll-ups of them, by the number of the minute or hour.
-    Rollups(Vec<(i64, Rollup)>),
+    /// Roll-ups of them.
+    Rollups(Rollups),
 }
 
 /// What a scan works on.
 struct View {
-    /// Files that may hold rows in the range, by day, oldest sequence first.
-    days: BTreeMap<i64, Vec<Arc<Segment>>>,
+    /// Every period that has rows in the range, with the files that may hold some, oldest sequence first.
+    periods: BTreeMap<Period, Vec<Arc<Segment>>>,
     /// Files that may hold earlier rows.
     earlier: Vec<Arc<Segment>>,
     /// Rows in the range from the buffer being written and the buffer, in this order.
@@ -69,14 +70,14 @@ impl Historian {
     pub fn scan(self: &Arc<Self>, tag: TagId, from: Timestamp, to: Timestamp) -> Scan {
         let (from, to) = (from.micros(), to.micros());
         let view = self.view(tag.0, from, to);
-        let days = view.days_with_rows().into_iter().collect();
+        let periods = view.periods.keys().copied().collect();
         Scan {
             historian: Arc::clone(self),
             tag: tag.0,
             from,
             to,
             view,
-            days,
+            periods,
             merge: None,
             unreadable: Vec::new(),
             before_ts: None,
@@ -91,35 +92,43 @@ impl Historian {
     fn view(&self, tag: u32, from: i64, to: i64) -> View {
         let state = self.state();
         let has_tag = |segment: &&Arc<Segment>| (segment.info.tags.0..=segment.info.tags.1).contains(&tag);
-        let mut days: BTreeMap<i64, Vec<Arc<Segment>>> = BTreeMap::new();
+        let mut periods: BTreeMap<Period, Vec<Arc<Segment>>> = BTreeMap::new();
         if from < to {
-            for (day, segments) in state.segments.range(day_of(from)..=day_of(to)) {
+            for (period, segments) in state.segments.touching(day_of(from), day_of(to)) {
                 let touched = segments
                     .iter()
                     .filter(has_tag)
                     .filter(|segment| segment.info.ts.0 < to && segment.info.ts.1 >= from);
-                days.insert(*day, touched.cloned().collect());
+                let touched: Vec<Arc<Segment>> = touched.cloned().collect();
+                if !touched.is_empty() {
+                    periods.insert(period, touched);
+                }
             }
         }
-        let earlier = state.segments.range(..=day_of(from)).flat_map(|(_, segments)| segments).filter(has_tag);
+        let earlier = state.segments.iter().take_while(|(period, _)| period.first <= day_of(from));
+        let earlier = earlier.flat_map(|(_, segments)| segments).filter(has_tag);
         let earlier = earlier.filter(|segment| segment.info.ts.0 < from).cloned().collect();
         let (mut active, active_before) = (state.active.rows(tag, from, to), state.active.last_before(tag, from));
         let frozen = state.frozen.clone();
+        let mut rows = frozen.as_ref().map_or_else(Block::empty, |frozen| frozen.buffer.rows(tag, from, to));
+        for period in [&rows, &active].into_iter().flat_map(|block| periods_of(&block.ts, &state.segments)) {
+            periods.entry(period).or_default();
+        }
         let deletes: Vec<Delete> = state.deletes.iter().filter(|delete| delete.tag == tag).copied().collect();
         let (complete_to, gaps) = (state.complete_to, Arc::clone(&state.gaps));
         drop(state);
-        let (mut rows, mut before) = (Block::empty(), None);
+        let mut before = None;
         if let Some(frozen) = frozen {
             // A delete that came while the buffer was being written.
             let gone = stretches(&deletes, tag, frozen.to);
-            rows = crate::merge::without(frozen.buffer.rows(tag, from, to), &gone);
+            rows = crate::merge::without(rows, &gone);
             before = last_kept(&gone, from, |before| Ok(frozen.buffer.last_before(tag, before))).unwrap_or_default();
         }
         // Files hand out blocks without received times, too.
         rows.received_ms = Vec::new();
         active.received_ms = Vec::new();
         View {
-            days,
+            periods,
             earlier,
             buffered: [rows, active],
             buffered_before: [before, active_before],
@@ -152,26 +161,26 @@ impl Scan {
     #[expect(clippy::should_implement_trait, reason = "a scan also answers about gaps while it runs")]
     pub fn next(&mut self) -> Option<Block> {
         loop {
-            match self.next_of_day() {
-                None if !self.days.is_empty() => {}
+            match self.next_of_period() {
+                None if !self.periods.is_empty() => {}
                 block => return block,
             }
         }
     }
 
-    /// The next points of the day that was begun, or of the next one; `None` at the end of a day and of the scan.
-    fn next_of_day(&mut self) -> Option<Block> {
+    /// The next points of the period that was begun, or of the next one; `None` at the end of a period and of the scan.
+    fn next_of_period(&mut self) -> Option<Block> {
         loop {
             if self.gone.as_ref().is_some_and(|gone| gone.load(Ordering::Relaxed)) {
-                self.days.clear();
+                self.periods.clear();
                 self.merge = None;
                 return None;
             }
-            if let Some((day, merge)) = &mut self.merge {
-                let day = *day;
+            if let Some((period, merge)) = &mut self.merge {
+                let period = *period;
                 match merge.next() {
                     Some(Ok(block)) => return Some(block),
-                    Some(Err(error)) => self.note_unreadable(day, &error),
+                    Some(Err(error)) => self.note_unreadable(period, &error),
                     None => {
                         self.merge = None;
                         return None;
@@ -179,8 +188,8 @@ impl Scan {
                 }
                 continue;
             }
-            let day = self.days.pop_front()?;
-            self.merge = Some((day, self.open_day(day)));
+            let period = self.periods.pop_front()?;
+            self.merge = Some((period, self.open_period(period)));
         }
     }
 
@@ -200,29 +209,30 @@ impl Scan {
             if let Some(piece) = self.pieces.pop_front() {
                 return Some(piece);
             }
-            if let Some(day) = self.days.front().copied().filter(|_| self.merge.is_none() && !self.levels.is_empty())
-                && let Some(pieces) = self.rolled_up(day)
+            if let Some(period) =
+                self.periods.front().copied().filter(|_| self.merge.is_none() && !self.levels.is_empty())
+                && let Some(pieces) = self.rolled_up(period)
             {
-                self.days.pop_front();
+                self.periods.pop_front();
                 self.pieces = pieces;
                 continue;
             }
             let levels = std::mem::take(&mut self.levels);
-            let block = self.next_of_day();
+            let block = self.next_of_period();
             self.levels = levels;
             match block {
                 Some(block) => return Some(Piece::Block(block)),
-                None if self.days.is_empty() => return None,
+                None if self.periods.is_empty() => return None,
                 None => {}
             }
         }
     }
 
-    /// A day whose rows of the tag are all in one file that has roll-ups; `None` where the points must be read.
-    fn rolled_up(&mut self, day: i64) -> Option<VecDeque<Piece>> {
-        let segments = self.view.days.get(&day)?;
-        let start = day.saturating_mul(DAY_US);
-        let buffered = |block: &Block| block.ts.iter().any(|ts| (start..start.saturating_add(DAY_US)).contains(ts));
+    /// A period whose rows of the tag are all in one file that has roll-ups; `None` where the points must be read.
+    fn rolled_up(&mut self, period: Period) -> Option<VecDeque<Piece>> {
+        let segments = self.view.periods.get(&period)?;
+        let (start, end) = period.span();
+        let buffered = |block: &Block| !within(&block.ts, period).is_empty();
         if self.view.buffered.iter().any(buffered) {
             return None;
         }
@@ -242,34 +252,33 @@ impl Scan {
         let info = segment.info.rollup.as_ref()?;
         let path = rollup::path_of(&segment.path);
         let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
-        let levels = self.levels.clone();
-        let (level, rollups) = levels
-            .iter()
-            .find_map(|level| Some((*level, index.read(&file, self.tag, *level, &mut self.unpacker).ok()??)))?;
-        let day_end = start.saturating_add(DAY_US);
-        let (from, to) = (self.from.max(start), self.to.min(day_end));
+        let (from, to) = (self.from.max(start), self.to.min(end));
         // The minutes or hours that lie wholly within the range; what is left at the ends is read as points.
-        let inner = level.number(from.saturating_add(level.span() - 1))..level.number(to);
-        let mut pieces = VecDeque::new();
+        let inner = |level: Level| level.number(from.saturating_add(level.span() - 1))..level.number(to);
+        let levels = self.levels.clone();
+        let (level, rollups) = levels.iter().find_map(|level| {
+            let rollups = index.read(&file, self.tag, *level, inner(*level), &mut self.unpacker).ok()??;
+            Some((*level, rollups))
+        })?;
+        let inner = inner(level);
         let edges = if inner.is_empty() {
             [(from, to), (to, to)]
         } else {
             [(from, inner.start.saturating_mul(level.span())), (inner.end.saturating_mul(level.span()), to)]
         };
-        for (at, (from, to)) in edges.into_iter().enumerate() {
+        let edge = |(from, to): (i64, i64)| -> Option<Vec<Piece>> {
+            let mut pieces = Vec::new();
             if from < to {
                 let mut reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
                 reader.select(self.tag, Window::Times { from, to }, false).ok()?;
                 while let Some(block) = reader.next().ok()? {
-                    pieces.push_back(Piece::Block(block));
+                    pieces.push(Piece::Block(block));
                 }
             }
-            if at == 0 {
-                let within = rollups.iter().filter(|(number, _)| inner.contains(number)).copied().collect();
-                pieces.push_back(Piece::Rollups(within));
-            }
-        }
-        Some(pieces)
+            Some(pieces)
+        };
+        let [before, after] = [edge(edges[0])?, edge(edges[1])?];
+        Some(before.into_iter().chain([Piece::Rollups(rollups)]).chain(after).collect())
     }
 
     /// The last point before the range: what a stepped signal held when it began.
@@ -335,8 +344,8 @@ impl Scan {
         self.view.complete_to
     }
 
-    fn open_day(&self, day: i64) -> Merge<Box<dyn Run + Send>> {
-        let segments = self.view.days.get(&day).map(Vec::as_slice).unwrap_or_default();
+    fn open_period(&self, period: Period) -> Merge<Box<dyn Run + Send>> {
+        let segments = self.view.periods.get(&period).map(Vec::as_slice).unwrap_or_default();
         let mut runs: Vec<Box<dyn Run + Send>> = Vec::with_capacity(segments.len() + 2);
         for segment in segments {
             let reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).and_then(|mut reader| {
@@ -350,11 +359,10 @@ impl Scan {
                 Err(error) => runs.push(Box::new(Unreadable(Some(error)))),
             }
         }
-        let start = day.saturating_mul(DAY_US);
         for rows in &self.view.buffered {
-            let today = rows.ts.partition_point(|ts| *ts < start)..rows.ts.partition_point(|ts| day_of(*ts) <= day);
-            if !today.is_empty() {
-                runs.push(Box::new(Once(Some(rows.slice(today)))));
+            let ours = within(&rows.ts, period);
+            if !ours.is_empty() {
+                runs.push(Box::new(Once(Some(rows.slice(ours)))));
             }
         }
         Merge::new(runs)
@@ -365,8 +373,8 @@ impl Scan {
         stretches(&self.view.deletes, self.tag, up_to(segment))
     }
 
-    fn note_unreadable(&mut self, day: i64, error: &SegmentError) {
-        let segments = self.view.days.get(&day).map(Vec::as_slice).unwrap_or_default();
+    fn note_unreadable(&mut self, period: Period, error: &SegmentError) {
+        let segments = self.view.periods.get(&period).map(Vec::as_slice).unwrap_or_default();
         if let Some(segment) = segments.iter().find(|segment| segment.path == error.path()) {
             segment.note_damage(error);
         }
@@ -379,21 +387,29 @@ pub(crate) fn up_to(segment: &Segment) -> Seq {
     segment.info.to.max(segment.info.folded)
 }
 
-impl View {
-    fn days_with_rows(&self) -> BTreeSet<i64> {
-        let buffered = self.buffered.iter().flat_map(|block| &block.ts).map(|ts| day_of(*ts));
-        self.days.keys().copied().chain(buffered).collect()
-    }
+/// The periods that have a part of these ascending times.
+fn periods_of<'a>(ts: &'a [i64], periods: &'a Periods) -> impl Iterator<Item = Period> + 'a {
+    let mut rest = ts;
+    std::iter::from_fn(move || {
+        let period = periods.of_day(day_of(*rest.first()?));
+        let past = rest.partition_point(|ts| day_of(*ts) < period.end());
+        rest = rest.get(past..).unwrap_or_default();
+        Some(period)
+    })
 }
 
-/// The stretch a file that cannot be read leaves open: its whole day if the file is not among `segments`.
+/// Which of these ascending times lie in the period.
+fn within(ts: &[i64], period: Period) -> Range<usize> {
+    let start = ts.partition_point(|ts| day_of(*ts) < period.first);
+    start..ts.partition_point(|ts| day_of(*ts) < period.end())
+}
+
+/// The stretch a file that cannot be read leaves open: its whole period if the file is not among `segments`.
 fn said(segments: &[Arc<Segment>], error: &SegmentError) -> HistoryGap {
     let path = error.path();
-    let day = segments.first().map_or(0, |segment| segment.info.day);
-    let (from, to) = segments
-        .iter()
-        .find(|segment| segment.path == path)
-        .map_or((day.saturating_mul(DAY_US), day.saturating_add(1).saturating_mul(DAY_US)), |segment| segment.info.ts);
+    let period = segments.first().map_or(Period::day(0), |segment| segment.info.period());
+    let (from, to) =
+        segments.iter().find(|segment| segment.path == path).map_or(period.span(), |segment| segment.info.ts);
     HistoryGap {
         from: Timestamp::from_micros(from),
         to: Timestamp::from_micros(to.saturating_add(1)),

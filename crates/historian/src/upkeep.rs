@@ -1,23 +1,29 @@
 //! Timely flushes, fewer files, and an end to old ones.
 //!
-//! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows, the newest files
-//! are merged with each older one that is not much larger than they are together, so that a byte is rewritten about
-//! once per doubling; once the day is over, all become one file. Late data for a past day is merged in when it has
+//! **Merging** keeps sequence ranges apart: only neighbours in sequence are merged. While a day grows and has too many files,
+//! the newest are merged with each older one that is not larger than they are together, so that a byte of a day of flushes is
+//! written about three times; once the day is over, all become one file. Late data for a past day is merged in when it has
 //! grown to a tenth of the day, not at every flush. What the [open table](crate::delta) holds back is merged at once.
+//!
+//! **Joining**: two days after a month has ended its days become one [period](crate::period), as far as they are small: then
+//! a year of one tag is read from a dozen files. A byte is written once more for that, and late data is rare by then.
 
+use crate::block::BLOCK_ROWS;
 use crate::delete::{Delete, stretches};
 use crate::delta;
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
-use crate::manifest::{FILE_FORMAT, FileInfo};
+use crate::manifest::{FILE_FORMAT, FileInfo, parquet_folder};
 use crate::merge::{Merge, Without};
+use crate::period::{Joining, Period, Periods};
 use crate::point::{DAY_US, day_of};
 use crate::rollup;
 use crate::scan::up_to;
 use crate::segment::{Reader, Window, may_have, verify};
 use andon_model::log::Seq;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -69,10 +75,15 @@ impl Historian {
     pub(crate) fn tidy_blocking(&self) -> Result<(), FlushError> {
         let _alone = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcome = self.drop_old();
-        let days: Vec<i64> = self.state().segments.keys().copied().collect();
-        for day in days {
-            let merged = self.merge_day(day);
+        let periods: Vec<Period> = self.state().segments.iter().map(|(period, _)| period).collect();
+        for period in periods {
+            let merged = self.merge_period(period);
             outcome = outcome.and(merged);
+            self.flush_if_due()?;
+        }
+        for (period, files) in self.to_join() {
+            let joined = self.join(period, &files);
+            outcome = outcome.and(joined);
             self.flush_if_due()?;
         }
         let outcome = outcome.and(self.fold_deletes());
@@ -80,6 +91,7 @@ impl Historian {
         // Not only after a change: what failed is tried again.
         self.publish_table();
         self.delete_removed();
+        self.remove_empty_folders();
         outcome
     }
 
@@ -98,18 +110,21 @@ impl Historian {
         let (Some(days), Some(today)) = (self.options.retention_days, self.today()) else { return Ok(()) };
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let first_kept = today.saturating_sub(i64::from(days));
-        let old: Vec<Arc<Segment>> =
-            self.state().segments.range(..first_kept).flat_map(|(_, segments)| segments).cloned().collect();
+        let gone = |period: Period| period.end() <= first_kept;
+        let old: Vec<Arc<Segment>> = {
+            let state = self.state();
+            state.segments.iter().filter(|(period, _)| gone(*period)).flat_map(|(_, files)| files).cloned().collect()
+        };
         let first_kept_ts = first_kept.saturating_mul(DAY_US);
         if old.is_empty() {
             return Ok(());
         }
         let mut manifest = self.saved_manifest();
-        manifest.files.retain(|info| info.day >= first_kept);
+        manifest.files.retain(|info| !old.iter().any(|segment| segment.info == *info));
         manifest.gaps.retain(|gap| gap.to.micros() >= first_kept_ts);
         self.save_manifest(&manifest)?;
         let mut state = self.state();
-        state.segments = state.segments.split_off(&first_kept);
+        state.segments.drop_before(first_kept);
         Arc::make_mut(&mut state.gaps).retain(|gap| gap.to.micros() >= first_kept_ts);
         state.saved_gaps = manifest.gaps;
         drop(state);
@@ -119,27 +134,50 @@ impl Historian {
         Ok(())
     }
 
-    fn merge_day(&self, day: i64) -> Result<(), FlushError> {
+    fn merge_period(&self, period: Period) -> Result<(), FlushError> {
         if self.options.publish {
-            self.merge_held_back(day)?;
+            self.merge_held_back(period)?;
         }
-        let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
-        let over = self.today().is_some_and(|today| day < today);
+        let segments = self.state().segments.files_of(period.first).to_vec();
+        let over = self.today().is_some_and(|today| period.end() <= today);
         let sizes: Vec<Size> = segments.iter().map(|segment| Size::of(segment)).collect();
         let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
         if range.len() >= 2 {
-            self.rewrite(day, &segments, delta::closed(&segments, range.clone()).unwrap_or(range))?;
+            self.rewrite(period, &segments, delta::closed(&segments, range.clone()).unwrap_or(range))?;
         }
         Ok(())
     }
 
+    /// Which days are to be joined now.
+    fn to_join(&self) -> Vec<Joining> {
+        // A file goes only when all its days are past retention: where little is kept, files stay short.
+        let short = self.options.retention_days.is_some_and(|days| days < JOINS_FROM_DAYS);
+        match self.today() {
+            Some(today) if !short => self.state().segments.to_join(today, self.options.joined_bytes, MERGED_ROWS_MAX),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes one period of several; nothing when a file cannot be read or is gone.
+    fn join(&self, period: Period, days: &[Vec<Arc<Segment>>]) -> Result<(), FlushError> {
+        let Some(merged) = self.write_merged(period, days)? else { return Ok(()) };
+        let chosen = days.concat();
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let all_there = days.iter().all(|files| self.state().segments.position(files).is_some());
+        if !all_there {
+            Segment::new(merged, &self.dir, &self.disk).retire();
+            return Ok(());
+        }
+        self.put_merged(merged, &chosen, |segments, merged| segments.join(period, &chosen, merged))
+    }
+
     /// Makes of what outside readers may not see yet something they may.
-    fn merge_held_back(&self, day: i64) -> Result<(), FlushError> {
+    fn merge_held_back(&self, period: Period) -> Result<(), FlushError> {
         let mut from = 0;
         loop {
-            let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+            let segments = self.state().segments.files_of(period.first).to_vec();
             let Some(range) = delta::held_back(&segments, from) else { return Ok(()) };
-            if !self.rewrite(day, &segments, range.clone())? {
+            if !self.rewrite(period, &segments, range.clone())? {
                 from = range.end;
             }
         }
@@ -147,26 +185,25 @@ impl Historian {
 
     /// Writes files anew from which rows were deleted, then forgets the deletes that concern no file any more.
     fn fold_deletes(&self) -> Result<(), FlushError> {
-        let (deletes, days) = {
+        let (deletes, files) = {
             let state = self.state();
-            let days: Vec<(i64, Arc<Segment>)> = state
-                .segments
-                .iter()
-                .flat_map(|(day, segments)| segments.iter().map(|segment| (*day, Arc::clone(segment))))
-                .collect();
-            (state.saved_deletes.clone(), days)
+            (state.saved_deletes.clone(), state.segments.files().cloned().collect::<Vec<_>>())
         };
-        for (day, segment) in days {
+        for segment in files {
             if !segment.is_damaged() && deletes.iter().any(|delete| self.has_rows(delete, &segment)) {
-                let segments = self.state().segments.get(&day).cloned().unwrap_or_default();
+                let (period, segments) = {
+                    let state = self.state();
+                    let period = state.segments.of_day(segment.info.day);
+                    (period, state.segments.files_of(period.first).to_vec())
+                };
                 if let Some(at) = segments.iter().position(|other| Arc::ptr_eq(other, &segment)) {
-                    self.rewrite(day, &segments, at..at + 1)?;
+                    self.rewrite(period, &segments, at..at + 1)?;
                 }
                 self.flush_if_due()?;
             }
         }
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let segments: Vec<Arc<Segment>> = self.state().segments.values().flatten().cloned().collect();
+        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
         let mut manifest = self.saved_manifest();
         let waiting = manifest.deletes.len();
         manifest.deletes.retain(|delete| segments.iter().any(|segment| self.has_rows(delete, segment)));
@@ -190,24 +227,28 @@ impl Historian {
     }
 
     /// One file in place of these; `false` when they stay as they are. Written while flushes go on, which only add files behind them.
-    fn rewrite(&self, day: i64, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<bool, FlushError> {
+    fn rewrite(&self, period: Period, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<bool, FlushError> {
         let chosen = segments.get(range).unwrap_or_default();
-        let Some(merged) = self.write_merged(day, chosen)? else { return Ok(false) };
+        let Some(merged) = self.write_merged(period, &[chosen.to_vec()])? else { return Ok(false) };
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let range = {
-            let state = self.state();
-            let now = state.segments.get(&day).map(Vec::as_slice).unwrap_or_default();
-            let start = chosen.first().and_then(|first| now.iter().position(|segment| Arc::ptr_eq(segment, first)));
-            start.map(|start| start..start + chosen.len()).filter(|range| {
-                let there = now.get(range.clone()).unwrap_or_default();
-                there.len() == chosen.len() && there.iter().zip(chosen).all(|(a, b)| Arc::ptr_eq(a, b))
-            })
-        };
-        let Some(range) = range else {
+        let there = self.state().segments.position(chosen).is_some();
+        if !there {
             // They went past retention meanwhile.
             Segment::new(merged, &self.dir, &self.disk).retire();
             return Ok(false);
-        };
+        }
+        self.put_merged(merged, chosen, |segments, merged| segments.replace(chosen, merged))?;
+        Ok(true)
+    }
+
+    /// The merged file takes the place of those it was made of: in the manifest, then in memory, then for outside readers.
+    /// `writing` is held.
+    fn put_merged(
+        &self,
+        merged: FileInfo,
+        chosen: &[Arc<Segment>],
+        put: impl FnOnce(&mut Periods, Option<Arc<Segment>>),
+    ) -> Result<(), FlushError> {
         self.table().note_rewrite(&merged, chosen);
         let mut manifest = self.saved_manifest();
         manifest.files.retain(|info| !chosen.iter().any(|segment| segment.info == *info));
@@ -221,70 +262,86 @@ impl Historian {
             None
         };
         self.save_manifest(&manifest)?;
-        if let Some(segments) = self.state().segments.get_mut(&day) {
-            segments.splice(range, merged);
-        }
+        put(&mut self.state().segments, merged);
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
         self.publish_table();
         self.retire(chosen);
-        Ok(true)
+        Ok(())
     }
 
-    /// `None` when one of them turns out to be damaged: it is marked, and not merged again.
-    fn write_merged(&self, day: i64, chosen: &[Arc<Segment>]) -> Result<Option<FileInfo>, FlushError> {
-        let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return Ok(None) };
-        let mut readers: Vec<(Reader, Vec<u32>)> = Vec::new();
-        for segment in chosen {
-            let opened = verify(&segment.path, &segment.info).and_then(|()| {
-                let mut reader = Reader::open(&segment.path, &segment.info, &self.footers)?;
-                let tags = reader.tags()?;
-                Ok((reader, tags))
-            });
-            match opened {
-                Ok(opened) => readers.push(opened),
-                Err(error) => {
-                    segment.note_damage(&error);
-                    return Ok(None);
+    /// Of the files of one period, or of several that follow each other in time. `None` when one of them turns out to be
+    /// damaged: it is marked, and not merged again.
+    fn write_merged(&self, period: Period, groups: &[Vec<Arc<Segment>>]) -> Result<Option<FileInfo>, FlushError> {
+        let chosen = groups.concat();
+        let (Some(from), Some(to)) =
+            (chosen.iter().map(|segment| segment.info.from).min(), chosen.iter().map(|segment| segment.info.to).max())
+        else {
+            return Ok(None);
+        };
+        let mut readers: Vec<Vec<Source>> = Vec::with_capacity(groups.len());
+        for files in groups {
+            let mut sources = Vec::with_capacity(files.len());
+            for segment in files {
+                let opened = verify(&segment.path, &segment.info).and_then(|()| {
+                    let mut reader = Reader::open(&segment.path, &segment.info, &self.footers)?;
+                    let tags = reader.tags()?;
+                    Ok(Source { reader, tags, up_to: up_to(segment) })
+                });
+                match opened {
+                    Ok(opened) => sources.push(opened),
+                    Err(error) => {
+                        segment.note_damage(&error);
+                        return Ok(None);
+                    }
                 }
             }
+            readers.push(sources);
         }
-        let tags: BTreeSet<u32> = readers.iter().flat_map(|(_, tags)| tags).copied().collect();
+        let tags: BTreeSet<u32> = readers.iter().flatten().flat_map(|source| &source.tags).copied().collect();
         let deletes = self.state().saved_deletes.clone();
-        let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > last.info.to);
-        let gone: Vec<Seq> = chosen.iter().map(|segment| up_to(segment)).collect();
-        let info = FileInfo {
+        let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > to);
+        let mut info = FileInfo {
             folded: folded
                 .unwrap_or(Seq(0))
                 .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0)))
-                .max(self.new_name(chosen)),
+                .max(self.new_name(&chosen)),
             // Of files further back than these; only while a damaged one stands in between, or deletes are worked in.
-            collides: chosen
-                .iter()
-                .filter_map(|segment| segment.info.collides)
-                .filter(|seq| *seq < first.info.from)
-                .min(),
-            ..FileInfo::empty(day, first.info.from, last.info.to)
+            collides: chosen.iter().filter_map(|segment| segment.info.collides).filter(|seq| *seq < from).min(),
+            ..FileInfo::empty(period, from, to)
         };
-        if chosen.iter().any(|segment| segment.path == info.path(&self.dir)) {
+        let taken = |info: &FileInfo| chosen.iter().any(|segment| segment.path == info.path(&self.dir));
+        if taken(&info) {
+            // Files of one flush for several days of what is now one period have the same frames.
+            info.folded = info.folded.max(self.state().saved);
+        }
+        if taken(&info) {
             return Ok(None);
         }
         let written = self.write_segment(info, |writer| {
+            let mut rows = 0;
             for tag in tags {
-                let mut runs = Vec::with_capacity(readers.len());
-                for ((reader, tags), up_to) in readers.iter_mut().zip(&gone) {
-                    if tags.binary_search(&tag).is_ok() {
-                        reader.select(tag, Window::All, true)?;
-                        runs.push(Without { run: reader, stretches: stretches(&deletes, tag, *up_to) });
+                for sources in &mut readers {
+                    let mut runs = Vec::with_capacity(sources.len());
+                    for source in sources {
+                        if source.tags.binary_search(&tag).is_ok() {
+                            source.reader.select(tag, Window::All, true)?;
+                            let stretches = stretches(&deletes, tag, source.up_to);
+                            runs.push(Without { run: &mut source.reader, stretches });
+                        }
                     }
-                }
-                let mut merge = Merge::new(runs);
-                while let Some(block) = merge.next() {
-                    let block = block?;
-                    writer.push(tag, &block, 0..block.len())?;
-                }
-                // What fails now is tried and told by the next flush.
-                if let Err(error) = self.flush_if_due() {
-                    tracing::debug!(%error, "a flush during a merge failed");
+                    let mut merge = Merge::new(runs);
+                    while let Some(block) = merge.next() {
+                        let block = block?;
+                        writer.push(tag, &block, 0..block.len())?;
+                        rows += block.len();
+                        if rows >= BLOCK_ROWS {
+                            rows = 0;
+                            // What fails now is tried and told by the next flush.
+                            if let Err(error) = self.flush_if_due() {
+                                tracing::debug!(%error, "a flush during a merge failed");
+                            }
+                        }
+                    }
                 }
             }
             Ok(())
@@ -297,6 +354,21 @@ impl Historian {
         match chosen {
             [one] if one.info.format < FILE_FORMAT => self.state().saved,
             _ => Seq(0),
+        }
+    }
+
+    /// Folders that lost all their files to a joined period, or to retention. `tidying` and `writing` are held, so nobody is about
+    /// to write into one.
+    fn remove_empty_folders(&self) {
+        let parquet = parquet_folder(&self.dir);
+        let used: HashSet<PathBuf> =
+            self.state().segments.files().map(|segment| segment.info.folder(&self.dir)).collect();
+        let folders = std::fs::read_dir(&parquet).into_iter().flatten().flatten().map(|entry| entry.path());
+        for folder in folders.filter(|folder| !used.contains(folder)) {
+            let is_empty = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none());
+            if is_empty && let Err(error) = self.disk.remove_folder(&folder) {
+                tracing::debug!(folder = %folder.display(), %error, "could not remove an empty folder");
+            }
         }
     }
 
@@ -314,6 +386,17 @@ impl Historian {
     }
 }
 
+/// A file to be merged.
+struct Source {
+    reader: Reader,
+    /// Ascending.
+    tags: Vec<u32>,
+    /// Later deletes are not yet worked in.
+    up_to: Seq,
+}
+
+/// Days are joined where at least so many are kept: then the month that is kept too long is a small part.
+const JOINS_FROM_DAYS: u32 = 365;
 /// Parquet has an end at 32,768 row groups; far before it a file is unwieldy.
 const MERGED_ROWS_MAX: u64 = 1 << 30;
 
@@ -350,7 +433,7 @@ fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Ra
     if usable.len() <= max_files.max(2) {
         return end..end;
     }
-    newest(files, floor, |file, newer| file.bytes <= 2 * newer)
+    newest(files, floor, |file, newer| file.bytes <= newer)
 }
 
 /// From the newest file back to the first that does not fit: not in size to the newer ones, or not in number of rows.
@@ -420,17 +503,17 @@ mod tests {
         for _ in 0..144 {
             files.push(10_u64);
             written += 10;
-            let range = what_to_merge(&sizes(&files), 8, false);
+            let range = what_to_merge(&sizes(&files), 16, false);
             if range.len() >= 2 {
                 let merged = files.drain(range.clone()).sum();
                 files.insert(range.start, merged);
                 written += merged;
             }
-            assert!(files.len() <= 9);
+            assert!(files.len() <= 16);
         }
         let total: u64 = files.iter().sum();
         written += total;
         assert_eq!(total, 1_440);
-        assert!(written <= 5 * total, "written {written} for {total}");
+        assert!(written <= 3 * total, "written {written} for {total}");
     }
 }

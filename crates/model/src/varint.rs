@@ -24,7 +24,19 @@ pub fn put(out: &mut Vec<u8>, mut number: u64) {
 /// Reads a number from the front of `rest` and moves `rest` behind it.
 /// # Errors
 /// [`VarintError`]; `rest` is then somewhere within the number.
+#[inline]
 pub fn take(rest: &mut &[u8]) -> Result<u64, VarintError> {
+    // Most numbers have one byte.
+    match rest.split_first() {
+        Some((byte, after)) if *byte < 0x80 => {
+            *rest = after;
+            Ok(u64::from(*byte))
+        }
+        _ => take_long(rest),
+    }
+}
+
+fn take_long(rest: &mut &[u8]) -> Result<u64, VarintError> {
     let mut number = 0_u64;
     for shift in (0..70).step_by(7) {
         let (byte, after) = rest.split_first().ok_or(VarintError::Truncated)?;
@@ -43,12 +55,14 @@ pub fn take(rest: &mut &[u8]) -> Result<u64, VarintError> {
 
 /// Small numbers of either sign become small unsigned ones: 0, -1, 1, -2 → 0, 1, 2, 3.
 #[must_use]
+#[inline]
 pub const fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
 /// The other way.
 #[must_use]
+#[inline]
 pub const fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }

@@ -153,9 +153,16 @@ impl Processor {
     /// wants; nothing has been used then.
     pub fn push_rollup(&mut self, rollup: &Rollup) -> Result<(), PushError> {
         let (Some(first), Some(last)) = (rollup.first, rollup.last) else { return Ok(()) };
-        let ends = [first.ts, last.ts];
-        self.check_times(if first.ts == last.ts { &ends[..1] } else { &ends })?;
-        let reason = if self.grid.index(first.ts) != self.grid.index(last.ts) {
+        let after = self.last.filter(|last| *last >= self.grid.from);
+        if first.ts < self.grid.from || last.ts >= self.grid.to || after.is_some_and(|after| first.ts <= after) {
+            let ends = [first.ts, last.ts];
+            self.check_times(if first.ts == last.ts { &ends[..1] } else { &ends })?;
+        }
+        // The usual case without a division.
+        let in_current = self
+            .current
+            .is_some_and(|(_, frame)| frame.start <= first.ts && first.ts <= last.ts && last.ts < frame.end);
+        let reason = if !in_current && self.grid.index(first.ts) != self.grid.index(last.ts) {
             Some("an interval ends within the roll-up")
         } else if !self.treat_uncertain_as_bad && rollup.shares.uncertain > 0 {
             Some("the roll-up holds uncertain points, and treat_uncertain_as_bad is off")

@@ -200,6 +200,10 @@ impl RawKernel {
         seen.shares.add(Class::Uncertain, shares.uncertain);
         seen.shares.add(Class::Bad, shares.bad);
         seen.sum.merge(&rollup.sum);
+        if matches!(self.aggregate, Aggregate::Average | Aggregate::Count) {
+            self.held = rollup.last_good.map_or(held, |last| Some(last.value));
+            return;
+        }
         seen.moments.merge(&rollup.moments);
         for (best, theirs, largest) in
             [(&mut seen.smallest, rollup.smallest, false), (&mut seen.largest, rollup.largest, true)]

@@ -222,12 +222,19 @@ fn long(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::period::Period;
     use andon_model::log::Seq;
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
     #[test]
     fn every_action_is_a_row_with_one_group() {
-        let info = FileInfo { rows: 3, bytes: 99, tags: (1, 4), ts: (0, 5), ..FileInfo::empty(0, Seq(1), Seq(2)) };
+        let info = FileInfo {
+            rows: 3,
+            bytes: 99,
+            tags: (1, 4),
+            ts: (0, 5),
+            ..FileInfo::empty(Period::day(0), Seq(1), Seq(2))
+        };
         let files = BTreeMap::from([(info.table_path(), info.clone())]);
         let published = Published {
             id: "id".to_owned(),

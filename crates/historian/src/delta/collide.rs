@@ -40,12 +40,12 @@ impl NewRows<'_> {
 }
 
 impl Historian {
-    /// The first frame of the oldest file of the day that has a row of the same tag and time as the new one.
+    /// The first frame of the oldest file of its period that has a row of the same tag and time as the new one.
     /// While nothing is published it may name a file that only might; then nobody reads files for nothing.
     ///
     /// Budget: a comparison per tag and older file; times are read only of tags that reach into each other's time.
     pub(crate) fn collides(&self, info: &FileInfo, rows: &NewRows<'_>) -> Option<Seq> {
-        let older = self.state().segments.get(&info.day).cloned().unwrap_or_default();
+        let older = self.state().segments.files_of(info.day).to_vec();
         let collision = older.iter().filter(|segment| may_collide(&segment.info, info)).find(|segment| {
             !self.options.publish
                 || segment.is_damaged()
@@ -108,7 +108,7 @@ fn have_common(a: &[i64], b: &[i64]) -> bool {
     false
 }
 
-/// A day's files, oldest first: where a merge that takes in file `at` must begin.
+/// A period's files, oldest first: where a merge that takes in file `at` must begin.
 fn reach(files: &[Arc<Segment>], at: usize) -> usize {
     let Some(info) = files.get(at).map(|segment| &segment.info) else { return at };
     let older = || files.iter().take(at).map(|segment| &segment.info);

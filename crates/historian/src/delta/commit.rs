@@ -182,11 +182,18 @@ pub(super) fn made_ms(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::period::Period;
     use andon_model::log::Seq;
 
     #[test]
     fn a_commit_is_read_back_as_it_was_meant() {
-        let info = FileInfo { rows: 3, bytes: 99, tags: (1, 4), ts: (-1, 5_999), ..FileInfo::empty(0, Seq(1), Seq(2)) };
+        let info = FileInfo {
+            rows: 3,
+            bytes: 99,
+            tags: (1, 4),
+            ts: (-1, 5_999),
+            ..FileInfo::empty(Period::day(0), Seq(1), Seq(2))
+        };
         let change = Change {
             version: 0,
             id: "an-id".to_owned(),

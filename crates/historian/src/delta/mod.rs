@@ -234,7 +234,7 @@ impl Historian {
             return BTreeMap::new();
         }
         let state = self.state();
-        let files = state.segments.values().flatten().map(|segment| &segment.info);
+        let files = state.segments.files().map(|segment| &segment.info);
         files.filter(|info| info.is_for_all()).map(|info| (info.table_path(), info.clone())).collect()
     }
 
@@ -303,8 +303,7 @@ impl Historian {
     pub(crate) fn delete_removed(&self) {
         let before = millis(self.clock.now()).saturating_sub(self.keep_removed_ms());
         // A file that is history is none to delete, whatever the table's log says of it.
-        let named: BTreeSet<String> =
-            self.state().segments.values().flatten().map(|segment| segment.info.table_path()).collect();
+        let named: BTreeSet<String> = self.state().segments.files().map(|segment| segment.info.table_path()).collect();
         let due: Vec<String> = {
             let table = self.table();
             let due = table.known.removed.iter().filter(|(path, at)| **at <= before && !table.lists(path));

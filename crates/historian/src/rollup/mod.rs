@@ -5,14 +5,16 @@
 //! [`WORTH`] points in each on average. Only numbers have roll-ups.
 //!
 //! ```text
-//! "ANDROLL1"
-//! chunks     of each tag, minutes then hours: 1 byte codec (0 as is, 1 zstd) · varint length · bytes:
-//!            varint count, then for each: varint difference of its number from the one before (the first: zigzag,
+//! "ANDROLL2"
+//! chunks     of each tag, minutes then hours, at most 1,440 in each: 1 byte codec (0 as is, 1 zstd) · varint length ·
+//!            bytes: varint count, then for each: varint difference of its number from the one before (the first: zigzag,
 //!            from 0) and a roll-up (`aggregate::codec`). Number 0 is the minute or hour that begins 1970-01-01 00:00 UTC
 //! index      varint count, then for each tag: varint difference of the tag's number · for minutes and for hours: varint
-//!            length of the chunk, 0 for none, and if there is one its CRC-32C, 4 bytes
+//!            number of chunks, and for each: varint length · number of its first roll-up (zigzag, difference from that of
+//!            the chunk before, the first from 0) · CRC-32C, 4 bytes
 //! ```
-//! Where the index begins, and its checksum, stand in the manifest.
+//! Where the index begins, its checksum and its format stand in the manifest. Format 1 has at most one chunk of each kind, and
+//! says in the index only its length, 0 for none, and its checksum.
 
 use crate::aggregate::Rollup;
 use crate::block::Block;
@@ -21,17 +23,22 @@ use andon_model::Value;
 use andon_model::column::{Quality, Values};
 use andon_model::varint::{put, take, unzigzag, zigzag};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"ANDROLL1";
+const MAGIC: &[u8; 8] = b"ANDROLL2";
+/// The format that is written.
+const FORMAT: u32 = 2;
 /// A tag gets roll-ups of a kind if each sums up so many points on average.
 const WORTH: u64 = 30;
 /// No chunk is larger; one that claims to be is damaged. A day of minutes takes a tenth of it.
 const CHUNK_MAX: usize = 4 << 20;
+/// The most roll-ups in a chunk: a day of minutes, and more hours than a month has.
+const CHUNK_ROLLUPS: u64 = 1_440;
 
 /// Over how long a roll-up reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +71,13 @@ pub(crate) struct RollupInfo {
     pub index: u64,
     /// CRC-32C of the index.
     pub crc32c: u32,
+    /// Of which format it is.
+    #[serde(default = "first_format")]
+    pub format: u32,
+}
+
+const fn first_format() -> u32 {
+    1
 }
 
 /// The roll-up file of a history file.
@@ -79,7 +93,7 @@ pub(crate) struct RollupWriter {
     path: PathBuf,
     file: Option<BufWriter<File>>,
     bytes: u64,
-    entries: Vec<IndexEntry>,
+    index: RollupIndex,
     open: Option<OpenTag>,
     status: Vec<u32>,
     numbers: Vec<f64>,
@@ -99,19 +113,35 @@ struct OpenTag {
 /// Finished roll-ups of one kind, as bytes.
 #[derive(Default)]
 struct Gathered {
+    /// In all chunks.
     count: u64,
     last: i64,
+    chunks: Vec<GatheredChunk>,
+}
+
+struct GatheredChunk {
+    first: i64,
+    count: u64,
     bytes: Vec<u8>,
 }
 
 impl Gathered {
     fn add(&mut self, level: Level, number: i64, rollup: &Rollup) {
-        if self.count == 0 {
-            put(&mut self.bytes, zigzag(number));
-        } else {
-            put(&mut self.bytes, number.wrapping_sub(self.last).cast_unsigned());
-        }
-        rollup.encode(number.wrapping_mul(level.span()), &mut self.bytes);
+        let chunk = match self.chunks.last_mut() {
+            Some(chunk) if chunk.count < CHUNK_ROLLUPS => {
+                put(&mut chunk.bytes, number.wrapping_sub(self.last).cast_unsigned());
+                chunk
+            }
+            _ => {
+                let mut bytes = Vec::new();
+                put(&mut bytes, zigzag(number));
+                self.chunks.push(GatheredChunk { first: number, count: 0, bytes });
+                let Some(chunk) = self.chunks.last_mut() else { return };
+                chunk
+            }
+        };
+        rollup.encode(number.wrapping_mul(level.span()), &mut chunk.bytes);
+        chunk.count += 1;
         self.count += 1;
         self.last = number;
     }
@@ -125,7 +155,7 @@ impl RollupWriter {
             path,
             file: None,
             bytes: 0,
-            entries: Vec::new(),
+            index: RollupIndex::default(),
             open: None,
             status: Vec::new(),
             numbers: Vec::new(),
@@ -169,11 +199,15 @@ impl RollupWriter {
     pub(crate) fn finish(mut self) -> io::Result<Option<(File, RollupInfo)>> {
         self.end_tag()?;
         let Some(mut file) = self.file else { return Ok(None) };
-        let index = encode_index(&self.entries);
+        let index = self.index.encode();
         file.write_all(&index)?;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let info =
-            RollupInfo { bytes: self.bytes + index.len() as u64, index: self.bytes, crc32c: crc32c::crc32c(&index) };
+        let info = RollupInfo {
+            bytes: self.bytes + index.len() as u64,
+            index: self.bytes,
+            crc32c: crc32c::crc32c(&index),
+            format: FORMAT,
+        };
         Ok(Some((file, info)))
     }
 
@@ -181,25 +215,26 @@ impl RollupWriter {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         open.end_minute();
         open.end_hour();
-        let mut chunks = [Chunk::default(); 2];
-        for (chunk, gathered) in chunks.iter_mut().zip([&open.minutes, &open.hours]) {
-            if open.numeric && gathered.count > 0 && open.rows / gathered.count >= WORTH {
-                *chunk = self.write_chunk(gathered)?;
+        let mut counts = [0_u32; 2];
+        for (count, gathered) in counts.iter_mut().zip([&open.minutes, &open.hours]) {
+            let worth = open.numeric && gathered.count > 0 && open.rows / gathered.count >= WORTH;
+            if !worth || gathered.chunks.iter().any(|chunk| chunk.bytes.len() > CHUNK_MAX - 10) {
+                continue;
+            }
+            for chunk in &gathered.chunks {
+                let written = self.write_chunk(chunk)?;
+                self.index.chunks.push(written);
+                *count += 1;
             }
         }
-        if chunks.iter().any(|chunk| chunk.length > 0) {
-            self.entries.push(IndexEntry { tag: open.tag, chunks });
-        }
+        self.index.add(open.tag, counts);
         Ok(())
     }
 
-    fn write_chunk(&mut self, gathered: &Gathered) -> io::Result<Chunk> {
+    fn write_chunk(&mut self, gathered: &GatheredChunk) -> io::Result<Chunk> {
         let mut whole = Vec::with_capacity(gathered.bytes.len() + 10);
         put(&mut whole, gathered.count);
         whole.extend_from_slice(&gathered.bytes);
-        if whole.len() > CHUNK_MAX {
-            return Ok(Chunk::default());
-        }
         let packed = zstd::bulk::compress(&whole, 1)?;
         let mut bytes = Vec::with_capacity(packed.len().min(whole.len()) + 6);
         let (codec, body) = if packed.len() < whole.len() { (1, &packed) } else { (0, &whole) };
@@ -218,7 +253,7 @@ impl RollupWriter {
         file.write_all(&bytes)?;
         let offset = self.bytes;
         self.bytes += bytes.len() as u64;
-        Ok(Chunk { offset, length: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes) })
+        Ok(Chunk { first: gathered.first, offset, length: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes) })
     }
 }
 
@@ -288,59 +323,30 @@ pub(crate) fn as_numbers(values: &Values, rows: Range<usize>, out: &mut Vec<f64>
 
 // ---------------------------------------------------------------- the index
 
-#[derive(Clone, Copy, Default, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Chunk {
+    /// The number of its first roll-up.
+    first: i64,
     offset: u64,
     length: u64,
     crc32c: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A tag's chunks, as positions in the list of all.
+#[derive(Clone, Debug, PartialEq)]
 struct IndexEntry {
     tag: u32,
-    chunks: [Chunk; 2],
+    minutes: Range<u32>,
+    hours: Range<u32>,
 }
 
 /// Where each tag's roll-ups are in a file.
-pub(crate) struct RollupIndex(Vec<IndexEntry>);
-
-fn encode_index(entries: &[IndexEntry]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(entries.len() * 16 + 4);
-    put(&mut out, entries.len() as u64);
-    let mut tag = 0;
-    for entry in entries {
-        put(&mut out, u64::from(entry.tag.wrapping_sub(tag)));
-        tag = entry.tag;
-        for chunk in entry.chunks {
-            put(&mut out, chunk.length);
-            if chunk.length > 0 {
-                out.extend_from_slice(&chunk.crc32c.to_le_bytes());
-            }
-        }
-    }
-    out
-}
-
-fn decode_index(bytes: &[u8]) -> Option<Vec<IndexEntry>> {
-    let mut rest = bytes;
-    let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len() / 3 + 1)?;
-    let mut entries = Vec::with_capacity(count);
-    let (mut tag, mut offset) = (0_u32, MAGIC.len() as u64);
-    for _ in 0..count {
-        tag = tag.checked_add(u32::try_from(take(&mut rest).ok()?).ok()?)?;
-        let mut chunks = [Chunk::default(); 2];
-        for chunk in &mut chunks {
-            let length = take(&mut rest).ok()?;
-            if length > 0 {
-                let (crc, after) = rest.split_first_chunk()?;
-                rest = after;
-                *chunk = Chunk { offset, length, crc32c: u32::from_le_bytes(*crc) };
-                offset = offset.checked_add(length)?;
-            }
-        }
-        entries.push(IndexEntry { tag, chunks });
-    }
-    rest.is_empty().then_some(entries)
+#[derive(Default, Debug, PartialEq)]
+pub(crate) struct RollupIndex {
+    /// Ascending by tag.
+    tags: Vec<IndexEntry>,
+    /// In the order of the file.
+    chunks: Vec<Chunk>,
 }
 
 fn damaged(what: &str) -> io::Error {
@@ -348,43 +354,133 @@ fn damaged(what: &str) -> io::Error {
 }
 
 impl RollupIndex {
+    /// The last chunks are a tag's: so many of minutes and so many of hours.
+    fn add(&mut self, tag: u32, [minutes, hours]: [u32; 2]) {
+        let end = u32::try_from(self.chunks.len()).unwrap_or(u32::MAX);
+        let middle = end.saturating_sub(hours);
+        if minutes > 0 || hours > 0 {
+            self.tags.push(IndexEntry { tag, minutes: middle.saturating_sub(minutes)..middle, hours: middle..end });
+        }
+    }
+
+    fn chunks_of(&self, range: &Range<u32>) -> &[Chunk] {
+        let at = |position: u32| usize::try_from(position).unwrap_or(usize::MAX);
+        self.chunks.get(at(range.start)..at(range.end)).unwrap_or_default()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.tags.len() * 4 + self.chunks.len() * 12 + 4);
+        put(&mut out, self.tags.len() as u64);
+        let mut tag = 0;
+        for entry in &self.tags {
+            put(&mut out, u64::from(entry.tag.wrapping_sub(tag)));
+            tag = entry.tag;
+            for chunks in [&entry.minutes, &entry.hours].map(|range| self.chunks_of(range)) {
+                put(&mut out, chunks.len() as u64);
+                let mut first = 0_i64;
+                for chunk in chunks {
+                    put(&mut out, chunk.length);
+                    put(&mut out, zigzag(chunk.first.wrapping_sub(first)));
+                    out.extend_from_slice(&chunk.crc32c.to_le_bytes());
+                    first = chunk.first;
+                }
+            }
+        }
+        out
+    }
+
+    fn decode(bytes: &[u8], format: u32) -> Option<Self> {
+        let mut rest = bytes;
+        let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len() / 3 + 1)?;
+        let mut index = Self { tags: Vec::with_capacity(count), chunks: Vec::with_capacity(count) };
+        let (mut tag, mut offset) = (0_u32, MAGIC.len() as u64);
+        for _ in 0..count {
+            tag = tag.checked_add(u32::try_from(take(&mut rest).ok()?).ok()?)?;
+            let mut counts = [0_u32; 2];
+            for count in &mut counts {
+                let (chunks, only) = match format {
+                    1 => (1, Some(take(&mut rest).ok()?)),
+                    _ => (u32::try_from(take(&mut rest).ok()?).ok()?, None),
+                };
+                let mut first = 0_i64;
+                for _ in 0..chunks {
+                    let length = only.map_or_else(|| take(&mut rest).ok(), Some)?;
+                    if length == 0 {
+                        continue;
+                    }
+                    // In format 1 there is no other chunk to tell it from.
+                    first = match format {
+                        1 => i64::MIN,
+                        _ => first.wrapping_add(unzigzag(take(&mut rest).ok()?)),
+                    };
+                    let (crc, after) = rest.split_first_chunk()?;
+                    rest = after;
+                    index.chunks.push(Chunk { first, offset, length, crc32c: u32::from_le_bytes(*crc) });
+                    offset = offset.checked_add(length)?;
+                    *count += 1;
+                }
+            }
+            index.add(tag, counts);
+        }
+        rest.is_empty().then_some(index)
+    }
+
     /// Reads and checks it.
     pub(crate) fn load(file: &File, info: &RollupInfo) -> io::Result<Self> {
+        if info.format > FORMAT {
+            return Err(damaged("a later version of Andon wrote it"));
+        }
         let length = info.bytes.checked_sub(info.index).and_then(|length| usize::try_from(length).ok());
         let mut bytes = vec![0; length.filter(|length| *length <= 1 << 30).ok_or_else(|| damaged("no index"))?];
         file.read_exact_at(&mut bytes, info.index)?;
         if crc32c::crc32c(&bytes) != info.crc32c {
             return Err(damaged("the index does not fit its checksum"));
         }
-        decode_index(&bytes).map(Self).ok_or_else(|| damaged("the index cannot be read"))
+        Self::decode(&bytes, info.format).ok_or_else(|| damaged("the index cannot be read"))
     }
 
     pub(crate) fn memory_size(&self) -> usize {
-        self.0.len() * size_of::<IndexEntry>()
+        self.tags.len() * size_of::<IndexEntry>() + self.chunks.len() * size_of::<Chunk>()
     }
 
-    /// A tag's roll-ups of one kind: the number of the minute or hour, and the roll-up. `None` where there are none.
+    /// A tag's roll-ups of one kind whose number lies in `numbers`. `None` where there are none of this kind.
     pub(crate) fn read(
         &self,
         file: &File,
         tag: u32,
         level: Level,
+        numbers: Range<i64>,
         unpacker: &mut Unpacker,
-    ) -> io::Result<Option<Vec<(i64, Rollup)>>> {
-        let Ok(at) = self.0.binary_search_by_key(&tag, |entry| entry.tag) else { return Ok(None) };
-        let chunks = self.0.get(at).map_or([Chunk::default(); 2], |entry| entry.chunks);
-        let [minutes, hours] = chunks;
-        let chunk = if level == Level::Minute { minutes } else { hours };
-        if chunk.length == 0 {
+    ) -> io::Result<Option<Rollups>> {
+        let Ok(at) = self.tags.binary_search_by_key(&tag, |entry| entry.tag) else { return Ok(None) };
+        let Some(entry) = self.tags.get(at) else { return Ok(None) };
+        let chunks = self.chunks_of(if level == Level::Minute { &entry.minutes } else { &entry.hours });
+        if chunks.is_empty() {
             return Ok(None);
         }
-        let length = usize::try_from(chunk.length).ok().filter(|length| *length <= CHUNK_MAX + 16);
+        let start = chunks.partition_point(|chunk| chunk.first <= numbers.start).saturating_sub(1);
+        let end = chunks.partition_point(|chunk| chunk.first < numbers.end).max(start);
+        let chunks = chunks.get(start..end).unwrap_or_default();
+        // They lie one behind the other.
+        let length: u64 = chunks.iter().map(|chunk| chunk.length).sum();
+        let most = (CHUNK_MAX + 16).saturating_mul(chunks.len());
+        let length = usize::try_from(length).ok().filter(|length| *length <= most);
         let mut bytes = vec![0; length.ok_or_else(|| damaged("a chunk is too long"))?];
-        file.read_exact_at(&mut bytes, chunk.offset)?;
-        if crc32c::crc32c(&bytes) != chunk.crc32c {
-            return Err(damaged("a chunk does not fit its checksum"));
+        file.read_exact_at(&mut bytes, chunks.first().map_or(0, |chunk| chunk.offset))?;
+        let mut rest = bytes.as_slice();
+        let mut unpacked = VecDeque::with_capacity(chunks.len());
+        for chunk in chunks {
+            let (packed, after) = usize::try_from(chunk.length)
+                .ok()
+                .and_then(|length| rest.split_at_checked(length))
+                .ok_or_else(|| damaged("a chunk is cut off"))?;
+            rest = after;
+            if crc32c::crc32c(packed) != chunk.crc32c {
+                return Err(damaged("a chunk does not fit its checksum"));
+            }
+            unpacked.push_back(unpacker.unpack(packed).ok_or_else(|| damaged("a chunk cannot be unpacked"))?);
         }
-        decode_chunk(&bytes, level, unpacker).map(Some).ok_or_else(|| damaged("a chunk cannot be read"))
+        Ok(Some(Rollups { level, numbers, chunks: unpacked, at: 0, left: None, number: 0 }))
     }
 }
 
@@ -393,35 +489,60 @@ impl RollupIndex {
 pub(crate) struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
 
 impl Unpacker {
-    fn unpack(&mut self, bytes: &[u8], length: usize) -> Option<Vec<u8>> {
-        let inner = match &mut self.0 {
-            Some(inner) => inner,
-            none => none.insert(zstd::bulk::Decompressor::new().ok()?),
-        };
-        inner.decompress(bytes, length).ok().filter(|unpacked| unpacked.len() == length)
+    /// A chunk as it was before it was compressed.
+    fn unpack(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (codec, mut rest) = bytes.split_first()?;
+        let length = usize::try_from(take(&mut rest).ok()?).ok().filter(|length| *length <= CHUNK_MAX)?;
+        match codec {
+            0 => Some(rest.to_vec()),
+            1 => {
+                let inner = match &mut self.0 {
+                    Some(inner) => inner,
+                    none => none.insert(zstd::bulk::Decompressor::new().ok()?),
+                };
+                inner.decompress(rest, length).ok()
+            }
+            _ => None,
+        }
+        .filter(|unpacked| unpacked.len() == length)
     }
 }
 
-fn decode_chunk(bytes: &[u8], level: Level, unpacker: &mut Unpacker) -> Option<Vec<(i64, Rollup)>> {
-    let (codec, mut rest) = bytes.split_first()?;
-    let length = usize::try_from(take(&mut rest).ok()?).ok().filter(|length| *length <= CHUNK_MAX)?;
-    let unpacked;
-    let mut rest = match codec {
-        0 => rest,
-        1 => {
-            unpacked = unpacker.unpack(rest, length)?;
-            unpacked.as_slice()
+/// Roll-ups that were read and checked, decoded one after the other: a roll-up is large in memory and small in its file.
+pub(crate) struct Rollups {
+    level: Level,
+    numbers: Range<i64>,
+    chunks: VecDeque<Vec<u8>>,
+    /// In the first chunk: where the next roll-up begins, how many there still are, and the number of the one before.
+    at: usize,
+    left: Option<u64>,
+    number: i64,
+}
+
+impl Rollups {
+    /// The next one, put into `rollup`; `false` after the last. An error says that the bytes are none of ours, though their
+    /// checksum fits.
+    pub(crate) fn next(&mut self, rollup: &mut Rollup) -> io::Result<bool> {
+        let cannot = || damaged("a chunk cannot be read");
+        loop {
+            let Some(chunk) = self.chunks.front() else { return Ok(false) };
+            let mut rest = chunk.get(self.at..).unwrap_or_default();
+            if self.left == Some(0) && rest.is_empty() {
+                self.chunks.pop_front();
+                (self.at, self.left) = (0, None);
+                continue;
+            }
+            let left = self.left.map_or_else(|| take(&mut rest).ok(), Some);
+            let left = left.and_then(|left| left.checked_sub(1)).ok_or_else(cannot)?;
+            let step = take(&mut rest).map_err(|_| cannot())?;
+            let number =
+                if self.left.is_none() { unzigzag(step) } else { self.number.wrapping_add(step.cast_signed()) };
+            rollup.decode(number.wrapping_mul(self.level.span()), &mut rest).ok_or_else(cannot)?;
+            self.at = chunk.len() - rest.len();
+            (self.left, self.number) = (Some(left), number);
+            if self.numbers.contains(&number) {
+                return Ok(true);
+            }
         }
-        _ => return None,
-    };
-    let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len())?;
-    // A day has 1,440 minutes; whatever else is claimed costs nothing before it is there.
-    let mut rollups = Vec::with_capacity(count.min(1_440));
-    let mut number = 0_i64;
-    for at in 0..count {
-        let step = take(&mut rest).ok()?;
-        number = if at == 0 { unzigzag(step) } else { number.wrapping_add(step.cast_signed()) };
-        rollups.push((number, Rollup::decode(number.wrapping_mul(level.span()), &mut rest)?));
     }
-    rest.is_empty().then_some(rollups)
 }

@@ -4,6 +4,7 @@ use super::layout::PAGE_ROWS;
 use super::*;
 use crate::block::BlockBuilder;
 use crate::disk::{Disk, NoHook};
+use crate::period::Period;
 use crate::rollup::{self, RollupWriter};
 use andon_model::Value;
 use andon_model::log::Seq;
@@ -17,7 +18,7 @@ fn row(tag: u32, ts: i64, value: Value) -> Row {
 
 fn write(path: &Path, rows: &[Row]) -> FileInfo {
     let rollups = RollupWriter::new(&Disk::new(Arc::new(NoHook)), rollup::path_of(path));
-    let info = FileInfo::empty(0, Seq(1), Seq(2));
+    let info = FileInfo::empty(Period::day(0), Seq(1), Seq(2));
     let mut writer = SegmentWriter::new(File::create(path).unwrap(), path, info, rollups).unwrap();
     for run in rows.chunk_by(|a, b| a.0 == b.0) {
         let mut builder = BlockBuilder::default();

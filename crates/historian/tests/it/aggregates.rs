@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MINUTE: i64 = 60_000_000;
-const HOUR: i64 = 3_600_000_000;
+pub const HOUR: i64 = 3_600_000_000;
 
 fn at(us: i64) -> Timestamp {
     Timestamp::from_micros(us)
@@ -28,7 +28,7 @@ fn request(aggregate: Aggregate, from: i64, to: i64, interval_us: i64) -> Reques
 }
 
 /// Three days of one tag at 1 s with holes, bad and uncertain stretches; a second tag with states every 7 s.
-fn fill(log: &Arc<MemoryLog>, model: &mut Model) {
+pub fn fill(log: &Arc<MemoryLog>, model: &mut Model) {
     for day in 0..3_i64 {
         for quarter in 0..96_i64 {
             let mut samples = Vec::new();
@@ -107,7 +107,7 @@ fn assert_alike(ours: &[AggregateValue], plain: &[AggregateValue], what: &str) {
     }
 }
 
-async fn compare_all(historian: &Arc<Historian>, model: &Model, spans: &[(i64, i64, i64)]) {
+pub async fn compare_all(historian: &Arc<Historian>, model: &Model, spans: &[(i64, i64, i64)]) {
     for tag in 0..2 {
         let plain = Plain::of(model, tag);
         for aggregate in Aggregate::ALL {

@@ -96,8 +96,20 @@ fn point(sample: &Sample) -> Point {
 }
 
 pub fn open(dir: &Path, log: &Arc<MemoryLog>, hook: Arc<dyn Hook>) -> Result<Arc<Historian>, OpenError> {
-    let options = Options { max_files_per_day: 3, ..Options::default() };
-    Historian::open_with(dir, Arc::clone(log) as _, Arc::new(TestClock::default()), options, hook)
+    open_joining(dir, log, hook, Options::default().joined_bytes)
+}
+
+/// As [`open`], with joined days of up to so many bytes.
+pub fn open_joining(
+    dir: &Path,
+    log: &Arc<MemoryLog>,
+    hook: Arc<dyn Hook>,
+    joined_bytes: u64,
+) -> Result<Arc<Historian>, OpenError> {
+    let options = Options { max_files_per_day: 3, joined_bytes, ..Options::default() };
+    // Far ahead: which day history has reached goes by the log then.
+    let clock = Arc::new(TestClock(AtomicI64::new(10_000 * DAY)));
+    Historian::open_with(dir, Arc::clone(log) as _, clock, options, hook)
 }
 
 /// Compares every tag over several ranges, raw and thinned.
@@ -133,6 +145,8 @@ enum Act {
     Flush,
     Tidy,
     Restart,
+    /// Days without anything: then days are over, and months.
+    Pass(i64),
     /// Flush and tidy with a power cut after so many steps, then start again.
     Cut(u64),
 }
@@ -160,15 +174,17 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Flush),
         1 => Just(Act::Tidy),
         1 => Just(Act::Restart),
+        1 => prop_oneof![Just(1_i64), Just(40)].prop_map(Act::Pass),
         2 => (0..40u64).prop_map(Act::Cut),
     ]
 }
 
-async fn play(acts: Vec<Act>) {
+async fn play(acts: Vec<Act>, joined_bytes: u64) {
+    let open = |dir: &Path, log: &Arc<MemoryLog>, hook| open_joining(dir, log, hook, joined_bytes);
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(MemoryLog::default());
     let mut model = Model::default();
-    let mut historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let mut historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap();
     let mut txn = 0;
     for act in acts {
         match act {
@@ -183,18 +199,19 @@ async fn play(acts: Vec<Act>) {
             }
             Act::Follow => historian.catch_up().await.unwrap(),
             Act::Flush => historian.flush().await.unwrap(),
+            Act::Pass(days) => log.let_pass(days * 86_400),
             Act::Tidy => historian.tidy_files().await.unwrap(),
-            Act::Restart => historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap(),
+            Act::Restart => historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap(),
             Act::Cut(steps) => {
                 drop(historian);
-                if let Ok(doomed) = open(folder.path(), &log, PowerCut::after(steps)) {
+                if let Ok(doomed) = open(folder.path(), &log, PowerCut::after(steps) as _) {
                     doomed.catch_up().await.unwrap();
                     let _ = doomed.flush().await;
                     let _ = doomed.tidy_files().await;
                     compare(&doomed, &model, 3, 4).await;
                 }
                 table::check(folder.path());
-                historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+                historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap();
             }
         }
         let table = table::check(folder.path()).0.unwrap();
@@ -225,7 +242,9 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn history_equals_the_plain_list_through_flushes_merges_restarts_and_power_cuts(acts in proptest::collection::vec(act(), 1..25)) {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(play(acts));
+    fn history_equals_the_plain_list_through_flushes_merges_restarts_and_power_cuts(
+        acts in proptest::collection::vec(act(), 1..25), joined_bytes in prop_oneof![3 => Just(u64::MAX), 1 => Just(7_000_u64)],
+    ) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(play(acts, joined_bytes));
     }
 }

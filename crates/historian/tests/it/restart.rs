@@ -1,9 +1,10 @@
 //! Stopped before each single step, started again: nothing is lost, nothing is doubled.
 
 use crate::memory_log::MemoryLog;
-use crate::model::{DAY, Model, PowerCut, compare, compare_spans, open, sample};
+use crate::model::{DAY, Model, PowerCut, TestClock, compare, compare_spans, open, sample};
 use crate::table;
-use andon_historian::{ManifestError, NoHook, OpenError, Step};
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
+use andon_historian::{Historian, ManifestError, NoHook, OpenError, Options, Step};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp, Value};
 use std::path::{Path, PathBuf};
@@ -185,21 +186,72 @@ async fn only_leftovers_of_our_own_are_removed() {
     assert!(!exists("7-9.parquet") && !exists("7-9.parquet.tmp") && exists("notes.txt") && exists("mine.parquet"));
 }
 
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Two days with two hours of one tag each, a point a second, and roll-ups of the first format.
+#[tokio::test]
+async fn a_folder_of_the_second_format_is_read_with_its_rollups_and_its_days_are_joined() {
+    let base = 20_000 * DAY;
+    let log = Arc::new(MemoryLog::default());
+    log.write(&[]);
+    log.write(&[]);
+    let value = |n: i64| Value::Double((n % 100) as f64 / 10.0);
+    let request = |hours: i64| Request {
+        aggregate: Aggregate::Maximum,
+        from: Timestamp::from_micros(base),
+        to: Timestamp::from_micros(base + hours * 3_600_000_000),
+        interval_us: 3_600_000_000,
+        stepped: false,
+        config: AggregateConfiguration::default(),
+    };
+    for joined in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format2"), folder.path());
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        if joined {
+            log.let_pass(21_000 * 86_400);
+            log.write(&[]);
+            historian.catch_up().await.unwrap();
+            let clock = Arc::new(TestClock((21_000 * DAY).into()));
+            let later = Historian::open(folder.path(), Arc::clone(&log) as _, clock, Options::default()).unwrap();
+            later.catch_up().await.unwrap();
+            later.flush().await.unwrap();
+            later.tidy_files().await.unwrap();
+            assert_eq!((later.stats().files, table::check(folder.path()).1.len()), (1, 14_400));
+        }
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        let [from, to] = [base, base + 2 * DAY].map(Timestamp::from_micros);
+        let read = historian.range(TagId(3), from, to, None).await.unwrap();
+        let times = (0..2).flat_map(|day| (0..7_200).map(move |n| (base + day * DAY + n * 1_000_000, n)));
+        let expected: Vec<_> = times.map(|(ts, n)| (ts, value(n))).collect();
+        assert_eq!(read.points.iter().map(|p| (p.ts.micros(), p.value.clone())).collect::<Vec<_>>(), expected);
+        // Only the roll-ups are left: a value comes from them.
+        for file in table::read(folder.path()).unwrap().files.keys() {
+            let path = folder.path().join("parquet").join(file);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[100] ^= 1;
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        let answer = historian.aggregate(TagId(3), request(1)).await.unwrap();
+        assert_eq!(answer.values[0].value, Value::Double(9.9));
+    }
+}
+
 /// A folder as the first version wrote it: three files of two days, every class of value, one late and one replaced point.
 #[tokio::test]
 async fn a_folder_of_the_first_format_is_read_and_merged_for_ever() {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let target = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &target);
-            } else {
-                std::fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
     let folder = tempfile::tempdir().unwrap();
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format1"), folder.path());
     let base = 20_000 * DAY;
