@@ -1,7 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, commands, connectors, health, history, ingest, plant, session, sql, timeline, users, values, ws,
+    alarms, commands, connectors, health, history, influx, ingest, plant, session, sql, timeline, transfer, users,
+    values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -33,7 +34,14 @@ use utoipa::OpenApi;
         history::aggregate,
         history::delete,
         history::storage,
+        transfer::export,
+        transfer::begin_import,
+        transfer::end_import,
         ingest::ingest,
+        influx::write_2,
+        influx::write_1,
+        influx::ping,
+        influx::health,
         sql::query,
         alarms::list,
         alarms::acknowledge,
