@@ -10,6 +10,8 @@ use andon_model::access::{Action, Gate, Principal, PrincipalKind};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::net::{IpAddr, SocketAddr};
 
 /// The cookie's name over HTTPS.
@@ -91,6 +93,38 @@ pub async fn identify(app: &App, headers: &HeaderMap, tls: bool) -> Result<Calle
     Err(Problem::unauthenticated())
 }
 
+/// Finds out who writes with a client of InfluxDB: an API token as `Token`, as `Bearer`, as the password of basic authentication, or
+/// as the parameter `p`. Without one, as everywhere. A person's password is not taken: checking it costs too much for each request.
+/// # Errors
+/// 401, or 403 when the request might come from a foreign page.
+pub async fn identify_writer(app: &App, head: &Parts, password: Option<&str>) -> Result<Caller, Problem> {
+    let given = head.headers.get(header::AUTHORIZATION).map(|value| token_in(value.to_str().unwrap_or_default()));
+    if let Some(token) = given.or_else(|| password.filter(|p| !p.is_empty()).map(str::to_owned)) {
+        let who = app.accounts.authenticate_token(&token).ok_or_else(|| {
+            Problem::unauthenticated().detail("the token is not known").remedy(
+                "send an API token as \"authorization: Token …\", or as the password; in open mode leave it out and send \"x-andon: 1\"",
+            )
+        })?;
+        return Ok(Caller { who, expires: None, cookie: None });
+    }
+    check_intent(&head.method, &head.headers)?;
+    identify(app, &head.headers, peer_of(head).tls).await
+}
+
+/// The token in an `Authorization` header; empty, which nobody has, where there is none.
+fn token_in(header: &str) -> String {
+    let (scheme, rest) = header.trim().split_once(' ').unwrap_or_default();
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer") {
+        return rest.to_owned();
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return String::new();
+    }
+    let plain = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    plain.split_once(':').map(|(_, password)| password.to_owned()).unwrap_or_default()
+}
+
 /// The peer of a request.
 #[must_use]
 pub fn peer_of(parts: &Parts) -> Peer {
@@ -169,6 +203,23 @@ mod tests {
         }
         for bad in ["evil.example", "127.0.0.1.evil.example:80", "", "10.0.0.1:8080"] {
             assert!(!is_loopback_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_however_it_is_sent() {
+        for (sent, token) in [
+            ("Token abc", "abc"),
+            ("token  abc ", "abc"),
+            ("Bearer abc", "abc"),
+            ("Basic YW5uYTphOmJj", "a:bc"),
+            ("Basic YW5uYQ==", ""),
+            ("Basic %%", ""),
+            ("Digest abc", ""),
+            ("abc", ""),
+            ("", ""),
+        ] {
+            assert_eq!(token_in(sent), token, "{sent}");
         }
     }
 

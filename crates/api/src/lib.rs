@@ -14,6 +14,7 @@
 mod asked;
 pub mod auth;
 mod guard;
+pub mod ingest;
 pub mod openapi;
 pub mod ports;
 pub mod problem;
@@ -41,6 +42,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -85,6 +87,8 @@ pub struct Parts {
     pub sql: Arc<dyn ports::Sql>,
     /// Readings by HTTP.
     pub ingest: Arc<dyn ports::Ingest>,
+    /// What ingest remembers between requests; one for all listeners of a node.
+    pub ingest_memory: Arc<ingest::Memory>,
     /// Ready, warnings, metrics.
     pub node: Arc<dyn ports::NodeState>,
     /// The time.
@@ -103,28 +107,32 @@ pub struct Parts {
 
 /// The shared state of every handler.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App {
+    parts: Arc<Parts>,
+    /// Places of exports.
+    exports: Arc<Semaphore>,
+}
 
 impl App {
     /// Wraps the parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), exports: routes::transfer::places() }
     }
 }
 
 impl std::ops::Deref for App {
     type Target = Parts;
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, commands, connectors, health, history, ingest, notes, plant, session, sql, timeline, ui, users, values,
-        ws,
+        alarms, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline, transfer,
+        ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -145,8 +153,12 @@ pub fn router(app: App) -> Router {
         .route("/api/aggregate", get(history::aggregate))
         .route("/api/history/delete", post(history::delete))
         .route("/api/notes", post(notes::create))
+        .route("/api/history/export", get(transfer::export))
+        .route("/api/imports", post(transfer::begin_import))
+        .route("/api/imports/{id}/end", post(transfer::end_import))
         .route("/api/storage", get(history::storage))
         .route("/api/ingest", post(ingest::ingest))
+        .route("/api/v2/write", post(influx::write_2))
         .route("/api/sql", post(sql::query))
         .route("/api/alarms", get(alarms::list))
         .route("/api/alarms/ack", post(alarms::acknowledge))
@@ -171,6 +183,9 @@ pub fn router(app: App) -> Router {
     };
     api.route("/api/ws", get(ws::open))
         .route("/mqtt", get(routes::mqtt::open))
+        .route("/write", post(influx::write_1))
+        .route("/ping", get(influx::ping))
+        .route("/health", get(influx::health))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

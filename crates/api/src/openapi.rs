@@ -1,7 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, commands, connectors, health, history, ingest, notes, plant, session, sql, timeline, users, values, ws,
+    alarms, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline, transfer,
+    users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -34,7 +35,14 @@ use utoipa::OpenApi;
         history::delete,
         notes::create,
         history::storage,
+        transfer::export,
+        transfer::begin_import,
+        transfer::end_import,
         ingest::ingest,
+        influx::write_2,
+        influx::write_1,
+        influx::ping,
+        influx::health,
         sql::query,
         alarms::list,
         alarms::acknowledge,

@@ -19,6 +19,23 @@ macro_rules! codes {
                 match self.0 & 0xFFFF_0000 { $($code => Some(stringify!($name)),)* _ => None }
             }
 
+            /// Reads what people and [`fmt::Display`] write: a name of the standard, `good`, `uncertain`, `bad`, a number, or one in
+            /// hexadecimal (`0x80310000`). `None` for anything else.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Some(match text {
+                    $(stringify!($name) => Self::$constant,)*
+                    "good" => Self::GOOD,
+                    "uncertain" => Self::UNCERTAIN,
+                    "bad" => Self::BAD,
+                    _ => Self(match text.strip_prefix("0x") {
+                        Some(digits) if !digits.starts_with('+') => u32::from_str_radix(digits, 16).ok()?,
+                        _ if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse().ok()?,
+                        _ => return None,
+                    }),
+                })
+            }
+
             /// What the code means, in plain words.
             #[must_use]
             pub const fn words(self) -> &'static str {
@@ -99,5 +116,18 @@ mod tests {
         assert!(StatusCode::UNCERTAIN_INITIAL_VALUE.is_uncertain());
         assert!(StatusCode::BAD_NO_COMMUNICATION.is_bad() && StatusCode(0xC000_0000).is_bad());
         assert_eq!(StatusCode(0x8031_0401).name(), Some("BadNoCommunication"));
+    }
+
+    #[test]
+    fn what_is_shown_is_read() {
+        for code in [StatusCode::GOOD, StatusCode::BAD_NO_COMMUNICATION, StatusCode(0x8000_1234), StatusCode(7 << 16)] {
+            let named = StatusCode(code.0 & 0xFFFF_0000);
+            assert_eq!(StatusCode::parse(&code.to_string()), Some(if code.name().is_some() { named } else { code }));
+            assert_eq!(StatusCode::parse(&code.0.to_string()), Some(code));
+        }
+        assert_eq!(StatusCode::parse("uncertain"), Some(StatusCode::UNCERTAIN));
+        for wrong in ["", "0x", "0x+1", "+1", "-1", "4294967296", "GOOD", "fine"] {
+            assert_eq!(StatusCode::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -4,7 +4,9 @@
 use crate::node::Addresses;
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::HeaderName;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject;
@@ -89,10 +91,29 @@ impl Client {
     /// # Errors
     /// The node cannot be reached.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.open(method, path, &[(header::CONTENT_TYPE, "application/json")], body.into()).await?.whole().await
+    }
+
+    /// Sends a body of another kind and reads the answer.
+    /// # Errors
+    /// The node cannot be reached.
+    pub async fn post(&self, path: &str, headers: &[(HeaderName, &str)], body: Bytes) -> Result<Answer> {
+        self.open(Method::POST, path, headers, body).await?.whole().await
+    }
+
+    /// Asks for an answer that is read piece by piece.
+    /// # Errors
+    /// The node cannot be reached.
+    pub async fn get(&self, path: &str) -> Result<Stream> {
+        self.open(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    async fn open(&self, method: Method, path: &str, headers: &[(HeaderName, &str)], body: Bytes) -> Result<Stream> {
         if let Some(address) = self.addresses.http {
             let stream =
                 TcpStream::connect(address).await.with_context(|| format!("could not reach Andon at {address}"))?;
-            return self.exchange(stream, method, path, body).await;
+            return self.exchange(stream, method, path, headers, body).await;
         }
         let Some(address) = self.addresses.https else {
             bail!("the node has no HTTP listener; switch [http] listen or tls_listen on");
@@ -100,7 +121,7 @@ impl Client {
         let stream =
             TcpStream::connect(address).await.with_context(|| format!("could not reach Andon at {address}"))?;
         let stream = self.tls()?.connect(ServerName::try_from(self.name.clone())?, stream).await?;
-        self.exchange(stream, method, path, body).await
+        self.exchange(stream, method, path, headers, body).await
     }
 
     /// Trusts exactly the node's own certificate.
@@ -119,26 +140,74 @@ impl Client {
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
-    async fn exchange<S>(&self, stream: S, method: Method, path: &str, body: Option<&Value>) -> Result<Answer>
+    async fn exchange<S>(
+        &self,
+        stream: S,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        body: Bytes,
+    ) -> Result<Stream>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the exchange: the sender is dropped.
-        let driver = tokio::spawn(connection);
-        let request = Request::builder()
+        // Ends with the exchange: the sender is dropped with the answer.
+        tokio::spawn(connection);
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "localhost")
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.trim()))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))?;
-        let answer = sender.send_request(request).await.context("the node closed the connection")?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.trim()));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let answer =
+            sender.send_request(request.body(Full::new(body))?).await.context("the node closed the connection")?;
+        Ok(Stream { status: answer.status(), body: answer.into_body(), _sender: sender })
+    }
+}
+
+/// An answer that is read piece by piece.
+pub struct Stream {
+    /// The HTTP status.
+    pub status: StatusCode,
+    body: Incoming,
+    _sender: SendRequest<Full<Bytes>>,
+}
+
+impl Stream {
+    async fn whole(self) -> Result<Answer> {
+        let body = Limited::new(self.body, MAX_ANSWER).collect().await;
         let body = body.map_err(|e| anyhow::anyhow!("the answer could not be read: {e}"))?.to_bytes();
-        drop(sender);
-        let _ = driver.await;
-        Ok(Answer { status, text: String::from_utf8_lossy(&body).into_owned() })
+        Ok(Answer { status: self.status, text: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    /// Goes on if the status is 2xx.
+    /// # Errors
+    /// The problem in words.
+    pub async fn success(self) -> Result<Self> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        self.whole().await?.success()?;
+        bail!("the node refused")
+    }
+
+    /// The next bytes; `None` at the end.
+    /// # Errors
+    /// The answer broke off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => return Err(error).context("the answer broke off"),
+            }
+        }
     }
 }

@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Exit code when something was found wrong, as opposed to a failure of the tool itself.
-const FOUND: u8 = 2;
+pub const FOUND: u8 = 2;
 
 fn client(settings: &Settings) -> Result<Option<Client>> {
     let certificate = settings.certificate.as_ref().map(|(certificate, _)| certificate.as_path());
     Client::find(&settings.data_dir, certificate, &settings.names)
 }
 
-fn running(settings: &Settings) -> Result<Client> {
+pub fn running(settings: &Settings) -> Result<Client> {
     client(settings)?.with_context(|| {
         format!("no Andon runs on {}; start it with `andon serve`, then try again", settings.data_dir.display())
     })

@@ -8,12 +8,17 @@ mod client;
 mod commands;
 mod data_dir;
 mod demo;
+mod export;
+mod import;
+#[cfg(test)]
+mod ingest_tests;
 mod mqtt;
 mod node;
 #[cfg(test)]
 mod node_tests;
 mod notes;
 mod plant_admin;
+mod progress;
 mod settings;
 mod sql;
 mod state;
@@ -92,6 +97,18 @@ enum Command {
         #[arg(long, value_enum, default_value_t = commands::SqlOutput::Table)]
         format: commands::SqlOutput,
     },
+    /// Bring readings from CSV or Parquet files into the history of the running node.
+    Import {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        wanted: import::Wanted,
+    },
+    /// History.
+    History {
+        #[command(subcommand)]
+        command: History,
+    },
     /// The audit trail.
     Audit {
         #[command(subcommand)]
@@ -99,6 +116,17 @@ enum Command {
     },
     /// Look for weak settings and a weak disk.
     Doctor(Config),
+}
+
+#[derive(Subcommand)]
+enum History {
+    /// Write points of tags into a file.
+    Export {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        wanted: export::Wanted,
+    },
 }
 
 #[derive(Subcommand)]
@@ -160,6 +188,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Diff { config, files, prune } => commands::diff(&read(&config)?, &files, prune).await,
         Command::Export(config) => commands::export(&read(&config)?).await,
         Command::Sql { config, statement, format } => commands::sql(&read(&config)?, &statement, format).await,
+        Command::Import { config, wanted } => import::import(&commands::running(&read(&config)?)?, &wanted).await,
+        Command::History { command: History::Export { config, wanted } } => {
+            export::export(&commands::running(&read(&config)?)?, &wanted).await
+        }
         Command::Audit { command: Audit::Verify { config, against } } => {
             commands::audit_verify(&read(&config)?, against.as_deref()).await
         }

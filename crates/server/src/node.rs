@@ -363,6 +363,7 @@ impl Node {
             mqtts: address(&mqtts),
             sql: address(&sql),
         };
+        let ingest_memory = Arc::new(andon_api::ingest::Memory::default());
         let app = |loopback_only| {
             App::new(Parts {
                 accounts: accounts.clone(),
@@ -379,6 +380,7 @@ impl Node {
                 plant_admin: admin.clone(),
                 sql: Arc::new(crate::sql::SqlOverHttp(engine.clone())),
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
+                ingest_memory: ingest_memory.clone(),
                 node: state.clone(),
                 clock: clock.clone(),
                 version: env!("CARGO_PKG_VERSION"),

@@ -16,15 +16,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 const SETTINGS: &str = "data_dir = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[sql]\nlisten = \"127.0.0.1:0\"\n[access]\nmode = \"open\"\n";
-const PLANT: &str = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[tag]]\npath = \"works/level\"\ntype = \"double\"\nrange = [0, 100]\nwrite = {}\n[[tag]]\npath = \"works/count\"\ntype = \"int64\"\n";
+pub(crate) const PLANT: &str = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[tag]]\npath = \"works/level\"\ntype = \"double\"\nrange = [0, 100]\nwrite = {}\n[[tag]]\npath = \"works/count\"\ntype = \"int64\"\n";
 
-async fn start(folder: &Path, more: &str) -> anyhow::Result<Node> {
+pub(crate) async fn start(folder: &Path, more: &str) -> anyhow::Result<Node> {
     let settings = settings::parse("andon.toml", &format!("{SETTINGS}{more}"), folder).expect("good settings");
     Node::start(settings, None).await
 }
 
 /// Sends bytes and reads until the other end closes; status and body.
-async fn exchange(address: SocketAddr, request: &[u8]) -> (u16, String) {
+pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(request).await.expect("sent");
     let mut answer = Vec::new();
@@ -36,7 +36,7 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> (u16, String) {
     (status, body)
 }
 
-async fn ask(node: &Node, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) async fn ask(node: &Node, method: &str, path: &str, body: &str) -> (u16, String) {
     let address = node.addresses.http.expect("a listener");
     let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
     let request = format!(
@@ -46,14 +46,14 @@ async fn ask(node: &Node, method: &str, path: &str, body: &str) -> (u16, String)
     exchange(address, request.as_bytes()).await
 }
 
-async fn json_of(node: &Node, method: &str, path: &str, body: Json) -> (u16, Json) {
+pub(crate) async fn json_of(node: &Node, method: &str, path: &str, body: Json) -> (u16, Json) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let (status, text) = ask(node, method, path, &body).await;
     // Short answers come unchunked.
     (status, serde_json::from_str(&text).unwrap_or(Json::String(text)))
 }
 
-async fn apply(node: &Node, text: &str, version: u64) {
+pub(crate) async fn apply(node: &Node, text: &str, version: u64) {
     let body = json!({ "documents": [{ "name": "plant.toml", "text": text }], "expected_version": version });
     let (status, answer) = json_of(node, "POST", "/api/plant/apply", body).await;
     assert_eq!(status, 200, "{answer}");

@@ -48,8 +48,10 @@ impl Precision {
         })
     }
 
-    /// Nanoseconds are rounded towards the past, since a [`Timestamp`] counts microseconds.
-    fn timestamp(self, number: i64) -> Option<Timestamp> {
+    /// The time that a number in this unit since 1970 stands for; `None` when it is out of range. Nanoseconds are rounded
+    /// towards the past, since a [`Timestamp`] counts microseconds.
+    #[must_use]
+    pub fn timestamp(self, number: i64) -> Option<Timestamp> {
         let micros = match self {
             Self::Nanoseconds => Some(number.div_euclid(1000)),
             Self::Microseconds => Some(number),
@@ -85,9 +87,9 @@ pub struct Point<'a> {
     /// What was measured.
     pub measurement: Cow<'a, str>,
     /// Names and values in the order written.
-    pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub tags: Vec<Pair<'a>>,
     /// Names and values in the order written; at least one.
-    pub fields: Vec<(Cow<'a, str>, FieldValue<'a>)>,
+    pub fields: Vec<FieldPair<'a>>,
     /// When, where the line says so.
     pub time: Option<Timestamp>,
 }
@@ -167,28 +169,60 @@ impl<'a> Iterator for Lines<'a> {
     type Item = Result<Point<'a>, LineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.skip_to_a_point();
-        let start = self.cursor.at;
-        self.cursor.peek()?;
-        let result = point(&mut self.cursor, self.line, self.precision);
-        let result = result.map_err(|fault| {
-            // A text whose closing quote is missing has eaten the lines below: start again behind the first of them.
-            let stopped = self.cursor.at;
-            if fault == LineFault::OpenQuote {
-                self.cursor.at = start;
-            }
-            let before = self.cursor.text.get(start..stopped).unwrap_or_default();
-            let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
-            let line = self.line + if fault == LineFault::OpenQuote { 0 } else { newlines(before) };
-            self.cursor.skip_line();
-            LineError { line, column, fault }
-        });
-        self.line += self.cursor.text.get(start..self.cursor.at).map_or(0, newlines);
-        Some(result)
+        let mut fields = Vec::with_capacity(1);
+        let read = self.line_with(|cursor| head(cursor), &mut fields)?;
+        Some(read.map(|(line, (measurement, tags), time)| Point { line, measurement, tags, fields, time }))
     }
 }
 
-impl Lines<'_> {
+/// A line's number, its head, and its time.
+type Read<T> = (usize, T, Option<Timestamp>);
+
+impl<'a> Lines<'a> {
+    /// Reads the next line: its head with `head`, its fields into `fields`, which it empties first.
+    fn line_with<T>(
+        &mut self,
+        head: impl FnOnce(&mut Cursor<'a>) -> Result<T, LineFault>,
+        fields: &mut Vec<FieldPair<'a>>,
+    ) -> Option<Result<Read<T>, LineError>> {
+        self.skip_to_a_point();
+        let (start, line) = (self.cursor.at, self.line);
+        self.cursor.peek()?;
+        fields.clear();
+        let read = || {
+            let head = head(&mut self.cursor)?;
+            let time = body(&mut self.cursor, self.precision, fields)?;
+            Ok((line, head, time))
+        };
+        let result = match read() {
+            Ok(read) => {
+                // Only a quoted text can hold a line break, so most lines need not be looked through for them.
+                self.line += 1;
+                if fields.iter().any(|(_, value)| matches!(value, FieldValue::Text(_))) {
+                    self.line = line + newlines(self.cursor.text.get(start..self.cursor.at).unwrap_or_default());
+                }
+                Ok(read)
+            }
+            Err(fault) => Err(self.recover(start, fault)),
+        };
+        Some(result)
+    }
+
+    /// Goes on behind a wrong line.
+    fn recover(&mut self, start: usize, fault: LineFault) -> LineError {
+        // A text whose closing quote is missing has eaten the lines below: start again behind the first of them.
+        let stopped = self.cursor.at;
+        if fault == LineFault::OpenQuote {
+            self.cursor.at = start;
+        }
+        let before = self.cursor.text.get(start..stopped).unwrap_or_default();
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        let line = self.line + if fault == LineFault::OpenQuote { 0 } else { newlines(before) };
+        self.cursor.skip_line();
+        self.line += self.cursor.text.get(start..self.cursor.at).map_or(0, newlines);
+        LineError { line, column, fault }
+    }
+
     /// Over blank lines, comments and leading blanks.
     fn skip_to_a_point(&mut self) {
         loop {
@@ -205,20 +239,92 @@ impl Lines<'_> {
     }
 }
 
+/// The lines of a text for whoever knows most heads already: nothing is allocated for a line, but for names and texts with
+/// escapes. The head (measurement and tags) is handed out as written; [`read_head`] takes it apart.
+///
+/// ```
+/// use andon_wire::line_protocol::{Precision, Rows};
+/// let mut rows = Rows::new("oven,line=2 temperature=181.5 1700000000", Precision::Seconds);
+/// assert_eq!(rows.next().and_then(Result::ok).map(|row| row.head), Some("oven,line=2"));
+/// ```
+#[derive(Debug)]
+pub struct Rows<'a> {
+    lines: Lines<'a>,
+    fields: Vec<FieldPair<'a>>,
+}
+
+/// A line of [`Rows`].
+#[derive(Debug)]
+pub struct Row<'a, 'r> {
+    /// The number of the line it starts on, from 1.
+    pub line: usize,
+    /// Measurement and tags as written; not checked yet.
+    pub head: &'a str,
+    /// Names and values in the order written; at least one. Values may be taken out.
+    pub fields: &'r mut [FieldPair<'a>],
+    /// When, where the line says so.
+    pub time: Option<Timestamp>,
+}
+
+impl<'a> Rows<'a> {
+    /// Begins with the first line.
+    #[must_use]
+    pub fn new(text: &'a str, precision: Precision) -> Self {
+        Self { lines: parse(text, precision), fields: Vec::new() }
+    }
+
+    /// The next line; `None` at the end. A wrong line is an error, and the lines after it are still read.
+    #[expect(clippy::should_implement_trait, reason = "a row borrows what the next one is read into")]
+    pub fn next(&mut self) -> Option<Result<Row<'a, '_>, LineError>> {
+        let read = self.lines.line_with(|cursor| whole_head(cursor), &mut self.fields)?;
+        Some(read.map(|(line, head, time)| Row { line, head, fields: &mut self.fields, time }))
+    }
+}
+
+/// A name and its value.
+pub type FieldPair<'a> = (Cow<'a, str>, FieldValue<'a>);
+
+/// Measurement and tags of a [`Row::head`].
+pub type Head<'a> = (Cow<'a, str>, Vec<Pair<'a>>);
+
+/// Takes a [`Row::head`] apart: the measurement, and the tags in the order written.
+/// # Errors
+/// A tag without name or value.
+pub fn read_head(text: &str) -> Result<Head<'_>, LineFault> {
+    let mut cursor = Cursor { text, at: 0 };
+    let read = head(&mut cursor)?;
+    // `a=b=c`: whole_head goes on to the blank.
+    if cursor.peek().is_some() { Err(LineFault::NoName("field")) } else { Ok(read) }
+}
+
 fn newlines(text: &str) -> usize {
     text.bytes().filter(|b| *b == b'\n').count()
 }
 
-fn point<'a>(cursor: &mut Cursor<'a>, line: usize, precision: Precision) -> Result<Point<'a>, LineFault> {
-    let measurement = cursor.name(b", ");
+/// The head without looking into it.
+fn whole_head<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, LineFault> {
+    let (head, _) = cursor.raw_name(Stops::HEAD);
+    if head.is_empty() || head.starts_with(',') { Err(LineFault::NoName("measurement")) } else { Ok(head) }
+}
+
+fn head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>, LineFault> {
+    let measurement = cursor.name(Stops::MEASUREMENT);
     if measurement.is_empty() {
         return Err(LineFault::NoName("measurement"));
     }
-    let tags = tags(cursor)?;
+    Ok((measurement, tags(cursor)?))
+}
+
+/// What stands behind the head: the fields and the time.
+fn body<'a>(
+    cursor: &mut Cursor<'a>,
+    precision: Precision,
+    into: &mut Vec<FieldPair<'a>>,
+) -> Result<Option<Timestamp>, LineFault> {
     cursor.skip_blanks();
-    let fields = fields(cursor)?;
+    fields(cursor, into)?;
     cursor.skip_blanks();
-    let stamp = cursor.until_blank();
+    let stamp = cursor.until(Stops::BLANK);
     let time = match stamp {
         "" => None,
         digits => {
@@ -228,22 +334,23 @@ fn point<'a>(cursor: &mut Cursor<'a>, line: usize, precision: Precision) -> Resu
     };
     cursor.skip_blanks();
     cursor.end_of_line()?;
-    Ok(Point { line, measurement, tags, fields, time })
+    Ok(time)
 }
 
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+/// A tag's name and value.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 fn tags<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<Pair<'a>>, LineFault> {
     let mut tags = Vec::new();
     while cursor.take(b',') {
-        let key = cursor.name(b",= ");
+        let key = cursor.name(Stops::KEY);
         if key.is_empty() {
             return Err(LineFault::NoName("tag"));
         }
         if !cursor.take(b'=') {
             return Err(LineFault::NoTagValue(excerpt(&key)));
         }
-        let value = cursor.name(b",= ");
+        let value = cursor.name(Stops::KEY);
         if value.is_empty() {
             return Err(LineFault::NoTagValue(excerpt(&key)));
         }
@@ -252,13 +359,12 @@ fn tags<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<Pair<'a>>, LineFault> {
     Ok(tags)
 }
 
-fn fields<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<(Cow<'a, str>, FieldValue<'a>)>, LineFault> {
+fn fields<'a>(cursor: &mut Cursor<'a>, fields: &mut Vec<FieldPair<'a>>) -> Result<(), LineFault> {
     if matches!(cursor.peek(), None | Some(b'\n' | b'\r')) {
         return Err(LineFault::NoFields);
     }
-    let mut fields = Vec::with_capacity(1);
     loop {
-        let key = cursor.name(b",= ");
+        let key = cursor.name(Stops::KEY);
         if key.is_empty() {
             return Err(LineFault::NoName("field"));
         }
@@ -268,7 +374,7 @@ fn fields<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<(Cow<'a, str>, FieldValue<'
         let value = if cursor.take(b'"') {
             FieldValue::Text(cursor.quoted()?)
         } else {
-            let word = cursor.until(b", \t\r\n");
+            let word = cursor.until(Stops::VALUE);
             if word.is_empty() {
                 return Err(LineFault::NoFieldValue(excerpt(&key)));
             }
@@ -277,10 +383,42 @@ fn fields<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<(Cow<'a, str>, FieldValue<'
         fields.push((key, value));
         if !cursor.take(b',') {
             return match cursor.peek() {
-                None | Some(b' ' | b'\t' | b'\r' | b'\n') => Ok(fields),
-                Some(_) => Err(LineFault::Trailing(excerpt(cursor.until_blank()))),
+                None | Some(b' ' | b'\t' | b'\r' | b'\n') => Ok(()),
+                Some(_) => Err(LineFault::Trailing(excerpt(cursor.until(Stops::BLANK)))),
             };
         }
+    }
+}
+
+/// Bytes at which a word ends, by their number.
+#[derive(Clone, Copy)]
+struct Stops(&'static [bool; 256]);
+
+impl Stops {
+    const MEASUREMENT: Self = Self(&Self::of(b", \n\r"));
+    const HEAD: Self = Self(&Self::of(b" \n\r"));
+    const KEY: Self = Self(&Self::of(b",= \n\r"));
+    const VALUE: Self = Self(&Self::of(b", \t\r\n"));
+    const BLANK: Self = Self(&Self::of(b" \t\r\n"));
+
+    const fn of(bytes: &[u8]) -> [bool; 256] {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < bytes.len() {
+            table[bytes[at] as usize] = true;
+            at += 1;
+        }
+        table
+    }
+
+    #[inline]
+    fn has(self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or(true)
+    }
+
+    /// What a backslash takes literally: a stop that is no line end.
+    fn escapable(self, byte: u8) -> bool {
+        self.has(byte) && !matches!(byte, b'\n' | b'\r')
     }
 }
 
@@ -355,36 +493,37 @@ impl<'a> Cursor<'a> {
         Err(LineFault::Trailing(excerpt(rest.lines().next().unwrap_or_default())))
     }
 
-    /// `stops` are ASCII, so the slice ends on a character's border.
-    fn until(&mut self, stops: &[u8]) -> &'a str {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest.bytes().position(|b| stops.contains(&b)).unwrap_or(rest.len());
-        self.at += length;
-        rest.get(..length).unwrap_or_default()
-    }
-
-    fn until_blank(&mut self) -> &'a str {
-        self.until(b" \t\r\n")
+    /// Stops are ASCII, so the slice ends on a character's border.
+    fn until(&mut self, stops: Stops) -> &'a str {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| !stops.has(byte)) {
+            self.at += 1;
+        }
+        self.text.get(start..self.at).unwrap_or_default()
     }
 
     /// A measurement, key or tag value: up to an unescaped stop or the end of the line. A backslash before a stop
     /// takes it literally; before anything else it is itself.
-    fn name(&mut self, stops: &[u8]) -> Cow<'a, str> {
-        let bytes = self.text.as_bytes();
+    fn name(&mut self, stops: Stops) -> Cow<'a, str> {
+        let (raw, escaped) = self.raw_name(stops);
+        if escaped { Cow::Owned(unescape(raw, |byte| stops.escapable(byte))) } else { Cow::Borrowed(raw) }
+    }
+
+    /// The same as written, and whether it holds an escape.
+    fn raw_name(&mut self, stops: Stops) -> (&'a str, bool) {
         let start = self.at;
         let mut escaped = false;
-        while let Some(byte) = bytes.get(self.at) {
-            if *byte == b'\\' && bytes.get(self.at + 1).is_some_and(|next| stops.contains(next)) {
-                escaped = true;
-                self.at += 2;
-            } else if stops.contains(byte) || matches!(byte, b'\n' | b'\r') {
+        while let Some(byte) = self.peek() {
+            if stops.has(byte) {
                 break;
-            } else {
+            }
+            self.at += 1;
+            if byte == b'\\' && self.peek().is_some_and(|next| stops.escapable(next)) {
+                escaped = true;
                 self.at += 1;
             }
         }
-        let raw = self.text.get(start..self.at).unwrap_or_default();
-        if escaped { Cow::Owned(unescape(raw, stops)) } else { Cow::Borrowed(raw) }
+        (self.text.get(start..self.at).unwrap_or_default(), escaped)
     }
 
     /// The text behind an opening quote; `\"` and `\\` are escapes, any other backslash is itself.
@@ -405,15 +544,15 @@ impl<'a> Cursor<'a> {
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(if escaped { Cow::Owned(unescape(raw, b"\"\\")) } else { Cow::Borrowed(raw) })
+        Ok(if escaped { Cow::Owned(unescape(raw, |byte| matches!(byte, b'"' | b'\\'))) } else { Cow::Borrowed(raw) })
     }
 }
 
-fn unescape(raw: &str, escapable: &[u8]) -> String {
+fn unescape(raw: &str, escapable: impl Fn(u8) -> bool) -> String {
     let mut plain = String::with_capacity(raw.len());
     let mut chars = raw.chars().peekable();
     while let Some(c) = chars.next() {
-        let next = chars.peek().copied().filter(|n| u8::try_from(*n).is_ok_and(|byte| escapable.contains(&byte)));
+        let next = chars.peek().copied().filter(|n| u8::try_from(*n).is_ok_and(&escapable));
         match next {
             Some(literal) if c == '\\' => {
                 plain.push(literal);
@@ -525,6 +664,19 @@ mod tests {
         assert!(parse("m v=1 9223372036854775807", Precision::Hours).next().is_some_and(|r| r.is_err()));
     }
 
+    /// Every line as [`Rows`] reads it, put together as [`parse`] would.
+    fn by_rows(text: &str, precision: Precision) -> Vec<Result<Point<'_>, usize>> {
+        let mut rows = Rows::new(text, precision);
+        let mut points = Vec::new();
+        while let Some(row) = rows.next() {
+            points.push(row.map_err(|error| error.line).and_then(|row| {
+                let (measurement, tags) = read_head(row.head).map_err(|_| row.line)?;
+                Ok(Point { line: row.line, measurement, tags, fields: row.fields.to_vec(), time: row.time })
+            }));
+        }
+        points
+    }
+
     fn escape(text: &str, stops: &str) -> String {
         text.chars().flat_map(|c| stops.contains(c).then_some('\\').into_iter().chain([c])).collect()
     }
@@ -538,6 +690,18 @@ mod tests {
             for result in read {
                 prop_assert!((1..=lines).contains(&result.map_or_else(|e| e.line, |p| p.line)));
             }
+        }
+
+        #[test]
+        fn rows_are_the_points(text in "(([ab\\\\]{1,2}(,a=b)*|#| )( |v=1|,|=|\"x\ny|\"| 7)*\n?)*") {
+            let points: Vec<_> = parse(&text, Precision::Seconds).collect();
+            // A head is taken apart only after its line was read, so that behind a wrong one reading goes on elsewhere.
+            let head = |fault: &LineFault| matches!(fault, LineFault::NoName("measurement" | "tag") | LineFault::NoTagValue(_));
+            let same = points.iter().take_while(|point| !point.as_ref().is_err_and(|error| head(&error.fault))).count();
+            let mut by_rows = by_rows(&text, Precision::Seconds);
+            by_rows.truncate(same);
+            let points = points.into_iter().take(same).map(|point| point.map_err(|error| error.line));
+            prop_assert_eq!(by_rows, points.collect::<Vec<_>>());
         }
 
         #[test]
