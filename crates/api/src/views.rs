@@ -125,6 +125,8 @@ pub struct TagView {
     pub states: BTreeMap<String, String>,
     /// `sloped` or `stepped`.
     pub interpolation: String,
+    /// How far its history may deviate from what came, in its unit; `null`: it keeps every reading.
+    pub deviation: Option<f64>,
     /// Silent for longer, in ms, and it is stale.
     pub stale_after_ms: Option<u64>,
     /// Limits, if it can be written.
@@ -156,6 +158,7 @@ impl TagView {
                 andon_model::plant::Interpolation::Stepped => "stepped",
             }
             .to_owned(),
+            deviation: tag.compress.map(|rule| rule.deviation),
             stale_after_ms: tag.stale_after_ms,
             write: tag.write.as_ref().map(|w| WriteView {
                 min: w.min,

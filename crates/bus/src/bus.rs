@@ -391,6 +391,7 @@ mod tests {
             digits: None,
             states: std::collections::BTreeMap::new(),
             interpolation: Interpolation::Sloped,
+            compress: None,
             stale_after_ms: Some(1000),
             write: None,
             origin: None,

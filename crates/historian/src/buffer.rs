@@ -4,9 +4,10 @@
 //! source times the later one in the column wins. A column that came in order (the usual case) is never sorted.
 
 use crate::block::{Block, BlockBuilder};
+use crate::compress::{Compression, Compressions, Door};
 use crate::point::{day_of, received_delta};
 use andon_model::column::{Quality, Values};
-use andon_model::{Sample, Value};
+use andon_model::{Sample, StatusCode, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Buffer {
     columns: HashMap<u32, Column>,
     bytes: usize,
     points: u64,
+    /// Taken out again by compression.
+    left_out: u64,
     days: HashSet<i64>,
 }
 
@@ -48,6 +51,8 @@ pub(crate) struct Column {
     one_quality: bool,
     /// The day of the last sample, to look it up only when it changes.
     day: Option<i64>,
+    /// Of a tag that is compressed: what the last points say about the next.
+    door: Option<Door>,
 }
 
 /// A column's positions in order of source time, one per time: the last to come of each.
@@ -59,12 +64,20 @@ pub(crate) enum Order {
 }
 
 impl Buffer {
-    /// Adds a sample and returns nothing: room is checked by the reader of the log before it reads on.
-    pub(crate) fn push(&mut self, sample: &Sample) {
+    /// Adds a sample, and takes out the one before if the rules say so. It returns nothing: room is checked by the reader of
+    /// the log before it reads on.
+    pub(crate) fn push(&mut self, sample: &Sample, rules: &Compressions) {
+        let rule = if rules.is_empty() { None } else { rules.get(&sample.tag.0) };
         let column = self.columns.entry(sample.tag.0).or_insert_with(|| {
             self.bytes += COLUMN_BYTES;
             Column::new()
         });
+        if rule.is_some_and(|rule| column.drops_newest(sample, rule)) {
+            column.pop();
+            self.bytes -= ROW_BYTES.min(self.bytes);
+            self.points -= 1;
+            self.left_out += 1;
+        }
         self.bytes += column.push(sample);
         self.points += 1;
         let day = day_of(sample.source_ts.micros());
@@ -89,6 +102,10 @@ impl Buffer {
 
     pub(crate) const fn points(&self) -> u64 {
         self.points
+    }
+
+    pub(crate) const fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// How many UTC days the samples fall on.
@@ -129,6 +146,15 @@ impl Buffer {
     }
 }
 
+/// A number as a double, if it is one to the last digit.
+fn exact(value: &Value) -> Option<f64> {
+    match value {
+        Value::Double(number) => Some(*number).filter(|number| number.is_finite()),
+        Value::Int64(whole) if whole.unsigned_abs() < 1 << 53 => value.as_f64(),
+        _ => None,
+    }
+}
+
 impl Column {
     const fn new() -> Self {
         Self {
@@ -142,7 +168,35 @@ impl Column {
             one_class: true,
             one_quality: true,
             day: None,
+            door: None,
         }
+    }
+
+    /// Whether the last row can go now that this sample comes. Only good numbers in order of time let a row go.
+    fn drops_newest(&mut self, sample: &Sample, rule: &Compression) -> bool {
+        let (ts, number) = (sample.source_ts.micros(), exact(&sample.value));
+        let number = number.filter(|_| sample.quality == StatusCode::GOOD && self.ascending);
+        let number = number.filter(|_| self.ts.last().is_none_or(|last| *last < ts));
+        let Some(number) = number else {
+            self.door = None;
+            return false;
+        };
+        match &mut self.door {
+            Some(door) => door.drops_newest(rule, ts, number),
+            None => {
+                self.door = Some(Door::new(ts, number));
+                false
+            }
+        }
+    }
+
+    /// Takes the last row out. It is a number: no text goes with it.
+    fn pop(&mut self) {
+        self.ts.pop();
+        self.delta.pop();
+        self.quality.pop();
+        self.class.pop();
+        self.payload.pop();
     }
 
     /// Adds a sample; returns the bytes it takes.
@@ -182,6 +236,7 @@ impl Column {
         let kept: Vec<bool> = self.ts.iter().map(|ts| !(from..to).contains(ts)).collect();
         let gone = kept.iter().filter(|kept| !**kept).count();
         if gone > 0 {
+            self.door = None;
             keep(&mut self.ts, &kept);
             keep(&mut self.delta, &kept);
             keep(&mut self.quality, &kept);
@@ -328,7 +383,7 @@ mod tests {
     fn filled(stamps: &[(i64, i64)]) -> Buffer {
         let mut buffer = Buffer::default();
         for (ts, value) in stamps {
-            buffer.push(&sample(7, *ts, Value::Int64(*value)));
+            buffer.push(&sample(7, *ts, Value::Int64(*value)), &Compressions::new());
         }
         buffer
     }
@@ -358,7 +413,7 @@ mod tests {
         ];
         let mut buffer = Buffer::default();
         for (ts, value) in values.iter().enumerate() {
-            buffer.push(&sample(1, ts as i64, value.clone()));
+            buffer.push(&sample(1, ts as i64, value.clone()), &Compressions::new());
         }
         let rows = buffer.rows(1, 0, 100);
         assert_eq!((0..rows.len()).map(|at| rows.value(at)).collect::<Vec<_>>(), values);
@@ -368,9 +423,9 @@ mod tests {
     #[test]
     fn the_byte_count_grows_with_texts() {
         let mut buffer = Buffer::default();
-        buffer.push(&sample(1, 1, Value::Null));
+        buffer.push(&sample(1, 1, Value::Null), &Compressions::new());
         let before = buffer.bytes();
-        buffer.push(&sample(1, 2, Value::String("x".repeat(10_000).into())));
+        buffer.push(&sample(1, 2, Value::String("x".repeat(10_000).into())), &Compressions::new());
         assert!(buffer.bytes() > before + 10_000);
     }
 

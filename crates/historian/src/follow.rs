@@ -3,6 +3,7 @@
 //! Frames are applied in order, each once. Numbers that are missing, frames that say so themselves and frames that
 //! cannot be decoded become gaps: history is incomplete from the frame before to the frame after.
 
+use crate::compress::Compressions;
 use crate::delete::{self, Delete};
 use crate::historian::{Historian, State};
 use crate::point::HistoryGap;
@@ -123,7 +124,9 @@ impl Historian {
         let entries: Vec<Entry> = frames.into_iter().map(understand).collect();
         let now = (self.clock.now(), self.clock.monotonic());
         let mut gaps = gaps.into_iter().peekable();
+        let rules = self.compressions();
         let mut state = self.state();
+        let left_out = state.active.left_out();
         for entry in entries {
             if entry.seq <= state.position {
                 continue;
@@ -137,11 +140,12 @@ impl Historian {
             }
             self.counters.frames.fetch_add(1, Ordering::Relaxed);
             self.counters.points.fetch_add(entry.sample_count(), Ordering::Relaxed);
-            state.take(entry);
+            state.take(entry, &rules);
         }
         for gap in gaps {
             state.skip(&gap, now.0);
         }
+        self.counters.left_out.fetch_add(state.active.left_out() - left_out, Ordering::Relaxed);
         // `next` may lie behind a gap's end; never go back, never skip a frame that was not read.
         state.position = state.position.max(Seq(next.0.saturating_sub(1)));
         state.unsaved_since.get_or_insert(now.1);
@@ -183,14 +187,14 @@ fn understand(frame: Frame) -> Entry {
 }
 
 impl State {
-    fn take(&mut self, entry: Entry) {
+    fn take(&mut self, entry: Entry, rules: &Compressions) {
         // The log was opened anew in between: the node was down, and what happened meanwhile was not seen.
         if self.epoch != 0 && entry.epoch != self.epoch {
             self.lose(entry.received, "Andon was not running".to_owned());
         }
         self.epoch = entry.epoch;
         match entry.content {
-            Content::Samples(samples) => samples.iter().for_each(|sample| self.active.push(sample)),
+            Content::Samples(samples) => samples.iter().for_each(|sample| self.active.push(sample, rules)),
             Content::Deleted(delete) => self.delete(delete),
             Content::Lost(reason) => self.lose(entry.received, reason),
             Content::Foreign => {}

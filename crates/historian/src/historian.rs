@@ -2,6 +2,7 @@
 
 use crate::aggregate::Request;
 use crate::buffer::Buffer;
+use crate::compress::Compressions;
 use crate::delete::Delete;
 use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
@@ -20,7 +21,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -244,6 +245,7 @@ pub(crate) struct State {
 pub(crate) struct Counters {
     pub frames: AtomicU64,
     pub points: AtomicU64,
+    pub left_out: AtomicU64,
     pub flushes: AtomicU64,
     pub merges: AtomicU64,
     pub bytes_written: AtomicU64,
@@ -259,6 +261,8 @@ pub struct HistorianStats {
     pub frames: u64,
     /// Points applied since the start.
     pub points: u64,
+    /// Of these, left out by compression.
+    pub points_left_out: u64,
     /// Points not yet in files.
     pub buffered_points: u64,
     /// Bytes they take.
@@ -343,6 +347,7 @@ pub struct Historian {
     /// Held while files are merged: one at a time, but flushes go on.
     pub(crate) tidying: Mutex<()>,
     reads: Arc<Semaphore>,
+    compressions: RwLock<Arc<Compressions>>,
     state: Mutex<State>,
 }
 
@@ -424,6 +429,7 @@ impl Historian {
             tidy_soon: AtomicBool::new(false),
             tidying: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
+            compressions: RwLock::default(),
             state: Mutex::new(state),
             options,
         });
@@ -436,6 +442,15 @@ impl Historian {
     /// and are read again at the next start.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         tokio::join!(Arc::clone(&self).follow(&stop), Arc::clone(&self).upkeep(&stop));
+    }
+
+    /// From now on compresses these tags and no others. What is in files already stays as it is.
+    pub fn compress(&self, rules: Compressions) {
+        *self.compressions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    pub(crate) fn compressions(&self) -> Arc<Compressions> {
+        self.compressions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A tag's points with `from <= ts < to`: all of them if there are at most `max_points`, else thinned to at most that many
@@ -524,6 +539,7 @@ impl Historian {
         HistorianStats {
             frames: load(&self.counters.frames),
             points: load(&self.counters.points),
+            points_left_out: load(&self.counters.left_out),
             buffered_points: state.active.points() + frozen.map_or(0, |frozen| frozen.buffer.points()),
             buffered_bytes: state.active.bytes() + frozen.map_or(0, |frozen| frozen.buffer.bytes()),
             files: segments().count(),

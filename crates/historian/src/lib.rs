@@ -18,6 +18,7 @@
 pub mod aggregate;
 mod block;
 mod buffer;
+mod compress;
 mod decimal;
 mod delete;
 mod delta;
@@ -38,6 +39,7 @@ mod thin;
 mod upkeep;
 
 pub use block::Block;
+pub use compress::{Compression, Compressions};
 pub use delete::DeleteError;
 pub use disk::{Hook, NoHook, Step};
 pub use flush::FlushError;

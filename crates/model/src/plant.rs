@@ -132,6 +132,9 @@ pub struct TagDef {
     /// How to read between samples.
     #[serde(default)]
     pub interpolation: Interpolation,
+    /// How far history may deviate from what came; `None`: it keeps every point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<CompressRule>,
     /// Silent for longer than this, in ms, and the value is stale; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_after_ms: Option<u64>,
@@ -141,6 +144,16 @@ pub struct TagDef {
     /// What the value is made up from, where it is simulated or replayed; shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+}
+
+/// How far the history of a tag may deviate from what came: by a swinging door where the tag is sloped, by a dead band
+/// where it is stepped.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CompressRule {
+    /// The greatest distance, in the tag's unit; above 0.
+    pub deviation: f64,
+    /// A point is kept at least this often, in ms.
+    pub at_least_every_ms: u64,
 }
 
 /// A connection to the field, with settings that its connector checks.

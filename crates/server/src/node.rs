@@ -7,7 +7,7 @@ use crate::adapters::{Checks, DurableIngest, StoredAccounts};
 use crate::data_dir::{DataDir, write_private};
 use crate::mqtt::{self, Hooks};
 use crate::notes::{self, Notes};
-use crate::plant_admin::{Admin, Followers};
+use crate::plant_admin::{Admin, Followers, compressions};
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::state::State;
 use andon_access::tls::{self, Files};
@@ -254,6 +254,7 @@ impl Node {
             ..andon_historian::Options::default()
         };
         let historian = Historian::open(&dir.join("history"), shared.clone(), clock.clone(), history)?;
+        historian.compress(compressions(&bus));
 
         let (notes, waiting_notes) = Notes::new();
         let hooks = Hooks::new(accounts.clone(), bus.clone(), recorder.clone(), clock.clone(), notes.clone());
@@ -308,6 +309,7 @@ impl Node {
             bus: bus.clone(),
             alarms: alarms.clone(),
             broker: broker.clone(),
+            historian: historian.clone(),
             hooks: hooks.clone(),
             connectors: connectors.clone(),
             clock: clock.clone(),

@@ -7,9 +7,10 @@ use andon_api::ports::{ChangeView, DocumentErrorView, DocumentView, PlanView, Pl
 use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_connectors::Runner;
+use andon_historian::{Compression, Compressions, Historian};
 use andon_model::access::Principal;
-use andon_model::plant::Plant;
-use andon_model::{BoxFuture, Clock};
+use andon_model::plant::{Interpolation, Plant, TagDef};
+use andon_model::{BoxFuture, Clock, TagId};
 use andon_store::documents::{self, Document, DocumentError};
 use andon_store::{Applied, ApplyError, Change, PlantRepository, Store, StoreError};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Followers {
     pub alarms: Arc<Engine>,
     /// The broker, for command messages.
     pub broker: Arc<Broker>,
+    /// History, for the tags that are compressed.
+    pub historian: Arc<Historian>,
     /// Topic mappings.
     pub hooks: Arc<Hooks>,
     /// Field connectors.
@@ -44,6 +47,7 @@ impl Followers {
         let former: Vec<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
         self.bus.set_plant(plant.clone(), ids);
         self.alarms.set_plant(&self.bus.plant());
+        self.historian.compress(compressions(&self.bus));
         self.hooks.set_plant(&plant);
         let now: std::collections::HashSet<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
         self.bus.clear_actuators(former.into_iter().filter(|id| !now.contains(id)));
@@ -51,6 +55,17 @@ impl Followers {
         self.connectors.apply(&plant).await;
         Ok(())
     }
+}
+
+/// The tags whose history is compressed.
+pub fn compressions(bus: &Bus) -> Compressions {
+    let rule = |(id, tag): (TagId, &TagDef)| {
+        let rule = tag.compress?;
+        let every = i64::try_from(rule.at_least_every_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+        let stepped = tag.interpolation == Interpolation::Stepped;
+        Some((id.0, Compression { deviation: rule.deviation, at_least_every_us: every, stepped }))
+    };
+    bus.plant().tags().filter_map(rule).collect()
 }
 
 /// The one way to change the plant model.

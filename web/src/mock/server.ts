@@ -325,7 +325,7 @@ export class MockServer {
       equipment: equipment.map((e) => ({ ...e, title: this.#titled(e.title), level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
       tags: tags.map((t) => ({
         id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: this.#titled(t.title), description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
-        digits: t.digits, states: t.states, interpolation: t.interpolation, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
+        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
       })),
       alarms: alarmDefs.map((a) => ({ name: a.name, tag: a.tag, condition: a.condition, limit: a.limit, priority: a.priority, message: a.message })),
     };
@@ -393,7 +393,7 @@ export class MockServer {
     return {
       points: fresh ? 0 : 184_203_911 + Math.floor(age / 30_000) * 4_200, file_bytes: fresh ? 0 : 287_358_100, rollup_bytes: fresh ? 0 : 21_004_800, files: fresh ? 0 : 96, bytes_per_point: fresh ? null : 1.56,
       buffered_points: 3_100 + (Math.floor(age / 1000) % 30) * 140, buffered_bytes: 74_400 + (Math.floor(age / 1000) % 30) * 3_360, frames_behind: this.sick ? 8_214 : 0, complete_to_ms: this.sick ? this.start - 19 * MIN : this.now() - 800,
-      points_taken: 2_611_090 + Math.floor(age / 1000) * 140, bytes_written: fresh ? 0 : 11_400_200, write_amplification: fresh ? null : this.sick ? 5.2 : 1.83, flushes: fresh ? 0 : 41, merges: fresh ? 0 : 6, deletes: this.#deleted.length,
+      points_taken: 2_611_090 + Math.floor(age / 1000) * 140, points_left_out: fresh ? 0 : 401_300, bytes_written: fresh ? 0 : 11_400_200, write_amplification: fresh ? null : this.sick ? 5.2 : 1.83, flushes: fresh ? 0 : 41, merges: fresh ? 0 : 6, deletes: this.#deleted.length,
       damaged_files: this.sick ? ['history/2026-11-21/00000000000004a1.parquet'] : [], last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
     };
   }

@@ -191,6 +191,8 @@ pub struct StorageView {
     complete_to_ms: Option<i64>,
     /// Since the start: points taken in, bytes written, and how many times each byte was written.
     points_taken: u64,
+    /// Of these, left out because their tags are compressed.
+    points_left_out: u64,
     bytes_written: u64,
     write_amplification: Option<f64>,
     flushes: u64,
@@ -221,6 +223,7 @@ pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<Stor
         frames_behind: stats.frames_behind,
         complete_to_ms: stats.complete_to.map(Timestamp::millis),
         points_taken: stats.points,
+        points_left_out: stats.points_left_out,
         bytes_written: stats.bytes_written,
         write_amplification: ratio(stats.bytes_written, stats.bytes_flushed),
         flushes: stats.flushes,

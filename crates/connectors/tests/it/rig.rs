@@ -49,6 +49,7 @@ pub fn tag(path: &str, data_type: DataType) -> TagDef {
         digits: None,
         states: std::collections::BTreeMap::new(),
         interpolation: andon_model::plant::Interpolation::Sloped,
+        compress: None,
         stale_after_ms: None,
         write: Some(WriteRule {
             min: None,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod aggregates;
+mod compress;
 mod joined;
 mod memory_log;
 mod model;

@@ -4,7 +4,8 @@
 
 use andon_model::DataType;
 use andon_model::plant::{
-    AlarmDef, Condition, ConnectorDef, Equipment, Interpolation, Level, Plant, Profile, TagDef, TopicDef, WriteRule,
+    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, Plant, Profile, TagDef, TopicDef,
+    WriteRule,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -15,6 +16,8 @@ pub(super) type Form = Vec<(String, Json)>;
 
 /// How long a command may live where the document does not say, in ms.
 pub(super) const DEFAULT_LIFE_MS: u64 = 10_000;
+/// How often a compressed history keeps a point at least where the document does not say, in ms.
+pub(super) const DEFAULT_KEPT_EVERY_MS: u64 = 600_000;
 /// How long to wait for the read-back where the document does not say, in ms.
 pub(super) const DEFAULT_CONFIRM_MS: u64 = 3_000;
 
@@ -82,11 +85,21 @@ pub(super) fn tag(item: &TagDef) -> Form {
     if item.interpolation != default_interpolation(item.data_type, !item.states.is_empty()) {
         form.put("interpolation", if item.interpolation == Interpolation::Sloped { "sloped" } else { "stepped" });
     }
+    form.put_some("compress", item.compress.as_ref().map(compress_rule));
     form.put_some("stale_after", item.stale_after_ms.map(duration));
     form.put_some("write", item.write.as_ref().map(|rule| write_rule(rule, item.range)));
     form.put_some("origin", item.origin.as_deref());
     form.put_text("description", &item.description);
     form.0
+}
+
+fn compress_rule(rule: &CompressRule) -> Json {
+    let mut map = serde_json::Map::new();
+    map.insert("deviation".to_owned(), json!(rule.deviation));
+    if rule.at_least_every_ms != DEFAULT_KEPT_EVERY_MS {
+        map.insert("at_least_every".to_owned(), json!(duration(rule.at_least_every_ms)));
+    }
+    Json::Object(map)
 }
 
 fn write_rule(rule: &WriteRule, range: Option<(f64, f64)>) -> Json {

@@ -1,11 +1,12 @@
 //! From trees to drafts: every `[[table]]` on its own, every key of it. What looks at several tables is in `assemble`.
 
-use super::form::{DEFAULT_CONFIRM_MS, DEFAULT_LIFE_MS, PRIORITIES, default_interpolation};
+use super::form::{DEFAULT_CONFIRM_MS, DEFAULT_KEPT_EVERY_MS, DEFAULT_LIFE_MS, PRIORITIES, default_interpolation};
 use super::node::{Data, Entry, Node};
 use super::report::{Place, Report, nearest};
 use super::settings;
 use andon_model::plant::{
-    AlarmDef, Condition, ConnectorDef, Equipment, Interpolation, Level, Profile, TagDef, TopicDef, WriteRule,
+    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, Profile, TagDef, TopicDef,
+    WriteRule,
 };
 use andon_model::{DataType, EquipmentPath, TagPath, Unit, duration, text};
 use std::collections::{BTreeMap, HashSet};
@@ -214,6 +215,7 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
     });
     let states = fields.optional("states", states).unwrap_or_default();
     let interpolation = fields.optional("interpolation", |fields, node| fields.word(node, &INTERPOLATIONS));
+    let compress_node = fields.take("compress");
     let stale_after_ms = fields.optional("stale_after", |fields, node| fields.span_from(node, 1, SPAN_LIMIT_MS));
     let origin = fields.text("origin");
     let write_node = fields.take("write");
@@ -227,6 +229,10 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
             format!("a {} has no states", data_type.name()),
             "use `type = \"int64\"` or \"boolean\"",
         );
+    }
+    let compress = compress_node.and_then(|node| compress_rule(fields, node, data_type));
+    if compress_node.is_some() && compress.is_none() {
+        return None;
     }
     let write = write_node.and_then(|node| write_rule(fields, node, data_type, range));
     if write_node.is_some() && write.is_none() {
@@ -243,6 +249,7 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
         digits,
         interpolation: interpolation.unwrap_or_else(|| default_interpolation(data_type, !states.is_empty())),
         states,
+        compress,
         stale_after_ms,
         write,
         origin,
@@ -307,6 +314,37 @@ fn states(fields: &mut Fields<'_, '_>, node: &Node) -> Option<BTreeMap<i64, Stri
         }
     }
     Some(states)
+}
+
+fn compress_rule(fields: &mut Fields<'_, '_>, node: &Node, data_type: DataType) -> Option<CompressRule> {
+    let Data::Table(entries) = &node.data else {
+        return fields.wrong(node, "a table, such as { deviation = 0.05 }");
+    };
+    let mut inner = Fields { kind: "compress rule", at: node.at, entries, known: Vec::new(), report: fields.report };
+    let deviation = inner.required("deviation", Fields::number_of);
+    let at_least_every_ms = inner
+        .optional("at_least_every", |fields, node| fields.span_from(node, 1000, SPAN_LIMIT_MS))
+        .unwrap_or(DEFAULT_KEPT_EVERY_MS);
+    inner.finish();
+    if !is_number(data_type) {
+        inner.report.add(
+            node.at,
+            format!("the history of a {} cannot be compressed", data_type.name()),
+            "leave `compress` out",
+        );
+        return None;
+    }
+    let deviation = deviation?;
+    if deviation <= 0.0 {
+        let place = inner.place("deviation");
+        inner.report.add(
+            place,
+            "a deviation is above 0",
+            "write how far history may differ from what came, in the tag's unit, or leave `compress` out to keep every reading",
+        );
+        return None;
+    }
+    Some(CompressRule { deviation, at_least_every_ms })
 }
 
 fn write_rule(

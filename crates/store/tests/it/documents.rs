@@ -7,8 +7,8 @@
 use crate::fakes::open;
 use andon_model::access::Principal;
 use andon_model::plant::{
-    AlarmDef, Condition, ConnectorDef, Equipment, Finding, Interpolation, Level, Plant, Profile, SettingsCheck, TagDef,
-    TopicDef, WriteRule,
+    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Finding, Interpolation, Level, Plant, Profile,
+    SettingsCheck, TagDef, TopicDef, WriteRule,
 };
 use andon_model::{DataType, EquipmentPath, TagPath, Unit};
 use andon_store::documents::{self, Document, export, merge, parse, plan};
@@ -237,6 +237,10 @@ fn build(
     }
 }
 
+fn tolerance_of(number: u8) -> f64 {
+    f64::from(number) / 8.0 + 0.25
+}
+
 fn any_tag(
     ((number, kind, title, description, range, digits), (states, odd, stale_after_ms), (write, origin)): TagParts,
 ) -> TagDef {
@@ -267,6 +271,10 @@ fn any_tag(
         digits: digits.filter(|_| numeric),
         states,
         interpolation: if odd { other } else { usual },
+        compress: (numeric && odd).then(|| CompressRule {
+            deviation: tolerance_of(number),
+            at_least_every_ms: stale_after_ms.unwrap_or(600_000).max(1000),
+        }),
         stale_after_ms,
         write,
         origin,

@@ -190,6 +190,7 @@ pub fn tag(name: &str) -> TagDef {
         digits: None,
         states: [].into(),
         interpolation: Interpolation::Sloped,
+        compress: None,
         stale_after_ms: None,
         write: None,
         origin: None,

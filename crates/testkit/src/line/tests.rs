@@ -47,6 +47,7 @@ fn tag(number: u128, entry: &Json) -> TagDef {
         digits: None,
         states: BTreeMap::new(),
         interpolation: Interpolation::Sloped,
+        compress: None,
         stale_after_ms: None,
         write,
         origin: entry.get("origin").and_then(Json::as_str).map(ToOwned::to_owned),

@@ -110,6 +110,7 @@ function tag(raw: unknown): Tag {
     digits: numOrNull(o['digits']),
     states: words(o['states']),
     interpolation: o['interpolation'] === 'stepped' ? 'stepped' : 'sloped',
+    deviation: numOrNull(o['deviation']),
     staleAfterMs: numOrNull(o['stale_after_ms']),
     write: write && {
       min: numOrNull(write['min']),
@@ -254,6 +255,7 @@ export function storage(raw: unknown): Storage {
     framesBehind: numOr(o['frames_behind'], 0),
     completeTo: numOrNull(o['complete_to_ms']),
     pointsTaken: numOr(o['points_taken'], 0),
+    pointsLeftOut: numOr(o['points_left_out'], 0),
     bytesWritten: numOr(o['bytes_written'], 0),
     writeAmplification: numOrNull(o['write_amplification']),
     flushes: numOr(o['flushes'], 0),

@@ -45,6 +45,8 @@ export interface Tag {
   digits: number | null;
   states: Readonly<Record<string, string>>;
   interpolation: 'sloped' | 'stepped';
+  /** How far its history may deviate from what came, in its unit; null: it keeps every reading. */
+  deviation: number | null;
   staleAfterMs: number | null;
   write: WriteRule | null;
   origin: string | null;
@@ -248,6 +250,7 @@ export interface Storage {
   completeTo: number | null;
   /** Since the start of the server: */
   pointsTaken: number;
+  pointsLeftOut: number;
   bytesWritten: number;
   writeAmplification: number | null;
   flushes: number;
