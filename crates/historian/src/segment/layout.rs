@@ -14,8 +14,8 @@
 //! | `quality` | INT64 | the OPC UA StatusCode |
 //! | `received_ms` | INT64 | received minus source time, ms |
 //!
-//! At most one of the value columns is set; none for null. Decimals as whole numbers take a sixth of what they take as
-//! doubles, and times in ms a third of what they take in µs. What cannot be scaled to the last bit is not.
+//! At most one of the value columns is set; none for null. Decimals are smaller as whole numbers than as doubles, and times in
+//! ms than in µs. What cannot be scaled to the last bit is not.
 //! Row groups hold at most 128 Ki rows; the page index says the times of each page, and the [directory](super::directory)
 //! in the file's metadata where each tag's rows are.
 

@@ -102,9 +102,9 @@ async fn a_note_is_found_by_its_own_time_and_by_the_time_it_is_about() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let ms = Timestamp::from_millis;
-    let written = |about| {
+    let written = |about: u32| {
         let what = What::Note(Note { text: "belt changed".into(), until: None });
-        Event { source_at: Some(ms(about)), what, ..note(100 + about, "works/line1") }
+        Event { source_at: Some(ms(about.into())), what, ..note((100 + about).into(), "works/line1") }
     };
     let alarm_with_a_time_of_its_source = Event { source_at: Some(ms(10)), ..note(100, "works/line1") };
     let batch = vec![sealed(1, written(10)), sealed(2, alarm_with_a_time_of_its_source), sealed(3, written(20))];
