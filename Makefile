@@ -42,7 +42,7 @@ lint: setup-run web ## Check format, lints, habits, types, licences
 	scripts/deny.sh
 
 bench: setup-test web ## Measure: the crates' bench examples and tests/bench/*.sh
-	cargo build --workspace --examples
+	cargo build --workspace --bin andon --examples
 	for bench in $(BENCHES); do \
 		echo "== $$bench"; \
 		cargo run --quiet --package "andon-$${bench%%:*}" --example "$${bench##*:}"; \

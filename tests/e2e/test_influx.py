@@ -5,7 +5,7 @@ import gzip
 import json
 import urllib.parse
 
-from harness import Case, http
+from harness import Case, http, wait_until
 from influxdb_client import InfluxDBClient, Point, WritePrecision
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
@@ -45,8 +45,11 @@ class Influx(Case):
         self.addCleanup(client.close)
         return client
 
-    def points(self, name: str) -> list:
-        return self.here.history(f"{LEFT}/{name}", 0, 4_000_000_000_000)["points"]
+    def has(self, name: str, expected: list) -> None:
+        """History follows the log a moment later."""
+        read = lambda: self.here.history(f"{LEFT}/{name}", 0, 4_000_000_000_000)["points"]
+        wait_until(f"{name} has {len(expected)} points", lambda: len(read()) >= len(expected))
+        self.assertEqual(read(), expected, name)
 
     def point(self, n: int) -> Point:
         point = Point("oven").tag("side", "left").tag("number", "2").time(BEGIN_S + n, WritePrecision.S)
@@ -54,10 +57,10 @@ class Influx(Case):
 
     def check(self, count: int) -> None:
         at = [(BEGIN_S + n) * 1_000 for n in range(count)]
-        self.assertEqual(self.points("heat"), [[ms, n + 0.25, 0] for n, ms in enumerate(at)])
-        self.assertEqual(self.points("count"), [[ms, n, 0] for n, ms in enumerate(at)])
-        self.assertEqual(self.points("on"), [[ms, n % 2 == 0, 0] for n, ms in enumerate(at)])
-        self.assertEqual(self.points("batch"), [[ms, f'charge "{n}", ü', 0] for n, ms in enumerate(at)])
+        self.has("heat", [[ms, n + 0.25, 0] for n, ms in enumerate(at)])
+        self.has("count", [[ms, n, 0] for n, ms in enumerate(at)])
+        self.has("on", [[ms, n % 2 == 0, 0] for n, ms in enumerate(at)])
+        self.has("batch", [[ms, f'charge "{n}", ü', 0] for n, ms in enumerate(at)])
 
     def test_the_client_of_influxdb_writes_and_what_it_wrote_survives_a_kill(self):
         self.assertTrue(self.client().ping())
@@ -77,7 +80,7 @@ class Influx(Case):
             api.write(bucket="works", record=lines, write_precision=WritePrecision.S)
         self.assertEqual(refused.exception.status, 400)
         self.assertIn("1 lines were refused, the others are stored: line 2: works/oven/3/left/count is not known", refused.exception.message)
-        self.assertEqual(self.points("count"), [[1_000, 1, 0], [2_000, 2, 0]])
+        self.has("count", [[1_000, 1, 0], [2_000, 2, 0]])
         for token, bucket, status in [("wrong", "works", 401), (self.secret, "elsewhere", 403)]:
             with self.assertRaises(ApiException) as refused:
                 self.client(token=token).write_api(write_options=SYNCHRONOUS).write(bucket=bucket, record=lines)
@@ -96,18 +99,18 @@ class Influx(Case):
             headers = {"x-andon": None, "content-type": "text/plain; charset=utf-8", "user-agent": "Telegraf/1.30", **headers}
             answer = http(self.here.http, "POST", f"/write?{query}", line, headers=headers)
             self.assertEqual(answer.status, 204, answer)
-        self.assertEqual(self.points("count"), [[second * 1_000, second, 0] for second in range(3)])
+        self.has("count", [[second * 1_000, second, 0] for second in range(3)])
         answer = http(self.here.http, "POST", "/write?u=anna&p=wrong", line, headers={"x-andon": None})
         self.assertEqual((answer.status, "not known" in answer.json["error"]), (401, True), answer)
 
     def test_what_is_packed_is_bounded_unpacked(self):
         def send(body: bytes, path="/api/v2/write?bucket=works&precision=s"):
-            headers = {"authorization": f"Token {self.secret}", "content-encoding": "gzip", "content-type": "text/plain"}
+            headers = {"authorization": f"Bearer {self.secret}", "content-encoding": "gzip", "content-type": "text/plain"}
             return http(self.here.http, "POST", path, body, headers=headers)
 
         line = b"oven,number=2,side=left count=1i 1\n"
         self.assertEqual(send(gzip.compress(line) + gzip.compress(line.replace(b"1i 1", b"2i 2"))).status, 204)
-        self.assertEqual(self.points("count"), [[1_000, 1, 0], [2_000, 2, 0]])
+        self.has("count", [[1_000, 1, 0], [2_000, 2, 0]])
         bomb = gzip.compress(line * 2_000_000)
         self.assertLess(len(bomb), 1 << 20)
         for path in ("/api/v2/write?bucket=works", "/write", "/api/ingest"):
@@ -115,7 +118,7 @@ class Influx(Case):
             for damaged in (gzip.compress(line * 100)[:-40], b"not packed"):
                 answer = send(damaged, path)
                 self.assertEqual(answer.status, 400, answer)
-        self.assertEqual(len(self.points("count")), 2, "nothing of it")
+        self.has("count", [[1_000, 1, 0], [2_000, 2, 0]])
 
     def test_a_million_unknown_names_make_no_tags_and_no_harm(self):
         lines = "".join(f"oven,number={n},side=x value=1\n" for n in range(200_000)).encode()

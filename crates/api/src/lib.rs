@@ -45,7 +45,6 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
-use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The largest request body, in bytes.
@@ -135,8 +134,6 @@ pub fn router(app: App) -> Router {
         alarms, commands, connectors, health, history, influx, ingest, plant, session, sql, timeline, transfer, ui,
         users, values, ws,
     };
-    // Packed bodies are unpacked as they are read, so that the limit of a body holds for what comes out.
-    let unpacked = RequestDecompressionLayer::new;
     let api = Router::new()
         .route("/api/status", get(session::status))
         .route("/api/setup", post(session::setup).layer(small()))
@@ -159,8 +156,8 @@ pub fn router(app: App) -> Router {
         .route("/api/imports", post(transfer::begin_import))
         .route("/api/imports/{id}/end", post(transfer::end_import))
         .route("/api/storage", get(history::storage))
-        .route("/api/ingest", post(ingest::ingest).layer(unpacked()))
-        .route("/api/v2/write", post(influx::write_2).layer(unpacked()))
+        .route("/api/ingest", post(ingest::ingest))
+        .route("/api/v2/write", post(influx::write_2))
         .route("/api/sql", post(sql::query))
         .route("/api/alarms", get(alarms::list))
         .route("/api/alarms/ack", post(alarms::acknowledge))
@@ -185,7 +182,7 @@ pub fn router(app: App) -> Router {
     };
     api.route("/api/ws", get(ws::open))
         .route("/mqtt", get(routes::mqtt::open))
-        .route("/write", post(influx::write_1).layer(unpacked()))
+        .route("/write", post(influx::write_1))
         .route("/ping", get(influx::ping))
         .route("/health", get(influx::health))
         .route("/healthz", get(health::healthz))

@@ -35,7 +35,7 @@ pub fn severity(what: &What) -> u8 {
         What::Command(step) if matches!(step.step, Step::Expired | Step::Refused) => 4,
         What::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
         What::User(change) if change.action == "login_refused" => 4,
-        What::System(note) if !matches!(note.action.as_str(), "started" | "stopped") => 2,
+        What::System(note) if !matches!(note.action.as_str(), "started" | "stopped" | "import" | "imported") => 2,
         _ => 0,
     }
 }

@@ -19,17 +19,19 @@ pub mod keys;
 pub(crate) mod lines;
 pub(crate) mod names;
 
-use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
+use crate::{App, MAX_BODY};
 use andon_model::log::AppendError;
 use andon_wire::line_protocol::Precision;
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use batch::{Batch, Refused, Rights};
+use flate2::read::MultiGzDecoder;
 use imports::Imports;
 use keys::Keys;
 use names::Names;
+use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
 
 /// The most readings of one request.
@@ -83,9 +85,42 @@ pub(crate) enum Form {
     Csv,
 }
 
+/// Whether the body is packed.
+/// # Errors
+/// 415: in another way than gzip.
+pub(crate) fn is_packed(headers: &HeaderMap) -> Result<bool, Problem> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim()) {
+        None | Some("" | "identity") => Ok(false),
+        Some("gzip" | "x-gzip") => Ok(true),
+        Some(other) => {
+            let other: String = other.chars().take(40).collect();
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown-encoding", "the body cannot be unpacked")
+                .detail(format!("the content encoding is {other:?}"))
+                .remedy("pack the body with gzip, or not at all"))
+        }
+    }
+}
+
+/// What comes out of a packed body, all parts of it.
+fn unpack(body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let mut out = Vec::new();
+    let read = MultiGzDecoder::new(body).take(MAX_BODY as u64 + 1).read_to_end(&mut out);
+    if out.len() > MAX_BODY {
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the request is too large")
+            .detail(format!("a body has at most {MAX_BODY} bytes when it is unpacked"))
+            .remedy("send it in several requests"));
+    }
+    match read {
+        Ok(_) => Ok(out),
+        Err(error) => Err(Problem::bad_request(format!("the body is not whole gzip: {error}"))),
+    }
+}
+
 /// A body to read.
 pub(crate) struct Asked {
     pub(crate) body: Bytes,
+    /// In gzip.
+    pub(crate) packed: bool,
     pub(crate) form: Form,
     /// The unit of times that are bare numbers.
     pub(crate) precision: Precision,
@@ -111,9 +146,10 @@ pub(crate) async fn read(app: &App, caller: &Caller, asked: Asked, partial: bool
     let rights = Rights::of(app, caller);
     let (plant, received) = (app.bus.plant(), app.clock.now());
     let names = app.ingest_memory.take(asked.form, &asked.branch);
-    let long = asked.body.len() > LONG_BODY;
+    let long = asked.packed || asked.body.len() > LONG_BODY;
     let work = move || {
-        let text = std::str::from_utf8(&asked.body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
+        let body = if asked.packed { unpack(&asked.body)?.into() } else { asked.body };
+        let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
         let mut batch = Batch::new(&plant, rights, names, received, partial);
         match asked.form {
             Form::Lines | Form::Influx => lines::read(text, asked.precision, asked.form == Form::Influx, &mut batch),
@@ -147,5 +183,33 @@ fn not_stored(error: AppendError) -> Problem {
                 .remedy("send the readings in several requests")
         }
         _ => Problem::unavailable(error).remedy("send the same request again later"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write as _;
+
+    fn pack(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(bytes).expect("in memory");
+        packed.finish().expect("in memory")
+    }
+
+    #[test]
+    fn a_packed_body_is_unpacked_whole_and_within_bounds() {
+        let parts = [pack(b"one\n"), pack(b"two\n")].concat();
+        assert_eq!(unpack(&parts).map_err(|problem| problem.status), Ok(b"one\ntwo\n".to_vec()), "every part of it");
+        let status = |bytes: &[u8]| unpack(bytes).map(|out| out.len()).map_err(|problem| problem.status);
+        assert_eq!(status(&pack(&vec![b'x'; MAX_BODY])), Ok(MAX_BODY));
+        assert_eq!(status(&pack(&vec![b'x'; MAX_BODY + 1])), Err(413));
+        for broken in
+            [parts.get(..parts.len() - 1), Some(&b"plain"[..]), Some(&[parts.clone(), vec![1, 2, 3]].concat())]
+        {
+            assert_eq!(status(broken.expect("bytes")), Err(400));
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::App;
 use crate::auth::{self, Caller};
 use crate::ingest::batch::Fault;
 use crate::ingest::keys::{self, Answer};
-use crate::ingest::{Asked, Done, Form, read};
+use crate::ingest::{Asked, Done, Form, is_packed, read};
 use crate::problem::Problem;
 use crate::routes::ingest::precision;
 use andon_model::EquipmentPath;
@@ -102,15 +102,16 @@ async fn write(app: App, request: Request, buckets: bool) -> Result<Response, Pr
     let caller = auth::identify_writer(&app, &head, query.p.as_deref()).await?;
     let precision = precision(query.precision.as_deref(), Precision::Nanoseconds)?;
     let branch = if buckets { branch(query.bucket.as_deref().unwrap_or_default())? } else { String::new() };
+    let packed = is_packed(&head.headers)?;
     let key = keys::key_of(&head.headers)?;
     let (target, headers) = (head.uri.to_string(), head.headers.clone());
     let body = Bytes::from_request(Request::from_parts(head, body), &app).await.map_err(|refused| {
         let status = refused.status();
         Problem::new(status, "body", "the body cannot be read")
-            .detail(format!("{refused}: a body has at most {} bytes, unpacked", crate::MAX_BODY))
+            .detail(format!("{refused}: a body has at most {} bytes", crate::MAX_BODY))
     })?;
     let print = key.is_some().then(|| keys::fingerprint(&target, &headers, &body));
-    let asked = Asked { body, form: Form::Influx, precision, branch };
+    let asked = Asked { body, packed, form: Form::Influx, precision, branch };
     let who = caller.who.clone();
     let work = {
         let app = app.clone();

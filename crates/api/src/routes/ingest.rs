@@ -4,7 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::ingest::batch::Refused;
 use crate::ingest::keys::{self, Answer};
-use crate::ingest::{Asked, Form, read};
+use crate::ingest::{Asked, Form, is_packed, read};
 use crate::problem::Problem;
 use andon_wire::line_protocol::Precision;
 use axum::body::Bytes;
@@ -82,9 +82,10 @@ pub async fn ingest(
     let form = form(&headers)?;
     let default = if form == Form::Lines { Precision::Nanoseconds } else { Precision::Milliseconds };
     let precision = precision(query.precision.as_deref(), default)?;
+    let packed = is_packed(&headers)?;
     let key = keys::key_of(&headers)?;
     let print = key.is_some().then(|| keys::fingerprint(&uri.to_string(), &headers, &body));
-    let asked = Asked { body, form, precision, branch: String::new() };
+    let asked = Asked { body, packed, form, precision, branch: String::new() };
     let (who, partial) = (caller.who.clone(), query.partial);
     if let Some(import) = query.import {
         app.ingest_memory.imports.check(&who, import)?;

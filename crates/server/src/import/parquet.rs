@@ -7,6 +7,8 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
+use parquet::file::metadata::ColumnChunkMetaData;
 use serde_json::{Map as Object, Value as Json};
 use std::fs::File;
 use std::path::Path;
@@ -30,6 +32,12 @@ impl Source {
             "it is not a whole Parquet file: nothing of it was imported\n  try: copy it anew from where it was made",
         )?;
         let columns: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let groups = builder.metadata().row_groups().iter().flat_map(|group| group.columns());
+        if let Some(packed) = groups.map(ColumnChunkMetaData::compression).find(|packed| !is_readable(*packed)) {
+            bail!(
+                "it is packed with {packed}, which is not read here\n  try: write it with zstd, snappy, gzip or uncompressed"
+            );
+        }
         let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         let targets = map.targets(&columns)?;
         let named = |wanted: &str| targets.iter().any(|target| target == wanted);
@@ -103,6 +111,10 @@ impl Source {
         }
         Ok((readings, rows))
     }
+}
+
+const fn is_readable(packed: Compression) -> bool {
+    matches!(packed, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_))
 }
 
 /// The cells of a column, in one of few kinds.
