@@ -175,13 +175,16 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// A line's number, its head, and its time.
+type Read<T> = (usize, T, Option<Timestamp>);
+
 impl<'a> Lines<'a> {
     /// Reads the next line: its head with `head`, its fields into `fields`, which it empties first.
     fn line_with<T>(
         &mut self,
         head: impl FnOnce(&mut Cursor<'a>) -> Result<T, LineFault>,
         fields: &mut Vec<FieldPair<'a>>,
-    ) -> Option<Result<(usize, T, Option<Timestamp>), LineError>> {
+    ) -> Option<Result<Read<T>, LineError>> {
         self.skip_to_a_point();
         let (start, line) = (self.cursor.at, self.line);
         self.cursor.peek()?;
