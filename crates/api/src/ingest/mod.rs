@@ -64,6 +64,9 @@ impl Memory {
     }
 
     fn give_back(&self, names: Names) {
+        if names.is_too_large() {
+            return;
+        }
         let mut idle = self.names();
         if idle.len() >= IDLE_NAMES {
             idle.remove(0);

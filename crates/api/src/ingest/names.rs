@@ -7,9 +7,9 @@ use super::Form;
 use andon_bus::PlantView;
 use andon_model::{DataType, TagId};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-/// The most names that are remembered; beyond it all are forgotten, which only takes time.
+/// The most names that are kept for the next request; when there are more, all are forgotten, which only takes time.
 const MOST_NAMES: usize = 65_536;
 /// The same for their bytes.
 const MOST_BYTES: usize = 8 << 20;
@@ -39,7 +39,8 @@ pub(crate) struct SeriesId(usize);
 pub(crate) struct Names {
     form: Form,
     branch: String,
-    plant: Option<Arc<PlantView>>,
+    /// Not kept alive: a plant that was replaced is large.
+    plant: Weak<PlantView>,
     by_head: HashMap<Box<str>, usize>,
     series: Vec<Series>,
     current: usize,
@@ -53,7 +54,7 @@ impl Names {
         Self {
             form,
             branch: branch.to_owned(),
-            plant: None,
+            plant: Weak::new(),
             by_head: HashMap::new(),
             series: Vec::new(),
             current: 0,
@@ -74,10 +75,15 @@ impl Names {
 
     /// From now on in this plant; what was found in another one is forgotten.
     pub(crate) fn begin(&mut self, plant: &Arc<PlantView>) {
-        let same = self.plant.as_ref().is_some_and(|known| Arc::ptr_eq(known, plant));
-        if !same || self.names > MOST_NAMES || self.bytes > MOST_BYTES {
-            *self = Self { plant: Some(plant.clone()), ..Self::new(self.form, &self.branch) };
+        let plant = Arc::downgrade(plant);
+        if !self.plant.ptr_eq(&plant) {
+            *self = Self { plant, ..Self::new(self.form, &self.branch) };
         }
+    }
+
+    /// Whether there are more than are worth keeping.
+    pub(crate) const fn is_too_large(&self) -> bool {
+        self.names > MOST_NAMES || self.bytes > MOST_BYTES
     }
 
     /// The series of this head; `None`: it is not known, see [`Names::add`].
@@ -107,7 +113,7 @@ impl Names {
         }
     }
 
-    /// Remembers a tag. A body of nothing but new names adds at most as many as it has rows, and the next one begins anew.
+    /// Remembers a tag; within a request at most as many as it has readings.
     pub(crate) fn add(&mut self, head: &str, name: &str, target: Target) {
         let place = match self.by_head.get(head) {
             Some(place) => *place,
@@ -157,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn another_plant_or_too_many_names_begin_anew() {
+    fn names_belong_to_one_plant_and_too_many_are_not_kept() {
         let (one, two) = (Arc::new(PlantView::default()), Arc::new(PlantView::default()));
         let mut names = Names::new(Form::Csv, "works");
         names.begin(&one);
@@ -165,11 +171,16 @@ mod tests {
         names.begin(&one);
         assert!(names.find("a").is_some());
         names.begin(&two);
-        assert!(names.find("a").is_none());
+        assert!(names.find("a").is_none() && names.branch() == "works");
+        let memory = super::super::Memory::default();
+        names.add("a", "x", target(1));
+        memory.give_back(names);
+        let mut names = memory.take(Form::Csv, "works");
+        assert!(names.find("a").is_some());
         for n in 0..=MOST_NAMES {
             names.add(&n.to_string(), "x", target(1));
         }
-        names.begin(&two);
-        assert!(names.find("5").is_none() && names.branch() == "works");
+        memory.give_back(names);
+        assert!(memory.take(Form::Csv, "works").find("a").is_none());
     }
 }
