@@ -30,7 +30,7 @@ use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -182,14 +182,40 @@ fn bound(op: Operator, literal: &Expr) -> Option<Span> {
     })
 }
 
+/// The paths that a predicate names one by one, each once: `path = 'a'`, `path IN ('a', 'b')`. No other path can fulfil it.
+fn named(filter: &Expr) -> Option<BTreeSet<&str>> {
+    let is_path = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "path");
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_path(left) => Some([text(right)?].into()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_path(right) => Some([text(left)?].into()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let mut either = named(left)?;
+            either.append(&mut named(right)?);
+            Some(either)
+        }
+        Expr::InList(within) if !within.negated && is_path(&within.expr) => within.list.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) => {
+            text.as_deref()
+        }
+        _ => None,
+    }
+}
+
 /// The tags that the caller sees and the predicates about the path keep, in the order of their paths.
 fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<Target>> {
-    let tags = caller.ports.catalog.tags();
-    let mut seen: Vec<Target> = tags
-        .into_iter()
-        .filter(|tag| caller.sees(&tag.path))
-        .map(|tag| Target { id: tag.id, path: tag.path })
-        .collect();
+    let catalog = &caller.ports.catalog;
+    let tags = match filters.iter().find_map(|filter| named(filter)) {
+        Some(paths) => paths.into_iter().filter_map(|path| Some((catalog.at(path)?, path.into()))).collect(),
+        None => catalog.paths(),
+    };
+    let seen = tags.into_iter().filter(|(_, path)| caller.sees(path));
+    let mut seen: Vec<Target> = seen.map(|(id, path)| Target { id, path }).collect();
     seen.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     if filters.is_empty() || seen.is_empty() {
         return Ok(seen);
