@@ -33,6 +33,7 @@ test: setup-test web ## Run all tests: web, Rust, end to end with foreign client
 	cargo test --workspace
 	tests/e2e/run.sh
 	tests/e2e/browser.sh
+	"$(ANDON_VENV)/bin/python" -B tests/bench/history/selftest.py
 
 lint: setup-run web ## Check format, lints, habits, types, licences
 	cargo fmt --all --check

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Sees to it that what a make target needs is there: `scripts/setup.sh run|test`.
+# Sees to it that what a make target needs is there: `scripts/setup.sh run|test|bench`.
 # As root on a system with apt-get it installs what is missing; otherwise it names it and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-purpose="${1:?use: scripts/setup.sh run|test}"
+purpose="${1:?use: scripts/setup.sh run|test|bench}"
 
 fail() {
     echo "setup: $*" >&2
@@ -54,9 +54,29 @@ install_missing() {
     install_without_starting_services "${missing[@]}" || fail "apt-get could not install ${missing[*]}"
 }
 
-# The Python clients, pinned; made again when the list changes.
+# The other databases that the benchmarks ask. Without them the benchmarks run all the same and name who is missing.
+want_peers() {
+    missing=()
+    want influxd influxdb
+    want victoria-metrics victoria-metrics
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        echo "setup: without ${missing[*]} (names of Debian packages) the comparison leaves them out"
+        return 0
+    fi
+    echo "setup: installing ${missing[*]}"
+    apt-get update -qq
+    if ! install_without_starting_services "${missing[@]}"; then
+        echo "setup: apt-get could not install ${missing[*]}; the comparison leaves them out" >&2
+        return 0
+    fi
+    # They are run by the benchmarks and by nobody else.
+    if command -v systemctl >/dev/null; then systemctl --quiet disable "${missing[@]}" || true; fi
+}
+
+# make_venv LIST FOLDER: the Python packages of a list, pinned; made again when the list changes.
 make_venv() {
-    local list=tests/e2e/requirements.txt venv="${ANDON_VENV:?set by the Makefile}"
+    local list="$1" venv="$2"
     [[ -f $list ]] || return 0
     if cmp -s "$list" "$venv/requirements.txt"; then return 0; fi
     echo "setup: making the Python environment in $venv"
@@ -76,6 +96,8 @@ if [[ $purpose == test ]]; then
     want psql postgresql-client
     want java default-jre-headless
     [[ -e /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
+fi
+if [[ $purpose == test || $purpose == bench ]]; then
     want python3 python3
     if command -v python3 >/dev/null; then
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -84,4 +106,10 @@ if [[ $purpose == test ]]; then
     fi
 fi
 install_missing
-if [[ $purpose == test ]]; then make_venv; fi
+case $purpose in
+    test) make_venv tests/e2e/requirements.txt "${ANDON_VENV:?set by the Makefile}" ;;
+    bench)
+        want_peers
+        make_venv tests/bench/requirements.txt "${ANDON_BENCH_VENV:?set by tests/bench/history.sh}"
+        ;;
+esac

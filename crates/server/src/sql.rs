@@ -87,6 +87,16 @@ impl Catalog for FromPlant {
         plant.tags().map(tag).collect()
     }
 
+    fn paths(&self) -> Vec<(TagId, Arc<str>)> {
+        self.bus.plant().tags().map(|(id, tag)| (id, tag.path.as_str().into())).collect()
+    }
+
+    fn at(&self, path: &str) -> Option<TagId> {
+        let plant = self.bus.plant();
+        let id = plant.id_of(path)?;
+        plant.tag(id).is_some_and(|tag| tag.path.as_str() == path).then_some(id)
+    }
+
     fn equipment(&self) -> Vec<Equipment> {
         let plant = self.bus.plant();
         let one = |equipment: &andon_model::plant::Equipment| Equipment {

@@ -181,7 +181,8 @@ impl Engine {
             .enable_time()
             .build()?;
         let builder = SessionStateBuilder::new().with_config(config()).with_default_features();
-        let mut template = builder.with_file_formats(Vec::new()).build();
+        let builder = builder.with_file_formats(Vec::new());
+        let mut template = builder.with_physical_optimizer_rule(Arc::new(views::summary::Summaries)).build();
         functions::register(&mut template);
         Ok(Arc::new(Self {
             ports,

@@ -123,6 +123,10 @@ pub struct EventQuery {
 pub trait Catalog: Send + Sync + 'static {
     /// All tags, in any order.
     fn tags(&self) -> Vec<Tag>;
+    /// Number and path of all tags, in any order: what a scan needs to know of them.
+    fn paths(&self) -> Vec<(TagId, Arc<str>)>;
+    /// The number of the tag whose path is exactly this.
+    fn at(&self, path: &str) -> Option<TagId>;
     /// All equipment.
     fn equipment(&self) -> Vec<Equipment>;
     /// The last value of every tag that has one.

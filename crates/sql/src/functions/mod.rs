@@ -1,6 +1,7 @@
 //! Functions beyond the engine's own: averages over time, thinning and resampling, and what PostgreSQL's clients call.
 
 mod average;
+pub(crate) mod bin;
 pub mod series;
 mod system;
 
@@ -13,8 +14,11 @@ use std::sync::Arc;
 /// Those that are the same for everybody.
 pub(crate) fn register(state: &mut SessionState) {
     let mut all: Vec<Arc<ScalarUDF>> = system::functions();
-    if let Ok(bin) = state.udf("date_bin") {
-        all.push(Arc::new((*bin).clone().with_aliases(["time_bucket"])));
+    if let Ok(engines) = state.udf("date_bin") {
+        all.push(Arc::new(ScalarUDF::from(bin::Bin::date_bin(engines))));
+    }
+    if let Ok(engines) = state.udf("date_trunc") {
+        all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
     }
     for function in all {
         if let Err(error) = state.register_udf(function) {

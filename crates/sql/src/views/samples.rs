@@ -30,6 +30,7 @@ use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -181,14 +182,40 @@ fn bound(op: Operator, literal: &Expr) -> Option<Span> {
     })
 }
 
+/// The paths that a predicate names one by one, each once: `path = 'a'`, `path IN ('a', 'b')`. No other path can fulfil it.
+fn named(filter: &Expr) -> Option<BTreeSet<&str>> {
+    let is_path = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "path");
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_path(left) => Some([text(right)?].into()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_path(right) => Some([text(left)?].into()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let mut either = named(left)?;
+            either.append(&mut named(right)?);
+            Some(either)
+        }
+        Expr::InList(within) if !within.negated && is_path(&within.expr) => within.list.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text), _) => {
+            text.as_deref()
+        }
+        _ => None,
+    }
+}
+
 /// The tags that the caller sees and the predicates about the path keep, in the order of their paths.
 fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<Target>> {
-    let tags = caller.ports.catalog.tags();
-    let mut seen: Vec<Target> = tags
-        .into_iter()
-        .filter(|tag| caller.sees(&tag.path))
-        .map(|tag| Target { id: tag.id, path: tag.path })
-        .collect();
+    let catalog = &caller.ports.catalog;
+    let tags = match filters.iter().find_map(|filter| named(filter)) {
+        Some(paths) => paths.into_iter().filter_map(|path| Some((catalog.at(path)?, path.into()))).collect(),
+        None => catalog.paths(),
+    };
+    let seen = tags.into_iter().filter(|(_, path)| caller.sees(path));
+    let mut seen: Vec<Target> = seen.map(|(id, path)| Target { id, path }).collect();
     seen.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     if filters.is_empty() || seen.is_empty() {
         return Ok(seen);
@@ -253,51 +280,90 @@ impl TableProvider for Samples {
             span = span.and(one.ok_or_else(|| DataFusionError::Internal(format!("{filter} was not taken")))?);
         }
         let targets = if span.is_empty() { Vec::new() } else { targets(&self.caller, state, &of_path)? };
-        let partitions = state.config().target_partitions();
-        Ok(Arc::new(SamplesExec::new(self.caller.clone(), targets, span, projection, limit, partitions)?))
+        let source = Source::new(self.caller.clone(), &targets, span, state.config().target_partitions());
+        Ok(Arc::new(SamplesExec::new(source, projection, limit)?))
     }
 }
 
-/// Reads the samples of some tags in a range of times.
+/// What is read: tags, in partitions of neighbours, and the range of times.
 #[derive(Debug, Clone)]
-struct SamplesExec {
-    caller: Caller,
-    parts: Arc<[Arc<[Target]>]>,
+pub(super) struct Source {
+    pub(super) caller: Caller,
+    pub(super) parts: Arc<[Arc<[Target]>]>,
     tags: usize,
     span: Span,
-    columns: Arc<[usize]>,
-    limit: Option<usize>,
-    properties: Arc<PlanProperties>,
 }
 
-impl SamplesExec {
-    fn new(
-        caller: Caller,
-        targets: Vec<Target>,
-        span: Span,
-        projection: Option<&Vec<usize>>,
-        limit: Option<usize>,
-        partitions: usize,
-    ) -> Result<Self> {
-        let all = schema();
-        let columns: Arc<[usize]> =
-            projection.map_or_else(|| (0..all.fields().len()).collect(), |p| p.as_slice().into());
-        let projected: SchemaRef = Arc::new(all.project(&columns)?);
+impl Source {
+    fn new(caller: Caller, targets: &[Target], span: Span, partitions: usize) -> Self {
         let tags = targets.len();
         let each = tags.div_ceil(partitions.clamp(1, tags.max(1))).max(1);
         let mut parts: Vec<Arc<[Target]>> = targets.chunks(each).map(Arc::from).collect();
         if parts.is_empty() {
             parts.push(Arc::new([]));
         }
-        let orderings = orderings(&projected, tags);
+        Self { caller, parts: parts.into(), tags, span }
+    }
+
+    /// Begins to read a tag.
+    pub(super) fn open(&self, target: &Target) -> Open {
+        let blocks = self.caller.ports.history.scan(target.id, self.span.from, self.span.to);
+        Open { path: target.path.clone(), blocks, paths: None }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tags={}", self.tags)?;
+        if let [part] = &*self.parts
+            && let [one] = &**part
+        {
+            write!(f, " ({})", one.path)?;
+        }
+        let at = |t: i64| andon_model::Timestamp::from_micros(t);
+        if self.span.from != i64::MIN {
+            write!(f, ", from={}", at(self.span.from))?;
+        }
+        if self.span.to != i64::MAX {
+            write!(f, ", to={}", at(self.span.to))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the samples of some tags in a range of times.
+#[derive(Debug, Clone)]
+pub(super) struct SamplesExec {
+    source: Source,
+    columns: Arc<[usize]>,
+    limit: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+impl SamplesExec {
+    fn new(source: Source, projection: Option<&Vec<usize>>, limit: Option<usize>) -> Result<Self> {
+        let all = schema();
+        let columns: Arc<[usize]> =
+            projection.map_or_else(|| (0..all.fields().len()).collect(), |p| p.as_slice().into());
+        let projected: SchemaRef = Arc::new(all.project(&columns)?);
+        let orderings = orderings(&projected, source.tags);
         let properties = PlanProperties::new(
             EquivalenceProperties::new_with_orderings(projected, orderings),
-            Partitioning::UnknownPartitioning(parts.len()),
+            Partitioning::UnknownPartitioning(source.parts.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Ok(Self { caller, parts: parts.into(), tags, span, columns, limit, properties: Arc::new(properties) })
+        Ok(Self { source, columns, limit, properties: Arc::new(properties) })
+    }
+
+    /// What it reads, unless it stops before the end.
+    pub(super) fn source(&self) -> Option<Source> {
+        self.limit.is_none().then(|| self.source.clone())
+    }
+
+    pub(super) const fn tags(&self) -> usize {
+        self.source.tags
     }
 }
 
@@ -322,19 +388,7 @@ fn orderings(schema: &SchemaRef, tags: usize) -> Vec<LexOrdering> {
 
 impl DisplayAs for SamplesExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SamplesExec: tags={}", self.tags)?;
-        if let [part] = &*self.parts
-            && let [one] = &**part
-        {
-            write!(f, " ({})", one.path)?;
-        }
-        let at = |t: i64| andon_model::Timestamp::from_micros(t);
-        if self.span.from != i64::MIN {
-            write!(f, ", from={}", at(self.span.from))?;
-        }
-        if self.span.to != i64::MAX {
-            write!(f, ", to={}", at(self.span.to))?;
-        }
+        write!(f, "SamplesExec: {}", self.source)?;
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;
         }
@@ -384,23 +438,22 @@ impl ExecutionPlan for SamplesExec {
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let targets = self.parts.get(partition).cloned();
+        let targets = self.source.parts.get(partition).cloned();
         let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
         let reading = Reading {
-            caller: self.caller.clone(),
+            source: self.source.clone(),
             targets,
             next: 0,
-            span: self.span,
             open: None,
             shape: Shape { schema: self.schema(), columns: self.columns.clone() },
             left: self.limit.unwrap_or(usize::MAX),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
         };
         let stream = futures_util::stream::try_unfold(reading, |mut reading| async move {
-            if let Some(batch) = reading.ready.pop() {
+            if let Some(batch) = reading.ready.pop_front() {
                 return Ok(Some((batch, reading)));
             }
-            // One block at a time on a thread that may wait; nothing is held there between blocks.
+            // Some blocks at a time on a thread that may wait; nothing is held there between steps.
             let step = tokio::task::spawn_blocking(move || reading.step());
             step.await.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?
         });
@@ -409,63 +462,60 @@ impl ExecutionPlan for SamplesExec {
 }
 
 /// A scan under way.
-struct Open {
+pub(super) struct Open {
     path: Arc<str>,
     blocks: Box<dyn Blocks>,
     /// The path, repeated; grown to the longest batch so far and then only sliced.
     paths: Option<ArrayRef>,
 }
 
+impl Open {
+    /// The next rows; `None` at the end. Blocks.
+    pub(super) fn next(&mut self) -> Result<Option<Rows>> {
+        let rows = self.blocks.next().transpose();
+        rows.map_err(|reason| DataFusionError::Execution(format!("history of {}: {reason}", self.path)))
+    }
+}
+
 struct Reading {
-    caller: Caller,
+    source: Source,
     targets: Arc<[Target]>,
     next: usize,
-    span: Span,
     open: Option<Open>,
     shape: Shape,
     left: usize,
-    /// Batches of the last block, the next one last.
-    ready: Vec<RecordBatch>,
+    /// Batches that were made and not yet handed out.
+    ready: VecDeque<RecordBatch>,
 }
 
 impl Reading {
-    /// Reads on until there are rows. Blocks.
+    /// Reads on until there are rows for a batch: a block, or several where tags have few. Blocks.
     fn step(mut self) -> Result<Option<(RecordBatch, Self)>> {
-        loop {
-            if self.left == 0 {
-                return Ok(None);
-            }
+        let mut made = 0;
+        while self.left > 0 && made < BATCH / 4 {
             let Some(open) = &mut self.open else {
-                let Some(target) = self.targets.get(self.next) else { return Ok(None) };
+                let Some(target) = self.targets.get(self.next) else { break };
                 self.next += 1;
-                self.caller.still()?;
-                let blocks = self.caller.ports.history.scan(target.id, self.span.from, self.span.to);
-                self.open = Some(Open { path: target.path.clone(), blocks, paths: None });
+                self.source.caller.still()?;
+                self.open = Some(self.source.open(target));
                 continue;
             };
-            match open.blocks.next() {
-                None => self.open = None,
-                Some(Err(reason)) => {
-                    return Err(DataFusionError::Execution(format!("history of {}: {reason}", open.path)));
-                }
-                Some(Ok(rows)) if rows.ts.is_empty() => {}
-                Some(Ok(rows)) => {
-                    self.caller.still()?;
-                    let mut at = 0;
-                    let end = rows.ts.len().min(self.left);
-                    self.left -= end;
-                    while at < end {
-                        let to = (at + BATCH).min(end);
-                        self.ready.push(self.shape.batch(open, &rows, at, to)?);
-                        at = to;
-                    }
-                    self.ready.reverse();
-                    if let Some(batch) = self.ready.pop() {
-                        return Ok(Some((batch, self)));
-                    }
-                }
+            let Some(rows) = open.next()? else {
+                self.open = None;
+                continue;
+            };
+            self.source.caller.still()?;
+            let mut at = 0;
+            let end = rows.ts.len().min(self.left);
+            self.left -= end;
+            made += end;
+            while at < end {
+                let to = (at + BATCH).min(end);
+                self.ready.push_back(self.shape.batch(open, &rows, at, to)?);
+                at = to;
             }
         }
+        Ok(self.ready.pop_front().map(|batch| (batch, self)))
     }
 }
 

@@ -3,5 +3,6 @@
 mod plant;
 mod refused;
 mod rights;
+mod summaries;
 mod views;
 mod wire;

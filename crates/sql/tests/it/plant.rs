@@ -33,6 +33,8 @@ pub struct Plant {
     /// (tag, from, to) of each scan.
     pub scans: Mutex<Vec<(u32, i64, i64)>>,
     pub rows_read: AtomicUsize,
+    /// How often all paths were asked for.
+    pub all_paths: AtomicUsize,
     /// Blocks wait for this many milliseconds.
     pub slow_ms: AtomicUsize,
     pub block: usize,
@@ -158,6 +160,13 @@ impl History for Shared {
 impl Catalog for Shared {
     fn tags(&self) -> Vec<Tag> {
         self.0.tags.clone()
+    }
+    fn paths(&self) -> Vec<(TagId, Arc<str>)> {
+        self.0.all_paths.fetch_add(1, Ordering::Relaxed);
+        self.0.tags.iter().map(|tag| (tag.id, tag.path.clone())).collect()
+    }
+    fn at(&self, path: &str) -> Option<TagId> {
+        self.0.tags.iter().find(|tag| &*tag.path == path).map(|tag| tag.id)
     }
     fn equipment(&self) -> Vec<Equipment> {
         ["works", "works/line1", "works/line1/filler", "works/line2", "home", "home/hall"]

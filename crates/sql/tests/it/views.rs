@@ -245,3 +245,27 @@ async fn the_catalogue_queries_of_clients_are_answered() {
         assert!(!world.rows(query).await.is_empty(), "{query}");
     }
 }
+
+#[tokio::test]
+async fn paths_that_are_named_are_looked_up_and_all_others_are_sifted() {
+    let world = World::new();
+    for (predicate, tags, sifts) in [
+        ("path = 'works/line1/filler/pressure'", 1, 0),
+        ("'works/line1/filler/pressure' = path", 1, 0),
+        ("path IN ('works/line1/filler/pressure', 'works/line1/state', 'there is none', 'works/line1/state')", 2, 0),
+        ("path IN ('works/line1/state', 'home/hall/lamp', 'a', 'b', 'c', 'd', 'e')", 2, 0),
+        ("path = 'works/line1/state' OR path = 'home/hall/lamp'", 2, 0),
+        ("path = 'works/line1/state' AND path LIKE 'home/%'", 0, 0),
+        ("path = 'works/line1/state' OR path LIKE '%lamp'", 2, 1),
+        ("path NOT IN ('works/line1/state', 'home/hall/lamp')", 5, 1),
+        ("path <> 'works/line1/state'", 6, 1),
+        ("path = upper('there is none')", 0, 0),
+        ("path LIKE '%pressure'", 4, 1),
+    ] {
+        world.plant.all_paths.store(0, Ordering::Relaxed);
+        let rows = world.rows(&format!("SELECT DISTINCT path FROM samples WHERE {predicate}")).await;
+        assert_eq!((rows.len(), world.plant.all_paths.load(Ordering::Relaxed)), (tags, sifts), "{predicate}: {rows:?}");
+    }
+    let hidden = world.try_rows(&world.bert, "SELECT * FROM samples WHERE path = 'home/hall/lamp'").await;
+    assert_eq!(hidden.expect("an answer"), Vec::<String>::new(), "what may not be seen looks like what does not exist");
+}

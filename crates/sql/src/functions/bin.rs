@@ -1,0 +1,115 @@
+//! `date_bin` (also `time_bucket`) and `date_trunc` for our times, which are µs in UTC: one division for each row.
+//!
+//! The engine's own work in nanoseconds, so that every time is first multiplied and the answer comes in another type, and `date_trunc`
+//! turns each time into a calendar date because a zone is named, though it is UTC. Whatever is not a constant width of whole
+//! microseconds over our times is handed to the engine's.
+
+use arrow::array::{Array, AsArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimestampMicrosecondType};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use std::sync::Arc;
+
+/// One of the two, with the engine's own behind it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bin {
+    engines: Arc<ScalarUDF>,
+    signature: Signature,
+    aliases: Vec<String>,
+}
+
+impl Bin {
+    /// `date_bin`, which goes by `time_bucket` as well.
+    pub(super) fn date_bin(engines: Arc<ScalarUDF>) -> Self {
+        // Of its own, for the engine's would rather have nanoseconds.
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self { engines, signature, aliases: vec!["time_bucket".to_owned()] }
+    }
+
+    pub(super) fn date_trunc(engines: Arc<ScalarUDF>) -> Self {
+        let (signature, aliases) = (engines.signature().clone(), engines.aliases().to_vec());
+        Self { engines, signature, aliases }
+    }
+}
+
+/// The width in µs that the first argument stands for: an interval without months, or a word for a unit. `None`: another one.
+pub(crate) fn width_us(width: &ScalarValue) -> Option<i64> {
+    const DAY_US: i64 = 86_400_000_000;
+    let us = match width {
+        ScalarValue::IntervalMonthDayNano(Some(interval))
+            if interval.months == 0 && interval.nanoseconds % 1000 == 0 =>
+        {
+            i64::from(interval.days).checked_mul(DAY_US)?.checked_add(interval.nanoseconds / 1000)?
+        }
+        ScalarValue::Utf8(Some(unit)) | ScalarValue::Utf8View(Some(unit)) | ScalarValue::LargeUtf8(Some(unit)) => {
+            match unit.to_ascii_lowercase().as_str() {
+                "microsecond" => 1,
+                "millisecond" => 1000,
+                "second" => 1_000_000,
+                "minute" => 60_000_000,
+                "hour" => 3_600_000_000,
+                "day" => DAY_US,
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    (us > 0).then_some(us)
+}
+
+/// The beginning of the stretch in which a time lies.
+pub(crate) fn begin(ts: i64, width_us: i64) -> i64 {
+    ts.saturating_sub(ts.rem_euclid(width_us))
+}
+
+impl ScalarUDFImpl for Bin {
+    fn name(&self) -> &str {
+        self.engines.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.engines.return_type(types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.engines.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if let [DataType::Utf8 | DataType::Utf8View | DataType::Interval(_), ts] = types
+            && *ts == crate::views::time()
+        {
+            return Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano), ts.clone()]);
+        }
+        let fields: Vec<FieldRef> = types.iter().map(|of| Arc::new(Field::new("of", of.clone(), true))).collect();
+        Ok(fields_with_udf(&fields, &*self.engines)?.iter().map(|field| field.data_type().clone()).collect())
+    }
+
+    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
+        self.engines.output_ordering(inputs)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let [ColumnarValue::Scalar(width), ColumnarValue::Array(times)] = &args.args[..]
+            && *times.data_type() == crate::views::time()
+            && let Some(width) = width_us(width)
+        {
+            let times: &TimestampMicrosecondArray = times.as_primitive::<TimestampMicrosecondType>();
+            let begins: TimestampMicrosecondArray = times.unary(|ts| begin(ts, width));
+            return Ok(ColumnarValue::Array(Arc::new(begins.with_timezone_opt(times.timezone()))));
+        }
+        self.engines.invoke_with_args(args)
+    }
+}

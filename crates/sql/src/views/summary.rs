@@ -1,0 +1,475 @@
+//! Aggregates of `samples`, calculated while they are read.
+//!
+//! `avg`, `min`, `max`, `sum` and `count` for tags and stretches of time are what reports and screens ask for. The engine would have
+//! every value copied into a batch with its path beside it, and would look up the group of each row. But history gives
+//! rows tag by tag and in the order of time, so that a group is a stretch of a block: [`Summaries`] puts [`SummaryExec`] in the
+//! place of the first stage of such an aggregate. Columns, their types, the order of rows and the meaning of null stay as they
+//! were; what the engine does after the first stage does not change.
+
+use super::samples::{SamplesExec, Source, Target};
+use crate::engine::{BATCH, Caller};
+use crate::functions::bin::{self, Bin};
+use crate::ports::Rows;
+use andon_model::column::{Quality, Values};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+/// Groups of a batch; a step ends there, too.
+const GROUPS: usize = 8192;
+/// Rows that are read in one step at most, so that a query that is given up ends soon.
+const STEP_ROWS: usize = 16 * BATCH;
+
+/// The rule.
+#[derive(Debug)]
+pub(crate) struct Summaries;
+
+impl PhysicalOptimizerRule for Summaries {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            Ok(match SummaryExec::instead_of(&node) {
+                Some(summary) => Transformed::yes(Arc::new(summary) as Arc<dyn ExecutionPlan>),
+                None => Transformed::no(node),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "summaries"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// What groups are made by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Path,
+    /// The beginning of a stretch so many µs wide.
+    Begin(i64),
+}
+
+/// What is calculated for each group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Figure {
+    Average,
+    Minimum,
+    Maximum,
+    Sum,
+    /// Of numbers that are not null.
+    Count,
+    /// Of rows.
+    Rows,
+}
+
+/// The first stage of an aggregate over samples.
+#[derive(Debug, Clone)]
+struct SummaryExec {
+    source: Source,
+    keys: Arc<[Key]>,
+    figures: Arc<[Figure]>,
+    /// Whether another stage follows, which wants states and not results.
+    states: bool,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl SummaryExec {
+    /// The same as an aggregate over samples, `None` for everything else.
+    fn instead_of(node: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        let aggregate = node.downcast_ref::<AggregateExec>()?;
+        let samples = aggregate.input().downcast_ref::<SamplesExec>()?;
+        let source = samples.source()?;
+        let groups = aggregate.group_expr();
+        if groups.has_grouping_set() || aggregate.filter_expr().iter().any(Option::is_some) {
+            return None;
+        }
+        let keys: Arc<[Key]> = groups.expr().iter().map(|(expr, _)| key(expr)).collect::<Option<_>>()?;
+        let figures: Arc<[Figure]> = aggregate.aggr_expr().iter().map(|expr| figure(expr)).collect::<Option<_>>()?;
+        let states = match aggregate.mode() {
+            AggregateMode::Partial => true,
+            // Each group must be whole: groups of several tags would have to be brought together.
+            AggregateMode::Single if samples.tags() <= 1 || keys.contains(&Key::Path) => false,
+            _ => return None,
+        };
+        let times = keys.iter().filter(|key| matches!(key, Key::Begin(_))).count();
+        let schema = aggregate.schema();
+        let types =
+            keys.iter().map(|key| key.data_type()).chain(figures.iter().flat_map(|figure| figure.types(states)));
+        // The same column twice is rare, and columns of other types there should not be.
+        if times > 1
+            || keys.len() - times > 1
+            || !types.eq(schema.fields().iter().map(|field| field.data_type().clone()))
+        {
+            return None;
+        }
+        let properties = Arc::clone(aggregate.properties());
+        let partitions = properties.output_partitioning().partition_count();
+        (partitions == source.parts.len()).then_some(Self { source, keys, figures, states, schema, properties })
+    }
+}
+
+fn key(expr: &Arc<dyn PhysicalExpr>) -> Option<Key> {
+    if let Some(column) = expr.downcast_ref::<Column>() {
+        return (column.name() == "path").then_some(Key::Path);
+    }
+    let [width, ts] = ScalarFunctionExpr::try_downcast_func::<Bin>(&**expr)?.args() else { return None };
+    let ts = ts.downcast_ref::<Column>()?;
+    let width = bin::width_us(width.downcast_ref::<Literal>()?.value())?;
+    (ts.name() == "ts").then_some(Key::Begin(width))
+}
+
+fn figure(expr: &AggregateFunctionExpr) -> Option<Figure> {
+    if expr.is_distinct() || !expr.order_bys().is_empty() {
+        return None;
+    }
+    let [of] = &expr.expressions()[..] else { return None };
+    let of_value = of.downcast_ref::<Column>().is_some_and(|column| column.name() == "value");
+    // Columns that are never null, and `count(*)`, which is `count(1)`.
+    let of_row = of
+        .downcast_ref::<Column>()
+        .is_some_and(|column| ["path", "ts", "quality", "status", "status_code"].contains(&column.name()))
+        || of.downcast_ref::<Literal>().is_some_and(|literal| !literal.value().is_null());
+    Some(match expr.fun().name() {
+        "avg" if of_value => Figure::Average,
+        "min" if of_value => Figure::Minimum,
+        "max" if of_value => Figure::Maximum,
+        "sum" if of_value => Figure::Sum,
+        "count" if of_value => Figure::Count,
+        "count" if of_row => Figure::Rows,
+        _ => return None,
+    })
+}
+
+impl Key {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Path => DataType::Utf8View,
+            Self::Begin(_) => super::time(),
+        }
+    }
+}
+
+impl DisplayAs for SummaryExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, "SummaryExec: {}, [{}]", self.source, names.join(", "))
+    }
+}
+
+impl ExecutionPlan for SummaryExec {
+    fn name(&self) -> &'static str {
+        "SummaryExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let targets = self.source.parts.get(partition).cloned();
+        let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
+        let summing =
+            Summing { exec: self.clone(), targets, next: 0, open: None, groups: Groups::default(), told: false };
+        let stream = futures_util::stream::try_unfold(summing, |summing| async move {
+            let mut summing = summing;
+            loop {
+                // A step at a time on a thread that may wait; nothing is held there between steps.
+                let step = tokio::task::spawn_blocking(move || summing.step());
+                let step = step
+                    .await
+                    .map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))??;
+                match step {
+                    Step::Rows(batch, more) => return Ok(Some((batch, more))),
+                    Step::GoOn(more) => summing = more,
+                    Step::End => return Ok(None),
+                }
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream)))
+    }
+}
+
+// ---- reading ----
+
+struct Summing {
+    exec: SummaryExec,
+    targets: Arc<[Target]>,
+    next: usize,
+    open: Option<super::samples::Open>,
+    groups: Groups,
+    /// Whether there was a batch already: without keys there is exactly one row.
+    told: bool,
+}
+
+enum Step {
+    Rows(RecordBatch, Summing),
+    GoOn(Summing),
+    End,
+}
+
+impl Summing {
+    /// Reads on until there are enough groups, or enough was read. Blocks.
+    fn step(mut self) -> Result<Step> {
+        let caller: &Caller = &self.exec.source.caller;
+        let width = self.exec.keys.iter().find_map(|key| if let Key::Begin(width) = key { Some(*width) } else { None });
+        let by_path = self.exec.keys.contains(&Key::Path);
+        let mut read = 0;
+        while self.groups.len() < GROUPS && read < STEP_ROWS {
+            let Some(open) = &mut self.open else {
+                let Some(target) = self.targets.get(self.next) else { return self.end() };
+                caller.still()?;
+                self.open = Some(self.exec.source.open(target));
+                // Without a key, everything is one group.
+                if by_path || width.is_some() {
+                    self.groups.begin(self.next);
+                }
+                self.next += 1;
+                continue;
+            };
+            match open.next()? {
+                None => self.open = None,
+                Some(rows) => {
+                    caller.still()?;
+                    read += rows.ts.len();
+                    self.groups.take(&rows, width);
+                }
+            }
+        }
+        // The last group may go on.
+        let whole = self.groups.len().saturating_sub(1);
+        if whole < GROUPS - 1 {
+            return Ok(Step::GoOn(self));
+        }
+        let batch = self.batch(whole)?;
+        Ok(Step::Rows(batch, self))
+    }
+
+    fn end(mut self) -> Result<Step> {
+        if self.exec.keys.is_empty() && !self.told {
+            self.groups.at_least_one();
+        }
+        match self.groups.len() {
+            0 => Ok(Step::End),
+            all => self.batch(all).map(|batch| Step::Rows(batch, self)),
+        }
+    }
+
+    /// The first groups as rows.
+    fn batch(&mut self, count: usize) -> Result<RecordBatch> {
+        self.told = true;
+        let groups = self.groups.split_to(count);
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        for key in &*self.exec.keys {
+            columns.push(match key {
+                Key::Path => {
+                    let path = |group: &Group| self.targets.get(group.target).map(|target| &*target.path);
+                    Arc::new(groups.iter().map(path).collect::<StringViewArray>())
+                }
+                Key::Begin(_) => {
+                    let begins: Vec<i64> = groups.iter().map(|group| group.begin).collect();
+                    Arc::new(TimestampMicrosecondArray::from(begins).with_timezone("UTC"))
+                }
+            });
+        }
+        for figure in &*self.exec.figures {
+            figure.columns(&groups, self.exec.states, &mut columns);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(groups.len()));
+        Ok(RecordBatch::try_new_with_options(self.exec.schema.clone(), columns, &options)?)
+    }
+}
+
+impl Figure {
+    /// The types of its columns.
+    fn types(self, states: bool) -> Vec<DataType> {
+        match self {
+            Self::Average if states => vec![DataType::UInt64, DataType::Float64],
+            Self::Count | Self::Rows => vec![DataType::Int64],
+            _ => vec![DataType::Float64],
+        }
+    }
+
+    /// The columns of this figure. Where nothing was counted there is no number.
+    #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+    #[expect(clippy::cast_possible_wrap, reason = "a count of rows")]
+    fn columns(self, groups: &[Group], states: bool, into: &mut Vec<ArrayRef>) {
+        let number = |of: fn(&Group) -> f64| -> ArrayRef {
+            Arc::new(groups.iter().map(|group| (group.count > 0).then(|| of(group))).collect::<Float64Array>())
+        };
+        let count = |of: fn(&Group) -> u64| -> ArrayRef {
+            Arc::new(groups.iter().map(|group| Some(of(group) as i64)).collect::<Int64Array>())
+        };
+        if states && self == Self::Average {
+            // A state without a count is passed over; one that counts nothing would be divided by.
+            let counts = groups.iter().map(|group| (group.count > 0).then_some(group.count));
+            into.push(Arc::new(counts.collect::<UInt64Array>()));
+        }
+        into.push(match self {
+            Self::Average if states => number(|group| group.sum),
+            Self::Average => number(|group| group.sum / group.count as f64),
+            Self::Minimum => number(|group| group.min),
+            Self::Maximum => number(|group| group.max),
+            Self::Sum => number(|group| group.sum),
+            Self::Count => count(|group| group.count),
+            Self::Rows => count(|group| group.rows),
+        });
+    }
+}
+
+// ---- summing up ----
+
+/// The rows of one tag in one stretch of time.
+#[derive(Debug, Clone, PartialEq)]
+struct Group {
+    target: usize,
+    begin: i64,
+    rows: u64,
+    /// Numbers: neither null nor bad.
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+#[derive(Debug, Default)]
+struct Groups {
+    all: Vec<Group>,
+    target: usize,
+    /// The last group belongs to an earlier tag.
+    fresh: bool,
+    /// Where the stretch of the last group ends.
+    end: i64,
+}
+
+impl Groups {
+    fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Rows of another tag follow.
+    fn begin(&mut self, target: usize) {
+        self.target = target;
+        self.fresh = true;
+    }
+
+    fn at_least_one(&mut self) {
+        if self.all.is_empty() {
+            self.push(0);
+        }
+    }
+
+    fn push(&mut self, begin: i64) {
+        self.fresh = false;
+        self.all.push(Group { target: self.target, begin, rows: 0, count: 0, sum: 0.0, min: 0.0, max: 0.0 });
+    }
+
+    /// Adds the rows of a block. They come after those that were added for this tag.
+    fn take(&mut self, rows: &Rows, width: Option<i64>) {
+        let mut at = 0;
+        while at < rows.ts.len() {
+            let ts = rows.ts[at];
+            if self.fresh || self.all.is_empty() || (width.is_some() && ts >= self.end) {
+                let begin = width.map_or(0, |width| bin::begin(ts, width));
+                self.end = width.map_or(i64::MAX, |width| begin.saturating_add(width));
+                self.push(begin);
+            }
+            let rest = &rows.ts[at..];
+            let len = if width.is_none() { rest.len() } else { within(rest, self.end) };
+            if let Some(group) = self.all.last_mut() {
+                group.take(rows, at, at + len);
+            }
+            at += len;
+        }
+    }
+
+    fn split_to(&mut self, count: usize) -> Vec<Group> {
+        let rest = self.all.split_off(count);
+        std::mem::replace(&mut self.all, rest)
+    }
+}
+
+/// How many of ascending times lie before `end`: at least one. Looks in steps that double, for stretches may be short or long.
+fn within(ts: &[i64], end: i64) -> usize {
+    let mut reach = 1;
+    while reach < ts.len() && ts[reach] < end {
+        reach *= 2;
+    }
+    let from = reach / 2;
+    let to = reach.min(ts.len());
+    (from + ts[from..to].partition_point(|ts| *ts < end)).max(1)
+}
+
+impl Group {
+    fn take(&mut self, rows: &Rows, at: usize, to: usize) {
+        self.rows += (to - at) as u64;
+        match (&rows.values, &rows.quality) {
+            (_, Quality::Same(code)) if andon_model::StatusCode(*code).is_bad() => {}
+            (Values::Double(numbers), Quality::Same(_)) => {
+                for number in &numbers[at..to] {
+                    self.number(*number);
+                }
+            }
+            (values, quality) => {
+                for row in at..to {
+                    if let Some(number) = values.number(row).filter(|_| !quality.get(row).is_bad()) {
+                        self.number(number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// As the engine compares: what has no order takes the place of what was there.
+    fn number(&mut self, number: f64) {
+        if self.count == 0 || !matches!(number.partial_cmp(&self.min), Some(Ordering::Greater | Ordering::Equal)) {
+            self.min = number;
+        }
+        if self.count == 0 || !matches!(number.partial_cmp(&self.max), Some(Ordering::Less | Ordering::Equal)) {
+            self.max = number;
+        }
+        self.sum += number;
+        self.count += 1;
+    }
+}

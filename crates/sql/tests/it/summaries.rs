@@ -1,0 +1,152 @@
+//! Aggregates that are calculated while samples are read, against the engine's own over the same rows.
+
+use crate::plant::{SECOND, T0, World, works};
+use andon_model::Value;
+use andon_sql::Options;
+use std::sync::atomic::Ordering;
+
+const FIGURES: &str = "avg(value), min(value), max(value), sum(value), count(value), count(*), count(ts)";
+/// A scan with a limit is never summed up.
+const PLAIN: &str = "(SELECT * FROM samples LIMIT 100000000)";
+
+/// Questions to `{samples}`, with whether they are summed up.
+fn questions() -> Vec<(String, bool)> {
+    let mut all: Vec<(String, bool)> = [
+        ("SELECT path, {figures} FROM {samples} s GROUP BY path", true),
+        ("SELECT {figures} FROM {samples} s", true),
+        ("SELECT {figures} FROM {samples} s WHERE path = 'works/line1/filler/level'", true),
+        ("SELECT {figures} FROM {samples} s WHERE path = 'works/line1/state'", true),
+        ("SELECT {figures} FROM {samples} s WHERE path = 'home/hall/lamp'", true),
+        ("SELECT {figures} FROM {samples} s WHERE path = 'there is none'", true),
+        ("SELECT path, {figures} FROM {samples} s WHERE path LIKE 'there is %' GROUP BY path", true),
+        ("SELECT {figures} FROM {samples} s WHERE ts < '2001-01-01'", true),
+        ("SELECT path, avg(value) AS mean FROM {samples} s GROUP BY path ORDER BY mean DESC, path LIMIT 3", true),
+        ("SELECT count(*) FROM {samples} s GROUP BY path HAVING count(*) > 100", true),
+        ("SELECT max(value) - min(value) FROM {samples} s WHERE ts >= '2026-01-01T00:01:00Z' AND ts < '2026-01-01T00:02:30Z'", true),
+        ("SELECT path, avg(value) FROM {samples} s WHERE value > 3 GROUP BY path", false),
+        ("SELECT path, avg(value) FILTER (WHERE value > 3) FROM {samples} s GROUP BY path", false),
+        ("SELECT path, count(DISTINCT value) FROM {samples} s GROUP BY path", false),
+        ("SELECT quality, count(*) FROM {samples} s GROUP BY quality", false),
+        ("SELECT path, date_trunc('month', ts), avg(value) FROM {samples} s GROUP BY 1, 2", false),
+    ]
+    .map(|(text, summed)| (text.to_owned(), summed))
+    .into();
+    for bucket in [
+        "time_bucket('1 minute', ts)",
+        "date_bin(INTERVAL '7 seconds', ts)",
+        "date_bin(INTERVAL '1 day', ts)",
+        "date_trunc('second', ts)",
+        "date_trunc('HOUR', ts)",
+        "date_trunc('day', ts)",
+    ] {
+        all.push((format!("SELECT {bucket} AS t, {{figures}} FROM {{samples}} s WHERE path = 'works/line1/filler/pressure' GROUP BY 1"), true));
+        all.push((format!("SELECT {bucket} AS t, {{figures}} FROM {{samples}} s WHERE path = 'works/line1/filler/level' GROUP BY 1 ORDER BY 1 LIMIT 5"), true));
+        all.push((format!("SELECT {bucket} AS t, {{figures}} FROM {{samples}} s GROUP BY 1"), true));
+        all.push((
+            format!("SELECT path, {bucket} AS t, {{figures}} FROM {{samples}} s GROUP BY 1, 2 ORDER BY 1, 2"),
+            true,
+        ));
+        all.push((format!("SELECT {bucket} AS t, path, max(value) FROM {{samples}} s GROUP BY 1, 2"), true));
+    }
+    all
+}
+
+/// Equal but for the last digits of sums, which are added up in another order.
+fn same(a: &[String], b: &[String]) -> bool {
+    let close = |(a, b): (&str, &str)| {
+        let numbers = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());
+        a == b || numbers.is_some_and(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()))
+    };
+    let row = |(a, b): (&String, &String)| {
+        a.matches('|').count() == b.matches('|').count() && a.split('|').zip(b.split('|')).all(close)
+    };
+    a.len() == b.len() && a.iter().zip(b).all(row)
+}
+
+fn of(text: &str, samples: &str) -> String {
+    text.replace("{figures}", FIGURES).replace("{samples}", samples)
+}
+
+#[tokio::test]
+async fn summed_up_or_row_by_row_the_answer_is_the_same() {
+    // Blocks of odd lengths, so that stretches begin and end in the middle of one.
+    for block in [3, 7, 1000, 100_000] {
+        let mut plant = works();
+        plant.block = block;
+        let world = World::with(plant, Options::default());
+        for (text, summed) in questions() {
+            let (asked, plain) = (of(&text, "samples"), of(&text, PLAIN));
+            let explained = world.rows(&format!("EXPLAIN {asked}")).await.join("\n");
+            assert_eq!(explained.contains("SummaryExec"), summed, "{asked}\n{explained}");
+            let (mut mine, mut right) = (world.rows(&asked).await, world.rows(&plain).await);
+            if !text.contains("ORDER BY") {
+                mine.sort();
+                right.sort();
+            }
+            assert!(same(&mine, &right), "{asked} in blocks of {block}: {mine:?} {right:?}");
+            assert!(!world.rows(&format!("EXPLAIN {plain}")).await.join("\n").contains("SummaryExec"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_groups_come_in_order_and_each_once() {
+    let mut plant = works();
+    let points =
+        (0..50_000).map(|n| (T0 + n * SECOND / 2, Value::Double(f64::from(i32::try_from(n).expect("small"))), 0));
+    plant.add("works/line2/count", true, points.collect());
+    let world = World::with(plant, Options::default());
+    let rows = world
+        .rows("SELECT path, date_trunc('second', ts), sum(value), count(*) FROM samples WHERE path LIKE 'works/line2/%' GROUP BY 1, 2 ORDER BY 1, 2")
+        .await;
+    let of_tag: Vec<_> = rows.iter().filter_map(|row| row.strip_prefix("works/line2/count|")).collect();
+    assert_eq!(of_tag.len(), 25_000);
+    assert!(of_tag.is_sorted() && of_tag.iter().all(|row| row.ends_with("|2")));
+    assert_eq!(rows.len(), 25_000 + 2 * 5000);
+}
+
+#[tokio::test]
+async fn beginnings_of_stretches_are_those_of_the_engine() {
+    let world = World::new();
+    let times =
+        ["1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00Z", "2026-03-29T00:59:59.5Z", "1905-02-03T04:05:06.789Z"];
+    for width in ["1 millisecond", "7 seconds", "90 minutes", "1 day", "36 hours"] {
+        for time in times {
+            // Times of another type go the engine's own way.
+            let text = format!(
+                "SELECT date_bin(INTERVAL '{width}', t) = arrow_cast(date_bin(INTERVAL '{width}', arrow_cast(t, 'Timestamp(Millisecond, None)')), 'Timestamp(Microsecond, Some(\"UTC\"))') \
+                 FROM (SELECT arrow_cast(TIMESTAMP '{time}', 'Timestamp(Microsecond, Some(\"UTC\"))') AS t FROM samples WHERE path = 'works/line1/filler/pressure' LIMIT 1) x"
+            );
+            assert_eq!(world.rows(&text).await, ["true"], "{width} {time}");
+        }
+    }
+    for unit in ["microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "year"] {
+        for time in times {
+            let text = format!(
+                "SELECT arrow_cast(date_trunc('{unit}', t), 'Int64') = arrow_cast(date_trunc('{unit}', arrow_cast(t, 'Timestamp(Microsecond, None)')), 'Int64') \
+                 FROM (SELECT arrow_cast(TIMESTAMP '{time}', 'Timestamp(Microsecond, Some(\"UTC\"))') AS t FROM samples WHERE path = 'works/line1/filler/pressure' LIMIT 1) x"
+            );
+            assert_eq!(world.rows(&text).await, ["true"], "{unit} {time}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_ends_the_summing_up() {
+    let mut plant = works();
+    plant.block = 10;
+    let world = World::with(plant, Options::default());
+    world.plant.slow_ms.store(5, Ordering::Relaxed);
+    let asked = world.try_rows(&world.bert, "SELECT path, avg(value) FROM samples GROUP BY path");
+    let taken = async {
+        while world.plant.rows_read.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.plant.grant(&world.bert, &[]);
+    };
+    let (answer, ()) = tokio::join!(asked, taken);
+    assert!(answer.expect_err("not allowed any more").to_string().contains("rights were changed"));
+    world.plant.slow_ms.store(0, Ordering::Relaxed);
+    let rows = world.try_rows(&world.bert, "SELECT path, avg(value) FROM samples GROUP BY path").await;
+    assert!(rows.is_err(), "{rows:?}");
+}
