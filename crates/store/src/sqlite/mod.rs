@@ -13,6 +13,7 @@ mod timeline;
 
 use crate::error::{OpenError, StoreError, database, is_fatal, opening};
 use andon_model::access::PrincipalKind;
+use andon_model::log::{Lane, Seq};
 use andon_model::{BoxFuture, Clock};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -188,10 +189,11 @@ impl Store {
         connection.close().await.map_err(io)
     }
 
-    /// Checks every page, index and reference of a copy that [`Store::backup`] made, without changing anything.
+    /// Checks every page and index of a copy that [`Store::backup`] made, without changing anything. Tells how far in the records
+    /// lane the readers that keep their offset here have come.
     /// # Errors
-    /// [`OpenError`]: not ours, of a newer version, or damaged.
-    pub async fn check_copy(path: &Path) -> Result<(), OpenError> {
+    /// [`OpenError`]: not ours, or damaged.
+    pub async fn check_copy(path: &Path) -> Result<Vec<(String, Seq)>, OpenError> {
         refuse_bad_header(path)?;
         let io = opening(path);
         let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
@@ -202,7 +204,10 @@ impl Store {
         }
         let check = format!("PRAGMA integrity_check({FINDINGS})");
         refuse_findings(path, &mut connection, vec![check]).await?;
-        connection.close().await.map_err(io)
+        let offsets = sqlx::query_as("SELECT reader, seq FROM applied WHERE lane = ?").bind(Lane::Records.name());
+        let offsets: Vec<(String, i64)> = offsets.fetch_all(&mut connection).await.map_err(&io)?;
+        connection.close().await.map_err(io)?;
+        Ok(offsets.into_iter().map(|(reader, seq)| (reader, Seq(to_u64(seq)))).collect())
     }
 
     fn readers(&self) -> &SqlitePool {
@@ -333,10 +338,9 @@ fn create_new_private(path: &Path) -> std::io::Result<()> {
 
 /// A path for SQLite.
 fn text_of(path: &Path) -> Result<String, StoreError> {
-    path.to_str().map(str::to_owned).ok_or_else(|| StoreError::Damaged {
-        what: "name of the backup file",
-        reason: "it is not UTF-8".to_owned(),
-    })
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| StoreError::Damaged { what: "name of the backup file", reason: "it is not UTF-8".to_owned() })
 }
 
 /// Looks before anything is changed: is the file empty, or ours, whole and not from the future?
