@@ -18,6 +18,7 @@
 pub mod aggregate;
 mod block;
 mod buffer;
+pub mod copy;
 mod decimal;
 mod delete;
 mod delta;
