@@ -117,8 +117,9 @@ pub(crate) fn read_back(path: &Path, pace: &mut dyn Pace) -> io::Result<(u64, St
     let mut hasher = Sha256::new();
     let mut piece = vec![0; PIECE_BYTES];
     let mut bytes = 0;
+    let length = file.metadata()?.len();
     loop {
-        pace.before(PIECE_BYTES);
+        pace.before(PIECE_BYTES.min(usize::try_from(length.saturating_sub(bytes)).unwrap_or(PIECE_BYTES)));
         let read = match file.read(&mut piece) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

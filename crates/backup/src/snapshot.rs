@@ -78,8 +78,8 @@ impl Snapshot {
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| BackupError::Damaged { path: "the list of files".into(), reason: error.to_string() })?;
         text.push(b'\n');
-        let (year, month, day, hour, minute, second, _) = Timestamp::from_millis(self.what.at_ms).civil();
-        let when = format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z");
+        let (year, month, day, hour, minute, second, micros) = Timestamp::from_millis(self.what.at_ms).civil();
+        let when = format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}-{:03}Z", micros / 1000);
         let sum = sum_of(&text);
         Ok((format!("{when}-{}", sum.get(..SUM_DIGITS).unwrap_or_default()), text))
     }
