@@ -89,6 +89,8 @@ pub struct Parts {
     pub ingest: Arc<dyn ports::Ingest>,
     /// What ingest remembers between requests; one for all listeners of a node.
     pub ingest_memory: Arc<ingest::Memory>,
+    /// States held for backups.
+    pub backups: Arc<dyn ports::Backups>,
     /// Ready, warnings, metrics.
     pub node: Arc<dyn ports::NodeState>,
     /// The time.
@@ -131,8 +133,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline, transfer,
-        ui, users, values, ws,
+        alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline,
+        transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -173,6 +175,10 @@ pub fn router(app: App) -> Router {
         .route("/api/devices", get(users::list_devices).post(users::create_device))
         .route("/api/devices/{id}", delete(users::remove_device))
         .route("/api/audit/verify", get(users::verify_audit))
+        .route("/api/backups", post(backup::begin))
+        .route("/api/backups/{id}", get(backup::state).delete(backup::give_up))
+        .route("/api/backups/{id}/keep", post(backup::keep))
+        .route("/api/backups/{id}/finish", post(backup::finish))
         .route("/api/openapi.json", get(openapi::document))
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(CompressionLayer::new());

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline, transfer,
-    users, values, ws,
+    alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline,
+    transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -61,6 +61,11 @@ use utoipa::OpenApi;
         users::create_device,
         users::remove_device,
         users::verify_audit,
+        backup::begin,
+        backup::state,
+        backup::keep,
+        backup::finish,
+        backup::give_up,
         ws::open,
         health::healthz,
         health::readyz,

@@ -3,7 +3,9 @@
 use andon_model::BoxFuture;
 use andon_model::access::Principal;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// A document of the plant model as sent by a caller.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -176,4 +178,81 @@ pub enum SqlProblem {
 pub trait Sql: Send + Sync + 'static {
     /// Runs one statement; resolves as soon as its columns are known. Dropping the answer ends the query.
     fn run(&self, who: Principal, text: String, format: SqlFormat) -> BoxFuture<'_, Result<SqlAnswer, SqlProblem>>;
+}
+
+/// A file that is held for a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldFile {
+    /// Where it stands in the data directory, with `/` between folders.
+    pub path: String,
+    /// Where to read it on the node's machine.
+    pub from: String,
+    /// How many of its bytes, from the start, belong to the backup.
+    pub bytes: u64,
+}
+
+/// The state of the node at one moment, held in files until the backup is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldState {
+    /// Names it in later requests.
+    pub id: Uuid,
+    /// The node.
+    pub node: String,
+    /// The moment.
+    pub at_ms: i64,
+    /// Per lane of the log: everything up to this frame is in it.
+    pub positions: BTreeMap<String, u64>,
+    /// How often the log had been opened.
+    pub epoch: u64,
+    /// The files.
+    pub files: Vec<HeldFile>,
+    /// Files that should be there and are not.
+    pub missing: Vec<String>,
+}
+
+/// A finished backup, as its maker reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupDone {
+    /// How it is called.
+    pub name: String,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Bytes that had to be copied.
+    pub copied_bytes: u64,
+}
+
+/// Why no state is held.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HoldError {
+    /// Enough of them at a time.
+    #[error("{0} backups are under way already; wait for the end of one")]
+    TooMany(usize),
+    /// It was let go of: nobody asked for it for too long, or the node was started anew.
+    #[error("this backup is not held any more")]
+    Gone,
+    /// The disk or a part of the node refused.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Holds states of the node for backups.
+pub trait Backups: Send + Sync + 'static {
+    /// Begins to hold the state of now, with the keys of certificates that were made here if `keys`. That may take longer than a
+    /// request may.
+    /// # Errors
+    /// Too many are held.
+    fn begin(&self, keys: bool) -> Result<Uuid, HoldError>;
+    /// What is held, `None` while that is not settled; holds it on.
+    /// # Errors
+    /// It is gone, or it could not be held.
+    fn state(&self, id: Uuid) -> Result<Option<HeldState>, HoldError>;
+    /// Holds it on; to be called every half minute.
+    /// # Errors
+    /// It is gone.
+    fn keep(&self, id: Uuid) -> Result<(), HoldError>;
+    /// Records that the backup was made, and lets go.
+    fn finish(&self, id: Uuid, by: Principal, done: BackupDone) -> BoxFuture<'_, Result<(), HoldError>>;
+    /// Lets go without a backup; one that is gone is fine.
+    fn give_up(&self, id: Uuid) -> BoxFuture<'_, ()>;
 }

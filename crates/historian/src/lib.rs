@@ -19,6 +19,7 @@ pub mod aggregate;
 mod block;
 mod buffer;
 mod compress;
+pub mod copy;
 mod decimal;
 mod delete;
 mod delta;

@@ -253,7 +253,7 @@ impl Manifest {
         Ok(bytes)
     }
 
-    fn decode(bytes: &[u8], path: &Path) -> Result<Self, ManifestError> {
+    pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Self, ManifestError> {
         let damaged = |reason: &str| ManifestError::Damaged { path: path.to_owned(), reason: reason.to_owned() };
         let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("it has no first line"))?;
         let (head, rest) = bytes.split_at_checked(end).ok_or_else(|| damaged("it has no first line"))?;

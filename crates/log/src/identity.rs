@@ -84,7 +84,11 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Self, TextError> {
-        let body = unseal(disk, &dir.join("node"), "node")?;
+        Self::load_from(disk, &dir.join("node"))
+    }
+
+    pub(crate) fn load_from(disk: &dyn Disk, path: &Path) -> Result<Self, TextError> {
+        let body = unseal(disk, path, "node")?;
         let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let parse = || {
             let node = Uuid::parse_str(field("node")?).ok()?;

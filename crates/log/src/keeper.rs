@@ -262,6 +262,8 @@ pub(crate) struct LaneKeeper {
     pub disk: Arc<dyn Disk>,
     pub dir: PathBuf,
     pub readers: Arc<Readers>,
+    /// How many want every segment kept; held while one is removed.
+    pub kept: Arc<Mutex<usize>>,
 }
 
 impl LaneKeeper {
@@ -279,7 +281,9 @@ impl LaneKeeper {
     /// Frees the oldest segments, one by one. Each removal is synced before the next, so that a power cut cannot leave a
     /// hole in the row of segments.
     fn free_segments(&self) -> Result<(), Trouble> {
-        while let Some((oldest, last)) = self.freeable() {
+        loop {
+            let kept = lock(&self.kept);
+            let Some((oldest, last)) = self.freeable().filter(|_| *kept == 0) else { return Ok(()) };
             if let Err(error) = self.disk.remove(&oldest.path) {
                 let reason = format!("could not remove {}: {error}", oldest.path.display());
                 self.core.notices.say(LogNotice::Untidy { lane: self.core.lane, reason });
@@ -288,9 +292,9 @@ impl LaneKeeper {
             lock(&self.core.segments).remove(&oldest.first);
             let synced = self.disk.sync_dir(&self.dir);
             synced.map_err(|error| Trouble::Broken(format!("could not sync {}: {error}", self.dir.display())))?;
+            drop(kept);
             self.tell_readers_behind(oldest.first, last);
         }
-        Ok(())
     }
 
     /// The oldest segment and its last number, if it may be freed. The segment that is being written never is.

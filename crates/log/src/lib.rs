@@ -17,6 +17,7 @@
 //!   opens. A dropped tail cannot come back, and the page cache is never taken for the disk.
 //! - After a failed write or sync the lane refuses everything until the process restarts. Nothing is retried.
 //! - Bytes whose checksum does not match are never served; what is missing is named in a [`Gap`].
+//! - While somebody [keeps all](DurableLog::keep_all), no segment is removed; a copy made so is a log of its own.
 //! - No length read from a file is believed before its checksum holds and it fits the file.
 //!
 //! **Assumption.** A sector that a power cut tears holds old bytes and new bytes, not garbage (SQLite calls this
@@ -26,6 +27,7 @@
 //! `frame` (the bytes).
 
 mod commit;
+mod copy;
 pub mod disk;
 mod frame;
 mod identity;
@@ -45,6 +47,7 @@ mod tail;
 pub use andon_model::log::{
     AppendError, Frame, FrameKind, Gap, Lane, Log, Positions, ReadBatch, ReadError, Seq, Snapshot, SnapshotError, kind,
 };
+pub use copy::{CopyError, Kept, LaneFiles, LogCopy, SegmentFile, raise_epoch, snapshot_positions};
 pub use disk::{Disk, DiskFile, OpenMode, OsDisk};
 pub use notice::{LogNotice, NoticeReceiver};
 pub use open::{DurableLog, LaneReport, OpenError, OpenReport};

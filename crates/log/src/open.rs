@@ -114,6 +114,8 @@ pub struct DurableLog {
     threads: Mutex<Option<Threads>>,
     background: bool,
     epoch: u64,
+    /// How many want every segment kept.
+    kept: Arc<Mutex<usize>>,
     /// Given back when the log closes, so that another process may open it.
     folder_lock: Mutex<Option<FolderLock>>,
 }
@@ -222,6 +224,18 @@ impl DurableLog {
         self.readers.forget(reader)?;
         self.bell.ring();
         Ok(())
+    }
+
+    pub(crate) fn cores(&self) -> &[Arc<LaneCore>; 3] {
+        &self.lanes
+    }
+
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) const fn kept(&self) -> &Arc<Mutex<usize>> {
+        &self.kept
     }
 
     fn lane(&self, lane: Lane) -> &Arc<LaneCore> {
@@ -409,6 +423,7 @@ impl Opening<'_> {
         folder_lock: FolderLock,
         notes: &mut Vec<String>,
     ) -> Result<(DurableLog, Vec<LaneReport>), OpenError> {
+        let kept = Arc::default();
         let mut parts = Vec::new();
         let mut reports = Vec::new();
         for (lane, found) in Lane::ALL.into_iter().zip(recovered) {
@@ -420,7 +435,7 @@ impl Opening<'_> {
                     lane.name()
                 ));
             }
-            let (part, report) = self.assemble_lane(lane, identity, found, &readers)?;
+            let (part, report) = self.assemble_lane(lane, identity, found, &readers, &kept)?;
             parts.push(part);
             reports.push(report);
         }
@@ -440,6 +455,7 @@ impl Opening<'_> {
             threads: Mutex::new(None),
             background: self.options.background,
             epoch: identity.epoch,
+            kept,
             folder_lock: Mutex::new(Some(folder_lock)),
         };
         Ok((log, reports))
@@ -451,6 +467,7 @@ impl Opening<'_> {
         identity: Identity,
         found: Recovered,
         readers: &Arc<Readers>,
+        kept: &Arc<Mutex<usize>>,
     ) -> Result<(LaneParts, LaneReport), OpenError> {
         let dir = self.dir.join(lane.name());
         let former = found.active.as_ref().map(|active| active.segment.size);
@@ -488,7 +505,8 @@ impl Opening<'_> {
             synced: 0,
             places: Vec::new(),
         };
-        let keeper = LaneKeeper { core, stock, disk: Arc::clone(&self.disk), dir, readers: Arc::clone(readers) };
+        let (disk, readers, kept) = (Arc::clone(&self.disk), Arc::clone(readers), Arc::clone(kept));
+        let keeper = LaneKeeper { core, stock, disk, dir, readers, kept };
         Ok((LaneParts { writer: Arc::new(Mutex::new(writer)), keeper }, report))
     }
 }

@@ -127,7 +127,9 @@ impl LogOptions {
     /// The size of the segment that follows one of `former` bytes (`None`: the first).
     pub(crate) fn next_segment_bytes(&self, lane: Lane, former: Option<u64>) -> u64 {
         let full = self.lane_segment_bytes(lane);
-        former.map_or(self.first_segment_bytes.max(1 << 10), |former| former.saturating_mul(2)).min(full)
+        let first = self.first_segment_bytes.max(1 << 10);
+        // One that came back from a backup may be cut to what it held.
+        former.map_or(first, |former| former.saturating_mul(2).max(first)).min(full)
     }
 
     /// How many reserve segments a lane holds.

@@ -147,10 +147,10 @@ fn head_gap(segment: &Segment) -> Gap {
 
 /// What the last segment holds.
 #[derive(Debug)]
-struct Scan {
-    next_seq: u64,
+pub(crate) struct Scan {
+    pub next_seq: u64,
     /// Where the good frames end.
-    end: u64,
+    pub end: u64,
     /// From here to `end` nothing proves that it was synced.
     unproven: u64,
     epoch: u64,
@@ -159,7 +159,7 @@ struct Scan {
 }
 
 /// Reads the last segment through. See the crate's invariants for what tells damage from a torn tail.
-fn scan(file: &dyn DiskFile, segment: &Segment) -> io::Result<Scan> {
+pub(crate) fn scan(file: &dyn DiskFile, segment: &Segment) -> io::Result<Scan> {
     let start = SEGMENT_HEADER as u64;
     let mut window = Window::new(file, segment.seed, segment.size);
     let mut scan =

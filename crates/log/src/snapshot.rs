@@ -25,15 +25,18 @@ use std::sync::{Arc, Mutex};
 const MAGIC: &[u8; 8] = b"ANDONSNP";
 const HEADER: usize = 56;
 /// A snapshot is no larger than this, in bytes.
-const LIMIT: u64 = 1 << 30;
+pub(crate) const LIMIT: u64 = 1 << 30;
 const LIST: &str = "readers";
 
 /// Why a snapshot file could not be used.
-#[derive(Debug)]
-enum FileError {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("it is missing")]
     Missing,
     /// Of a later program: never passed over in silence.
+    #[error("format version {0} is of a later program; this one knows 1")]
     Unknown(u16),
+    #[error("{0}")]
     Bad(String),
 }
 
@@ -379,7 +382,7 @@ fn encode(name: &str, positions: Positions, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn decode(name: &str, bytes: &[u8]) -> Result<Snapshot, FileError> {
+pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Snapshot, FileError> {
     let bad = |reason: &str| FileError::Bad(reason.to_owned());
     let short = || bad("the file is too short");
     let version = u16::from_le_bytes(take(bytes, 8).ok_or_else(short)?);

@@ -1,6 +1,8 @@
 //! The tools of the command line: `apply`, `diff`, `export`, `audit verify`, `doctor`.
 
+use crate::backup::Last;
 use crate::client::Client;
+use crate::data_dir::DataDir;
 use crate::node::{examine_records, open_log_offline};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
@@ -14,7 +16,10 @@ use std::process::ExitCode;
 /// Exit code when something was found wrong, as opposed to a failure of the tool itself.
 pub const FOUND: u8 = 2;
 
-fn client(settings: &Settings) -> Result<Option<Client>> {
+/// The node that runs on the data directory, if one does.
+/// # Errors
+/// It runs, but its token cannot be read.
+pub fn client(settings: &Settings) -> Result<Option<Client>> {
     let certificate = settings.certificate.as_ref().map(|(certificate, _)| certificate.as_path());
     Client::find(&settings.data_dir, certificate, &settings.names)
 }
@@ -170,7 +175,8 @@ pub async fn audit_verify(settings: &Settings, against: Option<&str>) -> Result<
             client.send(Method::GET, &path, None).await?.success()?.json()
         }
         None => {
-            let (_held, log) = open_log_offline(&settings.data_dir)?;
+            let held = DataDir::take(&settings.data_dir)?;
+            let (_, log) = open_log_offline(&held)?;
             let report: AuditReport = verify(&*log, against)?;
             log.close();
             serde_json::to_value(report)?
@@ -180,6 +186,9 @@ pub async fn audit_verify(settings: &Settings, against: Option<&str>) -> Result<
     println!("head: {}", report["head"].as_str().unwrap_or_default());
     Ok(if report["ok"] == true { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
+
+/// A backup that is older is a finding.
+const BACKUP_DAYS: i64 = 8;
 
 /// One finding of the doctor.
 struct Finding {
@@ -230,6 +239,14 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
             }
         }
     }
+    let last = Last::load(&settings.data_dir);
+    add(
+        last.as_ref().is_some_and(|last| last.days_ago() <= BACKUP_DAYS),
+        match last {
+            None => "no backup was made yet: `andon backup FOLDER`, and `andon backup verify FOLDER`".to_owned(),
+            Some(last) => format!("the last backup, {}, was made {} days ago", last.name, last.days_ago()),
+        },
+    );
     match sync_times(&settings.data_dir) {
         Ok((median_ms, worst_ms)) => {
             let advice = if median_ms > 20.0 { "; slow: durable acknowledgements wait this long" } else { "" };

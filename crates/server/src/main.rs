@@ -4,6 +4,7 @@
 //! commands talk to a running node or look at its files.
 
 mod adapters;
+mod backup;
 mod client;
 mod commands;
 mod data_dir;
@@ -114,6 +115,40 @@ enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Back the node up, while it runs or not; look after the backups.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Backup {
+        #[command(subcommand)]
+        command: Option<Backup>,
+        #[command(flatten)]
+        config: Config,
+        /// The folder of backups. What an earlier one in it has is not copied again.
+        #[arg(required = true)]
+        dir: Option<PathBuf>,
+        /// At most so many MiB per second, read and written together.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        max_rate: Option<u64>,
+        /// Also the key of the certificate that the node made: whoever reads the backup can then pass for the node.
+        #[arg(long)]
+        with_tls_key: bool,
+    },
+    /// Bring a backup back, into a data directory that is empty or not there yet.
+    Restore {
+        /// The folder of backups.
+        dir: PathBuf,
+        /// The data directory to be made.
+        #[arg(long)]
+        into: PathBuf,
+        /// Which backup, by its name or a beginning of it; the newest if missing.
+        #[arg(long)]
+        backup: Option<String>,
+        /// Only this file or folder of it, such as records.sqlite.
+        #[arg(long)]
+        only: Option<String>,
+        /// At most so many MiB per second.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        max_rate: Option<u64>,
+    },
     /// Look for weak settings and a weak disk.
     Doctor(Config),
 }
@@ -126,6 +161,34 @@ enum History {
         config: Config,
         #[command(flatten)]
         wanted: export::Wanted,
+    },
+}
+
+#[derive(Subcommand)]
+enum Backup {
+    /// Read every file of all backups again, and look into one: log, audit trail, history, records.
+    Verify {
+        /// The folder of backups.
+        dir: PathBuf,
+        /// Which backup to look into, by its name or a beginning of it; the newest if missing.
+        #[arg(long)]
+        backup: Option<String>,
+        /// At most so many MiB per second.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        max_rate: Option<u64>,
+    },
+    /// List the backups.
+    List {
+        /// The folder of backups.
+        dir: PathBuf,
+    },
+    /// Remove all but the newest backups, and the files that only they had.
+    Prune {
+        /// The folder of backups.
+        dir: PathBuf,
+        /// How many to keep.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        keep: u64,
     },
 }
 
@@ -194,6 +257,19 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Audit { command: Audit::Verify { config, against } } => {
             commands::audit_verify(&read(&config)?, against.as_deref()).await
+        }
+        Command::Backup { command: Some(command), .. } => match command {
+            Backup::Verify { dir, backup: name, max_rate } => backup::tool::verify(&dir, name, max_rate).await,
+            Backup::List { dir } => backup::tool::list(&dir).await,
+            Backup::Prune { dir, keep } => backup::tool::prune(&dir, usize::try_from(keep).unwrap_or(usize::MAX)).await,
+        },
+        Command::Backup { command: None, config, dir, max_rate, with_tls_key } => {
+            let dir = dir.unwrap_or_default(); // Required by the parser.
+            let wish = backup::tool::Wish { dir, settings_file: config.config.clone(), max_rate, keys: with_tls_key };
+            backup::tool::make(&read(&config)?, wish).await
+        }
+        Command::Restore { dir, into, backup: name, only, max_rate } => {
+            backup::tool::restore(backup::tool::RestoreWish { dir, into, name, only, max_rate }).await
         }
         Command::Doctor(config) => commands::doctor(&read(&config)?).await,
     }

@@ -4,6 +4,8 @@
 //! → connectors. Stop: listeners and sources first, the log last.
 
 use crate::adapters::{Checks, DurableIngest, StoredAccounts};
+use crate::backup::hold::{self, Holds, Sources};
+use crate::backup::{forget_restored, take_restored};
 use crate::data_dir::{DataDir, write_private};
 use crate::mqtt::{self, Hooks};
 use crate::notes::{self, Notes};
@@ -180,6 +182,7 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let dir = DataDir::take(&settings.data_dir)?;
         let _ = std::fs::remove_file(dir.join("addresses.json"));
+        hold::clear(&dir).context("could not remove what was held for a backup")?;
         let http = bind("HTTP", settings.http).await?;
         let mqtt = bind("MQTT", settings.mqtt).await?;
         let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
@@ -318,7 +321,21 @@ impl Node {
         recorder
             .record(notes::event(&*clock, "", "started", format!("Andon {} started", env!("CARGO_PKG_VERSION"))))
             .await?;
+        if let Some(text) = take_restored(&settings.data_dir) {
+            recorder.record(notes::event(&*clock, "", "restored", text)).await?;
+            forget_restored(&settings.data_dir);
+        }
         admin.follow().await?;
+        let holds = Holds::new(Sources {
+            data_dir: settings.data_dir.clone(),
+            node,
+            log: log.clone(),
+            store: store.clone(),
+            historian: historian.clone(),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+        });
+        keepers.tasks.spawn(holds.clone().run(keepers.stop.clone()));
 
         let limits = settings.limits;
         let mqtt_places = Places::new(limits.mqtt_connections_per_address, clock.clone());
@@ -337,6 +354,7 @@ impl Node {
             bus: bus.clone(),
             broker: broker.clone(),
             historian: historian.clone(),
+            holds: holds.clone(),
             notes,
             settings_warnings: settings.warnings(),
             started: AtomicBool::new(false),
@@ -383,6 +401,7 @@ impl Node {
                 sql: Arc::new(crate::sql::SqlOverHttp(engine.clone())),
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
                 ingest_memory: ingest_memory.clone(),
+                backups: holds.clone(),
                 node: state.clone(),
                 clock: clock.clone(),
                 version: env!("CARGO_PKG_VERSION"),
@@ -573,7 +592,8 @@ fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> a
          what it holds: the plant model, people, tokens and devices. The log with all events and the history beside it are separate files and were not touched\n  \
          try: put it back from the last backup. First move what is there aside, all of it, for a left-over -wal would spoil the copy:\n    \
          for f in {file}*; do mv \"$f\" \"$f.damaged\"; done\n    \
-         cp BACKUP/records.sqlite* {folder}/\n  \
+         andon restore BACKUP --only records.sqlite --into {folder}/records-back\n    \
+         mv {folder}/records-back/records.sqlite {folder}/\n  \
          without a backup: move {folder} aside as a whole, start with an empty one, and apply your documents again. In the old \
          one `andon audit verify` still proves the events, and history/ stays readable as Parquet"
     )
@@ -601,14 +621,13 @@ fn warn_about(plant: &andon_model::plant::Plant) {
     }
 }
 
-/// The lanes of a log that no node holds, for tools that look without a node. The log must not be in use.
+/// The lanes of a log that no node holds, for tools that look without a node; and the node's id.
 /// # Errors
 /// In use, or not readable.
-pub fn open_log_offline(data_dir: &Path) -> Result<(DataDir, Arc<DurableLog>)> {
-    let dir = DataDir::take(data_dir)?;
+pub fn open_log_offline(dir: &DataDir) -> Result<(Uuid, Arc<DurableLog>)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let id = node_id(&dir, &*clock)?;
+    let id = node_id(dir, &*clock)?;
     let (log, _) = DurableLog::open(&dir.join("log"), id, LogOptions::default(), Arc::new(OsDisk), clock)?;
     debug_assert!(log.first_seq(Lane::Records).0 <= log.durable_seq(Lane::Records).0.saturating_add(1));
-    Ok((dir, log))
+    Ok((id, log))
 }

@@ -81,7 +81,8 @@ async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
     };
     tokio::time::timeout(Duration::from_secs(10), raised).await.expect("the alarm");
     node.stop().await;
-    let (_dir, log) = crate::node::open_log_offline(&folder.path().join("data")).expect("the log");
+    let held = crate::data_dir::DataDir::take(&folder.path().join("data")).expect("free");
+    let (_, log) = crate::node::open_log_offline(&held).expect("the log");
     let mut samples = 0;
     let mut next = Seq(1);
     loop {

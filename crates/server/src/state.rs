@@ -1,5 +1,6 @@
 //! Is the node ready, what must people be warned of, and its figures for Prometheus.
 
+use crate::backup::hold::Holds;
 use crate::notes::Notes;
 use andon_alarms::Engine;
 use andon_api::ports::NodeState;
@@ -27,6 +28,8 @@ pub struct State {
     pub broker: Arc<Broker>,
     /// History.
     pub historian: Arc<Historian>,
+    /// States held for backups.
+    pub holds: Arc<Holds>,
     /// HTTP connections of each stranger.
     pub http_places: Arc<Places>,
     /// MQTT connections of each stranger.
@@ -127,6 +130,15 @@ impl NodeState for State {
         metric("history_files", "gauge", "History files.", &one(history.files as u64));
         metric("history_file_bytes", "gauge", "Bytes of all history files.", &one(history.file_bytes));
         metric("history_frames_behind", "gauge", "Durable frames not yet applied.", &one(history.frames_behind));
+        // Without one there is no time: a rule on its absence finds that.
+        let last = self.holds.last();
+        let last_s = last.iter().map(|last| (String::new(), as_f64(u64::try_from(last.at_ms / 1000).unwrap_or(0))));
+        metric(
+            "backup_last_success_timestamp_seconds",
+            "gauge",
+            "When the last backup was finished; missing while there is none.",
+            &last_s.collect::<Vec<_>>(),
+        );
         metric(
             "notes_lost_total",
             "counter",

@@ -7,10 +7,11 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
+    ("backup", &["model"]),
     ("bus", &["model"]),
     ("store", &["model"]),
     ("access", &["model"]),
@@ -32,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "access",
             "alarms",
             "api",
+            "backup",
             "broker",
             "connectors",
             "control",

@@ -1,6 +1,7 @@
 //! One file per subject; each handler asks the gate first.
 
 pub mod alarms;
+pub mod backup;
 pub mod commands;
 pub mod connectors;
 pub mod health;

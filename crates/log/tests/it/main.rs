@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is the test's answer")]
 
 mod basics;
+mod copy;
 mod crash;
 mod damage;
 mod faults;

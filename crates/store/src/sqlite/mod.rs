@@ -13,6 +13,7 @@ mod timeline;
 
 use crate::error::{OpenError, StoreError, database, is_fatal, opening};
 use andon_model::access::PrincipalKind;
+use andon_model::log::{Lane, Seq};
 use andon_model::{BoxFuture, Clock};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -20,6 +21,7 @@ use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -40,6 +42,8 @@ const CHECKED_ALWAYS: [&str; 10] =
     ["tag", "tag_name", "person", "person_name", "token", "device", "session", "code", "outbox", "applied"];
 /// How many findings of a check are told.
 const FINDINGS: usize = 5;
+/// How often to look whether a copy has begun.
+const BEGUN_EVERY: Duration = Duration::from_millis(1);
 /// The write-ahead file is folded into the main file beyond this size.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
 
@@ -55,6 +59,8 @@ struct Inner {
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     failure: OnceLock<String>,
+    /// How many copies are being made. Each holds on to the write-ahead file, which then is not folded in.
+    copies: AtomicUsize,
     outbox_changes: watch::Sender<u64>,
 }
 
@@ -95,6 +101,7 @@ impl Store {
                 readers,
                 clock,
                 failure: OnceLock::new(),
+                copies: AtomicUsize::new(0),
                 outbox_changes: watch::Sender::new(0),
             }),
         })
@@ -128,23 +135,79 @@ impl Store {
         outcome
     }
 
-    /// Writes a consistent copy to `target`, which must not exist yet. Readers and writers go on.
+    /// Writes a consistent copy to `target`, which must not exist yet; only its owner can read it, and it is not synced.
+    /// `moment` runs when what the copy will hold is settled and before any later change is committed: what it sees of the
+    /// log fits the copy. Readers go on, and writers as soon as `moment` has run; a copy may take long.
     /// # Errors
-    /// The target exists or cannot be written.
-    pub async fn backup(&self, target: &Path) -> Result<(), StoreError> {
-        let target = target.to_str().ok_or_else(|| StoreError::Damaged {
-            what: "name of the backup file",
-            reason: "it is not UTF-8".to_owned(),
-        })?;
+    /// The target exists or cannot be written. Then `moment` may have run.
+    pub async fn backup<T>(&self, target: &Path, moment: impl FnOnce() -> T) -> Result<T, StoreError> {
         let mut connection = self.inner.readers.acquire().await.map_err(database("back the store up"))?;
-        // VACUUM INTO reads only, but SQLite counts it as a write.
-        sqlx::query("PRAGMA query_only = off")
-            .execute(&mut *connection)
-            .await
-            .map_err(database("back the store up"))?;
-        let outcome = sqlx::query("VACUUM INTO ?").bind(target).execute(&mut *connection).await;
-        sqlx::query("PRAGMA query_only = on").execute(&mut *connection).await.map_err(database("back the store up"))?;
-        outcome.map(|_| ()).map_err(database("back the store up"))
+        create_new_private(target).map_err(|error| database("back the store up")(error.into()))?;
+        let writer = self.inner.writer.lock().await;
+        let name = text_of(target)?;
+        // Ended by itself; it must not be dropped half-way, for the connection goes back to the readers.
+        let counted = Counted::new(&self.inner);
+        let mut copying = tokio::spawn(async move {
+            let _counted = counted;
+            // VACUUM INTO reads only, but SQLite counts it as a write.
+            sqlx::query("PRAGMA query_only = off").execute(&mut *connection).await?;
+            let outcome = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut *connection).await;
+            sqlx::query("PRAGMA query_only = on").execute(&mut *connection).await?;
+            outcome.map(|_| ())
+        });
+        // VACUUM takes its view of the store before it writes the first page.
+        let begun = async {
+            while tokio::fs::metadata(target).await.map_or(0, |meta| meta.len()) == 0 {
+                tokio::time::sleep(BEGUN_EVERY).await;
+            }
+        };
+        let early = tokio::select! {
+            outcome = &mut copying => Some(outcome),
+            () = begun => None,
+        };
+        let value = moment();
+        drop(writer);
+        let outcome = match early {
+            Some(outcome) => outcome,
+            None => copying.await,
+        };
+        let outcome = outcome.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })?;
+        outcome.map(|()| value).map_err(database("back the store up"))
+    }
+
+    /// As [`Store::backup`], of a store that nobody has open. Its schema stays as it is.
+    /// # Errors
+    /// [`OpenError`] as [`Store::open`] would say it; or the target exists or cannot be written.
+    pub async fn copy_closed(path: &Path, target: &Path) -> Result<(), OpenError> {
+        refuse_foreign(path).await?;
+        let io = opening(path);
+        create_new_private(target).map_err(|error| io(error.into()))?;
+        let name = text_of(target).map_err(|error| io(sqlx::Error::Configuration(error.into())))?;
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(&io)?;
+        sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await.map_err(&io)?;
+        connection.close().await.map_err(io)
+    }
+
+    /// Checks every page and index of a copy that [`Store::backup`] made, without changing anything. Tells how far in the records
+    /// lane the readers that keep their offset here have come.
+    /// # Errors
+    /// [`OpenError`]: not ours, or damaged.
+    pub async fn check_copy(path: &Path) -> Result<Vec<(String, Seq)>, OpenError> {
+        refuse_bad_header(path)?;
+        let io = opening(path);
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(&io)?;
+        let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(&io)?;
+        if id != APPLICATION_ID {
+            return Err(OpenError::Foreign { path: path.to_owned() });
+        }
+        let check = format!("PRAGMA integrity_check({FINDINGS})");
+        refuse_findings(path, &mut connection, vec![check]).await?;
+        let offsets = sqlx::query_as("SELECT reader, seq FROM applied WHERE lane = ?").bind(Lane::Records.name());
+        let offsets: Vec<(String, i64)> = offsets.fetch_all(&mut connection).await.map_err(&io)?;
+        connection.close().await.map_err(io)?;
+        Ok(offsets.into_iter().map(|(reader, seq)| (reader, Seq(to_u64(seq)))).collect())
     }
 
     fn readers(&self) -> &SqlitePool {
@@ -192,6 +255,9 @@ impl Store {
 
     /// The commit stands already; a failed checkpoint stops the store for what comes after.
     async fn checkpoint_if_large(&self, writer: &mut Writer) {
+        if self.inner.copies.load(Ordering::Acquire) > 0 {
+            return; // It would wait in vain for the copy, and everybody for it.
+        }
         let wal = beside(&self.inner.path, "-wal");
         let bytes = tokio::fs::metadata(&wal).await.map_or(0, |meta| meta.len());
         if bytes > writer.checkpoint_at
@@ -227,6 +293,22 @@ impl Store {
     }
 }
 
+/// A copy that is being made.
+struct Counted(Arc<Inner>);
+
+impl Counted {
+    fn new(inner: &Arc<Inner>) -> Self {
+        inner.copies.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(inner))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.copies.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
@@ -243,6 +325,22 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(|_| ())
+}
+
+/// An empty file that was not there before; SQLite takes it as one to be made.
+fn create_new_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ())
+}
+
+/// A path for SQLite.
+fn text_of(path: &Path) -> Result<String, StoreError> {
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| StoreError::Damaged { what: "name of the backup file", reason: "it is not UTF-8".to_owned() })
 }
 
 /// Looks before anything is changed: is the file empty, or ours, whole and not from the future?
@@ -319,6 +417,11 @@ async fn refuse_damaged(path: &Path, connection: &mut SqliteConnection) -> Resul
     } else {
         CHECKED_ALWAYS.iter().map(|table| format!("PRAGMA quick_check({table})")).collect()
     };
+    refuse_findings(path, connection, checks).await
+}
+
+/// Runs checks of SQLite's own.
+async fn refuse_findings(path: &Path, connection: &mut SqliteConnection, checks: Vec<String>) -> Result<(), OpenError> {
     for check in checks {
         let check = sqlx::query_scalar(sqlx::AssertSqlSafe(check));
         let found: Vec<String> = check.fetch_all(&mut *connection).await.map_err(opening(path))?;

@@ -5,6 +5,9 @@ use andon_model::access::Principal;
 use andon_store::{AccountRepository, OpenError, OutboxRepository, PlantRepository, Store, StoreError};
 use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_util::sync::CancellationToken;
 
 async fn execute(path: &Path, sql: &'static str) {
     let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
@@ -174,11 +177,71 @@ async fn a_backup_opens_as_a_store_and_never_overwrites() {
     let store = open(folder.path()).await;
     store.apply_plant(0, plant(&["a"]), Principal::SYSTEM, None).await.unwrap();
     let target = folder.path().join("copy.db");
-    store.backup(&target).await.unwrap();
+    store.backup(&target, || ()).await.unwrap();
+    assert_eq!(Store::check_copy(&target).await.unwrap(), vec![], "no reader has come yet");
     let copy = Store::open(&target, HandClock::new()).await.unwrap();
     assert_eq!(copy.current_plant().await.unwrap().0.version, 1);
-    assert!(matches!(store.backup(&target).await, Err(StoreError::Database { .. })));
+    assert!(matches!(store.backup(&target, || ()).await, Err(StoreError::Database { .. })));
     assert_eq!(store.failure(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_committed_between_a_backup_and_its_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    // So large that the copy takes a while.
+    let reason = Some("x".repeat(900_000));
+    for version in 0..6 {
+        let name = ["a", "b"][usize::from(version % 2 == 0)];
+        store.apply_plant(version, plant(&[name]), Principal::SYSTEM, reason.clone()).await.unwrap();
+    }
+    let (done, stop) = (Arc::new(AtomicU64::new(6)), CancellationToken::new());
+    let writing = tokio::spawn({
+        let (store, done, stop) = (store.clone(), done.clone(), stop.clone());
+        async move {
+            while !stop.is_cancelled() {
+                let version = done.load(Ordering::SeqCst);
+                let name = ["a", "b"][usize::from(version % 2 == 0)];
+                store.apply_plant(version, plant(&[name]), Principal::SYSTEM, None).await.unwrap();
+                done.store(version + 1, Ordering::SeqCst);
+            }
+        }
+    });
+    let mut moments = Vec::new();
+    for number in 0..12 {
+        let target = folder.path().join(format!("copy{number}.db"));
+        let before = done.load(Ordering::SeqCst);
+        let at_moment = store.backup(&target, || done.load(Ordering::SeqCst)).await.unwrap();
+        let copied = Store::open(&target, HandClock::new()).await.unwrap().current_plant().await.unwrap().0.version;
+        assert!(copied >= before, "what was done before is in it");
+        // One may be committed whose caller has not heard of it yet; none is missing that was done by the moment.
+        assert!((at_moment..=at_moment + 1).contains(&copied), "{copied} in the copy, {at_moment} at its moment");
+        moments.push(at_moment);
+    }
+    stop.cancel();
+    writing.await.unwrap();
+    assert!(moments.last() > moments.first(), "changes went on meanwhile: {moments:?}");
+    assert_eq!(store.failure(), None);
+}
+
+#[tokio::test]
+async fn a_damaged_copy_is_found_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.apply_plant(0, plant(&["a"]), Principal::SYSTEM, None).await.unwrap();
+    store.close().await.unwrap();
+    let (path, target) = (folder.path().join("store.db"), folder.path().join("copy.db"));
+    Store::copy_closed(&path, &target).await.unwrap();
+    Store::check_copy(&target).await.unwrap();
+    assert!(Store::copy_closed(&path, &target).await.is_err(), "it never overwrites");
+    let mut bytes = std::fs::read(&target).unwrap();
+    bytes[4096..6000].fill(0xA5);
+    std::fs::write(&target, &bytes).unwrap();
+    assert!(matches!(Store::check_copy(&target).await, Err(OpenError::Damaged { .. })));
+    assert_eq!(std::fs::read(&target).unwrap(), bytes);
+    let of_copy = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("copy.db");
+    let names = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(of_copy).count();
+    assert_eq!(names, 1, "nothing is made beside it");
 }
 
 #[tokio::test]

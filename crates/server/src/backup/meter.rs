@@ -1,0 +1,88 @@
+//! How fast a long task may go, and how far it has come: one line on a terminal, a plain line now and then elsewhere.
+
+use andon_backup::{Pace, Progress};
+use andon_model::{Clock, SystemClock};
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How often the line on a terminal is written anew.
+const ON_TERMINAL: Duration = Duration::from_millis(200);
+/// How often a line is written elsewhere.
+const ELSEWHERE: Duration = Duration::from_secs(10);
+
+/// Bounds the rate and tells the progress on standard error.
+pub struct Meter {
+    doing: &'static str,
+    bytes_per_s: Option<u64>,
+    began: Duration,
+    /// When the next piece may be moved. Time that was not used is not made up for.
+    due: Duration,
+    told: Duration,
+    terminal: bool,
+    progress: Progress,
+    runtime: Handle,
+}
+
+impl Meter {
+    /// `max_mib_per_s` bounds what is read and written together. To be called within the runtime, on a thread for blocking work.
+    pub fn new(doing: &'static str, max_mib_per_s: Option<u64>) -> Self {
+        let now = SystemClock.monotonic();
+        Self {
+            doing,
+            bytes_per_s: max_mib_per_s.map(|mib| mib << 20),
+            began: now,
+            due: now,
+            told: now,
+            terminal: std::io::stderr().is_terminal(),
+            progress: Progress::default(),
+            runtime: Handle::current(),
+        }
+    }
+
+    fn tell(&mut self, now: Duration) {
+        let every = if self.terminal { ON_TERMINAL } else { ELSEWHERE };
+        if now.saturating_sub(self.told) < every {
+            return;
+        }
+        self.told = now;
+        let Progress { files, files_total, bytes, bytes_total } = self.progress;
+        let seconds = now.saturating_sub(self.began).as_secs().max(1);
+        let line = format!(
+            "{}: {} of {} MiB, {files} of {files_total} files, {} MiB/s",
+            self.doing,
+            bytes >> 20,
+            bytes_total >> 20,
+            (bytes / seconds) >> 20
+        );
+        let mut out = std::io::stderr().lock();
+        // Whether somebody reads it is not our affair.
+        let _ = if self.terminal { write!(out, "\r\x1b[K{line}") } else { writeln!(out, "{line}") };
+        let _ = out.flush();
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.terminal {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Pace for Meter {
+    fn before(&mut self, bytes: usize) {
+        let now = SystemClock.monotonic();
+        self.tell(now);
+        let Some(rate) = self.bytes_per_s else { return };
+        // On a thread for blocking work, where nobody else waits.
+        self.runtime.block_on(tokio::time::sleep(self.due.saturating_sub(now)));
+        let micros = (bytes as u64).saturating_mul(1_000_000) / rate.max(1);
+        self.due = self.due.max(now) + Duration::from_micros(micros);
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        self.progress = progress;
+        self.tell(SystemClock.monotonic());
+    }
+}

@@ -1,0 +1,359 @@
+//! `andon backup` and `andon restore`: what a person or a timer runs.
+
+use super::hold::Links;
+use super::inspect::inspect;
+use super::meter::Meter;
+use super::{HOLDS, Last, RESTORED, Restored};
+use crate::client::Client;
+use crate::commands::{FOUND, client};
+use crate::data_dir::{DataDir, DataDirError, write_private};
+use crate::node::open_log_offline;
+use crate::settings::Settings;
+use andon_api::ports::{BackupDone, HeldFile, HeldState};
+use andon_backup::{Item, Repository, Snapshot, What, Writing, Written};
+use andon_bus::ids::new_id;
+use andon_model::{Clock, SystemClock};
+use andon_store::Store;
+use anyhow::{Context as _, Result, bail};
+use hyper::{Method, StatusCode};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How often the node hears that the backup goes on; it lets go after two minutes.
+const KEEP_EVERY: Duration = Duration::from_secs(20);
+/// How often to ask whether the state is settled.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// How a backup is to be made.
+pub struct Wish {
+    /// The folder of backups.
+    pub dir: PathBuf,
+    /// The settings file, which goes along.
+    pub settings_file: PathBuf,
+    /// MiB per second at most.
+    pub max_rate: Option<u64>,
+    /// Also the keys of certificates that the node made.
+    pub keys: bool,
+}
+
+/// Makes a backup: of the running node, or of the data directory of one that does not run.
+/// # Errors
+/// The state could not be held, or the folder cannot be written. What was copied stays for the next try.
+pub async fn make(settings: &Settings, wish: Wish) -> Result<ExitCode> {
+    if !settings.data_dir.join("node-id").exists() {
+        bail!("{} holds no data of Andon yet, so there is nothing to back up", settings.data_dir.display());
+    }
+    refuse_inside(&settings.data_dir, &wish.dir)?;
+    let dir = wish.dir.clone();
+    let writing = blocking(move || Ok(Repository::write(&dir)?)).await?;
+    match DataDir::take(&settings.data_dir) {
+        Ok(held) => make_offline(held, settings, &wish, writing).await,
+        Err(DataDirError::InUse(_)) => make_online(settings, &wish, writing).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A backup of itself would grow for ever, and a data directory in a repository would not be found by anybody.
+fn refuse_inside(data_dir: &Path, dir: &Path) -> Result<()> {
+    let data = data_dir.canonicalize().with_context(|| format!("could not look at {}", data_dir.display()))?;
+    let there = dir.ancestors().find_map(|above| {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        above.canonicalize().ok()
+    });
+    if there.is_some_and(|there| there.starts_with(&data)) {
+        bail!(
+            "{} lies in the data directory; a backup belongs on another disk, or at least in another folder",
+            dir.display()
+        );
+    }
+    Ok(())
+}
+
+async fn make_online(settings: &Settings, wish: &Wish, writing: Writing) -> Result<ExitCode> {
+    let client = client(settings)?
+        .with_context(|| format!("an Andon on {} is starting or stopping; try again", settings.data_dir.display()))?;
+    let begun = client.send(Method::POST, "/api/backups", Some(&json!({ "keys": wish.keys }))).await?.success()?.json();
+    let id: Uuid = begun["id"].as_str().unwrap_or_default().parse().context("the node gave no id")?;
+    let state = wait_for(&client, id).await?;
+    let path = format!("/api/backups/{id}");
+    let keeping = keep(client, format!("{path}/keep"));
+    let written = copy(writing, &state, wish).await;
+    keeping.abort();
+    let client = self::client(settings)?.context("the node stopped while its backup was made");
+    match written {
+        Err(error) => {
+            // What is held vanishes only so.
+            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+            let gone = causes.any(|cause| cause.kind() == std::io::ErrorKind::NotFound);
+            if let Ok(client) = client {
+                let _ = client.send(Method::DELETE, &path, None).await; // Otherwise it lets go by itself.
+            }
+            if gone {
+                return Err(error.context("the node was started anew meanwhile, or did not hear of this backup for two minutes; run it again, and it goes on"));
+            }
+            Err(error)
+        }
+        Ok(written) => {
+            report(&written, &state);
+            let done = BackupDone {
+                name: written.snapshot.name.clone(),
+                bytes: written.snapshot.bytes,
+                copied_bytes: written.copied_bytes,
+            };
+            let told = async {
+                client?
+                    .send(Method::POST, &format!("{path}/finish"), Some(&serde_json::to_value(&done)?))
+                    .await?
+                    .success()
+            };
+            if let Err(error) = told.await {
+                eprintln!("andon: the backup is whole, but the node could not record it: {error:#}");
+                return Ok(ExitCode::from(FOUND));
+            }
+            Ok(code(&state))
+        }
+    }
+}
+
+async fn wait_for(client: &Client, id: Uuid) -> Result<HeldState> {
+    loop {
+        let answer = client.send(Method::GET, &format!("/api/backups/{id}"), None).await?.success()?;
+        if answer.status != StatusCode::ACCEPTED {
+            return serde_json::from_str(&answer.text).context("the node's answer cannot be understood");
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Tells the node again and again that the backup goes on; aborted at its end.
+fn keep(client: Client, path: String) -> JoinHandle<()> {
+    // Aborted by the caller.
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(KEEP_EVERY).await;
+            // A node that has gone is found by the copying, or at the end.
+            let _ = client.send(Method::POST, &path, None).await;
+        }
+    })
+}
+
+async fn make_offline(held: DataDir, settings: &Settings, wish: &Wish, writing: Writing) -> Result<ExitCode> {
+    let folder = held.join(HOLDS);
+    super::hold::clear(&held)?;
+    // Opening the log settles what a kill left behind; it is closed again before it is copied.
+    let data_dir = settings.data_dir.clone();
+    let (held, node, lanes) = blocking(move || {
+        let (node, log) = open_log_offline(&held)?;
+        let lanes = log.lane_files();
+        log.close();
+        Ok((held, node, lanes))
+    })
+    .await?;
+    super::hold::private_folder(&folder).with_context(|| format!("could not create {}", folder.display()))?;
+    let records = folder.join("records.sqlite");
+    Store::copy_closed(&data_dir.join("records.sqlite"), &records).await?;
+    let (keys, copied) = (wish.keys, records.clone());
+    let state = blocking(move || {
+        let mut links = Links::in_place(&data_dir);
+        links.small_files(keys)?;
+        links.history()?;
+        links.lanes(&lanes)?;
+        links.add("records.sqlite", &copied)?;
+        Ok(links.state(new_id(&SystemClock), node, SystemClock.now().millis(), &lanes))
+    })
+    .await?;
+    let written = copy(writing, &state, wish).await?;
+    report(&written, &state);
+    let last = Last {
+        name: written.snapshot.name.clone(),
+        at_ms: written.snapshot.finished_ms,
+        bytes: written.snapshot.bytes,
+    };
+    last.save(&settings.data_dir)?;
+    super::hold::clear(&held)?;
+    eprintln!("no node runs on this data directory, so the backup does not stand in its audit trail");
+    Ok(code(&state))
+}
+
+/// Copies what is held, and the settings file beside it.
+async fn copy(writing: Writing, state: &HeldState, wish: &Wish) -> Result<Written> {
+    let item = |file: &HeldFile| Item { path: file.path.clone(), from: PathBuf::from(&file.from), bytes: file.bytes };
+    let mut items: Vec<Item> = state.files.iter().map(item).collect();
+    if let Ok(meta) = std::fs::metadata(&wish.settings_file) {
+        items.push(Item { path: "andon.toml".to_owned(), from: wish.settings_file.clone(), bytes: meta.len() });
+    }
+    let what = What {
+        andon: env!("CARGO_PKG_VERSION").to_owned(),
+        node: state.node.clone(),
+        at_ms: state.at_ms,
+        positions: state.positions.clone(),
+        epoch: state.epoch,
+        missing: state.missing.clone(),
+    };
+    let max_rate = wish.max_rate;
+    blocking(move || {
+        let mut meter = Meter::new("backup", max_rate);
+        let now = || SystemClock.now().millis();
+        Ok(writing.backup(what, &items, &mut meter, now)?)
+    })
+    .await
+}
+
+fn report(written: &Written, state: &HeldState) {
+    let Written { snapshot, copied_files, copied_bytes } = written;
+    println!("backup: {}", snapshot.name);
+    println!(
+        "files: {} with {} bytes, of which {copied_files} with {copied_bytes} bytes were copied",
+        snapshot.files.len(),
+        snapshot.bytes
+    );
+    for (lane, position) in &state.positions {
+        println!("{lane}: up to {position}");
+    }
+    for path in &state.missing {
+        eprintln!("missing: {path} should be there and is not; everything else is in the backup");
+    }
+}
+
+fn code(state: &HeldState) -> ExitCode {
+    if state.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+}
+
+/// Lists the finished backups, oldest first.
+/// # Errors
+/// There is no repository.
+pub async fn list(dir: &Path) -> Result<ExitCode> {
+    let repository = Repository::open(dir)?;
+    for name in repository.names()? {
+        match repository.snapshot(Some(&name)) {
+            Ok(snapshot) => println!(
+                "{name}  {} files, {} bytes, node {}",
+                snapshot.files.len(),
+                snapshot.bytes,
+                snapshot.what.node
+            ),
+            Err(error) => println!("{name}  cannot be read: {error}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads everything again, and looks into the newest backup, or the one named.
+/// # Errors
+/// There is no repository, or no such backup.
+pub async fn verify(dir: &Path, name: Option<String>, max_rate: Option<u64>) -> Result<ExitCode> {
+    let repository = Repository::open(dir)?;
+    let names = repository.names()?;
+    let here = repository.clone();
+    let report = blocking(move || Ok(here.check(&mut Meter::new("verify", max_rate))?)).await?;
+    let mut wrong = report.findings.len();
+    for finding in &report.findings {
+        let of = finding.path.as_ref().map(|path| format!(" ({path})")).unwrap_or_default();
+        println!("DAMAGED {}{of} {}", finding.file.display(), finding.what);
+    }
+    println!("read {} files with {} bytes of {} backups", report.files, report.bytes, names.len());
+    if report.left_over > 0 {
+        println!(
+            "{} files belong to no backup, as one that was cut off leaves them; `andon backup prune` removes them",
+            report.left_over
+        );
+    }
+    match repository.snapshot(name.as_deref()) {
+        Ok(snapshot) => {
+            let inside = inspect(&repository, &snapshot).await?;
+            println!("inside {}:", snapshot.name);
+            inside.facts.iter().for_each(|fact| println!("  {fact}"));
+            inside.findings.iter().for_each(|finding| println!("DAMAGED {finding}"));
+            wrong += inside.findings.len();
+        }
+        Err(error) if names.is_empty() || name.is_some() => return Err(error.into()),
+        // Told above.
+        Err(_) => {}
+    }
+    if wrong == 0 {
+        println!("all is well");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{wrong} findings. Remove a damaged file under objects/ and back up again: what the node still has is copied anew"
+    );
+    Ok(ExitCode::from(FOUND))
+}
+
+/// Removes all but the newest backups.
+/// # Errors
+/// There is no repository, somebody writes there, or a backup to be kept cannot be read.
+pub async fn prune(dir: &Path, keep: usize) -> Result<ExitCode> {
+    Repository::open(dir)?;
+    let dir = dir.to_owned();
+    let pruned = blocking(move || Ok(Repository::write(&dir)?.prune(keep)?)).await?;
+    pruned.snapshots.iter().for_each(|name| println!("removed: {name}"));
+    println!("removed {} files with {} bytes", pruned.objects, pruned.bytes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be restored.
+pub struct RestoreWish {
+    /// The folder of backups.
+    pub dir: PathBuf,
+    /// Where to; must be empty or not there.
+    pub into: PathBuf,
+    /// Which backup; the newest if `None`.
+    pub name: Option<String>,
+    /// Only this file or folder of it.
+    pub only: Option<String>,
+    /// MiB per second at most.
+    pub max_rate: Option<u64>,
+}
+
+/// Restores a backup into a new data directory.
+/// # Errors
+/// The target holds something, or the backup is damaged; then there is no target.
+pub async fn restore(wish: RestoreWish) -> Result<ExitCode> {
+    let RestoreWish { dir, into, name, only, max_rate } = wish;
+    let snapshot = blocking(move || {
+        let repository = Repository::open(&dir)?;
+        let snapshot = chosen(repository.snapshot(name.as_deref())?, only.as_deref())?;
+        let restoring = repository.restore(&snapshot, &into, &mut Meter::new("restore", max_rate))?;
+        if only.is_none() {
+            become_another_life(restoring.folder(), &snapshot)?;
+        }
+        restoring.put_in_place()?;
+        println!("restored: {} into {}", snapshot.name, into.display());
+        Ok(snapshot)
+    })
+    .await?;
+    println!("files: {} with {} bytes", snapshot.files.len(), snapshot.bytes);
+    for path in &snapshot.what.missing {
+        eprintln!("missing: {path} was missing already when the backup was made");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(snapshot: Snapshot, only: Option<&str>) -> Result<Snapshot> {
+    let Some(only) = only.map(|only| only.trim_end_matches('/')) else { return Ok(snapshot) };
+    let wanted = |path: &str| path == only || path.strip_prefix(only).is_some_and(|rest| rest.starts_with('/'));
+    let mut files = snapshot.files;
+    files.retain(|entry| wanted(&entry.path));
+    if files.is_empty() {
+        bail!("{} holds no {only}", snapshot.name);
+    }
+    Ok(Snapshot { bytes: files.iter().map(|entry| entry.bytes).sum(), files, ..snapshot })
+}
+
+/// The restored log goes on in an epoch that no other life of the node has used: the seconds since 1970 are far above any count of
+/// openings. And the node will record whence it came.
+fn become_another_life(folder: &Path, snapshot: &Snapshot) -> Result<()> {
+    let now = SystemClock.now().millis() / 1000;
+    andon_log::raise_epoch(&folder.join("log"), u64::try_from(now).unwrap_or_default())?;
+    let restored = Restored { name: snapshot.name.clone(), at_ms: snapshot.what.at_ms };
+    Ok(write_private(&folder.join(RESTORED), &serde_json::to_string(&restored)?)?)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a part of the backup panicked")?
+}
