@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -246,6 +247,27 @@ impl Reader<'_> {
         }
     }
 
+    /// In place of "expected u32": which key, what stands there, and what may.
+    fn number_wanted(&self, value: Range<usize>, message: &str) -> Option<SettingsError> {
+        let (_, wanted) = message.rsplit_once("expected ")?;
+        let most = match wanted.trim() {
+            "u32" => u64::from(u32::MAX),
+            // Numbers of TOML end there.
+            "u64" | "usize" => i64::MAX.unsigned_abs(),
+            _ => return None,
+        };
+        let key = self.text.get(..value.start)?.trim_end().strip_suffix('=')?.split_whitespace().next_back()?;
+        let key = key.trim_start_matches(['{', ',']);
+        let given = self.text.get(value.clone())?.trim();
+        let (least, most) = match key {
+            "history_days" => ("0 (for ever)", most),
+            "http_connections" | "mqtt_connections" => ("1", MOST_PLACES as u64),
+            _ => ("1", most),
+        };
+        let remedy = format!("give a whole number from {least} to {most}, without quotes");
+        Some(self.error(Some(value.start), format!("{key} = {given} is not a number that it can be"), &remedy))
+    }
+
     fn listen(&self, key: &str, given: Option<&Spanned<String>>, default: Listen) -> Result<Listen, SettingsError> {
         let Some(given) = given else { return Ok(default) };
         match given.get_ref().as_str() {
@@ -277,7 +299,10 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
     let reader = Reader { file, text };
     let raw: Raw = toml::from_str(text).map_err(|e| {
         let first_line = e.message().lines().next().unwrap_or_default().to_owned();
-        reader.error(e.span().map(|s| s.start), first_line, "the manual lists every key: docs/manual/settings.md")
+        let number = e.span().and_then(|span| reader.number_wanted(span, &first_line));
+        number.unwrap_or_else(|| {
+            reader.error(e.span().map(|s| s.start), first_line, "the manual lists every key: docs/manual/settings.md")
+        })
     })?;
     let local = |port| Listen::At(SocketAddr::from(([127, 0, 0, 1], port)));
     let http = reader.plain("[http] listen", raw.http.listen.as_ref(), local(8080))?;
@@ -465,7 +490,20 @@ mod tests {
             ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections_per_address = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nsql_connections_per_address = 0", "a limit of 0"),
-            ("data_dir = \"d\"\n[limits]\nmqtt_connections_per_address = -1", "line 3"),
+            (
+                "data_dir = \"d\"\n[limits]\nhistory_days = -3",
+                "line 3: history_days = -3 is not a number that it can be\n  try: give a whole number from 0 (for ever) to 4294967295",
+            ),
+            (
+                "data_dir = \"d\"\nlimits = { records_days = 5000000000 }",
+                "line 2: records_days = 5000000000 is not a number that it can be\n  try: give a whole number from 1 to 4294967295",
+            ),
+            (
+                "data_dir = \"d\"\n[sql]\nqueries = \"2\"",
+                "line 3: queries = \"2\" is not a number that it can be\n  try: give a whole number from 1 to 9223372036854775807",
+            ),
+            ("data_dir = \"d\"\n[limits]\nmqtt_connections = -1", "line 3: mqtt_connections = -1 is not a number"),
+            ("data_dir = \"d\"\n[limits]\nmqtt_connections_per_address = -1", "from 1 to 9223372036854775807"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections = 9223372036854775807", "more than 16777216 connections"),
             ("data_dir = ", "line 1"),
         ] {
