@@ -31,6 +31,7 @@ use utoipa::OpenApi;
         values::values,
         values::history,
         history::aggregate,
+        history::aggregates,
         history::delete,
         history::storage,
         ingest::ingest,
