@@ -75,6 +75,8 @@ if [[ $purpose == test ]]; then
     want chromium chromium
     want psql postgresql-client
     want java default-jre-headless
+    want odbcinst unixodbc
+    odbcinst -q -d -n "PostgreSQL Unicode" >/dev/null 2>&1 || missing+=(odbc-postgresql)
     [[ -e /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
     want python3 python3
     if command -v python3 >/dev/null; then

@@ -1,6 +1,7 @@
 //! Functions beyond the engine's own: averages over time, thinning and resampling, and what PostgreSQL's clients call.
 
 mod average;
+mod booleans;
 pub mod series;
 mod system;
 
@@ -20,6 +21,9 @@ pub(crate) fn register(state: &mut SessionState) {
         if let Err(error) = state.register_udf(function) {
             tracing::error!(%error, "an SQL function of ours cannot be registered");
         }
+    }
+    if let Err(error) = state.register_expr_planner(Arc::new(booleans::Booleans)) {
+        tracing::error!(%error, "the reading of '0' and '1' as false and true cannot be registered");
     }
     let average = Arc::new(AggregateUDF::from(average::TimeWeightedAverage::new()));
     if let Err(error) = state.register_udaf(average) {
