@@ -95,6 +95,8 @@ if [[ $purpose == test ]]; then
     want chromium chromium
     want psql postgresql-client
     want java default-jre-headless
+    want odbcinst unixodbc
+    odbcinst -q -d -n "PostgreSQL Unicode" >/dev/null 2>&1 || missing+=(odbc-postgresql)
     [[ -e /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
 fi
 if [[ $purpose == test || $purpose == bench ]]; then

@@ -1,7 +1,10 @@
 """deltalake, DuckDB and Polars as the judges: history read from the open table is history asked for by HTTP."""
 
+import importlib.util
 import json
 import math
+import shutil
+import unittest
 from collections import defaultdict
 from pathlib import Path
 
@@ -75,13 +78,14 @@ class Judges:
     """The table as each foreign reader has it: rows of tag, ts_ms, ts_us, number, v_bool, v_text, quality."""
 
     COLUMNS = ("tag", "ts_ms", "ts_us", "number", "v_bool", "v_text", "quality")
+    READERS = ("deltalake", "duckdb", "polars")
 
     def __init__(self, path: str):
         self.path = path
         self.table = DeltaTable(path)
 
-    def rows(self) -> dict[str, list[tuple]]:
-        return {"deltalake": self.deltalake(), "duckdb": self.duckdb(), "polars": self.polars()}
+    def rows(self, readers: tuple) -> dict[str, list[tuple]]:
+        return {reader: getattr(self, reader)() for reader in readers}
 
     def deltalake(self) -> list[tuple]:
         # Its own engine; the answer is an Arrow table that Polars only unpacks.
@@ -99,6 +103,24 @@ class Judges:
         number = polars.coalesce(col.v_int / col.scale.fill_null(1.0), col.v_float, col.v_double).alias("number")
         columns = [number if name == "number" else col(name) for name in self.COLUMNS]
         return polars.scan_delta(self.path).select(columns).collect().rows()
+
+    def spark(self) -> list[tuple]:
+        # On the list of files too: Spark's extension for Delta comes from a package server of its own. In a zone far from UTC.
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.bindAddress", "127.0.0.1")
+        session = builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.session.timeZone", "Asia/Tokyo").getOrCreate()
+        try:
+            session.sparkContext.setLogLevel("ERROR")
+            session.read.parquet(*self.table.file_uris()).createOrReplaceTempView("history")
+            columns = ", ".join(self.COLUMNS).replace("number", f"{VALUE} as number")
+            at = "timestamp_micros(ts_ms * 1000 + ts_us)"
+            wrong = session.sql(f"""select count(*) from history where unix_micros({at}) <> ts_ms * 1000 + ts_us
+                or hour({at}) <> (floor(ts_ms / 3600000) + 9) % 24""").collect()
+            assert wrong[0][0] == 0, "times are the same moments, shown in Spark's zone"
+            return [tuple(row) for row in session.sql(f"select {columns} from history").collect()]
+        finally:
+            session.stop()
 
 
 def series(rows: list[tuple]) -> dict[int, list[tuple]]:
@@ -147,10 +169,10 @@ class OpenTable(Case):
         until = (BEGIN_US + 3_000 * DAY_US) // 1_000
         return [tuple(point) for point in self.here.history(f"{HALL}/{name}", BEGIN_US // 1_000, until)["points"]]
 
-    def compare(self) -> None:
+    def compare(self, *readers: str) -> None:
         names = sorted({name for name, _ in self.sent})
         http = {name: self.by_http(name) for name in names}
-        for reader, rows in Judges(self.path).rows().items():
+        for reader, rows in Judges(self.path).rows(readers or Judges.READERS).items():
             with self.subTest(reader=reader):
                 tags = series(rows)
                 for tag in [tag for tag, points in tags.items() if points[0][3] == BAD]:
@@ -194,3 +216,23 @@ class OpenTable(Case):
             (log / f"{version:020}.json").unlink()
         self.compare()
         self.assertNotIn("could not bring the open table", self.here.log_text())
+
+    def test_switched_off_a_table_that_was_there_becomes_empty(self):
+        self.send(range(DAYS), 1, 1_234_567)
+        self.wait_table()
+        self.here.stop()
+        with self.here.config.open("a") as settings:
+            settings.write("\n[history]\npublish = false\n")
+        self.here.start()
+        wait_until("the table is empty", lambda: DeltaTable(self.path).file_uris() == [])
+        self.assertEqual(len(self.by_http("level")), DAYS, "and history is not")
+
+    @unittest.skipUnless(importlib.util.find_spec("pyspark") and shutil.which("java"), "pyspark is not installed here: 400 MB; pip install pyspark")
+    def test_spark_sees_what_http_answers(self):
+        self.send(range(DAYS), 1, 1_234_567)
+        self.wait_table()
+        self.compare("spark")
+        self.send(range(DAYS - 20, DAYS), 3, 1_234_567)
+        self.send(range(DAYS - 60, 2 * DAYS - 60), 2, 2_345_678)
+        self.wait_table()
+        self.compare("spark")

@@ -17,6 +17,7 @@ use crate::records::{
 };
 use crate::secret::{self, Digest256, NoRandomness, Secret, digest};
 use crate::table;
+use crate::tries::{Checked, Tries};
 use andon_model::access::{Action, Denied, Gate, Grant, Principal, PrincipalKind, Role};
 use andon_model::event::{Event, UserChange, What};
 use andon_model::record::Recorder;
@@ -31,10 +32,6 @@ use uuid::Uuid;
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// How long a set-up code is valid.
 pub const SETUP_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
-/// How many wrong log-ins of one name from one address are answered without delay.
-const FREE_FAILURES: u32 = 4;
-/// How many (name, address) pairs with failures are remembered.
-const MAX_FAILURE_ENTRIES: usize = 10_000;
 /// The most people, tokens and devices, each.
 const MAX_ACCOUNTS: usize = 10_000;
 /// The most sessions of one person; the oldest ends when one more begins.
@@ -153,12 +150,6 @@ impl From<SessionRecord> for LiveSession {
     }
 }
 
-/// Wrong tries of one name from one address; times are monotonic.
-struct Failures {
-    count: u32,
-    blocked_until: Duration,
-}
-
 /// The code for the first administrator; its end is monotonic.
 struct Code {
     digest: Digest256,
@@ -182,62 +173,19 @@ pub struct Accounts {
     setting_up: tokio::sync::Mutex<()>,
     links: Mutex<HashMap<Digest256, Uuid>>,
     local: Mutex<Option<Digest256>>,
+    checked: Checked,
 }
 
 /// The local command line, which reads its token from a file that only the node's owner can read.
 pub const LOCAL: Principal = Principal { id: Uuid::from_u128(1), kind: PrincipalKind::Token };
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What wrong tries are counted under; of a fixed size, however long the name that was sent.
-fn failure_key(name: &str, from: &str) -> Digest256 {
-    digest(&format!("{from}\n{}", name::key(name)))
-}
-
 fn same_name(a: &str, b: &str) -> bool {
     name::key(a) == name::key(b)
-}
-
-/// Wrong tries, and the waits that follow from them.
-struct Tries {
-    clock: Arc<dyn Clock>,
-    failures: Mutex<HashMap<Digest256, Failures>>,
-}
-
-impl Tries {
-    fn check_wait(&self, name: &str, from: &str) -> Result<(), AccountError> {
-        let now = self.clock.monotonic();
-        match lock(&self.failures).get(&failure_key(name, from)) {
-            Some(f) if f.blocked_until > now => Err(AccountError::Wait { wait: f.blocked_until.saturating_sub(now) }),
-            _ => Ok(()),
-        }
-    }
-
-    /// From the fifth wrong try on, the wait doubles: 1 s, 2 s, 4 s … 15 min. Per name and address, so that nobody can
-    /// lock somebody else out.
-    fn note_failure(&self, name: &str, from: &str) {
-        let now = self.clock.monotonic();
-        let mut failures = lock(&self.failures);
-        if failures.len() >= MAX_FAILURE_ENTRIES {
-            failures.retain(|_, f| f.blocked_until > now);
-            if failures.len() >= MAX_FAILURE_ENTRIES {
-                failures.clear();
-            }
-        }
-        let entry =
-            failures.entry(failure_key(name, from)).or_insert(Failures { count: 0, blocked_until: Duration::ZERO });
-        entry.count = entry.count.saturating_add(1);
-        if entry.count > FREE_FAILURES {
-            let seconds = 1_u64 << (entry.count - FREE_FAILURES - 1).min(10);
-            entry.blocked_until = now.saturating_add(Duration::from_secs(seconds.min(900)));
-        }
-    }
-
-    fn forget(&self, name: &str, from: &str) {
-        lock(&self.failures).remove(&failure_key(name, from));
-    }
 }
 
 fn busy(_: Busy) -> AccountError {
@@ -276,7 +224,8 @@ impl Accounts {
             state: Arc::new(RwLock::new(state)),
             records,
             recorder,
-            tries: Arc::new(Tries { clock: clock.clone(), failures: Mutex::default() }),
+            tries: Arc::new(Tries::new(clock.clone())),
+            checked: Checked::new(clock.clone()),
             clock,
             options,
             new_id,
@@ -404,20 +353,51 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::WrongLogin`] or [`AccountError::Wait`].
     pub async fn log_in(&self, name: &str, password: &str, from: &str) -> Result<Secret, AccountError> {
-        let user = self.state().users.values().find(|u| same_name(&u.name, name)).cloned();
-        let stored = user.as_ref().filter(|u| u.enabled).map(|u| u.password_hash.clone());
-        match self.try_password(name, password, stored, from).await {
-            Ok(()) => {
-                let id = user.map(|u| u.id).ok_or(AccountError::WrongLogin)?;
-                self.begin_session(id, from, "logged_in").await
-            }
-            Err(error) => {
-                if matches!(error, AccountError::WrongLogin) {
-                    self.note_refused("login_refused", user.map(|u| u.id), from).await;
-                }
-                Err(error)
+        let user = self.check_credentials(name, password, from).await?;
+        self.begin_session(user, from, "logged_in").await
+    }
+
+    /// Lets a person in for one connection, without a session: for protocols that send name and password each time. `action`
+    /// names the log-in in the records, where it stands once an hour for each person and address.
+    /// # Errors
+    /// As [`Accounts::log_in`], with the same wait and the same records of wrong tries.
+    pub async fn log_in_once(
+        &self,
+        name: &str,
+        password: &str,
+        from: &str,
+        action: &str,
+    ) -> Result<Principal, AccountError> {
+        let user = self.check_credentials(name, password, from).await?;
+        let enabled = || self.state().users.get(&user).filter(|u| u.enabled).cloned();
+        let principal = Principal { id: user, kind: PrincipalKind::Person };
+        if self.checked.is_to_be_recorded(user, from) {
+            let turn = self.one_at_a_time().await;
+            let known = enabled().ok_or(AccountError::WrongLogin)?;
+            let record = UserRecord { last_login: Some(self.clock.now()), ..known };
+            let event = self.event(principal.clone(), action, Some(user), Some(from), None);
+            let changes = vec![Change::PutUser(record.clone())];
+            let effect = move |state: &mut State| {
+                state.users.insert(user, record);
+            };
+            if let Err(error) = self.commit(turn, changes, Some(event), effect).await {
+                self.checked.forget(user, from);
+                return Err(error);
             }
         }
+        // Disabled or removed since the password was checked.
+        enabled().map(|_| principal).ok_or(AccountError::WrongLogin)
+    }
+
+    /// Whose name and password these are. A wrong try is recorded.
+    async fn check_credentials(&self, name: &str, password: &str, from: &str) -> Result<Uuid, AccountError> {
+        let user = self.state().users.values().find(|u| same_name(&u.name, name)).cloned();
+        let stored = user.as_ref().filter(|u| u.enabled).map(|u| u.password_hash.clone());
+        let tried = self.try_password(name, password, stored, from).await;
+        if matches!(tried, Err(AccountError::WrongLogin)) {
+            self.note_refused("login_refused", user.as_ref().map(|u| u.id), from).await;
+        }
+        tried.and_then(|()| user.map(|u| u.id).ok_or(AccountError::WrongLogin))
     }
 
     /// Checks a password in its turn. The wait is asked for, and a wrong try noted, inside the turn, so that a thousand

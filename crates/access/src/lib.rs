@@ -25,6 +25,7 @@ pub mod records;
 pub mod secret;
 pub mod table;
 pub mod tls;
+mod tries;
 
 pub use accounts::{Accounts, AccountsOptions};
 pub use audit::AuditRecorder;

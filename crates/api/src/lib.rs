@@ -152,7 +152,7 @@ pub fn router(app: App) -> Router {
         .route("/api/plant/export", get(plant::export))
         .route("/api/values", get(values::values))
         .route("/api/history", get(values::history))
-        .route("/api/aggregate", get(history::aggregate))
+        .route("/api/aggregate", get(history::aggregate).post(history::aggregates))
         .route("/api/history/delete", post(history::delete))
         .route("/api/notes", post(notes::create))
         .route("/api/history/export", get(transfer::export))

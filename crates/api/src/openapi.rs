@@ -32,6 +32,7 @@ use utoipa::OpenApi;
         values::values,
         values::history,
         history::aggregate,
+        history::aggregates,
         history::delete,
         notes::create,
         history::storage,

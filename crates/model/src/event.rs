@@ -164,7 +164,7 @@ pub struct ConnectionChange {
 /// Something about a person, a device credential or a token.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct UserChange {
-    /// `logged_in`, `login_refused`, `logged_out`, `created`, `changed`, `disabled`, `removed`, `token_created`, `token_revoked`, …
+    /// `logged_in`, `logged_in_by_sql`, `login_refused`, `logged_out`, `created`, `changed`, `disabled`, `removed`, `token_created`, `token_revoked`, …
     pub action: String,
     /// Whom it is about (an id, never a name).
     #[serde(default, skip_serializing_if = "Option::is_none")]

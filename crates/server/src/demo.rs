@@ -1,7 +1,7 @@
 //! `andon demo`: the made-up bottling line and house, over real protocols, on real data.
 
 use crate::node::Node;
-use crate::settings::{AccessMode, Limits, Listen, Settings, SqlLimits};
+use crate::settings::{AccessMode, Limits, Listen, OpenTable, Settings, SqlLimits};
 use andon_access::accounts::AccountError;
 use andon_access::secret;
 use andon_api::ports::{DocumentView, PlantAdmin, PlantError};
@@ -77,6 +77,7 @@ impl Demo {
             access: AccessMode::Login,
             certificate: None,
             names: vec!["localhost".to_owned()],
+            open_table: OpenTable::default(),
             limits: Limits::default(),
         };
         let line = start_line().await?;

@@ -254,6 +254,8 @@ impl Node {
 
         let history = andon_historian::Options {
             retention_days: Some(settings.limits.history_days).filter(|days| *days > 0),
+            publish: settings.open_table.publish,
+            keep_removed: Duration::from_secs(u64::from(settings.open_table.keep_removed_days) * 86_400),
             ..andon_historian::Options::default()
         };
         let historian = Historian::open(&dir.join("history"), shared.clone(), clock.clone(), history)?;

@@ -101,6 +101,68 @@ async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_aggregates_of_several_tags_are_what_each_alone_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    let lines: String = (0..120)
+        .map(|n| format!("works level={}.5,count={n}i {}\n", n % 7, 1_700_000_040_000_i64 + 1000 * n))
+        .collect();
+    assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", &lines).await.0, 204);
+    let (from, to) = (1_700_000_040_000_i64, 1_700_000_160_000_i64);
+    let question = json!({
+        "tags": ["works/level", "works/count"], "aggregates": ["Average", "Maximum", "Count"],
+        "from_ms": from, "to_ms": to, "interval_ms": 60_000, "stepped": true,
+    });
+    let in_history = async {
+        let path = format!("/api/history?tag=works/count&from_ms={from}&to_ms={to}");
+        while json_of(&node, "GET", &path, Json::Null).await.1["points"].as_array().map_or(0, Vec::len) < 120 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), in_history).await.expect("what was sent is history");
+    // How far history has come is another moment for each question.
+    let timeless = |mut view: Json| {
+        view.as_object_mut().expect("a view").remove("complete_to_ms").expect("how far history has come");
+        view
+    };
+    let (status, answer) = json_of(&node, "POST", "/api/aggregate", question.clone()).await;
+    assert_eq!(status, 200, "{answer}");
+    let series: Vec<_> = answer["series"].as_array().expect("series").iter().cloned().map(timeless).collect();
+    let mut asked = Vec::new();
+    for tag in ["works/level", "works/count"] {
+        for aggregate in ["Average", "Maximum", "Count"] {
+            let path = format!(
+                "/api/aggregate?tag={tag}&aggregate={aggregate}&from_ms={from}&to_ms={to}&interval_ms=60000&stepped=true"
+            );
+            asked.push(timeless(json_of(&node, "GET", &path, Json::Null).await.1));
+        }
+    }
+    assert_eq!(series, asked);
+    assert_eq!(series[4]["values"][1][1], 119.0, "the highest count of the second minute: {}", series[4]);
+    let with = |key: &str, value: Json| {
+        let mut changed = question.clone();
+        changed[key] = value;
+        changed.to_string()
+    };
+    for (body, status, said) in [
+        (with("tags", json!([])), 400, "0 tags with 3 aggregates"),
+        (with("tags", json!(vec!["works/level"; 34])), 400, "are 102 series; 1 to 100"),
+        (with("to_ms", json!(from + 60_000 * 200_000)), 400, "are 1200000 values; at most 1000000"),
+        (with("from_ms", json!(i64::MIN)), 400, "at most 1000000 are answered at once"),
+        (with("to_ms", json!(from)), 400, ""),
+        (with("interval_ms", json!(-1)), 400, ""),
+        (with("aggregates", json!(["Mean"])), 400, "is not an aggregate; there are"),
+        (with("tags", json!(["works/level", "works/nothing"])), 404, "works/nothing"),
+        (with("tag", json!("works/level")), 422, "unknown field"),
+    ] {
+        let (found, answer) = ask(&node, "POST", "/api/aggregate", &body).await;
+        assert_eq!(found, status, "{body}: {answer}");
+        assert!(answer.contains(said), "{body}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_cannot_be_meant_is_refused_with_what_can() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = start(folder.path(), "").await.expect("a node");

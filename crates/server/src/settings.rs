@@ -67,6 +67,8 @@ pub struct Settings {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Host names and addresses of the certificate that is made.
     pub names: Vec<String>,
+    /// History as a table for other programs.
+    pub open_table: OpenTable,
     /// Limits.
     pub limits: Limits,
 }
@@ -132,6 +134,22 @@ impl Default for SqlLimits {
     }
 }
 
+/// History as a table for other programs.
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenTable {
+    /// Whether other programs may read history as a Delta table.
+    pub publish: bool,
+    /// How long files that left the table stay on disk, in days; at least 1.
+    pub keep_removed_days: u16,
+}
+
+impl Default for OpenTable {
+    fn default() -> Self {
+        Self { publish: true, keep_removed_days: 7 }
+    }
+}
+
 /// What is wrong with the settings, where, and what to do.
 #[derive(Debug)]
 pub struct SettingsError {
@@ -165,6 +183,7 @@ struct Raw {
     sql: RawSql,
     access: RawAccess,
     tls: RawTls,
+    history: OpenTable,
     limits: Limits,
 }
 
@@ -363,6 +382,13 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
             "give a number above 0; only history_days may be 0, for ever",
         ));
     }
+    if raw.history.keep_removed_days == 0 {
+        return Err(reader.error(
+            None,
+            "[history] keep_removed_days = 0 would take files away from programs that read them",
+            "give 1 or more days",
+        ));
+    }
     if raw.limits.http_connections > MOST_PLACES || raw.limits.mqtt_connections > MOST_PLACES {
         return Err(reader.error(
             None,
@@ -393,6 +419,7 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
         access,
         certificate,
         names: raw.tls.names.unwrap_or_else(|| vec!["localhost".to_owned(), "127.0.0.1".to_owned()]),
+        open_table: raw.history,
         limits: raw.limits,
     })
 }
@@ -448,19 +475,21 @@ mod tests {
         assert_eq!((settings.https, settings.mqtts), (Listen::Off, Listen::Off));
         assert_eq!(settings.sql, Listen::At("127.0.0.1:5442".parse().expect("address")));
         assert_eq!(settings.sql_limits, SqlLimits::default());
+        assert_eq!(settings.open_table, OpenTable { publish: true, keep_removed_days: 7 });
         assert_eq!((settings.access, settings.allow_anonymous), (AccessMode::Login, false));
     }
 
     #[test]
     fn all_keys_are_read() {
         let text = "data_dir = \"/d\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls_listen = \"0.0.0.0:8443\"\n[mqtt]\nlisten = \"off\"\ntls_listen = \"[::]:8883\"\n\
-                    [sql]\nlisten = \"0.0.0.0:5442\"\nseconds = 5\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[limits]\nmessages_mib = 64\n";
+                    [sql]\nlisten = \"0.0.0.0:5442\"\nseconds = 5\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[limits]\nmessages_mib = 64\n[history]\npublish = false\nkeep_removed_days = 2\n";
         let settings = check(text).expect("fine");
         assert_eq!(settings.mqtt, Listen::Off);
         assert_eq!(settings.sql, Listen::At("0.0.0.0:5442".parse().expect("address")));
         assert_eq!(settings.sql_limits, SqlLimits { seconds: 5, ..SqlLimits::default() });
         assert_eq!(settings.certificate, Some(("/etc/andon/c.pem".into(), "/etc/andon/k.pem".into())));
         assert_eq!(settings.limits, Limits { messages_mib: 64, ..Limits::default() });
+        assert_eq!(settings.open_table, OpenTable { publish: false, keep_removed_days: 2 });
     }
 
     #[test]
@@ -505,6 +534,8 @@ mod tests {
             ("data_dir = \"d\"\n[limits]\nmqtt_connections = -1", "line 3: mqtt_connections = -1 is not a number"),
             ("data_dir = \"d\"\n[limits]\nmqtt_connections_per_address = -1", "from 1 to 9223372036854775807"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections = 9223372036854775807", "more than 16777216 connections"),
+            ("data_dir = \"d\"\n[history]\nkeep_removed_days = 0", "keep_removed_days = 0 would take files away"),
+            ("data_dir = \"d\"\n[history]\nkeep_removed_days = 70000", "line 3"),
             ("data_dir = ", "line 1"),
         ] {
             let error = check(text).expect_err(text);

@@ -164,16 +164,8 @@ impl Gate for FromAccounts {
             if let Some(who) = self.0.authenticate_token(password) {
                 return Ok(who);
             }
-            let refused = |error: andon_access::accounts::AccountError| LoginRefused(error.to_string());
-            let cookie = self.0.log_in(user, password, from).await.map_err(refused)?;
-            // The log-in is checked and recorded as every other; its session has no use here.
-            let session = self.0.session(cookie.reveal()).await;
-            if let Err(error) = self.0.log_out(cookie.reveal()).await {
-                tracing::warn!(%error, "the session of an SQL log-in stays until it runs out");
-            }
-            session
-                .map(|session| session.principal)
-                .ok_or_else(|| LoginRefused("the account is not enabled".to_owned()))
+            let checked = self.0.log_in_once(user, password, from, "logged_in_by_sql").await;
+            checked.map_err(|error| LoginRefused(error.to_string()))
         })
     }
 

@@ -10,7 +10,8 @@ use crate::pg::catalog;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    Interval, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut,
+    Interval, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
+    Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -86,13 +87,70 @@ pub(crate) fn session_tag(statement: &Statement) -> Option<&'static str> {
             ast::Statement::Reset(_) => "RESET",
             ast::Statement::Discard { .. } => "DISCARD ALL",
             ast::Statement::Deallocate { .. } => "DEALLOCATE",
-            ast::Statement::Close { .. } => "CLOSE CURSOR",
             ast::Statement::UNLISTEN { .. } => "UNLISTEN",
             _ => return None,
         }),
         Statement::Reset(_) => Some("RESET"),
         _ => None,
     }
+}
+
+/// A statement about a cursor: the way of some drivers to take an answer in blocks.
+pub(crate) enum CursorWord {
+    /// `DECLARE name CURSOR FOR query`.
+    Declare {
+        /// Its name.
+        name: String,
+        /// It outlives the transaction.
+        hold: bool,
+        /// What it reads.
+        query: Box<Statement>,
+    },
+    /// `FETCH count FROM name`.
+    Fetch {
+        /// Which.
+        name: String,
+        /// Rows, at most.
+        count: usize,
+    },
+    /// `CLOSE name`; `None`: all of them.
+    Close(Option<String>),
+}
+
+/// A name as it is compared: in small letters, unless it is quoted.
+fn folded(name: &Ident) -> String {
+    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+}
+
+/// What a statement says about a cursor; `None` for all others.
+/// # Errors
+/// It wants what a cursor here cannot do, such as going back.
+pub(crate) fn cursor_word(statement: &Statement) -> Result<Option<CursorWord>, SqlError> {
+    let Statement::Statement(statement) = statement else { return Ok(None) };
+    let forward_only = || SqlError::Invalid("a cursor here goes forward only: FETCH n, NEXT or ALL".to_owned());
+    Ok(Some(match &**statement {
+        ast::Statement::Declare { stmts } => {
+            let [ast::Declare { names, hold, for_query: Some(query), .. }] = &stmts[..] else { return Ok(None) };
+            let [name] = &names[..] else { return Ok(None) };
+            let query = Statement::Statement(Box::new(ast::Statement::Query(query.clone())));
+            CursorWord::Declare { name: folded(name), hold: *hold == Some(true), query: Box::new(query) }
+        }
+        ast::Statement::Fetch { name, direction, into: None, .. } => {
+            let count = match direction {
+                ast::FetchDirection::Next => 1,
+                ast::FetchDirection::All | ast::FetchDirection::ForwardAll => usize::MAX,
+                ast::FetchDirection::Count { limit } | ast::FetchDirection::Forward { limit: Some(limit) } => {
+                    limit.value.to_string().parse().map_err(|_| forward_only())?
+                }
+                ast::FetchDirection::Forward { limit: None } => 1,
+                _ => return Err(forward_only()),
+            };
+            CursorWord::Fetch { name: folded(name), count }
+        }
+        ast::Statement::Close { cursor: ast::CloseCursor::All } => CursorWord::Close(None),
+        ast::Statement::Close { cursor: ast::CloseCursor::Specific { name } } => CursorWord::Close(Some(folded(name))),
+        _ => return Ok(None),
+    }))
 }
 
 /// A setting of the engine itself, which nobody may touch.
@@ -107,7 +165,7 @@ pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
             let mut statement = show(*statement)?;
             let _ = VisitMut::visit(&mut statement, &mut Adapter);
             if let ast::Statement::Query(query) = &mut statement {
-                name_columns(query);
+                name_columns(&mut query.body);
             }
             Statement::Statement(Box::new(statement))
         }
@@ -160,11 +218,39 @@ fn show(statement: ast::Statement) -> Result<ast::Statement, SqlError> {
     }
 }
 
-/// Columns that are a function's result are named after it, as in PostgreSQL.
-fn name_columns(query: &mut Query) {
-    let SetExpr::Select(select) = &mut *query.body else { return };
+/// Columns that are a function's result are named after it, as in PostgreSQL, and constants `?column?`.
+fn name_columns(body: &mut SetExpr) {
+    let select = match body {
+        SetExpr::Select(select) => select,
+        SetExpr::Query(query) => return name_columns(&mut query.body),
+        SetExpr::SetOperation { left, right, .. } => {
+            name_columns(left);
+            return name_columns(right);
+        }
+        _ => return,
+    };
+    let starred: Vec<_> = select.projection.iter().filter_map(starred).collect();
     let mut taken = HashSet::new();
+    let mut constants = 0;
     for item in &mut select.projection {
+        // `t.oid, t.*`, as DBeaver has it: the planner wants each column once.
+        if let SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) = item
+            && starred.iter().any(|of| of.is_none() || *of == qualifier(expr))
+            && let Some(name) = name_of(expr)
+        {
+            *item =
+                SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', format!("{name}_1")) };
+            continue;
+        }
+        if let SelectItem::UnnamedExpr(expr) = item
+            && is_constant(expr)
+        {
+            // The planner wants each name once; PostgreSQL does not mind.
+            constants += 1;
+            let name = if constants == 1 { "?column?".to_owned() } else { format!("?column?_{constants}") };
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+            continue;
+        }
         let name = match item {
             SelectItem::UnnamedExpr(expr) => name_of(expr),
             SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
@@ -180,6 +266,32 @@ fn name_columns(query: &mut Query) {
     }
 }
 
+/// Whose columns an item stands for all of: `Some(None)` for `*`, `Some(Some(t))` for `t.*`.
+fn starred(item: &SelectItem) -> Option<Option<String>> {
+    match item {
+        SelectItem::Wildcard(_) => Some(None),
+        SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+            Some(Some(last_name(name)?))
+        }
+        _ => None,
+    }
+}
+
+/// The table that a column is said to be of.
+fn qualifier(expr: &Expr) -> Option<String> {
+    let Expr::CompoundIdentifier(names) = expr else { return None };
+    let table = names.len().checked_sub(2).and_then(|place| names.get(place))?;
+    Some(folded(table))
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) | Expr::TypedString(_) => true,
+        Expr::Nested(expr) | Expr::Cast { expr, .. } | Expr::UnaryOp { expr, .. } => is_constant(expr),
+        _ => false,
+    }
+}
+
 fn name_of(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Function(function) => last_name(&function.name),
@@ -191,8 +303,7 @@ fn name_of(expr: &Expr) -> Option<String> {
 }
 
 fn last_name(name: &ObjectName) -> Option<String> {
-    let ident = name.0.last()?.as_ident()?;
-    Some(if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() })
+    Some(folded(name.0.last()?.as_ident()?))
 }
 
 fn null() -> Expr {
@@ -247,6 +358,10 @@ impl VisitorMut for Adapter {
         match expr {
             Expr::Subquery(query) if is_empty(query) => *expr = null(),
             Expr::Subquery(query) => aggregate(query),
+            Expr::InSubquery { expr: left, subquery, negated } if lists_search_path(subquery) => {
+                let list = vec![text(crate::engine::SCHEMA)];
+                *expr = Expr::InList { expr: left.clone(), list, negated: *negated };
+            }
             Expr::Exists { subquery, negated } if is_empty(subquery) => {
                 *expr = Expr::Value(Value::Boolean(*negated).into());
             }
@@ -264,7 +379,10 @@ impl VisitorMut for Adapter {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Function(function) => adapt_function(function),
+            Expr::Function(function) => match parts_counted(function) {
+                Some(count) => *expr = number(count),
+                None => adapt_function(function),
+            },
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::BinaryOp { op, .. } => {
                 if let BinaryOperator::PGCustomBinaryOperator(names) = op
@@ -285,6 +403,11 @@ impl VisitorMut for Adapter {
             }
             // The one array that clients take an item of.
             Expr::CompoundFieldAccess { root, .. } if is_search_path(root) => *expr = text("pg_catalog"),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                if let Some(part) = part_taken(root, access_chain) {
+                    *expr = part;
+                }
+            }
             Expr::TypedString(typed) => {
                 if let Some(known) = type_of(&typed.data_type) {
                     typed.data_type = known;
@@ -308,6 +431,15 @@ impl VisitorMut for Adapter {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if is_empty(query) {
             query.order_by = None;
+        }
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            let counts = limit.iter_mut().chain(offset.iter_mut().map(|offset| &mut offset.value));
+            for count in counts {
+                // LIMIT '7': a parameter whose type nobody said.
+                if let Some(n) = string_of(count).and_then(|text| text.trim().parse().ok()) {
+                    *count = number(n);
+                }
+            }
         }
         ControlFlow::Continue(())
     }
@@ -414,6 +546,9 @@ fn cast(inner: &Expr, data_type: &mut DataType) -> Option<Expr> {
             Some(name) => catalog::relation_oid(name).map_or_else(null, number),
             None => call("pg_relation_name", vec![inner.clone()]),
         }),
+        "regproc" | "regprocedure" if string_of(inner).is_some_and(|name| catalog::receiver_oid(name).is_some()) => {
+            Some(string_of(inner).and_then(catalog::receiver_oid).map_or_else(null, number))
+        }
         "regtype" => Some(match string_of(inner) {
             Some(name) => catalog::type_oid(name).map_or_else(null, number),
             None => call("format_type", vec![inner.clone(), null()]),
@@ -448,6 +583,81 @@ fn any(left: &Expr, right: &Expr, negated: bool) -> Option<Expr> {
         return Some(Expr::Value(Value::Boolean(negated).into()));
     }
     Some(Expr::InList { expr: Box::new(left.clone()), list: items, negated })
+}
+
+/// The numbers of the parameters that stand alone after `LIMIT` and `OFFSET`.
+pub(crate) fn counts(statement: &Statement) -> Vec<usize> {
+    let Statement::Statement(statement) = statement else { return Vec::new() };
+    let ast::Statement::Query(query) = &**statement else { return Vec::new() };
+    let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause else { return Vec::new() };
+    let number = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    limit.iter().chain(offset.iter().map(|offset| &offset.value)).filter_map(number).collect()
+}
+
+/// Whether a subquery lists the schemas of the search path by splitting the setting, as Grafana does. Here it is one schema.
+fn lists_search_path(query: &Query) -> bool {
+    let SetExpr::Select(select) = &*query.body else { return false };
+    relations(select).into_iter().any(|(factor, _)| {
+        let TableFactor::Table { name, args: Some(args), .. } = factor else { return false };
+        let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(inner)))) = args.args.first() else {
+            return false;
+        };
+        last_name(name).as_deref() == Some("string_to_array")
+            && last_name(&inner.name).as_deref() == Some("current_setting")
+            && first_argument(inner).and_then(string_of) == Some("search_path")
+    })
+}
+
+fn first_argument(function: &Function) -> Option<&Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.first()? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    }
+}
+
+/// The parts of `parse_ident('schema.name')`; `None` if it is something else.
+fn ident_parts(expr: &Expr) -> Option<Vec<String>> {
+    match expr {
+        Expr::Nested(inner) => ident_parts(inner),
+        Expr::Function(function) if last_name(&function.name).as_deref() == Some("parse_ident") => {
+            let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
+            let mut chars = first_argument(function).and_then(string_of)?.chars().peekable();
+            while let Some(c) = chars.next() {
+                match c {
+                    '"' if quoted && chars.peek() == Some(&'"') => part.extend(chars.next()),
+                    '"' => quoted = !quoted,
+                    '.' if !quoted => parts.push(std::mem::take(&mut part)),
+                    other if quoted => part.push(other),
+                    other => part.extend(other.to_lowercase()),
+                }
+            }
+            parts.push(part);
+            Some(parts)
+        }
+        _ => None,
+    }
+}
+
+/// `array_length(parse_ident('a.b'), 1)` as its number.
+fn parts_counted(function: &Function) -> Option<i64> {
+    if last_name(&function.name).as_deref() != Some("array_length") {
+        return None;
+    }
+    i64::try_from(ident_parts(first_argument(function)?)?.len()).ok()
+}
+
+/// `(parse_ident('a.b'))[1]` as its text.
+fn part_taken(root: &Expr, chain: &[ast::AccessExpr]) -> Option<Expr> {
+    let [ast::AccessExpr::Subscript(ast::Subscript::Index { index: Expr::Value(index) })] = chain else { return None };
+    let place = index.value.to_string().parse::<usize>().ok()?.checked_sub(1)?;
+    Some(ident_parts(root)?.get(place).map_or_else(null, |part| text(part)))
 }
 
 fn is_search_path(expr: &Expr) -> bool {
@@ -487,15 +697,25 @@ pub(crate) fn array_items(literal: &str) -> Option<Vec<Option<String>>> {
     (!quoted).then_some(items)
 }
 
-/// The tables of a query's own FROM.
-fn relations(select: &Select) -> impl Iterator<Item = (&TableFactor, bool)> {
-    select.from.iter().flat_map(|from| {
+/// The tables of a query's own FROM, also those in parentheses, and whether there is no row without one of theirs.
+fn relations(select: &Select) -> Vec<(&TableFactor, bool)> {
+    fn add<'a>(from: &'a TableWithJoins, needed: bool, all: &mut Vec<(&'a TableFactor, bool)>) {
         let joined = from.joins.iter().map(|join| {
             let outer = matches!(join.join_operator, ast::JoinOperator::Left(_) | ast::JoinOperator::LeftOuter(_));
-            (&join.relation, !outer)
+            (&join.relation, needed && !outer)
         });
-        std::iter::once((&from.relation, true)).chain(joined)
-    })
+        for (factor, needed) in std::iter::once((&from.relation, needed)).chain(joined) {
+            match factor {
+                TableFactor::NestedJoin { table_with_joins, .. } => add(table_with_joins, needed, all),
+                other => all.push((other, needed)),
+            }
+        }
+    }
+    let mut all = Vec::new();
+    for from in &select.from {
+        add(from, true, &mut all);
+    }
+    all
 }
 
 fn table_name(factor: &TableFactor) -> Option<String> {
@@ -518,7 +738,7 @@ fn is_empty_select(select: &Select) -> bool {
     };
     plain
         && !select.projection.iter().any(is_aggregate)
-        && relations(select).any(|(factor, inner)| inner && without_rows(factor))
+        && relations(select).into_iter().any(|(factor, needed)| needed && without_rows(factor))
 }
 
 /// The same columns, without looking for rows that there cannot be: what such a query computes need not be known here.
@@ -551,7 +771,7 @@ fn is_aggregate(item: &SelectItem) -> bool {
 
 fn only_system(query: &Query) -> bool {
     let SetExpr::Select(select) = &*query.body else { return false };
-    relations(select).all(|(factor, _)| table_name(factor).is_none_or(|name| name.starts_with("pg_")))
+    relations(select).into_iter().all(|(factor, _)| table_name(factor).is_none_or(|name| name.starts_with("pg_")))
 }
 
 /// A scalar subquery over the system's tables gives at most one row; said in a way that the planner accepts.
@@ -587,7 +807,7 @@ mod tests {
         for (given, wanted) in [
             (
                 "SELECT 1 WHERE 'a' OPERATOR(pg_catalog.~) '^a$' COLLATE pg_catalog.default",
-                "SELECT 1 WHERE 'a' ~ '^a$'",
+                "SELECT 1 AS \"?column?\" WHERE 'a' ~ '^a$'",
             ),
             ("SELECT x FROM t WHERE x = ANY('{a,\"b c\"}')", "SELECT x FROM t WHERE x IN ('a', 'b c')"),
             ("SELECT x FROM t WHERE x = ANY(ARRAY['a','b'])", "SELECT x FROM t WHERE x IN ('a', 'b')"),
@@ -598,6 +818,23 @@ mod tests {
                 "SELECT time_bucket(INTERVAL '5 minutes', ts) AS time_bucket FROM t",
             ),
             ("SELECT pg_catalog.version()", "SELECT version() AS version"),
+            ("SELECT t.x, u.x, t.* FROM t, u", "SELECT t.x AS \"x_1\", u.x, t.* FROM t, u"),
+            (
+                "SELECT NULL, x, NULL FROM t LIMIT '7'",
+                "SELECT NULL AS \"?column?\", x, NULL AS \"?column?_2\" FROM t LIMIT 7",
+            ),
+            (
+                "SELECT x FROM t WHERE x IN (SELECT s[i] FROM generate_series(1, 2) AS i, string_to_array(current_setting('search_path'), ',') s)",
+                "SELECT x FROM t WHERE x IN ('public')",
+            ),
+            (
+                "SELECT x FROM t WHERE array_length(parse_ident('Public.\"A.b\"'), 1) = 2 AND x = (parse_ident('Public.\"A.b\"'))[2]",
+                "SELECT x FROM t WHERE 2 = 2 AND x = 'A.b'",
+            ),
+            (
+                "SELECT k FROM (pg_class c INNER JOIN pg_constraint k ON k.conrelid = c.oid) LEFT JOIN pg_class d ON true",
+                "SELECT NULL AS \"k\" WHERE false",
+            ),
         ] {
             assert_eq!(adapted(given), wanted, "{given}");
         }

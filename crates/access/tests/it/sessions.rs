@@ -166,3 +166,44 @@ async fn what_is_saved_takes_effect_even_when_the_caller_has_gone() {
     node.accounts.create_token(&admin, "other", Vec::new()).await.unwrap();
     assert_eq!(node.accounts.authenticate_token(secret.reveal()), None);
 }
+
+#[tokio::test]
+async fn a_log_in_for_one_connection_leaves_no_session_and_ends_nobody_elses() {
+    let (node, admin, cookie) = Node::set_up().await;
+    let before = node.records.sessions().len();
+    for _ in 0..40 {
+        let who = node.accounts.log_in_once(ADMIN, PASSWORD, HERE, "logged_in_by_sql").await.unwrap();
+        assert_eq!(who, admin);
+    }
+    assert_eq!(node.records.sessions().len(), before);
+    assert!(node.accounts.session(cookie.reveal()).await.is_some(), "the browser is still logged in");
+    let recorded = |node: &Node| node.actions().iter().filter(|action| *action == "logged_in_by_sql").count();
+    assert_eq!(recorded(&node), 1, "a pool of connections does not fill the records");
+    node.accounts.log_in_once(ADMIN, PASSWORD, "192.0.2.9", "logged_in_by_sql").await.unwrap();
+    assert_eq!(recorded(&node), 2, "from another address");
+    node.clock.advance(60 * MINUTE);
+    node.accounts.log_in_once(ADMIN, PASSWORD, HERE, "logged_in_by_sql").await.unwrap();
+    assert_eq!(recorded(&node), 3, "an hour later");
+    assert_eq!(node.records.user(admin.id).unwrap().last_login, Some(node.clock.now()));
+}
+
+#[tokio::test]
+async fn a_wrong_log_in_for_one_connection_is_recorded_and_waits_as_every_other() {
+    let (node, admin, _) = Node::set_up().await;
+    let eva = node.person(&admin, "Eva", Role::Viewer, "").await;
+    for _ in 0..5 {
+        let wrong = node.accounts.log_in_once("Eva", "not this one at all", HERE, "logged_in_by_sql").await;
+        assert!(matches!(wrong, Err(AccountError::WrongLogin)), "{wrong:?}");
+    }
+    assert_eq!(node.actions().iter().filter(|action| *action == "login_refused").count(), 5);
+    // The right password waits too, on this way and in the browser.
+    let right = "a sentence of four words";
+    let waits = node.accounts.log_in_once("Eva", right, HERE, "logged_in_by_sql").await;
+    assert!(matches!(waits, Err(AccountError::Wait { .. })), "{waits:?}");
+    assert!(matches!(node.accounts.log_in("Eva", right, HERE).await, Err(AccountError::Wait { .. })));
+    node.clock.advance(MINUTE);
+    assert_eq!(node.accounts.log_in_once("Eva", right, HERE, "logged_in_by_sql").await.unwrap(), eva);
+    node.accounts.change_user(&admin, eva.id, Some(false), None, None).await.unwrap();
+    let disabled = node.accounts.log_in_once("Eva", right, HERE, "logged_in_by_sql").await;
+    assert!(matches!(disabled, Err(AccountError::WrongLogin)), "{disabled:?}");
+}

@@ -7,11 +7,11 @@ use crate::routes::values::GapView;
 use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
 use andon_historian::{AggregateReadError, DeleteError};
-use andon_model::Timestamp;
 use andon_model::access::Action;
 use andon_model::event::{Event, SystemNote, What};
 use andon_model::plant::Interpolation;
 use andon_model::record::Recorder as _;
+use andon_model::{TagId, Timestamp};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -67,31 +67,158 @@ pub async fn aggregate(
     caller: Caller,
     Query(query): Query<AggregateQuery>,
 ) -> Result<Json<AggregateView>, Problem> {
-    let plant = app.bus.plant();
-    let id = plant.id_of(&query.tag).filter(|_| caller.sees(&app, &query.tag));
-    let id = id.ok_or_else(|| Problem::not_found(&query.tag))?;
-    let kind = Aggregate::parse(&query.aggregate).ok_or_else(|| {
+    let settings = Settings {
+        stepped: query.stepped,
+        treat_uncertain_as_bad: query.treat_uncertain_as_bad,
+        percent_data_bad: query.percent_data_bad,
+        percent_data_good: query.percent_data_good,
+        use_sloped_extrapolation: query.use_sloped_extrapolation,
+    };
+    let over = Over { from_ms: query.from_ms, to_ms: query.to_ms, interval_ms: query.interval_ms };
+    let series = Series { id: tag_of(&app, &caller, &query.tag)?, tag: query.tag, kind: kind_of(&query.aggregate)? };
+    Ok(Json(one(&app, series, over, &settings).await?))
+}
+
+/// The most series (tags times aggregates) of one question.
+const MAX_SERIES: usize = 100;
+/// The most values of one answer, over all its series.
+const MAX_VALUES: i128 = 1_000_000;
+
+/// Which aggregates of which tags: each aggregate of each tag.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AggregatesQuery {
+    tags: Vec<String>,
+    /// By their names in the standard.
+    aggregates: Vec<String>,
+    from_ms: i64,
+    to_ms: i64,
+    /// 0: one interval over the whole range.
+    #[serde(default)]
+    interval_ms: i64,
+    /// Default: as each tag's `interpolation` says.
+    stepped: Option<bool>,
+    treat_uncertain_as_bad: Option<bool>,
+    percent_data_bad: Option<u8>,
+    percent_data_good: Option<u8>,
+    use_sloped_extrapolation: Option<bool>,
+}
+
+/// A series for each aggregate of each tag, in the order they were asked for: the first tag with all its aggregates first.
+#[derive(Serialize, ToSchema)]
+pub struct AggregatesView {
+    series: Vec<AggregateView>,
+}
+
+/// Several aggregates of several tags over the same intervals: at most 100 series and 1 000 000 values.
+#[utoipa::path(post, path = "/api/aggregate", request_body = AggregatesQuery,
+    responses((status = 200, body = AggregatesView), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn aggregates(
+    State(app): State<App>,
+    caller: Caller,
+    Json(query): Json<AggregatesQuery>,
+) -> Result<Json<AggregatesView>, Problem> {
+    let count = query.tags.len().saturating_mul(query.aggregates.len());
+    if !(1..=MAX_SERIES).contains(&count) {
+        let (tags, aggregates) = (query.tags.len(), query.aggregates.len());
+        return Err(Problem::bad_request(format!(
+            "{tags} tags with {aggregates} aggregates each are {count} series; 1 to {MAX_SERIES} are answered at once"
+        )));
+    }
+    let over = Over { from_ms: query.from_ms, to_ms: query.to_ms, interval_ms: query.interval_ms };
+    let values = over.intervals() * i128::try_from(count).unwrap_or(i128::MAX);
+    if values > MAX_VALUES {
+        return Err(Problem::bad_request(format!(
+            "{count} series of {} intervals are {values} values; at most {MAX_VALUES} are answered at once",
+            over.intervals()
+        )));
+    }
+    // All names are checked before anything is read.
+    let kinds = query.aggregates.iter().map(|name| kind_of(name)).collect::<Result<Vec<_>, _>>()?;
+    let ids = query.tags.iter().map(|tag| tag_of(&app, &caller, tag)).collect::<Result<Vec<_>, _>>()?;
+    let settings = Settings {
+        stepped: query.stepped,
+        treat_uncertain_as_bad: query.treat_uncertain_as_bad,
+        percent_data_bad: query.percent_data_bad,
+        percent_data_good: query.percent_data_good,
+        use_sloped_extrapolation: query.use_sloped_extrapolation,
+    };
+    let mut series = Vec::with_capacity(count);
+    // One after the other: a large question takes no more of the disk than a small one.
+    for (tag, id) in query.tags.iter().zip(ids) {
+        for kind in &kinds {
+            let asked = Series { id, tag: tag.clone(), kind: *kind };
+            series.push(one(&app, asked, over, &settings).await?);
+        }
+    }
+    Ok(Json(AggregatesView { series }))
+}
+
+/// How an aggregate is calculated, where it is not as usual.
+struct Settings {
+    stepped: Option<bool>,
+    treat_uncertain_as_bad: Option<bool>,
+    percent_data_bad: Option<u8>,
+    percent_data_good: Option<u8>,
+    use_sloped_extrapolation: Option<bool>,
+}
+
+/// The intervals.
+#[derive(Clone, Copy)]
+struct Over {
+    from_ms: i64,
+    to_ms: i64,
+    interval_ms: i64,
+}
+
+impl Over {
+    /// How many; 1 where the question is refused later on.
+    fn intervals(self) -> i128 {
+        let range = i128::from(self.to_ms) - i128::from(self.from_ms);
+        let interval = i128::from(self.interval_ms);
+        if interval <= 0 || range <= 0 { 1 } else { (range + interval - 1) / interval }
+    }
+}
+
+struct Series {
+    id: TagId,
+    tag: String,
+    kind: Aggregate,
+}
+
+fn tag_of(app: &App, caller: &Caller, tag: &str) -> Result<TagId, Problem> {
+    let id = app.bus.plant().id_of(tag).filter(|_| caller.sees(app, tag));
+    id.ok_or_else(|| Problem::not_found(tag))
+}
+
+fn kind_of(name: &str) -> Result<Aggregate, Problem> {
+    Aggregate::parse(name).ok_or_else(|| {
         let known: Vec<String> = Aggregate::ALL.into_iter().map(Aggregate::name).collect();
-        Problem::bad_request(format!("\"{}\" is not an aggregate; there are {}", query.aggregate, known.join(", ")))
-    })?;
-    let stepped =
-        query.stepped.unwrap_or_else(|| plant.tag(id).is_none_or(|tag| tag.interpolation == Interpolation::Stepped));
+        Problem::bad_request(format!("\"{name}\" is not an aggregate; there are {}", known.join(", ")))
+    })
+}
+
+async fn one(app: &App, series: Series, over: Over, settings: &Settings) -> Result<AggregateView, Problem> {
+    let Series { id, tag, kind } = series;
+    let stepped = settings
+        .stepped
+        .unwrap_or_else(|| app.bus.plant().tag(id).is_none_or(|tag| tag.interpolation == Interpolation::Stepped));
     let default = AggregateConfiguration::default();
-    let interval_us = query
+    let interval_us = over
         .interval_ms
         .checked_mul(1000)
-        .ok_or_else(|| Problem::bad_request(format!("an interval of {} ms is too long", query.interval_ms)))?;
+        .ok_or_else(|| Problem::bad_request(format!("an interval of {} ms is too long", over.interval_ms)))?;
     let request = Request {
         aggregate: kind,
-        from: Timestamp::from_millis(query.from_ms),
-        to: Timestamp::from_millis(query.to_ms),
+        from: Timestamp::from_millis(over.from_ms),
+        to: Timestamp::from_millis(over.to_ms),
         interval_us,
         stepped,
         config: AggregateConfiguration {
-            treat_uncertain_as_bad: query.treat_uncertain_as_bad.unwrap_or(default.treat_uncertain_as_bad),
-            percent_data_bad: query.percent_data_bad.unwrap_or(default.percent_data_bad),
-            percent_data_good: query.percent_data_good.unwrap_or(default.percent_data_good),
-            use_sloped_extrapolation: query.use_sloped_extrapolation.unwrap_or(default.use_sloped_extrapolation),
+            treat_uncertain_as_bad: settings.treat_uncertain_as_bad.unwrap_or(default.treat_uncertain_as_bad),
+            percent_data_bad: settings.percent_data_bad.unwrap_or(default.percent_data_bad),
+            percent_data_good: settings.percent_data_good.unwrap_or(default.percent_data_good),
+            use_sloped_extrapolation: settings.use_sloped_extrapolation.unwrap_or(default.use_sloped_extrapolation),
         },
     };
     let answer = app.historian.aggregate(id, request).await.map_err(|error| match error {
@@ -100,17 +227,17 @@ pub async fn aggregate(
         AggregateReadError::Points(_) => Problem::internal(error),
     })?;
     let value = |v: &andon_historian::aggregate::AggregateValue| (v.ts.millis(), json_value(&v.value), v.status.0);
-    Ok(Json(AggregateView {
-        tag: query.tag,
+    Ok(AggregateView {
+        tag,
         aggregate: kind.name(),
-        from_ms: query.from_ms,
-        to_ms: query.to_ms,
-        interval_ms: query.interval_ms,
+        from_ms: over.from_ms,
+        to_ms: over.to_ms,
+        interval_ms: over.interval_ms,
         stepped,
         values: answer.values.iter().map(value).collect(),
         complete_to_ms: answer.complete_to.map(Timestamp::millis),
         gaps: answer.gaps.into_iter().map(GapView::from).collect(),
-    }))
+    })
 }
 
 /// Which stretch of a tag's history is to go.

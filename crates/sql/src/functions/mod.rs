@@ -2,6 +2,7 @@
 
 mod average;
 pub(crate) mod bin;
+mod booleans;
 pub mod series;
 mod system;
 
@@ -24,6 +25,9 @@ pub(crate) fn register(state: &mut SessionState) {
         if let Err(error) = state.register_udf(function) {
             tracing::error!(%error, "an SQL function of ours cannot be registered");
         }
+    }
+    if let Err(error) = state.register_expr_planner(Arc::new(booleans::Booleans)) {
+        tracing::error!(%error, "the reading of '0' and '1' as false and true cannot be registered");
     }
     let average = Arc::new(AggregateUDF::from(average::TimeWeightedAverage::new()));
     if let Err(error) = state.register_udaf(average) {

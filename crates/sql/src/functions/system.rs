@@ -167,6 +167,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         ("has_database_privilege", true),
         ("has_column_privilege", true),
         ("has_any_column_privilege", true),
+        ("has_function_privilege", true),
         ("pg_is_in_recovery", false),
         ("pg_relation_is_publishable", false),
         ("pg_is_other_temp_schema", false),
@@ -192,6 +193,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         "pg_get_triggerdef",
         "pg_get_ruledef",
         "pg_get_functiondef",
+        "pg_get_function_sqlbody",
         "pg_get_partkeydef",
         "pg_get_serial_sequence",
         "pg_get_function_result",
@@ -204,6 +206,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         "inet_server_addr",
         "inet_client_addr",
         "pg_tablespace_location",
+        "pg_advisory_unlock_all",
     ];
     all.extend(nothings.map(|name| simple(name, DataType::Utf8View, |_| text(None))));
     all

@@ -85,6 +85,38 @@ const TYPES: [(i64, &str, i64, &str, i64, &str); 21] = [
     (1700, "numeric", -1, "N", 1231, "numeric"),
 ];
 
+/// The functions that read a type's binary form: id, name, what they give. Npgsql tells arrays by them.
+const RECEIVERS: [(i64, &str, i64); 22] = [
+    (2400, "array_recv", 0),
+    (2436, "boolrecv", 16),
+    (2412, "bytearecv", 17),
+    (2434, "charrecv", 18),
+    (2422, "namerecv", 19),
+    (2408, "int8recv", 20),
+    (2404, "int2recv", 21),
+    (2406, "int4recv", 23),
+    (2414, "textrecv", 25),
+    (2418, "oidrecv", 26),
+    (323, "json_recv", 114),
+    (2424, "float4recv", 700),
+    (2426, "float8recv", 701),
+    (2416, "unknownrecv", 705),
+    (2430, "bpcharrecv", 1042),
+    (2432, "varcharrecv", 1043),
+    (2468, "date_recv", 1082),
+    (2470, "time_recv", 1083),
+    (2474, "timestamp_recv", 1114),
+    (2476, "timestamptz_recv", 1184),
+    (2478, "interval_recv", 1186),
+    (2460, "numeric_recv", 1700),
+];
+
+/// The id of a function that reads a type's binary form, by name.
+pub fn receiver_oid(name: &str) -> Option<i64> {
+    let name = name.trim_start_matches("pg_catalog.");
+    RECEIVERS.iter().find(|known| known.1 == name).map(|known| known.0)
+}
+
 /// The words for a type, as `format_type` says them.
 pub fn type_words(oid: i64) -> Option<String> {
     let plain = TYPES.iter().find(|known| known.0 == oid).map(|known| known.5.to_owned());
@@ -261,10 +293,7 @@ const EMPTY: [(&str, &str); 33] = [
     ("pg_depend", "classid# objid# objsubid# refclassid# refobjid# refobjsubid# deptype"),
     ("pg_enum", "oid# enumtypid# enumsortorder# enumlabel"),
     ("pg_range", "rngtypid# rngsubtype# rngmultitypid# rngcollation# rngsubopc# rngcanonical rngsubdiff"),
-    (
-        "pg_proc",
-        "oid# proname pronamespace# proowner# prolang# procost# prorows# provariadic# prosupport prokind prosecdef? proleakproof? proisstrict? proretset? provolatile proparallel pronargs# pronargdefaults# prorettype# proargtypes proallargtypes proargmodes proargnames prosrc",
-    ),
+    ("pg_cast", "oid# castsource# casttarget# castfunc# castcontext castmethod"),
     ("pg_aggregate", "aggfnoid# aggkind aggnumdirectargs#"),
     ("pg_operator", "oid# oprname oprnamespace# oprowner# oprkind oprleft# oprright# oprresult#"),
     ("pg_opclass", "oid# opcmethod# opcname opcnamespace# opcowner# opcfamily# opcintype#"),
@@ -366,11 +395,12 @@ fn attributes() -> Table {
 
 fn types() -> Table {
     let mut table = Table::new(
-        "oid# typname typnamespace# typowner# typlen# typbyval? typtype typcategory typispreferred? typisdefined? typdelim typrelid# typelem# typarray# typinput typoutput typreceive typsend typmodin typmodout typalign typstorage typnotnull? typbasetype# typtypmod# typndims# typcollation# typdefault typsubscript typacl",
+        "oid# typname typnamespace# typowner# typlen# typbyval? typtype typcategory typispreferred? typisdefined? typdelim typrelid# typelem# typarray# typinput typoutput typreceive# typsend typmodin typmodout typalign typstorage typnotnull? typbasetype# typtypmod# typndims# typcollation# typdefault typsubscript typacl",
     );
     for (oid, name, len, category, array, _) in TYPES {
         let io = |end: &str| format!("{name}{end}");
-        let (input, output, receive, send) = (io("in"), io("out"), io("recv"), io("send"));
+        let (input, output, send) = (io("in"), io("out"), io("send"));
+        let receive = RECEIVERS.iter().find(|known| known.2 == oid).map_or(0, |known| known.0);
         table.rows.push(row![
             oid,
             name,
@@ -388,7 +418,7 @@ fn types() -> Table {
             array,
             input.as_str(),
             output.as_str(),
-            receive.as_str(),
+            receive,
             send.as_str(),
             "-",
             "-",
@@ -419,7 +449,7 @@ fn types() -> Table {
                 0,
                 "array_in",
                 "array_out",
-                "array_recv",
+                RECEIVERS[0].0,
                 "array_send",
                 "-",
                 "-",
@@ -436,6 +466,43 @@ fn types() -> Table {
     table
 }
 
+fn procedures() -> Table {
+    let mut table = Table::new(
+        "oid# proname pronamespace# proowner# prolang# procost# prorows# provariadic# prosupport prokind prosecdef? proleakproof? proisstrict? proretset? provolatile proparallel pronargs# pronargdefaults# prorettype# proargtypes proallargtypes proargmodes proargnames prosrc proacl",
+    );
+    for (oid, name, gives) in RECEIVERS {
+        // An array's result is a pseudo-type; its argument, as all of them have it, is one too.
+        let gives = if gives == 0 { 2277 } else { gives };
+        table.rows.push(row![
+            oid,
+            name,
+            SYSTEM,
+            OWNER,
+            12,
+            1,
+            0,
+            0,
+            "-",
+            "f",
+            false,
+            false,
+            true,
+            false,
+            "i",
+            "s",
+            1,
+            0,
+            gives,
+            "2281",
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            name
+        ]);
+    }
+    table
+}
+
 /// A table of `pg_catalog`.
 fn table(name: &str, user: &str) -> Option<Table> {
     if let Some((_, columns)) = EMPTY.iter().find(|(known, _)| *known == name) {
@@ -445,6 +512,7 @@ fn table(name: &str, user: &str) -> Option<Table> {
         "pg_class" => relations(),
         "pg_attribute" => attributes(),
         "pg_type" => types(),
+        "pg_proc" => procedures(),
         "pg_namespace" => {
             let mut table = Table::new("oid# nspname nspowner# nspacl");
             for (oid, name) in [(SYSTEM, "pg_catalog"), (PUBLIC, SCHEMA), (INFORMATION, "information_schema")] {
@@ -531,7 +599,8 @@ fn table(name: &str, user: &str) -> Option<Table> {
     })
 }
 
-const SYSTEM_TABLES: [&str; 14] = [
+const SYSTEM_TABLES: [&str; 15] = [
+    "pg_proc",
     "pg_class",
     "pg_attribute",
     "pg_type",

@@ -5,7 +5,7 @@
 //! transaction could change.
 
 use super::{Ticket, values, wire};
-use crate::dialect;
+use crate::dialect::{self, CursorWord};
 use crate::engine::{Answer, Engine};
 use crate::error::SqlError;
 use crate::pg::catalog::SERVER_VERSION;
@@ -32,6 +32,8 @@ const SEND_AT: usize = 64 * 1024;
 const TAKES_WITHIN: Duration = Duration::from_secs(60);
 /// Prepared statements and portals of one connection.
 const MAX_NAMES: usize = 500;
+/// Cursors of one connection; each is a query on its way.
+const MAX_CURSORS: usize = 16;
 
 /// Bytes both ways.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -89,6 +91,14 @@ struct Running {
     rest: Option<RecordBatch>,
 }
 
+/// An answer that is taken in blocks.
+struct Cursor {
+    running: Running,
+    /// It outlives the transaction.
+    hold: bool,
+    done: bool,
+}
+
 /// A logged-in connection.
 pub(super) struct Session {
     engine: Arc<Engine>,
@@ -101,6 +111,7 @@ pub(super) struct Session {
     ticket: Ticket,
     statements: HashMap<String, Prepared>,
     portals: HashMap<String, Portal>,
+    cursors: HashMap<String, Cursor>,
     /// `I` idle, `T` in a transaction, `E` in one that failed.
     status: u8,
 }
@@ -231,6 +242,7 @@ impl Session {
             ticket,
             statements: HashMap::new(),
             portals: HashMap::new(),
+            cursors: HashMap::new(),
             status: b'I',
         })
     }
@@ -310,6 +322,10 @@ impl Session {
             if self.about_the_session(&statement)? {
                 continue;
             }
+            if let Some(word) = dialect::cursor_word(&statement)? {
+                self.cursor(word, None, usize::MAX).await?;
+                continue;
+            }
             let mut running = Running { answer: self.engine.run_statement(&self.who, statement).await?, rest: None };
             let schema = running.answer.schema.clone();
             let formats = vec![0; schema.fields().len()];
@@ -332,13 +348,11 @@ impl Session {
                 self.status = b'T';
                 tag
             }
-            "COMMIT" if self.status == b'E' => {
-                self.status = b'I';
-                "ROLLBACK"
-            }
             "COMMIT" | "ROLLBACK" => {
+                let failed = self.status == b'E';
                 self.status = b'I';
-                tag
+                self.cursors.retain(|_, cursor| cursor.hold);
+                if failed { "ROLLBACK" } else { tag }
             }
             "DISCARD ALL" | "DEALLOCATE" => {
                 self.forget(statement);
@@ -360,6 +374,60 @@ impl Session {
         }
         self.statements.clear();
         self.portals.clear();
+        self.cursors.clear();
+    }
+
+    /// Does what a statement says about a cursor. `formats`: as the client wants the columns of a portal; `None` for a simple
+    /// query, which describes its rows itself. At most `limit` rows.
+    async fn cursor(&mut self, word: CursorWord, formats: Option<&[i16]>, limit: usize) -> Result<(), Fault> {
+        match word {
+            CursorWord::Declare { name, hold, query } => self.declare(name, hold, *query).await,
+            CursorWord::Fetch { name, count } => self.fetch(name, formats, count.min(limit)).await,
+            CursorWord::Close(None) => {
+                self.cursors.clear();
+                wire::complete(&mut self.out, "CLOSE CURSOR ALL");
+                Ok(())
+            }
+            CursorWord::Close(Some(name)) => {
+                self.cursors.remove(&name).ok_or_else(|| no_cursor(&name))?;
+                wire::complete(&mut self.out, "CLOSE CURSOR");
+                Ok(())
+            }
+        }
+    }
+
+    async fn declare(&mut self, name: String, hold: bool, query: Statement) -> Result<(), Fault> {
+        if !hold && self.status != b'T' {
+            return Err(said("25P01", "a cursor lives in a transaction: BEGIN first, or declare it WITH HOLD"));
+        }
+        if self.cursors.contains_key(&name) {
+            return Err(said("42P03", format!("there is a cursor \"{name}\" already; CLOSE it first")));
+        }
+        if self.cursors.len() >= MAX_CURSORS {
+            let words = format!("this connection has {MAX_CURSORS} cursors, as many as are allowed; CLOSE one");
+            return Err(said("54000", words));
+        }
+        let running = Running { answer: self.engine.run_statement(&self.who, query).await?, rest: None };
+        self.cursors.insert(name, Cursor { running, hold, done: false });
+        wire::complete(&mut self.out, "DECLARE CURSOR");
+        Ok(())
+    }
+
+    async fn fetch(&mut self, name: String, formats: Option<&[i16]>, count: usize) -> Result<(), Fault> {
+        // A cursor that fails is gone.
+        let mut cursor = self.cursors.remove(&name).ok_or_else(|| no_cursor(&name))?;
+        let schema = cursor.running.answer.schema.clone();
+        let columns = values::formats(formats.unwrap_or_default(), schema.fields().len());
+        if formats.is_none() {
+            wire::row_description(&mut self.out, &fields(&schema, &columns));
+        }
+        let mut rows = 0;
+        if !cursor.done && count > 0 {
+            (rows, cursor.done) = self.rows(&mut cursor.running, &columns, count).await?;
+        }
+        wire::complete(&mut self.out, &format!("FETCH {rows}"));
+        self.cursors.insert(name, cursor);
+        Ok(())
     }
 
     /// Sends rows, at most `limit`; returns how many, and whether that was all.
@@ -476,10 +544,16 @@ impl Session {
         let prepared = self.prepared(name)?;
         let mut types = prepared.types.clone();
         let runs = prepared.statement.filter(|statement| dialect::session_tag(statement).is_none());
-        let schema = match runs {
-            None => None,
-            Some(statement) => Some(self.columns(&statement, &mut types).await?),
+        let word = runs.as_ref().map(dialect::cursor_word).transpose()?.flatten();
+        let schema = match (runs, word) {
+            (Some(statement), None) => Some(self.columns(&statement, &mut types).await?),
+            (_, Some(CursorWord::Fetch { name, .. })) => Some(self.cursor_columns(&name)?),
+            _ => None,
         };
+        // What the client is told it will send: in the binary form, its bytes say nothing of their type.
+        if let Some(prepared) = self.statements.get_mut(name) {
+            prepared.types.clone_from(&types);
+        }
         wire::message_with(&mut self.out, b't', |out| {
             out.put_i16(i16::try_from(types.len()).unwrap_or(i16::MAX));
             for oid in &types {
@@ -496,6 +570,11 @@ impl Session {
         Ok(())
     }
 
+    fn cursor_columns(&self, name: &str) -> Result<SchemaRef, Fault> {
+        let cursor = self.cursors.get(name).ok_or_else(|| no_cursor(name))?;
+        Ok(cursor.running.answer.schema.clone())
+    }
+
     /// The columns of a statement whose parameters are not known yet. Types that the client left open are filled in where the
     /// planner finds them out.
     async fn columns(&self, statement: &Statement, types: &mut [u32]) -> Result<SchemaRef, Fault> {
@@ -509,14 +588,32 @@ impl Session {
                 }
             }
         }
+        for place in dialect::counts(statement) {
+            if let Some(oid) = place.checked_sub(1).and_then(|place| types.get_mut(place)).filter(|oid| **oid == 0) {
+                *oid = 20;
+            }
+        }
         let nulls: Vec<Expr> = types.iter().map(|oid| values::null_of(*oid)).collect();
         let plan = self.engine.describe(&self.who, substitute(statement.clone(), &nulls)).await?;
         Ok(Arc::new(plan.schema().as_arrow().clone()))
     }
 
     async fn describe_portal(&mut self, name: &str) -> Result<(), Fault> {
+        // A cursor is a portal too.
+        if let Some(cursor) = self.cursors.get(name) {
+            let schema = cursor.running.answer.schema.clone();
+            wire::row_description(&mut self.out, &fields(&schema, &vec![0; schema.fields().len()]));
+            return Ok(());
+        }
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
-        if portal.statement.as_ref().is_none_or(|statement| dialect::session_tag(statement).is_some()) {
+        let word = portal.statement.as_ref().map(dialect::cursor_word).transpose()?.flatten();
+        if let Some(CursorWord::Fetch { name, .. }) = &word {
+            let schema = self.cursor_columns(name)?;
+            let formats = values::formats(&portal.formats, schema.fields().len());
+            wire::row_description(&mut self.out, &fields(&schema, &formats));
+        } else if word.is_some()
+            || portal.statement.as_ref().is_none_or(|statement| dialect::session_tag(statement).is_some())
+        {
             wire::empty(&mut self.out, b'n');
         } else {
             let running = self.start(&mut portal).await?;
@@ -547,7 +644,12 @@ impl Session {
             None => wire::empty(&mut self.out, b'I'),
             Some(statement) => {
                 let statement = statement.clone();
-                if !self.about_the_session(&statement)? {
+                if self.about_the_session(&statement)? {
+                    // Said and done.
+                } else if let Some(word) = dialect::cursor_word(&statement)? {
+                    let limit = if limit == 0 { usize::MAX } else { limit };
+                    self.cursor(word, Some(&portal.formats), limit).await?;
+                } else {
                     self.execute_query(&mut portal, limit).await?;
                 }
             }
@@ -577,6 +679,10 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn no_cursor(name: &str) -> Fault {
+    said("34000", format!("there is no cursor \"{name}\"; it may have ended with its transaction"))
 }
 
 fn no_portal(name: &str) -> Fault {

@@ -448,9 +448,53 @@ fn binary_text(oid: u32, bytes: &[u8]) -> Result<String, String> {
             let (days, months) = (i32::from_be_bytes(fixed(&all[8..12])?), i32::from_be_bytes(fixed(&all[12..])?));
             format!("{months} months {days} days {}.{:06} seconds", micros / 1_000_000, micros.rem_euclid(1_000_000))
         }
-        0 | 18 | 19 | 25 | 114 | 1042 | 1043 => utf8(bytes)?.to_owned(),
+        1083 => {
+            let at = i64::from_be_bytes(fixed(bytes)?);
+            let mut text = String::new();
+            let _ = clock(&mut text, at.clamp(0, 86_400_000_000));
+            text
+        }
+        1700 => numeric_text(bytes)?,
+        0 | 18 | 19 | 25 | 114 | 705 | 1042 | 1043 => utf8(bytes)?.to_owned(),
         other => return Err(format!("a parameter of type {other} in binary form is not understood; send it as text")),
     })
+}
+
+/// A decimal number from PostgreSQL's binary form; the other way of [`numeric_into`].
+fn numeric_text(bytes: &[u8]) -> Result<String, String> {
+    let rest = &mut &*bytes;
+    let mut half = || -> Result<i16, String> { Ok(i16::from_be_bytes(fixed(take(rest, 2)?)?)) };
+    let (count, weight, sign, scale) = (half()?, half()?, half()?.cast_unsigned(), half()?);
+    if sign == 0xC000 {
+        return Ok("NaN".to_owned());
+    }
+    let digits = (0..count).map(|_| half()).collect::<Result<Vec<_>, _>>()?;
+    let known = (0..=9999).contains(&digits.iter().copied().max().unwrap_or(0))
+        && digits.iter().all(|digit| *digit >= 0)
+        && matches!(sign, 0 | 0x4000)
+        && (-1000..=1000).contains(&weight)
+        && (0..=1000).contains(&scale);
+    if !known {
+        return Err("a decimal number as parameter is not one, or has more than 4000 digits".to_owned());
+    }
+    let digit = |place: i16| usize::try_from(place).ok().and_then(|place| digits.get(place)).copied().unwrap_or(0);
+    let mut text = String::from(if sign == 0x4000 { "-" } else { "" });
+    if weight < 0 {
+        text.push('0');
+    }
+    // Writing to a String cannot fail.
+    for place in 0..=weight {
+        let _ = if place == 0 { write!(text, "{}", digit(0)) } else { write!(text, "{:04}", digit(place)) };
+    }
+    if scale > 0 {
+        text.push('.');
+        let point = text.len();
+        for place in weight + 1..=weight + 1 + scale / 4 {
+            let _ = write!(text, "{:04}", digit(place));
+        }
+        text.truncate(point + usize::try_from(scale).unwrap_or(0));
+    }
+    Ok(text)
 }
 
 /// Takes `len` bytes off the front.
@@ -519,6 +563,22 @@ mod tests {
         let mut out = BytesMut::new();
         numeric_into(&mut out, "-12345.678");
         assert_eq!(&out[..], [0, 3, 0, 1, 0x40, 0, 0, 3, 0, 1, 0x09, 0x29, 0x1A, 0x7C]);
+    }
+
+    #[test]
+    fn a_decimal_number_is_read_from_its_binary_form() {
+        for text in ["0", "5", "-12345.678", "0.05", "100000000", "0.00000001", "-1.5", "99999999.9999"] {
+            let mut out = BytesMut::new();
+            numeric_into(&mut out, text);
+            assert_eq!(numeric_text(&out).as_deref(), Ok(text));
+        }
+        // As other programs send it: without the groups that are zero.
+        assert_eq!(numeric_text(&[0, 1, 0, 1, 0, 0, 0, 0, 0, 5]).as_deref(), Ok("50000"));
+        assert_eq!(numeric_text(&[0, 1, 0xFF, 0xFE, 0, 0, 0, 8, 0, 1]).as_deref(), Ok("0.00000001"));
+        assert_eq!(numeric_text(&[0, 0, 0, 0, 0, 0, 0, 0]).as_deref(), Ok("0"));
+        for wrong in [&[0, 1][..], &[0, 1, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], &[0, 0, 0x7F, 0xFF, 0, 0, 0, 0]] {
+            assert!(numeric_text(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
