@@ -123,6 +123,9 @@ pub enum LineFault {
     /// A tag without `=value`.
     #[error("the tag \"{0}\" has no value; write `{0}=value`, or leave it out")]
     NoTagValue(String),
+    /// A tag such as `a=b=c`.
+    #[error("the tag \"{0}\" has a second \"=\"; write `\\=` for one that belongs to the name or the value")]
+    SecondEquals(String),
     /// Nothing after the tags.
     #[error("the line has no field; write a space and `name=value` after the measurement and its tags")]
     NoFields,
@@ -289,12 +292,9 @@ pub type Head<'a> = (Cow<'a, str>, Vec<Pair<'a>>);
 
 /// Takes a [`Row::head`] apart: the measurement, and the tags in the order written.
 /// # Errors
-/// A tag without name or value.
+/// A tag without name or value, or with two values.
 pub fn read_head(text: &str) -> Result<Head<'_>, LineFault> {
-    let mut cursor = Cursor { text, at: 0 };
-    let read = head(&mut cursor)?;
-    // `a=b=c`: whole_head goes on to the blank.
-    if cursor.peek().is_some() { Err(LineFault::NoName("field")) } else { Ok(read) }
+    head(&mut Cursor { text, at: 0 })
 }
 
 fn newlines(text: &str) -> usize {
@@ -353,6 +353,9 @@ fn tags<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<Pair<'a>>, LineFault> {
         let value = cursor.name(Stops::KEY);
         if value.is_empty() {
             return Err(LineFault::NoTagValue(excerpt(&key)));
+        }
+        if cursor.peek() == Some(b'=') {
+            return Err(LineFault::SecondEquals(excerpt(&key)));
         }
         tags.push((key, value));
     }
@@ -696,7 +699,7 @@ mod tests {
         fn rows_are_the_points(text in "(([ab\\\\]{1,2}(,a=b)*|#| )( |v=1|,|=|\"x\ny|\"| 7)*\n?)*") {
             let points: Vec<_> = parse(&text, Precision::Seconds).collect();
             // A head is taken apart only after its line was read, so that behind a wrong one reading goes on elsewhere.
-            let head = |fault: &LineFault| matches!(fault, LineFault::NoName("measurement" | "tag") | LineFault::NoTagValue(_));
+            let head = |fault: &LineFault| matches!(fault, LineFault::NoName("measurement" | "tag") | LineFault::NoTagValue(_) | LineFault::SecondEquals(_));
             let same = points.iter().take_while(|point| !point.as_ref().is_err_and(|error| head(&error.fault))).count();
             let mut by_rows = by_rows(&text, Precision::Seconds);
             by_rows.truncate(same);
