@@ -181,8 +181,11 @@ class Backup(Case):
     def fill_history(self, node: Node, first: int = 0) -> None:
         body = "\n".join(f"works old={first + day}i {OLD_MS + (first + day) * DAY_MS + 5}" for day in range(DAYS))
         self.assertEqual(node.post("/api/ingest?precision=ms", body).status, 204)
-        files = node.data_dir / "history/parquet"
-        wait_until("history is in files", lambda: len(list(files.glob("*/*.parquet"))) >= first + DAYS, 60)
+        wait_until("history is in files", lambda: node.get("/api/storage").json["points"] >= first + DAYS, 60)
+
+    def files(self, node: Node) -> list[Path]:
+        """The files of history in use; others lie beside them for those who still read an older version."""
+        return sorted(Path(file.removeprefix("file://")) for file in DeltaTable(str(node.data_dir / "history/parquet")).file_uris())
 
     # -- the judge --
 
@@ -241,7 +244,7 @@ class Backup(Case):
         subscriber.close()
 
     def table(self, node: Node) -> tuple:
-        files = DeltaTable(str(node.data_dir / "history/parquet")).file_uris()
+        files = [str(file) for file in self.files(node)]
         return duckdb.sql(f"select count(*), sum(v_int), min(ts_ms), max(ts_ms) from read_parquet({files!r}) where ts_ms < {OLD_MS + 3000 * DAY_MS}").fetchall()[0]
 
     # -- tests --
@@ -383,7 +386,8 @@ class Backup(Case):
         node.apply(PLANT)
         self.fill_history(node)
         node.stop()
-        rows = sorted((node.data_dir / "history/parquet").glob("*/*.parquet"))
+        rows = self.files(node)
+        lost = duckdb.sql(f"select count(*) from read_parquet({[str(rows[3]), str(rows[5])]!r})").fetchall()[0][0]
         content = bytearray(rows[3].read_bytes())
         content[len(content) // 2] ^= 1
         rows[3].write_bytes(content)
@@ -393,7 +397,7 @@ class Backup(Case):
         self.assertIn(f"history/parquet/{rows[3].parent.name}/{rows[3].name}:", text)
         self.assertIn(f"{rows[5].name} was missing already", text)
         points = self.restored().history("works/old", OLD_MS, OLD_MS + DAYS * DAY_MS)["points"]
-        self.assertEqual(len(points), DAYS - 2, "and all else comes back")
+        self.assertEqual(len(points), DAYS - lost, "and all else comes back")
 
     def test_a_node_that_does_not_run_is_backed_up_and_its_records_alone_come_back(self):
         node = self.node()
