@@ -715,7 +715,7 @@ describe('pages', { skip: real }, () => {
     assert.deepEqual(await steps(), wanted);
     // The same while a page is being loaded, and as the server tells it.
     await page.evaluate(() => {
-      [...document.querySelectorAll('.kinds button')].at(-1).click();
+      [...document.querySelectorAll('.kinds button')].find((button) => button.textContent.trim() === 'System').click();
       window.andonMock.burst(3);
     });
     await page.getByText('Step 1 of 3').waitFor();
