@@ -4,7 +4,7 @@
 //! source times the later one in the column wins. A column that came in order (the usual case) is never sorted.
 
 use crate::block::{Block, BlockBuilder};
-use crate::compress::{Compression, Compressions, Door};
+use crate::compress::{Compression, Door};
 use crate::point::{day_of, received_delta};
 use andon_model::column::{Quality, Values};
 use andon_model::{Sample, StatusCode, Value};
@@ -32,6 +32,15 @@ pub(crate) struct Buffer {
     /// Taken out again by compression.
     left_out: u64,
     days: HashSet<i64>,
+}
+
+/// What a sample does to the one before it.
+#[derive(Clone, Copy)]
+pub(crate) enum Fate<'r> {
+    /// Nothing.
+    Stays,
+    /// It is newer than everything of its tag, and takes the place of the one before if this rule says so.
+    MayReplace(&'r Compression),
 }
 
 /// One tag's samples, as they came.
@@ -66,13 +75,19 @@ pub(crate) enum Order {
 impl Buffer {
     /// Adds a sample, and takes out the one before if the rules say so. It returns nothing: room is checked by the reader of
     /// the log before it reads on.
-    pub(crate) fn push(&mut self, sample: &Sample, rules: &Compressions) {
-        let rule = if rules.is_empty() { None } else { rules.get(&sample.tag.0) };
+    pub(crate) fn push(&mut self, sample: &Sample, fate: Fate<'_>) {
         let column = self.columns.entry(sample.tag.0).or_insert_with(|| {
             self.bytes += COLUMN_BYTES;
             Column::new()
         });
-        if rule.is_some_and(|rule| column.drops_newest(sample, rule)) {
+        let goes = match fate {
+            Fate::MayReplace(rule) => column.drops_newest(sample, rule),
+            Fate::Stays => {
+                column.door = None;
+                false
+            }
+        };
+        if goes {
             column.pop();
             self.bytes -= ROW_BYTES.min(self.bytes);
             self.points -= 1;
@@ -184,7 +199,7 @@ impl Column {
         match &mut self.door {
             Some(door) => door.drops_newest(rule, ts, number),
             None => {
-                self.door = Some(Door::new(ts, number));
+                self.door = Some(Door::new(*rule, ts, number));
                 false
             }
         }
@@ -383,7 +398,7 @@ mod tests {
     fn filled(stamps: &[(i64, i64)]) -> Buffer {
         let mut buffer = Buffer::default();
         for (ts, value) in stamps {
-            buffer.push(&sample(7, *ts, Value::Int64(*value)), &Compressions::new());
+            buffer.push(&sample(7, *ts, Value::Int64(*value)), Fate::Stays);
         }
         buffer
     }
@@ -413,7 +428,7 @@ mod tests {
         ];
         let mut buffer = Buffer::default();
         for (ts, value) in values.iter().enumerate() {
-            buffer.push(&sample(1, ts as i64, value.clone()), &Compressions::new());
+            buffer.push(&sample(1, ts as i64, value.clone()), Fate::Stays);
         }
         let rows = buffer.rows(1, 0, 100);
         assert_eq!((0..rows.len()).map(|at| rows.value(at)).collect::<Vec<_>>(), values);
@@ -423,9 +438,9 @@ mod tests {
     #[test]
     fn the_byte_count_grows_with_texts() {
         let mut buffer = Buffer::default();
-        buffer.push(&sample(1, 1, Value::Null), &Compressions::new());
+        buffer.push(&sample(1, 1, Value::Null), Fate::Stays);
         let before = buffer.bytes();
-        buffer.push(&sample(1, 2, Value::String("x".repeat(10_000).into())), &Compressions::new());
+        buffer.push(&sample(1, 2, Value::String("x".repeat(10_000).into())), Fate::Stays);
         assert!(buffer.bytes() > before + 10_000);
     }
 

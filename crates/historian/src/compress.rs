@@ -7,7 +7,8 @@
 //! **Invariants**
 //! - The newest point is always there. It goes when the next one shows that it can be told without it.
 //! - Between two points kept is no more time than the rule's `at_least_every`, as far as points came at all.
-//! - What is not a good, finite number in order of time is kept, and nothing is left out across it.
+//! - What is not a good, finite number, or not newer than everything of its tag before, in files too, is kept, and nothing is
+//!   left out across it: what comes late or again is a correction, and never left out.
 
 use std::collections::HashMap;
 
@@ -25,9 +26,42 @@ pub struct Compression {
 /// The tags that are compressed, by number; the others keep every point.
 pub type Compressions = HashMap<u32, Compression>;
 
+/// The newest time of each tag that is compressed. Where it is not known it is that of all tags, which is no earlier.
+#[derive(Default)]
+pub(crate) struct Newest {
+    of_tag: HashMap<u32, i64>,
+    of_all: Option<i64>,
+}
+
+impl Newest {
+    /// Of history that ends at `latest`.
+    pub(crate) fn after(latest: Option<i64>) -> Self {
+        Self { of_tag: HashMap::new(), of_all: latest }
+    }
+
+    /// From now on these tags are asked for.
+    pub(crate) fn follow(&mut self, rules: &Compressions) {
+        let of_all = self.of_all.unwrap_or(i64::MIN);
+        self.of_tag.retain(|tag, _| rules.contains_key(tag));
+        for tag in rules.keys() {
+            self.of_tag.entry(*tag).or_insert(of_all);
+        }
+    }
+
+    /// Notes a sample's time; true if its tag is followed and had none as late before.
+    pub(crate) fn note(&mut self, tag: u32, ts: i64) -> bool {
+        self.of_all = self.of_all.max(Some(ts));
+        let Some(newest) = self.of_tag.get_mut(&tag) else { return false };
+        let newer = ts > *newest;
+        *newest = ts.max(*newest);
+        newer
+    }
+}
+
 /// What one tag's last points say about the next one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Door {
+    rule: Compression,
     kept: (i64, f64),
     /// The newest point, if it is another than the one kept.
     newest: Option<(i64, f64)>,
@@ -38,13 +72,17 @@ pub(crate) struct Door {
 
 impl Door {
     /// After a point that is kept.
-    pub(crate) const fn new(ts: i64, value: f64) -> Self {
-        Self { kept: (ts, value), newest: None, low: f64::NEG_INFINITY, high: f64::INFINITY }
+    pub(crate) const fn new(rule: Compression, ts: i64, value: f64) -> Self {
+        Self { rule, kept: (ts, value), newest: None, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
     /// Whether the newest point can go now that this one has come, which is later and becomes the newest.
     #[expect(clippy::cast_precision_loss, reason = "spans of time far below 2⁵³ µs")]
     pub(crate) fn drops_newest(&mut self, rule: &Compression, ts: i64, value: f64) -> bool {
+        if self.rule != *rule {
+            *self = Self::new(*rule, ts, value);
+            return false;
+        }
         let Some((held_ts, held)) = self.newest.replace((ts, value)) else { return false };
         let since = |ts: i64| ts.saturating_sub(self.kept.0) as f64;
         let (low, high) = if rule.stepped {
@@ -63,8 +101,11 @@ impl Door {
             low <= slope && slope <= high
         };
         let goes = told && ts.saturating_sub(self.kept.0) <= rule.at_least_every_us;
-        *self =
-            if goes { Self { low, high, ..*self } } else { Self { newest: self.newest, ..Self::new(held_ts, held) } };
+        *self = if goes {
+            Self { low, high, ..*self }
+        } else {
+            Self { newest: self.newest, ..Self::new(*rule, held_ts, held) }
+        };
         goes
     }
 }
@@ -82,7 +123,7 @@ mod tests {
         let mut door: Option<Door> = None;
         for &(ts, value) in points {
             match &mut door {
-                None => door = Some(Door::new(ts, value)),
+                None => door = Some(Door::new(*rule, ts, value)),
                 Some(door) => {
                     if door.drops_newest(rule, ts, value) {
                         kept.pop();

@@ -3,6 +3,7 @@
 //! Frames are applied in order, each once. Numbers that are missing, frames that say so themselves and frames that
 //! cannot be decoded become gaps: history is incomplete from the frame before to the frame after.
 
+use crate::buffer::Fate;
 use crate::compress::Compressions;
 use crate::delete::{self, Delete};
 use crate::historian::{Historian, State};
@@ -194,7 +195,13 @@ impl State {
         }
         self.epoch = entry.epoch;
         match entry.content {
-            Content::Samples(samples) => samples.iter().for_each(|sample| self.active.push(sample, rules)),
+            Content::Samples(samples) => {
+                for sample in &samples {
+                    let newer = self.newest.note(sample.tag.0, sample.source_ts.micros());
+                    let rule = if newer { rules.get(&sample.tag.0) } else { None };
+                    self.active.push(sample, rule.map_or(Fate::Stays, Fate::MayReplace));
+                }
+            }
             Content::Deleted(delete) => self.delete(delete),
             Content::Lost(reason) => self.lose(entry.received, reason),
             Content::Foreign => {}

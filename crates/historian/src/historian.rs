@@ -2,7 +2,7 @@
 
 use crate::aggregate::Request;
 use crate::buffer::Buffer;
-use crate::compress::Compressions;
+use crate::compress::{Compressions, Newest};
 use crate::delete::Delete;
 use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
@@ -210,6 +210,8 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
 pub(crate) struct State {
     /// Samples since the last flush.
     pub active: Buffer,
+    /// The newest time of each tag that is compressed.
+    pub newest: Newest,
     /// When the oldest of what is not in files came, by the monotonic clock.
     pub unsaved_since: Option<Duration>,
     /// Samples being written to files right now.
@@ -401,6 +403,7 @@ impl Historian {
             source,
         })?;
         let state = State {
+            newest: Newest::after(manifest.files.iter().map(|info| info.ts.1).max()),
             segments: Periods::of(manifest.files.iter().map(|info| Segment::new(info.clone(), dir, &disk)).collect()),
             position: manifest.position,
             saved: manifest.position,
@@ -446,6 +449,7 @@ impl Historian {
 
     /// From now on compresses these tags and no others. What is in files already stays as it is.
     pub fn compress(&self, rules: Compressions) {
+        self.state().newest.follow(&rules);
         *self.compressions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 

@@ -58,3 +58,39 @@ async fn a_compressed_tag_keeps_its_corners_and_the_newest_in_buffer_files_and_a
     historian.catch_up().await.unwrap();
     assert_eq!(times(&historian, 1).await.len(), 20, "without a rule every reading is kept from now on");
 }
+
+#[tokio::test]
+async fn what_comes_late_or_again_is_never_left_out_not_even_behind_a_flush_and_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let rules =
+        || Compressions::from([(1, Compression { deviation: 0.5, at_least_every_us: i64::MAX, stepped: false })]);
+    let mut historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    historian.compress(rules());
+    let zeros = |seconds: std::ops::Range<i64>| -> Vec<_> {
+        seconds.map(|n| sample(1, n * SECOND, Value::Double(0.0))).collect()
+    };
+    // A wrong peak, and a wrong point where there was nothing.
+    log.write(&zeros(0..5));
+    log.write(&[sample(1, 5 * SECOND, Value::Double(1000.0))]);
+    log.write(&zeros(6..12));
+    log.write(&[sample(1, 60 * SECOND, Value::Double(100.0)), sample(1, 100 * SECOND, Value::Double(0.0))]);
+    for restart in [false, true] {
+        historian.catch_up().await.unwrap();
+        historian.flush().await.unwrap();
+        if restart {
+            drop(historian);
+            historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+            historian.compress(rules());
+        }
+        log.write(&zeros(0..12));
+        log.write(&zeros(12..100));
+        historian.catch_up().await.unwrap();
+        let range = historian.range(TagId(1), Timestamp::MIN, Timestamp::MAX, None).await.unwrap();
+        assert_eq!(range.points.len(), 101, "every correction is there");
+        assert!(range.points.iter().all(|point| point.value == Value::Double(0.0)), "{:?}", range.points);
+    }
+    log.write(&ramp(1, 101..150));
+    historian.catch_up().await.unwrap();
+    assert_eq!(times(&historian, 1).await.split_off(101), [101, 149], "what is newer is compressed again");
+}
