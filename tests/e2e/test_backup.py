@@ -9,9 +9,11 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
+import tomllib
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -470,3 +472,59 @@ class Backup(Case):
         run(["mount", "-o", "remount,size=200m", disk])
         self.backup(node)
         self.assertEqual(self.restored().value("works/count"), 1)
+
+    def test_the_trial_of_the_manual_works_as_it_is_printed_beside_the_node(self):
+        manual = (Path(__file__).parents[2] / "docs/manual/backup.md").read_text()
+        block = re.search(r"^## Try it before.*?^```\n(.*?)^```", manual, re.M | re.S).group(1)
+        node = self.node()
+        node.apply(PLANT)
+        self.assertEqual(node.post("/api/ingest", "works count=5i").status, 204)
+        self.backup(node)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        trial = self.aside / "try"
+        for printed, ours in [("/mnt/backup/andon", self.repository), ("/tmp/try", trial), ("18080", port), (r"^andon ", f"{binary()} ")]:
+            block, times = re.subn(printed, str(ours), block, flags=re.M)
+            self.assertGreater(times, 0, printed)
+        *before, serve = block.splitlines()
+        for line in before:
+            done = run(["sh", "-c", line], deadline=60)
+            self.assertEqual(done.returncode, 0, (line, done.stdout, done.stderr))
+        listeners = tomllib.loads((trial / "andon.toml").read_text())
+        self.assertEqual({face: listeners[face]["listen"] for face in ("http", "mqtt", "sql")}, {"http": f"127.0.0.1:{port}", "mqtt": "off", "sql": "off"})
+        process = spawn(["sh", "-c", f"exec {serve}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def ready() -> bool:
+            self.assertIsNone(process.poll(), "it ended by itself")
+            return http(f"127.0.0.1:{port}", "GET", "/readyz").status == 200
+
+        wait_until("the trial is ready", ready, 30)
+        self.assertEqual(node.get("/readyz").status, 200, "and the node goes on")
+        process.terminate()
+        self.assertEqual(process.wait(20), 0)
+
+    def test_two_restores_into_one_target_do_not_take_from_each_other_and_a_slash_at_its_end_changes_nothing(self):
+        node = self.node()
+        node.apply(PLANT)
+        self.fill_history(node)
+        self.backup(node)
+        target = self.aside / "deep/data"
+        command = [binary(), "restore", self.repository, "--into", f"{target}/", "--max-rate", "1"]
+        first = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        beside = target.with_name("data.restoring")
+        wait_until("it is under way", lambda: (beside / "log/node").exists(), 30)
+        self.assertIn(f"another restore into {target} is under way", self.tool("restore", self.repository, "--into", target, code=1))
+        out, err = first.communicate(timeout=120)
+        self.assertEqual(first.returncode, 0, (out, err))
+        self.assertEqual([path.name for path in target.parent.iterdir()], ["data"])
+        for file in snapshot(self.repository)["files"]:
+            self.assertTrue((target / file["path"]).exists(), file["path"])
+        # One that was killed keeps nobody out.
+        shutil.rmtree(target)
+        killed = spawn(command, stderr=subprocess.DEVNULL)
+        wait_until("it is under way", lambda: (beside / "log/node").exists(), 30)
+        killed.kill()
+        killed.wait()
+        self.tool("restore", self.repository, "--into", target)
+        self.assertEqual([path.name for path in target.parent.iterdir()], ["data"])

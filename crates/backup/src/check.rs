@@ -59,7 +59,8 @@ impl Repository {
         }
         let mut progress = Progress {
             files_total: wanted.len() as u64,
-            bytes_total: wanted.values().map(|(bytes, _)| bytes).sum(),
+            // One backup's bytes have a bound, all together have none.
+            bytes_total: wanted.values().fold(0, |total: u64, (bytes, _)| total.saturating_add(*bytes)),
             ..Progress::default()
         };
         let mut found = Vec::new();
@@ -70,7 +71,7 @@ impl Repository {
                 found.push(Finding { file, path: Some((*path).to_owned()), what });
             }
             progress.files += 1;
-            progress.bytes += bytes;
+            progress.bytes = progress.bytes.saturating_add(*bytes);
         }
         pace.progress(progress);
         // Those of a backup that was cut off are waited for.

@@ -47,6 +47,9 @@ pub enum BackupError {
     /// Somebody writes there.
     #[error("another backup is being written to {}; wait for its end", .0.display())]
     InUse(PathBuf),
+    /// Somebody restores into the same target.
+    #[error("another restore into {} is under way; wait for its end", .0.display())]
+    Restoring(PathBuf),
     /// A later program's.
     #[error("{} is of format {found}; this program knows format {FORMAT}. Use the program that wrote it, or a later one", path.display())]
     Newer {

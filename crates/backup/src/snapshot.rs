@@ -7,8 +7,8 @@ use crate::files::sum_of;
 use crate::repository::BackupError;
 use andon_model::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The newest format of snapshots and of the repository that this program writes and reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -73,10 +73,39 @@ impl Snapshot {
         self.files.iter().find(|entry| entry.path == path)
     }
 
-    /// Its text, and the name that goes with it.
+    /// Whether the list of files can be one of a backup; if not, why.
+    fn sound(&self) -> Result<(), String> {
+        let mut paths = BTreeSet::new();
+        let mut total = 0_u64;
+        for entry in &self.files {
+            if !is_inside(&entry.path) || !crate::files::is_sum(&entry.sha256) {
+                return Err(format!("it names a file that cannot be: {:?}", entry.path));
+            }
+            if !paths.insert(entry.path.as_str()) {
+                return Err(format!("it names a file twice: {:?}", entry.path));
+            }
+            total = total
+                .checked_add(entry.bytes)
+                .filter(|total| i64::try_from(*total).is_ok())
+                .ok_or_else(|| format!("up to {:?} its files have more bytes than any disk holds", entry.path))?;
+        }
+        for entry in &self.files {
+            let mut above = entry.path.match_indices('/').filter_map(|(at, _)| entry.path.get(..at));
+            if let Some(folder) = above.find(|folder| paths.contains(folder)) {
+                return Err(format!("it names {folder:?} as a file, and as the folder of {:?}", entry.path));
+            }
+        }
+        if total != self.bytes {
+            return Err(format!("it says {} bytes, and its files have {total}", self.bytes));
+        }
+        Ok(())
+    }
+
+    /// Its text, and the name that goes with it. What could not be read again gets none.
     pub(crate) fn encode(&self) -> Result<(String, Vec<u8>), BackupError> {
-        let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|error| BackupError::Damaged { path: "the list of files".into(), reason: error.to_string() })?;
+        let failed = |reason| BackupError::Damaged { path: "the list of files".into(), reason };
+        self.sound().map_err(failed)?;
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.to_string()))?;
         text.push(b'\n');
         let (year, month, day, hour, minute, second, micros) = Timestamp::from_millis(self.what.at_ms).civil();
         let when = format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}-{:03}Z", micros / 1000);
@@ -101,18 +130,12 @@ impl Snapshot {
             return Err(BackupError::Newer { path: path.to_owned(), found });
         }
         let snapshot: Self = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
-        for entry in &snapshot.files {
-            if !is_inside(&entry.path) || !crate::files::is_sum(&entry.sha256) {
-                return Err(damaged(format!("it names a file that cannot be: {:?}", entry.path)));
-            }
-        }
+        snapshot.sound().map_err(damaged)?;
         Ok(Self { name: name.to_owned(), ..snapshot })
     }
 }
 
-/// Whether a path stays within the folder it is taken from.
+/// Whether a path stays within the folder it is taken from, and is written in the one way there is: names with one `/` between them.
 pub(crate) fn is_inside(path: &str) -> bool {
-    !path.is_empty()
-        && !path.contains(['\\', '\0'])
-        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+    !path.contains(['\\', '\0']) && path.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }

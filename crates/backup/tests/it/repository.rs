@@ -3,9 +3,10 @@
 use crate::support::{Place, StopAfter, tree};
 use andon_backup::{BackupError, Repository};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn filled() -> Place {
     let place = Place::new();
@@ -200,22 +201,88 @@ fn any_changed_byte_and_any_missing_shortened_or_extra_file_is_found_and_not_res
     place.restore().unwrap();
 }
 
+/// Puts a changed list of files beside the whole one, with the checksum that goes with it, as a liar would.
+fn forge(place: &Place, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let name = place.repository().names().unwrap().remove(0);
+    let path = place.store().join(format!("snapshots/{name}.json"));
+    let mut list = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut list);
+    let text = list.to_string();
+    let forged = path.with_file_name(format!("1970-01-01T00-00-02Z-{}.json", &sum_of(&text)[..16]));
+    std::fs::write(&forged, &text).unwrap();
+    forged
+}
+
+/// The newest list is refused by all that read it, without a panic, and its path is named.
+fn refused(place: &Place, forged: &Path, what: &str) {
+    let error = place.repository().snapshot(None).unwrap_err();
+    assert!(matches!(error, BackupError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains(what), "{error} should name {what}");
+    let findings = place.repository().check(&mut ()).unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.file == forged && finding.what.contains(what)), "{findings:?}");
+    assert!(place.restore().is_err() && !place.target().exists());
+    std::fs::remove_file(forged).unwrap();
+}
+
 #[test]
-fn a_snapshot_that_names_files_elsewhere_is_refused() {
+fn a_snapshot_that_names_files_elsewhere_or_in_another_form_is_refused() {
     let place = filled();
-    let written = place.backup(1_000).unwrap();
-    let path = place.store().join(format!("snapshots/{}.json", written.snapshot.name));
-    let text = std::fs::read_to_string(&path).unwrap();
-    for evil in ["../node-id", "/node-id", "a/../../b", "", "a\\\\b"] {
-        let changed = text.replace("\"node-id\"", &format!("\"{evil}\""));
-        assert_ne!(changed, text);
-        let sum = sum_of(&changed);
-        let name = path.with_file_name(format!("1970-01-01T00-00-02Z-{}.json", &sum[..16]));
-        std::fs::write(&name, &changed).unwrap();
-        let refused = place.repository().snapshot(None).unwrap_err();
-        assert!(matches!(refused, BackupError::Damaged { .. }), "{evil}: {refused}");
-        std::fs::remove_file(name).unwrap();
+    place.backup(1_000).unwrap();
+    let evil = ["../node-id", "/node-id", "a/../../b", "", ".", "./a", "a/.", "a/./b", "a//b", "a/", "a\\b", "a\0b"];
+    for path in evil {
+        let forged = forge(&place, |list| list["files"][0]["path"] = json!(path));
+        refused(&place, &forged, &format!("it names a file that cannot be: {path:?}"));
     }
+    assert!(place.repository().snapshot(None).is_ok(), "the whole one is left");
+}
+
+#[test]
+fn a_snapshot_that_names_a_path_twice_or_as_file_and_folder_is_refused() {
+    let place = filled();
+    place.backup(1_000).unwrap();
+    let forged = forge(&place, |list| list["files"][0]["path"] = json!("node-id"));
+    refused(&place, &forged, "it names a file twice: \"node-id\"");
+    for (folder, below) in [("node-id", "node-id/x"), ("node-id", "node-id/x/y"), ("log/samples", "log/samples/1.seg")]
+    {
+        let forged = forge(&place, |list| {
+            let files = list["files"].as_array_mut().unwrap();
+            files[0]["path"] = json!(if files.iter().any(|file| file["path"] == below) { folder } else { below });
+        });
+        refused(&place, &forged, &format!("it names {folder:?} as a file, and as the folder of {below:?}"));
+    }
+    // A sibling that sorts between a folder and what is in it.
+    let forged = forge(&place, |list| list["files"][0]["path"] = json!("log/samples.old"));
+    place.repository().snapshot(None).unwrap();
+    std::fs::remove_file(forged).unwrap();
+}
+
+#[test]
+fn a_snapshot_with_more_bytes_than_can_be_is_refused_and_no_sum_overflows() {
+    let place = filled();
+    place.backup(1_000).unwrap();
+    for bytes in [u64::MAX, i64::MAX as u64 + 1, i64::MAX as u64] {
+        let mut path = Value::Null;
+        let forged = forge(&place, |list| {
+            let files = list["files"].as_array_mut().unwrap();
+            let last = files.last_mut().unwrap();
+            last["bytes"] = json!(bytes);
+            path = last["path"].clone();
+        });
+        refused(&place, &forged, &format!("up to {path} its files have more bytes than any disk holds"));
+    }
+    let forged = forge(&place, |list| list["bytes"] = json!(1));
+    refused(&place, &forged, "it says 1 bytes, and its files have 2503002");
+    // Each of three may have so many, and together they have more than 2^64.
+    for number in 0..3 {
+        forge(&place, |list| {
+            list["bytes"] = json!(i64::MAX);
+            let mut file = list["files"][0].clone();
+            file["bytes"] = json!(i64::MAX);
+            file["sha256"] = json!(format!("{number}").repeat(64));
+            list["files"] = json!([file]);
+        });
+    }
+    assert_eq!(place.repository().check(&mut ()).unwrap().findings.len(), 3, "their files are missing");
 }
 
 fn sum_of(text: &str) -> String {

@@ -27,6 +27,8 @@ use uuid::Uuid;
 const KEEP_EVERY: Duration = Duration::from_secs(20);
 /// How often to ask whether the state is settled.
 const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How far above the backup's epoch a restored log begins at least.
+const EPOCH_STEP: u64 = 1_000_000;
 
 /// How a backup is to be made.
 pub struct Wish {
@@ -345,15 +347,40 @@ fn chosen(snapshot: Snapshot, only: Option<&str>) -> Result<Snapshot> {
     Ok(Snapshot { bytes: files.iter().map(|entry| entry.bytes).sum(), files, ..snapshot })
 }
 
-/// The restored log goes on in an epoch that no other life of the node has used: the seconds since 1970 are far above any count of
-/// openings. And the node will record whence it came.
+/// The restored log goes on in an epoch that no other life of the node has used. And the node will record whence it came.
 fn become_another_life(folder: &Path, snapshot: &Snapshot) -> Result<()> {
-    let now = SystemClock.now().millis() / 1000;
-    andon_log::raise_epoch(&folder.join("log"), u64::try_from(now).unwrap_or_default())?;
+    let epoch = epoch_of_another_life(SystemClock.now().millis(), snapshot.what.epoch);
+    andon_log::raise_epoch(&folder.join("log"), epoch)?;
     let restored = Restored { name: snapshot.name.clone(), at_ms: snapshot.what.at_ms };
     Ok(write_private(&folder.join(RESTORED), &serde_json::to_string(&restored)?)?)
 }
 
+/// The seconds since 1970 are far above any count of openings. Where the clock is wrong, or was when an earlier life began, a
+/// step above the backup's own epoch is: the original is not opened so often after it.
+fn epoch_of_another_life(now_ms: i64, former: u64) -> u64 {
+    u64::try_from(now_ms / 1000).unwrap_or_default().max(former.saturating_add(EPOCH_STEP))
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("a part of the backup panicked")?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_life_begins_above_the_former_one_whatever_the_clock_says() {
+        let now = 1_700_000_000;
+        for (now_ms, former, epoch) in [
+            (now * 1000 + 999, 7, 1_700_000_000),
+            (0, 7, 1_000_007),
+            (-5_000, 7, 1_000_007),
+            (now * 1000, 1_700_000_000, 1_701_000_000),
+            (now * 1000, 1_900_000_000, 1_901_000_000),
+            (now * 1000, u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(epoch_of_another_life(now_ms, former), epoch, "{now_ms} after {former}");
+        }
+    }
 }
