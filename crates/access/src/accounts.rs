@@ -373,7 +373,10 @@ impl Accounts {
         let principal = Principal { id: user, kind: PrincipalKind::Person };
         if self.checked.is_to_be_recorded(user, from) {
             let turn = self.one_at_a_time().await;
-            let known = enabled().ok_or(AccountError::WrongLogin)?;
+            let Some(known) = enabled() else {
+                self.checked.forget(user, from);
+                return Err(AccountError::WrongLogin);
+            };
             let record = UserRecord { last_login: Some(self.clock.now()), ..known };
             let event = self.event(principal.clone(), action, Some(user), Some(from), None);
             let changes = vec![Change::PutUser(record.clone())];

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The database's name in catalogues.
@@ -79,7 +80,27 @@ pub struct Answer {
     pub schema: SchemaRef,
     /// The rows; an error is the last item.
     pub batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
+    caller: Caller,
+    /// When the caller's rights were last looked at.
+    looked: Instant,
     _ends_with_us: tokio_util::sync::DropGuard,
+}
+
+impl Answer {
+    /// The next rows, `None` at the end. Rows that were made while the caller had a right are not handed out without it.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
+        let batch = self.batches.recv().await?;
+        Some(self.still().and(batch))
+    }
+
+    /// Whether its rows may still be handed out; to be asked before each slice of them.
+    pub(crate) fn still(&mut self) -> Result<(), SqlError> {
+        if self.looked.elapsed() >= LOOK_AGAIN {
+            self.caller.still()?;
+            self.looked = Instant::now();
+        }
+        Ok(())
+    }
 }
 
 /// For whom a query runs, and what they saw when it was planned.
@@ -237,10 +258,9 @@ impl Engine {
         let (started, start) = oneshot::channel();
         let (out, batches) = mpsc::channel(2);
         let end = CancellationToken::new();
-        let (engine, cancelled) = (self.clone(), end.clone());
+        let (engine, cancelled, runs_for) = (self.clone(), end.clone(), caller.clone());
         self.spawn(async move {
-            let _place = place;
-            let work = engine.work(caller, statement, started, &out);
+            let work = engine.work(runs_for, statement, started, &out);
             let outcome = tokio::select! {
                 outcome = tokio::time::timeout(engine.options.time, work) => {
                     outcome.unwrap_or(Err(SqlError::TimedOut(engine.options.time)))
@@ -248,14 +268,16 @@ impl Engine {
                 () = cancelled.cancelled() => Err(SqlError::Cancelled),
                 () = engine.stop.cancelled() => Err(SqlError::Stopping),
             };
+            drop((place, engine));
             if let Err(error) = outcome {
-                // Whoever waits for the next rows hears why there are none; somebody who has gone does not.
-                let _ = tokio::time::timeout(Duration::from_secs(1), out.send(Err(error))).await;
+                // Whoever asks for the next rows, however late, hears why there are none: an answer that is cut off must
+                // not look whole. The wait ends with the answer.
+                let _ = out.send(Err(error)).await;
             }
         })?;
         let guard = end.drop_guard();
         match start.await {
-            Ok(schema) => Ok(Answer { schema: schema?, batches, _ends_with_us: guard }),
+            Ok(schema) => Ok(Answer { schema: schema?, batches, caller, looked: Instant::now(), _ends_with_us: guard }),
             Err(_) => {
                 let mut batches = batches;
                 match batches.recv().await {
@@ -407,9 +429,21 @@ impl Engine {
                 return Err(SqlError::TooManyRows(self.options.rows));
             }
             caller.still()?;
-            if out.send(Ok(batch)).await.is_err() {
-                return Ok(());
-            }
+            let full = Instant::now();
+            let room = loop {
+                tokio::select! {
+                    room = out.reserve() => break room,
+                    _ = look.tick() => {
+                        caller.still()?;
+                        // Whoever waits is told off after as long: they get the place before that.
+                        if full.elapsed() >= self.options.wait && self.waiting.load(Ordering::Relaxed) > 0 {
+                            return Err(SqlError::NotTaken(self.options.wait));
+                        }
+                    }
+                }
+            };
+            let Ok(room) = room else { return Ok(()) };
+            room.send(Ok(batch));
         }
     }
 }

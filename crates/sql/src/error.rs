@@ -27,7 +27,7 @@ pub enum SqlError {
     },
     /// Too many queries at a time.
     #[error(
-        "{running} queries are running and {waiting} are waiting, which is the limit; try again shortly, or raise [sql] queries in the settings"
+        "there was no place for the query: {running} are running and {waiting} others wait; try again in a minute, and CLOSE cursors of yours that are half read. If it happens often, an administrator can raise [sql] queries in the settings"
     )]
     Busy {
         /// How many run.
@@ -38,6 +38,9 @@ pub enum SqlError {
     /// It took too long.
     #[error("the query was ended after {} s; ask for fewer tags or a shorter time, or raise [sql] seconds in the settings", .0.as_secs())]
     TimedOut(Duration),
+    /// Nobody took its rows while others waited.
+    #[error("the query was ended: none of its rows were taken for {} s while others waited for its place; run it again and take its rows without a pause, or ask for fewer", .0.as_secs())]
+    NotTaken(Duration),
     /// It needed too much memory.
     #[error(
         "the query needs more than {mib} MiB; ask for fewer tags or a shorter time, sort less, or raise [sql] memory_mib in the settings"
@@ -73,7 +76,7 @@ impl SqlError {
             Self::NotAllowed(_) => "42501",
             Self::TooBig { .. } => "54001",
             Self::Busy { .. } => "53300",
-            Self::TimedOut(_) | Self::Cancelled => "57014",
+            Self::TimedOut(_) | Self::NotTaken(_) | Self::Cancelled => "57014",
             Self::TooMuchMemory { .. } => "53200",
             Self::TooManyRows(_) => "54000",
             Self::Stopping => "57P01",

@@ -76,7 +76,7 @@ impl Writer {
             }
             return Some(Ok(out.into()));
         }
-        let written = match self.answer.batches.recv().await {
+        let written = match self.answer.next().await {
             Some(Ok(batch)) => self.batch(&batch, &mut out),
             Some(Err(error)) => Err(error),
             None => {
@@ -123,9 +123,9 @@ impl Writer {
 
     fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), SqlError> {
         match self.format {
-            Format::Json => json_rows(batch, out, &mut self.first),
+            Format::Json => json_rows(&in_utc(batch)?, out, &mut self.first),
             Format::Csv => {
-                let batch = plain(batch)?;
+                let batch = plain(&in_utc(batch)?)?;
                 let builder = WriterBuilder::new()
                     .with_header(false)
                     .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned());
@@ -163,6 +163,25 @@ impl Writer {
 
 fn csv_text(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// Times of another zone (`AT TIME ZONE`) in UTC, as they are written with a `Z`.
+fn in_utc(batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+    let foreign = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, Some(zone)) if &**zone != "UTC");
+    if !batch.schema().fields().iter().any(|field| foreign(field.data_type())) {
+        return Ok(batch.clone());
+    }
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let data_type = match field.data_type() {
+            DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("UTC".into())),
+            other => other.clone(),
+        };
+        columns.push(arrow::compute::cast(column, &data_type).map_err(failed)?);
+        fields.push(field.as_ref().clone().with_data_type(data_type));
+    }
+    let schema: SchemaRef = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
+    RecordBatch::try_new(schema, columns).map_err(failed)
 }
 
 /// What CSV has no form for, as text.

@@ -33,7 +33,7 @@ pub struct Rows {
 /// A tag as the catalogue shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tag {
-    /// The node's number, never shown.
+    /// The node's number; shown for the open table, whose rows name tags by it.
     pub id: TagId,
     /// The name outside.
     pub uuid: String,

@@ -151,6 +151,26 @@ async fn a_log_in_at_the_moment_of_disabling_does_not_undo_it() {
 }
 
 #[tokio::test]
+async fn a_log_in_that_was_refused_at_the_last_moment_does_not_count_as_recorded() {
+    let (node, admin, _) = Node::set_up().await;
+    let eva = node.person(&admin, "Eva", Role::Viewer, "").await;
+    node.records.holds_next.store(true, Ordering::SeqCst);
+    let (accounts, by, id) = (node.accounts.clone(), admin.clone(), eva.id);
+    let disabling = tokio::spawn(async move { accounts.change_user(&by, id, Some(false), None, None).await });
+    until_held(&node).await;
+    let right = "a sentence of four words";
+    let mut log_in = Box::pin(node.accounts.log_in_once("Eva", right, HERE, "logged_in_by_sql"));
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut log_in).await;
+    assert!(early.is_err(), "it waits for its turn");
+    node.records.gate.0.add_permits(1);
+    disabling.await.unwrap().unwrap();
+    assert!(matches!(log_in.await, Err(AccountError::WrongLogin)));
+    node.accounts.change_user(&admin, eva.id, Some(true), None, None).await.unwrap();
+    node.accounts.log_in_once("Eva", right, HERE, "logged_in_by_sql").await.unwrap();
+    assert_eq!(node.actions().iter().filter(|action| *action == "logged_in_by_sql").count(), 1);
+}
+
+#[tokio::test]
 async fn what_is_saved_takes_effect_even_when_the_caller_has_gone() {
     let (node, admin, _) = Node::set_up().await;
     let (id, secret) = node.accounts.create_token(&admin, "report", Vec::new()).await.unwrap();

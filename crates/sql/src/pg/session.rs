@@ -441,7 +441,7 @@ impl Session {
                 Some(batch) => batch,
                 None => {
                     let received = tokio::select! {
-                        received = running.answer.batches.recv() => received,
+                        received = running.answer.next() => received,
                         _ = bell.changed() => return Err(SqlError::Cancelled.into()),
                         () = gone.cancelled() => return Err(Fault::Gone),
                     };
@@ -454,6 +454,7 @@ impl Session {
             let take = batch.num_rows().min(limit - sent);
             let mut at = 0;
             while at < take {
+                running.answer.still()?;
                 let some = (take - at).min(512);
                 values::rows(&mut self.out, &batch.slice(at, some), formats)
                     .map_err(|error| said("58030", format!("a value cannot be shown: {error}")))?;

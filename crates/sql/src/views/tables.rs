@@ -55,6 +55,7 @@ fn fields(view: &str) -> Option<Vec<Field>> {
             Field::new("stepped", DataType::Boolean, false),
             must("equipment"),
             text("description"),
+            Field::new("number", DataType::Int64, false),
         ],
         "equipment" => vec![must("path"), must("level"), must("title"), text("parent")],
         "events" => vec![
@@ -180,6 +181,7 @@ fn tags(caller: &Caller) -> Vec<ArrayRef> {
         Arc::new(tags.iter().map(|tag| Some(tag.stepped)).collect::<BooleanArray>()),
         must(tags.iter().map(|tag| equipment(&tag.path))),
         maybe(tags.iter().map(|tag| Some(tag.description.as_str()).filter(|text| !text.is_empty()))),
+        Arc::new(tags.iter().map(|tag| Some(i64::from(tag.id.0))).collect::<Int64Array>()),
     ]
 }
 

@@ -155,7 +155,7 @@ async fn a_slow_scan_ends_with_its_time() {
 
 #[tokio::test]
 async fn queries_wait_for_their_turn_and_too_many_are_told() {
-    let options = Options { queries: 1, waiting: 1, wait: Duration::from_millis(200), ..Options::default() };
+    let options = Options { queries: 1, waiting: 1, wait: Duration::from_millis(100), ..Options::default() };
     let world = World::with(works(), options);
     let first = world.engine.run(&world.anna, "SELECT * FROM samples").await.expect("runs");
     let (second, third) =
@@ -167,4 +167,41 @@ async fn queries_wait_for_their_turn_and_too_many_are_told() {
     // Who leaves makes place.
     drop(first);
     assert_eq!(world.rows("SELECT 1").await, ["1"]);
+}
+
+/// Rows until the end, and the error there.
+async fn to_the_end(answer: &mut andon_sql::Answer) -> (usize, Option<SqlError>) {
+    let mut rows = 0;
+    loop {
+        match answer.next().await {
+            Some(Ok(batch)) => rows += batch.num_rows(),
+            Some(Err(error)) => return (rows, Some(error)),
+            None => return (rows, None),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_gives_its_place_to_who_waits() {
+    let options = Options { queries: 1, wait: Duration::from_secs(1), ..Options::default() };
+    let world = World::with(works(), options);
+    let mut idle = world.engine.run(&world.anna, "SELECT * FROM samples").await.expect("runs");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.rows("SELECT 1").await, ["1"]);
+    let (_, end) = to_the_end(&mut idle).await;
+    assert!(matches!(end, Some(SqlError::NotTaken(_))), "{end:?}");
+    // As long as nobody waits, there is no hurry.
+    let mut idle = world.engine.run(&world.anna, "SELECT * FROM samples").await.expect("runs");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let all = world.plant.points.values().map(Vec::len).sum::<usize>();
+    assert_eq!(to_the_end(&mut idle).await, (all, None));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off_says_so_however_late_it_is_taken() {
+    let world = World::with(works(), Options { time: Duration::from_millis(200), ..Options::default() });
+    let mut late = world.engine.run(&world.anna, "SELECT * FROM samples").await.expect("runs");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let (_, end) = to_the_end(&mut late).await;
+    assert!(matches!(end, Some(SqlError::TimedOut(_))), "{end:?}");
 }

@@ -202,6 +202,8 @@ async fn the_small_views_are_there() {
     let last = world.rows("SELECT path, value, quality, unit, stale FROM last_values WHERE path LIKE 'works/line1/filler/%' ORDER BY path").await;
     assert_eq!(last, [format!("{LEVEL}|–|bad|bar|false"), format!("{PRESSURE}|19.1|good|bar|false")]);
     assert_eq!(world.rows("SELECT count(*) FROM tags").await, ["7"]);
+    let number = format!("SELECT number, path FROM tags WHERE path = '{PRESSURE}'");
+    assert_eq!(world.rows(&number).await, [format!("1|{PRESSURE}")], "as the open table names it");
     assert_eq!(
         world.rows("SELECT path FROM equipment WHERE parent = 'works' ORDER BY 1").await,
         ["works/line1", "works/line2"]
@@ -268,4 +270,24 @@ async fn paths_that_are_named_are_looked_up_and_all_others_are_sifted() {
     }
     let hidden = world.try_rows(&world.bert, "SELECT * FROM samples WHERE path = 'home/hall/lamp'").await;
     assert_eq!(hidden.expect("an answer"), Vec::<String>::new(), "what may not be seen looks like what does not exist");
+}
+
+#[tokio::test]
+async fn a_day_of_another_zone_has_its_date_and_times_with_a_z_are_utc() {
+    use andon_sql::output::{Format, Writer};
+    let world = World::new();
+    let text = "SELECT CAST(ts AT TIME ZONE 'Europe/Berlin' AS date) AS day, \
+        date_trunc('day', ts AT TIME ZONE 'Europe/Berlin') AS begins \
+        FROM (VALUES (TIMESTAMPTZ '2026-11-25T22:30:00Z'), (TIMESTAMPTZ '2026-11-25T23:30:00Z')) AS s(ts) ORDER BY 1";
+    for format in [Format::Csv, Format::Json] {
+        let mut writer = Writer::new(world.engine.run(&world.anna, text).await.expect("runs"), format);
+        let mut out = Vec::new();
+        while let Some(bytes) = writer.next().await {
+            out.extend_from_slice(&bytes.expect("written"));
+        }
+        let out = String::from_utf8(out).expect("text").replace('"', "");
+        for row in ["2026-11-25,2026-11-24T23:00:00.000000Z", "2026-11-26,2026-11-25T23:00:00.000000Z"] {
+            assert!(out.contains(row), "{out}");
+        }
+    }
 }

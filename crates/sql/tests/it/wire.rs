@@ -203,3 +203,39 @@ async fn who_goes_away_or_cancels_ends_the_query() {
     let answers = tokio::time::timeout(std::time::Duration::from_secs(10), asked).await.expect("ended");
     assert!(answers.iter().any(|m| m.0 == b'E' && text(m).contains("57014")), "{answers:?}");
 }
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_ends_cursors_and_portals_within_a_second() {
+    let world = World::new();
+    let (address, _stop) = listen(&world).await;
+    let mut cursor = Client::log_in(address).await;
+    // A short answer is all made by then, and lies ready; a long one waits to be taken.
+    let declare =
+        b"BEGIN; DECLARE short CURSOR FOR SELECT ts FROM samples WHERE path = 'works/line1/filler/pressure'; \
+        DECLARE long CURSOR WITH HOLD FOR SELECT ts FROM samples; FETCH 1 FROM short; FETCH 1 FROM long\0";
+    cursor.send(b'Q', declare).await;
+    assert_eq!(kinds(&cursor.until(b'Z').await), "CCCTDCTDCZ");
+    let mut portal = Client::log_in(address).await;
+    portal.send(b'P', b"\0SELECT ts FROM samples WHERE path = 'works/line1/filler/pressure'\0\0\0").await;
+    portal.send(b'B', b"\0\0\0\0\0\0\0\0").await;
+    portal.send(b'E', b"\0\0\0\0\x03").await;
+    portal.send(b'H', b"").await;
+    assert_eq!(kinds(&portal.until(b's').await), "12DDDs");
+    world.plant.grant(&world.anna, &["works/line2"]);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    for name in ["short", "long"] {
+        cursor.send(b'Q', format!("FETCH 20000 FROM {name}\0").as_bytes()).await;
+        let answers = cursor.until(b'Z').await;
+        assert_eq!(kinds(&answers), "TEZ", "{name}");
+        assert!(text(&answers[1]).contains("42501") && text(&answers[1]).contains("rights"), "{}", text(&answers[1]));
+        cursor.send(b'Q', b"ROLLBACK\0").await;
+        cursor.until(b'Z').await;
+        cursor.send(b'Q', format!("FETCH 1 FROM {name}\0").as_bytes()).await;
+        assert!(text(&cursor.until(b'Z').await[0]).contains("34000"), "the cursor is gone");
+    }
+    portal.send(b'E', b"\0\0\0\0\0").await;
+    portal.send(b'S', b"").await;
+    let answers = portal.until(b'Z').await;
+    assert_eq!(kinds(&answers), "EZ");
+    assert!(text(&answers[0]).contains("42501"), "{}", text(&answers[0]));
+}
