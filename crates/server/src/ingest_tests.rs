@@ -326,3 +326,44 @@ async fn a_repeated_request_with_a_key_is_answered_alike_and_stored_once() {
     assert_eq!(values, [json!(1), json!(3)]);
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_refuses_rows_without_a_time_and_whoever_may_write_nowhere_is_told_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    let (status, begun) = json_of(&node, "POST", "/api/imports", json!({ "name": "x.csv" })).await;
+    assert_eq!(status, 201, "{begun}");
+    let path = format!("/api/ingest?partial=true&import={}", begun["id"].as_str().expect("an id"));
+    let none = json!([{ "path": "works/oven/count", "ts": null, "value": 7 }]).to_string();
+    for (kind, body, stored) in [
+        ("text/csv", "path,ts,value\nworks/oven/count,,7\nworks/oven/count,1000,1\n", 1),
+        ("text/csv", "ts,works/oven/count\n,7\n2000,2\n", 1),
+        ("application/json", none.as_str(), 0),
+        ("text/plain", "works/oven count=7i\n", 0),
+    ] {
+        let (status, told) = post(&node, &path, &format!("content-type: {kind}\r\n"), body).await;
+        assert_eq!((status, &told["stored"], &told["refused_rows"]), (200, &json!(stored), &json!(1)), "{told}");
+        assert_eq!(told["refused"][0]["reason"], "there is no time; each row of an import has one", "{told}");
+    }
+    until(&node, "works/oven/count", json!([[1000, 1, 0], [2000, 2, 0]])).await;
+
+    let csv = "content-type: text/csv\r\n";
+    let wide: String = (0..10_001).map(|n| format!(",a/b{n}")).collect();
+    let (status, told) = post(&node, "/api/ingest", csv, &format!("ts{wide}\n")).await;
+    assert_eq!(status, 400);
+    assert!(told.to_string().contains("names 10002 columns, and there may be 10000"), "{told}");
+
+    for n in 0..7 {
+        assert_eq!(json_of(&node, "POST", "/api/imports", json!({ "name": "x.csv" })).await.0, 201, "{n}");
+    }
+    assert_eq!(json_of(&node, "POST", "/api/imports", json!({ "name": "x.csv" })).await.0, 503);
+
+    let body = json!({ "name": "looks", "grants": [{ "role": "viewer", "branch": "" }] });
+    let (_, token) = json_of(&node, "POST", "/api/tokens", body).await;
+    let headers =
+        format!("authorization: Bearer {}\r\ncontent-encoding: gzip\r\n", token["token"].as_str().expect("a secret"));
+    let sent = send(&node, Sent { path: "/api/ingest", headers: &headers, body: b"not gzip" }).await;
+    assert_eq!(sent.0, 403, "{}", sent.1);
+    node.stop().await;
+}

@@ -14,6 +14,12 @@ use std::sync::Arc;
 
 /// The most refused rows that are told one by one; the others are counted.
 const MAX_TOLD: usize = 10_000;
+/// The most bytes of the reasons that are told; what comes behind is counted.
+const MAX_TOLD_BYTES: usize = 1 << 20;
+/// The longest path of the plant, in bytes.
+const MAX_PATH: usize = 255;
+/// The most bytes of one text of a reason that are told.
+const MAX_TEXT: usize = 300;
 
 /// Where the caller may write, as it is when the request comes.
 pub(crate) struct Rights(Vec<Grant>);
@@ -21,6 +27,15 @@ pub(crate) struct Rights(Vec<Grant>);
 impl Rights {
     pub(crate) fn of(app: &App, caller: &Caller) -> Self {
         Self(app.accounts.grants(&caller.who))
+    }
+
+    /// Whether the caller may write anywhere: otherwise the body need not be looked at.
+    /// # Errors
+    /// The caller may write nowhere.
+    pub(crate) fn check_any(&self) -> Result<(), Denied> {
+        let needed = table::needed(Action::Publish);
+        let any = self.0.iter().any(|grant| grant.role >= needed);
+        if any { Ok(()) } else { Err(Denied { action: Action::Publish, branch: String::new(), needed }) }
     }
 
     fn check(&self, path: &str) -> Result<(), Denied> {
@@ -44,6 +59,21 @@ pub(crate) enum Fault {
         /// Its type.
         wanted: DataType,
     },
+}
+
+impl Fault {
+    /// The same with what a stranger wrote cut short; and its bytes.
+    fn bounded(mut self) -> (Self, usize) {
+        let text = match &mut self {
+            Self::Unreadable(text) | Self::Unknown(text) | Self::Unfit { path: text, .. } => text,
+            Self::Denied(denied) => &mut denied.branch,
+        };
+        if text.len() > MAX_TEXT {
+            *text = shorten(text);
+        }
+        let bytes = text.len();
+        (self, bytes)
+    }
 }
 
 /// What to do about a tag that there is not.
@@ -94,11 +124,15 @@ pub(crate) struct Batch<'p> {
     received: Timestamp,
     /// Go on after a refused row.
     partial: bool,
+    /// A reading without a time is refused.
+    timed: bool,
     /// What the form counts.
     pub(crate) counts: &'static str,
     samples: Vec<Sample>,
     refused: Vec<Refused>,
     refused_rows: usize,
+    /// Bytes of the reasons in `refused`.
+    told_bytes: usize,
 }
 
 impl<'p> Batch<'p> {
@@ -111,7 +145,24 @@ impl<'p> Batch<'p> {
     ) -> Self {
         names.begin(plant);
         let (samples, refused) = (Vec::new(), Vec::new());
-        Self { plant, rights, names, received, partial, counts: "reading", samples, refused, refused_rows: 0 }
+        Self {
+            plant,
+            rights,
+            names,
+            received,
+            partial,
+            timed: false,
+            counts: "reading",
+            samples,
+            refused,
+            refused_rows: 0,
+            told_bytes: 0,
+        }
+    }
+
+    /// From now on refuses readings without a time, which otherwise get the time when they came.
+    pub(crate) fn want_times(&mut self) {
+        self.timed = true;
     }
 
     /// Room for so many more readings.
@@ -133,7 +184,9 @@ impl<'p> Batch<'p> {
     pub(crate) fn refuse(&mut self, mark: usize, row: usize, fault: Fault) -> bool {
         self.samples.truncate(mark);
         self.refused_rows += 1;
-        if self.refused.len() < MAX_TOLD {
+        if self.refused.len() < MAX_TOLD && self.told_bytes < MAX_TOLD_BYTES {
+            let (fault, bytes) = fault.bounded();
+            self.told_bytes += bytes;
             self.refused.push(Refused { counts: self.counts, row, fault });
         }
         self.partial
@@ -157,8 +210,14 @@ impl<'p> Batch<'p> {
 
     /// Looks for the tag at `path` and remembers it as `name` of the series `head`.
     /// # Errors
-    /// The caller may not write there, or there is no such tag.
+    /// It is longer than any path, the caller may not write there, or there is no such tag.
     pub(crate) fn find(&mut self, head: &str, name: &str, path: &str) -> Result<Target, Fault> {
+        if path.len() > MAX_PATH {
+            let (begin, bytes) = (path.chars().take(40).collect::<String>(), path.len());
+            return Err(Fault::Unreadable(format!(
+                "the path that begins with {begin:?} has {bytes} bytes; write the path of a tag, of at most {MAX_PATH}"
+            )));
+        }
         self.rights.check(path).map_err(Fault::Denied)?;
         let unknown = || Fault::Unknown(shorten(path));
         let id = self.plant.id_of(path).ok_or_else(unknown)?;
@@ -186,7 +245,7 @@ impl<'p> Batch<'p> {
 
     /// Adds a reading.
     /// # Errors
-    /// The value does not fit the tag.
+    /// The value does not fit the tag, or there is no time where there must be one.
     pub(crate) fn add(
         &mut self,
         target: Target,
@@ -199,6 +258,9 @@ impl<'p> Batch<'p> {
             Fault::Unfit { path, wanted: target.data_type }
         };
         let value = value.coerce(target.data_type).ok_or_else(unfit)?;
+        if self.timed && time.is_none() {
+            return Err(Fault::Unreadable("there is no time; each row of an import has one".to_owned()));
+        }
         let source_ts = time.unwrap_or(self.received);
         self.samples.push(Sample { tag: target.id, value, quality, source_ts, received_ts: self.received });
         Ok(())
@@ -216,12 +278,77 @@ impl<'p> Batch<'p> {
     }
 }
 
-/// At most 300 bytes of what a stranger wrote: more than a path can have.
-fn shorten(text: &str) -> String {
-    const MOST: usize = 300;
-    if text.len() <= MOST {
+/// At most [`MAX_TEXT`] bytes of what a stranger wrote: more than a path can have.
+pub(crate) fn shorten(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
         return text.to_owned();
     }
-    let end = (0..=MOST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{}…", text.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Form, csv, json, lines};
+    use super::*;
+    use andon_model::access::Role;
+    use andon_wire::line_protocol::Precision;
+
+    /// What is told of a body that a caller of one branch, or of none, sends to an empty plant.
+    fn told(form: Form, text: &str, timed: bool) -> (Vec<Refused>, usize) {
+        let plant = Arc::new(PlantView::default());
+        let rights = Rights(vec![Grant { role: Role::Operator, branch: "mine".to_owned() }]);
+        let mut batch = Batch::new(&plant, rights, Names::new(form, ""), Timestamp::from_millis(0), true);
+        if timed {
+            batch.want_times();
+        }
+        let read = match form {
+            Form::Csv => csv::read(text, Precision::Milliseconds, &mut batch),
+            Form::Json => json::read(text, Precision::Milliseconds, &mut batch),
+            Form::Lines | Form::Influx => lines::read(text, Precision::Milliseconds, true, &mut batch),
+        };
+        read.expect("readable");
+        let (_, samples, refused, rows) = batch.end();
+        assert!(samples.is_empty());
+        (refused, rows)
+    }
+
+    fn bytes(refused: &[Refused]) -> usize {
+        refused.iter().map(|refused| refused.to_string().len()).sum()
+    }
+
+    #[test]
+    fn a_long_name_is_refused_before_anything_and_kept_short() {
+        let name = "x".repeat(1_000_000);
+        for (form, text) in [
+            (Form::Csv, format!("ts,{name}\n{}", "1,1\n".repeat(5000))),
+            (Form::Lines, format!("{name} a=1\n{name} b=1\n")),
+            (Form::Json, format!("{{\"path\":\"{name}\",\"ts\":1,\"value\":1}}")),
+        ] {
+            let (refused, rows) = told(form, &text, false);
+            assert_eq!(refused.len(), rows.min(MAX_TOLD));
+            assert!(bytes(&refused) < 200 * refused.len(), "{form:?}: {} bytes", bytes(&refused));
+            let words = refused.first().expect("a row").to_string();
+            assert!(words.contains("bytes; write the path of a tag, of at most 255"), "{words}");
+        }
+        let (refused, _) = told(Form::Json, &format!("{{\"path\":\"{name}\"}}"), false);
+        assert!(bytes(&refused) < 400, "{refused:?}");
+    }
+
+    #[test]
+    fn the_reasons_that_are_told_are_bounded_in_bytes() {
+        let path = "y".repeat(MAX_PATH);
+        let (refused, rows) =
+            told(Form::Csv, &format!("path,ts,value\n{}", format!("{path},1,1\n").repeat(9000)), false);
+        assert_eq!(rows, 9000, "all are counted");
+        assert_eq!(refused.len(), MAX_TOLD_BYTES.div_ceil(MAX_PATH));
+        assert!(matches!(refused.first().map(|refused| &refused.fault), Some(Fault::Denied(_))));
+    }
+
+    #[test]
+    fn whoever_may_write_nowhere_is_told_at_once() {
+        let grant = |role| Rights(vec![Grant { role, branch: "a".to_owned() }]);
+        assert!(grant(Role::Operator).check_any().is_ok());
+        assert!(grant(Role::Viewer).check_any().is_err() && Rights(Vec::new()).check_any().is_err());
+    }
 }

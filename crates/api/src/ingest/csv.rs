@@ -6,6 +6,10 @@ use crate::problem::Problem;
 use andon_model::{DataType, StatusCode, Timestamp, Value};
 use andon_wire::csv::{Cell, Records};
 use andon_wire::line_protocol::Precision;
+use std::collections::HashSet;
+
+/// The most columns.
+const MAX_COLUMNS: usize = 10_000;
 
 /// Which cell holds what.
 enum Columns {
@@ -46,11 +50,14 @@ const REMEDY: &str =
 
 fn columns(cells: &[Cell<'_>], batch: &mut Batch<'_>) -> Result<Columns, Problem> {
     let refused = |words: String| Problem::bad_request(words).remedy(REMEDY);
+    if cells.len() > MAX_COLUMNS {
+        let words = format!("the first line names {} columns, and there may be {MAX_COLUMNS}", cells.len());
+        return Err(Problem::bad_request(words).remedy("send the tags in several requests, or as path, ts, value"));
+    }
     let names: Vec<&str> = cells.iter().map(|cell| &*cell.text).collect();
-    for (place, name) in names.iter().enumerate() {
-        if names.iter().take(place).any(|before| before == name) {
-            return Err(refused(format!("the column {:?} comes twice", short(name))));
-        }
+    let mut before = HashSet::with_capacity(names.len());
+    if let Some(name) = names.iter().find(|name| !before.insert(**name)) {
+        return Err(refused(format!("the column {:?} comes twice", short(name))));
     }
     let place = |wanted: &str| names.iter().position(|name| *name == wanted);
     let needed = |wanted: &str| place(wanted).ok_or_else(|| refused(format!("there is no column {wanted:?}")));

@@ -6,7 +6,7 @@
 //! ```
 //! Items are read one after the other and not kept.
 
-use super::batch::{Batch, Fault};
+use super::batch::{Batch, Fault, shorten};
 use super::{MAX_READINGS, too_many};
 use crate::problem::Problem;
 use andon_model::{StatusCode, Timestamp, Value};
@@ -81,7 +81,7 @@ impl Items<'_, '_> {
     /// Adds the readings of an item; a reading of a column is a row of its own.
     fn readings(&mut self, item: Item<'_>) -> Result<(), (usize, Fault)> {
         let first = self.row + 1;
-        let whole = |words: &str| (first, Fault::Unreadable(format!("{}: {words}", item.path)));
+        let whole = |words: &str| (first, Fault::Unreadable(format!("{}: {words}", shorten(&item.path))));
         match (&item.value, &item.values) {
             (Some(_), Some(_)) => return Err(whole("\"value\" and \"values\" do not go together")),
             (None, None) => return Err(whole("there is no \"value\" and there are no \"values\"")),

@@ -14,7 +14,8 @@ const SHORT_LINE: usize = 40;
 /// There are too many readings.
 pub(crate) fn read(text: &str, precision: Precision, with_tags: bool, batch: &mut Batch<'_>) -> Result<(), Problem> {
     batch.counts = "line";
-    batch.reserve(text.len() / SHORT_LINE);
+    // Room is made with the first good row: a body of nothing good needs none.
+    let mut reserved = false;
     let mut rows = Rows::new(text, precision);
     while let Some(row) = rows.next() {
         let mark = batch.mark();
@@ -27,6 +28,10 @@ pub(crate) fn read(text: &str, precision: Precision, with_tags: bool, batch: &mu
             && !batch.refuse(mark, line, fault)
         {
             return Ok(());
+        }
+        if !reserved && batch.mark() > 0 {
+            reserved = true;
+            batch.reserve(text.len() / SHORT_LINE);
         }
         batch.within_limit()?;
     }

@@ -32,7 +32,8 @@ use imports::Imports;
 use keys::Keys;
 use names::Names;
 use std::io::Read as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most readings of one request.
 pub(crate) const MAX_READINGS: usize = 1_000_000;
@@ -40,6 +41,10 @@ pub(crate) const MAX_READINGS: usize = 1_000_000;
 const LONG_BODY: usize = 256 << 10;
 /// So many sets of names wait for their next request; a further one that ran at the same time is let go.
 const IDLE_NAMES: usize = 4;
+/// Long bodies that are read at a time.
+const MOST_READ: usize = 4;
+/// Long bodies that wait to be read; a further one is told to come back.
+const MOST_WAITING: usize = 64;
 
 /// What ingest remembers between requests, for all listeners of a node.
 #[derive(Debug, Default)]
@@ -49,6 +54,36 @@ pub struct Memory {
     pub keys: Keys,
     /// Imports that are under way.
     pub imports: Imports,
+    /// Places to read long bodies.
+    places: Places,
+}
+
+/// Places to read long bodies, and to wait for that.
+#[derive(Debug)]
+struct Places {
+    all: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let places = |most| Arc::new(Semaphore::new(most));
+        Self { all: places(MOST_READ + MOST_WAITING), reading: places(MOST_READ) }
+    }
+}
+
+impl Places {
+    /// Waits for a place, which is free again when both permits are dropped.
+    /// # Errors
+    /// 503: too many wait already.
+    async fn take(&self) -> Result<[OwnedSemaphorePermit; 2], Problem> {
+        let place = self.all.clone().try_acquire_owned().map_err(|_| {
+            Problem::unavailable(format!("{MOST_WAITING} requests wait to be read already"))
+                .remedy("send the same request again later")
+        })?;
+        let reading = self.reading.clone().acquire_owned().await.map_err(Problem::internal)?;
+        Ok([place, reading])
+    }
 }
 
 impl Memory {
@@ -129,6 +164,8 @@ pub(crate) struct Asked {
     pub(crate) precision: Precision,
     /// Put before every path; empty: nothing.
     pub(crate) branch: String,
+    /// Refuse rows without a time.
+    pub(crate) timed: bool,
 }
 
 /// A body that was read and whose good rows are durable.
@@ -144,25 +181,31 @@ pub(crate) struct Done {
 
 /// Reads a body and makes its readings durable: all, or with `partial` those of the good rows.
 /// # Errors
-/// The body has no rows that could be told apart, a row was refused and `partial` is not set, or nothing could be stored.
+/// The caller may write nowhere, the body has no rows that could be told apart, too many bodies wait to be read, a row was refused and `partial` is not set, or nothing could be stored.
 pub(crate) async fn read(app: &App, caller: &Caller, asked: Asked, partial: bool) -> Result<Done, Problem> {
     let rights = Rights::of(app, caller);
+    rights.check_any()?;
     let (plant, received) = (app.bus.plant(), app.clock.now());
-    let names = app.ingest_memory.take(asked.form, &asked.branch);
     let long = asked.packed || asked.body.len() > LONG_BODY;
+    // Kept until the readings are stored, also when the caller goes away while the body is read.
+    let place = if long { Some(app.ingest_memory.places.take().await?) } else { None };
+    let names = app.ingest_memory.take(asked.form, &asked.branch);
     let work = move || {
         let body = if asked.packed { unpack(&asked.body)?.into() } else { asked.body };
         let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
         let mut batch = Batch::new(&plant, rights, names, received, partial);
+        if asked.timed {
+            batch.want_times();
+        }
         match asked.form {
             Form::Lines | Form::Influx => lines::read(text, asked.precision, asked.form == Form::Influx, &mut batch),
             Form::Json => json::read(text, asked.precision, &mut batch),
             Form::Csv => csv::read(text, asked.precision, &mut batch),
         }?;
-        Ok::<_, Problem>(batch.end())
+        Ok::<_, Problem>((batch.end(), place))
     };
     let read = if long { tokio::task::spawn_blocking(work).await.map_err(Problem::internal)? } else { work() };
-    let (names, samples, refused, refused_rows) = read?;
+    let ((names, samples, refused, refused_rows), _place) = read?;
     app.ingest_memory.give_back(names);
     if !partial && let Some(first) = refused.first() {
         return Err(first.clone().into());
@@ -200,6 +243,30 @@ mod tests {
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
         packed.write_all(bytes).expect("in memory");
         packed.finish().expect("in memory")
+    }
+
+    #[tokio::test]
+    async fn so_many_long_bodies_are_read_so_many_wait_and_one_more_comes_back_later() {
+        let places = Arc::new(Places::default());
+        let mut read = Vec::new();
+        for _ in 0..MOST_READ {
+            read.push(places.take().await.expect("a place"));
+        }
+        let take = |_| {
+            let places = places.clone();
+            tokio::spawn(async move { places.take().await.map(drop) })
+        };
+        let waiting: Vec<_> = (0..MOST_WAITING).map(take).collect();
+        while places.all.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = places.take().await.expect_err("all places are taken");
+        assert_eq!((refused.status, refused.retry_after_s), (503, Some(5)));
+        drop(read);
+        for waited in waiting {
+            waited.await.expect("no panic").expect("a place");
+        }
+        assert!(places.take().await.is_ok());
     }
 
     #[test]

@@ -111,7 +111,7 @@ async fn write(app: App, request: Request, buckets: bool) -> Result<Response, Pr
             .detail(format!("{refused}: a body has at most {} bytes", crate::MAX_BODY))
     })?;
     let print = key.is_some().then(|| keys::fingerprint(&target, &headers, &body));
-    let asked = Asked { body, packed, form: Form::Influx, precision, branch };
+    let asked = Asked { body, packed, form: Form::Influx, precision, branch, timed: false };
     let who = caller.who.clone();
     let work = {
         let app = app.clone();

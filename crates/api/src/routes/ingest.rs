@@ -34,7 +34,7 @@ pub struct IngestView {
     stored: usize,
     /// Rows that were refused.
     refused_rows: usize,
-    /// The first 10,000 of them.
+    /// The first 10,000 of them, as far as their reasons have 1 MiB.
     refused: Vec<RefusedView>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn precision(word: Option<&str>, default: Precision) -> Result<Precis
 /// is answered as the first and stored once. The body may be packed with gzip.
 #[utoipa::path(post, path = "/api/ingest", request_body(content((String = "text/plain"), (Object = "application/json"), (String = "text/csv"))),
     params(("precision" = Option<String>, Query, description = "of times that are bare numbers: ns, us, ms or s; line protocol: ns, otherwise ms"),
-        ("partial" = Option<bool>, Query, description = "keep the good rows"), ("import" = Option<Uuid>, Query, description = "from `/api/imports`: counts them there"), ("Idempotency-Key" = Option<String>, Header)),
+        ("partial" = Option<bool>, Query, description = "keep the good rows"), ("import" = Option<Uuid>, Query, description = "from `/api/imports`: counts them there, and refuses rows without a time"), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, description = "with partial=true", body = IngestView), (status = 204), (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub async fn ingest(
@@ -85,7 +85,7 @@ pub async fn ingest(
     let packed = is_packed(&headers)?;
     let key = keys::key_of(&headers)?;
     let print = key.is_some().then(|| keys::fingerprint(&uri.to_string(), &headers, &body));
-    let asked = Asked { body, packed, form, precision, branch: String::new() };
+    let asked = Asked { body, packed, form, precision, branch: String::new(), timed: query.import.is_some() };
     let (who, partial) = (caller.who.clone(), query.partial);
     if let Some(import) = query.import {
         app.ingest_memory.imports.check(&who, import)?;

@@ -177,7 +177,11 @@ pub async fn begin_import(
     let text = format!("an import of {} begins", wish.name);
     let id = andon_bus::ids::new_id(&*app.clock);
     app.ingest_memory.imports.begin(id, caller.who.clone(), wish.name, app.clock.now())?;
-    app.audit.record(event(&app, &caller, "import", text)).await.map_err(Problem::unavailable)?;
+    if let Err(error) = app.audit.record(event(&app, &caller, "import", text)).await {
+        // What the audit trail does not know of has not begun, and keeps no place.
+        let _ = app.ingest_memory.imports.end(&caller.who, id);
+        return Err(Problem::unavailable(error));
+    }
     Ok((StatusCode::CREATED, Json(ImportBegun { id })))
 }
 

@@ -291,6 +291,14 @@ async fn send(client: &Client, wanted: &Wanted, id: &str, chunk: &Chunk, report:
         let counted = row["row"].as_u64().unwrap_or_default();
         report.add(chunk.rows.row(counted), row["reason"].as_str().unwrap_or_default())?;
     }
+    let told = answer["refused"].as_array().map_or(0, Vec::len) as u64;
+    let untold = answer["refused_rows"].as_u64().unwrap_or_default().saturating_sub(told);
+    if untold > 0 {
+        report.add(
+            chunk.then.row,
+            &format!("{untold} rows before this one were refused, too; their reasons are too long to tell"),
+        )?;
+    }
     report.flush()?;
     Ok((answer["stored"].as_u64().unwrap_or_default(), answer["refused_rows"].as_u64().unwrap_or_default()))
 }

@@ -77,11 +77,15 @@ impl Source {
             Some(Cells::of(batch.column(place)).with_context(|| format!("the column {wanted:?}")))
         };
         let ts = column("ts").context("there is no column \"ts\"")??;
+        let ts = Times {
+            cells: ts,
+            written: self.targets.iter().position(|target| target == "ts").map(|place| batch.column(place)),
+        };
         let (mut readings, mut rows) = (Vec::new(), Vec::new());
         let mut add = |row: usize, path: Json, value: Json, quality: Option<Json>| {
             let mut reading = Object::new();
             reading.insert("path".to_owned(), path);
-            reading.insert("ts".to_owned(), ts.at(row));
+            reading.insert("ts".to_owned(), ts.time_at(row));
             reading.insert("value".to_owned(), value);
             reading.extend(quality.map(|quality| ("quality".to_owned(), quality)));
             readings.push(Json::Object(reading));
@@ -115,6 +119,26 @@ impl Source {
 
 const fn is_readable(packed: Compression) -> bool {
     matches!(packed, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_))
+}
+
+/// What stands where a time is that cannot be kept. It is no time, so its row is refused.
+const NO_TIME: &str = "a time beyond what can be kept";
+
+/// The cells of the times.
+struct Times<'b> {
+    cells: Cells,
+    /// The column as it is in the file.
+    written: Option<&'b ArrayRef>,
+}
+
+impl Times<'_> {
+    /// A time as JSON; null only where the file has none.
+    fn time_at(&self, row: usize) -> Json {
+        match self.cells.at(row) {
+            Json::Null if self.written.is_some_and(|written| written.is_valid(row)) => NO_TIME.into(),
+            time => time,
+        }
+    }
 }
 
 /// The cells of a column, in one of few kinds.
@@ -175,5 +199,31 @@ impl Cells {
             Self::Bool(array) => array.as_boolean().value(row).into(),
             Self::Text(array) => array.as_string::<i32>().value(row).into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float64Array, TimestampSecondArray};
+    use parquet::arrow::ArrowWriter;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_time_that_cannot_be_kept_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.parquet");
+        let ts: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(1), Some(i64::MAX / 1000), None]));
+        let heat: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0]));
+        let batch = RecordBatch::try_from_iter_with_nullable([("ts", ts, true), ("a/b", heat, true)]).expect("a batch");
+        let mut writer =
+            ArrowWriter::try_new(File::create(&file).expect("a file"), batch.schema(), None).expect("good");
+        writer.write(&batch).expect("written");
+        writer.close().expect("closed");
+        let mut source = Source::open(&file, &Map(Vec::new()), Position::default()).expect("open");
+        let chunk = source.next().expect("good").expect("a chunk");
+        let readings: Vec<Json> = serde_json::from_slice(&chunk.body).expect("JSON");
+        let times: Vec<&Json> = readings.iter().map(|reading| &reading["ts"]).collect();
+        assert_eq!(times, [&Json::from("1970-01-01T00:00:01Z"), &Json::from(NO_TIME), &Json::Null]);
     }
 }
