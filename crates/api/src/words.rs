@@ -1,5 +1,6 @@
 //! Events in words: the one line a person reads, and how loud it is.
 
+use andon_model::access::Principal;
 use andon_model::event::{AlarmState, Event, Step, What};
 use andon_model::plant::Plant;
 
@@ -27,6 +28,19 @@ pub const fn kind(what: &What) -> &'static str {
     }
 }
 
+/// What the node says of itself in good order.
+const QUIET: [&str; 9] = [
+    "started",
+    "stopped",
+    "restored",
+    "backup",
+    "import",
+    "imported",
+    "history_delete",
+    "history_deleted",
+    "samples_resumed",
+];
+
 /// 1–4 for alarms that are raised (their priority) and for troubles; 0 for the ordinary.
 #[must_use]
 pub fn severity(what: &What) -> u8 {
@@ -36,7 +50,7 @@ pub fn severity(what: &What) -> u8 {
         What::Command(step) if matches!(step.step, Step::Expired | Step::Refused) => 4,
         What::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
         What::User(change) if change.action == "login_refused" => 4,
-        What::System(note) if !matches!(note.action.as_str(), "started" | "stopped" | "import" | "imported") => 2,
+        What::System(note) if !QUIET.contains(&note.action.as_str()) => 2,
         _ => 0,
     }
 }
@@ -61,6 +75,11 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             AlarmState::Acknowledged => format!("{} acknowledged", change.message),
             AlarmState::ReturnedToNormalUnacknowledged => {
                 format!("{} returned to normal, not yet acknowledged", change.message)
+            }
+            AlarmState::Normal
+                if change.from == AlarmState::ReturnedToNormalUnacknowledged && event.by != Principal::SYSTEM =>
+            {
+                format!("{} acknowledged; it was back to normal", change.message)
             }
             AlarmState::Normal => format!("{} back to normal", change.message),
         },

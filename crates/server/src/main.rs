@@ -285,7 +285,7 @@ async fn run_demo(options: demo::DemoOptions) -> Result<ExitCode> {
         println!("mqtt:  {mqtt}");
     }
     if let Some(sql) = demo.sql() {
-        println!("sql:   {sql} (psql, with a user and password of Andon)");
+        println!("sql:   {sql} (psql, with a user made under Users & audit, or an API token as password)");
     }
     println!("open:  {}", demo.url);
     stop.await;
