@@ -1,45 +1,14 @@
-//! Line protocol to readings, in a message or in the body of a request.
+//! Line protocol in a message to readings.
 
+use super::TagTypes;
 use super::convert::{self, MAX_TEXT};
 use super::read::{Output, reading};
 use super::settings::no_such_tag;
-use super::template::{Holes, Template};
-use super::{Mapped, TagTypes};
+use super::template::Template;
 use crate::line_protocol::{self, FieldValue, Precision};
 use andon_model::{DataType, StatusCode, Timestamp, Value};
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
-
-/// Line protocol to readings, for the HTTP ingest: `{measurement}/{field}` by default.
-pub struct LineMapping {
-    template: Template,
-    types: TagTypes,
-}
-
-impl fmt::Debug for LineMapping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LineMapping").field("template", &self.template).finish_non_exhaustive()
-    }
-}
-
-impl LineMapping {
-    /// `template` with the holes `{measurement}`, `{field}` and `{tag:NAME}`.
-    /// # Errors
-    /// In words, what is wrong with the template.
-    pub fn new(template: &str, types: TagTypes) -> Result<Self, String> {
-        Ok(Self { template: Template::parse(template, Holes { wildcards: 0, line: true })?, types })
-    }
-
-    /// Reads a whole body. Its length is bounded by the caller; readings by the body, errors by [`MAX_ERRORS`].
-    #[must_use]
-    pub fn map(&self, text: &str, precision: Precision, received: Timestamp) -> Mapped {
-        let mut out = Output::default();
-        let lines = Lines { template: &self.template, precision, types: &self.types, wildcards: &[] };
-        lines.read(text, received, &mut out);
-        out.finish()
-    }
-}
 
 /// The tag that got no value, where it is known, and why.
 type Unread = (Option<Arc<str>>, String);

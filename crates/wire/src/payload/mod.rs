@@ -41,7 +41,6 @@ mod settings;
 mod template;
 
 pub use convert::MAX_TEXT;
-pub use lines::LineMapping;
 
 use andon_model::plant::{Finding, Plant, TopicDef};
 use andon_model::{DataType, StatusCode, Timestamp, Value};
