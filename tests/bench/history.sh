@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Andon's history beside InfluxDB, VictoriaMetrics, DuckDB, chdb, DataFusion and Polars: the same data, the same questions, one run of about
-# twelve minutes. `tests/bench/history.sh [--quick] [--profile dist] [--docs docs/performance.md] …`; --help shows the rest.
+# Andon's history beside InfluxDB, VictoriaMetrics, DuckDB, chdb, DataFusion and Polars: the same data, the same questions, in one run. Use:
+# `tests/bench/history.sh [--quick] [--profile dist] [--docs docs/performance.md] …`; --help shows the rest.
 # ANDON_BIN: the binary to measure (otherwise it is built).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
