@@ -11,7 +11,9 @@ const KEY = 'mock.user';
 let down = false;
 
 export function install(): void {
-  const server = new MockServer(() => Date.now());
+  const start = Number(sessionStorage.getItem('mock.start')) || Date.now();
+  sessionStorage.setItem('mock.start', String(start));
+  const server = new MockServer(() => Date.now(), start);
   server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
   server.empty = sessionStorage.getItem('mock.empty') === '1';
   server.young = sessionStorage.getItem('mock.young') === '1';

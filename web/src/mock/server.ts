@@ -74,8 +74,12 @@ export class MockServer {
   readonly tokens: Json[];
   readonly devices: Json[];
 
-  constructor(readonly now: () => number) {
-    this.start = now();
+  /** `start`: when the plant began; a page that is loaded again finds the same plant. */
+  constructor(
+    readonly now: () => number,
+    start: number = now(),
+  ) {
+    this.start = start;
     this.users = [
       { id: 'u1', name: 'admin', enabled: true, grants: [{ role: 'administrator', branch: '' }], last_login_ms: this.start - 3 * MIN },
       { id: 'u2', name: 'operator', enabled: true, grants: [{ role: 'operator', branch: 'works/nord/bottling' }, { role: 'viewer', branch: '' }], last_login_ms: this.start - 90 * MIN },
