@@ -4,6 +4,7 @@
 //! what the caller sees.
 
 pub mod samples;
+mod steps;
 pub(crate) mod summary;
 mod tables;
 pub(crate) mod whole;

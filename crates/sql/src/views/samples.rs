@@ -7,6 +7,7 @@
 //! **Rights.** The tags of a scan come from the catalogue through what the caller sees, before any predicate; each block of rows
 //! asks again.
 
+use super::steps::{self, Step, Work};
 use super::time;
 use crate::engine::{BATCH, Caller};
 use crate::ports::{Blocks, Rows};
@@ -28,7 +29,6 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPu
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -447,17 +447,8 @@ impl ExecutionPlan for SamplesExec {
             open: None,
             shape: Shape { schema: self.schema(), columns: self.columns.clone() },
             left: self.limit.unwrap_or(usize::MAX),
-            ready: VecDeque::new(),
         };
-        let stream = futures_util::stream::try_unfold(reading, |mut reading| async move {
-            if let Some(batch) = reading.ready.pop_front() {
-                return Ok(Some((batch, reading)));
-            }
-            // Some blocks at a time on a thread that may wait; nothing is held there between steps.
-            let step = tokio::task::spawn_blocking(move || reading.step());
-            step.await.map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))?
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        Ok(steps::rows(self.schema(), reading))
     }
 }
 
@@ -484,17 +475,15 @@ struct Reading {
     open: Option<Open>,
     shape: Shape,
     left: usize,
-    /// Batches that were made and not yet handed out.
-    ready: VecDeque<RecordBatch>,
 }
 
-impl Reading {
+impl Work for Reading {
     /// Reads on until there are rows for a batch: a block, or several where tags have few. Blocks.
-    fn step(mut self) -> Result<Option<(RecordBatch, Self)>> {
-        let mut made = 0;
+    fn step(mut self) -> Result<Step<Self>> {
+        let (mut made, mut batches) = (0, VecDeque::new());
         while self.left > 0 && made < BATCH / 4 {
             let Some(open) = &mut self.open else {
-                let Some(target) = self.targets.get(self.next) else { break };
+                let Some(target) = self.targets.get(self.next) else { return Ok(Step::Last(batches)) };
                 self.next += 1;
                 self.source.caller.still()?;
                 self.open = Some(self.source.open(target));
@@ -511,11 +500,11 @@ impl Reading {
             made += end;
             while at < end {
                 let to = (at + BATCH).min(end);
-                self.ready.push_back(self.shape.batch(open, &rows, at, to)?);
+                batches.push_back(self.shape.batch(open, &rows, at, to)?);
                 at = to;
             }
         }
-        Ok(self.ready.pop_front().map(|batch| (batch, self)))
+        Ok(if self.left > 0 { Step::Rows(batches, self) } else { Step::Last(batches) })
     }
 }
 

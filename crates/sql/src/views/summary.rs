@@ -7,6 +7,7 @@
 //! were; what the engine does after the first stage does not change.
 
 use super::samples::{SamplesExec, Source, Target};
+use super::steps::{self, Step, Work};
 use crate::engine::{BATCH, Caller};
 use crate::functions::bin::{self, Bin};
 use crate::ports::Rows;
@@ -24,9 +25,9 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -210,24 +211,8 @@ impl ExecutionPlan for SummaryExec {
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let targets = self.source.parts.get(partition).cloned();
         let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
-        let summing =
-            Summing { exec: self.clone(), targets, next: 0, open: None, groups: Groups::default(), told: false };
-        let stream = futures_util::stream::try_unfold(summing, |summing| async move {
-            let mut summing = summing;
-            loop {
-                // A step at a time on a thread that may wait; nothing is held there between steps.
-                let step = tokio::task::spawn_blocking(move || summing.step());
-                let step = step
-                    .await
-                    .map_err(|fault| DataFusionError::Execution(format!("reading history failed: {fault}")))??;
-                match step {
-                    Step::Rows(batch, more) => return Ok(Some((batch, more))),
-                    Step::GoOn(more) => summing = more,
-                    Step::End => return Ok(None),
-                }
-            }
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream)))
+        let summing = Summing { exec: self.clone(), targets, next: 0, open: None, groups: Groups::default() };
+        Ok(steps::rows(self.schema.clone(), summing))
     }
 }
 
@@ -239,19 +224,11 @@ struct Summing {
     next: usize,
     open: Option<super::samples::Open>,
     groups: Groups,
-    /// Whether there was a batch already: without keys there is exactly one row.
-    told: bool,
 }
 
-enum Step {
-    Rows(RecordBatch, Summing),
-    GoOn(Summing),
-    End,
-}
-
-impl Summing {
+impl Work for Summing {
     /// Reads on until there are enough groups, or enough was read. Blocks.
-    fn step(mut self) -> Result<Step> {
+    fn step(mut self) -> Result<Step<Self>> {
         let caller: &Caller = &self.exec.source.caller;
         let width = self.exec.keys.iter().find_map(|key| if let Key::Begin(width) = key { Some(*width) } else { None });
         let by_path = self.exec.keys.contains(&Key::Path);
@@ -280,25 +257,27 @@ impl Summing {
         // The last group may go on.
         let whole = self.groups.len().saturating_sub(1);
         if whole < GROUPS - 1 {
-            return Ok(Step::GoOn(self));
+            return Ok(Step::Rows(VecDeque::new(), self));
         }
         let batch = self.batch(whole)?;
-        Ok(Step::Rows(batch, self))
+        Ok(Step::Rows([batch].into(), self))
     }
+}
 
-    fn end(mut self) -> Result<Step> {
-        if self.exec.keys.is_empty() && !self.told {
+impl Summing {
+    fn end(mut self) -> Result<Step<Self>> {
+        // Without keys there is exactly one row.
+        if self.exec.keys.is_empty() {
             self.groups.at_least_one();
         }
         match self.groups.len() {
-            0 => Ok(Step::End),
-            all => self.batch(all).map(|batch| Step::Rows(batch, self)),
+            0 => Ok(Step::Last(VecDeque::new())),
+            all => self.batch(all).map(|batch| Step::Last([batch].into())),
         }
     }
 
     /// The first groups as rows.
     fn batch(&mut self, count: usize) -> Result<RecordBatch> {
-        self.told = true;
         let groups = self.groups.split_to(count);
         let mut columns: Vec<ArrayRef> = Vec::new();
         for key in &*self.exec.keys {
