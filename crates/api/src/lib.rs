@@ -29,10 +29,12 @@ use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_connectors::Runner;
 use andon_historian::Historian;
-use andon_model::Clock;
 use andon_model::command::CommandDoor;
-use andon_model::log::Log;
+use andon_model::event::{Event, SealedEvent, What};
+use andon_model::log::{AppendError, Log};
 use andon_model::peer::Places;
+use andon_model::record::Recorder as _;
+use andon_model::{Clock, Timestamp};
 use andon_store::Store;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -120,6 +122,28 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self { parts: Arc::new(parts), exports: routes::transfer::places() }
+    }
+
+    /// Records what the caller does, at once; it has happened when this has returned. `about`: the time that it is about,
+    /// where that is another.
+    /// # Errors
+    /// Not durable: the effect must not take place.
+    pub(crate) async fn record(
+        &self,
+        caller: &auth::Caller,
+        path: &str,
+        about: Option<Timestamp>,
+        what: What,
+    ) -> Result<Arc<SealedEvent>, AppendError> {
+        let event = Event {
+            id: andon_bus::ids::new_id(&*self.clock),
+            at: self.clock.now(),
+            source_at: about,
+            path: path.to_owned(),
+            by: caller.who.clone(),
+            what,
+        };
+        self.audit.record(event).await
     }
 }
 

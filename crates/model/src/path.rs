@@ -4,6 +4,9 @@ use crate::text::{self, Hidden};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The longest path, in bytes.
+pub const LONGEST: usize = 255;
+
 /// Why a path is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -34,7 +37,7 @@ fn check(text: &str) -> Result<(), PathError> {
     if text.is_empty() {
         return Err(PathError::Empty);
     }
-    if text.len() > 255 || text.split('/').count() > 16 {
+    if text.len() > LONGEST || text.split('/').count() > 16 {
         return Err(PathError::TooLong);
     }
     text::check_line(text)?;

@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use andon_access::table;
 use andon_bus::PlantView;
 use andon_model::access::{Action, Denied, Grant};
+use andon_model::path::LONGEST;
 use andon_model::{DataType, Sample, StatusCode, Timestamp, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -16,8 +17,6 @@ use std::sync::Arc;
 const MAX_TOLD: usize = 10_000;
 /// The most bytes of the reasons that are told; what comes behind is counted.
 const MAX_TOLD_BYTES: usize = 1 << 20;
-/// The longest path of the plant, in bytes.
-const MAX_PATH: usize = 255;
 /// The most bytes of one text of a reason that are told.
 const MAX_TEXT: usize = 300;
 
@@ -212,10 +211,10 @@ impl<'p> Batch<'p> {
     /// # Errors
     /// It is longer than any path, the caller may not write there, or there is no such tag.
     pub(crate) fn find(&mut self, head: &str, name: &str, path: &str) -> Result<Target, Fault> {
-        if path.len() > MAX_PATH {
+        if path.len() > LONGEST {
             let (begin, bytes) = (path.chars().take(40).collect::<String>(), path.len());
             return Err(Fault::Unreadable(format!(
-                "the path that begins with {begin:?} has {bytes} bytes; write the path of a tag, of at most {MAX_PATH}"
+                "the path that begins with {begin:?} has {bytes} bytes; write the path of a tag, of at most {LONGEST}"
             )));
         }
         self.rights.check(path).map_err(Fault::Denied)?;
@@ -337,11 +336,11 @@ mod tests {
 
     #[test]
     fn the_reasons_that_are_told_are_bounded_in_bytes() {
-        let path = "y".repeat(MAX_PATH);
+        let path = "y".repeat(LONGEST);
         let (refused, rows) =
             told(Form::Csv, &format!("path,ts,value\n{}", format!("{path},1,1\n").repeat(9000)), false);
         assert_eq!(rows, 9000, "all are counted");
-        assert_eq!(refused.len(), MAX_TOLD_BYTES.div_ceil(MAX_PATH));
+        assert_eq!(refused.len(), MAX_TOLD_BYTES.div_ceil(LONGEST));
         assert!(matches!(refused.first().map(|refused| &refused.fault), Some(Fault::Denied(_))));
     }
 

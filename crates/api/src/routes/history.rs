@@ -8,9 +8,8 @@ use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
 use andon_historian::{AggregateReadError, DeleteError};
 use andon_model::access::Action;
-use andon_model::event::{Event, SystemNote, What};
+use andon_model::event::{SystemNote, What};
 use andon_model::plant::Interpolation;
-use andon_model::record::Recorder as _;
 use andon_model::{TagId, Timestamp};
 use axum::Json;
 use axum::extract::{Query, State};
@@ -274,15 +273,8 @@ pub async fn delete(
     }
     // The intent is recorded before it takes effect, what came of it afterwards: what cannot be recorded is not done.
     let record = |action: &str, text: String| {
-        let event = Event {
-            id: andon_bus::ids::new_id(&*app.clock),
-            at: app.clock.now(),
-            source_at: None,
-            path: wish.tag.clone(),
-            by: caller.who.clone(),
-            what: What::System(SystemNote { action: action.to_owned(), text }),
-        };
-        app.audit.record(event)
+        let note = What::System(SystemNote { action: action.to_owned(), text });
+        app.record(&caller, &wish.tag, None, note)
     };
     let intent = format!("history from {from} to {to} is to be deleted: {reason}");
     record("history_delete", intent).await.map_err(Problem::unavailable)?;

@@ -6,8 +6,7 @@ use crate::problem::Problem;
 use crate::routes::timeline;
 use crate::views::EventView;
 use andon_model::access::Action;
-use andon_model::event::{Event, Note, What};
-use andon_model::record::Recorder as _;
+use andon_model::event::{Note, What};
 use andon_model::{Timestamp, text};
 use axum::Json;
 use axum::extract::State;
@@ -78,17 +77,8 @@ pub async fn create(
         return Err(Problem::not_found(&wish.path));
     }
     caller.may(&app, Action::Acknowledge, &wish.path)?;
-    let now = app.clock.now();
-    let (at, note) = wish.check(now)?;
-    let event = Event {
-        id: andon_bus::ids::new_id(&*app.clock),
-        at: now,
-        source_at: Some(at),
-        path: wish.path,
-        by: caller.who.clone(),
-        what: What::Note(note),
-    };
-    let sealed = app.audit.record(event).await.map_err(Problem::unavailable)?;
+    let (at, note) = wish.check(app.clock.now())?;
+    let sealed = app.record(&caller, &wish.path, Some(at), What::Note(note)).await.map_err(Problem::unavailable)?;
     Ok((StatusCode::CREATED, Json(timeline::view(&app, &sealed))))
 }
 

@@ -3,11 +3,11 @@
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
+use crate::ingest::batch::Rights;
 use crate::problem::Problem;
 use andon_historian::{Historian, HistoryGap};
-use andon_model::access::{Action, Role};
-use andon_model::event::{Event, SystemNote, What};
-use andon_model::record::Recorder as _;
+use andon_model::event::{SystemNote, What};
+use andon_model::log::AppendError;
 use andon_model::text::check_line;
 use andon_model::{TagId, Timestamp};
 use axum::Json;
@@ -147,16 +147,9 @@ pub struct ImportEnded {
     refused_rows: u64,
 }
 
-/// An event about an import, by whoever imports.
-fn event(app: &App, caller: &Caller, action: &str, text: String) -> Event {
-    Event {
-        id: andon_bus::ids::new_id(&*app.clock),
-        at: app.clock.now(),
-        source_at: None,
-        path: String::new(),
-        by: caller.who.clone(),
-        what: What::System(SystemNote { action: action.to_owned(), text }),
-    }
+async fn record(app: &App, caller: &Caller, action: &str, text: String) -> Result<(), AppendError> {
+    let note = What::System(SystemNote { action: action.to_owned(), text });
+    app.record(caller, "", None, note).await.map(drop)
 }
 
 /// Begins an import: the audit trail says who imports what. Its readings go to `/api/ingest?import=…`, which counts them.
@@ -167,9 +160,7 @@ pub async fn begin_import(
     caller: Caller,
     Json(wish): Json<NewImport>,
 ) -> Result<(StatusCode, Json<ImportBegun>), Problem> {
-    if !app.accounts.grants(&caller.who).iter().any(|grant| grant.role >= Role::Operator) {
-        caller.may(&app, Action::Publish, "")?;
-    }
+    Rights::of(&app, &caller).check_any()?;
     if wish.name.is_empty() || wish.name.len() > MAX_NAME {
         return Err(Problem::bad_request(format!("\"name\" has 1 to {MAX_NAME} bytes")));
     }
@@ -177,7 +168,7 @@ pub async fn begin_import(
     let text = format!("an import of {} begins", wish.name);
     let id = andon_bus::ids::new_id(&*app.clock);
     app.ingest_memory.imports.begin(id, caller.who.clone(), wish.name, app.clock.now())?;
-    if let Err(error) = app.audit.record(event(&app, &caller, "import", text)).await {
+    if let Err(error) = record(&app, &caller, "import", text).await {
         // What the audit trail does not know of has not begun, and keeps no place.
         let _ = app.ingest_memory.imports.end(&caller.who, id);
         return Err(Problem::unavailable(error));
@@ -196,6 +187,6 @@ pub async fn end_import(
     let import = app.ingest_memory.imports.end(&caller.who, id)?;
     let (stored, refused_rows) = (import.stored, import.refused_rows);
     let text = format!("import of {stored} points from {}; {refused_rows} rows were refused", import.name);
-    app.audit.record(event(&app, &caller, "imported", text)).await.map_err(Problem::unavailable)?;
+    record(&app, &caller, "imported", text).await.map_err(Problem::unavailable)?;
     Ok(Json(ImportEnded { stored, refused_rows }))
 }
