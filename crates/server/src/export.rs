@@ -3,7 +3,7 @@
 //! Tag after tag, by path; within a tag by time. Memory is bounded by a batch of rows. The file has its name only once it is whole.
 
 use crate::client::Client;
-use crate::progress::Progress;
+use crate::progress::Line;
 use andon_model::{Timestamp, path};
 use andon_wire::csv::put_text;
 use anyhow::{Context as _, Result, bail};
@@ -150,7 +150,7 @@ fn encode(text: &str) -> String {
 }
 
 async fn write(client: &Client, tags: &[&str], query: &str, mut out: Out) -> Result<u64> {
-    let mut progress = Progress::new();
+    let mut progress = Line::new();
     let mut points = 0;
     for (done, tag) in tags.iter().enumerate() {
         let path = format!("/api/history/export?tag={}{query}", encode(tag));
@@ -169,14 +169,15 @@ async fn write(client: &Client, tags: &[&str], query: &str, mut out: Out) -> Res
                 points += 1;
             }
             rest.drain(..=end);
-            progress
-                .tell(done as f64 / tags.len() as f64, || format!("{points} points, {done} of {} tags", tags.len()));
+            progress.tell_share(done as f64 / tags.len() as f64, || {
+                format!("{points} points, {done} of {} tags", tags.len())
+            });
         }
         if !rest.is_empty() {
             bail!("{tag}: the answer ends in the middle of a line");
         }
     }
-    progress.end();
+    drop(progress);
     out.end()?;
     Ok(points)
 }

@@ -11,44 +11,48 @@ const SAY: Duration = Duration::from_secs(10);
 /// Width of the bar, in characters.
 const WIDTH: usize = 30;
 
-/// Tells on standard error.
-pub struct Progress {
+/// A line on standard error. It is gone from a terminal when this is dropped.
+pub struct Line {
     terminal: bool,
     last: Duration,
 }
 
-impl Progress {
-    /// Begins.
+impl Line {
+    /// Begins; the first words come after a while.
     pub fn new() -> Self {
         Self { terminal: std::io::stderr().is_terminal(), last: SystemClock.monotonic() }
     }
 
-    /// Tells how far it is, of 0 to 1, if it is time to.
-    pub fn tell(&mut self, share: f64, words: impl FnOnce() -> String) {
+    /// Says how far the task is, if it is time to.
+    pub fn tell(&mut self, words: impl FnOnce() -> String) {
         let now = SystemClock.monotonic();
         if now.saturating_sub(self.last) < if self.terminal { RENEW } else { SAY } {
             return;
         }
         self.last = now;
-        let line = line(share, &words(), self.terminal);
+        let words = words();
+        let mut out = std::io::stderr().lock();
         // A closed standard error is no reason to stop.
-        let _ = if self.terminal {
-            write!(std::io::stderr(), "\r\x1b[K{line}")
-        } else {
-            writeln!(std::io::stderr(), "{line}")
-        };
-        let _ = std::io::stderr().flush();
+        let _ = if self.terminal { write!(out, "\r\x1b[K{words}") } else { writeln!(out, "{words}") };
+        let _ = out.flush();
     }
 
-    /// Takes the line away.
-    pub fn end(self) {
+    /// The same with a bar where a person looks on; `share` of 0 to 1.
+    pub fn tell_share(&mut self, share: f64, words: impl FnOnce() -> String) {
+        let bar = self.terminal;
+        self.tell(|| with_share(share, &words(), bar));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
         if self.terminal {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
 }
 
-fn line(share: f64, words: &str, bar: bool) -> String {
+fn with_share(share: f64, words: &str, bar: bool) -> String {
     let share = share.clamp(0.0, 1.0);
     if !bar {
         return format!("{:.0} %: {words}", share * 100.0);
@@ -64,8 +68,8 @@ mod tests {
 
     #[test]
     fn a_line_tells_the_share() {
-        assert_eq!(line(0.5, "3 points", false), "50 %: 3 points");
-        assert_eq!(line(0.5, "x", true), format!("[{}{}]  50 %  x", "#".repeat(15), "-".repeat(15)));
-        assert_eq!(line(f64::INFINITY, "x", false), "100 %: x");
+        assert_eq!(with_share(0.5, "3 points", false), "50 %: 3 points");
+        assert_eq!(with_share(0.5, "x", true), format!("[{}{}]  50 %  x", "#".repeat(15), "-".repeat(15)));
+        assert_eq!(with_share(f64::INFINITY, "x", false), "100 %: x");
     }
 }

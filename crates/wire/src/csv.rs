@@ -1,8 +1,11 @@
 //! CSV: a text to records of cells (RFC 4180), one after the other.
 //!
-//! The first line decides what separates cells: a comma, a semicolon or a tab, whichever comes first in it. A cell in quotes may hold
-//! separators, line breaks and doubled quotes; it is told apart from a bare one, since an empty bare cell means nothing and
-//! an empty quoted one an empty text. Lines without any cell are skipped, and a byte order mark at the start is.
+//! The first line decides what separates cells: a comma, a semicolon or a tab, whichever comes first in it. A cell in quotes
+//! may hold separators, line breaks and doubled quotes. Lines without any cell are skipped, and a byte order mark at the
+//! start is.
+//!
+//! A cell in quotes is told apart from a bare one, since an empty bare cell means nothing and an empty quoted one an empty
+//! text. The `csv` crate gives both as the same empty cell; therefore it does not serve here.
 //!
 //! **Invariants**: no input panics; a wrong record is an error with its line, and the records after it are still read;
 //! memory is bounded by the longest record.

@@ -1,15 +1,10 @@
-//! How fast a long task may go, and how far it has come: one line on a terminal, a plain line now and then elsewhere.
+//! How fast copying may go, and how far it has come.
 
+use crate::progress::Line;
 use andon_backup::{Pace, Progress};
 use andon_model::{Clock, SystemClock};
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 use tokio::runtime::Handle;
-
-/// How often the line on a terminal is written anew.
-const ON_TERMINAL: Duration = Duration::from_millis(200);
-/// How often a line is written elsewhere.
-const ELSEWHERE: Duration = Duration::from_secs(10);
 
 /// Bounds the rate and tells the progress on standard error.
 pub struct Meter {
@@ -18,8 +13,7 @@ pub struct Meter {
     began: Duration,
     /// When the next piece may be moved. Time that was not used is not made up for.
     due: Duration,
-    told: Duration,
-    terminal: bool,
+    line: Line,
     progress: Progress,
     runtime: Handle,
 }
@@ -33,40 +27,20 @@ impl Meter {
             bytes_per_s: max_mib_per_s.map(|mib| mib << 20),
             began: now,
             due: now,
-            told: now,
-            terminal: std::io::stderr().is_terminal(),
+            line: Line::new(),
             progress: Progress::default(),
             runtime: Handle::current(),
         }
     }
 
     fn tell(&mut self, now: Duration) {
-        let every = if self.terminal { ON_TERMINAL } else { ELSEWHERE };
-        if now.saturating_sub(self.told) < every {
-            return;
-        }
-        self.told = now;
         let Progress { files, files_total, bytes, bytes_total } = self.progress;
         let seconds = now.saturating_sub(self.began).as_secs().max(1);
-        let line = format!(
-            "{}: {} of {} MiB, {files} of {files_total} files, {} MiB/s",
-            self.doing,
-            bytes >> 20,
-            bytes_total >> 20,
-            (bytes / seconds) >> 20
-        );
-        let mut out = std::io::stderr().lock();
-        // Whether somebody reads it is not our affair.
-        let _ = if self.terminal { write!(out, "\r\x1b[K{line}") } else { writeln!(out, "{line}") };
-        let _ = out.flush();
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        if self.terminal {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
+        let doing = self.doing;
+        self.line.tell(|| {
+            let (done, all, rate) = (bytes >> 20, bytes_total >> 20, (bytes / seconds) >> 20);
+            format!("{doing}: {done} of {all} MiB, {files} of {files_total} files, {rate} MiB/s")
+        });
     }
 }
 

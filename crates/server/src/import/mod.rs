@@ -10,7 +10,7 @@ mod csv;
 mod parquet;
 
 use crate::client::Client;
-use crate::progress::Progress;
+use crate::progress::Line;
 use andon_wire::csv::put_text;
 use anyhow::{Context as _, Result, bail};
 use hyper::body::Bytes;
@@ -237,7 +237,7 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let begun = client.send(Method::POST, "/api/imports", Some(&json!({ "name": name }))).await?.success()?.json();
     let id = begun["id"].as_str().context("the node began no import")?.to_owned();
-    let mut progress = Progress::new();
+    let mut progress = Line::new();
     let outcome = async {
         while let Some(chunk) = source.next()? {
             let (stored, refused) = send(client, wanted, &id, &chunk, &mut report).await?;
@@ -245,14 +245,14 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
             state.refused_rows += refused;
             state.done = chunk.then;
             state.save(&at)?;
-            progress.tell(source.share(state.done, state.bytes), || {
+            progress.tell_share(source.share(state.done, state.bytes), || {
                 format!("{name}: {} points stored, {} rows refused", state.stored, state.refused_rows)
             });
         }
         Ok::<_, anyhow::Error>(())
     }
     .await;
-    progress.end();
+    drop(progress);
     // What was stored is told also when the rest could not be read.
     client.send(Method::POST, &format!("/api/imports/{id}/end"), None).await?.success()?;
     let (stored, refused) = (state.stored, state.refused_rows);
