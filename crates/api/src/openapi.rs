@@ -34,6 +34,7 @@ use utoipa::OpenApi;
         history::aggregate,
         history::aggregates,
         history::delete,
+        history::compact,
         notes::create,
         history::storage,
         transfer::export,

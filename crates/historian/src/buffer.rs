@@ -10,7 +10,7 @@ use andon_model::column::{Quality, Values};
 use andon_model::{Sample, StatusCode, Value};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What one sample takes: source time, delta, quality, class, payload.
 const ROW_BYTES: usize = 8 + 8 + 4 + 1 + 8;
@@ -23,7 +23,8 @@ const CLASS_INT64: u8 = 2;
 const CLASS_DOUBLE: u8 = 3;
 const CLASS_TEXT: u8 = 4;
 
-/// All samples since the last flush. `bytes` counts what they hold; the columns' spare room can double it.
+/// All samples since the last flush. `bytes` counts what they hold; the columns' spare room can double it, and the order of
+/// columns that did not come in order takes up to 8 bytes a row once they were read.
 #[derive(Default)]
 pub(crate) struct Buffer {
     columns: HashMap<u32, Column>,
@@ -54,6 +55,10 @@ pub(crate) struct Column {
     texts: Vec<Arc<str>>,
     /// Strictly ascending so far: then positions are already the sorted order.
     ascending: bool,
+    /// Otherwise: all positions in order of source time, made at the first read.
+    sorted: OnceLock<Sorted>,
+    /// What that was before the last samples came, so that the next read sorts only these.
+    sorted_before: Option<Sorted>,
     /// Every value so far has the class of the first.
     one_class: bool,
     /// Every status code so far is that of the first.
@@ -64,12 +69,20 @@ pub(crate) struct Column {
     door: Option<Door>,
 }
 
+/// Positions in order of source time, the last to come of equal times.
+#[derive(Default)]
+struct Sorted {
+    positions: Vec<u32>,
+    /// How many rows the column had.
+    of: u32,
+}
+
 /// A column's positions in order of source time, one per time: the last to come of each.
-pub(crate) enum Order {
+pub(crate) enum Order<'c> {
     /// These positions, as they came.
     AsCame(Range<usize>),
     /// These.
-    Sorted(Vec<u32>),
+    Sorted(&'c [u32]),
 }
 
 impl Buffer {
@@ -149,14 +162,8 @@ impl Buffer {
     /// One tag's last row before `before`.
     pub(crate) fn last_before(&self, tag: u32, before: i64) -> Option<Block> {
         let column = self.columns.get(&tag)?;
-        let at = if column.ascending {
-            column.ts.partition_point(|ts| *ts < before).checked_sub(1)?
-        } else {
-            // Of equal times the later position wins; `max_by_key` returns the last of equal maxima.
-            (0..column.ts.len())
-                .filter(|&at| column.ts.get(at).is_some_and(|ts| *ts < before))
-                .max_by_key(|&at| column.ts.get(at))?
-        };
+        let order = column.order_within(i64::MIN, before);
+        let at = order.position(order.len().checked_sub(1)?);
         Some(column.block(&Order::AsCame(at..at + 1), 0..1))
     }
 }
@@ -180,6 +187,8 @@ impl Column {
             payload: Vec::new(),
             texts: Vec::new(),
             ascending: true,
+            sorted: OnceLock::new(),
+            sorted_before: None,
             one_class: true,
             one_quality: true,
             day: None,
@@ -207,6 +216,7 @@ impl Column {
 
     /// Takes the last row out. It is a number: no text goes with it.
     fn pop(&mut self) {
+        self.forget_order();
         self.ts.pop();
         self.delta.pop();
         self.quality.pop();
@@ -218,6 +228,9 @@ impl Column {
     fn push(&mut self, sample: &Sample) -> usize {
         let ts = sample.source_ts.micros();
         self.ascending &= self.ts.last().is_none_or(|last| *last < ts);
+        if let Some(sorted) = self.sorted.take() {
+            self.sorted_before = Some(sorted);
+        }
         let mut text_bytes = 0;
         let (class, payload) = match &sample.value {
             Value::Null => (CLASS_NULL, 0),
@@ -252,6 +265,7 @@ impl Column {
         let gone = kept.iter().filter(|kept| !**kept).count();
         if gone > 0 {
             self.door = None;
+            self.forget_order();
             keep(&mut self.ts, &kept);
             keep(&mut self.delta, &kept);
             keep(&mut self.quality, &kept);
@@ -262,7 +276,7 @@ impl Column {
     }
 
     /// The rows of these ranks, in columns.
-    pub(crate) fn block(&self, order: &Order, ranks: Range<usize>) -> Block {
+    pub(crate) fn block(&self, order: &Order<'_>, ranks: Range<usize>) -> Block {
         match order {
             Order::AsCame(positions) => {
                 let start = positions.start + ranks.start;
@@ -332,29 +346,45 @@ impl Column {
     }
 
     /// All positions in order of source time, the last to come of each.
-    pub(crate) fn order(&self) -> Order {
-        if self.ascending {
-            Order::AsCame(0..self.ts.len())
-        } else {
-            Order::Sorted(self.sort((0..self.len_u32()).collect()))
-        }
+    pub(crate) fn order(&self) -> Order<'_> {
+        if self.ascending { Order::AsCame(0..self.ts.len()) } else { Order::Sorted(self.sorted()) }
     }
 
-    fn order_within(&self, from: i64, to: i64) -> Order {
+    fn order_within(&self, from: i64, to: i64) -> Order<'_> {
         if self.ascending {
             let start = self.ts.partition_point(|ts| *ts < from);
             return Order::AsCame(start..self.ts.partition_point(|ts| *ts < to).max(start));
         }
-        let inside = |at: &u32| self.ts.get(*at as usize).is_some_and(|ts| (from..to).contains(ts));
-        Order::Sorted(self.sort((0..self.len_u32()).filter(inside).collect()))
+        let sorted = self.sorted();
+        let start = sorted.partition_point(|&at| self.time(at) < from);
+        let end = sorted.partition_point(|&at| self.time(at) < to).max(start);
+        Order::Sorted(sorted.get(start..end).unwrap_or_default())
     }
 
-    /// Sorts positions by time, keeps the last to come of equal times.
-    fn sort(&self, mut positions: Vec<u32>) -> Vec<u32> {
-        let ts = |at: u32| self.ts.get(at as usize).copied().unwrap_or(i64::MAX);
-        positions.sort_by_key(|&at| (ts(at), std::cmp::Reverse(at)));
-        positions.dedup_by_key(|at| ts(*at));
-        positions
+    fn sorted(&self) -> &[u32] {
+        let sorted = self.sorted.get_or_init(|| {
+            let (mut positions, sorted) = self
+                .sorted_before
+                .as_ref()
+                .map_or_else(Default::default, |before| (before.positions.clone(), before.of));
+            let of = self.len_u32();
+            positions.extend(sorted..of);
+            // Quick where most is in order already.
+            positions.sort_by_key(|&at| (self.time(at), std::cmp::Reverse(at)));
+            positions.dedup_by_key(|at| self.time(*at));
+            Sorted { positions, of }
+        });
+        &sorted.positions
+    }
+
+    /// Rows went.
+    fn forget_order(&mut self) {
+        self.sorted.take();
+        self.sorted_before = None;
+    }
+
+    fn time(&self, at: u32) -> i64 {
+        self.ts.get(at as usize).copied().unwrap_or(i64::MAX)
     }
 
     /// Bounded far below `u32::MAX` by the buffer's byte limit.
@@ -363,7 +393,7 @@ impl Column {
     }
 }
 
-impl Order {
+impl Order<'_> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::AsCame(positions) => positions.len(),
@@ -412,6 +442,24 @@ mod tests {
         assert_eq!(buffer.last_before(7, 30).map(|row| row.value(0)), Some(Value::Int64(3)));
         assert_eq!(buffer.last_before(7, 10), None);
         assert_eq!(buffer.rows(7, 20, 30).len(), 1, "the end is not part of the range");
+    }
+
+    #[test]
+    fn what_comes_after_a_read_is_in_the_next_one() {
+        let mut buffer = filled(&[(10, 1), (30, 2), (20, 3)]);
+        let add = |buffer: &mut Buffer, ts, value| buffer.push(&sample(7, ts, Value::Int64(value)), Fate::Stays);
+        let read = |buffer: &Buffer| {
+            let rows = buffer.rows(7, i64::MIN, i64::MAX);
+            (rows.ts, rows.values)
+        };
+        assert_eq!(read(&buffer), (vec![10, 20, 30], Values::Int(vec![1, 3, 2])));
+        add(&mut buffer, 20, 4);
+        add(&mut buffer, 5, 5);
+        assert_eq!(read(&buffer), (vec![5, 10, 20, 30], Values::Int(vec![5, 1, 4, 2])));
+        buffer.delete(7, 5, 11);
+        assert_eq!(read(&buffer), (vec![20, 30], Values::Int(vec![4, 2])));
+        add(&mut buffer, 25, 6);
+        assert_eq!(read(&buffer), (vec![20, 25, 30], Values::Int(vec![4, 6, 2])));
     }
 
     #[test]

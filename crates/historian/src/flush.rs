@@ -105,7 +105,7 @@ impl Historian {
 
     fn write_frozen(&self) -> Result<(), FlushError> {
         let Some(frozen) = self.state().frozen.clone() else { return Ok(()) };
-        let orders: BTreeMap<u32, Order> = frozen
+        let orders: BTreeMap<u32, Order<'_>> = frozen
             .buffer
             .tags()
             .into_iter()
@@ -136,7 +136,7 @@ impl Historian {
         frozen: &Frozen,
         period: Period,
         plan: &Plan,
-        orders: &BTreeMap<u32, Order>,
+        orders: &BTreeMap<u32, Order<'_>>,
     ) -> Result<FileInfo, FlushError> {
         self.write_segment(FileInfo::empty(period, frozen.from, frozen.to), |writer| {
             for (tag, ranks) in plan {
@@ -258,7 +258,7 @@ impl Historian {
 }
 
 /// Cuts every tag's sorted column where a period ends.
-fn plan_periods(buffer: &Buffer, orders: &BTreeMap<u32, Order>, periods: &Periods) -> BTreeMap<Period, Plan> {
+fn plan_periods(buffer: &Buffer, orders: &BTreeMap<u32, Order<'_>>, periods: &Periods) -> BTreeMap<Period, Plan> {
     let mut plans: BTreeMap<Period, Plan> = BTreeMap::new();
     for (tag, order) in orders {
         let Some(column) = buffer.column(*tag) else { continue };

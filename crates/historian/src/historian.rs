@@ -1,6 +1,6 @@
 //! The historian as others hold it: opening, running, asking.
 
-use crate::aggregate::Request;
+use crate::aggregate::{Aggregate, Request};
 use crate::buffer::Buffer;
 use crate::compress::{Compressions, Newest};
 use crate::delete::Delete;
@@ -15,6 +15,7 @@ use crate::query::{AggregateReadError, Aggregated};
 use crate::read::RangeError;
 use crate::rollup;
 use crate::segment::{Footers, SegmentError};
+use crate::upkeep::{CompactError, Reach};
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};
 use std::collections::HashSet;
@@ -348,6 +349,8 @@ pub struct Historian {
     pub(crate) tidy_soon: AtomicBool,
     /// Held while files are merged: one at a time, but flushes go on.
     pub(crate) tidying: Mutex<()>,
+    /// Held while everything is compacted.
+    pub(crate) compacting: Mutex<()>,
     reads: Arc<Semaphore>,
     compressions: RwLock<Arc<Compressions>>,
     state: Mutex<State>,
@@ -431,6 +434,7 @@ impl Historian {
             work: Notify::new(),
             tidy_soon: AtomicBool::new(false),
             tidying: Mutex::default(),
+            compacting: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             compressions: RwLock::default(),
             state: Mutex::new(state),
@@ -483,13 +487,27 @@ impl Historian {
     /// # Errors
     /// See [`AggregateReadError`]. A damaged file is no error: it is a gap in the answer.
     pub async fn aggregate(self: &Arc<Self>, tag: TagId, request: Request) -> Result<Aggregated, AggregateReadError> {
+        let answers = self.aggregates(tag, request, vec![request.aggregate]).await?;
+        answers.into_iter().next().ok_or(AggregateReadError::Stopped)
+    }
+
+    /// Several aggregates of a tag over the same intervals, in their order, for one reading of the points; `over.aggregate` does
+    /// not count.
+    /// # Errors
+    /// As for [`Historian::aggregate`].
+    pub async fn aggregates(
+        self: &Arc<Self>,
+        tag: TagId,
+        over: Request,
+        aggregates: Vec<Aggregate>,
+    ) -> Result<Vec<Aggregated>, AggregateReadError> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| AggregateReadError::Stopped)?;
         let this = Arc::clone(self);
         let asker = Asker::default();
         let gone = asker.gone();
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            this.aggregate_blocking(tag, &request, &gone)
+            this.aggregate_blocking(tag, &over, &aggregates, &gone)
         });
         read.await.map_err(|_| AggregateReadError::Stopped)?
     }
@@ -521,7 +539,16 @@ impl Historian {
     /// See [`FlushError`]; the files stay as they were.
     pub async fn tidy_files(self: &Arc<Self>) -> Result<(), FlushError> {
         let this = Arc::clone(self);
-        tokio::task::spawn_blocking(move || this.tidy_blocking()).await.map_err(|_| FlushError::Stopped)?
+        tokio::task::spawn_blocking(move || this.tidy_blocking(Reach::Due)).await.map_err(|_| FlushError::Stopped)?
+    }
+
+    /// Writes what is in memory and makes one file of each day (or month, where days were joined), now: the smallest and quickest
+    /// history. Each byte is written once more for it. What cannot be merged (a damaged file) stays as it is.
+    /// # Errors
+    /// See [`CompactError`].
+    pub async fn compact(self: &Arc<Self>) -> Result<(), CompactError> {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || this.compact_blocking()).await.map_err(|_| FlushError::Stopped)?
     }
 
     /// Reads every file and compares it with its checksum; returns the errors. Blocking and long.

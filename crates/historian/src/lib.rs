@@ -50,5 +50,6 @@ pub use manifest::ManifestError;
 pub use point::{HistoryGap, Point, Range};
 pub use query::{AggregateReadError, Aggregated};
 pub use read::RangeError;
-pub use scan::Scan;
+pub use scan::{Scan, Summed};
 pub use segment::SegmentError;
+pub use upkeep::CompactError;

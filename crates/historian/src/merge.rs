@@ -137,6 +137,11 @@ impl<R: Run> Merge<R> {
         }
     }
 
+    /// The runs, wherever they are.
+    pub(crate) fn into_runs(self) -> impl Iterator<Item = R> {
+        self.heads.into_iter().map(|head| head.run)
+    }
+
     /// Loads blocks where there is none.
     fn refill(&mut self) {
         for head in &mut self.heads {

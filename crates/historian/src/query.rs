@@ -7,7 +7,7 @@ use crate::block::Block;
 use crate::historian::Historian;
 use crate::point::HistoryGap;
 use crate::rollup::{Level, as_numbers};
-use crate::scan::{Piece, Scan};
+use crate::scan::{Piece, Scan, Stretch};
 use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Timestamp};
 use std::sync::Arc;
@@ -44,134 +44,208 @@ pub enum AggregateReadError {
 }
 
 impl Historian {
-    /// Calculates an aggregate of one tag; blocking. Roll-ups are used where they give the same answer.
+    /// Calculates aggregates of one tag over the same intervals; blocking. The points are read once for all of them; roll-ups
+    /// are used where they give the same answer.
     pub(crate) fn aggregate_blocking(
         self: &Arc<Self>,
         tag: TagId,
-        request: &Request,
+        over: &Request,
+        aggregates: &[Aggregate],
         gone: &Arc<AtomicBool>,
-    ) -> Result<Aggregated, AggregateReadError> {
+    ) -> Result<Vec<Aggregated>, AggregateReadError> {
+        let requests: Vec<Request> = aggregates.iter().map(|kind| Request { aggregate: *kind, ..*over }).collect();
         // What makes no sense is refused before anything is read.
-        Processor::new(request, &Bounds::default())?;
-        let mut gaps = Vec::new();
-        let before = self.points_before(tag, request, &mut gaps);
-        let after = self.points_after(tag, request, gone, &mut gaps);
-        let bounds = Bounds { before: &before, after: &after, holds_until: None };
-        let (answer, scan) = match self.process(tag, request, &bounds, levels(request), gone) {
-            Err(AggregateReadError::Points(PushError::NotFromRollup { .. })) => {
-                self.process(tag, request, &bounds, Vec::new(), gone)
+        for request in &requests {
+            Processor::new(request, &Bounds::default())?;
+        }
+        let mut scan = self.scan(tag, over.from, over.from);
+        scan.until_gone(gone);
+        let around = Around::read(&mut scan, tag, &requests);
+        let mut gaps = around.gaps.clone();
+        let mut values: Vec<Option<Vec<AggregateValue>>> = vec![None; requests.len()];
+        // First from roll-ups; then, from the points, what these could not tell.
+        for levels in [levels(over), Vec::new()] {
+            let mut open = Vec::with_capacity(requests.len());
+            for (at, (request, known)) in requests.iter().zip(&values).enumerate() {
+                if known.is_none() && (levels.is_empty() || request.aggregate != Aggregate::AnnotationCount) {
+                    open.push((at, Processor::new(request, &around.bounds(request))?));
+                }
             }
-            other => other,
-        }?;
-        gaps.extend(scan.gaps());
+            if open.is_empty() {
+                continue;
+            }
+            scan.turn_to(tag, over.from, over.to);
+            for (at, processor) in feed(&mut scan, &levels, open)? {
+                if let (Some(request), Some(known)) = (requests.get(at), values.get_mut(at)) {
+                    *known = Some(processor.finish(&around.bounds(request)));
+                }
+            }
+            gaps.extend(scan.gaps());
+        }
         gaps.sort_by_key(|gap| (gap.from, gap.to));
         gaps.dedup();
-        Ok(Aggregated { values: answer.finish(&bounds), complete_to: scan.complete_to(), gaps })
+        let answer = |values: Option<Vec<AggregateValue>>| Aggregated {
+            values: values.unwrap_or_default(),
+            complete_to: scan.complete_to(),
+            gaps: gaps.clone(),
+        };
+        Ok(values.into_iter().map(answer).collect())
     }
+}
 
-    fn process(
-        self: &Arc<Self>,
-        tag: TagId,
-        request: &Request,
-        bounds: &Bounds<'_>,
-        levels: Vec<Level>,
-        gone: &Arc<AtomicBool>,
-    ) -> Result<(Processor, Scan), AggregateReadError> {
-        let mut processor = Processor::new(request, bounds)?;
-        let mut scan = self.scan(tag, request.from, request.to);
-        scan.until_gone(gone);
-        scan.allow_rollups(levels);
-        let (mut numbers, mut status) = (Vec::new(), Vec::new());
-        let mut rollup = Rollup::default();
-        while let Some(piece) = scan.next_piece() {
+/// Hands everything in the range to the processors; those are left that could do with roll-ups where there were some.
+fn feed(
+    scan: &mut Scan,
+    levels: &[Level],
+    mut open: Vec<(usize, Processor)>,
+) -> Result<Vec<(usize, Processor)>, PushError> {
+    let mut columns = Columns::default();
+    let mut rollup = Rollup::default();
+    while !open.is_empty()
+        && let Some(stretch) = scan.next_stretch(levels, Some)
+    {
+        let pieces = match stretch {
+            Stretch::Points(block) => vec![Piece::Block(block)],
+            Stretch::Period(pieces) => pieces,
+        };
+        for piece in pieces {
             match piece {
                 Piece::Block(block) => {
-                    let (values, status) = columns(&block, &mut numbers, &mut status);
-                    processor.push_columns(&block.ts, values, status)?;
+                    let (values, status) = columns.of(&block);
+                    open.iter_mut().try_for_each(|(_, processor)| processor.push_columns(&block.ts, values, status))?;
                 }
-                Piece::Rollups(mut rollups) => {
-                    let unreadable = |_| PushError::NotFromRollup { reason: "it cannot be read" };
-                    while rollups.next(&mut rollup).map_err(unreadable)? {
-                        processor.push_rollup(&rollup)?;
+                Piece::Rollups(mut rollups) => loop {
+                    match rollups.next(&mut rollup) {
+                        Ok(true) => push_rollup(&mut open, &rollup)?,
+                        Ok(false) => break,
+                        // The points will tell.
+                        Err(_) => return Ok(Vec::new()),
                     }
-                }
+                },
             }
         }
-        Ok((processor, scan))
     }
+    Ok(open)
+}
 
-    /// The points before the range that the aggregate looks at, ascending.
-    fn points_before(self: &Arc<Self>, tag: TagId, request: &Request, gaps: &mut Vec<HistoryGap>) -> Vec<RawPoint> {
-        let usable = |point: &RawPoint| {
-            point.value.is_finite()
-                && (point.status.is_good() || (point.status.is_uncertain() && !request.config.treat_uncertain_as_bad))
-        };
-        let wanted = match request.aggregate.needs() {
-            Needs::Existence | Needs::Neighbours => 0,
-            Needs::UsableBefore => 1,
-            Needs::LastAndUsable => 2,
-        };
-        // An entry without data may be the mark that the tag was created, which only an earlier point can tell.
-        let enough = |points: &[RawPoint]| {
-            points.first().is_some_and(|oldest| oldest.status != StatusCode::BAD_NO_DATA)
-                && points.iter().filter(|point| usable(point)).count() >= wanted
-        };
-        let mut last = self.scan(tag, request.from, request.from);
-        let mut points = last.before().map_or_else(Vec::new, |block| raw_points(&block));
-        gaps.extend(last.gaps());
-        let Some(newest) = points.first().copied() else { return points };
-        let mut span = LOOK_BACK_US;
-        while !enough(&points) && points.len() < LOOK_AROUND_POINTS {
-            let start = Timestamp::from_micros(newest.ts.micros().saturating_sub(span));
-            let mut scan = self.scan(tag, start, request.from);
-            points.clear();
-            while let Some(block) = scan.next() {
-                points.extend(raw_points(&block));
-                keep_needed(&mut points, wanted, usable);
-            }
-            let earlier = scan.before();
-            gaps.extend(scan.gaps());
-            let Some(earlier) = earlier else { break };
-            if points.len() <= wanted.max(1) && !enough(&points) {
-                // Nothing in between: the next look begins at the point that was found.
-                let found = earlier.ts.first().copied().unwrap_or(i64::MIN);
-                span = span.max(newest.ts.micros().saturating_sub(found).saturating_add(1));
-            }
-            span = span.saturating_mul(8);
+/// Drops the processors that want the points.
+fn push_rollup(open: &mut Vec<(usize, Processor)>, rollup: &Rollup) -> Result<(), PushError> {
+    let mut outcome = Ok(());
+    open.retain_mut(|(_, processor)| match processor.push_rollup(rollup) {
+        Ok(()) => true,
+        Err(PushError::NotFromRollup { .. }) => false,
+        Err(error) => {
+            outcome = Err(error);
+            true
         }
-        points
-    }
+    });
+    outcome
+}
 
+/// What lies around the range.
+struct Around {
+    /// By how many usable ones were wanted, the points before the range, ascending.
+    before: Vec<(usize, Vec<RawPoint>)>,
     /// The points at and after the end of the range, up to the first good one.
-    fn points_after(
-        self: &Arc<Self>,
-        tag: TagId,
-        request: &Request,
-        gone: &Arc<AtomicBool>,
-        gaps: &mut Vec<HistoryGap>,
-    ) -> Vec<RawPoint> {
-        let mut points = Vec::new();
-        let (mut start, mut span) = (request.to, LOOK_BACK_US);
-        loop {
-            let end = Timestamp::from_micros(start.micros().saturating_add(span));
-            let mut scan = self.scan(tag, start, end);
-            scan.until_gone(gone);
-            while let Some(block) = scan.next() {
-                for point in raw_points(&block) {
-                    let good = point.value.is_finite() && point.status.is_good();
-                    points.push(point);
-                    if good || points.len() >= LOOK_AROUND_POINTS {
-                        gaps.extend(scan.gaps());
-                        return points;
-                    }
+    after: Vec<RawPoint>,
+    gaps: Vec<HistoryGap>,
+}
+
+impl Around {
+    /// For requests over the same range.
+    fn read(scan: &mut Scan, tag: TagId, requests: &[Request]) -> Self {
+        let mut around = Self { before: Vec::new(), after: Vec::new(), gaps: Vec::new() };
+        for request in requests {
+            if around.before_of(request).is_none() {
+                let points = points_before(scan, tag, request, &mut around.gaps);
+                around.before.push((usable_before(request), points));
+            }
+        }
+        if let Some(request) = requests.first() {
+            around.after = points_after(scan, tag, request, &mut around.gaps);
+        }
+        around
+    }
+
+    fn before_of(&self, request: &Request) -> Option<&[RawPoint]> {
+        let wanted = usable_before(request);
+        Some(self.before.iter().find(|(known, _)| *known == wanted)?.1.as_slice())
+    }
+
+    fn bounds(&self, request: &Request) -> Bounds<'_> {
+        Bounds { before: self.before_of(request).unwrap_or_default(), after: &self.after, holds_until: None }
+    }
+}
+
+/// How many usable points before the range the aggregate looks at.
+fn usable_before(request: &Request) -> usize {
+    match request.aggregate.needs() {
+        Needs::Existence | Needs::Neighbours => 0,
+        Needs::UsableBefore => 1,
+        Needs::LastAndUsable => 2,
+    }
+}
+
+/// The points before the range that the aggregate looks at, ascending.
+fn points_before(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<HistoryGap>) -> Vec<RawPoint> {
+    let usable = |point: &RawPoint| {
+        point.value.is_finite()
+            && (point.status.is_good() || (point.status.is_uncertain() && !request.config.treat_uncertain_as_bad))
+    };
+    let wanted = usable_before(request);
+    // An entry without data may be the mark that the tag was created, which only an earlier point can tell.
+    let enough = |points: &[RawPoint]| {
+        points.first().is_some_and(|oldest| oldest.status != StatusCode::BAD_NO_DATA)
+            && points.iter().filter(|point| usable(point)).count() >= wanted
+    };
+    scan.turn_to(tag, request.from, request.from);
+    let mut points = scan.before().map_or_else(Vec::new, |block| raw_points(&block));
+    gaps.extend(scan.gaps());
+    let Some(newest) = points.first().copied() else { return points };
+    let mut span = LOOK_BACK_US;
+    while !enough(&points) && points.len() < LOOK_AROUND_POINTS {
+        let start = Timestamp::from_micros(newest.ts.micros().saturating_sub(span));
+        scan.turn_to(tag, start, request.from);
+        points.clear();
+        while let Some(block) = scan.next() {
+            points.extend(raw_points(&block));
+            keep_needed(&mut points, wanted, usable);
+        }
+        let earlier = scan.before();
+        gaps.extend(scan.gaps());
+        let Some(earlier) = earlier else { break };
+        if points.len() <= wanted.max(1) && !enough(&points) {
+            // Nothing in between: the next look begins at the point that was found.
+            let found = earlier.ts.first().copied().unwrap_or(i64::MIN);
+            span = span.max(newest.ts.micros().saturating_sub(found).saturating_add(1));
+        }
+        span = span.saturating_mul(8);
+    }
+    points
+}
+
+/// The points at and after the end of the range, up to the first good one.
+fn points_after(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<HistoryGap>) -> Vec<RawPoint> {
+    let mut points = Vec::new();
+    let (mut start, mut span) = (request.to, LOOK_BACK_US);
+    loop {
+        let end = Timestamp::from_micros(start.micros().saturating_add(span));
+        scan.turn_to(tag, start, end);
+        while let Some(block) = scan.next() {
+            for point in raw_points(&block) {
+                let good = point.value.is_finite() && point.status.is_good();
+                points.push(point);
+                if good || points.len() >= LOOK_AROUND_POINTS {
+                    gaps.extend(scan.gaps());
+                    return points;
                 }
             }
-            gaps.extend(scan.gaps());
-            if end == Timestamp::from_micros(i64::MAX) {
-                return points;
-            }
-            (start, span) = (end, span.saturating_mul(8));
         }
+        gaps.extend(scan.gaps());
+        if end == Timestamp::from_micros(i64::MAX) {
+            return points;
+        }
+        (start, span) = (end, span.saturating_mul(8));
     }
 }
 
@@ -202,19 +276,27 @@ fn levels(request: &Request) -> Vec<Level> {
     [Level::Hour, Level::Minute].into_iter().filter(fits).collect()
 }
 
-/// A block as aggregates want it.
-fn columns<'a>(block: &'a Block, numbers: &'a mut Vec<f64>, status: &'a mut Vec<u32>) -> (&'a [f64], &'a [u32]) {
-    as_numbers(&block.values, 0..block.len(), numbers);
-    let values = if let Values::Double(values) = &block.values { values } else { &*numbers };
-    let status = match &block.quality {
-        Quality::Each(codes) => codes,
-        Quality::Same(code) => {
-            status.clear();
-            status.resize(block.len(), *code);
-            &*status
-        }
-    };
-    (values, status)
+/// Blocks as aggregates want them; what has to be written anew for that is kept for the next one.
+#[derive(Default)]
+struct Columns {
+    numbers: Vec<f64>,
+    status: Vec<u32>,
+}
+
+impl Columns {
+    fn of<'a>(&'a mut self, block: &'a Block) -> (&'a [f64], &'a [u32]) {
+        as_numbers(&block.values, 0..block.len(), &mut self.numbers);
+        let values = if let Values::Double(values) = &block.values { values } else { &self.numbers };
+        let status = match &block.quality {
+            Quality::Each(codes) => codes,
+            Quality::Same(code) => {
+                self.status.clear();
+                self.status.resize(block.len(), *code);
+                &self.status
+            }
+        };
+        (values, status)
+    }
 }
 
 fn raw_points(block: &Block) -> Vec<RawPoint> {

@@ -2,8 +2,10 @@
 //!
 //! Under the lock a scan takes what it needs by reference or copy; all file access happens outside of it, so it sees the
 //! history of one instant. [Periods](crate::period) are read one after the other, and within a period the runs (files, the buffer being
-//! written, the buffer) are merged.
+//! written, the buffer) are merged. Turned to the next tag, a scan keeps its files open and its place in them: one that goes
+//! through tags by their numbers unpacks each page once.
 
+use crate::aggregate::Rollup;
 use crate::block::Block;
 use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment, causes};
@@ -11,13 +13,15 @@ use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::period::{Period, Periods};
 use crate::point::{HistoryGap, day_of};
 use crate::rollup::{self, Level, Rollups, Unpacker};
-use crate::segment::{Reader, SegmentError, Window, may_have};
+use crate::segment::{Footers, Presence, Reader, SegmentError, Window, presence};
+use andon_model::column::StretchSum;
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A tag's points with `from <= ts < to`, ascending, in blocks. Blocking; made by [`Historian::scan`].
 pub struct Scan {
@@ -27,17 +31,62 @@ pub struct Scan {
     to: i64,
     view: View,
     periods: VecDeque<Period>,
-    merge: Option<(Period, Merge<Box<dyn Run + Send>>)>,
+    merge: Option<(Period, Merge<Part>)>,
+    files: OpenFiles,
     unreadable: Vec<HistoryGap>,
     /// When the point before the range is, once it was looked for.
     before_ts: Option<i64>,
     /// Set when nobody waits for the rows any more.
     gone: Option<Arc<AtomicBool>>,
-    /// Roll-ups that may stand for points, coarsest first.
-    levels: Vec<Level>,
     unpacker: Unpacker,
-    /// Pieces of the period that was begun last, and are not yet handed out.
-    pieces: VecDeque<Piece>,
+    /// Of the period that was begun last, what is not yet handed out.
+    summed: VecDeque<Summed>,
+}
+
+/// Rows of a period that are in one place.
+enum Part {
+    File(Arc<Segment>, Without<Reader>),
+    Memory(Once),
+    Unreadable(Unreadable),
+}
+
+impl Run for Part {
+    fn next(&mut self) -> Result<Option<Block>, SegmentError> {
+        match self {
+            Self::File(_, rows) => {
+                let next = rows.next();
+                if next.is_err() {
+                    // Its place in the file is lost; it is not kept for the next tag.
+                    *self = Self::Unreadable(Unreadable(None));
+                }
+                next
+            }
+            Self::Memory(rows) => rows.next(),
+            Self::Unreadable(error) => error.next(),
+        }
+    }
+}
+
+/// The most files that stay open from tag to tag: each may hold an unpacked page of each column.
+const OPEN_FILES: usize = 64;
+
+/// Files that were read and may be read again.
+#[derive(Default)]
+struct OpenFiles(Vec<(Arc<Segment>, Reader)>);
+
+impl OpenFiles {
+    fn take(&mut self, segment: &Arc<Segment>, footers: &Footers) -> Result<Reader, SegmentError> {
+        match self.0.iter().position(|(known, _)| Arc::ptr_eq(known, segment)) {
+            Some(at) => Ok(self.0.swap_remove(at).1),
+            None => Reader::open(&segment.path, &segment.info, footers),
+        }
+    }
+
+    fn put_back(&mut self, segment: Arc<Segment>, reader: Reader) {
+        if self.0.len() < OPEN_FILES {
+            self.0.push((segment, reader));
+        }
+    }
 }
 
 /// What stands for a stretch of points.
@@ -46,6 +95,22 @@ pub(crate) enum Piece {
     Block(Block),
     /// Roll-ups of them.
     Rollups(Rollups),
+}
+
+/// What comes next in a scan that may take roll-ups.
+pub(crate) enum Stretch<P> {
+    /// Points.
+    Points(Block),
+    /// A whole period.
+    Period(P),
+}
+
+/// What a scan hands out that is to be summed up.
+pub enum Summed {
+    /// Points.
+    Points(Block),
+    /// Sums of neighbouring stretches of points, ascending.
+    Sums(Vec<StretchSum>),
 }
 
 /// What a scan works on.
@@ -79,12 +144,12 @@ impl Historian {
             view,
             periods,
             merge: None,
+            files: OpenFiles::default(),
             unreadable: Vec::new(),
             before_ts: None,
             gone: None,
-            levels: Vec::new(),
             unpacker: Unpacker::default(),
-            pieces: VecDeque::new(),
+            summed: VecDeque::new(),
         }
     }
 
@@ -157,6 +222,14 @@ fn last_kept(
 }
 
 impl Scan {
+    /// Begins a scan of another tag or time, as [`Historian::scan`] does; files stay open for it.
+    pub fn turn_to(&mut self, tag: TagId, from: Timestamp, to: Timestamp) {
+        self.end_period();
+        let next = self.historian.scan(tag, from, to);
+        let before = std::mem::replace(self, next);
+        (self.files, self.unpacker, self.gone) = (before.files, before.unpacker, before.gone);
+    }
+
     /// The next points; `None` after the last.
     #[expect(clippy::should_implement_trait, reason = "a scan also answers about gaps while it runs")]
     pub fn next(&mut self) -> Option<Block> {
@@ -173,7 +246,7 @@ impl Scan {
         loop {
             if self.gone.as_ref().is_some_and(|gone| gone.load(Ordering::Relaxed)) {
                 self.periods.clear();
-                self.merge = None;
+                self.end_period();
                 return None;
             }
             if let Some((period, merge)) = &mut self.merge {
@@ -182,7 +255,7 @@ impl Scan {
                     Some(Ok(block)) => return Some(block),
                     Some(Err(error)) => self.note_unreadable(period, &error),
                     None => {
-                        self.merge = None;
+                        self.end_period();
                         return None;
                     }
                 }
@@ -193,92 +266,142 @@ impl Scan {
         }
     }
 
+    /// Nothing more is wanted of the period that was begun.
+    fn end_period(&mut self) {
+        let Some((_, merge)) = self.merge.take() else { return };
+        for part in merge.into_runs() {
+            if let Part::File(segment, rows) = part {
+                self.files.put_back(segment, rows.run);
+            }
+        }
+    }
+
     /// Ends the scan as soon as this is set.
     pub(crate) fn until_gone(&mut self, gone: &Arc<AtomicBool>) {
         self.gone = Some(Arc::clone(gone));
     }
 
-    /// From now on [`Scan::next_piece`] may hand out such roll-ups in place of points.
-    pub(crate) fn allow_rollups(&mut self, levels: Vec<Level>) {
-        self.levels = levels;
+    /// The next points, or what whole minutes or hours add up to where a file says it: of those that begin at a multiple of
+    /// `width` none is mixed with what lies before (`None`: all may be). `None` after the last. Uncertain numbers are in no
+    /// such sum, so where there are some the points are handed out.
+    pub fn next_summed(&mut self, width: Option<Duration>) -> Option<Summed> {
+        let width = width.map(|width| i64::try_from(width.as_micros()).unwrap_or(i64::MAX));
+        let fits = |level: &&Level| width.is_none_or(|width| width % level.span() == 0);
+        let levels: Vec<Level> = [Level::Hour, Level::Minute].iter().filter(fits).copied().collect();
+        loop {
+            if let Some(next) = self.summed.pop_front() {
+                return Some(next);
+            }
+            match self.next_stretch(&levels, summed)? {
+                Stretch::Points(block) => return Some(Summed::Points(block)),
+                Stretch::Period(pieces) => self.summed = pieces,
+            }
+        }
     }
 
-    /// The next points, or roll-ups of them; `None` after the last.
-    pub(crate) fn next_piece(&mut self) -> Option<Piece> {
+    /// The next points, or a whole period in pieces if there are roll-ups of these levels (coarsest first) and `accept` makes
+    /// something of them; `None` after the last.
+    pub(crate) fn next_stretch<P>(
+        &mut self,
+        levels: &[Level],
+        accept: impl Fn(Vec<Piece>) -> Option<P>,
+    ) -> Option<Stretch<P>> {
         loop {
-            if let Some(piece) = self.pieces.pop_front() {
-                return Some(piece);
-            }
-            if let Some(period) =
-                self.periods.front().copied().filter(|_| self.merge.is_none() && !self.levels.is_empty())
-                && let Some(pieces) = self.rolled_up(period)
+            if let Some(period) = self.periods.front().copied().filter(|_| self.merge.is_none() && !levels.is_empty())
+                && let Some(pieces) = self.rolled_up(period, levels).and_then(&accept)
             {
                 self.periods.pop_front();
-                self.pieces = pieces;
-                continue;
+                return Some(Stretch::Period(pieces));
             }
-            let levels = std::mem::take(&mut self.levels);
-            let block = self.next_of_period();
-            self.levels = levels;
-            match block {
-                Some(block) => return Some(Piece::Block(block)),
+            match self.next_of_period() {
+                Some(block) => return Some(Stretch::Points(block)),
                 None if self.periods.is_empty() => return None,
                 None => {}
             }
         }
     }
 
-    /// A period whose rows of the tag are all in one file that has roll-ups; `None` where the points must be read.
-    fn rolled_up(&mut self, period: Period) -> Option<VecDeque<Piece>> {
-        let segments = self.view.periods.get(&period)?;
-        let (start, end) = period.span();
-        let buffered = |block: &Block| !within(&block.ts, period).is_empty();
-        if self.view.buffered.iter().any(buffered) {
-            return None;
-        }
-        let mut only: Option<&Arc<Segment>> = None;
+    /// A period in pieces, where its files and what is in memory lie one behind the other in time and the files have roll-ups of
+    /// the tag; `None` where the points must be read.
+    fn rolled_up(&mut self, period: Period, levels: &[Level]) -> Option<Vec<Piece>> {
+        let segments = self.view.periods.get(&period)?.clone();
+        let mut parts: Vec<((i64, i64), Result<Arc<Segment>, Block>)> = Vec::with_capacity(segments.len());
         for segment in segments {
-            if may_have(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()?? {
-                if only.is_some() {
-                    return None;
+            match presence(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()? {
+                Presence::Absent => {}
+                Presence::Within(first, last) if self.gone(&segment).is_empty() => {
+                    parts.push(((first, last), Ok(segment)));
                 }
-                only = Some(segment);
+                Presence::Within(..) | Presence::Unknown => return None,
             }
         }
-        let segment = only?;
-        if !self.gone(segment).is_empty() {
+        if parts.is_empty() {
             return None;
         }
+        for block in &self.view.buffered {
+            let ours = within(&block.ts, period);
+            if let (Some(first), Some(last)) = (block.ts.get(ours.start), block.ts.get(..ours.end)?.last())
+                && !ours.is_empty()
+            {
+                parts.push(((*first, *last), Err(block.slice(ours))));
+            }
+        }
+        parts.sort_by_key(|(span, _)| *span);
+        if parts.windows(2).any(|pair| matches!(pair, [(before, _), (after, _)] if before.1 >= after.0)) {
+            return None;
+        }
+        let mut pieces = Vec::new();
+        for (_, part) in parts {
+            match part {
+                Ok(segment) => self.rolled_up_file(period, &segment, levels, &mut pieces)?,
+                Err(block) => pieces.push(Piece::Block(block)),
+            }
+        }
+        Some(pieces)
+    }
+
+    /// The minutes or hours of a file that lie wholly within the range, and the points at its ends.
+    fn rolled_up_file(
+        &mut self,
+        period: Period,
+        segment: &Arc<Segment>,
+        levels: &[Level],
+        pieces: &mut Vec<Piece>,
+    ) -> Option<()> {
+        let (start, end) = period.span();
         let info = segment.info.rollup.as_ref()?;
         let path = rollup::path_of(&segment.path);
         let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
         let (from, to) = (self.from.max(start), self.to.min(end));
-        // The minutes or hours that lie wholly within the range; what is left at the ends is read as points.
         let inner = |level: Level| level.number(from.saturating_add(level.span() - 1))..level.number(to);
-        let levels = self.levels.clone();
         let (level, rollups) = levels.iter().find_map(|level| {
             let rollups = index.read(&file, self.tag, *level, inner(*level), &mut self.unpacker).ok()??;
             Some((*level, rollups))
         })?;
         let inner = inner(level);
-        let edges = if inner.is_empty() {
-            [(from, to), (to, to)]
+        let (before, after) = if inner.is_empty() {
+            ((from, to), (to, to))
         } else {
-            [(from, inner.start.saturating_mul(level.span())), (inner.end.saturating_mul(level.span()), to)]
+            let [start, end] = [inner.start, inner.end].map(|number| number.saturating_mul(level.span()));
+            ((from, start), (end, to))
         };
-        let edge = |(from, to): (i64, i64)| -> Option<Vec<Piece>> {
-            let mut pieces = Vec::new();
-            if from < to {
-                let mut reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).ok()?;
-                reader.select(self.tag, Window::Times { from, to }, false).ok()?;
-                while let Some(block) = reader.next().ok()? {
-                    pieces.push(Piece::Block(block));
-                }
-            }
-            Some(pieces)
-        };
-        let [before, after] = [edge(edges[0])?, edge(edges[1])?];
-        Some(before.into_iter().chain([Piece::Rollups(rollups)]).chain(after).collect())
+        self.edge(segment, before, pieces)?;
+        pieces.push(Piece::Rollups(rollups));
+        self.edge(segment, after, pieces)
+    }
+
+    /// The points of a file in this stretch of time.
+    fn edge(&mut self, segment: &Arc<Segment>, (from, to): (i64, i64), pieces: &mut Vec<Piece>) -> Option<()> {
+        if from >= to {
+            return Some(());
+        }
+        let mut reader = self.files.take(segment, &self.historian.footers).ok()?;
+        reader.select(self.tag, Window::Times { from, to }, false).ok()?;
+        while let Some(block) = reader.next().ok()? {
+            pieces.push(Piece::Block(block));
+        }
+        self.files.put_back(Arc::clone(segment), reader);
+        Some(())
     }
 
     /// The last point before the range: what a stepped signal held when it began.
@@ -306,8 +429,11 @@ impl Scan {
                 break;
             }
             let gone = self.gone(&segment);
-            let last = Reader::open(&segment.path, &segment.info, &self.historian.footers)
-                .and_then(|mut reader| last_kept(&gone, self.from, |before| reader.last_before(self.tag, before)));
+            let last = self.files.take(&segment, &self.historian.footers).and_then(|mut reader| {
+                let last = last_kept(&gone, self.from, |before| reader.last_before(self.tag, before))?;
+                self.files.put_back(Arc::clone(&segment), reader);
+                Ok(last)
+            });
             match last {
                 Ok(Some(row)) => reached = offer(row, segment.info.to.0),
                 Ok(None) => {}
@@ -344,28 +470,27 @@ impl Scan {
         self.view.complete_to
     }
 
-    fn open_period(&self, period: Period) -> Merge<Box<dyn Run + Send>> {
-        let segments = self.view.periods.get(&period).map(Vec::as_slice).unwrap_or_default();
-        let mut runs: Vec<Box<dyn Run + Send>> = Vec::with_capacity(segments.len() + 2);
+    fn open_period(&mut self, period: Period) -> Merge<Part> {
+        let segments = self.view.periods.get(&period).cloned().unwrap_or_default();
+        let mut parts = Vec::with_capacity(segments.len() + self.view.buffered.len());
         for segment in segments {
-            let reader = Reader::open(&segment.path, &segment.info, &self.historian.footers).and_then(|mut reader| {
+            let reader = self.files.take(&segment, &self.historian.footers).and_then(|mut reader| {
                 reader.select(self.tag, Window::Times { from: self.from, to: self.to }, false)?;
                 Ok(reader)
             });
-            let gone = self.gone(segment);
-            match reader {
-                Ok(reader) if gone.is_empty() => runs.push(Box::new(reader)),
-                Ok(run) => runs.push(Box::new(Without { run, stretches: gone })),
-                Err(error) => runs.push(Box::new(Unreadable(Some(error)))),
-            }
+            let stretches = self.gone(&segment);
+            parts.push(match reader {
+                Ok(run) => Part::File(segment, Without { run, stretches }),
+                Err(error) => Part::Unreadable(Unreadable(Some(error))),
+            });
         }
         for rows in &self.view.buffered {
             let ours = within(&rows.ts, period);
             if !ours.is_empty() {
-                runs.push(Box::new(Once(Some(rows.slice(ours)))));
+                parts.push(Part::Memory(Once(Some(rows.slice(ours)))));
             }
         }
-        Merge::new(runs)
+        Merge::new(parts)
     }
 
     /// What was deleted from a file.
@@ -380,6 +505,25 @@ impl Scan {
         }
         self.unreadable.push(said(segments, error));
     }
+}
+
+/// What the pieces add up to; `None` where uncertain numbers are among the points.
+fn summed(pieces: Vec<Piece>) -> Option<VecDeque<Summed>> {
+    let mut summed = VecDeque::with_capacity(pieces.len());
+    let mut rollup = Rollup::default();
+    for piece in pieces {
+        summed.push_back(match piece {
+            Piece::Block(block) => Summed::Points(block),
+            Piece::Rollups(mut rollups) => {
+                let mut sums = Vec::new();
+                while rollups.next(&mut rollup).ok()? {
+                    sums.extend(rollup.plain_sum()?);
+                }
+                Summed::Sums(sums)
+            }
+        });
+    }
+    Some(summed)
 }
 
 /// Later deletes are not yet in the file.

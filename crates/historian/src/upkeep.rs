@@ -19,7 +19,7 @@ use crate::period::{Joining, Period, Periods};
 use crate::point::{DAY_US, day_of};
 use crate::rollup;
 use crate::scan::up_to;
-use crate::segment::{Reader, Window, may_have, verify};
+use crate::segment::{Presence, Reader, Window, presence, verify};
 use andon_model::log::Seq;
 use std::collections::{BTreeSet, HashSet};
 use std::ops;
@@ -35,6 +35,17 @@ const LOOK: Duration = Duration::from_millis(500);
 const TIDY_EVERY: Duration = Duration::from_secs(300);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Why files were not compacted.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// One after the other.
+    #[error("the files are being compacted already; wait until that is done")]
+    UnderWay,
+    /// Some file could not be written or read; those that were done stay.
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+}
 
 impl Historian {
     pub(crate) async fn upkeep(self: Arc<Self>, stop: &CancellationToken) {
@@ -72,12 +83,12 @@ impl Historian {
 
     /// Drops what is past retention, merges what should be merged. Blocking, and long when files are large: flushes go on
     /// meanwhile. One that fails does not keep the others from their turn; the first error is returned.
-    pub(crate) fn tidy_blocking(&self) -> Result<(), FlushError> {
+    pub(crate) fn tidy_blocking(&self, reach: Reach) -> Result<(), FlushError> {
         let _alone = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcome = self.drop_old();
         let periods: Vec<Period> = self.state().segments.iter().map(|(period, _)| period).collect();
         for period in periods {
-            let merged = self.merge_period(period);
+            let merged = self.merge_period(period, reach);
             outcome = outcome.and(merged);
             self.flush_if_due()?;
         }
@@ -93,6 +104,14 @@ impl Historian {
         self.delete_removed();
         self.remove_empty_folders();
         outcome
+    }
+
+    /// Writes what is in memory, then makes one file of each day or month. Blocking.
+    pub(crate) fn compact_blocking(&self) -> Result<(), CompactError> {
+        let Ok(_alone) = self.compacting.try_lock() else { return Err(CompactError::UnderWay) };
+        self.flush_blocking()?;
+        self.tidy_blocking(Reach::All)?;
+        Ok(())
     }
 
     /// A long tidying must not make the buffer overflow.
@@ -134,14 +153,17 @@ impl Historian {
         Ok(())
     }
 
-    fn merge_period(&self, period: Period) -> Result<(), FlushError> {
+    fn merge_period(&self, period: Period, reach: Reach) -> Result<(), FlushError> {
         if self.options.publish {
             self.merge_held_back(period)?;
         }
         let segments = self.state().segments.files_of(period.first).to_vec();
         let over = self.today().is_some_and(|today| period.end() <= today);
         let sizes: Vec<Size> = segments.iter().map(|segment| Size::of(segment)).collect();
-        let range = what_to_merge(&sizes, self.options.max_files_per_day, over);
+        let range = match reach {
+            Reach::Due => what_to_merge(&sizes, self.options.max_files_per_day, over),
+            Reach::All => newest(&sizes, floor_of(&sizes), |_, _| true),
+        };
         if range.len() >= 2 {
             self.rewrite(period, &segments, delta::closed(&segments, range.clone()).unwrap_or(range))?;
         }
@@ -223,7 +245,7 @@ impl Historian {
     /// Whether a delete may still concern rows of a file.
     fn has_rows(&self, delete: &Delete, segment: &Segment) -> bool {
         delete.concerns(&segment.info)
-            && may_have(&segment.path, &segment.info, &self.footers, delete.tag).ok().flatten().unwrap_or(true)
+            && !matches!(presence(&segment.path, &segment.info, &self.footers, delete.tag), Ok(Presence::Absent))
     }
 
     /// One file in place of these; `false` when they stay as they are. Written while flushes go on, which only add files behind them.
@@ -386,6 +408,15 @@ impl Historian {
     }
 }
 
+/// How much a tidying does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// What is worth its writing.
+    Due,
+    /// One file of each period, whatever it takes.
+    All,
+}
+
 /// A file to be merged.
 struct Source {
     reader: Reader,
@@ -418,8 +449,7 @@ impl Size {
 /// Which neighbours to merge, as positions from oldest to newest; fewer than two: nothing to do.
 fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Range<usize> {
     let end = files.len();
-    // A damaged file cannot be merged, and nothing may be merged across it.
-    let floor = files.iter().rposition(|file| !file.usable).map_or(0, |at| at + 1);
+    let floor = floor_of(files);
     let usable = files.get(floor..).unwrap_or_default();
     if day_is_over {
         let (total, largest) = (
@@ -434,6 +464,11 @@ fn what_to_merge(files: &[Size], max_files: usize, day_is_over: bool) -> ops::Ra
         return end..end;
     }
     newest(files, floor, |file, newer| file.bytes <= newer)
+}
+
+/// The first file that may be merged: a damaged one cannot be, and nothing may be merged across it.
+fn floor_of(files: &[Size]) -> usize {
+    files.iter().rposition(|file| !file.usable).map_or(0, |at| at + 1)
 }
 
 /// From the newest file back to the first that does not fit: not in size to the newer ones, or not in number of rows.

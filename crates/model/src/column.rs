@@ -66,6 +66,21 @@ impl Quality {
     }
 }
 
+/// What the samples of a stretch of time, all of one tag, add up to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StretchSum {
+    /// The source time of the first one, µs since 1970-01-01T00:00:00Z.
+    pub first: i64,
+    /// How many there are, whatever their quality.
+    pub rows: u64,
+    /// How many of them are numbers of good quality, in the tag's unit; the others are bad or no numbers.
+    pub numbers: u64,
+    /// The sum of these numbers; 0 where there is none.
+    pub sum: f64,
+    /// The smallest and the largest of them.
+    pub extremes: Option<(f64, f64)>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,6 +92,17 @@ pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
+/// Has the running node make one file of each day of history.
+/// # Errors
+/// No node runs, it does so already, or a file cannot be written.
+pub async fn compact(settings: &Settings) -> Result<ExitCode> {
+    let answer = running(settings)?.send(Method::POST, "/api/history/compact", None).await?.success()?.json();
+    let number = |name: &str| answer[name].as_u64().unwrap_or_default();
+    let (points, bytes) = (number("points"), number("file_bytes") + number("rollup_bytes"));
+    println!("history is compacted: {points} points in {} files, {} MiB", number("files"), bytes >> 20);
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The answer in columns, numbers to the right.
 fn table(answer: &Value) -> String {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

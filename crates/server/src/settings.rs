@@ -126,11 +126,13 @@ pub struct SqlLimits {
     pub queries: usize,
     /// PostgreSQL connections at a time.
     pub connections: usize,
+    /// Whether sums and averages are taken from roll-ups where these give the same answer.
+    pub use_rollups: bool,
 }
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self { memory_mib: 256, seconds: 60, rows: 10_000_000, queries: 2, connections: 64 }
+        Self { memory_mib: 256, seconds: 60, rows: 10_000_000, queries: 2, connections: 64, use_rollups: true }
     }
 }
 
@@ -211,6 +213,7 @@ struct RawSql {
     rows: Option<u64>,
     queries: Option<usize>,
     connections: Option<usize>,
+    use_rollups: Option<bool>,
 }
 
 impl RawSql {
@@ -223,6 +226,7 @@ impl RawSql {
             rows: self.rows.unwrap_or(default.rows),
             queries: self.queries.unwrap_or(default.queries),
             connections: self.connections.unwrap_or(default.connections),
+            use_rollups: self.use_rollups.unwrap_or(default.use_rollups),
         };
         let none = limits.memory_mib == 0
             || limits.seconds == 0

@@ -4,14 +4,14 @@ use crate::settings::SqlLimits;
 use andon_access::{Accounts, table};
 use andon_api::ports::{Sql, SqlAnswer, SqlFormat, SqlProblem};
 use andon_bus::Bus;
-use andon_historian::{Historian, Scan};
+use andon_historian::{Block, Historian, Scan};
 use andon_model::access::{Action, Principal};
 use andon_model::log::Seq;
 use andon_model::plant::Interpolation;
 use andon_model::{BoxFuture, Clock, TagId, Timestamp};
 use andon_sql::output::{Format, Writer};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Tag,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
 use andon_store::timeline::{kind, severity};
@@ -41,6 +41,7 @@ pub fn start(
         rows: limits.rows,
         queries: limits.queries,
         connections: limits.connections,
+        known_sums: limits.use_rollups,
         ..Options::default()
     };
     Engine::start(ports, options)
@@ -49,18 +50,40 @@ pub fn start(
 struct FromHistorian(Arc<Historian>);
 
 impl History for FromHistorian {
-    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks> {
-        let [from, to] = [from_us, to_us].map(Timestamp::from_micros);
-        Box::new(FromScan(self.0.scan(tag, from, to)))
+    fn open(&self) -> Box<dyn Blocks> {
+        Box::new(FromScan { historian: Arc::clone(&self.0), scan: None })
     }
 }
 
-struct FromScan(Scan);
+struct FromScan {
+    historian: Arc<Historian>,
+    scan: Option<Scan>,
+}
 
 impl Blocks for FromScan {
-    fn next(&mut self) -> Option<Result<Rows, String>> {
-        self.0.next().map(|block| Ok(Rows { ts: block.ts, values: block.values, quality: block.quality }))
+    fn begin(&mut self, tag: TagId, from_us: i64, to_us: i64) {
+        let [from, to] = [from_us, to_us].map(Timestamp::from_micros);
+        match &mut self.scan {
+            Some(scan) => scan.turn_to(tag, from, to),
+            None => self.scan = Some(self.historian.scan(tag, from, to)),
+        }
     }
+
+    fn next(&mut self) -> Option<Result<Rows, String>> {
+        Some(Ok(rows(self.scan.as_mut()?.next()?)))
+    }
+
+    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>> {
+        let width = width_us.map(|us| Duration::from_micros(us.unsigned_abs()));
+        Some(Ok(match self.scan.as_mut()?.next_summed(width)? {
+            andon_historian::Summed::Points(block) => Summed::Rows(rows(block)),
+            andon_historian::Summed::Sums(sums) => Summed::Sums(sums),
+        }))
+    }
+}
+
+fn rows(block: Block) -> Rows {
+    Rows { ts: block.ts, values: block.values, quality: block.quality }
 }
 
 struct FromPlant {

@@ -57,6 +57,8 @@ pub struct Options {
     pub wait: Duration,
     /// PostgreSQL connections at a time.
     pub connections: usize,
+    /// Whether `avg`, `min`, `max`, `sum` and `count` may take what history knows of whole minutes and hours in place of rows.
+    pub known_sums: bool,
 }
 
 impl Default for Options {
@@ -69,6 +71,7 @@ impl Default for Options {
             waiting: 32,
             wait: Duration::from_secs(30),
             connections: 64,
+            known_sums: true,
         }
     }
 }
@@ -203,7 +206,8 @@ impl Engine {
             .build()?;
         let builder = SessionStateBuilder::new().with_config(config()).with_default_features();
         let builder = builder.with_file_formats(Vec::new());
-        let mut template = builder.with_physical_optimizer_rule(Arc::new(views::summary::Summaries)).build();
+        let summaries = views::summary::Summaries { known_sums: options.known_sums };
+        let mut template = builder.with_physical_optimizer_rule(Arc::new(summaries)).build();
         functions::register(&mut template);
         Ok(Arc::new(Self {
             ports,

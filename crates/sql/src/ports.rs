@@ -1,22 +1,38 @@
 //! What the SQL face needs of others, declared here and handed in by `server`.
 
 use andon_model::access::Principal;
-use andon_model::column::{Quality, Values};
+use andon_model::column::{Quality, StretchSum, Values};
 use andon_model::path::is_under;
 use andon_model::{BoxFuture, StatusCode, TagId, Value};
 use std::sync::Arc;
 
 /// History in columns.
 pub trait History: Send + Sync + 'static {
-    /// The rows of a tag with `from_us <= ts < to_us`, ascending in time, one per time. Returns at once; reading happens
-    /// in [`Blocks::next`].
-    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks>;
+    /// A place to read from. Returns at once; reading happens in [`Blocks`].
+    fn open(&self) -> Box<dyn Blocks>;
 }
 
-/// A scan under way. Dropping it ends it.
+/// A scan under way, of one tag after the other. Dropping it ends it.
 pub trait Blocks: Send + 'static {
+    /// Begins to read the rows of a tag with `from_us <= ts < to_us`, ascending in time, one per time. What was begun before ends.
+    /// Tags that follow each other by their numbers are read in the shortest time.
+    fn begin(&mut self, tag: TagId, from_us: i64, to_us: i64);
+
     /// The next rows, `None` at the end. Blocks: called on a thread that may wait.
     fn next(&mut self) -> Option<Result<Rows, String>>;
+
+    /// The next rows, or what some of them add up to where that is known without reading them: rows on both sides of a
+    /// multiple of `width_us` never add up (`None`: all may). Blocks.
+    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>>;
+}
+
+/// Rows, or what rows add up to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Summed {
+    /// Rows.
+    Rows(Rows),
+    /// Of stretches without uncertain values, ascending in time.
+    Sums(Vec<StretchSum>),
 }
 
 /// Rows of one tag, ascending in time.

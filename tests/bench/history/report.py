@@ -6,7 +6,7 @@ from pathlib import Path
 
 BEGIN = "<!-- beside others: begin; made by tests/bench/history.sh --docs -->"
 END = "<!-- beside others: end -->"
-ORDER = ["Andon SQL", "Andon HTTP SQL", "Andon API", "InfluxDB", "VictoriaMetrics", "DuckDB", "chdb", "DataFusion", "Polars"]
+ORDER = ["Andon SQL", "Andon SQL, all rows", "Andon HTTP SQL", "Andon API", "InfluxDB", "VictoriaMetrics", "DuckDB", "chdb", "DataFusion", "Polars"]
 
 
 def number(value: float) -> str:

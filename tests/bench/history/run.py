@@ -186,6 +186,12 @@ class Asking:
                     self.put(name, "Andon API", server.pid, *queries.narrow_api(name, self.ask, server))
                 except CannotSay:
                     pass
+        if self.narrow:
+            server.from_points()
+            for name in self.names:
+                text = self.sql_of(name, "Andon")
+                read = lambda result: queries.short_names(queries.rows_of_wire(result))
+                self.put(name, "Andon SQL, all rows", server.pid, lambda: server.by_wire(text), read)
 
     def peer(self, server) -> None:
         for name in self.names:

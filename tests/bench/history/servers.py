@@ -186,8 +186,20 @@ class Andon(Server):
         return json.loads(self.api.ask("GET", "/api/storage"))
 
     def compact(self) -> None:
-        # There is nothing to ask for: files are written at 64 MiB and merged by themselves. What is left in the buffer stays there.
         harness.wait_until("history has followed the log", lambda: self.storage()["frames_behind"] == 0, 120)
+        self.api.ask("POST", "/api/history/compact")
+
+    def from_points(self) -> None:
+        """From now on every row is read: sums of whole minutes and hours are not taken as they are."""
+        if self._sql is not None:
+            self._sql.close()
+            self._sql = None
+        self.api.close()
+        config = self.node.config
+        config.write_text(config.read_text().replace("[sql]\n", "[sql]\nuse_rollups = false\n"))
+        self.node.restart()
+        self.pid = self.node.process.pid
+        self.api = self.link()
 
     def disk(self) -> tuple[int, int]:
         storage = self.storage()

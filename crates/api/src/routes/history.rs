@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::routes::values::GapView;
 use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
-use andon_historian::{AggregateReadError, DeleteError};
+use andon_historian::{AggregateReadError, Aggregated, CompactError, DeleteError};
 use andon_model::access::Action;
 use andon_model::event::{SystemNote, What};
 use andon_model::plant::Interpolation;
@@ -74,8 +74,9 @@ pub async fn aggregate(
         use_sloped_extrapolation: query.use_sloped_extrapolation,
     };
     let over = Over { from_ms: query.from_ms, to_ms: query.to_ms, interval_ms: query.interval_ms };
-    let series = Series { id: tag_of(&app, &caller, &query.tag)?, tag: query.tag, kind: kind_of(&query.aggregate)? };
-    Ok(Json(one(&app, series, over, &settings).await?))
+    let (of, kind) = (Series { id: tag_of(&app, &caller, &query.tag)?, tag: query.tag }, kind_of(&query.aggregate)?);
+    let series = of_tag(&app, of, &[kind], over, &settings).await?.pop();
+    series.map(Json).ok_or_else(|| Problem::internal("there is no answer"))
 }
 
 /// The most series (tags times aggregates) of one question.
@@ -144,11 +145,8 @@ pub async fn aggregates(
     };
     let mut series = Vec::with_capacity(count);
     // One after the other: a large question takes no more of the disk than a small one.
-    for (tag, id) in query.tags.iter().zip(ids) {
-        for kind in &kinds {
-            let asked = Series { id, tag: tag.clone(), kind: *kind };
-            series.push(one(&app, asked, over, &settings).await?);
-        }
+    for (tag, id) in query.tags.into_iter().zip(ids) {
+        series.extend(of_tag(&app, Series { id, tag }, &kinds, over, &settings).await?);
     }
     Ok(Json(AggregatesView { series }))
 }
@@ -182,7 +180,6 @@ impl Over {
 struct Series {
     id: TagId,
     tag: String,
-    kind: Aggregate,
 }
 
 fn tag_of(app: &App, caller: &Caller, tag: &str) -> Result<TagId, Problem> {
@@ -197,8 +194,16 @@ fn kind_of(name: &str) -> Result<Aggregate, Problem> {
     })
 }
 
-async fn one(app: &App, series: Series, over: Over, settings: &Settings) -> Result<AggregateView, Problem> {
-    let Series { id, tag, kind } = series;
+/// A series for each aggregate of a tag, in their order.
+async fn of_tag(
+    app: &App,
+    Series { id, tag }: Series,
+    kinds: &[Aggregate],
+    over: Over,
+    settings: &Settings,
+) -> Result<Vec<AggregateView>, Problem> {
+    // Replaced by each of `kinds`.
+    let aggregate = kinds.first().copied().unwrap_or(Aggregate::Count);
     let stepped = settings
         .stepped
         .unwrap_or_else(|| app.bus.plant().tag(id).is_none_or(|tag| tag.interpolation == Interpolation::Stepped));
@@ -208,7 +213,7 @@ async fn one(app: &App, series: Series, over: Over, settings: &Settings) -> Resu
         .checked_mul(1000)
         .ok_or_else(|| Problem::bad_request(format!("an interval of {} ms is too long", over.interval_ms)))?;
     let request = Request {
-        aggregate: kind,
+        aggregate,
         from: Timestamp::from_millis(over.from_ms),
         to: Timestamp::from_millis(over.to_ms),
         interval_us,
@@ -220,14 +225,14 @@ async fn one(app: &App, series: Series, over: Over, settings: &Settings) -> Resu
             use_sloped_extrapolation: settings.use_sloped_extrapolation.unwrap_or(default.use_sloped_extrapolation),
         },
     };
-    let answer = app.historian.aggregate(id, request).await.map_err(|error| match error {
+    let answers = app.historian.aggregates(id, request, kinds.to_vec()).await.map_err(|error| match error {
         AggregateReadError::Request(error) => Problem::bad_request(error),
         AggregateReadError::Stopped => Problem::unavailable(error),
         AggregateReadError::Points(_) => Problem::internal(error),
     })?;
     let value = |v: &andon_historian::aggregate::AggregateValue| (v.ts.millis(), json_value(&v.value), v.status.0);
-    Ok(AggregateView {
-        tag,
+    let view = |(kind, answer): (&Aggregate, Aggregated)| AggregateView {
+        tag: tag.clone(),
         aggregate: kind.name(),
         from_ms: over.from_ms,
         to_ms: over.to_ms,
@@ -236,7 +241,8 @@ async fn one(app: &App, series: Series, over: Over, settings: &Settings) -> Resu
         values: answer.values.iter().map(value).collect(),
         complete_to_ms: answer.complete_to.map(Timestamp::millis),
         gaps: answer.gaps.into_iter().map(GapView::from).collect(),
-    })
+    };
+    Ok(kinds.iter().zip(answers).map(view).collect())
 }
 
 /// Which stretch of a tag's history is to go.
@@ -289,6 +295,21 @@ pub async fn delete(
         DeleteError::TooMany | DeleteError::Log(_) => Problem::unavailable(error),
     })?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes what is in memory to files and makes one file of each day (or month, where days were joined); answers when it is done. The
+/// smallest and quickest history, for one more writing of every byte: before a backup, or after a large import. It is recorded.
+#[utoipa::path(post, path = "/api/history/compact",
+    responses((status = 200, body = StorageView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
+pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<StorageView>, Problem> {
+    caller.may(&app, Action::Configure, "")?;
+    let note = SystemNote { action: "history_compact".to_owned(), text: "history is being compacted".to_owned() };
+    app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
+    app.historian.compact().await.map_err(|error| match error {
+        CompactError::UnderWay => Problem::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(error),
+        CompactError::Flush(_) => Problem::unavailable(error),
+    })?;
+    storage(State(app), caller).await
 }
 
 /// What history takes, and how far it has come.

@@ -19,6 +19,7 @@ use super::sums::{
     Moments, Sum, ascending_within, changes, count_f64, for_each_stretch, ramp_area, step_area, sum, zero_time,
 };
 use super::{PushError, processor};
+use andon_model::column::StretchSum;
 
 /// Mergeable sums over a stretch of points. `merge(rollup(a), rollup(b))` is `rollup(a ++ b)`.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
@@ -105,6 +106,23 @@ impl Rollup {
     #[must_use]
     pub fn counts(&self) -> (u64, u64, u64) {
         (self.shares.good, self.shares.uncertain, self.shares.bad)
+    }
+
+    /// What SQL and other plain sums want of it; `None` where uncertain numbers are in it, whose sum is not kept. No sum
+    /// where there is no point.
+    pub(crate) fn plain_sum(&self) -> Option<Option<StretchSum>> {
+        if self.shares.uncertain > 0 {
+            return None;
+        }
+        let Some(first) = self.first else { return Some(None) };
+        let extremes = self.smallest.zip(self.largest).map(|(smallest, largest)| (smallest.value, largest.value));
+        Some(Some(StretchSum {
+            first: first.ts,
+            rows: self.shares.good.saturating_add(self.shares.bad),
+            numbers: self.shares.good,
+            sum: self.sum.value(),
+            extremes,
+        }))
     }
 
     /// The first and the last point in it, whatever their quality.

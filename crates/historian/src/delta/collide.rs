@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The rows of a new file, while they are still in the buffer.
 pub(crate) struct NewRows<'a> {
     pub buffer: &'a Buffer,
-    pub orders: &'a BTreeMap<u32, Order>,
+    pub orders: &'a BTreeMap<u32, Order<'a>>,
     /// Per tag, ascending, which ranks of its sorted column.
     pub plan: &'a [(u32, Range<usize>)],
 }

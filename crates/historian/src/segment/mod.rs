@@ -158,20 +158,28 @@ impl Reader {
     }
 }
 
-/// Whether a tag has rows in a file; `None` where only reading would tell. A footer that is in memory is enough.
-pub(crate) fn may_have(
-    path: &Path,
-    info: &FileInfo,
-    footers: &Footers,
-    tag: u32,
-) -> Result<Option<bool>, SegmentError> {
+/// Where a tag's rows lie in a file, as far as the footer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It has none.
+    Absent,
+    /// It has some, from the first to the last of these source times, µs.
+    Within(i64, i64),
+    /// Only reading would tell (format 1).
+    Unknown,
+}
+
+/// Where a tag's rows lie in a file. A footer that is in memory is enough.
+pub(crate) fn presence(path: &Path, info: &FileInfo, footers: &Footers, tag: u32) -> Result<Presence, SegmentError> {
     let footer = match footers.known(path) {
         Some(footer) => footer,
         None => footers.get(path, info, &File::open(path).map_err(|error| SegmentError::io(path, error))?)?,
     };
     Ok(match footer {
-        Footer::Current(footer) => Some(footer.entry(tag).is_some()),
-        Footer::First(_) | Footer::Rollups(_) => None,
+        Footer::Current(footer) => {
+            footer.entry(tag).map_or(Presence::Absent, |entry| Presence::Within(entry.ts.0, entry.ts.1))
+        }
+        Footer::First(_) | Footer::Rollups(_) => Presence::Unknown,
     })
 }
 

@@ -3,11 +3,13 @@
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, open};
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Bounds, RawPoint, Request};
-use andon_historian::{Historian, NoHook};
+use andon_historian::{Historian, NoHook, Summed};
 use andon_model::{Sample, StatusCode, TagId, Timestamp, Value};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 const MINUTE: i64 = 60_000_000;
 pub const HOUR: i64 = 3_600_000_000;
@@ -107,22 +109,87 @@ fn assert_alike(ours: &[AggregateValue], plain: &[AggregateValue], what: &str) {
     }
 }
 
+/// All aggregates, asked for at once.
 pub async fn compare_all(historian: &Arc<Historian>, model: &Model, spans: &[(i64, i64, i64)]) {
     for tag in 0..2 {
         let plain = Plain::of(model, tag);
-        for aggregate in Aggregate::ALL {
-            for (from, to, interval) in spans {
-                for stepped in [false, true] {
-                    let request = Request { stepped, ..request(aggregate, *from, *to, *interval) };
-                    let ours = historian.aggregate(TagId(tag), request).await.unwrap();
+        for (from, to, interval) in spans {
+            compare_sums(historian, model, tag, (*from, *to), *interval);
+            for stepped in [false, true] {
+                let over = Request { stepped, ..request(Aggregate::Count, *from, *to, *interval) };
+                let all = historian.aggregates(TagId(tag), over, Aggregate::ALL.to_vec()).await.unwrap();
+                assert_eq!(all.len(), Aggregate::ALL.len());
+                for (aggregate, ours) in Aggregate::ALL.into_iter().zip(all) {
                     assert!(ours.gaps.is_empty(), "{:?}", ours.gaps);
                     let what =
                         format!("{} of tag {tag}, {from}..{to} by {interval}, stepped {stepped}", aggregate.name());
-                    assert_alike(&ours.values, &plain.answer(&request), &what);
+                    assert_alike(&ours.values, &plain.answer(&Request { aggregate, ..over }), &what);
                 }
             }
         }
     }
+}
+
+/// Rows, numbers that are not bad, their sum and extremes.
+type Group = (u64, u64, f64, Option<(f64, f64)>);
+
+fn add(group: &mut Group, rows: u64, numbers: u64, sum: f64, extremes: Option<(f64, f64)>) {
+    *group = (
+        group.0 + rows,
+        group.1 + numbers,
+        group.2 + sum,
+        match (group.3, extremes) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        },
+    );
+}
+
+fn group_of(width: Option<i64>, ts: i64) -> i64 {
+    width.map_or(0, |width| ts.div_euclid(width))
+}
+
+fn add_point(groups: &mut BTreeMap<i64, Group>, width: Option<i64>, ts: i64, number: Option<f64>, status: u32) {
+    let number = number.filter(|_| !StatusCode(status).is_bad());
+    let group = groups.entry(group_of(width, ts)).or_default();
+    add(group, 1, u64::from(number.is_some()), number.unwrap_or(0.0), number.map(|n| (n, n)));
+}
+
+/// What the scan adds up to, by stretches of `interval`, is what the points add up to. Returns how many points were not read.
+fn compare_sums(historian: &Arc<Historian>, model: &Model, tag: u32, (from, to): (i64, i64), interval: i64) -> u64 {
+    let width = (interval > 0).then_some(interval);
+    let mut right = BTreeMap::new();
+    for point in model.range(tag, from, to) {
+        add_point(&mut right, width, point.ts.micros(), point.value.as_f64(), point.quality.0);
+    }
+    let (mut ours, mut spared, mut last) = (BTreeMap::<i64, Group>::new(), 0, i64::MIN);
+    let mut scan = historian.scan(TagId(tag), at(from), at(to));
+    while let Some(next) = scan.next_summed(width.map(|us| Duration::from_micros(us.unsigned_abs()))) {
+        match next {
+            Summed::Points(block) => {
+                for n in 0..block.len() {
+                    assert!(block.ts[n] > last, "ascending");
+                    last = block.ts[n];
+                    add_point(&mut ours, width, last, block.number(n), block.status(n));
+                }
+            }
+            Summed::Sums(sums) => {
+                for sum in sums {
+                    assert!(sum.first > last, "ascending");
+                    last = sum.first;
+                    spared += sum.rows;
+                    add(ours.entry(group_of(width, last)).or_default(), sum.rows, sum.numbers, sum.sum, sum.extremes);
+                }
+            }
+        }
+    }
+    assert_eq!(ours.len(), right.len());
+    for (at, ours) in ours {
+        let right = right[&at];
+        let close = (ours.2 - right.2).abs() <= 1e-9 * right.2.abs().max(1.0);
+        assert!(close && (ours.0, ours.1, ours.3) == (right.0, right.1, right.3), "{at}: {ours:?} {right:?}");
+    }
+    spared
 }
 
 fn rollup_files(dir: &Path) -> Vec<PathBuf> {
@@ -151,6 +218,7 @@ async fn from_rollups_or_from_points_the_answer_is_the_same() {
     historian.flush().await.unwrap();
     assert_eq!(rollup_files(folder.path()).len(), 3, "a day each");
     compare_all(&historian, &model, &spans).await;
+    assert!(compare_sums(&historian, &model, 1, (0, 3 * DAY), HOUR) > 30_000, "from roll-ups");
     // Late data and a delete make roll-ups of two files unusable until they are merged.
     let late = [sample(0, HOUR + 5, Value::Double(77.5), StatusCode::GOOD)];
     model.write(&late);
@@ -165,6 +233,41 @@ async fn from_rollups_or_from_points_the_answer_is_the_same() {
     compare_all(&historian, &model, &spans[..3]).await;
     let replaced = historian.stats();
     assert_eq!((replaced.deletes, rollup_files(folder.path()).len()), (0, 3), "old ones are gone");
+}
+
+#[tokio::test]
+async fn a_day_that_grows_is_answered_from_the_rollups_of_all_its_files_and_the_rest_from_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    // Cut where neither a minute nor an hour ends.
+    for part in 0..4_i64 {
+        let samples: Vec<Sample> = (part * 5_003..(part + 1) * 5_003)
+            .map(|n| sample(0, n * 1_000_000, Value::Double((n % 91) as f64 / 10.0), StatusCode::GOOD))
+            .collect();
+        model.write(&samples);
+        log.write(&samples);
+        historian.catch_up().await.unwrap();
+        if part < 3 {
+            historian.flush().await.unwrap();
+        }
+    }
+    assert_eq!(historian.stats().files, 3);
+    for (span, interval) in [((0, DAY), HOUR), ((0, DAY), 0), ((HOUR + 7, 5 * HOUR), MINUTE), ((77, 11 * HOUR), 0)] {
+        assert!(compare_sums(&historian, &model, 0, span, interval) > 10_000, "{span:?} by {interval}");
+        compare_all(&historian, &model, &[(span.0, span.1, interval)]).await;
+    }
+    // A point in memory that lies among those of a file: it is read with them.
+    let late = [sample(0, 6_000_500_000, Value::Double(1e6), StatusCode::GOOD)];
+    model.write(&late);
+    log.write(&late);
+    historian.catch_up().await.unwrap();
+    assert_eq!(compare_sums(&historian, &model, 0, (0, DAY), HOUR), 0);
+    compare_all(&historian, &model, &[(0, DAY, HOUR)]).await;
+    historian.compact().await.unwrap();
+    assert_eq!(historian.stats().files, 1);
+    assert!(compare_sums(&historian, &model, 0, (0, DAY), HOUR) > 20_000, "all is one file now");
+    compare_all(&historian, &model, &[(0, DAY, HOUR)]).await;
 }
 
 #[tokio::test]
@@ -261,6 +364,7 @@ proptest! {
                     historian.tidy_files().await.unwrap();
                 }
             }
+            compare_sums(&historian, &model, 0, (from, from + length), interval);
             let request = request(Aggregate::ALL[which], from, from + length, interval);
             let ours = historian.aggregate(TagId(0), request).await.unwrap();
             assert_alike(&ours.values, &Plain::of(&model, 0).answer(&request), Aggregate::ALL[which].name().as_str());

@@ -112,10 +112,30 @@ pub fn open_joining(
     Historian::open_with(dir, Arc::clone(log) as _, clock, options, hook)
 }
 
-/// Compares every tag over several ranges, raw and thinned.
+/// Compares every tag over several ranges, raw and thinned, each alone and one after the other.
 pub async fn compare(historian: &Arc<Historian>, model: &Model, tags: u32, days: i64) {
     let spans = [(i64::MIN, i64::MAX), (0, days * DAY), (DAY / 2, DAY + 1), (DAY, DAY + 3), (5, 6), (-DAY, 0)];
     compare_spans(historian, model, tags, &spans).await;
+    let at = Timestamp::from_micros;
+    let mut scan = historian.scan(TagId(0), at(0), at(0));
+    for &(from, to) in &spans {
+        // Forwards and back, each ended in the middle before it is read whole.
+        for tag in (0..tags).chain((0..tags).rev()) {
+            scan.turn_to(TagId(tag), at(from), at(to));
+            let _ = scan.next();
+            scan.turn_to(TagId(tag), at(from), at(to));
+            let mut points = Vec::new();
+            while let Some(block) = scan.next() {
+                let point = |n: usize| Point {
+                    ts: at(block.ts[n]),
+                    value: block.value(n),
+                    quality: StatusCode(block.status(n)),
+                };
+                points.extend((0..block.len()).map(point));
+            }
+            assert_eq!(points, model.range(tag, from, to), "tag {tag} {from}..{to} after others");
+        }
+    }
 }
 
 /// Compares every tag over these ranges.
@@ -144,6 +164,7 @@ enum Act {
     Follow,
     Flush,
     Tidy,
+    Compact,
     Restart,
     /// Days without anything: then days are over, and months.
     Pass(i64),
@@ -173,6 +194,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Follow),
         2 => Just(Act::Flush),
         1 => Just(Act::Tidy),
+        1 => Just(Act::Compact),
         1 => Just(Act::Restart),
         1 => prop_oneof![Just(1_i64), Just(40)].prop_map(Act::Pass),
         2 => (0..40u64).prop_map(Act::Cut),
@@ -201,6 +223,7 @@ async fn play(acts: Vec<Act>, joined_bytes: u64) {
             Act::Flush => historian.flush().await.unwrap(),
             Act::Pass(days) => log.let_pass(days * 86_400),
             Act::Tidy => historian.tidy_files().await.unwrap(),
+            Act::Compact => historian.compact().await.unwrap(),
             Act::Restart => historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap(),
             Act::Cut(steps) => {
                 drop(historian);

@@ -238,7 +238,8 @@ impl Read {
         for back in LOOK_BACK {
             self.caller.still()?;
             let start = self.from.saturating_sub(back);
-            let mut blocks = self.caller.ports.history.scan(self.tag.id, start, upto);
+            let mut blocks = self.caller.ports.history.open();
+            blocks.begin(self.tag.id, start, upto);
             let mut last = None;
             while let Some(rows) = blocks.next() {
                 let rows = rows.map_err(|reason| self.error(&reason))?;
@@ -260,8 +261,9 @@ impl Reading {
             if let Fold::Resample(fold) = &mut self.fold {
                 fold.begin(self.call.before()?);
             }
-            let history = &self.call.caller.ports.history;
-            self.blocks = Some(history.scan(self.call.tag.id, self.call.from, self.call.to));
+            let mut blocks = self.call.caller.ports.history.open();
+            blocks.begin(self.call.tag.id, self.call.from, self.call.to);
+            self.blocks = Some(blocks);
             return Ok(Step::More(Box::new(self)));
         };
         match blocks.next() {

@@ -10,7 +10,7 @@
 use super::steps::{self, Step, Work};
 use super::time;
 use crate::engine::{BATCH, Caller};
-use crate::ports::{Blocks, Rows};
+use crate::ports::{Blocks, Rows, Summed};
 use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Value};
 use arrow::array::{
@@ -305,10 +305,9 @@ impl Source {
         Self { caller, parts: parts.into(), tags, span }
     }
 
-    /// Begins to read a tag.
-    pub(super) fn open(&self, target: &Target) -> Open {
-        let blocks = self.caller.ports.history.scan(target.id, self.span.from, self.span.to);
-        Open { path: target.path.clone(), blocks, paths: None }
+    /// Reads what is begun on it.
+    pub(super) fn reader(&self) -> Reader {
+        Reader { blocks: self.caller.ports.history.open(), span: self.span, path: "".into(), paths: None }
     }
 }
 
@@ -441,10 +440,11 @@ impl ExecutionPlan for SamplesExec {
         let targets = self.source.parts.get(partition).cloned();
         let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
         let reading = Reading {
+            reader: self.source.reader(),
             source: self.source.clone(),
             targets,
             next: 0,
-            open: None,
+            reading: false,
             shape: Shape { schema: self.schema(), columns: self.columns.clone() },
             left: self.limit.unwrap_or(usize::MAX),
         };
@@ -452,19 +452,36 @@ impl ExecutionPlan for SamplesExec {
     }
 }
 
-/// A scan under way.
-pub(super) struct Open {
-    path: Arc<str>,
+/// Reads tag after tag.
+pub(super) struct Reader {
     blocks: Box<dyn Blocks>,
+    span: Span,
+    path: Arc<str>,
     /// The path, repeated; grown to the longest batch so far and then only sliced.
     paths: Option<ArrayRef>,
 }
 
-impl Open {
+impl Reader {
+    /// Begins to read a tag.
+    pub(super) fn begin(&mut self, target: &Target) {
+        self.blocks.begin(target.id, self.span.from, self.span.to);
+        (self.path, self.paths) = (target.path.clone(), None);
+    }
+
     /// The next rows; `None` at the end. Blocks.
     pub(super) fn next(&mut self) -> Result<Option<Rows>> {
         let rows = self.blocks.next().transpose();
-        rows.map_err(|reason| DataFusionError::Execution(format!("history of {}: {reason}", self.path)))
+        rows.map_err(|reason| self.error(&reason))
+    }
+
+    /// The next rows, or what they add up to; `None` at the end. Blocks.
+    pub(super) fn next_summed(&mut self, width_us: Option<i64>) -> Result<Option<Summed>> {
+        let summed = self.blocks.next_summed(width_us).transpose();
+        summed.map_err(|reason| self.error(&reason))
+    }
+
+    fn error(&self, reason: &str) -> DataFusionError {
+        DataFusionError::Execution(format!("history of {}: {reason}", self.path))
     }
 }
 
@@ -472,7 +489,9 @@ struct Reading {
     source: Source,
     targets: Arc<[Target]>,
     next: usize,
-    open: Option<Open>,
+    reader: Reader,
+    /// Whether a tag is being read.
+    reading: bool,
     shape: Shape,
     left: usize,
 }
@@ -482,15 +501,15 @@ impl Work for Reading {
     fn step(mut self) -> Result<Step<Self>> {
         let (mut made, mut batches) = (0, VecDeque::new());
         while self.left > 0 && made < BATCH / 4 {
-            let Some(open) = &mut self.open else {
+            if !self.reading {
                 let Some(target) = self.targets.get(self.next) else { return Ok(Step::Last(batches)) };
                 self.next += 1;
                 self.source.caller.still()?;
-                self.open = Some(self.source.open(target));
-                continue;
-            };
-            let Some(rows) = open.next()? else {
-                self.open = None;
+                self.reader.begin(target);
+                self.reading = true;
+            }
+            let Some(rows) = self.reader.next()? else {
+                self.reading = false;
                 continue;
             };
             self.source.caller.still()?;
@@ -500,7 +519,7 @@ impl Work for Reading {
             made += end;
             while at < end {
                 let to = (at + BATCH).min(end);
-                batches.push_back(self.shape.batch(open, &rows, at, to)?);
+                batches.push_back(self.shape.batch(&mut self.reader, &rows, at, to)?);
                 at = to;
             }
         }
@@ -516,11 +535,11 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn batch(&self, open: &mut Open, rows: &Rows, at: usize, to: usize) -> Result<RecordBatch> {
+    fn batch(&self, reader: &mut Reader, rows: &Rows, at: usize, to: usize) -> Result<RecordBatch> {
         let len = to - at;
         let arrays = self.columns.iter().map(|column| -> Result<ArrayRef> {
             Ok(match column {
-                0 => repeated(&mut open.paths, &open.path, len),
+                0 => repeated(&mut reader.paths, &reader.path, len),
                 other => column_of(*other, rows, at, to),
             })
         });

@@ -2,7 +2,8 @@
 //!
 //! `avg`, `min`, `max`, `sum` and `count` for tags and stretches of time are what reports and screens ask for. The engine would have
 //! every value copied into a batch with its path beside it, and would look up the group of each row. But history gives
-//! rows tag by tag and in the order of time, so that a group is a stretch of a block: [`Summaries`] puts [`SummaryExec`] in the
+//! rows tag by tag and in the order of time, so that a group is a stretch of a block, and often knows already what a minute or
+//! an hour adds up to: [`Summaries`] puts [`SummaryExec`] in the
 //! place of the first stage of such an aggregate. Columns, their types, the order of rows and the meaning of null stay as they
 //! were; what the engine does after the first stage does not change.
 
@@ -10,8 +11,8 @@ use super::samples::{SamplesExec, Source, Target};
 use super::steps::{self, Step, Work};
 use crate::engine::{BATCH, Caller};
 use crate::functions::bin::{self, Bin};
-use crate::ports::Rows;
-use andon_model::column::{Quality, Values};
+use crate::ports::{Rows, Summed};
+use andon_model::column::{Quality, StretchSum, Values};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -38,12 +39,15 @@ const STEP_ROWS: usize = 16 * BATCH;
 
 /// The rule.
 #[derive(Debug)]
-pub(crate) struct Summaries;
+pub(crate) struct Summaries {
+    /// Whether sums that history knows may stand for rows.
+    pub(crate) known_sums: bool,
+}
 
 impl PhysicalOptimizerRule for Summaries {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            Ok(match SummaryExec::instead_of(&node) {
+            Ok(match SummaryExec::instead_of(&node, self.known_sums) {
                 Some(summary) => Transformed::yes(Arc::new(summary) as Arc<dyn ExecutionPlan>),
                 None => Transformed::no(node),
             })
@@ -89,13 +93,19 @@ struct SummaryExec {
     figures: Arc<[Figure]>,
     /// Whether another stage follows, which wants states and not results.
     states: bool,
+    known_sums: bool,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
 }
 
 impl SummaryExec {
+    /// How wide the stretches are that groups are made by, µs.
+    fn width(&self) -> Option<i64> {
+        self.keys.iter().find_map(|key| if let Key::Begin(width) = key { Some(*width) } else { None })
+    }
+
     /// The same as an aggregate over samples, `None` for everything else.
-    fn instead_of(node: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+    fn instead_of(node: &Arc<dyn ExecutionPlan>, known_sums: bool) -> Option<Self> {
         let aggregate = node.downcast_ref::<AggregateExec>()?;
         let samples = aggregate.input().downcast_ref::<SamplesExec>()?;
         let source = samples.source()?;
@@ -124,7 +134,15 @@ impl SummaryExec {
         }
         let properties = Arc::clone(aggregate.properties());
         let partitions = properties.output_partitioning().partition_count();
-        (partitions == source.parts.len()).then_some(Self { source, keys, figures, states, schema, properties })
+        (partitions == source.parts.len()).then_some(Self {
+            source,
+            keys,
+            figures,
+            states,
+            known_sums,
+            schema,
+            properties,
+        })
     }
 }
 
@@ -211,7 +229,7 @@ impl ExecutionPlan for SummaryExec {
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let targets = self.source.parts.get(partition).cloned();
         let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
-        let summing = Summing { exec: self.clone(), targets, next: 0, open: None, groups: Groups::default() };
+        let summing = Summing::new(self.clone(), targets);
         Ok(steps::rows(self.schema.clone(), summing))
     }
 }
@@ -221,38 +239,67 @@ impl ExecutionPlan for SummaryExec {
 struct Summing {
     exec: SummaryExec,
     targets: Arc<[Target]>,
+    /// In which order they are read.
+    order: Vec<usize>,
     next: usize,
-    open: Option<super::samples::Open>,
+    reader: super::samples::Reader,
+    /// Whether a tag is being read.
+    reading: bool,
     groups: Groups,
+}
+
+impl Summing {
+    fn new(exec: SummaryExec, targets: Arc<[Target]>) -> Self {
+        let mut order: Vec<usize> = (0..targets.len()).collect();
+        if exec.width().is_none() {
+            // One group for each tag at most, so that all can wait to be put in order at the end.
+            order.sort_by_key(|at| targets.get(*at).map(|target| target.id));
+        }
+        let reader = exec.source.reader();
+        Self { exec, targets, order, next: 0, reader, reading: false, groups: Groups::default() }
+    }
 }
 
 impl Work for Summing {
     /// Reads on until there are enough groups, or enough was read. Blocks.
     fn step(mut self) -> Result<Step<Self>> {
-        let caller: &Caller = &self.exec.source.caller;
-        let width = self.exec.keys.iter().find_map(|key| if let Key::Begin(width) = key { Some(*width) } else { None });
+        let width = self.exec.width();
         let by_path = self.exec.keys.contains(&Key::Path);
         let mut read = 0;
-        while self.groups.len() < GROUPS && read < STEP_ROWS {
-            let Some(open) = &mut self.open else {
-                let Some(target) = self.targets.get(self.next) else { return self.end() };
-                caller.still()?;
-                self.open = Some(self.exec.source.open(target));
+        while (self.groups.len() < GROUPS || width.is_none()) && read < STEP_ROWS {
+            let caller: &Caller = &self.exec.source.caller;
+            caller.still()?;
+            if !self.reading {
+                let Some((at, target)) = self.order.get(self.next).and_then(|at| Some((*at, self.targets.get(*at)?)))
+                else {
+                    return self.end();
+                };
+                self.reader.begin(target);
+                self.reading = true;
                 // Without a key, everything is one group.
                 if by_path || width.is_some() {
-                    self.groups.begin(self.next);
+                    self.groups.begin(at);
                 }
                 self.next += 1;
-                continue;
+            }
+            let next = match self.exec.known_sums {
+                true => self.reader.next_summed(width)?,
+                false => self.reader.next()?.map(Summed::Rows),
             };
-            match open.next()? {
-                None => self.open = None,
-                Some(rows) => {
-                    caller.still()?;
+            match next {
+                None => self.reading = false,
+                Some(Summed::Rows(rows)) => {
                     read += rows.ts.len();
                     self.groups.take(&rows, width);
                 }
+                Some(Summed::Sums(sums)) => {
+                    read += sums.len();
+                    sums.iter().for_each(|sum| self.groups.take_sum(sum, width));
+                }
             }
+        }
+        if width.is_none() {
+            return Ok(Step::Rows(VecDeque::new(), self));
         }
         // The last group may go on.
         let whole = self.groups.len().saturating_sub(1);
@@ -270,10 +317,13 @@ impl Summing {
         if self.exec.keys.is_empty() {
             self.groups.at_least_one();
         }
-        match self.groups.len() {
-            0 => Ok(Step::Last(VecDeque::new())),
-            all => self.batch(all).map(|batch| Step::Last([batch].into())),
+        self.groups.all.sort_by_key(|group| group.target);
+        let mut batches = VecDeque::new();
+        while self.groups.len() > 0 {
+            let count = self.groups.len().min(GROUPS);
+            batches.push_back(self.batch(count)?);
         }
+        Ok(Step::Last(batches))
     }
 
     /// The first groups as rows.
@@ -384,16 +434,31 @@ impl Groups {
         self.all.push(Group { target: self.target, begin, rows: 0, count: 0, sum: 0.0, min: 0.0, max: 0.0 });
     }
 
+    /// Begins a new group if the time belongs to none that is open.
+    fn open(&mut self, ts: i64, width: Option<i64>) {
+        if self.fresh || self.all.is_empty() || (width.is_some() && ts >= self.end) {
+            let begin = width.map_or(0, |width| bin::begin(ts, width));
+            self.end = width.map_or(i64::MAX, |width| begin.saturating_add(width));
+            self.push(begin);
+        }
+    }
+
+    /// Adds what rows add up to. They come after those that were added for this tag.
+    fn take_sum(&mut self, sum: &StretchSum, width: Option<i64>) {
+        self.open(sum.first, width);
+        let Some(group) = self.all.last_mut() else { return };
+        group.rows += sum.rows;
+        let Some((min, max)) = sum.extremes else { return };
+        group.extreme(min, max);
+        group.sum += sum.sum;
+        group.count += sum.numbers;
+    }
+
     /// Adds the rows of a block. They come after those that were added for this tag.
     fn take(&mut self, rows: &Rows, width: Option<i64>) {
         let mut at = 0;
         while at < rows.ts.len() {
-            let ts = rows.ts[at];
-            if self.fresh || self.all.is_empty() || (width.is_some() && ts >= self.end) {
-                let begin = width.map_or(0, |width| bin::begin(ts, width));
-                self.end = width.map_or(i64::MAX, |width| begin.saturating_add(width));
-                self.push(begin);
-            }
+            self.open(rows.ts[at], width);
             let rest = &rows.ts[at..];
             let len = if width.is_none() { rest.len() } else { within(rest, self.end) };
             if let Some(group) = self.all.last_mut() {
@@ -440,15 +505,19 @@ impl Group {
         }
     }
 
-    /// As the engine compares: what has no order takes the place of what was there.
     fn number(&mut self, number: f64) {
-        if self.count == 0 || !matches!(number.partial_cmp(&self.min), Some(Ordering::Greater | Ordering::Equal)) {
-            self.min = number;
-        }
-        if self.count == 0 || !matches!(number.partial_cmp(&self.max), Some(Ordering::Less | Ordering::Equal)) {
-            self.max = number;
-        }
+        self.extreme(number, number);
         self.sum += number;
         self.count += 1;
+    }
+
+    /// As the engine compares: what has no order takes the place of what was there.
+    fn extreme(&mut self, min: f64, max: f64) {
+        if self.count == 0 || !matches!(min.partial_cmp(&self.min), Some(Ordering::Greater | Ordering::Equal)) {
+            self.min = min;
+        }
+        if self.count == 0 || !matches!(max.partial_cmp(&self.max), Some(Ordering::Less | Ordering::Equal)) {
+            self.max = max;
+        }
     }
 }

@@ -1,16 +1,16 @@
 //! A plant in memory: tags, samples, people whose rights can be turned, and a count of what was read.
 
 use andon_model::access::{Principal, PrincipalKind};
-use andon_model::column::{Quality, Values};
+use andon_model::column::{Quality, StretchSum, Values};
 use andon_model::{BoxFuture, StatusCode, TagId, Value};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Tag,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
@@ -38,6 +38,9 @@ pub struct Plant {
     /// Blocks wait for this many milliseconds.
     pub slow_ms: AtomicUsize,
     pub block: usize,
+    /// Minutes are handed out added up.
+    pub sums: AtomicBool,
+    pub sums_read: AtomicUsize,
 }
 
 impl Plant {
@@ -116,7 +119,44 @@ struct Scan {
     at: usize,
 }
 
+impl Scan {
+    /// The rest of a minute that has no uncertain value and no text in it.
+    fn minute(&mut self) -> Option<StretchSum> {
+        let first = self.points.get(self.at)?.0;
+        let minute = |ts: i64| ts.div_euclid(60 * SECOND);
+        let rest = self.points[self.at..].iter().take_while(|point| minute(point.0) == minute(first));
+        let rows: Vec<&Point> = rest.collect();
+        if rows.iter().any(|row| StatusCode(row.2).is_uncertain() || matches!(row.1, Value::String(_))) {
+            return None;
+        }
+        self.at += rows.len();
+        self.plant.sums_read.fetch_add(1, Ordering::Relaxed);
+        let numbers: Vec<f64> =
+            rows.iter().filter(|row| !StatusCode(row.2).is_bad()).filter_map(|row| row.1.as_f64()).collect();
+        let extremes = (!numbers.is_empty())
+            .then(|| numbers.iter().fold((f64::MAX, f64::MIN), |(min, max), n| (min.min(*n), max.max(*n))));
+        let (rows, count) = (rows.len() as u64, numbers.len() as u64);
+        Some(StretchSum { first, rows, numbers: count, sum: numbers.iter().sum(), extremes })
+    }
+}
+
 impl Blocks for Scan {
+    fn begin(&mut self, tag: TagId, from_us: i64, to_us: i64) {
+        self.plant.scans.lock().expect("lock").push((tag.0, from_us, to_us));
+        let all = self.plant.points.get(&tag.0).cloned().unwrap_or_default();
+        self.points = all.into_iter().filter(|point| (from_us..to_us).contains(&point.0)).collect();
+        self.at = 0;
+    }
+
+    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>> {
+        let whole = width_us.is_none_or(|width| width % (60 * SECOND) == 0);
+        let sum = if whole && self.plant.sums.load(Ordering::Relaxed) { self.minute() } else { None };
+        match sum {
+            Some(sum) => Some(Ok(Summed::Sums(vec![sum]))),
+            None => Some(self.next()?.map(Summed::Rows)),
+        }
+    }
+
     fn next(&mut self) -> Option<Result<Rows, String>> {
         let wait = self.plant.slow_ms.load(Ordering::Relaxed);
         if wait > 0 {
@@ -149,11 +189,8 @@ impl Blocks for Scan {
 pub struct Shared(pub Arc<Plant>);
 
 impl History for Shared {
-    fn scan(&self, tag: TagId, from_us: i64, to_us: i64) -> Box<dyn Blocks> {
-        self.0.scans.lock().expect("lock").push((tag.0, from_us, to_us));
-        let all = self.0.points.get(&tag.0).cloned().unwrap_or_default();
-        let points = all.into_iter().filter(|point| (from_us..to_us).contains(&point.0)).collect();
-        Box::new(Scan { plant: self.0.clone(), points, at: 0 })
+    fn open(&self) -> Box<dyn Blocks> {
+        Box::new(Scan { plant: self.0.clone(), points: Vec::new(), at: 0 })
     }
 }
 

@@ -69,10 +69,11 @@ fn of(text: &str, samples: &str) -> String {
 
 #[tokio::test]
 async fn summed_up_or_row_by_row_the_answer_is_the_same() {
-    // Blocks of odd lengths, so that stretches begin and end in the middle of one.
-    for block in [3, 7, 1000, 100_000] {
+    // Blocks of odd lengths, so that stretches begin and end in the middle of one; at last with minutes added up already.
+    for (block, sums) in [(3, false), (7, false), (1000, false), (100_000, false), (7, true)] {
         let mut plant = works();
         plant.block = block;
+        plant.sums = sums.into();
         let world = World::with(plant, Options::default());
         for (text, summed) in questions() {
             let (asked, plain) = (of(&text, "samples"), of(&text, PLAIN));
@@ -86,7 +87,27 @@ async fn summed_up_or_row_by_row_the_answer_is_the_same() {
             assert!(same(&mine, &right), "{asked} in blocks of {block}: {mine:?} {right:?}");
             assert!(!world.rows(&format!("EXPLAIN {plain}")).await.join("\n").contains("SummaryExec"));
         }
+        assert_eq!(world.plant.sums_read.load(Ordering::Relaxed) > 1000, sums, "minutes were taken as they are");
     }
+}
+
+#[tokio::test]
+async fn tags_are_read_by_their_numbers_and_told_by_their_paths() {
+    let mut plant = works();
+    for n in (0..40).rev() {
+        plant.add(&format!("works/line2/n{n:02}"), true, vec![(T0, Value::Double(f64::from(n)), 0)]);
+    }
+    let world = World::with(plant, Options::default());
+    world.scans();
+    let rows = world
+        .rows("SELECT path, sum(value) FROM samples WHERE path LIKE 'works/line2/n%' GROUP BY path ORDER BY path")
+        .await;
+    let right: Vec<String> = (0..40).map(|n| format!("works/line2/n{n:02}|{n}.0")).collect();
+    assert_eq!(rows, right);
+    let read: Vec<u32> = world.scans().into_iter().map(|scan| scan.0).collect();
+    // Two partitions run side by side.
+    let turns = read.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!(read.len() == 40 && turns < 40, "{read:?}");
 }
 
 #[tokio::test]
