@@ -67,6 +67,12 @@ impl Run for Part {
     }
 }
 
+/// Where rows of a period are.
+enum Place {
+    File(Arc<Segment>),
+    Memory(Block),
+}
+
 /// The most files that stay open from tag to tag: each may hold an unpacked page of each column.
 const OPEN_FILES: usize = 64;
 
@@ -325,12 +331,12 @@ impl Scan {
     /// the tag; `None` where the points must be read.
     fn rolled_up(&mut self, period: Period, levels: &[Level]) -> Option<Vec<Piece>> {
         let segments = self.view.periods.get(&period)?.clone();
-        let mut parts: Vec<((i64, i64), Result<Arc<Segment>, Block>)> = Vec::with_capacity(segments.len());
+        let mut parts = Vec::with_capacity(segments.len() + self.view.buffered.len());
         for segment in segments {
             match presence(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()? {
                 Presence::Absent => {}
                 Presence::Within(first, last) if self.gone(&segment).is_empty() => {
-                    parts.push(((first, last), Ok(segment)));
+                    parts.push(((first, last), Place::File(segment)));
                 }
                 Presence::Within(..) | Presence::Unknown => return None,
             }
@@ -343,7 +349,7 @@ impl Scan {
             if let (Some(first), Some(last)) = (block.ts.get(ours.start), block.ts.get(..ours.end)?.last())
                 && !ours.is_empty()
             {
-                parts.push(((*first, *last), Err(block.slice(ours))));
+                parts.push(((*first, *last), Place::Memory(block.slice(ours))));
             }
         }
         parts.sort_by_key(|(span, _)| *span);
@@ -353,8 +359,8 @@ impl Scan {
         let mut pieces = Vec::new();
         for (_, part) in parts {
             match part {
-                Ok(segment) => self.rolled_up_file(period, &segment, levels, &mut pieces)?,
-                Err(block) => pieces.push(Piece::Block(block)),
+                Place::File(segment) => self.rolled_up_file(period, &segment, levels, &mut pieces)?,
+                Place::Memory(block) => pieces.push(Piece::Block(block)),
             }
         }
         Some(pieces)

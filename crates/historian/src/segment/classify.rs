@@ -16,6 +16,14 @@ pub(super) enum Class {
     Double,
 }
 
+/// Decides for a tag's next run of values: as the run before, if they can be stored so.
+pub(super) fn classify_after(before: Option<Class>, values: &[f64]) -> Class {
+    match before {
+        Some(Class::Scaled { exponent }) if mostly(values, power(exponent)) => Class::Scaled { exponent },
+        _ => classify(values),
+    }
+}
+
 /// Decides for one tag's run of values. The first values choose the exponent, all are then counted.
 pub(super) fn classify(values: &[f64]) -> Class {
     let sample = values.len().min(64);
@@ -63,6 +71,15 @@ mod tests {
         let doubles: Vec<f64> = (0..100).map(|n| f64::from(n).sin()).collect();
         assert_eq!(classify(&doubles), Class::Double);
         assert_eq!(classify(&[]), Class::Scaled { exponent: 0 });
+    }
+
+    #[test]
+    fn a_run_with_fewer_decimals_is_stored_as_the_one_before() {
+        let two = Class::Scaled { exponent: 2 };
+        assert_eq!(classify_after(Some(two), &[1.5, 2.0]), two);
+        assert_eq!(classify_after(None, &[1.5, 2.0]), Class::Scaled { exponent: 1 });
+        assert_eq!(classify_after(Some(two), &[1.125, 2.0]), Class::Scaled { exponent: 3 });
+        assert_eq!(classify_after(Some(Class::Double), &[1.5]), Class::Scaled { exponent: 1 });
     }
 
     #[test]

@@ -397,6 +397,13 @@ impl Source<'_> {
         let mut double = column!(self, double, V_DOUBLE, rows)?.sparse(rows)?;
         let mut boolean = column!(self, boolean, V_BOOL, rows)?.sparse(rows)?;
         let mut text = column!(self, text, V_TEXT, rows)?.sparse(rows)?;
+        let numbers = [int.left(), float.left(), double.left()];
+        if boolean.left() + text.left() == 0
+            && int.left() == scale.left()
+            && numbers.iter().sum::<usize>() == rows.len()
+        {
+            return Ok(Values::Double(doubles(rows.len(), int, scale, float, double)));
+        }
         let mut values = Vec::with_capacity(rows.len());
         let mut last_text: Option<Arc<str>> = None;
         for at in 0..rows.len() {
@@ -421,18 +428,34 @@ impl Source<'_> {
             };
             values.push(number.or(float).or(double).or(boolean).or(text).unwrap_or(Value::Null));
         }
-        Ok(all_doubles(values))
+        Ok(Values::Mixed(values))
     }
 }
 
-/// A few odd doubles among scaled ones are still doubles.
-fn all_doubles(values: Vec<Value>) -> Values {
-    let doubles: Option<Vec<f64>> =
-        values.iter().map(|value| if let Value::Double(d) = value { Some(*d) } else { None }).collect();
-    doubles.map_or(Values::Mixed(values), Values::Double)
+/// A few odd doubles among scaled ones are still doubles: every row has a value in one of these columns.
+fn doubles(
+    rows: usize,
+    mut int: Sparse<i64>,
+    mut scale: Sparse<f64>,
+    mut float: Sparse<f32>,
+    mut double: Sparse<f64>,
+) -> Vec<f64> {
+    let mut values = Vec::with_capacity(rows);
+    for at in 0..rows {
+        #[expect(clippy::cast_precision_loss, reason = "scaled values are below 2^53")]
+        let scaled = int.next(at).zip(scale.next(at)).map(|(whole, power)| whole as f64 / power);
+        let value = scaled.or_else(|| double.next(at)).or_else(|| float.next(at).map(f64::from));
+        values.push(value.unwrap_or(f64::NAN));
+    }
+    values
 }
 
 impl<T: Clone> Sparse<T> {
+    /// How many values there still are.
+    fn left(&self) -> usize {
+        self.values.len()
+    }
+
     /// The value of the `at`-th row; rows come in order.
     fn next(&mut self, at: usize) -> Option<T> {
         if self.levels.get(at).is_some_and(|level| *level > 0) { self.values.next() } else { None }

@@ -4,7 +4,7 @@
 //! column until a row group is full; nothing is allocated per row but text.
 
 use super::SegmentError;
-use super::classify::{Class, classify};
+use super::classify::{Class, classify, classify_after};
 use super::directory::{self, Entry, Kind};
 use super::layout::{self, DIRECTORY_KEY, GROUP_ROWS, split_ts};
 use crate::block::Block;
@@ -152,7 +152,8 @@ impl SegmentWriter {
         info.rows += rows.len() as u64;
         info.tags = (info.tags.0.min(tag), info.tags.1.max(tag));
         info.ts = (info.ts.0.min(*first), info.ts.1.max(*last));
-        let (kind, all_good) = self.group.push(tag, block, rows.clone());
+        let before = self.entries.last().filter(|entry| entry.tag == tag).map(|entry| entry.kind);
+        let (kind, all_good) = self.group.push(tag, before, block, rows.clone());
         match self.entries.last_mut() {
             Some(entry) if entry.tag == tag => {
                 entry.rows += rows.len() as u64;
@@ -203,8 +204,8 @@ impl SegmentWriter {
 }
 
 impl Group {
-    /// Returns what the directory says of these rows.
-    fn push(&mut self, tag: u32, block: &Block, rows: Range<usize>) -> (Kind, bool) {
+    /// Returns what the directory says of these rows; `before` is what it says of those of the same tag before them.
+    fn push(&mut self, tag: u32, before: Option<Kind>, block: &Block, rows: Range<usize>) -> (Kind, bool) {
         let row = self.tag.len();
         self.tag.resize(row + rows.len(), i64::from(tag));
         for ts in block.ts.get(rows.clone()).unwrap_or_default() {
@@ -213,7 +214,7 @@ impl Group {
             self.ts_us.push(us);
         }
         let kind = match &block.values {
-            Values::Double(values) => self.push_doubles(row, values.get(rows.clone()).unwrap_or_default()),
+            Values::Double(values) => self.push_doubles(row, before, values.get(rows.clone()).unwrap_or_default()),
             Values::Int(values) => {
                 self.int.set_all(row, values.get(rows.clone()).unwrap_or_default().iter().copied());
                 Kind::Int
@@ -239,8 +240,9 @@ impl Group {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the class says that all fit")]
-    fn push_doubles(&mut self, row: usize, values: &[f64]) -> Kind {
-        match classify(values) {
+    fn push_doubles(&mut self, row: usize, before: Option<Kind>, values: &[f64]) -> Kind {
+        let before = if let Some(Kind::Double(class)) = before { Some(class) } else { None };
+        match classify_after(before, values) {
             Class::Float => {
                 self.float.set_all(row, values.iter().map(|value| *value as f32));
                 Kind::Double(Class::Float)

@@ -12,7 +12,7 @@ use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One of the two, with the engine's own behind it.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -24,10 +24,17 @@ pub(crate) struct Bin {
 
 impl Bin {
     /// `date_bin`, which goes by `time_bucket` as well.
-    pub(super) fn date_bin(engines: Arc<ScalarUDF>) -> Self {
+    fn date_bin(engines: Arc<ScalarUDF>) -> Self {
         // Of its own, for the engine's would rather have nanoseconds.
         let signature = Signature::user_defined(Volatility::Immutable);
         Self { engines, signature, aliases: vec!["time_bucket".to_owned()] }
+    }
+
+    /// `date_bin` as it is registered.
+    pub(crate) fn registered() -> Arc<ScalarUDF> {
+        static OURS: LazyLock<Arc<ScalarUDF>> =
+            LazyLock::new(|| Arc::new(ScalarUDF::from(Bin::date_bin(datafusion::functions::datetime::date_bin()))));
+        Arc::clone(&OURS)
     }
 
     pub(super) fn date_trunc(engines: Arc<ScalarUDF>) -> Self {

@@ -15,9 +15,7 @@ use std::sync::Arc;
 /// Those that are the same for everybody.
 pub(crate) fn register(state: &mut SessionState) {
     let mut all: Vec<Arc<ScalarUDF>> = system::functions();
-    if let Ok(engines) = state.udf("date_bin") {
-        all.push(Arc::new(ScalarUDF::from(bin::Bin::date_bin(engines))));
-    }
+    all.push(bin::Bin::registered());
     if let Ok(engines) = state.udf("date_trunc") {
         all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
     }

@@ -1,10 +1,11 @@
 //! The views: what can be read.
 //!
-//! [`samples`] is the one that reads history; the others are small and made in memory when they are read, from
+//! [`samples`] is the one that reads history, and [`stretches`] are queries over it; the others are small and made in memory when they are read, from
 //! what the caller sees.
 
 pub mod samples;
 mod steps;
+mod stretches;
 pub(crate) mod summary;
 mod tables;
 pub(crate) mod whole;
@@ -17,8 +18,11 @@ use datafusion::error::Result;
 use std::sync::Arc;
 
 /// The names of the views with what they hold.
-pub const VIEWS: [(&str, &str); 5] = [
+pub const VIEWS: [(&str, &str); 8] = [
     ("samples", "History: one row for each sample of each tag."),
+    ("samples_by_minute", "History summed up: one row for each minute of each tag."),
+    ("samples_by_hour", "History summed up: one row for each hour of each tag."),
+    ("samples_by_day", "History summed up: one row for each UTC day of each tag."),
     ("last_values", "The last value of each tag, as screens show it."),
     ("tags", "The tags: path, title, type, unit, range."),
     ("equipment", "The equipment: sites, areas, lines, machines, rooms."),
@@ -35,7 +39,7 @@ pub(crate) fn time() -> DataType {
 pub fn columns(view: &str) -> Option<SchemaRef> {
     match view {
         "samples" => Some(samples::schema()),
-        _ => tables::columns(view),
+        _ => stretches::columns(view).or_else(|| tables::columns(view)),
     }
 }
 
@@ -60,6 +64,9 @@ impl SchemaProvider for Views {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if name == "samples" {
             return Ok(Some(Arc::new(samples::Samples::new(self.caller.clone()))));
+        }
+        if let Some(view) = stretches::view(name, &self.caller)? {
+            return Ok(Some(view));
         }
         match tables::view(name, &self.caller) {
             Some(view) => Ok(Some(view)),

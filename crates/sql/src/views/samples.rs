@@ -10,6 +10,7 @@
 use super::steps::{self, Step, Work};
 use super::time;
 use crate::engine::{BATCH, Caller};
+use crate::functions::bin::{Bin, width_us};
 use crate::ports::{Blocks, Rows, Summed};
 use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Value};
@@ -17,7 +18,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -85,6 +86,16 @@ impl Span {
         Self { from: self.from.max(other.from), to: self.to.min(other.to) }
     }
 
+    /// For the beginnings of stretches so wide, in place of the times in them: a stretch begins in this span just when
+    /// its times lie in the one that is returned.
+    fn of_stretches(self, width_us: i64) -> Self {
+        let up = |at: i64| match at {
+            i64::MIN | i64::MAX => at,
+            at => at.saturating_add(at.wrapping_neg().rem_euclid(width_us)),
+        };
+        Self { from: up(self.from), to: up(self.to) }
+    }
+
     const fn is_empty(self) -> bool {
         self.from >= self.to
     }
@@ -130,20 +141,33 @@ fn literal_micros(expr: &Expr) -> Option<(i64, bool)> {
     }
 }
 
+/// Whether a type holds all of our times, to the last digit.
+fn is_finer(to: &DataType) -> bool {
+    matches!(to, DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, Some(_)))
+}
+
 /// Whether an expression is the column of times, also where the planner compares it in a finer unit.
 fn is_ts(name: &str, expr: &Expr) -> bool {
     match expr {
         Expr::Column(column) => column.name == name,
-        Expr::Cast(cast) => {
-            matches!(
-                cast.field.data_type(),
-                DataType::Timestamp(
-                    arrow::datatypes::TimeUnit::Microsecond | arrow::datatypes::TimeUnit::Nanosecond,
-                    Some(_)
-                )
-            ) && is_ts(name, &cast.expr)
-        }
+        Expr::Cast(cast) => is_finer(cast.field.data_type()) && is_ts(name, &cast.expr),
         _ => false,
+    }
+}
+
+/// Whether an expression is the column of times (1), or the beginning of the stretch in which they lie (its width, µs).
+fn stretch_of(name: &str, expr: &Expr) -> Option<i64> {
+    if is_ts(name, expr) {
+        return Some(1);
+    }
+    match expr {
+        Expr::Cast(cast) if is_finer(cast.field.data_type()) => stretch_of(name, &cast.expr),
+        Expr::ScalarFunction(call) => {
+            let [Expr::Literal(width, _), ts] = &call.args[..] else { return None };
+            call.func.inner().downcast_ref::<Bin>()?;
+            width_us(width).filter(|_| is_ts(name, ts))
+        }
+        _ => None,
     }
 }
 
@@ -154,15 +178,18 @@ fn span_of(expr: &Expr) -> Option<Span> {
 /// The range of times that an expression about the column `name` stands for, `None` if it is about anything else.
 pub(super) fn span_about(name: &str, expr: &Expr) -> Option<Span> {
     match expr {
-        Expr::Between(between) if !between.negated && is_ts(name, &between.expr) => {
+        Expr::Between(between) if !between.negated => {
+            let width = stretch_of(name, &between.expr)?;
             let from = bound(Operator::GtEq, &between.low)?;
-            Some(from.and(bound(Operator::LtEq, &between.high)?))
+            Some(from.and(bound(Operator::LtEq, &between.high)?).of_stretches(width))
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
             Some(span_about(name, left)?.and(span_about(name, right)?))
         }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_ts(name, left) => bound(*op, right),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_ts(name, right) => bound(op.swap()?, left),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match stretch_of(name, left) {
+            Some(width) => Some(bound(*op, right)?.of_stretches(width)),
+            None => Some(bound(op.swap()?, left)?.of_stretches(stretch_of(name, right)?)),
+        },
         _ => None,
     }
 }

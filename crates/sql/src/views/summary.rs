@@ -12,6 +12,7 @@ use super::steps::{self, Step, Work};
 use crate::engine::{BATCH, Caller};
 use crate::functions::bin::{self, Bin};
 use crate::ports::{Rows, Summed};
+use andon_model::StatusCode;
 use andon_model::column::{Quality, StretchSum, Values};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -34,6 +35,8 @@ use std::sync::Arc;
 
 /// Groups of a batch; a step ends there, too.
 const GROUPS: usize = 8192;
+/// Numbers that are added side by side.
+const LANES: usize = 8;
 /// Rows that are read in one step at most, so that a query that is given up ends soon.
 const STEP_ROWS: usize = 16 * BATCH;
 
@@ -489,10 +492,17 @@ impl Group {
     fn take(&mut self, rows: &Rows, at: usize, to: usize) {
         self.rows += (to - at) as u64;
         match (&rows.values, &rows.quality) {
-            (_, Quality::Same(code)) if andon_model::StatusCode(*code).is_bad() => {}
-            (Values::Double(numbers), Quality::Same(_)) => {
-                for number in &numbers[at..to] {
-                    self.number(*number);
+            (_, Quality::Same(code)) if StatusCode(*code).is_bad() => {}
+            (Values::Double(numbers), Quality::Same(_)) => self.numbers(&numbers[at..to]),
+            (Values::Double(numbers), Quality::Each(codes)) => {
+                let alike = |a: &u32, b: &u32| StatusCode(*a).is_bad() == StatusCode(*b).is_bad();
+                let mut numbers = &numbers[at..to];
+                for codes in codes[at..to].chunk_by(alike) {
+                    let (these, others) = numbers.split_at(codes.len());
+                    numbers = others;
+                    if !StatusCode(codes[0]).is_bad() {
+                        self.numbers(these);
+                    }
                 }
             }
             (values, quality) => {
@@ -503,6 +513,38 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// Adds numbers, several side by side: one sum after the other would wait for each addition.
+    fn numbers(&mut self, numbers: &[f64]) {
+        let chunks = numbers.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        let mut sums = [0.0_f64; LANES];
+        let (mut smallest, mut largest, mut ordered) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES], true);
+        for chunk in chunks {
+            for lane in 0..LANES {
+                let number = chunk[lane];
+                sums[lane] += number;
+                smallest[lane] = if number < smallest[lane] { number } else { smallest[lane] };
+                largest[lane] = if number > largest[lane] { number } else { largest[lane] };
+                ordered &= !number.is_nan();
+            }
+        }
+        if !ordered {
+            numbers.iter().for_each(|number| self.number(*number));
+            return;
+        }
+        let count = numbers.len() - rest.len();
+        if count > 0 {
+            let (min, max) =
+                smallest.into_iter().zip(largest).fold((f64::INFINITY, f64::NEG_INFINITY), |known, lane| {
+                    (if lane.0 < known.0 { lane.0 } else { known.0 }, if lane.1 > known.1 { lane.1 } else { known.1 })
+                });
+            self.extreme(min, max);
+            self.sum += sums.iter().sum::<f64>();
+            self.count += count as u64;
+        }
+        rest.iter().for_each(|number| self.number(*number));
     }
 
     fn number(&mut self, number: f64) {
@@ -518,6 +560,33 @@ impl Group {
         }
         if self.count == 0 || !matches!(max.partial_cmp(&self.max), Some(Ordering::Less | Ordering::Equal)) {
             self.max = max;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![6 => -1e3..1e3_f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(0.0)]
+    }
+
+    proptest! {
+        #[test]
+        fn side_by_side_or_one_by_one_numbers_add_up_to_the_same(runs in proptest::collection::vec(proptest::collection::vec(number(), 0..40), 0..4)) {
+            let (mut ours, mut plain) = (Groups::default(), Groups::default());
+            ours.push(0);
+            plain.push(0);
+            for run in &runs {
+                ours.all[0].numbers(run);
+                run.iter().for_each(|number| plain.all[0].number(*number));
+            }
+            let (ours, plain) = (&ours.all[0], &plain.all[0]);
+            prop_assert_eq!(ours.count, plain.count);
+            prop_assert_eq!((ours.min.to_bits(), ours.max.to_bits()), (plain.min.to_bits(), plain.max.to_bits()));
+            prop_assert!(ours.sum == plain.sum || ours.sum.is_nan() && plain.sum.is_nan() || (ours.sum - plain.sum).abs() < 1e-9);
         }
     }
 }

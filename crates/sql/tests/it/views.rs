@@ -63,6 +63,40 @@ async fn bad_values_are_null_and_still_there() {
     assert_eq!(whole, ["true", "9223372036854775807"], "raw has every digit");
 }
 
+fn in_bins(from: &str, to: &str) -> String {
+    format!("time_bucket('1 minute', ts) {from} AND date_bin(INTERVAL '1 minute', ts) {to}")
+}
+
+#[tokio::test]
+async fn history_summed_up_is_what_grouping_gives_and_reads_no_more() {
+    let world = World::new();
+    for (view, width) in [("minute", "1 minute"), ("hour", "1 hour"), ("day", "1 day")] {
+        let ours = world.rows(&format!("SELECT * FROM samples_by_{view} ORDER BY path, ts")).await;
+        let grouped = world
+            .rows(&format!(
+                "SELECT path, time_bucket('{width}', ts), count(*), count(value), avg(value), min(value), max(value), sum(value) FROM samples GROUP BY 1, 2 ORDER BY 1, 2"
+            ))
+            .await;
+        assert_eq!(ours, grouped);
+        assert!(!ours.is_empty());
+    }
+    world.scans();
+    let text = format!(
+        "SELECT ts, average, numbers FROM samples_by_minute WHERE path = '{PRESSURE}' AND ts >= '2026-01-01T00:02:00Z' AND ts < '2026-01-01T00:04:00Z' ORDER BY ts"
+    );
+    let rows = world.rows(&text).await;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|row| row.ends_with("|60")), "{rows:?}");
+    let read: Vec<(i64, i64)> = world.scans().into_iter().map(|(_, from, to)| (from, to)).collect();
+    assert_eq!(read, [(T0 + 120 * SECOND, T0 + 240 * SECOND)]);
+    let plan = world.rows(&format!("EXPLAIN {text}")).await.join("\n");
+    assert!(plan.contains("SummaryExec"), "{plan}");
+    let rights = world.try_rows(&world.bert, "SELECT DISTINCT path FROM samples_by_day").await.expect("an answer");
+    let seen = world.try_rows(&world.bert, "SELECT DISTINCT path FROM samples").await.expect("an answer");
+    assert_eq!(rights.len(), seen.len(), "as many tags as the caller sees");
+    assert!(rights.len() < world.plant.tags.len());
+}
+
 #[tokio::test]
 async fn predicates_prune_tags_and_times() {
     let world = World::new();
@@ -81,6 +115,12 @@ async fn predicates_prune_tags_and_times() {
         ),
         ("ts = TIMESTAMPTZ '2026-01-01 00:01:40+00'", at(100), at(100) + 1),
         ("ts >= '2026-01-01 01:01:40+01' AND ts < TIMESTAMP '2026-01-01 00:03:20'", at(100), at(200)),
+        // A minute begins in the span just when its times lie in whole minutes of it.
+        (&in_bins(">= '2026-01-01T00:01:40Z'", "< '2026-01-01T00:03:20Z'"), at(120), at(240)),
+        (&in_bins("> '2026-01-01T00:02:00Z'", "<= '2026-01-01T00:03:00Z'"), at(180), at(240)),
+        (&in_bins(">= '2026-01-01T00:02:00Z'", "<= '2026-01-01T00:03:00.000001Z'"), at(120), at(240)),
+        ("time_bucket('1 minute', ts) BETWEEN '2026-01-01T00:02:00Z' AND '2026-01-01T00:03:59Z'", at(120), at(240)),
+        ("date_trunc('minute', ts) = TIMESTAMPTZ '2026-01-01 00:02:00+00'", at(120), at(180)),
     ] {
         world.plant.rows_read.store(0, Ordering::Relaxed);
         let text = format!("SELECT count(*) FROM samples WHERE path = '{PRESSURE}' AND {predicate}");
@@ -224,7 +264,7 @@ async fn the_catalogue_queries_of_clients_are_answered() {
         pg_catalog.pg_get_userbyid(c.relowner) as \"Owner\" FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam WHERE c.relkind IN ('r','p','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast' \
         AND n.nspname <> 'information_schema' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1,2";
-    assert_eq!(world.rows(list).await.len(), 5);
+    assert_eq!(world.rows(list).await.len(), andon_sql::views::VIEWS.len());
     let columns = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) \
         FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), a.attnotnull, \
         (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type t WHERE c.oid = a.attcollation AND t.oid = a.atttypid AND a.attcollation <> t.typcollation) AS attcollation, \
