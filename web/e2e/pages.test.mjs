@@ -129,6 +129,24 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('the alarm bar keeps the order of the list, and on a phone its action is in reach of the thumb', async () => {
+    for (const [width, lines] of [[390, 1], [1280, 3]]) {
+      const { page } = await open(run, { width, height: 844, density: 'touch', touch: true });
+      await enter(run, page);
+      await page.evaluate(() => window.andonMock.flood(300));
+      const bar = page.getByRole('region', { name: 'Most urgent unacknowledged alarms' });
+      await bar.getByText(/^\+?\d{3}/).waitFor();
+      const named = (links) => links.evaluateAll((all) => all.map((a) => new URL(a.href).searchParams.get('alarm')).filter(Boolean));
+      const first = await named(bar.getByRole('link'));
+      assert.equal(first.length, lines);
+      if (width === 390) assert.ok((await bar.getByRole('button', { name: /^Ack/ }).boundingBox()).y > 844 * 0.75);
+      await bar.getByRole('link', { name: /more$/ }).click();
+      await page.getByRole('grid', { name: 'Alarms' }).waitFor();
+      assert.deepEqual((await named(page.locator('[role=row][data-index] a'))).slice(0, lines), first);
+      await page.close();
+    }
+  });
+
   test('an empty plant says so on every page', async () => {
     const { page, faults } = await open(run, { seed: { 'mock.empty': '1' } });
     await enter(run, page);

@@ -451,7 +451,7 @@ export const de: Messages = {
   'alarms.note': 'Bemerkung (freiwillig)',
   'alarms.more.one': '{n} weiterer',
   'alarms.more.other': '{n} weitere',
-  'alarms.bar': 'Neueste unquittierte Alarme',
+  'alarms.bar': 'Dringendste unquittierte Alarme',
   'alarms.count_label': 'der Priorität {p}, {word}',
   'alarms.counts.one': '{n} unquittierter Alarm',
   'alarms.counts.other': '{n} unquittierte Alarme',

@@ -450,7 +450,7 @@ export const en = {
   'alarms.note': 'Note (optional)',
   'alarms.more.one': '{n} more',
   'alarms.more.other': '{n} more',
-  'alarms.bar': 'Newest unacknowledged alarms',
+  'alarms.bar': 'Most urgent unacknowledged alarms',
   'alarms.count_label': 'of priority {p}, {word}',
   'alarms.counts.one': '{n} unacknowledged alarm',
   'alarms.counts.other': '{n} unacknowledged alarms',
