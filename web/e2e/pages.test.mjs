@@ -147,6 +147,21 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('on a phone the content begins in the first third of the screen', async () => {
+    const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
+    await enter(run, page);
+    for (const [name, content] of [['trends', '.lanes'], ['timeline', '[role=row][data-index]'], ['alarms', '[role=row][data-index]']]) {
+      await visit(run, page, PAGES[name]);
+      const top = (await page.locator(content).first().boundingBox()).y;
+      assert.ok(top <= 844 / 3, `${name} begins at ${top}`);
+    }
+    await visit(run, page, PAGES.trends);
+    await page.getByRole('button', { name: 'Compare, note and files' }).click();
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    assert.match(file.suggestedFilename(), /\.csv$/);
+    await page.close();
+  });
+
   test('an empty plant says so on every page', async () => {
     const { page, faults } = await open(run, { seed: { 'mock.empty': '1' } });
     await enter(run, page);
