@@ -179,6 +179,22 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('an old good value says when it is from and how long ago, without a mark', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const SP = 'works/nord/bottling/line1/filler/pressure_sp';
+    await visit(run, page, `/overview?face=${SP}`);
+    const old = /\d \w+ (\d+:){2}\d+, 3\u202fd ago/;
+    const tile = page.locator('article').first();
+    await tile.getByText(old).last().waitFor();
+    assert.equal(await tile.locator('.hatched').count(), 0);
+    const plate = page.getByRole('complementary').filter({ hasText: SP });
+    await plate.getByText(old).first().waitFor();
+    assert.match(await plate.locator('.facts').innerText(), /Quality\s+good/);
+    assert.equal(await plate.locator('li', { hasText: 'Syrup flow' }).getByText(/ago/).count(), 0);
+    await page.close();
+  });
+
   test('first set-up makes the first administrator', async () => {
     const { page } = await open(run, { seed: { 'mock.setup': '1' } });
     await page.goto(run.url);

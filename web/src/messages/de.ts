@@ -162,6 +162,7 @@ export const de: Messages = {
   'value.stale_since': 'still seit {time}',
   'value.link_since': 'Stand {time}',
   'value.bad_since': '{reason} seit {time}',
+  'value.age': '{time}, vor {span}',
   'value.none': 'noch kein Wert',
 
   'priority.label': 'Priorität',

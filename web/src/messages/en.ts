@@ -161,6 +161,7 @@ export const en = {
   'value.stale_since': 'silent since {time}',
   'value.link_since': 'as of {time}',
   'value.bad_since': '{reason} since {time}',
+  'value.age': '{time}, {span} ago',
   'value.none': 'no value yet',
 
   'priority.label': 'Priority',

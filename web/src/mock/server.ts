@@ -23,6 +23,8 @@ const badTag = 'works/nord/bottling/line2/labeller/glue_temperature';
 const badTag2 = 'works/nord/bottling/line2/labeller/web_speed';
 const silentTag = 'works/nord/utilities/energy/chiller/return_temperature';
 const uncertainTag = 'works/nord/bottling/line1/filler/temperature';
+/** Written days ago, and still good. */
+const oldTag = 'works/nord/bottling/line1/filler/pressure_sp';
 const gapTag = 'works/nord/bottling/line1/filler/pressure';
 
 interface AlarmStatus {
@@ -115,6 +117,7 @@ export class MockServer {
 
   live(tag: MockTag, now: number): unknown[] {
     let t = Math.floor(now / tag.period) * tag.period;
+    if (tag.path === oldTag) t = this.#overrides.get(tag.path)?.at(-1)?.at ?? this.start - 75 * 60 * MIN;
     if (tag.path === silentTag) t = this.start - 4 * MIN;
     const code = this.codeAt(tag.path, t);
     if (code === NO_COMMUNICATION) return [tag.path, null, code, this.start - BAD_SINCE, t];
