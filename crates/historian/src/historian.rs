@@ -8,6 +8,7 @@ use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
+use crate::keep::{Keep, Keeping};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::period::Periods;
 use crate::point::{HistoryGap, Range};
@@ -37,8 +38,8 @@ pub struct Options {
     pub flush_bytes: usize,
     /// … or when the oldest is this old (default 10 minutes).
     pub flush_age: Duration,
-    /// Days of history to keep; `None` keeps everything. Whole files are dropped, so up to a day more is kept; from a year
-    /// on up to a month more, because then days are joined.
+    /// Days of history to keep of tags for which [`Historian::keep`] says nothing else; `None` keeps everything. Rows go when all days
+    /// of their file are past it, so up to a day more is kept; from a year on up to a month more, because then days are joined.
     pub retention_days: Option<u32>,
     /// A day with more files than this gets some of them merged (default 16, at least 2).
     pub max_files_per_day: usize,
@@ -350,6 +351,7 @@ pub struct Historian {
     pub(crate) tidying: Mutex<()>,
     reads: Arc<Semaphore>,
     compressions: RwLock<Arc<Compressions>>,
+    pub(crate) keeping: Mutex<Keeping>,
     state: Mutex<State>,
 }
 
@@ -433,6 +435,7 @@ impl Historian {
             tidying: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             compressions: RwLock::default(),
+            keeping: Keeping::of_all(options.retention_days.map_or(Keep::ForEver, Keep::Days)),
             state: Mutex::new(state),
             options,
         });
