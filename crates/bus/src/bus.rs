@@ -392,6 +392,7 @@ mod tests {
             states: std::collections::BTreeMap::new(),
             interpolation: Interpolation::Sloped,
             compress: None,
+            keep_days: None,
             stale_after_ms: Some(1000),
             write: None,
             origin: None,

@@ -310,6 +310,8 @@ export const de: Messages = {
   'trends.behind': 'Die Geschichte ist vollständig bis {time}; was danach kam, zählt noch nicht mit.',
   'trends.no_figures': 'Die Zahlen waren nicht zu berechnen: {detail}',
   'trends.deviation_kept': 'aufbewahrt mit ±{deviation}',
+  'trends.kept_days.one': 'Geschichte bleibt {n} Tag',
+  'trends.kept_days.other': 'Geschichte bleibt {n} Tage',
   'trends.note': 'Notiz',
   'trends.note.title': 'Notiz schreiben',
   'trends.note.sub': 'Zu Cursor A, von A bis B oder zu jetzt. Sie steht unter dem Diagramm und in der Zeitleiste.',

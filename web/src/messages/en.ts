@@ -309,6 +309,8 @@ export const en = {
   'trends.behind': 'History is complete up to {time}; what came later is not counted yet.',
   'trends.no_figures': 'Figures could not be calculated: {detail}',
   'trends.deviation_kept': 'kept within ±{deviation}',
+  'trends.kept_days.one': 'history stays {n} day',
+  'trends.kept_days.other': 'history stays {n} days',
   'trends.note': 'Note',
   'trends.note.title': 'Write a note',
   'trends.note.sub': 'About cursor A, from A to B, or now. It stands under the chart and in the timeline.',

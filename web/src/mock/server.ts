@@ -329,7 +329,7 @@ export class MockServer {
       equipment: equipment.map((e) => ({ ...e, title: this.#titled(e.title), level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
       tags: tags.map((t) => ({
         id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: this.#titled(t.title), description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
-        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
+        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, keep_days: t.path.includes('/line1/') ? 90 : t.path.endsWith('/energy') ? 0 : null, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
       })),
       alarms: alarmDefs.map((a) => ({ name: a.name, tag: a.tag, condition: a.condition, limit: a.limit, priority: a.priority, message: a.message })),
     };

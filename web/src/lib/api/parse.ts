@@ -111,6 +111,7 @@ function tag(raw: unknown): Tag {
     states: words(o['states']),
     interpolation: o['interpolation'] === 'stepped' ? 'stepped' : 'sloped',
     deviation: numOrNull(o['deviation']),
+    keepDays: numOrNull(o['keep_days']),
     staleAfterMs: numOrNull(o['stale_after_ms']),
     write: write && {
       min: numOrNull(write['min']),

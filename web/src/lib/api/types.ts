@@ -47,6 +47,8 @@ export interface Tag {
   interpolation: 'sloped' | 'stepped';
   /** How far its history may deviate from what came, in its unit; null: it keeps every reading. */
   deviation: number | null;
+  /** How many days the model keeps its history, 0: for ever; null: as the settings say. */
+  keepDays: number | null;
   staleAfterMs: number | null;
   write: WriteRule | null;
   origin: string | null;
