@@ -1,5 +1,6 @@
 //! The bus itself.
 
+use crate::arrivals::{Arrivals, Way};
 use crate::direct::{Floors, Unpublished};
 use crate::plant::PlantView;
 use crate::stored::StoredUpTo;
@@ -54,6 +55,8 @@ pub struct Bus {
     handed: AtomicU64,
     pub(crate) stored: StoredUpTo,
     pub(crate) floors: Floors,
+    /// In the order of [`Way::ALL`].
+    arrivals: [Arrivals; 3],
 }
 
 /// Somebody who wants every sample.
@@ -89,6 +92,7 @@ impl Bus {
             handed: AtomicU64::new(0),
             stored: StoredUpTo::default(),
             floors: Floors::default(),
+            arrivals: Default::default(),
         })
     }
 
@@ -314,6 +318,17 @@ impl Bus {
     #[must_use]
     pub fn all_stored_up_to(&self) -> Option<Timestamp> {
         self.stored.all()
+    }
+
+    /// How far the readings have come that take this way in. Whoever brings them notes them there.
+    #[must_use]
+    pub const fn arrivals(&self, way: Way) -> &Arrivals {
+        let [mqtt, http, import] = &self.arrivals;
+        match way {
+            Way::Mqtt => mqtt,
+            Way::Http => http,
+            Way::Import => import,
+        }
     }
 
     /// What the bus has done so far.
