@@ -74,34 +74,32 @@ pub(crate) const JOINS_FROM_DAYS: u32 = 365;
 pub(crate) struct Rules {
     of_tag: Retentions,
     others: Keep,
+    /// Every limit there is, the shortest first.
+    all: BTreeSet<Keep>,
 }
 
 impl Rules {
     pub(crate) fn new(of_tag: Retentions, others: Keep) -> Self {
-        Self { of_tag, others }
+        let all = of_tag.values().copied().chain([others]).collect();
+        Self { of_tag, others, all }
     }
 
     fn of(&self, tag: u32) -> Keep {
         self.of_tag.get(&tag).copied().unwrap_or(self.others)
     }
 
-    /// Every limit there is, the shortest first.
-    fn all(&self) -> BTreeSet<Keep> {
-        self.of_tag.values().copied().chain([self.others]).collect()
-    }
-
     fn shortest(&self) -> Keep {
-        self.of_tag.values().copied().min().map_or(self.others, |least| least.min(self.others))
+        self.all.first().copied().unwrap_or(self.others)
     }
 
     fn longest(&self) -> Keep {
-        self.of_tag.values().copied().max().map_or(self.others, |most| most.max(self.others))
+        self.all.last().copied().unwrap_or(self.others)
     }
 
     /// So many days after its end a month has lost all that goes early.
     pub(crate) fn joins_after(&self) -> i64 {
-        let short = self.all().into_iter().filter_map(|keep| match keep {
-            Keep::Days(days) if days < JOINS_FROM_DAYS => Some(i64::from(days)),
+        let short = self.all.iter().filter_map(|keep| match keep {
+            Keep::Days(days) if *days < JOINS_FROM_DAYS => Some(i64::from(*days)),
             _ => None,
         });
         short.max().unwrap_or(0)
@@ -196,6 +194,12 @@ impl Historian {
         }
     }
 
+    /// How long the history of tags is kept that have no limit of their own.
+    #[must_use]
+    pub fn keeps_others(&self) -> Keep {
+        self.rules().others
+    }
+
     /// How much is past each limit, the shortest first. Without those that keep for ever.
     #[must_use]
     pub fn overdue(&self) -> Vec<Overdue> {
@@ -203,7 +207,7 @@ impl Historian {
         // Before it is known which day it is, nothing is past any.
         let today = self.today().unwrap_or(i64::MIN);
         let keeping = self.keeping();
-        let limits = keeping.rules.all().into_iter().filter(|keep| *keep != Keep::ForEver);
+        let limits = keeping.rules.all.iter().copied().filter(|keep| *keep != Keep::ForEver);
         let mut points: BTreeMap<Keep, u64> = limits.map(|keep| (keep, 0)).collect();
         for segment in &segments {
             let whole = [Share { keep: keeping.rules.others, rows: segment.info.rows, ts: segment.info.ts }];
@@ -368,7 +372,7 @@ mod tests {
     #[test]
     fn the_shortest_limit_comes_first_and_for_ever_last() {
         let rules = Rules::new(Retentions::from([(1, Keep::Days(400)), (2, Keep::ForEver)]), Keep::Days(30));
-        assert_eq!(rules.all().into_iter().collect::<Vec<_>>(), [Keep::Days(30), Keep::Days(400), Keep::ForEver]);
+        assert_eq!(rules.all.iter().copied().collect::<Vec<_>>(), [Keep::Days(30), Keep::Days(400), Keep::ForEver]);
         assert_eq!((rules.shortest(), rules.longest()), (Keep::Days(30), Keep::ForEver));
         assert_eq!((rules.of(1), rules.of(2), rules.of(3)), (Keep::Days(400), Keep::ForEver, Keep::Days(30)));
         assert_eq!(rules.joins_after(), 30, "400 days are long enough to be joined");

@@ -49,6 +49,7 @@ impl Historian {
                 () = self.work.notified(), if pause == LOOK => {}
                 () = tokio::time::sleep(pause) => {}
             }
+            self.note_rate();
             let mut result = Ok(());
             let flushed = self.flush_is_due();
             if flushed {
@@ -95,7 +96,27 @@ impl Historian {
         self.publish_table();
         self.delete_removed();
         self.remove_empty_folders();
+        if outcome.is_ok() {
+            self.note_tidied();
+        }
         outcome
+    }
+
+    /// How many merges and joins the next tidying has to do, as far as is known now. Looks at every file's entry, at none itself.
+    #[must_use]
+    pub fn merges_waiting(&self) -> usize {
+        let today = self.today();
+        let merges = {
+            let state = self.state();
+            let waits = |period: Period, files: &[Arc<Segment>]| {
+                let over = today.is_some_and(|today| period.end() <= today);
+                let sizes: Vec<Size> = files.iter().map(|segment| Size::of(segment)).collect();
+                let hidden = self.options.publish && delta::held_back(files, 0).is_some();
+                hidden || what_to_merge(&sizes, self.options.max_files_per_day, over).len() >= 2
+            };
+            state.segments.iter().filter(|(period, files)| waits(*period, files)).count()
+        };
+        merges + self.to_join().len()
     }
 
     /// A long tidying must not make the buffer overflow.
