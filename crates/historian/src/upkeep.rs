@@ -307,9 +307,13 @@ impl Historian {
         let mut tags: BTreeSet<u32> = readers.iter().flatten().flat_map(|source| &source.tags).copied().collect();
         tags.retain(|tag| left_out.is_none_or(|left_out| !left_out.has(*tag)));
         // Of one moment: what is named after a frame has all deletes up to it.
-        let (deletes, saved) = {
+        let (deletes, saved, further_back) = {
             let state = self.state();
-            (state.saved_deletes.clone(), state.saved)
+            let files =
+                state.segments.touching(period.first, period.end().saturating_sub(1)).flat_map(|(_, files)| files);
+            let others = files.filter(|segment| !chosen.iter().any(|other| Arc::ptr_eq(segment, other)));
+            let further_back = others.map(|segment| &segment.info).filter(|info| info.from < from).map(|info| info.to);
+            (state.saved_deletes.clone(), state.saved, further_back.collect::<Vec<Seq>>())
         };
         let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > to);
         let mut info = FileInfo {
@@ -317,8 +321,12 @@ impl Historian {
                 .unwrap_or(Seq(0))
                 .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0)))
                 .max(new_name(&chosen, saved)),
-            // Of files further back than these; only while a damaged one stands in between, or deletes are worked in.
-            collides: chosen.iter().filter_map(|segment| segment.info.collides).filter(|seq| *seq < from).min(),
+            // Of files further back than these; only while a damaged one stands in between, or rows are left out.
+            collides: chosen
+                .iter()
+                .filter_map(|segment| segment.info.collides)
+                .filter(|seq| further_back.iter().any(|before| before >= seq))
+                .min(),
             ..FileInfo::empty(period, from, to)
         };
         let taken = |info: &FileInfo| chosen.iter().any(|segment| segment.path == info.path(&self.dir));

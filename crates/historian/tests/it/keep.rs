@@ -399,3 +399,25 @@ async fn rollups_and_deletes_follow() {
     assert_eq!((stats.deletes, stats.files, stats.file_rows), (0, 1, 5_400));
     assert!(stats.rollup_bytes > 0 && stats.removed_files > 0, "the former files stay a while for outside readers");
 }
+
+#[tokio::test]
+async fn a_file_that_replaced_rows_of_one_that_is_gone_is_seen_by_others_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let options = Options { retention_days: Some(5), ..Options::default() };
+    let historian = open_with(folder.path(), &log, Arc::new(NoHook), options).unwrap();
+    historian.keep(Retentions::from([(0, Keep::ForEver)]));
+    log.write(&[sample(2, 5, Value::Int64(1))]);
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    // It comes again on the day on which the first one goes.
+    log.let_pass(7 * 86_400);
+    log.write(&[sample(2, 5, Value::Int64(2)), sample(0, 5, Value::Int64(3))]);
+    settle(&historian).await;
+    let seen: Vec<_> = table::check(folder.path()).1.into_keys().collect();
+    assert_eq!((seen, historian.stats().held_back_files), (vec![(0, 5)], 0));
+    let merges = historian.stats().merges;
+    a_day_passes(&log);
+    settle(&historian).await;
+    assert_eq!(historian.stats().merges, merges, "and it is written once");
+}
