@@ -483,6 +483,15 @@ describe('pages', { skip: real }, () => {
     const tile = (name) => page.getByRole('region', { name, exact: true });
     assert.match((await tile('Per point').innerText()).replaceAll('\n', ' '), /1\.56\s+B/);
     assert.match(await tile('Write amplification').innerText(), /budget 4/);
+    assert.match((await tile('Coming in').innerText()).replaceAll('\n', ' '), /140 points\/s/);
+    assert.match(await tile('Tidying files').innerText(), /merges wait/);
+    const row = (name) => page.getByRole('row', { name });
+    assert.match(await row('Line 2 PLC').innerText(), /31\s+min/);
+    assert.match(await row('Chiller').innerText(), /none since the start/);
+    assert.match(await row('Imports').innerText(), /of the past/);
+    assert.match(await row('90 days').innerText(), /line1[\s\S]*about 41,300/);
+    assert.match(await row('for ever').innerText(), /home\/energy\/total/);
+    await page.getByText('one that has fallen silent beside others is not seen here').waitFor();
     assert.equal(await tile('What needs attention').count(), 0);
     const taken = await tile('Since Andon started').innerText();
     await page.waitForFunction((taken) => [...document.querySelectorAll('.tile')].at(-1).innerText !== taken, taken, { timeout: 12_000 });
