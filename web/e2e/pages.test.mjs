@@ -129,6 +129,39 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('the alarm bar keeps the order of the list, and on a phone its action is in reach of the thumb', async () => {
+    for (const [width, lines] of [[390, 1], [1280, 3]]) {
+      const { page } = await open(run, { width, height: 844, density: 'touch', touch: true });
+      await enter(run, page);
+      await page.evaluate(() => window.andonMock.flood(300));
+      const bar = page.getByRole('region', { name: 'Most urgent unacknowledged alarms' });
+      await bar.getByText(/^\+?\d{3}/).waitFor();
+      const named = (links) => links.evaluateAll((all) => all.map((a) => new URL(a.href).searchParams.get('alarm')).filter(Boolean));
+      const first = await named(bar.getByRole('link'));
+      assert.equal(first.length, lines);
+      if (width === 390) assert.ok((await bar.getByRole('button', { name: /^Ack/ }).boundingBox()).y > 844 * 0.75);
+      await bar.getByRole('link', { name: /more$/ }).click();
+      await page.getByRole('grid', { name: 'Alarms' }).waitFor();
+      assert.deepEqual((await named(page.locator('[role=row][data-index] a'))).slice(0, lines), first);
+      await page.close();
+    }
+  });
+
+  test('on a phone the content begins in the first third of the screen', async () => {
+    const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
+    await enter(run, page);
+    for (const [name, content] of [['trends', '.lanes'], ['timeline', '[role=row][data-index]'], ['alarms', '[role=row][data-index]']]) {
+      await visit(run, page, PAGES[name]);
+      const top = (await page.locator(content).first().boundingBox()).y;
+      assert.ok(top <= 844 / 3, `${name} begins at ${top}`);
+    }
+    await visit(run, page, PAGES.trends);
+    await page.getByRole('button', { name: 'Compare, note and files' }).click();
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    assert.match(file.suggestedFilename(), /\.csv$/);
+    await page.close();
+  });
+
   test('an empty plant says so on every page', async () => {
     const { page, faults } = await open(run, { seed: { 'mock.empty': '1' } });
     await enter(run, page);
@@ -143,6 +176,22 @@ describe('pages', { skip: real }, () => {
       await page.getByText(words, { exact: true }).waitFor();
     }
     assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('an old good value says when it is from and how long ago, without a mark', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const SP = 'works/nord/bottling/line1/filler/pressure_sp';
+    await visit(run, page, `/overview?face=${SP}`);
+    const old = /\d \w+ (\d+:){2}\d+, 3\u202fd ago/;
+    const tile = page.locator('article').first();
+    await tile.getByText(old).last().waitFor();
+    assert.equal(await tile.locator('.hatched').count(), 0);
+    const plate = page.getByRole('complementary').filter({ hasText: SP });
+    await plate.getByText(old).first().waitFor();
+    assert.match(await plate.locator('.facts').innerText(), /Quality\s+good/);
+    assert.equal(await plate.locator('li', { hasText: 'Syrup flow' }).getByText(/ago/).count(), 0);
     await page.close();
   });
 
@@ -434,6 +483,15 @@ describe('pages', { skip: real }, () => {
     const tile = (name) => page.getByRole('region', { name, exact: true });
     assert.match((await tile('Per point').innerText()).replaceAll('\n', ' '), /1\.56\s+B/);
     assert.match(await tile('Write amplification').innerText(), /budget 4/);
+    assert.match((await tile('Coming in').innerText()).replaceAll('\n', ' '), /140 points\/s/);
+    assert.match(await tile('Tidying files').innerText(), /merges wait/);
+    const row = (name) => page.getByRole('row', { name });
+    assert.match(await row('Line 2 PLC').innerText(), /31\s+min/);
+    assert.match(await row('Chiller').innerText(), /none since the start/);
+    assert.match(await row('Imports').innerText(), /of the past/);
+    assert.match(await row('90 days').innerText(), /line1[\s\S]*about 41,300/);
+    assert.match(await row('for ever').innerText(), /home\/energy\/total/);
+    await page.getByText('one that has fallen silent beside others is not seen here').waitFor();
     assert.equal(await tile('What needs attention').count(), 0);
     const taken = await tile('Since Andon started').innerText();
     await page.waitForFunction((taken) => [...document.querySelectorAll('.tile')].at(-1).innerText !== taken, taken, { timeout: 12_000 });

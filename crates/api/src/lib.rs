@@ -157,8 +157,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline,
-        transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, storage,
+        timeline, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -183,7 +183,7 @@ pub fn router(app: App) -> Router {
         .route("/api/history/export", get(transfer::export))
         .route("/api/imports", post(transfer::begin_import))
         .route("/api/imports/{id}/end", post(transfer::end_import))
-        .route("/api/storage", get(history::storage))
+        .route("/api/storage", get(storage::storage))
         .route("/api/ingest", post(ingest::ingest))
         .route("/api/v2/write", post(influx::write_2))
         .route("/api/sql", post(sql::query))

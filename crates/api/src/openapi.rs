@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, timeline,
-    transfer, users, values, ws,
+    alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, storage,
+    timeline, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -36,7 +36,7 @@ use utoipa::OpenApi;
         history::delete,
         history::compact,
         notes::create,
-        history::storage,
+        storage::storage,
         transfer::export,
         transfer::begin_import,
         transfer::end_import,

@@ -127,6 +127,8 @@ pub struct TagView {
     pub interpolation: String,
     /// How far its history may deviate from what came, in its unit; `null`: it keeps every reading.
     pub deviation: Option<f64>,
+    /// How many days the model keeps its history, 0: for ever; `null`: as the settings say.
+    pub keep_days: Option<u32>,
     /// Silent for longer, in ms, and it is stale.
     pub stale_after_ms: Option<u64>,
     /// Limits, if it can be written.
@@ -138,9 +140,9 @@ pub struct TagView {
 }
 
 impl TagView {
-    /// The view of `tag`.
+    /// The view of `tag`; `keep_days` is what the nearest one says that says it.
     #[must_use]
-    pub fn new(tag: &TagDef, source: Option<SourceView>) -> Self {
+    pub fn new(tag: &TagDef, source: Option<SourceView>, keep_days: Option<u32>) -> Self {
         Self {
             id: tag.id,
             path: tag.path.to_string(),
@@ -159,6 +161,7 @@ impl TagView {
             }
             .to_owned(),
             deviation: tag.compress.map(|rule| rule.deviation),
+            keep_days,
             stale_after_ms: tag.stale_after_ms,
             write: tag.write.as_ref().map(|w| WriteView {
                 min: w.min,

@@ -1,5 +1,6 @@
 //! The bus itself.
 
+use crate::arrivals::{Arrivals, Way};
 use crate::direct::{Floors, Unpublished};
 use crate::plant::PlantView;
 use crate::stored::StoredUpTo;
@@ -54,6 +55,8 @@ pub struct Bus {
     handed: AtomicU64,
     pub(crate) stored: StoredUpTo,
     pub(crate) floors: Floors,
+    /// In the order of [`Way::ALL`].
+    arrivals: [Arrivals; 3],
 }
 
 /// Somebody who wants every sample.
@@ -89,6 +92,7 @@ impl Bus {
             handed: AtomicU64::new(0),
             stored: StoredUpTo::default(),
             floors: Floors::default(),
+            arrivals: Default::default(),
         })
     }
 
@@ -316,6 +320,17 @@ impl Bus {
         self.stored.all()
     }
 
+    /// How far the readings have come that take this way in. Whoever brings them notes them there.
+    #[must_use]
+    pub const fn arrivals(&self, way: Way) -> &Arrivals {
+        let [mqtt, http, import] = &self.arrivals;
+        match way {
+            Way::Mqtt => mqtt,
+            Way::Http => http,
+            Way::Import => import,
+        }
+    }
+
     /// What the bus has done so far.
     #[must_use]
     pub fn stats(&self) -> BusStats {
@@ -392,6 +407,7 @@ mod tests {
             states: std::collections::BTreeMap::new(),
             interpolation: Interpolation::Sloped,
             compress: None,
+            keep_days: None,
             stale_after_ms: Some(1000),
             write: None,
             origin: None,

@@ -14,6 +14,7 @@
 //!
 //! Start reading at [`Bus`], then [`spool`].
 
+mod arrivals;
 mod bus;
 pub mod direct;
 pub mod ids;
@@ -25,6 +26,7 @@ mod stored;
 mod subscribe;
 
 pub use andon_model::sample_codec as codec;
+pub use arrivals::{Arrival, Arrivals, Arrived, Way};
 pub use bus::{Bus, BusStats, is_late};
 pub use plant::PlantView;
 pub use subscribe::{AllSubscription, NewestSubscription};

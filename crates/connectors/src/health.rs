@@ -1,5 +1,6 @@
 //! How a connector is doing, in plain words: kept by its driver, read by anybody at any time.
 
+use andon_bus::Arrivals;
 use andon_model::{Clock, Timestamp};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,6 +82,8 @@ struct Figures {
 #[derive(Debug)]
 pub struct Health {
     figures: Mutex<Figures>,
+    /// How far its readings have come.
+    pub(crate) arrivals: Arrivals,
     clock: ClockHandle,
 }
 
@@ -108,7 +111,7 @@ impl Health {
             window_samples: 0,
             samples_per_s: 0.0,
         };
-        Self { figures: Mutex::new(figures), clock: ClockHandle(clock) }
+        Self { figures: Mutex::new(figures), arrivals: Arrivals::default(), clock: ClockHandle(clock) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Figures> {

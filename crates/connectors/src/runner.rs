@@ -5,11 +5,11 @@ use crate::modbus::config::{self, Config};
 use crate::modbus::driver::{Ask, Device, Driver, Reading, publish_bad, read_once};
 use crate::modbus::link::{Link, LinkError};
 use crate::{check, modbus};
-use andon_bus::Bus;
+use andon_bus::{Arrival, Arrived, Bus};
 use andon_model::command::{Actuator, WriteError, Written};
 use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::record::Recorder;
-use andon_model::{BoxFuture, Clock, StatusCode, TagId, Timestamp, Value};
+use andon_model::{BoxFuture, Clock, Sample, StatusCode, TagId, Timestamp, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -126,6 +126,15 @@ impl Runner {
         self.entries().values().map(report).collect()
     }
 
+    /// How far the readings of every connector that should run have come, by name.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<(ConnectorDef, Arrived)> {
+        let stored = self.bus.all_stored_up_to();
+        let entries = self.entries();
+        let running = entries.values().filter(|entry| entry.def.enabled);
+        running.map(|entry| (entry.def.clone(), entry.health.arrivals.look(stored))).collect()
+    }
+
     /// Reads every register of a connector once, on its open connection if there is one, else on one of its own.
     pub async fn test(&self, name: &str) -> TestReport {
         let (device, asks) = {
@@ -190,6 +199,13 @@ impl Runner {
 
     fn start(&self, entry: &mut Entry) {
         let Some(device) = entry.device.clone().filter(|_| entry.def.enabled) else { return };
+        // What its tags had before counts as its own: a tag has one source.
+        let known: Vec<Sample> = device.tags.iter().filter_map(|tag| self.bus.last(*tag)).collect();
+        match self.bus.all_stored_up_to() {
+            // Nothing was stored since the start, so these come from the log.
+            None => entry.health.arrivals.note_stored(Arrival::of(&known)),
+            stored => entry.health.arrivals.note(Arrival::of(&known), stored),
+        }
         let (driver, asks) = Driver::new(
             device.clone(),
             self.bus.clone(),

@@ -8,10 +8,12 @@ use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
+use crate::keep::{Keep, Keeping};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::period::Periods;
 use crate::point::{HistoryGap, Range};
 use crate::query::{AggregateReadError, Aggregated};
+use crate::rate::{Meter, Rates};
 use crate::read::RangeError;
 use crate::rollup;
 use crate::segment::{Footers, SegmentError};
@@ -38,8 +40,8 @@ pub struct Options {
     pub flush_bytes: usize,
     /// … or when the oldest is this old (default 10 minutes).
     pub flush_age: Duration,
-    /// Days of history to keep; `None` keeps everything. Whole files are dropped, so up to a day more is kept; from a year
-    /// on up to a month more, because then days are joined.
+    /// Days of history to keep of tags for which [`Historian::keep`] says nothing else; `None` keeps everything. Rows go when all days
+    /// of their file are past it, so up to a day more is kept; from a year on up to a month more, because then days are joined.
     pub retention_days: Option<u32>,
     /// A day with more files than this gets some of them merged (default 16, at least 2).
     pub max_files_per_day: usize,
@@ -266,6 +268,8 @@ pub struct HistorianStats {
     pub points: u64,
     /// Of these, left out by compression.
     pub points_left_out: u64,
+    /// How fast they come.
+    pub rates: Rates,
     /// Points not yet in files.
     pub buffered_points: u64,
     /// Bytes they take.
@@ -282,6 +286,8 @@ pub struct HistorianStats {
     pub flushes: u64,
     /// Merges of files since the start.
     pub merges: u64,
+    /// When files were last gone through without an error; `None`: not since the start.
+    pub tidied: Option<Timestamp>,
     /// Bytes written to files since the start, merges included; over the bytes of flushes this is write amplification.
     pub bytes_written: u64,
     /// Bytes written by flushes alone since the start.
@@ -353,6 +359,10 @@ pub struct Historian {
     pub(crate) compacting: Mutex<()>,
     reads: Arc<Semaphore>,
     compressions: RwLock<Arc<Compressions>>,
+    pub(crate) keeping: Mutex<Keeping>,
+    meter: Mutex<Meter>,
+    /// When files were last gone through to the end.
+    tidied: Mutex<Option<Timestamp>>,
     state: Mutex<State>,
 }
 
@@ -437,6 +447,9 @@ impl Historian {
             compacting: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             compressions: RwLock::default(),
+            keeping: Keeping::of_all(options.retention_days.map_or(Keep::ForEver, Keep::Days)),
+            meter: Mutex::default(),
+            tidied: Mutex::default(),
             state: Mutex::new(state),
             options,
         });
@@ -564,6 +577,7 @@ impl Historian {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
         let table = self.table().stats();
+        let rates = self.meter().rates(self.clock.monotonic(), load(&self.counters.points));
         let state = self.state();
         let frozen = state.frozen.as_ref();
         let segments = || state.segments.files();
@@ -571,6 +585,7 @@ impl Historian {
             frames: load(&self.counters.frames),
             points: load(&self.counters.points),
             points_left_out: load(&self.counters.left_out),
+            rates,
             buffered_points: state.active.points() + frozen.map_or(0, |frozen| frozen.buffer.points()),
             buffered_bytes: state.active.bytes() + frozen.map_or(0, |frozen| frozen.buffer.bytes()),
             files: segments().count(),
@@ -579,6 +594,7 @@ impl Historian {
             file_rows: segments().map(|segment| segment.info.rows).sum(),
             flushes: load(&self.counters.flushes),
             merges: load(&self.counters.merges),
+            tidied: *self.tidied.lock().unwrap_or_else(PoisonError::into_inner),
             bytes_written: load(&self.counters.bytes_written),
             bytes_flushed: load(&self.counters.bytes_flushed),
             points_flushed: load(&self.counters.points_flushed),
@@ -602,6 +618,18 @@ impl Historian {
     /// The lock is held for memory work only, never across file access.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_rate(&self) {
+        self.meter().note(self.clock.monotonic(), self.counters.points.load(Ordering::Relaxed));
+    }
+
+    pub(crate) fn note_tidied(&self) {
+        *self.tidied.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.now());
     }
 
     /// Keeps the last error for [`HistorianStats`] and says it once while it stays the same.

@@ -10,6 +10,7 @@
 //! - Other programs read the same files as a [Delta table](delta), which is brought up to date after all that.
 //! - A row's sequence needs no column: sequence ranges of files of one day never overlap, and the buffer is newest.
 //! - What cannot be read is said: a lost frame or a damaged file is a [`HistoryGap`] in every answer it touches.
+//! - Rows go by [age](keep) tag by tag, oldest files first; nothing that is not past its time goes with them.
 //! - Memory is bounded: the buffer by bytes (reading the log pauses), answers by points, cached footers by bytes.
 //! - Nothing here reads the wall clock or knows another domain crate; Arrow and Parquet types stay inside [`segment`].
 //!
@@ -27,11 +28,13 @@ mod disk;
 mod flush;
 mod follow;
 mod historian;
+mod keep;
 mod manifest;
 mod merge;
 mod period;
 mod point;
 mod query;
+mod rate;
 mod read;
 mod rollup;
 mod scan;
@@ -46,9 +49,11 @@ pub use disk::{Hook, NoHook, Step};
 pub use flush::FlushError;
 pub use follow::FollowError;
 pub use historian::{Historian, HistorianStats, OpenError, Options};
+pub use keep::{Keep, Overdue, Retentions};
 pub use manifest::ManifestError;
 pub use point::{HistoryGap, Point, Range};
 pub use query::{AggregateReadError, Aggregated};
+pub use rate::Rates;
 pub use read::RangeError;
 pub use scan::{Scan, Summed};
 pub use segment::SegmentError;

@@ -176,20 +176,26 @@ impl Periods {
         }
     }
 
-    /// Takes out the periods that end before `day` or with it.
-    pub(crate) fn drop_before(&mut self, day: i64) -> Vec<Arc<Segment>> {
-        let old: Vec<i64> =
-            self.iter().filter(|(period, _)| period.end() <= day).map(|(period, _)| period.first).collect();
-        old.iter().filter_map(|first| self.0.remove(first)).flat_map(|files| files.files).collect()
+    /// Takes out these files. A period that has none left is none; its days are single again.
+    pub(crate) fn remove(&mut self, gone: &[Arc<Segment>]) {
+        for segment in gone {
+            let first = self.of_day(segment.info.day).first;
+            if let Some(files) = self.0.get_mut(&first) {
+                files.files.retain(|other| !Arc::ptr_eq(other, segment));
+                if files.files.is_empty() {
+                    self.0.remove(&first);
+                }
+            }
+        }
     }
 
-    /// Single days to be joined, with what they have: of months that ended some days before `today`, neighbours as long as
-    /// they take at most `bytes` and `rows` together. A day with a damaged file stays alone.
-    pub(crate) fn to_join(&self, today: i64, bytes: u64, rows: u64) -> Vec<Joining> {
+    /// Single days to be joined, with what they have: of months that ended some days, and `later` more, before `today`, neighbours
+    /// as long as they take at most `bytes` and `rows` together. A day with a damaged file stays alone.
+    pub(crate) fn to_join(&self, today: i64, later: i64, bytes: u64, rows: u64) -> Vec<Joining> {
         let mut groups: Vec<Group> = Vec::new();
         for (period, files) in self.iter() {
             let month = month_of(period.first);
-            if month.end().saturating_add(SETTLED_DAYS) > today {
+            if month.end().saturating_add(SETTLED_DAYS.max(later)) > today {
                 break;
             }
             let (size, count) = files

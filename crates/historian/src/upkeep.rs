@@ -7,16 +7,19 @@
 //!
 //! **Joining**: two days after a month has ended its days become one [period](crate::period), as far as they are small: then
 //! a year of one tag is read from a dozen files. A byte is written once more for that, and late data is rare by then.
+//!
+//! **Dropping** what is past its time comes first: see [`keep`](crate::keep).
 
 use crate::block::BLOCK_ROWS;
 use crate::delete::{Delete, stretches};
 use crate::delta;
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
+use crate::keep::LeftOut;
 use crate::manifest::{FILE_FORMAT, FileInfo, parquet_folder};
 use crate::merge::{Merge, Without};
 use crate::period::{Joining, Period, Periods};
-use crate::point::{DAY_US, day_of};
+use crate::point::day_of;
 use crate::rollup;
 use crate::scan::up_to;
 use crate::segment::{Presence, Reader, Window, presence, verify};
@@ -57,6 +60,7 @@ impl Historian {
                 () = self.work.notified(), if pause == LOOK => {}
                 () = tokio::time::sleep(pause) => {}
             }
+            self.note_rate();
             let mut result = Ok(());
             let flushed = self.flush_is_due();
             if flushed {
@@ -103,6 +107,9 @@ impl Historian {
         self.publish_table();
         self.delete_removed();
         self.remove_empty_folders();
+        if outcome.is_ok() {
+            self.note_tidied();
+        }
         outcome
     }
 
@@ -114,43 +121,32 @@ impl Historian {
         Ok(())
     }
 
+    /// How many merges and joins the next tidying has to do, as far as is known now. Looks at every file's entry, at none itself.
+    #[must_use]
+    pub fn merges_waiting(&self) -> usize {
+        let today = self.today();
+        let merges = {
+            let state = self.state();
+            let waits = |period: Period, files: &[Arc<Segment>]| {
+                let over = today.is_some_and(|today| period.end() <= today);
+                let sizes: Vec<Size> = files.iter().map(|segment| Size::of(segment)).collect();
+                let hidden = self.options.publish && delta::held_back(files, 0).is_some();
+                hidden || what_to_merge(&sizes, self.options.max_files_per_day, over).len() >= 2
+            };
+            state.segments.iter().filter(|(period, files)| waits(*period, files)).count()
+        };
+        merges + self.to_join().len()
+    }
+
     /// A long tidying must not make the buffer overflow.
-    fn flush_if_due(&self) -> Result<(), FlushError> {
+    pub(crate) fn flush_if_due(&self) -> Result<(), FlushError> {
         if self.flush_is_due() { self.flush_blocking() } else { Ok(()) }
     }
 
     /// The day history has reached, by the clock but not ahead of the data: a clock that jumps ahead must not delete anything.
-    fn today(&self) -> Option<i64> {
+    pub(crate) fn today(&self) -> Option<i64> {
         let complete_to = self.state().complete_to?;
         Some(day_of(self.clock.now().min(complete_to).micros()))
-    }
-
-    fn drop_old(&self) -> Result<(), FlushError> {
-        let (Some(days), Some(today)) = (self.options.retention_days, self.today()) else { return Ok(()) };
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let first_kept = today.saturating_sub(i64::from(days));
-        let gone = |period: Period| period.end() <= first_kept;
-        let old: Vec<Arc<Segment>> = {
-            let state = self.state();
-            state.segments.iter().filter(|(period, _)| gone(*period)).flat_map(|(_, files)| files).cloned().collect()
-        };
-        let first_kept_ts = first_kept.saturating_mul(DAY_US);
-        if old.is_empty() {
-            return Ok(());
-        }
-        let mut manifest = self.saved_manifest();
-        manifest.files.retain(|info| !old.iter().any(|segment| segment.info == *info));
-        manifest.gaps.retain(|gap| gap.to.micros() >= first_kept_ts);
-        self.save_manifest(&manifest)?;
-        let mut state = self.state();
-        state.segments.drop_before(first_kept);
-        Arc::make_mut(&mut state.gaps).retain(|gap| gap.to.micros() >= first_kept_ts);
-        state.saved_gaps = manifest.gaps;
-        drop(state);
-        tracing::info!(files = old.len(), days, "dropped history past its retention");
-        self.publish_table();
-        self.retire(&old);
-        Ok(())
     }
 
     fn merge_period(&self, period: Period, reach: Reach) -> Result<(), FlushError> {
@@ -165,24 +161,23 @@ impl Historian {
             Reach::All => newest(&sizes, floor_of(&sizes), |_, _| true),
         };
         if range.len() >= 2 {
-            self.rewrite(period, &segments, delta::closed(&segments, range.clone()).unwrap_or(range))?;
+            self.rewrite(period, &segments, delta::closed(&segments, range.clone()).unwrap_or(range), None)?;
         }
         Ok(())
     }
 
     /// Which days are to be joined now.
     fn to_join(&self) -> Vec<Joining> {
-        // A file goes only when all its days are past retention: where little is kept, files stay short.
-        let short = self.options.retention_days.is_some_and(|days| days < JOINS_FROM_DAYS);
-        match self.today() {
-            Some(today) if !short => self.state().segments.to_join(today, self.options.joined_bytes, MERGED_ROWS_MAX),
-            _ => Vec::new(),
-        }
+        // Rows go only when all days of their file are past their time: where little is kept, files stay short until it is gone.
+        let later = self.rules().joins_after();
+        self.today().map_or_else(Vec::new, |today| {
+            self.state().segments.to_join(today, later, self.options.joined_bytes, MERGED_ROWS_MAX)
+        })
     }
 
     /// Makes one period of several; nothing when a file cannot be read or is gone.
     fn join(&self, period: Period, days: &[Vec<Arc<Segment>>]) -> Result<(), FlushError> {
-        let Some(merged) = self.write_merged(period, days)? else { return Ok(()) };
+        let Some(merged) = self.write_merged(period, days, None)? else { return Ok(()) };
         let chosen = days.concat();
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let all_there = days.iter().all(|files| self.state().segments.position(files).is_some());
@@ -199,7 +194,7 @@ impl Historian {
         loop {
             let segments = self.state().segments.files_of(period.first).to_vec();
             let Some(range) = delta::held_back(&segments, from) else { return Ok(()) };
-            if !self.rewrite(period, &segments, range.clone())? {
+            if !self.rewrite(period, &segments, range.clone(), None)? {
                 from = range.end;
             }
         }
@@ -219,7 +214,7 @@ impl Historian {
                     (period, state.segments.files_of(period.first).to_vec())
                 };
                 if let Some(at) = segments.iter().position(|other| Arc::ptr_eq(other, &segment)) {
-                    self.rewrite(period, &segments, at..at + 1)?;
+                    self.rewrite(period, &segments, at..at + 1, None)?;
                 }
                 self.flush_if_due()?;
             }
@@ -248,14 +243,21 @@ impl Historian {
             && !matches!(presence(&segment.path, &segment.info, &self.footers, delete.tag), Ok(Presence::Absent))
     }
 
-    /// One file in place of these; `false` when they stay as they are. Written while flushes go on, which only add files behind them.
-    fn rewrite(&self, period: Period, segments: &[Arc<Segment>], range: ops::Range<usize>) -> Result<bool, FlushError> {
+    /// One file in place of these, without the rows of some tags; `false` when they stay as they are. Written while flushes go on,
+    /// which only add files behind them.
+    pub(crate) fn rewrite(
+        &self,
+        period: Period,
+        segments: &[Arc<Segment>],
+        range: ops::Range<usize>,
+        left_out: Option<&LeftOut>,
+    ) -> Result<bool, FlushError> {
         let chosen = segments.get(range).unwrap_or_default();
-        let Some(merged) = self.write_merged(period, &[chosen.to_vec()])? else { return Ok(false) };
+        let Some(merged) = self.write_merged(period, &[chosen.to_vec()], left_out)? else { return Ok(false) };
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let there = self.state().segments.position(chosen).is_some();
-        if !there {
-            // They went past retention meanwhile.
+        if !there || left_out.is_some_and(|left_out| !self.still_left_out(left_out)) {
+            // They are gone, or somebody wants to keep more of them.
             Segment::new(merged, &self.dir, &self.disk).retire();
             return Ok(false);
         }
@@ -293,7 +295,12 @@ impl Historian {
 
     /// Of the files of one period, or of several that follow each other in time. `None` when one of them turns out to be
     /// damaged: it is marked, and not merged again.
-    fn write_merged(&self, period: Period, groups: &[Vec<Arc<Segment>>]) -> Result<Option<FileInfo>, FlushError> {
+    fn write_merged(
+        &self,
+        period: Period,
+        groups: &[Vec<Arc<Segment>>],
+        left_out: Option<&LeftOut>,
+    ) -> Result<Option<FileInfo>, FlushError> {
         let chosen = groups.concat();
         let (Some(from), Some(to)) =
             (chosen.iter().map(|segment| segment.info.from).min(), chosen.iter().map(|segment| segment.info.to).max())
@@ -319,22 +326,35 @@ impl Historian {
             }
             readers.push(sources);
         }
-        let tags: BTreeSet<u32> = readers.iter().flatten().flat_map(|source| &source.tags).copied().collect();
-        let deletes = self.state().saved_deletes.clone();
+        let mut tags: BTreeSet<u32> = readers.iter().flatten().flat_map(|source| &source.tags).copied().collect();
+        tags.retain(|tag| left_out.is_none_or(|left_out| !left_out.has(*tag)));
+        // Of one moment: what is named after a frame has all deletes up to it.
+        let (deletes, saved, further_back) = {
+            let state = self.state();
+            let files =
+                state.segments.touching(period.first, period.end().saturating_sub(1)).flat_map(|(_, files)| files);
+            let others = files.filter(|segment| !chosen.iter().any(|other| Arc::ptr_eq(segment, other)));
+            let further_back = others.map(|segment| &segment.info).filter(|info| info.from < from).map(|info| info.to);
+            (state.saved_deletes.clone(), state.saved, further_back.collect::<Vec<Seq>>())
+        };
         let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > to);
         let mut info = FileInfo {
             folded: folded
                 .unwrap_or(Seq(0))
                 .max(chosen.iter().map(|segment| segment.info.folded).max().unwrap_or(Seq(0)))
-                .max(self.new_name(&chosen)),
-            // Of files further back than these; only while a damaged one stands in between, or deletes are worked in.
-            collides: chosen.iter().filter_map(|segment| segment.info.collides).filter(|seq| *seq < from).min(),
+                .max(new_name(&chosen, saved)),
+            // Of files further back than these; only while a damaged one stands in between, or rows are left out.
+            collides: chosen
+                .iter()
+                .filter_map(|segment| segment.info.collides)
+                .filter(|seq| further_back.iter().any(|before| before >= seq))
+                .min(),
             ..FileInfo::empty(period, from, to)
         };
         let taken = |info: &FileInfo| chosen.iter().any(|segment| segment.path == info.path(&self.dir));
         if taken(&info) {
-            // Files of one flush for several days of what is now one period have the same frames.
-            info.folded = info.folded.max(self.state().saved);
+            // Files of one flush for several days of what is now one period have the same frames, and so has one without some rows.
+            info.folded = info.folded.max(saved);
         }
         if taken(&info) {
             return Ok(None);
@@ -371,14 +391,6 @@ impl Historian {
         written.map(Some)
     }
 
-    /// A single file that is only to get another format must get another name too: all deletes up to now are in it.
-    fn new_name(&self, chosen: &[Arc<Segment>]) -> Seq {
-        match chosen {
-            [one] if one.info.format < FILE_FORMAT => self.state().saved,
-            _ => Seq(0),
-        }
-    }
-
     /// Folders that lost all their files to a joined period, or to retention. `tidying` and `writing` are held, so nobody is about
     /// to write into one.
     fn remove_empty_folders(&self) {
@@ -395,7 +407,7 @@ impl Historian {
     }
 
     /// Readers that still hold them finish first; then they are deleted. Those of the open table stay a while.
-    fn retire(&self, segments: &[Arc<Segment>]) {
+    pub(crate) fn retire(&self, segments: &[Arc<Segment>]) {
         for segment in segments {
             self.footers.forget(&segment.path);
             self.footers.forget(&rollup::path_of(&segment.path));
@@ -417,6 +429,14 @@ pub(crate) enum Reach {
     All,
 }
 
+/// A single file that is only to get another format must get another name too: all deletes up to `saved` are in it.
+fn new_name(chosen: &[Arc<Segment>], saved: Seq) -> Seq {
+    match chosen {
+        [one] if one.info.format < FILE_FORMAT => saved,
+        _ => Seq(0),
+    }
+}
+
 /// A file to be merged.
 struct Source {
     reader: Reader,
@@ -426,8 +446,6 @@ struct Source {
     up_to: Seq,
 }
 
-/// Days are joined where at least so many are kept: then the month that is kept too long is a small part.
-const JOINS_FROM_DAYS: u32 = 365;
 /// Parquet has an end at 32,768 row groups; far before it a file is unwieldy.
 const MERGED_ROWS_MAX: u64 = 1 << 30;
 

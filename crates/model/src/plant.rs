@@ -69,6 +69,9 @@ pub struct Equipment {
     /// More about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// How many days the history of everything below is kept, unless a nearer one says otherwise; 0: for ever; `None`: as above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
 }
 
 /// How a value between two samples is understood.
@@ -135,6 +138,9 @@ pub struct TagDef {
     /// How far history may deviate from what came; `None`: it keeps every point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressRule>,
+    /// How many days its history is kept; 0: for ever; `None`: as its equipment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
     /// Silent for longer than this, in ms, and the value is stale; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_after_ms: Option<u64>,
@@ -278,6 +284,51 @@ pub struct Plant {
     pub alarms: Vec<AlarmDef>,
 }
 
+/// The most different `keep_days` in a model: history is written once more for each of them.
+pub const KEEP_DAYS_LIMIT: usize = 32;
+
+/// What the model says about how long history is kept, in one place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptHere<'p> {
+    /// The path of the equipment or tag that says it.
+    pub path: &'p str,
+    /// How many days; 0: for ever.
+    pub keep_days: u32,
+    /// The tags for which it holds, as positions in [`Plant::tags`], ascending. None where nearer ones say otherwise for all.
+    pub tags: Vec<usize>,
+}
+
+impl Plant {
+    /// Where the model says how long history is kept, by path, and for which tags each of it holds: for those that have nothing
+    /// nearer. What is in none of them is kept as the node's settings say.
+    #[must_use]
+    pub fn kept(&self) -> Vec<KeptHere<'_>> {
+        let here = |path, keep_days| KeptHere { path, keep_days, tags: Vec::new() };
+        let equipment = self.equipment.iter().filter_map(|item| Some((item.path.as_str(), item.keep_days?)));
+        let mut kept: BTreeMap<&str, KeptHere<'_>> =
+            equipment.map(|(path, keep_days)| (path, here(path, keep_days))).collect();
+        let mut own = Vec::new();
+        for (at, tag) in self.tags.iter().enumerate() {
+            let path = tag.path.as_str();
+            if let Some(keep_days) = tag.keep_days {
+                own.push(KeptHere { tags: vec![at], ..here(path, keep_days) });
+                continue;
+            }
+            let mut above = path.rsplit_once('/').map(|(above, _)| above).filter(|_| !kept.is_empty());
+            while let Some(path) = above {
+                if let Some(kept) = kept.get_mut(path) {
+                    kept.tags.push(at);
+                    break;
+                }
+                above = path.rsplit_once('/').map(|(above, _)| above);
+            }
+        }
+        let mut kept: Vec<KeptHere<'_>> = kept.into_values().chain(own).collect();
+        kept.sort_by_key(|kept| kept.path);
+        kept
+    }
+}
+
 /// Something wrong inside the settings of a connector or a topic, found by the part that understands them.
 /// The document layer turns the pointer into a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -297,4 +348,71 @@ pub trait SettingsCheck: Send + Sync {
     fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding>;
     /// Checks a topic mapping against the plant's tags.
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plant(equipment: &[(&str, Option<u32>)], tags: &[(&str, Option<u32>)]) -> Plant {
+        let equipment = equipment.iter().map(|(path, keep_days)| Equipment {
+            path: EquipmentPath::parse(path).expect("a good path"),
+            level: Level::Area,
+            profile: Profile::Plant,
+            title: String::new(),
+            description: String::new(),
+            keep_days: *keep_days,
+        });
+        let tags = tags.iter().map(|(path, keep_days)| TagDef {
+            id: Uuid::nil(),
+            path: TagPath::parse(path).expect("a good path"),
+            title: String::new(),
+            description: String::new(),
+            data_type: DataType::Double,
+            unit: None,
+            range: None,
+            digits: None,
+            states: BTreeMap::new(),
+            interpolation: Interpolation::Sloped,
+            compress: None,
+            keep_days: *keep_days,
+            stale_after_ms: None,
+            write: None,
+            origin: None,
+        });
+        Plant { equipment: equipment.collect(), tags: tags.collect(), ..Plant::default() }
+    }
+
+    #[test]
+    fn history_is_kept_as_the_nearest_one_says() {
+        let plant = plant(
+            &[("w", Some(90)), ("w/a", None), ("w/a/b", Some(0)), ("w/ab", Some(7)), ("x", None)],
+            &[
+                ("w/a/b/t", None),
+                ("w/a/b/u", Some(30)),
+                ("w/a/t", None),
+                ("w/t", None),
+                ("x/t", None),
+                ("x/u", Some(1)),
+            ],
+        );
+        let kept: Vec<_> = plant.kept().into_iter().map(|kept| (kept.path, kept.keep_days, kept.tags)).collect();
+        assert_eq!(
+            kept,
+            [
+                ("w", 90, vec![2, 3]),
+                ("w/a/b", 0, vec![0]),
+                ("w/a/b/u", 30, vec![1]),
+                ("w/ab", 7, vec![]),
+                ("x/u", 1, vec![5]),
+            ]
+        );
+        assert!(self::plant(&[("w", None)], &[("w/t", None)]).kept().is_empty());
+    }
+
+    #[test]
+    fn a_model_from_before_keep_days_is_read() {
+        let text = r#"{"path":"w","level":"site","title":"Works"}"#;
+        assert_eq!(serde_json::from_str::<Equipment>(text).expect("it is read").keep_days, None);
+    }
 }

@@ -6,8 +6,8 @@ use andon_access::records::DeviceRecord;
 use andon_broker::{
     AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, Message, Peer,
 };
-use andon_bus::Bus;
 use andon_bus::ids::new_id;
+use andon_bus::{Arrival, Bus, Way};
 use andon_model::access::{Action, Gate, Principal, PrincipalKind};
 use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteError, Written};
 use andon_model::event::{ConnectionChange, Event, Step, What};
@@ -250,7 +250,11 @@ impl BrokerHooks for Hooks {
             return None;
         }
         let bus = self.bus.clone();
-        Some(Box::pin(async move { bus.publish(samples).await }))
+        let arrival = Arrival::of(&samples);
+        Some(Box::pin(async move {
+            bus.publish(samples).await;
+            bus.arrivals(Way::Mqtt).note(arrival, bus.all_stored_up_to());
+        }))
     }
 
     /// The samples lane ends a moment before the messages lane. Only what is newer than its last value of a tag is

@@ -9,7 +9,7 @@ use crate::backup::{forget_restored, take_restored};
 use crate::data_dir::{DataDir, write_private};
 use crate::mqtt::{self, Hooks};
 use crate::notes::{self, Notes};
-use crate::plant_admin::{Admin, Followers, compressions};
+use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::state::State;
 use andon_access::tls::{self, Files};
@@ -260,6 +260,8 @@ impl Node {
         };
         let historian = Historian::open(&dir.join("history"), shared.clone(), clock.clone(), history)?;
         historian.compress(compressions(&bus));
+        // Before it runs: until then no tag has a limit of its own.
+        historian.keep(retentions(&bus));
 
         let (notes, waiting_notes) = Notes::new();
         let hooks = Hooks::new(accounts.clone(), bus.clone(), recorder.clone(), clock.clone(), notes.clone());

@@ -101,6 +101,56 @@ async fn readings_by_http_stand_in_the_log_once_and_are_seen_by_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storage_tells_how_long_history_is_kept_and_how_far_each_source_has_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "[limits]\nhistory_days = 400\n").await.expect("a node");
+    // A device that is not there brings nothing.
+    let connector = "[[connector]]\nname = \"plc\"\ntype = \"modbus\"\nendpoint = \"127.0.0.1:1\"\n[[connector.register]]\ntag = \"works/level\"\ntable = \"input\"\naddress = 0\ntype = \"f32\"\n";
+    apply(&node, &format!("{PLANT}keep_days = 7\n{connector}"), 0).await;
+    let storage = async || json_of(&node, "GET", "/api/storage", Json::Null).await.1;
+    let row =
+        |days: u32, default: bool, branches: Json, tags: u32| (json!(days), json!(default), branches, json!(tags));
+    let rows = |storage: &Json| -> Vec<(Json, Json, Json, Json)> {
+        let rows = storage["retention"].as_array().expect("rows").iter();
+        rows.map(|row| (row["keep_days"].clone(), row["default"].clone(), row["branches"].clone(), row["tags"].clone()))
+            .collect()
+    };
+    assert_eq!(rows(&storage().await), [row(7, false, json!(["works/count"]), 1), row(400, true, json!([]), 1)]);
+    let (_, plant) = json_of(&node, "GET", "/api/plant", Json::Null).await;
+    assert_eq!((&plant["tags"][0]["keep_days"], &plant["tags"][1]["keep_days"]), (&json!(7), &Json::Null));
+
+    let sources = |storage: &Json| -> Vec<(String, Json, Json)> {
+        let rows = storage["sources"].as_array().expect("rows").iter();
+        rows.map(|row| {
+            (
+                row["kind"].as_str().unwrap_or_default().to_owned(),
+                row["came_to_ms"].clone(),
+                row["durable_to_ms"].clone(),
+            )
+        })
+        .collect()
+    };
+    let plc = || ("modbus".to_owned(), Json::Null, Json::Null);
+    assert_eq!(sources(&storage().await), [plc()], "what nobody uses is no source");
+    for ts in [1_700_000_005_000_i64, 1_700_000_001_000] {
+        assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", &format!("works count=1i {ts}")).await.0, 204);
+    }
+    let answer = storage().await;
+    let http = ("http".to_owned(), json!(1_700_000_005_000_i64), json!(1_700_000_005_000_i64));
+    assert_eq!(sources(&answer), [plc(), http], "{answer}");
+    assert!(answer["sources"][1]["behind_ms"].as_i64().is_some_and(|behind| behind > 50_000_000_000), "{answer}");
+    // An import is of the past, and a source of its own.
+    let (_, import) = json_of(&node, "POST", "/api/imports", json!({ "name": "old.csv" })).await;
+    let id = import["id"].as_str().unwrap_or_else(|| panic!("{import}"));
+    let path = format!("/api/ingest?precision=ms&import={id}");
+    assert_eq!(ask(&node, "POST", &path, "works count=1i 1600000000000").await.0, 204);
+    let answer = storage().await;
+    assert_eq!(sources(&answer)[2], ("import".to_owned(), json!(1_600_000_000_000_i64), json!(1_600_000_000_000_i64)));
+    assert_eq!(answer["sources"][2]["behind_ms"], Json::Null);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_aggregates_of_several_tags_are_what_each_alone_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = start(folder.path(), "").await.expect("a node");

@@ -7,7 +7,7 @@ use andon_api::ports::{ChangeView, DocumentErrorView, DocumentView, PlanView, Pl
 use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_connectors::Runner;
-use andon_historian::{Compression, Compressions, Historian};
+use andon_historian::{Compression, Compressions, Historian, Keep, Retentions};
 use andon_model::access::Principal;
 use andon_model::plant::{Interpolation, Plant, TagDef};
 use andon_model::{BoxFuture, Clock, TagId};
@@ -29,7 +29,7 @@ pub struct Followers {
     pub alarms: Arc<Engine>,
     /// The broker, for command messages.
     pub broker: Arc<Broker>,
-    /// History, for the tags that are compressed.
+    /// History, for what is compressed and how long it is kept.
     pub historian: Arc<Historian>,
     /// Topic mappings.
     pub hooks: Arc<Hooks>,
@@ -48,6 +48,7 @@ impl Followers {
         self.bus.set_plant(plant.clone(), ids);
         self.alarms.set_plant(&self.bus.plant());
         self.historian.compress(compressions(&self.bus));
+        self.historian.keep(retentions(&self.bus));
         self.hooks.set_plant(&plant);
         let now: std::collections::HashSet<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
         self.bus.clear_actuators(former.into_iter().filter(|id| !now.contains(id)));
@@ -66,6 +67,21 @@ pub fn compressions(bus: &Bus) -> Compressions {
         Some((id.0, Compression { deviation: rule.deviation, at_least_every_us: every, stepped }))
     };
     bus.plant().tags().filter_map(rule).collect()
+}
+
+/// How long history is kept, of the tags for which the model says it.
+pub fn retentions(bus: &Bus) -> Retentions {
+    let view = bus.plant();
+    let ids: Vec<TagId> = view.tags().map(|(id, _)| id).collect();
+    let mut retentions = Retentions::new();
+    for kept in view.plant.kept() {
+        let keep = match kept.keep_days {
+            0 => Keep::ForEver,
+            days => Keep::Days(days),
+        };
+        retentions.extend(kept.tags.iter().filter_map(|at| Some((ids.get(*at)?.0, keep))));
+    }
+    retentions
 }
 
 /// The one way to change the plant model.
@@ -201,5 +217,27 @@ impl PlantAdmin for Admin {
 
     fn export(&self) -> String {
         documents::export(&self.followers.bus.plant().plant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::Checks;
+    use andon_model::SystemClock;
+
+    #[test]
+    fn history_is_kept_by_the_numbers_of_the_tags_that_have_a_limit() {
+        let text = r#"
+            equipment = [{ path = "w", level = "site", keep_days = 30 }, { path = "w/a", level = "area", keep_days = 0 }, { path = "x", level = "site" }]
+            tag = [{ path = "w/t", type = "double" }, { path = "w/a/t", type = "double" }, { path = "w/a/u", type = "double", keep_days = 7 }, { path = "x/t", type = "double" }]
+        "#;
+        let document = Document { name: "plant.toml".to_owned(), text: text.to_owned() };
+        let plant = documents::parse(&[document], &Checks).expect("a good model");
+        let bus = Bus::new(Arc::new(SystemClock));
+        // By path: w/a/t, w/a/u, w/t, x/t.
+        bus.set_plant(Arc::new(plant), [40, 10, 30, 20].map(TagId).to_vec());
+        let expected = [(40, Keep::ForEver), (10, Keep::Days(7)), (30, Keep::Days(30))];
+        assert_eq!(retentions(&bus), Retentions::from(expected));
     }
 }

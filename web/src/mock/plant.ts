@@ -108,7 +108,7 @@ for (const [line, offset] of [[line1, 0], [line2, 5]] as const) {
   const filler = place(`${line}/filler`, 'work_unit', 'plant', 'Filler', '24 valves, counter-pressure');
   machineState(filler, (t) => (offset && Math.floor(t / 240_000) % 5 === 1 ? 3 : 2));
   measure(`${filler}/pressure`, 'Filling pressure', BAR, 3.02, 0.16, [0, 6], 2);
-  add(`${filler}/pressure_sp`, 'Pressure set point', () => 3, { unit: 'bar', symbol: 'bar', range: [0, 6], digits: 2, interpolation: 'stepped', write: writable(2.6, 3.4, true) });
+  add(`${filler}/pressure_sp`, 'Pressure set point', () => 3, { unit: 'bar', symbol: 'bar', range: [0, 6], digits: 2, interpolation: 'stepped', stale_after_ms: null, write: writable(2.6, 3.4, true) });
   measure(`${filler}/flow`, 'Syrup flow', ['L/min', 'L/min'], 124 + offset, 9, [0, 200], 1);
   measure(`${filler}/temperature`, 'Product temperature', CEL, 6.4, 0.5, [0, 25], 1);
   add(`${filler}/count`, 'Bottles filled', (t) => Math.floor((t % 28_800_000) / 310) + offset * 12, { data_type: 'int64', unit: '{bottles}', symbol: 'bottles', interpolation: 'stepped' });

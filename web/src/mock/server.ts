@@ -23,6 +23,8 @@ const badTag = 'works/nord/bottling/line2/labeller/glue_temperature';
 const badTag2 = 'works/nord/bottling/line2/labeller/web_speed';
 const silentTag = 'works/nord/utilities/energy/chiller/return_temperature';
 const uncertainTag = 'works/nord/bottling/line1/filler/temperature';
+/** Written days ago, and still good. */
+const oldTag = 'works/nord/bottling/line1/filler/pressure_sp';
 const gapTag = 'works/nord/bottling/line1/filler/pressure';
 
 interface AlarmStatus {
@@ -115,6 +117,7 @@ export class MockServer {
 
   live(tag: MockTag, now: number): unknown[] {
     let t = Math.floor(now / tag.period) * tag.period;
+    if (tag.path === oldTag) t = this.#overrides.get(tag.path)?.at(-1)?.at ?? this.start - 75 * 60 * MIN;
     if (tag.path === silentTag) t = this.start - 4 * MIN;
     const code = this.codeAt(tag.path, t);
     if (code === NO_COMMUNICATION) return [tag.path, null, code, this.start - BAD_SINCE, t];
@@ -329,7 +332,7 @@ export class MockServer {
       equipment: equipment.map((e) => ({ ...e, title: this.#titled(e.title), level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
       tags: tags.map((t) => ({
         id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: this.#titled(t.title), description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
-        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
+        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, keep_days: t.path.includes('/line1/') ? 90 : t.path.endsWith('/energy') ? 0 : null, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
       })),
       alarms: alarmDefs.map((a) => ({ name: a.name, tag: a.tag, condition: a.condition, limit: a.limit, priority: a.priority, message: a.message })),
     };
@@ -397,9 +400,38 @@ export class MockServer {
     return {
       points: fresh ? 0 : 184_203_911 + Math.floor(age / 30_000) * 4_200, file_bytes: fresh ? 0 : 287_358_100, rollup_bytes: fresh ? 0 : 21_004_800, files: fresh ? 0 : 96, bytes_per_point: fresh ? null : 1.56,
       buffered_points: 3_100 + (Math.floor(age / 1000) % 30) * 140, buffered_bytes: 74_400 + (Math.floor(age / 1000) % 30) * 3_360, frames_behind: this.sick ? 8_214 : 0, complete_to_ms: this.sick ? this.start - 19 * MIN : this.now() - 800,
+      points_per_s_now: 140.2, points_per_s_minute: 139.6, points_per_s_hour: fresh ? 141 : 118.4, merges_waiting: this.sick ? 4 : 0, tidied_ms: this.sick ? this.start - 21 * MIN : fresh ? null : this.now() - (age % (5 * MIN)) - 20_000,
       points_taken: 2_611_090 + Math.floor(age / 1000) * 140, points_left_out: fresh ? 0 : 401_300, bytes_written: fresh ? 0 : 11_400_200, write_amplification: fresh ? null : this.sick ? 5.2 : 1.83, flushes: fresh ? 0 : 41, merges: fresh ? 0 : 6, deletes: this.#deleted.length,
       damaged_files: this.sick ? ['history/2026-11-21/00000000000004a1.parquet'] : [], last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
+      retention: this.#retention(fresh), sources: this.#sources(),
     };
+  }
+
+  #retention(fresh: boolean): Json[] {
+    const past = (points: number): number | null => (fresh ? null : points);
+    const line1 = tags.filter((t) => t.path.includes('/line1/')).length;
+    const rest = { keep_days: 730, default: true, branches: [], branches_left_off: 0, tags: this.empty ? 0 : tags.length - line1, points_past: past(0) };
+    if (this.empty) return [rest];
+    return [
+      { keep_days: 90, default: false, branches: ['works/nord/bottling/line1'], branches_left_off: 0, tags: line1, points_past: past(41_300) },
+      { ...rest, tags: rest.tags - 3 },
+      { keep_days: 0, default: false, branches: ['works/nord/utilities/energy/meter/total', 'works/nord/utilities/energy/meter/gas', 'home/energy/total'], branches_left_off: 0, tags: 3, points_past: 0 },
+    ];
+  }
+
+  #sources(): Json[] {
+    if (this.empty) return [];
+    const now = this.now();
+    const source = (kind: string, name: string, title: string, behind: number, stored = 300): Json => ({ kind, name, title, came_to_ms: now - behind, durable_to_ms: now - behind - stored, received_ms: now - behind, behind_ms: behind });
+    const import_ms = this.start - 40 * 24 * 60 * MIN;
+    return [
+      source('modbus', 'line1-plc', 'Line 1 PLC', 200),
+      source('modbus', 'line2-plc', 'Line 2 PLC', now - (this.start - 31 * MIN), 0),
+      { kind: 'modbus', name: 'chiller', title: 'Chiller on the roof', came_to_ms: null, durable_to_ms: null, received_ms: null, behind_ms: null },
+      source('mqtt', '', '', 1_400),
+      source('http', '', '', 64_000, 0),
+      { kind: 'import', name: '', title: '', came_to_ms: import_ms, durable_to_ms: import_ms, received_ms: this.start - 50 * MIN, behind_ms: null },
+    ];
   }
 
   #sql(body: Json): Answer {

@@ -22,6 +22,7 @@ pub(crate) mod names;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::{App, MAX_BODY};
+use andon_bus::{Arrival, Way};
 use andon_model::log::AppendError;
 use andon_wire::line_protocol::Precision;
 use axum::body::Bytes;
@@ -190,6 +191,8 @@ pub(crate) async fn read(app: &App, caller: &Caller, asked: Asked, partial: bool
     // Kept until the readings are stored, also when the caller goes away while the body is read.
     let place = if long { Some(app.ingest_memory.places.take().await?) } else { None };
     let names = app.ingest_memory.take(asked.form, &asked.branch);
+    // Only imports want all rows to have a time.
+    let way = if asked.timed { Way::Import } else { Way::Http };
     let work = move || {
         let body = if asked.packed { unpack(&asked.body)?.into() } else { asked.body };
         let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
@@ -210,8 +213,9 @@ pub(crate) async fn read(app: &App, caller: &Caller, asked: Asked, partial: bool
     if !partial && let Some(first) = refused.first() {
         return Err(first.clone().into());
     }
-    let stored = samples.len();
+    let (stored, arrival) = (samples.len(), Arrival::of(&samples));
     app.ingest.store(samples).await.map_err(not_stored)?;
+    app.bus.arrivals(way).note_stored(arrival);
     Ok(Done { stored, refused_rows, refused })
 }
 

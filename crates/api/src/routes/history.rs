@@ -3,6 +3,7 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
+use crate::routes::storage;
 use crate::routes::values::GapView;
 use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
@@ -300,8 +301,8 @@ pub async fn delete(
 /// Writes what is in memory to files and makes one file of each day (or month, where days were joined); answers when it is done. The
 /// smallest and quickest history, for one more writing of every byte: before a backup, or after a large import. It is recorded.
 #[utoipa::path(post, path = "/api/history/compact",
-    responses((status = 200, body = StorageView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
-pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<StorageView>, Problem> {
+    responses((status = 200, body = storage::StorageView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
+pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<storage::StorageView>, Problem> {
     caller.may(&app, Action::Configure, "")?;
     let note = SystemNote { action: "history_compact".to_owned(), text: "history is being compacted".to_owned() };
     app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
@@ -309,67 +310,5 @@ pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<Stor
         CompactError::UnderWay => Problem::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(error),
         CompactError::Flush(_) => Problem::unavailable(error),
     })?;
-    storage(State(app), caller).await
-}
-
-/// What history takes, and how far it has come.
-#[derive(Serialize, ToSchema)]
-pub struct StorageView {
-    /// Points in files, and bytes of them.
-    points: u64,
-    file_bytes: u64,
-    rollup_bytes: u64,
-    files: usize,
-    /// Bytes of history files over points; `null` while there is none.
-    bytes_per_point: Option<f64>,
-    /// Points that are durable in the log and not yet in files.
-    buffered_points: u64,
-    buffered_bytes: usize,
-    /// Frames of the log that history has not followed yet.
-    frames_behind: u64,
-    /// Everything received up to then is history.
-    complete_to_ms: Option<i64>,
-    /// Since the start: points taken in, bytes written, and how many times each byte was written.
-    points_taken: u64,
-    /// Of these, left out because their tags are compressed.
-    points_left_out: u64,
-    bytes_written: u64,
-    write_amplification: Option<f64>,
-    flushes: u64,
-    merges: u64,
-    /// Deletes that are not yet worked into the files.
-    deletes: usize,
-    /// Names of files that turned out to be damaged.
-    damaged_files: Vec<String>,
-    /// What went wrong last, until it goes right again.
-    last_error: Option<String>,
-}
-
-/// The state of the history on disk.
-#[utoipa::path(get, path = "/api/storage", responses((status = 200, body = StorageView), (status = 403, body = Problem)))]
-pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<StorageView>, Problem> {
-    caller.may(&app, Action::Configure, "")?;
-    let stats = app.historian.stats();
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let ratio = |over: u64, under: u64| (under > 0).then(|| over as f64 / under as f64);
-    Ok(Json(StorageView {
-        points: stats.file_rows,
-        file_bytes: stats.file_bytes,
-        rollup_bytes: stats.rollup_bytes,
-        files: stats.files,
-        bytes_per_point: ratio(stats.file_bytes, stats.file_rows),
-        buffered_points: stats.buffered_points,
-        buffered_bytes: stats.buffered_bytes,
-        frames_behind: stats.frames_behind,
-        complete_to_ms: stats.complete_to.map(Timestamp::millis),
-        points_taken: stats.points,
-        points_left_out: stats.points_left_out,
-        bytes_written: stats.bytes_written,
-        write_amplification: ratio(stats.bytes_written, stats.bytes_flushed),
-        flushes: stats.flushes,
-        merges: stats.merges,
-        deletes: stats.deletes,
-        damaged_files: stats.damaged_files.iter().map(|path| path.display().to_string()).collect(),
-        last_error: stats.last_error,
-    }))
+    storage::storage(State(app), caller).await
 }

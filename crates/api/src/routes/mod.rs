@@ -13,6 +13,7 @@ pub mod notes;
 pub mod plant;
 pub mod session;
 pub mod sql;
+pub mod storage;
 pub mod timeline;
 pub mod transfer;
 pub mod ui;

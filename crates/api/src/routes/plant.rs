@@ -64,7 +64,9 @@ pub async fn plant(State(app): State<App>, caller: Caller) -> Json<PlantAnswer> 
     let view = app.bus.plant();
     let plant = &view.plant;
     let sources = sources(plant);
-    let tags: Vec<_> = plant.tags.iter().filter(|t| caller.sees(&app, t.path.as_str())).collect();
+    let kept: HashMap<usize, u32> =
+        plant.kept().iter().flat_map(|kept| kept.tags.iter().map(|at| (*at, kept.keep_days))).collect();
+    let tags: Vec<_> = plant.tags.iter().enumerate().filter(|(_, t)| caller.sees(&app, t.path.as_str())).collect();
     // Equipment above something visible is shown too, so that the tree has its trunk.
     let mut shown: HashSet<String> = HashSet::new();
     for path in plant.equipment.iter().filter(|e| caller.sees(&app, e.path.as_str())).map(|e| e.path.clone()) {
@@ -79,9 +81,10 @@ pub async fn plant(State(app): State<App>, caller: Caller) -> Json<PlantAnswer> 
         equipment: plant.equipment.iter().filter(|e| shown.contains(e.path.as_str())).map(EquipmentView::new).collect(),
         tags: tags
             .into_iter()
-            .map(|t| {
+            .map(|(at, t)| {
                 let source = sources.get(t.path.as_str()).cloned();
-                TagView::new(t, source.map(|(protocol, name)| SourceView { protocol, name }))
+                let source = source.map(|(protocol, name)| SourceView { protocol, name });
+                TagView::new(t, source, kept.get(&at).copied())
             })
             .collect(),
         alarms: plant.alarms.iter().filter(|a| caller.sees(&app, a.tag.as_str())).cloned().collect(),

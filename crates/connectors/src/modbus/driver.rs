@@ -15,7 +15,7 @@ use super::link::{Answer, Data, Link, LinkError, Refused};
 use super::plan::{Block, plan};
 use super::value::{RawWrite, decode, encode};
 use crate::health::{ConnectorState, Health};
-use andon_bus::Bus;
+use andon_bus::{Arrival, Bus};
 use andon_model::access::Principal;
 use andon_model::command::{WriteError, Written};
 use andon_model::event::{ConnectionChange, Event, What};
@@ -295,7 +295,9 @@ impl Driver {
             })
             .collect();
         self.health.brought(samples.len());
+        let arrival = Arrival::of(&samples);
         self.bus.publish(samples).await;
+        self.health.arrivals.note(arrival, self.bus.all_stored_up_to());
     }
 
     /// A register is logged when it begins to be refused and when it comes back, not in between.

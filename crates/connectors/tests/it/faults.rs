@@ -213,3 +213,30 @@ async fn a_device_that_answers_late_now_and_then_recovers_with_right_values() {
     rig.until_value("m/a", 20_i64).await;
     rig.until_value("m/c", 22_i64).await;
 }
+
+#[tokio::test]
+async fn how_far_its_readings_have_come_stands_still_when_a_device_falls_silent() {
+    let bank = Bank::new();
+    bank.set(Table::Holding, 0, &[10, 11, 12]);
+    let (tags, registers) = three();
+    let (rig, device, plant) = Rig::with_device(tags, bank.clone(), registers).await;
+    let arrived = || rig.runner.arrivals().into_iter().next().expect("the connector").1;
+    let first = rig.until_value("m/a", 10_i64).await;
+    eventually("a reading is noted", || arrived().came_to >= Some(first.source_ts)).await;
+    assert_eq!(arrived().durable_to, None, "nobody stores here");
+    device.misbehave(Fault::Delay(Duration::from_secs(60)));
+    let lost = rig.until("m/a", |sample| sample.quality.is_bad()).await;
+    let still = arrived();
+    assert!(still.came_to < Some(lost.source_ts), "that it is lost is no reading: {still:?}");
+    // A connector that is begun anew knows what its tags had, but not from bad values.
+    rig.runner.stop().await;
+    rig.runner.apply(&plant).await;
+    assert_eq!(arrived().came_to, None);
+    device.behave();
+    bank.set(Table::Holding, 0, &[20, 21, 22]);
+    let again = rig.until_value("m/a", 20_i64).await;
+    eventually("it goes on", || arrived().came_to >= Some(again.source_ts)).await;
+    rig.runner.stop().await;
+    rig.runner.apply(&plant).await;
+    assert!(arrived().came_to >= Some(again.source_ts));
+}

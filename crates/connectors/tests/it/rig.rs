@@ -50,6 +50,7 @@ pub fn tag(path: &str, data_type: DataType) -> TagDef {
         states: std::collections::BTreeMap::new(),
         interpolation: andon_model::plant::Interpolation::Sloped,
         compress: None,
+        keep_days: None,
         stale_after_ms: None,
         write: Some(WriteRule {
             min: None,

@@ -183,6 +183,33 @@ pub(crate) fn presence(path: &Path, info: &FileInfo, footers: &Footers, tag: u32
     })
 }
 
+/// What a file holds of a tag.
+pub(crate) struct TagRows {
+    pub tag: u32,
+    pub rows: u64,
+    /// First and last source time, µs, both inclusive.
+    pub ts: (i64, i64),
+}
+
+/// What a file holds of each tag, ascending by tag. A file of format 1 says only which tags it has: its rows are taken to be
+/// theirs alike, and its times those of all.
+pub(crate) fn rows_of_tags(path: &Path, info: &FileInfo, footers: &Footers) -> Result<Vec<TagRows>, SegmentError> {
+    let footer = match footers.known(path) {
+        Some(footer) => footer,
+        None => footers.get(path, info, &File::open(path).map_err(|error| SegmentError::io(path, error))?)?,
+    };
+    if let Footer::Current(footer) = footer {
+        return Ok(footer
+            .directory
+            .iter()
+            .map(|entry| TagRows { tag: entry.tag, rows: entry.rows, ts: entry.ts })
+            .collect());
+    }
+    let tags = Reader::open(path, info, footers)?.tags()?;
+    let rows = info.rows / (tags.len() as u64).max(1);
+    Ok(tags.into_iter().map(|tag| TagRows { tag, rows, ts: info.ts }).collect())
+}
+
 /// Of which time rows are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Window {

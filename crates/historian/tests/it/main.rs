@@ -5,6 +5,7 @@
 mod aggregates;
 mod compress;
 mod joined;
+mod keep;
 mod memory_log;
 mod model;
 mod real_log;

@@ -49,6 +49,11 @@ impl MemoryLog {
         self.state().received += seconds * 1_000_000;
     }
 
+    /// The day in which the newest frame was, or the next will be, received: days since 1970-01-01.
+    pub fn today(&self) -> i64 {
+        self.state().received / 86_400_000_000
+    }
+
     /// Retention took it.
     pub fn drop_frame(&self, seq: Seq) {
         self.state().frames.remove(&seq.0);

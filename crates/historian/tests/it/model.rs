@@ -2,10 +2,10 @@
 
 use crate::memory_log::MemoryLog;
 use crate::table;
-use andon_historian::{Historian, Hook, NoHook, OpenError, Options, Point, Step};
+use andon_historian::{Historian, Hook, Keep, NoHook, OpenError, Options, Point, Retentions, Step};
 use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -62,19 +62,54 @@ pub fn sample(tag: u32, ts: i64, value: Value) -> Sample {
     Sample { tag: TagId(tag), value, quality, source_ts: stamp, received_ts: stamp.plus(Duration::from_millis(3)) }
 }
 
-/// The plain list.
+/// The plain list, and which of its rows may be gone because their day is past its time.
 #[derive(Default, Clone)]
-pub struct Model(BTreeMap<(u32, i64), Sample>);
+pub struct Model(BTreeMap<(u32, i64), Sample>, HashSet<(u32, i64)>);
 
 impl Model {
     pub fn write(&mut self, samples: &[Sample]) {
         for sample in samples {
-            self.0.insert((sample.tag.0, sample.source_ts.micros()), sample.clone());
+            let key = (sample.tag.0, sample.source_ts.micros());
+            self.0.insert(key, sample.clone());
+            self.1.remove(&key);
         }
     }
 
     pub fn delete(&mut self, tag: u32, from: i64, to: i64) {
         self.0.retain(|(of, ts), _| *of != tag || !(from..to).contains(ts));
+    }
+
+    /// Files are tidied, or are about to be when the power goes: rows past their tag's limit may go from now on.
+    pub fn age(&mut self, today: i64, limit: impl Fn(u32) -> Keep) {
+        let past = |tag, ts: i64| match limit(tag) {
+            Keep::Days(days) => ts.div_euclid(DAY) < today - i64::from(days),
+            Keep::ForEver => false,
+        };
+        self.1.extend(self.0.keys().filter(|(tag, ts)| past(*tag, *ts)));
+    }
+
+    /// What is there is the list but for rows that may be gone; those that are do not come back.
+    pub async fn settle(&mut self, historian: &Arc<Historian>, tags: u32) {
+        for tag in 0..tags {
+            let read = historian.range(TagId(tag), Timestamp::MIN, Timestamp::MAX, None).await.unwrap().points;
+            let there: BTreeMap<i64, Point> = read.into_iter().map(|point| (point.ts.micros(), point)).collect();
+            for (ts, found) in &there {
+                let expected = self.0.get(&(tag, *ts)).map(point);
+                assert_eq!(Some(found), expected.as_ref(), "tag {tag} at {ts} is not as it was written last");
+            }
+            let gone = |ts: &i64| !there.contains_key(ts);
+            let missing: Vec<i64> =
+                self.0.range((tag, i64::MIN)..=(tag, i64::MAX)).map(|((_, ts), _)| *ts).filter(gone).collect();
+            for ts in missing {
+                assert!(self.1.remove(&(tag, ts)), "tag {tag} at {ts} is gone before its time");
+                self.0.remove(&(tag, ts));
+            }
+        }
+    }
+
+    /// Rows that may be gone and are not.
+    pub fn fading(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.1.iter().copied().filter(|key| self.0.contains_key(key))
     }
 
     pub fn range(&self, tag: u32, from: i64, to: i64) -> Vec<Point> {
@@ -106,7 +141,17 @@ pub fn open_joining(
     hook: Arc<dyn Hook>,
     joined_bytes: u64,
 ) -> Result<Arc<Historian>, OpenError> {
-    let options = Options { max_files_per_day: 3, joined_bytes, ..Options::default() };
+    open_with(dir, log, hook, Options { joined_bytes, ..Options::default() })
+}
+
+/// As [`open`], with options; files are merged early.
+pub fn open_with(
+    dir: &Path,
+    log: &Arc<MemoryLog>,
+    hook: Arc<dyn Hook>,
+    options: Options,
+) -> Result<Arc<Historian>, OpenError> {
+    let options = Options { max_files_per_day: 3, ..options };
     // Far ahead: which day history has reached goes by the log then.
     let clock = Arc::new(TestClock(AtomicI64::new(10_000 * DAY)));
     Historian::open_with(dir, Arc::clone(log) as _, clock, options, hook)
@@ -168,6 +213,8 @@ enum Act {
     Restart,
     /// Days without anything: then days are over, and months.
     Pass(i64),
+    /// From now on history is kept so long.
+    Keep(Retentions),
     /// Flush and tidy with a power cut after so many steps, then start again.
     Cut(u64),
 }
@@ -181,6 +228,10 @@ fn value() -> impl Strategy<Value = Value> {
         "[a-zäß]{0,5}".prop_map(|text| Value::String(text.into())),
         Just(Value::Null),
     ]
+}
+
+fn keep() -> impl Strategy<Value = Keep> {
+    prop_oneof![3 => (0..4u32).prop_map(Keep::Days), 1 => Just(Keep::Days(39)), 1 => Just(Keep::ForEver)]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -197,16 +248,25 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Compact),
         1 => Just(Act::Restart),
         1 => prop_oneof![Just(1_i64), Just(40)].prop_map(Act::Pass),
+        1 => proptest::collection::hash_map(0..3u32, keep(), 0..4).prop_map(Act::Keep),
         2 => (0..40u64).prop_map(Act::Cut),
     ]
 }
 
-async fn play(acts: Vec<Act>, joined_bytes: u64) {
-    let open = |dir: &Path, log: &Arc<MemoryLog>, hook| open_joining(dir, log, hook, joined_bytes);
+async fn play(acts: Vec<Act>, joined_bytes: u64, retention_days: Option<u32>) {
+    let mut rules = HashMap::new();
+    let open = |dir: &Path, log: &Arc<MemoryLog>, hook, rules: &Retentions| {
+        let options = Options { joined_bytes, retention_days, ..Options::default() };
+        open_with(dir, log, hook, options).inspect(|historian| historian.keep(rules.clone()))
+    };
+    let limit = |rules: &Retentions, tag| {
+        let others = retention_days.map_or(Keep::ForEver, Keep::Days);
+        rules.get(&tag).copied().unwrap_or(others)
+    };
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(MemoryLog::default());
     let mut model = Model::default();
-    let mut historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap();
+    let mut historian = open(folder.path(), &log, Arc::new(NoHook) as _, &rules).unwrap();
     let mut txn = 0;
     for act in acts {
         match act {
@@ -222,19 +282,31 @@ async fn play(acts: Vec<Act>, joined_bytes: u64) {
             Act::Follow => historian.catch_up().await.unwrap(),
             Act::Flush => historian.flush().await.unwrap(),
             Act::Pass(days) => log.let_pass(days * 86_400),
-            Act::Tidy => historian.tidy_files().await.unwrap(),
-            Act::Compact => historian.compact().await.unwrap(),
-            Act::Restart => historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap(),
+            Act::Keep(new) => {
+                historian.keep(new.clone());
+                rules = new;
+            }
+            Act::Tidy => {
+                model.age(log.today(), |tag| limit(&rules, tag));
+                historian.tidy_files().await.unwrap();
+            }
+            Act::Compact => {
+                model.age(log.today(), |tag| limit(&rules, tag));
+                historian.compact().await.unwrap();
+            }
+            Act::Restart => historian = open(folder.path(), &log, Arc::new(NoHook) as _, &rules).unwrap(),
             Act::Cut(steps) => {
                 drop(historian);
-                if let Ok(doomed) = open(folder.path(), &log, PowerCut::after(steps) as _) {
+                model.age(log.today(), |tag| limit(&rules, tag));
+                if let Ok(doomed) = open(folder.path(), &log, PowerCut::after(steps) as _, &rules) {
                     doomed.catch_up().await.unwrap();
                     let _ = doomed.flush().await;
                     let _ = doomed.tidy_files().await;
+                    model.settle(&doomed, 3).await;
                     compare(&doomed, &model, 3, 4).await;
                 }
                 table::check(folder.path());
-                historian = open(folder.path(), &log, Arc::new(NoHook) as _).unwrap();
+                historian = open(folder.path(), &log, Arc::new(NoHook) as _, &rules).unwrap();
             }
         }
         let table = table::check(folder.path()).0.unwrap();
@@ -242,10 +314,21 @@ async fn play(acts: Vec<Act>, joined_bytes: u64) {
         txn = table.txn;
     }
     historian.catch_up().await.unwrap();
+    model.settle(&historian, 3).await;
     compare(&historian, &model, 3, 4).await;
+    // A frame more, so that a file may get a new name.
+    log.write(&[]);
+    historian.catch_up().await.unwrap();
     historian.flush().await.unwrap();
+    model.age(log.today(), |tag| limit(&rules, tag));
     historian.tidy_files().await.unwrap();
+    model.settle(&historian, 3).await;
     compare(&historian, &model, 3, 4).await;
+    for (tag, ts) in model.fading() {
+        // All of these days lie in January 1970, or in the last day before it.
+        let Keep::Days(days) = limit(&rules, tag) else { continue };
+        assert!(log.today() < 31 + i64::from(days), "tag {tag} at {ts} stays longer than its month and {days} days");
+    }
     assert_eq!(table::check(folder.path()).1, model.rows(), "the open table is the plain list too");
     let stats = historian.stats();
     assert_eq!((stats.held_back_files, stats.table_error), (0, None));
@@ -266,8 +349,10 @@ proptest! {
 
     #[test]
     fn history_equals_the_plain_list_through_flushes_merges_restarts_and_power_cuts(
-        acts in proptest::collection::vec(act(), 1..25), joined_bytes in prop_oneof![3 => Just(u64::MAX), 1 => Just(7_000_u64)],
+        acts in proptest::collection::vec(act(), 1..25),
+        joined_bytes in prop_oneof![3 => Just(u64::MAX), 1 => Just(7_000_u64)],
+        retention_days in prop_oneof![3 => Just(None), 1 => (0..4u32).prop_map(Some), 1 => Just(Some(39))],
     ) {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(play(acts, joined_bytes));
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(play(acts, joined_bytes, retention_days));
     }
 }

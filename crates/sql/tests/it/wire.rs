@@ -210,8 +210,7 @@ async fn a_right_that_is_taken_away_ends_cursors_and_portals_within_a_second() {
     let (address, _stop) = listen(&world).await;
     let mut cursor = Client::log_in(address).await;
     // A short answer is all made by then, and lies ready; a long one waits to be taken, and keeps its place of two.
-    let declare =
-        b"BEGIN; DECLARE short CURSOR FOR SELECT ts FROM samples WHERE path = 'works/line1/filler/level'; \
+    let declare = b"BEGIN; DECLARE short CURSOR FOR SELECT ts FROM samples WHERE path = 'works/line1/filler/level'; \
         DECLARE long CURSOR WITH HOLD FOR SELECT ts FROM samples; FETCH 1 FROM short; FETCH 1 FROM long\0";
     cursor.send(b'Q', declare).await;
     assert_eq!(kinds(&cursor.until(b'Z').await), "CCCTDCTDCZ");

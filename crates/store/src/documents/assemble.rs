@@ -1,12 +1,13 @@
 //! From drafts to one model: merged into the model in force, then checked as a whole.
 
-use super::check::TAG_LIMIT;
+use super::check::{TAG_LIMIT, keep_days};
 use super::form::carries_profile;
 use super::read::{AlarmDraft, Draft, Placed, TagDraft};
 use super::report::{Place, Report, nearest};
 use super::settings;
 use andon_model::plant::{
-    AlarmDef, Condition, ConnectorDef, Equipment, Finding, Plant, Profile, SettingsCheck, TagDef, TopicDef,
+    AlarmDef, Condition, ConnectorDef, Equipment, Finding, KEEP_DAYS_LIMIT, Plant, Profile, SettingsCheck, TagDef,
+    TopicDef,
 };
 use andon_model::{DataType, EquipmentPath, TagPath};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -54,6 +55,7 @@ pub(super) fn assemble(
         alarms: alarms.into_values().collect(),
     };
     check_tree(&plant, &draft, report);
+    check_keep_days(base, &plant, &draft, report);
     check_alarms(&plant, &draft, report);
     if draft.unusable.is_empty() {
         // Otherwise a connector would be blamed for a tag that is only misspelled in its own table.
@@ -187,6 +189,27 @@ fn once_by_id(report: &mut Report, draft: &Draft, tags: &BTreeMap<TagPath, TagDe
             "leave `id` out: the store gives every tag its own",
         );
     }
+}
+
+/// Few different limits, for history is written once more for each. Said where one comes that is not in the model in force.
+fn check_keep_days(base: &Plant, plant: &Plant, draft: &Draft, report: &mut Report) {
+    let all = keep_days(plant);
+    if all.len() <= KEEP_DAYS_LIMIT {
+        return;
+    }
+    let known = keep_days(base);
+    let equipment = draft.equipment.iter().map(|placed| (placed.item.0.keep_days, placed.place("keep_days")));
+    let tags = draft.tags.iter().map(|placed| (placed.item.def.keep_days, placed.place("keep_days")));
+    let mut new = equipment.chain(tags).filter(|(days, _)| days.is_some_and(|days| !known.contains(&days)));
+    let place = new.next_back().map_or(Place::NONE, |(_, place)| place);
+    report.add(
+        place,
+        format!(
+            "{} different keep_days are over the limit of {KEEP_DAYS_LIMIT}: history is written once more for each",
+            all.len()
+        ),
+        "give tags that may be kept about as long the same number of days",
+    );
 }
 
 /// An alarm of a renamed tag goes with it.

@@ -3,8 +3,8 @@
 //! A model that came through documents cannot break them; there every breach has a line. This is the lock on the
 //! store's door for models that were built by hand or came out of an old version.
 
-use andon_model::plant::Plant;
-use std::collections::HashSet;
+use andon_model::plant::{KEEP_DAYS_LIMIT, Plant};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 
 /// The most tags a model may have.
@@ -39,12 +39,22 @@ pub(crate) fn order_and_check(plant: &mut Plant) -> Result<(), String> {
             return Err(format!("the tag {} belongs to {}, which is not there", tag.path, tag.path.equipment()));
         }
     }
+    let limits = keep_days(plant).len();
+    if limits > KEEP_DAYS_LIMIT {
+        return Err(format!("{limits} different keep_days are over the limit of {KEEP_DAYS_LIMIT}"));
+    }
     for alarm in &plant.alarms {
         if !tags.contains(alarm.tag.as_str()) {
             return Err(format!("the alarm {} watches {}, which is not there", alarm.name, alarm.tag));
         }
     }
     Ok(())
+}
+
+/// Every `keep_days` that is said anywhere.
+pub(super) fn keep_days(plant: &Plant) -> BTreeSet<u32> {
+    let equipment = plant.equipment.iter().filter_map(|item| item.keep_days);
+    equipment.chain(plant.tags.iter().filter_map(|item| item.keep_days)).collect()
 }
 
 fn unique<K: Eq + Hash + Copy + std::fmt::Display>(

@@ -61,6 +61,7 @@ pub(super) fn equipment(item: &Equipment, inherited: Profile) -> Form {
     if carries_profile(item.level) && item.profile != inherited {
         form.put("profile", if item.profile == Profile::Home { "home" } else { "plant" });
     }
+    form.put_some("keep_days", item.keep_days);
     form.put_text("description", &item.description);
     form.0
 }
@@ -86,6 +87,7 @@ pub(super) fn tag(item: &TagDef) -> Form {
         form.put("interpolation", if item.interpolation == Interpolation::Sloped { "sloped" } else { "stepped" });
     }
     form.put_some("compress", item.compress.as_ref().map(compress_rule));
+    form.put_some("keep_days", item.keep_days);
     form.put_some("stale_after", item.stale_after_ms.map(duration));
     form.put_some("write", item.write.as_ref().map(|rule| write_rule(rule, item.range)));
     form.put_some("origin", item.origin.as_deref());

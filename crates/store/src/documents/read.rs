@@ -19,6 +19,8 @@ const FORMAT: i64 = 1;
 const TEXT_LIMIT: usize = 4_096;
 /// The longest time span, in ms: a year.
 const SPAN_LIMIT_MS: u64 = 366 * 86_400_000;
+/// The most days that history is kept where it is not kept for ever: a hundred years.
+const KEEP_LIMIT_DAYS: u32 = 36_500;
 /// The longest life of a command, in ms.
 const LIFE_LIMIT_MS: u64 = 3_600_000;
 
@@ -141,6 +143,7 @@ fn equipment(fields: &mut Fields<'_, '_>) -> Option<(Equipment, Option<Profile>)
     let level = fields.required("level", |fields, node| fields.word(node, &LEVELS));
     let title = fields.text("title").or_else(|| path.as_ref().map(|path| path.leaf().to_owned()));
     let profile = fields.optional("profile", |fields, node| fields.word(node, &PROFILES));
+    let keep_days = fields.optional("keep_days", keep_days);
     let description = fields.lines("description").unwrap_or_default();
     fields.finish();
     if let (Some(level), Some(_)) = (level, profile)
@@ -153,7 +156,8 @@ fn equipment(fields: &mut Fields<'_, '_>) -> Option<(Equipment, Option<Profile>)
             "move the line to the site",
         );
     }
-    let equipment = Equipment { path: path?, level: level?, profile: Profile::default(), title: title?, description };
+    let equipment =
+        Equipment { path: path?, level: level?, profile: Profile::default(), title: title?, description, keep_days };
     Some((equipment, profile))
 }
 
@@ -216,6 +220,7 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
     let states = fields.optional("states", states).unwrap_or_default();
     let interpolation = fields.optional("interpolation", |fields, node| fields.word(node, &INTERPOLATIONS));
     let compress_node = fields.take("compress");
+    let keep_days = fields.optional("keep_days", keep_days);
     let stale_after_ms = fields.optional("stale_after", |fields, node| fields.span_from(node, 1, SPAN_LIMIT_MS));
     let origin = fields.text("origin");
     let write_node = fields.take("write");
@@ -250,6 +255,7 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
         interpolation: interpolation.unwrap_or_else(|| default_interpolation(data_type, !states.is_empty())),
         states,
         compress,
+        keep_days,
         stale_after_ms,
         write,
         origin,
@@ -269,6 +275,15 @@ fn only_for_numbers(fields: &mut Fields<'_, '_>, data_type: DataType) {
                 format!("a {} has no {key}", data_type.name()),
                 "leave it out, or use `type = \"double\"` or \"int64\"",
             );
+        }
+    }
+}
+
+fn keep_days(fields: &mut Fields<'_, '_>, node: &Node) -> Option<u32> {
+    match node.data {
+        Data::Int(days) if (0..=i64::from(KEEP_LIMIT_DAYS)).contains(&days) => u32::try_from(days).ok(),
+        _ => {
+            fields.wrong(node, &format!("a whole number of days from 1 to {KEEP_LIMIT_DAYS}, or 0 to keep it for ever"))
         }
     }
 }

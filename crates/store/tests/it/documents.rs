@@ -211,6 +211,7 @@ fn build(
         profile,
         title: format!("\"{path}\""),
         description: if homes[2] { "a\nb".into() } else { String::new() },
+        keep_days: (homes[1] && level != Level::Site).then_some(if homes[2] { 0 } else { 90 }),
     });
     let mut tags: Vec<TagDef> = tags.into_iter().map(any_tag).collect();
     tags.sort_by(|a, b| a.path.cmp(&b.path));
@@ -275,6 +276,7 @@ fn any_tag(
             deviation: tolerance_of(number),
             at_least_every_ms: stale_after_ms.unwrap_or(600_000).max(1000),
         }),
+        keep_days: (kind == 3 || odd).then_some(u32::from(number) % 20),
         stale_after_ms,
         write,
         origin,

@@ -174,6 +174,7 @@ pub fn plant(tags: &[&str]) -> Plant {
         profile: Profile::Plant,
         title: "Press".into(),
         description: String::new(),
+        keep_days: None,
     };
     Plant { equipment: vec![machine], tags: tags.iter().map(|name| tag(name)).collect(), ..Plant::default() }
 }
@@ -191,6 +192,7 @@ pub fn tag(name: &str) -> TagDef {
         states: [].into(),
         interpolation: Interpolation::Sloped,
         compress: None,
+        keep_days: None,
         stale_after_ms: None,
         write: None,
         origin: None,

@@ -48,6 +48,7 @@ fn tag(number: u128, entry: &Json) -> TagDef {
         states: BTreeMap::new(),
         interpolation: Interpolation::Sloped,
         compress: None,
+        keep_days: None,
         stale_after_ms: None,
         write,
         origin: entry.get("origin").and_then(Json::as_str).map(ToOwned::to_owned),

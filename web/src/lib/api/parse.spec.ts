@@ -46,5 +46,16 @@ describe('history figures', () => {
     const facts = storage({ points: 0, file_bytes: 0, bytes_per_point: null, write_amplification: null, complete_to_ms: null, damaged_files: ['a'], last_error: null });
     expect(facts).toMatchObject({ bytesPerPoint: null, writeAmplification: null, completeTo: null, damagedFiles: ['a'], lastError: null });
   });
+  test('limits and sources are read, and a limit without its days is refused', () => {
+    const facts = storage({
+      points: 1, file_bytes: 2, points_per_s_now: 3.5, merges_waiting: 4, tidied_ms: 5,
+      retention: [{ keep_days: 0, default: true, branches: ['a', 7], branches_left_off: 2, tags: 9, points_past: null }],
+      sources: [{ kind: 'mqtt', came_to_ms: 6, durable_to_ms: null, behind_ms: 8 }],
+    });
+    expect(facts).toMatchObject({ rate: { now: 3.5, minute: null, hour: null }, mergesWaiting: 4, tidied: 5 });
+    expect(facts.retention).toEqual([{ keepDays: 0, isDefault: true, branches: ['a'], branchesLeftOff: 2, tags: 9, pointsPast: null }]);
+    expect(facts.sources).toEqual([{ kind: 'mqtt', name: '', title: '', cameTo: 6, durableTo: null, behindMs: 8 }]);
+    expect(() => storage({ points: 1, file_bytes: 2, retention: [{ tags: 1 }] })).toThrow('retention.keep_days is not a number');
+  });
   test('what is no storage is refused', () => expect(() => storage({ points: 'many' })).toThrow());
 });

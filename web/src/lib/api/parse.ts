@@ -2,8 +2,8 @@
 
 import { severityOf } from '$lib/domain/quality';
 import type {
-  Aggregate, Alarm, AlarmDef, AlarmState, AuditReport, CommandResult, Connections, Connector, DataType, Device, Equipment, EventKind,
-  Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Push, Role, Scalar, Session,
+  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, CommandResult, Connections, Connector, DataType, Device, Equipment, EventKind,
+  Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Push, Retention, Role, Scalar, Session,
   Status, Storage, Tag, Token, User,
 } from './types';
 import { EVENT_KINDS, ROLES } from './types';
@@ -111,6 +111,7 @@ function tag(raw: unknown): Tag {
     states: words(o['states']),
     interpolation: o['interpolation'] === 'stepped' ? 'stepped' : 'sloped',
     deviation: numOrNull(o['deviation']),
+    keepDays: numOrNull(o['keep_days']),
     staleAfterMs: numOrNull(o['stale_after_ms']),
     write: write && {
       min: numOrNull(write['min']),
@@ -254,15 +255,44 @@ export function storage(raw: unknown): Storage {
     bufferedBytes: numOr(o['buffered_bytes'], 0),
     framesBehind: numOr(o['frames_behind'], 0),
     completeTo: numOrNull(o['complete_to_ms']),
+    rate: { now: numOrNull(o['points_per_s_now']), minute: numOrNull(o['points_per_s_minute']), hour: numOrNull(o['points_per_s_hour']) },
     pointsTaken: numOr(o['points_taken'], 0),
     pointsLeftOut: numOr(o['points_left_out'], 0),
     bytesWritten: numOr(o['bytes_written'], 0),
     writeAmplification: numOrNull(o['write_amplification']),
     flushes: numOr(o['flushes'], 0),
     merges: numOr(o['merges'], 0),
+    mergesWaiting: numOr(o['merges_waiting'], 0),
+    tidied: numOrNull(o['tidied_ms']),
     deletes: numOr(o['deletes'], 0),
     damagedFiles: texts(o['damaged_files']),
     lastError: textOrNull(o['last_error']),
+    retention: list(o['retention'] ?? [], 'storage.retention').map(retention),
+    sources: list(o['sources'] ?? [], 'storage.sources').map(arrived),
+  };
+}
+
+function retention(raw: unknown): Retention {
+  const o = object(raw, 'retention');
+  return {
+    keepDays: num(o['keep_days'], 'retention.keep_days'),
+    isDefault: flag(o['default']),
+    branches: texts(o['branches']),
+    branchesLeftOff: numOr(o['branches_left_off'], 0),
+    tags: numOr(o['tags'], 0),
+    pointsPast: numOrNull(o['points_past']),
+  };
+}
+
+function arrived(raw: unknown): Arrived {
+  const o = object(raw, 'source');
+  return {
+    kind: text(o['kind'], 'source.kind'),
+    name: textOr(o['name'], ''),
+    title: textOr(o['title'], ''),
+    cameTo: numOrNull(o['came_to_ms']),
+    durableTo: numOrNull(o['durable_to_ms']),
+    behindMs: numOrNull(o['behind_ms']),
   };
 }
 

@@ -47,6 +47,8 @@ export interface Tag {
   interpolation: 'sloped' | 'stepped';
   /** How far its history may deviate from what came, in its unit; null: it keeps every reading. */
   deviation: number | null;
+  /** How many days the model keeps its history, 0: for ever; null: as the settings say. */
+  keepDays: number | null;
   staleAfterMs: number | null;
   write: WriteRule | null;
   origin: string | null;
@@ -248,6 +250,8 @@ export interface Storage {
   /** Frames of the log that history has not followed yet. */
   framesBehind: number;
   completeTo: number | null;
+  /** Points per second; null before there is enough to tell. */
+  rate: { now: number | null; minute: number | null; hour: number | null };
   /** Since the start of the server: */
   pointsTaken: number;
   pointsLeftOut: number;
@@ -255,10 +259,40 @@ export interface Storage {
   writeAmplification: number | null;
   flushes: number;
   merges: number;
+  /** What the next tidying has to merge, and when the last one was done; null: none since the start. */
+  mergesWaiting: number;
+  tidied: number | null;
   /** Deletes that are not yet worked into the files. */
   deletes: number;
   damagedFiles: string[];
   lastError: string | null;
+  retention: Retention[];
+  sources: Arrived[];
+}
+
+/** A limit and for what it holds. */
+export interface Retention {
+  /** 0: for ever. */
+  keepDays: number;
+  /** Of the settings: wherever the model says nothing. */
+  isDefault: boolean;
+  branches: string[];
+  branchesLeftOff: number;
+  tags: number;
+  /** About how many points are older; null: not known yet. */
+  pointsPast: number | null;
+}
+
+/** How far the readings of a source have come. */
+export interface Arrived {
+  kind: string;
+  /** Empty for those that are no connector. */
+  name: string;
+  title: string;
+  cameTo: number | null;
+  durableTo: number | null;
+  /** Null where it says nothing: nothing has come, or it is of the past. */
+  behindMs: number | null;
 }
 
 /** What the server says over the WebSocket. */

@@ -11,7 +11,7 @@ import { judge } from './write';
 
 const tag = (parts: Partial<Tag>): Tag => ({
   id: '', path: 'h/r/x', equipment: 'h/r', title: '', description: '', dataType: 'double', unit: null, symbol: null, range: null, digits: null, states: {},
-  interpolation: 'sloped', deviation: null, staleAfterMs: null, write: null, origin: null, source: null, ...parts,
+  interpolation: 'sloped', deviation: null, keepDays: null, staleAfterMs: null, write: null, origin: null, source: null, ...parts,
 });
 const write = { min: null, max: null, needsReason: false, lifeMs: 1, confirmWithinMs: 1 };
 

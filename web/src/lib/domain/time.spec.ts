@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { calmSpan, clockTime, DAY, exactSpan, HOUR, parseTyped, SECOND, spanText, timeText, timeTicks, typedTime } from './time';
+import { calmSpan, clockTime, DAY, exactSpan, HOUR, parseTyped, roughSpan, SECOND, spanText, timeText, timeTicks, typedTime } from './time';
 
 const noon = new Date(2026, 2, 5, 12, 3, 9, 42).getTime();
 
@@ -19,6 +19,11 @@ test('a span is said in its two biggest units', () => {
   expect(spanText(3 * 3_600_000 + 20 * 60_000)).toBe('3\u202fh 20\u202fmin');
   expect(spanText(2 * DAY + 4 * 3_600_000)).toBe('2\u202fd 4\u202fh');
   expect(spanText(-5)).toBe('0\u202fs');
+});
+test('a long span is said in its biggest unit', () => {
+  expect(roughSpan(HOUR)).toBe('1\u202fh');
+  expect(roughSpan(23.9 * HOUR)).toBe('23\u202fh');
+  expect(roughSpan(75 * HOUR)).toBe('3\u202fd');
 });
 test('the distance of two cursors keeps its sign', () => {
   expect(exactSpan(12_400)).toBe('12.40\u202fs');

@@ -56,6 +56,11 @@ export function spanText(ms: number): string {
   return h % 24 ? `${d}\u202fd ${h % 24}\u202fh` : `${d}\u202fd`;
 }
 
+/** `5 h`, `3 d`: a long span in its largest unit, rounded down. */
+export function roughSpan(ms: number): string {
+  return spanText(ms - (ms % (ms < DAY ? HOUR : DAY)));
+}
+
 /** A span with fractions, for the distance of two cursors: `12.40 s`, `3:05.0 min`. */
 export function exactSpan(ms: number): string {
   const sign = ms < 0 ? '−' : '';

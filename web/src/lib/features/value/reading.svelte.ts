@@ -4,7 +4,7 @@ import { clock } from '$lib/api/clock.svelte';
 import { live } from '$lib/api/live.svelte';
 import type { Scalar, Tag } from '$lib/api/types';
 import { qualityKey } from '$lib/domain/quality';
-import { timeText } from '$lib/domain/time';
+import { HOUR, roughSpan, timeText } from '$lib/domain/time';
 import { isHatched, show, stateWord, valueText, valueWithUnit, type Shown } from '$lib/domain/value';
 import { language, t, tMaybe } from '$messages';
 
@@ -16,6 +16,8 @@ export interface Reading {
   symbol: string | null;
   /** Why and since when, for a value that is not simply good; null for a good one. */
   note: string | null;
+  /** When, and how long ago, for a good value that is older than an hour. That may be as it should: it is said, not marked. */
+  age: string | null;
 }
 
 const words = (): { on: string; off: string } => ({ on: t('word.on'), off: t('word.off') });
@@ -46,6 +48,11 @@ function noteOf(shown: Shown): string | null {
   }
 }
 
+function ageOf(shown: Shown): string | null {
+  if (shown.state !== 'good' || clock.now - shown.at < HOUR) return null;
+  return t('value.age', { time: when(shown.at), span: roughSpan(clock.now - shown.at) });
+}
+
 export function read(tag: Tag): Reading {
   const shown = show(live.value(tag.path), tag, clock.now, live.lostSince);
   const value = shown.state === 'none' ? null : shown.value;
@@ -55,5 +62,6 @@ export function read(tag: Tag): Reading {
     text: valueText(tag, value, language.tag, words()),
     symbol: typeof value === 'number' && stateWord(tag, value) === null ? tag.symbol : null,
     note: noteOf(shown),
+    age: ageOf(shown),
   };
 }
