@@ -56,9 +56,9 @@ pub(crate) struct Column {
     /// Strictly ascending so far: then positions are already the sorted order.
     ascending: bool,
     /// Otherwise: all positions in order of source time, made at the first read.
-    sorted: OnceLock<Sorted>,
+    sorted: OnceLock<Box<Sorted>>,
     /// What that was before the last samples came, so that the next read sorts only these.
-    sorted_before: Option<Sorted>,
+    sorted_before: Option<Box<Sorted>>,
     /// Every value so far has the class of the first.
     one_class: bool,
     /// Every status code so far is that of the first.
@@ -66,7 +66,7 @@ pub(crate) struct Column {
     /// The day of the last sample, to look it up only when it changes.
     day: Option<i64>,
     /// Of a tag that is compressed: what the last points say about the next.
-    door: Option<Door>,
+    door: Option<Box<Door>>,
 }
 
 /// Positions in order of source time, the last to come of equal times.
@@ -208,7 +208,7 @@ impl Column {
         match &mut self.door {
             Some(door) => door.drops_newest(rule, ts, number),
             None => {
-                self.door = Some(Door::new(*rule, ts, number));
+                self.door = Some(Box::new(Door::new(*rule, ts, number)));
                 false
             }
         }
@@ -372,7 +372,7 @@ impl Column {
             // Quick where most is in order already.
             positions.sort_by_key(|&at| (self.time(at), std::cmp::Reverse(at)));
             positions.dedup_by_key(|at| self.time(*at));
-            Sorted { positions, of }
+            Box::new(Sorted { positions, of })
         });
         &sorted.positions
     }

@@ -6,11 +6,11 @@ const POWERS: [f64; 10] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const LARGEST: f64 = 9_007_199_254_740_992.0;
 
 /// The most decimals that are tried.
-pub(crate) const MOST_DIGITS: usize = POWERS.len() - 1;
+pub(crate) const MOST_DIGITS: u8 = 9;
 
 /// 10^digits; more than [`MOST_DIGITS`] count as so many.
-pub(crate) fn power(digits: usize) -> f64 {
-    POWERS.get(digits).or(POWERS.last()).copied().unwrap_or(1.0)
+pub(crate) fn power(digits: u8) -> f64 {
+    POWERS.get(usize::from(digits)).or(POWERS.last()).copied().unwrap_or(1.0)
 }
 
 /// `value` times `power`, if that is a whole number that divides back to the very same bits.

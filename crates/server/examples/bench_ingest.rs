@@ -1,9 +1,10 @@
 //! How much processor time readings in line protocol cost the server, all the way to Parquet, and how long a sender waits.
 //!
-//! `cargo build --workspace --bin andon --examples && cargo run -p andon-server --example bench_ingest -- [million points] [connections] [fields a line]`
+//! `cargo build --workspace --bin andon --examples && cargo run -p andon-server --example bench_ingest -- [million points] [connections] [fields a line]
+//! [machines] [points a second]`; a machine has a tag for each field of its line. 100,000 tags once a second for five minutes: `30 2 20 5000 100000`.
 //!
 //! Starts the binary that lies beside this one, in a temporary folder, and sends it batches of 5,000 lines to `/api/v2/write` over loopback
-//! from a process of its own: first as fast as it takes them, then at half that rate, each batch at its appointed time. A wait is counted from
+//! from a process of its own: first as fast as it takes them, then at half that rate (or only at the rate that is given), each batch at its appointed time. A wait is counted from
 //! the appointed time to the 204, which comes after the disk's answer. Processor time is that of the server, user and system, from
 //! the first batch until history has followed the last one; files that were due by then are written, merges included.
 
@@ -20,7 +21,6 @@ use std::time::Duration;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const LINES: usize = 5_000;
-const TAGS: usize = 1_000;
 const START_NS: u64 = 1_764_000_000_000_000_000;
 
 fn main() -> Outcome<()> {
@@ -29,9 +29,15 @@ fn main() -> Outcome<()> {
     let (millions, connections, fields) = (setting(0, 10), setting(1, 4).max(1), setting(2, 1).max(1));
     let folder = tempfile::tempdir()?;
     let server = Server::start(folder.path())?;
-    server.apply(fields)?;
+    let (machines, rate) = (setting(3, 1_000).max(1), setting(4, 0));
+    server.apply(machines, fields)?;
     let batches = millions * 1_000_000 / (LINES * fields);
-    let plan = Plan { connections, fields, begin: 0, batches, every: None };
+    let plan = Plan { connections, fields, machines, begin: 0, batches, every: None };
+    if rate > 0 {
+        let every = Duration::from_secs_f64((LINES * fields) as f64 / rate as f64);
+        server.measure(&format!("at {rate} points a second"), &Plan { every: Some(every), ..plan })?;
+        return Ok(());
+    }
     let rate = server.measure("as fast as it takes them", &plan)?;
     let every = Duration::from_secs_f64(2.0 / rate * (LINES * fields) as f64);
     let plan = Plan { begin: batches, batches: (batches / 4).max(connections), every: Some(every), ..plan };
@@ -43,6 +49,7 @@ fn main() -> Outcome<()> {
 struct Plan {
     connections: usize,
     fields: usize,
+    machines: usize,
     /// The number of the first batch, so that no reading is sent twice.
     begin: usize,
     batches: usize,
@@ -90,7 +97,7 @@ impl Plan {
     /// A line for each tag and second, and every field of it: a random walk with two decimals.
     fn write(&self, batch: usize, body: &mut String) -> Outcome<()> {
         for line in batch * LINES..(batch + 1) * LINES {
-            let (second, tag) = (line / TAGS, line % TAGS);
+            let (second, tag) = (line / self.machines, line % self.machines);
             write!(body, "machines,line=l{},unit=m{:03} ", tag % 4, tag)?;
             for field in 0..self.fields {
                 let noise = (line as u64 * 31 + field as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
@@ -166,12 +173,12 @@ impl Server {
         Ok(Self { process, address })
     }
 
-    fn apply(&self, fields: usize) -> Outcome<()> {
+    fn apply(&self, machines: usize, fields: usize) -> Outcome<()> {
         let mut text = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[equipment]]\npath = \"works/machines\"\nlevel = \"area\"\n".to_owned();
         for line in 0..4 {
             writeln!(text, "[[equipment]]\npath = \"works/machines/l{line}\"\nlevel = \"work_center\"")?;
         }
-        for tag in 0..TAGS {
+        for tag in 0..machines {
             let unit = format!("works/machines/l{}/m{tag:03}", tag % 4);
             writeln!(text, "[[equipment]]\npath = \"{unit}\"\nlevel = \"work_unit\"")?;
             for field in 0..fields {
@@ -215,8 +222,15 @@ impl Server {
             storage["points"],
             storage["buffered_points"],
         );
+        println!("{} MiB resident at most, the start and the plant included", self.peak_mib()?);
         println!("204 after p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms", at(0.5), at(0.99), at(1.0));
         Ok(points / took.as_secs_f64())
+    }
+
+    fn peak_mib(&self) -> Outcome<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak in its status")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
     }
 
     /// Processor time of the server: fields 14 and 15 of its stat, in hundredths of a second.

@@ -322,7 +322,7 @@ impl Values {
         let Some(digits) = self.digits else { return take_f64(rest) };
         let whole = unzigzag(take(rest).ok()?).wrapping_add(self.first.unwrap_or(0));
         self.first.get_or_insert(whole);
-        (digits <= DIGITS).then(|| whole as f64 / power(usize::from(digits)))
+        (digits <= DIGITS).then(|| whole as f64 / power(digits))
     }
 }
 
@@ -332,7 +332,7 @@ fn common_digits(numbers: impl Iterator<Item = f64> + Clone) -> Option<u8> {
 }
 
 fn whole(value: f64, digits: u8) -> Option<i64> {
-    scale(value, power(usize::from(digits)))
+    scale(value, power(digits))
 }
 
 fn put_option<T>(out: &mut Vec<u8>, option: Option<&T>, encode: impl FnOnce(&mut Vec<u8>, &T)) {
@@ -391,7 +391,7 @@ fn take_f64(rest: &mut &[u8]) -> Option<f64> {
     if *kind > DIGITS {
         return None;
     }
-    Some(unzigzag(take(rest).ok()?) as f64 / power(usize::from(*kind)))
+    Some(unzigzag(take(rest).ok()?) as f64 / power(*kind))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ const EXCEPTIONS: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Class {
     /// `value == v_int / 10^exponent`, to the last bit; the few that are not are doubles.
-    Scaled { exponent: usize },
+    Scaled { exponent: u8 },
     /// Every value is a single precision float.
     Float,
     /// As they are.
@@ -27,7 +27,7 @@ pub(super) fn classify_after(before: Option<Class>, values: &[f64]) -> Class {
 /// Decides for one tag's run of values. The first values choose the exponent, all are then counted.
 pub(super) fn classify(values: &[f64]) -> Class {
     let sample = values.len().min(64);
-    let mut exponent = 0;
+    let mut exponent = 0_u8;
     for value in values.iter().take(sample) {
         while exponent <= MOST_DIGITS && scale(*value, power(exponent)).is_none() {
             exponent += 1;

@@ -8,6 +8,7 @@ use super::classify::Class;
 use andon_model::varint::{put, take, unzigzag, zigzag};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::ops::Range;
 
 /// A tag's rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,12 +16,20 @@ pub(super) struct Entry {
     pub tag: u32,
     /// Of the whole file, counted from 0.
     pub first_row: u64,
-    pub rows: u64,
+    /// A file has fewer than 2^30 rows.
+    pub rows: u32,
     pub kind: Kind,
     /// Whether every row's status code is Good (0).
     pub all_good: bool,
     /// First and last source time, µs.
     pub ts: (i64, i64),
+}
+
+impl Entry {
+    /// Which rows of the file are the tag's.
+    pub(super) fn rows(&self) -> Range<u64> {
+        self.first_row..self.first_row + u64::from(self.rows)
+    }
 }
 
 /// Of what class the values are.
@@ -35,13 +44,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const fn code(self) -> u64 {
+    fn code(self) -> u64 {
         match self {
             Self::Mixed => 0,
             Self::Int => 1,
             Self::Double(Class::Float) => 2,
             Self::Double(Class::Double) => 3,
-            Self::Double(Class::Scaled { exponent }) => 4 + exponent as u64,
+            Self::Double(Class::Scaled { exponent }) => 4 + u64::from(exponent),
         }
     }
 
@@ -51,7 +60,7 @@ impl Kind {
             1 => Self::Int,
             2 => Self::Double(Class::Float),
             3 => Self::Double(Class::Double),
-            4..14 => Self::Double(Class::Scaled { exponent: usize::try_from(code - 4).ok()? }),
+            4..14 => Self::Double(Class::Scaled { exponent: u8::try_from(code - 4).ok()? }),
             _ => return None,
         })
     }
@@ -65,7 +74,7 @@ pub(super) fn encode(entries: &[Entry]) -> String {
     let (mut tag, mut first) = (0, 0_i64);
     for entry in entries {
         put(&mut out, u64::from(entry.tag.wrapping_sub(tag)));
-        put(&mut out, entry.rows);
+        put(&mut out, u64::from(entry.rows));
         put(&mut out, entry.kind.code() | if entry.all_good { GOOD } else { 0 });
         put(&mut out, zigzag(entry.ts.0.wrapping_sub(first)));
         put(&mut out, entry.ts.1.wrapping_sub(entry.ts.0).cast_unsigned());
@@ -86,14 +95,14 @@ pub(super) fn decode(text: &str) -> Option<Vec<Entry>> {
         if entries.last().is_some_and(|last| last.tag >= next) {
             return None;
         }
-        let rows = take(&mut rest).ok()?;
+        let rows = u32::try_from(take(&mut rest).ok()?).ok()?;
         let code = take(&mut rest).ok()?;
         first = first.wrapping_add(unzigzag(take(&mut rest).ok()?));
         let last = first.wrapping_add(take(&mut rest).ok()?.cast_signed());
         let kind = Kind::of(code & !GOOD)?;
         entries.push(Entry { tag: next, first_row: row, rows, kind, all_good: code & GOOD != 0, ts: (first, last) });
         tag = next;
-        row = row.checked_add(rows)?;
+        row = row.checked_add(u64::from(rows))?;
     }
     rest.is_empty().then_some(entries)
 }
@@ -111,7 +120,7 @@ mod tests {
             Entry {
                 tag: u32::MAX,
                 first_row: 6,
-                rows: 1 << 40,
+                rows: 1 << 30,
                 kind: Kind::Double(Class::Scaled { exponent: 9 }),
                 all_good: true,
                 ts: (-5, 5),

@@ -202,7 +202,7 @@ pub(crate) fn rows_of_tags(path: &Path, info: &FileInfo, footers: &Footers) -> R
         return Ok(footer
             .directory
             .iter()
-            .map(|entry| TagRows { tag: entry.tag, rows: entry.rows, ts: entry.ts })
+            .map(|entry| TagRows { tag: entry.tag, rows: u64::from(entry.rows), ts: entry.ts })
             .collect());
     }
     let tags = Reader::open(path, info, footers)?.tags()?;

@@ -122,7 +122,7 @@ impl CurrentReader {
     fn select_columns(&mut self, tag: u32, window: Window, columns: Columns) {
         self.selected = self.entry(tag).filter(|entry| window.touches(entry.ts)).map(|entry| {
             let rows = match window {
-                Window::All => entry.first_row..entry.first_row + entry.rows,
+                Window::All => entry.rows(),
                 Window::Times { from, to } => self.rows_within(&entry, from, to),
             };
             Selected { entry, rows, window, columns }
@@ -131,7 +131,7 @@ impl CurrentReader {
 
     /// The tag's rows that can lie in the time, by the times of pages; never too few.
     fn rows_within(&self, entry: &Entry, from: i64, to: i64) -> Range<u64> {
-        let mut rows = entry.first_row..entry.first_row + entry.rows;
+        let mut rows = entry.rows();
         let all = rows.clone();
         if from <= entry.ts.0 && to > entry.ts.1 {
             return rows;

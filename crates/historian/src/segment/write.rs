@@ -156,7 +156,7 @@ impl SegmentWriter {
         let (kind, all_good) = self.group.push(tag, before, block, rows.clone());
         match self.entries.last_mut() {
             Some(entry) if entry.tag == tag => {
-                entry.rows += rows.len() as u64;
+                entry.rows = entry.rows.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
                 entry.ts.1 = *last;
                 entry.all_good &= all_good;
                 if entry.kind != kind {
@@ -164,8 +164,8 @@ impl SegmentWriter {
                 }
             }
             before => {
-                let first_row = before.map_or(0, |entry| entry.first_row + entry.rows);
-                let rows = rows.len() as u64;
+                let first_row = before.map_or(0, |entry| entry.first_row + u64::from(entry.rows));
+                let rows = u32::try_from(rows.len()).unwrap_or(u32::MAX);
                 self.entries.push(Entry { tag, first_row, rows, kind, all_good, ts: (*first, *last) });
             }
         }
@@ -255,7 +255,7 @@ impl Group {
         }
     }
 
-    fn push_scaled(&mut self, row: usize, values: &[f64], exponent: usize) -> Kind {
+    fn push_scaled(&mut self, row: usize, values: &[f64], exponent: u8) -> Kind {
         let power = power(exponent);
         let mut kind = Kind::Double(Class::Scaled { exponent });
         self.int.levels.resize(row, 0);
