@@ -31,6 +31,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
+/// Gives memory back that is not used any more, which the system's allocator does late where many threads share the work.
+#[global_allocator]
+static MEMORY: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Joins machines to each other and to people, in a factory and at home.
 #[derive(Parser)]
 #[command(name = "andon", version)]
