@@ -67,6 +67,10 @@ impl Run for Part {
     }
 }
 
+/// Fewer rows of a tag in a period are read sooner than their roll-ups: those of neighbouring tags share pages, roll-ups share
+/// nothing.
+const WORTH_ROWS: u32 = 4096;
+
 /// Where rows of a period are.
 enum Place {
     File(Arc<Segment>),
@@ -327,21 +331,22 @@ impl Scan {
         }
     }
 
-    /// A period in pieces, where its files and what is in memory lie one behind the other in time and the files have roll-ups of
+    /// A period of many rows in pieces, where its files and what is in memory lie one behind the other in time and the files have roll-ups of
     /// the tag; `None` where the points must be read.
     fn rolled_up(&mut self, period: Period, levels: &[Level]) -> Option<Vec<Piece>> {
         let segments = self.view.periods.get(&period)?.clone();
-        let mut parts = Vec::with_capacity(segments.len() + self.view.buffered.len());
+        let (mut parts, mut in_files) = (Vec::with_capacity(segments.len() + self.view.buffered.len()), 0_u32);
         for segment in segments {
             match presence(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()? {
                 Presence::Absent => {}
-                Presence::Within(first, last) if self.gone(&segment).is_empty() => {
-                    parts.push(((first, last), Place::File(segment)));
+                Presence::Within { rows, ts } if self.gone(&segment).is_empty() => {
+                    in_files = in_files.saturating_add(rows);
+                    parts.push((ts, Place::File(segment)));
                 }
-                Presence::Within(..) | Presence::Unknown => return None,
+                Presence::Within { .. } | Presence::Unknown => return None,
             }
         }
-        if parts.is_empty() {
+        if in_files < WORTH_ROWS {
             return None;
         }
         for block in &self.view.buffered {

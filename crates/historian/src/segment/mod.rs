@@ -163,8 +163,8 @@ impl Reader {
 pub(crate) enum Presence {
     /// It has none.
     Absent,
-    /// It has some, from the first to the last of these source times, µs.
-    Within(i64, i64),
+    /// It has so many, from the first to the last of these source times, µs.
+    Within { rows: u32, ts: (i64, i64) },
     /// Only reading would tell (format 1).
     Unknown,
 }
@@ -177,7 +177,8 @@ pub(crate) fn presence(path: &Path, info: &FileInfo, footers: &Footers, tag: u32
     };
     Ok(match footer {
         Footer::Current(footer) => {
-            footer.entry(tag).map_or(Presence::Absent, |entry| Presence::Within(entry.ts.0, entry.ts.1))
+            let within = |entry: directory::Entry| Presence::Within { rows: entry.rows, ts: entry.ts };
+            footer.entry(tag).map_or(Presence::Absent, within)
         }
         Footer::First(_) | Footer::Rollups(_) => Presence::Unknown,
     })
