@@ -105,6 +105,31 @@ class Sql(Case):
         self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
+    def test_all_that_was_acknowledged_is_compacted_and_a_damaged_file_is_said_and_not_passed_over(self):
+        later = T0 + timedelta(days=1)
+        lines = [f"works/line2 pressure=1 {int((later + timedelta(seconds=n)).timestamp())}" for n in range(POINTS)]
+        self.assertEqual(self.here.post("/api/ingest?precision=s", "\n".join(lines)).status, 204)
+        # Not asked whether history has followed: what was answered belongs to it.
+        stored = self.here.post("/api/history/compact", None)
+        self.assertEqual((stored.status, stored.json["buffered_points"], stored.json["files"]), (200, 0, 2), stored)
+        whole = "SELECT count(*), sum(value) FROM samples WHERE path = 'works/line2/pressure'"
+        before = self.rows(whole)
+        self.assertEqual(before[0][0], 2 * POINTS)
+        self.here.stop()
+        (file,) = (self.here.data_dir / "history" / "parquet").rglob(f"*{T0:%Y-%m-%d}*/*.parquet")
+        bytes_ = bytearray(file.read_bytes())
+        bytes_[len(bytes_) // 3] ^= 0x55
+        file.write_bytes(bytes_)
+        file.with_suffix(".rollup").unlink()
+        self.here.start()
+        for query in (whole, "SELECT value FROM samples WHERE path = 'works/line2/pressure'", "SELECT * FROM samples_by_hour"):
+            with self.assertRaises(psycopg.Error) as fault:
+                self.rows(query)
+            self.assertIn(file.name, str(fault.exception))
+            self.assertIn("restore it from a backup", str(fault.exception))
+        rest = self.rows(f"{whole} AND ts >= '{later:%Y-%m-%d}'")
+        self.assertEqual(rest, [(POINTS, float(POINTS))], "the other day is served")
+
     # -- psql --
 
     def test_psql_lists_the_schema_and_reads(self):
@@ -125,6 +150,10 @@ class Sql(Case):
         self.assertEqual(cursor.strip(), str(POINTS * 3 + 11))
 
     def test_what_the_manual_shows_works(self):
+        # Its examples are about a tag of the demo.
+        levels = {"works/packaging": "area", "works/packaging/line1": "work_center", "works/packaging/line1/filler": "work_unit"}
+        places = [f'[[equipment]]\npath = "{path}"\nlevel = "{level}"\n' for path, level in levels.items()]
+        self.here.apply("\n".join([*places, '[[tag]]\npath = "works/packaging/line1/filler/pressure"\ntype = "double"\n']))
         manual = (ROOT / "docs/manual/sql.md").read_text()
         shown = [block.split("```")[0].strip() for block in manual.split("```sql\n")[1:]]
         statements = [text.strip() for block in shown for text in block.split(";\n") if text.strip()]

@@ -197,8 +197,10 @@ impl Historian {
 
     /// What the manifest on disk says now.
     pub(crate) fn saved_manifest(&self) -> Manifest {
+        let counted_day = self.counted_day();
         let state = self.state();
         Manifest {
+            counted_day,
             position: state.saved,
             complete_to: state.saved_complete_to,
             epoch: state.saved_epoch,

@@ -8,7 +8,7 @@ use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::{FollowError, Followed};
-use crate::keep::{Keep, Keeping};
+use crate::keep::{Counted, Keep, Keeping};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::period::Periods;
 use crate::point::{HistoryGap, Range};
@@ -43,6 +43,9 @@ pub struct Options {
     /// Days of history to keep of tags for which [`Historian::keep`] says nothing else; `None` keeps everything. Rows go when all days
     /// of their file are past it, so up to a day more is kept; from a year on up to a month more, because then days are joined.
     pub retention_days: Option<u32>,
+    /// A day that is far ahead of the last one counts for retention once the clock has stood by it for so long (default 24 h): a clock
+    /// that jumps ahead and is put right within that time deletes nothing.
+    pub believe_after: Duration,
     /// A day with more files than this gets some of them merged (default 16, at least 2).
     pub max_files_per_day: usize,
     /// Days of a month that is over are joined to files of up to this size (default 256 MiB). A day that is larger stays as
@@ -69,6 +72,7 @@ impl Default for Options {
             flush_bytes: 64 << 20,
             flush_age: Duration::from_secs(600),
             retention_days: None,
+            believe_after: Duration::from_secs(86_400),
             max_files_per_day: 16,
             joined_bytes: 256 << 20,
             max_answer_points: 1_000_000,
@@ -356,10 +360,12 @@ pub struct Historian {
     /// Held while files are merged: one at a time, but flushes go on.
     pub(crate) tidying: Mutex<()>,
     /// Held while everything is compacted.
-    pub(crate) compacting: Mutex<()>,
+    compacting: tokio::sync::Mutex<()>,
     reads: Arc<Semaphore>,
     compressions: RwLock<Arc<Compressions>>,
     pub(crate) keeping: Mutex<Keeping>,
+    /// The day from which limits count.
+    pub(crate) counted: Mutex<Counted>,
     meter: Mutex<Meter>,
     /// When files were last gone through to the end.
     tidied: Mutex<Option<Timestamp>>,
@@ -400,6 +406,7 @@ impl Historian {
         }
         log.register_reader(READER, &[Lane::Samples])?;
         let manifest = load_manifest(dir, &disk)?;
+        let counted = Counted::from(&manifest);
         let log_end = log.durable_seq(Lane::Samples);
         if manifest.position > log_end {
             return Err(OpenError::LogBehind { path: dir.to_owned(), history: manifest.position.0, log: log_end.0 });
@@ -444,10 +451,11 @@ impl Historian {
             work: Notify::new(),
             tidy_soon: AtomicBool::new(false),
             tidying: Mutex::default(),
-            compacting: Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             compressions: RwLock::default(),
             keeping: Keeping::of_all(options.retention_days.map_or(Keep::ForEver, Keep::Days)),
+            counted: Mutex::new(counted),
             meter: Mutex::default(),
             tidied: Mutex::default(),
             state: Mutex::new(state),
@@ -555,13 +563,28 @@ impl Historian {
         tokio::task::spawn_blocking(move || this.tidy_blocking(Reach::Due)).await.map_err(|_| FlushError::Stopped)?
     }
 
-    /// Writes what is in memory and makes one file of each day (or month, where days were joined), now: the smallest and quickest
-    /// history. Each byte is written once more for it. What cannot be merged (a damaged file) stays as it is.
+    /// Writes everything that is durable now and makes one file of each day (or month, where days were joined): the smallest and
+    /// quickest history. Each byte is written once more for it. What cannot be merged (a damaged file) stays as it is.
     /// # Errors
     /// See [`CompactError`].
     pub async fn compact(self: &Arc<Self>) -> Result<(), CompactError> {
+        let Ok(_alone) = self.compacting.try_lock() else { return Err(CompactError::UnderWay) };
+        let goal = self.log.durable_seq(Lane::Samples);
+        loop {
+            let before = self.state().position;
+            // A full buffer takes nothing more.
+            self.flush().await?;
+            self.catch_up().await?;
+            let reached = self.state().position;
+            if reached >= goal || reached == before {
+                break;
+            }
+        }
+        self.flush().await?;
         let this = Arc::clone(self);
-        tokio::task::spawn_blocking(move || this.compact_blocking()).await.map_err(|_| FlushError::Stopped)?
+        Ok(tokio::task::spawn_blocking(move || this.tidy_blocking(Reach::All))
+            .await
+            .map_err(|_| FlushError::Stopped)??)
     }
 
     /// Reads every file and compares it with its checksum; returns the errors. Blocking and long.

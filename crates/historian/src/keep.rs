@@ -1,6 +1,7 @@
 //! How long history is kept, tag by tag.
 //!
-//! A limit is in days and counts from the day that history has reached ([`Historian::today`]). It is looked at period by
+//! A limit is in days and counts from the day that history has reached ([`Historian::today`]), as far as that can be [believed](Counted).
+//! It is looked at period by
 //! period: once the whole [period](crate::period) is past a limit, the rows of the tags with that limit go. Where all
 //! tags of a file are past theirs the file goes; where some are it is written anew without them, so a period is written
 //! once more for each limit that its tags have and that some others outlast.
@@ -16,12 +17,14 @@
 
 use crate::flush::FlushError;
 use crate::historian::{Historian, Segment};
+use crate::manifest::Manifest;
 use crate::period::Period;
-use crate::point::DAY_US;
+use crate::point::{DAY_US, day_of};
 use crate::segment::{SegmentError, rows_of_tags};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How long history is kept. The shorter is the smaller one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -56,6 +59,49 @@ impl Keep {
 ///
 /// [`Options::retention_days`]: crate::Options::retention_days
 pub type Retentions = HashMap<u32, Keep>;
+
+/// A day that is further ahead of the last one than this is not believed at once.
+const FAR_AHEAD_DAYS: i64 = 2;
+
+/// The day from which limits count. Readings get the time of the same clock that says which day it is, so that a clock that
+/// jumps ahead takes history with it; what it would delete is gone, while everything else it does can be put right.
+pub(crate) struct Counted {
+    day: Option<i64>,
+    /// Since when, by the monotonic clock, it has been far ahead of that.
+    ahead_since: Option<Duration>,
+}
+
+impl Counted {
+    /// As it was saved; of an older version, the day that history had reached.
+    pub(crate) fn from(manifest: &Manifest) -> Self {
+        let reached = manifest.complete_to.map(|reached| day_of(reached.micros()));
+        Self { day: manifest.counted_day.or(reached), ahead_since: None }
+    }
+
+    /// The day that counts when it is `today` by clock and data.
+    fn day(&mut self, today: i64, now: Duration, believe_after: Duration) -> i64 {
+        let known = match self.day {
+            Some(known) if today > known.saturating_add(FAR_AHEAD_DAYS) => known,
+            _ => return self.believe(today),
+        };
+        let since = *self.ahead_since.get_or_insert_with(|| {
+            if !believe_after.is_zero() {
+                tracing::warn!(
+                    days = today - known,
+                    hours = believe_after.as_secs() / 3600,
+                    "the clock is far ahead of the last day that history knows; nothing is deleted by it until it has stayed so for these hours"
+                );
+            }
+            now
+        });
+        if now.saturating_sub(since) >= believe_after { self.believe(today) } else { known }
+    }
+
+    fn believe(&mut self, today: i64) -> i64 {
+        (self.day, self.ahead_since) = (Some(today), None);
+        today
+    }
+}
 
 /// How much is past a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,7 +251,7 @@ impl Historian {
     pub fn overdue(&self) -> Vec<Overdue> {
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
         // Before it is known which day it is, nothing is past any.
-        let today = self.today().unwrap_or(i64::MIN);
+        let today = self.counted_day().unwrap_or(i64::MIN);
         let keeping = self.keeping();
         let limits = keeping.rules.all.iter().copied().filter(|keep| *keep != Keep::ForEver);
         let mut points: BTreeMap<Keep, u64> = limits.map(|keep| (keep, 0)).collect();
@@ -239,9 +285,22 @@ impl Historian {
         Arc::ptr_eq(&self.keeping().rules, &left_out.rules)
     }
 
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The day from which limits counted last.
+    pub(crate) fn counted_day(&self) -> Option<i64> {
+        self.counted().day
+    }
+
+    fn count_from(&self, today: i64) -> i64 {
+        self.counted().day(today, self.clock.monotonic(), self.options.believe_after)
+    }
+
     /// Drops files all of whose tags are past their time, and writes those anew of which some are.
     pub(crate) fn drop_old(&self) -> Result<(), FlushError> {
-        let Some(today) = self.today() else { return Ok(()) };
+        let Some(today) = self.today().map(|today| self.count_from(today)) else { return Ok(()) };
         let rules = self.rules();
         let shortest = rules.shortest();
         let touched: Vec<(Period, Vec<Arc<Segment>>)> = {
@@ -397,5 +456,22 @@ mod tests {
         assert_eq!(share(Keep::Days(10), (5, 5)).overdue(11), 100);
         assert_eq!(share(Keep::ForEver, month).overdue(i64::MAX), 0);
         assert!(share(Keep::Days(0), (i64::MIN, i64::MAX)).overdue(0) <= 100);
+    }
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_day_far_ahead_counts_once_the_clock_has_stood_by_it() {
+        let mut counted = Counted { day: None, ahead_since: None };
+        let mut at = |today, hours| counted.day(today, HOUR * hours, HOUR * 24);
+        assert_eq!(at(100, 0), 100, "a new history believes the first");
+        assert_eq!(at(102, 48), 102, "days pass");
+        assert_eq!(at(5_102, 49), 102, "a jump");
+        assert_eq!(at(5_103, 72), 102);
+        assert_eq!(at(103, 73), 103, "put right");
+        assert_eq!(at(5_103, 74), 103, "it begins anew");
+        assert_eq!(at(5_104, 97), 103);
+        assert_eq!(at(5_104, 98), 5_104, "it was no jump, but a long silence");
+        assert_eq!(at(90, 99), 90, "backwards deletes less");
     }
 }

@@ -49,6 +49,9 @@ pub(crate) struct Manifest {
     /// How often it was saved.
     #[serde(default)]
     pub number: u64,
+    /// The day up to which limits counted when this was saved; see `keep`.
+    #[serde(default)]
+    pub counted_day: Option<i64>,
     /// The open table as it was known to be when this was saved; its log may be ahead, never behind.
     #[serde(default)]
     pub published: Option<Published>,
@@ -306,6 +309,7 @@ mod tests {
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],
             epoch: 4,
             deletes: vec![Delete { tag: 3, from: i64::MIN, to: i64::MAX, seq: Seq(7) }],
+            counted_day: Some(20_778),
             number: 9,
             published: None,
             removed: BTreeMap::from([("2026-11-22/000000000001-000000000041.parquet".to_owned(), 5)]),

@@ -265,9 +265,6 @@ fn keep_needed(points: &mut Vec<RawPoint>, wanted: usize, usable: impl Fn(&RawPo
 
 /// Which roll-ups lie wholly within the intervals, coarsest first.
 fn levels(request: &Request) -> Vec<Level> {
-    if request.aggregate == Aggregate::AnnotationCount {
-        return Vec::new();
-    }
     let fits = |level: &Level| {
         let whole = request.interval_us <= 0
             || request.interval_us >= request.to.micros().saturating_sub(request.from.micros());

@@ -475,6 +475,12 @@ impl Scan {
         gaps
     }
 
+    /// What could not be read of the range so far, and why.
+    #[must_use]
+    pub fn unreadable(&self) -> &[HistoryGap] {
+        &self.unreadable
+    }
+
     /// Everything received up to here is in the scan.
     #[must_use]
     pub const fn complete_to(&self) -> Option<Timestamp> {

@@ -14,6 +14,7 @@ use crate::block::BLOCK_ROWS;
 use crate::delete::{Delete, stretches};
 use crate::delta;
 use crate::flush::FlushError;
+use crate::follow::FollowError;
 use crate::historian::{Historian, Segment};
 use crate::keep::LeftOut;
 use crate::manifest::{FILE_FORMAT, FileInfo, parquet_folder};
@@ -45,6 +46,9 @@ pub enum CompactError {
     /// One after the other.
     #[error("the files are being compacted already; wait until that is done")]
     UnderWay,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     /// Some file could not be written or read; those that were done stay.
     #[error(transparent)]
     Flush(#[from] FlushError),
@@ -113,14 +117,6 @@ impl Historian {
         outcome
     }
 
-    /// Writes what is in memory, then makes one file of each day or month. Blocking.
-    pub(crate) fn compact_blocking(&self) -> Result<(), CompactError> {
-        let Ok(_alone) = self.compacting.try_lock() else { return Err(CompactError::UnderWay) };
-        self.flush_blocking()?;
-        self.tidy_blocking(Reach::All)?;
-        Ok(())
-    }
-
     /// How many merges and joins the next tidying has to do, as far as is known now. Looks at every file's entry, at none itself.
     #[must_use]
     pub fn merges_waiting(&self) -> usize {
@@ -143,7 +139,7 @@ impl Historian {
         if self.flush_is_due() { self.flush_blocking() } else { Ok(()) }
     }
 
-    /// The day history has reached, by the clock but not ahead of the data: a clock that jumps ahead must not delete anything.
+    /// The day history has reached, by the clock but not ahead of the data. What is deleted goes by less: see `keep::Counted`.
     pub(crate) fn today(&self) -> Option<i64> {
         let complete_to = self.state().complete_to?;
         Some(day_of(self.clock.now().min(complete_to).micros()))

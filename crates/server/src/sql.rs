@@ -70,15 +70,30 @@ impl Blocks for FromScan {
     }
 
     fn next(&mut self) -> Option<Result<Rows, String>> {
-        Some(Ok(rows(self.scan.as_mut()?.next()?)))
+        let scan = self.scan.as_mut()?;
+        let block = scan.next();
+        whole(scan).map(|()| block.map(rows)).transpose()
     }
 
     fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>> {
         let width = width_us.map(|us| Duration::from_micros(us.unsigned_abs()));
-        Some(Ok(match self.scan.as_mut()?.next_summed(width)? {
+        let scan = self.scan.as_mut()?;
+        let next = scan.next_summed(width).map(|next| match next {
             andon_historian::Summed::Points(block) => Summed::Rows(rows(block)),
             andon_historian::Summed::Sums(sums) => Summed::Sums(sums),
-        }))
+        });
+        whole(scan).map(|()| next).transpose()
+    }
+}
+
+/// In SQL there is no place to say what is missing: an answer is whole, or there is none.
+fn whole(scan: &Scan) -> Result<(), String> {
+    match scan.unreadable() {
+        [] => Ok(()),
+        [gap, ..] => Err(format!(
+            "what lies between {} and {} cannot be read: {}. Ask for other times meanwhile",
+            gap.from, gap.to, gap.reason
+        )),
     }
 }
 

@@ -298,17 +298,29 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Writes what is in memory to files and makes one file of each day (or month, where days were joined); answers when it is done. The
+/// An error with what lies beneath it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// Writes all that was acknowledged to files and makes one file of each day (or month, where days were joined); answers when it is done. The
 /// smallest and quickest history, for one more writing of every byte: before a backup, or after a large import. It is recorded.
 #[utoipa::path(post, path = "/api/history/compact",
     responses((status = 200, body = storage::StorageView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<storage::StorageView>, Problem> {
     caller.may(&app, Action::Configure, "")?;
-    let note = SystemNote { action: "history_compact".to_owned(), text: "history is being compacted".to_owned() };
-    app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
     app.historian.compact().await.map_err(|error| match error {
         CompactError::UnderWay => Problem::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(error),
-        CompactError::Flush(_) => Problem::unavailable(error),
+        CompactError::Follow(_) | CompactError::Flush(_) => Problem::unavailable(with_causes(&error)),
     })?;
+    let note = SystemNote { action: "history_compacted".to_owned(), text: "history was compacted".to_owned() };
+    app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
     storage::storage(State(app), caller).await
 }

@@ -64,6 +64,11 @@ impl SegmentError {
         Self::Damaged { path: path.to_owned(), source: source.into() }
     }
 
+    /// What is being written is not damaged, whatever the encoder calls it.
+    fn unwritten(path: &Path, error: parquet::errors::ParquetError) -> Self {
+        Self::io(path, io::Error::other(error))
+    }
+
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
     }

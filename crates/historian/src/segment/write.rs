@@ -120,7 +120,7 @@ impl SegmentWriter {
         let target = Checked { inner: BufWriter::with_capacity(256 * 1024, file), crc32c: 0, bytes: 0 };
         let writer = layout::properties()
             .and_then(|properties| SerializedFileWriter::new(target, layout::schema()?, Arc::new(properties)))
-            .map_err(|error| SegmentError::damaged(path, error))?;
+            .map_err(|error| SegmentError::unwritten(path, error))?;
         Ok(Self { path: path.to_owned(), writer, group: Group::default(), entries: Vec::new(), rollups, info })
     }
 
@@ -177,7 +177,7 @@ impl SegmentWriter {
         let directory = directory::encode(&self.entries);
         self.writer.append_key_value_metadata(KeyValue::new(DIRECTORY_KEY.to_owned(), directory));
         let path = self.path;
-        let mut checked = self.writer.into_inner().map_err(|error| SegmentError::damaged(&path, error))?;
+        let mut checked = self.writer.into_inner().map_err(|error| SegmentError::unwritten(&path, error))?;
         self.info.bytes = checked.bytes;
         checked.end_piece(&mut self.info.pieces);
         let file = checked.inner.into_inner().map_err(|error| SegmentError::io(&path, error.into_error()))?;
@@ -191,7 +191,7 @@ impl SegmentWriter {
         if self.group.tag.is_empty() {
             return Ok(());
         }
-        let failed = |error| SegmentError::damaged(&self.path, error);
+        let failed = |error| SegmentError::unwritten(&self.path, error);
         let mut row_group = self.writer.next_row_group().map_err(failed)?;
         self.group.write(&mut row_group).map_err(failed)?;
         row_group.close().map_err(failed)?;

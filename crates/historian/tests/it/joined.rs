@@ -8,6 +8,7 @@ use andon_historian::{Historian, NoHook, Options};
 use andon_model::{TagId, Timestamp, Value};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The folders with files in them, in order.
 fn folders(dir: &Path) -> Vec<String> {
@@ -193,7 +194,12 @@ async fn from_joined_rollups_the_answer_is_the_same_as_from_points() {
 async fn emptied_folders_go_and_where_little_is_kept_days_stay_days() {
     let folder = tempfile::tempdir().unwrap();
     let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
-    let options = |days| Options { retention_days: Some(days), publish: false, ..Options::default() };
+    let options = |days| Options {
+        retention_days: Some(days),
+        believe_after: Duration::ZERO,
+        publish: false,
+        ..Options::default()
+    };
     let clock = || Arc::new(crate::model::TestClock((10_000 * DAY).into()));
     let start = |days| Historian::open(folder.path(), Arc::clone(&log) as _, clock(), options(days)).unwrap();
     let historian = start(90);

@@ -117,9 +117,24 @@ async fn a_clock_that_jumps_ahead_takes_no_tag() {
     log.push(TICK, b"");
     settle(&historian).await;
     assert_eq!(days(&historian, 0).await, [0, 1, 2]);
-    clock.0.store(3 * DAY, Ordering::Relaxed);
-    settle(&historian).await;
+    for day in 1..=3 {
+        clock.0.store(day * DAY, Ordering::Relaxed);
+        settle(&historian).await;
+    }
     assert_eq!((days(&historian, 0).await, days(&historian, 1).await), (vec![2], vec![0, 1, 2]));
+    // Clock and log ahead together: believed after a day, and not by a start in between.
+    clock.0.store(900 * DAY, Ordering::Relaxed);
+    settle(&historian).await;
+    assert_eq!(days(&historian, 0).await, [2]);
+    let historian =
+        Historian::open(folder.path(), Arc::clone(&log) as _, Arc::clone(&clock) as _, Options::default()).unwrap();
+    historian.keep(Retentions::from([(0, Keep::Days(1))]));
+    for (hours, left) in [(1, vec![2]), (24, vec![2]), (25, vec![])] {
+        clock.0.store(900 * DAY + hours * DAY / 24, Ordering::Relaxed);
+        log.push(TICK, b"");
+        settle(&historian).await;
+        assert_eq!((days(&historian, 0).await, days(&historian, 1).await), (left, vec![0, 1, 2]), "after {hours} h");
+    }
 }
 
 #[tokio::test]

@@ -71,7 +71,12 @@ async fn gaps_survive_merging_and_retention() {
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(MemoryLog::default());
     let clock = Arc::new(TestClock::default());
-    let options = || Options { retention_days: Some(3), max_files_per_day: 2, ..Options::default() };
+    let options = || Options {
+        retention_days: Some(3),
+        believe_after: Duration::ZERO,
+        max_files_per_day: 2,
+        ..Options::default()
+    };
     let historian = start(folder.path(), &log, &clock, options());
     log.push(kind::SAMPLES, b"nonsense");
     for n in 0..4 {
@@ -129,7 +134,12 @@ async fn retention_drops_whole_days_and_a_clock_that_jumps_ahead_drops_nothing()
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(MemoryLog::default());
     let clock = Arc::new(TestClock::default());
-    let historian = start(folder.path(), &log, &clock, Options { retention_days: Some(2), ..Options::default() });
+    let historian = start(
+        folder.path(),
+        &log,
+        &clock,
+        Options { retention_days: Some(2), believe_after: Duration::ZERO, ..Options::default() },
+    );
     for day in 0..6 {
         log.write(&[sample(0, day * DAY, Value::Int64(day))]);
     }

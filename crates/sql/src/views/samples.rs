@@ -165,7 +165,8 @@ fn stretch_of(name: &str, expr: &Expr) -> Option<i64> {
         Expr::ScalarFunction(call) => {
             let [Expr::Literal(width, _), ts] = &call.args[..] else { return None };
             call.func.inner().downcast_ref::<Bin>()?;
-            width_us(width).filter(|_| is_ts(name, ts))
+            // In another zone a day begins at another time.
+            width_us(width).filter(|_| matches!(ts, Expr::Column(column) if column.name == name))
         }
         _ => None,
     }

@@ -98,6 +98,21 @@ async fn history_summed_up_is_what_grouping_gives_and_reads_no_more() {
 }
 
 #[tokio::test]
+async fn a_day_of_another_zone_is_not_taken_for_one_of_utc() {
+    let world = World::new();
+    // From 00:00 to 01:23 UTC on 1 January: in New York it is still 31 December.
+    for (predicate, wanted) in [
+        ("date_trunc('day', ts AT TIME ZONE 'America/New_York') = TIMESTAMPTZ '2025-12-31 00:00:00-05'", "5000"),
+        ("date_trunc('day', ts AT TIME ZONE 'America/New_York') >= '2026-01-01T00:00:00Z'", "0"),
+        ("date_trunc('day', ts) >= '2026-01-01T00:00:00Z'", "5000"),
+        ("date_trunc('hour', ts AT TIME ZONE 'Asia/Kolkata') = TIMESTAMPTZ '2025-12-31 23:30:00Z'", "1800"),
+    ] {
+        let text = format!("SELECT count(*) FROM samples WHERE path = '{PRESSURE}' AND {predicate}");
+        assert_eq!(world.rows(&text).await, [wanted], "{predicate}");
+    }
+}
+
+#[tokio::test]
 async fn predicates_prune_tags_and_times() {
     let world = World::new();
     let id = |path: &str| world.plant.tags.iter().find(|tag| &*tag.path == path).expect("a tag").id.0;
