@@ -162,6 +162,20 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('on a phone the actions of a row are on the screen', async () => {
+    const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
+    await enter(run, page);
+    for (const name of ['users', 'tokens', 'devices']) {
+      await visit(run, page, PAGES[name]);
+      const buttons = page.locator('.acts button');
+      await buttons.first().waitFor();
+      for (const box of await buttons.evaluateAll((all) => all.map((e) => e.getBoundingClientRect().toJSON()))) {
+        assert.ok(box.left >= 0 && box.right <= 390, `${name}: ${box.left} to ${box.right}`);
+      }
+    }
+    await page.close();
+  });
+
   test('an empty plant says so on every page', async () => {
     const { page, faults } = await open(run, { seed: { 'mock.empty': '1' } });
     await enter(run, page);
