@@ -775,6 +775,22 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('a device that refuses a tag is connected in part, and what to do is not taken for done', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width });
+      await enter(run, page);
+      await visit(run, page, '/connectors');
+      const words = await page.locator('tr', { hasText: 'Packer' }).innerText();
+      assert.match(words, /Connected in part/);
+      assert.match(words, /What to do:\s+Check `table` and `address`/);
+      assert.doesNotMatch(words, /over since then/);
+      await page.getByRole('button', { name: 'Packer' }).click();
+      const drawer = page.getByRole('dialog', { name: 'Packer' }).or(page.locator('aside', { hasText: 'Packer' })).first();
+      assert.match(await drawer.innerText(), /4, 1 refused by the device/);
+      await page.close();
+    }
+  });
+
   test('events of one millisecond stand in the order they happened, newest first, each once', async () => {
     const { page } = await open(run);
     await enter(run, page);

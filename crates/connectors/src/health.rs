@@ -59,6 +59,8 @@ pub struct ConnectorHealth {
     pub errors: u64,
     /// The last thing that went wrong; kept after it is over.
     pub last_error: Option<LastError>,
+    /// How many tags the device refuses now, though it answers.
+    pub refused: usize,
     /// Where it connects to.
     pub endpoint: String,
     /// How many tags it feeds.
@@ -73,6 +75,7 @@ struct Figures {
     requests: u64,
     errors: u64,
     last_error: Option<LastError>,
+    refused: usize,
     window_start: Duration,
     window_samples: u64,
     samples_per_s: f64,
@@ -107,6 +110,7 @@ impl Health {
             requests: 0,
             errors: 0,
             last_error: None,
+            refused: 0,
             window_start: clock.monotonic(),
             window_samples: 0,
             samples_per_s: 0.0,
@@ -160,6 +164,11 @@ impl Health {
         figures.last_error = Some(LastError { at, text, remedy: remedy.to_owned() });
     }
 
+    /// So many tags are refused now.
+    pub fn refuses(&self, tags: usize) {
+        self.lock().refused = tags;
+    }
+
     /// Samples were published.
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     pub fn brought(&self, samples: usize) {
@@ -186,5 +195,6 @@ impl Health {
         report.requests = figures.requests;
         report.errors = figures.errors;
         report.last_error.clone_from(&figures.last_error);
+        report.refused = figures.refused;
     }
 }

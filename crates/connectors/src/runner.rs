@@ -271,6 +271,7 @@ fn report(entry: &Entry) -> ConnectorHealth {
         requests: 0,
         errors: 0,
         last_error: None,
+        refused: 0,
         endpoint: endpoint.to_owned(),
         tags: entry.tags().len(),
     };

@@ -45,6 +45,8 @@ pub struct ConnectorView {
     pub errors: u64,
     /// The last error.
     pub last_error: Option<ErrorView>,
+    /// How many of its tags the device refuses now, though it answers.
+    pub refused: usize,
     /// Where the device is.
     pub endpoint: String,
     /// How many tags it gives.
@@ -110,6 +112,7 @@ pub fn state(app: &App) -> Connectors {
             requests: h.requests,
             errors: h.errors,
             last_error: h.last_error.map(|e| ErrorView { at_ms: e.at.millis(), text: e.text, remedy: e.remedy }),
+            refused: h.refused,
             endpoint: h.endpoint,
             tags: h.tags,
         })

@@ -21,7 +21,7 @@ use andon_model::command::{WriteError, Written};
 use andon_model::event::{ConnectionChange, Event, What};
 use andon_model::record::Recorder;
 use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -125,8 +125,8 @@ pub struct Driver {
     health: Arc<Health>,
     asks: mpsc::Receiver<Ask>,
     presence: Presence,
-    /// Registers that are refused now, so that each is logged once.
-    refused: HashSet<usize>,
+    /// Registers that are refused now and with which exception, so that each is told once.
+    refused: HashMap<usize, u8>,
     /// When the present connection first answered, by the monotonic clock.
     answering_since: Option<Duration>,
     turn: usize,
@@ -151,7 +151,7 @@ impl Driver {
             health,
             asks,
             presence,
-            refused: HashSet::new(),
+            refused: HashMap::new(),
             answering_since: None,
             turn: 0,
         };
@@ -285,11 +285,13 @@ impl Driver {
     }
 
     async fn publish(&mut self, block: &Block, answer: &Answer<Data>) {
-        self.note_refusals(block, answer);
+        let known = self.note_refusals(block, answer);
         let now = self.clock.now();
         let values = values_of(&self.device.config, block, answer);
         let samples: Vec<Sample> = values
             .into_iter()
+            // Refused again is nothing new: the tag has been bad since it was refused first.
+            .filter(|(index, ..)| !known.contains(index))
             .filter_map(|(index, value, quality)| {
                 Some(Sample { tag: *self.device.tags.get(index)?, value, quality, source_ts: now, received_ts: now })
             })
@@ -300,22 +302,27 @@ impl Driver {
         self.health.arrivals.note(arrival, self.bus.all_stored_up_to());
     }
 
-    /// A register is logged when it begins to be refused and when it comes back, not in between.
-    fn note_refusals(&mut self, block: &Block, answer: &Answer<Data>) {
+    /// A register is logged when it begins to be refused and when it comes back, not in between. Returns those that were refused
+    /// just so before.
+    fn note_refusals(&mut self, block: &Block, answer: &Answer<Data>) -> Vec<usize> {
+        let mut known = Vec::new();
         for index in &block.registers {
             let tag =
                 self.device.config.registers.get(*index).map(|register| register.tag.as_str()).unwrap_or_default();
             match answer {
-                Err(refused) if self.refused.insert(*index) => {
+                Err(refused) if self.refused.insert(*index, refused.code) == Some(refused.code) => known.push(*index),
+                Err(refused) => {
                     tracing::warn!(connector = %self.device.name, tag, "{refused}; {}", refused.remedy());
                     self.health.failed(refused.to_string(), refused.remedy());
                 }
-                Ok(_) if self.refused.remove(index) => {
+                Ok(_) if self.refused.remove(index).is_some() => {
                     tracing::info!(connector = %self.device.name, tag, "the device gives it again")
                 }
-                _ => {}
+                Ok(_) => {}
             }
         }
+        self.health.refuses(self.refused.len());
+        known
     }
 
     /// One read request, with the figures that go with it.
@@ -365,6 +372,7 @@ impl Driver {
         self.health.failed(error.to_string(), error.remedy());
         self.health.enter(ConnectorState::Failed);
         self.refused.clear();
+        self.health.refuses(0);
         if self.presence == Presence::Lost {
             return;
         }

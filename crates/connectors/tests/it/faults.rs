@@ -42,6 +42,7 @@ async fn a_refused_register_leaves_the_others_good() {
     let error = health.last_error.unwrap();
     assert_eq!(error.text, "the device refused \"read holding 1\": exception 0x02 illegal data address");
     assert!(error.remedy.contains("addresses here count from zero"));
+    assert_eq!(health.refused, 1);
 }
 
 #[tokio::test]
@@ -78,6 +79,29 @@ async fn a_gateway_that_cannot_reach_its_device_is_no_configuration_error() {
     for path in ["m/a", "m/b", "m/c"] {
         assert_eq!(rig.until(path, |_| true).await.quality, StatusCode::BAD_NO_COMMUNICATION);
     }
+}
+
+#[tokio::test]
+async fn what_is_refused_again_and_again_is_bad_since_the_first_time() {
+    let bank = Bank::new();
+    bank.set(Table::Holding, 0, &[10, 11, 12]);
+    let (tags, registers) = three();
+    let device = Simulator::start("127.0.0.1:0".parse().unwrap(), bank).await.unwrap();
+    // Busy: asked again at every poll.
+    device.misbehave(Fault::Refuse { table: Table::Holding, address: 1, code: 0x06 });
+    let plant = plant(tags, json!({ "endpoint": device.address().to_string(), "poll": "20ms", "register": registers }));
+    let rig = Rig::new(&plant);
+    rig.runner.apply(&plant).await;
+    let first = rig.until("m/b", |_| true).await;
+    assert_eq!(first.quality, StatusCode::BAD_DEVICE_FAILURE);
+    let requests = device.requests();
+    eventually("it is asked for again", || device.requests() > requests + 10).await;
+    assert_eq!(rig.last("m/b").unwrap().source_ts, first.source_ts);
+    let health = rig.health();
+    assert_eq!((health.state, health.refused, health.errors), (ConnectorState::Connected, 3, 3));
+    device.behave();
+    rig.until_value("m/b", 11_i64).await;
+    eventually("nothing is refused any more", || rig.health().refused == 0).await;
 }
 
 #[tokio::test]

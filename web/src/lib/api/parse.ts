@@ -363,6 +363,7 @@ function connector(raw: unknown): Connector {
     requests: numOr(o['requests'], 0),
     errors: numOr(o['errors'], 0),
     lastError: last && { atMs: numOr(last['at_ms'], 0), text: textOr(last['text'], ''), remedy: textOr(last['remedy'], '') },
+    refused: numOr(o['refused'], 0),
     endpoint: textOr(o['endpoint'], ''),
     tags: numOr(o['tags'], 0),
   };

@@ -179,6 +179,8 @@ export interface Connector {
   requests: number;
   errors: number;
   lastError: { atMs: number; text: string; remedy: string } | null;
+  /** Tags that the device refuses now, though it answers. */
+  refused: number;
   endpoint: string;
   tags: number;
 }
