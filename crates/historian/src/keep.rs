@@ -189,12 +189,18 @@ pub(crate) struct Keeping {
     rules: Arc<Rules>,
     /// Of files that were looked at: they are as these rules have it.
     shares: HashMap<PathBuf, Arc<[Share]>>,
+    /// Whether a tidying has looked at all files that these rules can concern.
+    looked: bool,
 }
 
 impl Keeping {
+    fn new(rules: Rules) -> Self {
+        Self { rules: Arc::new(rules), shares: HashMap::new(), looked: false }
+    }
+
     /// One limit for all.
     pub(crate) fn of_all(keep: Keep) -> Mutex<Self> {
-        Mutex::new(Self { rules: Arc::new(Rules::new(Retentions::new(), keep)), shares: HashMap::new() })
+        Mutex::new(Self::new(Rules::new(Retentions::new(), keep)))
     }
 }
 
@@ -236,7 +242,7 @@ impl Historian {
         let mut keeping = self.keeping();
         if keeping.rules.of_tag != retentions {
             let others = keeping.rules.others;
-            *keeping = Keeping { rules: Arc::new(Rules::new(retentions, others)), shares: HashMap::new() };
+            *keeping = Keeping::new(Rules::new(retentions, others));
         }
     }
 
@@ -246,18 +252,22 @@ impl Historian {
         self.rules().others
     }
 
-    /// How much is past each limit, the shortest first. Without those that keep for ever.
+    /// How much is past each limit, the shortest first. Without those that keep for ever. `None`: not looked at yet, since the
+    /// start or since the limits changed; the next tidying does.
     #[must_use]
-    pub fn overdue(&self) -> Vec<Overdue> {
+    pub fn overdue(&self) -> Option<Vec<Overdue>> {
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
         // Before it is known which day it is, nothing is past any.
         let today = self.counted_day().unwrap_or(i64::MIN);
         let keeping = self.keeping();
+        if !keeping.looked && !keeping.rules.of_tag.is_empty() {
+            return None;
+        }
         let limits = keeping.rules.all.iter().copied().filter(|keep| *keep != Keep::ForEver);
         let mut points: BTreeMap<Keep, u64> = limits.map(|keep| (keep, 0)).collect();
         for segment in &segments {
             let whole = [Share { keep: keeping.rules.others, rows: segment.info.rows, ts: segment.info.ts }];
-            // One limit for all needs no look into files; with several, what was not looked at is not past any.
+            // One limit for all needs no look into files; with several, what came since the last look is not past any.
             let shares: &[Share] = match keeping.shares.get(&segment.path) {
                 Some(shares) => shares,
                 None if keeping.rules.of_tag.is_empty() => &whole,
@@ -269,7 +279,7 @@ impl Historian {
                 }
             }
         }
-        points.into_iter().map(|(keep, points)| Overdue { keep, points }).collect()
+        Some(points.into_iter().map(|(keep, points)| Overdue { keep, points }).collect())
     }
 
     fn keeping(&self) -> MutexGuard<'_, Keeping> {
@@ -319,6 +329,9 @@ impl Historian {
             }
         }
         self.forget_shares();
+        let mut keeping = self.keeping();
+        keeping.looked |= Arc::ptr_eq(&keeping.rules, &rules);
+        drop(keeping);
         self.drop_files(&gone, today, &rules)?;
         for (period, files) in rest {
             self.shrink(period, files, today, &rules)?;

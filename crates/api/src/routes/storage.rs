@@ -76,8 +76,8 @@ pub struct RetentionView {
     branches_left_off: usize,
     /// The tags of the model for which it holds.
     tags: usize,
-    /// About how many points in files are older than it, and go when all days of their file are past it; `null` before files
-    /// were first tidied since the start.
+    /// About how many points in files are older than it, and go when all days of their file are past it; `null` until files
+    /// were tidied since the start, and since the limits changed.
     points_past: Option<u64>,
 }
 
@@ -106,8 +106,7 @@ pub struct ArrivedView {
 pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<StorageView>, Problem> {
     caller.may(&app, Action::Configure, "")?;
     let stats = app.historian.stats();
-    let past = stats.tidied.map(|_| app.historian.overdue());
-    let past = past.map(|past| past.into_iter().map(|past| (past.keep, past.points)).collect());
+    let past = app.historian.overdue().map(|past| past.into_iter().map(|past| (past.keep, past.points)).collect());
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let ratio = |over: u64, under: u64| (under > 0).then(|| over as f64 / under as f64);
     Ok(Json(StorageView {

@@ -279,12 +279,12 @@ async fn a_month_is_joined_when_what_goes_early_is_gone_and_one_that_was_joined_
     pass_to(59 + 399);
     settle(&historian).await;
     assert_eq!(days(&historian, 0).await.len(), 28, "the last of them is not past it");
-    let overdue = historian.overdue();
+    let overdue = historian.overdue().unwrap();
     assert!(matches!(overdue[..], [Overdue { keep: Keep::Days(400), points: 75..=84 }]), "{overdue:?}");
     pass_to(59 + 400);
     settle(&historian).await;
     assert_eq!((days(&historian, 0).await.len(), days(&historian, 1).await.len()), (0, 59));
-    assert_eq!(historian.overdue(), [Overdue { keep: Keep::Days(400), points: 0 }]);
+    assert_eq!(historian.overdue().unwrap(), [Overdue { keep: Keep::Days(400), points: 0 }]);
     assert!(historian.verify().is_empty());
 }
 
@@ -294,18 +294,24 @@ async fn what_is_past_one_limit_for_all_is_told_without_a_look_into_files() {
     let log = Arc::new(MemoryLog::default());
     let options = Options { retention_days: Some(500), ..Options::default() };
     let historian = open_with(folder.path(), &log, Arc::new(NoHook), options).unwrap();
-    assert_eq!(historian.overdue(), [Overdue { keep: Keep::Days(500), points: 0 }]);
+    assert_eq!(historian.overdue().unwrap(), [Overdue { keep: Keep::Days(500), points: 0 }]);
     write_days(&log, 0..1, 0..31);
     for days in [40, 475] {
         log.let_pass(days * 86_400);
         log.push(TICK, b"");
         settle(&historian).await;
     }
-    let overdue = historian.overdue();
+    let overdue = historian.overdue().unwrap();
     assert!(matches!(overdue[..], [Overdue { keep: Keep::Days(500), points: 40..=50 }]), "{overdue:?}");
     historian.keep(Retentions::from([(7, Keep::ForEver)]));
+    assert_eq!(
+        historian.overdue(),
+        None,
+        "with several limits it is not known before files were looked at, and is no 0"
+    );
     settle(&historian).await;
-    assert!(historian.overdue()[0].points >= 40, "{:?}", historian.overdue());
+    let overdue = historian.overdue().unwrap();
+    assert!(overdue[0].points >= 40, "{overdue:?}");
 }
 
 #[tokio::test]
