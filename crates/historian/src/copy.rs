@@ -4,10 +4,11 @@
 //! open table's pointer are replaced by renaming. So a hard link holds what it held when it was made.
 
 use crate::delta::log_folder;
-use crate::historian::{Historian, causes};
+use crate::historian::Historian;
 use crate::manifest::{FileInfo, Manifest, ManifestError};
 use crate::rollup::{self, RollupIndex};
 use crate::segment::verify;
+use andon_model::error::causes;
 use andon_model::log::Seq;
 use std::io;
 use std::path::{Path, PathBuf};

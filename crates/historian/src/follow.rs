@@ -82,6 +82,12 @@ impl Historian {
         }
     }
 
+    /// Applies frames up to this one, as far as the buffer has room; not beyond, for while samples pour in there is always more. Blocking.
+    pub(crate) fn follow_to(&self, goal: Seq) -> Result<(), FollowError> {
+        while self.state().position < goal && self.follow_once()? == Followed::More {}
+        Ok(())
+    }
+
     /// Reads once and applies what came. Blocking.
     pub(crate) fn follow_once(&self) -> Result<Followed, FollowError> {
         let _alone = self.following.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -7,7 +7,7 @@ use crate::delete::Delete;
 use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
-use crate::follow::{FollowError, Followed};
+use crate::follow::FollowError;
 use crate::keep::{Counted, Keep, Keeping};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::period::Periods;
@@ -18,6 +18,7 @@ use crate::read::RangeError;
 use crate::rollup;
 use crate::segment::{Footers, SegmentError};
 use crate::upkeep::{CompactError, Reach};
+use andon_model::error::causes;
 use andon_model::log::{Lane, Log, Seq, SnapshotError};
 use andon_model::{Clock, TagId, Timestamp};
 use std::collections::HashSet;
@@ -200,18 +201,6 @@ impl Drop for Segment {
     }
 }
 
-/// An error with what lies beneath it.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
-
 /// What changes together.
 #[derive(Default)]
 pub(crate) struct State {
@@ -360,7 +349,7 @@ pub struct Historian {
     /// Held while files are merged: one at a time, but flushes go on.
     pub(crate) tidying: Mutex<()>,
     /// Held while everything is compacted.
-    compacting: tokio::sync::Mutex<()>,
+    pub(crate) compacting: Mutex<()>,
     reads: Arc<Semaphore>,
     compressions: RwLock<Arc<Compressions>>,
     pub(crate) keeping: Mutex<Keeping>,
@@ -451,7 +440,7 @@ impl Historian {
             work: Notify::new(),
             tidy_soon: AtomicBool::new(false),
             tidying: Mutex::default(),
-            compacting: tokio::sync::Mutex::default(),
+            compacting: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
             compressions: RwLock::default(),
             keeping: Keeping::of_all(options.retention_days.map_or(Keep::ForEver, Keep::Days)),
@@ -539,12 +528,7 @@ impl Historian {
     pub async fn catch_up(self: &Arc<Self>) -> Result<(), FollowError> {
         let this = Arc::clone(self);
         let goal = self.log.durable_seq(Lane::Samples);
-        let catch_up = tokio::task::spawn_blocking(move || {
-            // Not beyond what was there at the beginning: while samples pour in there is always more.
-            while this.state().position < goal && this.follow_once()? == Followed::More {}
-            Ok(())
-        });
-        catch_up.await.map_err(|_| FollowError::Stopped)?
+        tokio::task::spawn_blocking(move || this.follow_to(goal)).await.map_err(|_| FollowError::Stopped)?
     }
 
     /// Writes what is in the buffer to files and tells the log, now.
@@ -568,23 +552,8 @@ impl Historian {
     /// # Errors
     /// See [`CompactError`].
     pub async fn compact(self: &Arc<Self>) -> Result<(), CompactError> {
-        let Ok(_alone) = self.compacting.try_lock() else { return Err(CompactError::UnderWay) };
-        let goal = self.log.durable_seq(Lane::Samples);
-        loop {
-            let before = self.state().position;
-            // A full buffer takes nothing more.
-            self.flush().await?;
-            self.catch_up().await?;
-            let reached = self.state().position;
-            if reached >= goal || reached == before {
-                break;
-            }
-        }
-        self.flush().await?;
         let this = Arc::clone(self);
-        Ok(tokio::task::spawn_blocking(move || this.tidy_blocking(Reach::All))
-            .await
-            .map_err(|_| FlushError::Stopped)??)
+        tokio::task::spawn_blocking(move || this.compact_blocking()).await.map_err(|_| FlushError::Stopped)?
     }
 
     /// Reads every file and compares it with its checksum; returns the errors. Blocking and long.

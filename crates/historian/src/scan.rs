@@ -8,13 +8,14 @@
 use crate::aggregate::Rollup;
 use crate::block::Block;
 use crate::delete::{Delete, stretches};
-use crate::historian::{Historian, Segment, causes};
+use crate::historian::{Historian, Segment};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::period::{Period, Periods};
 use crate::point::{HistoryGap, day_of};
 use crate::rollup::{self, Level, Rollups, Unpacker};
 use crate::segment::{Footers, Presence, Reader, SegmentError, Window, presence};
 use andon_model::column::StretchSum;
+use andon_model::error::causes;
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -331,8 +332,8 @@ impl Scan {
         }
     }
 
-    /// A period of many rows in pieces, where its files and what is in memory lie one behind the other in time and the files have roll-ups of
-    /// the tag; `None` where the points must be read.
+    /// A period of many rows in pieces, where its files and what is in memory lie one behind the other in time and the files
+    /// have roll-ups of the tag; `None` where the points must be read.
     fn rolled_up(&mut self, period: Period, levels: &[Level]) -> Option<Vec<Piece>> {
         let segments = self.view.periods.get(&period)?.clone();
         let (mut parts, mut in_files) = (Vec::with_capacity(segments.len() + self.view.buffered.len()), 0_u32);

@@ -24,7 +24,7 @@ use crate::point::day_of;
 use crate::rollup;
 use crate::scan::up_to;
 use crate::segment::{Presence, Reader, Window, presence, verify};
-use andon_model::log::Seq;
+use andon_model::log::{Lane, Seq};
 use std::collections::{BTreeSet, HashSet};
 use std::ops;
 use std::path::PathBuf;
@@ -115,6 +115,25 @@ impl Historian {
             self.note_tidied();
         }
         outcome
+    }
+
+    /// Writes all that is durable now, then makes one file of each day or month. Blocking.
+    pub(crate) fn compact_blocking(&self) -> Result<(), CompactError> {
+        let Ok(_alone) = self.compacting.try_lock() else { return Err(CompactError::UnderWay) };
+        let goal = self.log.durable_seq(Lane::Samples);
+        loop {
+            let before = self.state().position;
+            // A full buffer takes nothing more.
+            self.flush_blocking()?;
+            self.follow_to(goal)?;
+            let reached = self.state().position;
+            if reached >= goal || reached == before {
+                break;
+            }
+        }
+        self.flush_blocking()?;
+        self.tidy_blocking(Reach::All)?;
+        Ok(())
     }
 
     /// How many merges and joins the next tidying has to do, as far as is known now. Looks at every file's entry, at none itself.

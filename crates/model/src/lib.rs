@@ -15,6 +15,7 @@ pub mod access;
 pub mod column;
 pub mod command;
 pub mod duration;
+pub mod error;
 pub mod event;
 pub mod log;
 pub mod path;

@@ -22,6 +22,7 @@ use andon_bus::ids::new_id;
 use andon_connectors::Runner;
 use andon_historian::Historian;
 use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::error::causes;
 use andon_model::log::{Lane, Log};
 use andon_model::peer::Places;
 use andon_model::plant::SettingsCheck;
@@ -584,12 +585,7 @@ pub async fn examine_records(path: &Path) -> Result<String> {
 
 /// What is wrong with the file of records, and what to do.
 fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
-    let mut what = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        what = format!("{what}: {inner}");
-        cause = inner.source();
-    }
+    let what = causes(error);
     let (file, folder) = (path.display(), path.parent().unwrap_or(path).display());
     anyhow::anyhow!(
         "{what}\n  \

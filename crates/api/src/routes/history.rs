@@ -9,6 +9,7 @@ use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
 use andon_historian::{AggregateReadError, Aggregated, CompactError, DeleteError};
 use andon_model::access::Action;
+use andon_model::error::causes;
 use andon_model::event::{SystemNote, What};
 use andon_model::plant::Interpolation;
 use andon_model::{TagId, Timestamp};
@@ -298,29 +299,28 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An error with what lies beneath it.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
-
 /// Writes all that was acknowledged to files and makes one file of each day (or month, where days were joined); answers when it is done. The
 /// smallest and quickest history, for one more writing of every byte: before a backup, or after a large import. It is recorded.
 #[utoipa::path(post, path = "/api/history/compact",
     responses((status = 200, body = storage::StorageView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<storage::StorageView>, Problem> {
     caller.may(&app, Action::Configure, "")?;
-    app.historian.compact().await.map_err(|error| match error {
+    // It goes on when the caller has gone, and is recorded all the same.
+    let (worker, who) = (app.clone(), caller.clone());
+    let work = tokio::spawn(async move {
+        let outcome = worker.historian.compact().await;
+        let (action, text) = match &outcome {
+            Ok(()) => ("history_compacted", "history was compacted".to_owned()),
+            Err(CompactError::UnderWay) => return Ok(outcome),
+            Err(error) => ("history_compact_failed", format!("history was not compacted: {}", causes(error))),
+        };
+        let note = What::System(SystemNote { action: action.to_owned(), text });
+        worker.record(&who, "", None, note).await.map(|_| outcome)
+    });
+    let outcome = work.await.map_err(Problem::internal)?.map_err(Problem::unavailable)?;
+    outcome.map_err(|error| match error {
         CompactError::UnderWay => Problem::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(error),
-        CompactError::Follow(_) | CompactError::Flush(_) => Problem::unavailable(with_causes(&error)),
+        CompactError::Follow(_) | CompactError::Flush(_) => Problem::unavailable(causes(&error)),
     })?;
-    let note = SystemNote { action: "history_compacted".to_owned(), text: "history was compacted".to_owned() };
-    app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
     storage::storage(State(app), caller).await
 }

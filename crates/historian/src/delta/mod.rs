@@ -20,9 +20,10 @@ mod collide;
 mod commit;
 mod log;
 
-use crate::historian::{Historian, Segment, causes};
+use crate::historian::{Historian, Segment};
 use crate::manifest::{FileInfo, Manifest, is_our_name, parquet_folder};
 use andon_model::Timestamp;
+use andon_model::error::causes;
 pub(crate) use collide::{NewRows, closed, held_back};
 use commit::{Added, Change, Removed};
 use serde::{Deserialize, Serialize};
