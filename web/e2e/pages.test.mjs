@@ -147,6 +147,27 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('an alarm list that was asked for earlier does not hide what the link has told since', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await page.evaluate(() => {
+      const ask = window.fetch;
+      window.fetch = async (...wish) => {
+        const answer = await ask(...wish);
+        if (String(wish[0]).endsWith('/api/alarms')) await new Promise((resolve) => (window.letGo = resolve));
+        return answer;
+      };
+    });
+    const bar = page.getByRole('region', { name: 'Most urgent unacknowledged alarms' });
+    await bar.getByRole('button', { name: /^Ack/ }).first().click();
+    await page.waitForFunction(() => window.letGo);
+    await page.evaluate(() => window.andonMock.flood(300));
+    await bar.getByText(/^\d{3}/).waitFor();
+    await page.evaluate(() => new Promise((drawn) => (window.letGo(), setTimeout(() => requestAnimationFrame(drawn), 50))));
+    assert.match(await bar.innerText(), /\d{3} more/);
+    await page.close();
+  });
+
   test('on a phone the content begins in the first third of the screen', async () => {
     const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);

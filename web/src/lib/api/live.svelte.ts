@@ -41,6 +41,9 @@ class LiveHub {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watchdog: ReturnType<typeof setInterval> | undefined;
   #heardAt = 0;
+  /** Count what was taken, so that an answer knows whether something newer has come. */
+  #alarmsHeard = 0;
+  #connectionsHeard = 0;
   #toSubscribe = new Set<string>();
   #toLeave = new Set<string>();
   #flush: ReturnType<typeof setTimeout> | undefined;
@@ -116,22 +119,37 @@ class LiveHub {
     this.#socket?.close();
     this.#socket = null;
     this.#cells.clear();
-    this.alarms = [];
-    this.alarmsKnown = false;
-    this.connectionsKnown = false;
+    this.#takeAlarms([]);
+    this.#takeConnections({ connectors: [], clients: [] });
+    this.alarmsKnown = this.connectionsKnown = false;
     this.link = { state: 'connecting' };
   }
 
-  /** Takes an alarm list that came by another way (the answer to an acknowledgement). */
+  /** Asks for the alarm list, before the link stands or after an acknowledgement. A list that the link brings in the
+   *  meantime stands: the answer may be older, and the link tells each change only once. */
   async refreshAlarms(): Promise<void> {
-    this.alarms = await ask('/api/alarms', { read: parseAlarms });
+    const heard = this.#alarmsHeard;
+    const alarms = await ask('/api/alarms', { read: parseAlarms });
+    if (heard === this.#alarmsHeard) this.#takeAlarms(alarms);
+  }
+
+  /** As for alarms. */
+  async refreshConnections(): Promise<void> {
+    const heard = this.#connectionsHeard;
+    const all = await ask('/api/connectors', { read: parseConnections });
+    if (heard === this.#connectionsHeard) this.#takeConnections(all);
+  }
+
+  #takeAlarms(alarms: readonly Alarm[]): void {
+    this.#alarmsHeard += 1;
+    this.alarms = alarms;
     this.alarmsKnown = true;
   }
 
-  async refreshConnections(): Promise<void> {
-    const all = await ask('/api/connectors', { read: parseConnections });
-    this.connectors = all.connectors;
-    this.clients = all.clients;
+  #takeConnections({ connectors, clients }: Pick<LiveHub, 'connectors' | 'clients'>): void {
+    this.#connectionsHeard += 1;
+    this.connectors = connectors;
+    this.clients = clients;
     this.connectionsKnown = true;
   }
 
@@ -185,16 +203,13 @@ class LiveHub {
         this.#apply(message.values);
         break;
       case 'alarms':
-        this.alarms = message.alarms;
-        this.alarmsKnown = true;
+        this.#takeAlarms(message.alarms);
         break;
       case 'event':
         for (const listener of this.#onEvent) listener(message.event);
         break;
       case 'connectors':
-        this.connectors = message.connectors;
-        this.clients = message.clients;
-        this.connectionsKnown = true;
+        this.#takeConnections(message);
         break;
       case 'error':
         for (const listener of this.#onReturn) listener();
@@ -227,9 +242,8 @@ class LiveHub {
     this.#toLeave.clear();
     this.#toSubscribe = new Set([...this.#cells].filter(([, cell]) => cell.watchers > 0).map(([path]) => path));
     this.#flushNow();
-    const quiet = (error: unknown): void => console.warn('could not catch up', asProblem(error).message);
-    this.refreshAlarms().catch(quiet);
-    if (this.connectionsKnown) this.refreshConnections().catch(quiet);
+    // The link tells the alarms by itself.
+    if (this.connectionsKnown) this.refreshConnections().catch((error: unknown) => console.warn('could not catch up', asProblem(error).message));
     if (back) for (const listener of this.#onReturn) listener();
   }
 
