@@ -563,6 +563,12 @@ impl Historian {
         segments.iter().filter_map(|segment| crate::segment::verify(&segment.path, &segment.info).err()).collect()
     }
 
+    /// All stretches in which samples were lost, ascending; what cannot be read is not among them.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<HistoryGap> {
+        self.state().gaps.to_vec()
+    }
+
     /// Counters and sizes.
     #[must_use]
     pub fn stats(&self) -> HistorianStats {

@@ -1,7 +1,7 @@
 //! Aggregates over history: points and roll-ups fed to the OPC UA aggregates, with what lies around the range.
 
 use crate::aggregate::{
-    Aggregate, AggregateValue, Bounds, Needs, Processor, PushError, RawPoint, Request, RequestError, Rollup,
+    Aggregate, AggregateValue, Bounds, Loss, Needs, Processor, PushError, RawPoint, Request, RequestError, Rollup,
 };
 use crate::block::Block;
 use crate::historian::Historian;
@@ -60,27 +60,39 @@ impl Historian {
         }
         let mut scan = self.scan(tag, over.from, over.from);
         scan.until_gone(gone);
-        let around = Around::read(&mut scan, tag, &requests);
-        let mut gaps = around.gaps.clone();
+        let mut around = Around::read(&mut scan, tag, &requests);
+        let mut gaps = std::mem::take(&mut around.missing.gaps);
         let mut values: Vec<Option<Vec<AggregateValue>>> = vec![None; requests.len()];
         // First from roll-ups; then, from the points, what these could not tell.
         for levels in [levels(over), Vec::new()] {
-            let mut open = Vec::with_capacity(requests.len());
-            for (at, (request, known)) in requests.iter().zip(&values).enumerate() {
-                if known.is_none() && (levels.is_empty() || request.aggregate != Aggregate::AnnotationCount) {
-                    open.push((at, Processor::new(request, &around.bounds(request))?));
+            let open = |known: &Option<_>, request: &Request| {
+                known.is_none() && (levels.is_empty() || request.aggregate != Aggregate::AnnotationCount)
+            };
+            let asked = requests.iter().enumerate().zip(&values).filter(|((_, request), known)| open(known, request));
+            let asked: Vec<(usize, &Request)> = asked.map(|(asked, _)| asked).collect();
+            let mut lost = around.lost.clone();
+            loop {
+                let begin = |(at, request): &(usize, &Request)| {
+                    Ok((*at, Processor::new(request, &around.bounds(request, &lost))?))
+                };
+                let begun: Result<Vec<_>, RequestError> = asked.iter().map(begin).collect();
+                scan.turn_to(tag, over.from, over.to);
+                scan.keep_apart(&lost);
+                let done = feed(&mut scan, &levels, begun?)?;
+                let more = with_losses(&lost, scan.unreadable(), false);
+                if more != lost {
+                    // Only now is it known what is missing.
+                    lost = more;
+                    continue;
                 }
-            }
-            if open.is_empty() {
-                continue;
-            }
-            scan.turn_to(tag, over.from, over.to);
-            for (at, processor) in feed(&mut scan, &levels, open)? {
-                if let (Some(request), Some(known)) = (requests.get(at), values.get_mut(at)) {
-                    *known = Some(processor.finish(&around.bounds(request)));
+                for (at, processor) in done {
+                    if let (Some(request), Some(known)) = (requests.get(at), values.get_mut(at)) {
+                        *known = Some(processor.finish(&around.bounds(request, &lost)));
+                    }
                 }
+                gaps.extend(scan.gaps());
+                break;
             }
-            gaps.extend(scan.gaps());
         }
         gaps.sort_by_key(|gap| (gap.from, gap.to));
         gaps.dedup();
@@ -91,6 +103,11 @@ impl Historian {
         };
         Ok(values.into_iter().map(answer).collect())
     }
+}
+
+fn with_losses(lost: &[Loss], missing: &[HistoryGap], goes_on: bool) -> Vec<Loss> {
+    let new = missing.iter().map(|gap| Loss { from: gap.from, to: gap.to, goes_on });
+    Loss::in_order(lost.iter().copied().chain(new).collect())
 }
 
 /// Hands everything in the range to the processors; those are left that could do with roll-ups where there were some.
@@ -148,22 +165,49 @@ struct Around {
     before: Vec<(usize, Vec<RawPoint>)>,
     /// The points at and after the end of the range, up to the first good one.
     after: Vec<RawPoint>,
+    /// Where nothing was recorded; around the range also what cannot be read.
+    lost: Vec<Loss>,
+    missing: Missing,
+}
+
+/// What is missing of what was read.
+#[derive(Default)]
+struct Missing {
+    /// As the answer says it.
     gaps: Vec<HistoryGap>,
+    /// Of these, what stands in a file that cannot be read.
+    unreadable: Vec<HistoryGap>,
+}
+
+impl Missing {
+    fn note(&mut self, scan: &Scan) {
+        self.gaps.extend(scan.gaps());
+        self.unreadable.extend_from_slice(scan.unreadable());
+    }
 }
 
 impl Around {
     /// For requests over the same range.
     fn read(scan: &mut Scan, tag: TagId, requests: &[Request]) -> Self {
-        let mut around = Self { before: Vec::new(), after: Vec::new(), gaps: Vec::new() };
+        let mut around = Self { before: Vec::new(), after: Vec::new(), lost: Vec::new(), missing: Missing::default() };
         for request in requests {
             if around.before_of(request).is_none() {
-                let points = points_before(scan, tag, request, &mut around.gaps);
+                let points = points_before(scan, tag, request, &mut around.missing);
                 around.before.push((usable_before(request), points));
             }
         }
         if let Some(request) = requests.first() {
-            around.after = points_after(scan, tag, request, &mut around.gaps);
+            around.after = points_after(scan, tag, request, &mut around.missing);
         }
+        // What cannot be read within the range may yet be told by roll-ups.
+        let mut missing = std::mem::take(&mut around.missing.unreadable);
+        if let Some(Request { from, to, .. }) = requests.first() {
+            missing.retain(|gap| gap.from < *from || gap.to > *to);
+            missing.iter_mut().for_each(|gap| {
+                if gap.from < *from { gap.to = gap.to.min(*from) } else { gap.from = gap.from.max(*to) }
+            });
+        }
+        around.lost = with_losses(&with_losses(&[], scan.losses(), true), &missing, false);
         around
     }
 
@@ -172,8 +216,9 @@ impl Around {
         Some(self.before.iter().find(|(known, _)| *known == wanted)?.1.as_slice())
     }
 
-    fn bounds(&self, request: &Request) -> Bounds<'_> {
-        Bounds { before: self.before_of(request).unwrap_or_default(), after: &self.after, holds_until: None }
+    fn bounds<'a>(&'a self, request: &Request, lost: &'a [Loss]) -> Bounds<'a> {
+        let before = self.before_of(request).unwrap_or_default();
+        Bounds { before, after: &self.after, lost, ..Bounds::default() }
     }
 }
 
@@ -187,7 +232,7 @@ fn usable_before(request: &Request) -> usize {
 }
 
 /// The points before the range that the aggregate looks at, ascending.
-fn points_before(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<HistoryGap>) -> Vec<RawPoint> {
+fn points_before(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut Missing) -> Vec<RawPoint> {
     let usable = |point: &RawPoint| {
         point.value.is_finite()
             && (point.status.is_good() || (point.status.is_uncertain() && !request.config.treat_uncertain_as_bad))
@@ -200,7 +245,7 @@ fn points_before(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<
     };
     scan.turn_to(tag, request.from, request.from);
     let mut points = scan.before().map_or_else(Vec::new, |block| raw_points(&block));
-    gaps.extend(scan.gaps());
+    missing.note(scan);
     let Some(newest) = points.first().copied() else { return points };
     let mut span = LOOK_BACK_US;
     while !enough(&points) && points.len() < LOOK_AROUND_POINTS {
@@ -212,7 +257,7 @@ fn points_before(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<
             keep_needed(&mut points, wanted, usable);
         }
         let earlier = scan.before();
-        gaps.extend(scan.gaps());
+        missing.note(scan);
         let Some(earlier) = earlier else { break };
         if points.len() <= wanted.max(1) && !enough(&points) {
             // Nothing in between: the next look begins at the point that was found.
@@ -225,7 +270,7 @@ fn points_before(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<
 }
 
 /// The points at and after the end of the range, up to the first good one.
-fn points_after(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<HistoryGap>) -> Vec<RawPoint> {
+fn points_after(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut Missing) -> Vec<RawPoint> {
     let mut points = Vec::new();
     let (mut start, mut span) = (request.to, LOOK_BACK_US);
     loop {
@@ -236,12 +281,12 @@ fn points_after(scan: &mut Scan, tag: TagId, request: &Request, gaps: &mut Vec<H
                 let good = point.value.is_finite() && point.status.is_good();
                 points.push(point);
                 if good || points.len() >= LOOK_AROUND_POINTS {
-                    gaps.extend(scan.gaps());
+                    missing.note(scan);
                     return points;
                 }
             }
         }
-        gaps.extend(scan.gaps());
+        missing.note(scan);
         if end == Timestamp::from_micros(i64::MAX) {
             return points;
         }

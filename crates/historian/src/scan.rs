@@ -5,7 +5,7 @@
 //! written, the buffer) are merged. Turned to the next tag, a scan keeps its files open and its place in them: one that goes
 //! through tags by their numbers unpacks each page once.
 
-use crate::aggregate::Rollup;
+use crate::aggregate::{Loss, Rollup};
 use crate::block::Block;
 use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment};
@@ -40,6 +40,8 @@ pub struct Scan {
     /// Set when nobody waits for the rows any more.
     gone: Option<Arc<AtomicBool>>,
     unpacker: Unpacker,
+    /// See [`Self::keep_apart`].
+    apart: Vec<(i64, i64)>,
     /// Of the period that was begun last, what is not yet handed out.
     summed: VecDeque<Summed>,
 }
@@ -160,6 +162,7 @@ impl Historian {
             before_ts: None,
             gone: None,
             unpacker: Unpacker::default(),
+            apart: Vec::new(),
             summed: VecDeque::new(),
         }
     }
@@ -390,16 +393,23 @@ impl Scan {
             let rollups = index.read(&file, self.tag, *level, inner(*level), &mut self.unpacker).ok()??;
             Some((*level, rollups))
         })?;
-        let inner = inner(level);
-        let (before, after) = if inner.is_empty() {
-            ((from, to), (to, to))
-        } else {
-            let [start, end] = [inner.start, inner.end].map(|number| number.saturating_mul(level.span()));
-            ((from, start), (end, to))
-        };
-        self.edge(segment, before, pieces)?;
-        pieces.push(Piece::Rollups(rollups));
-        self.edge(segment, after, pieces)
+        let whole = inner(level);
+        let time = |number: i64| number.saturating_mul(level.span());
+        if whole.is_empty() {
+            return self.edge(segment, (from, to), pieces);
+        }
+        let mut reached = from;
+        let mut rollups = Some(rollups);
+        for part in around(whole.clone(), &self.apart, level) {
+            let rollups = match rollups.take().filter(|_| part == whole) {
+                Some(rollups) => rollups,
+                None => index.read(&file, self.tag, level, part.clone(), &mut self.unpacker).ok()??,
+            };
+            self.edge(segment, (reached, time(part.start)), pieces)?;
+            pieces.push(Piece::Rollups(rollups));
+            reached = time(part.end);
+        }
+        self.edge(segment, (reached, to), pieces)
     }
 
     /// The points of a file in this stretch of time.
@@ -459,6 +469,17 @@ impl Scan {
         }
         self.before_ts = Some(best.as_ref().map_or(i64::MIN, |(ts, ..)| *ts));
         best.map(|(_, _, block)| block)
+    }
+
+    /// Roll-ups that reach into one of these stretches (ascending) are not handed out, their points are.
+    pub(crate) fn keep_apart(&mut self, lost: &[Loss]) {
+        let within = lost.iter().map(|loss| (loss.from.micros(), loss.to.micros()));
+        self.apart = within.filter(|(from, to)| *from < self.to && *to > self.from).collect();
+    }
+
+    /// Stretches in which samples were lost, of all time.
+    pub(crate) fn losses(&self) -> &[HistoryGap] {
+        &self.view.gaps
     }
 
     /// Stretches within the range in which history is incomplete, as far as it was read.
@@ -523,6 +544,23 @@ impl Scan {
         }
         self.unreadable.push(said(segments, error));
     }
+}
+
+/// The numbers whose minutes or hours touch none of these stretches (ascending).
+fn around(numbers: Range<i64>, stretches: &[(i64, i64)], level: Level) -> Vec<Range<i64>> {
+    let mut parts = Vec::new();
+    let mut start = numbers.start;
+    for (from, to) in stretches {
+        let end = level.number(*from).min(numbers.end);
+        if start < end {
+            parts.push(start..end);
+        }
+        start = start.max(level.number(to.saturating_sub(1)).saturating_add(1));
+    }
+    if start < numbers.end {
+        parts.push(start..numbers.end);
+    }
+    parts
 }
 
 /// What the pieces add up to; `None` where uncertain numbers are among the points.

@@ -18,6 +18,7 @@ pub mod duration;
 pub mod error;
 pub mod event;
 pub mod log;
+pub mod loss;
 pub mod path;
 pub mod peer;
 pub mod plant;
@@ -30,6 +31,7 @@ pub mod time;
 pub mod unit;
 pub mod varint;
 
+pub use loss::Loss;
 pub use path::{EquipmentPath, PathError, TagPath};
 pub use quality::StatusCode;
 pub use sample::{DataType, Sample, TagId, Value};

@@ -4,14 +4,14 @@ use crate::settings::SqlLimits;
 use andon_access::{Accounts, table};
 use andon_api::ports::{Sql, SqlAnswer, SqlFormat, SqlProblem};
 use andon_bus::Bus;
-use andon_historian::{Block, Historian, Scan};
+use andon_historian::{Block, Historian, HistoryGap, Scan};
 use andon_model::access::{Action, Principal};
 use andon_model::log::Seq;
 use andon_model::plant::Interpolation;
-use andon_model::{BoxFuture, Clock, TagId, Timestamp};
+use andon_model::{BoxFuture, Clock, Loss, TagId, Timestamp};
 use andon_sql::output::{Format, Writer};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
 use andon_store::timeline::{kind, severity};
@@ -52,6 +52,12 @@ struct FromHistorian(Arc<Historian>);
 impl History for FromHistorian {
     fn open(&self) -> Box<dyn Blocks> {
         Box::new(FromScan { historian: Arc::clone(&self.0), scan: None })
+    }
+
+    fn gaps(&self) -> Vec<Gap> {
+        let gap =
+            |gap: HistoryGap| Gap { loss: Loss { from: gap.from, to: gap.to, goes_on: true }, reason: gap.reason };
+        self.0.gaps().into_iter().map(gap).collect()
     }
 }
 

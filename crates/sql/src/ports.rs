@@ -3,13 +3,25 @@
 use andon_model::access::Principal;
 use andon_model::column::{Quality, StretchSum, Values};
 use andon_model::path::is_under;
-use andon_model::{BoxFuture, StatusCode, TagId, Value};
+use andon_model::{BoxFuture, Loss, StatusCode, TagId, Value};
 use std::sync::Arc;
 
 /// History in columns.
 pub trait History: Send + Sync + 'static {
     /// A place to read from. Returns at once; reading happens in [`Blocks`].
     fn open(&self) -> Box<dyn Blocks>;
+
+    /// Stretches of time in which readings of all tags were lost, ascending.
+    fn gaps(&self) -> Vec<Gap>;
+}
+
+/// A stretch in which readings were lost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gap {
+    /// When.
+    pub loss: Loss,
+    /// Why, in plain words.
+    pub reason: String,
 }
 
 /// A scan under way, of one tag after the other. Dropping it ends it.

@@ -48,6 +48,7 @@ export function aggregate(name: string, points: readonly Point[], from: number, 
 /** What stands in `information_schema.columns`, as the server's views have it. */
 export const VIEWS: Readonly<Record<string, readonly [name: string, type: string][]>> = {
   equipment: [['path', 'text'], ['level', 'text'], ['title', 'text'], ['parent', 'text']],
+  gaps: [['since', 'timestamp with time zone'], ['until', 'timestamp with time zone'], ['reason', 'text']],
   events: [['at', 'timestamp with time zone'], ['kind', 'text'], ['severity', 'bigint'], ['path', 'text'], ['by', 'text'], ['detail', 'text'], ['id', 'text'], ['seq', 'bigint']],
   last_values: [['path', 'text'], ['ts', 'timestamp with time zone'], ['value', 'double precision'], ['text', 'text'], ['quality', 'text'], ['status', 'text'], ['status_code', 'bigint'], ['raw', 'text'], ['unit', 'text'], ['stale', 'boolean']],
   samples: [['path', 'text'], ['ts', 'timestamp with time zone'], ['value', 'double precision'], ['text', 'text'], ['quality', 'text'], ['status', 'text'], ['status_code', 'bigint'], ['raw', 'text']],

@@ -39,6 +39,7 @@ pub use processor::{AggregateError, Processor, PushError};
 pub use rollup::Rollup;
 pub use status::{InfoBits, UNCERTAIN_DATA_SUB_NORMAL};
 
+pub use andon_model::Loss;
 use andon_model::{StatusCode, Timestamp, Value};
 
 /// The standard aggregates (OPC 10000-13 v1.05 §5.4.3). Names as in the standard.
@@ -278,6 +279,8 @@ pub struct Bounds<'a> {
     /// Up to here the last point is known to hold, because the source only tells of changes and was connected. Without, data
     /// ends with the last point.
     pub holds_until: Option<Timestamp>,
+    /// Stretches in which readings were lost, ascending and apart from each other; see [`Loss`].
+    pub lost: &'a [Loss],
 }
 
 /// The aggregate of one interval.

@@ -11,9 +11,9 @@ use super::rollup::Rollup;
 use super::simple::SimpleKernel;
 use super::status::{Point, Standing};
 use super::sums::{ascending_within, for_each_stretch};
-use super::{Aggregate, AggregateValue, Bounds, Needs, Request, RequestError};
-use andon_model::{Timestamp, Value};
-use std::collections::BTreeMap;
+use super::{Aggregate, AggregateValue, Bounds, Loss, Needs, Request, RequestError};
+use andon_model::{StatusCode, Timestamp, Value};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Why points were not taken. Nothing of the push has been used then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,8 @@ pub struct Processor {
     /// The first and the last point at all, the ones around the range included.
     first: Option<i64>,
     last: Option<i64>,
+    /// Stretches in which readings were lost that may still lie before a point.
+    lost: VecDeque<Loss>,
     /// Annotations per interval.
     annotations: BTreeMap<u64, u64>,
     results: Vec<AggregateValue>,
@@ -105,6 +107,7 @@ impl Processor {
             opened: false,
             first: None,
             last: None,
+            lost: VecDeque::new(),
             annotations: BTreeMap::new(),
             results: Vec::with_capacity(usize::try_from(grid.count.min(65_536)).unwrap_or(0)),
         };
@@ -112,6 +115,10 @@ impl Processor {
             if processor.last.is_none_or(|last| last < point.ts) {
                 processor.before(&point);
             }
+        }
+        if !matches!(processor.kernel, Kernel::Raw(_)) {
+            let within = |loss: &&Loss| loss.from < loss.to && loss.from < request.to;
+            processor.lost = bounds.lost.iter().filter(within).copied().collect();
         }
         Ok(processor)
     }
@@ -168,12 +175,15 @@ impl Processor {
             Some("the roll-up holds uncertain points, and treat_uncertain_as_bad is off")
         } else if self.first.is_none() && first.is_created_mark() {
             Some("the roll-up begins before the first reading of the tag")
+        } else if self.is_lost_within(first.ts, last.ts) {
+            Some("readings were lost within the roll-up")
         } else {
             None
         };
         if let Some(reason) = reason {
             return Err(PushError::NotFromRollup { reason });
         }
+        self.pass_lost(&first);
         self.first.get_or_insert(first.ts);
         self.last = Some(last.ts);
         if let (Kernel::Interpolated(kernel), None) = (&mut self.kernel, rollup.first_good) {
@@ -214,7 +224,11 @@ impl Processor {
             if self.current.is_none() {
                 break;
             }
-            if self.last.is_none_or(|last| last < point.ts) && self.notes(&point) {
+            if self.last.is_some_and(|last| last >= point.ts) {
+                continue;
+            }
+            self.pass_lost(&point);
+            if self.notes(&point) {
                 if self.takes(&point) {
                     self.advance(&point);
                 } else {
@@ -250,6 +264,7 @@ impl Processor {
         }
         if let Some(held) = held {
             let point = Point { ts: until, ..held };
+            self.pass_lost(&point);
             self.advance(&point);
             if let Some((_, frame)) = self.current.filter(|(_, frame)| frame.start < until) {
                 match &mut self.kernel {
@@ -268,10 +283,13 @@ impl Processor {
         while let (Some(first), Some(last), Some(value), Some(code)) =
             (ts.first(), ts.last(), values.first(), status.first())
         {
+            let point = Point::new(*first, *value, *code);
+            self.pass_lost(&point);
             self.first.get_or_insert(*first);
-            self.advance(&Point::new(*first, *value, *code));
+            self.advance(&point);
             let Some((_, frame)) = self.current else { return };
-            let inside = if *last < frame.end { ts.len() } else { ts.partition_point(|ts| *ts < frame.end) };
+            let end = frame.end.min(self.known_until(*first));
+            let inside = if *last < end { ts.len() } else { ts.partition_point(|ts| *ts < end) };
             let (now, later) = (ts.split_at(inside), (values.split_at(inside), status.split_at(inside)));
             let ((now_ts, rest_ts), ((now_values, rest_values), (now_status, rest_status))) = (now, later);
             match &mut self.kernel {
@@ -286,6 +304,7 @@ impl Processor {
 
     /// One point, of whatever quality.
     fn point(&mut self, point: &Point) {
+        self.pass_lost(point);
         if !self.notes(point) {
             return;
         }
@@ -299,6 +318,61 @@ impl Processor {
             Kernel::Raw(kernel) => kernel.point(point),
             Kernel::Simple(kernel) => kernel.point(&frame, point),
             Kernel::Interpolated(kernel) => kernel.point(&frame, point),
+        }
+    }
+
+    /// Whether readings were lost between the first and the last point of a stretch.
+    fn is_lost_within(&self, first: i64, last: i64) -> bool {
+        let [first, last] = [first, last].map(Timestamp::from_micros);
+        let mut reached = self.lost.iter().take_while(|loss| loss.from < last);
+        reached.any(|loss| loss.between(first, last).is_some())
+    }
+
+    /// Up to here no point follows the one at `ts` across a loss (exclusive).
+    fn known_until(&self, ts: i64) -> i64 {
+        let here = Timestamp::from_micros(ts);
+        match self.lost.front() {
+            None => i64::MAX,
+            Some(loss) if loss.from >= here => loss.from.micros().saturating_add(1),
+            Some(loss) if loss.kept(here, here) => loss.kept_until().micros(),
+            Some(_) => ts.saturating_add(1),
+        }
+    }
+
+    /// Goes through what was lost between the last point and `next`, which has not been noted yet.
+    fn pass_lost(&mut self, next: &Point) {
+        let after = Timestamp::from_micros(next.ts);
+        let mut reached = i64::MIN;
+        while let Some(loss) = self.lost.front().copied().filter(|loss| loss.from < after) {
+            // Before the first point there is nothing to lose.
+            if let Some(lost) = self.last.and_then(|last| loss.between(Timestamp::from_micros(last), after)) {
+                let (from, to) = (lost.from.micros().max(reached), lost.to.micros());
+                if from < to {
+                    self.lose(from, to, next);
+                    reached = to;
+                }
+            }
+            if after < loss.to {
+                return;
+            }
+            self.lost.pop_front();
+        }
+    }
+
+    /// Nothing is known in `[from, to)`, which lies between the last point and `next`.
+    fn lose(&mut self, from: i64, to: i64, next: &Point) {
+        if let Kernel::Interpolated(kernel) = &mut self.kernel {
+            kernel.skip(&Point::new(from, f64::NAN, StatusCode::BAD_NO_DATA.0));
+            return;
+        }
+        if to <= self.grid.from {
+            return;
+        }
+        for (ts, lost) in [(from.max(self.grid.from), true), (to, false)] {
+            self.advance_to(ts, next);
+            if let (Some((_, frame)), Kernel::Simple(kernel)) = (self.current, &mut self.kernel) {
+                if lost { kernel.lose(&frame, ts, next) } else { kernel.find(&frame, ts, next) }
+            }
         }
     }
 
@@ -324,9 +398,14 @@ impl Processor {
 
     /// Closes all intervals that end before or at `next`, and opens the one that holds it.
     fn advance(&mut self, next: &Point) {
+        self.advance_to(next.ts, next);
+    }
+
+    /// The same up to an instant on the way to `next`.
+    fn advance_to(&mut self, ts: i64, next: &Point) {
         while let Some((_, frame)) = self.current {
             self.open(&frame, Some(next));
-            if next.ts < frame.end {
+            if ts < frame.end {
                 break;
             }
             self.close(Some(next));

@@ -89,6 +89,8 @@ pub(super) struct SimpleKernel {
     by_start: bool,
     /// The last point, whatever its quality.
     previous: Option<Point>,
+    /// Within a stretch in which readings were lost.
+    lost: bool,
     seen: Seen,
 }
 
@@ -111,7 +113,8 @@ impl SimpleKernel {
             );
         // WorstQuality2 does not know the setting (§5.4.3.36).
         let uncertain_is_bad = config.treat_uncertain_as_bad && aggregate != Aggregate::WorstQuality2;
-        Self { aggregate, config, uncertain_is_bad, stepped, wants, by_start, previous: None, seen: Seen::default() }
+        let seen = Seen::default();
+        Self { aggregate, config, uncertain_is_bad, stepped, wants, by_start, previous: None, lost: false, seen }
     }
 
     /// A point before the range.
@@ -213,6 +216,52 @@ impl SimpleKernel {
         self.previous = Some(last);
     }
 
+    /// From `ts` on, which lies in the current interval and before `next`, nothing is known.
+    pub(super) fn lose(&mut self, frame: &Frame, ts: i64, next: &Point) {
+        if ts == frame.start && self.previous.is_none_or(|previous| previous.ts < ts) {
+            // Nor is it at the start.
+            self.lost = true;
+            self.seen = Seen::default();
+            self.open(frame, Some(next));
+            return;
+        }
+        let bound = self.bound(ts, Some(next));
+        self.region(ts, Some(next), bound.value);
+        self.keep_reached(ts, &bound);
+        self.lost = true;
+        self.seen.head = Some(Head { ts, value: f64::NAN, class: Class::Bad });
+    }
+
+    /// From `ts` on, which lies in the current interval and not behind `next`, the course is known again.
+    pub(super) fn find(&mut self, frame: &Frame, ts: i64, next: &Point) {
+        self.region(ts, Some(next), f64::NAN);
+        self.lost = false;
+        if ts == frame.start {
+            self.seen = Seen::default();
+            self.open(frame, Some(next));
+        } else if ts < next.ts {
+            let bound = self.bound(ts, Some(next));
+            let class = self.previous.map_or(Class::Bad, |previous| self.class_by_start(&previous));
+            self.seen.head = Some(Head { ts, value: bound.value, class });
+            self.keep_reached(ts, &bound);
+        }
+    }
+
+    /// A value at the edge of what is known, if it goes beyond what the interval has shown.
+    fn keep_reached(&mut self, ts: i64, bound: &Bound) {
+        let shown = |extreme: Option<Extreme>| extreme.is_some_and(|extreme| extreme.value == bound.value);
+        if self.wants != Wants::Extremes || bound.status.is_bad() {
+            return;
+        }
+        let here = Extreme { value: bound.value, ts, again: false };
+        if !shown(self.seen.smallest) {
+            keep_extreme(&mut self.seen.smallest, here, false);
+        }
+        if !shown(self.seen.largest) {
+            keep_extreme(&mut self.seen.largest, here, true);
+        }
+    }
+
     /// The last point.
     pub(super) fn last(&self) -> Option<Point> {
         self.previous
@@ -261,7 +310,7 @@ impl SimpleKernel {
     fn region(&mut self, end: i64, next: Option<&Point>, value: f64) {
         let Some(head) = self.seen.head.take() else { return };
         let time = span(head.ts, end);
-        let class = if self.by_start { head.class } else { self.class_of_region(next) };
+        let class = if self.by_start && !self.lost { head.class } else { self.class_of_region(next) };
         self.seen.times.add(class, time);
         match self.wants {
             Wants::Area if class != Class::Bad => {
@@ -280,9 +329,8 @@ impl SimpleKernel {
 
     /// The table at the top, for the region from the last point to `next`.
     fn class_of_region(&self, next: Option<&Point>) -> Class {
-        let Some(previous) = self.previous.filter(|point| point.class.usable(self.uncertain_is_bad)) else {
-            return Class::Bad;
-        };
+        let usable = |point: &Point| !self.lost && point.class.usable(self.uncertain_is_bad);
+        let Some(previous) = self.previous.filter(usable) else { return Class::Bad };
         let next = next.map_or(Class::Bad, |next| next.class);
         if self.stepped || (previous.class == Class::Good && next == Class::Good) {
             previous.class

@@ -2,7 +2,7 @@
 
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, open};
-use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Bounds, RawPoint, Request};
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Bounds, Loss, RawPoint, Request};
 use andon_historian::{Historian, NoHook, Summed};
 use andon_model::{Sample, StatusCode, TagId, Timestamp, Value};
 use proptest::prelude::*;
@@ -63,15 +63,18 @@ struct Plain {
     ts: Vec<i64>,
     values: Vec<f64>,
     status: Vec<u32>,
+    lost: Vec<Loss>,
 }
 
 impl Plain {
+    /// Knowing that nothing was lost.
     fn of(model: &Model, tag: u32) -> Self {
         let points = model.range(tag, i64::MIN, i64::MAX);
         Self {
             ts: points.iter().map(|p| p.ts.micros()).collect(),
             values: points.iter().map(|p| p.value.as_f64().unwrap_or(f64::NAN)).collect(),
             status: points.iter().map(|p| p.quality.0).collect(),
+            lost: Vec::new(),
         }
     }
 
@@ -89,7 +92,7 @@ impl Plain {
         let end = self.ts.partition_point(|ts| *ts < request.to.micros());
         let (before, after) =
             (raw(start.saturating_sub(around)..start), raw(end..end.saturating_add(around).min(self.ts.len())));
-        let bounds = Bounds { before: &before, after: &after, holds_until: None };
+        let bounds = Bounds { before: &before, after: &after, lost: &self.lost, ..Bounds::default() };
         Aggregate::over(request, &bounds, (&self.ts[start..end], &self.values[start..end], &self.status[start..end]))
             .unwrap()
     }
@@ -268,6 +271,75 @@ async fn a_day_that_grows_is_answered_from_the_rollups_of_all_its_files_and_the_
     assert_eq!(historian.stats().files, 1);
     assert!(compare_sums(&historian, &model, 0, (0, DAY), HOUR) > 20_000, "all is one file now");
     compare_all(&historian, &model, &[(0, DAY, HOUR)]).await;
+}
+
+#[tokio::test]
+async fn while_the_node_was_down_nothing_is_known_from_points_as_from_rollups() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    // A frame each minute, received at its end. The node is down from 5:20:00 to 6:47:00 and for two minutes at noon; a device
+    // with a memory (tag 1, once a minute) tells later what was at 6:00 and 6:01.
+    let down = [(5 * 60 + 20, 6 * 60 + 46), (12 * 60, 12 * 60 + 1)];
+    for minute in 0..18 * 60_i64 {
+        if let Some((from, to)) = down.iter().find(|(from, to)| (*from..*to).contains(&minute)) {
+            if minute == *from {
+                log.restart_node();
+                log.let_pass((to - from) * 60);
+            }
+            continue;
+        }
+        let mut samples: Vec<Sample> = (minute * 60..minute * 60 + 60)
+            .map(|n| sample(0, n * 1_000_000, Value::Double((n % 91) as f64 / 10.0), StatusCode::GOOD))
+            .collect();
+        let state = |minute: i64| sample(1, minute * MINUTE, Value::Boolean(minute % 3 == 0), StatusCode::GOOD);
+        samples.push(state(minute));
+        if minute == 7 * 60 {
+            samples.extend([state(360), state(361)]);
+        }
+        log.let_pass(59);
+        model.write(&samples);
+        log.write(&samples);
+        historian.catch_up().await.unwrap();
+        if minute == 5 * 60 || minute == 16 * 60 {
+            historian.flush().await.unwrap();
+        }
+    }
+    let read = historian.range(TagId(0), at(0), at(DAY), None).await.unwrap();
+    let lost: Vec<Loss> = read.gaps.iter().map(|gap| Loss { from: gap.from, to: gap.to, goes_on: true }).collect();
+    let hours = |hours: i64, minutes: i64| at(hours * HOUR + minutes * MINUTE);
+    let told = |from, to| Loss { from, to, goes_on: true };
+    assert_eq!(lost, [told(hours(5, 20), hours(6, 47)), told(hours(12, 0), hours(12, 2))]);
+    for compacted in [false, true] {
+        if compacted {
+            historian.flush().await.unwrap();
+            historian.compact().await.unwrap();
+        }
+        for tag in 0..2 {
+            let plain = Plain { lost: lost.clone(), ..Plain::of(&model, tag) };
+            for (from, to, interval) in
+                [(0, DAY, HOUR), (0, DAY, 0), (5 * HOUR, 7 * HOUR, MINUTE), (6 * HOUR, 18 * HOUR + 1, 7 * MINUTE)]
+            {
+                for stepped in [false, true] {
+                    let over = Request { stepped, ..request(Aggregate::Count, from, to, interval) };
+                    let all = historian.aggregates(TagId(tag), over, Aggregate::ALL.to_vec()).await.unwrap();
+                    for (aggregate, ours) in Aggregate::ALL.into_iter().zip(all) {
+                        let what = format!("{} of tag {tag}, {from}..{to} by {interval}", aggregate.name());
+                        assert_alike(&ours.values, &plain.answer(&Request { aggregate, ..over }), &what);
+                    }
+                }
+            }
+        }
+        // In words: of the hour from 5 to 6 a third is known, of the next one 13 minutes, and what the device had kept.
+        let good = |tag, hour: i64| {
+            let over = request(Aggregate::DurationGood, hour * HOUR, (hour + 1) * HOUR, 0);
+            let historian = Arc::clone(&historian);
+            async move { historian.aggregate(TagId(tag), over).await.unwrap().values[0].value.as_f64().unwrap() / 60_000.0 }
+        };
+        let known = [good(0, 4).await, good(0, 5).await, good(0, 6).await, good(1, 6).await, good(0, 12).await];
+        assert_eq!(known, [60.0, 20.0, 13.0, 14.0, 58.0], "minutes");
+        assert!(compare_sums(&historian, &model, 0, (0, DAY), HOUR) > 10_000, "sums are as they were");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ struct State {
     last: u64,
     snapshots: BTreeMap<String, Snapshot>,
     received: i64,
+    restarts: u64,
 }
 
 impl MemoryLog {
@@ -33,8 +34,14 @@ impl MemoryLog {
         state.last += 1;
         state.received += 1_000_000;
         let (seq, received) = (Seq(state.last), Timestamp::from_micros(state.received));
-        let frame =
-            Frame { seq, kind, node: Uuid::nil(), epoch: 1, received, payload: Bytes::copy_from_slice(payload) };
+        let frame = Frame {
+            seq,
+            kind,
+            node: Uuid::nil(),
+            epoch: 1 + state.restarts,
+            received,
+            payload: Bytes::copy_from_slice(payload),
+        };
         state.frames.insert(seq.0, frame);
         seq
     }
@@ -47,6 +54,11 @@ impl MemoryLog {
     /// The next frame is received this much later.
     pub fn let_pass(&self, seconds: i64) {
         self.state().received += seconds * 1_000_000;
+    }
+
+    /// The node was down since the last frame; the next one is of its next run.
+    pub fn restart_node(&self) {
+        self.state().restarts += 1;
     }
 
     /// The day in which the newest frame was, or the next will be, received: days since 1970-01-01.

@@ -2,6 +2,7 @@
 
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, TestClock, compare, open, sample};
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
 use andon_historian::{Historian, NoHook, Options, RangeError};
 use andon_model::log::{FrameKind, Gap, Seq, kind};
 use andon_model::{TagId, Timestamp, Value};
@@ -116,6 +117,19 @@ async fn a_damaged_file_is_named_and_the_others_are_served() {
     assert!(read.gaps[0].reason.contains("000000000002-000000000002.parquet"), "{}", read.gaps[0].reason);
     assert_eq!(historian.stats().damaged_files, std::slice::from_ref(&broken));
     assert_eq!(historian.verify().len(), 1);
+    // Nothing is known from where the file begins to the first point after it.
+    let over = Request {
+        aggregate: Aggregate::DurationBad,
+        from: us(0),
+        to: us(2 * DAY + 10_010),
+        interval_us: 0,
+        stepped: true,
+        config: AggregateConfiguration::default(),
+    };
+    let bad = historian.aggregates(TagId(0), over, vec![Aggregate::DurationBad, Aggregate::Count]).await.unwrap();
+    // The first 10 µs are before the first point.
+    assert_eq!(bad[0].values[0].value, Value::Double((10 + DAY) as f64 / 1000.0));
+    assert_eq!((&bad[1].values[0].value, bad[0].gaps.len()), (&Value::Int64(4), 1));
 
     // Missing is as bad as damaged, and no reason to refuse the rest.
     std::fs::remove_file(&broken).unwrap();

@@ -11,7 +11,7 @@ use crate::views::samples;
 use crate::views::time;
 use crate::views::whole::{Make, Whole};
 use andon_model::column::{Quality, Values};
-use andon_model::{StatusCode, Timestamp, Value};
+use andon_model::{Loss, StatusCode, Timestamp, Value};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -19,6 +19,7 @@ use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The most rows that either function gives.
@@ -223,7 +224,11 @@ impl Read {
     fn begin(self) -> Reading {
         let fold = match self.kind {
             Kind::Thin => Fold::Thin(Thinning::new(self.from, self.to, self.number)),
-            Kind::Resample => Fold::Resample(Resampling::new(self.from, self.to, self.number, self.tag.stepped)),
+            Kind::Resample => {
+                let lost = self.caller.ports.history.gaps().into_iter().map(|gap| gap.loss);
+                let fold = Resampling::new(self.from, self.to, self.number, self.tag.stepped);
+                Fold::Resample(fold.without(lost.collect()))
+            }
         };
         Reading { call: self, blocks: None, fold }
     }
@@ -398,13 +403,21 @@ struct Resampling {
     stepped: bool,
     buckets: Vec<Bucket>,
     before: Option<(i64, Option<f64>)>,
+    /// What no sample has reached yet, ascending.
+    lost: VecDeque<Loss>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "µs within a range of samples")]
 impl Resampling {
     fn new(from: i64, to: i64, step: i64, stepped: bool) -> Self {
         let len = usize::try_from((i128::from(to) - i128::from(from)).div_ceil_by(step)).unwrap_or(0);
-        Self { from, to, step, stepped, buckets: vec![Bucket::default(); len], before: None }
+        Self { from, to, step, stepped, buckets: vec![Bucket::default(); len], before: None, lost: VecDeque::new() }
+    }
+
+    /// In these stretches nothing is known.
+    fn without(mut self, lost: Vec<Loss>) -> Self {
+        self.lost = Loss::in_order(lost).into();
+        self
     }
 
     fn begin(&mut self, before: Option<Sample>) {
@@ -442,6 +455,22 @@ impl Resampling {
         let slope = (end - start) / (to - from) as f64;
         let at = |ts: i64| start + slope * (ts - from) as f64;
         let mut ts = from.max(self.from);
+        let [before, after] = [from, to].map(Timestamp::from_micros);
+        while let Some(loss) = self.lost.front().copied().filter(|loss| loss.from < after) {
+            if let Some(lost) = loss.between(before, after) {
+                self.add(ts, lost.from.micros(), at);
+                ts = ts.max(lost.to.micros());
+            }
+            if after < loss.to {
+                break;
+            }
+            self.lost.pop_front();
+        }
+        self.add(ts, to, at);
+    }
+
+    /// Adds a stretch in which the value is known.
+    fn add(&mut self, mut ts: i64, to: i64, at: impl Fn(i64) -> f64) {
         while ts < to {
             let place = self.place(ts);
             let edge = self.from.saturating_add((i64::try_from(place).unwrap_or(0) + 1).saturating_mul(self.step));
@@ -541,6 +570,23 @@ mod tests {
         let (_, _, buckets) = sloped.finish(100);
         assert_eq!((buckets[0].area / buckets[0].span, buckets[0].min, buckets[0].max), (15.0, Some(10.0), Some(20.0)));
         assert_eq!((buckets[1].span, buckets[1].samples), (0.0, 1));
+    }
+
+    #[test]
+    fn what_was_lost_is_no_good_time() {
+        const SECOND: i64 = 1_000_000;
+        let at = |seconds: i64| Timestamp::from_micros(seconds * SECOND);
+        let lost =
+            [Loss { from: at(-60), to: at(-50), goes_on: true }, Loss { from: at(105), to: at(125), goes_on: true }];
+        for (stepped, averages) in [(true, [4.0, 4.0, 4.0]), (false, [9.0, 11.0, (5.0 * 12.1 + 25.0 * 13.5) / 30.0])] {
+            let mut fold = Resampling::new(0, 150 * SECOND, 50 * SECOND, stepped).without(lost.to_vec());
+            fold.begin(Some(point(-100 * SECOND, 4.0)));
+            fold.take(&point(150 * SECOND, 14.0));
+            let (_, _, buckets) = fold.finish(0);
+            assert_eq!(buckets.iter().map(|b| b.span / 1e6).collect::<Vec<_>>(), [50.0, 50.0, 30.0]);
+            let close = |(b, right): (&Bucket, f64)| (b.area / b.span - right).abs() < 1e-9;
+            assert!(buckets.iter().zip(averages).all(close), "{buckets:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use datafusion::error::Result;
 use std::sync::Arc;
 
 /// The names of the views with what they hold.
-pub const VIEWS: [(&str, &str); 8] = [
+pub const VIEWS: [(&str, &str); 9] = [
     ("samples", "History: one row for each sample of each tag."),
     ("samples_by_minute", "History summed up: one row for each minute of each tag."),
     ("samples_by_hour", "History summed up: one row for each hour of each tag."),
@@ -26,6 +26,7 @@ pub const VIEWS: [(&str, &str); 8] = [
     ("last_values", "The last value of each tag, as screens show it."),
     ("tags", "The tags: path, title, type, unit, range."),
     ("equipment", "The equipment: sites, areas, lines, machines, rooms."),
+    ("gaps", "Where history is incomplete: when Andon was not running, or readings were lost."),
     ("events", "What happened: alarms, commands, connections, people, configuration."),
 ];
 

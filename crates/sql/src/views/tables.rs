@@ -58,6 +58,7 @@ fn fields(view: &str) -> Option<Vec<Field>> {
             Field::new("number", DataType::Int64, false),
         ],
         "equipment" => vec![must("path"), must("level"), must("title"), text("parent")],
+        "gaps" => vec![Field::new("since", time(), false), Field::new("until", time(), false), must("reason")],
         "events" => vec![
             Field::new("at", time(), false),
             must("kind"),
@@ -84,6 +85,7 @@ pub(super) fn view(name: &str, caller: &Caller) -> Option<Arc<dyn TableProvider>
     Some(match name {
         "events" => Arc::new(Events { caller, schema }),
         "last_values" => Arc::new(Whole(Made { schema, caller, columns: last_values })),
+        "gaps" => Arc::new(Whole(Made { schema, caller, columns: gaps })),
         "tags" => Arc::new(Whole(Made { schema, caller, columns: tags })),
         _ => Arc::new(Whole(Made { schema, caller, columns: equipment })),
     })
@@ -194,6 +196,16 @@ fn equipment(caller: &Caller) -> Vec<ArrayRef> {
         must(all.iter().map(|equipment| equipment.level)),
         must(all.iter().map(|equipment| &equipment.title)),
         maybe(all.iter().map(|equipment| equipment.parent.as_deref())),
+    ]
+}
+
+/// Whoever sees something of history sees where it is incomplete: a gap is of all tags.
+fn gaps(caller: &Caller) -> Vec<ArrayRef> {
+    let gaps = if caller.branches.is_empty() { Vec::new() } else { caller.ports.history.gaps() };
+    vec![
+        times(gaps.iter().map(|gap| gap.loss.from.micros())),
+        times(gaps.iter().map(|gap| gap.loss.to.micros())),
+        must(gaps.iter().map(|gap| &gap.reason)),
     ]
 }
 

@@ -2,9 +2,9 @@
 
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::column::{Quality, StretchSum, Values};
-use andon_model::{BoxFuture, StatusCode, TagId, Value};
+use andon_model::{BoxFuture, Loss, StatusCode, TagId, Timestamp, Value};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
 use arrow::array::RecordBatch;
@@ -191,6 +191,13 @@ pub struct Shared(pub Arc<Plant>);
 impl History for Shared {
     fn open(&self) -> Box<dyn Blocks> {
         Box::new(Scan { plant: self.0.clone(), points: Vec::new(), at: 0 })
+    }
+    fn gaps(&self) -> Vec<Gap> {
+        let at = |seconds: i64| Timestamp::from_micros(T0 + seconds * SECOND);
+        vec![Gap {
+            loss: Loss { from: at(-90), to: at(-60), goes_on: true },
+            reason: "Andon was not running".to_owned(),
+        }]
     }
 }
 

@@ -28,7 +28,7 @@ fn columns(points: &[RawPoint]) -> (Vec<i64>, Vec<f64>, Vec<u32>) {
 fn run(request: &Request, points: &[RawPoint], step: usize) -> Vec<AggregateValue> {
     let begin = points.partition_point(|point| point.ts < request.from);
     let end = points.partition_point(|point| point.ts < request.to);
-    let bounds = Bounds { before: &points[..begin], after: &points[end..], holds_until: None };
+    let bounds = Bounds { before: &points[..begin], after: &points[end..], ..Bounds::default() };
     let mut processor = Processor::new(request, &bounds).unwrap();
     for piece in points[begin..end].chunks(step.max(1)) {
         let (ts, values, status) = columns(piece);

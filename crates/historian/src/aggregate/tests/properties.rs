@@ -83,9 +83,19 @@ fn shown(results: &[AggregateValue]) -> Vec<String> {
 
 /// The results when some pieces come as roll-ups.
 fn run_with_rollups(request: &Request, points: &[RawPoint], pieces: &[(usize, bool)]) -> Vec<AggregateValue> {
+    run_in_pieces(request, points, &[], pieces)
+}
+
+/// The same, with stretches in which readings were lost.
+fn run_in_pieces(
+    request: &Request,
+    points: &[RawPoint],
+    lost: &[Loss],
+    pieces: &[(usize, bool)],
+) -> Vec<AggregateValue> {
     let begin = points.partition_point(|point| point.ts < request.from);
     let end = points.partition_point(|point| point.ts < request.to);
-    let bounds = Bounds { before: &points[..begin], after: &points[end..], holds_until: None };
+    let bounds = Bounds { before: &points[..begin], after: &points[end..], lost, ..Bounds::default() };
     let mut processor = Processor::new(request, &bounds).unwrap();
     let mut rest = &points[begin..end];
     for (length, rolled) in pieces.iter().cycle() {
@@ -104,6 +114,67 @@ fn run_with_rollups(request: &Request, points: &[RawPoint], pieces: &[(usize, bo
     processor.finish(&bounds)
 }
 
+/// Stretches whose borders lie half-way between the [`UNIT`]s at which points and intervals lie.
+fn losses() -> impl Strategy<Value = Vec<Loss>> {
+    proptest::collection::vec((-40..150_i64, 1..30_i64, any::<bool>()), 0..5).prop_map(|all| {
+        let loss = |(from, length, goes_on): (i64, i64, bool)| Loss {
+            goes_on,
+            from: Timestamp::from_micros(from * UNIT + UNIT / 2),
+            to: Timestamp::from_micros((from + length) * UNIT + UNIT / 2),
+        };
+        Loss::in_order(all.into_iter().map(loss).collect())
+    })
+}
+
+/// What takes 1 ms takes [`UNIT`] instead.
+fn slower(request: &mut Request, points: &mut [RawPoint]) {
+    let slower = |ts: Timestamp| Timestamp::from_micros(ts.micros() / MS * UNIT);
+    (request.from, request.to) = (slower(request.from), slower(request.to));
+    request.interval_us = request.interval_us / MS * UNIT;
+    points.iter_mut().for_each(|point| point.ts = slower(point.ts));
+}
+
+/// 20 s.
+const UNIT: i64 = 20_000 * MS;
+
+/// The same with points in their place: a bad one where a loss begins (on a slope just after what the line has reached
+/// there), and what the signal was again where it ends.
+fn with_marks(points: &[RawPoint], lost: &[Loss], stepped: bool, uncertain_is_bad: bool) -> Vec<RawPoint> {
+    let usable = |point: &RawPoint| {
+        point.value.is_finite() && (point.status.is_good() || (point.status.is_uncertain() && !uncertain_is_bad))
+    };
+    let mut all = Vec::new();
+    for (at_point, before) in points.iter().enumerate() {
+        all.push(*before);
+        let Some(after) = points.get(at_point + 1) else { continue };
+        if points[..=at_point].iter().all(|point| point.status == StatusCode::BAD_NO_DATA) {
+            continue; // Only marks that the tag was created.
+        }
+        let line = |ts: i64| {
+            let share = (ts - before.ts.micros()) as f64 / (after.ts.micros() - before.ts.micros()) as f64;
+            if stepped || !usable(after) { before.value } else { before.value + (after.value - before.value) * share }
+        };
+        for loss in lost.iter().filter(|loss| loss.to > before.ts && loss.from < after.ts) {
+            if loss.kept(before.ts, after.ts) {
+                continue;
+            }
+            let Loss { from, to, .. } = loss;
+            let start = from.micros().max(before.ts.micros() + MS);
+            if !stepped && usable(after) && usable(before) && start > before.ts.micros() + MS {
+                all.push(at(start - MS, line(start - MS), after.status));
+            }
+            all.push(at(start, f64::NAN, StatusCode::BAD));
+            if !loss.goes_on && *to <= after.ts {
+                break;
+            }
+            if *to < after.ts {
+                all.push(at(to.micros(), if usable(before) { line(to.micros()) } else { f64::NAN }, before.status));
+            }
+        }
+    }
+    all
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
 
@@ -112,6 +183,17 @@ proptest! {
         request in request(120), points in points(40, 9), step in 1..8_usize,
     ) {
         let (got, wanted) = (run(&request, &points, step), Naive::new(&request, &points).results());
+        prop_assert!(same(&got, &wanted), "got    {:?}\nwanted {:?}", shown(&got), shown(&wanted));
+    }
+
+    #[test]
+    fn what_was_lost_is_the_same_from_roll_ups(
+        mut request in request(120), mut points in points(60, 4), lost in losses(),
+        pieces in proptest::collection::vec((1..9_usize, any::<bool>()), 1..6),
+    ) {
+        slower(&mut request, &mut points);
+        let got = run_in_pieces(&request, &points, &lost, &pieces);
+        let wanted = run_in_pieces(&request, &points, &lost, &[(1, false)]);
         prop_assert!(same(&got, &wanted), "got    {:?}\nwanted {:?}", shown(&got), shown(&wanted));
     }
 
@@ -169,7 +251,9 @@ proptest! {
         let inside: Vec<RawPoint> = all.iter().filter(|point| (from..to).contains(&point.ts)).copied().collect();
         // All of them as bounds on both sides: those on the wrong side are passed over.
         let holds_until = hold.map(Timestamp::from_micros);
-        let bounds = Bounds { before: &all, after: &all, holds_until };
+        let mut lost = raw.iter().map(|(ts, ..)| Loss { from: Timestamp::from_micros(*ts), to: Timestamp::from_micros(ts.wrapping_add(numbers.2)), goes_on: true });
+        let lost = Loss::in_order(lost.by_ref().step_by(3).collect());
+        let bounds = Bounds { before: &all, after: &all, holds_until, lost: &lost };
         let (ts, values, status) = columns(&inside);
         if let Ok(mut processor) = Processor::new(&request, &bounds) {
             processor.push_columns(&ts, &values, &status).unwrap();
@@ -184,6 +268,44 @@ proptest! {
             && processor.push_rollup(&rollup).is_ok() {
                 prop_assert!(!processor.finish(&Bounds::default()).is_empty());
         }
+    }
+}
+
+// The plain implementation goes through time in small steps, of which there are many here.
+proptest! {
+    #[test]
+    fn what_was_lost_is_bad_time_and_nothing_else(
+        mut request in request(120), mut points in points(40, 9), mut lost in losses(), step in 1..8_usize, which in 0..9_usize,
+    ) {
+        let kinds = [
+            Aggregate::DurationGood, Aggregate::DurationBad, Aggregate::PercentGood, Aggregate::PercentBad,
+            Aggregate::TimeAverage2, Aggregate::DurationInStateNonZero, Aggregate::StartBound, Aggregate::EndBound,
+            Aggregate::Maximum2,
+        ];
+        request.aggregate = kinds[which];
+        slower(&mut request, &mut points);
+        let treat_uncertain_as_bad = request.config.treat_uncertain_as_bad;
+        request.config = AggregateConfiguration { treat_uncertain_as_bad, ..AggregateConfiguration::default() };
+        let late = |loss: &Loss| points.iter().any(|point| (loss.from..loss.to).contains(&point.ts));
+        if which >= 4 {
+            // A mark stands 1 ms beside the point there, which is no mean of its own.
+            lost.retain(|loss| !late(loss));
+        }
+        let marked = with_marks(&points, &lost, request.stepped, treat_uncertain_as_bad);
+        let (got, wanted) = (run_in_pieces(&request, &points, &lost, &[(step, false)]), Naive::new(&request, &marked).results());
+        // A mark takes 1 ms, of an interval of at least 20 s.
+        let margin = match request.aggregate {
+            Aggregate::DurationGood | Aggregate::DurationBad | Aggregate::DurationInStateNonZero => 10.0,
+            Aggregate::PercentGood | Aggregate::PercentBad => 1.0,
+            _ => 0.1,
+        };
+        let close = |(a, b): (&AggregateValue, &AggregateValue)| match (a.value.as_f64(), b.value.as_f64()) {
+            (Some(a), Some(b)) => (a - b).abs() <= margin,
+            (a, b) => a == b,
+        };
+        let class = |value: &AggregateValue| value.status.0 >> 30;
+        let same = got.len() == wanted.len() && got.iter().zip(&wanted).all(|both| close(both) && class(both.0) == class(both.1));
+        prop_assert!(same, "got    {:?}\nwanted {:?}\nmarked {:?}", shown(&got), shown(&wanted), marked);
     }
 }
 
