@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 from harness import PASSWORD, ROOT, Case, http, run, wait_until
+from mqtt import Client
 
 PLANT = """
 [[equipment]]
@@ -148,6 +149,24 @@ class Sql(Case):
         self.assertIn("refused", refused)
         cursor = self.psql("-A", "-t", "-v", "FETCH_COUNT=0", "-c", "SELECT count(*) FROM samples")
         self.assertEqual(cursor.strip(), str(POINTS * 3 + 11))
+
+    def test_an_event_is_as_grave_in_sql_as_in_the_timeline(self):
+        self.assertEqual(self.here.post("/api/history/compact", None).status, 200)
+        with self.assertRaises(psycopg.Error):
+            self.connect(password="wrong")
+        Client("press-7", durable=False).connect(self.here.mqtt).close()
+
+        def both():
+            told = {event["id"]: event for event in self.here.timeline()}
+            came = [event for event in told.values() if event["kind"] == "connection"]
+            return len(came) == 2 and (told, {id_: severity for id_, severity in self.rows("SELECT id, severity FROM events")})
+
+        told, listed = wait_until("the client has come and gone", both)
+        here = {id_: event["severity"] for id_, event in told.items()}
+        self.assertEqual({id_: severity for id_, severity in listed.items() if id_ in here}, here)
+        word = lambda event: event["detail"].get("action", event["kind"])
+        seen = {(word(event), event["severity"]) for event in told.values()}
+        self.assertLessEqual({("started", 0), ("history_compacted", 0), ("connection", 0), ("login_refused", 4)}, seen)
 
     def test_what_the_manual_shows_works(self):
         # Its examples are about a tag of the demo.

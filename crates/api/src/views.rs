@@ -206,7 +206,7 @@ pub struct EventView {
     pub at_ms: i64,
     /// When the source says it was so.
     pub source_ms: Option<i64>,
-    /// `alarm`, `command`, `connection`, `user`, `configuration`, `system`.
+    /// `alarm`, `command`, `connection`, `user`, `configuration`, `system`, `note`.
     pub kind: String,
     /// What it is about.
     pub path: String,
@@ -214,7 +214,7 @@ pub struct EventView {
     pub by: ByView,
     /// One line for people.
     pub summary: String,
-    /// 0 ordinary, 1–4 like alarm priorities.
+    /// How grave it is: 1 critical, 2 high, 3 medium, 4 low, 0 for the record only.
     pub severity: u8,
     /// All its fields.
     #[schema(value_type = Object)]
@@ -231,11 +231,11 @@ impl EventView {
             id: event.id,
             at_ms: event.at.millis(),
             source_ms: event.source_at.map(andon_model::Timestamp::millis),
-            kind: crate::words::kind(&event.what).to_owned(),
+            kind: event.what.kind().to_owned(),
             path: event.path.clone(),
             by: ByView::new(&event.by, name),
             summary: crate::words::summary(event, plant),
-            severity: crate::words::severity(&event.what),
+            severity: event.what.severity(),
             detail: serde_json::to_value(&event.what).unwrap_or_default(),
         }
     }

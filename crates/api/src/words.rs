@@ -1,4 +1,4 @@
-//! Events in words: the one line a person reads, and how loud it is.
+//! Events in words: the one line a person reads.
 
 use andon_model::access::Principal;
 use andon_model::event::{AlarmState, Event, Step, What};
@@ -9,50 +9,6 @@ fn title<'a>(plant: &'a Plant, path: &'a str) -> &'a str {
     let tag = || plant.tags.iter().find(|t| t.path.as_str() == path).map(|t| t.title.as_str());
     let equipment = || plant.equipment.iter().find(|e| e.path.as_str() == path).map(|e| e.title.as_str());
     tag().or_else(equipment).unwrap_or(path)
-}
-
-/// Every word that [`kind`] gives.
-pub const KINDS: [&str; 7] = ["alarm", "command", "connection", "user", "configuration", "system", "note"];
-
-/// The kind, as in the `kind` filter.
-#[must_use]
-pub const fn kind(what: &What) -> &'static str {
-    match what {
-        What::Alarm(_) => "alarm",
-        What::Command(_) => "command",
-        What::Connection(_) => "connection",
-        What::User(_) => "user",
-        What::Configuration(_) => "configuration",
-        What::System(_) => "system",
-        What::Note(_) => "note",
-    }
-}
-
-/// What the node says of itself in good order.
-const QUIET: [&str; 9] = [
-    "started",
-    "stopped",
-    "restored",
-    "backup",
-    "import",
-    "imported",
-    "history_delete",
-    "history_deleted",
-    "samples_resumed",
-];
-
-/// 1–4 for alarms that are raised (their priority) and for troubles; 0 for the ordinary.
-#[must_use]
-pub fn severity(what: &What) -> u8 {
-    match what {
-        What::Alarm(change) if change.to == AlarmState::Unacknowledged => change.priority,
-        What::Command(step) if matches!(step.step, Step::Failed | Step::Unknown) => 3,
-        What::Command(step) if matches!(step.step, Step::Expired | Step::Refused) => 4,
-        What::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
-        What::User(change) if change.action == "login_refused" => 4,
-        What::System(note) if !QUIET.contains(&note.action.as_str()) => 2,
-        _ => 0,
-    }
 }
 
 /// One line about an event, without the name of the person.

@@ -62,6 +62,68 @@ pub enum What {
     Note(Note),
 }
 
+impl What {
+    /// Every word that [`What::kind`] gives.
+    pub const KINDS: [&'static str; 7] = ["alarm", "command", "connection", "user", "configuration", "system", "note"];
+
+    /// The kind, as in JSON.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Alarm(_) => "alarm",
+            Self::Command(_) => "command",
+            Self::Connection(_) => "connection",
+            Self::User(_) => "user",
+            Self::Configuration(_) => "configuration",
+            Self::System(_) => "system",
+            Self::Note(_) => "note",
+        }
+    }
+
+    /// How grave it is, wherever it is shown: 1 critical, 2 high, 3 medium, 4 low, like an alarm's priority; 0 for the
+    /// record only.
+    ///
+    /// An alarm that is raised is as grave as its priority, and its further steps are for the record. A trouble of the
+    /// node itself is high, and so is whatever it says that this rule does not know as being in order. A device that is
+    /// not connected and a command that failed or may have are medium; what was refused or came too late is low. MQTT
+    /// clients come and go, which is for the record.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        match self {
+            Self::Alarm(change) if change.to == AlarmState::Unacknowledged => change.priority,
+            Self::Command(step) => match step.step {
+                Step::Failed | Step::Unknown => 3,
+                Step::Expired | Step::Refused => 4,
+                Step::Intent | Step::Confirmed => 0,
+            },
+            Self::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
+            Self::User(change) if change.action == "login_refused" => 4,
+            Self::System(note) if !IN_ORDER.contains(&note.action.as_str()) => 2,
+            Self::Alarm(_)
+            | Self::Connection(_)
+            | Self::User(_)
+            | Self::System(_)
+            | Self::Configuration(_)
+            | Self::Note(_) => 0,
+        }
+    }
+}
+
+/// The actions of a [`SystemNote`] that tell of no trouble.
+const IN_ORDER: [&str; 11] = [
+    "started",
+    "stopped",
+    "restored",
+    "backup",
+    "import",
+    "imported",
+    "history_delete",
+    "history_deleted",
+    "history_compacted",
+    "samples_resumed",
+    "space_again",
+];
+
 /// ISA-18.2 states (IEC 62682:2022 §5.4), as far as this node knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,4 +268,99 @@ pub struct SystemNote {
     pub action: String,
     /// In plain words, with what to do.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, Note, Step, SystemNote,
+        UserChange, What,
+    };
+    use crate::{StatusCode, Value};
+    use uuid::Uuid;
+
+    fn alarm(priority: u8, to: AlarmState) -> What {
+        What::Alarm(AlarmChange {
+            alarm: "works/line1/pressure:high".to_owned(),
+            occurrence: Uuid::nil(),
+            from: AlarmState::Normal,
+            to,
+            priority,
+            condition: "high".to_owned(),
+            message: "pressure high".to_owned(),
+            value: Value::Double(8.0),
+            quality: StatusCode::GOOD,
+            limit: None,
+            note: None,
+        })
+    }
+
+    fn command(step: Step) -> What {
+        let (value, via) = (Value::Boolean(true), "ui".to_owned());
+        let (before, read_back, reason, detail) = (None, None, None, None);
+        What::Command(CommandStep { command: Uuid::nil(), step, value, before, read_back, reason, via, detail })
+    }
+
+    fn connection(protocol: &str, connected: bool) -> What {
+        let (name, reason) = ("press-7".to_owned(), "no answer".to_owned());
+        What::Connection(ConnectionChange { protocol: protocol.to_owned(), name, connected, reason })
+    }
+
+    fn user(action: &str) -> What {
+        What::User(UserChange { action: action.to_owned(), subject: None, from: None, detail: None })
+    }
+
+    fn system(action: &str) -> What {
+        What::System(SystemNote { action: action.to_owned(), text: "words".to_owned() })
+    }
+
+    #[test]
+    fn how_grave_an_event_is() {
+        for (wanted, what) in [
+            (1, alarm(1, AlarmState::Unacknowledged)),
+            (4, alarm(4, AlarmState::Unacknowledged)),
+            (0, alarm(1, AlarmState::Acknowledged)),
+            (0, alarm(1, AlarmState::Normal)),
+            (3, command(Step::Failed)),
+            (3, command(Step::Unknown)),
+            (4, command(Step::Expired)),
+            (4, command(Step::Refused)),
+            (0, command(Step::Intent)),
+            (0, command(Step::Confirmed)),
+            (3, connection("modbus", false)),
+            (0, connection("modbus", true)),
+            (0, connection("mqtt", false)),
+            (4, user("login_refused")),
+            (0, user("created")),
+            (0, system("started")),
+            (0, system("stopped")),
+            (0, system("space_again")),
+            (0, system("history_compacted")),
+            (2, system("history_compact_failed")),
+            (2, system("gap")),
+            (2, system("a word of a later version")),
+            (0, What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None })),
+            (0, What::Note(Note { text: "belt changed".to_owned(), until: None })),
+        ] {
+            assert_eq!(what.severity(), wanted, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn the_kind_is_the_word_in_json() {
+        let all = [
+            alarm(1, AlarmState::Normal),
+            command(Step::Intent),
+            connection("mqtt", true),
+            user("created"),
+            What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None }),
+            system("started"),
+            What::Note(Note { text: "belt changed".to_owned(), until: None }),
+        ];
+        assert_eq!(all.each_ref().map(What::kind), What::KINDS);
+        for what in all {
+            let json = serde_json::to_value(&what).expect("an event is JSON");
+            assert_eq!(json["kind"], what.kind());
+        }
+    }
 }

@@ -14,7 +14,6 @@ use andon_sql::ports::{
     Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
 };
 use andon_sql::{Engine, Options, SqlError};
-use andon_store::timeline::{kind, severity};
 use andon_store::{Store, TimelineFilter, TimelineRepository};
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,8 +178,8 @@ impl Catalog for FromPlant {
                 seq: sealed.seq.0,
                 id: sealed.event.id.to_string(),
                 at: sealed.event.at.micros(),
-                kind: kind(&sealed.event.what),
-                severity: severity(&sealed.event.what),
+                kind: sealed.event.what.kind(),
+                severity: sealed.event.what.severity(),
                 by: sealed.event.by.id.to_string(),
                 detail: serde_json::to_string(&sealed.event.what).unwrap_or_default(),
                 path: sealed.event.path,

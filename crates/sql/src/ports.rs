@@ -122,7 +122,7 @@ pub struct EventRow {
     pub at: i64,
     /// `alarm`, `command`, …
     pub kind: &'static str,
-    /// 0 for the record only … 4 critical.
+    /// 1 critical, 2 high, 3 medium, 4 low, 0 for the record only.
     pub severity: u8,
     /// The tag or equipment; empty for the node.
     pub path: String,

@@ -335,8 +335,6 @@ pub struct TimelineFilter {
     pub branches: Vec<String>,
     /// Only events on or below this path.
     pub path: Option<String>,
-    /// At least this severe (0–4).
-    pub severity: u8,
     /// Only events before this number: the `next` of the page before.
     pub before: Option<Seq>,
     /// How many, 1–1,000.
@@ -351,7 +349,6 @@ impl Default for TimelineFilter {
             kinds: Vec::new(),
             branches: vec![String::new()],
             path: None,
-            severity: 0,
             before: None,
             limit: 100,
         }

@@ -5,7 +5,7 @@
 use crate::error::StoreError;
 use crate::relay::{RelayError, save_offset};
 use crate::repository::Repository;
-use andon_model::event::{AlarmState, SealedEvent, Step, What};
+use andon_model::event::SealedEvent;
 use andon_model::log::{Frame, Gap, Lane, Log, Seq, kind as frame_kind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,43 +20,6 @@ const READ_BYTES: usize = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After so many frames the log hears how far the timeline has come, so that it may free what lies before.
 const SAVE_AFTER: u64 = 10_000;
-
-/// The kind of an event as in JSON.
-#[must_use]
-pub const fn kind(what: &What) -> &'static str {
-    match what {
-        What::Alarm(_) => "alarm",
-        What::Command(_) => "command",
-        What::Connection(_) => "connection",
-        What::User(_) => "user",
-        What::Configuration(_) => "configuration",
-        What::System(_) => "system",
-        What::Note(_) => "note",
-    }
-}
-
-/// How much an event deserves attention: 4 critical, 3 high, 2 medium, 1 low, 0 for the record only.
-///
-/// An alarm that is raised has its priority's; a lost connection and a command that did not end well are medium;
-/// a refusal is low; a fault of the node itself is high.
-#[must_use]
-pub fn severity(what: &What) -> u8 {
-    match what {
-        What::Alarm(change) if change.to == AlarmState::Unacknowledged => 5_u8.saturating_sub(change.priority).min(4),
-        What::Connection(change) if !change.connected => 2,
-        What::Command(step) => match step.step {
-            Step::Failed | Step::Unknown | Step::Expired => 2,
-            Step::Refused => 1,
-            Step::Intent | Step::Confirmed => 0,
-        },
-        What::User(change) if change.action == "login_refused" => 1,
-        What::System(note) => match note.action.as_str() {
-            "gap" | "disk_full" | "sync_failed" | "dropped" | "damaged" => 3,
-            _ => 0,
-        },
-        _ => 0,
-    }
-}
 
 /// Fills the timeline from the log until `stop`.
 /// # Errors

@@ -5,9 +5,8 @@ use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::EventView;
-use crate::words::KINDS;
 use andon_model::access::Action;
-use andon_model::event::SealedEvent;
+use andon_model::event::{SealedEvent, What};
 use andon_model::log::Seq;
 use andon_model::{EquipmentPath, Timestamp};
 use andon_store::{TimelineFilter, TimelineRepository};
@@ -60,7 +59,7 @@ pub async fn timeline(
     Query(query): Query<TimelineQuery>,
 ) -> Result<Json<Timeline>, Problem> {
     let limit = asked::within("limit", query.limit, 100, 1..=1000)?;
-    let kinds = asked::words("kind", query.kind.as_deref(), &KINDS)?;
+    let kinds = asked::words("kind", query.kind.as_deref(), &What::KINDS)?;
     asked::in_order(query.from_ms, query.to_ms)?;
     let path = query.path.filter(|p| !p.is_empty());
     if let Some(Err(error)) = path.as_deref().map(EquipmentPath::parse) {
@@ -72,7 +71,6 @@ pub async fn timeline(
         kinds,
         branches: branches(&app, &caller),
         path,
-        severity: 0,
         before: query.before.map(Seq),
         limit,
     };

@@ -4,7 +4,7 @@ use super::outbox::{applied, set_applied};
 use super::{Store, from_json, kind_word, to_i64, to_json, to_u64};
 use crate::error::{StoreError, database};
 use crate::repository::{TimelineFilter, TimelineRepository};
-use crate::timeline::{READER, kind, severity};
+use crate::timeline::READER;
 use andon_model::Timestamp;
 use andon_model::event::{Event, SealedEvent, What};
 use andon_model::log::{Gap, Lane, Seq};
@@ -83,11 +83,12 @@ async fn insert(tx: &mut SqliteConnection, sealed: &SealedEvent) -> Result<(), S
     .bind(event.id.as_bytes().to_vec())
     .bind(event.at.micros())
     .bind(about(event).map(|about| about.micros()))
-    .bind(kind(&event.what))
+    .bind(event.what.kind())
     .bind(event.path.clone())
     .bind(event.by.id.as_bytes().to_vec())
     .bind(kind_word(event.by.kind))
-    .bind(severity(&event.what))
+    // Not read: rows of older versions have another scale there. Readers ask the event itself.
+    .bind(event.what.severity())
     .bind(to_json(sealed, "event")?)
     .execute(tx)
     .await
@@ -130,9 +131,6 @@ fn select(filter: &TimelineFilter) -> QueryBuilder<Sqlite> {
             kinds.push_bind(kind.clone());
         }
         query.push(")");
-    }
-    if filter.severity > 0 {
-        query.push(" AND severity >= ").push_bind(filter.severity);
     }
     push_branches(&mut query, &filter.branches);
     if let Some(path) = &filter.path {
