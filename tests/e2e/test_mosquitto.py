@@ -5,6 +5,7 @@ import subprocess
 import uuid
 
 from harness import Case, run, spawn, wait_until
+from mqtt import Client
 
 VERSIONS = ("mqttv311", "mqttv5")
 
@@ -154,6 +155,20 @@ class Credentials(Case):
         refused = run(["mosquitto_pub", *login, "-d", "-t", "meters/8/power", "-m", "1"])
         self.assertEqual(allowed.returncode, 0, allowed.stderr)
         self.assertIn("Not authorized", refused.stdout + refused.stderr)
+        dropped = run(["mosquitto_pub", *login[:-1], "0", "-t", "meters/9/power", "-m", "1"])
+        self.assertEqual(dropped.returncode, 0, "there is no answer to QoS 0")
+        for will in ("meters/9/will", "meters/10/will"):
+            self.assertNotEqual(run(["mosquitto_pub", *login, "-t", "meters/7/power", "-m", "1", "--will-topic", will]).returncode, 0)
+        old = Client("old", durable=False, user=made["user"], password=made["password"]).connect(node.mqtt)
+        with self.assertRaises(ConnectionError, msg="3.1.1 has no other answer"):
+            old.publish_and_wait("meters/11/power", "1")
+        topics = ["meters/8/power", "meters/9/power", "meters/9/will", "meters/10/will", "meters/11/power"]
+
+        def told():
+            said = [event["summary"] for event in node.timeline(kind="system,connection") if "may not publish" in event["summary"]]
+            return [topic for topic in topics if not any(f'"{topic}"' in words and "filter" in words for words in said)] == []
+
+        wait_until("the timeline names each topic that was refused", told)
         listening = run(["mosquitto_sub", *login, "-t", "meters/7/set", "-E"])
         self.assertEqual(listening.returncode, 0, listening.stderr)
         outside = run(["mosquitto_sub", *login, "-t", "#", "-E"])

@@ -152,7 +152,7 @@ impl Broker {
             Err(_) => return Err(refuse(ReasonCode::SERVER_UNAVAILABLE)),
         };
         if let Some(will) = &connect.will {
-            self.check_will(&principal, will).map_err(refuse)?;
+            self.check_will(&client_id, &principal, will).map_err(refuse)?;
         }
         input.decoder.set_limits(Limits {
             packet_bytes: self.options.packet_bytes(),
@@ -183,13 +183,17 @@ impl Broker {
         Text::parse(&id).map_err(|_| ReasonCode::UNSPECIFIED)
     }
 
-    fn check_will(&self, who: &Principal, will: &Will) -> Result<(), ReasonCode> {
+    fn check_will(&self, client_id: &Text, who: &Principal, will: &Will) -> Result<(), ReasonCode> {
         let topic = will.topic.as_str();
         if will.topic.levels() > self.options.topic_levels {
             return Err(ReasonCode::TOPIC_NAME_INVALID);
         }
         // A will is published without anybody at the other end: it must not be a command.
-        if will.topic.is_server_owned() || self.hooks.command_topic(topic) || !self.hooks.may_publish(who, topic) {
+        if will.topic.is_server_owned() || self.hooks.command_topic(topic) {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if !self.hooks.may_publish(who, topic) {
+            self.hooks.publish_refused(client_id.as_str(), who, topic);
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         Ok(())
@@ -332,6 +336,10 @@ impl Broker {
             End::Server(reason) => {
                 outbox.close(reason);
                 leave.end = EndReason::Server(reason);
+            }
+            End::MayNotPublish(topic) => {
+                outbox.close(ReasonCode::NOT_AUTHORIZED);
+                leave.end = EndReason::MayNotPublish(topic);
             }
             End::Asked => leave.end = EndReason::Server(outbox.closing().unwrap_or(ReasonCode::UNSPECIFIED)),
             End::Lost(detail) => leave.end = EndReason::Lost(detail),

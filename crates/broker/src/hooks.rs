@@ -26,6 +26,12 @@ pub trait BrokerHooks: Send + Sync + 'static {
     /// May it publish to this topic? Asked for every message, so a revocation holds at once.
     fn may_publish(&self, who: &Principal, topic: &str) -> bool;
 
+    /// A message, or the will of a client that wants in, was refused because [`Self::may_publish`] said no. Told for every
+    /// one of them but those that end the connection, which is told by [`EndReason::MayNotPublish`].
+    fn publish_refused(&self, client_id: &str, who: &Principal, topic: &str) {
+        let _ = (client_id, who, topic);
+    }
+
     /// May it subscribe with this filter (without `$share/<group>/`)?
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool;
 
@@ -113,6 +119,8 @@ pub enum EndReason {
     Client(ReasonCode),
     /// By the server, with the reason a 5.0 client was told.
     Server(ReasonCode),
+    /// By the server: it published to a topic to which it may not, in a version that has no other "no".
+    MayNotPublish(TopicName),
     /// The network connection broke.
     Lost(String),
 }
@@ -122,6 +130,7 @@ impl std::fmt::Display for EndReason {
         match self {
             Self::Client(reason) => write!(f, "the client disconnected: {}", reason.text()),
             Self::Server(reason) => write!(f, "closed by the server: {}", reason.text()),
+            Self::MayNotPublish(topic) => write!(f, "closed by the server: it may not publish to {:?}", topic.as_str()),
             Self::Lost(detail) => write!(f, "connection lost: {detail}"),
         }
     }

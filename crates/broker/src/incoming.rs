@@ -29,6 +29,8 @@ pub(crate) enum End {
     Client { reason: ReasonCode, keep_will: bool, expiry_s: Option<u32> },
     /// We end it, with this reason.
     Server(ReasonCode),
+    /// We end it because it published here, which it may not.
+    MayNotPublish(TopicName),
     /// The outbox was asked to close; it knows the reason.
     Asked,
     /// The network.
@@ -219,7 +221,7 @@ impl Client {
             return self.command(publish, topic);
         }
         if !self.broker.hooks.may_publish(&self.principal, topic.as_str()) {
-            return self.refuse(&publish, ReasonCode::NOT_AUTHORIZED, None);
+            return self.may_not_publish(&publish, topic);
         }
         if publish.retain && !publish.payload.is_empty() && self.retained_is_full(&topic) {
             return self.refuse(&publish, ReasonCode::QUOTA_EXCEEDED, Some("no more retained messages can be kept"));
@@ -295,6 +297,12 @@ impl Client {
             return Ok(());
         }
         say_no(&self.outbox, publish.packet_id, publish.qos, reason, words).map_err(|()| End::Server(reason))
+    }
+
+    fn may_not_publish(&self, publish: &Publish, topic: TopicName) -> Result<(), End> {
+        self.refuse(publish, ReasonCode::NOT_AUTHORIZED, None).map_err(|_| End::MayNotPublish(topic.clone()))?;
+        self.broker.hooks.publish_refused(self.client_id.as_str(), &self.principal, topic.as_str());
+        Ok(())
     }
 
     async fn accept(&mut self, publish: Publish, topic: TopicName) {

@@ -4,7 +4,7 @@ use crate::notes::Notes;
 use andon_access::Accounts;
 use andon_access::records::DeviceRecord;
 use andon_broker::{
-    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, Message, Peer,
+    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Message, Peer,
 };
 use andon_bus::ids::new_id;
 use andon_bus::{Arrival, Bus, Way};
@@ -14,12 +14,14 @@ use andon_model::event::{ConnectionChange, Event, Step, What};
 use andon_model::peer::Places;
 use andon_model::plant::{Plant, TagDef};
 use andon_model::record::Recorder;
+use andon_model::text::shown;
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
 use andon_wire::mqtt::{TopicFilter, TopicName, UserProperties};
 use andon_wire::payload::Mapping;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -31,6 +33,10 @@ use uuid::Uuid;
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// Troubles remembered, so that each is told once in that time; what is new beyond them is not told until there is room.
 const TROUBLES: usize = 1000;
+/// So many of the topics to which a device may not publish are told of at a time: among [`TROUBLES`] it takes no more places.
+const TOPICS_TOLD: u64 = 16;
+/// How many characters of a stranger's topic are told.
+const TOPIC_SHOWN: usize = 200;
 /// How long the readings of messages may take into the log before a snapshot of the broker is put off.
 const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take.
@@ -180,7 +186,7 @@ impl Hooks {
     }
 
     fn trouble(&self, path: &str, topic: &str, words: &str) {
-        self.say_once(topic, "mapping", path, format!("A message on \"{topic}\" could not be read: {words}."));
+        self.say_once(topic, "mapping", path, || format!("A message on \"{topic}\" could not be read: {words}."));
     }
 }
 
@@ -189,19 +195,21 @@ impl Hooks {
     /// while from each address, without what the client sent as user name.
     fn refused(&self, client_id: &str, peer: &Peer) {
         let from = peer.address.ip();
-        let words = format!(
-            "The MQTT client {client_id:?} from {from} was refused: its user name, password and client identifier are not those of a device."
-        );
+        let words = || {
+            format!(
+                "The MQTT client {client_id:?} from {from} was refused: its user name, password and client identifier are not those of a device."
+            )
+        };
         self.say_once(&format!("refused {from}"), "mqtt_refused", "", words);
     }
 
     /// Notes what is likely to happen again at once only once for a while.
-    fn say_once(&self, about: &str, action: &'static str, path: &str, words: String) {
+    fn say_once(&self, about: &str, action: &'static str, path: &str, words: impl FnOnce() -> String) {
         let now = self.clock.now();
         let before = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).tell(about, now);
         match before {
-            Some(0) => self.notes.say(path, action, words),
-            Some(more) => self.notes.say(path, action, format!("{words} {more} more like it before.")),
+            Some(0) => self.notes.say(path, action, words()),
+            Some(more) => self.notes.say(path, action, format!("{} {more} more like it before.", words())),
             None => {}
         }
     }
@@ -235,6 +243,14 @@ impl BrokerHooks for Hooks {
             PrincipalKind::Anonymous => self.accounts.anonymous_mqtt(),
             _ => self.device_may(who.id, |rights| rights.publish.iter().any(|f| f.matches(topic))),
         }
+    }
+
+    fn publish_refused(&self, client_id: &str, who: &Principal, topic: &str) {
+        let mut hasher = DefaultHasher::new();
+        topic.hash(&mut hasher);
+        let about = format!("publish {} {}", who.id, hasher.finish() % TOPICS_TOLD);
+        let words = || format!("A message of the MQTT client {client_id:?} was refused: {}.", may_not_publish(topic));
+        self.say_once(&about, "mqtt_refused", "", words);
     }
 
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool {
@@ -313,7 +329,13 @@ impl BrokerHooks for Hooks {
     }
 
     fn connection(&self, event: ConnectionEvent) {
-        let reason = event.reason.map_or_else(|| format!("from {}", event.address), |reason| reason.to_string());
+        let reason = match event.reason {
+            None => format!("from {}", event.address),
+            Some(EndReason::MayNotPublish(topic)) => {
+                format!("closed by the server: {}", may_not_publish(topic.as_str()))
+            }
+            Some(reason) => reason.to_string(),
+        };
         let change =
             ConnectionChange { protocol: "mqtt".to_owned(), name: event.client_id, connected: event.connected, reason };
         let event = Event {
@@ -340,6 +362,17 @@ impl BrokerHooks for Hooks {
         );
         self.notes.say("", "dropped", words);
     }
+}
+
+/// To which topic a device may not publish, and what to do; the topic no longer than [`TOPIC_SHOWN`], with all of it to be seen.
+fn may_not_publish(topic: &str) -> String {
+    let begin: String = topic.chars().take(TOPIC_SHOWN).collect();
+    let rest = if begin.len() < topic.len() { "…" } else { "" };
+    format!(
+        "it may not publish to \"{}{rest}\", which none of its topic filters lets it. If it should, add the device again under \
+         the same name with a filter that does (Users & audit, MQTT devices); it gets a new password",
+        shown(&begin)
+    )
 }
 
 /// Whether everything that `wanted` matches is matched by `own` too.
@@ -464,7 +497,7 @@ pub async fn listen(
 
 #[cfg(test)]
 mod tests {
-    use super::{TROUBLES, Troubles, covers};
+    use super::{TOPIC_SHOWN, TROUBLES, Troubles, covers, may_not_publish};
     use andon_model::Timestamp;
 
     #[test]
@@ -479,6 +512,15 @@ mod tests {
         {
             assert!(!covers(own, wanted), "{own} does not cover {wanted}");
         }
+    }
+
+    #[test]
+    fn a_topic_of_a_stranger_is_told_so_far_and_all_of_it_is_seen() {
+        assert!(may_not_publish("meters/8/power").starts_with("it may not publish to \"meters/8/power\", which"));
+        let turned = may_not_publish("a\u{202e}b");
+        assert!(turned.contains(r"a\u{202e}b") && !turned.contains('\u{202e}'), "{turned}");
+        let long = may_not_publish(&"é".repeat(60_000));
+        assert!(long.contains(&format!("\"{}…\"", "é".repeat(TOPIC_SHOWN))) && long.len() < 1000, "{long}");
     }
 
     #[test]

@@ -184,6 +184,37 @@ async fn a_3_1_1_client_that_may_not_publish_is_not_told_it_did() {
 }
 
 #[tokio::test]
+async fn the_surroundings_hear_to_which_topic_a_client_may_not_publish() {
+    let (_folder, site) = site().await;
+    let mut new = site.client(hello("new")).await;
+    assert_eq!(new.publish_1("secret/1", "no").await, ReasonCode::NOT_AUTHORIZED);
+    new.send(Packet::Publish(publish("secret/0", "no", QoS::AtMostOnce, 0))).await;
+    let mut old = site.client(Connect { version: Version::V311, ..hello("old") }).await;
+    old.send(Packet::Publish(publish("secret/old", "no", QoS::AtLeastOnce, 1))).await;
+    assert_eq!(old.try_next().await, None);
+    let topic = TopicName::parse("secret/will").unwrap();
+    let will = Will {
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: WillProperties::default(),
+        topic,
+        payload: Bytes::new(),
+    };
+    let mut dying = Client::dial(site.address, Version::V5).await;
+    let answer = dying.connect(Connect { will: Some(will), ..hello("dying") }).await;
+    assert_eq!(answer.reason, ReasonCode::NOT_AUTHORIZED);
+    // A 3.1.1 client's connection is closed, and that tells it.
+    until(|| site.hooks.refused.lock().unwrap().len() == 3).await;
+    let told = site.hooks.refused.lock().unwrap().clone();
+    let told: Vec<_> = told.iter().map(|(client, topic)| (client.as_str(), topic.as_str())).collect();
+    assert_eq!(told, [("new", "secret/1"), ("new", "secret/0"), ("dying", "secret/will")]);
+    let gone = || site.hooks.events.lock().unwrap().iter().find_map(|event| event.reason.clone());
+    until(|| gone().is_some()).await;
+    assert_eq!(gone(), Some(EndReason::MayNotPublish(TopicName::parse("secret/old").unwrap())));
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn messages_are_mapped_once_and_those_of_the_node_itself_are_not() {
     let (_folder, site) = site().await;
     let mut client = site.client(hello("a")).await;

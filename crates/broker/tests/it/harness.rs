@@ -49,6 +49,8 @@ pub struct TestHooks {
     pub commands: Mutex<Vec<(TopicName, Bytes, UserProperties)>>,
     pub events: Mutex<Vec<ConnectionEvent>>,
     pub drops: Mutex<Vec<DropReport>>,
+    /// Client identifier and topic.
+    pub refused: Mutex<Vec<(String, String)>>,
     /// Commands wait while this is locked.
     pub hold_commands: tokio::sync::Mutex<()>,
 }
@@ -73,6 +75,9 @@ impl BrokerHooks for TestHooks {
     }
     fn may_publish(&self, _: &Principal, topic: &str) -> bool {
         !topic.starts_with("secret/")
+    }
+    fn publish_refused(&self, client_id: &str, _: &Principal, topic: &str) {
+        self.refused.lock().unwrap().push((client_id.to_owned(), topic.to_owned()));
     }
     fn may_subscribe(&self, _: &Principal, filter: &str) -> bool {
         !filter.starts_with("secret/")
