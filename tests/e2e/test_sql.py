@@ -134,12 +134,25 @@ class Sql(Case):
     # -- psql --
 
     def test_psql_lists_the_schema_and_reads(self):
-        tables = self.psql("-A", "-t", "-c", r"\dt")
-        for view in ("samples", "last_values", "tags", "equipment", "events"):
-            self.assertIn(f"public|{view}|table", tables)
-        samples = self.psql("-A", "-t", "-c", r"\d samples")
-        self.assertIn("ts|timestamp with time zone||not null|", samples)
-        self.assertIn("value|double precision|||", samples)
+        views = ("equipment", "events", "last_values", "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags")
+        for command in (r"\d", r"\dt", r"\dv", r"\dtv", r"\dv *"):
+            listed = self.psql("-A", "-t", "-c", command).split()
+            self.assertEqual(listed, [f"public|{view}|table|andon" for view in views], command)
+        for command in (r"\d samples", r"\d public.samples"):
+            self.assertEqual(
+                [line.split("|")[:4] for line in self.psql("-A", "-t", "-c", command).split("\n") if "|" in line],
+                [
+                    ["path", "text", "", "not null"],
+                    ["ts", "timestamp with time zone", "", "not null"],
+                    ["value", "double precision", "", ""],
+                    ["text", "text", "", ""],
+                    ["quality", "text", "", "not null"],
+                    ["status", "text", "", "not null"],
+                    ["status_code", "bigint", "", "not null"],
+                    ["raw", "text", "", ""],
+                ],
+            )
+        self.assertIn("samples_by_hour", self.psql("-A", "-t", "-c", r"\dv samples*"))
         for command in (r"\d", r"\d+ samples", r"\dt+", r"\l", r"\dn", r"\du", r"\dv", r"\di", r"\df", r"\conninfo"):
             self.psql("-c", command)
         out = self.psql("--csv", "-c", "SELECT ts, value FROM samples WHERE path = 'works/line1/pressure' ORDER BY ts LIMIT 3")
