@@ -228,6 +228,7 @@ class Backup(Case):
         self.assertTrue(audit["ok"], audit)
         self.assertEqual(audit["events"], len(events), "the timeline is the log's")
         self.assertEqual(len([e for e in events if e["kind"] == "system" and "restored from the backup" in json.dumps(e)]), 1)
+        self.assertEqual([e for e in events if "orderly way" in e["summary"]], [], "that a node ran while it was backed up is no crash")
 
     def judge_session(self, node: Node, ledger: dict) -> None:
         subscriber, got, missing = Client("durable", 5), Counter(), set(ledger["messages"])

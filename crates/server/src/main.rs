@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod data_dir;
 mod demo;
+mod ended;
 mod export;
 mod import;
 #[cfg(test)]

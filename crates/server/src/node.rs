@@ -7,6 +7,7 @@ use crate::adapters::{Checks, DurableIngest, StoredAccounts};
 use crate::backup::hold::{self, Holds, Sources};
 use crate::backup::{forget_restored, take_restored};
 use crate::data_dir::{DataDir, write_private};
+use crate::ended;
 use crate::mqtt::{self, Hooks};
 use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
@@ -206,6 +207,11 @@ impl Node {
             );
         }
         let shared: Arc<dyn Log> = log.clone();
+        let last_alive = blocking({
+            let log = shared.clone();
+            move || ended::last_alive_if_cut_off(&*log)
+        })
+        .await??;
         let records = dir.join("records.sqlite");
         refuse_missing_records(&records, log.durable_seq(Lane::Records).0)?;
         let store = Store::open(&records, clock.clone()).await.map_err(|error| match error {
@@ -323,10 +329,17 @@ impl Node {
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers);
+        let restored = take_restored(&settings.data_dir);
+        // A backup is of a running node: that it holds no stop tells nothing.
+        if let Some(last_alive) = last_alive.filter(|_| restored.is_none()) {
+            let text = ended::words(last_alive, clock.now());
+            tracing::warn!("{text}");
+            recorder.record(notes::event(&*clock, "", "gap", text)).await?;
+        }
         recorder
             .record(notes::event(&*clock, "", "started", format!("Andon {} started", env!("CARGO_PKG_VERSION"))))
             .await?;
-        if let Some(text) = take_restored(&settings.data_dir) {
+        if let Some(text) = restored {
             recorder.record(notes::event(&*clock, "", "restored", text)).await?;
             forget_restored(&settings.data_dir);
         }
