@@ -686,6 +686,23 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('the keyboard help opens at its title, and its end is reached by keys', async () => {
+    for (const [width, height, density] of [[390, 844, 'touch'], [1280, 800, 'normal'], [1280, 600, 'touch']]) {
+      const { page } = await open(run, { width, height, density, touch: density === 'touch' });
+      await enter(run, page);
+      await page.keyboard.press('?');
+      const dialog = page.getByRole('dialog', { name: 'Keyboard shortcuts' });
+      await dialog.waitFor();
+      assert.equal(await dialog.evaluate((e) => e.scrollTop), 0, `${width} px`);
+      assert.ok((await dialog.getByRole('heading').boundingBox()).y >= 0);
+      await page.keyboard.press('Tab');
+      assert.equal(await dialog.getByRole('button', { name: 'Close' }).evaluate((e) => e === document.activeElement), true);
+      await page.keyboard.press('Enter');
+      await dialog.waitFor({ state: 'detached' });
+      await page.close();
+    }
+  });
+
   test('German says all of it, without sideways scroll', async () => {
     const { page, context, faults } = await open(run, { width: 360, height: 740 });
     await enter(run, page);
