@@ -248,11 +248,25 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
-  test('a link logs in once and leaves no code in the address', async () => {
-    const { page } = await open(run);
+  test('a link logs in once, leaves no code in the address, and asks nothing that is answered with 401', async () => {
+    const { page, context } = await open(run);
+    // The mock answers inside the page, where no console tells of a 401.
+    await context.addInitScript(() => {
+      window.statuses = [];
+      window.Response = class extends Response {
+        constructor(body, init) {
+          super(body, init);
+          window.statuses.push(init?.status);
+        }
+      };
+    });
     await page.goto(`${run.url}/login?code=once`);
     await page.getByRole('navigation', { name: 'Pages' }).waitFor();
     assert.ok(!page.url().includes('code'));
+    const statuses = await page.evaluate(() => window.statuses);
+    assert.ok(statuses.length > 3 && !statuses.includes(401), statuses.join());
+    await page.goto(`${run.url}/login?code=used`);
+    await page.getByRole('navigation', { name: 'Pages' }).waitFor();
     const second = await open(run);
     await second.page.goto(`${run.url}/login?code=used`);
     await second.page.getByText('This link no longer works').waitFor();

@@ -41,12 +41,14 @@ class Access {
     return session !== null && (session.grants.length === 0 || session.grants.some((g) => g.branch === ''));
   }
 
-  async begin(): Promise<void> {
+  /** `knocking`: somebody brings a code to log in with, so nobody needs to be asked who is here already. */
+  async begin(knocking = false): Promise<void> {
     whenUnauthorised(() => this.leave());
     this.door = { state: 'asking' };
     try {
       this.status = await ask('/api/status', { read: parseStatus });
-      await this.enter();
+      if (knocking || this.status.setupNeeded) this.door = { state: 'out' };
+      else await this.enter();
     } catch (error) {
       const problem = asProblem(error);
       this.door = problem.kind === 'unauthorised' ? { state: 'out' } : { state: 'failed', problem };
