@@ -700,6 +700,18 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('the menu of the account says which version this is, and under which licence', async () => {
+    const { page } = await open(run, { width: 390, height: 844, touch: true, density: 'touch' });
+    await enter(run, page);
+    await page.getByRole('button', { name: /^Your account/ }).click();
+    const line = page.getByText('Andon 0.1.0 · Licence: Apache-2.0', { exact: true });
+    await line.waitFor();
+    const box = await line.boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= 390 && box.y + box.height <= 844, JSON.stringify(box));
+    assert.deepEqual(await findings(page), []);
+    await page.close();
+  });
+
   test('the keyboard help opens at its title, and its end is reached by keys', async () => {
     for (const [width, height, density] of [[390, 844, 'touch'], [1280, 800, 'normal'], [1280, 600, 'touch']]) {
       const { page } = await open(run, { width, height, density, touch: density === 'touch' });

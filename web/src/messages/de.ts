@@ -72,6 +72,7 @@ export const de: Messages = {
   'user.language': 'Sprache',
   'user.density': 'Dichte',
   'user.keys': 'Tastenkürzel',
+  'user.licence': 'Lizenz: Apache-2.0',
   'density.normal': 'Normal',
   'density.dense': 'Dicht',
   'density.touch': 'Berührung',

@@ -71,6 +71,7 @@ export const en = {
   'user.language': 'Language',
   'user.density': 'Density',
   'user.keys': 'Keyboard shortcuts',
+  'user.licence': 'Licence: Apache-2.0',
   'density.normal': 'Normal',
   'density.dense': 'Dense',
   'density.touch': 'Touch',
