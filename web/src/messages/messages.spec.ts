@@ -17,6 +17,12 @@ test('no text is empty', () => {
   expect(keys.filter((key) => en[key].trim() === '' || de[key].trim() === '')).toEqual([]);
 });
 
+test('a number before a word is counted: one row, two rows', () => {
+  // At least 12 characters: a number that never is 1.
+  const loose = keys.filter((key) => !/\.(one|other)$/.test(key) && key !== 'setup.short');
+  expect(loose.filter((key) => [en[key], de[key]].some((text) => /\{n\} \p{L}/u.test(text)))).toEqual([]);
+});
+
 test('every counted text has both forms', () => {
   const stems = keys.filter((k) => k.endsWith('.one')).map((k) => k.slice(0, -4));
   expect(stems.filter((stem) => !(`${stem}.other` in en))).toEqual([]);
