@@ -168,6 +168,36 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('the details of an alarm that leaves the list keep its message and say what became of it', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width, height: 844 });
+      await enter(run, page);
+      await visit(run, page, '/alarms');
+      await page.evaluate(() => window.andonMock.flood(300));
+      // It is back to normal, and waits only to be acknowledged.
+      await page.getByRole('grid', { name: 'Alarms' }).getByRole('link', { name: /^Simulated alarm 8 / }).click();
+      const drawer = page.getByRole(width === 390 ? 'dialog' : 'complementary', { name: /^Simulated alarm 8 / });
+      await drawer.getByText('Returned, unacknowledged').waitFor();
+      await drawer.getByRole('button', { name: 'Acknowledge' }).click();
+      await drawer.getByText('Acknowledged. It was back to normal, so it has left the list.').waitFor();
+      assert.match(await drawer.getByRole('heading', { level: 2 }).innerText(), /^Simulated alarm 8 /);
+      await drawer.getByText('Value at the last change').waitFor();
+      assert.equal(await drawer.getByRole('button', { name: 'Acknowledge' }).count(), 0);
+      assert.deepEqual(await findings(page), []);
+      await page.close();
+    }
+    // A link to an alarm that had left before.
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/alarms?alarm=linde/ground/kitchen/leak:state');
+    const drawer = page.getByRole('complementary', { name: 'Water in the kitchen' });
+    await drawer.getByText('it is back to normal and acknowledged').waitFor();
+    await drawer.getByRole('link', { name: 'Its story stands in the timeline.' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Timeline' }).waitFor();
+    assert.equal(new URL(page.url()).searchParams.get('path'), 'linde/ground/kitchen/leak');
+    await page.close();
+  });
+
   test('on a phone the content begins in the first third of the screen', async () => {
     const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);

@@ -507,7 +507,10 @@ export const de: Messages = {
   'alarms.counts.one': '{n} unquittierter Alarm',
   'alarms.counts.other': '{n} unquittierte Alarme',
   'alarms.new_critical': 'Kritischer Alarm: {message}',
-  'alarms.gone_what': 'Dieser Alarm steht nicht mehr in der Liste: er ist gegangen und quittiert. Seine Geschichte steht in der Zeitleiste.',
+  'alarms.gone.acknowledged': 'Quittiert. Der Alarm war schon gegangen und steht darum nicht mehr in der Liste.',
+  'alarms.gone.returned': 'Gegangen. Der Alarm war schon quittiert und steht darum nicht mehr in der Liste.',
+  'alarms.gone.both': 'Dieser Alarm steht nicht mehr in der Liste: er ist gegangen und quittiert.',
+  'alarms.gone.story': 'Seine Geschichte steht in der Zeitleiste.',
   'alarms.list': 'Alarme',
 
   'timeline.kinds': 'Arten',

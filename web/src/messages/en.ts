@@ -506,7 +506,10 @@ export const en = {
   'alarms.counts.one': '{n} unacknowledged alarm',
   'alarms.counts.other': '{n} unacknowledged alarms',
   'alarms.new_critical': 'Critical alarm: {message}',
-  'alarms.gone_what': 'This alarm is no longer in the list: it is back to normal and acknowledged. Its story stands in the timeline.',
+  'alarms.gone.acknowledged': 'Acknowledged. It was back to normal, so it has left the list.',
+  'alarms.gone.returned': 'Back to normal. It was acknowledged, so it has left the list.',
+  'alarms.gone.both': 'This alarm is no longer in the list: it is back to normal and acknowledged.',
+  'alarms.gone.story': 'Its story stands in the timeline.',
   'alarms.list': 'Alarms',
 
   'timeline.kinds': 'Kinds',

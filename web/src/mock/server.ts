@@ -266,8 +266,8 @@ export class MockServer {
       const extra = this.#extra.find((a) => a['name'] === wish['name']);
       const a = this.#alarms.find((one) => one.def.name === wish['name'] && one.occurrence === wish['occurrence']);
       if (extra) {
-        extra['state'] = 'acknowledged';
-        extra['acknowledged_by'] = by;
+        if (extra['state'] === 'returned_to_normal_unacknowledged') this.#extra = this.#extra.filter((a) => a !== extra);
+        else Object.assign(extra, { state: 'acknowledged', acknowledged_by: by });
         results.push({ name: wish['name'], ok: true });
       } else if (!a || a.state === 'normal' || a.state === 'acknowledged') {
         results.push({ name: wish['name'], ok: false, detail: 'this occurrence is already acknowledged or gone' });
