@@ -885,6 +885,26 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('a value has the digits of its tag in the timeline, too, in the language of the page', async () => {
+    for (const [locale, pressure, level] of [['en', '3.10', /level high: \d\d\.\d\u202f%/], ['de', '3,10', /level high: \d\d,\d\u202f%/]]) {
+      const { page, context } = await open(run);
+      await context.addInitScript((locale) => localStorage.setItem('andon.locale', locale), locale);
+      await page.goto(run.url);
+      await page.locator('input[autocomplete=username]').fill('admin');
+      await page.locator('input[type=password]').fill('lantern-light');
+      await page.keyboard.press('Enter');
+      await page.locator('nav').first().waitFor();
+      await visit(run, page, '/timeline?path=works/nord/bottling/line1/filler/pressure_sp');
+      const told = `Pressure set point → ${pressure}\u202fbar, confirmed`;
+      await page.getByRole('link', { name: told, exact: true }).first().click();
+      const drawer = page.getByRole('complementary', { name: told });
+      assert.match(await drawer.locator('dl').innerText(), new RegExp(`${pressure}\u202fbar`));
+      await visit(run, page, `/timeline?path=${TANK}/level`);
+      await page.locator('[role=row][data-index] .c-what').getByText(level).first().waitFor();
+      await page.close();
+    }
+  });
+
   test('events of one millisecond stand in the order they happened, newest first, each once', async () => {
     const { page } = await open(run);
     await enter(run, page);

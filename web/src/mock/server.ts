@@ -45,6 +45,12 @@ export interface MockUser {
   last_login_ms: number | null;
 }
 
+/** A value in the line of an event, as the server writes it: a word of the tag, or all digits with the unit. */
+function written(path: string, value: unknown): string {
+  const tag = tags.find((t) => t.path === path);
+  return tag?.states[String(Number(value))] ?? `${String(value)}${tag?.symbol ? `\u202f${tag.symbol}` : ''}`;
+}
+
 const ROLES = ['viewer', 'operator', 'engineer', 'administrator'];
 export const PASSWORD = 'lantern-light';
 
@@ -148,7 +154,7 @@ export class MockServer {
       const tag = tags.filter((t) => t.write)[i % 6];
       if (!tag) continue;
       const who = i % 3 ? 'operator' : 'admin';
-      this.#note(at, 'command', tag.path, { id: 'u2', kind: 'person', name: who }, `${tag.title}: ${i % 7 === 3 ? 'failed, no answer' : 'confirmed'}`, i % 7 === 3 ? 2 : 0, { step: i % 7 === 3 ? 'failed' : 'confirmed', value: 3.1, before: 3, reason: 'Foam at capper', via: 'ui' });
+      this.#note(at, 'command', tag.path, { id: 'u2', kind: 'person', name: who }, `${tag.title} → ${written(tag.path, 3.1)}, ${i % 7 === 3 ? 'failed: no answer' : 'confirmed'}`, i % 7 === 3 ? 2 : 0, { step: i % 7 === 3 ? 'failed' : 'confirmed', value: 3.1, before: 3, reason: 'Foam at capper', via: 'ui' });
     }
     this.#note(now - 45 * MIN, 'user', '', { id: 'u1', kind: 'person', name: 'admin' }, 'Logged in', 0, { action: 'logged_in', from: '127.0.0.1' });
     connection(now - BAD_SINCE, 'Line 2 labeller', false, 'no answer for 3 s');
@@ -177,8 +183,12 @@ export class MockServer {
   }
 
   #alarmEvent(a: AlarmStatus, from: string, at: number, silent = false, by: Json = { id: '', kind: 'system', name: null }): void {
-    const word = a.state === 'normal' ? 'Back to normal' : a.state === 'acknowledged' ? 'Acknowledged' : a.state === 'unacknowledged' ? 'Raised' : 'Returned';
-    this.#note(at, 'alarm', a.def.tag, by, `${word}: ${a.def.message}`, a.state === 'unacknowledged' ? a.def.priority : 0, { alarm: a.def.name, occurrence: a.occurrence, from, to: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message, value: a.value, limit: a.def.limit }, silent);
+    const acknowledged = `acknowledged${from === 'unacknowledged' ? '' : '; it was back to normal'}`;
+    const words = {
+      unacknowledged: `: ${written(a.def.tag, a.value)}`, acknowledged: ` ${acknowledged}`, returned_to_normal_unacknowledged: ' returned to normal, not yet acknowledged',
+      normal: from === 'acknowledged' ? ' back to normal' : ` ${acknowledged}`,
+    }[a.state];
+    this.#note(at, 'alarm', a.def.tag, by, a.def.message + words, a.state === 'unacknowledged' ? a.def.priority : 0, { alarm: a.def.name, occurrence: a.occurrence, from, to: a.state, priority: a.def.priority, condition: a.def.condition, message: a.def.message, value: a.value, limit: a.def.limit }, silent);
   }
 
   #note(at: number, kind: string, path: string, by: Json, summary: string, severity: number, detail: Json, silent = true, about: number | null = null): void {
@@ -488,7 +498,7 @@ export class MockServer {
       writes.push({ at: this.now() + 500, value });
       this.#overrides.set(tag.path, writes);
     }
-    setTimeout(() => this.#note(this.now(), 'command', tag.path, by, `${tag.title}: ${outcome}`, outcome === 'confirmed' ? 0 : 2, { step: outcome, value, before, reason: body['reason'] ?? null, via: 'ui', detail }, false), 900);
+    setTimeout(() => this.#note(this.now(), 'command', tag.path, by, `${tag.title} → ${written(tag.path, value)}, ${outcome}${detail === null ? '' : `: ${detail}`}`, outcome === 'confirmed' ? 0 : 2, { step: outcome, value, before, reason: body['reason'] ?? null, via: 'ui', detail }, false), 900);
     return { status: 200, delay: 1000, body: { id: this.id(), outcome, read_back: outcome === 'confirmed' ? value : outcome === 'failed' ? before : null, detail } };
   }
 

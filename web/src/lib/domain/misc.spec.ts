@@ -5,7 +5,7 @@ import { gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
 import { partOf, titleInRoom } from './rooms';
 import { rank } from './search';
-import { headline, sentence } from './text';
+import { headline, sentence, withValue } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
 import { judge } from './write';
 
@@ -141,6 +141,15 @@ describe('words of the server stand alone', () => {
     expect(headline('mqtt plug connected')).toBe('MQTT plug connected');
     expect(headline('logged in by link')).toBe('Logged in by link');
     expect(headline('Line 2 lost')).toBe('Line 2 lost');
+  });
+  test('a value in a line takes the digits of its tag', () => {
+    expect(withValue('Filling pressure → 3.1\u202fbar, confirmed', '3.1\u202fbar', '3,10\u202fbar')).toBe('Filling pressure → 3,10\u202fbar, confirmed');
+    expect(withValue('Pump 3: hot: 81.0625', '81.0625', '81.1')).toBe('Pump 3: hot: 81.1');
+    expect(withValue('Level → 3, failed: it stayed at 3', '3', '3.0')).toBe('Level → 3.0, failed: it stayed at 3');
+  });
+  test('what only begins like the value stays', () => {
+    expect(withValue('Pump: 30 starts', '3', '3.0')).toBe('Pump: 30 starts');
+    expect(withValue('Tank level → 3.5', '3', '3.0')).toBe('Tank level → 3.5');
   });
   test('names of settings and addresses keep their first letter', () => {
     expect(sentence('unit_id is wrong')).toBe('unit_id is wrong.');

@@ -38,6 +38,16 @@ export function formatNumber(value: number | null | undefined, digits: number | 
   return text.replace('-', MINUS);
 }
 
+const plainFormats = new Map<string, Intl.NumberFormat>();
+/** A number of which no tag says the digits: ten figures at most, without thousands marks, so that a column of identifiers stays one. */
+export function numberText(value: number | string, locale: string): string {
+  if (typeof value === 'string') return value;
+  let found = plainFormats.get(locale);
+  if (!found) plainFormats.set(locale, (found = new Intl.NumberFormat(locale, { maximumSignificantDigits: 10, useGrouping: false, signDisplay: 'negative' })));
+  if (Number.isInteger(value)) return String(value).replace('-', MINUS);
+  return found.format(value).replace('-', MINUS);
+}
+
 export function withUnit(text: string, symbol: string | null): string {
   return symbol ? `${text}${THIN}${symbol}` : text;
 }

@@ -1,7 +1,7 @@
 // The answer to a query: read as it comes, cut where a screen has enough, and its cells as people read them.
 
 import { shortDate, clockTime } from './time';
-import { MINUS } from './number';
+import { numberText } from './number';
 import type { Dot } from './series';
 
 export type Cell = string | number | boolean | null;
@@ -99,16 +99,6 @@ function asWritten(_key: string, value: unknown, context?: { source?: string }):
   return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) ? (context?.source ?? value) : value;
 }
 
-const formats = new Map<string, Intl.NumberFormat>();
-/** Ten figures at most, without thousands marks: a column of identifiers stays one. All digits are in the CSV. */
-export function numberText(value: number | string, locale: string): string {
-  if (typeof value === 'string') return value;
-  let format = formats.get(locale);
-  if (!format) formats.set(locale, (format = new Intl.NumberFormat(locale, { maximumSignificantDigits: 10, useGrouping: false, signDisplay: 'negative' })));
-  if (Number.isInteger(value)) return String(value).replace('-', MINUS);
-  return format.format(value).replace('-', MINUS);
-}
-
 /** The time of a cell in ms; null where it is none. A time without a zone is taken as the viewer's. */
 export function timeOf(cell: Cell, kind: Kind): number | null {
   if (typeof cell !== 'string' || (kind !== 'time' && kind !== 'local')) return null;
@@ -117,6 +107,7 @@ export function timeOf(cell: Cell, kind: Kind): number | null {
   return Number.isFinite(ms) ? ms : null;
 }
 
+/** Numbers with ten figures at most; all digits are in the CSV. */
 export function cellText(cell: Cell, kind: Kind, now: number, locale: string, words: { yes: string; no: string }): string | null {
   if (cell === null) return null;
   if (kind === 'number') return typeof cell === 'boolean' ? String(cell) : numberText(cell, locale);

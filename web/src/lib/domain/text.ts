@@ -9,6 +9,18 @@ export function sentence(text: string): string {
   return /[.!?…]$/.test(begin) ? begin : `${begin}.`;
 }
 
+/** The server writes a value behind `→` or a colon as it is, with all its digits (`raw`): `said` takes its place. */
+export function withValue(text: string, raw: string, said: string): string {
+  for (const mark of ['→ ', ': ']) {
+    const at = text.indexOf(mark + raw) + mark.length;
+    if (at < mark.length) continue;
+    const rest = text.slice(at + raw.length);
+    // Behind it the line ends, or goes on after a mark; else it is the beginning of something longer.
+    if (/^(?:$|[,:])/.test(rest)) return text.slice(0, at) + said + rest;
+  }
+  return text;
+}
+
 /** As the start of a line, without a mark at its end; what people write in capitals stays so. */
 export function headline(text: string): string {
   return text.replace(/^mqtt\b/, 'MQTT').replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());

@@ -26,9 +26,10 @@ test('a long span is said in its biggest unit', () => {
   expect(roughSpan(75 * HOUR)).toBe('3\u202fd');
 });
 test('the distance of two cursors keeps its sign', () => {
-  expect(exactSpan(12_400)).toBe('12.40\u202fs');
-  expect(exactSpan(-185_000)).toBe('−3:05\u202fmin');
-  expect(exactSpan(3_725_000)).toBe('1:02:05\u202fh');
+  expect(exactSpan(12_400, 'en')).toBe('12.40\u202fs');
+  expect(exactSpan(12_400, 'de')).toBe('12,40\u202fs');
+  expect(exactSpan(-185_000, 'en')).toBe('−3:05\u202fmin');
+  expect(exactSpan(3_725_000, 'en')).toBe('1:02:05\u202fh');
 });
 
 test('a typed time reads back, may leave out date and seconds, and is never bent into another', () => {

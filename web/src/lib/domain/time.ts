@@ -1,5 +1,7 @@
 // Times and spans as people read them: 24 h, exact, with the date once they are older than a day.
 
+import { formatNumber } from './number';
+
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
@@ -62,10 +64,10 @@ export function roughSpan(ms: number): string {
 }
 
 /** A span with fractions, for the distance of two cursors: `12.40 s`, `3:05.0 min`. */
-export function exactSpan(ms: number): string {
+export function exactSpan(ms: number, locale: string): string {
   const sign = ms < 0 ? '−' : '';
   const size = Math.abs(ms);
-  if (size < MINUTE) return `${sign}${(size / SECOND).toFixed(2)}\u202fs`;
+  if (size < MINUTE) return `${sign}${formatNumber(size / SECOND, 2, locale)}\u202fs`;
   if (size < HOUR) return `${sign}${Math.floor(size / MINUTE)}:${pad(Math.floor((size % MINUTE) / SECOND))}\u202fmin`;
   const h = Math.floor(size / HOUR);
   return `${sign}${h}:${pad(Math.floor((size % HOUR) / MINUTE))}:${pad(Math.floor((size % MINUTE) / SECOND))}\u202fh`;

@@ -3,12 +3,23 @@
 import { clock } from '$lib/api/clock.svelte';
 import { plant } from '$lib/api/plant.svelte';
 import type { PlantEvent } from '$lib/api/types';
+import { withUnit } from '$lib/domain/number';
 import { titleInRoom } from '$lib/domain/rooms';
+import { headline, withValue } from '$lib/domain/text';
 import { timeText } from '$lib/domain/time';
 import { language, t, tMaybe } from '$messages';
+import { sayValue } from '$lib/features/value/reading.svelte';
 
 /** To the millisecond: the order of events is what this page is for. */
 export const whenExact = (ms: number): string => timeText(ms, clock.now, language.tag, true);
+
+/** The line of an event. A value in it has the digits and words of its tag, as everywhere else. */
+export function what(event: PlantEvent): string {
+  const tag = plant.tags.get(event.path);
+  const value = event.detail['value'];
+  if (!tag || (typeof value !== 'number' && typeof value !== 'boolean')) return headline(event.summary);
+  return headline(withValue(event.summary, withUnit(String(value), tag.symbol), sayValue(tag, value)));
+}
 
 export function who(event: PlantEvent): string {
   if (event.by.name) return event.by.name;
