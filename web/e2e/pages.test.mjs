@@ -213,6 +213,21 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('on a phone what can be switched in a room stands before what only shows', async () => {
+    for (const density of ['normal', 'touch']) {
+      const { page } = await open(run, { width: 390, height: 844, density, touch: density === 'touch' });
+      await enter(run, page);
+      await visit(run, page, '/rooms');
+      const box = async (what) => what.first().boundingBox();
+      const lamp = await box(page.getByRole('button', { name: /^Ceiling lamp/ }));
+      assert.ok(lamp.y + lamp.height <= 844 / 2, `${density}: the first lamp ends at ${lamp.y + lamp.height}`);
+      assert.ok(lamp.height >= 48 && lamp.width >= 140);
+      assert.ok((await box(page.locator('article .climate'))).y > lamp.y);
+      assert.ok((await box(page.getByRole('heading', { name: 'Energy and power' }))).y > (await box(page.locator('article').last())).y);
+      await page.close();
+    }
+  });
+
   test('on a phone the actions of a row are on the screen', async () => {
     const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);
