@@ -701,6 +701,31 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('on a phone time, value and quality of an answer are on the screen, below the path', async () => {
+    const SEVERAL = "SELECT path, ts, value, quality FROM samples WHERE path LIKE 'works/nord/bottling/line1/filler/%' AND ts >= now() - INTERVAL '1 hour'";
+    for (const [query, density] of [[SEVERAL, 'normal'], [SEVERAL, 'touch'], [HOUR, 'normal'], ['SELECT path, value, unit, quality, ts FROM last_values', 'touch']]) {
+      const { page } = await open(run, { width: 390, height: 844, density, touch: density === 'touch' });
+      await enter(run, page);
+      await visit(run, page, `/query?q=${encodeURIComponent(query)}`);
+      const grid = page.getByRole('grid', { name: 'Answer' });
+      await grid.waitFor();
+      const seen = await grid.evaluate((e) => ({ wide: e.scrollWidth > e.clientWidth, cells: [...e.querySelectorAll('[data-index="3"] [role=gridcell], [role=columnheader]')].map((c) => ({ text: c.textContent, cut: c.scrollWidth > c.clientWidth, right: c.getBoundingClientRect().right })) }));
+      assert.equal(seen.wide, false, query);
+      assert.deepEqual(seen.cells.filter((c) => c.cut || c.right > 390), [], query);
+      assert.ok(seen.cells.some((c) => /\d\d:\d\d:\d\d/.test(c.text)));
+      assert.deepEqual(await findings(page), []);
+      await page.close();
+    }
+    // A path that is longer than the screen is cut at its beginning: its end tells one from the next.
+    const { page } = await open(run, { width: 360, height: 740, density: 'touch' });
+    await enter(run, page);
+    await visit(run, page, `/query?q=${encodeURIComponent("SELECT path, value, unit, quality, ts FROM last_values WHERE path LIKE '%/chiller/return_temperature'")}`);
+    const path = page.getByRole('gridcell', { name: 'works/nord/utilities/energy/chiller/return_temperature' });
+    const [cell, text] = await path.evaluate((e) => [e, e.firstElementChild].map((one) => one.getBoundingClientRect().toJSON()));
+    assert.ok(text.left < cell.left && Math.abs(text.right - cell.right) < 1, JSON.stringify([cell, text]));
+    await page.close();
+  });
+
   test('a query is never silently empty: refused, without rows, broken off and cancelled each say so', async () => {
     const { page } = await open(run);
     await enter(run, page);
