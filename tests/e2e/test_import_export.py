@@ -124,7 +124,7 @@ class Transfer(Case):
         self.assertTrue(refused[1].startswith(f'5,"{HALL}/none is not known'), refused)
         self.assertEqual(refused[2], f"9,the value of {HALL}/count is not a int64")
         texts = lambda: [event["summary"] for event in here.timeline(kind="system")]
-        wait_until("the audit trail tells it", lambda: "import of 8 points from long.csv; 2 rows were refused" in texts())
+        wait_until("the audit trail tells it", lambda: "import of 8 points from long.csv; 2 rows refused" in texts())
         self.assertIn("an import of long.csv begins", texts())
         for words, why in [(("--map", "ts=When"), "there is no column"), (("--map", "x"), "is not understood")]:
             self.assertIn(why, self.ran(here, "import", *words, long, code=1))

@@ -32,6 +32,15 @@ pub fn check_lines(text: &str) -> Result<(), Hidden> {
     check(text, true)
 }
 
+/// A number of things in words: `1 file`, `2 files`.
+#[must_use]
+pub fn counted(number: impl Into<u64>, one: &str, more: &str) -> String {
+    match number.into() {
+        1 => format!("1 {one}"),
+        number => format!("{number} {more}"),
+    }
+}
+
 fn check(text: &str, lines: bool) -> Result<(), Hidden> {
     let hidden = |(at, character): (usize, char)| {
         let what = hidden(character).filter(|_| !(lines && matches!(character, '\n' | '\t')))?;
@@ -129,5 +138,11 @@ mod tests {
     fn a_message_about_a_text_shows_what_was_hidden() {
         assert_eq!(shown("a\u{202e}b\nc"), "a\\u{202e}b\nc");
         assert_eq!(shown("Küche"), "Küche");
+    }
+
+    #[test]
+    fn one_is_one_and_no_other_number() {
+        let files = |number: u64| counted(number, "file", "files");
+        assert_eq!([files(0), files(1), files(2)], ["0 files", "1 file", "2 files"]);
     }
 }

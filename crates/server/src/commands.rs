@@ -6,6 +6,7 @@ use crate::data_dir::DataDir;
 use crate::node::{examine_records, open_log_offline};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
+use andon_model::text::counted;
 use anyhow::{Context, Result, bail};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -99,7 +100,8 @@ pub async fn compact(settings: &Settings) -> Result<ExitCode> {
     let answer = running(settings)?.send(Method::POST, "/api/history/compact", None).await?.success()?.json();
     let number = |name: &str| answer[name].as_u64().unwrap_or_default();
     let (points, bytes) = (number("points"), number("file_bytes") + number("rollup_bytes"));
-    println!("history is compacted: {points} points in {} files, {} MiB", number("files"), bytes >> 20);
+    let (points, files) = (counted(points, "point", "points"), counted(number("files"), "file", "files"));
+    println!("history is compacted: {points} in {files}, {} MiB", bytes >> 20);
     Ok(ExitCode::SUCCESS)
 }
 

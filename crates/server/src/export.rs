@@ -4,6 +4,7 @@
 
 use crate::client::Client;
 use crate::progress::Line;
+use andon_model::text::counted;
 use andon_model::{Timestamp, path};
 use andon_wire::csv::put_text;
 use anyhow::{Context as _, Result, bail};
@@ -116,7 +117,8 @@ pub async fn export(client: &Client, wanted: &Wanted) -> Result<ExitCode> {
         }
     };
     std::fs::rename(&part, &wanted.out).with_context(|| format!("could not write {}", wanted.out.display()))?;
-    println!("{points} points of {} tags are in {}", tags.len(), wanted.out.display());
+    let (points, tags) = (counted(points, "point", "points"), counted(tags.len() as u64, "tag", "tags"));
+    println!("{points} of {tags} written to {}", wanted.out.display());
     Ok(ExitCode::SUCCESS)
 }
 

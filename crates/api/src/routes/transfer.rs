@@ -9,6 +9,7 @@ use andon_historian::{Historian, HistoryGap};
 use andon_model::event::{SystemNote, What};
 use andon_model::log::AppendError;
 use andon_model::text::check_line;
+use andon_model::text::counted;
 use andon_model::{TagId, Timestamp};
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -186,7 +187,8 @@ pub async fn end_import(
 ) -> Result<Json<ImportEnded>, Problem> {
     let import = app.ingest_memory.imports.end(&caller.who, id)?;
     let (stored, refused_rows) = (import.stored, import.refused_rows);
-    let text = format!("import of {stored} points from {}; {refused_rows} rows were refused", import.name);
+    let (points, rows) = (counted(stored, "point", "points"), counted(refused_rows, "row", "rows"));
+    let text = format!("import of {points} from {}; {rows} refused", import.name);
     record(&app, &caller, "imported", text).await.map_err(Problem::unavailable)?;
     Ok(Json(ImportEnded { stored, refused_rows }))
 }

@@ -14,6 +14,7 @@ use andon_model::access::Principal;
 use andon_model::event::{Event, SystemNote, What};
 use andon_model::log::Lane;
 use andon_model::record::Recorder as _;
+use andon_model::text::counted;
 use andon_model::{BoxFuture, Clock};
 use andon_store::Store;
 use anyhow::{Context as _, Result, bail};
@@ -190,13 +191,13 @@ impl Backups for Holds {
             let state = self.state(id)?.ok_or(HoldError::Gone)?;
             let lane = |lane: Lane| state.positions.get(lane.name()).copied().unwrap_or_default();
             let text = format!(
-                "backup {} made: everything up to record {}, message {}, frame {} of readings; {} bytes in {} files, of which {} bytes were copied",
+                "backup {} made: everything up to record {}, message {}, frame {} of readings; {} bytes in {}, of which {} bytes were copied",
                 done.name,
                 lane(Lane::Records),
                 lane(Lane::Messages),
                 lane(Lane::Samples),
                 done.bytes,
-                state.files.len(),
+                counted(state.files.len() as u64, "file", "files"),
                 done.copied_bytes,
             );
             let clock = &self.sources.clock;

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use andon_api::ports::{BackupDone, HeldFile, HeldState};
 use andon_backup::{Item, Repository, Snapshot, What, Writing, Written};
 use andon_bus::ids::new_id;
+use andon_model::text::counted;
 use andon_model::{Clock, SystemClock};
 use andon_store::Store;
 use anyhow::{Context as _, Result, bail};
@@ -233,8 +234,8 @@ pub async fn list(dir: &Path) -> Result<ExitCode> {
     for name in repository.names()? {
         match repository.snapshot(Some(&name)) {
             Ok(snapshot) => println!(
-                "{name}  {} files, {} bytes, node {}",
-                snapshot.files.len(),
+                "{name}  {}, {} bytes, node {}",
+                counted(snapshot.files.len() as u64, "file", "files"),
                 snapshot.bytes,
                 snapshot.what.node
             ),
@@ -257,11 +258,16 @@ pub async fn verify(dir: &Path, name: Option<String>, max_rate: Option<u64>) -> 
         let of = finding.path.as_ref().map(|path| format!(" ({path})")).unwrap_or_default();
         println!("DAMAGED {}{of} {}", finding.file.display(), finding.what);
     }
-    println!("read {} files with {} bytes of {} backups", report.files, report.bytes, names.len());
+    println!(
+        "read {} with {} bytes of {}",
+        counted(report.files, "file", "files"),
+        report.bytes,
+        counted(names.len() as u64, "backup", "backups")
+    );
     if report.left_over > 0 {
         println!(
-            "{} files belong to no backup, as one that was cut off leaves them; `andon backup prune` removes them",
-            report.left_over
+            "{} of no backup, as one that was cut off leaves behind; `andon backup prune` removes what is left over",
+            counted(report.left_over, "file", "files")
         );
     }
     match repository.snapshot(name.as_deref()) {
@@ -281,7 +287,8 @@ pub async fn verify(dir: &Path, name: Option<String>, max_rate: Option<u64>) -> 
         return Ok(ExitCode::SUCCESS);
     }
     println!(
-        "{wrong} findings. Remove a damaged file under objects/ and back up again: what the node still has is copied anew"
+        "{}. Remove a damaged file under objects/ and back up again: what the node still has is copied anew",
+        counted(wrong as u64, "finding", "findings")
     );
     Ok(ExitCode::from(FOUND))
 }
@@ -294,7 +301,7 @@ pub async fn prune(dir: &Path, keep: usize) -> Result<ExitCode> {
     let dir = dir.to_owned();
     let pruned = blocking(move || Ok(Repository::write(&dir)?.prune(keep)?)).await?;
     pruned.snapshots.iter().for_each(|name| println!("removed: {name}"));
-    println!("removed {} files with {} bytes", pruned.objects, pruned.bytes);
+    println!("removed {} with {} bytes", counted(pruned.objects, "file", "files"), pruned.bytes);
     Ok(ExitCode::SUCCESS)
 }
 

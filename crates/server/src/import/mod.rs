@@ -11,6 +11,7 @@ mod parquet;
 
 use crate::client::Client;
 use crate::progress::Line;
+use andon_model::text::counted;
 use andon_wire::csv::put_text;
 use anyhow::{Context as _, Result, bail};
 use hyper::body::Bytes;
@@ -246,7 +247,7 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
             state.done = chunk.then;
             state.save(&at)?;
             progress.tell_share(source.share(state.done, state.bytes), || {
-                format!("{name}: {} points stored, {} rows refused", state.stored, state.refused_rows)
+                format!("{name}: {}", stored_and_refused(state.stored, state.refused_rows))
             });
         }
         Ok::<_, anyhow::Error>(())
@@ -256,16 +257,15 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
     // What was stored is told also when the rest could not be read.
     client.send(Method::POST, &format!("/api/imports/{id}/end"), None).await?.success()?;
     let (stored, refused) = (state.stored, state.refused_rows);
-    outcome.with_context(|| {
-        format!("{stored} points of the rows up to {} are stored, {refused} rows were refused", state.done.row)
-    })?;
+    outcome
+        .with_context(|| format!("of the rows up to {}: {}", state.done.row, stored_and_refused(stored, refused)))?;
     match std::fs::remove_file(&at) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("could not remove {}", at.display()));
         }
         _ => {}
     }
-    println!("{}: {stored} points stored, {refused} rows refused", file.display());
+    println!("{}: {}", file.display(), stored_and_refused(stored, refused));
     if refused > 0 {
         println!("  see {}", report.path.display());
     }
@@ -296,7 +296,10 @@ async fn send(client: &Client, wanted: &Wanted, id: &str, chunk: &Chunk, report:
     if untold > 0 {
         report.add(
             chunk.then.row,
-            &format!("{untold} rows before this one were refused, too; their reasons are too long to tell"),
+            &format!(
+                "before this one also refused: {}, whose reasons are too long to tell",
+                counted(untold, "row", "rows")
+            ),
         )?;
     }
     report.flush()?;
@@ -343,4 +346,8 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn stored_and_refused(stored: u64, refused: u64) -> String {
+    format!("{} stored, {} refused", counted(stored, "point", "points"), counted(refused, "row", "rows"))
 }
