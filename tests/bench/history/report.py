@@ -40,6 +40,8 @@ def loads(out: dict) -> list[str]:
             size = ratio("bytes_per_point")
             if load.get("bytes_per_point") and load["disk_points"] < load["points"]:
                 size += f" of {load['disk_points'] / load['points']:.0%}"
+            if load.get("bytes_parts"):
+                size += "<br>" + ", ".join(f"{number(part)} {name}" for name, part in load["bytes_parts"].items())
             settled = "" if load.get("settled", True) else " (still busy)"
             rows.append([load["system"], load["durable"] or "not stored", ratio("points_per_cpu_s", 1e6) + settled, ratio("points_per_s", 1e6), both("ack_ms"), both("ack_half_ms"), size, f"{load['rss_peak_mib']:,.0f}"])
         if rows:

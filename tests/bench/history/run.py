@@ -129,6 +129,7 @@ def load_server(server, data, options) -> dict:
     result["points_per_cpu_s"] = data.points / result["cpu_s"]
     disk, of = server.disk()
     result["disk_points"] = of or data.points
+    result["bytes_parts"] = server.disk_parts() if isinstance(server, servers.Andon) else {}
     result["bytes_per_point"] = disk / of if of else disk / data.points if disk and not isinstance(server, servers.Andon) else None
     return result
 

@@ -205,6 +205,23 @@ class Andon(Server):
         storage = self.storage()
         return storage["file_bytes"] + storage["rollup_bytes"], storage["points"]
 
+    def disk_parts(self) -> dict[str, float]:
+        """Bytes a point of what no peer keeps: sums of minutes and hours, and when each reading was received."""
+        import pyarrow.parquet
+
+        storage = self.storage()
+        table, files, received = self.node.data_dir / "history" / "parquet", set(), 0
+        for commit in sorted((table / "_delta_log").glob("*.json")):
+            for action in map(json.loads, commit.read_text().splitlines()):
+                files |= {action["add"]["path"]} if "add" in action else set()
+                files -= {action["remove"]["path"]} if "remove" in action else set()
+        for file in files:
+            told = pyarrow.parquet.read_metadata(table / file)
+            for group in range(told.num_row_groups):
+                columns = [told.row_group(group).column(at) for at in range(told.num_columns)]
+                received += sum(column.total_compressed_size for column in columns if column.path_in_schema == "received_ms")
+        return {"roll-ups": storage["rollup_bytes"] / storage["points"], "received": received / storage["points"]}
+
     # -- questions --
 
     @property
