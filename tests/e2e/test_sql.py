@@ -134,7 +134,7 @@ class Sql(Case):
     # -- psql --
 
     def test_psql_lists_the_schema_and_reads(self):
-        views = ("equipment", "events", "last_values", "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags")
+        views = ("equipment", "events", "gaps", "last_values", "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags")
         for command in (r"\d", r"\dt", r"\dv", r"\dtv", r"\dv *"):
             listed = self.psql("-A", "-t", "-c", command).split()
             self.assertEqual(listed, [f"public|{view}|table|andon" for view in views], command)
