@@ -60,7 +60,7 @@ pub fn words(last_alive: Timestamp, now: Timestamp) -> String {
     let span = if now < last_alive {
         "for how long it was not running is not known, because the clock now stands before that".to_owned()
     } else {
-        format!("it was not running for {} at most", span_words(now.since(last_alive).as_secs()))
+        format!("it was not running for {} at most", span_words(now.since(last_alive).as_millis().div_ceil(1000)))
     };
     format!(
         "Andon had not been stopped in an orderly way: the power failed, or the program was killed, crashed or could not start \
@@ -71,7 +71,7 @@ pub fn words(last_alive: Timestamp, now: Timestamp) -> String {
 }
 
 /// The two biggest units of a time span.
-fn span_words(seconds: u64) -> String {
+fn span_words(seconds: u128) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
