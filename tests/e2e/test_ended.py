@@ -1,10 +1,13 @@
 """How a run ended: the timeline tells an orderly stop from a power cut, and for how long Andon was not running."""
 
+import json
 import math
+import os
 import re
+import subprocess
 from datetime import datetime
 
-from harness import Case, now_ms, wait_until
+from harness import Case, binary, now_ms, spawn, wait_until
 
 PLANT = """
 [[equipment]]
@@ -47,6 +50,20 @@ class Ended(Case):
         self.assertIn(CUT_OFF, node.log_text(), "the program's log has it, too")
         node.restart()
         told("started", "stopped", "started", "gap")
+
+    def test_a_node_whose_words_nobody_reads_any_more_goes_on(self):
+        node = self.node()
+        node.stop()
+        addresses = node.data_dir / "addresses.json"
+        addresses.unlink(missing_ok=True)
+        reads, writes = os.pipe()
+        node.process = spawn([binary(), "serve", "--config", node.config], stdout=writes, stderr=writes, stdin=subprocess.DEVNULL)
+        os.close(writes)
+        os.read(reads, 10)
+        os.close(reads)
+        node.addresses = wait_until("it listens", lambda: addresses.exists() and json.loads(addresses.read_text()))
+        wait_until("it is ready", lambda: node.get("/readyz").status == 200)
+        node.stop()
 
     def test_the_time_in_which_nothing_ran_is_no_good_time(self):
         node = self.node()

@@ -188,7 +188,7 @@ impl Server {
         let body = json!({ "documents": [{ "name": "bench.toml", "text": text }], "expected_version": 0 });
         let (status, answer) =
             Link::open(&self.address)?.ask("POST", "/api/plant/apply", "application/json", &body.to_string())?;
-        if status == 200 { Ok(()) } else { Err(format!("the plant was refused: {answer}").into()) }
+        if status == 200 { Ok(()) } else { Err(format!("the plant was refused: {status} {answer}").into()) }
     }
 
     fn storage(&self) -> Outcome<Value> {

@@ -4,6 +4,7 @@ use crate::backup::Last;
 use crate::client::Client;
 use crate::data_dir::DataDir;
 use crate::node::{examine_records, open_log_offline};
+use crate::say::{self, complain, say};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
 use andon_model::text::counted;
@@ -45,16 +46,16 @@ fn print_plan(plan: &Value) -> bool {
     let errors = plan["errors"].as_array().cloned().unwrap_or_default();
     for error in &errors {
         let place = format!("{}:{}:{}", text(error, "document"), error["line"], error["column"]);
-        eprintln!("{place}: {}\n  try: {}", text(error, "message"), text(error, "remedy"));
+        complain!("{place}: {}\n  try: {}", text(error, "message"), text(error, "remedy"));
     }
     let changes = plan["changes"].as_array().cloned().unwrap_or_default();
     for change in &changes {
         let detail = text(change, "detail");
         let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
-        println!("{} {} {}{detail}", text(change, "op"), text(change, "kind"), text(change, "name"));
+        say!("{} {} {}{detail}", text(change, "op"), text(change, "kind"), text(change, "name"));
     }
     if errors.is_empty() && changes.is_empty() {
-        println!("nothing changes; the plant model is at version {}", plan["version"]);
+        say!("nothing changes; the plant model is at version {}", plan["version"]);
     }
     errors.is_empty()
 }
@@ -78,7 +79,7 @@ pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Res
     let body = json!({ "query": statement, "format": wanted });
     let answer = running(settings)?.send(Method::POST, "/api/sql", Some(&body)).await?.success()?;
     if format == SqlOutput::Csv {
-        print!("{}", answer.text);
+        say::all(&answer.text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let json = answer.json();
@@ -86,9 +87,9 @@ pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Res
         bail!("{message}");
     }
     if format == SqlOutput::Json {
-        println!("{}", answer.text);
+        say::all(&(answer.text + "\n"))?;
     } else {
-        print!("{}", table(&json));
+        say::all(&table(&json))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,7 +102,7 @@ pub async fn compact(settings: &Settings) -> Result<ExitCode> {
     let number = |name: &str| answer[name].as_u64().unwrap_or_default();
     let (points, bytes) = (number("points"), number("file_bytes") + number("rollup_bytes"));
     let (points, files) = (counted(points, "point", "points"), counted(number("files"), "file", "files"));
-    println!("history is compacted: {points} in {files}, {} MiB", bytes >> 20);
+    say!("history is compacted: {points} in {files}, {} MiB", bytes >> 20);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -153,7 +154,7 @@ pub async fn apply(settings: &Settings, files: &[PathBuf], prune: bool, reason: 
     let body = json!({ "documents": documents, "prune": prune });
     let plan = client.send(Method::POST, "/api/plant/plan", Some(&body)).await?.success()?.json();
     if !print_plan(&plan) {
-        eprintln!("nothing was applied");
+        complain!("nothing was applied");
         return Ok(ExitCode::from(FOUND));
     }
     if plan["changes"].as_array().is_none_or(Vec::is_empty) {
@@ -161,7 +162,7 @@ pub async fn apply(settings: &Settings, files: &[PathBuf], prune: bool, reason: 
     }
     let body = json!({ "documents": documents, "prune": prune, "expected_version": plan["version"], "reason": reason });
     let done = client.send(Method::POST, "/api/plant/apply", Some(&body)).await?.success()?.json();
-    println!("applied: the plant model is at version {}", done["version"]);
+    say!("applied: the plant model is at version {}", done["version"]);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -170,7 +171,7 @@ pub async fn apply(settings: &Settings, files: &[PathBuf], prune: bool, reason: 
 /// No node runs.
 pub async fn export(settings: &Settings) -> Result<ExitCode> {
     let answer = running(settings)?.send(Method::GET, "/api/plant/export", None).await?.success()?;
-    std::io::stdout().write_all(answer.text.as_bytes())?;
+    say::all(&answer.text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -195,8 +196,8 @@ pub async fn audit_verify(settings: &Settings, against: Option<&str>) -> Result<
             serde_json::to_value(report)?
         }
     };
-    println!("{}", report["detail"].as_str().unwrap_or_default());
-    println!("head: {}", report["head"].as_str().unwrap_or_default());
+    say!("{}", report["detail"].as_str().unwrap_or_default());
+    say!("head: {}", report["head"].as_str().unwrap_or_default());
     Ok(if report["ok"] == true { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
@@ -281,7 +282,7 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
         ),
     }
     for finding in &findings {
-        println!("{} {}", if finding.fine { "ok  " } else { "WEAK" }, finding.text);
+        say!("{} {}", if finding.fine { "ok  " } else { "WEAK" }, finding.text);
     }
     Ok(if findings.iter().all(|f| f.fine) { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }

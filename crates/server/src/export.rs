@@ -4,6 +4,7 @@
 
 use crate::client::Client;
 use crate::progress::Line;
+use crate::say::say;
 use andon_model::text::counted;
 use andon_model::{Timestamp, path};
 use andon_wire::csv::put_text;
@@ -118,7 +119,7 @@ pub async fn export(client: &Client, wanted: &Wanted) -> Result<ExitCode> {
     };
     std::fs::rename(&part, &wanted.out).with_context(|| format!("could not write {}", wanted.out.display()))?;
     let (points, tags) = (counted(points, "point", "points"), counted(tags.len() as u64, "tag", "tags"));
-    println!("{points} of {tags} written to {}", wanted.out.display());
+    say!("{points} of {tags} written to {}", wanted.out.display());
     Ok(ExitCode::SUCCESS)
 }
 

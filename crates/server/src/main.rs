@@ -3,6 +3,8 @@
 //! Start reading at [`node::Node::start`]. `demo` runs a made-up plant and house; `serve` runs the service; the other
 //! commands talk to a running node or look at its files.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "see `say`")]
+
 mod adapters;
 mod backup;
 mod client;
@@ -21,10 +23,12 @@ mod node_tests;
 mod notes;
 mod plant_admin;
 mod progress;
+mod say;
 mod settings;
 mod sql;
 mod state;
 
+use crate::say::{complain, say};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -221,7 +225,7 @@ struct Config {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,andon=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     if cli.log_json {
         log.json().init()
     } else {
@@ -232,9 +236,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("andon: {error}");
+            complain!("andon: {error}");
             for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
+                complain!("  because: {cause}");
             }
             ExitCode::FAILURE
         }
@@ -287,17 +291,17 @@ async fn run_demo(options: demo::DemoOptions) -> Result<ExitCode> {
     let data_dir = options.data_dir.display().to_string();
     let stop = stop_signal()?;
     let demo = demo::Demo::start(options).await?;
-    println!("{}", demo::TEXT);
-    println!("data:  {data_dir} (kept between starts)");
+    say!("{}", demo::TEXT);
+    say!("data:  {data_dir} (kept between starts)");
     if let Some(mqtt) = demo.mqtt() {
-        println!("mqtt:  {mqtt}");
+        say!("mqtt:  {mqtt}");
     }
     if let Some(sql) = demo.sql() {
-        println!("sql:   {sql} (psql, with a user made under Users & audit, or an API token as password)");
+        say!("sql:   {sql} (psql, with a user made under Users & audit, or an API token as password)");
     }
-    println!("open:  {}", demo.url);
+    say!("open:  {}", demo.url);
     stop.await;
-    println!("stopping");
+    say!("stopping");
     demo.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -316,17 +320,17 @@ async fn serve(settings: settings::Settings) -> Result<ExitCode> {
     ];
     for (name, address) in listeners {
         if let Some(address) = address {
-            println!("listening: {name} {address}");
+            say!("listening: {name} {address}");
         }
     }
     for warning in warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
     if node.accounts.setup_needed() && !open {
-        println!("set-up code: {} (valid for 15 minutes, once)", node.accounts.new_setup_code()?.reveal());
+        say!("set-up code: {} (valid for 15 minutes, once)", node.accounts.new_setup_code()?.reveal());
     }
     stop.await;
-    println!("stopping");
+    say!("stopping");
     node.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use crate::dialect;
 use crate::error::SqlError;
 use crate::guard;
 use crate::ports::Ports;
-use crate::{functions, pg, views};
+use crate::{functions, pg, views, yielding};
 use andon_model::access::Principal;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -401,6 +401,7 @@ impl Engine {
             let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
             let physical = state.query_planner().create_physical_plan(&plan, &state).await;
             let physical = physical.map_err(|error| self.say(&error))?;
+            let physical = yielding::with_breaks(physical).map_err(|error| self.say(&error))?;
             let stream = execute_stream(physical, state.task_ctx()).map_err(|error| self.say(&error))?;
             Ok((schema, stream))
         };

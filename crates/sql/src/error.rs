@@ -1,5 +1,6 @@
 //! Why a statement has no answer, with its SQLSTATE.
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ pub enum SqlError {
     /// It cannot be understood, or names what does not exist.
     #[error("{0}")]
     Invalid(String),
+    /// It divides by zero.
+    #[error("division by zero; NULLIF(x, 0) makes it null")]
+    DivisionByZero,
     /// It would do more than read.
     #[error(
         "{what} is refused: only SELECT, WITH, VALUES, SHOW and EXPLAIN are answered here, and nothing is changed or read from files"
@@ -72,6 +76,7 @@ impl SqlError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "42601",
+            Self::DivisionByZero => "22012",
             Self::Refused { .. } => "0A000",
             Self::NotAllowed(_) => "42501",
             Self::TooBig { .. } => "54001",
@@ -99,6 +104,9 @@ impl SqlError {
                 inner.downcast_ref::<Self>().cloned().unwrap_or(Self::Stopping)
             }
             DataFusionError::ResourcesExhausted(_) => Self::TooMuchMemory { mib: memory_mib },
+            DataFusionError::ArrowError(inner, _) if matches!(**inner, ArrowError::DivideByZero) => {
+                Self::DivisionByZero
+            }
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) => Self::Invalid(words(error)),
             DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
                 Self::Invalid(words(error))

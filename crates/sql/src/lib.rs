@@ -24,6 +24,7 @@ pub mod output;
 pub mod pg;
 pub mod ports;
 pub mod views;
+mod yielding;
 
 pub use engine::{Answer, Engine, Options};
 pub use error::SqlError;

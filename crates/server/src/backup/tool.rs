@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::commands::{FOUND, client};
 use crate::data_dir::{DataDir, DataDirError, write_private};
 use crate::node::open_log_offline;
+use crate::say::{complain, say};
 use crate::settings::Settings;
 use andon_api::ports::{BackupDone, HeldFile, HeldState};
 use andon_backup::{Item, Repository, Snapshot, What, Writing, Written};
@@ -114,7 +115,7 @@ async fn make_online(settings: &Settings, wish: &Wish, writing: Writing) -> Resu
                     .success()
             };
             if let Err(error) = told.await {
-                eprintln!("andon: the backup is whole, but the node could not record it: {error:#}");
+                complain!("andon: the backup is whole, but the node could not record it: {error:#}");
                 return Ok(ExitCode::from(FOUND));
             }
             Ok(code(&state))
@@ -178,7 +179,7 @@ async fn make_offline(held: DataDir, settings: &Settings, wish: &Wish, writing: 
     };
     last.save(&settings.data_dir)?;
     super::hold::clear(&held)?;
-    eprintln!("no node runs on this data directory, so the backup does not stand in its audit trail");
+    complain!("no node runs on this data directory, so the backup does not stand in its audit trail");
     Ok(code(&state))
 }
 
@@ -208,17 +209,17 @@ async fn copy(writing: Writing, state: &HeldState, wish: &Wish) -> Result<Writte
 
 fn report(written: &Written, state: &HeldState) {
     let Written { snapshot, copied_files, copied_bytes } = written;
-    println!("backup: {}", snapshot.name);
-    println!(
+    say!("backup: {}", snapshot.name);
+    say!(
         "files: {} with {} bytes, of which {copied_files} with {copied_bytes} bytes were copied",
         snapshot.files.len(),
         snapshot.bytes
     );
     for (lane, position) in &state.positions {
-        println!("{lane}: up to {position}");
+        say!("{lane}: up to {position}");
     }
     for path in &state.missing {
-        eprintln!("missing: {path} should be there and is not; everything else is in the backup");
+        complain!("missing: {path} should be there and is not; everything else is in the backup");
     }
 }
 
@@ -233,13 +234,13 @@ pub async fn list(dir: &Path) -> Result<ExitCode> {
     let repository = Repository::open(dir)?;
     for name in repository.names()? {
         match repository.snapshot(Some(&name)) {
-            Ok(snapshot) => println!(
+            Ok(snapshot) => say!(
                 "{name}  {}, {} bytes, node {}",
                 counted(snapshot.files.len() as u64, "file", "files"),
                 snapshot.bytes,
                 snapshot.what.node
             ),
-            Err(error) => println!("{name}  cannot be read: {error}"),
+            Err(error) => say!("{name}  cannot be read: {error}"),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -256,16 +257,16 @@ pub async fn verify(dir: &Path, name: Option<String>, max_rate: Option<u64>) -> 
     let mut wrong = report.findings.len();
     for finding in &report.findings {
         let of = finding.path.as_ref().map(|path| format!(" ({path})")).unwrap_or_default();
-        println!("DAMAGED {}{of} {}", finding.file.display(), finding.what);
+        say!("DAMAGED {}{of} {}", finding.file.display(), finding.what);
     }
-    println!(
+    say!(
         "read {} with {} bytes of {}",
         counted(report.files, "file", "files"),
         report.bytes,
         counted(names.len() as u64, "backup", "backups")
     );
     if report.left_over > 0 {
-        println!(
+        say!(
             "{} of no backup, as one that was cut off leaves behind; `andon backup prune` removes what is left over",
             counted(report.left_over, "file", "files")
         );
@@ -273,9 +274,9 @@ pub async fn verify(dir: &Path, name: Option<String>, max_rate: Option<u64>) -> 
     match repository.snapshot(name.as_deref()) {
         Ok(snapshot) => {
             let inside = inspect(&repository, &snapshot).await?;
-            println!("inside {}:", snapshot.name);
-            inside.facts.iter().for_each(|fact| println!("  {fact}"));
-            inside.findings.iter().for_each(|finding| println!("DAMAGED {finding}"));
+            say!("inside {}:", snapshot.name);
+            inside.facts.iter().for_each(|fact| say!("  {fact}"));
+            inside.findings.iter().for_each(|finding| say!("DAMAGED {finding}"));
             wrong += inside.findings.len();
         }
         Err(error) if names.is_empty() || name.is_some() => return Err(error.into()),
@@ -283,10 +284,10 @@ pub async fn verify(dir: &Path, name: Option<String>, max_rate: Option<u64>) -> 
         Err(_) => {}
     }
     if wrong == 0 {
-        println!("all is well");
+        say!("all is well");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "{}. Remove a damaged file under objects/ and back up again: what the node still has is copied anew",
         counted(wrong as u64, "finding", "findings")
     );
@@ -300,8 +301,8 @@ pub async fn prune(dir: &Path, keep: usize) -> Result<ExitCode> {
     Repository::open(dir)?;
     let dir = dir.to_owned();
     let pruned = blocking(move || Ok(Repository::write(&dir)?.prune(keep)?)).await?;
-    pruned.snapshots.iter().for_each(|name| println!("removed: {name}"));
-    println!("removed {} with {} bytes", counted(pruned.objects, "file", "files"), pruned.bytes);
+    pruned.snapshots.iter().for_each(|name| say!("removed: {name}"));
+    say!("removed {} with {} bytes", counted(pruned.objects, "file", "files"), pruned.bytes);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -332,13 +333,13 @@ pub async fn restore(wish: RestoreWish) -> Result<ExitCode> {
             become_another_life(restoring.folder(), &snapshot)?;
         }
         restoring.put_in_place()?;
-        println!("restored: {} into {}", snapshot.name, into.display());
+        say!("restored: {} into {}", snapshot.name, into.display());
         Ok(snapshot)
     })
     .await?;
-    println!("files: {} with {} bytes", snapshot.files.len(), snapshot.bytes);
+    say!("files: {} with {} bytes", snapshot.files.len(), snapshot.bytes);
     for path in &snapshot.what.missing {
-        eprintln!("missing: {path} was missing already when the backup was made");
+        complain!("missing: {path} was missing already when the backup was made");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ mod parquet;
 
 use crate::client::Client;
 use crate::progress::Line;
+use crate::say::{complain, say};
 use andon_model::text::counted;
 use andon_wire::csv::put_text;
 use anyhow::{Context as _, Result, bail};
@@ -233,7 +234,7 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
     let mut source = Source::open(file, map, state.done)?;
     let mut report = Report::new(beside(file, ".refused.csv"), state.done != Position::default())?;
     if state.done != Position::default() {
-        eprintln!("{}: goes on behind row {}", file.display(), state.done.row);
+        complain!("{}: goes on behind row {}", file.display(), state.done.row);
     }
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let begun = client.send(Method::POST, "/api/imports", Some(&json!({ "name": name }))).await?.success()?.json();
@@ -265,9 +266,9 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
         }
         _ => {}
     }
-    println!("{}: {}", file.display(), stored_and_refused(stored, refused));
+    say!("{}: {}", file.display(), stored_and_refused(stored, refused));
     if refused > 0 {
-        println!("  see {}", report.path.display());
+        say!("  see {}", report.path.display());
     }
     Ok(refused)
 }

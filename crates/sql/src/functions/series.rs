@@ -425,7 +425,8 @@ impl Resampling {
     }
 
     fn place(&self, ts: i64) -> usize {
-        usize::try_from((ts - self.from) / self.step).unwrap_or(0)
+        let since = i128::from(ts) - i128::from(self.from);
+        usize::try_from(since / i128::from(self.step)).unwrap_or(0)
     }
 
     fn take(&mut self, sample: &Sample) {
@@ -452,8 +453,8 @@ impl Resampling {
         if to <= from {
             return;
         }
-        let slope = (end - start) / (to - from) as f64;
-        let at = |ts: i64| start + slope * (ts - from) as f64;
+        let slope = (end - start) / to.abs_diff(from) as f64;
+        let at = |ts: i64| start + slope * ts.abs_diff(from) as f64;
         let mut ts = from.max(self.from);
         let [before, after] = [from, to].map(Timestamp::from_micros);
         while let Some(loss) = self.lost.front().copied().filter(|loss| loss.from < after) {
@@ -473,10 +474,10 @@ impl Resampling {
     fn add(&mut self, mut ts: i64, to: i64, at: impl Fn(i64) -> f64) {
         while ts < to {
             let place = self.place(ts);
-            let edge = self.from.saturating_add((i64::try_from(place).unwrap_or(0) + 1).saturating_mul(self.step));
+            let edge = begin_of(self.from, self.step, place.saturating_add(1));
             let until = edge.min(to);
             let Some(bucket) = self.buckets.get_mut(place) else { return };
-            let span = (until - ts) as f64;
+            let span = until.abs_diff(ts) as f64;
             bucket.area += f64::midpoint(at(ts), at(until)) * span;
             bucket.span += span;
             widen(bucket, at(ts));
@@ -496,6 +497,12 @@ impl Resampling {
     }
 }
 
+/// When a step of time begins; at the end of time at the latest.
+fn begin_of(from: i64, step: i64, place: usize) -> i64 {
+    let after = i128::from(step).saturating_mul(i128::try_from(place).unwrap_or(i128::MAX));
+    i64::try_from(i128::from(from).saturating_add(after)).unwrap_or(i64::MAX)
+}
+
 fn widen(bucket: &mut Bucket, value: f64) {
     bucket.min = Some(bucket.min.map_or(value, |min| min.min(value)));
     bucket.max = Some(bucket.max.map_or(value, |max| max.max(value)));
@@ -503,7 +510,7 @@ fn widen(bucket: &mut Bucket, value: f64) {
 
 #[expect(clippy::cast_precision_loss, reason = "a step in µs")]
 fn resampled(schema: &SchemaRef, path: &str, (from, step, buckets): &(i64, i64, Vec<Bucket>)) -> Result<RecordBatch> {
-    let starts = (0_i64..).zip(buckets).map(|(place, _)| from + place * step);
+    let starts = (0..buckets.len()).map(|place| begin_of(*from, *step, place));
     let average = |bucket: &Bucket| {
         if bucket.span > 0.0 {
             Some(bucket.area / bucket.span)
@@ -570,6 +577,22 @@ mod tests {
         let (_, _, buckets) = sloped.finish(100);
         assert_eq!((buckets[0].area / buckets[0].span, buckets[0].min, buckets[0].max), (15.0, Some(10.0), Some(20.0)));
         assert_eq!((buckets[1].span, buckets[1].samples), (0.0, 1));
+    }
+
+    #[test]
+    fn all_of_time_is_resampled_without_overflow() {
+        for step in [i64::MAX, 1_000_000 * 86_400_000_000] {
+            for stepped in [true, false] {
+                let mut fold = Resampling::new(i64::MIN, i64::MAX, step, stepped);
+                fold.begin(None);
+                for ts in [i64::MIN, -5, 0, i64::MAX - 1] {
+                    fold.take(&point(ts, 1.0));
+                }
+                let filled = fold.finish(i64::MAX);
+                assert!(filled.2.iter().all(|bucket| bucket.max == Some(1.0)), "{step}");
+                assert!(resampled(&Kind::Resample.schema(), "a", &filled).is_ok());
+            }
+        }
     }
 
     #[test]

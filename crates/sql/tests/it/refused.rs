@@ -4,6 +4,7 @@ use crate::plant::{World, works};
 use andon_sql::{Options, SqlError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn everything_but_reading_is_refused_and_nothing_is_touched() {
@@ -146,11 +147,41 @@ async fn memory_time_and_rows_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_division_by_zero_is_called_so() {
+    let world = World::new();
+    for query in ["SELECT 1 / 0", "SELECT 1 / (status_code - status_code) FROM samples"] {
+        let outcome = world.try_rows(&world.anna, query).await;
+        assert!(matches!(&outcome, Err(error) if error.code() == "22012"), "{query}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_slow_scan_ends_with_its_time() {
     let world = World::with(works(), Options { time: Duration::from_millis(300), ..Options::default() });
     world.plant.slow_ms.store(100, Ordering::Relaxed);
     let time = world.try_rows(&world.anna, "SELECT count(value) FROM samples").await;
     assert!(matches!(time, Err(SqlError::TimedOut(_))), "{time:?}");
+}
+
+#[tokio::test]
+async fn a_join_that_never_waits_ends_with_its_time_or_its_client_and_gives_its_place_back() {
+    let big = "generate_series(1, 100000) a(x), generate_series(1, 1000000) b(y)";
+    let joins = [
+        format!("SELECT count(*) FROM {big}"),
+        format!("SELECT count(*) FROM {big} WHERE a.x + b.y = 7"),
+        format!("SELECT count(*) FROM {big} WHERE a.x < b.y"),
+        format!("SELECT count(*) FROM {big} WHERE a.x % 2 = b.y % 2"),
+        "SELECT count(*) FROM samples a, samples b, samples c".to_owned(),
+    ];
+    let short = World::with(works(), Options { time: Duration::from_millis(500), ..Options::default() });
+    let one = World::with(works(), Options { queries: 1, ..Options::default() });
+    let soon = Duration::from_secs(20);
+    for join in joins {
+        let outcome = timeout(soon, short.try_rows(&short.anna, &join)).await.expect("in time");
+        assert!(matches!(outcome, Err(SqlError::TimedOut(_))), "{join}: {outcome:?}");
+        drop(one.engine.run(&one.anna, &join).await.expect("begins"));
+        assert_eq!(timeout(soon, one.rows("SELECT 1")).await.expect("the only place is free again"), ["1"], "{join}");
+    }
 }
 
 #[tokio::test]
