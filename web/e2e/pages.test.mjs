@@ -966,6 +966,33 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('the timeline says that it loads only while it does, and loads what is earlier near the end of the list', async () => {
+    const { page } = await open(run, { seed: { 'mock.calm': '1' } });
+    await enter(run, page);
+    await page.evaluate(() => window.andonMock.burst(250));
+    await page.evaluate((path) => {
+      history.pushState(null, '', path);
+      dispatchEvent(new PopStateEvent('popstate'));
+    }, '/timeline');
+    const count = () => page.locator('[role=grid]').getAttribute('aria-rowcount').then(Number);
+    const foot = page.locator('.foot[role=status]');
+    await page.locator('[role=row][data-index]').first().waitFor();
+    assert.equal(await count(), 101);
+    await page.waitForTimeout(400);
+    assert.equal(await foot.innerText(), 'Scroll down for earlier events.');
+    await page.mouse.move(700, 500);
+    for (const rows of [201, 301]) {
+      await page.locator('[role=grid]').evaluate((e) => e.scrollTo(0, e.scrollHeight - e.clientHeight - 80));
+      await page.waitForFunction((rows) => Number(document.querySelector('[role=grid]').getAttribute('aria-rowcount')) >= rows, rows);
+    }
+    for (let i = 0; i < 5 && (await foot.innerText()) !== 'These are all events of the range.'; i += 1) {
+      await page.locator('[role=grid]').evaluate((e) => e.scrollTo(0, e.scrollHeight));
+      await page.waitForTimeout(200);
+    }
+    assert.equal(await foot.innerText(), 'These are all events of the range.');
+    await page.close();
+  });
+
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);

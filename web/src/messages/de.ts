@@ -539,6 +539,8 @@ export const de: Messages = {
   'timeline.empty.title': 'Nichts geschehen',
   'timeline.empty.what': 'Kein Ereignis in diesem Zeitraum passt zu den Filtern. Weiten Sie den Zeitraum oder löschen Sie die Filter.',
   'timeline.more': 'Lädt frühere Ereignisse',
+  'timeline.scroll': 'Nach unten rollen zeigt frühere Ereignisse.',
+  'timeline.most': 'Es gibt mehr Ereignisse, als diese Liste fasst. Ein kürzerer Zeitraum zeigt frühere.',
   'timeline.end': 'Das sind alle Ereignisse des Zeitraums.',
   'timeline.list': 'Ereignisse, neueste zuerst',
   'timeline.at': 'Aufgezeichnet',

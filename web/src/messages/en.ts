@@ -538,6 +538,8 @@ export const en = {
   'timeline.empty.title': 'Nothing happened',
   'timeline.empty.what': 'No event in this time range matches the filters. Widen the range or clear the filters.',
   'timeline.more': 'Loading earlier events',
+  'timeline.scroll': 'Scroll down for earlier events.',
+  'timeline.most': 'There are more events than this list holds. Narrow the range to see earlier ones.',
   'timeline.end': 'These are all events of the range.',
   'timeline.list': 'Events, newest first',
   'timeline.at': 'Recorded',
