@@ -64,6 +64,8 @@ export class MockServer {
   young = false;
   /** Nothing new happens. */
   calm = false;
+  /** A device sent late what it had measured in the middle of the gap. */
+  late = false;
   /** Every name has 60 characters. */
   long = false;
   #titled(title: string): string {
@@ -360,7 +362,8 @@ export class MockServer {
     const points: Point[] = [];
     let last: unknown = undefined;
     for (let t = Math.ceil(Math.max(from, born) / step) * step; t <= end; t += step) {
-      if ((gap && t > gap.from_ms && t < gap.to_ms) || this.#gone(path, t)) continue;
+      const late = this.late && t >= this.start - 39.5 * MIN && t <= this.start - 38.5 * MIN;
+      if ((gap && t > gap.from_ms && t < gap.to_ms && !late) || this.#gone(path, t)) continue;
       const code = this.codeAt(path, t);
       const raw = code === NO_COMMUNICATION ? null : this.valueAt(tag, t);
       const value = typeof raw === 'number' ? Math.round(raw * 1e4) / 1e4 : raw;
