@@ -792,7 +792,21 @@ describe('pages', { skip: real }, () => {
       assert.equal(await dialog.evaluate((e) => e.scrollTop), 0, `${width} px`);
       assert.ok((await dialog.getByRole('heading').boundingBox()).y >= 0);
       await page.keyboard.press('Tab');
-      assert.equal(await dialog.getByRole('button', { name: 'Close' }).evaluate((e) => e === document.activeElement), true);
+      const close = dialog.getByRole('button', { name: 'Close' });
+      assert.equal(await close.evaluate((e) => e === document.activeElement), true);
+      // Its end is reached by keys, and then the title and the way out are still in sight. Every page has its key.
+      await page.keyboard.press('End');
+      await page.waitForFunction(() => {
+        const box = document.querySelector('dialog[open]');
+        return box.scrollTop + box.clientHeight >= box.scrollHeight - 1;
+      });
+      await dialog.getByText('g u', { exact: true }).waitFor();
+      const edge = await dialog.boundingBox();
+      assert.ok(edge.y >= 0 && edge.y + edge.height <= height, `${width}×${height}: the dialog is on the screen`);
+      for (const part of [dialog.getByRole('heading'), close, dialog.locator('dd').last()]) {
+        const box = await part.boundingBox();
+        assert.ok(box.y >= edge.y && box.y + box.height <= edge.y + edge.height, `${width}×${height}`);
+      }
       await page.keyboard.press('Enter');
       await dialog.waitFor({ state: 'detached' });
       await page.close();

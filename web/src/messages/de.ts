@@ -694,11 +694,6 @@ export const de: Messages = {
 
   'keys.title': 'Tastenkürzel',
   'keys.search': 'Suche',
-  'keys.overview': 'Übersicht oder Räume',
-  'keys.trends': 'Verläufe',
-  'keys.alarms': 'Alarme',
-  'keys.timeline': 'Zeitleiste',
-  'keys.connectors': 'Verbindungen',
   'keys.shift': 'Früher, später',
   'keys.zoom': 'Herauszoomen',
   'keys.live': 'Live',
@@ -709,8 +704,6 @@ export const de: Messages = {
   'keys.table': 'Tabelle zum Diagramm',
   'keys.cursors': 'Im Diagramm: Fadenkreuz bewegen, Marke A oder B setzen',
   'keys.cursor_move': 'Auf einer Marke: bewegen, mit Umschalt zehnmal so weit; Entf nimmt sie weg',
-  'keys.storage': 'Speicher',
-  'keys.query': 'Abfrage',
   'keys.run': 'Im Editor: Abfrage ausführen',
   'keys.help': 'Alle Tasten',
 };

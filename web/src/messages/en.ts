@@ -693,11 +693,6 @@ export const en = {
 
   'keys.title': 'Keyboard shortcuts',
   'keys.search': 'Search',
-  'keys.overview': 'Overview or rooms',
-  'keys.trends': 'Trends',
-  'keys.alarms': 'Alarms',
-  'keys.timeline': 'Timeline',
-  'keys.connectors': 'Connectors',
   'keys.shift': 'Earlier, later',
   'keys.zoom': 'Zoom out',
   'keys.live': 'Live',
@@ -708,8 +703,6 @@ export const en = {
   'keys.table': 'Table twin of the chart',
   'keys.cursors': 'In the chart: move the crosshair, set cursor A or B',
   'keys.cursor_move': 'On a cursor: move it, by tenfold with Shift; Delete takes it away',
-  'keys.storage': 'Storage',
-  'keys.query': 'Query',
   'keys.run': 'In the editor: run the query',
   'keys.help': 'All keys',
 } as const satisfies Record<string, string>;
