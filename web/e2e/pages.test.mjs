@@ -701,6 +701,19 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('where there is room, no number of an answer is cut', async () => {
+    for (const density of ['normal', 'touch']) {
+      const { page } = await open(run, { density, touch: density === 'touch' });
+      await enter(run, page);
+      await visit(run, page, `/query?q=${encodeURIComponent(HOUR.replace('ts, value,', 'ts, value / 3 AS value,'))}`);
+      await page.getByText(/[\d,]+ rows/).waitFor();
+      const cells = await page.locator('[role=row][data-index] [role=gridcell].right').evaluateAll((all) => all.map((e) => ({ text: e.textContent, cut: e.scrollWidth > e.clientWidth })));
+      assert.ok(cells.some((c) => c.text.length >= 11), JSON.stringify(cells.slice(0, 3)));
+      assert.deepEqual(cells.filter((c) => c.cut), [], density);
+      await page.close();
+    }
+  });
+
   test('on a phone time, value and quality of an answer are on the screen, below the path', async () => {
     const SEVERAL = "SELECT path, ts, value, quality FROM samples WHERE path LIKE 'works/nord/bottling/line1/filler/%' AND ts >= now() - INTERVAL '1 hour'";
     for (const [query, density] of [[SEVERAL, 'normal'], [SEVERAL, 'touch'], [HOUR, 'normal'], ['SELECT path, value, unit, quality, ts FROM last_values', 'touch']]) {
