@@ -198,6 +198,28 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('an alarm is acknowledged from its details without scrolling, and what has the focus is not below the buttons', async () => {
+    for (const [width, height, density] of [[1280, 800, 'normal'], [1280, 800, 'touch'], [390, 844, 'touch'], [1280, 600, 'normal']]) {
+      const { page } = await open(run, { width, height, density, touch: density === 'touch', seed: { 'mock.calm': '1' } });
+      await enter(run, page);
+      await visit(run, page, `/alarms?alarm=${TANK}/level:high`);
+      const drawer = page.getByRole(width === 390 ? 'dialog' : 'complementary', { name: 'Buffer tank level high' });
+      const ack = drawer.getByRole('button', { name: 'Acknowledge' });
+      for (const part of [ack, drawer.getByLabel(/^Note/)]) {
+        const box = await part.boundingBox();
+        assert.ok(box.y >= 0 && box.y + box.height <= height, `${width}×${height} ${density}: ${JSON.stringify(box)}`);
+      }
+      const tag = drawer.getByRole('link', { name: `${TANK}/level` });
+      await tag.focus();
+      const [link, foot] = [await tag.boundingBox(), await drawer.locator('.foot').boundingBox()];
+      assert.ok(link.y + link.height <= foot.y, `${width}×${height} ${density}`);
+      await drawer.getByLabel(/^Note/).fill('Valve closed');
+      await page.keyboard.press('Enter');
+      await ack.waitFor({ state: 'detached' });
+      await page.close();
+    }
+  });
+
   test('on a phone the content begins in the first third of the screen', async () => {
     const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);
