@@ -428,6 +428,23 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('at 1280 px the alarm list says the whole message, with and without details beside it', async () => {
+    for (const density of ['normal', 'touch']) {
+      const { page } = await open(run, { density, touch: density === 'touch', seed: { 'mock.calm': '1' } });
+      await enter(run, page);
+      await visit(run, page, '/alarms');
+      await page.evaluate(() => window.andonMock.flood(20));
+      await page.mouse.move(5, 5);
+      const cut = () => page.locator('[role=row][data-index] :is(.c-message, .c-state)').evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1).map((e) => e.textContent.trim()));
+      await page.getByText('Simulated alarm 8 ').last().waitFor();
+      assert.deepEqual(await cut(), [], density);
+      await visit(run, page, `/alarms?alarm=${TANK}/level:high`);
+      await page.getByText('Window open while heating').last().waitFor();
+      assert.deepEqual(await cut(), [], `${density}, details`);
+      await page.close();
+    }
+  });
+
   test('a chart of eight pens redraws fast enough to be live', async (context) => {
     const { page } = await open(run, { width: 2000 });
     await enter(run, page);
