@@ -686,6 +686,29 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('the details of an event say nothing twice, and a time in its words stands as everywhere else', async () => {
+    const { page } = await open(run, { seed: { 'mock.calm': '1' } });
+    await enter(run, page);
+    await visit(run, page, '/timeline');
+    await page.evaluate((tag) => {
+      const at_ms = Date.now();
+      return Promise.all([
+        fetch('/api/history/delete', { method: 'POST', body: JSON.stringify({ tag, from_ms: at_ms - 120_000, to_ms: at_ms - 60_000, reason: 'Sensor in the air' }) }),
+        fetch('/api/notes', { method: 'POST', body: JSON.stringify({ path: tag, text: 'Seen at 2026-11-01T10:00:00Z', at_ms }) }),
+      ]);
+    }, `${FILLER}/pressure`);
+    for (const [words, shape] of [['Sensor in the air', /from (\d+ \w+ )?\d\d:\d\d:\d\d(\.\d{3})? to /], ['Seen at', /2026-11-01T10:00:00Z/]]) {
+      await page.mouse.move(5, 5);
+      await page.getByRole('gridcell').getByText(words).first().click();
+      const drawer = page.getByRole('complementary', { name: words });
+      const text = await drawer.innerText();
+      assert.equal(text.split(words).length - 1, 1, text);
+      assert.match(text, shape);
+      await page.keyboard.press('Escape');
+    }
+    await page.close();
+  });
+
   test('a delete without an answer is not called done or failed; who may not configure is not offered it', async () => {
     const { page } = await open(run);
     await enter(run, page);

@@ -404,7 +404,8 @@ export class MockServer {
     if (!String(body['reason'] ?? '').trim()) return problem(400, 'Not understood', '"reason" is empty: say why this history has to go');
     const [from, to] = [Number(body['from_ms']), Number(body['to_ms'])];
     this.#deleted.push({ tag: path, from, to });
-    this.#note(this.now(), 'system', path, { id: this.user?.id, kind: 'person', name: this.user?.name }, `History from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} deleted`, 0, { action: 'history_deleted', text: String(body['reason']) }, false);
+    const text = `history of ${path} from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} deleted: ${String(body['reason'])}`;
+    this.#note(this.now(), 'system', path, { id: this.user?.id, kind: 'person', name: this.user?.name }, text, 0, { action: 'history_deleted', text }, false);
     return { status: 204, delay: 300 };
   }
 

@@ -5,7 +5,7 @@ import { alarmPriority, gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
 import { partOf, titleInRoom } from './rooms';
 import { rank } from './search';
-import { headline, sentence, withValue } from './text';
+import { headline, sentence, withTimes, withValue } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
 import { judge } from './write';
 
@@ -162,4 +162,10 @@ describe('words of the server stand alone', () => {
     expect(sentence('10.20.1.31:502 refused')).toBe('10.20.1.31:502 refused.');
     expect(sentence('')).toBe('');
   });
+});
+
+test('a time in a text of the server is said as the screens say it; what only looks like one stays', () => {
+  const say = (ms: number): string => `<${ms}>`;
+  expect(withTimes('History from 1970-01-01T00:00:01Z to 1970-01-01T00:00:02.250Z deleted', say)).toBe('History from <1000> to <2250> deleted');
+  expect(withTimes('order 1970-01-01, 2026-99-99T00:00:00Z', say)).toBe('order 1970-01-01, 2026-99-99T00:00:00Z');
 });
