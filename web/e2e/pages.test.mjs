@@ -198,6 +198,28 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('an alarm is acknowledged from its details without scrolling, and what has the focus is not below the buttons', async () => {
+    for (const [width, height, density] of [[1280, 800, 'normal'], [1280, 800, 'touch'], [390, 844, 'touch'], [1280, 600, 'normal']]) {
+      const { page } = await open(run, { width, height, density, touch: density === 'touch', seed: { 'mock.calm': '1' } });
+      await enter(run, page);
+      await visit(run, page, `/alarms?alarm=${TANK}/level:high`);
+      const drawer = page.getByRole(width === 390 ? 'dialog' : 'complementary', { name: 'Buffer tank level high' });
+      const ack = drawer.getByRole('button', { name: 'Acknowledge' });
+      for (const part of [ack, drawer.getByLabel(/^Note/)]) {
+        const box = await part.boundingBox();
+        assert.ok(box.y >= 0 && box.y + box.height <= height, `${width}×${height} ${density}: ${JSON.stringify(box)}`);
+      }
+      const tag = drawer.getByRole('link', { name: `${TANK}/level` });
+      await tag.focus();
+      const [link, foot] = [await tag.boundingBox(), await drawer.locator('.foot').boundingBox()];
+      assert.ok(link.y + link.height <= foot.y, `${width}×${height} ${density}`);
+      await drawer.getByLabel(/^Note/).fill('Valve closed');
+      await page.keyboard.press('Enter');
+      await ack.waitFor({ state: 'detached' });
+      await page.close();
+    }
+  });
+
   test('on a phone the content begins in the first third of the screen', async () => {
     const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);
@@ -404,6 +426,23 @@ describe('pages', { skip: real }, () => {
     await page.getByRole('button', { name: /\d+ new/ }).waitFor();
     assert.equal(await page.locator('[role=row][data-index]').nth(10).locator('.c-message').innerText(), before);
     await page.close();
+  });
+
+  test('at 1280 px the alarm list says the whole message, with and without details beside it', async () => {
+    for (const density of ['normal', 'touch']) {
+      const { page } = await open(run, { density, touch: density === 'touch', seed: { 'mock.calm': '1' } });
+      await enter(run, page);
+      await visit(run, page, '/alarms');
+      await page.evaluate(() => window.andonMock.flood(20));
+      await page.mouse.move(5, 5);
+      const cut = () => page.locator('[role=row][data-index] :is(.c-message, .c-state)').evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1).map((e) => e.textContent.trim()));
+      await page.getByText('Simulated alarm 8 ').last().waitFor();
+      assert.deepEqual(await cut(), [], density);
+      await visit(run, page, `/alarms?alarm=${TANK}/level:high`);
+      await page.getByText('Window open while heating').last().waitFor();
+      assert.deepEqual(await cut(), [], `${density}, details`);
+      await page.close();
+    }
   });
 
   test('a chart of eight pens redraws fast enough to be live', async (context) => {
@@ -647,6 +686,29 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('the details of an event say nothing twice, and a time in its words stands as everywhere else', async () => {
+    const { page } = await open(run, { seed: { 'mock.calm': '1' } });
+    await enter(run, page);
+    await visit(run, page, '/timeline');
+    await page.evaluate((tag) => {
+      const at_ms = Date.now();
+      return Promise.all([
+        fetch('/api/history/delete', { method: 'POST', body: JSON.stringify({ tag, from_ms: at_ms - 120_000, to_ms: at_ms - 60_000, reason: 'Sensor in the air' }) }),
+        fetch('/api/notes', { method: 'POST', body: JSON.stringify({ path: tag, text: 'Seen at 2026-11-01T10:00:00Z', at_ms }) }),
+      ]);
+    }, `${FILLER}/pressure`);
+    for (const [words, shape] of [['Sensor in the air', /from (\d+ \w+ )?\d\d:\d\d:\d\d(\.\d{3})? to /], ['Seen at', /2026-11-01T10:00:00Z/]]) {
+      await page.mouse.move(5, 5);
+      await page.getByRole('gridcell').getByText(words).first().click();
+      const drawer = page.getByRole('complementary', { name: words });
+      const text = await drawer.innerText();
+      assert.equal(text.split(words).length - 1, 1, text);
+      assert.match(text, shape);
+      await page.keyboard.press('Escape');
+    }
+    await page.close();
+  });
+
   test('a delete without an answer is not called done or failed; who may not configure is not offered it', async () => {
     const { page } = await open(run);
     await enter(run, page);
@@ -699,6 +761,19 @@ describe('pages', { skip: real }, () => {
     assert.ok(lines.length > 1000);
     assert.deepEqual(faults, []);
     await page.close();
+  });
+
+  test('where there is room, no number of an answer is cut', async () => {
+    for (const density of ['normal', 'touch']) {
+      const { page } = await open(run, { density, touch: density === 'touch' });
+      await enter(run, page);
+      await visit(run, page, `/query?q=${encodeURIComponent(HOUR.replace('ts, value,', 'ts, value / 3 AS value,'))}`);
+      await page.getByText(/[\d,]+ rows/).waitFor();
+      const cells = await page.locator('[role=row][data-index] [role=gridcell].right').evaluateAll((all) => all.map((e) => ({ text: e.textContent, cut: e.scrollWidth > e.clientWidth })));
+      assert.ok(cells.some((c) => c.text.length >= 11), JSON.stringify(cells.slice(0, 3)));
+      assert.deepEqual(cells.filter((c) => c.cut), [], density);
+      await page.close();
+    }
   });
 
   test('on a phone time, value and quality of an answer are on the screen, below the path', async () => {
@@ -792,7 +867,21 @@ describe('pages', { skip: real }, () => {
       assert.equal(await dialog.evaluate((e) => e.scrollTop), 0, `${width} px`);
       assert.ok((await dialog.getByRole('heading').boundingBox()).y >= 0);
       await page.keyboard.press('Tab');
-      assert.equal(await dialog.getByRole('button', { name: 'Close' }).evaluate((e) => e === document.activeElement), true);
+      const close = dialog.getByRole('button', { name: 'Close' });
+      assert.equal(await close.evaluate((e) => e === document.activeElement), true);
+      // Its end is reached by keys, and then the title and the way out are still in sight. Every page has its key.
+      await page.keyboard.press('End');
+      await page.waitForFunction(() => {
+        const box = document.querySelector('dialog[open]');
+        return box.scrollTop + box.clientHeight >= box.scrollHeight - 1;
+      });
+      await dialog.getByText('g u', { exact: true }).waitFor();
+      const edge = await dialog.boundingBox();
+      assert.ok(edge.y >= 0 && edge.y + edge.height <= height, `${width}×${height}: the dialog is on the screen`);
+      for (const part of [dialog.getByRole('heading'), close, dialog.locator('dd').last()]) {
+        const box = await part.boundingBox();
+        assert.ok(box.y >= edge.y && box.y + box.height <= edge.y + edge.height, `${width}×${height}`);
+      }
       await page.keyboard.press('Enter');
       await dialog.waitFor({ state: 'detached' });
       await page.close();
@@ -963,6 +1052,33 @@ describe('pages', { skip: real }, () => {
     await page.getByText('Step 1 of 3').waitFor();
     await page.waitForTimeout(300);
     assert.deepEqual(await steps(), ['Step 3 of 3', 'Step 2 of 3', 'Step 1 of 3', ...wanted]);
+    await page.close();
+  });
+
+  test('the timeline says that it loads only while it does, and loads what is earlier near the end of the list', async () => {
+    const { page } = await open(run, { seed: { 'mock.calm': '1' } });
+    await enter(run, page);
+    await page.evaluate(() => window.andonMock.burst(250));
+    await page.evaluate((path) => {
+      history.pushState(null, '', path);
+      dispatchEvent(new PopStateEvent('popstate'));
+    }, '/timeline');
+    const count = () => page.locator('[role=grid]').getAttribute('aria-rowcount').then(Number);
+    const foot = page.locator('.foot[role=status]');
+    await page.locator('[role=row][data-index]').first().waitFor();
+    assert.equal(await count(), 101);
+    await page.waitForTimeout(400);
+    assert.equal(await foot.innerText(), 'Scroll down for earlier events.');
+    await page.mouse.move(700, 500);
+    for (const rows of [201, 301]) {
+      await page.locator('[role=grid]').evaluate((e) => e.scrollTo(0, e.scrollHeight - e.clientHeight - 80));
+      await page.waitForFunction((rows) => Number(document.querySelector('[role=grid]').getAttribute('aria-rowcount')) >= rows, rows);
+    }
+    for (let i = 0; i < 5 && (await foot.innerText()) !== 'These are all events of the range.'; i += 1) {
+      await page.locator('[role=grid]').evaluate((e) => e.scrollTo(0, e.scrollHeight));
+      await page.waitForTimeout(200);
+    }
+    assert.equal(await foot.innerText(), 'These are all events of the range.');
     await page.close();
   });
 

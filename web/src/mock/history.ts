@@ -91,8 +91,10 @@ export function sql(query: string, plant: Plant): SqlAnswer {
   const unknown = /\bselect\b[\s\S]*?\bvalu\b/i.test(text);
   if (unknown) return { refused: 'No field named valu. Did you mean \'samples.value\'?' };
   if (view === 'samples') {
+    // `value / 3`: numbers with as many digits as there are.
+    const share = Number(/\bvalue \/ (\d+)/i.exec(text)?.[1] ?? 1);
     const hours = Number(/interval\s+'(\d+)\s*hour/i.exec(text)?.[1] ?? 1);
-    const found = paths.slice(0, 4).flatMap((path) => plant.points(path, plant.now - hours * 3_600_000, plant.now).map(([at, value, code]): unknown[] => [path, iso(at), code >>> 30 === 2 ? null : numberOf(value), qualityOf(code)]));
+    const found = paths.slice(0, 4).flatMap((path) => plant.points(path, plant.now - hours * 3_600_000, plant.now).map(([at, value, code]): unknown[] => [path, iso(at), code >>> 30 === 2 ? null : divided(numberOf(value), share), qualityOf(code)]));
     const several = paths.length > 1;
     const rows = found.slice(0, limit).map((row) => (several ? row : row.slice(1)));
     const columns = ([['path', 'text'], ['ts', 'timestamp with time zone'], ['value', 'double precision'], ['quality', 'text']] as const).slice(several ? 0 : 1);
@@ -110,6 +112,8 @@ export function sql(query: string, plant: Plant): SqlAnswer {
   if (view === 'tags') return { ok: table([['path', 'text'], ['unit', 'text']], paths.slice(0, limit).map((path) => [path, plant.unitOf(path)])), delay };
   return { ok: table(VIEWS[view], []), delay };
 }
+
+const divided = (value: unknown, by: number): unknown => (typeof value === 'number' ? value / by : value);
 
 export function csv({ columns, rows }: Table): string {
   const cell = (value: unknown): string => (value === null ? '' : /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));

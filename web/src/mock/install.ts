@@ -1,6 +1,6 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
-// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), sick (the disk is full).
+// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), late (readings came late into a gap), sick (the disk is full).
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -19,6 +19,7 @@ export function install(): void {
   server.young = sessionStorage.getItem('mock.young') === '1';
   server.sick = sessionStorage.getItem('mock.sick') === '1';
   server.calm = sessionStorage.getItem('mock.calm') === '1';
+  server.late = sessionStorage.getItem('mock.late') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;

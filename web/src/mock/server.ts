@@ -51,6 +51,15 @@ function written(path: string, value: unknown): string {
   return tag?.states[String(Number(value))] ?? `${String(value)}${tag?.symbol ? `\u202f${tag.symbol}` : ''}`;
 }
 
+/** A command that fits the tag: switched over, or a step up or down within what may be written. */
+export function madeUp(tag: MockTag, i: number): { value: number | boolean; before: number | boolean } {
+  const now = tag.value(0);
+  if (typeof now !== 'number') return { value: i % 2 === 0, before: i % 2 !== 0 };
+  const [min, max] = [tag.write?.min ?? tag.range?.[0] ?? 0, tag.write?.max ?? tag.range?.[1] ?? 100];
+  const at = (step: number): number => Number(Math.min(max, Math.max(min, now + ((step % 3) - 1) * (max - min) / 8)).toFixed(tag.digits ?? 0));
+  return { value: at(i), before: at(i + 2) };
+}
+
 const ROLES = ['viewer', 'operator', 'engineer', 'administrator'];
 export const PASSWORD = 'lantern-light';
 
@@ -64,6 +73,8 @@ export class MockServer {
   young = false;
   /** Nothing new happens. */
   calm = false;
+  /** A device sent late what it had measured in the middle of the gap. */
+  late = false;
   /** Every name has 60 characters. */
   long = false;
   #titled(title: string): string {
@@ -154,7 +165,9 @@ export class MockServer {
       const tag = tags.filter((t) => t.write)[i % 6];
       if (!tag) continue;
       const who = i % 3 ? 'operator' : 'admin';
-      this.#note(at, 'command', tag.path, { id: 'u2', kind: 'person', name: who }, `${tag.title} → ${written(tag.path, 3.1)}, ${i % 7 === 3 ? 'failed: no answer' : 'confirmed'}`, i % 7 === 3 ? 2 : 0, { step: i % 7 === 3 ? 'failed' : 'confirmed', value: 3.1, before: 3, reason: 'Foam at capper', via: 'ui' });
+      const failed = i % 7 === 3;
+      const { value, before } = madeUp(tag, Math.floor(i / 6));
+      this.#note(at, 'command', tag.path, { id: 'u2', kind: 'person', name: who }, `${tag.title} → ${written(tag.path, value)}, ${failed ? 'failed: no answer' : 'confirmed'}`, failed ? 3 : 0, { step: failed ? 'failed' : 'confirmed', value, before, reason: tag.write?.needs_reason ? 'Change of product' : null, via: 'ui' });
     }
     this.#note(now - 45 * MIN, 'user', '', { id: 'u1', kind: 'person', name: 'admin' }, 'Logged in', 0, { action: 'logged_in', from: '127.0.0.1' });
     connection(now - BAD_SINCE, 'Line 2 labeller', false, 'no answer for 3 s');
@@ -360,7 +373,8 @@ export class MockServer {
     const points: Point[] = [];
     let last: unknown = undefined;
     for (let t = Math.ceil(Math.max(from, born) / step) * step; t <= end; t += step) {
-      if ((gap && t > gap.from_ms && t < gap.to_ms) || this.#gone(path, t)) continue;
+      const late = this.late && t >= this.start - 39.5 * MIN && t <= this.start - 38.5 * MIN;
+      if ((gap && t > gap.from_ms && t < gap.to_ms && !late) || this.#gone(path, t)) continue;
       const code = this.codeAt(path, t);
       const raw = code === NO_COMMUNICATION ? null : this.valueAt(tag, t);
       const value = typeof raw === 'number' ? Math.round(raw * 1e4) / 1e4 : raw;
@@ -401,7 +415,8 @@ export class MockServer {
     if (!String(body['reason'] ?? '').trim()) return problem(400, 'Not understood', '"reason" is empty: say why this history has to go');
     const [from, to] = [Number(body['from_ms']), Number(body['to_ms'])];
     this.#deleted.push({ tag: path, from, to });
-    this.#note(this.now(), 'system', path, { id: this.user?.id, kind: 'person', name: this.user?.name }, `History from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} deleted`, 0, { action: 'history_deleted', text: String(body['reason']) }, false);
+    const text = `history of ${path} from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} deleted: ${String(body['reason'])}`;
+    this.#note(this.now(), 'system', path, { id: this.user?.id, kind: 'person', name: this.user?.name }, text, 0, { action: 'history_deleted', text }, false);
     return { status: 204, delay: 300 };
   }
 
@@ -498,7 +513,7 @@ export class MockServer {
       writes.push({ at: this.now() + 500, value });
       this.#overrides.set(tag.path, writes);
     }
-    setTimeout(() => this.#note(this.now(), 'command', tag.path, by, `${tag.title} → ${written(tag.path, value)}, ${outcome}${detail === null ? '' : `: ${detail}`}`, outcome === 'confirmed' ? 0 : 2, { step: outcome, value, before, reason: body['reason'] ?? null, via: 'ui', detail }, false), 900);
+    setTimeout(() => this.#note(this.now(), 'command', tag.path, by, `${tag.title} → ${written(tag.path, value)}, ${outcome}${detail === null ? '' : `: ${detail}`}`, { confirmed: 0, failed: 3, unknown: 3, refused: 4, expired: 4 }[outcome], { step: outcome, value, before, reason: body['reason'] ?? null, via: 'ui', detail }, false), 900);
     return { status: 200, delay: 1000, body: { id: this.id(), outcome, read_back: outcome === 'confirmed' ? value : outcome === 'failed' ? before : null, detail } };
   }
 

@@ -24,20 +24,23 @@ export function newestFirst(...lists: readonly (readonly PlantEvent[])[]): Plant
 }
 
 export type Gravity =
-  /** An alarm: its own symbol; filled only where the event raised it. */
-  | { kind: 'alarm'; priority: Priority; raised: boolean }
+  /** An alarm was raised: its own symbol. */
+  | { kind: 'alarm'; priority: Priority }
   /** Something did not work. */
-  | { kind: 'trouble'; level: 1 | 2 | 3 | 4 }
+  | { kind: 'trouble'; level: Priority }
   | { kind: 'info' };
 
-/** Saturated colour stays with alarms; other troubles are told by a shape in ink and a word. */
+/**
+ * As grave as the server says, in its answers and in SQL: an alarm's return or acknowledgement is for the record, whatever the
+ * alarm's priority. Saturated colour stays with alarms; other troubles are told by a shape in ink and a word.
+ */
 export function gravity(event: PlantEvent): Gravity {
-  if (event.kind === 'alarm') {
-    const p = event.detail['priority'];
-    const priority: Priority = p === 1 || p === 2 || p === 3 ? p : 4;
-    return { kind: 'alarm', priority, raised: event.detail['to'] === 'unacknowledged' };
-  }
-  const level = Math.round(event.severity);
-  if (level >= 1 && level <= 4) return { kind: 'trouble', level: level as 1 | 2 | 3 | 4 };
-  return { kind: 'info' };
+  const level = priorityFrom(event.severity);
+  if (level === null) return { kind: 'info' };
+  return event.kind === 'alarm' ? { kind: 'alarm', priority: level } : { kind: 'trouble', level };
 }
+
+/** The priority of the alarm that an event is about, also where it returned or was acknowledged. */
+export const alarmPriority = (event: PlantEvent): Priority => priorityFrom(event.detail['priority']) ?? 4;
+
+const priorityFrom = (n: unknown): Priority | null => (n === 1 || n === 2 || n === 3 || n === 4 ? n : null);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Equipment, PlantEvent, Tag } from '$lib/api/types';
 import { csvCell, mergeRows, toCsv } from './csv';
-import { gravity, newestFirst, wants } from './events';
+import { alarmPriority, gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
 import { partOf, titleInRoom } from './rooms';
 import { rank } from './search';
-import { headline, sentence, withValue } from './text';
+import { headline, sentence, withTimes, withValue } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
 import { judge } from './write';
 
@@ -106,9 +106,15 @@ describe('files', () => {
 describe('events', () => {
   const event = (parts: Partial<PlantEvent>): PlantEvent => ({ seq: 1, id: '', atMs: 0, sourceMs: null, kind: 'system', path: 'a/b', by: { id: '', kind: '', name: null }, summary: '', severity: 0, detail: {}, ...parts });
   test('only alarms are grave in colour', () => {
-    expect(gravity(event({ kind: 'alarm', detail: { priority: 1, to: 'unacknowledged' } }))).toEqual({ kind: 'alarm', priority: 1, raised: true });
+    expect(gravity(event({ kind: 'alarm', severity: 1, detail: { priority: 1, to: 'unacknowledged' } }))).toEqual({ kind: 'alarm', priority: 1 });
     expect(gravity(event({ kind: 'connection', severity: 3 }))).toEqual({ kind: 'trouble', level: 3 });
     expect(gravity(event({}))).toEqual({ kind: 'info' });
+  });
+  test('an event is as grave as the server says: that a critical alarm returned or was acknowledged is for the record', () => {
+    for (const to of ['acknowledged', 'returned_to_normal_unacknowledged', 'normal']) {
+      const told = event({ kind: 'alarm', severity: 0, detail: { priority: 1, from: 'unacknowledged', to } });
+      expect([gravity(told), alarmPriority(told)]).toEqual([{ kind: 'info' }, 1]);
+    }
   });
   test('filters by kind and branch', () => {
     expect(wants({ kinds: new Set(), path: '' }, event({}))).toBe(true);
@@ -156,4 +162,10 @@ describe('words of the server stand alone', () => {
     expect(sentence('10.20.1.31:502 refused')).toBe('10.20.1.31:502 refused.');
     expect(sentence('')).toBe('');
   });
+});
+
+test('a time in a text of the server is said as the screens say it; what only looks like one stays', () => {
+  const say = (ms: number): string => `<${ms}>`;
+  expect(withTimes('History from 1970-01-01T00:00:01Z to 1970-01-01T00:00:02.250Z deleted', say)).toBe('History from <1000> to <2250> deleted');
+  expect(withTimes('order 1970-01-01, 2026-99-99T00:00:00Z', say)).toBe('order 1970-01-01, 2026-99-99T00:00:00Z');
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { doubtful, extent, knownSince, niceTicks, spreadBreaks, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
+import { doubtful, emptyParts, extent, knownSince, niceTicks, spreadBreaks, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -14,6 +14,16 @@ describe('curves from history', () => {
     const dots = toDots(history({ points: [{ at: 10, value: 1, code: 0 }, { at: 50, value: 2, code: 0 }], gaps: [{ from: 20, to: 40, reason: 'x' }] }));
     expect(dots.map((d) => [d.x, d.y])).toEqual([[10, 1], [20, null], [50, 2]]);
     expect(doubtful(dots, 100)).toEqual([]);
+  });
+  test('readings that came late stand in the gap; only what is before and behind them is empty', () => {
+    const gap = { from: 20, to: 40, reason: 'x' };
+    const at = (...times: number[]): Dot[] => toDots(history({ points: times.map((t) => ({ at: t, value: t, code: 0 })), gaps: [gap] }));
+    const dots = at(10, 20, 25, 30, 40, 50);
+    expect(dots.map((d) => [d.x, d.y])).toEqual([[10, 10], [20, 20], [20, null], [25, 25], [30, 30], [31, null], [40, 40], [50, 50]]);
+    expect(emptyParts(gap, dots)).toEqual([{ from: 20, to: 25 }, { from: 30, to: 40 }]);
+    expect(emptyParts(gap, at(10, 30, 50))).toEqual([{ from: 20, to: 30 }, { from: 30, to: 40 }]);
+    expect(emptyParts(gap, at(10, 50))).toEqual([{ from: 20, to: 40 }]);
+    expect(emptyParts(gap, [])).toEqual([{ from: 20, to: 40 }]);
   });
   test('a bad point is not drawn and hatches until the next good one', () => {
     const dots = toDots(history({ points: [{ at: 10, value: 1, code: 0 }, { at: 20, value: 7, code: 0x80310000 }, { at: 60, value: 2, code: 0 }] }));

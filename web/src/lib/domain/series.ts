@@ -18,15 +18,56 @@ export const toDot = (p: HistoryPoint): Dot => {
   return { x: p.at, y: q === 'bad' ? null : y, q: y === null && q === 'good' ? 'bad' : q };
 };
 
-/** The points of a range with its gaps as breaks, led in by the last value before it. */
+/**
+ * The points of a range with its gaps as breaks, led in by the last value before it. Readings that came late into a gap join
+ * each other; the line breaks again behind the last of them.
+ */
 export function toDots(h: History): Dot[] {
   const dots = h.points.map(toDot);
   if (h.before && h.before.at < (dots[0]?.x ?? Infinity)) dots.unshift(toDot(h.before));
   for (const gap of h.gaps) {
-    const at = dots.findIndex((d) => d.x > gap.from);
-    dots.splice(at < 0 ? dots.length : at, 0, { x: gap.from, y: null, q: 'good' });
+    const start = firstAfter(dots, gap.from);
+    const late = dots[firstFrom(dots, gap.to) - 1];
+    if (late && late.x > gap.from) dots.splice(firstFrom(dots, gap.to), 0, { x: Math.min(late.x + 1, gap.to), y: null, q: 'good' });
+    dots.splice(start, 0, { x: gap.from, y: null, q: 'good' });
   }
   return dots;
+}
+
+/** The parts of a gap in which there really is no reading: what lies between two readings that came late is known. */
+export function emptyParts(gap: Stretch, dots: readonly Dot[]): Stretch[] {
+  let first = firstAfter(dots, gap.from);
+  let last = firstFrom(dots, gap.to) - 1;
+  while (first <= last && isBreak(dots[first])) first += 1;
+  while (last >= first && isBreak(dots[last])) last -= 1;
+  const [a, b] = [dots[first], dots[last]];
+  if (first > last || !a || !b) return [{ from: gap.from, to: gap.to }];
+  return [{ from: gap.from, to: a.x }, { from: b.x, to: gap.to }];
+}
+
+export interface Stretch {
+  from: number;
+  to: number;
+}
+/** Of a break nothing is known; a bad value is known to be bad. */
+const isBreak = (dot: Dot | undefined): boolean => dot?.y === null && dot.q === 'good';
+
+/** The place of the first dot later than `x`. */
+function firstAfter(dots: readonly Dot[], x: number): number {
+  let lo = 0;
+  let hi = dots.length;
+  while (lo < hi) {
+    const mid = (lo + hi) >> 1;
+    if ((dots[mid]?.x ?? Infinity) <= x) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
+}
+/** The place of the first dot at `x` or later. */
+function firstFrom(dots: readonly Dot[], x: number): number {
+  let at = firstAfter(dots, x);
+  while (at > 0 && dots[at - 1]?.x === x) at -= 1;
+  return at;
 }
 
 export interface Span {
@@ -53,17 +94,11 @@ export function doubtful(dots: readonly Dot[], end: number): Span[] {
 
 /** The value at `x`: held for stepped tags, on the straight line otherwise; null in a gap or outside. */
 export function valueAt(dots: readonly Dot[], x: number, stepped: boolean): number | null {
-  let lo = 0;
-  let hi = dots.length;
-  while (lo < hi) {
-    const mid = (lo + hi) >> 1;
-    if ((dots[mid]?.x ?? Infinity) <= x) lo = mid + 1;
-    else hi = mid;
-  }
-  const before = dots[lo - 1];
+  const next = firstAfter(dots, x);
+  const before = dots[next - 1];
   if (!before || before.y === null) return null;
   if (before.x === x) return before.y;
-  const after = dots[lo];
+  const after = dots[next];
   if (stepped) return before.y;
   if (!after || after.y === null) return null;
   return before.y + ((after.y - before.y) * (x - before.x)) / (after.x - before.x);
@@ -80,8 +115,7 @@ export function trim(dots: Dot[], from: number, most: number): Dot[] {
 /** Where the curve begins within a window that starts at `from`: the first time of which something is known. Null: nothing is. */
 export function knownSince(dots: readonly Dot[], from: number): number | null {
   for (const [i, dot] of dots.entries()) {
-    // A break in the line knows nothing; a bad value is known to be bad.
-    if (dot.y === null && dot.q === 'good') continue;
+    if (isBreak(dot)) continue;
     if ((dots[i + 1]?.x ?? Infinity) > from) return Math.max(dot.x, from);
   }
   return null;

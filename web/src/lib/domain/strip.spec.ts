@@ -6,7 +6,7 @@ let seq = 0;
 const event = (at: number, kind: PlantEvent['kind'], detail: Record<string, unknown> = {}, by = 'system'): PlantEvent => ({
   seq: (seq += 1), id: String(seq), atMs: at, sourceMs: null, kind, path: 'a/b', by: { id: '', kind: by, name: null }, summary: 'x', severity: 0, detail,
 });
-const alarm = (at: number, from: string, to: string, priority = 2, by = 'system'): PlantEvent => event(at, 'alarm', { alarm: 'a/b:high', from, to, priority }, by);
+const alarm = (at: number, from: string, to: string, priority = 2, by = 'system'): PlantEvent => ({ ...event(at, 'alarm', { alarm: 'a/b:high', from, to, priority }, by), severity: to === 'unacknowledged' ? priority : 0 });
 const spans = (events: PlantEvent[]): [number, number][] => alarmBars(events, 100, 200).map((b) => [b.from, b.to]);
 
 describe('alarm bars', () => {

@@ -1,7 +1,7 @@
 // The strip under a chart: how long each alarm was active, and events gathered where they would stand on each other.
 
 import type { PlantEvent, Priority } from '$lib/api/types';
-import { gravity } from './events';
+import { alarmPriority, gravity } from './events';
 
 /** A stretch in which an alarm was active. */
 export interface AlarmBar {
@@ -26,20 +26,19 @@ export function alarmBars(events: readonly PlantEvent[], from: number, end: numb
   const open = new Map<string, AlarmBar>();
   const bars: AlarmBar[] = [];
   for (const event of events.filter((e) => e.kind === 'alarm').toSorted((a, b) => a.seq - b.seq)) {
-    const g = gravity(event);
     const key = word(event, 'alarm') || event.path;
     const known = open.get(key);
     const active = ACTIVE.has(word(event, 'to'));
     if (active && !known) {
       const began = word(event, 'to') === 'unacknowledged' ? event.atMs : from;
-      const bar = { key: `${key} ${event.seq}`, from: Math.max(from, began), to: end, priority: g.kind === 'alarm' ? g.priority : (4 as const), text: event.summary };
+      const bar = { key: `${key} ${event.seq}`, from: Math.max(from, began), to: end, priority: alarmPriority(event), text: event.summary };
       open.set(key, bar);
       bars.push(bar);
     } else if (!active && known) {
       known.to = event.atMs;
       open.delete(key);
     } else if (!active && ACTIVE.has(word(event, 'from'))) {
-      bars.push({ key: `${key} ${event.seq}`, from, to: event.atMs, priority: g.kind === 'alarm' ? g.priority : 4, text: event.summary });
+      bars.push({ key: `${key} ${event.seq}`, from, to: event.atMs, priority: alarmPriority(event), text: event.summary });
     }
   }
   return bars.filter((bar) => bar.to > bar.from && bar.from < end);
@@ -73,7 +72,7 @@ export function clusters(events: readonly PlantEvent[], X: (at: number) => numbe
 
 /** The gravest priority among them; null where none is an alarm that was raised. */
 export function worst(events: readonly PlantEvent[]): Priority | null {
-  const raised = events.map(gravity).flatMap((g) => (g.kind === 'alarm' && g.raised ? [g.priority] : []));
+  const raised = events.map(gravity).flatMap((g) => (g.kind === 'alarm' ? [g.priority] : []));
   return raised.length ? (Math.min(...raised) as Priority) : null;
 }
 

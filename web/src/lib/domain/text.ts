@@ -25,3 +25,11 @@ export function withValue(text: string, raw: string, said: string): string {
 export function headline(text: string): string {
   return text.replace(/^mqtt\b/, 'MQTT').replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
 }
+
+/** The server writes a time in a line as `2026-11-22T06:42:10.250Z`: `say` puts it as the screens do. */
+export function withTimes(text: string, say: (ms: number) => string): string {
+  return text.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z\b/g, (time) => {
+    const ms = Date.parse(time);
+    return Number.isNaN(ms) ? time : say(ms);
+  });
+}

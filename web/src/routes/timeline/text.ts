@@ -5,7 +5,7 @@ import { plant } from '$lib/api/plant.svelte';
 import type { PlantEvent } from '$lib/api/types';
 import { withUnit } from '$lib/domain/number';
 import { titleInRoom } from '$lib/domain/rooms';
-import { headline, withValue } from '$lib/domain/text';
+import { headline, withTimes, withValue } from '$lib/domain/text';
 import { timeText } from '$lib/domain/time';
 import { language, t, tMaybe } from '$messages';
 import { sayValue } from '$lib/features/value/reading.svelte';
@@ -13,11 +13,15 @@ import { sayValue } from '$lib/features/value/reading.svelte';
 /** To the millisecond: the order of events is what this page is for. */
 export const whenExact = (ms: number): string => timeText(ms, clock.now, language.tag, true);
 
+/** A text of the server: times in it stand as everywhere else. What a person wrote stays as it is. */
+export const told = (event: PlantEvent, text: string): string =>
+  event.kind === 'note' ? text : withTimes(text, (ms) => timeText(ms, clock.now, language.tag, ms % 1000 !== 0));
+
 /** The line of an event. A value in it has the digits and words of its tag, as everywhere else. */
 export function what(event: PlantEvent): string {
   const tag = plant.tags.get(event.path);
   const value = event.detail['value'];
-  if (!tag || (typeof value !== 'number' && typeof value !== 'boolean')) return headline(event.summary);
+  if (!tag || (typeof value !== 'number' && typeof value !== 'boolean')) return headline(told(event, event.summary));
   return headline(withValue(event.summary, withUnit(String(value), tag.symbol), sayValue(tag, value)));
 }
 
