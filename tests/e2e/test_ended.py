@@ -75,6 +75,15 @@ class Ended(Case):
 
         node.post("/api/ingest?precision=ms", f"works pump=true {began}")
         tell("true")
+        node.stop()
+        stopped = now_ms()
+        node.start()
+        started = now_ms()
+        # Long before the next reading, the gap is known, and it is as long as nothing ran.
+        query = "SELECT EXTRACT(EPOCH FROM since) * 1000, EXTRACT(EPOCH FROM until) * 1000 FROM gaps"
+        ((since, until),) = wait_until("history knows of the stop", lambda: node.post("/api/sql", {"query": query, "format": "json"}).json["rows"])
+        self.assertTrue(stopped - 2_000 <= since <= stopped and stopped <= until <= started, f"{since} {stopped} {until} {started}")
+        tell("true")
         node.kill()
         node.start()
         tell("false")
@@ -85,20 +94,20 @@ class Ended(Case):
             names = ["DurationGood", "DurationBad", "PercentGood", "DurationInStateNonZero"]
             body = {"tags": ["works/pump"], "aggregates": names, "from_ms": began, "to_ms": ends, "interval_ms": 0, "stepped": True}
             series = node.post("/api/aggregate", body).json["series"]
-            return series if series[0]["gaps"] else []
+            return series if len(series[0]["gaps"]) == 2 else []
 
         good, bad, percent, running = wait_until("history knows of the gap", figures)
-        (gap,) = good["gaps"]
-        lost = gap["to_ms"] - gap["from_ms"]
+        gaps = good["gaps"]
+        lost = sum(gap["to_ms"] - gap["from_ms"] for gap in gaps)
         value = lambda series: series["values"][0][1]
-        self.assertEqual(gap["reason"], "Andon was not running")
+        self.assertEqual([gap["reason"] for gap in gaps], ["Andon was not running"] * 2)
         # Whole milliseconds are told, and microseconds are counted.
-        self.assertAlmostEqual(value(bad), lost, delta=2)
+        self.assertAlmostEqual(value(bad), lost, delta=4)
         self.assertAlmostEqual(value(good) + value(bad), ends - began, delta=2)
         self.assertAlmostEqual(value(percent), 100 * value(good) / (ends - began), delta=0.01)
-        self.assertLessEqual(value(running), ends - began - lost + 2)
+        self.assertLessEqual(value(running), ends - began - lost + 4)
         rows = lambda query: node.post("/api/sql", {"query": query, "format": "json"}).json["rows"]
-        self.assertEqual(rows("SELECT count(*) AS n, min(reason) AS reason FROM gaps"), [[1, "Andon was not running"]])
+        self.assertEqual(rows("SELECT count(*) AS n, min(reason) AS reason FROM gaps"), [[2, "Andon was not running"]])
         step = f"SELECT good FROM resample('works/pump', to_timestamp_millis({began}), to_timestamp_millis({ends}), INTERVAL '1 hour')"
         ((share,),) = rows(step)
         self.assertAlmostEqual(share * 3_600_000, value(good), delta=5)

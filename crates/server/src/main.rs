@@ -22,6 +22,7 @@ mod node;
 mod node_tests;
 mod notes;
 mod plant_admin;
+mod presence;
 mod progress;
 mod say;
 mod settings;

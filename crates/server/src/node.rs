@@ -11,6 +11,7 @@ use crate::ended;
 use crate::mqtt::{self, Hooks};
 use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
+use crate::presence;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::state::State;
 use andon_access::tls::{self, Files};
@@ -300,6 +301,7 @@ impl Node {
         let relays_stop = CancellationToken::new();
         let relays = relays(&store, &recorder, &shared, &relays_stop);
         keepers.tasks.spawn(historian.clone().run(keepers.stop.clone()));
+        keepers.tasks.spawn(presence::run(shared.clone(), keepers.stop.clone()));
         keepers.tasks.spawn(andon_bus::last::run(bus.clone(), shared.clone(), keepers.stop.clone()));
         keepers.tasks.spawn(notes::run(waiting_notes, recorder.clone(), clock.clone(), keepers.stop.clone()));
         keepers.tasks.spawn(notes::hear_log(opened.notices, notices, notes.clone(), keepers.stop.clone()));
