@@ -165,7 +165,9 @@ class Credentials(Case):
         topics = ["meters/8/power", "meters/9/power", "meters/9/will", "meters/10/will", "meters/11/power"]
 
         def told():
-            said = [event["summary"] for event in node.timeline(kind="system,connection") if "may not publish" in event["summary"]]
+            events = [event for event in node.timeline(kind="system") if event["detail"]["action"] == "mqtt_refused"]
+            self.assertEqual([event for event in events if event["severity"] != 4], [], "as grave as other refusals, in every version")
+            said = [event["summary"] for event in events if "may not publish" in event["summary"]]
             return [topic for topic in topics if not any(f'"{topic}"' in words and "filter" in words for words in said)] == []
 
         wait_until("the timeline names each topic that was refused", told)

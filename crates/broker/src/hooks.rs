@@ -27,7 +27,7 @@ pub trait BrokerHooks: Send + Sync + 'static {
     fn may_publish(&self, who: &Principal, topic: &str) -> bool;
 
     /// A message, or the will of a client that wants in, was refused because [`Self::may_publish`] said no. Told for every
-    /// one of them but those that end the connection, which is told by [`EndReason::MayNotPublish`].
+    /// one of them, also where it ends the connection ([`EndReason::MayNotPublish`]).
     fn publish_refused(&self, client_id: &str, who: &Principal, topic: &str) {
         let _ = (client_id, who, topic);
     }

@@ -300,9 +300,8 @@ impl Client {
     }
 
     fn may_not_publish(&self, publish: &Publish, topic: TopicName) -> Result<(), End> {
-        self.refuse(publish, ReasonCode::NOT_AUTHORIZED, None).map_err(|_| End::MayNotPublish(topic.clone()))?;
         self.broker.hooks.publish_refused(self.client_id.as_str(), &self.principal, topic.as_str());
-        Ok(())
+        self.refuse(publish, ReasonCode::NOT_AUTHORIZED, None).map_err(|_| End::MayNotPublish(topic))
     }
 
     async fn accept(&mut self, publish: Publish, topic: TopicName) {

@@ -85,8 +85,8 @@ impl What {
     ///
     /// An alarm that is raised is as grave as its priority, and its further steps are for the record. A trouble of the
     /// node itself is high, and so is whatever it says that this rule does not know as being in order. A device that is
-    /// not connected and a command that failed or may have are medium; what was refused or came too late is low. MQTT
-    /// clients come and go, which is for the record.
+    /// not connected and a command that failed or may have are medium; what was refused or came too late is low, also what
+    /// was refused to an MQTT client. MQTT clients come and go, which is for the record.
     #[must_use]
     pub fn severity(&self) -> u8 {
         match self {
@@ -98,6 +98,7 @@ impl What {
             },
             Self::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
             Self::User(change) if change.action == "login_refused" => 4,
+            Self::System(note) if note.action == "mqtt_refused" => 4,
             Self::System(note) if !IN_ORDER.contains(&note.action.as_str()) => 2,
             Self::Alarm(_)
             | Self::Connection(_)
@@ -338,6 +339,7 @@ mod tests {
             (0, system("history_compacted")),
             (2, system("history_compact_failed")),
             (2, system("gap")),
+            (4, system("mqtt_refused")),
             (2, system("a word of a later version")),
             (0, What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None })),
             (0, What::Note(Note { text: "belt changed".to_owned(), until: None })),
