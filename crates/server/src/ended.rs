@@ -7,6 +7,7 @@ use andon_access::audit::decode;
 use andon_model::Timestamp;
 use andon_model::event::What;
 use andon_model::log::{Lane, Log, ReadError, Seq, kind};
+use std::time::Duration;
 
 /// So many events are looked through for the last stop: after it, only notes and changes that waited are still recorded.
 const TAIL: u64 = 4096;
@@ -55,18 +56,21 @@ fn stopped_in_order(log: &dyn Log) -> Result<bool, ReadError> {
     Ok(stopped)
 }
 
-/// What people read at the start after a run that was cut off.
+/// What people read at the start after a run that was cut off: first since when and for how long nothing ran.
 pub fn words(last_alive: Timestamp, now: Timestamp) -> String {
+    // To the second, and the length from that second on, so that the two agree.
+    let (year, month, day, hour, minute, second, _) = last_alive.civil();
+    let last_alive = last_alive.minus(Duration::from_micros(last_alive.micros().rem_euclid(1_000_000).unsigned_abs()));
+    let from = format!("from {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC");
     let span = if now < last_alive {
-        "for how long it was not running is not known, because the clock now stands before that".to_owned()
+        format!("{from}; for how long is not known, because the clock now stands before that")
     } else {
-        format!("it was not running for {} at most", span_words(now.since(last_alive).as_millis().div_ceil(1000)))
+        format!("for {} at most, {from}", span_words(now.since(last_alive).as_micros().div_ceil(1_000_000)))
     };
     format!(
-        "Andon had not been stopped in an orderly way: the power failed, or the program was killed, crashed or could not start \
-         to its end. It was last seen alive at {last_alive}, when it last wrote to its log; {span}. What was acknowledged is \
-         kept. If nobody cut the power, look into the system's journal of that time: it tells of a crash, and of a kill for \
-         lack of memory."
+        "Andon was not running {span}: it was cut off, not stopped in an orderly way, and what was acknowledged is kept. \
+         The power failed, or the program was killed, crashed or could not start to its end. If nobody cut the power, look \
+         into the system's journal of that time for a crash, or a kill for lack of memory."
     )
 }
 
@@ -142,12 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_when_it_was_alive_and_for_how_long_it_did_not_run() {
-        let (then, now) = (Timestamp::from_millis(1_800_000_000_000), Timestamp::from_millis(1_800_000_125_000));
+    fn it_is_told_first_for_how_long_and_since_when_nothing_ran() {
+        let (then, now) = (Timestamp::from_millis(1_800_000_000_750), Timestamp::from_millis(1_800_000_124_250));
         let told = words(then, now);
-        assert!(told.contains("not been stopped in an orderly way"), "{told}");
-        assert!(told.contains("2027-01-15T08:00:00Z") && told.contains("not running for 2 min 5 s"), "{told}");
-        assert!(words(now, then).contains("is not known"), "the clock was set back");
+        let begin = "Andon was not running for 2 min 5 s at most, from 2027-01-15 08:00:00 UTC: it was cut off, not stopped in an \
+                     orderly way";
+        assert!(told.starts_with(begin) && told.matches(". ").count() == 2, "{told}");
+        let set_back = words(now, then);
+        assert!(
+            set_back.starts_with("Andon was not running from 2027-01-15 08:02:04 UTC; for how long is not known"),
+            "{set_back}"
+        );
     }
 
     #[test]
