@@ -171,6 +171,9 @@ class Credentials(Case):
             return [topic for topic in topics if not any(f'"{topic}"' in words and "filter" in words for words in said)] == []
 
         wait_until("the timeline names each topic that was refused", told)
+        run(["mosquitto_pub", *login, "-i", "a\u202eb", "-t", "meters/7/power", "-m", "1"])
+        names = lambda: [event["detail"]["name"] for event in node.timeline(kind="connection")]
+        wait_until("what is hidden in a client identifier is seen", lambda: r"a\u{202e}b" in names())
         listening = run(["mosquitto_sub", *login, "-t", "meters/7/set", "-E"])
         self.assertEqual(listening.returncode, 0, listening.stderr)
         outside = run(["mosquitto_sub", *login, "-t", "#", "-E"])

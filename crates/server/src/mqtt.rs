@@ -186,7 +186,8 @@ impl Hooks {
     }
 
     fn trouble(&self, path: &str, topic: &str, words: &str) {
-        self.say_once(topic, "mapping", path, || format!("A message on \"{topic}\" could not be read: {words}."));
+        let topic = told_topic(topic);
+        self.say_once(&topic, "mapping", path, || format!("A message on {topic} could not be read: {words}."));
     }
 }
 
@@ -197,7 +198,8 @@ impl Hooks {
         let from = peer.address.ip();
         let words = || {
             format!(
-                "The MQTT client {client_id:?} from {from} was refused: its user name, password and client identifier are not those of a device."
+                "The MQTT client {} from {from} was refused: its user name, password and client identifier are not those of a device.",
+                told_client(client_id)
             )
         };
         self.say_once(&format!("refused {from}"), "mqtt_refused", "", words);
@@ -249,7 +251,9 @@ impl BrokerHooks for Hooks {
         let mut hasher = DefaultHasher::new();
         topic.hash(&mut hasher);
         let about = format!("publish {} {}", who.id, hasher.finish() % TOPICS_TOLD);
-        let words = || format!("A message of the MQTT client {client_id:?} was refused: {}.", may_not_publish(topic));
+        let words = || {
+            format!("A message of the MQTT client {} was refused: {}.", told_client(client_id), may_not_publish(topic))
+        };
         self.say_once(&about, "mqtt_refused", "", words);
     }
 
@@ -336,8 +340,8 @@ impl BrokerHooks for Hooks {
             }
             Some(reason) => reason.to_string(),
         };
-        let change =
-            ConnectionChange { protocol: "mqtt".to_owned(), name: event.client_id, connected: event.connected, reason };
+        let name = shown(&event.client_id).into_owned();
+        let change = ConnectionChange { protocol: "mqtt".to_owned(), name, connected: event.connected, reason };
         let event = Event {
             id: new_id(&*self.clock),
             at: self.clock.now(),
@@ -357,21 +361,37 @@ impl BrokerHooks for Hooks {
             DropReason::TooLargeForClient => "they are larger than it accepts",
         };
         let words = format!(
-            "Messages for the MQTT client \"{}\" are dropped because {why}; the first on \"{}\".",
-            report.client_id, report.topic
+            "Messages for the MQTT client {} are dropped because {why}; the first on {}.",
+            told_client(&report.client_id),
+            told_topic(&report.topic)
         );
         self.notes.say("", "dropped", words);
     }
 }
 
-/// To which topic a device may not publish, and what to do; the topic no longer than [`TOPIC_SHOWN`], with all of it to be seen.
-fn may_not_publish(topic: &str) -> String {
-    let begin: String = topic.chars().take(TOPIC_SHOWN).collect();
+/// A client identifier in words: all of it is to be seen.
+fn told_client(client_id: &str) -> String {
+    format!("\"{}\"", shown(client_id))
+}
+
+/// A topic in words: its first [`TOPIC_SHOWN`] characters, and all of them are to be seen.
+fn told_topic(topic: &str) -> String {
+    let begin = begin_of(topic);
     let rest = if begin.len() < topic.len() { "…" } else { "" };
+    format!("\"{}{rest}\"", shown(begin))
+}
+
+/// As much of a topic as is told.
+fn begin_of(topic: &str) -> &str {
+    topic.char_indices().nth(TOPIC_SHOWN).map_or(topic, |(end, _)| &topic[..end])
+}
+
+/// To which topic a device may not publish, and what to do.
+fn may_not_publish(topic: &str) -> String {
     format!(
-        "it may not publish to \"{}{rest}\", which none of its topic filters lets it. If it should, add the device again under \
+        "it may not publish to {}, which none of its topic filters lets it. If it should, add the device again under \
          the same name with a filter that does (Users & audit, MQTT devices); it gets a new password",
-        shown(&begin)
+        told_topic(topic)
     )
 }
 
