@@ -14,14 +14,13 @@ use andon_model::event::{ConnectionChange, Event, Step, What};
 use andon_model::peer::Places;
 use andon_model::plant::{Plant, TagDef};
 use andon_model::record::Recorder;
-use andon_model::text::shown;
+use andon_model::text::{counted, shown};
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
 use andon_wire::mqtt::{TopicFilter, TopicName, UserProperties};
 use andon_wire::payload::Mapping;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -33,8 +32,10 @@ use uuid::Uuid;
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// Troubles remembered, so that each is told once in that time; what is new beyond them is not told until there is room.
 const TROUBLES: usize = 1000;
-/// So many of the topics to which a device may not publish are told of at a time: among [`TROUBLES`] it takes no more places.
-const TOPICS_TOLD: u64 = 16;
+/// So many different topics to which a device may not publish are told of in [`TELL_AGAIN`]; messages to further ones are counted.
+const TOPICS_TOLD: usize = 16;
+/// Devices whose such topics are remembered.
+const DEVICES_TOLD: usize = 1000;
 /// How many characters of a stranger's topic are told.
 const TOPIC_SHOWN: usize = 200;
 /// How long the readings of messages may take into the log before a snapshot of the broker is put off.
@@ -93,6 +94,76 @@ impl Troubles {
     }
 }
 
+/// The topics to which devices may not publish, as far as they are told ([`begin_of`]): at most [`TOPICS_TOLD`] of at most
+/// [`DEVICES_TOLD`] devices.
+#[derive(Default)]
+struct RefusedTopics(HashMap<Uuid, TopicsOfOne>);
+
+#[derive(Default)]
+struct TopicsOfOne {
+    told: Vec<(Box<str>, Trouble)>,
+    /// Messages to topics for which there was no room, since something was last told of this device.
+    others: u64,
+}
+
+/// What was not told since the last time.
+#[derive(Debug, PartialEq, Eq)]
+struct Untold {
+    /// Messages to the same topic.
+    same: u64,
+    /// Messages to topics that were not told at all.
+    others: u64,
+}
+
+impl RefusedTopics {
+    /// Whether to tell of a message to this topic now, and what was not told before it.
+    fn tell(&mut self, device: Uuid, topic: &str, now: Timestamp) -> Option<Untold> {
+        let fresh = |known: &Trouble| now.since(known.told) < TELL_AGAIN;
+        if !self.0.contains_key(&device) && self.0.len() >= DEVICES_TOLD {
+            self.0.retain(|_, one| one.told.iter().any(|(_, known)| fresh(known)));
+            if self.0.len() >= DEVICES_TOLD {
+                return None;
+            }
+        }
+        let topic = begin_of(topic);
+        let TopicsOfOne { told, others } = self.0.entry(device).or_default();
+        let same = match told.iter_mut().find(|(known, _)| **known == *topic) {
+            Some((_, known)) if fresh(known) => {
+                known.untold += 1;
+                return None;
+            }
+            Some((_, known)) => std::mem::replace(known, Trouble { told: now, untold: 0 }).untold,
+            None => {
+                if told.len() >= TOPICS_TOLD {
+                    let over: u64 =
+                        told.extract_if(.., |(_, known)| !fresh(known)).map(|(_, known)| known.untold).sum();
+                    *others += over;
+                }
+                if told.len() >= TOPICS_TOLD {
+                    *others += 1;
+                    return None;
+                }
+                told.push((topic.into(), Trouble { told: now, untold: 0 }));
+                0
+            }
+        };
+        Some(Untold { same, others: std::mem::take(others) })
+    }
+}
+
+impl std::fmt::Display for Untold {
+    /// Nothing, or a sentence with a space before it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let others = || counted(self.others, "message", "messages");
+        match (self.same, self.others) {
+            (0, 0) => Ok(()),
+            (same, 0) => write!(f, " {same} more like it before."),
+            (0, _) => write!(f, " And {} to other topics before.", others()),
+            (same, _) => write!(f, " {same} more like it before, and {} to other topics.", others()),
+        }
+    }
+}
+
 /// The broker's surroundings.
 pub struct Hooks {
     accounts: Arc<Accounts>,
@@ -104,6 +175,7 @@ pub struct Hooks {
     rights: RwLock<AllRights>,
     door: OnceLock<Arc<dyn CommandDoor>>,
     troubles: Mutex<Troubles>,
+    refused_topics: Mutex<RefusedTopics>,
     replayed: Mutex<Vec<Sample>>,
 }
 
@@ -126,6 +198,7 @@ impl Hooks {
             rights: RwLock::default(),
             door: OnceLock::new(),
             troubles: Mutex::default(),
+            refused_topics: Mutex::default(),
             replayed: Mutex::default(),
         })
     }
@@ -248,13 +321,16 @@ impl BrokerHooks for Hooks {
     }
 
     fn publish_refused(&self, client_id: &str, who: &Principal, topic: &str) {
-        let mut hasher = DefaultHasher::new();
-        topic.hash(&mut hasher);
-        let about = format!("publish {} {}", who.id, hasher.finish() % TOPICS_TOLD);
-        let words = || {
-            format!("A message of the MQTT client {} was refused: {}.", told_client(client_id), may_not_publish(topic))
-        };
-        self.say_once(&about, "mqtt_refused", "", words);
+        let now = self.clock.now();
+        let before = self.refused_topics.lock().unwrap_or_else(PoisonError::into_inner).tell(who.id, topic, now);
+        if let Some(before) = before {
+            let (client, why) = (told_client(client_id), may_not_publish(topic));
+            self.notes.say(
+                "",
+                "mqtt_refused",
+                format!("A message of the MQTT client {client} was refused: {why}.{before}"),
+            );
+        }
     }
 
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool {
@@ -517,8 +593,11 @@ pub async fn listen(
 
 #[cfg(test)]
 mod tests {
-    use super::{TOPIC_SHOWN, TROUBLES, Troubles, covers, may_not_publish};
+    use super::{
+        DEVICES_TOLD, RefusedTopics, TOPIC_SHOWN, TOPICS_TOLD, TROUBLES, Troubles, Untold, covers, may_not_publish,
+    };
     use andon_model::Timestamp;
+    use uuid::Uuid;
 
     #[test]
     fn a_filter_is_covered_only_if_all_it_matches_is() {
@@ -552,6 +631,45 @@ mod tests {
         assert_eq!(troubles.tell("a/c", at(2)), Some(0), "another topic is another trouble");
         assert_eq!(troubles.tell("a/b", at(600)), Some(2));
         assert_eq!(troubles.tell("a/b", at(1_200)), Some(0));
+    }
+
+    #[test]
+    fn each_of_a_few_refused_topics_is_told_once_and_of_many_the_rest_is_counted() {
+        let mut refused = RefusedTopics::default();
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let first = Some(Untold { same: 0, others: 0 });
+        for n in 0..TOPICS_TOLD {
+            assert_eq!(refused.tell(one, &format!("t/{n}"), at(0)), first, "topic {n}");
+        }
+        assert_eq!((refused.tell(one, "t/0", at(1)), refused.tell(one, "t/0", at(2))), (None, None));
+        assert_eq!((refused.tell(one, "more/1", at(3)), refused.tell(one, "more/2", at(3))), (None, None));
+        assert_eq!(refused.tell(other, "more/1", at(3)), first, "each device has its own");
+        assert_eq!(refused.tell(one, "t/0", at(600)), Some(Untold { same: 2, others: 2 }));
+        assert_eq!(refused.tell(one, "more/1", at(600)), first, "what is old makes room");
+        assert_eq!(refused.0[&one].told.len(), 2);
+    }
+
+    #[test]
+    fn what_is_remembered_of_refused_topics_is_bounded() {
+        let mut refused = RefusedTopics::default();
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        for n in 0..2 * DEVICES_TOLD as u128 {
+            refused.tell(Uuid::from_u128(n), &"é".repeat(30_000), at(0));
+        }
+        assert_eq!(refused.0.len(), DEVICES_TOLD);
+        assert!(refused.0.values().all(|of| of.told[0].0.chars().count() == TOPIC_SHOWN));
+        assert!(refused.tell(Uuid::from_u128(u128::MAX), "a", at(600)).is_some(), "there is room again");
+        assert_eq!(refused.0.len(), 1);
+    }
+
+    #[test]
+    fn what_was_not_told_is_a_sentence() {
+        let words = |same, others| Untold { same, others }.to_string();
+        assert_eq!(words(0, 0), "");
+        assert_eq!(words(3, 0), " 3 more like it before.");
+        assert_eq!(words(0, 1), " And 1 message to other topics before.");
+        assert_eq!(words(3, 2), " 3 more like it before, and 2 messages to other topics.");
     }
 
     #[test]
