@@ -174,6 +174,14 @@ class Credentials(Case):
         run(["mosquitto_pub", *login, "-i", "a\u202eb", "-t", "meters/7/power", "-m", "1"])
         names = lambda: [event["detail"]["name"] for event in node.timeline(kind="connection")]
         wait_until("what is hidden in a client identifier is seen", lambda: r"a\u{202e}b" in names())
+        for _ in range(30):
+            with self.assertRaises(ConnectionError):
+                Client("again", durable=False, user=made["user"], password=made["password"]).connect(node.mqtt).publish_and_wait("meters/11/power", "1")
+        stays = Client("again", durable=False, user=made["user"], password=made["password"]).connect(node.mqtt)
+        comings = lambda: [event["summary"] for event in node.timeline(kind="connection") if event["detail"]["name"] == "again"]
+        wait_until("twenty comings and goings are told", lambda: len(comings()) >= 20)
+        stays.until(lambda: node.mqtt_client("again")["connected"])
+        self.assertEqual((len(comings()), "only counted" in comings()[0]), (20, True), comings())
         listening = run(["mosquitto_sub", *login, "-t", "meters/7/set", "-E"])
         self.assertEqual(listening.returncode, 0, listening.stderr)
         outside = run(["mosquitto_sub", *login, "-t", "#", "-E"])

@@ -20,6 +20,7 @@ use andon_wire::mqtt::{TopicFilter, TopicName, UserProperties};
 use andon_wire::payload::Mapping;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -36,6 +37,10 @@ const TROUBLES: usize = 1000;
 const TOPICS_TOLD: usize = 16;
 /// Devices whose such topics are remembered.
 const DEVICES_TOLD: usize = 1000;
+/// So many comings and goings of a client are told in [`TELL_AGAIN`]; further ones are counted.
+const COMINGS_TOLD: u64 = 20;
+/// Clients whose comings and goings are counted apart; what is new beyond them is counted together.
+const CLIENTS_TOLD: usize = 10_000;
 /// How many characters of a stranger's topic are told.
 const TOPIC_SHOWN: usize = 200;
 /// How long the readings of messages may take into the log before a snapshot of the broker is put off.
@@ -164,6 +169,83 @@ impl std::fmt::Display for Untold {
     }
 }
 
+/// The comings and goings of clients, so that one that comes again at once whenever it is closed does not fill the timeline.
+#[derive(Default)]
+struct Comings {
+    by_client: HashMap<Box<str>, Coming>,
+    /// Of the clients for which there was no room.
+    others: Option<Coming>,
+    /// When what is old was last forgotten.
+    swept: Duration,
+}
+
+struct Coming {
+    /// The first one of those in `told`, on the monotonic clock.
+    since: Duration,
+    told: u64,
+    untold: u64,
+}
+
+/// A coming or going that is told.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    /// How many before it were not.
+    untold: u64,
+    /// Whether those that follow are not, for a while.
+    last: bool,
+}
+
+impl Comings {
+    /// Whether to tell of this one.
+    fn tell(&mut self, client: &str, now: Duration) -> Option<Told> {
+        let old = |one: &Coming| now.saturating_sub(one.since) >= TELL_AGAIN;
+        let full = self.by_client.len() >= CLIENTS_TOLD && !self.by_client.contains_key(client);
+        // All are looked at, so not for each of a flood of clients.
+        if full && now.saturating_sub(self.swept) >= Duration::from_secs(1) {
+            self.by_client.retain(|_, one| !old(one));
+            self.swept = now;
+        }
+        let new = || Coming { since: now, told: 0, untold: 0 };
+        let one = if let Some(known) = self.by_client.get_mut(client) {
+            known
+        } else if self.by_client.len() < CLIENTS_TOLD {
+            self.by_client.entry(client.into()).or_insert_with(new)
+        } else {
+            self.others.get_or_insert_with(new)
+        };
+        if old(one) {
+            *one = Coming { untold: one.untold, ..new() };
+        }
+        if one.told >= COMINGS_TOLD {
+            one.untold += 1;
+            return None;
+        }
+        one.told += 1;
+        Some(Told { untold: std::mem::take(&mut one.untold), last: one.told == COMINGS_TOLD })
+    }
+}
+
+impl std::fmt::Display for Told {
+    /// Nothing, or what follows a reason.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let minutes = TELL_AGAIN.as_secs() / 60;
+        if self.untold > 0 {
+            let before = counted(self.untold, "coming or going", "comings and goings");
+            write!(f, " ({before} before it left out: more than {COMINGS_TOLD} within {minutes} min)")?;
+        }
+        if self.last {
+            write!(f, " (the last one told: more than {COMINGS_TOLD} within {minutes} min are only counted)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Under which name the comings and goings of a client are counted. The broker makes a new identifier for each connection of a
+/// client that has none, so they are counted by who it is.
+fn counted_as<'a>(client_id: &'a str, who: &Principal) -> Cow<'a, str> {
+    if client_id.starts_with("auto-") { format!("auto-{}", who.id).into() } else { client_id.into() }
+}
+
 /// The broker's surroundings.
 pub struct Hooks {
     accounts: Arc<Accounts>,
@@ -176,6 +258,7 @@ pub struct Hooks {
     door: OnceLock<Arc<dyn CommandDoor>>,
     troubles: Mutex<Troubles>,
     refused_topics: Mutex<RefusedTopics>,
+    comings: Mutex<Comings>,
     replayed: Mutex<Vec<Sample>>,
 }
 
@@ -199,6 +282,7 @@ impl Hooks {
             door: OnceLock::new(),
             troubles: Mutex::default(),
             refused_topics: Mutex::default(),
+            comings: Mutex::default(),
             replayed: Mutex::default(),
         })
     }
@@ -409,6 +493,9 @@ impl BrokerHooks for Hooks {
     }
 
     fn connection(&self, event: ConnectionEvent) {
+        let (client, now) = (counted_as(&event.client_id, &event.principal), self.clock.monotonic());
+        let told = self.comings.lock().unwrap_or_else(PoisonError::into_inner).tell(&client, now);
+        let Some(told) = told else { return };
         let reason = match event.reason {
             None => format!("from {}", event.address),
             Some(EndReason::MayNotPublish(topic)) => {
@@ -416,6 +503,7 @@ impl BrokerHooks for Hooks {
             }
             Some(reason) => reason.to_string(),
         };
+        let reason = format!("{reason}{told}");
         let name = shown(&event.client_id).into_owned();
         let change = ConnectionChange { protocol: "mqtt".to_owned(), name, connected: event.connected, reason };
         let event = Event {
@@ -594,9 +682,12 @@ pub async fn listen(
 #[cfg(test)]
 mod tests {
     use super::{
-        DEVICES_TOLD, RefusedTopics, TOPIC_SHOWN, TOPICS_TOLD, TROUBLES, Troubles, Untold, covers, may_not_publish,
+        CLIENTS_TOLD, COMINGS_TOLD, Comings, DEVICES_TOLD, RefusedTopics, TOPIC_SHOWN, TOPICS_TOLD, TROUBLES, Told,
+        Troubles, Untold, counted_as, covers, may_not_publish,
     };
     use andon_model::Timestamp;
+    use andon_model::access::Principal;
+    use std::time::Duration;
     use uuid::Uuid;
 
     #[test]
@@ -670,6 +761,51 @@ mod tests {
         assert_eq!(words(3, 0), " 3 more like it before.");
         assert_eq!(words(0, 1), " And 1 message to other topics before.");
         assert_eq!(words(3, 2), " 3 more like it before, and 2 messages to other topics.");
+    }
+
+    #[test]
+    fn of_many_comings_and_goings_of_a_client_the_rest_is_counted() {
+        let mut comings = Comings::default();
+        let at = Duration::from_secs;
+        let plain = Some(Told { untold: 0, last: false });
+        for n in 1..COMINGS_TOLD {
+            assert_eq!(comings.tell("press-7", at(n)), plain, "the {n}th");
+        }
+        assert_eq!(comings.tell("press-7", at(30)), Some(Told { untold: 0, last: true }));
+        for n in 0..10_000 {
+            assert_eq!(comings.tell("press-7", at(31 + n / 20)), None);
+        }
+        assert_eq!(comings.tell("press-8", at(31)), plain, "another client is told as ever");
+        assert_eq!(comings.tell("press-7", at(601)), Some(Told { untold: 10_000, last: false }));
+        assert_eq!(comings.tell("press-7", at(602)), plain);
+        assert_eq!(comings.tell("press-7", at(9_000)), plain, "after a quiet time");
+    }
+
+    #[test]
+    fn comings_and_goings_of_more_clients_than_are_remembered_are_counted_together() {
+        let mut comings = Comings::default();
+        let mut told = |n: usize, now| comings.tell(&format!("client {n}"), Duration::from_secs(now)).is_some();
+        assert!((0..CLIENTS_TOLD).all(|n| told(n, 5)));
+        let most = usize::try_from(COMINGS_TOLD).expect("a small number");
+        assert_eq!((0..CLIENTS_TOLD).filter(|n| told(CLIENTS_TOLD + n, 6)).count(), most);
+        assert!(told(0, 6), "those that are remembered are told as ever");
+        assert!(told(2 * CLIENTS_TOLD, 700));
+        assert_eq!((comings.by_client.len(), comings.swept), (1, Duration::from_secs(700)), "what is old is forgotten");
+    }
+
+    #[test]
+    fn clients_without_an_identifier_of_their_own_are_counted_by_who_they_are() {
+        let principal = Principal::SYSTEM;
+        assert_eq!(counted_as("press-7", &principal), "press-7");
+        assert_eq!(counted_as("auto-1", &principal), counted_as("auto-2", &principal));
+    }
+
+    #[test]
+    fn what_was_left_out_follows_the_reason() {
+        assert_eq!(Told { untold: 0, last: false }.to_string(), "");
+        let words = Told { untold: 9_980, last: false }.to_string();
+        assert_eq!(words, " (9980 comings and goings before it left out: more than 20 within 10 min)");
+        assert!(Told { untold: 0, last: true }.to_string().contains("are only counted"));
     }
 
     #[test]
