@@ -186,3 +186,5 @@ class Credentials(Case):
         self.assertEqual(listening.returncode, 0, listening.stderr)
         outside = run(["mosquitto_sub", *login, "-t", "#", "-E"])
         self.assertNotEqual((outside.returncode, outside.stderr), (0, ""), "a subscription to everything")
+        summaries = lambda: [event["summary"] for event in node.timeline(kind="system")]
+        wait_until("the timeline tells that, too", lambda: any('may not subscribe to "#"' in words for words in summaries()))

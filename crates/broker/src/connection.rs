@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::frames::{Op, Open, SessionNo, SessionOp};
-use crate::hooks::EndReason;
+use crate::hooks::{EndReason, NoRight};
 use crate::incoming::{Client, End};
 use crate::outbox::{Outbox, Writer, WriterPause};
 use crate::queue::ID_WINDOW;
@@ -189,14 +189,17 @@ impl Broker {
             return Err(ReasonCode::TOPIC_NAME_INVALID);
         }
         // A will is published without anybody at the other end: it must not be a command.
-        if will.topic.is_server_owned() || self.hooks.command_topic(topic) {
-            return Err(ReasonCode::NOT_AUTHORIZED);
-        }
-        if !self.hooks.may_publish(who, topic) {
-            self.hooks.publish_refused(client_id.as_str(), who, topic);
-            return Err(ReasonCode::NOT_AUTHORIZED);
-        }
-        Ok(())
+        let refused = if will.topic.is_server_owned() {
+            NoRight::ServerTopic
+        } else if self.hooks.command_topic(topic) {
+            NoRight::CommandAsWill
+        } else if !self.hooks.may_publish(who, topic) {
+            NoRight::Publish
+        } else {
+            return Ok(());
+        };
+        self.hooks.refused(client_id.as_str(), who, refused, topic);
+        Err(ReasonCode::NOT_AUTHORIZED)
     }
 
     async fn open_session(

@@ -26,10 +26,10 @@ pub trait BrokerHooks: Send + Sync + 'static {
     /// May it publish to this topic? Asked for every message, so a revocation holds at once.
     fn may_publish(&self, who: &Principal, topic: &str) -> bool;
 
-    /// A message, or the will of a client that wants in, was refused because [`Self::may_publish`] said no. Told for every
-    /// one of them, also where it ends the connection ([`EndReason::MayNotPublish`]).
-    fn publish_refused(&self, client_id: &str, who: &Principal, topic: &str) {
-        let _ = (client_id, who, topic);
+    /// A client has no right to what it asked for with this topic, or topic filter. Told for every message, will and
+    /// subscription that was refused so, also where that ends the connection.
+    fn refused(&self, client_id: &str, who: &Principal, what: NoRight, topic: &str) {
+        let _ = (client_id, who, what, topic);
     }
 
     /// May it subscribe with this filter (without `$share/<group>/`)?
@@ -71,6 +71,21 @@ pub trait BrokerHooks: Send + Sync + 'static {
 
     /// Messages for a client are being dropped; told once per episode.
     fn dropped(&self, report: DropReport);
+}
+
+/// What a client has no right to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRight {
+    /// A message or will: [`BrokerHooks::may_publish`] said no.
+    Publish,
+    /// A message or will to a topic that begins with `$`: these are the server's.
+    ServerTopic,
+    /// A message that is a command: [`BrokerHooks::command`] said that the client is not authorised.
+    Command,
+    /// A will that would be a command: nobody would be there for its outcome.
+    CommandAsWill,
+    /// A subscription: [`BrokerHooks::may_subscribe`] said no.
+    Subscribe,
 }
 
 /// Why a client was not let in.

@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::connection::{Input, before};
 use crate::core::AckEffect;
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
-use crate::hooks::CommandRefusal;
+use crate::hooks::{CommandRefusal, NoRight};
 use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::router::Reply;
@@ -277,6 +277,7 @@ impl Client {
 
     fn check_topic(&self, topic: &TopicName) -> Result<(), ReasonCode> {
         if topic.is_server_owned() {
+            self.tell_refused(NoRight::ServerTopic, topic.as_str());
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         if topic.levels() > self.broker.options.topic_levels {
@@ -300,8 +301,12 @@ impl Client {
     }
 
     fn may_not_publish(&self, publish: &Publish, topic: TopicName) -> Result<(), End> {
-        self.broker.hooks.publish_refused(self.client_id.as_str(), &self.principal, topic.as_str());
+        self.tell_refused(NoRight::Publish, topic.as_str());
         self.refuse(publish, ReasonCode::NOT_AUTHORIZED, None).map_err(|_| End::MayNotPublish(topic))
+    }
+
+    fn tell_refused(&self, what: NoRight, topic: &str) {
+        self.broker.hooks.refused(self.client_id.as_str(), &self.principal, what, topic);
     }
 
     async fn accept(&mut self, publish: Publish, topic: TopicName) {
@@ -333,10 +338,14 @@ impl Client {
             return self.refuse(&publish, ReasonCode::QUOTA_EXCEEDED, Some("too many commands are under way"));
         };
         let (broker, outbox, principal) = (self.broker.clone(), self.outbox.clone(), self.principal.clone());
+        let client_id = self.client_id.clone();
         self.broker.clients.spawn(async move {
             let user = &publish.properties.user;
             let outcome = broker.hooks.command(&principal, &topic, &publish.payload, user).await;
             drop(permit);
+            if let Err(CommandRefusal::NotAuthorised(_)) = outcome {
+                broker.hooks.refused(client_id.as_str(), &principal, NoRight::Command, topic.as_str());
+            }
             if publish.qos == QoS::AtMostOnce {
                 return;
             }
@@ -394,6 +403,7 @@ impl Client {
                 return ReasonCode::TOPIC_FILTER_INVALID;
             }
             if !self.broker.hooks.may_subscribe(&self.principal, filter.filter.pattern()) {
+                self.tell_refused(NoRight::Subscribe, filter.filter.as_str());
                 return ReasonCode::NOT_AUTHORIZED;
             }
             count += usize::from(new);

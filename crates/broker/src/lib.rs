@@ -39,6 +39,6 @@ mod snapshot;
 
 pub use broker::{Broker, BrokerStats, ClientInfo, NotConnected, OpenError, PublishError};
 pub use connection::Peer;
-pub use hooks::{AuthError, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason};
+pub use hooks::{AuthError, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, NoRight};
 pub use message::Message;
 pub use options::BrokerOptions;

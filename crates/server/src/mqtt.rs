@@ -4,7 +4,8 @@ use crate::notes::Notes;
 use andon_access::Accounts;
 use andon_access::records::DeviceRecord;
 use andon_broker::{
-    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Message, Peer,
+    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Message,
+    NoRight, Peer,
 };
 use andon_bus::ids::new_id;
 use andon_bus::{Arrival, Bus, Way};
@@ -33,7 +34,7 @@ use uuid::Uuid;
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// Troubles remembered, so that each is told once in that time; what is new beyond them is not told until there is room.
 const TROUBLES: usize = 1000;
-/// So many different topics to which a device may not publish are told of in [`TELL_AGAIN`]; messages to further ones are counted.
+/// So many different topics to which a device has no right are told of in [`TELL_AGAIN`]; refusals for further ones are counted.
 const TOPICS_TOLD: usize = 16;
 /// Devices whose such topics are remembered.
 const DEVICES_TOLD: usize = 1000;
@@ -99,56 +100,56 @@ impl Troubles {
     }
 }
 
-/// The topics to which devices may not publish, as far as they are told ([`begin_of`]): at most [`TOPICS_TOLD`] of at most
+/// The topics to which devices have no right, as far as they are told ([`begin_of`]): at most [`TOPICS_TOLD`] of at most
 /// [`DEVICES_TOLD`] devices.
 #[derive(Default)]
 struct RefusedTopics(HashMap<Uuid, TopicsOfOne>);
 
 #[derive(Default)]
 struct TopicsOfOne {
-    told: Vec<(Box<str>, Trouble)>,
-    /// Messages to topics for which there was no room, since something was last told of this device.
+    told: Vec<(NoRight, Box<str>, Trouble)>,
+    /// Refusals for topics for which there was no room, since something was last told of this device.
     others: u64,
 }
 
 /// What was not told since the last time.
 #[derive(Debug, PartialEq, Eq)]
 struct Untold {
-    /// Messages to the same topic.
+    /// Refusals of the same kind for the same topic.
     same: u64,
-    /// Messages to topics that were not told at all.
+    /// Refusals for topics that were not told at all.
     others: u64,
 }
 
 impl RefusedTopics {
-    /// Whether to tell of a message to this topic now, and what was not told before it.
-    fn tell(&mut self, device: Uuid, topic: &str, now: Timestamp) -> Option<Untold> {
+    /// Whether to tell of a refusal for this topic now, and what was not told before it.
+    fn tell(&mut self, device: Uuid, what: NoRight, topic: &str, now: Timestamp) -> Option<Untold> {
         let fresh = |known: &Trouble| now.since(known.told) < TELL_AGAIN;
         if !self.0.contains_key(&device) && self.0.len() >= DEVICES_TOLD {
-            self.0.retain(|_, one| one.told.iter().any(|(_, known)| fresh(known)));
+            self.0.retain(|_, one| one.told.iter().any(|(_, _, known)| fresh(known)));
             if self.0.len() >= DEVICES_TOLD {
                 return None;
             }
         }
         let topic = begin_of(topic);
         let TopicsOfOne { told, others } = self.0.entry(device).or_default();
-        let same = match told.iter_mut().find(|(known, _)| **known == *topic) {
-            Some((_, known)) if fresh(known) => {
+        let same = match told.iter_mut().find(|(asked, known, _)| *asked == what && **known == *topic) {
+            Some((_, _, known)) if fresh(known) => {
                 known.untold += 1;
                 return None;
             }
-            Some((_, known)) => std::mem::replace(known, Trouble { told: now, untold: 0 }).untold,
+            Some((_, _, known)) => std::mem::replace(known, Trouble { told: now, untold: 0 }).untold,
             None => {
                 if told.len() >= TOPICS_TOLD {
                     let over: u64 =
-                        told.extract_if(.., |(_, known)| !fresh(known)).map(|(_, known)| known.untold).sum();
+                        told.extract_if(.., |(_, _, known)| !fresh(known)).map(|(_, _, known)| known.untold).sum();
                     *others += over;
                 }
                 if told.len() >= TOPICS_TOLD {
                     *others += 1;
                     return None;
                 }
-                told.push((topic.into(), Trouble { told: now, untold: 0 }));
+                told.push((what, topic.into(), Trouble { told: now, untold: 0 }));
                 0
             }
         };
@@ -159,12 +160,12 @@ impl RefusedTopics {
 impl std::fmt::Display for Untold {
     /// Nothing, or a sentence with a space before it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let others = || counted(self.others, "message", "messages");
+        let others = || counted(self.others, "refusal", "refusals");
         match (self.same, self.others) {
             (0, 0) => Ok(()),
             (same, 0) => write!(f, " {same} more like it before."),
-            (0, _) => write!(f, " And {} to other topics before.", others()),
-            (same, _) => write!(f, " {same} more like it before, and {} to other topics.", others()),
+            (0, _) => write!(f, " And {} for other topics before.", others()),
+            (same, _) => write!(f, " {same} more like it before, and {} for other topics.", others()),
         }
     }
 }
@@ -351,7 +352,7 @@ impl Hooks {
 impl Hooks {
     /// Says that a client was refused: the client hears only "not authorised", so the one who installs it looks here. Once for a
     /// while from each address, without what the client sent as user name.
-    fn refused(&self, client_id: &str, peer: &Peer) {
+    fn not_let_in(&self, client_id: &str, peer: &Peer) {
         let from = peer.address.ip();
         let words = || {
             format!(
@@ -387,12 +388,12 @@ impl BrokerHooks for Hooks {
             None => None,
             Some(Ok(text)) => Some(text),
             Some(Err(_)) => {
-                self.refused(client_id, peer);
+                self.not_let_in(client_id, peer);
                 return Err(AuthError::BadCredentials);
             }
         };
         self.accounts.authenticate_device(user, password, client_id).ok_or_else(|| {
-            self.refused(client_id, peer);
+            self.not_let_in(client_id, peer);
             AuthError::BadCredentials
         })
     }
@@ -404,15 +405,16 @@ impl BrokerHooks for Hooks {
         }
     }
 
-    fn publish_refused(&self, client_id: &str, who: &Principal, topic: &str) {
+    fn refused(&self, client_id: &str, who: &Principal, what: NoRight, topic: &str) {
         let now = self.clock.now();
-        let before = self.refused_topics.lock().unwrap_or_else(PoisonError::into_inner).tell(who.id, topic, now);
+        let before = self.refused_topics.lock().unwrap_or_else(PoisonError::into_inner).tell(who.id, what, topic, now);
         if let Some(before) = before {
-            let (client, why) = (told_client(client_id), may_not_publish(topic));
+            let asked = if what == NoRight::Subscribe { "subscription" } else { "message" };
+            let (client, why) = (told_client(client_id), no_right(what, topic));
             self.notes.say(
                 "",
                 "mqtt_refused",
-                format!("A message of the MQTT client {client} was refused: {why}.{before}"),
+                format!("A {asked} of the MQTT client {client} was refused: {why}.{before}"),
             );
         }
     }
@@ -499,7 +501,7 @@ impl BrokerHooks for Hooks {
         let reason = match event.reason {
             None => format!("from {}", event.address),
             Some(EndReason::MayNotPublish(topic)) => {
-                format!("closed by the server: {}", may_not_publish(topic.as_str()))
+                format!("closed by the server: {}", no_right(NoRight::Publish, topic.as_str()))
             }
             Some(reason) => reason.to_string(),
         };
@@ -550,13 +552,35 @@ fn begin_of(topic: &str) -> &str {
     topic.char_indices().nth(TOPIC_SHOWN).map_or(topic, |(end, _)| &topic[..end])
 }
 
-/// To which topic a device may not publish, and what to do.
-fn may_not_publish(topic: &str) -> String {
-    format!(
-        "it may not publish to {}, which none of its topic filters lets it. If it should, add the device again under \
-         the same name with a filter that does (Users & audit, MQTT devices); it gets a new password",
-        told_topic(topic)
-    )
+/// To what a device has no right, and what to do.
+fn no_right(what: NoRight, topic: &str) -> String {
+    let topic = told_topic(topic);
+    let again = "add the device again under the same name";
+    let place = "(Users & audit, MQTT devices); it gets a new password";
+    match what {
+        NoRight::Publish => format!(
+            "it may not publish to {topic}, which none of its topic filters lets it. If it should, {again} with a filter \
+             that does {place}"
+        ),
+        NoRight::Subscribe => format!(
+            "it may not subscribe to {topic}, which none of its topic filters covers. If it should, {again} with a filter \
+             that does {place}"
+        ),
+        NoRight::Command => format!(
+            "it may not publish to {topic}, which operates a tag that it may not operate. If it should, {again} with the \
+             right to operate there {place}"
+        ),
+        NoRight::CommandAsWill => {
+            format!(
+                "its will may not be published to {topic}, for that would be a command. Give it another topic there"
+            )
+        }
+        NoRight::ServerTopic => {
+            format!(
+                "it may not publish to {topic}, for what begins with $ is the server's. Give it another topic there"
+            )
+        }
+    }
 }
 
 /// Whether everything that `wanted` matches is matched by `own` too.
@@ -683,8 +707,9 @@ pub async fn listen(
 mod tests {
     use super::{
         CLIENTS_TOLD, COMINGS_TOLD, Comings, DEVICES_TOLD, RefusedTopics, TOPIC_SHOWN, TOPICS_TOLD, TROUBLES, Told,
-        Troubles, Untold, counted_as, covers, may_not_publish,
+        Troubles, Untold, counted_as, covers, no_right,
     };
+    use andon_broker::NoRight;
     use andon_model::Timestamp;
     use andon_model::access::Principal;
     use std::time::Duration;
@@ -706,10 +731,12 @@ mod tests {
 
     #[test]
     fn a_topic_of_a_stranger_is_told_so_far_and_all_of_it_is_seen() {
-        assert!(may_not_publish("meters/8/power").starts_with("it may not publish to \"meters/8/power\", which"));
-        let turned = may_not_publish("a\u{202e}b");
+        assert!(
+            no_right(NoRight::Publish, "meters/8/power").starts_with("it may not publish to \"meters/8/power\", which")
+        );
+        let turned = no_right(NoRight::Publish, "a\u{202e}b");
         assert!(turned.contains(r"a\u{202e}b") && !turned.contains('\u{202e}'), "{turned}");
-        let long = may_not_publish(&"é".repeat(60_000));
+        let long = no_right(NoRight::Publish, &"é".repeat(60_000));
         assert!(long.contains(&format!("\"{}…\"", "é".repeat(TOPIC_SHOWN))) && long.len() < 1000, "{long}");
     }
 
@@ -731,14 +758,28 @@ mod tests {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let first = Some(Untold { same: 0, others: 0 });
         for n in 0..TOPICS_TOLD {
-            assert_eq!(refused.tell(one, &format!("t/{n}"), at(0)), first, "topic {n}");
+            assert_eq!(refused.tell(one, NoRight::Publish, &format!("t/{n}"), at(0)), first, "topic {n}");
         }
-        assert_eq!((refused.tell(one, "t/0", at(1)), refused.tell(one, "t/0", at(2))), (None, None));
-        assert_eq!((refused.tell(one, "more/1", at(3)), refused.tell(one, "more/2", at(3))), (None, None));
-        assert_eq!(refused.tell(other, "more/1", at(3)), first, "each device has its own");
-        assert_eq!(refused.tell(one, "t/0", at(600)), Some(Untold { same: 2, others: 2 }));
-        assert_eq!(refused.tell(one, "more/1", at(600)), first, "what is old makes room");
-        assert_eq!(refused.0[&one].told.len(), 2);
+        assert_eq!(
+            (refused.tell(one, NoRight::Publish, "t/0", at(1)), refused.tell(one, NoRight::Publish, "t/0", at(2))),
+            (None, None)
+        );
+        assert_eq!(
+            (
+                refused.tell(one, NoRight::Publish, "more/1", at(3)),
+                refused.tell(one, NoRight::Publish, "more/2", at(3))
+            ),
+            (None, None)
+        );
+        assert_eq!(refused.tell(other, NoRight::Publish, "more/1", at(3)), first, "each device has its own");
+        assert_eq!(refused.tell(one, NoRight::Publish, "t/0", at(600)), Some(Untold { same: 2, others: 2 }));
+        assert_eq!(refused.tell(one, NoRight::Publish, "more/1", at(600)), first, "what is old makes room");
+        assert_eq!(
+            refused.tell(one, NoRight::Subscribe, "more/1", at(600)),
+            first,
+            "a subscription is another trouble"
+        );
+        assert_eq!(refused.0[&one].told.len(), 3);
     }
 
     #[test]
@@ -746,11 +787,14 @@ mod tests {
         let mut refused = RefusedTopics::default();
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         for n in 0..2 * DEVICES_TOLD as u128 {
-            refused.tell(Uuid::from_u128(n), &"é".repeat(30_000), at(0));
+            refused.tell(Uuid::from_u128(n), NoRight::Publish, &"é".repeat(30_000), at(0));
         }
         assert_eq!(refused.0.len(), DEVICES_TOLD);
-        assert!(refused.0.values().all(|of| of.told[0].0.chars().count() == TOPIC_SHOWN));
-        assert!(refused.tell(Uuid::from_u128(u128::MAX), "a", at(600)).is_some(), "there is room again");
+        assert!(refused.0.values().all(|of| of.told[0].1.chars().count() == TOPIC_SHOWN));
+        assert!(
+            refused.tell(Uuid::from_u128(u128::MAX), NoRight::Publish, "a", at(600)).is_some(),
+            "there is room again"
+        );
         assert_eq!(refused.0.len(), 1);
     }
 
@@ -759,8 +803,8 @@ mod tests {
         let words = |same, others| Untold { same, others }.to_string();
         assert_eq!(words(0, 0), "");
         assert_eq!(words(3, 0), " 3 more like it before.");
-        assert_eq!(words(0, 1), " And 1 message to other topics before.");
-        assert_eq!(words(3, 2), " 3 more like it before, and 2 messages to other topics.");
+        assert_eq!(words(0, 1), " And 1 refusal for other topics before.");
+        assert_eq!(words(3, 2), " 3 more like it before, and 2 refusals for other topics.");
     }
 
     #[test]
@@ -806,6 +850,18 @@ mod tests {
         let words = Told { untold: 9_980, last: false }.to_string();
         assert_eq!(words, " (9980 comings and goings before it left out: more than 20 within 10 min)");
         assert!(Told { untold: 0, last: true }.to_string().contains("are only counted"));
+    }
+
+    #[test]
+    fn what_was_refused_is_told_with_what_to_do() {
+        for (what, words) in [
+            (NoRight::Subscribe, "it may not subscribe to \"a/#\""),
+            (NoRight::Command, "with the right to operate"),
+            (NoRight::CommandAsWill, "its will may not be published to \"a/#\""),
+            (NoRight::ServerTopic, "begins with $ is the server's"),
+        ] {
+            assert!(no_right(what, "a/#").contains(words), "{words}");
+        }
     }
 
     #[test]

@@ -184,30 +184,47 @@ async fn a_3_1_1_client_that_may_not_publish_is_not_told_it_did() {
 }
 
 #[tokio::test]
-async fn the_surroundings_hear_to_which_topic_a_client_may_not_publish() {
+async fn the_surroundings_hear_to_what_a_client_has_no_right() {
     let (_folder, site) = site().await;
     let mut new = site.client(hello("new")).await;
     assert_eq!(new.publish_1("secret/1", "no").await, ReasonCode::NOT_AUTHORIZED);
+    assert_eq!(new.publish_1("$SYS/mine", "no").await, ReasonCode::NOT_AUTHORIZED);
+    assert_eq!(new.publish_1("command/valve", "forbidden").await, ReasonCode::NOT_AUTHORIZED);
+    assert_eq!(new.subscribe("$share/g/secret/#", QoS::AtMostOnce).await, ReasonCode::NOT_AUTHORIZED);
     new.send(Packet::Publish(publish("secret/0", "no", QoS::AtMostOnce, 0))).await;
     let mut old = site.client(Connect { version: Version::V311, ..hello("old") }).await;
     old.send(Packet::Publish(publish("secret/old", "no", QoS::AtLeastOnce, 1))).await;
     assert_eq!(old.try_next().await, None);
-    let topic = TopicName::parse("secret/will").unwrap();
-    let will = Will {
-        qos: QoS::AtMostOnce,
-        retain: false,
-        properties: WillProperties::default(),
-        topic,
-        payload: Bytes::new(),
-    };
-    let mut dying = Client::dial(site.address, Version::V5).await;
-    let answer = dying.connect(Connect { will: Some(will), ..hello("dying") }).await;
-    assert_eq!(answer.reason, ReasonCode::NOT_AUTHORIZED);
-    until(|| site.hooks.refused.lock().unwrap().len() == 4).await;
+    for topic in ["secret/will", "command/will", "$SYS/will"] {
+        let will = Will {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: WillProperties::default(),
+            topic: TopicName::parse(topic).unwrap(),
+            payload: Bytes::new(),
+        };
+        let mut dying = Client::dial(site.address, Version::V5).await;
+        let answer = dying.connect(Connect { will: Some(will), ..hello("dying") }).await;
+        assert_eq!(answer.reason, ReasonCode::NOT_AUTHORIZED);
+    }
+    until(|| site.hooks.refused.lock().unwrap().len() == 9).await;
     let told = site.hooks.refused.lock().unwrap().clone();
-    let mut told: Vec<_> = told.iter().map(|(client, topic)| (client.as_str(), topic.as_str())).collect();
-    told.sort_unstable();
-    assert_eq!(told, [("dying", "secret/will"), ("new", "secret/0"), ("new", "secret/1"), ("old", "secret/old")]);
+    let mut told: Vec<_> = told.iter().map(|(client, what, topic)| (client.as_str(), topic.as_str(), *what)).collect();
+    told.sort_unstable_by_key(|(client, topic, _)| (*client, *topic));
+    assert_eq!(
+        told,
+        [
+            ("dying", "$SYS/will", NoRight::ServerTopic),
+            ("dying", "command/will", NoRight::CommandAsWill),
+            ("dying", "secret/will", NoRight::Publish),
+            ("new", "$SYS/mine", NoRight::ServerTopic),
+            ("new", "$share/g/secret/#", NoRight::Subscribe),
+            ("new", "command/valve", NoRight::Command),
+            ("new", "secret/0", NoRight::Publish),
+            ("new", "secret/1", NoRight::Publish),
+            ("old", "secret/old", NoRight::Publish),
+        ]
+    );
     let gone = || site.hooks.events.lock().unwrap().iter().find_map(|event| event.reason.clone());
     until(|| gone().is_some()).await;
     assert_eq!(gone(), Some(EndReason::MayNotPublish(TopicName::parse("secret/old").unwrap())));

@@ -49,8 +49,8 @@ pub struct TestHooks {
     pub commands: Mutex<Vec<(TopicName, Bytes, UserProperties)>>,
     pub events: Mutex<Vec<ConnectionEvent>>,
     pub drops: Mutex<Vec<DropReport>>,
-    /// Client identifier and topic.
-    pub refused: Mutex<Vec<(String, String)>>,
+    /// Client identifier, what it has no right to, and topic.
+    pub refused: Mutex<Vec<(String, NoRight, String)>>,
     /// Commands wait while this is locked.
     pub hold_commands: tokio::sync::Mutex<()>,
 }
@@ -76,8 +76,8 @@ impl BrokerHooks for TestHooks {
     fn may_publish(&self, _: &Principal, topic: &str) -> bool {
         !topic.starts_with("secret/")
     }
-    fn publish_refused(&self, client_id: &str, _: &Principal, topic: &str) {
-        self.refused.lock().unwrap().push((client_id.to_owned(), topic.to_owned()));
+    fn refused(&self, client_id: &str, _: &Principal, what: NoRight, topic: &str) {
+        self.refused.lock().unwrap().push((client_id.to_owned(), what, topic.to_owned()));
     }
     fn may_subscribe(&self, _: &Principal, filter: &str) -> bool {
         !filter.starts_with("secret/")
