@@ -1,8 +1,9 @@
 //! Joins that let others have a turn.
 //!
 //! The engine ends a query between two batches: then the time is up, the client has gone or rights have changed. What reads history
-//! waits between batches, but a join can make rows out of what it has in memory for hours without waiting once. So
-//! every join, and what it joins, is put behind a [`YieldExec`], which now and then says that it is not ready yet.
+//! waits between batches, but a join can make rows out of what it has in memory for hours without waiting once. The engine's own
+//! `CooperativeExec` counts batches and has a break after a hundred, which a nested loop that finds nothing never reaches. So every
+//! join, and what it joins, is put behind a [`YieldExec`], which says by the clock that it is not ready yet.
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;

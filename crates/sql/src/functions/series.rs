@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 /// The most rows that either function gives.
 const MAX_ROWS: i64 = 1_000_000;
-/// How far `resample` looks back for the value with which its range begins, µs.
-const LOOK_BACK: [i64; 5] =
+/// How far `resample` looks for the value with which its range begins and to which it runs at the end, µs.
+const LOOK_AROUND: [i64; 5] =
     [3_600_000_000, 86_400_000_000, 7 * 86_400_000_000, 31 * 86_400_000_000, 400 * 86_400_000_000];
 
 /// Which function.
@@ -240,7 +240,7 @@ impl Read {
     /// The last sample before the range.
     fn before(&self) -> Result<Option<Sample>> {
         let mut upto = self.from;
-        for back in LOOK_BACK {
+        for back in LOOK_AROUND {
             self.caller.still()?;
             let start = self.from.saturating_sub(back);
             let mut blocks = self.caller.ports.history.open();
@@ -254,6 +254,25 @@ impl Read {
                 return Ok(last);
             }
             upto = start;
+        }
+        Ok(None)
+    }
+
+    /// The first sample behind the range.
+    fn after(&self) -> Result<Option<Sample>> {
+        let mut from = self.to;
+        for ahead in LOOK_AROUND {
+            self.caller.still()?;
+            let end = self.to.saturating_add(ahead);
+            let mut blocks = self.caller.ports.history.open();
+            blocks.begin(self.tag.id, from, end);
+            while let Some(rows) = blocks.next() {
+                let rows = rows.map_err(|reason| self.error(&reason))?;
+                if !rows.ts.is_empty() {
+                    return Ok(Some(sample(&rows, 0)));
+                }
+            }
+            from = end;
         }
         Ok(None)
     }
@@ -284,7 +303,10 @@ impl Reading {
             }
             None => Ok(Step::Done(match self.fold {
                 Fold::Thin(fold) => thinned(&self.call.tag.path, fold.finish())?,
-                Fold::Resample(fold) => {
+                Fold::Resample(mut fold) => {
+                    if !fold.stepped {
+                        fold.run_to(self.call.after()?);
+                    }
                     let now = self.call.caller.ports.catalog.now_us();
                     resampled(&self.call.schema, &self.call.tag.path, &fold.finish(now))?
                 }
@@ -445,7 +467,14 @@ impl Resampling {
         self.before = Some((sample.ts, value));
     }
 
-    /// Adds what lies between the sample before and `to`.
+    /// The line goes on to this sample behind the range, as far as the range goes.
+    fn run_to(&mut self, after: Option<Sample>) {
+        if let Some(after) = after {
+            self.reach(after.ts, after.good());
+        }
+    }
+
+    /// Adds what lies between the sample before and the one at `to`, within the range.
     fn reach(&mut self, to: i64, value: Option<f64>) {
         let Some((from, Some(start))) = self.before else { return };
         let end = if self.stepped { Some(start) } else { value };
@@ -459,7 +488,7 @@ impl Resampling {
         let [before, after] = [from, to].map(Timestamp::from_micros);
         while let Some(loss) = self.lost.front().copied().filter(|loss| loss.from < after) {
             if let Some(lost) = loss.between(before, after) {
-                self.add(ts, lost.from.micros(), at);
+                self.add(ts, lost.from.micros().min(self.to), at);
                 ts = ts.max(lost.to.micros());
             }
             if after < loss.to {
@@ -467,7 +496,7 @@ impl Resampling {
             }
             self.lost.pop_front();
         }
-        self.add(ts, to, at);
+        self.add(ts, to.min(self.to), at);
     }
 
     /// Adds a stretch in which the value is known.
@@ -489,11 +518,11 @@ impl Resampling {
     }
 
     /// Until the end of the range, or until now, a value that holds goes on holding.
-    fn finish(mut self, now: i64) -> (i64, i64, Vec<Bucket>) {
+    fn finish(mut self, now: i64) -> Self {
         if self.stepped {
             self.reach(self.to.min(now), None);
         }
-        (self.from, self.step, self.buckets)
+        self
     }
 }
 
@@ -509,8 +538,13 @@ fn widen(bucket: &mut Bucket, value: f64) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a step in µs")]
-fn resampled(schema: &SchemaRef, path: &str, (from, step, buckets): &(i64, i64, Vec<Bucket>)) -> Result<RecordBatch> {
-    let starts = (0..buckets.len()).map(|place| begin_of(*from, *step, place));
+fn resampled(schema: &SchemaRef, path: &str, filled: &Resampling) -> Result<RecordBatch> {
+    let Resampling { from, to, step, buckets, .. } = filled;
+    let starts: Vec<i64> = (0..buckets.len()).map(|place| begin_of(*from, *step, place)).collect();
+    // The last step may be cut short by the end of the range.
+    let share =
+        |(bucket, start): (&Bucket, &i64)| (bucket.span / start.abs_diff(*to).min(step.unsigned_abs()) as f64).min(1.0);
+    let good = buckets.iter().zip(&starts).map(share).collect::<Float64Array>();
     let average = |bucket: &Bucket| {
         if bucket.span > 0.0 {
             Some(bucket.area / bucket.span)
@@ -520,13 +554,13 @@ fn resampled(schema: &SchemaRef, path: &str, (from, step, buckets): &(i64, i64, 
     };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(buckets.iter().map(|_| Some(path)).collect::<StringViewArray>()),
-        Arc::new(TimestampMicrosecondArray::from(starts.collect::<Vec<_>>()).with_timezone("UTC")),
+        Arc::new(TimestampMicrosecondArray::from(starts).with_timezone("UTC")),
         Arc::new(buckets.iter().map(average).collect::<Float64Array>()),
         Arc::new(buckets.iter().map(|bucket| bucket.min).collect::<Float64Array>()),
         Arc::new(buckets.iter().map(|bucket| bucket.max).collect::<Float64Array>()),
         Arc::new(buckets.iter().map(|bucket| bucket.last).collect::<Float64Array>()),
         Arc::new(buckets.iter().map(|bucket| Some(bucket.samples)).collect::<Int64Array>()),
-        Arc::new(buckets.iter().map(|bucket| Some((bucket.span / *step as f64).min(1.0))).collect::<Float64Array>()),
+        Arc::new(good),
     ];
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
@@ -568,15 +602,18 @@ mod tests {
         let mut fold = Resampling::new(0, 30, 10, true);
         fold.begin(Some(point(-100, 4.0)));
         fold.take(&point(5, 8.0));
-        let (_, _, buckets) = fold.finish(25);
+        let Resampling { buckets, .. } = fold.finish(25);
         let average = |b: &Bucket| (b.area / b.span, b.span);
         assert_eq!(buckets.iter().map(average).collect::<Vec<_>>(), [(6.0, 10.0), (8.0, 10.0), (8.0, 5.0)]);
         let mut sloped = Resampling::new(0, 20, 10, false);
         sloped.begin(Some(point(-10, 0.0)));
         sloped.take(&point(10, 20.0));
-        let (_, _, buckets) = sloped.finish(100);
+        assert_eq!(sloped.buckets[1].span, 0.0, "nothing is known behind the last sample");
+        sloped.run_to(Some(point(30, 40.0)));
+        assert_eq!((sloped.buckets[1].area / sloped.buckets[1].span, sloped.buckets[1].span), (25.0, 10.0));
+        let Resampling { buckets, .. } = sloped.finish(100);
         assert_eq!((buckets[0].area / buckets[0].span, buckets[0].min, buckets[0].max), (15.0, Some(10.0), Some(20.0)));
-        assert_eq!((buckets[1].span, buckets[1].samples), (0.0, 1));
+        assert_eq!((buckets[1].max, buckets[1].samples), (Some(30.0), 1));
     }
 
     #[test]
@@ -589,7 +626,7 @@ mod tests {
                     fold.take(&point(ts, 1.0));
                 }
                 let filled = fold.finish(i64::MAX);
-                assert!(filled.2.iter().all(|bucket| bucket.max == Some(1.0)), "{step}");
+                assert!(filled.buckets.iter().all(|bucket| bucket.max == Some(1.0)), "{step}");
                 assert!(resampled(&Kind::Resample.schema(), "a", &filled).is_ok());
             }
         }
@@ -605,7 +642,7 @@ mod tests {
             let mut fold = Resampling::new(0, 150 * SECOND, 50 * SECOND, stepped).without(lost.to_vec());
             fold.begin(Some(point(-100 * SECOND, 4.0)));
             fold.take(&point(150 * SECOND, 14.0));
-            let (_, _, buckets) = fold.finish(0);
+            let Resampling { buckets, .. } = fold.finish(0);
             assert_eq!(buckets.iter().map(|b| b.span / 1e6).collect::<Vec<_>>(), [50.0, 50.0, 30.0]);
             let close = |(b, right): (&Bucket, f64)| (b.area / b.span - right).abs() < 1e-9;
             assert!(buckets.iter().zip(averages).all(close), "{buckets:?}");
@@ -618,7 +655,7 @@ mod tests {
         fold.take(&point(0, 1.0));
         fold.take(&Sample { ts: 10, value: Value::Double(500.0), status: StatusCode::BAD.0 });
         fold.take(&point(20, 3.0));
-        let (_, _, buckets) = fold.finish(1000);
+        let Resampling { buckets, .. } = fold.finish(1000);
         assert_eq!(
             buckets.iter().map(|b| (b.span, b.max)).collect::<Vec<_>>(),
             [(10.0, Some(1.0)), (0.0, None), (10.0, Some(3.0))]

@@ -240,6 +240,9 @@ async fn thinning_and_resampling_read_one_tag_once() {
         (parts[1] - 0.1).abs() < 1e-9 && (parts[2] - 59.1).abs() < 1e-9 && (parts[3] - 60.0).abs() < 1e-9,
         "{rows:?}"
     );
+    // A line that ends between two samples is known to its end.
+    let rows = world.rows(&format!("SELECT good, samples FROM resample('{PRESSURE}', '2026-01-01T00:00:01Z', '2026-01-01T00:00:11.5Z', INTERVAL '7 seconds')")).await;
+    assert_eq!(rows, ["1.0|7", "1.0|4"], "of the shorter last step, too");
     for wrong in [
         "SELECT * FROM thin('x')",
         "SELECT * FROM thin('works/line1/filler/pressure', '2026-01-02', '2026-01-01', 100)",
