@@ -301,7 +301,7 @@ impl Node {
         let relays_stop = CancellationToken::new();
         let relays = relays(&store, &recorder, &shared, &relays_stop);
         keepers.tasks.spawn(historian.clone().run(keepers.stop.clone()));
-        keepers.tasks.spawn(presence::run(shared.clone(), keepers.stop.clone()));
+        keepers.tasks.spawn(presence::run(shared.clone(), presence::EVERY, keepers.stop.clone()));
         keepers.tasks.spawn(andon_bus::last::run(bus.clone(), shared.clone(), keepers.stop.clone()));
         keepers.tasks.spawn(notes::run(waiting_notes, recorder.clone(), clock.clone(), keepers.stop.clone()));
         keepers.tasks.spawn(notes::hear_log(opened.notices, notices, notes.clone(), keepers.stop.clone()));
