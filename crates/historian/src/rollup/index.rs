@@ -1,6 +1,6 @@
 //! Which tags have roll-ups in a file, and where.
 
-use super::read::{Rollups, Unpacker};
+use super::read::{self, Rollups, Unpacker};
 use super::{CHUNK_MAX, FORMAT, Level, MAGIC, RollupInfo, damaged};
 use andon_model::varint::{put, take, unzigzag, zigzag};
 use std::collections::VecDeque;
@@ -27,8 +27,10 @@ struct IndexEntry {
 }
 
 /// Where each tag's roll-ups are in a file.
-#[derive(Default, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct RollupIndex {
+    /// Of the file.
+    format: u32,
     /// Ascending by tag.
     tags: Vec<IndexEntry>,
     /// In the order of the file.
@@ -36,6 +38,11 @@ pub(crate) struct RollupIndex {
 }
 
 impl RollupIndex {
+    /// Of a file that is being written.
+    pub(super) const fn new() -> Self {
+        Self { format: FORMAT, tags: Vec::new(), chunks: Vec::new() }
+    }
+
     /// The last chunks are a tag's: so many of minutes and so many of hours.
     pub(super) fn add(&mut self, tag: u32, [minutes, hours]: [u32; 2]) {
         let end = u32::try_from(self.chunks.len()).unwrap_or(u32::MAX);
@@ -74,7 +81,7 @@ impl RollupIndex {
     fn decode(bytes: &[u8], format: u32) -> Option<Self> {
         let mut rest = bytes;
         let count = usize::try_from(take(&mut rest).ok()?).ok().filter(|count| *count <= rest.len() / 3 + 1)?;
-        let mut index = Self { tags: Vec::with_capacity(count), chunks: Vec::with_capacity(count) };
+        let mut index = Self { format, tags: Vec::with_capacity(count), chunks: Vec::with_capacity(count) };
         let (mut tag, mut offset) = (0_u32, MAGIC.len() as u64);
         for _ in 0..count {
             tag = tag.checked_add(u32::try_from(take(&mut rest).ok()?).ok()?)?;
@@ -160,7 +167,8 @@ impl RollupIndex {
             if crc32c::crc32c(packed) != chunk.crc32c {
                 return Err(damaged("a chunk does not fit its checksum"));
             }
-            unpacked.push_back(unpacker.unpack(packed).ok_or_else(|| damaged("a chunk cannot be unpacked"))?);
+            let opened = read::Chunk::open(packed, self.format, chunk.first, unpacker);
+            unpacked.push_back(opened.ok_or_else(|| damaged("a chunk cannot be unpacked"))?);
         }
         Ok(Some(Rollups::new(level, numbers, unpacked)))
     }

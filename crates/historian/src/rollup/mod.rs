@@ -5,21 +5,23 @@
 //! [`WORTH`] points in each on average. Only numbers have roll-ups.
 //!
 //! ```text
-//! "ANDROLL2"
-//! chunks     of each tag, minutes then hours, at most 1,440 in each: 1 byte codec (0 as is, 1 zstd) · varint length ·
-//!            bytes: varint count, then for each: varint difference of its number from the one before (the first: zigzag,
-//!            from 0) and a roll-up (`aggregate::codec`). Number 0 is the minute or hour that begins 1970-01-01 00:00 UTC
+//! "ANDROLL3"
+//! chunks     of each tag, minutes then hours, at most 1,440 in each, see [`ColumnWriter`](crate::aggregate::ColumnWriter). Number 0
+//!            is the minute or hour that begins 1970-01-01 00:00 UTC
 //! index      varint count, then for each tag: varint difference of the tag's number · for minutes and for hours: varint
 //!            number of chunks, and for each: varint length · number of its first roll-up (zigzag, difference from that of
 //!            the chunk before, the first from 0) · CRC-32C, 4 bytes
 //! ```
-//! Where the index begins, its checksum and its format stand in the manifest. Format 1 has at most one chunk of each kind, and
-//! says in the index only its length, 0 for none, and its checksum.
+//! Where the index begins, its checksum and its format stand in the manifest. Formats 1 and 2 are read: their chunks are 1 byte
+//! codec (0 as is, 1 zstd) · varint length · bytes: varint count, then for each: varint difference of its number from the one before
+//! (the first: zigzag, from 0) and a roll-up (`aggregate::codec::rows`). Format 1 has at most one chunk of each kind, and says in the
+//! index only its length, 0 for none, and its checksum.
 
 mod index;
 mod read;
 mod write;
 
+use crate::aggregate::UNPACKED_MAX;
 pub(crate) use index::RollupIndex;
 pub(crate) use read::{Rollups, Unpacker};
 use serde::{Deserialize, Serialize};
@@ -27,13 +29,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 pub(crate) use write::{RollupWriter, as_numbers};
 
-const MAGIC: &[u8; 8] = b"ANDROLL2";
+const MAGIC: &[u8; 8] = b"ANDROLL3";
 /// The format that is written.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// From this format on, chunks are kept by columns.
+const COLUMNS: u32 = 3;
 /// A tag gets roll-ups of a kind if each sums up so many points on average.
 const WORTH: u64 = 30;
-/// No chunk is larger; one that claims to be is damaged. A day of minutes takes a tenth of it.
-const CHUNK_MAX: usize = 4 << 20;
+/// No chunk is larger, nor before it was packed; one that claims to be is damaged. A day of minutes takes a twentieth of it.
+const CHUNK_MAX: usize = UNPACKED_MAX;
 /// The most roll-ups in a chunk: a day of minutes, and more hours than a month has.
 const CHUNK_ROLLUPS: u64 = 1_440;
 

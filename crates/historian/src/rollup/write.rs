@@ -1,13 +1,12 @@
 //! Making a roll-up file while its history file is written.
 
 use super::index::{Chunk, RollupIndex};
-use super::{CHUNK_MAX, CHUNK_ROLLUPS, FORMAT, Level, MAGIC, RollupInfo, WORTH};
-use crate::aggregate::Rollup;
+use super::{CHUNK_ROLLUPS, FORMAT, Level, MAGIC, RollupInfo, WORTH};
+use crate::aggregate::{ColumnWriter, Rollup};
 use crate::block::Block;
 use crate::disk::Disk;
 use andon_model::Value;
 use andon_model::column::{Quality, Values};
-use andon_model::varint::{put, zigzag};
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::ops::Range;
@@ -20,20 +19,36 @@ pub(crate) struct RollupWriter {
     file: Option<BufWriter<File>>,
     bytes: u64,
     index: RollupIndex,
-    open: Option<OpenTag>,
+    open: OpenTag,
     status: Vec<u32>,
     numbers: Vec<f64>,
 }
 
 /// The tag whose rows come now.
+#[derive(Default)]
 struct OpenTag {
-    tag: u32,
+    tag: Option<u32>,
     rows: u64,
-    numeric: bool,
+    /// Something in it has no roll-ups.
+    unfit: bool,
     minute: (i64, Rollup),
     hour: (i64, Rollup),
     minutes: Gathered,
     hours: Gathered,
+    packer: Packer,
+}
+
+/// Keeps what packing needs from one chunk to the next.
+#[derive(Default)]
+struct Packer(Option<zstd::bulk::Compressor<'static>>);
+
+impl Packer {
+    fn get(&mut self) -> io::Result<&mut zstd::bulk::Compressor<'static>> {
+        Ok(match &mut self.0 {
+            Some(inner) => inner,
+            none => none.insert(zstd::bulk::Compressor::new(1)?),
+        })
+    }
 }
 
 /// Finished roll-ups of one kind, as bytes.
@@ -41,35 +56,31 @@ struct OpenTag {
 struct Gathered {
     /// In all chunks.
     count: u64,
-    last: i64,
-    chunks: Vec<GatheredChunk>,
-}
-
-struct GatheredChunk {
+    /// The number of the first one in the open chunk.
     first: i64,
-    count: u64,
-    bytes: Vec<u8>,
+    open: ColumnWriter,
+    /// Each with the number of its first roll-up.
+    full: Vec<(i64, Vec<u8>)>,
 }
 
 impl Gathered {
-    fn add(&mut self, level: Level, number: i64, rollup: &Rollup) {
-        let chunk = match self.chunks.last_mut() {
-            Some(chunk) if chunk.count < CHUNK_ROLLUPS => {
-                put(&mut chunk.bytes, number.wrapping_sub(self.last).cast_unsigned());
-                chunk
-            }
-            _ => {
-                let mut bytes = Vec::new();
-                put(&mut bytes, zigzag(number));
-                self.chunks.push(GatheredChunk { first: number, count: 0, bytes });
-                let Some(chunk) = self.chunks.last_mut() else { return };
-                chunk
-            }
-        };
-        rollup.encode(number.wrapping_mul(level.span()), &mut chunk.bytes);
-        chunk.count += 1;
+    fn add(&mut self, level: Level, number: i64, rollup: &Rollup, packer: &mut Packer) -> io::Result<()> {
+        if self.open.count() >= CHUNK_ROLLUPS {
+            self.end_chunk(packer)?;
+        }
+        if self.open.count() == 0 {
+            self.first = number;
+        }
+        self.open.push(number, number.wrapping_mul(level.span()), rollup);
         self.count += 1;
-        self.last = number;
+        Ok(())
+    }
+
+    fn end_chunk(&mut self, packer: &mut Packer) -> io::Result<()> {
+        if self.open.count() > 0 {
+            self.full.push((self.first, self.open.finish(packer.get()?)?));
+        }
+        Ok(())
     }
 }
 
@@ -81,8 +92,8 @@ impl RollupWriter {
             path,
             file: None,
             bytes: 0,
-            index: RollupIndex::default(),
-            open: None,
+            index: RollupIndex::new(),
+            open: OpenTag::default(),
             status: Vec::new(),
             numbers: Vec::new(),
         }
@@ -90,22 +101,13 @@ impl RollupWriter {
 
     /// Takes the same rows as the history file, in the same order.
     pub(crate) fn push(&mut self, tag: u32, block: &Block, rows: Range<usize>) -> io::Result<()> {
-        if self.open.as_ref().is_none_or(|open| open.tag != tag) {
+        if self.open.tag != Some(tag) {
             self.end_tag()?;
-            self.open = Some(OpenTag {
-                tag,
-                rows: 0,
-                numeric: true,
-                minute: (0, Rollup::default()),
-                hour: (0, Rollup::default()),
-                minutes: Gathered::default(),
-                hours: Gathered::default(),
-            });
+            self.open.tag = Some(tag);
         }
-        let Some(open) = &mut self.open else { return Ok(()) };
-        open.rows += rows.len() as u64;
-        if !open.numeric || !as_numbers(&block.values, rows.clone(), &mut self.numbers) {
-            open.numeric = false;
+        self.open.rows += rows.len() as u64;
+        if self.open.unfit || !as_numbers(&block.values, rows.clone(), &mut self.numbers) {
+            self.open.unfit = true;
             return Ok(());
         }
         self.status.clear();
@@ -117,8 +119,7 @@ impl RollupWriter {
             Values::Double(values) => values.get(rows.clone()).unwrap_or_default(),
             _ => &self.numbers,
         };
-        open.push(block.ts.get(rows).unwrap_or_default(), numbers, &self.status);
-        Ok(())
+        self.open.push(block.ts.get(rows).unwrap_or_default(), numbers, &self.status)
     }
 
     /// The complete file, not yet synced; `None` if no tag is worth one.
@@ -138,35 +139,31 @@ impl RollupWriter {
     }
 
     fn end_tag(&mut self) -> io::Result<()> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
-        open.end_minute();
-        open.end_hour();
+        let Some(tag) = self.open.tag.take() else { return Ok(()) };
+        self.open.end_minute()?;
+        self.open.end_hour()?;
+        let open = &mut self.open;
         let mut counts = [0_u32; 2];
-        for (count, gathered) in counts.iter_mut().zip([&open.minutes, &open.hours]) {
-            let worth = open.numeric && gathered.count > 0 && open.rows / gathered.count >= WORTH;
-            if !worth || gathered.chunks.iter().any(|chunk| chunk.bytes.len() > CHUNK_MAX - 10) {
-                continue;
+        let mut worth = Vec::new();
+        for (count, gathered) in counts.iter_mut().zip([&mut open.minutes, &mut open.hours]) {
+            gathered.end_chunk(&mut open.packer)?;
+            if !open.unfit && gathered.count > 0 && open.rows / gathered.count >= WORTH {
+                *count = u32::try_from(gathered.full.len()).unwrap_or(u32::MAX);
+                worth.append(&mut gathered.full);
             }
-            for chunk in &gathered.chunks {
-                let written = self.write_chunk(chunk)?;
-                self.index.chunks.push(written);
-                *count += 1;
-            }
+            gathered.full.clear();
+            gathered.count = 0;
         }
-        self.index.add(open.tag, counts);
+        (open.rows, open.unfit) = (0, false);
+        for (first, bytes) in worth {
+            let written = self.write_chunk(first, &bytes)?;
+            self.index.chunks.push(written);
+        }
+        self.index.add(tag, counts);
         Ok(())
     }
 
-    fn write_chunk(&mut self, gathered: &GatheredChunk) -> io::Result<Chunk> {
-        let mut whole = Vec::with_capacity(gathered.bytes.len() + 10);
-        put(&mut whole, gathered.count);
-        whole.extend_from_slice(&gathered.bytes);
-        let packed = zstd::bulk::compress(&whole, 1)?;
-        let mut bytes = Vec::with_capacity(packed.len().min(whole.len()) + 6);
-        let (codec, body) = if packed.len() < whole.len() { (1, &packed) } else { (0, &whole) };
-        bytes.push(codec);
-        put(&mut bytes, whole.len() as u64);
-        bytes.extend_from_slice(body);
+    fn write_chunk(&mut self, first: i64, bytes: &[u8]) -> io::Result<Chunk> {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -176,15 +173,15 @@ impl RollupWriter {
                 self.file.insert(file)
             }
         };
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         let offset = self.bytes;
         self.bytes += bytes.len() as u64;
-        Ok(Chunk { first: gathered.first, offset, length: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes) })
+        Ok(Chunk { first, offset, length: bytes.len() as u64, crc32c: crc32c::crc32c(bytes) })
     }
 }
 
 impl OpenTag {
-    fn push(&mut self, ts: &[i64], numbers: &[f64], status: &[u32]) {
+    fn push(&mut self, ts: &[i64], numbers: &[f64], status: &[u32]) -> io::Result<()> {
         let mut at = 0;
         while let Some(first) = ts.get(at) {
             let number = Level::Minute.number(*first);
@@ -192,40 +189,42 @@ impl OpenTag {
             let rest = ts.get(at..).unwrap_or_default();
             let stop = at + rest.partition_point(|ts| *ts < end).max(1);
             if self.minute.0 != number {
-                self.end_minute();
+                self.end_minute()?;
                 self.minute.0 = number;
             }
             let pushed =
                 (|| self.minute.1.push_columns(ts.get(at..stop)?, numbers.get(at..stop)?, status.get(at..stop)?).ok())(
                 );
             // Rows that are not in order would be our bug; roll-ups are then left out, the rows are kept.
-            self.numeric &= pushed.is_some();
+            self.unfit |= pushed.is_none();
             at = stop;
         }
+        Ok(())
     }
 
-    fn end_minute(&mut self) {
+    fn end_minute(&mut self) -> io::Result<()> {
         let (number, rollup) = std::mem::take(&mut self.minute);
         if rollup.ends().is_none() {
-            return;
+            return Ok(());
         }
         let hour = number.div_euclid(60);
         if self.hour.0 != hour {
-            self.end_hour();
+            self.end_hour()?;
             self.hour.0 = hour;
         }
         match self.hour.1.merge(&rollup) {
             Ok(merged) => self.hour.1 = merged,
-            Err(_) => self.numeric = false,
+            Err(_) => self.unfit = true,
         }
-        self.minutes.add(Level::Minute, number, &rollup);
+        self.minutes.add(Level::Minute, number, &rollup, &mut self.packer)
     }
 
-    fn end_hour(&mut self) {
+    fn end_hour(&mut self) -> io::Result<()> {
         let (number, rollup) = std::mem::take(&mut self.hour);
-        if rollup.ends().is_some() {
-            self.hours.add(Level::Hour, number, &rollup);
+        if rollup.ends().is_none() {
+            return Ok(());
         }
+        self.hours.add(Level::Hour, number, &rollup, &mut self.packer)
     }
 }
 

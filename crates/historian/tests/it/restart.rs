@@ -3,7 +3,7 @@
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, PowerCut, TestClock, compare, compare_spans, open, sample};
 use crate::table;
-use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Request};
 use andon_historian::{Historian, ManifestError, NoHook, OpenError, Options, Step};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp, Value};
@@ -247,6 +247,74 @@ async fn a_folder_of_the_second_format_is_read_with_its_rollups_and_its_days_are
         let answer = historian.aggregate(TagId(3), request(1)).await.unwrap();
         assert_eq!(answer.values[0].value, Value::Double(9.9));
     }
+}
+
+/// Of which tag and aggregate, the values, and how many gaps.
+type Answer = ((u32, Aggregate), Vec<AggregateValue>, usize);
+
+/// Two hours of four tags, a point a second of each: with jitter, with bad stretches, a state, whole numbers with uncertain ones; and
+/// roll-ups of the second format.
+#[tokio::test]
+async fn a_folder_with_rollups_of_the_second_format_is_answered_from_them_and_they_are_made_anew() {
+    let base = 20_000 * DAY;
+    let folder = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format3"), folder.path());
+    let log = Arc::new(MemoryLog::default());
+    log.write(&[]);
+    log.write(&[]);
+    let ask = async |historian: &Arc<Historian>| {
+        let mut answers: Vec<Answer> = Vec::new();
+        for (tag, aggregate) in (1..=4).flat_map(|tag| Aggregate::ALL.map(|aggregate| (tag, aggregate))) {
+            let request = Request {
+                aggregate,
+                from: Timestamp::from_micros(base),
+                to: Timestamp::from_micros(base + 7_200_000_000),
+                interval_us: 600_000_000,
+                stepped: tag == 3,
+                config: AggregateConfiguration::default(),
+            };
+            let answer = historian.aggregate(TagId(tag), request).await.unwrap();
+            answers.push(((tag, aggregate), answer.values, answer.gaps.len()));
+        }
+        answers
+    };
+    let close = |a: &Value, b: &Value| match (a, b) {
+        (Value::Double(a), Value::Double(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0),
+        _ => a == b,
+    };
+    let alike = |ours: &[Answer], theirs: &[Answer]| {
+        assert_eq!(ours.len(), theirs.len());
+        for ((what, ours, gaps), (_, theirs, _)) in ours.iter().zip(theirs) {
+            assert_eq!((*gaps, ours.len()), (0, 12), "{what:?}");
+            for (a, b) in ours.iter().zip(theirs) {
+                assert!((a.ts, a.status) == (b.ts, b.status) && close(&a.value, &b.value), "{what:?}: {a:?}, {b:?}");
+            }
+        }
+    };
+    let rollup = files(folder.path()).into_iter().find(|path| path.extension().is_some_and(|e| e == "rollup")).unwrap();
+    let before = ask(&open(folder.path(), &log, Arc::new(NoHook)).unwrap()).await;
+    // Without roll-ups the points are asked.
+    std::fs::rename(&rollup, folder.path().join("aside")).unwrap();
+    let from_points = ask(&open(folder.path(), &log, Arc::new(NoHook)).unwrap()).await;
+    std::fs::rename(folder.path().join("aside"), &rollup).unwrap();
+    alike(&from_points, &before);
+    // A delete makes the day be written again, with roll-ups of the format of today.
+    let second = rollup.metadata().unwrap().len();
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    log.delete(4, base, base + 1);
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    historian.tidy_files().await.unwrap();
+    let rollups: Vec<_> =
+        files(folder.path()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rollup")).collect();
+    assert_eq!(rollups.len(), 1);
+    assert!(std::fs::read(&rollups[0]).unwrap().starts_with(b"ANDROLL3"));
+    assert!(historian.stats().rollup_bytes < second);
+    let others = |mut answers: Vec<Answer>| {
+        answers.retain(|((tag, _), ..)| *tag != 4);
+        answers
+    };
+    alike(&others(ask(&historian).await), &others(before));
 }
 
 /// A folder as the first version wrote it: three files of two days, every class of value, one late and one replaced point.
