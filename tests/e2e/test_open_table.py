@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import polars
 from deltalake import DeltaTable, QueryBuilder
-from harness import Case, wait_until
+from harness import Case, now_ms, wait_until
 
 HALL = "works/hall"
 PLANT = """
@@ -51,6 +51,7 @@ BEGIN_US = 1_600_000_000 // 86_400 * DAY_US
 DAYS = 520
 # As the manual says it.
 VALUE = "coalesce(v_int / coalesce(scale, 1.0), v_float, v_double)"
+RECEIVED = "coalesce(received_at_ms, ts_ms + received_ms)"
 BAD = 0x8031_0000
 
 
@@ -75,9 +76,10 @@ def field(value) -> str:
 
 
 class Judges:
-    """The table as each foreign reader has it: rows of tag, ts_ms, ts_us, number, v_bool, v_text, quality."""
+    """The table as each foreign reader has it: rows of tag, ts_ms, ts_us, number, v_bool, v_text, quality, received in ms."""
 
-    COLUMNS = ("tag", "ts_ms", "ts_us", "number", "v_bool", "v_text", "quality")
+    COLUMNS = ("tag", "ts_ms", "ts_us", "number", "v_bool", "v_text", "quality", "received")
+    SQL = ", ".join(COLUMNS).replace("number", f"{VALUE} as number").replace("received", f"{RECEIVED} as received")
     READERS = ("deltalake", "duckdb", "polars")
 
     def __init__(self, path: str):
@@ -89,19 +91,18 @@ class Judges:
 
     def deltalake(self) -> list[tuple]:
         # Its own engine; the answer is an Arrow table that Polars only unpacks.
-        columns = ", ".join(self.COLUMNS).replace("number", f"{VALUE} as number")
-        answer = QueryBuilder().register("history", self.table).execute(f"select {columns} from history").read_all()
+        answer = QueryBuilder().register("history", self.table).execute(f"select {self.SQL} from history").read_all()
         return polars.DataFrame(answer).rows()
 
     def duckdb(self) -> list[tuple]:
         # Its extension for Delta cannot be downloaded everywhere; the list of files comes from deltalake.
-        columns = ", ".join(self.COLUMNS).replace("number", f"{VALUE} as number")
-        return duckdb.sql(f"select {columns} from read_parquet({self.table.file_uris()!r})").fetchall()
+        return duckdb.sql(f"select {self.SQL} from read_parquet({self.table.file_uris()!r}, union_by_name = true)").fetchall()
 
     def polars(self) -> list[tuple]:
         col = polars.col
         number = polars.coalesce(col.v_int / col.scale.fill_null(1.0), col.v_float, col.v_double).alias("number")
-        columns = [number if name == "number" else col(name) for name in self.COLUMNS]
+        received = polars.coalesce(col.received_at_ms, col.ts_ms + col.received_ms).alias("received")
+        columns = [{"number": number, "received": received}.get(name, col(name)) for name in self.COLUMNS]
         return polars.scan_delta(self.path).select(columns).collect().rows()
 
     def spark(self) -> list[tuple]:
@@ -112,13 +113,12 @@ class Judges:
         session = builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.session.timeZone", "Asia/Tokyo").getOrCreate()
         try:
             session.sparkContext.setLogLevel("ERROR")
-            session.read.parquet(*self.table.file_uris()).createOrReplaceTempView("history")
-            columns = ", ".join(self.COLUMNS).replace("number", f"{VALUE} as number")
+            session.read.option("mergeSchema", True).parquet(*self.table.file_uris()).createOrReplaceTempView("history")
             at = "timestamp_micros(ts_ms * 1000 + ts_us)"
             wrong = session.sql(f"""select count(*) from history where unix_micros({at}) <> ts_ms * 1000 + ts_us
                 or hour({at}) <> (floor(ts_ms / 3600000) + 9) % 24""").collect()
             assert wrong[0][0] == 0, "times are the same moments, shown in Spark's zone"
-            return [tuple(row) for row in session.sql(f"select {columns} from history").collect()]
+            return [tuple(row) for row in session.sql(f"select {self.SQL} from history").collect()]
         finally:
             session.stop()
 
@@ -126,7 +126,7 @@ class Judges:
 def series(rows: list[tuple]) -> dict[int, list[tuple]]:
     """Per tag, ascending: ts_ms, ts_us, value, quality."""
     tags = defaultdict(list)
-    for tag, ms, us, number, boolean, text, quality in rows:
+    for tag, ms, us, number, boolean, text, quality, _ in rows:
         value = next((v for v in (number, boolean, text) if v is not None), None)
         tags[tag].append((ms, us, value, quality))
     for points in tags.values():
@@ -137,6 +137,7 @@ def series(rows: list[tuple]) -> dict[int, list[tuple]]:
 class OpenTable(Case):
     def setUp(self):
         super().setUp()
+        self.begun_ms = now_ms()
         device = self.device()
         device.stop()
         self.here = self.node()
@@ -174,6 +175,7 @@ class OpenTable(Case):
         http = {name: self.by_http(name) for name in names}
         for reader, rows in Judges(self.path).rows(readers or Judges.READERS).items():
             with self.subTest(reader=reader):
+                self.assertEqual([row for row in rows if not self.begun_ms <= row[-1] <= now_ms()], [], "received while this test runs")
                 tags = series(rows)
                 for tag in [tag for tag, points in tags.items() if points[0][3] == BAD]:
                     self.assertTrue(all(value is None for _, _, value, _ in tags.pop(tag)), "no value where there is none")

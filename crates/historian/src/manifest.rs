@@ -23,11 +23,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "andon-historian-manifest";
-/// What this version writes. Format 2 knows only files of single days. Format 1 has no `deletes`, nothing of the open table,
+/// What this version writes. Format 3 knows no files of format 3. Format 2 knows only files of single days. Format 1 has no `deletes`, nothing of the open table,
 /// and of files neither `folded` nor `format` nor `collides`; all are empty then, and every file is of format 1.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The format of history files that is written.
-pub(crate) const FILE_FORMAT: u32 = 2;
+const FILE_FORMAT: u32 = 3;
+/// From this format on, files are part of the open table.
+const OPEN_FORMAT: u32 = 2;
 
 /// What is known of the files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -138,7 +140,12 @@ impl FileInfo {
 
     /// Whether outside readers may see it: a format they understand, and no row that an older file has too.
     pub(crate) const fn is_for_all(&self) -> bool {
-        self.format == FILE_FORMAT && self.collides.is_none()
+        !self.is_closed() && self.collides.is_none()
+    }
+
+    /// Of a format that outside readers do not understand. It is written anew at the next tidying.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.format < OPEN_FORMAT
     }
 
     /// Its path in the open table.

@@ -17,7 +17,7 @@ use crate::flush::FlushError;
 use crate::follow::FollowError;
 use crate::historian::{Historian, Segment};
 use crate::keep::LeftOut;
-use crate::manifest::{FILE_FORMAT, FileInfo, parquet_folder};
+use crate::manifest::{FileInfo, parquet_folder};
 use crate::merge::{Merge, Without};
 use crate::period::{Joining, Period, Periods};
 use crate::point::day_of;
@@ -447,7 +447,7 @@ pub(crate) enum Reach {
 /// A single file that is only to get another format must get another name too: all deletes up to `saved` are in it.
 fn new_name(chosen: &[Arc<Segment>], saved: Seq) -> Seq {
     match chosen {
-        [one] if one.info.format < FILE_FORMAT => saved,
+        [one] if one.info.is_closed() => saved,
         _ => Seq(0),
     }
 }

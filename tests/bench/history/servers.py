@@ -219,7 +219,7 @@ class Andon(Server):
             told = pyarrow.parquet.read_metadata(table / file)
             for group in range(told.num_row_groups):
                 columns = [told.row_group(group).column(at) for at in range(told.num_columns)]
-                received += sum(column.total_compressed_size for column in columns if column.path_in_schema == "received_ms")
+                received += sum(column.total_compressed_size for column in columns if column.path_in_schema in ("received_ms", "received_at_ms"))
         return {"roll-ups": storage["rollup_bytes"] / storage["points"], "received": received / storage["points"]}
 
     # -- questions --

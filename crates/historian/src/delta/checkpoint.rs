@@ -240,6 +240,7 @@ mod tests {
             id: "id".to_owned(),
             created_ms: 5,
             version: 50,
+            schema: 1,
             files: BTreeMap::from([(info.table_path(), 12)]),
         };
         let removed = BTreeMap::from([("1970-01-01/1-1.parquet".to_owned(), 7)]);

@@ -7,7 +7,7 @@
 
 use crate::buffer::{Buffer, Order};
 use crate::historian::{Historian, Segment};
-use crate::manifest::{FILE_FORMAT, FileInfo};
+use crate::manifest::FileInfo;
 use crate::segment::{Reader, SegmentError, Window};
 use andon_model::log::Seq;
 use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ fn have_common(a: &[i64], b: &[i64]) -> bool {
 fn reach(files: &[Arc<Segment>], at: usize) -> usize {
     let Some(info) = files.get(at).map(|segment| &segment.info) else { return at };
     let older = || files.iter().take(at).map(|segment| &segment.info);
-    let oldest = if info.format < FILE_FORMAT {
+    let oldest = if info.is_closed() {
         older().position(|other| may_collide(other, info))
     } else {
         info.collides.and_then(|seq| older().position(|other| other.to >= seq))

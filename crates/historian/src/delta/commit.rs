@@ -11,8 +11,11 @@ pub(super) const APP_ID: &str = "andon-historian";
 const DESCRIPTION: &str = "History of Andon, written by Andon alone. value = coalesce(v_int / coalesce(scale, 1.0), v_float, v_double), \
      or v_bool, or v_text; time = ts_ms milliseconds and ts_us microseconds since 1970-01-01 UTC; at most one row per tag and time";
 
+/// Counts the changes of `COLUMNS`: 0, without `received_at_ms`.
+pub(super) const SCHEMA: u32 = 1;
+
 /// Name, type, whether it may be null, meaning. The types as `segment::layout` stores them.
-const COLUMNS: [(&str, &str, bool, &str); 11] = [
+const COLUMNS: [(&str, &str, bool, &str); 12] = [
     ("tag", "long", false, "number of the tag in its node"),
     ("ts_ms", "long", false, "source time, ms since 1970-01-01 UTC, rounded down"),
     ("ts_us", "short", false, "microseconds beyond ts_ms, 0 to 999"),
@@ -23,13 +26,18 @@ const COLUMNS: [(&str, &str, bool, &str); 11] = [
     ("v_bool", "boolean", true, ""),
     ("v_text", "string", true, ""),
     ("quality", "long", false, "OPC UA StatusCode; 0 is Good"),
-    ("received_ms", "long", false, "received minus source time, ms"),
+    ("received_ms", "long", true, "received minus source time, ms; of what came within an hour of its time"),
+    ("received_at_ms", "long", true, "when it was received, ms since 1970-01-01 UTC; of all others"),
 ];
 
 /// What a commit changes.
 pub(super) struct Change {
-    /// The version it makes. Version 0 also says what the table is.
+    /// The version it makes.
     pub version: u64,
+    /// Says what the table is: in its first version, and when it gets other columns.
+    pub describes: bool,
+    /// When the table began, ms since 1970-01-01.
+    pub created_ms: i64,
     pub id: String,
     /// Of the manifest that is published.
     pub number: u64,
@@ -52,9 +60,9 @@ pub(super) struct Removed {
 }
 
 impl Change {
-    /// Version 0 is worth a commit even without files.
+    /// A description is worth a commit even without files.
     pub(super) fn is_empty(&self) -> bool {
-        self.version > 0 && self.added.is_empty() && self.removed.is_empty()
+        !self.describes && self.added.is_empty() && self.removed.is_empty()
     }
 
     /// The commit's file: one action a line.
@@ -68,6 +76,8 @@ impl Change {
         }})];
         if self.version == 0 {
             lines.push(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}));
+        }
+        if self.describes {
             lines.push(json!({"metaData": {
                 "id": self.id,
                 "name": "history",
@@ -76,7 +86,7 @@ impl Change {
                 "schemaString": schema(),
                 "partitionColumns": [],
                 "configuration": {},
-                "createdTime": self.now_ms,
+                "createdTime": self.created_ms,
             }}));
         }
         lines.push(json!({"txn": {"appId": APP_ID, "version": self.number, "lastUpdated": self.now_ms}}));
@@ -105,6 +115,7 @@ impl Change {
             self.added.iter().all(|added| !added.new_rows) && self.removed.iter().all(|removed| !removed.rows_gone);
         match (self.version, self.added.is_empty(), self.removed.is_empty()) {
             (0, ..) => "CREATE TABLE",
+            (_, true, true) => "CHANGE COLUMN",
             (_, false, true) => "WRITE",
             (_, true, false) => "DELETE",
             _ if merge => "OPTIMIZE",
@@ -123,6 +134,11 @@ pub(super) fn schema() -> String {
         })
         .collect();
     json!({"type": "struct", "fields": fields}).to_string()
+}
+
+/// Which columns a table has, as [`SCHEMA`] counts.
+fn schema_of(text: &str) -> u32 {
+    if text == schema() { SCHEMA } else { 0 }
 }
 
 /// What lets a reader skip a file.
@@ -153,6 +169,7 @@ pub(super) fn apply(known: &mut Known, version: u64, text: &str, path: &Path) ->
         if let Some(metadata) = action.get("metaData") {
             published.id = metadata.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
             published.created_ms = number_of(metadata, "createdTime");
+            published.schema = schema_of(metadata.get("schemaString").and_then(Value::as_str).unwrap_or_default());
         }
         if let Some(added) = action.get("add")
             && let Some(path) = path_of(added)
@@ -196,6 +213,8 @@ mod tests {
         };
         let change = Change {
             version: 0,
+            describes: true,
+            created_ms: 12,
             id: "an-id".to_owned(),
             number: 7,
             now_ms: 12,
@@ -208,6 +227,7 @@ mod tests {
         apply(&mut known, 0, &text, Path::new("0.json")).unwrap();
         let published = known.published.unwrap();
         assert_eq!((published.id.as_str(), published.created_ms, published.version, known.number), ("an-id", 12, 0, 7));
+        assert_eq!(published.schema, SCHEMA);
         assert_eq!(published.files.into_iter().collect::<Vec<_>>(), [(info.table_path(), 12)]);
         assert_eq!(known.removed.into_iter().collect::<Vec<_>>(), [("1970-01-01/1-1.parquet".to_owned(), 5)]);
         assert!(

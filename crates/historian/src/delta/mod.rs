@@ -25,7 +25,7 @@ use crate::manifest::{FileInfo, Manifest, is_our_name, parquet_folder};
 use andon_model::Timestamp;
 use andon_model::error::causes;
 pub(crate) use collide::{NewRows, closed, held_back};
-use commit::{Added, Change, Removed};
+use commit::{Added, Change, Removed, SCHEMA};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -62,6 +62,9 @@ pub(crate) struct Published {
     pub created_ms: i64,
     /// Its newest version.
     pub version: u64,
+    /// Which columns it has, see `commit::SCHEMA`.
+    #[serde(default)]
+    pub schema: u32,
     /// Its files by path, and when each came in, ms.
     pub files: BTreeMap<String, i64>,
 }
@@ -252,6 +255,8 @@ impl Historian {
         let moved: BTreeSet<&String> = fresh.iter().filter_map(|(path, _)| sources(path)).flatten().collect();
         Change {
             version: known.published.as_ref().map_or(0, |published| published.version + 1),
+            describes: known.published.as_ref().is_none_or(|published| published.schema < SCHEMA),
+            created_ms: known.published.as_ref().map_or_else(|| millis(now), |published| published.created_ms),
             id: known.published.as_ref().map_or_else(|| self.new_id(now), |published| published.id.clone()),
             number: known.number,
             now_ms: millis(now),
@@ -351,10 +356,13 @@ impl Table {
     fn apply(&mut self, change: &Change) {
         let published = self.known.published.get_or_insert_with(|| Published {
             id: change.id.clone(),
-            created_ms: change.now_ms,
+            created_ms: change.created_ms,
             ..Published::default()
         });
         published.version = change.version;
+        if change.describes {
+            published.schema = SCHEMA;
+        }
         for added in &change.added {
             let path = added.info.table_path();
             self.rearranged.remove(&path);

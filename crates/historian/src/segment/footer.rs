@@ -3,7 +3,7 @@
 use super::bytes::Pages;
 use super::directory::{self, Entry};
 use super::first::FirstFooter;
-use super::layout::{DIRECTORY_KEY, FORMAT, FORMAT_KEY};
+use super::layout::{DIRECTORY_KEY, FORMAT, FORMAT_2, FORMAT_KEY};
 use super::{SegmentError, first};
 use crate::manifest::FileInfo;
 use crate::rollup::{RollupIndex, RollupInfo};
@@ -25,11 +25,13 @@ pub(super) enum Footer {
     Rollups(Arc<RollupIndex>),
 }
 
-/// Footer, page index and directory of a file of format 2.
+/// Footer, page index and directory of a file of format 2 or 3.
 pub(super) struct CurrentFooter {
     pub parquet: ParquetMetaData,
     pub directory: Vec<Entry>,
     pub sound: Sound,
+    /// Whether the file is of format 3, with a column `received_at_ms`.
+    pub received_at: bool,
 }
 
 impl CurrentFooter {
@@ -76,11 +78,17 @@ impl Footer {
             return Err(SegmentError::damaged(path, "it has another number of row groups than the manifest says"));
         }
         match value_of(&parquet, FORMAT_KEY) {
-            Some(FORMAT) => {
+            Some(format @ (FORMAT | FORMAT_2)) => {
+                let received_at = format == FORMAT;
                 let directory = value_of(&parquet, DIRECTORY_KEY).and_then(directory::decode);
                 let directory =
                     directory.ok_or_else(|| SegmentError::damaged(path, "its list of tags cannot be read"))?;
-                Ok(Self::Current(Arc::new(CurrentFooter { parquet, directory, sound: Sound::new(groups) })))
+                Ok(Self::Current(Arc::new(CurrentFooter {
+                    parquet,
+                    directory,
+                    sound: Sound::new(groups),
+                    received_at,
+                })))
             }
             Some(first::FORMAT) => FirstFooter::load(path, file, groups).map(|footer| Self::First(Arc::new(footer))),
             found => Err(SegmentError::UnknownFormat { path: path.to_owned(), found: found.map(ToOwned::to_owned) }),

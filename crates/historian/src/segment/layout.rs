@@ -1,4 +1,4 @@
-//! Format 2: the columns of a history file.
+//! Format 3: the columns of a history file.
 //!
 //! | column | Parquet type | content |
 //! | --- | --- | --- |
@@ -12,10 +12,14 @@
 //! | `v_bool` | BOOLEAN, optional | |
 //! | `v_text` | STRING, optional | |
 //! | `quality` | INT64 | the OPC UA StatusCode |
-//! | `received_ms` | INT64 | received minus source time, ms |
+//! | `received_ms` | INT64, optional | received minus source time, ms; of what came within an hour of its time |
+//! | `received_at_ms` | INT64, optional | when it was received, ms since 1970-01-01 UTC; of all others |
+//!
+//! Format 2 has no `received_at_ms`, and `received_ms` in every row.
 //!
 //! At most one of the value columns is set; none for null. Decimals are smaller as whole numbers than as doubles, and times in
-//! ms than in µs. What cannot be scaled to the last bit is not.
+//! ms than in µs. What cannot be scaled to the last bit is not. A reading that comes at once is received a little after its time, so the
+//! difference is small; history that is loaded later comes in batches, whose rows have the time of receiving in common.
 //! Row groups hold at most 128 Ki rows; the page index says the times of each page, and the [directory](super::directory)
 //! in the file's metadata where each tag's rows are.
 
@@ -33,7 +37,9 @@ pub(super) const GROUP_ROWS: usize = 128 * 1024;
 pub(super) const PAGE_ROWS: usize = 8 * 1024;
 /// The key in the file's own metadata, and the version of the layout above.
 pub(super) const FORMAT_KEY: &str = "andon.historian.format";
-pub(super) const FORMAT: &str = "2";
+pub(super) const FORMAT: &str = "3";
+/// The one before, which is read as well.
+pub(super) const FORMAT_2: &str = "2";
 /// The key of the [directory](super::directory).
 pub(super) const DIRECTORY_KEY: &str = "andon.historian.tags";
 
@@ -47,6 +53,12 @@ pub(super) const V_BOOL: usize = 7;
 pub(super) const V_TEXT: usize = 8;
 pub(super) const QUALITY: usize = 9;
 pub(super) const RECEIVED_MS: usize = 10;
+pub(super) const RECEIVED_AT_MS: usize = 11;
+
+/// What comes so much later than its time, or earlier, has its time of receiving in `received_at_ms`, ms.
+const LATER_MS: u64 = 3_600_000;
+/// Distinct times of receiving of a row group, bytes: beyond, their differences are smaller.
+const RECEIVED_AT_DICTIONARY: usize = 128 * 1024;
 
 const MESSAGE: &str = "message history {
     required int64 tag;
@@ -59,7 +71,8 @@ const MESSAGE: &str = "message history {
     optional boolean v_bool;
     optional binary v_text (STRING);
     required int64 quality;
-    required int64 received_ms;
+    optional int64 received_ms;
+    optional int64 received_at_ms;
 }";
 
 /// The columns as Parquet has them.
@@ -89,12 +102,22 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
             .set_column_dictionary_enabled(column(name), false)
             .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED);
     }
+    let received_at = column("received_at_ms");
+    builder = builder
+        .set_column_dictionary_enabled(received_at.clone(), true)
+        .set_column_dictionary_page_size_limit(received_at.clone(), RECEIVED_AT_DICTIONARY)
+        .set_column_encoding(received_at, Encoding::DELTA_BINARY_PACKED);
     for name in ["v_float", "v_double"] {
         builder = builder
             .set_column_dictionary_enabled(column(name), false)
             .set_column_encoding(column(name), Encoding::BYTE_STREAM_SPLIT);
     }
     Ok(builder.build())
+}
+
+/// Whether a row has `received_at_ms` in place of its `received_ms`.
+pub(super) const fn is_later(received_ms: i64) -> bool {
+    received_ms.unsigned_abs() >= LATER_MS
 }
 
 /// A source time in µs as `ts_ms` and `ts_us`.

@@ -1,7 +1,7 @@
 //! History files: how one is written, and how a tag's rows are found in it.
 //!
-//! A file is Parquet, its rows sorted by (tag, time) and unique. There are two formats: [`layout`] describes the one that
-//! is written, [`first`] reads the one before it. Parquet's own checks are few: a flipped bit can come back as another
+//! A file is Parquet, its rows sorted by (tag, time) and unique. There are three formats: [`layout`] describes the one that
+//! is written and the one before it, [`first`] reads the first. Parquet's own checks are few: a flipped bit can come back as another
 //! value, or as a panic in a decoder. So the manifest has a checksum for every row group and for the footer, and
 //! nothing is decoded before its bytes were compared, once while its footer is in memory ([`footer`]).
 
@@ -48,7 +48,7 @@ pub enum SegmentError {
     },
     /// Written by a later version.
     #[error(
-        "the history file {path} has format {found:?}, and this version of Andon reads formats 1 and {}",
+        "the history file {path} has format {found:?}, and this version of Andon reads formats 1 to {}",
         layout::FORMAT
     )]
     UnknownFormat {

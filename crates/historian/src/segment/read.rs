@@ -1,4 +1,4 @@
-//! Reading a tag's rows from a file of format 2.
+//! Reading a tag's rows from a file of format 2 or 3.
 //!
 //! The directory says which rows are the tag's and how its values are stored, the page index which of them can lie in the
 //! time asked for; only those pages of only the needed columns are decoded, straight into plain vectors. A reader keeps
@@ -11,7 +11,8 @@ use super::classify::Class;
 use super::directory::{Entry, Kind};
 use super::footer::CurrentFooter;
 use super::layout::{
-    PAGE_ROWS, QUALITY, RECEIVED_MS, SCALE, TS_MS, TS_US, V_BOOL, V_DOUBLE, V_FLOAT, V_INT, V_TEXT, join_ts,
+    PAGE_ROWS, QUALITY, RECEIVED_AT_MS, RECEIVED_MS, SCALE, TS_MS, TS_US, V_BOOL, V_DOUBLE, V_FLOAT, V_INT, V_TEXT,
+    join_ts, split_ts,
 };
 use crate::block::{BLOCK_ROWS, Block};
 use crate::decimal::power;
@@ -72,6 +73,7 @@ struct Group {
     text: Option<Column<ByteArrayType>>,
     quality: Option<Column<Int64Type>>,
     received_ms: Option<Column<Int64Type>>,
+    received_at_ms: Option<Column<Int64Type>>,
 }
 
 /// One column of a row group and the row it is at.
@@ -302,6 +304,7 @@ impl Group {
             text: None,
             quality: None,
             received_ms: None,
+            received_at_ms: None,
         }
     }
 }
@@ -334,7 +337,7 @@ impl Source<'_> {
             Kind::Mixed => self.mixed(&rows)?,
         };
         let quality = if entry.all_good { Quality::Same(0) } else { self.quality(&rows)? };
-        let received_ms = if columns == Columns::All { self.received(&rows)? } else { Vec::new() };
+        let received_ms = if columns == Columns::All { self.received(&rows, &ts)? } else { Vec::new() };
         Ok(Block { ts, values, quality, received_ms })
     }
 
@@ -385,8 +388,24 @@ impl Source<'_> {
         Ok(if codes.iter().all(|code| *code == first) { Quality::Same(first) } else { Quality::Each(codes) })
     }
 
-    fn received(&mut self, rows: &Range<usize>) -> Result<Vec<i64>, ParquetError> {
-        column!(self, received_ms, RECEIVED_MS, rows)?.required(rows)
+    /// Received minus source time, ms; `ts` are the rows' source times.
+    fn received(&mut self, rows: &Range<usize>, ts: &[i64]) -> Result<Vec<i64>, ParquetError> {
+        if !self.footer.received_at {
+            return column!(self, received_ms, RECEIVED_MS, rows)?.required(rows);
+        }
+        let mut soon = column!(self, received_ms, RECEIVED_MS, rows)?.sparse(rows)?;
+        if soon.left() == rows.len() {
+            return Ok(soon.values.collect());
+        }
+        let mut later = column!(self, received_at_ms, RECEIVED_AT_MS, rows)?.sparse(rows)?;
+        let mut received = Vec::with_capacity(rows.len());
+        for (at, ts) in ts.iter().enumerate() {
+            let after = |at_ms: i64| at_ms.wrapping_sub(split_ts(*ts).0);
+            let ms = soon.next(at).or_else(|| later.next(at).map(after));
+            received
+                .push(ms.ok_or_else(|| ParquetError::General("a row does not say when it was received".to_owned()))?);
+        }
+        Ok(received)
     }
 
     /// Values of several classes.

@@ -215,12 +215,40 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Received at once, at the edge of an hour later, or any time later or earlier.
+fn any_received() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        4 => -9..9i64,
+        1 => (3_599_998..3_600_003i64).prop_flat_map(|ms| prop_oneof![Just(ms), Just(-ms)]),
+        1 => any::<i64>().prop_map(|us| us / 1000),
+        1 => Just(20_000_000_000),
+    ]
+}
+
+#[test]
+fn history_that_was_loaded_later_pays_little_for_when_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    // A day of one tag, times off by up to 20 ms, received in batches of 300 a year later.
+    let off = |n: i64| n.wrapping_mul(2_654_435_761).rem_euclid(41) * 1000;
+    let year = 365 * 86_400_000;
+    let times: Vec<i64> = (0..86_400).map(|n| n * 1_000_000 + off(n)).collect();
+    let received = |n: usize| year + (n / 300) as i64 * 3;
+    let rows: Vec<Row> =
+        times.iter().enumerate().map(|(n, ts)| (1, *ts, Value::Int64(7), 0, received(n) - ts / 1000)).collect();
+    let later = write(&folder.path().join("later.parquet"), &rows);
+    assert_eq!(bits(&read_all(&folder.path().join("later.parquet"), &later).unwrap()), bits(&rows));
+    let at_once: Vec<Row> = rows.iter().map(|row| (1, row.1, Value::Int64(7), 0, 0)).collect();
+    let at_once = write(&folder.path().join("at_once.parquet"), &at_once);
+    let more = later.bytes - at_once.bytes;
+    assert!(more * 20 < later.rows, "{more} bytes for {} rows", later.rows);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn any_rows_come_back(
-        tags in proptest::collection::btree_map(0..6u32, (proptest::collection::btree_map(-20_000..20_000i64, (any_value(), 0..3u32, -9..9i64), 1..80), any::<bool>()), 1..5),
+        tags in proptest::collection::btree_map(0..6u32, (proptest::collection::btree_map(-20_000..20_000i64, (any_value(), 0..3u32, any_received()), 1..80), any::<bool>()), 1..5),
         from in -20_000..20_000i64, length in 0..10_000i64,
     ) {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Writing a file of format 2 from blocks that come sorted by tag and time.
+//! Writing a file of format 3 from blocks that come sorted by tag and time.
 //!
 //! Budget: about 100 ns a row on one core, of which Parquet's encoders and zstd take most. Rows are gathered column by
 //! column until a row group is full; nothing is allocated per row but text.
@@ -6,7 +6,7 @@
 use super::SegmentError;
 use super::classify::{Class, classify, classify_after};
 use super::directory::{self, Entry, Kind};
-use super::layout::{self, DIRECTORY_KEY, GROUP_ROWS, split_ts};
+use super::layout::{self, DIRECTORY_KEY, GROUP_ROWS, is_later, split_ts};
 use crate::block::Block;
 use crate::decimal::{power, scale};
 use crate::manifest::{FileInfo, Piece};
@@ -78,7 +78,8 @@ struct Group {
     boolean: Optional<bool>,
     text: Optional<ByteArray>,
     quality: Vec<i64>,
-    received_ms: Vec<i64>,
+    received_ms: Optional<i64>,
+    received_at_ms: Optional<i64>,
     /// Bytes of the texts, equal neighbours counted once.
     text_bytes: usize,
     /// The last text: equal neighbours share their bytes.
@@ -232,11 +233,28 @@ impl Group {
                 codes.iter().all(|code| *code == 0)
             }
         };
-        match block.received_ms.get(rows.clone()) {
-            Some(received) => self.received_ms.extend_from_slice(received),
-            None => self.received_ms.resize(row + rows.len(), 0),
-        }
+        self.push_received(row, block.received_ms.get(rows));
         (kind, all_good)
+    }
+
+    /// Of the rows from `row` on; `None` where the block does not know.
+    fn push_received(&mut self, row: usize, received_ms: Option<&[i64]>) {
+        let rows = self.tag.len() - row;
+        match received_ms {
+            Some(received) if received.iter().any(|ms| is_later(*ms)) => {
+                for (at, ms) in received.iter().enumerate() {
+                    let row = row + at;
+                    if is_later(*ms) {
+                        let ts_ms = self.ts_ms.get(row).copied().unwrap_or_default();
+                        self.received_at_ms.set(row, ts_ms.wrapping_add(*ms));
+                    } else {
+                        self.received_ms.set(row, *ms);
+                    }
+                }
+            }
+            Some(received) => self.received_ms.set_all(row, received.iter().copied()),
+            None => self.received_ms.set_all(row, std::iter::repeat_n(0, rows)),
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the class says that all fit")]
@@ -319,7 +337,8 @@ impl Group {
         optional::<BoolType, W>(out, &mut self.boolean, rows)?;
         optional::<ByteArrayType, W>(out, &mut self.text, rows)?;
         required::<Int64Type, W>(out, &self.quality)?;
-        required::<Int64Type, W>(out, &self.received_ms)
+        optional::<Int64Type, W>(out, &mut self.received_ms, rows)?;
+        optional::<Int64Type, W>(out, &mut self.received_at_ms, rows)
     }
 
     fn clear(&mut self) {
@@ -334,6 +353,7 @@ impl Group {
         self.text.clear();
         self.quality.clear();
         self.received_ms.clear();
+        self.received_at_ms.clear();
         self.text_bytes = 0;
         self.last_text = None;
     }

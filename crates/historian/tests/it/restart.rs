@@ -292,12 +292,18 @@ async fn a_folder_with_rollups_of_the_second_format_is_answered_from_them_and_th
         }
     };
     let rollup = files(folder.path()).into_iter().find(|path| path.extension().is_some_and(|e| e == "rollup")).unwrap();
+    let columns = || table::read(folder.path()).unwrap().columns;
+    assert_eq!(columns().last().map(String::as_str), Some("received_ms"));
     let before = ask(&open(folder.path(), &log, Arc::new(NoHook)).unwrap()).await;
+    // The table gets the column that files have today, without a new file.
+    assert_eq!(columns().last().map(String::as_str), Some("received_at_ms"));
+    assert_eq!(table::check(folder.path()).1.len(), 28_800);
     // Without roll-ups the points are asked.
     std::fs::rename(&rollup, folder.path().join("aside")).unwrap();
     let from_points = ask(&open(folder.path(), &log, Arc::new(NoHook)).unwrap()).await;
     std::fs::rename(folder.path().join("aside"), &rollup).unwrap();
     alike(&from_points, &before);
+    let version = table::read(folder.path()).unwrap().version;
     // A delete makes the day be written again, with roll-ups of the format of today.
     let second = rollup.metadata().unwrap().len();
     let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
@@ -310,6 +316,8 @@ async fn a_folder_with_rollups_of_the_second_format_is_answered_from_them_and_th
     assert_eq!(rollups.len(), 1);
     assert!(std::fs::read(&rollups[0]).unwrap().starts_with(b"ANDROLL3"));
     assert!(historian.stats().rollup_bytes < second);
+    let after = table::read(folder.path()).unwrap();
+    assert_eq!((after.version, after.columns.len()), (version + 1, 12), "the columns are told once");
     let others = |mut answers: Vec<Answer>| {
         answers.retain(|((tag, _), ..)| *tag != 4);
         answers

@@ -266,7 +266,7 @@ async fn an_empty_history_is_an_empty_table_with_all_columns() {
     assert_eq!((table.version, rows.len()), (0, 0));
     assert_eq!(
         table.columns.join(" "),
-        "tag ts_ms ts_us v_int scale v_float v_double v_bool v_text quality received_ms"
+        "tag ts_ms ts_us v_int scale v_float v_double v_bool v_text quality received_ms received_at_ms"
     );
 }
 
