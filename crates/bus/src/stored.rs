@@ -23,7 +23,7 @@ impl Default for StoredUpTo {
 
 #[derive(Debug, Default)]
 struct Marks {
-    by_tag: HashMap<TagId, Timestamp>,
+    by_tag: HashMap<TagId, Timestamp, foldhash::fast::RandomState>,
     all: Option<Timestamp>,
 }
 

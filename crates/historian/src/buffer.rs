@@ -1,4 +1,7 @@
-//! Samples on their way to files: per tag, in columns, in the order they came.
+//! Samples on their way to files: per tag, in the order they came.
+//!
+//! Samples of many tags come in turns, so what one touches is kept together: the way to its tag, the tag's own state, and its row,
+//! each a cache line or two.
 //!
 //! Order of arrival is order of sequence, so "the last writer by sequence wins" needs no number per sample: of equal
 //! source times the later one in the column wins. A column that came in order (the usual case) is never sorted.
@@ -12,8 +15,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// What one sample takes: source time, delta, quality, class, payload.
-const ROW_BYTES: usize = 8 + 8 + 4 + 1 + 8;
+/// What one sample takes.
+const ROW_BYTES: usize = size_of::<Row>();
 /// What a tag's empty columns take, roughly.
 const COLUMN_BYTES: usize = 256;
 
@@ -27,7 +30,9 @@ const CLASS_TEXT: u8 = 4;
 /// columns that did not come in order takes up to 8 bytes a row once they were read.
 #[derive(Default)]
 pub(crate) struct Buffer {
-    columns: HashMap<u32, Column>,
+    /// Where each tag's column stands in `columns`.
+    places: HashMap<u32, usize, foldhash::fast::RandomState>,
+    columns: Vec<Column>,
     bytes: usize,
     points: u64,
     /// Taken out again by compression.
@@ -44,14 +49,28 @@ pub(crate) enum Fate<'r> {
     MayReplace(&'r Compression),
 }
 
+/// One sample.
+#[derive(Clone, Copy)]
+struct Row {
+    /// Source time, µs.
+    ts: i64,
+    /// Received minus source time, µs.
+    delta: i64,
+    /// A double's bits, a whole number, 0 or 1, or an index into `texts`.
+    payload: u64,
+    quality: u32,
+    class: u8,
+}
+
+impl Row {
+    const fn received_ms(&self) -> i64 {
+        self.delta.div_euclid(1000)
+    }
+}
+
 /// One tag's samples, as they came.
 pub(crate) struct Column {
-    ts: Vec<i64>,
-    delta: Vec<i64>,
-    quality: Vec<u32>,
-    class: Vec<u8>,
-    /// A double's bits, a whole number, 0 or 1, or an index into `texts`.
-    payload: Vec<u64>,
+    rows: Vec<Row>,
     texts: Vec<Arc<str>>,
     /// Strictly ascending so far: then positions are already the sorted order.
     ascending: bool,
@@ -63,8 +82,8 @@ pub(crate) struct Column {
     one_class: bool,
     /// Every status code so far is that of the first.
     one_quality: bool,
-    /// The day of the last sample, to look it up only when it changes.
-    day: Option<i64>,
+    /// Class and status code of the first.
+    first: (u8, u32),
     /// Of a tag that is compressed: what the last points say about the next.
     door: Option<Box<Door>>,
 }
@@ -89,10 +108,12 @@ impl Buffer {
     /// Adds a sample, and takes out the one before if the rules say so. It returns nothing: room is checked by the reader of
     /// the log before it reads on.
     pub(crate) fn push(&mut self, sample: &Sample, fate: Fate<'_>) {
-        let column = self.columns.entry(sample.tag.0).or_insert_with(|| {
+        let place = *self.places.entry(sample.tag.0).or_insert_with(|| {
             self.bytes += COLUMN_BYTES;
-            Column::new()
+            self.columns.push(Column::new());
+            self.columns.len() - 1
         });
+        let Some(column) = self.columns.get_mut(place) else { return };
         let goes = match fate {
             Fate::MayReplace(rule) => column.drops_newest(sample, rule),
             Fate::Stays => {
@@ -106,18 +127,18 @@ impl Buffer {
             self.points -= 1;
             self.left_out += 1;
         }
-        self.bytes += column.push(sample);
-        self.points += 1;
         let day = day_of(sample.source_ts.micros());
-        if column.day != Some(day) {
-            column.day = Some(day);
+        if column.rows.last().is_none_or(|last| day_of(last.ts) != day) {
             self.days.insert(day);
         }
+        self.bytes += column.push(sample);
+        self.points += 1;
     }
 
     /// Removes a tag's samples with `from <= ts < to`.
     pub(crate) fn delete(&mut self, tag: u32, from: i64, to: i64) {
-        if let Some(column) = self.columns.get_mut(&tag) {
+        let column = self.places.get(&tag).and_then(|place| self.columns.get_mut(*place));
+        if let Some(column) = column {
             let gone = column.delete(from, to);
             self.points -= gone as u64;
             self.bytes -= (gone * ROW_BYTES).min(self.bytes);
@@ -143,25 +164,25 @@ impl Buffer {
 
     /// The tags held, ascending.
     pub(crate) fn tags(&self) -> Vec<u32> {
-        let mut tags: Vec<u32> = self.columns.keys().copied().collect();
+        let mut tags: Vec<u32> = self.places.keys().copied().collect();
         tags.sort_unstable();
         tags
     }
 
     pub(crate) fn column(&self, tag: u32) -> Option<&Column> {
-        self.columns.get(&tag)
+        self.columns.get(*self.places.get(&tag)?)
     }
 
     /// One tag's rows with `from <= ts < to`, sorted, one per source time.
     pub(crate) fn rows(&self, tag: u32, from: i64, to: i64) -> Block {
-        let Some(column) = self.columns.get(&tag) else { return Block::empty() };
+        let Some(column) = self.column(tag) else { return Block::empty() };
         let order = column.order_within(from, to);
         column.block(&order, 0..order.len())
     }
 
     /// One tag's last row before `before`.
     pub(crate) fn last_before(&self, tag: u32, before: i64) -> Option<Block> {
-        let column = self.columns.get(&tag)?;
+        let column = self.column(tag)?;
         let order = column.order_within(i64::MIN, before);
         let at = order.position(order.len().checked_sub(1)?);
         Some(column.block(&Order::AsCame(at..at + 1), 0..1))
@@ -180,18 +201,14 @@ fn exact(value: &Value) -> Option<f64> {
 impl Column {
     const fn new() -> Self {
         Self {
-            ts: Vec::new(),
-            delta: Vec::new(),
-            quality: Vec::new(),
-            class: Vec::new(),
-            payload: Vec::new(),
+            rows: Vec::new(),
             texts: Vec::new(),
             ascending: true,
             sorted: OnceLock::new(),
             sorted_before: None,
             one_class: true,
             one_quality: true,
-            day: None,
+            first: (CLASS_NULL, 0),
             door: None,
         }
     }
@@ -200,7 +217,7 @@ impl Column {
     fn drops_newest(&mut self, sample: &Sample, rule: &Compression) -> bool {
         let (ts, number) = (sample.source_ts.micros(), exact(&sample.value));
         let number = number.filter(|_| sample.quality == StatusCode::GOOD && self.ascending);
-        let number = number.filter(|_| self.ts.last().is_none_or(|last| *last < ts));
+        let number = number.filter(|_| self.newest().is_none_or(|newest| newest < ts));
         let Some(number) = number else {
             self.door = None;
             return false;
@@ -217,17 +234,13 @@ impl Column {
     /// Takes the last row out. It is a number: no text goes with it.
     fn pop(&mut self) {
         self.forget_order();
-        self.ts.pop();
-        self.delta.pop();
-        self.quality.pop();
-        self.class.pop();
-        self.payload.pop();
+        self.rows.pop();
     }
 
     /// Adds a sample; returns the bytes it takes.
     fn push(&mut self, sample: &Sample) -> usize {
         let ts = sample.source_ts.micros();
-        self.ascending &= self.ts.last().is_none_or(|last| *last < ts);
+        self.ascending &= self.newest().is_none_or(|newest| newest < ts);
         if let Some(sorted) = self.sorted.take() {
             self.sorted_before = Some(sorted);
         }
@@ -245,32 +258,24 @@ impl Column {
                 (CLASS_TEXT, (self.texts.len() - 1) as u64)
             }
         };
-        self.one_class &= self.class.first().is_none_or(|first| *first == class);
-        self.one_quality &= self.quality.first().is_none_or(|first| *first == sample.quality.0);
-        self.ts.push(ts);
-        self.delta.push(received_delta(sample));
-        self.quality.push(sample.quality.0);
-        self.class.push(class);
-        self.payload.push(payload);
+        let quality = sample.quality.0;
+        if self.rows.is_empty() {
+            self.first = (class, quality);
+        }
+        self.one_class &= self.first.0 == class;
+        self.one_quality &= self.first.1 == quality;
+        self.rows.push(Row { ts, delta: received_delta(sample), payload, quality, class });
         ROW_BYTES + text_bytes
     }
 
     /// Returns how many rows are gone. Texts stay until the next flush.
     fn delete(&mut self, from: i64, to: i64) -> usize {
-        fn keep<T>(column: &mut Vec<T>, kept: &[bool]) {
-            let mut kept = kept.iter();
-            column.retain(|_| kept.next().copied().unwrap_or(true));
-        }
-        let kept: Vec<bool> = self.ts.iter().map(|ts| !(from..to).contains(ts)).collect();
-        let gone = kept.iter().filter(|kept| !**kept).count();
+        let before = self.rows.len();
+        self.rows.retain(|row| !(from..to).contains(&row.ts));
+        let gone = before - self.rows.len();
         if gone > 0 {
             self.door = None;
             self.forget_order();
-            keep(&mut self.ts, &kept);
-            keep(&mut self.delta, &kept);
-            keep(&mut self.quality, &kept);
-            keep(&mut self.class, &kept);
-            keep(&mut self.payload, &kept);
         }
         gone
     }
@@ -291,48 +296,46 @@ impl Column {
     }
 
     fn gather(&self, positions: impl Iterator<Item = usize> + Clone, length: usize) -> Block {
-        fn pick<T: Copy, U>(
-            all: &[T],
-            positions: impl Iterator<Item = usize>,
-            length: usize,
-            as_: fn(T) -> U,
-        ) -> Vec<U> {
-            let mut picked = Vec::with_capacity(length);
-            picked.extend(positions.filter_map(|at| all.get(at).map(|one| as_(*one))));
-            picked
+        let rows = || positions.clone().filter_map(|at| self.rows.get(at));
+        fn filled<T>(length: usize, parts: impl Iterator<Item = T>) -> Vec<T> {
+            let mut all = Vec::with_capacity(length);
+            all.extend(parts);
+            all
         }
-        let class = self.class.first().copied().filter(|_| self.one_class);
-        let values = match class {
-            Some(CLASS_DOUBLE) => Values::Double(pick(&self.payload, positions.clone(), length, f64::from_bits)),
-            Some(CLASS_INT64) => Values::Int(pick(&self.payload, positions.clone(), length, u64::cast_signed)),
-            _ => return self.gather_mixed(positions),
+        let values = match self.first.0 {
+            CLASS_DOUBLE if self.one_class => {
+                Values::Double(filled(length, rows().map(|row| f64::from_bits(row.payload))))
+            }
+            CLASS_INT64 if self.one_class => Values::Int(filled(length, rows().map(|row| row.payload.cast_signed()))),
+            _ => return self.gather_mixed(rows()),
         };
-        let quality = match self.quality.first() {
-            Some(first) if self.one_quality => Quality::Same(*first),
-            _ => Quality::Each(pick(&self.quality, positions.clone(), length, |code| code)),
+        let quality = if self.one_quality {
+            Quality::Same(self.first.1)
+        } else {
+            Quality::Each(filled(length, rows().map(|row| row.quality)))
         };
-        let ts = pick(&self.ts, positions.clone(), length, |ts| ts);
-        Block { ts, values, quality, received_ms: pick(&self.delta, positions, length, |us| us.div_euclid(1000)) }
+        Block {
+            ts: filled(length, rows().map(|row| row.ts)),
+            values,
+            quality,
+            received_ms: filled(length, rows().map(Row::received_ms)),
+        }
     }
 
-    fn gather_mixed(&self, positions: impl Iterator<Item = usize>) -> Block {
+    fn gather_mixed<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Block {
         let mut builder = BlockBuilder::default();
-        for at in positions {
-            if let (Some(ts), Some(quality), Some(delta)) = (self.ts.get(at), self.quality.get(at), self.delta.get(at))
-            {
-                builder.push(*ts, self.value(at), *quality, delta.div_euclid(1000));
-            }
+        for row in rows {
+            builder.push(row.ts, self.value(row), row.quality, row.received_ms());
         }
         builder.finish()
     }
 
-    fn value(&self, at: usize) -> Value {
-        let payload = self.payload.get(at).copied().unwrap_or(0);
-        match self.class.get(at) {
-            Some(&CLASS_BOOLEAN) => Value::Boolean(payload != 0),
-            Some(&CLASS_INT64) => Value::Int64(payload.cast_signed()),
-            Some(&CLASS_DOUBLE) => Value::Double(f64::from_bits(payload)),
-            Some(&CLASS_TEXT) => usize::try_from(payload)
+    fn value(&self, row: &Row) -> Value {
+        match row.class {
+            CLASS_BOOLEAN => Value::Boolean(row.payload != 0),
+            CLASS_INT64 => Value::Int64(row.payload.cast_signed()),
+            CLASS_DOUBLE => Value::Double(f64::from_bits(row.payload)),
+            CLASS_TEXT => usize::try_from(row.payload)
                 .ok()
                 .and_then(|at| self.texts.get(at))
                 .map_or(Value::Null, |text| Value::String(Arc::clone(text))),
@@ -340,20 +343,25 @@ impl Column {
         }
     }
 
+    /// The source time of the sample that came last.
+    fn newest(&self) -> Option<i64> {
+        self.rows.last().map(|row| row.ts)
+    }
+
     /// The source time at a position.
     pub(crate) fn ts(&self, at: usize) -> Option<i64> {
-        self.ts.get(at).copied()
+        self.rows.get(at).map(|row| row.ts)
     }
 
     /// All positions in order of source time, the last to come of each.
     pub(crate) fn order(&self) -> Order<'_> {
-        if self.ascending { Order::AsCame(0..self.ts.len()) } else { Order::Sorted(self.sorted()) }
+        if self.ascending { Order::AsCame(0..self.rows.len()) } else { Order::Sorted(self.sorted()) }
     }
 
     fn order_within(&self, from: i64, to: i64) -> Order<'_> {
         if self.ascending {
-            let start = self.ts.partition_point(|ts| *ts < from);
-            return Order::AsCame(start..self.ts.partition_point(|ts| *ts < to).max(start));
+            let start = self.rows.partition_point(|row| row.ts < from);
+            return Order::AsCame(start..self.rows.partition_point(|row| row.ts < to).max(start));
         }
         let sorted = self.sorted();
         let start = sorted.partition_point(|&at| self.time(at) < from);
@@ -384,12 +392,12 @@ impl Column {
     }
 
     fn time(&self, at: u32) -> i64 {
-        self.ts.get(at as usize).copied().unwrap_or(i64::MAX)
+        self.rows.get(at as usize).map_or(i64::MAX, |row| row.ts)
     }
 
     /// Bounded far below `u32::MAX` by the buffer's byte limit.
     fn len_u32(&self) -> u32 {
-        u32::try_from(self.ts.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
     }
 }
 

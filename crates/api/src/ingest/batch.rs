@@ -142,7 +142,7 @@ impl<'p> Batch<'p> {
         received: Timestamp,
         partial: bool,
     ) -> Self {
-        names.begin(plant);
+        names.begin(plant, &rights.0);
         let (samples, refused) = (Vec::new(), Vec::new());
         Self {
             plant,
@@ -192,17 +192,21 @@ impl<'p> Batch<'p> {
     }
 
     /// The series of this head, if one of its fields was found before.
-    pub(crate) fn series(&mut self, head: &str) -> Option<SeriesId> {
+    pub(crate) fn series(&self, head: &str) -> Option<SeriesId> {
         self.names.find(head)
     }
 
     /// The tag of the field, if it was found before and the caller may write it.
     /// # Errors
     /// The caller may not.
-    pub(crate) fn known(&self, series: SeriesId, place: usize, name: &str) -> Result<Option<Target>, Fault> {
-        let Some(target) = self.names.field(series, place, name) else { return Ok(None) };
-        if let Some(tag) = self.plant.tag(target.id) {
-            self.rights.check(tag.path.as_str()).map_err(Fault::Denied)?;
+    pub(crate) fn known(&mut self, series: SeriesId, name: &str) -> Result<Option<Target>, Fault> {
+        let Some(field) = self.names.field(series, name) else { return Ok(None) };
+        let Some(target) = self.names.target(field) else { return Ok(None) };
+        if !self.names.is_allowed(field) {
+            if let Some(tag) = self.plant.tag(target.id) {
+                self.rights.check(tag.path.as_str()).map_err(Fault::Denied)?;
+            }
+            self.names.allow(field);
         }
         Ok(Some(target))
     }
@@ -231,7 +235,7 @@ impl<'p> Batch<'p> {
     /// As [`Batch::find`].
     pub(crate) fn tag(&mut self, path: &str) -> Result<Target, Fault> {
         if let Some(series) = self.names.find(path)
-            && let Some(target) = self.known(series, 0, "")?
+            && let Some(target) = self.known(series, "")?
         {
             return Ok(target);
         }

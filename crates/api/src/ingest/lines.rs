@@ -40,8 +40,8 @@ pub(crate) fn read(text: &str, precision: Precision, with_tags: bool, batch: &mu
 
 fn line(row: &Row<'_, '_>, with_tags: bool, batch: &mut Batch<'_>) -> Result<(), Fault> {
     let series = batch.series(row.head);
-    for (place, (name, value)) in row.fields.iter().enumerate() {
-        let known = series.map(|series| batch.known(series, place, name)).transpose()?.flatten();
+    for (name, value) in row.fields.iter() {
+        let known = series.map(|series| batch.known(series, name)).transpose()?.flatten();
         let target = match known {
             Some(target) => target,
             None => {
