@@ -389,8 +389,9 @@ impl SamplesExec {
         self.limit.is_none().then(|| self.source.clone())
     }
 
-    pub(super) const fn tags(&self) -> usize {
-        self.source.tags
+    /// Which columns of the view it gives.
+    pub(super) fn columns(&self) -> &[usize] {
+        &self.columns
     }
 }
 
@@ -563,7 +564,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn batch(&self, reader: &mut Reader, rows: &Rows, at: usize, to: usize) -> Result<RecordBatch> {
+    pub(super) fn batch(&self, reader: &mut Reader, rows: &Rows, at: usize, to: usize) -> Result<RecordBatch> {
         let len = to - at;
         let arrays = self.columns.iter().map(|column| -> Result<ArrayRef> {
             Ok(match column {
@@ -647,8 +648,12 @@ fn values(rows: &Rows, at: usize, to: usize) -> ArrayRef {
     if let (true, Values::Double(numbers)) = (all_good, &rows.values) {
         return Arc::new(Float64Array::from(numbers[at..to].to_vec()));
     }
-    let numbers = (at..to).map(|row| if rows.quality.get(row).is_bad() { None } else { rows.values.number(row) });
-    Arc::new(numbers.collect::<Float64Array>())
+    Arc::new((at..to).map(|row| number(rows, row)).collect::<Float64Array>())
+}
+
+/// The number of a row, unless its quality is bad.
+pub(super) fn number(rows: &Rows, row: usize) -> Option<f64> {
+    if rows.quality.get(row).is_bad() { None } else { rows.values.number(row) }
 }
 
 /// The texts of text tags, null where the quality is bad.

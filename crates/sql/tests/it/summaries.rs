@@ -23,8 +23,21 @@ fn questions() -> Vec<(String, bool)> {
         ("SELECT path, avg(value) AS mean FROM {samples} s GROUP BY path ORDER BY mean DESC, path LIMIT 3", true),
         ("SELECT count(*) FROM {samples} s GROUP BY path HAVING count(*) > 100", true),
         ("SELECT max(value) - min(value) FROM {samples} s WHERE ts >= '2026-01-01T00:01:00Z' AND ts < '2026-01-01T00:02:30Z'", true),
-        ("SELECT path, avg(value) FROM {samples} s WHERE value > 3 GROUP BY path", false),
-        ("SELECT path, avg(value) FILTER (WHERE value > 3) FROM {samples} s GROUP BY path", false),
+        ("SELECT path, {figures} FROM {samples} s WHERE value > 3 GROUP BY path", true),
+        ("SELECT {figures} FROM {samples} s WHERE value > 3 AND quality = 'good'", true),
+        ("SELECT {figures} FROM {samples} s WHERE value > 1e9", true),
+        ("SELECT path, count(*) FROM {samples} s WHERE value > 40 AND value < 41 GROUP BY path", true),
+        ("SELECT path, count(*) FROM {samples} s WHERE NOT value > 3 GROUP BY path", true),
+        ("SELECT path, avg(value) FILTER (WHERE value > 3), count(*) FILTER (WHERE quality = 'bad'), count(*), sum(value) FROM {samples} s GROUP BY path", true),
+        ("SELECT count(*) FILTER (WHERE value > 3), count(value) FILTER (WHERE path LIKE '%level') FROM {samples} s", true),
+        ("SELECT path, avg(CASE WHEN value > 5 THEN 1.0 ELSE 0.0 END), sum(CASE WHEN value > 5 THEN 1 ELSE 0 END), sum(CASE WHEN value > 5 THEN 1 END) FROM {samples} s GROUP BY path", true),
+        ("SELECT path, avg(value * 2 + 1), min(abs(value - 30)), max(abs(value - 30)), count(text), count(nullif(value, 3)) FROM {samples} s GROUP BY path", true),
+        ("SELECT path, count(*), count(text) FROM {samples} s WHERE text = 'held' GROUP BY path", true),
+        ("SELECT path, sum(twice), max(twice) FROM (SELECT path, value * 2 AS twice FROM {samples} s WHERE value < 30) x WHERE twice > 4 GROUP BY path", true),
+        ("SELECT path, sum(status_code), count(status_code) FROM {samples} s WHERE quality = 'uncertain' GROUP BY path", true),
+        ("SELECT path, min(status_code) FROM {samples} s GROUP BY path", false),
+        ("SELECT path, max(text) FROM {samples} s GROUP BY path", false),
+        ("SELECT path, avg(value + random() * 0) FROM (SELECT path, value + random() * 0 AS value FROM {samples} s) x GROUP BY path", false),
         ("SELECT path, count(DISTINCT value) FROM {samples} s GROUP BY path", false),
         ("SELECT quality, count(*) FROM {samples} s GROUP BY quality", false),
         ("SELECT path, date_trunc('month', ts), avg(value) FROM {samples} s GROUP BY 1, 2", false),
@@ -46,6 +59,7 @@ fn questions() -> Vec<(String, bool)> {
             format!("SELECT path, {bucket} AS t, {{figures}} FROM {{samples}} s GROUP BY 1, 2 ORDER BY 1, 2"),
             true,
         ));
+        all.push((format!("SELECT path, {bucket} AS t, {{figures}}, avg(CASE WHEN value < 5 THEN 1.0 ELSE 0.0 END) FROM {{samples}} s WHERE value < 20 OR quality = 'bad' GROUP BY 1, 2 ORDER BY 1, 2"), true));
         all.push((format!("SELECT {bucket} AS t, path, max(value) FROM {{samples}} s GROUP BY 1, 2"), true));
     }
     all

@@ -1,0 +1,337 @@
+//! What rows add up to, for each tag and stretch of time.
+
+use super::super::samples;
+use crate::functions::bin;
+use crate::ports::Rows;
+use andon_model::StatusCode;
+use andon_model::column::{Quality, StretchSum, Values};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use std::cmp::Ordering;
+
+/// Numbers that are added side by side.
+const LANES: usize = 8;
+
+/// A column that is summed up, without what is null.
+pub(super) enum Column {
+    Numbers(Float64Array),
+    Whole(Int64Array),
+    /// Only counted: which of them are not null.
+    Other(Option<NullBuffer>),
+}
+
+impl Column {
+    /// Of an expression's answer; where `kept` is not set it counts as null.
+    pub(super) fn of(array: &ArrayRef, kept: Option<&NullBuffer>) -> Self {
+        let nulls = NullBuffer::union(array.logical_nulls().as_ref(), kept);
+        match array.data_type() {
+            DataType::Float64 => {
+                Self::Numbers(Float64Array::new(array.as_primitive::<Float64Type>().values().clone(), nulls))
+            }
+            DataType::Int64 => Self::Whole(Int64Array::new(array.as_primitive::<Int64Type>().values().clone(), nulls)),
+            _ => Self::Other(nulls),
+        }
+    }
+}
+
+/// What the values of a group add up to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Sums {
+    /// Numbers: neither null nor bad.
+    pub(super) count: u64,
+    pub(super) sum: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    /// The sum of whole numbers; wraps around as the engine's.
+    pub(super) whole: i64,
+}
+
+/// The rows of one tag in one stretch of time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Group {
+    pub(super) target: usize,
+    pub(super) begin: i64,
+    pub(super) rows: u64,
+    /// Of the first input, the usual case; those of others in a list that is seldom needed.
+    first: Sums,
+    others: Vec<Sums>,
+}
+
+/// Groups in the order in which they were begun.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    pub(super) all: Vec<Group>,
+    /// Of each group.
+    inputs: usize,
+    target: usize,
+    /// The last group belongs to an earlier tag.
+    fresh: bool,
+    /// Where the stretch of the last group ends.
+    end: i64,
+}
+
+impl Groups {
+    /// With so many inputs to sum up.
+    pub(super) fn new(inputs: usize) -> Self {
+        Self { inputs, ..Self::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Rows of another tag follow.
+    pub(super) fn begin(&mut self, target: usize) {
+        self.target = target;
+        self.fresh = true;
+    }
+
+    pub(super) fn at_least_one(&mut self) {
+        if self.all.is_empty() {
+            self.push(0);
+        }
+    }
+
+    fn push(&mut self, begin: i64) {
+        self.fresh = false;
+        let others = vec![Sums::default(); self.inputs.saturating_sub(1)];
+        self.all.push(Group { target: self.target, begin, rows: 0, first: Sums::default(), others });
+    }
+
+    /// Begins a new group if the time belongs to none that is open.
+    fn open(&mut self, ts: i64, width: Option<i64>) {
+        if self.fresh || self.all.is_empty() || (width.is_some() && ts >= self.end) {
+            let begin = width.map_or(0, |width| bin::begin(ts, width));
+            self.end = width.map_or(i64::MAX, |width| begin.saturating_add(width));
+            self.push(begin);
+        }
+    }
+
+    /// Adds what rows add up to. They come after those that were added for this tag.
+    pub(super) fn take_sum(&mut self, sum: &StretchSum, width: Option<i64>) {
+        self.open(sum.first, width);
+        let Some(group) = self.all.last_mut() else { return };
+        group.rows += sum.rows;
+        let Some((min, max)) = sum.extremes else { return };
+        group.first.extreme(min, max);
+        group.first.sum += sum.sum;
+        group.first.count += sum.numbers;
+    }
+
+    /// Adds the values of a block. They come after those that were added for this tag.
+    pub(super) fn take(&mut self, rows: &Rows, width: Option<i64>) {
+        self.stretches(&rows.ts, width, |group, at, to| group.first.values(rows, at, to));
+    }
+
+    /// Adds a column for each input, as long as the times, which come after those that were added for this tag.
+    pub(super) fn take_columns(&mut self, ts: &[i64], columns: &[Column], width: Option<i64>) {
+        self.stretches(ts, width, |group, at, to| {
+            for (input, column) in columns.iter().enumerate() {
+                if let Some(sums) = group.sums_mut(input) {
+                    sums.column(column, at, to);
+                }
+            }
+        });
+    }
+
+    /// Takes ascending times apart into groups.
+    fn stretches(&mut self, ts: &[i64], width: Option<i64>, mut take: impl FnMut(&mut Group, usize, usize)) {
+        let mut at = 0;
+        while at < ts.len() {
+            self.open(ts[at], width);
+            let rest = &ts[at..];
+            let len = if width.is_none() { rest.len() } else { within(rest, self.end) };
+            if let Some(group) = self.all.last_mut() {
+                group.rows += len as u64;
+                take(group, at, at + len);
+            }
+            at += len;
+        }
+    }
+
+    /// Hands out the first groups.
+    pub(super) fn split_to(&mut self, count: usize) -> Vec<Group> {
+        let rest = self.all.split_off(count);
+        std::mem::replace(&mut self.all, rest)
+    }
+}
+
+/// How many of ascending times lie before `end`: at least one. Looks in steps that double, for stretches may be short or long.
+fn within(ts: &[i64], end: i64) -> usize {
+    let mut reach = 1;
+    while reach < ts.len() && ts[reach] < end {
+        reach *= 2;
+    }
+    let from = reach / 2;
+    let to = reach.min(ts.len());
+    (from + ts[from..to].partition_point(|ts| *ts < end)).max(1)
+}
+
+impl Group {
+    /// What an input adds up to.
+    pub(super) fn sums(&self, input: usize) -> &Sums {
+        input.checked_sub(1).and_then(|other| self.others.get(other)).unwrap_or(&self.first)
+    }
+
+    fn sums_mut(&mut self, input: usize) -> Option<&mut Sums> {
+        match input.checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(other) => self.others.get_mut(other),
+        }
+    }
+}
+
+impl Sums {
+    /// Adds part of a block's values.
+    fn values(&mut self, rows: &Rows, at: usize, to: usize) {
+        match (&rows.values, &rows.quality) {
+            (_, Quality::Same(code)) if StatusCode(*code).is_bad() => {}
+            (Values::Double(numbers), Quality::Same(_)) => self.numbers(&numbers[at..to]),
+            (Values::Double(numbers), Quality::Each(codes)) => {
+                let alike = |a: &u32, b: &u32| StatusCode(*a).is_bad() == StatusCode(*b).is_bad();
+                let mut numbers = &numbers[at..to];
+                for codes in codes[at..to].chunk_by(alike) {
+                    let (these, others) = numbers.split_at(codes.len());
+                    numbers = others;
+                    if !StatusCode(codes[0]).is_bad() {
+                        self.numbers(these);
+                    }
+                }
+            }
+            _ => (at..to).filter_map(|row| samples::number(rows, row)).for_each(|number| self.number(number)),
+        }
+    }
+
+    /// Adds part of a column.
+    fn column(&mut self, column: &Column, at: usize, to: usize) {
+        match column {
+            Column::Numbers(array) => valid(array.nulls(), at, to, |at, to| self.numbers(&array.values()[at..to])),
+            Column::Whole(array) => valid(array.nulls(), at, to, |at, to| {
+                let sum = array.values()[at..to].iter().fold(0_i64, |sum, number| sum.wrapping_add(*number));
+                self.whole = self.whole.wrapping_add(sum);
+                self.count += (to - at) as u64;
+            }),
+            Column::Other(nulls) => valid(nulls.as_ref(), at, to, |at, to| self.count += (to - at) as u64),
+        }
+    }
+
+    /// Adds numbers, several side by side: one sum after the other would wait for each addition.
+    fn numbers(&mut self, numbers: &[f64]) {
+        let chunks = numbers.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        let mut sums = [0.0_f64; LANES];
+        let (mut smallest, mut largest, mut ordered) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES], true);
+        for chunk in chunks {
+            for lane in 0..LANES {
+                let number = chunk[lane];
+                sums[lane] += number;
+                smallest[lane] = if number < smallest[lane] { number } else { smallest[lane] };
+                largest[lane] = if number > largest[lane] { number } else { largest[lane] };
+                ordered &= !number.is_nan();
+            }
+        }
+        if !ordered {
+            numbers.iter().for_each(|number| self.number(*number));
+            return;
+        }
+        let count = numbers.len() - rest.len();
+        if count > 0 {
+            let (min, max) =
+                smallest.into_iter().zip(largest).fold((f64::INFINITY, f64::NEG_INFINITY), |known, lane| {
+                    (if lane.0 < known.0 { lane.0 } else { known.0 }, if lane.1 > known.1 { lane.1 } else { known.1 })
+                });
+            self.extreme(min, max);
+            self.sum += sums.iter().sum::<f64>();
+            self.count += count as u64;
+        }
+        rest.iter().for_each(|number| self.number(*number));
+    }
+
+    fn number(&mut self, number: f64) {
+        self.extreme(number, number);
+        self.sum += number;
+        self.count += 1;
+    }
+
+    /// As the engine compares: what has no order takes the place of what was there.
+    fn extreme(&mut self, min: f64, max: f64) {
+        if self.count == 0 || !matches!(min.partial_cmp(&self.min), Some(Ordering::Greater | Ordering::Equal)) {
+            self.min = min;
+        }
+        if self.count == 0 || !matches!(max.partial_cmp(&self.max), Some(Ordering::Less | Ordering::Equal)) {
+            self.max = max;
+        }
+    }
+}
+
+/// The runs of what is not null between two rows.
+fn valid(nulls: Option<&NullBuffer>, at: usize, to: usize, mut run: impl FnMut(usize, usize)) {
+    match nulls {
+        None => run(at, to),
+        Some(nulls) => nulls.slice(at, to - at).valid_slices().for_each(|(from, end)| run(at + from, at + end)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![6 => -1e3..1e3_f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(0.0)]
+    }
+
+    fn same(ours: &Sums, plain: &Sums) -> bool {
+        (ours.count, ours.whole) == (plain.count, plain.whole)
+            && (ours.min.to_bits(), ours.max.to_bits()) == (plain.min.to_bits(), plain.max.to_bits())
+            && (ours.sum == plain.sum || ours.sum.is_nan() && plain.sum.is_nan() || (ours.sum - plain.sum).abs() < 1e-9)
+    }
+
+    proptest! {
+        #[test]
+        fn side_by_side_or_one_by_one_numbers_add_up_to_the_same(runs in proptest::collection::vec(proptest::collection::vec(number(), 0..40), 0..4)) {
+            let (mut ours, mut plain) = (Sums::default(), Sums::default());
+            for run in &runs {
+                ours.numbers(run);
+                run.iter().for_each(|number| plain.number(*number));
+            }
+            prop_assert!(same(&ours, &plain), "{:?} {:?}", ours, plain);
+        }
+
+        #[test]
+        fn a_column_adds_up_without_its_nulls_wherever_groups_begin(
+            rows in proptest::collection::vec((1..9_i64, proptest::option::of(number()), any::<bool>()), 0..80),
+            cut in 0..80_usize,
+        ) {
+            let (width, mut now) = (10, 0);
+            let ts: Vec<i64> = rows.iter().map(|row| { now += row.0; now }).collect();
+            let numbers: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Float64Array>());
+            let kept = NullBuffer::from(rows.iter().map(|row| row.2).collect::<Vec<bool>>());
+            let mut groups = Groups::new(2);
+            groups.begin(7);
+            let cut = cut.min(ts.len());
+            for (at, to) in [(0, cut), (cut, ts.len())] {
+                let part = numbers.slice(at, to - at);
+                let columns = [Column::of(&part, None), Column::of(&part, Some(&kept.slice(at, to - at)))];
+                groups.take_columns(&ts[at..to], &columns, Some(width));
+            }
+            let mut begins: Vec<i64> = ts.iter().map(|ts| ts - ts % width).collect();
+            begins.dedup();
+            prop_assert_eq!(groups.all.iter().map(|group| group.begin).collect::<Vec<_>>(), begins);
+            for group in &groups.all {
+                let mine = || rows.iter().zip(&ts).filter(|(_, ts)| **ts - **ts % width == group.begin);
+                prop_assert_eq!((group.target, group.rows), (7, mine().count() as u64));
+                let mut plain = [Sums::default(), Sums::default()];
+                for ((_, value, kept), _) in mine() {
+                    value.iter().for_each(|value| plain[0].number(*value));
+                    value.iter().filter(|_| *kept).for_each(|value| plain[1].number(*value));
+                }
+                for (input, plain) in plain.iter().enumerate() {
+                    prop_assert!(same(group.sums(input), plain), "{:?} {:?}", group, plain);
+                }
+            }
+        }
+    }
+}

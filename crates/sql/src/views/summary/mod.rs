@@ -1,0 +1,406 @@
+//! Aggregates of history, calculated while it is read.
+//!
+//! `avg`, `min`, `max`, `sum` and `count` for tags and stretches of time are what reports and screens ask for. The engine would have
+//! every value copied into a batch with its path beside it, and would look up the group of each row. But history gives
+//! rows tag by tag and in the order of time, so that a group is a stretch of a block, and often knows already what a minute or
+//! an hour adds up to: [`Summaries`] puts [`SummaryExec`] in the
+//! place of the first stage of such an aggregate. Columns, their types, the order of rows and the meaning of null stay as they
+//! were; what the engine does after the first stage does not change.
+
+mod asked;
+mod groups;
+
+use super::samples::{self, SamplesExec};
+use super::steps::{self, Step, Work};
+use crate::engine::{BATCH, Caller};
+use crate::ports::Summed;
+use arrow::array::{ArrayRef, StringViewArray, TimestampMicrosecondArray};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use asked::{Below, Figure, Inputs, Key};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use groups::Groups;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// Groups of a batch; a step ends there, too.
+const GROUPS: usize = 8192;
+/// Rows that are read in one step at most, so that a query that is given up ends soon.
+const STEP_ROWS: usize = 16 * BATCH;
+
+/// The rule.
+#[derive(Debug)]
+pub(crate) struct Summaries {
+    /// Whether sums that history knows may stand for rows.
+    pub(crate) known_sums: bool,
+}
+
+impl PhysicalOptimizerRule for Summaries {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            Ok(match SummaryExec::instead_of(&node, self.known_sums) {
+                Some(summary) => Transformed::yes(Arc::new(summary) as Arc<dyn ExecutionPlan>),
+                None => Transformed::no(node),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "summaries"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The first stage of an aggregate over samples.
+#[derive(Debug, Clone)]
+struct SummaryExec {
+    feed: Feed,
+    keys: Arc<[Key]>,
+    figures: Arc<[Figure]>,
+    inputs: Inputs,
+    /// Whether another stage follows, which wants states and not results.
+    states: bool,
+    known_sums: bool,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl SummaryExec {
+    /// How wide the stretches are that groups are made by, µs.
+    fn width(&self) -> Option<i64> {
+        self.keys.iter().find_map(|key| if let Key::Begin(width) = key { Some(*width) } else { None })
+    }
+
+    /// The same as an aggregate over samples, `None` for everything else.
+    fn instead_of(node: &Arc<dyn ExecutionPlan>, known_sums: bool) -> Option<Self> {
+        let aggregate = node.downcast_ref::<AggregateExec>()?;
+        let below = Below::of(aggregate.input())?;
+        let groups = aggregate.group_expr();
+        if groups.has_grouping_set() {
+            return None;
+        }
+        let keys: Arc<[Key]> = groups.expr().iter().map(|(expr, _)| below.key(expr)).collect::<Option<_>>()?;
+        let asked = aggregate.aggr_expr().iter().map(AsRef::as_ref);
+        let (figures, inputs) = below.figures(asked.zip(aggregate.filter_expr().iter().map(Option::as_ref)))?;
+        let states = match aggregate.mode() {
+            AggregateMode::Partial => true,
+            // Each group must be whole: groups of several tags would have to be brought together.
+            AggregateMode::Single if below.feed.targets() <= 1 || keys.contains(&Key::Path) => false,
+            _ => return None,
+        };
+        let times = keys.iter().filter(|key| matches!(key, Key::Begin(_))).count();
+        let schema = aggregate.schema();
+        let types =
+            keys.iter().map(|key| key.data_type()).chain(figures.iter().flat_map(|figure| figure.types(states)));
+        // The same column twice is rare, and columns of other types there should not be.
+        if times > 1
+            || keys.len() - times > 1
+            || !types.eq(schema.fields().iter().map(|field| field.data_type().clone()))
+        {
+            return None;
+        }
+        let properties = Arc::clone(aggregate.properties());
+        let partitions = properties.output_partitioning().partition_count();
+        (partitions == below.feed.partitions()).then_some(Self {
+            feed: below.feed,
+            keys,
+            figures: figures.into(),
+            inputs,
+            states,
+            known_sums,
+            schema,
+            properties,
+        })
+    }
+}
+
+impl DisplayAs for SummaryExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, "SummaryExec: {}, [{}]", self.feed, names.join(", "))?;
+        match &self.inputs {
+            Inputs::Expressions { condition: Some(condition), .. } => write!(f, ", where {condition}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ExecutionPlan for SummaryExec {
+    fn name(&self) -> &'static str {
+        "SummaryExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition >= self.feed.partitions() {
+            return Err(DataFusionError::Internal("there is no such partition".to_owned()));
+        }
+        Ok(steps::rows(self.schema.clone(), Summing::new(self.clone(), partition)))
+    }
+}
+
+// ---- where rows come from ----
+
+/// A scan that gives rows target by target, those of each in the order of time.
+#[derive(Debug, Clone)]
+enum Feed {
+    /// Of tags.
+    Samples(samples::Source),
+}
+
+impl Feed {
+    /// A scan that reads to the end, and its columns: name and number in the view.
+    fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<(Self, Vec<(String, usize)>)> {
+        let samples = plan.downcast_ref::<SamplesExec>()?;
+        let names = samples.schema();
+        let names = names.fields().iter().map(|field| field.name().clone());
+        Some((Self::Samples(samples.source()?), names.zip(samples.columns().iter().copied()).collect()))
+    }
+
+    fn schema(&self) -> SchemaRef {
+        match self {
+            Self::Samples(_) => samples::schema(),
+        }
+    }
+
+    fn caller(&self) -> &Caller {
+        match self {
+            Self::Samples(source) => &source.caller,
+        }
+    }
+
+    /// How many there are.
+    fn targets(&self) -> usize {
+        match self {
+            Self::Samples(source) => source.parts.iter().map(|part| part.len()).sum(),
+        }
+    }
+
+    fn partitions(&self) -> usize {
+        match self {
+            Self::Samples(source) => source.parts.len(),
+        }
+    }
+
+    /// The targets of a partition by the numbers of their tags: read like that, pages are unpacked once.
+    fn quickest_order(&self, partition: usize) -> Vec<usize> {
+        match self {
+            Self::Samples(source) => {
+                let targets = source.parts.get(partition).map_or(&[][..], |part| part);
+                let mut order: Vec<usize> = (0..targets.len()).collect();
+                order.sort_by_key(|at| targets.get(*at).map(|target| target.id));
+                order
+            }
+        }
+    }
+
+    fn path(&self, partition: usize, target: usize) -> Option<&str> {
+        match self {
+            Self::Samples(source) => Some(&source.parts.get(partition)?.get(target)?.path),
+        }
+    }
+
+    /// Whether `value` is the column that is summed up as it is.
+    fn is_value(&self, column: usize) -> bool {
+        match self {
+            Self::Samples(_) => samples::schema().field(column).name() == "value",
+        }
+    }
+
+    fn never_null(&self, column: usize) -> bool {
+        self.schema().fields().get(column).is_some_and(|field| !field.is_nullable())
+    }
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Samples(source) => source.fmt(f),
+        }
+    }
+}
+
+// ---- reading ----
+
+struct Summing {
+    exec: SummaryExec,
+    partition: usize,
+    /// In which order the targets are read.
+    order: Vec<usize>,
+    next: usize,
+    reader: samples::Reader,
+    /// Whether a target is being read.
+    reading: bool,
+    groups: Groups,
+}
+
+impl Summing {
+    fn new(exec: SummaryExec, partition: usize) -> Self {
+        let mut order = exec.feed.quickest_order(partition);
+        if exec.width().is_some() {
+            // Many groups for each tag, which are handed out as they come.
+            order.sort_unstable();
+        }
+        let Feed::Samples(source) = &exec.feed;
+        let reader = source.reader();
+        let groups = Groups::new(exec.inputs.count());
+        Self { exec, partition, order, next: 0, reader, reading: false, groups }
+    }
+
+    /// Begins with the next target; `false` after the last.
+    fn begin(&mut self) -> bool {
+        let Feed::Samples(source) = &self.exec.feed;
+        let Some(at) = self.order.get(self.next).copied() else { return false };
+        let Some(target) = source.parts.get(self.partition).and_then(|part| part.get(at)) else { return false };
+        self.reader.begin(target);
+        self.reading = true;
+        // Without a key, everything is one group.
+        if self.exec.keys.iter().any(|key| matches!(key, Key::Path)) || self.exec.width().is_some() {
+            self.groups.begin(at);
+        }
+        self.next += 1;
+        true
+    }
+
+    /// Adds the next rows; tells how many were read, `None` at the end of the target.
+    fn add(&mut self) -> Result<Option<usize>> {
+        let width = self.exec.width();
+        let Inputs::Expressions { columns, .. } = &self.exec.inputs else { return self.add_values(width) };
+        let Some(rows) = self.reader.next()? else { return Ok(None) };
+        let schema = self.exec.feed.schema().project(columns)?;
+        let shape = samples::Shape { schema: Arc::new(schema), columns: columns.clone() };
+        let mut at = 0;
+        while at < rows.ts.len() {
+            let to = (at + BATCH).min(rows.ts.len());
+            let batch = shape.batch(&mut self.reader, &rows, at, to)?;
+            let (ts, columns) = self.exec.inputs.evaluate(Cow::Borrowed(&rows.ts[at..to]), &batch)?;
+            self.groups.take_columns(&ts, &columns, width);
+            at = to;
+        }
+        Ok(Some(rows.ts.len()))
+    }
+
+    fn add_values(&mut self, width: Option<i64>) -> Result<Option<usize>> {
+        let next = match self.exec.known_sums {
+            true => self.reader.next_summed(width)?,
+            false => self.reader.next()?.map(Summed::Rows),
+        };
+        Ok(next.map(|next| match next {
+            Summed::Rows(rows) => {
+                self.groups.take(&rows, width);
+                rows.ts.len()
+            }
+            Summed::Sums(sums) => {
+                sums.iter().for_each(|sum| self.groups.take_sum(sum, width));
+                sums.len()
+            }
+        }))
+    }
+}
+
+impl Work for Summing {
+    /// Reads on until there are enough groups, or enough was read. Blocks.
+    fn step(mut self) -> Result<Step<Self>> {
+        let width = self.exec.width();
+        let mut read = 0;
+        while (self.groups.len() < GROUPS || width.is_none()) && read < STEP_ROWS {
+            self.exec.feed.caller().still()?;
+            if !self.reading && !self.begin() {
+                return self.end();
+            }
+            match self.add()? {
+                Some(rows) => read += rows,
+                None => self.reading = false,
+            }
+        }
+        if width.is_none() {
+            return Ok(Step::Rows(VecDeque::new(), self));
+        }
+        // The last group may go on.
+        let whole = self.groups.len().saturating_sub(1);
+        if whole < GROUPS - 1 {
+            return Ok(Step::Rows(VecDeque::new(), self));
+        }
+        let batch = self.batch(whole)?;
+        Ok(Step::Rows([batch].into(), self))
+    }
+}
+
+impl Summing {
+    fn end(mut self) -> Result<Step<Self>> {
+        // Without keys there is exactly one row.
+        if self.exec.keys.is_empty() {
+            self.groups.at_least_one();
+        }
+        self.groups.all.sort_by_key(|group| group.target);
+        let mut batches = VecDeque::new();
+        while self.groups.len() > 0 {
+            let count = self.groups.len().min(GROUPS);
+            batches.push_back(self.batch(count)?);
+        }
+        Ok(Step::Last(batches))
+    }
+
+    /// The first groups as rows.
+    fn batch(&mut self, count: usize) -> Result<RecordBatch> {
+        let groups = self.groups.split_to(count);
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        for key in &*self.exec.keys {
+            columns.push(match key {
+                Key::Path => {
+                    let paths = groups.iter().map(|group| self.exec.feed.path(self.partition, group.target));
+                    Arc::new(paths.collect::<StringViewArray>())
+                }
+                Key::Begin(_) => {
+                    let begins: Vec<i64> = groups.iter().map(|group| group.begin).collect();
+                    Arc::new(TimestampMicrosecondArray::from(begins).with_timezone("UTC"))
+                }
+            });
+        }
+        for figure in &*self.exec.figures {
+            figure.columns(&groups, self.exec.states, &mut columns);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(groups.len()));
+        Ok(RecordBatch::try_new_with_options(self.exec.schema.clone(), columns, &options)?)
+    }
+}
