@@ -112,6 +112,19 @@ struct FromPlant {
     clock: Arc<dyn Clock>,
 }
 
+impl FromPlant {
+    /// A last value as it is shown now.
+    fn shown(&self, sample: andon_model::Sample, now: Timestamp) -> Last {
+        Last {
+            tag: sample.tag,
+            ts: sample.source_ts.micros(),
+            stale: self.bus.stale(sample.tag, now),
+            value: sample.value,
+            quality: sample.quality,
+        }
+    }
+}
+
 impl Catalog for FromPlant {
     fn tags(&self) -> Vec<Tag> {
         let plant = self.bus.plant();
@@ -140,6 +153,10 @@ impl Catalog for FromPlant {
         plant.tag(id).is_some_and(|tag| tag.path.as_str() == path).then_some(id)
     }
 
+    fn data_type(&self, tag: TagId) -> Option<&'static str> {
+        Some(self.bus.plant().tag(tag)?.data_type.name())
+    }
+
     fn equipment(&self) -> Vec<Equipment> {
         let plant = self.bus.plant();
         let one = |equipment: &andon_model::plant::Equipment| Equipment {
@@ -153,14 +170,11 @@ impl Catalog for FromPlant {
 
     fn last_values(&self) -> Vec<Last> {
         let now = self.clock.now();
-        let last = |sample: andon_model::Sample| Last {
-            tag: sample.tag,
-            ts: sample.source_ts.micros(),
-            stale: self.bus.stale(sample.tag, now),
-            value: sample.value,
-            quality: sample.quality,
-        };
-        self.bus.last_all().into_iter().map(last).collect()
+        self.bus.last_all().into_iter().map(|sample| self.shown(sample, now)).collect()
+    }
+
+    fn last(&self, tag: TagId) -> Option<Last> {
+        Some(self.shown(self.bus.last(tag)?, self.clock.now()))
     }
 
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>> {

@@ -155,10 +155,14 @@ pub trait Catalog: Send + Sync + 'static {
     fn paths(&self) -> Vec<(TagId, Arc<str>)>;
     /// The number of the tag whose path is exactly this.
     fn at(&self, path: &str) -> Option<TagId>;
+    /// `boolean`, `int64`, `double`, `string`; `None` if there is no such tag.
+    fn data_type(&self, tag: TagId) -> Option<&'static str>;
     /// All equipment.
     fn equipment(&self) -> Vec<Equipment>;
     /// The last value of every tag that has one.
     fn last_values(&self) -> Vec<Last>;
+    /// The last value of a tag, if it has one.
+    fn last(&self, tag: TagId) -> Option<Last>;
     /// A page of events, newest first.
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>>;
     /// Now, µs since 1970.

@@ -322,11 +322,11 @@ def trucks_sql(name: str, dialect: str, q: Drawn) -> str:
         # Text over paths is for few rows: samples are grouped by their path, and its parts are taken afterwards.
         truck = "split_part(path, '/', 3)"
         of = lambda what, fleet=None: f"path LIKE 'bench/{fleet or '%'}/%/{what}'"
-        fact = lambda what, column="value": f"max(CASE WHEN path LIKE '%/{what}' THEN {column} END)"
+        # What stands about a truck in a table elsewhere stands here in tags of its own, side by side.
+        now = lambda trucks, *tags: f"last_side_by_side('{trucks}', {', '.join(map(repr, tags))})"
         facts = (
-            f"SELECT {truck} AS name, split_part(path, '/', 2) AS fleet, {fact('driver', 'text')} AS driver, {fact('model', 'text')} AS model, "
-            f"{fact('load_capacity')} AS load_capacity, {fact('nominal_fuel_consumption')} AS nominal FROM last_values "
-            "WHERE path LIKE '%/driver' OR path LIKE '%/model' OR path LIKE '%/load_capacity' OR path LIKE '%/nominal_fuel_consumption' GROUP BY 1, 2"
+            "SELECT split_part(path, '/', 3) AS name, split_part(path, '/', 2) AS fleet, driver, model, load_capacity, nominal_fuel_consumption AS nominal, path "
+            f"FROM {now('bench/%/%', 'driver', 'model', 'load_capacity', 'nominal_fuel_consumption')}"
         )
         v, within = "value", lambda what, span, fleet=None: f"{of(what, fleet)} AND {where(d, span)}"
         samples = lambda what, span, fleet=None: f"samples WHERE {within(what, span, fleet)}"
@@ -351,17 +351,17 @@ def trucks_sql(name: str, dialect: str, q: Drawn) -> str:
     if name in ("last-loc", "single-last-loc"):
         only = f"name = '{q.truck}'" if name == "single-last-loc" else f"fleet = '{q.fleet}'"
         if andon:
-            mine = f"path LIKE 'bench/%/{q.truck}/%'" if name == "single-last-loc" else f"path LIKE 'bench/{q.fleet}/%'"
-            return f"SELECT {named}, {fact('driver', 'text')}, {fact('longitude')}, {fact('latitude')} FROM last_values WHERE {mine} GROUP BY 1"
+            mine = f"bench/%/{q.truck}" if name == "single-last-loc" else f"bench/{q.fleet}/%"
+            return f"SELECT {named}, driver, longitude, latitude FROM {now(mine, 'driver', 'longitude', 'latitude')}"
         last = lambda what: f"(SELECT name, {d.last(what, 'ts')} AS v FROM readings WHERE {what} IS NOT NULL AND name IN (SELECT name FROM trucks WHERE {only}) GROUP BY name)"
         return f"SELECT f.name, f.driver, a.v, b.v FROM trucks f JOIN {last('longitude')} a ON a.name = f.name JOIN {last('latitude')} b ON b.name = f.name WHERE f.{only}"
     if name == "low-fuel":
         if andon:
-            return f"SELECT name, driver, fuel FROM (SELECT {named}, {fact('driver', 'text')} AS driver, {fact('fuel_state')} AS fuel FROM last_values WHERE path LIKE 'bench/{q.fleet}/%' GROUP BY 1) x WHERE fuel < 0.1"
+            return f"SELECT {named}, driver, fuel_state FROM {now(f'bench/{q.fleet}/%', 'driver', 'fuel_state')} WHERE fuel_state < 0.1"
         return f"SELECT f.name, f.driver, a.fuel FROM trucks f JOIN (SELECT name, {d.last('fuel_state', 'ts')} AS fuel FROM {samples('fuel_state', q.span, q.fleet)} GROUP BY name) a ON a.name = f.name WHERE a.fuel < 0.1"
     if name == "high-load":
         if andon:
-            return f"SELECT name, driver, l / c FROM (SELECT {named}, {fact('driver', 'text')} AS driver, {fact('current_load')} AS l, {fact('load_capacity')} AS c FROM last_values WHERE path LIKE 'bench/{q.fleet}/%' GROUP BY 1) x WHERE l / c > 0.9"
+            return f"SELECT {named}, driver, current_load / load_capacity FROM {now(f'bench/{q.fleet}/%', 'driver', 'current_load', 'load_capacity')} WHERE current_load / load_capacity > 0.9"
         return f"SELECT f.name, f.driver, a.l / f.load_capacity FROM trucks f JOIN (SELECT name, {d.last('current_load', 'ts')} AS l FROM {samples('current_load', q.span, q.fleet)} GROUP BY name) a ON a.name = f.name WHERE a.l / f.load_capacity > 0.9"
     if name == "stationary-trucks":
         return f"SELECT f.name, f.driver FROM ({facts}) f JOIN (SELECT {named} FROM (SELECT {key}, {mean('velocity')} AS m FROM {samples('velocity', q.short, q.fleet)} GROUP BY {key}) x WHERE m < 1) a ON a.name = f.name"
@@ -372,10 +372,9 @@ def trucks_sql(name: str, dialect: str, q: Drawn) -> str:
     if name == "avg-vs-projected-fuel-consumption":
         if andon:
             return (
-                "WITH driving AS (SELECT v.name, v.ts FROM (SELECT split_part(path, '/', 3) AS name, ts, value FROM "
-                f"{samples('velocity', q.span)}) v WHERE v.value > 1), fuel AS (SELECT split_part(path, '/', 3) AS name, ts, value FROM {samples('fuel_consumption', q.span)}), "
-                "each AS (SELECT d.name, sum(u.value) AS used, count(u.value) AS n, count(*) AS rows FROM driving d LEFT JOIN fuel u ON u.name = d.name AND u.ts = d.ts GROUP BY d.name) "
-                f"SELECT f.fleet, sum(e.used) / sum(e.n), sum(f.nominal * e.rows) / sum(e.rows) FROM each e JOIN ({facts}) f ON f.name = e.name GROUP BY f.fleet"
+                "WITH driving AS (SELECT path, sum(fuel_consumption) AS used, count(fuel_consumption) AS n, count(*) AS rows "
+                f"FROM side_by_side('bench/%/%', {d.at(q.span[0])}, {d.at(q.span[1])}, 'velocity', 'fuel_consumption') WHERE velocity > 1 GROUP BY path) "
+                f"SELECT f.fleet, sum(d.used) / sum(d.n), sum(f.nominal * d.rows) / sum(d.rows) FROM driving d JOIN ({facts}) f ON f.path = d.path GROUP BY f.fleet"
             )
         return f"SELECT f.fleet, avg(r.fuel_consumption), avg(f.nominal) FROM readings r JOIN ({facts}) f ON f.name = r.name WHERE r.velocity > 1 GROUP BY f.fleet"
     if name == "avg-daily-driving-duration":

@@ -1,6 +1,7 @@
-//! Functions beyond the engine's own: averages over time, thinning and resampling, and what PostgreSQL's clients call.
+//! Functions beyond the engine's own: averages over time, thinning and resampling, tags side by side, and what PostgreSQL's clients call.
 
 mod average;
+mod beside;
 pub(crate) mod bin;
 mod booleans;
 pub mod series;
@@ -37,6 +38,9 @@ pub(crate) fn register(state: &mut SessionState) {
 pub(crate) fn register_for(state: &mut SessionState, caller: &Caller) {
     for kind in [series::Kind::Thin, series::Kind::Resample] {
         state.register_udtf(kind.name(), Arc::new(series::Series { caller: caller.clone(), kind }));
+    }
+    for kind in [beside::Kind::Samples, beside::Kind::Last] {
+        state.register_udtf(kind.name(), Arc::new(beside::SideBySide { caller: caller.clone(), kind }));
     }
     let who = caller.who.id.to_string();
     for name in ["current_user", "session_user", "user", "current_role"] {

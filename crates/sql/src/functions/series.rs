@@ -71,7 +71,7 @@ pub(crate) struct Series {
     pub(crate) kind: Kind,
 }
 
-fn bad(words: impl Into<String>) -> DataFusionError {
+pub(super) fn bad(words: impl Into<String>) -> DataFusionError {
     DataFusionError::Plan(words.into())
 }
 
@@ -83,11 +83,11 @@ fn literal(expr: &Expr) -> Option<&ScalarValue> {
     }
 }
 
-fn text_of(expr: &Expr) -> Option<&str> {
+pub(super) fn text_of(expr: &Expr) -> Option<&str> {
     literal(expr)?.try_as_str().flatten()
 }
 
-fn time_of(expr: &Expr) -> Option<i64> {
+pub(super) fn time_of(expr: &Expr) -> Option<i64> {
     if let Some(text) = text_of(expr) {
         return Timestamp::parse_rfc3339(text).map(Timestamp::micros);
     }

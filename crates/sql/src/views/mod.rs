@@ -3,7 +3,10 @@
 //! [`samples`] is the one that reads history, and [`stretches`] are queries over it; the others are small and made in memory when they are read, from
 //! what the caller sees.
 
+pub(crate) mod beside;
+pub(crate) mod like;
 pub mod samples;
+mod scan;
 mod steps;
 mod stretches;
 pub(crate) mod summary;

@@ -7,31 +7,27 @@
 //! **Rights.** The tags of a scan come from the catalogue through what the caller sees, before any predicate; each block of rows
 //! asks again.
 
-use super::steps::{self, Step, Work};
+use super::like::like;
+use super::scan::{Feed, Parts, ScanExec};
 use super::time;
-use crate::engine::{BATCH, Caller};
+use crate::engine::Caller;
 use crate::functions::bin::{Bin, width_us};
-use crate::ports::{Blocks, Rows, Summed};
+use crate::ports::Rows;
 use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Value};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
 };
-use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::expressions::Column as PhysicalColumn;
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions, SchedulingType};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use std::collections::{BTreeSet, VecDeque};
+use datafusion::physical_plan::ExecutionPlan;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -96,13 +92,27 @@ impl Span {
         Self { from: up(self.from), to: up(self.to) }
     }
 
-    const fn is_empty(self) -> bool {
+    pub(super) const fn is_empty(self) -> bool {
         self.from >= self.to
     }
 }
 
+impl fmt::Display for Span {
+    /// As it follows other words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |t: i64| andon_model::Timestamp::from_micros(t);
+        if self.from != i64::MIN {
+            write!(f, ", from={}", at(self.from))?;
+        }
+        if self.to != i64::MAX {
+            write!(f, ", to={}", at(self.to))?;
+        }
+        Ok(())
+    }
+}
+
 /// Whether an expression is about the path alone, so that it can be decided once for each tag.
-fn about_path(expr: &Expr) -> bool {
+pub(super) fn about_path(expr: &Expr) -> bool {
     if expr.is_volatile() {
         return false;
     }
@@ -172,7 +182,7 @@ fn stretch_of(name: &str, expr: &Expr) -> Option<i64> {
     }
 }
 
-fn span_of(expr: &Expr) -> Option<Span> {
+pub(super) fn span_of(expr: &Expr) -> Option<Span> {
     span_about("ts", expr)
 }
 
@@ -245,23 +255,35 @@ fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Ve
     let seen = tags.into_iter().filter(|(_, path)| caller.sees(path));
     let mut seen: Vec<Target> = seen.map(|(id, path)| Target { id, path }).collect();
     seen.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    if filters.is_empty() || seen.is_empty() {
-        return Ok(seen);
+    let paths: Vec<&str> = seen.iter().map(|target| &*target.path).collect();
+    let mut keep = kept(state, &paths, filters)?.into_iter();
+    seen.retain(|_| keep.next().unwrap_or(false));
+    Ok(seen)
+}
+
+/// Which of these paths all the predicates keep.
+pub(super) fn kept(state: &dyn Session, paths: &[&str], filters: &[&Expr]) -> Result<Vec<bool>> {
+    let mut keep = vec![true; paths.len()];
+    let (alike, others): (Vec<&Expr>, Vec<&Expr>) = filters.iter().partition(|filter| pattern(filter).is_some());
+    for pattern in alike.into_iter().filter_map(pattern) {
+        keep.iter_mut().zip(paths).for_each(|(keep, path)| *keep = *keep && like(pattern, path));
+    }
+    if others.is_empty() || paths.is_empty() {
+        return Ok(keep);
     }
     let schema = Arc::new(Schema::new(vec![Field::new("path", DataType::Utf8View, false)]));
-    let paths: StringViewArray = seen.iter().map(|target| Some(&*target.path)).collect();
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(paths)])?;
+    let all: StringViewArray = paths.iter().map(Some).collect();
+    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(all)])?;
     let plain = DFSchema::try_from(schema)?;
-    let mut keep = vec![true; seen.len()];
-    for filter in filters {
-        let unqualified = (*filter).clone().transform(|node| {
+    for filter in others {
+        let unqualified = filter.clone().transform(|node| {
             Ok(match node {
                 Expr::Column(column) => Transformed::yes(Expr::Column(Column::from_name(column.name))),
                 other => Transformed::no(other),
             })
         })?;
         let physical = state.create_physical_expr(unqualified.data, &plain)?;
-        let decided = physical.evaluate(&batch)?.into_array(seen.len())?;
+        let decided = physical.evaluate(&batch)?.into_array(paths.len())?;
         let decided = decided
             .as_any()
             .downcast_ref::<BooleanArray>()
@@ -270,9 +292,15 @@ fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Ve
             *keep &= decided == Some(true);
         }
     }
-    let mut keep = keep.into_iter();
-    seen.retain(|_| keep.next().unwrap_or(false));
-    Ok(seen)
+    Ok(keep)
+}
+
+/// The pattern of `path LIKE 'pattern'`.
+fn pattern(filter: &Expr) -> Option<&str> {
+    let Expr::Like(like) = filter else { return None };
+    let plain = !like.negated && !like.case_insensitive && matches!(like.escape_char, None | Some('\\'));
+    let of_path = matches!(&*like.expr, Expr::Column(column) if column.name == "path");
+    text(&like.pattern).filter(|_| plain && of_path)
 }
 
 #[async_trait]
@@ -308,8 +336,9 @@ impl TableProvider for Samples {
             span = span.and(one.ok_or_else(|| DataFusionError::Internal(format!("{filter} was not taken")))?);
         }
         let targets = if span.is_empty() { Vec::new() } else { targets(&self.caller, state, &of_path)? };
-        let source = Source::new(self.caller.clone(), &targets, span, state.config().target_partitions());
-        Ok(Arc::new(SamplesExec::new(source, projection, limit)?))
+        let parts = Parts::new(&targets, state.config().target_partitions());
+        let source = Source { caller: self.caller.clone(), parts, span };
+        Ok(Arc::new(ScanExec::new(Feed::Samples(source), projection, limit)?))
     }
 }
 
@@ -317,264 +346,19 @@ impl TableProvider for Samples {
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) caller: Caller,
-    pub(super) parts: Arc<[Arc<[Target]>]>,
-    tags: usize,
-    span: Span,
-}
-
-impl Source {
-    fn new(caller: Caller, targets: &[Target], span: Span, partitions: usize) -> Self {
-        let tags = targets.len();
-        let each = tags.div_ceil(partitions.clamp(1, tags.max(1))).max(1);
-        let mut parts: Vec<Arc<[Target]>> = targets.chunks(each).map(Arc::from).collect();
-        if parts.is_empty() {
-            parts.push(Arc::new([]));
-        }
-        Self { caller, parts: parts.into(), tags, span }
-    }
-
-    /// Reads what is begun on it.
-    pub(super) fn reader(&self) -> Reader {
-        Reader { blocks: self.caller.ports.history.open(), span: self.span, path: "".into(), paths: None }
-    }
+    pub(super) parts: Parts<Target>,
+    pub(super) span: Span,
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tags={}", self.tags)?;
-        if let [part] = &*self.parts
+        write!(f, "tags={}", self.parts.count())?;
+        if let [part] = self.parts.all()
             && let [one] = &**part
         {
             write!(f, " ({})", one.path)?;
         }
-        let at = |t: i64| andon_model::Timestamp::from_micros(t);
-        if self.span.from != i64::MIN {
-            write!(f, ", from={}", at(self.span.from))?;
-        }
-        if self.span.to != i64::MAX {
-            write!(f, ", to={}", at(self.span.to))?;
-        }
-        Ok(())
-    }
-}
-
-/// Reads the samples of some tags in a range of times.
-#[derive(Debug, Clone)]
-pub(super) struct SamplesExec {
-    source: Source,
-    columns: Arc<[usize]>,
-    limit: Option<usize>,
-    properties: Arc<PlanProperties>,
-}
-
-impl SamplesExec {
-    fn new(source: Source, projection: Option<&Vec<usize>>, limit: Option<usize>) -> Result<Self> {
-        let all = schema();
-        let columns: Arc<[usize]> =
-            projection.map_or_else(|| (0..all.fields().len()).collect(), |p| p.as_slice().into());
-        let projected: SchemaRef = Arc::new(all.project(&columns)?);
-        let orderings = orderings(&projected, source.tags);
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(projected, orderings),
-            Partitioning::UnknownPartitioning(source.parts.len()),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        )
-        .with_scheduling_type(SchedulingType::Cooperative);
-        Ok(Self { source, columns, limit, properties: Arc::new(properties) })
-    }
-
-    /// What it reads, unless it stops before the end.
-    pub(super) fn source(&self) -> Option<Source> {
-        self.limit.is_none().then(|| self.source.clone())
-    }
-
-    /// Which columns of the view it gives.
-    pub(super) fn columns(&self) -> &[usize] {
-        &self.columns
-    }
-}
-
-/// (path, ts), and ts alone where there is one tag.
-fn orderings(schema: &SchemaRef, tags: usize) -> Vec<LexOrdering> {
-    let by = |name: &str| {
-        let index = schema.index_of(name).ok()?;
-        let column: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new(name, index));
-        Some(PhysicalSortExpr::new(column, SortOptions::new(false, false)))
-    };
-    let (path, ts) = (by("path"), by("ts"));
-    let mut all = Vec::new();
-    if tags <= 1 {
-        all.extend(LexOrdering::new(ts.clone()));
-    }
-    // Without the path, the times of several tags have no order.
-    if let Some(path) = path {
-        all.extend(LexOrdering::new([Some(path), ts].into_iter().flatten()));
-    }
-    all
-}
-
-impl DisplayAs for SamplesExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SamplesExec: {}", self.source)?;
-        if let Some(limit) = self.limit {
-            write!(f, ", limit={limit}")?;
-        }
-        let names: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
-        write!(f, ", columns=[{}]", names.join(", "))
-    }
-}
-
-impl ExecutionPlan for SamplesExec {
-    fn name(&self) -> &'static str {
-        "SamplesExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        Some(Arc::new(Self { limit, ..self.clone() }))
-    }
-
-    fn fetch(&self) -> Option<usize> {
-        self.limit
-    }
-
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let targets = self.source.parts.get(partition).cloned();
-        let targets = targets.ok_or_else(|| DataFusionError::Internal("there is no such partition".to_owned()))?;
-        let reading = Reading {
-            reader: self.source.reader(),
-            source: self.source.clone(),
-            targets,
-            next: 0,
-            reading: false,
-            shape: Shape { schema: self.schema(), columns: self.columns.clone() },
-            left: self.limit.unwrap_or(usize::MAX),
-        };
-        Ok(steps::rows(self.schema(), reading))
-    }
-}
-
-/// Reads tag after tag.
-pub(super) struct Reader {
-    blocks: Box<dyn Blocks>,
-    span: Span,
-    path: Arc<str>,
-    /// The path, repeated; grown to the longest batch so far and then only sliced.
-    paths: Option<ArrayRef>,
-}
-
-impl Reader {
-    /// Begins to read a tag.
-    pub(super) fn begin(&mut self, target: &Target) {
-        self.blocks.begin(target.id, self.span.from, self.span.to);
-        (self.path, self.paths) = (target.path.clone(), None);
-    }
-
-    /// The next rows; `None` at the end. Blocks.
-    pub(super) fn next(&mut self) -> Result<Option<Rows>> {
-        let rows = self.blocks.next().transpose();
-        rows.map_err(|reason| self.error(&reason))
-    }
-
-    /// The next rows, or what they add up to; `None` at the end. Blocks.
-    pub(super) fn next_summed(&mut self, width_us: Option<i64>) -> Result<Option<Summed>> {
-        let summed = self.blocks.next_summed(width_us).transpose();
-        summed.map_err(|reason| self.error(&reason))
-    }
-
-    fn error(&self, reason: &str) -> DataFusionError {
-        DataFusionError::Execution(format!("history of {}: {reason}", self.path))
-    }
-}
-
-struct Reading {
-    source: Source,
-    targets: Arc<[Target]>,
-    next: usize,
-    reader: Reader,
-    /// Whether a tag is being read.
-    reading: bool,
-    shape: Shape,
-    left: usize,
-}
-
-impl Work for Reading {
-    /// Reads on until there are rows for a batch: a block, or several where tags have few. Blocks.
-    fn step(mut self) -> Result<Step<Self>> {
-        let (mut made, mut batches) = (0, VecDeque::new());
-        while self.left > 0 && made < BATCH / 4 {
-            if !self.reading {
-                let Some(target) = self.targets.get(self.next) else { return Ok(Step::Last(batches)) };
-                self.next += 1;
-                self.source.caller.still()?;
-                self.reader.begin(target);
-                self.reading = true;
-            }
-            let Some(rows) = self.reader.next()? else {
-                self.reading = false;
-                continue;
-            };
-            self.source.caller.still()?;
-            let mut at = 0;
-            let end = rows.ts.len().min(self.left);
-            self.left -= end;
-            made += end;
-            while at < end {
-                let to = (at + BATCH).min(end);
-                batches.push_back(self.shape.batch(&mut self.reader, &rows, at, to)?);
-                at = to;
-            }
-        }
-        Ok(if self.left > 0 { Step::Rows(batches, self) } else { Step::Last(batches) })
-    }
-}
-
-/// Which columns are made.
-#[derive(Debug, Clone)]
-pub(crate) struct Shape {
-    pub(crate) schema: SchemaRef,
-    pub(crate) columns: Arc<[usize]>,
-}
-
-impl Shape {
-    pub(super) fn batch(&self, reader: &mut Reader, rows: &Rows, at: usize, to: usize) -> Result<RecordBatch> {
-        let len = to - at;
-        let arrays = self.columns.iter().map(|column| -> Result<ArrayRef> {
-            Ok(match column {
-                0 => repeated(&mut reader.paths, &reader.path, len),
-                other => column_of(*other, rows, at, to),
-            })
-        });
-        let arrays: Vec<ArrayRef> = arrays.collect::<Result<_>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(len));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
+        self.span.fmt(f)
     }
 }
 
@@ -586,8 +370,13 @@ pub(crate) fn batch_of(path: &str, rows: &Rows) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema(), arrays)?)
 }
 
+/// What rows are before any were read.
+pub(super) const fn no_rows() -> Rows {
+    Rows { ts: Vec::new(), values: Values::Double(Vec::new()), quality: Quality::Same(0) }
+}
+
 /// `text` in `len` rows; made once and then sliced.
-fn repeated(made: &mut Option<ArrayRef>, text: &str, len: usize) -> ArrayRef {
+pub(super) fn repeated(made: &mut Option<ArrayRef>, text: &str, len: usize) -> ArrayRef {
     match made {
         Some(array) if array.len() >= len => array.slice(0, len),
         _ => {
@@ -622,7 +411,7 @@ pub(crate) const fn severity(status: StatusCode) -> &'static str {
     }
 }
 
-fn column_of(column: usize, rows: &Rows, at: usize, to: usize) -> ArrayRef {
+pub(super) fn column_of(column: usize, rows: &Rows, at: usize, to: usize) -> ArrayRef {
     match column {
         1 => Arc::new(TimestampMicrosecondArray::from(rows.ts[at..to].to_vec()).with_timezone("UTC")),
         2 => values(rows, at, to),
@@ -643,7 +432,7 @@ fn column_of(column: usize, rows: &Rows, at: usize, to: usize) -> ArrayRef {
 
 /// The numbers, null where the quality is bad or there is no number.
 /// Counts above 2^53 lose their last digits here; `raw` has them all.
-fn values(rows: &Rows, at: usize, to: usize) -> ArrayRef {
+pub(super) fn values(rows: &Rows, at: usize, to: usize) -> ArrayRef {
     let all_good = matches!(rows.quality, Quality::Same(code) if !StatusCode(code).is_bad());
     if let (true, Values::Double(numbers)) = (all_good, &rows.values) {
         return Arc::new(Float64Array::from(numbers[at..to].to_vec()));
@@ -657,7 +446,7 @@ pub(super) fn number(rows: &Rows, row: usize) -> Option<f64> {
 }
 
 /// The texts of text tags, null where the quality is bad.
-fn texts(rows: &Rows, at: usize, to: usize) -> ArrayRef {
+pub(super) fn texts(rows: &Rows, at: usize, to: usize) -> ArrayRef {
     let Values::Mixed(values) = &rows.values else { return arrow::array::new_null_array(&DataType::Utf8View, to - at) };
     let text = |row: usize| match &values[row] {
         Value::String(text) if !rows.quality.get(row).is_bad() => Some(text),

@@ -1,5 +1,6 @@
 //! The SQL face over a plant in memory.
 
+mod beside;
 mod plant;
 mod refused;
 mod rights;

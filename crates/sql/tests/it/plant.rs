@@ -212,6 +212,9 @@ impl Catalog for Shared {
     fn at(&self, path: &str) -> Option<TagId> {
         self.0.tags.iter().find(|tag| &*tag.path == path).map(|tag| tag.id)
     }
+    fn data_type(&self, tag: TagId) -> Option<&'static str> {
+        self.0.tags.iter().find(|known| known.id == tag).map(|tag| tag.data_type)
+    }
     fn equipment(&self) -> Vec<Equipment> {
         ["works", "works/line1", "works/line1/filler", "works/line2", "home", "home/hall"]
             .map(|path| Equipment {
@@ -223,11 +226,11 @@ impl Catalog for Shared {
             .to_vec()
     }
     fn last_values(&self) -> Vec<Last> {
-        let last = |tag: &Tag| {
-            let (ts, value, quality) = self.0.points[&tag.id.0].last()?.clone();
-            Some(Last { tag: tag.id, ts, value, quality: StatusCode(quality), stale: false })
-        };
-        self.0.tags.iter().filter_map(last).collect()
+        self.0.tags.iter().filter_map(|tag| self.last(tag.id)).collect()
+    }
+    fn last(&self, tag: TagId) -> Option<Last> {
+        let (ts, value, quality) = self.0.points.get(&tag.0)?.last()?.clone();
+        Some(Last { tag, ts, value, quality: StatusCode(quality), stale: false })
     }
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>> {
         let under = |path: &str| query.branches.iter().any(|branch| andon_model::path::is_under(path, branch));

@@ -3,7 +3,7 @@
 //! Conditions and calculations between the scan and the aggregate are taken into the expressions, so that all that is left is
 //! evaluated over the columns of a block.
 
-use super::Feed;
+use super::super::scan::{Feed, ScanExec};
 use super::groups::{Column, Group, Sums};
 use crate::functions::bin::{self, Bin};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, UInt64Array};
@@ -103,9 +103,11 @@ impl Below {
             });
             return Some(Self { columns: columns.collect::<Option<_>>()?, ..below });
         }
-        let (feed, columns) = Feed::of(plan)?;
-        let column = |(name, at): (String, usize)| Arc::new(PhysicalColumn::new(&name, at)) as Expression;
-        Some(Self { feed, condition: None, columns: columns.into_iter().map(column).collect() })
+        let scan = plan.downcast_ref::<ScanExec>()?;
+        let feed = scan.feed()?.clone();
+        let view = feed.schema();
+        let column = |at: &usize| Arc::new(PhysicalColumn::new(view.field(*at).name(), *at)) as Expression;
+        Some(Self { columns: scan.columns().iter().map(column).collect(), feed, condition: None })
     }
 
     /// An expression of the aggregate over the columns of the scan.
@@ -152,7 +154,9 @@ impl Below {
         let counts = expr.fun().name() == "count";
         // Columns that are never null, and `count(*)`, which is `count(1)`.
         let of_row = counts
-            && (of.downcast_ref::<PhysicalColumn>().is_some_and(|column| self.feed.never_null(column.index()))
+            && (of
+                .downcast_ref::<PhysicalColumn>()
+                .is_some_and(|column| !self.feed.schema().field(column.index()).is_nullable())
                 || of.downcast_ref::<Literal>().is_some_and(|literal| !literal.value().is_null()));
         if of_row && filter.is_none() {
             return Some(Figure::Rows);
@@ -181,7 +185,7 @@ impl Below {
             let column = input.of.as_ref().and_then(|of| of.downcast_ref::<PhysicalColumn>());
             input.filter.is_none() && column.is_some_and(|column| self.feed.is_value(column.index()))
         };
-        if self.condition.is_none() && inputs.iter().all(plain) {
+        if self.condition.is_none() && matches!(self.feed, Feed::Samples(_)) && inputs.iter().all(plain) {
             return Some(Inputs::Value);
         }
         let mut columns = Vec::new();
@@ -221,6 +225,14 @@ impl Inputs {
         match self {
             Self::Value => 1,
             Self::Expressions { inputs, .. } => inputs.len(),
+        }
+    }
+
+    /// Over which columns of the view expressions are evaluated.
+    pub(super) fn columns(&self) -> Arc<[usize]> {
+        match self {
+            Self::Value => Arc::new([]),
+            Self::Expressions { columns, .. } => columns.clone(),
         }
     }
 

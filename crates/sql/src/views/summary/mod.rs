@@ -10,9 +10,9 @@
 mod asked;
 mod groups;
 
-use super::samples::{self, SamplesExec};
+use super::scan::{Feed, Reader, Shape};
 use super::steps::{self, Step, Work};
-use crate::engine::{BATCH, Caller};
+use crate::engine::BATCH;
 use crate::ports::Summed;
 use arrow::array::{ArrayRef, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
@@ -175,88 +175,7 @@ impl ExecutionPlan for SummaryExec {
         if partition >= self.feed.partitions() {
             return Err(DataFusionError::Internal("there is no such partition".to_owned()));
         }
-        Ok(steps::rows(self.schema.clone(), Summing::new(self.clone(), partition)))
-    }
-}
-
-// ---- where rows come from ----
-
-/// A scan that gives rows target by target, those of each in the order of time.
-#[derive(Debug, Clone)]
-enum Feed {
-    /// Of tags.
-    Samples(samples::Source),
-}
-
-impl Feed {
-    /// A scan that reads to the end, and its columns: name and number in the view.
-    fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<(Self, Vec<(String, usize)>)> {
-        let samples = plan.downcast_ref::<SamplesExec>()?;
-        let names = samples.schema();
-        let names = names.fields().iter().map(|field| field.name().clone());
-        Some((Self::Samples(samples.source()?), names.zip(samples.columns().iter().copied()).collect()))
-    }
-
-    fn schema(&self) -> SchemaRef {
-        match self {
-            Self::Samples(_) => samples::schema(),
-        }
-    }
-
-    fn caller(&self) -> &Caller {
-        match self {
-            Self::Samples(source) => &source.caller,
-        }
-    }
-
-    /// How many there are.
-    fn targets(&self) -> usize {
-        match self {
-            Self::Samples(source) => source.parts.iter().map(|part| part.len()).sum(),
-        }
-    }
-
-    fn partitions(&self) -> usize {
-        match self {
-            Self::Samples(source) => source.parts.len(),
-        }
-    }
-
-    /// The targets of a partition by the numbers of their tags: read like that, pages are unpacked once.
-    fn quickest_order(&self, partition: usize) -> Vec<usize> {
-        match self {
-            Self::Samples(source) => {
-                let targets = source.parts.get(partition).map_or(&[][..], |part| part);
-                let mut order: Vec<usize> = (0..targets.len()).collect();
-                order.sort_by_key(|at| targets.get(*at).map(|target| target.id));
-                order
-            }
-        }
-    }
-
-    fn path(&self, partition: usize, target: usize) -> Option<&str> {
-        match self {
-            Self::Samples(source) => Some(&source.parts.get(partition)?.get(target)?.path),
-        }
-    }
-
-    /// Whether `value` is the column that is summed up as it is.
-    fn is_value(&self, column: usize) -> bool {
-        match self {
-            Self::Samples(_) => samples::schema().field(column).name() == "value",
-        }
-    }
-
-    fn never_null(&self, column: usize) -> bool {
-        self.schema().fields().get(column).is_some_and(|field| !field.is_nullable())
-    }
-}
-
-impl fmt::Display for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Samples(source) => source.fmt(f),
-        }
+        Ok(steps::rows(self.schema.clone(), Summing::new(self.clone(), partition)?))
     }
 }
 
@@ -268,62 +187,61 @@ struct Summing {
     /// In which order the targets are read.
     order: Vec<usize>,
     next: usize,
-    reader: samples::Reader,
+    reader: Reader,
+    /// The columns over which expressions are evaluated.
+    shape: Shape,
     /// Whether a target is being read.
     reading: bool,
     groups: Groups,
 }
 
 impl Summing {
-    fn new(exec: SummaryExec, partition: usize) -> Self {
+    fn new(exec: SummaryExec, partition: usize) -> Result<Self> {
         let mut order = exec.feed.quickest_order(partition);
         if exec.width().is_some() {
             // Many groups for each tag, which are handed out as they come.
             order.sort_unstable();
         }
-        let Feed::Samples(source) = &exec.feed;
-        let reader = source.reader();
+        let reader = exec.feed.reader(partition);
+        let shape = Shape::new(&exec.feed.schema(), exec.inputs.columns())?;
         let groups = Groups::new(exec.inputs.count());
-        Self { exec, partition, order, next: 0, reader, reading: false, groups }
+        Ok(Self { exec, partition, order, next: 0, reader, shape, reading: false, groups })
     }
 
     /// Begins with the next target; `false` after the last.
     fn begin(&mut self) -> bool {
-        let Feed::Samples(source) = &self.exec.feed;
         let Some(at) = self.order.get(self.next).copied() else { return false };
-        let Some(target) = source.parts.get(self.partition).and_then(|part| part.get(at)) else { return false };
-        self.reader.begin(target);
-        self.reading = true;
+        self.reading = self.reader.begin(at);
         // Without a key, everything is one group.
-        if self.exec.keys.iter().any(|key| matches!(key, Key::Path)) || self.exec.width().is_some() {
+        if self.exec.keys.contains(&Key::Path) || self.exec.width().is_some() {
             self.groups.begin(at);
         }
         self.next += 1;
-        true
+        self.reading
     }
 
     /// Adds the next rows; tells how many were read, `None` at the end of the target.
     fn add(&mut self) -> Result<Option<usize>> {
         let width = self.exec.width();
-        let Inputs::Expressions { columns, .. } = &self.exec.inputs else { return self.add_values(width) };
-        let Some(rows) = self.reader.next()? else { return Ok(None) };
-        let schema = self.exec.feed.schema().project(columns)?;
-        let shape = samples::Shape { schema: Arc::new(schema), columns: columns.clone() };
+        if matches!(self.exec.inputs, Inputs::Value) {
+            return self.add_values(width);
+        }
+        let Some(part) = self.reader.next()? else { return Ok(None) };
         let mut at = 0;
-        while at < rows.ts.len() {
-            let to = (at + BATCH).min(rows.ts.len());
-            let batch = shape.batch(&mut self.reader, &rows, at, to)?;
-            let (ts, columns) = self.exec.inputs.evaluate(Cow::Borrowed(&rows.ts[at..to]), &batch)?;
+        while at < part.ts().len() {
+            let to = (at + BATCH).min(part.ts().len());
+            let batch = self.shape.batch(&mut self.reader, &part, at, to)?;
+            let (ts, columns) = self.exec.inputs.evaluate(Cow::Borrowed(&part.ts()[at..to]), &batch)?;
             self.groups.take_columns(&ts, &columns, width);
             at = to;
         }
-        Ok(Some(rows.ts.len()))
+        Ok(Some(at))
     }
 
     fn add_values(&mut self, width: Option<i64>) -> Result<Option<usize>> {
         let next = match self.exec.known_sums {
             true => self.reader.next_summed(width)?,
-            false => self.reader.next()?.map(Summed::Rows),
+            false => self.reader.next()?.and_then(|part| part.into_rows()).map(Summed::Rows),
         };
         Ok(next.map(|next| match next {
             Summed::Rows(rows) => {
