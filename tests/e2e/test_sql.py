@@ -182,10 +182,12 @@ class Sql(Case):
         self.assertLessEqual({("started", 0), ("history_compacted", 0), ("connection", 0), ("login_refused", 4)}, seen)
 
     def test_what_the_manual_shows_works(self):
-        # Its examples are about a tag of the demo.
+        # Its examples are about tags of the demo.
         levels = {"works/packaging": "area", "works/packaging/line1": "work_center", "works/packaging/line1/filler": "work_unit"}
         places = [f'[[equipment]]\npath = "{path}"\nlevel = "{level}"\n' for path, level in levels.items()]
-        self.here.apply("\n".join([*places, '[[tag]]\npath = "works/packaging/line1/filler/pressure"\ntype = "double"\n']))
+        kinds = {"pressure": "double", "speed": "double", "state": "string"}
+        tags = [f'[[tag]]\npath = "works/packaging/line1/filler/{name}"\ntype = "{kind}"\n' for name, kind in kinds.items()]
+        self.here.apply("\n".join([*places, *tags]))
         manual = (ROOT / "docs/manual/sql.md").read_text()
         shown = [block.split("```")[0].strip() for block in manual.split("```sql\n")[1:]]
         statements = [text.strip() for block in shown for text in block.split(";\n") if text.strip()]
