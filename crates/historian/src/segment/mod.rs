@@ -20,6 +20,7 @@ use crate::block::Block;
 use crate::manifest::FileInfo;
 use footer::Footer;
 pub(crate) use footer::Footers;
+pub(crate) use read::Numbers;
 use std::error::Error;
 use std::fs::File;
 use std::io;
@@ -151,6 +152,15 @@ impl Reader {
         match &mut self.inner {
             Inner::First(reader) => reader.next(),
             Inner::Current(reader) => reader.next(),
+        }
+    }
+
+    /// Hands out all numbers of a tag, without their times, block by block; `false`, and none, where not all its rows are good
+    /// numbers or the file does not say so.
+    pub(crate) fn good_numbers(&mut self, tag: u32, take: impl FnMut(Numbers)) -> Result<bool, SegmentError> {
+        match &mut self.inner {
+            Inner::First(_) => Ok(false),
+            Inner::Current(reader) => reader.good_numbers(tag, take),
         }
     }
 

@@ -60,6 +60,15 @@ enum Columns {
     All,
 }
 
+/// Numbers as they are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Numbers {
+    /// As they are.
+    Doubles(Vec<f64>),
+    /// Whole numbers that are to be divided by a power of ten.
+    Whole(Vec<i64>, f64),
+}
+
 /// The columns of one row group, as far as they were needed, each at its place.
 struct Group {
     index: usize,
@@ -238,6 +247,24 @@ impl CurrentReader {
         Ok(None)
     }
 
+    /// Hands out all numbers of a tag and nothing else; `false`, and none, unless all its rows are good numbers.
+    pub(super) fn good_numbers(&mut self, tag: u32, mut take: impl FnMut(Numbers)) -> Result<bool, SegmentError> {
+        let good = |entry: &Entry| entry.all_good && entry.kind != Kind::Mixed;
+        let Some(entry) = self.entry(tag).filter(good) else { return Ok(false) };
+        self.selected = None;
+        let mut rows = entry.rows();
+        while !rows.is_empty() {
+            let (index, group_rows) = group_of(&self.footer, rows.start);
+            let wanted = rows.start..rows.end.min(group_rows.end).min(rows.start + BLOCK_ROWS as u64);
+            if wanted.is_empty() {
+                return Err(SegmentError::damaged(&self.path, missing()));
+            }
+            rows.start = wanted.end;
+            take(self.decode(index, |source| source.numbers(&local(&wanted, &group_rows), &entry))?);
+        }
+        Ok(true)
+    }
+
     /// Decodes rows of one row group that are all of `entry`'s tag.
     fn read(
         &mut self,
@@ -246,16 +273,24 @@ impl CurrentReader {
         entry: &Entry,
         columns: Columns,
     ) -> Result<Block, SegmentError> {
+        self.decode(index, |source| source.block(rows, entry, columns))
+    }
+
+    fn decode<T>(
+        &mut self,
+        index: usize,
+        decode: impl FnOnce(&mut Source) -> Result<T, ParquetError>,
+    ) -> Result<T, SegmentError> {
         self.footer.sound.check(&self.path, &self.info, &self.pages.file, index)?;
         let group = match self.group.take() {
             Some(group) if group.index == index => group,
             _ => Group::new(index),
         };
         let mut source = Source { footer: &self.footer, pages: &self.pages, group };
-        let block = source.block(rows, entry, columns);
+        let decoded = decode(&mut source);
         // After an error the columns are no longer at the same row.
-        self.group = block.is_ok().then_some(source.group);
-        block.map_err(|error| SegmentError::damaged(&self.path, error))
+        self.group = decoded.is_ok().then_some(source.group);
+        decoded.map_err(|error| SegmentError::damaged(&self.path, error))
     }
 }
 
@@ -344,7 +379,8 @@ impl Source<'_> {
     fn times(&mut self, rows: &Range<usize>) -> Result<Vec<i64>, ParquetError> {
         let mut ts = column!(self, ts_ms, TS_MS, rows)?.required(rows)?;
         if self.is_always_zero(TS_US) {
-            ts.iter_mut().for_each(|ts| *ts = join_ts(*ts, 0));
+            // As `join_ts` without µs; this runs for every row that is read.
+            ts.iter_mut().for_each(|ts| *ts = ts.wrapping_mul(1000));
         } else {
             let us = column!(self, ts_us, TS_US, rows)?.required(rows)?;
             ts.iter_mut().zip(us).for_each(|(ts, us)| *ts = join_ts(*ts, us));
@@ -365,6 +401,16 @@ impl Source<'_> {
 
     fn ints(&mut self, rows: &Range<usize>) -> Result<Vec<i64>, ParquetError> {
         column!(self, int, V_INT, rows)?.filled(rows)
+    }
+
+    /// The numbers of an entry that is not mixed, as they are stored.
+    fn numbers(&mut self, rows: &Range<usize>, entry: &Entry) -> Result<Numbers, ParquetError> {
+        Ok(match entry.kind {
+            Kind::Int => Numbers::Whole(self.ints(rows)?, 1.0),
+            Kind::Double(Class::Scaled { exponent }) => Numbers::Whole(self.ints(rows)?, power(exponent)),
+            Kind::Double(class) => Numbers::Doubles(self.doubles(rows, class)?),
+            Kind::Mixed => return Err(missing()),
+        })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "scaled values are below 2^53")]

@@ -153,6 +153,48 @@ fn any_damage_is_an_error_that_names_the_file_and_never_another_value() {
     assert_eq!(read_all(&path, &info).unwrap().len(), 5_000);
 }
 
+/// The numbers that the reader hands out without times, divided as it says.
+#[expect(clippy::cast_precision_loss, reason = "as numbers are read")]
+fn numbers_of(reader: &mut Reader, tag: u32) -> Option<Vec<f64>> {
+    let mut all = Vec::new();
+    let taken = reader.good_numbers(tag, |numbers| match numbers {
+        Numbers::Doubles(numbers) => all.extend(numbers),
+        Numbers::Whole(numbers, power) => all.extend(numbers.iter().map(|whole| *whole as f64 / power)),
+    });
+    taken.unwrap().then_some(all)
+}
+
+#[test]
+fn numbers_alone_are_those_of_the_rows_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let long = i64::try_from(PAGE_ROWS).unwrap() * 20;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut add = |tag: u32, count: i64, status: u32, value: fn(i64) -> Value| {
+        rows.extend((0..count).map(|n| (tag, n * 1000, value(n), status, 12)));
+    };
+    add(1, long, 0, |n| Value::Double(f64::from(i32::try_from(n % 999).unwrap()) / 100.0));
+    add(2, 10, 0, |n| Value::Double(f64::from(i32::try_from(n).unwrap()) / 3.0));
+    add(3, 700, 0, |n| Value::Int64(n * n));
+    add(4, 10, 0x4000_0000, |_| Value::Double(1.0));
+    add(5, 10, 0, |n| if n == 3 { Value::Null } else { Value::Double(1.0) });
+    add(6, 10, 0, |_| Value::String("held".into()));
+    add(7, 10, 0, |_| Value::Double(0.5));
+    let info = write(&path, &rows);
+    let mut reader = Reader::open(&path, &info, &Footers::new(0)).unwrap();
+    for round in 0..2 {
+        for tag in [1, 2, 3, 7, 1] {
+            let right: Vec<f64> = rows.iter().filter(|row| row.0 == tag).filter_map(|row| row.2.as_f64()).collect();
+            assert_eq!(numbers_of(&mut reader, tag), Some(right), "{tag} in round {round}");
+        }
+        for tag in [4, 5, 6, 99] {
+            assert_eq!(numbers_of(&mut reader, tag), None, "{tag}");
+        }
+        let again = read_tag(&mut reader, 3, Window::All).unwrap();
+        assert_eq!(again.len(), 700, "rows are read as before");
+    }
+}
+
 #[test]
 fn footers_are_kept_up_to_a_limit() {
     let folder = tempfile::tempdir().unwrap();
