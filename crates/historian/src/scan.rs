@@ -13,7 +13,7 @@ use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::period::{Period, Periods};
 use crate::point::{HistoryGap, day_of};
 use crate::rollup::{self, Level, Rollups, Unpacker};
-use crate::segment::{Footers, Presence, Reader, SegmentError, Window, presence};
+use crate::segment::{Footers, Numbers, Presence, Reader, SegmentError, Window, presence};
 use andon_model::column::StretchSum;
 use andon_model::error::causes;
 use andon_model::log::Seq;
@@ -306,11 +306,50 @@ impl Scan {
             if let Some(next) = self.summed.pop_front() {
                 return Some(next);
             }
-            match self.next_stretch(&levels, summed)? {
-                Stretch::Points(block) => return Some(Summed::Points(block)),
-                Stretch::Period(pieces) => self.summed = pieces,
+            if let Some(period) = self.periods.front().copied().filter(|_| self.merge.is_none()) {
+                let known = if levels.is_empty() { None } else { self.rolled_up(period, &levels).and_then(summed) };
+                let known = known.or_else(|| Some([Summed::Sums(vec![self.added_up(period, width)?])].into()));
+                if let Some(known) = known {
+                    self.periods.pop_front();
+                    self.summed = known;
+                    continue;
+                }
+            }
+            match self.next_of_period() {
+                Some(block) => return Some(Summed::Points(block)),
+                None if self.periods.is_empty() => return None,
+                None => {}
             }
         }
+    }
+
+    /// What a period adds up to whose rows are all good numbers, all in the range and all in one file: without their times,
+    /// which none of them needs then. `None` for any other, and where rows lie on both sides of a multiple of `width`.
+    fn added_up(&mut self, period: Period, width: Option<i64>) -> Option<StretchSum> {
+        if self.gone.as_ref().is_some_and(|gone| gone.load(Ordering::Relaxed))
+            || self.view.buffered.iter().any(|block| !within(&block.ts, period).is_empty())
+        {
+            return None;
+        }
+        let mut alone = None;
+        for segment in self.view.periods.get(&period)? {
+            match presence(&segment.path, &segment.info, &self.historian.footers, self.tag).ok()? {
+                Presence::Absent => {}
+                Presence::Within { rows, ts } if alone.is_none() => alone = Some((Arc::clone(segment), rows, ts)),
+                Presence::Within { .. } | Presence::Unknown => return None,
+            }
+        }
+        let (segment, rows, (first, last)) = alone?;
+        let together = width.is_none_or(|width| first.div_euclid(width) == last.div_euclid(width));
+        if first < self.from || last >= self.to || !together || !self.gone(&segment).is_empty() {
+            return None;
+        }
+        let mut reader = self.files.take(&segment, &self.historian.footers).ok()?;
+        let mut sum = StretchSum { first, rows: u64::from(rows), numbers: 0, sum: 0.0, extremes: None };
+        let mut ordered = true;
+        let good = reader.good_numbers(self.tag, |numbers| ordered &= add(&mut sum, &numbers)).ok()?;
+        self.files.put_back(segment, reader);
+        (good && ordered && sum.numbers == sum.rows).then_some(sum)
     }
 
     /// The next points, or a whole period in pieces if there are roll-ups of these levels (coarsest first) and `accept` makes
@@ -580,6 +619,40 @@ fn summed(pieces: Vec<Piece>) -> Option<VecDeque<Summed>> {
         });
     }
     Some(summed)
+}
+
+/// Adds numbers; `false` if one of them has no order.
+#[expect(clippy::cast_precision_loss, reason = "as everywhere that whole numbers are averaged")]
+fn add(sum: &mut StretchSum, numbers: &Numbers) -> bool {
+    let (count, total, low, high) = match numbers {
+        Numbers::Whole(whole, power) => {
+            let Some(first) = whole.first() else { return true };
+            let (mut total, mut low, mut high) = (0_i128, *first, *first);
+            for number in whole {
+                total += i128::from(*number);
+                low = low.min(*number);
+                high = high.max(*number);
+            }
+            (whole.len(), total as f64 / power, low as f64 / power, high as f64 / power)
+        }
+        Numbers::Doubles(doubles) => {
+            let Some(first) = doubles.first() else { return true };
+            let (mut total, mut low, mut high) = (0.0, *first, *first);
+            for number in doubles {
+                total += number;
+                low = if *number < low { *number } else { low };
+                high = if *number > high { *number } else { high };
+                if number.is_nan() {
+                    return false;
+                }
+            }
+            (doubles.len(), total, low, high)
+        }
+    };
+    sum.numbers += count as u64;
+    sum.sum += total;
+    sum.extremes = Some(sum.extremes.map_or((low, high), |(min, max)| (min.min(low), max.max(high))));
+    true
 }
 
 /// Later deletes are not yet in the file.

@@ -202,6 +202,50 @@ fn rollup_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
+async fn few_rows_of_one_file_are_added_up_without_their_times_and_only_where_that_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    let value = |n: i64| Value::Double(f64::from(i32::try_from(n % 17).unwrap()) / 10.0);
+    let mut rows: Vec<Sample> = (0..100).map(|n| sample(0, HOUR + n * 1_000_000, value(n), StatusCode::GOOD)).collect();
+    rows.extend((0..100).map(|n| sample(1, HOUR + n * 1_000_000, Value::Int64(n), StatusCode::UNCERTAIN)));
+    rows.extend((0..100).map(|n| sample(2, HOUR + n * 1_000_000, Value::Double(0.1 + n as f64), StatusCode::GOOD)));
+    let put = |model: &mut Model, rows: &[Sample]| {
+        model.write(rows);
+        log.write(rows);
+    };
+    put(&mut model, &rows);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    let spared = |model: &Model, tag, span, interval| compare_sums(&historian, model, tag, span, interval);
+    for tag in [0, 2] {
+        for (span, interval, whole) in [
+            ((0, DAY), 0, 100),
+            ((0, DAY), DAY, 100),
+            ((HOUR, HOUR + 99_000_001), HOUR, 100),
+            ((HOUR, HOUR + 99_000_000), HOUR, 0),
+            ((HOUR + 1, DAY), HOUR, 0),
+            ((0, DAY), MINUTE, 0),
+        ] {
+            assert_eq!(spared(&model, tag, span, interval), whole, "{tag} {span:?} by {interval}");
+        }
+    }
+    assert_eq!(spared(&model, 1, (0, DAY), 0), 0, "what is uncertain is told row by row");
+    // A row in memory that takes the place of one of the file, then a delete that is not yet worked in.
+    put(&mut model, &[sample(0, HOUR, Value::Double(500.0), StatusCode::GOOD)]);
+    model.delete(2, HOUR, HOUR + 5_000_000);
+    log.delete(2, HOUR, HOUR + 5_000_000);
+    historian.catch_up().await.unwrap();
+    for tag in [0, 2] {
+        assert_eq!(spared(&model, tag, (0, DAY), 0), 0, "{tag}");
+    }
+    // The same row in a second file.
+    historian.flush().await.unwrap();
+    assert_eq!(spared(&model, 0, (0, DAY), 0), 0);
+    historian.tidy_files().await.unwrap();
+}
+
+#[tokio::test]
 async fn from_rollups_or_from_points_the_answer_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
