@@ -4,6 +4,7 @@ use crate::dialect;
 use crate::error::SqlError;
 use crate::guard;
 use crate::ports::Ports;
+use crate::views::summary::{Summaries, Takes};
 use crate::{functions, pg, views, yielding};
 use andon_model::access::Principal;
 use arrow::datatypes::SchemaRef;
@@ -17,6 +18,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
@@ -190,6 +193,15 @@ fn config() -> SessionConfig {
     config
 }
 
+/// The engine's own rules between ours.
+fn physical_rules(known_sums: bool) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let ours = |takes| -> Arc<dyn PhysicalOptimizerRule + Send + Sync> { Arc::new(Summaries { known_sums, takes }) };
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, ours(Takes::Whole));
+    rules.push(ours(Takes::FirstStage));
+    rules
+}
+
 impl Engine {
     /// Makes the threads.
     /// # Errors
@@ -206,8 +218,7 @@ impl Engine {
             .build()?;
         let builder = SessionStateBuilder::new().with_config(config()).with_default_features();
         let builder = builder.with_file_formats(Vec::new());
-        let summaries = views::summary::Summaries { known_sums: options.known_sums };
-        let mut template = builder.with_physical_optimizer_rule(Arc::new(summaries)).build();
+        let mut template = builder.with_physical_optimizer_rules(physical_rules(options.known_sums)).build();
         functions::register(&mut template);
         Ok(Arc::new(Self {
             ports,

@@ -125,6 +125,30 @@ async fn tags_are_read_by_their_numbers_and_told_by_their_paths() {
 }
 
 #[tokio::test]
+async fn where_each_group_is_of_one_tag_nothing_is_left_to_do_after_the_summing_up() {
+    let world = World::new();
+    let explained = async |text: &str| world.rows(&format!("EXPLAIN {text}")).await.join("\n");
+    for text in [
+        "SELECT path, time_bucket('1 minute', ts), avg(value) FROM samples GROUP BY 1, 2 ORDER BY 1, 2",
+        "SELECT path, max(value) FROM samples WHERE value > 1 GROUP BY path ORDER BY path",
+        "SELECT time_bucket('1 minute', ts), avg(value) FROM samples WHERE path = 'works/line1/filler/level' GROUP BY 1 ORDER BY 1",
+        "SELECT avg(value), count(*) FROM samples WHERE path = 'works/line1/filler/level'",
+    ] {
+        let plan = explained(text).await;
+        assert!(
+            plan.contains("SummaryExec") && !plan.contains("AggregateExec") && !plan.contains("SortExec"),
+            "{plan}"
+        );
+    }
+    for text in
+        ["SELECT time_bucket('1 minute', ts), avg(value) FROM samples GROUP BY 1", "SELECT avg(value) FROM samples"]
+    {
+        let plan = explained(text).await;
+        assert!(plan.contains("SummaryExec") && plan.contains("AggregateExec: mode=Final"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn many_groups_come_in_order_and_each_once() {
     let mut plant = works();
     let points =

@@ -3,9 +3,9 @@
 //! `avg`, `min`, `max`, `sum` and `count` for tags and stretches of time are what reports and screens ask for. The engine would have
 //! every value copied into a batch with its path beside it, and would look up the group of each row. But history gives
 //! rows tag by tag and in the order of time, so that a group is a stretch of a block, and often knows already what a minute or
-//! an hour adds up to: [`Summaries`] puts [`SummaryExec`] in the
-//! place of the first stage of such an aggregate. Columns, their types, the order of rows and the meaning of null stay as they
-//! were; what the engine does after the first stage does not change.
+//! an hour adds up to: [`Summaries`] puts [`SummaryExec`] in the place of such an aggregate. Where groups are made by tag, all rows of
+//! one are in one partition, and nothing is left to do; elsewhere it takes the place of the first stage, and what the engine does
+//! after that does not change. Columns, their types and the meaning of null stay as they were.
 
 mod asked;
 mod groups;
@@ -15,6 +15,7 @@ use super::steps::{self, Step, Work};
 use crate::engine::BATCH;
 use crate::ports::Summed;
 use arrow::array::{ArrayRef, StringViewArray, TimestampMicrosecondArray};
+use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use asked::{Below, Figure, Inputs, Key};
@@ -22,10 +23,11 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use groups::Groups;
 use std::borrow::Cow;
@@ -38,17 +40,31 @@ const GROUPS: usize = 8192;
 /// Rows that are read in one step at most, so that a query that is given up ends soon.
 const STEP_ROWS: usize = 16 * BATCH;
 
-/// The rule.
+/// The rule. It runs twice: before the engine brings the groups of partitions together, and at the end.
 #[derive(Debug)]
 pub(crate) struct Summaries {
     /// Whether sums that history knows may stand for rows.
     pub(crate) known_sums: bool,
+    pub(crate) takes: Takes,
+}
+
+/// What is put in place of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// The whole aggregate, where all rows of a group are in one partition.
+    Whole,
+    /// Its first stage.
+    FirstStage,
 }
 
 impl PhysicalOptimizerRule for Summaries {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            Ok(match SummaryExec::instead_of(&node, self.known_sums) {
+            let summary = match self.takes {
+                Takes::Whole => SummaryExec::instead_of_both(&node, self.known_sums),
+                Takes::FirstStage => SummaryExec::instead_of(&node, self.known_sums),
+            };
+            Ok(match summary {
                 Some(summary) => Transformed::yes(Arc::new(summary) as Arc<dyn ExecutionPlan>),
                 None => Transformed::no(node),
             })
@@ -57,7 +73,10 @@ impl PhysicalOptimizerRule for Summaries {
     }
 
     fn name(&self) -> &'static str {
-        "summaries"
+        match self.takes {
+            Takes::Whole => "whole summaries",
+            Takes::FirstStage => "summaries",
+        }
     }
 
     fn schema_check(&self) -> bool {
@@ -65,7 +84,7 @@ impl PhysicalOptimizerRule for Summaries {
     }
 }
 
-/// The first stage of an aggregate over samples.
+/// An aggregate over samples, or its first stage.
 #[derive(Debug, Clone)]
 struct SummaryExec {
     feed: Feed,
@@ -85,9 +104,33 @@ impl SummaryExec {
         self.keys.iter().find_map(|key| if let Key::Begin(width) = key { Some(*width) } else { None })
     }
 
-    /// The same as an aggregate over samples, `None` for everything else.
+    /// The same as the first stage of an aggregate over samples, `None` for everything else.
     fn instead_of(node: &Arc<dyn ExecutionPlan>, known_sums: bool) -> Option<Self> {
         let aggregate = node.downcast_ref::<AggregateExec>()?;
+        let states = *aggregate.mode() == AggregateMode::Partial;
+        if !states && *aggregate.mode() != AggregateMode::Single {
+            return None;
+        }
+        let summary = Self::of(aggregate, aggregate.schema(), states, known_sums)?;
+        let properties = Arc::clone(aggregate.properties());
+        let partitions = properties.output_partitioning().partition_count();
+        let whole = states || summary.groups_are_whole();
+        (whole && partitions == summary.feed.partitions()).then_some(Self { properties, ..summary })
+    }
+
+    /// The same as both stages of an aggregate over samples, where no group has rows in two partitions.
+    fn instead_of_both(node: &Arc<dyn ExecutionPlan>, known_sums: bool) -> Option<Self> {
+        let last = node.downcast_ref::<AggregateExec>()?;
+        if !matches!(last.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned) {
+            return None;
+        }
+        let first = last.input().downcast_ref::<AggregateExec>()?;
+        let summary = Self::of(first, last.schema(), false, known_sums)?;
+        (*first.mode() == AggregateMode::Partial && summary.groups_are_whole()).then_some(summary)
+    }
+
+    /// An aggregate whose columns are those of `schema`.
+    fn of(aggregate: &AggregateExec, schema: SchemaRef, states: bool, known_sums: bool) -> Option<Self> {
         let below = Below::of(aggregate.input())?;
         let groups = aggregate.group_expr();
         if groups.has_grouping_set() {
@@ -96,14 +139,7 @@ impl SummaryExec {
         let keys: Arc<[Key]> = groups.expr().iter().map(|(expr, _)| below.key(expr)).collect::<Option<_>>()?;
         let asked = aggregate.aggr_expr().iter().map(AsRef::as_ref);
         let (figures, inputs) = below.figures(asked.zip(aggregate.filter_expr().iter().map(Option::as_ref)))?;
-        let states = match aggregate.mode() {
-            AggregateMode::Partial => true,
-            // Each group must be whole: groups of several tags would have to be brought together.
-            AggregateMode::Single if below.feed.targets() <= 1 || keys.contains(&Key::Path) => false,
-            _ => return None,
-        };
         let times = keys.iter().filter(|key| matches!(key, Key::Begin(_))).count();
-        let schema = aggregate.schema();
         let types =
             keys.iter().map(|key| key.data_type()).chain(figures.iter().flat_map(|figure| figure.types(states)));
         // The same column twice is rare, and columns of other types there should not be.
@@ -113,19 +149,37 @@ impl SummaryExec {
         {
             return None;
         }
-        let properties = Arc::clone(aggregate.properties());
-        let partitions = properties.output_partitioning().partition_count();
-        (partitions == below.feed.partitions()).then_some(Self {
-            feed: below.feed,
-            keys,
-            figures: figures.into(),
-            inputs,
-            states,
-            known_sums,
-            schema,
-            properties,
-        })
+        let properties = Arc::new(properties(&below.feed, &keys, &schema));
+        Some(Self { feed: below.feed, keys, figures: figures.into(), inputs, states, known_sums, schema, properties })
     }
+
+    /// Whether all rows of a group are in one partition: groups of several tags would have to be brought together.
+    fn groups_are_whole(&self) -> bool {
+        self.feed.targets() <= 1 || self.keys.contains(&Key::Path)
+    }
+}
+
+/// Groups come target by target, those of each in the order of time.
+fn properties(feed: &Feed, keys: &[Key], schema: &SchemaRef) -> PlanProperties {
+    let by = |wanted: fn(&Key) -> bool| {
+        let at = keys.iter().position(wanted)?;
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(schema.field(at).name(), at));
+        Some(PhysicalSortExpr::new(column, SortOptions::new(false, false)))
+    };
+    let (path, begin) = (by(|key| matches!(key, Key::Path)), by(|key| matches!(key, Key::Begin(_))));
+    let mut orderings = Vec::new();
+    if feed.targets() <= 1 {
+        orderings.extend(LexOrdering::new(begin.clone()));
+    }
+    if path.is_some() {
+        orderings.extend(LexOrdering::new([path, begin].into_iter().flatten()));
+    }
+    PlanProperties::new(
+        EquivalenceProperties::new_with_orderings(schema.clone(), orderings),
+        Partitioning::UnknownPartitioning(feed.partitions()),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    )
 }
 
 impl DisplayAs for SummaryExec {
