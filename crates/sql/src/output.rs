@@ -2,7 +2,7 @@
 
 use crate::engine::Answer;
 use crate::error::SqlError;
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray};
 use arrow::csv::WriterBuilder;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::writer::StreamWriter;
@@ -221,13 +221,17 @@ fn type_name(data_type: &DataType) -> String {
 }
 
 /// How a cell is written in JSON.
-enum Cells {
+enum Cells<'a> {
     /// Its text is JSON already: numbers, booleans.
     Bare,
     /// Numbers that JSON may lack: infinities.
     Float,
+    /// Doubles, the usual numbers; straight from their column.
+    Double(&'a Float64Array),
     /// Text.
     Quoted,
+    /// Text that stands in its column.
+    Text(&'a StringViewArray),
 }
 
 fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result<(), SqlError> {
@@ -240,8 +244,10 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
         .columns()
         .iter()
         .map(|array| match array.data_type() {
+            DataType::Float64 => Cells::Double(array.as_primitive()),
+            DataType::Utf8View => Cells::Text(array.as_string_view()),
             DataType::Boolean => Cells::Bare,
-            DataType::Float16 | DataType::Float32 | DataType::Float64 => Cells::Float,
+            DataType::Float16 | DataType::Float32 => Cells::Float,
             other if other.is_integer() => Cells::Bare,
             _ => Cells::Quoted,
         })
@@ -259,6 +265,8 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
             }
             let value = formatter.value(row);
             match kind {
+                Cells::Double(numbers) => double(out, numbers.value(row))?,
+                Cells::Text(texts) => serde_json::to_writer(&mut *out, texts.value(row)).map_err(failed)?,
                 Cells::Bare => write!(out, "{value}").map_err(failed)?,
                 Cells::Float => {
                     let text = value.to_string();
@@ -273,4 +281,9 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
         out.push(b']');
     }
     Ok(())
+}
+
+/// A number with a decimal point, as the engine shows it; null if JSON has none such.
+fn double(out: &mut Vec<u8>, number: f64) -> Result<(), SqlError> {
+    serde_json::to_writer(out, &number).map_err(failed)
 }

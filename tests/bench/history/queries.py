@@ -165,7 +165,7 @@ def narrow_victoria(name: str, ask: Ask, server: Victoria):
 
 
 def narrow_api(name: str, ask: Ask, server: Andon):
-    """Andon's aggregates of OPC UA Part 13: one tag and one aggregate a request."""
+    """Andon's aggregates of OPC UA Part 13."""
     import json
 
     path = ask.andon_path()
@@ -175,11 +175,11 @@ def narrow_api(name: str, ask: Ask, server: Andon):
         return lambda: one("Average", ask.hour), lambda answer: [row[1:] for row in values(answer)]
     if name == "week-minutes":
 
-        def three(answers):
-            columns = [values(answer) for answer in answers]
+        def three(answer):
+            columns = [series["values"] for series in json.loads(answer)["series"]]
             return [[a[0], a[1], b[1], c[1]] for a, b, c in zip(*columns)]
 
-        return lambda: [one(kind, ask.span, MINUTE_MS) for kind in ("Minimum", "Maximum", "Average")], three
+        return lambda: server.aggregates(path, ["Minimum", "Maximum", "Average"], *ask.span, MINUTE_MS), three
     if name == "year-hours":
         return lambda: one("Average", ask.span, HOUR_MS), values
     raise CannotSay

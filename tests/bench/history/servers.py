@@ -252,6 +252,11 @@ class Andon(Server):
         query = {"tag": tag, "aggregate": aggregate, "from_ms": from_ms, "to_ms": to_ms, "interval_ms": interval_ms, "stepped": "false"}
         return self.api.ask("GET", "/api/aggregate?" + urllib.parse.urlencode(query))
 
+    def aggregates(self, tag: str, aggregates: list[str], from_ms: int, to_ms: int, interval_ms: int) -> bytes:
+        """Several aggregates in one question."""
+        asked = {"tags": [tag], "aggregates": aggregates, "from_ms": from_ms, "to_ms": to_ms, "interval_ms": interval_ms, "stepped": False}
+        return self.api.ask("POST", "/api/aggregate", json.dumps(asked), {"content-type": "application/json"})
+
     def explain(self, text: str) -> str:
         result = self.by_wire("EXPLAIN ANALYZE " + text)
         return "\n".join(value.decode() for value in self.columns_of(result)[-1])

@@ -119,7 +119,7 @@ fn words(array: &ArrayRef) -> Result<StringViewArray, ArrowError> {
 pub fn rows(out: &mut BytesMut, batch: &RecordBatch, formats: &[i16]) -> Result<(), ArrowError> {
     let columns = batch.columns().iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let count = i16::try_from(columns.len()).unwrap_or(i16::MAX);
-    let mut scratch = String::new();
+    let mut scratch = Scratch::default();
     for row in 0..batch.num_rows() {
         super::wire::message_with(out, b'D', |out| {
             out.put_i16(count);
@@ -160,7 +160,31 @@ fn is_null(column: &Column, row: usize) -> bool {
     }
 }
 
-fn cell(out: &mut BytesMut, column: &Column, row: usize, binary: bool, scratch: &mut String) {
+/// The day that was written last: the next time is mostly of the same one.
+#[derive(Debug, Default)]
+struct Day {
+    days: i64,
+    text: String,
+}
+
+impl Day {
+    fn date(&mut self, out: &mut String, days: i64) -> std::fmt::Result {
+        if self.days != days || self.text.is_empty() {
+            (self.days, self.text) = (days, String::new());
+            date(&mut self.text, days)?;
+        }
+        out.write_str(&self.text)
+    }
+}
+
+/// What is kept from cell to cell.
+#[derive(Debug, Default)]
+struct Scratch {
+    text: String,
+    day: Day,
+}
+
+fn cell(out: &mut BytesMut, column: &Column, row: usize, binary: bool, scratch: &mut Scratch) {
     if is_null(column, row) {
         out.put_i32(-1);
         return;
@@ -177,9 +201,9 @@ fn cell(out: &mut BytesMut, column: &Column, row: usize, binary: bool, scratch: 
         sized(out, texts.value(row));
         return;
     }
-    scratch.clear();
-    text_into(scratch, column, row);
-    sized(out, scratch);
+    scratch.text.clear();
+    text_into(&mut scratch.text, column, row, &mut scratch.day);
+    sized(out, &scratch.text);
 }
 
 fn sized(out: &mut BytesMut, text: &str) {
@@ -187,7 +211,7 @@ fn sized(out: &mut BytesMut, text: &str) {
     out.put_slice(text.as_bytes());
 }
 
-fn text_into(out: &mut String, column: &Column, row: usize) {
+fn text_into(out: &mut String, column: &Column, row: usize, known: &mut Day) {
     // Writing to a String cannot fail.
     let _ = match column {
         Column::Bool(a) => out.write_str(if a.value(row) { "t" } else { "f" }),
@@ -195,7 +219,7 @@ fn text_into(out: &mut String, column: &Column, row: usize) {
         Column::I32(a) => write!(out, "{}", a.value(row)),
         Column::I64(a) => write!(out, "{}", a.value(row)),
         Column::F32(a) => float(out, f64::from(a.value(row)), &a.value(row)),
-        Column::F64(a) => float(out, a.value(row), &a.value(row)),
+        Column::F64(a) => double(out, a.value(row)),
         Column::Text(a) | Column::Numeric(a) => out.write_str(a.value(row)),
         Column::Bytes(a) => {
             out.push_str("\\x");
@@ -205,8 +229,8 @@ fn text_into(out: &mut String, column: &Column, row: usize) {
         Column::Time(a) => clock(out, a.value(row)),
         Column::Stamp(a, zoned) => {
             let at = a.value(row);
-            let days = at.div_euclid(86_400_000_000);
-            date(out, days)
+            known
+                .date(out, at.div_euclid(86_400_000_000))
                 .and_then(|()| out.write_char(' '))
                 .and_then(|()| clock(out, at.rem_euclid(86_400_000_000)))
                 .and_then(|()| if *zoned { out.write_str("+00") } else { Ok(()) })
@@ -224,11 +248,25 @@ fn float(out: &mut String, value: f64, shortest: &(impl std::fmt::Display + std:
         out.write_str("NaN")
     } else if value.is_infinite() {
         out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
-    } else if value != 0.0 && !(1e-4..1e15).contains(&value.abs()) {
+    } else if value != 0.0 && !PLAIN.contains(&value.abs()) {
         write!(out, "{shortest:e}")
     } else {
         write!(out, "{shortest}")
     }
+}
+
+/// Of which size numbers are written without an exponent.
+const PLAIN: std::ops::Range<f64> = 1e-4..1e15;
+
+/// A double as [`float`] writes it. Answers are full of them, so those of the usual size go the quickest way there is.
+fn double(out: &mut String, value: f64) -> std::fmt::Result {
+    let mut text = std::io::Cursor::new([0_u8; 32]);
+    if !PLAIN.contains(&value.abs()) || serde_json::to_writer(&mut text, &value).is_err() {
+        return float(out, value, &value);
+    }
+    let len = usize::try_from(text.position()).unwrap_or(0);
+    let text = text.get_ref().get(..len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+    out.write_str(text.strip_suffix(".0").unwrap_or(text))
 }
 
 fn date(out: &mut String, days: i64) -> std::fmt::Result {
@@ -239,13 +277,29 @@ fn date(out: &mut String, days: i64) -> std::fmt::Result {
 /// A time of day in µs.
 fn clock(out: &mut String, at: i64) -> std::fmt::Result {
     let (seconds, micros) = (at / 1_000_000, at % 1_000_000);
-    write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+    let hours = seconds / 3600;
+    if hours < 100 {
+        two(out, hours);
+    } else {
+        write!(out, "{hours}")?;
+    }
+    for part in [seconds / 60 % 60, seconds % 60] {
+        out.push(':');
+        two(out, part);
+    }
     if micros != 0 {
-        let mut digits = format!(".{micros:06}");
-        digits.truncate(digits.trim_end_matches('0').len());
-        out.write_str(&digits)?;
+        let start = out.len();
+        write!(out, ".{micros:06}")?;
+        out.truncate(start + out.get(start..).map_or(0, |digits| digits.trim_end_matches('0').len()));
     }
     Ok(())
+}
+
+/// A number from 0 to 99 with two digits.
+fn two(out: &mut String, number: i64) {
+    let digit = |number: i64| char::from_digit(u32::try_from(number).unwrap_or(0), 10).unwrap_or('0');
+    out.push(digit(number / 10 % 10));
+    out.push(digit(number % 10));
 }
 
 fn interval(out: &mut String, months: i32, days: i32, micros: i64) -> std::fmt::Result {
@@ -533,7 +587,7 @@ mod tests {
 
     fn shown(column: Column) -> String {
         let mut text = String::new();
-        text_into(&mut text, &column, 0);
+        text_into(&mut text, &column, 0, &mut Day::default());
         text
     }
 
@@ -556,6 +610,50 @@ mod tests {
         }
         assert_eq!(shown(Column::Duration(DurationMicrosecondArray::from(vec![90_061_000_000]))), "25:01:01");
         assert_eq!(shown(Column::Bool(BooleanArray::from(vec![true]))), "t");
+    }
+
+    #[test]
+    fn rows_of_several_days_have_their_dates() {
+        let times: Vec<i64> = [0, 5, 86_400_000_000, -1, 86_399_999_999].to_vec();
+        let mut day = Day::default();
+        let column = Column::Stamp(TimestampMicrosecondArray::from(times), false);
+        let shown = (0..5).map(|row| {
+            let mut text = String::new();
+            text_into(&mut text, &column, row, &mut day);
+            text
+        });
+        let right = [
+            "1970-01-01 00:00:00",
+            "1970-01-01 00:00:00.000005",
+            "1970-01-02 00:00:00",
+            "1969-12-31 23:59:59.999999",
+            "1970-01-01 23:59:59.999999",
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), right);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_quick_way_to_write_a_double_gives_the_same_text(bits in proptest::prelude::any::<u64>(), digits in -999_999_999..999_999_999_i64, power in 0..20_i32) {
+            let decimal = digits as f64 / 10_f64.powi(power);
+            for value in [f64::from_bits(bits), decimal, decimal.trunc(), 1e15, 1e-4, 999_999_999_999_999.9] {
+                let (mut quick, mut plain) = (String::new(), String::new());
+                double(&mut quick, value).and(float(&mut plain, value, &value)).expect("texts take anything");
+                proptest::prop_assert_eq!(quick, plain);
+            }
+        }
+
+        #[test]
+        fn a_time_of_day_is_written_with_all_its_parts(at in 0..1_000_000_000_000_i64) {
+            let mut text = String::new();
+            clock(&mut text, at).expect("texts take anything");
+            let (seconds, micros) = (at / 1_000_000, at % 1_000_000);
+            let mut right = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+            if micros != 0 {
+                right += format!(".{micros:06}").trim_end_matches('0');
+            }
+            proptest::prop_assert_eq!(text, right);
+        }
     }
 
     #[test]
