@@ -112,19 +112,6 @@ struct FromPlant {
     clock: Arc<dyn Clock>,
 }
 
-impl FromPlant {
-    /// A last value as it is shown now.
-    fn shown(&self, sample: andon_model::Sample, now: Timestamp) -> Last {
-        Last {
-            tag: sample.tag,
-            ts: sample.source_ts.micros(),
-            stale: self.bus.stale(sample.tag, now),
-            value: sample.value,
-            quality: sample.quality,
-        }
-    }
-}
-
 impl Catalog for FromPlant {
     fn tags(&self) -> Vec<Tag> {
         let plant = self.bus.plant();
@@ -168,13 +155,15 @@ impl Catalog for FromPlant {
         plant.plant.equipment.iter().map(one).collect()
     }
 
-    fn last_values(&self) -> Vec<Last> {
-        let now = self.clock.now();
-        self.bus.last_all().into_iter().map(|sample| self.shown(sample, now)).collect()
-    }
-
     fn last(&self, tag: TagId) -> Option<Last> {
-        Some(self.shown(self.bus.last(tag)?, self.clock.now()))
+        let sample = self.bus.last(tag)?;
+        Some(Last {
+            tag,
+            ts: sample.source_ts.micros(),
+            stale: self.bus.stale(tag, self.clock.now()),
+            value: sample.value,
+            quality: sample.quality,
+        })
     }
 
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<EventRow>, String>> {

@@ -159,8 +159,6 @@ pub trait Catalog: Send + Sync + 'static {
     fn data_type(&self, tag: TagId) -> Option<&'static str>;
     /// All equipment.
     fn equipment(&self) -> Vec<Equipment>;
-    /// The last value of every tag that has one.
-    fn last_values(&self) -> Vec<Last>;
     /// The last value of a tag, if it has one.
     fn last(&self, tag: TagId) -> Option<Last>;
     /// A page of events, newest first.

@@ -12,7 +12,8 @@ use super::time;
 use crate::engine::Caller;
 use crate::ports::{Blocks, Rows};
 use andon_model::TagId;
-use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array, new_null_array};
+use arrow::array::{ArrayRef, BooleanBufferBuilder, TimestampMicrosecondArray, UInt32Array, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -194,7 +195,7 @@ struct Stretch {
     rows: Arc<Rows>,
     range: Range<usize>,
     /// Which of them belongs to each time; `None`: one to each.
-    places: Option<Vec<Option<u32>>>,
+    places: Option<UInt32Array>,
     data_type: DataType,
 }
 
@@ -293,11 +294,9 @@ impl Merged {
         match &stretch.places {
             None => array.slice(at, to - at),
             Some(_) if array.is_empty() => new_null_array(&stretch.data_type, to - at),
-            Some(places) => {
-                let places: UInt32Array = places[at..to].iter().copied().collect();
-                // Every place is one of the array's.
-                take(&array, &places, None).unwrap_or_else(|_| new_null_array(&stretch.data_type, to - at))
-            }
+            // Every place is one of the array's.
+            Some(places) => take(&array, &places.slice(at, to - at), None)
+                .unwrap_or_else(|_| new_null_array(&stretch.data_type, to - at)),
         }
     }
 }
@@ -305,22 +304,29 @@ impl Merged {
 /// Two ascending lists of times as one, each time once.
 fn together(a: &[i64], b: &[i64]) -> Vec<i64> {
     let mut all = Vec::with_capacity(a.len().max(b.len()));
-    let (mut left, mut right) = (a.iter().copied().peekable(), b.iter().copied().peekable());
-    while let Some(next) = match (left.peek(), right.peek()) {
-        (Some(a), Some(b)) => Some(*a.min(b)),
-        (one, other) => one.or(other).copied(),
-    } {
-        left.next_if_eq(&next);
-        right.next_if_eq(&next);
-        all.push(next);
+    let (mut left, mut right) = (0, 0);
+    while left < a.len() && right < b.len() {
+        let (one, other) = (a[left], b[right]);
+        all.push(one.min(other));
+        left += usize::from(one <= other);
+        right += usize::from(other <= one);
     }
+    all.extend_from_slice(&a[left..]);
+    all.extend_from_slice(&b[right..]);
     all
 }
 
-/// For each time which of `mine`, which are among them, it is.
-fn places(all: &[i64], mine: &[i64]) -> Vec<Option<u32>> {
-    let mut mine = (0_u32..).zip(mine).peekable();
-    all.iter().map(|ts| mine.next_if(|(_, own)| *own == ts).map(|(place, _)| place)).collect()
+/// For each time which of `mine`, which are among them, it is; null where it is none.
+fn places(all: &[i64], mine: &[i64]) -> UInt32Array {
+    let (mut places, mut known) = (Vec::with_capacity(all.len()), BooleanBufferBuilder::new(all.len()));
+    let mut next = 0;
+    for ts in all {
+        let here = next < mine.len() && mine[next] == *ts;
+        places.push(u32::try_from(next).unwrap_or(u32::MAX));
+        known.append(here);
+        next += usize::from(here);
+    }
+    UInt32Array::new(places.into(), Some(NullBuffer::new(known.finish())))
 }
 
 #[cfg(test)]
@@ -336,7 +342,7 @@ mod tests {
             let all = together(&list(&a), &list(&b));
             prop_assert_eq!(&all, &list(&a.union(&b).copied().collect()));
             let mine = list(&b);
-            for (ts, place) in all.iter().zip(places(&all, &mine)) {
+            for (ts, place) in all.iter().zip(&places(&all, &mine)) {
                 prop_assert_eq!(place.map(|place| mine[place as usize]), b.get(ts).copied());
             }
         }

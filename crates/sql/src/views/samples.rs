@@ -246,7 +246,7 @@ fn text(expr: &Expr) -> Option<&str> {
 }
 
 /// The tags that the caller sees and the predicates about the path keep, in the order of their paths.
-fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<Target>> {
+pub(super) fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<Target>> {
     let catalog = &caller.ports.catalog;
     let tags = match filters.iter().find_map(|filter| named(filter)) {
         Some(paths) => paths.into_iter().filter_map(|path| Some((catalog.at(path)?, path.into()))).collect(),
@@ -254,10 +254,10 @@ fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Ve
     };
     let seen = tags.into_iter().filter(|(_, path)| caller.sees(path));
     let mut seen: Vec<Target> = seen.map(|(id, path)| Target { id, path }).collect();
-    seen.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     let paths: Vec<&str> = seen.iter().map(|target| &*target.path).collect();
     let mut keep = kept(state, &paths, filters)?.into_iter();
     seen.retain(|_| keep.next().unwrap_or(false));
+    seen.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
     Ok(seen)
 }
 

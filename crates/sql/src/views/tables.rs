@@ -1,16 +1,16 @@
 //! The small views: made when they are read, from what the caller sees then.
 
+use super::samples::{self, Target, severity};
 use super::time;
 use super::whole::{Make, Whole};
 use crate::engine::Caller;
-use crate::ports::{EventQuery, EventRow};
-use crate::views::samples::severity;
+use crate::ports::{EventQuery, EventRow, Last};
 use andon_model::{TagId, Value};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
@@ -84,7 +84,7 @@ pub(super) fn view(name: &str, caller: &Caller) -> Option<Arc<dyn TableProvider>
     let caller = caller.clone();
     Some(match name {
         "events" => Arc::new(Events { caller, schema }),
-        "last_values" => Arc::new(Whole(Made { schema, caller, columns: last_values })),
+        "last_values" => Arc::new(LastValues { caller, schema }),
         "gaps" => Arc::new(Whole(Made { schema, caller, columns: gaps })),
         "tags" => Arc::new(Whole(Made { schema, caller, columns: tags })),
         _ => Arc::new(Whole(Made { schema, caller, columns: equipment })),
@@ -132,38 +132,103 @@ fn times(times: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(times.collect::<Vec<_>>()).with_timezone("UTC"))
 }
 
-fn last_values(caller: &Caller) -> Vec<ArrayRef> {
-    let tags = caller.ports.catalog.tags();
-    let seen: HashMap<TagId, _> = tags.iter().filter(|tag| caller.sees(&tag.path)).map(|tag| (tag.id, tag)).collect();
-    let mut rows: Vec<_> = caller
-        .ports
-        .catalog
-        .last_values()
-        .into_iter()
-        .filter_map(|last| seen.get(&last.tag).map(|tag| (*tag, last)))
-        .collect();
-    rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-    let good = |last: &crate::ports::Last| !last.quality.is_bad();
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.to_string()),
-        _ => None,
-    };
-    let raw = |value: &Value| match value {
-        Value::Null => None,
-        other => Some(other.to_string()),
-    };
-    vec![
-        must(rows.iter().map(|(tag, _)| &*tag.path)),
-        times(rows.iter().map(|(_, last)| last.ts)),
-        numbers(rows.iter().map(|(_, last)| last.value.as_f64().filter(|_| good(last)))),
-        maybe(rows.iter().map(|(_, last)| text(&last.value).filter(|_| good(last)))),
-        must(rows.iter().map(|(_, last)| severity(last.quality))),
-        must(rows.iter().map(|(_, last)| last.quality.to_string())),
-        Arc::new(rows.iter().map(|(_, last)| Some(i64::from(last.quality.0))).collect::<Int64Array>()),
-        maybe(rows.iter().map(|(_, last)| raw(&last.value))),
-        maybe(rows.iter().map(|(tag, _)| tag.unit.as_deref())),
-        Arc::new(rows.iter().map(|(_, last)| Some(last.stale)).collect::<BooleanArray>()),
-    ]
+/// `last_values`: only of the tags, and only the columns, that are asked for.
+#[derive(Debug)]
+struct LastValues {
+    caller: Caller,
+    schema: SchemaRef,
+}
+
+/// The columns `columns` of the last values of some tags, in the order of their paths.
+#[derive(Debug, Clone)]
+struct LastOf {
+    caller: Caller,
+    schema: SchemaRef,
+    columns: Arc<[usize]>,
+    targets: Arc<[Target]>,
+}
+
+#[async_trait]
+impl TableProvider for LastValues {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let taken = |filter: &&Expr| match samples::about_path(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(taken).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let filters: Vec<&Expr> = filters.iter().collect();
+        let targets = samples::targets(&self.caller, state, &filters)?.into();
+        let columns: Arc<[usize]> =
+            projection.map_or_else(|| (0..self.schema.fields().len()).collect(), |columns| columns.as_slice().into());
+        let schema = Arc::new(self.schema.project(&columns)?);
+        let rows = LastOf { caller: self.caller.clone(), schema, columns, targets };
+        Whole(rows).scan(state, None, &[], limit).await
+    }
+}
+
+impl Make for LastOf {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    async fn make(self) -> Result<RecordBatch> {
+        self.caller.still()?;
+        let catalog = &self.caller.ports.catalog;
+        let rows: Vec<(&Target, Last)> =
+            self.targets.iter().filter_map(|target| Some((target, catalog.last(target.id)?))).collect();
+        let columns = self.columns.iter().map(|column| self.column(*column, &rows)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(self.schema, columns, &options)?)
+    }
+}
+
+impl LastOf {
+    fn column(&self, column: usize, rows: &[(&Target, Last)]) -> ArrayRef {
+        let last = || rows.iter().map(|(_, last)| last);
+        let good = |last: &&Last| !last.quality.is_bad();
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.to_string()),
+            _ => None,
+        };
+        let raw = |value: &Value| match value {
+            Value::Null => None,
+            other => Some(other.to_string()),
+        };
+        match column {
+            0 => must(rows.iter().map(|(target, _)| &*target.path)),
+            1 => times(last().map(|last| last.ts)),
+            2 => numbers(last().map(|last| Some(last).filter(good)?.value.as_f64())),
+            3 => maybe(last().map(|last| text(&Some(last).filter(good)?.value))),
+            4 => must(last().map(|last| severity(last.quality))),
+            5 => must(last().map(|last| last.quality.to_string())),
+            6 => Arc::new(last().map(|last| Some(i64::from(last.quality.0))).collect::<Int64Array>()),
+            7 => maybe(last().map(|last| raw(&last.value))),
+            8 => {
+                let tags = self.caller.ports.catalog.tags();
+                let units: HashMap<TagId, &str> =
+                    tags.iter().filter_map(|tag| Some((tag.id, tag.unit.as_deref()?))).collect();
+                maybe(rows.iter().map(|(target, _)| units.get(&target.id)))
+            }
+            _ => Arc::new(last().map(|last| Some(last.stale)).collect::<BooleanArray>()),
+        }
+    }
 }
 
 fn tags(caller: &Caller) -> Vec<ArrayRef> {

@@ -225,9 +225,6 @@ impl Catalog for Shared {
             })
             .to_vec()
     }
-    fn last_values(&self) -> Vec<Last> {
-        self.0.tags.iter().filter_map(|tag| self.last(tag.id)).collect()
-    }
     fn last(&self, tag: TagId) -> Option<Last> {
         let (ts, value, quality) = self.0.points.get(&tag.0)?.last()?.clone();
         Some(Last { tag, ts, value, quality: StatusCode(quality), stale: false })

@@ -63,6 +63,32 @@ async fn bad_values_are_null_and_still_there() {
     assert_eq!(whole, ["true", "9223372036854775807"], "raw has every digit");
 }
 
+#[tokio::test]
+async fn last_values_are_made_of_the_tags_and_columns_that_are_asked_for() {
+    let world = World::new();
+    let all = world.rows("SELECT * FROM last_values").await;
+    assert!(all.len() == world.plant.tags.len() && all.is_sorted(), "{all:?}");
+    let columns = "path ts value text quality status status_code raw unit stale".split(' ');
+    for (place, column) in columns.enumerate() {
+        for prefix in ["works/line1/", "home/"] {
+            let asked = format!("SELECT {column} FROM last_values WHERE path LIKE '{prefix}%'");
+            let right = all
+                .iter()
+                .filter(|row| row.starts_with(prefix))
+                .map(|row| row.split('|').nth(place).expect("a column"));
+            assert_eq!(world.rows(&asked).await, right.collect::<Vec<_>>(), "{asked}");
+        }
+    }
+    assert_eq!(
+        world.rows("SELECT count(*) FROM last_values WHERE unit = 'bar' AND path NOT LIKE 'home/%'").await,
+        ["6"]
+    );
+    assert_eq!(world.rows("SELECT path FROM last_values LIMIT 2").await.len(), 2);
+    let before = world.plant.all_paths.load(Ordering::Relaxed);
+    assert_eq!(world.rows(&format!("SELECT path FROM last_values WHERE path = '{LEVEL}'")).await, [LEVEL]);
+    assert_eq!(world.plant.all_paths.load(Ordering::Relaxed), before, "a tag that is named is looked up");
+}
+
 fn in_bins(from: &str, to: &str) -> String {
     format!("time_bucket('1 minute', ts) {from} AND date_bin(INTERVAL '1 minute', ts) {to}")
 }
