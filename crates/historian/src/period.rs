@@ -1,8 +1,8 @@
 //! Stretches of days whose rows share files.
 //!
 //! A day begins with files of its own. Once its month is over and late data has become rare, days that are small are
-//! joined: their rows move into one file, and what comes later for any of them goes into files of the whole period. So
-//! periods never overlap, every day belongs to exactly one, and within a period everything holds that holds for the
+//! joined: their rows move into one file, and what comes later for any of them goes into files of the whole period. Several
+//! days of such a month that has no file yet are written as one from the beginning. So periods never overlap, every day belongs to exactly one, and within a period everything holds that holds for the
 //! files of a day: sequence ranges do not overlap, the newest file wins.
 
 use crate::historian::Segment;
@@ -79,6 +79,11 @@ fn month_of(day: i64) -> Period {
     Period { first, days: days.unwrap_or(31) }
 }
 
+/// Whether a month ended some days, and `later` more, before `today`.
+fn is_settled(month: Period, today: i64, later: i64) -> bool {
+    month.end().saturating_add(SETTLED_DAYS.max(later)) <= today
+}
+
 /// All history files, by period.
 #[derive(Default)]
 pub(crate) struct Periods(BTreeMap<i64, Files>);
@@ -129,6 +134,13 @@ impl Periods {
     /// The files of the period a day belongs to.
     pub(crate) fn files_of(&self, day: i64) -> &[Arc<Segment>] {
         self.0.get(&self.of_day(day).first).map(|files| files.files.as_slice()).unwrap_or_default()
+    }
+
+    /// The month of a day, if it is over for so long that its days are joined (see [`Periods::to_join`]) and has no file yet.
+    pub(crate) fn free_month(&self, day: i64, today: i64, later: i64) -> Option<Period> {
+        let month = month_of(day);
+        let last = month.end().saturating_sub(1);
+        (is_settled(month, today, later) && self.touching(month.first, last).next().is_none()).then_some(month)
     }
 
     /// Adds a file that is newer than all others of its period.
@@ -195,7 +207,7 @@ impl Periods {
         let mut groups: Vec<Group> = Vec::new();
         for (period, files) in self.iter() {
             let month = month_of(period.first);
-            if month.end().saturating_add(SETTLED_DAYS.max(later)) > today {
+            if !is_settled(month, today, later) {
                 break;
             }
             let (size, count) = files

@@ -93,6 +93,48 @@ async fn a_month_that_is_over_is_one_file_and_late_data_joins_it() {
 }
 
 #[tokio::test]
+async fn a_reading_on_each_of_thousands_of_days_is_a_file_a_month_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    log.let_pass(1_300 * 86_400);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let write = |model: &mut Model, samples: &[_]| {
+        model.write(samples);
+        log.write(samples);
+    };
+    // April 1970 has a day already: its other days get files of their own until they are joined.
+    write(&mut model, &[sample(0, 100 * DAY, Value::Int64(1))]);
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    // Each day from 1970-01-01 to 1973-07-15 in one frame; of tag 1 every third. Today is the 24th.
+    let days = (0..1_292_i64).flat_map(|day| {
+        let both = [sample(0, day * DAY + 7, Value::Int64(day)), sample(1, day * DAY + day, Value::Double(0.5))];
+        both.into_iter().take(if day % 3 == 0 { 2 } else { 1 })
+    });
+    write(&mut model, &days.collect::<Vec<_>>());
+    historian.catch_up().await.unwrap();
+    compare_spans(&historian, &model, 2, &SPANS).await;
+    let before = historian.stats();
+    historian.flush().await.unwrap();
+    let stats = historian.stats();
+    // 41 months, the days of April 1970, and those of July 1973, which is not over.
+    assert_eq!((before.files, stats.files, stats.merges), (1, 41 + 31 + 15, 0));
+    let days: Vec<String> = folders(folder.path()).into_iter().filter(|name| name.len() > 7).collect();
+    assert!(days.iter().all(|name| name.starts_with("1970-04-") || name.starts_with("1973-07-")), "{days:?}");
+    compare_spans(&historian, &model, 2, &SPANS).await;
+    assert_eq!(table::check(folder.path()).1, model.rows());
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    // Late data and deletes for some of these days, then a tidying, which joins April.
+    write(&mut model, &[sample(0, 40 * DAY + 7, Value::Int64(-1)), sample(1, 41 * DAY, Value::Double(1.5))]);
+    model.delete(0, 300 * DAY, 340 * DAY);
+    log.delete(0, 300 * DAY, 340 * DAY);
+    settle(&historian).await;
+    assert_eq!(historian.stats().files, 42 + 15);
+    compare_spans(&historian, &model, 2, &SPANS).await;
+    assert_eq!(table::check(folder.path()).1, model.rows());
+}
+
+#[tokio::test]
 async fn days_are_joined_up_to_a_size_and_large_ones_stay() {
     let folder = tempfile::tempdir().unwrap();
     let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
