@@ -42,9 +42,10 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def spawn(command: list, **options) -> subprocess.Popen:
-    """Starts a process that is killed when this one ends. From the main thread only: its end is what the system watches."""
-    assert threading.current_thread() is threading.main_thread(), "spawn from the main thread"
+def spawn(command: list, *, thread: bool = False, **options) -> subprocess.Popen:
+    """Starts a process that is killed when this one ends. The system watches the thread that starts it, so that is the main one, or
+    (`thread`) one that waits for the process before it ends."""
+    assert thread or threading.current_thread() is threading.main_thread(), "spawn from the main thread"
     process = subprocess.Popen([str(part) for part in command], preexec_fn=_die_with_parent, **options)
     _children.append(process)
     return process

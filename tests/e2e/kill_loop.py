@@ -3,9 +3,9 @@
 The judge is this process, which is never killed. As soon as it sees an acknowledgement it writes it into its own ledger file and syncs
 that; at the end it reads the ledger back and asks the node for each entry. Actors work without pause while the main thread starts
 the node, lets it run for a random time, and kills it: at once, at the very moment of an acknowledgement, in the middle of a clean
-stop, or in the middle of a start.
+stop, in the middle of a start, while files of history are compacted or written. What happens to history is in `kill_history.py`.
 
-`kill_loop.py [--kills N] [--how kill|ack|stop|start] [--seed N]` prints one line of JSON at the end: counts, the slowest start, and every broken promise.
+`kill_loop.py [--kills N] [--how kill|ack|stop|start|compact|file] [--seed N]` prints one line of JSON at the end: counts, the slowest start, and every broken promise.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from harness import ModbusDevice, Node, http, now_ms, wait_until
+from kill_actors import UNIT, Actor, Ledger, Site
+from kill_history import HistoryJudge
 from mqtt import Client
 
-UNIT = "works/cell"
 HOT = f"{UNIT}/heat:high"
 # Publishers rest while this many messages are under way to a subscriber, so that its queue in the node never fills.
 BACKLOG = 20_000
 SHOWN = 5
-# At a random time, at the very moment of an acknowledgement, in the middle of a clean stop, in the middle of the next start.
-HOW = ["kill", "kill", "ack", "ack", "stop", "start"]
+# At a random time, at the very moment of an acknowledgement, in the middle of a clean stop, in the middle of the next start, while
+# files of history are compacted, at the sight of one that is half written.
+HOW = ["kill", "kill", "ack", "ack", "stop", "start", "compact", "file"]
 # What an acknowledgement may be for.
-KINDS = ["mqtt", "retained", "meter", "ingest", "command", "ack", "configuration"]
+KINDS = ["mqtt", "retained", "meter", "ingest", "command", "ack", "configuration", "past", "delete", "compact", "backup"]
 
 PLANT = """
 [[equipment]]
@@ -72,7 +74,7 @@ path = "works/cell/heat"
 title = "Heat"
 type = "double"
 
-[[alarm]]
+PAST[[alarm]]
 tag = "works/cell/heat"
 condition = "high"
 limit = 80
@@ -95,101 +97,6 @@ time = "t"
 time_unit = "ms"
 fields = [{ path = "v", tag = "works/cell/meter" }]
 """
-
-
-class Ledger:
-    """What was acknowledged, on disk before anything else happens."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._file = path.open("ab", buffering=0)
-        self._lock = threading.Lock()
-        self._trap: tuple[str, int] | None = None
-
-    def set_trap(self, kind: str, process: int) -> None:
-        """The next acknowledgement of this kind kills the process, before anything else is done with it."""
-        with self._lock:
-            self._trap = (kind, process)
-
-    def remove_trap(self) -> None:
-        with self._lock:
-            self._trap = None
-
-    def _spring_trap(self, kind: str) -> None:
-        if self._trap is None:
-            return
-        with self._lock:  # So that it never springs after it was removed.
-            if self._trap and self._trap[0] == kind:
-                os.kill(self._trap[1], signal.SIGKILL)
-                self._trap = None
-
-    def note(self, kind: str, **entry) -> None:
-        self._spring_trap(kind)
-        line = json.dumps({"kind": kind, **entry}).encode() + b"\n"
-        with self._lock:
-            self._file.write(line)
-            os.fsync(self._file.fileno())
-
-    def read(self, kind: str) -> list[dict]:
-        with self.path.open() as lines:
-            return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
-
-
-class Site:
-    """Where the node is now, for the actors."""
-
-    def __init__(self):
-        self._change = threading.Condition()
-        self._now: tuple[int, str, tuple[str, int], str] | None = None
-        self._life = 0
-        self.over = threading.Event()
-
-    def up(self, node: Node) -> None:
-        with self._change:
-            self._life += 1
-            self._now = (self._life, node.http, node.mqtt, node.token)
-            self._change.notify_all()
-
-    def down(self) -> None:
-        with self._change:
-            self._now = None
-
-    def wait(self) -> tuple[int, str, tuple[str, int], str] | None:
-        """Life, HTTP, MQTT and token of the running node; None when the loop is over."""
-        with self._change:
-            self._change.wait_for(lambda: self._now or self.over.is_set(), 1)
-            return self._now
-
-    def lives(self, life: int) -> bool:
-        now = self._now
-        return now is not None and now[0] == life and not self.over.is_set()
-
-
-class Actor(threading.Thread):
-    """Does its work in every life of the node. An OSError is a node that died: the work goes on in the next life."""
-
-    def __init__(self, judge: "Judge", name: str):
-        super().__init__(name=name, daemon=True)
-        self.judge, self.site, self.ledger = judge, judge.site, judge.ledger
-        self.random = random.Random(f"{judge.seed}/{name}")
-
-    def run(self) -> None:
-        try:
-            while not self.site.over.is_set():
-                now = self.site.wait()
-                if now is None:
-                    continue
-                try:
-                    self.live(*now)
-                except OSError:
-                    pass
-                time.sleep(0.005)  # A pause between two tries, not a wait for something.
-        except Exception as error:  # An actor must not end unnoticed: its promises would be judged on nothing.
-            self.judge.broken("judge", f"the actor {self.name} failed: {error!r}")
-            raise
-
-    def live(self, life: int, web: str, mqtt: tuple[str, int], token: str) -> None:
-        raise NotImplementedError
 
 
 class Publisher(Actor):
@@ -339,7 +246,7 @@ class Engineer(Actor):
         while self.site.lives(life):
             self.number += 1
             version = http(web, "GET", "/api/plant", token=token, deadline=5).json["version"]
-            text = PLANT.replace("ENDPOINT", self.judge.device.endpoint).replace('title = "Count"', f'title = "Count {self.number}"')
+            text = self.judge.plant().replace('title = "Count"', f'title = "Count {self.number}"')
             reason = f"change {self.number}"
             body = {"documents": [{"name": "cell.toml", "text": text}], "expected_version": version, "reason": reason}
             answer = http(web, "POST", "/api/plant/apply", body, token=token, deadline=10)
@@ -371,7 +278,11 @@ class Judge:
         self.publishers = [Publisher(self, f"q{qos}v{protocol}", qos, protocol) for qos in (1, 2) for protocol in (4, 5)]
         self.publishers.append(Meter(self, "meter", 1, 5))
         others = [Ingester(self, "ingester"), Commander(self, "commander"), Operator(self, "operator"), Engineer(self, "engineer")]
-        self.actors = [*self.publishers, *others]
+        self.history = HistoryJudge(self)
+        self.actors = [*self.publishers, *others, *self.history.actors]
+
+    def plant(self) -> str:
+        return PLANT.replace("ENDPOINT", self.device.endpoint).replace("PAST", self.history.tags())
 
     def count(self, what: str, number: int = 1) -> None:
         with self._lock:
@@ -389,7 +300,7 @@ class Judge:
 
     def run(self) -> dict:
         self.start()
-        self.node.apply(PLANT.replace("ENDPOINT", self.device.endpoint))
+        self.node.apply(self.plant())
         self.site.up(self.node)
         for subscriber in self.subscribers:
             subscriber.start()
@@ -413,13 +324,20 @@ class Judge:
             if actor.is_alive():
                 self.broken("judge", f"the actor {actor.name} does not end")
         self.check()
-        report = self.report()
         self.node.stop()
+        self.history.check_restored()
         self.device.close()
-        return report
+        return self.report()
 
     def start(self) -> None:
-        self.node.start(deadline=60)
+        try:
+            self.node.start(deadline=60)
+        except SystemError:
+            # A backup that began in the moment of a death works on the data directory as on one of a node that does not run.
+            if not self.history.wait_for_backup():
+                raise
+            self.count("starts_after_a_backup")
+            self.node.start(deadline=60)
         self.starts_s.append(self.node.ready_s)
 
     def die(self, how: str) -> None:
@@ -433,6 +351,8 @@ class Judge:
             except subprocess.TimeoutExpired:
                 pass  # No acknowledgement of this kind came; it dies all the same.
             self.ledger.remove_trap()
+        if how in ("compact", "file"):
+            self.history.wait_for(how)
         self.node.kill()
         self.site.down()
 
@@ -461,6 +381,7 @@ class Judge:
         report = self.node.get("/api/audit/verify", deadline=60).json
         if not report["ok"]:
             self.broken("audit", report["detail"])
+        self.history.check()
 
     def check_messages(self) -> None:
         acknowledged = {entry["id"]: entry["qos"] for entry in self.ledger.read("mqtt")}
@@ -502,23 +423,26 @@ class Judge:
                 self.broken("retained_lost", f"{topic} holds {kept().get(topic)}, {number} was acknowledged")
 
     def check_history(self, kind: str, tag: str, wanted: list[tuple[int, int]]) -> None:
+        self.check_points(self.node, f"{kind}_lost", kind, tag, dict(wanted))
+
+    def check_points(self, node: Node, promise: str, what: str, tag: str, wanted: dict[int, int]) -> None:
+        """Each of these values, by time, is in the node's history of a tag."""
         if not wanted:
             return
-        wanted_by_time = dict(wanted)
-        first, last = min(wanted_by_time), max(wanted_by_time)
+        first, last = min(wanted), max(wanted)
 
         def missing() -> list[int]:
             stored: dict[int, int] = {}
             for at in range(first, last + 1, 50_000):
-                points = self.node.history(f"{UNIT}/{tag}", at - 1 if at == first else at, min(at + 50_000, last + 2))["points"]
+                points = node.history(f"{UNIT}/{tag}", at - 1 if at == first else at, min(at + 50_000, last + 2))["points"]
                 stored.update((time_ms, value) for time_ms, value, _ in points)
-            return [at for at, value in wanted_by_time.items() if stored.get(at) != value]
+            return [at for at, value in wanted.items() if stored.get(at) != value]
 
         try:
-            wait_until(f"every acknowledged {kind} sample is in history", lambda: not missing(), 20)
+            wait_until(f"every acknowledged sample is in history ({what})", lambda: not missing(), 20)
         except AssertionError:
             for at in missing():
-                self.broken(f"{kind}_lost", f"{tag} {wanted_by_time[at]} at {at}")
+                self.broken(promise, f"{what}: {tag} {wanted[at]} at {at}")
 
     def events(self) -> list[dict]:
         """The whole timeline, oldest first, once it has caught up with the records."""

@@ -46,6 +46,25 @@ class KillLoop(unittest.TestCase):
         self.worked("ingest_samples", "meter")
         self.promise("ingest_lost", "meter_lost")
 
+    def test_a_delete_stays_and_what_was_not_answered_took_effect_wholly_or_not_at_all(self):
+        self.worked("deletes", "past_samples", "lives_compared")
+        self.promise("delete_undone", "past_half")
+
+    def test_no_late_sample_is_lost_or_doubled_while_files_are_compacted_joined_and_published(self):
+        self.worked("compactions", "months_joined")
+        self.promise("past_lost", "past_doubled")
+
+    def test_the_open_table_is_whole_at_every_moment_and_holds_each_point_once(self):
+        self.worked("table_looks", "table_rows")
+        self.promise("table_unreadable", "table_doubled", "table_txn", "table_lost", "table_delete_undone")
+
+    def test_a_backup_that_was_reported_verifies_and_gives_back_what_was_acknowledged_before_it(self):
+        self.worked("backups", "restored_points")
+        self.promise("backup_unverified", "restore_lost")
+
+    def test_nothing_half_written_is_left_over(self):
+        self.promise("left_over")
+
     def test_every_command_ends_once_as_it_was_reported_and_none_is_carried_out_twice(self):
         self.worked("command_confirmed", "device_writes")
         self.promise("command_steps", "command_outcome", "command_untrue", "command_doubled")
