@@ -30,6 +30,8 @@ use wire::{Field, Front};
 const SEND_AT: usize = 64 * 1024;
 /// A client that takes nothing for so long is left.
 const TAKES_WITHIN: Duration = Duration::from_secs(60);
+/// How often it is looked whether a client that does not read may still have what waits for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Prepared statements and portals of one connection.
 const MAX_NAMES: usize = 500;
 /// Cursors of one connection; each is a query on its way.
@@ -114,6 +116,19 @@ pub(super) struct Session {
     cursors: HashMap<String, Cursor>,
     /// `I` idle, `T` in a transaction, `E` in one that failed.
     status: u8,
+}
+
+/// Comes back when something that could be looked at when it began no longer can.
+async fn right_gone(engine: &Engine, who: &Principal) {
+    let gate = &engine.ports().gate;
+    let before = gate.branches(who);
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let now = gate.branches(who);
+        if !before.iter().all(|branch| crate::ports::sees(&now, branch)) {
+            return;
+        }
+    }
 }
 
 /// Hands complete messages on until the client is gone.
@@ -291,11 +306,22 @@ impl Session {
             self.writer.write_all(&self.out).await?;
             self.writer.flush().await
         };
-        let sent = tokio::time::timeout(TAKES_WITHIN, sending).await;
+        let sent = tokio::select! {
+            sent = tokio::time::timeout(TAKES_WITHIN, sending) => sent,
+            () = right_gone(&self.engine, &self.who) => {
+                tracing::info!(by = %self.who.id, "an SQL connection was ended: rows waited for its client when a right was taken away");
+                return Err(Gone);
+            }
+        };
         self.out.clear();
         match sent {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Gone),
+            Ok(Err(_)) => Err(Gone),
+            Err(_) => {
+                let seconds = TAKES_WITHIN.as_secs();
+                tracing::warn!(by = %self.who.id, "an SQL client was cut off: it asked for something and has taken none of it for {seconds} s");
+                Err(Gone)
+            }
         }
     }
 
