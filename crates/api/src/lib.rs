@@ -16,10 +16,12 @@ pub mod auth;
 mod guard;
 pub mod ingest;
 pub mod openapi;
+mod outgoing;
 pub mod ports;
 pub mod problem;
 pub mod routes;
 pub mod serve;
+mod socket;
 pub mod views;
 pub mod words;
 

@@ -1,7 +1,9 @@
 //! Listeners: HTTP/1.1 and HTTP/2, plain or TLS, bounded in number, in all and for each stranger, with a deadline for the
-//! first request.
+//! first request and for a client that [takes nothing](crate::socket).
 
 use crate::auth::Peer;
+pub use crate::socket::listen;
+use crate::socket::{Cut, OverTcp, Socket, TAKES_WITHIN};
 use andon_model::peer::{Place, Places};
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -54,6 +56,18 @@ pub async fn serve(
     bounds: Bounds,
     stop: CancellationToken,
 ) {
+    serve_patiently(listener, router, tls, bounds, TAKES_WITHIN, stop).await;
+}
+
+/// As [`serve`], with a client that takes nothing for so long cut off.
+async fn serve_patiently(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    bounds: Bounds,
+    takes_within: Duration,
+    stop: CancellationToken,
+) {
     let acceptor = tls.map(TlsAcceptor::from);
     let places = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
@@ -94,11 +108,12 @@ pub async fn serve(
         let (router, stop, acceptor) = (router.clone(), stop.clone(), acceptor.clone());
         connections.spawn(async move {
             match acceptor {
-                None => connection(stream, router, Peer { address, tls: false }, held, false, stop).await,
+                None => connection(stream, router, Peer { address, tls: false }, held, false, takes_within, stop).await,
                 Some(acceptor) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_WITHIN, acceptor.accept(stream)).await {
                         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        connection(stream, router, Peer { address, tls: true }, held, http2, stop).await;
+                        let peer = Peer { address, tls: true };
+                        connection(stream, router, peer, held, http2, takes_within, stop).await;
                     }
                 }
             }
@@ -110,16 +125,27 @@ pub async fn serve(
 
 /// Serves one connection. The version is known beforehand (HTTP/2 only where ALPN agreed on it), so that the deadline for
 /// the first request runs from the first moment and a silent peer does not hold its place.
-async fn connection<S>(stream: S, router: Router, peer: Peer, held: Held, http2: bool, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+async fn connection<S>(
+    stream: S,
+    router: Router,
+    peer: Peer,
+    held: Held,
+    http2: bool,
+    takes_within: Duration,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + OverTcp + Unpin + Send + 'static,
 {
+    let cut = Cut::default();
+    let stream = Socket::new(stream, peer.address, cut.clone(), takes_within);
+    let own = cut.clone();
     let asked = Arc::new(AtomicBool::new(false));
     let first = asked.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         first.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(held.clone());
+        request.extensions_mut().insert(own.clone());
         router.clone().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -133,6 +159,7 @@ where
     // hyper's own deadline starts with the first byte; this one starts now.
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = cut.happened() => return,
         () = stop.cancelled() => {}
         () = tokio::time::sleep(HEAD_WITHIN) => {
             if !asked.load(Ordering::Relaxed) {
@@ -140,24 +167,117 @@ where
             }
             tokio::select! {
                 _ = connection.as_mut() => return,
+                () = cut.happened() => return,
                 () = stop.cancelled() => {}
             }
         }
     }
     connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(STOP_WITHIN, connection).await;
+    tokio::select! {
+        _ = tokio::time::timeout(STOP_WITHIN, connection) => {}
+        () = cut.happened() => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outgoing;
     use andon_model::SystemClock;
     use axum::Extension;
+    use axum::body::Body;
     use axum::extract::ws::WebSocketUpgrade;
     use axum::routing::get;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+
+    const TAKES_WITHIN: Duration = Duration::from_millis(500);
+    const PIECE: usize = 64 << 10;
+
+    /// An answer without end, and whether its body is gone.
+    fn endless(still: Arc<AtomicBool>, cut: Option<Extension<Cut>>, gone: CancellationToken) -> Body {
+        let guard = gone.drop_guard();
+        let pieces = futures_util::stream::repeat_with(move || {
+            let _until_the_body_ends = &guard;
+            Ok(vec![b'x'; PIECE].into())
+        });
+        outgoing::body(pieces, move || still.load(Ordering::Relaxed), cut.map(|cut| cut.0))
+    }
+
+    /// Connects to a server of an endless answer and asks for it. The stop at the end of the test is up to the caller.
+    async fn ask_endless(
+        still: &Arc<AtomicBool>,
+        takes_within: Duration,
+    ) -> (TcpStream, CancellationToken, Arc<Places>, CancellationToken) {
+        let (gone, still) = (CancellationToken::new(), Arc::clone(still));
+        let body_gone = gone.clone();
+        let answer = move |cut: Option<Extension<Cut>>| async move { endless(still, cut, body_gone) };
+        let listener = super::listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let per_address = Places::counting_loopback(1, Arc::new(SystemClock));
+        let bounds = Bounds { connections: 100, per_address: per_address.clone() };
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/", get(answer));
+        tokio::spawn(serve_patiently(listener, router, None, bounds, takes_within, stop.clone()));
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("asked");
+        (stream, gone, per_address, stop)
+    }
+
+    /// Reads until the connection is over; how much came.
+    async fn drain(stream: &mut TcpStream) -> (usize, Option<std::io::ErrorKind>) {
+        let (mut bytes, mut buffer) = (0, vec![0; PIECE]);
+        loop {
+            match tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer)).await.expect("an end") {
+                Ok(0) => return (bytes, None),
+                Ok(read) => bytes += read,
+                Err(error) => return (bytes, Some(error.kind())),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_cut_off_and_its_place_is_free() {
+        let (mut client, gone, _, stop) = ask_endless(&Arc::new(AtomicBool::new(true)), TAKES_WITHIN).await;
+        let address = client.peer_addr().expect("an address");
+        tokio::time::timeout(Duration::from_secs(10), gone.cancelled()).await.expect("the answer is given up");
+        let (taken, end) = drain(&mut client).await;
+        assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset), "it does not look like the end of an answer");
+        assert!(taken > 0, "what was sent before is there");
+        // Its one place is free again.
+        until_let_in(address).await;
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_slowly_but_steadily_goes_on() {
+        let (mut client, gone, _, stop) = ask_endless(&Arc::new(AtomicBool::new(true)), TAKES_WITHIN).await;
+        let (mut taken, mut buffer, began) = (0, vec![0; PIECE], tokio::time::Instant::now());
+        while began.elapsed() < TAKES_WITHIN * 5 {
+            taken += client.read(&mut buffer).await.expect("it goes on");
+            // Its pace, not a wait for something.
+            tokio::time::sleep(TAKES_WITHIN / 20).await;
+        }
+        assert!(!gone.is_cancelled() && taken > 0);
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn nothing_that_waits_is_sent_once_the_right_is_gone() {
+        let still = Arc::new(AtomicBool::new(true));
+        let (mut client, gone, _, stop) = ask_endless(&still, TAKES_WITHIN * 1_000).await;
+        client.readable().await.expect("the answer begins");
+        let taken_away = tokio::time::Instant::now();
+        still.store(false, Ordering::Relaxed);
+        // A client that reads on sees the end as one that does not.
+        tokio::time::timeout(Duration::from_secs(10), gone.cancelled()).await.expect("the answer is given up");
+        let took = taken_away.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        let (_, end) = drain(&mut client).await;
+        assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset));
+        stop.cancel();
+    }
 
     /// A listener on which a stranger has two places; loopback is a stranger here.
     async fn listen() -> (SocketAddr, Arc<Places>, CancellationToken) {

@@ -146,15 +146,26 @@ fn log_options(settings: &Settings) -> LogOptions {
     options
 }
 
-async fn bind(what: &str, listen: Listen) -> Result<Option<TcpListener>> {
+/// How a face listens: for answers that clients take at their own pace, or for MQTT, whose queues do that.
+#[derive(Clone, Copy)]
+enum Face {
+    Answers,
+    Mqtt,
+}
+
+async fn bind(what: &str, face: Face, listen: Listen) -> Result<Option<TcpListener>> {
     let Some(address) = listen.address() else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
+    let bound = match face {
+        Face::Answers => andon_api::serve::listen(address),
+        Face::Mqtt => TcpListener::bind(address).await,
+    };
     Ok(Some(bound.with_context(|| format!("could not listen on {address} for {what}; is another program there? Choose another address in the settings, or \"off\""))?))
 }
 
 /// Waits until an administrator exists, then listens. `None` when the node stops first or the address is taken.
 async fn bind_when_set_up(
     what: &str,
+    face: Face,
     listen: Listen,
     accounts: &Accounts,
     stop: &CancellationToken,
@@ -165,7 +176,7 @@ async fn bind_when_set_up(
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
     }
-    match bind(what, listen).await {
+    match bind(what, face, listen).await {
         Ok(listener) => {
             tracing::info!(address = ?listen.address(), "{what} listens now that an administrator exists");
             listener
@@ -186,8 +197,8 @@ impl Node {
         let dir = DataDir::take(&settings.data_dir)?;
         let _ = std::fs::remove_file(dir.join("addresses.json"));
         hold::clear(&dir).context("could not remove what was held for a backup")?;
-        let http = bind("HTTP", settings.http).await?;
-        let mqtt = bind("MQTT", settings.mqtt).await?;
+        let http = bind("HTTP", Face::Answers, settings.http).await?;
+        let mqtt = bind("MQTT", Face::Mqtt, settings.mqtt).await?;
         let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
         let files = certificate(&settings, &dir, &*clock)?;
 
@@ -385,9 +396,9 @@ impl Node {
             Some(address) if !set_up && !address.ip().is_loopback() => Listen::Off,
             _ => listen,
         };
-        let https = bind("HTTPS", now(settings.https)).await?;
-        let mqtts = bind("MQTT over TLS", now(settings.mqtts)).await?;
-        let sql = bind("SQL", now(settings.sql)).await?;
+        let https = bind("HTTPS", Face::Answers, now(settings.https)).await?;
+        let mqtts = bind("MQTT over TLS", Face::Mqtt, now(settings.mqtts)).await?;
+        let sql = bind("SQL", Face::Answers, now(settings.sql)).await?;
         let engine = crate::sql::start(
             &settings.sql_limits,
             historian.clone(),
@@ -441,7 +452,7 @@ impl Node {
             let (router, stop) = (andon_api::router(app(false)), faces.stop.clone());
             let (accounts, listen, bounds) = (accounts.clone(), settings.https, bounds.clone());
             faces.tasks.spawn(async move {
-                if let Some(listener) = bind_when_set_up("HTTPS", listen, &accounts, &stop).await {
+                if let Some(listener) = bind_when_set_up("HTTPS", Face::Answers, listen, &accounts, &stop).await {
                     andon_api::serve::serve(listener, router, Some(tls), bounds, stop).await;
                 }
             });
@@ -451,7 +462,7 @@ impl Node {
             let (broker, stop) = (broker.clone(), faces.stop.clone());
             let (accounts, listen, places) = (accounts.clone(), settings.mqtts, mqtt_places.clone());
             faces.tasks.spawn(async move {
-                if let Some(listener) = bind_when_set_up("MQTT over TLS", listen, &accounts, &stop).await {
+                if let Some(listener) = bind_when_set_up("MQTT over TLS", Face::Mqtt, listen, &accounts, &stop).await {
                     mqtt::listen(listener, broker, Some(tls), places, stop).await;
                 }
             });
@@ -474,7 +485,7 @@ impl Node {
             let (engine, stop, sql_tls) = (engine.clone(), faces.stop.clone(), sql_tls.clone());
             let (accounts, listen, places) = (accounts.clone(), settings.sql, sql_places.clone());
             faces.tasks.spawn(async move {
-                if let Some(listener) = bind_when_set_up("SQL", listen, &accounts, &stop).await {
+                if let Some(listener) = bind_when_set_up("SQL", Face::Answers, listen, &accounts, &stop).await {
                     andon_sql::pg::serve(listener, engine, sql_tls, places, stop).await;
                 }
             });

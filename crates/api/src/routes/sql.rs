@@ -2,14 +2,14 @@
 
 use crate::App;
 use crate::auth::Caller;
+use crate::outgoing;
 use crate::ports::{SqlFormat, SqlProblem};
 use crate::problem::Problem;
-use axum::Json;
-use axum::body::Body;
+use crate::socket::Cut;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -43,13 +43,18 @@ impl From<SqlProblem> for Problem {
 #[utoipa::path(post, path = "/api/sql", request_body = SqlQuery, responses(
     (status = 200, description = "the rows", content((Object = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
     (status = 400, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
-pub async fn query(State(app): State<App>, caller: Caller, Json(asked): Json<SqlQuery>) -> Result<Response, Problem> {
+pub async fn query(
+    State(app): State<App>,
+    caller: Caller,
+    cut: Option<Extension<Cut>>,
+    Json(asked): Json<SqlQuery>,
+) -> Result<Response, Problem> {
+    let still = outgoing::keeps_grants(app.clone(), caller.clone());
     let answer = app.sql.run(caller.who, asked.query, asked.format).await?;
     let pieces = futures_util::stream::unfold(answer.pieces, |mut pieces| async move {
         let piece = pieces.recv().await?;
         Some((piece.map_err(std::io::Error::other), pieces))
     });
-    // Whoever packs the answer asks once more after its end.
-    let pieces = pieces.fuse();
-    Ok(([(header::CONTENT_TYPE, answer.content_type)], Body::from_stream(pieces)).into_response())
+    let body = outgoing::body(pieces, still, cut.map(|cut| cut.0));
+    Ok(([(header::CONTENT_TYPE, answer.content_type)], body).into_response())
 }

@@ -4,18 +4,21 @@ use crate::App;
 use crate::asked;
 use crate::auth::Caller;
 use crate::ingest::batch::Rights;
+use crate::outgoing;
 use crate::problem::Problem;
+use crate::socket::Cut;
 use andon_historian::{Historian, HistoryGap};
 use andon_model::event::{SystemNote, What};
 use andon_model::log::AppendError;
 use andon_model::text::check_line;
 use andon_model::text::counted;
 use andon_model::{TagId, Timestamp};
-use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::sync::Arc;
@@ -28,7 +31,7 @@ use uuid::Uuid;
 const MOST_EXPORTS: usize = 4;
 /// Bytes of one piece of an answer, about.
 const PIECE: usize = 64 << 10;
-/// A reader that takes no piece for so long is gone.
+/// A reader that takes no piece for so long is gone, even where its connection goes on (HTTP/2).
 const READ_WITHIN: Duration = Duration::from_secs(60);
 /// The longest name of an import, in bytes.
 const MAX_NAME: usize = 200;
@@ -44,12 +47,13 @@ pub struct ExportQuery {
 
 /// Every stored point of one tag with `from_ms <= time < to_ms`, ascending, one JSON object a line: `{"path", "ts", "value", "quality"}`, the
 /// time in RFC 3339 to the microsecond, the quality as a StatusCode. Such lines, as a list, are taken by `/api/ingest`. What goes wrong on the
-/// way ends the answer with a line `{"error": {"message"}}`.
+/// way ends the answer with a line `{"error": {"message"}}`; an answer that is cut off has no regular end.
 #[utoipa::path(get, path = "/api/history/export", params(("tag" = String, Query), ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query)),
     responses((status = 200, content_type = "application/x-ndjson", body = String), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub async fn export(
     State(app): State<App>,
     caller: Caller,
+    cut: Option<Extension<Cut>>,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     let id = app.bus.plant().id_of(&query.tag).filter(|_| caller.sees(&app, &query.tag));
@@ -61,22 +65,46 @@ pub async fn export(
     let place = place.map_err(|_| Problem::unavailable(format!("{MOST_EXPORTS} exports are running already")))?;
     let (sender, pieces) = mpsc::channel(2);
     let runtime = tokio::runtime::Handle::current();
+    let still = {
+        let (app, caller, tag) = (app.clone(), caller.clone(), query.tag.clone());
+        move || caller.sees(&app, &tag)
+    };
     let may = move || caller.sees(&app, &query.tag).then(|| (query.tag.clone(), app.historian.clone()));
     // Ends with the history, when nobody reads any more, or when the right is gone.
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let send = |piece: Vec<u8>| {
-            let sent = async { tokio::time::timeout(READ_WITHIN, sender.send(Ok(piece.into()))).await };
-            runtime.block_on(sent).is_ok_and(|sent| sent.is_ok())
+        let send = |piece: Piece| {
+            let sent = async { tokio::time::timeout(READ_WITHIN, sender.send(piece)).await };
+            let taken = runtime.block_on(sent);
+            if taken.is_err() {
+                tracing::warn!("an export was ended: its reader has taken none of it for {} s", READ_WITHIN.as_secs());
+            }
+            taken.is_ok_and(|sent| sent.is_ok())
         };
         write_rows(id, range, may, send);
     });
-    let pieces =
-        futures_util::stream::unfold(pieces, |mut pieces: mpsc::Receiver<std::io::Result<Bytes>>| async move {
-            Some((pieces.recv().await?, pieces))
-        });
-    let pieces = futures_util::StreamExt::fuse(pieces);
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(pieces)).into_response())
+    let body = outgoing::body(until_the_last(pieces), still, cut.map(|cut| cut.0));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// Part of an export.
+enum Piece {
+    /// There is more.
+    Rows(Vec<u8>),
+    /// There is nothing more.
+    Last(Vec<u8>),
+}
+
+/// The bytes of pieces up to the last. Where that does not come the answer breaks off: half an export must not look whole.
+fn until_the_last(pieces: mpsc::Receiver<Piece>) -> impl Stream<Item = std::io::Result<Bytes>> {
+    futures_util::stream::unfold(Some(pieces), |pieces| async move {
+        let mut pieces = pieces?;
+        Some(match pieces.recv().await {
+            Some(Piece::Rows(bytes)) => (Ok(bytes.into()), Some(pieces)),
+            Some(Piece::Last(bytes)) => (Ok(bytes.into()), None),
+            None => (Err(std::io::Error::other("the export was cut off")), None),
+        })
+    })
 }
 
 /// Writes every row; `may` is asked again for each block.
@@ -84,7 +112,7 @@ fn write_rows(
     id: TagId,
     (from, to): (Timestamp, Timestamp),
     may: impl Fn() -> Option<(String, Arc<Historian>)>,
-    send: impl Fn(Vec<u8>) -> bool,
+    send: impl Fn(Piece) -> bool,
 ) {
     let Some((path, historian)) = may() else { return };
     let mut scan = historian.scan(id, from, to);
@@ -93,7 +121,7 @@ fn write_rows(
     let mut out = Vec::with_capacity(PIECE * 5 / 4);
     let end = |mut out: Vec<u8>, words: String| {
         let _ = writeln!(out, "{}", serde_json::json!({ "error": { "message": words } }));
-        send(out);
+        send(Piece::Last(out));
     };
     while let Some(block) = scan.next() {
         if may().is_none() {
@@ -105,8 +133,11 @@ fn write_rows(
             let _ = write!(out, "{}\",\"value\":", Timestamp::from_micros(*ts));
             let _ = serde_json::to_writer(&mut out, &block.value(row));
             let _ = writeln!(out, ",\"quality\":{}}}", block.status(row));
-            if out.len() >= PIECE && !send(std::mem::replace(&mut out, Vec::with_capacity(PIECE * 5 / 4))) {
-                return;
+            if out.len() >= PIECE {
+                let piece = std::mem::replace(&mut out, Vec::with_capacity(PIECE * 5 / 4));
+                if !send(Piece::Rows(piece)) {
+                    return;
+                }
             }
         }
     }
@@ -114,7 +145,7 @@ fn write_rows(
     match scan.gaps().into_iter().find(|gap| !known.contains(gap)) {
         Some(gap) => end(out, format!("history from {} to {} cannot be read: {}", gap.from, gap.to, gap.reason)),
         None => {
-            send(out);
+            send(Piece::Last(out));
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The live link to a screen: values (newest per tag, at most ten times a second), alarms, events, connectors.
 //!
 //! One task per link. It keeps nothing for a slow screen but the newest value of each tag; a screen that takes longer
-//! than [`SEND_WITHIN`] to read is dropped and comes back by itself. Rights are asked again once a second.
+//! than [`SEND_WITHIN`] to read is dropped and comes back by itself. Rights are asked again once a second, also while a screen
+//! does not read: what waits for it then is not sent any more.
 
 use crate::App;
 use crate::auth::{Caller, identify, peer_of, same_origin};
+use crate::outgoing;
 use crate::problem::Problem;
 use crate::routes::alarms::{AlarmView, visible};
 use crate::routes::connectors::{self, Connectors};
 use crate::routes::timeline;
 use crate::serve::Held;
+use crate::socket::Cut;
 use crate::views::{EventView, Live, live};
 use andon_bus::NewestSubscription;
 use andon_model::access::Action;
@@ -31,6 +34,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 const GATHER: Duration = Duration::from_millis(100);
 /// A screen that does not read for this long is dropped.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether a screen that does not read may still see what waits for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The largest message from a screen, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
 
@@ -75,6 +80,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
     }
     let tls = peer_of(&parts).tls;
     let held = parts.extensions.get::<Held>().cloned();
+    let cut = parts.extensions.get::<Cut>().cloned().unwrap_or_default();
     let caller = identify(&app, &parts.headers, tls).await?;
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &app).await {
         Ok(upgrade) => upgrade.max_message_size(MAX_REQUEST).max_frame_size(MAX_REQUEST),
@@ -83,7 +89,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
     let headers = parts.headers;
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _held = held;
-        let link = Link::new(app, caller, socket, headers, tls);
+        let link = Link::new(app, caller, socket, headers, tls, cut);
         link.run().await;
     }))
 }
@@ -94,6 +100,7 @@ struct Link {
     socket: WebSocket,
     headers: axum::http::HeaderMap,
     tls: bool,
+    cut: Cut,
     values: NewestSubscription,
     events: broadcast::Receiver<Arc<SealedEvent>>,
     /// `None`: every tag that may be seen.
@@ -107,7 +114,7 @@ struct Link {
 struct Over;
 
 impl Link {
-    fn new(app: App, caller: Caller, socket: WebSocket, headers: axum::http::HeaderMap, tls: bool) -> Self {
+    fn new(app: App, caller: Caller, socket: WebSocket, headers: axum::http::HeaderMap, tls: bool, cut: Cut) -> Self {
         let values = app.bus.subscribe_newest(Some(HashSet::new()));
         let events = app.audit.subscribe();
         let plant_version = app.bus.plant().plant.version;
@@ -117,6 +124,7 @@ impl Link {
             socket,
             headers,
             tls,
+            cut,
             values,
             events,
             wanted: Some(HashSet::new()),
@@ -165,8 +173,21 @@ impl Link {
     }
 
     async fn send(&mut self, message: String) -> Result<(), Over> {
-        let sent = tokio::time::timeout(SEND_WITHIN, self.socket.send(Message::Text(message.into()))).await;
-        sent.map_err(|_| Over)?.map_err(|_| Over)
+        let Self { app, caller, socket, headers, tls, cut, .. } = self;
+        let keeps_grants = outgoing::keeps_grants(app.clone(), caller.clone());
+        let sending = socket.send(Message::Text(message.into()));
+        tokio::pin!(sending);
+        let until = Instant::now() + SEND_WITHIN;
+        loop {
+            if let Ok(sent) = tokio::time::timeout(LOOK_AGAIN, sending.as_mut()).await {
+                return sent.map_err(|_| Over);
+            }
+            let logged_in = identify(app, headers, *tls).await.is_ok_and(|now| now.who == caller.who);
+            if Instant::now() >= until || !logged_in || !keeps_grants() {
+                cut.off();
+                return Err(Over);
+            }
+        }
     }
 
     async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Over> {
