@@ -275,7 +275,10 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
                         .filter(|raw| raw.get().starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']));
                     out.extend_from_slice(known.as_ref().map_or(b"null".as_slice(), |raw| raw.get().as_bytes()));
                 }
-                Cells::Quoted => serde_json::to_writer(&mut *out, &value.to_string()).map_err(failed)?,
+                // What cannot be told (a date beyond all calendars) is an error and no text in its place.
+                Cells::Quoted => {
+                    serde_json::to_writer(&mut *out, &value.try_to_string().map_err(failed)?).map_err(failed)?;
+                }
             }
         }
         out.push(b']');
@@ -286,4 +289,22 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
 /// A number with a decimal point, as the engine shows it; null if JSON has none such.
 fn double(out: &mut Vec<u8>, number: f64) -> Result<(), SqlError> {
     serde_json::to_writer(out, &number).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::TimestampMicrosecondArray;
+
+    #[test]
+    fn a_time_beyond_all_calendars_is_an_error_and_no_text_in_its_place() {
+        let json = |us| {
+            let times: ArrayRef = std::sync::Arc::new(TimestampMicrosecondArray::from(vec![us]).with_timezone("UTC"));
+            let batch = RecordBatch::try_from_iter([("ts", times)]).expect("a batch");
+            let mut out = Vec::new();
+            json_rows(&batch, &mut out, &mut true).map(|()| String::from_utf8_lossy(&out).into_owned())
+        };
+        assert_eq!(json(-1).expect("a date"), r#"["1969-12-31T23:59:59.999999Z"]"#);
+        assert!(json(i64::MAX).is_err() && json(i64::MIN).is_err());
+    }
 }
