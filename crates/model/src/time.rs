@@ -17,6 +17,17 @@ impl Timestamp {
     /// The last representable instant; sorts after every real one.
     pub const MAX: Self = Self(i64::MAX);
 
+    /// 0000-01-01T00:00:00Z, the first that RFC 3339 can write.
+    pub const FIRST_DATE: Self = Self(-62_167_219_200_000_000);
+    /// 9999-12-31T23:59:59.999999Z, the last one.
+    pub const LAST_DATE: Self = Self(253_402_300_799_999_999);
+
+    /// Whether RFC 3339 can write it, and with it everybody who is told of it: the years 0000 to 9999.
+    #[must_use]
+    pub const fn has_date(self) -> bool {
+        Self::FIRST_DATE.0 <= self.0 && self.0 <= Self::LAST_DATE.0
+    }
+
     /// From microseconds since the Unix epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
@@ -150,14 +161,21 @@ impl Timestamp {
                 i64::from(hours * 60 + minutes) * if sign == "-" { -1 } else { 1 }
             }
         };
-        Some(Self(local.0 - offset_minutes * 60_000_000))
+        // An offset may lead out of the years that can be written.
+        Some(Self(local.0 - offset_minutes * 60_000_000)).filter(|stamp| stamp.has_date())
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day, hour, minute, second, micros) = self.civil();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        // Beyond the years of RFC 3339 as ISO 8601 does it, with a sign, so that nobody takes it for another year.
+        if self.has_date() {
+            write!(f, "{year:04}")?
+        } else {
+            write!(f, "{year:+05}")?
+        }
+        write!(f, "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
         match micros {
             0 => {}
             m if m % 1000 == 0 => write!(f, ".{:03}", m / 1000)?,
@@ -214,6 +232,25 @@ mod tests {
             assert_eq!(Timestamp(micros).to_string(), text);
             assert_eq!(Timestamp::parse_rfc3339(text), Some(Timestamp(micros)));
         }
+    }
+
+    #[test]
+    fn a_date_has_a_year_of_four_digits_and_nothing_else_looks_like_one() {
+        for (stamp, text, is_date) in [
+            (Timestamp::FIRST_DATE, "0000-01-01T00:00:00Z", true),
+            (Timestamp::LAST_DATE, "9999-12-31T23:59:59.999999Z", true),
+            (Timestamp(Timestamp::FIRST_DATE.0 - 1), "-0001-12-31T23:59:59.999999Z", false),
+            (Timestamp(Timestamp::LAST_DATE.0 + 1), "+10000-01-01T00:00:00Z", false),
+            (Timestamp::MIN, "-290308-12-21T19:59:05.224192Z", false),
+            (Timestamp::MAX, "+294247-01-10T04:00:54.775807Z", false),
+        ] {
+            assert_eq!((stamp.to_string().as_str(), stamp.has_date()), (text, is_date));
+            assert_eq!(Timestamp::parse_rfc3339(text), is_date.then_some(stamp), "{text}");
+        }
+        for beyond in ["0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-23:59"] {
+            assert_eq!(Timestamp::parse_rfc3339(beyond), None, "{beyond}");
+        }
+        assert!(Timestamp::parse_rfc3339("0000-01-01T00:00:00-00:01").is_some());
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl<'p> Batch<'p> {
 
     /// Adds a reading.
     /// # Errors
-    /// The value does not fit the tag, or there is no time where there must be one.
+    /// The value does not fit the tag, there is no time where there must be one, or it has no date.
     pub(crate) fn add(
         &mut self,
         target: Target,
@@ -265,6 +265,11 @@ impl<'p> Batch<'p> {
             return Err(Fault::Unreadable("there is no time; each row of an import has one".to_owned()));
         }
         let source_ts = time.unwrap_or(self.received);
+        if !source_ts.has_date() {
+            return Err(Fault::Unreadable(format!(
+                "the time {source_ts} lies outside of the years 0000 to 9999; is it in the unit that \"precision\" says?"
+            )));
+        }
         self.samples.push(Sample { tag: target.id, value, quality, source_ts, received_ts: self.received });
         Ok(())
     }
