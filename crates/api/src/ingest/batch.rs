@@ -1,7 +1,7 @@
 //! The readings of one request, row by row.
 
 use super::names::{Names, SeriesId, Target};
-use super::{MAX_READINGS, too_many};
+use super::{MAX_MONTHS, MAX_READINGS, too_many, too_many_months};
 use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
@@ -10,6 +10,7 @@ use andon_bus::PlantView;
 use andon_model::access::{Action, Denied, Grant};
 use andon_model::path::LONGEST;
 use andon_model::{DataType, Sample, StatusCode, Timestamp, Value};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use std::sync::Arc;
 const MAX_TOLD: usize = 10_000;
 /// The most bytes of the reasons that are told; what comes behind is counted.
 const MAX_TOLD_BYTES: usize = 1 << 20;
+/// The mean length of a month, µs: near enough to count them.
+const MONTH_US: i64 = 2_629_746_000_000;
 /// The most bytes of one text of a reason that are told.
 const MAX_TEXT: usize = 300;
 
@@ -128,6 +131,9 @@ pub(crate) struct Batch<'p> {
     /// What the form counts.
     pub(crate) counts: &'static str,
     samples: Vec<Sample>,
+    /// The months in which there are readings, and that of the last one.
+    months: HashSet<i64>,
+    month: Option<i64>,
     refused: Vec<Refused>,
     refused_rows: usize,
     /// Bytes of the reasons in `refused`.
@@ -153,6 +159,8 @@ impl<'p> Batch<'p> {
             timed: false,
             counts: "reading",
             samples,
+            months: HashSet::new(),
+            month: None,
             refused,
             refused_rows: 0,
             told_bytes: 0,
@@ -270,14 +278,22 @@ impl<'p> Batch<'p> {
                 "the time {source_ts} lies outside of the years 0000 to 9999; is it in the unit that \"precision\" says?"
             )));
         }
+        let month = source_ts.micros().div_euclid(MONTH_US);
+        if self.month != Some(month) {
+            self.month = Some(month);
+            self.months.insert(month);
+        }
         self.samples.push(Sample { tag: target.id, value, quality, source_ts, received_ts: self.received });
         Ok(())
     }
 
     /// # Errors
-    /// There are too many readings in this request.
+    /// There are too many readings in this request, or they reach over too many months.
     pub(crate) fn within_limit(&self) -> Result<(), Problem> {
-        if self.samples.len() > MAX_READINGS { Err(too_many()) } else { Ok(()) }
+        if self.samples.len() > MAX_READINGS {
+            return Err(too_many());
+        }
+        if self.months.len() > MAX_MONTHS { Err(too_many_months()) } else { Ok(()) }
     }
 
     /// The names for the next request, the readings, the refused rows and their number.
@@ -351,6 +367,24 @@ mod tests {
         assert_eq!(rows, 9000, "all are counted");
         assert_eq!(refused.len(), MAX_TOLD_BYTES.div_ceil(LONGEST));
         assert!(matches!(refused.first().map(|refused| &refused.fault), Some(Fault::Denied(_))));
+    }
+
+    #[test]
+    fn a_request_reaches_over_so_many_months_at_most() {
+        let plant = Arc::new(PlantView::default());
+        let mut batch =
+            Batch::new(&plant, Rights(Vec::new()), Names::new(Form::Lines, ""), Timestamp::from_millis(0), true);
+        let target = Target { id: andon_model::TagId(1), data_type: DataType::Double };
+        let mut add = |month: i64| {
+            let time = Some(Timestamp::from_micros(month * MONTH_US));
+            batch.add(target, &Value::Double(1.0), StatusCode::GOOD, time).expect("a date");
+            batch.within_limit()
+        };
+        // Again and again the same ones are no more.
+        for month in (0..MAX_MONTHS as i64).chain((0..MAX_MONTHS as i64).rev()) {
+            assert!(add(month).is_ok(), "{month}");
+        }
+        assert!(add(-1).is_err());
     }
 
     #[test]

@@ -38,6 +38,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most readings of one request.
 pub(crate) const MAX_READINGS: usize = 1_000_000;
+/// In so many months a request has readings at most: each may become a file. A century.
+pub(crate) const MAX_MONTHS: usize = 1_200;
 /// A body above this is read beside the tasks that serve others, in bytes.
 const LONG_BODY: usize = 256 << 10;
 /// So many sets of names wait for their next request; a further one that ran at the same time is let go.
@@ -223,6 +225,12 @@ pub(crate) fn too_many() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the request is too large")
         .detail(format!("a request has at most {MAX_READINGS} readings"))
         .remedy("send the readings in several requests")
+}
+
+pub(crate) fn too_many_months() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the request reaches over too much time")
+        .detail(format!("a request has readings in at most {MAX_MONTHS} different months"))
+        .remedy("send the readings in several requests, each with those of some years")
 }
 
 fn not_stored(error: AppendError) -> Problem {
