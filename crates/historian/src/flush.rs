@@ -132,8 +132,9 @@ impl Historian {
         Ok(())
     }
 
-    /// Several days of a month that is settled and has no file yet share one from the beginning, as they would after the next
-    /// tidying: a reading on each day of ten years makes 120 files and not 3,650. `bytes`: what all of it takes in memory, and
+    /// The days of a month that is settled and has no file yet share one from the beginning, as they would after the next tidying: a
+    /// reading on each day of ten years makes 120 files and not 3,650. A single day has the file of its month, too, so that others
+    /// find it there. `bytes`: what all of it takes in memory, and
     /// more than it takes in files.
     fn share_months(&self, plans: BTreeMap<Period, Plan>, bytes: usize) -> BTreeMap<Period, Plan> {
         let Some(today) = self.today().filter(|_| bytes as u64 <= self.options.joined_bytes) else { return plans };
@@ -146,11 +147,7 @@ impl Historian {
                 months.entry(month).or_default().insert(period, plan);
             }
         }
-        let shared = |(month, days): (Period, BTreeMap<Period, Plan>)| match days.len() {
-            1 => days.into_iter().next(),
-            _ => Some((month, one_plan(days))),
-        };
-        months.into_iter().filter_map(shared).collect()
+        months.into_iter().map(|(month, days)| (month, one_plan(days))).collect()
     }
 
     fn write_period(

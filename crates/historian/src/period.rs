@@ -136,11 +136,14 @@ impl Periods {
         self.0.get(&self.of_day(day).first).map(|files| files.files.as_slice()).unwrap_or_default()
     }
 
-    /// The month of a day, if it is over for so long that its days are joined (see [`Periods::to_join`]) and has no file yet.
+    /// The month of a day that has no file yet, if it is over for so long that its days are joined (see [`Periods::to_join`]), or
+    /// begins later than in a month: forecasts.
     pub(crate) fn free_month(&self, day: i64, today: i64, later: i64) -> Option<Period> {
         let month = month_of(day);
         let last = month.end().saturating_sub(1);
-        (is_settled(month, today, later) && self.touching(month.first, last).next().is_none()).then_some(month)
+        let is_far = month.first > today.saturating_add(31);
+        ((is_far || is_settled(month, today, later)) && self.touching(month.first, last).next().is_none())
+            .then_some(month)
     }
 
     /// Adds a file that is newer than all others of its period.

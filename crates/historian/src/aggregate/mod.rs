@@ -34,7 +34,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use codec::{ColumnReader, ColumnWriter, UNPACKED_MAX};
+pub(crate) use codec::{CHUNK_ROLLUPS, ColumnReader, ColumnWriter, UNPACKED_MAX};
 pub use grid::MAX_INTERVALS;
 pub use processor::{AggregateError, Processor, PushError};
 pub use rollup::Rollup;

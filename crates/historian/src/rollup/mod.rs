@@ -38,8 +38,6 @@ const COLUMNS: u32 = 3;
 const WORTH: u64 = 30;
 /// No chunk is larger, nor before it was packed; one that claims to be is damaged. A day of minutes takes a twentieth of it.
 const CHUNK_MAX: usize = UNPACKED_MAX;
-/// The most roll-ups in a chunk: a day of minutes, and more hours than a month has.
-const CHUNK_ROLLUPS: u64 = 1_440;
 
 /// Over how long a roll-up reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

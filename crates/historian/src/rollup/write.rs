@@ -1,8 +1,8 @@
 //! Making a roll-up file while its history file is written.
 
 use super::index::{Chunk, RollupIndex};
-use super::{CHUNK_ROLLUPS, FORMAT, Level, MAGIC, RollupInfo, WORTH};
-use crate::aggregate::{ColumnWriter, Rollup};
+use super::{FORMAT, Level, MAGIC, RollupInfo, WORTH};
+use crate::aggregate::{CHUNK_ROLLUPS, ColumnWriter, Rollup};
 use crate::block::Block;
 use crate::disk::Disk;
 use andon_model::Value;

@@ -102,7 +102,7 @@ async fn a_reading_on_each_of_thousands_of_days_is_a_file_a_month_from_the_begin
         model.write(samples);
         log.write(samples);
     };
-    // April 1970 has a day already: its other days get files of their own until they are joined.
+    // April 1970 has a day already, in a file of its month, and so do its other days later.
     write(&mut model, &[sample(0, 100 * DAY, Value::Int64(1))]);
     historian.catch_up().await.unwrap();
     historian.flush().await.unwrap();
@@ -117,10 +117,10 @@ async fn a_reading_on_each_of_thousands_of_days_is_a_file_a_month_from_the_begin
     let before = historian.stats();
     historian.flush().await.unwrap();
     let stats = historian.stats();
-    // 41 months, the days of April 1970, and those of July 1973, which is not over.
-    assert_eq!((before.files, stats.files, stats.merges), (1, 41 + 31 + 15, 0));
+    // 42 months, April 1970 once more, and the days of July 1973, which is not over.
+    assert_eq!((before.files, stats.files, stats.merges), (1, 43 + 15, 0));
     let days: Vec<String> = folders(folder.path()).into_iter().filter(|name| name.len() > 7).collect();
-    assert!(days.iter().all(|name| name.starts_with("1970-04-") || name.starts_with("1973-07-")), "{days:?}");
+    assert!(days.iter().all(|name| name.starts_with("1973-07-")), "{days:?}");
     compare_spans(&historian, &model, 2, &SPANS).await;
     assert_eq!(table::check(folder.path()).1, model.rows());
     let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
@@ -132,6 +132,29 @@ async fn a_reading_on_each_of_thousands_of_days_is_a_file_a_month_from_the_begin
     assert_eq!(historian.stats().files, 42 + 15);
     compare_spans(&historian, &model, 2, &SPANS).await;
     assert_eq!(table::check(folder.path()).1, model.rows());
+}
+
+#[tokio::test]
+async fn thousands_of_days_are_a_file_a_month_also_after_a_few_of_each_and_in_the_far_future() {
+    let every = |range: std::ops::Range<i64>, step: usize, tag: u32| {
+        range.step_by(step).map(|day| sample(tag, day * DAY, Value::Int64(day))).collect::<Vec<_>>()
+    };
+    // Today is day 1,300. Readings of meters once in four weeks first; forecasts for years.
+    for (first, then) in [(every(0..1_200, 28, 0), every(0..1_200, 1, 1)), (every(2_000..3_200, 1, 0), Vec::new())] {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+        log.let_pass(1_300 * 86_400);
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        for samples in [first, then] {
+            model.write(&samples);
+            log.write(&samples);
+            historian.catch_up().await.unwrap();
+            historian.flush().await.unwrap();
+        }
+        assert!(historian.stats().files <= 2 * 41, "{} files", historian.stats().files);
+        compare_spans(&historian, &model, 2, &SPANS).await;
+        assert_eq!(table::check(folder.path()).1, model.rows());
+    }
 }
 
 #[tokio::test]

@@ -27,12 +27,17 @@ use crate::decimal::{MOST_DIGITS, power, scale};
 use andon_model::StatusCode;
 use andon_model::varint::{put, take, unzigzag, zigzag};
 
+/// The most roll-ups in a chunk: a day of minutes, and more hours than a month has.
+pub(crate) const CHUNK_ROLLUPS: u64 = 1_440;
 /// No chunk is larger when unpacked; one that claims to be is damaged. A day of minutes takes a twentieth of it.
 pub(crate) const UNPACKED_MAX: usize = 4 << 20;
 /// Columns that are shorter are not worth unpacking.
 const WORTH_PACKING: usize = 64;
-/// What areas, sums and squares may be off, in parts of the largest they could be: below what adding up a minute has left.
-const ROUNDING: f64 = 1.0 / (1_u64 << 44) as f64;
+/// What areas, sums and squares may be off, in parts of the largest they could be: what adding up a minute has left.
+const ROUNDING: f64 = 1.0 / (1_u64 << 48) as f64;
+/// And in parts of the unit of their whole numbers: where large values cancel out, what is left may have more decimals than the
+/// five values that were looked at.
+const OFF_UNIT: f64 = 1.0 / 1024.0;
 /// Whole numbers up to here are exact doubles.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -121,9 +126,15 @@ const fn unit_of(flags: u64) -> i64 {
     }
 }
 
-/// Whether `kept` may stand for `value`, both at most as large as `size`.
+/// Whether `kept` may stand for `value`, both at most as large as `size`. Beyond the range of doubles nothing is known.
 fn stands_for(kept: f64, value: f64, size: f64) -> bool {
-    (kept - value).abs() <= size * ROUNDING
+    let most = size * ROUNDING;
+    most.is_finite() && (kept - value).abs() <= most
+}
+
+/// The same of a whole number of units.
+fn whole_stands_for(kept: f64, value: f64, size: f64, unit: f64) -> bool {
+    stands_for(kept, value, size) && (kept - value).abs() <= unit * OFF_UNIT
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 is kept as a double instead")]
@@ -386,14 +397,16 @@ impl ColumnWriter {
     fn push_decimal_sums(&mut self, short: &Short, decimal: &Decimal) -> u64 {
         let largest = short.largest_size();
         let all = largest * count_f64(short.count);
-        let total =
-            exact(short.sum * decimal.power).filter(|total| stands_for(f64_of(*total) / decimal.power, short.sum, all));
+        let total = exact(short.sum * decimal.power)
+            .filter(|total| whole_stands_for(f64_of(*total) / decimal.power, short.sum, all, 1.0 / decimal.power));
         let Some(total) = total else { return self.push_sums(short) };
         self.put_signed(Column::Total, total.wrapping_sub(decimal.likely_total()));
         // Deviations of equal values are what rounding of the mean has left.
-        let noise = largest * ROUNDING * (largest * count_f64(short.count));
+        let noise = largest * ROUNDING;
+        let size = short.squares + noise * noise / ROUNDING * count_f64(short.count);
+        let unit = 1.0 / (decimal.power * decimal.power);
         let around = exact(short.squares * decimal.power * decimal.power + decimal.beside(total))
-            .filter(|around| stands_for(decimal.squares(total, *around), short.squares, short.squares + noise));
+            .filter(|around| whole_stands_for(decimal.squares(total, *around), short.squares, size, unit));
         let squares = match around {
             Some(around) => {
                 self.put_signed(Column::Squares, around);
@@ -405,10 +418,11 @@ impl ColumnWriter {
             }
         };
         let scaled = decimal.power / f64_of(decimal.unit);
-        let size = largest * short.span_f64();
-        let flat = exact(short.flat * scaled).filter(|flat| stands_for(decimal.area(*flat), short.flat, size));
-        let ramp =
-            exact(short.ramp * scaled * 2.0).filter(|ramp| stands_for(decimal.area(*ramp) * 0.5, short.ramp, size));
+        let (size, unit) = (largest * short.span_f64(), 1.0 / scaled);
+        let flat =
+            exact(short.flat * scaled).filter(|flat| whole_stands_for(decimal.area(*flat), short.flat, size, unit));
+        let ramp = exact(short.ramp * scaled * 2.0)
+            .filter(|ramp| whole_stands_for(decimal.area(*ramp) * 0.5, short.ramp, size, unit));
         let Some((flat, ramp)) = flat.zip(ramp) else { return flag::TOTAL | squares | self.push_areas(short) };
         self.put_signed(Column::Flat, flat.wrapping_sub(decimal.likely_flat(total)));
         self.put_signed(Column::Ramp, ramp.wrapping_sub(decimal.likely_ramp(flat)));
@@ -514,7 +528,7 @@ impl ColumnReader {
     /// else.
     pub(crate) fn open(chunk: &[u8], first: i64, unpacker: &mut zstd::bulk::Decompressor<'_>) -> Option<Self> {
         let mut rest = chunk;
-        let count = take(&mut rest).ok()?;
+        let count = take(&mut rest).ok().filter(|count| *count <= CHUNK_ROLLUPS)?;
         let (present, after) = rest.split_first_chunk()?;
         let present = u32::from_le_bytes(*present);
         rest = after;
@@ -569,7 +583,8 @@ impl ColumnReader {
     pub(crate) fn next(&mut self, start: impl FnOnce(i64) -> i64, rollup: &mut Rollup) -> Option<i64> {
         self.left = self.left.checked_sub(1)?;
         if self.begun {
-            self.before.number = self.before.number.wrapping_add(self.take(Column::Number)?.cast_signed());
+            let step = self.take(Column::Number).filter(|step| *step > 0)?;
+            self.before.number = self.before.number.wrapping_add(step.cast_signed());
         }
         self.begun = true;
         let number = self.before.number;

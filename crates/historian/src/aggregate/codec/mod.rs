@@ -22,7 +22,7 @@ use super::sums::{Moments, Sum, count_f64};
 use crate::decimal::{power, scale};
 use andon_model::StatusCode;
 use andon_model::varint::{put, take, unzigzag, zigzag};
-pub(crate) use columns::{ColumnReader, ColumnWriter, UNPACKED_MAX};
+pub(crate) use columns::{CHUNK_ROLLUPS, ColumnReader, ColumnWriter, UNPACKED_MAX};
 
 /// Numbers by themselves are tried as decimals with up to so many digits.
 const DIGITS: u8 = 4;
