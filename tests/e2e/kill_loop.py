@@ -330,15 +330,18 @@ class Judge:
         return self.report()
 
     def start(self) -> None:
+        self._start(deadline=60)
+        self.starts_s.append(self.node.ready_s)
+
+    def _start(self, **how) -> None:
         try:
-            self.node.start(deadline=60)
+            self.node.start(**how)
         except SystemError:
             # A backup that began in the moment of a death works on the data directory as on one of a node that does not run.
             if not self.history.wait_for_backup():
                 raise
             self.count("starts_after_a_backup")
-            self.node.start(deadline=60)
-        self.starts_s.append(self.node.ready_s)
+            self.node.start(**how)
 
     def die(self, how: str) -> None:
         if how == "stop":
@@ -357,7 +360,7 @@ class Judge:
         self.site.down()
 
     def cut_a_start_short(self) -> None:
-        self.node.start(ready=False) if self.random.random() < 0.3 else self.node.launch()
+        self._start(ready=False) if self.random.random() < 0.3 else self.node.launch()
         time.sleep(self.random.uniform(0, 0.2))
         self.node.kill()
 
