@@ -391,6 +391,7 @@ impl Engine {
         let statement = dialect::adapt(statement)?;
         let plan = state.statement_to_plan(statement).await.map_err(|error| self.say(&error))?;
         guard::check(&plan)?;
+        functions::texts::check_calls(&plan)?;
         Ok((state, plan))
     }
 

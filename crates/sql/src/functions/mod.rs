@@ -6,6 +6,7 @@ pub(crate) mod bin;
 mod booleans;
 pub mod series;
 mod system;
+pub(crate) mod texts;
 
 use crate::engine::Caller;
 use datafusion::execution::FunctionRegistry;
@@ -20,6 +21,7 @@ pub(crate) fn register(state: &mut SessionState) {
     if let Ok(engines) = state.udf("date_trunc") {
         all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
     }
+    all.extend(texts::bounded(|name| state.udf(name).ok()));
     for function in all {
         if let Err(error) = state.register_udf(function) {
             tracing::error!(%error, "an SQL function of ours cannot be registered");
@@ -27,6 +29,9 @@ pub(crate) fn register(state: &mut SessionState) {
     }
     if let Err(error) = state.register_expr_planner(Arc::new(booleans::Booleans)) {
         tracing::error!(%error, "the reading of '0' and '1' as false and true cannot be registered");
+    }
+    if let Err(error) = state.register_expr_planner(Arc::new(texts::Joins)) {
+        tracing::error!(%error, "a bounded || cannot be registered");
     }
     let average = Arc::new(AggregateUDF::from(average::TimeWeightedAverage::new()));
     if let Err(error) = state.register_udaf(average) {

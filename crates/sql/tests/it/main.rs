@@ -5,5 +5,6 @@ mod plant;
 mod refused;
 mod rights;
 mod summaries;
+mod texts;
 mod views;
 mod wire;
