@@ -1,7 +1,9 @@
 //! Answers that are sent while they are made, and go on only as long as their reader may see them.
 //!
 //! What makes an answer asks for the right before each part. But parts that are made already wait here and there for a client that reads
-//! slowly; so a right that is taken away ends the connection, and they are not sent any more.
+//! slowly; so a right that is taken away ends the connection, and they are not sent any more. That is so until the last byte is with the
+//! system, also when all parts are made: HTTP takes some 400 kB ahead. What the system took of the end of an answer (a few hundred kB, see
+//! [`listen`](crate::socket::listen)) is on its way, and cannot be called back.
 
 use crate::App;
 use crate::auth::Caller;
@@ -10,8 +12,8 @@ use axum::body::{Body, Bytes};
 use futures_util::stream::{Stream, StreamExt as _};
 use std::io;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
 /// How often the right is looked at. It is gone for two looks before the connection ends: so that an answer whose reader keeps up ends
 /// with a word and not with its connection. Within a second in any case.
@@ -23,12 +25,11 @@ pub(crate) fn body(
     still: impl Fn() -> bool + Send + 'static,
     cut: Option<Cut>,
 ) -> Body {
-    let ended = CancellationToken::new();
-    let guard = ended.clone().drop_guard();
-    if let Some(cut) = cut {
-        // Ends with the body.
-        tokio::spawn(watch(still, cut, ended));
-    }
+    let guard = cut.map(|cut| {
+        let (ended, end) = oneshot::channel();
+        tokio::spawn(watch(still, cut.clone(), end));
+        Ended { cut, ended: Some(ended) }
+    });
     // Whoever packs the answer asks once more after its end.
     let pieces = pieces.fuse().inspect(move |_| {
         let _until_the_body_ends = &guard;
@@ -36,13 +37,34 @@ pub(crate) fn body(
     Body::from_stream(pieces)
 }
 
-async fn watch(still: impl Fn() -> bool, cut: Cut, ended: CancellationToken) {
+/// Tells when the body is no more, and how often its connection had been flushed by then. What the body gave is with the system after
+/// the next time.
+struct Ended {
+    cut: Cut,
+    ended: Option<oneshot::Sender<u64>>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(self.cut.flushes());
+        }
+    }
+}
+
+async fn watch(still: impl Fn() -> bool, cut: Cut, end: oneshot::Receiver<u64>) {
+    let sent = async {
+        if let Ok(flushes) = end.await {
+            cut.flushed_after(flushes).await;
+        }
+    };
+    tokio::pin!(sent);
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut gone = false;
     loop {
         tokio::select! {
-            () = ended.cancelled() => return,
+            () = sent.as_mut() => return,
             _ = look.tick() => {}
         }
         let was_gone = std::mem::replace(&mut gone, !still());

@@ -188,6 +188,7 @@ mod tests {
     use axum::body::Body;
     use axum::extract::ws::WebSocketUpgrade;
     use axum::routing::get;
+    use futures_util::StreamExt as _;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
@@ -276,6 +277,42 @@ mod tests {
         assert!(took < Duration::from_secs(1), "{took:?}");
         let (_, end) = drain(&mut client).await;
         assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset));
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_answer_is_not_sent_either_once_the_right_is_gone() {
+        // All of it is taken ahead at once; some is with the system, and the rest waits for the client.
+        const PIECES: usize = 6;
+        let still = Arc::new(AtomicBool::new(true));
+        let asked = still.clone();
+        let made = CancellationToken::new();
+        let all_made = made.clone();
+        let answer = move |cut: Option<Extension<Cut>>| async move {
+            let guard = made.drop_guard();
+            let pieces = futures_util::stream::iter(0..PIECES).map(move |_| {
+                let _until_the_body_ends = &guard;
+                Ok(vec![b'x'; PIECE].into())
+            });
+            outgoing::body(pieces, move || asked.load(Ordering::Relaxed), cut.map(|cut| cut.0))
+        };
+        let listener = super::listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let bounds = Bounds { connections: 100, per_address: Places::counting_loopback(1, Arc::new(SystemClock)) };
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/", get(answer));
+        tokio::spawn(serve_patiently(listener, router, None, bounds, TAKES_WITHIN * 1_000, stop.clone()));
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(8 << 10).expect("a small buffer");
+        let mut client = socket.connect(address).await.expect("a connection");
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("asked");
+        client.readable().await.expect("the answer begins");
+        tokio::time::timeout(Duration::from_secs(10), all_made.cancelled()).await.expect("all of it is made");
+        still.store(false, Ordering::Relaxed);
+        // Its pace, not a wait for something.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (taken, end) = drain(&mut client).await;
+        assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset), "{taken} of {} bytes came", PIECES * PIECE);
         stop.cancel();
     }
 

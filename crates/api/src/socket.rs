@@ -7,10 +7,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -39,17 +41,43 @@ pub(crate) const TAKES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Cuts a connection off: nothing that waits to be sent is sent any more, not even by the system.
 #[derive(Clone, Debug, Default)]
-pub struct Cut(CancellationToken);
+pub struct Cut {
+    off: CancellationToken,
+    flushes: Arc<watch::Sender<u64>>,
+}
+
+/// There is no connection any more.
+const CLOSED: u64 = u64::MAX;
 
 impl Cut {
     /// Now.
     pub(crate) fn off(&self) {
-        self.0.cancel();
+        self.off.cancel();
     }
 
     /// Waits for it.
     pub(crate) async fn happened(&self) {
-        self.0.cancelled().await;
+        self.off.cancelled().await;
+    }
+
+    /// How often everything was with the system that was to be sent. HTTP flushes a connection only when it holds nothing back itself.
+    pub(crate) fn flushes(&self) -> u64 {
+        *self.flushes.borrow()
+    }
+
+    /// Waits until that was once more the case, or the connection is gone.
+    pub(crate) async fn flushed_after(&self, before: u64) {
+        let mut flushes = self.flushes.subscribe();
+        // We hold the sender ourselves, so it does not fail.
+        let _ = flushes.wait_for(|now| *now == CLOSED || *now > before).await;
+    }
+
+    fn flushed(&self) {
+        self.flushes.send_modify(|count| *count += 1);
+    }
+
+    fn closed(&self) {
+        self.flushes.send_replace(CLOSED);
     }
 }
 
@@ -102,7 +130,8 @@ impl<S: OverTcp> Socket<S> {
 
 impl<S: OverTcp> Drop for Socket<S> {
     fn drop(&mut self) {
-        if self.cut.0.is_cancelled() {
+        self.cut.closed();
+        if self.cut.off.is_cancelled() {
             // What the system has not sent yet goes with the connection.
             let _ = self.stream.tcp().set_zero_linger();
         }
@@ -136,6 +165,9 @@ impl<S: AsyncWrite + OverTcp + Unpin> AsyncWrite for Socket<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if let Poll::Ready(Ok(())) = flushed {
+            self.cut.flushed();
+        }
         self.headway(cx, flushed)
     }
 
