@@ -99,6 +99,11 @@ impl Answer {
         Some(self.still().and(batch))
     }
 
+    /// What the caller saw when it began.
+    pub(crate) const fn branches(&self) -> &Arc<[String]> {
+        &self.caller.branches
+    }
+
     /// Whether its rows may still be handed out; to be asked before each slice of them.
     pub(crate) fn still(&mut self) -> Result<(), SqlError> {
         if self.looked.elapsed() >= LOOK_AGAIN {

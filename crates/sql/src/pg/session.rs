@@ -110,6 +110,8 @@ pub(super) struct Session {
     _reader: JoinSet<()>,
     writer: WriteHalf<Stream>,
     out: BytesMut,
+    /// What could be seen when the queries began whose rows are in `out`.
+    seen: Vec<Arc<[String]>>,
     ticket: Ticket,
     statements: HashMap<String, Prepared>,
     portals: HashMap<String, Portal>,
@@ -118,16 +120,15 @@ pub(super) struct Session {
     status: u8,
 }
 
-/// Comes back when something that could be looked at when it began no longer can.
-async fn right_gone(engine: &Engine, who: &Principal) {
+/// Comes back when something of these branches cannot be looked at, at once or later.
+async fn right_gone(engine: &Engine, who: &Principal, branches: &[Arc<[String]>]) {
     let gate = &engine.ports().gate;
-    let before = gate.branches(who);
     loop {
-        tokio::time::sleep(LOOK_AGAIN).await;
         let now = gate.branches(who);
-        if !before.iter().all(|branch| crate::ports::sees(&now, branch)) {
+        if !branches.iter().flat_map(|of_one| of_one.iter()).all(|branch| crate::ports::sees(&now, branch)) {
             return;
         }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -254,6 +255,7 @@ impl Session {
             _reader: task,
             writer,
             out,
+            seen: Vec::new(),
             ticket,
             statements: HashMap::new(),
             portals: HashMap::new(),
@@ -301,17 +303,21 @@ impl Session {
         wire::error(&mut self.out, "ERROR", code, words);
     }
 
+    /// Sends what is gathered. Rows wait here for their client, also before the first byte: nothing of a query is sent once it may not be
+    /// seen, however long ago it ran.
     async fn send(&mut self) -> Result<(), Gone> {
+        let seen = std::mem::take(&mut self.seen);
         let sending = async {
             self.writer.write_all(&self.out).await?;
             self.writer.flush().await
         };
         let sent = tokio::select! {
-            sent = tokio::time::timeout(TAKES_WITHIN, sending) => sent,
-            () = right_gone(&self.engine, &self.who) => {
+            biased;
+            () = right_gone(&self.engine, &self.who, &seen) => {
                 tracing::info!(by = %self.who.id, "an SQL connection was ended: rows waited for its client when a right was taken away");
                 return Err(Gone);
             }
+            sent = tokio::time::timeout(TAKES_WITHIN, sending) => sent,
         };
         self.out.clear();
         match sent {
@@ -456,12 +462,22 @@ impl Session {
         Ok(())
     }
 
+    /// Why rows end. Those that have not been sent go when they may not be seen, so that the client is told.
+    fn ended(&mut self, (bytes, seen): (usize, usize), error: SqlError) -> Fault {
+        if matches!(error, SqlError::NotAllowed(_)) {
+            self.out.truncate(bytes);
+            self.seen.truncate(seen);
+        }
+        error.into()
+    }
+
     /// Sends rows, at most `limit`; returns how many, and whether that was all.
     async fn rows(&mut self, running: &mut Running, formats: &[i16], limit: usize) -> Result<(usize, bool), Fault> {
         let mut bell = self.ticket.bell.clone();
         bell.mark_unchanged();
         let gone = self.gone.clone();
         let mut sent = 0;
+        let mut before = (self.out.len(), self.seen.len());
         loop {
             let batch = match running.rest.take() {
                 Some(batch) => batch,
@@ -473,20 +489,25 @@ impl Session {
                     };
                     match received {
                         None => return Ok((sent, true)),
-                        Some(batch) => batch?,
+                        Some(batch) => batch.map_err(|error| self.ended(before, error))?,
                     }
                 }
             };
             let take = batch.num_rows().min(limit - sent);
             let mut at = 0;
             while at < take {
-                running.answer.still()?;
+                running.answer.still().map_err(|error| self.ended(before, error))?;
+                let branches = running.answer.branches();
+                if !self.seen.last().is_some_and(|last| Arc::ptr_eq(last, branches)) {
+                    self.seen.push(branches.clone());
+                }
                 let some = (take - at).min(512);
                 values::rows(&mut self.out, &batch.slice(at, some), formats)
                     .map_err(|error| said("58030", format!("a value cannot be shown: {error}")))?;
                 at += some;
                 if self.out.len() >= SEND_AT {
                     self.send().await?;
+                    before = (0, 0);
                     if bell.has_changed().unwrap_or(true) {
                         return Err(SqlError::Cancelled.into());
                     }

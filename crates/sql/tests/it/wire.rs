@@ -238,3 +238,38 @@ async fn a_right_that_is_taken_away_ends_cursors_and_portals_within_a_second() {
     assert_eq!(kinds(&answers), "EZ");
     assert!(text(&answers[0]).contains("42501"), "{}", text(&answers[0]));
 }
+
+#[tokio::test]
+async fn rows_that_wait_for_their_client_are_not_sent_once_their_right_is_gone() {
+    let world = World::new();
+    let (address, _stop) = listen(&world).await;
+    for flush in [b'H', b'S'] {
+        world.plant.grant(&world.anna, &[""]);
+        let mut client = Client::log_in(address).await;
+        client.send(b'P', b"\0SELECT ts FROM samples WHERE path = 'works/line1/filler/pressure'\0\0\0").await;
+        client.send(b'B', b"\0\0\0\0\0\0\0\0").await;
+        client.send(b'H', b"").await;
+        assert_eq!(kinds(&client.until(b'2').await), "12");
+        // The rows are made, and sent only when the client says so.
+        client.send(b'E', b"\0\0\0\0\x03").await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        world.plant.grant(&world.anna, &["works/line2"]);
+        client.send(flush, b"").await;
+        assert_eq!(client.next().await, None, "the connection ends without a row");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_wait_for_their_client_are_sent_when_a_right_was_added() {
+    let world = World::new();
+    let (address, _stop) = listen(&world).await;
+    world.plant.grant(&world.anna, &["works/line1"]);
+    let mut client = Client::log_in(address).await;
+    client.send(b'P', b"\0SELECT ts FROM samples WHERE path = 'works/line1/filler/pressure'\0\0\0").await;
+    client.send(b'B', b"\0\0\0\0\0\0\0\0").await;
+    client.send(b'E', b"\0\0\0\0\x03").await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    world.plant.grant(&world.anna, &["works"]);
+    client.send(b'S', b"").await;
+    assert_eq!(kinds(&client.until(b'Z').await), "12DDDsZ");
+}
