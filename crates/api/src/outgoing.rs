@@ -8,6 +8,8 @@
 use crate::App;
 use crate::auth::Caller;
 use crate::socket::Cut;
+use andon_access::table::authorise;
+use andon_model::access::{Action, Grant};
 use axum::body::{Body, Bytes};
 use futures_util::stream::{Stream, StreamExt as _};
 use std::io;
@@ -74,11 +76,42 @@ async fn watch(still: impl Fn() -> bool, cut: Cut, end: oneshot::Receiver<u64>) 
     }
 }
 
-/// Whether the caller has all the grants that they have now.
-pub(crate) fn keeps_grants(app: App, caller: Caller) -> impl Fn() -> bool + Send + 'static {
+/// Whether the caller sees at least what they see now. A greater role, or a branch more, takes nothing away.
+pub(crate) fn sees_as_now(app: App, caller: Caller) -> impl Fn() -> bool + Send + 'static {
     let before = app.accounts.grants(&caller.who);
-    move || {
-        let now = app.accounts.grants(&caller.who);
-        before.iter().all(|grant| now.contains(grant))
+    move || sees_as_before(&before, &app.accounts.grants(&caller.who))
+}
+
+fn sees_as_before(before: &[Grant], now: &[Grant]) -> bool {
+    let sees = |grants: &[Grant], branch: &str| authorise(grants, Action::View, branch).is_ok();
+    before.iter().filter(|grant| sees(before, &grant.branch)).all(|grant| sees(now, &grant.branch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::access::Role::{self, Administrator, Operator, Viewer};
+
+    fn grants(of: &[(Role, &str)]) -> Vec<Grant> {
+        of.iter().map(|(role, branch)| Grant { role: *role, branch: (*branch).to_owned() }).collect()
+    }
+
+    #[test]
+    fn an_answer_goes_on_as_long_as_each_branch_is_seen_by_any_grant() {
+        let before = grants(&[(Viewer, "a"), (Operator, "b/c")]);
+        for (now, goes_on) in [
+            (&[(Viewer, "a"), (Operator, "b/c")][..], true),
+            (&[(Operator, "a"), (Viewer, "b/c")], true),
+            (&[(Administrator, "")], true),
+            (&[(Viewer, "a"), (Viewer, "b")], true),
+            (&[(Viewer, "a"), (Operator, "b/c"), (Viewer, "d")], true),
+            (&[(Viewer, "a")], false),
+            (&[(Administrator, "a/b"), (Operator, "b/c")], false),
+            (&[(Viewer, "a"), (Operator, "b/cc")], false),
+            (&[], false),
+        ] {
+            assert_eq!(sees_as_before(&before, &grants(now)), goes_on, "{now:?}");
+        }
+        assert!(sees_as_before(&[], &[]), "nothing was seen");
     }
 }

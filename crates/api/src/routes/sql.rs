@@ -49,7 +49,7 @@ pub async fn query(
     cut: Option<Extension<Cut>>,
     Json(asked): Json<SqlQuery>,
 ) -> Result<Response, Problem> {
-    let still = outgoing::keeps_grants(app.clone(), caller.clone());
+    let still = outgoing::sees_as_now(app.clone(), caller.clone());
     let answer = app.sql.run(caller.who, asked.query, asked.format).await?;
     let pieces = futures_util::stream::unfold(answer.pieces, |mut pieces| async move {
         let piece = pieces.recv().await?;

@@ -174,7 +174,7 @@ impl Link {
 
     async fn send(&mut self, message: String) -> Result<(), Over> {
         let Self { app, caller, socket, headers, tls, cut, .. } = self;
-        let keeps_grants = outgoing::keeps_grants(app.clone(), caller.clone());
+        let sees_as_now = outgoing::sees_as_now(app.clone(), caller.clone());
         let sending = socket.send(Message::Text(message.into()));
         tokio::pin!(sending);
         let until = Instant::now() + SEND_WITHIN;
@@ -183,7 +183,7 @@ impl Link {
                 return sent.map_err(|_| Over);
             }
             let logged_in = identify(app, headers, *tls).await.is_ok_and(|now| now.who == caller.who);
-            if Instant::now() >= until || !logged_in || !keeps_grants() {
+            if Instant::now() >= until || !logged_in || !sees_as_now() {
                 cut.off();
                 return Err(Over);
             }
