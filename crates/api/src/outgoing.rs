@@ -4,6 +4,9 @@
 //! slowly; so a right that is taken away ends the connection, and they are not sent any more. That is so until the last byte is with the
 //! system, also when all parts are made: HTTP takes some 400 kB ahead. What the system took of the end of an answer (a few hundred kB, see
 //! [`listen`](crate::socket::listen)) is on its way, and cannot be called back.
+//!
+//! Over HTTP/2 the end of the last part may wait for its stream's window, and is not looked at any more. The streams of a connection end
+//! together: hyper does not look at a body whose part waits, so there is no way to end only the one.
 
 use crate::App;
 use crate::auth::Caller;

@@ -139,12 +139,11 @@ impl Link {
     }
 
     async fn talk(&mut self) -> Result<(), Over> {
-        let hello = Tell::Hello { now_ms: self.app.clock.now().millis(), version: self.app.version };
-        let hello = text(&hello);
-        self.send(hello).await?;
+        self.say(&Tell::Hello { now_ms: self.app.clock.now().millis(), version: self.app.version }).await?;
+        let still = self.sees_as_now();
         self.alarms = visible(&self.app, &self.caller);
         let alarms = text(&Tell::Alarms { alarms: &self.alarms });
-        self.send(alarms).await?;
+        self.send(alarms, still).await?;
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut alarm_changes = self.app.alarms.subscribe();
@@ -153,8 +152,7 @@ impl Link {
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
-                    let bye = text(&Tell::Bye { reason: "the node is stopping" });
-                    self.send(bye).await?;
+                    self.say(&Tell::Bye { reason: "the node is stopping" }).await?;
                     return Err(Over);
                 }
                 message = self.socket.recv() => self.hear(message).await?,
@@ -172,9 +170,24 @@ impl Link {
         }
     }
 
-    async fn send(&mut self, message: String) -> Result<(), Over> {
+    /// To be asked before something is gathered that not everybody may see: whether the screen still sees what it saw then.
+    fn sees_as_now(&self) -> impl Fn() -> bool + Send + use<> {
+        outgoing::sees_as_now(self.app.clone(), self.caller.clone())
+    }
+
+    /// Sends what everybody may see. But it may wait behind something else in the system's buffer, and goes with it.
+    async fn say(&mut self, tell: &Tell<'_>) -> Result<(), Over> {
+        let still = self.sees_as_now();
+        self.send(text(tell), still).await
+    }
+
+    /// Sends a message. `still`: whether it may be seen.
+    async fn send(&mut self, message: String, still: impl Fn() -> bool + Send) -> Result<(), Over> {
         let Self { app, caller, socket, headers, tls, cut, .. } = self;
-        let sees_as_now = outgoing::sees_as_now(app.clone(), caller.clone());
+        if !still() {
+            cut.off();
+            return Err(Over);
+        }
         let sending = socket.send(Message::Text(message.into()));
         tokio::pin!(sending);
         let until = Instant::now() + SEND_WITHIN;
@@ -183,7 +196,7 @@ impl Link {
                 return sent.map_err(|_| Over);
             }
             let logged_in = identify(app, headers, *tls).await.is_ok_and(|now| now.who == caller.who);
-            if Instant::now() >= until || !logged_in || !sees_as_now() {
+            if Instant::now() >= until || !logged_in || !still() {
                 cut.off();
                 return Err(Over);
             }
@@ -217,15 +230,10 @@ impl Link {
                 self.values.set_filter(self.wanted.clone());
                 Ok(())
             }
-            Ok(Ask::Ping { n }) => {
-                let pong = text(&Tell::Pong { n, now_ms: self.app.clock.now().millis() });
-                self.send(pong).await
-            }
+            Ok(Ask::Ping { n }) => self.say(&Tell::Pong { n, now_ms: self.app.clock.now().millis() }).await,
             Ok(Ask::Subscribe { .. }) | Err(_) => {
-                let error = text(&Tell::Error {
-                    detail: "not understood: send subscribe with a list of tags or \"*\", unsubscribe, or ping",
-                });
-                self.send(error).await
+                let detail = "not understood: send subscribe with a list of tags or \"*\", unsubscribe, or ping";
+                self.say(&Tell::Error { detail }).await
             }
         }
     }
@@ -241,6 +249,7 @@ impl Link {
     }
 
     async fn tell_values(&mut self, samples: &[Sample]) -> Result<(), Over> {
+        let still = self.sees_as_now();
         let plant = self.app.bus.plant();
         let mut values = Vec::with_capacity(samples.len());
         for sample in samples {
@@ -252,60 +261,59 @@ impl Link {
             return Ok(());
         }
         let message = text(&Tell::Values { values: &values });
-        self.send(message).await
+        self.send(message, still).await
     }
 
     async fn tell_event(&mut self, event: Result<Arc<SealedEvent>, RecvError>) -> Result<(), Over> {
+        let still = self.sees_as_now();
         match event {
             Ok(sealed) if self.caller.sees(&self.app, &sealed.event.path) => {
                 let event = timeline::view(&self.app, &sealed);
                 let message = text(&Tell::Event { event: &event });
-                self.send(message).await
+                self.send(message, still).await
             }
             Ok(_) => Ok(()),
             // The screen reads the timeline again; nothing is lost.
             Err(RecvError::Lagged(_)) => {
-                let message = text(&Tell::Error { detail: "events were skipped: read the timeline again" });
-                self.send(message).await
+                self.say(&Tell::Error { detail: "events were skipped: read the timeline again" }).await
             }
             Err(RecvError::Closed) => Err(Over),
         }
     }
 
     async fn tell_alarms(&mut self) -> Result<(), Over> {
+        let still = self.sees_as_now();
         let alarms = visible(&self.app, &self.caller);
         if alarms == self.alarms {
             return Ok(());
         }
         self.alarms = alarms;
         let message = text(&Tell::Alarms { alarms: &self.alarms });
-        self.send(message).await
+        self.send(message, still).await
     }
 
     async fn each_second(&mut self) -> Result<(), Over> {
         match identify(&self.app, &self.headers, self.tls).await {
             Ok(caller) if caller.who == self.caller.who => self.caller = caller,
             _ => {
-                let bye = text(&Tell::Bye { reason: "the log-in has ended" });
-                self.send(bye).await?;
+                self.say(&Tell::Bye { reason: "the log-in has ended" }).await?;
                 return Err(Over);
             }
         }
-        let tick = text(&Tell::Tick { now_ms: self.app.clock.now().millis() });
-        self.send(tick).await?;
+        self.say(&Tell::Tick { now_ms: self.app.clock.now().millis() }).await?;
         let version = self.app.bus.plant().plant.version;
         if version != self.plant_version {
             self.plant_version = version;
-            let message = text(&Tell::Plant { version });
-            self.send(message).await?;
+            self.say(&Tell::Plant { version }).await?;
         }
         self.tell_alarms().await?;
+        let still = self.sees_as_now();
         if self.caller.may(&self.app, Action::View, "").is_ok() {
             let now = connectors::state(&self.app);
             if self.connectors.as_ref() != Some(&now) {
                 let message = text(&Tell::Connectors(&now));
                 self.connectors = Some(now);
-                self.send(message).await?;
+                self.send(message, still).await?;
             }
         }
         Ok(())
