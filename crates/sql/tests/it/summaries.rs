@@ -2,7 +2,7 @@
 
 use crate::plant::{SECOND, T0, World, works};
 use andon_model::Value;
-use andon_sql::Options;
+use andon_sql::{Options, SqlError};
 use std::sync::atomic::Ordering;
 
 const FIGURES: &str = "avg(value), min(value), max(value), sum(value), count(value), count(*), count(ts)";
@@ -162,6 +162,28 @@ async fn many_groups_come_in_order_and_each_once() {
     assert_eq!(of_tag.len(), 25_000);
     assert!(of_tag.is_sorted() && of_tag.iter().all(|row| row.ends_with("|2")));
     assert_eq!(rows.len(), 25_000 + 2 * 5000);
+}
+
+#[tokio::test]
+async fn sums_take_no_more_memory_than_the_query_may() {
+    let mut plant = works();
+    for n in 0..600 {
+        plant.add(&format!("works/many/n{n:03}"), true, vec![(T0, Value::Double(f64::from(n)), 0)]);
+    }
+    let points = (0..20_000).map(|n| (T0 + n * SECOND, Value::Double(1.0), 0));
+    plant.add("works/long", true, points.collect());
+    let sums = |count: usize| (0..count).map(|n| format!("sum(value + {n})")).collect::<Vec<_>>().join(", ");
+    let world = World::with(plant, Options { memory_mib: 8, ..Options::default() });
+    let by_tag = |tags: &str| {
+        format!("SELECT path, {} FROM samples WHERE path LIKE 'works/many/{tags}' GROUP BY path", sums(900))
+    };
+    let many = world.try_rows(&world.anna, &by_tag("%")).await;
+    assert!(matches!(many, Err(SqlError::TooMuchMemory { mib: 8 })), "{many:?}");
+    assert_eq!(world.rows(&by_tag("n00%")).await.len(), 10);
+    // Groups that are done are handed out: of 20,000 with 30 sums each, few are there at a time.
+    let by_second =
+        format!("SELECT time_bucket('1 second', ts), {} FROM samples WHERE path = 'works/long' GROUP BY 1", sums(30));
+    assert_eq!(world.rows(&by_second).await.len(), 20_000);
 }
 
 #[tokio::test]

@@ -81,6 +81,12 @@ impl Groups {
         self.all.len()
     }
 
+    /// What the groups take in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let others = self.inputs.saturating_sub(1) * size_of::<Sums>();
+        self.all.capacity() * size_of::<Group>() + self.all.len() * others
+    }
+
     /// Rows of another tag follow.
     pub(super) fn begin(&mut self, target: usize) {
         self.target = target;

@@ -10,7 +10,7 @@
 mod asked;
 mod groups;
 
-use super::scan::{Feed, Reader, Shape};
+use super::scan::{Feed, Part, Reader, Shape};
 use super::steps::{self, Step, Work};
 use crate::engine::BATCH;
 use crate::ports::Summed;
@@ -22,6 +22,7 @@ use asked::{Below, Figure, Inputs, Key};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr};
@@ -35,8 +36,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-/// Groups of a batch; a step ends there, too.
+/// Groups of a batch at most; a step ends there, too.
 const GROUPS: usize = 8192;
+/// So many inputs are summed up with full batches; of more, batches have fewer rows and groups, for each holds all inputs.
+const FULL: usize = 8;
+/// Rows and groups of a batch at least: with fewer, most of the time would go into the batches themselves.
+const FEWEST: usize = 256;
 /// Rows that are read in one step at most, so that a query that is given up ends soon.
 const STEP_ROWS: usize = 16 * BATCH;
 
@@ -225,11 +230,12 @@ impl ExecutionPlan for SummaryExec {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition >= self.feed.partitions() {
             return Err(DataFusionError::Internal("there is no such partition".to_owned()));
         }
-        Ok(steps::rows(self.schema.clone(), Summing::new(self.clone(), partition)?))
+        let memory = MemoryConsumer::new(self.name()).register(context.memory_pool());
+        Ok(steps::rows(self.schema.clone(), Summing::new(self.clone(), partition, memory)?))
     }
 }
 
@@ -246,11 +252,22 @@ struct Summing {
     shape: Shape,
     /// Whether a target is being read.
     reading: bool,
+    /// Rows that were read, and how many of them were added.
+    part: Option<(Part, usize)>,
     groups: Groups,
+    /// Everything was read; groups are left that are to be handed out.
+    ended: bool,
+    /// What all this takes of the memory of the query; given back at the end.
+    memory: MemoryReservation,
+}
+
+/// How many rows or groups a batch of so many inputs has, where it may have `most`.
+fn share(most: usize, inputs: usize) -> usize {
+    (FULL * most / inputs.max(1)).clamp(FEWEST, most)
 }
 
 impl Summing {
-    fn new(exec: SummaryExec, partition: usize) -> Result<Self> {
+    fn new(exec: SummaryExec, partition: usize, memory: MemoryReservation) -> Result<Self> {
         let mut order = exec.feed.quickest_order(partition);
         if exec.width().is_some() {
             // Many groups for each tag, which are handed out as they come.
@@ -259,7 +276,8 @@ impl Summing {
         let reader = exec.feed.reader(partition);
         let shape = Shape::new(&exec.feed.schema(), exec.inputs.columns())?;
         let groups = Groups::new(exec.inputs.count());
-        Ok(Self { exec, partition, order, next: 0, reader, shape, reading: false, groups })
+        let (reading, part, ended) = (false, None, false);
+        Ok(Self { exec, partition, order, next: 0, reader, shape, reading, part, groups, ended, memory })
     }
 
     /// Begins with the next target; `false` after the last.
@@ -280,16 +298,22 @@ impl Summing {
         if matches!(self.exec.inputs, Inputs::Value) {
             return self.add_values(width);
         }
-        let Some(part) = self.reader.next()? else { return Ok(None) };
-        let mut at = 0;
-        while at < part.ts().len() {
-            let to = (at + BATCH).min(part.ts().len());
-            let batch = self.shape.batch(&mut self.reader, &part, at, to)?;
-            let (ts, columns) = self.exec.inputs.evaluate(Cow::Borrowed(&part.ts()[at..to]), &batch)?;
-            self.groups.take_columns(&ts, &columns, width);
-            at = to;
+        let (part, at) = match self.part.take() {
+            Some(begun) => begun,
+            None => match self.reader.next()? {
+                Some(part) => (part, 0),
+                None => return Ok(None),
+            },
+        };
+        let to = (at + share(BATCH, self.exec.inputs.count())).min(part.ts().len());
+        let batch = self.shape.batch(&mut self.reader, &part, at, to)?;
+        let (ts, columns) = self.exec.inputs.evaluate(Cow::Borrowed(&part.ts()[at..to]), &batch)?;
+        self.reserve(batch.get_array_memory_size() + columns.len() * ts.len() * size_of::<i64>())?;
+        self.groups.take_columns(&ts, &columns, width);
+        if to < part.ts().len() {
+            self.part = Some((part, to));
         }
-        Ok(Some(at))
+        Ok(Some(to - at))
     }
 
     fn add_values(&mut self, width: Option<i64>) -> Result<Option<usize>> {
@@ -308,29 +332,41 @@ impl Summing {
             }
         }))
     }
+
+    /// Asks for the memory of the groups and of what is evaluated. Refused where the query would take more than it may.
+    fn reserve(&self, evaluated: usize) -> Result<()> {
+        self.memory.try_resize(self.groups.bytes() + evaluated)
+    }
+
+    /// How many groups are handed out at a time.
+    fn groups_of_batch(&self) -> usize {
+        share(GROUPS, self.exec.inputs.count())
+    }
 }
 
 impl Work for Summing {
     /// Reads on until there are enough groups, or enough was read. Blocks.
     fn step(mut self) -> Result<Step<Self>> {
-        let width = self.exec.width();
+        let (width, enough) = (self.exec.width(), self.groups_of_batch());
         let mut read = 0;
-        while (self.groups.len() < GROUPS || width.is_none()) && read < STEP_ROWS {
+        while !self.ended && (self.groups.len() < enough || width.is_none()) && read < STEP_ROWS {
             self.exec.feed.caller().still()?;
             if !self.reading && !self.begin() {
-                return self.end();
+                self.end();
+                break;
             }
             match self.add()? {
                 Some(rows) => read += rows,
                 None => self.reading = false,
             }
+            self.reserve(0)?;
         }
-        if width.is_none() {
-            return Ok(Step::Rows(VecDeque::new(), self));
+        if self.ended {
+            return self.hand_out(enough);
         }
         // The last group may go on.
         let whole = self.groups.len().saturating_sub(1);
-        if whole < GROUPS - 1 {
+        if width.is_none() || whole < enough - 1 {
             return Ok(Step::Rows(VecDeque::new(), self));
         }
         let batch = self.batch(whole)?;
@@ -339,18 +375,27 @@ impl Work for Summing {
 }
 
 impl Summing {
-    fn end(mut self) -> Result<Step<Self>> {
+    fn end(&mut self) {
         // Without keys there is exactly one row.
         if self.exec.keys.is_empty() {
             self.groups.at_least_one();
         }
         self.groups.all.sort_by_key(|group| group.target);
-        let mut batches = VecDeque::new();
-        while self.groups.len() > 0 {
-            let count = self.groups.len().min(GROUPS);
-            batches.push_back(self.batch(count)?);
+        self.ended = true;
+    }
+
+    /// The next of the groups that are left: all of them as rows at once would take their memory twice.
+    fn hand_out(mut self, most: usize) -> Result<Step<Self>> {
+        self.exec.feed.caller().still()?;
+        let count = self.groups.len().min(most);
+        if count == 0 {
+            return Ok(Step::Last(VecDeque::new()));
         }
-        Ok(Step::Last(batches))
+        let batch = self.batch(count)?;
+        Ok(match self.groups.len() {
+            0 => Step::Last([batch].into()),
+            _ => Step::Rows([batch].into(), self),
+        })
     }
 
     /// The first groups as rows.
