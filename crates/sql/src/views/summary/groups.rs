@@ -8,7 +8,6 @@ use andon_model::column::{Quality, StretchSum, Values};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use std::cmp::Ordering;
 
 /// Numbers that are added side by side.
 const LANES: usize = 8;
@@ -237,16 +236,16 @@ impl Sums {
                 ordered &= !number.is_nan();
             }
         }
-        if !ordered {
+        let (min, max) = smallest.into_iter().zip(largest).fold((f64::INFINITY, f64::NEG_INFINITY), |known, lane| {
+            (if lane.0 < known.0 { lane.0 } else { known.0 }, if lane.1 > known.1 { lane.1 } else { known.1 })
+        });
+        // The quick comparisons know neither NaN nor the order of the zeros.
+        if !ordered || ((min == 0.0 || max == 0.0) && numbers.iter().any(is_negative_zero)) {
             numbers.iter().for_each(|number| self.number(*number));
             return;
         }
         let count = numbers.len() - rest.len();
         if count > 0 {
-            let (min, max) =
-                smallest.into_iter().zip(largest).fold((f64::INFINITY, f64::NEG_INFINITY), |known, lane| {
-                    (if lane.0 < known.0 { lane.0 } else { known.0 }, if lane.1 > known.1 { lane.1 } else { known.1 })
-                });
             self.extreme(min, max);
             self.sum += sums.iter().sum::<f64>();
             self.count += count as u64;
@@ -260,15 +259,25 @@ impl Sums {
         self.count += 1;
     }
 
-    /// As the engine compares: what has no order takes the place of what was there.
+    /// As PostgreSQL orders: NaN is above all numbers. Of the zeros, the negative one is the smaller.
     fn extreme(&mut self, min: f64, max: f64) {
-        if self.count == 0 || !matches!(min.partial_cmp(&self.min), Some(Ordering::Greater | Ordering::Equal)) {
+        let (min, max) = (one_nan(min), one_nan(max));
+        if self.count == 0 || min.total_cmp(&self.min).is_lt() {
             self.min = min;
         }
-        if self.count == 0 || !matches!(max.partial_cmp(&self.max), Some(Ordering::Less | Ordering::Equal)) {
+        if self.count == 0 || max.total_cmp(&self.max).is_gt() {
             self.max = max;
         }
     }
+}
+
+/// A total order would tell NaN from NaN, and put those with a sign below all numbers.
+const fn one_nan(number: f64) -> f64 {
+    if number.is_nan() { f64::NAN } else { number }
+}
+
+fn is_negative_zero(number: &f64) -> bool {
+    *number == 0.0 && number.is_sign_negative()
 }
 
 /// The runs of what is not null between two rows.
@@ -286,13 +295,50 @@ mod tests {
     use std::sync::Arc;
 
     fn number() -> impl Strategy<Value = f64> {
-        prop_oneof![6 => -1e3..1e3_f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(0.0)]
+        prop_oneof![6 => -1e3..1e3_f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(0.0), 1 => Just(-0.0)]
     }
 
     fn same(ours: &Sums, plain: &Sums) -> bool {
         (ours.count, ours.whole) == (plain.count, plain.whole)
             && (ours.min.to_bits(), ours.max.to_bits()) == (plain.min.to_bits(), plain.max.to_bits())
             && (ours.sum == plain.sum || ours.sum.is_nan() && plain.sum.is_nan() || (ours.sum - plain.sum).abs() < 1e-9)
+    }
+
+    #[test]
+    fn in_every_order_the_smallest_is_a_number_and_nan_is_the_largest() {
+        let cases: [(&[f64], f64, f64); 7] = [
+            (&[1.0, f64::NAN, 3.0], 1.0, f64::NAN),
+            (&[1.0, -f64::NAN, 3.0], 1.0, f64::NAN),
+            (&[-f64::NAN, f64::NAN], f64::NAN, f64::NAN),
+            (&[f64::NEG_INFINITY, -f64::NAN, f64::INFINITY, 0.0], f64::NEG_INFINITY, f64::NAN),
+            (&[0.0, -0.0], -0.0, 0.0),
+            (&[0.0, -0.0, 2.0, -0.0], -0.0, 2.0),
+            (&[0.0, -0.0, -2.0, f64::INFINITY], -2.0, f64::INFINITY),
+        ];
+        for (values, min, max) in cases {
+            for order in orders(values) {
+                // One by one, and several times over so that they are compared side by side.
+                for times in [1, 8, 9] {
+                    let mut sums = Sums::default();
+                    let each: Vec<f64> = order.iter().flat_map(|value| std::iter::repeat_n(*value, times)).collect();
+                    sums.numbers(&each);
+                    let bits = (sums.min.to_bits(), sums.max.to_bits());
+                    assert_eq!(bits, (min.to_bits(), max.to_bits()), "{each:?}: {sums:?}");
+                }
+            }
+        }
+    }
+
+    fn orders(values: &[f64]) -> Vec<Vec<f64>> {
+        if values.is_empty() {
+            return vec![Vec::new()];
+        }
+        let begin_with = |at: usize| {
+            let mut rest = values.to_vec();
+            let first = rest.remove(at);
+            orders(&rest).into_iter().map(move |rest| [vec![first], rest].concat())
+        };
+        (0..values.len()).flat_map(begin_with).collect()
     }
 
     proptest! {
