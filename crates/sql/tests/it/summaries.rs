@@ -30,6 +30,7 @@ fn questions() -> Vec<(String, bool)> {
         ("SELECT path, count(*) FROM {samples} s WHERE NOT value > 3 GROUP BY path", true),
         ("SELECT path, avg(value) FILTER (WHERE value > 3), count(*) FILTER (WHERE quality = 'bad'), count(*), sum(value) FROM {samples} s GROUP BY path", true),
         ("SELECT count(*) FILTER (WHERE value > 3), count(value) FILTER (WHERE path LIKE '%level') FROM {samples} s", true),
+        ("SELECT sum(10 / status_code) FILTER (WHERE status_code <> 0) FROM {samples} s", true),
         ("SELECT path, avg(CASE WHEN value > 5 THEN 1.0 ELSE 0.0 END), sum(CASE WHEN value > 5 THEN 1 ELSE 0 END), sum(CASE WHEN value > 5 THEN 1 END) FROM {samples} s GROUP BY path", true),
         ("SELECT path, avg(value * 2 + 1), min(abs(value - 30)), max(abs(value - 30)), count(text), count(nullif(value, 3)) FROM {samples} s GROUP BY path", true),
         ("SELECT path, count(*), count(text) FROM {samples} s WHERE text = 'held' GROUP BY path", true),
@@ -184,6 +185,21 @@ async fn sums_take_no_more_memory_than_the_query_may() {
     let by_second =
         format!("SELECT time_bucket('1 second', ts), {} FROM samples WHERE path = 'works/long' GROUP BY 1", sums(30));
     assert_eq!(world.rows(&by_second).await.len(), 20_000);
+}
+
+#[tokio::test]
+async fn a_filter_keeps_a_calculation_from_rows_on_which_it_would_fail() {
+    let mut plant = works();
+    plant.add("works/line2/codes", true, vec![(T0, Value::Double(1.0), 0), (T0 + SECOND, Value::Double(2.0), 1)]);
+    let world = World::with(plant, Options::default());
+    let guarded = "sum(10 / status_code) FILTER (WHERE status_code <> 0), count(*)";
+    let one = "FROM samples WHERE path = 'works/line2/codes'";
+    assert_eq!(world.rows(&format!("SELECT {guarded} {one}")).await, ["10|2"]);
+    assert_eq!(world.rows(&format!("SELECT path, {guarded} {one} GROUP BY path")).await, ["works/line2/codes|10|2"]);
+    let bucket = "time_bucket('1 minute', ts)";
+    assert_eq!(world.rows(&format!("SELECT {guarded} {one} GROUP BY {bucket}")).await, ["10|2"]);
+    let failed = world.try_rows(&world.anna, &format!("SELECT sum(10 / status_code) {one}")).await;
+    assert!(matches!(&failed, Err(error) if error.code() == "22012"), "{failed:?}");
 }
 
 #[tokio::test]

@@ -263,15 +263,24 @@ impl Inputs {
 impl Evaluated {
     fn column(&self, batch: &RecordBatch) -> Result<Column> {
         let Input { of, filter } = &self.0;
-        let kept = match filter {
-            Some(filter) => Some(NullBuffer::new(mask(filter, batch)?.values().clone())),
+        let mask = match filter {
+            Some(filter) => Some(mask(filter, batch)?),
             None => None,
         };
-        Ok(match of {
-            Some(of) => Column::of(&of.evaluate(batch)?.into_array(batch.num_rows())?, kept.as_ref()),
-            None => Column::Other(kept),
-        })
+        let kept = mask.as_ref().map(|mask| NullBuffer::new(mask.values().clone()));
+        let Some(of) = of else { return Ok(Column::Other(kept)) };
+        let evaluated = match &mask {
+            // A filter may stand there to keep an expression from rows on which it fails, such as a division by zero.
+            Some(mask) if !is_plain(of) => of.evaluate_selection(batch, mask)?,
+            _ => of.evaluate(batch)?,
+        };
+        Ok(Column::of(&evaluated.into_array(batch.num_rows())?, kept.as_ref()))
     }
+}
+
+/// Whether nothing is calculated, which fails on no row.
+fn is_plain(expr: &Expression) -> bool {
+    expr.downcast_ref::<PhysicalColumn>().is_some() || expr.downcast_ref::<Literal>().is_some()
 }
 
 /// Which rows fulfil a condition; where it is null they do not.
