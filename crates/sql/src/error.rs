@@ -13,6 +13,9 @@ pub enum SqlError {
     /// It divides by zero.
     #[error("division by zero; NULLIF(x, 0) makes it null")]
     DivisionByZero,
+    /// A sum of whole numbers is greater than any of its type.
+    #[error("bigint out of range")]
+    OutOfRange,
     /// It would do more than read.
     #[error(
         "{what} is refused: only SELECT, WITH, VALUES, SHOW and EXPLAIN are answered here, and nothing is changed or read from files"
@@ -77,6 +80,7 @@ impl SqlError {
         match self {
             Self::Invalid(_) => "42601",
             Self::DivisionByZero => "22012",
+            Self::OutOfRange => "22003",
             Self::Refused { .. } => "0A000",
             Self::NotAllowed(_) => "42501",
             Self::TooBig { .. } => "54001",

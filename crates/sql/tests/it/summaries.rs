@@ -203,6 +203,21 @@ async fn a_filter_keeps_a_calculation_from_rows_on_which_it_would_fail() {
 }
 
 #[tokio::test]
+async fn a_sum_of_whole_numbers_is_right_or_out_of_range() {
+    let mut plant = works();
+    let points = (0..4).map(|n| (T0 + n * SECOND, Value::Double(1.0), u32::from(n > 1)));
+    plant.add("works/line2/codes", true, points.collect());
+    let world = World::with(plant, Options::default());
+    let of = |sum: &str| format!("SELECT path, {sum} FROM samples WHERE path = 'works/line2/codes' GROUP BY path");
+    // On the way, the sum is twice the largest.
+    let back = "sum(CASE WHEN status_code = 0 THEN 9223372036854775807 ELSE -9223372036854775807 END)";
+    assert_eq!(world.rows(&of(back)).await, ["works/line2/codes|0"]);
+    let beyond = world.try_rows(&world.anna, &of("sum(9223372036854775807 - status_code)")).await;
+    assert!(matches!(&beyond, Err(error) if error.code() == "22003"), "{beyond:?}");
+    assert!(beyond.is_err_and(|error| error.to_string() == "bigint out of range"));
+}
+
+#[tokio::test]
 async fn beginnings_of_stretches_are_those_of_the_engine() {
     let world = World::new();
     let times =

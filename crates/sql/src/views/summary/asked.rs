@@ -5,6 +5,7 @@
 
 use super::super::scan::{Feed, ScanExec};
 use super::groups::{Column, Group, Sums};
+use crate::error::SqlError;
 use crate::functions::bin::{self, Bin};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, UInt64Array};
 use arrow::buffer::NullBuffer;
@@ -316,9 +317,12 @@ impl Figure {
     }
 
     /// The columns of this figure. Where nothing was counted there is no number.
+    ///
+    /// # Errors
+    /// A sum of whole numbers is none that the column can hold.
     #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
     #[expect(clippy::cast_possible_wrap, reason = "a count of rows")]
-    pub(super) fn columns(self, groups: &[Group], states: bool, into: &mut Vec<ArrayRef>) {
+    pub(super) fn columns(self, groups: &[Group], states: bool, into: &mut Vec<ArrayRef>) -> Result<()> {
         let number = |input: usize, of: fn(&Sums) -> f64| -> ArrayRef {
             let sums = groups.iter().map(|group| group.sums(input));
             Arc::new(sums.map(|sums| (sums.count > 0).then(|| of(sums))).collect::<Float64Array>())
@@ -340,11 +344,16 @@ impl Figure {
             Self::Maximum(input) => number(input, |sums| sums.max),
             Self::Sum(input) => number(input, |sums| sums.sum),
             Self::Total(input) => {
-                let sums = groups.iter().map(|group| group.sums(input));
-                Arc::new(sums.map(|sums| (sums.count > 0).then_some(sums.whole)).collect::<Int64Array>())
+                let totals = groups.iter().map(|group| {
+                    let sums = group.sums(input);
+                    let total = (sums.count > 0).then(|| i64::try_from(sums.whole));
+                    total.transpose().map_err(|_| SqlError::OutOfRange)
+                });
+                Arc::new(totals.collect::<std::result::Result<Int64Array, _>>()?)
             }
             Self::Count(input) => count(&|group| group.sums(input).count),
             Self::Rows => count(&|group| group.rows),
         });
+        Ok(())
     }
 }

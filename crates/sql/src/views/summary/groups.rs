@@ -42,8 +42,8 @@ pub(super) struct Sums {
     pub(super) sum: f64,
     pub(super) min: f64,
     pub(super) max: f64,
-    /// The sum of whole numbers; wraps around as the engine's.
-    pub(super) whole: i64,
+    /// The sum of whole numbers; so wide that it never wraps around.
+    pub(super) whole: i128,
 }
 
 /// The rows of one tag in one stretch of time.
@@ -213,8 +213,7 @@ impl Sums {
         match column {
             Column::Numbers(array) => valid(array.nulls(), at, to, |at, to| self.numbers(&array.values()[at..to])),
             Column::Whole(array) => valid(array.nulls(), at, to, |at, to| {
-                let sum = array.values()[at..to].iter().fold(0_i64, |sum, number| sum.wrapping_add(*number));
-                self.whole = self.whole.wrapping_add(sum);
+                self.whole += array.values()[at..to].iter().map(|number| i128::from(*number)).sum::<i128>();
                 self.count += (to - at) as u64;
             }),
             Column::Other(nulls) => valid(nulls.as_ref(), at, to, |at, to| self.count += (to - at) as u64),

@@ -415,7 +415,7 @@ impl Summing {
             });
         }
         for figure in &*self.exec.figures {
-            figure.columns(&groups, self.exec.states, &mut columns);
+            figure.columns(&groups, self.exec.states, &mut columns)?;
         }
         let options = RecordBatchOptions::new().with_row_count(Some(groups.len()));
         Ok(RecordBatch::try_new_with_options(self.exec.schema.clone(), columns, &options)?)
