@@ -258,10 +258,13 @@ fn float(out: &mut String, value: f64, shortest: &(impl std::fmt::Display + std:
 /// Of which size numbers are written without an exponent.
 const PLAIN: std::ops::Range<f64> = 1e-4..1e15;
 
+/// And of which the quick way writes the same text: from 2^46 on two of the same length can be equally near.
+const QUICK: std::ops::Range<f64> = 1e-4..70_368_744_177_664.0;
+
 /// A double as [`float`] writes it. Answers are full of them, so those of the usual size go the quickest way there is.
 fn double(out: &mut String, value: f64) -> std::fmt::Result {
     let mut text = std::io::Cursor::new([0_u8; 32]);
-    if !PLAIN.contains(&value.abs()) || serde_json::to_writer(&mut text, &value).is_err() {
+    if !QUICK.contains(&value.abs()) || serde_json::to_writer(&mut text, &value).is_err() {
         return float(out, value, &value);
     }
     let len = usize::try_from(text.position()).unwrap_or(0);
@@ -636,7 +639,7 @@ mod tests {
         #[test]
         fn the_quick_way_to_write_a_double_gives_the_same_text(bits in proptest::prelude::any::<u64>(), digits in -999_999_999..999_999_999_i64, power in 0..20_i32) {
             let decimal = digits as f64 / 10_f64.powi(power);
-            for value in [f64::from_bits(bits), decimal, decimal.trunc(), 1e15, 1e-4, 999_999_999_999_999.9] {
+            for value in [f64::from_bits(bits), decimal, decimal.trunc(), 1e15, 1e-4, 999_999_999_999_999.9, f64::from_bits(14_042_263_433_606_101_988)] {
                 let (mut quick, mut plain) = (String::new(), String::new());
                 double(&mut quick, value).and(float(&mut plain, value, &value)).expect("texts take anything");
                 proptest::prop_assert_eq!(quick, plain);
