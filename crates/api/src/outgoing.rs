@@ -32,6 +32,7 @@ pub(crate) fn body(
 ) -> Body {
     let guard = cut.map(|cut| {
         let (ended, end) = oneshot::channel();
+        // Ends with the body and the next flush of its connection, or with that.
         tokio::spawn(watch(still, cut.clone(), end));
         Ended { cut, ended: Some(ended) }
     });
