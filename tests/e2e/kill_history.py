@@ -231,8 +231,7 @@ class Onlooker(Actor):
         super().__init__(judge, name)
         self.path = judge.node.data_dir / "history/parquet"
         self.version = self.txn = -1
-        self.days: set[str] = set()
-        self.joined: set[str] = set()
+        self.of_folder: dict[str, set[str]] = {}
 
     def run(self) -> None:
         try:
@@ -259,18 +258,19 @@ class Onlooker(Actor):
         doubled = [key for key, times in Counter(row[:3] for row in rows).items() if times > 1]
         if doubled:
             self.judge.broken("table_doubled", f"version {version}: {len(doubled)} keys more than once, as {doubled[0]}")
-        self.note_joins(files)
+        self.note_rewrites(files)
         return [(tag, ms, number) for tag, ms, _, number, _, _ in rows]
 
-    def note_joins(self, files: list[str]) -> None:
-        for folder in {Path(file).parent.name for file in files}:
-            month = folder[:7]
-            if len(folder) == 10:
-                self.days.add(month)
-                self.joined.discard(month)
-            elif month in self.days and month not in self.joined:
-                self.joined.add(month)
-                self.judge.count("months_joined")
+    def note_rewrites(self, files: list[str]) -> None:
+        now: dict[str, set[str]] = {}
+        for file in files:
+            now.setdefault(Path(file).parent.name, set()).add(file)
+        # Days of the past share a month's file from the beginning; what comes later, or is deleted, is worked into a new one.
+        for folder, new in now.items():
+            old = self.of_folder.get(folder, set())
+            if len(folder) == 7 and old - new and new - old:
+                self.judge.count("months_rewritten")
+        self.of_folder = now
 
 
 @dataclass

@@ -50,8 +50,8 @@ class KillLoop(unittest.TestCase):
         self.worked("deletes", "past_samples", "lives_compared")
         self.promise("delete_undone", "past_half")
 
-    def test_no_late_sample_is_lost_or_doubled_while_files_are_compacted_joined_and_published(self):
-        self.worked("compactions", "months_joined")
+    def test_no_late_sample_is_lost_or_doubled_while_files_are_compacted_rewritten_and_published(self):
+        self.worked("compactions", "months_written", "months_rewritten")
         self.promise("past_lost", "past_doubled")
 
     def test_the_open_table_is_whole_at_every_moment_and_holds_each_point_once(self):
