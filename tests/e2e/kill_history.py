@@ -1,4 +1,4 @@
-"""History under the kill loop: written late, written over, deleted, compacted, joined, published and backed up, all the time.
+"""History under the kill loop: written late, written over, deleted, compacted, published and backed up, all the time.
 
 Each archivist owns a tag and is the only one who writes it, so it knows at every moment what must be there. Of the one request whose
 answer died with the node it is asked at the next start whether it took effect: wholly or not at all, and from then on it is known.
@@ -133,7 +133,7 @@ class Archivist(Actor):
         if roll < 0.01:
             return self.write(month_ms(0) + HOUR_MS + day * DAY_MS for day in range(WIDE_DAYS))
         if not ready or roll < 0.15:
-            # A single day of a new month has a file of its own; when others follow after a flush, the month is joined.
+            # A single day of a new month makes a file of that month; when others follow after a flush, that is written anew.
             month = len(self.months) if len(self.months) < MONTHS else self.random.randrange(MONTHS)
             self.months.setdefault(month, self.judge.counts["compactions"])
             day = month_ms(month) + self.random.randrange(28) * DAY_MS
