@@ -6,7 +6,7 @@
 //! **Rights.** Only tags that the caller sees are put side by side; each block of rows asks again.
 
 use super::like::{is_plain, like};
-use super::samples::{self, Span, about_path, kept, span_of};
+use super::samples::{self, Span, about_path, kept, span_of, taken_exactly};
 use super::scan::{Feed, Parts, ScanExec};
 use super::time;
 use crate::engine::Caller;
@@ -125,11 +125,7 @@ impl TableProvider for Beside {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let taken = |filter: &&Expr| match about_path(filter) || span_of(filter).is_some() {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(filters.iter().map(taken).collect())
+        Ok(taken_exactly(filters, |filter| about_path(filter) || span_of(filter).is_some()))
     }
 
     async fn scan(

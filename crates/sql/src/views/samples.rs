@@ -111,6 +111,15 @@ impl fmt::Display for Span {
     }
 }
 
+/// Which conditions the reading itself sees to, so that nobody need look at the rows again.
+pub(super) fn taken_exactly(filters: &[&Expr], takes: impl Fn(&Expr) -> bool) -> Vec<TableProviderFilterPushDown> {
+    let taken = |filter: &&Expr| match takes(filter) {
+        true => TableProviderFilterPushDown::Exact,
+        false => TableProviderFilterPushDown::Unsupported,
+    };
+    filters.iter().map(taken).collect()
+}
+
 /// Whether an expression is about the path alone, so that it can be decided once for each tag.
 pub(super) fn about_path(expr: &Expr) -> bool {
     if expr.is_volatile() {
@@ -314,11 +323,7 @@ impl TableProvider for Samples {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let taken = |filter: &&Expr| match about_path(filter) || span_of(filter).is_some() {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(filters.iter().map(taken).collect())
+        Ok(taken_exactly(filters, |filter| about_path(filter) || span_of(filter).is_some()))
     }
 
     async fn scan(

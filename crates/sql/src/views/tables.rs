@@ -159,11 +159,7 @@ impl TableProvider for LastValues {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let taken = |filter: &&Expr| match samples::about_path(filter) {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(filters.iter().map(taken).collect())
+        Ok(samples::taken_exactly(filters, samples::about_path))
     }
 
     async fn scan(
