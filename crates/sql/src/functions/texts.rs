@@ -4,12 +4,12 @@
 //! memory after the call is at most that, and the count of such calls in a statement is bounded by [`MOST_CALLS`].
 
 use crate::error::SqlError;
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::compute::kernels::concat_elements::concat_elements_utf8;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
@@ -119,10 +119,10 @@ impl Grows {
 /// What an argument says for each row: the bytes of a text, or a number.
 enum Lengths<'a> {
     Same(u64),
-    Numbers(&'a arrow::array::Int64Array),
+    Numbers(&'a Int64Array),
     Texts(&'a StringArray),
-    Views(&'a arrow::array::StringViewArray),
-    Large(&'a arrow::array::LargeStringArray),
+    Views(&'a StringViewArray),
+    Large(&'a LargeStringArray),
     /// Another type, as the engine shows it.
     Other,
 }
@@ -161,9 +161,9 @@ impl<'a> Lengths<'a> {
 /// Bytes of what is neither text nor a whole number, such as a time.
 const OTHER: u64 = 32;
 
-fn number_of(scalar: &datafusion::common::ScalarValue) -> u64 {
+fn number_of(scalar: &ScalarValue) -> u64 {
     match scalar {
-        datafusion::common::ScalarValue::Int64(Some(number)) => u64::try_from(*number).unwrap_or(0),
+        ScalarValue::Int64(Some(number)) => u64::try_from(*number).unwrap_or(0),
         _ => 0,
     }
 }
@@ -234,10 +234,10 @@ impl ScalarUDFImpl for Join {
         let is_one_for_all = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let texts = arrays.iter().map(|array| cast(array, &DataType::Utf8)).collect::<Result<Vec<ArrayRef>, _>>()?;
-        let [left, right] = &texts[..] else { return datafusion::common::plan_err!("|| joins two texts") };
+        let [left, right] = &texts[..] else { return plan_err!("|| joins two texts") };
         let joined = concat_elements_utf8(left.as_string::<i32>(), right.as_string::<i32>())?;
         if is_one_for_all {
-            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&joined, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?));
         }
         Ok(ColumnarValue::Array(Arc::new(joined)))
     }
