@@ -121,14 +121,29 @@ impl SqlError {
     }
 }
 
-/// The message without the engine's own prefixes, which say nothing to a reader.
+/// The message without what the engine says of itself, which says nothing to a reader.
 fn words(error: &DataFusionError) -> String {
+    const PREFIXES: [&str; 7] = [
+        "Error during planning: ",
+        "SQL error: ",
+        "Execution error: ",
+        "Schema error: ",
+        "Arrow error: ",
+        "Parser error: ",
+        "Internal error: ",
+    ];
     let text = error.strip_backtrace();
-    let mut text = text.trim();
-    for prefix in ["Error during planning: ", "SQL error: ", "Execution error: ", "Schema error: ", "Arrow error: "] {
-        text = text.strip_prefix(prefix).unwrap_or(text);
+    // What was being done stands before, what was wrong behind; and an error of its own asks for a report to its makers.
+    let text = text.rsplit("\ncaused by\n").next().unwrap_or(&text);
+    let mut text = text.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or(text).trim();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest;
     }
-    text.to_owned()
+    let parser = text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")"));
+    let text = parser.map_or_else(|| text.to_owned(), |text| text.replace("\\\"", "\"").replace("\\\\", "\\"));
+    // Several things may have been tried.
+    let text = text.replace(PREFIXES[0], "");
+    if text.contains("parsing timestamp") { format!("{text}; write a time as '2026-11-01 08:00:00'") } else { text }
 }
 
 impl From<SqlError> for DataFusionError {

@@ -7,6 +7,31 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 #[tokio::test]
+async fn an_error_says_what_is_wrong_and_nothing_of_the_engine() {
+    let world = World::new();
+    for (text, says) in [
+        (
+            "SELECT value FROM samples WHERE path = 'x' AND ts >= '2026-11-20 08:00'",
+            "write a time as '2026-11-01 08:00:00'",
+        ),
+        ("SELECT value FROM samples WHERE path = 'x' AND ts >= 'yesterday'", "yesterday"),
+        ("SELEC 1", "Expected: an SQL statement"),
+        ("SELECT avg(text) FROM samples", "avg"),
+        ("SELECT date_trunc('day', ts, 'Europe/Berlin') FROM samples", "date_trunc"),
+        ("SELECT no_such FROM samples", "no_such"),
+        ("SELECT no_such(1)", "no_such"),
+    ] {
+        let error = world.try_rows(&world.anna, text).await.expect_err(text).to_string();
+        assert!(error.contains(says), "{text}: {error}");
+        for word in
+            ["DataFusion", "Optimizer", "caused by", "Error during", "ParserError", "Internal error", "Arrow error"]
+        {
+            assert!(!error.contains(word), "{text}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn everything_but_reading_is_refused_and_nothing_is_touched() {
     let dir = tempfile::tempdir().expect("folder");
     let file = dir.path().join("out.csv");
