@@ -2,7 +2,7 @@
 //!
 //! What lies between the last frame of one run and the first of the next is a gap in history. Where readings are rare these would be
 //! hours apart though the node was down for seconds. So a run begins and ends with an empty frame, and an hour without readings has
-//! one each minute: after a power cut the gap is a minute too long at most.
+//! one each half minute. No two frames are then more than a minute apart: after a power cut the gap is a minute too long at most.
 
 use andon_model::log::{Lane, Log, kind};
 use andon_model::sample_codec;
@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// Without a reading for so long, an empty frame is written.
-pub const EVERY: Duration = Duration::from_mins(1);
+/// How often it is looked whether a reading came since the last time; if none did, an empty frame is written. A reading that came just
+/// after a look is found at the next, so frames are up to twice as far apart.
+pub const EVERY: Duration = Duration::from_secs(30);
 
 /// Writes them until `stop`, the first at once and the last at the end.
 pub async fn run(log: Arc<dyn Log>, every: Duration, stop: CancellationToken) {
