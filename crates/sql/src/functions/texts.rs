@@ -4,7 +4,9 @@
 //! memory after the call is at most that, and the count of such calls in a statement is bounded by [`MOST_CALLS`].
 
 use crate::error::SqlError;
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringArray, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, Int64Array, LargeStringArray, StringArray, StringViewArray,
+};
 use arrow::compute::cast;
 use arrow::compute::kernels::concat_elements::concat_elements_utf8;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
@@ -37,10 +39,14 @@ enum Grows {
     Matched,
     /// All of them.
     Joined,
+    /// The first, twice: as hexadecimal digits.
+    Encoded,
+    /// As a pattern says, the second: none of its signs, of two characters, makes more than forty.
+    Formatted,
 }
 
 /// The engine's functions that can make more text than they were given.
-const FUNCTIONS: [(&str, Grows); 7] = [
+const FUNCTIONS: [(&str, Grows); 9] = [
     ("repeat", Grows::Repeated),
     ("lpad", Grows::Padded),
     ("rpad", Grows::Padded),
@@ -48,6 +54,8 @@ const FUNCTIONS: [(&str, Grows); 7] = [
     ("regexp_replace", Grows::Matched),
     ("concat", Grows::Joined),
     ("concat_ws", Grows::Joined),
+    ("encode", Grows::Encoded),
+    ("to_char", Grows::Formatted),
 ];
 
 /// One of them, with the engine's own behind it.
@@ -81,7 +89,7 @@ pub(crate) fn check_calls(plan: &LogicalPlan) -> Result<(), SqlError> {
         return Ok(());
     }
     Err(SqlError::Invalid(format!(
-        "the statement calls functions that make text {calls} times, and at most {MOST_CALLS} are allowed: repeat, lpad, rpad, replace, regexp_replace, concat, concat_ws and ||"
+        "the statement calls functions that make text {calls} times, and at most {MOST_CALLS} are allowed: repeat, lpad, rpad, replace, regexp_replace, concat, concat_ws, encode, to_char and ||"
     )))
 }
 
@@ -98,6 +106,8 @@ impl Grows {
                 at(0, row).saturating_add((at(0, row) / at(1, row).max(1) + 1).saturating_mul(at(2, row)))
             }
             Self::Matched => at(0, row).saturating_add((at(0, row) + 1).saturating_mul(at(2, row))),
+            Self::Encoded => at(0, row).saturating_mul(2),
+            Self::Formatted => at(1, row).saturating_mul(20),
             Self::Joined => lengths.iter().fold(0, |all: u64, lengths| all.saturating_add(lengths.at(row))),
         };
         let is_one_for_all = args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
@@ -123,6 +133,8 @@ enum Lengths<'a> {
     Texts(&'a StringArray),
     Views(&'a StringViewArray),
     Large(&'a LargeStringArray),
+    Bytes(&'a BinaryArray),
+    ByteViews(&'a BinaryViewArray),
     /// Another type, as the engine shows it.
     Other,
 }
@@ -132,14 +144,22 @@ impl<'a> Lengths<'a> {
         match arg {
             ColumnarValue::Scalar(one) => {
                 let text = one.try_as_str().flatten().map(|text| text.len() as u64);
+                let bytes = || match one {
+                    ScalarValue::Binary(bytes) | ScalarValue::BinaryView(bytes) | ScalarValue::LargeBinary(bytes) => {
+                        Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+                    }
+                    _ => None,
+                };
                 let number = || one.cast_to(&DataType::Int64).ok().map(|number| number_of(&number));
-                Self::Same(text.or_else(number).unwrap_or(OTHER))
+                Self::Same(text.or_else(bytes).or_else(number).unwrap_or(OTHER))
             }
             ColumnarValue::Array(array) => match array.data_type() {
                 DataType::Int64 => Self::Numbers(array.as_primitive::<Int64Type>()),
                 DataType::Utf8 => Self::Texts(array.as_string()),
                 DataType::Utf8View => Self::Views(array.as_string_view()),
                 DataType::LargeUtf8 => Self::Large(array.as_string()),
+                DataType::Binary => Self::Bytes(array.as_binary()),
+                DataType::BinaryView => Self::ByteViews(array.as_binary_view()),
                 _ => Self::Other,
             },
         }
@@ -152,6 +172,8 @@ impl<'a> Lengths<'a> {
             Self::Texts(texts) if texts.is_valid(row) => texts.value(row).len() as u64,
             Self::Views(texts) if texts.is_valid(row) => texts.value(row).len() as u64,
             Self::Large(texts) if texts.is_valid(row) => texts.value(row).len() as u64,
+            Self::Bytes(all) if all.is_valid(row) => all.value(row).len() as u64,
+            Self::ByteViews(all) if all.is_valid(row) => all.value(row).len() as u64,
             Self::Other => OTHER,
             _ => 0,
         }
