@@ -38,6 +38,8 @@ pub(crate) struct Buffer {
     /// Taken out again by compression.
     left_out: u64,
     days: HashSet<i64>,
+    /// Rows a new column has room for, and how many rows of room all new columns together may still get.
+    room: (usize, usize),
 }
 
 /// What a sample does to the one before it.
@@ -105,14 +107,33 @@ pub(crate) enum Order<'c> {
 }
 
 impl Buffer {
+    /// An empty one to take the place of this one. What comes next is much like what came, so its columns have room for as many
+    /// rows as a column has here on average (growing, each row would be copied about once), all together for as many as came.
+    pub(crate) fn next(&self) -> Self {
+        let points = usize::try_from(self.points).unwrap_or(usize::MAX);
+        let average = points / self.columns.len().max(1);
+        Self { room: (average + average / 8, points), ..Self::default() }
+    }
+
+    fn new_column(&mut self) -> Column {
+        let (each, all) = &mut self.room;
+        let room = (*each).min(*all);
+        *all -= room;
+        Column::new(room)
+    }
+
     /// Adds a sample, and takes out the one before if the rules say so. It returns nothing: room is checked by the reader of
     /// the log before it reads on.
     pub(crate) fn push(&mut self, sample: &Sample, fate: Fate<'_>) {
-        let place = *self.places.entry(sample.tag.0).or_insert_with(|| {
+        let place = if let Some(place) = self.places.get(&sample.tag.0) {
+            *place
+        } else {
+            let column = self.new_column();
+            self.columns.push(column);
             self.bytes += COLUMN_BYTES;
-            self.columns.push(Column::new());
+            self.places.insert(sample.tag.0, self.columns.len() - 1);
             self.columns.len() - 1
-        });
+        };
         let Some(column) = self.columns.get_mut(place) else { return };
         let goes = match fate {
             Fate::MayReplace(rule) => column.drops_newest(sample, rule),
@@ -199,9 +220,9 @@ fn exact(value: &Value) -> Option<f64> {
 }
 
 impl Column {
-    const fn new() -> Self {
+    fn new(room: usize) -> Self {
         Self {
-            rows: Vec::new(),
+            rows: Vec::with_capacity(room),
             texts: Vec::new(),
             ascending: true,
             sorted: OnceLock::new(),
@@ -371,16 +392,16 @@ impl Column {
 
     fn sorted(&self) -> &[u32] {
         let sorted = self.sorted.get_or_init(|| {
-            let (mut positions, sorted) = self
-                .sorted_before
-                .as_ref()
-                .map_or_else(Default::default, |before| (before.positions.clone(), before.of));
+            let (before, sorted) =
+                self.sorted_before.as_ref().map_or((&[][..], 0), |before| (&before.positions[..], before.of));
             let of = self.len_u32();
-            positions.extend(sorted..of);
+            let positions = before.iter().copied().chain(sorted..of);
+            // The times beside the positions: comparing does not go to the rows.
+            let mut timed: Vec<_> = positions.map(|at| (self.time(at), std::cmp::Reverse(at))).collect();
             // Quick where most is in order already.
-            positions.sort_by_key(|&at| (self.time(at), std::cmp::Reverse(at)));
-            positions.dedup_by_key(|at| self.time(*at));
-            Box::new(Sorted { positions, of })
+            timed.sort();
+            timed.dedup_by_key(|(time, _)| *time);
+            Box::new(Sorted { positions: timed.iter().map(|(_, at)| at.0).collect(), of })
         });
         &sorted.positions
     }
@@ -489,6 +510,24 @@ mod tests {
         let rows = buffer.rows(1, 0, 100);
         assert_eq!((0..rows.len()).map(|at| rows.value(at)).collect::<Vec<_>>(), values);
         assert!(matches!(rows.value(0), Value::Double(d) if d.is_sign_negative()), "-0.0 keeps its sign");
+    }
+
+    #[test]
+    fn the_next_buffer_has_room_for_as_many_rows_and_no_more() {
+        let mut before = Buffer::default();
+        for ts in 0..100 {
+            for tag in 0..10 {
+                before.push(&sample(tag, ts, Value::Int64(ts)), Fate::Stays);
+            }
+        }
+        let mut next = before.next();
+        assert_eq!((next.points(), next.bytes(), next.tags().len()), (0, 0, 0));
+        for tag in 0..1000 {
+            next.push(&sample(tag, 1, Value::Int64(1)), Fate::Stays);
+        }
+        let room = |tag| next.column(tag).map_or(0, |column| column.rows.capacity());
+        assert!(room(0) >= 112 && room(7) >= 112, "{} {}", room(0), room(7));
+        assert!((0..1000).map(room).sum::<usize>() < 1000 + 1000 * 8, "what was not there before gets little");
     }
 
     #[test]

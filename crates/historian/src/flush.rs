@@ -90,8 +90,9 @@ impl Historian {
             return false;
         }
         state.unsaved_since = None;
+        let next = state.active.next();
         let frozen = Frozen {
-            buffer: std::mem::take(&mut state.active),
+            buffer: std::mem::replace(&mut state.active, next),
             from: state.saved.next(),
             to: state.position,
             complete_to: state.complete_to,

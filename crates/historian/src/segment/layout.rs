@@ -80,8 +80,9 @@ pub(super) fn schema() -> Result<TypePtr, ParquetError> {
     parse_message_type(MESSAGE).map(Arc::new)
 }
 
-/// How the columns are encoded. Why these: times and scaled values have small differences; what repeats (scale, quality,
-/// text) goes through a dictionary; the bytes of real floats compress by position.
+/// How the columns are encoded. Why these: times and scaled values have small differences, and those of status codes are mostly
+/// none; the bytes of real floats, and of the few different scales, compress by position; text repeats, so it goes through a dictionary.
+/// Numbers that are mostly one could go there too, at the price of looking each up.
 pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
     let column = |name: &str| ColumnPath::from(name);
     let ascending = |at| SortingColumn { column_idx: at, descending: false, nulls_first: false };
@@ -97,7 +98,7 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
     for name in ["tag", "ts_ms"] {
         builder = builder.set_column_statistics_enabled(column(name), EnabledStatistics::Page);
     }
-    for name in ["tag", "ts_ms", "ts_us", "v_int", "received_ms"] {
+    for name in ["tag", "ts_ms", "ts_us", "v_int", "quality", "received_ms"] {
         builder = builder
             .set_column_dictionary_enabled(column(name), false)
             .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED);
@@ -107,7 +108,7 @@ pub(super) fn properties() -> Result<WriterProperties, ParquetError> {
         .set_column_dictionary_enabled(received_at.clone(), true)
         .set_column_dictionary_page_size_limit(received_at.clone(), RECEIVED_AT_DICTIONARY)
         .set_column_encoding(received_at, Encoding::DELTA_BINARY_PACKED);
-    for name in ["v_float", "v_double"] {
+    for name in ["scale", "v_float", "v_double"] {
         builder = builder
             .set_column_dictionary_enabled(column(name), false)
             .set_column_encoding(column(name), Encoding::BYTE_STREAM_SPLIT);

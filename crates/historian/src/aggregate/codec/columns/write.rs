@@ -81,12 +81,14 @@ impl ColumnWriter {
     fn push_short(&mut self, start: i64, short: &Short) {
         let points = [Some(short.first), Some(short.last), short.but_one];
         let times = points.iter().flatten().map(|point| point.ts).chain([short.smallest.ts, short.largest.ts]);
-        let whole = |unit: i64| times.clone().all(|ts| ts.wrapping_sub(start) % unit == 0);
+        // By constants, which is no division.
+        let whole_ms = times.clone().all(|ts| ts.wrapping_sub(start) % 1000 == 0);
+        let whole_seconds = whole_ms && times.clone().all(|ts| ts.wrapping_sub(start) % 1_000_000 == 0);
         let plain = points.iter().flatten().all(|point| point.status.0 == 0) && short.worst.status.0 == 0;
         let mut flags = flag::ALL_GOOD;
         for (set, bit) in [
-            (whole(1000), flag::MS),
-            (whole(1_000_000), flag::SECONDS),
+            (whole_ms, flag::MS),
+            (whole_seconds, flag::SECONDS),
             (short.smallest.again, flag::SMALLEST_AGAIN),
             (short.largest.again, flag::LARGEST_AGAIN),
             (short.worst.again, flag::WORST_AGAIN),
