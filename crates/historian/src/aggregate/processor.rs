@@ -4,7 +4,7 @@
 //! whole; any other block goes point by point. An interval is closed by the first point behind it, so bounds at its end are
 //! known, and what is left when all points have come is closed by [`Processor::finish`].
 
-use super::grid::{Frame, Grid};
+use super::grid::{Frame, Grid, span};
 use super::interpolated::InterpolatedKernel;
 use super::raw::RawKernel;
 use super::rollup::Rollup;
@@ -116,10 +116,9 @@ impl Processor {
                 processor.before(&point);
             }
         }
-        if !matches!(processor.kernel, Kernel::Raw(_)) {
-            let within = |loss: &&Loss| loss.from < loss.to && loss.from < request.to;
-            processor.lost = bounds.lost.iter().filter(within).copied().collect();
-        }
+        // Points that are missing behind the range say that data goes on.
+        let within = |loss: &&Loss| loss.from < loss.to && (loss.from < request.to || !loss.goes_on);
+        processor.lost = bounds.lost.iter().filter(within).copied().collect();
         Ok(processor)
     }
 
@@ -236,6 +235,7 @@ impl Processor {
                 }
             }
         }
+        self.pass_missing();
         self.hold(bounds.holds_until);
         while let Some((_, frame)) = self.current {
             self.open(&frame, None);
@@ -249,6 +249,31 @@ impl Processor {
             }
         }
         self.results
+    }
+
+    /// Behind the last point there were others, where some are known to be missing: data ends with the stretch, not with the point.
+    fn pass_missing(&mut self) {
+        while let Some(loss) = self.lost.front().copied() {
+            let end = Point::new(loss.to.micros(), f64::NAN, StatusCode::BAD.0);
+            if loss.goes_on || self.last.is_some_and(|last| last >= end.ts) || self.current.is_none() {
+                self.lost.pop_front();
+                continue;
+            }
+            if end.ts < self.grid.from {
+                self.before(&end);
+                continue;
+            }
+            self.pass_lost(&end);
+            self.notes(&end);
+            if !self.takes(&end) {
+                self.skip(&end);
+                continue;
+            }
+            self.advance(&end);
+            if let (Some((_, frame)), Kernel::Simple(kernel)) = (self.current, &mut self.kernel) {
+                kernel.point(&frame, &end);
+            }
+        }
     }
 
     /// The last point is known to hold until `until`, though no other has come.
@@ -344,9 +369,10 @@ impl Processor {
         let after = Timestamp::from_micros(next.ts);
         let mut reached = i64::MIN;
         while let Some(loss) = self.lost.front().copied().filter(|loss| loss.from < after) {
-            // Before the first point there is nothing to lose.
-            if let Some(lost) = self.last.and_then(|last| loss.between(Timestamp::from_micros(last), after)) {
-                let (from, to) = (lost.from.micros().max(reached), lost.to.micros());
+            if let Some(lost) = self.last_before(loss).and_then(|last| loss.between(last, after)) {
+                // To the next point the course is not known; what came is.
+                let to = if let Kernel::Raw(_) = self.kernel { lost.to.min(loss.to) } else { lost.to };
+                let (from, to) = (lost.from.micros().max(reached), to.micros());
                 if from < to {
                     self.lose(from, to, next);
                     reached = to;
@@ -359,6 +385,12 @@ impl Processor {
         }
     }
 
+    /// The last point. Before the first one there is nothing to lose but points that are known to be missing, which only counts count.
+    fn last_before(&self, loss: Loss) -> Option<Timestamp> {
+        let counts = matches!(self.kernel, Kernel::Raw(_)) && !loss.goes_on;
+        self.last.map(Timestamp::from_micros).or(counts.then_some(Timestamp::MIN))
+    }
+
     /// Nothing is known in `[from, to)`, which lies between the last point and `next`.
     fn lose(&mut self, from: i64, to: i64, next: &Point) {
         if let Kernel::Interpolated(kernel) = &mut self.kernel {
@@ -368,11 +400,27 @@ impl Processor {
         if to <= self.grid.from {
             return;
         }
+        if let Kernel::Raw(_) = self.kernel {
+            self.lose_counted(from.max(self.grid.from), to, next);
+            return;
+        }
         for (ts, lost) in [(from.max(self.grid.from), true), (to, false)] {
             self.advance_to(ts, next);
             if let (Some((_, frame)), Kernel::Simple(kernel)) = (self.current, &mut self.kernel) {
                 if lost { kernel.lose(&frame, ts, next) } else { kernel.find(&frame, ts, next) }
             }
+        }
+    }
+
+    /// As [`Self::lose`], for what counts points: each interval hears how much of it was lost.
+    fn lose_counted(&mut self, from: i64, to: i64, next: &Point) {
+        let mut at = from;
+        while at < to {
+            self.advance_to(at, next);
+            let (Some((_, frame)), Kernel::Raw(kernel)) = (self.current, &mut self.kernel) else { return };
+            let end = frame.end.min(to);
+            kernel.lose(span(at, end));
+            at = end;
         }
     }
 

@@ -1,11 +1,11 @@
 //! Aggregates over the points of an interval, each counting the same: Average, Minimum, Count, Start, Delta, deviations.
 
-use super::grid::Frame;
+use super::grid::{Frame, span};
 use super::rollup::Rollup;
 use super::status::{Class, InfoBits, Point, Shares, Standing, good_unless, no_data, number, whole};
 use super::sums::{Moments, Sum, changes, count_f64, largest, smallest, sum};
 use super::{Aggregate, AggregateConfiguration, AggregateValue};
-use andon_model::Timestamp;
+use andon_model::{StatusCode, Timestamp};
 
 /// A smallest or largest value, the earliest of equals.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -54,7 +54,7 @@ pub(super) fn keep_extreme_of(best: &mut Option<Extreme>, times: &[i64], values:
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Worst {
     pub class: Class,
-    pub status: andon_model::StatusCode,
+    pub status: StatusCode,
     pub again: bool,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn worst_value(start: i64, worst: Option<Worst>, bits: InfoBits) -> A
     // Several good values are nothing to report.
     let bits = bits.with(InfoBits::CALCULATED);
     let bits = bits.with_if(worst.again && worst.class != Class::Good, InfoBits::MULTIPLE_VALUES);
-    whole(start, u64::from(worst.status.0), andon_model::StatusCode::GOOD, bits)
+    whole(start, u64::from(worst.status.0), StatusCode::GOOD, bits)
 }
 
 /// What one interval has shown so far.
@@ -90,6 +90,8 @@ struct Seen {
     last_good: Option<f64>,
     worst: Option<Worst>,
     transitions: u64,
+    /// Of how much of the interval readings were lost, µs.
+    lost: u64,
 }
 
 /// The kernel; see the module.
@@ -115,6 +117,13 @@ impl RawKernel {
         if self.usable(point) {
             self.held = Some(point.value);
         }
+    }
+
+    /// Of so much of the current interval, µs, nothing was recorded, or what was cannot be read.
+    pub(super) fn lose(&mut self, time: u64) {
+        self.seen.lost = self.seen.lost.saturating_add(time);
+        let nothing = Worst { class: Class::Bad, status: StatusCode::BAD_NO_DATA, again: false };
+        keep_worst(&mut self.seen.worst, nothing);
     }
 
     /// A point of the current interval.
@@ -243,14 +252,14 @@ impl RawKernel {
             // The only one that never has the partial bit, besides Interpolative.
             Aggregate::Average => {
                 let mean = seen.sum.value() / count_f64(seen.shares.good);
-                number(start, mean, seen.shares.by_values(&self.config), InfoBits::CALCULATED)
+                number(start, mean, seen.status(frame, &self.config), InfoBits::CALCULATED)
             }
-            Aggregate::Count => counted(start, seen.shares.good, seen.shares, &self.config, bits),
-            Aggregate::NumberOfTransitions => counted(start, seen.transitions, seen.shares, &self.config, bits),
+            Aggregate::Count => counted(start, seen.shares.good, seen.status(frame, &self.config), bits),
+            Aggregate::NumberOfTransitions => counted(start, seen.transitions, seen.status(frame, &self.config), bits),
             // The processor knows how many.
-            Aggregate::AnnotationCount => whole(start, 0, andon_model::StatusCode::GOOD, calculated),
-            Aggregate::Start => raw_value(start, seen.first, bits),
-            Aggregate::End => raw_value(start, seen.last, bits),
+            Aggregate::AnnotationCount => whole(start, 0, StatusCode::GOOD, calculated),
+            Aggregate::Start => raw_value(start, seen.first, seen.lost > 0, bits),
+            Aggregate::End => raw_value(start, seen.last, seen.lost > 0, bits),
             Aggregate::WorstQuality => worst_value(start, seen.worst, bits),
             Aggregate::Delta => seen.delta(start, bits),
             Aggregate::StandardDeviationSample
@@ -263,6 +272,14 @@ impl RawKernel {
 }
 
 impl Seen {
+    /// The worse of the status by values, and of the one by time, of which only what was lost is bad.
+    fn status(&self, frame: &Frame, config: &AggregateConfiguration) -> StatusCode {
+        let known = span(frame.start, frame.end).saturating_sub(self.lost);
+        let by_time = Shares { good: known, uncertain: 0, bad: self.lost }.by_time(config);
+        let by_values = self.shares.by_values(config);
+        if by_time.0 > by_values.0 { by_time } else { by_values }
+    }
+
     /// Whether a value that is not good was passed over before the first or after the last good one.
     fn delta(&self, start: i64, bits: InfoBits) -> AggregateValue {
         let (Some(first), Some(last)) = (self.first_good, self.last_good) else {
@@ -272,7 +289,7 @@ impl Seen {
         number(
             start,
             last - first,
-            good_unless(!is_good(self.first) || !is_good(self.last)),
+            good_unless(!is_good(self.first) || !is_good(self.last) || self.lost > 0),
             bits.with(InfoBits::CALCULATED),
         )
     }
@@ -287,7 +304,7 @@ impl Seen {
         let variance = if degrees == 0 { 0.0 } else { self.moments.squares / count_f64(degrees) };
         let is_variance = matches!(aggregate, Aggregate::VarianceSample | Aggregate::VariancePopulation);
         let value = if is_variance { variance } else { variance.sqrt() };
-        let ignored = self.shares.uncertain > 0 || self.shares.bad > 0;
+        let ignored = self.shares.uncertain > 0 || self.shares.bad > 0 || self.lost > 0;
         number(start, value, good_unless(ignored), bits.with(InfoBits::CALCULATED))
     }
 
@@ -296,7 +313,7 @@ impl Seen {
         let (Some(low), Some(high)) = (self.smallest.or(self.largest), self.largest.or(self.smallest)) else {
             return no_data(start, bits);
         };
-        let bad = self.shares.bad > 0 || (uncertain_is_bad && self.shares.uncertain > 0);
+        let bad = self.shares.bad > 0 || (uncertain_is_bad && self.shares.uncertain > 0) || self.lost > 0;
         let below = self.uncertain.is_some_and(|(least, _)| least < low.value);
         let above = self.uncertain.is_some_and(|(_, most)| most > high.value);
         let (best, doubtful) = match aggregate {
@@ -314,16 +331,16 @@ impl Seen {
     }
 }
 
-/// A count whose status goes by the shares of good and bad values.
-fn counted(start: i64, count: u64, shares: Shares, config: &AggregateConfiguration, bits: InfoBits) -> AggregateValue {
-    let status = shares.by_values(config);
+/// A count; a bad one is not shown.
+fn counted(start: i64, count: u64, status: StatusCode, bits: InfoBits) -> AggregateValue {
     whole(start, count, status, bits.with_if(!status.is_bad(), InfoBits::CALCULATED))
 }
 
-/// A raw point as it is; the value of a bad one is not shown.
-fn raw_value(start: i64, point: Option<Point>, bits: InfoBits) -> AggregateValue {
+/// A raw point as it is; the value of a bad one is not shown. A good one is in doubt where others of its interval are missing.
+fn raw_value(start: i64, point: Option<Point>, doubtful: bool, bits: InfoBits) -> AggregateValue {
     let Some(point) = point else { return no_data(start, bits) };
-    let mut result = number(point.ts, point.value, point.status, bits);
+    let doubtful = doubtful && point.status.is_good();
+    let mut result = number(point.ts, point.value, if doubtful { good_unless(true) } else { point.status }, bits);
     result.ts = Timestamp::from_micros(point.ts);
     result
 }

@@ -228,6 +228,8 @@ impl SimpleKernel {
         let bound = self.bound(ts, Some(next));
         self.region(ts, Some(next), bound.value);
         self.keep_reached(ts, &bound);
+        let nothing = Worst { class: Class::Bad, status: StatusCode::BAD_NO_DATA, again: false };
+        keep_worst(&mut self.seen.worst, nothing);
         self.lost = true;
         self.seen.head = Some(Head { ts, value: f64::NAN, class: Class::Bad });
     }

@@ -66,13 +66,14 @@ fn request(longest: i64) -> impl Strategy<Value = Request> {
 /// Equal but for rounding.
 fn same(a: &[AggregateValue], b: &[AggregateValue]) -> bool {
     a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| {
-            let close = match (&a.value, &b.value) {
-                (Value::Double(a), Value::Double(b)) => (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs())),
-                (a, b) => a == b,
-            };
-            close && a.ts == b.ts && a.status == b.status
-        })
+        && a.iter().zip(b).all(|(a, b)| close(&a.value, &b.value) && a.ts == b.ts && a.status == b.status)
+}
+
+fn close(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Double(a), Value::Double(b)) => (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs())),
+        (a, b) => a == b,
+    }
 }
 
 fn shown(results: &[AggregateValue]) -> Vec<String> {
@@ -138,7 +139,8 @@ fn slower(request: &mut Request, points: &mut [RawPoint]) {
 const UNIT: i64 = 20_000 * MS;
 
 /// The same with points in their place: a bad one where a loss begins (on a slope just after what the line has reached
-/// there), and what the signal was again where it ends.
+/// there), and what the signal was again where it ends. Behind the last point, where points are known to be missing, a bad one
+/// at both ends.
 fn with_marks(points: &[RawPoint], lost: &[Loss], stepped: bool, uncertain_is_bad: bool) -> Vec<RawPoint> {
     let usable = |point: &RawPoint| {
         point.value.is_finite() && (point.status.is_good() || (point.status.is_uncertain() && !uncertain_is_bad))
@@ -172,7 +174,41 @@ fn with_marks(points: &[RawPoint], lost: &[Loss], stepped: bool, uncertain_is_ba
             }
         }
     }
+    for loss in lost.iter().filter(|loss| !loss.goes_on) {
+        let last = points.last().map_or(i64::MIN, |last| last.ts.micros());
+        if loss.to.micros() <= last {
+            continue;
+        }
+        if !points.iter().all(|point| point.status == StatusCode::BAD_NO_DATA) {
+            all.push(at(loss.from.micros().max(last + MS), f64::NAN, StatusCode::BAD));
+        }
+        all.push(at(loss.to.micros(), f64::NAN, StatusCode::BAD));
+    }
     all
+}
+
+/// The aggregates that count points, each the same.
+fn counting() -> impl Strategy<Value = Aggregate> {
+    let counts = |kind: &Aggregate| {
+        matches!(kind.needs(), Needs::Existence | Needs::UsableBefore) && *kind != Aggregate::AnnotationCount
+    };
+    proptest::sample::select(Aggregate::ALL.into_iter().filter(counts).collect::<Vec<_>>())
+}
+
+/// How much of `[start, end)` was lost, µs: looked at in halves of a [`UNIT`], at whose borders everything begins and ends.
+fn lost_of(start: i64, end: i64, points: &[RawPoint], lost: &[Loss]) -> i64 {
+    let is_lost = |here: &i64| {
+        let here = Timestamp::from_micros(*here);
+        let before = points.iter().rfind(|point| point.ts <= here).map(|point| point.ts);
+        let after = points.iter().find(|point| point.ts > here).map(|point| point.ts);
+        lost.iter().filter(|loss| (loss.from..loss.to).contains(&here)).any(|loss| match (before, after) {
+            (Some(before), Some(after)) => !loss.kept(before, after),
+            // Where readings stop, nothing says that there were others, unless it is known that some are missing.
+            _ => !loss.goes_on,
+        })
+    };
+    let halves = (start..end).step_by((UNIT / 2) as usize);
+    halves.filter(is_lost).count() as i64 * (UNIT / 2)
 }
 
 proptest! {
@@ -306,6 +342,48 @@ proptest! {
         let class = |value: &AggregateValue| value.status.0 >> 30;
         let same = got.len() == wanted.len() && got.iter().zip(&wanted).all(|both| close(both) && class(both.0) == class(both.1));
         prop_assert!(same, "got    {:?}\nwanted {:?}\nmarked {:?}", shown(&got), shown(&wanted), marked);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_counts_points_counts_those_there_are_and_is_never_good_where_some_were_lost(
+        mut request in request(120), mut points in points(40, 9), lost in losses(), which in counting(),
+        pieces in proptest::collection::vec((1..9_usize, any::<bool>()), 1..6),
+    ) {
+        slower(&mut request, &mut points);
+        request.aggregate = which;
+        // What is only marked as created is not data.
+        let data = points.iter().skip_while(|point| point.status == StatusCode::BAD_NO_DATA);
+        let data: Vec<RawPoint> = data.copied().collect();
+        let (got, wanted) = (run_in_pieces(&request, &points, &lost, &pieces), run(&request, &points, 7));
+        let plain = AggregateConfiguration { percent_data_good: 100, percent_data_bad: 100, ..request.config };
+        let by_the_standard = run_in_pieces(&Request { config: plain, ..request }, &points, &lost, &pieces);
+        let step = if request.interval_us == 0 { i64::MAX } else { request.interval_us };
+        let (mut start, to) = (request.from.micros(), request.to.micros());
+        for ((got, plain), wanted) in got.iter().zip(&by_the_standard).zip(&wanted) {
+            let end = start.saturating_add(step).min(to);
+            let lost = lost_of(start, end, &data, &lost);
+            let bad_share = lost as f64 / (end - start) as f64 * 100.0;
+            if lost == 0 {
+                // Behind the last point data goes on now where some is known to be missing still further behind.
+                let goes_on = data.last().is_none_or(|last| last.ts.micros() < start);
+                prop_assert!(goes_on || (close(&got.value, &wanted.value) && got.status.0 >> 30 == wanted.status.0 >> 30), "{got:?} {wanted:?}");
+            } else if request.aggregate == Aggregate::WorstQuality {
+                prop_assert!(got.status.is_bad() || StatusCode(u32::try_from(got.value.as_f64().unwrap() as i64).unwrap()).is_bad(), "{:?}", got);
+            } else {
+                prop_assert!(!plain.status.is_good(), "{plain:?} of {start}..{end}, of which {lost} were lost");
+                prop_assert!(close(&got.value, &wanted.value) || got.status.is_bad() || wanted.status.is_bad(), "{got:?} {wanted:?}");
+                let by_share = matches!(request.aggregate, Aggregate::Count | Aggregate::Average | Aggregate::NumberOfTransitions);
+                let only_good_decides = request.config.percent_data_good == 100 - request.config.percent_data_bad;
+                if by_share && !only_good_decides && bad_share >= f64::from(request.config.percent_data_bad) {
+                    prop_assert!(got.status.is_bad(), "{got:?}, {bad_share} % lost");
+                }
+            }
+            start = end;
+        }
     }
 }
 
