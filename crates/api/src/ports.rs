@@ -169,6 +169,9 @@ pub enum SqlProblem {
     /// Too much at a time.
     #[error("{0}")]
     Busy(String),
+    /// A part of history that it wants is damaged.
+    #[error("{0}")]
+    Damaged(String),
     /// A failure of ours.
     #[error("{0}")]
     Failed(String),
@@ -176,7 +179,7 @@ pub enum SqlProblem {
 
 /// Reads in SQL, with the rights of whoever asks.
 pub trait Sql: Send + Sync + 'static {
-    /// Runs one statement; resolves as soon as its columns are known. Dropping the answer ends the query.
+    /// Runs one statement; resolves as soon as its first rows are known, or that it has none. Dropping the answer ends the query.
     fn run(&self, who: Principal, text: String, format: SqlFormat) -> BoxFuture<'_, Result<SqlAnswer, SqlProblem>>;
 }
 

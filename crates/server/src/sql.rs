@@ -12,6 +12,7 @@ use andon_model::{BoxFuture, Clock, Loss, TagId, Timestamp};
 use andon_sql::output::{Format, Writer};
 use andon_sql::ports::{
     Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
+    Unreadable,
 };
 use andon_sql::{Engine, Options, SqlError};
 use andon_store::{Store, TimelineFilter, TimelineRepository};
@@ -74,13 +75,13 @@ impl Blocks for FromScan {
         }
     }
 
-    fn next(&mut self) -> Option<Result<Rows, String>> {
+    fn next(&mut self) -> Option<Result<Rows, Unreadable>> {
         let scan = self.scan.as_mut()?;
         let block = scan.next();
         whole(scan).map(|()| block.map(rows)).transpose()
     }
 
-    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>> {
+    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, Unreadable>> {
         let width = width_us.map(|us| Duration::from_micros(us.unsigned_abs()));
         let scan = self.scan.as_mut()?;
         let next = scan.next_summed(width).map(|next| match next {
@@ -92,13 +93,13 @@ impl Blocks for FromScan {
 }
 
 /// In SQL there is no place to say what is missing: an answer is whole, or there is none.
-fn whole(scan: &Scan) -> Result<(), String> {
+fn whole(scan: &Scan) -> Result<(), Unreadable> {
     match scan.unreadable() {
         [] => Ok(()),
-        [gap, ..] => Err(format!(
+        [gap, ..] => Err(Unreadable(format!(
             "what lies between {} and {} cannot be read: {}. Ask for other times meanwhile",
             gap.from, gap.to, gap.reason
-        )),
+        ))),
     }
 }
 
@@ -233,6 +234,7 @@ fn problem(error: SqlError) -> SqlProblem {
     match error {
         SqlError::Busy { .. } | SqlError::Stopping => SqlProblem::Busy(detail),
         SqlError::NotAllowed(_) => SqlProblem::NotAllowed(detail),
+        SqlError::Damaged(_) => SqlProblem::Damaged(detail),
         SqlError::Failed(_) => SqlProblem::Failed(detail),
         _ => SqlProblem::Refused(detail),
     }
@@ -246,7 +248,8 @@ impl Sql for SqlOverHttp {
                 SqlFormat::Csv => Format::Csv,
                 SqlFormat::Arrow => Format::Arrow,
             };
-            let answer = self.0.run(&who, &text).await.map_err(problem)?;
+            let mut answer = self.0.run(&who, &text).await.map_err(problem)?;
+            answer.look_ahead().await.map_err(problem)?;
             let mut writer = Writer::new(answer, format);
             let (sender, pieces) = tokio::sync::mpsc::channel(2);
             // Ends with the answer, or when nobody reads it any more.

@@ -86,6 +86,8 @@ pub struct Answer {
     pub schema: SchemaRef,
     /// The rows; an error is the last item.
     pub batches: mpsc::Receiver<Result<RecordBatch, SqlError>>,
+    /// The first rows, once they were looked at.
+    first: Option<RecordBatch>,
     caller: Caller,
     /// When the caller's rights were last looked at.
     looked: Instant,
@@ -93,9 +95,22 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Waits for the first rows; they still come next.
+    /// # Errors
+    /// It ended without any, for this reason.
+    pub async fn look_ahead(&mut self) -> Result<(), SqlError> {
+        if self.first.is_none() {
+            self.first = self.batches.recv().await.transpose()?;
+        }
+        Ok(())
+    }
+
     /// The next rows, `None` at the end. Rows that were made while the caller had a right are not handed out without it.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
-        let batch = self.batches.recv().await?;
+        let batch = match self.first.take() {
+            Some(first) => Ok(first),
+            None => self.batches.recv().await?,
+        };
         Some(self.still().and(batch))
     }
 
@@ -297,7 +312,14 @@ impl Engine {
         })?;
         let guard = end.drop_guard();
         match start.await {
-            Ok(schema) => Ok(Answer { schema: schema?, batches, caller, looked: Instant::now(), _ends_with_us: guard }),
+            Ok(schema) => Ok(Answer {
+                schema: schema?,
+                batches,
+                first: None,
+                caller,
+                looked: Instant::now(),
+                _ends_with_us: guard,
+            }),
             Err(_) => {
                 let mut batches = batches;
                 match batches.recv().await {

@@ -68,6 +68,9 @@ pub enum SqlError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+    /// A part of history that the query wants is damaged; the words name the file and what to do.
+    #[error("{0}")]
+    Damaged(String),
     /// Reading or computing failed.
     #[error("{0}")]
     Failed(String),
@@ -89,6 +92,7 @@ impl SqlError {
             Self::TooMuchMemory { .. } => "53200",
             Self::TooManyRows(_) => "54000",
             Self::Stopping => "57P01",
+            Self::Damaged(_) => "XX001",
             Self::Failed(_) => "58030",
         }
     }

@@ -24,6 +24,11 @@ pub struct Gap {
     pub reason: String,
 }
 
+/// Why rows of history cannot be read: in words that name the file and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
 /// A scan under way, of one tag after the other. Dropping it ends it.
 pub trait Blocks: Send + 'static {
     /// Begins to read the rows of a tag with `from_us <= ts < to_us`, ascending in time, one per time. What was begun before ends.
@@ -31,11 +36,11 @@ pub trait Blocks: Send + 'static {
     fn begin(&mut self, tag: TagId, from_us: i64, to_us: i64);
 
     /// The next rows, `None` at the end. Blocks: called on a thread that may wait.
-    fn next(&mut self) -> Option<Result<Rows, String>>;
+    fn next(&mut self) -> Option<Result<Rows, Unreadable>>;
 
     /// The next rows, or what some of them add up to where that is known without reading them: rows on both sides of a
     /// multiple of `width_us` never add up (`None`: all may). Blocks.
-    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>>;
+    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, Unreadable>>;
 }
 
 /// Rows, or what rows add up to.

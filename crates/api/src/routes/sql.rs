@@ -33,16 +33,21 @@ impl From<SqlProblem> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "not-allowed", "not allowed").detail(words)
             }
             SqlProblem::Busy(words) => Self::unavailable(words),
+            SqlProblem::Damaged(words) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "history-damaged", "a part of history is damaged")
+                    .detail(words)
+                    .remedy("put the file back from a backup; `andon doctor` names every damaged file")
+            }
             SqlProblem::Failed(words) => Self::internal(words),
         }
     }
 }
 
-/// Runs one statement with the caller's rights and streams its rows. What goes wrong on the way ends JSON with `error`, and
-/// breaks the other forms off.
+/// Runs one statement with the caller's rights and streams its rows. What goes wrong before the first rows is a problem with its
+/// status; what goes wrong on the way ends JSON with `error`, and breaks the other forms off.
 #[utoipa::path(post, path = "/api/sql", request_body = SqlQuery, responses(
     (status = 200, description = "the rows", content((Object = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
-    (status = 400, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+    (status = 400, body = Problem), (status = 403, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
 pub async fn query(
     State(app): State<App>,
     caller: Caller,

@@ -6,7 +6,7 @@
 
 use crate::engine::Caller;
 use crate::error::SqlError;
-use crate::ports::{Rows, Tag};
+use crate::ports::{Rows, Tag, Unreadable};
 use crate::views::samples;
 use crate::views::time;
 use crate::views::whole::{Make, Whole};
@@ -233,8 +233,8 @@ impl Read {
         Reading { call: self, blocks: None, fold }
     }
 
-    fn error(&self, reason: &str) -> DataFusionError {
-        DataFusionError::Execution(format!("history of {}: {reason}", self.tag.path))
+    fn error(&self, unreadable: &Unreadable) -> DataFusionError {
+        SqlError::Damaged(format!("history of {}: {unreadable}", self.tag.path)).into()
     }
 
     /// The last sample before the range.
@@ -247,7 +247,7 @@ impl Read {
             blocks.begin(self.tag.id, start, upto);
             let mut last = None;
             while let Some(rows) = blocks.next() {
-                let rows = rows.map_err(|reason| self.error(&reason))?;
+                let rows = rows.map_err(|unreadable| self.error(&unreadable))?;
                 last = rows.ts.len().checked_sub(1).map(|at| sample(&rows, at)).or(last);
             }
             if last.is_some() {
@@ -267,7 +267,7 @@ impl Read {
             let mut blocks = self.caller.ports.history.open();
             blocks.begin(self.tag.id, from, end);
             while let Some(rows) = blocks.next() {
-                let rows = rows.map_err(|reason| self.error(&reason))?;
+                let rows = rows.map_err(|unreadable| self.error(&unreadable))?;
                 if !rows.ts.is_empty() {
                     return Ok(Some(sample(&rows, 0)));
                 }
@@ -292,7 +292,7 @@ impl Reading {
         };
         match blocks.next() {
             Some(rows) => {
-                let rows = rows.map_err(|reason| self.call.error(&reason))?;
+                let rows = rows.map_err(|unreadable| self.call.error(&unreadable))?;
                 for at in 0..rows.ts.len() {
                     match &mut self.fold {
                         Fold::Thin(fold) => fold.take(sample(&rows, at)),

@@ -10,7 +10,7 @@ use super::samples::{self, Span, about_path, kept, span_of, taken_exactly};
 use super::scan::{Feed, Parts, ScanExec};
 use super::time;
 use crate::engine::Caller;
-use crate::ports::{Blocks, Rows};
+use crate::ports::{Blocks, Rows, Unreadable};
 use andon_model::TagId;
 use arrow::array::{ArrayRef, BooleanBufferBuilder, TimestampMicrosecondArray, UInt32Array, new_null_array};
 use arrow::buffer::NullBuffer;
@@ -214,7 +214,7 @@ impl Merging {
     }
 
     /// The next rows, `None` at the end. Blocks.
-    pub(super) fn next(&mut self) -> Option<std::result::Result<Merged, String>> {
+    pub(super) fn next(&mut self) -> Option<std::result::Result<Merged, Unreadable>> {
         for walk in &mut self.tags {
             if let Err(reason) = walk.fill() {
                 return Some(Err(reason));
@@ -236,7 +236,7 @@ impl Merging {
 
 impl Walk {
     /// Sees to it that there are rows, unless there are no more.
-    fn fill(&mut self) -> std::result::Result<(), String> {
+    fn fill(&mut self) -> std::result::Result<(), Unreadable> {
         while self.open && self.left().is_empty() {
             match self.blocks.next().transpose()? {
                 Some(rows) => (self.rows, self.at) = (Arc::new(rows), 0),

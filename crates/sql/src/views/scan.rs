@@ -6,7 +6,8 @@
 use super::steps::{self, Step, Work};
 use super::{beside, samples};
 use crate::engine::{BATCH, Caller};
-use crate::ports::{Blocks, Rows, Summed};
+use crate::error::SqlError;
+use crate::ports::{Blocks, Rows, Summed, Unreadable};
 use andon_model::TagId;
 use arrow::array::ArrayRef;
 use arrow::compute::SortOptions;
@@ -221,18 +222,18 @@ impl Reader {
             Reading::Tag(blocks) => blocks.next().map(|rows| rows.map(Part::Rows)),
             Reading::Beside(merging) => merging.next().map(|merged| merged.map(Part::Beside)),
         };
-        part.transpose().map_err(|reason| self.error(&reason))
+        part.transpose().map_err(|unreadable| self.error(&unreadable))
     }
 
     /// The next rows of a tag, or what they add up to; `None` at the end. Blocks.
     pub(super) fn next_summed(&mut self, width_us: Option<i64>) -> Result<Option<Summed>> {
         let Reading::Tag(blocks) = &mut self.blocks else { return Ok(None) };
         let summed = blocks.next_summed(width_us).transpose();
-        summed.map_err(|reason| self.error(&reason))
+        summed.map_err(|unreadable| self.error(&unreadable))
     }
 
-    fn error(&self, reason: &str) -> DataFusionError {
-        DataFusionError::Execution(format!("history of {}: {reason}", self.path))
+    fn error(&self, unreadable: &Unreadable) -> DataFusionError {
+        SqlError::Damaged(format!("history of {}: {unreadable}", self.path)).into()
     }
 }
 

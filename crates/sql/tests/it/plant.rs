@@ -5,6 +5,7 @@ use andon_model::column::{Quality, StretchSum, Values};
 use andon_model::{BoxFuture, Loss, StatusCode, TagId, Timestamp, Value};
 use andon_sql::ports::{
     Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
+    Unreadable,
 };
 use andon_sql::{Engine, Options, SqlError};
 use arrow::array::RecordBatch;
@@ -38,6 +39,8 @@ pub struct Plant {
     /// Blocks wait for this many milliseconds.
     pub slow_ms: AtomicUsize,
     pub block: usize,
+    /// From its first row on nothing of history can be read.
+    pub damaged: AtomicBool,
     /// Minutes are handed out added up.
     pub sums: AtomicBool,
     pub sums_read: AtomicUsize,
@@ -148,7 +151,7 @@ impl Blocks for Scan {
         self.at = 0;
     }
 
-    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, String>> {
+    fn next_summed(&mut self, width_us: Option<i64>) -> Option<Result<Summed, Unreadable>> {
         let whole = width_us.is_none_or(|width| width % (60 * SECOND) == 0);
         let sum = if whole && self.plant.sums.load(Ordering::Relaxed) { self.minute() } else { None };
         match sum {
@@ -157,11 +160,14 @@ impl Blocks for Scan {
         }
     }
 
-    fn next(&mut self) -> Option<Result<Rows, String>> {
+    fn next(&mut self) -> Option<Result<Rows, Unreadable>> {
         let wait = self.plant.slow_ms.load(Ordering::Relaxed);
         if wait > 0 {
             let (_keep, never) = std::sync::mpsc::channel::<()>();
             let _ = never.recv_timeout(std::time::Duration::from_millis(u64::try_from(wait).expect("small")));
+        }
+        if self.plant.damaged.load(Ordering::Relaxed) {
+            return Some(Err(Unreadable("the history file h.parquet is damaged; restore it from a backup".to_owned())));
         }
         let rows = self.points.get(self.at..)?;
         let rows = &rows[..rows.len().min(self.plant.block)];

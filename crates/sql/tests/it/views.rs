@@ -32,6 +32,33 @@ async fn a_scan_gives_every_sample_once_in_order() {
 }
 
 #[tokio::test]
+async fn damaged_history_has_no_answer_and_its_own_state() {
+    let world = World::new();
+    world.plant.damaged.store(true, Ordering::Relaxed);
+    let queries = [
+        format!("SELECT * FROM samples WHERE path = '{PRESSURE}'"),
+        format!("SELECT count(*) FROM samples WHERE path = '{PRESSURE}'"),
+        "SELECT path, avg(value) FROM samples GROUP BY path".to_owned(),
+        "SELECT * FROM samples_by_hour".to_owned(),
+        format!("SELECT * FROM resample('{PRESSURE}', '2026-11-01', '2026-11-02', INTERVAL '1 hour')"),
+        "SELECT * FROM side_by_side('works/line1/%', '2026-01-01', '2027-01-01', 'pressure', 'level')".to_owned(),
+    ];
+    for query in queries {
+        let mut answer = world.engine.run(&world.anna, &query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+        let error = answer.look_ahead().await.expect_err("no rows").clone();
+        assert_eq!(error.code(), "XX001", "{query}: {error}");
+        assert!(error.to_string().contains("h.parquet is damaged; restore it from a backup"), "{error}");
+    }
+    world.plant.damaged.store(false, Ordering::Relaxed);
+    let mut answer = world.engine.run(&world.anna, "SELECT count(*) FROM samples").await.expect("an answer");
+    for _ in 0..2 {
+        answer.look_ahead().await.expect("rows");
+    }
+    let rows = answer.next().await.expect("the first rows still come").expect("rows");
+    assert_eq!((rows.num_rows(), answer.next().await.is_none()), (1, true));
+}
+
+#[tokio::test]
 async fn bad_values_are_null_and_still_there() {
     let world = World::new();
     let rows = world
