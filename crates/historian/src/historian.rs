@@ -3,6 +3,7 @@
 use crate::aggregate::{Aggregate, Request};
 use crate::buffer::Buffer;
 use crate::compress::{Compressions, Newest};
+use crate::damage::{Damage, Known, Listener};
 use crate::delete::Delete;
 use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
@@ -138,7 +139,10 @@ pub enum OpenError {
 pub(crate) struct Segment {
     pub info: FileInfo,
     pub path: PathBuf,
-    pub damaged: AtomicBool,
+    /// Of its rows.
+    pub damage: Known,
+    /// Of its roll-up file.
+    pub rollup_damage: Known,
     obsolete: AtomicBool,
     /// Outside readers may still read its rows; only what is ours alone is deleted with it.
     kept_outside: AtomicBool,
@@ -151,7 +155,8 @@ impl Segment {
         Arc::new(Self {
             info,
             path,
-            damaged: AtomicBool::new(false),
+            damage: Known::default(),
+            rollup_damage: Known::default(),
             obsolete: AtomicBool::new(false),
             kept_outside: AtomicBool::new(false),
             disk: disk.clone(),
@@ -169,21 +174,8 @@ impl Segment {
         self.retire();
     }
 
-    /// Says the damage once. A file that could not be read this time is not damaged.
-    pub(crate) fn note_damage(&self, error: &SegmentError) {
-        if let SegmentError::Io { source, .. } = error
-            && source.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(file = %self.path.display(), error = %causes(error), "a history file could not be read this time");
-            return;
-        }
-        if !self.damaged.swap(true, Ordering::Relaxed) {
-            tracing::error!(file = %self.path.display(), error = %causes(error), "a history file cannot be read; restore it from a backup");
-        }
-    }
-
     pub(crate) fn is_damaged(&self) -> bool {
-        self.damaged.load(Ordering::Relaxed)
+        self.damage.is_some()
     }
 }
 
@@ -289,8 +281,8 @@ pub struct HistorianStats {
     pub points_flushed: u64,
     /// Deletes that are not yet worked into the files.
     pub deletes: usize,
-    /// Files that turned out to be damaged.
-    pub damaged_files: Vec<PathBuf>,
+    /// Files that turned out to be damaged and were not replaced since, in order of time.
+    pub damage: Vec<Damage>,
     /// Frames of the log that are durable and not yet applied.
     pub frames_behind: u64,
     /// The last frame whose samples are in files.
@@ -351,6 +343,8 @@ pub struct Historian {
     /// Held while everything is compacted.
     pub(crate) compacting: Mutex<()>,
     reads: Arc<Semaphore>,
+    /// Hears of damaged files.
+    pub(crate) listener: Mutex<Option<Listener>>,
     compressions: RwLock<Arc<Compressions>>,
     pub(crate) keeping: Mutex<Keeping>,
     /// The day from which limits count.
@@ -442,6 +436,7 @@ impl Historian {
             tidying: Mutex::default(),
             compacting: Mutex::default(),
             reads: Arc::new(Semaphore::new(options.concurrent_reads.max(1))),
+            listener: Mutex::default(),
             compressions: RwLock::default(),
             keeping: Keeping::of_all(options.retention_days.map_or(Keep::ForEver, Keep::Days)),
             counted: Mutex::new(counted),
@@ -450,6 +445,7 @@ impl Historian {
             state: Mutex::new(state),
             options,
         });
+        historian.look_at_files();
         // What the last stop left out.
         historian.publish_table();
         Ok(historian)
@@ -574,6 +570,7 @@ impl Historian {
     pub fn stats(&self) -> HistorianStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
+        let damage = self.damage();
         let table = self.table().stats();
         let rates = self.meter().rates(self.clock.monotonic(), load(&self.counters.points));
         let state = self.state();
@@ -597,10 +594,7 @@ impl Historian {
             bytes_flushed: load(&self.counters.bytes_flushed),
             points_flushed: load(&self.counters.points_flushed),
             deletes: state.deletes.len(),
-            damaged_files: segments()
-                .filter(|segment| segment.is_damaged())
-                .map(|segment| segment.path.clone())
-                .collect(),
+            damage,
             frames_behind: log_end.0.saturating_sub(state.position.0),
             saved: state.saved,
             complete_to: state.complete_to,
@@ -663,7 +657,7 @@ fn load_manifest(dir: &Path, disk: &Disk) -> Result<Manifest, OpenError> {
 }
 
 /// All files in folders of periods whose name is one of ours.
-fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn our_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for day in std::fs::read_dir(parquet_folder(dir))? {
         let day = day?;

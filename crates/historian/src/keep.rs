@@ -375,7 +375,7 @@ impl Historian {
             Ok(shares) if !segment.is_damaged() => shares,
             Ok(_) => return Fate::Unknown,
             Err(error) => {
-                segment.note_damage(&error);
+                self.note_damage(segment, &error);
                 return Fate::Unknown;
             }
         };

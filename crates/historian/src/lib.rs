@@ -21,6 +21,7 @@ mod block;
 mod buffer;
 mod compress;
 pub mod copy;
+mod damage;
 mod decimal;
 mod delete;
 mod delta;
@@ -44,6 +45,7 @@ mod upkeep;
 
 pub use block::Block;
 pub use compress::{Compression, Compressions};
+pub use damage::{Damage, Holds};
 pub use delete::DeleteError;
 pub use disk::{Hook, NoHook, Step};
 pub use flush::FlushError;

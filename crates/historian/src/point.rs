@@ -38,6 +38,21 @@ pub struct HistoryGap {
     pub reason: String,
 }
 
+/// In order of time; those of one reason that touch or overlap are one. An empty one says something about the point before a range, and
+/// is left only where no other of its reason begins there.
+pub(crate) fn joined(mut gaps: Vec<HistoryGap>) -> Vec<HistoryGap> {
+    gaps.sort_by(|a, b| (&a.reason, a.from, a.to).cmp(&(&b.reason, b.from, b.to)));
+    gaps.dedup_by(|later, earlier| {
+        let touch = later.reason == earlier.reason && later.from <= earlier.to;
+        if touch {
+            earlier.to = earlier.to.max(later.to);
+        }
+        touch
+    });
+    gaps.sort_by_key(|gap| (gap.from, gap.to));
+    gaps
+}
+
 /// The answer to a range read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Range {

@@ -5,7 +5,7 @@ use crate::aggregate::{
 };
 use crate::block::Block;
 use crate::historian::Historian;
-use crate::point::HistoryGap;
+use crate::point::{HistoryGap, joined};
 use crate::rollup::{Level, as_numbers};
 use crate::scan::{Piece, Scan, Stretch};
 use andon_model::column::{Quality, Values};
@@ -94,8 +94,7 @@ impl Historian {
                 break;
             }
         }
-        gaps.sort_by_key(|gap| (gap.from, gap.to));
-        gaps.dedup();
+        let gaps = joined(gaps);
         let answer = |values: Option<Vec<AggregateValue>>| Aggregated {
             values: values.unwrap_or_default(),
             complete_to: scan.complete_to(),

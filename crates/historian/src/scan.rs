@@ -11,7 +11,7 @@ use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
 use crate::period::{Period, Periods};
-use crate::point::{HistoryGap, day_of};
+use crate::point::{HistoryGap, day_of, joined};
 use crate::rollup::{self, Level, Rollups, Unpacker};
 use crate::segment::{Footers, Numbers, Presence, Reader, SegmentError, Window, presence};
 use andon_model::column::StretchSum;
@@ -19,6 +19,7 @@ use andon_model::error::causes;
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -425,12 +426,14 @@ impl Scan {
         let (start, end) = period.span();
         let info = segment.info.rollup.as_ref()?;
         let path = rollup::path_of(&segment.path);
-        let (file, index) = self.historian.footers.rollups(&path, info).ok()?;
+        let historian = Arc::clone(&self.historian);
+        let damaged = |error: &io::Error| historian.note_rollup_damage(segment, error);
+        let (file, index) = historian.footers.rollups(&path, info).inspect_err(damaged).ok()?;
         let (from, to) = (self.from.max(start), self.to.min(end));
         let inner = |level: Level| level.number(from.saturating_add(level.span() - 1))..level.number(to);
         let (level, rollups) = levels.iter().find_map(|level| {
-            let rollups = index.read(&file, self.tag, *level, inner(*level), &mut self.unpacker).ok()??;
-            Some((*level, rollups))
+            let rollups = index.read(&file, self.tag, *level, inner(*level), &mut self.unpacker);
+            Some((*level, rollups.inspect_err(damaged).ok()??))
         })?;
         let whole = inner(level);
         let time = |number: i64| number.saturating_mul(level.span());
@@ -442,7 +445,10 @@ impl Scan {
         for part in around(whole.clone(), &self.apart, level) {
             let rollups = match rollups.take().filter(|_| part == whole) {
                 Some(rollups) => rollups,
-                None => index.read(&file, self.tag, level, part.clone(), &mut self.unpacker).ok()??,
+                None => {
+                    let rollups = index.read(&file, self.tag, level, part.clone(), &mut self.unpacker);
+                    rollups.inspect_err(damaged).ok()??
+                }
             };
             self.edge(segment, (reached, time(part.start)), pieces)?;
             pieces.push(Piece::Rollups(rollups));
@@ -499,9 +505,9 @@ impl Scan {
                 Ok(Some(row)) => reached = offer(row, segment.info.to.0),
                 Ok(None) => {}
                 Err(error) => {
-                    segment.note_damage(&error);
+                    self.historian.note_damage(&segment, &error);
                     // It may have held a later one, so what was found is in doubt up to the range.
-                    let gap = said(std::slice::from_ref(&segment), &error);
+                    let gap = said(self.span_in(&segment), &error);
                     self.unreadable.push(HistoryGap { to: gap.to.max(Timestamp::from_micros(self.from)), ..gap });
                 }
             }
@@ -531,9 +537,7 @@ impl Scan {
         };
         let doubts = self.view.gaps.iter().filter(doubtful).map(|gap| HistoryGap { to: from, ..gap.clone() });
         let all = self.view.gaps.iter().chain(&self.unreadable).cloned().chain(doubts);
-        let mut gaps: Vec<HistoryGap> = all.filter_map(|gap| clip(gap, from, to)).collect();
-        gaps.sort_by_key(|gap| (gap.from, gap.to));
-        gaps
+        joined(all.filter_map(|gap| clip(gap, from, to)).collect())
     }
 
     /// What could not be read of the range so far, and why.
@@ -578,10 +582,20 @@ impl Scan {
 
     fn note_unreadable(&mut self, period: Period, error: &SegmentError) {
         let segments = self.view.periods.get(&period).map(Vec::as_slice).unwrap_or_default();
-        if let Some(segment) = segments.iter().find(|segment| segment.path == error.path()) {
-            segment.note_damage(error);
+        let segment = segments.iter().find(|segment| segment.path == error.path());
+        if let Some(segment) = segment {
+            self.historian.note_damage(segment, error);
         }
-        self.unreadable.push(said(segments, error));
+        let span = segment.map_or(period.span(), |segment| self.span_in(segment));
+        self.unreadable.push(said(span, error));
+    }
+
+    /// From the first to the last row of the tag in a file, as far as its footer still tells; else those of all tags.
+    fn span_in(&self, segment: &Segment) -> (i64, i64) {
+        match presence(&segment.path, &segment.info, &self.historian.footers, self.tag) {
+            Ok(Presence::Within { ts, .. }) => ts,
+            Ok(Presence::Absent | Presence::Unknown) | Err(_) => segment.info.ts,
+        }
     }
 }
 
@@ -677,12 +691,8 @@ fn within(ts: &[i64], period: Period) -> Range<usize> {
     start..ts.partition_point(|ts| day_of(*ts) < period.end())
 }
 
-/// The stretch a file that cannot be read leaves open: its whole period if the file is not among `segments`.
-fn said(segments: &[Arc<Segment>], error: &SegmentError) -> HistoryGap {
-    let path = error.path();
-    let period = segments.first().map_or(Period::day(0), |segment| segment.info.period());
-    let (from, to) =
-        segments.iter().find(|segment| segment.path == path).map_or(period.span(), |segment| segment.info.ts);
+/// What cannot be read of rows from the first to the last of these times, both inclusive.
+fn said((from, to): (i64, i64), error: &SegmentError) -> HistoryGap {
     HistoryGap {
         from: Timestamp::from_micros(from),
         to: Timestamp::from_micros(to.saturating_add(1)),

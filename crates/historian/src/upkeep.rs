@@ -93,6 +93,8 @@ impl Historian {
     /// meanwhile. One that fails does not keep the others from their turn; the first error is returned.
     pub(crate) fn tidy_blocking(&self, reach: Reach) -> Result<(), FlushError> {
         let _alone = self.tidying.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was put back from a backup is merged again.
+        self.forget_replaced();
         let mut outcome = self.drop_old();
         let periods: Vec<Period> = self.state().segments.iter().map(|(period, _)| period).collect();
         for period in periods {
@@ -117,7 +119,7 @@ impl Historian {
         outcome
     }
 
-    /// Writes all that is durable now, then makes one file of each day or month. Blocking.
+    /// Writes all that is durable now, compares every file with its checksums, then makes one file of each day or month. Blocking.
     pub(crate) fn compact_blocking(&self) -> Result<(), CompactError> {
         let Ok(_alone) = self.compacting.try_lock() else { return Err(CompactError::UnderWay) };
         let goal = self.log.durable_seq(Lane::Samples);
@@ -132,7 +134,26 @@ impl Historian {
             }
         }
         self.flush_blocking()?;
+        self.examine_files()?;
         self.tidy_blocking(Reach::All)?;
+        Ok(())
+    }
+
+    /// Compares every file with its checksums and notes what is damaged: those that are whole already are read by nobody else.
+    fn examine_files(&self) -> Result<(), FlushError> {
+        self.forget_replaced();
+        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
+        for segment in segments {
+            if let Err(error) = verify(&segment.path, &segment.info) {
+                self.note_damage(&segment, &error);
+            }
+            if let Some(rollup) = &segment.info.rollup
+                && let Err(error) = rollup::verify(&rollup::path_of(&segment.path), rollup)
+            {
+                self.note_rollup_damage(&segment, &error);
+            }
+            self.flush_if_due()?;
+        }
         Ok(())
     }
 
@@ -177,6 +198,12 @@ impl Historian {
         };
         if range.len() >= 2 {
             self.rewrite(period, &segments, delta::closed(&segments, range.clone()).unwrap_or(range), None)?;
+            return Ok(());
+        }
+        // Roll-ups that were lost are made anew from the rows.
+        let unsummed = segments.iter().position(|segment| segment.rollup_damage.is_some() && !segment.is_damaged());
+        if let Some(at) = unsummed {
+            self.rewrite(period, &segments, at..at + 1, None)?;
         }
         Ok(())
     }
@@ -334,7 +361,7 @@ impl Historian {
                 match opened {
                     Ok(opened) => sources.push(opened),
                     Err(error) => {
-                        segment.note_damage(&error);
+                        self.note_damage(segment, &error);
                         return Ok(None);
                     }
                 }

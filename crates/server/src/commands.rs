@@ -7,6 +7,7 @@ use crate::node::{examine_records, open_log_offline};
 use crate::say::{self, complain, say};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
+use andon_model::error::causes;
 use andon_model::text::counted;
 use anyhow::{Context, Result, bail};
 use hyper::Method;
@@ -96,14 +97,25 @@ pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Res
 
 /// Has the running node make one file of each day of history.
 /// # Errors
-/// No node runs, it does so already, or a file cannot be written.
+/// No node runs, it does so already, or a file cannot be written. A damaged file is a finding.
 pub async fn compact(settings: &Settings) -> Result<ExitCode> {
     let answer = running(settings)?.send(Method::POST, "/api/history/compact", None).await?.success()?.json();
     let number = |name: &str| answer[name].as_u64().unwrap_or_default();
     let (points, bytes) = (number("points"), number("file_bytes") + number("rollup_bytes"));
     let (points, files) = (counted(points, "point", "points"), counted(number("files"), "file", "files"));
     say!("history is compacted: {points} in {files}, {} MiB", bytes >> 20);
-    Ok(ExitCode::SUCCESS)
+    let damage = answer["damage"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for one in damage {
+        say!("DAMAGED {}", one["what"].as_str().unwrap_or_default());
+    }
+    if damage.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!(
+        "{} as it was, and its day with it; everything else is done. Put it back from a backup, and compact again",
+        counted(damage.len() as u64, "damaged file stays", "damaged files stay")
+    );
+    Ok(ExitCode::from(FOUND))
 }
 
 /// The answer in columns, numbers to the right.
@@ -253,6 +265,10 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
             }
         }
     }
+    let history = settings.data_dir.join("history");
+    for finding in tokio::task::spawn_blocking(move || examine_history(&history)).await? {
+        add(finding.fine, finding.text);
+    }
     let last = Last::load(&settings.data_dir);
     add(
         last.as_ref().is_some_and(|last| last.days_ago() <= BACKUP_DAYS),
@@ -285,6 +301,29 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
         say!("{} {}", if finding.fine { "ok  " } else { "WEAK" }, finding.text);
     }
     Ok(if findings.iter().all(|f| f.fine) { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// Compares the manifest, every history file and every roll-up file with their checksums. Long where history is large.
+fn examine_history(dir: &Path) -> Vec<Finding> {
+    let weak = |text: String| Finding { fine: false, text };
+    match andon_historian::copy::check(dir) {
+        Ok(None) => vec![Finding { fine: true, text: "there is no history yet".to_owned() }],
+        Ok(Some(report)) if report.findings.is_empty() => {
+            let (files, readings) =
+                (counted(report.files as u64, "file", "files"), counted(report.rows, "reading", "readings"));
+            vec![Finding { fine: true, text: format!("history is whole: {files} with {readings}") }]
+        }
+        Ok(Some(report)) => {
+            let text = |finding: andon_historian::copy::Finding| {
+                let is_rollup = finding.file.extension().is_some_and(|ending| ending == "rollup");
+                let remedy =
+                    if is_rollup { "`andon history compact` makes it anew" } else { "put it back from a backup" };
+                format!("{} is damaged: {}; {remedy}", dir.join(finding.file).display(), finding.what)
+            };
+            report.findings.into_iter().map(|finding| weak(text(finding))).collect()
+        }
+        Err(error) => vec![weak(causes(&error))],
+    }
 }
 
 /// Median and worst time of 50 synced appends, in ms.

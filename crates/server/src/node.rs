@@ -311,6 +311,10 @@ impl Node {
             (Group::new("keepers"), Group::new("spool"), Group::new("core"), Group::new("faces"));
         let relays_stop = CancellationToken::new();
         let relays = relays(&store, &recorder, &shared, &relays_stop);
+        {
+            let (notes, history) = (notes.clone(), dir.join("history"));
+            historian.on_damage(move |damage| notes::history_damage(&notes, &history, damage));
+        }
         keepers.tasks.spawn(historian.clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(presence::run(shared.clone(), presence::EVERY, keepers.stop.clone()));
         keepers.tasks.spawn(andon_bus::last::run(bus.clone(), shared.clone(), keepers.stop.clone()));

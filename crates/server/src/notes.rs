@@ -3,11 +3,13 @@
 
 use andon_bus::ids::new_id;
 use andon_bus::spool::SpoolNotice;
+use andon_historian::{Damage, Holds};
 use andon_log::{LogNotice, NoticeReceiver};
 use andon_model::Clock;
 use andon_model::access::Principal;
 use andon_model::event::{Event, SystemNote, What};
 use andon_model::record::Recorder;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -119,6 +121,20 @@ const fn action_of(notice: &LogNotice) -> &'static str {
         LogNotice::SnapshotUnusable { .. } => "snapshot_unusable",
         LogNotice::Untidy { .. } => "untidy",
     }
+}
+
+/// A damaged file of history in words, with what to do. The historian has written it to the program's log.
+pub fn history_damage(notes: &Notes, history: &Path, damage: &Damage) {
+    let path = Path::new("history").join(damage.file.strip_prefix(history).unwrap_or(&damage.file));
+    let again = match damage.holds {
+        Holds::Readings => "",
+        Holds::Rollups => "The next tidying makes it anew. ",
+    };
+    let text = format!(
+        "{damage}. {again}Put it back from a backup: `andon restore BACKUP --only {} --into FOLDER`, then move it to its place; `andon doctor` looks at every file of history",
+        path.display()
+    );
+    notes.keep("", "damage", text);
 }
 
 /// A notice of the sample spool in words.

@@ -129,6 +129,7 @@ impl NodeState for State {
         metric("history_buffered_points", "gauge", "Points not yet in files.", &one(history.buffered_points));
         metric("history_files", "gauge", "History files.", &one(history.files as u64));
         metric("history_file_bytes", "gauge", "Bytes of all history files.", &one(history.file_bytes));
+        metric("history_damaged_files", "gauge", "History files found damaged.", &one(history.damage.len() as u64));
         metric("history_frames_behind", "gauge", "Durable frames not yet applied.", &one(history.frames_behind));
         // Without one there is no time: a rule on its absence finds that.
         let last = self.holds.last();

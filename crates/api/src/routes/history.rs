@@ -7,7 +7,7 @@ use crate::routes::storage;
 use crate::routes::values::GapView;
 use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
-use andon_historian::{AggregateReadError, Aggregated, CompactError, DeleteError};
+use andon_historian::{AggregateReadError, Aggregated, CompactError, Damage, DeleteError};
 use andon_model::access::Action;
 use andon_model::error::causes;
 use andon_model::event::{SystemNote, What};
@@ -299,8 +299,17 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+fn compacted(damage: &[Damage]) -> String {
+    let names: Vec<String> = damage.iter().map(|damage| damage.file.display().to_string()).collect();
+    match names.as_slice() {
+        [] => "history was compacted".to_owned(),
+        names => format!("history was compacted, but for what is damaged and stays as it was: {}", names.join(", ")),
+    }
+}
+
 /// Writes all that was acknowledged to files and makes one file of each day (or month, where days were joined); answers when it is done. The
-/// smallest and quickest history, for one more writing of every byte: before a backup, or after a large import. It is recorded.
+/// smallest and quickest history, for one more writing of every byte: before a backup, or after a large import. It is recorded. Every file
+/// is compared with its checksums; one that is damaged stays as it was, and stands in `damage`.
 #[utoipa::path(post, path = "/api/history/compact",
     responses((status = 200, body = storage::StorageView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<storage::StorageView>, Problem> {
@@ -310,7 +319,7 @@ pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<stor
     let work = tokio::spawn(async move {
         let outcome = worker.historian.compact().await;
         let (action, text) = match &outcome {
-            Ok(()) => ("history_compacted", "history was compacted".to_owned()),
+            Ok(()) => ("history_compacted", compacted(&worker.historian.damage())),
             Err(CompactError::UnderWay) => return Ok(outcome),
             Err(error) => ("history_compact_failed", format!("history was not compacted: {}", causes(error))),
         };

@@ -4,7 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use andon_bus::{Arrived, Way};
-use andon_historian::Keep;
+use andon_historian::{Damage, Holds, Keep};
 use andon_model::Timestamp;
 use andon_model::access::Action;
 use andon_model::plant::Plant;
@@ -53,14 +53,48 @@ pub struct StorageView {
     tidied_ms: Option<i64>,
     /// Deletes that are not yet worked into the files.
     deletes: usize,
-    /// Names of files that turned out to be damaged.
+    /// Names of files that turned out to be damaged, and were not replaced since; `damage` says more of them.
     damaged_files: Vec<String>,
+    /// The same files in order of time: what is wrong with each and which readings it concerns.
+    damage: Vec<DamageView>,
     /// What went wrong last, until it goes right again.
     last_error: Option<String>,
     /// How long history is kept, the shortest first.
     retention: Vec<RetentionView>,
     /// How far the readings of each source have come.
     sources: Vec<ArrivedView>,
+}
+
+/// A file of history that is not what was written, or is gone.
+#[derive(Serialize, ToSchema)]
+pub struct DamageView {
+    file: String,
+    /// `readings`: what of them cannot be read is a gap in every answer; `rollups`: sums of readings, without which answers take longer
+    /// and are the same, and which are made anew at the next tidying.
+    holds: &'static str,
+    /// What is wrong, in words that name the file.
+    what: String,
+    /// The times of the first and the last reading it concerns.
+    from_ms: i64,
+    to_ms: i64,
+    /// How many readings of all tags it concerns.
+    readings: u64,
+}
+
+impl DamageView {
+    fn of(damage: &Damage) -> Self {
+        Self {
+            file: damage.file.display().to_string(),
+            holds: match damage.holds {
+                Holds::Readings => "readings",
+                Holds::Rollups => "rollups",
+            },
+            what: damage.what.clone(),
+            from_ms: damage.from.millis(),
+            to_ms: damage.to.millis(),
+            readings: damage.readings,
+        }
+    }
 }
 
 /// A limit and for what it holds.
@@ -131,7 +165,8 @@ pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<Stor
         merges_waiting: app.historian.merges_waiting(),
         tidied_ms: stats.tidied.map(Timestamp::millis),
         deletes: stats.deletes,
-        damaged_files: stats.damaged_files.iter().map(|path| path.display().to_string()).collect(),
+        damaged_files: stats.damage.iter().map(|damage| damage.file.display().to_string()).collect(),
+        damage: stats.damage.iter().map(DamageView::of).collect(),
         last_error: stats.last_error,
         retention: retention(&app.bus.plant().plant, app.historian.keeps_others(), past.as_ref()),
         sources: sources(&app),

@@ -50,7 +50,7 @@ impl Historian {
             !self.options.publish
                 || segment.is_damaged()
                 || self.have_common_row(segment, rows).unwrap_or_else(|error| {
-                    segment.note_damage(&error);
+                    self.note_damage(segment, &error);
                     true
                 })
         });

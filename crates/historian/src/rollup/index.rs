@@ -128,6 +128,21 @@ impl RollupIndex {
         Self::decode(&bytes, info.format).ok_or_else(|| damaged("the index cannot be read"))
     }
 
+    /// Compares every chunk with its checksum.
+    pub(super) fn check(&self, file: &File) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for chunk in &self.chunks {
+            let length = usize::try_from(chunk.length).ok().filter(|length| *length <= CHUNK_MAX + 16);
+            bytes.resize(length.ok_or_else(|| damaged("a chunk is too long"))?, 0);
+            file.read_exact_at(&mut bytes, chunk.offset)?;
+            if crc32c::crc32c(&bytes) != chunk.crc32c {
+                let end = chunk.offset + chunk.length;
+                return Err(damaged(&format!("a chunk (bytes {} to {end}) does not fit its checksum", chunk.offset)));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn memory_size(&self) -> usize {
         self.tags.len() * size_of::<IndexEntry>() + self.chunks.len() * size_of::<Chunk>()
     }

@@ -22,14 +22,19 @@ mod read;
 mod write;
 
 use crate::aggregate::UNPACKED_MAX;
+use crate::damage::wrong_length;
 pub(crate) use index::RollupIndex;
 pub(crate) use read::{Rollups, Unpacker};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 pub(crate) use write::{RollupWriter, as_numbers};
 
 const MAGIC: &[u8; 8] = b"ANDROLL3";
+/// What the files of every format begin with.
+const NAME: &[u8; 7] = b"ANDROLL";
 /// The format that is written.
 const FORMAT: u32 = 3;
 /// From this format on, chunks are kept by columns.
@@ -84,6 +89,21 @@ pub(crate) fn path_of(history_file: &Path) -> PathBuf {
     history_file.with_extension("rollup")
 }
 
-fn damaged(what: &str) -> io::Error {
+/// Whether a roll-up file is what was written. Reads all of it.
+pub(crate) fn verify(path: &Path, info: &RollupInfo) -> io::Result<()> {
+    let file = File::open(path)?;
+    let meta = file.metadata()?;
+    if meta.len() != info.bytes {
+        return Err(damaged(&wrong_length(&meta, info.bytes)));
+    }
+    let mut name = [0; NAME.len()];
+    file.read_exact_at(&mut name, 0)?;
+    if name != *NAME {
+        return Err(damaged("it does not begin with its name"));
+    }
+    RollupIndex::load(&file, info)?.check(&file)
+}
+
+pub(crate) fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }

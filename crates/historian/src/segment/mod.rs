@@ -17,6 +17,7 @@ mod tests;
 mod write;
 
 use crate::block::Block;
+use crate::damage::wrong_length;
 use crate::manifest::FileInfo;
 use footer::Footer;
 pub(crate) use footer::Footers;
@@ -253,4 +254,31 @@ pub(crate) fn verify(path: &Path, info: &FileInfo) -> Result<(), SegmentError> {
         return Err(SegmentError::damaged(path, format!("it has {bytes} bytes instead of {}", info.bytes)));
     }
     (0..info.pieces.len()).try_for_each(|piece| footer::check_piece(path, info, &file, piece))
+}
+
+/// What is wrong with a file, in words, each damaged row group by itself; empty if it is byte for byte what was written. Reads all of it.
+pub(crate) fn flaws(path: &Path, info: &FileInfo) -> Vec<String> {
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (meta, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return vec!["it is missing".to_owned()],
+        Err(error) => return vec![format!("it cannot be read: {error}")],
+    };
+    if meta.len() != info.bytes {
+        return vec![wrong_length(&meta, info.bytes)];
+    }
+    let groups = info.pieces.len().saturating_sub(1);
+    let mut start = 0;
+    let mut flaws = Vec::new();
+    for (at, piece) in info.pieces.iter().enumerate() {
+        let which = if at < groups { format!("row group {} of {groups}", at + 1) } else { "its footer".to_owned() };
+        let place = format!("{which} (bytes {start} to {})", piece.end);
+        match footer::check_piece(path, info, &file, at) {
+            Ok(()) => {}
+            Err(SegmentError::Io { source, .. }) => flaws.push(format!("{place} cannot be read: {source}")),
+            Err(_) => flaws.push(format!("{place} does not fit its checksum")),
+        }
+        start = piece.end;
+    }
+    flaws
 }

@@ -72,7 +72,7 @@ async fn each_tag_goes_at_its_own_time_and_a_day_is_written_once_more_for_each_l
         settle(&historian).await;
     }
     let stats = historian.stats();
-    assert_eq!((stats.files, stats.damaged_files.len(), stats.table_error), (4, 0, None));
+    assert_eq!((stats.files, stats.damage.len(), stats.table_error), (4, 0, None));
     // Four days, three limits that others outlast.
     assert_eq!(stats.merges, 12, "and not once more: what stays is not written for nothing");
     assert!(historian.verify().is_empty());

@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod compress;
+mod damage;
 mod joined;
 mod keep;
 mod memory_log;

@@ -4,6 +4,7 @@
 
 use andon_access::audit;
 use andon_backup::{Repository, Snapshot};
+use andon_historian::copy::Promise;
 use andon_log::{LogCopy, snapshot_positions};
 use andon_model::SystemClock;
 use andon_model::log::{Lane, Log, Positions, Seq};
@@ -146,7 +147,7 @@ impl Inside {
             let entry = snapshot.entry(&format!("history/{}", path.to_str()?))?;
             Some(repository.object(&entry.sha256))
         };
-        match andon_historian::copy::check_copy(&repository.object(&manifest.sha256), locate) {
+        match Promise::read(&repository.object(&manifest.sha256)).map(|promise| promise.check(locate)) {
             Err(error) => self.wrong(error.to_string()),
             Ok(report) => {
                 for finding in report.findings {

@@ -1,0 +1,252 @@
+//! Files that are damaged, cut off or gone: who hears of it, what is answered, and what makes it good again.
+
+use crate::aggregates::{HOUR, fill};
+use crate::memory_log::MemoryLog;
+use crate::model::{DAY, Model, open, sample};
+use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Request};
+use andon_historian::{Damage, Historian, Holds, NoHook, copy};
+use andon_model::{StatusCode, TagId, Timestamp, Value};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+fn us(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+/// History files with this ending, by name.
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let days = std::fs::read_dir(dir.join("parquet")).unwrap().map(|day| day.unwrap().path());
+    let days = days.filter(|day| !day.ends_with("_delta_log"));
+    let files = days.flat_map(|day| std::fs::read_dir(day).unwrap().map(|file| file.unwrap().path()));
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+    files.sort();
+    files
+}
+
+/// Flips a bit of a file and leaves its length.
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 0x10;
+    put(path, &bytes);
+}
+
+/// As a copy from a backup comes in: another file under the name.
+fn put(path: &Path, bytes: &[u8]) {
+    let beside = path.with_extension("restored");
+    std::fs::write(&beside, bytes).unwrap();
+    std::fs::rename(&beside, path).unwrap();
+}
+
+fn hear(historian: &Historian) -> Arc<Mutex<Vec<Damage>>> {
+    let heard: Arc<Mutex<Vec<Damage>>> = Arc::default();
+    let tell = Arc::clone(&heard);
+    historian.on_damage(move |damage| tell.lock().unwrap().push(damage.clone()));
+    heard
+}
+
+/// A point every ten minutes, a file for each day: too few for roll-ups.
+async fn sparse(dir: &Path, days: i64) -> (Arc<MemoryLog>, Arc<Historian>) {
+    let log = Arc::new(MemoryLog::default());
+    let historian = open(dir, &log, Arc::new(NoHook)).unwrap();
+    for day in 0..days {
+        let value = |n: i64| sample(0, day * DAY + n * HOUR / 6, Value::Double((n % 7) as f64));
+        log.write(&(0..144).map(value).collect::<Vec<_>>());
+        historian.catch_up().await.unwrap();
+        historian.flush().await.unwrap();
+    }
+    (log, historian)
+}
+
+async fn one(historian: &Arc<Historian>, aggregate: Aggregate, from: i64, to: i64) -> (AggregateValue, usize) {
+    let (config, stepped) = (AggregateConfiguration::default(), true);
+    let request = Request { aggregate, from: us(from), to: us(to), interval_us: 0, stepped, config };
+    let mut answer = historian.aggregate(TagId(0), request).await.unwrap();
+    assert_eq!(answer.values.len(), 1);
+    (answer.values.remove(0), answer.gaps.len())
+}
+
+#[tokio::test]
+async fn each_damaged_file_is_told_once_until_it_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, historian) = sparse(folder.path(), 3).await;
+    let heard = hear(&historian);
+    let rows = files(folder.path(), "parquet");
+    let whole = std::fs::read(&rows[1]).unwrap();
+    for round in 1..=2 {
+        flip(&rows[1], 100);
+        for _ in 0..100 {
+            let read = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
+            assert_eq!((read.points.len(), read.gaps.len()), (288, 1));
+        }
+        historian.tidy_files().await.unwrap();
+        let told = heard.lock().unwrap().clone();
+        assert_eq!(told.len(), round, "{told:?}");
+        let Damage { file, holds, what, from, to, readings } = &told[round - 1];
+        assert_eq!((file, *holds, *readings), (&rows[1], Holds::Readings, 144));
+        assert_eq!((*from, *to), (us(DAY), us(2 * DAY - HOUR / 6)));
+        assert!(what.contains(rows[1].to_str().unwrap()) && what.contains("checksum"), "{what}");
+        assert_eq!(historian.stats().damage, told[round - 1..]);
+        put(&rows[1], &whole);
+        let read = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
+        assert_eq!((read.points.len(), read.gaps.len()), (432, 0), "it was put back");
+        assert_eq!(historian.stats().damage, []);
+    }
+    // What is missing or cut off is known from the start, and told to whoever comes to listen.
+    drop(historian);
+    std::fs::remove_file(&rows[0]).unwrap();
+    put(&rows[2], &whole[..50]);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let told = hear(&historian).lock().unwrap().clone();
+    assert_eq!(told.iter().map(|damage| &damage.file).collect::<Vec<_>>(), [&rows[0], &rows[2]]);
+    assert!(told[0].what.contains("cannot be read") && told[1].what.contains("50 bytes instead of"), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_gap_of_one_damaged_file_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_log, historian) = sparse(folder.path(), 3).await;
+    let rows = files(folder.path(), "parquet");
+    flip(&rows[0], 100);
+    // The range begins within the file: it is met when the point before the range is looked for, and again behind it.
+    let read = historian.range(TagId(0), us(6 * HOUR), us(2 * DAY), None).await.unwrap();
+    assert_eq!(
+        read.gaps.iter().map(|gap| (gap.from, gap.to)).collect::<Vec<_>>(),
+        [(us(6 * HOUR), us(DAY - HOUR / 6 + 1))]
+    );
+    for aggregate in Aggregate::ALL {
+        let (_, gaps) = one(&historian, aggregate, 6 * HOUR, 2 * DAY).await;
+        assert_eq!(gaps, 1, "{}", aggregate.name());
+    }
+}
+
+#[tokio::test]
+async fn an_interval_with_a_stretch_that_cannot_be_read_is_never_good() {
+    use Aggregate as A;
+    // They say something certain about the data, or about one instant.
+    let certain = [A::DurationGood, A::DurationBad, A::PercentGood, A::PercentBad, A::WorstQuality, A::WorstQuality2];
+    let instants = [A::Interpolative, A::StartBound, A::EndBound, A::DeltaBounds, A::AnnotationCount];
+    // The first, a middle, and the last file of the tag is damaged; asked is a day of it and an hour of a whole one.
+    for damaged in 0..3_i64 {
+        let folder = tempfile::tempdir().unwrap();
+        let (_log, historian) = sparse(folder.path(), 3).await;
+        let rows = files(folder.path(), "parquet");
+        flip(&rows[usize::try_from(damaged).unwrap()], 300);
+        let (from, to) =
+            if damaged == 2 { (2 * DAY - HOUR, 3 * DAY) } else { (damaged * DAY, (damaged + 1) * DAY + HOUR) };
+        for aggregate in Aggregate::ALL {
+            let (value, gaps) = one(&historian, aggregate, from, to).await;
+            let what = format!("{} of file {damaged}: {value:?}", aggregate.name());
+            assert_eq!(gaps, 1, "{what}");
+            if !certain.contains(&aggregate) && !instants.contains(&aggregate) {
+                assert!(!value.status.is_good(), "{what}");
+            }
+            if matches!(aggregate, A::WorstQuality | A::WorstQuality2) {
+                assert_eq!(value.value, Value::Int64(i64::from(StatusCode::BAD_NO_DATA.0)), "{what}");
+            }
+            // An hour without damage is as it was.
+            let other = (damaged + 1) % 3 * DAY + 3 * HOUR;
+            let (fine, _) = one(&historian, aggregate, other, other + HOUR).await;
+            assert!(fine.status.is_good(), "{}: {fine:?}", aggregate.name());
+        }
+        let (good, _) = one(&historian, A::PercentGood, from, to).await;
+        let share = good.value.as_f64().unwrap();
+        assert!((3.0..5.0).contains(&share), "an hour of 25 is known: {share}");
+        // A stretch of which nothing can be read has no number at all.
+        let (count, _) = one(&historian, A::Count, damaged * DAY + HOUR, damaged * DAY + 2 * HOUR).await;
+        assert!(count.status.is_bad() && count.value == Value::Null, "{count:?}");
+    }
+}
+
+#[tokio::test]
+async fn compaction_leaves_what_is_damaged_and_makes_lost_roll_ups_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, mut model) = (Arc::new(MemoryLog::default()), Model::default());
+    fill(&log, &mut model);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let heard = hear(&historian);
+    historian.compact().await.unwrap();
+    let (rows, rollups) = (files(folder.path(), "parquet"), files(folder.path(), "rollup"));
+    assert_eq!((rows.len(), rollups.len(), heard.lock().unwrap().len()), (3, 3, 0));
+    let report = || copy::check(folder.path()).unwrap().unwrap();
+    assert_eq!((report().findings, report().files), (vec![], 6));
+
+    flip(&rows[0], std::fs::metadata(&rows[0]).unwrap().len() as usize / 2);
+    flip(&rollups[1], 5_000);
+    std::fs::remove_file(&rollups[2]).unwrap();
+    let findings = report().findings;
+    let said: Vec<_> =
+        findings.iter().map(|finding| (folder.path().join(&finding.file), finding.what.as_str())).collect();
+    assert_eq!(said.iter().map(|(file, _)| file).collect::<Vec<_>>(), [&rows[0], &rollups[1], &rollups[2]], "{said:?}");
+    assert!(
+        said[0].1.contains("row group")
+            && said[0].1.contains("(bytes ")
+            && said[0].1.contains("readings from 1970-01-01"),
+        "{said:?}"
+    );
+    assert!(said[1].1.contains("a chunk (bytes ") && said[2].1.contains("it is missing"), "{said:?}");
+
+    // Nobody has read them yet; compaction does.
+    historian.compact().await.unwrap();
+    let told = heard.lock().unwrap().clone();
+    let kinds: Vec<_> = told.iter().map(|damage| (damage.file.clone(), damage.holds)).collect();
+    assert_eq!(
+        kinds,
+        [
+            (rows[0].clone(), Holds::Readings),
+            (rollups[1].clone(), Holds::Rollups),
+            (rollups[2].clone(), Holds::Rollups)
+        ]
+    );
+    assert_eq!(historian.stats().damage, told[..1], "roll-ups were made anew");
+    assert!(rows[0].exists(), "what is damaged stays for whoever can mend it");
+    let findings = report().findings;
+    assert_eq!(findings.iter().map(|finding| folder.path().join(&finding.file)).collect::<Vec<_>>(), [rows[0].clone()]);
+    let read = historian.range(TagId(0), us(DAY), us(3 * DAY), None).await.unwrap();
+    assert_eq!(read.points, model.range(0, DAY, 3 * DAY));
+}
+
+/// Flips every byte of a roll-up file in turn: an aggregate is what it was.
+#[tokio::test]
+async fn no_flipped_byte_of_a_rollup_file_changes_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let rows: Vec<_> = (0..2 * 3_600).map(|n| sample(0, n * 1_000_000, Value::Double((n % 91) as f64 / 8.0))).collect();
+    rows.chunks(1_000).for_each(|rows| {
+        log.write(rows);
+    });
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    let rollups = files(folder.path(), "rollup");
+    let whole = std::fs::read(&rollups[0]).unwrap();
+    let over = |interval_us| {
+        let (aggregate, config) = (Aggregate::Count, AggregateConfiguration::default());
+        Request { aggregate, from: us(0), to: us(2 * HOUR), interval_us, stepped: false, config }
+    };
+    let kinds = || vec![Aggregate::Average, Aggregate::Maximum, Aggregate::DurationGood];
+    let mut right = Vec::new();
+    for interval in [0, HOUR / 60] {
+        right.push((interval, historian.aggregates(TagId(0), over(interval), kinds()).await.unwrap()));
+    }
+    let mut found = 0;
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1 << (at % 8);
+        put(&rollups[0], &changed);
+        // Opened anew, so that the index is read again.
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        for (interval, right) in &right {
+            let answer = historian.aggregates(TagId(0), over(*interval), kinds()).await.unwrap();
+            for (ours, right) in answer.iter().zip(right) {
+                assert_eq!((ours.values.len(), ours.gaps.len()), (right.values.len(), 0), "byte {at}");
+                for (a, b) in ours.values.iter().zip(&right.values) {
+                    let close = (a.value.as_f64().unwrap() - b.value.as_f64().unwrap()).abs() < 1e-9;
+                    assert!(close && a.status == b.status, "byte {at}: {a:?} {b:?}");
+                }
+            }
+        }
+        found += usize::from(!historian.stats().damage.is_empty());
+        assert_eq!(copy::check(folder.path()).unwrap().unwrap().findings.len(), usize::from(at != 7), "byte {at}");
+    }
+    assert_eq!(found, whole.len() - 8, "all but the eight bytes of its name are met by these questions");
+}
