@@ -11,10 +11,9 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A footer, by the format of its file.
 #[derive(Clone)]
@@ -42,22 +41,50 @@ impl CurrentFooter {
     }
 }
 
-/// Which row groups were compared with their checksum.
-pub(super) struct Sound(Vec<AtomicBool>);
+/// Which row groups were compared with their checksum, and of which state of the file that is known.
+pub(super) struct Sound(Mutex<Compared>);
+
+struct Compared {
+    state: Option<FileState>,
+    groups: Vec<bool>,
+}
+
+/// Changes with every write to a file, also with one that leaves its length and puts back its time of change.
+type FileState = (u64, u64, u64, [i64; 4]);
 
 impl Sound {
     pub(super) fn new(groups: usize) -> Self {
-        Self((0..groups).map(|_| AtomicBool::new(false)).collect())
+        Self(Mutex::new(Compared { state: None, groups: vec![false; groups] }))
     }
 
-    /// Checks a row group's bytes, unless that was done before.
+    /// Checks a row group's bytes, unless that was done before and nobody wrote to the file since. Asks the disk about the file
+    /// for every block of rows that is decoded (some 0.3 µs).
     pub(super) fn check(&self, path: &Path, info: &FileInfo, file: &File, group: usize) -> Result<(), SegmentError> {
-        let Some(sound) = self.0.get(group) else { return Ok(()) };
-        if !sound.load(Ordering::Relaxed) {
-            check_piece(path, info, file, group)?;
-            sound.store(true, Ordering::Relaxed);
+        let meta = file.metadata().map_err(|error| SegmentError::io(path, error))?;
+        let changed = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+        let state = (meta.dev(), meta.ino(), meta.len(), changed);
+        {
+            let mut compared = self.lock();
+            if compared.state != Some(state) {
+                compared.state = Some(state);
+                compared.groups.fill(false);
+            }
+            if compared.groups.get(group).is_none_or(|sound| *sound) {
+                return Ok(());
+            }
+        }
+        check_piece(path, info, file, group)?;
+        let mut compared = self.lock();
+        if compared.state == Some(state)
+            && let Some(sound) = compared.groups.get_mut(group)
+        {
+            *sound = true;
         }
         Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Compared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::rollup::{self, RollupWriter};
 use andon_model::Value;
 use andon_model::log::Seq;
 use proptest::prelude::*;
+use std::os::unix::fs::FileExt as _;
 
 type Row = (u32, i64, Value, u32, i64);
 
@@ -143,14 +144,62 @@ fn any_damage_is_an_error_that_names_the_file_and_never_another_value() {
         assert!(error.contains("a.parquet"), "{error}");
         assert!(verify(&path, &info).is_err() && tag_before().is_err());
     }
-    for at in (0..whole.len()).step_by(31) {
+    for at in 0..whole.len() {
         let mut changed = whole.clone();
-        changed[at] ^= 0x10;
+        changed[at] ^= 1 << (at % 8);
         std::fs::write(&path, &changed).unwrap();
         assert!(verify(&path, &info).is_err() && read_all(&path, &info).is_err() && tag_before().is_err(), "byte {at}");
+        assert_eq!(flaws(&path, &info).len(), 1, "byte {at}");
     }
     std::fs::write(&path, &whole).unwrap();
     assert_eq!(read_all(&path, &info).unwrap().len(), 5_000);
+}
+
+#[test]
+fn a_byte_that_changes_while_the_file_is_being_read_is_never_another_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let kinds = |n: i64| match n / 500 % 4 {
+        0 => Value::Double(n as f64 / 8.0),
+        1 => Value::Double(n as f64 / 3.0),
+        2 => Value::Boolean(n % 3 == 0),
+        _ => Value::String(format!("{n}").into()),
+    };
+    let rows: Vec<Row> = (0..4_000).map(|n| (1 + u32::try_from(n / 1_000).unwrap(), n, kinds(n), 0, 12)).collect();
+    let info = write(&path, &rows);
+    let whole = std::fs::read(&path).unwrap();
+    let footers = Footers::new(1 << 20);
+    let read = |reader: &mut Reader| -> Result<Vec<Row>, SegmentError> {
+        let mut rows = Vec::new();
+        for tag in reader.tags()? {
+            rows.extend(read_tag(reader, tag, Window::All)?);
+        }
+        Ok(rows)
+    };
+    // What was found to be whole stays in memory, and so does an open reader.
+    let mut reader = Reader::open(&path, &info, &footers).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    let footer = usize::try_from(info.pieces[0].end).unwrap();
+    for at in (0..whole.len()).step_by(3) {
+        assert_eq!(bits(&read(&mut reader).unwrap()), bits(&rows), "before byte {at}");
+        file.write_all_at(&[whole[at] ^ (1 << (at % 8))], at as u64).unwrap();
+        // The clock of the file system may stand still for a while; that the time changes is its promise to us.
+        let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(2 * at as u64 + 1);
+        file.set_modified(later).unwrap();
+        for mut reader in [
+            std::mem::replace(&mut reader, Reader::open(&path, &info, &footers).unwrap()),
+            Reader::open(&path, &info, &footers).unwrap(),
+        ] {
+            match read(&mut reader) {
+                Ok(read) => {
+                    assert!(at >= footer && bits(&read) == bits(&rows), "byte {at}: only the footer is in memory")
+                }
+                Err(error) => assert!(error.to_string().contains("a.parquet"), "{error}"),
+            }
+        }
+        file.write_all_at(&[whole[at]], at as u64).unwrap();
+        file.set_modified(later + std::time::Duration::from_secs(1)).unwrap();
+    }
 }
 
 /// The numbers that the reader hands out without times, divided as it says.
