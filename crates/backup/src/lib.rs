@@ -18,6 +18,7 @@
 //!   back: what is finished survives a power cut, and what is not is never taken for finished.
 //! - An object is never changed. It has its name only when its content has that checksum.
 //! - A restore puts nothing in place before all of it matched its checksums and was synced; then one rename does.
+//! - What was damaged already when it was copied is copied, and the snapshot says so: whoever hands in the files can tell.
 //! - Files are for their owner only, here and where they are restored.
 //! - Memory is bounded by the list of files, never by their size.
 //!
@@ -36,5 +37,5 @@ pub use files::{Pace, Progress};
 pub use prune::Pruned;
 pub use repository::{BackupError, Repository, Writing};
 pub use restore::Restoring;
-pub use snapshot::{Entry, Snapshot, What};
-pub use write::{Item, Written};
+pub use snapshot::{Entry, Flawed, Snapshot, What};
+pub use write::{Item, Look, Written};

@@ -30,6 +30,15 @@ pub struct Entry {
     pub inode: u64,
 }
 
+/// A file that was damaged already when it was copied.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Flawed {
+    /// Where it stood, with `/` between folders.
+    pub path: String,
+    /// What is wrong with it, in plain words.
+    pub what: String,
+}
+
 /// What a backup is of.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct What {
@@ -61,6 +70,9 @@ pub struct Snapshot {
     pub bytes: u64,
     /// All files.
     pub files: Vec<Entry>,
+    /// Those of them that were damaged already when they were copied; `None` in a backup of a version that did not look.
+    #[serde(default)]
+    pub flawed: Option<Vec<Flawed>>,
     /// How it is called: its file's name without the ending.
     #[serde(skip)]
     pub name: String,
@@ -71,6 +83,12 @@ impl Snapshot {
     #[must_use]
     pub fn entry(&self, path: &str) -> Option<&Entry> {
         self.files.iter().find(|entry| entry.path == path)
+    }
+
+    /// The files that are known to have been damaged already when they were copied.
+    #[must_use]
+    pub fn flawed(&self) -> &[Flawed] {
+        self.flawed.as_deref().unwrap_or_default()
     }
 
     /// Whether the list of files can be one of a backup; if not, why.

@@ -2,7 +2,7 @@
 
 use crate::files::{Pace, Progress, copy, make_folder, read_back, replace, sync_folder};
 use crate::repository::{BackupError, Repository, Writing, names};
-use crate::snapshot::{Entry, FORMAT, Snapshot, What, is_inside};
+use crate::snapshot::{Entry, FORMAT, Flawed, Snapshot, What, is_inside};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -31,11 +31,16 @@ pub struct Written {
     pub copied_bytes: u64,
 }
 
+/// Tells what is wrong with the file of this path, whose copy lies there: whether it was worth copying, in plain words. `None`: nothing,
+/// or nobody can tell.
+pub type Look<'a> = dyn FnMut(&str, &Path) -> Option<String> + 'a;
+
 /// A file is the same when path, length, time of change and inode are.
 type Known = HashMap<(String, u64, i128, u64), String>;
 
 impl Writing {
     /// Makes a backup of `items`. What earlier backups, or one that was cut off, have of them is not copied again.
+    /// Each file that the newest backup did not look at is shown to `look` once it is there; what is wrong with it stands in the snapshot.
     /// `now_ms` tells the time when all is there.
     /// # Errors
     /// See [`BackupError`]. What was copied stays for the next try; there is no new snapshot.
@@ -44,10 +49,14 @@ impl Writing {
         what: What,
         items: &[Item],
         pace: &mut dyn Pace,
+        look: &mut Look<'_>,
         now_ms: impl FnOnce() -> i64,
     ) -> Result<Written, BackupError> {
         self.clear_incoming()?;
-        let known = self.known()?;
+        // Damaged ones are `verify`'s affair; here they only save nothing.
+        let newest = self.repository.snapshot(None).ok();
+        let seen = newest.as_ref().map(looked_at).unwrap_or_default();
+        let known = self.known(newest)?;
         let mut journal = self.open_journal()?;
         let mut progress = Progress {
             files_total: items.len() as u64,
@@ -56,6 +65,7 @@ impl Writing {
         };
         let (mut files, mut folders) = (Vec::with_capacity(items.len()), BTreeSet::new());
         let (mut copied_files, mut copied_bytes) = (0, 0);
+        let mut flawed = Vec::new();
         for item in items {
             pace.progress(progress);
             let mut entry = look_at(item)?;
@@ -69,6 +79,11 @@ impl Writing {
                     copied_bytes += item.bytes;
                 }
             }
+            let what = match seen.get(&(entry.path.clone(), entry.sha256.clone())) {
+                Some(what) => what.clone(),
+                None => look(&entry.path, &self.repository.object(&entry.sha256)),
+            };
+            flawed.extend(what.map(|what| Flawed { path: entry.path.clone(), what }));
             // Also of those that were there: who copied them may have been stopped before this.
             folders.extend(self.repository.object(&entry.sha256).parent().map(Path::to_owned));
             files.push(entry);
@@ -79,8 +94,15 @@ impl Writing {
         folders.into_iter().try_for_each(|folder| sync_folder(&folder))?;
         sync_folder(&self.repository.objects())?;
         sync_folder(self.repository.dir())?;
-        let snapshot =
-            Snapshot { format: FORMAT, what, finished_ms: now_ms(), bytes: progress.bytes, files, name: String::new() };
+        let snapshot = Snapshot {
+            format: FORMAT,
+            what,
+            finished_ms: now_ms(),
+            bytes: progress.bytes,
+            files,
+            flawed: Some(flawed),
+            name: String::new(),
+        };
         let (name, text) = snapshot.encode()?;
         replace(&self.repository.snapshots_folder().join(format!("{name}.json")), &text)?;
         drop(journal);
@@ -120,13 +142,11 @@ impl Writing {
     }
 
     /// Which files are there already: those of the finished backups that can be read, and of one that was cut off.
-    fn known(&self) -> Result<Known, BackupError> {
+    fn known(&self, newest: Option<Snapshot>) -> Result<Known, BackupError> {
         let mut known = Known::new();
         let mut learn = |entry: Entry| {
             known.insert((entry.path, entry.bytes, entry.changed_ns, entry.inode), entry.sha256);
         };
-        // Damaged ones are `verify`'s affair; here they only save nothing.
-        let newest = self.repository.snapshot(None);
         newest.into_iter().flat_map(|snapshot| snapshot.files).for_each(&mut learn);
         self.unfinished()?.into_iter().for_each(&mut learn);
         Ok(known)
@@ -153,6 +173,13 @@ impl Writing {
         }
         Ok(())
     }
+}
+
+/// What a backup has found when it looked at its files, by path and checksum.
+fn looked_at(snapshot: &Snapshot) -> HashMap<(String, String), Option<String>> {
+    let Some(flawed) = &snapshot.flawed else { return HashMap::new() };
+    let what = |entry: &Entry| flawed.iter().find(|one| one.path == entry.path).map(|one| one.what.clone());
+    snapshot.files.iter().map(|entry| ((entry.path.clone(), entry.sha256.clone()), what(entry))).collect()
 }
 
 /// What a backup that was cut off has copied; a line that makes no sense is passed over, and its file copied again.

@@ -4,6 +4,7 @@ use crate::support::{Place, StopAfter, tree};
 use andon_backup::{BackupError, Repository};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,47 @@ fn what_was_backed_up_comes_back_and_a_second_backup_copies_only_what_is_new() {
     assert_eq!(snapshot, second.snapshot);
     repository.restore(&snapshot, &place.target(), &mut ()).unwrap().put_in_place().unwrap();
     assert_eq!(tree(&place.target()), before);
+}
+
+#[test]
+fn what_was_damaged_before_stands_in_the_list_until_it_is_whole() {
+    let place = filled();
+    let damaged = "log/samples/1.seg";
+    place.write(damaged, b"rotten");
+    let seen = RefCell::new(Vec::new());
+    let mut look = |path: &str, copy: &Path| {
+        seen.borrow_mut().push(path.to_owned());
+        (std::fs::read(copy).unwrap() == b"rotten").then(|| "it is rotten".to_owned())
+    };
+    let flawed = |written: andon_backup::Written| {
+        let read = place.repository().snapshot(None).unwrap();
+        assert_eq!(read, written.snapshot, "it stands on disk");
+        read.flawed().iter().map(|one| format!("{}: {}", one.path, one.what)).collect::<Vec<_>>()
+    };
+    let said = [format!("{damaged}: it is rotten")];
+    // One that was cut off has copied it, and told nobody.
+    let cut = catch_unwind(AssertUnwindSafe(|| place.backup_with(1_000, &mut StopAfter(7))));
+    assert!(cut.is_err());
+    assert_eq!(flawed(place.backup_looking(1_000, &mut (), &mut look).unwrap()), said);
+    assert_eq!(seen.take().len(), 5, "all are looked at");
+    assert_eq!(flawed(place.backup_looking(2_000, &mut (), &mut look).unwrap()), said);
+    assert_eq!(seen.take(), [""; 0], "none is looked at twice");
+    place.write(damaged, b"whole again");
+    assert_eq!(flawed(place.backup_looking(3_000, &mut (), &mut look).unwrap()), [""; 0]);
+    assert_eq!(seen.take(), [damaged]);
+    // A list of a version that did not look is read, and its files are looked at.
+    let folder = place.store().join("snapshots");
+    let newest = folder.join(format!("{}.json", place.repository().names().unwrap().pop().unwrap()));
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&newest).unwrap()).unwrap();
+    json.as_object_mut().unwrap().remove("flawed").unwrap();
+    let text = json.to_string();
+    let sum = sum_of(&text);
+    let (when, _) = newest.file_stem().unwrap().to_str().unwrap().rsplit_once('-').unwrap();
+    std::fs::write(folder.join(format!("{when}-{}.json", &sum[..16])), text).unwrap();
+    std::fs::remove_file(&newest).unwrap();
+    assert_eq!(place.repository().snapshot(None).unwrap().flawed, None);
+    place.backup_looking(4_000, &mut (), &mut look).unwrap();
+    assert_eq!(seen.take().len(), 5);
 }
 
 #[test]
@@ -133,7 +175,7 @@ fn a_source_that_got_shorter_is_told_and_there_is_no_backup() {
     let mut items = place.items();
     items.iter_mut().for_each(|item| item.bytes += 1);
     let writing = Repository::write(&place.store()).unwrap();
-    let error = writing.backup(Default::default(), &items, &mut (), || 0).unwrap_err();
+    let error = writing.backup(Default::default(), &items, &mut (), &mut |_, _| None, || 0).unwrap_err();
     assert!(error.to_string().starts_with("could not read "), "{error}");
     assert_eq!(place.repository().names().unwrap(), Vec::<String>::new());
 }

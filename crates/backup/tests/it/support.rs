@@ -1,6 +1,6 @@
 //! A folder to back up, and a pace that stops at a chosen byte, as a kill would.
 
-use andon_backup::{BackupError, Item, Pace, Progress, Repository, What, Written};
+use andon_backup::{BackupError, Item, Look, Pace, Progress, Repository, What, Written};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -50,8 +50,12 @@ impl Place {
     }
 
     pub fn backup_with(&self, at_ms: i64, pace: &mut dyn Pace) -> Result<Written, BackupError> {
+        self.backup_looking(at_ms, pace, &mut |_, _| None)
+    }
+
+    pub fn backup_looking(&self, at_ms: i64, pace: &mut dyn Pace, look: &mut Look<'_>) -> Result<Written, BackupError> {
         let what = What { at_ms, node: "n".to_owned(), ..What::default() };
-        Repository::write(&self.store())?.backup(what, &self.items(), pace, || at_ms + 1)
+        Repository::write(&self.store())?.backup(what, &self.items(), pace, look, || at_ms + 1)
     }
 
     pub fn repository(&self) -> Repository {

@@ -152,8 +152,10 @@ impl Inside {
             Ok(report) => {
                 for finding in report.findings {
                     let path = format!("history/{}", finding.file.display());
+                    let before = snapshot.flawed().iter().any(|flawed| flawed.path == path);
+                    let since = if before { "; it was damaged already when the backup was made" } else { "" };
                     if !snapshot.what.missing.contains(&path) {
-                        self.wrong(format!("{path}: {}", finding.what));
+                        self.wrong(format!("{path}: {}{since}", finding.what));
                     }
                 }
                 if samples_end.is_some_and(|end| report.position > end) {

@@ -11,8 +11,9 @@ use crate::node::open_log_offline;
 use crate::say::{complain, say};
 use crate::settings::Settings;
 use andon_api::ports::{BackupDone, HeldFile, HeldState};
-use andon_backup::{Item, Repository, Snapshot, What, Writing, Written};
+use andon_backup::{Flawed, Item, Repository, Snapshot, What, Writing, Written};
 use andon_bus::ids::new_id;
+use andon_historian::copy::Promise;
 use andon_model::text::counted;
 use andon_model::{Clock, SystemClock};
 use andon_store::Store;
@@ -102,7 +103,7 @@ async fn make_online(settings: &Settings, wish: &Wish, writing: Writing) -> Resu
             Err(error)
         }
         Ok(written) => {
-            report(&written, &state);
+            report(&written, &state, &wish.dir);
             let done = BackupDone {
                 name: written.snapshot.name.clone(),
                 bytes: written.snapshot.bytes,
@@ -118,7 +119,7 @@ async fn make_online(settings: &Settings, wish: &Wish, writing: Writing) -> Resu
                 complain!("andon: the backup is whole, but the node could not record it: {error:#}");
                 return Ok(ExitCode::from(FOUND));
             }
-            Ok(code(&state))
+            Ok(code(&written, &state))
         }
     }
 }
@@ -171,7 +172,7 @@ async fn make_offline(held: DataDir, settings: &Settings, wish: &Wish, writing: 
     })
     .await?;
     let written = copy(writing, &state, wish).await?;
-    report(&written, &state);
+    report(&written, &state, &wish.dir);
     let last = Last {
         name: written.snapshot.name.clone(),
         at_ms: written.snapshot.finished_ms,
@@ -180,7 +181,7 @@ async fn make_offline(held: DataDir, settings: &Settings, wish: &Wish, writing: 
     last.save(&settings.data_dir)?;
     super::hold::clear(&held)?;
     complain!("no node runs on this data directory, so the backup does not stand in its audit trail");
-    Ok(code(&state))
+    Ok(code(&written, &state))
 }
 
 /// Copies what is held, and the settings file beside it.
@@ -202,12 +203,18 @@ async fn copy(writing: Writing, state: &HeldState, wish: &Wish) -> Result<Writte
     blocking(move || {
         let mut meter = Meter::new("backup", max_rate);
         let now = || SystemClock.now().millis();
-        Ok(writing.backup(what, &items, &mut meter, now)?)
+        let manifest = items.iter().find(|item| item.path == "history/manifest");
+        let promise = manifest.map(|item| Promise::read(&item.from)).transpose()?;
+        let mut look = |path: &str, copy: &Path| {
+            let within = path.strip_prefix("history/")?;
+            promise.as_ref()?.flaw(Path::new(within), copy)
+        };
+        Ok(writing.backup(what, &items, &mut meter, &mut look, now)?)
     })
     .await
 }
 
-fn report(written: &Written, state: &HeldState) {
+fn report(written: &Written, state: &HeldState, dir: &Path) {
     let Written { snapshot, copied_files, copied_bytes } = written;
     say!("backup: {}", snapshot.name);
     say!(
@@ -220,11 +227,42 @@ fn report(written: &Written, state: &HeldState) {
     }
     for path in &state.missing {
         complain!("missing: {path} should be there and is not; everything else is in the backup");
+        older_copy(dir, snapshot, path);
+    }
+    for Flawed { path, what } in snapshot.flawed() {
+        complain!("DAMAGED {path}: {what}; it is damaged on the node, and so it is in the backup");
+        older_copy(dir, snapshot, path);
+    }
+    if !snapshot.flawed().is_empty() {
+        let files = counted(snapshot.flawed().len() as u64, "file of history is", "files of history are");
+        complain!("the backup is made, but {files} damaged on the node: put it right there, and back up again");
     }
 }
 
-fn code(state: &HeldState) -> ExitCode {
-    if state.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+/// Says which older backup has a file that this one has not, or not whole.
+fn older_copy(dir: &Path, newest: &Snapshot, path: &str) {
+    let Ok(repository) = Repository::open(dir) else { return };
+    let here = newest.entry(path).map(|entry| &entry.sha256);
+    let has = |older: &Snapshot| {
+        let flawed = older.flawed().iter().any(|flawed| flawed.path == path);
+        !flawed && older.entry(path).is_some_and(|entry| Some(&entry.sha256) != here)
+    };
+    let names = repository.names().unwrap_or_default();
+    let older = names.iter().rev().filter(|name| **name != newest.name);
+    let found = older.filter_map(|name| repository.snapshot(Some(name)).ok()).find(has);
+    if let Some(found) = found {
+        complain!(
+            "  the backup {} has another copy of it: andon restore {} --backup {} --only {path} --into FOLDER",
+            found.name,
+            dir.display(),
+            found.name
+        );
+    }
+}
+
+fn code(written: &Written, state: &HeldState) -> ExitCode {
+    let all_is_well = state.missing.is_empty() && written.snapshot.flawed().is_empty();
+    if all_is_well { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
 }
 
 /// Lists the finished backups, oldest first.
@@ -235,10 +273,14 @@ pub async fn list(dir: &Path) -> Result<ExitCode> {
     for name in repository.names()? {
         match repository.snapshot(Some(&name)) {
             Ok(snapshot) => say!(
-                "{name}  {}, {} bytes, node {}",
+                "{name}  {}, {} bytes, node {}{}",
                 counted(snapshot.files.len() as u64, "file", "files"),
                 snapshot.bytes,
-                snapshot.what.node
+                snapshot.what.node,
+                match snapshot.flawed().len() as u64 {
+                    0 => String::new(),
+                    flawed => format!(", {} already when copied", counted(flawed, "file damaged", "files damaged")),
+                }
             ),
             Err(error) => say!("{name}  cannot be read: {error}"),
         }
@@ -341,18 +383,22 @@ pub async fn restore(wish: RestoreWish) -> Result<ExitCode> {
     for path in &snapshot.what.missing {
         complain!("missing: {path} was missing already when the backup was made");
     }
+    for Flawed { path, what } in snapshot.flawed() {
+        complain!("DAMAGED {path}: {what}; it was damaged already when the backup was made");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn chosen(snapshot: Snapshot, only: Option<&str>) -> Result<Snapshot> {
     let Some(only) = only.map(|only| only.trim_end_matches('/')) else { return Ok(snapshot) };
     let wanted = |path: &str| path == only || path.strip_prefix(only).is_some_and(|rest| rest.starts_with('/'));
-    let mut files = snapshot.files;
+    let (mut files, mut flawed) = (snapshot.files, snapshot.flawed);
     files.retain(|entry| wanted(&entry.path));
+    flawed.iter_mut().for_each(|flawed| flawed.retain(|one| wanted(&one.path)));
     if files.is_empty() {
         bail!("{} holds no {only}", snapshot.name);
     }
-    Ok(Snapshot { bytes: files.iter().map(|entry| entry.bytes).sum(), files, ..snapshot })
+    Ok(Snapshot { bytes: files.iter().map(|entry| entry.bytes).sum(), files, flawed, ..snapshot })
 }
 
 /// The restored log goes on in an epoch that no other life of the node has used. And the node will record whence it came.
