@@ -3,7 +3,11 @@
 import { readAggregate } from '$lib/api/history';
 import { asProblem, isAbort, type Problem } from '$lib/api/http';
 import type { Aggregate } from '$lib/api/types';
+import { goodShare } from '$lib/domain/share';
 import type { Pen } from './data.svelte';
+
+/** Of a tag that does not say how long it may be silent, so long after its last reading nothing is missed yet. In ms. */
+const PATIENCE = 60_000;
 
 /** By their names in OPC 10000-13. Minimum, maximum and the time-weighted mean count the borders of the stretch in. */
 export const FIGURES = {
@@ -12,6 +16,7 @@ export const FIGURES = {
   max: 'Maximum2',
   deviation: 'StandardDeviationPopulation',
   good: 'PercentGood',
+  goodFor: 'DurationGood',
 } as const;
 export type Figure = keyof typeof FIGURES;
 
@@ -36,12 +41,16 @@ export class Stats {
     this.#stop = stop;
     this.loading = true;
     // Words have no mean; how much of them is known is still worth saying.
-    const wanted: Figure[] = this.pen.numeric ? ['min', 'mean', 'max', 'deviation', 'good'] : ['good'];
+    const wanted: Figure[] = [...(this.pen.numeric ? (['min', 'mean', 'max', 'deviation'] as const) : []), 'good', 'goodFor'];
     try {
       const { path, stepped } = this.pen;
       const answers = await Promise.all(wanted.map(async (name): Promise<[Figure, Aggregate]> => [name, await readAggregate(path, FIGURES[name], from, to, stepped, stop.signal)]));
       if (stop.signal.aborted) return;
-      this.figures = Object.fromEntries(answers);
+      const figures: Partial<Record<Figure, Aggregate>> = Object.fromEntries(answers);
+      const { good, goodFor } = figures;
+      // After its last reading nothing is known of a tag, and that is not good.
+      if (good && goodFor) good.value = goodShare(goodFor.value, good.value, Math.min(to, good.completeTo ?? to) - from, this.pen.tag.staleAfterMs ?? PATIENCE);
+      this.figures = figures;
       this.problem = null;
       this.old = false;
     } catch (error) {
