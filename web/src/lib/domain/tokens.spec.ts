@@ -53,6 +53,12 @@ describe.each([
   });
 });
 
+test('hatching is drawn with what can be seen on every ground', () => {
+  const used = [...(/--hatch:([^;]*);/.exec(css)?.[1] ?? '').matchAll(/var\(--([\w-]+)\)/g)].map((m) => m[1] ?? '');
+  expect(used.length).toBeGreaterThan(0);
+  expect(EDGES).toEqual(expect.arrayContaining(used));
+});
+
 test('app.css is the only file with colours in it', () => {
   const files = import.meta.glob('/src/**/*.{svelte,ts,css}', { query: '?raw', import: 'default', eager: true }) as Record<string, string>;
   const guilty = Object.entries(files)
