@@ -25,6 +25,8 @@ const silentTag = 'works/nord/utilities/energy/chiller/return_temperature';
 const uncertainTag = 'works/nord/bottling/line1/filler/temperature';
 /** Written days ago, and still good. */
 const oldTag = 'works/nord/bottling/line1/filler/pressure_sp';
+/** Bad for a second in fifty, where the plant is flaky. */
+const flakyTag = 'works/nord/bottling/line1/filler/flow';
 const gapTag = 'works/nord/bottling/line1/filler/pressure';
 
 interface AlarmStatus {
@@ -71,6 +73,8 @@ export class MockServer {
   empty = false;
   /** Its history begins half a minute before the page was opened, as after a first start. */
   young = false;
+  /** A device loses a reading now and then, and another has been silent for half an hour. */
+  flaky = false;
   /** Nothing new happens. */
   calm = false;
   /** A device sent late what it had measured in the middle of the gap. */
@@ -126,8 +130,13 @@ export class MockServer {
     return last ? last.value : tag.value(t);
   }
 
+  get #silentSince(): number {
+    return this.start - (this.flaky ? 30 : 4) * MIN;
+  }
+
   codeAt(path: string, t: number): number {
     if ((path === badTag || path === badTag2) && t > this.start - BAD_SINCE) return NO_COMMUNICATION;
+    if (this.flaky && path === flakyTag && Math.floor(t / 1000) % 50 === 7) return NO_COMMUNICATION;
     if (path === uncertainTag && noise(t / (7 * MIN), 3) > 0.7) return UNITS_EXCEEDED;
     return GOOD;
   }
@@ -135,7 +144,7 @@ export class MockServer {
   live(tag: MockTag, now: number): unknown[] {
     let t = Math.floor(now / tag.period) * tag.period;
     if (tag.path === oldTag) t = this.#overrides.get(tag.path)?.at(-1)?.at ?? this.start - 75 * 60 * MIN;
-    if (tag.path === silentTag) t = this.start - 4 * MIN;
+    if (tag.path === silentTag) t = this.#silentSince;
     const code = this.codeAt(tag.path, t);
     if (code === NO_COMMUNICATION) return [tag.path, null, code, this.start - BAD_SINCE, t];
     const value = this.valueAt(tag, t);
@@ -366,7 +375,7 @@ export class MockServer {
     const tag = tags.find((t) => t.path === path);
     if (!tag) return problem(404, 'No such tag', `There is no tag “${path}”.`);
     const now = this.now();
-    const end = Math.min(to, tag.path === silentTag ? this.start - 4 * MIN : now);
+    const end = Math.min(to, tag.path === silentTag ? this.#silentSince : now);
     const born = this.young ? this.start - 30_000 : -Infinity;
     const step = Math.max(tag.period, Math.ceil((to - Math.max(from, born)) / Math.max(maxPoints, 2) / tag.period) * tag.period);
     const gap = tag.path === gapTag ? { from_ms: this.start - 41 * MIN, to_ms: this.start - 37 * MIN, reason: 'Line 1 PLC was not connected' } : null;
@@ -382,9 +391,19 @@ export class MockServer {
       if (tag.interpolation === 'stepped' && code === GOOD && value === last) continue;
       last = value;
       points.push([t, value, code]);
+      // As the server does: a bad reading is never thinned away.
+      const lost = this.#badWithin(tag, t + tag.period, Math.min(t + step, end))[0];
+      if (lost !== undefined) points.push([lost, null, NO_COMMUNICATION]);
     }
     const beforeAt = Math.ceil(from / step) * step - step;
     return ok({ tag: path, from_ms: from, to_ms: to, points, before: beforeAt < born || this.#gone(path, beforeAt) || (gap && beforeAt > gap.from_ms && beforeAt < gap.to_ms) ? null : [beforeAt, this.valueAt(tag, beforeAt), this.codeAt(path, beforeAt)], thinned: step > tag.period, complete_to_ms: end, gaps: gap && gap.to_ms > from && gap.from_ms < to ? [gap] : [] });
+  }
+
+  /** The times of bad readings from `from` to `to`, which is not one of them. */
+  #badWithin(tag: MockTag, from: number, to: number): number[] {
+    const found: number[] = [];
+    if (this.flaky && tag.path === flakyTag) for (let t = Math.ceil(from / tag.period) * tag.period; t < to; t += tag.period) if (this.codeAt(tag.path, t) === NO_COMMUNICATION) found.push(t);
+    return found;
   }
 
   #gone(path: string, at: number): boolean {
@@ -405,7 +424,13 @@ export class MockServer {
     const [from, to] = [Number(query.get('from_ms')), Number(query.get('to_ms'))];
     if (!(to > from)) return problem(400, 'Not understood', 'the range runs backwards');
     const stepped = query.has('stepped') ? query.get('stepped') === 'true' : tag.data_type !== 'double';
-    const value = aggregate(query.get('aggregate') ?? '', this.points(path, from, to, 4000), from, Math.min(to, this.now()), stepped);
+    const interval = Number(query.get('interval_ms') ?? 0);
+    if (interval > 0) {
+      const values: unknown[] = [];
+      for (let at = from; at < to; at += interval) values.push([at, this.#badWithin(tag, at, Math.min(at + interval, to)).length * tag.period, 0x401]);
+      return { ...ok({ tag: path, aggregate: query.get('aggregate'), from_ms: from, to_ms: to, interval_ms: interval, stepped, values, complete_to_ms: this.now() - 900, gaps: [] }), delay: 30 };
+    }
+    const value = aggregate(query.get('aggregate') ?? '', this.points(path, from, to, 4000), from, Math.min(to, this.now(), path === silentTag ? this.#silentSince + 1 : Infinity), stepped);
     return { ...ok({ tag: path, aggregate: query.get('aggregate'), from_ms: from, to_ms: to, interval_ms: 0, stepped, values: [value], complete_to_ms: this.now() - 900, gaps: [] }), delay: 30 };
   }
 

@@ -1,7 +1,7 @@
 // Reading history: few at a time, and the same question asked twice within a while is answered once.
 
 import { ask } from './http';
-import { aggregate as parseAggregate, event as parseEvent, history as parseHistory } from './parse';
+import { aggregate as parseAggregate, event as parseEvent, history as parseHistory, intervals as parseIntervals } from './parse';
 import type { Aggregate, History, PlantEvent } from './types';
 
 const AT_ONCE = 4;
@@ -40,6 +40,18 @@ export function readAggregate(tag: string, aggregate: string, from: number, to: 
     ask('/api/aggregate', {
       query: { tag, aggregate, from_ms: Math.floor(from), to_ms: Math.ceil(to), interval_ms: 0, stepped: String(stepped) },
       read: parseAggregate,
+      signal,
+      timeoutMs: 30_000,
+    }),
+  );
+}
+
+/** For how long, in ms, a tag was bad in each interval of a stretch: uncertain time does not count. */
+export function readBadTime(tag: string, from: number, to: number, interval: number, stepped: boolean, signal?: AbortSignal): Promise<{ at: number; value: number }[]> {
+  return turn(() =>
+    ask('/api/aggregate', {
+      query: { tag, aggregate: 'DurationBad', from_ms: Math.floor(from), to_ms: Math.ceil(to), interval_ms: Math.ceil(interval), stepped: String(stepped), treat_uncertain_as_bad: 'false' },
+      read: parseIntervals,
       signal,
       timeoutMs: 30_000,
     }),

@@ -243,6 +243,14 @@ export function aggregate(raw: unknown): Aggregate {
 }
 const NO_DATA = 0x809b0000;
 
+/** The answer for many intervals: when each begins, and its number. */
+export function intervals(raw: unknown): { at: number; value: number }[] {
+  return list(object(raw, 'aggregate')['values'], 'aggregate.values').flatMap((entry) => {
+    const [at, value] = list(entry, 'aggregate.values[]');
+    return typeof value === 'number' ? [{ at: num(at, 'aggregate.values[].at'), value }] : [];
+  });
+}
+
 export function storage(raw: unknown): Storage {
   const o = object(raw, 'storage');
   return {

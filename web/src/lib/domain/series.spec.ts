@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { doubtful, emptyParts, extent, knownSince, niceTicks, spreadBreaks, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
+import { common, doubtful, emptyParts, extent, knownSince, markBrief, niceTicks, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -45,6 +45,14 @@ describe('reading a curve', () => {
     expect(valueAt(line, 5, false)).toBe(5);
     expect(valueAt(line, 5, true)).toBe(0);
     expect(valueAt(line, 10, true)).toBe(10);
+  });
+  test('before a bad reading the last value holds, on a slope as on a step', () => {
+    const lost = [good(0, 1), good(10, 3), good(30, null), good(40, 5)];
+    for (const stepped of [true, false]) {
+      expect(valueAt(lost, 29, stepped)).toBe(3);
+      expect(valueAt(lost, 30, stepped)).toBeNull();
+      expect(valueAt(lost, 39, stepped)).toBeNull();
+    }
   });
   test('outside and inside a gap there is no value', () => {
     expect(valueAt(line, -1, true)).toBeNull();
@@ -109,12 +117,21 @@ test('ticks are told apart and never rounded away', () => {
   expect(tickDigits([2.5, 5])).toBe(1);
 });
 
-test('a break lasts until the next dot although another curve has dots in between', () => {
-  const sloped = [1, undefined, null, undefined, undefined, 2, undefined, 3];
-  spreadBreaks(sloped, false);
-  expect(sloped).toEqual([1, null, null, null, null, 2, undefined, 3]);
-  // A stepped value holds until the break.
-  const stepped = [1, undefined, null, undefined, 2];
-  spreadBreaks(stepped, true);
-  expect(stepped).toEqual([1, undefined, null, null, 2]);
+describe('bad readings among thinned ones', () => {
+  const at = (...bad: number[]): Dot[] => Array.from({ length: 10 }, (_, i) => good(i * 10, bad.includes(i) ? null : i));
+  test('a lone one between close neighbours is brief; several, or one that nothing follows for long, are not', () => {
+    expect(markBrief(at(3), 100, 10).map((d) => d.brief ?? false)).toEqual(Array.from({ length: 10 }, (_, i) => i === 3));
+    expect(markBrief(at(3, 4), 100, 10).some((d) => d.brief)).toBe(false);
+    expect(markBrief([good(0, 1), good(10, null), good(90, 1)], 100, 10).some((d) => d.brief)).toBe(false);
+    expect(markBrief(at(0, 9), 100, 10).some((d) => d.brief)).toBe(false);
+  });
+  test('what is brief is hatched without width', () => expect(doubtful(markBrief(at(3), 100, 10), 100)).toEqual([{ from: 30, to: 30, q: 'bad' }]));
+});
+
+test('what is empty in all curves of a lane', () => {
+  const parts = (...all: [number, number][]) => all.map(([from, to]) => ({ from, to }));
+  expect(common([parts([0, 10], [20, 30])])).toEqual(parts([0, 10], [20, 30]));
+  expect(common([parts([0, 10], [20, 30]), parts([5, 25])])).toEqual(parts([5, 10], [20, 25]));
+  expect(common([parts([0, 10]), []])).toEqual([]);
+  expect(common([])).toEqual([]);
 });

@@ -10,6 +10,8 @@ export interface Dot {
   y: number | null;
   /** Good, uncertain (drawn, hatched) or bad (not drawn, hatched). */
   q: 'good' | 'uncertain' | 'bad';
+  /** Bad for less than the drawing can show: the line goes on, and of what is hatched nothing but this moment is known. */
+  brief?: true;
 }
 
 export const toDot = (p: HistoryPoint): Dot => {
@@ -49,11 +51,20 @@ export interface Stretch {
   from: number;
   to: number;
 }
+
+/** What lies in a stretch of each of the lists; each is in order and without overlap. */
+export function common(lists: readonly (readonly Stretch[])[]): Stretch[] {
+  const [first = [], ...rest] = lists;
+  return rest.reduce<readonly Stretch[]>(
+    (known, list) => known.flatMap((a) => list.map((b) => ({ from: Math.max(a.from, b.from), to: Math.min(a.to, b.to) })).filter((both) => both.to > both.from)),
+    first,
+  ).slice();
+}
 /** Of a break nothing is known; a bad value is known to be bad. */
 const isBreak = (dot: Dot | undefined): boolean => dot?.y === null && dot.q === 'good';
 
 /** The place of the first dot later than `x`. */
-function firstAfter(dots: readonly Dot[], x: number): number {
+export function firstAfter(dots: readonly Dot[], x: number): number {
   let lo = 0;
   let hi = dots.length;
   while (lo < hi) {
@@ -76,11 +87,29 @@ export interface Span {
   q: 'uncertain' | 'bad';
 }
 
-/** Where to hatch: from a doubtful point to the next one of another quality (or the end). */
+/**
+ * Thinned history keeps of each small stretch the first, lowest, highest and last reading and one bad one. Where a bad reading
+ * and its neighbours lie within such a stretch, the good readings between them were left out: it counts for itself alone.
+ * `count` is the number of points kept of the span; a stretch keeps five at most, so it is no wider than `span * 5 / count`.
+ */
+export function markBrief(dots: readonly Dot[], span: number, count: number): Dot[] {
+  const widest = (span * 5) / Math.max(1, count);
+  return dots.map((dot, i) => {
+    const [before, after] = [dots[i - 1], dots[i + 1]];
+    const lone = dot.q === 'bad' && before !== undefined && after !== undefined && before.y !== null && after.y !== null;
+    return lone && after.x - before.x <= widest ? { ...dot, brief: true } : dot;
+  });
+}
+
+/** Where to hatch: from a doubtful point to the next one of another quality (or the end). A brief one is a span without width. */
 export function doubtful(dots: readonly Dot[], end: number): Span[] {
   const spans: Span[] = [];
   let open: Span | null = null;
   for (const dot of dots) {
+    if (dot.brief) {
+      spans.push({ from: dot.x, to: dot.x, q: 'bad' });
+      continue;
+    }
     if (open && dot.q !== open.q) {
       open.to = dot.x;
       spans.push(open);
@@ -92,15 +121,18 @@ export function doubtful(dots: readonly Dot[], end: number): Span[] {
   return spans;
 }
 
-/** The value at `x`: held for stepped tags, on the straight line otherwise; null in a gap or outside. */
+/**
+ * The value at `x`: held for stepped tags, on the straight line otherwise; null in a gap or outside. Before a bad reading or a
+ * gap the last value holds on a slope, too, as the simple bounds of OPC 10000-13 have it: nobody knows where it was going.
+ */
 export function valueAt(dots: readonly Dot[], x: number, stepped: boolean): number | null {
   const next = firstAfter(dots, x);
   const before = dots[next - 1];
   if (!before || before.y === null) return null;
-  if (before.x === x) return before.y;
+  if (before.x === x || stepped) return before.y;
   const after = dots[next];
-  if (stepped) return before.y;
-  if (!after || after.y === null) return null;
+  if (!after) return null;
+  if (after.y === null) return before.y;
   return before.y + ((after.y - before.y) * (x - before.x)) / (after.x - before.x);
 }
 
@@ -163,16 +195,6 @@ export function thin(dots: Dot[], most: number): Dot[] {
     at = end;
   }
   return kept;
-}
-
-/**
- * Makes breaks last in curves that were joined over one list of times. There, `undefined` means "no dot at this time" and null is
- * a break; a break lasts until the curve's next dot, and the straight line towards it is not drawn either.
- */
-export function spreadBreaks(ys: (number | null | undefined)[], stepped: boolean): void {
-  for (let i = 1; i < ys.length; i += 1) if (ys[i] === undefined && ys[i - 1] === null) ys[i] = null;
-  if (stepped) return;
-  for (let i = ys.length - 2; i >= 0; i -= 1) if (ys[i] === undefined && ys[i + 1] === null) ys[i] = null;
 }
 
 /** Round axis ticks: 1, 2, 2.5 or 5 times a power of ten. */

@@ -1,10 +1,10 @@
 // The curves of the page: history joined with what arrives live, one `Pen` for each tag.
 
 import { clock } from '$lib/api/clock.svelte';
-import { readHistory } from '$lib/api/history';
+import { readBadTime, readHistory } from '$lib/api/history';
 import { asProblem, isAbort, type Problem } from '$lib/api/http';
 import type { Live, Tag } from '$lib/api/types';
-import { toDots, trim, type Dot } from '$lib/domain/series';
+import { doubtful, markBrief, toDots, trim, valueAt, type Dot, type Span, type Stretch } from '$lib/domain/series';
 import { isStepped } from '$lib/domain/value';
 import { liveDot } from '$lib/features/value/recent.svelte';
 
@@ -12,12 +12,18 @@ import { liveDot } from '$lib/features/value/recent.svelte';
 export const MOST_PENS = 8;
 /** Dots kept for each pen; the oldest go first. History comes thinned to two a pixel, so this is plenty. */
 const MOST_DOTS = 20_000;
+/** Of thinned history, bad time is shown by stretches so wide: a fiftieth of one is a pixel still, and not the whole of it. */
+const BAD_PX = 8;
 /** After so many live dots the history is read again, thinned anew. */
 const RELOAD_AFTER = 6_000;
 
 export class Pen {
   dots = $state.raw<readonly Dot[]>([]);
   gaps = $state.raw<readonly { from: number; to: number; reason: string }[]>([]);
+  /** Where thinned history was bad for moments, as long as it really was: each begins its stretch of `BAD_PX`. */
+  moments = $state.raw<readonly Stretch[]>([]);
+  /** Doubtful readings of the curve; the last one goes on without end. */
+  readonly #doubts = $derived(doubtful(this.dots, Infinity));
   loading = $state(true);
   problem = $state.raw<Problem | null>(null);
   appended = 0;
@@ -55,17 +61,30 @@ export class Pen {
       const history = await readHistory(this.path, from - this.shift, to - this.shift, points, stop.signal);
       if (stop.signal.aborted) return;
       const last = history.points.at(-1)?.at ?? 0;
+      const dots = history.thinned ? markBrief(toDots(history), to - from, history.points.length) : toDots(history);
       // What came live is kept where it is newer than the answer: the historian may lag, and the question took a while.
-      this.dots = this.shift ? toDots(history).map((d) => ({ ...d, x: d.x + this.shift })) : [...toDots(history), ...this.dots.filter((d) => d.x > last)];
+      this.dots = this.shift ? dots.map((d) => ({ ...d, x: d.x + this.shift })) : [...dots, ...this.dots.filter((d) => d.x > last)];
+      this.moments = [];
       this.gaps = history.gaps.map((gap) => ({ ...gap, from: gap.from + this.shift, to: gap.to + this.shift }));
       this.loadedTo = to;
       this.appended = 0;
       this.problem = null;
+      if (!this.shift && dots.some((d) => d.brief)) void this.#weigh(from, last, ((to - from) / points) * 2 * BAD_PX, stop.signal);
     } catch (error) {
       if (isAbort(error) || stop.signal.aborted) return;
       this.problem = asProblem(error);
     }
     if (this.#stop === stop) this.loading = false;
+  }
+
+  /** Without an answer, each bad moment stays what is known of it: a pixel. */
+  async #weigh(from: number, to: number, interval: number, signal: AbortSignal): Promise<void> {
+    try {
+      const found = await readBadTime(this.path, from, to, interval, this.stepped, signal);
+      if (!signal.aborted) this.moments = found.filter((part) => part.value > 0).map(({ at, value }) => ({ from: at, to: at + value }));
+    } catch {
+      if (!signal.aborted) this.moments = [];
+    }
   }
 
   append(live: Live): void {
@@ -79,6 +98,7 @@ export class Pen {
   /** What was deleted is gone here, too, also where it came live and history has not caught up. */
   cut(from: number, to: number): void {
     this.dots = this.dots.filter((d) => d.x < from || d.x >= to);
+    this.moments = this.moments.filter((m) => m.from < from || m.from >= to);
   }
 
   forget(before: number): void {
@@ -89,12 +109,28 @@ export class Pen {
     return this.appended > RELOAD_AFTER;
   }
 
-  /** The dots as they are drawn: a stepped value holds until now, or until it counts as stale. */
-  drawn(now: number): readonly Dot[] {
+  /** Up to when the last value holds, seen at `now`: for a step until it counts as stale. Null: it ends with its reading. */
+  heldTo(now: number): number | null {
     const last = this.dots.at(-1);
-    if (!last || !this.stepped || last.y === null || last.x >= now) return this.dots;
-    const held = this.tag.staleAfterMs === null ? now : Math.min(now, last.x + this.tag.staleAfterMs);
-    return [...this.dots, { ...last, x: held }];
+    if (!last || !this.stepped || last.y === null || last.x >= now) return null;
+    return this.tag.staleAfterMs === null ? now : Math.min(now, last.x + this.tag.staleAfterMs);
+  }
+
+  /** The value at `x` as the curve shows it at `now`. */
+  valueAt(x: number, now: number): number | null {
+    const last = this.dots.at(-1);
+    if (!last || x <= last.x) return valueAt(this.dots, x, this.stepped);
+    const held = this.heldTo(now);
+    return held !== null && x <= held ? last.y : null;
+  }
+
+  /** What is hatched up to `now`: doubtful readings, and the time in which the next reading is overdue. */
+  hatched(now: number): Span[] {
+    const spans = this.moments.length ? [...this.#doubts.filter((s) => s.to > s.from), ...this.moments.map((m): Span => ({ ...m, q: 'bad' }))] : [...this.#doubts];
+    const last = this.dots.at(-1);
+    const due = last && last.y !== null && this.tag.staleAfterMs !== null ? last.x + this.tag.staleAfterMs : Infinity;
+    if (due < now) spans.push({ from: due, to: Infinity, q: 'bad' });
+    return spans;
   }
 
   close(): void {
