@@ -830,6 +830,90 @@ describe('pages', { skip: real }, () => {
     await page.close();
   });
 
+  test('the columns of an answer stand below each other and are as wide as what is in them; its head stays in sight', async () => {
+    const path = 'works/nord/bottling/line2/labeller/glue_temperature';
+    for (const [width, density] of [[1280, 'normal'], [390, 'normal'], [390, 'touch']]) {
+      const { page } = await open(run, { width, height: 844, density, touch: density === 'touch' });
+      await enter(run, page);
+      await visit(run, page, `/query?q=${encodeURIComponent(`SELECT * FROM samples WHERE path = '${path}' AND ts >= now() - INTERVAL '1 hour'`)}`);
+      const grid = page.getByRole('grid', { name: 'Answer' });
+      await grid.waitFor();
+      const seen = () => grid.evaluate((e) => ({ lefts: [...e.querySelectorAll('[role=row]')].map((row) => [...row.children].map((c) => Math.round(c.getBoundingClientRect().left)).join()), top: e.querySelector('.head').getBoundingClientRect().top - e.getBoundingClientRect().top }));
+      const early = await seen();
+      assert.equal(new Set(early.lefts.map((l) => (width === 390 ? l.split(',').slice(1).join() : l))).size, 1, `${width} ${density}: ${early.lefts.slice(0, 3).join(' | ')}`);
+      // The bad rows at the end have longer words.
+      await grid.evaluate((e) => e.scrollTo(90, e.scrollHeight));
+      await page.getByText('BadNoCommunication').first().waitFor();
+      const late = await seen();
+      assert.equal(new Set(late.lefts.map((l) => (width === 390 ? l.split(',').slice(1).join() : l))).size, 1, `${width} ${density}: ${late.lefts.slice(0, 3).join(' | ')}`);
+      assert.ok(Math.abs(late.top) < 2, 'the head is in sight');
+      if (width === 1280) {
+        await grid.evaluate((e) => e.scrollTo(0, 0));
+        await page.waitForFunction(() => document.querySelector('[data-index="1"]'));
+        const rights = await grid.evaluate((e) => [...e.querySelectorAll('[role=columnheader]')].map((c) => [c.textContent, c.getBoundingClientRect().right, e.getBoundingClientRect().right]));
+        for (const name of ['ts', 'value', 'quality']) {
+          const [, right, edge] = rights.find(([text]) => text === name);
+          assert.ok(right <= edge, `${name} ends at ${right} of ${edge}`);
+        }
+      }
+      await page.close();
+    }
+  });
+
+  test('what no number can hold is shown as what it is', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/query?q=${encodeURIComponent(HOUR.replace('ts, value,', 'ts, value / 0 AS value,'))}`);
+    await page.getByRole('gridcell', { name: '∞', exact: true }).first().waitFor();
+    await page.close();
+  });
+
+  test('a chart of several days says the dates, fills its panel, and its line breaks where the reading was bad', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    const ask = (path, hours) => `/query?chart=1&q=${encodeURIComponent(HOUR.replace('works/nord/bottling/line1/filler/pressure', path).replace("'1 hour'", `'${hours} hours'`))}`;
+    await visit(run, page, ask(`${FILLER}/flow`, 72));
+    const chart = page.getByRole('img', { name: /^value, / });
+    await chart.waitFor();
+    const texts = await chart.locator('text').allTextContents();
+    assert.ok(texts.filter((text) => /^\d+ \w{3}$/.test(text)).length >= 2, texts.join());
+    assert.match(await chart.getAttribute('aria-label'), /from \d+ \w+ \d\d:\d\d:\d\d to \d+ \w+ \d\d/);
+    const [box, room] = [await chart.boundingBox(), await page.locator('.answer .lanes').boundingBox()];
+    assert.ok(box.height > room.height * 0.7, `${box.height} of ${room.height}`);
+    assert.ok(box.y + box.height <= room.y + room.height);
+    // Bad for the last 23 of 60 minutes, and a gap in the other: the line has nothing there, and says so.
+    await visit(run, page, ask('works/nord/bottling/line2/labeller/glue_temperature', 1));
+    await chart.waitFor();
+    const line = await chart.evaluate((e) => [e.querySelector('.line').getBBox().width, e.getBoundingClientRect().width, e.querySelectorAll('rect[fill^=url]').length]);
+    assert.ok(line[0] > line[1] * 0.5 && line[0] < line[1] * 0.65, line.join());
+    assert.equal(line[2], 1);
+    await page.close();
+  });
+
+  test('a long query is wrapped where it is written and among the earlier ones, and its lines keep their numbers', async () => {
+    for (const width of [390, 1280]) {
+      const { page } = await open(run, { width, height: 844 });
+      await enter(run, page);
+      await visit(run, page, '/query');
+      const editor = page.getByRole('textbox', { name: 'Query in SQL' });
+      const long = `SELECT ${Array.from({ length: 20 }, (_, i) => `'a_rather_long_text_${i}'`).join(', ')}`;
+      await editor.fill(`${long}\n, 1\n, 2`);
+      const seen = await page.locator('.editor').evaluate((e) => {
+        const [area, numbers] = [e.querySelector('textarea'), [...e.querySelectorAll('.copy b')].map((b) => b.getBoundingClientRect().top)];
+        return { cut: area.scrollWidth > area.clientWidth, numbers, text: area.scrollHeight - 16, copy: e.querySelector('.copy > div').getBoundingClientRect().height };
+      });
+      assert.equal(seen.cut, false);
+      assert.equal(seen.numbers.length, 3);
+      assert.ok(seen.numbers[1] - seen.numbers[0] >= 40, 'the first line takes several rows');
+      assert.ok(Math.abs(seen.text - seen.copy) < 1 || seen.copy < 80, `the copy is as high as the text: ${seen.copy} and ${seen.text}`);
+      await editor.press('Control+Enter');
+      await page.getByRole('button', { name: 'Earlier queries' }).click();
+      const entry = page.getByRole('dialog').locator('.asked .words').first();
+      assert.equal(await entry.evaluate((e) => e.scrollWidth > e.clientWidth || e.getBoundingClientRect().right > e.closest('dialog').getBoundingClientRect().right), false);
+      await page.close();
+    }
+  });
+
   test('where there is room, no number of an answer is cut', async () => {
     for (const density of ['normal', 'touch']) {
       const { page } = await open(run, { density, touch: density === 'touch' });

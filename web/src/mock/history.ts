@@ -95,6 +95,10 @@ export function sql(query: string, plant: Plant): SqlAnswer {
     const share = Number(/\bvalue \/ (\d+)/i.exec(text)?.[1] ?? 1);
     const hours = Number(/interval\s+'(\d+)\s*hour/i.exec(text)?.[1] ?? 1);
     const found = paths.slice(0, 4).flatMap((path) => plant.points(path, plant.now - hours * 3_600_000, plant.now).map(([at, value, code]): unknown[] => [path, iso(at), code >>> 30 === 2 ? null : divided(numberOf(value), share), qualityOf(code)]));
+    if (/^select\s+\*/i.test(text)) {
+      const whole = found.slice(0, limit).map(([path, ts, value, quality]) => [path, ts, value, null, quality, quality === 'good' ? 'Good' : 'BadNoCommunication', quality === 'good' ? 0 : 0x80310000, value === null ? null : String(value)]);
+      return { ok: table(VIEWS['samples'] ?? [], whole), delay };
+    }
     const several = paths.length > 1;
     const rows = found.slice(0, limit).map((row) => (several ? row : row.slice(1)));
     const columns = ([['path', 'text'], ['ts', 'timestamp with time zone'], ['value', 'double precision'], ['quality', 'text']] as const).slice(several ? 0 : 1);
@@ -113,7 +117,11 @@ export function sql(query: string, plant: Plant): SqlAnswer {
   return { ok: table(VIEWS[view], []), delay };
 }
 
-const divided = (value: unknown, by: number): unknown => (typeof value === 'number' ? value / by : value);
+/** What JSON has no number for is a text, as the server writes it. */
+function divided(value: unknown, by: number): unknown {
+  if (typeof value !== 'number') return value;
+  return Number.isFinite(value / by) ? value / by : String(value / by);
+}
 
 export function csv({ columns, rows }: Table): string {
   const cell = (value: unknown): string => (value === null ? '' : /[",\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));

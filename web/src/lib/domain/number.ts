@@ -38,10 +38,16 @@ export function formatNumber(value: number | null | undefined, digits: number | 
   return text.replace('-', MINUS);
 }
 
+/** What JSON has no number for, as it is written there instead. */
+const BEYOND: Readonly<Record<string, string>> = { Infinity: '\u221e', '-Infinity': `${MINUS}\u221e`, NaN: 'NaN' };
+
 const plainFormats = new Map<string, Intl.NumberFormat>();
-/** A number of which no tag says the digits: ten figures at most, without thousands marks, so that a column of identifiers stays one. */
+/**
+ * A number of which no tag says the digits: ten figures at most, without thousands marks, so that a column of identifiers stays one.
+ * A text is a number that a browser cannot hold: it stays as it was written, but for `Infinity`, `-Infinity` and `NaN`.
+ */
 export function numberText(value: number | string, locale: string): string {
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string' || !Number.isFinite(value)) return BEYOND[value] ?? String(value);
   let found = plainFormats.get(locale);
   if (!found) plainFormats.set(locale, (found = new Intl.NumberFormat(locale, { maximumSignificantDigits: 10, useGrouping: false, signDisplay: 'negative' })));
   if (Number.isInteger(value)) return String(value).replace('-', MINUS);

@@ -50,6 +50,8 @@ test('cells', () => {
   expect(say(-1234567, 'number')).toBe('−1234567');
   expect(say(3.0182736451827364, 'number')).toBe('3.018273645');
   expect(say('12.50', 'number')).toBe('12.50');
+  expect(['Infinity', '-Infinity', 'NaN', '9007199254740993', Infinity].map((cell) => say(cell, 'number'))).toEqual(['∞', '−∞', 'NaN', '9007199254740993', '∞']);
+  expect(say('Infinity', 'text')).toBe('Infinity');
   expect(say(true, 'boolean')).toBe('yes');
   expect(say('2026-11-25T00:00:00.000000', 'local')).toBe('2026-11-25 00:00:00');
   expect(say('2026-11-25', 'local')).toBe('2026-11-25');
@@ -67,6 +69,16 @@ describe('curves', () => {
   test('otherwise one for each number, in the order of time', () => {
     const found = curvesOf({ columns, rows: [['a', at(5), 1], ['b', at(1), 2]] });
     expect(found?.curves.map((c) => [c.name, c.dots.map((d) => d.y)])).toEqual([['value', [2, 1]]]);
+  });
+  test('a null, a number that is none and a bad reading break the line, and what is bad or uncertain says so', () => {
+    const told = [...columns, { name: 'quality', type: 'text', kind: 'text' as const }];
+    const found = curvesOf({ columns: told, rows: [['a', at(0), 1, 'good'], ['a', at(1), 2, 'bad'], ['a', at(2), 3, 'uncertain'], ['a', at(3), null, 'good'], ['a', at(4), 'Infinity', 'good'], ['a', at(5), 'NaN', 'good'], ['a', at(6), 4, 'good']] });
+    expect(found?.curves.map((c) => [c.name, c.dots.map((d) => `${d.y} ${d.q}`)])).toEqual([['value', ['1 good', 'null bad', '3 uncertain', 'null good', 'null good', 'null good', '4 good']]]);
+  });
+  test('quality is never whose curve it is', () => {
+    const told = [{ name: 'quality', type: 'text', kind: 'text' as const }, ...columns];
+    const found = curvesOf({ columns: told, rows: [['good', 'a', at(0), 1], ['bad', 'a', at(1), null], ['good', 'b', at(0), 2], ['good', 'b', at(1), 2]] });
+    expect(found?.curves.map((c) => c.name)).toEqual(['a', 'b']);
   });
   test('nothing without a time, without numbers or with one moment only', () => {
     expect(curvesOf({ columns: columns.slice(0, 1), rows: [['a'], ['b']] })).toBeNull();

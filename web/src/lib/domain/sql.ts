@@ -3,6 +3,7 @@
 import { shortDate, clockTime } from './time';
 import { numberText } from './number';
 import type { Dot } from './series';
+import type { Severity } from './quality';
 
 export type Cell = string | number | boolean | null;
 /** `local` is a time without a zone: shown as it is written. */
@@ -124,19 +125,27 @@ export interface Curve {
   dots: Dot[];
 }
 const MOST_CURVES = 8;
+/** Columns that tell something about a reading, and not whose it is. */
+const ABOUT = new Set(['quality', 'status', 'text', 'raw', 'unit']);
+
+/** The words that the views say of a reading; anything else in such a column says nothing of it. */
+function severityIn(cell: Cell | undefined): Severity {
+  return cell === 'bad' || cell === 'uncertain' ? cell : 'good';
+}
 
 /**
  * What of a result can be drawn over time: its first time column, its numbers, and one curve for each word of its first text column
- * where the same times occur under several words. Null: nothing.
+ * where the same times occur under several words. A null, and a reading of bad quality, breaks the line. Null: nothing.
  */
 export function curvesOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): { curves: Curve[]; more: number; from: number; to: number } | null {
   const time = columns.findIndex((c) => c.kind === 'time');
   const x = time >= 0 ? time : columns.findIndex((c) => c.kind === 'local');
-  const numbers = columns.flatMap((c, i) => (c.kind === 'number' ? [i] : []));
+  const numbers = columns.flatMap((c, i) => (c.kind === 'number' && c.name !== 'status_code' ? [i] : []));
+  const quality = columns.findIndex((c) => c.kind === 'text' && c.name === 'quality');
   const kind = columns[x]?.kind;
   if (!kind || numbers.length === 0 || rows.length < 2) return null;
   const seen = new Set(rows.map((row) => row[x]));
-  const word = seen.size < rows.length ? columns.findIndex((c) => c.kind === 'text') : -1;
+  const word = seen.size < rows.length ? columns.findIndex((c) => c.kind === 'text' && !ABOUT.has(c.name)) : -1;
   const curves = new Map<string, Curve>();
   let from = Infinity;
   let to = -Infinity;
@@ -151,8 +160,9 @@ export function curvesOf({ columns, rows }: Pick<Result, 'columns' | 'rows'>): {
       if (!curve) curves.set(name, (curve = { name, dots: [] }));
       const cell = row[i] ?? null;
       const y = cell === null ? null : Number(cell);
-      // A null breaks the line: there is no value, and that is no bad reading either.
-      curve.dots.push({ x: at, y: y !== null && Number.isFinite(y) ? y : null, q: 'good' });
+      const q = quality < 0 ? 'good' : severityIn(row[quality]);
+      // A null without a word about its quality breaks the line: there is no value, and that is no bad reading either.
+      curve.dots.push({ x: at, y: y !== null && Number.isFinite(y) && q !== 'bad' ? y : null, q });
     }
   }
   const all = [...curves.values()].filter((c) => c.dots.some((d) => d.y !== null));

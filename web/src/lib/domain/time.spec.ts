@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { calmSpan, clockTime, DAY, exactSpan, HOUR, parseTyped, roughSpan, SECOND, spanText, timeText, timeTicks, typedTime } from './time';
+import { calmSpan, clockTime, DAY, exactSpan, HOUR, parseTyped, roughSpan, SECOND, spanText, tickTexts, timeText, timeTicks, typedTime } from './time';
 
 const noon = new Date(2026, 2, 5, 12, 3, 9, 42).getTime();
 
@@ -51,4 +51,17 @@ test('a growing span does not tick every second', () => {
   expect(calmSpan(48_000)).toBe('40\u202fs');
   expect(calmSpan(4.7 * 60_000)).toBe('4\u202fmin');
   expect(calmSpan(HOUR)).toBe('1\u202fh');
+});
+
+test('an axis within a day says times, one over several days the date at its first tick and at each midnight', () => {
+  const at = (day: number, hour: number): number => new Date(2026, 2, day, hour).getTime();
+  const say = (from: number, to: number, now: number, most = 6): string[] => {
+    const ticks = timeTicks(from, to, most);
+    return tickTexts(ticks.at, from, to, ticks.seconds, now, 'en-GB');
+  };
+  expect(say(at(5, 8), at(5, 10), at(5, 12))).toEqual(['08:00', '08:30', '09:00', '09:30', '10:00']);
+  expect(say(at(5, 18), at(7, 6), at(7, 6))).toEqual(['5 Mar 18:00', '6 Mar', '06:00', '12:00', '18:00', '7 Mar']);
+  expect(say(at(1, 0), at(9, 0), at(9, 0), 4)).toEqual(['2 Mar', '4 Mar', '6 Mar', '8 Mar']);
+  // An hour of last week.
+  expect(say(at(5, 8), at(5, 9), at(12, 9), 2)[0]).toBe('5 Mar 08:00');
 });

@@ -114,6 +114,20 @@ export function timeTicks(from: number, to: number, most: number): { at: number[
   return { at, seconds: step < MINUTE };
 }
 
+/**
+ * What stands at the ticks of a time axis from `from` to `to`: the time of day; where that is not one day, the first tick and each
+ * midnight say the date, too.
+ */
+export function tickTexts(ticks: readonly number[], from: number, to: number, seconds: boolean, now: number, locale: string): string[] {
+  const dated = new Date(from).toDateString() !== new Date(to).toDateString() || Math.abs(now - from) >= DAY;
+  return ticks.map((at, i) => {
+    const time = seconds ? clockTime(at) : clockTime(at).slice(0, 5);
+    const midnight = clockTime(at) === '00:00:00';
+    if (!dated || (i > 0 && !midnight)) return time;
+    return midnight ? shortDate(at, now, locale) : `${shortDate(at, now, locale)} ${time}`;
+  });
+}
+
 /** A span in words that do not change every second while it grows: whole minutes, below one tens of seconds. */
 export function calmSpan(ms: number): string {
   return spanText(ms < MINUTE ? Math.max(10 * SECOND, Math.floor(ms / (10 * SECOND)) * 10 * SECOND) : ms);
