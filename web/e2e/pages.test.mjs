@@ -712,10 +712,24 @@ describe('pages', { skip: real }, () => {
     await trouble.getByText('no space left on device').waitFor();
     await trouble.getByText('Free space or give Andon a larger disk').waitFor();
     await trouble.getByText('1 damaged file').waitFor();
+    const row = trouble.getByRole('row', { name: /4a1\.parquet/ });
+    assert.match(await row.innerText(), /Row group 3 does not fit its checksum[\s\S]*\d+ \w+ 00:00:00 to \d+ \w+ 23:59:59[\s\S]*2,419,200 readings/);
+    assert.match(await trouble.innerText(), /Restore from the last backup[\s\S]*andon doctor/);
+    assert.equal(await trouble.locator('.damage').evaluate((e) => getComputedStyle(e).borderInlineStartColor), await trouble.locator('.prio .body').evaluate((e) => getComputedStyle(e).stroke), 'in the colour of an alarm');
     await trouble.getByText('History is 19').waitFor();
     await page.getByText('over budget').waitFor();
     assert.deepEqual(await findings(page), []);
     await page.close();
+  });
+
+  test('after a start without any source, the storage page says what history holds and where readings come from', async () => {
+    for (const [seed, words] of [['mock.restarted', /No source has brought a reading since Andon started\. History holds 184,2\d\d,\d{3} points from before\. Readings come from/], ['mock.empty', /since Andon started\. History holds|Nothing brings readings yet\. Readings come from/]]) {
+      const { page } = await open(run, { seed: { [seed]: '1' } });
+      await enter(run, page);
+      await visit(run, page, '/storage');
+      assert.match(await page.getByRole('region', { name: 'How far each source has come' }).innerText(), words);
+      await page.close();
+    }
   });
 
   test('who may not configure is told so on the storage page', async () => {

@@ -1,6 +1,6 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
-// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full).
+// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full).
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -18,6 +18,7 @@ export function install(): void {
   server.empty = sessionStorage.getItem('mock.empty') === '1';
   server.young = sessionStorage.getItem('mock.young') === '1';
   server.sick = sessionStorage.getItem('mock.sick') === '1';
+  server.restarted = sessionStorage.getItem('mock.restarted') === '1';
   server.flaky = sessionStorage.getItem('mock.flaky') === '1';
   server.calm = sessionStorage.getItem('mock.calm') === '1';
   server.late = sessionStorage.getItem('mock.late') === '1';

@@ -266,10 +266,23 @@ export interface Storage {
   tidied: number | null;
   /** Deletes that are not yet worked into the files. */
   deletes: number;
-  damagedFiles: string[];
+  damage: Damage[];
   lastError: string | null;
   retention: Retention[];
   sources: Arrived[];
+}
+
+/** A file of history that is not what was written, or is gone. */
+export interface Damage {
+  file: string;
+  /** It holds sums of readings, not readings: without it answers take longer and are the same. */
+  rollups: boolean;
+  /** The first and the last reading it concerns, and how many; null where that is not known. */
+  from: number | null;
+  to: number | null;
+  readings: number | null;
+  /** What is wrong, in words; empty where that is not known. */
+  problem: string;
 }
 
 /** A limit and for what it holds. */
