@@ -27,7 +27,8 @@ export class Pen {
   loading = $state(true);
   problem = $state.raw<Problem | null>(null);
   appended = 0;
-  /** Up to here history was asked for. */
+  /** From here up to there history was asked for. */
+  loadedFrom = 0;
   loadedTo = 0;
   #stop: AbortController | null = null;
 
@@ -66,6 +67,7 @@ export class Pen {
       this.dots = this.shift ? dots.map((d) => ({ ...d, x: d.x + this.shift })) : [...dots, ...this.dots.filter((d) => d.x > last)];
       this.moments = [];
       this.gaps = history.gaps.map((gap) => ({ ...gap, from: gap.from + this.shift, to: gap.to + this.shift }));
+      this.loadedFrom = from;
       this.loadedTo = to;
       this.appended = 0;
       this.problem = null;
@@ -102,7 +104,11 @@ export class Pen {
   }
 
   forget(before: number): void {
-    this.dots = trim(this.dots as Dot[], before, MOST_DOTS);
+    const kept = trim(this.dots as Dot[], before, MOST_DOTS);
+    if (kept.length === this.dots.length) return;
+    this.dots = kept;
+    // What was let go is not what was never there.
+    this.loadedFrom = Math.max(this.loadedFrom, kept[0]?.x ?? 0);
   }
 
   get wantsReload(): boolean {
@@ -114,6 +120,12 @@ export class Pen {
     const last = this.dots.at(-1);
     if (!last || !this.stepped || last.y === null || last.x >= now) return null;
     return this.tag.staleAfterMs === null ? now : Math.min(now, last.x + this.tag.staleAfterMs);
+  }
+
+  /** What was asked for and came before the first reading there is: of that time nothing is known. */
+  unrecorded(): Stretch | null {
+    const first = this.dots[0]?.x ?? this.loadedTo;
+    return first > this.loadedFrom ? { from: this.loadedFrom, to: first } : null;
   }
 
   /** The value at `x` as the curve shows it at `now`. */
