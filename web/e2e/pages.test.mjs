@@ -445,6 +445,22 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('at 1280 px the timeline says all of what happened and where; on a phone the times of alarms stand below each other', async () => {
+    const { page } = await open(run, { seed: { 'mock.calm': '1' } });
+    await enter(run, page);
+    await visit(run, page, '/timeline');
+    await page.locator('[role=row][data-index] .c-where').getByText('Steam boiler · Pressure set point').first().waitFor();
+    const cut = await page.locator('[role=row][data-index] :is(.c-what, .c-where)').evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1).map((e) => e.textContent.trim()));
+    assert.deepEqual(cut, []);
+    await page.close();
+    const small = await open(run, { width: 390, height: 844, seed: { 'mock.calm': '1' } });
+    await enter(run, small.page);
+    await visit(run, small.page, '/alarms');
+    const lefts = await small.page.locator('[role=row][data-index] .c-time').evaluateAll((all) => all.map((e) => Math.round(e.getBoundingClientRect().left)));
+    assert.ok(lefts.length >= 4 && new Set(lefts).size === 1, lefts.join());
+    await small.page.close();
+  });
+
   test('a chart of eight pens redraws fast enough to be live', async (context) => {
     const { page } = await open(run, { width: 2490 });
     await enter(run, page);
@@ -520,6 +536,19 @@ describe('pages', { skip: real }, () => {
     assert.ok(overdue > 0.9, `hatched where overdue: ${overdue}`);
     assert.ok((await columnsWith(page, 2, '--line-strong', [0.1, 0.9], { foot: 0, above: true })) < 0.01);
     await page.close();
+  });
+
+  test('before the first reading there is no data, and the chart says so', async () => {
+    for (const [seed, share] of [['mock.young', 0.95], ['mock.calm', 0]]) {
+      // In the dark, where a well and a line of the grid are told apart.
+      const { page } = await open(run, { theme: 'dark', seed: { [seed]: '1' } });
+      await enter(run, page);
+      await visit(run, page, `/trends?pens=${FILLER}/flow`);
+      await page.waitForFunction(() => /%/.test(document.querySelector('.pens [data-label="Good"]')?.textContent ?? ''));
+      const wells = await columnsWith(page, 0, '--sunken', [0.02, 0.9], { foot: 12 });
+      assert.ok(share ? wells > share : wells < 0.05, `${seed}: ${wells}`);
+      await page.close();
+    }
   });
 
   test('time behind the last reading is not good', async () => {
