@@ -558,6 +558,7 @@ describe('pages', { skip: real }, () => {
     await page.waitForFunction(() => [...document.querySelectorAll('.pens [data-label="Good"]')].every((e) => /%/.test(e.textContent)));
     const good = Number.parseFloat((await figures(page)).Good);
     assert.ok(good > 47 && good < 53, `${good} % of an hour of which half is silent`);
+    assert.equal(await page.locator('.pens tbody tr').first().locator('[data-label="Mean"] .hatched').count(), 1, 'a figure of half an hour');
     await page.close();
   });
 

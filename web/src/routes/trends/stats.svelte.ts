@@ -23,6 +23,8 @@ export type Figure = keyof typeof FIGURES;
 export class Stats {
   figures = $state.raw<Readonly<Partial<Record<Figure, Aggregate>>>>({});
   problem = $state.raw<Problem | null>(null);
+  /** Data ends before the stretch does. */
+  endsEarly = false;
   /** The figures belong to another stretch than the one asked for. */
   old = $state(false);
   loading = false;
@@ -48,8 +50,12 @@ export class Stats {
       if (stop.signal.aborted) return;
       const figures: Partial<Record<Figure, Aggregate>> = Object.fromEntries(answers);
       const { good, goodFor } = figures;
-      // After its last reading nothing is known of a tag, and that is not good.
-      if (good && goodFor) good.value = goodShare(goodFor.value, good.value, Math.min(to, good.completeTo ?? to) - from, this.pen.tag.staleAfterMs ?? PATIENCE);
+      // After its last reading nothing is known of a tag: that is not good, and the other figures are of a part only.
+      if (good && goodFor) {
+        const share = goodShare(goodFor.value, good.value, Math.min(to, good.completeTo ?? to) - from, this.pen.tag.staleAfterMs ?? PATIENCE);
+        this.endsEarly = share !== null && good.value !== null && share < good.value;
+        good.value = share;
+      }
       this.figures = figures;
       this.problem = null;
       this.old = false;
