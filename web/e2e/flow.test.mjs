@@ -101,6 +101,8 @@ test('the alarm list works by keyboard alone', async (context) => {
   await rows.first().focus();
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Home');
+  // The focus follows with the next frame.
+  await page.waitForFunction(() => document.activeElement?.dataset.index === '0');
   const focused = () => page.evaluate(() => document.activeElement?.textContent);
   const opened = await focused();
   await page.keyboard.press('Enter');
