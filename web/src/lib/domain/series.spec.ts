@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { common, doubtful, emptyParts, extent, knownSince, markBrief, niceTicks, thin, tickDigits, toDots, trim, valueAt, type Dot } from './series';
+import { common, doubtful, emptyParts, extent, knownSince, markBrief, niceTicks, thin, tickDigits, toDots, trim, valueAt, weighed, type Dot, type Span } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -126,6 +126,13 @@ describe('bad readings among thinned ones', () => {
     expect(markBrief(at(0, 9), 100, 10).some((d) => d.brief)).toBe(false);
   });
   test('what is brief is hatched without width', () => expect(doubtful(markBrief(at(3), 100, 10), 100)).toEqual([{ from: 30, to: 30, q: 'bad' }]));
+});
+
+test('brief spans take the width that is told of them, and stay marks where nothing is', () => {
+  const at = (from: number, to = from): Span => ({ from, to, q: 'bad' });
+  const spans = [at(3), at(7), at(12), at(10, 19), at(25), at(31)];
+  expect(weighed(spans, [{ from: 0, to: 2 }, { from: 20, to: 21 }], 10)).toEqual([at(12), at(10, 19), at(31), at(0, 2), at(20, 21)]);
+  expect(weighed(spans, [], 1)).toEqual(spans);
 });
 
 test('what is empty in all curves of a lane', () => {

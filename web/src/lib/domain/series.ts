@@ -122,6 +122,21 @@ export function doubtful(dots: readonly Dot[], end: number): Span[] {
 }
 
 /**
+ * Brief spans with the width they really have: each of `parts` begins an interval of so many ms and is as long as that was bad. A brief span
+ * of which none tells stays as it is. Both are in order.
+ */
+export function weighed(spans: readonly Span[], parts: readonly Stretch[], interval: number): Span[] {
+  let next = 0;
+  const left = spans.filter((span) => {
+    if (span.to > span.from) return true;
+    while ((parts[next]?.from ?? Infinity) <= span.from) next += 1;
+    const part = parts[next - 1];
+    return !part || span.from >= part.from + interval;
+  });
+  return [...left, ...parts.map((part): Span => ({ ...part, q: 'bad' }))];
+}
+
+/**
  * The value at `x`: held for stepped tags, on the straight line otherwise; null in a gap or outside. Before a bad reading or a
  * gap the last value holds on a slope, too, as the simple bounds of OPC 10000-13 have it: nobody knows where it was going.
  */

@@ -4,7 +4,7 @@ import { clock } from '$lib/api/clock.svelte';
 import { readBadTime, readHistory } from '$lib/api/history';
 import { asProblem, isAbort, type Problem } from '$lib/api/http';
 import type { Live, Tag } from '$lib/api/types';
-import { doubtful, markBrief, toDots, trim, valueAt, type Dot, type Span, type Stretch } from '$lib/domain/series';
+import { doubtful, markBrief, toDots, trim, valueAt, weighed, type Dot, type Span, type Stretch } from '$lib/domain/series';
 import { isStepped } from '$lib/domain/value';
 import { liveDot } from '$lib/features/value/recent.svelte';
 
@@ -14,16 +14,17 @@ export const MOST_PENS = 8;
 const MOST_DOTS = 20_000;
 /** Of thinned history, bad time is shown by stretches so wide: a fiftieth of one is a pixel still, and not the whole of it. */
 const BAD_PX = 8;
+const NONE = { interval: 1, parts: [] };
 /** After so many live dots the history is read again, thinned anew. */
 const RELOAD_AFTER = 6_000;
 
 export class Pen {
   dots = $state.raw<readonly Dot[]>([]);
   gaps = $state.raw<readonly { from: number; to: number; reason: string }[]>([]);
-  /** Where thinned history was bad for moments, as long as it really was: each begins its stretch of `BAD_PX`. */
-  moments = $state.raw<readonly Stretch[]>([]);
+  /** Where thinned history was bad for moments, as long as it really was: each begins its stretch of `interval` ms. */
+  moments = $state.raw<{ interval: number; parts: readonly Stretch[] }>(NONE);
   /** Doubtful readings of the curve; the last one goes on without end. */
-  readonly #doubts = $derived(doubtful(this.dots, Infinity));
+  readonly #doubts = $derived(weighed(doubtful(this.dots, Infinity), this.moments.parts, this.moments.interval));
   loading = $state(true);
   problem = $state.raw<Problem | null>(null);
   appended = 0;
@@ -65,13 +66,13 @@ export class Pen {
       const dots = history.thinned ? markBrief(toDots(history), to - from, history.points.length) : toDots(history);
       // What came live is kept where it is newer than the answer: the historian may lag, and the question took a while.
       this.dots = this.shift ? dots.map((d) => ({ ...d, x: d.x + this.shift })) : [...dots, ...this.dots.filter((d) => d.x > last)];
-      this.moments = [];
+      this.moments = NONE;
       this.gaps = history.gaps.map((gap) => ({ ...gap, from: gap.from + this.shift, to: gap.to + this.shift }));
       this.loadedFrom = from;
       this.loadedTo = to;
       this.appended = 0;
       this.problem = null;
-      if (!this.shift && dots.some((d) => d.brief)) void this.#weigh(from, last, ((to - from) / points) * 2 * BAD_PX, stop.signal);
+      if (!this.shift && dots.some((d) => d.brief)) void this.#weigh(from, last, Math.ceil(((to - from) / points) * 2 * BAD_PX), stop.signal);
     } catch (error) {
       if (isAbort(error) || stop.signal.aborted) return;
       this.problem = asProblem(error);
@@ -83,9 +84,13 @@ export class Pen {
   async #weigh(from: number, to: number, interval: number, signal: AbortSignal): Promise<void> {
     try {
       const found = await readBadTime(this.path, from, to, interval, this.stepped, signal);
-      if (!signal.aborted) this.moments = found.filter((part) => part.value > 0).map(({ at, value }) => ({ from: at, to: at + value }));
+      if (signal.aborted) return;
+      // The server counts as bad what was not recorded, too; that is drawn as what it is.
+      const empty = [...this.gaps, { from: -Infinity, to: this.unrecorded()?.to ?? -Infinity }];
+      const parts = found.filter(({ at, value }) => value > 0 && !empty.some((gap) => gap.from < at + interval && gap.to > at));
+      this.moments = { interval, parts: parts.map(({ at, value }) => ({ from: at, to: at + value })) };
     } catch {
-      if (!signal.aborted) this.moments = [];
+      if (!signal.aborted) this.moments = NONE;
     }
   }
 
@@ -100,7 +105,7 @@ export class Pen {
   /** What was deleted is gone here, too, also where it came live and history has not caught up. */
   cut(from: number, to: number): void {
     this.dots = this.dots.filter((d) => d.x < from || d.x >= to);
-    this.moments = this.moments.filter((m) => m.from < from || m.from >= to);
+    this.moments = { ...this.moments, parts: this.moments.parts.filter((m) => m.from < from || m.from >= to) };
   }
 
   forget(before: number): void {
@@ -138,7 +143,7 @@ export class Pen {
 
   /** What is hatched up to `now`: doubtful readings, and the time in which the next reading is overdue. */
   hatched(now: number): Span[] {
-    const spans = this.moments.length ? [...this.#doubts.filter((s) => s.to > s.from), ...this.moments.map((m): Span => ({ ...m, q: 'bad' }))] : [...this.#doubts];
+    const spans = [...this.#doubts];
     const last = this.dots.at(-1);
     const due = last && last.y !== null && this.tag.staleAfterMs !== null ? last.x + this.tag.staleAfterMs : Infinity;
     if (due < now) spans.push({ from: due, to: Infinity, q: 'bad' });
