@@ -122,7 +122,22 @@ class Transfer(Case):
         refused = (folder / "long.csv.refused.csv").read_text().splitlines()
         self.assertEqual(refused[0], "row,reason")
         self.assertTrue(refused[1].startswith(f'5,"{HALL}/none is not known'), refused)
-        self.assertEqual(refused[2], f"9,the value of {HALL}/count is not a int64")
+        self.assertEqual(refused[2], f'9,"""x"" is no value of {HALL}/count, which is a whole number (int64)"')
+        self.assertIn("--skip COLUMN", said)
+        for form in ("csv", "parquet"):
+            other = folder / f"other.{form}"
+            duckdb.sql(f"copy (select i * 1000 + 20000 as ts, i as \"{HALL}/count\", 'x' as \"Remark\", i as n from range(3) t(i)) to '{other}'" + (" (header)" if form == "csv" else ""))
+            self.assertIn("0 points stored, 3 rows refused" if form == "csv" else "3 points stored, 6 rows refused", self.ran(here, "import", other, code=2))
+            said = self.ran(here, "import", "--restart", "--skip", "Remark", "--skip", "n", other)
+            self.assertIn("3 points stored, 0 rows refused", said)
+            self.assertIn("there is no column", self.ran(here, "import", "--skip", "None", other, code=1))
+        comma = folder / "comma.csv"
+        comma.write_text(f'path;ts;value\n{HALL}/level;1000;"23,5"\n')
+        self.ran(here, "import", comma, code=2)
+        self.assertIn("decimals take a point", (folder / "comma.csv.refused.csv").read_text())
+        headless = folder / "headless.csv"
+        headless.write_text("Zeit;T1;T2\n1;2;3\n")
+        self.assertIn('the first line names "Zeit", "T1", "T2"', self.ran(here, "import", headless, code=1))
         texts = lambda: [event["summary"] for event in here.timeline(kind="system")]
         wait_until("the audit trail tells it", lambda: "import of 8 points from long.csv; 2 rows refused" in texts())
         self.assertIn("an import of long.csv begins", texts())

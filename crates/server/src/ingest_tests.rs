@@ -104,7 +104,7 @@ async fn what_influx_clients_send_is_kept_as_far_as_it_is_good_and_the_rest_is_t
         told["message"],
         "partial write: 3 lines were refused, the others are stored: \
          line 2: works/oven/2/right/heat is not known here; add the tag to the plant model first; \
-         line 3: the value of works/oven/count is not a int64; \
+         line 3: \"8.5\" is no value of works/oven/count, which is a whole number (int64); \
          line 4: column 22: \"x\" is no value: write 1.5, 3i, 3u, true or \"text\" in double quotes; a number must be finite and fit 64 bits"
     );
     assert_eq!(told["error"], told["message"], "1.x reads it there");
@@ -238,19 +238,35 @@ async fn json_and_csv_say_the_same_as_line_protocol_and_more() {
         (json, "{\"path\":\"works/oven/count\",\"time\":1,\"value\":1}", 400, "unknown field `time`"),
         (json, "{\"path\":\"works/oven/count\",\"ts\":\"soon\",\"value\":1}", 400, "is no time"),
         (json, "{\"path\":\"works/oven/count\",\"ts\":1,\"value\":1,\"quality\":\"fine\"}", 400, "a quality is"),
-        (json, "{\"path\":\"works/oven/count\",\"ts\":1,\"value\":18446744073709551615}", 400, "is not a int64"),
+        (
+            json,
+            "{\"path\":\"works/oven/count\",\"ts\":1,\"value\":18446744073709551615}",
+            400,
+            "\\\"18446744073709552000\\\" is no value of works/oven/count",
+        ),
         (json, "{\"path\":\"works/oven/count\",\"ts\":1,\"value\":[1]}", 400, "invalid type"),
         (json, "[{\"path\":\"works/oven/count\",\"ts\":1,\"value\":1}", 400, "EOF"),
         (json, "[] []", 400, "trailing characters"),
         (csv, "", 400, "no first line"),
-        (csv, "path,value\nworks/oven/count,1\n", 400, "no column \\\"ts\\\""),
+        (
+            csv,
+            "path,value\nworks/oven/count,1\n",
+            400,
+            "no column \\\"ts\\\"; the first line names \\\"path\\\", \\\"value\\\"",
+        ),
         (csv, "path,ts,value,unit\n", 400, "\\\"unit\\\" is not known"),
         (csv, "ts,ts\n", 400, "comes twice"),
         (
             csv,
             "path,ts,value\nworks/oven/count,1,1\nworks/oven/count,1,x\n",
             400,
-            "line 3: the value of works/oven/count is not a int64",
+            "line 3: \\\"x\\\" is no value of works/oven/count, which is a whole number (int64)\"",
+        ),
+        (
+            csv,
+            "path;ts;value\nworks/oven/count;1;\"2,5\"\n",
+            400,
+            "line 2: \\\"2,5\\\" is no value of works/oven/count, which is a whole number (int64); decimals take a point",
         ),
         (csv, "path,ts,value\nworks/oven/count,1\n", 400, "column 3 is missing"),
         (csv, "path,ts,value\nworks/oven/count,1,1,2\n", 400, "4 cells, more than columns"),

@@ -60,7 +60,34 @@ pub(crate) enum Fault {
         path: String,
         /// Its type.
         wanted: DataType,
+        /// The value as it was written, cut short.
+        found: String,
     },
+}
+
+/// A value as a fault shows it.
+pub(crate) fn found(written: &str) -> String {
+    const MOST: usize = 60;
+    match written.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", written.get(..end).unwrap_or_default()),
+        None => written.to_owned(),
+    }
+}
+
+/// What a value of this type is.
+const fn kind_words(wanted: DataType) -> &'static str {
+    match wanted {
+        DataType::Boolean => "true or false (boolean)",
+        DataType::Int64 => "a whole number (int64)",
+        DataType::Double => "a number (double)",
+        DataType::String => "a text (string)",
+    }
+}
+
+/// Whether a text is a number with a decimal comma, perhaps with points between its thousands.
+fn has_decimal_comma(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    text.trim_start_matches(['-', '+']).split_once(',').is_some_and(|(whole, part)| digits(whole) && digits(part))
 }
 
 impl Fault {
@@ -87,7 +114,13 @@ impl fmt::Display for Fault {
             Self::Unreadable(words) => f.write_str(words),
             Self::Denied(denied) => write!(f, "{denied}"),
             Self::Unknown(path) => write!(f, "{path} is not known here; {ADD_IT}"),
-            Self::Unfit { path, wanted } => write!(f, "the value of {path} is not a {}", wanted.name()),
+            Self::Unfit { path, wanted, found } => {
+                write!(f, "{found:?} is no value of {path}, which is {}", kind_words(*wanted))?;
+                if has_decimal_comma(found) && matches!(wanted, DataType::Double | DataType::Int64) {
+                    f.write_str("; decimals take a point")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -266,7 +299,7 @@ impl<'p> Batch<'p> {
     ) -> Result<(), Fault> {
         let unfit = || {
             let path = self.plant.tag(target.id).map(|tag| tag.path.to_string()).unwrap_or_default();
-            Fault::Unfit { path, wanted: target.data_type }
+            Fault::Unfit { path, wanted: target.data_type, found: found(&value.to_string()) }
         };
         let value = value.coerce(target.data_type).ok_or_else(unfit)?;
         if self.timed && time.is_none() {

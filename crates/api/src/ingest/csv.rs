@@ -1,6 +1,6 @@
 //! CSV: a reading in each row (`path`, `ts`, `value`, and `quality` if wanted), or a time in each row and a column for each tag.
 
-use super::batch::{Batch, Fault};
+use super::batch::{self, Batch, Fault};
 use super::names::Target;
 use crate::problem::Problem;
 use andon_model::{DataType, StatusCode, Timestamp, Value};
@@ -14,8 +14,8 @@ const MAX_COLUMNS: usize = 10_000;
 /// Which cell holds what.
 enum Columns {
     /// A reading in each row.
-    Long { path: usize, ts: usize, value: usize, quality: Option<usize> },
-    /// A tag, or why there is none, for each column but that of the time.
+    Long { path: usize, ts: usize, value: usize, quality: Option<usize>, columns: usize },
+    /// A tag, or why there is none, for each column but that of the time and those without a name.
     Wide { ts: usize, tags: Vec<Option<Result<Target, Fault>>> },
 }
 
@@ -56,23 +56,27 @@ fn columns(cells: &[Cell<'_>], batch: &mut Batch<'_>) -> Result<Columns, Problem
     }
     let names: Vec<&str> = cells.iter().map(|cell| &*cell.text).collect();
     let mut before = HashSet::with_capacity(names.len());
-    if let Some(name) = names.iter().find(|name| !before.insert(**name)) {
+    // A column without a name is left out.
+    if let Some(name) = names.iter().find(|name| !name.is_empty() && !before.insert(**name)) {
         return Err(refused(format!("the column {:?} comes twice", short(name))));
     }
     let place = |wanted: &str| names.iter().position(|name| *name == wanted);
-    let needed = |wanted: &str| place(wanted).ok_or_else(|| refused(format!("there is no column {wanted:?}")));
+    let needed = |wanted: &str| {
+        place(wanted)
+            .ok_or_else(|| refused(format!("there is no column {wanted:?}; the first line names {}", listed(&names))))
+    };
     let ts = needed("ts")?;
     let Some(path) = place("path") else {
         let mut tags = Vec::with_capacity(names.len());
         for (place, name) in names.iter().enumerate() {
-            tags.push((place != ts).then(|| batch.tag(name)));
+            tags.push((place != ts && !name.is_empty()).then(|| batch.tag(name)));
         }
         return Ok(Columns::Wide { ts, tags });
     };
     let (value, quality) = (needed("value")?, place("quality"));
-    match names.iter().find(|name| !["path", "ts", "value", "quality"].contains(name)) {
-        Some(name) => Err(refused(format!("the column {:?} is not known", short(name)))),
-        None => Ok(Columns::Long { path, ts, value, quality }),
+    match names.iter().find(|name| !["path", "ts", "value", "quality", ""].contains(name)) {
+        Some(name) => Err(refused(format!("the column {:?} is not known; without a name it is left out", short(name)))),
+        None => Ok(Columns::Long { path, ts, value, quality, columns: names.len() }),
     }
 }
 
@@ -83,13 +87,14 @@ fn row(cells: &[Cell<'_>], columns: &Columns, precision: Precision, batch: &mut 
         cells.get(place).ok_or_else(missing)
     };
     match columns {
-        Columns::Long { path, ts, value, quality } => {
-            if cells.len() > 3 + usize::from(quality.is_some()) {
+        Columns::Long { path, ts, value, quality, columns } => {
+            if cells.len() > *columns {
                 return Err(too_many_cells(cells.len()));
             }
             let target = batch.tag(&cell(*path)?.text)?;
             let time = time(cell(*ts)?, precision)?;
-            let value = value_of(cell(*value)?, target.data_type);
+            let written = cell(*value)?;
+            let value = value_of(written, target.data_type);
             let quality = match quality.map(cell).transpose()?.filter(|cell| !cell.is_nothing()) {
                 Some(cell) => StatusCode::parse(&cell.text).ok_or_else(|| {
                     Fault::Unreadable(format!(
@@ -100,7 +105,7 @@ fn row(cells: &[Cell<'_>], columns: &Columns, precision: Precision, batch: &mut 
                 None if value == Some(Value::Null) => StatusCode::BAD_NO_DATA,
                 None => StatusCode::GOOD,
             };
-            add(batch, target, value, quality, time)
+            add(batch, target, written, value, quality, time)
         }
         Columns::Wide { ts, tags } => {
             if cells.len() > tags.len() {
@@ -113,7 +118,7 @@ fn row(cells: &[Cell<'_>], columns: &Columns, precision: Precision, batch: &mut 
                     continue;
                 }
                 let target = tag.clone()?;
-                add(batch, target, value_of(cell, target.data_type), StatusCode::GOOD, time)?;
+                add(batch, target, cell, value_of(cell, target.data_type), StatusCode::GOOD, time)?;
             }
             Ok(())
         }
@@ -130,12 +135,25 @@ fn too_many_cells(found: usize) -> Fault {
 fn add(
     batch: &mut Batch<'_>,
     target: Target,
+    written: &Cell<'_>,
     value: Option<Value>,
     quality: StatusCode,
     time: Option<Timestamp>,
 ) -> Result<(), Fault> {
-    // An infinite number fits no tag, and the batch knows how to say so.
-    batch.add(target, &value.unwrap_or(Value::Double(f64::INFINITY)), quality, time)
+    // An infinite number fits no tag, and the batch knows how to say so; what it shows is what stands in the cell.
+    let added = batch.add(target, &value.unwrap_or(Value::Double(f64::INFINITY)), quality, time);
+    added.map_err(|fault| match fault {
+        Fault::Unfit { path, wanted, .. } => Fault::Unfit { path, wanted, found: batch::found(&written.text) },
+        other => other,
+    })
+}
+
+/// The names of the columns, as many as fit a line.
+fn listed(names: &[&str]) -> String {
+    const MOST: usize = 20;
+    let told: Vec<String> = names.iter().take(MOST).map(|name| format!("{:?}", short(name))).collect();
+    let more = names.len().saturating_sub(MOST);
+    if more == 0 { told.join(", ") } else { format!("{} and {more} more", told.join(", ")) }
 }
 
 /// A whole number in the unit of the request, or RFC 3339; nothing: when it came.

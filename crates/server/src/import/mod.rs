@@ -41,6 +41,9 @@ pub struct Wanted {
     /// Which column holds what, where its name does not say so: TARGET=COLUMN, with path, ts, value, quality or a tag's path as the target.
     #[arg(long)]
     map: Vec<String>,
+    /// A column that is left out. May be given several times.
+    #[arg(long, value_name = "COLUMN")]
+    skip: Vec<String>,
     /// The unit of times that are bare numbers: ns, us, ms or s.
     #[arg(long, default_value = "ms")]
     precision: String,
@@ -90,11 +93,11 @@ impl Rows {
     }
 }
 
-/// Which column stands for which target.
+/// Which column stands for which target; one that is left out for none, an empty name.
 struct Map(Vec<(String, String)>);
 
 impl Map {
-    fn parse(words: &[String]) -> Result<Self> {
+    fn parse(words: &[String], skip: &[String]) -> Result<Self> {
         let pair = |word: &String| {
             let (target, column) =
                 word.split_once('=').filter(|(target, column)| !target.is_empty() && !column.is_empty())?;
@@ -105,7 +108,8 @@ impl Map {
                 format!("--map {word:?} is not understood\n  try: --map ts=Time, or --map works/oven/heat=T1")
             })
         };
-        Ok(Self(words.iter().map(parse).collect::<Result<_>>()?))
+        let skipped = skip.iter().map(|column| Ok((String::new(), column.clone())));
+        Ok(Self(words.iter().map(parse).chain(skipped).collect::<Result<_>>()?))
     }
 
     /// What the columns stand for.
@@ -129,7 +133,7 @@ struct State {
     /// The file as it was: another one begins anew.
     bytes: u64,
     modified_ms: u128,
-    /// Map and precision.
+    /// Map, what is left out, and precision.
     how: Vec<String>,
     done: Position,
     stored: u64,
@@ -140,7 +144,8 @@ impl State {
     fn of(file: &Path, wanted: &Wanted) -> Result<Self> {
         let meta = std::fs::metadata(file).with_context(|| format!("could not read {}", file.display()))?;
         let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let how = wanted.map.iter().cloned().chain([wanted.precision.clone()]).collect();
+        let skipped = wanted.skip.iter().map(|column| format!("without {column}"));
+        let how = wanted.map.iter().cloned().chain(skipped).chain([wanted.precision.clone()]).collect();
         Ok(Self {
             bytes: meta.len(),
             modified_ms: modified.map_or(0, |time| time.as_millis()),
@@ -218,7 +223,7 @@ impl Source {
 /// # Errors
 /// A file cannot be read, or the node cannot take it.
 pub async fn import(client: &Client, wanted: &Wanted) -> Result<ExitCode> {
-    let map = Map::parse(&wanted.map)?;
+    let map = Map::parse(&wanted.map, &wanted.skip)?;
     let mut refused = 0;
     for file in &wanted.files {
         refused += one(client, wanted, &map, file)
@@ -269,6 +274,11 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
     say!("{}: {}", file.display(), stored_and_refused(stored, refused));
     if refused > 0 {
         say!("  see {}", report.path.display());
+        if report.unknown {
+            say!(
+                "  try: add the tags that are not known, or leave a column out with --skip COLUMN; then again with --restart"
+            );
+        }
     }
     Ok(refused)
 }
@@ -312,6 +322,8 @@ struct Report {
     path: PathBuf,
     file: Option<File>,
     lines: String,
+    /// Whether a row named a tag that there is not.
+    unknown: bool,
 }
 
 impl Report {
@@ -320,10 +332,11 @@ impl Report {
         if !on && path.exists() {
             std::fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
         }
-        Ok(Self { path, file: None, lines: String::new() })
+        Ok(Self { path, file: None, lines: String::new(), unknown: false })
     }
 
     fn add(&mut self, row: u64, reason: &str) -> Result<()> {
+        self.unknown |= reason.contains(" is not known here; ");
         if self.file.is_none() {
             let open = File::options().create(true).append(true).open(&self.path);
             let file = open.with_context(|| format!("could not write {}", self.path.display()))?;

@@ -101,7 +101,7 @@ impl Source {
                 add(row, name, value, quality.as_ref().map(|cells| cells.at(row)));
             }
         } else {
-            let tags = self.targets.iter().filter(|target| *target != "ts");
+            let tags = self.targets.iter().filter(|target| !matches!(target.as_str(), "ts" | ""));
             let tags: Vec<(&String, Cells)> =
                 tags.map(|target| Ok((target, column(target).context("a column is gone")??))).collect::<Result<_>>()?;
             for row in 0..batch.num_rows() {
