@@ -1,6 +1,6 @@
 //! The historian as others hold it: opening, running, asking.
 
-use crate::aggregate::{Aggregate, Request};
+use crate::aggregate::{Aggregate, Request, RequestError};
 use crate::buffer::Buffer;
 use crate::compress::{Compressions, Newest};
 use crate::damage::{Damage, Known, Listener};
@@ -13,7 +13,7 @@ use crate::keep::{Counted, Keep, Keeping};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::period::Periods;
 use crate::point::{HistoryGap, Range};
-use crate::query::{AggregateReadError, Aggregated};
+use crate::query::{AggregateReadError, Aggregated, Texts};
 use crate::rate::{Meter, Rates};
 use crate::read::RangeError;
 use crate::rollup;
@@ -507,13 +507,38 @@ impl Historian {
         over: Request,
         aggregates: Vec<Aggregate>,
     ) -> Result<Vec<Aggregated>, AggregateReadError> {
+        self.aggregates_with(tag, over, aggregates, Texts::Nothing).await
+    }
+
+    /// The same of a text tag, for aggregates of which [`Aggregate::takes_texts`] is true.
+    /// # Errors
+    /// As [`Historian::aggregates`], and one of them calculates with the value.
+    pub async fn text_aggregates(
+        self: &Arc<Self>,
+        tag: TagId,
+        over: Request,
+        aggregates: Vec<Aggregate>,
+    ) -> Result<Vec<Aggregated>, AggregateReadError> {
+        match aggregates.iter().find(|aggregate| !aggregate.takes_texts()) {
+            Some(aggregate) => Err(RequestError::OfTexts(*aggregate).into()),
+            None => self.aggregates_with(tag, over, aggregates, Texts::Counted).await,
+        }
+    }
+
+    async fn aggregates_with(
+        self: &Arc<Self>,
+        tag: TagId,
+        over: Request,
+        aggregates: Vec<Aggregate>,
+        texts: Texts,
+    ) -> Result<Vec<Aggregated>, AggregateReadError> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| AggregateReadError::Stopped)?;
         let this = Arc::clone(self);
         let asker = Asker::default();
         let gone = asker.gone();
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            this.aggregate_blocking(tag, &over, &aggregates, &gone)
+            this.aggregate_blocking(tag, &over, &aggregates, texts, &gone)
         });
         read.await.map_err(|_| AggregateReadError::Stopped)?
     }

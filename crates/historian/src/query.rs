@@ -9,7 +9,7 @@ use crate::point::{HistoryGap, joined};
 use crate::rollup::{Level, as_numbers};
 use crate::scan::{Piece, Scan, Stretch};
 use andon_model::column::{Quality, Values};
-use andon_model::{StatusCode, TagId, Timestamp};
+use andon_model::{StatusCode, TagId, Timestamp, Value};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -51,6 +51,7 @@ impl Historian {
         tag: TagId,
         over: &Request,
         aggregates: &[Aggregate],
+        texts: Texts,
         gone: &Arc<AtomicBool>,
     ) -> Result<Vec<Aggregated>, AggregateReadError> {
         let requests: Vec<Request> = aggregates.iter().map(|kind| Request { aggregate: *kind, ..*over }).collect();
@@ -60,7 +61,7 @@ impl Historian {
         }
         let mut scan = self.scan(tag, over.from, over.from);
         scan.until_gone(gone);
-        let mut around = Around::read(&mut scan, tag, &requests);
+        let mut around = Around::read(&mut scan, tag, &requests, texts);
         let mut gaps = std::mem::take(&mut around.missing.gaps);
         let mut values: Vec<Option<Vec<AggregateValue>>> = vec![None; requests.len()];
         // First from roll-ups; then, from the points, what these could not tell.
@@ -78,7 +79,7 @@ impl Historian {
                 let begun: Result<Vec<_>, RequestError> = asked.iter().map(begin).collect();
                 scan.turn_to(tag, over.from, over.to);
                 scan.keep_apart(&lost);
-                let done = feed(&mut scan, &levels, begun?)?;
+                let done = feed(&mut scan, &levels, texts, begun?)?;
                 let more = with_losses(&lost, scan.unreadable(), false);
                 if more != lost {
                     // Only now is it known what is missing.
@@ -113,9 +114,10 @@ fn with_losses(lost: &[Loss], missing: &[HistoryGap], goes_on: bool) -> Vec<Loss
 fn feed(
     scan: &mut Scan,
     levels: &[Level],
+    texts: Texts,
     mut open: Vec<(usize, Processor)>,
 ) -> Result<Vec<(usize, Processor)>, PushError> {
-    let mut columns = Columns::default();
+    let mut columns = Columns { texts, ..Columns::default() };
     let mut rollup = Rollup::default();
     while !open.is_empty()
         && let Some(stretch) = scan.next_stretch(levels, Some)
@@ -187,16 +189,16 @@ impl Missing {
 
 impl Around {
     /// For requests over the same range.
-    fn read(scan: &mut Scan, tag: TagId, requests: &[Request]) -> Self {
+    fn read(scan: &mut Scan, tag: TagId, requests: &[Request], texts: Texts) -> Self {
         let mut around = Self { before: Vec::new(), after: Vec::new(), lost: Vec::new(), missing: Missing::default() };
         for request in requests {
             if around.before_of(request).is_none() {
-                let points = points_before(scan, tag, request, &mut around.missing);
+                let points = points_before(scan, tag, request, texts, &mut around.missing);
                 around.before.push((usable_before(request), points));
             }
         }
         if let Some(request) = requests.first() {
-            around.after = points_after(scan, tag, request, &mut around.missing);
+            around.after = points_after(scan, tag, request, texts, &mut around.missing);
         }
         // What cannot be read within the range may yet be told by roll-ups.
         let mut missing = std::mem::take(&mut around.missing.unreadable);
@@ -231,7 +233,7 @@ fn usable_before(request: &Request) -> usize {
 }
 
 /// The points before the range that the aggregate looks at, ascending.
-fn points_before(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut Missing) -> Vec<RawPoint> {
+fn points_before(scan: &mut Scan, tag: TagId, request: &Request, texts: Texts, missing: &mut Missing) -> Vec<RawPoint> {
     let usable = |point: &RawPoint| {
         point.value.is_finite()
             && (point.status.is_good() || (point.status.is_uncertain() && !request.config.treat_uncertain_as_bad))
@@ -243,7 +245,7 @@ fn points_before(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut M
             && points.iter().filter(|point| usable(point)).count() >= wanted
     };
     scan.turn_to(tag, request.from, request.from);
-    let mut points = scan.before().map_or_else(Vec::new, |block| raw_points(&block));
+    let mut points = scan.before().map_or_else(Vec::new, |block| raw_points(&block, texts));
     missing.note(scan);
     let Some(newest) = points.first().copied() else { return points };
     let mut span = LOOK_BACK_US;
@@ -252,7 +254,7 @@ fn points_before(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut M
         scan.turn_to(tag, start, request.from);
         points.clear();
         while let Some(block) = scan.next() {
-            points.extend(raw_points(&block));
+            points.extend(raw_points(&block, texts));
             keep_needed(&mut points, wanted, usable);
         }
         let earlier = scan.before();
@@ -269,14 +271,14 @@ fn points_before(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut M
 }
 
 /// The points at and after the end of the range, up to the first good one.
-fn points_after(scan: &mut Scan, tag: TagId, request: &Request, missing: &mut Missing) -> Vec<RawPoint> {
+fn points_after(scan: &mut Scan, tag: TagId, request: &Request, texts: Texts, missing: &mut Missing) -> Vec<RawPoint> {
     let mut points = Vec::new();
     let (mut start, mut span) = (request.to, LOOK_BACK_US);
     loop {
         let end = Timestamp::from_micros(start.micros().saturating_add(span));
         scan.turn_to(tag, start, end);
         while let Some(block) = scan.next() {
-            for point in raw_points(&block) {
+            for point in raw_points(&block, texts) {
                 let good = point.value.is_finite() && point.status.is_good();
                 points.push(point);
                 if good || points.len() >= LOOK_AROUND_POINTS {
@@ -317,9 +319,40 @@ fn levels(request: &Request) -> Vec<Level> {
     [Level::Hour, Level::Minute].into_iter().filter(fits).collect()
 }
 
+/// What a text is to an aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Texts {
+    /// No number, and so nothing good.
+    #[default]
+    Nothing,
+    /// A value as any other: each distinct text a number of its own. For aggregates that do not calculate with it.
+    Counted,
+}
+
+impl Texts {
+    fn number(self, values: &Values, row: usize) -> Option<f64> {
+        let Values::Mixed(values) = values else { return None };
+        match (self, values.get(row)?) {
+            (Self::Counted, Value::String(text)) => Some(number_of(text)),
+            _ => None,
+        }
+    }
+}
+
+/// A whole number above 0 for a text: the first 52 bits of its FNV-1a hash, so that two texts that follow each other are taken for one
+/// less than once in 10^15 changes.
+#[expect(clippy::cast_precision_loss, reason = "52 bits")]
+fn number_of(text: &str) -> f64 {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    ((hash >> 12) + 1) as f64
+}
+
 /// Blocks as aggregates want them; what has to be written anew for that is kept for the next one.
 #[derive(Default)]
 struct Columns {
+    texts: Texts,
     numbers: Vec<f64>,
     status: Vec<u32>,
 }
@@ -327,6 +360,11 @@ struct Columns {
 impl Columns {
     fn of<'a>(&'a mut self, block: &'a Block) -> (&'a [f64], &'a [u32]) {
         as_numbers(&block.values, 0..block.len(), &mut self.numbers);
+        if self.texts == Texts::Counted {
+            for (at, number) in self.numbers.iter_mut().enumerate().filter(|(_, number)| number.is_nan()) {
+                *number = self.texts.number(&block.values, at).unwrap_or(f64::NAN);
+            }
+        }
         let values = if let Values::Double(values) = &block.values { values } else { &self.numbers };
         let status = match &block.quality {
             Quality::Each(codes) => codes,
@@ -340,12 +378,12 @@ impl Columns {
     }
 }
 
-fn raw_points(block: &Block) -> Vec<RawPoint> {
+fn raw_points(block: &Block, texts: Texts) -> Vec<RawPoint> {
     (0..block.len())
         .filter_map(|at| {
             Some(RawPoint {
                 ts: Timestamp::from_micros(*block.ts.get(at)?),
-                value: block.number(at).unwrap_or(f64::NAN),
+                value: block.number(at).or_else(|| texts.number(&block.values, at)).unwrap_or(f64::NAN),
                 status: StatusCode(block.status(at)),
             })
         })

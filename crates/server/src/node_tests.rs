@@ -154,10 +154,12 @@ async fn storage_tells_how_long_history_is_kept_and_how_far_each_source_has_come
 async fn several_aggregates_of_several_tags_are_what_each_alone_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = start(folder.path(), "").await.expect("a node");
-    apply(&node, PLANT, 0).await;
-    let lines: String = (0..120)
-        .map(|n| format!("works level={}.5,count={n}i {}\n", n % 7, 1_700_000_040_000_i64 + 1000 * n))
-        .collect();
+    apply(&node, &format!("{PLANT}[[tag]]\npath = \"works/state\"\ntype = \"string\"\n"), 0).await;
+    let line = |n: i64| {
+        let state = if n % 40 < 20 { "held" } else { "running" };
+        format!("works level={}.5,count={n}i,state=\"{state}\" {}\n", n % 7, 1_700_000_040_000_i64 + 1000 * n)
+    };
+    let lines: String = (0..120).map(line).collect();
     assert_eq!(ask(&node, "POST", "/api/ingest?precision=ms", &lines).await.0, 204);
     let (from, to) = (1_700_000_040_000_i64, 1_700_000_160_000_i64);
     let question = json!({
@@ -190,6 +192,16 @@ async fn several_aggregates_of_several_tags_are_what_each_alone_is() {
     }
     assert_eq!(series, asked);
     assert_eq!(series[4]["values"][1][1], 119.0, "the highest count of the second minute: {}", series[4]);
+    // Of texts, what does not calculate with them.
+    let mut texts = question.clone();
+    texts["tags"] = json!(["works/state"]);
+    texts["aggregates"] = json!(["Count", "NumberOfTransitions", "PercentGood", "WorstQuality"]);
+    let (status, answer) = json_of(&node, "POST", "/api/aggregate", texts).await;
+    assert_eq!(status, 200, "{answer}");
+    let of = |series: usize| [0, 1].map(|minute| answer["series"][series]["values"][minute][1].clone());
+    // The first state is a change as well; then every 20 s.
+    assert_eq!([of(0), of(1)], [[json!(60), json!(60)], [json!(3), json!(3)]], "{answer}");
+    assert_eq!(of(2)[0], json!(100.0), "{answer}");
     let with = |key: &str, value: Json| {
         let mut changed = question.clone();
         changed[key] = value;
@@ -201,7 +213,8 @@ async fn several_aggregates_of_several_tags_are_what_each_alone_is() {
         (with("to_ms", json!(from + 60_000 * 200_000)), 400, "are 1200000 values; at most 1000000"),
         (with("from_ms", json!(i64::MIN)), 400, "at most 1000000 are answered at once"),
         (with("to_ms", json!(from)), 400, ""),
-        (with("interval_ms", json!(-1)), 400, ""),
+        (with("interval_ms", json!(-1)), 400, "an interval of -1 ms is negative"),
+        (with("tags", json!(["works/state"])), 400, "Average is calculated of numbers, and this is a text tag"),
         (with("aggregates", json!(["Mean"])), 400, "is not an aggregate; there are"),
         (with("tags", json!(["works/level", "works/nothing"])), 404, "works/nothing"),
         (with("tag", json!("works/level")), 422, "unknown field"),
@@ -255,7 +268,7 @@ async fn a_question_that_cannot_be_meant_is_refused_with_what_can() {
         ("POST", "/api/ingest?precision=days", "works level=1", 400, "not a precision"),
         ("POST", "/api/ingest?precison=ms", "works level=1", 400, "unknown field"),
         ("POST", "/api/ingest", "works level=NaN", 400, "is no value"),
-        ("POST", "/api/ingest", "works count=1e300", 400, "is not a int64"),
+        ("POST", "/api/ingest", "works count=1e300", 400, "is no value of works/count, which is a whole number"),
         ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"lifems":5}"#, 422, "unknown field"),
         ("POST", "/api/commands", r#"{"tag":"works/level","value":1,"life_ms":0}"#, 400, "life_ms"),
         ("POST", "/api/commands", r#"{"tag":"works/level","value":1e999}"#, 400, "number out of range"),

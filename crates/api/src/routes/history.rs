@@ -12,7 +12,7 @@ use andon_model::access::Action;
 use andon_model::error::causes;
 use andon_model::event::{SystemNote, What};
 use andon_model::plant::Interpolation;
-use andon_model::{TagId, Timestamp};
+use andon_model::{DataType, TagId, Timestamp};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -227,7 +227,12 @@ async fn of_tag(
             use_sloped_extrapolation: settings.use_sloped_extrapolation.unwrap_or(default.use_sloped_extrapolation),
         },
     };
-    let answers = app.historian.aggregates(id, request, kinds.to_vec()).await.map_err(|error| match error {
+    let is_text = app.bus.plant().tag(id).is_some_and(|tag| tag.data_type == DataType::String);
+    let answers = match is_text {
+        true => app.historian.text_aggregates(id, request, kinds.to_vec()).await,
+        false => app.historian.aggregates(id, request, kinds.to_vec()).await,
+    };
+    let answers = answers.map_err(|error| match error {
         AggregateReadError::Request(error) => Problem::bad_request(error),
         AggregateReadError::Stopped => Problem::unavailable(error),
         AggregateReadError::Points(_) => Problem::internal(error),

@@ -176,6 +176,23 @@ impl Aggregate {
         Self::ALL.into_iter().find(|aggregate| aggregate.name() == name)
     }
 
+    /// Whether it is right for texts: it counts values, changes and times, and never calculates with a value nor gives one.
+    #[must_use]
+    pub const fn takes_texts(self) -> bool {
+        matches!(
+            self,
+            Self::Count
+                | Self::AnnotationCount
+                | Self::NumberOfTransitions
+                | Self::DurationGood
+                | Self::DurationBad
+                | Self::PercentGood
+                | Self::PercentBad
+                | Self::WorstQuality
+                | Self::WorstQuality2
+        )
+    }
+
     /// Which points outside of the range the aggregate looks at; see [`Bounds`].
     #[must_use]
     pub const fn needs(self) -> Needs {
@@ -311,8 +328,14 @@ pub enum RequestError {
         to: Timestamp,
     },
     /// An interval cannot be shorter than nothing.
-    #[error("an interval of {0} µs is negative; give a length in µs, or 0 for one interval over the whole range")]
+    #[error("an interval of {} ms is negative; give its length in ms, or 0 for one interval over the whole range", .0 / 1000)]
     NegativeInterval(i64),
+    /// OPC UA calls it `Bad_AggregateInvalidInputs`.
+    #[error(
+        "{} is calculated of numbers, and this is a text tag; of texts there are Count, NumberOfTransitions, DurationGood, DurationBad, PercentGood, PercentBad, WorstQuality and WorstQuality2",
+        .0.name()
+    )]
+    OfTexts(Aggregate),
     /// The answer would be too long.
     #[error(
         "the range holds {wanted} intervals, at most {MAX_INTERVALS} are answered; ask for longer intervals or a shorter range"
