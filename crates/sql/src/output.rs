@@ -4,12 +4,11 @@ use crate::engine::Answer;
 use crate::error::SqlError;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray};
 use arrow::csv::WriterBuilder;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use std::io::Write;
 
 /// How an answer is written.
@@ -128,7 +127,8 @@ impl Writer {
                 let batch = plain(&in_utc(batch)?)?;
                 let builder = WriterBuilder::new()
                     .with_header(false)
-                    .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned());
+                    .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
+                    .with_timestamp_format("%Y-%m-%dT%H:%M:%S%.6f".to_owned());
                 builder.build(out).write(&batch).map_err(failed)
             }
             Format::Arrow => {
@@ -224,8 +224,8 @@ fn type_name(data_type: &DataType) -> String {
 enum Cells<'a> {
     /// Its text is JSON already: numbers, booleans.
     Bare,
-    /// Numbers that JSON may lack: infinities.
-    Float,
+    /// Short numbers, as they are shown, beside themselves as doubles.
+    Float(Float64Array),
     /// Doubles, the usual numbers; straight from their column.
     Double(&'a Float64Array),
     /// Text.
@@ -240,18 +240,20 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
         .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.6f"));
     let formatters = batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).map_err(failed));
     let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
-    let kinds: Vec<Cells> = batch
-        .columns()
-        .iter()
-        .map(|array| match array.data_type() {
+    let kinds = batch.columns().iter().map(|array| {
+        Ok(match array.data_type() {
             DataType::Float64 => Cells::Double(array.as_primitive()),
             DataType::Utf8View => Cells::Text(array.as_string_view()),
             DataType::Boolean => Cells::Bare,
-            DataType::Float16 | DataType::Float32 => Cells::Float,
+            DataType::Float16 | DataType::Float32 => {
+                let doubles = arrow::compute::cast(array, &DataType::Float64).map_err(failed)?;
+                Cells::Float(doubles.as_primitive::<Float64Type>().clone())
+            }
             other if other.is_integer() => Cells::Bare,
             _ => Cells::Quoted,
         })
-        .collect();
+    });
+    let kinds = kinds.collect::<Result<Vec<Cells>, SqlError>>()?;
     for row in 0..batch.num_rows() {
         out.extend_from_slice(if *first { b"[" } else { b",[" });
         *first = false;
@@ -268,13 +270,10 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
                 Cells::Double(numbers) => double(out, numbers.value(row))?,
                 Cells::Text(texts) => serde_json::to_writer(&mut *out, texts.value(row)).map_err(failed)?,
                 Cells::Bare => write!(out, "{value}").map_err(failed)?,
-                Cells::Float => {
-                    let text = value.to_string();
-                    let known = RawValue::from_string(text)
-                        .ok()
-                        .filter(|raw| raw.get().starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']));
-                    out.extend_from_slice(known.as_ref().map_or(b"null".as_slice(), |raw| raw.get().as_bytes()));
-                }
+                Cells::Float(numbers) => match endless(numbers.value(row)) {
+                    Some(word) => serde_json::to_writer(&mut *out, word).map_err(failed)?,
+                    None => write!(out, "{value}").map_err(failed)?,
+                },
                 // What cannot be told (a date beyond all calendars) is an error and no text in its place.
                 Cells::Quoted => {
                     serde_json::to_writer(&mut *out, &value.try_to_string().map_err(failed)?).map_err(failed)?;
@@ -286,15 +285,38 @@ fn json_rows(batch: &RecordBatch, out: &mut Vec<u8>, first: &mut bool) -> Result
     Ok(())
 }
 
-/// A number with a decimal point, as the engine shows it; null if JSON has none such.
+/// A number with a decimal point, as the engine shows it. What JSON has no number for stands there as PostgreSQL's `to_json` writes it:
+/// `"Infinity"`, `"-Infinity"`, `"NaN"`; null is a value that is not there, and nothing else.
 fn double(out: &mut Vec<u8>, number: f64) -> Result<(), SqlError> {
-    serde_json::to_writer(out, &number).map_err(failed)
+    match endless(number) {
+        Some(word) => serde_json::to_writer(out, word),
+        None => serde_json::to_writer(out, &number),
+    }
+    .map_err(failed)
+}
+
+fn endless(number: f64) -> Option<&'static str> {
+    match number {
+        f64::INFINITY => Some("Infinity"),
+        f64::NEG_INFINITY => Some("-Infinity"),
+        number => number.is_nan().then_some("NaN"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::TimestampMicrosecondArray;
+    use arrow::array::{Float32Array, TimestampMicrosecondArray};
+
+    #[test]
+    fn a_number_that_json_lacks_is_a_word_and_never_null() {
+        let doubles: ArrayRef = std::sync::Arc::new(Float64Array::from(vec![Some(1.5), None, Some(f64::INFINITY)]));
+        let singles: ArrayRef = std::sync::Arc::new(Float32Array::from(vec![f32::NEG_INFINITY, f32::NAN, 0.1]));
+        let batch = RecordBatch::try_from_iter([("double", doubles), ("single", singles)]).expect("a batch");
+        let mut out = Vec::new();
+        json_rows(&batch, &mut out, &mut true).expect("written");
+        assert_eq!(String::from_utf8_lossy(&out), r#"[1.5,"-Infinity"],[null,"NaN"],["Infinity",0.1]"#);
+    }
 
     #[test]
     fn a_time_beyond_all_calendars_is_an_error_and_no_text_in_its_place() {

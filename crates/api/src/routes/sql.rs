@@ -46,7 +46,7 @@ impl From<SqlProblem> for Problem {
 /// Runs one statement with the caller's rights and streams its rows. What goes wrong before the first rows is a problem with its
 /// status; what goes wrong on the way ends JSON with `error`, and breaks the other forms off.
 #[utoipa::path(post, path = "/api/sql", request_body = SqlQuery, responses(
-    (status = 200, description = "the rows", content((Object = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
+    (status = 200, description = "the rows; in JSON `{\"columns\": [{\"name\", \"type\"}], \"rows\": [[]]}`, where a number that JSON lacks is the text \"Infinity\", \"-Infinity\" or \"NaN\", and null is a value that is not there", content((Object = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
     (status = 400, body = Problem), (status = 403, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
 pub async fn query(
     State(app): State<App>,

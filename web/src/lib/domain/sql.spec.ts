@@ -66,6 +66,10 @@ describe('curves', () => {
     const found = curvesOf({ columns, rows: [['a', at(0), 1], ['a', at(1), 2], ['b', at(0), 3], ['b', at(1), null]] });
     expect(found?.curves.map((c) => [c.name, c.dots.map((d) => d.y)])).toEqual([['a', [1, 2]], ['b', [3, null]]]);
   });
+  test('what is no finite number breaks the line', () => {
+    const found = curvesOf({ columns, rows: [['a', at(0), 1], ['a', at(1), 'Infinity'], ['a', at(2), 'NaN'], ['a', at(3), 2]] });
+    expect(found?.curves[0]?.dots.map((d) => d.y)).toEqual([1, null, null, 2]);
+  });
   test('otherwise one for each number, in the order of time', () => {
     const found = curvesOf({ columns, rows: [['a', at(5), 1], ['b', at(1), 2]] });
     expect(found?.curves.map((c) => [c.name, c.dots.map((d) => d.y)])).toEqual([['value', [2, 1]]]);
