@@ -5,8 +5,11 @@
 //! comes out is planned and checked as any other statement.
 
 use crate::error::SqlError;
+use crate::functions::clock::TIMEZONE;
 use crate::guard::{MAX_DEPTH, MAX_TEXT};
 use crate::pg::catalog;
+use crate::times::literal;
+use andon_model::Timestamp;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
@@ -163,7 +166,11 @@ pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
     Ok(match statement {
         Statement::Statement(statement) => {
             let mut statement = show(*statement)?;
-            let _ = VisitMut::visit(&mut statement, &mut Adapter);
+            let mut adapter = Adapter::default();
+            let _ = VisitMut::visit(&mut statement, &mut adapter);
+            if let Some(wrong) = adapter.wrong {
+                return Err(wrong);
+            }
             if let ast::Statement::Query(query) = &mut statement {
                 name_columns(&mut query.body);
             }
@@ -348,7 +355,33 @@ fn call(name: &str, args: Vec<Expr>) -> Expr {
     })
 }
 
-struct Adapter;
+/// Times have six digits behind the point, as PostgreSQL's; the engine would have nine, and no year after 2262.
+const fn in_micros(data_type: &mut DataType) {
+    if let DataType::Timestamp(digits @ None, _) = data_type {
+        *digits = Some(6);
+    }
+}
+
+#[derive(Default)]
+struct Adapter {
+    wrong: Option<SqlError>,
+}
+
+impl Adapter {
+    /// A text that is said to be a time, in the one spelling that the engine knows.
+    fn time(&mut self, text: &mut String, data_type: &DataType) {
+        let at = match data_type {
+            DataType::Timestamp(_, ast::TimezoneInfo::WithTimeZone | ast::TimezoneInfo::Tz) => literal::moment(text),
+            DataType::Timestamp(..) | DataType::Date => literal::shown(text),
+            _ => return,
+        };
+        match at.map(|at| Timestamp::from_micros(at).to_string()) {
+            None => self.wrong = Some(SqlError::BadTime(text.chars().take(100).collect())),
+            Some(at) if *data_type == DataType::Date => text.replace_range(.., at.get(..10).unwrap_or_default()),
+            Some(at) => *text = at,
+        }
+    }
+}
 
 impl VisitorMut for Adapter {
     type Break = ();
@@ -382,7 +415,12 @@ impl VisitorMut for Adapter {
         match expr {
             Expr::Function(function) => match parts_counted(function) {
                 Some(count) => *expr = number(count),
-                None => adapt_function(function),
+                None => {
+                    adapt_function(function);
+                    if let Some(in_zone) = truncated_in_zone(function) {
+                        *expr = in_zone;
+                    }
+                }
             },
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::BinaryOp { op, .. } => {
@@ -398,8 +436,16 @@ impl VisitorMut for Adapter {
                 *expr = call("current_schema", Vec::new());
             }
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, .. } => {
-                if let Some(other) = cast(inner, data_type) {
-                    *expr = other;
+                match cast(inner, data_type) {
+                    Some(other) => *expr = other,
+                    None => {
+                        if let Expr::Value(value) = &mut **inner
+                            && let Value::SingleQuotedString(text) = &mut value.value
+                        {
+                            self.time(text, data_type);
+                        }
+                        in_micros(data_type);
+                    }
                 }
             }
             // The one array that clients take an item of.
@@ -413,6 +459,13 @@ impl VisitorMut for Adapter {
                 if let Some(known) = type_of(&typed.data_type) {
                     typed.data_type = known;
                 }
+                if let Value::SingleQuotedString(text) = &mut typed.value.value {
+                    self.time(text, &typed.data_type);
+                }
+                in_micros(&mut typed.data_type);
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expr = call(TIMEZONE, vec![(**time_zone).clone(), (**timestamp).clone()]);
             }
             Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
                 if let Some(other) = any(left, right, false) {
@@ -489,6 +542,22 @@ fn adapt_function(function: &mut Function) {
             fractional_seconds_precision: None,
         });
     }
+}
+
+/// `date_trunc('day', ts, 'Europe/Paris')`: the moment at which the day began there.
+fn truncated_in_zone(function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [unit, at, zone] = &list.args[..] else { return None };
+    if last_name(&function.name).as_deref() != Some("date_trunc") {
+        return None;
+    }
+    let of = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    let (unit, at, zone) = (of(unit)?, of(at)?, of(zone)?);
+    let shown = call(TIMEZONE, vec![zone.clone(), at]);
+    Some(call(TIMEZONE, vec![zone, call("date_trunc", vec![unit, shown])]))
 }
 
 fn operator(name: &str) -> Option<BinaryOperator> {

@@ -10,6 +10,17 @@ pub enum SqlError {
     /// It cannot be understood, or names what does not exist.
     #[error("{0}")]
     Invalid(String),
+    /// A text is taken for a time, and is none.
+    #[error(
+        "\"{0}\" is not a time; write it as '2026-11-01 08:00', '2026-11-01 08:00:00+01' or '2026-11-01T08:00:00Z', or a date alone"
+    )]
+    BadTime(String),
+    /// A function cannot follow what it was told, such as a pattern.
+    #[error("{0}")]
+    BadParameter(String),
+    /// PostgreSQL has it, and Andon has not.
+    #[error("{0}")]
+    Unsupported(String),
     /// It divides by zero.
     #[error("division by zero; NULLIF(x, 0) makes it null")]
     DivisionByZero,
@@ -82,9 +93,11 @@ impl SqlError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "42601",
+            Self::BadTime(_) => "22007",
+            Self::BadParameter(_) => "22023",
             Self::DivisionByZero => "22012",
             Self::OutOfRange => "22003",
-            Self::Refused { .. } => "0A000",
+            Self::Refused { .. } | Self::Unsupported(_) => "0A000",
             Self::NotAllowed(_) => "42501",
             Self::TooBig { .. } => "54001",
             Self::Busy { .. } => "53300",
@@ -147,6 +160,7 @@ fn words(error: &DataFusionError) -> String {
     let text = parser.map_or_else(|| text.to_owned(), |text| text.replace("\\\"", "\"").replace("\\\\", "\\"));
     // Several things may have been tried.
     let text = text.replace(PREFIXES[0], "");
+    // What the engine still reads itself, such as to_timestamp(text).
     if text.contains("parsing timestamp") { format!("{text}; write a time as '2026-11-01 08:00:00'") } else { text }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! The engine's own work in nanoseconds, so that every time is first multiplied and the answer comes in another type, and `date_trunc`
 //! turns each time into a calendar date because a zone is named, though it is UTC. Whatever is not a constant width of whole
-//! microseconds over our times is handed to the engine's.
+//! microseconds over our times, nor a unit of the calendar, is handed to the engine's.
 
-use arrow::array::{Array, AsArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimestampMicrosecondType};
+use crate::times::DAY_US;
+use andon_model::Timestamp;
+use arrow::array::{AsArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
@@ -45,7 +47,6 @@ impl Bin {
 
 /// The width in µs that the first argument stands for: an interval without months, or a word for a unit. `None`: another one.
 pub(crate) fn width_us(width: &ScalarValue) -> Option<i64> {
-    const DAY_US: i64 = 86_400_000_000;
     let us = match width {
         ScalarValue::IntervalMonthDayNano(Some(interval))
             if interval.months == 0 && interval.nanoseconds % 1000 == 0 =>
@@ -71,6 +72,53 @@ pub(crate) fn width_us(width: &ScalarValue) -> Option<i64> {
 /// The beginning of the stretch in which a time lies.
 pub(crate) fn begin(ts: i64, width_us: i64) -> i64 {
     ts.saturating_sub(ts.rem_euclid(width_us))
+}
+
+/// Whether times are µs in UTC, or as clocks show them.
+fn is_ours(times: &DataType) -> bool {
+    matches!(times, DataType::Timestamp(TimeUnit::Microsecond, zone) if zone.as_deref().is_none_or(|zone| zone == "UTC"))
+}
+
+/// A unit of `date_trunc` that has no width: the engine's own counts in nanoseconds, in which there is no year 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calendar {
+    /// From Monday.
+    Week,
+    /// So many months, from the beginning of the year.
+    Months(u32),
+    /// So many years; centuries and millennia begin with their first year, decades with the one that ends in 0.
+    Years(i64),
+}
+
+impl Calendar {
+    fn named(unit: &ScalarValue) -> Option<Self> {
+        Some(match unit.try_as_str().flatten()?.to_ascii_lowercase().as_str() {
+            "week" => Self::Week,
+            "month" => Self::Months(1),
+            "quarter" => Self::Months(3),
+            "year" => Self::Years(1),
+            "decade" => Self::Years(10),
+            "century" => Self::Years(100),
+            "millennium" => Self::Years(1000),
+            _ => return None,
+        })
+    }
+
+    /// The beginning of the stretch in which a time lies.
+    fn begin(self, ts: i64) -> i64 {
+        let (year, month, ..) = Timestamp::from_micros(ts).civil();
+        let first = |year, month| Timestamp::from_civil(year, month, 1, 0, 0, 0, 0).map_or(ts, Timestamp::micros);
+        match self {
+            Self::Week => {
+                let days = ts.div_euclid(DAY_US);
+                // 1970 began on a Thursday.
+                days.saturating_sub((days + 3).rem_euclid(7)).saturating_mul(DAY_US)
+            }
+            Self::Months(months) => first(year, month - (month - 1) % months),
+            Self::Years(years @ (1 | 10)) => first(year - year.rem_euclid(years), 1),
+            Self::Years(years) => first(year - (year - 1).rem_euclid(years), 1),
+        }
+    }
 }
 
 impl ScalarUDFImpl for Bin {
@@ -109,14 +157,21 @@ impl ScalarUDFImpl for Bin {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if let [ColumnarValue::Scalar(width), ColumnarValue::Array(times)] = &args.args[..]
-            && *times.data_type() == crate::views::time()
-            && let Some(width) = width_us(width)
-        {
-            let times: &TimestampMicrosecondArray = times.as_primitive::<TimestampMicrosecondType>();
-            let begins: TimestampMicrosecondArray = times.unary(|ts| begin(ts, width));
-            return Ok(ColumnarValue::Array(Arc::new(begins.with_timezone_opt(times.timezone()))));
+        let [ColumnarValue::Scalar(width), times] = &args.args[..] else { return self.engines.invoke_with_args(args) };
+        if !is_ours(&times.data_type()) {
+            return self.engines.invoke_with_args(args);
         }
-        self.engines.invoke_with_args(args)
+        let array = times.to_array(args.number_rows)?;
+        let array: &TimestampMicrosecondArray = array.as_primitive::<TimestampMicrosecondType>();
+        let begins: TimestampMicrosecondArray = match (width_us(width), Calendar::named(width)) {
+            (Some(width), _) => array.unary(|ts| begin(ts, width)),
+            (None, Some(calendar)) => array.unary(|ts| calendar.begin(ts)),
+            (None, None) => return self.engines.invoke_with_args(args),
+        };
+        let begins = begins.with_timezone_opt(array.timezone());
+        Ok(match times {
+            ColumnarValue::Scalar(_) => ColumnarValue::Scalar(ScalarValue::try_from_array(&begins, 0)?),
+            ColumnarValue::Array(_) => ColumnarValue::Array(Arc::new(begins)),
+        })
     }
 }

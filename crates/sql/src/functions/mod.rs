@@ -4,6 +4,9 @@ mod average;
 mod beside;
 pub(crate) mod bin;
 mod booleans;
+pub(crate) mod casts;
+pub(crate) mod clock;
+pub(crate) mod lengths;
 pub mod series;
 mod system;
 pub(crate) mod texts;
@@ -21,7 +24,10 @@ pub(crate) fn register(state: &mut SessionState) {
     if let Ok(engines) = state.udf("date_trunc") {
         all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
     }
-    all.extend(texts::bounded(|name| state.udf(name).ok()));
+    let clock = clock::functions();
+    let ours = |name: &str| clock.iter().find(|function| function.name() == name).cloned();
+    all.extend(texts::bounded(|name| ours(name).or_else(|| state.udf(name).ok())));
+    all.extend(clock.iter().filter(|function| function.name() != clock::TO_CHAR).cloned());
     for function in all {
         if let Err(error) = state.register_udf(function) {
             tracing::error!(%error, "an SQL function of ours cannot be registered");

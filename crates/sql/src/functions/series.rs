@@ -89,7 +89,7 @@ pub(super) fn text_of(expr: &Expr) -> Option<&str> {
 
 pub(super) fn time_of(expr: &Expr) -> Option<i64> {
     if let Some(text) = text_of(expr) {
-        return Timestamp::parse_rfc3339(text).map(Timestamp::micros);
+        return crate::times::literal::moment(text);
     }
     match literal(expr)?.cast_to(&time()).ok()? {
         ScalarValue::TimestampMicrosecond(at, _) => at,

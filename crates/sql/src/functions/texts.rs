@@ -41,12 +41,12 @@ enum Grows {
     Joined,
     /// The first, twice: as hexadecimal digits.
     Encoded,
-    /// As a pattern says, the second: none of its signs, of two characters, makes more than forty.
+    /// As a pattern says, the second: no part of it makes more than twenty times its own length.
     Formatted,
 }
 
 /// The engine's functions that can make more text than they were given.
-const FUNCTIONS: [(&str, Grows); 9] = [
+const FUNCTIONS: [(&str, Grows); 10] = [
     ("repeat", Grows::Repeated),
     ("lpad", Grows::Padded),
     ("rpad", Grows::Padded),
@@ -55,19 +55,28 @@ const FUNCTIONS: [(&str, Grows); 9] = [
     ("concat", Grows::Joined),
     ("concat_ws", Grows::Joined),
     ("encode", Grows::Encoded),
-    ("to_char", Grows::Formatted),
+    (super::clock::TO_CHAR, Grows::Formatted),
+    ("date_format", Grows::Formatted),
 ];
 
 /// One of them, with the engine's own behind it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
+    name: &'static str,
     engines: Arc<ScalarUDF>,
+    /// Its other names, but those that are functions of their own here.
+    aliases: Vec<String>,
     grows: Grows,
 }
 
 /// All of them, for the engine's own.
 pub(super) fn bounded(engines: impl Fn(&str) -> Option<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
-    let of = |(name, grows): (&str, Grows)| Some(Arc::new(ScalarUDF::from(Bounded { engines: engines(name)?, grows })));
+    let is_one = |alias: &String| FUNCTIONS.iter().any(|(name, _)| name == alias);
+    let of = |(name, grows)| {
+        let engines = engines(name)?;
+        let aliases = engines.aliases().iter().filter(|alias| !is_one(alias)).cloned().collect();
+        Some(Arc::new(ScalarUDF::from(Bounded { name, engines, aliases, grows })))
+    };
     FUNCTIONS.into_iter().filter_map(of).collect()
 }
 
@@ -89,7 +98,7 @@ pub(crate) fn check_calls(plan: &LogicalPlan) -> Result<(), SqlError> {
         return Ok(());
     }
     Err(SqlError::Invalid(format!(
-        "the statement calls functions that make text {calls} times, and at most {MOST_CALLS} are allowed: repeat, lpad, rpad, replace, regexp_replace, concat, concat_ws, encode, to_char and ||"
+        "the statement calls functions that make text {calls} times, and at most {MOST_CALLS} are allowed: repeat, lpad, rpad, replace, regexp_replace, concat, concat_ws, encode, to_char, date_format and ||"
     )))
 }
 
@@ -192,11 +201,11 @@ fn number_of(scalar: &ScalarValue) -> u64 {
 
 impl ScalarUDFImpl for Bounded {
     fn name(&self) -> &str {
-        self.engines.name()
+        self.name
     }
 
     fn aliases(&self) -> &[String] {
-        self.engines.aliases()
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {

@@ -6,5 +6,6 @@ mod refused;
 mod rights;
 mod summaries;
 mod texts;
+mod times;
 mod views;
 mod wire;

@@ -17,7 +17,8 @@ async fn text_that_would_take_all_memory_is_refused_before_it_is_made() {
         "SELECT length(concat_ws(',', a, a)) FROM (SELECT repeat('x', 10000000) AS a) t",
         "SELECT length(a || a) FROM (SELECT repeat('x', 10000000) AS a) t",
         "SELECT length(encode(a, 'hex')) FROM (SELECT repeat('x', 10000000) AS a) t",
-        "SELECT to_char(ts, repeat('%Y', 1000000)) FROM samples",
+        "SELECT to_char(now(), repeat(path, 30000)) FROM tags",
+        "SELECT date_format(now(), repeat(path, 30000)) FROM tags",
         "SELECT length(a || a) FROM (SELECT a || a AS a FROM (SELECT repeat(path, 2000000) AS a FROM tags) t) u",
     ] {
         let refused = world.try_rows(&world.anna, text).await.expect_err(text).to_string();
@@ -37,7 +38,7 @@ async fn text_of_usual_length_is_as_the_engine_makes_it() {
         ("SELECT lpad('7', 3, '0'), rpad('7', 3), lpad('täst', 2)", "007|7  |tä"),
         ("SELECT replace('a-b-c', '-', '/'), regexp_replace('a1b22', '[0-9]+', '#', 'g')", "a/b/c|a#b#"),
         ("SELECT concat('a', NULL, 1, 2.5), concat_ws('/', 'a', NULL, 'b')", "a12.5|a/b"),
-        ("SELECT encode('ab', 'hex'), to_char(to_timestamp(0), '%Y')", "6162|1970"),
+        ("SELECT encode('ab', 'hex'), to_char(to_timestamp(0), 'YYYY')", "6162|1970"),
         ("SELECT 'a' || 'b' || 1, 1 || 'x', 'a' || true", "ab1|1x|atrue"),
         ("SELECT count(*) FROM (SELECT 1 AS one WHERE ('a' || NULL) IS NULL AND (NULL || 'b') IS NULL) t", "1"),
         ("SELECT count(DISTINCT path || '/' || title) = count(DISTINCT path) FROM tags", "true"),

@@ -1,0 +1,144 @@
+//! Texts that are taken for times: `ts >= '2026-11-20 08:00'`, `raw::timestamptz`.
+//!
+//! The engine makes a cast of each, and its own casts know one spelling. A rule that runs behind the engine's own puts [`crate::times::literal`]
+//! in their place: at once where the text stands in the statement, and as a function where it comes from a row.
+
+use crate::error::SqlError;
+use crate::times::{DAY_US, literal};
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TryCast, Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+use std::sync::Arc;
+
+/// The rule.
+#[derive(Debug)]
+pub(crate) struct Times;
+
+impl AnalyzerRule for Times {
+    fn name(&self) -> &'static str {
+        "texts_that_are_times"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        expressions(plan, of)
+    }
+}
+
+/// Every part of every expression of a plan, with the columns that it knows, as `change` has it; what they are called stays.
+pub(super) fn expressions(
+    plan: LogicalPlan,
+    change: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    let changed = plan.transform_up_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        let mut schema = DFSchema::empty();
+        for input in node.inputs() {
+            schema.merge(input.schema());
+        }
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let changed = expr.transform_up(|part| change(part, &schema))?;
+            Ok(if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
+        })?;
+        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+    });
+    Ok(changed?.data)
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+}
+
+const fn is_time(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(..) | DataType::Date32)
+}
+
+/// A cast of a text to a time as ours.
+fn of(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (inner, to, or_null) = match &expr {
+        Expr::Cast(Cast { expr, field }) => (expr, field.data_type(), false),
+        Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type(), true),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    if !is_time(to) || !inner.get_type(schema).is_ok_and(|from| is_text(&from)) {
+        return Ok(Transformed::no(expr));
+    }
+    let read = Read::new(to.clone(), or_null);
+    if let Expr::Literal(text, _) = &**inner {
+        let array = read.all(&text.to_array()?)?;
+        return Ok(Transformed::yes(Expr::Literal(ScalarValue::try_from_array(&array, 0)?, None)));
+    }
+    let call = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(read)), vec![(**inner).clone()]);
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+/// A text as a time.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Read {
+    to: DataType,
+    or_null: bool,
+    signature: Signature,
+}
+
+impl Read {
+    fn new(to: DataType, or_null: bool) -> Self {
+        Self { to, or_null, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    /// # Errors
+    /// One of them is no time.
+    fn all(&self, texts: &ArrayRef) -> Result<ArrayRef> {
+        let texts = cast(texts, &DataType::Utf8View)?;
+        let texts = texts.as_string_view();
+        let zoned = matches!(self.to, DataType::Timestamp(_, Some(_)));
+        let one = |text: &str| if zoned { literal::moment(text) } else { literal::shown(text) };
+        let read = texts.iter().map(|text| match text.map(|text| (text, one(text))) {
+            None => Ok(None),
+            Some((text, None)) if !self.or_null => Err(SqlError::BadTime(text.chars().take(100).collect())),
+            Some((_, None)) => Ok(None),
+            Some((_, Some(at))) if self.to == DataType::Date32 => Ok(Some(at - at.rem_euclid(DAY_US))),
+            Some((_, at)) => Ok(at),
+        });
+        let read = read.collect::<Result<TimestampMicrosecondArray, SqlError>>()?;
+        let zone = match &self.to {
+            DataType::Timestamp(_, zone) => zone.clone(),
+            _ => None,
+        };
+        let read = read.with_timezone_opt(zone);
+        Ok(if read.data_type() == &self.to { Arc::new(read) } else { cast(&(Arc::new(read) as ArrayRef), &self.to)? })
+    }
+}
+
+impl ScalarUDFImpl for Read {
+    fn name(&self) -> &'static str {
+        "read_time"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.to.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match &args.args[..] {
+            [ColumnarValue::Array(texts)] => Ok(ColumnarValue::Array(self.all(texts)?)),
+            [ColumnarValue::Scalar(text)] => {
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&self.all(&text.to_array()?)?, 0)?))
+            }
+            _ => exec_err!("a time is read from one text"),
+        }
+    }
+}
