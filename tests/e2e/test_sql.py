@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import unittest
+import urllib.parse
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -153,6 +154,12 @@ class Sql(Case):
                 ],
             )
         self.assertIn("samples_by_hour", self.psql("-A", "-t", "-c", r"\dv samples*"))
+        functions = {line.split("|")[1]: line.split("|")[2:] for line in self.psql("-A", "-t", "-c", r"\df").splitlines()}
+        self.assertEqual(functions["time_weighted_average"][::2], ["double precision", "agg"])
+        self.assertTrue(functions["time_bucket"][1].startswith("width interval, ts timestamp with time zone"), functions)
+        self.assertIn("The average over time", self.psql("-c", r"\df+ time_weighted_average"))
+        self.assertEqual(self.psql("-A", "-t", "-c", r"\du").split("|")[0], "anna")
+        self.assertEqual(self.psql("-A", "-t", "-c", "SELECT current_user").strip(), "anna")
         for command in (r"\d", r"\d+ samples", r"\dt+", r"\l", r"\dn", r"\du", r"\dv", r"\di", r"\df", r"\conninfo"):
             self.psql("-c", command)
         out = self.psql("--csv", "-c", "SELECT ts, value FROM samples WHERE path = 'works/line1/pressure' ORDER BY ts LIMIT 3")
@@ -160,6 +167,8 @@ class Sql(Case):
         self.assertIn("SET", self.psql("-c", "SET statement_timeout = 0", "-c", "BEGIN", "-c", "SELECT 1", "-c", "COMMIT"))
         refused = self.psql("-c", "DROP TABLE samples", code=1)
         self.assertIn("refused", refused)
+        for changes in ("INSERT INTO samples VALUES (1)", "CREATE TEMP TABLE t (a int)"):
+            self.assertIn("25006", self.psql("-v", "VERBOSITY=verbose", "-c", changes, code=1))
         cursor = self.psql("-A", "-t", "-v", "FETCH_COUNT=0", "-c", "SELECT count(*) FROM samples")
         self.assertEqual(cursor.strip(), str(POINTS * 3 + 11))
 
@@ -177,6 +186,8 @@ class Sql(Case):
         told, listed = wait_until("the client has come and gone", both)
         here = {id_: event["severity"] for id_, event in told.items()}
         self.assertEqual({id_: severity for id_, severity in listed.items() if id_ in here}, here)
+        names = self.rows("SELECT detail ->> 'action', detail -> 'action', severity_name FROM events WHERE detail ->> 'action' = 'login_refused'")
+        self.assertEqual(names, [("login_refused", '"login_refused"', "low")])
         word = lambda event: event["detail"].get("action", event["kind"])
         seen = {(word(event), event["severity"]) for event in told.values()}
         self.assertLessEqual({("started", 0), ("history_compacted", 0), ("connection", 0), ("login_refused", 4)}, seen)
@@ -227,6 +238,41 @@ class Sql(Case):
                 self.assertEqual(ask("SELECT %s::text, %s::int, %s::float8, %s::bool", "it's", 42, 1.5, True), [("it's", 42, 1.5, True)])
                 self.assertEqual(ask("SELECT count(*) FROM tags WHERE unit = %s", None), [(0,)])
 
+    # -- times --
+
+    def test_times_in_every_spelling_from_psql_and_as_parameters(self):
+        count = "SELECT count(*) FROM samples WHERE path = 'works/line1/pressure' AND ts < "
+        for time in ("'2026-11-01 06:01'", "'2026-11-01T06:01Z'", "'2026-11-01 07:01+01'", "timestamptz '2026-11-01 06:01'", "'20261101T060100'::timestamptz"):
+            self.assertEqual(self.psql("-A", "-t", "-c", count + time).strip(), "60", time)
+        for prepare in (False, True):
+            with self.connect() as link:
+                ask = lambda query, *given: link.execute(query, given, prepare=prepare).fetchall()
+                for time in ("2026-11-01 06:01", "2026-11-01T06:01", "2026-11-01 07:01 +01:00", "2026-11-01 07:01 Europe/Berlin"):
+                    self.assertEqual(ask(count + "%s", time), [(60,)], time)
+                    self.assertEqual(ask(count + "%s::timestamptz", time), [(60,)], time)
+                self.assertEqual(ask(count + "%s", datetime(2026, 11, 1, 6, 1)), [(60,)])
+        refused = self.psql("-c", r"\set VERBOSITY verbose", "-c", count + "'yesterday'", code=1)
+        self.assertIn("22007", refused)
+        self.assertIn("write it as '2026-11-01 08:00'", refused)
+
+    def test_local_times_of_a_place_and_to_char(self):
+        first = "FROM samples WHERE path = 'works/line1/pressure' ORDER BY ts LIMIT 1"
+        out = self.psql("--csv", "-c", f"SELECT ts, ts AT TIME ZONE 'Europe/Paris', date_trunc('day', ts AT TIME ZONE 'Europe/Paris') AS day {first}")
+        self.assertEqual(out.splitlines(), ["ts,timezone,day", "2026-11-01 06:00:00+00,2026-11-01 07:00:00,2026-11-01 00:00:00"])
+        for binary in (False, True):
+            with self.connect() as link, link.cursor(binary=binary) as cursor:
+                cursor.execute(f"SELECT ts AT TIME ZONE %s, extract(hour from ts AT TIME ZONE 'Europe/Paris'), to_char(ts AT TIME ZONE 'Europe/Paris', 'FMDay DD FMMonth YYYY, HH24:MI') {first}", ("Europe/Paris",))
+                self.assertEqual(cursor.fetchall(), [(datetime(2026, 11, 1, 7, 0), 7, "Sunday 01 November 2026, 07:00")])
+        self.assertIn("date_format", self.psql("-c", f"SELECT to_char(ts, '%Y') {first}", code=1))
+
+    def test_a_reading_of_the_first_or_last_year_breaks_no_question_about_ages(self):
+        # Microseconds since 1970 of 0001-01-01 and 9999-12-31.
+        lines = "works/line1 count=1i -62135596800000000\nworks/line2 pressure=1 253402214400000000"
+        self.assertEqual(self.here.post("/api/ingest?precision=us", lines).status, 204)
+        last = wait_until("both are the last values", lambda: (rows := self.rows("SELECT path, extract(epoch from now() - ts) FROM last_values")) and any(age < -200e9 for _, age in rows) and rows)
+        self.assertEqual(len(last), 4)
+        self.assertEqual(len(self.rows("SELECT now() - ts > INTERVAL '1 day' FROM last_values")), 4)
+
     def test_buckets_and_averages(self):
         rows = self.rows(
             "SELECT time_bucket('1 minute', ts) AS minute, avg(value), time_weighted_average(ts, value), count(*) "
@@ -239,6 +285,42 @@ class Sql(Case):
             self.assertEqual(count, 60)
         thin = self.rows("SELECT ts, value FROM thin('works/line1/pressure', '2026-11-01T06:00:00Z', '2026-11-01T06:10:00Z', 50)")
         self.assertTrue(10 < len(thin) <= 50 and {0.0, 5.9} <= {row[1] for row in thin}, thin)
+
+    def test_averages_over_time_agree_with_the_standard_aggregate_but_where_the_manual_says(self):
+        ms = lambda n: int((T0 + timedelta(seconds=n)).timestamp()) * 1000
+
+        def standard(tag: str, to: int, interval: int, **more) -> list[float]:
+            query = {"tag": tag, "aggregate": "TimeAverage2", "from_ms": ms(0), "to_ms": ms(to), "interval_ms": interval * 1000, **more}
+            answer = self.here.get(f"/api/aggregate?{urllib.parse.urlencode(query)}")
+            self.assertEqual(answer.status, 200, answer)
+            return [value for _, value, _ in answer.json["values"]]
+
+        def resampled(tag: str, to: int, step: int) -> list[float]:
+            rows = self.rows(f"SELECT value FROM resample('{tag}', '{T0:%Y-%m-%d %H:%M}', '{T0 + timedelta(seconds=to):%Y-%m-%d %H:%M}', INTERVAL '{step} seconds')")
+            return [value for (value,) in rows]
+
+        for step in (60, 7):
+            here, there = resampled("works/line1/pressure", 420, step), standard("works/line1/pressure", 420, step)
+            self.assertEqual(len(here), -(-420 // step))
+            for one, other in zip(here, there, strict=True):
+                self.assertAlmostEqual(one, other, places=9)
+        # The worked example of docs/manual/aggregates.md.
+        self.here.apply('[[tag]]\npath = "works/slope"\ntype = "double"\n[[tag]]\npath = "works/steps"\ntype = "double"\ninterpolation = "stepped"\n')
+        example = [(0, 20, "good"), (10, 30, "good"), (20, "", "bad"), (40, 50, "good"), (50, 60, "uncertain"), (60, 40, "good")]
+        rows = [f"works/{name},{ms(n)},{number},{quality}" for name in ("slope", "steps") for n, number, quality in example]
+        self.assertEqual(self.here.post("/api/ingest", "\n".join(["path,ts,value,quality", *rows]), headers={"content-type": "text/csv"}).status, 204)
+        wait_until("both are history", lambda: self.rows("SELECT count(*) FROM samples WHERE path IN ('works/slope', 'works/steps')") == [(12,)])
+        uncertain_too = {"treat_uncertain_as_bad": "false"}
+        for here, there in [
+            (standard("works/slope", 60, 60), 35),
+            (standard("works/slope", 60, 60, **uncertain_too), 40),
+            (resampled("works/slope", 60, 60), 1300 / 30),
+            (standard("works/steps", 60, 60), 100 / 3),
+            (standard("works/steps", 60, 60, **uncertain_too), 40),
+            (resampled("works/steps", 60, 60), 40),
+        ]:
+            self.assertEqual(len(here), 1)
+            self.assertAlmostEqual(here[0], there)
 
     def test_a_server_side_cursor_and_cancel(self):
         with self.connect() as link:
@@ -294,6 +376,8 @@ class Sql(Case):
             "columns": [{"name": "ts", "type": "timestamp with time zone"}, {"name": "value", "type": "double precision"}],
             "rows": [["2026-11-01T06:00:00.000000Z", 0.0], ["2026-11-01T06:00:01.000000Z", 0.1]],
         })
+        answer = self.here.post("/api/sql", {"query": "SELECT 1e308 * 10 AS a, -1e308 * 10 AS b, 'NaN'::float8 AS c, NULL::float8 AS d, 1.5 AS e"})
+        self.assertEqual(answer.json["rows"], [["Infinity", "-Infinity", "NaN", None, 1.5]])
         answer = self.here.post("/api/sql", {"query": query, "format": "csv"})
         self.assertEqual(list(csv.reader(io.StringIO(answer.text))), [["ts", "value"], ["2026-11-01T06:00:00.000000Z", "0.0"], ["2026-11-01T06:00:01.000000Z", "0.1"]])
         answer = self.here.post("/api/sql", {"query": query, "format": "arrow"})

@@ -220,6 +220,10 @@ impl Gate for FromAccounts {
         self.0.open_mode().then_some(Principal::ANONYMOUS)
     }
 
+    fn name(&self, who: &Principal) -> Option<String> {
+        if *who == Principal::ANONYMOUS { Some("anonymous".to_owned()) } else { self.0.name_of(who.id) }
+    }
+
     fn branches(&self, who: &Principal) -> Vec<String> {
         let needed = table::needed(Action::View);
         self.0.grants(who).into_iter().filter(|grant| grant.role >= needed).map(|grant| grant.branch).collect()

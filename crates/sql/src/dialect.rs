@@ -6,6 +6,7 @@
 
 use crate::error::SqlError;
 use crate::functions::clock::TIMEZONE;
+use crate::functions::json::{GET, GET_TEXT};
 use crate::guard::{MAX_DEPTH, MAX_TEXT};
 use crate::pg::catalog;
 use crate::times::literal;
@@ -166,6 +167,7 @@ pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
     Ok(match statement {
         Statement::Statement(statement) => {
             let mut statement = show(*statement)?;
+            only_reading(&statement)?;
             let mut adapter = Adapter::default();
             let _ = VisitMut::visit(&mut statement, &mut adapter);
             if let Some(wrong) = adapter.wrong {
@@ -180,8 +182,23 @@ pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
             explain.statement = Box::new(adapt(*explain.statement)?);
             Statement::Explain(explain)
         }
-        other => other,
+        other => return Err(refused(&other.to_string())),
     })
+}
+
+/// Refuses what would do more than read before the planner looks at it, and finds something else wrong with it.
+fn only_reading(statement: &ast::Statement) -> Result<(), SqlError> {
+    match statement {
+        ast::Statement::Query(_) | ast::Statement::Explain { .. } | ast::Statement::ExplainTable { .. } => Ok(()),
+        other => Err(refused(&other.to_string())),
+    }
+}
+
+/// A refusal that names a statement by its first words.
+fn refused(statement: &str) -> SqlError {
+    let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_uppercase());
+    let words: Vec<&str> = statement.split_whitespace().take(2).take_while(is_word).collect();
+    SqlError::Refused { what: if words.is_empty() { "this statement".to_owned() } else { words.join(" ") } }
 }
 
 fn quoted(text: &str) -> String {
@@ -423,6 +440,10 @@ impl VisitorMut for Adapter {
                 }
             },
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow), right } => {
+                let name = if *op == BinaryOperator::Arrow { GET } else { GET_TEXT };
+                *expr = call(name, vec![(**left).clone(), (**right).clone()]);
+            }
             Expr::BinaryOp { op, .. } => {
                 if let BinaryOperator::PGCustomBinaryOperator(names) = op
                     && let Some(known) = names.last().and_then(|name| operator(name))

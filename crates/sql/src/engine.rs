@@ -154,6 +154,11 @@ impl Caller {
         crate::ports::sees(&self.branches, path)
     }
 
+    /// What they are called; the id of somebody whose name is erased.
+    pub(crate) fn name(&self) -> String {
+        self.ports.gate.name(&self.who).unwrap_or_else(|| self.who.id.to_string())
+    }
+
     /// Whether everything that could be seen at the start still can.
     pub(crate) fn still(&self) -> Result<(), SqlError> {
         let now = self.ports.gate.branches(&self.who);

@@ -97,7 +97,8 @@ impl SqlError {
             Self::BadParameter(_) => "22023",
             Self::DivisionByZero => "22012",
             Self::OutOfRange => "22003",
-            Self::Refused { .. } | Self::Unsupported(_) => "0A000",
+            Self::Refused { .. } => "25006",
+            Self::Unsupported(_) => "0A000",
             Self::NotAllowed(_) => "42501",
             Self::TooBig { .. } => "54001",
             Self::Busy { .. } => "53300",
@@ -160,12 +161,70 @@ fn words(error: &DataFusionError) -> String {
     let text = parser.map_or_else(|| text.to_owned(), |text| text.replace("\\\"", "\"").replace("\\\\", "\\"));
     // Several things may have been tried.
     let text = text.replace(PREFIXES[0], "");
+    let text = near_only(&text);
     // What the engine still reads itself, such as to_timestamp(text).
     if text.contains("parsing timestamp") { format!("{text}; write a time as '2026-11-01 08:00:00'") } else { text }
+}
+
+/// Without a suggestion that is not near what was written: the engine takes the nearest there is, however far.
+fn near_only(text: &str) -> String {
+    const ASKS: &str = "Did you mean '";
+    let asked = ["No field named ", "Invalid function '"].iter().find_map(|before| {
+        let (_, rest) = text.split_once(before)?;
+        rest.split(['\n', '\'', ' ']).next().map(|name| name.trim_end_matches('.'))
+    });
+    let Some((before, (suggested, after))) =
+        text.split_once(ASKS).and_then(|(before, rest)| Some((before, rest.split_once("'?")?)))
+    else {
+        return text.to_owned();
+    };
+    let plain = |name: &str| name.rsplit('.').next().unwrap_or(name).trim_matches('"').to_lowercase();
+    let is_near = asked.is_some_and(|asked| is_near(&plain(asked), &plain(suggested)));
+    if is_near { text.to_owned() } else { format!("{}{after}", before.trim_end()) }
+}
+
+/// Whether two names differ by slips of the hand: two letters at most, and fewer than every other one.
+fn is_near(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    // Levenshtein's distance, row by row.
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.iter().enumerate() {
+        let mut above = std::mem::replace(&mut row[0], at + 1);
+        for (place, theirs) in other.iter().enumerate() {
+            let changed = above + usize::from(letter != theirs);
+            above = row[place + 1];
+            row[place + 1] = changed.min(above + 1).min(row[place] + 1);
+        }
+    }
+    row.last().is_some_and(|distance| *distance <= 2 && distance * 2 < one.len().max(other.len()))
 }
 
 impl From<SqlError> for DataFusionError {
     fn from(error: SqlError) -> Self {
         Self::External(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        let kept = "No field named valeu. Did you mean 'samples.value'?\nValid fields are samples.path.";
+        assert_eq!(near_only(kept), kept);
+        assert_eq!(
+            near_only("No field named temperature. Did you mean 'tags.type'?\nValid fields are tags.path."),
+            "No field named temperature.\nValid fields are tags.path."
+        );
+        assert_eq!(
+            near_only("Invalid function 'averge'.\nDid you mean 'average'?"),
+            "Invalid function 'averge'.\nDid you mean 'average'?"
+        );
+        assert_eq!(
+            near_only("Invalid function 'time_bukkit'.\nDid you mean 'to_unixtime'?"),
+            "Invalid function 'time_bukkit'."
+        );
+        assert_eq!(near_only("something else"), "something else");
     }
 }

@@ -188,6 +188,8 @@ pub trait Gate: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Principal, LoginRefused>>;
     /// Who anybody is where no log-in is asked for; `None` where one is.
     fn open(&self) -> Option<Principal>;
+    /// What `who` is called; `None` when the name is erased.
+    fn name(&self, who: &Principal) -> Option<String>;
     /// The branches of the tree that `who` may look at now; `""` is the whole tree, none is nothing.
     fn branches(&self, who: &Principal) -> Vec<String>;
 }

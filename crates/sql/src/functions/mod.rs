@@ -6,6 +6,7 @@ pub(crate) mod bin;
 mod booleans;
 pub(crate) mod casts;
 pub(crate) mod clock;
+pub(crate) mod json;
 pub(crate) mod lengths;
 pub mod series;
 mod system;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub(crate) fn register(state: &mut SessionState) {
     let mut all: Vec<Arc<ScalarUDF>> = system::functions();
     all.push(bin::Bin::registered());
+    all.extend(json::functions());
     if let Ok(engines) = state.udf("date_trunc") {
         all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
     }
@@ -53,7 +55,7 @@ pub(crate) fn register_for(state: &mut SessionState, caller: &Caller) {
     for kind in [beside::Kind::Samples, beside::Kind::Last] {
         state.register_udtf(kind.name(), Arc::new(beside::SideBySide { caller: caller.clone(), kind }));
     }
-    let who = caller.who.id.to_string();
+    let who = caller.name();
     for name in ["current_user", "session_user", "user", "current_role"] {
         let _ = state.register_udf(system::constant(name, &who));
     }

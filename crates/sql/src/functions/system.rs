@@ -1,7 +1,7 @@
 //! What PostgreSQL's clients call: versions, names, privileges. Nothing here reads or changes anything.
 
 use crate::engine::{DATABASE, SCHEMA};
-use crate::pg::catalog;
+use crate::pg::{self, catalog};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -133,6 +133,15 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
             text(oid.map(|oid| catalog::relation_name(oid).map_or_else(|| oid.to_string(), str::to_owned)).as_deref())
         }),
         simple("obj_description", DataType::Utf8View, |args| text(number(args.first()).and_then(catalog::comment))),
+        simple("pg_get_function_result", DataType::Utf8View, |args| {
+            text(number(args.first()).and_then(pg::functions::of).map(|function| function.result))
+        }),
+        simple("pg_get_function_arguments", DataType::Utf8View, |args| {
+            text(number(args.first()).and_then(pg::functions::of).map(|function| function.arguments))
+        }),
+        simple("pg_get_function_identity_arguments", DataType::Utf8View, |args| {
+            text(number(args.first()).and_then(pg::functions::of).map(|function| function.arguments))
+        }),
         simple("current_setting", DataType::Utf8View, |args| {
             text(words(args.first()).as_deref().and_then(catalog::setting))
         }),
@@ -196,9 +205,6 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         "pg_get_function_sqlbody",
         "pg_get_partkeydef",
         "pg_get_serial_sequence",
-        "pg_get_function_result",
-        "pg_get_function_arguments",
-        "pg_get_function_identity_arguments",
         "pg_get_statisticsobjdef_columns",
         "col_description",
         "shobj_description",

@@ -3,6 +3,7 @@
 //! They tell of the views and their columns, of types and settings. What a client asks about and Andon does not have (indexes,
 //! constraints, triggers) is a table without rows.
 
+use super::functions;
 use crate::engine::{Caller, DATABASE, SCHEMA};
 use crate::pg::values::oid_of;
 use crate::views::{VIEWS, columns};
@@ -167,7 +168,8 @@ pub fn relation_name(oid: i64) -> Option<&'static str> {
 
 /// What a view holds, as its comment.
 pub fn comment(oid: i64) -> Option<&'static str> {
-    usize::try_from(oid - FIRST_VIEW).ok().and_then(|place| VIEWS.get(place)).map(|(_, words)| *words)
+    let view = usize::try_from(oid - FIRST_VIEW).ok().and_then(|place| VIEWS.get(place)).map(|(_, words)| *words);
+    view.or_else(|| functions::of(oid).map(|function| function.about))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -500,6 +502,37 @@ fn procedures() -> Table {
             name
         ]);
     }
+    for (oid, function) in functions::listed() {
+        // 2249 is a row, which may have any columns.
+        let gives = if function.rows { 2249 } else { type_oid(function.result).unwrap_or(25) };
+        let count = i64::try_from(function.arguments.split(',').count()).unwrap_or(0);
+        table.rows.push(row![
+            oid,
+            function.name,
+            PUBLIC,
+            OWNER,
+            12,
+            1,
+            0,
+            0,
+            "-",
+            function.kind,
+            false,
+            false,
+            false,
+            function.rows,
+            "s",
+            "s",
+            count,
+            0,
+            gives,
+            "",
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+            function.name
+        ]);
+    }
     table
 }
 
@@ -531,6 +564,9 @@ fn table(name: &str, user: &str) -> Option<Table> {
             let mut table = Table::new("objoid# classoid# objsubid# description");
             for (oid, (_, words)) in (FIRST_VIEW..).zip(VIEWS) {
                 table.rows.push(row![oid, 1259, 0, words]);
+            }
+            for (oid, function) in functions::listed() {
+                table.rows.push(row![oid, 1255, 0, function.about]);
             }
             table
         }
@@ -731,6 +767,23 @@ fn information_table(name: &str) -> Option<Table> {
                 table.rows.push(row![DATABASE, schema, DATABASE]);
             }
         }
+        "routines" => {
+            for (oid, function) in functions::listed() {
+                let specific = format!("{}_{oid}", function.name);
+                let kind = if function.kind == "a" { Cell::Null } else { "FUNCTION".into() };
+                let gives = if function.rows { "record" } else { function.result };
+                table.rows.push(row![
+                    DATABASE,
+                    SCHEMA,
+                    specific.as_str(),
+                    DATABASE,
+                    SCHEMA,
+                    function.name,
+                    kind,
+                    gives
+                ]);
+            }
+        }
         "character_sets" => {
             table.rows.push(row![Cell::Null, Cell::Null, "UTF8", "UCS", "UTF8", DATABASE, "pg_catalog", "C"])
         }
@@ -741,7 +794,7 @@ fn information_table(name: &str) -> Option<Table> {
 
 /// `pg_catalog`.
 pub(crate) fn schema(caller: &Caller) -> Arc<dyn SchemaProvider> {
-    Arc::new(System { user: caller.who.id.to_string(), information: false })
+    Arc::new(System { user: caller.name(), information: false })
 }
 
 /// `information_schema`.

@@ -5,6 +5,7 @@
 //! what clients ask about the schema.
 
 pub mod catalog;
+pub(crate) mod functions;
 mod session;
 pub mod values;
 pub mod wire;

@@ -63,6 +63,7 @@ fn fields(view: &str) -> Option<Vec<Field>> {
             Field::new("at", time(), false),
             must("kind"),
             Field::new("severity", DataType::Int32, false),
+            must("severity_name"),
             must("path"),
             must("by"),
             must("detail"),
@@ -357,6 +358,7 @@ fn events(schema: &SchemaRef, rows: &[EventRow]) -> Result<RecordBatch> {
         times(rows.iter().map(|event| event.at)),
         must(rows.iter().map(|event| event.kind)),
         Arc::new(rows.iter().map(|event| Some(i32::from(event.severity))).collect::<Int32Array>()),
+        must(rows.iter().map(|event| grave(event.severity))),
         must(rows.iter().map(|event| &event.path)),
         must(rows.iter().map(|event| &event.by)),
         must(rows.iter().map(|event| &event.detail)),
@@ -364,4 +366,15 @@ fn events(schema: &SchemaRef, rows: &[EventRow]) -> Result<RecordBatch> {
         Arc::new(rows.iter().map(|event| i64::try_from(event.seq).ok()).collect::<Int64Array>()),
     ];
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// The word that the timeline has for a severity.
+const fn grave(severity: u8) -> &'static str {
+    match severity {
+        1 => "critical",
+        2 => "high",
+        3 => "medium",
+        4 => "low",
+        _ => "info",
+    }
 }

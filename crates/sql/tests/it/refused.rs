@@ -18,10 +18,13 @@ async fn an_error_says_what_is_wrong_and_nothing_of_the_engine() {
         ("SELECT avg(text) FROM samples", "avg"),
         ("SELECT date_trunc('day', ts, 'Europe/Berlin', 1) FROM samples", "date_trunc"),
         ("SELECT no_such FROM samples", "no_such"),
+        ("SELECT valeu FROM samples", "Did you mean 'samples.value'?"),
         ("SELECT no_such(1)", "no_such"),
     ] {
         let error = world.try_rows(&world.anna, text).await.expect_err(text).to_string();
         assert!(error.contains(says), "{text}: {error}");
+        let suggests = error.contains("Did you mean");
+        assert_eq!(suggests, text.contains("valeu"), "{text}: {error}");
         for word in
             ["DataFusion", "Optimizer", "caused by", "Error during", "ParserError", "Internal error", "Arrow error"]
         {
@@ -112,8 +115,19 @@ async fn everything_but_reading_is_refused_and_nothing_is_touched() {
     }
     assert!(!file.exists());
     assert_eq!(world.scans(), [], "nothing was read for any of them");
-    let refused = world.try_rows(&world.anna, "CREATE TABLE t (a INT)").await.expect_err("refused");
-    assert!(matches!(refused, SqlError::Refused { .. }), "{refused:?}");
+    // Whatever else may be wrong with it.
+    for (statement, what) in [
+        ("CREATE TABLE t (a INT)", "CREATE TABLE"),
+        ("CREATE TEMP TABLE t (a INT)", "CREATE TEMPORARY"),
+        ("INSERT INTO samples VALUES (1)", "INSERT INTO"),
+        ("INSERT INTO nowhere VALUES (1)", "INSERT INTO"),
+        ("UPDATE nowhere SET x = 1", "UPDATE"),
+        ("EXPLAIN DELETE FROM nowhere", "DELETE FROM"),
+    ] {
+        let refused = world.try_rows(&world.anna, statement).await.expect_err("refused");
+        assert_eq!(refused, SqlError::Refused { what: what.to_owned() }, "{statement}");
+        assert_eq!(refused.code(), "25006");
+    }
 }
 
 #[tokio::test]

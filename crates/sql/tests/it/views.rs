@@ -406,3 +406,52 @@ async fn a_day_of_another_zone_has_its_date_and_times_without_a_z_are_local() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_detail_of_an_event_is_read_in_sql() {
+    let mut plant = crate::plant::works();
+    plant.events[0].detail = r#"{"kind":"alarm","limit":{"high":80.5},"tags":["a","b"],"by":null}"#.to_owned();
+    let world = World::with(plant, andon_sql::Options::default());
+    let first = "FROM events WHERE seq = 1";
+    for (text, wanted) in [
+        ("detail ->> 'kind', detail -> 'kind'", "alarm|\"alarm\""),
+        ("(detail -> 'limit' ->> 'high')::float8 + 1, detail::json -> 'limit'", "81.5|{\"high\":80.5}"),
+        ("detail -> 'tags' ->> 1, detail -> 'tags' -> -2, detail -> 'tags' -> 2", "b|\"a\"|–"),
+        ("detail ->> 'by', detail ->> 'nothing', detail -> 'kind' ->> 'x'", "–|–|–"),
+        ("json_extract_path_text(detail, 'tags', '0'), json_extract_path(detail, 'limit', 'high')", "a|80.5"),
+    ] {
+        assert_eq!(world.rows(&format!("SELECT {text} {first}")).await, [wanted], "{text}");
+    }
+    assert_eq!(world.rows("SELECT count(*) FROM events WHERE detail ->> 'kind' = 'alarm'").await, ["1"]);
+    assert_eq!(world.rows("SELECT severity, severity_name FROM events LIMIT 1").await, ["2|high"]);
+    let wrong = world.try_rows(&world.anna, "SELECT path ->> 'x' FROM tags").await.expect_err("no JSON");
+    assert!(wrong.code() == "22023" && wrong.to_string().contains("is not JSON"), "{wrong}");
+}
+
+#[tokio::test]
+async fn people_and_functions_are_listed_by_name() {
+    let world = World::new();
+    assert_eq!(
+        world.rows("SELECT current_user, session_user, (SELECT min(rolname) FROM pg_roles)").await,
+        ["anna|anna|anna"]
+    );
+    let listed = world.rows("SELECT p.proname, pg_get_function_result(p.oid), pg_get_function_arguments(p.oid), obj_description(p.oid, 'pg_proc') \
+        FROM pg_proc p LEFT JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'public' AND p.proname = 'time_weighted_average'").await;
+    let [one] = &listed[..] else { panic!("{listed:?}") };
+    assert!(
+        one.starts_with("time_weighted_average|double precision|ts timestamp with time zone, value double precision")
+            && one.contains("average over time"),
+        "{one}"
+    );
+    // None is listed that there is not.
+    for name in world.rows("SELECT routine_name FROM information_schema.routines").await {
+        let called = world.try_rows(&world.anna, &format!("SELECT * FROM {name}()")).await.err();
+        let called = if called.as_ref().is_some_and(|error| error.to_string().contains("called as")) {
+            called
+        } else {
+            world.try_rows(&world.anna, &format!("SELECT {name}()")).await.err()
+        };
+        let error = called.expect("it wants arguments").to_string();
+        assert!(!error.contains("Invalid function"), "{name}: {error}");
+    }
+}
