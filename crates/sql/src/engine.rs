@@ -2,6 +2,7 @@
 
 use crate::dialect;
 use crate::error::SqlError;
+use crate::functions::texts::Share;
 use crate::guard;
 use crate::ports::Ports;
 use crate::views::summary::{Summaries, Takes};
@@ -386,7 +387,7 @@ impl Engine {
     }
 
     /// A session for one statement: its own catalogue, memory and rights.
-    fn session(&self, caller: &Caller) -> Result<SessionState, SqlError> {
+    fn session(&self, caller: &Caller, share: &Share) -> Result<SessionState, SqlError> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(self.options.memory_mib << 20)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -411,7 +412,7 @@ impl Engine {
             .with_catalog_list(Arc::new(catalogs))
             .with_runtime_env(runtime);
         let mut state = builder.build();
-        functions::register_for(&mut state, caller);
+        functions::register_for(&mut state, caller, share);
         state.mark_start_execution();
         // `now()` is the clock that is handed in.
         let now = timestamp_us_to_datetime(caller.ports.catalog.now_us());
@@ -420,11 +421,13 @@ impl Engine {
     }
 
     async fn plan(&self, caller: &Caller, statement: Statement) -> Result<(SessionState, LogicalPlan), SqlError> {
-        let state = self.session(caller)?;
+        let share = Share::default();
+        let state = self.session(caller, &share)?;
         let statement = dialect::adapt(statement)?;
         let plan = state.statement_to_plan(statement).await.map_err(|error| self.say(&error))?;
         guard::check(&plan)?;
-        functions::texts::check_calls(&plan)?;
+        functions::texts::check_calls(&plan, &share)?;
+        functions::constants::check(&plan)?;
         Ok((state, plan))
     }
 
@@ -443,6 +446,8 @@ impl Engine {
             let (state, plan) = self.plan(&caller, statement).await?;
             let plan = state.optimize(&plan).map_err(|error| self.say(&error))?;
             guard::check(&plan)?;
+            // What was calculated of constants is one now.
+            functions::constants::check(&plan)?;
             let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
             let physical = state.query_planner().create_physical_plan(&plan, &state).await;
             let physical = physical.map_err(|error| self.say(&error))?;

@@ -6,6 +6,7 @@ pub(crate) mod bin;
 mod booleans;
 pub(crate) mod casts;
 pub(crate) mod clock;
+pub(crate) mod constants;
 pub(crate) mod json;
 pub(crate) mod lengths;
 pub mod series;
@@ -26,9 +27,10 @@ pub(crate) fn register(state: &mut SessionState) {
     if let Ok(engines) = state.udf("date_trunc") {
         all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
     }
+    // Here as well as for each statement: no function of the engine's may be left under a name of ours, also not by another name of its own.
     let clock = clock::functions();
     let ours = |name: &str| clock.iter().find(|function| function.name() == name).cloned();
-    all.extend(texts::bounded(|name| ours(name).or_else(|| state.udf(name).ok())));
+    all.extend(texts::bounded(&texts::Share::default(), |name| ours(name).or_else(|| state.udf(name).ok())));
     all.extend(clock.iter().filter(|function| function.name() != clock::TO_CHAR).cloned());
     for function in all {
         if let Err(error) = state.register_udf(function) {
@@ -38,17 +40,18 @@ pub(crate) fn register(state: &mut SessionState) {
     if let Err(error) = state.register_expr_planner(Arc::new(booleans::Booleans)) {
         tracing::error!(%error, "the reading of '0' and '1' as false and true cannot be registered");
     }
-    if let Err(error) = state.register_expr_planner(Arc::new(texts::Joins)) {
-        tracing::error!(%error, "a bounded || cannot be registered");
-    }
     let average = Arc::new(AggregateUDF::from(average::TimeWeightedAverage::new()));
     if let Err(error) = state.register_udaf(average) {
         tracing::error!(%error, "an SQL function of ours cannot be registered");
     }
 }
 
-/// Those that read for a caller.
-pub(crate) fn register_for(state: &mut SessionState, caller: &Caller) {
+/// Those that read for a caller, and those of which a statement has a share.
+pub(crate) fn register_for(state: &mut SessionState, caller: &Caller, share: &texts::Share) {
+    for function in texts::bounded(share, |name| state.udf(name).ok()) {
+        let _ = state.register_udf(function);
+    }
+    let _ = state.register_expr_planner(Arc::new(texts::Joins::new(share)));
     for kind in [series::Kind::Thin, series::Kind::Resample] {
         state.register_udtf(kind.name(), Arc::new(series::Series { caller: caller.clone(), kind }));
     }

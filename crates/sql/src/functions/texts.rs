@@ -1,7 +1,8 @@
 //! Functions that make text, bounded: `repeat(x, 1000000000)` is not memory that the engine asks for beforehand.
 //!
 //! Before one of them is called with a batch, how long its answer can be is added up; above [`MOST`] the query ends. What is left in
-//! memory after the call is at most that, and the count of such calls in a statement is bounded by [`MOST_CALLS`].
+//! memory after the call is at most that, and the count of such calls in a statement is bounded by [`MOST_CALLS`]. All of them together make
+//! at most [`TOGETHER`] of one batch: where there are many, each has its share.
 
 use crate::error::SqlError;
 use arrow::array::{
@@ -19,12 +20,50 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use std::sync::{Arc, LazyLock};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most bytes of text that one call makes of a batch of rows.
 const MOST: u64 = 16 << 20;
+/// The same of all calls of a statement.
+const TOGETHER: u64 = 128 << 20;
 /// The most such calls in a statement.
 const MOST_CALLS: usize = 64;
+
+/// How much text each call of a statement may make of a batch of rows; said once the calls are counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Share(Arc<AtomicU64>);
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(MOST)))
+    }
+}
+
+impl Share {
+    fn among(&self, calls: usize) {
+        let calls = u64::try_from(calls).unwrap_or(u64::MAX).max(1);
+        self.0.store(MOST.min(TOGETHER / calls), Ordering::Relaxed);
+    }
+
+    fn most(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+// Functions are the same whatever their share is: one statement has one.
+impl PartialEq for Share {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Share {}
+
+impl Hash for Share {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
 
 /// How long the answer of a row can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,22 +106,25 @@ struct Bounded {
     /// Its other names, but those that are functions of their own here.
     aliases: Vec<String>,
     grows: Grows,
+    share: Share,
 }
 
 /// All of them, for the engine's own.
-pub(super) fn bounded(engines: impl Fn(&str) -> Option<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
+pub(super) fn bounded(share: &Share, engines: impl Fn(&str) -> Option<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
     let is_one = |alias: &String| FUNCTIONS.iter().any(|(name, _)| name == alias);
     let of = |(name, grows)| {
-        let engines = engines(name)?;
+        let found = engines(name)?;
+        let engines = found.inner().downcast_ref::<Bounded>().map_or(&found, |ours| &ours.engines).clone();
         let aliases = engines.aliases().iter().filter(|alias| !is_one(alias)).cloned().collect();
-        Some(Arc::new(ScalarUDF::from(Bounded { name, engines, aliases, grows })))
+        Some(Arc::new(ScalarUDF::from(Bounded { name, engines, aliases, grows, share: share.clone() })))
     };
     FUNCTIONS.into_iter().filter_map(of).collect()
 }
 
+/// Counts the calls, and gives each its share.
 /// # Errors
-/// There are more calls of them in the statement than it may have.
-pub(crate) fn check_calls(plan: &LogicalPlan) -> Result<(), SqlError> {
+/// There are more of them in the statement than it may have.
+pub(crate) fn check_calls(plan: &LogicalPlan, share: &Share) -> Result<(), SqlError> {
     let mut calls = 0;
     let counted = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
@@ -95,6 +137,7 @@ pub(crate) fn check_calls(plan: &LogicalPlan) -> Result<(), SqlError> {
     });
     counted.map_err(|error| SqlError::from_engine(&error, 0))?;
     if calls <= MOST_CALLS {
+        share.among(calls);
         return Ok(());
     }
     Err(SqlError::Invalid(format!(
@@ -123,13 +166,13 @@ impl Grows {
         (0..if is_one_for_all { 1 } else { rows }).map(row).fold(0, u64::saturating_add)
     }
 
-    fn check(self, name: &str, args: &[ColumnarValue], rows: usize) -> Result<()> {
-        let bytes = self.bytes(args, rows);
-        if bytes <= MOST {
+    fn check(self, name: &str, share: &Share, args: &[ColumnarValue], rows: usize) -> Result<()> {
+        let (bytes, most) = (self.bytes(args, rows), share.most());
+        if bytes <= most {
             return Ok(());
         }
         let words = format!(
-            "{name} would make {bytes} bytes of text of {rows} rows, and at most {MOST} are allowed; make shorter texts, or of fewer rows"
+            "{name} would make {bytes} bytes of text of {rows} rows, and at most {most} are allowed; make shorter texts, or of fewer rows, or fewer of them in one statement"
         );
         Err(SqlError::Invalid(words).into())
     }
@@ -225,7 +268,7 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.grows.check(self.name(), &args.args, args.number_rows)?;
+        self.grows.check(self.name(), &self.share, &args.args, args.number_rows)?;
         self.engines.invoke_with_args(args)
     }
 }
@@ -238,10 +281,8 @@ const JOIN: &str = "join_texts";
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Join {
     signature: Signature,
+    share: Share,
 }
-
-static JOINED: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Arc::new(ScalarUDF::from(Join { signature: Signature::user_defined(Volatility::Immutable) })));
 
 impl ScalarUDFImpl for Join {
     fn name(&self) -> &'static str {
@@ -261,7 +302,7 @@ impl ScalarUDFImpl for Join {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Grows::Joined.check("||", &args.args, args.number_rows)?;
+        Grows::Joined.check("||", &self.share, &args.args, args.number_rows)?;
         let is_one_for_all = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let texts = arrays.iter().map(|array| cast(array, &DataType::Utf8)).collect::<Result<Vec<ArrayRef>, _>>()?;
@@ -276,7 +317,14 @@ impl ScalarUDFImpl for Join {
 
 /// Makes `a || b` of texts a call of ours; lists are left to the engine.
 #[derive(Debug)]
-pub(super) struct Joins;
+pub(super) struct Joins(Arc<ScalarUDF>);
+
+impl Joins {
+    pub(super) fn new(share: &Share) -> Self {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self(Arc::new(ScalarUDF::from(Join { signature, share: share.clone() })))
+    }
+}
 
 impl ExprPlanner for Joins {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -289,7 +337,7 @@ impl ExprPlanner for Joins {
         if !matches!(expr.op, BinaryOperator::StringConcat) || !texts {
             return Ok(PlannerResult::Original(expr));
         }
-        let call = ScalarFunction::new_udf(Arc::clone(&JOINED), vec![expr.left, expr.right]);
+        let call = ScalarFunction::new_udf(Arc::clone(&self.0), vec![expr.left, expr.right]);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
     }
 }

@@ -1,6 +1,7 @@
 //! Functions that make text: as the engine's, and within bounds.
 
 use crate::plant::World;
+use andon_sql::SqlError;
 
 #[tokio::test]
 async fn text_that_would_take_all_memory_is_refused_before_it_is_made() {
@@ -28,6 +29,54 @@ async fn text_that_would_take_all_memory_is_refused_before_it_is_made() {
     let refused =
         world.try_rows(&world.anna, &format!("SELECT {many} FROM tags")).await.expect_err("too many").to_string();
     assert!(refused.contains("65 times") && refused.contains("at most 64"), "{refused}");
+}
+
+#[tokio::test]
+async fn calls_that_make_text_share_what_a_statement_may_make() {
+    let world = World::new();
+    let calls = |count: usize| {
+        let all = (0..count).map(|n| format!("length(repeat(path, 20000 + {n}))")).collect::<Vec<_>>();
+        format!("SELECT {} FROM tags", all.join(" + "))
+    };
+    assert_eq!(world.rows(&calls(8)).await.len(), world.plant.tags.len());
+    let refused = world.try_rows(&world.anna, &calls(64)).await.expect_err("more than all may make together");
+    assert!(refused.to_string().contains("and at most 2097152 are allowed"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_text_of_the_statement_is_not_copied_for_every_row() {
+    let world = World::new();
+    let long = "x".repeat(20_000);
+    let labels =
+        (0..400).map(|n| format!("WHEN value = {n} THEN 'the state number {n:03}'")).collect::<Vec<_>>().join(" ");
+    let paths = (0..2000).map(|n| format!("'works/line{n}/filler/pressure'")).collect::<Vec<_>>().join(", ");
+    for text in [
+        format!("SELECT '{long}', ts FROM samples"),
+        format!("SELECT ts FROM samples ORDER BY concat(path, '{long}')"),
+        format!("SELECT max('{long}' || path) FROM samples"),
+        format!("SELECT CASE WHEN value > 1 THEN '{long}' ELSE path END FROM samples"),
+        format!("SELECT t.x, s.ts FROM samples s, (VALUES ('{long}')) AS t(x)"),
+        format!("SELECT s.ts, t.x FROM samples s, (SELECT '{long}' AS x) t"),
+        "SELECT ts, repeat('x', 20000) FROM samples".to_owned(),
+        format!("SELECT {} FROM samples", (0..1665).map(|n| format!("{n} AS c{n}")).collect::<Vec<_>>().join(", ")),
+    ] {
+        let refused = world.try_rows(&world.anna, &text).await;
+        assert!(
+            matches!(refused, Err(SqlError::TooBig { .. })),
+            "{}: {:?}",
+            text.replace(&long, "…"),
+            refused.map(|rows| rows.len())
+        );
+    }
+    for text in [
+        format!("SELECT '{long}'"),
+        format!("SELECT length('{long}' || 'x')"),
+        format!("SELECT count(*) FROM samples WHERE raw = '{long}' OR raw LIKE '{long}%'"),
+        format!("SELECT path IN ({paths}) FROM tags"),
+        format!("SELECT CASE {labels} END FROM last_values"),
+    ] {
+        world.rows(&text).await;
+    }
 }
 
 #[tokio::test]
