@@ -356,7 +356,6 @@ export const de: Messages = {
   'storage.damaged.readings.one': '{n} Messwert',
   'storage.damaged.readings.other': '{n} Messwerte',
   'storage.damaged.rollups': 'nur Summen',
-  'storage.damaged.unknown': 'nicht bekannt',
   'storage.damaged.more.one': 'Und {n} weitere, die andon doctor nennt.',
   'storage.damaged.more.other': 'Und {n} weitere, die andon doctor nennt.',
   'storage.damaged.what': 'Holen Sie die letzte Sicherung zurück und starten Sie Andon neu. Rufen Sie andon doctor auf: Es nennt jede beschädigte Datei. Kommt es wieder vor, lassen Sie den Datenträger prüfen.',

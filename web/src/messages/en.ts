@@ -355,7 +355,6 @@ export const en = {
   'storage.damaged.readings.one': '{n} reading',
   'storage.damaged.readings.other': '{n} readings',
   'storage.damaged.rollups': 'sums only',
-  'storage.damaged.unknown': 'not known',
   'storage.damaged.more.one': 'And {n} more, which andon doctor names.',
   'storage.damaged.more.other': 'And {n} more, which andon doctor names.',
   'storage.damaged.what': 'Restore from the last backup and start Andon again. Run andon doctor: it names every damaged file. If it happens again, have the disk checked.',

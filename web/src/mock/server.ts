@@ -455,14 +455,14 @@ export class MockServer {
       buffered_points: 3_100 + (Math.floor(age / 1000) % 30) * 140, buffered_bytes: 74_400 + (Math.floor(age / 1000) % 30) * 3_360, frames_behind: this.sick ? 8_214 : 0, complete_to_ms: this.sick ? this.start - 19 * MIN : this.now() - 800,
       points_per_s_now: 140.2, points_per_s_minute: 139.6, points_per_s_hour: fresh ? 141 : 118.4, merges_waiting: this.sick ? 4 : 0, tidied_ms: this.sick ? this.start - 21 * MIN : fresh ? null : this.now() - (age % (5 * MIN)) - 20_000,
       points_taken: 2_611_090 + Math.floor(age / 1000) * 140, points_left_out: fresh ? 0 : 401_300, bytes_written: fresh ? 0 : 11_400_200, write_amplification: fresh ? null : this.sick ? 5.2 : 1.83, flushes: fresh ? 0 : 41, merges: fresh ? 0 : 6, deletes: this.#deleted.length,
-      ...(this.sick ? { damaged: this.#damaged() } : {}), last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
+      damage: this.sick ? this.#damage() : [], last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
       retention: this.#retention(fresh), sources: this.#sources(),
     };
   }
 
-  #damaged(): Json[] {
+  #damage(): Json[] {
     const day = this.start - (this.start % (24 * 60 * MIN)) - 4 * 24 * 60 * MIN;
-    return [{ file: 'history/2026-11-21/00000000000004a1.parquet', from: day, to: day + 24 * 60 * MIN - 1000, readings: 2_419_200, problem: 'row group 3 does not fit its checksum' }];
+    return [{ file: 'history/2026-11-21/00000000000004a1.parquet', holds: 'readings', from_ms: day, to_ms: day + 24 * 60 * MIN - 1000, readings: 2_419_200, what: 'the history file history/2026-11-21/00000000000004a1.parquet is damaged: row group 3 does not fit its checksum' }];
   }
 
   #retention(fresh: boolean): Json[] {

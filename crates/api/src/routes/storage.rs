@@ -53,9 +53,7 @@ pub struct StorageView {
     tidied_ms: Option<i64>,
     /// Deletes that are not yet worked into the files.
     deletes: usize,
-    /// Names of files that turned out to be damaged, and were not replaced since; `damage` says more of them.
-    damaged_files: Vec<String>,
-    /// The same files in order of time: what is wrong with each and which readings it concerns.
+    /// Files that turned out to be damaged, and were not replaced since, in order of time.
     damage: Vec<DamageView>,
     /// What went wrong last, until it goes right again.
     last_error: Option<String>,
@@ -165,7 +163,6 @@ pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<Stor
         merges_waiting: app.historian.merges_waiting(),
         tidied_ms: stats.tidied.map(Timestamp::millis),
         deletes: stats.deletes,
-        damaged_files: stats.damage.iter().map(|damage| damage.file.display().to_string()).collect(),
         damage: stats.damage.iter().map(DamageView::of).collect(),
         last_error: stats.last_error,
         retention: retention(&app.bus.plant().plant, app.historian.keeps_others(), past.as_ref()),

@@ -273,33 +273,23 @@ export function storage(raw: unknown): Storage {
     mergesWaiting: numOr(o['merges_waiting'], 0),
     tidied: numOrNull(o['tidied_ms']),
     deletes: numOr(o['deletes'], 0),
-    damage: damages(o),
+    damage: list(o['damage'] ?? [], 'storage.damage').map(damage),
     lastError: textOrNull(o['last_error']),
     retention: list(o['retention'] ?? [], 'storage.retention').map(retention),
     sources: list(o['sources'] ?? [], 'storage.sources').map(arrived),
   };
 }
 
-/** What is known of each damaged file, or at least its name. */
-function damages(o: Raw): Damage[] {
-  const told = o['damaged'] ?? o['damage'];
-  if (told === undefined || told === null) return texts(o['damaged_files']).map((file) => ({ file, rollups: false, from: null, to: null, readings: null, problem: '' }));
-  return list(told, 'storage.damaged').map((entry) => {
-    const d = object(entry, 'damaged');
-    return {
-      file: text(d['file'], 'damaged.file'),
-      rollups: d['holds'] === 'rollups',
-      from: moment(d['from'] ?? d['from_ms']),
-      to: moment(d['to'] ?? d['to_ms']),
-      readings: numOrNull(d['readings']),
-      problem: textOr(d['problem'] ?? d['what'], ''),
-    };
-  });
-}
-/** Milliseconds, or a time that is written out. */
-function moment(raw: unknown): number | null {
-  const ms = typeof raw === 'string' ? Date.parse(raw) : numOrNull(raw);
-  return Number.isFinite(ms) ? ms : null;
+function damage(raw: unknown): Damage {
+  const d = object(raw, 'damage');
+  return {
+    file: text(d['file'], 'damage.file'),
+    rollups: d['holds'] === 'rollups',
+    from: num(d['from_ms'], 'damage.from_ms'),
+    to: num(d['to_ms'], 'damage.to_ms'),
+    readings: num(d['readings'], 'damage.readings'),
+    problem: text(d['what'], 'damage.what'),
+  };
 }
 
 function retention(raw: unknown): Retention {

@@ -277,11 +277,11 @@ export interface Damage {
   file: string;
   /** It holds sums of readings, not readings: without it answers take longer and are the same. */
   rollups: boolean;
-  /** The first and the last reading it concerns, and how many; null where that is not known. */
-  from: number | null;
-  to: number | null;
-  readings: number | null;
-  /** What is wrong, in words; empty where that is not known. */
+  /** The first and the last reading it concerns, and how many. */
+  from: number;
+  to: number;
+  readings: number;
+  /** What is wrong, in words that name the file. */
   problem: string;
 }
 
