@@ -109,8 +109,10 @@ class Odbc(Clients):
             for nothing in ("primaryKeys", "statistics", "foreignKeys", "rowIdColumns"):
                 self.assertEqual(all_of(nothing, "samples"), [], nothing)
             self.assertEqual(all_of("foreignKeys", foreignTable="samples"), [])
-            self.assertEqual(all_of("procedures", schema="public"), [])
-            self.assertEqual(all_of("procedureColumns", schema="public"), [])
+            ours = ["date_format", "json_extract_path", "json_extract_path_text", "last_side_by_side", "resample", "side_by_side", "thin", "time_bucket", "time_weighted_average"]
+            self.assertEqual([row[2] for row in all_of("procedures", schema="public")], ours)
+            columns = [row[6] for row in all_of("procedureColumns", schema="public") if row[2] == "time_weighted_average"]
+            self.assertEqual(columns[-3:], ["timestamptz", "float8", "bool"])
             self.assertIn("timestamptz", {row[0] for row in all_of("getTypeInfo")})
             self.assertTrue(link.getinfo(pyodbc.SQL_DBMS_VER).startswith("16."))
 

@@ -505,7 +505,9 @@ fn procedures() -> Table {
     for (oid, function) in functions::listed() {
         // 2249 is a row, which may have any columns.
         let gives = if function.rows { 2249 } else { type_oid(function.result).unwrap_or(25) };
-        let count = i64::try_from(function.arguments.split(',').count()).unwrap_or(0);
+        let types: Vec<String> = function.types().map(|of| argument_oid(of).to_string()).collect();
+        let count = i64::try_from(types.len()).unwrap_or(0);
+        let types = types.join(" ");
         table.rows.push(row![
             oid,
             function.name,
@@ -526,7 +528,7 @@ fn procedures() -> Table {
             count,
             0,
             gives,
-            "",
+            types.as_str(),
             Cell::Null,
             Cell::Null,
             Cell::Null,
@@ -534,6 +536,13 @@ fn procedures() -> Table {
         ]);
     }
     table
+}
+
+/// The id of an argument's type, also of a list of one.
+fn argument_oid(words: &str) -> i64 {
+    let array = |of: &str| TYPES.iter().find(|known| known.5 == of).map(|known| known.4);
+    let oid = words.strip_suffix("[]").map_or_else(|| type_oid(words), array);
+    oid.unwrap_or(25)
 }
 
 /// A table of `pg_catalog`.

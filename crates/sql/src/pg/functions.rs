@@ -16,6 +16,17 @@ pub struct Listed {
     pub about: &'static str,
 }
 
+impl Listed {
+    /// The types of its arguments.
+    pub fn types(&self) -> impl Iterator<Item = &'static str> {
+        self.arguments.split(", ").map(|argument| {
+            let argument = argument.trim_start_matches("VARIADIC ");
+            let of = argument.split_once(' ').map_or(argument, |(_, of)| of);
+            of.split_once(" DEFAULT").map_or(of, |(of, _)| of)
+        })
+    }
+}
+
 /// The first id of a function.
 const FIRST: i64 = 17_000;
 
@@ -99,4 +110,19 @@ pub fn listed() -> impl Iterator<Item = (i64, &'static Listed)> {
 /// The function of an id.
 pub fn of(oid: i64) -> Option<&'static Listed> {
     usize::try_from(oid - FIRST).ok().and_then(|place| FUNCTIONS.get(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_of_arguments_are_told_apart() {
+        let of = |name: &str| {
+            let listed = FUNCTIONS.iter().find(|listed| listed.name == name).expect("listed");
+            listed.types().collect::<Vec<_>>().join("|")
+        };
+        assert_eq!(of("time_weighted_average"), "timestamp with time zone|double precision|boolean");
+        assert_eq!(of("side_by_side"), "text|timestamp with time zone|timestamp with time zone|text[]");
+    }
 }
