@@ -48,6 +48,7 @@ class Ended(Case):
         # Words are made just before the event has its time.
         self.assertIn(math.ceil((cut_off["at_ms"] - last_alive) / 1000) - int(span), (0, 1))
         self.assertIn(CUT_OFF, node.log_text(), "the program's log has it, too")
+        self.assertNotIn("\x1b", node.log_text(), "a file has no colours")
         node.restart()
         told("started", "stopped", "started", "gap")
 
