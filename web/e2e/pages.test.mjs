@@ -744,7 +744,7 @@ describe('pages', { skip: real }, () => {
     await trouble.getByText('1 damaged file').waitFor();
     const row = trouble.getByRole('row', { name: /4a1\.parquet/ });
     assert.match(await row.innerText(), /row group 3 does not fit its checksum[\s\S]*\d+ \w+ 00:00:00 to \d+ \w+ 23:59:59[\s\S]*2,419,200 readings/);
-    assert.match(await trouble.innerText(), /Restore from the last backup[\s\S]*andon doctor/);
+    assert.match(await trouble.innerText(), /Bring each file back from the last backup[\s\S]*andon doctor/);
     assert.equal(await trouble.locator('.damage').evaluate((e) => getComputedStyle(e).borderInlineStartColor), await trouble.locator('.prio .body').evaluate((e) => getComputedStyle(e).stroke), 'in the colour of an alarm');
     await trouble.getByText('History is 19').waitFor();
     await page.getByText('over budget').waitFor();

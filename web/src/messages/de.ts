@@ -358,7 +358,7 @@ export const de: Messages = {
   'storage.damaged.rollups': 'nur Summen',
   'storage.damaged.more.one': 'Und {n} weitere, die andon doctor nennt.',
   'storage.damaged.more.other': 'Und {n} weitere, die andon doctor nennt.',
-  'storage.damaged.what': 'Holen Sie die letzte Sicherung zurück und starten Sie Andon neu. Rufen Sie andon doctor auf: Es nennt jede beschädigte Datei. Kommt es wieder vor, lassen Sie den Datenträger prüfen.',
+  'storage.damaged.what': 'Holen Sie jede Datei aus der letzten Sicherung zurück, mit dem Befehl, den ihr Ereignis in der Zeitleiste nennt; sie wird sofort wieder gelesen. Rufen Sie andon doctor auf: Es nennt jede beschädigte Datei. Kommt es wieder vor, lassen Sie den Datenträger prüfen.',
   'storage.damaged.what_slow': 'Die Summen werden beim nächsten Aufräumen neu gemacht. Rufen Sie andon doctor auf, um zu sehen, ob sonst etwas beschädigt ist.',
   'storage.late': 'Die Geschichte ist {span} im Rückstand',
   'storage.late.what': 'Live-Werte sind nicht betroffen. Verläufe und Berichte enden früher, bis die Geschichte aufgeholt hat; wächst der Rückstand, ist der Datenträger zu langsam oder voll.',

@@ -357,7 +357,7 @@ export const en = {
   'storage.damaged.rollups': 'sums only',
   'storage.damaged.more.one': 'And {n} more, which andon doctor names.',
   'storage.damaged.more.other': 'And {n} more, which andon doctor names.',
-  'storage.damaged.what': 'Restore from the last backup and start Andon again. Run andon doctor: it names every damaged file. If it happens again, have the disk checked.',
+  'storage.damaged.what': 'Bring each file back from the last backup, with the command that its event on the timeline names; it is read again at once. Run andon doctor: it names every damaged file. If it happens again, have the disk checked.',
   'storage.damaged.what_slow': 'The sums are made anew at the next tidying. Run andon doctor to see whether anything else is damaged.',
   'storage.late': 'History is {span} behind',
   'storage.late.what': 'Live values are not affected. Trends and reports end earlier until history has caught up; if the span grows, the disk is too slow or full.',
