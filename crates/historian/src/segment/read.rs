@@ -92,6 +92,7 @@ struct Column<T: DataType> {
 }
 
 /// Values of an optional column: those there are, and for each row whether it has one.
+#[derive(Default)]
 struct Sparse<T> {
     values: std::vec::IntoIter<T>,
     levels: Vec<i16>,
@@ -239,9 +240,9 @@ impl CurrentReader {
             let start = rows.end.saturating_sub(PAGE_ROWS as u64).max(rows.start).max(group_rows.start);
             let wanted = start..rows.end;
             rows.end = start;
-            let block = self.read(index, local(&wanted, &group_rows), &entry, Columns::All)?;
-            if let Some(last) = block.within(i64::MIN, before).last() {
-                return Ok(Some(block.slice(last..last + 1)));
+            let last = self.decode(index, |source| source.last_before(&local(&wanted, &group_rows), &entry, before))?;
+            if last.is_some() {
+                return Ok(last);
             }
         }
         Ok(None)
@@ -364,15 +365,35 @@ impl Source<'_> {
     fn block(&mut self, rows: Range<usize>, entry: &Entry, columns: Columns) -> Result<Block, ParquetError> {
         let ts = self.times(&rows)?;
         if columns == Columns::Times {
-            return Ok(Block { ts, ..Block::empty() });
+            Ok(Block { ts, ..Block::empty() })
+        } else {
+            self.beside(ts, &rows, entry, columns)
         }
+    }
+
+    /// The last of these rows whose time is before `before`. Of the other columns nothing else is kept.
+    fn last_before(&mut self, rows: &Range<usize>, entry: &Entry, before: i64) -> Result<Option<Block>, ParquetError> {
+        let ts = self.times(rows)?;
+        let Some((at, ts)) = ts.iter().enumerate().rev().find(|(_, ts)| **ts < before) else { return Ok(None) };
+        let row = rows.start + at;
+        self.beside(vec![*ts], &(row..row + 1), entry, Columns::All).map(Some)
+    }
+
+    /// What stands beside these times of these rows.
+    fn beside(
+        &mut self,
+        ts: Vec<i64>,
+        rows: &Range<usize>,
+        entry: &Entry,
+        columns: Columns,
+    ) -> Result<Block, ParquetError> {
         let values = match entry.kind {
-            Kind::Int => Values::Int(self.ints(&rows)?),
-            Kind::Double(class) => Values::Double(self.doubles(&rows, class)?),
-            Kind::Mixed => self.mixed(&rows)?,
+            Kind::Int => Values::Int(self.ints(rows)?),
+            Kind::Double(class) => Values::Double(self.doubles(rows, class)?),
+            Kind::Mixed => self.mixed(rows)?,
         };
-        let quality = if entry.all_good { Quality::Same(0) } else { self.quality(&rows)? };
-        let received_ms = if columns == Columns::All { self.received(&rows, &ts)? } else { Vec::new() };
+        let quality = if entry.all_good { Quality::Same(0) } else { self.quality(rows)? };
+        let received_ms = if columns == Columns::All { self.received(rows, &ts)? } else { Vec::new() };
         Ok(Block { ts, values, quality, received_ms })
     }
 
@@ -397,6 +418,13 @@ impl Source<'_> {
             Some(Statistics::Int64(numbers)) => numbers.min_opt() == Some(&0) && numbers.max_opt() == Some(&0),
             _ => false,
         }
+    }
+
+    /// Whether a column's statistics say that no row of the group has a value.
+    fn is_always_null(&self, column: usize) -> bool {
+        let Some(group) = self.footer.parquet.row_groups().get(self.group.index) else { return false };
+        let nulls = group.columns().get(column).and_then(|chunk| chunk.statistics()?.null_count_opt());
+        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
     }
 
     fn ints(&mut self, rows: &Range<usize>) -> Result<Vec<i64>, ParquetError> {
@@ -456,12 +484,19 @@ impl Source<'_> {
 
     /// Values of several classes.
     fn mixed(&mut self, rows: &Range<usize>) -> Result<Values, ParquetError> {
-        let mut int = column!(self, int, V_INT, rows)?.sparse(rows)?;
-        let mut scale = column!(self, scale, SCALE, rows)?.sparse(rows)?;
-        let mut float = column!(self, float, V_FLOAT, rows)?.sparse(rows)?;
-        let mut double = column!(self, double, V_DOUBLE, rows)?.sparse(rows)?;
-        let mut boolean = column!(self, boolean, V_BOOL, rows)?.sparse(rows)?;
-        let mut text = column!(self, text, V_TEXT, rows)?.sparse(rows)?;
+        // The column's values; none where the whole group has none, which opens nothing.
+        macro_rules! sparse {
+            ($field:ident, $at:expr) => {
+                if self.is_always_null($at) {
+                    Sparse::default()
+                } else {
+                    column!(self, $field, $at, rows)?.sparse(rows)?
+                }
+            };
+        }
+        let (mut int, mut scale) = (sparse!(int, V_INT), sparse!(scale, SCALE));
+        let (mut float, mut double) = (sparse!(float, V_FLOAT), sparse!(double, V_DOUBLE));
+        let (mut boolean, mut text) = (sparse!(boolean, V_BOOL), sparse!(text, V_TEXT));
         let numbers = [int.left(), float.left(), double.left()];
         if boolean.left() + text.left() == 0
             && int.left() == scale.left()
