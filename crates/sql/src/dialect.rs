@@ -7,7 +7,7 @@
 use crate::error::SqlError;
 use crate::functions::clock::TIMEZONE;
 use crate::functions::json::{GET, GET_TEXT};
-use crate::guard::{MAX_DEPTH, MAX_TEXT};
+use crate::guard::{MAX_DEPTH, MAX_RELATIONS, MAX_TEXT};
 use crate::pg::catalog;
 use crate::times::literal;
 use andon_model::Timestamp;
@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 /// Reads statements, separated by semicolons.
@@ -36,30 +36,40 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     }
     let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(100).build();
     let statements = parser.and_then(|mut parser| parser.parse_statements());
-    statements.map(Vec::from).map_err(|error| SqlError::from_engine(&error, 0))
+    let mut statements = statements.map(Vec::from).map_err(|error| SqlError::from_engine(&error, 0))?;
+    statements.iter_mut().try_for_each(check_relations)?;
+    Ok(statements)
 }
 
-/// Whether a token may add a level to the statement's tree.
+/// Whether a token may add a level to the statement's tree. A word of the language may, unless it is known to stand alone or to be a
+/// name here: so a new operator of the parser counts before anybody has thought of it.
 fn deepens(token: &Token) -> bool {
     match token {
-        Token::Word(word) => matches!(
+        Token::Word(word) => !matches!(
             word.keyword,
-            Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::UNION
-                | Keyword::EXCEPT
-                | Keyword::INTERSECT
-                | Keyword::JOIN
-                | Keyword::CASE
-                | Keyword::WHEN
-                | Keyword::SELECT
-                | Keyword::IS
-                | Keyword::BETWEEN
-                | Keyword::LIKE
-                | Keyword::ILIKE
-                | Keyword::COLLATE
-                | Keyword::AT
+            Keyword::NoKeyword
+                | Keyword::AS
+                | Keyword::FROM
+                | Keyword::BY
+                | Keyword::ASC
+                | Keyword::DESC
+                | Keyword::NULL
+                | Keyword::TRUE
+                | Keyword::FALSE
+                | Keyword::DATE
+                | Keyword::TIMESTAMP
+                | Keyword::TIMESTAMPTZ
+                | Keyword::INTERVAL
+                | Keyword::VALUE
+                | Keyword::PATH
+                | Keyword::TEXT
+                | Keyword::NAME
+                | Keyword::TYPE
+                | Keyword::COUNT
+                | Keyword::MIN
+                | Keyword::MAX
+                | Keyword::SUM
+                | Keyword::AVG
         ),
         Token::Whitespace(_)
         | Token::Comma
@@ -71,6 +81,73 @@ fn deepens(token: &Token) -> bool {
         | Token::Placeholder(_)
         | Token::EOF => false,
         _ => true,
+    }
+}
+
+/// Counts the tables that a statement reads when what it names with WITH stands wherever it is used: that is what is planned.
+/// # Errors
+/// There are more than [`MAX_RELATIONS`].
+fn check_relations(statement: &mut Statement) -> Result<(), SqlError> {
+    let Statement::Statement(statement) = statement else { return Ok(()) };
+    let mut named = Named::default();
+    let _ = statement.visit(&mut named);
+    let mut reads = Vec::new();
+    let _ = ast::visit_relations_mut(&mut **statement, |name| {
+        reads.push(simple_name(name));
+        ControlFlow::<()>::Continue(())
+    });
+    let all = reads.iter().fold(0_usize, |all, name| all.saturating_add(named.size(name.as_deref(), 0)));
+    if all > MAX_RELATIONS {
+        let limit = format!("{MAX_RELATIONS} tables, one that is used twice counted twice");
+        return Err(SqlError::TooBig { what: "wide", limit });
+    }
+    Ok(())
+}
+
+/// The name of a table without a schema.
+fn simple_name(name: &ObjectName) -> Option<String> {
+    let [ObjectNamePart::Identifier(name)] = &name.0[..] else { return None };
+    Some(folded(name))
+}
+
+/// What WITH names, at any place of the statement, and the tables that each reads.
+#[derive(Default)]
+struct Named {
+    reads: HashMap<String, Vec<Option<String>>>,
+    sizes: HashMap<String, usize>,
+}
+
+impl VisitorMut for Named {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        for part in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            // Of those with the same name all are taken together: never too few.
+            let reads = self.reads.entry(folded(&part.alias.name)).or_default();
+            let _ = ast::visit_relations_mut(&mut *part.query, |name| {
+                reads.push(simple_name(name));
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Named {
+    /// How many tables stand behind a name. One that names itself (`WITH RECURSIVE`) counts once there.
+    fn size(&mut self, name: Option<&str>, depth: usize) -> usize {
+        let Some((name, reads)) = name.and_then(|name| Some((name, self.reads.get(name)?.clone()))) else { return 1 };
+        if let Some(known) = self.sizes.get(name) {
+            return *known;
+        }
+        // More levels than may be read are too wide in any case.
+        if depth > MAX_RELATIONS {
+            return MAX_RELATIONS + 1;
+        }
+        self.sizes.insert(name.to_owned(), 1);
+        let size = reads.iter().fold(1, |all: usize, read| all.saturating_add(self.size(read.as_deref(), depth + 1)));
+        self.sizes.insert(name.to_owned(), size);
+        size
     }
 }
 
@@ -870,7 +947,7 @@ fn is_aggregate(item: &SelectItem) -> bool {
 
 fn only_system(query: &Query) -> bool {
     let SetExpr::Select(select) = &*query.body else { return false };
-    relations(select).into_iter().all(|(factor, _)| table_name(factor).is_none_or(|name| name.starts_with("pg_")))
+    relations(select).into_iter().all(|(factor, _)| table_name(factor).is_some_and(|name| name.starts_with("pg_")))
 }
 
 /// A scalar subquery over the system's tables gives at most one row; said in a way that the planner accepts.

@@ -3,13 +3,17 @@
 //! The text is not looked at: a plan cannot hide in a comment, a common table expression or a string.
 
 use crate::error::SqlError;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 /// The longest statement, in bytes.
 pub const MAX_TEXT: usize = 256 * 1024;
 /// The most operators and set operations of a statement: each may be one level of its tree.
 pub const MAX_DEPTH: usize = 2000;
+/// The most tables of a statement, counted as they are planned: planning grows faster than their number, and nothing ends it early.
+pub const MAX_RELATIONS: usize = 200;
+/// Aggregates that gather what they have seen: over a window each row would have its own copy of all before it.
+const GATHERING: [&str; 2] = ["string_agg", "array_agg"];
 
 /// Checks that a plan only reads.
 /// # Errors
@@ -21,10 +25,33 @@ pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(|error| SqlError::from_engine(&error, 0))?;
-    match refused {
-        Some(what) => Err(SqlError::Refused { what }),
+    if let Some(what) = refused {
+        return Err(SqlError::Refused { what });
+    }
+    match gathered_over_a_window(plan)? {
+        Some(name) => Err(SqlError::Unsupported(format!(
+            "{name}(…) OVER (…) is not known here, since each row would hold all before it; use {name} with GROUP BY"
+        ))),
         None => Ok(()),
     }
+}
+
+/// The first of [`GATHERING`] that is used as a window function.
+fn gathered_over_a_window(plan: &LogicalPlan) -> Result<Option<&'static str>, SqlError> {
+    let mut found = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::WindowFunction(function) = part {
+                    let is_one = |name: &&&str| function.fun.name().eq_ignore_ascii_case(name);
+                    found = GATHERING.iter().find(is_one).copied();
+                }
+                Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    });
+    walked.map_err(|error| SqlError::from_engine(&error, 0))?;
+    Ok(found)
 }
 
 /// Why a node is not allowed. Every kind is named, so that a new kind of the engine is a decision here.

@@ -113,7 +113,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Unreadable(words) => f.write_str(words),
             Self::Denied(denied) => write!(f, "{denied}"),
-            Self::Unknown(path) => write!(f, "{path} is not known here; {ADD_IT}"),
+            Self::Unknown(path) => write!(f, "{} is not known here; {ADD_IT}", path.escape_debug()),
             Self::Unfit { path, wanted, found } => {
                 write!(f, "{found:?} is no value of {path}, which is {}", kind_words(*wanted))?;
                 if has_decimal_comma(found) && matches!(wanted, DataType::Double | DataType::Int64) {

@@ -1,16 +1,17 @@
 //! Texts that a statement itself holds, bounded: what it selects of them, each row has a copy of.
 //!
-//! A text of 256 KiB in the list of columns would be 2 GiB in a batch of 8,192 rows, and so would what `repeat('x', 100000)` is before the
-//! first row is read. What a column is only compared with is not copied and not counted.
+//! A text of 256 KiB in the list of columns, or given to a function in a condition, would be 8 GiB in a batch of 32,768 rows, and so
+//! would what `repeat('x', 100000)` is before the first row is read. What something is only compared with is not copied and not counted.
 
 use super::lengths::is_comparison;
+use crate::engine::BATCH;
 use crate::error::SqlError;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan};
 
 /// The most bytes of them in a statement: 128 MiB in a batch of rows.
-const MOST: usize = 16 * 1024;
+const MOST: usize = (128 << 20) / BATCH;
 /// The most columns of a list, as in PostgreSQL.
 const MOST_COLUMNS: usize = 1664;
 /// Texts that need no more room than a number are not counted.
@@ -23,7 +24,7 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
     let alone = is_one_row(plan)?;
     let walked = plan.apply_with_subqueries(|node| {
         match node {
-            LogicalPlan::Filter(_) | LogicalPlan::Join(_) | LogicalPlan::TableScan(_) | LogicalPlan::Limit(_) => {}
+            LogicalPlan::Limit(_) => {}
             // Of these a row has one.
             LogicalPlan::Values(values) => {
                 let longest = values.values.iter().flatten().map(copied).max();
@@ -73,23 +74,40 @@ fn is_one_row(plan: &LogicalPlan) -> Result<bool, SqlError> {
 /// Bytes of the texts in an expression that become part of rows.
 fn copied(expr: &Expr) -> usize {
     let mut bytes = 0_usize;
+    let mut add = |more: usize| bytes = bytes.saturating_add(more);
     let _ = expr.apply(|part| {
-        Ok(match part {
+        let compared = match part {
             Expr::Literal(value, _) => {
-                bytes = bytes.saturating_add(Some(size(value)).filter(|size| *size > SHORT).unwrap_or(0));
-                TreeNodeRecursion::Continue
+                add(Some(size(value)).filter(|size| *size > SHORT).unwrap_or(0));
+                return Ok(TreeNodeRecursion::Continue);
             }
             Expr::Case(case) => {
                 let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
-                bytes = bytes.saturating_add(results.map(|result| copied(result)).sum());
-                TreeNodeRecursion::Jump
+                // A row takes one of them.
+                add(results.map(|result| copied(result)).max().unwrap_or(0));
+                let conditions = case.when_then_expr.iter().map(|(when, _)| when).chain(&case.expr);
+                conditions.map(|condition| &**condition).collect()
             }
-            Expr::BinaryExpr(BinaryExpr { op, .. }) if is_comparison(*op) => TreeNodeRecursion::Jump,
-            Expr::InList(_) | Expr::Like(_) | Expr::SimilarTo(_) | Expr::Between(_) => TreeNodeRecursion::Jump,
-            _ => TreeNodeRecursion::Continue,
-        })
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => vec![&**left, &**right],
+            Expr::InList(list) => std::iter::once(&*list.expr).chain(&list.list).collect(),
+            Expr::Like(like) | Expr::SimilarTo(like) => vec![&*like.expr, &*like.pattern],
+            Expr::Between(between) => vec![&*between.expr, &*between.low, &*between.high],
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        compared.into_iter().filter(|side| !is_text(side)).for_each(|side| add(copied(side)));
+        Ok(TreeNodeRecursion::Jump)
     });
     bytes
+}
+
+/// Whether it is nothing but a text, perhaps of another type.
+fn is_text(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(..) => true,
+        Expr::Cast(cast) => is_text(&cast.expr),
+        Expr::TryCast(cast) => is_text(&cast.expr),
+        _ => false,
+    }
 }
 
 fn size(value: &ScalarValue) -> usize {

@@ -156,9 +156,14 @@ pub fn relation_oid(name: &str) -> Option<i64> {
     })
 }
 
+/// Where a view of this id stands in the list, if there is one.
+fn place(oid: i64) -> Option<usize> {
+    usize::try_from(oid.checked_sub(FIRST_VIEW)?).ok()
+}
+
 /// The name of a view or system table.
 pub fn relation_name(oid: i64) -> Option<&'static str> {
-    let view = usize::try_from(oid - FIRST_VIEW).ok().and_then(|place| VIEWS.get(place)).map(|(name, _)| *name);
+    let view = place(oid).and_then(|place| VIEWS.get(place)).map(|(name, _)| *name);
     view.or_else(|| {
         ["pg_type", "pg_attribute", "pg_proc", "pg_class", "pg_database", "pg_namespace", "pg_description"]
             .into_iter()
@@ -168,7 +173,7 @@ pub fn relation_name(oid: i64) -> Option<&'static str> {
 
 /// What a view holds, as its comment.
 pub fn comment(oid: i64) -> Option<&'static str> {
-    let view = usize::try_from(oid - FIRST_VIEW).ok().and_then(|place| VIEWS.get(place)).map(|(_, words)| *words);
+    let view = place(oid).and_then(|place| VIEWS.get(place)).map(|(_, words)| *words);
     view.or_else(|| functions::of(oid).map(|function| function.about))
 }
 

@@ -109,7 +109,7 @@ pub fn listed() -> impl Iterator<Item = (i64, &'static Listed)> {
 
 /// The function of an id.
 pub fn of(oid: i64) -> Option<&'static Listed> {
-    usize::try_from(oid - FIRST).ok().and_then(|place| FUNCTIONS.get(place))
+    usize::try_from(oid.checked_sub(FIRST)?).ok().and_then(|place| FUNCTIONS.get(place))
 }
 
 #[cfg(test)]

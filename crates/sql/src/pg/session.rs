@@ -8,6 +8,7 @@ use super::{Ticket, values, wire};
 use crate::dialect::{self, CursorWord};
 use crate::engine::{Answer, Engine};
 use crate::error::SqlError;
+use crate::guard::MAX_TEXT;
 use crate::pg::catalog::SERVER_VERSION;
 use andon_model::access::Principal;
 use arrow::datatypes::SchemaRef;
@@ -34,6 +35,10 @@ const TAKES_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Prepared statements and portals of one connection.
 const MAX_NAMES: usize = 500;
+/// Bytes of their texts, each: what a text is parsed to takes up to two hundred times as much, so it is parsed when it is needed.
+const MAX_PREPARED: usize = 1 << 20;
+/// Bytes of the texts of a connection's portals, which are parsed.
+const MAX_BOUND: usize = MAX_TEXT;
 /// Cursors of one connection; each is a query on its way.
 const MAX_CURSORS: usize = 16;
 
@@ -71,15 +76,23 @@ fn said(code: &str, words: impl Into<String>) -> Fault {
 /// A prepared statement.
 #[derive(Clone)]
 struct Prepared {
-    /// `None`: the text was empty.
-    statement: Option<Statement>,
+    text: Arc<str>,
     /// The types of its parameters, 0 where the client did not say.
     types: Vec<u32>,
+}
+
+impl Prepared {
+    /// `None`: the text is empty.
+    fn statement(&self) -> Result<Option<Statement>, SqlError> {
+        Ok(dialect::parse(&self.text)?.pop())
+    }
 }
 
 /// A statement with its parameters, perhaps half answered.
 struct Portal {
     statement: Option<Statement>,
+    /// Bytes of its text.
+    bytes: usize,
     formats: Vec<i16>,
     running: Option<Running>,
     /// Rows sent so far.
@@ -546,19 +559,26 @@ impl Session {
                 let count = statement.as_ref().map_or(Ok(0), parameters)?;
                 let mut types = types;
                 types.resize(count.max(types.len()), 0);
-                if self.statements.len() >= MAX_NAMES {
-                    return Err(said("54000", "this connection has as many prepared statements as are allowed"));
+                let others = self.statements.iter().filter(|(other, _)| **other != name);
+                let (count, bytes) = others.fold((0, query.len()), |(n, all), (_, one)| (n + 1, all + one.text.len()));
+                if count >= MAX_NAMES || bytes > MAX_PREPARED {
+                    let words = "this connection has as many prepared statements as are allowed; DEALLOCATE some";
+                    return Err(said("54000", words));
                 }
-                self.statements.insert(name, Prepared { statement, types });
+                self.statements.insert(name, Prepared { text: query.into(), types });
                 wire::empty(&mut self.out, b'1');
             }
             Front::Bind { portal, statement, parameter_formats, parameters, result_formats } => {
                 let prepared = self.prepared(&statement)?;
                 let bound = bind(&prepared, &parameter_formats, &parameters)?;
-                if self.portals.len() >= MAX_NAMES {
-                    return Err(said("54000", "this connection has as many portals as are allowed"));
+                let others = self.portals.iter().filter(|(other, _)| **other != portal);
+                let bytes = prepared.text.len();
+                let (count, all) = others.fold((0, bytes), |(n, all), (_, one)| (n + 1, all + one.bytes));
+                if count >= MAX_NAMES || all > MAX_BOUND {
+                    return Err(said("54000", "this connection has as many portals as are allowed; close some"));
                 }
-                let new = Portal { statement: bound, formats: result_formats, running: None, sent: 0, done: false };
+                let formats = result_formats;
+                let new = Portal { statement: bound, bytes, formats, running: None, sent: 0, done: false };
                 self.portals.insert(portal, new);
                 wire::empty(&mut self.out, b'2');
             }
@@ -591,7 +611,7 @@ impl Session {
     async fn describe_statement(&mut self, name: &str) -> Result<(), Fault> {
         let prepared = self.prepared(name)?;
         let mut types = prepared.types.clone();
-        let runs = prepared.statement.filter(|statement| dialect::session_tag(statement).is_none());
+        let runs = prepared.statement()?.filter(|statement| dialect::session_tag(statement).is_none());
         let word = runs.as_ref().map(dialect::cursor_word).transpose()?.flatten();
         let schema = match (runs, word) {
             (Some(statement), None) => Some(self.columns(&statement, &mut types).await?),
@@ -820,7 +840,7 @@ fn substitute(mut statement: Statement, with: &[Expr]) -> Statement {
 }
 
 fn bind(prepared: &Prepared, formats: &[i16], given: &[Option<Bytes>]) -> Result<Option<Statement>, Fault> {
-    let Some(statement) = &prepared.statement else { return Ok(None) };
+    let Some(statement) = prepared.statement()? else { return Ok(None) };
     if given.len() != prepared.types.len() {
         let words = format!("{} parameters were given where the statement has {}", given.len(), prepared.types.len());
         return Err(said("08P01", words));
@@ -830,5 +850,5 @@ fn bind(prepared: &Prepared, formats: &[i16], given: &[Option<Bytes>]) -> Result
     for ((bytes, oid), format) in given.iter().zip(&prepared.types).zip(formats) {
         literals.push(values::parameter(*oid, format == 1, bytes.as_deref()).map_err(|words| said("22P03", words))?);
     }
-    Ok(Some(substitute(statement.clone(), &literals)))
+    Ok(Some(substitute(statement, &literals)))
 }

@@ -161,10 +161,68 @@ async fn a_long_chain_is_answered_or_refused_and_never_ends_the_process() {
     assert_eq!(world.rows(&ors(900)).await, ["0"]);
     let deep = world.try_rows(&world.anna, &ors(100_000)).await;
     assert!(matches!(deep, Err(SqlError::TooBig { .. })), "{deep:?}");
+    for link in [
+        "XOR true",
+        "NOTNULL",
+        "ISNULL",
+        "IS NULL",
+        "SIMILAR TO 'x'",
+        "RLIKE 'x'",
+        "REGEXP 'x'",
+        "DIV 2",
+        "COLLATE c",
+        "OVERLAPS 1",
+    ] {
+        let chain = format!("SELECT true {}", vec![link; 20_000].join(" "));
+        let outcome = world.try_rows(&world.anna, &chain[..chain.len().min(250_000)]).await;
+        assert!(outcome.is_err(), "{link}");
+    }
     let unions = vec!["SELECT 1"; 500].join(" UNION ALL ");
     assert_eq!(world.rows(&unions).await.len(), 500);
     let in_list = format!("SELECT count(*) FROM tags WHERE path IN ({})", vec!["'a/b'"; 20_000].join(","));
     assert_eq!(world.rows(&in_list).await, ["0"]);
+}
+
+#[tokio::test]
+async fn what_is_named_once_and_used_often_is_counted_before_it_is_planned() {
+    let world = World::new();
+    let doubled = |n: usize| {
+        let part = |at: usize| format!("c{at} AS (SELECT a.x FROM c{0} a UNION ALL SELECT b.x FROM c{0} b)", at - 1);
+        let parts: Vec<String> = std::iter::once("c0 AS (SELECT 1 x)".to_owned()).chain((1..=n).map(part)).collect();
+        format!("WITH {} SELECT count(*) FROM c{n}", parts.join(", "))
+    };
+    assert_eq!(world.rows(&doubled(4)).await, ["16"]);
+    let crossed = format!("SELECT 1 FROM {}", (0..201).map(|at| format!("tags t{at}")).collect::<Vec<_>>().join(", "));
+    for query in [doubled(12), doubled(60), format!("SELECT * FROM ({}) d", doubled(12)), crossed] {
+        let outcome = world.try_rows(&world.anna, &query).await;
+        assert!(matches!(outcome, Err(SqlError::TooBig { what: "wide", .. })), "{outcome:?}");
+    }
+    let recursive =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT count(*) FROM n";
+    assert_eq!(world.rows(recursive).await, ["5"]);
+}
+
+#[tokio::test]
+async fn what_each_row_would_have_a_copy_of_is_refused() {
+    let world = World::new();
+    let long = "x".repeat(5000);
+    for query in [
+        format!("SELECT count(*) FROM samples WHERE substr('{long}', value::bigint + 1) = 'x'"),
+        format!(
+            "SELECT count(*) FROM samples a JOIN tags b ON a.path = b.path AND substr('{long}', a.value::bigint) = b.path"
+        ),
+        format!("SELECT max(substr('{long}', value::bigint)) FROM samples"),
+        format!("SELECT path FROM samples WHERE CASE WHEN concat(path, '{long}') = 'x' THEN true ELSE false END"),
+    ] {
+        let outcome = world.try_rows(&world.anna, &query).await;
+        assert!(matches!(outcome, Err(SqlError::TooBig { .. })), "{outcome:?}");
+    }
+    assert_eq!(world.rows(&format!("SELECT count(*) FROM samples WHERE path = '{long}'")).await, ["0"]);
+    assert_eq!(world.rows(&format!("SELECT count(*) FROM samples WHERE path IN ('{long}', 'y')")).await, ["0"]);
+    for name in ["string_agg(path, '')", "array_agg(path)"] {
+        let outcome = world.try_rows(&world.anna, &format!("SELECT {name} OVER (ORDER BY ts) FROM samples")).await;
+        assert!(matches!(outcome, Err(SqlError::Unsupported(_))), "{outcome:?}");
+    }
 }
 
 #[tokio::test]
