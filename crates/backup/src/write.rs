@@ -147,7 +147,11 @@ impl Writing {
         let mut learn = |entry: Entry| {
             known.insert((entry.path, entry.bytes, entry.changed_ns, entry.inode), entry.sha256);
         };
-        newest.into_iter().flat_map(|snapshot| snapshot.files).for_each(&mut learn);
+        // What is damaged may have been made whole and given its old times again, so it is copied each time.
+        let whole = |snapshot: &Snapshot, entry: &Entry| !snapshot.flawed().iter().any(|one| one.path == entry.path);
+        if let Some(snapshot) = newest {
+            snapshot.files.iter().filter(|entry| whole(&snapshot, entry)).cloned().for_each(&mut learn);
+        }
         self.unfinished()?.into_iter().for_each(&mut learn);
         Ok(known)
     }
