@@ -138,6 +138,16 @@ class Transfer(Case):
         headless = folder / "headless.csv"
         headless.write_text("Zeit;T1;T2\n1;2;3\n")
         self.assertIn('the first line names "Zeit", "T1", "T2"', self.ran(here, "import", headless, code=1))
+        twice = folder / "twice.csv"
+        twice.write_text("ts,A,B\n1,2,3\n")
+        level = ("--map", f"{HALL}/level=A")
+        for words, why in [
+            ((*level, "--map", f"{HALL}/level=B"), f'columns "A" and "B" both stand for {HALL}/level'),
+            ((*level, "--skip", "A", "--skip", "B"), 'column "A" is named twice'),
+            (("--skip", "A", "--skip", "B"), "no column is left that holds values"),
+            ((*level, "--skip", "ts"), 'there is no column "ts"'),
+        ]:
+            self.assertIn(why, self.ran(here, "import", *words, twice, code=1))
         texts = lambda: [event["summary"] for event in here.timeline(kind="system")]
         wait_until("the audit trail tells it", lambda: "import of 8 points from long.csv; 2 rows refused" in texts())
         self.assertIn("an import of long.csv begins", texts())

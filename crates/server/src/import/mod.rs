@@ -114,16 +114,32 @@ impl Map {
 
     /// What the columns stand for.
     /// # Errors
-    /// A column of the map is not in the file.
+    /// A column of the map is not in the file, two stand for the same, or times or values are missing.
     fn targets(&self, columns: &[String]) -> Result<Vec<String>> {
         if let Some((_, missing)) = self.0.iter().find(|(_, column)| !columns.contains(column)) {
             bail!("there is no column {missing:?}\n  try: one of {}", columns.join(", "));
         }
-        let targets = columns.iter().map(|column| {
-            let mapped = self.0.iter().find(|(_, from)| from == column);
-            mapped.map_or(column, |(target, _)| target).clone()
-        });
-        Ok(targets.collect())
+        let mut targets: Vec<String> = Vec::with_capacity(columns.len());
+        for column in columns {
+            let mut mapped = self.0.iter().filter(|(_, from)| from == column).map(|(target, _)| target);
+            let target = mapped.next().unwrap_or(column);
+            if mapped.next().is_some() {
+                bail!("column {column:?} is named twice\n  try: --map or --skip it, once");
+            }
+            if let Some(place) = targets.iter().position(|known| known == target && !target.is_empty()) {
+                let other = columns.get(place).map_or("", String::as_str);
+                bail!("columns {other:?} and {column:?} both stand for {target}\n  try: leave one out with --skip");
+            }
+            targets.push(target.clone());
+        }
+        if !targets.iter().any(|target| target == "ts") {
+            let names: Vec<String> = columns.iter().map(|name| format!("{name:?}")).collect();
+            bail!("there is no column \"ts\"; the first line names {}\n  try: --map ts=COLUMN", names.join(", "));
+        }
+        if !targets.iter().any(|target| !matches!(target.as_str(), "" | "ts" | "path" | "quality")) {
+            bail!("no column is left that holds values\n  try: fewer --skip; there are {}", columns.join(", "));
+        }
+        Ok(targets)
     }
 }
 
@@ -263,8 +279,13 @@ async fn one(client: &Client, wanted: &Wanted, map: &Map, file: &Path) -> Result
     // What was stored is told also when the rest could not be read.
     client.send(Method::POST, &format!("/api/imports/{id}/end"), None).await?.success()?;
     let (stored, refused) = (state.stored, state.refused_rows);
-    outcome
-        .with_context(|| format!("of the rows up to {}: {}", state.done.row, stored_and_refused(stored, refused)))?;
+    if state.done == Position::default() {
+        outcome?;
+    } else {
+        outcome.with_context(|| {
+            format!("of the rows up to {}: {}", state.done.row, stored_and_refused(stored, refused))
+        })?;
+    }
     match std::fs::remove_file(&at) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("could not remove {}", at.display()));

@@ -41,9 +41,6 @@ impl Source {
         let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         let targets = map.targets(&columns)?;
         let named = |wanted: &str| targets.iter().any(|target| target == wanted);
-        if !named("ts") {
-            bail!("there is no column \"ts\"; there are {}\n  try: --map ts=COLUMN", columns.join(", "));
-        }
         if named("path") && !VALUES.iter().any(|value| named(value)) {
             bail!("there is no column \"value\"; there are {}\n  try: --map value=COLUMN", columns.join(", "));
         }
