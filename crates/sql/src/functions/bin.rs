@@ -4,6 +4,7 @@
 //! turns each time into a calendar date because a zone is named, though it is UTC. Whatever is not a constant width of whole
 //! microseconds over our times, nor a unit of the calendar, is handed to the engine's.
 
+use crate::error::SqlError;
 use crate::times::DAY_US;
 use andon_model::Timestamp;
 use arrow::array::{AsArray, TimestampMicrosecondArray};
@@ -72,6 +73,12 @@ pub(crate) fn width_us(width: &ScalarValue) -> Option<i64> {
 /// The beginning of the stretch in which a time lies.
 pub(crate) fn begin(ts: i64, width_us: i64) -> i64 {
     ts.saturating_sub(ts.rem_euclid(width_us))
+}
+
+/// The same where a stretch begins at `origin`, of which only the part of a width matters.
+fn begin_from(ts: i64, width_us: i64, origin: i64) -> i64 {
+    let shift = origin.rem_euclid(width_us);
+    begin(ts.saturating_sub(shift), width_us).saturating_add(shift)
 }
 
 /// Whether times are µs in UTC, or as clocks show them.
@@ -157,14 +164,30 @@ impl ScalarUDFImpl for Bin {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [ColumnarValue::Scalar(width), times] = &args.args[..] else { return self.engines.invoke_with_args(args) };
+        let (width, times, origin) = match &args.args[..] {
+            [ColumnarValue::Scalar(width), times] => (width, times, 0),
+            [
+                ColumnarValue::Scalar(width),
+                times,
+                ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(origin, _)),
+            ] => match (origin, width_us(width)) {
+                (Some(origin), Some(_)) => (width, times, *origin),
+                (None, _) => return Ok(ColumnarValue::Scalar(ScalarValue::try_new_null(&times.data_type())?)),
+                (_, None) => {
+                    let what =
+                        "date_bin with a beginning takes a width of days, hours or less, not of months".to_owned();
+                    return Err(SqlError::Unsupported(what).into());
+                }
+            },
+            _ => return self.engines.invoke_with_args(args),
+        };
         if !is_ours(&times.data_type()) {
             return self.engines.invoke_with_args(args);
         }
         let array = times.to_array(args.number_rows)?;
         let array: &TimestampMicrosecondArray = array.as_primitive::<TimestampMicrosecondType>();
         let begins: TimestampMicrosecondArray = match (width_us(width), Calendar::named(width)) {
-            (Some(width), _) => array.unary(|ts| begin(ts, width)),
+            (Some(width), _) => array.unary(|ts| begin_from(ts, width, origin)),
             (None, Some(calendar)) => array.unary(|ts| calendar.begin(ts)),
             (None, None) => return self.engines.invoke_with_args(args),
         };
@@ -175,3 +198,8 @@ impl ScalarUDFImpl for Bin {
         })
     }
 }
+        if let [DataType::Utf8 | DataType::Utf8View | DataType::Interval(_), ts, _] = types
+            && (*ts == crate::views::time() || *ts == super::clock::SHOWN)
+        {
+            return Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano), ts.clone(), ts.clone()]);
+        }

@@ -2,12 +2,15 @@
 //!
 //! The engine makes a cast of each, and its own casts know one spelling. A rule that runs behind the engine's own puts [`crate::times::literal`]
 //! in their place: at once where the text stands in the statement, and as a function where it comes from a row.
+//!
+//! It also counts in nanoseconds wherever a text or a date meets a time, in which there is no year 1 and no year 9999. The same rule makes
+//! µs of every nanosecond, so that no time is lost on the way to a comparison.
 
 use crate::error::SqlError;
 use crate::times::{DAY_US, literal};
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
@@ -39,6 +42,8 @@ pub(super) fn expressions(
     plan: LogicalPlan,
     change: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<LogicalPlan> {
+    // What lies below may have another type than before, which all above it must hear of.
+    let mut any = false;
     let changed = plan.transform_up_with_subqueries(|node| {
         let names = NamePreserver::new(&node);
         let mut schema = DFSchema::empty();
@@ -50,7 +55,8 @@ pub(super) fn expressions(
             let changed = expr.transform_up(|part| change(part, &schema))?;
             Ok(if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
         })?;
-        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+        any |= node.transformed;
+        if any { Ok(Transformed::yes(node.data.recompute_schema()?)) } else { Ok(node) }
     });
     Ok(changed?.data)
 }
@@ -63,17 +69,54 @@ const fn is_time(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(..) | DataType::Date32)
 }
 
-/// A cast of a text to a time as ours.
+/// The type in µs of a time in nanoseconds; `None` for all others.
+fn in_micros(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        _ => None,
+    }
+}
+
+fn cast_to(expr: Expr, to: &DataType) -> Expr {
+    Expr::Cast(Cast::new(Box::new(expr), to.clone()))
+}
+
+/// A cast of a text to a time as ours, and every time in nanoseconds as one in µs.
 fn of(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let (inner, to, or_null) = match &expr {
         Expr::Cast(Cast { expr, field }) => (expr, field.data_type(), false),
         Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type(), true),
+        Expr::ScalarFunction(_) => {
+            let to = expr.get_type(schema).ok().as_ref().and_then(in_micros);
+            return Ok(match to {
+                Some(to) => Transformed::yes(cast_to(expr, &to)),
+                None => Transformed::no(expr),
+            });
+        }
+        Expr::Literal(value, _) => {
+            return Ok(match in_micros(&value.data_type()) {
+                Some(to) => Transformed::yes(Expr::Literal(value.cast_to(&to)?, None)),
+                None => Transformed::no(expr),
+            });
+        }
         _ => return Ok(Transformed::no(expr)),
     };
-    if !is_time(to) || !inner.get_type(schema).is_ok_and(|from| is_text(&from)) {
+    if !is_time(to) {
         return Ok(Transformed::no(expr));
     }
-    let read = Read::new(to.clone(), or_null);
+    let in_micros = in_micros(to);
+    let Ok(from) = inner.get_type(schema) else { return Ok(Transformed::no(expr)) };
+    if !is_text(&from) {
+        return Ok(match in_micros {
+            Some(to) if to == from => Transformed::yes((**inner).clone()),
+            Some(to) if or_null => Transformed::yes(Expr::TryCast(TryCast::new(inner.clone(), to))),
+            Some(to) => Transformed::yes(cast_to((**inner).clone(), &to)),
+            None => Transformed::no(expr),
+        });
+    }
+    let read = Read::new(in_micros.unwrap_or_else(|| to.clone()), or_null);
     if let Expr::Literal(text, _) = &**inner {
         let array = read.all(&text.to_array()?)?;
         return Ok(Transformed::yes(Expr::Literal(ScalarValue::try_from_array(&array, 0)?, None)));
@@ -115,7 +158,12 @@ impl Read {
             _ => None,
         };
         let read = read.with_timezone_opt(zone);
-        Ok(if read.data_type() == &self.to { Arc::new(read) } else { cast(&(Arc::new(read) as ArrayRef), &self.to)? })
+        if read.data_type() == &self.to {
+            return Ok(Arc::new(read));
+        }
+        // Never null for what cannot be counted, unless that was asked for.
+        let options = CastOptions { safe: self.or_null, ..CastOptions::default() };
+        Ok(cast_with_options(&(Arc::new(read) as ArrayRef), &self.to, &options)?)
     }
 }
 
