@@ -36,9 +36,23 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     }
     let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(100).build();
     let statements = parser.and_then(|mut parser| parser.parse_statements());
-    let mut statements = statements.map(Vec::from).map_err(|error| SqlError::from_engine(&error, 0))?;
+    let statements = statements.map(Vec::from).map_err(|error| match unread(&tokens) {
+        Some(what) => SqlError::Refused { what },
+        None => SqlError::from_engine(&error, 0),
+    });
+    let mut statements = statements?;
     statements.iter_mut().try_for_each(check_relations)?;
     Ok(statements)
+}
+
+/// A statement of PostgreSQL's that does more than read and cannot be read here, by its first word.
+fn unread(tokens: &[Token]) -> Option<String> {
+    const WORDS: [&str; 9] =
+        ["DO", "REINDEX", "REFRESH", "COPY", "CLUSTER", "CHECKPOINT", "IMPORT", "SECURITY", "REASSIGN"];
+    let first = tokens.iter().find(|token| !matches!(token, Token::Whitespace(_)))?;
+    let Token::Word(word) = first else { return None };
+    let word = word.value.to_ascii_uppercase();
+    WORDS.contains(&word.as_str()).then_some(word)
 }
 
 /// Whether a token may add a level to the statement's tree. A word of the language may, unless it is known to stand alone or to be a
@@ -273,6 +287,21 @@ fn only_reading(statement: &ast::Statement) -> Result<(), SqlError> {
 
 /// A refusal that names a statement by its first words.
 fn refused(statement: &str) -> SqlError {
+/// Why a query, which may stand within another, is refused: it would change or lock something.
+fn more_than_reads(query: &Query) -> Option<SqlError> {
+    if let Some(lock) = query.locks.first() {
+        return Some(SqlError::Refused { what: format!("SELECT {}", lock.to_string().to_uppercase()) });
+    }
+    match &*query.body {
+        SetExpr::Select(select) if select.into.is_some() => Some(SqlError::Refused { what: "SELECT INTO".to_owned() }),
+        SetExpr::Insert(statement)
+        | SetExpr::Update(statement)
+        | SetExpr::Delete(statement)
+        | SetExpr::Merge(statement) => Some(refused(&statement.to_string())),
+        _ => None,
+    }
+}
+
     let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_uppercase());
     let words: Vec<&str> = statement.split_whitespace().take(2).take_while(is_word).collect();
     SqlError::Refused { what: if words.is_empty() { "this statement".to_owned() } else { words.join(" ") } }
@@ -602,6 +631,10 @@ impl VisitorMut for Adapter {
         }
         ControlFlow::Continue(())
     }
+        if let Some(what) = more_than_reads(query) {
+            self.wrong = Some(what);
+            return ControlFlow::Break(());
+        }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args: Some(_), .. } = factor {

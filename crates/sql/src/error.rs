@@ -1,6 +1,7 @@
 //! Why a statement has no answer, with its SQLSTATE.
 
 use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use std::time::Duration;
 
@@ -11,9 +12,7 @@ pub enum SqlError {
     #[error("{0}")]
     Invalid(String),
     /// A text is taken for a time, and is none.
-    #[error(
-        "\"{0}\" is not a time; write it as '2026-11-01 08:00', '2026-11-01 08:00:00+01' or '2026-11-01T08:00:00Z', or a date alone"
-    )]
+    #[error("\"{0}\" is not a time; {instead}", instead = instead(.0))]
     BadTime(String),
     /// A function cannot follow what it was told, such as a pattern.
     #[error("{0}")]
@@ -24,7 +23,16 @@ pub enum SqlError {
     /// It divides by zero.
     #[error("division by zero; NULLIF(x, 0) makes it null")]
     DivisionByZero,
-    /// A sum of whole numbers is greater than any of its type.
+    /// It names a table that does not exist.
+    #[error("{0}")]
+    NoTable(String),
+    /// It names a column that does not exist.
+    #[error("{0}")]
+    NoColumn(String),
+    /// It calls a function that does not exist.
+    #[error("{0}")]
+    NoFunction(String),
+    /// A whole number is greater than any of its type.
     #[error("bigint out of range")]
     OutOfRange,
     /// It would do more than read.
@@ -95,6 +103,9 @@ impl SqlError {
             Self::Invalid(_) => "42601",
             Self::BadTime(_) => "22007",
             Self::BadParameter(_) => "22023",
+            Self::NoTable(_) => "42P01",
+            Self::NoColumn(_) => "42703",
+            Self::NoFunction(_) => "42883",
             Self::DivisionByZero => "22012",
             Self::OutOfRange => "22003",
             Self::Refused { .. } => "25006",
@@ -129,6 +140,20 @@ impl SqlError {
             DataFusionError::ArrowError(inner, _) if matches!(**inner, ArrowError::DivideByZero) => {
                 Self::DivisionByZero
             }
+            DataFusionError::ArrowError(inner, _) if matches!(**inner, ArrowError::ArithmeticOverflow(_)) => {
+                Self::OutOfRange
+            }
+            DataFusionError::SchemaError(inner, _) if matches!(**inner, SchemaError::FieldNotFound { .. }) => {
+                Self::NoColumn(words(error))
+            }
+            DataFusionError::Plan(what) | DataFusionError::Execution(what) if is_missing(what, "table '") => {
+                Self::NoTable(words(error))
+            }
+            DataFusionError::Plan(what)
+                if is_missing(what, "table function '") || what.starts_with("Invalid function '") =>
+            {
+                Self::NoFunction(words(error))
+            }
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) => Self::Invalid(words(error)),
             DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
                 Self::Invalid(words(error))
@@ -136,6 +161,24 @@ impl SqlError {
             DataFusionError::NotImplemented(_) | DataFusionError::Diagnostic(..) => Self::Invalid(words(error)),
             _ => Self::Failed(words(error)),
         }
+    }
+}
+
+/// Whether the engine says that it did not find something.
+fn is_missing(what: &str, begins: &str) -> bool {
+    what.starts_with(begins) && what.lines().next().unwrap_or_default().ends_with("' not found")
+}
+
+/// What to write in the place of a text that is no time.
+fn instead(text: &str) -> &'static str {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "infinity" | "+infinity" | "-infinity" => {
+            "leave this bound out, or write the last day there is, '9999-12-31', or the first, '0001-01-01'"
+        }
+        "now" => "write now()",
+        "today" => "write current_date",
+        "epoch" => "write '1970-01-01'",
+        _ => "write it as '2026-11-01 08:00', '2026-11-01 08:00:00+01' or '2026-11-01T08:00:00Z', or a date alone",
     }
 }
 

@@ -123,10 +123,36 @@ async fn everything_but_reading_is_refused_and_nothing_is_touched() {
         ("INSERT INTO nowhere VALUES (1)", "INSERT INTO"),
         ("UPDATE nowhere SET x = 1", "UPDATE"),
         ("EXPLAIN DELETE FROM nowhere", "DELETE FROM"),
+        ("WITH x AS (INSERT INTO nowhere VALUES (1)) SELECT 1", "INSERT INTO"),
+        ("WITH x AS (DELETE FROM samples RETURNING *) SELECT * FROM x", "DELETE FROM"),
+        ("SELECT 1 INTO t", "SELECT INTO"),
+        ("SELECT * FROM tags FOR UPDATE", "SELECT FOR UPDATE"),
+        ("SELECT * FROM tags FOR SHARE", "SELECT FOR SHARE"),
+        ("DO $$ BEGIN END $$", "DO"),
+        ("REINDEX TABLE samples", "REINDEX"),
+        ("/* x */ refresh materialized view v", "REFRESH"),
+        ("COPY (SELECT 1) TO STDOUT", "COPY"),
     ] {
         let refused = world.try_rows(&world.anna, statement).await.expect_err("refused");
         assert_eq!(refused, SqlError::Refused { what: what.to_owned() }, "{statement}");
         assert_eq!(refused.code(), "25006");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_told_in_postgres_codes() {
+    let world = World::new();
+    for (text, code) in [
+        ("SELECT * FROM nowhere", "42P01"),
+        ("SELECT * FROM public.nowhere", "42P01"),
+        ("SELECT no_such FROM samples", "42703"),
+        ("SELECT samples.no_such FROM samples", "42703"),
+        ("SELECT no_such(1)", "42883"),
+        ("SELECT * FROM no_such(1)", "42883"),
+        ("SELEC 1", "42601"),
+    ] {
+        let error = world.try_rows(&world.anna, text).await.expect_err(text);
+        assert_eq!(error.code(), code, "{text}: {error}");
     }
 }
 
