@@ -244,6 +244,7 @@ impl Engine {
             .build()?;
         let builder = SessionStateBuilder::new().with_config(config()).with_default_features();
         let builder = builder.with_file_formats(Vec::new()).with_analyzer_rule(Arc::new(functions::casts::Times));
+        let builder = builder.with_analyzer_rule(Arc::new(functions::exact::Exact));
         let builder = builder.with_analyzer_rule(Arc::new(functions::lengths::Lengths));
         let mut template = builder.with_physical_optimizer_rules(physical_rules(options.known_sums)).build();
         functions::register(&mut template);

@@ -7,10 +7,12 @@ mod booleans;
 pub(crate) mod casts;
 pub(crate) mod clock;
 pub(crate) mod constants;
+pub(crate) mod exact;
 pub(crate) mod json;
 pub(crate) mod lengths;
 pub mod series;
 mod system;
+pub(crate) mod sum;
 pub(crate) mod texts;
 
 use crate::engine::Caller;
@@ -40,9 +42,11 @@ pub(crate) fn register(state: &mut SessionState) {
     if let Err(error) = state.register_expr_planner(Arc::new(booleans::Booleans)) {
         tracing::error!(%error, "the reading of '0' and '1' as false and true cannot be registered");
     }
-    let average = Arc::new(AggregateUDF::from(average::TimeWeightedAverage::new()));
-    if let Err(error) = state.register_udaf(average) {
-        tracing::error!(%error, "an SQL function of ours cannot be registered");
+    let average = AggregateUDF::from(average::TimeWeightedAverage::new());
+    for aggregate in [average, sum::Sum::registered()] {
+        if let Err(error) = state.register_udaf(Arc::new(aggregate)) {
+            tracing::error!(%error, "an SQL function of ours cannot be registered");
+        }
     }
 }
 

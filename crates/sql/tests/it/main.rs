@@ -1,6 +1,7 @@
 //! The SQL face over a plant in memory.
 
 mod beside;
+mod numbers;
 mod plant;
 mod refused;
 mod rights;

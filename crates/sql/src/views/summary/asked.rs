@@ -7,7 +7,8 @@ use super::super::scan::{Feed, ScanExec};
 use super::groups::{Column, Group, Sums};
 use crate::error::SqlError;
 use crate::functions::bin::{self, Bin};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, UInt64Array};
+use crate::functions::sum::WIDE;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt64Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
@@ -311,6 +312,7 @@ impl Figure {
     pub(super) fn types(self, states: bool) -> Vec<DataType> {
         match self {
             Self::Average(_) if states => vec![DataType::UInt64, DataType::Float64],
+            Self::Total(_) if states => vec![WIDE],
             Self::Count(_) | Self::Rows | Self::Total(_) => vec![DataType::Int64],
             _ => vec![DataType::Float64],
         }
@@ -343,6 +345,13 @@ impl Figure {
             Self::Minimum(input) => number(input, |sums| sums.min),
             Self::Maximum(input) => number(input, |sums| sums.max),
             Self::Sum(input) => number(input, |sums| sums.sum),
+            Self::Total(input) if states => {
+                let totals = groups.iter().map(|group| {
+                    let sums = group.sums(input);
+                    (sums.count > 0).then_some(sums.whole)
+                });
+                Arc::new(totals.collect::<Decimal128Array>().with_data_type(WIDE))
+            }
             Self::Total(input) => {
                 let totals = groups.iter().map(|group| {
                     let sums = group.sums(input);
