@@ -10,6 +10,7 @@ use crate::functions::json::{GET, GET_TEXT};
 use crate::guard::{MAX_DEPTH, MAX_RELATIONS, MAX_TEXT};
 use crate::pg::catalog;
 use crate::times::literal;
+use crate::similar;
 use andon_model::Timestamp;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
@@ -554,6 +555,18 @@ impl VisitorMut for Adapter {
                 if let BinaryOperator::PGCustomBinaryOperator(names) = op
                     && let Some(known) = names.last().and_then(|name| operator(name))
                 {
+            Expr::SimilarTo { negated, expr: left, pattern, escape_char } => {
+                let escape = escape_char.as_ref().map(|escape| escape.clone().into_string());
+                match string_of(pattern).map(|pattern| similar::regex(pattern, escape.flatten().as_deref())) {
+                    Some(Ok(regex)) => {
+                        let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+                        let (left, right) = (left.clone(), Box::new(text(&regex)));
+                        *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+                    }
+                    Some(Err(why)) => self.wrong = Some(why),
+                    None => self.wrong = Some(similar::unknown()),
+                }
+            }
                     *op = known;
                 }
             }

@@ -23,6 +23,7 @@ pub mod guard;
 pub mod output;
 pub mod pg;
 pub mod ports;
+mod similar;
 mod times;
 pub mod views;
 mod yielding;

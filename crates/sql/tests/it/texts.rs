@@ -95,3 +95,27 @@ async fn text_of_usual_length_is_as_the_engine_makes_it() {
         assert_eq!(world.rows(text).await, [expected], "{text}");
     }
 }
+
+#[tokio::test]
+async fn similar_to_follows_the_patterns_of_the_standard() {
+    let world = World::new();
+    // As PostgreSQL 15 answers.
+    for (condition, wanted) in [
+        ("'abc' SIMILAR TO 'a%'", true),
+        ("'abc' SIMILAR TO 'abc'", true),
+        ("'abc' SIMILAR TO 'a'", false),
+        ("'abc' SIMILAR TO '%(b|d)%'", true),
+        ("'abc' SIMILAR TO '(b|c)%'", false),
+        ("'abc' SIMILAR TO 'a.c'", false),
+        ("'a.c' SIMILAR TO 'a.c'", true),
+        ("'abc' NOT SIMILAR TO 'a_c'", false),
+        ("'a%' SIMILAR TO 'a#%' ESCAPE '#'", true),
+        ("'ab' SIMILAR TO 'a#%' ESCAPE '#'", false),
+        ("'a12' SIMILAR TO 'a[0-9]{2}'", true),
+        ("'xyz' SIMILAR TO '%x|y%'", false),
+    ] {
+        assert_eq!(world.rows(&format!("SELECT {condition}")).await, [wanted.to_string()], "{condition}");
+    }
+    let of_row = "SELECT count(*) FROM tags WHERE path SIMILAR TO title";
+    assert_eq!(world.try_rows(&world.anna, of_row).await.expect_err("not written out").code(), "0A000");
+}
