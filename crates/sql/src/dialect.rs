@@ -5,12 +5,13 @@
 //! comes out is planned and checked as any other statement.
 
 use crate::error::SqlError;
-use crate::functions::clock::TIMEZONE;
+use crate::functions::clock::{TIMEZONE, TRUNC};
 use crate::functions::json::{GET, GET_TEXT};
+use crate::functions::part::EXTRACT;
 use crate::guard::{MAX_DEPTH, MAX_RELATIONS, MAX_TEXT};
 use crate::pg::catalog;
-use crate::times::literal;
 use crate::similar;
+use crate::times::literal;
 use andon_model::Timestamp;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
@@ -286,8 +287,6 @@ fn only_reading(statement: &ast::Statement) -> Result<(), SqlError> {
     }
 }
 
-/// A refusal that names a statement by its first words.
-fn refused(statement: &str) -> SqlError {
 /// Why a query, which may stand within another, is refused: it would change or lock something.
 fn more_than_reads(query: &Query) -> Option<SqlError> {
     if let Some(lock) = query.locks.first() {
@@ -303,6 +302,8 @@ fn more_than_reads(query: &Query) -> Option<SqlError> {
     }
 }
 
+/// A refusal that names a statement by its first words.
+fn refused(statement: &str) -> SqlError {
     let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_uppercase());
     let words: Vec<&str> = statement.split_whitespace().take(2).take_while(is_word).collect();
     SqlError::Refused { what: if words.is_empty() { "this statement".to_owned() } else { words.join(" ") } }
@@ -425,7 +426,10 @@ fn is_constant(expr: &Expr) -> bool {
 
 fn name_of(expr: &Expr) -> Option<String> {
     match expr {
-        Expr::Function(function) => last_name(&function.name),
+        // As it was written.
+        Expr::Function(function) => {
+            last_name(&function.name).map(|name| if name == TRUNC { "date_trunc".to_owned() } else { name })
+        }
         Expr::Cast { expr, .. } => name_of(expr),
         Expr::Identifier(name) => Some(name.value.clone()),
         Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.clone()),
@@ -546,15 +550,11 @@ impl VisitorMut for Adapter {
                     }
                 }
             },
-            Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
-            Expr::BinaryOp { left, op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow), right } => {
-                let name = if *op == BinaryOperator::Arrow { GET } else { GET_TEXT };
-                *expr = call(name, vec![(**left).clone(), (**right).clone()]);
+            // By way of our own, which knows fractions of a second.
+            Expr::Extract { field, expr: of, .. } => {
+                *expr = call(EXTRACT, vec![text(&field.to_string()), (**of).clone()]);
             }
-            Expr::BinaryOp { op, .. } => {
-                if let BinaryOperator::PGCustomBinaryOperator(names) = op
-                    && let Some(known) = names.last().and_then(|name| operator(name))
-                {
+            Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::SimilarTo { negated, expr: left, pattern, escape_char } => {
                 let escape = escape_char.as_ref().map(|escape| escape.clone().into_string());
                 match string_of(pattern).map(|pattern| similar::regex(pattern, escape.flatten().as_deref())) {
@@ -567,6 +567,14 @@ impl VisitorMut for Adapter {
                     None => self.wrong = Some(similar::unknown()),
                 }
             }
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow), right } => {
+                let name = if *op == BinaryOperator::Arrow { GET } else { GET_TEXT };
+                *expr = call(name, vec![(**left).clone(), (**right).clone()]);
+            }
+            Expr::BinaryOp { op, .. } => {
+                if let BinaryOperator::PGCustomBinaryOperator(names) = op
+                    && let Some(known) = names.last().and_then(|name| operator(name))
+                {
                     *op = known;
                 }
             }
@@ -623,6 +631,10 @@ impl VisitorMut for Adapter {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(what) = more_than_reads(query) {
+            self.wrong = Some(what);
+            return ControlFlow::Break(());
+        }
         if is_empty(query) {
             query.order_by = None;
         }
@@ -644,10 +656,6 @@ impl VisitorMut for Adapter {
         }
         ControlFlow::Continue(())
     }
-        if let Some(what) = more_than_reads(query) {
-            self.wrong = Some(what);
-            return ControlFlow::Break(());
-        }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args: Some(_), .. } = factor {
@@ -700,8 +708,7 @@ fn truncated_in_zone(function: &Function) -> Option<Expr> {
         _ => None,
     };
     let (unit, at, zone) = (of(unit)?, of(at)?, of(zone)?);
-    let shown = call(TIMEZONE, vec![zone.clone(), at]);
-    Some(call(TIMEZONE, vec![zone, call("date_trunc", vec![unit, shown])]))
+    Some(call(TRUNC, vec![unit, at, zone]))
 }
 
 fn operator(name: &str) -> Option<BinaryOperator> {

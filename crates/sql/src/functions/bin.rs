@@ -88,7 +88,7 @@ fn is_ours(times: &DataType) -> bool {
 
 /// A unit of `date_trunc` that has no width: the engine's own counts in nanoseconds, in which there is no year 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Calendar {
+pub(super) enum Calendar {
     /// From Monday.
     Week,
     /// So many months, from the beginning of the year.
@@ -128,6 +128,35 @@ impl Calendar {
     }
 }
 
+/// A unit of `date_trunc`, with a width or of the calendar.
+pub(super) enum Unit {
+    Width(i64),
+    Calendar(Calendar),
+}
+
+impl Unit {
+    /// `None`: there is none of that name.
+    pub(super) fn named(unit: &ScalarValue) -> Option<Self> {
+        // PostgreSQL also knows the plurals of the small ones.
+        let singular = unit.try_as_str().flatten()?.to_ascii_lowercase();
+        let singular = ScalarValue::from(singular.strip_suffix('s').unwrap_or(&singular));
+        width_us(&singular).map(Self::Width).or_else(|| Calendar::named(unit).map(Self::Calendar))
+    }
+
+    /// The beginning of the stretch in which a time lies.
+    pub(super) fn begin(&self, ts: i64) -> i64 {
+        match self {
+            Self::Width(width) => begin(ts, *width),
+            Self::Calendar(calendar) => calendar.begin(ts),
+        }
+    }
+
+    /// An hour or less.
+    pub(super) const fn is_within_hour(&self) -> bool {
+        matches!(self, Self::Width(width) if *width < DAY_US)
+    }
+}
+
 impl ScalarUDFImpl for Bin {
     fn name(&self) -> &str {
         self.engines.name()
@@ -154,6 +183,11 @@ impl ScalarUDFImpl for Bin {
             && *ts == crate::views::time()
         {
             return Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano), ts.clone()]);
+        }
+        if let [DataType::Utf8 | DataType::Utf8View | DataType::Interval(_), ts, _] = types
+            && (*ts == crate::views::time() || *ts == super::clock::SHOWN)
+        {
+            return Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano), ts.clone(), ts.clone()]);
         }
         let fields: Vec<FieldRef> = types.iter().map(|of| Arc::new(Field::new("of", of.clone(), true))).collect();
         Ok(fields_with_udf(&fields, &*self.engines)?.iter().map(|field| field.data_type().clone()).collect())
@@ -198,8 +232,3 @@ impl ScalarUDFImpl for Bin {
         })
     }
 }
-        if let [DataType::Utf8 | DataType::Utf8View | DataType::Interval(_), ts, _] = types
-            && (*ts == crate::views::time() || *ts == super::clock::SHOWN)
-        {
-            return Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano), ts.clone(), ts.clone()]);
-        }

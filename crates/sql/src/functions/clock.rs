@@ -3,6 +3,7 @@
 //! The engine's own `now()` counts in nanoseconds, in which there is no year 1 and no year 9999, and its `AT TIME ZONE` leaves a time what it
 //! was and only says a zone beside it.
 
+use super::bin::Unit;
 use crate::error::SqlError;
 use crate::times::pattern::Pattern;
 use crate::times::zone::Zone;
@@ -29,6 +30,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let all = [
         of(NOW, &["current_timestamp", "transaction_timestamp", "statement_timestamp"], Volatility::Stable),
         of(TIMEZONE, &[], Volatility::Immutable),
+        of(TRUNC, &[], Volatility::Immutable),
         of(TO_CHAR, &[], Volatility::Immutable),
     ];
     all.into_iter().map(|one| Arc::new(ScalarUDF::from(one))).collect()
@@ -37,6 +39,8 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
 const NOW: &str = "now";
 /// What `ts AT TIME ZONE zone` is a spelling of.
 pub(crate) const TIMEZONE: &str = "timezone";
+/// What `date_trunc(unit, ts, zone)` is a spelling of.
+pub(crate) const TRUNC: &str = "date_trunc_in_zone";
 pub(super) const TO_CHAR: &str = "to_char";
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -87,6 +91,7 @@ impl ScalarUDFImpl for Clock {
                 Ok(vec![DataType::Interval(IntervalUnit::MonthDayNano), as_time(at, "AT TIME ZONE")?])
             }
             (TIMEZONE, [_, at]) => Ok(vec![DataType::Utf8View, as_time(at, "AT TIME ZONE")?]),
+            (TRUNC, [_, at, _]) => Ok(vec![DataType::Utf8View, time_of(at)?, DataType::Utf8View]),
             _ => exec_err!("{} takes two arguments", self.name),
         }
     }
@@ -119,6 +124,7 @@ impl ScalarUDFImpl for Clock {
         let rows = if is_one_for_all { 1 } else { args.number_rows };
         let made = match (self.name, &args.args[..]) {
             (TIMEZONE, [zone, at]) => in_zone(zone, &at.to_array(rows)?)?,
+            (TRUNC, [unit, at, zone]) => truncated(unit, &at.to_array(rows)?, zone)?,
             (TO_CHAR, [at, pattern]) => written(&at.to_array(rows)?, pattern)?,
             _ => return exec_err!("{} stands where it cannot be answered", self.name),
         };
@@ -176,6 +182,33 @@ fn in_zone(zone: &ColumnarValue, at: &ArrayRef) -> Result<ArrayRef> {
     });
     let turned: TimestampMicrosecondArray = turned.collect();
     Ok(Arc::new(if is_shown { turned.with_timezone("UTC") } else { turned }))
+}
+
+/// A time with a zone, as which `date_trunc` with a zone takes all that is one.
+fn time_of(given: &DataType) -> Result<DataType> {
+    as_time(given, "date_trunc").map(|_| time())
+}
+
+/// The moments at which units began in a zone. Hours and less are counted at the distance from UTC that there was, so that of the
+/// hour that autumn has twice each is one of its own.
+fn truncated(unit: &ColumnarValue, at: &ArrayRef, zone: &ColumnarValue) -> Result<ArrayRef> {
+    let units = Each::of(unit, |unit| match unit.try_as_str().flatten() {
+        None => Ok(None),
+        Some(word) => Ok(Some(Unit::named(unit).ok_or_else(|| {
+            SqlError::BadParameter(format!(
+                "date_trunc knows no unit \"{word}\"; 'hour', 'day', 'week' and 'month' are some"
+            ))
+        })?)),
+    })?;
+    let zones = Each::of(zone, zone_of)?;
+    let at: &TimestampMicrosecondArray = at.as_primitive::<TimestampMicrosecondType>();
+    let begins = (0..at.len()).map(|row| {
+        let (unit, zone) = (units.at(row)?.as_ref()?, zones.at(row)?.as_ref()?);
+        let at = at.is_valid(row).then(|| at.value(row))?;
+        let begin = unit.begin(zone.shown(at)?);
+        if unit.is_within_hour() { begin.checked_sub(zone.ahead(at)) } else { zone.moment(begin) }
+    });
+    Ok(Arc::new(begins.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
 }
 
 fn written(at: &ArrayRef, pattern: &ColumnarValue) -> Result<ArrayRef> {

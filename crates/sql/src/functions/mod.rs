@@ -10,9 +10,10 @@ pub(crate) mod constants;
 pub(crate) mod exact;
 pub(crate) mod json;
 pub(crate) mod lengths;
+pub(crate) mod part;
 pub mod series;
-mod system;
 pub(crate) mod sum;
+mod system;
 pub(crate) mod texts;
 
 use crate::engine::Caller;
@@ -28,6 +29,9 @@ pub(crate) fn register(state: &mut SessionState) {
     all.extend(json::functions());
     if let Ok(engines) = state.udf("date_trunc") {
         all.push(Arc::new(ScalarUDF::from(bin::Bin::date_trunc(engines))));
+    }
+    if let Ok(engines) = state.udf("date_part") {
+        all.push(Arc::new(ScalarUDF::from(part::Part::over(engines))));
     }
     // Here as well as for each statement: no function of the engine's may be left under a name of ours, also not by another name of its own.
     let clock = clock::functions();

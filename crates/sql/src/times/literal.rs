@@ -109,7 +109,11 @@ fn half_of_day(hour: u32, rest: &str) -> Option<(u32, &str)> {
         Some("pm") => 12,
         _ => return Some((hour, rest)),
     };
-    (hour <= 12 && !after.starts_with(|c: char| c.is_alphabetic())).then_some((hour % 12 + add, after))
+    if after.starts_with(|c: char| c.is_alphabetic()) {
+        // A word that only begins so: `America/New_York`.
+        return Some((hour, rest));
+    }
+    (hour <= 12).then_some((hour % 12 + add, after))
 }
 
 /// A zone as it follows a time: here `+01` lies east of Greenwich, as in ISO 8601.
@@ -176,9 +180,20 @@ mod tests {
             "0000-01-01 00:00+01",
             "2023-366",
             "2026-11-20 08:00 CET",
+            "2026-11-20 08:00 AMX",
+            "2026-11-20 08:00 pmAmerica/New_York",
         ] {
             assert_eq!(moment(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_zone_may_begin_like_morning() {
+        let at = |text: &str| Timestamp::parse_rfc3339(text).expect("a time").micros();
+        // As PostgreSQL reads them.
+        assert_eq!(moment("2026-07-01 12:00 America/New_York"), Some(at("2026-07-01T16:00:00Z")));
+        assert_eq!(moment("2026-07-01 12:00America/New_York"), Some(at("2026-07-01T16:00:00Z")));
+        assert_eq!(moment("2026-07-01 1:00 PM America/New_York"), Some(at("2026-07-01T17:00:00Z")));
     }
 
     proptest::proptest! {

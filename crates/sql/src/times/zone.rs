@@ -22,7 +22,15 @@ pub(crate) enum ZoneError {
         "the time zone \"{0}\" is read the other way round by PostgreSQL, +01 as an hour behind UTC; write the name of a place such as 'Europe/Paris', or INTERVAL '1 hour' for an hour ahead"
     )]
     Ambiguous(String),
+    /// PostgreSQL reads these as abbreviations, the same all year round; the lists of zones have some with a summer.
+    #[error(
+        "the time zone \"{0}\" is a fixed distance from UTC to PostgreSQL, without a summer; write the name of a place such as 'Europe/Berlin', or an interval such as INTERVAL '1 hour'"
+    )]
+    Abbreviation(String),
 }
+
+/// What is a zone of its own in the lists, and an abbreviation in PostgreSQL's.
+const ABBREVIATIONS: [&str; 7] = ["cet", "eet", "met", "wet", "est", "mst", "hst"];
 
 impl Zone {
     /// By its name.
@@ -35,6 +43,9 @@ impl Zone {
         }
         if trimmed.starts_with(|c: char| c == '+' || c == '-' || c.is_ascii_digit()) {
             return Err(ZoneError::Ambiguous(name.to_owned()));
+        }
+        if ABBREVIATIONS.iter().any(|short| trimmed.eq_ignore_ascii_case(short)) {
+            return Err(ZoneError::Abbreviation(name.to_owned()));
         }
         let unknown = || ZoneError::Unknown(name.to_owned());
         if let Ok(place) = trimmed.parse::<Tz>() {
@@ -121,5 +132,10 @@ mod tests {
         assert!(matches!(Zone::named("Europe/Nowhere"), Err(ZoneError::Unknown(_))));
         assert!(matches!(Zone::named("+01:00"), Err(ZoneError::Ambiguous(_))));
         assert!(matches!(Zone::named("utc"), Ok(Zone::Fixed(0))));
+        for name in ["CET", "met", "Eet", "WET", "EST", "MST", "HST"] {
+            assert!(matches!(Zone::named(name), Err(ZoneError::Abbreviation(_))), "{name}");
+        }
+        // PostgreSQL knows this one as a place.
+        assert!(matches!(Zone::named("EST5EDT"), Ok(Zone::Place(_))));
     }
 }

@@ -190,3 +190,114 @@ async fn readings_of_the_first_and_the_last_year_break_no_question() {
         assert_eq!(world.rows(text).await, [wanted], "{text}");
     }
 }
+
+/// One sample of the year 1, one of 2026 and one of the year 9999.
+fn ages() -> World {
+    let mut plant = works();
+    let at = |text: &str| Timestamp::parse_rfc3339(text).expect("a time").micros();
+    let times = ["0001-01-01T00:30:00Z", "2026-01-01T00:30:00Z", "9999-12-30T00:30:00Z"];
+    plant.add("works/line1/age", false, times.map(|time| (at(time), Value::Double(1.0), 0)).to_vec());
+    World::with(plant, Options::default())
+}
+
+#[tokio::test]
+async fn a_time_before_1678_or_after_2262_is_compared_as_any_other() {
+    let world = ages();
+    for (wanted, condition) in [
+        (3, "ts < '9999-12-31'"),
+        (3, "'9999-12-31' > ts"),
+        (3, "ts <> '9999-12-31'"),
+        (3, "ts >= '0001-01-01'"),
+        (2, "ts > '0001-01-01 00:30'"),
+        (2, "ts BETWEEN '2000-01-01' AND '9999-12-31'"),
+        (1, "ts NOT BETWEEN '2000-01-01' AND '9999-12-31'"),
+        (3, "ts < date '9999-12-31'"),
+        (3, "ts >= date '0001-01-01'"),
+        (2, "ts IN ('0001-01-01 00:30', '9999-12-30 00:30')"),
+        (3, "ts NOT IN ('0001-01-01', '9999-12-31')"),
+        (3, "ts < concat('9999-12', '-31')::timestamptz"),
+        (3, "coalesce(ts, timestamptz '9999-12-31') < '9999-12-31'"),
+        (3, "CASE WHEN ts < '9999-12-31' THEN ts ELSE '9999-12-31' END < '9999-12-31'"),
+        (3, "CASE WHEN ts < '2026-01-01' THEN '0001-01-01' ELSE ts END < '9999-12-31'"),
+        (1, "ts > to_timestamp(1795642000)"),
+        (3, "date_bin('1 hour', ts, timestamptz '2026-01-01') = ts - interval '30 minutes'"),
+        (3, "date_bin('1 hour', ts, '2026-01-01 00:10') = ts - interval '20 minutes'"),
+        (3, "ts <= greatest(ts, timestamptz '9999-12-31')"),
+    ] {
+        let query = format!("SELECT count(*) FROM samples WHERE path = 'works/line1/age' AND {condition}");
+        assert_eq!(world.rows(&query).await, [wanted.to_string()], "{condition}");
+    }
+    let rows = world.rows("SELECT coalesce(NULL, ts, to_timestamp(0)) AT TIME ZONE 'UTC' FROM samples WHERE path = 'works/line1/age' ORDER BY ts").await;
+    assert_eq!(rows, ["0001-01-01T00:30:00", "2026-01-01T00:30:00", "9999-12-30T00:30:00"]);
+    let months = "SELECT date_bin('1 month', ts, timestamptz '2026-01-01') FROM samples";
+    let refused = world.try_rows(&world.anna, months).await.expect_err("no width");
+    assert_eq!(refused.code(), "0A000", "{refused}");
+}
+
+#[tokio::test]
+async fn a_unit_is_truncated_in_a_zone_as_postgres_does_it() {
+    let world = World::new();
+    // As PostgreSQL 15 answers.
+    for (unit, at, zone, wanted) in [
+        ("hour", "2026-10-25 00:45Z", "Europe/Berlin", "2026-10-25T00:00:00"),
+        ("hour", "2026-10-25 01:45Z", "Europe/Berlin", "2026-10-25T01:00:00"),
+        ("minute", "2026-10-25 00:45:30Z", "Europe/Berlin", "2026-10-25T00:45:00"),
+        ("hour", "2026-04-04 15:15Z", "Australia/Lord_Howe", "2026-04-04T14:30:00"),
+        ("hour", "2026-07-01 12:15Z", "Asia/Kolkata", "2026-07-01T11:30:00"),
+        ("day", "2026-10-25 12:00Z", "Europe/Berlin", "2026-10-24T22:00:00"),
+        ("month", "2026-07-31 23:00Z", "Europe/Berlin", "2026-07-31T22:00:00"),
+        ("week", "2026-03-29 12:00Z", "Europe/Berlin", "2026-03-22T23:00:00"),
+        ("year", "2025-12-31 23:30Z", "Europe/Berlin", "2025-12-31T23:00:00"),
+    ] {
+        let query = format!("SELECT date_trunc('{unit}', timestamptz '{at}', '{zone}') AT TIME ZONE 'UTC'");
+        assert_eq!(world.rows(&query).await, [wanted], "{query}");
+    }
+    let hours = "SELECT count(DISTINCT date_trunc('hour', t.at, 'Europe/Berlin')) FROM (VALUES (timestamptz '2026-10-25 00:45Z'), (timestamptz '2026-10-25 01:45Z')) AS t(at)";
+    assert_eq!(world.rows(hours).await, ["2"], "the hour that there is twice is two");
+    let unknown = "SELECT date_trunc('fortnight', ts, 'Europe/Berlin') FROM samples";
+    assert_eq!(world.try_rows(&world.anna, unknown).await.expect_err("no unit").code(), "22023");
+}
+
+#[tokio::test]
+async fn a_part_of_a_second_is_extracted_with_its_fraction() {
+    let world = World::new();
+    for (part, wanted) in [
+        ("second", "1.25"),
+        ("seconds", "1.25"),
+        ("milliseconds", "1250.001"),
+        ("millisecond", "1250.001"),
+        ("microseconds", "1250001"),
+        ("minute", "15"),
+    ] {
+        let micros = if part.starts_with("second") { "" } else { "0001" };
+        for call in [format!("extract({part} from t.at)"), format!("date_part('{part}', t.at)")] {
+            let query =
+                format!("SELECT {call} FROM (VALUES (timestamptz '2026-01-01 07:15:01.25{micros}+00')) AS t(at)");
+            let rows = world.rows(&query).await;
+            assert_eq!(rows, [wanted], "{query}");
+        }
+    }
+    assert_eq!(world.rows("SELECT extract(second from timestamptz '1960-01-01 00:00:01.25') * 2").await, ["2.5"]);
+    assert_eq!(world.rows("SELECT extract(second from interval '1.5 seconds')").await, ["1.5"]);
+}
+
+#[tokio::test]
+async fn words_for_times_are_told_what_to_write() {
+    let world = World::new();
+    for (text, says) in [
+        ("infinity", "'9999-12-31'"),
+        ("-infinity", "'0001-01-01'"),
+        ("now", "now()"),
+        ("today", "current_date"),
+        ("epoch", "'1970-01-01'"),
+    ] {
+        let query = format!("SELECT count(*) FROM samples WHERE ts < '{text}'");
+        let error = world.try_rows(&world.anna, &query).await.expect_err(text);
+        assert!(error.code() == "22007" && error.to_string().contains(says), "{text}: {error}");
+    }
+    let america = "SELECT timestamptz '2026-07-01 12:00 America/New_York' AT TIME ZONE 'UTC'";
+    assert_eq!(world.rows(america).await, ["2026-07-01T16:00:00"]);
+    let winter = "SELECT timestamptz '2026-07-01 12:00' AT TIME ZONE 'CET'";
+    let error = world.try_rows(&world.anna, winter).await.expect_err("two meanings");
+    assert!(error.code() == "22023" && error.to_string().contains("Europe/Berlin"), "{error}");
+}
