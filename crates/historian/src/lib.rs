@@ -57,6 +57,6 @@ pub use point::{HistoryGap, Point, Range};
 pub use query::{AggregateReadError, Aggregated};
 pub use rate::Rates;
 pub use read::RangeError;
-pub use scan::{Scan, Summed};
+pub use scan::{Scan, Summed, Unread};
 pub use segment::SegmentError;
 pub use upkeep::CompactError;

@@ -7,7 +7,7 @@ use crate::block::Block;
 use crate::historian::Historian;
 use crate::point::{HistoryGap, joined};
 use crate::rollup::{Level, as_numbers};
-use crate::scan::{Piece, Scan, Stretch};
+use crate::scan::{Piece, Scan, Stretch, Unread};
 use andon_model::column::{Quality, Values};
 use andon_model::{StatusCode, TagId, Timestamp, Value};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Historian {
                 scan.turn_to(tag, over.from, over.to);
                 scan.keep_apart(&lost);
                 let done = feed(&mut scan, &levels, texts, begun?)?;
-                let more = with_losses(&lost, scan.unreadable(), false);
+                let more = with_unread(&lost, scan.unreadable());
                 if more != lost {
                     // Only now is it known what is missing.
                     lost = more;
@@ -105,8 +105,10 @@ impl Historian {
     }
 }
 
-fn with_losses(lost: &[Loss], missing: &[HistoryGap], goes_on: bool) -> Vec<Loss> {
-    let new = missing.iter().map(|gap| Loss { from: gap.from, to: gap.to, goes_on });
+fn with_unread(lost: &[Loss], unread: &[Unread]) -> Vec<Loss> {
+    let loss =
+        |Unread { gap, in_doubt }: &Unread| Loss { from: gap.from, to: gap.to, goes_on: false, in_doubt: *in_doubt };
+    let new = unread.iter().map(loss);
     Loss::in_order(lost.iter().copied().chain(new).collect())
 }
 
@@ -177,7 +179,7 @@ struct Missing {
     /// As the answer says it.
     gaps: Vec<HistoryGap>,
     /// Of these, what stands in a file that cannot be read.
-    unreadable: Vec<HistoryGap>,
+    unreadable: Vec<Unread>,
 }
 
 impl Missing {
@@ -203,12 +205,14 @@ impl Around {
         // What cannot be read within the range may yet be told by roll-ups.
         let mut missing = std::mem::take(&mut around.missing.unreadable);
         if let Some(Request { from, to, .. }) = requests.first() {
-            missing.retain(|gap| gap.from < *from || gap.to > *to);
-            missing.iter_mut().for_each(|gap| {
+            missing.retain(|Unread { gap, .. }| gap.from < *from || gap.to > *to);
+            missing.iter_mut().for_each(|Unread { gap, .. }| {
                 if gap.from < *from { gap.to = gap.to.min(*from) } else { gap.from = gap.from.max(*to) }
             });
         }
-        around.lost = with_losses(&with_losses(&[], scan.losses(), true), &missing, false);
+        let gap = |gap: &HistoryGap| Loss { from: gap.from, to: gap.to, goes_on: true, in_doubt: false };
+        let lost = Loss::in_order(scan.losses().iter().map(gap).collect());
+        around.lost = with_unread(&lost, &missing);
         around
     }
 

@@ -35,7 +35,7 @@ pub struct Scan {
     periods: VecDeque<Period>,
     merge: Option<(Period, Merge<Part>)>,
     files: OpenFiles,
-    unreadable: Vec<HistoryGap>,
+    unreadable: Vec<Unread>,
     /// When the point before the range is, once it was looked for.
     before_ts: Option<i64>,
     /// Set when nobody waits for the rows any more.
@@ -45,6 +45,15 @@ pub struct Scan {
     apart: Vec<(i64, i64)>,
     /// Of the period that was begun last, what is not yet handed out.
     summed: VecDeque<Summed>,
+}
+
+/// A stretch that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// From when to when, and why.
+    pub gap: HistoryGap,
+    /// Whether it is not known if the tag has points there: the file may be one of other tags.
+    pub in_doubt: bool,
 }
 
 /// Rows of a period that are in one place.
@@ -506,9 +515,11 @@ impl Scan {
                 Ok(None) => {}
                 Err(error) => {
                     self.historian.note_damage(&segment, &error);
+                    let Some((span, in_doubt)) = self.span_in(&segment) else { continue };
                     // It may have held a later one, so what was found is in doubt up to the range.
-                    let gap = said(self.span_in(&segment), &error);
-                    self.unreadable.push(HistoryGap { to: gap.to.max(Timestamp::from_micros(self.from)), ..gap });
+                    let gap = said(span, &error);
+                    let gap = HistoryGap { to: gap.to.max(Timestamp::from_micros(self.from)), ..gap };
+                    self.unreadable.push(Unread { gap, in_doubt });
                 }
             }
         }
@@ -536,13 +547,14 @@ impl Scan {
             self.before_ts.is_some_and(|before| gap.to.micros() > before) && gap.to < from && gap.from < from
         };
         let doubts = self.view.gaps.iter().filter(doubtful).map(|gap| HistoryGap { to: from, ..gap.clone() });
-        let all = self.view.gaps.iter().chain(&self.unreadable).cloned().chain(doubts);
+        let unreadable = self.unreadable.iter().map(|unread| &unread.gap);
+        let all = self.view.gaps.iter().chain(unreadable).cloned().chain(doubts);
         joined(all.filter_map(|gap| clip(gap, from, to)).collect())
     }
 
     /// What could not be read of the range so far, and why.
     #[must_use]
-    pub fn unreadable(&self) -> &[HistoryGap] {
+    pub fn unreadable(&self) -> &[Unread] {
         &self.unreadable
     }
 
@@ -586,15 +598,22 @@ impl Scan {
         if let Some(segment) = segment {
             self.historian.note_damage(segment, error);
         }
-        let span = segment.map_or(period.span(), |segment| self.span_in(segment));
-        self.unreadable.push(said(span, error));
+        let span = segment.map_or(Some((period.span(), true)), |segment| self.span_in(segment));
+        self.unreadable.extend(span.map(|(span, in_doubt)| Unread { gap: said(span, error), in_doubt }));
     }
 
-    /// From the first to the last row of the tag in a file, as far as its footer still tells; else those of all tags.
-    fn span_in(&self, segment: &Segment) -> (i64, i64) {
-        match presence(&segment.path, &segment.info, &self.historian.footers, self.tag) {
-            Ok(Presence::Within { ts, .. }) => ts,
-            Ok(Presence::Absent | Presence::Unknown) | Err(_) => segment.info.ts,
+    /// From the first to the last row of the tag in a file that cannot be read, as far as its footer still tells; else those of all
+    /// tags, and whether it is in doubt that the tag is one of them: not so if it has roll-ups beside the file. `None`: it is not.
+    fn span_in(&self, segment: &Segment) -> Option<((i64, i64), bool)> {
+        let footers = &self.historian.footers;
+        match presence(&segment.path, &segment.info, footers, self.tag) {
+            Ok(Presence::Within { ts, .. }) => Some((ts, false)),
+            Ok(Presence::Absent) => None,
+            Ok(Presence::Unknown) | Err(_) => {
+                let path = rollup::path_of(&segment.path);
+                let index = segment.info.rollup.as_ref().and_then(|info| footers.rollups(&path, info).ok());
+                Some((segment.info.ts, !index.is_some_and(|(_, index)| index.has(self.tag))))
+            }
         }
     }
 }

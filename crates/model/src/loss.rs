@@ -17,6 +17,9 @@ pub struct Loss {
     /// Whether the course from the point before to the point after goes on behind it, as when nobody listened for a while. It does
     /// not where points are known to be missing: then nothing is known up to the next point.
     pub goes_on: bool,
+    /// Whether it is not known if the signal had points there at all, as in a file that cannot be read and may be one of other signals.
+    /// Then nothing is known there either, but the stretch is no sign that there were points behind the last one.
+    pub in_doubt: bool,
 }
 
 impl Loss {
@@ -29,6 +32,7 @@ impl Loss {
             let touches = later.from <= earlier.to;
             if touches && later.to >= earlier.to {
                 earlier.goes_on = later.goes_on && (earlier.goes_on || later.to > earlier.to);
+                earlier.in_doubt = later.in_doubt && (earlier.in_doubt || later.to > earlier.to);
                 earlier.to = later.to;
             }
             touches
@@ -43,6 +47,12 @@ impl Loss {
         let to = if ends_within && !self.goes_on { after } else { self.to.min(after) };
         let lost = Self { from: self.from.max(before), to, ..self };
         (lost.from < lost.to && !self.kept(before, after)).then_some(lost)
+    }
+
+    /// Whether points are known to be missing in it: then the signal had some up to its end.
+    #[must_use]
+    pub const fn had_points(self) -> bool {
+        !self.goes_on && !self.in_doubt
     }
 
     /// Whether all points from the first to the last of these were kept by a device and came later.
@@ -63,7 +73,7 @@ mod tests {
     use super::*;
 
     fn loss(from: i64, to: i64) -> Loss {
-        Loss { from: at(from), to: at(to), goes_on: true }
+        Loss { from: at(from), to: at(to), goes_on: true, in_doubt: false }
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -79,6 +89,13 @@ mod tests {
         assert_eq!(Loss::in_order(vec![ends(0, 10), loss(5, 11)]), [loss(0, 11)]);
         assert_eq!(Loss::in_order(vec![ends(0, 10), loss(5, 10)]), [ends(0, 10)]);
         assert_eq!(Loss::in_order(vec![loss(0, 10), ends(5, 7)]), [loss(0, 10)]);
+        // Whoever reaches furthest tells whether there were points at its end.
+        let doubt = |from, to| Loss { in_doubt: true, ..ends(from, to) };
+        assert_eq!(Loss::in_order(vec![ends(0, 10), doubt(5, 11)]), [doubt(0, 11)]);
+        assert_eq!(Loss::in_order(vec![doubt(0, 10), ends(5, 10)]), [ends(0, 10)]);
+        assert_eq!(Loss::in_order(vec![doubt(0, 10), ends(5, 7)]), [doubt(0, 10)]);
+        assert_eq!(Loss::in_order(vec![ends(0, 10), doubt(5, 7)]), [ends(0, 10)]);
+        assert_eq!([loss(0, 1), ends(0, 1), doubt(0, 1)].map(Loss::had_points), [false, true, false]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::settings::SqlLimits;
 use andon_access::{Accounts, table};
 use andon_api::ports::{Sql, SqlAnswer, SqlFormat, SqlProblem};
 use andon_bus::Bus;
-use andon_historian::{Block, Historian, HistoryGap, Scan};
+use andon_historian::{Block, Historian, HistoryGap, Scan, Unread};
 use andon_model::access::{Action, Principal};
 use andon_model::log::Seq;
 use andon_model::plant::Interpolation;
@@ -55,8 +55,10 @@ impl History for FromHistorian {
     }
 
     fn gaps(&self) -> Vec<Gap> {
-        let gap =
-            |gap: HistoryGap| Gap { loss: Loss { from: gap.from, to: gap.to, goes_on: true }, reason: gap.reason };
+        let gap = |gap: HistoryGap| Gap {
+            loss: Loss { from: gap.from, to: gap.to, goes_on: true, in_doubt: false },
+            reason: gap.reason,
+        };
         self.0.gaps().into_iter().map(gap).collect()
     }
 }
@@ -96,7 +98,7 @@ impl Blocks for FromScan {
 fn whole(scan: &Scan) -> Result<(), Unreadable> {
     match scan.unreadable() {
         [] => Ok(()),
-        [gap, ..] => Err(Unreadable(format!(
+        [Unread { gap, .. }, ..] => Err(Unreadable(format!(
             "what lies between {} and {} cannot be read: {}. Ask for other times meanwhile",
             gap.from, gap.to, gap.reason
         ))),

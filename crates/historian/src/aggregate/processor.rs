@@ -253,12 +253,16 @@ impl Processor {
 
     /// Behind the last point there were others, where some are known to be missing: data ends with the stretch, not with the point.
     fn pass_missing(&mut self) {
-        while let Some(loss) = self.lost.front().copied() {
-            let end = Point::new(loss.to.micros(), f64::NAN, StatusCode::BAD.0);
-            if loss.goes_on || self.last.is_some_and(|last| last >= end.ts) || self.current.is_none() {
+        while let Some(front) = self.lost.front().copied().filter(|_| self.current.is_some()) {
+            let is_behind = |loss: &&Loss| self.last.is_none_or(|last| last < loss.to.micros());
+            let known = self.lost.iter().filter(|loss| loss.had_points()).find(is_behind).copied();
+            // A stretch in doubt in front of a known one lies before the end of the data.
+            let Some(loss) = known.filter(|known| *known == front || front.in_doubt) else {
                 self.lost.pop_front();
+                self.doubt(front);
                 continue;
-            }
+            };
+            let end = Point::new(loss.to.micros(), f64::NAN, StatusCode::BAD.0);
             if end.ts < self.grid.from {
                 self.before(&end);
                 continue;
@@ -272,6 +276,23 @@ impl Processor {
             self.advance(&end);
             if let (Some((_, frame)), Kernel::Simple(kernel)) = (self.current, &mut self.kernel) {
                 kernel.point(&frame, &end);
+            }
+        }
+    }
+
+    /// Behind the last point there may have been others: what is left of its interval is lost time there, and no sign of more data.
+    fn doubt(&mut self, loss: Loss) {
+        let (Some((_, frame)), Some(last)) = (self.current, self.last) else { return };
+        if !loss.in_doubt || loss.goes_on || !(frame.start..frame.end).contains(&last) {
+            return;
+        }
+        let (from, to) = (loss.from.micros().max(last), loss.to.micros().min(frame.end));
+        if from < to {
+            match &mut self.kernel {
+                Kernel::Raw(kernel) => kernel.lose(span(from, to)),
+                Kernel::Simple(kernel) => kernel.miss(span(from, to)),
+                // Behind its last point it is in doubt anyway.
+                Kernel::Interpolated(_) => {}
             }
         }
     }

@@ -249,6 +249,13 @@ impl SimpleKernel {
         }
     }
 
+    /// Behind the last point nothing is known for so many µs of the current interval.
+    pub(super) fn miss(&mut self, time: u64) {
+        self.seen.times.add(Class::Bad, time);
+        let nothing = Worst { class: Class::Bad, status: StatusCode::BAD_NO_DATA, again: false };
+        keep_worst(&mut self.seen.worst, nothing);
+    }
+
     /// A value at the edge of what is known, if it goes beyond what the interval has shown.
     fn keep_reached(&mut self, ts: i64, bound: &Bound) {
         let shown = |extreme: Option<Extreme>| extreme.is_some_and(|extreme| extreme.value == bound.value);

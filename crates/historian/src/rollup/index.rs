@@ -143,6 +143,11 @@ impl RollupIndex {
         Ok(())
     }
 
+    /// Whether a tag has roll-ups. One that has too few rows for them has none either.
+    pub(crate) fn has(&self, tag: u32) -> bool {
+        self.tags.binary_search_by_key(&tag, |entry| entry.tag).is_ok()
+    }
+
     pub(crate) fn memory_size(&self) -> usize {
         self.tags.len() * size_of::<IndexEntry>() + self.chunks.len() * size_of::<Chunk>()
     }

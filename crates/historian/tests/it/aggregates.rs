@@ -350,9 +350,10 @@ async fn while_the_node_was_down_nothing_is_known_from_points_as_from_rollups() 
         }
     }
     let read = historian.range(TagId(0), at(0), at(DAY), None).await.unwrap();
-    let lost: Vec<Loss> = read.gaps.iter().map(|gap| Loss { from: gap.from, to: gap.to, goes_on: true }).collect();
+    let lost: Vec<Loss> =
+        read.gaps.iter().map(|gap| Loss { from: gap.from, to: gap.to, goes_on: true, in_doubt: false }).collect();
     let hours = |hours: i64, minutes: i64| at(hours * HOUR + minutes * MINUTE);
-    let told = |from, to| Loss { from, to, goes_on: true };
+    let told = |from, to| Loss { from, to, goes_on: true, in_doubt: false };
     assert_eq!(lost, [told(hours(5, 20), hours(6, 47)), told(hours(12, 0), hours(12, 2))]);
     for compacted in [false, true] {
         if compacted {

@@ -250,3 +250,78 @@ async fn no_flipped_byte_of_a_rollup_file_changes_an_answer() {
     }
     assert_eq!(found, whole.len() - 8, "all but the eight bytes of its name are met by these questions");
 }
+
+/// Every aggregate of tag 3 over the first nine days, by day and as one, sloped and stepped.
+async fn nine_days(historian: &Arc<Historian>) -> Vec<(Aggregate, bool, i64, Vec<AggregateValue>)> {
+    let mut all = Vec::new();
+    for aggregate in Aggregate::ALL {
+        for (stepped, interval_us) in [(false, DAY), (true, DAY), (false, 0), (true, 0)] {
+            let config = AggregateConfiguration::default();
+            let request = Request { aggregate, from: us(0), to: us(9 * DAY), interval_us, stepped, config };
+            all.push((aggregate, stepped, interval_us, historian.aggregate(TagId(3), request).await.unwrap().values));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_lost_file_of_other_tags_makes_no_answer_better() {
+    use Aggregate as A;
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    // Tag 3 has readings in the first half of the first day; the ninth day has the tags 1 and 6.
+    log.write(&(0..720).map(|n| sample(3, n * HOUR / 60, Value::Double(50.0 + (n % 7) as f64))).collect::<Vec<_>>());
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    let others = (0..8640).flat_map(|n| [1, 6].map(|tag| sample(tag, 8 * DAY + n * DAY / 8640, Value::Double(1.0))));
+    log.write(&others.collect::<Vec<_>>());
+    historian.catch_up().await.unwrap();
+    historian.flush().await.unwrap();
+    let whole = nine_days(&historian).await;
+    for (aggregate, stepped, interval, values) in &whole {
+        if matches!(aggregate, A::TimeAverage2 | A::Total2) && *interval > 0 {
+            let codes: Vec<u32> = values.iter().map(|value| value.status.0 >> 16).collect();
+            let first = if *stepped { 0 } else { 0x40A4 };
+            assert_eq!(codes, [first, 0x809B, 0x809B, 0x809B, 0x809B, 0x809B, 0x809B, 0x809B, 0x809B], "{aggregate:?}");
+        }
+    }
+    let (rows, rollups) = (files(folder.path(), "parquet"), files(folder.path(), "rollup"));
+    assert_eq!((rows.len(), rollups.len()), (2, 2));
+    std::fs::remove_file(&rows[1]).unwrap();
+
+    // What the file's own list said is still known: the tag is not in it.
+    assert_eq!(nine_days(&historian).await, whole);
+    let read = historian.range(TagId(3), us(0), us(10 * DAY), None).await.unwrap();
+    assert_eq!((read.points.len(), read.gaps.len()), (720, 0));
+    let mut scan = historian.scan(TagId(3), us(0), us(10 * DAY));
+    while scan.next().is_some() {}
+    assert_eq!(scan.unreadable(), []);
+    assert_eq!(historian.damage().len(), 1, "it is told all the same");
+    drop((scan, historian));
+
+    // After a restart it may be in it.
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    for ((aggregate, stepped, interval, now), (.., before)) in nine_days(&historian).await.iter().zip(&whole) {
+        let what = format!("{} by {interval}, stepped: {stepped}", aggregate.name());
+        if *interval > 0 {
+            assert_eq!(now, before, "{what}");
+            continue;
+        }
+        assert!(now[0].status.0 >= before[0].status.0, "{what}: {now:?}, not {before:?}");
+        if matches!(aggregate, A::TimeAverage2 | A::Total2 | A::Count | A::Maximum) {
+            assert_eq!(now[0].value, before[0].value, "{what}");
+            assert!(!now[0].status.is_good(), "{what}: a day of it is lost: {now:?}");
+        }
+        if matches!(aggregate, A::DurationGood) {
+            assert_eq!(now, before, "{what}");
+        }
+    }
+    let of = async |tag| {
+        let mut scan = historian.scan(TagId(tag), us(0), us(10 * DAY));
+        while scan.next().is_some() {}
+        scan.unreadable().iter().map(|unread| unread.in_doubt).collect::<Vec<_>>()
+    };
+    assert_eq!((of(1).await, of(3).await, of(6).await), (vec![false], vec![true], vec![false]), "told by the roll-ups");
+    assert!(of(7).await.is_empty());
+}

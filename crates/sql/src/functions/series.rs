@@ -636,8 +636,10 @@ mod tests {
     fn what_was_lost_is_no_good_time() {
         const SECOND: i64 = 1_000_000;
         let at = |seconds: i64| Timestamp::from_micros(seconds * SECOND);
-        let lost =
-            [Loss { from: at(-60), to: at(-50), goes_on: true }, Loss { from: at(105), to: at(125), goes_on: true }];
+        let lost = [
+            Loss { from: at(-60), to: at(-50), goes_on: true, in_doubt: false },
+            Loss { from: at(105), to: at(125), goes_on: true, in_doubt: false },
+        ];
         for (stepped, averages) in [(true, [4.0, 4.0, 4.0]), (false, [9.0, 11.0, (5.0 * 12.1 + 25.0 * 13.5) / 30.0])] {
             let mut fold = Resampling::new(0, 150 * SECOND, 50 * SECOND, stepped).without(lost.to_vec());
             fold.begin(Some(point(-100 * SECOND, 4.0)));

@@ -201,7 +201,7 @@ impl History for Shared {
     fn gaps(&self) -> Vec<Gap> {
         let at = |seconds: i64| Timestamp::from_micros(T0 + seconds * SECOND);
         vec![Gap {
-            loss: Loss { from: at(-90), to: at(-60), goes_on: true },
+            loss: Loss { from: at(-90), to: at(-60), goes_on: true, in_doubt: false },
             reason: "Andon was not running".to_owned(),
         }]
     }

@@ -120,6 +120,7 @@ fn losses() -> impl Strategy<Value = Vec<Loss>> {
     proptest::collection::vec((-40..150_i64, 1..30_i64, any::<bool>()), 0..5).prop_map(|all| {
         let loss = |(from, length, goes_on): (i64, i64, bool)| Loss {
             goes_on,
+            in_doubt: false,
             from: Timestamp::from_micros(from * UNIT + UNIT / 2),
             to: Timestamp::from_micros((from + length) * UNIT + UNIT / 2),
         };
@@ -287,7 +288,7 @@ proptest! {
         let inside: Vec<RawPoint> = all.iter().filter(|point| (from..to).contains(&point.ts)).copied().collect();
         // All of them as bounds on both sides: those on the wrong side are passed over.
         let holds_until = hold.map(Timestamp::from_micros);
-        let mut lost = raw.iter().map(|(ts, ..)| Loss { from: Timestamp::from_micros(*ts), to: Timestamp::from_micros(ts.wrapping_add(numbers.2)), goes_on: true });
+        let mut lost = raw.iter().map(|(ts, ..)| Loss { from: Timestamp::from_micros(*ts), to: Timestamp::from_micros(ts.wrapping_add(numbers.2)), goes_on: true, in_doubt: false });
         let lost = Loss::in_order(lost.by_ref().step_by(3).collect());
         let bounds = Bounds { before: &all, after: &all, holds_until, lost: &lost };
         let (ts, values, status) = columns(&inside);
