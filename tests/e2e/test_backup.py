@@ -424,6 +424,20 @@ class Backup(Case):
         self.assertEqual((node.value("works/count"), node.plant_version()), (5, 1))
         self.assertTrue(node.get("/api/audit/verify").json["ok"])
 
+    def test_a_node_with_a_relative_data_dir_is_backed_up_from_any_folder(self):
+        node = self.node(start=False)
+        node.config.write_text(node.config.read_text().replace(f'data_dir = "{node.data_dir}"', 'data_dir = "data"'))
+        with node.log_path.open("ab") as log:
+            node.process = spawn([binary(), "serve", "--config", "andon.toml"], cwd=node.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_until("the node listens", (node.data_dir / "addresses.json").exists)
+        node.addresses = json.loads((node.data_dir / "addresses.json").read_text())
+        wait_until("the node is ready", lambda: node.get("/readyz").status == 200)
+        node.apply(PLANT)
+        above, folder = node.folder.parent, node.folder.name
+        done = run([binary(), "backup", "--config", f"{folder}/andon.toml", self.repository], cwd=above, deadline=120)
+        self.assertEqual(done.returncode, 0, (done.stdout, done.stderr))
+        self.assertIn("all is well", self.verify())
+
     def test_secrets_stay_and_only_an_administrator_may(self):
         node = self.node()
         node.apply(PLANT)

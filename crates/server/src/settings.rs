@@ -446,7 +446,9 @@ pub fn read(path: &Path) -> Result<Settings, SettingsError> {
         message: format!("cannot be read: {e}"),
         remedy: "name the settings file with --config".to_owned(),
     })?;
-    parse(&file, &text, path.parent().unwrap_or(Path::new(".")))
+    // Whole, for a tool that runs in another folder is told of files by it.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    parse(&file, &text, whole.parent().unwrap_or(Path::new(".")))
 }
 
 impl Settings {
