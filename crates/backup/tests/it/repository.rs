@@ -1,7 +1,7 @@
 //! Making, checking and removing backups.
 
 use crate::support::{Place, StopAfter, tree};
-use andon_backup::{BackupError, Repository};
+use andon_backup::{BackupError, Repository, What};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -360,6 +360,43 @@ fn old_backups_go_with_what_only_they_had() {
     let before = tree(&place.store());
     assert!(writing.prune(1).is_err());
     assert_eq!(tree(&place.store()), before);
+}
+
+#[test]
+fn the_last_whole_copy_of_a_file_that_is_damaged_or_missing_since_stays() {
+    let place = filled();
+    let (damaged, lost) = ("log/samples/1.seg", "log/samples/lost.seg");
+    place.write(damaged, b"to be damaged");
+    place.write(lost, b"to be lost");
+    for at in 1..=3 {
+        place.write("node-id", format!("life {at}").as_bytes());
+        place.backup(at * 1_000).unwrap();
+    }
+    place.write(damaged, b"damaged");
+    std::fs::remove_file(place.data().join(lost)).unwrap();
+    let broken = |at_ms| {
+        let what = What { at_ms, node: "n".to_owned(), missing: vec![lost.to_owned()], ..What::default() };
+        let mut look = |path: &str, _: &Path| (path == damaged).then(|| "flawed".to_owned());
+        Repository::write(&place.store())
+            .unwrap()
+            .backup(what, &place.items(), &mut (), &mut look, || at_ms + 1)
+            .unwrap();
+    };
+    broken(4_000);
+    broken(5_000);
+    let names = place.repository().names().unwrap();
+    let pruned = Repository::write(&place.store()).unwrap().prune(1).unwrap();
+    // The newest that has them; not the older ones, nor the younger one that has them not.
+    assert_eq!(pruned.spared, [(names[2].clone(), vec![damaged.to_owned(), lost.to_owned()])]);
+    assert_eq!(pruned.snapshots, [names[0].clone(), names[1].clone(), names[3].clone()]);
+    assert_eq!(place.repository().names().unwrap(), [names[2].clone(), names[4].clone()]);
+    assert_eq!(place.repository().check(&mut ()).unwrap().findings, vec![]);
+    // Once they are whole again, it goes as any other.
+    place.write(damaged, b"whole again");
+    place.write(lost, b"found");
+    place.backup(6_000).unwrap();
+    let pruned = Repository::write(&place.store()).unwrap().prune(1).unwrap();
+    assert_eq!((pruned.spared, pruned.snapshots), (vec![], vec![names[2].clone(), names[4].clone()]));
 }
 
 proptest! {

@@ -344,6 +344,13 @@ pub async fn prune(dir: &Path, keep: usize) -> Result<ExitCode> {
     let dir = dir.to_owned();
     let pruned = blocking(move || Ok(Repository::write(&dir)?.prune(keep)?)).await?;
     pruned.snapshots.iter().for_each(|name| say!("removed: {name}"));
+    for (name, paths) in &pruned.spared {
+        let copies = counted(paths.len() as u64, "file that is", "files that are");
+        say!(
+            "kept:    {name}, which has the last whole copy of {copies} damaged or missing in the newer ones: {}",
+            paths.join(", ")
+        );
+    }
     say!("removed {} with {} bytes", counted(pruned.objects, "file", "files"), pruned.bytes);
     Ok(ExitCode::SUCCESS)
 }
