@@ -172,12 +172,12 @@ class Backup(Case):
     def verify(self, code: int = 0) -> str:
         return self.tool("backup", "verify", self.repository, code=code)
 
-    def restored(self, *more, start: bool = True) -> Node:
+    def restored(self, *more, start: bool = True, code: int = 0) -> Node:
         """A node of its own on what a backup gives back."""
         self.number += 1
         folder = self.aside / str(self.number)
         folder.mkdir()
-        self.tool("restore", self.repository, "--into", folder / "data", *more)
+        self.tool("restore", self.repository, "--into", folder / "data", *more, code=code)
         return self.node(folder=folder, start=start)
 
     def fill_history(self, node: Node, first: int = 0) -> None:
@@ -399,7 +399,8 @@ class Backup(Case):
         text = self.verify(code=2)
         self.assertIn(f"history/parquet/{rows[3].parent.name}/{rows[3].name}:", text)
         self.assertIn(f"{rows[5].name} was missing already", text)
-        points = self.restored().history("works/old", OLD_MS, OLD_MS + DAYS * DAY_MS)["points"]
+        self.assertIn("2 files damaged or missing already when copied", self.tool("backup", "list", self.repository))
+        points = self.restored(code=2).history("works/old", OLD_MS, OLD_MS + DAYS * DAY_MS)["points"]
         self.assertEqual(len(points), DAYS - lost, "and all else comes back")
 
     def test_a_node_that_does_not_run_is_backed_up_and_its_records_alone_come_back(self):

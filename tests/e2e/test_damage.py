@@ -143,9 +143,9 @@ class Damage(Case):
         again = self.cli("backup", self.repository, code=2)
         self.assertIn(f"DAMAGED {self.names(rows)}: row group 1", again, "also where nothing is copied anew")
         self.assertIn(f"DAMAGED {self.names(rows)}", self.tool("backup", "verify", self.repository, code=2))
-        self.assertIn("1 file damaged already when copied", self.tool("backup", "list", self.repository, code=0))
+        self.assertIn("1 file damaged or missing already when copied", self.tool("backup", "list", self.repository, code=0))
         copy = self.temporary_folder() / "data"
-        self.assertIn(f"DAMAGED {self.names(rows)}", self.tool("restore", self.repository, "--into", copy, code=0))
+        self.assertIn(f"DAMAGED {self.names(rows)}", self.tool("restore", self.repository, "--into", copy, code=2))
         self.assertEqual(len(self.told(rows.name)), 1, "still once")
 
         # The file from the first backup: put in its place while the node runs, all is well again.
@@ -175,7 +175,7 @@ class Damage(Case):
         self.here.stop()
         cut.unlink()
         self.here.start()
-        (event,) = wait_until("the timeline tells it", lambda: [e for e in self.told(cut.name) if "cannot be read" in e["detail"]["text"]])
+        (event,) = wait_until("the timeline tells it", lambda: [e for e in self.told(cut.name) if "is missing" in e["detail"]["text"]])
         self.assertEqual(event["severity"], 2)
         (said,) = [line for line in self.doctor() if cut.name in line]
         self.assertIn("it is missing", said)

@@ -164,7 +164,7 @@ impl Historian {
             tracing::warn!(file = %segment.path.display(), error = %causes(error), "a history file could not be read this time");
             return;
         }
-        segment.damage.note(|| damage(&segment.info, &segment.path, Holds::Readings, causes(error)));
+        segment.damage.note(|| damage(&segment.info, &segment.path, Holds::Readings, in_words(error)));
         self.tell(segment);
     }
 
@@ -213,6 +213,16 @@ impl Historian {
             tracing::error!(file = %damage.file.display(), "{damage}");
             listener(&damage);
         }
+    }
+}
+
+/// Why a file of history cannot be read, in words that name it.
+pub(crate) fn in_words(error: &SegmentError) -> String {
+    match error {
+        SegmentError::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            format!("the history file {} is missing", path.display())
+        }
+        _ => causes(error),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::aggregate::{Loss, Rollup};
 use crate::block::Block;
+use crate::damage::in_words;
 use crate::delete::{Delete, stretches};
 use crate::historian::{Historian, Segment};
 use crate::merge::{Merge, Once, Run, Unreadable, Without};
@@ -15,7 +16,6 @@ use crate::point::{HistoryGap, day_of, joined};
 use crate::rollup::{self, Level, Rollups, Unpacker};
 use crate::segment::{Footers, Numbers, Presence, Reader, SegmentError, Window, presence};
 use andon_model::column::StretchSum;
-use andon_model::error::causes;
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -715,7 +715,7 @@ fn said((from, to): (i64, i64), error: &SegmentError) -> HistoryGap {
     HistoryGap {
         from: Timestamp::from_micros(from),
         to: Timestamp::from_micros(to.saturating_add(1)),
-        reason: format!("{}; restore it from a backup", causes(error)),
+        reason: format!("{}; restore it from a backup", in_words(error)),
     }
 }
 

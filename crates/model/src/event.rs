@@ -98,7 +98,8 @@ impl What {
             },
             Self::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
             Self::User(change) if change.action == "login_refused" => 4,
-            Self::System(note) if note.action == "mqtt_refused" => 4,
+            // Without roll-ups answers take longer, and they are made anew.
+            Self::System(note) if matches!(note.action.as_str(), "mqtt_refused" | "rollups_damaged") => 4,
             Self::System(note) if !IN_ORDER.contains(&note.action.as_str()) => 2,
             Self::Alarm(_)
             | Self::Connection(_)
@@ -340,6 +341,8 @@ mod tests {
             (2, system("history_compact_failed")),
             (2, system("gap")),
             (4, system("mqtt_refused")),
+            (2, system("damage")),
+            (4, system("rollups_damaged")),
             (2, system("a word of a later version")),
             (0, What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None })),
             (0, What::Note(Note { text: "belt changed".to_owned(), until: None })),

@@ -112,8 +112,11 @@ pub async fn compact(settings: &Settings) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     say!(
-        "{} as it was, and its day with it; everything else is done. Put it back from a backup, and compact again",
-        counted(damage.len() as u64, "damaged file stays", "damaged files stay")
+        "{}; everything else is done. Put back from a backup what is damaged, and compact again",
+        match damage.len() {
+            1 => "1 damaged file stays as it was, and its day with it".to_owned(),
+            files => format!("{files} damaged files stay as they were, and their days with them"),
+        }
     );
     Ok(ExitCode::from(FOUND))
 }

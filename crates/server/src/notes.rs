@@ -126,15 +126,17 @@ const fn action_of(notice: &LogNotice) -> &'static str {
 /// A damaged file of history in words, with what to do. The historian has written it to the program's log.
 pub fn history_damage(notes: &Notes, history: &Path, damage: &Damage) {
     let path = Path::new("history").join(damage.file.strip_prefix(history).unwrap_or(&damage.file));
-    let again = match damage.holds {
-        Holds::Readings => "",
-        Holds::Rollups => "The next tidying makes it anew. ",
-    };
-    let text = format!(
-        "{damage}. {again}Put it back from a backup: `andon restore BACKUP --only {} --into FOLDER`, then move it to its place; `andon doctor` looks at every file of history",
-        path.display()
-    );
-    notes.keep("", "damage", text);
+    match damage.holds {
+        Holds::Readings => {
+            let path = path.display();
+            let text = format!(
+                "{damage}. Put it back from a backup: `andon restore BACKUP --only {path} --into FOLDER`, then move it to its place; \
+                 `andon doctor` looks at every file of history"
+            );
+            notes.keep("", "damage", text);
+        }
+        Holds::Rollups => notes.keep("", "rollups_damaged", format!("{damage}. The next tidying makes it anew")),
+    }
 }
 
 /// A notice of the sample spool in words.

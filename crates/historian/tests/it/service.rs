@@ -140,7 +140,7 @@ async fn a_damaged_file_is_named_and_the_others_are_served() {
     // What lies before the third day is in the damaged file: said for `before` too.
     let read = historian.range(TagId(0), us(2 * DAY), us(3 * DAY), None).await.unwrap();
     assert_eq!(read.before.as_ref().and_then(|point| point.value.as_f64()), Some(0.0));
-    assert!(read.gaps.iter().any(|gap| gap.reason.contains("cannot be read")), "{:?}", read.gaps);
+    assert!(read.gaps.iter().any(|gap| gap.reason.contains("is missing")), "{:?}", read.gaps);
     historian.tidy_files().await.unwrap();
 }
 

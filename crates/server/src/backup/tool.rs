@@ -233,9 +233,12 @@ fn report(written: &Written, state: &HeldState, dir: &Path) {
         complain!("DAMAGED {path}: {what}; it is damaged on the node, and so it is in the backup");
         older_copy(dir, snapshot, path);
     }
-    if !snapshot.flawed().is_empty() {
-        let files = counted(snapshot.flawed().len() as u64, "file of history is", "files of history are");
-        complain!("the backup is made, but {files} damaged on the node: put it right there, and back up again");
+    let wrong = snapshot.flawed().len() + state.missing.len();
+    if wrong > 0 {
+        let files = counted(wrong as u64, "file is", "files are");
+        complain!(
+            "the backup is made, but {files} damaged or missing on the node: put it right there, and back up again"
+        );
     }
 }
 
@@ -277,9 +280,12 @@ pub async fn list(dir: &Path) -> Result<ExitCode> {
                 counted(snapshot.files.len() as u64, "file", "files"),
                 snapshot.bytes,
                 snapshot.what.node,
-                match snapshot.flawed().len() as u64 {
+                match (snapshot.flawed().len() + snapshot.what.missing.len()) as u64 {
                     0 => String::new(),
-                    flawed => format!(", {} already when copied", counted(flawed, "file damaged", "files damaged")),
+                    wrong => {
+                        let files = counted(wrong, "file", "files");
+                        format!(", {files} damaged or missing already when copied")
+                    }
                 }
             ),
             Err(error) => say!("{name}  cannot be read: {error}"),
@@ -369,7 +375,7 @@ pub struct RestoreWish {
     pub max_rate: Option<u64>,
 }
 
-/// Restores a backup into a new data directory.
+/// Restores a backup into a new data directory. What was damaged or missing already when it was made is a finding.
 /// # Errors
 /// The target holds something, or the backup is damaged; then there is no target.
 pub async fn restore(wish: RestoreWish) -> Result<ExitCode> {
@@ -393,19 +399,21 @@ pub async fn restore(wish: RestoreWish) -> Result<ExitCode> {
     for Flawed { path, what } in snapshot.flawed() {
         complain!("DAMAGED {path}: {what}; it was damaged already when the backup was made");
     }
-    Ok(ExitCode::SUCCESS)
+    let all_is_well = snapshot.what.missing.is_empty() && snapshot.flawed().is_empty();
+    Ok(if all_is_well { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
 fn chosen(snapshot: Snapshot, only: Option<&str>) -> Result<Snapshot> {
     let Some(only) = only.map(|only| only.trim_end_matches('/')) else { return Ok(snapshot) };
     let wanted = |path: &str| path == only || path.strip_prefix(only).is_some_and(|rest| rest.starts_with('/'));
-    let (mut files, mut flawed) = (snapshot.files, snapshot.flawed);
+    let (mut files, mut flawed, mut what) = (snapshot.files, snapshot.flawed, snapshot.what);
+    what.missing.retain(|path| wanted(path));
     files.retain(|entry| wanted(&entry.path));
     flawed.iter_mut().for_each(|flawed| flawed.retain(|one| wanted(&one.path)));
     if files.is_empty() {
         bail!("{} holds no {only}", snapshot.name);
     }
-    Ok(Snapshot { bytes: files.iter().map(|entry| entry.bytes).sum(), files, flawed, ..snapshot })
+    Ok(Snapshot { bytes: files.iter().map(|entry| entry.bytes).sum(), files, flawed, what, ..snapshot })
 }
 
 /// The restored log goes on in an epoch that no other life of the node has used. And the node will record whence it came.
