@@ -8,9 +8,11 @@ use crate::error::SqlError;
 use crate::functions::clock::{TIMEZONE, TRUNC};
 use crate::functions::json::{GET, GET_TEXT};
 use crate::functions::part::EXTRACT;
-use crate::guard::{MAX_DEPTH, MAX_RELATIONS, MAX_TEXT};
+use crate::guard::MAX_TEXT;
 use crate::pg::catalog;
+use crate::refusal;
 use crate::similar;
+use crate::size;
 use crate::times::literal;
 use andon_model::Timestamp;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -20,9 +22,8 @@ use datafusion::sql::sqlparser::ast::{
     Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use std::collections::{HashMap, HashSet};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Reads statements, separated by semicolons.
@@ -33,138 +34,16 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     let invalid = |reason: String| SqlError::Invalid(reason.trim_start_matches("sql parser error: ").to_owned());
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| invalid(error.to_string()))?;
-    if tokens.iter().filter(|token| deepens(token)).count() > MAX_DEPTH {
-        return Err(SqlError::TooBig { what: "deep", limit: format!("{MAX_DEPTH} operators") });
-    }
+    size::check_depth(&tokens)?;
     let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(100).build();
     let statements = parser.and_then(|mut parser| parser.parse_statements());
-    let statements = statements.map(Vec::from).map_err(|error| match unread(&tokens) {
+    let statements = statements.map(Vec::from).map_err(|error| match refusal::unread(&tokens) {
         Some(what) => SqlError::Refused { what },
         None => SqlError::from_engine(&error, 0),
     });
     let mut statements = statements?;
-    statements.iter_mut().try_for_each(check_relations)?;
+    statements.iter_mut().try_for_each(size::check_relations)?;
     Ok(statements)
-}
-
-/// A statement of PostgreSQL's that does more than read and cannot be read here, by its first word.
-fn unread(tokens: &[Token]) -> Option<String> {
-    const WORDS: [&str; 9] =
-        ["DO", "REINDEX", "REFRESH", "COPY", "CLUSTER", "CHECKPOINT", "IMPORT", "SECURITY", "REASSIGN"];
-    let first = tokens.iter().find(|token| !matches!(token, Token::Whitespace(_)))?;
-    let Token::Word(word) = first else { return None };
-    let word = word.value.to_ascii_uppercase();
-    WORDS.contains(&word.as_str()).then_some(word)
-}
-
-/// Whether a token may add a level to the statement's tree. A word of the language may, unless it is known to stand alone or to be a
-/// name here: so a new operator of the parser counts before anybody has thought of it.
-fn deepens(token: &Token) -> bool {
-    match token {
-        Token::Word(word) => !matches!(
-            word.keyword,
-            Keyword::NoKeyword
-                | Keyword::AS
-                | Keyword::FROM
-                | Keyword::BY
-                | Keyword::ASC
-                | Keyword::DESC
-                | Keyword::NULL
-                | Keyword::TRUE
-                | Keyword::FALSE
-                | Keyword::DATE
-                | Keyword::TIMESTAMP
-                | Keyword::TIMESTAMPTZ
-                | Keyword::INTERVAL
-                | Keyword::VALUE
-                | Keyword::PATH
-                | Keyword::TEXT
-                | Keyword::NAME
-                | Keyword::TYPE
-                | Keyword::COUNT
-                | Keyword::MIN
-                | Keyword::MAX
-                | Keyword::SUM
-                | Keyword::AVG
-        ),
-        Token::Whitespace(_)
-        | Token::Comma
-        | Token::Number(..)
-        | Token::SingleQuotedString(_)
-        | Token::RParen
-        | Token::Period
-        | Token::SemiColon
-        | Token::Placeholder(_)
-        | Token::EOF => false,
-        _ => true,
-    }
-}
-
-/// Counts the tables that a statement reads when what it names with WITH stands wherever it is used: that is what is planned.
-/// # Errors
-/// There are more than [`MAX_RELATIONS`].
-fn check_relations(statement: &mut Statement) -> Result<(), SqlError> {
-    let Statement::Statement(statement) = statement else { return Ok(()) };
-    let mut named = Named::default();
-    let _ = statement.visit(&mut named);
-    let mut reads = Vec::new();
-    let _ = ast::visit_relations_mut(&mut **statement, |name| {
-        reads.push(simple_name(name));
-        ControlFlow::<()>::Continue(())
-    });
-    let all = reads.iter().fold(0_usize, |all, name| all.saturating_add(named.size(name.as_deref(), 0)));
-    if all > MAX_RELATIONS {
-        let limit = format!("{MAX_RELATIONS} tables, one that is used twice counted twice");
-        return Err(SqlError::TooBig { what: "wide", limit });
-    }
-    Ok(())
-}
-
-/// The name of a table without a schema.
-fn simple_name(name: &ObjectName) -> Option<String> {
-    let [ObjectNamePart::Identifier(name)] = &name.0[..] else { return None };
-    Some(folded(name))
-}
-
-/// What WITH names, at any place of the statement, and the tables that each reads.
-#[derive(Default)]
-struct Named {
-    reads: HashMap<String, Vec<Option<String>>>,
-    sizes: HashMap<String, usize>,
-}
-
-impl VisitorMut for Named {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        for part in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-            // Of those with the same name all are taken together: never too few.
-            let reads = self.reads.entry(folded(&part.alias.name)).or_default();
-            let _ = ast::visit_relations_mut(&mut *part.query, |name| {
-                reads.push(simple_name(name));
-                ControlFlow::<()>::Continue(())
-            });
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-impl Named {
-    /// How many tables stand behind a name. One that names itself (`WITH RECURSIVE`) counts once there.
-    fn size(&mut self, name: Option<&str>, depth: usize) -> usize {
-        let Some((name, reads)) = name.and_then(|name| Some((name, self.reads.get(name)?.clone()))) else { return 1 };
-        if let Some(known) = self.sizes.get(name) {
-            return *known;
-        }
-        // More levels than may be read are too wide in any case.
-        if depth > MAX_RELATIONS {
-            return MAX_RELATIONS + 1;
-        }
-        self.sizes.insert(name.to_owned(), 1);
-        let size = reads.iter().fold(1, |all: usize, read| all.saturating_add(self.size(read.as_deref(), depth + 1)));
-        self.sizes.insert(name.to_owned(), size);
-        size
-    }
 }
 
 /// The answer to a statement about the session, such as `BEGIN`, which has no effect here; `None` for all others.
@@ -215,7 +94,7 @@ pub(crate) enum CursorWord {
 }
 
 /// A name as it is compared: in small letters, unless it is quoted.
-fn folded(name: &Ident) -> String {
+pub(crate) fn folded(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }
 
@@ -260,7 +139,7 @@ pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
     Ok(match statement {
         Statement::Statement(statement) => {
             let mut statement = show(*statement)?;
-            only_reading(&statement)?;
+            refusal::only_reading(&statement)?;
             let mut adapter = Adapter::default();
             let _ = VisitMut::visit(&mut statement, &mut adapter);
             if let Some(wrong) = adapter.wrong {
@@ -275,38 +154,8 @@ pub(crate) fn adapt(statement: Statement) -> Result<Statement, SqlError> {
             explain.statement = Box::new(adapt(*explain.statement)?);
             Statement::Explain(explain)
         }
-        other => return Err(refused(&other.to_string())),
+        other => return Err(refusal::refused(&other.to_string())),
     })
-}
-
-/// Refuses what would do more than read before the planner looks at it, and finds something else wrong with it.
-fn only_reading(statement: &ast::Statement) -> Result<(), SqlError> {
-    match statement {
-        ast::Statement::Query(_) | ast::Statement::Explain { .. } | ast::Statement::ExplainTable { .. } => Ok(()),
-        other => Err(refused(&other.to_string())),
-    }
-}
-
-/// Why a query, which may stand within another, is refused: it would change or lock something.
-fn more_than_reads(query: &Query) -> Option<SqlError> {
-    if let Some(lock) = query.locks.first() {
-        return Some(SqlError::Refused { what: format!("SELECT {}", lock.to_string().to_uppercase()) });
-    }
-    match &*query.body {
-        SetExpr::Select(select) if select.into.is_some() => Some(SqlError::Refused { what: "SELECT INTO".to_owned() }),
-        SetExpr::Insert(statement)
-        | SetExpr::Update(statement)
-        | SetExpr::Delete(statement)
-        | SetExpr::Merge(statement) => Some(refused(&statement.to_string())),
-        _ => None,
-    }
-}
-
-/// A refusal that names a statement by its first words.
-fn refused(statement: &str) -> SqlError {
-    let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_uppercase());
-    let words: Vec<&str> = statement.split_whitespace().take(2).take_while(is_word).collect();
-    SqlError::Refused { what: if words.is_empty() { "this statement".to_owned() } else { words.join(" ") } }
 }
 
 fn quoted(text: &str) -> String {
@@ -631,7 +480,7 @@ impl VisitorMut for Adapter {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Some(what) = more_than_reads(query) {
+        if let Some(what) = refusal::more_than_reads(query) {
             self.wrong = Some(what);
             return ControlFlow::Break(());
         }
@@ -1090,7 +939,7 @@ mod tests {
     fn what_is_too_long_or_too_deep_is_refused_before_it_is_read() {
         let long = format!("SELECT '{}'", "x".repeat(MAX_TEXT));
         assert!(matches!(parse(&long), Err(SqlError::TooBig { what: "long", .. })));
-        let deep = format!("SELECT {}1", "1+".repeat(MAX_DEPTH + 1));
+        let deep = format!("SELECT {}1", "1+".repeat(crate::guard::MAX_DEPTH + 1));
         assert!(matches!(parse(&deep), Err(SqlError::TooBig { what: "deep", .. })));
         let nested = format!("SELECT {}1{}", "(".repeat(1000), ")".repeat(1000));
         assert!(parse(&nested).is_err());
