@@ -103,14 +103,26 @@ impl Known {
         self.lock().is_some()
     }
 
-    /// The damage, unless the file was replaced since it was found: then nothing is known. Asks the disk if there was some.
+    /// The damage as far as it is known, without asking the disk.
+    pub(crate) fn known(&self) -> Option<Damage> {
+        self.lock().as_ref().map(|found| found.damage.clone())
+    }
+
+    /// The damage, unless the file was replaced since it was found: then nothing is known. Asks the disk if there was some, which may
+    /// take its time: nobody waits for it meanwhile.
     fn look(&self) -> Option<Damage> {
+        let (file, identity) = self.lock().as_ref().map(|found| (found.damage.file.clone(), found.identity))?;
+        let now = Identity::of(&file);
         let mut found = self.lock();
-        let known = found.as_ref()?;
-        if Identity::of(&known.damage.file) != known.identity {
+        if now != identity && found.as_ref().is_some_and(|found| found.identity == identity) {
             *found = None;
         }
         found.as_ref().map(|found| found.damage.clone())
+    }
+
+    /// The file is what was written: what was found before was put right, or only a bad moment of the disk.
+    pub(crate) fn forget(&self) {
+        *self.lock() = None;
     }
 
     /// Takes what is new.
@@ -123,22 +135,30 @@ impl Known {
         self.lock().get_or_insert(Found { damage, identity, told: false });
     }
 
-    /// What was not told yet, which now is.
-    fn to_tell(&self) -> Option<Damage> {
-        let mut found = self.lock();
-        let untold = found.as_mut().filter(|found| !found.told)?;
-        untold.told = true;
-        Some(untold.damage.clone())
+    /// Tells what was not told yet; what the listener cannot take now is told the next time.
+    fn tell(&self, listener: &dyn Fn(&Damage) -> bool) {
+        let Some(untold) = self.lock().as_mut().filter(|found| !found.told).map(|found| {
+            found.told = true;
+            found.damage.clone()
+        }) else {
+            return;
+        };
+        if listener(&untold) {
+            tracing::error!(file = %untold.file.display(), "{untold}");
+        } else if let Some(found) = self.lock().as_mut() {
+            found.told = false;
+        }
     }
 }
 
 /// Whoever wants to hear of damage.
-pub(crate) type Listener = Arc<dyn Fn(&Damage) + Send + Sync>;
+pub(crate) type Listener = Arc<dyn Fn(&Damage) -> bool + Send + Sync>;
 
 impl Historian {
     /// From now on `tell` hears of each damaged file once, until the file is replaced; at once of those that are known. It is called
-    /// wherever the damage is met, so it must not block or ask the historian.
-    pub fn on_damage(&self, tell: impl Fn(&Damage) + Send + Sync + 'static) {
+    /// wherever the damage is met, so it must not block or ask the historian. `false`: it could not take it; it is told again, at the
+    /// next tidying if not before.
+    pub fn on_damage(&self, tell: impl Fn(&Damage) -> bool + Send + Sync + 'static) {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tell));
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
         segments.iter().for_each(|segment| self.tell(segment));
@@ -151,9 +171,20 @@ impl Historian {
         segments.iter().flat_map(|segment| [segment.damage.look(), segment.rollup_damage.look()]).flatten().collect()
     }
 
-    /// Forgets the damage of files that were replaced.
-    pub(crate) fn forget_replaced(&self) {
-        drop(self.damage());
+    /// Files that are known to be damaged, in order of time, without asking the disk whether they were replaced since.
+    pub(crate) fn known_damage(&self) -> Vec<Damage> {
+        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
+        segments.iter().flat_map(|segment| [segment.damage.known(), segment.rollup_damage.known()]).flatten().collect()
+    }
+
+    /// Forgets the damage of files that were replaced, and tells what nobody could take before. Asks the disk about damaged files.
+    pub fn forget_replaced(&self) {
+        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
+        for segment in segments {
+            if segment.damage.look().or_else(|| segment.rollup_damage.look()).is_some() {
+                self.tell(&segment);
+            }
+        }
     }
 
     /// A file could not be read. One that only could not this time is not damaged.
@@ -209,10 +240,7 @@ impl Historian {
     fn tell(&self, segment: &Segment) {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(listener) = listener else { return };
-        for damage in [&segment.damage, &segment.rollup_damage].into_iter().filter_map(Known::to_tell) {
-            tracing::error!(file = %damage.file.display(), "{damage}");
-            listener(&damage);
-        }
+        [&segment.damage, &segment.rollup_damage].into_iter().for_each(|known| known.tell(&*listener));
     }
 }
 

@@ -595,7 +595,7 @@ impl Historian {
     pub fn stats(&self) -> HistorianStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
-        let damage = self.damage();
+        let damage = self.known_damage();
         let table = self.table().stats();
         let rates = self.meter().rates(self.clock.monotonic(), load(&self.counters.points));
         let state = self.state();

@@ -139,18 +139,20 @@ impl Historian {
         Ok(())
     }
 
-    /// Compares every file with its checksums and notes what is damaged: those that are whole already are read by nobody else.
+    /// Compares every file with its checksums and notes what is damaged, or is not any more: those that are whole already are read by nobody else.
     fn examine_files(&self) -> Result<(), FlushError> {
         self.forget_replaced();
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
         for segment in segments {
-            if let Err(error) = verify(&segment.path, &segment.info) {
-                self.note_damage(&segment, &error);
+            match verify(&segment.path, &segment.info) {
+                Ok(()) => segment.damage.forget(),
+                Err(error) => self.note_damage(&segment, &error),
             }
-            if let Some(rollup) = &segment.info.rollup
-                && let Err(error) = rollup::verify(&rollup::path_of(&segment.path), rollup)
-            {
-                self.note_rollup_damage(&segment, &error);
+            if let Some(rollup) = &segment.info.rollup {
+                match rollup::verify(&rollup::path_of(&segment.path), rollup) {
+                    Ok(()) => segment.rollup_damage.forget(),
+                    Err(error) => self.note_rollup_damage(&segment, &error),
+                }
             }
             self.flush_if_due()?;
         }

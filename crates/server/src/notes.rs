@@ -50,9 +50,14 @@ impl Notes {
 
     /// Notes something that the program's log has already. When too many wait it is only counted.
     fn keep(&self, path: &str, action: &'static str, text: String) {
-        if self.sender.try_send(Note { path: path.to_owned(), action, text }).is_err() {
+        if !self.try_keep(path, action, text) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes something; `false` when too many wait.
+    fn try_keep(&self, path: &str, action: &'static str, text: String) -> bool {
+        self.sender.try_send(Note { path: path.to_owned(), action, text }).is_ok()
     }
 
     /// How many notes could not be recorded.
@@ -123,8 +128,9 @@ const fn action_of(notice: &LogNotice) -> &'static str {
     }
 }
 
-/// A damaged file of history in words, with what to do. The historian has written it to the program's log.
-pub fn history_damage(notes: &Notes, history: &Path, damage: &Damage) {
+/// A damaged file of history in words, with what to do. The historian writes it to the program's log, and tells it again later if this
+/// is `false`: too many notes wait.
+pub fn history_damage(notes: &Notes, history: &Path, damage: &Damage) -> bool {
     let path = Path::new("history").join(damage.file.strip_prefix(history).unwrap_or(&damage.file));
     match damage.holds {
         Holds::Readings => {
@@ -133,9 +139,9 @@ pub fn history_damage(notes: &Notes, history: &Path, damage: &Damage) {
                 "{damage}. Put it back from a backup: `andon restore BACKUP --only {path} --into FOLDER`, then move it to its place; \
                  `andon doctor` looks at every file of history"
             );
-            notes.keep("", "damage", text);
+            notes.try_keep("", "damage", text)
         }
-        Holds::Rollups => notes.keep("", "rollups_damaged", format!("{damage}. The next tidying makes it anew")),
+        Holds::Rollups => notes.try_keep("", "rollups_damaged", format!("{damage}. The next tidying makes it anew")),
     }
 }
 

@@ -137,6 +137,9 @@ pub struct ArrivedView {
 #[utoipa::path(get, path = "/api/storage", responses((status = 200, body = StorageView), (status = 403, body = Problem)))]
 pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<StorageView>, Problem> {
     caller.may(&app, Action::Configure, "")?;
+    // A disk that hangs keeps nobody else waiting.
+    let historian = app.historian.clone();
+    let _ = tokio::task::spawn_blocking(move || historian.forget_replaced()).await;
     let stats = app.historian.stats();
     let past = app.historian.overdue().map(|past| past.into_iter().map(|past| (past.keep, past.points)).collect());
     #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -40,7 +40,10 @@ fn put(path: &Path, bytes: &[u8]) {
 fn hear(historian: &Historian) -> Arc<Mutex<Vec<Damage>>> {
     let heard: Arc<Mutex<Vec<Damage>>> = Arc::default();
     let tell = Arc::clone(&heard);
-    historian.on_damage(move |damage| tell.lock().unwrap().push(damage.clone()));
+    historian.on_damage(move |damage| {
+        tell.lock().unwrap().push(damage.clone());
+        true
+    });
     heard
 }
 
@@ -89,6 +92,7 @@ async fn each_damaged_file_is_told_once_until_it_is_replaced() {
         put(&rows[1], &whole);
         let read = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
         assert_eq!((read.points.len(), read.gaps.len()), (432, 0), "it was put back");
+        assert_eq!(historian.damage(), []);
         assert_eq!(historian.stats().damage, []);
     }
     // What is missing or cut off is known from the start, and told to whoever comes to listen.
@@ -99,6 +103,44 @@ async fn each_damaged_file_is_told_once_until_it_is_replaced() {
     let told = hear(&historian).lock().unwrap().clone();
     assert_eq!(told.iter().map(|damage| &damage.file).collect::<Vec<_>>(), [&rows[0], &rows[2]]);
     assert!(told[0].what.ends_with(".parquet is missing") && told[1].what.contains("50 bytes instead of"), "{told:?}");
+}
+
+/// Writes into the file itself and sets its times back, as a copy that keeps times does.
+fn write_in_place(path: &Path, bytes: &[u8]) {
+    let changed = std::fs::metadata(path).unwrap().modified().unwrap();
+    std::fs::write(path, bytes).unwrap();
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_could_take_is_told_again_and_what_was_put_right_is_found_by_compaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_log, historian) = sparse(folder.path(), 3).await;
+    let rows = files(folder.path(), "parquet");
+    let whole = std::fs::read(&rows[0]).unwrap();
+    let mut bytes = whole.clone();
+    bytes[100] ^= 1;
+    write_in_place(&rows[0], &bytes);
+    let heard = Arc::new(Mutex::new(0));
+    let tell = Arc::clone(&heard);
+    historian.on_damage(move |_| {
+        let mut times = tell.lock().unwrap();
+        *times += 1;
+        *times > 2
+    });
+    for expected in 1..=2 {
+        historian.range(TagId(0), us(0), us(DAY), None).await.unwrap();
+        assert_eq!(*heard.lock().unwrap(), expected, "it was not taken");
+    }
+    for _ in 0..3 {
+        historian.tidy_files().await.unwrap();
+        assert_eq!(*heard.lock().unwrap(), 3, "now it was");
+    }
+    write_in_place(&rows[0], &whole);
+    assert_eq!(historian.damage().len(), 1, "nothing tells that it is another one");
+    historian.compact().await.unwrap();
+    assert_eq!(historian.damage(), []);
+    assert_eq!(*heard.lock().unwrap(), 3);
 }
 
 #[tokio::test]
