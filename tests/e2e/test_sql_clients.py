@@ -199,7 +199,7 @@ class Cursors(Clients):
             ("FETCH 1 FROM c", "34000"),
             ("CLOSE d", "34000"),
             ("DECLARE e CURSOR FOR SELECT 1", "25P01"),
-            ("DECLARE e CURSOR WITH HOLD FOR SELECT nonsense", "42601"),
+            ("DECLARE e CURSOR WITH HOLD FOR SELECT nonsense", "42703"),
             ("FETCH BACKWARD 1 FROM c", "42601"),
         ]:
             with self.subTest(statement), self.assertRaises(psycopg.Error) as wrong:

@@ -847,9 +847,20 @@ fn is_aggregate(item: &SelectItem) -> bool {
     matches!(expr, Expr::Function(function) if matches!(last_name(&function.name).as_deref(), Some("count" | "min" | "max" | "sum" | "avg" | "array_agg" | "string_agg" | "bool_or" | "bool_and")))
 }
 
+/// Whether a query reads the system's tables and what its functions make, and nothing else.
 fn only_system(query: &Query) -> bool {
     let SetExpr::Select(select) = &*query.body else { return false };
-    relations(select).into_iter().all(|(factor, _)| table_name(factor).is_some_and(|name| name.starts_with("pg_")))
+    relations(select).into_iter().all(|(factor, _)| is_of_the_system(factor))
+}
+
+/// A table or a function of the system: by its name, or since the client says so. One without a name is not.
+fn is_of_the_system(factor: &TableFactor) -> bool {
+    let (TableFactor::Table { name, .. } | TableFactor::Function { name, .. }) = factor else { return false };
+    last_name(name).is_some_and(|name| name.starts_with("pg_")) || (name.0.len() > 1 && is_in_catalog(name))
+}
+
+fn is_in_catalog(name: &ObjectName) -> bool {
+    matches!(name.0.first(), Some(ObjectNamePart::Identifier(schema)) if folded(schema) == "pg_catalog")
 }
 
 /// A scalar subquery over the system's tables gives at most one row; said in a way that the planner accepts.

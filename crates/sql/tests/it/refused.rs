@@ -229,6 +229,19 @@ async fn what_is_named_once_and_used_often_is_counted_before_it_is_planned() {
 }
 
 #[tokio::test]
+async fn a_subquery_over_a_table_without_a_name_is_not_answered_with_something_else() {
+    let world = World::new();
+    for query in [
+        "SELECT (SELECT path FROM (SELECT path FROM tags) d)",
+        "SELECT ARRAY(SELECT path FROM (SELECT path FROM tags) d)",
+    ] {
+        let outcome = world.try_rows(&world.anna, query).await;
+        assert!(outcome.is_err(), "{query}: {outcome:?}");
+    }
+    assert_eq!(world.rows("SELECT ARRAY(SELECT option_name FROM pg_catalog.pg_options_to_table(NULL))").await, ["–"]);
+}
+
+#[tokio::test]
 async fn what_each_row_would_have_a_copy_of_is_refused() {
     let world = World::new();
     let long = "x".repeat(5000);
