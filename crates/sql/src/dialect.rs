@@ -41,8 +41,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
         Some(what) => SqlError::Refused { what },
         None => SqlError::from_engine(&error, 0),
     });
-    let mut statements = statements?;
-    statements.iter_mut().try_for_each(size::check_relations)?;
+    let statements = statements?;
+    statements.iter().try_for_each(size::check_relations)?;
     Ok(statements)
 }
 

@@ -4,7 +4,7 @@ use crate::dialect::folded;
 use crate::error::SqlError;
 use crate::guard::{MAX_DEPTH, MAX_RELATIONS};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, ObjectName, ObjectNamePart, Query, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Visit, Visitor};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::collections::HashMap;
@@ -65,66 +65,76 @@ fn deepens(token: &Token) -> bool {
 /// Counts the tables that a statement reads when what it names with WITH stands wherever it is used: that is what is planned.
 /// # Errors
 /// There are more than [`MAX_RELATIONS`].
-pub(crate) fn check_relations(statement: &mut Statement) -> Result<(), SqlError> {
-    let Statement::Statement(statement) = statement else { return Ok(()) };
-    let mut named = Named::default();
-    let _ = statement.visit(&mut named);
-    let mut reads = Vec::new();
-    let _ = ast::visit_relations_mut(&mut **statement, |name| {
-        reads.push(simple_name(name));
-        ControlFlow::<()>::Continue(())
-    });
-    let all = reads.iter().fold(0_usize, |all, name| all.saturating_add(named.size(name.as_deref(), 0)));
-    if all > MAX_RELATIONS {
+pub(crate) fn check_relations(statement: &Statement) -> Result<(), SqlError> {
+    let statement = match statement {
+        Statement::Statement(statement) => statement,
+        Statement::Explain(explain) => return check_relations(&explain.statement),
+        _ => return Ok(()),
+    };
+    let mut tables = Tables { scopes: vec![Scope::default()], written: 0 };
+    let _ = statement.visit(&mut tables);
+    let planned = tables.scopes.first().map_or(0, |scope| scope.tables);
+    if planned.max(tables.written) > MAX_RELATIONS {
         let limit = format!("{MAX_RELATIONS} tables, one that is used twice counted twice");
         return Err(SqlError::TooBig { what: "wide", limit });
     }
     Ok(())
 }
 
-/// The name of a table without a schema.
-fn simple_name(name: &ObjectName) -> Option<String> {
-    let [ObjectNamePart::Identifier(name)] = &name.0[..] else { return None };
-    Some(folded(name))
+/// Counts tables on the way through a statement, query by query.
+struct Tables {
+    /// The queries around, the innermost last; before them the statement.
+    scopes: Vec<Scope>,
+    /// How often a table's name is written.
+    written: usize,
 }
 
-/// What WITH names, at any place of the statement, and the tables that each reads.
 #[derive(Default)]
-struct Named {
-    reads: HashMap<String, Vec<Option<String>>>,
-    sizes: HashMap<String, usize>,
+struct Scope {
+    /// Tables of the query as it is planned.
+    tables: usize,
+    /// Where its named parts lie that are still to come, and their names.
+    parts: Vec<(*const Query, String)>,
+    /// How many tables stand behind each name, so far. A part that names itself (`WITH RECURSIVE`) is not among them yet.
+    named: HashMap<String, usize>,
 }
 
-impl VisitorMut for Named {
+impl Visitor for Tables {
     type Break = ();
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        for part in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-            // Of those with the same name all are taken together: never too few.
-            let reads = self.reads.entry(folded(&part.alias.name)).or_default();
-            let _ = ast::visit_relations_mut(&mut *part.query, |name| {
-                reads.push(simple_name(name));
-                ControlFlow::<()>::Continue(())
-            });
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let parts = query.with.iter().flat_map(|with| &with.cte_tables);
+        let parts = parts.map(|part| (std::ptr::from_ref(&*part.query), folded(&part.alias.name))).collect();
+        self.scopes.push(Scope { parts, ..Scope::default() });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let done = self.scopes.pop().unwrap_or_default();
+        if let Some(around) = self.scopes.last_mut() {
+            match around.parts.iter().find(|(part, _)| std::ptr::eq(*part, query)) {
+                Some((_, name)) => {
+                    around.named.insert(name.clone(), done.tables);
+                }
+                None => around.tables = around.tables.saturating_add(done.tables),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        let named = |name: String| self.scopes.iter().rev().find_map(|scope| scope.named.get(&name).copied());
+        let tables = simple_name(name).and_then(named).unwrap_or(1).max(1);
+        self.written += 1;
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.tables = scope.tables.saturating_add(tables);
         }
         ControlFlow::Continue(())
     }
 }
 
-impl Named {
-    /// How many tables stand behind a name. One that names itself (`WITH RECURSIVE`) counts once there.
-    fn size(&mut self, name: Option<&str>, depth: usize) -> usize {
-        let Some((name, reads)) = name.and_then(|name| Some((name, self.reads.get(name)?.clone()))) else { return 1 };
-        if let Some(known) = self.sizes.get(name) {
-            return *known;
-        }
-        // More levels than may be read are too wide in any case.
-        if depth > MAX_RELATIONS {
-            return MAX_RELATIONS + 1;
-        }
-        self.sizes.insert(name.to_owned(), 1);
-        let size = reads.iter().fold(1, |all: usize, read| all.saturating_add(self.size(read.as_deref(), depth + 1)));
-        self.sizes.insert(name.to_owned(), size);
-        size
-    }
+/// The name of a table without a schema.
+fn simple_name(name: &ObjectName) -> Option<String> {
+    let [ObjectNamePart::Identifier(name)] = &name.0[..] else { return None };
+    Some(folded(name))
 }

@@ -219,7 +219,21 @@ async fn what_is_named_once_and_used_often_is_counted_before_it_is_planned() {
     };
     assert_eq!(world.rows(&doubled(4)).await, ["16"]);
     let crossed = format!("SELECT 1 FROM {}", (0..201).map(|at| format!("tags t{at}")).collect::<Vec<_>>().join(", "));
-    for query in [doubled(12), doubled(60), format!("SELECT * FROM ({}) d", doubled(12)), crossed] {
+    // The same name at every level, each hiding the one within.
+    let hidden = (0..12).fold("SELECT 1 x FROM tags".to_owned(), |within, _| {
+        format!("WITH a AS ({within}) SELECT b.x FROM a b UNION ALL SELECT c.x FROM a c")
+    });
+    let unused = (0..201).map(|at| format!("c{at} AS (SELECT 1 FROM tags)")).collect::<Vec<_>>().join(", ");
+    for query in [
+        doubled(12),
+        doubled(60),
+        format!("EXPLAIN {}", doubled(12)),
+        format!("SELECT * FROM ({}) d", doubled(12)),
+        format!("SELECT 1 WHERE EXISTS ({})", doubled(12)),
+        hidden,
+        format!("WITH {unused} SELECT 1"),
+        crossed,
+    ] {
         let outcome = world.try_rows(&world.anna, &query).await;
         assert!(matches!(outcome, Err(SqlError::TooBig { what: "wide", .. })), "{outcome:?}");
     }
