@@ -93,11 +93,26 @@ pub(super) enum Calendar {
     Week,
     /// So many months, from the beginning of the year.
     Months(u32),
+    /// So many months, counted from January 1970 both ways, as `date_bin` has them.
+    Bins(i64),
     /// So many years; centuries and millennia begin with their first year, decades with the one that ends in 0.
     Years(i64),
 }
 
 impl Calendar {
+    /// An interval of whole months. `None`: another one.
+    fn bins(width: &ScalarValue) -> Option<Self> {
+        match width {
+            ScalarValue::IntervalMonthDayNano(Some(width))
+                if width.months > 0 && width.days == 0 && width.nanoseconds == 0 =>
+            {
+                Some(Self::Bins(i64::from(width.months)))
+            }
+            ScalarValue::IntervalYearMonth(Some(months)) if *months > 0 => Some(Self::Bins(i64::from(*months))),
+            _ => None,
+        }
+    }
+
     fn named(unit: &ScalarValue) -> Option<Self> {
         Some(match unit.try_as_str().flatten()?.to_ascii_lowercase().as_str() {
             "week" => Self::Week,
@@ -122,6 +137,11 @@ impl Calendar {
                 days.saturating_sub((days + 3).rem_euclid(7)).saturating_mul(DAY_US)
             }
             Self::Months(months) => first(year, month - (month - 1) % months),
+            Self::Bins(months) => {
+                let since = (year - 1970) * 12 + i64::from(month) - 1;
+                let begin = since - since.rem_euclid(months);
+                first(1970 + begin.div_euclid(12), u32::try_from(begin.rem_euclid(12)).unwrap_or(0) + 1)
+            }
             Self::Years(years @ (1 | 10)) => first(year - year.rem_euclid(years), 1),
             Self::Years(years) => first(year - (year - 1).rem_euclid(years), 1),
         }
@@ -220,11 +240,12 @@ impl ScalarUDFImpl for Bin {
         }
         let array = times.to_array(args.number_rows)?;
         let array: &TimestampMicrosecondArray = array.as_primitive::<TimestampMicrosecondType>();
-        let begins: TimestampMicrosecondArray = match (width_us(width), Calendar::named(width)) {
-            (Some(width), _) => array.unary(|ts| begin_from(ts, width, origin)),
-            (None, Some(calendar)) => array.unary(|ts| calendar.begin(ts)),
-            (None, None) => return self.engines.invoke_with_args(args),
-        };
+        let begins: TimestampMicrosecondArray =
+            match (width_us(width), Calendar::bins(width).or_else(|| Calendar::named(width))) {
+                (Some(width), _) => array.unary(|ts| begin_from(ts, width, origin)),
+                (None, Some(calendar)) => array.unary(|ts| calendar.begin(ts)),
+                (None, None) => return self.engines.invoke_with_args(args),
+            };
         let begins = begins.with_timezone_opt(array.timezone());
         Ok(match times {
             ColumnarValue::Scalar(_) => ColumnarValue::Scalar(ScalarValue::try_from_array(&begins, 0)?),

@@ -80,11 +80,21 @@ fn part<'a>(json: &'a str, steps: &[Step<'_>]) -> Result<Option<&'a RawValue>, S
 }
 
 /// A part as text; a JSON null is none.
-fn text_of(part: &RawValue) -> Option<String> {
+/// # Errors
+/// It holds half a character (`\ud800`) or a NUL, which no text here can hold. PostgreSQL refuses them, too.
+fn text_of(part: &RawValue) -> Result<Option<String>, SqlError> {
     match part.get() {
-        "null" => None,
-        quoted if quoted.starts_with('"') => serde_json::from_str(quoted).ok(),
-        other => Some(other.to_owned()),
+        "null" => Ok(None),
+        quoted if quoted.starts_with('"') => {
+            let text = serde_json::from_str::<String>(quoted).ok().filter(|text| !text.contains('\0'));
+            text.map(Some).ok_or_else(|| {
+                let shown: String = quoted.chars().take(60).collect();
+                SqlError::BadParameter(format!(
+                    "{shown} is no text: it holds half a character, or a NUL; -> gives it as JSON"
+                ))
+            })
+        }
+        other => Ok(Some(other.to_owned())),
     }
 }
 
@@ -142,7 +152,7 @@ impl ScalarUDFImpl for Json {
                 part(json.value(row), &steps)?
             };
             match found {
-                Some(part) if self.as_text => parts.append_option(text_of(part)),
+                Some(part) if self.as_text => parts.append_option(text_of(part)?),
                 found => parts.append_option(found.map(RawValue::get)),
             }
         }
@@ -176,7 +186,7 @@ mod tests {
         let json = r#" {"a": {"b": [1, 2.50, "x\"y", null, true]}, "a b": null, "n": -1e3} "#;
         let at = |path: &[&str]| {
             let path: Vec<_> = path.iter().copied().map(Some).collect();
-            by_path(json, &path).expect("JSON").map(|part| (part.get().to_owned(), text_of(part)))
+            by_path(json, &path).expect("JSON").map(|part| (part.get().to_owned(), text_of(part).expect("a text")))
         };
         assert_eq!(at(&["a", "b", "1"]), Some(("2.50".to_owned(), Some("2.50".to_owned()))));
         assert_eq!(at(&["a", "b", "2"]), Some((r#""x\"y""#.to_owned(), Some("x\"y".to_owned()))));
@@ -185,6 +195,10 @@ mod tests {
         assert_eq!(at(&["a b"]), Some(("null".to_owned(), None)));
         for nowhere in [&["a", "b", "5"][..], &["a", "b", "-6"], &["c"], &["n", "x"], &["a", "b", "x"]] {
             assert_eq!(at(nowhere), None, "{nowhere:?}");
+        }
+        for no_text in [r#"{"a": "\ud800"}"#, r#"{"a": "x\u0000"}"#] {
+            let part = by_path(no_text, &[Some("a")]).expect("JSON").expect("there");
+            assert_eq!(text_of(part).map_err(|why| why.code()), Err("22023"), "{no_text}");
         }
         assert!(by_path("{", &[Some("a")]).is_err() && by_path("", &[]).is_err());
     }

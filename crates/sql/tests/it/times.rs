@@ -180,6 +180,15 @@ async fn readings_of_the_first_and_the_last_year_break_no_question() {
         ("SELECT path FROM last_values WHERE ts > now() + INTERVAL '1 day'", "edge/far"),
         ("SELECT to_char(ts, 'YYYY') FROM last_values WHERE path LIKE 'edge/%' ORDER BY ts LIMIT 1", "0001"),
         ("SELECT date_trunc('year', ts) = timestamptz '9999-01-01' FROM last_values WHERE path = 'edge/far'", "true"),
+        (
+            "SELECT time_bucket('1 month', timestamptz '1600-05-05') = timestamptz '1600-05-01', time_bucket('3 months', timestamptz '2300-05-05') = timestamptz '2300-04-01'",
+            "true|true",
+        ),
+        // As the engine has them in the years that it knows.
+        (
+            "SELECT date_bin(INTERVAL '5 months', timestamptz '1969-12-31') = timestamptz '1969-08-01', date_bin(INTERVAL '1 year', timestamptz '2026-11-26 08:00') = timestamptz '2026-01-01'",
+            "true|true",
+        ),
         ("SELECT count(DISTINCT time_bucket('1 hour', ts)) FROM samples WHERE path LIKE 'edge/%'", "2"),
         ("SELECT count(DISTINCT ts AT TIME ZONE 'Europe/Paris') FROM samples WHERE path LIKE 'edge/%'", "2"),
         ("SELECT count(*) FROM samples WHERE path LIKE 'edge/%' AND ts < timestamp '9999-12-31 23:59'", "1"),
