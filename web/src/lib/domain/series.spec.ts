@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { History } from '$lib/api/types';
-import { common, doubtful, emptyParts, extent, knownSince, markBrief, niceTicks, thin, tickDigits, toDots, trim, valueAt, weighed, type Dot, type Span } from './series';
+import { common, doubtful, emptyParts, extent, knownSince, markBrief, niceTicks, thin, tickDigits, toDots, trim, valueAt, weighed, withLive, type Dot, type Span } from './series';
 
 const good = (x: number, y: number | null): Dot => ({ x, y, q: y === null ? 'bad' : 'good' });
 const line = [good(0, 0), good(10, 10), good(20, 0)];
@@ -133,6 +133,18 @@ test('brief spans take the width that is told of them, and stay marks where noth
   const spans = [at(3), at(7), at(12), at(10, 19), at(25), at(31)];
   expect(weighed(spans, [{ from: 0, to: 2 }, { from: 20, to: 21 }], 10)).toEqual([at(12), at(10, 19), at(31), at(0, 2), at(20, 21)]);
   expect(weighed(spans, [], 1)).toEqual(spans);
+});
+
+test('live readings stand behind the answer, once, and nothing of an earlier answer does', () => {
+  const dot = (x: number, y: number | null = 1): Dot => ({ x, y, q: 'good' });
+  const xs = (dots: Dot[]): number[] => dots.map((d) => d.x);
+  // The range has no reading: what led in and the break stand there once, whatever was there before.
+  expect(xs(withLive([dot(10), dot(50, null)], [dot(10), dot(50, null)]))).toEqual([10, 50]);
+  expect(xs(withLive([dot(10), dot(20)], [dot(20), dot(30), dot(40)]))).toEqual([10, 20, 30, 40]);
+  // A gap that the historian knows of, and readings that came after it.
+  expect(xs(withLive([dot(10), dot(15, null)], [dot(30)]))).toEqual([10, 15, 30]);
+  expect(xs(withLive([dot(10), dot(50, null)], [dot(30)]))).toEqual([10, 30, 50]);
+  expect(xs(withLive([], [dot(5)]))).toEqual([5]);
 });
 
 test('what is empty in all curves of a lane', () => {

@@ -36,6 +36,17 @@ export function toDots(h: History): Dot[] {
   return dots;
 }
 
+/**
+ * An answer of history, and behind its newest reading what came live meanwhile: the historian may lag, and the question took a
+ * while. Breaks of an earlier answer did not come live.
+ */
+export function withLive(answer: readonly Dot[], live: readonly Dot[]): Dot[] {
+  const newest = answer.findLast((dot) => !isBreak(dot))?.x ?? -Infinity;
+  const newer = live.filter((dot) => dot.x > newest && !isBreak(dot));
+  // A gap may begin behind what the historian does not have yet.
+  return [...answer, ...newer].sort((a, b) => a.x - b.x);
+}
+
 /** The parts of a gap in which there really is no reading: what lies between two readings that came late is known. */
 export function emptyParts(gap: Stretch, dots: readonly Dot[]): Stretch[] {
   let first = firstAfter(dots, gap.from);

@@ -4,7 +4,7 @@ import { clock } from '$lib/api/clock.svelte';
 import { readBadTime, readHistory } from '$lib/api/history';
 import { asProblem, isAbort, type Problem } from '$lib/api/http';
 import type { Live, Tag } from '$lib/api/types';
-import { doubtful, markBrief, toDots, trim, valueAt, weighed, type Dot, type Span, type Stretch } from '$lib/domain/series';
+import { doubtful, markBrief, toDots, trim, valueAt, weighed, withLive, type Dot, type Span, type Stretch } from '$lib/domain/series';
 import { isStepped } from '$lib/domain/value';
 import { liveDot } from '$lib/features/value/recent.svelte';
 
@@ -64,13 +64,13 @@ export class Pen {
       if (stop.signal.aborted) return;
       const last = history.points.at(-1)?.at ?? 0;
       const dots = history.thinned ? markBrief(toDots(history), to - from, history.points.length) : toDots(history);
-      // What came live is kept where it is newer than the answer: the historian may lag, and the question took a while.
-      this.dots = this.shift ? dots.map((d) => ({ ...d, x: d.x + this.shift })) : [...dots, ...this.dots.filter((d) => d.x > last)];
+      const live = this.appended > 0 ? this.dots.slice(-this.appended) : [];
+      this.dots = this.shift ? dots.map((d) => ({ ...d, x: d.x + this.shift })) : withLive(dots, live);
       this.moments = NONE;
       this.gaps = history.gaps.map((gap) => ({ ...gap, from: gap.from + this.shift, to: gap.to + this.shift }));
       this.loadedFrom = from;
       this.loadedTo = to;
-      this.appended = 0;
+      this.appended = this.shift ? 0 : this.dots.length - dots.length;
       this.problem = null;
       if (!this.shift && dots.some((d) => d.brief)) void this.#weigh(from, last, Math.ceil(((to - from) / points) * 2 * BAD_PX), stop.signal);
     } catch (error) {
