@@ -160,6 +160,69 @@ class Damage(Case):
         self.assertTrue(any(line.startswith("ok   history is whole") for line in self.doctor()))
         self.cli("backup", self.repository, code=0)
 
+    def test_a_file_that_nobody_can_put_back_is_given_up(self):
+        path = "samples WHERE path = 'works/level'"
+        lost, name = self.files[1], self.names(self.files[1])
+        whole = lost.read_bytes()
+        lost.unlink()
+        with self.assertRaises(psycopg.errors.DataCorrupted):
+            self.sql(f"SELECT count(*) FROM {path}")
+        (event,) = wait_until("the timeline tells it", lambda: self.told(lost.name))
+        self.assertIn(f"andon history give-up {name} --reason WHY", event["detail"]["text"])
+
+        # Only somebody who may, with a reason, and only what is damaged.
+        self.assertIn("--reason", self.cli(f"history give-up {name}", code=2))
+        self.assertIn("is whole", self.cli("history give-up", str(self.files[0]), "--reason", "no", code=1))
+        self.assertIn("is no file of readings", self.cli("history give-up", "x.parquet", "--reason", "no", code=1))
+        self.assertEqual(self.here.post("/api/history/give-up", {"file": name, "reason": " "}).status, 400)
+        otto = self.here.make_user("Otto", "operator").split(";")[0]
+        self.assertEqual(self.here.post("/api/history/give-up", {"file": name, "reason": "no"}, token=None, cookie=otto).status, 403)
+        self.assertEqual(self.here.get("/api/storage").json["given_up"], [])
+
+        said = self.cli("history give-up", name, "--reason", "the disk broke and the backup is younger", code=0)
+        self.assertIn(f"{lost} is given up. It was written with {A_DAY} readings from 2026-07-03T00:00:00Z", said)
+        noted = lambda: {event["detail"]["action"]: event["detail"]["text"] for event in reversed(self.here.timeline(kind="system"))}
+        notes = wait_until("it is recorded", lambda: noted() if "history_given_up" in noted() else None)
+        self.assertIn("the disk broke and the backup is younger", notes["history_give_up"])
+
+        for _ in range(2):
+            # SQL answers, and says what is missing where gaps are said; what holds a value over it does not.
+            self.assertEqual(self.sql(f"SELECT count(*) FROM {path}"), [(2 * A_DAY,)])
+            gaps = self.sql("SELECT since, until, reason FROM gaps WHERE reason LIKE '%given up'")
+            self.assertEqual([(since.isoformat(), until.isoformat()) for since, until, _ in gaps],
+                             [("2026-07-03T00:00:00+00:00", "2026-07-03T23:59:00.000001+00:00")])
+            self.assertIn(lost.name, gaps[0][2])
+            days = self.sql("SELECT ts, value, good FROM resample('works/level', '2026-06-03', '2026-09-01', INTERVAL '1 day')")
+            held = [str(ts.date()) for ts, value, _ in days if value is not None]
+            self.assertNotIn("2026-07-04", held)
+            self.assertNotIn("2026-07-03", held)
+            # Everything else is silent, and no answer over it is good.
+            self.assertEqual(self.compact(), "")
+            said = self.doctor()[:-1]
+            self.assertTrue(all(line.startswith("ok   ") for line in said) and any("was given up" in line for line in said), said)
+            self.cli("backup", self.repository, code=0)
+            self.assertIn("all is well", self.tool("backup", "verify", self.repository, code=0))
+            value, status, gaps = self.aggregate("Count", *ALL_S)
+            self.assertEqual((value, ["given up" in gap["reason"] for gap in gaps][:1]), (2 * A_DAY, [True]), gaps)
+            self.assertNotEqual(status, "good")
+            storage = self.here.get("/api/storage").json
+            self.assertEqual((storage["damage"], [one["readings"] for one in storage["given_up"]]), ([], [A_DAY]))
+            self.here.stop()
+            self.here.start()
+        self.assertEqual(len(self.told(lost.name)), 1, "it is not told again")
+        self.assertIn("given up already", self.cli("history give-up", name, "--reason", "no", code=1))
+
+        # A node that is restored knows it, too; and what is found after all comes back.
+        copy = self.temporary_folder() / "data"
+        self.tool("restore", self.repository, "--into", copy, code=0)
+        self.assertFalse((copy / name).exists())
+        lost.write_bytes(whole)
+        self.assertTrue([line for line in self.doctor() if line.startswith("WEAK") and "is whole again" in line])
+        self.assertEqual(self.compact(), "")
+        self.assertEqual(self.sql(f"SELECT count(*) FROM {path}"), [(3 * A_DAY,)])
+        self.assertEqual(self.aggregate("Count", *ALL_S)[:2], (3 * A_DAY, "good"))
+        self.assertEqual([line.split()[0] for line in self.doctor()[:-1]], ["ok"])
+
     def test_what_is_missing_or_cut_off_is_told_at_the_start(self):
         cut = self.files[0]
         size = cut.stat().st_size

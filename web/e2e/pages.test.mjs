@@ -749,6 +749,22 @@ describe('pages', { skip: real }, () => {
     await trouble.getByText('History is 19').waitFor();
     await page.getByText('over budget').waitFor();
     assert.deepEqual(await findings(page), []);
+    // Who has no backup of it says so, with a reason.
+    await row.getByRole('button', { name: 'Give up …' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Give up this file' });
+    const submit = dialog.getByRole('button', { name: 'Give up the file' });
+    assert.deepEqual(await findings(page), []);
+    assert.equal(await submit.getAttribute('aria-disabled'), 'true');
+    await dialog.getByLabel('Reason').press('Enter');
+    await dialog.getByRole('alert').getByText('Required').waitFor();
+    await dialog.getByLabel('Reason').fill('The disk broke');
+    await page.keyboard.press('Enter');
+    await dialog.getByText('Given up. It stands on the timeline.').waitFor();
+    await dialog.getByRole('button', { name: 'Done' }).click();
+    const given = page.getByRole('region', { name: '1 file given up' });
+    assert.match(await given.innerText(), /4a1\.parquet[\s\S]*2,419,200 readings/);
+    await trouble.getByText('1 damaged file').waitFor({ state: 'detached' });
+    assert.deepEqual(await findings(page), []);
     await page.close();
   });
 

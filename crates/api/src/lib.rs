@@ -181,6 +181,7 @@ pub fn router(app: App) -> Router {
         .route("/api/aggregate", get(history::aggregate).post(history::aggregates))
         .route("/api/history/delete", post(history::delete))
         .route("/api/history/compact", post(history::compact))
+        .route("/api/history/give-up", post(history::give_up))
         .route("/api/notes", post(notes::create))
         .route("/api/history/export", get(transfer::export))
         .route("/api/imports", post(transfer::begin_import))

@@ -35,6 +35,7 @@ use utoipa::OpenApi;
         history::aggregates,
         history::delete,
         history::compact,
+        history::give_up,
         notes::create,
         storage::storage,
         transfer::export,

@@ -25,7 +25,8 @@ impl Historian {
 }
 
 /// The files of the history in `dir`, by their path in it: the manifest, what it names, and the log of the open table. Call it
-/// within [`Historian::while_still`], or while nothing runs. Files that only earlier versions of the open table list are left out.
+/// within [`Historian::while_still`], or while nothing runs. Files that only earlier versions of the open table list are left out, and
+/// such as were given up and are gone.
 /// A folder without a manifest has no files.
 /// # Errors
 /// The manifest cannot be used, or a folder cannot be listed.
@@ -33,7 +34,7 @@ pub fn files(dir: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let Some(manifest) = Manifest::load(dir)? else { return Ok(Vec::new()) };
     let mut files = vec![Manifest::path(dir)];
     for info in &manifest.files {
-        files.extend(paths_of(dir, info));
+        files.extend(paths_of(dir, info).filter(|path| !info.given_up || path.exists()));
     }
     let log = log_folder(dir);
     match std::fs::read_dir(&log) {
@@ -75,8 +76,10 @@ pub struct Report {
     pub files: usize,
     /// Rows in all files.
     pub rows: u64,
-    /// What is wrong.
+    /// What is wrong, but for files that were given up.
     pub findings: Vec<Finding>,
+    /// The files of readings that were given up, and whether they are whole again.
+    pub given_up: Vec<(PathBuf, bool)>,
 }
 
 /// What a manifest says of the files it names, to compare copies with.
@@ -94,12 +97,12 @@ impl Promise {
     }
 
     /// What is wrong with the copy of one file, which lies at `there`; `path` is its path in the history folder. `None`: it is byte
-    /// for byte what was written, or is none that the manifest names. Reads all of it. Blocking.
+    /// for byte what was written, was given up, or is none that the manifest names. Reads all of it. Blocking.
     #[must_use]
     pub fn flaw(&self, path: &Path, there: &Path) -> Option<String> {
         let dir = Path::new("");
         let info = self.0.files.iter().find(|info| paths_of(dir, info).any(|named| named == path))?;
-        flaw(info, path, Some(there))
+        if info.given_up { None } else { flaw(info, path, Some(there)) }
     }
 
     /// Compares all files that it names. `locate` tells where each lies, by its path in the history folder; `None`: there is none.
@@ -107,9 +110,16 @@ impl Promise {
     #[must_use]
     pub fn check(&self, locate: impl Fn(&Path) -> Option<PathBuf>) -> Report {
         let Self(manifest) = self;
-        let rows = manifest.files.iter().map(|info| info.rows).sum();
-        let mut report = Report { position: manifest.position, files: 0, rows, findings: Vec::new() };
-        for info in &manifest.files {
+        let (lost, waited_for): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|info| info.given_up);
+        let rows = waited_for.iter().map(|info| info.rows).sum();
+        let mut report =
+            Report { position: manifest.position, files: 0, rows, findings: Vec::new(), given_up: Vec::new() };
+        for info in lost {
+            let file = info.path(Path::new(""));
+            let is_whole = flaw(info, &file, locate(&file).as_deref()).is_none();
+            report.given_up.push((file, is_whole));
+        }
+        for info in waited_for {
             for file in paths_of(Path::new(""), info) {
                 report.files += 1;
                 let what = flaw(info, &file, locate(&file).as_deref());

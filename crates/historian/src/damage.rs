@@ -1,4 +1,5 @@
 //! Files of history that turned out not to be what was written, or to be gone: known until the file is replaced, and told once.
+//! Those that were [given up](crate::give_up) are known, too, but nobody is told.
 
 use crate::historian::{Historian, Segment};
 use crate::manifest::FileInfo;
@@ -168,13 +169,15 @@ impl Historian {
     #[must_use]
     pub fn damage(&self) -> Vec<Damage> {
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
-        segments.iter().flat_map(|segment| [segment.damage.look(), segment.rollup_damage.look()]).flatten().collect()
+        let waited_for = segments.iter().filter(|segment| !segment.info.given_up);
+        waited_for.flat_map(|segment| [segment.damage.look(), segment.rollup_damage.look()]).flatten().collect()
     }
 
     /// Files that are known to be damaged, in order of time, without asking the disk whether they were replaced since.
     pub(crate) fn known_damage(&self) -> Vec<Damage> {
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
-        segments.iter().flat_map(|segment| [segment.damage.known(), segment.rollup_damage.known()]).flatten().collect()
+        let waited_for = segments.iter().filter(|segment| !segment.info.given_up);
+        waited_for.flat_map(|segment| [segment.damage.known(), segment.rollup_damage.known()]).flatten().collect()
     }
 
     /// Forgets the damage of files that were replaced, and tells what nobody could take before. Asks the disk about damaged files.
@@ -239,7 +242,7 @@ impl Historian {
 
     fn tell(&self, segment: &Segment) {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(listener) = listener else { return };
+        let Some(listener) = listener.filter(|_| !segment.info.given_up) else { return };
         [&segment.damage, &segment.rollup_damage].into_iter().for_each(|known| known.tell(&*listener));
     }
 }
@@ -264,7 +267,7 @@ pub(crate) fn wrong_length(meta: &Metadata, bytes: u64) -> String {
 }
 
 /// Whether the next try would find the same.
-fn is_lasting(error: &io::Error) -> bool {
+pub(crate) fn is_lasting(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
     matches!(error.kind(), InvalidData | NotFound | UnexpectedEof) || error.raw_os_error() == Some(EIO)
 }

@@ -9,6 +9,7 @@ use crate::delta::Table;
 use crate::disk::{Disk, Hook, NoHook};
 use crate::flush::{FlushError, Frozen};
 use crate::follow::FollowError;
+use crate::give_up::GivenUp;
 use crate::keep::{Counted, Keep, Keeping};
 use crate::manifest::{FileInfo, Manifest, ManifestError, is_our_name, parquet_folder};
 use crate::period::Periods;
@@ -174,8 +175,9 @@ impl Segment {
         self.retire();
     }
 
+    /// Whether it cannot be made into another file, as far as it is known.
     pub(crate) fn is_damaged(&self) -> bool {
-        self.damage.is_some()
+        self.info.given_up || self.damage.is_some()
     }
 }
 
@@ -283,6 +285,8 @@ pub struct HistorianStats {
     pub deletes: usize,
     /// Files that turned out to be damaged and were not replaced since, in order of time.
     pub damage: Vec<Damage>,
+    /// Damaged files for which nobody waits any more, in order of time.
+    pub given_up: Vec<GivenUp>,
     /// Frames of the log that are durable and not yet applied.
     pub frames_behind: u64,
     /// The last frame whose samples are in files.
@@ -595,12 +599,13 @@ impl Historian {
     pub fn stats(&self) -> HistorianStats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let log_end = self.log.durable_seq(Lane::Samples);
-        let damage = self.known_damage();
+        let (damage, given_up) = (self.known_damage(), self.given_up());
         let table = self.table().stats();
         let rates = self.meter().rates(self.clock.monotonic(), load(&self.counters.points));
         let state = self.state();
         let frozen = state.frozen.as_ref();
         let segments = || state.segments.files();
+        let waited_for = segments().filter(|segment| !segment.info.given_up).count();
         HistorianStats {
             frames: load(&self.counters.frames),
             points: load(&self.counters.points),
@@ -620,13 +625,14 @@ impl Historian {
             points_flushed: load(&self.counters.points_flushed),
             deletes: state.deletes.len(),
             damage,
+            given_up,
             frames_behind: log_end.0.saturating_sub(state.position.0),
             saved: state.saved,
             complete_to: state.complete_to,
             last_error: self.counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             table_version: table.version,
             table_files: table.files,
-            held_back_files: if self.options.publish { segments().count().saturating_sub(table.files) } else { 0 },
+            held_back_files: if self.options.publish { waited_for.saturating_sub(table.files) } else { 0 },
             removed_files: table.removed,
             table_error: table.error,
         }
@@ -710,7 +716,8 @@ fn remove_leftovers(dir: &Path, manifest: &Manifest, table: &Table, disk: &Disk)
         |file: &Path| file.strip_prefix(&parquet).ok().and_then(Path::to_str).is_some_and(|path| table.keeps(path));
     let leftovers: Vec<PathBuf> =
         our_files(dir)?.into_iter().filter(|file| !named.contains(file) && !kept(file)).collect();
-    if let Some(missing) = manifest.files.iter().map(|info| info.path(dir)).find(|path| !path.exists()) {
+    let waited_for = manifest.files.iter().filter(|info| !info.given_up);
+    if let Some(missing) = waited_for.map(|info| info.path(dir)).find(|path| !path.exists()) {
         tracing::error!(file = %missing.display(), left = leftovers.len(), "a history file is missing; restore it from a backup. Files that the manifest does not name are left where they are");
         return Ok(());
     }

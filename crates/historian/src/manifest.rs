@@ -99,6 +99,9 @@ pub(crate) struct FileInfo {
     /// then it is not for outside readers until it was merged with them.
     #[serde(default)]
     pub collides: Option<Seq>,
+    /// It is damaged, and nobody waits for it any more: see [`give_up`](crate::give_up).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 const fn first_format() -> u32 {
@@ -135,12 +138,14 @@ impl FileInfo {
             rollup: None,
             format: FILE_FORMAT,
             collides: None,
+            given_up: false,
         }
     }
 
-    /// Whether outside readers may see it: a format they understand, and no row that an older file has too.
+    /// Whether outside readers may see it: a format they understand, and no row that an older file has too. What cannot be read would
+    /// be the end of every question of theirs.
     pub(crate) const fn is_for_all(&self) -> bool {
-        !self.is_closed() && self.collides.is_none()
+        !self.is_closed() && self.collides.is_none() && !self.given_up
     }
 
     /// Of a format that outside readers do not understand. It is written anew at the next tidying.
@@ -311,6 +316,7 @@ mod tests {
                 folded: Seq(0),
                 format: 2,
                 collides: Some(Seq(1)),
+                given_up: true,
                 rollup: Some(RollupInfo { bytes: 99, index: 50, crc32c: 7, format: 2 }),
             }],
             gaps: vec![HistoryGap { from: Timestamp::MIN, to: Timestamp::MAX, reason: "a \"reason\"\n".to_owned() }],

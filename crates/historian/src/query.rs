@@ -107,7 +107,7 @@ impl Historian {
 
 fn with_unread(lost: &[Loss], unread: &[Unread]) -> Vec<Loss> {
     let loss =
-        |Unread { gap, in_doubt }: &Unread| Loss { from: gap.from, to: gap.to, goes_on: false, in_doubt: *in_doubt };
+        |unread: &Unread| Loss { from: unread.gap.from, to: unread.gap.to, goes_on: false, in_doubt: unread.in_doubt };
     let new = unread.iter().map(loss);
     Loss::in_order(lost.iter().copied().chain(new).collect())
 }

@@ -54,6 +54,8 @@ pub struct Unread {
     pub gap: HistoryGap,
     /// Whether it is not known if the tag has points there: the file may be one of other tags.
     pub in_doubt: bool,
+    /// Whether nobody waits for the file any more: [`Historian::give_up`].
+    pub given_up: bool,
 }
 
 /// Rows of a period that are in one place.
@@ -515,11 +517,12 @@ impl Scan {
                 Ok(None) => {}
                 Err(error) => {
                     self.historian.note_damage(&segment, &error);
-                    let Some((span, in_doubt)) = self.span_in(&segment) else { continue };
+                    let Some((span, in_doubt)) = self.historian.span_in(&segment, self.tag) else { continue };
                     // It may have held a later one, so what was found is in doubt up to the range.
-                    let gap = said(span, &error);
+                    let given_up = segment.info.given_up;
+                    let gap = said(span, &error, given_up);
                     let gap = HistoryGap { to: gap.to.max(Timestamp::from_micros(self.from)), ..gap };
-                    self.unreadable.push(Unread { gap, in_doubt });
+                    self.unreadable.push(Unread { gap, in_doubt, given_up });
                 }
             }
         }
@@ -598,21 +601,25 @@ impl Scan {
         if let Some(segment) = segment {
             self.historian.note_damage(segment, error);
         }
-        let span = segment.map_or(Some((period.span(), true)), |segment| self.span_in(segment));
-        self.unreadable.extend(span.map(|(span, in_doubt)| Unread { gap: said(span, error), in_doubt }));
+        let span = segment.map_or(Some((period.span(), true)), |segment| self.historian.span_in(segment, self.tag));
+        let given_up = segment.is_some_and(|segment| segment.info.given_up);
+        let unread = |(span, in_doubt)| Unread { gap: said(span, error, given_up), in_doubt, given_up };
+        self.unreadable.extend(span.map(unread));
     }
+}
 
+impl Historian {
     /// From the first to the last row of the tag in a file that cannot be read, as far as its footer still tells; else those of all
     /// tags, and whether it is in doubt that the tag is one of them: not so if it has roll-ups beside the file. `None`: it is not.
-    fn span_in(&self, segment: &Segment) -> Option<((i64, i64), bool)> {
-        let footers = &self.historian.footers;
-        match presence(&segment.path, &segment.info, footers, self.tag) {
+    pub(crate) fn span_in(&self, segment: &Segment, tag: u32) -> Option<((i64, i64), bool)> {
+        let footers = &self.footers;
+        match presence(&segment.path, &segment.info, footers, tag) {
             Ok(Presence::Within { ts, .. }) => Some((ts, false)),
             Ok(Presence::Absent) => None,
             Ok(Presence::Unknown) | Err(_) => {
                 let path = rollup::path_of(&segment.path);
                 let index = segment.info.rollup.as_ref().and_then(|info| footers.rollups(&path, info).ok());
-                Some((segment.info.ts, !index.is_some_and(|(_, index)| index.has(self.tag))))
+                Some((segment.info.ts, !index.is_some_and(|(_, index)| index.has(tag))))
             }
         }
     }
@@ -711,11 +718,12 @@ fn within(ts: &[i64], period: Period) -> Range<usize> {
 }
 
 /// What cannot be read of rows from the first to the last of these times, both inclusive.
-fn said((from, to): (i64, i64), error: &SegmentError) -> HistoryGap {
+fn said((from, to): (i64, i64), error: &SegmentError, given_up: bool) -> HistoryGap {
+    let then = if given_up { "it was given up" } else { "restore it from a backup" };
     HistoryGap {
         from: Timestamp::from_micros(from),
         to: Timestamp::from_micros(to.saturating_add(1)),
-        reason: format!("{}; restore it from a backup", in_words(error)),
+        reason: format!("{}; {then}", in_words(error)),
     }
 }
 

@@ -145,6 +145,7 @@ impl Historian {
         let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
         for segment in segments {
             match verify(&segment.path, &segment.info) {
+                Ok(()) if segment.info.given_up => self.take_back(&segment)?,
                 Ok(()) => segment.damage.forget(),
                 Err(error) => self.note_damage(&segment, &error),
             }
@@ -378,7 +379,8 @@ impl Historian {
             let files =
                 state.segments.touching(period.first, period.end().saturating_sub(1)).flat_map(|(_, files)| files);
             let others = files.filter(|segment| !chosen.iter().any(|other| Arc::ptr_eq(segment, other)));
-            let further_back = others.map(|segment| &segment.info).filter(|info| info.from < from).map(|info| info.to);
+            let others = others.map(|segment| &segment.info).filter(|info| !info.given_up);
+            let further_back = others.filter(|info| info.from < from).map(|info| info.to);
             (state.saved_deletes.clone(), state.saved, further_back.collect::<Vec<Seq>>())
         };
         let folded = deletes.iter().map(|delete| delete.seq).max().filter(|seq| *seq > to);

@@ -7,6 +7,7 @@ use crate::node::{examine_records, open_log_offline};
 use crate::say::{self, complain, say};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
+use andon_model::Timestamp;
 use andon_model::error::causes;
 use andon_model::text::counted;
 use anyhow::{Context, Result, bail};
@@ -112,13 +113,34 @@ pub async fn compact(settings: &Settings) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     say!(
-        "{}; everything else is done. Put back from a backup what is damaged, and compact again",
+        "{}; everything else is done. Put back from a backup what is damaged, or give up files of readings of which there is none \
+         (`andon history give-up`), and compact again",
         match damage.len() {
             1 => "1 damaged file stays as it was, and its day with it".to_owned(),
             files => format!("{files} damaged files stay as they were, and their days with them"),
         }
     );
     Ok(ExitCode::from(FOUND))
+}
+
+/// Tells the running node that a damaged file of history will not be put back.
+/// # Errors
+/// No node runs, or there is no such file, or it is whole.
+pub async fn give_up(settings: &Settings, file: &Path, reason: &str) -> Result<ExitCode> {
+    let file = file.to_str().context("the name of the file is not UTF-8")?;
+    let body = json!({ "file": file, "reason": reason });
+    let answer = running(settings)?.send(Method::POST, "/api/history/give-up", Some(&body)).await?.success()?.json();
+    let text = |name: &str| answer[name].as_str().unwrap_or_default();
+    let at = |name: &str| answer[name].as_i64().map(Timestamp::from_millis).unwrap_or(Timestamp::from_micros(0));
+    say!(
+        "{} is given up. It was written with {} from {} to {}; those that cannot be read are a gap in every answer from now on. If it \
+         is found after all, put it back and run `andon history compact`",
+        text("file"),
+        counted(answer["readings"].as_u64().unwrap_or_default(), "reading", "readings"),
+        at("from_ms"),
+        at("to_ms")
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The answer in columns, numbers to the right.
@@ -311,22 +333,38 @@ fn examine_history(dir: &Path) -> Vec<Finding> {
     let weak = |text: String| Finding { fine: false, text };
     match andon_historian::copy::check(dir) {
         Ok(None) => vec![Finding { fine: true, text: "there is no history yet".to_owned() }],
-        Ok(Some(report)) if report.findings.is_empty() => {
-            let (files, readings) =
-                (counted(report.files as u64, "file", "files"), counted(report.rows, "reading", "readings"));
-            vec![Finding { fine: true, text: format!("history is whole: {files} with {readings}") }]
-        }
         Ok(Some(report)) => {
+            let mut findings = given_up(dir, &report.given_up);
+            if report.findings.is_empty() {
+                let (files, readings) =
+                    (counted(report.files as u64, "file", "files"), counted(report.rows, "reading", "readings"));
+                findings.push(Finding { fine: true, text: format!("history is whole: {files} with {readings}") });
+            }
             let text = |finding: andon_historian::copy::Finding| {
                 let is_rollup = finding.file.extension().is_some_and(|ending| ending == "rollup");
                 let remedy =
                     if is_rollup { "`andon history compact` makes it anew" } else { "put it back from a backup" };
                 format!("{} is damaged: {}; {remedy}", dir.join(finding.file).display(), finding.what)
             };
-            report.findings.into_iter().map(|finding| weak(text(finding))).collect()
+            findings.extend(report.findings.into_iter().map(|finding| weak(text(finding))));
+            findings
         }
         Err(error) => vec![weak(causes(&error))],
     }
+}
+
+/// The files of history for which nobody waits any more: no weakness, unless one is there again.
+fn given_up(dir: &Path, files: &[(PathBuf, bool)]) -> Vec<Finding> {
+    let finding = |(file, is_whole): &(PathBuf, bool)| {
+        let file = dir.join(file);
+        let text = if *is_whole {
+            format!("{} was given up and is whole again: `andon history compact` takes it back", file.display())
+        } else {
+            format!("{} was given up: what of it cannot be read is a gap in every answer", file.display())
+        };
+        Finding { fine: !is_whole, text }
+    };
+    files.iter().map(finding).collect()
 }
 
 /// Median and worst time of 50 synced appends, in ms.

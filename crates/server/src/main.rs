@@ -175,6 +175,17 @@ enum History {
     },
     /// Write what is in memory and make one file of each day: the smallest and quickest history, for one more writing of every byte.
     Compact(Config),
+    /// Accept that a damaged file of history will not be put back: SQL answers again without what of it cannot be read, and nothing
+    /// else names it as damaged any more.
+    GiveUp {
+        #[command(flatten)]
+        config: Config,
+        /// The file, as `andon doctor` names it.
+        file: PathBuf,
+        /// Why, for the audit trail.
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -271,6 +282,9 @@ async fn run(command: Command) -> Result<ExitCode> {
             export::export(&commands::running(&read(&config)?)?, &wanted).await
         }
         Command::History { command: History::Compact(config) } => commands::compact(&read(&config)?).await,
+        Command::History { command: History::GiveUp { config, file, reason } } => {
+            commands::give_up(&read(&config)?, &file, &reason).await
+        }
         Command::Audit { command: Audit::Verify { config, against } } => {
             commands::audit_verify(&read(&config)?, against.as_deref()).await
         }

@@ -137,7 +137,7 @@ pub fn history_damage(notes: &Notes, history: &Path, damage: &Damage) -> bool {
             let path = path.display();
             let text = format!(
                 "{damage}. Put it back from a backup: `andon restore BACKUP --only {path} --into FOLDER`, then move it to its place; \
-                 `andon doctor` looks at every file of history"
+                 `andon doctor` looks at every file of history. If there is no backup of it: `andon history give-up {path} --reason WHY`"
             );
             notes.try_keep("", "damage", text)
         }

@@ -55,11 +55,22 @@ impl History for FromHistorian {
     }
 
     fn gaps(&self) -> Vec<Gap> {
-        let gap = |gap: HistoryGap| Gap {
-            loss: Loss { from: gap.from, to: gap.to, goes_on: true, in_doubt: false },
+        let gap = |gap: HistoryGap, goes_on| Gap {
+            loss: Loss { from: gap.from, to: gap.to, goes_on, in_doubt: !goes_on },
             reason: gap.reason,
         };
-        self.0.gaps().into_iter().map(gap).collect()
+        let gaps = self.0.gaps().into_iter().map(|lost| gap(lost, true));
+        let mut all: Vec<Gap> = gaps.chain(self.0.given_up_gaps().into_iter().map(|lost| gap(lost, false))).collect();
+        all.sort_by_key(|gap| (gap.loss.from, gap.loss.to));
+        all
+    }
+
+    fn lost(&self, tag: TagId) -> Vec<Loss> {
+        let loss = |gap: &HistoryGap, goes_on, in_doubt| Loss { from: gap.from, to: gap.to, goes_on, in_doubt };
+        let given_up = self.0.given_up_of(tag);
+        let gaps = self.0.gaps();
+        let all = gaps.iter().map(|gap| loss(gap, true, false));
+        Loss::in_order(all.chain(given_up.iter().map(|unread| loss(&unread.gap, false, unread.in_doubt))).collect())
     }
 }
 
@@ -94,11 +105,12 @@ impl Blocks for FromScan {
     }
 }
 
-/// In SQL there is no place to say what is missing: an answer is whole, or there is none.
+/// In SQL there is no place beside the rows to say what is missing: an answer is whole, or there is none. Whoever gave up a file wants
+/// an answer without it, and `gaps` names it.
 fn whole(scan: &Scan) -> Result<(), Unreadable> {
-    match scan.unreadable() {
-        [] => Ok(()),
-        [Unread { gap, .. }, ..] => Err(Unreadable(format!(
+    match scan.unreadable().iter().find(|unread| !unread.given_up) {
+        None => Ok(()),
+        Some(Unread { gap, .. }) => Err(Unreadable(format!(
             "what lies between {} and {} cannot be read: {}. Ask for other times meanwhile",
             gap.from, gap.to, gap.reason
         ))),

@@ -11,8 +11,11 @@ pub trait History: Send + Sync + 'static {
     /// A place to read from. Returns at once; reading happens in [`Blocks`].
     fn open(&self) -> Box<dyn Blocks>;
 
-    /// Stretches of time in which readings of all tags were lost, ascending.
+    /// Stretches of time in which readings were lost, ascending.
     fn gaps(&self) -> Vec<Gap>;
+
+    /// Of these, what concerns a tag. Blocks: called on a thread that may wait.
+    fn lost(&self, tag: TagId) -> Vec<Loss>;
 }
 
 /// A stretch in which readings were lost.

@@ -93,6 +93,8 @@ export class MockServer {
   #deleted: { tag: string; from: number; to: number }[] = [];
   /** The disk is full and a file is damaged. */
   sick = false;
+  /** That file was given up. */
+  givenUp = false;
   #seq = 4000;
   #ids = 0;
   readonly users: MockUser[];
@@ -455,7 +457,7 @@ export class MockServer {
       buffered_points: 3_100 + (Math.floor(age / 1000) % 30) * 140, buffered_bytes: 74_400 + (Math.floor(age / 1000) % 30) * 3_360, frames_behind: this.sick ? 8_214 : 0, complete_to_ms: this.sick ? this.start - 19 * MIN : this.now() - 800,
       points_per_s_now: 140.2, points_per_s_minute: 139.6, points_per_s_hour: fresh ? 141 : 118.4, merges_waiting: this.sick ? 4 : 0, tidied_ms: this.sick ? this.start - 21 * MIN : fresh ? null : this.now() - (age % (5 * MIN)) - 20_000,
       points_taken: 2_611_090 + Math.floor(age / 1000) * 140, points_left_out: fresh ? 0 : 401_300, bytes_written: fresh ? 0 : 11_400_200, write_amplification: fresh ? null : this.sick ? 5.2 : 1.83, flushes: fresh ? 0 : 41, merges: fresh ? 0 : 6, deletes: this.#deleted.length,
-      damage: this.sick ? this.#damage() : [], last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
+      damage: this.sick && !this.givenUp ? this.#damage() : [], given_up: this.givenUp ? this.#damage() : [], last_error: this.sick ? 'could not write history/2026-11-25/00000000000004c8.parquet: no space left on device' : null,
       retention: this.#retention(fresh), sources: this.#sources(),
     };
   }
@@ -601,6 +603,10 @@ export class MockServer {
         return this.#aggregate(query);
       case 'POST /api/history/delete':
         return this.#deleteHistory(body);
+      case 'POST /api/history/give-up':
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        this.givenUp = true;
+        return ok(this.#damage()[0]);
       case 'POST /api/notes':
         return this.#writeNote(body);
       case 'GET /api/storage':

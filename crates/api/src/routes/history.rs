@@ -7,16 +7,18 @@ use crate::routes::storage;
 use crate::routes::values::GapView;
 use crate::views::json_value;
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, Request};
-use andon_historian::{AggregateReadError, Aggregated, CompactError, Damage, DeleteError};
+use andon_historian::{AggregateReadError, Aggregated, CompactError, Damage, DeleteError, GiveUpError};
 use andon_model::access::Action;
 use andon_model::error::causes;
 use andon_model::event::{SystemNote, What};
 use andon_model::plant::Interpolation;
+use andon_model::text::counted;
 use andon_model::{DataType, TagId, Timestamp};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// Which aggregate of which tag.
@@ -337,4 +339,65 @@ pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<stor
         CompactError::Follow(_) | CompactError::Flush(_) => Problem::unavailable(causes(&error)),
     })?;
     storage::storage(State(app), caller).await
+}
+
+/// A damaged file of history that will not be put back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GiveUp {
+    /// As `damage` in `GET /api/storage` names it, or the end of that, from the folder of its day on.
+    file: String,
+    /// Why; it stands in the audit trail.
+    reason: String,
+}
+
+/// Accepts that what cannot be read of a damaged file of readings is lost: it stays a gap in every answer, SQL answers without it, it
+/// leaves the open table, and nobody is warned of it any more. Every byte of it is read first: a file that is whole is not given up. It is
+/// recorded. If the file is put back after all, `POST /api/history/compact` takes it back.
+#[utoipa::path(post, path = "/api/history/give-up", request_body = GiveUp,
+    responses((status = 200, body = storage::GivenUpView), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
+pub async fn give_up(
+    State(app): State<App>,
+    caller: Caller,
+    Json(wish): Json<GiveUp>,
+) -> Result<Json<storage::GivenUpView>, Problem> {
+    caller.may(&app, Action::Configure, "")?;
+    let reason = wish.reason.trim();
+    if reason.is_empty() {
+        return Err(Problem::bad_request("\"reason\" is empty: say why nobody can put this file back"));
+    }
+    let file = Path::new(&wish.file);
+    let record = |action: &str, text: String| {
+        let note = What::System(SystemNote { action: action.to_owned(), text });
+        app.record(&caller, "", None, note)
+    };
+    let name = file.display();
+    let intent = format!("the damaged history file {name} is to be given up: {reason}");
+    record("history_give_up", intent).await.map_err(Problem::unavailable)?;
+    let outcome = app.historian.give_up(file).await;
+    let (action, text) = match &outcome {
+        Ok(lost) => (
+            "history_given_up",
+            format!(
+                "the damaged history file {} was given up; it was written with {} from {} to {}",
+                lost.file.display(),
+                counted(lost.readings, "reading", "readings"),
+                lost.from,
+                lost.to
+            ),
+        ),
+        Err(error) => ("history_give_up_failed", format!("{name} was not given up: {}", causes(error))),
+    };
+    record(action, text).await.map_err(Problem::unavailable)?;
+    let lost = outcome.map_err(|error| match error {
+        GiveUpError::Unknown(_) => {
+            Problem::new(StatusCode::NOT_FOUND, "not-found", "there is no such thing").detail(error)
+        }
+        GiveUpError::Already(_) | GiveUpError::Whole(_) => {
+            Problem::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(error)
+        }
+        GiveUpError::NotNow { .. } => Problem::unavailable(error),
+        GiveUpError::Flush(error) => Problem::unavailable(causes(&error)),
+    })?;
+    Ok(Json(storage::GivenUpView::of(&lost)))
 }

@@ -4,7 +4,7 @@ use crate::App;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use andon_bus::{Arrived, Way};
-use andon_historian::{Damage, Holds, Keep};
+use andon_historian::{Damage, GivenUp, Holds, Keep};
 use andon_model::Timestamp;
 use andon_model::access::Action;
 use andon_model::plant::Plant;
@@ -55,6 +55,8 @@ pub struct StorageView {
     deletes: usize,
     /// Files that turned out to be damaged, and were not replaced since, in order of time.
     damage: Vec<DamageView>,
+    /// Damaged files of readings for which nobody waits any more, in order of time.
+    given_up: Vec<GivenUpView>,
     /// What went wrong last, until it goes right again.
     last_error: Option<String>,
     /// How long history is kept, the shortest first.
@@ -77,6 +79,28 @@ pub struct DamageView {
     to_ms: i64,
     /// How many readings of all tags it concerns.
     readings: u64,
+}
+
+/// A damaged file of readings for which nobody waits any more. What of it cannot be read is a gap in every answer.
+#[derive(Serialize, ToSchema)]
+pub struct GivenUpView {
+    file: String,
+    /// The times of its first and its last reading.
+    from_ms: i64,
+    to_ms: i64,
+    /// How many readings of all tags it was written with.
+    readings: u64,
+}
+
+impl GivenUpView {
+    pub(super) fn of(lost: &GivenUp) -> Self {
+        Self {
+            file: lost.file.display().to_string(),
+            from_ms: lost.from.millis(),
+            to_ms: lost.to.millis(),
+            readings: lost.readings,
+        }
+    }
 }
 
 impl DamageView {
@@ -167,6 +191,7 @@ pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<Stor
         tidied_ms: stats.tidied.map(Timestamp::millis),
         deletes: stats.deletes,
         damage: stats.damage.iter().map(DamageView::of).collect(),
+        given_up: stats.given_up.iter().map(GivenUpView::of).collect(),
         last_error: stats.last_error,
         retention: retention(&app.bus.plant().plant, app.historian.keeps_others(), past.as_ref()),
         sources: sources(&app),

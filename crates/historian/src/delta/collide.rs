@@ -46,7 +46,9 @@ impl Historian {
     /// Budget: a comparison per tag and older file; times are read only of tags that reach into each other's time.
     pub(crate) fn collides(&self, info: &FileInfo, rows: &NewRows<'_>) -> Option<Seq> {
         let older = self.state().segments.files_of(info.day).to_vec();
-        let collision = older.iter().filter(|segment| may_collide(&segment.info, info)).find(|segment| {
+        // A file that was given up is in no table.
+        let older = older.iter().filter(|segment| !segment.info.given_up && may_collide(&segment.info, info));
+        let collision = older.clone().find(|segment| {
             !self.options.publish
                 || segment.is_damaged()
                 || self.have_common_row(segment, rows).unwrap_or_else(|error| {
@@ -91,7 +93,7 @@ const fn window((first, last): (i64, i64)) -> Window {
 }
 
 /// By what the manifest says of them.
-fn may_collide(a: &FileInfo, b: &FileInfo) -> bool {
+pub(crate) fn may_collide(a: &FileInfo, b: &FileInfo) -> bool {
     a.tags.0 <= b.tags.1 && b.tags.0 <= a.tags.1 && a.ts.0 <= b.ts.1 && b.ts.0 <= a.ts.1
 }
 
@@ -113,9 +115,9 @@ fn reach(files: &[Arc<Segment>], at: usize) -> usize {
     let Some(info) = files.get(at).map(|segment| &segment.info) else { return at };
     let older = || files.iter().take(at).map(|segment| &segment.info);
     let oldest = if info.is_closed() {
-        older().position(|other| may_collide(other, info))
+        older().position(|other| !other.given_up && may_collide(other, info))
     } else {
-        info.collides.and_then(|seq| older().position(|other| other.to >= seq))
+        info.collides.and_then(|seq| older().position(|other| !other.given_up && other.to >= seq))
     };
     oldest.unwrap_or(at)
 }
@@ -136,7 +138,7 @@ pub(crate) fn closed(files: &[Arc<Segment>], mut range: Range<usize>) -> Option<
 /// From position `from` on, the next files to merge so that those held back can be published: all at once that need a
 /// file in common.
 pub(crate) fn held_back(files: &[Arc<Segment>], from: usize) -> Option<Range<usize>> {
-    let waits = |at: &usize| files.get(*at).is_some_and(|segment| !segment.info.is_for_all());
+    let waits = |at: &usize| files.get(*at).is_some_and(|segment| !segment.info.is_for_all() && !segment.info.given_up);
     let mut ranges = (from..files.len()).filter(waits).filter_map(|at| closed(files, at..at + 1));
     let first = ranges.next()?;
     Some(ranges.fold(first, |all, next| if next.start < all.end { all.start.min(next.start)..next.end } else { all }))

@@ -24,7 +24,7 @@ use crate::historian::{Historian, Segment};
 use crate::manifest::{FileInfo, Manifest, is_our_name, parquet_folder};
 use andon_model::Timestamp;
 use andon_model::error::causes;
-pub(crate) use collide::{NewRows, closed, held_back};
+pub(crate) use collide::{NewRows, closed, held_back, may_collide};
 use commit::{Added, Change, Removed, SCHEMA};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -4,7 +4,7 @@ use crate::aggregates::{HOUR, fill};
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, open, sample};
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Request};
-use andon_historian::{Damage, Historian, Holds, NoHook, copy};
+use andon_historian::{Damage, GiveUpError, Historian, Holds, NoHook, copy};
 use andon_model::{StatusCode, TagId, Timestamp, Value};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -245,6 +245,66 @@ async fn compaction_leaves_what_is_damaged_and_makes_lost_roll_ups_anew() {
     assert_eq!(findings.iter().map(|finding| folder.path().join(&finding.file)).collect::<Vec<_>>(), [rows[0].clone()]);
     let read = historian.range(TagId(0), us(DAY), us(3 * DAY), None).await.unwrap();
     assert_eq!(read.points, model.range(0, DAY, 3 * DAY));
+}
+
+#[tokio::test]
+async fn a_file_that_is_given_up_is_a_gap_of_which_nobody_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, historian) = sparse(folder.path(), 3).await;
+    let heard = hear(&historian);
+    let rows = files(folder.path(), "parquet");
+    let name = |at: usize| PathBuf::from_iter(rows[at].components().rev().take(2).collect::<Vec<_>>().iter().rev());
+
+    // Only a damaged file of readings can be.
+    let refused = async |file: &Path| historian.give_up(file).await.unwrap_err();
+    assert!(matches!(refused(&rows[1]).await, GiveUpError::Whole(file) if file == rows[1]));
+    for other in
+        ["", "nothing", "2026-01-01/000000000001-000000000001.parquet", rows[1].file_name().unwrap().to_str().unwrap()]
+    {
+        assert!(matches!(refused(Path::new(other)).await, GiveUpError::Unknown(_)), "{other}");
+    }
+    let elsewhere = Path::new("/srv/history/parquet").join(name(1));
+    assert!(matches!(refused(&elsewhere).await, GiveUpError::Unknown(_)));
+    assert_eq!(historian.given_up(), []);
+
+    let whole = std::fs::read(&rows[1]).unwrap();
+    std::fs::remove_file(&rows[1]).unwrap();
+    let before = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
+    assert_eq!((before.points.len(), before.gaps.len(), heard.lock().unwrap().len()), (288, 1, 1));
+    let lost = historian.give_up(&rows[1]).await.unwrap();
+    assert_eq!((lost.file.as_path(), lost.from, lost.readings), (rows[1].as_path(), us(DAY), 144));
+    assert!(matches!(refused(&name(1)).await, GiveUpError::Already(_)));
+    let report = copy::check(folder.path()).unwrap().unwrap();
+    assert_eq!((report.findings, report.given_up.len(), report.rows), (vec![], 1, 288));
+    drop(historian);
+
+    for _ in 0..2 {
+        let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+        let heard = hear(&historian);
+        historian.tidy_files().await.unwrap();
+        historian.compact().await.unwrap();
+        let after = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
+        assert_eq!(after.points, before.points);
+        assert!(after.gaps.len() == 1 && after.gaps[0].reason.contains("given up"), "{:?}", after.gaps);
+        let (value, gaps) = one(&historian, Aggregate::Average, 0, 3 * DAY).await;
+        assert!(!value.status.is_good() && gaps == 1, "a gap is not good: {value:?}");
+        let mut scan = historian.scan(TagId(0), us(0), us(3 * DAY));
+        while scan.next().is_some() {}
+        assert!(matches!(scan.unreadable(), [unread] if unread.given_up));
+        assert_eq!((historian.damage(), heard.lock().unwrap().len()), (vec![], 0));
+        assert_eq!((historian.given_up(), historian.stats().damage), (vec![lost.clone()], vec![]));
+        let (all, [of]) = (historian.given_up_gaps(), &historian.given_up_of(TagId(0))[..]) else { panic!() };
+        assert_eq!((all[0].from, all[0].to, of.given_up), (us(DAY), us(2 * DAY - HOUR / 6 + 1), true));
+        assert_eq!(historian.given_up_of(TagId(7)), [], "it had no such tag");
+    }
+
+    // It is found: compaction takes it back.
+    put(&rows[1], &whole);
+    assert_eq!(copy::check(folder.path()).unwrap().unwrap().given_up, [(Path::new("parquet").join(name(1)), true)]);
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    historian.compact().await.unwrap();
+    let healed = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
+    assert_eq!((healed.points.len(), healed.gaps.len(), historian.given_up().len()), (432, 0, 0));
 }
 
 /// Flips every byte of a roll-up file in turn: an aggregate is what it was.

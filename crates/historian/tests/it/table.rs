@@ -3,7 +3,7 @@
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, PowerCut, TestClock, sample};
 use andon_historian::{Historian, Hook, NoHook, Options, Step};
-use andon_model::Value;
+use andon_model::{TagId, Timestamp, Value};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::Value as Json;
@@ -307,6 +307,49 @@ async fn what_may_collide_with_a_damaged_file_waits_until_that_is_restored() {
     plant.restart(true, Arc::new(NoHook));
     plant.tidy().await;
     plant.assert_whole();
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_not_for_outside_readers_until_it_is_whole_again() {
+    let mut plant = Plant::new();
+    plant.flush(&[(1, 10, 1), (1, 20, 1), (2, 15, 1)]).await;
+    let name = plant.table().0.files.keys().next().unwrap().clone();
+    let path = plant.dir().join("parquet").join(&name);
+    plant.flush(&[(1, 20, 2)]).await;
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, vec![0; good.len()]).unwrap();
+    plant.historian.give_up(Path::new(&name)).await.unwrap();
+    // A row that may replace one of it was held back, and need not be any more.
+    plant.tidy().await;
+    let lost = [(1, 10), (2, 15)];
+    let without = |plant: &Plant| {
+        let mut rows = plant.model.rows();
+        lost.iter().for_each(|row| assert!(rows.remove(row).is_some()));
+        rows
+    };
+    assert_eq!(plant.table().1, without(&plant));
+    plant.flush(&[(1, 10, 3), (1, 40, 4)]).await;
+    let now = plant.model.rows();
+    assert_eq!(plant.table().1.len(), now.len() - 1, "what comes later is not held back");
+    let stats = plant.historian.stats();
+    assert_eq!((stats.held_back_files, stats.given_up.len()), (0, 1));
+    // Not even when nobody can need it any more for an older version of the table.
+    plant.clock.0.store(8 * DAY, Ordering::Relaxed);
+    plant.tidy().await;
+    plant.restart(true, Arc::new(NoHook));
+    plant.tidy().await;
+    assert!(path.exists(), "it is history, and may be mended");
+    assert_eq!(plant.table().1.len(), now.len() - 1);
+
+    // Put back after all: newer rows win, and nobody sees two of one time.
+    std::fs::write(&path, good).unwrap();
+    plant.historian.compact().await.unwrap();
+    plant.assert_whole();
+    assert_eq!(plant.historian.stats().given_up, []);
+    for tag in [1, 2] {
+        let read = plant.historian.range(TagId(tag), Timestamp::MIN, Timestamp::MAX, None).await.unwrap();
+        assert_eq!((read.points, read.gaps), (plant.model.range(tag, i64::MIN, i64::MAX), vec![]));
+    }
 }
 
 #[tokio::test]

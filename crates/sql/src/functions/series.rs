@@ -225,9 +225,8 @@ impl Read {
         let fold = match self.kind {
             Kind::Thin => Fold::Thin(Thinning::new(self.from, self.to, self.number)),
             Kind::Resample => {
-                let lost = self.caller.ports.history.gaps().into_iter().map(|gap| gap.loss);
                 let fold = Resampling::new(self.from, self.to, self.number, self.tag.stepped);
-                Fold::Resample(fold.without(lost.collect()))
+                Fold::Resample(fold.without(self.caller.ports.history.lost(self.tag.id)))
             }
         };
         Reading { call: self, blocks: None, fold }

@@ -205,6 +205,9 @@ impl History for Shared {
             reason: "Andon was not running".to_owned(),
         }]
     }
+    fn lost(&self, _: TagId) -> Vec<Loss> {
+        self.gaps().into_iter().map(|gap| gap.loss).collect()
+    }
 }
 
 impl Catalog for Shared {

@@ -63,6 +63,11 @@ export function deleteHistory(tag: string, from: number, to: number, reason: str
   return ask('/api/history/delete', { method: 'POST', body: { tag, from_ms: Math.floor(from), to_ms: Math.ceil(to), reason }, timeoutMs: 60_000 });
 }
 
+/** Accepts that what cannot be read of a damaged file of history is lost. */
+export function giveUpFile(file: string, reason: string): Promise<void> {
+  return ask('/api/history/give-up', { method: 'POST', body: { file, reason }, timeoutMs: 60_000 });
+}
+
 /** Writes a note about a tag or equipment into the timeline, about an instant or a stretch. */
 export function writeNote(path: string, text: string, at: number, until: number | null): Promise<PlantEvent> {
   return ask('/api/notes', { method: 'POST', body: { path, text, at_ms: Math.round(at), until_ms: until === null ? null : Math.round(until) }, read: parseEvent });

@@ -44,6 +44,9 @@ test('what is known of damaged files', () => {
     [false, true].map((rollups) => ({ file, rollups, from: 1000, to: 2000, readings: 7, problem: 'cut off' })),
   );
   expect(() => read({ damage: [{ ...told, file: undefined }] })).toThrow('damage.file');
+  const { what: _, holds: __, ...lost } = told;
+  expect(storage({ points: 1, file_bytes: 1, given_up: [lost] }).givenUp).toEqual([{ file, from: 1000, to: 2000, readings: 7 }]);
+  expect(storage({ points: 1, file_bytes: 1 }).givenUp).toEqual([]);
 });
 
 describe('history figures', () => {

@@ -2,7 +2,7 @@
 
 import { severityOf } from '$lib/domain/quality';
 import type {
-  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, CommandResult, Connections, Connector, Damage, DataType, Device, Equipment, EventKind,
+  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, CommandResult, Connections, Connector, Damage, DataType, Device, Equipment, EventKind, GivenUp,
   Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Push, Retention, Role, Scalar, Session,
   Status, Storage, Tag, Token, User,
 } from './types';
@@ -274,9 +274,20 @@ export function storage(raw: unknown): Storage {
     tidied: numOrNull(o['tidied_ms']),
     deletes: numOr(o['deletes'], 0),
     damage: list(o['damage'] ?? [], 'storage.damage').map(damage),
+    givenUp: list(o['given_up'] ?? [], 'storage.given_up').map(givenUp),
     lastError: textOrNull(o['last_error']),
     retention: list(o['retention'] ?? [], 'storage.retention').map(retention),
     sources: list(o['sources'] ?? [], 'storage.sources').map(arrived),
+  };
+}
+
+function givenUp(raw: unknown): GivenUp {
+  const d = object(raw, 'given_up');
+  return {
+    file: text(d['file'], 'given_up.file'),
+    from: num(d['from_ms'], 'given_up.from_ms'),
+    to: num(d['to_ms'], 'given_up.to_ms'),
+    readings: num(d['readings'], 'given_up.readings'),
   };
 }
 

@@ -267,6 +267,7 @@ export interface Storage {
   /** Deletes that are not yet worked into the files. */
   deletes: number;
   damage: Damage[];
+  givenUp: GivenUp[];
   lastError: string | null;
   retention: Retention[];
   sources: Arrived[];
@@ -283,6 +284,15 @@ export interface Damage {
   readings: number;
   /** What is wrong, in words that name the file. */
   problem: string;
+}
+
+/** A damaged file of readings for which nobody waits any more. */
+export interface GivenUp {
+  file: string;
+  /** Its first and its last reading, and how many there were. */
+  from: number;
+  to: number;
+  readings: number;
 }
 
 /** A limit and for what it holds. */
