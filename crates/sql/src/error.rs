@@ -1,7 +1,7 @@
 //! Why a statement has no answer, with its SQLSTATE.
 
 use arrow::error::ArrowError;
-use datafusion::common::SchemaError;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use std::time::Duration;
 
@@ -143,9 +143,10 @@ impl SqlError {
             DataFusionError::ArrowError(inner, _) if matches!(**inner, ArrowError::ArithmeticOverflow(_)) => {
                 Self::OutOfRange
             }
-            DataFusionError::SchemaError(inner, _) if matches!(**inner, SchemaError::FieldNotFound { .. }) => {
-                Self::NoColumn(words(error))
-            }
+            DataFusionError::SchemaError(inner, _) => match &**inner {
+                SchemaError::FieldNotFound { field, valid_fields } => Self::NoColumn(no_column(field, valid_fields)),
+                _ => Self::Invalid(words(error)),
+            },
             DataFusionError::Plan(what) | DataFusionError::Execution(what) if is_missing(what, "table '") => {
                 Self::NoTable(words(error))
             }
@@ -155,9 +156,7 @@ impl SqlError {
                 Self::NoFunction(words(error))
             }
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) => Self::Invalid(words(error)),
-            DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
-                Self::Invalid(words(error))
-            }
+            DataFusionError::SQL(..) | DataFusionError::Plan(_) => Self::Invalid(words(error)),
             DataFusionError::NotImplemented(_) | DataFusionError::Diagnostic(..) => Self::Invalid(words(error)),
             _ => Self::Failed(words(error)),
         }
@@ -167,6 +166,26 @@ impl SqlError {
 /// Whether the engine says that it did not find something.
 fn is_missing(what: &str, begins: &str) -> bool {
     what.starts_with(begins) && what.lines().next().unwrap_or_default().ends_with("' not found")
+}
+
+/// Which column there is not, and which there are.
+fn no_column(asked: &Column, there_are: &[Column]) -> String {
+    /// Tables that are joined have more than anybody reads.
+    const MOST: usize = 30;
+    let mut names: Vec<&str> = Vec::new();
+    for column in there_are {
+        if !names.contains(&column.name()) {
+            names.push(column.name());
+        }
+    }
+    let near = names.iter().find(|name| is_near(&asked.name().to_lowercase(), &name.to_lowercase()));
+    let near = near.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default();
+    let of = asked.relation.as_ref().map(|table| format!(" of {}", table.table())).unwrap_or_default();
+    let listed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let rest = names.len().saturating_sub(MOST);
+    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let there_are = if names.is_empty() { String::new() } else { format!("\nThere are: {listed}{rest}.") };
+    format!("there is no column \"{}\"{of}{near}{there_are}", asked.name())
 }
 
 /// What to write in the place of a text that is no time.
@@ -212,10 +231,7 @@ fn words(error: &DataFusionError) -> String {
 /// Without a suggestion that is not near what was written: the engine takes the nearest there is, however far.
 fn near_only(text: &str) -> String {
     const ASKS: &str = "Did you mean '";
-    let asked = ["No field named ", "Invalid function '"].iter().find_map(|before| {
-        let (_, rest) = text.split_once(before)?;
-        rest.split(['\n', '\'', ' ']).next().map(|name| name.trim_end_matches('.'))
-    });
+    let asked = text.split_once("Invalid function '").and_then(|(_, rest)| rest.split(['\n', '\'', ' ']).next());
     let Some((before, (suggested, after))) =
         text.split_once(ASKS).and_then(|(before, rest)| Some((before, rest.split_once("'?")?)))
     else {
@@ -254,11 +270,15 @@ mod tests {
 
     #[test]
     fn only_what_is_near_is_suggested() {
-        let kept = "No field named valeu. Did you mean 'samples.value'?\nValid fields are samples.path.";
-        assert_eq!(near_only(kept), kept);
+        let there_are: Vec<Column> =
+            ["samples.path", "samples.value", "tags.path", "tags.type"].map(Column::from).into();
         assert_eq!(
-            near_only("No field named temperature. Did you mean 'tags.type'?\nValid fields are tags.path."),
-            "No field named temperature.\nValid fields are tags.path."
+            no_column(&Column::from("valeu"), &there_are),
+            "there is no column \"valeu\", did you mean \"value\"?\nThere are: path, value, type."
+        );
+        assert_eq!(
+            no_column(&Column::from("tags.temperature"), &there_are),
+            "there is no column \"temperature\" of tags\nThere are: path, value, type."
         );
         assert_eq!(
             near_only("Invalid function 'averge'.\nDid you mean 'average'?"),

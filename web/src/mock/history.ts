@@ -89,7 +89,7 @@ export function sql(query: string, plant: Plant): SqlAnswer {
   const named = [...text.matchAll(/'([^']+\/[^']*)'/g)].map((m) => m[1] ?? '');
   const paths = plant.paths.filter((path) => named.length === 0 || named.some((n) => new RegExp(`^${n.replaceAll('%', '.*')}$`).test(path)));
   const unknown = /\bselect\b[\s\S]*?\bvalu\b/i.test(text);
-  if (unknown) return { refused: 'No field named valu. Did you mean \'samples.value\'?' };
+  if (unknown) return { refused: 'there is no column "valu", did you mean "value"?' };
   if (view === 'samples') {
     // `value / 3`: numbers with as many digits as there are.
     const share = Number(/\bvalue \/ (\d+)/i.exec(text)?.[1] ?? 1);
