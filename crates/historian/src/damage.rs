@@ -126,6 +126,12 @@ impl Known {
         *self.lock() = None;
     }
 
+    /// The same file is known as another entry from now on.
+    pub(crate) fn take_over(&self, former: &Self) {
+        let found = former.lock().take();
+        *self.lock() = found;
+    }
+
     /// Takes what is new.
     fn note(&self, damage: impl FnOnce() -> Damage) {
         if self.look().is_some() {

@@ -66,12 +66,8 @@ impl Historian {
     }
 
     fn give_up_blocking(&self, file: &Path) -> Result<GivenUp, GiveUpError> {
-        // Where one stands the path may be relative, and the node may stand elsewhere.
-        let named = |segment: &&Arc<Segment>| {
-            file.ends_with(segment.info.table_path())
-                && (file.is_relative() || std::path::absolute(&segment.path).is_ok_and(|path| path == file))
-        };
-        let segment = self.state().segments.files().find(named).cloned();
+        let segment = self.state().segments.files().find(|other| file.ends_with(other.info.table_path())).cloned();
+        let segment = segment.filter(|segment| is_there(file, &segment.path));
         let segment = segment.ok_or_else(|| GiveUpError::Unknown(file.to_owned()))?;
         if segment.info.given_up {
             return Err(GiveUpError::Already(segment.path.clone()));
@@ -125,6 +121,10 @@ impl Historian {
         let mut state = self.state();
         for (segment, info) in changes {
             let new = Segment::new(info.clone(), &self.dir, &self.disk);
+            if info.given_up == segment.info.given_up {
+                new.damage.take_over(&segment.damage);
+                new.rollup_damage.take_over(&segment.rollup_damage);
+            }
             state.segments.replace(std::slice::from_ref(segment), Some(new));
         }
         drop(state);
@@ -158,6 +158,14 @@ impl Historian {
         };
         files.iter().filter_map(unread).collect()
     }
+}
+
+/// Whether a path names the file that lies there. It may be relative, and whoever wrote it may stand elsewhere than the node.
+fn is_there(file: &Path, there: &Path) -> bool {
+    let folder = |path: &Path| std::fs::canonicalize(path.parent()?).ok();
+    file.is_relative()
+        || std::path::absolute(there).is_ok_and(|there| there == file)
+        || folder(file).is_some_and(|given| folder(there) == Some(given))
 }
 
 fn told(segment: &Arc<Segment>) -> GivenUp {

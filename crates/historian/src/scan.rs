@@ -309,7 +309,8 @@ impl Scan {
 
     /// The next points, or what whole minutes or hours add up to where a file says it: of those that begin at a multiple of
     /// `width` none is mixed with what lies before (`None`: all may be). `None` after the last. Uncertain numbers are in no
-    /// such sum, so where there are some the points are handed out.
+    /// such sum, so where there are some the points are handed out, and the same where a file was given up: its roll-ups count what
+    /// nobody can look at any more.
     pub fn next_summed(&mut self, width: Option<Duration>) -> Option<Summed> {
         let width = width.map(|width| i64::try_from(width.as_micros()).unwrap_or(i64::MAX));
         let fits = |level: &&Level| width.is_none_or(|width| width % level.span() == 0);
@@ -319,7 +320,11 @@ impl Scan {
                 return Some(next);
             }
             if let Some(period) = self.periods.front().copied().filter(|_| self.merge.is_none()) {
-                let known = if levels.is_empty() { None } else { self.rolled_up(period, &levels).and_then(summed) };
+                let known = if levels.is_empty() || self.has_given_up(period) {
+                    None
+                } else {
+                    self.rolled_up(period, &levels).and_then(summed)
+                };
                 let known = known.or_else(|| Some([Summed::Sums(vec![self.added_up(period, width)?])].into()));
                 if let Some(known) = known {
                     self.periods.pop_front();
@@ -384,6 +389,10 @@ impl Scan {
                 None => {}
             }
         }
+    }
+
+    fn has_given_up(&self, period: Period) -> bool {
+        self.view.periods.get(&period).is_some_and(|files| files.iter().any(|segment| segment.info.given_up))
     }
 
     /// A period of many rows in pieces, where its files and what is in memory lie one behind the other in time and the files

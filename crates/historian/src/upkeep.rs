@@ -142,10 +142,14 @@ impl Historian {
     /// Compares every file with its checksums and notes what is damaged, or is not any more: those that are whole already are read by nobody else.
     fn examine_files(&self) -> Result<(), FlushError> {
         self.forget_replaced();
-        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
-        for segment in segments {
+        let files = || -> Vec<Arc<Segment>> { self.state().segments.files().cloned().collect() };
+        for segment in files().into_iter().filter(|segment| segment.info.given_up) {
+            if verify(&segment.path, &segment.info).is_ok() {
+                self.take_back(&segment)?;
+            }
+        }
+        for segment in files() {
             match verify(&segment.path, &segment.info) {
-                Ok(()) if segment.info.given_up => self.take_back(&segment)?,
                 Ok(()) => segment.damage.forget(),
                 Err(error) => self.note_damage(&segment, &error),
             }

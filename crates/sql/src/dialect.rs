@@ -11,6 +11,7 @@ use crate::functions::part::EXTRACT;
 use crate::guard::MAX_TEXT;
 use crate::pg::catalog;
 use crate::refusal;
+use crate::signs;
 use crate::similar;
 use crate::size;
 use crate::times::literal;
@@ -22,7 +23,7 @@ use datafusion::sql::sqlparser::ast::{
     Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -33,9 +34,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     }
     let invalid = |reason: String| SqlError::Invalid(reason.trim_start_matches("sql parser error: ").to_owned());
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| invalid(error.to_string()))?;
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| invalid(error.to_string()))?;
+    let read = signs::cut_off(tokens, &dialect);
+    let tokens: Vec<Token> = read.iter().map(|token| token.token.clone()).collect();
     size::check_depth(&tokens)?;
-    let parser = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(100).build();
+    let parser = DFParserBuilder::new(read).with_dialect(&dialect).with_recursion_limit(100).build();
     let statements = parser.and_then(|mut parser| parser.parse_statements());
     let statements = statements.map(Vec::from).map_err(|error| match refusal::unread(&tokens) {
         Some(what) => SqlError::Refused { what },
@@ -905,6 +908,10 @@ mod tests {
             (
                 "SELECT time_bucket('5 minutes', ts) FROM t",
                 "SELECT time_bucket(INTERVAL '5 minutes', ts) AS time_bucket FROM t",
+            ),
+            (
+                "SELECT x FROM t WHERE x>-1 AND x<=-1 AND x*-1=+2 AND x/+-3<>-4",
+                "SELECT x FROM t WHERE x > -1 AND x <= -1 AND x * -1 = +2 AND x / +-3 <> -4",
             ),
             ("SELECT pg_catalog.version()", "SELECT version() AS version"),
             (

@@ -178,6 +178,14 @@ fn no_column(asked: &Column, there_are: &[Column]) -> String {
             names.push(column.name());
         }
     }
+    if let Some(table) = &asked.relation
+        && there_are.iter().all(|column| column.relation.as_ref() != Some(table))
+    {
+        let mut tables: Vec<&str> = there_are.iter().filter_map(|c| Some(c.relation.as_ref()?.table())).collect();
+        tables.dedup();
+        let read = if tables.is_empty() { String::new() } else { format!("; it reads {}", tables.join(", ")) };
+        return format!("nothing in FROM goes by the name \"{}\"{read}", table.table());
+    }
     let near = names.iter().find(|name| is_near(&asked.name().to_lowercase(), &name.to_lowercase()));
     let near = near.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default();
     let of = asked.relation.as_ref().map(|table| format!(" of {}", table.table())).unwrap_or_default();
@@ -279,6 +287,10 @@ mod tests {
         assert_eq!(
             no_column(&Column::from("tags.temperature"), &there_are),
             "there is no column \"temperature\" of tags\nThere are: path, value, type."
+        );
+        assert_eq!(
+            no_column(&Column::from("x.value"), &there_are),
+            "nothing in FROM goes by the name \"x\"; it reads samples, tags"
         );
         assert_eq!(
             near_only("Invalid function 'averge'.\nDid you mean 'average'?"),

@@ -24,6 +24,7 @@ pub mod output;
 pub mod pg;
 pub mod ports;
 mod refusal;
+mod signs;
 mod similar;
 mod size;
 mod times;

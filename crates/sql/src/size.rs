@@ -10,6 +10,9 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+/// The most tables of all parts that a statement names, each part as it is planned: one that stands on another has its tables, too.
+const MAX_IN_PARTS: usize = 5 * MAX_RELATIONS;
+
 /// # Errors
 /// There are more than [`MAX_DEPTH`] words and signs of which each may be a level of the tree.
 pub(crate) fn check_depth(tokens: &[Token]) -> Result<(), SqlError> {
@@ -62,7 +65,8 @@ fn deepens(token: &Token) -> bool {
     }
 }
 
-/// Counts the tables that a statement reads when what it names with WITH stands wherever it is used: that is what is planned.
+/// Counts the tables that a statement reads when what it names with WITH stands wherever it is used: that is what is planned. What it
+/// names is planned first of all, whether it is used or not.
 /// # Errors
 /// There are more than [`MAX_RELATIONS`].
 pub(crate) fn check_relations(statement: &Statement) -> Result<(), SqlError> {
@@ -71,10 +75,10 @@ pub(crate) fn check_relations(statement: &Statement) -> Result<(), SqlError> {
         Statement::Explain(explain) => return check_relations(&explain.statement),
         _ => return Ok(()),
     };
-    let mut tables = Tables { scopes: vec![Scope::default()], written: 0 };
-    let _ = statement.visit(&mut tables);
+    let mut tables = Tables { scopes: vec![Scope::default()], in_parts: 0 };
+    let too_many = statement.visit(&mut tables).is_break();
     let planned = tables.scopes.first().map_or(0, |scope| scope.tables);
-    if planned.max(tables.written) > MAX_RELATIONS {
+    if too_many || planned > MAX_RELATIONS {
         let limit = format!("{MAX_RELATIONS} tables, one that is used twice counted twice");
         return Err(SqlError::TooBig { what: "wide", limit });
     }
@@ -85,8 +89,8 @@ pub(crate) fn check_relations(statement: &Statement) -> Result<(), SqlError> {
 struct Tables {
     /// The queries around, the innermost last; before them the statement.
     scopes: Vec<Scope>,
-    /// How often a table's name is written.
-    written: usize,
+    /// Tables of all named parts, each as it is planned.
+    in_parts: usize,
 }
 
 #[derive(Default)]
@@ -115,9 +119,13 @@ impl Visitor for Tables {
             match around.parts.iter().find(|(part, _)| std::ptr::eq(*part, query)) {
                 Some((_, name)) => {
                     around.named.insert(name.clone(), done.tables);
+                    self.in_parts = self.in_parts.saturating_add(done.tables);
                 }
                 None => around.tables = around.tables.saturating_add(done.tables),
             }
+        }
+        if done.tables > MAX_RELATIONS || self.in_parts > MAX_IN_PARTS {
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
@@ -125,7 +133,6 @@ impl Visitor for Tables {
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
         let named = |name: String| self.scopes.iter().rev().find_map(|scope| scope.named.get(&name).copied());
         let tables = simple_name(name).and_then(named).unwrap_or(1).max(1);
-        self.written += 1;
         if let Some(scope) = self.scopes.last_mut() {
             scope.tables = scope.tables.saturating_add(tables);
         }

@@ -341,6 +341,11 @@ pub async fn compact(State(app): State<App>, caller: Caller) -> Result<Json<stor
     storage::storage(State(app), caller).await
 }
 
+/// The longest path on Linux, in bytes.
+const LONGEST_PATH: usize = 4096;
+/// The longest reason that is recorded, in bytes.
+const LONGEST_REASON: usize = 1000;
+
 /// A damaged file of history that will not be put back.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -365,6 +370,10 @@ pub async fn give_up(
     let reason = wish.reason.trim();
     if reason.is_empty() {
         return Err(Problem::bad_request("\"reason\" is empty: say why nobody can put this file back"));
+    }
+    if wish.file.len() > LONGEST_PATH || reason.len() > LONGEST_REASON {
+        let what = format!("\"file\" has at most {LONGEST_PATH} bytes, \"reason\" {LONGEST_REASON}");
+        return Err(Problem::bad_request(what));
     }
     let file = Path::new(&wish.file);
     let record = |action: &str, text: String| {

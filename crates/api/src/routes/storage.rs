@@ -55,6 +55,8 @@ pub struct StorageView {
     deletes: usize,
     /// Files that turned out to be damaged, and were not replaced since, in order of time.
     damage: Vec<DamageView>,
+    /// Files that outside readers of the open table do not see yet, and why not is in the manual.
+    held_back_files: usize,
     /// Damaged files of readings for which nobody waits any more, in order of time.
     given_up: Vec<GivenUpView>,
     /// What went wrong last, until it goes right again.
@@ -191,6 +193,7 @@ pub async fn storage(State(app): State<App>, caller: Caller) -> Result<Json<Stor
         tidied_ms: stats.tidied.map(Timestamp::millis),
         deletes: stats.deletes,
         damage: stats.damage.iter().map(DamageView::of).collect(),
+        held_back_files: stats.held_back_files,
         given_up: stats.given_up.iter().map(GivenUpView::of).collect(),
         last_error: stats.last_error,
         retention: retention(&app.bus.plant().plant, app.historian.keeps_others(), past.as_ref()),

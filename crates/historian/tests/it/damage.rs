@@ -4,7 +4,7 @@ use crate::aggregates::{HOUR, fill};
 use crate::memory_log::MemoryLog;
 use crate::model::{DAY, Model, open, sample};
 use andon_historian::aggregate::{Aggregate, AggregateConfiguration, AggregateValue, Request};
-use andon_historian::{Damage, GiveUpError, Historian, Holds, NoHook, copy};
+use andon_historian::{Damage, GiveUpError, Historian, Holds, NoHook, Summed, copy};
 use andon_model::{StatusCode, TagId, Timestamp, Value};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -305,6 +305,45 @@ async fn a_file_that_is_given_up_is_a_gap_of_which_nobody_is_told() {
     historian.compact().await.unwrap();
     let healed = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap();
     assert_eq!((healed.points.len(), healed.gaps.len(), historian.given_up().len()), (432, 0, 0));
+}
+
+#[tokio::test]
+async fn a_given_up_file_counts_for_no_more_than_its_rows_and_comes_back_with_its_roll_ups() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let historian = open(folder.path(), &log, Arc::new(NoHook)).unwrap();
+    let all = 3 * 17_280;
+    log.write(&(0..all as i64).map(|n| sample(0, n * 5_000_000, Value::Double((n % 7) as f64))).collect::<Vec<_>>());
+    historian.compact().await.unwrap();
+    let (rows, rollups) = (files(folder.path(), "parquet"), files(folder.path(), "rollup"));
+    let whole = std::fs::read(&rows[1]).unwrap();
+    let summed = |historian: &Arc<Historian>| {
+        let mut scan = historian.scan(TagId(0), us(0), us(3 * DAY));
+        let (mut count, mut sums) = (0, 0);
+        while let Some(next) = scan.next_summed(None) {
+            match next {
+                Summed::Points(block) => count += block.len() as u64,
+                Summed::Sums(known) => {
+                    sums += known.len();
+                    count += known.iter().map(|sum| sum.rows).sum::<u64>();
+                }
+            }
+        }
+        (count, sums > 0)
+    };
+    assert_eq!(summed(&historian), (all, true));
+    std::fs::remove_file(&rows[1]).unwrap();
+    historian.give_up(&rows[1]).await.unwrap();
+    let left = historian.range(TagId(0), us(0), us(3 * DAY), None).await.unwrap().points.len() as u64;
+    assert!(left > 0 && left < all);
+    assert_eq!(summed(&historian).0, left, "what nobody can look at is not counted either");
+
+    // Only the rows come back: their roll-ups are made anew, at once.
+    std::fs::remove_file(&rollups[1]).unwrap();
+    put(&rows[1], &whole);
+    historian.compact().await.unwrap();
+    assert_eq!((historian.given_up(), historian.damage(), summed(&historian)), (vec![], vec![], (all, true)));
+    assert_eq!(copy::check(folder.path()).unwrap().unwrap().findings, []);
 }
 
 /// Flips every byte of a roll-up file in turn: an aggregate is what it was.

@@ -70,6 +70,26 @@ pub(crate) fn width_us(width: &ScalarValue) -> Option<i64> {
     (us > 0).then_some(us)
 }
 
+/// # Errors
+/// It is an interval of which there is no next one, or longer than all of time.
+fn check_width(width: &ScalarValue) -> Result<()> {
+    const LONGEST_MONTHS: i32 = 12 * 10_000;
+    let (months, days, nanoseconds) = match width {
+        ScalarValue::IntervalMonthDayNano(Some(width)) => (width.months, width.days, width.nanoseconds),
+        ScalarValue::IntervalYearMonth(Some(months)) => (*months, 0, 0),
+        _ => return Ok(()),
+    };
+    let rest_ns = i128::from(days) * i128::from(DAY_US) * 1000 + i128::from(nanoseconds);
+    if months < 0 || rest_ns < 0 || (months == 0 && rest_ns == 0) {
+        return Err(SqlError::BadParameter("the width of a bucket must be greater than zero".to_owned()).into());
+    }
+    if months > LONGEST_MONTHS {
+        let what = format!("a bucket is at most {} years wide", LONGEST_MONTHS / 12);
+        return Err(SqlError::BadParameter(what).into());
+    }
+    Ok(())
+}
+
 /// The beginning of the stretch in which a time lies.
 pub(crate) fn begin(ts: i64, width_us: i64) -> i64 {
     ts.saturating_sub(ts.rem_euclid(width_us))
@@ -235,6 +255,7 @@ impl ScalarUDFImpl for Bin {
             },
             _ => return self.engines.invoke_with_args(args),
         };
+        check_width(width)?;
         if !is_ours(&times.data_type()) {
             return self.engines.invoke_with_args(args);
         }

@@ -227,7 +227,12 @@ async fn what_is_named_once_and_used_often_is_counted_before_it_is_planned() {
     let hidden = (0..12).fold("SELECT 1 x FROM tags".to_owned(), |within, _| {
         format!("WITH a AS ({within}) SELECT b.x FROM a b UNION ALL SELECT c.x FROM a c")
     });
-    let unused = (0..201).map(|at| format!("c{at} AS (SELECT 1 FROM tags)")).collect::<Vec<_>>().join(", ");
+    let unused = (0..201)
+        .map(|at| format!("c{at} AS (SELECT 1 FROM tags a, tags b, tags c, tags d, tags e)"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let twelve = |at: usize| vec![format!("SELECT x FROM c{}", at - 1); 12].join(" UNION ALL ");
+    let chain: Vec<String> = (1..=8).map(|at| format!("c{at} AS ({})", twelve(at))).collect();
     for query in [
         doubled(12),
         doubled(60),
@@ -236,6 +241,9 @@ async fn what_is_named_once_and_used_often_is_counted_before_it_is_planned() {
         format!("SELECT 1 WHERE EXISTS ({})", doubled(12)),
         hidden,
         format!("WITH {unused} SELECT 1"),
+        doubled(12).replace("FROM c12", "FROM c0"),
+        format!("WITH c0 AS (SELECT 1 AS x FROM samples), {} SELECT 1", chain.join(", ")),
+        format!("SELECT 1 WHERE EXISTS (WITH c0 AS (SELECT 1 AS x FROM samples), {} SELECT 1)", chain.join(", ")),
         crossed,
     ] {
         let outcome = world.try_rows(&world.anna, &query).await;

@@ -200,6 +200,19 @@ async fn readings_of_the_first_and_the_last_year_break_no_question() {
     }
 }
 
+#[tokio::test]
+async fn a_bucket_has_a_width() {
+    let world = World::new();
+    for width in ["-1 month", "0 months", "0 seconds", "-1 hour", "2147483647 months", "178956970 years"] {
+        let text = format!("SELECT date_bin(INTERVAL '{width}', timestamptz '1965-02-03 12:00:00')");
+        let error = world.try_rows(&world.anna, &text).await.expect_err(&text);
+        assert_eq!(error.code(), "22023", "{text}: {error}");
+    }
+    let text =
+        "SELECT date_bin(INTERVAL '10000 years', timestamptz '2026-02-03') = date_bin(INTERVAL '10000 years', now())";
+    assert_eq!(world.rows(text).await, ["true"]);
+}
+
 /// One sample of the year 1, one of 2026 and one of the year 9999.
 fn ages() -> World {
     let mut plant = works();
