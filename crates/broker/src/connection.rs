@@ -12,14 +12,19 @@ use andon_model::access::Principal;
 use andon_model::log::{AppendError, Seq};
 use andon_wire::mqtt::{
     ConnAck, ConnAckProperties, Connect, DecodeError, Decoder, Fault, Limits, Packet, PacketType, ReasonCode, Text,
-    Version, Will,
+    TopicName, Version, Will,
 };
 use bytes::BytesMut;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -39,29 +44,44 @@ pub struct Peer {
 const CONNECT_BYTES: usize = 320 << 10;
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-const READ_LEAST: usize = 4 << 10;
 const READ_MOST: usize = 64 << 10;
+
+thread_local! {
+    /// Where every connection of a thread reads to: one that is silent needs no buffer of its own.
+    static ARRIVING: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MOST].into_boxed_slice());
+}
 
 /// The reading half of a connection.
 pub(crate) struct Input<S> {
     io: ReadHalf<S>,
+    /// What came and is no whole packet yet.
     buffer: BytesMut,
     decoder: Decoder,
-    step: usize,
 }
 
 impl<S: AsyncRead> Input<S> {
     /// The next packet that is complete already.
     pub(crate) fn next(&mut self) -> Result<Option<Packet>, DecodeError> {
-        self.decoder.decode(&mut self.buffer)
+        let packet = self.decoder.decode(&mut self.buffer);
+        if self.buffer.is_empty() {
+            // Whoever holds a part of it keeps it; we do not.
+            self.buffer = BytesMut::new();
+        }
+        packet
     }
 
     /// Reads more; 0: the other end is done. The buffer grows with what really arrives.
     pub(crate) async fn fill(&mut self) -> std::io::Result<usize> {
-        self.buffer.reserve(self.step);
-        let count = self.io.read_buf(&mut self.buffer).await?;
-        self.step = if count >= self.step { (self.step * 2).min(READ_MOST) } else { READ_LEAST };
-        Ok(count)
+        let Self { io, buffer, .. } = self;
+        poll_fn(|context| {
+            ARRIVING.with_borrow_mut(|arriving| {
+                let mut read = ReadBuf::new(arriving);
+                ready!(Pin::new(&mut *io).poll_read(context, &mut read))?;
+                buffer.extend_from_slice(read.filled());
+                Poll::Ready(Ok(read.filled().len()))
+            })
+        })
+        .await
     }
 }
 
@@ -98,10 +118,11 @@ impl Broker {
             packet_bytes: CONNECT_BYTES.min(self.options.packet_bytes()),
             user_properties: self.options.user_properties,
         };
-        let mut input = Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits), step: READ_LEAST };
+        let mut input = Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits) };
         let mut writer = Writer::new(write);
         let admitted = tokio::select! {
-            admitted = self.admit(&mut input, &peer, place.number) => admitted,
+            // In memory of its own, which is free again when the client is in.
+            admitted = Box::pin(self.admit(&mut input, &peer, place.number)) => admitted,
             () = self.stop.cancelled() => Err(Refused { version: None, reason: ReasonCode::SERVER_SHUTTING_DOWN }),
         };
         match admitted {
@@ -231,6 +252,7 @@ impl Broker {
             packet_bytes: properties
                 .maximum_packet_size
                 .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            denied: if connect.clean_start { HashSet::new() } else { self.take_rights(&client_id, &principal).await },
             conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s),
             admitted,
         };
@@ -273,6 +295,37 @@ impl Broker {
             keep_alive_s,
             asked_s,
         ))
+    }
+
+    /// A session that is resumed keeps none of the subscriptions to which its client has lost the right, and of the messages that wait
+    /// in it those that the client may not have are not sent: their topics.
+    async fn take_rights(&self, client_id: &Text, who: &Principal) -> HashSet<TopicName> {
+        if self.hooks.may_subscribe(who, "#") && self.hooks.may_subscribe(who, "$SYS/#") {
+            return HashSet::new();
+        }
+        let resumed = self.with_core(|core| {
+            let number = core.by_client.get(client_id).copied().filter(|number| number.is_durable())?;
+            let session = core.sessions.get(&number)?;
+            Some((number, session.subscriptions.keys().cloned().collect::<Vec<_>>()))
+        });
+        let Some((session, filters)) = resumed else { return HashSet::new() };
+        let lost: Vec<_> =
+            filters.into_iter().filter(|filter| !self.hooks.may_subscribe(who, filter.pattern())).collect();
+        if !lost.is_empty() {
+            lost.iter()
+                .for_each(|filter| self.hooks.refused(client_id.as_str(), who, NoRight::Subscribe, filter.as_str()));
+            let (gone, done) = oneshot::channel();
+            let op = Op::Session(SessionOp::Unsubscribe { session, filters: lost });
+            self.pipeline.submit(op, Reply::Done(gone), &mut BytesMut::new()).await;
+            // Nothing more comes into the session from them. If the log refuses, it refuses the connection next.
+            let _ = done.await;
+        }
+        let mut topics: HashSet<TopicName> = self.with_core(|core| {
+            let waiting = core.sessions.get(&session).into_iter().flat_map(|session| session.queue.iter());
+            waiting.map(|entry| entry.message.topic.clone()).collect()
+        });
+        topics.retain(|topic| !self.hooks.may_subscribe(who, topic.as_str()));
+        topics
     }
 
     /// The keep alive in force, in seconds; 0: none. Only 5.0 clients can be told another than they asked for.

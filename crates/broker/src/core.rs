@@ -319,6 +319,9 @@ impl Core {
                 let bytes = if entry.message.is_expired(now) {
                     self.counters.expired += 1;
                     None
+                } else if link.denied.contains(&entry.message.topic) {
+                    self.counters.dropped += 1;
+                    None
                 } else {
                     match encodings.as_mut().filter(|e| e.is_of(&entry.message)) {
                         Some(cache) => cache.get(version, entry.qos, entry.retain, &entry.ids),
@@ -327,7 +330,7 @@ impl Core {
                     .filter(|bytes| bytes.size() <= link.packet_bytes)
                 };
                 let Some(bytes) = bytes else {
-                    // Expired, or too large for this client: it counts as answered. MQTT 5.0 [MQTT-3.1.2-25].
+                    // Expired, too large for this client, or not for it any more: it counts as answered. MQTT 5.0 [MQTT-3.1.2-25].
                     entry.answered = true;
                     given_up.push((Answer::Done, entry.packet_id));
                     continue;
@@ -500,8 +503,12 @@ impl Core {
             }
             reasons.push(if had { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED });
         }
-        if let Reply::UnsubAck(outbox, packet_id) = reply {
-            outbox.packet(&Packet::UnsubAck(UnsubAck { packet_id, properties: Default::default(), reasons }));
+        match reply {
+            Reply::UnsubAck(outbox, packet_id) => {
+                outbox.packet(&Packet::UnsubAck(UnsubAck { packet_id, properties: Default::default(), reasons }));
+            }
+            Reply::Done(done) => drop(done.send(Ok(reasons.len()))),
+            _ => {}
         }
     }
 

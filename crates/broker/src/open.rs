@@ -101,6 +101,7 @@ impl Core {
             later: VecDeque::new(),
             slow: false,
             dropped: 0,
+            denied: arrival.denied,
         });
         self.counters.connections += 1;
         self.effects.events.push(Told::Connection(ConnectionEvent {

@@ -6,8 +6,8 @@ use crate::outbox::Outbox;
 use crate::queue::Queue;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
-use andon_wire::mqtt::{ConnAck, Filter, Text, TopicFilter, Version, Will};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use andon_wire::mqtt::{ConnAck, Filter, Text, TopicFilter, TopicName, Version, Will};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub(crate) struct Link {
     pub(crate) slow: bool,
     /// QoS 0 messages dropped.
     pub(crate) dropped: u64,
+    /// Topics of messages that waited and that the client may not have any more.
+    pub(crate) denied: HashSet<TopicName>,
 }
 
 /// A QoS 0 message held back until there is room.
@@ -91,6 +93,8 @@ pub(crate) struct Arrival {
     pub(crate) address: SocketAddr,
     pub(crate) window: usize,
     pub(crate) packet_bytes: usize,
+    /// Topics of waiting messages that this client may not have.
+    pub(crate) denied: HashSet<TopicName>,
     /// The answer, complete but for "session present".
     pub(crate) conn_ack: ConnAck,
     pub(crate) admitted: oneshot::Sender<Result<Admission, andon_model::log::AppendError>>,

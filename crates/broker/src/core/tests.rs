@@ -7,7 +7,7 @@ use andon_model::access::Principal;
 use andon_wire::mqtt::{ConnAck, Version, Will, WillProperties};
 use bytes::Bytes;
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -170,6 +170,7 @@ impl Bench {
             address: "127.0.0.1:1".parse().unwrap(),
             window: 2,
             packet_bytes: usize::MAX,
+            denied: HashSet::new(),
             conn_ack: ConnAck::default(),
             admitted,
         };

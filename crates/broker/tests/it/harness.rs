@@ -51,6 +51,8 @@ pub struct TestHooks {
     pub drops: Mutex<Vec<DropReport>>,
     /// Client identifier, what it has no right to, and topic.
     pub refused: Mutex<Vec<(String, NoRight, String)>>,
+    /// What nobody may receive any more: topics that begin with one of these.
+    pub lost: Mutex<Vec<&'static str>>,
     /// Commands wait while this is locked.
     pub hold_commands: tokio::sync::Mutex<()>,
 }
@@ -80,7 +82,9 @@ impl BrokerHooks for TestHooks {
         self.refused.lock().unwrap().push((client_id.to_owned(), what, topic.to_owned()));
     }
     fn may_subscribe(&self, _: &Principal, filter: &str) -> bool {
-        !filter.starts_with("secret/")
+        let lost = self.lost.lock().unwrap();
+        let all = lost.is_empty() || !filter.starts_with('#');
+        all && !filter.starts_with("secret/") && !lost.iter().any(|lost| filter.starts_with(lost))
     }
     fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
         self.mapped.lock().unwrap().push(message.clone());

@@ -9,4 +9,5 @@ mod failing_log;
 mod harness;
 mod limits;
 mod restart;
+mod rights;
 mod sessions;

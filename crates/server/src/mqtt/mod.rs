@@ -448,19 +448,22 @@ pub async fn listen(
         };
         let _ = stream.set_nodelay(true);
         let (broker, tls) = (broker.clone(), tls.clone());
-        // Ends with its connection; `Broker::stop` ends all of them.
-        tokio::spawn(async move {
-            let _place = place;
-            let peer = Peer { address, tls: tls.is_some(), websocket: false };
-            match tls {
-                None => broker.serve(stream, peer).await,
-                Some(acceptor) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
-                        broker.serve(stream, peer).await;
-                    }
+        let peer = Peer { address, tls: tls.is_some(), websocket: false };
+        // Ends with its connection; `Broker::stop` ends all of them. A task takes as much memory as the larger way would, so each is
+        // one of its own.
+        match tls {
+            None => drop(tokio::spawn(async move {
+                let _place = place;
+                broker.serve(stream, peer).await;
+            })),
+            Some(acceptor) => drop(tokio::spawn(async move {
+                let _place = place;
+                let accepting = Box::pin(tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)));
+                if let Ok(Ok(stream)) = accepting.await {
+                    broker.serve(stream, peer).await;
                 }
-            }
-        });
+            })),
+        }
     }
 }
 
