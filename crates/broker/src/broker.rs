@@ -7,6 +7,7 @@ use crate::message::Message;
 use crate::options::BrokerOptions;
 use crate::queue::Bounds;
 use crate::router::{Pipeline, READER, Reply};
+use crate::session::Session;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
 use andon_wire::mqtt::{QoS, ReasonCode, TopicName};
@@ -192,6 +193,10 @@ impl Broker {
     /// Ends all connections ("server shutting down"), lets what is under way become durable, saves the state.
     pub async fn stop(&self) {
         self.stop.cancel();
+        self.with_core(|core| {
+            let links = core.sessions.values().filter_map(|session| session.link.as_ref());
+            links.for_each(|link| link.outbox.close(ReasonCode::SERVER_SHUTTING_DOWN));
+        });
         self.clients.close();
         if tokio::time::timeout(self.options.stop_deadline, self.clients.wait()).await.is_err() {
             tracing::warn!("some MQTT connections did not end in time");
@@ -263,7 +268,7 @@ impl Broker {
     #[must_use]
     pub fn clients(&self) -> Vec<ClientInfo> {
         let mut clients: Vec<_> = self.with_core(|core| {
-            let info = |s: &crate::session::Session| {
+            let info = |s: &Session| {
                 let (received, sent) = Core::traffic(s);
                 ClientInfo {
                     client_id: s.client_id.as_str().to_owned(),
@@ -279,7 +284,7 @@ impl Broker {
                     dropped: s.queue.dropped + s.link.as_ref().map_or(0, |l| l.dropped),
                 }
             };
-            core.sessions.values().map(info).collect()
+            core.sessions.values().map(|session| info(session)).collect()
         });
         clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         clients
@@ -366,12 +371,12 @@ fn first_ops(core: &Core, options: &BrokerOptions) -> Vec<Op> {
     let limits = (core.bounds != Bounds { messages, bytes }).then_some(SessionOp::Limits { messages, bytes });
     let mut open: Vec<_> = core.sessions.values().filter(|s| s.gone_at.is_none()).collect();
     open.sort_by_key(|s| s.number);
-    let gone = |s: &crate::session::Session| SessionOp::Gone {
+    let gone = |s: &Session| SessionOp::Gone {
         session: s.number,
         opened: s.opened,
         at: core.now,
         expiry_s: None,
         keep_will: true,
     };
-    limits.into_iter().chain(open.into_iter().map(gone)).map(Op::Session).collect()
+    limits.into_iter().chain(open.into_iter().map(|session| gone(session))).map(Op::Session).collect()
 }

@@ -26,7 +26,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,26 +93,35 @@ struct Refused {
 
 impl Broker {
     /// Serves one client over any byte stream (TCP, TLS, WebSocket); returns when its connection has ended.
-    pub async fn serve<S>(self: Arc<Self>, stream: S, peer: Peer)
+    pub fn serve<S>(self: Arc<Self>, stream: S, peer: Peer) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if self.stop.is_cancelled() {
-            return;
-        }
         let place = Place::take(&self);
         let tracker = self.clients.clone();
-        tracker.track_future(self.serve_at(stream, peer, place)).await;
+        tracker.track_future(self.serve_at(stream, peer, place))
     }
 
+    /// Budget: a client that is silent costs what this and its session take, so whatever is needed only for a while stands in memory of
+    /// its own.
     async fn serve_at<S>(self: Arc<Self>, stream: S, peer: Peer, place: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // A few over the limit are heard, so that they can be told; a flood is not.
-        if place.number > self.options.connections.saturating_add(64) {
+        if self.stop.is_cancelled() || place.number > self.options.connections.saturating_add(64) {
             return;
         }
+        if let Some((client, input, writer)) = Box::pin(self.arrive(stream, peer, place.number)).await {
+            self.attend(client, input, writer).await;
+        }
+    }
+
+    /// Lets a client in, or turns it away.
+    async fn arrive<S>(self: &Arc<Self>, stream: S, peer: Peer, place: usize) -> Option<Admitted<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (read, write) = tokio::io::split(stream);
         let limits = Limits {
             packet_bytes: CONNECT_BYTES.min(self.options.packet_bytes()),
@@ -121,13 +130,15 @@ impl Broker {
         let mut input = Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits) };
         let mut writer = Writer::new(write);
         let admitted = tokio::select! {
-            // In memory of its own, which is free again when the client is in.
-            admitted = Box::pin(self.admit(&mut input, &peer, place.number)) => admitted,
+            admitted = self.admit(&mut input, &peer, place) => admitted,
             () = self.stop.cancelled() => Err(Refused { version: None, reason: ReasonCode::SERVER_SHUTTING_DOWN }),
         };
         match admitted {
-            Ok(client) => self.attend(client, input, writer).await,
-            Err(refused) => self.turn_away(&mut writer, refused).await,
+            Ok(client) => Some((client, input, writer)),
+            Err(refused) => {
+                self.turn_away(&mut writer, refused).await;
+                None
+            }
         }
     }
 
@@ -362,14 +373,15 @@ impl Broker {
         let outbox = client.outbox.clone();
         // Also when this future is dropped.
         let mut leave = Leave::new(self, &client);
+        // Who was in by then is told by `Broker::stop`.
+        if self.stop.is_cancelled() {
+            outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
+        }
         let end = {
             let reading = client.read_all(&mut input);
+            tokio::pin!(reading);
             // A client that does not read cannot be told goodbye; it is not waited for.
-            let overdue = async {
-                outbox.closed.cancelled().await;
-                sleep(FAREWELL).await;
-            };
-            tokio::pin!(reading, overdue);
+            let mut overdue: Option<Pin<Box<Sleep>>> = None;
             loop {
                 tokio::select! {
                     end = &mut reading => break end,
@@ -378,10 +390,8 @@ impl Broker {
                         WriterPause::Close => break End::Asked,
                         WriterPause::Broken(error) => break End::Lost(error.to_string()),
                     },
-                    () = &mut overdue => break End::Asked,
-                    () = self.stop.cancelled(), if outbox.closing().is_none() => {
-                        outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
-                    }
+                    () = outbox.closed.notified(), if overdue.is_none() => overdue = Some(Box::pin(sleep(FAREWELL))),
+                    () = over(&mut overdue) => break End::Asked,
                 }
             }
         };
@@ -401,7 +411,18 @@ impl Broker {
             End::Lost(detail) => leave.end = EndReason::Lost(detail),
         }
         drop(leave);
-        let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
+        let _ = Box::pin(timeout(FAREWELL, writer.finish(&outbox))).await;
+    }
+}
+
+/// A client that is in, and the two halves of its connection.
+type Admitted<S> = (Client, Input<S>, Writer<WriteHalf<S>>);
+
+/// Waits until a time that may not have been set yet.
+async fn over(time: &mut Option<Pin<Box<Sleep>>>) {
+    match time {
+        Some(time) => time.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Counters {
 
 #[derive(Default)]
 pub(crate) struct Core {
-    pub(crate) sessions: HashMap<SessionNo, Session>,
+    pub(crate) sessions: HashMap<SessionNo, Box<Session>>,
     pub(crate) by_client: HashMap<Text, SessionNo>,
     pub(crate) index: Index,
     pub(crate) retained: Retained,
@@ -122,7 +122,7 @@ impl Core {
             }
             SessionOp::Ended { session, opened } => {
                 let over = |s: &Session| s.opened == *opened && s.gone_at.is_some();
-                if self.sessions.get(session).is_some_and(over) {
+                if self.sessions.get(session).is_some_and(|session| over(session)) {
                     self.remove(*session);
                 }
             }

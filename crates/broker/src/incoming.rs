@@ -52,7 +52,8 @@ pub(crate) struct Client {
     aliases: HashMap<u16, TopicName>,
     /// Answers of the client as a subscriber, not yet in the log.
     acks: Vec<(Answer, u16)>,
-    commands: Arc<Semaphore>,
+    /// Places for commands under way; made with the first.
+    commands: Option<Arc<Semaphore>>,
     scratch: BytesMut,
 }
 
@@ -68,7 +69,6 @@ impl Client {
         keep_alive_s: u16,
         expiry_s: u32,
     ) -> Self {
-        let commands = Arc::new(Semaphore::new(broker.options.commands));
         let silence = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 1500));
         Self {
             broker,
@@ -81,7 +81,7 @@ impl Client {
             expiry_s,
             aliases: HashMap::new(),
             acks: Vec::new(),
-            commands,
+            commands: None,
             scratch: BytesMut::new(),
         }
     }
@@ -91,7 +91,7 @@ impl Client {
         match self.read_until_end(input).await {
             Ok(never) => match never {},
             Err(end) => {
-                self.write_acks().await;
+                Box::pin(self.write_acks()).await;
                 end
             }
         }
@@ -101,20 +101,10 @@ impl Client {
         let quota = usize::from(self.broker.options.receive_maximum.max(1));
         let mut deadline = self.deadline();
         loop {
-            loop {
-                let packet = match input.next() {
-                    Ok(Some(packet)) => packet,
-                    Ok(None) => break,
-                    Err(error) => {
-                        tracing::debug!(client = %self.client_id, %error, "a packet that cannot be accepted");
-                        return Err(End::Server(error.reason()));
-                    }
-                };
-                self.outbox.received.fetch_add(1, Ordering::Relaxed);
-                deadline = self.deadline();
-                self.handle(packet).await?;
+            // In memory of its own: while nothing comes, a connection needs none of that.
+            if let Some(later) = Box::pin(self.handle_all(input)).await? {
+                deadline = later;
             }
-            self.write_acks().await;
             let silent = End::Server(ReasonCode::KEEP_ALIVE_TIMEOUT);
             let Some(()) = before(deadline, self.outbox.may_read(quota)).await else { return Err(silent) };
             match before(deadline, input.fill()).await {
@@ -124,6 +114,26 @@ impl Client {
                 Some(Err(error)) => return Err(End::Lost(error.to_string())),
             }
         }
+    }
+
+    /// Handles what has arrived; when the client must be heard again at the latest, if there was a packet.
+    async fn handle_all<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
+        let mut deadline = None;
+        loop {
+            let packet = match input.next() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(client = %self.client_id, %error, "a packet that cannot be accepted");
+                    return Err(End::Server(error.reason()));
+                }
+            };
+            self.outbox.received.fetch_add(1, Ordering::Relaxed);
+            deadline = Some(self.deadline());
+            self.handle(packet).await?;
+        }
+        self.write_acks().await;
+        Ok(deadline)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -330,11 +340,13 @@ impl Client {
     }
 
     /// A PUBLISH to a command topic: through the command lane, answered with its outcome, beside other packets.
-    fn command(&self, publish: Publish, topic: TopicName) -> Result<(), End> {
+    fn command(&mut self, publish: Publish, topic: TopicName) -> Result<(), End> {
         if publish.dup {
             return self.repeated_command(&publish);
         }
-        let Ok(permit) = self.commands.clone().try_acquire_owned() else {
+        let most = self.broker.options.commands;
+        let places = self.commands.get_or_insert_with(|| Arc::new(Semaphore::new(most)));
+        let Ok(permit) = places.clone().try_acquire_owned() else {
             return self.refuse(&publish, ReasonCode::QUOTA_EXCEEDED, Some("too many commands are under way"));
         };
         let (broker, outbox, principal) = (self.broker.clone(), self.outbox.clone(), self.principal.clone());

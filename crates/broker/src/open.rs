@@ -28,11 +28,11 @@ impl Core {
         let Some(number) = resumed.or_else(|| self.new_number(seq, open, arrival.is_some())) else { return };
         let opened = if seq.0 == 0 { number.0 } else { seq.0 };
         let live = self.live;
-        let session = self.sessions.entry(number).or_insert_with(|| new_session(number, open));
+        let session = self.sessions.entry(number).or_insert_with(|| Box::new(new_session(number, open)));
         session.user.clone_from(&open.user);
         session.expiry_s = open.expiry_s;
         session.opened = opened;
-        session.will.clone_from(&open.will);
+        session.will = open.will.clone().map(Box::new);
         session.gone_at = None;
         session.since = open.at;
         session.version = open.version;
@@ -89,7 +89,7 @@ impl Core {
         arrival.outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
         session.address = Some(arrival.address);
         session.queue.restart();
-        session.link = Some(Link {
+        session.link = Some(Box::new(Link {
             outbox: arrival.outbox,
             connection: arrival.connection,
             principal: arrival.principal.clone(),
@@ -102,7 +102,7 @@ impl Core {
             slow: false,
             dropped: 0,
             denied: arrival.denied,
-        });
+        }));
         self.counters.connections += 1;
         self.effects.events.push(Told::Connection(ConnectionEvent {
             client_id: session.client_id.as_str().to_owned(),

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 /// What is to be written to a connection, and how its inbound quota stands. Written to by anybody, drained by the
 /// connection's own task.
@@ -25,8 +24,8 @@ pub(crate) struct Outbox {
     exchanges: Mutex<HashMap<u16, Exchange>>,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
-    /// Fires when the connection is to end.
-    pub(crate) closed: CancellationToken,
+    /// Tells the connection's own task that it is to end.
+    pub(crate) closed: Notify,
     /// Whether the client wants reason strings (MQTT 5.0 §3.1.2.11.7).
     problem_information: bool,
 }
@@ -60,7 +59,7 @@ impl Outbox {
             exchanges: Mutex::default(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
-            closed: CancellationToken::new(),
+            closed: Notify::new(),
             problem_information,
         }
     }
@@ -115,7 +114,7 @@ impl Outbox {
             inner.close = Some(reason);
         }
         drop(inner);
-        self.closed.cancel();
+        self.closed.notify_one();
         self.wake.notify_one();
         self.room.notify_one();
     }

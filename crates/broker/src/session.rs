@@ -27,14 +27,14 @@ pub(crate) struct Session {
     pub(crate) queue: Queue,
     /// QoS 2 packet identifiers of messages from the client that it has not released; of durable sessions only.
     pub(crate) inbound: BTreeSet<u16>,
-    pub(crate) will: Option<Will>,
+    pub(crate) will: Option<Box<Will>>,
     /// When the last connection ended; `None`: connected, as far as the lane says.
     pub(crate) gone_at: Option<Timestamp>,
     /// When it last came or went.
     pub(crate) since: Timestamp,
     pub(crate) version: Version,
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) link: Option<Link>,
+    pub(crate) link: Option<Box<Link>>,
 }
 
 impl Session {

@@ -36,7 +36,8 @@ impl<'a> Table<'a> {
 
 /// Writes the durable part of the state.
 pub(crate) fn encode(core: &Core) -> BytesMut {
-    let mut sessions: Vec<&Session> = core.sessions.values().filter(|s| s.number.is_durable()).collect();
+    let mut sessions: Vec<&Session> =
+        core.sessions.values().map(|session| &**session).filter(|s| s.number.is_durable()).collect();
     sessions.sort_by_key(|s| s.number);
     let mut table = Table::default();
     let mut body = BytesMut::new();
@@ -66,7 +67,7 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
     optional(out, session.user.as_ref(), |out, user| blob(out, user.as_bytes()));
     number(out, u64::from(session.expiry_s));
     number(out, session.opened);
-    optional(out, session.will.as_ref(), put_will);
+    optional(out, session.will.as_deref(), put_will);
     optional(out, session.gone_at.as_ref(), |out, at| out.put_i64(at.micros()));
     out.put_i64(session.since.micros());
     out.put_u8(session.version.level());
@@ -125,7 +126,7 @@ fn add(core: &mut Core, session: Session) {
     }
     core.deadlines.extend([session.will_at(), session.expires_at()].into_iter().flatten().map(|at| (at, number)));
     core.by_client.insert(session.client_id.clone(), number);
-    core.sessions.insert(number, session);
+    core.sessions.insert(number, Box::new(session));
 }
 
 fn session(
@@ -161,7 +162,7 @@ fn session(
         subscriptions,
         queue,
         inbound,
-        will,
+        will: will.map(Box::new),
         gone_at,
         since,
         version,
