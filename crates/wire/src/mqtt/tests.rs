@@ -144,6 +144,241 @@ fn a_password_is_never_shown() {
     assert!(shown.contains("***") && !shown.contains("hunter2"));
 }
 
+/// A PUBLISH of QoS 0 with this topic, after its length, and a text property in front of the payload in 5.0.
+fn publish_bytes(version: Version, topic: &[u8], content_type: Option<&[u8]>) -> String {
+    let with_length = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+    let mut body = with_length(topic);
+    if version == Version::V5 {
+        let properties = content_type.map_or(Vec::new(), |text| [&[0x03][..], &with_length(text)].concat());
+        body.push(u8::try_from(properties.len()).unwrap());
+        body.extend(properties);
+    }
+    let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("30{:02x}{hex}", body.len())
+}
+
+#[test]
+fn strings_are_well_formed_utf_8_without_nul() {
+    let bad: [&[u8]; 8] = [
+        b"\xff",
+        b"a\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xed\xbf\xbf",
+        b"\xe2\x82",
+        b"\xf4\x90\x80\x80",
+        b"a\0b",
+        b"\xc0\x80",
+    ];
+    for text in bad {
+        for version in [Version::V311, Version::V5] {
+            assert_eq!(reason(version, &publish_bytes(version, text, None)), 0x81, "{text:?}");
+        }
+        assert_eq!(reason(Version::V5, &publish_bytes(Version::V5, b"a", Some(text))), 0x81, "{text:?}");
+    }
+    let user = |name: &str, value: &str| format!("30{:02x}000161{:02x}26{name}{value}", 9 + 2, 7);
+    assert_eq!(reason(Version::V5, &user("0001ff", "000161")), 0x81, "the name of a pair");
+    assert_eq!(reason(Version::V5, &user("000161", "000100")), 0x81, "the value of a pair");
+    assert!(from_client(Version::V5, &user("000161", "000162")).is_ok());
+}
+
+#[test]
+fn a_byte_order_mark_is_a_character_like_any_other() {
+    for version in [Version::V311, Version::V5] {
+        let text = "\u{feff}a\u{feff}";
+        let bytes = publish_bytes(version, text.as_bytes(), Some(text.as_bytes()));
+        let Ok(Some(Packet::Publish(publish))) = from_client(version, &bytes) else { panic!("{bytes}") };
+        assert_eq!(publish.topic.unwrap().as_str(), text);
+        assert_eq!(publish.properties.content_type.is_some_and(|t| t.as_str() == text), version == Version::V5);
+    }
+}
+
+#[test]
+fn names_have_1_to_65535_bytes() {
+    let longest = "x".repeat(65_535);
+    for text in ["", &format!("{longest}x")] {
+        assert!(TopicName::parse(text).is_err() && TopicFilter::parse(text).is_err(), "{} bytes", text.len());
+    }
+    assert!(Text::parse(&format!("{longest}x")).is_err() && Text::parse("").is_ok());
+    for text in ["/", &longest] {
+        assert!(TopicName::parse(text).is_ok() && TopicFilter::parse(text).is_ok(), "{} bytes", text.len());
+    }
+}
+
+#[test]
+fn reserved_flags_of_every_packet_must_be_as_the_standard_has_them() {
+    let packets = [
+        (0x40, 0, "020001"),
+        (0x50, 0, "020001"),
+        (0x60, 2, "020001"),
+        (0x70, 0, "020001"),
+        (0x80, 2, "070001000001 6100"),
+        (0xA0, 2, "060001000001 61"),
+        (0xC0, 0, "00"),
+        (0xE0, 0, "00"),
+        (0xF0, 0, "00"),
+    ];
+    for (kind, wanted, rest) in packets {
+        let rest = rest.replace(' ', "");
+        for flags in 0..16 {
+            let result = from_client(Version::V5, &format!("{:02x}{rest}", kind | flags));
+            match result {
+                Ok(Some(_)) => assert_eq!(flags, wanted, "{kind:#x}"),
+                Err(DecodeError { fault, .. }) => {
+                    assert_eq!((fault, flags != wanted), (Fault::Flags(flags), true), "{kind:#x}");
+                }
+                Ok(None) => panic!("{kind:#x} {flags}: incomplete"),
+            }
+        }
+    }
+    for kind in [0x10, 0x20, 0x90, 0xB0, 0xD0, 0x00] {
+        for flags in 0..16 {
+            assert!(from_client(Version::V5, &format!("{:02x}00", kind | flags)).is_err(), "{kind:#x}");
+        }
+    }
+}
+
+#[test]
+fn qos_3_and_dup_without_qos_are_refused() {
+    for version in [Version::V311, Version::V5] {
+        for first in (0x30..0x40).filter(|first| first & 6 == 6 || first & 0x0E == 0x08) {
+            let error = from_client(version, &format!("{first:02x}08000161000100780000")).unwrap_err();
+            assert_eq!(error.fault, Fault::QoS, "{first:#x}");
+        }
+    }
+}
+
+#[test]
+fn numbers_of_variable_length_are_as_short_as_can_be() {
+    for (id, wanted) in
+        [(1, "01"), (127, "7f"), (128, "8001"), (16_383, "ff7f"), (16_384, "808001"), (268_435_455, "ffffff7f")]
+    {
+        let line = Filter {
+            filter: TopicFilter::parse("a").unwrap(),
+            qos: QoS::AtMostOnce,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        };
+        let properties = SubscribeProperties { subscription_id: vec![id], ..Default::default() };
+        let packet = Packet::Subscribe(Subscribe { packet_id: 1, properties, filters: vec![line] });
+        let mut out = BytesMut::new();
+        packet.encode(Version::V5, &mut out).unwrap();
+        let hex: String = out[6..out.len() - 4].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, wanted);
+    }
+    for size in [0_usize, 119, 120, 16_376, 16_377] {
+        let mut out = BytesMut::new();
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Some(TopicName::parse("topic").unwrap()),
+            packet_id: 0,
+            properties: PublishProperties::default(),
+            payload: Bytes::from(vec![b'x'; size]),
+        };
+        Packet::Publish(publish).encode(Version::V5, &mut out).unwrap();
+        let length = out[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
+        let wanted = 1 + usize::from(size + 8 > 127) + usize::from(size + 8 > 16_383);
+        assert_eq!((length, out.len()), (wanted, 1 + wanted + 8 + size));
+    }
+    assert_eq!(reason(Version::V5, "c08000"), 0x81, "a remaining length with a byte too many");
+    assert_eq!(reason(Version::V5, "8209000102800b0100016100"), 0x81, "a property number with a byte too many");
+}
+
+#[test]
+fn a_packet_without_properties_says_so_and_qos_0_has_no_identifier() {
+    let hex = |packet: Packet| {
+        let mut out = BytesMut::new();
+        packet.encode(Version::V5, &mut out).unwrap();
+        out.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let publish = |qos, packet_id| {
+        let topic = Some(TopicName::parse("a").unwrap());
+        let properties = PublishProperties::default();
+        let payload = Bytes::from_static(b"x");
+        Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, properties, payload })
+    };
+    assert_eq!(hex(publish(QoS::AtMostOnce, 0)), "3005000161 00 78".replace(' ', ""));
+    assert_eq!(hex(publish(QoS::AtMostOnce, 7)), "3005000161 00 78".replace(' ', ""));
+    assert_eq!(hex(publish(QoS::AtLeastOnce, 7)), "3207000161 0007 00 78".replace(' ', ""));
+    let reasons = vec![ReasonCode::SUCCESS];
+    let properties = AckProperties::default();
+    assert_eq!(hex(Packet::SubAck(SubAck { packet_id: 7, properties, reasons: reasons.clone() })), "900400070000");
+    assert_eq!(
+        hex(Packet::UnsubAck(UnsubAck { packet_id: 7, properties: Default::default(), reasons })),
+        "b00400070000"
+    );
+    assert_eq!(hex(Packet::ConnAck(Box::default())), "2003000000");
+    assert_eq!(hex(Packet::PubAck(Ack::new(7, ReasonCode::SUCCESS))), "40020007", "here the length may be left out");
+}
+
+#[test]
+fn questions_need_an_identifier_and_a_filter() {
+    for (version, text) in [
+        (Version::V311, "82050000 0001 61 00"),
+        (Version::V311, "a2050000 0001 61"),
+        (Version::V311, "32050001 61 0000"),
+        (Version::V311, "82020001"),
+        (Version::V311, "a2020001"),
+        (Version::V5, "82070000 00 0001 61 00"),
+        (Version::V5, "a2060000 00 0001 61"),
+        (Version::V5, "32060001 61 0000 00"),
+        (Version::V5, "8203000100"),
+        (Version::V5, "a203000100"),
+        (Version::V5, "8206000100000161"),
+    ] {
+        assert!(from_client(version, &text.replace(' ', "")).is_err(), "{version:?} {text}");
+    }
+}
+
+#[test]
+fn subscription_options_have_no_reserved_bits_and_no_qos_3() {
+    for options in 0..=255_u8 {
+        let v5 = from_client(Version::V5, &format!("8207000100000161{options:02x}")).is_ok();
+        assert_eq!(v5, options & 0xC0 == 0 && options & 3 != 3 && options & 0x30 != 0x30, "{options:#x}");
+        let v311 = from_client(Version::V311, &format!("82060001000161{options:02x}")).is_ok();
+        assert_eq!(v311, options < 3, "{options:#x}");
+    }
+}
+
+#[test]
+fn a_response_topic_is_a_topic_name() {
+    let with = |topic: &str| {
+        let text: String = topic.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let properties = format!("0800{:02x}{text}", topic.len());
+        from_client(Version::V5, &format!("30{:02x}000161{:02x}{properties}", 7 + topic.len(), 3 + topic.len()))
+    };
+    assert!(with("answers/x").is_ok());
+    for topic in ["a/+", "#", "", "a/#"] {
+        assert_eq!(with(topic).unwrap_err().reason(), ReasonCode::MALFORMED_PACKET, "{topic}");
+    }
+}
+
+#[test]
+fn answers_carry_the_reasons_of_their_table_only() {
+    let puback: &[u8] = &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
+    let pubrel: &[u8] = &[0x00, 0x92];
+    let auth: &[u8] = &[0x00, 0x18, 0x19];
+    let goodbye: &[u8] = &[0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99];
+    for code in 0..=255_u8 {
+        for (start, table) in [
+            ("40030001", puback),
+            ("50030001", puback),
+            ("62030001", pubrel),
+            ("70030001", pubrel),
+            ("e001", goodbye),
+            ("f001", auth),
+        ] {
+            let result = from_client(Version::V5, &format!("{start}{code:02x}"));
+            match table.contains(&code) {
+                true => assert!(result.is_ok(), "{start} {code:#x}"),
+                false => assert_eq!(result.unwrap_err().reason(), ReasonCode::PROTOCOL_ERROR, "{start} {code:#x}"),
+            }
+        }
+    }
+}
+
 fn text() -> impl Strategy<Value = Text> {
     "[a-zü]{0,12}".prop_map(|s| Text::parse(&s).unwrap())
 }
