@@ -316,7 +316,9 @@ impl Core {
                 link.outbox.packet(&Packet::PubRel(Ack::new(entry.packet_id, ReasonCode::SUCCESS)));
             } else {
                 let version = link.outbox.version;
-                let bytes = if entry.message.is_expired(now) {
+                // An exchange that has begun is brought to its end. MQTT 5.0 [MQTT-4.3.3-7].
+                let begun = entry.maybe_sent && entry.qos == QoS::ExactlyOnce;
+                let bytes = if !begun && entry.message.is_expired(now) {
                     self.counters.expired += 1;
                     None
                 } else if link.denied.contains(&entry.message.topic) {
@@ -481,6 +483,9 @@ impl Core {
             messages.extend(self.sys.values().filter(|m| filter.matches(m.topic.as_str())).cloned());
         }
         let ids: Box<[u32]> = if wish.id == 0 { Box::default() } else { Box::new([wish.id]) };
+        // Not even later does a client get its own back if it does not want it. MQTT 5.0 [MQTT-3.8.3-3].
+        let client = self.sessions.get(&number).map(|s| s.client_id.clone());
+        messages.retain(|m| !(wish.no_local && m.publisher == client));
         for message in &messages {
             let mut encodings = Encodings::new(message, self.now);
             if wish.qos.min(message.qos) == QoS::AtMostOnce {

@@ -264,12 +264,13 @@ impl Client {
             let exchange = self.outbox.begin_exchange(publish.packet_id);
             match exchange.times {
                 1 => {}
-                // Repeating on the same connection is not done; some do it once all the same.
-                2 if exchange.received => {
-                    self.outbox.received(publish.packet_id);
+                // Repeating on the same connection is not done; some do it once all the same, and 3.1.1 lets them.
+                times if times == 2 || !self.outbox.version.is_v5() => {
+                    if exchange.received {
+                        self.outbox.received(publish.packet_id);
+                    }
                     return Ok(false);
                 }
-                2 => return Ok(false),
                 _ => return Err(End::Server(ReasonCode::PROTOCOL_ERROR)),
             }
         }

@@ -155,6 +155,29 @@ impl Site {
         self.listener.abort();
     }
 
+    /// A broker with its usual limits on a log of its own.
+    pub async fn usual() -> (tempfile::TempDir, Self) {
+        Self::with(BrokerOptions::default()).await
+    }
+
+    pub async fn with(options: BrokerOptions) -> (tempfile::TempDir, Self) {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Self::on(open_log(folder.path()), options).await;
+        (folder, site)
+    }
+
+    /// As [`Site::client`], for a session that is there already.
+    pub async fn again(&self, connect: Connect) -> Client {
+        let mut client = Client::dial(self.address, connect.version).await;
+        assert!(client.connect(connect).await.session_present);
+        client
+    }
+
+    /// Waits until the broker has noticed that this client is gone.
+    pub async fn until_away(&self, client_id: &str) {
+        until(|| !self.broker.clients().iter().any(|c| c.client_id == client_id && c.connected)).await;
+    }
+
     pub async fn client(&self, connect: Connect) -> Client {
         let mut client = Client::dial(self.address, connect.version).await;
         let conn_ack = client.connect(connect).await;
@@ -187,6 +210,49 @@ pub fn hello(client_id: &str) -> Connect {
 pub fn lasting(client_id: &str) -> Connect {
     let properties = ConnectProperties { session_expiry_s: Some(3600), ..ConnectProperties::default() };
     Connect { clean_start: false, properties, ..hello(client_id) }
+}
+
+/// A 3.1.1 CONNECT; `clean`: with a session that ends with its connection.
+pub fn old(client_id: &str, clean: bool) -> Connect {
+    Connect { version: Version::V311, clean_start: clean, ..hello(client_id) }
+}
+
+pub fn will(topic: &str, delay_s: Option<u32>) -> Will {
+    Will {
+        topic: TopicName::parse(topic).unwrap(),
+        payload: Bytes::from_static(b"gone"),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: WillProperties { delay_s, ..WillProperties::default() },
+    }
+}
+
+/// A filter with the options that ask for nothing special.
+pub fn filter(text: &str, qos: QoS) -> Filter {
+    Filter {
+        filter: TopicFilter::parse(text).unwrap(),
+        qos,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    }
+}
+
+/// The bytes of a packet.
+pub fn bytes_of(packet: &Packet, version: Version) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    packet.encode(version, &mut out).unwrap();
+    out.to_vec()
+}
+
+/// What somebody hears who sends these bytes and nothing more, until the broker closes.
+pub async fn answer_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut heard = Vec::new();
+    // A reset instead of an orderly end is an end too.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut heard)).await.expect("the broker did not close");
+    heard
 }
 
 pub fn publish(topic: &str, payload: &str, qos: QoS, packet_id: u16) -> Publish {
@@ -251,6 +317,68 @@ impl Client {
         match self.next().await {
             Packet::Publish(publish) => publish,
             other => panic!("instead of PUBLISH: {other:?}"),
+        }
+    }
+
+    /// The broker's last word is DISCONNECT, then it closes. Gives the reason.
+    pub async fn farewell(&mut self) -> ReasonCode {
+        match self.next().await {
+            Packet::Disconnect(disconnect) => {
+                assert_eq!(disconnect.properties.session_expiry_s, None, "only a client may say it");
+                assert_eq!(self.try_next().await, None, "nothing after DISCONNECT");
+                disconnect.reason
+            }
+            other => panic!("instead of DISCONNECT: {other:?}"),
+        }
+    }
+
+    /// The next packet is an answer of this kind; gives its reason.
+    pub async fn expect_ack(&mut self, kind: fn(Ack) -> Packet, packet_id: u16) -> ReasonCode {
+        let packet = self.next().await;
+        let (Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack)) = &packet else {
+            panic!("instead of an answer: {packet:?}");
+        };
+        let reason = ack.reason;
+        assert_eq!(packet, kind(Ack { packet_id, ..ack.clone() }));
+        reason
+    }
+
+    /// The client's side of a QoS 2 message to it, from PUBREC to PUBCOMP.
+    pub async fn finish_qos_2(&mut self, packet_id: u16) {
+        self.send(Packet::PubRec(Ack::new(packet_id, ReasonCode::SUCCESS))).await;
+        self.expect_ack(Packet::PubRel, packet_id).await;
+        self.send(Packet::PubComp(Ack::new(packet_id, ReasonCode::SUCCESS))).await;
+    }
+
+    /// The client's side of its own QoS 2 message, from PUBREL to PUBCOMP.
+    pub async fn release(&mut self, packet_id: u16) {
+        self.send(Packet::PubRel(Ack::new(packet_id, ReasonCode::SUCCESS))).await;
+        self.expect_ack(Packet::PubComp, packet_id).await;
+    }
+
+    /// The answers to one SUBSCRIBE.
+    pub async fn subscribe_all(&mut self, packet_id: u16, filters: Vec<Filter>, id: Option<u32>) -> Vec<ReasonCode> {
+        let properties = SubscribeProperties { subscription_id: id.into_iter().collect(), ..Default::default() };
+        self.send(Packet::Subscribe(Subscribe { packet_id, properties, filters })).await;
+        match self.next().await {
+            Packet::SubAck(ack) => {
+                assert_eq!((ack.packet_id, ack.properties), (packet_id, AckProperties::default()));
+                ack.reasons
+            }
+            other => panic!("instead of SUBACK: {other:?}"),
+        }
+    }
+
+    /// The answers to one UNSUBSCRIBE.
+    pub async fn unsubscribe(&mut self, packet_id: u16, filters: &[&str]) -> Vec<ReasonCode> {
+        let filters = filters.iter().map(|f| TopicFilter::parse(f).unwrap()).collect();
+        self.send(Packet::Unsubscribe(Unsubscribe { packet_id, properties: Default::default(), filters })).await;
+        match self.next().await {
+            Packet::UnsubAck(ack) => {
+                assert_eq!((ack.packet_id, ack.properties), (packet_id, AckProperties::default()));
+                ack.reasons
+            }
+            other => panic!("instead of UNSUBACK: {other:?}"),
         }
     }
 

@@ -5,9 +5,12 @@
 mod commands;
 mod conformance;
 mod delivery;
+mod exchange;
 mod failing_log;
 mod harness;
 mod limits;
+mod publish;
 mod restart;
 mod rights;
 mod sessions;
+mod subscribe;

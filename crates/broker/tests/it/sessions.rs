@@ -12,16 +12,6 @@ async fn site() -> (tempfile::TempDir, Site) {
     (folder, site)
 }
 
-fn will(topic: &str, delay_s: Option<u32>) -> Will {
-    Will {
-        topic: TopicName::parse(topic).unwrap(),
-        payload: Bytes::from_static(b"gone"),
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        properties: WillProperties { delay_s, ..WillProperties::default() },
-    }
-}
-
 #[tokio::test]
 async fn a_session_that_outlives_its_connection_gets_what_came_meanwhile() {
     let (_folder, site) = site().await;
