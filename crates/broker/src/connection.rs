@@ -42,6 +42,8 @@ pub struct Peer {
 /// The largest CONNECT: strangers are not trusted with more. Client identifier, will, user name and password may have
 /// 64 KiB each.
 const CONNECT_BYTES: usize = 320 << 10;
+/// A CONNACK that says no.
+const REFUSAL_BYTES: usize = 5;
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 const READ_MOST: usize = 64 << 10;
@@ -145,7 +147,7 @@ impl Broker {
     async fn turn_away<W: AsyncWrite + Unpin>(&self, writer: &mut Writer<W>, refused: Refused) {
         // Before a CONNECT named a version nothing can be said. MQTT 5.0 §3.1.4.
         if let Some(version) = refused.version {
-            let outbox = Outbox::new(version, self.options.outbox_bytes, false);
+            let outbox = Outbox::new(version, self.options.outbox_bytes, usize::MAX, false);
             let conn_ack = ConnAck { reason: refused.reason, ..ConnAck::default() };
             outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
             let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
@@ -164,6 +166,10 @@ impl Broker {
             Err(_) => return Err(Refused { version: None, reason: ReasonCode::KEEP_ALIVE_TIMEOUT }),
         };
         let version = connect.version;
+        // Whoever takes no CONNACK cannot be told anything. MQTT 5.0 [MQTT-3.1.2-24].
+        if packet_bytes(&connect) < REFUSAL_BYTES {
+            return Err(Refused { version: None, reason: ReasonCode::PACKET_TOO_LARGE });
+        }
         let refuse = |reason| Refused { version: Some(version), reason };
         if place > self.options.connections {
             return Err(refuse(ReasonCode::SERVER_BUSY));
@@ -250,7 +256,8 @@ impl Broker {
         let expiry_s = asked_s.min(self.options.session_expiry_max_s);
         let keep_alive_s = self.keep_alive_s(connect);
         let tells_problems = properties.request_problem_information.unwrap_or(true);
-        let outbox = Arc::new(Outbox::new(connect.version, self.options.outbox_bytes, tells_problems));
+        let packet_bytes = packet_bytes(connect);
+        let outbox = Arc::new(Outbox::new(connect.version, self.options.outbox_bytes, packet_bytes, tells_problems));
         let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let window = usize::from(properties.receive_maximum.unwrap_or(u16::MAX)).min(self.options.inflight);
         let (admitted, admission) = oneshot::channel();
@@ -260,9 +267,7 @@ impl Broker {
             principal: principal.clone(),
             address: peer.address,
             window: window.clamp(1, ID_WINDOW),
-            packet_bytes: properties
-                .maximum_packet_size
-                .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            packet_bytes,
             denied: if connect.clean_start { HashSet::new() } else { self.take_rights(&client_id, &principal).await },
             conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s),
             admitted,
@@ -424,6 +429,11 @@ async fn over(time: &mut Option<Pin<Box<Sleep>>>) {
         Some(time) => time.await,
         None => std::future::pending().await,
     }
+}
+
+/// The largest packet the client takes.
+fn packet_bytes(connect: &Connect) -> usize {
+    connect.properties.maximum_packet_size.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 /// Reads until the CONNECT is complete.

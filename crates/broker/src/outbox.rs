@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 pub(crate) struct Outbox {
     pub(crate) version: Version,
     limit: usize,
+    /// The largest packet the client takes, in bytes. MQTT 5.0 [MQTT-3.1.2-24].
+    packet_bytes: usize,
     inner: Mutex<Inner>,
     /// Wakes the writer.
     wake: Notify,
@@ -47,11 +49,15 @@ struct Inner {
     close: Option<ReasonCode>,
 }
 
+/// The most that stands around the words in an answer: header, identifier, reason, and the lengths before them.
+const AROUND_WORDS: usize = 15;
+
 impl Outbox {
-    pub(crate) fn new(version: Version, limit: usize, problem_information: bool) -> Self {
+    pub(crate) fn new(version: Version, limit: usize, packet_bytes: usize, problem_information: bool) -> Self {
         Self {
             version,
             limit,
+            packet_bytes,
             inner: Mutex::default(),
             wake: Notify::new(),
             room: Notify::new(),
@@ -69,12 +75,27 @@ impl Outbox {
     }
 
     /// Appends a control packet; these are few and answer the client's own, so that holding back the reader bounds them.
+    /// One that is larger than the client takes cannot be left out either: the connection ends.
     pub(crate) fn packet(&self, packet: &Packet) {
         let mut inner = self.lock();
-        if inner.close.is_none() && packet.encode(self.version, &mut inner.buffer).is_ok() {
-            drop(inner);
-            self.wake.notify_one();
+        let before = inner.buffer.len();
+        if inner.close.is_some() || packet.encode(self.version, &mut inner.buffer).is_err() {
+            return;
         }
+        let fits = inner.buffer.len() - before <= self.packet_bytes;
+        if !fits {
+            inner.buffer.truncate(before);
+            // Nothing may be said before CONNACK. MQTT 5.0 [MQTT-3.14.0-1].
+            inner.close = matches!(packet, Packet::ConnAck(_)).then_some(ReasonCode::PACKET_TOO_LARGE);
+        }
+        drop(inner);
+        if fits { self.wake.notify_one() } else { self.close(ReasonCode::PACKET_TOO_LARGE) }
+    }
+
+    /// Words that the client wants and that fit into a packet it takes.
+    fn words(&self, words: Option<&str>) -> Option<Text> {
+        let room = self.packet_bytes.saturating_sub(AROUND_WORDS);
+        words.filter(|words| self.problem_information && words.len() <= room).and_then(|words| Text::parse(words).ok())
     }
 
     /// Appends a message.
@@ -106,8 +127,7 @@ impl Outbox {
         let mut inner = self.lock();
         if inner.close.is_none() {
             if self.version.is_v5() {
-                let reason_string = words.filter(|_| self.problem_information).and_then(|w| Text::parse(w).ok());
-                let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };
+                let properties = DisconnectProperties { reason_string: self.words(words), ..Default::default() };
                 // Nothing but checked strings: cannot fail.
                 let _ = Packet::Disconnect(Disconnect { reason, properties }).encode(self.version, &mut inner.buffer);
             }
@@ -124,12 +144,10 @@ impl Outbox {
         self.lock().close
     }
 
-    /// An ack with a reason in words if the client wants them.
+    /// An ack with a reason in words if the client wants them and takes so large a packet.
     pub(crate) fn ack(&self, packet_id: u16, reason: ReasonCode, words: Option<&str>) -> Ack {
         let mut ack = Ack::new(packet_id, reason);
-        if self.problem_information {
-            ack.properties.reason_string = words.and_then(|w| Text::parse(w).ok());
-        }
+        ack.properties.reason_string = self.words(words);
         ack
     }
 

@@ -164,7 +164,7 @@ impl Bench {
         let (admitted, waits) = oneshot::channel();
         self.waits.push(waits);
         let arrival = Arrival {
-            outbox: Arc::new(Outbox::new(Version::V5, 1 << 20, true)),
+            outbox: Arc::new(Outbox::new(Version::V5, 1 << 20, usize::MAX, true)),
             connection: self.connections,
             principal: Principal::ANONYMOUS,
             address: "127.0.0.1:1".parse().unwrap(),

@@ -4,6 +4,7 @@
 
 mod commands;
 mod conformance;
+mod connect;
 mod delivery;
 mod exchange;
 mod failing_log;
