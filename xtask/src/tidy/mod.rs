@@ -2,6 +2,7 @@
 
 mod arrows;
 mod changelog;
+mod conformance;
 mod source;
 mod text;
 
@@ -75,6 +76,9 @@ fn check_file(root: &Path, path: &Path) -> Result<Vec<Finding>> {
     }
     let content = std::fs::read_to_string(path).with_context(|| format!("could not read {name}"))?;
     findings.extend(text::check(&name, &content));
+    if ending == "md" && name.starts_with("docs/conformance/") {
+        findings.extend(conformance::check(root, &name, &content)?);
+    }
     if ending == "rs" {
         findings.extend(source::check(&name, &content));
     }

@@ -339,6 +339,61 @@ async fn a_will_is_published_once_and_also_when_the_goodbye_asks_for_it() {
 }
 
 #[tokio::test]
+async fn a_3_1_1_will_has_its_qos_and_retain_flag_and_outlives_its_session() {
+    let (_folder, site) = Site::usual().await;
+    for clean in [true, false] {
+        for (qos, retain) in [(QoS::AtMostOnce, true), (QoS::AtLeastOnce, false), (QoS::ExactlyOnce, true)] {
+            let mut watcher = site.client(hello("watcher")).await;
+            watcher.subscribe_with("will", QoS::ExactlyOnce, |f| f.retain_as_published = true).await;
+            drop(
+                site.client(Connect { will: Some(Will { qos, retain, ..will("will", None) }), ..old("dying", clean) })
+                    .await,
+            );
+            let got = watcher.next_publish().await;
+            assert_eq!((got.qos, got.retain, got.payload.as_ref()), (qos, retain, &b"gone"[..]));
+            site.client(old("dying", true)).await.leave().await;
+            let mut late = site.client(old("late", true)).await;
+            late.subscribe("will", QoS::AtMostOnce).await;
+            if retain {
+                assert_eq!(late.next_publish().await.payload.as_ref(), b"gone");
+                late.send(Packet::Publish(Publish { retain: true, ..publish("will", "", QoS::AtMostOnce, 0) })).await;
+                assert!(late.next_publish().await.payload.is_empty());
+            }
+            late.expect_nothing().await;
+        }
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_3_1_1_client_is_closed_and_its_will_published() {
+    let (_folder, site) = Site::usual().await;
+    let mut watcher = site.client(hello("watcher")).await;
+    watcher.subscribe("will", QoS::AtMostOnce).await;
+    let silent = Connect { keep_alive_s: 1, will: Some(will("will", None)), ..old("silent", true) };
+    let mut silent = site.client(silent).await;
+    assert_eq!(silent.try_next().await, None);
+    assert_eq!(watcher.next_publish().await.payload.as_ref(), b"gone");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_3_1_1_client_of_the_same_name_takes_the_place_of_the_first() {
+    let (_folder, site) = Site::usual().await;
+    let mut watcher = site.client(hello("watcher")).await;
+    watcher.subscribe("will", QoS::AtMostOnce).await;
+    for clean in [true, false] {
+        let connect = Connect { will: Some(will("will", None)), ..old("one", clean) };
+        let mut first = site.client(connect.clone()).await;
+        let mut second = site.client(old("one", true)).await;
+        assert_eq!(first.try_next().await, None);
+        assert_eq!(watcher.next_publish().await.payload.as_ref(), b"gone", "the first one did not say goodbye");
+        second.expect_nothing().await;
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_that_ends_does_not_keep_its_delayed_will_back() {
     let (_folder, site) = Site::usual().await;
     let mut watcher = site.client(hello("watcher")).await;
@@ -355,6 +410,27 @@ async fn a_session_that_ends_does_not_keep_its_delayed_will_back() {
     site.until_away("b").await;
     site.clock.turn(std::time::Duration::from_secs(51));
     assert_eq!(watcher.next_publish().await.topic.unwrap().as_str(), "will/expired");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_does_not_end_while_its_client_is_connected() {
+    let (_folder, site) = Site::usual().await;
+    let mut client = site.client(lasting("here")).await;
+    client.subscribe("a", QoS::AtLeastOnce).await;
+    site.clock.turn(std::time::Duration::from_secs(2 * 3600));
+    // Another session does end, so the housekeeping has been by.
+    let mut short = lasting("short");
+    short.properties.session_expiry_s = Some(1);
+    site.client(short).await.leave().await;
+    site.clock.turn(std::time::Duration::from_secs(3500));
+    until(|| site.broker.clients().len() == 1).await;
+    site.broker.publish_internal("a", "x".into(), QoS::AtLeastOnce, false).await.unwrap();
+    let got = client.next_publish().await;
+    drop(client);
+    site.until_away("here").await;
+    let mut client = site.again(lasting("here")).await;
+    assert_eq!(client.next_publish().await, Publish { dup: true, ..got });
     site.stop().await;
 }
 
@@ -445,6 +521,12 @@ async fn no_packet_is_larger_than_the_client_takes() {
     for most in [1, 4, 10] {
         let heard = answer_to(site.address, &bytes_of(&narrow(most, None), Version::V5)).await;
         assert!(heard.is_empty(), "CONNACK is larger than {most}: {heard:02x?}");
+    }
+    for (most, wanted) in [(4, 0), (5, 5)] {
+        let mut connect = with_password(hello("press"), b"wrong");
+        connect.properties.maximum_packet_size = Some(most);
+        let heard = answer_to(site.address, &bytes_of(&Packet::Connect(Box::new(connect)), Version::V5)).await;
+        assert_eq!(heard.len(), wanted, "a refusal has five bytes: {heard:02x?}");
     }
     let mut client = Client::dial(site.address, Version::V5).await;
     client.send(narrow(32, Some(1))).await;

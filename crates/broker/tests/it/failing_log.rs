@@ -200,6 +200,24 @@ async fn after_a_failed_sync_nobody_gets_a_yes_and_qos_0_still_flows() {
 }
 
 #[tokio::test]
+async fn the_goodbye_says_why_in_words_if_the_client_takes_so_large_a_packet() {
+    let (_folder, log, site) = site().await;
+    for (most, told) in [(None, true), (Some(200), true), (Some(20), false)] {
+        log.set(Mood::Well);
+        let mut connect = hello("a");
+        connect.properties.maximum_packet_size = most;
+        let mut client = site.client(connect).await;
+        log.set(Mood::Failing(poisoned()));
+        client.send(Packet::Publish(publish("a", "x", QoS::AtLeastOnce, 1))).await;
+        match client.next().await {
+            Packet::Disconnect(d) => assert_eq!(d.properties.reason_string.is_some(), told, "{most:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_busy_log_holds_the_publisher_back_and_loses_nothing() {
     let (_folder, log, site) = site().await;
     let mut client = site.client(hello("a")).await;

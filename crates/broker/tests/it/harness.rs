@@ -325,6 +325,7 @@ impl Client {
         match self.next().await {
             Packet::Disconnect(disconnect) => {
                 assert_eq!(disconnect.properties.session_expiry_s, None, "only a client may say it");
+                assert!(disconnect.properties.user.is_empty());
                 assert_eq!(self.try_next().await, None, "nothing after DISCONNECT");
                 disconnect.reason
             }
@@ -339,6 +340,7 @@ impl Client {
             panic!("instead of an answer: {packet:?}");
         };
         let reason = ack.reason;
+        assert!(!reason.is_success() || ack.properties == AckProperties::default(), "no words when all is well");
         assert_eq!(packet, kind(Ack { packet_id, ..ack.clone() }));
         reason
     }

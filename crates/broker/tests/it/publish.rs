@@ -272,6 +272,20 @@ async fn a_message_goes_out_with_the_lesser_qos_of_message_and_subscription() {
 }
 
 #[tokio::test]
+async fn overlapping_subscriptions_of_a_3_1_1_client_deliver_with_the_highest_qos() {
+    let (_folder, site) = Site::usual().await;
+    let mut listener = site.client(old("old", true)).await;
+    let (low, high) = (QoS::AtMostOnce, QoS::ExactlyOnce);
+    let filters = vec![filter("o/+", low), filter("o/x", high), filter("o/#", low)];
+    listener.subscribe_all(1, filters, None).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    publish_fully(&mut speaker, publish("o/x", "x", high, 1)).await;
+    assert_eq!(take(&mut listener).await.qos, high);
+    listener.expect_nothing().await;
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_subscription_identifier_from_a_client_is_an_error() {
     let (_folder, site) = Site::usual().await;
     let mut client = site.client(hello("a")).await;

@@ -63,7 +63,7 @@ async fn a_will_is_published_when_the_client_is_lost_and_not_when_it_says_goodby
     let (_folder, site) = site().await;
     let mut listener = site.client(hello("listener")).await;
     listener.subscribe("will/#", QoS::AtLeastOnce).await;
-    for connect in [hello("clean"), lasting("kept")] {
+    for connect in [hello("clean"), lasting("kept"), old("old clean", true), old("old kept", false)] {
         let polite = site.client(Connect { will: Some(will("will/polite", None)), ..connect.clone() }).await;
         polite.leave().await;
         let lost = site.client(Connect { will: Some(will("will/lost", None)), ..connect }).await;
