@@ -278,10 +278,7 @@ impl Core {
         if waits && link.later.len() < most {
             link.later.push_back(later);
         } else if room && !waits {
-            let version = link.outbox.version;
-            if let Some(bytes) = encodings.get(version, QoS::AtMostOnce, later.retain, &later.ids)
-                && bytes.size() <= link.packet_bytes
-            {
+            if let Some(bytes) = link.encode(encodings, QoS::AtMostOnce, later.retain, &later.ids) {
                 link.outbox.message(&bytes, 0, false);
                 link.slow = false;
                 self.counters.delivered += 1;
@@ -315,7 +312,6 @@ impl Core {
             if entry.released {
                 link.outbox.packet(&Packet::PubRel(Ack::new(entry.packet_id, ReasonCode::SUCCESS)));
             } else {
-                let version = link.outbox.version;
                 // An exchange that has begun is brought to its end. MQTT 5.0 [MQTT-4.3.3-7].
                 let begun = entry.maybe_sent && entry.qos == QoS::ExactlyOnce;
                 let bytes = if !begun && entry.message.is_expired(now) {
@@ -326,10 +322,11 @@ impl Core {
                     None
                 } else {
                     match encodings.as_mut().filter(|e| e.is_of(&entry.message)) {
-                        Some(cache) => cache.get(version, entry.qos, entry.retain, &entry.ids),
-                        None => Encodings::new(&entry.message, now).get(version, entry.qos, entry.retain, &entry.ids),
+                        Some(cache) => link.encode(cache, entry.qos, entry.retain, &entry.ids),
+                        None => {
+                            link.encode(&mut Encodings::new(&entry.message, now), entry.qos, entry.retain, &entry.ids)
+                        }
                     }
-                    .filter(|bytes| bytes.size() <= link.packet_bytes)
                 };
                 let Some(bytes) = bytes else {
                     // Expired, too large for this client, or not for it any more: it counts as answered. MQTT 5.0 [MQTT-3.1.2-25].
@@ -366,14 +363,12 @@ impl Core {
         let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { return };
         while !link.later.is_empty() && link.outbox.has_room() {
             let Some(later) = link.later.pop_front() else { return };
-            let bytes = Encodings::new(&later.message, self.now).get(
-                link.outbox.version,
-                QoS::AtMostOnce,
-                later.retain,
-                &later.ids,
-            );
-            if let Some(bytes) = bytes.filter(|b| b.size() <= link.packet_bytes && !later.message.is_expired(self.now))
-            {
+            if later.message.is_expired(self.now) {
+                self.counters.expired += 1;
+                continue;
+            }
+            let mut encodings = Encodings::new(&later.message, self.now);
+            if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, later.retain, &later.ids) {
                 link.outbox.message(&bytes, 0, false);
                 self.counters.delivered += 1;
             }
@@ -614,10 +609,11 @@ impl Core {
         let mut encodings = Encodings::new(message, self.now);
         let mut reached = 0;
         for (number, wishes) in targets {
-            let Some(link) = self.sessions.get(&number).and_then(|s| s.link.as_ref()) else { continue };
+            let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { continue };
             let Some((_, ids)) = merge(wishes.iter()) else { continue };
-            let bytes = encodings.get(link.outbox.version, QoS::AtMostOnce, false, &ids);
-            if let Some(bytes) = bytes.filter(|b| link.outbox.has_room() && b.size() <= link.packet_bytes) {
+            if link.outbox.has_room()
+                && let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids)
+            {
                 link.outbox.message(&bytes, 0, false);
                 self.counters.delivered += 1;
                 reached += 1;

@@ -141,6 +141,14 @@ impl Message {
     }
 }
 
+/// A number that stands for a topic on one connection. MQTT 5.0 §3.3.2.3.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Alias {
+    pub(crate) number: u16,
+    /// The receiver does not know it yet.
+    pub(crate) is_new: bool,
+}
+
 /// One message's bytes, written once per kind of receiver while it is being handed out.
 pub(crate) struct Encodings<'a> {
     message: &'a Arc<Message>,
@@ -155,6 +163,20 @@ impl<'a> Encodings<'a> {
 
     pub(crate) fn is_of(&self, message: &Arc<Message>) -> bool {
         Arc::ptr_eq(self.message, message)
+    }
+
+    pub(crate) fn topic(&self) -> &TopicName {
+        &self.message.topic
+    }
+
+    /// The bytes for a 5.0 receiver that knows an alias for the topic, or learns it from them.
+    pub(crate) fn aliased(&self, qos: QoS, retain: bool, ids: &[u32], alias: Alias) -> Option<EncodedPublish> {
+        let mut publish = self.message.to_publish(qos, retain, ids, self.now);
+        publish.properties.topic_alias = Some(alias.number);
+        if !alias.is_new {
+            publish.topic = None;
+        }
+        EncodedPublish::new(&publish, Version::V5).ok()
     }
 
     /// The bytes for a receiver; `None` if MQTT cannot carry the message (its parts were checked, so this is a packet

@@ -6,7 +6,7 @@ use crate::hooks::{ConnectionEvent, EndReason};
 use crate::message::Message;
 use crate::queue::Queue;
 use crate::router::Reply;
-use crate::session::{Admission, Arrival, Link, Session};
+use crate::session::{Admission, Aliases, Arrival, Link, Session};
 use andon_model::log::Seq;
 use andon_wire::mqtt::{Packet, ReasonCode};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -102,6 +102,7 @@ impl Core {
             slow: false,
             dropped: 0,
             denied: arrival.denied,
+            aliases: Aliases::new(arrival.aliases),
         }));
         self.counters.connections += 1;
         self.effects.events.push(Told::Connection(ConnectionEvent {

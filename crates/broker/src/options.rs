@@ -21,7 +21,7 @@ pub struct BrokerOptions {
     pub receive_maximum: u16,
     /// How many QoS > 0 messages may be under way to one client, at most 4,096; a client may ask for fewer.
     pub inflight: usize,
-    /// How many topic aliases a client may set.
+    /// How many topic aliases a client may set, and how many are set towards one that takes them.
     pub topic_alias_maximum: u16,
     /// The largest payload, in bytes.
     pub payload_bytes: usize,

@@ -1,13 +1,13 @@
 //! A client's session, and the connection it may have.
 
 use crate::frames::SessionNo;
-use crate::message::Message;
+use crate::message::{Alias, Encodings, Message};
 use crate::outbox::Outbox;
 use crate::queue::Queue;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
-use andon_wire::mqtt::{ConnAck, Filter, Text, TopicFilter, TopicName, Version, Will};
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use andon_wire::mqtt::{ConnAck, EncodedPublish, Filter, QoS, Text, TopicFilter, TopicName, Version, Will};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +74,54 @@ pub(crate) struct Link {
     pub(crate) dropped: u64,
     /// Topics of messages that waited and that the client may not have any more.
     pub(crate) denied: HashSet<TopicName>,
+    /// `None`: the client takes none.
+    pub(crate) aliases: Option<Box<Aliases>>,
+}
+
+/// The topic aliases that we have set towards a client: for the topics that came first, as many as it takes.
+#[derive(Debug)]
+pub(crate) struct Aliases {
+    most: u16,
+    known: HashMap<TopicName, u16>,
+}
+
+impl Aliases {
+    pub(crate) fn new(most: u16) -> Option<Box<Self>> {
+        (most > 0).then(|| Box::new(Self { most, known: HashMap::new() }))
+    }
+
+    fn of(&self, topic: &TopicName) -> Option<Alias> {
+        if let Some(number) = self.known.get(topic) {
+            return Some(Alias { number: *number, is_new: false });
+        }
+        let number = u16::try_from(self.known.len() + 1).ok().filter(|number| *number <= self.most)?;
+        Some(Alias { number, is_new: true })
+    }
+}
+
+impl Link {
+    /// The bytes of a message for this client; `None` if it takes no packet as large. Whoever asks sends them: an alias in them is known
+    /// from then on.
+    pub(crate) fn encode(
+        &mut self,
+        encodings: &mut Encodings<'_>,
+        qos: QoS,
+        retain: bool,
+        ids: &[u32],
+    ) -> Option<EncodedPublish> {
+        let most = self.packet_bytes;
+        let fits = |bytes: &EncodedPublish| bytes.size() <= most;
+        if let Some(aliases) = &mut self.aliases
+            && let Some(alias) = aliases.of(encodings.topic())
+            && let Some(bytes) = encodings.aliased(qos, retain, ids, alias).filter(fits)
+        {
+            if alias.is_new {
+                aliases.known.insert(encodings.topic().clone(), alias.number);
+            }
+            return Some(bytes);
+        }
+        encodings.get(self.outbox.version, qos, retain, ids).filter(fits)
+    }
 }
 
 /// A QoS 0 message held back until there is room.
@@ -95,6 +143,8 @@ pub(crate) struct Arrival {
     pub(crate) packet_bytes: usize,
     /// Topics of waiting messages that this client may not have.
     pub(crate) denied: HashSet<TopicName>,
+    /// How many topic aliases may be set towards it.
+    pub(crate) aliases: u16,
     /// The answer, complete but for "session present".
     pub(crate) conn_ack: ConnAck,
     pub(crate) admitted: oneshot::Sender<Result<Admission, andon_model::log::AppendError>>,

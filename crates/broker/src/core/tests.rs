@@ -171,6 +171,7 @@ impl Bench {
             window: 2,
             packet_bytes: usize::MAX,
             denied: HashSet::new(),
+            aliases: 0,
             conn_ack: ConnAck::default(),
             admitted,
         };

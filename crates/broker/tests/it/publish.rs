@@ -50,9 +50,7 @@ async fn properties_pass_unaltered_and_in_order() {
     };
     site.client(lasting("away")).await.subscribe("p/#", QoS::ExactlyOnce).await;
     site.until_away("away").await;
-    let mut connect = hello("here");
-    connect.properties.topic_alias_maximum = Some(10);
-    let mut here = site.client(connect).await;
+    let mut here = site.client(hello("here")).await;
     here.subscribe("p/#", QoS::ExactlyOnce).await;
     let mut speaker = site.client(hello("speaker")).await;
     for qos in QOS {
