@@ -212,9 +212,13 @@ async fn wildcards_do_not_reach_topics_that_begin_with_a_dollar() {
             client.subscribe(filter, QoS::AtMostOnce).await;
         }
         client.expect_nothing().await;
+        publish_now(&site, "$other/x", "hidden").await;
         publish_now(&site, "a/x", "plain").await;
         assert_eq!(client.next_publish().await.topic.unwrap().as_str(), "a/x");
         client.expect_nothing().await;
+        client.subscribe("$other/+", QoS::AtMostOnce).await;
+        publish_now(&site, "$other/x", "shown").await;
+        assert_eq!(client.next_publish().await.payload.as_ref(), b"shown");
         client.subscribe("$SYS/+/version", QoS::AtMostOnce).await;
         assert_eq!(client.next_publish().await.topic.unwrap().as_str(), "$SYS/broker/version");
         client.leave().await;
