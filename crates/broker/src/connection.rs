@@ -114,8 +114,10 @@ impl Broker {
         if self.stop.is_cancelled() || place.number > self.options.connections.saturating_add(64) {
             return;
         }
-        if let Some((client, input, writer)) = Box::pin(self.arrive(stream, peer, place.number)).await {
-            self.attend(client, input, writer).await;
+        // Where it is made is where it stays: what is handed on by value is kept twice.
+        let mut admitted = Box::pin(self.arrive(stream, peer, place.number)).await;
+        if let Some(admitted) = &mut admitted {
+            self.attend(admitted).await;
         }
     }
 
@@ -136,7 +138,7 @@ impl Broker {
             () = self.stop.cancelled() => Err(Refused { version: None, reason: ReasonCode::SERVER_SHUTTING_DOWN }),
         };
         match admitted {
-            Ok(client) => Some((client, input, writer)),
+            Ok(client) => Some(Admitted { client, input, writer }),
             Err(refused) => {
                 self.turn_away(&mut writer, refused).await;
                 None
@@ -372,19 +374,17 @@ impl Broker {
     }
 
     /// Reads and writes until the connection ends, then lets the session know.
-    async fn attend<S>(&self, mut client: Client, mut input: Input<S>, mut writer: Writer<WriteHalf<S>>)
-    where
-        S: AsyncRead + AsyncWrite,
-    {
+    async fn attend<S: AsyncRead + AsyncWrite>(&self, admitted: &mut Admitted<S>) {
+        let Admitted { client, input, writer } = admitted;
         let outbox = client.outbox.clone();
         // Also when this future is dropped.
-        let mut leave = Leave::new(self, &client);
+        let mut leave = Leave::new(self, client);
         // Who was in by then is told by `Broker::stop`.
         if self.stop.is_cancelled() {
             outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
         }
         let end = {
-            let reading = client.read_all(&mut input);
+            let reading = client.read_all(input);
             tokio::pin!(reading);
             // A client that does not read cannot be told goodbye; it is not waited for.
             let mut overdue: Option<Pin<Box<Sleep>>> = None;
@@ -422,7 +422,11 @@ impl Broker {
 }
 
 /// A client that is in, and the two halves of its connection.
-type Admitted<S> = (Client, Input<S>, Writer<WriteHalf<S>>);
+struct Admitted<S> {
+    client: Client,
+    input: Input<S>,
+    writer: Writer<WriteHalf<S>>,
+}
 
 /// Waits until a time that may not have been set yet.
 async fn over(time: &mut Option<Pin<Box<Sleep>>>) {
@@ -518,7 +522,8 @@ impl Drop for Leave<'_> {
 /// Waits until the deadline, if there is one.
 pub(crate) async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
-        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        // In memory of its own, so that a client without keep alive has none of it.
+        Some(deadline) => Box::pin(timeout_at(deadline, work)).await.ok(),
         None => Some(work.await),
     }
 }

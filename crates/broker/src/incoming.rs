@@ -106,8 +106,11 @@ impl Client {
                 deadline = later;
             }
             let silent = End::Server(ReasonCode::KEEP_ALIVE_TIMEOUT);
-            let Some(()) = before(deadline, self.outbox.may_read(quota)).await else { return Err(silent) };
-            match before(deadline, input.fill()).await {
+            let ready = async {
+                self.outbox.may_read(quota).await;
+                input.fill().await
+            };
+            match before(deadline, ready).await {
                 None => return Err(silent),
                 Some(Ok(0)) => return Err(End::Lost("closed by the client".to_owned())),
                 Some(Ok(_)) => {}
