@@ -114,9 +114,13 @@ impl Plan {
 
     /// Memory of the server that is resident, in KiB.
     fn memory_kib(&self) -> u64 {
+        self.memory_of("VmRSS:")
+    }
+
+    fn memory_of(&self, kind: &str) -> u64 {
         let of = |pid: &u32| {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix(kind)).unwrap_or_default();
             line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0)
         };
         self.pids.iter().map(of).sum()
@@ -300,7 +304,7 @@ impl Plan {
     }
 
     async fn connects(&self) -> Outcome<String> {
-        let before = self.memory_kib();
+        let (before, own_before) = (self.memory_kib(), self.memory_of("RssAnon:"));
         let (cpu, begin) = (self.cpu(), Instant::now());
         let mut lanes = Vec::new();
         for lane in 0..self.window {
@@ -319,11 +323,13 @@ impl Plan {
         }
         let (took, cpu) = (begin.elapsed().as_secs_f64(), self.cpu() - cpu);
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let more = self.memory_kib().saturating_sub(before);
+        let each = |before: u64, now: u64| now.saturating_sub(before) as f64 * 1024.0 / clients.len().max(1) as f64;
         Ok(format!(
-            r#"{{"connections": {}, "seconds": {took:.3}, "cpu_s": {cpu:.2}, "bytes_each": {:.0}}}"#,
+            r#"{{"connections": {}, "seconds": {took:.3}, "cpu_s": {cpu:.2}, "bytes_each": {:.0}, "own_bytes_each": {:.0}}}"#,
             clients.len(),
-            more as f64 * 1024.0 / clients.len().max(1) as f64
+            each(before, self.memory_kib()),
+            // Without the pages of files.
+            each(own_before, self.memory_of("RssAnon:"))
         ))
     }
 

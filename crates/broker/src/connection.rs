@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, ready};
@@ -384,8 +384,7 @@ impl Broker {
             outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
         }
         let end = {
-            let reading = client.read_all(input);
-            tokio::pin!(reading);
+            let mut reading = pin!(client.read_all(input));
             // A client that does not read cannot be told goodbye; it is not waited for.
             let mut overdue: Option<Pin<Box<Sleep>>> = None;
             loop {

@@ -15,6 +15,7 @@ use andon_wire::mqtt::{
 };
 use bytes::BytesMut;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -106,11 +107,11 @@ impl Client {
                 deadline = later;
             }
             let silent = End::Server(ReasonCode::KEEP_ALIVE_TIMEOUT);
-            let ready = async {
+            let filled = pin!(async {
                 self.outbox.may_read(quota).await;
                 input.fill().await
-            };
-            match before(deadline, ready).await {
+            });
+            match before(deadline, filled).await {
                 None => return Err(silent),
                 Some(Ok(0)) => return Err(End::Lost("closed by the client".to_owned())),
                 Some(Ok(_)) => {}

@@ -146,7 +146,7 @@ def told(kind: str, result: dict | None) -> str:
         return f"p50 {result['p50_ms']:.1f}, p99 {result['p99_ms']:.1f} ms"
     if kind == "time":
         return f"{result['seconds'] * 1000:,.0f} ms for {result['delivered']:,}"
-    return f"{result['connections'] / result['seconds']:,.0f}/s ({result['connections'] / cpu:,.0f}/CPU s), {result['bytes_each']:,.0f} B each"
+    return f"{result['connections'] / result['seconds']:,.0f}/s ({result['connections'] / cpu:,.0f}/CPU s), {result['bytes_each']:,.0f} B each, of which {result['own_bytes_each']:,.0f} not pages of files"
 
 
 def main() -> None:
