@@ -283,7 +283,7 @@ fn numbers_of_variable_length_are_as_short_as_can_be() {
         assert_eq!((length, out.len()), (wanted, 1 + wanted + 8 + size));
     }
     assert_eq!(reason(Version::V5, "c08000"), 0x81, "a remaining length with a byte too many");
-    assert_eq!(reason(Version::V5, "8209000102800b0100016100"), 0x81, "a property number with a byte too many");
+    assert_eq!(reason(Version::V5, "820a0001038b000100016100"), 0x81, "a property number with a byte too many");
 }
 
 #[test]
