@@ -428,7 +428,8 @@ impl Client {
         let (read, write) = stream.into_split();
         let mut client = Self { read, write, rest: Vec::new() };
         let mut body = text("MQTT");
-        body.extend_from_slice(&[4, u8::from(clean) << 1, 0, 0]);
+        // Heard of within ten minutes: rumqttd lets in nobody without a keep alive.
+        body.extend_from_slice(&[4, u8::from(clean) << 1, 2, 88]);
         body.extend_from_slice(&text(id));
         client.write.write_all(&packet(CONNECT, &body)).await?;
         let answer = client.packet().await?;
