@@ -329,7 +329,7 @@ export const de: Messages = {
   'trends.delete.count': 'Gute Messwerte',
   'trends.delete.picture': '{tag}: was gelöscht wird',
   'trends.delete.what': 'Alle Messwerte dieses Stücks verschwinden, auch schlechte: aus Verläufen, Zahlen, Berichten und SQL. Das ist nicht rückgängig zu machen. Wer, wann und warum bleibt im Audit. Was später für dieselbe Zeit gespeichert wird, bleibt.',
-  'trends.delete.reason': 'Nötig; er steht im Audit.',
+  'reason.required': 'Nötig; er steht im Audit.',
   'trends.delete.sent': 'Gesendet, wartet auf den Server',
   'trends.delete.done': 'Gelöscht. Es steht in der Zeitleiste, mit Ihrem Grund.',
   'trends.delete.unknown': 'Keine Antwort. Das Stück kann gelöscht sein oder auch nicht: sehen Sie Verlauf und Zeitleiste an, bevor Sie es noch einmal versuchen.',

@@ -328,7 +328,7 @@ export const en = {
   'trends.delete.count': 'Good readings',
   'trends.delete.picture': '{tag}: what will be deleted',
   'trends.delete.what': 'All readings of this stretch go, bad ones too: from trends, figures, reports and SQL. It cannot be undone. Who, when and why stay in the audit trail. What is stored later for the same time stays.',
-  'trends.delete.reason': 'Required; it stands in the audit trail.',
+  'reason.required': 'Required; it stands in the audit trail.',
   'trends.delete.sent': 'Sent, waiting for the server',
   'trends.delete.done': 'Deleted. It stands in the timeline, with your reason.',
   'trends.delete.unknown': 'No answer. The stretch may or may not be deleted: look at the trend and the timeline before you try again.',
