@@ -269,7 +269,6 @@ impl Broker {
             principal: principal.clone(),
             address: peer.address,
             window: window.clamp(1, ID_WINDOW),
-            packet_bytes,
             aliases: properties.topic_alias_maximum.unwrap_or(0).min(self.options.topic_alias_maximum),
             denied: if connect.clean_start { HashSet::new() } else { self.take_rights(&client_id, &principal).await },
             conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s),

@@ -50,7 +50,7 @@ pub struct Published {
     pub publisher: SessionNo,
     /// With QoS 2 the packet identifier to remember until PUBREL; else 0.
     pub packet_id: u16,
-    /// It is the will of this session, which has none from now on.
+    /// The session whose will it is, which has none from now on.
     pub will_of: SessionNo,
 }
 

@@ -186,6 +186,6 @@ pub struct DropReport {
     pub reason: DropReason,
     /// The topic of the first message dropped.
     pub topic: String,
-    /// How many were ever dropped for this session.
+    /// How many were ever dropped for the client's session.
     pub dropped: u64,
 }

@@ -181,7 +181,7 @@ impl Client {
         End::Client { reason: disconnect.reason, keep_will, expiry_s }
     }
 
-    /// Runs an operation of this session: through the log if the session outlives the connection, else at once.
+    /// Runs an operation of the client's session: through the log if that outlives the connection, else at once.
     async fn run(&mut self, op: SessionOp, reply: Reply) {
         let op = Op::Session(op);
         if self.session.is_durable() {

@@ -95,7 +95,6 @@ impl Core {
             principal: arrival.principal.clone(),
             address: arrival.address,
             window: arrival.window,
-            packet_bytes: arrival.packet_bytes,
             in_flight: 0,
             cursor: 0,
             later: VecDeque::new(),

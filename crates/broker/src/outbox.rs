@@ -14,7 +14,7 @@ pub(crate) struct Outbox {
     pub(crate) version: Version,
     limit: usize,
     /// The largest packet the client takes, in bytes. MQTT 5.0 [MQTT-3.1.2-24].
-    packet_bytes: usize,
+    pub(crate) packet_bytes: usize,
     inner: Mutex<Inner>,
     /// Wakes the writer.
     wake: Notify,
@@ -82,14 +82,17 @@ impl Outbox {
         if inner.close.is_some() || packet.encode(self.version, &mut inner.buffer).is_err() {
             return;
         }
-        let fits = inner.buffer.len() - before <= self.packet_bytes;
-        if !fits {
-            inner.buffer.truncate(before);
-            // Nothing may be said before CONNACK. MQTT 5.0 [MQTT-3.14.0-1].
-            inner.close = matches!(packet, Packet::ConnAck(_)).then_some(ReasonCode::PACKET_TOO_LARGE);
+        if inner.buffer.len() - before <= self.packet_bytes {
+            drop(inner);
+            return self.wake.notify_one();
+        }
+        inner.buffer.truncate(before);
+        if matches!(packet, Packet::ConnAck(_)) {
+            // Nothing may be said before CONNACK, so it ends without a word. MQTT 5.0 [MQTT-3.14.0-1].
+            inner.close = Some(ReasonCode::PACKET_TOO_LARGE);
         }
         drop(inner);
-        if fits { self.wake.notify_one() } else { self.close(ReasonCode::PACKET_TOO_LARGE) }
+        self.close(ReasonCode::PACKET_TOO_LARGE);
     }
 
     /// Words that the client wants and that fit into a packet it takes.

@@ -61,8 +61,6 @@ pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     /// How many QoS > 0 messages may be under way.
     pub(crate) window: usize,
-    /// The largest packet the client accepts.
-    pub(crate) packet_bytes: usize,
     pub(crate) in_flight: usize,
     /// The place in the queue up to which everything was sent.
     pub(crate) cursor: u64,
@@ -109,7 +107,7 @@ impl Link {
         retain: bool,
         ids: &[u32],
     ) -> Option<EncodedPublish> {
-        let most = self.packet_bytes;
+        let most = self.outbox.packet_bytes;
         let fits = |bytes: &EncodedPublish| bytes.size() <= most;
         if let Some(aliases) = &mut self.aliases
             && let Some(alias) = aliases.of(encodings.topic())
@@ -140,7 +138,6 @@ pub(crate) struct Arrival {
     pub(crate) principal: Principal,
     pub(crate) address: SocketAddr,
     pub(crate) window: usize,
-    pub(crate) packet_bytes: usize,
     /// Topics of waiting messages that this client may not have.
     pub(crate) denied: HashSet<TopicName>,
     /// How many topic aliases may be set towards it.

@@ -174,16 +174,19 @@ impl Historian {
     /// Files that turned out to be damaged and were not replaced since, in order of time. Asks the disk about these, and reads nothing.
     #[must_use]
     pub fn damage(&self) -> Vec<Damage> {
-        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
-        let waited_for = segments.iter().filter(|segment| !segment.info.given_up);
-        waited_for.flat_map(|segment| [segment.damage.look(), segment.rollup_damage.look()]).flatten().collect()
+        let files = self.waited_for();
+        files.iter().flat_map(|segment| [segment.damage.look(), segment.rollup_damage.look()]).flatten().collect()
     }
 
     /// Files that are known to be damaged, in order of time, without asking the disk whether they were replaced since.
     pub(crate) fn known_damage(&self) -> Vec<Damage> {
-        let segments: Vec<Arc<Segment>> = self.state().segments.files().cloned().collect();
-        let waited_for = segments.iter().filter(|segment| !segment.info.given_up);
-        waited_for.flat_map(|segment| [segment.damage.known(), segment.rollup_damage.known()]).flatten().collect()
+        let files = self.waited_for();
+        files.iter().flat_map(|segment| [segment.damage.known(), segment.rollup_damage.known()]).flatten().collect()
+    }
+
+    /// All files but those that were given up.
+    fn waited_for(&self) -> Vec<Arc<Segment>> {
+        self.state().segments.files().filter(|segment| !segment.info.given_up).cloned().collect()
     }
 
     /// Forgets the damage of files that were replaced, and tells what nobody could take before. Asks the disk about damaged files.

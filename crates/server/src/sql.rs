@@ -55,14 +55,10 @@ impl History for FromHistorian {
     }
 
     fn gaps(&self) -> Vec<Gap> {
-        let gap = |gap: HistoryGap, goes_on| Gap {
-            loss: Loss { from: gap.from, to: gap.to, goes_on, in_doubt: !goes_on },
-            reason: gap.reason,
-        };
-        let gaps = self.0.gaps().into_iter().map(|lost| gap(lost, true));
-        let mut all: Vec<Gap> = gaps.chain(self.0.given_up_gaps().into_iter().map(|lost| gap(lost, false))).collect();
-        all.sort_by_key(|gap| (gap.loss.from, gap.loss.to));
-        all
+        let mut gaps = self.0.gaps();
+        gaps.extend(self.0.given_up_gaps());
+        gaps.sort_by_key(|gap| (gap.from, gap.to));
+        gaps.into_iter().map(|HistoryGap { from, to, reason }| Gap { from, to, reason }).collect()
     }
 
     fn lost(&self, tag: TagId) -> Vec<Loss> {

@@ -3,7 +3,7 @@
 use andon_model::access::Principal;
 use andon_model::column::{Quality, StretchSum, Values};
 use andon_model::path::is_under;
-use andon_model::{BoxFuture, Loss, StatusCode, TagId, Value};
+use andon_model::{BoxFuture, Loss, StatusCode, TagId, Timestamp, Value};
 use std::sync::Arc;
 
 /// History in columns.
@@ -21,8 +21,10 @@ pub trait History: Send + Sync + 'static {
 /// A stretch in which readings were lost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gap {
-    /// When.
-    pub loss: Loss,
+    /// From here on (inclusive).
+    pub from: Timestamp,
+    /// Up to here.
+    pub to: Timestamp,
     /// Why, in plain words.
     pub reason: String,
 }

@@ -169,7 +169,6 @@ impl Bench {
             principal: Principal::ANONYMOUS,
             address: "127.0.0.1:1".parse().unwrap(),
             window: 2,
-            packet_bytes: usize::MAX,
             denied: HashSet::new(),
             aliases: 0,
             conn_ack: ConnAck::default(),

@@ -19,6 +19,14 @@ async fn publish_all(site: &Site, topic: &str, qos: QoS, payloads: &[&str]) {
     }
 }
 
+/// Ends the exchange of the message with identifier 5, which the listener has heard once by then and never again.
+async fn release_and_hear_once(mut speaker: Client, listener: &mut Client) {
+    speaker.release(5).await;
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"once");
+    listener.expect_nothing().await;
+    speaker.leave().await;
+}
+
 #[tokio::test]
 async fn after_its_answer_an_identifier_is_a_new_message_whatever_dup_says() {
     let (_folder, site) = Site::usual().await;
@@ -59,10 +67,7 @@ async fn a_repeated_qos_2_message_is_answered_again_and_delivered_once() {
             speaker.send(Packet::Publish(again)).await;
             speaker.expect_ack(Packet::PubRec, 5).await;
         }
-        speaker.release(5).await;
-        assert_eq!(listener.next_publish().await.payload.as_ref(), b"once");
-        listener.expect_nothing().await;
-        speaker.leave().await;
+        release_and_hear_once(speaker, &mut listener).await;
     }
     site.stop().await;
 }
@@ -81,10 +86,7 @@ async fn a_qos_2_message_repeated_over_a_new_connection_is_delivered_once() {
             site.until_away(connect.client_id.as_str()).await;
             speaker = site.again(connect.clone()).await;
         }
-        speaker.release(5).await;
-        assert_eq!(listener.next_publish().await.payload.as_ref(), b"once");
-        listener.expect_nothing().await;
-        speaker.leave().await;
+        release_and_hear_once(speaker, &mut listener).await;
     }
     site.stop().await;
 }

@@ -265,8 +265,8 @@ fn equipment(caller: &Caller) -> Vec<ArrayRef> {
 fn gaps(caller: &Caller) -> Vec<ArrayRef> {
     let gaps = if caller.branches.is_empty() { Vec::new() } else { caller.ports.history.gaps() };
     vec![
-        times(gaps.iter().map(|gap| gap.loss.from.micros())),
-        times(gaps.iter().map(|gap| gap.loss.to.micros())),
+        times(gaps.iter().map(|gap| gap.from.micros())),
+        times(gaps.iter().map(|gap| gap.to.micros())),
         must(gaps.iter().map(|gap| &gap.reason)),
     ]
 }

@@ -200,13 +200,11 @@ impl History for Shared {
     }
     fn gaps(&self) -> Vec<Gap> {
         let at = |seconds: i64| Timestamp::from_micros(T0 + seconds * SECOND);
-        vec![Gap {
-            loss: Loss { from: at(-90), to: at(-60), goes_on: true, in_doubt: false },
-            reason: "Andon was not running".to_owned(),
-        }]
+        vec![Gap { from: at(-90), to: at(-60), reason: "Andon was not running".to_owned() }]
     }
     fn lost(&self, _: TagId) -> Vec<Loss> {
-        self.gaps().into_iter().map(|gap| gap.loss).collect()
+        let loss = |gap: Gap| Loss { from: gap.from, to: gap.to, goes_on: true, in_doubt: false };
+        self.gaps().into_iter().map(loss).collect()
     }
 }
 
