@@ -5,25 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/andon"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
-profile=dev folder=debug
-arguments=()
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --profile) profile="${2:?--profile needs a name: dev, dist}"; shift ;;
-        --profile=*) profile="${1#*=}" ;;
-        *) arguments+=("$1") ;;
-    esac
-    shift
-done
-if [[ $profile != dev ]]; then folder="$profile"; fi
+source tests/bench/binary.sh "$@"
+export ANDON_VENV="${ANDON_VENV:-$cache/venv}"
 
 scripts/setup.sh test
-if [[ -z ${ANDON_BIN:-} ]]; then
-    cargo build --quiet --workspace --bin andon --profile "$profile"
-    export ANDON_BIN="$CARGO_TARGET_DIR/$folder/andon"
-fi
+build_andon
 # The generator is the same for all, so its own build matters little: what is counted is the servers' time.
 cargo build --quiet --package andon-broker --example mqtt_load
 export ANDON_MQTT_LOAD="$CARGO_TARGET_DIR/debug/examples/mqtt_load"
@@ -35,4 +21,4 @@ if [[ -z ${ANDON_RUMQTTD:-} ]]; then
             || echo "rumqttd could not be built; it is left out" >&2
     fi
 fi
-exec "${ANDON_VENV:-$cache/venv}/bin/python" -B tests/bench/mqtt/run.py "${arguments[@]}"
+exec "$ANDON_VENV/bin/python" -B tests/bench/mqtt/run.py "${arguments[@]}"

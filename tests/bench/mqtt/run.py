@@ -159,6 +159,8 @@ def main() -> None:
     words = [word for word in wanted.only.split(",") if word]
     workloads = [each for each in WORKLOADS if not words or any(word in each[0] for word in words)]
     systems = [system for system in SYSTEMS if system.name in wanted.systems.split(",")]
+    if not workloads or len(systems) < len(wanted.systems.split(",")):
+        parser.error(f"workloads: {', '.join(each[0] for each in WORKLOADS)}; systems: {', '.join(system.name for system in SYSTEMS)}")
     for system in systems[:]:
         if why := system.missing():
             print(f"left out: {system.name}: {why}")
