@@ -114,7 +114,8 @@ impl Link {
             && let Some(bytes) = encodings.aliased(qos, retain, ids, alias).filter(fits)
         {
             if alias.is_new {
-                aliases.known.insert(encodings.topic().clone(), alias.number);
+                // In memory of its own: a name that came just now is a part of all that was read with it.
+                aliases.known.insert(encodings.topic().compact(), alias.number);
             }
             return Some(bytes);
         }
