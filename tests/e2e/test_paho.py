@@ -222,3 +222,10 @@ class Mapping(Case):
         device.subscribe("end", qos=1).publish_and_wait("end", "x")
         device.until(lambda: device.messages)
         self.assertEqual([m[0] for m in device.messages], ["end"], "a command is never queued")
+
+    def test_who_asks_by_mqtt_for_what_cannot_be_done_hears_no_at_every_qos(self):
+        asking = Client("asking", 5, durable=False).connect(self.here.mqtt)
+        for qos in (1, 2):
+            asking.publish("andon/house/ground/living/lamp/set", "ON", qos)
+            asking.until(lambda: len(asking.refused) == qos or asking.acknowledged)
+            self.assertEqual(asking.acknowledged, set(), f"QoS {qos}")

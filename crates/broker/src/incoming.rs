@@ -214,7 +214,10 @@ impl Client {
     }
 
     async fn released(&mut self, packet_id: u16) {
-        self.outbox.end_exchange(packet_id);
+        if !self.outbox.release(packet_id) {
+            let ack = Ack::new(packet_id, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
+            return self.outbox.packet(&Packet::PubComp(ack));
+        }
         let session = self.session;
         let reply = Reply::Complete(self.outbox.clone(), packet_id);
         self.run(SessionOp::Released { session, packet_id }, reply).await;
@@ -267,6 +270,11 @@ impl Client {
         if publish.qos == QoS::ExactlyOnce {
             let exchange = self.outbox.begin_exchange(publish.packet_id);
             match exchange.times {
+                // Accepted over an earlier connection: whatever is asked now, it is ours.
+                1 if exchange.received => {
+                    self.outbox.received(publish.packet_id);
+                    return Ok(false);
+                }
                 1 => {}
                 // Repeating on the same connection is not done; some do it once all the same, and 3.1.1 lets them.
                 times if times == 2 || !self.outbox.version.is_v5() => {
@@ -450,12 +458,9 @@ fn say_yes(outbox: &Outbox, packet_id: u16, qos: QoS) {
 
 /// A negative answer, which ends the exchange; `Err` where the protocol has none.
 fn say_no(outbox: &Outbox, packet_id: u16, qos: QoS, reason: ReasonCode, words: Option<&str>) -> Result<(), ()> {
-    outbox.answered();
-    outbox.end_exchange(packet_id);
     if !outbox.version.is_v5() {
         return Err(());
     }
-    let ack = outbox.ack(packet_id, reason, words);
-    outbox.packet(&if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
+    outbox.refuse(packet_id, qos, reason, words);
     Ok(())
 }

@@ -86,6 +86,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(&number) else { return };
         let mut conn_ack = arrival.conn_ack;
         conn_ack.session_present = session_present;
+        arrival.outbox.keep_exchanges(session.inbound.iter().copied());
         arrival.outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
         session.address = Some(arrival.address);
         session.queue.restart();

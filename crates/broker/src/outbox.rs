@@ -1,8 +1,8 @@
 //! Bytes on their way to one client.
 
-use andon_wire::mqtt::{Ack, Disconnect, DisconnectProperties, EncodedPublish, Packet, ReasonCode, Text, Version};
+use andon_wire::mqtt::{Ack, Disconnect, DisconnectProperties, EncodedPublish, Packet, QoS, ReasonCode, Text, Version};
 use bytes::{Buf, BytesMut};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -22,14 +22,24 @@ pub(crate) struct Outbox {
     room: Notify,
     /// Inbound QoS > 0 messages not yet answered.
     unanswered: AtomicUsize,
-    /// The client's QoS 2 exchanges on this connection, between PUBLISH and PUBREL.
-    exchanges: Mutex<HashMap<u16, Exchange>>,
+    exchanges: Mutex<Exchanges>,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     /// Tells the connection's own task that it is to end.
     pub(crate) closed: Notify,
     /// Whether the client wants reason strings (MQTT 5.0 §3.1.2.11.7).
     problem_information: bool,
+}
+
+/// The client's QoS 2 exchanges, by packet identifier.
+#[derive(Default)]
+struct Exchanges {
+    /// Those of this connection, between PUBLISH and PUBREL.
+    open: HashMap<u16, Exchange>,
+    /// Those of earlier connections: we have the message, the client has not said PUBREL.
+    kept: HashSet<u16>,
+    /// The last [`REFUSALS`] that ended with our "no" and whose identifiers did not come again.
+    refused: VecDeque<u16>,
 }
 
 /// A QoS 2 exchange as the receiver sees it.
@@ -49,6 +59,8 @@ struct Inner {
     close: Option<ReasonCode>,
 }
 
+/// How many refusals of QoS 2 messages a connection remembers; whoever takes them for a "yes" answers at once.
+const REFUSALS: usize = 1024;
 /// The most that stands around the words in an answer: header, identifier, reason, and the lengths before them.
 const AROUND_WORDS: usize = 15;
 
@@ -147,41 +159,65 @@ impl Outbox {
         self.lock().close
     }
 
-    /// An ack with a reason in words if the client wants them and takes so large a packet.
-    pub(crate) fn ack(&self, packet_id: u16, reason: ReasonCode, words: Option<&str>) -> Ack {
-        let mut ack = Ack::new(packet_id, reason);
-        ack.properties.reason_string = self.words(words);
-        ack
+    fn exchanges(&self) -> MutexGuard<'_, Exchanges> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn exchanges(&self) -> MutexGuard<'_, HashMap<u16, Exchange>> {
-        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The session has these messages of the client already, from an earlier connection.
+    pub(crate) fn keep_exchanges(&self, packet_ids: impl IntoIterator<Item = u16>) {
+        self.exchanges().kept.extend(packet_ids);
     }
 
     /// The client says PUBLISH with QoS 2.
     pub(crate) fn begin_exchange(&self, packet_id: u16) -> Exchange {
         let mut exchanges = self.exchanges();
-        let exchange = exchanges.entry(packet_id).or_default();
+        exchanges.refused.retain(|id| *id != packet_id);
+        let kept = exchanges.kept.contains(&packet_id);
+        let exchange = exchanges.open.entry(packet_id).or_default();
         exchange.times = exchange.times.saturating_add(1);
+        exchange.received |= kept;
         *exchange
     }
 
     /// The broker says PUBREC.
     pub(crate) fn received(&self, packet_id: u16) {
-        if let Some(exchange) = self.exchanges().get_mut(&packet_id) {
+        if let Some(exchange) = self.exchanges().open.get_mut(&packet_id) {
             exchange.received = true;
         }
         self.packet(&Packet::PubRec(Ack::new(packet_id, ReasonCode::SUCCESS)));
     }
 
-    /// A QoS 2 exchange of the client is over, well or not.
-    pub(crate) fn end_exchange(&self, packet_id: u16) {
-        self.exchanges().remove(&packet_id);
+    /// The broker says no to a message of QoS > 0, which ends the exchange. MQTT 5.0 [MQTT-4.3.3-9].
+    pub(crate) fn refuse(&self, packet_id: u16, qos: QoS, reason: ReasonCode, words: Option<&str>) {
+        self.answered();
+        let mut ack = Ack::new(packet_id, reason);
+        ack.properties.reason_string = self.words(words);
+        if qos != QoS::ExactlyOnce {
+            return self.packet(&Packet::PubAck(ack));
+        }
+        let mut exchanges = self.exchanges();
+        exchanges.open.remove(&packet_id);
+        if exchanges.refused.len() >= REFUSALS {
+            exchanges.refused.pop_front();
+        }
+        exchanges.refused.push_back(packet_id);
+        drop(exchanges);
+        self.packet(&Packet::PubRec(ack));
     }
 
-    /// How many QoS 2 exchanges of the client are open.
+    /// The client says PUBREL, which ends the exchange. False: to this message we said no, so there is nothing to release. A
+    /// client that takes our "no" for a "yes" must not hear "yes" now.
+    pub(crate) fn release(&self, packet_id: u16) -> bool {
+        let mut exchanges = self.exchanges();
+        exchanges.kept.remove(&packet_id);
+        exchanges.open.remove(&packet_id);
+        let refused = exchanges.refused.iter().position(|id| *id == packet_id);
+        refused.and_then(|at| exchanges.refused.remove(at)).is_none()
+    }
+
+    /// How many QoS 2 exchanges of the client are open on this connection.
     pub(crate) fn open_exchanges(&self) -> usize {
-        self.exchanges().len()
+        self.exchanges().open.len()
     }
 
     /// Counts an inbound message that awaits its answer; the number of those now open.

@@ -51,12 +51,9 @@ impl Reply {
             return self.end(error);
         }
         match self {
-            Self::Publish(outbox, id, qos) if outbox.version.is_v5() => {
-                outbox.answered();
-                outbox.end_exchange(id);
-                let ack = outbox.ack(id, reason, Some(&words));
-                outbox.packet(&if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
-            }
+            // Who sends with QoS 2 wants it delivered: it keeps the message, comes again, and is taken when there is room.
+            Self::Publish(_, _, QoS::ExactlyOnce) if matches!(error, AppendError::DiskFull { .. }) => self.end(error),
+            Self::Publish(outbox, id, qos) if outbox.version.is_v5() => outbox.refuse(id, qos, reason, Some(&words)),
             Self::SubAck(outbox, packet_id, reasons) => {
                 let reasons = reasons.into_iter().map(|r| if r.is_success() { reason } else { r }).collect();
                 outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));

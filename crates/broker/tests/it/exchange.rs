@@ -2,6 +2,7 @@
 //! `docs/conformance/mqtt.md`.
 
 use crate::harness::*;
+use andon_broker::BrokerOptions;
 use andon_wire::mqtt::*;
 use std::time::Duration;
 
@@ -106,6 +107,71 @@ async fn a_refused_qos_2_message_leaves_its_identifier_free() {
         assert!(speaker.expect_ack(Packet::PubRec, 5).await.is_success());
         assert_eq!(listener.next_publish().await.payload.as_ref(), b"yes");
     }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn who_takes_a_refusal_for_a_yes_hears_at_pubrel_that_there_is_nothing_to_release() {
+    let (_folder, site) = Site::usual().await;
+    let mut listener = site.client(hello("listener")).await;
+    listener.subscribe("open", QoS::AtMostOnce).await;
+    for connect in [hello("new"), lasting("kept")] {
+        let mut speaker = site.client(connect).await;
+        for (topic, text) in [("secret/a", "no"), ("command/press", "too much")] {
+            for id in [5, 6] {
+                speaker.send(Packet::Publish(publish(topic, text, QoS::ExactlyOnce, id))).await;
+                assert!(!speaker.expect_ack(Packet::PubRec, id).await.is_success());
+            }
+            for id in [6, 5] {
+                assert_eq!(speaker.try_release(id).await, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND, "{topic}");
+            }
+            // Once told, it is as any other that we do not know, perhaps a repetition after PUBCOMP was lost.
+            speaker.release(5).await;
+            // Nor does the refusal stay with the identifier.
+            speaker.send(Packet::Publish(publish(topic, text, QoS::ExactlyOnce, 5))).await;
+            assert!(!speaker.expect_ack(Packet::PubRec, 5).await.is_success());
+            speaker.send(Packet::Publish(publish("open", "yes", QoS::ExactlyOnce, 5))).await;
+            assert!(speaker.expect_ack(Packet::PubRec, 5).await.is_success());
+            speaker.release(5).await;
+            assert_eq!(listener.next_publish().await.payload.as_ref(), b"yes");
+        }
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_once_is_ours_though_it_would_be_refused_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    let mut listener = site.client(lasting("listener")).await;
+    listener.subscribe("#", QoS::AtLeastOnce).await;
+    listener.leave().await;
+    for (name, connect) in [("kept", lasting("kept")), ("old", old("old", false))] {
+        let mut speaker = site.client(connect.clone()).await;
+        speaker.send(Packet::Publish(publish("a", name, QoS::ExactlyOnce, 5))).await;
+        speaker.expect_ack(Packet::PubRec, 5).await;
+        drop(speaker);
+        site.until_away(name).await;
+    }
+    site.stop().await;
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    site.hooks.closed.lock().unwrap().push("a");
+    for (name, connect) in [("kept", lasting("kept")), ("old", old("old", false))] {
+        let mut speaker = site.again(connect).await;
+        speaker.send(Packet::Publish(Publish { dup: true, ..publish("a", name, QoS::ExactlyOnce, 5) })).await;
+        assert_eq!(speaker.expect_ack(Packet::PubRec, 5).await, ReasonCode::SUCCESS);
+        speaker.release(5).await;
+        // And what comes next under that identifier is another message.
+        speaker.send(Packet::Publish(publish("b", name, QoS::ExactlyOnce, 5))).await;
+        assert_eq!(speaker.expect_ack(Packet::PubRec, 5).await, ReasonCode::SUCCESS);
+        speaker.release(5).await;
+    }
+    let mut listener = site.again(lasting("listener")).await;
+    for (topic, name) in [("a", "kept"), ("a", "old"), ("b", "kept"), ("b", "old")] {
+        let got = listener.next_publish().await;
+        assert_eq!((got.topic.as_ref().unwrap().as_str(), got.payload.as_ref()), (topic, name.as_bytes()));
+    }
+    listener.expect_nothing().await;
     site.stop().await;
 }
 

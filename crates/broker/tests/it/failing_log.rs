@@ -156,6 +156,33 @@ async fn a_full_disk_is_said_and_the_connection_lives() {
 }
 
 #[tokio::test]
+async fn a_qos_2_message_is_not_refused_for_a_full_disk_but_kept_by_its_client() {
+    let (_folder, log, site) = site().await;
+    site.client(lasting("listener")).await.subscribe("a", QoS::ExactlyOnce).await;
+    for connect in [lasting("new"), Connect { version: Version::V311, ..lasting("old") }] {
+        let mut client = site.client(connect.clone()).await;
+        log.set(Mood::Refusing(FULL));
+        client.send(Packet::Publish(publish("a", "x", QoS::ExactlyOnce, 7))).await;
+        match client.try_next().await {
+            Some(Packet::Disconnect(d)) => assert_eq!(d.reason, ReasonCode::QUOTA_EXCEEDED),
+            other => assert_eq!((other, connect.version), (None, Version::V311)),
+        }
+        log.set(Mood::Well);
+        let mut client = site.again(connect).await;
+        client.send(Packet::Publish(Publish { dup: true, ..publish("a", "x", QoS::ExactlyOnce, 7) })).await;
+        assert_eq!(client.expect_ack(Packet::PubRec, 7).await, ReasonCode::SUCCESS);
+        client.release(7).await;
+        let mut listener = site.again(lasting("listener")).await;
+        let got = listener.next_publish().await;
+        assert_eq!(got.payload.as_ref(), b"x");
+        listener.finish_qos_2(got.packet_id).await;
+        listener.expect_nothing().await;
+        listener.leave().await;
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_the_disk_took_no_more_gets_no_answer_and_counts_once_there_is_room() {
     let (_folder, log, site) = site().await;
     site.client(lasting("listener")).await.subscribe("a", QoS::ExactlyOnce).await;

@@ -53,6 +53,8 @@ pub struct TestHooks {
     pub refused: Mutex<Vec<(String, NoRight, String)>>,
     /// What nobody may receive any more: topics that begin with one of these.
     pub lost: Mutex<Vec<&'static str>>,
+    /// Where nobody may publish any more: topics that begin with one of these.
+    pub closed: Mutex<Vec<&'static str>>,
     /// Commands wait while this is locked.
     pub hold_commands: tokio::sync::Mutex<()>,
 }
@@ -76,7 +78,7 @@ impl BrokerHooks for TestHooks {
         }
     }
     fn may_publish(&self, _: &Principal, topic: &str) -> bool {
-        !topic.starts_with("secret/")
+        !topic.starts_with("secret/") && !self.closed.lock().unwrap().iter().any(|closed| topic.starts_with(closed))
     }
     fn refused(&self, client_id: &str, _: &Principal, what: NoRight, topic: &str) {
         self.refused.lock().unwrap().push((client_id.to_owned(), what, topic.to_owned()));
@@ -354,8 +356,13 @@ impl Client {
 
     /// The client's side of its own QoS 2 message, from PUBREL to PUBCOMP.
     pub async fn release(&mut self, packet_id: u16) {
+        assert_eq!(self.try_release(packet_id).await, ReasonCode::SUCCESS);
+    }
+
+    /// PUBREL; the reason in PUBCOMP.
+    pub async fn try_release(&mut self, packet_id: u16) -> ReasonCode {
         self.send(Packet::PubRel(Ack::new(packet_id, ReasonCode::SUCCESS))).await;
-        self.expect_ack(Packet::PubComp, packet_id).await;
+        self.expect_ack(Packet::PubComp, packet_id).await
     }
 
     /// The answers to one SUBSCRIBE.
