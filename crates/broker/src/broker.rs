@@ -1,12 +1,13 @@
 //! The broker as others see it.
 
 use crate::core::{Core, Effects, Told};
+use crate::fetch::Fetches;
 use crate::frames::{FrameError, Op, Published, SessionNo, SessionOp};
 use crate::hooks::BrokerHooks;
 use crate::message::Message;
 use crate::options::BrokerOptions;
 use crate::queue::Bounds;
-use crate::router::{Pipeline, READER, Reply};
+use crate::router::{Pipeline, QUEUES, READER, Reply};
 use crate::session::Session;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
@@ -33,6 +34,7 @@ pub struct Broker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pipeline: Pipeline,
     core: Mutex<Core>,
+    pub(crate) fetches: Fetches,
     /// Everything that takes in is to end.
     pub(crate) stop: CancellationToken,
     /// The router is to end once nothing is left to do.
@@ -162,6 +164,7 @@ impl Broker {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
         log.register_reader(READER, &[Lane::Messages])?;
+        log.register_reader(QUEUES, &[Lane::Messages])?;
         let mut core = load(&*log, &*hooks)?;
         core.live = true;
         core.now = clock.now();
@@ -173,6 +176,7 @@ impl Broker {
             clock,
             pipeline: Pipeline::new(log),
             core: Mutex::new(core),
+            fetches: Fetches::default(),
             stop: CancellationToken::new(),
             finish: CancellationToken::new(),
             clients: TaskTracker::new(),
@@ -183,6 +187,8 @@ impl Broker {
         broker.pipeline.leave(first_ops);
         let tasks = vec![tokio::spawn(broker.clone().route_commits()), tokio::spawn(broker.clone().keep_house())];
         *broker.tasks() = tasks;
+        let fetching = tokio::spawn(broker.clone().fetch_messages());
+        broker.tasks().push(fetching);
         Ok(broker)
     }
 
@@ -314,7 +320,7 @@ impl Broker {
 
     /// As [`Broker::with_core`]; also returns the messages that are due to the mapping hook.
     pub(crate) fn with_core_mapped<R>(&self, run: impl FnOnce(&mut Core) -> R) -> (R, Vec<Arc<Message>>) {
-        let (result, Effects { events, todo, mapped }) = {
+        let (result, Effects { events, todo, mapped, fetches }) = {
             let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
             core.now = self.clock.now();
             let result = run(&mut core);
@@ -322,6 +328,9 @@ impl Broker {
         };
         if !todo.is_empty() {
             self.pipeline.leave(todo);
+        }
+        if !fetches.is_empty() {
+            self.fetches.ask(fetches);
         }
         for event in events {
             match event {

@@ -316,7 +316,7 @@ impl Broker {
     }
 
     /// A session that is resumed keeps none of the subscriptions to which its client has lost the right, and of the messages that wait
-    /// in it those that the client may not have are not sent: their topics.
+    /// in it those that the client may not have are not sent: the topics of those in memory (of the others when they are fetched).
     async fn take_rights(&self, client_id: &Text, who: &Principal) -> HashSet<TopicName> {
         if self.hooks.may_subscribe(who, "#") && self.hooks.may_subscribe(who, "$SYS/#") {
             return HashSet::new();
@@ -339,8 +339,8 @@ impl Broker {
             let _ = done.await;
         }
         let mut topics: HashSet<TopicName> = self.with_core(|core| {
-            let waiting = core.sessions.get(&session).into_iter().flat_map(|session| session.queue.iter());
-            waiting.map(|entry| entry.message.topic.clone()).collect()
+            let waiting = core.sessions.get(&session).into_iter().flat_map(|session| session.queue.in_memory());
+            waiting.map(|message| message.topic.clone()).collect()
         });
         topics.retain(|topic| !self.hooks.may_subscribe(who, topic.as_str()));
         topics

@@ -3,6 +3,7 @@
 //! [`Core::apply`] runs an operation, live (with somebody to answer) or in a replay (without). What follows from it for
 //! the outside (events, further operations) is collected in [`Effects`] and dealt with after the lock is released.
 
+use crate::fetch::{AHEAD_BYTES, AWAY_BYTES, Fetch, Fetched};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
 use crate::index::{Index, Matches, Wish};
@@ -29,6 +30,8 @@ pub(crate) struct Effects {
     pub(crate) todo: Vec<Op>,
     /// Clients' messages for the mapping hook.
     pub(crate) mapped: Vec<Arc<Message>>,
+    /// Messages to be fetched from the log.
+    pub(crate) fetches: Vec<Fetch>,
 }
 
 /// What the hooks are told.
@@ -69,6 +72,8 @@ pub(crate) struct Core {
     /// False while the log is replayed.
     pub(crate) live: bool,
     pub(crate) volatile_sessions: u64,
+    /// Up to where what waits in the log was taken out of it.
+    pub(crate) held_up_to: Seq,
     /// Whose turn it is in shared subscriptions that leave nothing behind.
     turn: u64,
 }
@@ -183,12 +188,12 @@ impl Core {
             reached += 1;
             let wishes = same.iter().map(|(_, wish)| wish).filter(|w| !(w.no_local && publisher == *session));
             if let Some((wish, ids)) = merge(wishes) {
-                self.deliver(*session, &mut encodings, message, wish, wish.retain_as_published && message.retain, ids);
+                self.deliver(*session, &mut encodings, seq, wish, wish.retain_as_published && message.retain, ids);
             }
         }
         for (session, wish) in shared {
             if let Some((wish, ids)) = merge(std::iter::once(&wish)) {
-                self.deliver(session, &mut encodings, message, wish, wish.retain_as_published && message.retain, ids);
+                self.deliver(session, &mut encodings, seq, wish, wish.retain_as_published && message.retain, ids);
                 reached += 1;
             }
         }
@@ -232,11 +237,12 @@ impl Core {
         &mut self,
         number: SessionNo,
         encodings: &mut Encodings<'_>,
-        message: &Arc<Message>,
+        seq: Seq,
         wish: Wish,
         retain: bool,
         ids: Box<[u32]>,
     ) {
+        let message = encodings.message();
         let qos = wish.qos.min(message.qos);
         let (bounds, live) = (self.bounds, self.live);
         let Some(session) = self.sessions.get_mut(&number) else { return };
@@ -244,25 +250,16 @@ impl Core {
             self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids }, false);
             return;
         }
-        let entry = Entry {
-            message: message.clone(),
-            qos,
-            retain,
-            ids,
-            packet_id: 0,
-            released: false,
-            maybe_sent: !live && session.gone_at.is_none(),
-            sent: false,
-            answered: false,
-            received: false,
-        };
-        if session.queue.push(entry, bounds) {
+        if session.queue.push(Entry::new(message, seq, qos, retain, ids), bounds) {
             self.pump(number, Some(encodings));
+            if let Some(session) = self.sessions.get_mut(&number) {
+                session.queue.let_go_beyond(if session.link.is_some() { AHEAD_BYTES } else { AWAY_BYTES });
+            }
             return;
         }
         self.counters.dropped += 1;
         if live && !std::mem::replace(&mut session.queue.full, true) {
-            let report = drop_report(session, DropReason::QueueFull, message);
+            let report = drop_report(session, DropReason::QueueFull, message.topic.as_str());
             self.effects.events.push(Told::Dropped(report));
         }
     }
@@ -290,7 +287,7 @@ impl Core {
             link.dropped += 1;
             self.counters.dropped += 1;
             if !std::mem::replace(&mut link.slow, true) {
-                let report = drop_report(session, DropReason::SlowReader, &later.message);
+                let report = drop_report(session, DropReason::SlowReader, later.message.topic.as_str());
                 self.effects.events.push(Told::Dropped(report));
             }
         }
@@ -305,27 +302,33 @@ impl Core {
         let mut given_up = Vec::new();
         while link.in_flight < link.window && link.outbox.has_room() {
             let Some((order, entry)) = session.queue.next_from(link.cursor) else { break };
-            link.cursor = order + 1;
             if entry.answered || entry.sent {
+                link.cursor = order + 1;
                 continue;
             }
             if entry.released {
                 link.outbox.packet(&Packet::PubRel(Ack::new(entry.packet_id, ReasonCode::SUCCESS)));
             } else {
+                let Some(message) = &entry.message else {
+                    if !std::mem::replace(&mut link.fetching, true) {
+                        let (connection, principal) = (link.connection, link.principal.clone());
+                        let seqs = session.queue.missing(order, AHEAD_BYTES);
+                        self.effects.fetches.push(Fetch { session: number, connection, principal, seqs });
+                    }
+                    break;
+                };
                 // An exchange that has begun is brought to its end. MQTT 5.0 [MQTT-4.3.3-7].
                 let begun = entry.maybe_sent && entry.qos == QoS::ExactlyOnce;
-                let bytes = if !begun && entry.message.is_expired(now) {
+                let bytes = if !begun && message.is_expired(now) {
                     self.counters.expired += 1;
                     None
-                } else if link.denied.contains(&entry.message.topic) {
+                } else if link.denied.contains(&message.topic) {
                     self.counters.dropped += 1;
                     None
                 } else {
-                    match encodings.as_mut().filter(|e| e.is_of(&entry.message)) {
+                    match encodings.as_mut().filter(|e| e.is_of(message)) {
                         Some(cache) => link.encode(cache, entry.qos, entry.retain, &entry.ids),
-                        None => {
-                            link.encode(&mut Encodings::new(&entry.message, now), entry.qos, entry.retain, &entry.ids)
-                        }
+                        None => link.encode(&mut Encodings::new(message, now), entry.qos, entry.retain, &entry.ids),
                     }
                 };
                 let Some(bytes) = bytes else {
@@ -337,7 +340,8 @@ impl Core {
                 link.outbox.message(&bytes, entry.packet_id, entry.maybe_sent);
                 self.counters.delivered += 1;
             }
-            (entry.sent, entry.maybe_sent) = (true, true);
+            session.queue.sent(order);
+            link.cursor = order + 1;
             link.in_flight += 1;
         }
         if session.queue.full && session.queue.is_relaxed(bounds) {
@@ -356,6 +360,53 @@ impl Core {
             acks.iter().for_each(|(answer, id)| self.settle(session, *answer, *id));
             self.pump(session, None);
         }
+    }
+
+    /// Messages that a connection waits for came from the log.
+    pub(crate) fn fetched(&mut self, number: SessionNo, connection: u64, asked: &[Seq], fetched: &Fetched) {
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let Some(link) = session.link.as_mut().filter(|link| link.connection == connection) else { return };
+        link.fetching = false;
+        let Fetched { found, denied } = fetched;
+        session.queue.found(|seq| found.get(&seq).filter(|_| !denied.contains(&seq)).cloned());
+        let mut given_up = session.queue.give_up(|seq| denied.contains(&seq));
+        let lost = session.queue.give_up(|seq| asked.contains(&seq) && !found.contains_key(&seq));
+        if !lost.is_empty() {
+            session.queue.dropped += lost.len() as u64;
+            let report = drop_report(session, DropReason::Unreadable, "");
+            self.effects.events.push(Told::Dropped(report));
+        }
+        given_up.extend(lost);
+        self.counters.dropped += given_up.len() as u64;
+        self.give_up(number, given_up.into_iter().map(|id| (Answer::Done, id)).collect());
+        self.pump(number, None);
+    }
+
+    /// The log could not be read just now: the connection ends, and the next one tries again.
+    pub(crate) fn not_fetched(&self, number: SessionNo, connection: u64) {
+        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
+        if let Some(link) = link.filter(|link| link.connection == connection) {
+            link.outbox.close(ReasonCode::UNSPECIFIED);
+        }
+    }
+
+    /// Which messages up to `last` wait in the log, and for whom.
+    pub(crate) fn waiting_up_to(&self, last: Seq) -> Vec<(SessionNo, Vec<Seq>)> {
+        let sessions =
+            self.sessions.iter().filter(|(_, session)| session.queue.oldest().is_some_and(|seq| seq <= last));
+        sessions.map(|(number, session)| (*number, session.queue.up_to(last))).collect()
+    }
+
+    /// Keeps messages in memory that the log is about to free.
+    pub(crate) fn hold(&mut self, number: SessionNo, found: &HashMap<Seq, Arc<Message>>) {
+        if let Some(session) = self.sessions.get_mut(&number) {
+            session.queue.hold(|seq| found.get(&seq).cloned());
+        }
+    }
+
+    /// The first message that a session waits for in the log.
+    pub(crate) fn oldest(&self) -> Option<Seq> {
+        self.sessions.values().filter_map(|session| session.queue.oldest()).min()
     }
 
     /// Sends what new subscriptions are still owed.
@@ -489,7 +540,7 @@ impl Core {
                     self.deliver_now(number, &mut encodings, later, true);
                 }
             } else {
-                self.deliver(number, &mut encodings, message, wish, true, ids.clone());
+                self.deliver(number, &mut encodings, Seq(0), wish, true, ids.clone());
             }
         }
     }
@@ -528,6 +579,7 @@ impl Core {
         if !keep_will && !number.is_durable() {
             session.will = None;
         }
+        session.queue.let_go_beyond(AWAY_BYTES);
         self.effects.events.push(went(&session.client_id, &link.principal, link.address, end));
         if number.is_durable() {
             let gone = SessionOp::Gone { session: number, opened, at, expiry_s: expiry, keep_will };
@@ -540,6 +592,7 @@ impl Core {
     fn gone(&mut self, number: SessionNo, opened: u64, at: Timestamp, expiry_s: Option<u32>, keep_will: bool) {
         let Some(session) = self.sessions.get_mut(&number).filter(|s| s.opened == opened) else { return };
         session.gone_at = Some(at);
+        session.queue.suspect_sent(false);
         session.since = at;
         session.expiry_s = expiry_s.unwrap_or(session.expiry_s);
         if !keep_will {
@@ -646,11 +699,11 @@ fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>
     merged.map(|wish| (wish, ids.into_boxed_slice()))
 }
 
-fn drop_report(session: &Session, reason: DropReason, message: &Message) -> DropReport {
+fn drop_report(session: &Session, reason: DropReason, topic: &str) -> DropReport {
     DropReport {
         client_id: session.client_id.as_str().to_owned(),
         reason,
-        topic: message.topic.as_str().to_owned(),
+        topic: topic.to_owned(),
         dropped: session.queue.dropped + session.link.as_ref().map_or(0, |l| l.dropped),
     }
 }

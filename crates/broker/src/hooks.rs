@@ -175,6 +175,8 @@ pub enum DropReason {
     SlowReader,
     /// The message is larger than the client accepts.
     TooLargeForClient,
+    /// It waited in the log, and the log has it no more: the disk damaged it.
+    Unreadable,
 }
 
 /// The beginning of an episode in which messages for a client are dropped. It ends when half the bound is free again.

@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::message::Message;
-use andon_model::log::Seq;
+use andon_model::log::{Lane, Seq};
 use andon_wire::mqtt::{QoS, TopicName};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -23,12 +23,37 @@ impl Broker {
                 _ = tick.tick() => {}
             }
             self.with_core(|core| core.keep_house());
+            self.hold_what_is_pressed().await;
             let now = self.clock.monotonic();
             if !self.options.sys_interval.is_zero() && now >= next_sys {
                 next_sys = now.saturating_add(self.options.sys_interval);
                 self.publish_sys(now);
             }
         }
+    }
+
+    /// Takes messages that wait in the log into memory, and so into the snapshot, before the log has to free them.
+    async fn hold_what_is_pressed(&self) {
+        let last = self.pipeline.log().pressed(Lane::Messages);
+        if last.0 == 0 {
+            return;
+        }
+        let (held, waiting) = self.with_core(|core| (core.held_up_to, core.waiting_up_to(last)));
+        if last <= held && waiting.is_empty() {
+            return;
+        }
+        for (session, seqs) in waiting {
+            match self.read_messages(seqs).await {
+                Ok(found) => self.with_core(|core| core.hold(session, &found)),
+                Err(error) => {
+                    tracing::error!(%error, "MQTT messages that wait in the log could not be read before it frees them");
+                    return;
+                }
+            }
+        }
+        self.with_core(|core| core.held_up_to = last);
+        // Saved, the log may free them.
+        self.save_now().await;
     }
 
     /// A few figures under `$SYS/broker/`, for tools that look there.

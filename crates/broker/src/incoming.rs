@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::connection::{Input, before};
-use crate::core::AckEffect;
+use crate::core::{AckEffect, WrongAnswer};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
 use crate::message::Message;
@@ -22,6 +22,9 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+/// How many answers of a subscriber are taken at once.
+const ANSWERS: usize = 64;
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub(crate) struct Client {
     /// The session expiry that CONNECT asked for.
     expiry_s: u32,
     aliases: HashMap<u16, TopicName>,
-    /// Answers of the client as a subscriber, not yet in the log.
+    /// Those that are to be in the log and are not yet.
     acks: Vec<(Answer, u16)>,
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
@@ -123,6 +126,7 @@ impl Client {
     /// Handles what has arrived; when the client must be heard again at the latest, if there was a packet.
     async fn handle_all<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
         let mut deadline = None;
+        let mut answers = Vec::new();
         loop {
             let packet = match input.next() {
                 Ok(Some(packet)) => packet,
@@ -134,8 +138,17 @@ impl Client {
             };
             self.outbox.received.fetch_add(1, Ordering::Relaxed);
             deadline = Some(self.deadline());
+            if matches!(packet, Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubComp(_)) {
+                answers.push(packet);
+                if answers.len() >= ANSWERS {
+                    self.answered(&mut answers)?;
+                }
+                continue;
+            }
+            self.answered(&mut answers)?;
             self.handle(packet).await?;
         }
+        self.answered(&mut answers)?;
         self.write_acks().await;
         Ok(deadline)
     }
@@ -147,7 +160,6 @@ impl Client {
     async fn handle(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
             Packet::Publish(publish) => self.publish(publish).await,
-            Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubComp(_) => self.answered(&packet),
             Packet::PubRel(ack) => {
                 self.released(ack.packet_id).await;
                 Ok(())
@@ -201,16 +213,22 @@ impl Client {
         }
     }
 
-    fn answered(&mut self, packet: &Packet) -> Result<(), End> {
-        let (session, connection) = (self.session, self.connection);
-        match self.broker.with_core(|core| core.answer(session, connection, packet)) {
-            Ok(AckEffect::Nothing) => Ok(()),
-            Ok(AckEffect::Durable(answer, id)) => {
-                self.acks.push((answer, id));
-                Ok(())
-            }
-            Err(_) => Err(End::Server(ReasonCode::PROTOCOL_ERROR)),
+    /// Takes the answers that came one behind the other, all under one lock.
+    fn answered(&mut self, answers: &mut Vec<Packet>) -> Result<(), End> {
+        if answers.is_empty() {
+            return Ok(());
         }
+        let (session, connection) = (self.session, self.connection);
+        let Self { broker, acks, .. } = self;
+        let taken = broker.with_core(|core| {
+            answers.drain(..).try_for_each(|packet| {
+                if let AckEffect::Durable(answer, id) = core.answer(session, connection, &packet)? {
+                    acks.push((answer, id));
+                }
+                Ok::<_, WrongAnswer>(())
+            })
+        });
+        taken.map_err(|_| End::Server(ReasonCode::PROTOCOL_ERROR))
     }
 
     async fn released(&mut self, packet_id: u16) {

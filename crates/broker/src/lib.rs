@@ -13,15 +13,19 @@
 //! - A durable session changes by applied operations only: packet identifiers, queue contents and what was dropped are
 //!   the same after a replay. What depends on the connection (window, what was sent) lives in its `Link`.
 //! - Commands never enter a queue, the retained store or the lane.
+//! - What waits for a session is in the log and a reference to it in the queue; in memory is what is about to be sent, and
+//!   what the log does not have or is about to free.
 //! - Every queue has a bound. A full session queue drops the newest message for that session, counts it and reports it
 //!   once per episode; it holds up nobody else.
 //! - The state's lock is never held across an `await`, a hook, or file I/O.
 //!
 //! Start reading at [`Broker`], then `core` (the state), `connection` (a client), `router` (commit and apply).
 
+mod backlog;
 mod broker;
 mod connection;
 mod core;
+mod fetch;
 pub mod frames;
 mod hooks;
 mod house;

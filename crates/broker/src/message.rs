@@ -165,6 +165,10 @@ impl<'a> Encodings<'a> {
         Arc::ptr_eq(self.message, message)
     }
 
+    pub(crate) const fn message(&self) -> &'a Arc<Message> {
+        self.message
+    }
+
     pub(crate) fn topic(&self) -> &TopicName {
         &self.message.topic
     }

@@ -37,7 +37,7 @@ impl Core {
         session.since = open.at;
         session.version = open.version;
         if !live {
-            session.queue.suspect_sent();
+            session.queue.suspect_sent(true);
         }
         self.by_client.insert(open.client_id.clone(), number);
         if let Some(arrival) = arrival {
@@ -98,6 +98,7 @@ impl Core {
             window: arrival.window,
             in_flight: 0,
             cursor: 0,
+            fetching: false,
             later: VecDeque::new(),
             slow: false,
             dropped: 0,

@@ -70,7 +70,7 @@ impl Default for BrokerOptions {
             subscriptions: 1000,
             queue_messages: 100_000,
             queue_bytes: 64 << 20,
-            outbox_bytes: 1 << 20,
+            outbox_bytes: 256 << 10,
             retained_messages: 1_000_000,
             commands: 16,
             snapshot_bytes: 64 << 20,

@@ -4,14 +4,16 @@
 //! order of operations. So a replay gives the same identifiers, and an acknowledgement read from the log means the same
 //! message as when it arrived.
 
+use crate::backlog::Backlog;
 use crate::message::Message;
+use andon_model::log::Seq;
 use andon_wire::mqtt::QoS;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How many messages of a session may have a packet identifier. Part of the format: changing it changes what a replay
-/// gives.
-pub(crate) const ID_WINDOW: usize = 4096;
+/// gives. Tests that make up traffic have a small one, so that queues reach beyond it.
+pub(crate) const ID_WINDOW: usize = if cfg!(test) { 4 } else { 4096 };
 
 /// The bounds of a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,9 +30,14 @@ impl Default for Bounds {
 }
 
 /// A message with how it is to be delivered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) message: Arc<Message>,
+    /// `None`: it is in the log alone.
+    pub(crate) message: Option<Arc<Message>>,
+    /// Where in the messages lane it is; 0: nowhere, it stays in memory until it is done.
+    pub(crate) seq: Seq,
+    /// [`Message::weight`].
+    pub(crate) weight: u32,
     /// 1 or 2.
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
@@ -49,76 +56,124 @@ pub(crate) struct Entry {
     pub(crate) received: bool,
 }
 
+impl Entry {
+    /// A message that is yet to be sent.
+    pub(crate) fn new(message: &Arc<Message>, seq: Seq, qos: QoS, retain: bool, ids: Box<[u32]>) -> Self {
+        Self {
+            message: Some(message.clone()),
+            seq,
+            weight: u32::try_from(message.weight()).unwrap_or(u32::MAX),
+            qos,
+            retain,
+            ids,
+            packet_id: 0,
+            released: false,
+            maybe_sent: false,
+            sent: false,
+            answered: false,
+            received: false,
+        }
+    }
+
+    /// Whether it is in memory without need: the log has it.
+    const fn is_spare(&self) -> bool {
+        self.message.is_some() && self.seq.0 != 0
+    }
+
+    /// Whether it must be fetched before it can be sent.
+    const fn is_missing(&self) -> bool {
+        self.message.is_none() && !(self.released || self.sent || self.answered)
+    }
+}
+
+/// A queue: its front, which has packet identifiers, and the backlog behind it. In memory is what is about to be sent;
+/// the rest is in the log.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     entries: BTreeMap<u64, Entry>,
     ids: HashMap<u16, u64>,
+    backlog: Backlog,
     next_order: u64,
-    first_without_id: u64,
     last_id: u16,
+    /// The weight of all.
     bytes: u64,
+    /// The weight of what is spare.
+    spare: u64,
+    /// A replay cannot know what was sent: whatever comes to the front may have been.
+    suspect: bool,
     pub(crate) dropped: u64,
     /// Within an episode of dropping.
     pub(crate) full: bool,
 }
 
 impl Queue {
-    /// The queue as a snapshot keeps it; entries in order, the first ones with identifiers.
-    pub(crate) fn restore(last_id: u16, dropped: u64, entries: Vec<Entry>) -> Self {
+    /// The queue as a snapshot keeps it: the front, with identifiers, and the backlog.
+    pub(crate) fn restore(last_id: u16, dropped: u64, front: Vec<Entry>, backlog: Backlog) -> Self {
         let mut queue = Self { last_id, dropped, ..Self::default() };
-        for (order, entry) in (0_u64..).zip(entries) {
-            queue.bytes += entry.message.weight() as u64;
-            if entry.packet_id != 0 {
-                queue.ids.insert(entry.packet_id, order);
-                queue.first_without_id = order + 1;
-            }
+        for (order, entry) in (0_u64..).zip(front) {
+            queue.bytes += u64::from(entry.weight);
+            queue.ids.insert(entry.packet_id, order);
             queue.next_order = order + 1;
             queue.entries.insert(order, entry);
         }
+        queue.bytes += backlog.iter().map(|entry| u64::from(entry.weight)).sum::<u64>();
+        queue.backlog = backlog;
         queue
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.backlog.len()
     }
 
     pub(crate) const fn last_id(&self) -> u16 {
         self.last_id
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    /// The entries that have identifiers, in order.
+    pub(crate) fn front(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// The entries whose messages are in memory.
+    pub(crate) fn in_memory(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.entries.values().filter_map(|entry| entry.message.as_ref()).chain(self.backlog.held())
+    }
+
+    pub(crate) const fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Appends a message; false: the queue is full and it was dropped.
     pub(crate) fn push(&mut self, entry: Entry, bounds: Bounds) -> bool {
-        let weight = entry.message.weight() as u64;
-        let messages = self.entries.len() as u64;
-        if messages >= bounds.messages || self.bytes.saturating_add(weight) > bounds.bytes {
+        let weight = u64::from(entry.weight);
+        if self.len() as u64 >= bounds.messages || self.bytes.saturating_add(weight) > bounds.bytes {
             self.dropped += 1;
             return false;
         }
         self.bytes += weight;
-        self.entries.insert(self.next_order, entry);
-        self.next_order += 1;
-        self.give_ids();
+        if self.ids.len() < ID_WINDOW && self.backlog.len() == 0 {
+            self.come_to_front(entry);
+        } else {
+            self.backlog.push(entry);
+        }
         true
     }
 
     /// Whether half of the bounds is free, which ends an episode of dropping.
     pub(crate) fn is_relaxed(&self, bounds: Bounds) -> bool {
-        self.entries.len() as u64 <= bounds.messages / 2 && self.bytes <= bounds.bytes / 2
+        self.len() as u64 <= bounds.messages / 2 && self.bytes <= bounds.bytes / 2
     }
 
-    fn give_ids(&mut self) {
-        while self.ids.len() < ID_WINDOW && self.first_without_id < self.next_order {
-            let id = self.free_id();
-            if let Some(entry) = self.entries.get_mut(&self.first_without_id) {
-                entry.packet_id = id;
-                self.ids.insert(id, self.first_without_id);
-            }
-            self.first_without_id += 1;
+    fn come_to_front(&mut self, mut entry: Entry) {
+        let id = self.free_id();
+        entry.packet_id = id;
+        entry.maybe_sent |= self.suspect;
+        if entry.is_spare() {
+            self.spare += u64::from(entry.weight);
         }
+        self.ids.insert(id, self.next_order);
+        self.entries.insert(self.next_order, entry);
+        self.next_order += 1;
     }
 
     /// The next identifier that no message has; there are far more of them than [`ID_WINDOW`].
@@ -140,28 +195,122 @@ impl Queue {
     pub(crate) fn done(&mut self, packet_id: u16) -> Option<Entry> {
         let order = self.ids.remove(&packet_id)?;
         let entry = self.entries.remove(&order)?;
-        self.bytes = self.bytes.saturating_sub(entry.message.weight() as u64);
-        self.give_ids();
+        self.bytes = self.bytes.saturating_sub(u64::from(entry.weight));
+        if entry.is_spare() {
+            self.spare = self.spare.saturating_sub(u64::from(entry.weight));
+        }
+        while self.ids.len() < ID_WINDOW {
+            let Some(next) = self.backlog.pop() else { break };
+            self.come_to_front(next);
+        }
         Some(entry)
     }
 
     /// The next message from `cursor` on that has an identifier, with its place.
     pub(crate) fn next_from(&mut self, cursor: u64) -> Option<(u64, &mut Entry)> {
-        let (order, entry) = self.entries.range_mut(cursor..).next()?;
-        (entry.packet_id != 0).then_some((*order, entry))
+        self.entries.range_mut(cursor..).next().map(|(order, entry)| (*order, entry))
+    }
+
+    /// A message was written to the connection. Its bytes are under way; should it be sent again, the log has it.
+    pub(crate) fn sent(&mut self, order: u64) {
+        if let Some(entry) = self.entries.get_mut(&order) {
+            (entry.sent, entry.maybe_sent) = (true, true);
+        }
+        self.let_go(order);
+    }
+
+    /// The message at `order` need not be in memory.
+    fn let_go(&mut self, order: u64) {
+        if let Some(entry) = self.entries.get_mut(&order).filter(|entry| entry.is_spare()) {
+            self.spare = self.spare.saturating_sub(u64::from(entry.weight));
+            entry.message = None;
+        }
+    }
+
+    /// Keeps about `most` bytes of messages in memory that the log has too: the first ones. Cheap when there are no more.
+    pub(crate) fn let_go_beyond(&mut self, most: u64) {
+        let mut from = self.next_order;
+        while self.spare > most {
+            let Some((order, _)) = self.entries.range(..from).next_back() else { return };
+            from = *order;
+            self.let_go(from);
+        }
+    }
+
+    /// The numbers of messages that are to be sent from `cursor` on and are in the log alone: at least one, about `bytes`
+    /// in all.
+    pub(crate) fn missing(&self, cursor: u64, bytes: u64) -> Vec<Seq> {
+        let mut weight = 0;
+        let missing = self.entries.range(cursor..).map(|(_, entry)| entry).filter(|entry| entry.is_missing());
+        let few = missing.take_while(|entry| {
+            let taken = weight < bytes;
+            weight += u64::from(entry.weight);
+            taken
+        });
+        few.map(|entry| entry.seq).collect()
+    }
+
+    /// Messages came from the log.
+    pub(crate) fn found(&mut self, mut message: impl FnMut(Seq) -> Option<Arc<Message>>) {
+        for entry in self.entries.values_mut().filter(|entry| entry.is_missing()) {
+            entry.message = message(entry.seq);
+            if entry.is_spare() {
+                self.spare += u64::from(entry.weight);
+            }
+        }
+    }
+
+    /// The identifiers of messages to be sent that are where `lost` says; they count as answered.
+    pub(crate) fn give_up(&mut self, mut lost: impl FnMut(Seq) -> bool) -> Vec<u16> {
+        let missing = self.entries.values_mut().filter(|entry| entry.is_missing());
+        let given_up = missing.filter_map(|entry| {
+            lost(entry.seq).then(|| {
+                entry.answered = true;
+                entry.packet_id
+            })
+        });
+        given_up.collect()
+    }
+
+    /// The number of the first message that is in the log, and may be in the log alone.
+    pub(crate) fn oldest(&self) -> Option<Seq> {
+        let front = self.entries.values().map(|entry| entry.seq).find(|seq| seq.0 != 0);
+        front.or_else(|| self.backlog.oldest())
+    }
+
+    /// The numbers up to `last` of messages in the log.
+    pub(crate) fn up_to(&self, last: Seq) -> Vec<Seq> {
+        let front = self.entries.values().map(|entry| entry.seq);
+        let all = front.chain(self.backlog.iter().map(|entry| entry.seq));
+        // In the order of the log, but for those that are nowhere in it.
+        all.filter(|seq| seq.0 != 0).take_while(|seq| *seq <= last).collect()
+    }
+
+    /// Holds messages that the log is about to lose.
+    pub(crate) fn hold(&mut self, mut found: impl FnMut(Seq) -> Option<Arc<Message>>) {
+        for entry in self.entries.values_mut().filter(|entry| entry.seq.0 != 0) {
+            let Some(message) = found(entry.seq) else { continue };
+            if entry.is_spare() {
+                self.spare = self.spare.saturating_sub(u64::from(entry.weight));
+            }
+            (entry.message, entry.seq) = (Some(message), Seq(0));
+        }
+        self.backlog.hold(found);
     }
 
     /// A new connection: nothing has been written to it yet.
     pub(crate) fn restart(&mut self) {
-        for entry in self.entries.values_mut().take_while(|e| e.packet_id != 0) {
+        self.suspect = false;
+        for entry in self.entries.values_mut() {
             (entry.sent, entry.answered, entry.received) = (false, false, false);
         }
     }
 
-    /// Everything near the front may have been sent, as far as a replay can know.
-    pub(crate) fn suspect_sent(&mut self) {
-        for entry in self.entries.values_mut().take_while(|e| e.packet_id != 0) {
-            entry.maybe_sent = true;
+    /// In a replay: the client connected, and nobody knows what was sent to it until it is gone.
+    pub(crate) fn suspect_sent(&mut self, suspect: bool) {
+        self.suspect = suspect;
+        if suspect {
+            self.entries.values_mut().for_each(|entry| entry.maybe_sent = true);
         }
     }
 }
@@ -175,22 +324,18 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { messages: 10_000, bytes: 1 << 30 };
 
-    fn entry(text: &str) -> Entry {
-        let topic = TopicName::parse("a").unwrap();
-        let payload = Bytes::copy_from_slice(text.as_bytes());
-        let message = Message::internal(topic, payload, QoS::AtLeastOnce, false, Timestamp::default());
-        Entry {
-            message: Arc::new(message),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            ids: Box::default(),
-            packet_id: 0,
-            released: false,
-            maybe_sent: false,
-            sent: false,
-            answered: false,
-            received: false,
+    impl Entry {
+        /// An entry with a message of that text, at `seq` of the log.
+        pub(crate) fn to_test(text: &str, seq: u64) -> Self {
+            let topic = TopicName::parse("a").unwrap();
+            let payload = Bytes::copy_from_slice(text.as_bytes());
+            let message = Message::internal(topic, payload, QoS::AtLeastOnce, false, Timestamp::default());
+            Self::new(&Arc::new(message), Seq(seq), QoS::AtLeastOnce, false, Box::default())
         }
+    }
+
+    fn entry(text: &str) -> Entry {
+        Entry::to_test(text, 1)
     }
 
     #[test]
@@ -211,9 +356,10 @@ mod tests {
     fn only_the_front_has_identifiers() {
         let mut queue = Queue::default();
         (0..ID_WINDOW + 2).for_each(|_| assert!(queue.push(entry("x"), BOUNDS)));
-        assert_eq!(queue.iter().filter(|e| e.packet_id != 0).count(), ID_WINDOW);
-        queue.done(7);
-        assert_eq!(queue.iter().filter(|e| e.packet_id == 0).count(), 1);
+        assert_eq!((queue.front().len(), queue.backlog().len()), (ID_WINDOW, 2));
+        assert!(queue.front().all(|e| e.packet_id != 0));
+        queue.done(3);
+        assert_eq!((queue.front().len(), queue.backlog().len()), (ID_WINDOW, 1));
     }
 
     #[test]
@@ -227,5 +373,57 @@ mod tests {
         assert!(!queue.push(entry("4"), tight), "bytes count too");
         queue.done(1);
         assert!(queue.push(entry("5"), bounds));
+    }
+
+    #[test]
+    fn of_what_is_in_the_log_only_the_first_bytes_stay_in_memory() {
+        let mut queue = Queue::default();
+        let weight = u64::from(entry("x").weight);
+        (1..=3).for_each(|seq| assert!(queue.push(Entry::to_test("x", seq), BOUNDS)));
+        queue.push(Entry::to_test("nowhere", 0), BOUNDS);
+        queue.push(Entry::to_test("x", 4), BOUNDS);
+        queue.let_go_beyond(weight);
+        let there: Vec<bool> = queue.front().map(|e| e.message.is_some()).collect();
+        assert_eq!(there, [true, false, false, true]);
+        queue.sent(0);
+        assert!(queue.front().next().unwrap().message.is_none(), "what is under way need not stay");
+        assert_eq!(queue.missing(0, 1), [Seq(2)], "one at least");
+        assert_eq!(queue.missing(0, weight * 2), [Seq(2), Seq(3)]);
+        queue.found(|seq| (seq.0 == 2).then(|| entry("x").message.unwrap()));
+        assert_eq!(queue.missing(0, 1), [Seq(3)]);
+        assert_eq!(queue.give_up(|seq| seq.0 == 3), [3]);
+        assert_eq!(queue.missing(0, 1), []);
+        // Taken out in any order, the count of what is in memory comes to nothing.
+        for id in [3, 1, 5, 4, 2] {
+            assert!(queue.done(id).is_some(), "{id}");
+        }
+        assert_eq!((queue.len(), queue.bytes, queue.spare), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_the_log_will_lose_is_held_wherever_it_waits() {
+        let mut queue = Queue::default();
+        let many = ID_WINDOW as u64 + 3;
+        (1..=many).for_each(|seq| assert!(queue.push(Entry::to_test("x", seq), BOUNDS)));
+        queue.let_go_beyond(0);
+        assert_eq!(queue.oldest(), Some(Seq(1)));
+        let last = Seq(many - 1);
+        assert_eq!(queue.up_to(last).len() as u64, many - 1);
+        queue.hold(|seq| (seq <= last).then(|| entry("x").message.unwrap()));
+        assert_eq!(queue.oldest(), Some(Seq(many)));
+        assert_eq!((queue.up_to(last), queue.spare), (vec![], 0));
+        assert!(queue.front().all(|e| e.message.is_some()));
+    }
+
+    #[test]
+    fn what_comes_to_the_front_in_a_replay_while_its_client_was_there_may_have_been_sent() {
+        let mut queue = Queue::default();
+        (1..=ID_WINDOW as u64 + 2).for_each(|seq| assert!(queue.push(Entry::to_test("x", seq), BOUNDS)));
+        queue.suspect_sent(true);
+        queue.done(1);
+        queue.suspect_sent(false);
+        queue.done(2);
+        let last_two: Vec<bool> = queue.front().skip(ID_WINDOW - 2).map(|e| e.maybe_sent).collect();
+        assert_eq!(last_two, [true, false]);
     }
 }

@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 
 /// The broker's name as a reader of the log.
 pub(crate) const READER: &str = "broker";
+/// The name under which it holds on to messages that wait for a session.
+pub(crate) const QUEUES: &str = "broker-queues";
 /// How many operations are applied in one go, so that connections get at the state in between.
 const BATCH: usize = 512;
 /// How long to wait before asking again whether a full disk has room.
@@ -121,6 +123,10 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     pub(crate) fn new(log: Arc<dyn Log>) -> Self {
         Self { log, queues: Mutex::default(), wake: Notify::new(), since_snapshot: AtomicU64::new(0) }
+    }
+
+    pub(crate) const fn log(&self) -> &Arc<dyn Log> {
+        &self.log
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -305,7 +311,7 @@ impl Broker {
 
     /// Takes the state now and saves it once everything made of its messages is durable elsewhere.
     fn save_settled(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (positions, state) = self.with_core(|core| state_of(core));
+        let (positions, waiting, state) = self.with_core(|core| state_of(core));
         let (log, hooks) = (self.pipeline.log.clone(), self.hooks.clone());
         async move {
             if !hooks.settled().await {
@@ -314,7 +320,7 @@ impl Broker {
                 );
                 return;
             }
-            let saved = tokio::task::spawn_blocking(move || save(&*log, positions, &state)).await;
+            let saved = tokio::task::spawn_blocking(move || save(&*log, positions, waiting, &state)).await;
             if let Err(error) = saved {
                 tracing::error!(%error, "saving the broker's snapshot was interrupted");
             }
@@ -322,12 +328,18 @@ impl Broker {
     }
 }
 
-fn state_of(core: &Core) -> (Positions, BytesMut) {
-    (Positions { messages: core.applied, ..Positions::default() }, crate::snapshot::encode(core))
+/// How far the state has come, before what in the lane nothing waits, and the state.
+fn state_of(core: &Core) -> (Seq, Seq, BytesMut) {
+    let before = core.oldest().map_or(core.applied, |oldest| Seq(oldest.0.saturating_sub(1)));
+    (core.applied, before.min(core.applied), crate::snapshot::encode(core))
 }
 
-fn save(log: &dyn Log, positions: Positions, state: &[u8]) {
-    if let Err(error) = log.save_snapshot(READER, positions, state) {
+fn save(log: &dyn Log, applied: Seq, waiting: Seq, state: &[u8]) {
+    let at = |messages| Positions { messages, ..Positions::default() };
+    // In this order: what is let go of is in no snapshot that a start may begin with.
+    let saved =
+        log.save_snapshot(READER, at(applied), state).and_then(|()| log.save_snapshot(QUEUES, at(waiting), &[]));
+    if let Err(error) = saved {
         tracing::error!(%error, "could not save the broker's snapshot; the former one stays valid");
     }
 }

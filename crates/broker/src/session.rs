@@ -64,6 +64,8 @@ pub(crate) struct Link {
     pub(crate) in_flight: usize,
     /// The place in the queue up to which everything was sent.
     pub(crate) cursor: u64,
+    /// The next messages are being fetched from the log.
+    pub(crate) fetching: bool,
     /// QoS 0 messages that a new subscription is owed and that found no room yet, and those that came after them.
     pub(crate) later: VecDeque<Later>,
     /// Within an episode of dropping QoS 0 messages.

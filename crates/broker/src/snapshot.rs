@@ -1,21 +1,23 @@
 //! The durable state as one blob: what a restart begins with before it replays the lane.
 //!
-//! Version 1: bounds, lane time, a table of messages, retained messages, sessions. Messages stand once, however many
-//! queues hold them.
+//! Bounds, lane time, a table of messages, retained messages, sessions. Of a message that waits in the log stands only where;
+//! the others stand once, however many queues hold them. In version 1 all messages stood in the table.
 
+use crate::backlog::Backlog;
 use crate::core::Core;
 use crate::frames::{FrameError, Input, SessionNo, blob, number, optional, put_filter, put_message, put_will};
 use crate::index::Wish;
 use crate::message::Message;
 use crate::queue::{Bounds, Entry, Queue};
 use crate::session::Session;
+use andon_model::log::Seq;
 use andon_wire::mqtt::QoS;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The version this program writes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Messages in the order of their first use, each once.
 #[derive(Default)]
@@ -80,10 +82,14 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
     }
     out.put_u16(session.queue.last_id());
     number(out, session.queue.dropped);
-    number(out, session.queue.len() as u64);
-    for entry in session.queue.iter() {
-        let place = table.place(&entry.message);
-        number(out, place);
+    let front = session.queue.front();
+    number(out, front.len() as u64);
+    for entry in front {
+        number(out, entry.seq.0);
+        match &entry.message {
+            Some(message) if entry.seq.0 == 0 => number(out, table.place(message)),
+            _ => number(out, u64::from(entry.weight)),
+        }
         out.put_u16(entry.packet_id);
         out.put_u8(
             entry.qos as u8
@@ -94,15 +100,23 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
         number(out, entry.ids.len() as u64);
         entry.ids.iter().for_each(|id| number(out, u64::from(*id)));
     }
+    let (len, (seq, weight), references, held) = session.queue.backlog().parts();
+    number(out, len as u64);
+    number(out, seq);
+    number(out, u64::from(weight));
+    let references: Vec<u8> = references.collect();
+    blob(out, &references);
+    number(out, held.len() as u64);
+    held.for_each(|message| number(out, table.place(message)));
 }
 
 /// Reads a state into an empty core.
 pub(crate) fn decode(state: Bytes, core: &mut Core) -> Result<(), FrameError> {
     let mut input = Input(state);
-    match input.byte()? {
-        VERSION => {}
+    let version = match input.byte()? {
+        version @ 1..=VERSION => version,
         version => return Err(FrameError::Unknown { kind: 0, version }),
-    }
+    };
     core.bounds = Bounds { messages: input.number()?, bytes: input.number()? };
     core.lane_time = input.time()?;
     let table = input.list(|i| i.message().map(Arc::new))?;
@@ -113,7 +127,7 @@ pub(crate) fn decode(state: Bytes, core: &mut Core) -> Result<(), FrameError> {
     for message in input.list(look_up)? {
         core.retained.set(&message);
     }
-    for session in input.list(|i| session(i, &look_up))? {
+    for session in input.list(|i| session(i, version, &look_up))? {
         add(core, session);
     }
     if input.0.is_empty() { Ok(()) } else { Err(FrameError::Trailing) }
@@ -131,6 +145,7 @@ fn add(core: &mut Core, session: Session) {
 
 fn session(
     input: &mut Input,
+    snapshot: u8,
     look_up: &impl Fn(&mut Input) -> Result<Arc<Message>, FrameError>,
 ) -> Result<Session, FrameError> {
     let number = SessionNo(input.number()?);
@@ -151,8 +166,17 @@ fn session(
         .into_iter()
         .collect();
     let (last_id, dropped) = (input.two_bytes()?, input.number()?);
-    let entries = input.list(|i| entry(i, look_up))?;
-    let queue = Queue::restore(last_id, dropped, entries);
+    let entries = input.list(|i| entry(i, snapshot, look_up))?;
+    let mut queue = if snapshot == 1 {
+        let (front, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.packet_id != 0);
+        let mut backlog = Backlog::default();
+        rest.into_iter().for_each(|entry| backlog.push(entry));
+        Queue::restore(last_id, dropped, front, backlog)
+    } else {
+        Queue::restore(last_id, dropped, entries, backlog(input, look_up)?)
+    };
+    // What was sent after this was saved is not known.
+    queue.suspect_sent(gone_at.is_none());
     Ok(Session {
         number,
         client_id,
@@ -173,14 +197,21 @@ fn session(
 
 fn entry(
     input: &mut Input,
+    snapshot: u8,
     look_up: &impl Fn(&mut Input) -> Result<Arc<Message>, FrameError>,
 ) -> Result<Entry, FrameError> {
-    let message = look_up(input)?;
+    let seq = if snapshot == 1 { 0 } else { input.number()? };
+    let (message, weight) = if seq == 0 { (Some(look_up(input)?), 0) } else { (None, input.small("weight")?) };
     let packet_id = input.two_bytes()?;
+    if snapshot != 1 && packet_id == 0 {
+        return Err(FrameError::Field("packet identifier"));
+    }
     let bits = input.byte()?;
     let ids = input.list(|i| i.small("subscription identifier"))?;
     Ok(Entry {
+        weight: message.as_ref().map_or(weight, |m| u32::try_from(m.weight()).unwrap_or(u32::MAX)),
         message,
+        seq: Seq(seq),
         qos: QoS::from_bits(bits & 3).ok_or(FrameError::Field("QoS"))?,
         retain: bits & 4 != 0,
         ids: ids.into_boxed_slice(),
@@ -191,4 +222,90 @@ fn entry(
         answered: false,
         received: false,
     })
+}
+
+fn backlog(
+    input: &mut Input,
+    look_up: &impl Fn(&mut Input) -> Result<Arc<Message>, FrameError>,
+) -> Result<Backlog, FrameError> {
+    let len = input.small("number of messages")?;
+    let front = (input.number()?, input.small("weight")?);
+    let references = input.blob()?;
+    let held = input.list(look_up)?;
+    Backlog::restore(len, front, &references, held.into()).map_err(|_| FrameError::Field("backlog"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::Timestamp;
+    use andon_wire::mqtt::{Text, TopicName, Version};
+
+    fn message(text: &str) -> Message {
+        let payload = Bytes::copy_from_slice(text.as_bytes());
+        Message::internal(TopicName::parse("a").unwrap(), payload, QoS::AtLeastOnce, false, Timestamp::default())
+    }
+
+    /// A state as the first version wrote it: one session with as many messages, those of the front with identifiers.
+    fn first_version(messages: u16, with_identifier: u16) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u8(1);
+        number(&mut out, 6);
+        number(&mut out, 1 << 20);
+        out.put_i64(0);
+        number(&mut out, u64::from(messages));
+        (0..messages).for_each(|n| put_message(&mut out, &message(&n.to_string())));
+        number(&mut out, 0); // Retained.
+        number(&mut out, 1); // Sessions.
+        number(&mut out, 7);
+        blob(&mut out, b"old");
+        optional(&mut out, None::<&Text>, |_, _| {});
+        number(&mut out, 60);
+        number(&mut out, 7);
+        optional(&mut out, None, put_will);
+        optional(&mut out, Some(&Timestamp::default()), |out, at| out.put_i64(at.micros()));
+        out.put_i64(0);
+        out.put_u8(Version::V5.level());
+        number(&mut out, 0); // Exchanges of the client's.
+        number(&mut out, 0); // Subscriptions.
+        out.put_u16(with_identifier);
+        number(&mut out, 3);
+        number(&mut out, u64::from(messages));
+        for n in 0..messages {
+            number(&mut out, u64::from(n));
+            out.put_u16(if n < with_identifier { n + 1 } else { 0 });
+            out.put_u8(1);
+            number(&mut out, 0);
+        }
+        out.freeze()
+    }
+
+    #[test]
+    fn what_the_first_version_saved_is_there_and_is_saved_again_with_its_messages() {
+        let mut core = Core::default();
+        decode(first_version(6, 4), &mut core).unwrap();
+        for _ in 0..2 {
+            let queue = &core.sessions[&SessionNo(7)].queue;
+            let text = |message: &Option<Arc<Message>>| message.as_ref().map(|m| m.payload.to_vec());
+            let front: Vec<_> = queue.front().map(|e| (e.packet_id, e.seq.0, text(&e.message))).collect();
+            let named = |n: u16| (n + 1, 0, Some(n.to_string().into_bytes()));
+            assert_eq!(front, [0, 1, 2, 3].map(named));
+            let behind: Vec<_> = queue.backlog().iter().map(|e| (e.seq.0, text(&e.message))).collect();
+            assert_eq!(behind, [(0, Some(b"4".to_vec())), (0, Some(b"5".to_vec()))]);
+            assert_eq!((queue.dropped, queue.last_id(), core.oldest()), (3, 4, None));
+            let again = encode(&core).freeze();
+            core = Core::default();
+            decode(again, &mut core).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_cut_off_or_newer_is_refused() {
+        let whole = first_version(6, 4);
+        for length in 0..whole.len() {
+            assert!(decode(whole.slice(..length), &mut Core::default()).is_err(), "{length}");
+        }
+        let newer = Bytes::from([&[VERSION + 1], &whole[1..]].concat());
+        assert!(matches!(decode(newer, &mut Core::default()), Err(FrameError::Unknown { version: 3, .. })));
+    }
 }

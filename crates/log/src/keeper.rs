@@ -311,7 +311,28 @@ impl LaneKeeper {
         let found = (Arc::clone(oldest), last);
         drop(segments);
         let read = limits.keep == KeepPolicy::UntilRead && self.readers.all_passed(self.core.lane, last);
-        (over || read).then_some(found)
+        let held = limits.held_bytes.is_some_and(|most| total <= most) && self.readers.is_needed(self.core.lane, last);
+        ((over && !held) || read).then_some(found)
+    }
+
+    /// The last number of what a reader still needs and will lose when half as much again is written: so that the
+    /// oldest quarter is taken elsewhere before it is freed. 0: there is none.
+    pub(crate) fn pressed(&self) -> Seq {
+        let segments = lock(&self.core.segments);
+        let held = self.core.options.retention.get(self.core.lane as usize).and_then(|limits| limits.held_bytes);
+        let Some(most) = held else { return Seq(0) };
+        let mut total: u64 = segments.values().map(|segment| segment.size).sum();
+        let mut pressed = 0;
+        if total > most / 4 * 3 {
+            let mut row = segments.values().peekable();
+            while let Some(segment) = row.next().filter(|_| total > most / 2) {
+                let Some(following) = row.peek() else { break };
+                pressed = following.first.saturating_sub(1);
+                total = total.saturating_sub(segment.size);
+            }
+        }
+        drop(segments);
+        Seq(pressed)
     }
 
     /// Frames that a reader still needed are gone: a notice for each reader, a gap record in the lane.

@@ -297,6 +297,10 @@ impl Log for DurableLog {
         Seq(self.lane(lane).durable_seq())
     }
 
+    fn pressed(&self, lane: Lane) -> Seq {
+        self.keepers.get(lane as usize).map_or(Seq(0), LaneKeeper::pressed)
+    }
+
     fn first_seq(&self, lane: Lane) -> Seq {
         Seq(self.lane(lane).first_seq())
     }

@@ -25,6 +25,8 @@ pub struct LaneRetention {
     pub max_age: Option<Duration>,
     /// What happens below the limits.
     pub keep: KeepPolicy,
+    /// What a reader still needs is kept beyond the limits up to so many bytes of segment files; `None`: it is not.
+    pub held_bytes: Option<u64>,
 }
 
 /// Where the log gets its one random number from: the salt of its checksums.
@@ -83,10 +85,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Default for LogOptions {
     fn default() -> Self {
-        let records = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention };
-        let messages =
-            LaneRetention { max_bytes: Some(2048 * MIB), max_age: Some(DAY * 7), keep: KeepPolicy::ByRetention };
-        let samples = LaneRetention { max_bytes: Some(8192 * MIB), max_age: None, keep: KeepPolicy::UntilRead };
+        let records = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention, held_bytes: None };
+        let messages = LaneRetention {
+            max_bytes: Some(2048 * MIB),
+            max_age: Some(DAY * 7),
+            keep: KeepPolicy::ByRetention,
+            held_bytes: Some(4096 * MIB),
+        };
+        let samples =
+            LaneRetention { max_bytes: Some(8192 * MIB), max_age: None, keep: KeepPolicy::UntilRead, held_bytes: None };
         Self {
             segment_bytes: 64 * MIB,
             records_segment_bytes: 16 * MIB,

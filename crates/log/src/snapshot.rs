@@ -186,6 +186,14 @@ impl Readers {
         pins.next().is_some_and(|first| first.0 >= last && pins.all(|pin| pin.0 >= last))
     }
 
+    /// Whether a reader of `lane` is not past `last`.
+    pub(crate) fn is_needed(&self, lane: Lane, last: u64) -> bool {
+        self.all().into_iter().any(|(_, reader)| {
+            let state = lock(&reader.state);
+            state.needs(lane) && state.pin(lane).0 < last
+        })
+    }
+
     /// Readers of `lane` that have not come to `last` and were not told yet that they lose something; and where they are.
     pub(crate) fn fallen_behind(&self, lane: Lane, last: u64) -> Vec<(String, Seq)> {
         let behind = self.all().into_iter().filter_map(|(name, reader)| {

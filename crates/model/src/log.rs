@@ -259,6 +259,13 @@ pub trait Log: Send + Sync + 'static {
     /// The highest durable number (0: none).
     fn durable_seq(&self, lane: Lane) -> Seq;
 
+    /// The last number of what readers hold on to beyond the lane's retention and what the lane has not much longer room
+    /// for (0: none): they take it elsewhere now, or lose it.
+    fn pressed(&self, lane: Lane) -> Seq {
+        let _ = lane;
+        Seq(0)
+    }
+
     /// The lowest number still kept (0: none).
     fn first_seq(&self, lane: Lane) -> Seq;
 
@@ -269,7 +276,7 @@ pub trait Log: Send + Sync + 'static {
     fn read(&self, lane: Lane, from: Seq, max_bytes: usize) -> Result<ReadBatch, ReadError>;
 
     /// Declares that `reader` needs `lane` from its snapshot on (from the beginning if it has none):
-    /// nothing it still needs is freed before the lane's retention limit.
+    /// nothing it still needs is freed before the lane's limit for what is held.
     /// # Errors
     /// A bad name.
     fn register_reader(&self, reader: &str, lanes: &[Lane]) -> Result<(), SnapshotError>;

@@ -143,6 +143,7 @@ fn log_options(settings: &Settings) -> LogOptions {
     let [records, messages, _] = &mut options.retention;
     records.max_age = Some(DAY * settings.limits.records_days);
     messages.max_bytes = Some(settings.limits.messages_mib << 20);
+    messages.held_bytes = Some(settings.limits.messages_mib << 21);
     options
 }
 

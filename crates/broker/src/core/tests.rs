@@ -118,9 +118,21 @@ impl Bench {
     }
 
     fn follow(&mut self) {
-        for op in std::mem::take(&mut self.core.effects).todo {
+        let Effects { todo, fetches, .. } = std::mem::take(&mut self.core.effects);
+        for op in todo {
             self.lane.push(op.clone());
             self.waiting.push_back((Seq(self.lane.len() as u64), op, Reply::None));
+        }
+        for Fetch { session, connection, seqs, .. } in fetches {
+            let mut fetched = Fetched::default();
+            for seq in &seqs {
+                let Some(Op::Publish(published)) = self.lane.get(seq.0 as usize - 1) else {
+                    panic!("{seq:?} is no message")
+                };
+                fetched.found.insert(*seq, published.message.clone());
+            }
+            self.core.fetched(session, connection, &seqs, &fetched);
+            self.follow();
         }
     }
 
@@ -207,7 +219,7 @@ impl Bench {
     fn answer(&mut self, client: u8, nth: u8) {
         let Some((number, connection)) = self.linked(client) else { return };
         let found = {
-            let mut sent = self.core.sessions[&number].queue.iter().filter(|e| e.sent && !e.answered);
+            let mut sent = self.core.sessions[&number].queue.front().filter(|e| e.sent && !e.answered);
             sent.nth(usize::from(nth)).map(|e| (e.packet_id, e.qos, e.released))
         };
         let Some((packet_id, qos, released)) = found else { return };
@@ -276,7 +288,7 @@ impl Bench {
 fn durable_state(core: &mut Core) -> Vec<u8> {
     core.retained.purge(core.lane_time);
     for session in core.sessions.values_mut() {
-        session.queue.suspect_sent();
+        session.queue.suspect_sent(true);
         session.since = Timestamp::default();
     }
     crate::snapshot::encode(core).to_vec()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const LANE: Lane = Lane::Records;
 
 fn options() -> LogOptions {
-    let keep = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention };
+    let keep = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention, held_bytes: None };
     LogOptions { retention: [keep; 3], ..tiny() }
 }
 

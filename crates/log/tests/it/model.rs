@@ -65,7 +65,7 @@ impl Model {
 }
 
 fn options(tail_bytes: usize) -> LogOptions {
-    let keep = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention };
+    let keep = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention, held_bytes: None };
     LogOptions { retention: [keep; 3], tail_bytes, ..tiny() }
 }
 

@@ -126,7 +126,8 @@ fn a_lane_without_readers_is_kept() {
 
 #[test]
 fn a_reader_behind_the_limit_gets_a_gap_a_notice_once_and_a_gap_record() {
-    let limit = LaneRetention { max_bytes: Some(16 << 10), max_age: None, keep: KeepPolicy::UntilRead };
+    let limit =
+        LaneRetention { max_bytes: Some(16 << 10), max_age: None, keep: KeepPolicy::UntilRead, held_bytes: None };
     let mut options = tiny();
     options.retention[2] = limit;
     let (log, _) = open_on(Arc::new(MemDisk::new()), options).unwrap();
@@ -167,8 +168,12 @@ fn a_gap_record_is_read_like_any_frame() {
 #[test]
 fn messages_are_kept_by_age_even_when_read() {
     let mut options = tiny();
-    options.retention[1] =
-        LaneRetention { max_bytes: None, max_age: Some(Duration::from_secs(3600)), keep: KeepPolicy::ByRetention };
+    options.retention[1] = LaneRetention {
+        max_bytes: None,
+        max_age: Some(Duration::from_secs(3600)),
+        keep: KeepPolicy::ByRetention,
+        held_bytes: None,
+    };
     let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_800_000_000_000)));
     let (log, _) =
         DurableLog::open(dir(), crate::support::NODE, options, Arc::new(MemDisk::new()), clock.clone()).unwrap();
@@ -185,4 +190,58 @@ fn messages_are_kept_by_age_even_when_read() {
     clock.set(Timestamp::from_millis(0));
     append_many(&log, Lane::Messages, 60);
     assert_eq!(log.durable_seq(Lane::Messages), Seq(120));
+}
+
+#[test]
+fn what_a_reader_needs_is_held_beyond_the_limits_until_there_is_too_much() {
+    let mut options = tiny();
+    options.retention[1] = LaneRetention {
+        max_bytes: Some(8 << 10),
+        max_age: Some(Duration::from_secs(3600)),
+        keep: KeepPolicy::ByRetention,
+        held_bytes: Some(32 << 10),
+    };
+    let clock = Arc::new(HandClock::new(Timestamp::from_millis(1_800_000_000_000)));
+    let (log, _) =
+        DurableLog::open(dir(), crate::support::NODE, options, Arc::new(MemDisk::new()), clock.clone()).unwrap();
+    let at = |messages| Positions { messages: Seq(messages), ..Positions::default() };
+    let bytes = || log.stats().lanes[1].bytes_on_disk;
+    log.register_reader("queues", &[Lane::Messages]).unwrap();
+    while bytes() < 20 << 10 {
+        append_many(&log, Lane::Messages, 10);
+    }
+    clock.advance(Duration::from_secs(4000));
+    log.step();
+    assert_eq!((log.first_seq(Lane::Messages), log.pressed(Lane::Messages)), (Seq(1), Seq(0)), "over both limits");
+
+    // What is needed no more goes, down to the limit.
+    let half = log.durable_seq(Lane::Messages).0 / 2;
+    (0..2).for_each(|_| log.save_snapshot("queues", at(half), b"").unwrap());
+    log.step();
+    let first = log.first_seq(Lane::Messages);
+    assert!(first > Seq(1) && first <= Seq(half + 1), "{first:?}");
+
+    // Near the limit for what is held it is told what has to go next: what lies in the older half.
+    while log.pressed(Lane::Messages) == Seq(0) {
+        append_many(&log, Lane::Messages, 10);
+    }
+    let pressed = log.pressed(Lane::Messages);
+    assert!(bytes() > 24 << 10 && bytes() <= 32 << 10, "{}", bytes());
+    assert!(pressed > first && pressed < log.durable_seq(Lane::Messages), "{pressed:?}");
+    assert_eq!(log.first_seq(Lane::Messages), first, "nothing is freed yet");
+    (0..2).for_each(|_| log.save_snapshot("queues", at(pressed.0), b"").unwrap());
+    log.step();
+    assert!(log.first_seq(Lane::Messages) > first);
+    assert!(log.first_seq(Lane::Messages).0 <= pressed.0 + 1);
+
+    // A reader that does not listen loses, and is told.
+    let mut notices = log.notices();
+    append_many(&log, Lane::Messages, 300);
+    assert!(bytes() <= 36 << 10, "{}", bytes());
+    assert!(log.first_seq(Lane::Messages).0 > pressed.0 + 1);
+    let said = drain(&mut notices);
+    assert!(
+        said.iter().any(|notice| matches!(notice, LogNotice::ReaderGap { reader, .. } if reader == "queues")),
+        "{said:?}"
+    );
 }

@@ -21,7 +21,7 @@ pub fn dir() -> &'static Path {
 
 /// Tiny segments and no threads, so that a short workload meets everything.
 pub fn tiny() -> LogOptions {
-    let forever = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention };
+    let forever = LaneRetention { max_bytes: None, max_age: None, keep: KeepPolicy::ByRetention, held_bytes: None };
     LogOptions {
         segment_bytes: 4096,
         records_segment_bytes: 4096,

@@ -334,6 +334,7 @@ impl BrokerHooks for Hooks {
             DropReason::QueueFull => "its queue is full",
             DropReason::SlowReader => "it does not read what is sent to it",
             DropReason::TooLargeForClient => "they are larger than it accepts",
+            DropReason::Unreadable => "they waited for it on disk and cannot be read any more",
         };
         let words = format!(
             "Messages for the MQTT client {} are dropped because {why}; the first on {}.",
