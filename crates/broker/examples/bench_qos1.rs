@@ -7,10 +7,8 @@
 
 use andon_broker::*;
 use andon_log::{DurableLog, LogOptions, OsDisk};
-use andon_model::access::Principal;
-use andon_model::{BoxFuture, Clock, SystemClock};
+use andon_model::{Clock, SystemClock};
 use andon_wire::mqtt::*;
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,30 +17,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
-struct OpenDoor;
+mod common;
+use common::{Failure, OpenDoor};
 
-#[async_trait]
-impl BrokerHooks for OpenDoor {
-    async fn authenticate(&self, _: &str, _: Option<&str>, _: Option<&[u8]>, _: &Peer) -> Result<Principal, AuthError> {
-        Ok(Principal::ANONYMOUS)
-    }
-    fn may_publish(&self, _: &Principal, _: &str) -> bool {
-        true
-    }
-    fn may_subscribe(&self, _: &Principal, _: &str) -> bool {
-        true
-    }
-    fn on_message(&self, _: &Message) -> Option<BoxFuture<'static, ()>> {
-        None
-    }
-    fn command_topic(&self, _: &str) -> bool {
-        false
-    }
-    async fn command(&self, _: &Principal, _: &TopicName, _: &Bytes, _: &UserProperties) -> Result<(), CommandRefusal> {
-        Ok(())
-    }
-    fn connection(&self, _: ConnectionEvent) {}
-    fn dropped(&self, _: DropReport) {}
+async fn connect(address: SocketAddr, client_id: &str, lasting: bool) -> Result<(TcpStream, Decoder), Failure> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    common::connect(stream, client_id, lasting).await
 }
 
 #[tokio::main]
@@ -89,33 +70,6 @@ async fn main() -> Result<(), Failure> {
     log.close();
     std::fs::remove_dir_all(&folder)?;
     Ok(())
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-async fn connect(address: SocketAddr, client_id: &str, lasting: bool) -> Result<(TcpStream, Decoder), Failure> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let properties = ConnectProperties { session_expiry_s: lasting.then_some(3600), ..ConnectProperties::default() };
-    let connect = Connect {
-        version: Version::V5,
-        clean_start: !lasting,
-        keep_alive_s: 0,
-        client_id: Text::parse(client_id)?,
-        will: None,
-        user_name: None,
-        password: None,
-        properties,
-    };
-    let mut out = BytesMut::new();
-    Packet::Connect(Box::new(connect)).encode(Version::V5, &mut out)?;
-    stream.write_all(&out).await?;
-    let mut decoder = Decoder::client(Version::V5, Limits::default());
-    let mut buffer = BytesMut::new();
-    while decoder.decode(&mut buffer)?.is_none() {
-        stream.read_buf(&mut buffer).await?;
-    }
-    Ok((stream, decoder))
 }
 
 /// A session that subscribes to everything and goes away.

@@ -9,6 +9,8 @@
 //! - `acks`: one publisher of `rate` messages a second with QoS 1; how long each acknowledgement takes from its appointed time
 //! - `connects`: `n` connections, one after the other in `window` lanes, which then stay idle; the server's memory before and after
 //! - `retained`: `n` retained messages are published; how long a subscriber to all of them waits for the last
+//! - `stalled`: `n` subscribers (`qos`) that read nothing beside one that does, `rate` messages a second with QoS 1; what memory each
+//!   takes and how long the one waits for a message from its appointed time
 //! - `filters`: `n` subscriptions with wildcards of 100 clients, one publisher whose messages each match one of them
 //!
 //! Everything is MQTT 3.1.1, spoken here in bytes of its own. The generator shares the machine with the server: what counts is
@@ -66,6 +68,7 @@ fn main() -> Outcome<()> {
             "connects" => plan.connects().await,
             "retained" => plan.retained().await,
             "filters" => plan.filters().await,
+            "stalled" => plan.stalled().await,
             _ => Err(format!("there is no workload {workload}").into()),
         }
     })?;
@@ -299,6 +302,72 @@ impl Plan {
             at(0.99),
             at(1.0),
             begin.elapsed().as_secs_f64(),
+            self.cpu() - cpu
+        ))
+    }
+
+    async fn stalled(&self) -> Outcome<String> {
+        const TOPIC: &str = "bench/stalled";
+        let mut stalled = Vec::new();
+        for at in 0..self.n {
+            let client = Client::connect(self.address, &format!("stalled-{at}"), true).await?;
+            stalled.push(client.subscribe(&[TOPIC.to_owned()], self.qos).await?);
+        }
+        let reader =
+            Client::connect(self.address, "reader", true).await?.subscribe(&[TOPIC.to_owned()], self.qos).await?;
+        let client = Client::connect(self.address, "pub", true).await?;
+        let total = (self.rate as f64 * self.seconds) as u64;
+        let every = Duration::from_secs_f64(1.0 / self.rate as f64);
+        let (memory, cpu, begin) = (self.memory_kib(), self.cpu(), Instant::now());
+        let waits = tokio::spawn(async move {
+            let mut reading = reader.reading();
+            let mut waits: Vec<Duration> = Vec::new();
+            while (waits.len() as u64) < total {
+                let mut numbers = Vec::new();
+                let number =
+                    |payload: &[u8], _: u8| numbers.extend(payload.first_chunk().map(|n| u32::from_be_bytes(*n)));
+                // The last ones may be dropped with QoS 0.
+                let came = tokio::time::timeout(Duration::from_secs(5), reading.some(number)).await;
+                let Ok(Ok(Some(_))) = came else { break };
+                let now = begin.elapsed();
+                waits.extend(numbers.into_iter().map(|n| now.saturating_sub(every * n)));
+            }
+            waits
+        });
+        let (read, mut write) = (client.read, client.write);
+        let acks = tokio::spawn(async move {
+            let mut reading = Reading::new(read);
+            while let Ok(Some(_)) = reading.some(|_, _| ()).await {}
+        });
+        let mut packet = publish(TOPIC, 1, self.bytes, 0);
+        let payload_at = packet.len() - self.bytes.max(4);
+        let mut buffer = Vec::new();
+        let mut sent = 0_u64;
+        while sent < total {
+            let due = ((begin.elapsed().as_secs_f64() / every.as_secs_f64()) as u64 + 1).min(total);
+            buffer.clear();
+            while sent < due {
+                packet[payload_at..payload_at + 4].copy_from_slice(&u32::try_from(sent)?.to_be_bytes());
+                sent += 1;
+                packet[payload_at - 2..payload_at].copy_from_slice(&id_of(sent).to_be_bytes());
+                buffer.extend_from_slice(&packet);
+            }
+            write.write_all(&buffer).await?;
+            tokio::time::sleep_until(begin + every * u32::try_from(sent)?).await;
+        }
+        let mut waits = waits.await?;
+        acks.abort();
+        waits.sort_unstable();
+        let at = |share: f64| {
+            waits.get(((waits.len().max(1) - 1) as f64 * share) as usize).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
+        };
+        Ok(format!(
+            r#"{{"delivered": {}, "p50_ms": {:.2}, "p99_ms": {:.2}, "kib_each": {:.0}, "memory_kib": {}, "cpu_s": {:.2}}}"#,
+            waits.len(),
+            at(0.5),
+            at(0.99),
+            self.memory_kib().saturating_sub(memory) as f64 / self.n.max(1) as f64,
+            self.memory_kib(),
             self.cpu() - cpu
         ))
     }

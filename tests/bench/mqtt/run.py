@@ -28,6 +28,9 @@ WORKLOADS = [
     ("QoS 1 to a session that is away, 50 x 20 under way", "away", "n=50 window=20", "acked"),
     ("acknowledgement at 5,000 a second, QoS 1", "acks", "rate=5000", "waits"),
     ("50,000 retained messages to one subscriber", "retained", "n=50000 window=500", "time"),
+    ("10,000 a second, QoS 1, to one subscriber", "stalled", "n=0 qos=1 rate=10000", "stalled"),
+    ("the same beside 100 that do not read, QoS 1", "stalled", "n=100 qos=1 rate=10000", "stalled"),
+    ("the same beside 100 that do not read, QoS 0", "stalled", "n=100 qos=0 rate=10000", "stalled"),
     ("connections", "connects", "n=15000 window=50", "connects"),
 ]
 
@@ -144,6 +147,8 @@ def told(kind: str, result: dict | None) -> str:
         return f"{result['acknowledged'] / result['seconds'] / 1000:,.1f} k/s ({result['acknowledged'] / cpu / 1000:,.0f} k/CPU s)"
     if kind == "waits":
         return f"p50 {result['p50_ms']:.1f}, p99 {result['p99_ms']:.1f} ms"
+    if kind == "stalled":
+        return f"p50 {result['p50_ms']:.1f}, p99 {result['p99_ms']:.1f} ms, {result['kib_each']:,.0f} KiB each"
     if kind == "time":
         return f"{result['seconds'] * 1000:,.0f} ms for {result['delivered']:,}"
     return f"{result['connections'] / result['seconds']:,.0f}/s ({result['connections'] / cpu:,.0f}/CPU s), {result['bytes_each']:,.0f} B each, of which {result['own_bytes_each']:,.0f} not pages of files"

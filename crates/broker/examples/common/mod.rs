@@ -1,0 +1,66 @@
+//! What the benchmarks of the broker share.
+
+use andon_broker::*;
+use andon_model::BoxFuture;
+use andon_model::access::Principal;
+use andon_wire::mqtt::*;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Lets everybody in and do everything.
+pub struct OpenDoor;
+
+#[async_trait]
+impl BrokerHooks for OpenDoor {
+    async fn authenticate(&self, _: &str, _: Option<&str>, _: Option<&[u8]>, _: &Peer) -> Result<Principal, AuthError> {
+        Ok(Principal::ANONYMOUS)
+    }
+    fn may_publish(&self, _: &Principal, _: &str) -> bool {
+        true
+    }
+    fn may_subscribe(&self, _: &Principal, _: &str) -> bool {
+        true
+    }
+    fn on_message(&self, _: &Message) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+    fn command_topic(&self, _: &str) -> bool {
+        false
+    }
+    async fn command(&self, _: &Principal, _: &TopicName, _: &Bytes, _: &UserProperties) -> Result<(), CommandRefusal> {
+        Ok(())
+    }
+    fn connection(&self, _: ConnectionEvent) {}
+    fn dropped(&self, _: DropReport) {}
+}
+
+/// A 5.0 client whose CONNECT was answered.
+pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    client_id: &str,
+    lasting: bool,
+) -> Result<(S, Decoder), Failure> {
+    let properties = ConnectProperties { session_expiry_s: lasting.then_some(3600), ..ConnectProperties::default() };
+    let connect = Connect {
+        version: Version::V5,
+        clean_start: !lasting,
+        keep_alive_s: 0,
+        client_id: Text::parse(client_id)?,
+        will: None,
+        user_name: None,
+        password: None,
+        properties,
+    };
+    let mut out = BytesMut::new();
+    Packet::Connect(Box::new(connect)).encode(Version::V5, &mut out)?;
+    stream.write_all(&out).await?;
+    let mut decoder = Decoder::client(Version::V5, Limits::default());
+    let mut buffer = BytesMut::new();
+    while decoder.decode(&mut buffer)?.is_none() {
+        stream.read_buf(&mut buffer).await?;
+    }
+    Ok((stream, decoder))
+}
