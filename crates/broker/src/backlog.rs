@@ -127,10 +127,6 @@ impl Backlog {
         self.held.drain(..held);
         self.front = before;
         self.len -= 1;
-        if self.len == 0 {
-            // What grew with a long absence is given back.
-            (self.references, self.held) = (VecDeque::new(), VecDeque::new());
-        }
         Some(entry)
     }
 

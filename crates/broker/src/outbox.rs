@@ -22,7 +22,8 @@ pub(crate) struct Outbox {
     room: Notify,
     /// Inbound QoS > 0 messages not yet answered.
     unanswered: AtomicUsize,
-    exchanges: Mutex<Exchanges>,
+    /// In memory of its own, for many clients have none.
+    exchanges: Mutex<Option<Box<Exchanges>>>,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     /// Tells the connection's own task that it is to end.
@@ -159,18 +160,22 @@ impl Outbox {
         self.lock().close
     }
 
-    fn exchanges(&self) -> MutexGuard<'_, Exchanges> {
+    fn exchanges(&self) -> MutexGuard<'_, Option<Box<Exchanges>>> {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session has these messages of the client already, from an earlier connection.
     pub(crate) fn keep_exchanges(&self, packet_ids: impl IntoIterator<Item = u16>) {
-        self.exchanges().kept.extend(packet_ids);
+        let mut packet_ids = packet_ids.into_iter().peekable();
+        if packet_ids.peek().is_some() {
+            self.exchanges().get_or_insert_default().kept.extend(packet_ids);
+        }
     }
 
     /// The client says PUBLISH with QoS 2.
     pub(crate) fn begin_exchange(&self, packet_id: u16) -> Exchange {
         let mut exchanges = self.exchanges();
+        let exchanges = exchanges.get_or_insert_default();
         exchanges.refused.retain(|id| *id != packet_id);
         let kept = exchanges.kept.contains(&packet_id);
         let exchange = exchanges.open.entry(packet_id).or_default();
@@ -181,7 +186,7 @@ impl Outbox {
 
     /// The broker says PUBREC.
     pub(crate) fn received(&self, packet_id: u16) {
-        if let Some(exchange) = self.exchanges().open.get_mut(&packet_id) {
+        if let Some(exchange) = self.exchanges().as_mut().and_then(|exchanges| exchanges.open.get_mut(&packet_id)) {
             exchange.received = true;
         }
         self.packet(&Packet::PubRec(Ack::new(packet_id, ReasonCode::SUCCESS)));
@@ -195,13 +200,14 @@ impl Outbox {
         if qos != QoS::ExactlyOnce {
             return self.packet(&Packet::PubAck(ack));
         }
-        let mut exchanges = self.exchanges();
+        let mut guard = self.exchanges();
+        let exchanges = guard.get_or_insert_default();
         exchanges.open.remove(&packet_id);
         if exchanges.refused.len() >= REFUSALS {
             exchanges.refused.pop_front();
         }
         exchanges.refused.push_back(packet_id);
-        drop(exchanges);
+        drop(guard);
         self.packet(&Packet::PubRec(ack));
     }
 
@@ -209,6 +215,7 @@ impl Outbox {
     /// client that takes our "no" for a "yes" must not hear "yes" now.
     pub(crate) fn release(&self, packet_id: u16) -> bool {
         let mut exchanges = self.exchanges();
+        let Some(exchanges) = exchanges.as_mut() else { return true };
         exchanges.kept.remove(&packet_id);
         exchanges.open.remove(&packet_id);
         let refused = exchanges.refused.iter().position(|id| *id == packet_id);
@@ -217,7 +224,7 @@ impl Outbox {
 
     /// How many QoS 2 exchanges of the client are open on this connection.
     pub(crate) fn open_exchanges(&self) -> usize {
-        self.exchanges().open.len()
+        self.exchanges().as_ref().map_or(0, |exchanges| exchanges.open.len())
     }
 
     /// Counts an inbound message that awaits its answer; the number of those now open.

@@ -92,7 +92,8 @@ impl Entry {
 pub(crate) struct Queue {
     entries: BTreeMap<u64, Entry>,
     ids: HashMap<u16, u64>,
-    backlog: Backlog,
+    /// In memory of its own, for most queues have none.
+    backlog: Option<Box<Backlog>>,
     next_order: u64,
     last_id: u16,
     /// The weight of all.
@@ -108,7 +109,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// The queue as a snapshot keeps it: the front, with identifiers, and the backlog.
-    pub(crate) fn restore(last_id: u16, dropped: u64, front: Vec<Entry>, backlog: Backlog) -> Self {
+    pub(crate) fn restore(last_id: u16, dropped: u64, front: Vec<Entry>, backlog: Option<Backlog>) -> Self {
         let mut queue = Self { last_id, dropped, ..Self::default() };
         for (order, entry) in (0_u64..).zip(front) {
             queue.bytes += u64::from(entry.weight);
@@ -116,13 +117,13 @@ impl Queue {
             queue.next_order = order + 1;
             queue.entries.insert(order, entry);
         }
-        queue.bytes += backlog.iter().map(|entry| u64::from(entry.weight)).sum::<u64>();
-        queue.backlog = backlog;
+        queue.bytes += backlog.iter().flat_map(Backlog::iter).map(|entry| u64::from(entry.weight)).sum::<u64>();
+        queue.backlog = backlog.map(Box::new);
         queue
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() + self.backlog.len()
+        self.entries.len() + self.backlog_len()
     }
 
     pub(crate) const fn last_id(&self) -> u16 {
@@ -136,11 +137,18 @@ impl Queue {
 
     /// The entries whose messages are in memory.
     pub(crate) fn in_memory(&self) -> impl Iterator<Item = &Arc<Message>> {
-        self.entries.values().filter_map(|entry| entry.message.as_ref()).chain(self.backlog.held())
+        self.entries
+            .values()
+            .filter_map(|entry| entry.message.as_ref())
+            .chain(self.backlog.iter().flat_map(|backlog| backlog.held()))
     }
 
-    pub(crate) const fn backlog(&self) -> &Backlog {
-        &self.backlog
+    pub(crate) fn backlog(&self) -> Option<&Backlog> {
+        self.backlog.as_deref()
+    }
+
+    fn backlog_len(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
     }
 
     /// Appends a message; false: the queue is full and it was dropped.
@@ -151,10 +159,10 @@ impl Queue {
             return false;
         }
         self.bytes += weight;
-        if self.ids.len() < ID_WINDOW && self.backlog.len() == 0 {
+        if self.ids.len() < ID_WINDOW && self.backlog_len() == 0 {
             self.come_to_front(entry);
         } else {
-            self.backlog.push(entry);
+            self.backlog.get_or_insert_default().push(entry);
         }
         true
     }
@@ -200,7 +208,12 @@ impl Queue {
             self.spare = self.spare.saturating_sub(u64::from(entry.weight));
         }
         while self.ids.len() < ID_WINDOW {
-            let Some(next) = self.backlog.pop() else { break };
+            let Some(backlog) = &mut self.backlog else { break };
+            let next = backlog.pop();
+            if backlog.len() == 0 {
+                self.backlog = None;
+            }
+            let Some(next) = next else { break };
             self.come_to_front(next);
         }
         Some(entry)
@@ -275,13 +288,13 @@ impl Queue {
     /// The number of the first message that is in the log, and may be in the log alone.
     pub(crate) fn oldest(&self) -> Option<Seq> {
         let front = self.entries.values().map(|entry| entry.seq).find(|seq| seq.0 != 0);
-        front.or_else(|| self.backlog.oldest())
+        front.or_else(|| self.backlog.as_ref()?.oldest())
     }
 
     /// The numbers up to `last` of messages in the log.
     pub(crate) fn up_to(&self, last: Seq) -> Vec<Seq> {
         let front = self.entries.values().map(|entry| entry.seq);
-        let all = front.chain(self.backlog.iter().map(|entry| entry.seq));
+        let all = front.chain(self.backlog.iter().flat_map(|backlog| backlog.iter()).map(|entry| entry.seq));
         // In the order of the log, but for those that are nowhere in it.
         all.filter(|seq| seq.0 != 0).take_while(|seq| *seq <= last).collect()
     }
@@ -295,7 +308,9 @@ impl Queue {
             }
             (entry.message, entry.seq) = (Some(message), Seq(0));
         }
-        self.backlog.hold(found);
+        if let Some(backlog) = &mut self.backlog {
+            backlog.hold(found);
+        }
     }
 
     /// A new connection: nothing has been written to it yet.
@@ -356,10 +371,10 @@ mod tests {
     fn only_the_front_has_identifiers() {
         let mut queue = Queue::default();
         (0..ID_WINDOW + 2).for_each(|_| assert!(queue.push(entry("x"), BOUNDS)));
-        assert_eq!((queue.front().len(), queue.backlog().len()), (ID_WINDOW, 2));
+        assert_eq!((queue.front().len(), queue.backlog_len()), (ID_WINDOW, 2));
         assert!(queue.front().all(|e| e.packet_id != 0));
         queue.done(3);
-        assert_eq!((queue.front().len(), queue.backlog().len()), (ID_WINDOW, 1));
+        assert_eq!((queue.front().len(), queue.backlog_len()), (ID_WINDOW, 1));
     }
 
     #[test]

@@ -100,7 +100,8 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
         number(out, entry.ids.len() as u64);
         entry.ids.iter().for_each(|id| number(out, u64::from(*id)));
     }
-    let (len, (seq, weight), references, held) = session.queue.backlog().parts();
+    let Some(backlog) = session.queue.backlog() else { return number(out, 0) };
+    let (len, (seq, weight), references, held) = backlog.parts();
     number(out, len as u64);
     number(out, seq);
     number(out, u64::from(weight));
@@ -171,7 +172,7 @@ fn session(
         let (front, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.packet_id != 0);
         let mut backlog = Backlog::default();
         rest.into_iter().for_each(|entry| backlog.push(entry));
-        Queue::restore(last_id, dropped, front, backlog)
+        Queue::restore(last_id, dropped, front, Some(backlog).filter(|backlog| backlog.len() > 0))
     } else {
         Queue::restore(last_id, dropped, entries, backlog(input, look_up)?)
     };
@@ -227,12 +228,15 @@ fn entry(
 fn backlog(
     input: &mut Input,
     look_up: &impl Fn(&mut Input) -> Result<Arc<Message>, FrameError>,
-) -> Result<Backlog, FrameError> {
+) -> Result<Option<Backlog>, FrameError> {
     let len = input.small("number of messages")?;
+    if len == 0 {
+        return Ok(None);
+    }
     let front = (input.number()?, input.small("weight")?);
     let references = input.blob()?;
     let held = input.list(look_up)?;
-    Backlog::restore(len, front, &references, held.into()).map_err(|_| FrameError::Field("backlog"))
+    Backlog::restore(len, front, &references, held.into()).map(Some).map_err(|_| FrameError::Field("backlog"))
 }
 
 #[cfg(test)]
@@ -290,7 +294,7 @@ mod tests {
             let front: Vec<_> = queue.front().map(|e| (e.packet_id, e.seq.0, text(&e.message))).collect();
             let named = |n: u16| (n + 1, 0, Some(n.to_string().into_bytes()));
             assert_eq!(front, [0, 1, 2, 3].map(named));
-            let behind: Vec<_> = queue.backlog().iter().map(|e| (e.seq.0, text(&e.message))).collect();
+            let behind: Vec<_> = queue.backlog().unwrap().iter().map(|e| (e.seq.0, text(&e.message))).collect();
             assert_eq!(behind, [(0, Some(b"4".to_vec())), (0, Some(b"5".to_vec()))]);
             assert_eq!((queue.dropped, queue.last_id(), core.oldest()), (3, 4, None));
             let again = encode(&core).freeze();
