@@ -85,7 +85,10 @@ impl Decoder {
 
     fn decode_typed(&mut self, first: u8, packet: PacketType, buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {
         self.check_first_byte(first, packet)?;
-        let Some((remaining, header)) = remaining_length(buffer, self.version)? else { return Ok(None) };
+        let Some((remaining, header, padded)) = remaining_length(buffer)? else { return Ok(None) };
+        if padded && self.version == Some(Version::V5) {
+            return Err(Fault::Length);
+        }
         let whole = header.saturating_add(remaining);
         if whole > self.limits.packet_bytes {
             return Err(Fault::TooLarge { bytes: whole, limit: self.limits.packet_bytes });
@@ -97,6 +100,10 @@ impl Decoder {
         bytes.advance(header);
         let mut reader = Reader { bytes };
         let decoded = self.body(first, packet, &mut reader)?;
+        // Only a CONNECT says while it is read that it is of 5.0.
+        if padded && self.version == Some(Version::V5) {
+            return Err(Fault::Length);
+        }
         match reader.bytes.len() {
             0 => Ok(Some(decoded)),
             more => Err(Fault::Trailing(more)),
@@ -108,6 +115,8 @@ impl Decoder {
         use PacketType as T;
         let flags = first & 0x0F;
         let wanted = match packet {
+            // MQTT 3.1 §2.1: these may be sent again, and say so with DUP.
+            T::PubRel | T::Subscribe | T::Unsubscribe if self.version == Some(Version::V31) => flags & 0x08 | 2,
             T::PubRel | T::Subscribe | T::Unsubscribe => 2,
             T::Publish => flags,
             _ => 0,
@@ -137,12 +146,13 @@ impl Decoder {
         let most_user = self.limits.user_properties;
         let v5 = self.version == Some(Version::V5);
         let context = Context { v5, most_user };
+        let v31 = self.version == Some(Version::V31);
         Ok(match packet {
             T::Connect => {
                 let connect = connect(reader, most_user, &mut self.version)?;
                 Packet::Connect(Box::new(connect))
             }
-            T::ConnAck => Packet::ConnAck(Box::new(conn_ack(reader, context)?)),
+            T::ConnAck => Packet::ConnAck(Box::new(conn_ack(reader, context, v31)?)),
             T::Publish => Packet::Publish(publish(first, reader, context, self.side)?),
             T::PubAck => Packet::PubAck(ack(reader, context, &PUBACK_REASONS)?),
             T::PubRec => Packet::PubRec(ack(reader, context, &PUBACK_REASONS)?),
@@ -161,17 +171,14 @@ impl Decoder {
     }
 }
 
-/// The remaining length and where it ends; `None`: not all there yet. MQTT 5.0 §2.1.4; MQTT 3.1.1 §2.2.3.
-fn remaining_length(buffer: &[u8], version: Option<Version>) -> Result<Option<(usize, usize)>, Fault> {
+/// The remaining length, where it ends, and whether it has more bytes than it needs, which 5.0 forbids [MQTT-1.5.5-1];
+/// `None`: not all there yet. MQTT 5.0 §2.1.4; MQTT 3.1.1 §2.2.3.
+fn remaining_length(buffer: &[u8]) -> Result<Option<(usize, usize, bool)>, Fault> {
     let mut value = 0_usize;
     for (at, byte) in buffer.iter().skip(1).take(4).enumerate() {
         value |= usize::from(byte & 0x7F) << (7 * at);
         if byte & 0x80 == 0 {
-            let padded = at > 0 && *byte == 0;
-            if padded && version == Some(Version::V5) {
-                return Err(Fault::Length);
-            }
-            return Ok(Some((value, at + 2)));
+            return Ok(Some((value, at + 2, at > 0 && *byte == 0)));
         }
     }
     if buffer.len() > 4 { Err(Fault::Length) } else { Ok(None) }
@@ -283,11 +290,13 @@ fn connect(reader: &mut Reader, most_user: usize, version: &mut Option<Version>)
     let client_id = Text::from_bytes(reader.binary()?).map_err(Fault::ClientId)?;
     client_id.check_name().map_err(Fault::ClientId)?;
     let will = if will { Some(read_will(reader, context, will_qos, has(0x20))?) } else { None };
-    let user_name = if user { Some(reader.text()?) } else { None };
+    // MQTT 3.1 §3.1: where the packet ends counts for more than these flags do.
+    let ends = |reader: &Reader| spoken == Version::V31 && reader.is_empty();
+    let user_name = if user && !ends(reader) { Some(reader.text()?) } else { None };
     if let Some(name) = &user_name {
         name.check_name()?;
     }
-    let password = if password { Some(reader.binary()?) } else { None };
+    let password = if password && !ends(reader) { Some(reader.binary()?) } else { None };
     let clean_start = has(0x02);
     Ok(Connect { version: spoken, clean_start, keep_alive_s, client_id, will, user_name, password, properties })
 }
@@ -310,8 +319,9 @@ fn read_will(reader: &mut Reader, context: Context, qos: QoS, retain: bool) -> R
     Ok(Will { topic, payload: reader.binary()?, qos, retain, properties })
 }
 
-fn conn_ack(reader: &mut Reader, context: Context) -> Result<ConnAck, Fault> {
-    let flags = reader.byte()?;
+fn conn_ack(reader: &mut Reader, context: Context, v31: bool) -> Result<ConnAck, Fault> {
+    // In 3.1 the byte is reserved, and not used.
+    let flags = reader.byte().map(|flags| if v31 { 0 } else { flags })?;
     let code = reader.byte()?;
     let properties: ConnAckProperties = context.properties(reader)?;
     if flags > 1 {
@@ -410,7 +420,9 @@ fn unsubscribe(reader: &mut Reader, context: Context) -> Result<Unsubscribe, Fau
 fn unsub_ack(reader: &mut Reader, context: Context) -> Result<UnsubAck, Fault> {
     let packet_id = reader.packet_id()?;
     let properties: AckProperties = context.properties(reader)?;
-    Ok(UnsubAck { packet_id, properties, reasons: reader.rest().iter().copied().map(ReasonCode).collect() })
+    // Before 5.0 there is nothing behind the identifier. MQTT 3.1.1 §3.11.3.
+    let reasons = if context.v5 { reader.rest() } else { Bytes::new() };
+    Ok(UnsubAck { packet_id, properties, reasons: reasons.iter().copied().map(ReasonCode).collect() })
 }
 
 fn disconnect(reader: &mut Reader, context: Context, side: Side) -> Result<Disconnect, Fault> {

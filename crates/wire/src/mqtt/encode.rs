@@ -65,7 +65,8 @@ impl Packet {
         match self {
             Self::Connect(c) => write_connect(c, out),
             Self::ConnAck(c) => {
-                out.put_u8(u8::from(c.session_present));
+                // A reserved byte in 3.1.
+                out.put_u8(u8::from(c.session_present && version != Version::V31));
                 out.put_u8(if v5 { c.reason.0 } else { c.reason.to_v3_connack() });
                 properties(&c.properties, v5, out);
                 0x20

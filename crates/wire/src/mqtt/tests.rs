@@ -287,6 +287,55 @@ fn numbers_of_variable_length_are_as_short_as_can_be() {
 }
 
 #[test]
+fn a_connect_of_5_0_has_no_byte_too_many_in_its_length() {
+    let decode = |text: &str| Decoder::server(LIMITS).decode(&mut BytesMut::from(&hex(text)[..]));
+    let error = decode("108e8000 00044d515454 05 02 0000 00 000178".replace(' ', "").as_str()).unwrap_err();
+    assert_eq!((error.reason(), error.version), (ReasonCode::MALFORMED_PACKET, Some(Version::V5)));
+    // MQTT 3.1.1 does not forbid it.
+    assert!(decode("108d00 00044d515454 04 02 0000 000178".replace(' ', "").as_str()).is_ok());
+}
+
+#[test]
+fn mqtt_3_1_repeats_more_than_messages_and_may_leave_out_what_its_flags_announce() {
+    for text in ["6a020001", "8a060001000161 00", "aa050001000161"] {
+        let text = text.replace(' ', "");
+        assert!(from_client(Version::V31, &text).is_ok(), "{text}");
+        for version in [Version::V311, Version::V5] {
+            assert!(from_client(version, &text).is_err(), "{text}");
+        }
+    }
+    let connect = |level: u8, name: &str| {
+        let body = format!("00{:02x}{name}{level:02x}c200000001 78", name.len() / 2).replace(' ', "");
+        Decoder::server(LIMITS).decode(&mut BytesMut::from(&hex(&format!("10{:02x}{body}", body.len() / 2))[..]))
+    };
+    let Ok(Some(Packet::Connect(old))) = connect(3, "4d5149736470") else { panic!("of 3.1") };
+    assert_eq!((old.user_name, old.password), (None, None));
+    assert!(connect(4, "4d515454").is_err(), "of 3.1.1");
+}
+
+#[test]
+fn a_connack_of_3_1_says_nothing_of_sessions() {
+    let ack = ConnAck { session_present: true, ..ConnAck::default() };
+    for (version, wanted) in [(Version::V31, 0), (Version::V311, 1), (Version::V5, 1)] {
+        let mut out = BytesMut::new();
+        Packet::ConnAck(Box::new(ack.clone())).encode(version, &mut out).unwrap();
+        assert_eq!(out[2], wanted, "{version:?}");
+        let decoded = Decoder::client(version, LIMITS).decode(&mut out);
+        let Ok(Some(Packet::ConnAck(back))) = decoded else { panic!("{version:?}: {decoded:?}") };
+        assert_eq!(back.session_present, version != Version::V31);
+    }
+}
+
+#[test]
+fn an_unsuback_before_5_0_ends_behind_its_identifier() {
+    let decode = |version, text: &str| Decoder::client(version, LIMITS).decode(&mut BytesMut::from(&hex(text)[..]));
+    for version in [Version::V31, Version::V311] {
+        assert!(decode(version, "b0020007").is_ok());
+        assert_eq!(decode(version, "b003000700").unwrap_err().fault, Fault::Trailing(1));
+    }
+}
+
+#[test]
 fn a_packet_without_properties_says_so_and_qos_0_has_no_identifier() {
     let hex = |packet: Packet| {
         let mut out = BytesMut::new();
