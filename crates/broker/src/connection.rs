@@ -274,9 +274,17 @@ impl Broker {
             conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s),
             admitted,
         };
+        // Nothing to write down if no session is to outlive this connection and none is there to be discarded. One that
+        // ends with its connection ends now, for this CONNECT takes it over. MQTT 5.0 §3.1.2.11.2, [MQTT-3.1.4-3].
+        let (known, ends, crowded) = self.with_core(|core| {
+            let found = core.by_client.get(&client_id).copied();
+            let ends = found.and_then(|number| core.sessions.get(&number)).is_some_and(|s| s.expiry_s == 0);
+            let crowded = found.is_none() && core.sessions.len() >= self.options.sessions;
+            (found.is_some_and(SessionNo::is_durable), ends, crowded)
+        });
         let open = Open {
             client_id: client_id.clone(),
-            clean_start: connect.clean_start,
+            clean_start: connect.clean_start || ends,
             expiry_s,
             at: self.clock.now(),
             will: connect.will.as_ref().map(compact),
@@ -285,11 +293,6 @@ impl Broker {
         };
         let op = Op::Session(SessionOp::Open(Box::new(open)));
         let reply = Reply::Open(Box::new(arrival));
-        // Nothing to write down if no session is to outlive this connection and none is there to be discarded.
-        let (known, crowded) = self.with_core(|core| {
-            let found = core.by_client.get(&client_id).copied();
-            (found.is_some_and(SessionNo::is_durable), found.is_none() && core.sessions.len() >= self.options.sessions)
-        });
         if crowded {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }

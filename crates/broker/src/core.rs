@@ -65,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) applied: Seq,
     /// When to look after which session again.
     pub(crate) deadlines: BTreeSet<(Timestamp, SessionNo)>,
+    /// Whose will is on its way through the log, so that it is not sent there twice.
+    pub(crate) wills_under_way: BTreeSet<SessionNo>,
     pub(crate) counters: Counters,
     pub(crate) effects: Effects,
     /// The clock when the lock was taken.
@@ -138,6 +140,7 @@ impl Core {
     fn publish(&mut self, seq: Seq, published: &Published, reply: Reply) {
         let message = &published.message;
         self.counters.received += 1;
+        self.wills_under_way.remove(&published.will_of);
         if let Some(session) = self.sessions.get_mut(&published.will_of).filter(|s| s.gone_at.is_some()) {
             session.will = None;
         }
@@ -620,7 +623,9 @@ impl Core {
 
     fn look_after(&mut self, number: SessionNo) {
         let Some(session) = self.sessions.get(&number) else { return };
-        if let Some(will) = session.will.as_ref().filter(|_| session.will_at().is_some_and(|at| at <= self.now)) {
+        if let Some(will) = session.will.as_ref().filter(|_| session.will_at().is_some_and(|at| at <= self.now))
+            && self.wills_under_way.insert(number)
+        {
             let message = Arc::new(Message::from_will(will, session.client_id.clone(), self.now));
             self.effects.todo.push(Op::Publish(Published {
                 message,
@@ -642,7 +647,8 @@ impl Core {
         if self.by_client.get(&session.client_id) == Some(&number) {
             self.by_client.remove(&session.client_id);
         }
-        if let Some(will) = session.will.take().filter(|_| self.live) {
+        let under_way = self.wills_under_way.remove(&number);
+        if let Some(will) = session.will.take().filter(|_| self.live && !under_way) {
             let message = Arc::new(Message::from_will(&will, session.client_id.clone(), self.now));
             self.effects.todo.push(Op::Publish(Published {
                 message,

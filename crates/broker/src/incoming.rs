@@ -9,18 +9,18 @@ use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::router::Reply;
 use andon_model::access::Principal;
-use andon_model::log::Seq;
+use andon_model::log::{AppendError, Seq};
 use andon_wire::mqtt::{
     Ack, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, TopicName, Unsubscribe,
 };
 use bytes::BytesMut;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncRead;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 /// How many answers of a subscriber are taken at once.
@@ -56,10 +56,23 @@ pub(crate) struct Client {
     aliases: HashMap<u16, TopicName>,
     /// Those that are to be in the log and are not yet.
     acks: Vec<(Answer, u16)>,
+    /// QoS 0 messages to be retained that are on their way through the log; made with the first.
+    kept: Option<Box<Kept>>,
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
     scratch: BytesMut,
 }
+
+/// QoS 0 messages that are to be retained go through the log, others do not: nothing may overtake them on their topic.
+/// MQTT 5.0 [MQTT-4.6.0-6]; MQTT 3.1.1 the same.
+struct Kept {
+    topics: HashSet<TopicName>,
+    /// Resolves when the last of them has been handed out, and with it all of them.
+    last: oneshot::Receiver<Result<usize, AppendError>>,
+}
+
+/// The most topics in [`Kept`]; with one more, reading waits for the log.
+const KEPT: usize = 1024;
 
 impl Client {
     #[expect(clippy::too_many_arguments, reason = "one call, right where all of this is made")]
@@ -85,6 +98,7 @@ impl Client {
             expiry_s,
             aliases: HashMap::new(),
             acks: Vec::new(),
+            kept: None,
             commands: None,
             scratch: BytesMut::new(),
         }
@@ -353,21 +367,42 @@ impl Client {
     async fn accept(&mut self, publish: Publish, topic: TopicName) {
         let (qos, packet_id) = (publish.qos, publish.packet_id);
         let keep = qos != QoS::AtMostOnce || publish.retain;
+        if self.kept.as_ref().is_some_and(|kept| kept.topics.len() >= KEPT || (!keep && kept.topics.contains(&topic)))
+            && let Some(kept) = self.kept.take()
+        {
+            // A log that is done for ends this connection otherwise.
+            let _ = kept.last.await;
+        }
         let now = self.broker.clock.now();
         let message = Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), now, keep));
+        let retained = (qos == QoS::AtMostOnce && keep).then(|| message.topic.clone());
         let exchange = if qos == QoS::ExactlyOnce { packet_id } else { 0 };
         let will_of = SessionNo::NODE;
         let op = Op::Publish(Published { message, publisher: self.session, packet_id: exchange, will_of });
         if keep {
-            let reply = match qos {
-                QoS::AtMostOnce => Reply::None,
-                _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
+            let reply = match retained {
+                Some(topic) => self.keep_in_order(topic),
+                None => Reply::Publish(self.outbox.clone(), packet_id, qos),
             };
             self.broker.pipeline.submit(op, reply, &mut self.scratch).await;
         } else {
             let ((), mapped) = self.broker.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
             self.broker.map(mapped).await;
         }
+    }
+
+    /// What tells when this message, which is to be retained, has been handed out.
+    fn keep_in_order(&mut self, topic: TopicName) -> Reply {
+        let (done, last) = oneshot::channel();
+        let kept =
+            self.kept.get_or_insert_with(|| Box::new(Kept { topics: HashSet::new(), last: oneshot::channel().1 }));
+        // Once the former one was handed out, or given up, so were all before it.
+        if !matches!(kept.last.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+            kept.topics.clear();
+        }
+        kept.topics.insert(topic);
+        kept.last = last;
+        Reply::Done(done)
     }
 
     /// A PUBLISH to a command topic: through the command lane, answered with its outcome, beside other packets.

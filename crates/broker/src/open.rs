@@ -39,6 +39,7 @@ impl Core {
         if !live {
             session.queue.suspect_sent(true);
         }
+        self.wills_under_way.remove(&number);
         self.by_client.insert(open.client_id.clone(), number);
         if let Some(arrival) = arrival {
             self.attach(number, *arrival, resumed.is_some());

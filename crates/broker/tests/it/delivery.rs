@@ -258,3 +258,22 @@ async fn sys_topics_show_on_subscribing_and_hide_from_wildcards() {
     assert!(message.payload.starts_with(b"andon "));
     site.stop().await;
 }
+
+/// What is to be retained goes through the log, what is not does not: on one topic that must not be seen.
+#[tokio::test]
+async fn a_message_with_qos_0_does_not_overtake_one_that_is_retained() {
+    let (_folder, site) = Site::usual().await;
+    let mut listener = site.client(hello("listener")).await;
+    listener.subscribe("a", QoS::AtMostOnce).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for round in 0..50 {
+        for (n, retain) in [true, false, true, true, false, false].into_iter().enumerate() {
+            let message = publish("a", &format!("{round} {n}"), QoS::AtMostOnce, 0);
+            speaker.send(Packet::Publish(Publish { retain, ..message })).await;
+        }
+        for n in 0..6 {
+            assert_eq!(listener.next_publish().await.payload, format!("{round} {n}").as_bytes());
+        }
+    }
+    site.stop().await;
+}

@@ -5,7 +5,9 @@ use andon_broker::*;
 use andon_model::BoxFuture;
 use andon_model::log::*;
 use andon_wire::mqtt::*;
+use bytes::Bytes;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What the log does at the moment.
@@ -262,5 +264,60 @@ async fn a_busy_log_holds_the_publisher_back_and_loses_nothing() {
     }
     let acks = got.iter().filter(|p| matches!(p, Packet::PubAck(_))).count();
     assert_eq!(acks, 3, "{got:?}");
+    site.stop().await;
+}
+
+/// The will is on its way when the session's end is due too.
+#[tokio::test]
+async fn a_will_is_published_once_however_long_the_log_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = MoodyLog::over(open_log(folder.path()));
+    let options = BrokerOptions { sys_interval: Duration::from_millis(1), ..BrokerOptions::default() };
+    let site = Site::on(log.clone(), options).await;
+    let mut listener = site.client(hello("listener")).await;
+    listener.subscribe("will", QoS::AtLeastOnce).await;
+    // Comes each time the deadlines have been looked at.
+    let mut watch = site.client(hello("watch")).await;
+    watch
+        .subscribe_with("$SYS/broker/uptime", QoS::AtMostOnce, |f| f.retain_handling = RetainHandling::DoNotSend)
+        .await;
+    let mut press = lasting("press");
+    press.will = Some(will("will", Some(60)));
+    drop(site.client(press).await);
+    site.until_away("press").await;
+    // Its departure is in the lane.
+    site.broker.publish_internal("x", Bytes::new(), QoS::AtLeastOnce, false).await.unwrap();
+    log.set(Mood::Holding);
+    for seconds in [100, 3600] {
+        site.clock.turn(Duration::from_secs(seconds));
+        watch.next_publish().await;
+        watch.next_publish().await;
+    }
+    log.set(Mood::Well);
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"gone");
+    until(|| !site.broker.clients().iter().any(|c| c.client_id == "press")).await;
+    site.broker.publish_internal("x", Bytes::new(), QoS::AtLeastOnce, false).await.unwrap();
+    listener.expect_nothing().await;
+    site.stop().await;
+}
+
+/// Both are due when somebody looks.
+#[tokio::test]
+async fn a_will_and_the_end_of_its_session_at_the_same_time_make_one_message() {
+    let (_folder, _log, site) = site().await;
+    let mut listener = site.client(hello("listener")).await;
+    listener.subscribe("will", QoS::AtLeastOnce).await;
+    let mut press = lasting("press");
+    press.will = Some(will("will", Some(60)));
+    drop(site.client(press).await);
+    site.until_away("press").await;
+    site.broker.publish_internal("x", Bytes::new(), QoS::AtLeastOnce, false).await.unwrap();
+    site.clock.turn(Duration::from_secs(7200));
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"gone");
+    until(|| !site.broker.clients().iter().any(|c| c.client_id == "press")).await;
+    for _ in 0..2 {
+        site.broker.publish_internal("x", Bytes::new(), QoS::AtLeastOnce, false).await.unwrap();
+        listener.expect_nothing().await;
+    }
     site.stop().await;
 }

@@ -132,8 +132,12 @@ pub struct Site {
 
 impl Site {
     pub async fn on(log: Arc<dyn Log>, options: BrokerOptions) -> Self {
+        Self::at(log, options, Arc::default()).await
+    }
+
+    /// With a clock that was turned before.
+    pub async fn at(log: Arc<dyn Log>, options: BrokerOptions, clock: Arc<TurnedClock>) -> Self {
         let hooks = Arc::new(TestHooks::default());
-        let clock = Arc::new(TurnedClock::default());
         let broker = Broker::new(options, log, hooks.clone(), clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

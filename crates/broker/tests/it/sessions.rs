@@ -209,3 +209,20 @@ async fn stopping_tells_clients_why() {
     }
     assert!(client.try_next().await.is_none());
 }
+
+/// A session that was to last, is resumed by a connection after which it ends, and is asked for while that is there.
+#[tokio::test]
+async fn a_session_that_ends_with_its_connection_ends_when_that_is_taken_over() {
+    let (_folder, site) = Site::usual().await;
+    let mut first = site.client(lasting("press")).await;
+    first.subscribe("a", QoS::AtLeastOnce).await;
+    first.leave().await;
+    let mut second = site.again(Connect { clean_start: false, ..hello("press") }).await;
+    let mut third = Client::dial(site.address, Version::V5).await;
+    assert!(!third.connect(lasting("press")).await.session_present);
+    assert_eq!(second.farewell().await, ReasonCode::SESSION_TAKEN_OVER);
+    let mut speaker = site.client(hello("speaker")).await;
+    assert_eq!(speaker.publish_1("a", "x").await, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+    third.expect_nothing().await;
+    site.stop().await;
+}
