@@ -31,6 +31,7 @@ run: setup-run web ## Build everything and start the demo: a made-up plant and h
 test: setup-test web ## Run all tests: web, Rust, end to end with foreign clients
 	cd web && npm test && npm run e2e
 	cargo test --workspace
+	fuzz/run.sh
 	tests/e2e/run.sh
 	tests/e2e/browser.sh
 	"$(ANDON_VENV)/bin/python" -B tests/bench/history/selftest.py
@@ -38,6 +39,8 @@ test: setup-test web ## Run all tests: web, Rust, end to end with foreign client
 lint: setup-run web ## Check format, lints, habits, types, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cd fuzz && cargo fmt --all --check
+	cd fuzz && CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/fuzz" cargo clippy --locked --all-targets -- -D warnings
 	cargo xtask tidy
 	cd web && npm run check
 	scripts/deny.sh
