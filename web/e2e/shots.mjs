@@ -18,6 +18,13 @@ const PAGES = {
   timeline: '/timeline',
   query: "/query?q=SELECT ts, value, quality FROM samples WHERE path = 'works/nord/bottling/line1/filler/pressure' AND ts >= now() - INTERVAL '1 hour'",
   connectors: '/connectors',
+  topics: '/mqtt?topic=plant/line1/filler/pressure',
+  mqtttree: '/mqtt?topic=zigbee2mqtt/kitchen/climate',
+  clients: '/mqtt?tab=clients',
+  client: '/mqtt?tab=clients&client=buffer-valve',
+  subscriptions: '/mqtt?tab=subscriptions',
+  permissions: '/mqtt?tab=permissions&as=buffer-valve&wish=publish&about=works/buffer/valve/state',
+  try: '/mqtt?tab=try&filter=plant/%23&to=plant/test',
   storage: '/storage',
   users: '/users',
 };

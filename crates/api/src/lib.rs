@@ -79,6 +79,8 @@ pub struct Parts {
     pub broker: Arc<Broker>,
     /// MQTT connections of each stranger.
     pub mqtt_places: Arc<Places>,
+    /// The rules of MQTT topics.
+    pub mqtt_rules: Arc<dyn ports::MqttRules>,
     /// Field connectors.
     pub connectors: Arc<Runner>,
     /// The audit trail's writer, for live events.
@@ -159,8 +161,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, storage,
-        timeline, transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, health, history, influx, ingest, mqtt_clients, notes, plant, session,
+        sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -196,6 +198,17 @@ pub fn router(app: App) -> Router {
         .route("/api/commands", post(commands::submit))
         .route("/api/connectors", get(connectors::list))
         .route("/api/connectors/test", post(connectors::test))
+        .route("/api/mqtt/topics", get(topics::level))
+        .route("/api/mqtt/topics/search", get(topics::search))
+        .route("/api/mqtt/topic", get(topics::topic))
+        .route("/api/mqtt/value", get(topics::value))
+        .route("/api/mqtt/publish", post(topics::publish))
+        .route("/api/mqtt/clients", get(mqtt_clients::clients))
+        .route("/api/mqtt/client", get(mqtt_clients::client))
+        .route("/api/mqtt/departures", get(mqtt_clients::departures))
+        .route("/api/mqtt/disconnect", post(mqtt_clients::disconnect))
+        .route("/api/mqtt/subscriptions", get(mqtt_clients::subscriptions))
+        .route("/api/mqtt/permission", post(mqtt_clients::permission))
         .route("/api/users", get(users::list_users).post(users::create_user))
         .route("/api/users/{id}", patch(users::change_user).delete(users::remove_user))
         .route("/api/tokens", get(users::list_tokens).post(users::create_token))

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, health, history, influx, ingest, notes, plant, session, sql, storage,
-    timeline, transfer, users, values, ws,
+    alarms, backup, commands, connectors, health, history, influx, ingest, mqtt_clients, notes, plant, session, sql,
+    storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -53,6 +53,17 @@ use utoipa::OpenApi;
         commands::submit,
         connectors::list,
         connectors::test,
+        topics::level,
+        topics::search,
+        topics::topic,
+        topics::value,
+        topics::publish,
+        mqtt_clients::clients,
+        mqtt_clients::client,
+        mqtt_clients::departures,
+        mqtt_clients::disconnect,
+        mqtt_clients::subscriptions,
+        mqtt_clients::permission,
         users::list_users,
         users::create_user,
         users::change_user,

@@ -259,3 +259,55 @@ pub trait Backups: Send + Sync + 'static {
     /// Lets go without a backup; one that is gone is fine.
     fn give_up(&self, id: Uuid) -> BoxFuture<'_, ()>;
 }
+
+/// The tags that a topic's messages become.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicTags {
+    /// Their paths, in order.
+    pub tags: Vec<String>,
+    /// Whether these are all: which tags a message of line protocol goes to stands in it.
+    pub all: bool,
+}
+
+/// What an MQTT client may want with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MqttWish {
+    /// Publish to it.
+    Publish,
+    /// Subscribe with it as topic filter.
+    Subscribe,
+    /// Be sent what is published to it.
+    Receive,
+}
+
+/// One thing that was asked on the way to an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CheckView {
+    /// Whether it is fine.
+    pub ok: bool,
+    /// What was asked and found.
+    pub text: String,
+}
+
+/// The answer to what an MQTT client wants: the checks in their order, the last of which decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VerdictView {
+    /// Whether it may, and would.
+    pub allowed: bool,
+    /// What decides, in one sentence.
+    pub reason: String,
+    /// All that was asked.
+    pub checks: Vec<CheckView>,
+}
+
+/// The rules of MQTT topics: which become tags, which are commands, who may use which.
+pub trait MqttRules: Send + Sync + 'static {
+    /// The tags that messages on this topic become.
+    fn tags_of(&self, topic: &str) -> TopicTags;
+    /// The tag that a message on this topic commands.
+    fn command_for(&self, topic: &str) -> Option<String>;
+    /// Whether a client of this principal may do what it wants, found as the broker finds it. `client_id`: whose subscriptions count
+    /// where it is about receiving.
+    fn explain(&self, who: &Principal, client_id: Option<&str>, wish: MqttWish, topic: &str) -> VerdictView;
+}

@@ -1,19 +1,21 @@
 //! The broker as others see it.
 
+use crate::catalogue::Catalogue;
 use crate::core::{Core, Effects, Told};
 use crate::fetch::Fetches;
+use crate::departures::Departures;
 use crate::frames::{FrameError, Op, Published, SessionNo, SessionOp};
 use crate::hooks::BrokerHooks;
 use crate::message::Message;
 use crate::options::BrokerOptions;
+use crate::overview::RateMemory;
 use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
 use crate::session::Session;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
-use andon_model::{Clock, Timestamp};
+use andon_model::Clock;
 use andon_wire::mqtt::{QoS, ReasonCode, TopicName};
 use bytes::{Bytes, BytesMut};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +47,9 @@ pub struct Broker {
     pub(crate) connections: AtomicUsize,
     pub(crate) next_connection: AtomicU64,
     pub(crate) started: Duration,
+    catalogue: Arc<Catalogue>,
+    pub(crate) departures: Departures,
+    pub(crate) rates: Mutex<RateMemory>,
 }
 
 /// Why the broker could not start.
@@ -83,6 +88,17 @@ pub enum PublishError {
         /// The limit.
         limit: usize,
     },
+    /// More levels than a topic may have.
+    #[error("a topic of {levels} levels is over the limit of {limit}")]
+    Levels {
+        /// How many it has.
+        levels: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no room for one more retained message.
+    #[error("{0} retained messages are kept, and no more can be")]
+    RetainedFull(usize),
     /// The log did not take it.
     #[error("the log did not take the message")]
     Log(#[from] AppendError),
@@ -97,33 +113,6 @@ pub enum PublishError {
 pub struct NotConnected {
     /// The command's topic.
     pub topic: String,
-}
-
-/// A client as screens show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientInfo {
-    /// Its identifier.
-    pub client_id: String,
-    /// The user name it gave.
-    pub user: Option<String>,
-    /// Where it is connected from.
-    pub address: Option<SocketAddr>,
-    /// "3.1", "3.1.1" or "5.0".
-    pub protocol: &'static str,
-    /// Whether it is connected.
-    pub connected: bool,
-    /// When it last came or went.
-    pub since: Timestamp,
-    /// How many subscriptions it has.
-    pub subscriptions: usize,
-    /// Packets received on this connection.
-    pub received: u64,
-    /// Messages sent on this connection.
-    pub sent: u64,
-    /// Messages waiting or under way.
-    pub queued: usize,
-    /// Messages dropped for it.
-    pub dropped: u64,
 }
 
 /// Figures since the start.
@@ -169,6 +158,8 @@ impl Broker {
         core.live = true;
         core.now = clock.now();
         let first_ops = first_ops(&core, &options);
+        let catalogue = Catalogue::new(options.catalogue_topics, options.catalogue_bytes);
+        core.retained.iter().for_each(|message| catalogue.begin_with(message));
         let broker = Arc::new(Self {
             options,
             hooks,
@@ -183,6 +174,9 @@ impl Broker {
             tasks: Mutex::default(),
             connections: AtomicUsize::new(0),
             next_connection: AtomicU64::new(0),
+            catalogue,
+            departures: Departures::default(),
+            rates: Mutex::default(),
         });
         broker.pipeline.leave(first_ops);
         let tasks = vec![tokio::spawn(broker.clone().route_commits()), tokio::spawn(broker.clone().keep_house())];
@@ -233,14 +227,70 @@ impl Broker {
         if payload.len() > self.options.payload_bytes {
             return Err(PublishError::TooLarge { bytes: payload.len(), limit: self.options.payload_bytes });
         }
-        let message = Arc::new(Message::internal(name, payload, qos, retain, self.clock.now()));
-        if qos == QoS::AtMostOnce && !retain {
-            return Ok(self.with_core(|core| core.route(Seq(0), &message, SessionNo::NODE)));
+        let message = Message::internal(name, payload, qos, retain, self.clock.now());
+        let reached = self.route_own(Arc::new(message.clone())).await?;
+        self.catalogue.note(&message);
+        Ok(reached)
+    }
+
+    /// Whether the broker would take this message of somebody who is no client: a client's limits hold.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub fn check(&self, message: &Message) -> Result<(), PublishError> {
+        let options = &self.options;
+        if message.topic.is_server_owned() {
+            return Err(PublishError::Topic(message.topic.as_str().to_owned()));
         }
+        let levels = message.topic.levels();
+        if levels > options.topic_levels {
+            return Err(PublishError::Levels { levels, limit: options.topic_levels });
+        }
+        if message.payload.len() > options.payload_bytes {
+            return Err(PublishError::TooLarge { bytes: message.payload.len(), limit: options.payload_bytes });
+        }
+        let most = options.retained_messages;
+        let full = message.retain
+            && !message.payload.is_empty()
+            && self.with_core(|core| core.retained.len() >= most && !core.retained.has(&message.topic));
+        if full { Err(PublishError::RetainedFull(most)) } else { Ok(()) }
+    }
+
+    /// Publishes a message for somebody who is no client but whose messages count as a client's: it is mapped to tags. It names its
+    /// publisher. Not for commands: whoever calls has asked [`BrokerHooks::command_topic`]. Returns how many sessions it reached; with
+    /// QoS > 0 or `retain` after it is durable.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(&self, message: Message) -> Result<usize, PublishError> {
+        self.check(&message)?;
+        self.route_own(Arc::new(message)).await
+    }
+
+    /// Lets a message count: at once, or through the log.
+    async fn route_own(&self, message: Arc<Message>) -> Result<usize, PublishError> {
+        let passing = message.qos == QoS::AtMostOnce && !message.retain;
         let (done, reached) = oneshot::channel();
         let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
-        self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
+        if passing {
+            let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::Done(done)));
+            self.map(mapped).await;
+        } else {
+            self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
+        }
         Ok(reached.await.map_err(|_| PublishError::Stopping)??)
+    }
+
+    /// What flows: the last message of each topic.
+    #[must_use]
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// What is set.
+    #[must_use]
+    pub const fn options(&self) -> &BrokerOptions {
+        &self.options
     }
 
     /// Sends a command to the clients that are connected now and subscribed to its topic; with QoS 0, never queued, never
@@ -268,32 +318,6 @@ impl Broker {
                 .map(|link| link.outbox.close(ReasonCode::NOT_AUTHORIZED))
                 .count()
         })
-    }
-
-    /// Every session, by client identifier.
-    #[must_use]
-    pub fn clients(&self) -> Vec<ClientInfo> {
-        let mut clients: Vec<_> = self.with_core(|core| {
-            let info = |s: &Session| {
-                let (received, sent) = Core::traffic(s);
-                ClientInfo {
-                    client_id: s.client_id.as_str().to_owned(),
-                    user: s.user.as_ref().map(|u| u.as_str().to_owned()),
-                    address: s.address,
-                    protocol: s.version.name(),
-                    connected: s.link.is_some(),
-                    since: s.since,
-                    subscriptions: s.subscriptions.len(),
-                    received,
-                    sent,
-                    queued: s.queue.len(),
-                    dropped: s.queue.dropped + s.link.as_ref().map_or(0, |l| l.dropped),
-                }
-            };
-            core.sessions.values().map(|session| info(session)).collect()
-        });
-        clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        clients
     }
 
     /// Figures since the start.
@@ -334,7 +358,10 @@ impl Broker {
         }
         for event in events {
             match event {
-                Told::Connection(event) => self.hooks.connection(event),
+                Told::Connection(event) => {
+                    self.departures.note(&event, self.clock.now());
+                    self.hooks.connection(event);
+                }
                 Told::Dropped(report) => self.hooks.dropped(report),
             }
         }

@@ -42,6 +42,8 @@ pub struct Peer {
 /// The largest CONNECT: strangers are not trusted with more. Client identifier, will, user name and password may have
 /// 64 KiB each.
 const CONNECT_BYTES: usize = 320 << 10;
+/// No client may have an identifier that begins so.
+const RESERVED: &str = "andon:";
 /// A CONNACK that says no.
 const REFUSAL_BYTES: usize = 5;
 /// How long the last words may take.
@@ -207,6 +209,10 @@ impl Broker {
         if given.as_bytes().len() > self.options.client_id_bytes {
             return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
         }
+        // Under such a name a person publishes by hand.
+        if given.as_bytes().starts_with(RESERVED.as_bytes()) {
+            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+        }
         if !given.is_empty() {
             return Ok(given.compact());
         }
@@ -259,7 +265,9 @@ impl Broker {
         let keep_alive_s = self.keep_alive_s(connect);
         let tells_problems = properties.request_problem_information.unwrap_or(true);
         let packet_bytes = packet_bytes(connect);
-        let outbox = Arc::new(Outbox::new(connect.version, self.options.outbox_bytes, packet_bytes, tells_problems));
+        let mut outbox = Outbox::new(connect.version, self.options.outbox_bytes, packet_bytes, tells_problems);
+        outbox.keep_alive_s = keep_alive_s;
+        let outbox = Arc::new(outbox);
         let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let window = usize::from(properties.receive_maximum.unwrap_or(u16::MAX)).min(self.options.inflight);
         let (admitted, admission) = oneshot::channel();

@@ -71,6 +71,11 @@ pub trait BrokerHooks: Send + Sync + 'static {
 
     /// Messages for a client are being dropped; told once per episode.
     fn dropped(&self, report: DropReport);
+
+    /// Topics found no room in the catalogue, which lists at most `most`; told at most once a minute.
+    fn topics_not_listed(&self, most: usize) {
+        let _ = most;
+    }
 }
 
 /// What a client has no right to.

@@ -24,6 +24,9 @@ impl Broker {
             }
             self.with_core(|core| core.keep_house());
             self.hold_what_is_pressed().await;
+            if self.catalogue().keep_house(self.clock.now()) {
+                self.hooks.topics_not_listed(self.options.catalogue_topics);
+            }
             let now = self.clock.monotonic();
             if !self.options.sys_interval.is_zero() && now >= next_sys {
                 next_sys = now.saturating_add(self.options.sys_interval);

@@ -17,14 +17,17 @@
 //!   what the log does not have or is about to free.
 //! - Every queue has a bound. A full session queue drops the newest message for that session, counts it and reports it
 //!   once per episode; it holds up nobody else.
+//! - What flows is told by the `catalogue`, which has bounds of its own and never takes the state's lock.
 //! - The state's lock is never held across an `await`, a hook, or file I/O.
 //!
 //! Start reading at [`Broker`], then `core` (the state), `connection` (a client), `router` (commit and apply).
 
 mod backlog;
 mod broker;
+mod catalogue;
 mod connection;
 mod core;
+mod departures;
 mod fetch;
 pub mod frames;
 mod hooks;
@@ -35,14 +38,20 @@ mod message;
 mod open;
 mod options;
 mod outbox;
+mod overview;
 mod queue;
 mod retained;
 mod router;
 mod session;
 mod snapshot;
 
-pub use broker::{Broker, BrokerStats, ClientInfo, NotConnected, OpenError, PublishError};
+pub use broker::{Broker, BrokerStats, NotConnected, OpenError, PublishError};
+pub use catalogue::{
+    Catalogue, CatalogueFigures, Level, LevelRow, PAYLOAD_KEPT, PayloadKind, Seen, TooManyWatches, TopicInfo, Watch,
+};
 pub use connection::Peer;
+pub use departures::Departure;
 pub use hooks::{AuthError, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, NoRight};
 pub use message::Message;
 pub use options::BrokerOptions;
+pub use overview::{ClientInfo, SubscriptionInfo};

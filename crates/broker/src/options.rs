@@ -43,6 +43,10 @@ pub struct BrokerOptions {
     pub retained_messages: usize,
     /// How many commands of one connection may be under way; one more is refused.
     pub commands: usize,
+    /// The most topics that the catalogue lists; 0: none.
+    pub catalogue_topics: usize,
+    /// The most bytes that names and payloads may take in the catalogue.
+    pub catalogue_bytes: usize,
     /// A snapshot is taken whenever this many bytes went into the lane.
     pub snapshot_bytes: u64,
     /// How often the `$SYS` topics are published; zero: never.
@@ -73,6 +77,8 @@ impl Default for BrokerOptions {
             outbox_bytes: 256 << 10,
             retained_messages: 1_000_000,
             commands: 16,
+            catalogue_topics: 100_000,
+            catalogue_bytes: 128 << 20,
             snapshot_bytes: 64 << 20,
             sys_interval: Duration::from_secs(10),
             stop_deadline: Duration::from_secs(5),

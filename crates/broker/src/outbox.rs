@@ -30,6 +30,8 @@ pub(crate) struct Outbox {
     pub(crate) closed: Notify,
     /// Whether the client wants reason strings (MQTT 5.0 §3.1.2.11.7).
     problem_information: bool,
+    /// The keep alive in force, in seconds; 0: none.
+    pub(crate) keep_alive_s: u16,
 }
 
 /// The client's QoS 2 exchanges, by packet identifier.
@@ -80,6 +82,7 @@ impl Outbox {
             sent: AtomicU64::new(0),
             closed: Notify::new(),
             problem_information,
+            keep_alive_s: 0,
         }
     }
 

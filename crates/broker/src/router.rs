@@ -286,9 +286,10 @@ impl Broker {
         }
     }
 
-    /// Hands messages to the mapping hook.
+    /// Hands messages to the catalogue and the mapping hook.
     pub(crate) async fn map(&self, messages: Vec<Arc<Message>>) {
         for message in messages {
+            self.catalogue().note(&message);
             if let Some(done) = self.hooks.on_message(&message) {
                 done.await;
             }

@@ -99,7 +99,7 @@ impl What {
             Self::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
             Self::User(change) if change.action == "login_refused" => 4,
             // Without roll-ups answers take longer, and they are made anew.
-            Self::System(note) if matches!(note.action.as_str(), "mqtt_refused" | "rollups_damaged") => 4,
+            Self::System(note) if matches!(note.action.as_str(), "mqtt_refused" | "rollups_damaged" | "topics_not_listed") => 4,
             Self::System(note) if !IN_ORDER.contains(&note.action.as_str()) => 2,
             Self::Alarm(_)
             | Self::Connection(_)
@@ -112,7 +112,7 @@ impl What {
 }
 
 /// The actions of a [`SystemNote`] that tell of no trouble.
-const IN_ORDER: [&str; 11] = [
+const IN_ORDER: [&str; 13] = [
     "started",
     "stopped",
     "restored",
@@ -124,6 +124,8 @@ const IN_ORDER: [&str; 11] = [
     "history_compacted",
     "samples_resumed",
     "space_again",
+    "mqtt_published",
+    "mqtt_disconnected",
 ];
 
 /// ISA-18.2 states (IEC 62682:2022 §5.4), as far as this node knows them.

@@ -46,6 +46,9 @@ use uuid::Uuid;
 /// A part that has not ended this long after it was told to is left behind, and said so.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
+/// What a listed MQTT topic may take in the mean, with its name and last payload, in bytes.
+const LISTED_BYTES: usize = 1500;
+
 /// Where the listeners are.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 pub struct Addresses {
@@ -290,6 +293,8 @@ impl Node {
         let options = BrokerOptions {
             connections: settings.limits.mqtt_connections,
             payload_bytes: settings.limits.mqtt_payload_bytes,
+            catalogue_topics: settings.limits.mqtt_topics_listed,
+            catalogue_bytes: settings.limits.mqtt_topics_listed.saturating_mul(LISTED_BYTES),
             ..BrokerOptions::default()
         };
         let broker = blocking({
@@ -419,6 +424,7 @@ impl Node {
             mqtts: address(&mqtts),
             sql: address(&sql),
         };
+        let rules = Arc::new(mqtt::Rules { hooks: hooks.clone(), broker: broker.clone() });
         let ingest_memory = Arc::new(andon_api::ingest::Memory::default());
         let app = |loopback_only| {
             App::new(Parts {
@@ -430,6 +436,7 @@ impl Node {
                 store: store.clone(),
                 broker: broker.clone(),
                 mqtt_places: mqtt_places.clone(),
+                mqtt_rules: rules.clone(),
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),

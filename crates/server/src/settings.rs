@@ -89,6 +89,8 @@ pub struct Limits {
     pub sql_connections_per_address: usize,
     /// The largest MQTT payload, in bytes.
     pub mqtt_payload_bytes: usize,
+    /// The most MQTT topics that are listed with their last message; 0: none.
+    pub mqtt_topics_listed: usize,
     /// The `messages` lane keeps at most this, in MiB.
     pub messages_mib: u64,
     /// The `records` lane keeps events for at least this, in days.
@@ -106,6 +108,7 @@ impl Default for Limits {
             mqtt_connections_per_address: 1000,
             sql_connections_per_address: 16,
             mqtt_payload_bytes: 1 << 20,
+            mqtt_topics_listed: 100_000,
             messages_mib: 4096,
             records_days: 3650,
             history_days: 0,
@@ -383,7 +386,7 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
         return Err(reader.error(
             None,
             "a limit of 0 in [limits] would keep or accept nothing",
-            "give a number above 0; only history_days may be 0, for ever",
+            "give a number above 0; only history_days may be 0, for ever, and mqtt_topics_listed, for none",
         ));
     }
     if raw.history.keep_removed_days == 0 {

@@ -117,6 +117,11 @@ impl NodeState for State {
         metric("mqtt_received_total", "counter", "Messages received.", &one(mqtt.received));
         metric("mqtt_delivered_total", "counter", "Messages handed to connections.", &one(mqtt.delivered));
         metric("mqtt_dropped_total", "counter", "Messages dropped, counted per receiver.", &one(mqtt.dropped));
+        let topics = self.broker.catalogue().figures();
+        metric("mqtt_topics", "gauge", "MQTT topics listed with their last message.", &one(topics.topics as u64));
+        metric("mqtt_topics_bytes", "gauge", "Bytes that these take.", &one(topics.bytes as u64));
+        let words = "Messages on topics that found no room and are not listed.";
+        metric("mqtt_topics_not_listed_total", "counter", words, &one(topics.not_listed));
         let refused = [("http", &self.http_places), ("mqtt", &self.mqtt_places), ("sql", &self.sql_places)];
         metric(
             "connections_refused_total",

@@ -11,6 +11,8 @@ use crate::problem::Problem;
 use crate::routes::alarms::{AlarmView, visible};
 use crate::routes::connectors::{self, Connectors};
 use crate::routes::timeline;
+use crate::routes::topics::{SeenView, TopicView};
+use crate::routes::topics_live::{GATHER as GATHER_MESSAGES, Looking};
 use crate::serve::Held;
 use crate::socket::Cut;
 use crate::views::{EventView, Live, live};
@@ -46,6 +48,10 @@ enum Ask {
     Subscribe { tags: Tags },
     Unsubscribe { tags: Vec<String> },
     Ping { n: u64 },
+    /// Follows these topics instead of those before.
+    Topics { topics: Vec<String> },
+    /// Looks at messages under this filter instead of the one before; none: at nothing.
+    Watch { filter: Option<String> },
 }
 
 #[derive(Deserialize)]
@@ -65,6 +71,9 @@ enum Tell<'a> {
     Event { event: &'a EventView },
     Connectors(&'a Connectors),
     Tick { now_ms: i64 },
+    Topics { topics: &'a [TopicView] },
+    Messages { messages: &'a [SeenView], skipped: u64 },
+    Watching { filter: Option<&'a str>, error: Option<&'a str> },
     Plant { version: u64 },
     Pong { n: u64, now_ms: i64 },
     Error { detail: &'a str },
@@ -108,6 +117,7 @@ struct Link {
     alarms: Vec<AlarmView>,
     connectors: Option<Connectors>,
     plant_version: u64,
+    looking: Looking,
 }
 
 /// The link is over.
@@ -131,6 +141,7 @@ impl Link {
             alarms: Vec::new(),
             connectors: None,
             plant_version,
+            looking: Looking::default(),
         }
     }
 
@@ -149,6 +160,8 @@ impl Link {
         let mut alarm_changes = self.app.alarms.subscribe();
         let stop = self.app.stop.clone();
         let mut gather_until = Instant::now();
+        let mut look = interval(GATHER_MESSAGES);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
@@ -166,6 +179,7 @@ impl Link {
                     self.tell_alarms().await?;
                 }
                 _ = tick.tick() => self.each_second().await?,
+                _ = look.tick(), if self.looking.watches() => self.tell_messages().await?,
             }
         }
     }
@@ -230,9 +244,17 @@ impl Link {
                 self.values.set_filter(self.wanted.clone());
                 Ok(())
             }
+            Ok(Ask::Topics { topics }) => {
+                self.looking.follow(topics);
+                self.tell_topics().await
+            }
+            Ok(Ask::Watch { filter }) => {
+                let error = self.looking.watch(&self.app, &self.caller, filter.as_deref()).err().map(|e| e.to_string());
+                self.say(&Tell::Watching { filter: filter.as_deref(), error: error.as_deref() }).await
+            }
             Ok(Ask::Ping { n }) => self.say(&Tell::Pong { n, now_ms: self.app.clock.now().millis() }).await,
             Ok(Ask::Subscribe { .. }) | Err(_) => {
-                let detail = "not understood: send subscribe with a list of tags or \"*\", unsubscribe, or ping";
+                let detail = "not understood: send subscribe with a list of tags or \"*\", unsubscribe, topics, watch, or ping";
                 self.say(&Tell::Error { detail }).await
             }
         }
@@ -261,6 +283,26 @@ impl Link {
             return Ok(());
         }
         let message = text(&Tell::Values { values: &values });
+        self.send(message, still).await
+    }
+
+    async fn tell_topics(&mut self) -> Result<(), Over> {
+        let still = self.sees_as_now();
+        let topics = self.looking.news(&self.app, &self.caller);
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let message = text(&Tell::Topics { topics: &topics });
+        self.send(message, still).await
+    }
+
+    async fn tell_messages(&mut self) -> Result<(), Over> {
+        let still = self.sees_as_now();
+        let (messages, skipped) = self.looking.seen(&self.app, &self.caller);
+        if messages.is_empty() && skipped == 0 {
+            return Ok(());
+        }
+        let message = text(&Tell::Messages { messages: &messages, skipped });
         self.send(message, still).await
     }
 
@@ -307,6 +349,7 @@ impl Link {
             self.say(&Tell::Plant { version }).await?;
         }
         self.tell_alarms().await?;
+        self.tell_topics().await?;
         let still = self.sees_as_now();
         if self.caller.may(&self.app, Action::View, "").is_ok() {
             let now = connectors::state(&self.app);

@@ -4,6 +4,7 @@
 
 mod alias;
 mod backlog;
+mod catalogue;
 mod commands;
 mod conformance;
 mod connect;

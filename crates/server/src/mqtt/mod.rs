@@ -1,6 +1,9 @@
 //! MQTT joined to the rest: who may connect, what a message means, commands in both directions, listeners.
 
+mod rules;
 mod telling;
+
+pub use self::rules::Rules;
 
 use self::telling::{Comings, RefusedTopics, Troubles, counted_as, no_right, told_client, told_topic};
 use crate::notes::Notes;
@@ -342,6 +345,17 @@ impl BrokerHooks for Hooks {
             told_topic(&report.topic)
         );
         self.notes.say("", "dropped", words);
+    }
+
+    fn topics_not_listed(&self, most: usize) {
+        let words = || {
+            format!(
+                "Messages came on more topics than are listed (at most {most}, within the bytes they may take): what is new is not \
+                 listed, and everything else is as ever. Raise [limits] mqtt_topics_listed, or look for a device that puts \
+                 numbers that change into its topics."
+            )
+        };
+        self.say_once("topics not listed", "topics_not_listed", "", words);
     }
 }
 

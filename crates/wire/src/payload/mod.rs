@@ -291,6 +291,34 @@ impl Mapping {
         out.finish()
     }
 
+    /// The tags that messages on `topic` can become, in order; and whether these are all: which tags a line of line protocol goes to
+    /// stands in the line.
+    #[must_use]
+    pub fn tags_of(&self, topic: &str) -> (Vec<Arc<str>>, bool) {
+        let is_wish = !self.command_routes.is_empty() && !self.command_filters.matches(topic).is_empty();
+        let (mut tags, mut all) = (Vec::new(), true);
+        if is_wish {
+            return (tags, all);
+        }
+        let levels: Vec<&str> = topic.split('/').collect();
+        for number in self.filters.matches(topic) {
+            let Some((definition, route)) = self.routes.get(number).and_then(|(definition, route)| {
+                let definition = self.definitions.get(*definition)?;
+                Some((definition, definition.routes.get(*route)?))
+            }) else {
+                continue;
+            };
+            all &= !matches!(definition.format, settings::Format::Line { .. });
+            let wildcards: Vec<&str> =
+                route.wildcards.iter().filter_map(|level| levels.get(*level).copied()).collect();
+            let fields = definition.fields.iter();
+            tags.extend(fields.filter_map(|field| Some(field.tag.resolve(&wildcards, &self.types).ok()?.0)));
+        }
+        tags.sort();
+        tags.dedup();
+        (tags, all)
+    }
+
     /// The message that writes `value` to the tag; `None` when no mapping commands it or the value does not fit.
     #[must_use]
     pub fn outgoing(&self, tag_path: &str, value: &Value) -> Option<Outgoing> {

@@ -22,6 +22,9 @@ class Cell {
   watchers = 0;
 }
 
+/** What a page asks the live link for beside tags, and asks for again after each return. */
+export type Wish = 'topics' | 'watch';
+
 export type ValuesListener = (values: readonly [path: string, live: Live][]) => void;
 
 class LiveHub {
@@ -50,6 +53,8 @@ class LiveHub {
   #onValues = new Set<ValuesListener>();
   #onEvent = new Set<(event: PlantEvent) => void>();
   #onReturn = new Set<() => void>();
+  #onTopics = new Set<(kind: 'topics' | 'messages' | 'watching', raw: unknown) => void>();
+  #wishes = new Map<Wish, object>();
 
   /** The last known value; reading it in a component makes the component follow it. */
   value(path: string): Live {
@@ -100,6 +105,21 @@ class LiveHub {
     return () => this.#onReturn.delete(listener);
   }
 
+  /** What the link tells of MQTT topics, as it came. */
+  onTopics(listener: (kind: 'topics' | 'messages' | 'watching', raw: unknown) => void): () => void {
+    this.#onTopics.add(listener);
+    return () => this.#onTopics.delete(listener);
+  }
+  /** Sends this now, and again after each return, until another takes its place; null ends it. `over` is what ends it. */
+  wish(kind: Wish, wish: object | null, over: object): void {
+    if (wish === null && !this.#wishes.delete(kind)) return;
+    if (wish !== null) this.#wishes.set(kind, wish);
+    this.#say({ op: kind, ...(wish ?? over) });
+  }
+  #say(message: object): void {
+    if (this.#socket?.readyState === WebSocket.OPEN && this.link.state === 'live') this.#socket.send(JSON.stringify(message));
+  }
+
   start(): void {
     if (this.#wanted) return;
     this.#wanted = true;
@@ -119,6 +139,7 @@ class LiveHub {
     this.#socket?.close();
     this.#socket = null;
     this.#cells.clear();
+    this.#wishes.clear();
     this.#takeAlarms([]);
     this.#takeConnections({ connectors: [], clients: [] });
     this.alarmsKnown = this.connectionsKnown = false;
@@ -211,6 +232,11 @@ class LiveHub {
       case 'connectors':
         this.#takeConnections(message);
         break;
+      case 'topics':
+      case 'messages':
+      case 'watching':
+        for (const listener of this.#onTopics) listener(message.t, message.raw);
+        break;
       case 'error':
         for (const listener of this.#onReturn) listener();
         break;
@@ -242,6 +268,7 @@ class LiveHub {
     this.#toLeave.clear();
     this.#toSubscribe = new Set([...this.#cells].filter(([, cell]) => cell.watchers > 0).map(([path]) => path));
     this.#flushNow();
+    for (const [op, wish] of this.#wishes) this.#say({ op, ...wish });
     // The link tells the alarms by itself.
     if (this.connectionsKnown) this.refreshConnections().catch((error: unknown) => console.warn('could not catch up', asProblem(error).message));
     if (back) for (const listener of this.#onReturn) listener();

@@ -21,27 +21,27 @@ export function object(raw: unknown, where: string): Raw {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw new ShapeError(where, 'an object');
   return raw as Raw;
 }
-function list(raw: unknown, where: string): readonly unknown[] {
+export function list(raw: unknown, where: string): readonly unknown[] {
   if (!Array.isArray(raw)) throw new ShapeError(where, 'a list');
   return raw;
 }
-function text(raw: unknown, where: string): string {
+export function text(raw: unknown, where: string): string {
   if (typeof raw !== 'string') throw new ShapeError(where, 'a text');
   return raw;
 }
-function num(raw: unknown, where: string): number {
+export function num(raw: unknown, where: string): number {
   if (typeof raw !== 'number' || !Number.isFinite(raw)) throw new ShapeError(where, 'a number');
   return raw;
 }
-const flag = (raw: unknown): boolean => raw === true;
-const textOr = (raw: unknown, other: string): string => (typeof raw === 'string' ? raw : other);
-const textOrNull = (raw: unknown): string | null => (typeof raw === 'string' ? raw : null);
-const numOr = (raw: unknown, other: number): number => (typeof raw === 'number' && Number.isFinite(raw) ? raw : other);
-const numOrNull = (raw: unknown): number | null => (typeof raw === 'number' && Number.isFinite(raw) ? raw : null);
+export const flag = (raw: unknown): boolean => raw === true;
+export const textOr = (raw: unknown, other: string): string => (typeof raw === 'string' ? raw : other);
+export const textOrNull = (raw: unknown): string | null => (typeof raw === 'string' ? raw : null);
+export const numOr = (raw: unknown, other: number): number => (typeof raw === 'number' && Number.isFinite(raw) ? raw : other);
+export const numOrNull = (raw: unknown): number | null => (typeof raw === 'number' && Number.isFinite(raw) ? raw : null);
 
-const texts = (raw: unknown): string[] => (Array.isArray(raw) ? raw : []).filter((w): w is string => typeof w === 'string');
+export const texts = (raw: unknown): string[] => (Array.isArray(raw) ? raw : []).filter((w): w is string => typeof w === 'string');
 
-function oneOf<T extends string>(raw: unknown, choices: readonly T[], where: string): T {
+export function oneOf<T extends string>(raw: unknown, choices: readonly T[], where: string): T {
   const found = choices.find((choice) => choice === raw);
   if (found === undefined) throw new ShapeError(where, choices.join(' | '));
   return found;
@@ -503,6 +503,10 @@ export function push(raw: unknown): Push | null {
       return { t: 'error', detail: textOr(o['detail'], '') };
     case 'tick':
       return { t: 'tick', now: num(o['now_ms'], 'now_ms') };
+    case 'topics':
+    case 'messages':
+    case 'watching':
+      return { t: o['t'], raw };
     case 'plant':
       return { t: 'plant', version: numOr(o['version'], 0) };
     case 'bye':

@@ -330,5 +330,7 @@ export type Push =
   /** Something was left out on the way (a slow screen): ask again for what you show. */
   | { t: 'error'; detail: string }
   | { t: 'tick'; now: number }
+  /** For the page that shows MQTT topics, which reads it: `parseMqtt.ts`. */
+  | { t: 'topics' | 'messages' | 'watching'; raw: unknown }
   | { t: 'plant'; version: number }
   | { t: 'bye'; reason: string };
