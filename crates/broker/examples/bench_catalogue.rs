@@ -36,7 +36,8 @@ fn main() {
         // In an order that no cache foresees, as messages come.
         let mut at = 0_usize;
         for _ in 0..messages {
-            at = (at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)) & (usize::MAX >> 1);
+            at = (at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+                & (usize::MAX >> 1);
             catalogue.note(&all[(at >> 20) % topics]);
         }
         rounds.push(SystemClock.monotonic() - begin);

@@ -97,7 +97,10 @@ mod tests {
             departures.note(&event(if n % 2 == 0 { "press-7" } else { "press-8" }, false), Timestamp::from_millis(n));
         }
         let all = departures.list(None, usize::MAX);
-        assert_eq!((all.len(), all[0].at, all[999].at), (1000, Timestamp::from_millis(1499), Timestamp::from_millis(500)));
+        assert_eq!(
+            (all.len(), all[0].at, all[999].at),
+            (1000, Timestamp::from_millis(1499), Timestamp::from_millis(500))
+        );
         let one = departures.list(Some("press-7"), 2);
         assert_eq!(one.iter().map(|end| end.at.millis()).collect::<Vec<_>>(), [1498, 1496]);
         assert_eq!(departures.principal("press-7"), Some(Principal::ANONYMOUS));

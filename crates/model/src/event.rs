@@ -99,7 +99,11 @@ impl What {
             Self::Connection(change) if !change.connected && change.protocol != "mqtt" => 3,
             Self::User(change) if change.action == "login_refused" => 4,
             // Without roll-ups answers take longer, and they are made anew.
-            Self::System(note) if matches!(note.action.as_str(), "mqtt_refused" | "rollups_damaged" | "topics_not_listed") => 4,
+            Self::System(note)
+                if matches!(note.action.as_str(), "mqtt_refused" | "rollups_damaged" | "topics_not_listed") =>
+            {
+                4
+            }
             Self::System(note) if !IN_ORDER.contains(&note.action.as_str()) => 2,
             Self::Alarm(_)
             | Self::Connection(_)

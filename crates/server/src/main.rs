@@ -28,6 +28,8 @@ mod say;
 mod settings;
 mod sql;
 mod state;
+#[cfg(test)]
+mod topics_tests;
 
 use crate::say::{complain, say};
 use anyhow::Result;

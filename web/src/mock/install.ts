@@ -1,6 +1,7 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
-// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full).
+// session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full). `mock.many`: a gateway with
+// so many topics of its own.
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -23,6 +24,7 @@ export function install(): void {
   server.calm = sessionStorage.getItem('mock.calm') === '1';
   server.late = sessionStorage.getItem('mock.late') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
+  server.broker.many = Number(sessionStorage.getItem('mock.many') ?? 0);
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;
   const sockets = new Set<FakeSocket>();
@@ -56,6 +58,8 @@ export function install(): void {
     onclose: (() => void) | null = null;
     #subscribed = new Set<string>();
     #sent = new Map<string, string>();
+    #topics: string[] = [];
+    #filter: string | null = null;
 
     constructor() {
       super();
@@ -76,7 +80,14 @@ export function install(): void {
     }
 
     send(text: string): void {
-      const wish = JSON.parse(text) as { op: string; tags?: string[] };
+      const wish = JSON.parse(text) as { op: string; tags?: string[]; topics?: string[]; filter?: string | null };
+      if (wish.op === 'topics') this.#topics = wish.topics ?? [];
+      if (wish.op === 'watch') {
+        this.#filter = wish.filter ?? null;
+        const bad = this.#filter?.includes('#/') ? 'this is no topic filter: the wildcard # must be the last level' : null;
+        if (bad) this.#filter = null;
+        setTimeout(() => this.deliver({ t: 'watching', filter: wish.filter ?? null, error: bad }), 10);
+      }
       for (const tag of wish.tags ?? []) {
         if (wish.op === 'subscribe') this.#subscribed.add(tag);
         else this.#subscribed.delete(tag);
@@ -98,6 +109,11 @@ export function install(): void {
           return fresh;
         });
       if (values.length) this.deliver({ t: 'values', values });
+      if (this.#topics.length && !server.calm) this.deliver({ t: 'topics', topics: server.broker.changed(this.#topics) });
+      if (this.#filter !== null) {
+        const messages = server.broker.came(this.#filter, 1000);
+        if (messages.length) this.deliver({ t: 'messages', messages, skipped: 0 });
+      }
       this.deliver({ t: 'tick', now_ms: now });
     }
 

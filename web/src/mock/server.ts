@@ -1,6 +1,7 @@
 // The mock's server side: answers the agreed HTTP interface from the made-up plant. Knows nothing of fetch or sockets.
 
 import { aggregate, csv, sql, type Point } from './history';
+import { MockBroker } from './mqtt';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
 type Json = Record<string, unknown>;
@@ -97,6 +98,7 @@ export class MockServer {
   givenUp = false;
   #seq = 4000;
   #ids = 0;
+  readonly broker: MockBroker;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -107,6 +109,7 @@ export class MockServer {
     start: number = now(),
   ) {
     this.start = start;
+    this.broker = new MockBroker(start, now);
     this.users = [
       { id: 'u1', name: 'admin', enabled: true, grants: [{ role: 'administrator', branch: '' }], last_login_ms: this.start - 3 * MIN },
       { id: 'u2', name: 'operator', enabled: true, grants: [{ role: 'operator', branch: 'works/nord/bottling' }, { role: 'viewer', branch: '' }], last_login_ms: this.start - 90 * MIN },
@@ -621,6 +624,44 @@ export class MockServer {
         return this.#timeline(query);
       case 'POST /api/commands':
         return this.#command(body);
+      case 'GET /api/mqtt/topics':
+        return ok(this.empty ? { rows: [], total: 0, catalogue: null } : this.broker.level(query.get('under'), Number(query.get('skip') ?? 0), Number(query.get('limit') ?? 200)));
+      case 'GET /api/mqtt/topics/search':
+        return ok(this.broker.search(query.get('text') ?? '', Number(query.get('limit') ?? 100)));
+      case 'GET /api/mqtt/topic': {
+        const found = this.broker.topic(query.get('topic') ?? '');
+        return found ? ok(found) : problem(404, 'There is no such thing', 'this topic is not known here', 'nothing was published there since the start');
+      }
+      case 'GET /api/mqtt/clients': {
+        const text = (query.get('text') ?? '').toLowerCase();
+        const state = query.get('state');
+        const found = (this.empty ? [] : this.broker.clients()).filter((c) => [c['client_id'], c['user'], c['address']].some((word) => String(word).toLowerCase().includes(text)) && (state === null || c['connected'] === (state === 'connected')));
+        return ok({ clients: found, total: found.length, connected: found.filter((c) => c['connected']).length, next: null });
+      }
+      case 'GET /api/mqtt/client': {
+        const found = this.broker.client(query.get('client') ?? '');
+        return found ? ok(found) : problem(404, 'There is no such thing', 'this MQTT client is not known here');
+      }
+      case 'GET /api/mqtt/subscriptions': {
+        const topic = query.get('topic');
+        const text = query.get('text') ?? '';
+        const all = topic === null ? this.broker.subscriptions().filter((s) => `${String(s['client_id'])} ${String(s['filter'])}`.includes(text)) : this.broker.subscribersOf(topic);
+        return ok({ subscriptions: this.empty ? [] : all.slice(0, Number(query.get('limit') ?? 200)), total: this.empty ? 0 : all.length });
+      }
+      case 'POST /api/mqtt/disconnect':
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        this.broker.disconnect(String(body['client_id']));
+        return { status: 204, delay: 200 };
+      case 'POST /api/mqtt/permission': {
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        const verdict = this.broker.permission(body, this.devices);
+        return verdict ? ok(verdict) : problem(404, 'There is no such thing', 'an MQTT device of this user name is not known here');
+      }
+      case 'POST /api/mqtt/publish':
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        if (String(body['topic']).endsWith('/set')) return problem(409, 'this topic commands a tag', 'a message there writes works/nord/utilities/energy/buffer/valve', 'write the tag instead: then its limits hold and the outcome is known');
+        this.broker.publish(body, this.user?.name ?? '');
+        return { ...ok({ reached: this.broker.subscribersOf(String(body['topic'])).length, durable: body['retain'] === true || Number(body['qos'] ?? 0) > 0 }), delay: 150 };
       case 'GET /api/connectors':
         return ok(this.empty ? { connectors: [], mqtt: { clients: [] } } : { connectors: this.connectors(), mqtt: { clients: this.mqttClients() } });
       case 'POST /api/connectors/test':

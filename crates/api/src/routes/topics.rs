@@ -473,8 +473,8 @@ impl NewMessage {
         let topic = |name: &str, given: &str| {
             TopicName::parse(given).map_err(|error| Problem::bad_request(format!("\"{name}\": {error}")))
         };
-        let qos = QoS::from_bits(self.qos.unwrap_or(0))
-            .ok_or_else(|| Problem::bad_request("\"qos\" must be 0, 1 or 2"))?;
+        let qos =
+            QoS::from_bits(self.qos.unwrap_or(0)).ok_or_else(|| Problem::bad_request("\"qos\" must be 0, 1 or 2"))?;
         if self.user_properties.len() > USER_PROPERTIES {
             return Err(Problem::bad_request(format!("more than {USER_PROPERTIES} user properties")));
         }

@@ -45,13 +45,23 @@ const MAX_REQUEST: usize = 1 << 20;
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 enum Ask {
-    Subscribe { tags: Tags },
-    Unsubscribe { tags: Vec<String> },
-    Ping { n: u64 },
+    Subscribe {
+        tags: Tags,
+    },
+    Unsubscribe {
+        tags: Vec<String>,
+    },
+    Ping {
+        n: u64,
+    },
     /// Follows these topics instead of those before.
-    Topics { topics: Vec<String> },
+    Topics {
+        topics: Vec<String>,
+    },
     /// Looks at messages under this filter instead of the one before; none: at nothing.
-    Watch { filter: Option<String> },
+    Watch {
+        filter: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -254,7 +264,8 @@ impl Link {
             }
             Ok(Ask::Ping { n }) => self.say(&Tell::Pong { n, now_ms: self.app.clock.now().millis() }).await,
             Ok(Ask::Subscribe { .. }) | Err(_) => {
-                let detail = "not understood: send subscribe with a list of tags or \"*\", unsubscribe, topics, watch, or ping";
+                let detail =
+                    "not understood: send subscribe with a list of tags or \"*\", unsubscribe, topics, watch, or ping";
                 self.say(&Tell::Error { detail }).await
             }
         }

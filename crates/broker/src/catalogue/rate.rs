@@ -66,9 +66,9 @@ impl Rate {
     /// usually differ by, are over.
     pub(super) fn is_overdue(&self, silent_s: f64) -> bool {
         self.intervals >= KNOWN
-            && self.mean_s().is_some_and(|mean| {
-                silent_s > OVERDUE_AT_LEAST_S.max(3.0 * mean + 4.0 * self.apart / self.intervals)
-            })
+            && self
+                .mean_s()
+                .is_some_and(|mean| silent_s > OVERDUE_AT_LEAST_S.max(3.0 * mean + 4.0 * self.apart / self.intervals))
     }
 }
 

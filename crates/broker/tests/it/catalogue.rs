@@ -77,7 +77,8 @@ async fn a_message_of_a_person_is_routed_and_mapped_as_a_clients() {
 
 #[tokio::test]
 async fn a_message_of_a_person_has_the_limits_of_a_clients() {
-    let options = BrokerOptions { payload_bytes: 10, topic_levels: 2, retained_messages: 1, ..BrokerOptions::default() };
+    let options =
+        BrokerOptions { payload_bytes: 10, topic_levels: 2, retained_messages: 1, ..BrokerOptions::default() };
     let (_folder, site) = Site::with(options).await;
     let publish = async |topic: &str, payload: &str, retain: bool| {
         let name = TopicName::parse(topic).unwrap();

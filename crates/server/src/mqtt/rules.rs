@@ -102,7 +102,8 @@ impl Rules {
             return Err(checks.no("Topics that begin with $ are the server's"));
         }
         if let Some(tag) = self.command_for(topic) {
-            checks.fine(format!("The topic commands the tag {tag}: a message there goes through the door for commands"));
+            checks
+                .fine(format!("The topic commands the tag {tag}: a message there goes through the door for commands"));
             return match self.hooks.accounts.authorise(who, Action::Operate, &tag) {
                 Ok(()) => {
                     checks.fine("It may operate this tag; limits and interlocks are asked when it is carried out");
@@ -118,10 +119,8 @@ impl Rules {
                 checks.fine(format!("Its topic filter {} lets it publish there", told_topic(filter)));
                 Ok(())
             }
-            None => Err(checks.no(format!(
-                "None of the topic filters that it may publish to matches: {}",
-                listed(&device.publish)
-            ))),
+            None => Err(checks
+                .no(format!("None of the topic filters that it may publish to matches: {}", listed(&device.publish)))),
         }
     }
 
@@ -140,13 +139,7 @@ impl Rules {
         }
     }
 
-    fn subscribe(
-        &self,
-        who: &Principal,
-        client_id: Option<&str>,
-        filter: &str,
-        checks: &mut Checks,
-    ) -> Result<(), No> {
+    fn subscribe(&self, who: &Principal, client_id: Option<&str>, filter: &str, checks: &mut Checks) -> Result<(), No> {
         let device = self.known(who, checks)?;
         let parsed =
             TopicFilter::parse(filter).map_err(|error| checks.no(format!("This is no topic filter: {error}")))?;
@@ -175,7 +168,9 @@ impl Rules {
             return Err(checks.no("No client of it, or more than one, has a session: name the client"));
         };
         let Some(own) = self.broker.subscriptions_of(client) else {
-            return Err(checks.no(format!("The client {} has no session, so it has no subscription", told_client(client))));
+            return Err(
+                checks.no(format!("The client {} has no session, so it has no subscription", told_client(client)))
+            );
         };
         let matches =
             |one: &&SubscriptionInfo| TopicFilter::parse(&one.filter).is_ok_and(|filter| filter.matches(topic));

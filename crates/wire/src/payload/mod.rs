@@ -309,8 +309,7 @@ impl Mapping {
                 continue;
             };
             all &= !matches!(definition.format, settings::Format::Line { .. });
-            let wildcards: Vec<&str> =
-                route.wildcards.iter().filter_map(|level| levels.get(*level).copied()).collect();
+            let wildcards: Vec<&str> = route.wildcards.iter().filter_map(|level| levels.get(*level).copied()).collect();
             let fields = definition.fields.iter();
             tags.extend(fields.filter_map(|field| Some(field.tag.resolve(&wildcards, &self.types).ok()?.0)));
         }
