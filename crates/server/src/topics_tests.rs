@@ -34,7 +34,7 @@ tag = "works/oven/heat"
 filter = "press/+"
 format = "json"
 fields = [{ path = "force", tag = "works/press/force" }, { path = "run", tag = "works/press/run", true = true, false = false, optional = true }]
-command = [{ tag = "works/press/run", topic = "press/set", text = "{}", on = "1", off = "0", command_topic = "press/run/set" }]
+command = [{ tag = "works/press/run", topic = "press/set", text = "{value}", on = "1", off = "0", command_topic = "press/run/set" }]
 [[topic]]
 filter = "lines/#"
 format = "line_protocol"

@@ -14,6 +14,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// A client of the broker.
@@ -156,8 +157,9 @@ impl DepartureView {
 }
 
 impl MqttClientView {
-    fn new(app: &App, c: ClientInfo) -> Self {
-        let left = if c.connected { None } else { app.broker.departures(Some(&c.client_id), 1).pop() };
+    /// `left`: how its last connection ended, as far as that is remembered.
+    fn new(app: &App, c: ClientInfo, left: Option<&Departure>) -> Self {
+        let left = left.filter(|_| !c.connected);
         let kind = c.principal.as_ref().map(|who| match who.kind {
             PrincipalKind::Anonymous => "anonymous".to_owned(),
             _ => "device".to_owned(),
@@ -182,7 +184,7 @@ impl MqttClientView {
             queued: c.queued,
             dropped: c.dropped,
             will: c.will,
-            left: left.map(|end| DepartureView::new(app, &end)),
+            left: left.map(|end| DepartureView::new(app, end)),
         }
     }
 }
@@ -246,7 +248,17 @@ pub async fn clients(
     let (total, connected) = (found.len(), found.iter().filter(|c| c.connected).count());
     let later = |c: &ClientInfo| query.after.as_ref().is_none_or(|after| c.client_id > *after);
     let mut rest = found.into_iter().filter(later);
-    let clients: Vec<_> = rest.by_ref().take(limit).map(|c| MqttClientView::new(&app, c)).collect();
+    let ends = app.broker.departures(None, usize::MAX);
+    // The newest stands first, and stays.
+    let mut last: HashMap<&str, &Departure> = HashMap::with_capacity(ends.len());
+    for end in &ends {
+        last.entry(&end.client_id).or_insert(end);
+    }
+    let view = |c: ClientInfo| {
+        let left = last.get(c.client_id.as_str()).copied();
+        MqttClientView::new(&app, c, left)
+    };
+    let clients: Vec<_> = rest.by_ref().take(limit).map(view).collect();
     let next = rest.next().and_then(|_| clients.last()).map(|c| c.client_id.clone());
     Ok(Json(ClientsView { clients, total, connected, next }))
 }
@@ -272,7 +284,7 @@ pub async fn client(
     let subscriptions = app.broker.subscriptions_of(&query.client).unwrap_or_default();
     let departures = app.broker.departures(Some(&query.client), 20);
     Ok(Json(ClientDetailView {
-        client: MqttClientView::new(&app, client),
+        client: MqttClientView::new(&app, client, departures.first()),
         subscriptions: subscriptions.into_iter().map(Into::into).collect(),
         departures: departures.iter().map(|end| DepartureView::new(&app, end)).collect(),
     }))

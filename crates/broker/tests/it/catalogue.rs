@@ -132,6 +132,16 @@ async fn a_client_is_told_with_what_it_asked_for_and_why_it_went() {
 }
 
 #[tokio::test]
+async fn no_client_has_the_name_under_which_people_publish() {
+    let (_folder, site) = Site::usual().await;
+    let mut client = Client::dial(site.address, Version::V5).await;
+    let answer = client.connect(hello("andon:0192f0c0-0000-7000-8000-000000000001")).await;
+    assert_eq!(answer.reason, ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+    site.client(hello("andon")).await;
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn the_catalogue_answers_while_the_state_is_held() {
     let (_folder, site) = Site::usual().await;
     site.broker.publish_internal("a", "1".into(), QoS::AtMostOnce, false).await.unwrap();

@@ -56,6 +56,9 @@ fn run(case: Case) -> (&'static str, String) {
     let mut text = String::new();
     for Publish { topic, payload } in &case.message {
         let mapped = mapping.map(topic, payload.as_bytes(), received);
+        // What a topic is said to become is all that ever comes of it.
+        let (tags, all) = mapping.tags_of(topic);
+        assert!(mapped.readings.iter().all(|reading| !all || tags.contains(&reading.tag)), "{topic}: {tags:?}");
         let _ = writeln!(text, "> {topic}{}", if mapped.matched { "" } else { " (no mapping)" });
         for Reading { tag, value, quality, source_ts } in &mapped.readings {
             let _ = writeln!(text, "  {tag} = {value:?} {quality} {source_ts}");
