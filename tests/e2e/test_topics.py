@@ -66,7 +66,7 @@ class Flow(Case):
         away = wait_until("it is away", lambda: (c := node.get("/api/mqtt/client?client=press-7").json)["client"]["connected"] is False and c)
         self.assertIn("administrative action", away["client"]["left"]["reason"])
         self.assertEqual(node.post("/api/mqtt/disconnect", {"client_id": "press-7"}).status, 404)
-        event = next(e for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_disconnected")
+        event = wait_until("it is recorded", lambda: next((e for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_disconnected"), None))
         self.assertIn('"press-7" was ended by hand: a test', event["summary"])
         client.paho.disconnect()
 

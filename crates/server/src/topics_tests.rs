@@ -16,6 +16,9 @@ level = "area"
 [[equipment]]
 path = "works/press"
 level = "area"
+[[equipment]]
+path = "works/belt"
+level = "area"
 [[tag]]
 path = "works/oven/heat"
 type = "double"
@@ -23,7 +26,7 @@ type = "double"
 path = "works/press/force"
 type = "double"
 [[tag]]
-path = "works/press/run"
+path = "works/belt/run"
 type = "boolean"
 write = {}
 [[topic]]
@@ -33,8 +36,8 @@ tag = "works/oven/heat"
 [[topic]]
 filter = "press/+"
 format = "json"
-fields = [{ path = "force", tag = "works/press/force" }, { path = "run", tag = "works/press/run", true = true, false = false, optional = true }]
-command = [{ tag = "works/press/run", topic = "press/set", text = "{value}", on = "1", off = "0", command_topic = "press/run/set" }]
+fields = [{ path = "force", tag = "works/press/force" }, { path = "run", tag = "works/belt/run", true = true, false = false, optional = true }]
+command = [{ tag = "works/belt/run", topic = "press/set", text = "{value}", on = "1", off = "0", command_topic = "press/run/set" }]
 [[topic]]
 filter = "lines/#"
 format = "line_protocol"
@@ -57,7 +60,8 @@ async fn get(node: &Node, path: &str) -> Json {
 
 /// With the token of somebody who has these grants.
 async fn token(node: &Node, role: &str, branch: &str) -> String {
-    let body = json!({ "name": format!("{role} of {branch}"), "grants": [{ "role": role, "branch": branch }] });
+    let of = if branch.is_empty() { "all" } else { branch };
+    let body = json!({ "name": format!("{role} of {of}"), "grants": [{ "role": role, "branch": branch }] });
     let (status, token) = json_of(node, "POST", "/api/tokens", body).await;
     assert_eq!(status, 201, "{token}");
     token["token"].as_str().expect("a secret").to_owned()
@@ -100,7 +104,7 @@ async fn what_flows_is_listed_with_its_last_message_and_the_tags_that_it_becomes
     );
     assert_eq!((&own["count"], &own["per_second"], &own["silent_since_ms"]), (&json!(1), &Json::Null, &Json::Null));
     let press = get(&node, "/api/mqtt/topic?topic=press/7").await;
-    assert_eq!(press["tags"], json!(["works/press/force", "works/press/run"]));
+    assert_eq!(press["tags"], json!(["works/belt/run", "works/press/force"]));
     assert_eq!((&press["text"], &press["more_tags"]), (&json!("{\"force\": 12.5}"), &json!(false)));
     let bytes = get(&node, "/api/mqtt/topic?topic=elsewhere/a/b").await;
     assert_eq!((&bytes["text"], &bytes["base64"]), (&Json::Null, &json!("AQ==")));
@@ -148,7 +152,7 @@ async fn somebody_sees_the_topics_that_become_tags_of_theirs_and_no_others() {
     let (_, found) = as_token(&node, &oven, "GET", "/api/mqtt/topics/search?text=e", Json::Null).await;
     assert_eq!(found["total"], json!(1));
     // Half of a topic is none.
-    let force = token(&node, "viewer", "works/press/force").await;
+    let force = token(&node, "viewer", "works/press").await;
     assert_eq!(as_token(&node, &force, "GET", "/api/mqtt/topic?topic=press/7", Json::Null).await.0, 404);
     // Who sees all may look, but not publish, end a connection, or ask what others may.
     let viewer = token(&node, "operator", "").await;
@@ -161,6 +165,22 @@ async fn somebody_sees_the_topics_that_become_tags_of_theirs_and_no_others() {
         assert_eq!(as_token(&node, &viewer, "POST", path, body).await.0, 403, "{path}");
     }
     node.stop().await;
+}
+
+/// The events of this action, the newest first, once there are so many: the timeline follows the log.
+async fn told(node: &Node, action: &str, wanted: usize) -> Vec<Json> {
+    let look = async {
+        loop {
+            let events = get(node, "/api/timeline?kind=system").await;
+            let all = events["events"].as_array().expect("events").iter();
+            let found: Vec<_> = all.filter(|event| event["detail"]["action"] == action).cloned().collect();
+            if found.len() >= wanted {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), look).await.expect("it is told")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,15 +201,14 @@ async fn a_message_by_hand_is_recorded_mapped_and_no_command() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), mapped).await.expect("the tag has it");
     let topic = &get(&node, "/api/mqtt/topic?topic=oven/heat").await["topic"];
-    assert_eq!((&topic["publisher"], &topic["user"]), (&Json::Null, &json!("engineer of ")));
+    assert_eq!((&topic["publisher"], &topic["user"]), (&Json::Null, &json!("engineer of all")));
     assert_eq!((&topic["retained"], &topic["content_type"]), (&json!(true), &json!("text/plain")));
-    let events = get(&node, "/api/timeline?kind=system&limit=1").await;
-    let event = &events["events"][0];
+    let event = told(&node, "mqtt_published", 1).await.remove(0);
     assert_eq!(event["summary"], json!("MQTT, by hand: 4 bytes published with QoS 1, retained on \"oven/heat\""));
-    assert_eq!((&event["by"]["name"], &event["severity"]), (&json!("engineer of "), &json!(0)));
+    assert_eq!((&event["by"]["name"], &event["severity"]), (&json!("engineer of all"), &json!(0)));
     for (body, wanted, word) in [
-        (json!({ "topic": "press/run/set", "text": "true" }), 409, "works/press/run"),
-        (json!({ "topic": "press/set", "text": "1" }), 409, "works/press/run"),
+        (json!({ "topic": "press/run/set", "text": "true" }), 409, "works/belt/run"),
+        (json!({ "topic": "press/set", "text": "1" }), 409, "works/belt/run"),
         (json!({ "topic": "a/+", "text": "1" }), 400, "wildcards"),
         (json!({ "topic": "$SYS/a", "text": "1" }), 400, "the server's"),
         (json!({ "topic": "a", "qos": 3 }), 400, "0, 1 or 2"),
@@ -202,8 +221,11 @@ async fn a_message_by_hand_is_recorded_mapped_and_no_command() {
         assert_eq!(status, wanted, "{problem}");
         assert!(problem.to_string().contains(word), "{problem}");
     }
-    let after = get(&node, "/api/timeline?kind=system&limit=1").await;
-    assert_eq!(after["events"][0]["id"], event["id"], "what was refused left no event");
+    let last = json!({ "topic": "oven/heat", "retain": true });
+    assert_eq!(as_token(&node, &engineer, "POST", "/api/mqtt/publish", last).await.0, 200);
+    let all = told(&node, "mqtt_published", 2).await;
+    assert_eq!(all.len(), 2, "what was refused left no event: {all:?}");
+    assert_eq!(all[0]["summary"], json!("MQTT, by hand: the retained message removed on \"oven/heat\""));
     node.stop().await;
 }
 
@@ -216,17 +238,7 @@ async fn topics_beyond_the_setting_are_counted_and_told_once() {
     }
     let level = get(&node, "/api/mqtt/topics?under=t").await;
     assert_eq!((names(&level), &level["catalogue"]["not_listed"]), (vec!["0", "1", "2"], &json!(7)));
-    let told = async {
-        loop {
-            let events = get(&node, "/api/timeline?kind=system").await;
-            let all = events["events"].as_array().expect("events").clone();
-            if let Some(event) = all.iter().find(|e| e["detail"]["action"] == "topics_not_listed") {
-                return event.clone();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let event = tokio::time::timeout(std::time::Duration::from_secs(10), told).await.expect("it is told");
+    let event = told(&node, "topics_not_listed", 1).await.remove(0);
     assert_eq!(event["severity"], json!(4));
     let (_, metrics) = crate::node_tests::ask(&node, "GET", "/metrics", "").await;
     assert!(metrics.contains("mqtt_topics_not_listed_total 7"), "{metrics}");
