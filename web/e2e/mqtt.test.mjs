@@ -21,7 +21,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('the tree is opened, walked and read by keyboard, and the link shows the same topic', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt');
+      await visit(run, page, '/broker');
       const grid = page.getByRole('treegrid', { name: 'Topics' });
       await row(page, 'zigbee2mqtt').waitFor();
       assert.deepEqual(await grid.locator('.name .mono').allTextContents(), ['plant', 'spBv1.0', 'works', 'zigbee2mqtt']);
@@ -53,12 +53,12 @@ describe('mqtt', { skip: real }, () => {
 
   test('values in sight follow what comes; a silent topic is hatched and says since when', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt?topic=plant/line1/press-7/vibration');
+      await visit(run, page, '/broker?topic=plant/line1/press-7/vibration');
       const value = row(page, 'vibration').locator('.c-value');
       await value.waitFor();
       const first = await value.textContent();
       await page.waitForFunction((before) => [...document.querySelectorAll('[role=row]')].find((r) => r.textContent.includes('vibration'))?.querySelector('.c-value')?.textContent !== before, first);
-      await visit(run, page, '/mqtt?topic=plant/line2/labeller/glue');
+      await visit(run, page, '/broker?topic=plant/line2/labeller/glue');
       const glue = row(page, 'glue');
       await glue.locator('.c-value.hatched').waitFor();
       assert.match(await glue.textContent(), /Silent since \d\d:\d\d:\d\d/);
@@ -72,7 +72,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('100,000 topics: only what is in sight is in the page and asked for, and the end is one key away', async () => {
     await on({ seed: { 'mock.many': '100000' } }, async (page) => {
-      await visit(run, page, '/mqtt');
+      await visit(run, page, '/broker');
       await page.getByRole('button', { name: 'Open field' }).click();
       await row(page, 'sensor-000000').waitFor();
       const grid = page.getByRole('treegrid', { name: 'Topics' });
@@ -104,7 +104,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('a topic is found by a part of its name; what is not there is said', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt');
+      await visit(run, page, '/broker');
       await page.getByRole('searchbox', { name: 'Find a topic by a part of its name' }).fill('TEMP');
       await page.getByText('1 topic found').waitFor();
       await row(page, 'plant/line1/press-7/temperature').waitFor();
@@ -115,7 +115,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('a client tells why it went, and its connection is ended with a reason', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt?tab=clients');
+      await visit(run, page, '/broker?tab=clients');
       await row(page, 'labeller-2').getByText(/Closed by the server: keep/).waitFor();
       await row(page, 'press-7').click();
       await page.getByRole('heading', { name: 'press-7' }).waitFor();
@@ -131,7 +131,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('who subscribes to a topic is asked by the topic', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt?tab=subscriptions');
+      await visit(run, page, '/broker?tab=subscriptions');
       await page.getByText('7 subscriptions').waitFor();
       await page.getByRole('searchbox', { name: 'Who gets a message on this topic?' }).fill('works/buffer/valve/set');
       await page.getByText('1 subscription', { exact: true }).waitFor();
@@ -143,7 +143,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('the dry run answers with the right that decides, and its link holds the question', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt?tab=permissions');
+      await visit(run, page, '/broker?tab=permissions');
       await page.getByLabel('Client identifier or user').fill('buffer-valve');
       await page.getByLabel('Topic', { exact: true }).fill('plant/x');
       await page.getByText('No.', { exact: true }).waitFor();
@@ -159,7 +159,7 @@ describe('mqtt', { skip: real }, () => {
 
   test('a message is published by hand and seen by who looks; a command is refused with what to do', async () => {
     await on({}, async (page) => {
-      await visit(run, page, '/mqtt?tab=try');
+      await visit(run, page, '/broker?tab=try');
       await page.getByLabel('Topic filter').fill('plant/line1/#');
       await page.getByRole('button', { name: 'Look', exact: true }).click();
       const seen = page.getByRole('list', { name: 'Messages, the newest first' });
@@ -181,17 +181,17 @@ describe('mqtt', { skip: real }, () => {
       await page.getByRole('button', { name: 'QoS 1' }).click();
       await page.getByRole('button', { name: /^Publish 4/ }).click();
       await page.getByText(/stored, and passed on to 2 clients/).waitFor();
-      await visit(run, page, '/mqtt?topic=plant/by/hand');
+      await visit(run, page, '/broker?topic=plant/by/hand');
       await page.getByText('admin, by hand').waitFor();
     });
   });
 
   test('who may not configure may look, and is told what publishing takes', async () => {
     await on({ user: 'viewer' }, async (page) => {
-      await visit(run, page, '/mqtt?tab=try');
+      await visit(run, page, '/broker?tab=try');
       await page.getByText('Publishing needs the role engineer').waitFor();
       assert.equal(await page.getByRole('button', { name: 'Permissions' }).count(), 0);
-      await visit(run, page, '/mqtt?tab=clients&client=press-7');
+      await visit(run, page, '/broker?tab=clients&client=press-7');
       await page.getByRole('heading', { name: 'press-7' }).waitFor();
       assert.equal(await page.getByRole('button', { name: 'End the connection' }).count(), 0);
     });
@@ -199,11 +199,11 @@ describe('mqtt', { skip: real }, () => {
 
   test('without a message and a client the pages say so', async () => {
     await on({ seed: { 'mock.empty': '1' } }, async (page) => {
-      await visit(run, page, '/mqtt');
+      await visit(run, page, '/broker');
       await page.getByText('No topic yet').waitFor();
-      await visit(run, page, '/mqtt?tab=clients');
+      await visit(run, page, '/broker?tab=clients');
       await page.getByText('No MQTT client', { exact: true }).waitFor();
-      await visit(run, page, '/mqtt?tab=subscriptions');
+      await visit(run, page, '/broker?tab=subscriptions');
       await page.getByText('No subscription', { exact: true }).waitFor();
     });
   });
