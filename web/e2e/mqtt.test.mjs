@@ -181,7 +181,9 @@ describe('mqtt', { skip: real }, () => {
       await page.getByRole('button', { name: 'QoS 1' }).click();
       await page.getByRole('button', { name: /^Publish 4/ }).click();
       await page.getByText(/stored, and passed on to 2 clients/).waitFor();
-      await visit(run, page, '/broker?topic=plant/by/hand');
+      await page.getByRole('button', { name: 'Topics', exact: true }).click();
+      await page.getByRole('searchbox').first().fill('by/hand');
+      await row(page, 'plant/by/hand').click();
       await page.getByText('admin, by hand').waitFor();
     });
   });
