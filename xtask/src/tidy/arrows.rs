@@ -7,7 +7,7 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("store", &["model"]),
     ("access", &["model"]),
     ("historian", &["model", "bus"]),
+    ("sparkplug", &["model"]),
     ("sql", &["model"]),
     ("alarms", &["model", "bus"]),
     ("control", &["model", "bus"]),
@@ -38,6 +39,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "connectors",
             "control",
             "historian",
+            "sparkplug",
             "sql",
             "store",
             "testkit",

@@ -1,0 +1,459 @@
+//! A host application (Sparkplug 3.0.0 §5): what edge nodes say becomes samples of tags, in order or not at all.
+//!
+//! ```text
+//! NBIRTH ──► online ──gap for longer than the reorder timeout──► unsure ──NBIRTH──► online
+//!              │                                                   │
+//!              └────────── NDEATH with the birth's bdSeq ──────────┴──► offline (stale)
+//! ```
+//! - A message whose number is ahead waits for those before it; when they do not come in time, what waited is dropped, the node's values become
+//!   uncertain and it is asked to be born again. Nothing is taken from it until then: an alias might stand for another metric by now.
+//! - A death makes all values of the node and its devices bad (no communication) at the time it was received.
+//! - Tables, structures, bytes, files and arrays become no tags; they are listed by [`Host::found`] with their type.
+//! - Transient and historical metrics are samples like others: who maps a metric to a tag wants it kept. A historical one is no current value.
+
+mod node;
+mod saved;
+#[cfg(test)]
+mod tests;
+
+use self::node::{Ctx, Node};
+use crate::bounds::Limits;
+use crate::payload::{self, DecodeError};
+use crate::proto::{Metric, Payload};
+use crate::topic::{NodeName, Topic, Verb, node_topic};
+use crate::value::{self, DataType, EncodeError};
+use crate::{Message, Now};
+use andon_model::{self as model, Sample, StatusCode, TagId, Timestamp, Value};
+use prost::Message as _;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use saved::RestoreError;
+
+/// How a command names its metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CommandBy {
+    /// By its alias where it has one, as the specification asks [tck-id-payloads-alias-data-cmd-requirement].
+    #[default]
+    Alias,
+    /// By its name, for edge nodes that do not know their own aliases in commands.
+    Name,
+}
+
+/// A host application's settings and bounds.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// The groups that are listened to; empty: all.
+    pub groups: Vec<Box<str>>,
+    /// How long a missing message may take [tck-id-operational-behavior-host-reordering-param].
+    pub reorder_timeout: Duration,
+    /// A node is asked for a birth at most so often; doubled each time it does not answer, up to five minutes.
+    pub rebirth_every: Duration,
+    /// How commands name their metric.
+    pub command_by: CommandBy,
+    /// What is taken of a payload.
+    pub limits: Limits,
+    /// The most edge nodes; further ones are refused and told.
+    pub nodes: usize,
+    /// The most devices of all edge nodes.
+    pub devices: usize,
+    /// The most metrics of all of them.
+    pub metrics: usize,
+    /// The most bytes that wait for missing messages, of all edge nodes.
+    pub held_bytes: usize,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            groups: Vec::new(),
+            reorder_timeout: Duration::from_secs(2),
+            rebirth_every: Duration::from_secs(10),
+            command_by: CommandBy::Alias,
+            limits: Limits::default(),
+            nodes: 10_000,
+            devices: 50_000,
+            metrics: 200_000,
+            held_bytes: 16 << 20,
+        }
+    }
+}
+
+/// A metric's place: shown as `group/node/name` or `group/node/device/name`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Address {
+    /// The edge node.
+    pub node: NodeName,
+    /// The device; `None`: of the edge node itself.
+    pub device: Option<Box<str>>,
+    /// The metric's name, with slashes for folders.
+    pub metric: Box<str>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.device {
+            Some(device) => write!(f, "{}/{device}/{}", self.node, self.metric),
+            None => write!(f, "{}/{}", self.node, self.metric),
+        }
+    }
+}
+
+/// Names to tags, one level for each part of an address; the device is empty for the edge node's own metrics.
+type ByName<T> = HashMap<Box<str>, T>;
+
+/// Which metrics are which tags.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct Targets(ByName<ByName<ByName<ByName<TagId>>>>);
+
+impl Targets {
+    /// Maps a metric to a tag; gives the tag that it was before.
+    pub fn insert(&mut self, address: &Address, tag: TagId) -> Option<TagId> {
+        let node = self.0.entry(address.node.group.clone()).or_default().entry(address.node.node.clone()).or_default();
+        let device = node.entry(address.device.clone().unwrap_or_default()).or_default();
+        device.insert(address.metric.clone(), tag)
+    }
+
+    fn of(&self, name: &NodeName, device: &str, metric: &str) -> Option<TagId> {
+        self.0.get(&name.group)?.get(&name.node)?.get(device)?.get(metric).copied()
+    }
+
+    /// Whether a tag of this edge node, or device, is mapped.
+    #[must_use]
+    pub fn has_any(&self, group: &str, node: &str, device: Option<&str>) -> bool {
+        let device = device.unwrap_or_default();
+        self.0.get(group).and_then(|g| g.get(node)).is_some_and(|n| n.get(device).is_some_and(|d| !d.is_empty()))
+    }
+
+    /// The tag of a metric.
+    #[must_use]
+    pub fn tag(&self, address: &Address) -> Option<TagId> {
+        self.of(&address.node, address.device.as_deref().unwrap_or_default(), &address.metric)
+    }
+}
+
+/// What came of something that was handed in.
+#[derive(Default, Debug, PartialEq)]
+pub struct Outcome {
+    /// For the mapped tags, in order.
+    pub samples: Vec<Sample>,
+    /// To publish, QoS 0, not retained.
+    pub send: Vec<Message>,
+    /// For people.
+    pub notes: Vec<Note>,
+}
+
+/// Something that people may want to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// An edge node was born; how many metrics it has itself.
+    Born(NodeName, usize),
+    /// An edge node died.
+    Died(NodeName),
+    /// A death did not belong to the present birth and was left aside.
+    OldDeath(NodeName),
+    /// A device was born; how many metrics it has.
+    DeviceBorn(NodeName, Box<str>, usize),
+    /// A device died.
+    DeviceDied(NodeName, Box<str>),
+    /// Messages of an edge node are missing: number expected.
+    Gap(NodeName, u8),
+    /// Data of an edge node, or of a device, without a birth before it.
+    Unborn(NodeName, Option<Box<str>>),
+    /// Data of a metric that the birth does not have, or with another type.
+    Unknown(NodeName, String),
+    /// A message could not be read.
+    Unreadable(String, DecodeError),
+    /// A message breaks a rule that it cannot be taken without.
+    Refused(String, &'static str),
+    /// More edge nodes, devices or metrics than are taken.
+    TooMany(&'static str, usize),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Born(node, metrics) => write!(f, "The Sparkplug edge node {node} is online with {metrics} metrics."),
+            Self::Died(node) => {
+                write!(f, "The Sparkplug edge node {node} is gone; its values are bad until it is back.")
+            }
+            Self::OldDeath(node) => {
+                write!(f, "A death of the Sparkplug edge node {node} belongs to an earlier birth and does not count.")
+            }
+            Self::DeviceBorn(node, device, metrics) => {
+                write!(f, "The Sparkplug device {node}/{device} is online with {metrics} metrics.")
+            }
+            Self::DeviceDied(node, device) => {
+                write!(f, "The Sparkplug device {node}/{device} is gone; its values are bad until it is back.")
+            }
+            Self::Gap(node, expected) => write!(
+                f,
+                "Messages of the Sparkplug edge node {node} are missing from number {expected} on; it is asked to send everything again."
+            ),
+            Self::Unborn(node, None) => {
+                write!(f, "The Sparkplug edge node {node} sends data without a birth; it is asked for one.")
+            }
+            Self::Unborn(node, Some(device)) => {
+                write!(
+                    f,
+                    "The Sparkplug device {node}/{device} sends data without a birth; its edge node is asked for one."
+                )
+            }
+            Self::Unknown(node, what) => write!(
+                f,
+                "The Sparkplug edge node {node} sends {what} that its birth does not have so; it is asked for a new birth."
+            ),
+            Self::Unreadable(topic, error) => write!(f, "A message on {topic} could not be read: {error}."),
+            Self::Refused(topic, why) => write!(f, "A message on {topic} is not taken: {why}."),
+            Self::TooMany(what, limit) => write!(f, "Sparkplug: more than {limit} {what}; the rest is left out."),
+        }
+    }
+}
+
+/// A metric as it was born, with its last value.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    /// Where it is.
+    pub address: Address,
+    /// Its type; `None`: one that does not exist.
+    pub data_type: Option<DataType>,
+    /// Its alias.
+    pub alias: Option<u64>,
+    /// What a tag must be to take it; `None`: it becomes no tag.
+    pub tag_type: Option<model::DataType>,
+    /// The tag that takes it.
+    pub tag: Option<TagId>,
+    /// Whether the edge node calls it of no interest to a historian.
+    pub transient: bool,
+    /// The last value; null for texts of more than 4 KiB and for what becomes no tag.
+    pub value: Value,
+    /// How far it can be trusted.
+    pub quality: StatusCode,
+    /// Of when it is.
+    pub at: Timestamp,
+}
+
+/// An edge node or a device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceState {
+    /// The edge node.
+    pub node: NodeName,
+    /// The device; `None`: the edge node itself.
+    pub device: Option<Box<str>>,
+    /// Whether it is there, as far as is known for sure.
+    pub online: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// How many metrics it has.
+    pub metrics: usize,
+}
+
+/// Why a command is not sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The edge node or the device is not there.
+    #[error("{0} is not online")]
+    Offline(String),
+    /// Its birth has no such metric.
+    #[error("{0} has no such metric")]
+    NoMetric(String),
+    /// The value does not fit.
+    #[error(transparent)]
+    Value(#[from] EncodeError),
+}
+
+/// How much there is, over all edge nodes.
+#[derive(Default, Debug)]
+struct Counts {
+    devices: usize,
+    metrics: usize,
+    held_bytes: usize,
+    /// Births that may be asked for at once; one more every 50 ms.
+    asks: Asks,
+}
+
+/// So many births are asked for in a second, over all edge nodes: a storm of births must not answer a restart.
+#[derive(Debug)]
+struct Asks {
+    left: u32,
+    counted: Duration,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { left: Self::MOST, counted: Duration::ZERO }
+    }
+}
+
+impl Asks {
+    const MOST: u32 = 20;
+    const EVERY: Duration = Duration::from_millis(50);
+
+    fn take(&mut self, now: Duration) -> bool {
+        let more = now.saturating_sub(self.counted).as_millis() / Self::EVERY.as_millis();
+        if more > 0 {
+            self.left = self.left.saturating_add(u32::try_from(more).unwrap_or(Self::MOST)).min(Self::MOST);
+            self.counted = now;
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
+
+/// A host application.
+#[derive(Debug)]
+pub struct Host {
+    options: HostOptions,
+    targets: Targets,
+    nodes: ByName<ByName<Node>>,
+    counts: Counts,
+}
+
+impl Host {
+    /// A host application that knows nobody yet.
+    #[must_use]
+    pub fn new(options: HostOptions, targets: Targets) -> Self {
+        Self { options, targets, nodes: HashMap::new(), counts: Counts::default() }
+    }
+
+    /// Whether messages of this group are listened to.
+    #[must_use]
+    pub fn wants(&self, group: &str) -> bool {
+        self.options.groups.is_empty() || self.options.groups.iter().any(|own| **own == *group)
+    }
+
+    /// A message that was published. Commands and what is none of Sparkplug's are left aside.
+    pub fn handle(&mut self, topic: &str, payload: &[u8], now: Now) -> Outcome {
+        let mut out = Outcome::default();
+        let Some(Topic::Node { verb, group, node, device }) = Topic::parse(topic) else { return out };
+        if verb.is_command() || !self.wants(group) {
+            return out;
+        }
+        let payload = match payload::decode(payload, &self.options.limits) {
+            Ok(payload) => payload,
+            Err(error) => {
+                out.notes.push(Note::Unreadable(topic.to_owned(), error));
+                return out;
+            }
+        };
+        if !self.nodes.get(group).is_some_and(|nodes| nodes.contains_key(node)) {
+            // A death of somebody unknown says nothing.
+            let Some(name) = NodeName::new(group, node).filter(|_| verb != Verb::NDeath) else { return out };
+            if self.nodes.values().map(HashMap::len).sum::<usize>() >= self.options.nodes {
+                out.notes.push(Note::TooMany("edge nodes", self.options.nodes));
+                return out;
+            }
+            self.nodes.entry(group.into()).or_default().insert(node.into(), Node::new(Arc::new(name), now));
+        }
+        let mut ctx =
+            Ctx { options: &self.options, targets: &self.targets, counts: &mut self.counts, out: &mut out, now };
+        if let Some(node) = self.nodes.get_mut(group).and_then(|nodes| nodes.get_mut(node)) {
+            node.receive(&mut ctx, topic, verb, device, payload);
+        }
+        out
+    }
+
+    /// Time has passed: missing messages, births that are overdue. Call it about four times a second.
+    pub fn tick(&mut self, now: Now) -> Outcome {
+        self.each(now, |node, ctx| node.tick(ctx))
+    }
+
+    /// The connection to the MQTT server is lost: nothing is known of anybody (Sparkplug 3.0.0 §5.1).
+    pub fn lost(&mut self, now: Now) -> Outcome {
+        self.each(now, |node, ctx| node.lost(ctx))
+    }
+
+    /// From now on these metrics are these tags. Those that are new come with the values there are.
+    pub fn set_targets(&mut self, targets: Targets, now: Now) -> Outcome {
+        self.targets = targets;
+        self.each(now, |node, ctx| node.map_again(ctx))
+    }
+
+    fn each(&mut self, now: Now, mut run: impl FnMut(&mut Node, &mut Ctx<'_>)) -> Outcome {
+        let mut out = Outcome::default();
+        let mut ctx =
+            Ctx { options: &self.options, targets: &self.targets, counts: &mut self.counts, out: &mut out, now };
+        for node in self.nodes.values_mut().flat_map(HashMap::values_mut) {
+            run(node, &mut ctx);
+        }
+        out
+    }
+
+    fn node(&self, name: &NodeName) -> Option<&Node> {
+        self.nodes.get(&name.group)?.get(&name.node)
+    }
+
+    /// The command that writes `value` to a metric.
+    /// # Errors
+    /// [`CommandError`].
+    pub fn command(&self, address: &Address, value: &Value, now: Timestamp) -> Result<Message, CommandError> {
+        let whose = || match &address.device {
+            Some(device) => format!("{}/{device}", address.node),
+            None => address.node.to_string(),
+        };
+        let table = self.node(&address.node).and_then(|node| node.online(address.device.as_deref()));
+        let table = table.ok_or_else(|| CommandError::Offline(whose()))?;
+        let (known, data_type) = table
+            .metric(&address.metric)
+            .and_then(|known| Some((known, known.data_type?)))
+            .ok_or_else(|| CommandError::NoMetric(whose()))?;
+        let at = Some(payload::millis(now));
+        let alias = known.alias.filter(|_| self.options.command_by == CommandBy::Alias);
+        let metric = Metric {
+            name: alias.is_none().then(|| known.name.to_string()),
+            alias,
+            timestamp: at,
+            datatype: Some(data_type.code()),
+            value: Some(value::encode(value, data_type)?),
+            ..Metric::default()
+        };
+        let payload = Payload { timestamp: at, metrics: vec![metric], ..Payload::default() };
+        let device = address.device.as_deref();
+        let verb = if device.is_some() { Verb::DCmd } else { Verb::NCmd };
+        Ok(Message { topic: node_topic(verb, &address.node, device), payload: payload.encode_to_vec() })
+    }
+
+    /// Which metrics somebody else's command writes, each with its value; `None` if it cannot be read, or names one by an alias that is not known.
+    #[must_use]
+    pub fn wanted_by(&self, topic: &str, payload: &[u8]) -> Option<Vec<(Address, Value)>> {
+        let Topic::Node { verb, group, node, device } = Topic::parse(topic)? else { return None };
+        let name = NodeName::new(group, node).filter(|_| verb.is_command())?;
+        let payload = payload::decode(payload, &self.options.limits).ok()?;
+        let table = self.node(&name).and_then(|node| node.table(device));
+        let mut wanted = Vec::with_capacity(payload.metrics.len());
+        for metric in &payload.metrics {
+            let known = table.and_then(|table| table.find(metric));
+            let written = match &metric.name {
+                Some(name) => name.as_str(),
+                None => &*known?.name,
+            };
+            let born = known.and_then(|known| known.data_type);
+            let data_type = born.or_else(|| DataType::from_code(metric.datatype?));
+            let value =
+                data_type.filter(|t| t.tag_type().is_some()).map_or(Value::Null, |t| value::decode(metric, t).0);
+            wanted
+                .push((Address { node: name.clone(), device: device.map(Into::into), metric: written.into() }, value));
+        }
+        Some(wanted)
+    }
+
+    /// The metrics that are known, by address.
+    #[must_use]
+    pub fn found(&self) -> Vec<Found> {
+        let mut found: Vec<Found> = self.nodes.values().flat_map(HashMap::values).flat_map(Node::found).collect();
+        found.sort_by(|a, b| a.address.cmp(&b.address));
+        found
+    }
+
+    /// The edge nodes and devices that are known, by name.
+    #[must_use]
+    pub fn states(&self) -> Vec<DeviceState> {
+        let mut states: Vec<DeviceState> =
+            self.nodes.values().flat_map(HashMap::values).flat_map(Node::states).collect();
+        states.sort_by(|a, b| (&a.node, &a.device).cmp(&(&b.node, &b.device)));
+        states
+    }
+}

@@ -1,0 +1,499 @@
+use super::*;
+use crate::proto::MetricValue;
+use proptest::prelude::*;
+
+const NODE: &str = "n";
+const SPEED: TagId = TagId(1);
+const LAMP: TagId = TagId(2);
+
+fn now(seconds: f64) -> Now {
+    let (since, start) = (Duration::from_secs_f64(seconds.abs()), Timestamp::from_millis(1_700_000_000_000));
+    Now { wall: if seconds < 0.0 { start.minus(since) } else { start.plus(since) }, mono: since }
+}
+
+fn at(seconds: f64) -> u64 {
+    payload::millis(now(seconds).wall)
+}
+
+fn metric(name: &str, alias: u64, data_type: DataType, value: MetricValue, seconds: f64) -> Metric {
+    Metric {
+        name: Some(name.to_owned()),
+        alias: Some(alias),
+        timestamp: Some(at(seconds)),
+        datatype: Some(data_type.code()),
+        value: Some(value),
+        ..Metric::default()
+    }
+}
+
+fn speed(value: f64, seconds: f64) -> Metric {
+    metric("Motor/speed", 10, DataType::Double, MetricValue::Double(value), seconds)
+}
+
+fn lamp(value: bool, seconds: f64) -> Metric {
+    metric("lamp", 20, DataType::Boolean, MetricValue::Boolean(value), seconds)
+}
+
+/// As data carry it: by alias, without name and type.
+fn data(mut metric: Metric) -> Metric {
+    (metric.name, metric.datatype) = (None, None);
+    metric
+}
+
+/// A host that listens to the group `g`, with a tag for the speed of the node and for the lamp of its device.
+struct Desk(Host);
+
+impl Desk {
+    fn new() -> Self {
+        Self::with(HostOptions { groups: vec!["g".into()], ..HostOptions::default() })
+    }
+
+    fn with(options: HostOptions) -> Self {
+        let mut targets = Targets::default();
+        targets.insert(&address(None, "Motor/speed"), SPEED);
+        targets.insert(&address(Some("d"), "lamp"), LAMP);
+        Self(Host::new(options, targets))
+    }
+
+    fn say(&mut self, what: &str, seq: Option<u64>, metrics: Vec<Metric>, seconds: f64) -> Outcome {
+        let (verb, device) = what.split_once(' ').map_or((what, None), |(verb, device)| (verb, Some(device)));
+        let topic = match device {
+            Some(device) => format!("spBv1.0/g/{verb}/{NODE}/{device}"),
+            None => format!("spBv1.0/g/{verb}/{NODE}"),
+        };
+        let payload = Payload { timestamp: Some(at(seconds)), metrics, seq, ..Payload::default() };
+        self.0.handle(&topic, &payload.encode_to_vec(), now(seconds))
+    }
+
+    fn birth(&mut self, bd_seq: u8, seconds: f64) -> Outcome {
+        self.say("NBIRTH", Some(0), vec![payload::bd_seq_metric(bd_seq, at(seconds)), speed(1.0, seconds)], seconds)
+    }
+
+    /// Node and device are born with bdSeq 3; next is number 2.
+    fn born() -> Self {
+        let mut desk = Self::new();
+        desk.birth(3, 0.0);
+        desk.say("DBIRTH d", Some(1), vec![lamp(true, 0.0)], 0.0);
+        desk
+    }
+
+    fn death(&mut self, bd_seq: u8, seconds: f64) -> Outcome {
+        self.say("NDEATH", None, vec![payload::bd_seq_metric(bd_seq, at(0.0))], seconds)
+    }
+
+    fn speed(&mut self, seq: u64, value: f64, seconds: f64) -> Outcome {
+        self.say("NDATA", Some(seq), vec![data(speed(value, seconds))], seconds)
+    }
+}
+
+fn address(device: Option<&str>, metric: &str) -> Address {
+    let node = NodeName::new("g", NODE).expect("a name");
+    Address { node, device: device.map(Into::into), metric: metric.into() }
+}
+
+fn told(outcome: &Outcome) -> Vec<(TagId, Value, StatusCode)> {
+    outcome.samples.iter().map(|s| (s.tag, s.value.clone(), s.quality)).collect()
+}
+
+fn good(tag: TagId, value: Value) -> (TagId, Value, StatusCode) {
+    (tag, value, StatusCode::GOOD)
+}
+
+fn stale(tag: TagId) -> (TagId, Value, StatusCode) {
+    (tag, Value::Null, StatusCode::BAD_NO_COMMUNICATION)
+}
+
+fn asks_for_birth(outcome: &Outcome) -> bool {
+    let [message] = outcome.send.as_slice() else { return false };
+    message.topic == "spBv1.0/g/NCMD/n" && message.payload == payload::rebirth_request(now_of(&message.payload))
+}
+
+fn now_of(payload: &[u8]) -> Timestamp {
+    let payload = payload::decode(payload, &Limits::default()).expect("a payload");
+    payload::time(payload.timestamp).expect("a time")
+}
+
+#[test]
+fn births_and_data_by_alias_become_samples_with_their_times() {
+    let mut desk = Desk::new();
+    let outcome = desk.birth(0, 0.0);
+    assert_eq!(told(&outcome), [good(SPEED, Value::Double(1.0))]);
+    assert_eq!(outcome.notes, [Note::Born(address(None, "x").node, 2)]);
+    let outcome = desk.say("DBIRTH d", Some(1), vec![lamp(false, 0.0)], 0.1);
+    assert_eq!(told(&outcome), [good(LAMP, Value::Boolean(false))]);
+    let outcome = desk.speed(2, 7.5, 3.0);
+    let sample = &outcome.samples[0];
+    assert_eq!((sample.value.clone(), sample.source_ts), (Value::Double(7.5), now(3.0).wall));
+    let outcome = desk.say("DDATA d", Some(3), vec![data(lamp(true, 4.0))], 5.0);
+    assert_eq!((outcome.samples[0].source_ts, outcome.samples[0].received_ts), (now(4.0).wall, now(5.0).wall));
+}
+
+#[test]
+fn tck_id_payloads_sequence_num_incrementing() {
+    let mut desk = Desk::born();
+    for n in 2..600_u64 {
+        let outcome = desk.speed(n % 256, 1.0, 1.0);
+        assert_eq!((outcome.samples.len(), outcome.send.len()), (1, 0), "{n}");
+    }
+}
+
+#[test]
+fn tck_id_operational_behavior_host_reordering_success() {
+    let mut desk = Desk::born();
+    assert!(told(&desk.speed(3, 3.0, 1.0)).is_empty());
+    assert!(told(&desk.speed(4, 4.0, 1.1)).is_empty());
+    let values: Vec<_> = desk.speed(2, 2.0, 1.2).samples.into_iter().map(|s| s.value).collect();
+    assert_eq!(values, [Value::Double(2.0), Value::Double(3.0), Value::Double(4.0)]);
+    assert_eq!(desk.0.tick(now(60.0)), Outcome::default());
+}
+
+#[test]
+fn tck_id_operational_behavior_host_reordering_rebirth() {
+    let mut desk = Desk::born();
+    desk.speed(3, 3.0, 1.0);
+    assert_eq!(desk.0.tick(now(2.9)), Outcome::default(), "it may still come");
+    let outcome = desk.0.tick(now(3.0));
+    assert!(asks_for_birth(&outcome), "{outcome:?}");
+    assert_eq!(outcome.notes, [Note::Gap(address(None, "x").node, 2)]);
+    let uncertain = StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
+    assert_eq!(told(&outcome), [(SPEED, Value::Double(1.0), uncertain), (LAMP, Value::Boolean(true), uncertain)]);
+    // What comes before the birth is not taken: an alias may stand for another metric.
+    assert_eq!(told(&desk.speed(4, 4.0, 3.1)), []);
+    assert_eq!(told(&desk.birth(3, 4.0)), [good(SPEED, Value::Double(1.0))]);
+    assert_eq!(told(&desk.say("DBIRTH d", Some(1), vec![lamp(true, 0.0)], 4.0)), [good(LAMP, Value::Boolean(true))]);
+}
+
+#[test]
+fn tck_id_operational_behavior_host_reordering_param() {
+    let mut desk = Desk::with(HostOptions { reorder_timeout: Duration::ZERO, ..HostOptions::default() });
+    desk.birth(0, 0.0);
+    assert!(asks_for_birth(&desk.speed(2, 1.0, 1.0)));
+}
+
+#[test]
+fn a_number_that_was_there_before_is_no_data() {
+    let mut desk = Desk::born();
+    desk.speed(2, 2.0, 1.0);
+    let outcome = desk.speed(2, 9.0, 1.0);
+    assert!(outcome.samples.iter().all(|s| s.value != Value::Double(9.0)) && asks_for_birth(&outcome));
+    let refused = Desk::born().say("NDATA", None, vec![data(speed(9.0, 1.0))], 1.0);
+    assert!(refused.samples.is_empty() && matches!(refused.notes[..], [Note::Refused(..)]));
+}
+
+#[test]
+fn tck_id_operational_behavior_edge_node_termination_host_action_ndeath_devices_tags_stale() {
+    let mut desk = Desk::born();
+    let outcome = desk.death(3, 9.0);
+    assert_eq!(told(&outcome), [stale(SPEED), stale(LAMP)]);
+    assert!(outcome.samples.iter().all(|s| s.source_ts == now(9.0).wall), "at the time it was received");
+    assert!(desk.0.states().iter().all(|state| !state.online));
+    assert_eq!(desk.death(3, 10.0), Outcome::default(), "told once");
+}
+
+#[test]
+fn tck_id_payloads_ndeath_bdseq() {
+    let mut desk = Desk::born();
+    let outcome = desk.death(2, 9.0);
+    assert_eq!(outcome.notes, [Note::OldDeath(address(None, "x").node)]);
+    assert!(outcome.samples.is_empty() && desk.0.states().iter().all(|state| state.online));
+}
+
+#[test]
+fn a_value_that_is_older_than_the_death_holds_from_the_birth() {
+    let mut desk = Desk::born();
+    desk.death(3, 9.0);
+    let metrics = vec![payload::bd_seq_metric(4, at(12.0)), speed(5.0, 1.0)];
+    let outcome = desk.say("NBIRTH", Some(0), metrics, 12.0);
+    assert_eq!((outcome.samples[0].quality, outcome.samples[0].source_ts), (StatusCode::GOOD, now(12.0).wall));
+    assert_eq!(desk.speed(1, 6.0, 11.0).samples[0].source_ts, now(11.0).wall, "later ones keep their times");
+}
+
+#[test]
+fn tck_id_operational_behavior_edge_node_termination_host_action_ddeath_devices_tags_stale() {
+    let mut desk = Desk::born();
+    let outcome = desk.say("DDEATH d", Some(2), vec![], 5.0);
+    assert_eq!(told(&outcome), [stale(LAMP)]);
+    let online: Vec<_> = desk.0.states().into_iter().map(|state| state.online).collect();
+    assert_eq!(online, [true, false]);
+    assert!(asks_for_birth(&desk.say("DDATA d", Some(3), vec![data(lamp(true, 6.0))], 6.0)));
+}
+
+#[test]
+fn a_birth_of_a_new_session_makes_its_devices_stale_and_one_of_the_same_waits_for_them() {
+    let mut desk = Desk::born();
+    assert_eq!(told(&desk.birth(4, 5.0)), [good(SPEED, Value::Double(1.0)), stale(LAMP)]);
+    let mut desk = Desk::born();
+    assert_eq!(told(&desk.birth(3, 5.0)), [good(SPEED, Value::Double(1.0))]);
+    assert_eq!(desk.0.tick(now(6.9)), Outcome::default());
+    assert_eq!(told(&desk.0.tick(now(7.0))), [stale(LAMP)]);
+}
+
+#[test]
+fn tck_id_message_flow_phid_loses_the_server_all_is_stale() {
+    let mut desk = Desk::born();
+    assert_eq!(told(&desk.0.lost(now(5.0))), [stale(SPEED), stale(LAMP)]);
+}
+
+#[test]
+fn data_without_a_birth_asks_for_one_at_a_bounded_rate() {
+    let mut desk = Desk::new();
+    let outcome = desk.speed(7, 1.0, 0.0);
+    assert!(asks_for_birth(&outcome) && outcome.samples.is_empty());
+    let mut asked = Vec::new();
+    for tenths in 1..3000 {
+        let seconds = f64::from(tenths) / 10.0;
+        let mut outcome = desk.speed(8, 1.0, seconds);
+        outcome.send.append(&mut desk.0.tick(now(seconds)).send);
+        asked.extend(outcome.send.iter().map(|_| seconds));
+    }
+    assert_eq!(asked, [10.0, 30.0, 70.0, 150.0], "ten seconds, then twice as long each time");
+    desk.birth(0, 300.0);
+    assert!(desk.speed(1, 1.0, 301.0).send.is_empty());
+}
+
+#[test]
+fn a_storm_of_unknown_nodes_is_asked_a_few_at_a_time() {
+    let mut desk = Desk::new();
+    let data = Payload { seq: Some(9), ..Payload::default() }.encode_to_vec();
+    let mut sent = 0;
+    for n in 0..100 {
+        sent += desk.0.handle(&format!("spBv1.0/g/NDATA/n{n}"), &data, now(0.0)).send.len();
+    }
+    assert_eq!(sent, 20);
+    for quarter in 1..=40 {
+        sent += desk.0.tick(now(f64::from(quarter) / 4.0 - 0.01)).send.len();
+    }
+    assert_eq!(sent, 100, "each in the end, and once");
+}
+
+#[test]
+fn what_the_birth_does_not_have_is_left_aside_and_a_birth_is_asked_for() {
+    for odd in [
+        data(metric("", 99, DataType::Double, MetricValue::Double(1.0), 1.0)),
+        metric("other", 99, DataType::Double, MetricValue::Double(1.0), 1.0),
+        metric("Motor/speed", 10, DataType::Boolean, MetricValue::Boolean(true), 1.0),
+        Metric::default(),
+    ] {
+        let outcome = Desk::born().say("NDATA", Some(2), vec![odd, data(speed(5.0, 1.0))], 1.0);
+        assert_eq!(told(&outcome), [good(SPEED, Value::Double(5.0))]);
+        assert!(asks_for_birth(&outcome) && matches!(outcome.notes[..], [Note::Unknown(..)]), "{outcome:?}");
+    }
+}
+
+#[test]
+fn tck_id_payloads_alias_uniqueness() {
+    let mut desk = Desk::new();
+    let twin = metric("twin", 10, DataType::Double, MetricValue::Double(0.0), 0.0);
+    desk.say("NBIRTH", Some(0), vec![speed(1.0, 0.0), twin], 0.0);
+    let outcome = desk.speed(1, 9.0, 1.0);
+    assert!(outcome.samples.is_empty() && asks_for_birth(&outcome), "an alias that two have stands for neither");
+}
+
+#[test]
+fn qualities_nulls_history_and_odd_values_are_what_they_say() {
+    let mut desk = Desk::born();
+    let (key, value) = payload::quality_property(StatusCode::BAD).expect("a property");
+    let bad = Metric { properties: payload::properties([(key, value)]), ..data(speed(2.0, 1.0)) };
+    let null = Metric { is_null: Some(true), value: None, ..data(speed(0.0, 2.0)) };
+    let old = Metric { is_historical: Some(true), ..data(speed(8.0, -100.0)) };
+    let nan = Metric { value: Some(MetricValue::Double(f64::NAN)), ..data(speed(0.0, 3.0)) };
+    let outcome = desk.say("NDATA", Some(2), vec![bad, null, old, nan], 3.0);
+    let expected = [
+        (SPEED, Value::Double(2.0), StatusCode::BAD),
+        (SPEED, Value::Null, StatusCode::BAD_NO_DATA),
+        good(SPEED, Value::Double(8.0)),
+        (SPEED, Value::Null, StatusCode::BAD_OUT_OF_RANGE),
+    ];
+    assert_eq!(told(&outcome), expected);
+    assert_eq!(outcome.samples[2].source_ts, now(-100.0).wall);
+    let found = desk.0.found().into_iter().find(|found| found.tag == Some(SPEED)).expect("found");
+    assert_eq!(
+        (found.value, found.quality),
+        (Value::Null, StatusCode::BAD_OUT_OF_RANGE),
+        "history is no current value"
+    );
+}
+
+#[test]
+fn what_no_tag_can_take_is_listed_and_left_out() {
+    let mut desk = Desk::new();
+    let table = metric("Motor/speed", 1, DataType::DataSet, MetricValue::DataSet(Box::default()), 0.0);
+    let odd = Metric { datatype: Some(77), ..metric("odd", 2, DataType::Int8, MetricValue::Int(1), 0.0) };
+    let outcome = desk.say("NBIRTH", Some(0), vec![table, odd], 0.0);
+    assert!(outcome.samples.is_empty());
+    let kinds: Vec<_> = desk.0.found().into_iter().map(|found| (found.data_type, found.tag_type)).collect();
+    assert_eq!(kinds, [(Some(DataType::DataSet), None), (None, None)]);
+}
+
+#[test]
+fn a_metric_that_a_new_birth_does_not_have_is_out_of_service() {
+    let mut desk = Desk::born();
+    let outcome = desk.say("NBIRTH", Some(0), vec![payload::bd_seq_metric(3, 0)], 5.0);
+    assert_eq!(told(&outcome), [(SPEED, Value::Null, StatusCode::BAD_OUT_OF_SERVICE)]);
+}
+
+#[test]
+fn a_tag_that_is_mapped_later_comes_with_the_value_there_is() {
+    let mut desk = Desk::born();
+    let mut targets = desk.0.targets.clone();
+    targets.insert(&address(None, "bdSeq"), TagId(9));
+    let outcome = desk.0.set_targets(targets, now(5.0));
+    assert_eq!(told(&outcome), [good(TagId(9), Value::Int64(3))]);
+}
+
+#[test]
+fn commands_are_sent_by_alias_or_name_and_only_to_whom_is_there() {
+    let mut desk = Desk::born();
+    let lamp = address(Some("d"), "lamp");
+    let sent = |desk: &Desk, address: &Address, value| {
+        let message = desk.0.command(address, &value, now(1.0).wall)?;
+        let payload = payload::decode(&message.payload, &Limits::default()).expect("a payload");
+        assert_eq!((payload.seq, payload.timestamp), (None, Some(at(1.0))), "[tck-id-payloads-dcmd-seq]");
+        Ok((message.topic, payload.metrics[0].clone()))
+    };
+    let (topic, metric) = sent(&desk, &lamp, Value::Boolean(true)).expect("sent");
+    assert_eq!(topic, "spBv1.0/g/DCMD/n/d");
+    assert_eq!((metric.name, metric.alias, metric.value), (None, Some(20), Some(MetricValue::Boolean(true))));
+    let (topic, metric) = sent(&desk, &address(None, "Motor/speed"), Value::Int64(4)).expect("sent");
+    assert_eq!((topic.as_str(), metric.value), ("spBv1.0/g/NCMD/n", Some(MetricValue::Double(4.0))));
+    assert!(matches!(sent(&desk, &lamp, Value::Double(0.5)), Err(CommandError::Value(_))));
+    assert!(matches!(sent(&desk, &address(None, "x"), Value::Null), Err(CommandError::NoMetric(_))));
+    desk.0.options.command_by = CommandBy::Name;
+    let (_, metric) = sent(&desk, &lamp, Value::Boolean(true)).expect("sent");
+    assert_eq!((metric.name.as_deref(), metric.alias), (Some("lamp"), None));
+    desk.say("DDEATH d", Some(2), vec![], 5.0);
+    assert!(matches!(sent(&desk, &lamp, Value::Boolean(true)), Err(CommandError::Offline(_))));
+    desk.death(3, 6.0);
+    assert!(matches!(sent(&desk, &address(None, "Motor/speed"), Value::Int64(4)), Err(CommandError::Offline(_))));
+}
+
+#[test]
+fn what_somebody_else_commands_is_read_by_name_and_by_alias() {
+    let desk = Desk::born();
+    let by_alias = Payload { metrics: vec![data(lamp(false, 0.0))], ..Payload::default() }.encode_to_vec();
+    let wanted = desk.0.wanted_by("spBv1.0/g/DCMD/n/d", &by_alias);
+    assert_eq!(wanted, Some(vec![(address(Some("d"), "lamp"), Value::Boolean(false))]));
+    let rebirth = payload::rebirth_request(now(0.0).wall);
+    let wanted = desk.0.wanted_by("spBv1.0/g/NCMD/n", &rebirth).expect("read");
+    assert_eq!(&*wanted[0].0.metric, payload::REBIRTH);
+    let unknown = Payload { metrics: vec![Metric { alias: Some(99), ..Metric::default() }], ..Payload::default() };
+    assert_eq!(desk.0.wanted_by("spBv1.0/g/DCMD/n/d", &unknown.encode_to_vec()), None);
+}
+
+#[test]
+fn over_a_restart_names_are_kept_and_nothing_counts_before_the_next_birth() {
+    let saved = Desk::born().0.save();
+    let mut desk = Desk::new();
+    let outcome = desk.0.restore(&saved, now(100.0)).expect("restored");
+    assert_eq!(told(&outcome), [stale(SPEED), stale(LAMP)]);
+    assert_eq!(desk.0.found().len(), 3);
+    let outcome = desk.speed(2, 5.0, 101.0);
+    assert!(outcome.samples.is_empty() && asks_for_birth(&outcome), "an alias may have changed meanwhile");
+    assert!(told(&desk.birth(4, 102.0)).contains(&good(SPEED, Value::Double(1.0))));
+    assert_eq!(Desk::new().0.restore(b"\x08\x02", now(0.0)), Err(RestoreError::Format(2)));
+    assert!(matches!(Desk::new().0.restore(b"\xff", now(0.0)), Err(RestoreError::Damaged(_))));
+}
+
+#[test]
+fn everything_has_a_bound_and_the_rest_is_told() {
+    let options = HostOptions { nodes: 2, devices: 1, metrics: 3, held_bytes: 600, ..HostOptions::default() };
+    let mut desk = Desk::with(options);
+    desk.birth(0, 0.0);
+    let two = vec![lamp(true, 0.0), metric("b", 21, DataType::Boolean, MetricValue::Boolean(true), 0.0)];
+    let outcome = desk.say("DBIRTH d", Some(1), two, 0.0);
+    assert!(outcome.notes.contains(&Note::TooMany("metrics", 3)) && desk.0.found().len() == 3);
+    assert_eq!(desk.say("DBIRTH e", Some(2), vec![], 0.0).notes, [Note::TooMany("devices", 1)]);
+    desk.speed(4, 1.0, 1.0);
+    desk.speed(5, 1.0, 1.0);
+    let over = desk.speed(6, 1.0, 1.0);
+    assert!(matches!(over.notes[..], [Note::Gap(..)]), "what waits is bounded: {over:?}");
+    assert_eq!(desk.0.counts.held_bytes, 0);
+    let birth = Payload { seq: Some(0), ..Payload::default() }.encode_to_vec();
+    desk.0.handle("spBv1.0/g/NBIRTH/n2", &birth, now(0.0));
+    let outcome = desk.0.handle("spBv1.0/g/NBIRTH/n3", &birth, now(0.0));
+    assert_eq!(outcome.notes, [Note::TooMany("edge nodes", 2)]);
+    // A smaller birth gives its places back.
+    desk.say("NBIRTH", Some(0), vec![], 2.0);
+    assert_eq!(desk.0.counts.metrics, desk.0.found().len());
+}
+
+#[test]
+fn tck_id_case_sensitivity_metric_names_and_other_groups() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.0.handle("spBv1.0/G/NBIRTH/n", b"", now(0.0)), Outcome::default());
+    let upper = metric("MOTOR/speed", 1, DataType::Double, MetricValue::Double(1.0), 0.0);
+    assert!(desk.say("NBIRTH", Some(0), vec![upper], 0.0).samples.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_its_number_missed() {
+    let mut desk = Desk::born();
+    let outcome = desk.0.handle("spBv1.0/g/NDATA/n", b"\xff\xff", now(1.0));
+    assert!(matches!(outcome.notes[..], [Note::Unreadable(..)]));
+    desk.speed(3, 1.0, 1.0);
+    assert!(asks_for_birth(&desk.0.tick(now(3.0))));
+}
+
+proptest! {
+    /// A node whose aliases change with every birth, and whose data are lost, doubled and swapped on the way: a good value is only ever one
+    /// that was sent under that name, and what is counted is what there is.
+    #[test]
+    fn a_value_is_never_given_out_under_another_name(steps in prop::collection::vec((0..12_u8, any::<bool>()), 0..80)) {
+        let mut desk = Desk::new();
+        let (mut swapped, mut seq, mut bd_seq, mut waiting) = (false, 0_u64, 0_u8, None);
+        for (n, (what, flag)) in steps.into_iter().enumerate() {
+            let seconds = f64::from(u32::try_from(n).expect("few")) / 2.0;
+            let pair = |swapped: bool| {
+                let (a, b) = if swapped { (11, 10) } else { (10, 11) };
+                let other = metric("other", b, DataType::Double, MetricValue::Double(2.0), seconds);
+                [Metric { alias: Some(a), ..speed(1.0, seconds) }, other]
+            };
+            let mut outcomes = Vec::new();
+            match what {
+                0 | 1 => {
+                    (swapped, seq) = (flag, 0);
+                    bd_seq = bd_seq.wrapping_add(what);
+                    let [own, other] = pair(swapped);
+                    outcomes.push(desk.say("NBIRTH", Some(0), vec![payload::bd_seq_metric(bd_seq, 0), own, other], seconds));
+                }
+                2 => outcomes.push(desk.death(if flag { bd_seq } else { bd_seq.wrapping_sub(1) }, seconds)),
+                3 => outcomes.push(desk.0.tick(now(seconds))),
+                _ => {
+                    seq = (seq + 1) % 256;
+                    let data = pair(swapped).map(data).to_vec();
+                    match what {
+                        // Lost on the way.
+                        4 => {}
+                        // Overtaken by the next one of the same session.
+                        5 => waiting = Some((bd_seq, seq, data)),
+                        _ => outcomes.push(desk.say("NDATA", Some(seq), data, seconds)),
+                    }
+                    if let Some((session, seq, data)) = waiting.take_if(|_| what != 5)
+                        && session == bd_seq
+                        && what != 6
+                    {
+                        outcomes.push(desk.say("NDATA", Some(seq), data.clone(), seconds));
+                        if flag {
+                            outcomes.push(desk.say("NDATA", Some(seq), data, seconds));
+                        }
+                    }
+                }
+            }
+            if what < 2 {
+                waiting = None;
+            }
+            for sample in outcomes.iter().flat_map(|outcome| &outcome.samples).filter(|sample| sample.tag == SPEED) {
+                prop_assert!(!sample.quality.is_good() || sample.value == Value::Double(1.0), "{sample:?}");
+            }
+            prop_assert_eq!(desk.0.counts.metrics, desk.0.found().len());
+            prop_assert!(desk.0.counts.held_bytes <= desk.0.options.held_bytes);
+        }
+        let saved = desk.0.save();
+        prop_assert!(Desk::new().0.restore(&saved, now(0.0)).is_ok());
+    }
+
+    #[test]
+    fn no_saved_bytes_panic(bytes: Vec<u8>) {
+        let _ = Desk::new().0.restore(&bytes, now(0.0));
+    }
+}

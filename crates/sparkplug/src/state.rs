@@ -1,0 +1,83 @@
+//! STATE: whether a host application is there (Sparkplug 3.0.0 §4.3, §6.4.25). JSON, with QoS 1 and retained.
+
+use crate::Now;
+use andon_model::Timestamp;
+use serde_json::{Value, json};
+
+/// The longest STATE payload that is read, in bytes.
+const BYTES: usize = 4096;
+
+/// A host application's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct State {
+    /// Whether it is there.
+    pub online: bool,
+    /// Since when, in ms since 1970 UTC. Of the session: a death carries the time of the birth that it belongs to, or a later one.
+    pub timestamp: i64,
+}
+
+impl State {
+    /// A state as of now.
+    #[must_use]
+    pub const fn at(online: bool, now: Now) -> Self {
+        Self { online, timestamp: now.wall.millis() }
+    }
+
+    /// The payload [tck-id-host-topic-phid-birth-payload].
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        json!({"online": self.online, "timestamp": self.timestamp}).to_string().into_bytes()
+    }
+
+    /// Reads a payload; `None` if it is none. The words of Sparkplug 2 (`ONLINE`, `OFFLINE`) are no payload of 3.0.
+    #[must_use]
+    pub fn decode(payload: &[u8]) -> Option<Self> {
+        if payload.len() > BYTES {
+            return None;
+        }
+        let json: Value = serde_json::from_slice(payload).ok()?;
+        let timestamp = json.get("timestamp")?.as_i64()?;
+        Some(Self { online: json.get("online")?.as_bool()?, timestamp })
+    }
+
+    /// When, as a time.
+    #[must_use]
+    pub const fn since(self) -> Timestamp {
+        Timestamp::from_millis(self.timestamp)
+    }
+}
+
+/// What a host application has to publish when it sees a state under its own name: its birth again, if somebody (an old will of its own)
+/// says that it is gone.
+#[must_use]
+pub fn contradicted(own: State, seen: State) -> bool {
+    own.online && !seen.online
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn tck_id_host_topic_phid_birth_payload() {
+        let now = Now { wall: Timestamp::from_millis(1_700_000_000_123), mono: Duration::ZERO };
+        assert_eq!(State::at(true, now).encode(), br#"{"online":true,"timestamp":1700000000123}"#);
+        assert_eq!(State::decode(&State::at(false, now).encode()), Some(State::at(false, now)));
+    }
+
+    #[test]
+    fn what_is_no_state_is_none() {
+        for wrong in ["ONLINE", "{}", r#"{"online":1,"timestamp":1}"#, r#"{"online":true}"#, "", "[]"] {
+            assert_eq!(State::decode(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert!(State::decode(&[b' '; BYTES + 1]).is_none());
+    }
+
+    #[test]
+    fn tck_id_operational_behavior_host_application_answers_its_own_late_death() {
+        let state = |online| State { online, timestamp: 1 };
+        assert!(contradicted(state(true), state(false)));
+        assert!(!contradicted(state(false), state(false)) && !contradicted(state(true), state(true)));
+    }
+}
