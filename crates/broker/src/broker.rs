@@ -14,7 +14,7 @@ use crate::router::{Pipeline, QUEUES, READER, Reply};
 use crate::session::Session;
 use andon_model::Clock;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
-use andon_wire::mqtt::{QoS, ReasonCode, TopicName};
+use andon_wire::mqtt::{QoS, ReasonCode, TopicFilter, TopicName};
 use bytes::{Bytes, BytesMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -307,6 +307,19 @@ impl Broker {
             0 => Err(NotConnected { topic: topic.as_str().to_owned() }),
             reached => Ok(reached),
         }
+    }
+
+    /// The retained messages under a filter that have not expired, by topic.
+    #[must_use]
+    pub fn retained(&self, filter: &TopicFilter) -> Vec<Arc<Message>> {
+        self.with_core(|core| core.retained.matching(filter, core.now))
+    }
+
+    /// Whether one more retained message is within the bound that clients are held to.
+    #[must_use]
+    pub fn may_retain(&self, topic: &TopicName) -> bool {
+        let most = self.options.retained_messages;
+        self.with_core(|core| core.retained.len() < most || core.retained.has(topic))
     }
 
     /// Ends the connections of a principal whose access was taken away; how many there were.

@@ -35,6 +35,13 @@ pub trait BrokerHooks: Send + Sync + 'static {
     /// May it subscribe with this filter (without `$share/<group>/`)?
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool;
 
+    /// A will, at the moment it is published ([`Message::received`]): the content it is to have instead, if any. What a client
+    /// leaves for the time after it cannot know that time.
+    fn will(&self, message: &Message) -> Option<Bytes> {
+        let _ = message;
+        None
+    }
+
     /// A message for the mapping to tags: QoS 0 and not retained at once, all others after they are durable.
     /// A returned future is waited for, which holds back the publisher (QoS 0) or every publisher (others).
     fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>>;

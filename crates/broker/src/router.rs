@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::core::Core;
-use crate::frames::Op;
+use crate::frames::{Op, Published};
 use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::session::Arrival;
@@ -277,12 +277,25 @@ impl Broker {
 
     /// An operation of the broker's own: through the log, unless it is a message that leaves nothing behind.
     async fn run_own(&self, op: Op, scratch: &mut BytesMut) {
+        let op = self.as_of_now(op);
         match &op {
             Op::Publish(p) if p.message.qos == QoS::AtMostOnce && !p.message.retain && !p.will_of.is_durable() => {
                 let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
                 self.map(mapped).await;
             }
             _ => self.pipeline.submit(op, Reply::None, scratch).await,
+        }
+    }
+
+    /// The broker's own messages are wills, and those around it may give one the content of now.
+    fn as_of_now(&self, op: Op) -> Op {
+        let Op::Publish(published) = op else { return op };
+        match self.hooks.will(&published.message) {
+            Some(payload) if payload.len() <= self.options.payload_bytes => {
+                let message = Arc::new(Message { payload, ..(*published.message).clone() });
+                Op::Publish(Published { message, ..published })
+            }
+            _ => Op::Publish(published),
         }
     }
 

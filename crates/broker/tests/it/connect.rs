@@ -418,6 +418,30 @@ async fn a_session_that_ends_does_not_keep_its_delayed_will_back() {
 }
 
 #[tokio::test]
+async fn a_will_has_the_content_that_those_around_the_broker_give_it_when_it_is_published() {
+    let (_folder, site) = Site::usual().await;
+    let mut watcher = site.client(hello("watcher")).await;
+    watcher.subscribe("dated/#", QoS::AtMostOnce).await;
+    for (client, qos, delay) in
+        [("a", QoS::AtMostOnce, None), ("b", QoS::AtLeastOnce, None), ("c", QoS::AtLeastOnce, Some(10))]
+    {
+        let connect = Connect { will: Some(Will { qos, ..will("dated/x", delay) }), ..lasting(client) };
+        drop(site.client(connect).await);
+        site.until_away(client).await;
+        if delay.is_some() {
+            site.clock.turn(std::time::Duration::from_secs(11));
+        }
+        let before = site.clock.now();
+        let payload = String::from_utf8(watcher.next_publish().await.payload.to_vec()).unwrap();
+        let (content, at) = payload.split_once(" at ").expect("dated");
+        let at = andon_model::Timestamp::parse_rfc3339(at).expect("a time");
+        assert_eq!(content, "gone");
+        assert!(before.since(at) < std::time::Duration::from_secs(5), "{at} is not about {before}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_does_not_end_while_its_client_is_connected() {
     let (_folder, site) = Site::usual().await;
     let mut client = site.client(lasting("here")).await;

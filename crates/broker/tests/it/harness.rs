@@ -88,6 +88,10 @@ impl BrokerHooks for TestHooks {
         let all = lost.is_empty() || !filter.starts_with('#');
         all && !filter.starts_with("secret/") && !lost.iter().any(|lost| filter.starts_with(lost))
     }
+    fn will(&self, message: &Message) -> Option<Bytes> {
+        let dated = message.topic.as_str().starts_with("dated/");
+        dated.then(|| Bytes::from(format!("{} at {}", String::from_utf8_lossy(&message.payload), message.received)))
+    }
     fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
         self.mapped.lock().unwrap().push(message.clone());
         None
