@@ -86,6 +86,17 @@ make_venv() {
     cp "$list" "$venv/requirements.txt"
 }
 
+# make_npm LIST FOLDER: the npm packages of a package-lock.json, pinned; made again when it changes.
+make_npm() {
+    local list="$1" folder="$2"
+    if cmp -s "$list/package-lock.json" "$folder/package-lock.json" && [[ -d $folder/node_modules ]]; then return 0; fi
+    echo "setup: fetching the npm packages of $list into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$list/package.json" "$list/package-lock.json" "$folder/"
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+}
+
 need_rust_and_node
 want cc build-essential
 want pkg-config pkg-config
@@ -109,7 +120,11 @@ if [[ $purpose == test || $purpose == bench ]]; then
 fi
 install_missing
 case $purpose in
-    test) make_venv tests/e2e/requirements.txt "${ANDON_VENV:?set by the Makefile}" ;;
+    test)
+        make_venv tests/e2e/requirements.txt "${ANDON_VENV:?set by the Makefile}"
+        make_venv tests/e2e/sparkplug/requirements.txt "$ANDON_VENV-sparkplug"
+        make_npm tests/e2e/sparkplug "$(dirname "$ANDON_VENV")/npm-sparkplug"
+        ;;
     bench)
         want_peers
         make_venv tests/bench/requirements.txt "${ANDON_BENCH_VENV:?set by tests/bench/history.sh}"

@@ -209,6 +209,7 @@ pub fn router(app: App) -> Router {
         .route("/api/mqtt/disconnect", post(mqtt_clients::disconnect))
         .route("/api/mqtt/subscriptions", get(mqtt_clients::subscriptions))
         .route("/api/mqtt/permission", post(mqtt_clients::permission))
+        .route("/api/connectors/found", get(connectors::found))
         .route("/api/users", get(users::list_users).post(users::create_user))
         .route("/api/users/{id}", patch(users::change_user).delete(users::remove_user))
         .route("/api/tokens", get(users::list_tokens).post(users::create_token))

@@ -64,6 +64,7 @@ use utoipa::OpenApi;
         mqtt_clients::disconnect,
         mqtt_clients::subscriptions,
         mqtt_clients::permission,
+        connectors::found,
         users::list_users,
         users::create_user,
         users::change_user,

@@ -14,12 +14,14 @@ pub mod runner;
 pub mod settings;
 
 pub use health::{ConnectorHealth, ConnectorState, LastError};
-pub use runner::{Runner, TestReport};
+pub use runner::{FoundValue, FoundValues, Guests, Runner, TestReport};
 
 use andon_model::plant::{ConnectorDef, Finding, Plant};
 
-/// The kinds of connectors there are.
+/// The kinds of connectors that a [`Runner`] runs.
 pub const KINDS: [&str; 1] = [modbus::KIND];
+/// The kinds that need the MQTT broker, and are run by who has it. A runner only shows them, see [`Guests`].
+pub const GUEST_KINDS: [&str; 2] = ["sparkplug_host", "sparkplug_edge"];
 
 /// Everything that is wrong with a connector's settings; empty when it can run.
 #[must_use]
@@ -29,7 +31,7 @@ pub fn check(connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
         other => vec![Finding {
             pointer: Vec::new(),
             message: format!("there is no connector of the type \"{other}\""),
-            remedy: format!("use one of: {}", KINDS.join(", ")),
+            remedy: format!("use one of: {}", [&KINDS[..], &GUEST_KINDS[..]].concat().join(", ")),
         }],
     }
 }

@@ -4,14 +4,14 @@ use crate::health::{ConnectorHealth, ConnectorState, Health, LastError};
 use crate::modbus::config::{self, Config};
 use crate::modbus::driver::{Ask, Device, Driver, Reading, publish_bad, read_once};
 use crate::modbus::link::{Link, LinkError};
-use crate::{check, modbus};
+use crate::{GUEST_KINDS, check, modbus};
 use andon_bus::{Arrival, Arrived, Bus};
 use andon_model::command::{Actuator, WriteError, Written};
 use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::record::Recorder;
-use andon_model::{BoxFuture, Clock, Sample, StatusCode, TagId, Timestamp, Value};
+use andon_model::{BoxFuture, Clock, DataType, Sample, StatusCode, TagId, Timestamp, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -29,12 +29,55 @@ pub struct TestReport {
     pub detail: String,
 }
 
+/// Connectors that somebody else runs, and that people see among the others.
+pub trait Guests: Send + Sync {
+    /// How they are doing, by name.
+    fn health(&self) -> Vec<ConnectorHealth>;
+    /// Whether one works, in plain words; `None`: there is none of this name.
+    fn test(&self, name: &str) -> Option<TestReport>;
+    /// What one has found by itself; `None`: there is none of this name that looks.
+    fn found(&self, name: &str) -> Option<FoundValues>;
+}
+
+/// A value that a connector has found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundValue {
+    /// Where it is, in the protocol's words.
+    pub place: String,
+    /// Its type, in the protocol's words.
+    pub data_type: String,
+    /// What a tag must be to take it; `None`: no tag can.
+    pub tag_type: Option<DataType>,
+    /// Whether a tag takes it.
+    pub taken: bool,
+    /// Whether its source calls it of no interest to a historian.
+    pub transient: bool,
+    /// The last value.
+    pub value: Value,
+    /// How far it can be trusted.
+    pub quality: StatusCode,
+    /// Of when it is.
+    pub at: Timestamp,
+}
+
+/// What a connector has found, first what no tag takes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FoundValues {
+    /// A bounded number of them.
+    pub values: Vec<FoundValue>,
+    /// How many more there are.
+    pub more: usize,
+    /// A document that would make tags of what none takes; `None` where the connector does not know a place for them.
+    pub document: Option<String>,
+}
+
 /// Owns the tasks of all connectors.
 pub struct Runner {
     bus: Arc<Bus>,
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
     entries: Mutex<BTreeMap<String, Entry>>,
+    guests: OnceLock<Arc<dyn Guests>>,
     /// Two changes of the plant are applied one after the other.
     applying: tokio::sync::Mutex<()>,
 }
@@ -79,7 +122,14 @@ impl Runner {
     /// A runner without connectors; [`Runner::apply`] brings them.
     #[must_use]
     pub fn new(bus: Arc<Bus>, recorder: Arc<dyn Recorder>, clock: Arc<dyn Clock>) -> Self {
-        Self { bus, recorder, clock, entries: Mutex::default(), applying: tokio::sync::Mutex::default() }
+        Self {
+            bus,
+            recorder,
+            clock,
+            entries: Mutex::default(),
+            guests: OnceLock::new(),
+            applying: tokio::sync::Mutex::default(),
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -93,7 +143,7 @@ impl Runner {
     pub async fn apply(&self, plant: &Plant) {
         let _turn = self.applying.lock().await;
         let mut wanted: BTreeMap<String, Entry> =
-            plant.connectors.iter().map(|def| (def.name.clone(), self.entry(def, plant))).collect();
+            ours(plant).map(|def| (def.name.clone(), self.entry(def, plant))).collect();
         let former: Vec<(String, Entry)> = {
             let mut entries = self.entries();
             let changed: Vec<String> = entries
@@ -123,7 +173,23 @@ impl Runner {
     /// How every connector is doing, by name.
     #[must_use]
     pub fn health(&self) -> Vec<ConnectorHealth> {
-        self.entries().values().map(report).collect()
+        let mut health: Vec<ConnectorHealth> = self.entries().values().map(report).collect();
+        if let Some(guests) = self.guests.get() {
+            health.extend(guests.health());
+            health.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        health
+    }
+
+    /// What a connector has found by itself; `None` if it does not look, or there is none of this name.
+    #[must_use]
+    pub fn found(&self, name: &str) -> Option<FoundValues> {
+        self.guests.get()?.found(name)
+    }
+
+    /// From now on shows these connectors too.
+    pub fn show_guests(&self, guests: Arc<dyn Guests>) {
+        let _ = self.guests.set(guests);
     }
 
     /// How far the readings of every connector that should run have come, by name.
@@ -137,6 +203,9 @@ impl Runner {
 
     /// Reads every register of a connector once, on its open connection if there is one, else on one of its own.
     pub async fn test(&self, name: &str) -> TestReport {
+        if let Some(report) = self.guests.get().and_then(|guests| guests.test(name)) {
+            return report;
+        }
         let (device, asks) = {
             let entries = self.entries();
             let Some(entry) = entries.get(name) else {
@@ -250,6 +319,11 @@ impl Runner {
         let before: HashSet<TagId> = former.iter().flat_map(|(_, entry)| fed(entry)).collect();
         before.into_iter().filter(|tag| !still.contains(tag) && plant.tag(*tag).is_some()).collect()
     }
+}
+
+/// The connectors of the plant that a runner runs.
+fn ours(plant: &Plant) -> impl Iterator<Item = &ConnectorDef> {
+    plant.connectors.iter().filter(|def| !GUEST_KINDS.contains(&def.kind.as_str()))
 }
 
 /// True when a running connector may go on as it is.

@@ -1,5 +1,6 @@
 //! Ten-line adapters: where one crate declares what it needs and another has it.
 
+use crate::sparkplug::config as sparkplug;
 use andon_access::records::{
     AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
 };
@@ -133,7 +134,11 @@ pub struct Checks;
 
 impl SettingsCheck for Checks {
     fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
-        told_first(secrets_in(&connector.settings), andon_connectors::check(connector, plant))
+        let findings = match connector.kind.as_str() {
+            sparkplug::HOST | sparkplug::EDGE => sparkplug::check(connector, plant),
+            _ => andon_connectors::check(connector, plant),
+        };
+        told_first(secrets_in(&connector.settings), findings)
     }
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
         told_first(secrets_in(&topic.settings), andon_wire::payload::check_topic(topic, plant))

@@ -67,15 +67,27 @@ fn remove_unfinished(dir: &Path) -> io::Result<()> {
 /// Writes a small file that only its owner can read.
 /// # Errors
 /// The disk refuses.
-pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     use std::io::Write;
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content.as_ref())?;
     file.sync_all()
+}
+
+/// Replaces a small file as a whole: after a power cut it is the old one or the new one.
+/// # Errors
+/// The disk refuses.
+pub fn replace_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push("~new");
+    let fresh = PathBuf::from(fresh);
+    write_private(&fresh, content)?;
+    fs::rename(&fresh, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

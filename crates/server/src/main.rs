@@ -26,6 +26,7 @@ mod presence;
 mod progress;
 mod say;
 mod settings;
+mod sparkplug;
 mod sql;
 mod state;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
 use crate::settings::{AccessMode, Listen, Settings};
+use crate::sparkplug::Sparkplug;
 use crate::state::State;
 use andon_access::tls::{self, Files};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
@@ -108,6 +109,7 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
+    sparkplug: Arc<Sparkplug>,
     pub(crate) broker: Arc<Broker>,
     engine: Arc<andon_sql::Engine>,
     store: Store,
@@ -287,7 +289,16 @@ impl Node {
         historian.keep(retentions(&bus));
 
         let (notes, waiting_notes) = Notes::new();
-        let hooks = Hooks::new(accounts.clone(), bus.clone(), recorder.clone(), clock.clone(), notes.clone());
+        let sparkplug =
+            Sparkplug::new(bus.clone(), clock.clone(), notes.clone(), recorder.clone(), settings.data_dir.clone());
+        let hooks = Hooks::new(
+            accounts.clone(),
+            bus.clone(),
+            recorder.clone(),
+            clock.clone(),
+            notes.clone(),
+            sparkplug.clone(),
+        );
         hooks.set_plant(&plant);
         hooks.set_door(door.clone());
         let options = BrokerOptions {
@@ -310,7 +321,9 @@ impl Node {
             "the MQTT sessions and retained messages cannot be read back. Restore the data directory from a backup; or move \
              log/snapshots/broker and its older copy away and start again: then they are made anew from the messages the log still keeps",
         )?;
+        hooks.set_broker(broker.clone());
         let connectors = Arc::new(Runner::new(bus.clone(), recorder.clone(), clock.clone()));
+        connectors.show_guests(sparkplug.clone());
 
         // Tasks, from the log outwards.
         let (mut keepers, mut spool, mut core, mut faces) =
@@ -340,6 +353,7 @@ impl Node {
         spool.tasks.spawn(spooling);
         core.tasks.spawn(alarms.clone().run(core.stop.clone()));
         core.tasks.spawn(door.clone().run(core.stop.clone()));
+        core.tasks.spawn(sparkplug.clone().run(core.stop.clone()));
         bus.publish(hooks.take_replayed()).await;
 
         let followers = Followers {
@@ -349,6 +363,7 @@ impl Node {
             historian: historian.clone(),
             hooks: hooks.clone(),
             connectors: connectors.clone(),
+            sparkplug: sparkplug.clone(),
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers);
@@ -516,6 +531,7 @@ impl Node {
             clock,
             recorder,
             connectors,
+            sparkplug,
             broker,
             engine,
             store,
@@ -537,6 +553,7 @@ impl Node {
         self.engine.stop();
         self.faces.end().await;
         self.connectors.stop().await;
+        self.sparkplug.stop().await;
         self.broker.stop().await;
         self.core.end().await;
         self.spool.end().await;

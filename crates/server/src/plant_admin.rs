@@ -2,6 +2,7 @@
 
 use crate::adapters::Checks;
 use crate::mqtt::{Hooks, set_actuators};
+use crate::sparkplug::Sparkplug;
 use andon_alarms::Engine;
 use andon_api::ports::{ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, VersionView};
 use andon_broker::Broker;
@@ -35,6 +36,8 @@ pub struct Followers {
     pub hooks: Arc<Hooks>,
     /// Field connectors.
     pub connectors: Arc<Runner>,
+    /// Sparkplug's hosts and edge nodes.
+    pub sparkplug: Arc<Sparkplug>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -51,9 +54,11 @@ impl Followers {
         self.historian.keep(retentions(&self.bus));
         self.hooks.set_plant(&plant);
         let now: std::collections::HashSet<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
+        self.sparkplug.release();
         self.bus.clear_actuators(former.into_iter().filter(|id| !now.contains(id)));
         set_actuators(&self.bus, &self.broker, &self.hooks, &self.clock);
         self.connectors.apply(&plant).await;
+        self.sparkplug.apply(&plant).await;
         Ok(())
     }
 }

@@ -5,9 +5,9 @@ use crate::auth::Caller;
 use crate::problem::Problem;
 use andon_model::access::Action;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// The last thing that went wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -164,4 +164,68 @@ pub async fn test(State(app): State<App>, caller: Caller, Json(body): Json<Test>
     caller.may(&app, Action::Configure, "")?;
     let report = app.connectors.test(&body.name).await;
     Ok(Json(TestResult { ok: report.ok, detail: report.detail }))
+}
+
+/// Which connector.
+#[derive(Deserialize, IntoParams)]
+pub struct Which {
+    /// Its name.
+    name: String,
+}
+
+/// A value that a connector has found by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FoundView {
+    /// Where it is, in the protocol's words: `group/edge node/device/metric` of Sparkplug.
+    pub place: String,
+    /// Its type, in the protocol's words.
+    pub data_type: String,
+    /// What a tag must be to take it; none: no tag can.
+    pub tag_type: Option<String>,
+    /// Whether a tag takes it.
+    pub taken: bool,
+    /// Whether its source calls it of no interest to a historian.
+    pub transient: bool,
+    /// The last value.
+    #[schema(value_type = Object)]
+    pub value: serde_json::Value,
+    /// How far it can be trusted.
+    pub quality: String,
+    /// Of when it is.
+    pub at_ms: i64,
+}
+
+/// What a connector has found by itself, first what no tag takes.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FoundList {
+    /// At most 10,000.
+    pub values: Vec<FoundView>,
+    /// How many more there are.
+    pub more: usize,
+    /// A document that makes tags of what none takes, where the connector knows a place for them.
+    pub document: Option<String>,
+}
+
+/// What a connector has found that could become tags.
+#[utoipa::path(get, path = "/api/connectors/found", params(Which), responses((status = 200, body = FoundList), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn found(
+    State(app): State<App>,
+    caller: Caller,
+    Query(which): Query<Which>,
+) -> Result<Json<FoundList>, Problem> {
+    caller.may(&app, Action::Configure, "")?;
+    let found = app.connectors.found(&which.name);
+    let found = found.ok_or_else(|| Problem::not_found("connector of this name that looks for values by itself"))?;
+    let view = |value: andon_connectors::FoundValue| FoundView {
+        place: value.place,
+        data_type: value.data_type,
+        tag_type: value.tag_type.map(|data_type| data_type.name().to_owned()),
+        taken: value.taken,
+        transient: value.transient,
+        value: serde_json::to_value(&value.value).unwrap_or_default(),
+        quality: value.quality.to_string(),
+        at_ms: value.at.millis(),
+    };
+    let values = found.values.into_iter().map(view).collect();
+    Ok(Json(FoundList { values, more: found.more, document: found.document }))
 }

@@ -1,12 +1,13 @@
 //! MQTT joined to the rest: who may connect, what a message means, commands in both directions, listeners.
 
 mod rules;
-mod telling;
+pub(crate) mod telling;
 
 pub use self::rules::Rules;
 
 use self::telling::{Comings, RefusedTopics, Troubles, counted_as, no_right, told_client, told_topic};
 use crate::notes::Notes;
+use crate::sparkplug::{Sparkplug, Then};
 use andon_access::Accounts;
 use andon_access::records::DeviceRecord;
 use andon_broker::{
@@ -69,6 +70,8 @@ pub struct Hooks {
     mapping: RwLock<Arc<Mapping>>,
     rights: RwLock<AllRights>,
     door: OnceLock<Arc<dyn CommandDoor>>,
+    broker: OnceLock<Arc<Broker>>,
+    sparkplug: Arc<Sparkplug>,
     troubles: Mutex<Troubles>,
     refused_topics: Mutex<RefusedTopics>,
     comings: Mutex<Comings>,
@@ -83,6 +86,7 @@ impl Hooks {
         recorder: Arc<dyn Recorder>,
         clock: Arc<dyn Clock>,
         notes: Notes,
+        sparkplug: Arc<Sparkplug>,
     ) -> Arc<Self> {
         Arc::new(Self {
             accounts,
@@ -93,6 +97,8 @@ impl Hooks {
             mapping: RwLock::default(),
             rights: RwLock::default(),
             door: OnceLock::new(),
+            broker: OnceLock::new(),
+            sparkplug,
             troubles: Mutex::default(),
             refused_topics: Mutex::default(),
             comings: Mutex::default(),
@@ -103,6 +109,12 @@ impl Hooks {
     /// Gives the door for command topics.
     pub fn set_door(&self, door: Arc<dyn CommandDoor>) {
         let _ = self.door.set(door);
+    }
+
+    /// Gives the broker, before anybody connects.
+    pub fn set_broker(&self, broker: Arc<Broker>) {
+        self.sparkplug.set_broker(broker.clone());
+        let _ = self.broker.set(broker);
     }
 
     /// Follows the plant model.
@@ -162,6 +174,65 @@ impl Hooks {
 }
 
 impl Hooks {
+    /// Writes tags through the door, one after the other, if all of them may be written.
+    async fn write_all(&self, by: &Principal, writes: Vec<(TagId, Value)>) -> Result<(), CommandRefusal> {
+        let refused = |words: String| CommandRefusal::Refused(words);
+        let Some(door) = self.door.get() else { return Err(refused("the node is starting".to_owned())) };
+        let plant = self.bus.plant();
+        for (tag, _) in &writes {
+            let path = plant.tag(*tag).map(|tag| tag.path.as_str()).unwrap_or_default();
+            self.accounts
+                .authorise(by, Action::Operate, path)
+                .map_err(|d| CommandRefusal::NotAuthorised(d.to_string()))?;
+        }
+        for (tag, value) in writes {
+            let request = CommandRequest {
+                id: new_id(&*self.clock),
+                tag,
+                value,
+                by: by.clone(),
+                via: Via::Mqtt,
+                reason: None,
+                life: None,
+            };
+            let report = door.submit(request).await;
+            if report.outcome != Step::Confirmed {
+                let word = format!("{:?}", report.outcome).to_lowercase();
+                return Err(refused(report.detail.map_or(word.clone(), |detail| format!("{word}: {detail}"))));
+            }
+        }
+        Ok(())
+    }
+
+    /// What writes tags goes through the door; a birth that is asked for, and what is for somebody else and concerns no tag, needs the right to
+    /// publish there.
+    async fn sparkplug_command(
+        &self,
+        by: &Principal,
+        topic: &TopicName,
+        payload: &Bytes,
+        planned: crate::sparkplug::Planned,
+    ) -> Result<(), CommandRefusal> {
+        if !matches!(planned.then, Then::Nothing) && !self.may_publish(by, topic.as_str()) {
+            return Err(CommandRefusal::NotAuthorised("it may not publish there".to_owned()));
+        }
+        self.write_all(by, planned.writes).await?;
+        match planned.then {
+            Then::Nothing => Ok(()),
+            Then::Rebirth(rebirth) => {
+                rebirth.ask();
+                Ok(())
+            }
+            Then::PassOn => {
+                let gone =
+                    || CommandRefusal::Refused(format!("no device listens on \"{topic}\"", topic = topic.as_str()));
+                let broker = self.broker.get().ok_or_else(gone)?;
+                let life = crate::sparkplug::REQUEST_LIFE;
+                broker.send_command(topic, payload.clone(), life).map(|_| ()).map_err(|_| gone())
+            }
+        }
+    }
+
     /// Says that a client was refused: the client hears only "not authorised", so the one who installs it looks here. Once for a
     /// while from each address, without what the client sent as user name.
     fn not_let_in(&self, client_id: &str, peer: &Peer) {
@@ -238,8 +309,13 @@ impl BrokerHooks for Hooks {
         }
     }
 
+    fn will(&self, message: &Message) -> Option<Bytes> {
+        Sparkplug::will(message)
+    }
+
     fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
-        let samples = self.samples_of(message);
+        let mut samples = self.samples_of(message);
+        samples.append(&mut self.sparkplug.message(message));
         if samples.is_empty() {
             return None;
         }
@@ -267,7 +343,7 @@ impl BrokerHooks for Hooks {
     }
 
     fn command_topic(&self, topic: &str) -> bool {
-        self.mapping().command_for(topic).is_some()
+        self.mapping().command_for(topic).is_some() || self.sparkplug.command_topic(topic)
     }
 
     async fn command(
@@ -278,32 +354,14 @@ impl BrokerHooks for Hooks {
         _: &UserProperties,
     ) -> Result<(), CommandRefusal> {
         let refused = |words: String| CommandRefusal::Refused(words);
+        if let Some(planned) = self.sparkplug.command(topic.as_str(), payload) {
+            return self.sparkplug_command(by, topic, payload, planned.map_err(refused)?).await;
+        }
         let wanted = self.mapping().parse_commands(topic.as_str(), payload).map_err(|e| refused(e.message))?;
-        let Some(door) = self.door.get() else { return Err(refused("the node is starting".to_owned())) };
-        for write in &wanted {
-            self.accounts
-                .authorise(by, Action::Operate, &write.tag)
-                .map_err(|d| CommandRefusal::NotAuthorised(d.to_string()))?;
-        }
-        for write in wanted {
-            let tag =
-                self.bus.plant().id_of(&write.tag).ok_or_else(|| refused(format!("{} is not a tag", write.tag)))?;
-            let request = CommandRequest {
-                id: new_id(&*self.clock),
-                tag,
-                value: write.value,
-                by: by.clone(),
-                via: Via::Mqtt,
-                reason: None,
-                life: None,
-            };
-            let report = door.submit(request).await;
-            if report.outcome != Step::Confirmed {
-                let word = format!("{:?}", report.outcome).to_lowercase();
-                return Err(refused(report.detail.map_or(word.clone(), |detail| format!("{word}: {detail}"))));
-            }
-        }
-        Ok(())
+        let plant = self.bus.plant();
+        let tag = |path: &str| plant.id_of(path).ok_or_else(|| refused(format!("{path} is not a tag")));
+        let writes: Result<Vec<_>, _> = wanted.into_iter().map(|write| Ok((tag(&write.tag)?, write.value))).collect();
+        self.write_all(by, writes?).await
     }
 
     fn connection(&self, event: ConnectionEvent) {

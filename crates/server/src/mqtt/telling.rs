@@ -25,7 +25,7 @@ const CLIENTS_TOLD: usize = 10_000;
 const TOPIC_SHOWN: usize = 200;
 /// What went wrong lately, so that a device that sends nonsense every second does not fill the timeline.
 #[derive(Default)]
-pub(super) struct Troubles(HashMap<String, Trouble>);
+pub(crate) struct Troubles(HashMap<String, Trouble>);
 
 struct Trouble {
     /// When it was last told, on the monotonic clock.
@@ -35,7 +35,7 @@ struct Trouble {
 
 impl Troubles {
     /// Whether to tell of this trouble now, and how many like it were not told.
-    pub(super) fn tell(&mut self, about: &str, now: Duration) -> Option<u64> {
+    pub(crate) fn tell(&mut self, about: &str, now: Duration) -> Option<u64> {
         if let Some(known) = self.0.get_mut(about) {
             if now.saturating_sub(known.told) < TELL_AGAIN {
                 known.untold += 1;

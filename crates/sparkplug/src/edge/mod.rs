@@ -129,7 +129,8 @@ impl Slot {
             name: birth.then(|| self.def.name.clone()),
             alias: Some(self.alias),
             timestamp: Some(payload::millis(*at)),
-            datatype: birth.then(|| data_type.code()),
+            // Needed in births only; there are readers that cannot do without.
+            datatype: Some(data_type.code()),
             is_null: encoded.is_none().then_some(true),
             properties: payload::properties(payload::quality_property(*quality).into_iter().chain(unit)),
             value: encoded,

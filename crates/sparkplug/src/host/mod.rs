@@ -356,6 +356,18 @@ impl Host {
         out
     }
 
+    /// Somebody has seen this edge node: it is asked for a birth at the next [`Host::tick`], unless it is online. What is silent between changes would
+    /// else stay unknown to a host that comes later.
+    pub fn expect(&mut self, name: &NodeName, now: Now) {
+        let known = self.node(name).is_some();
+        let full = self.nodes.values().map(HashMap::len).sum::<usize>() >= self.options.nodes;
+        if !self.wants(&name.group) || (!known && full) {
+            return;
+        }
+        let nodes = self.nodes.entry(name.group.clone()).or_default();
+        nodes.entry(name.node.clone()).or_insert_with(|| Node::new(Arc::new(name.clone()), now)).expect_birth(now);
+    }
+
     /// Time has passed: missing messages, births that are overdue. Call it about four times a second.
     pub fn tick(&mut self, now: Now) -> Outcome {
         self.each(now, |node, ctx| node.tick(ctx))

@@ -341,7 +341,9 @@ impl Node {
 
     fn died(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) {
         let death = payload::bd_seq(payload);
-        if death.is_some() && self.bd_seq.is_some() && death != self.bd_seq {
+        // Some libraries name the number of their next session when they leave on purpose; a late death of an earlier one never does.
+        let next = self.bd_seq.map(|born| (born + 1) % 256);
+        if death.is_some() && self.bd_seq.is_some() && death != self.bd_seq && death != next {
             ctx.out.notes.push(Note::OldDeath((*self.name).clone()));
             return;
         }
@@ -481,6 +483,13 @@ impl Node {
         born.table = Table::born(std::mem::take(&mut born.table), &self.name, device, payload, ctx);
         let metrics = born.table.metrics.len();
         ctx.out.notes.push(Note::DeviceBorn((*self.name).clone(), device.into(), metrics));
+    }
+
+    /// Asks for a birth soon, unless it is online.
+    pub fn expect_birth(&mut self, now: Now) {
+        if self.session != Session::Online {
+            self.pace.due.get_or_insert(now.mono);
+        }
     }
 
     fn ask(&mut self, ctx: &mut Ctx<'_>) {

@@ -198,6 +198,12 @@ fn tck_id_payloads_ndeath_bdseq() {
     assert!(outcome.samples.is_empty() && desk.0.states().iter().all(|state| state.online));
 }
 
+/// As pysparkplug 0.6 does it: a node that leaves on purpose says the number that its next session will have.
+#[test]
+fn a_death_that_names_the_next_session_counts() {
+    assert_eq!(told(&Desk::born().death(4, 9.0)), [stale(SPEED), stale(LAMP)]);
+}
+
 #[test]
 fn a_value_that_is_older_than_the_death_holds_from_the_birth() {
     let mut desk = Desk::born();
@@ -249,6 +255,20 @@ fn data_without_a_birth_asks_for_one_at_a_bounded_rate() {
     assert_eq!(asked, [10.0, 30.0, 70.0, 150.0], "ten seconds, then twice as long each time");
     desk.birth(0, 300.0);
     assert!(desk.speed(1, 1.0, 301.0).send.is_empty());
+}
+
+#[test]
+fn a_node_that_somebody_has_seen_is_asked_for_a_birth_until_it_is_born() {
+    let mut desk = Desk::new();
+    let name = address(None, "x").node;
+    desk.0.expect(&name, now(0.0));
+    assert!(asks_for_birth(&desk.0.tick(now(0.1))));
+    assert!(asks_for_birth(&desk.0.tick(now(10.2))), "a request may get lost");
+    desk.birth(0, 11.0);
+    desk.0.expect(&name, now(12.0));
+    assert_eq!(desk.0.tick(now(400.0)), Outcome::default());
+    desk.0.expect(&NodeName::new("other", "n").expect("a name"), now(0.0));
+    assert_eq!(desk.0.states().len(), 1, "of another group");
 }
 
 #[test]

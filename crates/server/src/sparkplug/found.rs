@@ -1,0 +1,176 @@
+//! What a host application found and no tag takes: as a list, and as a document that would take it.
+
+use andon_bus::ids::new_id;
+use andon_connectors::{FoundValue, FoundValues};
+use andon_model::plant::{ConnectorDef, Equipment, Interpolation, Level, Plant, TagDef};
+use andon_model::{Clock, EquipmentPath, TagPath};
+use andon_sparkplug::{Address, Found};
+use andon_store::documents;
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The most values in one list, and the most in one proposed document.
+const LISTED: usize = 10_000;
+
+/// The list and the document.
+pub fn values(
+    def: &ConnectorDef,
+    place: Option<&EquipmentPath>,
+    plant: &Plant,
+    found: &[Found],
+    clock: &dyn Clock,
+) -> FoundValues {
+    let of_tag = |found: &Found| found.tag.is_some();
+    let shown = |found: &Found| FoundValue {
+        place: found.address.to_string(),
+        data_type: found.data_type.map_or("unknown", |data_type| data_type.name()).to_owned(),
+        tag_type: found.tag_type,
+        taken: of_tag(found),
+        transient: found.transient,
+        value: found.value.clone(),
+        quality: found.quality,
+        at: found.at,
+    };
+    let mut list: Vec<&Found> = found.iter().collect();
+    // What is not taken yet is what people look for.
+    list.sort_by_key(|found| of_tag(found));
+    let values = list.iter().take(LISTED).map(|found| shown(found)).collect();
+    let document = place.map(|place| proposal(def, place, plant, found, clock));
+    FoundValues { values, more: found.len().saturating_sub(LISTED), document }
+}
+
+/// A name of the tree from any text: letters, digits, `_`, `-` and `.` stay, everything else becomes `_`.
+fn level(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' };
+    text.chars().map(plain).collect()
+}
+
+/// Where a metric would stand: place / edge node / device / folders / name.
+fn path_of(place: &EquipmentPath, address: &Address) -> String {
+    let device = address.device.iter().map(|device| level(device));
+    let folders = address.metric.split('/').filter(|part| !part.is_empty()).map(level);
+    let below: Vec<String> = std::iter::once(level(&address.node.node)).chain(device).chain(folders).collect();
+    format!("{place}/{}", below.join("/"))
+}
+
+/// The connector with everything that a tag can take, the tags for it and the equipment they stand in. Paths that are taken get a number.
+fn proposal(def: &ConnectorDef, place: &EquipmentPath, plant: &Plant, found: &[Found], clock: &dyn Clock) -> String {
+    let mut taken: HashSet<String> = plant.tags.iter().map(|tag| tag.path.to_string()).collect();
+    let known: HashSet<&str> = plant.equipment.iter().map(|item| item.path.as_str()).collect();
+    let profile = plant.equipment.iter().find(|item| item.path == *place).map(|item| item.profile).unwrap_or_default();
+    let mut settings = def.settings.clone();
+    let mut metrics = settings.get("metric").and_then(Json::as_array).cloned().unwrap_or_default();
+    let (mut tags, mut equipment) = (Vec::new(), BTreeSet::new());
+    let own =
+        |name: &str| !name.starts_with("Node Control/") && !name.starts_with("Device Control/") && name != "bdSeq";
+    let wanted = found.iter().filter(|it| it.tag.is_none() && own(&it.address.metric)).take(LISTED);
+    for (it, data_type) in wanted.filter_map(|it| Some((it, it.tag_type?))) {
+        let wish = path_of(place, &it.address);
+        let free = (1..1000)
+            .map(|n| if n == 1 { wish.clone() } else { format!("{wish}_{n}") })
+            .find(|path| !taken.contains(path));
+        // Too deep or too long for the tree: left to people.
+        let Some(path) = free.and_then(|path| TagPath::parse(&path).ok()) else { continue };
+        taken.insert(path.to_string());
+        let mut above = Some(path.equipment());
+        while let Some(item) = above.filter(|item| !known.contains(item.as_str())) {
+            above = item.parent();
+            equipment.insert(item.to_string());
+        }
+        let mut metric = json!({
+            "tag": path.as_str(), "node": it.address.node.to_string(), "metric": it.address.metric,
+        });
+        if let (Some(device), Some(metric)) = (&it.address.device, metric.as_object_mut()) {
+            metric.insert("device".to_owned(), json!(device));
+        }
+        metrics.push(metric);
+        tags.push(TagDef {
+            id: new_id(clock),
+            title: path.leaf().to_owned(),
+            path,
+            description: format!("Sparkplug {}", it.address),
+            data_type,
+            unit: None,
+            range: None,
+            digits: None,
+            states: BTreeMap::new(),
+            interpolation: match data_type {
+                andon_model::DataType::Double | andon_model::DataType::Int64 => Interpolation::Sloped,
+                _ => Interpolation::Stepped,
+            },
+            compress: None,
+            keep_days: None,
+            stale_after_ms: None,
+            write: None,
+            origin: None,
+        });
+    }
+    if let Some(settings) = settings.as_object_mut() {
+        settings.insert("metric".to_owned(), Json::Array(metrics));
+    }
+    let equipment = equipment.iter().filter_map(|path| EquipmentPath::parse(path).ok()).map(|path| Equipment {
+        title: path.leaf().to_owned(),
+        path,
+        level: Level::WorkUnit,
+        profile,
+        description: String::new(),
+        keep_days: None,
+    });
+    let mut plant = Plant {
+        equipment: equipment.collect(),
+        tags,
+        connectors: vec![ConnectorDef { settings, ..def.clone() }],
+        ..Plant::default()
+    };
+    plant.tags.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
+    documents::export(&plant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::Checks;
+    use andon_model::{StatusCode, SystemClock, Timestamp, Value};
+    use andon_sparkplug::topic::NodeName;
+    use andon_sparkplug::{CommandBy, DataType};
+    use andon_store::documents::Document;
+
+    #[test]
+    fn what_is_proposed_is_a_document_that_takes_everything_found() {
+        let text = "[[equipment]]\npath = \"w\"\nlevel = \"site\"\n[[connector]]\nname = \"a\"\ntype = \"sparkplug_host\"\nhost_id = \"andon\"\ngroups = [\"g\"]\nplace = \"w\"\n";
+        let document = |text: &str| Document { name: "plant.toml".to_owned(), text: text.to_owned() };
+        let plant = documents::parse(&[document(text)], &Checks).expect("a good model");
+        let found = |device: Option<&str>, metric: &str, data_type: DataType| Found {
+            address: Address {
+                node: NodeName::new("g", "Node 1").expect("a name"),
+                device: device.map(Into::into),
+                metric: metric.into(),
+            },
+            data_type: Some(data_type),
+            alias: None,
+            tag_type: data_type.tag_type(),
+            tag: None,
+            transient: false,
+            value: Value::Null,
+            quality: StatusCode::GOOD,
+            at: Timestamp::default(),
+        };
+        let all = [
+            found(None, "bdSeq", DataType::UInt64),
+            found(None, "Temp °C", DataType::Float),
+            found(None, "Temp _C", DataType::Float),
+            found(Some("d"), "Motor/speed", DataType::Double),
+            found(Some("d"), "Motor/on", DataType::Boolean),
+            found(Some("d"), "table", DataType::DataSet),
+        ];
+        let place = EquipmentPath::parse("w").expect("a path");
+        let listed = values(&plant.connectors[0], Some(&place), &plant, &all, &SystemClock);
+        assert_eq!((listed.values.len(), listed.more), (6, 0));
+        let text = listed.document.expect("a document");
+        let merged = documents::merge(&plant, &[document(&text)], false, &Checks).expect("it can be applied");
+        let paths: Vec<_> = merged.tags.iter().map(|tag| tag.path.to_string()).collect();
+        assert_eq!(paths, ["w/Node_1/Temp__C", "w/Node_1/Temp__C_2", "w/Node_1/d/Motor/on", "w/Node_1/d/Motor/speed"]);
+        let config = super::super::config::host(&merged.connectors[0], &merged).expect("good settings");
+        assert_eq!((config.metrics.len(), config.command_by), (4, CommandBy::Alias));
+    }
+}

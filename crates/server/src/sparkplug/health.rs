@@ -1,0 +1,117 @@
+//! How hosts and edge nodes are doing, and what hosts have found: for the screens that show connectors.
+
+use super::{HostRun, Sparkplug, found};
+use andon_connectors::health::{ConnectorState, Health};
+use andon_connectors::{ConnectorHealth, FoundValues, Guests, TestReport};
+use andon_model::plant::ConnectorDef;
+use andon_model::{TagId, Timestamp};
+use andon_sparkplug::topic::state_topic;
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+impl Sparkplug {
+    fn host_health(&self, run: &HostRun) -> ConnectorHealth {
+        let core = run.core();
+        let states = core.host.states();
+        let nodes: Vec<_> = states.iter().filter(|state| state.device.is_none()).collect();
+        let online = nodes.iter().filter(|state| state.online).count();
+        run.health.enter(match (nodes.len(), online) {
+            (0, _) => ConnectorState::Connecting,
+            (_, 0) => ConnectorState::Failed,
+            _ => ConnectorState::Connected,
+        });
+        let endpoint = format!("{} of {} edge nodes of {}", online, nodes.len(), core.config.groups.join(", "));
+        health(&core.def, &run.health, endpoint, core.addresses.len())
+    }
+}
+
+impl Guests for Sparkplug {
+    fn health(&self) -> Vec<ConnectorHealth> {
+        let hosts = self.hosts();
+        let edges = self.edges();
+        let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
+        let hosts = hosts.iter().map(|run| self.host_health(run));
+        let edges = edges.iter().map(|run| {
+            let tags = run.node().tags().count();
+            health(&run.def, &run.health, format!("edge node {}", run.settings.name), tags)
+        });
+        let broken = broken.iter().map(|broken| {
+            let enabled = broken.def.enabled;
+            let state = if enabled { ConnectorState::Failed } else { ConnectorState::Disabled };
+            let figures = Health::new(state, self.clock.clone());
+            if enabled {
+                figures.failed(broken.text.clone(), &broken.remedy);
+            }
+            ConnectorHealth { since: broken.since, ..health(&broken.def, &figures, String::new(), 0) }
+        });
+        hosts.chain(edges).chain(broken).collect()
+    }
+
+    fn test(&self, name: &str) -> Option<TestReport> {
+        if let Some(run) = self.hosts().into_iter().find(|run| run.name == name) {
+            let endpoint = self.host_health(&run).endpoint;
+            let core = run.core();
+            let found = core.host.found();
+            let there: HashSet<TagId> =
+                found.iter().filter(|it| it.quality.is_good()).filter_map(|it| it.tag).collect();
+            let missing =
+                core.addresses.iter().find(|(tag, _)| !there.contains(tag)).map(|(_, address)| address.to_string());
+            let detail =
+                format!("{endpoint} are online; {} of {} tags have a good value", there.len(), core.addresses.len());
+            return Some(match missing {
+                None => TestReport { ok: true, detail },
+                Some(address) => TestReport { ok: false, detail: format!("{detail}; one that has none: {address}") },
+            });
+        }
+        if let Some(run) = self.edges().into_iter().find(|run| run.def.name == name) {
+            let born = run.node().is_born();
+            let detail = match (&run.settings.primary_host, born) {
+                (_, true) => format!("the edge node {} is online", run.settings.name),
+                (Some(host), false) => format!(
+                    "it waits for the primary host \"{host}\" to say on {} that it is online",
+                    state_topic(host)
+                ),
+                (None, false) => "it is starting".to_owned(),
+            };
+            return Some(TestReport { ok: born, detail });
+        }
+        let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
+        let broken = broken.iter().find(|broken| broken.def.name == name)?;
+        let detail = if broken.def.enabled {
+            format!("{}; {}", broken.text, broken.remedy)
+        } else {
+            "it is switched off".to_owned()
+        };
+        Some(TestReport { ok: false, detail })
+    }
+
+    fn found(&self, name: &str) -> Option<FoundValues> {
+        let run = self.hosts().into_iter().find(|run| run.name == name)?;
+        let (def, found, place) = {
+            let core = run.core();
+            (core.def.clone(), core.host.found(), core.config.place.clone())
+        };
+        Some(found::values(&def, place.as_ref(), &self.bus.plant().plant, &found, &*self.clock))
+    }
+}
+
+fn health(def: &ConnectorDef, figures: &Health, endpoint: String, tags: usize) -> ConnectorHealth {
+    let mut health = ConnectorHealth {
+        name: def.name.clone(),
+        kind: def.kind.clone(),
+        title: def.title.clone(),
+        enabled: def.enabled,
+        state: ConnectorState::Disabled,
+        since: Timestamp::default(),
+        latency_ms: None,
+        samples_per_s: 0.0,
+        requests: 0,
+        errors: 0,
+        last_error: None,
+        refused: 0,
+        endpoint,
+        tags,
+    };
+    figures.fill(&mut health);
+    health
+}
