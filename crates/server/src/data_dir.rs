@@ -67,7 +67,7 @@ fn remove_unfinished(dir: &Path) -> io::Result<()> {
 /// Writes a small file that only its owner can read.
 /// # Errors
 /// The disk refuses.
-pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+pub fn write_private(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
     use std::io::Write;
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
@@ -81,7 +81,7 @@ pub fn write_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
 /// Replaces a small file as a whole: after a power cut it is the old one or the new one.
 /// # Errors
 /// The disk refuses.
-pub fn replace_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+pub fn replace_private(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push("~new");
     let fresh = PathBuf::from(fresh);

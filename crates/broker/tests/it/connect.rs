@@ -431,7 +431,7 @@ async fn a_will_has_the_content_that_those_around_the_broker_give_it_when_it_is_
         if delay.is_some() {
             site.clock.turn(std::time::Duration::from_secs(11));
         }
-        let before = site.clock.now();
+        let before = andon_model::Clock::now(&*site.clock);
         let payload = String::from_utf8(watcher.next_publish().await.payload.to_vec()).unwrap();
         let (content, at) = payload.split_once(" at ").expect("dated");
         let at = andon_model::Timestamp::parse_rfc3339(at).expect("a time");

@@ -102,7 +102,7 @@ impl EdgeRun {
     /// Keeps the session's number before anything of the session is published.
     async fn keep_bd_seq(&self, sparkplug: &Sparkplug, bd_seq: u8) {
         let file = self.bd_seq_file.clone();
-        let kept = tokio::task::spawn_blocking(move || replace_private(&file, format!("{bd_seq}\n"))).await;
+        let kept = tokio::task::spawn_blocking(move || replace_private(&file, &format!("{bd_seq}\n"))).await;
         if let Ok(Err(error)) = kept {
             let words = format!(
                 "The number of a Sparkplug session could not be kept: {error}. The next one may have the same."

@@ -35,7 +35,7 @@ use andon_wire::mqtt::{QoS, TopicFilter, TopicName};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ const TICK: Duration = Duration::from_millis(250);
 pub const REQUEST_LIFE: Duration = Duration::from_secs(10);
 /// How often what hosts know of their nodes is kept, if it changed.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long after its begin a host looks once more for births from before.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long an edge node may take to say that it goes.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,9 @@ struct HostRun {
     name: String,
     health: Health,
     core: Mutex<HostCore>,
+    begun: Duration,
+    /// How often it has looked for births from before it began.
+    looked: AtomicU8,
     /// Births came since its state was last kept.
     changed: AtomicBool,
     /// Somebody said that it is gone.
@@ -476,12 +481,13 @@ impl Sparkplug {
                 });
             }
         }
-        self.expect_those_with_certificates(&mut host);
         let state = State::at(true, self.now());
         let run = HostRun {
             name: def.name.clone(),
             health: Health::new(ConnectorState::Connecting, self.clock.clone()),
             core: Mutex::new(HostCore { def: def.clone(), config, host, addresses, targets, writable, state }),
+            begun: self.clock.monotonic(),
+            looked: AtomicU8::new(0),
             changed: AtomicBool::new(false),
             contradicted: AtomicBool::new(false),
             file,
@@ -490,8 +496,15 @@ impl Sparkplug {
         Arc::new(run)
     }
 
-    /// Edge nodes that were born before this host came are asked for their births.
-    fn expect_those_with_certificates(&self, host: &mut Host) {
+    /// Edge nodes that were born before this host came are asked for their births: when it begins, and once more for those whose birth was on its way to
+    /// be kept just then.
+    fn expect_those_with_certificates(&self, run: &HostRun) {
+        let looked = run.looked.load(Ordering::Relaxed);
+        let due = run.begun + LOOK_AGAIN * u32::from(looked);
+        if looked >= 2 || self.clock.monotonic() < due {
+            return;
+        }
+        run.looked.store(looked + 1, Ordering::Relaxed);
         let filter = format!("{}/{NAMESPACE}/+/NBIRTH/+", aware::CERTIFICATES);
         let (Some(broker), Ok(filter)) = (self.broker.get(), TopicFilter::parse(&filter)) else { return };
         for message in broker.retained(&filter) {
@@ -500,7 +513,7 @@ impl Sparkplug {
             if let Some(Topic::Node { group, node, .. }) = topic.and_then(Topic::parse)
                 && let Some(name) = NodeName::new(group, node)
             {
-                host.expect(&name, self.now());
+                run.core().host.expect(&name, self.now());
             }
         }
     }
@@ -588,6 +601,7 @@ impl Sparkplug {
                 }
             }
             for run in self.hosts() {
+                self.expect_those_with_certificates(&run);
                 let outcome = run.core().host.tick(self.now());
                 let samples = self.come_of(&run, outcome);
                 self.bus.publish(samples).await;
@@ -607,7 +621,7 @@ impl Sparkplug {
         for run in self.hosts() {
             if run.changed.swap(false, Ordering::Relaxed) {
                 let (bytes, file) = (run.core().host.save(), run.file.clone());
-                let kept = tokio::task::spawn_blocking(move || replace_private(&file, bytes)).await;
+                let kept = tokio::task::spawn_blocking(move || replace_private(&file, &bytes)).await;
                 if let Ok(Err(error)) = kept {
                     self.say(&format!("{} keep", run.name), || {
                         format!("What a Sparkplug host knows could not be kept: {error}.")

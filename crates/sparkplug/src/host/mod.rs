@@ -356,7 +356,7 @@ impl Host {
         out
     }
 
-    /// Somebody has seen this edge node: it is asked for a birth at the next [`Host::tick`], unless it is online. What is silent between changes would
+    /// Somebody has seen this edge node: it is asked for a birth at the next [`Host::tick`], unless it was born before. What is silent between changes would
     /// else stay unknown to a host that comes later.
     pub fn expect(&mut self, name: &NodeName, now: Now) {
         let known = self.node(name).is_some();

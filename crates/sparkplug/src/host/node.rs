@@ -485,9 +485,9 @@ impl Node {
         ctx.out.notes.push(Note::DeviceBorn((*self.name).clone(), device.into(), metrics));
     }
 
-    /// Asks for a birth soon, unless it is online.
+    /// Asks for a birth soon, unless one was seen in this run.
     pub fn expect_birth(&mut self, now: Now) {
-        if self.session != Session::Online {
+        if self.session == Session::Unborn {
             self.pace.due.get_or_insert(now.mono);
         }
     }
