@@ -322,6 +322,12 @@ impl Broker {
         self.with_core(|core| core.retained.len() < most || core.retained.has(topic))
     }
 
+    /// The largest packet that is taken, in bytes.
+    #[must_use]
+    pub fn packet_bytes(&self) -> usize {
+        self.options.packet_bytes()
+    }
+
     /// Ends the connections of a principal whose access was taken away; how many there were.
     pub fn disconnect_principal(&self, id: Uuid) -> usize {
         self.with_core(|core| {

@@ -149,13 +149,14 @@ impl Broker {
     }
 
     async fn turn_away<W: AsyncWrite + Unpin>(&self, writer: &mut Writer<W>, refused: Refused) {
-        // Before a CONNECT named a version nothing can be said. MQTT 5.0 §3.1.4.
-        if let Some(version) = refused.version {
-            let outbox = Outbox::new(version, self.options.outbox_bytes, usize::MAX, false);
+        let version = refused.version.unwrap_or(Version::V311);
+        let outbox = Outbox::new(version, self.options.outbox_bytes, usize::MAX, false);
+        // Before a CONNECT named a version MQTT has no words. MQTT 5.0 §3.1.4. What carries it may have some of its own.
+        if refused.version.is_some() {
             let conn_ack = ConnAck { reason: refused.reason, ..ConnAck::default() };
             outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
-            let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
         }
+        let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
     }
 
     /// Reads CONNECT, asks who it is, opens the session. CONNACK is in the outbox when this returns.

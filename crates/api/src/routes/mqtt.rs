@@ -1,25 +1,35 @@
-//! MQTT over WebSocket (MQTT 5.0 §6): the same broker, its bytes in binary messages.
+//! MQTT over WebSocket (chapter 6 of MQTT 5.0 and 3.1.1): the same broker, its bytes in binary frames.
 //!
-//! Two small loops carry bytes between the WebSocket and the broker through a bounded pipe; a full pipe stops reading.
+//! The broker reads and writes a stream of bytes; where frames begin and end says nothing ([MQTT-6.0.0-2]). It asks for more only
+//! when it has dealt with what came, so a client that sends faster than that is held back by the network.
 
 use crate::App;
 use crate::auth::{peer_of, same_origin};
 use crate::problem::Problem;
 use crate::serve::Held;
+use andon_broker::{Broker, Peer};
 use axum::body::Bytes;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use futures_util::{Sink, Stream};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The pipe's size each way, in bytes.
-const PIPE: usize = 64 << 10;
-/// The largest WebSocket message taken, in bytes.
-const MAX_MESSAGE: usize = 2 << 20;
+/// The sub-protocols there are: `mqtt` ([MQTT-6.0.0-4]), and the older name that clients of MQTT 3.1 offer.
+const SUB_PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
+/// Room for the largest packet and for what stands before it in the same message, in bytes.
+const BESIDE_A_PACKET: usize = 64 << 10;
+/// What is read, and gathered to be written, at a time, in bytes: each connection holds as much.
+const BUFFER: usize = 8 << 10;
+/// The most in one frame to a client, in bytes.
+const FRAME: usize = 64 << 10;
 
-/// Opens an MQTT connection over WebSocket; the sub-protocol is `mqtt` ([MQTT-6.0.0-3], 5.0).
+/// Opens an MQTT connection over WebSocket.
 pub async fn open(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     if !same_origin(&parts.headers) {
@@ -34,47 +44,137 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
         Problem::unavailable(format!("{} has {} MQTT connections, as many as it may", refused.source, refused.most))
     })?;
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &app).await {
-        Ok(upgrade) => upgrade.protocols(["mqtt"]).max_message_size(MAX_MESSAGE),
+        Ok(upgrade) => upgrade,
         Err(rejection) => return Ok(rejection.into_response()),
     };
+    let peer = Peer { address: peer.address, tls: peer.tls, websocket: true };
+    carry(upgrade, app.broker.clone(), peer, (held, place))
+}
+
+/// Hands the upgraded connection to the broker. `kept` is dropped when it has ended.
+fn carry(
+    upgrade: WebSocketUpgrade,
+    broker: Arc<Broker>,
+    peer: Peer,
+    kept: impl Send + 'static,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.protocols(SUB_PROTOCOLS);
+    // [MQTT-6.0.0-3]. A page cannot be made to speak it by accident then, and a client that forgot it learns why.
+    if upgrade.selected_protocol().is_none() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "sub-protocol",
+            "this WebSocket speaks MQTT and nothing else",
+        )
+        .detail("the request offers no sub-protocol that is known here")
+        .remedy("offer the sub-protocol \"mqtt\""));
+    }
+    let most = broker.packet_bytes().saturating_add(BESIDE_A_PACKET);
+    // The length of a frame is believed before its bytes are here, so it is bounded as that of a message is.
+    let upgrade = upgrade
+        .max_message_size(most)
+        .max_frame_size(most)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(BUFFER + 2 * FRAME);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let _held = (held, place);
-        let (ours, brokers) = duplex(PIPE);
-        let peer = andon_broker::Peer { address: peer.address, tls: peer.tls, websocket: true };
-        tokio::join!(carry(socket, ours), app.broker.clone().serve(brokers, peer));
+        let _kept = kept;
+        broker.serve(Frames::new(socket), peer).await;
     }))
 }
 
-/// Carries bytes both ways until either side ends.
-async fn carry(socket: WebSocket, pipe: DuplexStream) {
-    let (mut to_client, mut from_client) = socket.split();
-    let (mut from_broker, mut to_broker) = tokio::io::split(pipe);
-    let inward = async {
-        while let Some(Ok(message)) = from_client.next().await {
-            match message {
-                Message::Binary(bytes) => {
-                    if to_broker.write_all(&bytes).await.is_err() {
-                        return;
-                    }
-                }
-                Message::Ping(_) | Message::Pong(_) => {}
-                // Text is a protocol error here ([MQTT-6.0.0-1], 5.0): the connection is closed.
-                Message::Text(_) | Message::Close(_) => return,
-            }
+/// What is said to close the connection, and how far that is.
+enum End {
+    /// Not yet; with this code when it comes to it.
+    Open(u16),
+    /// Said, but not all of it is with the system.
+    Saying,
+    /// The other side has not said it yet.
+    Waiting,
+}
+
+/// A WebSocket as a stream of bytes. Both halves are used by one task.
+struct Frames {
+    socket: WebSocket,
+    /// What came and was not read yet.
+    came: Bytes,
+    end: End,
+}
+
+impl Frames {
+    const fn new(socket: WebSocket) -> Self {
+        Self { socket, came: Bytes::new(), end: End::Open(close_code::NORMAL) }
+    }
+
+    /// No more is read; whoever shuts this down says this code.
+    fn refuse(&mut self, code: u16, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+        if let End::Open(said) = &mut self.end {
+            *said = code;
         }
-    };
-    let outward = async {
-        let mut buffer = vec![0; PIPE];
-        while let Ok(count @ 1..) = from_broker.read(&mut buffer).await {
-            let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-            if to_client.send(Message::Binary(bytes)).await.is_err() {
-                return;
-            }
-        }
-        let _ = to_client.close().await;
-    };
-    tokio::select! {
-        () = inward => {}
-        () = outward => {}
+        io::Error::new(io::ErrorKind::InvalidData, why)
     }
 }
+
+impl AsyncRead for Frames {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // An empty frame is none, and not the end.
+        while self.came.is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+                Some(Ok(Message::Binary(bytes))) => self.came = bytes,
+                // The answer to a ping goes out by itself.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Text(_))) => {
+                    // [MQTT-6.0.0-1].
+                    return Poll::Ready(Err(self.refuse(close_code::UNSUPPORTED, "text came where MQTT is spoken")));
+                }
+                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ok(())),
+                Some(Err(error)) => return Poll::Ready(Err(self.refuse(close_code::PROTOCOL, error))),
+            }
+        }
+        let count = self.came.len().min(into.remaining());
+        into.put_slice(&self.came.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Frames {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io::Error::other)?;
+        let taken = bytes.get(..FRAME).unwrap_or(bytes);
+        let message = Message::Binary(Bytes::copy_from_slice(taken));
+        Pin::new(&mut self.socket).start_send(message).map_err(io::Error::other)?;
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx).map_err(io::Error::other)
+    }
+
+    /// Says that it closes and waits until the other side has said so too (RFC 6455 §7.1.1); what still comes is not read. How long,
+    /// is the caller's.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.end {
+                End::Open(code) => {
+                    ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(io::Error::other)?;
+                    let frame = CloseFrame { code, reason: "".into() };
+                    // It is closed already, if this fails.
+                    let _ = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame)));
+                    self.end = End::Saying;
+                }
+                End::Saying => {
+                    ready!(Pin::new(&mut self.socket).poll_flush(cx)).map_err(io::Error::other)?;
+                    self.end = End::Waiting;
+                }
+                End::Waiting => {
+                    let Some(Ok(_)) = ready!(Pin::new(&mut self.socket).poll_next(cx)) else {
+                        return Poll::Ready(Ok(()));
+                    };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
