@@ -9,12 +9,11 @@
 //!   neither locks anybody out nor keeps a code alive. Sessions outlive a restart, so they run on the wall clock.
 //! - What a stranger sends takes up bounded memory.
 
+use crate::devices::Devices;
 use crate::hashing::{Busy, Hashing};
 use crate::name::{self, NameError};
 use crate::password;
-use crate::records::{
-    AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
-};
+use crate::records::{AccountRecords, AllAccounts, Change, RecordsError, SessionRecord, TokenRecord, UserRecord};
 use crate::secret::{self, Digest256, NoRandomness, Secret, digest};
 use crate::table;
 use crate::tries::{Checked, Tries};
@@ -33,7 +32,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// How long a set-up code is valid.
 pub const SETUP_CODE_LIFE: Duration = Duration::from_secs(15 * 60);
 /// The most people, tokens and devices, each.
-const MAX_ACCOUNTS: usize = 10_000;
+pub(crate) const MAX_ACCOUNTS: usize = 10_000;
 /// The most sessions of one person; the oldest ends when one more begins.
 const MAX_SESSIONS_PER_USER: usize = 16;
 /// How often the last-seen time of a session is saved.
@@ -129,13 +128,11 @@ pub struct SessionInfo {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     users: HashMap<Uuid, UserRecord>,
     tokens: HashMap<Digest256, TokenRecord>,
-    devices: HashMap<String, DeviceRecord>,
+    pub(crate) devices: Devices,
     sessions: HashMap<Digest256, LiveSession>,
-    /// Counts changes of the devices.
-    devices_changed: u64,
 }
 
 /// A session with the time of its last request; the saved time lags behind it, by [`SAVE_SEEN_EVERY`] at most.
@@ -161,9 +158,9 @@ pub struct Accounts {
     state: Arc<RwLock<State>>,
     records: Arc<dyn AccountRecords>,
     recorder: Arc<dyn Recorder>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     options: AccountsOptions,
-    new_id: fn(&dyn Clock) -> Uuid,
+    pub(crate) new_id: fn(&dyn Clock) -> Uuid,
     hashing: Hashing,
     /// One change at a time, so that checks such as "the last administrator" hold when it is saved.
     changing: Arc<tokio::sync::Mutex<()>>,
@@ -174,6 +171,8 @@ pub struct Accounts {
     links: Mutex<HashMap<Digest256, Uuid>>,
     local: Mutex<Option<Digest256>>,
     checked: Checked,
+    /// Makes up what names that there are not would have.
+    pub(crate) nobody: Digest256,
 }
 
 /// The local command line, which reads its token from a file that only the node's owner can read.
@@ -212,13 +211,13 @@ impl Accounts {
         options: AccountsOptions,
         new_id: fn(&dyn Clock) -> Uuid,
     ) -> Result<Arc<Self>, RecordsError> {
+        let nobody = secret::random().map_err(|error| RecordsError(error.to_string()))?;
         let AllAccounts { users, tokens, devices, sessions } = records.load().await?;
         let state = State {
             users: users.into_iter().map(|u| (u.id, u)).collect(),
             tokens: tokens.into_iter().map(|t| (t.digest, t)).collect(),
-            devices: devices.into_iter().map(|d| (d.user.clone(), d)).collect(),
+            devices: Devices::new(devices),
             sessions: sessions.into_iter().map(|s| (s.digest, s.into())).collect(),
-            devices_changed: 1,
         };
         Ok(Arc::new(Self {
             state: Arc::new(RwLock::new(state)),
@@ -235,10 +234,11 @@ impl Accounts {
             setting_up: tokio::sync::Mutex::default(),
             links: Mutex::default(),
             local: Mutex::default(),
+            nobody,
         }))
     }
 
-    fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+    pub(crate) fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -247,7 +247,7 @@ impl Accounts {
     }
 
     /// Waits for the turn to change something.
-    async fn one_at_a_time(&self) -> OwnedMutexGuard<()> {
+    pub(crate) async fn one_at_a_time(&self) -> OwnedMutexGuard<()> {
         self.changing.clone().lock_owned().await
     }
 
@@ -255,7 +255,7 @@ impl Accounts {
     ///
     /// In a task of its own, which ends with the save: a caller that goes away in between (a closed browser) must not
     /// leave a token revoked in the store and alive in memory.
-    async fn commit(
+    pub(crate) async fn commit(
         &self,
         turn: OwnedMutexGuard<()>,
         changes: Vec<Change>,
@@ -278,7 +278,7 @@ impl Accounts {
         let _ = self.recorder.record(event).await;
     }
 
-    fn event(
+    pub(crate) fn event(
         &self,
         by: Principal,
         action: &str,
@@ -576,7 +576,7 @@ impl Accounts {
         }
         let person = state.users.get(&id).map(|u| u.name.clone());
         let token = || state.tokens.values().find(|t| t.id == id).map(|t| t.name.clone());
-        let device = || state.devices.values().find(|d| d.id == id).map(|d| d.user.clone());
+        let device = || state.devices.by_id(id).map(|d| d.user.clone());
         person.or_else(token).or_else(device)
     }
 
@@ -790,112 +790,6 @@ impl Accounts {
         state.tokens.get(&digest(secret)).map(|t| Principal { id: t.id, kind: PrincipalKind::Token })
     }
 
-    // ---- devices ----
-
-    /// All MQTT devices, by user name.
-    #[must_use]
-    pub fn devices(&self) -> Vec<DeviceRecord> {
-        let mut devices: Vec<_> = self.state().devices.values().cloned().collect();
-        devices.sort_by(|a, b| a.user.cmp(&b.user));
-        devices
-    }
-
-    /// Counts changes of the devices, so that a copy of their rights can tell when it is out of date.
-    #[must_use]
-    pub fn devices_changed(&self) -> u64 {
-        self.state().devices_changed
-    }
-
-    /// The device with this id.
-    #[must_use]
-    pub fn device(&self, id: Uuid) -> Option<DeviceRecord> {
-        self.state().devices.values().find(|d| d.id == id).cloned()
-    }
-
-    /// Makes the MQTT credential of a device, or renews the password of one with the same user name; shown this once.
-    /// # Errors
-    /// Bad name, client identifier bound to another device, too many, saving failed.
-    pub async fn create_device(
-        &self,
-        by: &Principal,
-        user: &str,
-        client_id: Option<String>,
-        publish: Vec<String>,
-        subscribe: Vec<String>,
-        operate: Option<String>,
-    ) -> Result<(Uuid, Secret), AccountError> {
-        name::check(user)?;
-        let turn = self.one_at_a_time().await;
-        let known = self.state().devices.get(user).map(|d| d.id);
-        if known.is_none() && self.state().devices.len() >= MAX_ACCOUNTS {
-            return Err(AccountError::TooMany);
-        }
-        if let Some(wanted) = client_id.as_deref() {
-            let others =
-                self.state().devices.values().any(|d| d.user != user && d.client_id.as_deref() == Some(wanted));
-            if others {
-                return Err(AccountError::NameTaken(wanted.to_owned()));
-            }
-        }
-        let secret = secret::generate("")?;
-        let id = known.unwrap_or_else(|| (self.new_id)(&*self.clock));
-        let action = if known.is_some() { "device_renewed" } else { "device_created" };
-        let event = self.event(by.clone(), action, Some(id), None, None);
-        let device = DeviceRecord {
-            id,
-            user: user.to_owned(),
-            digest: digest(secret.reveal()),
-            client_id,
-            publish,
-            subscribe,
-            operate,
-            created: self.clock.now(),
-        };
-        let effect = {
-            let device = device.clone();
-            move |state: &mut State| {
-                state.devices.insert(device.user.clone(), device);
-                state.devices_changed += 1;
-            }
-        };
-        self.commit(turn, vec![Change::PutDevice(device)], Some(event), effect).await?;
-        Ok((id, secret))
-    }
-
-    /// Removes a device's credential at once.
-    /// # Errors
-    /// Unknown, saving failed.
-    pub async fn remove_device(&self, by: &Principal, id: Uuid) -> Result<(), AccountError> {
-        let turn = self.one_at_a_time().await;
-        let user = self.device(id).map(|d| d.user).ok_or(AccountError::Unknown)?;
-        let event = self.event(by.clone(), "device_removed", Some(id), None, None);
-        let effect = move |state: &mut State| {
-            state.devices.remove(&user);
-            state.devices_changed += 1;
-        };
-        self.commit(turn, vec![Change::RemoveDevice(id)], Some(event), effect).await
-    }
-
-    /// Who an MQTT client is. A client identifier that is bound to one device is refused to every other.
-    #[must_use]
-    pub fn authenticate_device(
-        &self,
-        user: Option<&str>,
-        password: Option<&str>,
-        client_id: &str,
-    ) -> Option<Principal> {
-        let state = self.state();
-        let bound = state.devices.values().find(|d| d.client_id.as_deref() == Some(client_id));
-        let Some(user) = user else {
-            return (self.anonymous_mqtt() && bound.is_none()).then_some(Principal::ANONYMOUS);
-        };
-        let device = state.devices.get(user);
-        let right = device.filter(|d| secret::same(&d.digest, &digest(password.unwrap_or_default())))?;
-        let own_name = right.client_id.as_deref().is_none_or(|own| own == client_id);
-        let not_anothers = bound.is_none_or(|b| b.id == right.id);
-        (own_name && not_anothers).then_some(Principal { id: right.id, kind: PrincipalKind::Device })
-    }
-
     /// What somebody may do where, now.
     #[must_use]
     pub fn grants(&self, who: &Principal) -> Vec<Grant> {
@@ -914,7 +808,7 @@ impl Accounts {
             PrincipalKind::Person => ask(state.users.get(&who.id).filter(|u| u.enabled).map_or(&[], |u| &u.grants)),
             PrincipalKind::Token => ask(state.tokens.values().find(|t| t.id == who.id).map_or(&[], |t| &t.grants)),
             PrincipalKind::Device => {
-                let branch = state.devices.values().find(|d| d.id == who.id).and_then(|d| d.operate.clone());
+                let branch = state.devices.by_id(who.id).and_then(|d| d.operate.clone());
                 let grant = branch.map(|branch| Grant { role: Role::Operator, branch });
                 ask(grant.as_slice())
             }

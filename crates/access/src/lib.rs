@@ -5,23 +5,28 @@
 //!   that every interface asks, so a revocation holds from the next question on.
 //! - [`audit`]: the hash chain over the records lane, its writer and its verifier.
 //! - [`password`], [`secret`]: argon2id for what people remember, SHA-256 for what we generate.
+//! - [`scram`]: the proof of a device that does not send its password.
 //! - [`hashing`]: the memory and the threads for argon2id, bounded and fair.
+//! - [`certificate`]: which device a client certificate belongs to.
 //! - [`tls`]: the node's certificate, given or made.
 //!
 //! **Invariants**
 //! - There is no default password and no account until the set-up code has been used.
 //! - A log-in answers the same, and takes as long, whether the name or the password is wrong.
 //! - Checking passwords takes two threads and 38 MiB, however many log in.
-//! - A generated secret is shown once and kept only as its SHA-256.
+//! - A generated secret is shown once and kept only as its SHA-256 and, of a device, as what SCRAM checks it by.
 //! - An event is shown to nobody before it is durable, and events are shown in the order of the chain.
 //! - Passwords and secrets never appear in `Debug`, logs, events or exports.
 
 pub mod accounts;
 pub mod audit;
+pub mod certificate;
+mod devices;
 pub mod hashing;
 pub mod name;
 pub mod password;
 pub mod records;
+pub mod scram;
 pub mod secret;
 pub mod table;
 pub mod tls;
@@ -29,3 +34,4 @@ mod tries;
 
 pub use accounts::{Accounts, AccountsOptions};
 pub use audit::AuditRecorder;
+pub use devices::NewDevice;

@@ -1,5 +1,7 @@
 //! Account rows, and what the relational store must do with them. `server` hands in the store.
 
+use crate::certificate::CertificateName;
+use crate::scram::Verifier;
 use crate::secret::Digest256;
 use andon_model::access::Grant;
 use andon_model::event::Event;
@@ -47,8 +49,12 @@ pub struct DeviceRecord {
     pub user: String,
     /// SHA-256 of the password.
     pub digest: Digest256,
+    /// Checks the password by SCRAM; `None`: the credential was made before there was that.
+    pub scram: Option<Verifier>,
     /// The only client identifier it may use; `None`: any that is not bound to another device.
     pub client_id: Option<String>,
+    /// The certificate without which it is not let in, and with which it needs no password; `None`: none is asked for.
+    pub certificate: Option<CertificateName>,
     /// Topic filters it may publish to.
     pub publish: Vec<String>,
     /// Topic filters it may subscribe to.

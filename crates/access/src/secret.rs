@@ -55,7 +55,7 @@ pub fn hex(bytes: &[u8]) -> String {
 #[error("the operating system gave no random numbers: {0}")]
 pub struct NoRandomness(String);
 
-fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| NoRandomness(e.to_string()))?;
     Ok(bytes)

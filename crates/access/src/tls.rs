@@ -1,10 +1,15 @@
-//! The node's certificate: given by the user, or made once and kept under the data directory.
+//! The node's certificate: given by the user, or made once and kept under the data directory; and what is asked of those who connect.
+//!
+//! TLS 1.3, unless the settings allow 1.2 for old clients. Clients are asked for a certificate where the settings name whose are good.
 //!
 //! The made certificate is self-signed for the host names given, valid from the first day of the year in which it is
 //! made to the end of the second year after it, its key readable by the owner only.
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
@@ -57,31 +62,80 @@ pub struct Files {
     pub key: PathBuf,
 }
 
-/// A server configuration for TLS 1.2 and 1.3 from PEM files; `alpn` such as `http/1.1`, empty for MQTT.
-/// # Errors
-/// [`TlsError`] names the file and what is wrong with it.
-pub fn server_config(files: &Files, alpn: &[&str]) -> Result<Arc<ServerConfig>, TlsError> {
-    let bad = |path: &Path, what, reason: String| TlsError::BadPem { path: path.to_owned(), what, reason };
-    let read =
-        |path: &Path| fs::read(path).map_err(|source| TlsError::Io { doing: "read", path: path.to_owned(), source });
-    let chain = CertificateDer::pem_slice_iter(&read(&files.certificate)?)
+/// The oldest version of TLS that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Oldest {
+    /// TLS 1.3 alone.
+    #[default]
+    V13,
+    /// TLS 1.2, too.
+    V12,
+}
+
+/// Whose certificates are good for clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCa {
+    /// PEM: the certificates of those who issue them.
+    pub file: PathBuf,
+    /// Whether a client without one is turned away.
+    pub required: bool,
+}
+
+/// What is asked of those who connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The oldest version of TLS.
+    pub oldest: Oldest,
+    /// `None`: clients are asked for no certificate.
+    pub clients: Option<ClientCa>,
+}
+
+fn bad(path: &Path, what: &'static str, reason: impl ToString) -> TlsError {
+    TlsError::BadPem { path: path.to_owned(), what, reason: reason.to_string() }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Io { doing: "read", path: path.to_owned(), source })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_slice_iter(&read(path)?)
         .map(|item| item.map(CertificateDer::into_owned))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| bad(&files.certificate, "certificate", e.to_string()))?;
-    if chain.is_empty() {
-        return Err(bad(&files.certificate, "certificate", "it is empty".to_owned()));
+        .map_err(|e| bad(path, "certificate", e))?;
+    if found.is_empty() { Err(bad(path, "certificate", "it is empty")) } else { Ok(found) }
+}
+
+fn verifier(ca: &ClientCa, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&ca.file)? {
+        roots.add(certificate).map_err(|e| bad(&ca.file, "certificate", e))?;
     }
-    let key =
-        PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|e| bad(&files.key, "private key", e.to_string()))?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = if ca.required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|e| bad(&ca.file, "certificate", e))
+}
+
+/// A server configuration from PEM files; `alpn` such as `http/1.1`, empty for MQTT.
+/// # Errors
+/// [`TlsError`] names the file and what is wrong with it.
+pub fn server_config(files: &Files, alpn: &[&str], rules: &Rules) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|e| bad(&files.key, "private key", e))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let unusable =
         |e: rustls::Error| TlsError::Unusable { certificate: files.certificate.clone(), reason: e.to_string() };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(unusable)?;
+    let versions: &[_] = match rules.oldest {
+        Oldest::V13 => &[&rustls::version::TLS13],
+        Oldest::V12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+    };
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(unusable)?;
+    let builder = match &rules.clients {
+        None => builder.with_no_client_auth(),
+        Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider)?),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))
 }
@@ -133,7 +187,7 @@ mod tests {
         let b = ensure(&dir.path().join("b"), &names, 2026).expect("made");
         assert_ne!(fs::read(&a.key).expect("key"), fs::read(&b.key).expect("key"));
         assert_eq!(ensure(&dir.path().join("a"), &names, 2027).expect("kept"), a);
-        server_config(&a, &["http/1.1"]).expect("usable");
+        server_config(&a, &["http/1.1"], &Rules::default()).expect("usable");
         #[cfg(unix)]
         assert_eq!(
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&a.key).expect("meta").permissions()) & 0o777,
@@ -146,7 +200,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let empty = dir.path().join("empty.pem");
         fs::write(&empty, "").expect("write");
-        let error = server_config(&Files { certificate: empty.clone(), key: empty }, &[]).expect_err("refused");
-        assert!(error.to_string().contains("empty.pem holds no usable certificate"), "{error}");
+        let error = server_config(&Files { certificate: empty.clone(), key: empty.clone() }, &[], &Rules::default());
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
+        let own = ensure(dir.path(), &["localhost".to_owned()], 2026).expect("made");
+        let rules = Rules { clients: Some(ClientCa { file: empty, required: true }), ..Rules::default() };
+        let error = server_config(&own, &[], &rules).expect_err("refused").to_string();
+        assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use crate::frames::{Op, Open, SessionNo, SessionOp};
 use crate::hooks::{EndReason, NoRight};
 use crate::incoming::{Client, End};
 use crate::outbox::{Outbox, Writer, WriterPause};
+use crate::proof::Proof;
 use crate::queue::ID_WINDOW;
 use crate::router::Reply;
 use crate::session::Arrival;
@@ -14,7 +15,7 @@ use andon_wire::mqtt::{
     ConnAck, ConnAckProperties, Connect, DecodeError, Decoder, Fault, Limits, Packet, PacketType, ReasonCode, Text,
     TopicName, Version, Will,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::poll_fn;
@@ -37,6 +38,8 @@ pub struct Peer {
     pub tls: bool,
     /// Whether it came through a WebSocket.
     pub websocket: bool,
+    /// The certificate that it has shown and whose key it has, in DER form.
+    pub certificate: Option<Bytes>,
 }
 
 /// The largest CONNECT: strangers are not trusted with more. Client identifier, will, user name and password may have
@@ -106,6 +109,16 @@ impl Broker {
         tracker.track_future(self.serve_at(stream, peer, place))
     }
 
+    /// The two halves of a connection that has said nothing yet.
+    fn halves<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> (Input<S>, Writer<WriteHalf<S>>) {
+        let (read, write) = tokio::io::split(stream);
+        let limits = Limits {
+            packet_bytes: CONNECT_BYTES.min(self.options.packet_bytes()),
+            user_properties: self.options.user_properties,
+        };
+        (Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits) }, Writer::new(write))
+    }
+
     /// Budget: a client that is silent costs what this and its session take, so whatever is needed only for a while stands in memory of
     /// its own.
     async fn serve_at<S>(self: Arc<Self>, stream: S, peer: Peer, place: Place)
@@ -128,15 +141,9 @@ impl Broker {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (read, write) = tokio::io::split(stream);
-        let limits = Limits {
-            packet_bytes: CONNECT_BYTES.min(self.options.packet_bytes()),
-            user_properties: self.options.user_properties,
-        };
-        let mut input = Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits) };
-        let mut writer = Writer::new(write);
+        let (mut input, mut writer) = self.halves(stream);
         let admitted = tokio::select! {
-            admitted = self.admit(&mut input, &peer, place) => admitted,
+            admitted = self.admit(&mut input, &mut writer, &peer, place) => admitted,
             () = self.stop.cancelled() => Err(Refused { version: None, reason: ReasonCode::SERVER_SHUTTING_DOWN }),
         };
         match admitted {
@@ -160,9 +167,10 @@ impl Broker {
     }
 
     /// Reads CONNECT, asks who it is, opens the session. CONNACK is in the outbox when this returns.
-    async fn admit<S: AsyncRead>(
+    async fn admit<S: AsyncRead + AsyncWrite>(
         self: &Arc<Self>,
         input: &mut Input<S>,
+        writer: &mut Writer<WriteHalf<S>>,
         peer: &Peer,
         place: usize,
     ) -> Result<Client, Refused> {
@@ -180,20 +188,8 @@ impl Broker {
             return Err(refuse(ReasonCode::SERVER_BUSY));
         }
         let client_id = self.client_id(&connect).map_err(refuse)?;
-        if connect.properties.authentication_method.is_some() {
-            return Err(refuse(ReasonCode::BAD_AUTHENTICATION_METHOD));
-        }
-        let asked = self.hooks.authenticate(
-            client_id.as_str(),
-            connect.user_name.as_ref().map(Text::as_str),
-            connect.password.as_deref(),
-            peer,
-        );
-        let principal = match timeout(self.options.authenticate_deadline, asked).await {
-            Ok(Ok(principal)) => principal,
-            Ok(Err(error)) => return Err(refuse(error.reason())),
-            Err(_) => return Err(refuse(ReasonCode::SERVER_UNAVAILABLE)),
-        };
+        let as_of = self.hooks.access_as_of();
+        let (principal, last_word) = self.identify(&connect, &client_id, peer, (input, writer)).await?;
         if let Some(will) = &connect.will {
             self.check_will(&client_id, &principal, will).map_err(refuse)?;
         }
@@ -201,7 +197,39 @@ impl Broker {
             packet_bytes: self.options.packet_bytes(),
             user_properties: self.options.user_properties,
         });
-        self.open_session(&connect, client_id, principal, peer).await.map_err(refuse)
+        let client =
+            self.open_session(&connect, client_id, principal.clone(), last_word, peer).await.map_err(refuse)?;
+        if !self.hooks.is_still_let_in(&principal, as_of) {
+            client.outbox.close(ReasonCode::NOT_AUTHORIZED);
+        }
+        Ok(client)
+    }
+
+    /// Who it is: by an exchange if it named a method, else by user name and password. With the last word of an exchange.
+    async fn identify<S: AsyncRead + AsyncWrite>(
+        &self,
+        connect: &Connect,
+        client_id: &Text,
+        peer: &Peer,
+        ways: (&mut Input<S>, &mut Writer<WriteHalf<S>>),
+    ) -> Result<(Principal, Bytes), Refused> {
+        let within = self.options.authenticate_deadline;
+        let refuse = |reason| Refused { version: Some(connect.version), reason };
+        if let Some(method) = &connect.properties.authentication_method {
+            return match timeout(within, self.prove(connect, method, client_id, peer, ways)).await {
+                Ok(Ok(proved)) => Ok(proved),
+                Ok(Err(Some(reason))) => Err(refuse(reason)),
+                Ok(Err(None)) => Err(Refused { version: None, reason: ReasonCode::NOT_AUTHORIZED }),
+                Err(_) => Err(refuse(ReasonCode::NOT_AUTHORIZED)),
+            };
+        }
+        let user = connect.user_name.as_ref().map(Text::as_str);
+        let asked = self.hooks.authenticate(client_id.as_str(), user, connect.password.as_deref(), peer);
+        match timeout(within, asked).await {
+            Ok(Ok(principal)) => Ok((principal, Bytes::new())),
+            Ok(Err(error)) => Err(refuse(error.reason())),
+            Err(_) => Err(refuse(ReasonCode::SERVER_UNAVAILABLE)),
+        }
     }
 
     /// The client's identifier, or one made for it.
@@ -254,6 +282,7 @@ impl Broker {
         connect: &Connect,
         client_id: Text,
         principal: Principal,
+        last_word: Bytes,
         peer: &Peer,
     ) -> Result<Client, ReasonCode> {
         let properties = &connect.properties;
@@ -280,7 +309,7 @@ impl Broker {
             window: window.clamp(1, ID_WINDOW),
             aliases: properties.topic_alias_maximum.unwrap_or(0).min(self.options.topic_alias_maximum),
             denied: if connect.clean_start { HashSet::new() } else { self.take_rights(&client_id, &principal).await },
-            conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s),
+            conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s, last_word),
             admitted,
         };
         // Nothing to write down if no session is to outlive this connection and none is there to be discarded. One that
@@ -324,6 +353,7 @@ impl Broker {
             client_id,
             keep_alive_s,
             asked_s,
+            Proof::of(connect, peer),
         ))
     }
 
@@ -370,7 +400,15 @@ impl Broker {
 
     /// What the client is told it can count on. MQTT 5.0 §3.2.2.3. What is left out is available: retain, QoS 2, wildcards,
     /// subscription identifiers, shared subscriptions.
-    fn conn_ack(&self, connect: &Connect, id: &Text, asked_s: u32, expiry_s: u32, keep_alive_s: u16) -> ConnAck {
+    fn conn_ack(
+        &self,
+        connect: &Connect,
+        id: &Text,
+        asked_s: u32,
+        expiry_s: u32,
+        keep_alive_s: u16,
+        last_word: Bytes,
+    ) -> ConnAck {
         let options = &self.options;
         let properties = ConnAckProperties {
             session_expiry_s: (asked_s != expiry_s).then_some(expiry_s),
@@ -379,6 +417,9 @@ impl Broker {
             assigned_client_id: connect.client_id.is_empty().then(|| id.clone()),
             topic_alias_maximum: (options.topic_alias_maximum > 0).then_some(options.topic_alias_maximum),
             server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
+            // [MQTT-4.12.0-5], [MQTT-4.12.0-6].
+            authentication_method: connect.properties.authentication_method.clone(),
+            authentication_data: (!last_word.is_empty()).then_some(last_word),
             ..ConnAckProperties::default()
         };
         ConnAck { session_present: false, reason: ReasonCode::SUCCESS, properties }
@@ -447,7 +488,7 @@ async fn over(time: &mut Option<Pin<Box<Sleep>>>) {
 }
 
 /// The largest packet the client takes.
-fn packet_bytes(connect: &Connect) -> usize {
+pub(crate) fn packet_bytes(connect: &Connect) -> usize {
     connect.properties.maximum_packet_size.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
@@ -483,7 +524,7 @@ fn answerable(error: &DecodeError) -> Option<Version> {
 fn compact(will: &Will) -> Will {
     let mut will = will.clone();
     will.topic = will.topic.compact();
-    will.payload = bytes::Bytes::copy_from_slice(&will.payload);
+    will.payload = Bytes::copy_from_slice(&will.payload);
     will
 }
 

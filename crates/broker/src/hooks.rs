@@ -2,6 +2,7 @@
 
 use crate::connection::Peer;
 use crate::message::Message;
+use crate::proof::Exchange;
 use andon_model::BoxFuture;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{ReasonCode, TopicName, UserProperties};
@@ -22,6 +23,32 @@ pub trait BrokerHooks: Send + Sync + 'static {
         password: Option<&[u8]>,
         peer: &Peer,
     ) -> Result<Principal, AuthError>;
+
+    /// Begins an exchange by which a client proves who it is, instead of [`Self::authenticate`] (MQTT 5.0 §4.12). `user`: its user
+    /// name, if it gave one. `None`: there is no such method here.
+    fn exchange(&self, method: &str, client_id: &str, user: Option<&str>, peer: &Peer) -> Option<Box<dyn Exchange>> {
+        let _ = (method, client_id, user, peer);
+        None
+    }
+
+    /// Counts what may take access away, for [`Self::is_still_let_in`].
+    fn access_as_of(&self) -> u64 {
+        0
+    }
+
+    /// Is somebody whom we began to let in at that count still let in? Asked when [`Broker::disconnect_principal`] finds the
+    /// connection, so that nobody slips through who is removed in between.
+    ///
+    /// [`Broker::disconnect_principal`]: crate::Broker::disconnect_principal
+    fn is_still_let_in(&self, who: &Principal, as_of: u64) -> bool {
+        let _ = (who, as_of);
+        true
+    }
+
+    /// A client was refused after such an exchange.
+    fn unproven(&self, client_id: &str, peer: &Peer) {
+        let _ = (client_id, peer);
+    }
 
     /// May it publish to this topic? Asked for every message, so a revocation holds at once.
     fn may_publish(&self, who: &Principal, topic: &str) -> bool;

@@ -7,11 +7,12 @@ use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
 use crate::message::Message;
 use crate::outbox::Outbox;
+use crate::proof::Proof;
 use crate::router::Reply;
 use andon_model::access::Principal;
 use andon_model::log::{AppendError, Seq};
 use andon_wire::mqtt::{
-    Ack, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, TopicName, Unsubscribe,
+    Ack, Auth, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, TopicName, Unsubscribe,
 };
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
@@ -53,6 +54,8 @@ pub(crate) struct Client {
     silence: Option<Duration>,
     /// The session expiry that CONNECT asked for.
     expiry_s: u32,
+    /// How it proved who it is, if not by a password.
+    proof: Option<Box<Proof>>,
     aliases: HashMap<u16, TopicName>,
     /// Those that are to be in the log and are not yet.
     acks: Vec<(Answer, u16)>,
@@ -85,6 +88,7 @@ impl Client {
         client_id: Text,
         keep_alive_s: u16,
         expiry_s: u32,
+        proof: Option<Box<Proof>>,
     ) -> Self {
         let silence = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 1500));
         Self {
@@ -96,6 +100,7 @@ impl Client {
             client_id,
             silence,
             expiry_s,
+            proof,
             aliases: HashMap::new(),
             acks: Vec::new(),
             kept: None,
@@ -123,13 +128,18 @@ impl Client {
             if let Some(later) = Box::pin(self.handle_all(input)).await? {
                 deadline = later;
             }
-            let silent = End::Server(ReasonCode::KEEP_ALIVE_TIMEOUT);
+            let proof = self.proof.as_ref().and_then(|proof| proof.until());
+            let (until, overdue) = match (deadline, proof) {
+                (Some(deadline), Some(proof)) if deadline < proof => (deadline.into(), ReasonCode::KEEP_ALIVE_TIMEOUT),
+                (_, Some(proof)) => (proof.into(), ReasonCode::NOT_AUTHORIZED),
+                (deadline, None) => (deadline, ReasonCode::KEEP_ALIVE_TIMEOUT),
+            };
             let filled = pin!(async {
                 self.outbox.may_read(quota).await;
                 input.fill().await
             });
-            match before(deadline, filled).await {
-                None => return Err(silent),
+            match before(until, filled).await {
+                None => return Err(End::Server(overdue)),
                 Some(Ok(0)) => return Err(End::Lost("closed by the client".to_owned())),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(End::Lost(error.to_string())),
@@ -191,9 +201,19 @@ impl Client {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => Err(self.disconnect(&disconnect)),
-            // AUTH without a method agreed on in CONNECT; the others the decoder lets nobody send.
+            Packet::Auth(auth) => self.prove_again(&auth),
+            // These the decoder lets nobody send.
             _ => Err(End::Server(ReasonCode::PROTOCOL_ERROR)),
         }
+    }
+
+    /// Re-authentication; without a method agreed on in CONNECT there is none. MQTT 5.0 §4.12.1, [MQTT-4.12.0-7].
+    fn prove_again(&mut self, auth: &Auth) -> Result<(), End> {
+        let proof = self.proof.as_mut().ok_or(End::Server(ReasonCode::PROTOCOL_ERROR))?;
+        let until = Instant::now() + self.broker.options.authenticate_deadline;
+        let heard = proof.hear(auth, &*self.broker.hooks, &self.client_id, &self.principal, until);
+        self.outbox.packet(&heard.map_err(End::Server)?);
+        Ok(())
     }
 
     fn disconnect(&self, disconnect: &Disconnect) -> End {

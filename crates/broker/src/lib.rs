@@ -39,6 +39,7 @@ mod open;
 mod options;
 mod outbox;
 mod overview;
+mod proof;
 mod queue;
 mod retained;
 mod router;
@@ -55,3 +56,4 @@ pub use hooks::{AuthError, BrokerHooks, CommandRefusal, ConnectionEvent, DropRea
 pub use message::Message;
 pub use options::BrokerOptions;
 pub use overview::{ClientInfo, SubscriptionInfo};
+pub use proof::{Exchange, Heard};

@@ -283,6 +283,12 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Self { io, current: BytesMut::new() }
     }
 
+    /// Writes this before anything else: for what is said to a client that has no outbox yet.
+    pub(crate) async fn write(&mut self, bytes: BytesMut) -> std::io::Result<()> {
+        self.current = bytes;
+        self.write_current().await
+    }
+
     /// Writes what comes until something else is to be done. May be dropped at any await.
     pub(crate) async fn run(&mut self, outbox: &Outbox) -> WriterPause {
         loop {

@@ -1,6 +1,7 @@
 //! Ten-line adapters: where one crate declares what it needs and another has it.
 
 use crate::sparkplug::config as sparkplug;
+use andon_access::certificate::NoCertificateName;
 use andon_access::records::{
     AccountRecords, AllAccounts, Change, DeviceRecord, RecordsError, SessionRecord, TokenRecord, UserRecord,
 };
@@ -55,7 +56,9 @@ impl StoredAccounts {
                 id: d.id,
                 user: d.user,
                 secret_sha256: d.digest,
+                scram: d.scram.map(|verifier| verifier.to_string()),
                 client_id: d.client_id,
+                certificate: d.certificate.map(|name| name.to_string()),
                 branch: d.operate,
                 publish: d.publish,
                 subscribe: d.subscribe,
@@ -95,15 +98,23 @@ impl AccountRecords for StoredAccounts {
                 grants: t.grants,
                 created: t.created,
             };
-            let device = |d: Device| DeviceRecord {
-                id: d.id,
-                user: d.user,
-                digest: d.secret_sha256,
-                client_id: d.client_id,
-                publish: d.publish,
-                subscribe: d.subscribe,
-                operate: d.branch,
-                created: d.created,
+            // A binding that cannot be read must not let anybody in.
+            let certificate = |text: Option<String>| text.map(|text| text.parse()).transpose();
+            let device = |d: Device| {
+                Ok(DeviceRecord {
+                    id: d.id,
+                    user: d.user,
+                    digest: d.secret_sha256,
+                    // One that cannot be read is as good as none: the password still works.
+                    scram: d.scram.and_then(|text| text.parse().ok()),
+                    client_id: d.client_id,
+                    certificate: certificate(d.certificate)
+                        .map_err(|e: NoCertificateName| RecordsError(format!("a device: {e}")))?,
+                    publish: d.publish,
+                    subscribe: d.subscribe,
+                    operate: d.branch,
+                    created: d.created,
+                })
             };
             let session = |s: Session| SessionRecord {
                 digest: s.id_sha256,
@@ -114,7 +125,12 @@ impl AccountRecords for StoredAccounts {
             Ok(AllAccounts {
                 users: all.users.into_iter().map(user).collect(),
                 tokens: all.tokens.into_iter().filter(|t| t.revoked.is_none()).map(token).collect(),
-                devices: all.devices.into_iter().filter(|d| d.enabled).map(device).collect(),
+                devices: all
+                    .devices
+                    .into_iter()
+                    .filter(|d| d.enabled)
+                    .map(device)
+                    .collect::<Result<_, RecordsError>>()?,
                 sessions: all.sessions.into_iter().map(session).collect(),
             })
         })

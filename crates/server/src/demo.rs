@@ -2,8 +2,10 @@
 
 use crate::node::Node;
 use crate::settings::{AccessMode, Limits, Listen, OpenTable, Settings, SqlLimits};
+use andon_access::NewDevice;
 use andon_access::accounts::AccountError;
 use andon_access::secret;
+use andon_access::tls::Oldest;
 use andon_api::ports::{DocumentView, PlantAdmin, PlantError};
 use andon_model::access::{Grant, Principal, Role};
 use andon_testkit::house::{self, House, HouseOptions};
@@ -72,11 +74,13 @@ impl Demo {
             mqtt: Listen::At(free_or("MQTT", options.mqtt)),
             mqtts: Listen::Off,
             allow_anonymous: false,
+            mqtt_client_ca: None,
             sql: Listen::At(free_or("SQL", SocketAddr::from(([127, 0, 0, 1], 5442)))),
             sql_limits: SqlLimits::default(),
             access: AccessMode::Login,
             certificate: None,
             names: vec!["localhost".to_owned()],
+            oldest_tls: Oldest::default(),
             open_table: OpenTable::default(),
             limits: Limits::default(),
         };
@@ -168,18 +172,20 @@ async fn credentials(node: &Node, data_dir: &Path) -> Result<HashMap<String, (St
     let mut credentials = HashMap::new();
     for device in house::devices() {
         let known = kept.get(device.client_id).filter(|(user, password)| {
-            node.accounts.authenticate_device(Some(user), Some(password), device.client_id).is_some()
+            node.accounts.authenticate_device(Some(user), Some(password), device.client_id, None).is_some()
         });
         let pair = match known {
             Some(pair) => pair.clone(),
             None => {
                 let owned = |filters: &[&str]| filters.iter().map(|f| (*f).to_owned()).collect();
-                let client_id = Some(device.client_id.to_owned());
-                let (publish, subscribe) = (owned(device.publish), owned(device.subscribe));
-                let made = node
-                    .accounts
-                    .create_device(&Principal::SYSTEM, device.user, client_id, publish, subscribe, None)
-                    .await?;
+                let wanted = NewDevice {
+                    user: device.user.to_owned(),
+                    client_id: Some(device.client_id.to_owned()),
+                    publish: owned(device.publish),
+                    subscribe: owned(device.subscribe),
+                    ..NewDevice::default()
+                };
+                let made = node.accounts.create_device(&Principal::SYSTEM, wanted).await?;
                 (device.user.to_owned(), made.1.reveal().to_owned())
             }
         };

@@ -8,14 +8,14 @@ use crate::backup::hold::{self, Holds, Sources};
 use crate::backup::{forget_restored, take_restored};
 use crate::data_dir::{DataDir, write_private};
 use crate::ended;
-use crate::mqtt::{self, Hooks};
+use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
-use andon_access::tls::{self, Files};
+use andon_access::tls::{self, Files, Rules};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
 use andon_api::serve::Bounds;
 use andon_api::{App, Parts};
@@ -111,6 +111,8 @@ pub struct Node {
     connectors: Arc<Runner>,
     sparkplug: Arc<Sparkplug>,
     pub(crate) broker: Arc<Broker>,
+    #[cfg(test)]
+    pub(crate) entrance: Entrance,
     engine: Arc<andon_sql::Engine>,
     store: Store,
     log: Arc<DurableLog>,
@@ -394,7 +396,11 @@ impl Node {
         keepers.tasks.spawn(holds.clone().run(keepers.stop.clone()));
 
         let limits = settings.limits;
-        let mqtt_places = Places::new(limits.mqtt_connections_per_address, clock.clone());
+        let entrance = Entrance {
+            broker: broker.clone(),
+            hooks: hooks.clone(),
+            places: Places::new(limits.mqtt_connections_per_address, clock.clone()),
+        };
         let sql_places = Places::new(limits.sql_connections_per_address, clock.clone());
         let bounds = Bounds {
             connections: limits.http_connections,
@@ -402,7 +408,7 @@ impl Node {
         };
         let state = Arc::new(State {
             http_places: bounds.per_address.clone(),
-            mqtt_places: mqtt_places.clone(),
+            mqtt_places: entrance.places.clone(),
             sql_places: sql_places.clone(),
             log: log.clone(),
             store: store.clone(),
@@ -450,8 +456,8 @@ impl Node {
                 historian: historian.clone(),
                 store: store.clone(),
                 broker: broker.clone(),
-                mqtt_places: mqtt_places.clone(),
                 mqtt_rules: rules.clone(),
+                mqtt_places: entrance.places.clone(),
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),
@@ -469,13 +475,15 @@ impl Node {
                 stop: faces.stop.clone(),
             })
         };
+        let rules = Rules { oldest: settings.oldest_tls, ..Rules::default() };
+        let mqtt_rules = Rules { clients: settings.mqtt_client_ca.clone(), ..rules.clone() };
         let loopback = |listener: &TcpListener| listener.local_addr().is_ok_and(|a| a.ip().is_loopback());
         if let Some(listener) = http {
             let router = andon_api::router(app(loopback(&listener)));
             faces.tasks.spawn(andon_api::serve::serve(listener, router, None, bounds.clone(), faces.stop.clone()));
         }
         if https.is_none() && settings.https != Listen::Off {
-            let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
+            let tls = tls::server_config(&files, &["h2", "http/1.1"], &rules)?;
             let (router, stop) = (andon_api::router(app(false)), faces.stop.clone());
             let (accounts, listen, bounds) = (accounts.clone(), settings.https, bounds.clone());
             faces.tasks.spawn(async move {
@@ -485,29 +493,29 @@ impl Node {
             });
         }
         if mqtts.is_none() && settings.mqtts != Listen::Off {
-            let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
-            let (broker, stop) = (broker.clone(), faces.stop.clone());
-            let (accounts, listen, places) = (accounts.clone(), settings.mqtts, mqtt_places.clone());
+            let tls = TlsAcceptor::from(tls::server_config(&files, &[], &mqtt_rules)?);
+            let (entrance, stop) = (entrance.clone(), faces.stop.clone());
+            let (accounts, listen) = (accounts.clone(), settings.mqtts);
             faces.tasks.spawn(async move {
                 if let Some(listener) = bind_when_set_up("MQTT over TLS", Face::Mqtt, listen, &accounts, &stop).await {
-                    mqtt::listen(listener, broker, Some(tls), places, stop).await;
+                    mqtt::listen(listener, entrance, Some(tls), stop).await;
                 }
             });
         }
         if let Some(listener) = https {
-            let tls = tls::server_config(&files, &["h2", "http/1.1"])?;
+            let tls = tls::server_config(&files, &["h2", "http/1.1"], &rules)?;
             let router = andon_api::router(app(loopback(&listener)));
             faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), bounds, faces.stop.clone()));
         }
         if let Some(listener) = mqtt {
-            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), None, mqtt_places.clone(), faces.stop.clone()));
+            faces.tasks.spawn(mqtt::listen(listener, entrance.clone(), None, faces.stop.clone()));
         }
         if let Some(listener) = mqtts {
-            let tls = TlsAcceptor::from(tls::server_config(&files, &[])?);
-            faces.tasks.spawn(mqtt::listen(listener, broker.clone(), Some(tls), mqtt_places, faces.stop.clone()));
+            let tls = TlsAcceptor::from(tls::server_config(&files, &[], &mqtt_rules)?);
+            faces.tasks.spawn(mqtt::listen(listener, entrance.clone(), Some(tls), faces.stop.clone()));
         }
         // TLS is agreed on within an SQL connection; without a certificate, loopback goes without.
-        let sql_tls = if files.certificate.exists() { Some(tls::server_config(&files, &[])?) } else { None };
+        let sql_tls = if files.certificate.exists() { Some(tls::server_config(&files, &[], &rules)?) } else { None };
         if sql.is_none() && settings.sql != Listen::Off {
             let (engine, stop, sql_tls) = (engine.clone(), faces.stop.clone(), sql_tls.clone());
             let (accounts, listen, places) = (accounts.clone(), settings.sql, sql_places.clone());
@@ -533,6 +541,8 @@ impl Node {
             connectors,
             sparkplug,
             broker,
+            #[cfg(test)]
+            entrance,
             engine,
             store,
             log,

@@ -1,5 +1,6 @@
 //! A whole node in a temporary folder, asked over its own sockets.
 
+use crate::mqtt::Entrance;
 use crate::node::Node;
 use crate::settings;
 use andon_log::{DurableLog, LogOptions, OsDisk};
@@ -444,7 +445,8 @@ async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
     // Ended by `stop`.
-    tokio::spawn(crate::mqtt::listen(listener, node.broker.clone(), None, places.clone(), stop.clone()));
+    let entrance = Entrance { places: places.clone(), ..node.entrance.clone() };
+    tokio::spawn(crate::mqtt::listen(listener, entrance, None, stop.clone()));
     let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01";
     let dial = |name: u8| async move {
         let mut stream = TcpStream::connect(address).await.expect("a connection");

@@ -3,6 +3,7 @@
 //! Every key is known or refused, with its line. What is not safe is refused, not corrected: a plain listener, open
 //! access or anonymous MQTT beyond loopback.
 
+use andon_access::tls::{ClientCa, Oldest};
 use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub mqtts: Listen,
     /// MQTT clients without credentials may come; loopback only.
     pub allow_anonymous: bool,
+    /// Whose certificates are good for clients of MQTT over TLS; `None`: they are asked for none.
+    pub mqtt_client_ca: Option<ClientCa>,
     /// The PostgreSQL protocol; beyond loopback only encrypted connections are taken.
     pub sql: Listen,
     /// Bounds of SQL queries.
@@ -67,6 +70,8 @@ pub struct Settings {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Host names and addresses of the certificate that is made.
     pub names: Vec<String>,
+    /// The oldest version of TLS that is spoken, on every listener.
+    pub oldest_tls: Oldest,
     /// History as a table for other programs.
     pub open_table: OpenTable,
     /// Limits.
@@ -205,6 +210,24 @@ struct RawMqtt {
     listen: Option<Spanned<String>>,
     tls_listen: Option<Spanned<String>>,
     allow_anonymous: Option<Spanned<bool>>,
+    client_ca: Option<Spanned<String>>,
+    client_certificate: Option<Spanned<ClientCertificate>>,
+}
+
+/// Whether a client must show a certificate.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum ClientCertificate {
+    Optional,
+    Required,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+enum TlsVersion {
+    #[serde(rename = "1.2")]
+    V12,
+    #[serde(rename = "1.3")]
+    V13,
 }
 
 #[derive(Deserialize, Default)]
@@ -252,6 +275,7 @@ struct RawTls {
     certificate: Option<Spanned<String>>,
     key: Option<Spanned<String>>,
     names: Option<Vec<String>>,
+    oldest: Option<TlsVersion>,
 }
 
 struct Reader<'a> {
@@ -363,6 +387,27 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
             "give each device a credential, or keep every listener on loopback",
         ));
     }
+    let mqtt_client_ca = match (&raw.mqtt.client_ca, &raw.mqtt.client_certificate) {
+        (None, None) => None,
+        (None, Some(asked)) => {
+            return Err(reader.error(
+                Some(asked.span().start),
+                "client_certificate says nothing without client_ca",
+                "name the file with the certificates of those who issue your clients', in client_ca",
+            ));
+        }
+        (Some(ca), _) if mqtts == Listen::Off => {
+            return Err(reader.error(
+                Some(ca.span().start),
+                "client_ca, but MQTT is not spoken over TLS",
+                "give [mqtt] tls_listen an address, such as \"0.0.0.0:8883\"",
+            ));
+        }
+        (Some(ca), asked) => {
+            let required = asked.as_ref().is_some_and(|asked| *asked.get_ref() == ClientCertificate::Required);
+            Some(ClientCa { file: base.join(ca.get_ref()), required })
+        }
+    };
     let certificate = match (raw.tls.certificate, raw.tls.key) {
         (Some(certificate), Some(key)) => Some((base.join(certificate.get_ref()), base.join(key.get_ref()))),
         (None, None) => None,
@@ -421,11 +466,16 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
         mqtt,
         mqtts,
         allow_anonymous,
+        mqtt_client_ca,
         sql,
         sql_limits,
         access,
         certificate,
         names: raw.tls.names.unwrap_or_else(|| vec!["localhost".to_owned(), "127.0.0.1".to_owned()]),
+        oldest_tls: match raw.tls.oldest {
+            Some(TlsVersion::V12) => Oldest::V12,
+            Some(TlsVersion::V13) | None => Oldest::V13,
+        },
         open_table: raw.history,
         limits: raw.limits,
     })
@@ -486,16 +536,19 @@ mod tests {
         assert_eq!(settings.sql_limits, SqlLimits::default());
         assert_eq!(settings.open_table, OpenTable { publish: true, keep_removed_days: 7 });
         assert_eq!((settings.access, settings.allow_anonymous), (AccessMode::Login, false));
+        assert_eq!((settings.oldest_tls, settings.mqtt_client_ca), (Oldest::V13, None));
     }
 
     #[test]
     fn all_keys_are_read() {
-        let text = "data_dir = \"/d\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls_listen = \"0.0.0.0:8443\"\n[mqtt]\nlisten = \"off\"\ntls_listen = \"[::]:8883\"\n\
-                    [sql]\nlisten = \"0.0.0.0:5442\"\nseconds = 5\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[limits]\nmessages_mib = 64\n[history]\npublish = false\nkeep_removed_days = 2\n";
+        let text = "data_dir = \"/d\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls_listen = \"0.0.0.0:8443\"\n[mqtt]\nlisten = \"off\"\ntls_listen = \"[::]:8883\"\nclient_ca = \"ca.pem\"\nclient_certificate = \"required\"\n\
+                    [sql]\nlisten = \"0.0.0.0:5442\"\nseconds = 5\n[access]\nmode = \"login\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\noldest = \"1.2\"\n[limits]\nmessages_mib = 64\n[history]\npublish = false\nkeep_removed_days = 2\n";
         let settings = check(text).expect("fine");
         assert_eq!(settings.mqtt, Listen::Off);
         assert_eq!(settings.sql, Listen::At("0.0.0.0:5442".parse().expect("address")));
         assert_eq!(settings.sql_limits, SqlLimits { seconds: 5, ..SqlLimits::default() });
+        assert_eq!(settings.oldest_tls, Oldest::V12);
+        assert_eq!(settings.mqtt_client_ca, Some(ClientCa { file: "/etc/andon/ca.pem".into(), required: true }));
         assert_eq!(settings.certificate, Some(("/etc/andon/c.pem".into(), "/etc/andon/k.pem".into())));
         assert_eq!(settings.limits, Limits { messages_mib: 64, ..Limits::default() });
         assert_eq!(settings.open_table, OpenTable { publish: false, keep_removed_days: 2 });
@@ -525,6 +578,9 @@ mod tests {
             ),
             ("data_dir = \"d\"\n[sql]\nqueries = 0", "a limit of 0 in [sql]"),
             ("data_dir = \"d\"\n[tls]\nkey = \"k\"", "line 3: [tls] needs both"),
+            ("data_dir = \"d\"\n[tls]\noldest = \"1.1\"", "line 3: unknown variant `1.1`, expected `1.2` or `1.3`"),
+            ("data_dir = \"d\"\n[mqtt]\nclient_ca = \"ca.pem\"", "line 3: client_ca, but MQTT is not spoken over TLS"),
+            ("data_dir = \"d\"\n[mqtt]\nclient_certificate = \"required\"", "line 3: client_certificate says nothing"),
             ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections_per_address = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nsql_connections_per_address = 0", "a limit of 0"),

@@ -201,8 +201,12 @@ pub struct Device {
     pub user: String,
     /// SHA-256 of the password.
     pub secret_sha256: Digest,
+    /// What checks the password by SCRAM; `None`: made before there was that.
+    pub scram: Option<String>,
     /// The only client identifier it may use; `None`: any that is not bound to another device.
     pub client_id: Option<String>,
+    /// The certificate that it shows: its common name or its SHA-256; `None`: none is asked for.
+    pub certificate: Option<String>,
     /// The branch of the tree whose tags it may publish or command; `None`: none.
     pub branch: Option<String>,
     /// Topic filters it may publish to.

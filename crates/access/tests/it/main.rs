@@ -6,4 +6,5 @@ mod accounts;
 mod audit;
 mod fakes;
 mod rights;
+mod scram;
 mod sessions;

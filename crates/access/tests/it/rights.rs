@@ -1,7 +1,9 @@
 //! What people, tokens and devices may do, how that ends, and what is recorded of it.
 
 use crate::fakes::{ADMIN, HERE, Node, PASSWORD, grant};
+use andon_access::NewDevice;
 use andon_access::accounts::{AccountError, AccountsOptions, LOCAL};
+use andon_access::certificate::Certificate;
 use andon_model::access::{Action, Principal, PrincipalKind, Role};
 
 const EVA_PASSWORD: &str = "a sentence of four words";
@@ -113,8 +115,10 @@ async fn the_token_of_the_command_line_ends_with_the_process() {
 
 async fn device(node: &Node, by: &Principal, user: &str, client_id: Option<&str>) -> (Principal, String) {
     let all = || vec!["#".to_owned()];
-    let made = node.accounts.create_device(by, user, client_id.map(str::to_owned), all(), all(), None).await;
-    let (id, secret) = made.unwrap();
+    let client_id = client_id.map(str::to_owned);
+    let wanted =
+        NewDevice { user: user.to_owned(), client_id, publish: all(), subscribe: all(), ..NewDevice::default() };
+    let (id, secret) = node.accounts.create_device(by, wanted).await.unwrap();
     (Principal { id, kind: PrincipalKind::Device }, secret.reveal().to_owned())
 }
 
@@ -123,7 +127,7 @@ async fn a_device_comes_with_its_own_password_and_client_id_only() {
     let (node, admin, _) = Node::set_up().await;
     let (pump, secret) = device(&node, &admin, "pump", Some("pump-1")).await;
     let (lamp, lamp_secret) = device(&node, &admin, "lamp", None).await;
-    let try_it = |user, password, client| node.accounts.authenticate_device(user, password, client);
+    let try_it = |user, password, client| node.accounts.authenticate_device(user, password, client, None);
     assert_eq!(try_it(Some("pump"), Some(&secret), "pump-1"), Some(pump));
     assert_eq!(try_it(Some("lamp"), Some(&lamp_secret), "any-name"), Some(lamp));
     for (user, password, client, why) in [
@@ -139,7 +143,8 @@ async fn a_device_comes_with_its_own_password_and_client_id_only() {
     ] {
         assert_eq!(try_it(user, password, client), None, "{why}");
     }
-    let taken = node.accounts.create_device(&admin, "fan", Some("pump-1".into()), Vec::new(), Vec::new(), None).await;
+    let fan = NewDevice { user: "fan".to_owned(), client_id: Some("pump-1".to_owned()), ..NewDevice::default() };
+    let taken = node.accounts.create_device(&admin, fan).await;
     assert!(matches!(taken, Err(AccountError::NameTaken(name)) if name == "pump-1"));
 }
 
@@ -151,10 +156,10 @@ async fn a_renewed_device_keeps_its_id_and_loses_its_old_password() {
     let (again, new) = device(&node, &admin, "pump", Some("pump-1")).await;
     assert_eq!(pump, again);
     assert!(node.accounts.devices_changed() > before);
-    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&old), "pump-1"), None);
-    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1"), Some(pump.clone()));
+    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&old), "pump-1", None), None);
+    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1", None), Some(pump.clone()));
     node.accounts.remove_device(&admin, pump.id).await.unwrap();
-    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1"), None);
+    assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1", None), None);
     assert!(node.accounts.device(pump.id).is_none());
 }
 
@@ -162,7 +167,8 @@ async fn a_renewed_device_keeps_its_id_and_loses_its_old_password() {
 async fn a_device_may_operate_its_branch_and_nothing_else() {
     let (node, admin, _) = Node::set_up().await;
     let operate = Some("house/kitchen".to_owned());
-    let (id, _) = node.accounts.create_device(&admin, "panel", None, Vec::new(), Vec::new(), operate).await.unwrap();
+    let panel = NewDevice { user: "panel".to_owned(), operate, ..NewDevice::default() };
+    let (id, _) = node.accounts.create_device(&admin, panel).await.unwrap();
     let panel = Principal { id, kind: PrincipalKind::Device };
     assert!(node.may(&panel, Action::Operate, "house/kitchen/lamp/on"));
     assert!(!node.may(&panel, Action::Operate, "house/hall/lamp/on"));
@@ -174,18 +180,18 @@ async fn a_device_may_operate_its_branch_and_nothing_else() {
 #[tokio::test]
 async fn nobody_is_let_in_anonymously_unless_the_settings_say_so() {
     let node = Node::fresh().await;
-    assert_eq!(node.accounts.authenticate_device(None, None, "x"), None);
+    assert_eq!(node.accounts.authenticate_device(None, None, "x", None), None);
     assert!(!node.may(&Principal::ANONYMOUS, Action::View, "works"));
     let node = Node::with(AccountsOptions { anonymous_mqtt: true, ..AccountsOptions::default() }).await;
     let (_, secret) = device(&node, &Principal::SYSTEM, "pump", Some("pump-1")).await;
-    assert_eq!(node.accounts.authenticate_device(None, None, "x"), Some(Principal::ANONYMOUS));
-    assert_eq!(node.accounts.authenticate_device(None, None, "pump-1"), None, "a bound client id stays bound");
+    assert_eq!(node.accounts.authenticate_device(None, None, "x", None), Some(Principal::ANONYMOUS));
+    assert_eq!(node.accounts.authenticate_device(None, None, "pump-1", None), None, "a bound client id stays bound");
     assert_eq!(
-        node.accounts.authenticate_device(Some("pump"), Some("wrong"), "x"),
+        node.accounts.authenticate_device(Some("pump"), Some("wrong"), "x", None),
         None,
         "a wrong password is no anonymity"
     );
-    assert!(node.accounts.authenticate_device(Some("pump"), Some(secret.as_str()), "pump-1").is_some());
+    assert!(node.accounts.authenticate_device(Some("pump"), Some(secret.as_str()), "pump-1", None).is_some());
     assert!(!node.may(&Principal::ANONYMOUS, Action::View, "works"), "it says nothing about people");
     let node = Node::with(AccountsOptions { open: true, ..AccountsOptions::default() }).await;
     assert!(node.may(&Principal::ANONYMOUS, Action::Administer, ""));
@@ -288,4 +294,67 @@ async fn no_event_carries_a_name_or_a_secret() {
         let digest = andon_access::secret::hex(&andon_access::secret::digest(secret));
         assert!(!events.contains(&digest), "the digest of a secret stands in an event");
     }
+}
+
+#[tokio::test]
+async fn a_device_with_a_certificate_comes_with_it_and_in_no_other_way() {
+    let (node, admin, _) = Node::set_up().await;
+    let shown = |name: &str, byte: u8| Certificate { fingerprint: [byte; 32], common_name: Some(name.to_owned()) };
+    let with = async |user: &str, certificate: &str, client_id: Option<&str>| {
+        let (user, client_id) = (user.to_owned(), client_id.map(str::to_owned));
+        let certificate = Some(certificate.parse().unwrap());
+        node.accounts.create_device(&admin, NewDevice { user, client_id, certificate, ..NewDevice::default() }).await
+    };
+    let (press, secret) = with("press-7", "press-7.works.example", Some("press")).await.unwrap();
+    let exact = "ab".repeat(32);
+    let (exactly, _) = with("oven", &exact, None).await.unwrap();
+    let (_, lamp_secret) = device(&node, &admin, "lamp", None).await;
+    let own = shown("press-7.works.example", 1);
+    let is = |id, user, password, client: &str, certificate: &Certificate| {
+        let found = node.accounts.authenticate_device(user, password, client, Some(certificate));
+        found == Some(Principal { id, kind: PrincipalKind::Device })
+    };
+    assert!(is(press, None, None, "press", &own), "it needs neither name nor password");
+    assert!(is(press, Some("press-7"), None, "press", &own));
+    assert!(is(press, Some("press-7"), Some(secret.reveal()), "press", &own));
+    assert!(is(press, None, None, "press", &shown("press-7.works.example", 2)), "also a renewed one");
+    assert!(is(exactly, None, None, "any", &shown("whoever", 0xAB)));
+    assert!(is(exactly, None, None, "any", &shown("press-7.works.example", 0xAB)), "the exact one comes first");
+    let lamp = node.accounts.authenticate_device(Some("lamp"), Some(&lamp_secret), "any", Some(&own));
+    assert!(lamp.is_some(), "who is asked for none may show one");
+    let other = shown("press-8.works.example", 3);
+    for (user, password, client, certificate, why) in [
+        (Some("press-7"), Some(secret.reveal()), "press", None, "the password alone"),
+        (Some("press-7"), Some(secret.reveal()), "press", Some(&other), "another's certificate"),
+        (Some("press-7"), Some("wrong"), "press", Some(&own), "a wrong password"),
+        (Some("lamp"), None, "any", Some(&own), "another's name"),
+        (Some("lamp"), None, "any", Some(&other), "a certificate of nobody"),
+        (None, None, "press", Some(&other), "a certificate of nobody"),
+        (None, None, "another", Some(&own), "a client id that is not its own"),
+        (None, None, "press", Some(&shown("whoever", 0xAB)), "a client id bound to another device"),
+        (None, None, "press", None, "nothing"),
+    ] {
+        assert_eq!(node.accounts.authenticate_device(user, password, client, certificate), None, "{why}");
+    }
+    let taken = with("press-9", "press-7.works.example", None).await;
+    assert!(matches!(taken, Err(AccountError::NameTaken(name)) if name == "press-7.works.example"));
+    // Over a restart, and gone with the device.
+    let node = node.restart().await;
+    assert!(node.accounts.authenticate_device(None, None, "press", Some(&own)).is_some());
+    node.accounts.remove_device(&admin, press).await.unwrap();
+    assert_eq!(node.accounts.authenticate_device(None, None, "press", Some(&own)), None);
+}
+
+#[tokio::test]
+async fn who_is_removed_or_renewed_while_coming_in_is_found() {
+    let (node, admin, _) = Node::set_up().await;
+    let (pump, _) = device(&node, &admin, "pump", None).await;
+    let began = node.accounts.devices_changed();
+    device(&node, &admin, "lamp", None).await;
+    assert!(node.accounts.device_is_as_it_was(pump.id, began), "others' changes are not its own");
+    device(&node, &admin, "pump", None).await;
+    assert!(!node.accounts.device_is_as_it_was(pump.id, began), "renewed meanwhile");
+    assert!(node.accounts.device_is_as_it_was(pump.id, node.accounts.devices_changed()));
+    node.accounts.remove_device(&admin, pump.id).await.unwrap();
+    assert!(!node.accounts.device_is_as_it_was(pump.id, node.accounts.devices_changed()));
 }

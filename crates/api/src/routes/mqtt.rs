@@ -47,7 +47,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
         Ok(upgrade) => upgrade,
         Err(rejection) => return Ok(rejection.into_response()),
     };
-    let peer = Peer { address: peer.address, tls: peer.tls, websocket: true };
+    let peer = Peer { address: peer.address, tls: peer.tls, websocket: true, certificate: None };
     carry(upgrade, app.broker.clone(), peer, (held, place))
 }
 

@@ -5,6 +5,7 @@ use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::views::GrantView;
+use andon_access::certificate::NoCertificateName;
 use andon_model::access::{Action, Grant};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -202,6 +203,7 @@ pub struct DeviceView {
     id: Uuid,
     user: String,
     client_id: Option<String>,
+    certificate: Option<String>,
     publish: Vec<String>,
     subscribe: Vec<String>,
     operate: Option<String>,
@@ -222,6 +224,9 @@ pub struct NewDevice {
     name: String,
     /// Binds the credential to one client identifier.
     client_id: Option<String>,
+    /// The certificate without which it is not let in, and with which it needs no password: the common name of its subject, or its
+    /// SHA-256 in hexadecimal.
+    certificate: Option<String>,
     /// Topic filters it may publish to; all topics if missing.
     publish: Option<Vec<String>>,
     /// Topic filters it may subscribe to; all topics if missing.
@@ -246,6 +251,7 @@ pub async fn list_devices(State(app): State<App>, caller: Caller) -> Result<Json
         id: d.id,
         user: d.user,
         client_id: d.client_id,
+        certificate: d.certificate.map(|name| name.to_string()),
         publish: d.publish,
         subscribe: d.subscribe,
         operate: d.operate,
@@ -284,8 +290,18 @@ pub async fn create_device(
     if body.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID) {
         return Err(refused(format!("a client identifier has 1 to {MAX_CLIENT_ID} bytes")));
     }
-    let (id, secret) =
-        app.accounts.create_device(&caller.who, &body.name, body.client_id, publish, subscribe, body.operate).await?;
+    let certificate = body.certificate.map(|text| text.parse()).transpose();
+    let certificate = certificate.map_err(|error: NoCertificateName| refused(error.to_string()))?;
+    let user = body.name.clone();
+    let wanted = andon_access::NewDevice {
+        user,
+        client_id: body.client_id,
+        certificate,
+        publish,
+        subscribe,
+        operate: body.operate,
+    };
+    let (id, secret) = app.accounts.create_device(&caller.who, wanted).await?;
     app.broker.disconnect_principal(id); // Whoever is connected with a former password.
     Ok((StatusCode::CREATED, Json(DeviceSecret { id, user: body.name, password: secret.reveal().to_owned() })))
 }

@@ -49,6 +49,12 @@ pub struct TestHooks {
     pub commands: Mutex<Vec<(TopicName, Bytes, UserProperties)>>,
     pub events: Mutex<Vec<ConnectionEvent>>,
     pub drops: Mutex<Vec<DropReport>>,
+    /// Who was removed while it was being let in.
+    pub removed: Mutex<Vec<Uuid>>,
+    /// Who the riddle makes of one, if not press-7.
+    pub turns_into: Mutex<Option<Uuid>>,
+    /// Client identifiers of those who did not prove who they are.
+    pub unproven: Mutex<Vec<String>>,
     /// Client identifier, what it has no right to, and topic.
     pub refused: Mutex<Vec<(String, NoRight, String)>>,
     /// What nobody may receive any more: topics that begin with one of these.
@@ -76,6 +82,16 @@ impl BrokerHooks for TestHooks {
             _ if client_id == "taken" => Err(AuthError::ClientId),
             _ => Ok(Principal::ANONYMOUS),
         }
+    }
+    fn exchange(&self, method: &str, _: &str, _: Option<&str>, _: &Peer) -> Option<Box<dyn Exchange>> {
+        let id = self.turns_into.lock().unwrap().unwrap_or(Uuid::from_u128(7));
+        (method == RIDDLE).then(|| Box::new(Riddle { id, asked: false }) as _)
+    }
+    fn is_still_let_in(&self, who: &Principal, _: u64) -> bool {
+        !self.removed.lock().unwrap().contains(&who.id)
+    }
+    fn unproven(&self, client_id: &str, _: &Peer) {
+        self.unproven.lock().unwrap().push(client_id.to_owned());
     }
     fn may_publish(&self, _: &Principal, topic: &str) -> bool {
         !topic.starts_with("secret/") && !self.closed.lock().unwrap().iter().any(|closed| topic.starts_with(closed))
@@ -125,6 +141,33 @@ impl BrokerHooks for TestHooks {
     }
 }
 
+/// A method: whoever knows the answer is press-7.
+pub const RIDDLE: &str = "RIDDLE";
+
+pub struct Riddle {
+    /// Who it is with the right answer.
+    id: Uuid,
+    asked: bool,
+}
+
+impl Exchange for Riddle {
+    fn hear(&mut self, data: &[u8]) -> Heard {
+        match data {
+            b"I am press-7" if !self.asked => {
+                self.asked = true;
+                Heard::Continue(Bytes::from_static(b"what has four legs in the morning?"))
+            }
+            b"man" if self.asked => {
+                let principal = Principal { id: self.id, kind: andon_model::access::PrincipalKind::Device };
+                Heard::Done(principal, Bytes::from_static(b"pass"))
+            }
+            b"ask again" => Heard::Continue(Bytes::new()),
+            b"nobody" => Heard::Refused(AuthError::NotAuthorised),
+            _ => Heard::Refused(AuthError::BadCredentials),
+        }
+    }
+}
+
 /// A broker with a listener.
 pub struct Site {
     pub broker: Arc<Broker>,
@@ -149,7 +192,9 @@ impl Site {
         let listener = tokio::spawn(async move {
             while let Ok((stream, address)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
-                tokio::spawn(serving.clone().serve(stream, Peer { address, tls: false, websocket: false }));
+                tokio::spawn(
+                    serving.clone().serve(stream, Peer { address, tls: false, websocket: false, certificate: None }),
+                );
             }
         });
         Self { broker, hooks, clock, address, listener }
@@ -304,6 +349,11 @@ impl Client {
         let mut out = BytesMut::new();
         packet.encode(self.version, &mut out).unwrap();
         self.stream.write_all(&out).await.unwrap();
+    }
+
+    /// Sends, unless the broker has closed.
+    pub async fn try_send(&mut self, packet: &Packet) {
+        let _ = self.stream.write_all(&bytes_of(packet, self.version)).await;
     }
 
     /// The next packet; `None`: the broker closed.

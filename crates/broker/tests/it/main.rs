@@ -13,6 +13,7 @@ mod exchange;
 mod failing_log;
 mod harness;
 mod limits;
+mod proof;
 mod publish;
 mod restart;
 mod rights;

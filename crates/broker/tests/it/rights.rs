@@ -56,3 +56,20 @@ async fn a_session_that_is_resumed_has_nothing_to_which_its_client_lost_the_righ
     listener.expect_nothing().await;
     site.stop().await;
 }
+
+#[tokio::test]
+async fn who_is_removed_while_being_let_in_does_not_stay() {
+    let (_folder, site) = Site::usual().await;
+    // Whoever removes it finds no connection yet, and the broker asks once more when there is one.
+    site.hooks.removed.lock().unwrap().push(uuid::Uuid::from_u128(7));
+    let connect = Connect {
+        user_name: Some(Text::parse("press-7").unwrap()),
+        password: Some(bytes::Bytes::from_static(b"right")),
+        ..lasting("press")
+    };
+    let mut client = site.client(connect).await;
+    assert_eq!(client.farewell().await, ReasonCode::NOT_AUTHORIZED);
+    site.until_away("press").await;
+    site.client(hello("another")).await.expect_nothing().await;
+    site.stop().await;
+}

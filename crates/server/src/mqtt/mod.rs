@@ -9,10 +9,12 @@ use self::telling::{Comings, RefusedTopics, Troubles, counted_as, no_right, told
 use crate::notes::Notes;
 use crate::sparkplug::{Sparkplug, Then};
 use andon_access::Accounts;
+use andon_access::certificate::Certificate;
 use andon_access::records::DeviceRecord;
+use andon_access::scram;
 use andon_broker::{
-    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Message,
-    NoRight, Peer,
+    AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Exchange,
+    Heard, Message, NoRight, Peer,
 };
 use andon_bus::ids::new_id;
 use andon_bus::{Arrival, Bus, Way};
@@ -29,6 +31,7 @@ use andon_wire::payload::Mapping;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -239,11 +242,20 @@ impl Hooks {
         let from = peer.address.ip();
         let words = || {
             format!(
-                "The MQTT client {} from {from} was refused: its user name, password and client identifier are not those of a device.",
+                "The MQTT client {} from {from} was refused: its user name, password, certificate and client identifier are not those of a device.",
                 told_client(client_id)
             )
         };
         self.say_once(&format!("refused {from}"), "mqtt_refused", "", words);
+    }
+
+    /// Says that a client's certificate was refused, for it hears as little. What strangers try otherwise is not worth a word.
+    fn not_agreed(&self, from: IpAddr, error: &std::io::Error) {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(error @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) = tls {
+            let words = || format!("An MQTT client from {from} was refused before it said who it is: {error}.");
+            self.say_once(&format!("certificate {from}"), "mqtt_refused", "", words);
+        }
     }
 
     /// Notes what is likely to happen again at once only once for a while.
@@ -254,6 +266,19 @@ impl Hooks {
             Some(0) => self.notes.say(path, action, words()),
             Some(more) => self.notes.say(path, action, format!("{} {more} more like it before.", words())),
             None => {}
+        }
+    }
+}
+
+/// A device's proof that it knows its password.
+struct Scram(scram::Exchange);
+
+impl Exchange for Scram {
+    fn hear(&mut self, data: &[u8]) -> Heard {
+        match self.0.hear(data) {
+            scram::Heard::Continue(question) => Heard::Continue(question.into()),
+            scram::Heard::Done(principal, last_word) => Heard::Done(principal, last_word.into()),
+            scram::Heard::Refused => Heard::Refused(AuthError::BadCredentials),
         }
     }
 }
@@ -275,10 +300,29 @@ impl BrokerHooks for Hooks {
                 return Err(AuthError::BadCredentials);
             }
         };
-        self.accounts.authenticate_device(user, password, client_id).ok_or_else(|| {
+        let certificate = peer.certificate.as_deref().map(Certificate::of);
+        self.accounts.authenticate_device(user, password, client_id, certificate.as_ref()).ok_or_else(|| {
             self.not_let_in(client_id, peer);
             AuthError::BadCredentials
         })
+    }
+
+    fn exchange(&self, method: &str, client_id: &str, user: Option<&str>, peer: &Peer) -> Option<Box<dyn Exchange>> {
+        let certificate = || peer.certificate.as_deref().map(Certificate::of);
+        let begin = || Scram(scram::Exchange::new(self.accounts.clone(), client_id, user, certificate()));
+        (method == scram::METHOD).then(|| Box::new(begin()) as Box<dyn Exchange>)
+    }
+
+    fn access_as_of(&self) -> u64 {
+        self.accounts.devices_changed()
+    }
+
+    fn is_still_let_in(&self, who: &Principal, as_of: u64) -> bool {
+        who.kind != PrincipalKind::Device || self.accounts.device_is_as_it_was(who.id, as_of)
+    }
+
+    fn unproven(&self, client_id: &str, peer: &Peer) {
+        self.not_let_in(client_id, peer);
     }
 
     fn may_publish(&self, who: &Principal, topic: &str) -> bool {
@@ -487,14 +531,20 @@ pub fn set_actuators(bus: &Bus, broker: &Arc<Broker>, hooks: &Arc<Hooks>, clock:
     }
 }
 
-/// Accepts MQTT connections until `stop`; the broker bounds their number, `places` that of each stranger.
-pub async fn listen(
-    listener: TcpListener,
-    broker: Arc<Broker>,
-    tls: Option<TlsAcceptor>,
-    places: Arc<Places>,
-    stop: CancellationToken,
-) {
+/// What every listener for MQTT needs. The broker bounds the number of connections.
+#[derive(Clone)]
+pub struct Entrance {
+    /// Who serves them.
+    pub broker: Arc<Broker>,
+    /// Its surroundings.
+    pub hooks: Arc<Hooks>,
+    /// How many each stranger may have.
+    pub places: Arc<Places>,
+}
+
+/// Accepts MQTT connections until `stop`.
+pub async fn listen(listener: TcpListener, entrance: Entrance, tls: Option<TlsAcceptor>, stop: CancellationToken) {
+    let Entrance { broker, hooks, places } = entrance;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -520,8 +570,8 @@ pub async fn listen(
             }
         };
         let _ = stream.set_nodelay(true);
-        let (broker, tls) = (broker.clone(), tls.clone());
-        let peer = Peer { address, tls: tls.is_some(), websocket: false };
+        let (broker, hooks, tls) = (broker.clone(), hooks.clone(), tls.clone());
+        let peer = Peer { address, tls: tls.is_some(), websocket: false, certificate: None };
         // Ends with its connection; `Broker::stop` ends all of them. A task takes as much memory as the larger way would, so each is
         // one of its own.
         match tls {
@@ -532,8 +582,14 @@ pub async fn listen(
             Some(acceptor) => drop(tokio::spawn(async move {
                 let _place = place;
                 let accepting = Box::pin(tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)));
-                if let Ok(Ok(stream)) = accepting.await {
-                    broker.serve(stream, peer).await;
+                match accepting.await {
+                    Ok(Ok(stream)) => {
+                        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                        let certificate = shown.map(|der| Bytes::copy_from_slice(der));
+                        broker.serve(stream, Peer { certificate, ..peer }).await;
+                    }
+                    Ok(Err(error)) => hooks.not_agreed(address.ip(), &error),
+                    Err(_) => {}
                 }
             })),
         }

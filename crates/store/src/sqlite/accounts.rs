@@ -81,7 +81,9 @@ fn device(row: &SqliteRow) -> Result<Device, StoreError> {
         id: to_id(row.get("id"), "device")?,
         user: row.get("user"),
         secret_sha256: digest(row.get("secret_sha256"), "device")?,
+        scram: row.get("scram"),
         client_id: row.get("client_id"),
+        certificate: row.get("certificate"),
         branch: row.get("branch"),
         publish: from_json(row.get("publish"), "device's topics")?,
         subscribe: from_json(row.get("subscribe"), "device's topics")?,
@@ -211,16 +213,18 @@ async fn put_token(tx: &mut SqliteConnection, token: Token) -> Result<(), StoreE
 
 async fn put_device(tx: &mut SqliteConnection, device: Device) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO device (id, user, secret_sha256, client_id, branch, publish, subscribe, enabled, created) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET user = excluded.user, secret_sha256 = excluded.secret_sha256, \
-         client_id = excluded.client_id, branch = excluded.branch, publish = excluded.publish, \
+        "INSERT INTO device (id, user, secret_sha256, scram, client_id, certificate, branch, publish, subscribe, enabled, created) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (id) DO UPDATE SET user = excluded.user, secret_sha256 = excluded.secret_sha256, scram = excluded.scram, \
+         client_id = excluded.client_id, certificate = excluded.certificate, branch = excluded.branch, publish = excluded.publish, \
          subscribe = excluded.subscribe, enabled = excluded.enabled, created = excluded.created",
     )
     .bind(device.id.as_bytes().to_vec())
     .bind(device.user.clone())
     .bind(device.secret_sha256.to_vec())
+    .bind(device.scram)
     .bind(device.client_id)
+    .bind(device.certificate)
     .bind(device.branch)
     .bind(to_json(&device.publish, "device's topics")?)
     .bind(to_json(&device.subscribe, "device's topics")?)
@@ -228,7 +232,7 @@ async fn put_device(tx: &mut SqliteConnection, device: Device) -> Result<(), Sto
     .bind(device.created.micros())
     .execute(tx)
     .await
-    .map_err(taken("device (its user or its client id)", device.user, "write a device"))?;
+    .map_err(taken("device (its user, its client id or its certificate)", device.user, "write a device"))?;
     Ok(())
 }
 

@@ -96,7 +96,8 @@ impl Site {
         let address = listener.local_addr().expect("an address");
         let serving = broker.clone();
         let open = move |upgrade: WebSocketUpgrade| async move {
-            let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)), tls: false, websocket: true };
+            let peer =
+                Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)), tls: false, websocket: true, certificate: None };
             carry(upgrade, serving, peer, ()) as Result<_, Problem>
         };
         tokio::spawn(async move { axum::serve(listener, Router::new().route("/mqtt", get(open))).await });

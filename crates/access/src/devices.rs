@@ -1,0 +1,205 @@
+//! MQTT devices: their credentials, and who a client is that shows one.
+
+use crate::Accounts;
+use crate::accounts::{AccountError, MAX_ACCOUNTS};
+use crate::certificate::{Certificate, CertificateName};
+use crate::name;
+use crate::records::{Change, DeviceRecord};
+use crate::scram::Verifier;
+use crate::secret::{self, Secret, digest};
+use andon_model::access::{Principal, PrincipalKind};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What a device is to be let in with, and to what.
+#[derive(Debug, Clone, Default)]
+pub struct NewDevice {
+    /// The MQTT user name.
+    pub user: String,
+    /// The only client identifier it may use; `None`: any that is not bound to another device.
+    pub client_id: Option<String>,
+    /// The certificate without which it is not let in, and with which it needs no password; `None`: none is asked for.
+    pub certificate: Option<CertificateName>,
+    /// Topic filters it may publish to.
+    pub publish: Vec<String>,
+    /// Topic filters it may subscribe to.
+    pub subscribe: Vec<String>,
+    /// The branch of the tree whose tags it may command through command topics; `None`: none.
+    pub operate: Option<String>,
+}
+
+/// All devices, by user name.
+#[derive(Default)]
+pub(crate) struct Devices {
+    by_user: HashMap<String, DeviceRecord>,
+    /// By which change each became what it is.
+    since: HashMap<Uuid, u64>,
+    /// Counts changes.
+    changed: u64,
+}
+
+impl Devices {
+    pub(crate) fn new(devices: Vec<DeviceRecord>) -> Self {
+        let since = devices.iter().map(|d| (d.id, 1)).collect();
+        Self { since, by_user: devices.into_iter().map(|d| (d.user.clone(), d)).collect(), changed: 1 }
+    }
+
+    fn put(&mut self, device: DeviceRecord) {
+        self.changed += 1;
+        self.since.insert(device.id, self.changed);
+        self.by_user.insert(device.user.clone(), device);
+    }
+
+    fn remove(&mut self, device: &DeviceRecord) {
+        self.changed += 1;
+        self.since.remove(&device.id);
+        self.by_user.remove(&device.user);
+    }
+
+    pub(crate) fn by_id(&self, id: Uuid) -> Option<&DeviceRecord> {
+        self.by_user.values().find(|d| d.id == id)
+    }
+
+    fn bound_to(&self, client_id: &str) -> Option<&DeviceRecord> {
+        self.by_user.values().find(|d| d.client_id.as_deref() == Some(client_id))
+    }
+
+    /// The device whose certificate this is; one that names exactly this certificate comes first.
+    fn of_certificate(&self, certificate: &Certificate) -> Option<&DeviceRecord> {
+        let meant = |d: &&DeviceRecord| d.certificate.as_ref().is_some_and(|name| name.means(certificate));
+        let exactly = |d: &&DeviceRecord| matches!(d.certificate, Some(CertificateName::Fingerprint(_)));
+        let mut found = self.by_user.values().filter(meant);
+        found.clone().find(exactly).or_else(|| found.next())
+    }
+
+    /// Whether a device may come with this client identifier and certificate.
+    fn may_come(&self, device: &DeviceRecord, client_id: &str, certificate: Option<&Certificate>) -> bool {
+        let own_name = device.client_id.as_deref().is_none_or(|own| own == client_id);
+        let not_anothers = self.bound_to(client_id).is_none_or(|bound| bound.id == device.id);
+        let meant = device.certificate.as_ref().is_none_or(|name| certificate.is_some_and(|shown| name.means(shown)));
+        own_name && not_anothers && meant
+    }
+}
+
+impl Accounts {
+    /// All MQTT devices, by user name.
+    #[must_use]
+    pub fn devices(&self) -> Vec<DeviceRecord> {
+        let mut devices: Vec<_> = self.state().devices.by_user.values().cloned().collect();
+        devices.sort_by(|a, b| a.user.cmp(&b.user));
+        devices
+    }
+
+    /// Counts changes of the devices, so that a copy of their rights can tell when it is out of date.
+    #[must_use]
+    pub fn devices_changed(&self) -> u64 {
+        self.state().devices.changed
+    }
+
+    /// Whether a device is still what it was at that count of [changes](Self::devices_changed).
+    #[must_use]
+    pub fn device_is_as_it_was(&self, id: Uuid, changes: u64) -> bool {
+        self.state().devices.since.get(&id).is_some_and(|since| *since <= changes)
+    }
+
+    /// The device with this id.
+    #[must_use]
+    pub fn device(&self, id: Uuid) -> Option<DeviceRecord> {
+        self.state().devices.by_id(id).cloned()
+    }
+
+    /// Makes the MQTT credential of a device, or renews the password of one with the same user name; shown this once.
+    /// # Errors
+    /// Bad name, client identifier or certificate bound to another device, too many, saving failed.
+    pub async fn create_device(&self, by: &Principal, wanted: NewDevice) -> Result<(Uuid, Secret), AccountError> {
+        name::check(&wanted.user)?;
+        let turn = self.one_at_a_time().await;
+        let known = {
+            let state = self.state();
+            let devices = &state.devices.by_user;
+            if !devices.contains_key(&wanted.user) && devices.len() >= MAX_ACCOUNTS {
+                return Err(AccountError::TooMany);
+            }
+            let others = || devices.values().filter(|d| d.user != wanted.user);
+            if let Some(taken) = wanted.client_id.as_ref().filter(|w| others().any(|d| d.client_id.as_ref() == Some(w)))
+            {
+                return Err(AccountError::NameTaken(taken.clone()));
+            }
+            if let Some(taken) =
+                wanted.certificate.as_ref().filter(|w| others().any(|d| d.certificate.as_ref() == Some(w)))
+            {
+                return Err(AccountError::NameTaken(taken.to_string()));
+            }
+            devices.get(&wanted.user).map(|d| d.id)
+        };
+        let secret = secret::generate("")?;
+        let id = known.unwrap_or_else(|| (self.new_id)(&*self.clock));
+        let action = if known.is_some() { "device_renewed" } else { "device_created" };
+        let event = self.event(by.clone(), action, Some(id), None, None);
+        let NewDevice { user, client_id, certificate, publish, subscribe, operate } = wanted;
+        let device = DeviceRecord {
+            id,
+            user,
+            digest: digest(secret.reveal()),
+            scram: Some(Verifier::of(&secret)?),
+            client_id,
+            certificate,
+            publish,
+            subscribe,
+            operate,
+            created: self.clock.now(),
+        };
+        let change = Change::PutDevice(device.clone());
+        self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await?;
+        Ok((id, secret))
+    }
+
+    /// Removes a device's credential at once.
+    /// # Errors
+    /// Unknown, saving failed.
+    pub async fn remove_device(&self, by: &Principal, id: Uuid) -> Result<(), AccountError> {
+        let turn = self.one_at_a_time().await;
+        let device = self.device(id).ok_or(AccountError::Unknown)?;
+        let event = self.event(by.clone(), "device_removed", Some(id), None, None);
+        let change = Change::RemoveDevice(id);
+        self.commit(turn, vec![change], Some(event), move |state| state.devices.remove(&device)).await
+    }
+
+    /// Who an MQTT client is. Whatever it gives must be right: a password, a certificate, both. A client identifier or a certificate that
+    /// is bound to one device is refused to every other, and a device that is bound to one comes with no other.
+    #[must_use]
+    pub fn authenticate_device(
+        &self,
+        user: Option<&str>,
+        password: Option<&str>,
+        client_id: &str,
+        certificate: Option<&Certificate>,
+    ) -> Option<Principal> {
+        let state = self.state();
+        let by_certificate = certificate.and_then(|shown| state.devices.of_certificate(shown));
+        let device = match (user, by_certificate) {
+            (None, None) => {
+                let may = certificate.is_none() && self.anonymous_mqtt() && state.devices.bound_to(client_id).is_none();
+                return may.then_some(Principal::ANONYMOUS);
+            }
+            (None, Some(device)) => device,
+            (Some(user), _) => state.devices.by_user.get(user)?,
+        };
+        let right = match password {
+            Some(password) => secret::same(&device.digest, &digest(password)),
+            None => by_certificate.is_some_and(|shown| shown.id == device.id),
+        };
+        let may = right && state.devices.may_come(device, client_id, certificate);
+        may.then_some(Principal { id: device.id, kind: PrincipalKind::Device })
+    }
+
+    /// The device with this user name.
+    pub(crate) fn device_of_user(&self, user: &str) -> Option<DeviceRecord> {
+        self.state().devices.by_user.get(user).cloned()
+    }
+
+    /// Whether a device may come with this client identifier and certificate.
+    pub(crate) fn may_come(&self, device: &DeviceRecord, client_id: &str, certificate: Option<&Certificate>) -> bool {
+        self.state().devices.may_come(device, client_id, certificate)
+    }
+}
