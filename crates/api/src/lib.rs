@@ -34,6 +34,7 @@ use andon_historian::Historian;
 use andon_model::command::CommandDoor;
 use andon_model::event::{Event, SealedEvent, What};
 use andon_model::log::{AppendError, Log};
+use andon_model::pace::Pace;
 use andon_model::peer::Places;
 use andon_model::record::Recorder as _;
 use andon_model::{Clock, Timestamp};
@@ -81,6 +82,8 @@ pub struct Parts {
     pub mqtt_places: Arc<Places>,
     /// The rules of MQTT topics.
     pub mqtt_rules: Arc<dyn ports::MqttRules>,
+    /// How often MQTT clients may come.
+    pub mqtt_pace: Arc<Pace>,
     /// Field connectors.
     pub connectors: Arc<Runner>,
     /// The audit trail's writer, for live events.

@@ -109,6 +109,31 @@ impl Broker {
         tracker.track_future(self.serve_at(stream, peer, place))
     }
 
+    /// Tells a client no, whoever it is: it gets as far as its CONNECT. Nothing is asked and nothing is kept.
+    pub fn decline<S>(self: Arc<Self>, stream: S, reason: ReasonCode) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let place = Place::take(&self);
+        let tracker = self.clients.clone();
+        tracker.track_future(async move {
+            if self.stop.is_cancelled() || place.number > self.options.connections.saturating_add(64) {
+                return;
+            }
+            let (mut input, mut writer) = self.halves(stream);
+            let heard = timeout(self.options.connect_deadline, read_connect(&mut input));
+            let refused = tokio::select! {
+                heard = heard => match heard {
+                    Ok(Ok(connect)) => Refused { version: Some(connect.version), reason },
+                    Ok(Err(refused)) => refused,
+                    Err(_) => Refused { version: None, reason },
+                },
+                () = self.stop.cancelled() => return,
+            };
+            self.turn_away(&mut writer, refused).await;
+        })
+    }
+
     /// The two halves of a connection that has said nothing yet.
     fn halves<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> (Input<S>, Writer<WriteHalf<S>>) {
         let (read, write) = tokio::io::split(stream);

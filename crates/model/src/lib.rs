@@ -19,6 +19,7 @@ pub mod error;
 pub mod event;
 pub mod log;
 pub mod loss;
+pub mod pace;
 pub mod path;
 pub mod peer;
 pub mod plant;

@@ -27,6 +27,7 @@ use andon_historian::Historian;
 use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::error::causes;
 use andon_model::log::{Lane, Log};
+use andon_model::pace::Pace;
 use andon_model::peer::Places;
 use andon_model::plant::SettingsCheck;
 use andon_model::record::Recorder;
@@ -400,6 +401,11 @@ impl Node {
             broker: broker.clone(),
             hooks: hooks.clone(),
             places: Places::new(limits.mqtt_connections_per_address, clock.clone()),
+            pace: Pace::new(
+                limits.mqtt_connects_per_second_per_address,
+                limits.mqtt_connects_per_second,
+                clock.clone(),
+            ),
         };
         let sql_places = Places::new(limits.sql_connections_per_address, clock.clone());
         let bounds = Bounds {
@@ -409,6 +415,7 @@ impl Node {
         let state = Arc::new(State {
             http_places: bounds.per_address.clone(),
             mqtt_places: entrance.places.clone(),
+            mqtt_pace: entrance.pace.clone(),
             sql_places: sql_places.clone(),
             log: log.clone(),
             store: store.clone(),
@@ -458,6 +465,7 @@ impl Node {
                 broker: broker.clone(),
                 mqtt_rules: rules.clone(),
                 mqtt_places: entrance.places.clone(),
+                mqtt_pace: entrance.pace.clone(),
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),

@@ -6,6 +6,7 @@ use crate::settings;
 use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::SystemClock;
 use andon_model::log::{Lane, Log, Seq};
+use andon_model::pace::Pace;
 use andon_model::peer::Places;
 use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
@@ -461,6 +462,50 @@ async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand
     drop(first);
     let again = async { while dial(b'd').await.1 != 4 {} };
     tokio::time::timeout(Duration::from_secs(10), again).await.expect("a place is given back");
+    stop.cancel();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_too_often_is_told_and_counted_and_let_in_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    let (_, metrics) = ask(&node, "GET", "/metrics", "").await;
+    assert!(metrics.contains("andon_mqtt_connects_refused_total 0"), "{metrics}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    let pace = Pace::counting_loopback(1, 1000, Arc::new(SystemClock));
+    // Ended by `stop`.
+    tokio::spawn(crate::mqtt::listen(
+        listener,
+        Entrance { pace: pace.clone(), ..node.entrance.clone() },
+        None,
+        stop.clone(),
+    ));
+    let dial = async |connect: &[u8]| {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(connect).await.expect("sent");
+        let mut answer = vec![0; 4];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut answer)).await;
+        read.expect("in time").expect("an answer");
+        (stream, answer)
+    };
+    let old: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a";
+    let new: &[u8] = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01b";
+    let (_stays, answer) = dial(old).await;
+    assert_eq!(answer, [0x20, 2, 0, 0]);
+    // Both may take less than a second together.
+    let (mut declined, answer) = dial(new).await;
+    assert_eq!(answer, [0x20, 3, 0, 0x9F]);
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(10), declined.read_to_end(&mut rest)).await;
+    assert!(end.expect("in time").is_ok() && rest == [0], "and closed");
+    assert_eq!(dial(old).await.1, [0x20, 2, 0, 3], "3.1.1 has no nearer word than unavailable");
+    assert_eq!(pace.refused(), 2);
+    assert_eq!(node.broker.clients().len(), 1, "whoever is in stays, and nobody else is");
+    let later = async { while dial(new).await.1[3] != 0 {} };
+    tokio::time::timeout(Duration::from_secs(10), later).await.expect("let in a second later");
     stop.cancel();
     node.stop().await;
 }

@@ -90,6 +90,10 @@ pub struct Limits {
     pub mqtt_connections: usize,
     /// MQTT connections of one address (of IPv6: one /64 network) at a time.
     pub mqtt_connections_per_address: usize,
+    /// MQTT connections that begin in a second.
+    pub mqtt_connects_per_second: u32,
+    /// MQTT connections that begin in a second from one address (of IPv6: one /64 network).
+    pub mqtt_connects_per_second_per_address: u32,
     /// SQL connections of one address (of IPv6: one /64 network) at a time.
     pub sql_connections_per_address: usize,
     /// The largest MQTT payload, in bytes.
@@ -111,6 +115,8 @@ impl Default for Limits {
             http_connections_per_address: 256,
             mqtt_connections: 10_000,
             mqtt_connections_per_address: 1000,
+            mqtt_connects_per_second: 5000,
+            mqtt_connects_per_second_per_address: 200,
             sql_connections_per_address: 16,
             mqtt_payload_bytes: 1 << 20,
             mqtt_topics_listed: 100_000,
@@ -425,6 +431,8 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
         || raw.limits.http_connections_per_address == 0
         || raw.limits.mqtt_connections == 0
         || raw.limits.mqtt_connections_per_address == 0
+        || raw.limits.mqtt_connects_per_second == 0
+        || raw.limits.mqtt_connects_per_second_per_address == 0
         || raw.limits.sql_connections_per_address == 0
         || raw.limits.mqtt_payload_bytes == 0
     {
@@ -584,6 +592,7 @@ mod tests {
             ("data_dir = \"d\"\n[limits]\nrecords_days = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nhttp_connections_per_address = 0", "a limit of 0"),
             ("data_dir = \"d\"\n[limits]\nsql_connections_per_address = 0", "a limit of 0"),
+            ("data_dir = \"d\"\n[limits]\nmqtt_connects_per_second = 0", "a limit of 0"),
             (
                 "data_dir = \"d\"\n[limits]\nhistory_days = -3",
                 "line 3: history_days = -3 is not a number that it can be\n  try: give a whole number from 0 (for ever) to 4294967295",

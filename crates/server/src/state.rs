@@ -8,6 +8,7 @@ use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_historian::Historian;
 use andon_log::DurableLog;
+use andon_model::pace::Pace;
 use andon_model::peer::Places;
 use andon_store::Store;
 use std::fmt::Write;
@@ -34,6 +35,8 @@ pub struct State {
     pub http_places: Arc<Places>,
     /// MQTT connections of each stranger.
     pub mqtt_places: Arc<Places>,
+    /// How often MQTT clients may come.
+    pub mqtt_pace: Arc<Pace>,
     /// SQL connections of each stranger.
     pub sql_places: Arc<Places>,
     /// Notes that could not be recorded.
@@ -128,6 +131,12 @@ impl NodeState for State {
             "counter",
             "Connections closed because their address had as many as it may.",
             &refused.map(|(face, places)| (format!("{{face=\"{face}\"}}"), as_f64(places.refused()))),
+        );
+        metric(
+            "mqtt_connects_refused_total",
+            "counter",
+            "MQTT connections refused because more began in a second than may.",
+            &one(self.mqtt_pace.refused()),
         );
         let history = self.historian.stats();
         metric("history_points_total", "counter", "Points applied since the start.", &one(history.points));

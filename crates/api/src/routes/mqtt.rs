@@ -36,6 +36,14 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "this page is not ours"));
     }
     let peer = peer_of(&parts);
+    app.mqtt_pace.take(peer.address.ip()).map_err(|refused| {
+        if let Some(count) = refused.tell {
+            tracing::warn!(count, "MQTT connections refused: {refused}");
+        }
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-fast", "too many connections begin")
+            .detail(refused)
+            .retry_after(1)
+    })?;
     let held = parts.extensions.get::<Held>().cloned();
     let place = app.mqtt_places.take(peer.address.ip()).map_err(|refused| {
         if let Some(count) = refused.tell {

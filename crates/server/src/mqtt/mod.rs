@@ -21,12 +21,13 @@ use andon_bus::{Arrival, Bus, Way};
 use andon_model::access::{Action, Gate, Principal, PrincipalKind};
 use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteError, Written};
 use andon_model::event::{ConnectionChange, Event, Step, What};
+use andon_model::pace::Pace;
 use andon_model::peer::Places;
 use andon_model::plant::{Plant, TagDef};
 use andon_model::record::Recorder;
 use andon_model::text::shown;
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
-use andon_wire::mqtt::{TopicFilter, TopicName, UserProperties};
+use andon_wire::mqtt::{ReasonCode, TopicFilter, TopicName, UserProperties};
 use andon_wire::payload::Mapping;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -540,11 +541,13 @@ pub struct Entrance {
     pub hooks: Arc<Hooks>,
     /// How many each stranger may have.
     pub places: Arc<Places>,
+    /// How often they may come.
+    pub pace: Arc<Pace>,
 }
 
 /// Accepts MQTT connections until `stop`.
 pub async fn listen(listener: TcpListener, entrance: Entrance, tls: Option<TlsAcceptor>, stop: CancellationToken) {
-    let Entrance { broker, hooks, places } = entrance;
+    let Entrance { broker, hooks, places, pace } = entrance;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -559,7 +562,15 @@ pub async fn listen(listener: TcpListener, entrance: Entrance, tls: Option<TlsAc
                 continue;
             }
         };
-        // Before the handshake, which costs the most. Nothing can be said before a CONNECT names a version.
+        let too_fast = pace.take(address.ip()).err();
+        if let Some((refused, count)) = too_fast.and_then(|refused| Some((refused, refused.tell?))) {
+            tracing::warn!(count, "MQTT connections refused: {refused}");
+        }
+        // A handshake costs more than everything else, and before it nothing can be said.
+        if too_fast.is_some() && tls.is_some() {
+            continue;
+        }
+        // Nothing can be said before a CONNECT names a version.
         let place = match places.take(address.ip()) {
             Ok(place) => place,
             Err(refused) => {
@@ -575,6 +586,10 @@ pub async fn listen(listener: TcpListener, entrance: Entrance, tls: Option<TlsAc
         // Ends with its connection; `Broker::stop` ends all of them. A task takes as much memory as the larger way would, so each is
         // one of its own.
         match tls {
+            None if too_fast.is_some() => drop(tokio::spawn(async move {
+                let _place = place;
+                broker.decline(stream, ReasonCode::CONNECTION_RATE_EXCEEDED).await;
+            })),
             None => drop(tokio::spawn(async move {
                 let _place = place;
                 broker.serve(stream, peer).await;
