@@ -10,7 +10,10 @@ ANDON_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/andon
 CARGO_TARGET_DIR ?= $(ANDON_CACHE)/target
 # The Python of the end-to-end tests.
 ANDON_VENV ?= $(ANDON_CACHE)/venv
-export ANDON_CACHE CARGO_TARGET_DIR ANDON_VENV
+# The clients of npm that the end-to-end tests drive.
+ANDON_PEERS ?= $(ANDON_CACHE)/peers
+ANDON_NODE_RED ?= $(ANDON_CACHE)/node-red
+export ANDON_CACHE CARGO_TARGET_DIR ANDON_VENV ANDON_PEERS ANDON_NODE_RED
 
 WEB_SOURCES := $(shell find web/src web/public web/index.html web/package.json web/*.config.* web/tsconfig.json -type f 2>/dev/null)
 BENCHES := $(patsubst crates/%.rs,%,$(subst /examples/,:,$(wildcard crates/*/examples/bench_*.rs)))

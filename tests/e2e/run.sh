@@ -7,6 +7,8 @@ cd "$(dirname "$0")/../.."
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/target}"
 export ANDON_VENV="${ANDON_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/venv}"
+export ANDON_PEERS="${ANDON_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/peers}"
+export ANDON_NODE_RED="${ANDON_NODE_RED:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/node-red}"
 if [[ -z ${ANDON_BIN:-} ]]; then
     # The same features as in all other builds, so that nothing is built twice.
     cargo build --quiet --workspace --bin andon --example modbus_sim
