@@ -74,12 +74,12 @@ impl Tree {
                 None => return Level::default(),
             }
         }
-        let row = |(name, child): (&Box<str>, &Node)| {
+        let row = |name: &str, child: &Node| {
             let mut sum = Sum::default();
             child.add_to(&mut sum, now, sees);
             let own = child.topic.as_ref().filter(|topic| sees.is_none_or(|sees| sees(&topic.name)));
             LevelRow {
-                name: name.clone(),
+                name: name.into(),
                 below: sum.topics - usize::from(own.is_some()),
                 own: own.map(|topic| topic.info(now)),
                 overdue: sum.overdue,
@@ -89,13 +89,14 @@ impl Tree {
         };
         match sees {
             None => Level {
-                rows: node.children.iter().skip(skip).take(limit).map(row).collect(),
+                rows: node.children.iter().skip(skip).take(limit).map(|(name, child)| row(name, child)).collect(),
                 total: node.children.len(),
             },
             Some(sees) => {
                 let seen: Vec<_> = node.children.iter().filter(|(_, child)| child.is_seen(sees)).collect();
                 let total = seen.len();
-                Level { rows: seen.into_iter().skip(skip).take(limit).map(row).collect(), total }
+                let rows = seen.into_iter().skip(skip).take(limit).map(|(name, child)| row(name, child));
+                Level { rows: rows.collect(), total }
             }
         }
     }
