@@ -1,3 +1,5 @@
+//! The catalogue from outside its module: what is kept, in which bounds, who sees what of it.
+
 use super::*;
 use andon_wire::mqtt::{QoS, Text, TopicName};
 use bytes::Bytes;
