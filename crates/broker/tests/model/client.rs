@@ -1,6 +1,6 @@
 //! A client that speaks in packets over memory, and keeps what a client must keep.
 
-use crate::harness::{PATIENCE, Site};
+use crate::harness::Site;
 use crate::oracle::Came;
 use andon_broker::Peer;
 use andon_wire::mqtt::*;
@@ -37,14 +37,15 @@ impl Line {
 
     /// Any bytes.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let sent = timeout(PATIENCE, self.io.write_all(bytes)).await.map_err(|_| "the broker does not read")?;
+        let sent =
+            timeout(crate::patience(), self.io.write_all(bytes)).await.map_err(|_| "the broker does not read")?;
         sent.map_err(|error| error.to_string())
     }
 
     /// Hears what is said until the broker closes, and makes nothing of it.
     pub async fn drain(&mut self) -> Result<(), String> {
         let mut heard = Vec::new();
-        match timeout(PATIENCE, self.io.read_to_end(&mut heard)).await {
+        match timeout(crate::patience(), self.io.read_to_end(&mut heard)).await {
             Ok(_) => Ok(()),
             Err(_) => Err("the broker does not close".to_owned()),
         }
@@ -62,7 +63,7 @@ impl Line {
             if let Some(packet) = self.decoder.decode(&mut self.buffer).map_err(|error| error.to_string())? {
                 return Ok(Some(packet));
             }
-            match timeout(PATIENCE, self.io.read_buf(&mut self.buffer)).await {
+            match timeout(crate::patience(), self.io.read_buf(&mut self.buffer)).await {
                 Err(_) => return Err("nothing came".to_owned()),
                 Ok(Ok(0) | Err(_)) => return Ok(None),
                 Ok(Ok(_)) => {}

@@ -29,7 +29,8 @@ mod raw;
 mod world;
 
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// How many nights there are in the short form.
 const NIGHTS: u64 = 300;
@@ -47,6 +48,13 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// How long any single wait may take before it has failed. Less once something has, for the shortest form is looked for.
+fn patience() -> Duration {
+    if FAILED.load(Ordering::Relaxed) { Duration::from_millis(300) } else { harness::PATIENCE }
+}
+
 fn in_runtime<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
@@ -55,10 +63,12 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> T {
 fn run(night: &[ops::Op]) -> Result<(), String> {
     let before = PANICS.load(Ordering::Relaxed);
     let result = in_runtime(async { world::World::new().await.run(night).await });
-    match PANICS.load(Ordering::Relaxed) - before {
+    let result = match PANICS.load(Ordering::Relaxed) - before {
         0 => result,
         panics => Err(format!("{panics} panics; {result:?}")),
-    }
+    };
+    FAILED.fetch_or(result.is_err(), Ordering::Relaxed);
+    result
 }
 
 /// Counts the panics of other tasks, which nobody else would hear of.
@@ -81,7 +91,7 @@ fn clients_get_what_they_are_owed_and_nothing_else() {
         let config = Config {
             cases: 1,
             rng_seed: RngSeed::Fixed(seed),
-            max_shrink_iters: 2000,
+            max_shrink_iters: 400,
             failure_persistence: None,
             ..Config::default()
         };
@@ -125,6 +135,7 @@ fn nothing_that_is_said_in_any_state_does_harm() {
             for seed in seeds.by_ref().take(usize::try_from(ATTACKS_PER_BROKER).unwrap()) {
                 let attack = raw::Attack::of_seed(seed);
                 if let Err(error) = stage.attack(&attack).await {
+                    FAILED.store(true, Ordering::Relaxed);
                     return Err((seed, attack, error));
                 }
             }

@@ -147,7 +147,7 @@ fn post() -> impl Strategy<Value = Post> {
         0..TOPICS.len(),
         qos(),
         proptest::bool::weighted(0.3),
-        proptest::option::weighted(0.3, 0_u64..4),
+        proptest::option::weighted(0.4, 0_u64..3),
         proptest::bool::weighted(0.1),
         proptest::bool::weighted(0.3),
         proptest::bool::weighted(0.2),
@@ -175,7 +175,7 @@ pub fn op() -> impl Strategy<Value = Op> {
     let how = prop_oneof![Just(Answering::AtOnce), Just(Answering::Twice), Just(Answering::NotAtAll)];
     prop_oneof![
         5 => (client(), profile()).prop_map(|(client, profile)| Op::Connect { client, profile }),
-        2 => (client(), leave).prop_map(|(client, how)| Op::Leave { client, how }),
+        3 => (client(), leave).prop_map(|(client, how)| Op::Leave { client, how }),
         5 => (client(), proptest::collection::vec(line(), 1..3), proptest::option::of(1_u32..4))
             .prop_map(|(client, lines, id)| Op::Subscribe { client, lines, id }),
         1 => (client(), 0..FILTERS.len()).prop_map(|(client, filter)| Op::Unsubscribe { client, filter }),
@@ -183,7 +183,7 @@ pub fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(client, messages)| Op::Publish { client, messages }),
         2 => client().prop_map(|client| Op::Finish { client }),
         2 => (client(), how).prop_map(|(client, how)| Op::Answer { client, how }),
-        1 => (1_u64..4).prop_map(|thousands| Op::Wait { thousands }),
+        2 => (1_u64..4).prop_map(|thousands| Op::Wait { thousands }),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(kill, settled)| Op::Restart { kill, settled }),
     ]
 }

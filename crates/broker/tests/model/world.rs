@@ -1,7 +1,7 @@
 //! The real broker, its clients, and the oracle beside them.
 
 use crate::client::{Client, Half, Line as Connection};
-use crate::harness::{PATIENCE, Site, TurnedClock, open_log};
+use crate::harness::{Site, TurnedClock, open_log};
 use crate::ops::*;
 use crate::oracle::{Message, Oracle, Session, Subscription, Will as OracleWill, split_share};
 use andon_broker::BrokerOptions;
@@ -42,7 +42,7 @@ fn is_received(packet: &Packet, id: u16) -> bool {
 
 /// Waits until something holds.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) -> Done {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + crate::patience();
     while !holds() {
         if Instant::now() > end {
             return Err(format!("{what}: did not happen"));
@@ -366,17 +366,42 @@ impl World {
         };
         let keep_will = bye.as_ref().is_none_or(|bye| bye.reason != ReasonCode::SUCCESS);
         if let Some(bye) = bye {
-            self.send(client, &[Packet::Disconnect(bye)]).await?;
+            // What it had not answered yet it answers in the same breath, and that counts.
+            let mut last_words = std::mem::take(&mut self.clients[client].later);
+            for answer in &last_words {
+                let (Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubComp(ack)) = answer else { continue };
+                self.oracle.answered(client, ack.packet_id, !matches!(answer, Packet::PubRec(_)));
+            }
+            last_words.push(Packet::Disconnect(bye));
+            self.send(client, &last_words).await?;
             // What was on its way when the broker read it.
-            if let Some(packet) = self.clients[client].line.as_mut().ok_or("gone")?.next().await? {
-                return Err(format!("{packet:?} after DISCONNECT"));
+            while let Some(packet) = self.clients[client].line.as_mut().ok_or("gone")?.next().await? {
+                match packet {
+                    Packet::PubRel(ack) => self.oracle.released(client, ack.packet_id)?,
+                    Packet::Publish(publish) if !last_words.is_empty() => self.came_last(client, &publish)?,
+                    other => return Err(format!("{other:?} after DISCONNECT")),
+                }
             }
         }
         self.clients[client].line = None;
         self.clients[client].later.clear();
         let published = self.oracle.leave(client, keep_will, how == Leave::ForGood && v5);
         self.until_away(client).await?;
+        self.barrier().await?;
+        self.oracle.settled(client);
         self.until_mapped(&published).await
+    }
+
+    /// A message that an answer made room for, while the client was on its way out: it came, and will come again.
+    fn came_last(&mut self, client: usize, publish: &Publish) -> Done {
+        let line = self.clients[client].line.as_mut().ok_or("gone")?;
+        let came = line.came(publish)?;
+        let known = came.qos == QoS::ExactlyOnce && self.clients[client].open.contains(&came.packet_id);
+        self.oracle.comes(client, &came, known)?;
+        if came.qos == QoS::ExactlyOnce {
+            self.clients[client].open.insert(came.packet_id);
+        }
+        Ok(())
     }
 
     async fn subscribe(&mut self, client: usize, lines: &[Line], id: Option<u32>) -> Done {
