@@ -2,8 +2,8 @@
 
 use crate::catalogue::Catalogue;
 use crate::core::{Core, Effects, Told};
-use crate::fetch::Fetches;
 use crate::departures::Departures;
+use crate::fetch::Fetches;
 use crate::frames::{FrameError, Op, Published, SessionNo, SessionOp};
 use crate::hooks::BrokerHooks;
 use crate::message::Message;

@@ -445,8 +445,8 @@ async fn refused_mqtt_connections_are_closed_before_they_cost_anything_and_stand
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    // Ended by `stop`.
     let entrance = Entrance { places: places.clone(), ..node.entrance.clone() };
+    // Ended by `stop`.
     tokio::spawn(crate::mqtt::listen(listener, entrance, None, stop.clone()));
     let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01";
     let dial = |name: u8| async move {

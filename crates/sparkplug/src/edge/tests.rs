@@ -1,3 +1,5 @@
+//! An edge node as its host hears it: births, data, rebirths, and what it does without a host.
+
 use super::*;
 use crate::host::{Address, Host, HostOptions, Targets};
 use std::time::Duration;

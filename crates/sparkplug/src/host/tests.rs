@@ -1,3 +1,5 @@
+//! A host application against edge nodes that behave and such that do not.
+
 use super::*;
 use crate::proto::MetricValue;
 use proptest::prelude::*;
