@@ -144,10 +144,15 @@ impl Core {
         if let Some(session) = self.sessions.get_mut(&published.will_of).filter(|s| s.gone_at.is_some()) {
             session.will = None;
         }
-        // A repetition over another connection; on the same one the connection itself notices.
+        // A repetition over another connection; on the same one the connection itself notices. Another content is another
+        // message: of a client that came back without its memory.
         let new = published.packet_id == 0
             || !published.publisher.is_durable()
-            || self.sessions.get_mut(&published.publisher).is_none_or(|s| s.inbound.insert(published.packet_id));
+            || self.sessions.get_mut(&published.publisher).is_none_or(|session| {
+                let mark = message.mark();
+                let before = session.inbound.insert(published.packet_id, mark);
+                before.is_none_or(|before| before != 0 && before != mark)
+            });
         // The publisher may be a subscriber too. It gets PUBREC before its own message, and PUBACK after it, as other
         // brokers do, for PUBACK says how many others there were.
         if let Reply::Publish(outbox, id, QoS::ExactlyOnce) = &reply {

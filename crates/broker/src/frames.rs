@@ -471,6 +471,10 @@ impl Input {
         self.0.try_get_u16().map_err(|_| FrameError::Truncated)
     }
 
+    pub(crate) fn four_bytes(&mut self) -> Result<u32, FrameError> {
+        self.0.try_get_u32().map_err(|_| FrameError::Truncated)
+    }
+
     pub(crate) fn time(&mut self) -> Result<Timestamp, FrameError> {
         self.0.try_get_i64().map(Timestamp::from_micros).map_err(|_| FrameError::Truncated)
     }

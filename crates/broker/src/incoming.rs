@@ -5,7 +5,7 @@ use crate::connection::{Input, before};
 use crate::core::{AckEffect, WrongAnswer};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
-use crate::message::Message;
+use crate::message::{Message, mark};
 use crate::outbox::Outbox;
 use crate::proof::Proof;
 use crate::router::Reply;
@@ -280,7 +280,7 @@ impl Client {
         if publish.payload.len() > self.broker.options.payload_bytes {
             return Err(End::Server(ReasonCode::PACKET_TOO_LARGE));
         }
-        if publish.qos != QoS::AtMostOnce && !self.take_quota(&publish).await? {
+        if publish.qos != QoS::AtMostOnce && !self.take_quota(&publish, &topic).await? {
             return Ok(());
         }
         if let Err(reason) = self.check_topic(&topic) {
@@ -317,10 +317,10 @@ impl Client {
     }
 
     /// Counts a QoS > 0 message against the receive maximum; false: a repetition whose answer is already on its way.
-    async fn take_quota(&self, publish: &Publish) -> Result<bool, End> {
+    async fn take_quota(&self, publish: &Publish, topic: &TopicName) -> Result<bool, End> {
         let quota = usize::from(self.broker.options.receive_maximum.max(1));
         if publish.qos == QoS::ExactlyOnce {
-            let exchange = self.outbox.begin_exchange(publish.packet_id);
+            let exchange = self.outbox.begin_exchange(publish.packet_id, mark(topic, &publish.payload));
             match exchange.times {
                 // Accepted over an earlier connection: whatever is asked now, it is ours.
                 1 if exchange.received => {
@@ -496,7 +496,13 @@ impl Client {
         });
         let mut count =
             self.broker.with_core(|core| core.sessions.get(&self.session).map_or(0, |s| s.subscriptions.len()));
+        let mut asked = 0;
         let mut judge_one = |(filter, new): (&Filter, bool)| {
+            // So many it cannot have, and nobody is asked and told about each of half a million.
+            asked += 1;
+            if asked > options.subscriptions {
+                return ReasonCode::QUOTA_EXCEEDED;
+            }
             if filter.filter.levels() > options.topic_levels {
                 return ReasonCode::TOPIC_FILTER_INVALID;
             }

@@ -110,6 +110,11 @@ impl Message {
         self.topic.as_bytes().len() + self.payload.len() + user + 256
     }
 
+    /// Tells one message of a client from another under the same packet identifier. Part of the snapshot's format.
+    pub(crate) fn mark(&self) -> u32 {
+        mark(&self.topic, &self.payload)
+    }
+
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|at| at <= now)
     }
@@ -139,6 +144,11 @@ impl Message {
             payload: self.payload.clone(),
         }
     }
+}
+
+/// [`Message::mark`] of a message with this topic and content; never 0.
+pub(crate) fn mark(topic: &TopicName, payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(topic.as_bytes()), payload).max(1)
 }
 
 /// A number that stands for a topic on one connection. MQTT 5.0 §3.3.2.3.4.

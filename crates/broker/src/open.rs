@@ -9,7 +9,7 @@ use crate::router::Reply;
 use crate::session::{Admission, Aliases, Arrival, Link, Session};
 use andon_model::log::Seq;
 use andon_wire::mqtt::{Packet, ReasonCode};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 impl Core {
@@ -87,7 +87,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(&number) else { return };
         let mut conn_ack = arrival.conn_ack;
         conn_ack.session_present = session_present;
-        arrival.outbox.keep_exchanges(session.inbound.iter().copied());
+        arrival.outbox.keep_exchanges(session.inbound.iter().map(|(id, mark)| (*id, *mark)));
         arrival.outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
         session.address = Some(arrival.address);
         session.queue.restart();
@@ -132,7 +132,7 @@ fn new_session(number: SessionNo, open: &Open) -> Session {
         opened: 0,
         subscriptions: BTreeMap::new(),
         queue: Queue::default(),
-        inbound: BTreeSet::new(),
+        inbound: BTreeMap::new(),
         will: None,
         gone_at: None,
         since: open.at,

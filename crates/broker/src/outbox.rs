@@ -2,7 +2,7 @@
 
 use andon_wire::mqtt::{Ack, Disconnect, DisconnectProperties, EncodedPublish, Packet, QoS, ReasonCode, Text, Version};
 use bytes::{Buf, BytesMut};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -39,8 +39,8 @@ pub(crate) struct Outbox {
 struct Exchanges {
     /// Those of this connection, between PUBLISH and PUBREL.
     open: HashMap<u16, Exchange>,
-    /// Those of earlier connections: we have the message, the client has not said PUBREL.
-    kept: HashSet<u16>,
+    /// Those of earlier connections: we have the message, the client has not said PUBREL. With its mark; 0: not known.
+    kept: HashMap<u16, u32>,
     /// The last [`REFUSALS`] that ended with our "no" and whose identifiers did not come again.
     refused: VecDeque<u16>,
 }
@@ -168,19 +168,19 @@ impl Outbox {
     }
 
     /// The session has these messages of the client already, from an earlier connection.
-    pub(crate) fn keep_exchanges(&self, packet_ids: impl IntoIterator<Item = u16>) {
+    pub(crate) fn keep_exchanges(&self, packet_ids: impl IntoIterator<Item = (u16, u32)>) {
         let mut packet_ids = packet_ids.into_iter().peekable();
         if packet_ids.peek().is_some() {
             self.exchanges().get_or_insert_default().kept.extend(packet_ids);
         }
     }
 
-    /// The client says PUBLISH with QoS 2.
-    pub(crate) fn begin_exchange(&self, packet_id: u16) -> Exchange {
+    /// The client says PUBLISH with QoS 2, of a message with this mark.
+    pub(crate) fn begin_exchange(&self, packet_id: u16, mark: u32) -> Exchange {
         let mut exchanges = self.exchanges();
         let exchanges = exchanges.get_or_insert_default();
         exchanges.refused.retain(|id| *id != packet_id);
-        let kept = exchanges.kept.contains(&packet_id);
+        let kept = exchanges.kept.get(&packet_id).is_some_and(|kept| *kept == 0 || *kept == mark);
         let exchange = exchanges.open.entry(packet_id).or_default();
         exchange.times = exchange.times.saturating_add(1);
         exchange.received |= kept;

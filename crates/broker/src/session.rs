@@ -7,7 +7,7 @@ use crate::queue::Queue;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{ConnAck, EncodedPublish, Filter, QoS, Text, TopicFilter, TopicName, Version, Will};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,8 @@ pub(crate) struct Session {
     pub(crate) subscriptions: BTreeMap<TopicFilter, (Filter, u32)>,
     pub(crate) queue: Queue,
     /// QoS 2 packet identifiers of messages from the client that it has not released; of durable sessions only.
-    pub(crate) inbound: BTreeSet<u16>,
+    /// With [`Message::mark`] of each; 0: not known.
+    pub(crate) inbound: BTreeMap<u16, u32>,
     pub(crate) will: Option<Box<Will>>,
     /// When the last connection ended; `None`: connected, as far as the lane says.
     pub(crate) gone_at: Option<Timestamp>,

@@ -13,7 +13,7 @@ use crate::session::Session;
 use andon_model::log::Seq;
 use andon_wire::mqtt::QoS;
 use bytes::{BufMut, Bytes, BytesMut};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The version this program writes.
@@ -74,7 +74,10 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
     out.put_i64(session.since.micros());
     out.put_u8(session.version.level());
     number(out, session.inbound.len() as u64);
-    session.inbound.iter().for_each(|id| out.put_u16(*id));
+    for (id, mark) in &session.inbound {
+        out.put_u16(*id);
+        out.put_u32(*mark);
+    }
     number(out, session.subscriptions.len() as u64);
     for (filter, id) in session.subscriptions.values() {
         put_filter(out, filter);
@@ -158,7 +161,8 @@ fn session(
     let gone_at = input.optional(Input::time)?;
     let since = input.time()?;
     let version = input.version()?;
-    let inbound: BTreeSet<u16> = input.list(Input::two_bytes)?.into_iter().collect();
+    let exchange = |i: &mut Input| Ok((i.two_bytes()?, if snapshot == 1 { 0 } else { i.four_bytes()? }));
+    let inbound: BTreeMap<u16, u32> = input.list(exchange)?.into_iter().collect();
     let subscriptions: BTreeMap<_, _> = input
         .list(|i| {
             let filter = i.filter()?;

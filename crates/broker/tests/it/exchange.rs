@@ -176,6 +176,51 @@ async fn what_was_accepted_once_is_ours_though_it_would_be_refused_now() {
 }
 
 #[tokio::test]
+async fn a_client_that_lost_its_memory_does_not_lose_the_message_under_an_old_identifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    let mut listener = site.client(lasting("listener")).await;
+    listener.subscribe("#", QoS::AtLeastOnce).await;
+    listener.leave().await;
+    let connects = [("kept", lasting("kept")), ("old", old("old", false))];
+    let told = |name: &str, text: &str| publish(name, text, QoS::ExactlyOnce, 1);
+    for text in ["first", "second"] {
+        for (name, connect) in &connects {
+            // PUBREC came, PUBREL was never said.
+            let mut speaker = Client::dial(site.address, connect.version).await;
+            speaker.connect(connect.clone()).await;
+            speaker.send(Packet::Publish(told(name, text))).await;
+            assert_eq!(speaker.expect_ack(Packet::PubRec, 1).await, ReasonCode::SUCCESS);
+            drop(speaker);
+            site.until_away(name).await;
+        }
+    }
+    site.stop().await;
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    for (name, connect) in &connects {
+        for text in ["another", "another"] {
+            let mut speaker = site.again(connect.clone()).await;
+            speaker.send(Packet::Publish(told(name, text))).await;
+            assert_eq!(speaker.expect_ack(Packet::PubRec, 1).await, ReasonCode::SUCCESS);
+            drop(speaker);
+            site.until_away(name).await;
+        }
+    }
+    let mut listener = site.again(lasting("listener")).await;
+    for text in ["first", "second", "another"] {
+        let mut heard = Vec::new();
+        for _ in &connects {
+            let got = listener.next_publish().await;
+            assert_eq!(got.payload.as_ref(), text.as_bytes());
+            heard.push(got.topic.as_ref().unwrap().as_str().to_owned());
+        }
+        assert_eq!(heard, ["kept", "old"]);
+    }
+    listener.expect_nothing().await;
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn an_expired_message_does_not_break_its_exchange() {
     let (_folder, site) = Site::usual().await;
     let mut speaker = site.client(lasting("speaker")).await;

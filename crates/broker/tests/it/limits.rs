@@ -198,3 +198,17 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn of_more_filters_than_a_client_may_have_nobody_is_told_one_by_one() {
+    let (_folder, site) = site(BrokerOptions { subscriptions: 10, ..BrokerOptions::default() }).await;
+    let mut client = site.client(hello("greedy")).await;
+    let filters = (0..20_000).map(|n| filter(&format!("secret/{n}"), QoS::AtMostOnce)).collect();
+    let reasons = client.subscribe_all(3, filters, None).await;
+    assert_eq!(reasons.len(), 20_000);
+    assert!(reasons[..10].iter().all(|reason| *reason == ReasonCode::NOT_AUTHORIZED));
+    assert!(reasons[10..].iter().all(|reason| *reason == ReasonCode::QUOTA_EXCEEDED));
+    assert_eq!(site.hooks.refused.lock().unwrap().len(), 10);
+    client.expect_nothing().await;
+    site.stop().await;
+}
