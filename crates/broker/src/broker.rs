@@ -128,6 +128,8 @@ pub struct BrokerStats {
     pub retained: usize,
     /// Messages waiting or under way, over all sessions.
     pub queued: usize,
+    /// Connected clients whose next messages are being read from the log.
+    pub fetching: usize,
     /// Messages received.
     pub received: u64,
     /// Messages handed to connections.
@@ -348,6 +350,7 @@ impl Broker {
             subscriptions: core.sessions.values().map(|s| s.subscriptions.len()).sum(),
             retained: core.retained.len(),
             queued: core.sessions.values().map(|s| s.queue.len()).sum(),
+            fetching: core.sessions.values().filter_map(|s| s.link.as_ref()).filter(|link| link.fetching).count(),
             received: core.counters.received,
             delivered: core.counters.delivered,
             dropped: core.counters.dropped,

@@ -109,6 +109,11 @@ impl World {
             return Ok(());
         }
         self.ping(client).await?;
+        // What waited in the log comes when it was read; whose it is nobody can say if it is a group's.
+        while self.site.broker.stats().fetching > 0 {
+            until("what is being read from the log", || self.site.broker.stats().fetching == 0).await?;
+            self.ping(client).await?;
+        }
         if !self.clients[client].silent {
             while let Some(owed) = self.oracle.outstanding(client) {
                 let owed = format!("{:?} of QoS {:?} under {:?}", owed.message, owed.qos, owed.sent);
