@@ -341,7 +341,7 @@ impl Node {
 
     fn died(&mut self, ctx: &mut Ctx<'_>, payload: &Payload) {
         let death = payload::bd_seq(payload);
-        // Some libraries name the number of their next session when they leave on purpose; a late death of an earlier one never does.
+        // Some libraries leave on purpose with the bdSeq of their next birth; a late death of an earlier birth never names that.
         let next = self.bd_seq.map(|born| (born + 1) % 256);
         if death.is_some() && self.bd_seq.is_some() && death != self.bd_seq && death != next {
             ctx.out.notes.push(Note::OldDeath((*self.name).clone()));

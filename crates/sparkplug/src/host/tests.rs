@@ -200,9 +200,9 @@ fn tck_id_payloads_ndeath_bdseq() {
     assert!(outcome.samples.is_empty() && desk.0.states().iter().all(|state| state.online));
 }
 
-/// As pysparkplug 0.6 does it: a node that leaves on purpose says the number that its next session will have.
+/// As pysparkplug 0.6 does it: a node that leaves on purpose says the bdSeq that its next birth will have.
 #[test]
-fn a_death_that_names_the_next_session_counts() {
+fn a_death_that_names_the_next_birth_counts() {
     assert_eq!(told(&Desk::born().death(4, 9.0)), [stale(SPEED), stale(LAMP)]);
 }
 
