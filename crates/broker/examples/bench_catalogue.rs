@@ -1,4 +1,4 @@
-//! What the catalogue costs for each message: nanoseconds and allocations, on one thread, with topics that are known.
+//! What the catalogue costs for each message: nanoseconds, on one thread, with topics that are known.
 //!
 //! `cargo run --release -p andon-broker --example bench_catalogue -- [topics] [messages] [payload bytes]`
 

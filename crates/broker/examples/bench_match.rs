@@ -9,10 +9,10 @@ use andon_broker::*;
 use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::{Clock, SystemClock};
 use andon_wire::mqtt::*;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 mod common;
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Failure> {
         let (mut stream, mut decoder) = common::connect(ours, &format!("client-{client}"), false).await?;
         let mine: Vec<String> = (client..filters).step_by(clients).map(filter_of).collect();
         for some in mine.chunks(500) {
-            subscribe(&mut stream, &mut decoder, some).await?;
+            common::subscribe(&mut stream, &mut decoder, some, QoS::AtMostOnce).await?;
         }
         serving.spawn(async move {
             let mut buffer = vec![0; 64 << 10];
@@ -87,25 +87,4 @@ fn filter_of(n: usize) -> String {
 
 fn topic_of(n: usize) -> String {
     format!("plant/line{}/cell/device{}/value", n / 1000, n % 1000)
-}
-
-async fn subscribe<S>(stream: &mut S, decoder: &mut Decoder, filters: &[String]) -> Result<(), Failure>
-where
-    S: AsyncReadExt + AsyncWriteExt + Unpin,
-{
-    let lines = filters.iter().map(|text| {
-        let retain_handling = RetainHandling::Send;
-        let filter = TopicFilter::parse(text)?;
-        Ok(Filter { filter, qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, retain_handling })
-    });
-    let filters = lines.collect::<Result<Vec<_>, Failure>>()?;
-    let mut out = BytesMut::new();
-    let subscribe = Subscribe { packet_id: 1, properties: SubscribeProperties::default(), filters };
-    Packet::Subscribe(subscribe).encode(Version::V5, &mut out)?;
-    stream.write_all(&out).await?;
-    let mut buffer = BytesMut::new();
-    while decoder.decode(&mut buffer)?.is_none() {
-        stream.read_buf(&mut buffer).await?;
-    }
-    Ok(())
 }

@@ -77,22 +77,7 @@ async fn main() -> Result<(), Failure> {
 /// A session that subscribes to everything and goes away.
 async fn away(address: SocketAddr) -> Result<(), Failure> {
     let (mut stream, mut decoder) = connect(address, "away", true).await?;
-    let filter = Filter {
-        filter: TopicFilter::parse("plant/#")?,
-        qos: QoS::AtLeastOnce,
-        no_local: false,
-        retain_as_published: false,
-        retain_handling: RetainHandling::Send,
-    };
-    let subscribe = Subscribe { packet_id: 1, properties: SubscribeProperties::default(), filters: vec![filter] };
-    let mut out = BytesMut::new();
-    Packet::Subscribe(subscribe).encode(Version::V5, &mut out)?;
-    stream.write_all(&out).await?;
-    let mut buffer = BytesMut::new();
-    while decoder.decode(&mut buffer)?.is_none() {
-        stream.read_buf(&mut buffer).await?;
-    }
-    Ok(())
+    common::subscribe(&mut stream, &mut decoder, &["plant/#".to_owned()], QoS::AtLeastOnce).await
 }
 
 /// Keeps up to `window` messages under way; returns how long each PUBACK took.

@@ -292,9 +292,7 @@ impl Plan {
         }
         let mut waits = waits.await?;
         waits.sort_unstable();
-        let at = |share: f64| {
-            waits.get(((waits.len().max(1) - 1) as f64 * share) as usize).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
-        };
+        let at = |share| below(&waits, share);
         Ok(format!(
             r#"{{"acknowledged": {}, "p50_ms": {:.2}, "p99_ms": {:.2}, "max_ms": {:.2}, "seconds": {:.3}, "cpu_s": {:.2}}}"#,
             waits.len(),
@@ -358,9 +356,7 @@ impl Plan {
         let mut waits = waits.await?;
         acks.abort();
         waits.sort_unstable();
-        let at = |share: f64| {
-            waits.get(((waits.len().max(1) - 1) as f64 * share) as usize).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
-        };
+        let at = |share| below(&waits, share);
         Ok(format!(
             r#"{{"delivered": {}, "p50_ms": {:.2}, "p99_ms": {:.2}, "kib_each": {:.0}, "memory_kib": {}, "cpu_s": {:.2}}}"#,
             waits.len(),
@@ -443,6 +439,12 @@ impl Plan {
             self.cpu() - cpu
         ))
     }
+}
+
+/// The wait, in ms, that a share of the waits, which are sorted, does not exceed.
+fn below(waits: &[Duration], share: f64) -> f64 {
+    let at = ((waits.len().max(1) - 1) as f64 * share) as usize;
+    waits.get(at).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
 }
 
 /// An identifier that is not 0.

@@ -216,19 +216,12 @@ impl Iterator for Walk<'_> {
         } else {
             None
         };
+        let seq = Seq(if set(bit::HELD) { 0 } else { seq });
         Some(Entry {
-            message,
-            seq: Seq(if set(bit::HELD) { 0 } else { seq }),
-            weight,
             qos: if set(bit::QOS_2) { QoS::ExactlyOnce } else { QoS::AtLeastOnce },
             retain: set(bit::RETAIN),
             ids,
-            packet_id: 0,
-            released: false,
-            maybe_sent: false,
-            sent: false,
-            answered: false,
-            received: false,
+            ..Entry::waiting(message, seq, weight)
         })
     }
 }
@@ -252,18 +245,10 @@ mod tests {
         let ids = proptest::collection::vec(any::<u32>(), 0..3);
         let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         (0_u64..4, weight, ids, flags).prop_map(|(ahead, weight, ids, (held, two, retain))| Entry {
-            message: held.then(|| message("held")),
-            seq: Seq(if held { 0 } else { ahead }),
-            weight,
             qos: if two { QoS::ExactlyOnce } else { QoS::AtLeastOnce },
             retain,
             ids: ids.into_boxed_slice(),
-            packet_id: 0,
-            released: false,
-            maybe_sent: false,
-            sent: false,
-            answered: false,
-            received: false,
+            ..Entry::waiting(held.then(|| message("held")), Seq(if held { 0 } else { ahead }), weight)
         })
     }
 

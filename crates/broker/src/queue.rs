@@ -59,13 +59,19 @@ pub(crate) struct Entry {
 impl Entry {
     /// A message that is yet to be sent.
     pub(crate) fn new(message: &Arc<Message>, seq: Seq, qos: QoS, retain: bool, ids: Box<[u32]>) -> Self {
+        let weight = u32::try_from(message.weight()).unwrap_or(u32::MAX);
+        Self { qos, retain, ids, ..Self::waiting(Some(message.clone()), seq, weight) }
+    }
+
+    /// A message with QoS 1 that is yet to be sent; `message`: it is in memory.
+    pub(crate) fn waiting(message: Option<Arc<Message>>, seq: Seq, weight: u32) -> Self {
         Self {
-            message: Some(message.clone()),
+            message,
             seq,
-            weight: u32::try_from(message.weight()).unwrap_or(u32::MAX),
-            qos,
-            retain,
-            ids,
+            weight,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            ids: Box::default(),
             packet_id: 0,
             released: false,
             maybe_sent: false,

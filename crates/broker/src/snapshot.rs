@@ -213,19 +213,15 @@ fn entry(
     }
     let bits = input.byte()?;
     let ids = input.list(|i| i.small("subscription identifier"))?;
+    let weight = message.as_ref().map_or(weight, |m| u32::try_from(m.weight()).unwrap_or(u32::MAX));
     Ok(Entry {
-        weight: message.as_ref().map_or(weight, |m| u32::try_from(m.weight()).unwrap_or(u32::MAX)),
-        message,
-        seq: Seq(seq),
         qos: QoS::from_bits(bits & 3).ok_or(FrameError::Field("QoS"))?,
         retain: bits & 4 != 0,
         ids: ids.into_boxed_slice(),
         packet_id,
         released: bits & 8 != 0,
         maybe_sent: bits & 16 != 0,
-        sent: false,
-        answered: false,
-        received: false,
+        ..Entry::waiting(message, Seq(seq), weight)
     })
 }
 

@@ -1,6 +1,7 @@
 //! How a connector is doing, in plain words: kept by its driver, read by anybody at any time.
 
 use andon_bus::Arrivals;
+use andon_model::plant::ConnectorDef;
 use andon_model::{Clock, Timestamp};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -185,16 +186,25 @@ impl Health {
         }
     }
 
-    /// Fills in the figures of a health report.
-    pub fn fill(&self, report: &mut ConnectorHealth) {
+    /// The health of a connector: what it is and how it is doing.
+    #[must_use]
+    pub fn report(&self, def: &ConnectorDef, endpoint: String, tags: usize) -> ConnectorHealth {
         let figures = self.lock();
-        report.state = figures.state;
-        report.since = figures.since;
-        report.latency_ms = figures.latency_ms;
-        report.samples_per_s = figures.samples_per_s;
-        report.requests = figures.requests;
-        report.errors = figures.errors;
-        report.last_error.clone_from(&figures.last_error);
-        report.refused = figures.refused;
+        ConnectorHealth {
+            name: def.name.clone(),
+            kind: def.kind.clone(),
+            title: def.title.clone(),
+            enabled: def.enabled,
+            state: figures.state,
+            since: figures.since,
+            latency_ms: figures.latency_ms,
+            samples_per_s: figures.samples_per_s,
+            requests: figures.requests,
+            errors: figures.errors,
+            last_error: figures.last_error.clone(),
+            refused: figures.refused,
+            endpoint,
+            tags,
+        }
     }
 }

@@ -333,23 +333,7 @@ fn same(running: &Entry, wanted: &Entry) -> bool {
 
 fn report(entry: &Entry) -> ConnectorHealth {
     let endpoint = entry.def.settings.get("endpoint").and_then(|endpoint| endpoint.as_str()).unwrap_or_default();
-    let mut report = ConnectorHealth {
-        name: entry.def.name.clone(),
-        kind: entry.def.kind.clone(),
-        title: entry.def.title.clone(),
-        enabled: entry.def.enabled,
-        state: ConnectorState::Disabled,
-        since: Timestamp::default(),
-        latency_ms: None,
-        samples_per_s: 0.0,
-        requests: 0,
-        errors: 0,
-        last_error: None,
-        refused: 0,
-        endpoint: endpoint.to_owned(),
-        tags: entry.tags().len(),
-    };
-    entry.health.fill(&mut report);
+    let mut report = entry.health.report(&entry.def, endpoint.to_owned(), entry.tags().len());
     // A driver runs until it is stopped; one that ended before is a fault of ours, and must not look healthy.
     if entry.task.as_ref().is_some_and(|task| task.handle.is_finished()) {
         report.state = ConnectorState::Failed;

@@ -64,3 +64,26 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     }
     Ok((stream, decoder))
 }
+
+/// Subscribes to all of them and waits for the answer.
+pub async fn subscribe<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    decoder: &mut Decoder,
+    filters: &[String],
+    qos: QoS,
+) -> Result<(), Failure> {
+    let lines = filters.iter().map(|text| {
+        let (filter, retain_handling) = (TopicFilter::parse(text)?, RetainHandling::Send);
+        Ok(Filter { filter, qos, no_local: false, retain_as_published: false, retain_handling })
+    });
+    let filters = lines.collect::<Result<Vec<_>, Failure>>()?;
+    let mut out = BytesMut::new();
+    let subscribe = Subscribe { packet_id: 1, properties: SubscribeProperties::default(), filters };
+    Packet::Subscribe(subscribe).encode(Version::V5, &mut out)?;
+    stream.write_all(&out).await?;
+    let mut buffer = BytesMut::new();
+    while decoder.decode(&mut buffer)?.is_none() {
+        stream.read_buf(&mut buffer).await?;
+    }
+    Ok(())
+}

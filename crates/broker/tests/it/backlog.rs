@@ -1,15 +1,16 @@
 //! Messages that wait long: in the log, not in memory, and there when their turn comes.
 
 use crate::harness::*;
+use crate::moody_log::MoodyLog;
 use andon_broker::*;
 use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::SystemClock;
 use andon_model::log::*;
-use andon_model::{BoxFuture, SystemClock};
 use andon_wire::mqtt::*;
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 /// More than a queue's front holds.
@@ -175,54 +176,10 @@ async fn of_what_waits_in_the_log_the_client_gets_nothing_to_which_it_lost_the_r
     site.stop().await;
 }
 
-/// A log that cannot give back some frames, or none just now.
-struct SickLog {
-    inner: Arc<DurableLog>,
-    damaged: Mutex<Vec<std::ops::Range<u64>>>,
-    unreadable: AtomicBool,
-}
-
-impl Log for SickLog {
-    fn append(&self, lane: Lane, kind: FrameKind, payload: &[u8]) -> Result<Seq, AppendError> {
-        self.inner.append(lane, kind, payload)
-    }
-    fn durable(&self, lane: Lane, seq: Seq) -> BoxFuture<'static, Result<(), AppendError>> {
-        self.inner.durable(lane, seq)
-    }
-    fn ready(&self, lane: Lane) -> BoxFuture<'static, Result<(), AppendError>> {
-        self.inner.ready(lane)
-    }
-    fn durable_seq(&self, lane: Lane) -> Seq {
-        self.inner.durable_seq(lane)
-    }
-    fn first_seq(&self, lane: Lane) -> Seq {
-        self.inner.first_seq(lane)
-    }
-    fn read(&self, lane: Lane, from: Seq, max_bytes: usize) -> Result<ReadBatch, ReadError> {
-        if self.unreadable.load(Ordering::Relaxed) {
-            return Err(ReadError::Io { lane, seq: from, source: std::io::Error::other("the cable is loose") });
-        }
-        let mut batch = self.inner.read(lane, from, max_bytes)?;
-        let damaged = self.damaged.lock().unwrap();
-        batch.frames.retain(|frame| !damaged.iter().any(|range| range.contains(&frame.seq.0)));
-        Ok(batch)
-    }
-    fn register_reader(&self, reader: &str, lanes: &[Lane]) -> Result<(), SnapshotError> {
-        self.inner.register_reader(reader, lanes)
-    }
-    fn save_snapshot(&self, reader: &str, positions: Positions, state: &[u8]) -> Result<(), SnapshotError> {
-        self.inner.save_snapshot(reader, positions, state)
-    }
-    fn load_snapshot(&self, reader: &str) -> Result<Option<Snapshot>, SnapshotError> {
-        self.inner.load_snapshot(reader)
-    }
-}
-
 #[tokio::test]
 async fn what_the_disk_damaged_is_told_and_what_it_cannot_give_just_now_comes_later() {
     let folder = tempfile::tempdir().unwrap();
-    let (damaged, unreadable) = (Mutex::default(), AtomicBool::new(false));
-    let log = Arc::new(SickLog { inner: open_log(folder.path()), damaged, unreadable });
+    let log = MoodyLog::over(open_log(folder.path()));
     let site = Site::on(log.clone(), BrokerOptions::default()).await;
     let mut listener = site.client(lasting("listener")).await;
     listener.subscribe("a/+", QoS::AtLeastOnce).await;
@@ -266,10 +223,10 @@ async fn what_the_disk_damaged_is_told_and_what_it_cannot_give_just_now_comes_la
 }
 
 /// The number in the lane of the message with that content.
-fn frame_of(log: &SickLog, first: u64, n: u64) -> u64 {
+fn frame_of(log: &MoodyLog, first: u64, n: u64) -> u64 {
     let mut from = Seq(first);
     loop {
-        let batch = log.inner.read(Lane::Messages, from, 1 << 20).unwrap();
+        let batch = log.read(Lane::Messages, from, 1 << 20).unwrap();
         let wanted = content(usize::try_from(n).unwrap());
         let holds = |frame: &Frame| frame.kind == kind::PUBLISH && frame.payload.ends_with(wanted.as_bytes());
         if let Some(frame) = batch.frames.iter().find(|frame| holds(frame)) {

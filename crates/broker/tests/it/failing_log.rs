@@ -1,87 +1,13 @@
 //! A log that is slow, full, or done for: never a false yes.
 
 use crate::harness::*;
+use crate::moody_log::{Mood, MoodyLog};
 use andon_broker::*;
-use andon_model::BoxFuture;
 use andon_model::log::*;
 use andon_wire::mqtt::*;
 use bytes::Bytes;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-
-/// What the log does at the moment.
-#[derive(Clone, PartialEq, Debug)]
-enum Mood {
-    Well,
-    /// Frames are taken; none becomes durable.
-    Holding,
-    /// Frames are not taken.
-    Refusing(AppendError),
-    /// Frames are taken; making them durable fails.
-    Failing(AppendError),
-}
-
-/// The real log with moods.
-struct MoodyLog {
-    inner: Arc<dyn Log>,
-    mood: watch::Sender<Mood>,
-    held_at: Mutex<Option<Seq>>,
-}
-
-impl MoodyLog {
-    fn over(inner: Arc<dyn Log>) -> Arc<Self> {
-        Arc::new(Self { inner, mood: watch::Sender::new(Mood::Well), held_at: Mutex::new(None) })
-    }
-    fn set(&self, mood: Mood) {
-        *self.held_at.lock().unwrap() = (mood != Mood::Well).then(|| self.inner.durable_seq(Lane::Messages));
-        self.mood.send_replace(mood);
-    }
-}
-
-impl Log for MoodyLog {
-    fn append(&self, lane: Lane, kind: FrameKind, payload: &[u8]) -> Result<Seq, AppendError> {
-        match &*self.mood.borrow() {
-            Mood::Refusing(error) => Err(error.clone()),
-            _ => self.inner.append(lane, kind, payload),
-        }
-    }
-    fn durable(&self, lane: Lane, seq: Seq) -> BoxFuture<'static, Result<(), AppendError>> {
-        let (mut mood, inner) = (self.mood.subscribe(), self.inner.durable(lane, seq));
-        Box::pin(async move {
-            let now = mood.wait_for(|m| *m != Mood::Holding).await.unwrap().clone();
-            match now {
-                Mood::Failing(error) => Err(error),
-                _ => inner.await,
-            }
-        })
-    }
-    fn ready(&self, lane: Lane) -> BoxFuture<'static, Result<(), AppendError>> {
-        let (mut mood, inner) = (self.mood.subscribe(), self.inner.ready(lane));
-        Box::pin(async move {
-            let _ = mood.wait_for(|m| *m == Mood::Well).await.unwrap().clone();
-            inner.await
-        })
-    }
-    fn durable_seq(&self, lane: Lane) -> Seq {
-        self.held_at.lock().unwrap().unwrap_or_else(|| self.inner.durable_seq(lane))
-    }
-    fn first_seq(&self, lane: Lane) -> Seq {
-        self.inner.first_seq(lane)
-    }
-    fn read(&self, lane: Lane, from: Seq, max_bytes: usize) -> Result<ReadBatch, ReadError> {
-        self.inner.read(lane, from, max_bytes)
-    }
-    fn register_reader(&self, reader: &str, lanes: &[Lane]) -> Result<(), SnapshotError> {
-        self.inner.register_reader(reader, lanes)
-    }
-    fn save_snapshot(&self, reader: &str, positions: Positions, state: &[u8]) -> Result<(), SnapshotError> {
-        self.inner.save_snapshot(reader, positions, state)
-    }
-    fn load_snapshot(&self, reader: &str) -> Result<Option<Snapshot>, SnapshotError> {
-        self.inner.load_snapshot(reader)
-    }
-}
 
 async fn site() -> (tempfile::TempDir, Arc<MoodyLog>, Site) {
     let folder = tempfile::tempdir().unwrap();

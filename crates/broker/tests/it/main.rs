@@ -13,6 +13,7 @@ mod exchange;
 mod failing_log;
 mod harness;
 mod limits;
+mod moody_log;
 mod proof;
 mod publish;
 mod restart;

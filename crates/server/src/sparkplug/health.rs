@@ -3,8 +3,7 @@
 use super::{HostRun, Sparkplug, found};
 use andon_connectors::health::{ConnectorState, Health};
 use andon_connectors::{ConnectorHealth, FoundValues, Guests, TestReport};
-use andon_model::plant::ConnectorDef;
-use andon_model::{TagId, Timestamp};
+use andon_model::TagId;
 use andon_sparkplug::topic::state_topic;
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -21,7 +20,7 @@ impl Sparkplug {
             _ => ConnectorState::Connected,
         });
         let endpoint = format!("{} of {} edge nodes of {}", online, nodes.len(), core.config.groups.join(", "));
-        health(&core.def, &run.health, endpoint, core.addresses.len())
+        run.health.report(&core.def, endpoint, core.addresses.len())
     }
 }
 
@@ -33,7 +32,7 @@ impl Guests for Sparkplug {
         let hosts = hosts.iter().map(|run| self.host_health(run));
         let edges = edges.iter().map(|run| {
             let tags = run.node().tags().count();
-            health(&run.def, &run.health, format!("edge node {}", run.settings.name), tags)
+            run.health.report(&run.def, format!("edge node {}", run.settings.name), tags)
         });
         let broken = broken.iter().map(|broken| {
             let enabled = broken.def.enabled;
@@ -42,7 +41,7 @@ impl Guests for Sparkplug {
             if enabled {
                 figures.failed(broken.text.clone(), &broken.remedy);
             }
-            ConnectorHealth { since: broken.since, ..health(&broken.def, &figures, String::new(), 0) }
+            ConnectorHealth { since: broken.since, ..figures.report(&broken.def, String::new(), 0) }
         });
         hosts.chain(edges).chain(broken).collect()
     }
@@ -93,25 +92,4 @@ impl Guests for Sparkplug {
         };
         Some(found::values(&def, place.as_ref(), &self.bus.plant().plant, &found, &*self.clock))
     }
-}
-
-fn health(def: &ConnectorDef, figures: &Health, endpoint: String, tags: usize) -> ConnectorHealth {
-    let mut health = ConnectorHealth {
-        name: def.name.clone(),
-        kind: def.kind.clone(),
-        title: def.title.clone(),
-        enabled: def.enabled,
-        state: ConnectorState::Disabled,
-        since: Timestamp::default(),
-        latency_ms: None,
-        samples_per_s: 0.0,
-        requests: 0,
-        errors: 0,
-        last_error: None,
-        refused: 0,
-        endpoint,
-        tags,
-    };
-    figures.fill(&mut health);
-    health
 }
