@@ -183,8 +183,8 @@ impl Broker {
         broker.pipeline.leave(first_ops);
         let tasks = vec![tokio::spawn(broker.clone().route_commits()), tokio::spawn(broker.clone().keep_house())];
         *broker.tasks() = tasks;
-        let fetching = tokio::spawn(broker.clone().fetch_messages());
-        broker.tasks().push(fetching);
+        let waiting = [tokio::spawn(broker.clone().fetch_messages()), tokio::spawn(broker.clone().hold_messages())];
+        broker.tasks().extend(waiting);
         Ok(broker)
     }
 

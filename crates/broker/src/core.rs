@@ -74,8 +74,6 @@ pub(crate) struct Core {
     /// False while the log is replayed.
     pub(crate) live: bool,
     pub(crate) volatile_sessions: u64,
-    /// Up to where what waits in the log was taken out of it.
-    pub(crate) held_up_to: Seq,
     /// Whose turn it is in shared subscriptions that leave nothing behind.
     turn: u64,
 }
@@ -368,6 +366,12 @@ impl Core {
             acks.iter().for_each(|(answer, id)| self.settle(session, *answer, *id));
             self.pump(session, None);
         }
+    }
+
+    /// Whether the connection is still there for which messages are to be fetched.
+    pub(crate) fn awaits(&self, number: SessionNo, connection: u64) -> bool {
+        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
+        link.is_some_and(|link| link.connection == connection)
     }
 
     /// Messages that a connection waits for came from the log.

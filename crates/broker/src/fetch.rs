@@ -65,6 +65,9 @@ impl Broker {
                 }
             };
             let Fetch { session, connection, principal, seqs } = fetch;
+            if !self.with_core(|core| core.awaits(session, connection)) {
+                continue;
+            }
             match self.read_messages(seqs.clone()).await {
                 Ok(found) => {
                     let no_right = |m: &Message| !self.hooks.may_subscribe(&principal, m.topic.as_str());

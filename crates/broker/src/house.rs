@@ -23,7 +23,6 @@ impl Broker {
                 _ = tick.tick() => {}
             }
             self.with_core(|core| core.keep_house());
-            self.hold_what_is_pressed().await;
             if self.catalogue().keep_house(self.clock.now()) {
                 self.hooks.topics_not_listed(self.options.catalogue_topics);
             }
@@ -36,27 +35,36 @@ impl Broker {
     }
 
     /// Takes messages that wait in the log into memory, and so into the snapshot, before the log has to free them.
-    async fn hold_what_is_pressed(&self) {
-        let last = self.pipeline.log().pressed(Lane::Messages);
-        if last.0 == 0 {
-            return;
+    pub(crate) async fn hold_messages(self: Arc<Self>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut held = Seq(0);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let last = self.pipeline.log().pressed(Lane::Messages);
+            if last > held && self.hold_up_to(last).await {
+                held = last;
+            }
         }
-        let (held, waiting) = self.with_core(|core| (core.held_up_to, core.waiting_up_to(last)));
-        if last <= held && waiting.is_empty() {
-            return;
-        }
-        for (session, seqs) in waiting {
+    }
+
+    /// True: nothing that could be read waits in the log up to there any more.
+    async fn hold_up_to(&self, last: Seq) -> bool {
+        for (session, seqs) in self.with_core(|core| core.waiting_up_to(last)) {
             match self.read_messages(seqs).await {
                 Ok(found) => self.with_core(|core| core.hold(session, &found)),
                 Err(error) => {
                     tracing::error!(%error, "MQTT messages that wait in the log could not be read before it frees them");
-                    return;
+                    return false;
                 }
             }
         }
-        self.with_core(|core| core.held_up_to = last);
         // Saved, the log may free them.
         self.save_now().await;
+        true
     }
 
     /// A few figures under `$SYS/broker/`, for tools that look there.

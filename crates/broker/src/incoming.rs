@@ -157,6 +157,8 @@ impl Client {
                 Ok(None) => break,
                 Err(error) => {
                     tracing::debug!(client = %self.client_id, %error, "a packet that cannot be accepted");
+                    // What it answered before counts.
+                    self.answered(&mut answers)?;
                     return Err(End::Server(error.reason()));
                 }
             };

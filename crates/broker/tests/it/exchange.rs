@@ -221,6 +221,30 @@ async fn a_client_that_lost_its_memory_does_not_lose_the_message_under_an_old_id
 }
 
 #[tokio::test]
+async fn what_was_answered_before_a_packet_that_is_none_is_answered() {
+    let (_folder, site) = Site::usual().await;
+    let mut listener = site.client(lasting("listener")).await;
+    listener.subscribe("a", QoS::AtLeastOnce).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for text in ["1", "2", "3"] {
+        speaker.publish_1("a", text).await;
+    }
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let id = listener.next_publish().await.packet_id;
+        answers.extend(bytes_of(&Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS)), Version::V5));
+    }
+    // A packet type that there is not, in the same breath.
+    answers.extend([0x00, 0x00]);
+    listener.send_bytes(&answers).await;
+    site.until_away("listener").await;
+    let mut listener = site.again(lasting("listener")).await;
+    assert_eq!(listener.next_publish().await.payload.as_ref(), b"3");
+    listener.expect_nothing().await;
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn an_expired_message_does_not_break_its_exchange() {
     let (_folder, site) = Site::usual().await;
     let mut speaker = site.client(lasting("speaker")).await;

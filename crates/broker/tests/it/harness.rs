@@ -356,6 +356,11 @@ impl Client {
         let _ = self.stream.write_all(&bytes_of(packet, self.version)).await;
     }
 
+    /// These bytes in one go, whatever they are.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
     /// The next packet; `None`: the broker closed.
     pub async fn try_next(&mut self) -> Option<Packet> {
         loop {
