@@ -43,6 +43,23 @@ macro_rules! parse {
     }};
 }
 
+/// PUBACK, PUBREC, PUBREL or PUBCOMP of 5.0.
+macro_rules! answer {
+    ($packet:ty, $body:expr, $ours:ident) => {{
+        let p = parse!($packet, $body);
+        let ack = ack(p.packet_id(), p.reason_code().map(|r| r as u8), p.props().as_ref())?;
+        (Packet::$ours(ack), p.to_continuous_buffer())
+    }};
+}
+
+/// The same of 3.1.1, which are nothing but an identifier.
+macro_rules! plain_answer {
+    ($packet:ty, $body:expr, $ours:ident) => {{
+        let p = parse!($packet, $body);
+        (Packet::$ours(Ack::new(p.packet_id(), ReasonCode::SUCCESS)), p.to_continuous_buffer())
+    }};
+}
+
 /// The type of a packet that this end may get, as their connection judges it.
 fn kind(heard: Heard, first: u8) -> Result<FixedHeader, Theirs> {
     use FixedHeader as F;
@@ -112,26 +129,10 @@ fn read_5(heard: Heard, first: u8, body: &[u8]) -> Reading {
             };
             (Packet::Publish(publish), p.to_continuous_buffer())
         }
-        F::Puback => {
-            let p = parse!(v5_0::Puback, body);
-            let ack = ack(p.packet_id(), p.reason_code().map(|r| r as u8), p.props().as_ref())?;
-            (Packet::PubAck(ack), p.to_continuous_buffer())
-        }
-        F::Pubrec => {
-            let p = parse!(v5_0::Pubrec, body);
-            let ack = ack(p.packet_id(), p.reason_code().map(|r| r as u8), p.props().as_ref())?;
-            (Packet::PubRec(ack), p.to_continuous_buffer())
-        }
-        F::Pubrel => {
-            let p = parse!(v5_0::Pubrel, body);
-            let ack = ack(p.packet_id(), p.reason_code().map(|r| r as u8), p.props().as_ref())?;
-            (Packet::PubRel(ack), p.to_continuous_buffer())
-        }
-        F::Pubcomp => {
-            let p = parse!(v5_0::Pubcomp, body);
-            let ack = ack(p.packet_id(), p.reason_code().map(|r| r as u8), p.props().as_ref())?;
-            (Packet::PubComp(ack), p.to_continuous_buffer())
-        }
+        F::Puback => answer!(v5_0::Puback, body, PubAck),
+        F::Pubrec => answer!(v5_0::Pubrec, body, PubRec),
+        F::Pubrel => answer!(v5_0::Pubrel, body, PubRel),
+        F::Pubcomp => answer!(v5_0::Pubcomp, body, PubComp),
         F::Subscribe => {
             let p = parse!(v5_0::Subscribe, body);
             let properties = set(p.props())?;
@@ -176,7 +177,6 @@ fn read_5(heard: Heard, first: u8, body: &[u8]) -> Reading {
 
 fn read_3(heard: Heard, first: u8, body: &[u8]) -> Reading {
     use FixedHeader as F;
-    let plain = |id: u16| Ack::new(id, ReasonCode::SUCCESS);
     Ok(match kind(heard, first)? {
         F::Connect => {
             let p = parse!(v3_1_1::Connect, body);
@@ -225,22 +225,10 @@ fn read_3(heard: Heard, first: u8, body: &[u8]) -> Reading {
             };
             (Packet::Publish(publish), p.to_continuous_buffer())
         }
-        F::Puback => {
-            let p = parse!(v3_1_1::Puback, body);
-            (Packet::PubAck(plain(p.packet_id())), p.to_continuous_buffer())
-        }
-        F::Pubrec => {
-            let p = parse!(v3_1_1::Pubrec, body);
-            (Packet::PubRec(plain(p.packet_id())), p.to_continuous_buffer())
-        }
-        F::Pubrel => {
-            let p = parse!(v3_1_1::Pubrel, body);
-            (Packet::PubRel(plain(p.packet_id())), p.to_continuous_buffer())
-        }
-        F::Pubcomp => {
-            let p = parse!(v3_1_1::Pubcomp, body);
-            (Packet::PubComp(plain(p.packet_id())), p.to_continuous_buffer())
-        }
+        F::Puback => plain_answer!(v3_1_1::Puback, body, PubAck),
+        F::Pubrec => plain_answer!(v3_1_1::Pubrec, body, PubRec),
+        F::Pubrel => plain_answer!(v3_1_1::Pubrel, body, PubRel),
+        F::Pubcomp => plain_answer!(v3_1_1::Pubcomp, body, PubComp),
         F::Subscribe => {
             let p = parse!(v3_1_1::Subscribe, body);
             let filters = p.entries().iter().map(line).collect::<Result<_, _>>()?;
