@@ -305,8 +305,10 @@ pub struct VerdictView {
 pub trait MqttRules: Send + Sync + 'static {
     /// The tags that messages on this topic become.
     fn tags_of(&self, topic: &str) -> TopicTags;
-    /// The tag that a message on this topic commands.
+    /// The tag that a message on this topic commands, if it is one tag.
     fn command_for(&self, topic: &str) -> Option<String>;
+    /// What a message on this topic commands, in words; `None`: nothing, it is a message.
+    fn commanded(&self, topic: &str) -> Option<String>;
     /// Whether a client of this principal may do what it wants, found as the broker finds it. `client_id`: whose subscriptions count
     /// where it is about receiving.
     fn explain(&self, who: &Principal, client_id: Option<&str>, wish: MqttWish, topic: &str) -> VerdictView;

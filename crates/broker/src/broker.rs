@@ -96,6 +96,9 @@ pub enum PublishError {
         /// The limit.
         limit: usize,
     },
+    /// A message there is a command.
+    #[error("a message on \"{0}\" is a command")]
+    Command(String),
     /// There is no room for one more retained message.
     #[error("{0} retained messages are kept, and no more can be")]
     RetainedFull(usize),
@@ -235,7 +238,7 @@ impl Broker {
         Ok(reached)
     }
 
-    /// Whether the broker would take this message of somebody who is no client: a client's limits hold.
+    /// Whether the broker would take this message of somebody who is no client: a client's limits hold, and commands go another way.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -243,6 +246,9 @@ impl Broker {
         let options = &self.options;
         if message.topic.is_server_owned() {
             return Err(PublishError::Topic(message.topic.as_str().to_owned()));
+        }
+        if self.hooks.command_topic(message.topic.as_str()) {
+            return Err(PublishError::Command(message.topic.as_str().to_owned()));
         }
         let levels = message.topic.levels();
         if levels > options.topic_levels {
@@ -259,8 +265,7 @@ impl Broker {
     }
 
     /// Publishes a message for somebody who is no client but whose messages count as a client's: it is mapped to tags. It names its
-    /// publisher. Not for commands: whoever calls has asked [`BrokerHooks::command_topic`]. Returns how many sessions it reached; with
-    /// QoS > 0 or `retain` after it is durable.
+    /// publisher. Returns how many sessions it reached; with QoS > 0 or `retain` after it is durable.
     ///
     /// # Errors
     /// [`PublishError`].

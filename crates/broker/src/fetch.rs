@@ -14,10 +14,15 @@ use tokio::sync::Notify;
 pub(crate) const AHEAD_BYTES: u64 = 256 << 10;
 /// How much stays in memory for a session without a connection.
 pub(crate) const AWAY_BYTES: u64 = 16 << 10;
+/// A fetch ends when so many bytes came, however little their messages count against the queue's bound.
+const FETCH_BYTES: usize = 1 << 20;
 /// Messages within so many frames of each other are read in one go.
 const NEAR: u64 = 32;
 /// How much is read in one go.
 const READ_BYTES: usize = 64 << 10;
+
+/// Messages by their place in the log.
+pub(crate) type Found = HashMap<Seq, Arc<Message>>;
 
 /// Messages that a connection needs next.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub(crate) struct Fetch {
 /// What became of a fetch.
 #[derive(Debug, Default)]
 pub(crate) struct Fetched {
-    pub(crate) found: HashMap<Seq, Arc<Message>>,
+    pub(crate) found: Found,
     /// Those of the found ones that the client may not have.
     pub(crate) denied: HashSet<Seq>,
 }
@@ -68,11 +73,12 @@ impl Broker {
             if !self.with_core(|core| core.awaits(session, connection)) {
                 continue;
             }
-            match self.read_messages(seqs.clone()).await {
-                Ok(found) => {
+            match self.read_messages(seqs, FETCH_BYTES).await {
+                Ok((found, looked_for)) => {
                     let no_right = |m: &Message| !self.hooks.may_subscribe(&principal, m.topic.as_str());
                     let denied = found.iter().filter(|(_, m)| no_right(m)).map(|(seq, _)| *seq).collect();
-                    self.with_core(|core| core.fetched(session, connection, &seqs, &Fetched { found, denied }));
+                    let fetched = Fetched { found, denied };
+                    self.with_core(|core| core.fetched(session, connection, &looked_for, &fetched));
                 }
                 Err(error) => {
                     tracing::error!(%error, "waiting MQTT messages could not be read; their client's connection ends");
@@ -82,10 +88,15 @@ impl Broker {
         }
     }
 
-    /// Reads messages from the log; those that are not there are missing in the answer.
-    pub(crate) async fn read_messages(&self, seqs: Vec<Seq>) -> Result<HashMap<Seq, Arc<Message>>, ReadError> {
+    /// Reads messages from the log until about so many bytes came; and which were looked for: those of them that are not there
+    /// are missing.
+    pub(crate) async fn read_messages(&self, mut seqs: Vec<Seq>, most: usize) -> Result<(Found, Vec<Seq>), ReadError> {
         let log = self.pipeline.log().clone();
-        let reading = tokio::task::spawn_blocking(move || read(&*log, &seqs));
+        let reading = tokio::task::spawn_blocking(move || {
+            let (found, looked_for) = read(&*log, &seqs, most)?;
+            seqs.truncate(looked_for);
+            Ok((found, seqs))
+        });
         reading.await.unwrap_or_else(|error| {
             let source = std::io::Error::other(error);
             Err(ReadError::Io { lane: Lane::Messages, seq: Seq(0), source })
@@ -93,14 +104,16 @@ impl Broker {
     }
 }
 
-fn read(log: &dyn Log, seqs: &[Seq]) -> Result<HashMap<Seq, Arc<Message>>, ReadError> {
+fn read(log: &dyn Log, seqs: &[Seq], most: usize) -> Result<(Found, usize), ReadError> {
+    let mut bytes = 0_usize;
     let wanted: HashSet<Seq> = seqs.iter().copied().collect();
     let mut found = HashMap::with_capacity(seqs.len());
     let mut rest = seqs;
-    while let Some((first, others)) = rest.split_first() {
+    while let Some((first, others)) = rest.split_first().filter(|_| bytes < most) {
         let near = others.first().is_some_and(|next| next.0.saturating_sub(first.0) <= NEAR);
         let batch = log.read(Lane::Messages, *first, if near { READ_BYTES } else { 1 })?;
         for frame in batch.frames.into_iter().filter(|frame| wanted.contains(&frame.seq)) {
+            bytes = bytes.saturating_add(frame.payload.len());
             // A frame of another kind cannot be: a message was in it when it was applied.
             if let Ok(Op::Publish(published)) = Op::decode(frame.kind, frame.payload) {
                 found.insert(frame.seq, published.message);
@@ -110,5 +123,5 @@ fn read(log: &dyn Log, seqs: &[Seq]) -> Result<HashMap<Seq, Arc<Message>>, ReadE
         let after = rest.iter().position(|seq| *seq >= next).unwrap_or(rest.len());
         rest = rest.get(after..).unwrap_or_default();
     }
-    Ok(found)
+    Ok((found, seqs.len() - rest.len()))
 }

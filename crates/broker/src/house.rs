@@ -54,8 +54,8 @@ impl Broker {
     /// True: nothing that could be read waits in the log up to there any more.
     async fn hold_up_to(&self, last: Seq) -> bool {
         for (session, seqs) in self.with_core(|core| core.waiting_up_to(last)) {
-            match self.read_messages(seqs).await {
-                Ok(found) => self.with_core(|core| core.hold(session, &found)),
+            match self.read_messages(seqs, usize::MAX).await {
+                Ok((found, _)) => self.with_core(|core| core.hold(session, &found)),
                 Err(error) => {
                     tracing::error!(%error, "MQTT messages that wait in the log could not be read before it frees them");
                     return false;

@@ -104,10 +104,20 @@ impl Message {
         }
     }
 
-    /// What it counts for against a queue's bound: its content and about what the bookkeeping takes.
+    /// What it counts for against a queue's bound: its content and about what the bookkeeping takes. Part of the lane's format: it
+    /// decides what a full queue drops, which a replay must decide in the same way.
     pub(crate) fn weight(&self) -> usize {
         let user: usize = self.user_properties.iter().map(|(n, v)| n.as_bytes().len() + v.as_bytes().len() + 64).sum();
         self.topic.as_bytes().len() + self.payload.len() + user + 256
+    }
+
+    /// About what it takes in memory, in bytes. Unlike [`Message::weight`], by which a replay decides, it may change with the program.
+    pub(crate) fn size(&self) -> usize {
+        let text = |text: Option<usize>| text.unwrap_or(0);
+        self.weight()
+            + text(self.content_type.as_ref().map(|t| t.as_bytes().len()))
+            + text(self.response_topic.as_ref().map(|t| t.as_bytes().len()))
+            + text(self.correlation_data.as_ref().map(Bytes::len))
     }
 
     /// Tells one message of a client from another under the same packet identifier. Part of the snapshot's format.

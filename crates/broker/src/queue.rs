@@ -81,9 +81,10 @@ impl Entry {
         }
     }
 
-    /// Whether it is in memory without need: the log has it.
-    const fn is_spare(&self) -> bool {
-        self.message.is_some() && self.seq.0 != 0
+    /// How many bytes of it are in memory without need, for the log has them.
+    fn spare(&self) -> u64 {
+        let message = self.message.as_ref().filter(|_| self.seq.0 != 0);
+        message.map_or(0, |message| message.size() as u64)
     }
 
     /// Whether it must be fetched before it can be sent.
@@ -104,7 +105,7 @@ pub(crate) struct Queue {
     last_id: u16,
     /// The weight of all.
     bytes: u64,
-    /// The weight of what is spare.
+    /// Bytes of messages in memory that the log has, too.
     spare: u64,
     /// A replay cannot know what was sent: whatever comes to the front may have been.
     suspect: bool,
@@ -182,9 +183,7 @@ impl Queue {
         let id = self.free_id();
         entry.packet_id = id;
         entry.maybe_sent |= self.suspect;
-        if entry.is_spare() {
-            self.spare += u64::from(entry.weight);
-        }
+        self.spare += entry.spare();
         self.ids.insert(id, self.next_order);
         self.entries.insert(self.next_order, entry);
         self.next_order += 1;
@@ -210,9 +209,7 @@ impl Queue {
         let order = self.ids.remove(&packet_id)?;
         let entry = self.entries.remove(&order)?;
         self.bytes = self.bytes.saturating_sub(u64::from(entry.weight));
-        if entry.is_spare() {
-            self.spare = self.spare.saturating_sub(u64::from(entry.weight));
-        }
+        self.spare = self.spare.saturating_sub(entry.spare());
         while self.ids.len() < ID_WINDOW {
             let Some(backlog) = &mut self.backlog else { break };
             let next = backlog.pop();
@@ -240,8 +237,8 @@ impl Queue {
 
     /// The message at `order` need not be in memory.
     fn let_go(&mut self, order: u64) {
-        if let Some(entry) = self.entries.get_mut(&order).filter(|entry| entry.is_spare()) {
-            self.spare = self.spare.saturating_sub(u64::from(entry.weight));
+        if let Some(entry) = self.entries.get_mut(&order).filter(|entry| entry.seq.0 != 0) {
+            self.spare = self.spare.saturating_sub(entry.spare());
             entry.message = None;
         }
     }
@@ -273,9 +270,7 @@ impl Queue {
     pub(crate) fn found(&mut self, mut message: impl FnMut(Seq) -> Option<Arc<Message>>) {
         for entry in self.entries.values_mut().filter(|entry| entry.is_missing()) {
             entry.message = message(entry.seq);
-            if entry.is_spare() {
-                self.spare += u64::from(entry.weight);
-            }
+            self.spare += entry.spare();
         }
     }
 
@@ -309,9 +304,7 @@ impl Queue {
     pub(crate) fn hold(&mut self, mut found: impl FnMut(Seq) -> Option<Arc<Message>>) {
         for entry in self.entries.values_mut().filter(|entry| entry.seq.0 != 0) {
             let Some(message) = found(entry.seq) else { continue };
-            if entry.is_spare() {
-                self.spare = self.spare.saturating_sub(u64::from(entry.weight));
-            }
+            self.spare = self.spare.saturating_sub(entry.spare());
             (entry.message, entry.seq) = (Some(message), Seq(0));
         }
         if let Some(backlog) = &mut self.backlog {

@@ -42,6 +42,21 @@ command = [{ tag = "works/belt/run", topic = "press/set", text = "{value}", on =
 filter = "lines/#"
 format = "line_protocol"
 tag = "works/oven/{field}"
+[[connector]]
+name = "floor"
+type = "sparkplug_host"
+host_id = "andon"
+groups = ["g"]
+place = "works"
+[[connector.metric]]
+tag = "works/belt/speed"
+node = "g/filler"
+device = "plc1"
+metric = "Motor/speed"
+[[tag]]
+path = "works/belt/speed"
+type = "double"
+write = {}
 "#;
 
 /// As a client's.
@@ -209,6 +224,7 @@ async fn a_message_by_hand_is_recorded_mapped_and_no_command() {
     for (body, wanted, word) in [
         (json!({ "topic": "press/run/set", "text": "true" }), 409, "works/belt/run"),
         (json!({ "topic": "press/set", "text": "1" }), 409, "works/belt/run"),
+        (json!({ "topic": "spBv1.0/g/DCMD/filler/plc1", "base64": "AA==", "retain": true }), 409, "Sparkplug"),
         (json!({ "topic": "a/+", "text": "1" }), 400, "wildcards"),
         (json!({ "topic": "$SYS/a", "text": "1" }), 400, "the server's"),
         (json!({ "topic": "a", "qos": 3 }), 400, "0, 1 or 2"),

@@ -508,12 +508,8 @@ pub async fn publish(
     if message.topic.is_server_owned() {
         return Err(Problem::bad_request("what begins with $ is the server's"));
     }
-    if let Some(tag) = app.mqtt_rules.command_for(&wish.topic) {
-        return Err(Problem::new(StatusCode::CONFLICT, "command-topic", "this topic commands a tag")
-            .detail(format!("a message there writes {tag}"))
-            .remedy("write the tag instead: then its limits hold and the outcome is known"));
-    }
-    app.broker.check(&message).map_err(not_published)?;
+    let no = |error| not_published(&app, error);
+    app.broker.check(&message).map_err(no)?;
     let about = if message.payload.is_empty() && message.retain {
         "the retained message removed".to_owned()
     } else {
@@ -525,12 +521,18 @@ pub async fn publish(
     let note = SystemNote { action: "mqtt_published".to_owned(), text };
     app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
     let durable = message.retain || message.qos != QoS::AtMostOnce;
-    let reached = app.broker.publish(message).await.map_err(not_published)?;
+    let reached = app.broker.publish(message).await.map_err(no)?;
     Ok(Json(PublishedView { reached, durable }))
 }
 
-fn not_published(error: PublishError) -> Problem {
+fn not_published(app: &App, error: PublishError) -> Problem {
     match error {
+        PublishError::Command(topic) => {
+            let what = app.mqtt_rules.commanded(&topic).unwrap_or_else(|| "what listens there".to_owned());
+            Problem::new(StatusCode::CONFLICT, "command-topic", "this topic commands a tag")
+                .detail(format!("a message there writes {what}"))
+                .remedy("write the tag instead: then its limits hold and the outcome is known")
+        }
         PublishError::Topic(_) | PublishError::TooLarge { .. } | PublishError::Levels { .. } => {
             Problem::bad_request(error)
         }

@@ -188,6 +188,9 @@ impl Catalogue {
             }
             lock(&self.fresh).clear();
             self.generation.fetch_add(1, Ordering::Release);
+            drop(topics);
+            // Of the old generation: whoever looks next makes it anew. Until then it holds nothing of what is gone.
+            lock(&self.tree).forget();
         }
         true
     }

@@ -114,7 +114,7 @@ fn where_there_is_no_room_what_has_been_silent_for_a_day_is_forgotten() {
 
 #[test]
 fn payloads_and_names_take_no_more_than_they_may() {
-    let most = 10_800;
+    let most = 11_952;
     let catalogue = Catalogue::new(1_000_000, most);
     for n in 0..1000 {
         catalogue.note(&message(&format!("plant/{n}"), &[b'x'; 1500], 0));
@@ -125,6 +125,58 @@ fn payloads_and_names_take_no_more_than_they_may() {
     let left_out = catalogue.level(Some("plant"), 0, 100, at(0), None).rows;
     let left_out = left_out.iter().filter_map(|row| row.own.as_ref()).find(|own| own.payload.is_empty()).unwrap();
     assert_eq!((left_out.size, left_out.is_whole()), (1500, false), "its size is told all the same");
+}
+
+#[test]
+fn deep_names_and_content_types_count_and_are_cut() {
+    let most = 100_000;
+    let catalogue = Catalogue::new(1_000_000, most);
+    for n in 0..1000 {
+        let deep: Vec<String> = (0..31).map(|level| format!("{n}-{level}")).collect();
+        let mut deep = message(&deep.join("/"), b"1", 0);
+        deep.content_type = Text::parse(&format!("{}{n}", "é".repeat(1000))).ok();
+        catalogue.note(&deep);
+    }
+    let figures = catalogue.figures();
+    assert!(figures.bytes <= most && figures.topics < 30, "{figures:?}");
+    let mut one = message("a", b"1", 0);
+    let catalogue = Catalogue::new(10, 1 << 20);
+    for (given, kept) in [("text/plain", 10), ("t", 1), (&*"é".repeat(1000), 256), (&*"é".repeat(2000), 256), ("", 0)]
+    {
+        one.content_type = Text::parse(given).ok();
+        catalogue.note(&one);
+        let info = catalogue.topic("a", at(0)).unwrap();
+        assert_eq!(info.content_type.map(|text| text.as_bytes().len()), Some(kept));
+    }
+    one.content_type = None;
+    catalogue.note(&one);
+    assert_eq!(catalogue.topic("a", at(0)).unwrap().content_type, None);
+    let bare = Catalogue::new(10, 1 << 20);
+    bare.note(&one);
+    assert_eq!(catalogue.figures().bytes, bare.figures().bytes, "what is replaced is given back");
+}
+
+#[test]
+fn a_level_is_right_with_no_one_and_many_names_below() {
+    let catalogue = Catalogue::new(100, 1 << 20);
+    let listed = |catalogue: &Catalogue, under: Option<&str>| {
+        names(&catalogue.level(under, 0, 10, at(0), None))
+            .iter()
+            .map(|(name, below, own)| (name.to_string(), *below, *own))
+            .collect::<Vec<_>>()
+    };
+    let row = |name: &str, below: usize, own: bool| (name.to_owned(), below, own);
+    catalogue.note(&message("a/b/c", b"1", 0));
+    assert_eq!(listed(&catalogue, None), [row("a", 1, false)]);
+    assert_eq!(listed(&catalogue, Some("a/b")), [row("c", 0, true)]);
+    assert_eq!(listed(&catalogue, Some("a/b/c")), []);
+    assert_eq!(listed(&catalogue, Some("a/x")), []);
+    catalogue.note(&message("a/b", b"1", 0));
+    catalogue.note(&message("a/a", b"1", 0));
+    catalogue.note(&message("a//c", b"1", 0));
+    assert_eq!(listed(&catalogue, None), [row("a", 4, false)]);
+    assert_eq!(listed(&catalogue, Some("a")), [row("", 1, false), row("a", 0, true), row("b", 1, true)]);
+    assert_eq!(listed(&catalogue, Some("a/")), [row("c", 0, true)]);
 }
 
 #[test]

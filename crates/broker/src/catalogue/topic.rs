@@ -11,8 +11,26 @@ use std::time::Duration;
 
 /// How much of a payload is kept, in bytes.
 pub const PAYLOAD_KEPT: usize = 4096;
-/// About what a topic takes besides its name and its payload, in bytes: its state, its place among the topics and in the tree.
-pub(super) const OVERHEAD: usize = 480;
+/// How much of a content type is kept, in bytes.
+const CONTENT_TYPE_KEPT: usize = 256;
+/// About what a topic takes besides its name, content type and payload, in bytes: its state and its place among the topics.
+const OVERHEAD: usize = 480;
+/// About what a level of its name takes in the tree, in bytes, where no other topic shares it.
+const LEVEL: usize = 96;
+
+/// A content type in memory of its own, cut to what is kept.
+pub(super) fn kept_content_type(given: &Text) -> Text {
+    let text = given.as_str();
+    if text.len() <= CONTENT_TYPE_KEPT {
+        return given.compact();
+    }
+    // A part of a checked text is one.
+    Text::parse(&text[..text.floor_char_boundary(CONTENT_TYPE_KEPT)]).unwrap_or_default()
+}
+
+fn name_weight(name: &str) -> usize {
+    name.len() + OVERHEAD + name.split('/').count() * LEVEL
+}
 
 /// A topic and its last message.
 #[derive(Debug)]
@@ -38,7 +56,30 @@ struct State {
     rate: Rate,
 }
 
-/// What all topics share: how much payloads may take.
+impl State {
+    fn content_type_bytes(&self) -> usize {
+        self.content_type.as_ref().map_or(0, |text| text.as_bytes().len())
+    }
+
+    /// Where there is no room for it, it is left out.
+    fn note_content_type(&mut self, given: Option<&Text>, room: &Room) {
+        let is_known = match (&self.content_type, given) {
+            (None, None) => true,
+            (Some(kept), Some(given)) => {
+                let (kept, given) = (kept.as_bytes(), given.as_bytes());
+                kept == given || (kept.len() + 3 >= CONTENT_TYPE_KEPT && given.starts_with(kept))
+            }
+            _ => false,
+        };
+        if is_known {
+            return;
+        }
+        room.give_back(self.content_type_bytes());
+        self.content_type = given.map(kept_content_type).filter(|text| room.take(text.as_bytes().len()));
+    }
+}
+
+/// What all topics share: how much they may take.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) most: usize,
@@ -82,7 +123,7 @@ pub struct TopicInfo {
     pub retained: bool,
     /// The client that published it; `None`: the node itself.
     pub publisher: Option<Text>,
-    /// Its content type.
+    /// Its content type, cut where it is longer than 256 bytes.
     pub content_type: Option<Text>,
     /// The size of its payload, in bytes.
     pub size: usize,
@@ -118,7 +159,7 @@ pub(super) struct Sum {
 impl Topic {
     /// A topic that is new with `message`; `None`: there is no room for it.
     pub(super) fn new(message: &Message, room: &Room) -> Option<Self> {
-        if !room.take(message.topic.as_bytes().len() + OVERHEAD) {
+        if !room.take(name_weight(message.topic.as_str())) {
             return None;
         }
         let state = State {
@@ -162,10 +203,7 @@ impl Topic {
         if state.publisher != message.publisher {
             state.publisher.clone_from(&message.publisher);
         }
-        if state.content_type != message.content_type {
-            // In memory of its own: it may be a part of all that was read with it.
-            state.content_type = message.content_type.as_ref().map(Text::compact);
-        }
+        state.note_content_type(message.content_type.as_ref(), room);
         state.size = message.payload.len();
         let kept = message.payload.get(..PAYLOAD_KEPT).unwrap_or(&message.payload);
         state.payload.clear();
@@ -182,7 +220,8 @@ impl Topic {
 
     /// What it has taken of the room.
     pub(super) fn weight(&self) -> usize {
-        self.name.len() + OVERHEAD + self.state().payload.capacity()
+        let state = self.state();
+        name_weight(&self.name) + state.content_type_bytes() + state.payload.capacity()
     }
 
     pub(super) fn received(&self) -> Timestamp {

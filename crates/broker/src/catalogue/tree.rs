@@ -39,21 +39,81 @@ pub(super) struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    children: BTreeMap<Box<str>, Node>,
+    children: Children,
     topic: Option<Arc<Topic>>,
+}
+
+/// What stands below a name. Most levels of deep names have one child alone, and a map takes ten times what that does.
+#[derive(Debug, Default)]
+enum Children {
+    #[default]
+    None,
+    One(Box<(Box<str>, Node)>),
+    Many(BTreeMap<Box<str>, Node>),
+}
+
+impl Children {
+    fn get(&self, name: &str) -> Option<&Node> {
+        match self {
+            Self::None => None,
+            Self::One(only) => (*only.0 == *name).then_some(&only.1),
+            Self::Many(all) => all.get(name),
+        }
+    }
+
+    /// The child of this name, made if it is not there.
+    fn enter(&mut self, name: &str) -> &mut Node {
+        match self {
+            Self::One(only) if *only.0 != *name => {
+                let (first, node) = *std::mem::take(only);
+                *self = Self::Many(BTreeMap::from([(first, node), (name.into(), Node::default())]));
+            }
+            Self::None => *self = Self::One(Box::new((name.into(), Node::default()))),
+            Self::One(_) => {}
+            Self::Many(all) => {
+                if !all.contains_key(name) {
+                    all.insert(name.into(), Node::default());
+                }
+            }
+        }
+        match self {
+            Self::One(only) => &mut only.1,
+            Self::Many(all) => all.entry(name.into()).or_default(),
+            Self::None => unreachable!("it was made above"),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        let (one, many) = match self {
+            Self::None => (None, None),
+            Self::One(only) => (Some((&*only.0, &only.1)), None),
+            Self::Many(all) => (None, Some(all.iter().map(|(name, node)| (&**name, node)))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(all) => all.len(),
+        }
+    }
 }
 
 /// Whether a topic may be seen.
 pub(super) type Sees<'a> = &'a dyn Fn(&str) -> bool;
 
 impl Tree {
+    /// Holds nothing any more, and is of its generation.
+    pub(super) fn forget(&mut self) {
+        self.root = Node::default();
+    }
+
     pub(super) fn insert(&mut self, topic: &Arc<Topic>) {
         let mut node = &mut self.root;
         for level in topic.name.split('/') {
-            if !node.children.contains_key(level) {
-                node.children.insert(level.into(), Node::default());
-            }
-            node = node.children.entry(level.into()).or_default();
+            node = node.children.enter(level);
         }
         node.topic = Some(topic.clone());
     }
@@ -108,11 +168,11 @@ impl Node {
         if let Some(topic) = self.topic.as_ref().filter(|topic| sees.is_none_or(|sees| sees(&topic.name))) {
             topic.add_to(sum, now);
         }
-        self.children.values().for_each(|child| child.add_to(sum, now, sees));
+        self.children.iter().for_each(|(_, child)| child.add_to(sum, now, sees));
     }
 
     fn is_seen(&self, sees: Sees<'_>) -> bool {
         self.topic.as_ref().is_some_and(|topic| sees(&topic.name))
-            || self.children.values().any(|child| child.is_seen(sees))
+            || self.children.iter().any(|(_, child)| child.is_seen(sees))
     }
 }

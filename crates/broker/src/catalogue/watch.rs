@@ -1,7 +1,7 @@
 //! Looking at messages as they come, within bounds: whoever looks slowly misses some and is told how many.
 
 use super::Catalogue;
-use super::topic::PAYLOAD_KEPT;
+use super::topic::{PAYLOAD_KEPT, kept_content_type};
 use crate::message::Message;
 use andon_model::Timestamp;
 use andon_wire::mqtt::{QoS, Text, TopicFilter};
@@ -31,7 +31,7 @@ pub struct Seen {
     pub received: Timestamp,
     /// The client that published it; `None`: the node itself.
     pub publisher: Option<Text>,
-    /// Its content type.
+    /// Its content type, cut where it is longer than 256 bytes.
     pub content_type: Option<Text>,
 }
 
@@ -45,7 +45,7 @@ impl Seen {
             retain: message.retain,
             received: message.received,
             publisher: message.publisher.clone(),
-            content_type: message.content_type.as_ref().map(Text::compact),
+            content_type: message.content_type.as_ref().map(kept_content_type),
         }
     }
 }

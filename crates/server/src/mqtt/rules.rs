@@ -6,7 +6,7 @@ use super::{Hooks, covers};
 use crate::mqtt::telling::{told_client, told_topic};
 use andon_access::records::DeviceRecord;
 use andon_api::ports::{CheckView, MqttRules, MqttWish, TopicTags, VerdictView};
-use andon_broker::{Broker, SubscriptionInfo};
+use andon_broker::{Broker, BrokerHooks as _, SubscriptionInfo};
 use andon_model::access::{Action, Gate, Principal, PrincipalKind};
 use andon_wire::mqtt::{QoS, TopicFilter, TopicName};
 use std::sync::Arc;
@@ -45,6 +45,11 @@ impl MqttRules for Rules {
 
     fn command_for(&self, topic: &str) -> Option<String> {
         self.hooks.mapping().command_for(topic).map(|tag| tag.to_string())
+    }
+
+    fn commanded(&self, topic: &str) -> Option<String> {
+        let tag = self.command_for(topic).map(|tag| format!("the tag {tag}"));
+        tag.or_else(|| self.hooks.command_topic(topic).then(|| "metrics of a Sparkplug edge node".to_owned()))
     }
 
     fn explain(&self, who: &Principal, client_id: Option<&str>, wish: MqttWish, topic: &str) -> VerdictView {
@@ -111,6 +116,11 @@ impl Rules {
                 }
                 Err(_) => Err(checks.no(format!("It may not operate the tag {tag}"))),
             };
+        }
+        if let Some(what) = self.commanded(topic) {
+            checks.fine(format!("The topic commands {what}: a message there goes through the door for commands"));
+            checks.fine("For each metric that a message names it is asked whether it may operate that tag");
+            return Ok(());
         }
         let Some(device) = device else { return Ok(()) };
         let lets = |filter: &&String| TopicFilter::parse(filter).is_ok_and(|filter| filter.matches(topic));
@@ -180,8 +190,8 @@ impl Rules {
             return Err(checks.no(format!("None of its subscriptions matches: {}", listed(&filters))));
         };
         checks.fine(format!("Its subscription {} matches, with QoS {}", told_topic(&best.filter), best.qos as u8));
-        if let Some(tag) = self.command_for(topic) {
-            checks.fine(format!("The topic commands the tag {tag}: what a client publishes there is not passed on"));
+        if let Some(what) = self.commanded(topic) {
+            checks.fine(format!("The topic commands {what}: what a client publishes there is not passed on"));
             if !best.connected {
                 return Err(checks.no("It is away, and a command goes only to those who are connected"));
             }
