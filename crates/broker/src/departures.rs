@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many ends are remembered; the oldest goes for a new one.
 const REMEMBERED: usize = 1000;
-/// So many identifiers are remembered with their principals.
+/// So many identifiers are remembered with their principals; the one that came first goes for a new one.
 const IDENTIFIERS: usize = 20_000;
 
 /// A connection that ended.
@@ -36,6 +36,13 @@ struct Memory {
     /// The newest last.
     ends: VecDeque<Departure>,
     by_client: HashMap<Arc<str>, Principal>,
+    /// The identifiers in the order in which they first came.
+    order: VecDeque<Arc<str>>,
+}
+
+/// Whether the broker made this identifier for a client that has none: nobody asks for it again.
+fn is_made(client_id: &str) -> bool {
+    client_id.strip_prefix("auto-").is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok())
 }
 
 impl Departures {
@@ -46,12 +53,13 @@ impl Departures {
     pub(crate) fn note(&self, event: &ConnectionEvent, at: Timestamp) {
         let mut memory = self.memory();
         let client_id: Arc<str> = event.client_id.as_str().into();
-        // The broker makes a new identifier for each connection of a client that has none: nobody asks for these again.
-        if memory.by_client.contains_key(&client_id) || memory.by_client.len() < IDENTIFIERS {
-            memory.by_client.insert(client_id.clone(), event.principal.clone());
-        }
-        if !event.connected && client_id.starts_with("auto-") {
-            memory.by_client.remove(&client_id);
+        if !is_made(&client_id) && memory.by_client.insert(client_id.clone(), event.principal.clone()).is_none() {
+            memory.order.push_back(client_id.clone());
+            if memory.order.len() > IDENTIFIERS
+                && let Some(oldest) = memory.order.pop_front()
+            {
+                memory.by_client.remove(&oldest);
+            }
         }
         let Some(reason) = event.reason.clone().filter(|_| !event.connected) else { return };
         if memory.ends.len() >= REMEMBERED {
@@ -110,9 +118,25 @@ mod tests {
     #[test]
     fn identifiers_that_the_broker_made_are_not_kept() {
         let departures = Departures::default();
-        departures.note(&event("auto-1", true), Timestamp::default());
-        assert!(departures.principal("auto-1").is_some());
-        departures.note(&event("auto-1", false), Timestamp::default());
+        let made = format!("auto-{}", uuid::Uuid::from_u128(7));
+        departures.note(&event(&made, true), Timestamp::default());
+        departures.note(&event(&made, false), Timestamp::default());
         assert_eq!(departures.memory().by_client.len(), 0);
+        assert_eq!(&*departures.list(None, 1)[0].client_id, made, "but why it went is told");
+        departures.note(&event("auto-clave-1", true), Timestamp::default());
+        assert!(departures.principal("auto-clave-1").is_some());
+    }
+
+    #[test]
+    fn a_new_identifier_pushes_out_the_one_that_came_first() {
+        let departures = Departures::default();
+        for n in 0..IDENTIFIERS + 10 {
+            departures.note(&event(&format!("press-{n}"), true), Timestamp::default());
+            departures.note(&event(&format!("press-{n}"), false), Timestamp::default());
+        }
+        assert_eq!(departures.memory().by_client.len(), IDENTIFIERS);
+        assert_eq!(departures.principal("press-9"), None);
+        assert_eq!(departures.principal("press-10"), Some(Principal::ANONYMOUS));
+        assert!(departures.principal(&format!("press-{}", IDENTIFIERS + 9)).is_some());
     }
 }

@@ -10,10 +10,12 @@ use crate::session::Session;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{Filter, QoS, ReasonCode, RetainHandling, Text};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// So many sessions are looked at under one lock.
+const AT_A_TIME: usize = 500;
 /// A rate is told over at least so long.
 const RATE_OVER_AT_LEAST: Duration = Duration::from_secs(2);
 /// A count older than that is not what a rate begins with.
@@ -131,23 +133,29 @@ fn subscription(session: &Session, filter: &Filter, id: u32) -> SubscriptionInfo
 }
 
 impl Broker {
-    /// Every session, by client identifier.
+    /// Shows every session to `look`, with a lock on the state for each [`AT_A_TIME`] of them: others get at it in between.
+    fn each_session(&self, mut look: impl FnMut(&Session)) {
+        let numbers: Vec<SessionNo> = self.with_core(|core| core.sessions.keys().copied().collect());
+        for some in numbers.chunks(AT_A_TIME) {
+            self.with_core(|core| {
+                some.iter().filter_map(|number| core.sessions.get(number)).for_each(|session| look(session));
+            });
+        }
+    }
+
+    /// Every session, by client identifier. For many of them it takes some tens of milliseconds, so call it where that is no harm.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientInfo> {
         let now = self.clock.monotonic();
         let mut connections = HashMap::new();
-        let mut clients: Vec<(Option<u64>, ClientInfo)> = self.with_core(|core| {
-            core.sessions
-                .values()
-                .map(|session| {
-                    let info = client(session);
-                    let connection = session.link.as_ref().map(|link| link.connection);
-                    if let Some(connection) = connection {
-                        connections.insert(connection, (info.received, info.sent));
-                    }
-                    (connection, info)
-                })
-                .collect()
+        let mut clients: Vec<(Option<u64>, ClientInfo)> = Vec::new();
+        self.each_session(|session| {
+            let info = client(session);
+            let connection = session.link.as_ref().map(|link| link.connection);
+            if let Some(connection) = connection {
+                connections.insert(connection, (info.received, info.sent));
+            }
+            clients.push((connection, info));
         });
         let mut memory = self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (connection, info) in &mut clients {
@@ -163,6 +171,39 @@ impl Broker {
         clients
     }
 
+    /// One session; `None`: there is none of this client. Its rates go back to when somebody looked at all.
+    #[must_use]
+    pub fn client(&self, client_id: &str) -> Option<ClientInfo> {
+        let named = Text::parse(client_id).ok()?;
+        let (connection, mut info) = self.with_core(|core| {
+            let session = core.sessions.get(core.by_client.get(&named)?)?;
+            Some((session.link.as_ref().map(|link| link.connection), client(session)))
+        })?;
+        let memory = self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = self.clock.monotonic();
+        info.per_second = connection.and_then(|at| memory.of(at, now, info.received, info.sent));
+        drop(memory);
+        info.principal = info.principal.or_else(|| self.departures.principal(client_id));
+        Some(info)
+    }
+
+    /// The client that is connected or has a session as this principal, if it is one and no more.
+    #[must_use]
+    pub fn only_client_of(&self, who: &Principal) -> Option<String> {
+        let mut found = Vec::new();
+        self.each_session(|session| {
+            let client = session.client_id.as_str();
+            let own = match &session.link {
+                Some(link) => link.principal == *who,
+                None => self.departures.principal(client).as_ref() == Some(who),
+            };
+            if own && found.len() < 2 {
+                found.push(client.to_owned());
+            }
+        });
+        found.pop().filter(|_| found.is_empty())
+    }
+
     /// The last connections that ended, the newest first: of one client, or of all.
     #[must_use]
     pub fn departures(&self, client_id: Option<&str>, limit: usize) -> Vec<Departure> {
@@ -172,7 +213,7 @@ impl Broker {
     /// Who is connected as this client, or was last.
     #[must_use]
     pub fn principal_of(&self, client_id: &str) -> Option<Principal> {
-        self.departures.principal(client_id)
+        self.departures.principal(client_id).or_else(|| self.client(client_id)?.principal)
     }
 
     /// The subscriptions of a client, by filter; `None`: it has no session.
@@ -182,6 +223,16 @@ impl Broker {
         self.with_core(|core| {
             let session = core.sessions.get(core.by_client.get(&client)?)?;
             Some(session.subscriptions.values().map(|(filter, id)| subscription(session, filter, *id)).collect())
+        })
+    }
+
+    /// How many subscriptions a message on this topic falls under, those of a shared one counted as one.
+    #[must_use]
+    pub fn reach(&self, topic: &str) -> usize {
+        self.with_core(|core| {
+            let mut matches = Matches::default();
+            core.index.matching(topic, &mut matches);
+            matches.plain.len() + matches.shared.len()
         })
     }
 
@@ -217,26 +268,29 @@ impl Broker {
         limit: usize,
     ) -> (Vec<SubscriptionInfo>, usize) {
         let fits = |client: &str, filter: &str| text.is_empty() || client.contains(text) || filter.contains(text);
-        self.with_core(|core| {
-            let mut sessions: Vec<&Session> =
-                core.sessions.values().map(|s| &**s).filter(|s| !s.subscriptions.is_empty()).collect();
-            sessions.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-            let (mut found, mut total) = (Vec::new(), 0);
-            for session in sessions {
-                let client = session.client_id.as_str();
-                for (filter, id) in session.subscriptions.values() {
-                    if !fits(client, filter.filter.as_str()) {
-                        continue;
-                    }
-                    total += 1;
-                    let later = after.is_none_or(|(c, f)| (client, filter.filter.as_str()) > (c, f));
-                    if later && found.len() < limit {
-                        found.push(subscription(session, filter, *id));
-                    }
+        // The first ones behind `after`, and never many more than are asked for.
+        let mut first: BTreeMap<(String, String), SubscriptionInfo> = BTreeMap::new();
+        let mut total = 0;
+        self.each_session(|session| {
+            let client = session.client_id.as_str();
+            for (filter, id) in session.subscriptions.values() {
+                let pair = (client, filter.filter.as_str());
+                if !fits(pair.0, pair.1) {
+                    continue;
+                }
+                total += 1;
+                let full = first.len() >= limit;
+                let beyond = || first.last_key_value().is_none_or(|((c, f), _)| pair >= (c.as_str(), f.as_str()));
+                if after.is_some_and(|after| pair <= after) || (full && beyond()) {
+                    continue;
+                }
+                first.insert((pair.0.to_owned(), pair.1.to_owned()), subscription(session, filter, *id));
+                if full {
+                    first.pop_last();
                 }
             }
-            (found, total)
-        })
+        });
+        (first.into_values().collect(), total)
     }
 
     /// Ends the connection of a client, which is told that somebody did so; false: it is not connected.

@@ -42,6 +42,10 @@ command = [{ tag = "works/belt/run", topic = "press/set", text = "{value}", on =
 filter = "lines/#"
 format = "line_protocol"
 tag = "works/oven/{field}"
+"#;
+
+/// A device behind Sparkplug that can be commanded.
+const SPARKPLUG: &str = r#"
 [[connector]]
 name = "floor"
 type = "sparkplug_host"
@@ -56,7 +60,7 @@ metric = "Motor/speed"
 [[tag]]
 path = "works/belt/speed"
 type = "double"
-write = {}
+write = { min = 0, max = 100 }
 "#;
 
 /// As a client's.
@@ -202,7 +206,7 @@ async fn told(node: &Node, action: &str, wanted: usize) -> Vec<Json> {
 async fn a_message_by_hand_is_recorded_mapped_and_no_command() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = start(folder.path(), "").await.expect("a node");
-    apply(&node, PLANT, 0).await;
+    apply(&node, &format!("{PLANT}{SPARKPLUG}"), 0).await;
     let engineer = token(&node, "engineer", "").await;
     let body = json!({ "topic": "oven/heat", "text": "99.5", "qos": 1, "retain": true, "content_type": "text/plain",
         "user_properties": [["why", "test"]] });

@@ -244,7 +244,10 @@ pub async fn clients(
         let word = if c.connected { "connected" } else { "away" };
         (state.is_empty() || state.iter().any(|s| s == word)) && (text.is_empty() || holds(c))
     };
-    let found: Vec<_> = app.broker.clients().into_iter().filter(wanted).collect();
+    // All sessions are looked through; nobody else waits for that.
+    let broker = app.broker.clone();
+    let all = tokio::task::spawn_blocking(move || broker.clients()).await.map_err(Problem::internal)?;
+    let found: Vec<_> = all.into_iter().filter(wanted).collect();
     let (total, connected) = (found.len(), found.iter().filter(|c| c.connected).count());
     let later = |c: &ClientInfo| query.after.as_ref().is_none_or(|after| c.client_id > *after);
     let mut rest = found.into_iter().filter(later);
@@ -279,7 +282,7 @@ pub async fn client(
     Query(query): Query<ClientQuery>,
 ) -> Result<Json<ClientDetailView>, Problem> {
     caller.may(&app, Action::View, "")?;
-    let found = app.broker.clients().into_iter().find(|c| c.client_id == query.client);
+    let found = app.broker.client(&query.client);
     let client = found.ok_or_else(|| Problem::not_found("this MQTT client"))?;
     let subscriptions = app.broker.subscriptions_of(&query.client).unwrap_or_default();
     let departures = app.broker.departures(Some(&query.client), 20);
@@ -340,13 +343,15 @@ pub async fn subscriptions(
 ) -> Result<Json<SubscriptionsView>, Problem> {
     caller.may(&app, Action::View, "")?;
     let limit = asked::within("limit", query.limit, 200, 1..=1000)?;
-    let (found, total) = match &query.topic {
+    // Many sessions are looked through; nobody else waits for that.
+    let looked = tokio::task::spawn_blocking(move || match &query.topic {
         Some(topic) => app.broker.subscribers_of(topic, limit),
         None => {
             let after = query.after_client.as_deref().map(|c| (c, query.after_filter.as_deref().unwrap_or_default()));
             app.broker.subscriptions(query.text.as_deref().unwrap_or_default(), after, limit)
         }
-    };
+    });
+    let (found, total) = looked.await.map_err(Problem::internal)?;
     Ok(Json(SubscriptionsView { subscriptions: found.into_iter().map(Into::into).collect(), total }))
 }
 
@@ -371,7 +376,7 @@ pub async fn disconnect(
     caller.may(&app, Action::Configure, "")?;
     asked::reason("reason", wish.reason.as_deref())?;
     let missing = || Problem::not_found("a connected MQTT client of this identifier");
-    if !app.broker.clients().iter().any(|c| c.connected && c.client_id == wish.client_id) {
+    if app.broker.client(&wish.client_id).is_none_or(|client| !client.connected) {
         return Err(missing());
     }
     let why = wish.reason.as_deref().map(str::trim).filter(|why| !why.is_empty());
@@ -429,12 +434,7 @@ pub async fn permission(
     };
     let user = user_of(&app, &who);
     // Of a device the one client that is it; of several none in particular.
-    let client = asked.client.clone().or_else(|| {
-        let own = |c: &ClientInfo| c.principal.as_ref() == Some(&who);
-        let mut all = app.broker.clients().into_iter().filter(own);
-        let first = all.next()?;
-        all.next().is_none().then_some(first.client_id)
-    });
+    let client = asked.client.clone().or_else(|| app.broker.only_client_of(&who));
     let verdict = app.mqtt_rules.explain(&who, client.as_deref(), asked.wish, &asked.topic);
     Ok(Json(PermissionView { user, client, verdict }))
 }

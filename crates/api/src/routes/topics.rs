@@ -383,7 +383,7 @@ pub async fn topic(
         kept: info.payload.len(),
         tags: tags.tags.into_iter().filter(|tag| caller.sees(&app, tag)).collect(),
         more_tags: !tags.all,
-        commands: app.mqtt_rules.command_for(&query.topic),
+        commands: app.mqtt_rules.command_for(&query.topic).filter(|tag| caller.sees(&app, tag)),
         topic: view,
     }))
 }

@@ -38,6 +38,11 @@ pub(crate) enum WatchError {
     ServerOwned,
 }
 
+/// Who may not see all is not told either how many messages there are that they may not see.
+fn may_watch(sight: &Sight, filter: &TopicFilter) -> bool {
+    sight.all || (!filter.has_wildcard() && sight.sees(filter.as_str()))
+}
+
 impl Looking {
     /// Follows these topics instead of those before.
     pub(crate) fn follow(&mut self, topics: Vec<String>) {
@@ -84,9 +89,8 @@ impl Looking {
         if filter.as_str().starts_with('$') {
             return Err(WatchError::ServerOwned);
         }
-        // Who may not see all is not told either how many messages there are that they may not see.
         let sight = Sight::of(app, caller);
-        if !sight.all && (filter.has_wildcard() || !sight.sees(filter.as_str())) {
+        if !may_watch(&sight, &filter) {
             return Err(WatchError::NoRight);
         }
         self.watch = Some(app.broker.catalogue().watch(filter)?);
@@ -102,6 +106,11 @@ impl Looking {
     pub(crate) fn seen(&mut self, app: &App, caller: &Caller) -> (Vec<SeenView>, u64) {
         let Some(watch) = &mut self.watch else { return (Vec::new(), 0) };
         let sight = Sight::of(app, caller);
+        if !may_watch(&sight, watch.filter()) {
+            // Nor is it told how much there is of what it may not see any more.
+            self.watch = None;
+            return (Vec::new(), 0);
+        }
         let mut seen = Vec::new();
         let mut skipped = watch.take_skipped();
         while let Some(message) = watch.try_next() {

@@ -96,6 +96,12 @@ impl Watch {
         Ok(Self { catalogue, watcher, from })
     }
 
+    /// What it looks at.
+    #[must_use]
+    pub fn filter(&self) -> &TopicFilter {
+        &self.watcher.filter
+    }
+
     /// The next message; waits for it.
     pub async fn next(&mut self) -> Option<Seen> {
         self.from.recv().await
