@@ -90,9 +90,9 @@ impl Backlog {
         let held = entry.seq.0 == 0;
         let seq = if held { self.back.seq } else { entry.seq.0 };
         let (ahead, same) = (seq.wrapping_sub(self.back.seq), entry.weight == self.back.weight);
-        let mut bytes = Vec::with_capacity(16);
+        let bytes = &mut self.references;
         let when = |yes: bool, bit: u8| if yes { bit } else { 0 };
-        bytes.push(
+        bytes.push_back(
             when(entry.qos == QoS::ExactlyOnce, bit::QOS_2)
                 | when(entry.retain, bit::RETAIN)
                 | when(held, bit::HELD)
@@ -101,16 +101,15 @@ impl Backlog {
                 | when(ahead == 1, bit::NEXT),
         );
         if !held && ahead != 1 {
-            varint::put(&mut bytes, ahead);
+            put(bytes, ahead);
         }
         if !same {
-            varint::put(&mut bytes, u64::from(entry.weight));
+            put(bytes, u64::from(entry.weight));
         }
         if !entry.ids.is_empty() {
-            varint::put(&mut bytes, entry.ids.len() as u64);
-            entry.ids.iter().for_each(|id| varint::put(&mut bytes, u64::from(*id)));
+            put(bytes, entry.ids.len() as u64);
+            entry.ids.iter().for_each(|id| put(bytes, u64::from(*id)));
         }
-        self.references.extend(bytes);
         if let Some(message) = entry.message.filter(|_| held) {
             self.held.push_back(message);
         }
@@ -156,6 +155,15 @@ impl Backlog {
         }
         *self = anew;
     }
+}
+
+/// As [`varint::put`], at the end of a ring.
+fn put(out: &mut VecDeque<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push_back((number & 0x7F) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push_back((number & 0x7F) as u8);
 }
 
 /// Reads the references from the first on.

@@ -50,9 +50,12 @@ pub(crate) struct Counters {
     pub(crate) connections: u64,
 }
 
+/// By number. The numbers are the broker's own, so a quick hash does.
+type Sessions = HashMap<SessionNo, Box<Session>, foldhash::fast::RandomState>;
+
 #[derive(Default)]
 pub(crate) struct Core {
-    pub(crate) sessions: HashMap<SessionNo, Box<Session>>,
+    pub(crate) sessions: Sessions,
     pub(crate) by_client: HashMap<Text, SessionNo>,
     pub(crate) index: Index,
     pub(crate) retained: Retained,
@@ -257,6 +260,10 @@ impl Core {
             return;
         }
         if session.queue.push(Entry::new(message, seq, qos, retain, ids), bounds) {
+            // What stands behind others is sent when these move on.
+            if session.queue.backlog().is_some() {
+                return;
+            }
             self.pump(number, Some(encodings));
             if let Some(session) = self.sessions.get_mut(&number) {
                 session.queue.let_go_beyond(if session.link.is_some() { AHEAD_BYTES } else { AWAY_BYTES });

@@ -35,9 +35,12 @@ impl Leaf {
     }
 }
 
+/// By name. Clients choose the names, so it has a key that nobody knows, as the standard library's has; it is quicker on short ones.
+type Named = HashMap<Box<str>, Node, foldhash::fast::RandomState>;
+
 #[derive(Debug, Default)]
 struct Node {
-    named: HashMap<Box<str>, Self>,
+    named: Named,
     plus: Option<Box<Self>>,
     here: Leaf,
     hash: Leaf,

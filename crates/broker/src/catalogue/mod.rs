@@ -60,11 +60,14 @@ pub struct CatalogueFigures {
     pub forgotten: u64,
 }
 
+type Topics = HashMap<Arc<str>, Arc<Topic>, foldhash::fast::RandomState>;
+
 /// What flows.
 #[derive(Debug)]
 pub struct Catalogue {
     most: usize,
-    topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    /// By name, with a quick hash of a key that nobody knows.
+    topics: RwLock<Topics>,
     room: Room,
     not_listed: AtomicU64,
     forgotten: AtomicU64,
@@ -138,7 +141,7 @@ impl Catalogue {
         self.topics.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned()
     }
 
-    fn topics_mut(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<Topic>>> {
+    fn topics_mut(&self) -> RwLockWriteGuard<'_, Topics> {
         self.topics.write().unwrap_or_else(PoisonError::into_inner)
     }
 
