@@ -171,7 +171,7 @@ pub struct Accounts {
     links: Mutex<HashMap<Digest256, Uuid>>,
     local: Mutex<Option<Digest256>>,
     checked: Checked,
-    /// Makes up what names that there are not would have.
+    /// Makes up what names that there are not would have: [`AllAccounts::nobody`].
     pub(crate) nobody: Digest256,
 }
 
@@ -211,8 +211,7 @@ impl Accounts {
         options: AccountsOptions,
         new_id: fn(&dyn Clock) -> Uuid,
     ) -> Result<Arc<Self>, RecordsError> {
-        let nobody = secret::random().map_err(|error| RecordsError(error.to_string()))?;
-        let AllAccounts { users, tokens, devices, sessions } = records.load().await?;
+        let AllAccounts { users, tokens, devices, sessions, nobody } = records.load().await?;
         let state = State {
             users: users.into_iter().map(|u| (u.id, u)).collect(),
             tokens: tokens.into_iter().map(|t| (t.digest, t)).collect(),

@@ -6,10 +6,15 @@ use crate::certificate::{Certificate, CertificateName};
 use crate::name;
 use crate::records::{Change, DeviceRecord};
 use crate::scram::Verifier;
-use crate::secret::{self, Secret, digest};
+use crate::secret::{self, Digest256, Secret, digest};
 use andon_model::access::{Principal, PrincipalKind};
 use std::collections::HashMap;
 use uuid::Uuid;
+
+/// The longest password that is looked at, in bytes. Ours have 64; what a stranger sends must not cost more than that.
+const PASSWORD_BYTES: usize = 256;
+/// Stands in for the digest of a name that there is not: nothing is known whose SHA-256 this is.
+const DIGEST_OF_NOBODY: Digest256 = [0; 32];
 
 /// What a device is to be let in with, and to what.
 #[derive(Debug, Clone, Default)]
@@ -165,8 +170,11 @@ impl Accounts {
         self.commit(turn, vec![change], Some(event), move |state| state.devices.remove(&device)).await
     }
 
-    /// Who an MQTT client is. Whatever it gives must be right: a password, a certificate, both. A client identifier or a certificate that
-    /// is bound to one device is refused to every other, and a device that is bound to one comes with no other.
+    /// Who an MQTT client is. A password that it gives must be right. A client identifier that is bound to one device is refused to every
+    /// other, and a device that is bound to an identifier or a certificate comes with no other. A device that is bound to none may show
+    /// any certificate beside its password, also one that another is bound to: the password says who it is.
+    ///
+    /// A name that there is costs what one costs that there is not: the digest of the password, made before anything is looked up.
     #[must_use]
     pub fn authenticate_device(
         &self,
@@ -175,6 +183,8 @@ impl Accounts {
         client_id: &str,
         certificate: Option<&Certificate>,
     ) -> Option<Principal> {
+        // `None` within: too long to be right.
+        let given = password.map(|password| (password.len() <= PASSWORD_BYTES).then(|| digest(password)));
         let state = self.state();
         let by_certificate = certificate.and_then(|shown| state.devices.of_certificate(shown));
         let device = match (user, by_certificate) {
@@ -182,24 +192,38 @@ impl Accounts {
                 let may = certificate.is_none() && self.anonymous_mqtt() && state.devices.bound_to(client_id).is_none();
                 return may.then_some(Principal::ANONYMOUS);
             }
-            (None, Some(device)) => device,
-            (Some(user), _) => state.devices.by_user.get(user)?,
+            (None, Some(device)) => Some(device),
+            (Some(user), _) => state.devices.by_user.get(user),
         };
-        let right = match password {
-            Some(password) => secret::same(&device.digest, &digest(password)),
-            None => by_certificate.is_some_and(|shown| shown.id == device.id),
+        let right = match &given {
+            Some(Some(given)) => secret::same(device.map_or(&DIGEST_OF_NOBODY, |device| &device.digest), given),
+            Some(None) => false,
+            None => by_certificate.is_some_and(|shown| device.is_some_and(|device| shown.id == device.id)),
         };
+        let device = device?;
         let may = right && state.devices.may_come(device, client_id, certificate);
         may.then_some(Principal { id: device.id, kind: PrincipalKind::Device })
     }
 
-    /// The device with this user name.
-    pub(crate) fn device_of_user(&self, user: &str) -> Option<DeviceRecord> {
-        self.state().devices.by_user.get(user).cloned()
+    /// By what the password of the device with this user name is checked.
+    pub(crate) fn verifier_of(&self, user: &str) -> Option<(Uuid, Verifier)> {
+        let state = self.state();
+        let device = state.devices.by_user.get(user)?;
+        Some((device.id, device.scram.clone()?))
     }
 
-    /// Whether a device may come with this client identifier and certificate.
-    pub(crate) fn may_come(&self, device: &DeviceRecord, client_id: &str, certificate: Option<&Certificate>) -> bool {
-        self.state().devices.may_come(device, client_id, certificate)
+    /// Whether the device of this name, which proved its password to that verifier, is still the same and may come with this client
+    /// identifier and certificate. Each password has a verifier of its own.
+    pub(crate) fn proved_may_come(
+        &self,
+        user: &str,
+        proved: &(Uuid, Verifier),
+        client_id: &str,
+        certificate: Option<&Certificate>,
+    ) -> bool {
+        let state = self.state();
+        let device = state.devices.by_user.get(user);
+        let same = |device: &&DeviceRecord| device.id == proved.0 && device.scram.as_ref() == Some(&proved.1);
+        device.filter(same).is_some_and(|device| state.devices.may_come(device, client_id, certificate))
     }
 }

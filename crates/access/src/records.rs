@@ -89,6 +89,8 @@ pub struct AllAccounts {
     pub devices: Vec<DeviceRecord>,
     /// Log-ins.
     pub sessions: Vec<SessionRecord>,
+    /// Random, made with the records and the same as long as there are these: makes up what names that there are not would have.
+    pub nobody: Digest256,
 }
 
 /// The store refused.

@@ -4,11 +4,12 @@
 //! bits, so 4,096 rounds are as good as more; they are the fewest that clients take. People log in elsewhere, with
 //! [slow hashes](crate::password) that SCRAM could not use.
 //!
-//! What a stranger sends is bounded, costs three HMACs, and gets the same answer for a name that there is and one that there is not.
+//! What a stranger sends is bounded, and costs the same, four HMACs, for a name that there is and one that there is not; the answer looks
+//! the same, also after a restart, for what makes up the salts of names that there are not is kept with the records. Still to be found
+//! out is, for who asks again and again, that a name was made, renewed or removed meanwhile: its salt is another then.
 
 use crate::Accounts;
 use crate::certificate::Certificate;
-use crate::records::DeviceRecord;
 use crate::secret::{NoRandomness, Secret, random};
 use andon_model::access::{Principal, PrincipalKind};
 use base64::Engine as _;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
 /// The method's name, as MQTT and SASL have it.
 pub const METHOD: &str = "SCRAM-SHA-256";
@@ -126,8 +128,9 @@ enum State {
 }
 
 struct Asked {
-    /// `None`: there is no such device, and the proof is checked against one that nobody can have.
-    device: Option<DeviceRecord>,
+    user: String,
+    /// `None`: there is no such device, and the proof is checked by a verifier for which nobody has one.
+    device: Option<Uuid>,
     verifier: Verifier,
     gs2_header: String,
     client_first_bare: String,
@@ -196,14 +199,17 @@ impl Exchange {
         if !as_itself || !same || !is_nonce(client_nonce) {
             return None;
         }
-        let device = self.accounts.device_of_user(&name);
-        let kept = device.as_ref().and_then(|device| device.scram.clone());
-        let verifier = kept.unwrap_or_else(|| verifier_of_nobody(&self.accounts.nobody, &name));
+        // Made for every name, so that it takes no longer where it is needed.
+        let of_nobody = verifier_of_nobody(&self.accounts.nobody, &name);
+        let (device, verifier) = match self.accounts.verifier_of(&name) {
+            Some((id, verifier)) => (Some(id), verifier),
+            None => (None, of_nobody),
+        };
         let nonce = format!("{client_nonce}{}", (self.nonce)().ok()?);
         let server_first = format!("r={nonce},s={},i={}", BASE64.encode(verifier.salt), verifier.rounds);
         let answer = server_first.clone().into_bytes();
         let client_first_bare = bare.to_owned();
-        let asked = Asked { device, verifier, gs2_header, client_first_bare, server_first, nonce };
+        let asked = Asked { user: name, device, verifier, gs2_header, client_first_bare, server_first, nonce };
         self.state = State::Asked(Box::new(asked));
         Some(Heard::Continue(answer))
     }
@@ -225,13 +231,12 @@ impl Exchange {
             return None;
         }
         // Removed or made anew since we asked?
-        let before = asked.device.as_ref()?;
-        let device = self.accounts.device_of_user(&before.user).filter(|now| now == before)?;
-        if !self.accounts.may_come(&device, &self.client_id, self.certificate.as_ref()) {
+        let proved = (asked.device?, verifier.clone());
+        if !self.accounts.proved_may_come(&asked.user, &proved, &self.client_id, self.certificate.as_ref()) {
             return None;
         }
         let signature = BASE64.encode(hmac(&verifier.server_key, &[said.as_bytes()]));
-        let principal = Principal { id: device.id, kind: PrincipalKind::Device };
+        let principal = Principal { id: proved.0, kind: PrincipalKind::Device };
         Some(Heard::Done(principal, format!("v={signature}").into_bytes()))
     }
 }
@@ -247,7 +252,7 @@ fn is_nonce(text: &str) -> bool {
     (1..=NONCE_BYTES).contains(&text.len()) && text.bytes().all(|b| matches!(b, 0x21..=0x7E) && b != b',')
 }
 
-/// Stands in for the verifier of a name that there is not: always the same as long as the node runs, and right for no proof.
+/// Stands in for the verifier of a name that there is not: always the same, also after a restart, and right for no proof.
 fn verifier_of_nobody(key: &Key, name: &str) -> Verifier {
     let made = |what: &[u8]| hmac(key, &[what, name.as_bytes()]);
     let salt = made(b"salt").first_chunk().copied().unwrap_or_default();

@@ -132,6 +132,7 @@ impl AccountRecords for StoredAccounts {
                     .map(device)
                     .collect::<Result<_, RecordsError>>()?,
                 sessions: all.sessions.into_iter().map(session).collect(),
+                nobody: all.nobody,
             })
         })
     }

@@ -262,6 +262,8 @@ pub struct Accounts {
     pub sessions: Vec<Session>,
     /// One-time codes, used and expired ones included until they are removed.
     pub codes: Vec<Code>,
+    /// Random and the same as long as there is this store: makes up what device names that there are not would have.
+    pub nobody: Digest,
 }
 
 /// One change of the accounts.

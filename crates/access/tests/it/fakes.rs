@@ -24,6 +24,12 @@ pub fn new_id(_: &dyn Clock) -> Uuid {
     Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
+/// Another for each set of records, as the store makes it.
+fn fresh_key() -> [u8; 32] {
+    let secret = andon_access::secret::generate("").unwrap();
+    andon_access::secret::digest(secret.reveal())
+}
+
 /// Keeps accounts as the store does: a call is all or nothing, and its event comes with it.
 #[derive(Default)]
 pub struct MemoryRecords {
@@ -95,6 +101,7 @@ impl AccountRecords for MemoryRecords {
             tokens: kept.tokens.clone(),
             devices: kept.devices.clone(),
             sessions: kept.sessions.clone(),
+            nobody: kept.nobody,
         };
         Box::pin(std::future::ready(Ok(all)))
     }
@@ -140,7 +147,11 @@ impl Node {
 
     pub async fn with(options: AccountsOptions) -> Self {
         let start = Timestamp::parse_rfc3339("2026-11-22T06:42:10Z").unwrap();
-        Self::start(Arc::default(), Arc::new(HandClock::new(start)), options).await
+        let records = MemoryRecords {
+            kept: Mutex::new(AllAccounts { nobody: fresh_key(), ..AllAccounts::default() }),
+            ..MemoryRecords::default()
+        };
+        Self::start(Arc::new(records), Arc::new(HandClock::new(start)), options).await
     }
 
     pub async fn start(records: Arc<MemoryRecords>, clock: Arc<HandClock>, options: AccountsOptions) -> Self {

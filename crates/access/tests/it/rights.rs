@@ -4,6 +4,7 @@ use crate::fakes::{ADMIN, HERE, Node, PASSWORD, grant};
 use andon_access::NewDevice;
 use andon_access::accounts::{AccountError, AccountsOptions, LOCAL};
 use andon_access::certificate::Certificate;
+use andon_access::records::{AccountRecords as _, Change};
 use andon_model::access::{Action, Principal, PrincipalKind, Role};
 
 const EVA_PASSWORD: &str = "a sentence of four words";
@@ -146,6 +147,22 @@ async fn a_device_comes_with_its_own_password_and_client_id_only() {
     let fan = NewDevice { user: "fan".to_owned(), client_id: Some("pump-1".to_owned()), ..NewDevice::default() };
     let taken = node.accounts.create_device(&admin, fan).await;
     assert!(matches!(taken, Err(AccountError::NameTaken(name)) if name == "pump-1"));
+}
+
+#[tokio::test]
+async fn a_password_that_is_longer_than_any_of_ours_is_not_looked_at() {
+    let (node, admin, _) = Node::set_up().await;
+    let wanted = NewDevice { user: "pump".to_owned(), ..NewDevice::default() };
+    let (id, _) = node.accounts.create_device(&admin, wanted).await.unwrap();
+    for (length, is_in) in [(256, true), (257, false), (60_000, false)] {
+        let password = "x".repeat(length);
+        let mut device = node.accounts.device(id).unwrap();
+        device.digest = andon_access::secret::digest(&password);
+        node.records.change(vec![Change::PutDevice(device)], None).await.unwrap();
+        let node = node.restart().await;
+        let found = node.accounts.authenticate_device(Some("pump"), Some(&password), "x", None);
+        assert_eq!(found.is_some(), is_in, "{length} bytes");
+    }
 }
 
 #[tokio::test]

@@ -96,19 +96,23 @@ async fn a_client_identifier_that_is_bound_is_for_its_device_alone() {
 async fn what_is_asked_of_nobody_looks_like_what_is_asked_of_somebody() {
     let node = Node::fresh().await;
     device(&node, "press-7", None).await;
-    let ask = |user: &str| {
+    let ask = |node: &Node, user: &str| {
         let mut exchange = Exchange::new(node.accounts.clone(), "any", None, None);
         let Heard::Continue(question) = exchange.hear(format!("n,,n={user},r=nonce").as_bytes()) else { panic!() };
         let text = String::from_utf8(question).unwrap();
         let (nonce, rest) = text.split_once(',').unwrap();
         (nonce.len(), rest.to_owned())
     };
-    let (somebody, nobody) = (ask("press-7"), ask("press-8"));
-    assert_eq!(ask("press-8"), nobody, "the same each time, as of somebody");
-    assert_eq!(ask("press-7"), somebody);
+    let (somebody, nobody) = (ask(&node, "press-7"), ask(&node, "press-8"));
+    assert_eq!(ask(&node, "press-8"), nobody, "the same each time, as of somebody");
+    assert_eq!(ask(&node, "press-7"), somebody);
     assert_eq!((somebody.0, somebody.1.len()), (nobody.0, nobody.1.len()));
-    assert_ne!(ask("press-9").1, nobody.1);
+    assert_ne!(ask(&node, "press-9").1, nobody.1);
     assert!(nobody.1.ends_with(",i=4096"));
+    let later = node.restart().await;
+    assert_eq!(ask(&later, "press-7"), somebody);
+    assert_eq!(ask(&later, "press-8"), nobody, "the same after a restart, as of somebody");
+    assert_ne!(ask(&Node::fresh().await, "press-8").1, nobody.1, "another node makes up others");
 }
 
 #[tokio::test]

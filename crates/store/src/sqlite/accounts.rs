@@ -21,6 +21,7 @@ impl AccountRepository for Store {
             devices: read(&mut tx, "SELECT * FROM device ORDER BY id", device).await?,
             sessions: read(&mut tx, "SELECT * FROM session ORDER BY created, id_sha256", session).await?,
             codes: read(&mut tx, "SELECT * FROM code ORDER BY expires, code_sha256", code).await?,
+            nobody: key_of_nobody(&mut tx).await?,
         };
         tx.rollback().await.map_err(database("read the accounts"))?;
         Ok(accounts)
@@ -50,6 +51,15 @@ async fn read<T>(
     decode: fn(&SqliteRow) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     sqlx::query(sql).fetch_all(tx).await.map_err(database("read the accounts"))?.iter().map(decode).collect()
+}
+
+/// The store has it since it was made.
+async fn key_of_nobody(tx: &mut SqliteConnection) -> Result<Digest, StoreError> {
+    let key: Vec<u8> = sqlx::query_scalar("SELECT key FROM nobody")
+        .fetch_one(tx)
+        .await
+        .map_err(database("read what stands in for names that there are not"))?;
+    digest(&key, "what stands in for names that there are not")
 }
 
 fn user(row: &SqliteRow) -> Result<User, StoreError> {

@@ -38,8 +38,8 @@ const READERS: u32 = 3;
 /// A file up to this size is checked as a whole at the start: less than a second, also from a memory card.
 const CHECKED_WHOLE_BYTES: u64 = 32 << 20;
 /// What is checked of a larger file.
-const CHECKED_ALWAYS: [&str; 10] =
-    ["tag", "tag_name", "person", "person_name", "token", "device", "session", "code", "outbox", "applied"];
+const CHECKED_ALWAYS: [&str; 11] =
+    ["tag", "tag_name", "person", "person_name", "token", "device", "nobody", "session", "code", "outbox", "applied"];
 /// How many findings of a check are told.
 const FINDINGS: usize = 5;
 /// How often to look whether a copy has begun.

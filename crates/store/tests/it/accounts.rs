@@ -71,6 +71,7 @@ async fn every_account_comes_back_as_it_was_put() {
         devices: vec![device(4, "pump", Some("pump-1"))],
         sessions: vec![session(5, 1)],
         codes: vec![code(6, Some(1)), code(7, None)],
+        nobody: store.accounts().await.unwrap().nobody,
     };
     let changes = vec![
         C::PutUser(user(1, "Ann")),
@@ -87,6 +88,16 @@ async fn every_account_comes_back_as_it_was_put() {
     // A second put replaces; codes are made once.
     store.change_accounts(changes[..5].to_vec(), None).await.unwrap();
     assert_eq!(store.accounts().await.unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn what_stands_in_for_names_that_there_are_not_stays_and_is_another_in_each_store() {
+    let [one, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let store = open(one.path()).await;
+    let nobody = store.accounts().await.unwrap().nobody;
+    store.close().await.unwrap();
+    assert_eq!(open(one.path()).await.accounts().await.unwrap().nobody, nobody);
+    assert_ne!(open(other.path()).await.accounts().await.unwrap().nobody, nobody);
 }
 
 #[tokio::test]
@@ -111,7 +122,8 @@ async fn a_removed_person_is_erased_from_the_file_with_name_sessions_and_links()
     let all = vec![C::PutUser(user(1, name)), C::PutSession(session(1, 1)), C::PutCode(code(1, Some(1)))];
     store.change_accounts(all, None).await.unwrap();
     store.change_accounts(vec![C::RemoveUser(Uuid::from_u128(1))], None).await.unwrap();
-    assert_eq!(store.accounts().await.unwrap(), Accounts::default());
+    let left = store.accounts().await.unwrap();
+    assert_eq!(left, Accounts { nobody: left.nobody, ..Accounts::default() });
     store.close().await.unwrap();
     drop(store);
     let bytes = std::fs::read(folder.path().join("store.db")).unwrap();
