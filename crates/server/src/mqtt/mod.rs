@@ -5,7 +5,9 @@ pub(crate) mod telling;
 
 pub use self::rules::Rules;
 
-use self::telling::{Comings, RefusedTopics, Troubles, counted_as, no_right, told_client, told_topic};
+use self::telling::{
+    Comings, Refusal, RefusedTopics, Strangers, ToldOf, Troubles, counted_as, no_right, told_client, told_topic,
+};
 use crate::notes::Notes;
 use crate::sparkplug::{Sparkplug, Then};
 use andon_access::Accounts;
@@ -77,6 +79,7 @@ pub struct Hooks {
     broker: OnceLock<Arc<Broker>>,
     sparkplug: Arc<Sparkplug>,
     troubles: Mutex<Troubles>,
+    strangers: Mutex<Strangers>,
     refused_topics: Mutex<RefusedTopics>,
     comings: Mutex<Comings>,
     replayed: Mutex<Vec<Sample>>,
@@ -104,6 +107,7 @@ impl Hooks {
             broker: OnceLock::new(),
             sparkplug,
             troubles: Mutex::default(),
+            strangers: Mutex::default(),
             refused_topics: Mutex::default(),
             comings: Mutex::default(),
             replayed: Mutex::default(),
@@ -238,7 +242,7 @@ impl Hooks {
     }
 
     /// Says that a client was refused: the client hears only "not authorised", so the one who installs it looks here. Once for a
-    /// while from each address, without what the client sent as user name.
+    /// while from each [stranger](Strangers), without what the client sent as user name.
     fn not_let_in(&self, client_id: &str, peer: &Peer) {
         let from = peer.address.ip();
         let words = || {
@@ -247,7 +251,7 @@ impl Hooks {
                 told_client(client_id)
             )
         };
-        self.say_once(&format!("refused {from}"), "mqtt_refused", "", words);
+        self.tell_of_stranger(Refusal::Credentials, from, words);
     }
 
     /// Says that a client's certificate was refused, for it hears as little. What strangers try otherwise is not worth a word.
@@ -255,8 +259,20 @@ impl Hooks {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(error @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) = tls {
             let words = || format!("An MQTT client from {from} was refused before it said who it is: {error}.");
-            self.say_once(&format!("certificate {from}"), "mqtt_refused", "", words);
+            self.tell_of_stranger(Refusal::Certificate, from, words);
         }
+    }
+
+    fn tell_of_stranger(&self, refusal: Refusal, from: IpAddr, words: impl FnOnce() -> String) {
+        let now = self.clock.monotonic();
+        let told = self.strangers.lock().unwrap_or_else(PoisonError::into_inner).tell(refusal, from, now);
+        let words = match told {
+            Some(ToldOf::One { untold: 0 }) => words(),
+            Some(ToldOf::One { untold }) => format!("{} {untold} more like it before.", words()),
+            Some(ToldOf::Others { untold }) => telling::others_refused(untold),
+            None => return,
+        };
+        self.notes.say("", "mqtt_refused", words);
     }
 
     /// Notes what is likely to happen again at once only once for a while.

@@ -3,9 +3,11 @@
 
 use andon_broker::NoRight;
 use andon_model::access::Principal;
+use andon_model::peer::source_of;
 use andon_model::text::{counted, shown};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -21,6 +23,8 @@ const DEVICES_TOLD: usize = 1000;
 const COMINGS_TOLD: u64 = 20;
 /// Clients whose comings and goings are counted apart; what is new beyond them is counted together.
 const CLIENTS_TOLD: usize = 10_000;
+/// Strangers of whose refusals each is told apart; what comes from others is told together.
+const STRANGERS_TOLD: usize = 32;
 /// How many characters of a stranger's topic are told.
 const TOPIC_SHOWN: usize = 200;
 /// What went wrong lately, so that a device that sends nonsense every second does not fill the timeline.
@@ -54,6 +58,81 @@ impl Troubles {
         self.0.insert(about.to_owned(), Trouble { told: now, untold: 0 });
         Some(0)
     }
+}
+
+/// For what a client is refused before anybody knows who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Refusal {
+    /// Its user name, password, certificate or identifier.
+    Credentials,
+    /// Its certificate is not good, or it shows none.
+    Certificate,
+}
+
+/// Clients that were refused, by whom they come from: an address, or an IPv6 network ([`source_of`]). Apart from all else that is told,
+/// for a stranger must not be able to take its room: at most [`STRANGERS_TOLD`], and all others together are one more.
+#[derive(Default)]
+pub(super) struct Strangers {
+    by_source: HashMap<(Refusal, IpAddr), Trouble>,
+    /// Of those for which there was no room.
+    others: Option<Trouble>,
+}
+
+/// A refusal that is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ToldOf {
+    /// With so many of the same stranger that were not.
+    One { untold: u64 },
+    /// That others are refused as well, so many since that was last told.
+    Others { untold: u64 },
+}
+
+impl Strangers {
+    /// Whether to tell of this refusal now.
+    pub(super) fn tell(&mut self, refusal: Refusal, from: IpAddr, now: Duration) -> Option<ToldOf> {
+        let fresh = |known: &Trouble| now.saturating_sub(known.told) < TELL_AGAIN;
+        let key = (refusal, source_of(from));
+        if !self.by_source.contains_key(&key) && self.by_source.len() >= STRANGERS_TOLD {
+            let old = self.by_source.extract_if(|_, known| !fresh(known)).map(|(_, known)| known.untold).sum::<u64>();
+            if old > 0 {
+                // Due at once, if nothing was told of them yet.
+                let due = || Trouble { told: now.saturating_sub(TELL_AGAIN), untold: 0 };
+                self.others.get_or_insert_with(due).untold += old;
+            }
+        }
+        if let Some(known) = self.by_source.get_mut(&key) {
+            if fresh(known) {
+                known.untold += 1;
+                return None;
+            }
+            let untold = std::mem::replace(known, Trouble { told: now, untold: 0 }).untold;
+            return Some(ToldOf::One { untold });
+        }
+        if self.by_source.len() < STRANGERS_TOLD {
+            self.by_source.insert(key, Trouble { told: now, untold: 0 });
+            return Some(ToldOf::One { untold: 0 });
+        }
+        match &mut self.others {
+            Some(known) if fresh(known) => {
+                known.untold += 1;
+                None
+            }
+            others => {
+                let before = others.replace(Trouble { told: now, untold: 0 });
+                Some(ToldOf::Others { untold: before.map_or(0, |before| before.untold) + 1 })
+            }
+        }
+    }
+}
+
+/// That clients of more strangers than are told apart are refused.
+pub(super) fn others_refused(count: u64) -> String {
+    let clients = counted(count, "MQTT client was", "MQTT clients were");
+    let minutes = TELL_AGAIN.as_secs() / 60;
+    format!(
+        "{clients} refused from further addresses: of {STRANGERS_TOLD} addresses it is told apart within {minutes} min, and more are only counted. \
+         Many addresses at once are seldom devices of your own: look who can reach this node."
+    )
 }
 
 /// The topics to which devices have no right, as far as they are told ([`begin_of`]): at most [`TOPICS_TOLD`] of at most
@@ -388,6 +467,44 @@ mod tests {
         ] {
             assert!(no_right(what, "a/#").contains(words), "{words}");
         }
+    }
+
+    #[test]
+    fn a_stranger_is_told_once_whichever_addresses_of_its_network_it_takes() {
+        let mut strangers = Strangers::default();
+        let mut tell = |from: &str, at| {
+            strangers.tell(Refusal::Credentials, from.parse().expect("an address"), Duration::from_secs(at))
+        };
+        assert_eq!(tell("2001:db8:1:2::1", 0), Some(ToldOf::One { untold: 0 }));
+        for n in 2..2_000 {
+            assert_eq!(tell(&format!("2001:db8:1:2::{n:x}"), 1), None, "the same network");
+        }
+        assert_eq!(tell("192.0.2.7", 1), Some(ToldOf::One { untold: 0 }), "another is told as ever");
+        assert_eq!(tell("2001:db8:1:2:ffff::", 600), Some(ToldOf::One { untold: 1_998 }));
+        let certificate =
+            strangers.tell(Refusal::Certificate, "192.0.2.7".parse().expect("an address"), Duration::ZERO);
+        assert_eq!(certificate, Some(ToldOf::One { untold: 0 }), "another trouble");
+    }
+
+    #[test]
+    fn more_strangers_than_are_told_apart_are_told_together() {
+        let mut strangers = Strangers::default();
+        let mut tell = |network: usize, at| {
+            let from = format!("2001:db8:{network:x}::1").parse().expect("an address");
+            strangers.tell(Refusal::Credentials, from, Duration::from_secs(at))
+        };
+        let told = (0..10_000).filter_map(|n| tell(n, 5)).collect::<Vec<_>>();
+        assert_eq!(told.len(), STRANGERS_TOLD + 1);
+        assert_eq!(told.last(), Some(&ToldOf::Others { untold: 1 }));
+        assert_eq!(tell(0, 6), None, "the first is remembered");
+        for n in 0..STRANGERS_TOLD {
+            assert_eq!(tell(20_000 + n, 605), Some(ToldOf::One { untold: 0 }), "what is old makes room");
+        }
+        let others = u64::try_from(10_000 - STRANGERS_TOLD - 1).expect("a number");
+        assert_eq!(tell(30_000, 605), Some(ToldOf::Others { untold: others + 1 + 1 }), "with the one of the first");
+        assert_eq!(strangers.by_source.len(), STRANGERS_TOLD);
+        assert!(others_refused(1).starts_with("1 MQTT client was refused from further"), "{}", others_refused(1));
+        assert!(others_refused(2).starts_with("2 MQTT clients were refused from further"));
     }
 
     #[test]
