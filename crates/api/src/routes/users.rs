@@ -227,9 +227,9 @@ pub struct NewDevice {
     /// The certificate without which it is not let in, and with which it needs no password: the common name of its subject, or its
     /// SHA-256 in hexadecimal.
     certificate: Option<String>,
-    /// Topic filters it may publish to; all topics if missing.
+    /// Topic filters it may publish to; all topics if missing. Nobody may publish to those that begin with `$`.
     publish: Option<Vec<String>>,
-    /// Topic filters it may subscribe to; all topics if missing.
+    /// Topic filters it may subscribe to; all topics if missing, but for those that begin with `$`: these are named.
     subscribe: Option<Vec<String>>,
     /// The branch whose tags it may command.
     operate: Option<String>,

@@ -478,8 +478,12 @@ impl BrokerHooks for Hooks {
     }
 }
 
-/// Whether everything that `wanted` matches is matched by `own` too.
+/// Whether everything that `wanted` matches is matched by `own` too. A filter that begins with a wildcard matches no topic that begins
+/// with `$` ([MQTT-4.7.2-1], in 5.0 and 3.1.1), so such topics are granted by name.
 fn covers(own: &str, wanted: &str) -> bool {
+    if wanted.starts_with('$') && !own.starts_with('$') {
+        return false;
+    }
     let (mut own, mut wanted) = (own.split('/'), wanted.split('/'));
     loop {
         match (own.next(), wanted.next()) {
@@ -630,6 +634,7 @@ pub async fn listen(listener: TcpListener, entrance: Entrance, tls: Option<TlsAc
 #[cfg(test)]
 mod tests {
     use super::covers;
+    use andon_wire::mqtt::TopicFilter;
 
     #[test]
     fn a_filter_is_covered_only_if_all_it_matches_is() {
@@ -637,6 +642,16 @@ mod tests {
             [("#", "a/#"), ("a/#", "a/b/+"), ("a/#", "a"), ("a/+", "a/b"), ("a/+/c", "a/+/c"), ("a", "a")]
         {
             assert!(covers(own, wanted), "{own} covers {wanted}");
+        }
+        for (own, wanted) in [("$SYS/#", "$SYS/broker/+"), ("$SYS/#", "$SYS/#"), ("#", "a/$b"), ("#", "+/#")] {
+            assert!(covers(own, wanted), "{own} covers {wanted}");
+        }
+        // What a filter does not match, it does not cover either.
+        for own in ["#", "+/#", "+/broker/+", "+/broker/uptime"] {
+            assert!(!TopicFilter::parse(own).expect("a filter").matches("$SYS/broker/uptime"), "{own}");
+            for wanted in ["$SYS/#", "$SYS/broker/+", "$SYS/broker/uptime", "$sparkplug/certificates/#"] {
+                assert!(!covers(own, wanted), "{own} does not cover {wanted}");
+            }
         }
         for (own, wanted) in
             [("a/+", "a/#"), ("a/+", "a"), ("a/b", "a/+"), ("a/b", "#"), ("a/+/c", "a/b/d"), ("a", "a/b")]
