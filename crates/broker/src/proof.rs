@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-/// The most messages of a client in one exchange; methods need two or three.
+/// The most messages of a client in one exchange, the one in CONNECT among them; methods need two or three.
 const TURNS: u8 = 8;
 
 /// One client's proof of who it is, message by message.
@@ -65,14 +65,19 @@ impl Broker {
         let exchange = self.hooks.exchange(method.as_str(), client_id.as_str(), user, peer);
         let mut exchange = exchange.ok_or(Some(ReasonCode::BAD_AUTHENTICATION_METHOD))?;
         let mut heard = exchange.hear(connect.properties.authentication_data.as_deref().unwrap_or_default());
-        for _ in 0..TURNS {
+        let mut turns = 1;
+        loop {
             let question = match heard {
-                Heard::Continue(question) => question,
+                Heard::Continue(question) if turns < TURNS => question,
                 Heard::Done(principal, last_word) => return Ok((principal, last_word)),
                 // [MQTT-4.12.0-4].
                 Heard::Refused(error) => {
                     self.hooks.unproven(client_id.as_str(), peer);
                     return Err(Some(error.reason()));
+                }
+                Heard::Continue(_) => {
+                    self.hooks.unproven(client_id.as_str(), peer);
+                    return Err(Some(ReasonCode::NOT_AUTHORIZED));
                 }
             };
             let mut out = BytesMut::new();
@@ -83,8 +88,8 @@ impl Broker {
             }
             writer.write(out).await.map_err(|_| None)?;
             heard = exchange.hear(data_of(&read_auth(input, method).await?));
+            turns += 1;
         }
-        Err(Some(ReasonCode::NOT_AUTHORIZED))
     }
 }
 
