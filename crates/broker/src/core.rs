@@ -616,6 +616,7 @@ impl Core {
         session.expiry_s = expiry_s.unwrap_or(session.expiry_s);
         if !keep_will {
             session.will = None;
+            self.wills_under_way.remove(&number);
         }
         if session.expiry_s == 0 {
             self.remove(number);
@@ -654,6 +655,13 @@ impl Core {
             let ended = SessionOp::Ended { session: number, opened: session.opened };
             self.effects.todo.push(Op::Session(ended));
         }
+    }
+
+    /// What writes down that the will of a session is not to be published any more; `None`: nothing is to be written down.
+    pub(crate) fn without_will(&self, number: SessionNo) -> Option<SessionOp> {
+        let session = self.sessions.get(&number).filter(|_| number.is_durable())?;
+        let (opened, at) = (session.opened, session.gone_at?);
+        Some(SessionOp::Gone { session: number, opened, at, expiry_s: None, keep_will: false })
     }
 
     /// Forgets a session. A will that is still to be published is published now: the session ends.

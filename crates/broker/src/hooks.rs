@@ -54,7 +54,8 @@ pub trait BrokerHooks: Send + Sync + 'static {
     fn may_publish(&self, who: &Principal, topic: &str) -> bool;
 
     /// A client has no right to what it asked for with this topic, or topic filter. Told for every message, will and
-    /// subscription that was refused so, also where that ends the connection.
+    /// subscription that was refused so, also where that ends the connection. Of a will that is dropped when it was to be published
+    /// `who` was last seen under the identifier; nobody ([`Principal::ANONYMOUS`]) if that is not known any more.
     fn refused(&self, client_id: &str, who: &Principal, what: NoRight, topic: &str) {
         let _ = (client_id, who, what, topic);
     }

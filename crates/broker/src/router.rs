@@ -3,11 +3,13 @@
 use crate::broker::Broker;
 use crate::core::Core;
 use crate::frames::{Op, Published};
+use crate::hooks::NoRight;
 use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::session::Arrival;
+use andon_model::access::Principal;
 use andon_model::log::{AppendError, Lane, Log, Positions, Seq};
-use andon_wire::mqtt::{Packet, QoS, ReasonCode, SubAck, UnsubAck};
+use andon_wire::mqtt::{Packet, QoS, ReasonCode, SubAck, Text, UnsubAck};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -277,7 +279,7 @@ impl Broker {
 
     /// An operation of the broker's own: through the log, unless it is a message that leaves nothing behind.
     async fn run_own(&self, op: Op, scratch: &mut BytesMut) {
-        let op = self.as_of_now(op);
+        let Some(op) = self.as_of_now(op) else { return };
         match &op {
             Op::Publish(p) if p.message.qos == QoS::AtMostOnce && !p.message.retain && !p.will_of.is_durable() => {
                 let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
@@ -287,16 +289,27 @@ impl Broker {
         }
     }
 
-    /// The broker's own messages are wills, and those around it may give one the content of now.
-    fn as_of_now(&self, op: Op) -> Op {
-        let Op::Publish(published) = op else { return op };
-        match self.hooks.will(&published.message) {
+    /// The broker's own messages are wills. Their topics were asked for at CONNECT; one whose topic has become that of a command meanwhile
+    /// is dropped, for it would pass by the door. Those around may give the others the content of now. `None`: nothing is to be done.
+    fn as_of_now(&self, op: Op) -> Option<Op> {
+        let Op::Publish(published) = op else { return Some(op) };
+        if self.hooks.command_topic(published.message.topic.as_str()) {
+            self.tell_dropped(&published.message);
+            return self.with_core(|core| core.without_will(published.will_of)).map(Op::Session);
+        }
+        Some(match self.hooks.will(&published.message) {
             Some(payload) if payload.len() <= self.options.payload_bytes => {
                 let message = Arc::new(Message { payload, ..(*published.message).clone() });
                 Op::Publish(Published { message, ..published })
             }
             _ => Op::Publish(published),
-        }
+        })
+    }
+
+    fn tell_dropped(&self, will: &Message) {
+        let client_id = will.publisher.as_ref().map(Text::as_str).unwrap_or_default();
+        let who = self.departures.principal(client_id).unwrap_or(Principal::ANONYMOUS);
+        self.hooks.refused(client_id, &who, NoRight::CommandAsWill, will.topic.as_str());
     }
 
     /// Hands messages to the catalogue and the mapping hook.

@@ -120,3 +120,53 @@ async fn a_will_cannot_be_a_command() {
     assert_eq!(ack.reason, ReasonCode::NOT_AUTHORIZED);
     site.stop().await;
 }
+
+#[tokio::test]
+async fn a_will_whose_topic_became_a_command_meanwhile_is_dropped_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = open_log(folder.path());
+    let mut site = Site::on(log.clone(), BrokerOptions::default()).await;
+    let mut watcher = site.client(hello("watcher")).await;
+    watcher.subscribe("valve/#", QoS::AtMostOnce).await;
+    let with = |delay, connect| Connect { will: Some(will("valve/7", delay)), ..connect };
+    let at_once = site.client(with(None, hello("a"))).await;
+    let at_once_too = site.client(with(None, lasting("b"))).await;
+    let delayed = site.client(with(Some(60), lasting("c"))).await;
+    site.hooks.commands_now.lock().unwrap().push("valve/7");
+    let hooks = site.hooks.clone();
+    let told = || hooks.refused.lock().unwrap().clone();
+    for (client, id) in [(at_once, "a"), (at_once_too, "b"), (delayed, "c")] {
+        drop(client);
+        site.until_away(id).await;
+        if id == "c" {
+            assert_eq!(told().len(), 2, "not before its time");
+            site.clock.turn(Duration::from_secs(61));
+        }
+        until(|| told().iter().any(|(client, ..)| client == id)).await;
+        assert_eq!(told().last().unwrap(), &(id.to_owned(), NoRight::CommandAsWill, "valve/7".to_owned()));
+    }
+    assert_eq!((told().len(), site.hooks.commands.lock().unwrap().len()), (3, 0));
+    // They are gone for good, also over a restart and when the topic is no command any more.
+    for cleanly in [false, true] {
+        // What was told was written down by then, for this comes after it.
+        site.broker.publish_internal("mark", Bytes::new(), QoS::AtLeastOnce, true).await.unwrap();
+        watcher.expect_nothing().await;
+        let clock = site.clock.clone();
+        if cleanly {
+            site.stop().await;
+            log.close();
+        } else {
+            log.close();
+            site.abandon();
+        }
+        log = open_log(folder.path());
+        site = Site::at(log.clone(), BrokerOptions::default(), clock).await;
+        watcher = site.client(hello("watcher")).await;
+        watcher.subscribe("valve/#", QoS::AtMostOnce).await;
+    }
+    assert_eq!(site.broker.stats().sessions, 3);
+    site.clock.turn(Duration::from_secs(3601));
+    until(|| site.broker.stats().sessions == 1).await;
+    watcher.expect_nothing().await;
+    site.stop().await;
+}

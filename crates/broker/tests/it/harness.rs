@@ -61,6 +61,8 @@ pub struct TestHooks {
     pub lost: Mutex<Vec<&'static str>>,
     /// Where nobody may publish any more: topics that begin with one of these.
     pub closed: Mutex<Vec<&'static str>>,
+    /// What has become a command: topics that begin with one of these.
+    pub commands_now: Mutex<Vec<&'static str>>,
     /// Commands wait while this is locked.
     pub hold_commands: tokio::sync::Mutex<()>,
 }
@@ -116,7 +118,7 @@ impl BrokerHooks for TestHooks {
         self.replayed.lock().unwrap().push(message.clone());
     }
     fn command_topic(&self, topic: &str) -> bool {
-        topic.starts_with("command/")
+        topic.starts_with("command/") || self.commands_now.lock().unwrap().iter().any(|now| topic.starts_with(now))
     }
     async fn command(
         &self,
