@@ -84,6 +84,8 @@ pub struct Parts {
     pub mqtt_rules: Arc<dyn ports::MqttRules>,
     /// How often MQTT clients may come.
     pub mqtt_pace: Arc<Pace>,
+    /// Whether MQTT clients must show a certificate: over WebSocket they cannot, so there is no MQTT over it then.
+    pub mqtt_needs_certificate: bool,
     /// Field connectors.
     pub connectors: Arc<Runner>,
     /// The audit trail's writer, for live events.

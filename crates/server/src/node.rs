@@ -453,6 +453,7 @@ impl Node {
             sql: address(&sql),
         };
         let rules = Arc::new(mqtt::Rules { hooks: hooks.clone(), broker: broker.clone() });
+        let mqtt_needs_certificate = settings.mqtt_client_ca.as_ref().is_some_and(|ca| ca.required);
         let ingest_memory = Arc::new(andon_api::ingest::Memory::default());
         let app = |loopback_only| {
             App::new(Parts {
@@ -466,6 +467,7 @@ impl Node {
                 mqtt_rules: rules.clone(),
                 mqtt_places: entrance.places.clone(),
                 mqtt_pace: entrance.pace.clone(),
+                mqtt_needs_certificate,
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),

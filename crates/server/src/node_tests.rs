@@ -509,3 +509,36 @@ async fn who_comes_too_often_is_told_and_counted_and_let_in_later() {
     stop.cancel();
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_clients_must_show_a_certificate_there_is_no_mqtt_over_websocket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let with = |mqtt: &str| {
+        let text = SETTINGS.replace("[mqtt]\n", &format!("[mqtt]\ntls_listen = \"127.0.0.1:0\"\n{mqtt}"));
+        settings::parse("andon.toml", &text, folder.path()).expect("good settings")
+    };
+    // Its own certificate stands in for that of an issuer.
+    let ca = "client_ca = \"data/tls/certificate.pem\"\n";
+    let required = format!("{ca}client_certificate = \"required\"\n");
+    for (mqtt, status) in [("", 101), (ca, 101), (required.as_str(), 403)] {
+        let node = Node::start(with(mqtt), None).await.expect("a node");
+        let address = node.addresses.http.expect("a listener");
+        let request = format!(
+            "GET /mqtt HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: mqtt\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        let mut some = [0; 1024];
+        while !answer.contains("\r\n\r\n") || (status == 403 && !answer.contains('}')) {
+            let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut some)).await;
+            let count = read.expect("in time").expect("read");
+            assert!(count > 0, "{answer}");
+            answer.push_str(&String::from_utf8_lossy(&some[..count]));
+        }
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{mqtt}: {answer}");
+        assert_eq!(answer.contains("connect to [mqtt] tls_listen"), status == 403, "{answer}");
+        node.stop().await;
+    }
+}

@@ -35,6 +35,9 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
     if !same_origin(&parts.headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "this page is not ours"));
     }
+    if app.mqtt_needs_certificate {
+        return Err(without_certificate());
+    }
     let peer = peer_of(&parts);
     app.mqtt_pace.take(peer.address.ip()).map_err(|refused| {
         if let Some(count) = refused.tell {
@@ -57,6 +60,13 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
     };
     let peer = Peer { address: peer.address, tls: peer.tls, websocket: true, certificate: None };
     carry(upgrade, app.broker.clone(), peer, (held, place))
+}
+
+/// HTTPS asks nobody for a certificate, for browsers come there as well.
+fn without_certificate() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "certificate-required", "MQTT clients must show a certificate here")
+        .detail("over WebSocket none is asked for, so MQTT is not spoken over it where the settings say client_certificate = \"required\"")
+        .remedy("connect to [mqtt] tls_listen, with the device's certificate")
 }
 
 /// Hands the upgraded connection to the broker. `kept` is dropped when it has ended.
