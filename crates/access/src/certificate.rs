@@ -177,17 +177,25 @@ mod tests {
         }
         let hidden = der_of(&[(DnType::CommonName, utf8("press-7\u{0}.evil"))]);
         assert_eq!(common_name(&hidden), None, "what a person would read as press-7");
-        // Whatever is cut off or changed: no panic, and never another name that is longer than what is there.
+        // Whatever is cut off or changed: no panic, and a name that is found stands there as it is told, on one line.
         for end in 0..der.len() {
             assert_eq!(common_name(&der[..end]), None);
         }
+        let mut found = 0;
         for at in 0..der.len() {
             for bit in 0..8 {
                 let mut changed = der.clone();
                 changed[at] ^= 1 << bit;
-                let _ = common_name(&changed);
+                let Some(name) = common_name(&changed) else { continue };
+                found += 1;
+                assert!(
+                    changed.windows(name.len()).any(|there| there == name.as_bytes()),
+                    "{name:?}, bit {bit} of {at}"
+                );
+                assert!(check_line(&name).is_ok(), "{name:?}, bit {bit} of {at}");
             }
         }
+        assert!(found > der.len(), "most changes are elsewhere and leave the name: {found}");
     }
 
     #[test]

@@ -264,3 +264,37 @@ async fn topics_beyond_the_setting_are_counted_and_told_once() {
     assert!(metrics.contains("mqtt_topics_not_listed_total 7"), "{metrics}");
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_check_of_a_dry_run_is_its_reason_and_the_first_no_is_the_last() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    let device =
+        json!({ "name": "press-7", "publish": ["press/#"], "subscribe": ["press/+"], "operate": "works/belt" });
+    let (status, answer) = json_of(&node, "POST", "/api/devices", device).await;
+    assert_eq!(status, 201, "{answer}");
+    for (wish, topic, checks, allowed, word) in [
+        ("publish", "press/7", 2, true, "\"press/#\" lets it publish"),
+        ("publish", "oven/7", 2, false, "None of the topic filters"),
+        ("publish", "press/run/set", 3, true, "limits and interlocks"),
+        ("publish", "$SYS/a", 2, false, "the server's"),
+        ("publish", "press/+", 2, false, "This is no topic"),
+        ("subscribe", "press/+", 2, true, "\"press/+\" covers it"),
+        ("subscribe", "press/#", 2, false, "covers all of it"),
+        ("receive", "press/7", 3, false, "name the client"),
+    ] {
+        let asked = json!({ "user": "press-7", "wish": wish, "topic": topic });
+        let (status, told) = json_of(&node, "POST", "/api/mqtt/permission", asked).await;
+        assert_eq!(status, 200, "{told}");
+        let verdict = &told["verdict"];
+        let made = verdict["checks"].as_array().expect("checks");
+        let oks = made.iter().map(|check| check["ok"] == true).collect::<Vec<_>>();
+        let mut wanted = vec![true; checks];
+        wanted[checks - 1] = allowed;
+        assert_eq!((oks, &verdict["allowed"]), (wanted, &json!(allowed)), "{wish} {topic}: {verdict}");
+        assert_eq!(verdict["reason"], made[checks - 1]["text"], "{wish} {topic}");
+        assert!(verdict["reason"].as_str().is_some_and(|reason| reason.contains(word)), "{wish} {topic}: {verdict}");
+    }
+    node.stop().await;
+}

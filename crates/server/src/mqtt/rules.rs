@@ -224,14 +224,4 @@ mod tests {
         assert_eq!(listed(&[]), "none");
         assert_eq!(listed(&["a/#".to_owned(), "b\u{202e}".to_owned()]), "\"a/#\", \"b\\u{202e}\"");
     }
-
-    #[test]
-    fn the_last_check_is_the_reason() {
-        let mut checks = Checks::default();
-        checks.fine("one");
-        let No = checks.no("two");
-        assert_eq!(checks.0.iter().map(|check| check.ok).collect::<Vec<_>>(), [true, false]);
-        // The broker's hooks decide with the same function as the dry run does.
-        assert!(covers("a/#", "a/+") && !covers("a/+", "a/#"));
-    }
 }
