@@ -187,6 +187,17 @@ pub struct TopicDef {
     pub settings: serde_json::Value,
 }
 
+/// What holds for the messages under a topic filter: how they are kept, and what is asked of them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TopicRuleDef {
+    /// Unique in the node.
+    pub name: String,
+    /// The topics for which it holds, as an MQTT topic filter; no two rules have the same one.
+    pub filter: String,
+    /// The rule, in the words of `andon-rules`, which checks it.
+    pub settings: serde_json::Value,
+}
+
 /// What raises an alarm.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "condition", rename_all = "lowercase")]
@@ -280,6 +291,9 @@ pub struct Plant {
     #[serde(default)]
     pub topics: Vec<TopicDef>,
     /// Sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topic_rules: Vec<TopicRuleDef>,
+    /// Sorted by name.
     #[serde(default)]
     pub alarms: Vec<AlarmDef>,
 }
@@ -329,7 +343,7 @@ impl Plant {
     }
 }
 
-/// Something wrong inside the settings of a connector or a topic, found by the part that understands them.
+/// Something wrong inside the settings of a connector, a topic or a topic rule, found by the part that understands them.
 /// The document layer turns the pointer into a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
@@ -348,6 +362,8 @@ pub trait SettingsCheck: Send + Sync {
     fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding>;
     /// Checks a topic mapping against the plant's tags.
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding>;
+    /// Checks a topic rule.
+    fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding>;
 }
 
 #[cfg(test)]

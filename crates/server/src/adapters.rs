@@ -9,7 +9,7 @@ use andon_api::ports::Ingest;
 use andon_bus::Bus;
 use andon_model::event::Event;
 use andon_model::log::{AppendError, Log};
-use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef};
+use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef, TopicRuleDef};
 use andon_model::{BoxFuture, Sample};
 use andon_store::repository::{AccountChange, AccountRepository, Device, Session, Token, User};
 use andon_store::{Store, StoreError};
@@ -159,6 +159,9 @@ impl SettingsCheck for Checks {
     }
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
         told_first(secrets_in(&topic.settings), andon_wire::payload::check_topic(topic, plant))
+    }
+    fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
+        told_first(secrets_in(&rule.settings), andon_rules::check_rule(rule, plant))
     }
 }
 

@@ -7,7 +7,7 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("access", &["model"]),
     ("historian", &["model", "bus"]),
     ("sparkplug", &["model"]),
+    ("rules", &["model", "wire"]),
     ("sql", &["model"]),
     ("alarms", &["model", "bus"]),
     ("control", &["model", "bus"]),
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "connectors",
             "control",
             "historian",
+            "rules",
             "sparkplug",
             "sql",
             "store",

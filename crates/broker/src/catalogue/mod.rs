@@ -14,13 +14,12 @@
 //!
 //! Start reading at [`Catalogue::note`].
 
-mod kind;
 mod rate;
 mod topic;
 mod tree;
 mod watch;
 
-pub use kind::PayloadKind;
+pub use andon_wire::payload::PayloadKind;
 pub use topic::{PAYLOAD_KEPT, TopicInfo};
 pub use tree::{Level, LevelRow};
 pub use watch::{Seen, TooManyWatches, Watch};

@@ -1,6 +1,6 @@
 //! What is known of one topic.
 
-use super::kind::PayloadKind;
+use super::PayloadKind;
 use super::rate::Rate;
 use crate::message::Message;
 use andon_model::Timestamp;

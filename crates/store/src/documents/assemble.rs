@@ -1,13 +1,13 @@
 //! From drafts to one model: merged into the model in force, then checked as a whole.
 
-use super::check::{TAG_LIMIT, keep_days};
+use super::check::{TAG_LIMIT, TOPIC_RULE_LIMIT, keep_days};
 use super::form::carries_profile;
 use super::read::{AlarmDraft, Draft, Placed, TagDraft};
 use super::report::{Place, Report, nearest};
 use super::settings;
 use andon_model::plant::{
     AlarmDef, Condition, ConnectorDef, Equipment, Finding, KEEP_DAYS_LIMIT, Plant, Profile, SettingsCheck, TagDef,
-    TopicDef,
+    TopicDef, TopicRuleDef,
 };
 use andon_model::{DataType, EquipmentPath, TagPath};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,6 +26,7 @@ pub(super) fn assemble(
     once(report, "tag", &draft.tags, |item| item.def.path.clone());
     once(report, "connector", &draft.connectors, |item| item.name.clone());
     once(report, "topic", &draft.topics, |item| item.filter.clone());
+    once(report, "topic_rule", &draft.topic_rules, |item| item.name.clone());
     once(report, "alarm", &draft.alarms, |item| item.def.name.clone());
     let equipment = merge_equipment(base, &draft, prune);
     let renamed = give_ids(base, &mut draft, report);
@@ -38,6 +39,9 @@ pub(super) fn assemble(
     let mut topics: BTreeMap<&str, &TopicDef> =
         base.topics.iter().filter(|_| !prune).map(|item| (item.filter.as_str(), item)).collect();
     topics.extend(draft.topics.iter().map(|placed| (placed.item.filter.as_str(), &placed.item)));
+    let mut topic_rules: BTreeMap<&str, &TopicRuleDef> =
+        base.topic_rules.iter().filter(|_| !prune).map(|item| (item.name.as_str(), item)).collect();
+    topic_rules.extend(draft.topic_rules.iter().map(|placed| (placed.item.name.as_str(), &placed.item)));
     let mut alarms: BTreeMap<String, AlarmDef> = base
         .alarms
         .iter()
@@ -52,14 +56,17 @@ pub(super) fn assemble(
         tags: tags.into_values().collect(),
         connectors: connectors.into_values().cloned().collect(),
         topics: topics.into_values().cloned().collect(),
+        topic_rules: topic_rules.into_values().cloned().collect(),
         alarms: alarms.into_values().collect(),
     };
     check_tree(&plant, &draft, report);
     check_keep_days(base, &plant, &draft, report);
     check_alarms(&plant, &draft, report);
+    check_rule_filters(&plant, &draft, report);
     if draft.unusable.is_empty() {
         // Otherwise a connector would be blamed for a tag that is only misspelled in its own table.
         check_settings(&plant, &draft, checks, report);
+        check_rules(&plant, &draft, checks, report);
     }
     plant
 }
@@ -285,6 +292,25 @@ fn check_tree(plant: &Plant, draft: &Draft, report: &mut Report) {
     }
 }
 
+/// No two rules for one topic filter, and no more of them than [`TOPIC_RULE_LIMIT`].
+fn check_rule_filters(plant: &Plant, draft: &Draft, report: &mut Report) {
+    let own: HashMap<&str, &Placed<TopicRuleDef>> =
+        draft.topic_rules.iter().map(|placed| (placed.item.name.as_str(), placed)).collect();
+    let mut first: HashMap<&str, &str> = HashMap::with_capacity(plant.topic_rules.len());
+    for rule in &plant.topic_rules {
+        let Some(other) = first.insert(&rule.filter, &rule.name) else { continue };
+        let placed = own.get(rule.name.as_str()).or_else(|| own.get(other));
+        let message = format!("the topic rules \"{other}\" and \"{}\" are for the same topic filter", rule.name);
+        let place = placed.map_or(Place::NONE, |placed| placed.place("filter"));
+        report.add(place, message, "make one rule of both: a topic has one rule, that of the most exact filter");
+    }
+    if plant.topic_rules.len() > TOPIC_RULE_LIMIT {
+        let place = draft.topic_rules.last().map_or(Place::NONE, |placed| placed.at);
+        let message = format!("{} topic rules are over the limit of {TOPIC_RULE_LIMIT}", plant.topic_rules.len());
+        report.add(place, message, "write rules for wider topic filters");
+    }
+}
+
 /// Every alarm watches a tag that can raise it.
 fn check_alarms(plant: &Plant, draft: &Draft, report: &mut Report) {
     let tags: HashMap<&TagPath, &TagDef> = plant.tags.iter().map(|tag| (&tag.path, tag)).collect();
@@ -376,6 +402,15 @@ fn check_settings(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, repo
     for topic in &plant.topics {
         let findings = checks.check_topic(topic, plant);
         blame(report, findings, &format!("topic \"{}\"", topic.filter), topics.get(topic.filter.as_str()));
+    }
+}
+
+fn check_rules(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, report: &mut Report) {
+    let own: HashMap<&str, &Placed<TopicRuleDef>> =
+        draft.topic_rules.iter().map(|placed| (placed.item.name.as_str(), placed)).collect();
+    for rule in &plant.topic_rules {
+        let findings = checks.check_topic_rule(rule, plant);
+        blame(report, findings, &format!("topic rule \"{}\"", rule.name), own.get(rule.name.as_str()));
     }
 }
 

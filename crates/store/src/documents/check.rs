@@ -9,6 +9,8 @@ use std::hash::Hash;
 
 /// The most tags a model may have.
 pub(super) const TAG_LIMIT: usize = 200_000;
+/// The most topic rules a model may have.
+pub(super) const TOPIC_RULE_LIMIT: usize = 1_000;
 
 /// Sorts every part by its name and checks the invariants of [`andon_model::plant`].
 /// # Errors
@@ -18,6 +20,7 @@ pub(crate) fn order_and_check(plant: &mut Plant) -> Result<(), String> {
     plant.tags.sort_by(|a, b| a.path.cmp(&b.path));
     plant.connectors.sort_by(|a, b| a.name.cmp(&b.name));
     plant.topics.sort_by(|a, b| a.filter.cmp(&b.filter));
+    plant.topic_rules.sort_by(|a, b| a.name.cmp(&b.name));
     plant.alarms.sort_by(|a, b| a.name.cmp(&b.name));
     if plant.tags.len() > TAG_LIMIT {
         return Err(format!("{} tags are over the limit of {TAG_LIMIT}", plant.tags.len()));
@@ -27,6 +30,11 @@ pub(crate) fn order_and_check(plant: &mut Plant) -> Result<(), String> {
     unique("tag id", plant.tags.iter().map(|t| t.id))?;
     unique("connector", plant.connectors.iter().map(|c| c.name.as_str()))?;
     unique("topic", plant.topics.iter().map(|t| t.filter.as_str()))?;
+    unique("topic rule", plant.topic_rules.iter().map(|r| r.name.as_str()))?;
+    unique("topic filter of a rule", plant.topic_rules.iter().map(|r| r.filter.as_str()))?;
+    if plant.topic_rules.len() > TOPIC_RULE_LIMIT {
+        return Err(format!("{} topic rules are over the limit of {TOPIC_RULE_LIMIT}", plant.topic_rules.len()));
+    }
     unique("alarm", plant.alarms.iter().map(|a| a.name.as_str()))?;
     let parents = plant.equipment.iter().filter_map(|e| Some((e.path.as_str(), e.path.parent()?)));
     for (path, parent) in parents {

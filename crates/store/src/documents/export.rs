@@ -5,7 +5,7 @@ use andon_model::plant::Plant;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// Prints the model: equipment, tags, connectors, topics, alarms, each sorted by name, defaults left out. Secrets stand
+/// Prints the model: equipment, tags, connectors, topics, topic rules, alarms, each sorted by name, defaults left out. Secrets stand
 /// as references, as they do in the model.
 #[must_use]
 pub fn export(plant: &Plant) -> String {
@@ -18,6 +18,7 @@ pub fn export(plant: &Plant) -> String {
     plant.tags.iter().for_each(|item| table(&mut out, "tag", &form::tag(item)));
     plant.connectors.iter().for_each(|item| table(&mut out, "connector", &form::connector(item)));
     plant.topics.iter().for_each(|item| table(&mut out, "topic", &form::topic(item)));
+    plant.topic_rules.iter().for_each(|item| table(&mut out, "topic_rule", &form::topic_rule(item)));
     plant.alarms.iter().for_each(|item| table(&mut out, "alarm", &form::alarm(item)));
     out
 }

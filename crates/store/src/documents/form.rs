@@ -5,7 +5,7 @@
 use andon_model::DataType;
 use andon_model::plant::{
     AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, Plant, Profile, TagDef, TopicDef,
-    WriteRule,
+    TopicRuleDef, WriteRule,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -141,6 +141,14 @@ pub(super) fn connector(item: &ConnectorDef) -> Form {
 
 pub(super) fn topic(item: &TopicDef) -> Form {
     let mut form = Builder::new();
+    form.put("filter", item.filter.as_str());
+    form.put_settings(&item.settings);
+    form.0
+}
+
+pub(super) fn topic_rule(item: &TopicRuleDef) -> Form {
+    let mut form = Builder::new();
+    form.put("name", item.name.as_str());
     form.put("filter", item.filter.as_str());
     form.put_settings(&item.settings);
     form.0

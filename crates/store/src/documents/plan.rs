@@ -15,7 +15,7 @@ const VALUE_LIMIT: usize = 120;
 /// A part before and after, under the name it has after (or had).
 type Pair = (String, Option<Form>, Option<Form>);
 
-/// What changes from `old` to `new`: equipment, tags, connectors, topics, alarms, each sorted by name.
+/// What changes from `old` to `new`: equipment, tags, connectors, topics, topic rules, alarms, each sorted by name.
 ///
 /// A tag that keeps its id under another path is one change ("path: … → …"), not a removal and an addition.
 #[must_use]
@@ -34,6 +34,10 @@ pub fn plan(old: &Plant, new: &Plant) -> Vec<Change> {
         old.topics.iter().map(|t| (t.filter.clone(), form::topic(t))),
         new.topics.iter().map(|t| (t.filter.clone(), form::topic(t))),
     );
+    let rules = by_name(
+        old.topic_rules.iter().map(|r| (r.name.clone(), form::topic_rule(r))),
+        new.topic_rules.iter().map(|r| (r.name.clone(), form::topic_rule(r))),
+    );
     let alarms = by_name(
         old.alarms.iter().map(|a| (a.name.clone(), form::alarm(a))),
         new.alarms.iter().map(|a| (a.name.clone(), form::alarm(a))),
@@ -43,6 +47,7 @@ pub fn plan(old: &Plant, new: &Plant) -> Vec<Change> {
     describe(&mut changes, "tag", tags(old, new));
     describe(&mut changes, "connector", connectors);
     describe(&mut changes, "topic", topics);
+    describe(&mut changes, "topic_rule", rules);
     describe(&mut changes, "alarm", alarms);
     changes
 }

@@ -6,7 +6,7 @@ use super::report::{Place, Report, nearest};
 use super::settings;
 use andon_model::plant::{
     AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, Profile, TagDef, TopicDef,
-    WriteRule,
+    TopicRuleDef, WriteRule,
 };
 use andon_model::{DataType, EquipmentPath, TagPath, Unit, duration, text};
 use std::collections::{BTreeMap, HashSet};
@@ -58,6 +58,7 @@ pub(super) struct Draft {
     pub(super) tags: Vec<Placed<TagDraft>>,
     pub(super) connectors: Vec<Placed<ConnectorDef>>,
     pub(super) topics: Vec<Placed<TopicDef>>,
+    pub(super) topic_rules: Vec<Placed<TopicRuleDef>>,
     pub(super) alarms: Vec<Placed<AlarmDraft>>,
     /// Paths of equipment and tags that could not be used: a reference to one is not a second error.
     pub(super) unusable: HashSet<String>,
@@ -82,7 +83,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 6] = ["equipment", "tag", "connector", "topic", "alarm", "format"];
+const SECTIONS: [&str; 7] = ["equipment", "tag", "connector", "topic", "topic_rule", "alarm", "format"];
 
 fn section(entry: Entry, draft: &mut Draft, report: &mut Report) {
     let Entry { key, at, value } = entry;
@@ -131,6 +132,7 @@ fn one(kind: &str, at: Place, entries: Vec<Entry>, draft: &mut Draft, report: &m
         "tag" => tag(&mut fields).map(|item| draft.tags.push(Placed { item, at, entries })),
         "connector" => connector(&mut fields).map(|item| draft.connectors.push(Placed { item, at, entries })),
         "topic" => topic(&mut fields).map(|item| draft.topics.push(Placed { item, at, entries })),
+        "topic_rule" => topic_rule(&mut fields).map(|item| draft.topic_rules.push(Placed { item, at, entries })),
         _ => alarm(&mut fields).map(|item| draft.alarms.push(Placed { item, at, entries })),
     };
     if let (None, Some(path)) = (used, path) {
@@ -454,6 +456,13 @@ fn topic(fields: &mut Fields<'_, '_>) -> Option<TopicDef> {
     let filter = fields.checked("filter", topic_filter, "write an MQTT topic filter, such as \"tele/plug/#\"");
     let settings = fields.settings();
     Some(TopicDef { filter: filter?, settings })
+}
+
+fn topic_rule(fields: &mut Fields<'_, '_>) -> Option<TopicRuleDef> {
+    let name = fields.checked("name", name, "write a short name, such as \"presses\"");
+    let filter = fields.checked("filter", topic_filter, "write an MQTT topic filter, such as \"plant/+/press/#\"");
+    let settings = fields.settings();
+    Some(TopicRuleDef { name: name?, filter: filter?, settings })
 }
 
 /// A name that can stand in paths, messages and file names.

@@ -8,7 +8,7 @@ use crate::fakes::open;
 use andon_model::access::Principal;
 use andon_model::plant::{
     AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Finding, Interpolation, Level, Plant, Profile,
-    SettingsCheck, TagDef, TopicDef, WriteRule,
+    SettingsCheck, TagDef, TopicDef, TopicRuleDef, WriteRule,
 };
 use andon_model::{DataType, EquipmentPath, TagPath, Unit};
 use andon_store::documents::{self, Document, export, merge, parse, plan};
@@ -65,6 +65,9 @@ impl SettingsCheck for Checks {
     }
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
         Self::findings(&topic.settings, plant)
+    }
+    fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
+        Self::findings(&rule.settings, plant)
     }
 }
 
@@ -177,9 +180,12 @@ fn any_plant() -> impl Strategy<Value = Plant> {
         prop::collection::vec(tag, 0..8),
         prop::collection::btree_map("[a-z]{1,5}", (settings(), any::<bool>(), line), 0..3),
         prop::collection::btree_map("[a-z/]{1,5}", settings(), 0..3),
+        prop::collection::vec(settings(), 0..3),
         prop::collection::vec(alarm, 0..6),
     )
-        .prop_map(|(homes, tags, connectors, topics, alarms)| build(homes, tags, connectors, topics, alarms))
+        .prop_map(|(homes, tags, connectors, topics, rules, alarms)| {
+            build(homes, tags, connectors, topics, rules, alarms)
+        })
 }
 
 type TagParts = (
@@ -195,6 +201,7 @@ fn build(
     tags: Vec<TagParts>,
     connectors: std::collections::BTreeMap<String, (Settings, bool, String)>,
     topics: std::collections::BTreeMap<String, Settings>,
+    rules: Vec<Settings>,
     alarms: Vec<AlarmParts>,
 ) -> Plant {
     let profile = |home: bool| if home { Profile::Home } else { Profile::Plant };
@@ -228,12 +235,19 @@ fn build(
         settings: json!(settings),
     });
     let topics = topics.into_iter().map(|(filter, settings)| TopicDef { filter, settings: json!(settings) });
+    let rule = |(number, settings)| TopicRuleDef {
+        name: format!("rule-{number}"),
+        filter: format!("plant/{number}/#"),
+        settings: json!(settings),
+    };
+    let topic_rules = rules.into_iter().enumerate().map(rule).collect();
     Plant {
         version: 0,
         equipment: equipment.into(),
         tags,
         connectors: connectors.collect(),
         topics: topics.collect(),
+        topic_rules,
         alarms,
     }
 }
@@ -351,6 +365,9 @@ impl SettingsCheck for NoChecks {
     fn check_topic(&self, _: &TopicDef, _: &Plant) -> Vec<Finding> {
         Vec::new()
     }
+    fn check_topic_rule(&self, _: &TopicRuleDef, _: &Plant) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 proptest! {
@@ -371,7 +388,7 @@ proptest! {
     }
 
     #[test]
-    fn no_document_makes_it_panic(text in "(\\[\\[(tag|alarm|topic|connector|equipment)\\]\\]\n|(path|level|type|unit|range|write|limit|condition|tag|filter|states|id) = ('[a-z/#+]{0,9}'|\\[[0-9, ]{0,5}\\]|\\{[a-z= 0-9]{0,6}\\}|[0-9.e-]{1,5}|true)\n){0,12}") {
+    fn no_document_makes_it_panic(text in "(\\[\\[(tag|alarm|topic|topic_rule|connector|equipment)\\]\\]\n|(path|level|type|unit|range|write|limit|condition|tag|filter|states|id) = ('[a-z/#+]{0,9}'|\\[[0-9, ]{0,5}\\]|\\{[a-z= 0-9]{0,6}\\}|[0-9.e-]{1,5}|true)\n){0,12}") {
         let _ = parse(&toml(&text), &NoChecks);
         let yaml = Document { name: "x.yml".into(), text: text.replace(" = ", ": ").replace("[[", "").replace("]]", ":") };
         let _ = parse(&[yaml], &NoChecks);

@@ -33,6 +33,7 @@
 mod command;
 mod convert;
 mod filter;
+mod kind;
 mod lines;
 mod path;
 mod presets;
@@ -41,6 +42,7 @@ mod settings;
 mod template;
 
 pub use convert::MAX_TEXT;
+pub use kind::PayloadKind;
 
 use andon_model::plant::{Finding, Plant, TopicDef};
 use andon_model::{DataType, StatusCode, Timestamp, Value};

@@ -1,0 +1,275 @@
+//! The user's words, checked: from a `[[topic_rule]]` to a [`Rule`].
+
+use crate::naming::Naming;
+use crate::payload::{Kind, PayloadRule};
+use crate::{Mode, Rule, SparkplugCheck};
+use andon_model::plant::{Finding, Plant, TopicRuleDef};
+use regex::{Regex, RegexBuilder};
+use serde_json::{Map, Value as Json};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The longest pattern, in bytes.
+pub(crate) const PATTERN_LIMIT: usize = 1_000;
+/// The most memory that a compiled pattern takes, in bytes.
+const PATTERN_MEMORY: usize = 1 << 20;
+/// The most levels of a topic, as the broker takes them.
+const LEVEL_LIMIT: u64 = 32;
+/// The largest `max_bytes`.
+const BYTES_LIMIT: u64 = 256 << 20;
+
+/// Checks one rule against the plant; for the document check.
+#[must_use]
+pub fn check_rule(rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
+    compile(rule, &equipment_of(plant), |_| Ok(())).err().unwrap_or_default()
+}
+
+/// The paths of the plant's equipment.
+pub(crate) fn equipment_of(plant: &Plant) -> Arc<HashSet<String>> {
+    Arc::new(plant.equipment.iter().map(|item| item.path.to_string()).collect())
+}
+
+/// A finding where there should be one and is none.
+pub(crate) fn unknown() -> Finding {
+    Finding { pointer: Vec::new(), message: "it cannot be used".to_owned(), remedy: String::new() }
+}
+
+const WORDS: &[&str] = &["description", "durability", "mode", "payload", "naming"];
+const MODES: &[(&str, Mode)] = &[("observe", Mode::Observe), ("warn", Mode::Warn), ("reject", Mode::Reject)];
+const KINDS: &[(&str, Kind)] =
+    &[("json", Kind::Json), ("number", Kind::Number), ("text", Kind::Text), ("sparkplug", Kind::Sparkplug)];
+
+/// Compiles one rule.
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn compile(
+    def: &TopicRuleDef,
+    equipment: &Arc<HashSet<String>>,
+    sparkplug: SparkplugCheck,
+) -> Result<Rule, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let empty = Map::new();
+    let map = def.settings.as_object().unwrap_or(&empty);
+    let mut table = Table { at: Vec::new(), map, findings: &mut findings };
+    table.only(WORDS);
+    if def.filter.starts_with('$') {
+        let message = "topics that begin with `$` are the server's, and have no rule";
+        table.found("filter", message.to_owned(), "write the filter of your own topics");
+    }
+    let description = table.text("description", |_| Ok(())).unwrap_or_default();
+    let durability = [("durable", false), ("volatile", true)];
+    let volatile = table.word("durability", &durability).unwrap_or(false);
+    let mode = table.word("mode", MODES);
+    let payload = table.table("payload", payload_rule);
+    let naming = table.table("naming", |table| naming_rule(table, equipment));
+    if mode.is_some() && !map.contains_key("payload") && !map.contains_key("naming") {
+        let message = "the rule asks nothing of messages, so none can break it";
+        table.found("mode", message.to_owned(), "add `payload` or `naming`, or take `mode` out");
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let mode = mode.unwrap_or(Mode::Warn);
+    Ok(Rule { def: def.clone(), description, volatile, mode, naming, payload, sparkplug })
+}
+
+fn payload_rule(table: &mut Table<'_, '_>) -> PayloadRule {
+    table.only(&["kind", "max_bytes"]);
+    let kind = table.word("kind", KINDS);
+    let max_bytes = table.whole("max_bytes", 1, BYTES_LIMIT);
+    if table.map.is_empty() {
+        let message = "nothing is asked of payloads here".to_owned();
+        table.found_here(message, "write `kind` or `max_bytes`, or take `payload` out");
+    }
+    PayloadRule { kind, max_bytes }
+}
+
+fn naming_rule(table: &mut Table<'_, '_>, equipment: &Arc<HashSet<String>>) -> Naming {
+    table.only(&["pattern", "levels", "skip", "equipment", "max_levels"]);
+    let pattern = table.text("pattern", |text| pattern(text).map(|_| ())).and_then(|text| {
+        let compiled = pattern(&text).ok()?;
+        Some((text, compiled))
+    });
+    let levels = table.texts("levels");
+    let skip = table.whole("skip", 0, LEVEL_LIMIT - 1).unwrap_or(0);
+    let of_equipment = table.flag("equipment");
+    let max_levels = table.whole("max_levels", 1, LEVEL_LIMIT);
+    if of_equipment && levels.is_empty() {
+        let message = "which levels of a topic are equipment is not said".to_owned();
+        table.found("equipment", message, "name them: `levels = [\"site\", \"area\"]`");
+    }
+    let least = skip + levels.len();
+    if least > LEVEL_LIMIT as usize || max_levels.is_some_and(|most| least > most) {
+        let message = format!("no topic can have {least} levels here");
+        table.found(
+            if max_levels.is_some() { "max_levels" } else { "levels" },
+            message,
+            "allow as many levels as you name",
+        );
+    }
+    if pattern.is_none() && levels.is_empty() && max_levels.is_none() {
+        let message = "nothing is asked of topics here".to_owned();
+        table.found_here(message, "write `pattern`, `levels` or `max_levels`, or take `naming` out");
+    }
+    Naming { skip, levels, pattern, equipment: of_equipment.then(|| equipment.clone()), max_levels }
+}
+
+/// A pattern that a whole level must match.
+fn pattern(text: &str) -> Result<Regex, String> {
+    compile_pattern(&format!("^(?:{text})$"), text)
+}
+
+/// Compiles a regular expression that is matched in linear time: without look-around and back-references.
+pub(crate) fn compile_pattern(whole: &str, written: &str) -> Result<Regex, String> {
+    if written.len() > PATTERN_LIMIT {
+        return Err(format!("a pattern of {} bytes is over the limit of {PATTERN_LIMIT}", written.len()));
+    }
+    RegexBuilder::new(whole).size_limit(PATTERN_MEMORY).dfa_size_limit(PATTERN_MEMORY).build().map_err(|error| {
+        // The last line says what is wrong; the ones before draw where.
+        let words = error.to_string();
+        let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        format!("the pattern cannot be used: {last}")
+    })
+}
+
+/// A table of the settings, and what is wrong in it.
+pub(crate) struct Table<'s, 'f> {
+    at: Vec<String>,
+    pub(crate) map: &'s Map<String, Json>,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl Table<'_, '_> {
+    pub(crate) fn found(&mut self, key: &str, message: String, remedy: &str) {
+        let pointer = self.at.iter().cloned().chain([key.to_owned()]).collect();
+        self.findings.push(Finding { pointer, message, remedy: remedy.to_owned() });
+    }
+
+    fn found_here(&mut self, message: String, remedy: &str) {
+        self.findings.push(Finding { pointer: self.at.clone(), message, remedy: remedy.to_owned() });
+    }
+
+    fn only(&mut self, known: &[&str]) {
+        let unknown: Vec<String> = self.map.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect();
+        for key in unknown {
+            let message = format!("\"{key}\" is not a word that can stand here");
+            self.found(&key, message, &format!("known are: {}", known.join(", ")));
+        }
+    }
+
+    fn wrong<T>(&mut self, key: &str, wanted: &str) -> Option<T> {
+        self.found(key, format!("this cannot stand at \"{key}\""), &format!("write {wanted}"));
+        None
+    }
+
+    fn text(&mut self, key: &str, check: impl FnOnce(&str) -> Result<(), String>) -> Option<String> {
+        let Json::String(text) = self.map.get(key)? else { return self.wrong(key, "a text in quotes") };
+        match check(text) {
+            Ok(()) => Some(text.clone()),
+            Err(message) => {
+                self.found(key, message, "mend it");
+                None
+            }
+        }
+    }
+
+    fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let value = self.map.get(key)?;
+        let meaning = value.as_str().and_then(|text| words.iter().find(|(word, _)| *word == text));
+        if let Some((_, meaning)) = meaning {
+            return Some(*meaning);
+        }
+        let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        self.wrong(key, &known.join(" or "))
+    }
+
+    fn whole(&mut self, key: &str, least: u64, most: u64) -> Option<usize> {
+        let value = self.map.get(key)?;
+        match value.as_u64().filter(|number| (least..=most).contains(number)) {
+            Some(number) => usize::try_from(number).ok(),
+            None => self.wrong(key, &format!("a whole number from {least} to {most}")),
+        }
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        match self.map.get(key) {
+            None => false,
+            Some(Json::Bool(flag)) => *flag,
+            Some(_) => self.wrong(key, "true or false").unwrap_or(false),
+        }
+    }
+
+    /// A list of different names, none if there is none.
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(value) = self.map.get(key) else { return Vec::new() };
+        let texts: Option<Vec<String>> = value.as_array().filter(|list| !list.is_empty()).and_then(|list| {
+            list.iter().map(|item| item.as_str().filter(|text| !text.is_empty()).map(str::to_owned)).collect()
+        });
+        texts.or_else(|| self.wrong(key, "a list of names, such as [\"site\", \"area\"]")).unwrap_or_default()
+    }
+
+    fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Option<T> {
+        let Json::Object(map) = self.map.get(key)? else { return self.wrong(key, "a table in braces") };
+        let at = self.at.iter().cloned().chain([key.to_owned()]).collect();
+        Some(read(&mut Table { at, map, findings: self.findings }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn findings(filter: &str, settings: Json) -> Vec<String> {
+        let rule = TopicRuleDef { name: "r".to_owned(), filter: filter.to_owned(), settings };
+        check_rule(&rule, &Plant::default())
+            .into_iter()
+            .map(|f| format!("{}: {}", f.pointer.join("."), f.message))
+            .collect()
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_meant_is_refused_at_its_place() {
+        for (settings, words) in [
+            (json!({"durability": "memory"}), "durability: this cannot stand at \"durability\""),
+            (json!({"mode": "warn"}), "mode: the rule asks nothing of messages, so none can break it"),
+            (json!({"keeep": 1}), "keeep: \"keeep\" is not a word that can stand here"),
+            (json!({"payload": {}}), "payload: nothing is asked of payloads here"),
+            (json!({"payload": {"kind": "xml"}}), "payload.kind: this cannot stand at \"kind\""),
+            (json!({"payload": {"max_bytes": 0}}), "payload.max_bytes: this cannot stand at \"max_bytes\""),
+            (
+                json!({"naming": {"equipment": true, "pattern": "a"}}),
+                "naming.equipment: which levels of a topic are equipment is not said",
+            ),
+            (json!({"naming": {"levels": []}}), "naming.levels: this cannot stand at \"levels\""),
+            (
+                json!({"naming": {"levels": ["a", "b"], "max_levels": 1}}),
+                "naming.max_levels: no topic can have 2 levels here",
+            ),
+            (
+                json!({"naming": {"pattern": "(?=a)"}}),
+                "naming.pattern: the pattern cannot be used: look-around, including look-ahead and look-behind, is not supported",
+            ),
+            (
+                json!({"naming": {"pattern": "(\\w{999}){999}"}}),
+                "naming.pattern: the pattern cannot be used: Compiled regex exceeds size limit of 1048576 bytes.",
+            ),
+        ] {
+            let found = findings("a/#", settings);
+            assert!(found.iter().any(|f| f == words), "{words}\n{found:?}");
+        }
+        let found = findings("$SYS/#", json!({}));
+        assert!(found[0].starts_with("filter: topics that begin with `$`"), "{found:?}");
+    }
+
+    #[test]
+    fn a_rule_with_all_its_words_is_taken() {
+        let settings = json!({
+            "description": "presses", "durability": "volatile", "mode": "reject",
+            "payload": {"kind": "json", "max_bytes": 4096},
+            "naming": {"levels": ["site", "area"], "skip": 1, "pattern": "[a-z]+", "equipment": true, "max_levels": 8},
+        });
+        assert_eq!(findings("plant/#", settings), Vec::<String>::new());
+        assert_eq!(findings("#", json!({})), Vec::<String>::new());
+    }
+}
