@@ -11,10 +11,11 @@ use crate::options::BrokerOptions;
 use crate::overview::RateMemory;
 use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
+use crate::ruling::{Offer, Ruling};
 use crate::session::Session;
 use andon_model::Clock;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
-use andon_wire::mqtt::{QoS, ReasonCode, TopicFilter, TopicName};
+use andon_wire::mqtt::{QoS, ReasonCode, Text, TopicFilter, TopicName};
 use bytes::{Bytes, BytesMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,6 +103,9 @@ pub enum PublishError {
     /// There is no room for one more retained message.
     #[error("{0} retained messages are kept, and no more can be")]
     RetainedFull(usize),
+    /// It breaks the rule of its topic.
+    #[error("{0}")]
+    Rule(String),
     /// The log did not take it.
     #[error("the log did not take the message")]
     Log(#[from] AppendError),
@@ -116,6 +120,13 @@ pub enum PublishError {
 pub struct NotConnected {
     /// The command's topic.
     pub topic: String,
+}
+
+/// A message that [`Broker::admit_message`] let in.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    message: Message,
+    ruling: Ruling,
 }
 
 /// Figures since the start.
@@ -233,7 +244,7 @@ impl Broker {
             return Err(PublishError::TooLarge { bytes: payload.len(), limit: self.options.payload_bytes });
         }
         let message = Message::internal(name, payload, qos, retain, self.clock.now());
-        let reached = self.route_own(Arc::new(message.clone())).await?;
+        let reached = self.route_own(Arc::new(message.clone()), false).await?;
         self.catalogue.note(&message);
         Ok(reached)
     }
@@ -264,19 +275,49 @@ impl Broker {
         if full { Err(PublishError::RetainedFull(most)) } else { Ok(()) }
     }
 
-    /// Publishes a message for somebody who is no client but whose messages count as a client's: it is mapped to tags. It names its
-    /// publisher. Returns how many sessions it reached; with QoS > 0 or `retain` after it is durable.
+    /// Publishes a message for somebody who is no client but whose messages count as a client's: it is mapped to tags, and the rule of
+    /// its topic holds. It names its publisher. Returns how many sessions it reached; with QoS > 0 or `retain` after it is durable.
     ///
     /// # Errors
     /// [`PublishError`].
     pub async fn publish(&self, message: Message) -> Result<usize, PublishError> {
+        self.publish_admitted(self.admit_message(message)?).await
+    }
+
+    /// Asks everything that is asked of a message for [`Broker::publish`], the rule of its topic too, which counts it.
+    ///
+    /// # Errors
+    /// [`PublishError`]: it would not be published.
+    pub fn admit_message(&self, message: Message) -> Result<Admitted, PublishError> {
         self.check(&message)?;
-        self.route_own(Arc::new(message)).await
+        match self.rule(&message) {
+            Ruling::Refused(refused) => Err(PublishError::Rule(refused.words)),
+            ruling => Ok(Admitted { message, ruling }),
+        }
+    }
+
+    /// Publishes what was admitted.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish_admitted(&self, Admitted { message, ruling }: Admitted) -> Result<usize, PublishError> {
+        self.route_own(Arc::new(message), ruling == Ruling::Volatile).await
+    }
+
+    /// What holds for a message that no connected client brings.
+    pub(crate) fn rule(&self, message: &Message) -> Ruling {
+        self.hooks.rule(&Offer {
+            client_id: message.publisher.as_ref().map_or("", Text::as_str),
+            who: None,
+            topic: message.topic.as_str(),
+            payload: &message.payload,
+            retain: message.retain,
+        })
     }
 
     /// Lets a message count: at once, or through the log.
-    async fn route_own(&self, message: Arc<Message>) -> Result<usize, PublishError> {
-        let passing = message.qos == QoS::AtMostOnce && !message.retain;
+    async fn route_own(&self, message: Arc<Message>, volatile: bool) -> Result<usize, PublishError> {
+        let passing = (message.qos == QoS::AtMostOnce || volatile) && !message.retain;
         let (done, reached) = oneshot::channel();
         let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
         if passing {

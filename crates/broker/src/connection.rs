@@ -485,6 +485,10 @@ impl Broker {
                 outbox.close(reason);
                 leave.end = EndReason::Server(reason);
             }
+            End::BrokeRule(topic) => {
+                outbox.close(ReasonCode::IMPLEMENTATION_SPECIFIC);
+                leave.end = EndReason::BrokeRule(topic);
+            }
             End::MayNotPublish(topic) => {
                 outbox.close(ReasonCode::NOT_AUTHORIZED);
                 leave.end = EndReason::MayNotPublish(topic);

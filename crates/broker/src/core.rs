@@ -184,6 +184,9 @@ impl Core {
     }
 
     /// Hands a message to everybody who subscribed; how many sessions have a matching subscription.
+    ///
+    /// One that is not in the lane (`seq` is 0) leaves nothing in a durable session either, for a replay would not know it: such a
+    /// session gets it with QoS 0, or not at all while its client is away.
     pub(crate) fn route(&mut self, seq: Seq, message: &Arc<Message>, publisher: SessionNo) -> usize {
         self.turn = self.turn.wrapping_add(1);
         let (plain, shared) = self.targets(seq, message);
@@ -197,16 +200,31 @@ impl Core {
             reached += 1;
             let wishes = same.iter().map(|(_, wish)| wish).filter(|w| !(w.no_local && publisher == *session));
             if let Some((wish, ids)) = merge(wishes) {
+                let wish = self.leaving_nothing(seq, *session, wish, message);
                 self.deliver(*session, &mut encodings, seq, wish, wish.retain_as_published && message.retain, ids);
             }
         }
         for (session, wish) in shared {
             if let Some((wish, ids)) = merge(std::iter::once(&wish)) {
+                let wish = self.leaving_nothing(seq, session, wish, message);
                 self.deliver(session, &mut encodings, seq, wish, wish.retain_as_published && message.retain, ids);
                 reached += 1;
             }
         }
         reached
+    }
+
+    /// What a session gets of a message that is not in the lane.
+    fn leaving_nothing(&mut self, seq: Seq, number: SessionNo, wish: Wish, message: &Message) -> Wish {
+        let waits = wish.qos != QoS::AtMostOnce && message.qos != QoS::AtMostOnce;
+        if seq.0 != 0 || !number.is_durable() || !waits {
+            return wish;
+        }
+        if let Some(session) = self.sessions.get_mut(&number).filter(|session| session.link.is_none()) {
+            session.queue.dropped += 1;
+            self.counters.dropped += 1;
+        }
+        Wish { qos: QoS::AtMostOnce, ..wish }
     }
 
     /// Matching subscriptions, sorted by session, and one member of each matching group.
@@ -225,7 +243,7 @@ impl Core {
     /// among the durable members alone, by what the lane says: those connected first, in turn by sequence number.
     fn pick(&self, members: &BTreeMap<SessionNo, Wish>, seq: Seq, message: &Message) -> Option<(SessionNo, Wish)> {
         let keeps = |session: &SessionNo, wish: &Wish| {
-            session.is_durable() && wish.qos != QoS::AtMostOnce && message.qos != QoS::AtMostOnce
+            seq.0 != 0 && session.is_durable() && wish.qos != QoS::AtMostOnce && message.qos != QoS::AtMostOnce
         };
         let durable: Vec<_> = members.iter().filter(|(s, w)| keeps(s, w)).collect();
         let (mut eligible, turn) = if durable.is_empty() {

@@ -3,6 +3,7 @@
 use crate::connection::Peer;
 use crate::message::Message;
 use crate::proof::Exchange;
+use crate::ruling::{Offer, Ruling};
 use andon_model::BoxFuture;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{ReasonCode, TopicName, UserProperties};
@@ -58,6 +59,13 @@ pub trait BrokerHooks: Send + Sync + 'static {
     /// `who` was last seen under the identifier; nobody ([`Principal::ANONYMOUS`]) if that is not known any more.
     fn refused(&self, client_id: &str, who: &Principal, what: NoRight, topic: &str) {
         let _ = (client_id, who, what, topic);
+    }
+
+    /// What holds for a message by the rule of its topic. Asked for every message that is to be published, after
+    /// [`Self::may_publish`] and before it is written anywhere; not for commands and what the node itself publishes.
+    fn rule(&self, offer: &Offer<'_>) -> Ruling {
+        let _ = offer;
+        Ruling::Durable
     }
 
     /// May it subscribe with this filter (without `$share/<group>/`)?
@@ -176,6 +184,8 @@ pub enum EndReason {
     Server(ReasonCode),
     /// By the server: it published to a topic to which it may not, in a version that has no other "no".
     MayNotPublish(TopicName),
+    /// By the server: a message of its breaks the rule of its topic, in a version that has no other "no".
+    BrokeRule(TopicName),
     /// The network connection broke.
     Lost(String),
 }
@@ -186,6 +196,9 @@ impl std::fmt::Display for EndReason {
             Self::Client(reason) => write!(f, "the client disconnected: {}", reason.text()),
             Self::Server(reason) => write!(f, "closed by the server: {}", reason.text()),
             Self::MayNotPublish(topic) => write!(f, "closed by the server: it may not publish to {:?}", topic.as_str()),
+            Self::BrokeRule(topic) => {
+                write!(f, "closed by the server: its message breaks the rule of its topic {:?}", topic.as_str())
+            }
             Self::Lost(detail) => write!(f, "connection lost: {detail}"),
         }
     }

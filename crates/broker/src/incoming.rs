@@ -9,6 +9,7 @@ use crate::message::{Message, mark};
 use crate::outbox::Outbox;
 use crate::proof::Proof;
 use crate::router::Reply;
+use crate::ruling::{Offer, Ruling};
 use andon_model::access::Principal;
 use andon_model::log::{AppendError, Seq};
 use andon_wire::mqtt::{
@@ -36,6 +37,8 @@ pub(crate) enum End {
     Server(ReasonCode),
     /// We end it because it published here, which it may not.
     MayNotPublish(TopicName),
+    /// We end it because a message of its breaks the rule of this topic.
+    BrokeRule(TopicName),
     /// The outbox was asked to close; it knows the reason.
     Asked,
     /// The network.
@@ -61,6 +64,8 @@ pub(crate) struct Client {
     acks: Vec<(Answer, u16)>,
     /// QoS 0 messages to be retained that are on their way through the log; made with the first.
     kept: Option<Box<Kept>>,
+    /// Topics of messages that are on their way through the log and that volatile ones must not overtake; made with the first.
+    ahead: Option<Box<HashSet<TopicName>>>,
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
     scratch: BytesMut,
@@ -104,6 +109,7 @@ impl Client {
             aliases: HashMap::new(),
             acks: Vec::new(),
             kept: None,
+            ahead: None,
             commands: None,
             scratch: BytesMut::new(),
         }
@@ -297,7 +303,15 @@ impl Client {
         if publish.retain && !publish.payload.is_empty() && self.retained_is_full(&topic) {
             return self.refuse(&publish, ReasonCode::QUOTA_EXCEEDED, Some("no more retained messages can be kept"));
         }
-        self.accept(publish, topic).await;
+        let volatile = match self.rule(&publish, &topic) {
+            Ruling::Durable => false,
+            Ruling::Volatile => true,
+            Ruling::Refused(refused) => {
+                let told = self.refuse(&publish, refused.reason(), Some(&refused.words));
+                return told.map_err(|_| End::BrokeRule(topic));
+            }
+        };
+        self.accept(publish, topic, volatile).await;
         Ok(())
     }
 
@@ -382,21 +396,31 @@ impl Client {
         self.refuse(publish, ReasonCode::NOT_AUTHORIZED, None).map_err(|_| End::MayNotPublish(topic))
     }
 
+    fn rule(&self, publish: &Publish, topic: &TopicName) -> Ruling {
+        let (topic, payload, retain) = (topic.as_str(), &*publish.payload, publish.retain);
+        let offer = Offer { client_id: self.client_id.as_str(), who: Some(&self.principal), topic, payload, retain };
+        self.broker.hooks.rule(&offer)
+    }
+
     fn tell_refused(&self, what: NoRight, topic: &str) {
         self.broker.hooks.refused(self.client_id.as_str(), &self.principal, what, topic);
     }
 
-    async fn accept(&mut self, publish: Publish, topic: TopicName) {
+    async fn accept(&mut self, publish: Publish, topic: TopicName, volatile: bool) {
         let (qos, packet_id) = (publish.qos, publish.packet_id);
-        let keep = qos != QoS::AtMostOnce || publish.retain;
+        let keep = (qos != QoS::AtMostOnce && !volatile) || publish.retain;
         if self.kept.as_ref().is_some_and(|kept| kept.topics.len() >= KEPT || (!keep && kept.topics.contains(&topic)))
             && let Some(kept) = self.kept.take()
         {
             // A log that is done for ends this connection otherwise.
             let _ = kept.last.await;
         }
+        if volatile && qos != QoS::AtMostOnce {
+            self.keep_behind(&topic, keep).await;
+        }
         let now = self.broker.clock.now();
-        let message = Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), now, keep));
+        let own = keep || qos != QoS::AtMostOnce;
+        let message = Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), now, own));
         let retained = (qos == QoS::AtMostOnce && keep).then(|| message.topic.clone());
         let exchange = if qos == QoS::ExactlyOnce { packet_id } else { 0 };
         let will_of = SessionNo::NODE;
@@ -408,8 +432,26 @@ impl Client {
             };
             self.broker.pipeline.submit(op, reply, &mut self.scratch).await;
         } else {
-            let ((), mapped) = self.broker.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
+            let reply = match qos {
+                QoS::AtMostOnce => Reply::None,
+                _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
+            };
+            let ((), mapped) = self.broker.with_core_mapped(|core| core.apply(Seq(0), &op, reply));
             self.broker.map(mapped).await;
+        }
+    }
+
+    /// Of the messages with QoS 1 and 2 on a volatile topic those that are to be retained go through the log (`keep`), and none may
+    /// overtake them on their topic. MQTT 5.0 [MQTT-4.6.0-6].
+    async fn keep_behind(&mut self, topic: &TopicName, keep: bool) {
+        let waits = |ahead: &HashSet<TopicName>| ahead.len() >= KEPT || (!keep && ahead.contains(topic));
+        if self.ahead.as_deref().is_some_and(waits) {
+            // All but this one.
+            self.outbox.answered_but(1).await;
+            self.ahead = None;
+        }
+        if keep {
+            self.ahead.get_or_insert_default().insert(topic.compact());
         }
     }
 

@@ -43,10 +43,11 @@ mod proof;
 mod queue;
 mod retained;
 mod router;
+mod ruling;
 mod session;
 mod snapshot;
 
-pub use broker::{Broker, BrokerStats, NotConnected, OpenError, PublishError};
+pub use broker::{Admitted, Broker, BrokerStats, NotConnected, OpenError, PublishError};
 pub use catalogue::{
     Catalogue, CatalogueFigures, Level, LevelRow, PAYLOAD_KEPT, PayloadKind, Seen, TooManyWatches, TopicInfo, Watch,
 };
@@ -57,3 +58,4 @@ pub use message::Message;
 pub use options::BrokerOptions;
 pub use overview::{ClientInfo, SubscriptionInfo};
 pub use proof::{Exchange, Heard};
+pub use ruling::{Offer, Refused, Ruling};

@@ -262,6 +262,15 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// Resolves when at most `open` of the client's messages await their answer, or when the connection is to end.
+    pub(crate) async fn answered_but(&self, open: usize) {
+        while self.unanswered() > open && self.closing().is_none() {
+            self.room.notified().await;
+        }
+    }
+}
+
 /// The writing half of a connection.
 pub(crate) struct Writer<W> {
     io: W,

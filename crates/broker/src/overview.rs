@@ -335,7 +335,7 @@ impl EndReason {
     pub const fn by(&self) -> &'static str {
         match self {
             Self::Client(_) => "client",
-            Self::Server(_) | Self::MayNotPublish(_) => "server",
+            Self::Server(_) | Self::MayNotPublish(_) | Self::BrokeRule(_) => "server",
             Self::Lost(_) => "lost",
         }
     }

@@ -6,6 +6,7 @@ use crate::frames::{Op, Published};
 use crate::hooks::NoRight;
 use crate::message::Message;
 use crate::outbox::Outbox;
+use crate::ruling::Ruling;
 use crate::session::Arrival;
 use andon_model::access::Principal;
 use andon_model::log::{AppendError, Lane, Log, Positions, Seq};
@@ -215,7 +216,9 @@ impl Broker {
         let mut saving: Option<JoinHandle<()>> = None;
         loop {
             for op in self.pipeline.take_todo() {
-                self.run_own(op, &mut scratch).await;
+                if let Some((op, volatile)) = self.as_ruled(op) {
+                    self.run_own(op, volatile, &mut scratch).await;
+                }
             }
             let Some(first) = self.pipeline.first_pending() else {
                 if self.finish.is_cancelled() && self.pipeline.is_idle() {
@@ -278,14 +281,30 @@ impl Broker {
     }
 
     /// An operation of the broker's own: through the log, unless it is a message that leaves nothing behind.
-    async fn run_own(&self, op: Op, scratch: &mut BytesMut) {
-        let Some(op) = self.as_of_now(op) else { return };
+    async fn run_own(&self, op: Op, volatile: bool, scratch: &mut BytesMut) {
+        let passes = |message: &Message| (message.qos == QoS::AtMostOnce || volatile) && !message.retain;
         match &op {
-            Op::Publish(p) if p.message.qos == QoS::AtMostOnce && !p.message.retain && !p.will_of.is_durable() => {
+            Op::Publish(p) if passes(&p.message) && !p.will_of.is_durable() => {
                 let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
                 self.map(mapped).await;
             }
             _ => self.pipeline.submit(op, Reply::None, scratch).await,
+        }
+    }
+
+    /// A will with the content of now, and whether it is volatile; what is to be done instead if the rule of its topic refuses it.
+    fn as_ruled(&self, op: Op) -> Option<(Op, bool)> {
+        let published = match self.as_of_now(op)? {
+            Op::Publish(published) => published,
+            other => return Some((other, false)),
+        };
+        match self.rule(&published.message) {
+            Ruling::Durable => Some((Op::Publish(published), false)),
+            Ruling::Volatile => Some((Op::Publish(published), true)),
+            Ruling::Refused(_) => {
+                let no_will = self.with_core(|core| core.without_will(published.will_of))?;
+                Some((Op::Session(no_will), false))
+            }
         }
     }
 

@@ -509,7 +509,7 @@ pub async fn publish(
         return Err(Problem::bad_request("what begins with $ is the server's"));
     }
     let no = |error| not_published(&app, error);
-    app.broker.check(&message).map_err(no)?;
+    let admitted = app.broker.admit_message(message.clone()).map_err(no)?;
     let about = if message.payload.is_empty() && message.retain {
         "the retained message removed".to_owned()
     } else {
@@ -521,7 +521,7 @@ pub async fn publish(
     let note = SystemNote { action: "mqtt_published".to_owned(), text };
     app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
     let durable = message.retain || message.qos != QoS::AtMostOnce;
-    let reached = app.broker.publish(message).await.map_err(no)?;
+    let reached = app.broker.publish_admitted(admitted).await.map_err(no)?;
     Ok(Json(PublishedView { reached, durable }))
 }
 
@@ -535,6 +535,11 @@ fn not_published(app: &App, error: PublishError) -> Problem {
         }
         PublishError::Topic(_) | PublishError::TooLarge { .. } | PublishError::Levels { .. } => {
             Problem::bad_request(error)
+        }
+        PublishError::Rule(words) => {
+            Problem::new(StatusCode::CONFLICT, "topic-rule", "the rule of this topic refuses it")
+                .detail(words)
+                .remedy("mend the message, or change the topic rule in the plant model")
         }
         PublishError::RetainedFull(_) => {
             Problem::new(StatusCode::CONFLICT, "full", "no room").detail(error).remedy("publish it without \"retain\"")

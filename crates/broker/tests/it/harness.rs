@@ -41,7 +41,8 @@ impl Clock for TurnedClock {
     }
 }
 
-/// Lets everybody in; topics below `secret/` are closed, topics below `command/` are commands.
+/// Lets everybody in; topics below `secret/` are closed, topics below `command/` are commands; below `volatile/` and `strict/`
+/// rules hold.
 #[derive(Default)]
 pub struct TestHooks {
     pub mapped: Mutex<Vec<Message>>,
@@ -63,6 +64,8 @@ pub struct TestHooks {
     pub closed: Mutex<Vec<&'static str>>,
     /// What has become a command: topics that begin with one of these.
     pub commands_now: Mutex<Vec<&'static str>>,
+    /// The topics of messages whose rule was asked.
+    pub asked: Mutex<Vec<String>>,
     /// Commands wait while this is locked.
     pub hold_commands: tokio::sync::Mutex<()>,
 }
@@ -97,6 +100,18 @@ impl BrokerHooks for TestHooks {
     }
     fn may_publish(&self, _: &Principal, topic: &str) -> bool {
         !topic.starts_with("secret/") && !self.closed.lock().unwrap().iter().any(|closed| topic.starts_with(closed))
+    }
+    /// Below `volatile/` messages are volatile; below `strict/` a payload is `good` and no topic has a capital X.
+    fn rule(&self, offer: &Offer<'_>) -> Ruling {
+        self.asked.lock().unwrap().push(offer.topic.to_owned());
+        let strict = offer.topic.starts_with("strict/");
+        if strict && offer.topic.contains('X') {
+            return Ruling::Refused(Refused { topic: true, words: "no capital X".to_owned() });
+        }
+        if strict && offer.payload != b"good" {
+            return Ruling::Refused(Refused { topic: false, words: "it is not good".to_owned() });
+        }
+        if offer.topic.starts_with("volatile/") { Ruling::Volatile } else { Ruling::Durable }
     }
     fn refused(&self, client_id: &str, _: &Principal, what: NoRight, topic: &str) {
         self.refused.lock().unwrap().push((client_id.to_owned(), what, topic.to_owned()));

@@ -18,5 +18,6 @@ mod proof;
 mod publish;
 mod restart;
 mod rights;
+mod rules;
 mod sessions;
 mod subscribe;

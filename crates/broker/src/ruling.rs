@@ -1,0 +1,46 @@
+//! What those around the broker say about a message before it is written anywhere.
+
+use andon_model::access::Principal;
+use andon_wire::mqtt::ReasonCode;
+
+/// A message that somebody wants to publish, and may.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'m> {
+    /// Which client.
+    pub client_id: &'m str,
+    /// Who that is; `None`: nobody who is connected. It is a will, or comes from somebody who is no client.
+    pub who: Option<&'m Principal>,
+    /// Where to.
+    pub topic: &'m str,
+    /// What it says.
+    pub payload: &'m [u8],
+    /// Whether it is to be retained.
+    pub retain: bool,
+}
+
+/// What becomes of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ruling {
+    /// It is acknowledged once it is on disk.
+    Durable,
+    /// With QoS 1 or 2 it is acknowledged as soon as it was handed out, and is not written down, unless it is to be retained.
+    Volatile,
+    /// It is refused.
+    Refused(Refused),
+}
+
+/// Why a message is refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// The name of its topic is wrong; else its payload is.
+    pub topic: bool,
+    /// What is wrong, in words for whoever published it.
+    pub words: String,
+}
+
+impl Refused {
+    /// What a 5.0 client is told. MQTT 5.0 §3.4.2.1, §3.5.2.1.
+    pub(crate) const fn reason(&self) -> ReasonCode {
+        if self.topic { ReasonCode::TOPIC_NAME_INVALID } else { ReasonCode::PAYLOAD_FORMAT_INVALID }
+    }
+}
