@@ -9,19 +9,20 @@
 //! | `description` | why the rule is there, for people |
 //! | `durability` | `durable` (default), or `volatile`: acknowledged when it has been routed, and not written down |
 //! | `mode` | what becomes of a message that breaks the rule: `observe`, `warn` (default), `reject` |
-//! | `payload` | `{ kind, max_bytes }`: what the payload must be |
+//! | `payload` | `{ kind, max_bytes, json_schema }`: what the payload must be |
 //! | `naming` | `{ pattern, levels, skip, equipment, max_levels }`: how topics must be named |
 //!
 //! # Invariants
 //! - **One topic has one rule**: that whose filter is the most exact. Two filters that match the same topic differ first at some
 //!   level: there a name is more exact than `+`, and `+` more exact than `#`. Nothing is taken over from wider rules.
 //! - Topics that begin with `$` are the server's and have no rule.
-//! - A check takes time in proportion to the message: patterns are matched in linear time.
+//! - A check takes time in proportion to the message and the rule: patterns are matched in linear time, and no schema refers to itself.
 //!
 //! Start reading at [`TopicRules::of`], then [`Rule::check`].
 
 mod naming;
 mod payload;
+mod schema;
 mod settings;
 mod tree;
 

@@ -1,5 +1,6 @@
 //! What payloads must be.
 
+use crate::schema::Schema;
 use crate::{Offered, SparkplugCheck};
 use andon_wire::payload::PayloadKind;
 use serde_json::value::RawValue;
@@ -11,7 +12,12 @@ pub(crate) struct PayloadRule {
     pub(crate) kind: Option<Kind>,
     /// The most bytes.
     pub(crate) max_bytes: Option<usize>,
+    /// What its JSON must be like.
+    pub(crate) schema: Option<Schema>,
 }
+
+/// The longest payload that is held against a schema, in bytes; a longer one breaks the rule.
+pub(crate) const SCHEMA_PAYLOAD_LIMIT: usize = 256 << 10;
 
 /// A kind of payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,11 +39,24 @@ impl PayloadRule {
         if let Some(most) = self.max_bytes.filter(|most| payload.len() > *most) {
             return Err(format!("the payload has {} bytes, and at most {most} are allowed", payload.len()));
         }
-        match self.kind {
-            Some(kind) => kind.check(offered, sparkplug),
-            None => Ok(()),
+        match (&self.schema, self.kind) {
+            (Some(schema), _) => fits(schema, payload),
+            (None, Some(kind)) => kind.check(offered, sparkplug),
+            (None, None) => Ok(()),
         }
     }
+}
+
+fn fits(schema: &Schema, payload: &[u8]) -> Result<(), String> {
+    if payload.len() > SCHEMA_PAYLOAD_LIMIT {
+        let most = SCHEMA_PAYLOAD_LIMIT;
+        return Err(format!("the payload has {} bytes, and at most {most} are held against a schema", payload.len()));
+    }
+    if payload.is_empty() {
+        return Err("the payload is empty, not JSON".to_owned());
+    }
+    let value = serde_json::from_slice(payload).map_err(|error| format!("the payload is no JSON: {error}"))?;
+    schema.check(&value)
 }
 
 impl Kind {
@@ -83,7 +102,7 @@ mod tests {
 
     fn check(kind: Kind, topic: &str, payload: &[u8]) -> Option<String> {
         let offered = Offered { topic, payload, retain: false };
-        let rule = PayloadRule { kind: Some(kind), max_bytes: Some(40) };
+        let rule = PayloadRule { kind: Some(kind), max_bytes: Some(40), schema: None };
         let sparkplug: SparkplugCheck = |bytes| if bytes == [8, 1] { Ok(()) } else { Err("cut off".to_owned()) };
         rule.check(&offered, sparkplug).err()
     }

@@ -2,6 +2,7 @@
 
 use crate::naming::Naming;
 use crate::payload::{Kind, PayloadRule};
+use crate::schema::{self, Schema};
 use crate::{Mode, Rule, SparkplugCheck};
 use andon_model::plant::{Finding, Plant, TopicRuleDef};
 use regex::{Regex, RegexBuilder};
@@ -15,6 +16,8 @@ pub(crate) const PATTERN_LIMIT: usize = 1_000;
 const PATTERN_MEMORY: usize = 1 << 20;
 /// The most levels of a topic, as the broker takes them.
 const LEVEL_LIMIT: u64 = 32;
+/// The longest text of a schema, in bytes.
+const SCHEMA_LIMIT: usize = 256 << 10;
 /// The largest `max_bytes`.
 const BYTES_LIMIT: u64 = 256 << 20;
 
@@ -74,14 +77,61 @@ pub(crate) fn compile(
 }
 
 fn payload_rule(table: &mut Table<'_, '_>) -> PayloadRule {
-    table.only(&["kind", "max_bytes"]);
+    table.only(&["kind", "max_bytes", "json_schema"]);
     let kind = table.word("kind", KINDS);
+    let schema = json_schema(table);
+    if schema.is_some() && kind.is_some_and(|kind| kind != Kind::Json) {
+        let message = "a payload that is held against a JSON Schema is JSON".to_owned();
+        table.found("kind", message, "take `kind` out, or write \"json\"");
+    }
     let max_bytes = table.whole("max_bytes", 1, BYTES_LIMIT);
     if table.map.is_empty() {
         let message = "nothing is asked of payloads here".to_owned();
-        table.found_here(message, "write `kind` or `max_bytes`, or take `payload` out");
+        table.found_here(message, "write `kind`, `max_bytes` or `json_schema`, or take `payload` out");
     }
-    PayloadRule { kind, max_bytes }
+    PayloadRule { kind, max_bytes, schema }
+}
+
+/// A schema as a table, or as the text of its file.
+fn json_schema(table: &mut Table<'_, '_>) -> Option<Schema> {
+    let key = "json_schema";
+    let written = table.map.get(key)?;
+    let read;
+    let (schema, in_text) = match written {
+        Json::Object(_) => (written, false),
+        Json::String(text) if text.len() > SCHEMA_LIMIT => {
+            let message = format!("a schema of {} bytes is over the limit of {SCHEMA_LIMIT}", text.len());
+            table.found(key, message, "ask for less");
+            return None;
+        }
+        Json::String(text) => match serde_json::from_str(text) {
+            Ok(schema) => {
+                read = schema;
+                (&read, true)
+            }
+            Err(error) => {
+                table.found(key, format!("this text is no JSON: {error}"), "mend it, or write the schema as a table");
+                return None;
+            }
+        },
+        _ => return table.wrong(key, "a table, or the text of a JSON Schema in quotes"),
+    };
+    match schema::compile(schema) {
+        Ok(schema) => Some(schema),
+        Err(faults) => {
+            for fault in faults {
+                let place: String = fault.at.iter().map(|level| format!("/{level}")).collect();
+                if in_text || fault.at.is_empty() {
+                    let at = if place.is_empty() { String::new() } else { format!("at {place}: ") };
+                    table.found(key, format!("{at}{}", fault.message), fault.remedy);
+                } else {
+                    let pointer = [vec![key.to_owned()], fault.at].concat();
+                    table.found_at(pointer, fault.message, fault.remedy);
+                }
+            }
+            None
+        }
+    }
 }
 
 fn naming_rule(table: &mut Table<'_, '_>, equipment: &Arc<HashSet<String>>) -> Naming {
@@ -142,6 +192,11 @@ pub(crate) struct Table<'s, 'f> {
 impl Table<'_, '_> {
     pub(crate) fn found(&mut self, key: &str, message: String, remedy: &str) {
         let pointer = self.at.iter().cloned().chain([key.to_owned()]).collect();
+        self.findings.push(Finding { pointer, message, remedy: remedy.to_owned() });
+    }
+
+    fn found_at(&mut self, below: Vec<String>, message: String, remedy: &str) {
+        let pointer = self.at.iter().cloned().chain(below).collect();
         self.findings.push(Finding { pointer, message, remedy: remedy.to_owned() });
     }
 
@@ -240,6 +295,22 @@ mod tests {
             (
                 json!({"naming": {"equipment": true, "pattern": "a"}}),
                 "naming.equipment: which levels of a topic are equipment is not said",
+            ),
+            (
+                json!({"payload": {"kind": "text", "json_schema": {}}}),
+                "payload.kind: a payload that is held against a JSON Schema is JSON",
+            ),
+            (
+                json!({"payload": {"json_schema": "{"}}),
+                "payload.json_schema: this text is no JSON: EOF while parsing an object at line 1 column 1",
+            ),
+            (
+                json!({"payload": {"json_schema": "{\"type\": \"float\"}"}}),
+                "payload.json_schema: at /type: this is not a type",
+            ),
+            (
+                json!({"payload": {"json_schema": {"properties": {"t": {"type": "float"}}}}}),
+                "payload.json_schema.properties.t.type: this is not a type",
             ),
             (json!({"naming": {"levels": []}}), "naming.levels: this cannot stand at \"levels\""),
             (

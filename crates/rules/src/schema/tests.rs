@@ -1,0 +1,127 @@
+use super::*;
+use serde_json::json;
+use std::path::Path;
+
+#[test]
+fn every_case_of_the_official_suite_has_its_verdict_or_the_schema_is_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/json-schema");
+    let (mut cases, mut refused, mut wrong) = (0, Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder).expect("the suite") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        let file = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let groups: Json = serde_json::from_slice(&std::fs::read(&path).expect("readable")).expect("JSON");
+        for group in groups.as_array().expect("a list") {
+            let about = format!("{file}: {}", group["description"].as_str().expect("words"));
+            let schema = match compile(&group["schema"]) {
+                Ok(schema) => schema,
+                Err(faults) => {
+                    refused.push(format!("{about}: {}", faults[0].message));
+                    continue;
+                }
+            };
+            for case in group["tests"].as_array().expect("a list") {
+                cases += 1;
+                let verdict = schema.check(&case["data"]);
+                if verdict.is_ok() != case["valid"].as_bool().expect("a verdict") {
+                    wrong.push(format!("{about}: {}: {verdict:?}", case["description"]));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cases > 700, "only {cases} cases");
+    let expected = include_str!("../../cases/json-schema/refused.txt");
+    refused.sort();
+    assert_eq!(refused.join("\n"), expected.trim_end(), "what is refused");
+}
+
+fn faults(schema: Json) -> Vec<String> {
+    let faults = compile(&schema).err().unwrap_or_default();
+    faults.into_iter().map(|fault| format!("/{}: {}", fault.at.join("/"), fault.message)).collect()
+}
+
+#[test]
+fn what_would_take_without_bound_is_refused() {
+    let itself = json!({"properties": {"a": {"$ref": "#"}}});
+    assert!(faults(itself)[0].contains("refers to itself"));
+    let circle = json!({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"items": {"$ref": "#/$defs/a"}}}});
+    assert!(faults(circle)[0].contains("refers to itself"));
+    // Each level refers to the next one twice: 2^20 parts when written out.
+    let mut doubling = json!({"$ref": "#/$defs/l0", "$defs": {"l20": {"type": "null"}}});
+    for level in 0..20 {
+        let next = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+        doubling["$defs"][format!("l{level}")] = json!({"allOf": [next, next]});
+    }
+    assert!(faults(doubling)[0].contains("too large"));
+    let mut chain = json!({"$defs": {"l99": {"type": "null"}}});
+    for level in 0..99 {
+        chain["$defs"][format!("l{level}")] = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+    }
+    assert!(faults(chain)[0].contains("too large"));
+    let deep = (0..200).fold(json!(true), |inner, _| json!({"not": inner}));
+    assert!(faults(deep)[0].contains("too large"));
+}
+
+#[test]
+fn what_is_not_known_is_refused_and_not_passed_over() {
+    for (schema, words) in [
+        (json!({"propertys": {}}), "/propertys: \"propertys\" is not a keyword of JSON Schema that is checked here"),
+        (
+            json!({"$ref": "https://example.com/a.json"}),
+            "/$ref: a reference leads within the schema, for nothing is fetched from elsewhere",
+        ),
+        (json!({"$ref": "#/$defs/no"}), "/$defs/no: there is nothing in the schema to which this refers"),
+        (json!({"properties": {"a": {"type": "float"}}}), "/properties/a/type: this is not a type"),
+        (json!({"items": [true]}), "/items: since 2020-12 a list of schemas is `prefixItems`"),
+        (
+            json!({"pattern": "(?=a)"}),
+            "/pattern: the pattern cannot be used: look-around, including look-ahead and look-behind, is not supported",
+        ),
+        (
+            json!({"$schema": "http://json-schema.org/draft-07/schema#"}),
+            "/$schema: this schema is for another edition than https://json-schema.org/draft/2020-12/schema",
+        ),
+        (json!({"minimum": "0"}), "/minimum: this should be a number"),
+        (json!(3), "/: a schema is a table, true or false"),
+    ] {
+        assert!(faults(schema).iter().any(|fault| fault == words), "{words}");
+    }
+}
+
+#[test]
+fn a_breach_says_where_and_what() {
+    let schema = compile(&json!({
+        "type": "object",
+        "properties": {
+            "t": {"type": "number", "maximum": 90},
+            "state": {"enum": ["on", "off"]},
+            "list": {"items": {"type": "string", "maxLength": 2}},
+            "a/b": {"type": "null"},
+        },
+        "required": ["t"],
+        "additionalProperties": false,
+    }))
+    .expect("a good schema");
+    for (payload, words) in [
+        (json!({"t": 90}), None),
+        (json!({"t": "hot"}), Some("the payload at /t: \"hot\" is not a number")),
+        (json!({"t": 91}), Some("the payload at /t: 91 is above the most 90")),
+        (json!({}), Some("the payload: \"t\" is missing")),
+        (json!([1]), Some("the payload: a list is not an object")),
+        (json!({"t": 1, "x": 1}), Some("the payload at /x: nothing may stand here")),
+        (
+            json!({"t": 1, "state": "of"}),
+            Some("the payload at /state: \"of\" is not one of the values that may stand here"),
+        ),
+        (
+            json!({"t": 1, "list": ["a", "abc"]}),
+            Some("the payload at /list/1: 3 characters, and it should be at most 2"),
+        ),
+        (json!({"t": 1, "a/b": 1}), Some("the payload at /a~1b: 1 is not null")),
+    ] {
+        assert_eq!(schema.check(&payload).err().as_deref(), words, "{payload}");
+    }
+}
