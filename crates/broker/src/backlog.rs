@@ -3,6 +3,7 @@
 //! A session that is away or does not read is a reader of the log that stands still. What it has not come to yet is there
 //! already, so here stands only where. Messages that the log does not have, or will not have much longer, are held.
 
+use crate::asks::Extra;
 use crate::message::Message;
 use crate::queue::Entry;
 use andon_model::log::Seq;
@@ -23,6 +24,8 @@ mod bit {
     pub(super) const SAME_WEIGHT: u8 = 16;
     /// The number after that of the one before; otherwise the difference follows.
     pub(super) const NEXT: u8 = 32;
+    /// The subscriber is told more; what follows.
+    pub(super) const EXTRA: u8 = 64;
 }
 
 /// What the next reference is told from.
@@ -98,7 +101,8 @@ impl Backlog {
                 | when(held, bit::HELD)
                 | when(!entry.ids.is_empty(), bit::IDS)
                 | when(same, bit::SAME_WEIGHT)
-                | when(ahead == 1, bit::NEXT),
+                | when(ahead == 1, bit::NEXT)
+                | when(entry.extra != Extra::default(), bit::EXTRA),
         );
         if !held && ahead != 1 {
             put(bytes, ahead);
@@ -109,6 +113,9 @@ impl Backlog {
         if !entry.ids.is_empty() {
             put(bytes, entry.ids.len() as u64);
             entry.ids.iter().for_each(|id| put(bytes, u64::from(*id)));
+        }
+        if entry.extra != Extra::default() {
+            bytes.push_back(entry.extra.bits());
         }
         if let Some(message) = entry.message.filter(|_| held) {
             self.held.push_back(message);
@@ -217,6 +224,7 @@ impl Iterator for Walk<'_> {
         };
         let weight = if set(bit::SAME_WEIGHT) { self.before.weight } else { u32::try_from(self.number()?).ok()? };
         let ids = if set(bit::IDS) { self.ids()? } else { Box::default() };
+        let extra = if set(bit::EXTRA) { Extra::from_bits(self.byte()?) } else { Extra::default() };
         self.before = Before { seq, weight };
         let message = if set(bit::HELD) {
             self.held += 1;
@@ -229,6 +237,7 @@ impl Iterator for Walk<'_> {
             qos: if set(bit::QOS_2) { QoS::ExactlyOnce } else { QoS::AtLeastOnce },
             retain: set(bit::RETAIN),
             ids,
+            extra,
             ..Entry::waiting(message, seq, weight)
         })
     }
@@ -251,11 +260,12 @@ mod tests {
     fn arbitrary_entry() -> impl Strategy<Value = Entry> {
         let weight = prop_oneof![Just(300_u32), any::<u32>()];
         let ids = proptest::collection::vec(any::<u32>(), 0..3);
-        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-        (0_u64..4, weight, ids, flags).prop_map(|(ahead, weight, ids, (held, two, retain))| Entry {
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 0_u8..4);
+        (0_u64..4, weight, ids, flags).prop_map(|(ahead, weight, ids, (held, two, retain, extra))| Entry {
             qos: if two { QoS::ExactlyOnce } else { QoS::AtLeastOnce },
             retain,
             ids: ids.into_boxed_slice(),
+            extra: Extra::from_bits(extra),
             ..Entry::waiting(held.then(|| message("held")), Seq(if held { 0 } else { ahead }), weight)
         })
     }

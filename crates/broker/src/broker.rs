@@ -8,6 +8,7 @@ use crate::frames::{FrameError, Op, Published, SessionNo, SessionOp};
 use crate::hooks::BrokerHooks;
 use crate::message::Message;
 use crate::options::BrokerOptions;
+use crate::origin::Names;
 use crate::overview::RateMemory;
 use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
@@ -38,6 +39,7 @@ pub struct Broker {
     pub(crate) pipeline: Pipeline,
     core: Mutex<Core>,
     pub(crate) fetches: Fetches,
+    pub(crate) names: Arc<Names>,
     /// Everything that takes in is to end.
     pub(crate) stop: CancellationToken,
     /// The router is to end once nothing is left to do.
@@ -176,6 +178,9 @@ impl Broker {
         let first_ops = first_ops(&core, &options);
         let catalogue = Catalogue::new(options.catalogue_topics, options.catalogue_bytes);
         core.retained.iter().for_each(|message| catalogue.begin_with(message));
+        let names = Arc::new(Names::default());
+        names.learn_new(core.retained.iter().filter_map(|message| message.user.as_ref()), &*hooks);
+        names.learn_new(core.sessions.values().filter_map(|session| session.principal.as_ref()), &*hooks);
         let broker = Arc::new(Self {
             options,
             hooks,
@@ -184,6 +189,7 @@ impl Broker {
             pipeline: Pipeline::new(log),
             core: Mutex::new(core),
             fetches: Fetches::default(),
+            names,
             stop: CancellationToken::new(),
             finish: CancellationToken::new(),
             clients: TaskTracker::new(),
@@ -317,6 +323,7 @@ impl Broker {
 
     /// Lets a message count: at once, or through the log.
     async fn route_own(&self, message: Arc<Message>, volatile: bool) -> Result<usize, PublishError> {
+        message.user.iter().for_each(|who| self.names.learn(who, &*self.hooks));
         let passing = (message.qos == QoS::AtMostOnce || volatile) && !message.retain;
         let (done, reached) = oneshot::channel();
         let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });

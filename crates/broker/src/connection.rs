@@ -324,14 +324,18 @@ impl Broker {
         outbox.keep_alive_s = keep_alive_s;
         let outbox = Arc::new(outbox);
         let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let window = usize::from(properties.receive_maximum.unwrap_or(u16::MAX)).min(self.options.inflight);
+        let window =
+            usize::from(properties.receive_maximum.unwrap_or(u16::MAX)).min(self.options.inflight).clamp(1, ID_WINDOW);
+        self.names.learn(&principal, &*self.hooks);
+        let sees_names = self.hooks.may_subscribe(&principal, "#");
         let (admitted, admission) = oneshot::channel();
         let arrival = Arrival {
             outbox: outbox.clone(),
             connection,
             principal: principal.clone(),
             address: peer.address,
-            window: window.clamp(1, ID_WINDOW),
+            window,
+            names: sees_names.then(|| self.names.clone()),
             aliases: properties.topic_alias_maximum.unwrap_or(0).min(self.options.topic_alias_maximum),
             denied: if connect.clean_start { HashSet::new() } else { self.take_rights(&client_id, &principal).await },
             conn_ack: self.conn_ack(connect, &client_id, asked_s, expiry_s, keep_alive_s, last_word),
@@ -353,6 +357,8 @@ impl Broker {
             will: connect.will.as_ref().map(compact),
             user: connect.user_name.as_ref().map(Text::compact),
             version: connect.version,
+            principal: Some(principal.clone()),
+            window: u16::try_from(window).unwrap_or(u16::MAX),
         };
         let op = Op::Session(SessionOp::Open(Box::new(open)));
         let reply = Reply::Open(Box::new(arrival));

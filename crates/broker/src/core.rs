@@ -3,6 +3,7 @@
 //! [`Core::apply`] runs an operation, live (with somebody to answer) or in a replay (without). What follows from it for
 //! the outside (events, further operations) is collected in [`Effects`] and dealt with after the lock is released.
 
+use crate::asks::Ask;
 use crate::fetch::{AHEAD_BYTES, AWAY_BYTES, Fetch, Fetched};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
@@ -12,7 +13,7 @@ use crate::outbox::Outbox;
 use crate::queue::{Bounds, Entry};
 use crate::retained::Retained;
 use crate::router::Reply;
-use crate::session::{Later, Session};
+use crate::session::{Later, Session, Subscription};
 use andon_model::Timestamp;
 use andon_model::log::Seq;
 use andon_wire::mqtt::{
@@ -114,7 +115,9 @@ impl Core {
             SessionOp::Gone { session, opened, at, expiry_s, keep_will } => {
                 self.gone(*session, *opened, *at, *expiry_s, *keep_will);
             }
-            SessionOp::Subscribe { session, id, filters, .. } => self.subscribe(*session, *id, filters, reply),
+            SessionOp::Subscribe { session, id, filters, ask, .. } => {
+                self.subscribe(*session, *id, filters, *ask, reply)
+            }
             SessionOp::Unsubscribe { session, filters } => self.unsubscribe(*session, filters, reply),
             SessionOp::Acks { session, acks } => {
                 acks.iter().for_each(|(answer, id)| self.settle(*session, *answer, *id));
@@ -270,14 +273,14 @@ impl Core {
         ids: Box<[u32]>,
     ) {
         let message = encodings.message();
-        let qos = wish.qos.min(message.qos);
+        let (qos, extra) = (wish.qos.min(message.qos), wish.ask.extra());
         let (bounds, live) = (self.bounds, self.live);
         let Some(session) = self.sessions.get_mut(&number) else { return };
         if qos == QoS::AtMostOnce {
-            self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids }, false);
+            self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids, extra }, false);
             return;
         }
-        if session.queue.push(Entry::new(message, seq, qos, retain, ids), bounds) {
+        if session.queue.push(Entry::new(message, seq, qos, retain, ids, extra), bounds) {
             // What stands behind others is sent when these move on.
             if session.queue.backlog().is_some() {
                 return;
@@ -306,7 +309,7 @@ impl Core {
         if waits && link.later.len() < most {
             link.later.push_back(later);
         } else if room && !waits {
-            if let Some(bytes) = link.encode(encodings, QoS::AtMostOnce, later.retain, &later.ids) {
+            if let Some(bytes) = link.encode(encodings, QoS::AtMostOnce, later.retain, &later.ids, later.extra) {
                 link.outbox.message(&bytes, 0, false);
                 link.slow = false;
                 self.counters.delivered += 1;
@@ -357,9 +360,10 @@ impl Core {
                     self.counters.dropped += 1;
                     None
                 } else {
+                    let Entry { qos, retain, ids, extra, .. } = &*entry;
                     match encodings.as_mut().filter(|e| e.is_of(message)) {
-                        Some(cache) => link.encode(cache, entry.qos, entry.retain, &entry.ids),
-                        None => link.encode(&mut Encodings::new(message, now), entry.qos, entry.retain, &entry.ids),
+                        Some(cache) => link.encode(cache, *qos, *retain, ids, *extra),
+                        None => link.encode(&mut Encodings::new(message, now), *qos, *retain, ids, *extra),
                     }
                 };
                 let Some(bytes) = bytes else {
@@ -456,7 +460,7 @@ impl Core {
                 continue;
             }
             let mut encodings = Encodings::new(&later.message, self.now);
-            if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, later.retain, &later.ids) {
+            if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, later.retain, &later.ids, later.extra) {
                 link.outbox.message(&bytes, 0, false);
                 self.counters.delivered += 1;
             }
@@ -538,14 +542,14 @@ impl Core {
         }
     }
 
-    fn subscribe(&mut self, number: SessionNo, id: u32, filters: &[Filter], reply: Reply) {
+    fn subscribe(&mut self, number: SessionNo, id: u32, filters: &[Filter], ask: Ask, reply: Reply) {
         if let Reply::SubAck(outbox, packet_id, reasons) = reply {
             outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
         }
         for filter in filters {
             let Some(session) = self.sessions.get_mut(&number) else { return };
-            session.subscriptions.insert(filter.filter.clone(), (filter.clone(), id));
-            let wish = Wish::new(filter, id);
+            session.subscriptions.insert(filter.filter.clone(), Subscription { filter: filter.clone(), id, ask });
+            let wish = Wish::new(filter, id, ask);
             let new = self.index.insert(&filter.filter, number, wish);
             let wanted = match filter.retain_handling {
                 RetainHandling::Send => true,
@@ -572,7 +576,7 @@ impl Core {
         for message in &messages {
             let mut encodings = Encodings::new(message, self.now);
             if wish.qos.min(message.qos) == QoS::AtMostOnce {
-                let later = Later { message: message.clone(), retain: true, ids: ids.clone() };
+                let later = Later { message: message.clone(), retain: true, ids: ids.clone(), extra: wish.ask.extra() };
                 if !message.is_expired(self.now) {
                     self.deliver_now(number, &mut encodings, later, true);
                 }
@@ -661,7 +665,8 @@ impl Core {
         if let Some(will) = session.will.as_ref().filter(|_| session.will_at().is_some_and(|at| at <= self.now))
             && self.wills_under_way.insert(number)
         {
-            let message = Arc::new(Message::from_will(will, session.client_id.clone(), self.now));
+            let message =
+                Arc::new(Message::from_will(will, session.client_id.clone(), session.principal.clone(), self.now));
             self.effects.todo.push(Op::Publish(Published {
                 message,
                 publisher: number,
@@ -691,7 +696,8 @@ impl Core {
         }
         let under_way = self.wills_under_way.remove(&number);
         if let Some(will) = session.will.take().filter(|_| self.live && !under_way) {
-            let message = Arc::new(Message::from_will(&will, session.client_id.clone(), self.now));
+            let message =
+                Arc::new(Message::from_will(&will, session.client_id.clone(), session.principal.clone(), self.now));
             self.effects.todo.push(Op::Publish(Published {
                 message,
                 publisher: number,
@@ -711,9 +717,9 @@ impl Core {
         let mut reached = 0;
         for (number, wishes) in targets {
             let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { continue };
-            let Some((_, ids)) = merge(wishes.iter()) else { continue };
+            let Some((wish, ids)) = merge(wishes.iter()) else { continue };
             if link.outbox.has_room()
-                && let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids)
+                && let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids, wish.ask.extra())
             {
                 link.outbox.message(&bytes, 0, false);
                 self.counters.delivered += 1;
@@ -743,6 +749,7 @@ fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>
         let so_far = merged.get_or_insert(*wish);
         so_far.qos = so_far.qos.max(wish.qos);
         so_far.retain_as_published |= wish.retain_as_published;
+        so_far.ask = so_far.ask.with(wish.ask);
     }
     merged.map(|wish| (wish, ids.into_boxed_slice()))
 }

@@ -75,6 +75,7 @@ impl Broker {
             }
             match self.read_messages(seqs, FETCH_BYTES).await {
                 Ok((found, looked_for)) => {
+                    self.names.learn_new(found.values().filter_map(|m| m.user.as_ref()), &*self.hooks);
                     let no_right = |m: &Message| !self.hooks.may_subscribe(&principal, m.topic.as_str());
                     let denied = found.iter().filter(|(_, m)| no_right(m)).map(|(seq, _)| *seq).collect();
                     let fetched = Fetched { found, denied };

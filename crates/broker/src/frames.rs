@@ -1,13 +1,17 @@
 //! What the broker writes into the log's `messages` lane: every operation that changes durable state.
 //!
-//! Compact and versioned by the frame's kind ([`kind::PUBLISH`], [`kind::SESSION`], both version 1). Numbers are
+//! Compact and versioned by the frame's kind ([`kind::PUBLISH`], [`kind::SESSION`]). Version 2 says as whom a client was
+//! connected, how much it takes, and what a subscription asks for beyond MQTT; what says none of it is written as
+//! version 1, which all programs read. Numbers are
 //! unsigned LEB128 unless said otherwise; strings and blobs have their length in front. A tag once given keeps its meaning.
 //!
 //! **Invariant**: applying the same operations in the same order gives the same state. So an operation carries its own
 //! time, and a session is named by the number of the frame that made it.
 
+use crate::asks::Ask;
 use crate::message::Message;
 use andon_model::Timestamp;
+use andon_model::access::{Principal, PrincipalKind};
 use andon_model::log::{FrameKind, kind};
 use andon_wire::mqtt::{
     Filter, QoS, RetainHandling, Text, TopicFilter, TopicName, UserProperties, Version, Will, WillProperties,
@@ -82,6 +86,8 @@ pub enum SessionOp {
         id: u32,
         /// The filters.
         filters: Vec<Filter>,
+        /// What all of them ask for beyond MQTT.
+        ask: Ask,
     },
     /// Subscriptions were ended.
     Unsubscribe {
@@ -146,6 +152,10 @@ pub struct Open {
     pub user: Option<Text>,
     /// The protocol version spoken, for display.
     pub version: Version,
+    /// As whom it was let in.
+    pub principal: Option<Principal>,
+    /// How many QoS > 0 messages it takes at a time; 0: not known.
+    pub window: u16,
 }
 
 /// Bytes that are no frame of the broker's.
@@ -176,11 +186,11 @@ impl Op {
         match self {
             Self::Publish(published) => {
                 published.encode(out);
-                kind::PUBLISH
+                FrameKind { version: if published.message.user.is_some() { 2 } else { 1 }, ..kind::PUBLISH }
             }
             Self::Session(op) => {
                 op.encode(out);
-                kind::SESSION
+                FrameKind { version: op.version(), ..kind::SESSION }
             }
         }
     }
@@ -201,8 +211,10 @@ impl Op {
     pub fn decode(frame: FrameKind, payload: Bytes) -> Result<Self, FrameError> {
         let mut input = Input(payload);
         let op = match frame {
-            kind::PUBLISH => Self::Publish(Published::decode(&mut input)?),
-            kind::SESSION => Self::Session(SessionOp::decode(&mut input)?),
+            FrameKind { kind: PUBLISH, version: 1..=2 } => Self::Publish(Published::decode(&mut input)?),
+            FrameKind { kind: SESSION, version: version @ 1..=2 } => {
+                Self::Session(SessionOp::decode(&mut input, version)?)
+            }
             FrameKind { kind, version } => return Err(FrameError::Unknown { kind, version }),
         };
         if input.0.is_empty() { Ok(op) } else { Err(FrameError::Trailing) }
@@ -236,7 +248,19 @@ mod tag {
     pub(super) const LIMITS: u8 = 8;
 }
 
+const PUBLISH: u16 = kind::PUBLISH.kind;
+const SESSION: u16 = kind::SESSION.kind;
+
 impl SessionOp {
+    /// The version that can say this.
+    fn version(&self) -> u8 {
+        match self {
+            Self::Open(open) if open.principal.is_some() || open.window != 0 => 2,
+            Self::Subscribe { ask, .. } if ask.is_any() => 2,
+            _ => 1,
+        }
+    }
+
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Open(open) => {
@@ -248,6 +272,10 @@ impl SessionOp {
                 optional(out, open.will.as_ref(), put_will);
                 optional(out, open.user.as_ref(), |out, user| blob(out, user.as_bytes()));
                 out.put_u8(open.version.level());
+                if self.version() >= 2 {
+                    optional(out, open.principal.as_ref(), put_principal);
+                    number(out, u64::from(open.window));
+                }
             }
             Self::Gone { session, opened, at, expiry_s, keep_will } => {
                 out.put_u8(tag::GONE);
@@ -257,13 +285,16 @@ impl SessionOp {
                 optional(out, expiry_s.as_ref(), |out, s| number(out, u64::from(*s)));
                 out.put_u8(u8::from(*keep_will));
             }
-            Self::Subscribe { session, at, id, filters } => {
+            Self::Subscribe { session, at, id, filters, ask } => {
                 out.put_u8(tag::SUBSCRIBE);
                 number(out, session.0);
                 out.put_i64(at.micros());
                 number(out, u64::from(*id));
                 number(out, filters.len() as u64);
                 filters.iter().for_each(|f| put_filter(out, f));
+                if self.version() >= 2 {
+                    put_ask(out, *ask);
+                }
             }
             Self::Unsubscribe { session, filters } => {
                 out.put_u8(tag::UNSUBSCRIBE);
@@ -298,7 +329,8 @@ impl SessionOp {
         }
     }
 
-    fn decode(input: &mut Input) -> Result<Self, FrameError> {
+    fn decode(input: &mut Input, version: u8) -> Result<Self, FrameError> {
+        let newer = version >= 2;
         Ok(match input.byte()? {
             tag::OPEN => Self::Open(Box::new(Open {
                 client_id: input.text()?,
@@ -308,6 +340,8 @@ impl SessionOp {
                 will: input.optional(Input::will)?,
                 user: input.optional(Input::text)?,
                 version: input.version()?,
+                principal: if newer { input.optional(Input::principal)? } else { None },
+                window: if newer { input.small("window")? } else { 0 },
             })),
             tag::GONE => Self::Gone {
                 session: SessionNo(input.number()?),
@@ -321,6 +355,7 @@ impl SessionOp {
                 at: input.time()?,
                 id: input.small("subscription identifier")?,
                 filters: input.list(Input::filter)?,
+                ask: if newer { input.ask()? } else { Ask::default() },
             },
             tag::UNSUBSCRIBE => {
                 Self::Unsubscribe { session: SessionNo(input.number()?), filters: input.list(Input::topic_filter)? }
@@ -406,7 +441,8 @@ pub(crate) fn put_message(out: &mut BytesMut, m: &Message) {
         m.qos as u8
             | u8::from(m.retain) << 2
             | u8::from(m.expires.is_some()) << 3
-            | u8::from(m.publisher.is_some()) << 4,
+            | u8::from(m.publisher.is_some()) << 4
+            | u8::from(m.user.is_some()) << 5,
     );
     blob(out, m.topic.as_bytes());
     out.put_i64(m.received.micros());
@@ -415,6 +451,9 @@ pub(crate) fn put_message(out: &mut BytesMut, m: &Message) {
     }
     if let Some(publisher) = &m.publisher {
         blob(out, publisher.as_bytes());
+    }
+    if let Some(user) = &m.user {
+        put_principal(out, user);
     }
     put_extras(
         out,
@@ -427,6 +466,23 @@ pub(crate) fn put_message(out: &mut BytesMut, m: &Message) {
         },
     );
     blob(out, &m.payload);
+}
+
+/// Who somebody is; the numbers of the kinds are forever.
+pub(crate) fn put_principal(out: &mut BytesMut, who: &Principal) {
+    out.put_u8(match who.kind {
+        PrincipalKind::Person => 0,
+        PrincipalKind::Token => 1,
+        PrincipalKind::Device => 2,
+        PrincipalKind::System => 3,
+        PrincipalKind::Anonymous => 4,
+    });
+    out.put_u128(who.id.as_u128());
+}
+
+/// What a subscription asks for: a byte of bits.
+pub(crate) fn put_ask(out: &mut BytesMut, ask: Ask) {
+    out.put_u8(u8::from(ask.origin));
 }
 
 pub(crate) fn put_will(out: &mut BytesMut, will: &Will) {
@@ -573,12 +629,14 @@ impl Input {
         let received = self.time()?;
         let expires = if bits & 8 != 0 { Some(self.time()?) } else { None };
         let publisher = if bits & 16 != 0 { Some(self.text()?) } else { None };
+        let user = if bits & 32 != 0 { Some(self.principal()?) } else { None };
         let extras = self.byte()?;
         Ok(Message {
             topic,
             qos: Self::qos(bits)?,
             retain: bits & 4 != 0,
             publisher,
+            user,
             received,
             expires,
             payload_format: (extras & 1 != 0).then_some(extras & 2 != 0),
@@ -588,6 +646,26 @@ impl Input {
             user_properties: if extras & 32 != 0 { self.user()? } else { Vec::new() },
             payload: self.own_blob()?,
         })
+    }
+
+    pub(crate) fn principal(&mut self) -> Result<Principal, FrameError> {
+        let kind = match self.byte()? {
+            0 => PrincipalKind::Person,
+            1 => PrincipalKind::Token,
+            2 => PrincipalKind::Device,
+            3 => PrincipalKind::System,
+            4 => PrincipalKind::Anonymous,
+            _ => return Err(FrameError::Field("principal")),
+        };
+        let id = self.0.try_get_u128().map_err(|_| FrameError::Truncated)?;
+        Ok(Principal { id: uuid::Uuid::from_u128(id), kind })
+    }
+
+    pub(crate) fn ask(&mut self) -> Result<Ask, FrameError> {
+        match self.byte()? {
+            bits @ 0..=1 => Ok(Ask { origin: bits & 1 != 0 }),
+            _ => Err(FrameError::Field("ask")),
+        }
     }
 
     pub(crate) fn will(&mut self) -> Result<Will, FrameError> {

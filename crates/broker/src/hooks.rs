@@ -71,6 +71,13 @@ pub trait BrokerHooks: Send + Sync + 'static {
     /// May it subscribe with this filter (without `$share/<group>/`)?
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool;
 
+    /// What somebody who publishes is called, for those who may see everything; `None`: nobody knows, and the id is told. Asked when
+    /// somebody connects, and once a minute.
+    fn name_of(&self, who: &Principal) -> Option<String> {
+        let _ = who;
+        None
+    }
+
     /// A will, at the moment it is published ([`Message::received`]): the content it is to have instead, if any. What a client
     /// leaves for the time after it cannot know that time.
     fn will(&self, message: &Message) -> Option<Bytes> {

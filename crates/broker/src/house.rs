@@ -11,12 +11,15 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the deadlines are looked at; times are kept to within a second.
 const TICK: Duration = Duration::from_millis(200);
+/// How often it is asked what those who publish are called.
+const NAMES_EVERY: Duration = Duration::from_secs(60);
 
 impl Broker {
     pub(crate) async fn keep_house(self: Arc<Self>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut next_sys = Duration::ZERO;
+        let mut next_names = self.clock.monotonic().saturating_add(NAMES_EVERY);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -27,6 +30,10 @@ impl Broker {
                 self.hooks.topics_not_listed(self.options.catalogue_topics);
             }
             let now = self.clock.monotonic();
+            if now >= next_names {
+                next_names = now.saturating_add(NAMES_EVERY);
+                self.names.refresh(&*self.hooks);
+            }
             if !self.options.sys_interval.is_zero() && now >= next_sys {
                 next_sys = now.saturating_add(self.options.sys_interval);
                 self.publish_sys(now);

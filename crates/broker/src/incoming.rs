@@ -1,5 +1,6 @@
 //! What a client sends, packet by packet.
 
+use crate::asks;
 use crate::broker::Broker;
 use crate::connection::{Input, before};
 use crate::core::{AckEffect, WrongAnswer};
@@ -420,7 +421,8 @@ impl Client {
         }
         let now = self.broker.clock.now();
         let own = keep || qos != QoS::AtMostOnce;
-        let message = Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), now, own));
+        let message =
+            Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), self.principal.clone(), now, own));
         let retained = (qos == QoS::AtMostOnce && keep).then(|| message.topic.clone());
         let exchange = if qos == QoS::ExactlyOnce { packet_id } else { 0 };
         let will_of = SessionNo::NODE;
@@ -516,6 +518,13 @@ impl Client {
     }
 
     async fn subscribe(&mut self, subscribe: Subscribe) {
+        let ask = match asks::parse(&subscribe.properties.user) {
+            Ok(ask) => ask,
+            Err(error) => {
+                let (reason, count) = (ReasonCode::IMPLEMENTATION_SPECIFIC, subscribe.filters.len());
+                return self.outbox.refuse_subscribe(subscribe.packet_id, count, reason, &error.to_string());
+            }
+        };
         let reasons = self.judge(&subscribe.filters);
         let accepted = subscribe.filters.into_iter().zip(&reasons).filter(|(_, reason)| reason.is_success());
         let filters: Vec<Filter> = accepted.map(|(f, _)| Filter { filter: f.filter.compact(), ..f }).collect();
@@ -525,7 +534,7 @@ impl Client {
             return self.outbox.packet(&Packet::SubAck(sub_ack));
         }
         let id = subscribe.properties.subscription_id.first().copied().unwrap_or(0);
-        let op = SessionOp::Subscribe { session: self.session, at: self.broker.clock.now(), id, filters };
+        let op = SessionOp::Subscribe { session: self.session, at: self.broker.clock.now(), id, filters, ask };
         let reply = Reply::SubAck(self.outbox.clone(), packet_id, reasons);
         self.run(op, reply).await;
     }

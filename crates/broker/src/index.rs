@@ -1,5 +1,6 @@
 //! Who subscribed to what: a tree of topic levels.
 
+use crate::asks::Ask;
 use crate::frames::SessionNo;
 use andon_wire::mqtt::{Filter, QoS, TopicFilter};
 use std::collections::{BTreeMap, HashMap};
@@ -12,12 +13,14 @@ pub(crate) struct Wish {
     pub(crate) retain_as_published: bool,
     /// 0: none.
     pub(crate) id: u32,
+    /// Beyond MQTT.
+    pub(crate) ask: Ask,
 }
 
 impl Wish {
-    pub(crate) const fn new(filter: &Filter, id: u32) -> Self {
+    pub(crate) const fn new(filter: &Filter, id: u32, ask: Ask) -> Self {
         let Filter { qos, no_local, retain_as_published, .. } = filter;
-        Self { qos: *qos, no_local: *no_local, retain_as_published: *retain_as_published, id }
+        Self { qos: *qos, no_local: *no_local, retain_as_published: *retain_as_published, id, ask }
     }
 }
 
@@ -177,7 +180,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const WISH: Wish = Wish { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, id: 0 };
+    const WISH: Wish =
+        Wish { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, id: 0, ask: Ask { origin: false } };
 
     fn found(index: &Index, topic: &str) -> Vec<u64> {
         let mut matches = Matches::default();

@@ -22,6 +22,7 @@
 //!
 //! Start reading at [`Broker`], then `core` (the state), `connection` (a client), `router` (commit and apply).
 
+mod asks;
 mod backlog;
 mod broker;
 mod catalogue;
@@ -37,6 +38,7 @@ mod index;
 mod message;
 mod open;
 mod options;
+mod origin;
 mod outbox;
 mod overview;
 mod proof;
@@ -47,6 +49,7 @@ mod ruling;
 mod session;
 mod snapshot;
 
+pub use asks::Ask;
 pub use broker::{Admitted, Broker, BrokerStats, NotConnected, OpenError, PublishError};
 pub use catalogue::{
     Catalogue, CatalogueFigures, Level, LevelRow, PAYLOAD_KEPT, PayloadKind, Seen, TooManyWatches, TopicInfo, Watch,

@@ -1,6 +1,9 @@
 //! A message inside the broker, and its bytes for each kind of receiver.
 
+use crate::asks::Extra;
+use crate::origin::{self, Names};
 use andon_model::Timestamp;
+use andon_model::access::Principal;
 use andon_wire::mqtt::{
     EncodedPublish, Publish, PublishProperties, QoS, Text, TopicName, UserProperties, Version, Will,
 };
@@ -21,6 +24,8 @@ pub struct Message {
     pub retain: bool,
     /// The client that published it; `None`: this node itself.
     pub publisher: Option<Text>,
+    /// As whom that client was connected; `None`: not known (of a message from an earlier version), or this node itself.
+    pub user: Option<Principal>,
     /// When the broker received it.
     pub received: Timestamp,
     /// When it stops being of use; never delivered after that.
@@ -47,6 +52,7 @@ impl Message {
             qos,
             retain,
             publisher: None,
+            user: None,
             received,
             expires: None,
             payload_format: None,
@@ -62,6 +68,7 @@ impl Message {
         publish: Publish,
         topic: TopicName,
         publisher: Text,
+        user: Principal,
         received: Timestamp,
         keep: bool,
     ) -> Self {
@@ -75,6 +82,7 @@ impl Message {
             qos: publish.qos,
             retain: publish.retain,
             publisher: Some(publisher),
+            user: Some(user),
             received,
             expires: p.message_expiry_s.map(|s| received.plus(Duration::from_secs(u64::from(s)))),
             payload_format: p.payload_format,
@@ -86,7 +94,7 @@ impl Message {
     }
 
     /// From a will, at the moment it is published.
-    pub(crate) fn from_will(will: &Will, publisher: Text, now: Timestamp) -> Self {
+    pub(crate) fn from_will(will: &Will, publisher: Text, user: Option<Principal>, now: Timestamp) -> Self {
         let p = &will.properties;
         Self {
             topic: will.topic.clone(),
@@ -94,6 +102,7 @@ impl Message {
             qos: will.qos,
             retain: will.retain,
             publisher: Some(publisher),
+            user,
             received: now,
             expires: p.message_expiry_s.map(|s| now.plus(Duration::from_secs(u64::from(s)))),
             payload_format: p.payload_format,
@@ -129,7 +138,7 @@ impl Message {
         self.expires.is_some_and(|at| at <= now)
     }
 
-    fn to_publish(&self, qos: QoS, retain: bool, ids: &[u32], now: Timestamp) -> Publish {
+    fn to_publish(&self, qos: QoS, how: How<'_>, now: Timestamp) -> Publish {
         // What is left of its life, rounded up so that a live message never says 0. MQTT 5.0 [MQTT-3.3.2-6].
         let left = self.expires.map(|at| {
             let micros = at.since(now).as_micros();
@@ -138,7 +147,7 @@ impl Message {
         Publish {
             dup: false,
             qos,
-            retain,
+            retain: how.retain,
             topic: Some(self.topic.clone()),
             packet_id: 0,
             properties: PublishProperties {
@@ -148,12 +157,36 @@ impl Message {
                 response_topic: self.response_topic.clone(),
                 correlation_data: self.correlation_data.clone(),
                 content_type: self.content_type.clone(),
-                user: self.user_properties.clone(),
-                subscription_ids: ids.to_vec(),
+                user: self.told(how),
+                subscription_ids: how.ids.to_vec(),
             },
             payload: self.payload.clone(),
         }
     }
+
+    /// The user properties for a receiver.
+    fn told(&self, how: How<'_>) -> UserProperties {
+        if !how.extra.asked {
+            return self.user_properties.clone();
+        }
+        let mut user = origin::without_ours(self);
+        if how.extra.origin {
+            origin::tell(self, how.names, &mut user);
+        }
+        user
+    }
+}
+
+/// How a receiver gets a message, beside its QoS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How<'a> {
+    pub(crate) retain: bool,
+    /// Subscription identifiers.
+    pub(crate) ids: &'a [u32],
+    /// What it is told besides.
+    pub(crate) extra: Extra,
+    /// What publishers are called, if it may know.
+    pub(crate) names: Option<&'a Names>,
 }
 
 /// [`Message::mark`] of a message with this topic and content; never 0.
@@ -174,11 +207,13 @@ pub(crate) struct Encodings<'a> {
     message: &'a Arc<Message>,
     now: Timestamp,
     done: [Option<EncodedPublish>; 12],
+    /// Those that tell where the message comes from; in memory of their own, for few ask for that.
+    with_origin: Option<Box<[Option<EncodedPublish>; 12]>>,
 }
 
 impl<'a> Encodings<'a> {
     pub(crate) const fn new(message: &'a Arc<Message>, now: Timestamp) -> Self {
-        Self { message, now, done: [const { None }; 12] }
+        Self { message, now, done: [const { None }; 12], with_origin: None }
     }
 
     pub(crate) fn is_of(&self, message: &Arc<Message>) -> bool {
@@ -194,8 +229,8 @@ impl<'a> Encodings<'a> {
     }
 
     /// The bytes for a 5.0 receiver that knows an alias for the topic, or learns it from them.
-    pub(crate) fn aliased(&self, qos: QoS, retain: bool, ids: &[u32], alias: Alias) -> Option<EncodedPublish> {
-        let mut publish = self.message.to_publish(qos, retain, ids, self.now);
+    pub(crate) fn aliased(&self, qos: QoS, how: How<'_>, alias: Alias) -> Option<EncodedPublish> {
+        let mut publish = self.message.to_publish(qos, how, self.now);
         publish.properties.topic_alias = Some(alias.number);
         if !alias.is_new {
             publish.topic = None;
@@ -205,14 +240,24 @@ impl<'a> Encodings<'a> {
 
     /// The bytes for a receiver; `None` if MQTT cannot carry the message (its parts were checked, so this is a packet
     /// over 256 MiB).
-    pub(crate) fn get(&mut self, version: Version, qos: QoS, retain: bool, ids: &[u32]) -> Option<EncodedPublish> {
-        if !(ids.is_empty() || version != Version::V5) {
-            return EncodedPublish::new(&self.message.to_publish(qos, retain, ids, self.now), version).ok();
-        }
-        let slot = usize::from(version.is_v5()) * 6 + usize::from(retain) * 3 + usize::from(qos as u8);
-        let place = self.done.get_mut(slot)?;
+    pub(crate) fn get(&mut self, version: Version, qos: QoS, how: How<'_>) -> Option<EncodedPublish> {
+        let v5 = version.is_v5();
+        let kind = usize::from(how.retain) * 3 + usize::from(qos as u8);
+        // Older versions carry neither identifiers nor properties.
+        let place = match how.extra {
+            _ if !v5 => self.done.get_mut(kind),
+            _ if !how.ids.is_empty() => None,
+            Extra { asked: false, .. } => self.done.get_mut(6 + kind),
+            Extra { origin: true, .. } => {
+                let all = self.with_origin.get_or_insert_with(|| Box::new([const { None }; 12]));
+                all.get_mut(usize::from(how.names.is_some()) * 6 + kind)
+            }
+            _ => None,
+        };
+        let encode = || EncodedPublish::new(&self.message.to_publish(qos, how, self.now), version).ok();
+        let Some(place) = place else { return encode() };
         if place.is_none() {
-            *place = EncodedPublish::new(&self.message.to_publish(qos, retain, &[], self.now), version).ok();
+            *place = encode();
         }
         place.clone()
     }

@@ -30,6 +30,8 @@ impl Core {
         let live = self.live;
         let session = self.sessions.entry(number).or_insert_with(|| Box::new(new_session(number, open)));
         session.user.clone_from(&open.user);
+        session.principal.clone_from(&open.principal);
+        session.window = open.window;
         session.expiry_s = open.expiry_s;
         session.opened = opened;
         session.will = open.will.clone().map(Box::new);
@@ -69,7 +71,8 @@ impl Core {
                 resumed && session.will.as_ref().is_some_and(|w| w.properties.delay_s.is_some_and(|d| d > 0));
             let will = session.will.take().filter(|_| !cancelled && self.live);
             if let Some(will) = will {
-                let message = Arc::new(Message::from_will(&will, session.client_id.clone(), self.now));
+                let message =
+                    Arc::new(Message::from_will(&will, session.client_id.clone(), session.principal.clone(), self.now));
                 let will_of = SessionNo::NODE;
                 self.effects.todo.push(Op::Publish(Published { message, publisher: number, packet_id: 0, will_of }));
             }
@@ -105,6 +108,7 @@ impl Core {
             dropped: 0,
             denied: arrival.denied,
             aliases: Aliases::new(arrival.aliases),
+            names: arrival.names,
         }));
         self.counters.connections += 1;
         self.effects.events.push(Told::Connection(ConnectionEvent {
@@ -128,6 +132,8 @@ fn new_session(number: SessionNo, open: &Open) -> Session {
         number,
         client_id: open.client_id.clone(),
         user: None,
+        principal: None,
+        window: 0,
         expiry_s: 0,
         opened: 0,
         subscriptions: BTreeMap::new(),

@@ -1,6 +1,9 @@
 //! Bytes on their way to one client.
 
-use andon_wire::mqtt::{Ack, Disconnect, DisconnectProperties, EncodedPublish, Packet, QoS, ReasonCode, Text, Version};
+use andon_wire::mqtt::{
+    Ack, AckProperties, Disconnect, DisconnectProperties, EncodedPublish, Packet, QoS, ReasonCode, SubAck, Text,
+    Version,
+};
 use bytes::{Buf, BytesMut};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -115,6 +118,14 @@ impl Outbox {
     fn words(&self, words: Option<&str>) -> Option<Text> {
         let room = self.packet_bytes.saturating_sub(AROUND_WORDS);
         words.filter(|words| self.problem_information && words.len() <= room).and_then(|words| Text::parse(words).ok())
+    }
+
+    /// Appends a SUBACK that says no to all filters, and why.
+    pub(crate) fn refuse_subscribe(&self, packet_id: u16, filters: usize, reason: ReasonCode, words: &str) {
+        let fits = words.len() + filters + AROUND_WORDS <= self.packet_bytes;
+        let properties =
+            AckProperties { reason_string: self.words(Some(words).filter(|_| fits)), ..Default::default() };
+        self.packet(&Packet::SubAck(SubAck { packet_id, properties, reasons: vec![reason; filters] }));
     }
 
     /// Appends a message.

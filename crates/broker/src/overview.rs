@@ -1,15 +1,16 @@
 //! The broker's clients and subscriptions as screens show them. Takes the state's lock for each look, so it is for people.
 
+use crate::asks::Ask;
 use crate::broker::Broker;
 use crate::core::Core;
 use crate::departures::Departure;
 use crate::frames::SessionNo;
 use crate::hooks::EndReason;
 use crate::index::Matches;
-use crate::session::Session;
+use crate::session::{Session, Subscription};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
-use andon_wire::mqtt::{Filter, QoS, ReasonCode, RetainHandling, Text};
+use andon_wire::mqtt::{QoS, ReasonCode, RetainHandling, Text};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub struct SubscriptionInfo {
     pub retain_handling: RetainHandling,
     /// Its identifier; 0: none.
     pub id: u32,
+    /// What it asks for beyond MQTT.
+    pub ask: Ask,
 }
 
 /// What rates begin with: counts at some time not long ago.
@@ -119,7 +122,8 @@ impl RateMemory {
     }
 }
 
-fn subscription(session: &Session, filter: &Filter, id: u32) -> SubscriptionInfo {
+fn subscription(session: &Session, subscription: &Subscription) -> SubscriptionInfo {
+    let Subscription { filter, id, ask } = subscription;
     SubscriptionInfo {
         client_id: session.client_id.as_str().to_owned(),
         connected: session.link.is_some(),
@@ -128,7 +132,8 @@ fn subscription(session: &Session, filter: &Filter, id: u32) -> SubscriptionInfo
         no_local: filter.no_local,
         retain_as_published: filter.retain_as_published,
         retain_handling: filter.retain_handling,
-        id,
+        id: *id,
+        ask: *ask,
     }
 }
 
@@ -222,7 +227,7 @@ impl Broker {
         let client = Text::parse(client_id).ok()?;
         self.with_core(|core| {
             let session = core.sessions.get(core.by_client.get(&client)?)?;
-            Some(session.subscriptions.values().map(|(filter, id)| subscription(session, filter, *id)).collect())
+            Some(session.subscriptions.values().map(|own| subscription(session, own)).collect())
         })
     }
 
@@ -247,8 +252,8 @@ impl Broker {
             let sessions: std::collections::BTreeSet<SessionNo> = plain.chain(shared).collect();
             let mut found = Vec::new();
             for session in sessions.iter().filter_map(|number| core.sessions.get(number)) {
-                let own = session.subscriptions.values().filter(|(filter, _)| filter.filter.matches(topic));
-                found.extend(own.map(|(filter, id)| subscription(session, filter, *id)));
+                let own = session.subscriptions.values().filter(|own| own.filter.filter.matches(topic));
+                found.extend(own.map(|own| subscription(session, own)));
             }
             found
         });
@@ -273,8 +278,8 @@ impl Broker {
         let mut total = 0;
         self.each_session(|session| {
             let client = session.client_id.as_str();
-            for (filter, id) in session.subscriptions.values() {
-                let pair = (client, filter.filter.as_str());
+            for own in session.subscriptions.values() {
+                let pair = (client, own.filter.filter.as_str());
                 if !fits(pair.0, pair.1) {
                     continue;
                 }
@@ -284,7 +289,7 @@ impl Broker {
                 if after.is_some_and(|after| pair <= after) || (full && beyond()) {
                     continue;
                 }
-                first.insert((pair.0.to_owned(), pair.1.to_owned()), subscription(session, filter, *id));
+                first.insert((pair.0.to_owned(), pair.1.to_owned()), subscription(session, own));
                 if full {
                     first.pop_last();
                 }

@@ -4,6 +4,7 @@
 //! order of operations. So a replay gives the same identifiers, and an acknowledgement read from the log means the same
 //! message as when it arrived.
 
+use crate::asks::Extra;
 use crate::backlog::Backlog;
 use crate::message::Message;
 use andon_model::log::Seq;
@@ -42,6 +43,7 @@ pub(crate) struct Entry {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) ids: Box<[u32]>,
+    pub(crate) extra: Extra,
     /// 0: not near the front yet.
     pub(crate) packet_id: u16,
     /// QoS 2: the subscriber has it, PUBREL is what it waits for.
@@ -58,9 +60,9 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A message that is yet to be sent.
-    pub(crate) fn new(message: &Arc<Message>, seq: Seq, qos: QoS, retain: bool, ids: Box<[u32]>) -> Self {
+    pub(crate) fn new(message: &Arc<Message>, seq: Seq, qos: QoS, retain: bool, ids: Box<[u32]>, extra: Extra) -> Self {
         let weight = u32::try_from(message.weight()).unwrap_or(u32::MAX);
-        Self { qos, retain, ids, ..Self::waiting(Some(message.clone()), seq, weight) }
+        Self { qos, retain, ids, extra, ..Self::waiting(Some(message.clone()), seq, weight) }
     }
 
     /// A message with QoS 1 that is yet to be sent; `message`: it is in memory.
@@ -72,6 +74,7 @@ impl Entry {
             qos: QoS::AtLeastOnce,
             retain: false,
             ids: Box::default(),
+            extra: Extra::default(),
             packet_id: 0,
             released: false,
             maybe_sent: false,
@@ -344,7 +347,7 @@ mod tests {
             let topic = TopicName::parse("a").unwrap();
             let payload = Bytes::copy_from_slice(text.as_bytes());
             let message = Message::internal(topic, payload, QoS::AtLeastOnce, false, Timestamp::default());
-            Self::new(&Arc::new(message), Seq(seq), QoS::AtLeastOnce, false, Box::default())
+            Self::new(&Arc::new(message), Seq(seq), QoS::AtLeastOnce, false, Box::default(), Extra::default())
         }
     }
 

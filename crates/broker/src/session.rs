@@ -1,7 +1,9 @@
 //! A client's session, and the connection it may have.
 
+use crate::asks::{Ask, Extra};
 use crate::frames::SessionNo;
-use crate::message::{Alias, Encodings, Message};
+use crate::message::{Alias, Encodings, How, Message};
+use crate::origin::Names;
 use crate::outbox::Outbox;
 use crate::queue::Queue;
 use andon_model::Timestamp;
@@ -19,11 +21,15 @@ pub(crate) struct Session {
     pub(crate) number: SessionNo,
     pub(crate) client_id: Text,
     pub(crate) user: Option<Text>,
+    /// As whom its client was last let in; `None`: by an earlier version, which did not write that down.
+    pub(crate) principal: Option<Principal>,
+    /// How many QoS > 0 messages its client took at a time when it last came; 0: not written down.
+    pub(crate) window: u16,
     /// Seconds it outlives its connection; `u32::MAX`: for ever.
     pub(crate) expiry_s: u32,
     /// The number of the operation that began its last connection.
     pub(crate) opened: u64,
-    pub(crate) subscriptions: BTreeMap<TopicFilter, (Filter, u32)>,
+    pub(crate) subscriptions: BTreeMap<TopicFilter, Subscription>,
     pub(crate) queue: Queue,
     /// QoS 2 packet identifiers of messages from the client that it has not released; of durable sessions only.
     /// With [`Message::mark`] of each; 0: not known.
@@ -52,6 +58,16 @@ impl Session {
     }
 }
 
+/// A subscription of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) filter: Filter,
+    /// Its identifier; 0: none.
+    pub(crate) id: u32,
+    /// What it asks for beyond MQTT.
+    pub(crate) ask: Ask,
+}
+
 /// A session's connection: what is lost when it ends.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -77,6 +93,8 @@ pub(crate) struct Link {
     pub(crate) denied: HashSet<TopicName>,
     /// `None`: the client takes none.
     pub(crate) aliases: Option<Box<Aliases>>,
+    /// What publishers are called, if it may know; without, it is told their ids.
+    pub(crate) names: Option<Arc<Names>>,
 }
 
 /// The topic aliases that we have set towards a client: for the topics that came first, as many as it takes.
@@ -109,12 +127,14 @@ impl Link {
         qos: QoS,
         retain: bool,
         ids: &[u32],
+        extra: Extra,
     ) -> Option<EncodedPublish> {
+        let how = How { retain, ids, extra, names: self.names.as_deref() };
         let most = self.outbox.packet_bytes;
         let fits = |bytes: &EncodedPublish| bytes.size() <= most;
         if let Some(aliases) = &mut self.aliases
             && let Some(alias) = aliases.of(encodings.topic())
-            && let Some(bytes) = encodings.aliased(qos, retain, ids, alias).filter(fits)
+            && let Some(bytes) = encodings.aliased(qos, how, alias).filter(fits)
         {
             if alias.is_new {
                 // In memory of its own: a name that came just now is a part of all that was read with it.
@@ -122,7 +142,7 @@ impl Link {
             }
             return Some(bytes);
         }
-        encodings.get(self.outbox.version, qos, retain, ids).filter(fits)
+        encodings.get(self.outbox.version, qos, how).filter(fits)
     }
 }
 
@@ -132,6 +152,7 @@ pub(crate) struct Later {
     pub(crate) message: Arc<Message>,
     pub(crate) retain: bool,
     pub(crate) ids: Box<[u32]>,
+    pub(crate) extra: Extra,
 }
 
 /// A client at the door: its CONNECT was accepted, its session is yet to be found or made.
@@ -146,6 +167,8 @@ pub(crate) struct Arrival {
     pub(crate) denied: HashSet<TopicName>,
     /// How many topic aliases may be set towards it.
     pub(crate) aliases: u16,
+    /// What publishers are called, if it may know.
+    pub(crate) names: Option<Arc<Names>>,
     /// The answer, complete but for "session present".
     pub(crate) conn_ack: ConnAck,
     pub(crate) admitted: oneshot::Sender<Result<Admission, andon_model::log::AppendError>>,

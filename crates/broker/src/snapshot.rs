@@ -1,15 +1,19 @@
 //! The durable state as one blob: what a restart begins with before it replays the lane.
 //!
 //! Bounds, lane time, a table of messages, retained messages, sessions. Of a message that waits in the log stands only where;
-//! the others stand once, however many queues hold them. In version 1 all messages stood in the table.
+//! the others stand once, however many queues hold them. In version 1 all messages stood in the table; version 3 says as whom
+//! clients were connected, and what subscriptions ask for beyond MQTT.
 
+use crate::asks::{Ask, Extra};
 use crate::backlog::Backlog;
 use crate::core::Core;
-use crate::frames::{FrameError, Input, SessionNo, blob, number, optional, put_filter, put_message, put_will};
+use crate::frames::{
+    FrameError, Input, SessionNo, blob, number, optional, put_ask, put_filter, put_message, put_principal, put_will,
+};
 use crate::index::Wish;
 use crate::message::Message;
 use crate::queue::{Bounds, Entry, Queue};
-use crate::session::Session;
+use crate::session::{Session, Subscription};
 use andon_model::log::Seq;
 use andon_wire::mqtt::QoS;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The version this program writes.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Messages in the order of their first use, each once.
 #[derive(Default)]
@@ -73,15 +77,18 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
     optional(out, session.gone_at.as_ref(), |out, at| out.put_i64(at.micros()));
     out.put_i64(session.since.micros());
     out.put_u8(session.version.level());
+    optional(out, session.principal.as_ref(), put_principal);
+    number(out, u64::from(session.window));
     number(out, session.inbound.len() as u64);
     for (id, mark) in &session.inbound {
         out.put_u16(*id);
         out.put_u32(*mark);
     }
     number(out, session.subscriptions.len() as u64);
-    for (filter, id) in session.subscriptions.values() {
+    for Subscription { filter, id, ask } in session.subscriptions.values() {
         put_filter(out, filter);
         number(out, u64::from(*id));
+        put_ask(out, *ask);
     }
     out.put_u16(session.queue.last_id());
     number(out, session.queue.dropped);
@@ -100,6 +107,7 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
                 | u8::from(entry.released) << 3
                 | u8::from(entry.maybe_sent) << 4,
         );
+        out.put_u8(entry.extra.bits());
         number(out, entry.ids.len() as u64);
         entry.ids.iter().for_each(|id| number(out, u64::from(*id)));
     }
@@ -139,8 +147,8 @@ pub(crate) fn decode(state: Bytes, core: &mut Core) -> Result<(), FrameError> {
 
 fn add(core: &mut Core, session: Session) {
     let number = session.number;
-    for (filter, id) in session.subscriptions.values() {
-        core.index.insert(&filter.filter, number, Wish::new(filter, *id));
+    for Subscription { filter, id, ask } in session.subscriptions.values() {
+        core.index.insert(&filter.filter, number, Wish::new(filter, *id, *ask));
     }
     core.deadlines.extend([session.will_at(), session.expires_at()].into_iter().flatten().map(|at| (at, number)));
     core.by_client.insert(session.client_id.clone(), number);
@@ -161,12 +169,17 @@ fn session(
     let gone_at = input.optional(Input::time)?;
     let since = input.time()?;
     let version = input.version()?;
+    let newer = snapshot >= 3;
+    let principal = if newer { input.optional(Input::principal)? } else { None };
+    let window = if newer { input.small("window")? } else { 0 };
     let exchange = |i: &mut Input| Ok((i.two_bytes()?, if snapshot == 1 { 0 } else { i.four_bytes()? }));
     let inbound: BTreeMap<u16, u32> = input.list(exchange)?.into_iter().collect();
     let subscriptions: BTreeMap<_, _> = input
         .list(|i| {
             let filter = i.filter()?;
-            Ok((filter.filter.clone(), (filter, i.small("subscription identifier")?)))
+            let id = i.small("subscription identifier")?;
+            let ask = if newer { i.ask()? } else { Ask::default() };
+            Ok((filter.filter.clone(), Subscription { filter, id, ask }))
         })?
         .into_iter()
         .collect();
@@ -186,6 +199,8 @@ fn session(
         number,
         client_id,
         user,
+        principal,
+        window,
         expiry_s,
         opened,
         subscriptions,
@@ -212,12 +227,14 @@ fn entry(
         return Err(FrameError::Field("packet identifier"));
     }
     let bits = input.byte()?;
+    let extra = if snapshot >= 3 { Extra::from_bits(input.byte()?) } else { Extra::default() };
     let ids = input.list(|i| i.small("subscription identifier"))?;
     let weight = message.as_ref().map_or(weight, |m| u32::try_from(m.weight()).unwrap_or(u32::MAX));
     Ok(Entry {
         qos: QoS::from_bits(bits & 3).ok_or(FrameError::Field("QoS"))?,
         retain: bits & 4 != 0,
         ids: ids.into_boxed_slice(),
+        extra,
         packet_id,
         released: bits & 8 != 0,
         maybe_sent: bits & 16 != 0,
@@ -303,6 +320,74 @@ mod tests {
         }
     }
 
+    /// A state as the second version wrote it: a session with a subscription, a message under way and one in the backlog.
+    fn second_version() -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u8(2);
+        number(&mut out, 6);
+        number(&mut out, 1 << 20);
+        out.put_i64(0);
+        number(&mut out, 1);
+        put_message(&mut out, &message("kept"));
+        number(&mut out, 0); // Retained.
+        number(&mut out, 1); // Sessions.
+        number(&mut out, 7);
+        blob(&mut out, b"old");
+        optional(&mut out, None::<&Text>, |_, _| {});
+        number(&mut out, 60);
+        number(&mut out, 7);
+        optional(&mut out, None, put_will);
+        optional(&mut out, Some(&Timestamp::default()), |out, at| out.put_i64(at.micros()));
+        out.put_i64(0);
+        out.put_u8(Version::V5.level());
+        number(&mut out, 1); // Exchanges of the client's.
+        out.put_u16(3);
+        out.put_u32(4);
+        number(&mut out, 1); // Subscriptions.
+        blob(&mut out, b"a/#");
+        out.put_u8(1);
+        number(&mut out, 5);
+        out.put_u16(2);
+        number(&mut out, 0);
+        number(&mut out, 2); // Entries: one held, one in the log.
+        number(&mut out, 0);
+        number(&mut out, 0);
+        out.put_u16(1);
+        out.put_u8(1);
+        number(&mut out, 0);
+        number(&mut out, 9);
+        number(&mut out, 300);
+        out.put_u16(2);
+        out.put_u8(1 | 4);
+        number(&mut out, 1);
+        number(&mut out, 5);
+        number(&mut out, 1); // Backlog: the next frame, of the same weight.
+        number(&mut out, 9);
+        number(&mut out, 300);
+        blob(&mut out, &[16 | 32]);
+        number(&mut out, 0);
+        out.freeze()
+    }
+
+    #[test]
+    fn what_the_second_version_saved_is_there_and_asks_for_nothing() {
+        let mut core = Core::default();
+        decode(second_version(), &mut core).unwrap();
+        for _ in 0..2 {
+            let session = &core.sessions[&SessionNo(7)];
+            let subscription = session.subscriptions.values().next().unwrap();
+            assert_eq!((subscription.id, subscription.ask), (5, Ask::default()));
+            assert_eq!((session.inbound[&3], session.principal.clone(), session.window), (4, None, 0));
+            let front: Vec<_> = session.queue.front().map(|e| (e.packet_id, e.seq.0, e.retain, e.extra)).collect();
+            assert_eq!(front, [(1, 0, false, Extra::default()), (2, 9, true, Extra::default())]);
+            let behind: Vec<_> = session.queue.backlog().unwrap().iter().map(|e| (e.seq.0, e.weight)).collect();
+            assert_eq!(behind, [(10, 300)]);
+            let again = encode(&core).freeze();
+            core = Core::default();
+            decode(again, &mut core).unwrap();
+        }
+    }
+
     #[test]
     fn a_state_that_is_cut_off_or_newer_is_refused() {
         let whole = first_version(6, 4);
@@ -310,6 +395,6 @@ mod tests {
             assert!(decode(whole.slice(..length), &mut Core::default()).is_err(), "{length}");
         }
         let newer = Bytes::from([&[VERSION + 1], &whole[1..]].concat());
-        assert!(matches!(decode(newer, &mut Core::default()), Err(FrameError::Unknown { version: 3, .. })));
+        assert!(matches!(decode(newer, &mut Core::default()), Err(FrameError::Unknown { version: 4, .. })));
     }
 }

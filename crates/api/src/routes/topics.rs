@@ -481,6 +481,7 @@ impl NewMessage {
         let payload = self.payload()?;
         let mut message = Message::internal(topic("topic", &self.topic)?, payload.into(), qos, self.retain, now);
         message.publisher = Some(text("publisher", &format!("{BY_PERSON}{}", caller.who.id))?);
+        message.user = Some(caller.who.clone());
         message.expires = self.expiry_s.map(|s| now.plus(Duration::from_secs(u64::from(s))));
         message.payload_format = self.text.is_some().then_some(true);
         message.content_type = self.content_type.as_deref().map(|t| text("content_type", t)).transpose()?;

@@ -171,6 +171,8 @@ impl Bench {
             will: with_will.then_some(will),
             user: None,
             version: Version::V5,
+            principal: Some(Principal::ANONYMOUS),
+            window: 2,
         };
         self.connections += 1;
         let (admitted, waits) = oneshot::channel();
@@ -183,6 +185,7 @@ impl Bench {
             window: 2,
             denied: HashSet::new(),
             aliases: 0,
+            names: None,
             conn_ack: ConnAck::default(),
             admitted,
         };
@@ -204,6 +207,7 @@ impl Bench {
         let payload = if empty { Bytes::new() } else { Bytes::from(self.lane.len().to_string()) };
         let qos = QoS::from_bits(qos).unwrap();
         let mut message = Message::internal(topic, payload, qos, retain, self.core.now);
+        message.user = (packet_id > 1).then_some(Principal::ANONYMOUS);
         message.expires = expires.then(|| self.core.now.plus(Duration::from_secs(5)));
         let packet_id = if qos == QoS::ExactlyOnce { packet_id } else { 0 };
         let message = Arc::new(message);
@@ -245,7 +249,8 @@ impl Bench {
             retain_as_published: id == 2,
             retain_handling: if id == 0 { RetainHandling::Send } else { RetainHandling::SendIfNew },
         };
-        self.run(session, SessionOp::Subscribe { session, at: self.core.now, id, filters: vec![filter] });
+        let ask = Ask { origin: id == 2 };
+        self.run(session, SessionOp::Subscribe { session, at: self.core.now, id, filters: vec![filter], ask });
     }
 
     fn step(&mut self, step: &Step) {

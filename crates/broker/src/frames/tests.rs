@@ -45,6 +45,7 @@ fn a_message_with_everything() {
         qos: QoS::ExactlyOnce,
         retain: true,
         publisher: Some(text("p")),
+        user: None,
         received: NOON,
         expires: Some(NOON.plus(std::time::Duration::from_secs(1))),
         payload_format: Some(true),
@@ -81,6 +82,8 @@ fn every_session_operation() {
         will: Some(will),
         user: Some(text("u")),
         version: Version::V5,
+        principal: None,
+        window: 0,
     };
     let session = SessionNo(9);
     let cases = [
@@ -93,7 +96,7 @@ fn every_session_operation() {
             "020908000660d7c6cfb480010701",
         ),
         (
-            SessionOp::Subscribe { session, at: NOON, id: 3, filters: vec![filter.clone()] },
+            SessionOp::Subscribe { session, at: NOON, id: 3, filters: vec![filter.clone()], ask: Ask::default() },
             "0309000660d7c6cfb480030103612f231e",
         ),
         (SessionOp::Unsubscribe { session, filters: vec![filter.filter] }, "04090103612f23"),
@@ -108,9 +111,43 @@ fn every_session_operation() {
 }
 
 #[test]
+fn what_version_2_adds_stands_in_bytes_that_do_not_change() {
+    let message = Message::internal(topic("a"), Bytes::from_static(b"x"), QoS::AtLeastOnce, false, NOON);
+    let user = Some(Principal { id: uuid::Uuid::from_u128(7), kind: PrincipalKind::Device });
+    let message = Arc::new(Message { publisher: Some(text("p")), user: user.clone(), ..message });
+    let op = Op::Publish(Published { message, publisher: SessionNo(1), packet_id: 0, will_of: SessionNo::NODE });
+    let second = |kind: FrameKind| FrameKind { version: 2, ..kind };
+    let id = "0200000000000000000000000000000007";
+    check(op, second(kind::PUBLISH), &format!("010000310161000660d7c6cfb4800170{id}000178"));
+    let open = Open {
+        client_id: text("p"),
+        clean_start: false,
+        expiry_s: 60,
+        at: NOON,
+        will: None,
+        user: None,
+        version: Version::V5,
+        principal: user,
+        window: 300,
+    };
+    let bytes = format!("010170003c000660d7c6cfb48000000501{id}ac02");
+    check(Op::Session(SessionOp::Open(Box::new(open))), second(kind::SESSION), &bytes);
+    let filter = Filter {
+        filter: TopicFilter::parse("a").unwrap(),
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    };
+    let (session, ask) = (SessionNo(9), Ask { origin: true });
+    let op = SessionOp::Subscribe { session, at: NOON, id: 0, filters: vec![filter], ask };
+    check(Op::Session(op), second(kind::SESSION), "0309000660d7c6cfb480000101610101");
+}
+
+#[test]
 fn a_kind_of_a_newer_program_is_refused_by_name() {
-    let newer = FrameKind { version: 2, ..kind::SESSION };
-    assert_eq!(Op::decode(newer, Bytes::new()), Err(FrameError::Unknown { kind: 49, version: 2 }));
+    let newer = FrameKind { version: 3, ..kind::SESSION };
+    assert_eq!(Op::decode(newer, Bytes::new()), Err(FrameError::Unknown { kind: 49, version: 3 }));
 }
 
 proptest::proptest! {

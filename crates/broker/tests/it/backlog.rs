@@ -228,7 +228,7 @@ fn frame_of(log: &MoodyLog, first: u64, n: u64) -> u64 {
     loop {
         let batch = log.read(Lane::Messages, from, 1 << 20).unwrap();
         let wanted = content(usize::try_from(n).unwrap());
-        let holds = |frame: &Frame| frame.kind == kind::PUBLISH && frame.payload.ends_with(wanted.as_bytes());
+        let holds = |frame: &Frame| frame.kind.kind == kind::PUBLISH.kind && frame.payload.ends_with(wanted.as_bytes());
         if let Some(frame) = batch.frames.iter().find(|frame| holds(frame)) {
             return frame.seq.0;
         }

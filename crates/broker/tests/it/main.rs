@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod alias;
+mod asks;
 mod backlog;
 mod catalogue;
 mod commands;

@@ -370,6 +370,10 @@ impl BrokerHooks for Hooks {
         }
     }
 
+    fn name_of(&self, who: &Principal) -> Option<String> {
+        self.accounts.name_of(who.id)
+    }
+
     fn will(&self, message: &Message) -> Option<Bytes> {
         Sparkplug::will(message)
     }

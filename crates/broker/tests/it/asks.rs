@@ -1,0 +1,183 @@
+//! What subscribers ask for beyond MQTT: origin.
+
+use crate::harness::*;
+use andon_broker::*;
+use andon_model::Timestamp;
+use andon_wire::mqtt::*;
+
+fn text(s: &str) -> Text {
+    Text::parse(s).unwrap()
+}
+
+fn pairs(user: &UserProperties) -> Vec<(&str, &str)> {
+    user.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn find<'a>(message: &'a Publish, name: &str) -> Option<&'a str> {
+    message.properties.user.iter().find(|(n, _)| n.as_str() == name).map(|(_, value)| value.as_str())
+}
+
+/// Subscribes with user properties; the answer.
+async fn subscribe_asking(client: &mut Client, filters: &[Filter], asks: &[(&str, &str)]) -> SubAck {
+    let user = asks.iter().map(|(name, value)| (text(name), text(value))).collect();
+    let properties = SubscribeProperties { user, ..Default::default() };
+    client.send(Packet::Subscribe(Subscribe { packet_id: 9, properties, filters: filters.to_vec() })).await;
+    match client.next().await {
+        Packet::SubAck(ack) => ack,
+        other => panic!("instead of SUBACK: {other:?}"),
+    }
+}
+
+async fn asking(site: &Site, connect: Connect, line: &str, qos: QoS, asks: &[(&str, &str)]) -> Client {
+    let mut client = site.client(connect).await;
+    let ack = subscribe_asking(&mut client, &[filter(line, qos)], asks).await;
+    assert_eq!((ack.reasons, ack.properties), (vec![ReasonCode(qos as u8)], AckProperties::default()));
+    client
+}
+
+fn as_press_7(client_id: &str) -> Connect {
+    Connect {
+        user_name: Some(text("press-7")),
+        password: Some(bytes::Bytes::from_static(b"right")),
+        ..hello(client_id)
+    }
+}
+
+#[tokio::test]
+async fn who_asks_is_told_when_a_message_came_and_from_whom_behind_what_the_publisher_says() {
+    let (_folder, site) = Site::usual().await;
+    let mut plain = site.client(hello("plain")).await;
+    plain.subscribe("a/#", QoS::AtLeastOnce).await;
+    let mut curious = asking(&site, hello("curious"), "a/#", QoS::AtLeastOnce, &[("andon-origin", "yes")]).await;
+    let mut speaker = site.client(as_press_7("press-7-1")).await;
+    let before = Timestamp::from_millis(andon_model::Clock::now(&*site.clock).millis());
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let mut message = publish("a/b", "41.5", qos, u16::from(qos != QoS::AtMostOnce));
+        // What it claims in our name is not passed on to those who would believe it.
+        let own = [("z", "1"), ("andon-user", "somebody else"), ("a", "2"), ("z", "3"), ("andon-received", "never")];
+        message.properties.user = own.iter().map(|(name, value)| (text(name), text(value))).collect();
+        speaker.send(Packet::Publish(message)).await;
+        if qos != QoS::AtMostOnce {
+            speaker.next().await;
+        }
+        let unchanged = plain.next_publish().await;
+        assert_eq!(pairs(&unchanged.properties.user), own, "MQTT 5.0 [MQTT-3.3.2-17]");
+        let told = curious.next_publish().await;
+        assert_eq!(told.qos, qos);
+        let told = pairs(&told.properties.user);
+        assert_eq!(told[..3], [("z", "1"), ("a", "2"), ("z", "3")]);
+        let (received, rest) = told[3..].split_first().unwrap();
+        assert_eq!(rest, [("andon-client", "press-7-1"), ("andon-publisher", "device"), ("andon-user", "Press 7")]);
+        assert_eq!((received.0, received.1.len()), ("andon-received", "2026-11-26T22:41:07.123Z".len()));
+        let at = Timestamp::parse_rfc3339(received.1).unwrap();
+        assert!(at >= before && at <= andon_model::Clock::now(&*site.clock), "{received:?}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_and_the_node_itself_are_told_as_such_and_names_only_to_those_who_see_everything() {
+    let (_folder, site) = Site::usual().await;
+    site.hooks.lost.lock().unwrap().push("elsewhere");
+    let mut narrow = asking(&site, hello("narrow"), "a", QoS::AtMostOnce, &[("andon-origin", "yes")]).await;
+    site.hooks.lost.lock().unwrap().clear();
+    let mut wide = asking(&site, hello("wide"), "a", QoS::AtMostOnce, &[("andon-origin", "yes")]).await;
+    let id = uuid::Uuid::from_u128(7).to_string();
+    for (connect, kind, seen, hidden) in
+        [(hello("x"), "anonymous", None, None), (as_press_7("y"), "device", Some("Press 7"), Some(id.as_str()))]
+    {
+        let client_id = connect.client_id.clone();
+        let mut speaker = site.client(connect).await;
+        speaker.publish_1("a", "1").await;
+        for (listener, user) in [(&mut wide, seen), (&mut narrow, hidden)] {
+            let message = listener.next_publish().await;
+            assert_eq!(find(&message, "andon-client"), Some(client_id.as_str()));
+            assert_eq!((find(&message, "andon-publisher"), find(&message, "andon-user")), (Some(kind), user));
+        }
+    }
+    site.broker.publish_internal("a", bytes::Bytes::new(), QoS::AtMostOnce, false).await.unwrap();
+    let message = wide.next_publish().await;
+    assert_eq!((find(&message, "andon-publisher"), find(&message, "andon-client")), (Some("node"), None));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn origin_is_told_of_what_was_retained_what_waited_and_wills_also_over_a_restart() {
+    for cleanly in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open_log(folder.path());
+        let site = Site::on(log.clone(), BrokerOptions::default()).await;
+        let asks = [("andon-origin", "yes")];
+        asking(&site, lasting("curious"), "a/#", QoS::AtLeastOnce, &asks).await.leave().await;
+        let will = Will { topic: TopicName::parse("a/will").unwrap(), ..will("a/will", None) };
+        let properties = ConnectProperties { session_expiry_s: Some(3600), ..ConnectProperties::default() };
+        let mut speaker = site.client(Connect { will: Some(will), properties, ..as_press_7("speaker") }).await;
+        speaker.publish_1("a/1", "waits").await;
+        speaker.send(Packet::Publish(Publish { retain: true, ..publish("r", "kept", QoS::AtMostOnce, 0) })).await;
+        until(|| site.broker.stats().retained == 1).await;
+        if cleanly {
+            site.stop().await;
+        } else {
+            log.close();
+            site.abandon();
+        }
+        log.close();
+
+        let log = open_log(folder.path());
+        let site = Site::on(log.clone(), BrokerOptions::default()).await;
+        let mut curious = site.again(lasting("curious")).await;
+        for topic in ["a/1", "a/will"] {
+            let message = curious.next_publish().await;
+            assert_eq!(message.topic.as_ref().map(TopicName::as_str), Some(topic), "cleanly: {cleanly}");
+            assert_eq!(
+                (find(&message, "andon-client"), find(&message, "andon-user")),
+                (Some("speaker"), Some("Press 7"))
+            );
+            curious.ack(&message).await;
+        }
+        let ack = subscribe_asking(&mut curious, &[filter("r", QoS::AtLeastOnce)], &asks).await;
+        assert_eq!(ack.reasons, [ReasonCode(1)]);
+        let message = curious.next_publish().await;
+        assert_eq!((message.retain, find(&message, "andon-user")), (true, Some("Press 7")));
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_with_a_reason_and_nothing_is_subscribed() {
+    let (_folder, site) = Site::usual().await;
+    let mut client = site.client(hello("c")).await;
+    let two = [filter("a", QoS::AtLeastOnce), filter("b", QoS::AtMostOnce)];
+    for (asks, words) in [
+        ([("andon-origin", "of course")], "\"andon-origin\" must be yes or no"),
+        ([("andon-orgin", "yes")], "\"andon-orgin\" is not known"),
+    ] {
+        let ack = subscribe_asking(&mut client, &two, &asks).await;
+        assert_eq!(ack.reasons, [ReasonCode::IMPLEMENTATION_SPECIFIC; 2]);
+        let reason = ack.properties.reason_string.unwrap();
+        assert!(reason.as_str().starts_with(words), "{reason:?}");
+    }
+    assert_eq!(site.broker.stats().subscriptions, 0);
+    // What is not ours is nobody's business.
+    let ack = subscribe_asking(&mut client, &two, &[("origin", "of course")]).await;
+    assert_eq!(ack.reasons, [ReasonCode(1), ReasonCode(0)]);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn of_overlapping_subscriptions_one_that_asks_is_enough_and_a_new_subscription_asks_anew() {
+    let (_folder, site) = Site::usual().await;
+    let mut client = asking(&site, hello("c"), "a/+", QoS::AtMostOnce, &[("andon-origin", "yes")]).await;
+    client.subscribe("a/#", QoS::AtLeastOnce).await;
+    let mut speaker = site.client(hello("s")).await;
+    speaker.publish_1("a/b", "1").await;
+    let message = client.next_publish().await;
+    assert_eq!((message.qos, find(&message, "andon-client")), (QoS::AtLeastOnce, Some("s")));
+    client.ack(&message).await;
+    client.subscribe("a/+", QoS::AtMostOnce).await;
+    speaker.publish_1("a/b", "2").await;
+    let message = client.next_publish().await;
+    assert_eq!(find(&message, "andon-client"), None);
+    client.expect_nothing().await;
+    site.stop().await;
+}
