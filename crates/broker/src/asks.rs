@@ -4,6 +4,8 @@
 //! asked for something and was told "yes" gets it.
 
 use andon_wire::mqtt::UserProperties;
+use bytes::BufMut;
+use std::ops::RangeInclusive;
 
 /// What names of ours begin with, in what is asked and in what is told.
 pub(crate) const PREFIX: &str = "andon-";
@@ -13,6 +15,48 @@ pub(crate) const PREFIX: &str = "andon-";
 pub struct Ask {
     /// Tell with each message when it was received and who published it.
     pub origin: bool,
+    /// What of the messages is sent.
+    pub deliver: Deliver,
+}
+
+/// What of its messages a subscription is sent; by what leaves out less.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Deliver {
+    /// All.
+    #[default]
+    All,
+    /// To a client that does not keep up the newest of each topic.
+    Latest,
+    /// Of each topic one in so many milliseconds at most: the newest, also the last one.
+    Every {
+        /// 200 to 86,400,000.
+        ms: u32,
+    },
+    /// Of each topic no number that differs by less from the one sent before.
+    Deadband {
+        /// The bits of a number above 0, which are in the order of such numbers.
+        bits: u64,
+    },
+}
+
+impl Deliver {
+    /// Whether something may be left out.
+    #[must_use]
+    pub const fn is_lossy(self) -> bool {
+        !matches!(self, Self::All)
+    }
+}
+
+impl std::fmt::Display for Deliver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Latest => f.write_str("latest"),
+            Self::Every { ms } if ms % 1000 == 0 => write!(f, "every={}s", ms / 1000),
+            Self::Every { ms } => write!(f, "every={ms}ms"),
+            Self::Deadband { bits } => write!(f, "deadband={}", f64::from_bits(*bits)),
+        }
+    }
 }
 
 impl Ask {
@@ -22,13 +66,13 @@ impl Ask {
     }
 
     /// What `self` and `other` ask for one delivery that serves both.
-    pub(crate) const fn with(self, other: Self) -> Self {
-        Self { origin: self.origin || other.origin }
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self { origin: self.origin || other.origin, deliver: self.deliver.min(other.deliver) }
     }
 
     /// What is told beside a message for this.
     pub(crate) fn extra(self) -> Extra {
-        Extra { asked: self.is_any(), origin: self.origin }
+        Extra { asked: self.is_any(), origin: self.origin, left_out: 0 }
     }
 }
 
@@ -38,26 +82,41 @@ pub(crate) struct Extra {
     /// It asked for anything: properties of the publisher's that look like ours are left out, for it takes them for ours.
     pub(crate) asked: bool,
     pub(crate) origin: bool,
+    /// So many of its topic were left out since the one before.
+    pub(crate) left_out: u32,
 }
 
 impl Extra {
-    /// In a byte; 0: nothing. Part of the format.
-    pub(crate) const fn bits(self) -> u8 {
-        self.asked as u8 | (self.origin as u8) << 1
+    /// In a byte, and with bit 2 set four more for the count. Part of the format.
+    pub(crate) fn put(self, out: &mut impl BufMut) {
+        out.put_u8(u8::from(self.asked) | u8::from(self.origin) << 1 | u8::from(self.left_out > 0) << 2);
+        if self.left_out > 0 {
+            out.put_u32(self.left_out);
+        }
     }
 
-    pub(crate) const fn from_bits(bits: u8) -> Self {
-        Self { asked: bits & 1 != 0, origin: bits & 2 != 0 }
+    /// As [`Extra::put`] wrote it; `byte` gives the next one.
+    pub(crate) fn take<E>(mut byte: impl FnMut() -> Result<u8, E>) -> Result<Self, E> {
+        let bits = byte()?;
+        let mut left_out = 0;
+        if bits & 4 != 0 {
+            for _ in 0..4 {
+                left_out = left_out << 8 | u32::from(byte()?);
+            }
+        }
+        Ok(Self { asked: bits & 1 != 0, origin: bits & 2 != 0, left_out })
     }
 }
 
 /// Why what was asked for is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AskError {
-    #[error("\"{0}\" is not known; known are andon-origin")]
+    #[error("\"{0}\" is not known; known are andon-origin and andon-deliver")]
     Unknown(String),
     #[error("\"{0}\" stands there twice")]
     Twice(String),
+    #[error("\"{0}\" is not for shared subscriptions, whose messages go to one of several")]
+    Shared(&'static str),
     #[error("\"{name}\" must be {wanted}, not \"{value}\"")]
     Value { name: &'static str, wanted: &'static str, value: String },
 }
@@ -70,7 +129,8 @@ fn repeated(text: &str) -> String {
 }
 
 /// Reads what the user properties of a SUBSCRIBE ask for.
-pub(crate) fn parse(user: &UserProperties) -> Result<Ask, AskError> {
+/// `shared`: there is a shared subscription among those it is for.
+pub(crate) fn parse(user: &UserProperties, shared: bool) -> Result<Ask, AskError> {
     let mut ask = Ask::default();
     let ours = || user.iter().map(|(n, v)| (n.as_str(), v.as_str())).filter(|(n, _)| n.starts_with(PREFIX));
     for (at, (name, value)) in ours().enumerate() {
@@ -79,8 +139,12 @@ pub(crate) fn parse(user: &UserProperties) -> Result<Ask, AskError> {
         }
         match name {
             "andon-origin" => ask.origin = yes_or_no("andon-origin", value)?,
+            "andon-deliver" => ask.deliver = deliver(value)?,
             _ => return Err(AskError::Unknown(repeated(name))),
         }
+    }
+    if shared && ask.deliver.is_lossy() {
+        return Err(AskError::Shared("andon-deliver"));
     }
     Ok(ask)
 }
@@ -93,6 +157,42 @@ fn yes_or_no(name: &'static str, value: &str) -> Result<bool, AskError> {
     }
 }
 
+/// The intervals that can be asked for, in milliseconds. What waits is looked at five times a second.
+const INTERVALS_MS: RangeInclusive<u64> = 200..=86_400_000;
+
+fn deliver(value: &str) -> Result<Deliver, AskError> {
+    let wanted = "all, latest, every=<200ms to 1d>, or deadband=<a number above 0>";
+    let wrong = || AskError::Value { name: "andon-deliver", wanted, value: repeated(value) };
+    match value.split_once('=') {
+        None if value == "all" => Ok(Deliver::All),
+        None if value == "latest" => Ok(Deliver::Latest),
+        Some(("every", span)) => {
+            let ms = span_ms(span).filter(|ms| INTERVALS_MS.contains(ms)).and_then(|ms| u32::try_from(ms).ok());
+            ms.map(|ms| Deliver::Every { ms }).ok_or_else(wrong)
+        }
+        Some(("deadband", band)) => {
+            let band = band.parse::<f64>().ok().filter(|band| band.is_finite() && *band > 0.0);
+            band.map(|band| Deliver::Deadband { bits: band.to_bits() }).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// A time span such as `500ms`, `1s`, `5min`, `1h`, `7d`, in milliseconds.
+pub(crate) fn span_ms(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +201,7 @@ mod tests {
     fn asked(pairs: &[(&str, &str)]) -> Result<Ask, String> {
         let text = |s: &str| Text::parse(s).unwrap();
         let user = pairs.iter().map(|(n, v)| (text(n), text(v))).collect();
-        parse(&user).map_err(|error| error.to_string())
+        parse(&user, false).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -111,14 +211,70 @@ mod tests {
 
     #[test]
     fn origin_is_asked_for_with_yes() {
-        assert_eq!(asked(&[("andon-origin", "yes")]), Ok(Ask { origin: true }));
+        assert_eq!(asked(&[("andon-origin", "yes")]), Ok(Ask { origin: true, ..Ask::default() }));
         assert_eq!(asked(&[("andon-origin", "no")]), Ok(Ask::default()));
+    }
+
+    #[test]
+    fn what_is_sent_is_asked_for_in_words_that_are_told_again() {
+        for (words, deliver) in [
+            ("all", Deliver::All),
+            ("latest", Deliver::Latest),
+            ("every=1s", Deliver::Every { ms: 1000 }),
+            ("every=250ms", Deliver::Every { ms: 250 }),
+            ("every=86400s", Deliver::Every { ms: 86_400_000 }),
+            ("deadband=0.5", Deliver::Deadband { bits: 0.5_f64.to_bits() }),
+        ] {
+            assert_eq!(asked(&[("andon-deliver", words)]), Ok(Ask { deliver, ..Ask::default() }));
+            assert_eq!(deliver.to_string(), words);
+        }
+        assert_eq!(asked(&[("andon-deliver", "every=1min")]), asked(&[("andon-deliver", "every=60s")]));
+        for wrong in [
+            "",
+            "Latest",
+            "latest=1",
+            "every",
+            "every=",
+            "every=1",
+            "every=199ms",
+            "every=25h",
+            "every=-1s",
+            "every=1.5s",
+            "deadband",
+            "deadband=0",
+            "deadband=-1",
+            "deadband=NaN",
+            "deadband=inf",
+            "deadband=1s",
+        ] {
+            let error = asked(&[("andon-deliver", wrong)]).unwrap_err();
+            assert!(error.starts_with("\"andon-deliver\" must be all, latest, every="), "{error}");
+        }
+    }
+
+    #[test]
+    fn of_two_that_overlap_what_leaves_out_less_holds() {
+        let band = |band: f64| Deliver::Deadband { bits: band.to_bits() };
+        let by_less = [
+            Deliver::All,
+            Deliver::Latest,
+            Deliver::Every { ms: 200 },
+            Deliver::Every { ms: 1000 },
+            band(0.5),
+            band(3.0),
+        ];
+        assert!(by_less.is_sorted());
+        let ask = |deliver| Ask { deliver, origin: false };
+        assert_eq!(ask(band(0.5)).with(ask(Deliver::Latest)), ask(Deliver::Latest));
     }
 
     #[test]
     fn what_is_not_understood_is_refused_with_what_is() {
         let error = |pairs: &[(&str, &str)]| asked(pairs).unwrap_err();
-        assert_eq!(error(&[("andon-orign", "yes")]), "\"andon-orign\" is not known; known are andon-origin");
+        assert_eq!(
+            error(&[("andon-orign", "yes")]),
+            "\"andon-orign\" is not known; known are andon-origin and andon-deliver"
+        );
         assert_eq!(error(&[("andon-origin", "true")]), "\"andon-origin\" must be yes or no, not \"true\"");
         assert_eq!(error(&[("andon-origin", "no"), ("andon-origin", "yes")]), "\"andon-origin\" stands there twice");
         let long = format!("andon-{}ü", "x".repeat(1000));

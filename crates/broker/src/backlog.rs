@@ -115,7 +115,9 @@ impl Backlog {
             entry.ids.iter().for_each(|id| put(bytes, u64::from(*id)));
         }
         if entry.extra != Extra::default() {
-            bytes.push_back(entry.extra.bits());
+            let mut extra = Vec::new();
+            entry.extra.put(&mut extra);
+            bytes.extend(extra);
         }
         if let Some(message) = entry.message.filter(|_| held) {
             self.held.push_back(message);
@@ -224,7 +226,7 @@ impl Iterator for Walk<'_> {
         };
         let weight = if set(bit::SAME_WEIGHT) { self.before.weight } else { u32::try_from(self.number()?).ok()? };
         let ids = if set(bit::IDS) { self.ids()? } else { Box::default() };
-        let extra = if set(bit::EXTRA) { Extra::from_bits(self.byte()?) } else { Extra::default() };
+        let extra = if set(bit::EXTRA) { Extra::take(|| self.byte().ok_or(())).ok()? } else { Extra::default() };
         self.before = Before { seq, weight };
         let message = if set(bit::HELD) {
             self.held += 1;
@@ -260,12 +262,12 @@ mod tests {
     fn arbitrary_entry() -> impl Strategy<Value = Entry> {
         let weight = prop_oneof![Just(300_u32), any::<u32>()];
         let ids = proptest::collection::vec(any::<u32>(), 0..3);
-        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 0_u8..4);
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), (any::<bool>(), any::<bool>(), 0_u32..3));
         (0_u64..4, weight, ids, flags).prop_map(|(ahead, weight, ids, (held, two, retain, extra))| Entry {
             qos: if two { QoS::ExactlyOnce } else { QoS::AtLeastOnce },
             retain,
             ids: ids.into_boxed_slice(),
-            extra: Extra::from_bits(extra),
+            extra: Extra { asked: extra.0, origin: extra.1, left_out: extra.2.saturating_mul(70_000) },
             ..Entry::waiting(held.then(|| message("held")), Seq(if held { 0 } else { ahead }), weight)
         })
     }

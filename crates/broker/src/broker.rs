@@ -154,6 +154,8 @@ pub struct BrokerStats {
     pub dropped: u64,
     /// Messages that expired before they could be delivered.
     pub expired: u64,
+    /// Messages left out for subscriptions that asked for less than all.
+    pub left_out: u64,
     /// Connections accepted.
     pub connections: u64,
 }
@@ -408,6 +410,7 @@ impl Broker {
             delivered: core.counters.delivered,
             dropped: core.counters.dropped,
             expired: core.counters.expired,
+            left_out: core.counters.left_out,
             connections: core.counters.connections,
         })
     }

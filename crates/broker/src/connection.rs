@@ -412,7 +412,9 @@ impl Broker {
             let _ = done.await;
         }
         let mut topics: HashSet<TopicName> = self.with_core(|core| {
-            let waiting = core.sessions.get(&session).into_iter().flat_map(|session| session.queue.in_memory());
+            let queues = core.sessions.get(&session).into_iter().flat_map(|session| session.queue.in_memory());
+            let sieve = core.sessions.get(&session).and_then(|session| session.sieve.as_ref());
+            let waiting = queues.chain(sieve.into_iter().flat_map(|sieve| sieve.in_memory()));
             waiting.map(|message| message.topic.clone()).collect()
         });
         topics.retain(|topic| !self.hooks.may_subscribe(who, topic.as_str()));

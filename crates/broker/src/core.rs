@@ -48,6 +48,7 @@ pub(crate) struct Counters {
     pub(crate) delivered: u64,
     pub(crate) dropped: u64,
     pub(crate) expired: u64,
+    pub(crate) left_out: u64,
     pub(crate) connections: u64,
 }
 
@@ -137,6 +138,7 @@ impl Core {
                     self.remove(*session);
                 }
             }
+            SessionOp::Due { session, .. } => self.due(*session),
             SessionOp::Limits { messages, bytes } => self.bounds = Bounds { messages: *messages, bytes: *bytes },
         }
     }
@@ -274,13 +276,23 @@ impl Core {
     ) {
         let message = encodings.message();
         let (qos, extra) = (wish.qos.min(message.qos), wish.ask.extra());
-        let (bounds, live) = (self.bounds, self.live);
-        let Some(session) = self.sessions.get_mut(&number) else { return };
+        // What is written at once is nowhere else to wait.
+        let seq = if qos == QoS::AtMostOnce { Seq(0) } else { seq };
+        let entry = Entry::new(message, seq, qos, retain, ids, extra);
+        let Some(entry) = self.sift(number, wish.ask.deliver, entry) else { return };
         if qos == QoS::AtMostOnce {
+            let Entry { retain, ids, extra, .. } = entry;
             self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids, extra }, false);
-            return;
+        } else {
+            self.queue_up(number, encodings, entry);
         }
-        if session.queue.push(Entry::new(message, seq, qos, retain, ids, extra), bounds) {
+    }
+
+    /// QoS 1 and 2: into the session's queue.
+    fn queue_up(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, entry: Entry) {
+        let (bounds, live, message) = (self.bounds, self.live, encodings.message());
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        if session.queue.push(entry, bounds) {
             // What stands behind others is sent when these move on.
             if session.queue.backlog().is_some() {
                 return;
@@ -330,6 +342,7 @@ impl Core {
     /// Sends what window and room allow.
     pub(crate) fn pump(&mut self, number: SessionNo, mut encodings: Option<&mut Encodings<'_>>) {
         self.pump_later(number);
+        self.pump_sieve(number);
         let (now, bounds) = (self.now, self.bounds);
         let Some(session) = self.sessions.get_mut(&number) else { return };
         let Some(link) = &mut session.link else { return };
@@ -383,6 +396,7 @@ impl Core {
             session.queue.full = false;
         }
         self.give_up(number, given_up);
+        self.look_for_due(number);
     }
 
     fn give_up(&mut self, session: SessionNo, acks: Vec<(Answer, u16)>) {
@@ -433,21 +447,21 @@ impl Core {
 
     /// Which messages up to `last` wait in the log, and for whom.
     pub(crate) fn waiting_up_to(&self, last: Seq) -> Vec<(SessionNo, Vec<Seq>)> {
-        let sessions =
-            self.sessions.iter().filter(|(_, session)| session.queue.oldest().is_some_and(|seq| seq <= last));
-        sessions.map(|(number, session)| (*number, session.queue.up_to(last))).collect()
+        let sessions = self.sessions.iter().filter(|(_, session)| session.oldest().is_some_and(|seq| seq <= last));
+        sessions.map(|(number, session)| (*number, session.up_to(last))).collect()
     }
 
     /// Keeps messages in memory that the log is about to free.
     pub(crate) fn hold(&mut self, number: SessionNo, found: &HashMap<Seq, Arc<Message>>) {
         if let Some(session) = self.sessions.get_mut(&number) {
             session.queue.hold(|seq| found.get(&seq).cloned());
+            session.sieve.iter_mut().for_each(|sieve| sieve.hold(|seq| found.get(&seq).cloned()));
         }
     }
 
     /// The first message that a session waits for in the log.
     pub(crate) fn oldest(&self) -> Option<Seq> {
-        self.sessions.values().filter_map(|session| session.queue.oldest()).min()
+        self.sessions.values().filter_map(|session| session.oldest()).min()
     }
 
     /// Sends what new subscriptions are still owed.
@@ -531,6 +545,7 @@ impl Core {
                 if let Some(link) = session.link.as_mut().filter(|_| entry.sent && !entry.answered) {
                     link.in_flight = link.in_flight.saturating_sub(1);
                 }
+                self.let_in(number);
             }
             Answer::Received => {
                 let Some(entry) = session.queue.get_mut(id) else { return };
@@ -548,7 +563,12 @@ impl Core {
         }
         for filter in filters {
             let Some(session) = self.sessions.get_mut(&number) else { return };
-            session.subscriptions.insert(filter.filter.clone(), Subscription { filter: filter.clone(), id, ask });
+            // What asks for the same is the same subscription.
+            let before = session.subscriptions.get(&filter.filter).filter(|before| before.ask == ask);
+            let left_out = before.map_or(0, |before| before.left_out);
+            session
+                .subscriptions
+                .insert(filter.filter.clone(), Subscription { filter: filter.clone(), id, ask, left_out });
             let wish = Wish::new(filter, id, ask);
             let new = self.index.insert(&filter.filter, number, wish);
             let wanted = match filter.retain_handling {
@@ -581,7 +601,9 @@ impl Core {
                     self.deliver_now(number, &mut encodings, later, true);
                 }
             } else {
-                self.deliver(number, &mut encodings, Seq(0), wish, true, ids.clone());
+                let qos = wish.qos.min(message.qos);
+                let entry = Entry::new(message, Seq(0), qos, true, ids.clone(), wish.ask.extra());
+                self.queue_up(number, &mut encodings, entry);
             }
         }
     }
@@ -621,6 +643,7 @@ impl Core {
             session.will = None;
         }
         session.queue.let_go_beyond(AWAY_BYTES);
+        session.sieve.iter_mut().for_each(|sieve| sieve.let_go());
         self.effects.events.push(went(&session.client_id, &link.principal, link.address, end));
         if number.is_durable() {
             let gone = SessionOp::Gone { session: number, opened, at, expiry_s: expiry, keep_will };
@@ -678,6 +701,7 @@ impl Core {
             let ended = SessionOp::Ended { session: number, opened: session.opened };
             self.effects.todo.push(Op::Session(ended));
         }
+        self.tend(number);
     }
 
     /// What writes down that the will of a session is not to be published any more; `None`: nothing is to be written down.

@@ -8,7 +8,7 @@
 //! **Invariant**: applying the same operations in the same order gives the same state. So an operation carries its own
 //! time, and a session is named by the number of the frame that made it.
 
-use crate::asks::Ask;
+use crate::asks::{Ask, Deliver};
 use crate::message::Message;
 use andon_model::Timestamp;
 use andon_model::access::{Principal, PrincipalKind};
@@ -117,6 +117,13 @@ pub enum SessionOp {
         /// The number of the frame that began its last connection: a client that came back in between keeps it.
         opened: u64,
     },
+    /// What waits in a session for its time, of subscriptions that asked for an interval, is let into its queue.
+    Due {
+        /// Which session.
+        session: SessionNo,
+        /// What is due by then.
+        at: Timestamp,
+    },
     /// The bounds of session queues from here on.
     Limits {
         /// The most messages.
@@ -200,7 +207,9 @@ impl Op {
         match self {
             Self::Publish(published) => Some(published.message.received),
             Self::Session(SessionOp::Open(open)) => Some(open.at),
-            Self::Session(SessionOp::Gone { at, .. } | SessionOp::Subscribe { at, .. }) => Some(*at),
+            Self::Session(SessionOp::Gone { at, .. } | SessionOp::Subscribe { at, .. } | SessionOp::Due { at, .. }) => {
+                Some(*at)
+            }
             Self::Session(_) => None,
         }
     }
@@ -246,6 +255,7 @@ mod tag {
     pub(super) const RELEASED: u8 = 6;
     pub(super) const ENDED: u8 = 7;
     pub(super) const LIMITS: u8 = 8;
+    pub(super) const DUE: u8 = 9;
 }
 
 const PUBLISH: u16 = kind::PUBLISH.kind;
@@ -257,6 +267,7 @@ impl SessionOp {
         match self {
             Self::Open(open) if open.principal.is_some() || open.window != 0 => 2,
             Self::Subscribe { ask, .. } if ask.is_any() => 2,
+            Self::Due { .. } => 2,
             _ => 1,
         }
     }
@@ -321,6 +332,11 @@ impl SessionOp {
                 number(out, session.0);
                 number(out, *opened);
             }
+            Self::Due { session, at } => {
+                out.put_u8(tag::DUE);
+                number(out, session.0);
+                out.put_i64(at.micros());
+            }
             Self::Limits { messages, bytes } => {
                 out.put_u8(tag::LIMITS);
                 number(out, *messages);
@@ -369,6 +385,7 @@ impl SessionOp {
             },
             tag::RELEASED => Self::Released { session: SessionNo(input.number()?), packet_id: input.two_bytes()? },
             tag::ENDED => Self::Ended { session: SessionNo(input.number()?), opened: input.number()? },
+            tag::DUE => Self::Due { session: SessionNo(input.number()?), at: input.time()? },
             tag::LIMITS => Self::Limits { messages: input.number()?, bytes: input.number()? },
             _ => return Err(FrameError::Field("tag")),
         })
@@ -480,9 +497,21 @@ pub(crate) fn put_principal(out: &mut BytesMut, who: &Principal) {
     out.put_u128(who.id.as_u128());
 }
 
-/// What a subscription asks for: a byte of bits.
+/// What a subscription asks for: a byte of bits, and what its kind of delivery goes by.
 pub(crate) fn put_ask(out: &mut BytesMut, ask: Ask) {
-    out.put_u8(u8::from(ask.origin));
+    let origin = u8::from(ask.origin);
+    match ask.deliver {
+        Deliver::All => out.put_u8(origin),
+        Deliver::Latest => out.put_u8(origin | 1 << 1),
+        Deliver::Every { ms } => {
+            out.put_u8(origin | 2 << 1);
+            out.put_u32(ms);
+        }
+        Deliver::Deadband { bits } => {
+            out.put_u8(origin | 3 << 1);
+            out.put_u64(bits);
+        }
+    }
 }
 
 pub(crate) fn put_will(out: &mut BytesMut, will: &Will) {
@@ -662,10 +691,15 @@ impl Input {
     }
 
     pub(crate) fn ask(&mut self) -> Result<Ask, FrameError> {
-        match self.byte()? {
-            bits @ 0..=1 => Ok(Ask { origin: bits & 1 != 0 }),
-            _ => Err(FrameError::Field("ask")),
-        }
+        let bits = self.byte()?;
+        let deliver = match bits >> 1 {
+            0 => Deliver::All,
+            1 => Deliver::Latest,
+            2 => Deliver::Every { ms: self.four_bytes()? },
+            3 => Deliver::Deadband { bits: self.0.try_get_u64().map_err(|_| FrameError::Truncated)? },
+            _ => return Err(FrameError::Field("ask")),
+        };
+        Ok(Ask { origin: bits & 1 != 0, deliver })
     }
 
     pub(crate) fn will(&mut self) -> Result<Will, FrameError> {

@@ -518,7 +518,8 @@ impl Client {
     }
 
     async fn subscribe(&mut self, subscribe: Subscribe) {
-        let ask = match asks::parse(&subscribe.properties.user) {
+        let shared = subscribe.filters.iter().any(|filter| filter.filter.share_group().is_some());
+        let ask = match asks::parse(&subscribe.properties.user, shared) {
             Ok(ask) => ask,
             Err(error) => {
                 let (reason, count) = (ReasonCode::IMPLEMENTATION_SPECIFIC, subscribe.filters.len());

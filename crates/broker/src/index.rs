@@ -178,10 +178,16 @@ impl Leaf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asks::Deliver;
     use proptest::prelude::*;
 
-    const WISH: Wish =
-        Wish { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, id: 0, ask: Ask { origin: false } };
+    const WISH: Wish = Wish {
+        qos: QoS::AtMostOnce,
+        no_local: false,
+        retain_as_published: false,
+        id: 0,
+        ask: Ask { origin: false, deliver: Deliver::All },
+    };
 
     fn found(index: &Index, topic: &str) -> Vec<u64> {
         let mut matches = Matches::default();

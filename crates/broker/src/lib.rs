@@ -47,9 +47,11 @@ mod retained;
 mod router;
 mod ruling;
 mod session;
+mod sieve;
+mod sifting;
 mod snapshot;
 
-pub use asks::Ask;
+pub use asks::{Ask, Deliver};
 pub use broker::{Admitted, Broker, BrokerStats, NotConnected, OpenError, PublishError};
 pub use catalogue::{
     Catalogue, CatalogueFigures, Level, LevelRow, PAYLOAD_KEPT, PayloadKind, Seen, TooManyWatches, TopicInfo, Watch,

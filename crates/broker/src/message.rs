@@ -173,6 +173,11 @@ impl Message {
         if how.extra.origin {
             origin::tell(self, how.names, &mut user);
         }
+        if how.extra.left_out > 0
+            && let (Ok(name), Ok(count)) = (Text::parse("andon-left-out"), Text::parse(&how.extra.left_out.to_string()))
+        {
+            user.push((name, count));
+        }
         user
     }
 }
@@ -248,7 +253,7 @@ impl<'a> Encodings<'a> {
             _ if !v5 => self.done.get_mut(kind),
             _ if !how.ids.is_empty() => None,
             Extra { asked: false, .. } => self.done.get_mut(6 + kind),
-            Extra { origin: true, .. } => {
+            Extra { origin: true, left_out: 0, .. } => {
                 let all = self.with_origin.get_or_insert_with(|| Box::new([const { None }; 12]));
                 all.get_mut(usize::from(how.names.is_some()) * 6 + kind)
             }

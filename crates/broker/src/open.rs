@@ -7,6 +7,7 @@ use crate::message::Message;
 use crate::queue::Queue;
 use crate::router::Reply;
 use crate::session::{Admission, Aliases, Arrival, Link, Session};
+use andon_model::Timestamp;
 use andon_model::log::Seq;
 use andon_wire::mqtt::{Packet, ReasonCode};
 use std::collections::{BTreeMap, VecDeque};
@@ -41,6 +42,8 @@ impl Core {
         if !live {
             session.queue.suspect_sent(true);
         }
+        // It may take more than before.
+        self.let_in(number);
         self.wills_under_way.remove(&number);
         self.by_client.insert(open.client_id.clone(), number);
         if let Some(arrival) = arrival {
@@ -104,6 +107,7 @@ impl Core {
             cursor: 0,
             fetching: false,
             later: VecDeque::new(),
+            sieve: None,
             slow: false,
             dropped: 0,
             denied: arrival.denied,
@@ -139,6 +143,8 @@ fn new_session(number: SessionNo, open: &Open) -> Session {
         subscriptions: BTreeMap::new(),
         queue: Queue::default(),
         inbound: BTreeMap::new(),
+        sieve: None,
+        due_asked: Timestamp::default(),
         will: None,
         gone_at: None,
         since: open.at,

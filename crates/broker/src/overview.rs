@@ -84,6 +84,8 @@ pub struct SubscriptionInfo {
     pub id: u32,
     /// What it asks for beyond MQTT.
     pub ask: Ask,
+    /// How many messages were left out for it, since the start or since it was made.
+    pub left_out: u64,
 }
 
 /// What rates begin with: counts at some time not long ago.
@@ -123,7 +125,7 @@ impl RateMemory {
 }
 
 fn subscription(session: &Session, subscription: &Subscription) -> SubscriptionInfo {
-    let Subscription { filter, id, ask } = subscription;
+    let Subscription { filter, id, ask, left_out } = subscription;
     SubscriptionInfo {
         client_id: session.client_id.as_str().to_owned(),
         connected: session.link.is_some(),
@@ -134,6 +136,7 @@ fn subscription(session: &Session, subscription: &Subscription) -> SubscriptionI
         retain_handling: filter.retain_handling,
         id: *id,
         ask: *ask,
+        left_out: *left_out,
     }
 }
 

@@ -6,8 +6,10 @@ use crate::message::{Alias, Encodings, How, Message};
 use crate::origin::Names;
 use crate::outbox::Outbox;
 use crate::queue::Queue;
+use crate::sieve::Sieve;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
+use andon_model::log::Seq;
 use andon_wire::mqtt::{ConnAck, EncodedPublish, Filter, QoS, Text, TopicFilter, TopicName, Version, Will};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -34,6 +36,10 @@ pub(crate) struct Session {
     /// QoS 2 packet identifiers of messages from the client that it has not released; of durable sessions only.
     /// With [`Message::mark`] of each; 0: not known.
     pub(crate) inbound: BTreeMap<u16, u32>,
+    /// What waits, of subscriptions that asked for less than all, with QoS 1 and 2. In memory of its own, for most have none.
+    pub(crate) sieve: Option<Box<Sieve>>,
+    /// When the lane was last asked to let in what is due there; not durable.
+    pub(crate) due_asked: Timestamp,
     pub(crate) will: Option<Box<Will>>,
     /// When the last connection ended; `None`: connected, as far as the lane says.
     pub(crate) gone_at: Option<Timestamp>,
@@ -45,6 +51,28 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// How many messages may be in the queue of a client that is to get the newest: what it takes at a time.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < if self.window == 0 { UNKNOWN_WINDOW } else { usize::from(self.window) }
+    }
+
+    /// The first message that waits in the log.
+    pub(crate) fn oldest(&self) -> Option<Seq> {
+        let sieve = self.sieve.as_ref().and_then(|sieve| sieve.oldest());
+        self.queue.oldest().into_iter().chain(sieve).min()
+    }
+
+    /// The numbers up to `last` of messages that wait in the log, in its order.
+    pub(crate) fn up_to(&self, last: Seq) -> Vec<Seq> {
+        let mut seqs = self.queue.up_to(last);
+        if let Some(sieve) = &self.sieve {
+            seqs.extend(sieve.up_to(last));
+            seqs.sort_unstable();
+            seqs.dedup();
+        }
+        seqs
+    }
+
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         let at = self.gone_at?;
         (self.expiry_s != u32::MAX).then(|| at.plus(Duration::from_secs(u64::from(self.expiry_s))))
@@ -58,6 +86,9 @@ impl Session {
     }
 }
 
+/// What counts as the window of a client that came to an earlier version. Part of the format.
+const UNKNOWN_WINDOW: usize = 64;
+
 /// A subscription of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
@@ -66,6 +97,8 @@ pub(crate) struct Subscription {
     pub(crate) id: u32,
     /// What it asks for beyond MQTT.
     pub(crate) ask: Ask,
+    /// How many messages were left out for it since the start, or since it was made; not durable.
+    pub(crate) left_out: u64,
 }
 
 /// A session's connection: what is lost when it ends.
@@ -85,6 +118,8 @@ pub(crate) struct Link {
     pub(crate) fetching: bool,
     /// QoS 0 messages that a new subscription is owed and that found no room yet, and those that came after them.
     pub(crate) later: VecDeque<Later>,
+    /// What waits with QoS 0, of subscriptions that asked for less than all.
+    pub(crate) sieve: Option<Box<Sieve>>,
     /// Within an episode of dropping QoS 0 messages.
     pub(crate) slow: bool,
     /// QoS 0 messages dropped.

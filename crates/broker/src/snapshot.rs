@@ -14,9 +14,11 @@ use crate::index::Wish;
 use crate::message::Message;
 use crate::queue::{Bounds, Entry, Queue};
 use crate::session::{Session, Subscription};
+use crate::sieve::{Sieve, Track};
+use andon_model::Timestamp;
 use andon_model::log::Seq;
 use andon_wire::mqtt::QoS;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -85,11 +87,12 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
         out.put_u32(*mark);
     }
     number(out, session.subscriptions.len() as u64);
-    for Subscription { filter, id, ask } in session.subscriptions.values() {
+    for Subscription { filter, id, ask, .. } in session.subscriptions.values() {
         put_filter(out, filter);
         number(out, u64::from(*id));
         put_ask(out, *ask);
     }
+    put_sieve(out, session.sieve.as_deref(), table);
     out.put_u16(session.queue.last_id());
     number(out, session.queue.dropped);
     let front = session.queue.front();
@@ -107,7 +110,7 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
                 | u8::from(entry.released) << 3
                 | u8::from(entry.maybe_sent) << 4,
         );
-        out.put_u8(entry.extra.bits());
+        entry.extra.put(out);
         number(out, entry.ids.len() as u64);
         entry.ids.iter().for_each(|id| number(out, u64::from(*id)));
     }
@@ -120,6 +123,79 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
     blob(out, &references);
     number(out, held.len() as u64);
     held.for_each(|message| number(out, table.place(message)));
+}
+
+/// What waits of subscriptions that asked for less than all.
+fn put_sieve<'a>(out: &mut BytesMut, sieve: Option<&'a Sieve>, table: &mut Table<'a>) {
+    let Some(sieve) = sieve else { return number(out, 0) };
+    let (tracks, next_turn) = sieve.parts();
+    number(out, tracks.len() as u64);
+    number(out, next_turn);
+    for (topic, track) in tracks {
+        blob(out, topic.as_bytes());
+        out.put_i64(track.until.micros());
+        number(out, u64::from(track.every_ms));
+        optional(out, track.value.as_ref(), |out, bits| out.put_u64(*bits));
+        number(out, u64::from(track.left_out));
+        out.put_i64(track.turn.0.micros());
+        number(out, track.turn.1);
+        let Some(entry) = &track.waiting else {
+            out.put_u8(0);
+            continue;
+        };
+        out.put_u8(1);
+        number(out, entry.seq.0);
+        match &entry.message {
+            Some(message) if entry.seq.0 == 0 => number(out, table.place(message)),
+            _ => number(out, u64::from(entry.weight)),
+        }
+        out.put_u8(entry.qos as u8 | u8::from(entry.retain) << 2);
+        entry.extra.put(out);
+        number(out, entry.ids.len() as u64);
+        entry.ids.iter().for_each(|id| number(out, u64::from(*id)));
+    }
+}
+
+fn sieve(
+    input: &mut Input,
+    look_up: &impl Fn(&mut Input) -> Result<Arc<Message>, FrameError>,
+) -> Result<Option<Box<Sieve>>, FrameError> {
+    let count = input.number()?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let next_turn = input.number()?;
+    let mut tracks = Vec::new();
+    for _ in 0..count {
+        let topic = input.topic_name()?;
+        let until = input.time()?;
+        let every_ms = input.small("interval")?;
+        let value = input.optional(|i| i.0.try_get_u64().map_err(|_| FrameError::Truncated))?;
+        let left_out = input.small("count")?;
+        let turn = (input.time()?, input.number()?);
+        let waiting = if input.flag()? { Some(waiting(input, look_up)?) } else { None };
+        tracks.push((topic, Track { until, every_ms, value, left_out, turn, waiting }));
+    }
+    Ok(Some(Box::new(Sieve::restore(tracks, next_turn))))
+}
+
+fn waiting(
+    input: &mut Input,
+    look_up: &impl Fn(&mut Input) -> Result<Arc<Message>, FrameError>,
+) -> Result<Entry, FrameError> {
+    let seq = input.number()?;
+    let (message, weight) = if seq == 0 {
+        let message = look_up(input)?;
+        let weight = u32::try_from(message.weight()).unwrap_or(u32::MAX);
+        (Some(message), weight)
+    } else {
+        (None, input.small("weight")?)
+    };
+    let bits = input.byte()?;
+    let extra = Extra::take(|| input.byte())?;
+    let ids = input.list(|i| i.small("subscription identifier"))?.into_boxed_slice();
+    let qos = QoS::from_bits(bits & 3).ok_or(FrameError::Field("QoS"))?;
+    Ok(Entry { qos, retain: bits & 4 != 0, ids, extra, ..Entry::waiting(message, Seq(seq), weight) })
 }
 
 /// Reads a state into an empty core.
@@ -147,7 +223,7 @@ pub(crate) fn decode(state: Bytes, core: &mut Core) -> Result<(), FrameError> {
 
 fn add(core: &mut Core, session: Session) {
     let number = session.number;
-    for Subscription { filter, id, ask } in session.subscriptions.values() {
+    for Subscription { filter, id, ask, .. } in session.subscriptions.values() {
         core.index.insert(&filter.filter, number, Wish::new(filter, *id, *ask));
     }
     core.deadlines.extend([session.will_at(), session.expires_at()].into_iter().flatten().map(|at| (at, number)));
@@ -179,10 +255,11 @@ fn session(
             let filter = i.filter()?;
             let id = i.small("subscription identifier")?;
             let ask = if newer { i.ask()? } else { Ask::default() };
-            Ok((filter.filter.clone(), Subscription { filter, id, ask }))
+            Ok((filter.filter.clone(), Subscription { filter, id, ask, left_out: 0 }))
         })?
         .into_iter()
         .collect();
+    let sieve = if newer { sieve(input, look_up)? } else { None };
     let (last_id, dropped) = (input.two_bytes()?, input.number()?);
     let entries = input.list(|i| entry(i, snapshot, look_up))?;
     let mut queue = if snapshot == 1 {
@@ -206,6 +283,8 @@ fn session(
         subscriptions,
         queue,
         inbound,
+        sieve,
+        due_asked: Timestamp::default(),
         will: will.map(Box::new),
         gone_at,
         since,
@@ -227,7 +306,7 @@ fn entry(
         return Err(FrameError::Field("packet identifier"));
     }
     let bits = input.byte()?;
-    let extra = if snapshot >= 3 { Extra::from_bits(input.byte()?) } else { Extra::default() };
+    let extra = if snapshot >= 3 { Extra::take(|| input.byte())? } else { Extra::default() };
     let ids = input.list(|i| i.small("subscription identifier"))?;
     let weight = message.as_ref().map_or(weight, |m| u32::try_from(m.weight()).unwrap_or(u32::MAX));
     Ok(Entry {
@@ -259,7 +338,6 @@ fn backlog(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_model::Timestamp;
     use andon_wire::mqtt::{Text, TopicName, Version};
 
     fn message(text: &str) -> Message {

@@ -864,6 +864,8 @@ export const de: Messages = {
   'mqtt.option.retained.if_new': 'Aufbewahrtes nur wenn neu',
   'mqtt.option.retained.none': 'nichts Aufbewahrtes',
   'mqtt.option.id': 'Kennung {id}',
+  'mqtt.option.origin': 'mit Herkunft',
+  'mqtt.option.deliver': '{deliver}: {count} ausgelassen',
   'mqtt.permission': 'Darf es?',
   'mqtt.permission_what': 'Fragt, was der Broker fragen würde, ohne etwas zu tun.',
   'mqtt.as': 'Client-Kennung oder Benutzer eines Geräts',

@@ -863,6 +863,8 @@ export const en = {
   'mqtt.option.retained.if_new': 'retained only when new',
   'mqtt.option.retained.none': 'nothing retained',
   'mqtt.option.id': 'identifier {id}',
+  'mqtt.option.origin': 'with origin',
+  'mqtt.option.deliver': '{deliver}: {count} left out',
   'mqtt.permission': 'May it?',
   'mqtt.permission_what': 'Asks what the broker would ask, without doing anything.',
   'mqtt.as': 'Client identifier or user of a device',

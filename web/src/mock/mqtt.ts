@@ -199,7 +199,7 @@ export class MockBroker {
   }
 
   subscriptions(): Json[] {
-    const of = (client_id: string, filter: string, qos: number, more: Json = {}): Json => ({ client_id, connected: client_id !== 'historian-export' && client_id !== 'labeller-2', filter, qos, no_local: false, retain_as_published: false, retained: 'send', id: null, ...more });
+    const of = (client_id: string, filter: string, qos: number, more: Json = {}): Json => ({ client_id, connected: client_id !== 'historian-export' && client_id !== 'labeller-2', filter, qos, no_local: false, retain_as_published: false, retained: 'send', id: null, origin: false, deliver: 'all', left_out: 0, ...more });
     return [
       of('buffer-valve', 'works/buffer/valve/get', 0, { retained: 'none' }),
       of('buffer-valve', 'works/buffer/valve/set', 1),
@@ -207,7 +207,7 @@ export class MockBroker {
       of('historian-export', 'plant/+/+/state', 1, { retain_as_published: true }),
       of('historian-export', 'zigbee2mqtt/#', 1, { no_local: true }),
       of('historian-export', 'spBv1.0/#', 0),
-      of('wallboard', 'plant/#', 1, { id: 7 }),
+      of('wallboard', 'plant/#', 1, { id: 7, origin: true, deliver: 'latest', left_out: 1412 }),
     ];
   }
 

@@ -98,6 +98,12 @@ pub struct SubscriptionView {
     pub retained: String,
     /// Its identifier.
     pub id: Option<u32>,
+    /// It is told where each message comes from.
+    pub origin: bool,
+    /// What of its messages it is sent: `all`, `latest`, `every=1s`, `deadband=0.5`.
+    pub deliver: String,
+    /// How many were left out for that, since the start or since the subscription was made.
+    pub left_out: u64,
 }
 
 /// Clients, by identifier.
@@ -205,6 +211,9 @@ impl From<SubscriptionInfo> for SubscriptionView {
             retain_as_published: s.retain_as_published,
             retained: retained.to_owned(),
             id: (s.id != 0).then_some(s.id),
+            origin: s.ask.origin,
+            deliver: s.ask.deliver.to_string(),
+            left_out: s.left_out,
         }
     }
 }

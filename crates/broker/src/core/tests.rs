@@ -1,6 +1,7 @@
 //! The promise everything rests on: a replay gives the state that live traffic gave.
 
 use super::*;
+use crate::asks::Deliver;
 use crate::frames::Open;
 use crate::session::Arrival;
 use andon_model::access::Principal;
@@ -29,6 +30,7 @@ enum Step {
         filter: u8,
         qos: u8,
         id: u32,
+        deliver: u8,
     },
     Unsubscribe {
         client: u8,
@@ -70,8 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (client(), any::<bool>(), any::<bool>(), any::<bool>())
             .prop_map(|(client, clean, lasting, will)| Step::Open { client, clean, lasting, will }),
         1 => (client(), any::<bool>()).prop_map(|(client, keep_will)| Step::Leave { client, keep_will }),
-        2 => (client(), 0_u8..6, 0_u8..3, 0_u32..3)
-            .prop_map(|(client, filter, qos, id)| Step::Subscribe { client, filter, qos, id }),
+        2 => (client(), 0_u8..6, 0_u8..3, 0_u32..3, 0_u8..5)
+            .prop_map(|(client, filter, qos, id, deliver)| Step::Subscribe { client, filter, qos, id, deliver }),
         1 => (client(), 0_u8..6).prop_map(|(client, filter)| Step::Unsubscribe { client, filter }),
         6 => (client(), 0_u8..4, 0_u8..3, 1_u16..4, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
             |(client, topic, qos, packet_id, retain, empty, expires)| Step::Publish { client, topic, qos, packet_id, retain, empty, expires }),
@@ -240,7 +242,7 @@ impl Bench {
         }
     }
 
-    fn subscribe(&mut self, client: u8, filter: u8, qos: u8, id: u32) {
+    fn subscribe(&mut self, client: u8, filter: u8, qos: u8, id: u32, deliver: u8) {
         let Some((session, _)) = self.linked(client) else { return };
         let filter = Filter {
             filter: TopicFilter::parse(FILTERS[usize::from(filter)]).unwrap(),
@@ -249,7 +251,14 @@ impl Bench {
             retain_as_published: id == 2,
             retain_handling: if id == 0 { RetainHandling::Send } else { RetainHandling::SendIfNew },
         };
-        let ask = Ask { origin: id == 2 };
+        let deliver = match deliver {
+            _ if filter.filter.share_group().is_some() => Deliver::All,
+            1 | 2 => Deliver::Latest,
+            3 => Deliver::Every { ms: 2000 },
+            4 => Deliver::Deadband { bits: 7.0_f64.to_bits() },
+            _ => Deliver::All,
+        };
+        let ask = Ask { origin: id == 2, deliver };
         self.run(session, SessionOp::Subscribe { session, at: self.core.now, id, filters: vec![filter], ask });
     }
 
@@ -262,7 +271,7 @@ impl Bench {
                     self.follow();
                 }
             }
-            Step::Subscribe { client, filter, qos, id } => self.subscribe(client, filter, qos, id),
+            Step::Subscribe { client, filter, qos, id, deliver } => self.subscribe(client, filter, qos, id, deliver),
             Step::Unsubscribe { client, filter } => {
                 if let Some((session, _)) = self.linked(client) {
                     let filters = vec![TopicFilter::parse(FILTERS[usize::from(filter)]).unwrap()];
@@ -322,7 +331,7 @@ proptest! {
             // Two that last share a subscription, so that its turns matter.
             for client in 0..2 {
                 bench.open(client, false, true, false);
-                bench.subscribe(client, 4, 1, 0);
+                bench.subscribe(client, 4, 1, 0, 0);
             }
         }
         let cut = cut.index(steps.len());

@@ -139,9 +139,19 @@ fn what_version_2_adds_stands_in_bytes_that_do_not_change() {
         retain_as_published: false,
         retain_handling: RetainHandling::Send,
     };
-    let (session, ask) = (SessionNo(9), Ask { origin: true });
-    let op = SessionOp::Subscribe { session, at: NOON, id: 0, filters: vec![filter], ask };
-    check(Op::Session(op), second(kind::SESSION), "0309000660d7c6cfb480000101610101");
+    let session = SessionNo(9);
+    let deadband = Deliver::Deadband { bits: 0.5_f64.to_bits() };
+    for (origin, deliver, bytes) in [
+        (true, Deliver::All, "01"),
+        (false, Deliver::Latest, "02"),
+        (true, Deliver::Every { ms: 1000 }, "05000003e8"),
+        (false, deadband, "063fe0000000000000"),
+    ] {
+        let ask = Ask { origin, deliver };
+        let op = SessionOp::Subscribe { session, at: NOON, id: 0, filters: vec![filter.clone()], ask };
+        check(Op::Session(op), second(kind::SESSION), &format!("0309000660d7c6cfb4800001016101{bytes}"));
+    }
+    check(Op::Session(SessionOp::Due { session, at: NOON }), second(kind::SESSION), "0909000660d7c6cfb480");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What subscribers ask for beyond MQTT: origin.
+//! What subscribers ask for beyond MQTT: origin, and less than all.
 
 use crate::harness::*;
 use andon_broker::*;
@@ -178,6 +178,243 @@ async fn of_overlapping_subscriptions_one_that_asks_is_enough_and_a_new_subscrip
     speaker.publish_1("a/b", "2").await;
     let message = client.next_publish().await;
     assert_eq!(find(&message, "andon-client"), None);
+    client.expect_nothing().await;
+    site.stop().await;
+}
+
+/// What came: topic, payload, how many were left out before it.
+fn told(message: &Publish) -> (String, String, Option<u32>) {
+    let topic = message.topic.as_ref().unwrap().as_str().to_owned();
+    let payload = String::from_utf8_lossy(&message.payload[..message.payload.len().min(8)]).into_owned();
+    (topic, payload, find(message, "andon-left-out").map(|count| count.parse().unwrap()))
+}
+
+fn what(topic: &str, payload: &str, left_out: Option<u32>) -> (String, String, Option<u32>) {
+    (topic.to_owned(), payload.to_owned(), left_out)
+}
+
+fn taking(connect: Connect, at_a_time: u16) -> Connect {
+    let properties = ConnectProperties { receive_maximum: Some(at_a_time), ..connect.properties };
+    Connect { properties, ..connect }
+}
+
+fn left_out(site: &Site, client_id: &str) -> u64 {
+    site.broker.subscriptions_of(client_id).unwrap().iter().map(|own| own.left_out).sum()
+}
+
+#[tokio::test]
+async fn who_does_not_keep_up_gets_the_newest_of_each_topic_and_no_backlog() {
+    for connect in [hello("c"), lasting("c")] {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let (_folder, site) = Site::usual().await;
+            let asks = [("andon-deliver", "latest")];
+            let mut client = asking(&site, taking(connect.clone(), 2), "+", qos, &asks).await;
+            let mut speaker = site.client(hello("speaker")).await;
+            for topic in ["a", "b"] {
+                for n in 1..=10 {
+                    let id = 7;
+                    speaker.send(Packet::Publish(publish(topic, &n.to_string(), qos, id))).await;
+                    speaker.next().await;
+                    if qos == QoS::ExactlyOnce {
+                        speaker.release(id).await;
+                    }
+                }
+            }
+            assert_eq!(left_out(&site, "c"), 16);
+            let (mut got, mut done) = (Vec::new(), 0);
+            while done < 4 {
+                match client.next().await {
+                    Packet::Publish(message) if qos == QoS::ExactlyOnce => {
+                        client.send(Packet::PubRec(Ack::new(message.packet_id, ReasonCode::SUCCESS))).await;
+                        got.push(told(&message));
+                    }
+                    Packet::Publish(message) => {
+                        client.ack(&message).await;
+                        got.push(told(&message));
+                        done += 1;
+                    }
+                    Packet::PubRel(ack) => {
+                        client.send(Packet::PubComp(Ack::new(ack.packet_id, ReasonCode::SUCCESS))).await;
+                        done += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            let wanted =
+                [what("a", "1", None), what("a", "2", None), what("a", "10", Some(7)), what("b", "10", Some(9))];
+            assert_eq!(got, wanted);
+            client.expect_nothing().await;
+            until(|| site.broker.stats().queued == 0).await;
+            assert_eq!((site.broker.stats().dropped, site.broker.stats().left_out), (0, 16));
+            // Who keeps up gets everything.
+            speaker.publish_1("a", "11").await;
+            assert_eq!(told(&client.next_publish().await), what("a", "11", None));
+            site.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_who_is_away_or_stalled_is_the_newest_also_over_a_restart() {
+    for cleanly in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open_log(folder.path());
+        let site = Site::on(log.clone(), BrokerOptions::default()).await;
+        let asks = [("andon-deliver", "latest"), ("andon-origin", "yes")];
+        asking(&site, taking(lasting("c"), 1), "+", QoS::AtLeastOnce, &asks).await.leave().await;
+        let mut speaker = site.client(hello("speaker")).await;
+        for n in 1..=100 {
+            speaker.publish_1(if n % 2 == 0 { "even" } else { "odd" }, &n.to_string()).await;
+        }
+        if cleanly {
+            site.stop().await;
+        } else {
+            log.close();
+            site.abandon();
+        }
+        log.close();
+        let log = open_log(folder.path());
+        let site = Site::on(log.clone(), BrokerOptions::default()).await;
+        let mut speaker = site.client(hello("speaker")).await;
+        speaker.publish_1("odd", "101").await;
+        let mut client = site.again(taking(lasting("c"), 1)).await;
+        for wanted in [what("odd", "1", None), what("even", "100", Some(49)), what("odd", "101", Some(49))] {
+            let message = client.next_publish().await;
+            assert_eq!(
+                (told(&message), find(&message, "andon-client")),
+                (wanted, Some("speaker")),
+                "cleanly: {cleanly}"
+            );
+            client.ack(&message).await;
+        }
+        client.expect_nothing().await;
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_gets_the_newest_of_each_topic_with_qos_0() {
+    let (_folder, site) = Site::with(BrokerOptions { outbox_bytes: 1024, ..BrokerOptions::default() }).await;
+    let mut client = asking(&site, hello("c"), "+", QoS::AtMostOnce, &[("andon-deliver", "latest")]).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    // More than the sockets' buffers take.
+    let filling = "x".repeat(64 << 10);
+    for n in 0..400 {
+        speaker.publish_1(if n % 2 == 0 { "even" } else { "odd" }, &format!("{n:8}{filling}")).await;
+    }
+    assert_eq!(site.broker.stats().dropped, 0, "nothing is dropped, it is left out and told");
+    let mut last = std::collections::HashMap::new();
+    let (mut received, mut told_left_out) = (0, 0);
+    while received + told_left_out < 400 {
+        let (topic, payload, left_out) = told(&client.next_publish().await);
+        let n: u32 = payload.trim().parse().unwrap();
+        assert!(last.insert(topic, n).is_none_or(|before| before < n), "in order");
+        received += 1;
+        told_left_out += left_out.unwrap_or(0);
+    }
+    assert_eq!((last["even"], last["odd"]), (398, 399));
+    assert!(told_left_out > 100, "{told_left_out}");
+    assert_eq!(left_out(&site, "c"), u64::from(told_left_out));
+    client.expect_nothing().await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn of_an_interval_the_first_comes_at_once_and_the_newest_when_it_is_over() {
+    for (connect, qos) in [
+        (hello("c"), QoS::AtMostOnce),
+        (hello("c"), QoS::AtLeastOnce),
+        (lasting("c"), QoS::AtLeastOnce),
+        (lasting("c"), QoS::AtMostOnce),
+    ] {
+        let (_folder, site) = Site::usual().await;
+        let mut client = asking(&site, connect, "+", qos, &[("andon-deliver", "every=10min")]).await;
+        let mut speaker = site.client(hello("speaker")).await;
+        for n in 1..=5 {
+            speaker.publish_1("a", &n.to_string()).await;
+        }
+        speaker.publish_1("b", "1").await;
+        for wanted in [what("a", "1", None), what("b", "1", None)] {
+            let message = client.next_publish().await;
+            assert_eq!(told(&message), wanted);
+            if qos == QoS::AtLeastOnce {
+                client.ack(&message).await;
+            }
+        }
+        client.expect_nothing().await;
+        site.clock.turn(std::time::Duration::from_secs(601));
+        let message = client.next_publish().await;
+        assert_eq!(told(&message), what("a", "5", Some(3)), "nobody has to publish for it");
+        if qos == QoS::AtLeastOnce {
+            client.ack(&message).await;
+        }
+        speaker.publish_1("a", "6").await;
+        client.expect_nothing().await;
+        speaker.publish_1("b", "2").await;
+        assert_eq!(told(&client.next_publish().await), what("b", "2", None));
+        assert_eq!(left_out(&site, "c"), 3);
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn within_a_deadband_numbers_are_left_out_and_counted() {
+    let (_folder, site) = Site::usual().await;
+    let mut client = asking(&site, lasting("c"), "t", QoS::AtLeastOnce, &[("andon-deliver", "deadband=0.5")]).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for payload in ["20", "20.2", "19.9", "20.5", "20.9", "off", "21"] {
+        speaker.publish_1("t", payload).await;
+    }
+    let wanted = [("20", None), ("20.5", Some(2)), ("off", Some(1)), ("21", None)];
+    for (payload, left_out) in wanted {
+        let message = client.next_publish().await;
+        assert_eq!(told(&message), what("t", payload, left_out));
+        client.ack(&message).await;
+    }
+    client.expect_nothing().await;
+    assert_eq!(left_out(&site, "c"), 3);
+    let own = site.broker.subscriptions_of("c").unwrap();
+    assert_eq!(own[0].ask.deliver.to_string(), "deadband=0.5");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn less_is_not_for_shared_subscriptions_and_one_that_wants_all_gets_all() {
+    let (_folder, site) = Site::usual().await;
+    let mut client = site.client(taking(hello("c"), 1)).await;
+    let asks = [("andon-deliver", "latest")];
+    let ack = subscribe_asking(&mut client, &[filter("$share/g/a", QoS::AtLeastOnce)], &asks).await;
+    assert_eq!(ack.reasons, [ReasonCode::IMPLEMENTATION_SPECIFIC]);
+    assert!(ack.properties.reason_string.unwrap().as_str().contains("not for shared subscriptions"));
+    subscribe_asking(&mut client, &[filter("a", QoS::AtLeastOnce)], &asks).await;
+    client.subscribe("#", QoS::AtLeastOnce).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for n in 1..=5 {
+        speaker.publish_1("a", &n.to_string()).await;
+    }
+    for n in 1..=5 {
+        let message = client.next_publish().await;
+        assert_eq!(told(&message), what("a", &n.to_string(), None));
+        client.ack(&message).await;
+    }
+    assert_eq!(left_out(&site, "c"), 0);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_retained_comes_whole_to_a_new_subscription_that_asks_for_less() {
+    let (_folder, site) = Site::usual().await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for topic in ["a", "b", "c"] {
+        speaker.send(Packet::Publish(Publish { retain: true, ..publish(topic, "1", QoS::AtLeastOnce, 1) })).await;
+        speaker.next().await;
+    }
+    let mut client = asking(&site, taking(hello("c"), 1), "+", QoS::AtLeastOnce, &[("andon-deliver", "latest")]).await;
+    for topic in ["a", "b", "c"] {
+        let message = client.next_publish().await;
+        assert_eq!(told(&message), what(topic, "1", None));
+        client.ack(&message).await;
+    }
     client.expect_nothing().await;
     site.stop().await;
 }

@@ -107,6 +107,9 @@ export interface Subscription {
   retainAsPublished: boolean;
   retained: 'send' | 'if_new' | 'none';
   id: number | null;
+  origin: boolean;
+  deliver: string;
+  leftOut: number;
 }
 
 export interface Verdict {
@@ -250,6 +253,9 @@ function subscription(raw: unknown): Subscription {
     retainAsPublished: flag(o['retain_as_published']),
     retained: oneOf(o['retained'], ['send', 'if_new', 'none'], 'subscription.retained'),
     id: numOrNull(o['id']),
+    origin: flag(o['origin']),
+    deliver: text(o['deliver'], 'subscription.deliver'),
+    leftOut: numOr(o['left_out'], 0),
   };
 }
 

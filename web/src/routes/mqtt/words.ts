@@ -1,7 +1,7 @@
 // Words about messages, clients and subscriptions.
 
 import type { Client, Shown, Subscription } from '$lib/api/parseMqtt';
-import { bytesParts, withUnit } from '$lib/domain/number';
+import { bytesParts, formatNumber, withUnit } from '$lib/domain/number';
 import { spanText } from '$lib/domain/time';
 import { language, t } from '$messages';
 
@@ -47,6 +47,8 @@ export function optionsText(s: Subscription): string {
     s.retainAsPublished ? t('mqtt.option.retain_as_published') : '',
     s.retained === 'send' ? '' : t(`mqtt.option.retained.${s.retained}`),
     s.id === null ? '' : t('mqtt.option.id', { id: s.id }),
+    s.origin ? t('mqtt.option.origin') : '',
+    s.deliver === 'all' ? '' : t('mqtt.option.deliver', { deliver: s.deliver, count: formatNumber(s.leftOut, 0, language.tag) }),
   ];
   return words.filter(Boolean).join(', ');
 }
