@@ -276,10 +276,20 @@ impl Core {
     ) {
         let message = encodings.message();
         let (qos, extra) = (wish.qos.min(message.qos), wish.ask.extra());
+        let Some(session) = self.sessions.get(&number) else { return };
+        let link = session.link.as_ref();
+        let sifts = wish.ask.deliver.is_lossy() || session.sieve.is_some() || link.is_some_and(|l| l.sieve.is_some());
+        if qos == QoS::AtMostOnce && !sifts {
+            self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids, extra }, false);
+            return;
+        }
         // What is written at once is nowhere else to wait.
         let seq = if qos == QoS::AtMostOnce { Seq(0) } else { seq };
-        let entry = Entry::new(message, seq, qos, retain, ids, extra);
-        let Some(entry) = self.sift(number, wish.ask.deliver, entry) else { return };
+        let mut entry = Entry::new(message, seq, qos, retain, ids, extra);
+        if sifts {
+            let Some(passed) = self.sift(number, wish.ask.deliver, entry) else { return };
+            entry = passed;
+        }
         if qos == QoS::AtMostOnce {
             let Entry { retain, ids, extra, .. } = entry;
             self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids, extra }, false);

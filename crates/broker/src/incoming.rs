@@ -66,6 +66,7 @@ pub(crate) struct Client {
     /// QoS 0 messages to be retained that are on their way through the log; made with the first.
     kept: Option<Box<Kept>>,
     /// Topics of messages that are on their way through the log and that volatile ones must not overtake; made with the first.
+    #[expect(clippy::box_collection, reason = "a silent connection pays for a pointer alone")]
     ahead: Option<Box<HashSet<TopicName>>>,
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
