@@ -7,7 +7,7 @@ use andon_model::{Clock, EquipmentPath, TagPath};
 use andon_sparkplug::{Address, Found};
 use andon_store::documents;
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The most values in one list, and the most in one proposed document.
 const LISTED: usize = 10_000;
@@ -33,7 +33,7 @@ pub fn values(
     };
     let mut list: Vec<&Found> = found.iter().collect();
     // What is not taken yet is what people look for.
-    list.sort_by_key(|found| of_tag(found));
+    list.sort_by_key(|found| (of_tag(found), &found.address));
     let values = list.iter().take(LISTED).map(|found| shown(found)).collect();
     let document = place.map(|place| proposal(def, place, plant, found, clock));
     FoundValues { values, more: found.len().saturating_sub(LISTED), document }
@@ -63,14 +63,22 @@ fn proposal(def: &ConnectorDef, place: &EquipmentPath, plant: &Plant, found: &[F
     let (mut tags, mut equipment) = (Vec::new(), BTreeSet::new());
     let own =
         |name: &str| !name.starts_with("Node Control/") && !name.starts_with("Device Control/") && name != "bdSeq";
-    let wanted = found.iter().filter(|it| it.tag.is_none() && own(&it.address.metric)).take(LISTED);
-    for (it, data_type) in wanted.filter_map(|it| Some((it, it.tag_type?))) {
+    let mut wanted: Vec<&Found> = found.iter().filter(|it| it.tag.is_none() && own(&it.address.metric)).collect();
+    wanted.sort_by_key(|it| &it.address);
+    // The number that the last one of each name got.
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    for (it, data_type) in wanted.into_iter().filter_map(|it| Some((it, it.tag_type?))).take(LISTED) {
         let wish = path_of(place, &it.address);
-        let free = (1..1000)
-            .map(|n| if n == 1 { wish.clone() } else { format!("{wish}_{n}") })
-            .find(|path| !taken.contains(path));
+        let number = numbers.entry(wish.clone()).or_default();
+        let path = loop {
+            *number += 1;
+            let path = if *number == 1 { wish.clone() } else { format!("{wish}_{number}") };
+            if !taken.contains(&path) {
+                break path;
+            }
+        };
         // Too deep or too long for the tree: left to people.
-        let Some(path) = free.and_then(|path| TagPath::parse(&path).ok()) else { continue };
+        let Ok(path) = TagPath::parse(&path) else { continue };
         taken.insert(path.to_string());
         let mut above = Some(path.equipment());
         while let Some(item) = above.filter(|item| !known.contains(item.as_str())) {
@@ -147,7 +155,6 @@ mod tests {
                 metric: metric.into(),
             },
             data_type: Some(data_type),
-            alias: None,
             tag_type: data_type.tag_type(),
             tag: None,
             transient: false,
@@ -172,5 +179,13 @@ mod tests {
         assert_eq!(paths, ["w/Node_1/Temp__C", "w/Node_1/Temp__C_2", "w/Node_1/d/Motor/on", "w/Node_1/d/Motor/speed"]);
         let config = super::super::config::host(&merged.connectors[0], &merged).expect("good settings");
         assert_eq!((config.metrics.len(), config.command_by), (4, CommandBy::Alias));
+        // However many names become the same, they are numbered.
+        let name = |n: u32| char::from_u32(0x4e00 + n).expect("a character").to_string();
+        let many: Vec<_> = (0..5000).map(|n| found(None, &name(n), DataType::Float)).collect();
+        let listed = values(&plant.connectors[0], Some(&place), &plant, &many, &SystemClock);
+        let merged = documents::merge(&plant, &[document(&listed.document.expect("a document"))], false, &Checks);
+        let merged = merged.expect("it can be applied");
+        assert_eq!(merged.tags.len(), 5000);
+        assert!(merged.tags.iter().any(|tag| tag.path.as_str() == "w/Node_1/__5000"));
     }
 }

@@ -3,23 +3,21 @@
 use super::{HostRun, Sparkplug, found};
 use andon_connectors::health::{ConnectorState, Health};
 use andon_connectors::{ConnectorHealth, FoundValues, Guests, TestReport};
-use andon_model::TagId;
+use andon_model::StatusCode;
+use andon_sparkplug::Address;
 use andon_sparkplug::topic::state_topic;
-use std::collections::HashSet;
 use std::sync::PoisonError;
 
 impl Sparkplug {
     fn host_health(&self, run: &HostRun) -> ConnectorHealth {
         let core = run.core();
-        let states = core.host.states();
-        let nodes: Vec<_> = states.iter().filter(|state| state.device.is_none()).collect();
-        let online = nodes.iter().filter(|state| state.online).count();
-        run.health.enter(match (nodes.len(), online) {
+        let (online, nodes) = core.host.online();
+        run.health.enter(match (nodes, online) {
             (0, _) => ConnectorState::Connecting,
             (_, 0) => ConnectorState::Failed,
             _ => ConnectorState::Connected,
         });
-        let endpoint = format!("{} of {} edge nodes of {}", online, nodes.len(), core.config.groups.join(", "));
+        let endpoint = format!("{online} of {nodes} edge nodes of {}", core.config.groups.join(", "));
         run.health.report(&core.def, endpoint, core.addresses.len())
     }
 }
@@ -50,13 +48,11 @@ impl Guests for Sparkplug {
         if let Some(run) = self.hosts().into_iter().find(|run| run.name == name) {
             let endpoint = self.host_health(&run).endpoint;
             let core = run.core();
-            let found = core.host.found();
-            let there: HashSet<TagId> =
-                found.iter().filter(|it| it.quality.is_good()).filter_map(|it| it.tag).collect();
-            let missing =
-                core.addresses.iter().find(|(tag, _)| !there.contains(tag)).map(|(_, address)| address.to_string());
-            let detail =
-                format!("{endpoint} are online; {} of {} tags have a good value", there.len(), core.addresses.len());
+            let good = |address: &&Address| core.host.quality(address).is_some_and(StatusCode::is_good);
+            let there = core.addresses.values().filter(good).count();
+            let missing = core.addresses.values().find(|address| !good(address)).map(ToString::to_string);
+            let detail = format!("{endpoint} are online; {there} of {} tags have a good value", core.addresses.len());
+            drop(core);
             return Some(match missing {
                 None => TestReport { ok: true, detail },
                 Some(address) => TestReport { ok: false, detail: format!("{detail}; one that has none: {address}") },
@@ -86,10 +82,12 @@ impl Guests for Sparkplug {
 
     fn found(&self, name: &str) -> Option<FoundValues> {
         let run = self.hosts().into_iter().find(|run| run.name == name)?;
-        let (def, found, place) = {
+        let (def, nodes, place) = {
             let core = run.core();
-            (core.def.clone(), core.host.found(), core.config.place.clone())
+            (core.def.clone(), core.host.nodes(), core.config.place.clone())
         };
+        // One at a time: while it is locked, no message is taken.
+        let found: Vec<_> = nodes.iter().flat_map(|node| run.core().host.found_of(node)).collect();
         Some(found::values(&def, place.as_ref(), &self.bus.plant().plant, &found, &*self.clock))
     }
 }

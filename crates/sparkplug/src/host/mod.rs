@@ -16,13 +16,14 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-use self::node::{Ctx, Node};
+use self::node::{Came, Ctx, Node};
 use crate::bounds::Limits;
 use crate::payload::{self, DecodeError};
 use crate::proto::{Metric, Payload};
 use crate::topic::{NodeName, Topic, Verb, node_topic};
 use crate::value::{self, DataType, EncodeError};
 use crate::{Message, Now};
+use andon_model::text::shown;
 use andon_model::{self as model, Sample, StatusCode, TagId, Timestamp, Value};
 use prost::Message as _;
 use std::collections::HashMap;
@@ -173,41 +174,63 @@ pub enum Note {
 }
 
 impl fmt::Display for Note {
+    /// In plain words, with what to do where people can do something. Names of strangers are told so that all of them is to be seen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node_of = |node: &NodeName| shown(&node.to_string()).into_owned();
+        let device_of = |node: &NodeName, device: &str| shown(&format!("{node}/{device}")).into_owned();
         match self {
-            Self::Born(node, metrics) => write!(f, "The Sparkplug edge node {node} is online with {metrics} metrics."),
+            Self::Born(node, metrics) => {
+                write!(f, "The Sparkplug edge node {} is online with {metrics} metrics.", node_of(node))
+            }
             Self::Died(node) => {
-                write!(f, "The Sparkplug edge node {node} is gone; its values are bad until it is back.")
+                write!(f, "The Sparkplug edge node {} is gone; its values are bad until it is back.", node_of(node))
             }
-            Self::OldDeath(node) => {
-                write!(f, "A death of the Sparkplug edge node {node} belongs to an earlier birth and does not count.")
-            }
+            Self::OldDeath(node) => write!(
+                f,
+                "A death of the Sparkplug edge node {} belongs to an earlier birth and does not count.",
+                node_of(node)
+            ),
             Self::DeviceBorn(node, device, metrics) => {
-                write!(f, "The Sparkplug device {node}/{device} is online with {metrics} metrics.")
+                write!(f, "The Sparkplug device {} is online with {metrics} metrics.", device_of(node, device))
             }
-            Self::DeviceDied(node, device) => {
-                write!(f, "The Sparkplug device {node}/{device} is gone; its values are bad until it is back.")
-            }
+            Self::DeviceDied(node, device) => write!(
+                f,
+                "The Sparkplug device {} is gone; its values are bad until it is back.",
+                device_of(node, device)
+            ),
             Self::Gap(node, expected) => write!(
                 f,
-                "Messages of the Sparkplug edge node {node} are missing from number {expected} on; it is asked to send everything again."
+                "Messages of the Sparkplug edge node {} are missing from number {expected} on; it is asked to send everything again.",
+                node_of(node)
             ),
             Self::Unborn(node, None) => {
-                write!(f, "The Sparkplug edge node {node} sends data without a birth; it is asked for one.")
+                write!(f, "The Sparkplug edge node {} sends data without a birth; it is asked for one.", node_of(node))
             }
-            Self::Unborn(node, Some(device)) => {
-                write!(
-                    f,
-                    "The Sparkplug device {node}/{device} sends data without a birth; its edge node is asked for one."
-                )
-            }
+            Self::Unborn(node, Some(device)) => write!(
+                f,
+                "The Sparkplug device {} sends data without a birth; its edge node is asked for one.",
+                device_of(node, device)
+            ),
             Self::Unknown(node, what) => write!(
                 f,
-                "The Sparkplug edge node {node} sends {what} that its birth does not have so; it is asked for a new birth."
+                "The Sparkplug edge node {} sends {} that its birth does not have so; it is asked for a new birth.",
+                node_of(node),
+                shown(what)
             ),
-            Self::Unreadable(topic, error) => write!(f, "A message on {topic} could not be read: {error}."),
-            Self::Refused(topic, why) => write!(f, "A message on {topic} is not taken: {why}."),
-            Self::TooMany(what, limit) => write!(f, "Sparkplug: more than {limit} {what}; the rest is left out."),
+            Self::Unreadable(topic, error) => write!(
+                f,
+                "A message on {} could not be read: {error}. Set the device to Sparkplug B, or let it send less at once.",
+                shown(topic)
+            ),
+            Self::Refused(topic, why) => write!(
+                f,
+                "A message on {} is not taken: {why}. Look for a newer version of the device's Sparkplug.",
+                shown(topic)
+            ),
+            Self::TooMany(what, limit) => write!(
+                f,
+                "A Sparkplug host takes {limit} {what} at most; the rest is left out. Give its groups to several connectors."
+            ),
         }
     }
 }
@@ -219,8 +242,6 @@ pub struct Found {
     pub address: Address,
     /// Its type; `None`: one that does not exist.
     pub data_type: Option<DataType>,
-    /// Its alias.
-    pub alias: Option<u64>,
     /// What a tag must be to take it; `None`: it becomes no tag.
     pub tag_type: Option<model::DataType>,
     /// The tag that takes it.
@@ -254,10 +275,10 @@ pub struct DeviceState {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CommandError {
     /// The edge node or the device is not there.
-    #[error("{0} is not online")]
+    #[error("{0} is not online; send it again when it is back")]
     Offline(String),
     /// Its birth has no such metric.
-    #[error("{0} has no such metric")]
+    #[error("the last birth of {0} has no such metric; correct the metric's name in the connector")]
     NoMetric(String),
     /// The value does not fit.
     #[error(transparent)]
@@ -326,14 +347,14 @@ impl Host {
     }
 
     /// A message that was published. Commands and what is none of Sparkplug's are left aside.
-    pub fn handle(&mut self, topic: &str, payload: &[u8], now: Now) -> Outcome {
+    pub fn handle(&mut self, topic: &str, bytes: &[u8], now: Now) -> Outcome {
         let mut out = Outcome::default();
         let Some(Topic::Node { verb, group, node, device }) = Topic::parse(topic) else { return out };
         if verb.is_command() || !self.wants(group) {
             return out;
         }
-        let payload = match payload::decode(payload, &self.options.limits) {
-            Ok(payload) => payload,
+        let came = match payload::decode(bytes, &self.options.limits) {
+            Ok(payload) => Came { bytes, payload },
             Err(error) => {
                 out.notes.push(Note::Unreadable(topic.to_owned(), error));
                 return out;
@@ -351,7 +372,7 @@ impl Host {
         let mut ctx =
             Ctx { options: &self.options, targets: &self.targets, counts: &mut self.counts, out: &mut out, now };
         if let Some(node) = self.nodes.get_mut(group).and_then(|nodes| nodes.get_mut(node)) {
-            node.receive(&mut ctx, topic, verb, device, payload);
+            node.receive(&mut ctx, topic, verb, device, &came);
         }
         out
     }
@@ -371,11 +392,6 @@ impl Host {
     /// Time has passed: missing messages, births that are overdue. Call it about four times a second.
     pub fn tick(&mut self, now: Now) -> Outcome {
         self.each(now, |node, ctx| node.tick(ctx))
-    }
-
-    /// The connection to the MQTT server is lost: nothing is known of anybody (Sparkplug 3.0.0 §5.1).
-    pub fn lost(&mut self, now: Now) -> Outcome {
-        self.each(now, |node, ctx| node.lost(ctx))
     }
 
     /// From now on these metrics are these tags. Those that are new come with the values there are.
@@ -428,20 +444,26 @@ impl Host {
         Ok(Message { topic: node_topic(verb, &address.node, device), payload: payload.encode_to_vec() })
     }
 
-    /// Which metrics somebody else's command writes, each with its value; `None` if it cannot be read, or names one by an alias that is not known.
+    /// Which metrics somebody else's command writes, each with its value and in its order; `None` if it cannot be read, or has an alias that is not
+    /// known for sure, or that is another metric's than the one it names: who gets it may go by either.
     #[must_use]
     pub fn wanted_by(&self, topic: &str, payload: &[u8]) -> Option<Vec<(Address, Value)>> {
         let Topic::Node { verb, group, node, device } = Topic::parse(topic)? else { return None };
         let name = NodeName::new(group, node).filter(|_| verb.is_command())?;
         let payload = payload::decode(payload, &self.options.limits).ok()?;
-        let table = self.node(&name).and_then(|node| node.table(device));
+        let node = self.node(&name);
+        let (table, online) = (node.and_then(|node| node.table(device)), node.and_then(|node| node.online(device)));
         let mut wanted = Vec::with_capacity(payload.metrics.len());
         for metric in &payload.metrics {
-            let known = table.and_then(|table| table.find(metric));
-            let written = match &metric.name {
-                Some(name) => name.as_str(),
-                None => &*known?.name,
+            let by_alias = match metric.alias {
+                Some(alias) => Some(online.and_then(|table| table.by_alias(alias))?),
+                None => None,
             };
+            let written = metric.name.as_deref().or(by_alias.map(|known| &*known.name))?;
+            if by_alias.is_some_and(|known| *known.name != *written) {
+                return None;
+            }
+            let known = table.and_then(|table| table.metric(written));
             let born = known.and_then(|known| known.data_type);
             let data_type = born.or_else(|| DataType::from_code(metric.datatype?));
             let value =
@@ -452,10 +474,36 @@ impl Host {
         Some(wanted)
     }
 
-    /// The metrics that are known, by address.
+    /// How many edge nodes are online, and how many are known.
     #[must_use]
-    pub fn found(&self) -> Vec<Found> {
-        let mut found: Vec<Found> = self.nodes.values().flat_map(HashMap::values).flat_map(Node::found).collect();
+    pub fn online(&self) -> (usize, usize) {
+        let nodes = || self.nodes.values().flat_map(HashMap::values);
+        (nodes().filter(|node| node.online(None).is_some()).count(), nodes().count())
+    }
+
+    /// The edge nodes that are known, in no order.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<NodeName>> {
+        self.nodes.values().flat_map(HashMap::values).map(|node| node.name.clone()).collect()
+    }
+
+    /// The metrics that are known of an edge node and its devices, in the order of their births.
+    #[must_use]
+    pub fn found_of(&self, name: &NodeName) -> Vec<Found> {
+        self.node(name).map(Node::found).unwrap_or_default()
+    }
+
+    /// How far the value of a metric can be trusted; `None`: it is not known.
+    #[must_use]
+    pub fn quality(&self, address: &Address) -> Option<StatusCode> {
+        let table = self.node(&address.node)?.table(address.device.as_deref())?;
+        Some(table.metric(&address.metric)?.quality)
+    }
+
+    /// All metrics that are known, by address.
+    #[cfg(test)]
+    fn found(&self) -> Vec<Found> {
+        let mut found: Vec<Found> = self.nodes().iter().flat_map(|node| self.found_of(node)).collect();
         found.sort_by(|a, b| a.address.cmp(&b.address));
         found
     }

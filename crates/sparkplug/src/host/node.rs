@@ -17,6 +17,8 @@ const AHEAD: u8 = 127;
 const REBIRTH_AT_LEAST: Duration = Duration::from_secs(300);
 /// Texts longer than this are published, but not kept for lists.
 const TEXT_KEPT: usize = 4096;
+/// A value that is older than this when it comes is of a device whose clock is slow, or of long ago.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// What a node needs of the host while something happens to it.
 pub(super) struct Ctx<'h> {
@@ -39,6 +41,12 @@ enum Session {
     Offline,
 }
 
+/// A payload as it came, and what it says.
+pub(super) struct Came<'b> {
+    pub bytes: &'b [u8],
+    pub payload: Payload,
+}
+
 /// A metric as it was born.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -48,15 +56,22 @@ pub(super) struct Known {
     pub transient: bool,
     tag: Option<TagId>,
     value: Value,
-    quality: StatusCode,
+    pub quality: StatusCode,
     at: Timestamp,
-    /// Since when its value does not count; a value from before that holds from the time it was received.
-    stale_at: Option<Timestamp>,
+    /// Whether its value does not count until the next one comes.
+    stale: bool,
+    /// The latest time that its tag was told by our clock: what comes with an earlier one would be late, and so would everything from a device whose
+    /// clock is slow ([`after_floor`]).
+    floor: Option<Timestamp>,
     /// The value is a text too long to be kept.
     long: bool,
 }
 
 impl Known {
+    fn fits_a_tag(&self) -> bool {
+        self.data_type.is_some_and(|data_type| data_type.tag_type().is_some())
+    }
+
     fn publish(&self, value: Value, at: Timestamp, received: Timestamp, out: &mut Outcome) {
         if let Some(tag) = self.tag {
             out.samples.push(Sample { tag, value, quality: self.quality, source_ts: at, received_ts: received });
@@ -75,11 +90,13 @@ impl Known {
             }
             return;
         }
-        if let Some(stale) = self.stale_at.take()
-            && at <= stale
+        if let Some(floor) = self.floor
+            && at <= floor
         {
-            at = now.max(stale);
+            at = after_floor(floor, at, now);
+            self.floor = Some(at);
         }
+        self.stale = false;
         self.long = matches!(&value, Value::String(text) if text.len() > TEXT_KEPT);
         self.value = if self.long { Value::Null } else { value.clone() };
         (self.quality, self.at) = (quality, at);
@@ -87,17 +104,35 @@ impl Known {
     }
 
     fn stale(&mut self, quality: StatusCode, now: Timestamp, out: &mut Outcome) {
-        // What is uncertain keeps its value, what is bad has none.
-        let value = if quality.is_bad() { Value::Null } else { self.value.clone() };
-        if self.quality == quality && self.stale_at.is_some() {
+        if self.quality == quality && self.stale {
             return;
         }
+        self.stale = true;
+        // What was bad is no better for not being sure.
+        if quality.is_uncertain() && self.quality.is_bad() {
+            return;
+        }
+        // What is uncertain keeps its value, what is bad has none.
         if quality.is_bad() {
             self.value = Value::Null;
         }
-        (self.quality, self.at, self.stale_at) = (quality, now, Some(now));
-        self.publish(value, now, now, out);
+        self.quality = quality;
+        self.publish_now(now, out);
     }
+
+    /// Tells its tag, by our clock, what there is.
+    fn publish_now(&mut self, now: Timestamp, out: &mut Outcome) {
+        self.at = self.floor.map_or(now, |floor| now.max(floor));
+        self.floor = Some(self.at);
+        self.publish(self.value.clone(), self.at, now, out);
+    }
+}
+
+/// The time of a value that is not later than what its tag was told by our clock: that at which it was received, if the value is older than
+/// [`SLOW`]; else the next one after `floor`, so that a device that is late by less has its own times again as soon as they are past `floor`.
+fn after_floor(floor: Timestamp, at: Timestamp, now: Timestamp) -> Timestamp {
+    let next = if now.since(at) > SLOW { now } else { floor.plus(Duration::from_millis(1)).min(now) };
+    next.max(floor)
 }
 
 /// The metrics of an edge node or a device.
@@ -105,7 +140,10 @@ impl Known {
 pub(super) struct Table {
     pub metrics: Vec<Known>,
     by_name: HashMap<Arc<str>, usize>,
-    by_alias: HashMap<u64, usize>,
+    /// `None`: an alias that several have stands for none of them.
+    by_alias: HashMap<u64, Option<usize>>,
+    /// A bound cut its birth off, so that there are metrics of which nothing is known.
+    pub cut: bool,
 }
 
 impl Table {
@@ -115,38 +153,39 @@ impl Table {
 
     fn place(&self, metric: &Metric) -> Option<usize> {
         match (&metric.name, metric.alias) {
-            (Some(name), _) => self.by_name.get(name.as_str()),
-            (None, Some(alias)) => self.by_alias.get(&alias),
+            (Some(name), _) => self.by_name.get(name.as_str()).copied(),
+            (None, Some(alias)) => self.by_alias.get(&alias).copied().flatten(),
             (None, None) => None,
         }
-        .copied()
     }
 
-    pub fn find(&self, metric: &Metric) -> Option<&Known> {
-        self.metrics.get(self.place(metric)?)
+    /// The metric with this alias, if it is that of one alone.
+    pub fn by_alias(&self, alias: u64) -> Option<&Known> {
+        self.metrics.get((*self.by_alias.get(&alias)?)?)
     }
 
-    /// Adds a metric; one whose name is there already replaces it, and an alias that two have stands for neither.
+    /// Adds a metric; one whose name is there already replaces it, and an alias that several have stands for none of them.
     pub fn add(&mut self, known: Known) {
-        if let Some(old) = self.by_name.get(&known.name) {
-            let old = *old;
-            self.by_alias.retain(|_, place| *place != old);
-            if let Some(place) = self.metrics.get_mut(old) {
-                *place = known;
+        let place = self.by_name.get(&known.name).copied().unwrap_or(self.metrics.len());
+        match self.metrics.get_mut(place) {
+            Some(former) => {
+                if let Some(alias) = std::mem::replace(former, known).alias {
+                    self.by_alias.remove(&alias);
+                }
             }
-            self.learn_alias(old);
-            return;
+            None => {
+                self.by_name.insert(known.name.clone(), place);
+                self.metrics.push(known);
+            }
         }
-        self.by_name.insert(known.name.clone(), self.metrics.len());
-        self.metrics.push(known);
-        self.learn_alias(self.metrics.len() - 1);
+        self.learn_alias(place);
     }
 
     fn learn_alias(&mut self, place: usize) {
         let Some(alias) = self.metrics.get(place).and_then(|known| known.alias) else { return };
-        let Some(other) = self.by_alias.insert(alias, place) else { return };
-        self.by_alias.remove(&alias);
-        for twin in [place, other] {
+        let Some(other) = self.by_alias.insert(alias, Some(place)) else { return };
+        self.by_alias.insert(alias, None);
+        for twin in [Some(place), other].into_iter().flatten() {
             if let Some(known) = self.metrics.get_mut(twin) {
                 known.alias = None;
             }
@@ -159,37 +198,46 @@ impl Table {
         }
     }
 
-    /// As a birth says; what was there before and is not any more is out of service. `None`: too many metrics.
+    /// As a birth says, as far as the bound for metrics lets it; what was there before and is not any more, or is nothing for a tag any more, is out
+    /// of service.
     fn born(old: Self, name: &NodeName, device: &str, payload: &Payload, ctx: &mut Ctx<'_>) -> Self {
         ctx.counts.metrics -= old.metrics.len();
         let mut old_by_name: HashMap<Arc<str>, Known> =
             old.metrics.into_iter().map(|known| (known.name.clone(), known)).collect();
         let (sent, now) = (payload::time(payload.timestamp), ctx.now.wall);
-        let mut table = Self::default();
+        let (mut table, mut gone) = (Self::default(), Vec::new());
         for metric in &payload.metrics {
             let Some(metric_name) = metric.name.as_deref() else { continue };
             let fresh = !table.by_name.contains_key(metric_name);
             if fresh && ctx.counts.metrics + table.metrics.len() >= ctx.options.metrics {
                 ctx.out.notes.push(Note::TooMany("metrics", ctx.options.metrics));
+                table.cut = true;
                 break;
             }
             let before = old_by_name.remove(metric_name);
+            let tag = ctx.targets.of(name, device, metric_name);
             let mut known = Known {
                 name: before.as_ref().map_or_else(|| metric_name.into(), |known| known.name.clone()),
                 alias: metric.alias,
                 data_type: metric.datatype.and_then(DataType::from_code),
                 transient: metric.is_transient == Some(true),
-                tag: ctx.targets.of(name, device, metric_name),
+                tag,
                 value: Value::Null,
                 quality: StatusCode::BAD_NO_DATA,
                 at: now,
-                stale_at: before.and_then(|known| known.stale_at),
+                stale: false,
+                // Who is new may have been there in an earlier birth, or its tag the metric of somebody else.
+                floor: match &before {
+                    Some(before) if before.fits_a_tag() => before.floor,
+                    _ => tag.map(|_| now),
+                },
                 long: false,
             };
+            gone.extend(before.filter(|before| before.fits_a_tag() && !known.fits_a_tag()));
             known.take(metric, sent, now, ctx.out);
             table.add(known);
         }
-        let mut gone: Vec<Known> = old_by_name.into_values().filter(|known| known.tag.is_some()).collect();
+        gone.extend(old_by_name.into_values().filter(|known| known.tag.is_some()));
         gone.sort_by(|a, b| a.name.cmp(&b.name));
         for known in &mut gone {
             known.stale(StatusCode::BAD_OUT_OF_SERVICE, now, ctx.out);
@@ -198,7 +246,7 @@ impl Table {
         table
     }
 
-    /// Takes the values of a data message; tells the first metric that is not as it was born.
+    /// Takes the values of a data message; tells the first metric that is not as it was born, unless a bound kept it from being known.
     fn data(&mut self, payload: &Payload, ctx: &mut Ctx<'_>) -> Option<String> {
         let (sent, now) = (payload::time(payload.timestamp), ctx.now.wall);
         let mut unknown = None;
@@ -210,6 +258,7 @@ impl Table {
             };
             match known.filter(same) {
                 Some(known) => known.take(metric, sent, now, ctx.out),
+                None if place.is_none() && self.cut => {}
                 None => {
                     unknown.get_or_insert_with(|| match (&metric.name, metric.alias) {
                         (Some(name), _) => format!("the metric {name:?}"),
@@ -230,10 +279,15 @@ impl Table {
                 continue;
             }
             known.tag = tag;
+            if tag.is_none() {
+                continue;
+            }
+            // Its tag was the metric of somebody else, or the tag of none.
+            known.floor = Some(known.floor.map_or(ctx.now.wall, |floor| floor.max(ctx.now.wall)));
             if known.long {
-                missing |= tag.is_some();
-            } else if known.data_type.is_some_and(|t| t.tag_type().is_some()) {
-                known.publish(known.value.clone(), known.at, ctx.now.wall, ctx.out);
+                missing = true;
+            } else if known.fits_a_tag() {
+                known.publish_now(ctx.now.wall, ctx.out);
             }
         }
         missing
@@ -260,16 +314,28 @@ struct Device {
 struct Held {
     verb: Verb,
     device: Option<Box<str>>,
-    payload: Payload,
-    bytes: usize,
+    /// As it came: decoded, it may take a hundred times as much.
+    payload: Box<[u8]>,
+}
+
+impl Held {
+    /// What it counts.
+    fn bytes(payload: &[u8]) -> usize {
+        payload.len() + 256
+    }
 }
 
 /// When a birth is asked for.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 struct Pace {
     due: Option<Duration>,
     last: Option<Duration>,
+    /// Between two requests; doubled by each, until data are taken in their turn again.
     wait: Duration,
+    /// The request that is due is for a birth that fits the data better.
+    for_better: bool,
+    /// Between two such requests; doubled by each, until there was no need for one for twice as long.
+    wait_for_better: Duration,
 }
 
 /// An edge node.
@@ -285,6 +351,8 @@ pub(super) struct Node {
     held: BTreeMap<u8, Held>,
     gap_since: Option<Duration>,
     pace: Pace,
+    /// A bound kept a device of this session from being known.
+    cut: bool,
 }
 
 impl Node {
@@ -299,16 +367,17 @@ impl Node {
             devices: BTreeMap::new(),
             held: BTreeMap::new(),
             gap_since: None,
-            pace: Pace { due: None, last: None, wait: Duration::ZERO },
+            pace: Pace::default(),
+            cut: false,
         }
     }
 
     /// A message of this node, in the order of arrival.
-    pub fn receive(&mut self, ctx: &mut Ctx<'_>, topic: &str, verb: Verb, device: Option<&str>, payload: Payload) {
+    pub fn receive(&mut self, ctx: &mut Ctx<'_>, topic: &str, verb: Verb, device: Option<&str>, came: &Came<'_>) {
         match verb {
-            Verb::NBirth => self.born(ctx, topic, &payload),
-            Verb::NDeath => self.died(ctx, &payload),
-            _ => self.in_turn(ctx, topic, verb, device, payload),
+            Verb::NBirth => self.born(ctx, topic, &came.payload),
+            Verb::NDeath => self.died(ctx, &came.payload),
+            _ => self.in_turn(ctx, topic, verb, device, came),
         }
         self.ask_if_due(ctx);
     }
@@ -323,8 +392,7 @@ impl Node {
         let same_session = self.session != Session::Offline && self.session != Session::Unborn && bd_seq == self.bd_seq;
         (self.session, self.since, self.bd_seq) = (Session::Online, ctx.now.wall, bd_seq);
         self.next_seq = seq.wrapping_add(1);
-        self.pace.due = None;
-        self.pace.wait = ctx.options.rebirth_every;
+        (self.pace.due, self.pace.for_better, self.cut) = (None, false, false);
         self.table = Table::born(std::mem::take(&mut self.table), &self.name, "", payload, ctx);
         let until = ctx.now.mono + ctx.options.reorder_timeout;
         for device in self.devices.values_mut().filter(|device| device.alive != Alive::No) {
@@ -370,37 +438,30 @@ impl Node {
         }
     }
 
-    pub fn lost(&mut self, ctx: &mut Ctx<'_>) {
-        if self.session != Session::Offline {
-            self.go(Session::Offline, StatusCode::BAD_NO_COMMUNICATION, ctx);
-        }
-        self.pace.due = None;
-    }
-
-    fn in_turn(&mut self, ctx: &mut Ctx<'_>, topic: &str, verb: Verb, device: Option<&str>, payload: Payload) {
+    fn in_turn(&mut self, ctx: &mut Ctx<'_>, topic: &str, verb: Verb, device: Option<&str>, came: &Came<'_>) {
         if self.session != Session::Online {
             if self.session != Session::Unsure {
                 ctx.out.notes.push(Note::Unborn((*self.name).clone(), None));
             }
             return self.ask(ctx);
         }
-        let Some(seq) = payload.seq.and_then(|seq| u8::try_from(seq).ok()) else {
+        let Some(seq) = came.payload.seq.and_then(|seq| u8::try_from(seq).ok()) else {
             ctx.out.notes.push(Note::Refused(topic.to_owned(), "it has no sequence number of 0 to 255"));
             return;
         };
         match seq.wrapping_sub(self.next_seq) {
             0 => {
-                self.apply(ctx, verb, device, &payload);
+                self.apply(ctx, verb, device, &came.payload);
                 self.next_seq = self.next_seq.wrapping_add(1);
                 self.apply_held(ctx);
             }
             1..=AHEAD => {
-                let bytes = prost::Message::encoded_len(&payload) + 256;
+                let bytes = Held::bytes(came.bytes);
                 if ctx.counts.held_bytes + bytes > ctx.options.held_bytes || self.held.contains_key(&seq) {
                     return self.unsure(ctx);
                 }
                 ctx.counts.held_bytes += bytes;
-                self.held.insert(seq, Held { verb, device: device.map(Into::into), payload, bytes });
+                self.held.insert(seq, Held { verb, device: device.map(Into::into), payload: came.bytes.into() });
                 self.gap_since.get_or_insert(ctx.now.mono);
                 if ctx.options.reorder_timeout.is_zero() {
                     self.unsure(ctx);
@@ -412,8 +473,10 @@ impl Node {
 
     fn apply_held(&mut self, ctx: &mut Ctx<'_>) {
         while let Some(held) = self.held.remove(&self.next_seq) {
-            ctx.counts.held_bytes -= held.bytes;
-            self.apply(ctx, held.verb, held.device.as_deref(), &held.payload);
+            ctx.counts.held_bytes -= Held::bytes(&held.payload);
+            // It could be read when it came.
+            let Ok(payload) = payload::decode(&held.payload, &ctx.options.limits) else { return self.unsure(ctx) };
+            self.apply(ctx, held.verb, held.device.as_deref(), &payload);
             self.next_seq = self.next_seq.wrapping_add(1);
         }
         // The next gap has its own time [tck-id-operational-behavior-host-reordering-success].
@@ -422,7 +485,7 @@ impl Node {
 
     fn forget_held(&mut self, ctx: &mut Ctx<'_>) {
         for held in std::mem::take(&mut self.held).into_values() {
-            ctx.counts.held_bytes -= held.bytes;
+            ctx.counts.held_bytes -= Held::bytes(&held.payload);
         }
         self.gap_since = None;
     }
@@ -443,28 +506,30 @@ impl Node {
                 dead.table.stale(StatusCode::BAD_NO_COMMUNICATION, ctx);
                 ctx.out.notes.push(Note::DeviceDied((*self.name).clone(), device.into()));
             }
-            (Verb::DData, Some(device)) => {
-                let unknown = match self.devices.get_mut(device) {
-                    Some(known) if known.alive == Alive::Yes => known.table.data(payload, ctx),
-                    _ => {
-                        ctx.out.notes.push(Note::Unborn((*self.name).clone(), Some(device.into())));
-                        return self.ask(ctx);
-                    }
-                };
-                self.not_as_born(ctx, unknown);
-            }
+            (Verb::DData, Some(device)) => match self.devices.get_mut(device) {
+                Some(known) if known.alive == Alive::Yes => {
+                    let unknown = known.table.data(payload, ctx);
+                    self.data_taken(ctx, unknown);
+                }
+                None if self.cut => {}
+                _ => {
+                    ctx.out.notes.push(Note::Unborn((*self.name).clone(), Some(device.into())));
+                    self.ask_for_better(ctx);
+                }
+            },
             (Verb::NData, None) => {
                 let unknown = self.table.data(payload, ctx);
-                self.not_as_born(ctx, unknown);
+                self.data_taken(ctx, unknown);
             }
             _ => {}
         }
     }
 
-    fn not_as_born(&mut self, ctx: &mut Ctx<'_>, unknown: Option<String>) {
+    fn data_taken(&mut self, ctx: &mut Ctx<'_>, unknown: Option<String>) {
+        self.pace.wait = Duration::ZERO;
         if let Some(what) = unknown {
             ctx.out.notes.push(Note::Unknown((*self.name).clone(), what));
-            self.ask(ctx);
+            self.ask_for_better(ctx);
         }
     }
 
@@ -472,6 +537,7 @@ impl Node {
         if !self.devices.contains_key(device) {
             if ctx.counts.devices >= ctx.options.devices {
                 ctx.out.notes.push(Note::TooMany("devices", ctx.options.devices));
+                self.cut = true;
                 return;
             }
             ctx.counts.devices += 1;
@@ -493,10 +559,22 @@ impl Node {
     }
 
     fn ask(&mut self, ctx: &mut Ctx<'_>) {
-        if self.pace.due.is_none() {
-            let earliest = self.pace.last.map_or(ctx.now.mono, |last| last + self.pace.wait);
-            self.pace.due = Some(earliest.max(ctx.now.mono));
+        let wait = self.pace.wait.max(ctx.options.rebirth_every);
+        let earliest = self.pace.last.map_or(ctx.now.mono, |last| last + wait).max(ctx.now.mono);
+        self.pace.due = Some(self.pace.due.map_or(earliest, |due| due.min(earliest)));
+    }
+
+    /// Asks for a birth that fits the data. Where births do not mend that, they are asked for ever less often.
+    fn ask_for_better(&mut self, ctx: &mut Ctx<'_>) {
+        let (now, pace) = (ctx.now.mono, &mut self.pace);
+        if pace.due.is_some() {
+            return;
         }
+        if pace.last.is_none_or(|last| now > last + pace.wait_for_better * 2) {
+            pace.wait_for_better = Duration::ZERO;
+        }
+        let earliest = pace.last.map_or(now, |last| last + pace.wait_for_better.max(ctx.options.rebirth_every));
+        (pace.due, pace.for_better) = (Some(earliest.max(now)), true);
     }
 
     fn ask_if_due(&mut self, ctx: &mut Ctx<'_>) {
@@ -508,9 +586,14 @@ impl Node {
             self.pace.due = Some(now + Duration::from_secs(1));
             return;
         }
-        let wait = self.pace.wait.max(ctx.options.rebirth_every);
+        let every = ctx.options.rebirth_every;
+        let doubled = |wait: Duration| if wait >= REBIRTH_AT_LEAST { wait } else { (wait * 2).min(REBIRTH_AT_LEAST) };
+        let wait = self.pace.wait.max(every);
         self.pace.last = Some(now);
-        self.pace.wait = if wait >= REBIRTH_AT_LEAST { wait } else { (wait * 2).min(REBIRTH_AT_LEAST) };
+        self.pace.wait = doubled(wait);
+        if std::mem::take(&mut self.pace.for_better) {
+            self.pace.wait_for_better = doubled(self.pace.wait_for_better.max(every));
+        }
         // Until it is born, it is asked again: a request may get lost as well.
         self.pace.due = (self.session != Session::Online).then_some(now + wait);
         ctx.out.send.push(Message {
@@ -568,7 +651,6 @@ impl Node {
                 metric: (*known.name).into(),
             },
             data_type: known.data_type,
-            alias: known.alias,
             tag_type: known.data_type.and_then(DataType::tag_type),
             tag: known.tag,
             transient: known.transient,
@@ -597,6 +679,12 @@ impl Node {
             .iter()
             .map(|(device, it)| node(Some(device), online && it.alive == Alive::Yes, it.since, it.table.metrics.len()));
         std::iter::once(own).chain(all).collect()
+    }
+
+    /// The number that its next message must have.
+    #[cfg(test)]
+    pub fn next_seq(&self) -> u8 {
+        self.next_seq
     }
 
     pub fn bd_seq(&self) -> Option<u64> {
@@ -632,13 +720,25 @@ impl Known {
         now: Timestamp,
     ) -> Self {
         let quality = StatusCode::BAD_NO_COMMUNICATION;
-        let (value, stale_at) = (Value::Null, Some(now));
-        Self { name: name.into(), alias, data_type, transient, tag, value, quality, at: now, stale_at, long: false }
+        let (value, floor) = (Value::Null, Some(now));
+        Self {
+            name: name.into(),
+            alias,
+            data_type,
+            transient,
+            tag,
+            value,
+            quality,
+            at: now,
+            stale: true,
+            floor,
+            long: false,
+        }
     }
 
     /// Tells its tag that it is stale.
     pub fn tell(&self, out: &mut Outcome) {
-        if self.data_type.is_some_and(|t| t.tag_type().is_some()) {
+        if self.fits_a_tag() {
             self.publish(Value::Null, self.at, self.at, out);
         }
     }
