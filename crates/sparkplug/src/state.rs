@@ -1,7 +1,6 @@
 //! STATE: whether a host application is there (Sparkplug 3.0.0 §4.3, §6.4.25). JSON, with QoS 1 and retained.
 
 use crate::Now;
-use andon_model::Timestamp;
 use serde_json::{Value, json};
 
 /// The longest STATE payload that is read, in bytes.
@@ -39,11 +38,31 @@ impl State {
         let timestamp = json.get("timestamp")?.as_i64()?;
         Some(Self { online: json.get("online")?.as_bool()?, timestamp })
     }
+}
 
-    /// When, as a time.
-    #[must_use]
-    pub const fn since(self) -> Timestamp {
-        Timestamp::from_millis(self.timestamp)
+/// What a host application said of itself and nobody has dealt with yet: its newest state, and that it was away meanwhile.
+#[derive(Default, Debug)]
+pub struct Unseen {
+    away: Option<State>,
+    last: Option<State>,
+}
+
+impl Unseen {
+    /// One more state; one that is older than the newest does not count.
+    pub fn note(&mut self, state: State) {
+        if self.last.is_some_and(|last| state.timestamp < last.timestamp) {
+            return;
+        }
+        self.last = Some(state);
+        if !state.online {
+            self.away = Some(state);
+        }
+    }
+
+    /// The states to deal with, in their order.
+    pub fn take(&mut self) -> impl Iterator<Item = State> + use<> {
+        let Self { away, last } = std::mem::take(self);
+        away.into_iter().chain(last.filter(|last| away != Some(*last)))
     }
 }
 
@@ -57,6 +76,7 @@ pub fn contradicted(own: State, seen: State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use andon_model::Timestamp;
     use std::time::Duration;
 
     #[test]
@@ -64,6 +84,24 @@ mod tests {
         let now = Now { wall: Timestamp::from_millis(1_700_000_000_123), mono: Duration::ZERO };
         assert_eq!(State::at(true, now).encode(), br#"{"online":true,"timestamp":1700000000123}"#);
         assert_eq!(State::decode(&State::at(false, now).encode()), Some(State::at(false, now)));
+    }
+
+    #[test]
+    fn tck_id_message_flow_edge_node_birth_publish_phid_offline_however_short() {
+        let state = |online, timestamp| State { online, timestamp };
+        let mut unseen = Unseen::default();
+        let mut dealt_with = |states: &[State]| {
+            states.iter().for_each(|state| unseen.note(*state));
+            unseen.take().collect::<Vec<_>>()
+        };
+        let (gone, back) = (state(false, 5), state(true, 6));
+        assert_eq!(dealt_with(&[gone, back]), [gone, back], "away and back at once");
+        assert_eq!(dealt_with(&[]), []);
+        assert_eq!(dealt_with(&[back]), [back]);
+        assert_eq!(dealt_with(&[back, gone]), [back], "an old death does not count");
+        assert_eq!(dealt_with(&[gone]), [gone]);
+        let again = state(false, 7);
+        assert_eq!(dealt_with(&[gone, back, again]), [again]);
     }
 
     #[test]

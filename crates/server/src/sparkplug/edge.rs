@@ -3,12 +3,13 @@
 use super::Sparkplug;
 use super::config::EdgeSettings;
 use crate::data_dir::replace_private;
+use andon_broker::PublishError;
 use andon_bus::NewestSubscription;
 use andon_connectors::health::{ConnectorState, Health};
 use andon_model::TagId;
 use andon_model::plant::ConnectorDef;
-use andon_sparkplug::state::State;
-use andon_sparkplug::topic::state_topic;
+use andon_sparkplug::state::{State, Unseen};
+use andon_sparkplug::topic::{Topic, Verb, state_topic};
 use andon_sparkplug::{EdgeConfig, EdgeNode, Message};
 use andon_wire::mqtt::{QoS, TopicFilter};
 use std::collections::HashSet;
@@ -30,9 +31,11 @@ pub struct EdgeRun {
     pub config: EdgeConfig,
     pub health: Health,
     node: Mutex<EdgeNode>,
-    /// The newest state of the primary host that was not dealt with yet.
-    host: Mutex<Option<State>>,
+    /// What the primary host said of itself and was not dealt with yet.
+    host: Mutex<Unseen>,
     rebirth: AtomicBool,
+    /// Births could not be published, and have not been since.
+    births_failed: AtomicBool,
     wake: Notify,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -53,6 +56,7 @@ impl EdgeRun {
             health: Health::new(ConnectorState::Connecting, sparkplug.clock.clone()),
             host: Mutex::default(),
             rebirth: AtomicBool::new(false),
+            births_failed: AtomicBool::new(false),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             task: Mutex::default(),
@@ -79,11 +83,7 @@ impl EdgeRun {
     /// A state of some host.
     pub fn host_seen(&self, host: &str, state: State) {
         if self.settings.primary_host.as_deref() == Some(host) {
-            let mut last = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.is_none_or(|last| last.timestamp <= state.timestamp) {
-                *last = Some(state);
-            }
-            drop(last);
+            self.host.lock().unwrap_or_else(PoisonError::into_inner).note(state);
             self.wake.notify_one();
         }
     }
@@ -123,8 +123,10 @@ impl EdgeRun {
         let births = self.node().start(sparkplug.now());
         self.publish(&sparkplug, births, QoS::AtMostOnce).await;
         loop {
+            let reborn_in = self.rebirth.load(Ordering::Acquire).then(|| self.node().rebirth_in(sparkplug.now()));
             tokio::select! {
                 () = self.stop.cancelled() => break,
+                () = tokio::time::sleep(reborn_in.unwrap_or_default()), if reborn_in.is_some() => {}
                 () = self.wake.notified() => {}
                 samples = newest.next() => {
                     let mut node = self.node();
@@ -132,8 +134,8 @@ impl EdgeRun {
                 }
             }
             self.take(&mut newest);
-            let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some((state, host)) = host.zip(self.settings.primary_host.as_deref()) {
+            let states = self.host.lock().unwrap_or_else(PoisonError::into_inner).take();
+            for (state, host) in states.filter_map(|state| Some((state, self.settings.primary_host.as_deref()?))) {
                 // A death leaves with the old number, births with one that is kept.
                 let messages = self.node().host_state(host, state, sparkplug.now());
                 let (online, bd_seq) = (state.online, self.node().bd_seq());
@@ -144,7 +146,8 @@ impl EdgeRun {
                 let qos = if online { QoS::AtMostOnce } else { QoS::AtLeastOnce };
                 self.publish(&sparkplug, messages, qos).await;
             }
-            let messages = match self.rebirth.swap(false, Ordering::AcqRel) {
+            let may = self.node().rebirth_in(sparkplug.now()).is_zero();
+            let messages = match may && self.rebirth.swap(false, Ordering::AcqRel) {
                 true => self.node().rebirth(sparkplug.now()),
                 false => self.node().flush(sparkplug.now()),
             };
@@ -177,19 +180,65 @@ impl EdgeRun {
 
     async fn publish(&self, sparkplug: &Sparkplug, messages: Vec<Message>, qos: QoS) {
         let Some(broker) = sparkplug.broker.get() else { return };
-        let count = messages.len();
+        let all_births = messages.first().is_some_and(|first| verb(&first.topic) == Some(Verb::NBirth));
+        let (mut sent, mut failed) = (0, false);
         for message in messages {
             let payload = message.payload.into();
             sparkplug.note_certificate(&message.topic, &payload);
-            if let Err(error) = broker.publish_internal(&message.topic, payload, qos, false).await {
-                let (name, topic) = (&self.def.name, &message.topic);
-                let words = format!("The Sparkplug edge node {name} could not publish on {topic}: {error}.");
-                self.health.failed(words.clone(), "publish a smaller branch, or raise the limit for MQTT payloads");
-                sparkplug.say(&format!("{name} publish"), || words);
+            match broker.publish_internal(&message.topic, payload, qos, false).await {
+                Ok(_) => sent += 1,
+                Err(error) => {
+                    failed = true;
+                    let is_birth = matches!(verb(&message.topic), Some(Verb::NBirth | Verb::DBirth));
+                    self.births_failed.fetch_or(is_birth, Ordering::Relaxed);
+                    self.not_published(sparkplug, &message.topic, &error);
+                }
             }
         }
-        self.health.brought(count);
-        let state = if self.node().is_born() { ConnectorState::Connected } else { ConnectorState::Connecting };
-        self.health.enter(state);
+        if all_births && !failed {
+            self.births_failed.store(false, Ordering::Relaxed);
+        }
+        if sent > 0 {
+            self.health.brought(sent);
+        }
+        let (born, births_failed) = (self.node().is_born(), self.births_failed.load(Ordering::Relaxed));
+        match (failed, born) {
+            (true, _) => self.health.enter(ConnectorState::Failed),
+            (false, false) => self.health.enter(ConnectorState::Connecting),
+            // Nobody can read data whose births did not come out.
+            (false, true) if births_failed => self.health.enter(ConnectorState::Failed),
+            (false, true) if sent > 0 => self.health.enter(ConnectorState::Connected),
+            (false, true) => {}
+        }
+    }
+
+    fn not_published(&self, sparkplug: &Sparkplug, topic: &str, error: &PublishError) {
+        let name = &self.def.name;
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let words = format!("The Sparkplug edge node {name} could not publish on {topic}: {error}{cause}.");
+        let remedy = remedy(error);
+        self.health.failed(words.clone(), remedy);
+        sparkplug.say(&format!("{name} publish"), || format!("{words} What to do: {remedy}."));
+    }
+}
+
+fn verb(topic: &str) -> Option<Verb> {
+    match Topic::parse(topic)? {
+        Topic::Node { verb, .. } => Some(verb),
+        Topic::State { .. } => None,
+    }
+}
+
+/// What to do when a message could not be published.
+const fn remedy(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::TooLarge { .. } => {
+            "choose a smaller branch, or several edge nodes, or raise [limits] mqtt_payload_bytes"
+        }
+        PublishError::Log(_) => "see that the disk of the data directory works, is fast enough and has room",
+        PublishError::Stopping => "start Andon again; then it is born again",
+        PublishError::Topic(_) | PublishError::Levels { .. } | PublishError::RetainedFull(_) => {
+            "give the group, the edge node and the equipment below its branch other names"
+        }
     }
 }

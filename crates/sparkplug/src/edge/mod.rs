@@ -6,7 +6,7 @@
 //!                                                           └─ rebirth request: all births again, same bdSeq
 //! ```
 //! A device whose every known value is bad for want of communication is dead (DDEATH), and born again (DBIRTH) with the first that is not.
-//! Everything is sent once with an alias in the births, and by alias only afterwards.
+//! Every tag is sent once with an alias in the births, and by alias only afterwards.
 
 #[cfg(test)]
 mod tests;
@@ -21,10 +21,13 @@ use crate::{Message, Now};
 use andon_model::{self as model, Sample, StatusCode, TagId, Timestamp, Value};
 use prost::Message as _;
 use std::collections::HashMap;
+use std::time::Duration;
 
-/// The alias of `Node Control/Rebirth`; those of the tags follow.
-const REBIRTH_ALIAS: u64 = 2;
+/// The alias of bdSeq; those of the tags follow. `Node Control/Rebirth` must have none, so that whoever has not seen a birth can ask for one
+/// [tck-id-operational-behavior-data-commands-rebirth-name-aliases].
 const BD_SEQ_ALIAS: u64 = 1;
+/// Births on request come at most so often: whoever may ask for one could else have all of them sent all the time.
+const REBIRTH_EVERY: Duration = Duration::from_secs(1);
 
 /// A tag as a metric.
 #[derive(Clone, PartialEq, Debug)]
@@ -166,6 +169,8 @@ pub struct EdgeNode {
     phase: Phase,
     bd_seq: u8,
     seq: u8,
+    /// When its births were last given.
+    born: Option<Duration>,
 }
 
 impl EdgeNode {
@@ -174,7 +179,7 @@ impl EdgeNode {
     #[must_use]
     pub fn new(config: EdgeConfig, bd_seq: u8) -> Self {
         let devices = config.devices.into_iter().map(|device| (Some(device.id), device.metrics));
-        let mut alias = REBIRTH_ALIAS;
+        let mut alias = BD_SEQ_ALIAS;
         let mut slot = |def| {
             alias += 1;
             Slot { def, alias, last: None, changed: false }
@@ -196,6 +201,7 @@ impl EdgeNode {
             phase: Phase::Stopped,
             bd_seq,
             seq: 0,
+            born: None,
         }
     }
 
@@ -203,12 +209,6 @@ impl EdgeNode {
     #[must_use]
     pub const fn bd_seq(&self) -> u8 {
         self.bd_seq
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(&self) -> &NodeName {
-        &self.name
     }
 
     /// Whether its births are out.
@@ -270,13 +270,22 @@ impl EdgeNode {
         (was == Phase::Born).then(|| self.death(now))
     }
 
-    /// All births again, in the same session; nothing while it is not born.
+    /// How long a request for births has to wait, so that they do not come more often than once a second.
+    #[must_use]
+    pub fn rebirth_in(&self, now: Now) -> Duration {
+        self.born
+            .filter(|_| self.is_born())
+            .map_or(Duration::ZERO, |born| (born + REBIRTH_EVERY).saturating_sub(now.mono))
+    }
+
+    /// All births again, in the same session; nothing while it is not born. Not before [`EdgeNode::rebirth_in`].
     pub fn rebirth(&mut self, now: Now) -> Vec<Message> {
         if self.is_born() { self.births(now) } else { Vec::new() }
     }
 
     fn births(&mut self, now: Now) -> Vec<Message> {
         self.phase = Phase::Born;
+        self.born = Some(now.mono);
         self.seq = 0;
         (0..self.parts.len()).filter_map(|part| self.birth(part, now)).collect()
     }
@@ -313,7 +322,6 @@ impl EdgeNode {
             metrics.push(Metric { alias: Some(BD_SEQ_ALIAS), ..payload::bd_seq_metric(bd_seq, at) });
             metrics.push(Metric {
                 name: Some(REBIRTH.to_owned()),
-                alias: Some(REBIRTH_ALIAS),
                 timestamp: Some(at),
                 datatype: Some(DataType::Boolean.code()),
                 value: Some(MetricValue::Boolean(false)),
@@ -324,6 +332,8 @@ impl EdgeNode {
             slot.changed = false;
             metrics.push(slot.metric(true, now.wall));
         }
+        // In the order of time [tck-id-operational-behavior-data-publish-nbirth-order].
+        metrics.sort_by_key(|metric| metric.timestamp);
         Some(self.message(Verb::NBirth, Verb::DBirth, number, metrics, now))
     }
 
@@ -352,8 +362,12 @@ impl EdgeNode {
                 continue;
             }
             let (was, dead) = (part.alive, part.is_cut_off());
+            if !was && dead {
+                // Nothing is sent for it; its next birth has the values of then.
+                part.slots.iter_mut().for_each(|slot| slot.changed = false);
+                continue;
+            }
             if !was {
-                // While it is dead nothing is sent for it; with the first good value it is born again.
                 out.extend(self.birth(number, now));
                 continue;
             }
@@ -404,9 +418,7 @@ fn order(part: &Part, metric: &Metric) -> Result<Order, OrderError> {
         (None, None) => "without a name".to_owned(),
     };
     let of_node = part.id.is_none();
-    let is_rebirth =
-        metric.name.as_deref() == Some(REBIRTH) || metric.name.is_none() && metric.alias == Some(REBIRTH_ALIAS);
-    if of_node && is_rebirth {
+    if of_node && metric.name.as_deref() == Some(REBIRTH) {
         return match metric.value {
             Some(MetricValue::Boolean(true)) => Ok(Order::Rebirth),
             _ => Err(OrderError::Value(called())),
