@@ -110,7 +110,7 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
-    sparkplug: Arc<Sparkplug>,
+    pub(crate) sparkplug: Arc<Sparkplug>,
     pub(crate) broker: Arc<Broker>,
     #[cfg(test)]
     pub(crate) entrance: Entrance,

@@ -205,9 +205,9 @@ impl std::fmt::Display for Untold {
     }
 }
 
-/// The comings and goings of clients, so that one that comes again at once whenever it is closed does not fill the timeline.
+/// The comings and goings of clients, or of Sparkplug edge nodes and devices, so that one that comes again at once whenever it is closed does not fill the timeline.
 #[derive(Default)]
-pub(super) struct Comings {
+pub(crate) struct Comings {
     by_client: HashMap<Box<str>, Coming>,
     /// Of the clients for which there was no room.
     others: Option<Coming>,
@@ -224,7 +224,7 @@ struct Coming {
 
 /// A coming or going that is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// How many before it were not.
     untold: u64,
     /// Whether those that follow are not, for a while.
@@ -233,7 +233,7 @@ pub(super) struct Told {
 
 impl Comings {
     /// Whether to tell of this one.
-    pub(super) fn tell(&mut self, client: &str, now: Duration) -> Option<Told> {
+    pub(crate) fn tell(&mut self, client: &str, now: Duration) -> Option<Told> {
         let old = |one: &Coming| now.saturating_sub(one.since) >= TELL_AGAIN;
         let full = self.by_client.len() >= CLIENTS_TOLD && !self.by_client.contains_key(client);
         // All are looked at, so not for each of a flood of clients.

@@ -10,13 +10,15 @@ pub mod config;
 mod edge;
 mod found;
 mod health;
+#[cfg(test)]
+mod tests;
 
 use self::actuator::SparkplugActuator;
 use self::certificates::Certificates;
 use self::config::{EDGE, HOST, HostConfig};
 use self::edge::EdgeRun;
 use crate::data_dir::replace_private;
-use crate::mqtt::telling::Troubles;
+use crate::mqtt::telling::{Comings, Troubles};
 use crate::notes::Notes;
 use andon_broker::{Broker, Message};
 use andon_bus::Bus;
@@ -50,6 +52,9 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long an edge node may take to say that it goes.
 const END_WITHIN: Duration = Duration::from_secs(5);
+/// Why a command of somebody else is refused that may write a tag.
+const NOT_READ: &str = "it cannot be read, or has an alias that is not that of the metric it names, or not known because the device is not \
+                        online; send it by name";
 
 /// A running host application.
 struct HostRun {
@@ -132,6 +137,7 @@ pub struct Sparkplug {
     broken: RwLock<Vec<Broken>>,
     certificates: Certificates,
     troubles: Mutex<Troubles>,
+    comings: Mutex<Comings>,
     /// Two changes of the plant are applied one after the other.
     applying: tokio::sync::Mutex<()>,
 }
@@ -157,6 +163,7 @@ impl Sparkplug {
             broken: RwLock::default(),
             certificates: Certificates::default(),
             troubles: Mutex::default(),
+            comings: Mutex::default(),
             applying: tokio::sync::Mutex::default(),
         })
     }
@@ -269,12 +276,11 @@ impl Sparkplug {
         self.say(&format!("{} {about}", run.name), || note.to_string());
     }
 
-    /// An edge node or device came or went; told at most once for a while of each.
+    /// An edge node or device came or went; when one does so all the time, the rest is counted.
     fn came(&self, name: String, connected: bool, reason: String) {
-        let about = format!("{connected} {name}");
-        let told = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).tell(&about, self.clock.monotonic());
-        let Some(more) = told else { return };
-        let reason = if more == 0 { reason } else { format!("{reason}; {more} more times before") };
+        let told = self.comings.lock().unwrap_or_else(PoisonError::into_inner).tell(&name, self.clock.monotonic());
+        let Some(told) = told else { return };
+        let reason = format!("{reason}{told}");
         let change =
             ConnectionChange { protocol: "sparkplug".to_owned(), name: shown(&name).into_owned(), connected, reason };
         let event = Event {
@@ -330,28 +336,31 @@ impl Sparkplug {
             }
         }
         let Some(Topic::Node { verb, group, node, device }) = Topic::parse(topic) else { return None };
+        // What each of its metrics writes; a tag may be the metric of any of the hosts.
+        let mut writes: Option<Vec<Option<(TagId, Value)>>> = None;
         for run in self.hosts().into_iter().filter(|_| verb.is_command()) {
             let core = run.core();
             if !core.writable.has_any(group, node, device) {
                 continue;
             }
-            let Some(wanted) = core.host.wanted_by(topic, payload) else {
-                return Some(Err(
-                    "the command cannot be read, or names a metric by an alias that is not known".to_owned()
-                ));
-            };
-            let tags: Vec<Option<TagId>> = wanted.iter().map(|(address, _)| core.writable.tag(address)).collect();
-            if tags.iter().all(Option::is_none) {
-                return Some(Ok(Planned { writes: Vec::new(), then: Then::PassOn }));
+            let Some(wanted) = core.host.wanted_by(topic, payload) else { return Some(Err(NOT_READ.to_owned())) };
+            let writes = writes.get_or_insert_with(|| vec![None; wanted.len()]);
+            for (write, (address, value)) in writes.iter_mut().zip(wanted) {
+                if let Some(tag) = core.writable.tag(&address).filter(|_| write.is_none()) {
+                    *write = Some((tag, value));
+                }
             }
-            let writes: Option<Vec<_>> =
-                tags.into_iter().zip(wanted).map(|(tag, (_, value))| Some((tag?, value))).collect();
-            return Some(match writes {
-                Some(writes) => Ok(Planned { writes, then: Then::Nothing }),
-                None => Err("the command is partly for a tag and partly not; send two".to_owned()),
-            });
         }
-        None
+        let writes = writes?;
+        if writes.iter().all(Option::is_none) {
+            return Some(Ok(Planned { writes: Vec::new(), then: Then::PassOn }));
+        }
+        Some(match writes.into_iter().collect() {
+            Some(writes) => Ok(Planned { writes, then: Then::Nothing }),
+            None => {
+                Err("it is partly for tags and partly not; send what is for tags in a message of its own".to_owned())
+            }
+        })
     }
 
     /// Before others follow the plant model: the tags of hosts cannot be written until [`Sparkplug::apply`].
@@ -541,27 +550,26 @@ impl Sparkplug {
 
     async fn apply_edges(self: &Arc<Self>, wanted: Vec<(&ConnectorDef, config::EdgeSettings)>) {
         let former = self.edges();
-        let mut runs = Vec::new();
+        let (mut runs, mut new) = (Vec::new(), Vec::new());
         for (def, settings) in wanted {
             let tree = config::tree(&settings, self.bus.plant().tags());
-            let same = former.iter().find(|run| run.def == *def && run.config == tree);
-            runs.push(match same {
-                Some(run) => run.clone(),
-                None => {
-                    // Its predecessor says that it goes before the new one comes, and has used its number by then.
-                    for old in former.iter().filter(|run| run.def.name == def.name) {
-                        old.end(END_WITHIN).await;
-                    }
-                    let run = EdgeRun::new(self, def.clone(), settings, tree);
-                    run.start(self);
-                    run
-                }
-            });
+            match former.iter().find(|run| run.def == *def && run.config == tree) {
+                Some(run) => runs.push(run.clone()),
+                None => new.push((def, settings, tree)),
+            }
         }
+        // All that go say so before any new one comes, for it may be the same edge node under another connector's name; and those of the same name
+        // have used their number by then.
+        *self.edges.write().unwrap_or_else(PoisonError::into_inner) = runs.clone();
         for old in former.iter().filter(|old| !runs.iter().any(|run| Arc::ptr_eq(run, old))) {
             old.end(END_WITHIN).await;
         }
+        let new: Vec<_> =
+            new.into_iter().map(|(def, settings, tree)| EdgeRun::new(self, def.clone(), settings, tree)).collect();
+        // In the list before their births are out: they are answered with requests and commands.
+        runs.extend(new.iter().cloned());
         *self.edges.write().unwrap_or_else(PoisonError::into_inner) = runs;
+        new.iter().for_each(|run| run.start(self));
     }
 
     /// STATE, with QoS 1 and retained [tck-id-host-topic-phid-birth-qos].
@@ -590,15 +598,19 @@ impl Sparkplug {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut kept = self.clock.monotonic();
         loop {
-            tokio::select! {
+            let ticked = tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.certificates.wait() => {}
-                _ = tick.tick() => {}
-            }
+                () = self.certificates.wait() => false,
+                _ = tick.tick() => true,
+            };
             if let Some(broker) = self.broker.get() {
                 for (topic, why) in self.certificates.keep(broker).await {
                     self.say("certificates", || format!("A Sparkplug birth is not kept on {topic}: {why}."));
                 }
+            }
+            // Births may come at any rate, and each wakes us up.
+            if !ticked {
+                continue;
             }
             for run in self.hosts() {
                 self.expect_those_with_certificates(&run);
@@ -622,11 +634,19 @@ impl Sparkplug {
             if run.changed.swap(false, Ordering::Relaxed) {
                 let (bytes, file) = (run.core().host.save(), run.file.clone());
                 let kept = tokio::task::spawn_blocking(move || replace_private(&file, &bytes)).await;
-                if let Ok(Err(error)) = kept {
-                    self.say(&format!("{} keep", run.name), || {
-                        format!("What a Sparkplug host knows could not be kept: {error}.")
-                    });
-                }
+                let error = match kept {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                };
+                run.changed.store(true, Ordering::Relaxed);
+                self.say(&format!("{} keep", run.name), || {
+                    format!(
+                        "What the Sparkplug host {} knows of its edge nodes could not be kept: {error}. It is tried again; see that the data \
+                         directory has room and can be written, or after a restart nothing is listed before the next births.",
+                        run.name
+                    )
+                });
             }
         }
     }
