@@ -6,7 +6,7 @@
 //! **Invariants**: no panic on any JSON; at most [`MAX_FINDINGS`] findings, so that a wrong file stays readable.
 
 use andon_model::duration;
-use andon_model::plant::Finding;
+use andon_model::plant::{ConnectorDef, Finding};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -43,6 +43,17 @@ impl Findings {
     pub fn into_vec(self) -> Vec<Finding> {
         self.0
     }
+}
+
+/// The tags that connectors read, each with the connector's name: what stands in their lists `register` (Modbus) and `metric` (Sparkplug).
+pub fn tags_read<'p>(
+    connectors: impl IntoIterator<Item = &'p ConnectorDef>,
+) -> impl Iterator<Item = (&'p str, &'p str)> {
+    let list = |connector: &'p ConnectorDef, key: &str| connector.settings.get(key).and_then(Value::as_array);
+    connectors.into_iter().flat_map(move |connector| {
+        let entries = ["register", "metric"].into_iter().filter_map(move |key| list(connector, key)).flatten();
+        entries.filter_map(move |entry| Some((entry.get("tag")?.as_str()?, connector.name.as_str())))
+    })
 }
 
 /// One table of the settings, with the keys that were asked for so far.

@@ -4,7 +4,7 @@
 //! Whoever holds a `Config` need not check again: addresses with their width lie in 0..=65535, the type fits the tag,
 //! a writable register lies in a writable table and its tag has a write rule, and no tag stands twice.
 
-use crate::settings::{Findings, Section};
+use crate::settings::{Findings, Section, tags_read};
 use andon_model::plant::{ConnectorDef, Finding, Plant, TagDef};
 use andon_model::{DataType, TagPath};
 use std::collections::{HashMap, HashSet};
@@ -321,7 +321,8 @@ fn registers(
         );
     }
     let tags: HashMap<&str, &TagDef> = plant.tags.iter().map(|tag| (tag.path.as_str(), tag)).collect();
-    let elsewhere = tags_of_others(connector, plant);
+    let others = plant.connectors.iter().filter(|other| other.name != connector.name);
+    let elsewhere: HashMap<&str, &str> = tags_read(others).collect();
     let mut seen = HashSet::new();
     let mut registers = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
@@ -345,19 +346,6 @@ fn registers(
         entry.finish(findings);
     }
     registers
-}
-
-/// Tags that other Modbus connectors of the plant read.
-fn tags_of_others<'p>(connector: &ConnectorDef, plant: &'p Plant) -> HashMap<&'p str, &'p str> {
-    let others = plant.connectors.iter().filter(|other| other.name != connector.name && other.kind == connector.kind);
-    let mut tags = HashMap::new();
-    for other in others {
-        let list = other.settings.get("register").and_then(|list| list.as_array());
-        for tag in list.into_iter().flatten().filter_map(|entry| entry.get("tag")?.as_str()) {
-            tags.insert(tag, other.name.as_str());
-        }
-    }
-    tags
 }
 
 fn register(

@@ -1,6 +1,6 @@
 //! The words of the connectors `sparkplug_host` and `sparkplug_edge`, checked. Pure.
 
-use andon_connectors::settings::{Findings, Section};
+use andon_connectors::settings::{Findings, Section, tags_read};
 use andon_model::plant::{ConnectorDef, Finding, Plant};
 use andon_model::{EquipmentPath, TagId, TagPath};
 use andon_sparkplug::payload::{BD_SEQ, REBIRTH};
@@ -55,8 +55,9 @@ impl HostConfig {
 
     /// Whether what it knows of its edge nodes holds for another configuration as well.
     pub fn goes_on_as(&self, other: &Self) -> bool {
-        let same = |config: &Self| Self { metrics: Vec::new(), place: None, ..config.clone() };
-        same(self) == same(other)
+        let Self { host_id, groups, reorder_timeout, rebirth_every, command_by, place: _, metrics: _ } = self;
+        let same_times = *reorder_timeout == other.reorder_timeout && *rebirth_every == other.rebirth_every;
+        *host_id == other.host_id && *groups == other.groups && same_times && *command_by == other.command_by
     }
 }
 
@@ -176,7 +177,8 @@ fn metrics(
         return Vec::new();
     }
     let tags: HashMap<&str, _> = plant.tags.iter().map(|tag| (tag.path.as_str(), tag)).collect();
-    let elsewhere = tags_of_others(connector, plant);
+    let others = plant.connectors.iter().filter(|other| other.name != connector.name);
+    let elsewhere: HashMap<&str, &str> = tags_read(others).collect();
     let (mut seen, mut places) = (HashSet::new(), HashSet::new());
     let mut metrics = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
@@ -246,25 +248,9 @@ fn text_of<'p>(connector: &'p ConnectorDef, key: &str) -> Option<&'p str> {
     connector.settings.get(key)?.as_str()
 }
 
-/// Tags that other connectors read, Sparkplug's and Modbus's alike.
-fn tags_of_others<'p>(connector: &ConnectorDef, plant: &'p Plant) -> HashMap<&'p str, &'p str> {
-    let mut tags = HashMap::new();
-    for other in plant.connectors.iter().filter(|other| other.name != connector.name) {
-        for list in ["register", "metric"].iter().filter_map(|key| other.settings.get(*key)?.as_array()) {
-            tags.extend(list.iter().filter_map(|entry| Some((entry.get("tag")?.as_str()?, other.name.as_str()))));
-        }
-    }
-    tags
-}
-
 /// The tags that any connector reads.
 pub fn tags_of_all(plant: &Plant) -> HashSet<&str> {
-    let lists = plant
-        .connectors
-        .iter()
-        .filter(|it| it.enabled)
-        .flat_map(|it| ["register", "metric"].into_iter().filter_map(|key| it.settings.get(key)?.as_array()));
-    lists.flatten().filter_map(|entry| entry.get("tag")?.as_str()).collect()
+    tags_read(plant.connectors.iter().filter(|connector| connector.enabled)).map(|(tag, _)| tag).collect()
 }
 
 fn read_edge(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<EdgeSettings> {
@@ -363,6 +349,9 @@ mod tests {
     const HEAD: &str =
         "[[connector]]\nname = \"a\"\ntype = \"sparkplug_host\"\nhost_id = \"andon\"\ngroups = [\"g\"]\n";
 
+    const EDGE_HEAD: &str =
+        "[[connector]]\nname = \"e\"\ntype = \"sparkplug_edge\"\ngroup = \"g\"\nnode = \"n\"\nbranch = \"w\"\n";
+
     #[test]
     fn good_settings_are_taken() {
         let metric = "[[connector.metric]]\ntag = \"w/a\"\nnode = \"g/n\"\nmetric = \"Motor/speed\"\n";
@@ -370,6 +359,8 @@ mod tests {
         assert_eq!(errors(&format!("{HEAD}{more}{metric}")), Vec::<String>::new());
         let edge = "[[connector]]\nname = \"e\"\ntype = \"sparkplug_edge\"\ngroup = \"g\"\nnode = \"n\"\nbranch = \"w\"\nprimary_host = \"scada\"\ncommands = true\n";
         assert_eq!(errors(edge), Vec::<String>::new());
+        let other = EDGE_HEAD.replace("name = \"e\"", "name = \"f\"").replace("node = \"n\"", "node = \"N\"");
+        assert_eq!(errors(&format!("{EDGE_HEAD}{other}")), Vec::<String>::new());
     }
 
     #[test]
@@ -397,6 +388,10 @@ mod tests {
                 "[[connector]]\nname = \"e\"\ntype = \"sparkplug_edge\"\ngroup = \"g\"\nnode = \"n\"\n".to_owned(),
                 "`branch` is missing",
             ),
+            (
+                format!("{EDGE_HEAD}{}", EDGE_HEAD.replace("name = \"e\"", "name = \"f\"")),
+                "this edge node is the connector",
+            ),
         ] {
             let errors = errors(&text);
             assert!(errors.iter().any(|error| error.contains(said)), "{said}: {errors:?}");
@@ -408,7 +403,26 @@ mod tests {
         let modbus = "[[connector]]\nname = \"plc\"\ntype = \"modbus\"\nendpoint = \"127.0.0.1:502\"\n[[connector.register]]\ntag = \"w/a\"\ntable = \"input\"\naddress = 0\ntype = \"f32\"\n";
         let metric = "[[connector.metric]]\ntag = \"w/a\"\nnode = \"g/n\"\nmetric = \"x\"\n";
         let errors = errors(&format!("{HEAD}{metric}{modbus}"));
-        assert!(errors.iter().any(|error| error.contains("already read by the connector \"plc\"")), "{errors:?}");
+        for reader in ["plc", "a"] {
+            let said = format!("already read by the connector \"{reader}\"");
+            assert!(errors.iter().any(|error| error.contains(&said)), "at the other one as well: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_goes_on_with_other_metrics_and_only_with_those() {
+        let config = |words: &str, metric: &str| {
+            let text = format!(
+                "{HEAD}{words}\n[[connector.metric]]\ntag = \"w/a\"\nnode = \"g/n\"\nmetric = \"{metric}\"\n[[equipment]]\npath = \"w\"\nlevel = \"site\"\n[[tag]]\npath = \"w/a\"\ntype = \"double\"\n"
+            );
+            let plant = documents::parse(&[Document { name: "plant.toml".to_owned(), text }], &Checks).expect("good");
+            host(&plant.connectors[0], &plant).expect("good settings")
+        };
+        let former = config("", "x");
+        assert!(former.goes_on_as(&config("place = \"w\"", "y")));
+        for other in ["reorder_timeout = \"3s\"", "rebirth_every = \"30s\"", "commands = \"name\""] {
+            assert!(!former.goes_on_as(&config(other, "x")), "{other}");
+        }
     }
 
     #[test]
