@@ -290,9 +290,9 @@ class Node:
     def plant_version(self) -> int:
         return self.get("/api/plant").json["version"]
 
-    def apply(self, text: str, reason: str = "test") -> int:
+    def apply(self, text: str, reason: str = "test", prune: bool = False) -> int:
         """Applies a document by HTTP; returns the new version."""
-        body = {"documents": [{"name": "test.toml", "text": text}], "expected_version": self.plant_version(), "reason": reason}
+        body = {"documents": [{"name": "test.toml", "text": text}], "expected_version": self.plant_version(), "reason": reason, "prune": prune}
         answer = self.post("/api/plant/apply", body)
         assert answer.status == 200, answer
         return answer.json["version"]

@@ -17,7 +17,7 @@ from mqtt import Client
 VENV = Path(os.environ.get("ANDON_SPARKPLUG_VENV") or os.environ.get("ANDON_VENV", str(Path.home() / ".cache/andon/venv")) + "-sparkplug")
 NPM = Path(os.environ.get("ANDON_SPARKPLUG_NPM") or VENV.parent / "npm-sparkplug")
 PEERS = ("pysparkplug", "npm")
-GOOD, NO_COMMUNICATION = 0, 0x8031_0000
+GOOD, NO_COMMUNICATION, LAST_USABLE = 0, 0x8031_0000, 0x4090_0000
 START = {"speed": 1.5, "count": 4_000_000_000, "offset": -7, "lamp": True, "recipe": "Öl 5", "single": 0.25}
 TYPES = {"speed": "double", "count": "int64", "offset": "int64", "lamp": "boolean", "recipe": "string", "single": "double"}
 WRITE = {"speed": "{ min = 0, max = 100, confirm_within = \"2s\" }", "lamp": "{ confirm_within = \"2s\" }"}
@@ -58,13 +58,18 @@ class Peer:
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
+    def heard(self) -> list[dict]:
+        """All events so far."""
+        while not self.events.empty():
+            self.seen.append(self.events.get())
+        return self.seen
+
     def wait(self, what: str, ask, deadline: float = 10):
         """The first event, also of those heard before, for which `ask` is true."""
-        def heard():
-            while not self.events.empty():
-                self.seen.append(self.events.get())
-            return next((event for event in self.seen if ask(event)), None) or {"seen": self.seen[-5:]} and None
-        return wait_until(f"{what}; heard last: {self.seen[-3:]}", heard, deadline)
+        try:
+            return wait_until(what, lambda: next((event for event in self.heard() if ask(event)), None), deadline)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; heard last: {self.seen[-5:]}") from None
 
 
 def host_plant(node: str) -> str:
@@ -156,10 +161,15 @@ class HostApplication(Case):
 
     def test_a_message_that_is_lost_makes_values_uncertain_until_the_node_is_born_again(self):
         node, edge = self.begin("npm")
+        edge.say(deaf=True)
         edge.say(device={"speed": 9.5}, skip=1)
         edge.wait("a rebirth is asked for", lambda e: ["Node Control/Rebirth", True] in e.get("ncmd", []))
+        for key, value in START.items():
+            self.wait_value(node, key, value, LAST_USABLE)
         # The births bring the value that was lost.
+        edge.say(birth=True)
         self.wait_value(node, "speed", 9.5)
+        self.wait_value(node, "lamp", True)
 
     def test_a_command_is_one_message_and_confirmed_by_the_data_that_answer_it(self):
         node, edge = self.begin("npm")
@@ -177,6 +187,27 @@ class HostApplication(Case):
         answer = node.post("/api/commands", {"tag": "works/press/lamp", "value": True}).json
         self.assertEqual(answer["outcome"], "failed", answer)
         self.assertIn("not online", answer["detail"])
+
+    def test_a_command_of_another_host_goes_through_the_door_and_one_that_concerns_no_tag_is_passed_on(self):
+        node, edge = self.begin("npm")
+        host = Peer(self, "host.py", node.mqtt[1], "g")
+        host.wait("it is connected", lambda e: e.get("ready"))
+        host.say(dcmd=["npm", "press"], metrics=[["speed", "DOUBLE", 21.5]])
+        refused = lambda: [e for e in node.timeline(kind="system") if "mqtt_refused" in json.dumps(e)]
+        wait_until("an anonymous client may not operate it", refused)
+        made = node.post("/api/devices", {"name": "scada", "publish": ["spBv1.0/g/#"], "subscribe": ["spBv1.0/#"], "operate": "works/press"}).json
+        scada = Peer(self, "host.py", node.mqtt[1], "g", "scada", made["user"], made["password"])
+        scada.wait("it is connected", lambda e: e.get("ready"))
+        # `count` is a tag that cannot be written: partly for a tag is not carried out, and alone it is passed on.
+        scada.say(dcmd=["npm", "press"], metrics=[["speed", "DOUBLE", 22.5], ["count", "UINT32", 5]])
+        scada.say(dcmd=["npm", "press"], metrics=[["count", "UINT32", 6]])
+        edge.wait("what concerns no tag is passed on", lambda e: e.get("metrics") == [["count", 6]])
+        scada.say(dcmd=["npm", "press"], metrics=[["speed", "DOUBLE", 23.5]])
+        edge.wait("and a tag is written", lambda e: e.get("metrics") == [["speed", 23.5]])
+        self.assertEqual([e["metrics"] for e in edge.heard() if "dcmd" in e], [[["count", 6]], [["speed", 23.5]]])
+        command = wait_until("it stands in the timeline", lambda: node.timeline(kind="command"))
+        self.assertIn("scada", json.dumps(command))
+        self.wait_value(node, "speed", 23.5)
 
     def test_what_is_found_can_be_applied_as_a_document(self):
         node, edge = self.begin("pysparkplug")
@@ -242,10 +273,17 @@ class AwareServer(Case):
         late = Observer(self, node, "$sparkplug/certificates/#", name="late")
         for topic in (f"{base}/NBIRTH/n", f"{base}/DBIRTH/n/press"):
             _, payload, _, retained = late.wait(lambda seen, *_: seen == topic)
-            self.assertTrue(retained and b"bdSeq" in payload or b"recipe" in payload)
+            self.assertTrue(retained, topic)
+            self.assertIn(b"bdSeq" if topic.endswith("/NBIRTH/n") else b"recipe", payload)
         node.restart()
         again = Observer(self, node, "$sparkplug/certificates/#", name="again")
         again.wait(lambda topic, _p, _q, retained: topic == f"{base}/DBIRTH/n/press" and retained)
+        # That of one that was taken away is removed by an empty birth.
+        again.client.publish("spBv1.0/g/DBIRTH/n/press", "")
+        again.wait(lambda topic, payload, *_: topic == f"{base}/DBIRTH/n/press" and payload == b"")
+        after = Observer(self, node, "$sparkplug/certificates/#", name="after")
+        after.wait(lambda topic, *_: topic == f"{base}/NBIRTH/n")
+        self.assertEqual([topic for topic, *_ in after.client.messages], [f"{base}/NBIRTH/n"])
 
     def test_a_death_has_the_time_at_which_it_is_told(self):
         node = self.node()
@@ -410,15 +448,37 @@ class OurEdgeNode(Case):
         scada = Observer(self, node, "spBv1.0/g/NBIRTH/#", name="scada").client
         wait_until("the edge node waits", lambda: node.connector("up")["state"] == "connecting")
         state = lambda online, ms: scada.publish("spBv1.0/STATE/scada", json.dumps({"online": online, "timestamp": ms}), qos=1, retain=True)
-        self.assertEqual([e for e in host.seen if "NBIRTH" in e.get("topic", "")], [])
+        # It hears in order; what was sent before this was heard before it.
+        scada.publish("spBv1.0/g/NBIRTH/mark", b"\x08\x01\x18\x00")
+        mark = lambda e: e.get("topic") == "spBv1.0/g/NBIRTH/mark"
+        host.wait("the mark", mark)
+        self.assertEqual([e["topic"] for e in host.heard() if "topic" in e and not mark(e)], [])
         state(True, 1000)
-        host.wait("born when it comes", self.of("NBIRTH"))
+        born = lambda event: self.of("NBIRTH")(event) and event["topic"].endswith("/andon")
+        host.wait("born when it comes", born)
         state(False, 2000)
         host.wait("dead when it goes", self.of("NDEATH"))
         host.seen.clear()
         state(True, 3000)
-        birth = host.wait("born again", self.of("NBIRTH"))
+        birth = host.wait("born again", born)
         self.assertEqual(next(m[3] for m in birth["metrics"] if m[0] == "bdSeq"), 1)
+        # Away and back at once: it is a new session all the same.
+        host.seen.clear()
+        state(False, 4000)
+        state(True, 4001)
+        host.wait("dead when it goes", self.of("NDEATH"))
+        birth = host.wait("and born again", born)
+        self.assertEqual(next(m[3] for m in birth["metrics"] if m[0] == "bdSeq"), 2)
+
+    def test_an_edge_node_whose_connector_is_renamed_says_that_it_goes_before_it_comes(self):
+        device, node, host = self.begin()
+        host.wait("a birth", self.of("DBIRTH"))
+        host.seen.clear()
+        node.apply(EDGE.format(endpoint=device.endpoint, more="").replace('name = "up"', 'name = "uplink"'), prune=True)
+        host.wait("born under the new name", self.of("NBIRTH"))
+        kinds = [e["topic"].split("/")[2] for e in host.heard() if "topic" in e]
+        self.assertLess(kinds.index("NDEATH"), kinds.index("NBIRTH"), kinds)
+        wait_until("it is connected", lambda: node.connector("uplink")["state"] == "connected")
 
 
 if __name__ == "__main__":

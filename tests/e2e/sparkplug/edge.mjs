@@ -1,5 +1,6 @@
 // npm's sparkplug-client as an edge node with a device. Commands on stdin, events on stdout, one JSON object per line.
-// Arguments: port, group, edge node. Commands: {"device": {"speed": 1.5}}, {"skip": 1} (a number is left out), {"leave": true}.
+// Arguments: port, group, edge node. Commands: {"device": {"speed": 1.5}}, {"skip": 1} (a number is left out), {"deaf": true} (from now on it does not
+// answer when it is asked for a birth), {"birth": true}, {"leave": true}.
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
@@ -26,6 +27,7 @@ const client = newClient({
   clientId: `npm-${edgeNode}`,
   publishDeath: true,
 });
+let deaf = false;
 const born = () => {
   client.publishNodeBirth(nodeBirth());
   client.publishDeviceBirth('press', { timestamp: Date.now(), metrics: metrics(now) });
@@ -34,7 +36,7 @@ const born = () => {
 client.on('birth', born);
 client.on('ncmd', (payload) => {
   say({ ncmd: payload.metrics.map((m) => [m.name ?? null, m.value]) });
-  if (payload.metrics.some((m) => m.name === 'Node Control/Rebirth' && m.value === true)) born();
+  if (!deaf && payload.metrics.some((m) => m.name === 'Node Control/Rebirth' && m.value === true)) born();
 });
 client.on('dcmd', (device, payload) => {
   const wanted = payload.metrics.map((m) => [m.name ?? null, m.value]);
@@ -48,11 +50,13 @@ client.on('error', (error) => say({ error: String(error) }));
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   const command = JSON.parse(line);
+  if (command.deaf) deaf = true;
   if (command.skip) client.incrementSeqNum();
   if (command.device) {
     Object.assign(now, command.device);
     client.publishDeviceData('press', { timestamp: Date.now(), metrics: metrics(command.device) });
   }
+  if (command.birth) born();
   if (command.death) client.publishDeviceDeath('press', { timestamp: Date.now() });
   if (command.leave) client.stop();
 });
