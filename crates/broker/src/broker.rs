@@ -1,5 +1,6 @@
 //! The broker as others see it.
 
+use crate::bridge::Taps;
 use crate::catalogue::Catalogue;
 use crate::core::{Core, Effects, Told};
 use crate::departures::Departures;
@@ -51,6 +52,7 @@ pub struct Broker {
     pub(crate) next_connection: AtomicU64,
     pub(crate) started: Duration,
     catalogue: Arc<Catalogue>,
+    pub(crate) taps: Taps,
     pub(crate) departures: Departures,
     pub(crate) rates: Mutex<RateMemory>,
 }
@@ -199,6 +201,7 @@ impl Broker {
             connections: AtomicUsize::new(0),
             next_connection: AtomicU64::new(0),
             catalogue,
+            taps: Taps::default(),
             departures: Departures::default(),
             rates: Mutex::default(),
         });
@@ -251,9 +254,10 @@ impl Broker {
         if payload.len() > self.options.payload_bytes {
             return Err(PublishError::TooLarge { bytes: payload.len(), limit: self.options.payload_bytes });
         }
-        let message = Message::internal(name, payload, qos, retain, self.clock.now());
-        let reached = self.route_own(Arc::new(message.clone()), false).await?;
+        let message = Arc::new(Message::internal(name, payload, qos, retain, self.clock.now()));
+        let reached = self.route_own(message.clone(), false).await?;
         self.catalogue.note(&message);
+        self.taps.pass(&message);
         Ok(reached)
     }
 
@@ -336,6 +340,16 @@ impl Broker {
             self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
         }
         Ok(reached.await.map_err(|_| PublishError::Stopping)??)
+    }
+
+    /// Lets a message that [`Broker::check`] has let pass count through the log, as a client's: resolves when it is appended, and what it
+    /// returns when it is durable.
+    pub(crate) async fn submit_own(&self, message: Message) -> oneshot::Receiver<Result<usize, AppendError>> {
+        let (done, reached) = oneshot::channel();
+        let message = Arc::new(message);
+        let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
+        self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
+        reached
     }
 
     /// What flows: the last message of each topic.

@@ -1,5 +1,6 @@
 //! One client's connection, from the first byte to the last.
 
+use crate::bridge::NODE;
 use crate::broker::Broker;
 use crate::frames::{Op, Open, SessionNo, SessionOp};
 use crate::hooks::{EndReason, NoRight};
@@ -443,6 +444,10 @@ impl Broker {
         last_word: Bytes,
     ) -> ConnAck {
         let options = &self.options;
+        // A bridge of another node asks who we are, so that it does not send back what was here.
+        let is_bridge = connect.properties.user.iter().any(|(name, _)| name.as_str() == NODE);
+        let node = options.node.filter(|_| is_bridge).and_then(|id| Text::parse(&id.to_string()).ok());
+        let node = Text::parse(NODE).ok().zip(node);
         let properties = ConnAckProperties {
             session_expiry_s: (asked_s != expiry_s).then_some(expiry_s),
             receive_maximum: Some(options.receive_maximum.max(1)),
@@ -453,6 +458,7 @@ impl Broker {
             // [MQTT-4.12.0-5], [MQTT-4.12.0-6].
             authentication_method: connect.properties.authentication_method.clone(),
             authentication_data: (!last_word.is_empty()).then_some(last_word),
+            user: node.into_iter().collect(),
             ..ConnAckProperties::default()
         };
         ConnAck { session_present: false, reason: ReasonCode::SUCCESS, properties }

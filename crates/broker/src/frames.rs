@@ -13,6 +13,7 @@ use crate::message::Message;
 use andon_model::Timestamp;
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::log::{FrameKind, kind};
+use andon_model::varint;
 use andon_wire::mqtt::{
     Filter, QoS, RetainHandling, Text, TopicFilter, TopicName, UserProperties, Version, Will, WillProperties,
 };
@@ -390,6 +391,17 @@ impl SessionOp {
             _ => return Err(FrameError::Field("tag")),
         })
     }
+}
+
+/// The topic of a published message and whether it is retained or of QoS 1 or 2, without the rest; `None`: no such frame.
+pub(crate) fn peek(payload: &[u8]) -> Option<(&str, bool)> {
+    let mut rest = payload;
+    let mut number = || varint::take(&mut rest).ok();
+    let (_publisher, _packet_id, _will_of) = (number()?, number()?, number()?);
+    let (bits, mut rest) = rest.split_first()?;
+    let length = usize::try_from(varint::take(&mut rest).ok()?).ok()?;
+    let topic = std::str::from_utf8(rest.get(..length)?).ok()?;
+    Some((topic, bits & 0b111 != 0))
 }
 
 pub(crate) fn number(out: &mut BytesMut, value: u64) {

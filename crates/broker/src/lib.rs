@@ -17,6 +17,7 @@
 //!   what the log does not have or is about to free.
 //! - Every queue has a bound. A full session queue drops the newest message for that session, counts it and reports it
 //!   once per episode; it holds up nobody else.
+//! - What waits for another broker is in the log and nowhere else: a [`bridge`] is a reader of it.
 //! - What flows is told by the `catalogue`, which has bounds of its own and never takes the state's lock.
 //! - The state's lock is never held across an `await`, a hook, or file I/O.
 //!
@@ -24,6 +25,7 @@
 
 mod asks;
 mod backlog;
+pub mod bridge;
 mod broker;
 mod catalogue;
 mod connection;

@@ -1,6 +1,7 @@
 //! What can be set.
 
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Limits and times of the broker. Every limit is announced to MQTT 5.0 clients where the protocol has a word for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct BrokerOptions {
     pub sys_interval: Duration,
     /// How long stopping waits for connections to end.
     pub stop_deadline: Duration,
+    /// The node's id, told to bridges of other nodes that name theirs.
+    pub node: Option<Uuid>,
 }
 
 impl Default for BrokerOptions {
@@ -82,6 +85,7 @@ impl Default for BrokerOptions {
             snapshot_bytes: 64 << 20,
             sys_interval: Duration::from_secs(10),
             stop_deadline: Duration::from_secs(5),
+            node: None,
         }
     }
 }

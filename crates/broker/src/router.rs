@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// The broker's name as a reader of the log.
@@ -121,11 +121,23 @@ pub(crate) struct Pipeline {
     queues: Mutex<Queues>,
     wake: Notify,
     since_snapshot: AtomicU64,
+    /// How far the lane goes, for those who read it.
+    lane: watch::Sender<u64>,
 }
 
 impl Pipeline {
     pub(crate) fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, queues: Mutex::default(), wake: Notify::new(), since_snapshot: AtomicU64::new(0) }
+        let lane = watch::Sender::new(log.durable_seq(Lane::Messages).0);
+        Self { log, queues: Mutex::default(), wake: Notify::new(), since_snapshot: AtomicU64::new(0), lane }
+    }
+
+    /// Tells how far the lane goes, whenever operations of it were applied.
+    pub(crate) fn lane(&self) -> watch::Receiver<u64> {
+        self.lane.subscribe()
+    }
+
+    fn lane_grew(&self) {
+        self.lane.send_replace(self.log.durable_seq(Lane::Messages).0);
     }
 
     pub(crate) const fn log(&self) -> &Arc<dyn Log> {
@@ -276,6 +288,7 @@ impl Broker {
                     core.apply(seq, &op, reply);
                 }
             });
+            self.pipeline.lane_grew();
             self.map(mapped).await;
         }
     }
@@ -335,6 +348,7 @@ impl Broker {
     pub(crate) async fn map(&self, messages: Vec<Arc<Message>>) {
         for message in messages {
             self.catalogue().note(&message);
+            self.taps.pass(&message);
             if let Some(done) = self.hooks.on_message(&message) {
                 done.await;
             }

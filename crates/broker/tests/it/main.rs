@@ -5,6 +5,7 @@
 mod alias;
 mod asks;
 mod backlog;
+mod bridge;
 mod catalogue;
 mod commands;
 mod conformance;

@@ -1,0 +1,236 @@
+//! A connection to another broker, as its client: CONNECT, and packets in both directions.
+
+use super::status::Trouble;
+use super::{BridgeOptions, Dial, NODE, Stream};
+use andon_wire::mqtt::{
+    ConnAck, Connect, ConnectProperties, DecodeError, Decoder, Disconnect, Limits, Packet, ReasonCode, Text,
+};
+use bytes::{Bytes, BytesMut};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// So much may wait to be written before no more messages are sent.
+const OUT_BYTES: usize = 256 << 10;
+/// The largest packet that is taken from the other side beside its payload: topic and properties.
+const BESIDE_PAYLOAD: usize = 1 << 17;
+/// How many messages may be on their way to us.
+pub(super) const RECEIVE: u16 = 100;
+/// How long goodbye may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The link to the other side.
+pub(super) struct Link {
+    read: ReadHalf<Box<dyn Stream>>,
+    arrived: BytesMut,
+    decoder: Decoder,
+    out: mpsc::UnboundedSender<Bytes>,
+    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`]; answers to the other side's packets are as many as those.
+    waiting: Arc<AtomicUsize>,
+    writer: JoinHandle<io::Result<()>>,
+    version: andon_wire::mqtt::Version,
+    pub(super) conn_ack: ConnAck,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+async fn write_all(
+    mut write: WriteHalf<Box<dyn Stream>>,
+    mut packets: mpsc::UnboundedReceiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
+) -> io::Result<()> {
+    let mut together = BytesMut::new();
+    while let Some(packet) = packets.recv().await {
+        together.clear();
+        together.extend_from_slice(&packet);
+        while together.len() < OUT_BYTES
+            && let Ok(packet) = packets.try_recv()
+        {
+            together.extend_from_slice(&packet);
+        }
+        write.write_all(&together).await?;
+        write.flush().await?;
+        waiting.fetch_sub(together.len(), Ordering::AcqRel);
+    }
+    write.shutdown().await
+}
+
+impl Link {
+    /// Connects and is let in, within `answer_within` for each of the two.
+    pub(super) async fn open(
+        options: &BridgeOptions,
+        dial: &dyn Dial,
+        clean_start: bool,
+        payload_bytes: usize,
+    ) -> Result<Self, Trouble> {
+        let within = options.answer_within;
+        let silent = |what: &str| {
+            let text = format!("the other side {what} within {} s", within.as_secs_f64());
+            Trouble::new(text, "look whether it is running and whether a firewall is in between")
+        };
+        let stream = timeout(within, dial.dial()).await.map_err(|_| silent("did not take the connection"))??;
+        let (read, write) = tokio::io::split(stream);
+        let (out, packets) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let packet_bytes = payload_bytes.saturating_add(BESIDE_PAYLOAD);
+        let limits = Limits { packet_bytes, ..Limits::default() };
+        let mut link = Self {
+            read,
+            arrived: BytesMut::new(),
+            decoder: Decoder::client(options.version, limits),
+            out,
+            waiting: waiting.clone(),
+            writer: tokio::spawn(write_all(write, packets, waiting)),
+            version: options.version,
+            conn_ack: ConnAck::default(),
+        };
+        link.send(&connect(options, clean_start, packet_bytes))?;
+        let first =
+            timeout(within, link.next()).await.map_err(|_| silent("took the connection and did not answer"))??;
+        let Packet::ConnAck(answer) = first else {
+            return Err(Trouble::new(
+                "the other side answered CONNECT with another packet",
+                "look whether an MQTT broker listens there",
+            ));
+        };
+        if !answer.reason.is_success() {
+            return Err(refused(&answer));
+        }
+        link.conn_ack = *answer;
+        Ok(link)
+    }
+
+    /// The next packet.
+    pub(super) async fn next(&mut self) -> Result<Packet, Trouble> {
+        loop {
+            if let Some(packet) = self.take()? {
+                return Ok(packet);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// The next packet that has arrived wholly.
+    pub(super) fn take(&mut self) -> Result<Option<Packet>, Trouble> {
+        self.decoder.decode(&mut self.arrived).map_err(|error| {
+            self.say_bye(error.reason());
+            malformed(&error)
+        })
+    }
+
+    /// Reads more. May be dropped at any time.
+    pub(super) async fn fill(&mut self) -> Result<(), Trouble> {
+        match self.read.read_buf(&mut self.arrived).await {
+            Ok(0) => Err(Trouble::new(
+                "the other side closed the connection",
+                "look into its log; another client with the same client_id would have this effect",
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Trouble::new(format!("the connection broke: {error}"), "look at the network in between")),
+        }
+    }
+
+    /// Hands a packet to the writer.
+    pub(super) fn send(&self, packet: &Packet) -> Result<(), Trouble> {
+        let mut bytes = BytesMut::new();
+        packet.encode(self.version, &mut bytes).map_err(|error| {
+            Trouble::new(format!("a packet could not be written: {error}"), "shorten client_id, user or filters")
+        })?;
+        self.send_bytes(bytes.freeze())
+    }
+
+    pub(super) fn send_bytes(&self, bytes: Bytes) -> Result<(), Trouble> {
+        self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
+        self.out.send(bytes).map_err(|_| Trouble::new("the connection broke", "look at the network in between"))
+    }
+
+    /// Whether one more message may be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) < OUT_BYTES
+    }
+
+    /// The server's limit for a packet, in bytes.
+    pub(super) fn packet_bytes(&self) -> usize {
+        let most = self.conn_ack.properties.maximum_packet_size;
+        most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    fn say_bye(&self, reason: ReasonCode) {
+        if self.version.is_v5() || reason == ReasonCode::SUCCESS {
+            let _ = self.send(&Packet::Disconnect(Disconnect { reason, ..Disconnect::default() }));
+        }
+    }
+
+    /// Says goodbye and closes.
+    pub(super) async fn close(self) {
+        self.say_bye(ReasonCode::SUCCESS);
+        self.finish().await;
+    }
+
+    /// Closes once what was said is written, if that does not take long.
+    pub(super) async fn finish(mut self) {
+        // Without a sender the writer ends once all is written.
+        self.out = mpsc::unbounded_channel().0;
+        let _ = timeout(FAREWELL, &mut self.writer).await;
+    }
+}
+
+fn connect(options: &BridgeOptions, clean_start: bool, packet_bytes: usize) -> Packet {
+    let mut properties = ConnectProperties::default();
+    if options.version.is_v5() {
+        properties.session_expiry_s = (!clean_start).then_some(options.session_expiry_s);
+        properties.receive_maximum = Some(RECEIVE);
+        properties.maximum_packet_size = u32::try_from(packet_bytes).ok();
+        if let (Ok(name), Ok(node)) = (Text::parse(NODE), Text::parse(&options.node.to_string())) {
+            properties.user.push((name, node));
+        }
+    }
+    Packet::Connect(Box::new(Connect {
+        version: options.version,
+        clean_start,
+        keep_alive_s: options.keep_alive_s,
+        client_id: options.client_id.clone(),
+        will: None,
+        user_name: options.user.clone(),
+        password: options.password.as_ref().map(|password| password.0.clone()),
+        properties,
+    }))
+}
+
+fn malformed(error: &DecodeError) -> Trouble {
+    Trouble::new(
+        format!("the other side sent what is no acceptable packet: {error}"),
+        "look whether an MQTT broker of this version listens there",
+    )
+}
+
+/// A refusal in words, with what to try.
+fn refused(answer: &ConnAck) -> Trouble {
+    let more = answer.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
+    let text = format!("the other side refused the connection: {}{}", answer.reason, more.unwrap_or_default());
+    let remedy = match answer.reason {
+        ReasonCode::BAD_USER_NAME_OR_PASSWORD => {
+            "correct `user`, or set the password's secret anew: andon secret set NAME"
+        }
+        ReasonCode::NOT_AUTHORIZED | ReasonCode::BANNED => "allow this user and client_id at the other side",
+        ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => "choose another `client_id`",
+        ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => "set `version` to the other version",
+        _ => "look into the other side's log",
+    };
+    Trouble::new(text, remedy)
+}

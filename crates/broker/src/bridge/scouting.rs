@@ -1,0 +1,289 @@
+//! What waits: counted as it comes, held within its bounds, found lost where the log has freed it.
+
+use super::WhenFull;
+use super::sending::Online;
+use super::sieve::{Batch, Item};
+use super::state::{Amount, Loss, STRETCHES, Stretch};
+use super::task::Task;
+use andon_model::Timestamp;
+use andon_model::log::Lane;
+use std::collections::VecDeque;
+use tokio::time::Instant;
+
+/// How much of the lane is read at a time.
+const READ_BYTES: usize = 256 << 10;
+/// How many times that in one go while nothing else is done.
+const READS: usize = 64;
+
+/// A stretch at work: read so far, and under way.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// The next frame to read.
+    pub(super) cursor: u64,
+    /// Read, and not sent yet.
+    pub(super) ready: VecDeque<Item>,
+    /// Sent in this order, and not done yet.
+    pub(super) window: VecDeque<Flight>,
+}
+
+/// A message under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) seq: u64,
+    pub(super) packet_id: u16,
+    pub(super) done: bool,
+    /// What it counts for in what waits.
+    pub(super) amount: Amount,
+    pub(super) received: Timestamp,
+    pub(super) sent_at: Instant,
+}
+
+impl Run {
+    pub(super) fn of(stretch: &Stretch) -> Self {
+        Self { cursor: stretch.from, ..Self::default() }
+    }
+}
+
+/// Counting anew after a part of the lane was freed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recount {
+    /// Up to here it was counted before.
+    upto: u64,
+    before: Amount,
+    /// When the oldest that waited was received.
+    from: Timestamp,
+}
+
+impl Task {
+    fn end_of_lane(&self) -> u64 {
+        self.log.durable_seq(Lane::Messages).0
+    }
+
+    /// Reads the lane away from this task's thread. A log that cannot be read is said, and read again later.
+    async fn read(&self, from: u64, below: Option<u64>) -> Option<Batch> {
+        let (log, sieve) = (self.log.clone(), self.sieve.clone());
+        let reading = tokio::task::spawn_blocking(move || sieve.read(&*log, from, below, READ_BYTES)).await;
+        match reading {
+            Ok(Ok(batch)) => Some(batch),
+            Ok(Err(error)) => {
+                tracing::error!(%error, bridge = self.options.name, "messages for a bridge could not be read from the log");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, bridge = self.options.name, "reading messages for a bridge failed");
+                None
+            }
+        }
+    }
+
+    /// Looks at what has come into the lane and was not looked at.
+    pub(super) async fn scout(&mut self, mut online: Option<&mut Online>) {
+        for _ in 0..READS {
+            let from = self.state.scouted + 1;
+            if from > self.end_of_lane() {
+                break;
+            }
+            let Some(batch) = self.read(from, None).await else { break };
+            self.lane_lost(&batch, from);
+            self.count(&batch, online.as_deref_mut());
+        }
+        self.finish_recount();
+    }
+
+    /// Counts what of the batch was not counted yet.
+    fn count(&mut self, batch: &Batch, online: Option<&mut Online>) {
+        let before = self.state.scouted;
+        let mut come = 0;
+        for item in batch.items.iter().filter(|item| item.seq > before) {
+            self.take_in(item);
+            come += 1;
+        }
+        if let Some(online) = online.filter(|_| !self.options.newest_first) {
+            online.tokens += f64::from(come);
+        }
+        self.state.scouted = before.max(batch.next.saturating_sub(1));
+        self.dirty |= self.state.scouted > before;
+        self.relax();
+    }
+
+    fn take_in(&mut self, item: &Item) {
+        let amount = item.amount();
+        let full = self.state.waiting.bytes.saturating_add(amount.bytes) > self.options.keep_bytes;
+        if self.options.when_full == WhenFull::DropNewest && full && !self.state.refusing && self.state.wants(item.seq)
+        {
+            self.state.refusing = true;
+            if let Some(last) = self.state.stretches.last_mut().filter(|stretch| stretch.to.is_none()) {
+                last.to = Some(item.seq);
+            }
+        }
+        if self.state.wants(item.seq) {
+            self.state.waiting.add(amount);
+        } else if self.state.refusing {
+            let topic = || item.message.topic.as_str().to_owned();
+            self.state.lose(Loss::Full, amount, item.message.received, topic);
+        }
+    }
+
+    /// What comes is taken again once a tenth of the bound is free.
+    fn relax(&mut self) {
+        let free = self.options.keep_bytes - self.options.keep_bytes / 10;
+        if self.state.refusing && self.state.waiting.bytes <= free && self.state.stretches.len() < STRETCHES {
+            self.state.refusing = false;
+            let stretch = Stretch { from: self.state.scouted + 1, to: None };
+            self.runs.push(Run::of(&stretch));
+            self.state.stretches.push(stretch);
+            self.dirty = true;
+        }
+    }
+
+    /// Part of what was asked for from `from` on is gone: what waits is counted again behind it.
+    fn lane_lost(&mut self, batch: &Batch, from: u64) {
+        let Some(gone_to) = batch.gone_to.filter(|to| *to >= from) else { return };
+        let needed = self.state.needed_from();
+        if gone_to < needed || self.recount.is_some_and(|recount| recount.upto <= gone_to) {
+            return;
+        }
+        let now = self.clock.now();
+        let (before, from) = (self.state.waiting, self.oldest.unwrap_or(now));
+        let recount = Recount { upto: self.state.scouted.max(gone_to), before, from };
+        self.recount.get_or_insert(recount);
+        for stretch in &mut self.state.stretches {
+            stretch.from = stretch.from.max(gone_to + 1);
+        }
+        self.state.stretches.retain(|stretch| stretch.to.is_none_or(|to| to > stretch.from));
+        self.runs = self.state.stretches.iter().map(Run::of).collect();
+        self.state.scouted = gone_to;
+        self.state.waiting = Amount::default();
+        self.dirty = true;
+    }
+
+    fn finish_recount(&mut self) {
+        let Some(recount) = self.recount.filter(|recount| self.state.scouted >= recount.upto) else { return };
+        self.recount = None;
+        let mut lost = recount.before;
+        lost.take(self.state.waiting);
+        if lost.messages > 0 {
+            let to = self.oldest.unwrap_or_else(|| self.clock.now());
+            self.state.lose(Loss::Freed, lost, recount.from, String::new);
+            self.state.lose(Loss::Freed, Amount::default(), to, String::new);
+        }
+    }
+
+    /// Reads more of a stretch; false: there is no more now.
+    pub(super) async fn read_more(&mut self, index: usize, online: Option<&mut Online>) -> bool {
+        let (Some(run), Some(stretch)) = (self.runs.get(index), self.state.stretches.get(index)) else { return false };
+        let (cursor, below) = (run.cursor, stretch.to);
+        if below.is_some_and(|below| cursor >= below) || cursor > self.end_of_lane() {
+            return false;
+        }
+        let Some(batch) = self.read(cursor, below).await else { return false };
+        if batch.next <= cursor {
+            return false;
+        }
+        if batch.gone_to.is_some() {
+            self.lane_lost(&batch, cursor);
+            // Its place may have changed.
+            return false;
+        }
+        if cursor <= self.state.scouted + 1 {
+            self.count(&batch, online);
+        }
+        // Counting may have closed the stretch because too much waits.
+        let (Some(run), Some(stretch)) = (self.runs.get_mut(index), self.state.stretches.get(index)) else {
+            return false;
+        };
+        run.cursor = batch.next.min(stretch.to.unwrap_or(u64::MAX)).max(cursor);
+        let within = |item: &Item| stretch.has(item.seq);
+        run.ready.extend(batch.items.into_iter().filter(within));
+        true
+    }
+
+    /// Finds out what waits longest, and drops what may not wait any more.
+    pub(super) async fn keep_bounds(&mut self) {
+        loop {
+            self.oldest = self.find_oldest().await;
+            let too_old = self.options.keep_for.zip(self.oldest);
+            let too_old = too_old.is_some_and(|(most, oldest)| self.clock.now().since(oldest) > most);
+            let too_much =
+                self.options.when_full == WhenFull::DropOldest && self.state.waiting.bytes > self.options.keep_bytes;
+            if !(too_old || too_much) || self.recount.is_some() || !self.drop_oldest(too_old).await {
+                return;
+            }
+        }
+    }
+
+    async fn find_oldest(&mut self) -> Option<Timestamp> {
+        loop {
+            let run = self.runs.first()?;
+            if let Some(flight) = run.window.iter().find(|flight| !flight.done) {
+                return Some(flight.received);
+            }
+            if let Some(item) = run.ready.front() {
+                return Some(item.message.received);
+            }
+            if self.state.waiting.messages == 0 {
+                return None;
+            }
+            if !self.read_more(0, None).await {
+                let before = self.runs.len();
+                self.settle(0);
+                if self.runs.len() >= before {
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Drops messages that are not under way until the bounds are kept; false: there are none.
+    async fn drop_oldest(&mut self, too_old: bool) -> bool {
+        let now = self.clock.now();
+        let mut any = false;
+        loop {
+            let Some(item) = self.runs.first().and_then(|run| run.ready.front()) else {
+                if any || !self.read_more(0, None).await {
+                    self.settle(0);
+                    return any;
+                }
+                continue;
+            };
+            let old = self.options.keep_for.is_some_and(|most| now.since(item.message.received) > most);
+            if !(too_old && old) && self.state.waiting.bytes <= self.options.keep_bytes {
+                self.settle(0);
+                return any;
+            }
+            let (seq, amount, received) = (item.seq, item.amount(), item.message.received);
+            let topic = item.message.topic.clone();
+            self.state.lose(Loss::Full, amount, received, || topic.as_str().to_owned());
+            self.state.waiting.take(amount);
+            if let Some(run) = self.runs.first_mut() {
+                run.ready.pop_front();
+                let sent_at = Instant::now();
+                let amount = Amount::default();
+                run.window.push_back(Flight { seq, packet_id: 0, done: true, amount, received, sent_at });
+            }
+            any = true;
+        }
+    }
+
+    /// Moves the begin of a stretch behind what is done; a stretch with nothing left goes.
+    pub(super) fn settle(&mut self, index: usize) {
+        let (Some(run), Some(stretch)) = (self.runs.get_mut(index), self.state.stretches.get_mut(index)) else {
+            return;
+        };
+        let before = stretch.from;
+        while let Some(flight) = run.window.pop_front_if(|flight| flight.done) {
+            stretch.from = flight.seq + 1;
+            self.state.waiting.take(flight.amount);
+        }
+        if run.window.is_empty() {
+            stretch.from = run.ready.front().map_or(run.cursor, |item| item.seq).max(stretch.from);
+        }
+        self.dirty |= stretch.from != before;
+        let over = stretch.to.is_some_and(|to| stretch.from >= to) && run.window.is_empty() && run.ready.is_empty();
+        if over {
+            self.state.stretches.remove(index);
+            self.runs.remove(index);
+            self.relax();
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! From here to there.
+
+use super::link::{Link, RECEIVE};
+use super::scouting::{Flight, Run};
+use super::sieve::Item;
+use super::state::{Loss, STRETCHES, Stretch};
+use super::status::Trouble;
+use super::task::Task;
+use super::{HOPS, NODE, PATH, TIME};
+use crate::message::Message;
+use andon_model::log::AppendError;
+use andon_wire::mqtt::{
+    Ack, EncodedPublish, Filter, Packet, Publish, PublishProperties, QoS, ReasonCode, RetainHandling, Subscribe, Text,
+    TopicFilter, TopicName, Unsubscribe, UserProperties,
+};
+use bytes::BytesMut;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// What may be sent beyond the catch-up rate in one breath.
+const BURST: f64 = 1000.0;
+/// The most topic filters in one SUBSCRIBE or UNSUBSCRIBE.
+const FILTERS: usize = 100;
+
+/// What is known while there is a link.
+pub(super) struct Online {
+    pub(super) link: Link,
+    /// Every subscription was granted: messages are sent.
+    pub(super) ready: bool,
+    /// Messages that may still be sent now, where a rate is set.
+    pub(super) tokens: f64,
+    /// Messages of the other side that are on their way into the log, in order: whom to acknowledge once they are there.
+    pub(super) taking: VecDeque<Taking>,
+    /// SUBSCRIBE and UNSUBSCRIBE that were not answered yet, and since when.
+    asked: HashMap<u16, (Vec<TopicFilter>, Instant)>,
+    /// Retained messages that the other side does not have yet.
+    owed: Option<Run>,
+    in_flight: usize,
+    window: usize,
+    /// The identifiers of what is under way, also over the former link.
+    ids: HashSet<u16>,
+    last_id: u16,
+    /// The node at the other side, if it is one of ours.
+    pub(super) peer: Option<String>,
+    keep_alive: Duration,
+    sent_at: Instant,
+    ping_at: Option<Instant>,
+}
+
+/// Where a message has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It may be sent.
+    Open,
+    /// It was at the other side, or has left this node before.
+    Ring,
+    /// It has gone over too many bridges.
+    TooFar,
+}
+
+/// A message of the other side on its way into the log.
+pub(super) struct Taking {
+    /// 0: nobody waits for an answer.
+    pub(super) packet_id: u16,
+    /// What is answered once it is there.
+    pub(super) reason: ReasonCode,
+    /// `None`: it is not on its way anywhere; the answer waits for those before it.
+    pub(super) done: Option<oneshot::Receiver<Result<usize, AppendError>>>,
+}
+
+/// Notes that a message has left this node.
+pub(super) fn add_to_path(user: &mut UserProperties, node: &str) {
+    let at = user.iter().position(|(name, _)| name.as_str() == PATH);
+    let former = at.and_then(|at| user.get(at)).map(|(_, nodes)| nodes.as_str().to_owned());
+    if former.as_ref().is_some_and(|nodes| nodes.split(',').any(|known| known == node)) {
+        return;
+    }
+    let nodes = former.map_or_else(|| node.to_owned(), |nodes| format!("{nodes},{node}"));
+    if let (Ok(name), Ok(nodes)) = (Text::parse(PATH), Text::parse(&nodes)) {
+        user.retain(|(name, _)| name.as_str() != PATH);
+        user.push((name, nodes));
+    }
+}
+
+/// What became of the first message on its way into the log. May be dropped at any time.
+pub(super) async fn next_taken(taking: &mut VecDeque<Taking>) -> Result<usize, AppendError> {
+    match taking.front_mut() {
+        Some(Taking { done: Some(done), .. }) => done.await.unwrap_or(Err(AppendError::Closed)),
+        Some(_) => Ok(0),
+        None => std::future::pending().await,
+    }
+}
+
+impl Online {
+    /// Whether more may be read: what came before is not stuck on its way into the log.
+    pub(super) fn may_read(&self) -> bool {
+        self.taking.len() < usize::from(RECEIVE)
+    }
+
+    /// Answers a message that is not taken, after those before it. MQTT 5.0 [MQTT-4.6.0-2]; MQTT 3.1.1 the same.
+    pub(super) fn answer_in_turn(&mut self, packet_id: u16, qos: QoS, reason: ReasonCode) {
+        if qos != QoS::AtMostOnce {
+            self.taking.push_back(Taking { packet_id, reason, done: None });
+        }
+    }
+
+    pub(super) fn refill(&mut self, per_second: Option<u32>, elapsed: Duration) {
+        if let Some(rate) = per_second.map(f64::from) {
+            self.tokens = (self.tokens + rate * elapsed.as_secs_f64()).min(rate + BURST);
+        }
+    }
+
+    pub(super) fn send(&mut self, packet: &Packet) -> Result<(), Trouble> {
+        self.sent_at = Instant::now();
+        self.link.send(packet)
+    }
+
+    /// An identifier that nothing has; there are far more of them than things under way.
+    fn next_id(&mut self) -> u16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if self.ids.insert(self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+}
+
+impl Task {
+    /// What follows CONNACK: subscriptions, and what is to be sent.
+    pub(super) fn begin(&mut self, link: Link) -> Result<Online, Trouble> {
+        let answer = &link.conn_ack.properties;
+        if answer.maximum_qos == Some(false) {
+            let text = "the other side takes messages with QoS 0 only, which may be lost";
+            return Err(Trouble::new(text, "allow QoS 1 there; a bridge sends nothing that may be lost unasked"));
+        }
+        let peer = answer.user.iter().find(|(name, _)| name.as_str() == NODE).map(|(_, id)| id.as_str().to_owned());
+        let keep_alive_s = answer.server_keep_alive_s.unwrap_or(self.options.keep_alive_s);
+        let window = usize::from(answer.receive_maximum.unwrap_or(u16::MAX).min(self.options.in_flight)).max(1);
+        let known = link.conn_ack.session_present;
+        if !known {
+            self.under_way.clear();
+        }
+        let mut online = Online {
+            link,
+            ready: false,
+            tokens: 0.0,
+            taking: VecDeque::new(),
+            asked: HashMap::new(),
+            owed: None,
+            in_flight: 0,
+            window,
+            ids: self.under_way.values().copied().collect(),
+            last_id: 0,
+            peer,
+            keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
+            sent_at: Instant::now(),
+            ping_at: None,
+        };
+        self.ask(&mut online, known)?;
+        self.split();
+        online.owed = self.owed();
+        if online.asked.is_empty() {
+            self.ready(&mut online);
+        }
+        Ok(online)
+    }
+
+    fn ready(&mut self, online: &mut Online) {
+        online.ready = true;
+        self.is_ready();
+    }
+
+    /// Subscribes to what is to come here, and ends subscriptions that are no longer wanted.
+    fn ask(&mut self, online: &mut Online, known: bool) -> Result<(), Trouble> {
+        let wanted: Vec<&TopicFilter> = self.options.receive.iter().map(|rule| &rule.filter).collect();
+        let is_wanted = |text: &str| wanted.iter().any(|filter| filter.as_str() == text);
+        let former: Vec<TopicFilter> = if known {
+            let old = self.state.subscribed.iter().filter(|text| !is_wanted(text));
+            old.filter_map(|text| TopicFilter::parse(text).ok()).collect()
+        } else {
+            Vec::new()
+        };
+        for filters in former.chunks(FILTERS) {
+            let packet_id = online.next_id();
+            online.asked.insert(packet_id, (Vec::new(), Instant::now()));
+            let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
+            online.send(&Packet::Unsubscribe(unsubscribe))?;
+        }
+        let filters: Vec<Filter> = self
+            .options
+            .receive
+            .iter()
+            .map(|rule| Filter {
+                filter: rule.filter.clone(),
+                qos: rule.qos,
+                // Not back to us what we sent; kept messages as such, and not again at every link. 3.1.1 has none of these.
+                no_local: self.options.version.is_v5(),
+                retain_as_published: self.options.version.is_v5(),
+                retain_handling: if self.options.version.is_v5() {
+                    RetainHandling::SendIfNew
+                } else {
+                    RetainHandling::Send
+                },
+            })
+            .collect();
+        for filters in filters.chunks(FILTERS) {
+            let packet_id = online.next_id();
+            let names = filters.iter().map(|filter| filter.filter.clone()).collect();
+            online.asked.insert(packet_id, (names, Instant::now()));
+            let subscribe = Subscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
+            online.send(&Packet::Subscribe(subscribe))?;
+        }
+        let subscribed: Vec<String> = wanted.iter().map(|filter| filter.as_str().to_owned()).collect();
+        if self.state.subscribed != subscribed {
+            self.state.subscribed = subscribed;
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// SUBACK or UNSUBACK.
+    pub(super) fn granted(&mut self, online: &mut Online, id: u16, reasons: &[ReasonCode]) -> Result<(), Trouble> {
+        let Some((filters, _)) = online.asked.remove(&id) else { return Ok(()) };
+        online.ids.remove(&id);
+        let refused = filters.iter().zip(reasons).find(|(_, reason)| !reason.is_success());
+        if let Some((filter, reason)) = refused {
+            let text = format!("the other side refused the subscription to \"{filter}\": {reason}");
+            return Err(Trouble::new(text, "allow it there, or take it out of `receive`"));
+        }
+        if online.asked.is_empty() && !online.ready {
+            self.ready(online);
+        }
+        Ok(())
+    }
+
+    /// Newest first: what has waited becomes a stretch of its own, behind what comes from now on.
+    fn split(&mut self) {
+        let end = self.state.scouted + 1;
+        let waits = self.state.waiting.messages > 0 && self.options.newest_first;
+        if !waits || self.state.stretches.len() >= STRETCHES {
+            return;
+        }
+        let Some(last) = self.state.stretches.last_mut().filter(|last| last.to.is_none() && last.from < end) else {
+            return;
+        };
+        last.to = Some(end);
+        let stretch = Stretch { from: end, to: None };
+        self.runs.push(Run::of(&stretch));
+        self.state.stretches.push(stretch);
+        self.dirty = true;
+    }
+
+    /// Retained messages that were there before the bridge, or before it had these filters.
+    fn owed(&self) -> Option<Run> {
+        let mut ready: Vec<Item> = Vec::new();
+        for (filter, until) in &self.state.retained_due {
+            let Ok(filter) = TopicFilter::parse(filter) else { continue };
+            let own = Some(&self.sieve.own);
+            let there = self.broker.retained(&filter).into_iter();
+            let there = there.filter(|message| message.received <= *until && message.publisher.as_ref() != own);
+            ready.extend(there.filter_map(|message| {
+                let rule = self.sieve.rule(message.topic.as_str())?;
+                Some(Item { seq: 0, message, rule })
+            }));
+        }
+        ready.sort_by_key(|item| item.message.received);
+        (!self.state.retained_due.is_empty()).then(|| Run { ready: ready.into(), ..Run::default() })
+    }
+
+    /// Sends what may be sent.
+    pub(super) async fn pump(&mut self, online: &mut Online) -> Result<(), Trouble> {
+        if self.recount.is_some() {
+            // What is under way may be among what is gone: all is found out anew before anything is sent.
+            let text = "the log has freed messages that were still to be sent";
+            return Err(Trouble::new(text, "raise [limits] messages_mib, or lower `keep_bytes`"));
+        }
+        if !online.ready {
+            return Ok(());
+        }
+        if let Some(mut owed) = online.owed.take() {
+            while self.may_send(online, true)
+                && let Some(item) = owed.ready.pop_front()
+            {
+                let flight = self.send_item(online, item)?;
+                owed.window.push_back(flight);
+            }
+            owed.window.retain(|flight| !flight.done);
+            if !(owed.ready.is_empty() && owed.window.is_empty()) {
+                online.owed = Some(owed);
+                return Ok(());
+            }
+            self.state.retained_due.clear();
+            self.dirty = true;
+        }
+        let last = self.runs.len().saturating_sub(1);
+        if self.options.newest_first && last > 0 {
+            self.pump_run(online, last, false).await?;
+        }
+        // A stretch that is done makes place for the next one.
+        let mut stretches = usize::MAX;
+        while self.runs.len() < stretches {
+            stretches = self.runs.len();
+            let limited = !(self.options.newest_first && stretches == 1);
+            self.pump_run(online, 0, limited).await?;
+        }
+        Ok(())
+    }
+
+    fn may_send(&self, online: &Online, limited: bool) -> bool {
+        let in_rate = !limited || self.options.catch_up_per_second.is_none() || online.tokens >= 1.0;
+        in_rate && online.in_flight < online.window && online.link.has_room()
+    }
+
+    async fn pump_run(&mut self, online: &mut Online, index: usize, limited: bool) -> Result<(), Trouble> {
+        while self.may_send(online, limited) {
+            let Some(item) = self.runs.get_mut(index).and_then(|run| run.ready.pop_front()) else {
+                if self.read_more(index, Some(&mut *online)).await {
+                    continue;
+                }
+                break;
+            };
+            if limited {
+                online.tokens -= 1.0;
+            }
+            let flight = self.send_item(online, item)?;
+            if let Some(run) = self.runs.get_mut(index) {
+                run.window.push_back(flight);
+            }
+        }
+        self.settle(index);
+        Ok(())
+    }
+
+    fn way(&self, online: &Online, message: &Message) -> Way {
+        let path = message.user_properties.iter().find(|(name, _)| name.as_str() == PATH);
+        let nodes: Vec<&str> = path.map(|(_, nodes)| nodes.as_str().split(',').collect()).unwrap_or_default();
+        let own = self.options.node.to_string();
+        if nodes.iter().any(|node| *node == own || Some(*node) == online.peer.as_deref()) {
+            return Way::Ring;
+        }
+        if nodes.len() >= HOPS { Way::TooFar } else { Way::Open }
+    }
+
+    /// Writes a message, or finds that it cannot be sent, which is as good as done.
+    fn send_item(&mut self, online: &mut Online, item: Item) -> Result<Flight, Trouble> {
+        let amount = item.amount();
+        let Item { seq, message, rule } = item;
+        let (received, now) = (message.received, Instant::now());
+        let mut flight = Flight { seq, packet_id: 0, done: true, amount, received, sent_at: now };
+        let lost = |task: &mut Self, why| {
+            let topic = message.topic.clone();
+            let lost = super::sieve::amount(&message);
+            task.state.lose(why, lost, received, || topic.as_str().to_owned());
+        };
+        match self.way(online, &message) {
+            Way::Open => {}
+            Way::TooFar => {
+                lost(self, Loss::Unmappable);
+                return Ok(flight);
+            }
+            Way::Ring => {
+                self.status.set(|report| report.looped += 1);
+                return Ok(flight);
+            }
+        }
+        if message.is_expired(self.clock.now()) {
+            lost(self, Loss::Expired);
+            return Ok(flight);
+        }
+        let Some((topic, qos)) = self.mapped(&message, rule) else {
+            lost(self, Loss::Unmappable);
+            return Ok(flight);
+        };
+        // A topic that became a command topic since.
+        if self.broker.hooks.command_topic(message.topic.as_str()) {
+            return Ok(flight);
+        }
+        let publish = self.publish(online, &message, topic, qos);
+        let encoded = EncodedPublish::new(&publish, self.options.version).ok();
+        let Some(encoded) = encoded.filter(|encoded| encoded.size() <= online.link.packet_bytes()) else {
+            lost(self, Loss::TooLarge);
+            return Ok(flight);
+        };
+        let mut again = None;
+        if qos != QoS::AtMostOnce {
+            // Over a link that goes on with the former session, it has the identifier that it had. MQTT 5.0 [MQTT-4.4.0-1].
+            again = self.under_way.remove(&seq).filter(|_| seq != 0);
+            flight.packet_id = again.unwrap_or_else(|| online.next_id());
+            flight.done = false;
+            online.in_flight += 1;
+        }
+        let mut bytes = BytesMut::with_capacity(encoded.size());
+        encoded.write(flight.packet_id, again.is_some(), &mut bytes);
+        online.sent_at = now;
+        online.link.send_bytes(bytes.freeze())?;
+        if flight.done {
+            self.status.sent(None);
+        }
+        Ok(flight)
+    }
+
+    fn mapped(&self, message: &Message, rule: usize) -> Option<(TopicName, QoS)> {
+        let rule = self.sieve.rules.get(rule)?;
+        // A retained message is in the log whatever its QoS was, so it is kept for the other side as well.
+        let qos = if message.retain { QoS::AtLeastOnce } else { message.qos };
+        Some((rule.map(message.topic.as_str())?, qos.min(rule.qos)))
+    }
+
+    fn publish(&self, online: &Online, message: &Message, topic: TopicName, qos: QoS) -> Publish {
+        let retains = online.link.conn_ack.properties.retain_available.unwrap_or(true);
+        let mut properties = PublishProperties::default();
+        if self.options.version.is_v5() {
+            // What is left of its life, rounded up so that a live message never says 0.
+            let left = message.expires.map(|at| at.since(self.clock.now()).as_micros().div_ceil(1_000_000));
+            properties = PublishProperties {
+                payload_format: message.payload_format,
+                message_expiry_s: left.map(|left| u32::try_from(left).unwrap_or(u32::MAX)),
+                response_topic: message.response_topic.clone(),
+                correlation_data: message.correlation_data.clone(),
+                content_type: message.content_type.clone(),
+                user: self.marked(message),
+                ..PublishProperties::default()
+            };
+        }
+        let (retain, payload) = (message.retain && retains, message.payload.clone());
+        Publish { dup: false, qos, retain, topic: Some(topic), packet_id: 0, properties, payload }
+    }
+
+    /// The message's user properties with where it has been and of when it is.
+    fn marked(&self, message: &Message) -> UserProperties {
+        let mut user = message.user_properties.clone();
+        add_to_path(&mut user, &self.options.node.to_string());
+        if !user.iter().any(|(name, _)| name.as_str() == TIME)
+            && let (Ok(name), Ok(time)) = (Text::parse(TIME), Text::parse(&message.received.to_string()))
+        {
+            user.push((name, time));
+        }
+        user
+    }
+
+    /// A message that is not kept passes by.
+    pub(super) fn pass(&mut self, online: &mut Online, item: &Item) -> Result<(), Trouble> {
+        if !online.ready || !online.link.has_room() {
+            self.missed();
+            return Ok(());
+        }
+        if self.way(online, &item.message) == Way::Ring {
+            self.status.set(|report| report.looped += 1);
+            return Ok(());
+        }
+        // Commands are nobody's business over there, and are not counted as missed.
+        if self.broker.hooks.command_topic(item.message.topic.as_str()) {
+            return Ok(());
+        }
+        let mapped = self.mapped(&item.message, item.rule).filter(|_| self.way(online, &item.message) == Way::Open);
+        let Some((topic, _)) = mapped else {
+            self.missed();
+            return Ok(());
+        };
+        let publish = self.publish(online, &item.message, topic, QoS::AtMostOnce);
+        match EncodedPublish::new(&publish, self.options.version) {
+            Ok(encoded) if encoded.size() <= online.link.packet_bytes() => {
+                let mut bytes = BytesMut::with_capacity(encoded.size());
+                encoded.write(0, false, &mut bytes);
+                online.sent_at = Instant::now();
+                self.status.sent(None);
+                online.link.send_bytes(bytes.freeze())
+            }
+            _ => {
+                self.missed();
+                Ok(())
+            }
+        }
+    }
+
+    /// PUBACK.
+    pub(super) fn acknowledged(&mut self, online: &mut Online, ack: &Ack) -> Result<(), Trouble> {
+        let runs = self.runs.iter_mut().chain(&mut online.owed);
+        let found = runs.enumerate().find_map(|(index, run)| {
+            let flight = run.window.iter_mut().find(|flight| flight.packet_id == ack.packet_id && !flight.done)?;
+            Some((index, flight))
+        });
+        let Some((index, flight)) = found else { return Ok(()) };
+        let (latency, received, amount) = (flight.sent_at.elapsed(), flight.received, flight.amount);
+        if !ack.reason.is_success() && !self.options.skip_refused {
+            let reason = ack.reason;
+            let more = ack.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
+            let text = format!("the other side refused a message: {reason}{}", more.unwrap_or_default());
+            let remedy =
+                "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
+            return Err(Trouble::new(text, remedy));
+        }
+        flight.done = true;
+        online.ids.remove(&ack.packet_id);
+        online.in_flight = online.in_flight.saturating_sub(1);
+        if ack.reason.is_success() {
+            self.status.sent(Some(latency));
+        } else {
+            self.state.lose(Loss::Refused, amount, received, || ack.reason.to_string());
+        }
+        if index < self.runs.len() {
+            self.settle(index);
+        }
+        Ok(())
+    }
+
+    /// Whether the other side still answers; asks it when nothing was said for a while.
+    pub(super) fn watch(&mut self, online: &mut Online) -> Result<(), Trouble> {
+        let within = self.options.answer_within;
+        let runs = self.runs.iter().chain(&online.owed);
+        let flights = runs.filter_map(|run| run.window.iter().find(|flight| !flight.done)).map(|flight| flight.sent_at);
+        let asked = online.asked.values().map(|(_, at)| *at);
+        let since = flights.chain(asked).chain(online.ping_at).min();
+        if since.is_some_and(|since| since.elapsed() > within) {
+            let text = format!("the other side has not answered for {} s", within.as_secs_f64());
+            return Err(Trouble::new(text, "look whether it is overloaded or the network in between stalls"));
+        }
+        let quiet = online.sent_at.elapsed() >= online.keep_alive / 2;
+        if quiet && online.ping_at.is_none() && !online.keep_alive.is_zero() {
+            online.ping_at = Some(Instant::now());
+            online.send(&Packet::PingReq)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn pong(online: &mut Online) {
+        online.ping_at = None;
+    }
+}

@@ -1,0 +1,237 @@
+//! What a bridge must remember over restarts: which stretches of the messages lane it still has to send. Saved as the state of its reader of
+//! the log, in JSON with a version, and read back for ever.
+
+use andon_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The stretches that may be to be sent at a time; with so many, no new one is begun.
+pub(super) const STRETCHES: usize = 64;
+const VERSION: u32 = 1;
+
+/// Frames of the lane that are to be sent: from `from` to before `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stretch {
+    pub(super) from: u64,
+    /// `None`: it goes on with the lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) to: Option<u64>,
+}
+
+impl Stretch {
+    pub(super) fn has(&self, seq: u64) -> bool {
+        seq >= self.from && self.to.is_none_or(|to| seq < to)
+    }
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their topics and payloads.
+    pub bytes: u64,
+}
+
+impl Amount {
+    pub(super) const fn of(bytes: u64) -> Self {
+        Self { messages: 1, bytes }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    pub(super) fn take(&mut self, other: Self) {
+        self.messages = self.messages.saturating_sub(other.messages);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+}
+
+/// Why messages did not cross the bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// More waited, or for longer, than is to be kept.
+    Full,
+    /// The messages lane freed them before they were sent.
+    Freed,
+    /// They were not of use any more.
+    Expired,
+    /// The other side takes no packet of this size.
+    TooLarge,
+    /// The other side said no to the message.
+    Refused,
+    /// They have no name on the other side, or have come over too many bridges.
+    Unmappable,
+    /// They came from the other side, and are not taken here.
+    NotTaken,
+}
+
+/// Messages that were lost for one reason and are not told yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lost {
+    pub(super) why: Loss,
+    pub(super) amount: Amount,
+    /// When the first of them was received here.
+    pub(super) from: Timestamp,
+    /// And the last.
+    pub(super) to: Timestamp,
+    /// About the first of them.
+    pub(super) detail: String,
+}
+
+/// What is saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    version: u32,
+    /// Since when there is this bridge.
+    pub(super) begun: Timestamp,
+    /// Ascending, apart from each other.
+    pub(super) stretches: Vec<Stretch>,
+    /// Everything up to here was looked at once, and counted in `waiting` if it is to be sent.
+    pub(super) scouted: u64,
+    pub(super) waiting: Amount,
+    /// The local filters for which messages are sent, so that new ones are noticed.
+    pub(super) filters: Vec<String>,
+    /// Those of them whose retained messages are still to be sent, and the time up to which they are.
+    #[serde(default)]
+    pub(super) retained_due: Vec<(String, Timestamp)>,
+    /// Filters with which the other side may know us as a subscriber.
+    #[serde(default)]
+    pub(super) subscribed: Vec<String>,
+    /// What comes now is not taken, for too much waits: newest messages are dropped.
+    #[serde(default)]
+    pub(super) refusing: bool,
+    #[serde(default)]
+    pub(super) lost: Vec<Lost>,
+    /// All that was lost since there is this bridge.
+    #[serde(default)]
+    pub(super) lost_ever: Amount,
+}
+
+impl State {
+    /// A bridge that begins now, behind the frame `last`.
+    pub(super) fn new(last: u64, now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            begun: now,
+            stretches: vec![Stretch { from: last + 1, to: None }],
+            scouted: last,
+            waiting: Amount::default(),
+            filters: Vec::new(),
+            retained_due: Vec::new(),
+            subscribed: Vec::new(),
+            refusing: false,
+            lost: Vec::new(),
+            lost_ever: Amount::default(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// In plain words.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if head.version != VERSION {
+            return Err(format!("its format version {} is of a later program; this one knows {VERSION}", head.version));
+        }
+        let state: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let ends = state.stretches.iter().map(|it| (it.from, it.to.unwrap_or(u64::MAX)));
+        let good = ends.clone().all(|(from, to)| from <= to)
+            && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to <= from);
+        if good { Ok(state) } else { Err("its stretches are out of order".to_owned()) }
+    }
+
+    /// Before what in the lane nothing is needed any more.
+    pub(super) fn needed_from(&self) -> u64 {
+        let first = self.stretches.first().map_or(self.scouted + 1, |stretch| stretch.from);
+        first.min(self.scouted + 1)
+    }
+
+    /// Whether the frame is to be sent.
+    pub(super) fn wants(&self, seq: u64) -> bool {
+        self.stretches.iter().any(|stretch| stretch.has(seq))
+    }
+
+    /// Notes a message that does not cross the bridge.
+    pub(super) fn lose(&mut self, why: Loss, amount: Amount, at: Timestamp, detail: impl FnOnce() -> String) {
+        self.lost_ever.add(amount);
+        match self.lost.iter_mut().find(|lost| lost.why == why) {
+            Some(lost) => {
+                lost.amount.add(amount);
+                (lost.from, lost.to) = (lost.from.min(at), lost.to.max(at));
+            }
+            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: detail() }),
+        }
+    }
+
+    /// Follows changed filters: the retained messages of new ones are to be sent. True: what waits must be counted again.
+    pub(super) fn follow(&mut self, filters: &[String], now: Timestamp) -> bool {
+        let new = filters.iter().filter(|filter| !self.filters.contains(filter));
+        let new: Vec<_> = new.map(|filter| (filter.clone(), now)).collect();
+        self.retained_due.retain(|(filter, _)| filters.contains(filter));
+        let changed = self.filters != filters;
+        self.retained_due.extend(new);
+        self.filters = filters.to_vec();
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    #[test]
+    fn a_state_reads_back_and_one_of_a_later_version_is_refused() {
+        let mut state = State::new(7, at(1));
+        state.follow(&["a/#".to_owned()], at(2));
+        state.lose(Loss::Full, Amount::of(10), at(3), || "a/b".to_owned());
+        assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
+        let later = String::from_utf8(state.encode()).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(State::decode(later.as_bytes()).unwrap_err().contains("later program"));
+        state.stretches = vec![Stretch { from: 9, to: None }, Stretch { from: 12, to: None }];
+        assert!(State::decode(&state.encode()).is_err());
+    }
+
+    #[test]
+    fn the_first_version_is_read_for_ever() {
+        let text = br#"{"version":1,"begun":1795732200000000,"stretches":[{"from":8,"to":12},{"from":20}],"scouted":30,"waiting":{"messages":3,"bytes":99},"filters":["a/#"],"retained_due":[["a/#",1795732200000000]],"subscribed":["b/#"],"refusing":false,"lost":[],"lost_ever":{"messages":0,"bytes":0}}"#;
+        let state = State::decode(text).unwrap();
+        assert_eq!((state.needed_from(), state.waiting), (8, Amount { messages: 3, bytes: 99 }));
+        assert!(state.wants(11) && !state.wants(12) && state.wants(1000));
+    }
+
+    #[test]
+    fn new_filters_owe_their_retained_messages_and_old_ones_do_not_again() {
+        let mut state = State::new(0, at(0));
+        assert!(state.follow(&["a".to_owned()], at(1)));
+        state.retained_due.clear();
+        assert!(!state.follow(&["a".to_owned()], at(2)));
+        assert!(state.follow(&["a".to_owned(), "b".to_owned()], at(3)));
+        assert_eq!(state.retained_due, [("b".to_owned(), at(3))]);
+        assert!(state.follow(&["a".to_owned()], at(4)));
+        assert_eq!(state.retained_due, []);
+    }
+
+    #[test]
+    fn losses_of_a_kind_are_told_together() {
+        let mut state = State::new(0, at(0));
+        for second in [5, 3, 9] {
+            state.lose(Loss::Expired, Amount::of(2), at(second), || second.to_string());
+        }
+        let [lost] = &state.lost[..] else { panic!("one kind") };
+        assert_eq!((lost.amount.messages, lost.from, lost.to, &*lost.detail), (3, at(3), at(9), "5"));
+    }
+}

@@ -1,0 +1,389 @@
+//! The life of a bridge: it connects, works, loses the link, waits and begins again; all the while it looks after what waits.
+
+use super::link::Link;
+use super::scouting::Run;
+use super::sending::{Online, next_taken};
+use super::sieve::{Item, Sieve, Tap};
+use super::state::State;
+use super::status::{LinkState, Notice, Status, Trouble};
+use super::{BridgeOptions, Dial, Ears, reader_name};
+use crate::broker::Broker;
+use andon_bus::ids::new_id;
+use andon_model::log::{Lane, Log, Positions, Seq, SnapshotError};
+use andon_model::{Clock, Timestamp};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// How often everything that hangs on the clock is looked at.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// How often what waits is looked after while there is no link.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+/// How often the state is saved, if it changed.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Losses are told when none came for this long, or …
+const TELL_AFTER: Duration = Duration::from_secs(5);
+/// … at the latest after this.
+const TELL_AT_LATEST: Duration = Duration::from_secs(600);
+/// A link that lasted this long ends a row of failures.
+const GOOD_LINK: Duration = Duration::from_secs(10);
+
+/// A bridge at work.
+pub(super) struct Task {
+    pub(super) broker: Arc<Broker>,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: Arc<BridgeOptions>,
+    pub(super) status: Arc<Status>,
+    pub(super) sieve: Arc<Sieve>,
+    pub(super) state: State,
+    /// One for each stretch of the state.
+    pub(super) runs: Vec<Run>,
+    /// Something is to be saved.
+    pub(super) dirty: bool,
+    /// After a part of the lane was freed: counted anew up to this frame, there were so many before.
+    pub(super) recount: Option<super::scouting::Recount>,
+    /// How much of the lane there is.
+    pub(super) lane: watch::Receiver<u64>,
+    /// Under which identifiers messages were under way when the last link ended.
+    pub(super) under_way: HashMap<u64, u16>,
+    /// When what waits longest was received.
+    pub(super) oldest: Option<Timestamp>,
+    dial: Option<Arc<dyn Dial>>,
+    ears: Arc<dyn Ears>,
+    reader: String,
+    tap: Arc<Tap>,
+    passing: mpsc::Receiver<Item>,
+    saving: Option<JoinHandle<Result<(), SnapshotError>>>,
+    saved_at: Instant,
+    /// How much was lost when it was last looked at, when that changed, and when the first of it was.
+    losses: (u64, Instant, Instant),
+    behind: bool,
+    /// The last that was told is that there is a link.
+    told_up: bool,
+    /// Attempts that failed one after the other.
+    failures: u32,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.broker.taps.remove(&self.tap);
+    }
+}
+
+impl Task {
+    pub(super) async fn open(
+        broker: Arc<Broker>,
+        options: Arc<BridgeOptions>,
+        dial: Option<Arc<dyn Dial>>,
+        ears: Arc<dyn Ears>,
+        status: Arc<Status>,
+    ) -> Result<Self, SnapshotError> {
+        let reader =
+            reader_name(&options.name).ok_or_else(|| SnapshotError::BadName { reader: options.name.clone() })?;
+        let (log, clock) = (broker.pipeline.log().clone(), broker.clock.clone());
+        let filters: Vec<String> = options.send.iter().map(|rule| rule.filter.as_str().to_owned()).collect();
+        let now = clock.now();
+        let loading = {
+            let (log, reader) = (log.clone(), reader.clone());
+            move || load(&*log, &reader, &filters, now)
+        };
+        let loaded = tokio::task::spawn_blocking(loading).await;
+        let state = loaded.unwrap_or_else(|error| {
+            let source = std::io::Error::other(error);
+            Err(SnapshotError::Io { reader: reader.clone(), doing: "load", source })
+        })?;
+        let sieve = Arc::new(Sieve { rules: options.send.clone(), own: options.publisher() });
+        let (tap, passing) = Tap::new(sieve.clone());
+        broker.taps.add(&tap);
+        let runs = state.stretches.iter().map(Run::of).collect();
+        let now = Instant::now();
+        Ok(Self {
+            lane: broker.pipeline.lane(),
+            broker,
+            log,
+            clock,
+            options,
+            status,
+            sieve,
+            losses: (state.lost_ever.messages, now, now),
+            state,
+            runs,
+            dirty: false,
+            recount: None,
+            oldest: None,
+            dial,
+            ears,
+            reader,
+            tap,
+            passing,
+            saving: None,
+            saved_at: now,
+            behind: false,
+            told_up: true,
+            failures: 0,
+            under_way: HashMap::new(),
+        })
+    }
+
+    pub(super) fn tell(&self, notice: Notice) {
+        self.ears.hear(notice);
+    }
+
+    /// Until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let Some(link) = self.connect(&stop).await else { break };
+            match link {
+                Ok(link) => self.work(link, &stop).await,
+                Err(trouble) => self.fail(trouble),
+            }
+            if !self.pause(&stop).await {
+                break;
+            }
+        }
+        self.tap.open.store(false, Ordering::Release);
+        self.save_now().await;
+    }
+
+    /// Connects, or is switched off; `None`: stopped.
+    async fn connect(&mut self, stop: &CancellationToken) -> Option<Result<Link, Trouble>> {
+        let Some(dial) = self.dial.clone() else {
+            self.idle_until(stop, None).await;
+            return None;
+        };
+        let (options, bytes) = (self.options.clone(), self.broker.options.payload_bytes);
+        let clean = self.is_clean();
+        let mut opening = tokio::spawn(async move { Link::open(&options, &*dial, clean, bytes).await });
+        let mut tick = interval(IDLE_TICK);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    opening.abort();
+                    return None;
+                }
+                opened = &mut opening => {
+                    let fault = |error: tokio::task::JoinError| Err(Trouble::new(error.to_string(), "report this as a fault of Andon"));
+                    return Some(opened.unwrap_or_else(fault));
+                }
+                _ = tick.tick() => self.look_after(None).await,
+            }
+        }
+    }
+
+    /// Whether the other side keeps nothing for us between links.
+    pub(super) fn is_clean(&self) -> bool {
+        self.options.receive.is_empty()
+    }
+
+    /// The link did not come about, or is gone.
+    fn fail(&mut self, trouble: Trouble) {
+        tracing::debug!(bridge = self.options.name, "{}", trouble.text);
+        if std::mem::replace(&mut self.told_up, false) {
+            self.tell(Notice::Lost(trouble.clone()));
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.status.failed(trouble);
+    }
+
+    /// Waits before the next attempt: twice as long each time, up to the most, and not at the same moment as others. False: stopped.
+    async fn pause(&mut self, stop: &CancellationToken) -> bool {
+        let doubled = self.options.retry_first.saturating_mul(1 << self.failures.saturating_sub(1).min(16));
+        let wait = doubled.min(self.options.retry_most);
+        // From three quarters of it to all of it.
+        let part = u32::try_from(new_id(&*self.clock).as_u128() & 0xFF).unwrap_or(0);
+        let wait = wait * 3 / 4 + wait / 4 * part / 256;
+        self.idle_until(stop, Some(Instant::now() + wait)).await;
+        !stop.is_cancelled()
+    }
+
+    async fn idle_until(&mut self, stop: &CancellationToken, until: Option<Instant>) {
+        let mut tick = interval(IDLE_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let over = async {
+                match until {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = over => return,
+                _ = tick.tick() => self.look_after(None).await,
+            }
+        }
+    }
+
+    /// From the first packet behind CONNACK to the end of the link.
+    async fn work(&mut self, link: Link, stop: &CancellationToken) {
+        let begun = Instant::now();
+        let mut online = match self.begin(link) {
+            Ok(online) => online,
+            Err(trouble) => return self.fail(trouble),
+        };
+        let end = self.serve(&mut online, stop).await;
+        self.tap.open.store(false, Ordering::Release);
+        while self.passing.try_recv().is_ok() {
+            self.tap.missed.fetch_add(1, Ordering::Relaxed);
+        }
+        let flights =
+            self.runs.iter().flat_map(|run| &run.window).filter(|flight| !flight.done && flight.packet_id != 0);
+        self.under_way.extend(flights.map(|flight| (flight.seq, flight.packet_id)));
+        self.runs.iter_mut().zip(&self.state.stretches).for_each(|(run, stretch)| *run = Run::of(stretch));
+        if online.ready && begun.elapsed() >= GOOD_LINK {
+            self.failures = 0;
+        }
+        match end {
+            Ok(()) => online.link.close().await,
+            Err(trouble) => {
+                self.fail(trouble);
+                online.link.finish().await;
+            }
+        }
+    }
+
+    /// `Ok`: stopped.
+    async fn serve(&mut self, online: &mut Online, stop: &CancellationToken) -> Result<(), Trouble> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What came in one piece with CONNACK.
+        self.hear(online).await?;
+        loop {
+            let (reads, takes) = (online.may_read(), !online.taking.is_empty());
+            let Online { link, taking, .. } = online;
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                filled = link.fill(), if reads => {
+                    filled?;
+                    self.hear(online).await?;
+                }
+                taken = next_taken(taking), if takes => self.taken(online, taken)?,
+                item = self.passing.recv() => if let Some(item) = item {
+                    self.pass(online, &item)?;
+                },
+                _ = self.lane.changed() => {}
+                _ = tick.tick() => {
+                    online.refill(self.options.catch_up_per_second, TICK);
+                    self.look_after(Some(online)).await;
+                    self.watch(online)?;
+                }
+            }
+            self.pump(online).await?;
+        }
+    }
+
+    /// A message that is not kept could not be sent.
+    pub(super) fn missed(&self) {
+        self.tap.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The other side has granted everything: messages flow.
+    pub(super) fn is_ready(&mut self) {
+        self.tap.open.store(true, Ordering::Release);
+        self.status.enter(LinkState::Connected);
+        self.told_up = true;
+        self.tell(Notice::Connected { waiting: self.state.waiting });
+    }
+
+    /// What hangs on the clock: counting what came, bounds, figures, notices, saving.
+    async fn look_after(&mut self, online: Option<&mut Online>) {
+        self.scout(online).await;
+        self.keep_bounds().await;
+        let (waiting, lost, oldest) = (self.state.waiting, self.state.lost_ever, self.oldest);
+        let missed = self.tap.missed.load(Ordering::Relaxed);
+        self.tell_lag();
+        let behind = self.behind;
+        self.status.set(|report| {
+            (report.waiting, report.lost, report.oldest, report.behind) = (waiting, lost, oldest, behind);
+            report.not_sent = missed;
+        });
+        self.status.tick();
+        self.tell_losses(false);
+        if self.dirty
+            && self.saved_at.elapsed() >= SAVE_EVERY
+            && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
+        {
+            self.save();
+        }
+    }
+
+    fn tell_lag(&mut self) {
+        let age = self.oldest.map(|oldest| self.clock.now().since(oldest));
+        if let (Some(oldest), false) = (self.oldest.filter(|_| age >= Some(self.options.alarm_after)), self.behind) {
+            self.behind = true;
+            self.tell(Notice::Behind { oldest, waiting: self.state.waiting });
+        } else if self.behind && age.is_none_or(|age| age < self.options.alarm_after / 2) {
+            self.behind = false;
+            self.tell(Notice::CaughtUp);
+        }
+    }
+
+    /// Losses are told together, once a while without new ones went by.
+    fn tell_losses(&mut self, at_once: bool) {
+        let (count, changed, first) = self.losses;
+        let now = Instant::now();
+        if self.state.lost_ever.messages != count {
+            self.losses = (self.state.lost_ever.messages, now, if now - changed > TELL_AFTER { now } else { first });
+            self.dirty = true;
+        }
+        let due = now - self.losses.1 >= TELL_AFTER || now - self.losses.2 >= TELL_AT_LATEST;
+        if self.state.lost.is_empty() || !(due || at_once) {
+            return;
+        }
+        self.losses.2 = now;
+        self.dirty = true;
+        for lost in std::mem::take(&mut self.state.lost) {
+            let super::state::Lost { why, amount, from, to, detail } = lost;
+            self.tell(Notice::Dropped { why, amount, from, to, detail });
+        }
+    }
+
+    fn save(&mut self) {
+        let (log, reader, bytes) = (self.log.clone(), self.reader.clone(), self.state.encode());
+        let at = Positions { messages: Seq(self.state.needed_from().saturating_sub(1)), ..Positions::default() };
+        (self.dirty, self.saved_at) = (false, Instant::now());
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            log.save_snapshot(&reader, at, &bytes).inspect_err(|error| {
+                tracing::error!(%error, reader, "could not save how far a bridge has come; what it sent since will be sent again after a restart");
+            })
+        }));
+    }
+
+    async fn save_now(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            let _ = saving.await;
+        }
+        self.tell_losses(true);
+        if self.dirty {
+            self.save();
+            if let Some(saving) = self.saving.take() {
+                // A failure was logged.
+                let _ = saving.await;
+            }
+        }
+    }
+}
+
+/// The state as it was saved, or a new one, which is saved at once. Blocking.
+fn load(log: &dyn Log, reader: &str, filters: &[String], now: Timestamp) -> Result<State, SnapshotError> {
+    log.register_reader(reader, &[Lane::Messages])?;
+    let unusable = |reason: String| SnapshotError::Unusable { reader: reader.to_owned(), reason };
+    let mut state = match log.load_snapshot(reader)? {
+        Some(snapshot) => State::decode(&snapshot.state).map_err(unusable)?,
+        None => State::new(log.durable_seq(Lane::Messages).0, now),
+    };
+    if state.follow(filters, now) {
+        // Other messages are to be sent now: they are counted from the first on.
+        state.waiting = super::Amount::default();
+        state.scouted = state.needed_from().saturating_sub(1);
+        let at = Positions { messages: Seq(state.scouted), ..Positions::default() };
+        log.save_snapshot(reader, at, &state.encode())?;
+    }
+    Ok(state)
+}

@@ -1,0 +1,139 @@
+use super::*;
+
+#[tokio::test]
+async fn an_other_side_that_takes_the_connection_and_says_nothing_is_no_link() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings =
+        BridgeOptions { answer_within: Duration::from_millis(200), ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let mut caller = remote.accept().await;
+    caller.connect().await;
+    until(|| over.bridge.report().state == LinkState::Failed).await;
+    let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+    assert!(trouble.text.contains("took the connection and did not answer"), "{}", trouble.text);
+    // It comes again by itself.
+    remote.accept().await.connect().await;
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_that_stalls_is_given_up_and_begun_anew() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings =
+        BridgeOptions { answer_within: Duration::from_millis(300), ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let (_caller, _) = remote.admit(ConnAck::default(), 0).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    let mut device = here.client(hello("device")).await;
+    publish_all(&mut device, "a", 0..1).await;
+    // No PUBACK comes.
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert!(over.bridge.report().last_trouble.unwrap().1.text.contains("has not answered"));
+    assert_eq!(over.bridge.report().waiting.messages, 1);
+    let again = caller.publish().await;
+    caller.acknowledge(&again).await;
+    until(|| over.bridge.report().waiting.messages == 0).await;
+    assert!(over.ears.any(|notice| matches!(notice, Notice::Lost(_))));
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_link_is_asked_and_given_up_without_an_answer() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = BridgeOptions {
+        answer_within: Duration::from_millis(300),
+        keep_alive_s: 2,
+        ..options(1, vec![rule("a", "", "")], vec![])
+    };
+    let over = start(&here, settings, remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert_eq!(caller.next().await, Packet::PingReq);
+    caller.send(Packet::PingResp).await;
+    assert_eq!(caller.next().await, Packet::PingReq);
+    remote.accept().await.connect().await;
+    assert!(over.bridge.report().last_trouble.unwrap().1.text.contains("has not answered"));
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_said_with_what_to_do() {
+    for (reason, remedy) in [
+        (ReasonCode::BAD_USER_NAME_OR_PASSWORD, "andon secret set"),
+        (ReasonCode::NOT_AUTHORIZED, "allow this user"),
+        (ReasonCode::UNSUPPORTED_PROTOCOL_VERSION, "`version`"),
+    ] {
+        let (_here, here) = Site::usual().await;
+        let remote = Remote::new().await;
+        let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+        remote.admit(ConnAck { reason, ..ConnAck::default() }, 0).await;
+        until(|| over.bridge.report().last_trouble.is_some()).await;
+        let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+        assert!(trouble.text.contains(reason.text()) && trouble.remedy.contains(remedy), "{trouble:?}");
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_is_no_link() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![], vec![rule("orders/#", "", "")]), remote.address).await;
+    let mut caller = remote.accept().await;
+    caller.connect().await;
+    caller.send(Packet::ConnAck(Box::default())).await;
+    let Packet::Subscribe(asked) = caller.next().await else { panic!("no SUBSCRIBE") };
+    assert!(asked.filters[0].no_local && asked.filters[0].retain_as_published);
+    let reasons = vec![ReasonCode::NOT_AUTHORIZED];
+    caller.send(Packet::SubAck(SubAck { packet_id: asked.packet_id, properties: Default::default(), reasons })).await;
+    until(|| over.bridge.report().state == LinkState::Failed).await;
+    assert!(over.bridge.report().last_trouble.unwrap().1.text.contains("orders/#"));
+    assert!(!over.ears.any(|notice| matches!(notice, Notice::Connected { .. })));
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_packet_ends_the_link_with_a_reason() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    caller.send_bytes(&[0x30, 0x03, 0x00, 0x01, b'#']).await;
+    assert!(matches!(caller.next().await, Packet::Disconnect(bye) if !bye.reason.is_success()));
+    until(|| over.bridge.report().last_trouble.is_some()).await;
+    assert!(over.bridge.report().last_trouble.unwrap().1.text.contains("no acceptable packet"));
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn subscriptions_that_are_no_longer_wanted_are_ended_at_the_other_side() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over =
+        start(&here, options(1, vec![], vec![rule("old/#", "", ""), rule("both/#", "", "")]), remote.address).await;
+    let (caller, _) = remote.admit(ConnAck::default(), 1).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    over.bridge.stop().await;
+    drop(caller);
+    let over = start(&here, options(1, vec![], vec![rule("both/#", "", "")]), remote.address).await;
+    let mut caller = remote.accept().await;
+    caller.connect().await;
+    caller.send(Packet::ConnAck(Box::new(ConnAck { session_present: true, ..ConnAck::default() }))).await;
+    let Packet::Unsubscribe(ended) = caller.next().await else { panic!("no UNSUBSCRIBE") };
+    assert_eq!(ended.filters[0].as_str(), "old/#");
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_says_goodbye() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    over.bridge.stop().await;
+    assert!(matches!(caller.next().await, Packet::Disconnect(bye) if bye.reason == ReasonCode::SUCCESS));
+    assert_eq!(caller.try_next().await, None);
+}

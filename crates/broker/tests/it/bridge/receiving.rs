@@ -1,0 +1,102 @@
+use super::*;
+
+async fn receiving(rules: Vec<Rule>) -> (tempfile::TempDir, Site, Over, Caller, Remote) {
+    let (folder, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![], rules), remote.address).await;
+    let (caller, _) = remote.admit(ConnAck::default(), 1).await;
+    (folder, here, over, caller, remote)
+}
+
+#[tokio::test]
+async fn what_comes_is_here_before_it_is_acknowledged_and_mapped_as_a_clients() {
+    let (_folder, here, over, mut caller, _remote) = receiving(vec![rule("orders/#", "orders/", "head/")]).await;
+    let mut listener = here.client(hello("listener")).await;
+    subscribe(&mut listener, "#").await;
+    let message = Publish { retain: true, ..publish("orders/7", "make it", QoS::AtLeastOnce, 9) };
+    caller.send(Packet::Publish(message)).await;
+    let Packet::PubAck(ack) = caller.next().await else { panic!("no PUBACK") };
+    assert!((ack.packet_id, ack.reason) == (9, ReasonCode::SUCCESS));
+    let got = listener.next_publish().await;
+    assert_eq!((got.topic.as_ref().unwrap().as_str(), got.retain), ("head/7", true));
+    let kept = here.broker.retained(&TopicFilter::parse("#").unwrap());
+    assert_eq!(kept[0].publisher.as_ref().unwrap().as_str(), "andon:bridge:over");
+    assert_eq!(here.hooks.mapped.lock().unwrap()[0].topic.as_str(), "head/7");
+    caller.send(Packet::Publish(publish("orders/8", "at once", QoS::AtMostOnce, 0))).await;
+    assert_eq!(text(&listener.next_publish().await), "at once");
+    until(|| over.bridge.report().received == 2).await;
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_answered_in_turn_and_told() {
+    let (_folder, here, over, mut caller, _remote) = receiving(vec![rule("#", "", "")]).await;
+    let large = "x".repeat((1 << 20) + 1);
+    let deep = vec!["x"; 40].join("/");
+    let messages: [(&str, &str, ReasonCode); 5] = [
+        ("good", "1", ReasonCode::SUCCESS),
+        ("command/valve", "open", ReasonCode::NOT_AUTHORIZED),
+        ("large", &large, ReasonCode::IMPLEMENTATION_SPECIFIC),
+        (&deep, "2", ReasonCode::TOPIC_NAME_INVALID),
+        ("good", "3", ReasonCode::SUCCESS),
+    ];
+    for (id, (topic, payload, _)) in (1_u16..).zip(messages) {
+        caller.send(Packet::Publish(publish(topic, payload, QoS::AtLeastOnce, id))).await;
+    }
+    for (id, (_, _, reason)) in (1_u16..).zip(messages) {
+        let Packet::PubAck(ack) = caller.next().await else { panic!("no PUBACK") };
+        assert_eq!((ack.packet_id, ack.reason), (id, reason));
+    }
+    assert!(here.hooks.commands.lock().unwrap().is_empty(), "a command does not cross");
+    let topics: Vec<_> = here.hooks.mapped.lock().unwrap().iter().map(|m| m.topic.as_str().to_owned()).collect();
+    assert_eq!(topics, ["good", "good"]);
+    let ears = over.ears.clone();
+    over.bridge.stop().await;
+    assert_eq!(ears.lost(Loss::NotTaken), 3);
+}
+
+#[tokio::test]
+async fn what_was_here_before_is_not_taken_again() {
+    let (_folder, here, over, mut caller, _remote) = receiving(vec![rule("#", "", "")]).await;
+    let path = format!("{},{}", Uuid::from_u128(5), Uuid::from_u128(1));
+    let user = vec![(Text::parse(PATH).unwrap(), Text::parse(&path).unwrap())];
+    let properties = PublishProperties { user, ..PublishProperties::default() };
+    caller.send(Packet::Publish(Publish { properties, ..publish("a", "back", QoS::AtLeastOnce, 1) })).await;
+    assert!(matches!(caller.next().await, Packet::PubAck(ack) if ack.reason.is_success()));
+    assert_eq!((over.bridge.report().looped, here.broker.stats().received), (1, 0));
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn qos_2_and_aliases_that_were_not_asked_for_end_the_link() {
+    let alias = PublishProperties { topic_alias: Some(1), ..PublishProperties::default() };
+    for bad in [
+        publish("a", "x", QoS::ExactlyOnce, 1),
+        Publish { topic: None, properties: alias, ..publish("a", "x", QoS::AtMostOnce, 0) },
+    ] {
+        let (_folder, here, over, mut caller, remote) = receiving(vec![rule("#", "", "")]).await;
+        caller.send(Packet::Publish(bad)).await;
+        remote.accept().await.connect().await;
+        assert!(over.bridge.report().last_trouble.is_some());
+        assert_eq!(here.broker.stats().received, 0);
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_other_side_kept_while_there_was_no_link_comes_once_it_is_back() {
+    let (_here, here) = Site::usual().await;
+    let (_there, there) = Site::usual().await;
+    let settings = || BridgeOptions { in_flight: 5, ..options(1, vec![], vec![rule("orders/#", "", "head/")]) };
+    let over = start(&here, settings(), there.address).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    over.bridge.stop().await;
+    let mut listener = here.client(lasting("listener")).await;
+    subscribe(&mut listener, "#").await;
+    let mut office = there.client(hello("office")).await;
+    publish_all(&mut office, "orders/1", 0..500).await;
+    let over = start(&here, settings(), there.address).await;
+    let got = collect(&mut listener, 500).await;
+    assert_whole(&got["head/orders/1"], 0..500);
+    over.bridge.stop().await;
+}
