@@ -133,6 +133,13 @@ pub struct Admitted {
     ruling: Ruling,
 }
 
+impl Admitted {
+    /// Whether the rule of its topic spares it the log.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.ruling == Ruling::Volatile
+    }
+}
+
 /// Figures since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BrokerStats {
@@ -257,7 +264,7 @@ impl Broker {
         let message = Arc::new(Message::internal(name, payload, qos, retain, self.clock.now()));
         let reached = self.route_own(message.clone(), false).await?;
         self.catalogue.note(&message);
-        self.taps.pass(&message);
+        self.taps.pass(&message, qos != QoS::AtMostOnce || retain);
         Ok(reached)
     }
 
@@ -335,18 +342,18 @@ impl Broker {
         let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
         if passing {
             let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::Done(done)));
-            self.map(mapped).await;
+            self.map(mapped, false).await;
         } else {
             self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
         }
         Ok(reached.await.map_err(|_| PublishError::Stopping)??)
     }
 
-    /// Lets a message that [`Broker::check`] has let pass count through the log, as a client's: resolves when it is appended, and what it
-    /// returns when it is durable.
-    pub(crate) async fn submit_own(&self, message: Message) -> oneshot::Receiver<Result<usize, AppendError>> {
+    /// Lets a message that was admitted count through the log, as a client's: resolves when it is appended, and what it returns when it
+    /// is durable.
+    pub(crate) async fn submit_own(&self, admitted: Admitted) -> oneshot::Receiver<Result<usize, AppendError>> {
         let (done, reached) = oneshot::channel();
-        let message = Arc::new(message);
+        let message = Arc::new(admitted.message);
         let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
         self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
         reached

@@ -440,7 +440,7 @@ impl Client {
                 _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
             };
             let ((), mapped) = self.broker.with_core_mapped(|core| core.apply(Seq(0), &op, reply));
-            self.broker.map(mapped).await;
+            self.broker.map(mapped, false).await;
         }
     }
 

@@ -289,7 +289,7 @@ impl Broker {
                 }
             });
             self.pipeline.lane_grew();
-            self.map(mapped).await;
+            self.map(mapped, true).await;
         }
     }
 
@@ -299,7 +299,7 @@ impl Broker {
         match &op {
             Op::Publish(p) if passes(&p.message) && !p.will_of.is_durable() => {
                 let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
-                self.map(mapped).await;
+                self.map(mapped, false).await;
             }
             _ => self.pipeline.submit(op, Reply::None, scratch).await,
         }
@@ -344,11 +344,11 @@ impl Broker {
         self.hooks.refused(client_id, &who, NoRight::CommandAsWill, will.topic.as_str());
     }
 
-    /// Hands messages to the catalogue and the mapping hook.
-    pub(crate) async fn map(&self, messages: Vec<Arc<Message>>) {
+    /// Hands messages to the catalogue, to bridges and to the mapping hook. `in_lane`: they are in the log, where bridges find them.
+    pub(crate) async fn map(&self, messages: Vec<Arc<Message>>, in_lane: bool) {
         for message in messages {
             self.catalogue().note(&message);
-            self.taps.pass(&message);
+            self.taps.pass(&message, in_lane);
             if let Some(done) = self.hooks.on_message(&message) {
                 done.await;
             }

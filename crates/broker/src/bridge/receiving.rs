@@ -7,6 +7,7 @@ use super::status::Trouble;
 use super::task::Task;
 use crate::broker::PublishError;
 use crate::message::Message;
+use andon_model::access::Principal;
 use andon_model::log::AppendError;
 use andon_wire::mqtt::{Ack, Packet, Publish, QoS, ReasonCode, TopicName};
 
@@ -67,18 +68,27 @@ impl Task {
                 return Ok(());
             }
         };
-        if let Err(error) = self.broker.check(&message) {
-            self.not_taken(&theirs, &error.to_string());
-            online.answer_in_turn(packet_id, qos, reason_of(&error));
-            return Ok(());
-        }
+        let retain = message.retain;
+        let admitted = match self.broker.admit_message(message) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                self.not_taken(&theirs, &error.to_string());
+                online.answer_in_turn(packet_id, qos, reason_of(&error));
+                return Ok(());
+            }
+        };
         self.status.received();
-        if qos == QoS::AtMostOnce && !message.retain {
+        // It must not overtake what is on its way into the log.
+        let spared = admitted.is_volatile() && online.taking.is_empty();
+        if !retain && (qos == QoS::AtMostOnce || spared) {
             // Nothing waits for it, and nothing refuses it any more.
-            let _ = self.broker.publish(message).await;
+            let _ = self.broker.publish_admitted(admitted).await;
+            if qos != QoS::AtMostOnce {
+                online.answer_in_turn(packet_id, qos, ReasonCode::SUCCESS);
+            }
             return Ok(());
         }
-        let done = self.broker.submit_own(message).await;
+        let done = self.broker.submit_own(admitted).await;
         online.taking.push_back(Taking { packet_id, reason: ReasonCode::SUCCESS, done: Some(done) });
         Ok(())
     }
@@ -106,7 +116,7 @@ impl Task {
             // It left that node on its way here.
             add_to_path(&mut publish.properties.user, peer);
         }
-        Ok(Message::from_publish(publish, topic, self.sieve.own.clone(), self.clock.now(), true))
+        Ok(Message::from_publish(publish, topic, self.sieve.own.clone(), Principal::SYSTEM, self.clock.now(), true))
     }
 
     fn not_taken(&mut self, topic: &TopicName, words: &str) {
@@ -135,6 +145,7 @@ const fn reason_of(error: &PublishError) -> ReasonCode {
         PublishError::Topic(_) | PublishError::Levels { .. } => ReasonCode::TOPIC_NAME_INVALID,
         PublishError::TooLarge { .. } => ReasonCode::IMPLEMENTATION_SPECIFIC,
         PublishError::Command(_) => ReasonCode::NOT_AUTHORIZED,
+        PublishError::Rule(_) => ReasonCode::PAYLOAD_FORMAT_INVALID,
         _ => ReasonCode::QUOTA_EXCEEDED,
     }
 }

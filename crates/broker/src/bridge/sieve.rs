@@ -86,14 +86,13 @@ impl Sieve {
     }
 
     /// Whether a message is sent as it passes by or not at all: it is not in the lane, or its rule does not want it kept.
-    fn passes(&self, message: &Message) -> Option<usize> {
+    fn passes(&self, message: &Message, in_lane: bool) -> Option<usize> {
         if message.publisher.as_ref() == Some(&self.own) {
             return None;
         }
         let rule = self.rule(message.topic.as_str())?;
-        let kept = message.retain || message.qos != QoS::AtMostOnce;
         let keeps = self.rules.get(rule).is_some_and(|rule| rule.qos != QoS::AtMostOnce);
-        (!(kept && keeps)).then_some(rule)
+        (!(in_lane && keeps)).then_some(rule)
     }
 }
 
@@ -114,8 +113,8 @@ impl Tap {
         (Arc::new(Self { sieve, to, open: AtomicBool::new(false), missed: AtomicU64::new(0) }), from)
     }
 
-    fn pass(&self, message: &Arc<Message>) {
-        let Some(rule) = self.sieve.passes(message) else { return };
+    fn pass(&self, message: &Arc<Message>, in_lane: bool) {
+        let Some(rule) = self.sieve.passes(message, in_lane) else { return };
         let item = || Item { seq: 0, message: message.clone(), rule };
         if !self.open.load(Ordering::Acquire) || self.to.try_send(item()).is_err() {
             self.missed.fetch_add(1, Ordering::Relaxed);
@@ -131,11 +130,11 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    /// A message passes by. Budget without a bridge: one load.
-    pub(crate) fn pass(&self, message: &Arc<Message>) {
+    /// A message passes by; `in_lane`: it is in the log, too. Budget without a bridge: one load.
+    pub(crate) fn pass(&self, message: &Arc<Message>, in_lane: bool) {
         if self.any.load(Ordering::Acquire) {
             let taps = self.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            taps.iter().for_each(|tap| tap.pass(message));
+            taps.iter().for_each(|tap| tap.pass(message, in_lane));
         }
     }
 
