@@ -64,7 +64,7 @@ impl Sieve {
     }
 
     fn pick(&self, frame: Frame) -> Option<Item> {
-        if frame.kind != kind::PUBLISH {
+        if frame.kind.kind != kind::PUBLISH.kind {
             return None;
         }
         let (topic, kept) = peek(&frame.payload)?;

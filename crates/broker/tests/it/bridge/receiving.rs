@@ -33,11 +33,12 @@ async fn what_cannot_be_taken_is_answered_in_turn_and_told() {
     let (_folder, here, over, mut caller, _remote) = receiving(vec![rule("#", "", "")]).await;
     let large = "x".repeat((1 << 20) + 1);
     let deep = vec!["x"; 40].join("/");
-    let messages: [(&str, &str, ReasonCode); 5] = [
+    let messages: [(&str, &str, ReasonCode); 6] = [
         ("good", "1", ReasonCode::SUCCESS),
         ("command/valve", "open", ReasonCode::NOT_AUTHORIZED),
         ("large", &large, ReasonCode::IMPLEMENTATION_SPECIFIC),
         (&deep, "2", ReasonCode::TOPIC_NAME_INVALID),
+        ("strict/a", "bad", ReasonCode::PAYLOAD_FORMAT_INVALID),
         ("good", "3", ReasonCode::SUCCESS),
     ];
     for (id, (topic, payload, _)) in (1_u16..).zip(messages) {
@@ -52,7 +53,25 @@ async fn what_cannot_be_taken_is_answered_in_turn_and_told() {
     assert_eq!(topics, ["good", "good"]);
     let ears = over.ears.clone();
     over.bridge.stop().await;
-    assert_eq!(ears.lost(Loss::NotTaken), 3);
+    assert_eq!(ears.lost(Loss::NotTaken), 4);
+}
+
+#[tokio::test]
+async fn what_its_rule_spares_the_log_is_acknowledged_in_turn_and_overtakes_nothing() {
+    let (_folder, here, over, mut caller, _remote) = receiving(vec![rule("#", "", "")]).await;
+    let retained = |id: u16| Publish { retain: true, ..publish("volatile/a", &id.to_string(), QoS::AtLeastOnce, id) };
+    for id in 1..=20 {
+        let passing = publish("volatile/a", &id.to_string(), QoS::AtLeastOnce, id);
+        caller.send(Packet::Publish(if id % 3 == 0 { retained(id) } else { passing })).await;
+    }
+    for id in 1..=20 {
+        assert!(
+            matches!(caller.next().await, Packet::PubAck(ack) if (ack.packet_id, ack.reason) == (id, ReasonCode::SUCCESS))
+        );
+    }
+    let mapped: Vec<_> = here.hooks.mapped.lock().unwrap().iter().map(|m| m.payload.clone()).collect();
+    assert_eq!(mapped, (1..=20).map(|id| id.to_string()).collect::<Vec<_>>());
+    over.bridge.stop().await;
 }
 
 #[tokio::test]

@@ -57,6 +57,28 @@ async fn what_came_while_there_was_no_link_and_over_a_kill_follows() {
     over.bridge.stop().await;
 }
 
+#[tokio::test]
+async fn what_its_rule_spares_the_log_is_sent_as_it_passes_by_and_counted_without_a_link() {
+    let (_here, here) = Site::usual().await;
+    let (_there, there) = Site::usual().await;
+    let mut listener = there.client(lasting("listener")).await;
+    subscribe(&mut listener, "#").await;
+    let rules = || options(1, vec![rule("volatile/#", "volatile/", "p7/")], vec![]);
+    let over = start(&here, rules(), there.address).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    let mut device = here.client(hello("device")).await;
+    publish_all(&mut device, "volatile/a", 0..50).await;
+    let got = collect(&mut listener, 50).await;
+    assert_whole(&got["p7/a"], 0..50);
+    over.bridge.stop().await;
+    let over = start(&here, rules(), nowhere().await).await;
+    until(|| over.bridge.report().state == LinkState::Failed).await;
+    publish_all(&mut device, "volatile/a", 50..60).await;
+    until(|| over.bridge.report().not_sent == 10).await;
+    assert_eq!(over.bridge.report().waiting, Amount::default());
+    over.bridge.stop().await;
+}
+
 fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
