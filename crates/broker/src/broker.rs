@@ -11,9 +11,10 @@ use crate::message::Message;
 use crate::options::BrokerOptions;
 use crate::origin::Names;
 use crate::overview::RateMemory;
+use crate::quarantine::Withheld;
 use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
-use crate::ruling::{Offer, Ruling};
+use crate::ruling::{self, Offer, Origin, Ruling};
 use crate::session::Session;
 use andon_model::Clock;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
@@ -137,6 +138,15 @@ impl Admitted {
     /// Whether the rule of its topic spares it the log.
     pub(crate) fn is_volatile(&self) -> bool {
         self.ruling == Ruling::Volatile
+    }
+
+    /// How it breaks the rule of its topic, where it would go into quarantine.
+    #[must_use]
+    pub fn breach(&self) -> Option<&str> {
+        match &self.ruling {
+            Ruling::Withheld { words, .. } => Some(words),
+            _ => None,
+        }
     }
 }
 
@@ -320,7 +330,55 @@ impl Broker {
     /// # Errors
     /// [`PublishError`].
     pub async fn publish_admitted(&self, Admitted { message, ruling }: Admitted) -> Result<usize, PublishError> {
+        if let Ruling::Withheld { rule, words } = &ruling {
+            let none = SessionNo::NODE;
+            let from = Origin { publisher: none, packet_id: 0, will_of: none, by: Uuid::nil() };
+            let withheld = ruling::withheld(Arc::new(message), &from, rule, words);
+            return self.run_for(SessionOp::Withhold(withheld)).await;
+        }
         self.route_own(Arc::new(message), ruling == Ruling::Volatile).await
+    }
+
+    /// Runs an operation through the log and waits until it counts.
+    async fn run_for(&self, op: SessionOp) -> Result<usize, PublishError> {
+        let (done, outcome) = oneshot::channel();
+        self.pipeline.submit(Op::Session(op), Reply::Done(done), &mut BytesMut::new()).await;
+        Ok(outcome.await.map_err(|_| PublishError::Stopping)??)
+    }
+
+    /// The messages in quarantine, the oldest first, each under its number; and how many had to go for others since the start.
+    #[must_use]
+    pub fn quarantine(&self) -> (Vec<(u64, Arc<Withheld>)>, u64) {
+        self.with_core(|core| {
+            let kept = core.quarantine.iter().map(|(seq, withheld)| (seq, withheld.clone())).collect();
+            (kept, core.quarantine.pushed_out)
+        })
+    }
+
+    /// The message of this number in quarantine.
+    #[must_use]
+    pub fn withheld(&self, number: u64) -> Option<Arc<Withheld>> {
+        self.with_core(|core| core.quarantine.get(number).cloned())
+    }
+
+    /// Takes a message out of quarantine; false: it was there no more. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`PublishError::Log`], [`PublishError::Stopping`].
+    pub async fn let_go(&self, number: u64) -> Result<bool, PublishError> {
+        Ok(self.run_for(SessionOp::LetGo { withheld: number }).await? > 0)
+    }
+
+    /// Publishes a message that was in quarantine, whatever its rule says, as a message of `by` of now. Returns how many sessions it
+    /// reached. It stays in quarantine until [`Broker::let_go`].
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn release(&self, withheld: &Withheld, by: Text) -> Result<usize, PublishError> {
+        let message = &*withheld.message;
+        let message = Message { publisher: Some(by), received: self.clock.now(), ..message.clone() };
+        self.check(&message)?;
+        self.route_own(Arc::new(message), false).await
     }
 
     /// What holds for a message that no connected client brings.

@@ -10,6 +10,7 @@ use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
 use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
 use crate::outbox::Outbox;
+use crate::quarantine::{Quarantine, Withheld};
 use crate::queue::{Bounds, Entry};
 use crate::retained::Retained;
 use crate::router::Reply;
@@ -61,6 +62,7 @@ pub(crate) struct Core {
     pub(crate) by_client: HashMap<Text, SessionNo>,
     pub(crate) index: Index,
     pub(crate) retained: Retained,
+    pub(crate) quarantine: Quarantine,
     /// The newest message of each `$SYS` topic.
     pub(crate) sys: BTreeMap<TopicName, Arc<Message>>,
     pub(crate) bounds: Bounds,
@@ -139,26 +141,22 @@ impl Core {
                 }
             }
             SessionOp::Due { session, .. } => self.due(*session),
+            SessionOp::Withhold(withheld) => self.withhold(seq, withheld, reply),
+            SessionOp::LetGo { withheld } => {
+                let there = self.quarantine.take(*withheld).is_some();
+                if let Reply::Done(done) = reply {
+                    // Nobody waits any more: fine.
+                    drop(done.send(Ok(usize::from(there))));
+                }
+            }
             SessionOp::Limits { messages, bytes } => self.bounds = Bounds { messages: *messages, bytes: *bytes },
         }
     }
 
     fn publish(&mut self, seq: Seq, published: &Published, reply: Reply) {
         let message = &published.message;
-        self.counters.received += 1;
-        self.wills_under_way.remove(&published.will_of);
-        if let Some(session) = self.sessions.get_mut(&published.will_of).filter(|s| s.gone_at.is_some()) {
-            session.will = None;
-        }
-        // A repetition over another connection; on the same one the connection itself notices. Another content is another
-        // message: of a client that came back without its memory.
-        let new = published.packet_id == 0
-            || !published.publisher.is_durable()
-            || self.sessions.get_mut(&published.publisher).is_none_or(|session| {
-                let mark = message.mark();
-                let before = session.inbound.insert(published.packet_id, mark);
-                before.is_none_or(|before| before != 0 && before != mark)
-            });
+        self.will_published(published.will_of);
+        let new = self.is_new(published.publisher, published.packet_id, message);
         // The publisher may be a subscriber too. It gets PUBREC before its own message, and PUBACK after it, as other
         // brokers do, for PUBACK says how many others there were.
         if let Reply::Publish(outbox, id, QoS::ExactlyOnce) = &reply {
@@ -184,6 +182,47 @@ impl Core {
             }
             // Nobody waits any more: fine.
             Reply::Done(done) => drop(done.send(Ok(reached))),
+            _ => {}
+        }
+    }
+
+    /// A message came; if it is the will of a session, that has none any more.
+    fn will_published(&mut self, will_of: SessionNo) {
+        self.counters.received += 1;
+        self.wills_under_way.remove(&will_of);
+        if let Some(session) = self.sessions.get_mut(&will_of).filter(|s| s.gone_at.is_some()) {
+            session.will = None;
+        }
+    }
+
+    /// False: a repetition over another connection; on the same one the connection itself notices. Another content is another
+    /// message: of a client that came back without its memory.
+    fn is_new(&mut self, publisher: SessionNo, packet_id: u16, message: &Message) -> bool {
+        packet_id == 0
+            || !publisher.is_durable()
+            || self.sessions.get_mut(&publisher).is_none_or(|session| {
+                let mark = message.mark();
+                let before = session.inbound.insert(packet_id, mark);
+                before.is_none_or(|before| before != 0 && before != mark)
+            })
+    }
+
+    /// Keeps a message from everybody. Who published it hears that it was accepted, and with QoS 1 that nobody got it.
+    fn withhold(&mut self, seq: Seq, withheld: &Withheld, reply: Reply) {
+        self.will_published(withheld.will_of);
+        if self.is_new(withheld.publisher, withheld.packet_id, &withheld.message) {
+            self.quarantine.put(seq.0, Arc::new(withheld.clone()));
+        }
+        match reply {
+            Reply::Publish(outbox, id, QoS::ExactlyOnce) => {
+                outbox.answered();
+                outbox.received(id);
+            }
+            Reply::Publish(outbox, id, _) => {
+                outbox.answered();
+                outbox.packet(&Packet::PubAck(Ack::new(id, ReasonCode::NO_MATCHING_SUBSCRIBERS)));
+            }
+            Reply::Done(done) => drop(done.send(Ok(0))),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@
 
 use crate::asks::{Ask, Deliver};
 use crate::message::Message;
+use crate::quarantine::Withheld;
 use andon_model::Timestamp;
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::log::{FrameKind, kind};
@@ -132,6 +133,13 @@ pub enum SessionOp {
         /// The most bytes.
         bytes: u64,
     },
+    /// A message was accepted that is kept from everybody.
+    Withhold(Box<Withheld>),
+    /// One of these was decided on.
+    LetGo {
+        /// The number of the operation that brought it.
+        withheld: u64,
+    },
 }
 
 /// What a subscriber said about a message.
@@ -211,6 +219,7 @@ impl Op {
             Self::Session(SessionOp::Gone { at, .. } | SessionOp::Subscribe { at, .. } | SessionOp::Due { at, .. }) => {
                 Some(*at)
             }
+            Self::Session(SessionOp::Withhold(withheld)) => Some(withheld.message.received),
             Self::Session(_) => None,
         }
     }
@@ -257,6 +266,8 @@ mod tag {
     pub(super) const ENDED: u8 = 7;
     pub(super) const LIMITS: u8 = 8;
     pub(super) const DUE: u8 = 9;
+    pub(super) const WITHHOLD: u8 = 10;
+    pub(super) const LET_GO: u8 = 11;
 }
 
 const PUBLISH: u16 = kind::PUBLISH.kind;
@@ -268,7 +279,7 @@ impl SessionOp {
         match self {
             Self::Open(open) if open.principal.is_some() || open.window != 0 => 2,
             Self::Subscribe { ask, .. } if ask.is_any() => 2,
-            Self::Due { .. } => 2,
+            Self::Due { .. } | Self::Withhold(_) | Self::LetGo { .. } => 2,
             _ => 1,
         }
     }
@@ -343,6 +354,14 @@ impl SessionOp {
                 number(out, *messages);
                 number(out, *bytes);
             }
+            Self::Withhold(withheld) => {
+                out.put_u8(tag::WITHHOLD);
+                put_withheld(out, withheld);
+            }
+            Self::LetGo { withheld } => {
+                out.put_u8(tag::LET_GO);
+                number(out, *withheld);
+            }
         }
     }
 
@@ -388,6 +407,8 @@ impl SessionOp {
             tag::ENDED => Self::Ended { session: SessionNo(input.number()?), opened: input.number()? },
             tag::DUE => Self::Due { session: SessionNo(input.number()?), at: input.time()? },
             tag::LIMITS => Self::Limits { messages: input.number()?, bytes: input.number()? },
+            tag::WITHHOLD => Self::Withhold(Box::new(input.withheld()?)),
+            tag::LET_GO => Self::LetGo { withheld: input.number()? },
             _ => return Err(FrameError::Field("tag")),
         })
     }
@@ -402,6 +423,16 @@ pub(crate) fn peek(payload: &[u8]) -> Option<(&str, bool)> {
     let length = usize::try_from(varint::take(&mut rest).ok()?).ok()?;
     let topic = std::str::from_utf8(rest.get(..length)?).ok()?;
     Some((topic, bits & 0b111 != 0))
+}
+
+pub(crate) fn put_withheld(out: &mut BytesMut, withheld: &Withheld) {
+    number(out, withheld.publisher.0);
+    number(out, u64::from(withheld.packet_id));
+    number(out, withheld.will_of.0);
+    out.put_u128(withheld.by.as_u128());
+    blob(out, withheld.rule.as_bytes());
+    blob(out, withheld.words.as_bytes());
+    put_message(out, &withheld.message);
 }
 
 pub(crate) fn number(out: &mut BytesMut, value: u64) {
@@ -662,6 +693,19 @@ impl Input {
             retain_as_published: bits & 8 != 0,
             retain_handling,
         })
+    }
+
+    pub(crate) fn withheld(&mut self) -> Result<Withheld, FrameError> {
+        let publisher = SessionNo(self.number()?);
+        let packet_id = self.small("packet identifier")?;
+        let will_of = SessionNo(self.number()?);
+        if self.0.len() < 16 {
+            return Err(FrameError::Truncated);
+        }
+        let by = uuid::Uuid::from_u128(self.0.get_u128());
+        let (rule, words) = (self.text()?, self.text()?);
+        let message = std::sync::Arc::new(self.message()?);
+        Ok(Withheld { message, publisher, packet_id, will_of, by, rule, words })
     }
 
     pub(crate) fn message(&mut self) -> Result<Message, FrameError> {

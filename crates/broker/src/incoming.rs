@@ -10,7 +10,7 @@ use crate::message::{Message, mark};
 use crate::outbox::Outbox;
 use crate::proof::Proof;
 use crate::router::Reply;
-use crate::ruling::{Offer, Ruling};
+use crate::ruling::{self, Offer, Origin, Ruling};
 use andon_model::access::Principal;
 use andon_model::log::{AppendError, Seq};
 use andon_wire::mqtt::{
@@ -312,6 +312,10 @@ impl Client {
                 let told = self.refuse(&publish, refused.reason(), Some(&refused.words));
                 return told.map_err(|_| End::BrokeRule(topic));
             }
+            Ruling::Withheld { rule, words } => {
+                self.withhold(publish, topic, &rule, &words).await;
+                return Ok(());
+            }
         };
         self.accept(publish, topic, volatile).await;
         Ok(())
@@ -402,6 +406,21 @@ impl Client {
         let (topic, payload, retain) = (topic.as_str(), &*publish.payload, publish.retain);
         let offer = Offer { client_id: self.client_id.as_str(), who: Some(&self.principal), topic, payload, retain };
         self.broker.hooks.rule(&offer)
+    }
+
+    /// Writes down a message that is kept from everybody, with every QoS.
+    async fn withhold(&mut self, publish: Publish, topic: TopicName, rule: &str, words: &str) {
+        let (qos, packet_id) = (publish.qos, publish.packet_id);
+        let now = self.broker.clock.now();
+        let message =
+            Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), self.principal.clone(), now, true));
+        let (publisher, will_of, by) = (self.session, SessionNo::NODE, self.principal.id);
+        let withheld = ruling::withheld(message, &Origin { publisher, packet_id, will_of, by }, rule, words);
+        let reply = match qos {
+            QoS::AtMostOnce => Reply::None,
+            _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
+        };
+        self.broker.pipeline.submit(Op::Session(SessionOp::Withhold(withheld)), reply, &mut self.scratch).await;
     }
 
     fn tell_refused(&self, what: NoRight, topic: &str) {

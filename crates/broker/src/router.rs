@@ -2,11 +2,11 @@
 
 use crate::broker::Broker;
 use crate::core::Core;
-use crate::frames::{Op, Published};
+use crate::frames::{Op, Published, SessionOp};
 use crate::hooks::NoRight;
 use crate::message::Message;
 use crate::outbox::Outbox;
-use crate::ruling::Ruling;
+use crate::ruling::{self, Origin, Ruling};
 use crate::session::Arrival;
 use andon_model::access::Principal;
 use andon_model::log::{AppendError, Lane, Log, Positions, Seq};
@@ -314,6 +314,11 @@ impl Broker {
         match self.rule(&published.message) {
             Ruling::Durable => Some((Op::Publish(published), false)),
             Ruling::Volatile => Some((Op::Publish(published), true)),
+            Ruling::Withheld { rule, words } => {
+                let Published { message, publisher, packet_id, will_of } = published;
+                let from = Origin { publisher, packet_id, will_of, by: uuid::Uuid::nil() };
+                Some((Op::Session(SessionOp::Withhold(ruling::withheld(message, &from, &rule, &words))), false))
+            }
             Ruling::Refused(_) => {
                 let no_will = self.with_core(|core| core.without_will(published.will_of))?;
                 Some((Op::Session(no_will), false))

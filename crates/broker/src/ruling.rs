@@ -1,7 +1,12 @@
 //! What those around the broker say about a message before it is written anywhere.
 
+use crate::frames::SessionNo;
+use crate::message::Message;
+use crate::quarantine::Withheld;
 use andon_model::access::Principal;
-use andon_wire::mqtt::ReasonCode;
+use andon_wire::mqtt::{QoS, ReasonCode, Text};
+use std::sync::Arc;
+use uuid::Uuid;
 
 /// A message that somebody wants to publish, and may.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +32,36 @@ pub enum Ruling {
     Volatile,
     /// It is refused.
     Refused(Refused),
+    /// It is acknowledged once it is on disk, and kept from everybody until a person decides.
+    Withheld {
+        /// The rule that it breaks.
+        rule: String,
+        /// How.
+        words: String,
+    },
+}
+
+/// Where a message that is withheld comes from.
+pub(crate) struct Origin {
+    pub(crate) publisher: SessionNo,
+    pub(crate) packet_id: u16,
+    pub(crate) will_of: SessionNo,
+    pub(crate) by: Uuid,
+}
+
+/// What the lane keeps of a message that is withheld. Words that MQTT cannot carry are left out.
+pub(crate) fn withheld(message: Arc<Message>, from: &Origin, rule: &str, words: &str) -> Box<Withheld> {
+    let text = |words: &str| Text::parse(words).unwrap_or_default();
+    let packet_id = if message.qos == QoS::ExactlyOnce { from.packet_id } else { 0 };
+    Box::new(Withheld {
+        message,
+        publisher: from.publisher,
+        packet_id,
+        will_of: from.will_of,
+        by: from.by,
+        rule: text(rule),
+        words: text(words),
+    })
 }
 
 /// Why a message is refused.

@@ -2,13 +2,14 @@
 //!
 //! Bounds, lane time, a table of messages, retained messages, sessions. Of a message that waits in the log stands only where;
 //! the others stand once, however many queues hold them. In version 1 all messages stood in the table; version 3 says as whom
-//! clients were connected, and what subscriptions ask for beyond MQTT.
+//! clients were connected, what subscriptions ask for beyond MQTT, and what is in quarantine.
 
 use crate::asks::{Ask, Extra};
 use crate::backlog::Backlog;
 use crate::core::Core;
 use crate::frames::{
     FrameError, Input, SessionNo, blob, number, optional, put_ask, put_filter, put_message, put_principal, put_will,
+    put_withheld,
 };
 use crate::index::Wish;
 use crate::message::Message;
@@ -57,6 +58,11 @@ pub(crate) fn encode(core: &Core) -> BytesMut {
     number(&mut body, sessions.len() as u64);
     for session in sessions {
         put_session(&mut body, session, &mut table);
+    }
+    number(&mut body, core.quarantine.len() as u64);
+    for (seq, withheld) in core.quarantine.iter() {
+        number(&mut body, seq);
+        put_withheld(&mut body, withheld);
     }
     let mut out = BytesMut::new();
     out.put_u8(VERSION);
@@ -217,6 +223,11 @@ pub(crate) fn decode(state: Bytes, core: &mut Core) -> Result<(), FrameError> {
     }
     for session in input.list(|i| session(i, version, &look_up))? {
         add(core, session);
+    }
+    if version >= 3 {
+        for (seq, withheld) in input.list(|i| Ok((i.number()?, Arc::new(i.withheld()?))))? {
+            core.quarantine.put(seq, withheld);
+        }
     }
     if input.0.is_empty() { Ok(()) } else { Err(FrameError::Trailing) }
 }

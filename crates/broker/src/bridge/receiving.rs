@@ -80,13 +80,14 @@ impl Task {
         self.status.received();
         // It must not overtake what is on its way into the log.
         let spared = admitted.is_volatile() && online.taking.is_empty();
-        if !retain && (qos == QoS::AtMostOnce || spared) {
-            // Nothing waits for it, and nothing refuses it any more.
-            let _ = self.broker.publish_admitted(admitted).await;
-            if qos != QoS::AtMostOnce {
-                online.answer_in_turn(packet_id, qos, ReasonCode::SUCCESS);
-            }
-            return Ok(());
+        if admitted.breach().is_some() || (!retain && (qos == QoS::AtMostOnce || spared)) {
+            return match self.broker.publish_admitted(admitted).await {
+                Err(error) if qos != QoS::AtMostOnce => Err(not_kept(&error)),
+                _ => {
+                    online.answer_in_turn(packet_id, qos, ReasonCode::SUCCESS);
+                    Ok(())
+                }
+            };
         }
         let done = self.broker.submit_own(admitted).await;
         online.taking.push_back(Taking { packet_id, reason: ReasonCode::SUCCESS, done: Some(done) });
@@ -131,12 +132,16 @@ impl Task {
             Ok(_) if packet_id == 0 => Ok(()),
             // 3.1.1 has no "no"; unanswered, the other side would send it for ever.
             Ok(_) => online.send(&Packet::PubAck(Ack::new(packet_id, reason))),
-            Err(error) => Err(Trouble::new(
-                format!("a message of the other side could not be kept: {error}"),
-                "free space on the disk; the other side keeps the message and sends it again",
-            )),
+            Err(error) => Err(not_kept(&error)),
         }
     }
+}
+
+fn not_kept(error: &dyn std::error::Error) -> Trouble {
+    Trouble::new(
+        format!("a message of the other side could not be kept: {error}"),
+        "free space on the disk; the other side keeps the message and sends it again",
+    )
 }
 
 /// Why a message is not taken, for the other side.

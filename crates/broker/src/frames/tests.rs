@@ -155,6 +155,25 @@ fn what_version_2_adds_stands_in_bytes_that_do_not_change() {
 }
 
 #[test]
+fn what_is_in_quarantine_stands_in_bytes_that_do_not_change() {
+    let session = SessionNo(9);
+    let message = Message::internal(topic("a"), Bytes::from_static(b"x"), QoS::AtLeastOnce, false, NOON);
+    let withheld = Withheld {
+        message: Arc::new(message),
+        publisher: session,
+        packet_id: 0,
+        will_of: SessionNo::NODE,
+        by: uuid::Uuid::from_u128(1),
+        rule: text("r"),
+        words: text("w"),
+    };
+    let second = FrameKind { version: 2, ..kind::SESSION };
+    let bytes = "0a0900000000000000000000000000000000000101720177010161000660d7c6cfb480000178";
+    check(Op::Session(SessionOp::Withhold(Box::new(withheld))), second, bytes);
+    check(Op::Session(SessionOp::LetGo { withheld: 300 }), second, "0bac02");
+}
+
+#[test]
 fn a_kind_of_a_newer_program_is_refused_by_name() {
     let newer = FrameKind { version: 3, ..kind::SESSION };
     assert_eq!(Op::decode(newer, Bytes::new()), Err(FrameError::Unknown { kind: 49, version: 3 }));

@@ -101,7 +101,8 @@ impl BrokerHooks for TestHooks {
     fn may_publish(&self, _: &Principal, topic: &str) -> bool {
         !topic.starts_with("secret/") && !self.closed.lock().unwrap().iter().any(|closed| topic.starts_with(closed))
     }
-    /// Below `volatile/` messages are volatile; below `strict/` a payload is `good` and no topic has a capital X.
+    /// Below `volatile/` messages are volatile; below `strict/` a payload is `good` and no topic has a capital X; what comes
+    /// below `odd/` is withheld.
     fn rule(&self, offer: &Offer<'_>) -> Ruling {
         self.asked.lock().unwrap().push(offer.topic.to_owned());
         let strict = offer.topic.starts_with("strict/");
@@ -110,6 +111,9 @@ impl BrokerHooks for TestHooks {
         }
         if strict && offer.payload != b"good" {
             return Ruling::Refused(Refused { topic: false, words: "it is not good".to_owned() });
+        }
+        if offer.topic.starts_with("odd/") {
+            return Ruling::Withheld { rule: "odd".to_owned(), words: "it is odd".to_owned() };
         }
         if offer.topic.starts_with("volatile/") { Ruling::Volatile } else { Ruling::Durable }
     }

@@ -247,3 +247,73 @@ async fn a_message_of_somebody_who_is_no_client_keeps_the_same_rules() {
     assert_eq!(site.broker.publish(message("strict/a", "good")).await, Ok(1));
     site.stop().await;
 }
+
+#[tokio::test]
+async fn a_message_in_quarantine_is_on_disk_and_reaches_nobody_until_somebody_decides() {
+    for cleanly in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open_log(folder.path());
+        let site = Site::on(log.clone(), BrokerOptions::default()).await;
+        site.client(lasting("away")).await.subscribe("#", QoS::AtLeastOnce).await;
+        let mut speaker = site.client(lasting("speaker")).await;
+        speaker.send(Packet::Publish(Publish { retain: true, ..publish("odd/a", "1", QoS::AtLeastOnce, 3) })).await;
+        assert_eq!(speaker.expect_ack(Packet::PubAck, 3).await, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+        let second = publish("odd/b", "2", QoS::ExactlyOnce, 4);
+        speaker.send(Packet::Publish(second.clone())).await;
+        assert_eq!(speaker.expect_ack(Packet::PubRec, 4).await, ReasonCode::SUCCESS);
+        speaker.send(Packet::Publish(publish("odd/c", "3", QoS::AtMostOnce, 0))).await;
+        until(|| site.broker.quarantine().0.len() == 3).await;
+        if cleanly {
+            site.stop().await;
+            log.close();
+        } else {
+            log.close();
+            site.abandon();
+        }
+
+        let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+        let mut speaker = site.again(lasting("speaker")).await;
+        speaker.send(Packet::Publish(Publish { dup: true, ..second })).await;
+        assert_eq!(speaker.expect_ack(Packet::PubRec, 4).await, ReasonCode::SUCCESS);
+        speaker.release(4).await;
+        let (kept, pushed_out) = site.broker.quarantine();
+        let told: Vec<_> =
+            kept.iter().map(|(_, w)| (w.message.topic.as_str(), &*w.message.payload, w.words.as_str())).collect();
+        let odd = "it is odd";
+        assert_eq!(told, [("odd/a", &b"1"[..], odd), ("odd/b", b"2", odd), ("odd/c", b"3", odd)], "cleanly: {cleanly}");
+        assert_eq!(
+            (pushed_out, kept[0].1.rule.as_str(), kept[0].1.message.publisher.as_ref().map(Text::as_str)),
+            (0, "odd", Some("speaker"))
+        );
+        assert!(site.hooks.mapped.lock().unwrap().is_empty());
+        let mut away = site.again(lasting("away")).await;
+        away.expect_nothing().await;
+
+        let by = Text::parse("andon:ada").unwrap();
+        assert_eq!(site.broker.release(&kept[0].1, by).await, Ok(1));
+        assert_eq!(away.next_publish().await.payload.as_ref(), b"1");
+        assert_eq!(site.hooks.mapped.lock().unwrap().len(), 1);
+        assert_eq!(site.broker.let_go(kept[0].0).await, Ok(true));
+        assert_eq!(site.broker.let_go(kept[0].0).await, Ok(false), "once");
+        assert_eq!(site.broker.let_go(kept[2].0).await, Ok(true));
+        let left: Vec<_> = site.broker.quarantine().0.iter().map(|(number, _)| *number).collect();
+        assert_eq!(left, [kept[1].0]);
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_will_in_quarantine_is_kept_once_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open_log(folder.path());
+    let site = Site::on(log.clone(), BrokerOptions::default()).await;
+    drop(site.client(Connect { will: Some(will("odd/w", None)), ..lasting("long") }).await);
+    until(|| site.broker.quarantine().0.len() == 1).await;
+    log.close();
+    site.abandon();
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    site.again(lasting("long")).await.leave().await;
+    site.until_away("long").await;
+    assert_eq!(site.broker.quarantine().0.len(), 1);
+    site.stop().await;
+}
