@@ -3,9 +3,12 @@
 //! They hold for every filter of the packet. What is not understood is refused, never passed over: a subscriber that
 //! asked for something and was told "yes" gets it.
 
+use crate::past::Past;
+use andon_model::Timestamp;
 use andon_wire::mqtt::UserProperties;
 use bytes::BufMut;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// What names of ours begin with, in what is asked and in what is told.
 pub(crate) const PREFIX: &str = "andon-";
@@ -72,7 +75,7 @@ impl Ask {
 
     /// What is told beside a message for this.
     pub(crate) fn extra(self) -> Extra {
-        Extra { asked: self.is_any(), origin: self.origin, left_out: 0 }
+        Extra { asked: self.is_any(), origin: self.origin, left_out: 0, past: false }
     }
 }
 
@@ -84,6 +87,8 @@ pub(crate) struct Extra {
     pub(crate) origin: bool,
     /// So many of its topic were left out since the one before.
     pub(crate) left_out: u32,
+    /// It was kept, and is sent because somebody asked for what was; never stored.
+    pub(crate) past: bool,
 }
 
 impl Extra {
@@ -104,19 +109,36 @@ impl Extra {
                 left_out = left_out << 8 | u32::from(byte()?);
             }
         }
-        Ok(Self { asked: bits & 1 != 0, origin: bits & 2 != 0, left_out })
+        Ok(Self { asked: bits & 1 != 0, origin: bits & 2 != 0, left_out, past: false })
     }
+}
+
+/// What a SUBSCRIBE asks for: for as long as its subscriptions are there, and once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Asked {
+    pub(crate) ask: Ask,
+    pub(crate) past: Option<Past>,
 }
 
 /// Why what was asked for is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AskError {
-    #[error("\"{0}\" is not known; known are andon-origin and andon-deliver")]
+    #[error(
+        "\"{0}\" is not known; known are andon-origin, andon-deliver, andon-from, andon-until, andon-max and andon-last"
+    )]
     Unknown(String),
     #[error("\"{0}\" stands there twice")]
     Twice(String),
     #[error("\"{0}\" is not for shared subscriptions, whose messages go to one of several")]
     Shared(&'static str),
+    #[error("\"andon-last\" goes with neither \"andon-from\" nor \"andon-until\" nor \"andon-max\"")]
+    Both,
+    #[error("what was asked for of the past before is still on its way")]
+    Busy,
+    #[error("no messages are kept here; a topic rule with \"keep\" says which are")]
+    NothingKept,
+    #[error("\"andon-until\" must be after \"andon-from\"")]
+    Backwards,
     #[error("\"{name}\" must be {wanted}, not \"{value}\"")]
     Value { name: &'static str, wanted: &'static str, value: String },
 }
@@ -130,8 +152,8 @@ fn repeated(text: &str) -> String {
 
 /// Reads what the user properties of a SUBSCRIBE ask for.
 /// `shared`: there is a shared subscription among those it is for.
-pub(crate) fn parse(user: &UserProperties, shared: bool) -> Result<Ask, AskError> {
-    let mut ask = Ask::default();
+pub(crate) fn parse(user: &UserProperties, shared: bool, now: Timestamp) -> Result<Asked, AskError> {
+    let (mut ask, mut from, mut until, mut most, mut last) = (Ask::default(), None, None, None, false);
     let ours = || user.iter().map(|(n, v)| (n.as_str(), v.as_str())).filter(|(n, _)| n.starts_with(PREFIX));
     for (at, (name, value)) in ours().enumerate() {
         if ours().take(at).any(|(earlier, _)| earlier == name) {
@@ -140,13 +162,51 @@ pub(crate) fn parse(user: &UserProperties, shared: bool) -> Result<Ask, AskError
         match name {
             "andon-origin" => ask.origin = yes_or_no("andon-origin", value)?,
             "andon-deliver" => ask.deliver = deliver(value)?,
+            "andon-from" => from = Some(time("andon-from", value, now)?),
+            "andon-until" => until = Some(time("andon-until", value, now)?),
+            "andon-max" => most = Some(most_of(value)?),
+            "andon-last" => last = yes_or_no("andon-last", value)?,
             _ => return Err(AskError::Unknown(repeated(name))),
         }
     }
     if shared && ask.deliver.is_lossy() {
         return Err(AskError::Shared("andon-deliver"));
     }
-    Ok(ask)
+    let history = from.is_some() || until.is_some() || most.is_some();
+    if shared && (history || last) {
+        return Err(AskError::Shared(if last { "andon-last" } else { "andon-from" }));
+    }
+    if history && last {
+        return Err(AskError::Both);
+    }
+    let from = from.unwrap_or(Timestamp::from_micros(i64::MIN));
+    if until.is_some_and(|until| until <= from) {
+        return Err(AskError::Backwards);
+    }
+    let past = if history { Some(Past::History { from, until, most }) } else { last.then_some(Past::Last) };
+    Ok(Asked { ask, past })
+}
+
+/// A time as it is asked for: RFC 3339, or `-` and how long ago, such as `-1h`.
+#[must_use]
+pub fn time_asked(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let ago = text.strip_prefix('-').and_then(span_ms).map(|ms| now.minus(Duration::from_millis(ms)));
+    ago.or_else(|| Timestamp::parse_rfc3339(text))
+}
+
+fn time(name: &'static str, value: &str, now: Timestamp) -> Result<Timestamp, AskError> {
+    let wanted = "a time such as 2026-11-26T06:00:00Z, or how long ago, such as -1h";
+    time_asked(value, now).ok_or_else(|| AskError::Value { name, wanted, value: repeated(value) })
+}
+
+/// The most messages that `andon-max` asks for.
+const MOST: std::ops::RangeInclusive<usize> = 1..=1_000_000;
+
+fn most_of(value: &str) -> Result<usize, AskError> {
+    let most = value.parse().ok().filter(|most| MOST.contains(most));
+    let wrong =
+        || AskError::Value { name: "andon-max", wanted: "a whole number from 1 to 1000000", value: repeated(value) };
+    most.ok_or_else(wrong)
 }
 
 fn yes_or_no(name: &'static str, value: &str) -> Result<bool, AskError> {
@@ -201,7 +261,9 @@ mod tests {
     fn asked(pairs: &[(&str, &str)]) -> Result<Ask, String> {
         let text = |s: &str| Text::parse(s).unwrap();
         let user = pairs.iter().map(|(n, v)| (text(n), text(v))).collect();
-        parse(&user, false).map_err(|error| error.to_string())
+        let asked = parse(&user, false, Timestamp::from_millis(10_000_000)).map_err(|error| error.to_string())?;
+        assert_eq!(asked.past, None);
+        Ok(asked.ask)
     }
 
     #[test]
@@ -253,6 +315,37 @@ mod tests {
     }
 
     #[test]
+    fn the_past_is_asked_for_by_times_and_numbers() {
+        let past = |pairs: &[(&str, &str)]| {
+            let text = |s: &str| Text::parse(s).unwrap();
+            let user = pairs.iter().map(|(n, v)| (text(n), text(v))).collect();
+            parse(&user, false, Timestamp::from_millis(10_000_000)).map(|asked| asked.past).map_err(|e| e.to_string())
+        };
+        let (always, at) = (Timestamp::from_micros(i64::MIN), Timestamp::from_millis);
+        let history = |from, until, most| Ok(Some(Past::History { from, until, most }));
+        assert_eq!(past(&[("andon-from", "-1h")]), history(at(6_400_000), None, None));
+        let both = [("andon-from", "1970-01-01T00:00:01Z"), ("andon-until", "1970-01-01T01:00:02+01:00")];
+        assert_eq!(past(&both), history(at(1000), Some(at(2000)), None));
+        assert_eq!(past(&[("andon-max", "100")]), history(always, None, Some(100)));
+        assert_eq!((past(&[("andon-last", "yes")]), past(&[("andon-last", "no")])), (Ok(Some(Past::Last)), Ok(None)));
+        for wrong in [
+            [("andon-from", "yesterday"), ("x", "")],
+            [("andon-from", "1h"), ("x", "")],
+            [("andon-max", "0"), ("x", "")],
+            [("andon-max", "-1"), ("x", "")],
+            [("andon-from", "-1h"), ("andon-until", "-2h")],
+            [("andon-from", "-1h"), ("andon-last", "yes")],
+        ] {
+            assert!(past(&wrong).is_err(), "{wrong:?}");
+        }
+        let shared = |name: &str, value: &str| {
+            let user = vec![(Text::parse(name).unwrap(), Text::parse(value).unwrap())];
+            parse(&user, true, Timestamp::default()).is_err()
+        };
+        assert!(shared("andon-from", "-1h") && shared("andon-last", "yes") && !shared("andon-origin", "yes"));
+    }
+
+    #[test]
     fn of_two_that_overlap_what_leaves_out_less_holds() {
         let band = |band: f64| Deliver::Deadband { bits: band.to_bits() };
         let by_less = [
@@ -273,11 +366,11 @@ mod tests {
         let error = |pairs: &[(&str, &str)]| asked(pairs).unwrap_err();
         assert_eq!(
             error(&[("andon-orign", "yes")]),
-            "\"andon-orign\" is not known; known are andon-origin and andon-deliver"
+            "\"andon-orign\" is not known; known are andon-origin, andon-deliver, andon-from, andon-until, andon-max and andon-last"
         );
         assert_eq!(error(&[("andon-origin", "true")]), "\"andon-origin\" must be yes or no, not \"true\"");
         assert_eq!(error(&[("andon-origin", "no"), ("andon-origin", "yes")]), "\"andon-origin\" stands there twice");
         let long = format!("andon-{}ü", "x".repeat(1000));
-        assert!(error(&[(&long, "")]).len() < 150, "no more is repeated than a reason has room for");
+        assert!(error(&[(&long, "")]).len() < 200, "no more is repeated than a reason has room for");
     }
 }

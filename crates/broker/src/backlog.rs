@@ -267,7 +267,7 @@ mod tests {
             qos: if two { QoS::ExactlyOnce } else { QoS::AtLeastOnce },
             retain,
             ids: ids.into_boxed_slice(),
-            extra: Extra { asked: extra.0, origin: extra.1, left_out: extra.2.saturating_mul(70_000) },
+            extra: Extra { asked: extra.0, origin: extra.1, left_out: extra.2.saturating_mul(70_000), past: false },
             ..Entry::waiting(held.then(|| message("held")), Seq(if held { 0 } else { ahead }), weight)
         })
     }

@@ -6,6 +6,7 @@ use crate::core::{Core, Effects, Told};
 use crate::departures::Departures;
 use crate::fetch::Fetches;
 use crate::frames::{FrameError, Op, Published, SessionNo, SessionOp};
+use crate::history::{History, HistoryFigures, Keeping};
 use crate::hooks::BrokerHooks;
 use crate::message::Message;
 use crate::options::BrokerOptions;
@@ -16,8 +17,8 @@ use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
 use crate::ruling::{self, Offer, Origin, Ruling};
 use crate::session::Session;
-use andon_model::Clock;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
+use andon_model::{Clock, Timestamp};
 use andon_wire::mqtt::{QoS, ReasonCode, Text, TopicFilter, TopicName};
 use bytes::{Bytes, BytesMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -42,6 +43,10 @@ pub struct Broker {
     core: Mutex<Core>,
     pub(crate) fetches: Fetches,
     pub(crate) names: Arc<Names>,
+    pub(crate) history: Arc<History>,
+    /// Ends the task that keeps messages, after everything else.
+    pub(crate) last: CancellationToken,
+    keeper: Mutex<Option<JoinHandle<()>>>,
     /// Everything that takes in is to end.
     pub(crate) stop: CancellationToken,
     /// The router is to end once nothing is left to do.
@@ -193,9 +198,13 @@ impl Broker {
     ) -> Result<Arc<Self>, OpenError> {
         log.register_reader(READER, &[Lane::Messages])?;
         log.register_reader(QUEUES, &[Lane::Messages])?;
-        let mut core = load(&*log, &*hooks)?;
+        let now = clock.now();
+        let keeping = hooks.keeping();
+        let rules = keeping.as_ref().map(|keeping| keeping.all()).unwrap_or_default();
+        let history = Arc::new(History::open(options.history_dir.as_deref(), rules, now));
+        let mut core = load(&*log, &*hooks, &history, keeping, now)?;
         core.live = true;
-        core.now = clock.now();
+        core.now = now;
         let first_ops = first_ops(&core, &options);
         let catalogue = Catalogue::new(options.catalogue_topics, options.catalogue_bytes);
         core.retained.iter().for_each(|message| catalogue.begin_with(message));
@@ -211,6 +220,9 @@ impl Broker {
             core: Mutex::new(core),
             fetches: Fetches::default(),
             names,
+            history,
+            last: CancellationToken::new(),
+            keeper: Mutex::default(),
             stop: CancellationToken::new(),
             finish: CancellationToken::new(),
             clients: TaskTracker::new(),
@@ -227,6 +239,8 @@ impl Broker {
         *broker.tasks() = tasks;
         let waiting = [tokio::spawn(broker.clone().fetch_messages()), tokio::spawn(broker.clone().hold_messages())];
         broker.tasks().extend(waiting);
+        let keeper = tokio::spawn(broker.clone().keep_messages());
+        *broker.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(broker)
     }
 
@@ -253,6 +267,36 @@ impl Broker {
             }
         }
         self.save_now().await;
+        self.last.cancel();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = match keeper {
+            Some(keeper) => Some(keeper.await),
+            None => None,
+        } {
+            tracing::error!(%error, "the task that keeps MQTT messages failed");
+        }
+    }
+
+    /// What rules say is to be kept from now on.
+    pub fn set_keeping(self: &Arc<Self>, keeping: Option<Arc<dyn Keeping>>) {
+        let rules = keeping.as_ref().map(|keeping| keeping.all()).unwrap_or_default();
+        self.history.set_rules(rules);
+        self.with_core(|core| core.keeping = keeping);
+        // So that no start asks the new rules about messages that the old ones kept.
+        let broker = self.clone();
+        self.clients.spawn(async move { broker.save_now().await });
+    }
+
+    /// Whether messages are kept, or still are.
+    #[must_use]
+    pub fn keeps_messages(&self) -> bool {
+        self.history.is_any()
+    }
+
+    /// Figures of kept messages.
+    #[must_use]
+    pub fn history_figures(&self) -> HistoryFigures {
+        self.history.figures()
     }
 
     /// Publishes a message of the node's own. Returns how many sessions it reached; with QoS > 0 or `retain` after it is
@@ -527,8 +571,18 @@ impl Broker {
 }
 
 /// The state as the log has it.
-fn load(log: &dyn Log, hooks: &dyn BrokerHooks) -> Result<Core, OpenError> {
+fn load(
+    log: &dyn Log,
+    hooks: &dyn BrokerHooks,
+    history: &Arc<History>,
+    keeping: Option<Arc<dyn Keeping>>,
+    now: Timestamp,
+) -> Result<Core, OpenError> {
     let mut core = Core::default();
+    (core.keeping, core.history) = (keeping, Some(history.clone()));
+    core.kept_seqs = history.last_seqs();
+    // Of another lane, which was taken away since: nothing of this one is kept yet.
+    core.kept_seqs.retain(|_, last| *last <= log.durable_seq(Lane::Messages).0);
     if let Some(snapshot) = log.load_snapshot(READER)? {
         crate::snapshot::decode(snapshot.state, &mut core).map_err(OpenError::State)?;
         core.applied = snapshot.positions.messages;
@@ -554,6 +608,7 @@ fn load(log: &dyn Log, hooks: &dyn BrokerHooks) -> Result<Core, OpenError> {
             }
             core.apply(frame.seq, &op, Reply::None);
         }
+        history.write_line(log, false, now);
         next = batch.next;
     }
 }

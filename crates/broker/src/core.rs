@@ -6,6 +6,7 @@
 use crate::asks::Ask;
 use crate::fetch::{AHEAD_BYTES, AWAY_BYTES, Fetch, Fetched};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
+use crate::history::{History, Keeping};
 use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
 use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
@@ -58,6 +59,13 @@ type Sessions = HashMap<SessionNo, Box<Session>, foldhash::fast::RandomState>;
 
 #[derive(Default)]
 pub(crate) struct Core {
+    /// What is to be kept of topics, and where.
+    pub(crate) keeping: Option<Arc<dyn Keeping>>,
+    pub(crate) history: Option<Arc<History>>,
+    /// In a replay: up to which place in the lane the messages of each rule are kept already.
+    pub(crate) kept_seqs: BTreeMap<String, u64>,
+    /// The message that is being handed out is kept.
+    keeps: bool,
     pub(crate) sessions: Sessions,
     pub(crate) by_client: HashMap<Text, SessionNo>,
     pub(crate) index: Index,
@@ -84,6 +92,9 @@ pub(crate) struct Core {
     /// Whose turn it is in shared subscriptions that leave nothing behind.
     turn: u64,
 }
+
+/// So many QoS 0 messages wait until the last message of each topic was sent.
+const BEHIND: usize = 1000;
 
 /// Sessions with the subscription that a message matched.
 type Targets = Vec<(SessionNo, Wish)>;
@@ -170,7 +181,10 @@ impl Core {
             if self.live && message.publisher.is_some() {
                 self.effects.mapped.push(message.clone());
             }
-            self.route(seq, message, published.publisher)
+            self.keeps = self.keep(seq, message);
+            let reached = self.route(seq, message, published.publisher);
+            self.keeps = false;
+            reached
         } else {
             0
         };
@@ -225,6 +239,20 @@ impl Core {
             Reply::Done(done) => drop(done.send(Ok(0))),
             _ => {}
         }
+    }
+
+    /// Gives a message to be kept, if a rule says so.
+    fn keep(&self, seq: Seq, message: &Arc<Message>) -> bool {
+        let (Some(keeping), Some(history)) = (&self.keeping, &self.history) else { return false };
+        if message.topic.is_server_owned() {
+            return false;
+        }
+        let Some(keep) = keeping.of(message.topic.as_str()) else { return false };
+        let is_there = !self.live && self.kept_seqs.get(&*keep.rule).is_some_and(|last| seq.0 <= *last);
+        if !is_there {
+            history.offer(seq, keep, message);
+        }
+        true
     }
 
     /// Hands a message to everybody who subscribed; how many sessions have a matching subscription.
@@ -315,6 +343,9 @@ impl Core {
     ) {
         let message = encodings.message();
         let (qos, extra) = (wish.qos.min(message.qos), wish.ask.extra());
+        if qos == QoS::AtMostOnce && self.keeps && self.catches_up(number, message.topic.as_str()) {
+            return;
+        }
         let Some(session) = self.sessions.get(&number) else { return };
         let link = session.link.as_ref();
         let sifts = wish.ask.deliver.is_lossy() || session.sieve.is_some() || link.is_some_and(|l| l.sieve.is_some());
@@ -335,6 +366,12 @@ impl Core {
         } else {
             self.queue_up(number, encodings, entry);
         }
+    }
+
+    /// Whether it is sent what is kept of this topic, and so this message, too.
+    fn catches_up(&self, number: SessionNo, topic: &str) -> bool {
+        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
+        link.and_then(|link| link.catch_up.as_ref()).is_some_and(|catch_up| catch_up.brings(topic))
     }
 
     /// QoS 1 and 2: into the session's queue.
@@ -366,7 +403,9 @@ impl Core {
         let Some(session) = self.sessions.get_mut(&number) else { return };
         let Some(link) = &mut session.link else { return };
         let room = link.outbox.has_room();
-        let waits = !link.later.is_empty() || (owed && !room);
+        let behind = link.catch_up.as_ref().is_some_and(|catch_up| catch_up.goes_before(later.message.topic.as_str()));
+        let most = if behind { most.min(BEHIND) } else { most };
+        let waits = behind || !link.later.is_empty() || (owed && !room);
         if waits && link.later.len() < most {
             link.later.push_back(later);
         } else if room && !waits {
@@ -395,6 +434,12 @@ impl Core {
         let (now, bounds) = (self.now, self.bounds);
         let Some(session) = self.sessions.get_mut(&number) else { return };
         let Some(link) = &mut session.link else { return };
+        if let Some(catch_up) = &link.catch_up {
+            catch_up.wake.notify_one();
+            if catch_up.follows {
+                return;
+            }
+        }
         let mut given_up = Vec::new();
         while link.in_flight < link.window && link.outbox.has_room() {
             let Some((order, entry)) = session.queue.next_from(link.cursor) else { break };
@@ -516,6 +561,9 @@ impl Core {
     /// Sends what new subscriptions are still owed.
     fn pump_later(&mut self, number: SessionNo) {
         let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { return };
+        if link.catch_up.as_ref().is_some_and(|catch_up| catch_up.follows && !catch_up.history) {
+            return;
+        }
         while !link.later.is_empty() && link.outbox.has_room() {
             let Some(later) = link.later.pop_front() else { return };
             if later.message.is_expired(self.now) {
@@ -607,8 +655,10 @@ impl Core {
     }
 
     fn subscribe(&mut self, number: SessionNo, id: u32, filters: &[Filter], ask: Ask, reply: Reply) {
-        if let Reply::SubAck(outbox, packet_id, reasons) = reply {
+        if let Reply::SubAck(outbox, packet_id, reasons, begin) = reply {
             outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
+            // The task that reads it hears when it may begin; if it does not, its connection is over.
+            let _ = begin.is_some_and(|begin| self.begin_past(number, *begin));
         }
         for filter in filters {
             let Some(session) = self.sessions.get_mut(&number) else { return };

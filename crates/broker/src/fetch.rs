@@ -105,7 +105,7 @@ impl Broker {
     }
 }
 
-fn read(log: &dyn Log, seqs: &[Seq], most: usize) -> Result<(Found, usize), ReadError> {
+pub(crate) fn read(log: &dyn Log, seqs: &[Seq], most: usize) -> Result<(Found, usize), ReadError> {
     let mut bytes = 0_usize;
     let wanted: HashSet<Seq> = seqs.iter().copied().collect();
     let mut found = HashMap::with_capacity(seqs.len());

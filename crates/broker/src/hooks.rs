@@ -1,6 +1,7 @@
 //! What the broker asks of, and tells, those around it.
 
 use crate::connection::Peer;
+use crate::history::Keeping;
 use crate::message::Message;
 use crate::proof::Exchange;
 use crate::ruling::{Offer, Ruling};
@@ -10,6 +11,7 @@ use andon_wire::mqtt::{ReasonCode, TopicName, UserProperties};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The broker's surroundings. No method is called while the broker holds a lock, so each may call the broker.
 #[async_trait]
@@ -70,6 +72,13 @@ pub trait BrokerHooks: Send + Sync + 'static {
 
     /// May it subscribe with this filter (without `$share/<group>/`)?
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool;
+
+    /// What rules say is to be kept of topics, at the start; later [`Broker::set_keeping`] says it. `None`: nothing.
+    ///
+    /// [`Broker::set_keeping`]: crate::Broker::set_keeping
+    fn keeping(&self) -> Option<Arc<dyn Keeping>> {
+        None
+    }
 
     /// What somebody who publishes is called, for those who may see everything; `None`: nobody knows, and the id is told. Asked when
     /// somebody connects, and once a minute.

@@ -1,11 +1,13 @@
 //! What happens by the clock: wills after their delay, sessions at their end, `$SYS`.
 
 use crate::broker::Broker;
+use crate::history::SYNC_EVERY;
 use crate::message::Message;
 use andon_model::log::{Lane, Seq};
 use andon_wire::mqtt::{QoS, TopicName};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -37,6 +39,43 @@ impl Broker {
             if !self.options.sys_interval.is_zero() && now >= next_sys {
                 next_sys = now.saturating_add(self.options.sys_interval);
                 self.publish_sys(now);
+            }
+        }
+    }
+
+    /// Writes messages that are to be kept, as they come.
+    pub(crate) async fn keep_messages(self: Arc<Self>) {
+        /// How often it is looked for what is past its time.
+        const HOUSE_EVERY: u32 = 5;
+        let mut tick = interval(SYNC_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut unsynced, mut ticks) = (false, 0_u32);
+        loop {
+            let ticked = tokio::select! {
+                () = self.history.wake.notified() => false,
+                _ = tick.tick() => true,
+                () = self.last.cancelled() => true,
+            };
+            let end = self.last.is_cancelled();
+            ticks = ticks.wrapping_add(u32::from(ticked));
+            let house = ticked && ticks % HOUSE_EVERY == 0;
+            let sync = self.history.sync_wanted.swap(false, Ordering::AcqRel) || (unsynced && ticked) || end;
+            unsynced = !sync && (unsynced || !ticked);
+            if !(sync || house || !ticked) {
+                continue;
+            }
+            let (history, log, now) = (self.history.clone(), self.pipeline.log().clone(), self.clock.now());
+            let written = tokio::task::spawn_blocking(move || {
+                history.write_line(&*log, sync, now);
+                if house {
+                    history.keep_house(now);
+                }
+            });
+            if let Err(error) = written.await {
+                tracing::error!(%error, "the task that writes kept MQTT messages failed");
+            }
+            if end {
+                return;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a client sends, packet by packet.
 
-use crate::asks;
+use crate::asks::{self, AskError, Asked};
 use crate::broker::Broker;
 use crate::connection::{Input, before};
 use crate::core::{AckEffect, WrongAnswer};
@@ -8,22 +8,24 @@ use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
 use crate::message::{Message, mark};
 use crate::outbox::Outbox;
+use crate::past::{Begin, CatchUp, Past, Reader};
 use crate::proof::Proof;
 use crate::router::Reply;
 use crate::ruling::{self, Offer, Origin, Ruling};
 use andon_model::access::Principal;
 use andon_model::log::{AppendError, Seq};
 use andon_wire::mqtt::{
-    Ack, Auth, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, SubAck, Subscribe, Text, TopicName, Unsubscribe,
+    Ack, Auth, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Text,
+    TopicName, Unsubscribe,
 };
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncRead;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
 /// How many answers of a subscriber are taken at once.
@@ -70,6 +72,8 @@ pub(crate) struct Client {
     ahead: Option<Box<HashSet<TopicName>>>,
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
+    /// What it asked for of the past is on its way.
+    looks_back: Arc<AtomicBool>,
     scratch: BytesMut,
 }
 
@@ -113,6 +117,7 @@ impl Client {
             kept: None,
             ahead: None,
             commands: None,
+            looks_back: Arc::default(),
             scratch: BytesMut::new(),
         }
     }
@@ -539,8 +544,10 @@ impl Client {
 
     async fn subscribe(&mut self, subscribe: Subscribe) {
         let shared = subscribe.filters.iter().any(|filter| filter.filter.share_group().is_some());
-        let ask = match asks::parse(&subscribe.properties.user, shared) {
-            Ok(ask) => ask,
+        let asked = asks::parse(&subscribe.properties.user, shared, self.broker.clock.now());
+        let asked = asked.and_then(|asked| self.may_look_back(&asked).map(|()| asked));
+        let Asked { ask, past } = match asked {
+            Ok(asked) => asked,
             Err(error) => {
                 let (reason, count) = (ReasonCode::IMPLEMENTATION_SPECIFIC, subscribe.filters.len());
                 return self.outbox.refuse_subscribe(subscribe.packet_id, count, reason, &error.to_string());
@@ -548,16 +555,65 @@ impl Client {
         };
         let reasons = self.judge(&subscribe.filters);
         let accepted = subscribe.filters.into_iter().zip(&reasons).filter(|(_, reason)| reason.is_success());
-        let filters: Vec<Filter> = accepted.map(|(f, _)| Filter { filter: f.filter.compact(), ..f }).collect();
+        // What is retained is in the past, too.
+        let handling = |f: &Filter| if past.is_some() { RetainHandling::DoNotSend } else { f.retain_handling };
+        let filters: Vec<Filter> =
+            accepted.map(|(f, _)| Filter { filter: f.filter.compact(), retain_handling: handling(&f), ..f }).collect();
         let packet_id = subscribe.packet_id;
         if filters.is_empty() {
             let sub_ack = SubAck { packet_id, properties: Default::default(), reasons };
             return self.outbox.packet(&Packet::SubAck(sub_ack));
         }
         let id = subscribe.properties.subscription_id.first().copied().unwrap_or(0);
+        let mut begin = past.map(|past| self.look_back(past, &filters, id));
+        // What ends is no subscription: it is read, and that is all.
+        if let Some(begin) = begin.take_if(|begin| !begin.catch_up.follows) {
+            let sub_ack = SubAck { packet_id, properties: Default::default(), reasons };
+            self.outbox.packet(&Packet::SubAck(sub_ack));
+            self.broker.with_core(|core| core.begin_past(self.session, begin));
+            return;
+        }
         let op = SessionOp::Subscribe { session: self.session, at: self.broker.clock.now(), id, filters, ask };
-        let reply = Reply::SubAck(self.outbox.clone(), packet_id, reasons);
+        let reply = Reply::SubAck(self.outbox.clone(), packet_id, reasons, begin.map(Box::new));
         self.run(op, reply).await;
+    }
+
+    /// Whether what it asks for of the past can be had now.
+    fn may_look_back(&self, asked: &Asked) -> Result<(), AskError> {
+        match asked.past {
+            None => Ok(()),
+            Some(_) if self.looks_back.load(Ordering::Acquire) => Err(AskError::Busy),
+            Some(Past::History { .. }) if !self.broker.history.is_any() => Err(AskError::NothingKept),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Has a task of its own bring what was asked for of the past, once that has begun.
+    fn look_back(&self, past: Past, filters: &[Filter], id: u32) -> Begin {
+        let wake = Arc::new(Notify::new());
+        let catch_up = CatchUp {
+            filters: filters.to_vec(),
+            ids: if id == 0 { Box::default() } else { Box::new([id]) },
+            follows: !matches!(past, Past::History { until: Some(_), .. }),
+            history: matches!(past, Past::History { .. }),
+            cut: 0,
+            wake: wake.clone(),
+        };
+        let reader = Reader {
+            session: self.session,
+            connection: self.connection,
+            principal: self.principal.clone(),
+            filters: filters.iter().map(|filter| filter.filter.clone()).collect(),
+            wake,
+        };
+        let (begun, begins) = oneshot::channel();
+        let (broker, looks_back) = (self.broker.clone(), self.looks_back.clone());
+        looks_back.store(true, Ordering::Release);
+        self.broker.clients.spawn(async move {
+            broker.catch_up(reader, past, begins).await;
+            looks_back.store(false, Ordering::Release);
+        });
+        Begin { catch_up, begun }
     }
 
     /// A reason code for each filter; one refusal leaves the others standing.

@@ -19,6 +19,8 @@
 //!   once per episode; it holds up nobody else.
 //! - What waits for another broker is in the log and nowhere else: a [`bridge`] is a reader of it.
 //! - What flows is told by the `catalogue`, which has bounds of its own and never takes the state's lock.
+//! - What is kept of topics, and what subscriptions ask for of it, is no part of the state: it is copied as messages count (`history`), and
+//!   read and sent by tasks of its own (`past`).
 //! - The state's lock is never held across an `await`, a hook, or file I/O.
 //!
 //! Start reading at [`Broker`], then `core` (the state), `connection` (a client), `router` (commit and apply).
@@ -33,6 +35,7 @@ mod core;
 mod departures;
 mod fetch;
 pub mod frames;
+mod history;
 mod hooks;
 mod house;
 mod incoming;
@@ -43,6 +46,7 @@ mod options;
 mod origin;
 mod outbox;
 mod overview;
+mod past;
 mod proof;
 mod quarantine;
 mod queue;
@@ -54,13 +58,14 @@ mod sieve;
 mod sifting;
 mod snapshot;
 
-pub use asks::{Ask, Deliver};
+pub use asks::{Ask, Deliver, time_asked};
 pub use broker::{Admitted, Broker, BrokerStats, NotConnected, OpenError, PublishError};
 pub use catalogue::{
     Catalogue, CatalogueFigures, Level, LevelRow, PAYLOAD_KEPT, PayloadKind, Seen, TooManyWatches, TopicInfo, Watch,
 };
 pub use connection::Peer;
 pub use departures::Departure;
+pub use history::{HistoryFigures, HistoryQuery, Keep, Keeping, Kept, Missing, Page};
 pub use hooks::{AuthError, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, NoRight};
 pub use message::Message;
 pub use options::BrokerOptions;

@@ -140,7 +140,8 @@ impl Message {
 
     fn to_publish(&self, qos: QoS, how: How<'_>, now: Timestamp) -> Publish {
         // What is left of its life, rounded up so that a live message never says 0. MQTT 5.0 [MQTT-3.3.2-6].
-        let left = self.expires.map(|at| {
+        // Of what is past it says nothing: who asks for it wants it all the same.
+        let left = self.expires.filter(|_| !how.extra.past).map(|at| {
             let micros = at.since(now).as_micros();
             u32::try_from(micros.div_ceil(1_000_000)).unwrap_or(u32::MAX)
         });
@@ -172,6 +173,11 @@ impl Message {
         let mut user = origin::without_ours(self);
         if how.extra.origin {
             origin::tell(self, how.names, &mut user);
+        }
+        if how.extra.past
+            && let (Ok(name), Ok(yes)) = (Text::parse("andon-history"), Text::parse("yes"))
+        {
+            user.push((name, yes));
         }
         if how.extra.left_out > 0
             && let (Ok(name), Ok(count)) = (Text::parse("andon-left-out"), Text::parse(&how.extra.left_out.to_string()))
@@ -253,7 +259,7 @@ impl<'a> Encodings<'a> {
             _ if !v5 => self.done.get_mut(kind),
             _ if !how.ids.is_empty() => None,
             Extra { asked: false, .. } => self.done.get_mut(6 + kind),
-            Extra { origin: true, left_out: 0, .. } => {
+            Extra { origin: true, left_out: 0, past: false, .. } => {
                 let all = self.with_origin.get_or_insert_with(|| Box::new([const { None }; 12]));
                 all.get_mut(usize::from(how.names.is_some()) * 6 + kind)
             }

@@ -107,6 +107,7 @@ impl Core {
             cursor: 0,
             fetching: false,
             later: VecDeque::new(),
+            catch_up: None,
             sieve: None,
             slow: false,
             dropped: 0,

@@ -1,5 +1,6 @@
 //! What can be set.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -48,6 +49,8 @@ pub struct BrokerOptions {
     pub catalogue_topics: usize,
     /// The most bytes that names and payloads may take in the catalogue.
     pub catalogue_bytes: usize,
+    /// Where messages are kept that rules say are to be kept; `None`: nowhere.
+    pub history_dir: Option<PathBuf>,
     /// A snapshot is taken whenever this many bytes went into the lane.
     pub snapshot_bytes: u64,
     /// How often the `$SYS` topics are published; zero: never.
@@ -82,6 +85,7 @@ impl Default for BrokerOptions {
             commands: 16,
             catalogue_topics: 100_000,
             catalogue_bytes: 128 << 20,
+            history_dir: None,
             snapshot_bytes: 64 << 20,
             sys_interval: Duration::from_secs(10),
             stop_deadline: Duration::from_secs(5),

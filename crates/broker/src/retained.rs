@@ -21,6 +21,10 @@ impl Retained {
         self.by_topic.contains_key(topic)
     }
 
+    pub(crate) fn get(&self, topic: &TopicName) -> Option<&Arc<Message>> {
+        self.by_topic.get(topic)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Message>> {
         self.by_topic.values()
     }

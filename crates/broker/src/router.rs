@@ -6,6 +6,7 @@ use crate::frames::{Op, Published, SessionOp};
 use crate::hooks::NoRight;
 use crate::message::Message;
 use crate::outbox::Outbox;
+use crate::past::Begin;
 use crate::ruling::{self, Origin, Ruling};
 use crate::session::Arrival;
 use andon_model::access::Principal;
@@ -39,8 +40,8 @@ pub(crate) enum Reply {
     Complete(Arc<Outbox>, u16),
     /// CONNACK.
     Open(Box<Arrival>),
-    /// SUBACK, with what is to stand in it.
-    SubAck(Arc<Outbox>, u16, Vec<ReasonCode>),
+    /// SUBACK, with what is to stand in it, and what of the past is to be sent before what comes.
+    SubAck(Arc<Outbox>, u16, Vec<ReasonCode>, Option<Box<Begin>>),
     /// UNSUBACK for so many filters is made up when they are removed.
     UnsubAck(Arc<Outbox>, u16),
     /// Somebody in this program: how many sessions the message reached.
@@ -59,7 +60,7 @@ impl Reply {
             // Who sends with QoS 2 wants it delivered: it keeps the message, comes again, and is taken when there is room.
             Self::Publish(_, _, QoS::ExactlyOnce) if matches!(error, AppendError::DiskFull { .. }) => self.end(error),
             Self::Publish(outbox, id, qos) if outbox.version.is_v5() => outbox.refuse(id, qos, reason, Some(&words)),
-            Self::SubAck(outbox, packet_id, reasons) => {
+            Self::SubAck(outbox, packet_id, reasons, _) => {
                 let reasons = reasons.into_iter().map(|r| if r.is_success() { reason } else { r }).collect();
                 outbox.packet(&Packet::SubAck(SubAck { packet_id, properties: Default::default(), reasons }));
             }
@@ -377,7 +378,7 @@ impl Broker {
     /// Takes the state now and saves it once everything made of its messages is durable elsewhere.
     fn save_settled(&self) -> impl Future<Output = ()> + Send + 'static {
         let (positions, waiting, state) = self.with_core(|core| state_of(core));
-        let (log, hooks) = (self.pipeline.log.clone(), self.hooks.clone());
+        let (log, hooks, history) = (self.pipeline.log.clone(), self.hooks.clone(), self.history.clone());
         async move {
             if !hooks.settled().await {
                 tracing::warn!(
@@ -385,6 +386,8 @@ impl Broker {
                 );
                 return;
             }
+            // What is kept of messages behind the snapshot would not be read from the lane again.
+            history.settled().await;
             let saved = tokio::task::spawn_blocking(move || save(&*log, positions, waiting, &state)).await;
             if let Err(error) = saved {
                 tracing::error!(%error, "saving the broker's snapshot was interrupted");

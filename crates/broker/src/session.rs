@@ -5,6 +5,7 @@ use crate::frames::SessionNo;
 use crate::message::{Alias, Encodings, How, Message};
 use crate::origin::Names;
 use crate::outbox::Outbox;
+use crate::past::CatchUp;
 use crate::queue::Queue;
 use crate::sieve::Sieve;
 use andon_model::Timestamp;
@@ -120,6 +121,8 @@ pub(crate) struct Link {
     pub(crate) later: VecDeque<Later>,
     /// What waits with QoS 0, of subscriptions that asked for less than all.
     pub(crate) sieve: Option<Box<Sieve>>,
+    /// What it asked for of the past is on its way.
+    pub(crate) catch_up: Option<Box<CatchUp>>,
     /// Within an episode of dropping QoS 0 messages.
     pub(crate) slow: bool,
     /// QoS 0 messages dropped.

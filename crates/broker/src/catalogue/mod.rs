@@ -203,6 +203,15 @@ impl Catalogue {
         self.find(topic).map(|topic| topic.info(now))
     }
 
+    /// The topics under any of these filters, by name.
+    #[must_use]
+    pub fn topics_under(&self, filters: &[TopicFilter]) -> Vec<Arc<str>> {
+        let all = self.topics.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
+        let mut under: Vec<_> = all.into_iter().filter(|topic| filters.iter().any(|f| f.matches(topic))).collect();
+        under.sort_unstable();
+        under
+    }
+
     /// How often a topic has been published, and when last: for those who look whether anything is new.
     #[must_use]
     pub fn mark(&self, topic: &str) -> Option<(u64, Timestamp)> {

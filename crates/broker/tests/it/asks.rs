@@ -13,12 +13,12 @@ fn pairs(user: &UserProperties) -> Vec<(&str, &str)> {
     user.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-fn find<'a>(message: &'a Publish, name: &str) -> Option<&'a str> {
+pub fn find<'a>(message: &'a Publish, name: &str) -> Option<&'a str> {
     message.properties.user.iter().find(|(n, _)| n.as_str() == name).map(|(_, value)| value.as_str())
 }
 
 /// Subscribes with user properties; the answer.
-async fn subscribe_asking(client: &mut Client, filters: &[Filter], asks: &[(&str, &str)]) -> SubAck {
+pub async fn subscribe_asking(client: &mut Client, filters: &[Filter], asks: &[(&str, &str)]) -> SubAck {
     let user = asks.iter().map(|(name, value)| (text(name), text(value))).collect();
     let properties = SubscribeProperties { user, ..Default::default() };
     client.send(Packet::Subscribe(Subscribe { packet_id: 9, properties, filters: filters.to_vec() })).await;

@@ -125,6 +125,9 @@ impl BrokerHooks for TestHooks {
         let all = lost.is_empty() || !filter.starts_with('#');
         all && !filter.starts_with("secret/") && !lost.iter().any(|lost| filter.starts_with(lost))
     }
+    fn keeping(&self) -> Option<Arc<dyn Keeping>> {
+        Some(Arc::new(KeepUnder))
+    }
     fn name_of(&self, who: &Principal) -> Option<String> {
         (who.id == Uuid::from_u128(7)).then(|| "Press 7".to_owned())
     }
@@ -162,6 +165,18 @@ impl BrokerHooks for TestHooks {
     }
     fn dropped(&self, report: DropReport) {
         self.drops.lock().unwrap().push(report);
+    }
+}
+
+/// Messages below `kept/` are kept for a week.
+struct KeepUnder;
+
+impl Keeping for KeepUnder {
+    fn of(&self, topic: &str) -> Option<Arc<Keep>> {
+        topic.starts_with("kept/").then(|| self.all().remove(0))
+    }
+    fn all(&self) -> Vec<Arc<Keep>> {
+        vec![Arc::new(Keep { rule: "kept".into(), age: Duration::from_secs(7 * 86_400), bytes: 64 << 20 })]
     }
 }
 

@@ -14,6 +14,7 @@ mod delivery;
 mod exchange;
 mod failing_log;
 mod harness;
+mod history;
 mod limits;
 mod moody_log;
 mod proof;

@@ -1,0 +1,435 @@
+//! Kept messages: what rules say is to be kept of topics, to be read later.
+//!
+//! **Purpose.** A topic is not only its last message: who comes later reads what was said in the last days.
+//!
+//! **Idea.** When a message counts it gets the next number, under the state's lock, and a place in a line. A task of its own
+//! writes the line into files of the rule's folder. So the numbers are in the order in which messages were handed out, and a
+//! subscriber that came at a number gets those before it from here and those after it as they come: none twice, none not.
+//!
+//! **Invariants**
+//! - The line has bounds. Of messages that are in the lane only the place stands in it beyond [`LINE_BYTES`]; others are lost
+//!   to history then, and that is written down in their place.
+//! - The broker's snapshot is saved after all that was in the line is synced: what a kill takes is read from the lane again.
+//! - Whoever reads takes no lock of the state's, and a bounded number of messages at a time.
+//! - What is missing is told with what is there.
+
+mod segment;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use crate::message::Message;
+use andon_model::Timestamp;
+use andon_model::log::{Log, Seq};
+use andon_wire::mqtt::TopicFilter;
+use segment::Record;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::{Store, Wanted};
+use tokio::sync::{Notify, watch};
+
+/// How many bytes of messages stand in the line.
+const LINE_BYTES: usize = 8 << 20;
+/// How many messages stand in the line, with what is in the lane alone.
+const LINE: usize = 200_000;
+/// How many messages are written at once.
+const AT_ONCE: usize = 4096;
+/// How often what was written is synced, without anybody waiting for it.
+pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// What a rule says is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// The rule's name.
+    pub rule: Arc<str>,
+    /// For how long.
+    pub age: Duration,
+    /// How many bytes at the most.
+    pub bytes: u64,
+}
+
+/// What is to be kept of which topics. Asked for every message while the broker holds its lock: it looks up and does nothing else.
+pub trait Keeping: Send + Sync {
+    /// What is to be kept of a topic.
+    fn of(&self, topic: &str) -> Option<Arc<Keep>>;
+    /// All that rules say.
+    fn all(&self) -> Vec<Arc<Keep>>;
+}
+
+/// What is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Up to then, about.
+    pub until: Timestamp,
+    /// How many messages, if that is known.
+    pub messages: Option<u64>,
+    /// Why.
+    pub why: String,
+}
+
+/// A kept message.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its number, in the order in which messages came.
+    pub no: u64,
+    /// Its place in the lane; 0: none.
+    pub(crate) seq: u64,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// A part of what was asked for.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Messages with their numbers, in the order in which they came.
+    pub messages: Vec<Kept>,
+    /// What is not there among them.
+    pub missing: Vec<Missing>,
+    /// Where to go on.
+    pub next: u64,
+    /// There is no more, as of [`Page::written`].
+    pub end: bool,
+    /// Up to this number everything was written when this was read.
+    pub(crate) written: u64,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// Messages under one of these.
+    pub filters: Vec<TopicFilter>,
+    /// Received then or later.
+    pub from: Timestamp,
+    /// Received before.
+    pub until: Timestamp,
+    /// With numbers after this one; 0: all.
+    pub after: u64,
+    /// So many at the most.
+    pub limit: usize,
+    /// About so many bytes at the most.
+    pub bytes: usize,
+}
+
+/// Figures of kept messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HistoryFigures {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Messages that could not be kept since the start.
+    pub lost: u64,
+}
+
+/// A message in the line.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    no: u64,
+    seq: Seq,
+    keep: Arc<Keep>,
+    /// `None`: it is in the lane alone.
+    message: Option<Arc<Message>>,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: Vec<Waiting>,
+    bytes: usize,
+    last_no: u64,
+    /// Lost since it was last written down, by rule.
+    lost: BTreeMap<Arc<str>, (Arc<Keep>, u64)>,
+}
+
+#[derive(Default)]
+struct Stores {
+    by_rule: BTreeMap<String, Store>,
+    rules: Vec<Arc<Keep>>,
+    /// The rules are new.
+    fresh: bool,
+}
+
+/// Kept messages.
+pub(crate) struct History {
+    dir: Option<PathBuf>,
+    line: Mutex<Line>,
+    stores: Mutex<Stores>,
+    pub(crate) wake: Notify,
+    written: watch::Sender<u64>,
+    synced: watch::Sender<u64>,
+    pub(crate) sync_wanted: AtomicBool,
+    lost: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl History {
+    /// Opens what earlier runs kept. A folder that cannot be used is left alone and told.
+    pub(crate) fn open(dir: Option<&Path>, rules: Vec<Arc<Keep>>, now: Timestamp) -> Self {
+        let mut by_rule = BTreeMap::new();
+        let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+            match Store::open(path.clone(), None, now) {
+                Ok(store) => drop(by_rule.insert(store.rule().to_owned(), store)),
+                Err(error) => tracing::error!(path = %path.display(), %error, "kept MQTT messages cannot be used"),
+            }
+        }
+        let last_no = by_rule.values().map(Store::last_no).max().unwrap_or(0);
+        let history = Self {
+            dir: dir.map(Path::to_owned),
+            line: Mutex::new(Line { last_no, ..Line::default() }),
+            stores: Mutex::new(Stores { by_rule, rules, fresh: false }),
+            wake: Notify::new(),
+            written: watch::channel(last_no).0,
+            synced: watch::channel(last_no).0,
+            sync_wanted: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+        };
+        history.begin_rules(&mut lock(&history.stores), now);
+        history
+    }
+
+    /// Makes a folder for each rule that has none, so that it is known since when it is whole.
+    fn begin_rules(&self, stores: &mut Stores, now: Timestamp) {
+        for keep in stores.rules.clone().iter().filter(|_| self.dir.is_some()) {
+            if let Err(error) = self.store(stores, keep, now) {
+                tracing::error!(rule = %keep.rule, %error, "the folder for kept MQTT messages cannot be made");
+            }
+        }
+    }
+
+    pub(crate) fn set_rules(&self, rules: Vec<Arc<Keep>>) {
+        let mut stores = lock(&self.stores);
+        stores.rules = rules;
+        stores.fresh = true;
+        drop(stores);
+        self.wake.notify_one();
+    }
+
+    /// Whether anything is kept, or was.
+    pub(crate) fn is_any(&self) -> bool {
+        let stores = lock(&self.stores);
+        self.dir.is_some() && !(stores.rules.is_empty() && stores.by_rule.is_empty())
+    }
+
+    /// Up to which place in the lane the messages of each rule are here, for a replay.
+    pub(crate) fn last_seqs(&self) -> BTreeMap<String, u64> {
+        lock(&self.stores).by_rule.iter().map(|(rule, store)| (rule.clone(), store.last_seq())).collect()
+    }
+
+    /// A message counts and is to be kept. Called while the state is held, so that numbers are in its order.
+    pub(crate) fn offer(&self, seq: Seq, keep: Arc<Keep>, message: &Arc<Message>) {
+        if self.dir.is_none() {
+            return;
+        }
+        let mut line = lock(&self.line);
+        line.last_no += 1;
+        let no = line.last_no;
+        let size = message.size();
+        let fits = line.bytes.saturating_add(size) <= LINE_BYTES;
+        if line.waiting.len() >= LINE || (!fits && seq.0 == 0) {
+            line.lost.entry(keep.rule.clone()).or_insert_with(|| (keep, 0)).1 += 1;
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        } else {
+            line.bytes += if fits { size } else { 0 };
+            line.waiting.push(Waiting { no, seq, keep, message: fits.then(|| message.clone()) });
+        }
+        drop(line);
+        self.wake.notify_one();
+    }
+
+    /// The last number given.
+    pub(crate) fn last_no(&self) -> u64 {
+        lock(&self.line).last_no
+    }
+
+    /// Writes what is in the line, of which some is in the lane alone. Blocking.
+    pub(crate) fn write_line(&self, log: &dyn Log, sync: bool, now: Timestamp) {
+        let (mut waiting, last_no) = self.take();
+        loop {
+            let rest = waiting.split_off(waiting.len().min(AT_ONCE));
+            let missing: Vec<Seq> = waiting.iter().filter(|one| one.message.is_none()).map(|one| one.seq).collect();
+            if !missing.is_empty() {
+                match crate::fetch::read(log, &missing, usize::MAX) {
+                    Ok((found, _)) => {
+                        let gone = waiting.iter_mut().filter(|one| one.message.is_none());
+                        gone.for_each(|one| one.message = found.get(&one.seq).cloned());
+                    }
+                    Err(error) => tracing::error!(%error, "MQTT messages that are to be kept could not be read"),
+                }
+            }
+            let is_last = rest.is_empty();
+            let up_to = if is_last { last_no } else { waiting.last().map_or(last_no, |one| one.no) };
+            self.write(waiting, up_to, is_last, sync && is_last, now);
+            if is_last {
+                return;
+            }
+            waiting = rest;
+        }
+    }
+
+    /// Takes what is in the line.
+    fn take(&self) -> (Vec<Waiting>, u64) {
+        let mut line = lock(&self.line);
+        line.bytes = 0;
+        let last_no = line.last_no;
+        (std::mem::take(&mut line.waiting), last_no)
+    }
+
+    /// Writes what was taken, whose messages are there now but for those that the lane has no more. `is_last`: what was lost is
+    /// written behind it.
+    fn write(&self, waiting: Vec<Waiting>, last_no: u64, is_last: bool, sync: bool, now: Timestamp) {
+        let lost = if is_last { std::mem::take(&mut lock(&self.line).lost) } else { BTreeMap::new() };
+        let mut by_rule: BTreeMap<Arc<str>, (Arc<Keep>, Vec<Record>)> = BTreeMap::new();
+        for Waiting { no, seq, keep, message } in waiting {
+            let (_, records) = by_rule.entry(keep.rule.clone()).or_insert_with(|| (keep, Vec::new()));
+            records.push(match message {
+                Some(message) => Record::Message { no, seq: seq.0, message },
+                None => Record::Lost { no, count: 1, at: now },
+            });
+        }
+        for (rule, (keep, count)) in lost {
+            let (_, records) = by_rule.entry(rule).or_insert_with(|| (keep, Vec::new()));
+            records.push(Record::Lost { no: last_no, count, at: now });
+        }
+        let mut stores = lock(&self.stores);
+        if std::mem::take(&mut stores.fresh) {
+            self.begin_rules(&mut stores, now);
+        }
+        for (rule, (keep, records)) in by_rule {
+            let written = self.store(&mut stores, &keep, now).and_then(|store| store.append(&records, now));
+            if let Err(error) = written {
+                tracing::error!(%rule, %error, "MQTT messages could not be kept");
+                let count = records.len() as u64;
+                self.lost.fetch_add(count, Ordering::Relaxed);
+                lock(&self.line).lost.entry(rule).or_insert_with(|| (keep, 0)).1 += count;
+            }
+        }
+        let sync = sync && {
+            let results = stores.by_rule.values_mut().map(Store::sync);
+            let failed: Vec<_> = results.filter_map(Result::err).collect();
+            failed.iter().for_each(|error| tracing::error!(%error, "kept MQTT messages could not be synced"));
+            true
+        };
+        drop(stores);
+        self.written.send_replace(last_no);
+        if sync {
+            self.synced.send_replace(last_no);
+        }
+    }
+
+    fn store<'s>(&self, stores: &'s mut Stores, keep: &Arc<Keep>, now: Timestamp) -> io::Result<&'s mut Store> {
+        let rule = keep.rule.to_string();
+        if self.dir.is_none() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if !stores.by_rule.contains_key(&rule) {
+            let dir = self.dir.as_ref().ok_or(io::ErrorKind::NotFound)?;
+            let store = Store::open(dir.join(folder_of(&rule)), Some(keep), now)?;
+            stores.by_rule.insert(rule.clone(), store);
+        }
+        let store = stores.by_rule.get_mut(&rule).ok_or(io::ErrorKind::NotFound)?;
+        store.set(keep)?;
+        Ok(store)
+    }
+
+    /// Lets go of what is past its time. Blocking.
+    pub(crate) fn keep_house(&self, now: Timestamp) {
+        let mut stores = lock(&self.stores);
+        let Stores { by_rule, rules, .. } = &mut *stores;
+        by_rule.retain(|rule, store| {
+            let own = rules.iter().find(|keep| *keep.rule == **rule);
+            let kept = own.map_or(Ok(()), |keep| store.set(keep)).and_then(|()| store.keep_house(now, own.is_some()));
+            kept.unwrap_or_else(|error| {
+                tracing::error!(%rule, %error, "kept MQTT messages that are past their time could not be let go");
+                true
+            })
+        });
+    }
+
+    /// Resolves when everything that is in the line now is synced.
+    pub(crate) async fn settled(&self) {
+        let last_no = self.last_no();
+        let mut synced = self.synced.subscribe();
+        while *synced.borrow_and_update() < last_no {
+            self.sync_wanted.store(true, Ordering::Release);
+            self.wake.notify_one();
+            if synced.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Resolves when everything up to a number is written, so that it can be read.
+    pub(crate) async fn until_written(&self, no: u64) {
+        let mut written = self.written.subscribe();
+        // Its sender lives as long as this.
+        let _ = written.wait_for(|written| *written >= no).await;
+    }
+
+    /// A page of what is kept. Blocking.
+    /// # Errors
+    /// The disk cannot be read at all.
+    pub(crate) fn page(&self, query: &HistoryQuery) -> io::Result<Page> {
+        /// How many places are looked at for a page, also where none is within the time asked for.
+        const LOOKED_AT: usize = 4096;
+        let written = *self.written.borrow();
+        let most = query.limit.clamp(1, LOOKED_AT);
+        let wanted = Wanted {
+            filters: &query.filters,
+            from: query.from,
+            until: query.until,
+            after: query.after,
+            most: LOOKED_AT,
+        };
+        let found: Vec<_> = {
+            let stores = lock(&self.stores);
+            stores.by_rule.values().map(|store| store.find(&wanted)).collect::<io::Result<_>>()?
+        };
+        // Beyond the first of those that have more somebody else's may come between.
+        let bound = found.iter().filter_map(|found| found.more_behind).min();
+        let mut places: Vec<_> = found.iter().flat_map(|found| found.places.iter()).collect();
+        places.sort_unstable_by_key(|place| place.no);
+        let mut page = Page { next: query.after, written, ..Page::default() };
+        let mut bytes = 0;
+        let mut all = true;
+        let in_order = places.iter().filter(|place| bound.is_none_or(|bound| place.no <= bound));
+        for (looked_at, place) in in_order.enumerate() {
+            if page.messages.len() >= most || bytes >= query.bytes || looked_at >= LOOKED_AT {
+                all = false;
+                break;
+            }
+            match store::read(place)? {
+                Some(kept) if kept.message.received >= query.from && kept.message.received < query.until => {
+                    bytes += kept.message.size();
+                    page.messages.push(kept);
+                }
+                Some(_) => {}
+                None => {
+                    let until = page.messages.last().map_or(query.from, |kept| kept.message.received);
+                    page.missing.push(Missing { until, messages: Some(1), why: "damaged on the disk".to_owned() });
+                }
+            }
+            page.next = place.no;
+        }
+        page.end = all && bound.is_none();
+        let (next, end) = (page.next, page.end);
+        let missing = found.into_iter().flat_map(|found| found.missing);
+        page.missing.extend(missing.filter(|(no, _)| end || *no <= next).map(|(_, missing)| missing));
+        Ok(page)
+    }
+
+    pub(crate) fn figures(&self) -> HistoryFigures {
+        let bytes = lock(&self.stores).by_rule.values().map(Store::bytes).sum();
+        HistoryFigures { bytes, lost: self.lost.load(Ordering::Relaxed) }
+    }
+}
+
+/// The folder of a rule, whose name may hold what a file's name must not: its checksum, and what of it is plain.
+fn folder_of(rule: &str) -> String {
+    let plain: String = rule.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    format!("{plain}.{:08x}", crc32c::crc32c(rule.as_bytes()))
+}

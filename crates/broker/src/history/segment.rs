@@ -1,0 +1,337 @@
+//! A file of kept messages: records one behind the other, and beside a finished one an index of topics to places.
+//!
+//! `<first number>.log` begins with [`MAGIC`]; a record is its length, the CRC32C of its body (both little-endian), and the
+//! body: a tag, and a message with its number and its place in the lane, or what was lost. `<first number>.idx` holds what is
+//! needed to read only some topics; it is made anew from the records where it is missing or damaged.
+
+use crate::frames::{FrameError, Input, blob, number, put_message};
+use crate::message::Message;
+use andon_model::Timestamp;
+use andon_wire::mqtt::TopicName;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a file of records begins with; the last byte is the format's version.
+pub(crate) const MAGIC: &[u8; 8] = b"ANDONKP\x01";
+/// What an index begins with.
+const INDEX_MAGIC: &[u8; 8] = b"ANDONKI\x01";
+/// The length and the checksum before a body.
+const HEAD: u64 = 8;
+/// No body is larger: a packet cannot be.
+const BODY_MOST: u32 = 272 << 20;
+/// How much is read at a place before it is known how long the record is.
+const PEEK: usize = 4096;
+
+mod tag {
+    pub(super) const MESSAGE: u8 = 1;
+    pub(super) const LOST: u8 = 2;
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A kept message.
+    Message { no: u64, seq: u64, message: Arc<Message> },
+    /// Messages that could not be kept.
+    Lost { no: u64, count: u64, at: Timestamp },
+}
+
+/// Where messages of a topic are: number and offset, ascending.
+type Places = Vec<(u64, u32)>;
+
+/// What is in a file, by topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) last_no: u64,
+    /// The last place in the lane.
+    pub(crate) last_seq: u64,
+    /// The times of the first and the last message.
+    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    pub(crate) topics: BTreeMap<TopicName, Places>,
+    /// What was lost: number, how many, when.
+    pub(crate) lost: Vec<(u64, u64, Timestamp)>,
+    /// Bytes of records that could not be read when this was made.
+    pub(crate) damaged: u64,
+}
+
+impl Index {
+    pub(crate) fn note(&mut self, record: &Record, offset: u32) {
+        match record {
+            Record::Message { no, seq, message } => {
+                self.last_no = *no;
+                self.last_seq = self.last_seq.max(*seq);
+                let at = message.received;
+                let (first, last) = self.times.unwrap_or((at, at));
+                self.times = Some((first.min(at), last.max(at)));
+                if let Some(places) = self.topics.get_mut(&message.topic) {
+                    places.push((*no, offset));
+                } else {
+                    self.topics.insert(message.topic.compact(), vec![(*no, offset)]);
+                }
+            }
+            Record::Lost { no, count, at } => {
+                self.last_no = *no;
+                self.lost.push((*no, *count, *at));
+            }
+        }
+    }
+
+    fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        out.extend_from_slice(INDEX_MAGIC);
+        number(&mut out, self.last_no);
+        number(&mut out, self.last_seq);
+        out.put_u8(u8::from(self.times.is_some()));
+        if let Some((first, last)) = self.times {
+            out.put_i64(first.micros());
+            out.put_i64(last.micros());
+        }
+        number(&mut out, self.damaged);
+        number(&mut out, self.lost.len() as u64);
+        for (no, count, at) in &self.lost {
+            number(&mut out, *no);
+            number(&mut out, *count);
+            out.put_i64(at.micros());
+        }
+        number(&mut out, self.topics.len() as u64);
+        for (topic, places) in &self.topics {
+            blob(&mut out, topic.as_bytes());
+            number(&mut out, places.len() as u64);
+            let mut before = (0, 0);
+            for (no, offset) in places {
+                number(&mut out, no - before.0);
+                number(&mut out, u64::from(offset - before.1));
+                before = (*no, *offset);
+            }
+        }
+        let crc = crc32c::crc32c(&out);
+        out.put_u32(crc);
+        out
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, FrameError> {
+        let body = bytes.len().checked_sub(4).ok_or(FrameError::Truncated)?;
+        let crc = u32::from_be_bytes(bytes.slice(body..).as_ref().try_into().unwrap_or_default());
+        let bytes = bytes.slice(..body);
+        if !bytes.starts_with(INDEX_MAGIC) || crc32c::crc32c(&bytes) != crc {
+            return Err(FrameError::Field("index"));
+        }
+        let mut input = Input(bytes.slice(INDEX_MAGIC.len()..));
+        let (last_no, last_seq) = (input.number()?, input.number()?);
+        let times = input.optional(|i| Ok((i.time()?, i.time()?)))?;
+        let damaged = input.number()?;
+        let lost = input.list(|i| Ok((i.number()?, i.number()?, i.time()?)))?;
+        let topics = input.list(|i| {
+            let topic = i.topic_name()?;
+            let mut before = (0_u64, 0_u32);
+            let places = i.list(|i| {
+                let ahead = (i.number()?, i.small::<u32>("offset")?);
+                let sum = before.0.checked_add(ahead.0).zip(before.1.checked_add(ahead.1));
+                before = sum.ok_or(FrameError::Field("place"))?;
+                Ok(before)
+            })?;
+            Ok((topic, places))
+        })?;
+        Ok(Self { last_no, last_seq, times, topics: topics.into_iter().collect(), lost, damaged })
+    }
+}
+
+fn encode(record: &Record, out: &mut BytesMut) {
+    let begin = out.len();
+    out.put_u64(0);
+    match record {
+        Record::Message { no, seq, message } => {
+            out.put_u8(tag::MESSAGE);
+            number(out, *no);
+            number(out, *seq);
+            put_message(out, message);
+        }
+        Record::Lost { no, count, at } => {
+            out.put_u8(tag::LOST);
+            number(out, *no);
+            number(out, *count);
+            out.put_i64(at.micros());
+        }
+    }
+    let body = out.get(begin + HEAD as usize..).unwrap_or_default();
+    let (length, crc) = (u32::try_from(body.len()).unwrap_or(u32::MAX), crc32c::crc32c(body));
+    if let Some(head) = out.get_mut(begin..begin + HEAD as usize) {
+        let (first, second) = head.split_at_mut(4);
+        first.copy_from_slice(&length.to_le_bytes());
+        second.copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
+fn decode(body: Bytes) -> Result<Record, FrameError> {
+    let mut input = Input(body);
+    let record = match input.byte()? {
+        tag::MESSAGE => {
+            let (no, seq) = (input.number()?, input.number()?);
+            Record::Message { no, seq, message: Arc::new(input.message()?) }
+        }
+        tag::LOST => Record::Lost { no: input.number()?, count: input.number()?, at: input.time()? },
+        _ => return Err(FrameError::Field("tag")),
+    };
+    if input.0.is_empty() { Ok(record) } else { Err(FrameError::Trailing) }
+}
+
+/// Reads the record at `offset`, and where the next one begins. `None`: there is none that is whole.
+pub(crate) fn read_at(file: &File, offset: u64) -> io::Result<Option<(Record, u64)>> {
+    let mut peek = [0_u8; PEEK];
+    let got = read_some(file, &mut peek, offset)?;
+    let there = peek.get(..got).unwrap_or_default();
+    let Some((head, begin)) = there.split_at_checked(HEAD as usize) else { return Ok(None) };
+    let word = |at: usize| head.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let (length, crc) = (word(0), word(4));
+    if length == 0 || length > BODY_MOST {
+        return Ok(None);
+    }
+    let length = length as usize;
+    let body = if let Some(body) = begin.get(..length) {
+        Bytes::copy_from_slice(body)
+    } else {
+        if offset.saturating_add(HEAD).saturating_add(length as u64) > file.metadata()?.len() {
+            return Ok(None);
+        }
+        let mut body = vec![0; length];
+        if read_some(file, &mut body, offset + HEAD)? < length {
+            return Ok(None);
+        }
+        Bytes::from(body)
+    };
+    if crc32c::crc32c(&body) != crc {
+        return Ok(None);
+    }
+    Ok(decode(body).ok().map(|record| (record, offset + HEAD + length as u64)))
+}
+
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// The file that is being written.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<File>,
+    pub(crate) size: u64,
+    /// When it was begun.
+    pub(crate) begun: Timestamp,
+    pub(crate) index: Index,
+    pub(crate) dirty: bool,
+    scratch: BytesMut,
+}
+
+impl Active {
+    pub(crate) fn create(dir: &Path, first_no: u64, now: Timestamp) -> io::Result<Self> {
+        let path = dir.join(format!("{first_no:020}.log"));
+        let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        file.write_all(MAGIC)?;
+        File::open(dir)?.sync_all()?;
+        let (size, index, scratch) = (MAGIC.len() as u64, Index::default(), BytesMut::new());
+        Ok(Self { path, file: Arc::new(file), size, begun: now, index, dirty: true, scratch })
+    }
+
+    /// Appends records; those behind a failed write are not there.
+    pub(crate) fn append<'r>(&mut self, records: impl Iterator<Item = &'r Record>) -> io::Result<()> {
+        self.scratch.clear();
+        let mut at = self.size;
+        let mut places = Vec::new();
+        for record in records {
+            let before = self.scratch.len();
+            encode(record, &mut self.scratch);
+            places.push((record, u32::try_from(at).map_err(io::Error::other)?));
+            at += (self.scratch.len() - before) as u64;
+        }
+        self.file.write_all_at(&self.scratch, self.size)?;
+        places.iter().for_each(|(record, offset)| self.index.note(record, *offset));
+        self.size = at;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Syncs the records and writes the index: nothing more will come.
+    pub(crate) fn seal(self) -> io::Result<Sealed> {
+        self.file.sync_data()?;
+        Sealed::write(self.path, self.size, &self.index)
+    }
+}
+
+/// A finished file.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) path: PathBuf,
+    pub(crate) last_no: u64,
+    pub(crate) last_seq: u64,
+    pub(crate) size: u64,
+    pub(crate) times: Option<(Timestamp, Timestamp)>,
+}
+
+impl Sealed {
+    fn write(path: PathBuf, size: u64, index: &Index) -> io::Result<Self> {
+        let to = path.with_extension("idx");
+        let new = path.with_extension("idx~new");
+        let mut file = File::create(&new)?;
+        file.write_all(&index.encode())?;
+        file.sync_all()?;
+        std::fs::rename(&new, &to)?;
+        if let Some(dir) = path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
+        let Index { last_no, last_seq, times, .. } = index;
+        Ok(Self { path, last_no: *last_no, last_seq: *last_seq, size, times: *times })
+    }
+
+    /// A file that a run has left. Without its index it is read through, and a torn end is cut off.
+    pub(crate) fn open(path: PathBuf, first_no: u64, is_last: bool) -> io::Result<Self> {
+        let size = std::fs::metadata(&path)?.len();
+        let index = std::fs::read(path.with_extension("idx"));
+        if let Some(Index { last_no, last_seq, times, .. }) = index.ok().and_then(|i| Index::decode(i.into()).ok()) {
+            return Ok(Self { path, last_no, last_seq, size, times });
+        }
+        let file = File::options().read(true).write(true).open(&path)?;
+        let mut magic = [0; 8];
+        let known = read_some(&file, &mut magic, 0)? == magic.len() && magic == *MAGIC;
+        if !known && size >= MAGIC.len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "of another program, or of a newer version"));
+        }
+        let mut index = Index { last_no: first_no.saturating_sub(1), ..Index::default() };
+        let mut at = MAGIC.len() as u64;
+        while let Some((record, next)) = read_at(&file, at)? {
+            index.note(&record, u32::try_from(at).map_err(io::Error::other)?);
+            at = next;
+        }
+        if is_last {
+            file.set_len(at.min(size))?;
+            file.sync_all()?;
+        } else {
+            index.damaged = size.saturating_sub(at);
+        }
+        Self::write(path, at.min(size), &index)
+    }
+
+    /// The index, from its file.
+    pub(crate) fn index(&self) -> io::Result<Index> {
+        let bytes = std::fs::read(self.path.with_extension("idx"))?;
+        Index::decode(bytes.into()).map_err(io::Error::other)
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)?;
+        std::fs::remove_file(self.path.with_extension("idx"))
+    }
+}

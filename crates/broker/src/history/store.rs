@@ -1,0 +1,296 @@
+//! The kept messages of one rule: a folder of files, the oldest of which go when their time is over or there are too many bytes.
+
+use super::segment::{Active, Index, Record, Sealed, read_at};
+use super::{Keep, Kept, Missing};
+use andon_model::Timestamp;
+use andon_wire::mqtt::TopicFilter;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A file is finished when it is a sixteenth of what may be kept, by bytes and by time, within these bounds.
+const PARTS: u32 = 16;
+const FILE_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(16 << 20);
+/// What is known of the folder itself.
+const ABOUT: &str = "about.json";
+
+/// What is kept of a rule, and since when it is whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct About {
+    format: u32,
+    rule: String,
+    age_s: u64,
+    bytes: u64,
+    /// Before that nothing is here, µs since 1970.
+    since_us: i64,
+    /// That is so because it was freed; else because nothing was kept yet.
+    freed: bool,
+}
+
+/// The folder of a rule.
+#[derive(Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+    about: About,
+    sealed: Vec<Arc<Sealed>>,
+    active: Option<Active>,
+}
+
+/// Where a message is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) no: u64,
+    pub(crate) file: Arc<File>,
+    pub(crate) offset: u64,
+}
+
+/// What a store has of what was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Ascending by number.
+    pub(crate) places: Vec<Place>,
+    /// There may be more behind this number; `None`: all is there.
+    pub(crate) more_behind: Option<u64>,
+    pub(crate) missing: Vec<(u64, Missing)>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) filters: &'a [TopicFilter],
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+    /// Numbers after this one.
+    pub(crate) after: u64,
+    /// About so many places.
+    pub(crate) most: usize,
+}
+
+impl Store {
+    /// Opens or makes the folder of a rule.
+    pub(crate) fn open(dir: PathBuf, keep: Option<&Keep>, now: Timestamp) -> io::Result<Self> {
+        std::fs::create_dir_all(&dir)?;
+        let about = match std::fs::read(dir.join(ABOUT)) {
+            Ok(bytes) => serde_json::from_slice::<About>(&bytes).map_err(io::Error::other)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let keep = keep.ok_or(error)?;
+                let about = About {
+                    format: 1,
+                    rule: keep.rule.to_string(),
+                    age_s: keep.age.as_secs(),
+                    bytes: keep.bytes,
+                    since_us: now.micros(),
+                    freed: false,
+                };
+                save(&dir, &about)?;
+                about
+            }
+            Err(error) => return Err(error),
+        };
+        if about.format != 1 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "of a newer version of the program"));
+        }
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&dir)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|n| n.parse::<u64>().ok());
+            numbers.extend(number);
+        }
+        numbers.sort_unstable();
+        let last = numbers.last().copied();
+        let mut sealed = Vec::new();
+        for first_no in numbers {
+            let path = dir.join(format!("{first_no:020}.log"));
+            sealed.push(Arc::new(Sealed::open(path, first_no, Some(first_no) == last)?));
+        }
+        Ok(Self { dir, about, sealed, active: None })
+    }
+
+    pub(crate) fn rule(&self) -> &str {
+        &self.about.rule
+    }
+
+    /// The rule says how long and how much from now on.
+    pub(crate) fn set(&mut self, keep: &Keep) -> io::Result<()> {
+        if (self.about.age_s, self.about.bytes) != (keep.age.as_secs(), keep.bytes) {
+            (self.about.age_s, self.about.bytes) = (keep.age.as_secs(), keep.bytes);
+            save(&self.dir, &self.about)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn last_no(&self) -> u64 {
+        let active = self.active.as_ref().map(|active| active.index.last_no);
+        active.or_else(|| self.sealed.last().map(|sealed| sealed.last_no)).unwrap_or(0)
+    }
+
+    /// The last place in the lane of which the message is here.
+    pub(crate) fn last_seq(&self) -> u64 {
+        let active = self.active.as_ref().map_or(0, |active| active.index.last_seq);
+        self.sealed.iter().map(|sealed| sealed.last_seq).fold(active, u64::max)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.sealed.iter().map(|sealed| sealed.size).sum::<u64>() + self.active.as_ref().map_or(0, |a| a.size)
+    }
+
+    /// Appends records with ascending numbers.
+    pub(crate) fn append(&mut self, records: &[Record], now: Timestamp) -> io::Result<()> {
+        let Some(first) = records.first() else { return Ok(()) };
+        if self.active.as_ref().is_some_and(|active| active.size >= self.file_bytes()) {
+            self.seal()?;
+        }
+        let active = match &mut self.active {
+            Some(active) => active,
+            none => {
+                let (Record::Message { no, .. } | Record::Lost { no, .. }) = first;
+                none.insert(Active::create(&self.dir, *no, now)?)
+            }
+        };
+        active.append(records.iter())
+    }
+
+    fn file_bytes(&self) -> u64 {
+        (self.about.bytes / u64::from(PARTS)).clamp(*FILE_BYTES.start(), *FILE_BYTES.end())
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        if let Some(active) = self.active.take() {
+            self.sealed.push(Arc::new(active.seal()?));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if let Some(active) = self.active.as_mut().filter(|active| active.dirty) {
+            active.file.sync_data()?;
+            active.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Lets go of what is past its time or beyond the bound; false: nothing is left, and there is no rule any more.
+    pub(crate) fn keep_house(&mut self, now: Timestamp, has_rule: bool) -> io::Result<bool> {
+        let age = Duration::from_secs(self.about.age_s);
+        let part = (age / PARTS).max(Duration::from_secs(1));
+        if self.active.as_ref().is_some_and(|active| now.since(active.begun) >= part) {
+            self.seal()?;
+        }
+        let mut bytes = self.bytes();
+        let begin = now.minus(age);
+        while let Some(oldest) = self.sealed.first() {
+            let past = oldest.times.is_none_or(|(_, last)| last < begin);
+            if !past && bytes <= self.about.bytes {
+                break;
+            }
+            // Told before it is done, so that no kill lets it pass for whole.
+            let last = oldest.times.map_or(self.about.since_us, |(_, last)| last.micros());
+            self.about.since_us = self.about.since_us.max(last.saturating_add(1));
+            self.about.freed = true;
+            save(&self.dir, &self.about)?;
+            oldest.remove()?;
+            bytes = bytes.saturating_sub(oldest.size);
+            self.sealed.remove(0);
+        }
+        let empty = !has_rule && self.sealed.is_empty() && self.active.is_none();
+        if empty {
+            std::fs::remove_dir_all(&self.dir)?;
+        }
+        Ok(!empty)
+    }
+
+    /// Where the messages are that are wanted.
+    pub(crate) fn find(&self, wanted: &Wanted<'_>) -> io::Result<Found> {
+        let mut found = Found::default();
+        let since = Timestamp::from_micros(self.about.since_us);
+        if wanted.after == 0 && wanted.from < since {
+            let why = if self.about.freed { "no longer kept" } else { "not kept yet" };
+            found.missing.push((0, Missing { until: since, messages: None, why: why.to_owned() }));
+        }
+        for sealed in &self.sealed {
+            let outside = sealed.times.is_some_and(|(first, last)| last < wanted.from || first >= wanted.until);
+            if sealed.last_no <= wanted.after || outside {
+                continue;
+            }
+            if found.places.len() >= wanted.most {
+                found.more_behind = found.places.last().map(|place| place.no);
+                return Ok(found);
+            }
+            let index = match sealed.index() {
+                Ok(index) => index,
+                Err(error) => {
+                    tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be found");
+                    found.missing.push((sealed.last_no, damaged(sealed.times, wanted)));
+                    continue;
+                }
+            };
+            if index.damaged > 0 {
+                found.missing.push((sealed.last_no, damaged(sealed.times, wanted)));
+            }
+            match File::open(&sealed.path) {
+                Ok(file) => gather(&index, &Arc::new(file), wanted, &mut found),
+                Err(error) => {
+                    tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be read");
+                    found.missing.push((sealed.last_no, damaged(sealed.times, wanted)));
+                }
+            }
+        }
+        if let Some(active) = self.active.as_ref().filter(|active| active.index.last_no > wanted.after) {
+            if found.places.len() >= wanted.most {
+                found.more_behind = found.places.last().map(|place| place.no);
+            } else {
+                gather(&active.index, &active.file, wanted, &mut found);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn damaged(times: Option<(Timestamp, Timestamp)>, wanted: &Wanted<'_>) -> Missing {
+    let until = times.map_or(wanted.from, |(_, last)| last);
+    Missing { until, messages: None, why: "damaged on the disk".to_owned() }
+}
+
+/// Adds what an index names.
+fn gather(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, found: &mut Found) {
+    let begin = found.places.len();
+    for (topic, places) in &index.topics {
+        if !wanted.filters.iter().any(|filter| filter.matches(topic.as_str())) {
+            continue;
+        }
+        let from = places.partition_point(|(no, _)| *no <= wanted.after);
+        let rest = places.get(from..).unwrap_or_default();
+        found.places.extend(rest.iter().map(|(no, offset)| Place {
+            no: *no,
+            file: file.clone(),
+            offset: u64::from(*offset),
+        }));
+    }
+    if let Some(own) = found.places.get_mut(begin..) {
+        own.sort_unstable_by_key(|place| place.no);
+    }
+    let lost = index.lost.iter().filter(|(no, _, at)| *no > wanted.after && *at >= wanted.from && *at < wanted.until);
+    found.missing.extend(lost.map(|(no, count, at)| {
+        (*no, Missing { until: *at, messages: Some(*count), why: "came faster than the disk took them".to_owned() })
+    }));
+}
+
+/// Reads the message at a place; `None`: it is damaged.
+pub(crate) fn read(place: &Place) -> io::Result<Option<Kept>> {
+    Ok(match read_at(&place.file, place.offset)? {
+        Some((Record::Message { no, seq, message }, _)) if no == place.no => Some(Kept { no, seq, message }),
+        _ => None,
+    })
+}
+
+fn save(dir: &Path, about: &About) -> io::Result<()> {
+    let new = dir.join(format!("{ABOUT}~new"));
+    let mut file = File::create(&new)?;
+    file.write_all(&serde_json::to_vec(about).map_err(io::Error::other)?)?;
+    file.sync_all()?;
+    std::fs::rename(&new, dir.join(ABOUT))?;
+    File::open(dir)?.sync_all()
+}

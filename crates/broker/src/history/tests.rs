@@ -1,0 +1,167 @@
+//! Kept messages in a folder: what is written is read, what goes is told, and damage is no silence.
+
+use super::*;
+use andon_wire::mqtt::{QoS, TopicName};
+use bytes::Bytes;
+
+fn keep(bytes: u64) -> Arc<Keep> {
+    Arc::new(Keep { rule: "press/7 ü".into(), age: Duration::from_secs(3600), bytes })
+}
+
+fn at(s: i64) -> Timestamp {
+    Timestamp::from_millis(1_000_000_000 + s * 1000)
+}
+
+fn message(topic: &str, n: u64, s: i64) -> Arc<Message> {
+    let payload = Bytes::from(format!("{n:08}{}", "x".repeat(1000)));
+    Arc::new(Message::internal(TopicName::parse(topic).unwrap(), payload, QoS::AtLeastOnce, false, at(s)))
+}
+
+fn query(filter: &str) -> HistoryQuery {
+    let (from, until) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+    HistoryQuery {
+        filters: vec![TopicFilter::parse(filter).unwrap()],
+        from,
+        until,
+        after: 0,
+        limit: 100,
+        bytes: 1 << 20,
+    }
+}
+
+/// All of it, page by page: numbers in payloads, and what is missing.
+fn all(history: &History, mut query: HistoryQuery) -> (Vec<u64>, Vec<Missing>) {
+    let (mut numbers, mut missing) = (Vec::new(), Vec::new());
+    loop {
+        let page = history.page(&query).unwrap();
+        assert!(page.messages.len() <= query.limit && page.next >= query.after);
+        numbers.extend(page.messages.iter().map(|kept| number(&kept.message)));
+        missing.extend(page.missing);
+        query.after = page.next;
+        if page.end {
+            return (numbers, missing);
+        }
+    }
+}
+
+fn number(message: &Message) -> u64 {
+    std::str::from_utf8(&message.payload[..8]).unwrap().parse().unwrap()
+}
+
+fn write(history: &History, now: Timestamp) {
+    let (waiting, last_no) = history.take();
+    history.write(waiting, last_no, true, true, now);
+}
+
+fn with(dir: &Path, bytes: u64, now: Timestamp) -> History {
+    History::open(Some(dir), vec![keep(bytes)], now)
+}
+
+#[test]
+fn what_is_kept_is_read_by_topic_time_and_number_also_by_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = with(folder.path(), 64 << 20, at(0));
+    for n in 1..=900 {
+        let topic = if n % 3 == 0 { "a/b" } else { "a" };
+        history.offer(Seq(n * 2), keep(64 << 20), &message(topic, n, n as i64));
+        if n % 100 == 0 {
+            write(&history, at(n as i64));
+        }
+        if n == 450 {
+            // A run that was killed: nothing is closed, and half a record stands at the end.
+            drop(history);
+            let dir = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+            let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+            files.retain(|file| file.extension().is_some_and(|e| e == "log"));
+            files.sort();
+            let mut torn = std::fs::File::options().append(true).open(files.last().unwrap()).unwrap();
+            std::io::Write::write_all(&mut torn, &[200, 4, 0, 0, 1, 2, 3, 4, 5]).unwrap();
+            history = with(folder.path(), 64 << 20, at(450));
+            assert_eq!(history.last_seqs()["press/7 ü"], 800, "what was in the line is read from the lane again");
+            (401..=450).for_each(|n| {
+                history.offer(Seq(n * 2), keep(64 << 20), &message(if n % 3 == 0 { "a/b" } else { "a" }, n, n as i64));
+            });
+        }
+    }
+    let (numbers, missing) = all(&history, query("#"));
+    assert_eq!((numbers, missing.len()), ((1..=900).collect(), 1));
+    assert_eq!(missing[0].why, "not kept yet");
+    let (numbers, _) = all(&history, query("a/+"));
+    assert_eq!(numbers, (1..=900).filter(|n| n % 3 == 0).collect::<Vec<_>>());
+    let within = HistoryQuery { from: at(100), until: at(700), limit: 7, ..query("a") };
+    let (numbers, missing) = all(&history, within);
+    assert_eq!(numbers, (100..700).filter(|n| n % 3 != 0).collect::<Vec<_>>());
+    assert!(missing.is_empty());
+    let few = history.page(&HistoryQuery { bytes: 5000, ..query("#") }).unwrap();
+    assert_eq!((few.messages.len(), few.end), (4, false), "about as many bytes as asked for");
+}
+
+#[test]
+fn what_is_beyond_the_bound_or_past_its_time_goes_the_oldest_first_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = 1 << 20;
+    let history = with(folder.path(), bound, at(0));
+    for n in 1..=3000 {
+        history.offer(Seq(n), keep(bound), &message("a", n, 1));
+        if n % 20 == 0 {
+            write(&history, at(1));
+        }
+    }
+    history.keep_house(at(1));
+    assert!(history.figures().bytes <= bound, "{:?}", history.figures());
+    let (numbers, missing) = all(&history, query("#"));
+    assert_eq!(numbers, (*numbers.first().unwrap()..=3000).collect::<Vec<_>>());
+    assert!(numbers.len() > 600 && numbers.len() < 1050, "{}", numbers.len());
+    assert_eq!(missing.iter().map(|m| m.why.as_str()).collect::<Vec<_>>(), ["no longer kept"]);
+    // An hour later all of it is past its time, and with its rule gone the folder too.
+    history.keep_house(at(3000));
+    history.set_rules(Vec::new());
+    history.keep_house(at(7300));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert!(all(&history, query("#")).0.is_empty());
+}
+
+#[test]
+fn damage_is_told_and_costs_no_more_than_it_must() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = with(folder.path(), 64 << 20, at(0));
+    (1..=10).for_each(|n| history.offer(Seq(n), keep(64 << 20), &message("a", n, n as i64)));
+    write(&history, at(10));
+    drop(history);
+    // The next run makes the index; then the disk damages a message.
+    drop(with(folder.path(), 64 << 20, at(11)));
+    let dir = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let file = dir.join(format!("{:020}.log", 1));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() * 11 / 20;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let (numbers, missing) = all(&with(folder.path(), 64 << 20, at(12)), HistoryQuery { from: at(1), ..query("a") });
+    assert_eq!(numbers.len(), 9);
+    assert_eq!(missing, [Missing { until: at(5), messages: Some(1), why: "damaged on the disk".to_owned() }]);
+    // Without its index, what stands behind the damage cannot be found; as the last file it would be a torn end.
+    std::fs::write(dir.join(format!("{:020}.log", 11)), segment::MAGIC).unwrap();
+    std::fs::remove_file(file.with_extension("idx")).unwrap();
+    let (numbers, missing) = all(&with(folder.path(), 64 << 20, at(12)), HistoryQuery { from: at(1), ..query("a") });
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    assert_eq!(missing.iter().map(|m| m.why.as_str()).collect::<Vec<_>>(), ["damaged on the disk"]);
+}
+
+#[test]
+fn more_than_the_line_has_room_for_is_lost_and_written_down_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = with(folder.path(), 64 << 20, at(0));
+    let large = |n: u64| {
+        let payload = Bytes::from(format!("{n:08}{}", "x".repeat(1 << 20)));
+        Arc::new(Message::internal(TopicName::parse("a").unwrap(), payload, QoS::AtMostOnce, false, at(1)))
+    };
+    (1..=10).for_each(|n| history.offer(Seq(0), keep(64 << 20), &large(n)));
+    write(&history, at(2));
+    history.offer(Seq(0), keep(64 << 20), &large(11));
+    write(&history, at(3));
+    let (numbers, missing) = all(&history, HistoryQuery { from: at(0), bytes: 64 << 20, ..query("a") });
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 11]);
+    let why = "came faster than the disk took them".to_owned();
+    assert_eq!(missing, [Missing { until: at(2), messages: Some(3), why }]);
+    assert_eq!(history.figures().lost, 3);
+}

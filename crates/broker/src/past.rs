@@ -1,0 +1,400 @@
+//! What a subscription asks to be sent before what comes: kept messages, or the last one of each topic.
+//!
+//! **Idea.** It is written with QoS 0 straight to the connection, as it takes it, by a task of its own; TCP brings it whole and
+//! in order, and a client that is cut off asks again from the last that it got. Until it is through, what comes live with QoS
+//! 1 and 2 waits in the session's queue, as for a client that is not there. What comes with QoS 0 is kept as well, and is sent
+//! from there; what is not kept is sent at once.
+
+use crate::asks::Extra;
+use crate::broker::Broker;
+use crate::core::Core;
+use crate::fetch::AHEAD_BYTES;
+use crate::frames::SessionNo;
+use crate::history::{HistoryQuery, Kept, Missing, Page};
+use crate::message::{Encodings, Message};
+use crate::origin;
+use andon_model::Timestamp;
+use andon_model::access::Principal;
+use andon_wire::mqtt::{Filter, QoS, Text, TopicFilter, TopicName};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{Notify, oneshot};
+
+/// So many messages are read at a time.
+const PAGE: usize = 512;
+/// So many words about what is missing are told at the end; the rest is counted.
+const MISSING_TOLD: usize = 20;
+
+/// What is asked for of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// Kept messages.
+    History {
+        from: Timestamp,
+        /// Without it, what comes follows.
+        until: Option<Timestamp>,
+        /// The last so many of them.
+        most: Option<usize>,
+    },
+    /// The last message of each topic.
+    Last,
+}
+
+/// What is on its way to a connection from the past.
+#[derive(Debug)]
+pub(crate) struct CatchUp {
+    pub(crate) filters: Vec<Filter>,
+    /// Subscription identifiers.
+    pub(crate) ids: Box<[u32]>,
+    /// What comes follows, and waits until then.
+    pub(crate) follows: bool,
+    /// It is read from what is kept; else it is the last messages.
+    pub(crate) history: bool,
+    /// Messages with numbers up to this one were there when it began.
+    pub(crate) cut: u64,
+    /// There is room again.
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl CatchUp {
+    fn matching(&self, topic: &str) -> impl Iterator<Item = &Filter> {
+        self.filters.iter().filter(move |filter| filter.filter.matches(topic))
+    }
+
+    /// Whether it will bring this message, which comes with QoS 0 and is kept.
+    pub(crate) fn brings(&self, topic: &str) -> bool {
+        self.follows && self.history && self.matching(topic).next().is_some()
+    }
+
+    /// Whether what comes with QoS 0 on this topic waits behind it.
+    pub(crate) fn goes_before(&self, topic: &str) -> bool {
+        self.follows && !self.history && self.matching(topic).next().is_some()
+    }
+}
+
+/// Begins it where the subscription begins.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) catch_up: CatchUp,
+    pub(crate) begun: oneshot::Sender<u64>,
+}
+
+/// Whether more can be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    Yes,
+    No,
+    /// The connection is over.
+    Gone,
+}
+
+impl Core {
+    /// A connection begins to catch up; false: it is catching up already, or is over.
+    pub(crate) fn begin_past(&mut self, number: SessionNo, begin: Begin) -> bool {
+        let cut = self.history.as_ref().map_or(0, |history| history.last_no());
+        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
+        let Some(link) = link.filter(|link| link.catch_up.is_none()) else { return false };
+        let Begin { mut catch_up, begun } = begin;
+        catch_up.cut = cut;
+        link.catch_up = Some(Box::new(catch_up));
+        begun.send(cut).is_ok()
+    }
+
+    pub(crate) fn room_for_past(&self, number: SessionNo, connection: u64) -> Room {
+        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
+        match link.filter(|link| link.connection == connection && link.catch_up.is_some()) {
+            None => Room::Gone,
+            Some(link) if link.outbox.has_room() => Room::Yes,
+            Some(_) => Room::No,
+        }
+    }
+
+    /// Sends of what was read as much as there is room for; how many were sent.
+    pub(crate) fn send_past(
+        &mut self,
+        number: SessionNo,
+        connection: u64,
+        messages: &mut VecDeque<Kept>,
+    ) -> (Room, u64) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&number) else { return (Room::Gone, 0) };
+        let client = session.client_id.clone();
+        let Some(link) = session.link.as_mut().filter(|link| link.connection == connection) else {
+            return (Room::Gone, 0);
+        };
+        let Some(catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
+        let extra = Extra { asked: true, origin: true, past: catch_up.history, left_out: 0 };
+        let (mut sent, mut room) = (0, Room::Yes);
+        while let Some(Kept { no, seq, message }) = messages.front() {
+            if !link.outbox.has_room() {
+                room = Room::No;
+                break;
+            }
+            let own = message.publisher.as_ref() == Some(&client);
+            let (mut qos, mut wanted, mut as_published) = (None, false, false);
+            for filter in catch_up.matching(message.topic.as_str()) {
+                qos = qos.max(Some(filter.qos));
+                wanted |= !(filter.no_local && own);
+                as_published |= filter.retain_as_published;
+            }
+            // What came after it began waits in the queue, but for QoS 0.
+            let waits = *seq != 0 || !number.is_durable();
+            let queued =
+                catch_up.follows && *no > catch_up.cut && waits && qos.min(Some(message.qos)) > Some(QoS::AtMostOnce);
+            if wanted && !queued {
+                let mut encodings = Encodings::new(message, now);
+                let retain = message.retain && (as_published || !catch_up.history);
+                if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, retain, &catch_up.ids, extra) {
+                    link.outbox.message(&bytes, 0, false);
+                    self.counters.delivered += 1;
+                    sent += 1;
+                } else {
+                    link.dropped += 1;
+                    self.counters.dropped += 1;
+                }
+            }
+            messages.pop_front();
+        }
+        link.catch_up = Some(catch_up);
+        (room, sent)
+    }
+
+    /// All up to `read` was sent. If that is all there is, says so, and lets go what waited behind it.
+    pub(crate) fn end_past(&mut self, number: SessionNo, connection: u64, read: u64, marker: &Arc<Message>) -> Ended {
+        let head = self.history.as_ref().map_or(0, |history| history.last_no());
+        let now = self.now;
+        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
+        let Some(link) = link.filter(|link| link.connection == connection) else { return Ended::Yes };
+        let Some(catch_up) = link.catch_up.take() else { return Ended::Yes };
+        if catch_up.history && catch_up.follows && head > read {
+            link.catch_up = Some(catch_up);
+            return Ended::NotBefore(head);
+        }
+        let extra = Extra { past: false, ..Extra::default() };
+        let mut encodings = Encodings::new(marker, now);
+        if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &catch_up.ids, extra) {
+            link.outbox.message(&bytes, 0, false);
+        }
+        self.pump(number, None);
+        Ended::Yes
+    }
+}
+
+/// Whether it is at its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    Yes,
+    /// More has come: up to this number.
+    NotBefore(u64),
+}
+
+/// Who is caught up.
+pub(crate) struct Reader {
+    pub(crate) session: SessionNo,
+    pub(crate) connection: u64,
+    pub(crate) principal: Principal,
+    pub(crate) filters: Vec<TopicFilter>,
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Broker {
+    /// Kept messages, a page at a time.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub async fn history(self: &Arc<Self>, query: HistoryQuery) -> std::io::Result<Page> {
+        let (history, last_no) = (self.history.clone(), self.history.last_no());
+        history.until_written(last_no).await;
+        tokio::task::spawn_blocking(move || history.page(&query)).await.map_err(std::io::Error::other)?
+    }
+
+    /// Brings a connection what it asked for of the past.
+    pub(crate) async fn catch_up(self: Arc<Self>, reader: Reader, past: Past, begun: oneshot::Receiver<u64>) {
+        let Ok(cut) = begun.await else { return };
+        let brought = async {
+            match past {
+                Past::History { from, until, most } => self.bring_history(&reader, from, until, most, cut).await,
+                Past::Last => self.bring_last(&reader).await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            result = brought => if let Err(error) = result {
+                tracing::error!(%error, "kept MQTT messages could not be read; the connection of who asked for them ends");
+                self.with_core(|core| core.not_fetched(reader.session, reader.connection));
+            }
+        }
+    }
+
+    async fn bring_history(
+        self: &Arc<Self>,
+        reader: &Reader,
+        from: Timestamp,
+        until: Option<Timestamp>,
+        most: Option<usize>,
+        cut: u64,
+    ) -> std::io::Result<()> {
+        self.history.until_written(cut).await;
+        let end_of_time = Timestamp::from_micros(i64::MAX);
+        let mut query = HistoryQuery {
+            filters: reader.filters.clone(),
+            from,
+            until: until.unwrap_or(end_of_time),
+            after: 0,
+            limit: PAGE,
+            bytes: AHEAD_BYTES as usize,
+        };
+        if let Some(most) = most {
+            query.after = self.before_the_last(&query, most).await?;
+        }
+        let (mut told, mut missing) = (0, Vec::new());
+        loop {
+            let page = self.read_page(query.clone()).await?;
+            query.after = page.next;
+            missing.extend(page.missing);
+            self.names.learn_new(page.messages.iter().filter_map(|kept| kept.message.user.as_ref()), &*self.hooks);
+            let may = |m: &Message| self.hooks.may_subscribe(&reader.principal, m.topic.as_str());
+            let kept: VecDeque<_> = page.messages.into_iter().filter(|kept| may(&kept.message)).collect();
+            let Some(sent) = self.send_all(reader, kept).await else { return Ok(()) };
+            told += sent;
+            if !page.end {
+                continue;
+            }
+            let marker = end_of_history(&reader.filters, told, &missing, self.clock.now());
+            let ended = self
+                .with_core(|core| core.end_past(reader.session, reader.connection, page.written, &Arc::new(marker)));
+            match ended {
+                Ended::Yes => return Ok(()),
+                Ended::NotBefore(head) => self.history.until_written(head).await,
+            }
+        }
+    }
+
+    async fn read_page(&self, query: HistoryQuery) -> std::io::Result<Page> {
+        let history = self.history.clone();
+        tokio::task::spawn_blocking(move || history.page(&query)).await.map_err(std::io::Error::other)?
+    }
+
+    /// The number before the last `most` messages.
+    async fn before_the_last(&self, query: &HistoryQuery, most: usize) -> std::io::Result<u64> {
+        let mut query = HistoryQuery { limit: usize::MAX, bytes: 4 << 20, ..query.clone() };
+        let mut last = VecDeque::with_capacity(most.min(PAGE));
+        loop {
+            let page = self.read_page(query.clone()).await?;
+            for Kept { no, .. } in &page.messages {
+                if last.len() >= most {
+                    last.pop_front();
+                }
+                last.push_back(*no);
+            }
+            if page.end {
+                return Ok(last.front().map_or(query.after, |no: &u64| no.saturating_sub(1)));
+            }
+            query.after = page.next;
+        }
+    }
+
+    /// Sends messages as there is room; how many, or `None`: the connection is over.
+    async fn send_all(&self, reader: &Reader, mut messages: VecDeque<Kept>) -> Option<u64> {
+        let mut all = 0;
+        loop {
+            let (room, sent) = self.with_core(|core| core.send_past(reader.session, reader.connection, &mut messages));
+            all += sent;
+            match room {
+                Room::Gone => return None,
+                Room::Yes => return Some(all),
+                Room::No => self.until_room(reader).await?,
+            }
+        }
+    }
+
+    /// Resolves when there is room; `None`: the connection is over.
+    async fn until_room(&self, reader: &Reader) -> Option<()> {
+        /// The end of a connection wakes nobody here.
+        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+        loop {
+            match self.with_core(|core| core.room_for_past(reader.session, reader.connection)) {
+                Room::Gone => return None,
+                Room::Yes => return Some(()),
+                Room::No => drop(tokio::time::timeout(LOOK_EVERY, reader.wake.notified()).await),
+            }
+        }
+    }
+
+    /// The last message of each topic, from what people see of topics, or the retained one where that was cut.
+    async fn bring_last(self: &Arc<Self>, reader: &Reader) -> std::io::Result<()> {
+        let begun = self.clock.now();
+        let (mut told, mut cut_off) = (0, 0);
+        let topics = self.catalogue().topics_under(&reader.filters);
+        for topics in topics.chunks(64) {
+            let mut messages = VecDeque::new();
+            for topic in topics {
+                if !self.hooks.may_subscribe(&reader.principal, topic) {
+                    continue;
+                }
+                let Some(info) = self.catalogue().topic(topic, begun).filter(|info| info.received <= begun) else {
+                    continue;
+                };
+                match self.last_message(&info) {
+                    Some(message) => messages.push_back(Kept { no: 0, seq: 0, message: Arc::new(message) }),
+                    None if info.is_whole() => {}
+                    None => cut_off += 1,
+                }
+            }
+            self.names.learn_new(messages.iter().filter_map(|kept| kept.message.user.as_ref()), &*self.hooks);
+            let Some(sent) = self.send_all(reader, messages).await else { return Ok(()) };
+            told += sent;
+        }
+        let told = serde_json::json!({ "messages": told, "too_long": cut_off });
+        let marker = Arc::new(marker("$andon/last", "andon-last", &told, self.clock.now()));
+        self.with_core(|core| core.end_past(reader.session, reader.connection, u64::MAX, &marker));
+        Ok(())
+    }
+
+    /// What is known of the last message of a topic, if all of it is.
+    fn last_message(&self, info: &crate::catalogue::TopicInfo) -> Option<Message> {
+        let topic = TopicName::parse(&info.topic).ok()?;
+        let retained = self.with_core(|core| core.retained.get(&topic).cloned());
+        if let Some(retained) = retained.filter(|retained| retained.received == info.received) {
+            return Some(Message { expires: None, ..(*retained).clone() });
+        }
+        // An empty payload takes the retained one back: there is nothing to be known.
+        if !info.is_whole() || info.size == 0 {
+            return None;
+        }
+        let user = info.publisher.as_ref().and_then(|client| self.departures.principal(client.as_str()));
+        let payload = Bytes::copy_from_slice(&info.payload);
+        let message = Message::internal(topic, payload, info.qos, false, info.received);
+        Some(Message { publisher: info.publisher.clone(), user, content_type: info.content_type.clone(), ..message })
+    }
+}
+
+/// Says that all kept messages were sent, how many they were, and what of them is missing.
+fn end_of_history(filters: &[TopicFilter], messages: u64, missing: &[Missing], now: Timestamp) -> Message {
+    let filters: Vec<&str> = filters.iter().map(TopicFilter::as_str).collect();
+    let words: Vec<_> = missing
+        .iter()
+        .take(MISSING_TOLD)
+        .map(|missing| {
+            let until = origin::time(missing.until);
+            serde_json::json!({ "until": until, "messages": missing.messages, "why": missing.why })
+        })
+        .collect();
+    let more = missing.len().saturating_sub(MISSING_TOLD);
+    let told = serde_json::json!({
+        "filters": filters, "messages": messages, "missing": words, "more_missing": more,
+    });
+    marker("$andon/history", "andon-history", &told, now)
+}
+
+fn marker(topic: &str, property: &str, told: &serde_json::Value, now: Timestamp) -> Message {
+    let topic = TopicName::parse(topic).expect("a topic name of ours");
+    let mut message = Message::internal(topic, told.to_string().into(), QoS::AtMostOnce, false, now);
+    message.content_type = Text::parse("application/json").ok();
+    message.payload_format = Some(true);
+    if let (Ok(name), Ok(end)) = (Text::parse(property), Text::parse("end")) {
+        message.user_properties.push((name, end));
+    }
+    message
+}
