@@ -1,7 +1,9 @@
 """Paho as the judge of what a subscriber may ask for beyond MQTT, by user properties of SUBSCRIBE."""
 
 import datetime
+import json
 import time
+import urllib.parse
 
 from harness import Case, now_ms, wait_until
 from mqtt import Client
@@ -172,3 +174,133 @@ class Subscribing(Case):
         last = dict(asker.values())
         self.assertEqual(last, {"w/0": "2998", "w/1": "2999"})
         self.assertLess(len(asker.told), 1100, "what it takes at a time, and the newest")
+
+
+KEEP = """
+[[topic_rule]]
+name = "line"
+filter = "line/#"
+keep = "7d"
+keep_mib = 64
+"""
+
+
+class History(Case):
+    def read(self, node, **query) -> dict:
+        answer = node.get("/api/mqtt/history?" + urllib.parse.urlencode(query))
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.json
+
+    def until_end(self, asker: Asker, marker: str = "$andon/history") -> dict:
+        asker.until(lambda: any(topic == marker for topic, _, _ in asker.told), 30)
+        at = next(n for n, (topic, _, _) in enumerate(asker.told) if topic == marker)
+        _, payload, told = asker.told.pop(at)
+        self.assertEqual(told, [(f"andon-{marker.rpartition('/')[2]}", "end")])
+        return json.loads(payload)
+
+    def test_what_is_kept_comes_before_what_comes_over_kills_none_missing_and_none_twice(self):
+        node = self.node()
+        self.assertEqual(Asker("early").connect(node.mqtt).ask("line/#", from_="-1h").failures, [0x83])
+        node.apply(KEEP)
+        publisher = Client("pub", 5).connect(node.mqtt)
+        sent = []
+        for round_ in range(3):
+            for n in range(300):
+                qos = (1, 2, 0)[n % 3]
+                payload = f"{round_}-{n}-{qos}"
+                sent.append(payload)
+                publisher.publish(f"line/{n % 2}", payload, qos=qos)
+            publisher.until(lambda: len(publisher.acknowledged) >= len(sent), 30)
+            if round_ == 1:
+                # What is written already survives this too; QoS 0 that stands in the line may not.
+                def written():
+                    kept = self.read(node, filter="line/#", limit=1000)["messages"]
+                    return sum(m["text"].startswith("1-") for m in kept) == 300
+
+                wait_until("it is written", written)
+            if round_ < 2:
+                publisher.drop()
+                node.kill()
+                node.start()
+                publisher.connect(node.mqtt)
+        asker = Asker("asker").connect(node.mqtt).ask("line/#", from_="-1h")
+        self.assertEqual(asker.failures, [])
+        end = self.until_end(asker)
+        values = [payload for _, payload in asker.values()]
+        self.assertEqual(len(values), len(set(values)), "none twice")
+        # QoS 0 does not wait for the disk, and so comes before what does.
+        handed_out = [p for p in values if p.endswith("-0") and not p.startswith("0-")]
+        self.assertEqual(handed_out, [p for p in sent if p.endswith("-0") and not p.startswith("0-")])
+        acknowledged = [p for p in values if not p.endswith("-0")]
+        self.assertEqual(acknowledged, [p for p in sent if not p.endswith("-0")], "all that was acknowledged, in order")
+        self.assertEqual(end["messages"], len(values))
+        for topic, payload, told in asker.told:
+            names = dict(told)
+            self.assertEqual((names["andon-history"], names["andon-client"], names["andon-publisher"]), ("yes", "pub", "anonymous"))
+        # By HTTP it is the same, page by page.
+        by_http, after = [], 0
+        while after is not None:
+            page = self.read(node, filter="line/#", after=after, limit=97)
+            by_http += page["messages"]
+            after = page["next"]
+        self.assertEqual([m["text"] for m in by_http], values)
+        self.assertEqual({m["topic"] for m in by_http}, {"line/0", "line/1"})
+        first = datetime.datetime.fromtimestamp(by_http[0]["received_ms"] / 1000, datetime.timezone.utc)
+        self.assertEqual(dict(asker.told[0][2])["andon-received"], first.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+        publisher.publish_and_wait("line/0", "live", qos=2)
+        asker.until(lambda: asker.values()[-1][1] == "live")
+        self.assertEqual(len(asker.told), len(values) + 1)
+        self.assertNotIn("andon-history", dict(asker.told[-1][2]))
+        one = self.read(node, topic="line/1", limit=1000)
+        self.assertEqual([m["text"] for m in one["messages"]], [m["text"] for m in by_http if m["topic"] == "line/1"])
+
+    def test_history_while_others_publish_has_no_gap(self):
+        node = self.node()
+        node.apply(KEEP)
+        publisher = Client("pub", 5).connect(node.mqtt)
+        asker = Asker("asker").connect(node.mqtt)
+        for n in range(2000):
+            publisher.publish("line/a", str(n), qos=n % 2)
+            publisher.turn(0)
+            if n == 700:
+                properties = Properties(PacketTypes.SUBSCRIBE)
+                properties.UserProperty = ("andon-from", "-1h")
+                asker.paho.subscribe("line/#", options=SubscribeOptions(qos=1), properties=properties)
+            if n >= 700:
+                asker.turn(0)
+        publisher.until(lambda: len(publisher.acknowledged) == 2000, 30)
+        self.until_end(asker)
+        asker.until(lambda: len(asker.told) == 2000, 30)
+        self.assertEqual(sorted(int(payload) for _, payload in asker.values()), list(range(2000)))
+
+    def test_the_last_so_many_until_a_time_and_nothing_after(self):
+        node = self.node()
+        node.apply(KEEP)
+        publisher = Client("pub", 5).connect(node.mqtt)
+        for n in range(50):
+            publisher.publish_and_wait(f"line/{n % 5}", str(n))
+        asker = Asker("asker").connect(node.mqtt).ask("line/3", max="4", until="2100-01-01T00:00:00Z")
+        self.assertEqual(self.until_end(asker)["messages"], 4)
+        self.assertEqual([payload for _, payload in asker.values()], ["33", "38", "43", "48"])
+        publisher.publish_and_wait("line/3", "after")
+        self.assertEqual(node.get("/api/mqtt/subscriptions").json["total"], 0)
+        for asks, words in (({"from_": "yesterday"}, "must be a time"), ({"from_": "-1h", "until": "-2h"}, "must be after"), ({"max": "0"}, "whole number"), ({"from_": "-1h", "last": "yes"}, "goes with neither")):
+            asker.ask("line/#", **asks)
+            self.assertEqual(asker.failures, [0x83])
+            self.assertIn(words, asker.reason)
+        for query in ("", "?topic=a&filter=b", "?topic=a/%23", "?topic=a&from=soon", "?topic=a&limit=0"):
+            self.assertEqual(node.get(f"/api/mqtt/history{query}").status, 400, query)
+
+    def test_the_last_message_of_each_topic_comes_at_once(self):
+        node = self.node()
+        publisher = Client("pub", 5).connect(node.mqtt)
+        for n in range(300):
+            publisher.publish_and_wait(f"last/{n % 100:03}", str(n), qos=n % 3, retain=n == 250) if n % 3 else publisher.publish(f"last/{n % 100:03}", str(n), qos=0)
+        publisher.publish_and_wait("other", "x")
+        wait_until("all are listed", lambda: node.get("/api/mqtt/topics/search?text=last/").json["total"] == 100)
+        asker = Asker("asker").connect(node.mqtt).ask("last/+", last="yes", origin="yes")
+        self.assertEqual(self.until_end(asker, "$andon/last"), {"messages": 100, "too_long": 0})
+        self.assertEqual(dict(asker.values()), {f"last/{n:03}": str(200 + n) for n in range(100)})
+        self.assertTrue(all(dict(told)["andon-client"] == "pub" for _, _, told in asker.told))
+        publisher.publish_and_wait("last/000", "new")
+        asker.until(lambda: asker.values()[-1] == ("last/000", "new"))

@@ -166,8 +166,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, health, history, influx, ingest, mqtt_clients, notes, plant, session,
-        sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, health, history, influx, ingest, kept, mqtt_clients, notes, plant,
+        session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -207,6 +207,7 @@ pub fn router(app: App) -> Router {
         .route("/api/mqtt/topics/search", get(topics::search))
         .route("/api/mqtt/topic", get(topics::topic))
         .route("/api/mqtt/value", get(topics::value))
+        .route("/api/mqtt/history", get(kept::kept_messages))
         .route("/api/mqtt/publish", post(topics::publish))
         .route("/api/mqtt/clients", get(mqtt_clients::clients))
         .route("/api/mqtt/client", get(mqtt_clients::client))

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, health, history, influx, ingest, mqtt_clients, notes, plant, session, sql,
-    storage, timeline, topics, transfer, users, values, ws,
+    alarms, backup, commands, connectors, health, history, influx, ingest, kept, mqtt_clients, notes, plant, session,
+    sql, storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -57,6 +57,7 @@ use utoipa::OpenApi;
         topics::search,
         topics::topic,
         topics::value,
+        kept::kept_messages,
         topics::publish,
         mqtt_clients::clients,
         mqtt_clients::client,

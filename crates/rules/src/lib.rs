@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `description` | why the rule is there, for people |
 //! | `durability` | `durable` (default), or `volatile`: acknowledged when it has been routed, and not written down |
+//! | `keep`, `keep_mib` | for how long messages are kept to be read later, such as `7d`, and how much at most, 256 MiB if not said |
 //! | `mode` | what becomes of a message that breaks the rule: `observe`, `warn` (default), `reject` |
 //! | `payload` | `{ kind, max_bytes, json_schema }`: what the payload must be |
 //! | `naming` | `{ pattern, levels, skip, equipment, max_levels }`: how topics must be named |
@@ -33,6 +34,7 @@ use andon_model::plant::TopicRuleDef;
 use naming::Naming;
 use payload::PayloadRule;
 use std::fmt;
+use std::time::Duration;
 
 /// Whether bytes are a Sparkplug B payload; in words why not. Handed in, for the decoder is another's craft.
 pub type SparkplugCheck = fn(&[u8]) -> Result<(), String>;
@@ -60,6 +62,15 @@ impl Mode {
     }
 }
 
+/// How messages are kept to be read later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RuleKeep {
+    /// For how long.
+    pub age: Duration,
+    /// How many bytes at the most.
+    pub bytes: u64,
+}
+
 /// A rule in force.
 #[derive(Debug)]
 pub struct Rule {
@@ -69,6 +80,8 @@ pub struct Rule {
     pub description: String,
     /// Messages are acknowledged when they have been routed, and not written down.
     pub volatile: bool,
+    /// How its messages are kept to be read later.
+    pub keep: Option<RuleKeep>,
     /// What becomes of a message that breaks it.
     pub mode: Mode,
     naming: Option<Naming>,

@@ -3,12 +3,14 @@
 use crate::naming::Naming;
 use crate::payload::{Kind, PayloadRule};
 use crate::schema::{self, Schema};
-use crate::{Mode, Rule, SparkplugCheck};
+use crate::{Mode, Rule, RuleKeep, SparkplugCheck};
 use andon_model::plant::{Finding, Plant, TopicRuleDef};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest pattern, in bytes.
 pub(crate) const PATTERN_LIMIT: usize = 1_000;
@@ -20,6 +22,13 @@ const LEVEL_LIMIT: u64 = 32;
 const SCHEMA_LIMIT: usize = 256 << 10;
 /// The largest `max_bytes`.
 const BYTES_LIMIT: u64 = 256 << 20;
+
+/// How long messages can be kept.
+const KEEP: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3650 * 86_400);
+/// How much is kept where nothing is said, in MiB.
+const KEEP_MIB: u64 = 256;
+/// The largest `keep_mib`.
+const KEEP_MIB_LIMIT: u64 = 1 << 20;
 
 /// Checks one rule against the plant; for the document check.
 #[must_use]
@@ -37,7 +46,7 @@ pub(crate) fn unknown() -> Finding {
     Finding { pointer: Vec::new(), message: "it cannot be used".to_owned(), remedy: String::new() }
 }
 
-const WORDS: &[&str] = &["description", "durability", "mode", "payload", "naming"];
+const WORDS: &[&str] = &["description", "durability", "keep", "keep_mib", "mode", "payload", "naming"];
 const MODES: &[(&str, Mode)] = &[("observe", Mode::Observe), ("warn", Mode::Warn), ("reject", Mode::Reject)];
 const KINDS: &[(&str, Kind)] =
     &[("json", Kind::Json), ("number", Kind::Number), ("text", Kind::Text), ("sparkplug", Kind::Sparkplug)];
@@ -62,6 +71,7 @@ pub(crate) fn compile(
     let description = table.text("description", |_| Ok(())).unwrap_or_default();
     let durability = [("durable", false), ("volatile", true)];
     let volatile = table.word("durability", &durability).unwrap_or(false);
+    let keep = keep(&mut table);
     let mode = table.word("mode", MODES);
     let payload = table.table("payload", payload_rule);
     let naming = table.table("naming", |table| naming_rule(table, equipment));
@@ -73,7 +83,35 @@ pub(crate) fn compile(
         return Err(findings);
     }
     let mode = mode.unwrap_or(Mode::Warn);
-    Ok(Rule { def: def.clone(), description, volatile, mode, naming, payload, sparkplug })
+    Ok(Rule { def: def.clone(), description, volatile, keep, mode, naming, payload, sparkplug })
+}
+
+/// How long and how much is kept.
+fn keep(table: &mut Table<'_, '_>) -> Option<RuleKeep> {
+    let mib = table.whole("keep_mib", 1, KEEP_MIB_LIMIT);
+    let Some(written) = table.map.get("keep") else {
+        if mib.is_some() {
+            let message = "how long messages are kept is not said".to_owned();
+            table.found("keep_mib", message, "add `keep`, such as \"7d\", or take `keep_mib` out");
+        }
+        return None;
+    };
+    let Some(age) = written.as_str().and_then(span).filter(|age| KEEP.contains(age)) else {
+        return table.wrong("keep", "a time from \"1min\" to \"3650d\", in min, h or d");
+    };
+    Some(RuleKeep { age, bytes: mib.map_or(KEEP_MIB, |mib| mib as u64) << 20 })
+}
+
+/// A time span such as `90min`, `12h` or `7d`.
+fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.find(|c: char| !c.is_ascii_digit())?)?;
+    let seconds = match unit {
+        "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
 }
 
 fn payload_rule(table: &mut Table<'_, '_>) -> PayloadRule {
@@ -284,11 +322,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_is_said_by_time_and_bytes() {
+        let keep = |settings: Json| {
+            let def = TopicRuleDef { name: "r".to_owned(), filter: "a/#".to_owned(), settings };
+            compile(&def, &Arc::default(), |_| Ok(())).unwrap().keep
+        };
+        let kept = |seconds, bytes| Some(RuleKeep { age: Duration::from_secs(seconds), bytes });
+        assert_eq!(keep(json!({})), None);
+        assert_eq!(keep(json!({"keep": "7d"})), kept(7 * 86_400, 256 << 20));
+        assert_eq!(keep(json!({"keep": "90min", "keep_mib": 1})), kept(5400, 1 << 20));
+        assert_eq!(keep(json!({"keep": "12h", "durability": "volatile"})), kept(43_200, 256 << 20));
+    }
+
+    #[test]
     fn a_rule_that_cannot_be_meant_is_refused_at_its_place() {
         for (settings, words) in [
             (json!({"durability": "memory"}), "durability: this cannot stand at \"durability\""),
             (json!({"mode": "warn"}), "mode: the rule asks nothing of messages, so none can break it"),
             (json!({"keeep": 1}), "keeep: \"keeep\" is not a word that can stand here"),
+            (json!({"keep": "7"}), "keep: this cannot stand at \"keep\""),
+            (json!({"keep": "30s"}), "keep: this cannot stand at \"keep\""),
+            (json!({"keep": 7}), "keep: this cannot stand at \"keep\""),
+            (json!({"keep": "3651d"}), "keep: this cannot stand at \"keep\""),
+            (json!({"keep": "7d", "keep_mib": 0}), "keep_mib: this cannot stand at \"keep_mib\""),
+            (json!({"keep_mib": 5}), "keep_mib: how long messages are kept is not said"),
             (json!({"payload": {}}), "payload: nothing is asked of payloads here"),
             (json!({"payload": {"kind": "xml"}}), "payload.kind: this cannot stand at \"kind\""),
             (json!({"payload": {"max_bytes": 0}}), "payload.max_bytes: this cannot stand at \"max_bytes\""),

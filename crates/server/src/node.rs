@@ -309,6 +309,7 @@ impl Node {
             payload_bytes: settings.limits.mqtt_payload_bytes,
             catalogue_topics: settings.limits.mqtt_topics_listed,
             catalogue_bytes: settings.limits.mqtt_topics_listed.saturating_mul(LISTED_BYTES),
+            history_dir: Some(dir.join("messages")),
             ..BrokerOptions::default()
         };
         let broker = blocking({

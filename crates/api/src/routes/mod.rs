@@ -8,6 +8,7 @@ pub mod health;
 pub mod history;
 pub mod influx;
 pub mod ingest;
+pub mod kept;
 pub mod mqtt;
 pub mod mqtt_clients;
 pub mod notes;

@@ -1,5 +1,6 @@
 //! MQTT joined to the rest: who may connect, what a message means, commands in both directions, listeners.
 
+mod keeping;
 mod rules;
 pub(crate) mod telling;
 
@@ -16,7 +17,7 @@ use andon_access::records::DeviceRecord;
 use andon_access::scram;
 use andon_broker::{
     AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Exchange,
-    Heard, Message, NoRight, Peer,
+    Heard, Keeping, Message, NoRight, Peer,
 };
 use andon_bus::ids::new_id;
 use andon_bus::{Arrival, Bus, Way};
@@ -25,7 +26,7 @@ use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteErro
 use andon_model::event::{ConnectionChange, Event, Step, What};
 use andon_model::pace::Pace;
 use andon_model::peer::Places;
-use andon_model::plant::{Plant, TagDef};
+use andon_model::plant::{Plant, TagDef, TopicRuleDef};
 use andon_model::record::Recorder;
 use andon_model::text::shown;
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
@@ -74,6 +75,7 @@ pub struct Hooks {
     clock: Arc<dyn Clock>,
     notes: Notes,
     mapping: RwLock<Arc<Mapping>>,
+    keeping: RwLock<(Vec<TopicRuleDef>, Option<Arc<dyn Keeping>>)>,
     rights: RwLock<AllRights>,
     door: OnceLock<Arc<dyn CommandDoor>>,
     broker: OnceLock<Arc<Broker>>,
@@ -102,6 +104,7 @@ impl Hooks {
             clock,
             notes,
             mapping: RwLock::default(),
+            keeping: RwLock::default(),
             rights: RwLock::default(),
             door: OnceLock::new(),
             broker: OnceLock::new(),
@@ -127,6 +130,7 @@ impl Hooks {
 
     /// Follows the plant model.
     pub fn set_plant(&self, plant: &Plant) {
+        self.keep_as(plant);
         match Mapping::of_plant(plant) {
             Ok(mapping) => *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mapping),
             // The document check refuses such a model, so this is a model of another version of the program.
@@ -134,6 +138,20 @@ impl Hooks {
                 let words = findings.first().map(ToString::to_string).unwrap_or_default();
                 self.notes.say("", "mapping", format!("The topic mappings of the plant model cannot be used: {words}"));
             }
+        }
+    }
+
+    /// What is kept of topics, where the rules are new.
+    fn keep_as(&self, plant: &Plant) {
+        let mut held = self.keeping.write().unwrap_or_else(PoisonError::into_inner);
+        if held.0 == plant.topic_rules {
+            return;
+        }
+        let keeping = keeping::of_plant(plant);
+        *held = (plant.topic_rules.clone(), keeping.clone());
+        drop(held);
+        if let Some(broker) = self.broker.get() {
+            broker.set_keeping(keeping);
         }
     }
 
@@ -368,6 +386,10 @@ impl BrokerHooks for Hooks {
             PrincipalKind::Anonymous => self.accounts.anonymous_mqtt(),
             _ => self.device_may(who.id, |rights| rights.subscribe.iter().any(|own| covers(own.as_str(), filter))),
         }
+    }
+
+    fn keeping(&self) -> Option<Arc<dyn Keeping>> {
+        self.keeping.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     fn name_of(&self, who: &Principal) -> Option<String> {
