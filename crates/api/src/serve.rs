@@ -3,7 +3,7 @@
 
 use crate::auth::Peer;
 pub use crate::socket::listen;
-use crate::socket::{Cut, OverTcp, Socket, TAKES_WITHIN};
+use crate::socket::{Cut, Intake, OverTcp, Socket, TAKES_WITHIN};
 use andon_model::peer::{Place, Places};
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -136,8 +136,8 @@ async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + OverTcp + Unpin + Send + 'static,
 {
-    let cut = Cut::default();
-    let stream = Socket::new(stream, peer.address, cut.clone(), takes_within);
+    let (cut, intake) = (Cut::default(), Intake::default());
+    let stream = Socket::new(stream, peer.address, cut.clone(), intake.clone(), takes_within);
     let own = cut.clone();
     let asked = Arc::new(AtomicBool::new(false));
     let first = asked.clone();
@@ -146,6 +146,7 @@ async fn connection<S>(
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(held.clone());
         request.extensions_mut().insert(own.clone());
+        request.extensions_mut().insert(intake.clone());
         router.clone().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -81,6 +82,44 @@ impl Cut {
     }
 }
 
+/// How much more is read of a client: without bound, until one is [set](Self::set). What a layer above gathers of a message whose end has
+/// not come (a WebSocket does) is bounded so for as long as nobody knows who sends it.
+#[derive(Clone, Debug)]
+pub(crate) struct Intake(Arc<AtomicUsize>);
+
+/// As much as it likes.
+const NO_BOUND: usize = usize::MAX;
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(NO_BOUND)))
+    }
+}
+
+impl Intake {
+    /// So many bytes more; what comes beyond them, less than one read, ends the connection.
+    pub(crate) fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// As much as it likes.
+    pub(crate) fn open(&self) {
+        self.0.store(NO_BOUND, Ordering::Relaxed);
+    }
+
+    /// So many came. Only one task reads, and sets what it may read.
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        let left = self.0.load(Ordering::Relaxed);
+        if left == NO_BOUND {
+            return Ok(());
+        }
+        let left = left.checked_sub(bytes);
+        self.0.store(left.unwrap_or_default(), Ordering::Relaxed);
+        left.map(drop)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "more came than is taken of a stranger"))
+    }
+}
+
 /// Whatever has a TCP connection inside.
 pub(crate) trait OverTcp {
     /// The connection.
@@ -104,14 +143,15 @@ pub(crate) struct Socket<S: OverTcp> {
     stream: S,
     peer: SocketAddr,
     cut: Cut,
+    intake: Intake,
     takes_within: Duration,
     /// Runs while a write waits.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: OverTcp> Socket<S> {
-    pub(crate) const fn new(stream: S, peer: SocketAddr, cut: Cut, takes_within: Duration) -> Self {
-        Self { stream, peer, cut, takes_within, waits: None }
+    pub(crate) const fn new(stream: S, peer: SocketAddr, cut: Cut, intake: Intake, takes_within: Duration) -> Self {
+        Self { stream, peer, cut, intake, takes_within, waits: None }
     }
 
     /// A write that waits too long fails.
@@ -140,7 +180,9 @@ impl<S: OverTcp> Drop for Socket<S> {
 
 impl<S: AsyncRead + OverTcp + Unpin> AsyncRead for Socket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
+        Poll::Ready(self.intake.take(into.filled().len() - before))
     }
 }
 

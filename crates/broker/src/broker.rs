@@ -508,6 +508,12 @@ impl Broker {
         self.options.packet_bytes()
     }
 
+    /// The largest CONNECT, and the largest of every other packet until a client is let in, in bytes.
+    #[must_use]
+    pub fn connect_bytes(&self) -> usize {
+        self.options.connect_bytes()
+    }
+
     /// Ends the connections of a principal whose access was taken away; how many there were.
     pub fn disconnect_principal(&self, id: Uuid) -> usize {
         self.with_core(|core| {

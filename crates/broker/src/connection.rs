@@ -43,9 +43,6 @@ pub struct Peer {
     pub certificate: Option<Bytes>,
 }
 
-/// The largest CONNECT: strangers are not trusted with more. Client identifier, will, user name and password may have
-/// 64 KiB each.
-const CONNECT_BYTES: usize = 320 << 10;
 /// No client may have an identifier that begins so.
 const RESERVED: &str = "andon:";
 /// A CONNACK that says no.
@@ -138,10 +135,8 @@ impl Broker {
     /// The two halves of a connection that has said nothing yet.
     fn halves<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> (Input<S>, Writer<WriteHalf<S>>) {
         let (read, write) = tokio::io::split(stream);
-        let limits = Limits {
-            packet_bytes: CONNECT_BYTES.min(self.options.packet_bytes()),
-            user_properties: self.options.user_properties,
-        };
+        let limits =
+            Limits { packet_bytes: self.options.connect_bytes(), user_properties: self.options.user_properties };
         (Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits) }, Writer::new(write))
     }
 

@@ -99,4 +99,10 @@ impl BrokerOptions {
     pub(crate) fn packet_bytes(&self) -> usize {
         self.payload_bytes.saturating_add(1 << 17)
     }
+
+    /// The largest packet accepted until a client is let in: strangers are not trusted with more. Client identifier, will, user name
+    /// and password may have 64 KiB each.
+    pub(crate) fn connect_bytes(&self) -> usize {
+        self.packet_bytes().min(320 << 10)
+    }
 }

@@ -7,6 +7,7 @@ use crate::App;
 use crate::auth::{peer_of, same_origin};
 use crate::problem::Problem;
 use crate::serve::Held;
+use crate::socket::Intake;
 use andon_broker::{Broker, Peer};
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -26,6 +27,8 @@ const SUB_PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 const BESIDE_A_PACKET: usize = 64 << 10;
 /// What is read, and gathered to be written, at a time, in bytes: each connection holds as much.
 const BUFFER: usize = 8 << 10;
+/// The packet type with which a client is let in. MQTT 5.0 and 3.1.1 §2.1.2.
+const CONNACK: u8 = 2;
 /// The most in one frame to a client, in bytes.
 const FRAME: usize = 64 << 10;
 
@@ -48,6 +51,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
             .retry_after(1)
     })?;
     let held = parts.extensions.get::<Held>().cloned();
+    let intake = parts.extensions.get::<Intake>().cloned().unwrap_or_default();
     let place = app.mqtt_places.take(peer.address.ip()).map_err(|refused| {
         if let Some(count) = refused.tell {
             tracing::warn!(source = %refused.source, most = refused.most, count, "MQTT connections refused: the address has as many as it may");
@@ -59,7 +63,7 @@ pub async fn open(State(app): State<App>, request: Request) -> Result<Response, 
         Err(rejection) => return Ok(rejection.into_response()),
     };
     let peer = Peer { address: peer.address, tls: peer.tls, websocket: true, certificate: None };
-    carry(upgrade, app.broker.clone(), peer, (held, place))
+    carry(upgrade, app.broker.clone(), peer, intake, (held, place))
 }
 
 /// HTTPS asks nobody for a certificate, for browsers come there as well.
@@ -69,11 +73,13 @@ fn without_certificate() -> Problem {
         .remedy("connect to [mqtt] tls_listen, with the device's certificate")
 }
 
-/// Hands the upgraded connection to the broker. `kept` is dropped when it has ended.
+/// Hands the upgraded connection to the broker, and bounds what is taken of it by `intake` until the broker lets it in. `kept` is dropped
+/// when it has ended.
 fn carry(
     upgrade: WebSocketUpgrade,
     broker: Arc<Broker>,
     peer: Peer,
+    intake: Intake,
     kept: impl Send + 'static,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.protocols(SUB_PROTOCOLS);
@@ -97,7 +103,8 @@ fn carry(
         .max_write_buffer_size(BUFFER + 2 * FRAME);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _kept = kept;
-        broker.serve(Frames::new(socket), peer).await;
+        intake.set(broker.connect_bytes().saturating_add(BESIDE_A_PACKET));
+        broker.serve(Frames::new(socket, intake), peer).await;
     }))
 }
 
@@ -117,11 +124,20 @@ struct Frames {
     /// What came and was not read yet.
     came: Bytes,
     end: End,
+    /// Bounded until the client is let in; `None` from then on.
+    intake: Option<Intake>,
 }
 
 impl Frames {
-    const fn new(socket: WebSocket) -> Self {
-        Self { socket, came: Bytes::new(), end: End::Open(close_code::NORMAL) }
+    const fn new(socket: WebSocket, intake: Intake) -> Self {
+        Self { socket, came: Bytes::new(), end: End::Open(close_code::NORMAL), intake: Some(intake) }
+    }
+
+    /// From a CONNACK that lets the client in, it may send as much as the largest packet has.
+    fn note_written(&mut self, bytes: &[u8]) {
+        if let Some(intake) = self.intake.take_if(|_| lets_in(bytes)) {
+            intake.open();
+        }
     }
 
     /// No more is read; whoever shuts this down says this code.
@@ -131,6 +147,15 @@ impl Frames {
         }
         io::Error::new(io::ErrorKind::InvalidData, why)
     }
+}
+
+/// Whether these bytes begin with a CONNACK that says yes. Until there is one the broker writes packet by packet, so the first byte is a
+/// packet's. MQTT 5.0 and 3.1.1 §3.2.
+fn lets_in(bytes: &[u8]) -> bool {
+    let [first, rest @ ..] = bytes else { return false };
+    // The length of the rest ends with the first byte without its highest bit; then come flags, and the answer.
+    let length = rest.iter().position(|byte| byte & 0x80 == 0);
+    first >> 4 == CONNACK && length.is_some_and(|end| rest.get(end + 2) == Some(&0))
 }
 
 impl AsyncRead for Frames {
@@ -161,6 +186,7 @@ impl AsyncWrite for Frames {
         let taken = bytes.get(..FRAME).unwrap_or(bytes);
         let message = Message::Binary(Bytes::copy_from_slice(taken));
         Pin::new(&mut self.socket).start_send(message).map_err(io::Error::other)?;
+        self.note_written(taken);
         Poll::Ready(Ok(taken.len()))
     }
 

@@ -1,12 +1,16 @@
 //! MQTT over WebSocket, frame by frame, as a client that we did not write may send it. The table is in `docs/conformance/mqtt.md`.
 
-use super::{Problem, carry};
+use super::{Problem, carry, lets_in};
+use crate::serve::{Bounds, serve};
+use crate::socket::Intake;
 use andon_broker::*;
 use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::access::Principal;
+use andon_model::peer::Places;
 use andon_model::{BoxFuture, SystemClock};
 use andon_wire::mqtt::*;
 use async_trait::async_trait;
+use axum::Extension;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::routing::get;
@@ -17,6 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 /// How long any single wait may take before the test fails.
@@ -77,6 +82,7 @@ struct Site {
     hooks: Arc<Open>,
     address: SocketAddr,
     _folder: tempfile::TempDir,
+    _stop: DropGuard,
 }
 
 impl Site {
@@ -95,13 +101,16 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = broker.clone();
-        let open = move |upgrade: WebSocketUpgrade| async move {
+        let open = move |Extension(intake): Extension<Intake>, upgrade: WebSocketUpgrade| async move {
             let peer =
                 Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)), tls: false, websocket: true, certificate: None };
-            carry(upgrade, serving, peer, ()) as Result<_, Problem>
+            carry(upgrade, serving, peer, intake, ()) as Result<_, Problem>
         };
-        tokio::spawn(async move { axum::serve(listener, Router::new().route("/mqtt", get(open))).await });
-        Self { broker, hooks, address, _folder: folder }
+        let router = Router::new().route("/mqtt", get(open));
+        let bounds = Bounds { connections: 100, per_address: Places::new(100, Arc::new(SystemClock)) };
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, router, None, bounds, stop.clone()));
+        Self { broker, hooks, address, _folder: folder, _stop: stop.drop_guard() }
     }
 
     async fn usual() -> Self {
@@ -424,6 +433,69 @@ async fn what_is_no_frame_of_a_client_or_too_large_ends_the_connection() {
         until(|| site.broker.clients().is_empty()).await;
     }
     site.broker.stop().await;
+}
+
+#[tokio::test]
+async fn until_it_is_let_in_no_more_is_gathered_of_a_client_than_a_connect_has() {
+    let patient = BrokerOptions { payload_bytes: 4 << 20, connect_deadline: PATIENCE * 10, ..BrokerOptions::default() };
+    let site = Site::with(patient).await;
+    let most = site.broker.connect_bytes() + super::BESIDE_A_PACKET;
+    // A CONNECT of a good half of that, in the message of a larger one or in many: the rest is not waited for.
+    let begin = [&head(LAST | BINARY, 4 << 20)[..], &MASK].concat();
+    let pieces = frame(0, &[0; 1000]).repeat(most / 1000 + 100);
+    for (what, sent) in [
+        ("a frame that goes on", [&begin[..], &vec![0x30; most + (64 << 10)]].concat()),
+        ("fragments without end", [&frame(BINARY, b"x")[..], &pieces].concat()),
+        ("nothing but pings", frame(LAST | PING, &[b'x'; 125]).repeat(most / 125)),
+    ] {
+        let mut client = site.dial().await;
+        // It may be closed before all of this is sent.
+        let _ = client.stream.write_all(&sent).await;
+        while client.frame().await.is_some_and(|(kind, _)| kind == LAST | PONG) {}
+        assert_eq!(client.frame().await, None, "{what}");
+    }
+    // The largest CONNECT in one message, and then whatever the settings let come.
+    let long = vec![b'x'; 65_535];
+    let will = Will {
+        topic: TopicName::parse("will").expect("a topic"),
+        payload: long.clone().into(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: WillProperties::default(),
+    };
+    let large = Connect { will: Some(will), password: Some(long.into()), ..hello("large") };
+    let mut client = site.dial().await;
+    client.send(&Packet::Connect(Box::new(large))).await;
+    assert!(matches!(client.packet().await, Packet::ConnAck(ack) if ack.reason == ReasonCode::SUCCESS));
+    client.subscribe("a", QoS::AtMostOnce).await;
+    client.send(&message("a", &vec![b'x'; 4 << 20], QoS::AtMostOnce, 0)).await;
+    assert!(matches!(client.packet().await, Packet::Publish(publish) if publish.payload.len() == 4 << 20));
+    site.broker.stop().await;
+}
+
+#[test]
+fn only_a_connack_that_says_yes_lets_a_client_in() {
+    let bytes = |packet: &Packet, version| {
+        let mut out = BytesMut::new();
+        packet.encode(version, &mut out).expect("a packet");
+        out
+    };
+    let answer = |reason, words: usize| {
+        let reason_string = Text::parse(&"x".repeat(words)).ok().filter(|_| words > 0);
+        let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+        Packet::ConnAck(Box::new(ConnAck { reason, properties, ..ConnAck::default() }))
+    };
+    for version in [Version::V5, Version::V311] {
+        for words in [0, 20, 200, 20_000] {
+            assert!(lets_in(&bytes(&answer(ReasonCode::SUCCESS, words), version)), "{words}");
+            assert!(!lets_in(&bytes(&answer(ReasonCode::NOT_AUTHORIZED, words), version)), "{words}");
+        }
+    }
+    let question = Auth { reason: ReasonCode::CONTINUE_AUTHENTICATION, properties: AuthProperties::default() };
+    assert!(!lets_in(&bytes(&Packet::Auth(question), Version::V5)));
+    for no_packet in [&[][..], &[0x20], &[0x20, 3], &[0x20, 0x80, 0x80, 0x80, 0x80, 0x80]] {
+        assert!(!lets_in(no_packet));
+    }
 }
 
 #[tokio::test]
