@@ -86,18 +86,18 @@ fn fingerprint(text: &str) -> Option<Digest256> {
 }
 
 // Tags of DER (X.690 §8.1.2).
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
+pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const SET: u8 = 0x31;
 const INTEGER: u8 = 0x02;
-const OBJECT: u8 = 0x06;
+pub(crate) const OBJECT: u8 = 0x06;
 const VERSION: u8 = 0xA0;
 /// UTF8String, PrintableString, IA5String.
-const TEXTS: [u8; 3] = [0x0C, 0x13, 0x16];
+pub(crate) const TEXTS: [u8; 3] = [0x0C, 0x13, 0x16];
 /// `id-at-commonName`, 2.5.4.3.
-const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+pub(crate) const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 /// One element: its tag and its content. The rest stays in `from`.
-fn element<'a>(from: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+pub(crate) fn element<'a>(from: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     let (&tag, rest) = from.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
     let mut length = usize::from(first);
@@ -112,22 +112,33 @@ fn element<'a>(from: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 }
 
 /// The content of the next element, if it has this tag.
-fn expect<'a>(from: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
+pub(crate) fn expect<'a>(from: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     element(from).filter(|(found, _)| *found == tag).map(|(_, content)| content)
 }
 
-/// The one common name of the subject. RFC 5280 §4.1.
-fn common_name(mut der: &[u8]) -> Option<String> {
+/// What a certificate says about whose it is: the content of its issuer, its validity and its subject. RFC 5280 §4.1.
+pub(crate) struct Fields<'a> {
+    pub(crate) issuer: &'a [u8],
+    pub(crate) validity: &'a [u8],
+    pub(crate) subject: &'a [u8],
+}
+
+pub(crate) fn fields(mut der: &[u8]) -> Option<Fields<'_>> {
     let mut certificate = expect(&mut der, SEQUENCE)?;
     let mut fields = expect(&mut certificate, SEQUENCE)?;
     let (first, _) = element(&mut fields)?;
     if first == VERSION {
         expect(&mut fields, INTEGER)?; // serial number
     }
-    for _ in ["signature", "issuer", "validity"] {
-        expect(&mut fields, SEQUENCE)?;
-    }
-    let mut subject = expect(&mut fields, SEQUENCE)?;
+    expect(&mut fields, SEQUENCE)?; // signature
+    let issuer = expect(&mut fields, SEQUENCE)?;
+    let validity = expect(&mut fields, SEQUENCE)?;
+    Some(Fields { issuer, validity, subject: expect(&mut fields, SEQUENCE)? })
+}
+
+/// The one common name of the subject.
+fn common_name(der: &[u8]) -> Option<String> {
+    let mut subject = fields(der)?.subject;
     let mut names = Vec::new();
     while !subject.is_empty() {
         let mut set = expect(&mut subject, SET)?;

@@ -6,7 +6,7 @@ use crate::certificate::{Certificate, CertificateName};
 use crate::name;
 use crate::records::{Change, DeviceRecord};
 use crate::scram::Verifier;
-use crate::secret::{self, Digest256, Secret, digest};
+use crate::secret::{self, Digest256, Secret, digest, hex};
 use andon_model::access::{Principal, PrincipalKind};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -31,6 +31,15 @@ pub struct NewDevice {
     pub subscribe: Vec<String>,
     /// The branch of the tree whose tags it may command through command topics; `None`: none.
     pub operate: Option<String>,
+}
+
+/// The certificate with which a device is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCertificate {
+    /// How it is named.
+    pub name: CertificateName,
+    /// One that the name means, in DER form.
+    pub entered: Vec<u8>,
 }
 
 /// All devices, by user name.
@@ -86,6 +95,18 @@ impl Devices {
     }
 }
 
+/// How a device's certificate is told in an event: by SHA-256, for a common name may be somebody's, and events stay.
+fn told(name: Option<&CertificateName>, entered: Option<&Vec<u8>>) -> String {
+    match (name, entered) {
+        (None, _) => "none".to_owned(),
+        (Some(CertificateName::Fingerprint(fingerprint)), _) => format!("SHA-256 {}", hex(fingerprint)),
+        (Some(CertificateName::CommonName(_)), None) => "any with a common name".to_owned(),
+        (Some(CertificateName::CommonName(_)), Some(der)) => {
+            format!("any with the common name of SHA-256 {}", hex(&Certificate::of(der).fingerprint))
+        }
+    }
+}
+
 impl Accounts {
     /// All MQTT devices, by user name.
     #[must_use]
@@ -113,6 +134,12 @@ impl Accounts {
         self.state().devices.by_id(id).cloned()
     }
 
+    /// The device that comes with this certificate.
+    #[must_use]
+    pub fn device_of_certificate(&self, certificate: &Certificate) -> Option<DeviceRecord> {
+        self.state().devices.of_certificate(certificate).cloned()
+    }
+
     /// Makes the MQTT credential of a device, or renews the password of one with the same user name; shown this once.
     /// # Errors
     /// Bad name, client identifier or certificate bound to another device, too many, saving failed.
@@ -135,8 +162,12 @@ impl Accounts {
             {
                 return Err(AccountError::NameTaken(taken.to_string()));
             }
-            devices.get(&wanted.user).map(|d| d.id)
+            // Of the same certificate it is known what it says.
+            devices
+                .get(&wanted.user)
+                .map(|d| (d.id, d.certificate_entered.clone().filter(|_| d.certificate == wanted.certificate)))
         };
+        let (known, certificate_entered) = known.map_or((None, None), |(id, entered)| (Some(id), entered));
         let secret = secret::generate("")?;
         let id = known.unwrap_or_else(|| (self.new_id)(&*self.clock));
         let action = if known.is_some() { "device_renewed" } else { "device_created" };
@@ -149,6 +180,7 @@ impl Accounts {
             scram: Some(Verifier::of(&secret)?),
             client_id,
             certificate,
+            certificate_entered,
             publish,
             subscribe,
             operate,
@@ -157,6 +189,37 @@ impl Accounts {
         let change = Change::PutDevice(device.clone());
         self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await?;
         Ok((id, secret))
+    }
+
+    /// Says with which certificate a device comes from now on; `None`: with none, so that its password alone lets it in. The password
+    /// stays.
+    /// # Errors
+    /// Unknown device, certificate bound to another, saving failed.
+    pub async fn bind_device(
+        &self,
+        by: &Principal,
+        id: Uuid,
+        certificate: Option<DeviceCertificate>,
+    ) -> Result<(), AccountError> {
+        let turn = self.one_at_a_time().await;
+        let (before, taken) = {
+            let state = self.state();
+            let before = state.devices.by_id(id).cloned().ok_or(AccountError::Unknown)?;
+            let mut others = state.devices.by_user.values().filter(|d| d.id != id);
+            let taken = certificate.as_ref().filter(|c| others.any(|d| d.certificate.as_ref() == Some(&c.name)));
+            (before, taken.map(|c| c.name.to_string()))
+        };
+        if let Some(taken) = taken {
+            return Err(AccountError::NameTaken(taken));
+        }
+        let (name, entered) = certificate.map_or((None, None), |c| (Some(c.name), Some(c.entered)));
+        let action = if name.is_some() { "device_certificate_bound" } else { "device_certificate_removed" };
+        let then = told(before.certificate.as_ref(), before.certificate_entered.as_ref());
+        let detail = format!("{then} → {}", told(name.as_ref(), entered.as_ref()));
+        let event = self.event(by.clone(), action, Some(id), None, Some(detail));
+        let device = DeviceRecord { certificate: name, certificate_entered: entered, ..before };
+        let change = Change::PutDevice(device.clone());
+        self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await
     }
 
     /// Removes a device's credential at once.

@@ -8,6 +8,7 @@
 //! - [`scram`]: the proof of a device that does not send its password.
 //! - [`hashing`]: the memory and the threads for argon2id, bounded and fair.
 //! - [`certificate`]: which device a client certificate belongs to.
+//! - [`entered`]: such a certificate as somebody enters it.
 //! - [`tls`]: the node's certificate, given or made.
 //!
 //! **Invariants**
@@ -22,6 +23,7 @@ pub mod accounts;
 pub mod audit;
 pub mod certificate;
 mod devices;
+pub mod entered;
 pub mod hashing;
 pub mod name;
 pub mod password;
@@ -34,4 +36,4 @@ mod tries;
 
 pub use accounts::{Accounts, AccountsOptions};
 pub use audit::AuditRecorder;
-pub use devices::NewDevice;
+pub use devices::{DeviceCertificate, NewDevice};

@@ -55,6 +55,8 @@ pub struct DeviceRecord {
     pub client_id: Option<String>,
     /// The certificate without which it is not let in, and with which it needs no password; `None`: none is asked for.
     pub certificate: Option<CertificateName>,
+    /// The certificate that was entered for it, in DER form, for people to see; `None`: none, or its name alone.
+    pub certificate_entered: Option<Vec<u8>>,
     /// Topic filters it may publish to.
     pub publish: Vec<String>,
     /// Topic filters it may subscribe to.

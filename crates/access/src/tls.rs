@@ -5,17 +5,20 @@
 //! The made certificate is self-signed for the host names given, valid from the first day of the year in which it is
 //! made to the end of the second year after it, its key readable by the owner only.
 
+use crate::entered::Entered;
+use andon_model::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why there is no usable certificate.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +119,67 @@ fn verifier(ca: &ClientCa, provider: Arc<CryptoProvider>) -> Result<Arc<dyn Clie
     builder.build().map_err(|e| bad(&ca.file, "certificate", e))
 }
 
+/// Why a client with this certificate would be turned away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotGood {
+    /// It is over.
+    #[error("it has expired")]
+    Expired,
+    /// It has not begun.
+    #[error("it is not valid yet")]
+    NotYet,
+    /// Nobody whose certificates count has issued it.
+    #[error("nobody whose certificates count here has issued it")]
+    UnknownIssuer,
+    /// It is for servers, or for something else.
+    #[error("it is not for clients: its extended key usage does not name client authentication")]
+    NotForClients,
+    /// It is that of an issuer.
+    #[error("it is the certificate of an issuer, not of a device")]
+    OfAnIssuer,
+    /// Whatever else TLS has against it.
+    #[error("TLS would refuse it: {0}")]
+    Other(String),
+}
+
+/// Says whether a client would be let in with a certificate, by the code that says so when one comes.
+#[derive(Debug, Clone)]
+pub struct ClientCheck(Arc<dyn ClientCertVerifier>);
+
+impl ClientCheck {
+    /// For those whose certificates count.
+    /// # Errors
+    /// The file cannot be read, or holds no certificates.
+    pub fn of(ca: &ClientCa) -> Result<Self, TlsError> {
+        verifier(ca, Arc::new(rustls::crypto::aws_lc_rs::default_provider())).map(Self)
+    }
+
+    /// Asks at a time.
+    /// # Errors
+    /// [`NotGood`] says what is wrong with it.
+    pub fn check(&self, entered: &Entered, now: Timestamp) -> Result<(), NotGood> {
+        let Some((own, issuers)) = entered.parts() else { return Err(NotGood::UnknownIssuer) };
+        let seconds = u64::try_from(now.micros() / 1_000_000).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        match self.0.verify_client_cert(own, issuers, now) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InvalidCertificate(error)) => Err(match error {
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => NotGood::Expired,
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => NotGood::NotYet,
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => NotGood::UnknownIssuer,
+                CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                    NotGood::NotForClients
+                }
+                CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                    NotGood::OfAnIssuer
+                }
+                other => NotGood::Other(other.to_string()),
+            }),
+            Err(other) => Err(NotGood::Other(other.to_string())),
+        }
+    }
+}
+
 /// A server configuration from PEM files; `alpn` such as `http/1.1`, empty for MQTT.
 /// # Errors
 /// [`TlsError`] names the file and what is wrong with it.
@@ -207,5 +271,59 @@ mod tests {
         let rules = Rules { clients: Some(ClientCa { file: empty, required: true }), ..Rules::default() };
         let error = server_config(&own, &[], &rules).expect_err("refused").to_string();
         assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
+    }
+    #[test]
+    fn a_certificate_is_good_as_long_as_tls_would_take_it_and_else_it_is_said_why() {
+        use rcgen::{BasicConstraints, IsCa, Issuer, date_time_ymd};
+        let dir = tempfile::tempdir().expect("dir");
+        let key = || KeyPair::generate().expect("a key");
+        let issuer = |name: &str| {
+            let mut params = CertificateParams::new(Vec::new()).expect("no names");
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params
+        };
+        let (root, root_key) = (issuer("Root"), key());
+        let root_pem = root.self_signed(&root_key).expect("a certificate").pem();
+        let root = Issuer::new(root, root_key);
+        let (middle, middle_key) = (issuer("Middle"), key());
+        let middle_pem = middle.signed_by(&middle_key, &root).expect("a certificate").pem();
+        let middle = Issuer::new(middle, middle_key);
+        let file = dir.path().join("ca.pem");
+        fs::write(&file, &root_pem).expect("write");
+        let check = ClientCheck::of(&ClientCa { file, required: false }).expect("a check");
+        let of = |purposes: Vec<ExtendedKeyUsagePurpose>, issuer: &Issuer<'_, KeyPair>| {
+            let mut params = CertificateParams::new(Vec::new()).expect("no names");
+            params.extended_key_usages = purposes;
+            params.not_before = date_time_ymd(2026, 1, 1);
+            params.not_after = date_time_ymd(2027, 1, 1);
+            params.signed_by(&key(), issuer).expect("a certificate").pem()
+        };
+        let client = || vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let own = of(client(), &root);
+        let below = of(client(), &middle);
+        let (stranger, stranger_key) = (issuer("Root"), key());
+        let stranger = Issuer::new(stranger, stranger_key);
+        for (what, text, at, wanted) in [
+            ("its own", own.clone(), "2026-06-01T00:00:00Z", Ok(())),
+            ("for any purpose", of(Vec::new(), &root), "2026-06-01T00:00:00Z", Ok(())),
+            ("below one between", format!("{below}{middle_pem}"), "2026-06-01T00:00:00Z", Ok(())),
+            ("the last second", own.clone(), "2027-01-01T00:00:00Z", Ok(())),
+            ("over", own.clone(), "2027-01-01T00:00:01Z", Err(NotGood::Expired)),
+            ("to come", own, "2025-12-31T23:59:59Z", Err(NotGood::NotYet)),
+            ("the one between missing", below, "2026-06-01T00:00:00Z", Err(NotGood::UnknownIssuer)),
+            ("another's of the name", of(client(), &stranger), "2026-06-01T00:00:00Z", Err(NotGood::UnknownIssuer)),
+            (
+                "a server's",
+                of(vec![ExtendedKeyUsagePurpose::ServerAuth], &root),
+                "2026-06-01T00:00:00Z",
+                Err(NotGood::NotForClients),
+            ),
+            ("the issuer's", root_pem, "2026-06-01T00:00:00Z", Err(NotGood::OfAnIssuer)),
+        ] {
+            let entered = Entered::read(&text).expect(what);
+            let at = Timestamp::parse_rfc3339(at).expect("a time");
+            assert_eq!(check.check(&entered, at), wanted, "{what}");
+        }
     }
 }

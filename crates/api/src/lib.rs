@@ -25,6 +25,7 @@ mod socket;
 pub mod views;
 pub mod words;
 
+use andon_access::tls::ClientCheck;
 use andon_access::{Accounts, AuditRecorder};
 use andon_alarms::Engine;
 use andon_broker::Broker;
@@ -44,7 +45,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -86,6 +87,8 @@ pub struct Parts {
     pub mqtt_pace: Arc<Pace>,
     /// Whether MQTT clients must show a certificate: over WebSocket they cannot, so there is no MQTT over it then.
     pub mqtt_needs_certificate: bool,
+    /// Which certificates of MQTT clients are good; `None`: they are asked for none.
+    pub mqtt_certificates: Option<ClientCheck>,
     /// Field connectors.
     pub connectors: Arc<Runner>,
     /// The audit trail's writer, for live events.
@@ -166,8 +169,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, health, history, influx, ingest, kept, mqtt_clients, notes, plant,
-        session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
+        notes, plant, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -221,7 +224,9 @@ pub fn router(app: App) -> Router {
         .route("/api/tokens", get(users::list_tokens).post(users::create_token))
         .route("/api/tokens/{id}", delete(users::remove_token))
         .route("/api/devices", get(users::list_devices).post(users::create_device))
+        .route("/api/devices/certificate", post(device_certificates::check))
         .route("/api/devices/{id}", delete(users::remove_device))
+        .route("/api/devices/{id}/certificate", put(device_certificates::bind).delete(device_certificates::unbind))
         .route("/api/audit/verify", get(users::verify_audit))
         .route("/api/backups", post(backup::begin))
         .route("/api/backups/{id}", get(backup::state).delete(backup::give_up))

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, health, history, influx, ingest, kept, mqtt_clients, notes, plant, session,
-    sql, storage, timeline, topics, transfer, users, values, ws,
+    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
+    notes, plant, session, sql, storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -76,6 +76,9 @@ use utoipa::OpenApi;
         users::list_devices,
         users::create_device,
         users::remove_device,
+        device_certificates::check,
+        device_certificates::bind,
+        device_certificates::unbind,
         users::verify_audit,
         backup::begin,
         backup::state,

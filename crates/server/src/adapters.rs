@@ -59,6 +59,7 @@ impl StoredAccounts {
                 scram: d.scram.map(|verifier| verifier.to_string()),
                 client_id: d.client_id,
                 certificate: d.certificate.map(|name| name.to_string()),
+                certificate_der: d.certificate_entered,
                 branch: d.operate,
                 publish: d.publish,
                 subscribe: d.subscribe,
@@ -110,6 +111,7 @@ impl AccountRecords for StoredAccounts {
                     client_id: d.client_id,
                     certificate: certificate(d.certificate)
                         .map_err(|e: NoCertificateName| RecordsError(format!("a device: {e}")))?,
+                    certificate_entered: d.certificate_der,
                     publish: d.publish,
                     subscribe: d.subscribe,
                     operate: d.branch,

@@ -15,7 +15,7 @@ use crate::presence;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
-use andon_access::tls::{self, Files, Rules};
+use andon_access::tls::{self, ClientCheck, Files, Rules};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
 use andon_api::serve::Bounds;
 use andon_api::{App, Parts};
@@ -455,6 +455,7 @@ impl Node {
         };
         let rules = Arc::new(mqtt::Rules { hooks: hooks.clone(), broker: broker.clone() });
         let mqtt_needs_certificate = settings.mqtt_client_ca.as_ref().is_some_and(|ca| ca.required);
+        let mqtt_certificates = settings.mqtt_client_ca.as_ref().map(ClientCheck::of).transpose()?;
         let ingest_memory = Arc::new(andon_api::ingest::Memory::default());
         let app = |loopback_only| {
             App::new(Parts {
@@ -469,6 +470,7 @@ impl Node {
                 mqtt_places: entrance.places.clone(),
                 mqtt_pace: entrance.pace.clone(),
                 mqtt_needs_certificate,
+                mqtt_certificates: mqtt_certificates.clone(),
                 connectors: connectors.clone(),
                 audit: recorder.clone(),
                 log: shared.clone(),

@@ -542,3 +542,91 @@ async fn where_clients_must_show_a_certificate_there_is_no_mqtt_over_websocket()
         node.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_bound_to_a_certificate_that_would_be_let_in_and_to_no_other() {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = || KeyPair::generate().expect("a key");
+    let mut ca = CertificateParams::new(Vec::new()).expect("no names");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name.push(DnType::CommonName, "Works CA");
+    let ca_key = key();
+    let ca_pem = ca.self_signed(&ca_key).expect("a certificate").pem();
+    std::fs::write(folder.path().join("ca.pem"), &ca_pem).expect("written");
+    let ca = Issuer::new(ca, ca_key);
+    let issued = |name: &str, year: i32| {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_after = date_time_ymd(year, 1, 1);
+        params.signed_by(&key(), &ca).expect("a certificate").pem()
+    };
+    let (good, old) = (issued("press-7.example", 2999), issued("press-7.example", 2020));
+    let device = |name: &str| json!({ "name": name });
+    // Where nobody is asked for a certificate, a device that is bound to one could not come.
+    let node = start(folder.path(), "").await.expect("a node");
+    let (_, made) = json_of(&node, "POST", "/api/devices", device("press-7")).await;
+    let path = format!("/api/devices/{}/certificate", made["id"].as_str().expect("an id"));
+    let (status, told) = json_of(&node, "PUT", &path, json!({ "pem": good, "by": "sha256" })).await;
+    assert_eq!((status, &told["title"]), (409, &json!("MQTT clients are asked for no certificate here")));
+    let (_, list) = json_of(&node, "GET", "/api/devices", Json::Null).await;
+    assert_eq!(list["certificates_asked_for"], json!(false));
+    node.stop().await;
+    let text = SETTINGS.replace("[mqtt]\n", "[mqtt]\ntls_listen = \"127.0.0.1:0\"\nclient_ca = \"ca.pem\"\n");
+    let node = Node::start(settings::parse("andon.toml", &text, folder.path()).expect("good settings"), None).await;
+    let node = node.expect("a node");
+    for (pem, word) in [
+        ("press-7.example".to_owned(), "-----BEGIN CERTIFICATE-----"),
+        (format!("{good}{}", key().serialize_pem()), "private key"),
+        (old, "it has expired: it was good until 2020-01-01"),
+        (ca_pem, "issuer"),
+    ] {
+        for (method, path) in [("POST", "/api/devices/certificate"), ("PUT", path.as_str())] {
+            let mut body = json!({ "pem": pem });
+            if method == "PUT" {
+                body["by"] = json!("common_name");
+            }
+            let (status, told) = json_of(&node, method, path, body).await;
+            assert_eq!(status, 400, "{told}");
+            assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(word)), "{word}: {told}");
+        }
+    }
+    let check = json!({ "pem": good });
+    let (status, looked) = json_of(&node, "POST", "/api/devices/certificate", check.clone()).await;
+    assert_eq!((status, &looked["device"]), (200, &Json::Null), "{looked}");
+    let facts = &looked["certificate"];
+    assert_eq!(
+        (&facts["common_name"], &facts["subject"], &facts["issuer"]),
+        (&json!("press-7.example"), &json!("CN=press-7.example"), &json!("CN=Works CA"))
+    );
+    assert_eq!(facts["not_after_ms"], json!(32_472_144_000_000_i64), "2999-01-01");
+    let (status, bound) = json_of(&node, "PUT", &path, json!({ "pem": good, "by": "common_name" })).await;
+    assert_eq!((status, &bound), (200, facts));
+    let (_, list) = json_of(&node, "GET", "/api/devices", Json::Null).await;
+    let own = &list["devices"][0];
+    assert_eq!(
+        (&list["certificates_asked_for"], &own["certificate"], &own["certificate_entered"], &own["scram"]),
+        (&json!(true), &json!("press-7.example"), facts, &json!(true))
+    );
+    let (_, looked) = json_of(&node, "POST", "/api/devices/certificate", check).await;
+    assert_eq!(looked["device"], json!("press-7"));
+    let (_, other) = json_of(&node, "POST", "/api/devices", device("press-8")).await;
+    let others = format!("/api/devices/{}/certificate", other["id"].as_str().expect("an id"));
+    let (status, told) = json_of(&node, "PUT", &others, json!({ "pem": good, "by": "common_name" })).await;
+    assert_eq!((status, &told["detail"]), (409, &json!("\"press-7.example\" is taken")));
+    assert_eq!(ask(&node, "DELETE", &path, "").await.0, 204);
+    let (_, list) = json_of(&node, "GET", "/api/devices", Json::Null).await;
+    let free = &list["devices"][0];
+    assert_eq!((&free["certificate"], &free["certificate_entered"]), (&Json::Null, &Json::Null));
+    let (_, events) = json_of(&node, "GET", "/api/timeline?kind=user&limit=10", Json::Null).await;
+    let told = events.to_string();
+    let sha256 = facts["sha256"].as_str().expect("a digest");
+    for words in [
+        format!("device certificate bound: none → any with the common name of SHA-256 {sha256}"),
+        format!("device certificate removed: any with the common name of SHA-256 {sha256} → none"),
+    ] {
+        assert!(told.contains(&words), "{words}: {told}");
+    }
+    node.stop().await;
+}

@@ -207,6 +207,8 @@ pub struct Device {
     pub client_id: Option<String>,
     /// The certificate that it shows: its common name or its SHA-256; `None`: none is asked for.
     pub certificate: Option<String>,
+    /// The certificate that was entered, in DER form, for people to see; at most 16 KiB.
+    pub certificate_der: Option<Vec<u8>>,
     /// The branch of the tree whose tags it may publish or command; `None`: none.
     pub branch: Option<String>,
     /// Topic filters it may publish to.

@@ -1,10 +1,10 @@
 //! What people, tokens and devices may do, how that ends, and what is recorded of it.
 
 use crate::fakes::{ADMIN, HERE, Node, PASSWORD, grant};
-use andon_access::NewDevice;
 use andon_access::accounts::{AccountError, AccountsOptions, LOCAL};
 use andon_access::certificate::Certificate;
 use andon_access::records::{AccountRecords as _, Change};
+use andon_access::{DeviceCertificate, NewDevice};
 use andon_model::access::{Action, Principal, PrincipalKind, Role};
 
 const EVA_PASSWORD: &str = "a sentence of four words";
@@ -192,6 +192,67 @@ async fn a_device_may_operate_its_branch_and_nothing_else() {
     assert!(!node.may(&panel, Action::Configure, "house/kitchen"));
     let (mute, _) = device(&node, &admin, "sensor", None).await;
     assert!(!node.may(&mute, Action::View, "house/kitchen"));
+}
+
+#[tokio::test]
+async fn a_device_is_bound_to_a_certificate_and_freed_again_and_keeps_its_password() {
+    let (node, admin, _) = Node::set_up().await;
+    let (pump, password) = device(&node, &admin, "pump", None).await;
+    let shown = Certificate { fingerprint: [1; 32], common_name: Some("pump.example".to_owned()) };
+    let by_name = |name: &str| DeviceCertificate { name: name.parse().unwrap(), entered: b"DER".to_vec() };
+    let is_in = |node: &Node, password: Option<&str>, shown: Option<&Certificate>| {
+        node.accounts.authenticate_device(Some("pump"), password, "any", shown).is_some()
+    };
+    assert!(is_in(&node, Some(&password), None));
+    node.accounts.bind_device(&admin, pump.id, Some(by_name("pump.example"))).await.unwrap();
+    let before = node.accounts.devices_changed();
+    assert!(!is_in(&node, Some(&password), None), "the password alone is not enough");
+    assert!(is_in(&node, None, Some(&shown)));
+    let (fan, _) = device(&node, &admin, "fan", None).await;
+    let taken = node.accounts.bind_device(&admin, fan.id, Some(by_name("pump.example"))).await;
+    assert!(matches!(taken, Err(AccountError::NameTaken(name)) if name == "pump.example"));
+    // Bound to the same again: one that was renewed.
+    node.accounts.bind_device(&admin, pump.id, Some(by_name("pump.example"))).await.unwrap();
+    assert!(
+        !node.accounts.device_is_as_it_was(pump.id, before),
+        "rights that were looked up before are looked up again"
+    );
+    let node = node.restart().await;
+    let kept = node.accounts.device(pump.id).unwrap();
+    assert_eq!((kept.certificate_entered.as_deref(), kept.user.as_str()), (Some(&b"DER"[..]), "pump"));
+    // A new password, for the same certificate and for none.
+    for (certificate, entered) in [(Some("pump.example"), true), (None, false)] {
+        let certificate = certificate.map(|name| name.parse().unwrap());
+        let wanted = NewDevice { user: "pump".to_owned(), certificate, ..NewDevice::default() };
+        node.accounts.create_device(&admin, wanted).await.unwrap();
+        assert_eq!(node.accounts.device(pump.id).unwrap().certificate_entered.is_some(), entered);
+    }
+    let this = DeviceCertificate { name: "ab".repeat(32).parse().unwrap(), entered: b"DER".to_vec() };
+    node.accounts.bind_device(&admin, pump.id, Some(this)).await.unwrap();
+    node.accounts.bind_device(&admin, pump.id, None).await.unwrap();
+    let freed = node.accounts.device(pump.id).unwrap();
+    assert_eq!((freed.certificate, freed.certificate_entered), (None, None));
+    let gone = node.accounts.bind_device(&admin, admin.id, None).await;
+    assert!(matches!(gone, Err(AccountError::Unknown)));
+    let der = andon_access::secret::hex(&andon_access::secret::digest("DER"));
+    let any = format!("any with the common name of SHA-256 {der}");
+    let told = node.changes().into_iter().filter(|(_, c)| c.action.starts_with("device_certificate"));
+    let told: Vec<_> = told.map(|(event, c)| (event.by.id, c.subject, c.action, c.detail.unwrap())).collect();
+    let bound = |detail: String| (admin.id, Some(pump.id), "device_certificate_bound".to_owned(), detail);
+    assert_eq!(
+        told,
+        [
+            bound(format!("none → {any}")),
+            bound(format!("{any} → {any}")),
+            bound(format!("none → SHA-256 {}", "ab".repeat(32))),
+            (
+                admin.id,
+                Some(pump.id),
+                "device_certificate_removed".to_owned(),
+                format!("SHA-256 {} → none", "ab".repeat(32))
+            ),
+        ]
+    );
 }
 
 #[tokio::test]

@@ -105,10 +105,8 @@ fn query_of(app: &App, asked: &KeptQuery) -> Result<HistoryQuery, Problem> {
     if filter.share_group().is_some() {
         return Err(Problem::bad_request("a shared subscription is no filter of topics"));
     }
-    let (from, until) = (
-        time(app, "from", asked.from.as_deref(), i64::MIN)?,
-        time(app, "until", asked.until.as_deref(), i64::MAX)?,
-    );
+    let (from, until) =
+        (time(app, "from", asked.from.as_deref(), i64::MIN)?, time(app, "until", asked.until.as_deref(), i64::MAX)?);
     if from >= until {
         return Err(Problem::bad_request("\"from\" must be before \"until\""));
     }

@@ -4,6 +4,7 @@ pub mod alarms;
 pub mod backup;
 pub mod commands;
 pub mod connectors;
+pub mod device_certificates;
 pub mod health;
 pub mod history;
 pub mod influx;

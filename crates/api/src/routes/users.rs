@@ -4,6 +4,7 @@ use crate::App;
 use crate::asked;
 use crate::auth::Caller;
 use crate::problem::Problem;
+use crate::routes::device_certificates::CertificateView;
 use crate::views::GrantView;
 use andon_access::certificate::NoCertificateName;
 use andon_model::access::{Action, Grant};
@@ -203,7 +204,12 @@ pub struct DeviceView {
     id: Uuid,
     user: String,
     client_id: Option<String>,
+    /// The common name of the certificate with which it comes, or its SHA-256 in hexadecimal; `null`: it comes with its password alone.
     certificate: Option<String>,
+    /// What the certificate says that was entered for it; `null`: none, or its name alone was given.
+    certificate_entered: Option<CertificateView>,
+    /// Whether it may prove that it has the password without sending it (SCRAM-SHA-256).
+    scram: bool,
     publish: Vec<String>,
     subscribe: Vec<String>,
     operate: Option<String>,
@@ -214,6 +220,8 @@ pub struct DeviceView {
 #[derive(Serialize, ToSchema)]
 pub struct Devices {
     devices: Vec<DeviceView>,
+    /// Whether MQTT clients are asked for a certificate; if not, no device can come with one.
+    certificates_asked_for: bool,
 }
 
 /// A new device, or a new password for one with the same user name.
@@ -252,12 +260,15 @@ pub async fn list_devices(State(app): State<App>, caller: Caller) -> Result<Json
         user: d.user,
         client_id: d.client_id,
         certificate: d.certificate.map(|name| name.to_string()),
+        certificate_entered: d.certificate_entered.as_deref().and_then(CertificateView::of),
+        scram: d.scram.is_some(),
         publish: d.publish,
         subscribe: d.subscribe,
         operate: d.operate,
         created_ms: d.created.millis(),
     };
-    Ok(Json(Devices { devices: app.accounts.devices().into_iter().map(view).collect() }))
+    let devices = app.accounts.devices().into_iter().map(view).collect();
+    Ok(Json(Devices { devices, certificates_asked_for: app.mqtt_certificates.is_some() }))
 }
 
 /// Makes a credential.

@@ -94,6 +94,7 @@ fn device(row: &SqliteRow) -> Result<Device, StoreError> {
         scram: row.get("scram"),
         client_id: row.get("client_id"),
         certificate: row.get("certificate"),
+        certificate_der: row.get("certificate_der"),
         branch: row.get("branch"),
         publish: from_json(row.get("publish"), "device's topics")?,
         subscribe: from_json(row.get("subscribe"), "device's topics")?,
@@ -223,11 +224,12 @@ async fn put_token(tx: &mut SqliteConnection, token: Token) -> Result<(), StoreE
 
 async fn put_device(tx: &mut SqliteConnection, device: Device) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO device (id, user, secret_sha256, scram, client_id, certificate, branch, publish, subscribe, enabled, created) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO device (id, user, secret_sha256, scram, client_id, certificate, certificate_der, branch, publish, subscribe, enabled, \
+         created) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET user = excluded.user, secret_sha256 = excluded.secret_sha256, scram = excluded.scram, \
-         client_id = excluded.client_id, certificate = excluded.certificate, branch = excluded.branch, publish = excluded.publish, \
-         subscribe = excluded.subscribe, enabled = excluded.enabled, created = excluded.created",
+         client_id = excluded.client_id, certificate = excluded.certificate, certificate_der = excluded.certificate_der, \
+         branch = excluded.branch, publish = excluded.publish, subscribe = excluded.subscribe, enabled = excluded.enabled, created = excluded.created",
     )
     .bind(device.id.as_bytes().to_vec())
     .bind(device.user.clone())
@@ -235,6 +237,7 @@ async fn put_device(tx: &mut SqliteConnection, device: Device) -> Result<(), Sto
     .bind(device.scram)
     .bind(device.client_id)
     .bind(device.certificate)
+    .bind(device.certificate_der)
     .bind(device.branch)
     .bind(to_json(&device.publish, "device's topics")?)
     .bind(to_json(&device.subscribe, "device's topics")?)

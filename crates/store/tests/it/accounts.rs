@@ -40,6 +40,7 @@ fn device(number: u128, user: &str, client_id: Option<&str>) -> Device {
         scram: client_id.map(|id| format!("a verifier of {id}")),
         client_id: client_id.map(Into::into),
         certificate: client_id.map(|id| format!("{id}.works.example")),
+        certificate_der: client_id.map(|id| id.as_bytes().to_vec()),
         branch: Some("press".into()),
         publish: vec!["press/#".into()],
         subscribe: vec![],
