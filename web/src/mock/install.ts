@@ -19,6 +19,8 @@ export function install(): void {
   server.empty = sessionStorage.getItem('mock.empty') === '1';
   server.young = sessionStorage.getItem('mock.young') === '1';
   server.sick = sessionStorage.getItem('mock.sick') === '1';
+  // No one said whose certificates count.
+  server.certificatesAskedFor = sessionStorage.getItem('mock.no_ca') !== '1';
   server.restarted = sessionStorage.getItem('mock.restarted') === '1';
   server.flaky = sessionStorage.getItem('mock.flaky') === '1';
   server.calm = sessionStorage.getItem('mock.calm') === '1';

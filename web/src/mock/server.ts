@@ -102,6 +102,8 @@ export class MockServer {
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
+  /** Whether the settings name who issues certificates. */
+  certificatesAskedFor = true;
 
   /** `start`: when the plant began; a page that is loaded again finds the same plant. */
   constructor(
@@ -118,10 +120,29 @@ export class MockServer {
     ];
     this.tokens = [{ id: 't1', name: 'grafana', grants: [{ role: 'viewer', branch: '' }], created_ms: this.start - 9 * 24 * 60 * MIN }];
     this.devices = [
-      { id: 'd1', user: 'kitchen-sensor', client_id: 'kitchen-sensor', publish: ['linde/kitchen/#'], subscribe: [], operate: null, created_ms: this.start - 30 * 24 * 60 * MIN },
-      { id: 'd2', user: 'buffer-valve', client_id: null, publish: ['works/buffer/#'], subscribe: ['works/buffer/valve/set'], operate: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
+      { id: 'd1', user: 'kitchen-sensor', client_id: 'kitchen-sensor', certificate: null, scram: true, publish: ['linde/kitchen/#'], subscribe: [], operate: null, created_ms: this.start - 30 * 24 * 60 * MIN },
+      { id: 'd3', user: 'filler-gateway', client_id: null, certificate: String(this.certificate('filler-gateway', 12)['sha256']), certificate_entered: this.certificate('filler-gateway', 12), scram: true, publish: ['works/bottling/filler/#'], subscribe: [], operate: null, created_ms: this.start - 200 * 24 * 60 * MIN },
+      { id: 'd2', user: 'buffer-valve', client_id: null, certificate: 'buffer-valve.works.example', certificate_entered: this.certificate('buffer-valve.works.example', 300), scram: true, publish: ['works/buffer/#'], subscribe: ['works/buffer/valve/set'], operate: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
     ];
     this.#history();
+  }
+
+  /** What a certificate says that was issued half a year ago and ends in so many days. */
+  certificate(name: string, days: number): Json {
+    const sha256 = [...name].reduce((hex, c) => hex + c.charCodeAt(0).toString(16), '').padEnd(64, '9c').slice(0, 64);
+    const day = 24 * 60 * MIN;
+    return { common_name: name, subject: `CN=${name}, O=Linde works`, issuer: 'CN=Linde works devices, O=Linde works, C=DE', sha256, not_before_ms: this.start - 180 * day, not_after_ms: this.start + days * day };
+  }
+
+  /** As the server looks at one, by what stands in the text. */
+  #checkCertificate(pem: string): Answer {
+    const bad = (detail: string, remedy?: string): Answer => problem(400, 'this is no certificate for a device', detail, remedy);
+    if (!this.certificatesAskedFor) return problem(409, 'MQTT clients are asked for no certificate here', 'a device that is bound to one could not come', 'name the file with the certificates of those who issue your devices\', as [mqtt] client_ca in the settings, and start again');
+    if (!pem.includes('-----BEGIN CERTIFICATE-----')) return bad('there is no certificate in it: one in PEM form begins with -----BEGIN CERTIFICATE-----');
+    if (pem.includes('STRANGER')) return bad('nobody whose certificates count here has issued it: it is from CN=Elsewhere', '[mqtt] client_ca in the settings says whose count; certificates between may be entered below it');
+    const name = /CN=(\S+)/.exec(pem)?.[1] ?? 'filler-7.works.example';
+    const device = this.devices.find((d) => d['certificate'] === name)?.['user'] ?? null;
+    return ok({ certificate: this.certificate(name, 365), device });
   }
 
   id(): string {
@@ -678,7 +699,18 @@ export class MockServer {
     const lists: Record<string, Json[]> = { users: this.users as unknown as Json[], tokens: this.tokens, devices: this.devices };
     const list = what ? lists[what] : undefined;
     if (!what || !list) return problem(404, 'Not found', `There is no ${path}.`);
-    if (method === 'GET') return ok({ [what]: list });
+    if (method === 'GET') return ok({ [what]: list, ...(what === 'devices' ? { certificates_asked_for: this.certificatesAskedFor } : {}) });
+    if (what === 'devices' && path.endsWith('/certificate')) {
+      if (method === 'DELETE') {
+        Object.assign(list.find((entry) => entry['id'] === id) ?? {}, { certificate: null, certificate_entered: null });
+        return { status: 204 };
+      }
+      const answer = this.#checkCertificate(String(body['pem']));
+      if (method === 'POST' || answer.status !== 200) return answer;
+      const entered = (answer.body as { certificate: Json }).certificate;
+      Object.assign(list.find((entry) => entry['id'] === id) ?? {}, { certificate: body['by'] === 'sha256' ? entered['sha256'] : entered['common_name'], certificate_entered: entered });
+      return ok(entered);
+    }
     if (method === 'DELETE') {
       list.splice(list.findIndex((entry) => entry['id'] === id), 1);
       return { status: 204 };
@@ -691,7 +723,7 @@ export class MockServer {
     const fresh = this.id();
     if (what === 'users') list.push({ id: fresh, name: body['name'], enabled: true, grants: body['grants'], last_login_ms: null });
     if (what === 'tokens') list.push({ id: fresh, name: body['name'], grants: body['grants'], created_ms: this.now() });
-    if (what === 'devices') list.push({ id: fresh, user: body['name'], client_id: body['client_id'] ?? null, publish: body['publish'] ?? ['#'], subscribe: body['subscribe'] ?? ['#'], operate: body['operate'] ?? null, created_ms: this.now() });
+    if (what === 'devices') list.push({ id: fresh, user: body['name'], client_id: body['client_id'] ?? null, certificate: null, scram: true, publish: body['publish'] ?? ['#'], subscribe: body['subscribe'] ?? ['#'], operate: body['operate'] ?? null, created_ms: this.now() });
     return ok({ id: fresh, token: 'andon_7Kq2mZxR9tVbN4cW8yLpQ3', user: body['name'], password: 'q8Xr-2mVt-9KzL-4bNc' });
   }
 }

@@ -51,7 +51,7 @@ async function problemOf(response: Response): Promise<Problem> {
 }
 
 export interface Ask<T> {
-  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   query?: Record<string, string | number | readonly string[] | null | undefined>;
   body?: unknown;
   read?: (raw: unknown) => T;

@@ -2,8 +2,8 @@
 
 import { severityOf } from '$lib/domain/quality';
 import type {
-  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, CommandResult, Connections, Connector, Damage, DataType, Device, Equipment, EventKind, GivenUp,
-  Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Push, Retention, Role, Scalar, Session,
+  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, Certificate, CommandResult, Connections, Connector, Damage, DataType, Device, Equipment, EventKind, GivenUp,
+  Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Proof, Push, Retention, Role, Scalar, Session,
   Status, Storage, Tag, Token, User,
 } from './types';
 import { EVENT_KINDS, ROLES } from './types';
@@ -454,6 +454,34 @@ export const tokens = (raw: unknown): Token[] =>
     };
   });
 
+const certificate = (raw: unknown): Certificate => {
+  const o = object(raw, 'certificate');
+  return {
+    commonName: textOrNull(o['common_name']),
+    subject: textOr(o['subject'], ''),
+    issuer: textOr(o['issuer'], ''),
+    sha256: text(o['sha256'], 'certificate.sha256'),
+    notBeforeMs: num(o['not_before_ms'], 'certificate.not_before_ms'),
+    notAfterMs: num(o['not_after_ms'], 'certificate.not_after_ms'),
+  };
+};
+
+/** A certificate that was looked at, and the device that comes with it already. */
+export const checkedCertificate = (raw: unknown): { certificate: Certificate; device: string | null } => {
+  const o = object(raw, 'answer');
+  return { certificate: certificate(o['certificate']), device: textOrNull(o['device']) };
+};
+
+function proof(o: Raw): Proof {
+  const name = textOrNull(o['certificate']);
+  if (name === null) return { by: 'password', scram: flag(o['scram']) };
+  const entered = o['certificate_entered'];
+  return { by: 'certificate', name, entered: entered === null || entered === undefined ? null : certificate(entered) };
+}
+
+/** Whether devices are asked for certificates at all. */
+export const certificatesAskedFor = (raw: unknown): boolean => flag(object(raw, 'devices')['certificates_asked_for']);
+
 export const devices = (raw: unknown): Device[] =>
   list(object(raw, 'devices')['devices'], 'devices').map((entry) => {
     const o = object(entry, 'device');
@@ -461,6 +489,7 @@ export const devices = (raw: unknown): Device[] =>
       id: text(o['id'], 'device.id'),
       user: textOr(o['user'], ''),
       clientId: textOrNull(o['client_id']),
+      proof: proof(o),
       publish: texts(o['publish']),
       subscribe: texts(o['subscribe']),
       operate: textOrNull(o['operate']),

@@ -219,11 +219,29 @@ export interface Token {
   createdMs: number | null;
 }
 
+/** What a certificate says. */
+export interface Certificate {
+  commonName: string | null;
+  subject: string;
+  issuer: string;
+  /** 64 hexadecimal digits. */
+  sha256: string;
+  notBeforeMs: number;
+  notAfterMs: number;
+}
+
+/** How a device proves who it is. */
+export type Proof =
+  | { by: 'password'; scram: boolean }
+  /** `name`: a common name, or a SHA-256. `entered`: what the certificate says that was entered; null: its name alone was. */
+  | { by: 'certificate'; name: string; entered: Certificate | null };
+
 export interface Device {
   id: string;
   /** Its MQTT user name. */
   user: string;
   clientId: string | null;
+  proof: Proof;
   /** Topic filters. */
   publish: string[];
   subscribe: string[];
