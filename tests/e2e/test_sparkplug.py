@@ -198,13 +198,13 @@ class HostApplication(Case):
         made = node.post("/api/devices", {"name": "scada", "publish": ["spBv1.0/g/#"], "subscribe": ["spBv1.0/#"], "operate": "works/press"}).json
         scada = Peer(self, "host.py", node.mqtt[1], "g", "scada", made["user"], made["password"])
         scada.wait("it is connected", lambda e: e.get("ready"))
-        # `count` is a tag that cannot be written: partly for a tag is not carried out, and alone it is passed on.
-        scada.say(dcmd=["npm", "press"], metrics=[["speed", "DOUBLE", 22.5], ["count", "UINT32", 5]])
-        scada.say(dcmd=["npm", "press"], metrics=[["count", "UINT32", 6]])
-        edge.wait("what concerns no tag is passed on", lambda e: e.get("metrics") == [["count", 6]])
+        # `recipe` is a tag that cannot be written: partly for a tag is not carried out, and alone it is passed on.
+        scada.say(dcmd=["npm", "press"], metrics=[["speed", "DOUBLE", 22.5], ["recipe", "STRING", "Lot 8"]])
+        scada.say(dcmd=["npm", "press"], metrics=[["recipe", "STRING", "Lot 9"]])
+        edge.wait("what concerns no tag is passed on", lambda e: e.get("metrics") == [["recipe", "Lot 9"]])
         scada.say(dcmd=["npm", "press"], metrics=[["speed", "DOUBLE", 23.5]])
         edge.wait("and a tag is written", lambda e: e.get("metrics") == [["speed", 23.5]])
-        self.assertEqual([e["metrics"] for e in edge.heard() if "dcmd" in e], [[["count", 6]], [["speed", 23.5]]])
+        self.assertEqual([e["metrics"] for e in edge.heard() if "dcmd" in e], [[["recipe", "Lot 9"]], [["speed", 23.5]]])
         command = wait_until("it stands in the timeline", lambda: node.timeline(kind="command"))
         self.assertIn("scada", json.dumps(command))
         self.wait_value(node, "speed", 23.5)
