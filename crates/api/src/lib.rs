@@ -170,7 +170,7 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
-        notes, plant, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        mqtt_rules, notes, plant, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -217,6 +217,10 @@ pub fn router(app: App) -> Router {
         .route("/api/mqtt/departures", get(mqtt_clients::departures))
         .route("/api/mqtt/disconnect", post(mqtt_clients::disconnect))
         .route("/api/mqtt/subscriptions", get(mqtt_clients::subscriptions))
+        .route("/api/mqtt/violations", get(mqtt_rules::violations))
+        .route("/api/mqtt/quarantine", get(mqtt_rules::quarantine))
+        .route("/api/mqtt/quarantine/release", post(mqtt_rules::release))
+        .route("/api/mqtt/quarantine/discard", post(mqtt_rules::discard))
         .route("/api/mqtt/permission", post(mqtt_clients::permission))
         .route("/api/connectors/found", get(connectors::found))
         .route("/api/users", get(users::list_users).post(users::create_user))

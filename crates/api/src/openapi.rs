@@ -2,7 +2,7 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
-    notes, plant, session, sql, storage, timeline, topics, transfer, users, values, ws,
+    mqtt_rules, notes, plant, session, sql, storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -65,6 +65,10 @@ use utoipa::OpenApi;
         mqtt_clients::disconnect,
         mqtt_clients::subscriptions,
         mqtt_clients::permission,
+        mqtt_rules::violations,
+        mqtt_rules::quarantine,
+        mqtt_rules::release,
+        mqtt_rules::discard,
         connectors::found,
         users::list_users,
         users::create_user,

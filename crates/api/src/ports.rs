@@ -301,6 +301,65 @@ pub struct VerdictView {
     pub checks: Vec<CheckView>,
 }
 
+/// A topic rule, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TopicRuleView {
+    /// Its name.
+    pub name: String,
+    /// The topics for which it holds, where no rule has a more exact filter.
+    pub filter: String,
+    /// Why it is there.
+    pub description: String,
+    /// `durable` or `volatile`.
+    pub durability: String,
+    /// What becomes of a message that breaks it: `observe`, `warn`, `reject`, `quarantine`; `null`: it asks nothing.
+    pub mode: Option<String>,
+    /// What it asks of messages, in words.
+    pub wishes: Vec<String>,
+    /// Since when it counts: the start, or the last change of the rule.
+    pub since_ms: i64,
+    /// Messages that came under it.
+    pub matched: u64,
+    /// Those of them that broke it.
+    pub broke: u64,
+    /// Messages that broke it and are in quarantine.
+    pub in_quarantine: usize,
+    /// Who broke it, the last ones first; at most 64.
+    pub offenders: Vec<OffenderView>,
+    /// Messages that broke it of publishers for which there was no room among these.
+    pub others: u64,
+}
+
+/// A publisher that broke a topic rule on a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OffenderView {
+    /// The client.
+    pub client: String,
+    /// Its user; `null`: not known, it is a will, or a client without credentials.
+    pub user: Option<String>,
+    /// Where.
+    pub topic: String,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first_ms: i64,
+    /// The last time.
+    pub last_ms: i64,
+    /// How it was broken, the last time.
+    pub words: String,
+    /// The begin of the payload then, as one line; hexadecimal where it is no text.
+    #[serde(serialize_with = "as_preview")]
+    #[schema(value_type = String)]
+    pub payload: Vec<u8>,
+    /// The size of that payload, in bytes.
+    pub size: usize,
+}
+
+/// The begin of a payload as one line.
+fn as_preview<S: serde::Serializer>(payload: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&crate::routes::topics::preview_of(payload))
+}
+
 /// The rules of MQTT topics: which become tags, which are commands, who may use which.
 pub trait MqttRules: Send + Sync + 'static {
     /// The tags that messages on this topic become.
@@ -309,6 +368,8 @@ pub trait MqttRules: Send + Sync + 'static {
     fn command_for(&self, topic: &str) -> Option<String>;
     /// What a message on this topic commands, in words; `None`: nothing, it is a message.
     fn commanded(&self, topic: &str) -> Option<String>;
+    /// The topic rules in force, by name, and how they stand.
+    fn topic_rules(&self) -> Vec<TopicRuleView>;
     /// Whether a client of this principal may do what it wants, found as the broker finds it. `client_id`: whose subscriptions count
     /// where it is about receiving.
     fn explain(&self, who: &Principal, client_id: Option<&str>, wish: MqttWish, topic: &str) -> VerdictView;

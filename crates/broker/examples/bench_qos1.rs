@@ -1,9 +1,11 @@
-//! How many QoS 1 messages per second the broker acknowledges, each after `fdatasync`, and how long a PUBACK takes.
+//! How many QoS 1 messages per second the broker acknowledges, each after `fdatasync` unless its topic is volatile, and how long a
+//! PUBACK takes.
 //!
 //! In one process: broker on the real log in a temporary folder, publishers over loopback TCP, one durable session away
 //! (its queue is bounded, so what does not fit is dropped for it alone).
 //!
-//! `cargo run -p andon-broker --example bench_qos1 -- [publishers] [messages each] [window] [messages per second each, 0: as many as possible]`
+//! `cargo run -p andon-broker --example bench_qos1 -- [publishers] [messages each] [window] [messages per second each, 0: as many as possible]
+//! [1: on volatile topics]`
 
 use andon_broker::*;
 use andon_log::{DurableLog, LogOptions, OsDisk};
@@ -30,6 +32,7 @@ async fn connect(address: SocketAddr, client_id: &str, lasting: bool) -> Result<
 async fn main() -> Result<(), Failure> {
     let given: Vec<usize> = std::env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
     let setting = |at: usize, default: usize| given.get(at).copied().unwrap_or(default);
+    let root = if setting(4, 0) == 1 { "volatile" } else { "plant" };
     let (publishers, each, window, rate) = (setting(0, 10), setting(1, 20_000), setting(2, 500), setting(3, 0));
 
     let folder = std::env::temp_dir().join(format!("andon-bench-{}", std::process::id()));
@@ -50,9 +53,10 @@ async fn main() -> Result<(), Failure> {
         }
     });
 
-    away(address).await?;
+    away(address, root).await?;
     let begin = SystemClock.monotonic();
-    let tasks: Vec<_> = (0..publishers).map(|n| tokio::spawn(publisher(address, n, each, window, rate))).collect();
+    let tasks: Vec<_> =
+        (0..publishers).map(|n| tokio::spawn(publisher(address, root, n, each, window, rate))).collect();
     let mut waits = Vec::with_capacity(publishers * each);
     for task in tasks {
         waits.extend(task.await??);
@@ -61,7 +65,7 @@ async fn main() -> Result<(), Failure> {
     waits.sort_unstable();
     let at = |share: f64| waits.get(((waits.len() - 1) as f64 * share) as usize).copied().unwrap_or_default();
     println!(
-        "{} messages, {publishers} publishers, window {window}: {:.0} msg/s acknowledged; PUBACK p50 {:.2} ms, p99 {:.2} ms",
+        "{root}: {} messages, {publishers} publishers, window {window}: {:.0} msg/s acknowledged; PUBACK p50 {:.2} ms, p99 {:.2} ms",
         waits.len(),
         waits.len() as f64 / took.as_secs_f64(),
         at(0.5).as_secs_f64() * 1e3,
@@ -75,14 +79,15 @@ async fn main() -> Result<(), Failure> {
 }
 
 /// A session that subscribes to everything and goes away.
-async fn away(address: SocketAddr) -> Result<(), Failure> {
+async fn away(address: SocketAddr, root: &str) -> Result<(), Failure> {
     let (mut stream, mut decoder) = connect(address, "away", true).await?;
-    common::subscribe(&mut stream, &mut decoder, &["plant/#".to_owned()], QoS::AtLeastOnce).await
+    common::subscribe(&mut stream, &mut decoder, &[format!("{root}/#")], QoS::AtLeastOnce).await
 }
 
 /// Keeps up to `window` messages under way; returns how long each PUBACK took.
 async fn publisher(
     address: SocketAddr,
+    root: &str,
     number: usize,
     each: usize,
     window: usize,
@@ -93,7 +98,7 @@ async fn publisher(
         dup: false,
         qos: QoS::AtLeastOnce,
         retain: false,
-        topic: Some(TopicName::parse(&format!("plant/hall-2/line-4/press-{number}/temperature"))?),
+        topic: Some(TopicName::parse(&format!("{root}/hall-2/line-4/press-{number}/temperature"))?),
         packet_id: 0,
         properties: PublishProperties::default(),
         payload: Bytes::from_static(&[b'7'; 100]),

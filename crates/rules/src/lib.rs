@@ -9,7 +9,7 @@
 //! | `description` | why the rule is there, for people |
 //! | `durability` | `durable` (default), or `volatile`: acknowledged when it has been routed, and not written down |
 //! | `keep`, `keep_mib` | for how long messages are kept to be read later, such as `7d`, and how much at most, 256 MiB if not said |
-//! | `mode` | what becomes of a message that breaks the rule: `observe`, `warn` (default), `reject` |
+//! | `mode` | what becomes of a message that breaks the rule: `observe`, `warn` (default), `reject`, `quarantine` |
 //! | `payload` | `{ kind, max_bytes, json_schema }`: what the payload must be |
 //! | `naming` | `{ pattern, levels, skip, equipment, max_levels }`: how topics must be named |
 //!
@@ -21,12 +21,14 @@
 //!
 //! Start reading at [`TopicRules::of`], then [`Rule::check`].
 
+mod book;
 mod naming;
 mod payload;
 mod schema;
 mod settings;
 mod tree;
 
+pub use book::{Book, Offender, PAYLOAD_BEGIN, Standing};
 pub use settings::check_rule;
 pub use tree::TopicRules;
 
@@ -34,6 +36,7 @@ use andon_model::plant::TopicRuleDef;
 use naming::Naming;
 use payload::PayloadRule;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether bytes are a Sparkplug B payload; in words why not. Handed in, for the decoder is another's craft.
@@ -48,6 +51,8 @@ pub enum Mode {
     Warn,
     /// It is refused.
     Reject,
+    /// It is accepted, and kept from everybody until a person decides.
+    Quarantine,
 }
 
 impl Mode {
@@ -58,6 +63,7 @@ impl Mode {
             Self::Observe => "observe",
             Self::Warn => "warn",
             Self::Reject => "reject",
+            Self::Quarantine => "quarantine",
         }
     }
 }
@@ -84,6 +90,8 @@ pub struct Rule {
     pub keep: Option<RuleKeep>,
     /// What becomes of a message that breaks it.
     pub mode: Mode,
+    /// What came under it.
+    pub book: Arc<Book>,
     naming: Option<Naming>,
     payload: Option<PayloadRule>,
     sparkplug: SparkplugCheck,
@@ -145,14 +153,29 @@ impl Rule {
         self.naming.is_some() || self.payload.is_some()
     }
 
+    /// Whether a topic is named as it should be.
+    /// # Errors
+    /// [`Breach`].
+    pub fn check_topic(&self, topic: &str) -> Result<(), Breach> {
+        match &self.naming {
+            Some(naming) => naming.check(topic).map_err(|words| Breach::new(Part::Topic, &words)),
+            None => Ok(()),
+        }
+    }
+
+    /// What it asks of messages, in words; empty: nothing.
+    #[must_use]
+    pub fn wishes(&self) -> Vec<String> {
+        let naming = self.naming.iter().flat_map(Naming::wishes);
+        naming.chain(self.payload.iter().flat_map(PayloadRule::wishes)).collect()
+    }
+
     /// Whether a message keeps the rule. An empty payload that is to be retained says that nothing is to be retained there: only
     /// its topic is looked at.
     /// # Errors
     /// [`Breach`]: the first that was found, the topic first.
     pub fn check(&self, offered: &Offered<'_>) -> Result<(), Breach> {
-        if let Some(naming) = &self.naming {
-            naming.check(offered.topic).map_err(|words| Breach::new(Part::Topic, &words))?;
-        }
+        self.check_topic(offered.topic)?;
         match &self.payload {
             Some(payload) if !(offered.retain && offered.payload.is_empty()) => {
                 payload.check(offered, self.sparkplug).map_err(|words| Breach::new(Part::Payload, &words))

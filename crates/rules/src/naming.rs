@@ -42,6 +42,27 @@ impl Naming {
         }
     }
 
+    /// What is asked, in words.
+    pub(crate) fn wishes(&self) -> Vec<String> {
+        let mut wishes = Vec::new();
+        if !self.levels.is_empty() {
+            let behind = match self.skip {
+                0 => String::new(),
+                1 => " behind the first one".to_owned(),
+                more => format!(" behind the first {more}"),
+            };
+            let known = if self.equipment.is_some() { ", which are equipment of the plant model" } else { "" };
+            wishes.push(format!("the topic has the levels {}{behind}{known}", self.levels.join(", ")));
+        }
+        if let Some((written, _)) = &self.pattern {
+            wishes.push(format!("its levels match {written}"));
+        }
+        if let Some(most) = self.max_levels {
+            wishes.push(format!("it has at most {most} levels"));
+        }
+        wishes
+    }
+
     /// The named levels are equipment; else the first level that is none.
     fn stands(&self, topic: &str, known: &HashSet<String>) -> Result<(), String> {
         let begin: usize = topic.split('/').take(self.skip).map(|level| level.len() + 1).sum();

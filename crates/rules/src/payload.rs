@@ -33,6 +33,20 @@ pub(crate) enum Kind {
 }
 
 impl PayloadRule {
+    /// What is asked, in words.
+    pub(crate) fn wishes(&self) -> Vec<String> {
+        let kind = match (&self.schema, self.kind) {
+            (Some(_), _) => Some("the payload is JSON that fits the schema"),
+            (None, Some(Kind::Json)) => Some("the payload is JSON"),
+            (None, Some(Kind::Number)) => Some("the payload is a number"),
+            (None, Some(Kind::Text)) => Some("the payload is text"),
+            (None, Some(Kind::Sparkplug)) => Some("the payload is a Sparkplug B payload"),
+            (None, None) => None,
+        };
+        let most = self.max_bytes.map(|most| format!("the payload has at most {most} bytes"));
+        kind.map(str::to_owned).into_iter().chain(most).collect()
+    }
+
     /// In words, where and how a payload breaks the rule.
     pub(crate) fn check(&self, offered: &Offered<'_>, sparkplug: SparkplugCheck) -> Result<(), String> {
         let payload = offered.payload;

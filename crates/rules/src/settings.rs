@@ -1,9 +1,11 @@
 //! The user's words, checked: from a `[[topic_rule]]` to a [`Rule`].
 
+use crate::book::Book;
 use crate::naming::Naming;
 use crate::payload::{Kind, PayloadRule};
 use crate::schema::{self, Schema};
 use crate::{Mode, Rule, RuleKeep, SparkplugCheck};
+use andon_model::Timestamp;
 use andon_model::plant::{Finding, Plant, TopicRuleDef};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value as Json};
@@ -47,7 +49,8 @@ pub(crate) fn unknown() -> Finding {
 }
 
 const WORDS: &[&str] = &["description", "durability", "keep", "keep_mib", "mode", "payload", "naming"];
-const MODES: &[(&str, Mode)] = &[("observe", Mode::Observe), ("warn", Mode::Warn), ("reject", Mode::Reject)];
+const MODES: &[(&str, Mode)] =
+    &[("observe", Mode::Observe), ("warn", Mode::Warn), ("reject", Mode::Reject), ("quarantine", Mode::Quarantine)];
 const KINDS: &[(&str, Kind)] =
     &[("json", Kind::Json), ("number", Kind::Number), ("text", Kind::Text), ("sparkplug", Kind::Sparkplug)];
 
@@ -83,7 +86,8 @@ pub(crate) fn compile(
         return Err(findings);
     }
     let mode = mode.unwrap_or(Mode::Warn);
-    Ok(Rule { def: def.clone(), description, volatile, keep, mode, naming, payload, sparkplug })
+    let book = Arc::new(Book::new(Timestamp::default()));
+    Ok(Rule { def: def.clone(), description, volatile, keep, mode, book, naming, payload, sparkplug })
 }
 
 /// How long and how much is kept.

@@ -1,7 +1,9 @@
 //! The rules in force, in a tree, so that a topic is compared with its own levels and not with every filter.
 
+use crate::book::Book;
 use crate::settings;
 use crate::{Rule, SparkplugCheck};
+use andon_model::Timestamp;
 use andon_model::plant::{Finding, Plant};
 use std::collections::HashMap;
 use std::str::Split;
@@ -26,16 +28,23 @@ struct Node {
 }
 
 impl TopicRules {
-    /// Compiles the rules of a plant.
+    /// Compiles the rules of a plant, in force from `now` on. A rule that was the same `before` goes on with its book.
     /// # Errors
     /// The name of the first rule that cannot be used, and what is wrong with it; nothing is compiled in part.
-    pub fn of_plant(plant: &Plant, sparkplug: SparkplugCheck) -> Result<Self, (String, Finding)> {
+    pub fn of_plant(
+        plant: &Plant,
+        sparkplug: SparkplugCheck,
+        before: &Self,
+        now: Timestamp,
+    ) -> Result<Self, (String, Finding)> {
         let equipment = settings::equipment_of(plant);
         let mut rules = Self::default();
         for def in &plant.topic_rules {
-            let rule = settings::compile(def, &equipment, sparkplug).map_err(|findings| {
+            let mut rule = settings::compile(def, &equipment, sparkplug).map_err(|findings| {
                 (def.name.clone(), findings.into_iter().next().unwrap_or_else(settings::unknown))
             })?;
+            let same = before.rules.iter().find(|known| known.def == *def);
+            rule.book = same.map_or_else(|| Arc::new(Book::new(now)), |known| known.book.clone());
             rules.add(rule);
         }
         Ok(rules)
@@ -100,7 +109,13 @@ mod tests {
             settings: serde_json::json!({}),
         };
         let topic_rules = filters.iter().enumerate().map(def).collect();
-        TopicRules::of_plant(&Plant { topic_rules, ..Plant::default() }, |_| Ok(())).expect("good rules")
+        TopicRules::of_plant(
+            &Plant { topic_rules, ..Plant::default() },
+            |_| Ok(()),
+            &TopicRules::default(),
+            Timestamp::default(),
+        )
+        .expect("good rules")
     }
 
     fn filter_of<'r>(rules: &'r TopicRules, topic: &str) -> Option<&'r str> {
@@ -126,6 +141,20 @@ mod tests {
         }
         assert_eq!(filter_of(&rules, "$SYS/broker/uptime"), None);
         assert_eq!(filter_of(&self::rules(&[]), "plant"), None);
+    }
+
+    #[test]
+    fn a_rule_that_stays_the_same_goes_on_with_its_book() {
+        let mut plant = Plant::default();
+        let def = |name: &str, settings| TopicRuleDef { name: name.to_owned(), filter: format!("{name}/#"), settings };
+        plant.topic_rules = vec![def("a", serde_json::json!({})), def("b", serde_json::json!({}))];
+        let at = Timestamp::from_millis;
+        let first = TopicRules::of_plant(&plant, |_| Ok(()), &TopicRules::default(), at(1)).expect("good rules");
+        first.all().iter().for_each(|rule| rule.book.matched());
+        plant.topic_rules[1].settings = serde_json::json!({"durability": "volatile"});
+        let second = TopicRules::of_plant(&plant, |_| Ok(()), &first, at(2)).expect("good rules");
+        let books: Vec<_> = second.all().iter().map(|rule| (rule.book.since, rule.book.counts().0)).collect();
+        assert_eq!(books, [(at(1), 1), (at(2), 0)]);
     }
 
     /// Level by level: a name, `+`, `#`; where one has ended and the other goes on with `#`, the end is more exact.

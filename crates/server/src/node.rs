@@ -423,6 +423,7 @@ impl Node {
             alarms: alarms.clone(),
             bus: bus.clone(),
             broker: broker.clone(),
+            hooks: hooks.clone(),
             historian: historian.clone(),
             holds: holds.clone(),
             notes,

@@ -27,6 +27,8 @@ pub struct State {
     pub bus: Arc<Bus>,
     /// MQTT.
     pub broker: Arc<Broker>,
+    /// Its surroundings, with the topic rules.
+    pub hooks: Arc<crate::mqtt::Hooks>,
     /// History.
     pub historian: Arc<Historian>,
     /// States held for backups.
@@ -125,6 +127,18 @@ impl NodeState for State {
         metric("mqtt_topics_bytes", "gauge", "Bytes that these take.", &one(topics.bytes as u64));
         let words = "Messages on topics that found no room and are not listed.";
         metric("mqtt_topics_not_listed_total", "counter", words, &one(topics.not_listed));
+        let rules = crate::mqtt::counts(&self.hooks.topic_rules());
+        let by_rule = |count: fn(&(String, u64, u64)) -> u64| {
+            let row = |one: &(String, u64, u64)| (format!("{{rule=\"{}\"}}", one.0), as_f64(count(one)));
+            rules.iter().map(row).collect::<Vec<_>>()
+        };
+        let words = "Messages that came under a topic rule.";
+        metric("mqtt_rule_matched_total", "counter", words, &by_rule(|one| one.1));
+        metric("mqtt_rule_broken_total", "counter", "Messages that broke a topic rule.", &by_rule(|one| one.2));
+        let (kept, pushed_out) = self.broker.quarantine();
+        metric("mqtt_quarantine_messages", "gauge", "Messages in quarantine.", &one(kept.len() as u64));
+        let words = "Messages that had to leave the quarantine for others.";
+        metric("mqtt_quarantine_pushed_out_total", "counter", words, &one(pushed_out));
         let refused = [("http", &self.http_places), ("mqtt", &self.mqtt_places), ("sql", &self.sql_places)];
         metric(
             "connections_refused_total",

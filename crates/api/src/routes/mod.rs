@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod kept;
 pub mod mqtt;
 pub mod mqtt_clients;
+pub mod mqtt_rules;
 pub mod notes;
 pub mod plant;
 pub mod session;

@@ -174,7 +174,7 @@ impl Sight {
 }
 
 /// Who published, as it is shown: the client, and its user or the person.
-fn publisher(app: &App, publisher: Option<&Text>) -> (Option<String>, Option<String>) {
+pub(crate) fn publisher(app: &App, publisher: Option<&Text>) -> (Option<String>, Option<String>) {
     let Some(client) = publisher.map(Text::as_str) else { return (None, None) };
     if let Some(id) = client.strip_prefix(BY_PERSON) {
         return (None, Uuid::parse_str(id).ok().and_then(|id| app.accounts.name_of(id)));
@@ -192,6 +192,11 @@ fn preview(kind: &str, payload: &[u8]) -> String {
     let begin = payload.get(..PREVIEW * 4).unwrap_or(payload);
     let text: String = String::from_utf8_lossy(begin).chars().take(PREVIEW).collect();
     shown(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+}
+
+/// The begin of a payload as one line, by what its bytes are.
+pub(crate) fn preview_of(payload: &[u8]) -> String {
+    preview(andon_broker::PayloadKind::of("", payload, false).word(), payload)
 }
 
 impl TopicView {
@@ -511,6 +516,10 @@ pub async fn publish(
     }
     let no = |error| not_published(&app, error);
     let admitted = app.broker.admit_message(message.clone()).map_err(no)?;
+    if let Some(words) = admitted.breach() {
+        // Whoever publishes by hand is there to mend it.
+        return Err(not_published(&app, PublishError::Rule(words.to_owned())));
+    }
     let about = if message.payload.is_empty() && message.retain {
         "the retained message removed".to_owned()
     } else {
@@ -526,7 +535,7 @@ pub async fn publish(
     Ok(Json(PublishedView { reached, durable }))
 }
 
-fn not_published(app: &App, error: PublishError) -> Problem {
+pub(crate) fn not_published(app: &App, error: PublishError) -> Problem {
     match error {
         PublishError::Command(topic) => {
             let what = app.mqtt_rules.commanded(&topic).unwrap_or_else(|| "what listens there".to_owned());

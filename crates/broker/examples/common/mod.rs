@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Lets everybody in and do everything.
+/// Lets everybody in and do everything. Topics below `volatile/` are volatile.
 pub struct OpenDoor;
 
 #[async_trait]
@@ -20,6 +20,9 @@ impl BrokerHooks for OpenDoor {
     }
     fn may_publish(&self, _: &Principal, _: &str) -> bool {
         true
+    }
+    fn rule(&self, offer: &Offer<'_>) -> Ruling {
+        if offer.topic.starts_with("volatile/") { Ruling::Volatile } else { Ruling::Durable }
     }
     fn may_subscribe(&self, _: &Principal, _: &str) -> bool {
         true

@@ -3,8 +3,10 @@
 mod keeping;
 mod rules;
 pub(crate) mod telling;
+mod topic_rules;
 
 pub use self::rules::Rules;
+pub use self::topic_rules::counts;
 
 use self::telling::{
     Comings, Refusal, RefusedTopics, Strangers, ToldOf, Troubles, counted_as, no_right, told_client, told_topic,
@@ -17,7 +19,7 @@ use andon_access::records::DeviceRecord;
 use andon_access::scram;
 use andon_broker::{
     AuthError, Broker, BrokerHooks, CommandRefusal, ConnectionEvent, DropReason, DropReport, EndReason, Exchange,
-    Heard, Keeping, Message, NoRight, Peer,
+    Heard, Keeping, Message, NoRight, Offer, Peer, Ruling,
 };
 use andon_bus::ids::new_id;
 use andon_bus::{Arrival, Bus, Way};
@@ -30,8 +32,10 @@ use andon_model::plant::{Plant, TagDef, TopicRuleDef};
 use andon_model::record::Recorder;
 use andon_model::text::shown;
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
+use andon_rules::TopicRules;
 use andon_wire::mqtt::{ReasonCode, TopicFilter, TopicName, UserProperties};
 use andon_wire::payload::Mapping;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -76,6 +80,7 @@ pub struct Hooks {
     notes: Notes,
     mapping: RwLock<Arc<Mapping>>,
     keeping: RwLock<(Vec<TopicRuleDef>, Option<Arc<dyn Keeping>>)>,
+    topic_rules: ArcSwap<TopicRules>,
     rights: RwLock<AllRights>,
     door: OnceLock<Arc<dyn CommandDoor>>,
     broker: OnceLock<Arc<Broker>>,
@@ -83,6 +88,8 @@ pub struct Hooks {
     troubles: Mutex<Troubles>,
     strangers: Mutex<Strangers>,
     refused_topics: Mutex<RefusedTopics>,
+    /// Who broke which topic rule.
+    breaches: Mutex<RefusedTopics>,
     comings: Mutex<Comings>,
     replayed: Mutex<Vec<Sample>>,
 }
@@ -105,6 +112,7 @@ impl Hooks {
             notes,
             mapping: RwLock::default(),
             keeping: RwLock::default(),
+            topic_rules: ArcSwap::default(),
             rights: RwLock::default(),
             door: OnceLock::new(),
             broker: OnceLock::new(),
@@ -112,6 +120,7 @@ impl Hooks {
             troubles: Mutex::default(),
             strangers: Mutex::default(),
             refused_topics: Mutex::default(),
+            breaches: Mutex::default(),
             comings: Mutex::default(),
             replayed: Mutex::default(),
         })
@@ -131,6 +140,7 @@ impl Hooks {
     /// Follows the plant model.
     pub fn set_plant(&self, plant: &Plant) {
         self.keep_as(plant);
+        self.set_topic_rules(plant);
         match Mapping::of_plant(plant) {
             Ok(mapping) => *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mapping),
             // The document check refuses such a model, so this is a model of another version of the program.
@@ -379,6 +389,10 @@ impl BrokerHooks for Hooks {
                 format!("A {asked} of the MQTT client {client} was refused: {why}.{before}"),
             );
         }
+    }
+
+    fn rule(&self, offer: &Offer<'_>) -> Ruling {
+        self.ruling(offer)
     }
 
     fn may_subscribe(&self, who: &Principal, filter: &str) -> bool {

@@ -5,9 +5,10 @@
 use super::{Hooks, covers};
 use crate::mqtt::telling::{told_client, told_topic};
 use andon_access::records::DeviceRecord;
-use andon_api::ports::{CheckView, MqttRules, MqttWish, TopicTags, VerdictView};
+use andon_api::ports::{CheckView, MqttRules, MqttWish, TopicRuleView, TopicTags, VerdictView};
 use andon_broker::{Broker, BrokerHooks as _, SubscriptionInfo};
 use andon_model::access::{Action, Gate, Principal, PrincipalKind};
+use andon_rules::Mode;
 use andon_wire::mqtt::{QoS, TopicFilter, TopicName};
 use std::sync::Arc;
 
@@ -50,6 +51,10 @@ impl MqttRules for Rules {
     fn commanded(&self, topic: &str) -> Option<String> {
         let tag = self.command_for(topic).map(|tag| format!("the tag {tag}"));
         tag.or_else(|| self.hooks.command_topic(topic).then(|| "metrics of a Sparkplug edge node".to_owned()))
+    }
+
+    fn topic_rules(&self) -> Vec<TopicRuleView> {
+        self.hooks.rule_views()
     }
 
     fn explain(&self, who: &Principal, client_id: Option<&str>, wish: MqttWish, topic: &str) -> VerdictView {
@@ -122,16 +127,46 @@ impl Rules {
             checks.fine("For each metric that a message names it is asked whether it may operate that tag");
             return Ok(());
         }
-        let Some(device) = device else { return Ok(()) };
+        let Some(device) = device else { return self.topic_rule(topic, checks) };
         let lets = |filter: &&String| TopicFilter::parse(filter).is_ok_and(|filter| filter.matches(topic));
         match device.publish.iter().find(lets) {
             Some(filter) => {
                 checks.fine(format!("Its topic filter {} lets it publish there", told_topic(filter)));
-                Ok(())
+                self.topic_rule(topic, checks)
             }
             None => Err(checks
                 .no(format!("None of the topic filters that it may publish to matches: {}", listed(&device.publish)))),
         }
+    }
+
+    /// The rule that holds for messages there.
+    fn topic_rule(&self, topic: &str, checks: &mut Checks) -> Result<(), No> {
+        let rules = self.hooks.topic_rules();
+        let Some(rule) = rules.of(topic) else { return Ok(()) };
+        let name = format!("The topic rule \"{}\" ({}) holds there", rule.def.name, told_topic(&rule.def.filter));
+        if let Err(breach) = rule.check_topic(topic) {
+            let words = format!("{name}, and the topic breaks it: {breach}");
+            return match rule.mode {
+                Mode::Reject => Err(checks.no(words)),
+                Mode::Quarantine => Err(checks.no(format!("{words}. Messages there go into quarantine"))),
+                Mode::Observe | Mode::Warn => {
+                    checks.fine(format!("{words}. Messages there pass all the same"));
+                    Ok(())
+                }
+            };
+        }
+        let kept = if rule.volatile { "; messages are volatile" } else { "" };
+        let outcome = match rule.mode {
+            Mode::Observe | Mode::Warn => "passes all the same",
+            Mode::Reject => "is refused",
+            Mode::Quarantine => "goes into quarantine",
+        };
+        let wishes = match rule.wishes().join(", ") {
+            wishes if wishes.is_empty() => String::new(),
+            wishes => format!("; it asks that {wishes}: a message that breaks it {outcome}"),
+        };
+        checks.fine(format!("{name}{kept}{wishes}"));
+        Ok(())
     }
 
     /// The right to be sent what is under a filter.

@@ -151,7 +151,7 @@ struct TopicsOfOne {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Untold {
     /// Refusals of the same kind for the same topic.
-    same: u64,
+    pub(super) same: u64,
     /// Refusals for topics that were not told at all.
     others: u64,
 }

@@ -1,0 +1,192 @@
+//! Topic rules for people: how they stand, who breaks them, and what is in quarantine.
+
+use crate::App;
+use crate::asked;
+use crate::auth::Caller;
+use crate::ports::TopicRuleView;
+use crate::problem::Problem;
+use crate::routes::topics::{BY_PERSON, not_published, preview_of, publisher};
+use andon_broker::Withheld;
+use andon_model::access::Action;
+use andon_model::event::{SystemNote, What};
+use andon_model::text::shown;
+use andon_wire::mqtt::Text;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The topic rules, and how they stand.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ViolationsView {
+    /// By name.
+    pub rules: Vec<TopicRuleView>,
+    /// Messages in quarantine.
+    pub in_quarantine: usize,
+    /// Messages that had to leave the quarantine for others since the start.
+    pub pushed_out: u64,
+}
+
+/// A message in quarantine.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WithheldView {
+    /// Its number.
+    pub number: u64,
+    /// The rule that it breaks.
+    pub rule: String,
+    /// How.
+    pub words: String,
+    /// Where it was published to.
+    pub topic: String,
+    /// The client that published it.
+    pub client: Option<String>,
+    /// Its user.
+    pub user: Option<String>,
+    /// When it came.
+    pub received_ms: i64,
+    /// Its QoS.
+    pub qos: u8,
+    /// Whether it was to be retained.
+    pub retain: bool,
+    /// The begin of its payload as one line; hexadecimal where it is no text.
+    pub preview: String,
+    /// The size of its payload, in bytes.
+    pub size: usize,
+}
+
+/// What is in quarantine.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QuarantineView {
+    /// The newest first.
+    pub messages: Vec<WithheldView>,
+    /// How many there are of what was asked for.
+    pub total: usize,
+}
+
+/// Which messages.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuarantineQuery {
+    rule: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The topic rules in force, how many messages came under each and broke it, and who did. Needs the right to see the whole node.
+#[utoipa::path(get, path = "/api/mqtt/violations",
+    responses((status = 200, body = ViolationsView), (status = 403, body = Problem)))]
+pub async fn violations(State(app): State<App>, caller: Caller) -> Result<Json<ViolationsView>, Problem> {
+    caller.may(&app, Action::View, "")?;
+    let (kept, pushed_out) = app.broker.quarantine();
+    Ok(Json(ViolationsView { rules: app.mqtt_rules.topic_rules(), in_quarantine: kept.len(), pushed_out }))
+}
+
+/// The messages in quarantine. Needs the right to see the whole node.
+#[utoipa::path(get, path = "/api/mqtt/quarantine", params(
+    ("rule" = Option<String>, Query, description = "of this rule; of all if missing"),
+    ("limit" = Option<usize>, Query, description = "1 to 1,000; 100 if missing")),
+    responses((status = 200, body = QuarantineView), (status = 400, body = Problem), (status = 403, body = Problem)))]
+pub async fn quarantine(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<QuarantineQuery>,
+) -> Result<Json<QuarantineView>, Problem> {
+    caller.may(&app, Action::View, "")?;
+    let limit = asked::within("limit", query.limit, 100, 1..=1000)?;
+    let (mut kept, _) = app.broker.quarantine();
+    kept.retain(|(_, withheld)| query.rule.as_deref().is_none_or(|rule| withheld.rule.as_str() == rule));
+    let messages = kept.iter().rev().take(limit).map(|(number, withheld)| WithheldView::new(&app, *number, withheld));
+    Ok(Json(QuarantineView { messages: messages.collect(), total: kept.len() }))
+}
+
+impl WithheldView {
+    fn new(app: &App, number: u64, withheld: &Withheld) -> Self {
+        let message = &withheld.message;
+        let (client, now) = publisher(app, message.publisher.as_ref());
+        Self {
+            number,
+            rule: withheld.rule.as_str().to_owned(),
+            words: withheld.words.as_str().to_owned(),
+            topic: message.topic.as_str().to_owned(),
+            client,
+            user: app.accounts.name_of(withheld.by).or(now),
+            received_ms: message.received.millis(),
+            qos: message.qos as u8,
+            retain: message.retain,
+            preview: preview_of(&message.payload),
+            size: message.payload.len(),
+        }
+    }
+}
+
+/// Which message.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Its number.
+    number: u64,
+    /// Why, for the timeline.
+    reason: Option<String>,
+}
+
+/// A message was released.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReleasedView {
+    /// How many sessions with a matching subscription it reached.
+    reached: usize,
+}
+
+/// Publishes a message that is in quarantine, as one of now and of the person, whatever its rule says; recorded before. Needs the right to
+/// configure the whole node. After a power cut in between it is still in quarantine.
+#[utoipa::path(post, path = "/api/mqtt/quarantine/release", request_body = Decision,
+    responses((status = 200, body = ReleasedView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It cannot be published"), (status = 503, body = Problem)))]
+pub async fn release(
+    State(app): State<App>,
+    caller: Caller,
+    Json(decision): Json<Decision>,
+) -> Result<Json<ReleasedView>, Problem> {
+    let withheld = decided(&app, &caller, &decision, "released from quarantine").await?;
+    let by = Text::parse(&format!("{BY_PERSON}{}", caller.who.id)).map_err(Problem::unavailable)?;
+    let reached = app.broker.release(&withheld, by).await.map_err(|error| not_published(&app, error))?;
+    app.broker.let_go(decision.number).await.map_err(|error| not_published(&app, error))?;
+    Ok(Json(ReleasedView { reached }))
+}
+
+/// Throws away a message that is in quarantine; recorded before. Needs the right to configure the whole node.
+#[utoipa::path(post, path = "/api/mqtt/quarantine/discard", request_body = Decision,
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub async fn discard(
+    State(app): State<App>,
+    caller: Caller,
+    Json(decision): Json<Decision>,
+) -> Result<StatusCode, Problem> {
+    decided(&app, &caller, &decision, "thrown away from quarantine").await?;
+    let there = app.broker.let_go(decision.number).await.map_err(|error| not_published(&app, error))?;
+    if there { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
+}
+
+fn missing() -> Problem {
+    Problem::not_found("this message in quarantine")
+}
+
+/// The message that is decided on, after it was recorded who did.
+async fn decided(
+    app: &App,
+    caller: &Caller,
+    decision: &Decision,
+    outcome: &str,
+) -> Result<std::sync::Arc<Withheld>, Problem> {
+    caller.may(app, Action::Configure, "")?;
+    asked::reason("reason", decision.reason.as_deref())?;
+    let withheld = app.broker.withheld(decision.number).ok_or_else(missing)?;
+    let topic: String = withheld.message.topic.as_str().chars().take(200).collect();
+    let (bytes, rule) = (withheld.message.payload.len(), withheld.rule.as_str());
+    let why = decision.reason.as_deref().map(str::trim).filter(|why| !why.is_empty());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let text =
+        format!("MQTT: {bytes} bytes on \"{}\", which break the topic rule \"{rule}\", {outcome}{why}", shown(&topic));
+    let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
+    app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
+    Ok(withheld)
+}

@@ -1,0 +1,142 @@
+"""Paho as judge of topic rules: what is volatile, what is refused with which words, and what waits in quarantine."""
+
+from harness import Case, http, wait_until
+from mqtt import Client
+
+PLANT = """
+[[equipment]]
+path = "works"
+level = "site"
+
+[[tag]]
+path = "works/t"
+type = "double"
+
+[[topic]]
+filter = "plant/+/press/7"
+format = "json"
+fields = [{ path = "t", tag = "works/t" }]
+
+[[topic_rule]]
+name = "presses"
+filter = "plant/+/press/#"
+mode = "MODE"
+payload = { max_bytes = 100, json_schema = { type = "object", required = ["t"], properties = { t = { type = "number", maximum = 90 } } } }
+
+[[topic_rule]]
+name = "names"
+filter = "plant/#"
+mode = "reject"
+naming = { skip = 1, levels = ["site"], equipment = true, pattern = "[a-z0-9]+" }
+
+[[topic_rule]]
+name = "fast"
+filter = "fast/#"
+durability = "volatile"
+"""
+
+
+def rule(node, name):
+    return next(one for one in node.get("/api/mqtt/violations").json["rules"] if one["name"] == name)
+
+
+class Rules(Case):
+    def test_what_breaks_a_rule_is_refused_with_the_reason_and_neither_stored_nor_mapped(self):
+        node = self.node()
+        node.apply(PLANT.replace("MODE", "reject"))
+        watcher = Client("watcher", 5).connect(node.mqtt).subscribe("plant/#", qos=1)
+        press = Client("press", 5, durable=False).connect(node.mqtt)
+        for topic, payload, reason in [
+            ("plant/works/press/7", '{"t": "hot"}', "Payload format invalid"),
+            ("plant/works/press/7", '{"t": 91}', "Payload format invalid"),
+            ("plant/works/press/7", "{", "Payload format invalid"),
+            ("plant/works/press/7", '{"t": 1, "x": "' + "y" * 100 + '"}', "Payload format invalid"),
+            ("plant/mill/a", "1", "Topic name invalid"),
+            ("plant/works/A", "1", "Topic name invalid"),
+        ]:
+            press.refused.clear()
+            press.publish(topic, payload, qos=1)
+            press.until(lambda: press.refused)
+            self.assertEqual(press.refused, [reason], payload)
+        press.publish_and_wait("plant/works/press/7", '{"t": 41.5}')
+        watcher.until(lambda: watcher.messages)
+        self.assertEqual([payload for _, payload, _, _ in watcher.messages], [b'{"t": 41.5}'])
+        wait_until("the reading is there", lambda: node.value("works/t") == 41.5)
+        standing = rule(node, "presses")
+        self.assertEqual((standing["matched"], standing["broke"], standing["mode"]), (5, 4, "reject"))
+        offender = standing["offenders"][0]
+        self.assertEqual((offender["client"], offender["topic"], offender["count"]), ("press", "plant/works/press/7", 4))
+        self.assertIn("at most 100 are allowed", offender["words"])
+        metrics = http(node.http, "GET", "/metrics").text
+        self.assertIn('andon_mqtt_rule_broken_total{rule="presses"} 4', metrics)
+        told = wait_until("it is told", lambda: [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "topic_rules"])
+        self.assertEqual(len([words for words in told if '"presses"' in words]), 1, "once, however often it is broken")
+        # Who is no 5.0 client has no word for "no": its connection ends, and it does not take the message for delivered.
+        old = Client("old", 4, durable=False).connect(node.mqtt)
+        old.publish("plant/works/press/7", "{", qos=1)
+        with self.assertRaises(OSError):
+            old.until(lambda: old.acknowledged)
+        left = wait_until("why it went is told", lambda: node.get("/api/mqtt/departures?client=old").json["departures"])
+        self.assertIn("breaks the rule of its topic", left[0]["reason"])
+        by_hand = node.post("/api/mqtt/publish", {"topic": "plant/works/press/7", "text": "{"})
+        self.assertEqual(by_hand.status, 409)
+        self.assertIn("presses", by_hand.text)
+        asked = node.post("/api/mqtt/permission", {"wish": "publish", "topic": "plant/works/press/7"}).json["verdict"]
+        self.assertTrue(asked["allowed"])
+        self.assertIn('topic rule "presses"', asked["reason"])
+        asked = node.post("/api/mqtt/permission", {"wish": "publish", "topic": "plant/mill/a"}).json["verdict"]
+        self.assertFalse(asked["allowed"])
+        self.assertIn('no equipment "mill"', asked["reason"])
+        for client in (watcher, press):
+            client.close()
+
+    def test_what_is_in_quarantine_outlives_a_kill_and_is_released_or_thrown_away(self):
+        node = self.node()
+        node.apply(PLANT.replace("MODE", "quarantine"))
+        watcher = Client("watcher", 5).connect(node.mqtt).subscribe("plant/#", qos=1)
+        old = Client("old", 4, durable=False).connect(node.mqtt)
+        for payload in ('{"t": 95}', '{"t": "n/a"}'):
+            old.publish_and_wait("plant/works/press/7", payload)
+        node.kill()
+        node.restart()
+        kept = node.get("/api/mqtt/quarantine").json
+        self.assertEqual([(m["preview"], m["client"], m["rule"]) for m in kept["messages"]], [('{"t": "n/a"}', "old", "presses"), ('{"t": 95}', "old", "presses")])
+        self.assertIsNone(node.value("works/t"))
+        watcher = Client("watcher", 5).connect(node.mqtt)
+        newest, oldest = (m["number"] for m in kept["messages"])
+        released = node.post("/api/mqtt/quarantine/release", {"number": oldest, "reason": "measured by hand"})
+        self.assertEqual((released.status, released.json["reached"]), (200, 1))
+        watcher.until(lambda: watcher.messages)
+        self.assertEqual(watcher.messages[0][1], b'{"t": 95}')
+        wait_until("the reading is there", lambda: node.value("works/t") == 95)
+        self.assertEqual(node.post("/api/mqtt/quarantine/discard", {"number": newest}).status, 204)
+        self.assertEqual(node.post("/api/mqtt/quarantine/discard", {"number": newest}).status, 404)
+        self.assertEqual(node.get("/api/mqtt/quarantine").json["total"], 0)
+        told = wait_until("both are recorded", lambda: (all := [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_quarantine"]) and len(all) == 2 and all)
+        self.assertTrue(any("released from quarantine: measured by hand" in words for words in told), told)
+        watcher.close()
+
+    def test_a_volatile_topic_is_acknowledged_at_once_and_only_what_is_retained_outlives_a_kill(self):
+        node = self.node()
+        node.apply(PLANT.replace("MODE", "warn"))
+        here = Client("here", 5, durable=False).connect(node.mqtt).subscribe("fast/#", "slow/#", qos=2)
+        away = Client("away", 4).connect(node.mqtt).subscribe("fast/#", "slow/#", qos=2)
+        away.close()
+        press = Client("press", 5, durable=False).connect(node.mqtt)
+        for qos in (1, 2):
+            press.publish_and_wait("fast/a", str(qos), qos=qos)
+        press.publish_and_wait("fast/kept", "kept", retain=True)
+        press.publish_and_wait("slow/a", "slow")
+        here.until(lambda: len(here.messages) == 4)
+        self.assertEqual([(payload, qos) for _, payload, qos, _ in here.messages], [(b"1", 1), (b"2", 2), (b"kept", 1), (b"slow", 1)])
+        node.kill()
+        node.restart()
+        away = Client("away", 4).connect(node.mqtt)
+        away.until(lambda: len(away.messages) == 2)
+        self.assertEqual([payload for _, payload, _, _ in away.messages], [b"kept", b"slow"])
+        late = Client("late", 5, durable=False).connect(node.mqtt).subscribe("fast/#", qos=1)
+        late.until(lambda: late.messages)
+        self.assertEqual(late.messages[0][1], b"kept")
+        for client in (away, late):
+            client.close()
+
