@@ -199,6 +199,35 @@ describe('mqtt', { skip: real }, () => {
     });
   });
 
+  test('a topic rule tells who broke it, and what is in quarantine is released or thrown away with a reason', async () => {
+    await on({}, async (page) => {
+      await visit(run, page, '/broker?tab=rules');
+      await page.getByText('3 rules, 3 messages in quarantine').waitFor();
+      await row(page, 'vibration').getByText('Volatile', { exact: true }).waitFor();
+      await row(page, 'names').getByText('tells what breaks it').waitFor();
+      await row(page, 'labels').click();
+      await page.getByRole('heading', { name: 'labels' }).waitFor();
+      await page.getByText('The payload is JSON that fits the schema').waitFor();
+      const kept = page.locator('li').filter({ has: page.getByRole('button', { name: 'Release' }) });
+      await kept.nth(2).waitFor();
+      await kept.filter({ hasText: 'B-1127' }).getByRole('button', { name: 'Release' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByText('although it breaks its rule').waitFor();
+      await dialog.getByLabel('Reason').fill('Counted by hand');
+      await dialog.getByRole('button', { name: 'Release' }).click();
+      await dialog.getByText('The message was published').waitFor();
+      await page.keyboard.press('Escape');
+      await page.getByText('B-1127').waitFor({ state: 'detached' });
+      await kept.first().getByRole('button', { name: 'Throw away' }).click();
+      await dialog.getByLabel('Reason').fill('Nonsense');
+      await dialog.getByRole('button', { name: 'Throw away' }).click();
+      await dialog.getByText('The message was thrown away').waitFor();
+      await page.keyboard.press('Escape');
+      await kept.nth(1).waitFor({ state: 'detached' });
+      assert.equal(await kept.count(), 1);
+    });
+  });
+
   test('without a message and a client the pages say so', async () => {
     await on({ seed: { 'mock.empty': '1' } }, async (page) => {
       await visit(run, page, '/broker');
@@ -207,6 +236,8 @@ describe('mqtt', { skip: real }, () => {
       await page.getByText('No MQTT client', { exact: true }).waitFor();
       await visit(run, page, '/broker?tab=subscriptions');
       await page.getByText('No subscription', { exact: true }).waitFor();
+      await visit(run, page, '/broker?tab=rules');
+      await page.getByText('No topic rules', { exact: true }).waitFor();
     });
   });
 });

@@ -34,6 +34,8 @@ const PAGES = {
   'mqtt clients': '/broker?tab=clients',
   'mqtt client details': '/broker?tab=clients&client=buffer-valve',
   'mqtt subscriptions': '/broker?tab=subscriptions',
+  'mqtt rules': '/broker?tab=rules',
+  'mqtt rule': '/broker?tab=rules&rule=labels',
   'mqtt permissions': '/broker?tab=permissions&as=buffer-valve&wish=publish&about=works/buffer/valve/state',
   'mqtt try out': '/broker?tab=try',
   storage: '/storage',

@@ -23,6 +23,8 @@ const PAGES = {
   clients: '/broker?tab=clients',
   client: '/broker?tab=clients&client=buffer-valve',
   subscriptions: '/broker?tab=subscriptions',
+  rules: '/broker?tab=rules',
+  rule: '/broker?tab=rules&rule=labels',
   permissions: '/broker?tab=permissions&as=buffer-valve&wish=publish&about=works/buffer/valve/state',
   try: '/broker?tab=try&filter=plant/%23&to=plant/test',
   storage: '/storage',

@@ -219,6 +219,53 @@ export class MockBroker {
     });
   }
 
+  /** Messages in quarantine that were decided on. */
+  readonly #decided = new Set<number>();
+
+  violations(): Json {
+    const at = this.now();
+    const rule = (name: string, filter: string, more: Json): Json => ({ name, filter, description: '', durability: 'durable', mode: null, wishes: [], since_ms: at - 26 * 60 * MIN, matched: 0, broke: 0, in_quarantine: 0, offenders: [], others: 0, ...more });
+    const offender = (client: string, topic: string, count: number, words: string, payload: string, ago: number): Json => ({ client, user: client, topic, count, first_ms: at - 20 * 60 * MIN, last_ms: at - ago, words, payload, size: payload.length });
+    const kept = this.quarantine('labels')['total'];
+    return {
+      in_quarantine: kept,
+      pushed_out: 0,
+      rules: [
+        rule('labels', 'plant/+/labeller/#', {
+          description: 'The label printer of line 2 is old and sends what it likes; look at it before it counts.',
+          mode: 'quarantine',
+          wishes: ['the payload is JSON that fits the schema', 'the payload has at most 4096 bytes'],
+          matched: 8214,
+          broke: 3,
+          in_quarantine: kept,
+          offenders: [offender('labeller-2', 'plant/line2/labeller/count', 3, 'the payload at /count: "n/a" is not a whole number', '{"count":"n/a"}', 3 * MIN)],
+        }),
+        rule('names', 'plant/#', {
+          mode: 'warn',
+          wishes: ['the topic has the levels line, machine behind the first one', 'its levels match [a-z0-9_-]+'],
+          matched: 1_204_331,
+          broke: 41,
+          offenders: [offender('packer-4', 'plant/line1/Packer 4/state', 40, 'level 3 (machine) "Packer 4" does not match [a-z0-9_-]+', '"running"', 40_000), offender('wallboard', 'plant/test', 1, 'the topic has 2 levels, and the level "machine" is missing', 'hello', 19 * 60 * MIN)],
+        }),
+        rule('vibration', 'plant/+/+/vibration', { durability: 'volatile', description: 'Fast and of no use an hour later.', matched: 4_880_112 }),
+      ],
+    };
+  }
+
+  quarantine(rule: string | null): { messages: Json[]; total: number } {
+    const at = this.now();
+    const message = (number: number, payload: string, ago: number): Json => ({ number, rule: 'labels', words: 'the payload at /count: "n/a" is not a whole number', topic: 'plant/line2/labeller/count', client: 'labeller-2', user: 'labeller-2', received_ms: at - ago, qos: 1, retain: false, preview: payload, size: payload.length });
+    const all = [message(40_211, '{"count":"n/a"}', 3 * MIN), message(39_880, '{"count":"n/a"}', 22 * MIN), message(31_007, '{"count":"n/a","batch":"B-1127"}', 19 * 60 * MIN)];
+    const messages = rule === null || rule === 'labels' ? all.filter((m) => !this.#decided.has(Number(m['number']))) : [];
+    return { messages, total: messages.length };
+  }
+
+  decide(number: number): boolean {
+    const there = this.quarantine(null).messages.some((m) => m['number'] === number);
+    this.#decided.add(number);
+    return there;
+  }
+
   /** The words of the server's dry run, for a few cases. */
   permission(body: Json, devices: readonly Json[]): Json | null {
     const name = String(body['client'] ?? body['user'] ?? '');

@@ -673,6 +673,16 @@ export class MockServer {
         if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
         this.broker.disconnect(String(body['client_id']));
         return { status: 204, delay: 200 };
+      case 'GET /api/mqtt/violations':
+        return ok(this.empty ? { rules: [], in_quarantine: 0, pushed_out: 0 } : this.broker.violations());
+      case 'GET /api/mqtt/quarantine':
+        return ok(this.broker.quarantine(query.get('rule')));
+      case 'POST /api/mqtt/quarantine/release':
+      case 'POST /api/mqtt/quarantine/discard': {
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        if (!this.broker.decide(Number(body['number']))) return problem(404, 'There is no such thing', 'this message in quarantine is not known here');
+        return path.endsWith('release') ? { ...ok({ reached: 2 }), delay: 200 } : { status: 204, delay: 200 };
+      }
       case 'POST /api/mqtt/permission': {
         if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
         const verdict = this.broker.permission(body, this.devices);

@@ -118,6 +118,50 @@ export interface Verdict {
   checks: { ok: boolean; text: string }[];
 }
 
+const MODES = ['observe', 'warn', 'reject', 'quarantine'] as const;
+
+/** Somebody who broke a topic rule on a topic. */
+export interface Offender {
+  /** The client; null: a person. */
+  publisher: string | null;
+  user: string | null;
+  topic: string;
+  count: number;
+  lastMs: number;
+  words: string;
+  payload: string;
+}
+
+export interface TopicRule {
+  name: string;
+  filter: string;
+  description: string;
+  volatile: boolean;
+  /** Null: it asks nothing of messages. */
+  mode: (typeof MODES)[number] | null;
+  wishes: string[];
+  sinceMs: number;
+  matched: number;
+  broke: number;
+  inQuarantine: number;
+  offenders: Offender[];
+  others: number;
+}
+
+/** A message in quarantine. */
+export interface Withheld {
+  number: number;
+  words: string;
+  topic: string;
+  publisher: string | null;
+  user: string | null;
+  receivedMs: number;
+  qos: number;
+  retain: boolean;
+  preview: string;
+  size: number;
+}
+
 function shown(o: Readonly<Record<string, unknown>>): Shown {
   return {
     topic: text(o['topic'], 'topic.topic'),
@@ -292,3 +336,60 @@ export const published = (raw: unknown): { reached: number; durable: boolean } =
   const o = object(raw, 'published');
   return { reached: numOr(o['reached'], 0), durable: flag(o['durable']) };
 };
+
+function offender(raw: unknown): Offender {
+  const o = object(raw, 'offender');
+  return {
+    publisher: textOrNull(o['client']),
+    user: textOrNull(o['user']),
+    topic: text(o['topic'], 'offender.topic'),
+    count: num(o['count'], 'offender.count'),
+    lastMs: num(o['last_ms'], 'offender.last_ms'),
+    words: textOr(o['words'], ''),
+    payload: textOr(o['payload'], ''),
+  };
+}
+
+function topicRule(raw: unknown): TopicRule {
+  const o = object(raw, 'rule');
+  return {
+    name: text(o['name'], 'rule.name'),
+    filter: text(o['filter'], 'rule.filter'),
+    description: textOr(o['description'], ''),
+    volatile: o['durability'] === 'volatile',
+    mode: textOrNull(o['mode']) === null ? null : oneOf(o['mode'], MODES, 'rule.mode'),
+    wishes: texts(o['wishes']),
+    sinceMs: num(o['since_ms'], 'rule.since_ms'),
+    matched: num(o['matched'], 'rule.matched'),
+    broke: num(o['broke'], 'rule.broke'),
+    inQuarantine: numOr(o['in_quarantine'], 0),
+    offenders: list(o['offenders'], 'rule.offenders').map(offender),
+    others: numOr(o['others'], 0),
+  };
+}
+
+export function violations(raw: unknown): { rules: TopicRule[]; inQuarantine: number; pushedOut: number } {
+  const o = object(raw, 'violations');
+  return { rules: list(o['rules'], 'violations.rules').map(topicRule), inQuarantine: numOr(o['in_quarantine'], 0), pushedOut: numOr(o['pushed_out'], 0) };
+}
+
+function withheld(raw: unknown): Withheld {
+  const o = object(raw, 'withheld');
+  return {
+    number: num(o['number'], 'withheld.number'),
+    words: textOr(o['words'], ''),
+    topic: text(o['topic'], 'withheld.topic'),
+    publisher: textOrNull(o['client']),
+    user: textOrNull(o['user']),
+    receivedMs: num(o['received_ms'], 'withheld.received_ms'),
+    qos: num(o['qos'], 'withheld.qos'),
+    retain: flag(o['retain']),
+    preview: textOr(o['preview'], ''),
+    size: num(o['size'], 'withheld.size'),
+  };
+}
+
+export function quarantined(raw: unknown): { messages: Withheld[]; total: number } {
+  const o = object(raw, 'quarantine');
+  return { messages: list(o['messages'], 'quarantine.messages').map(withheld), total: num(o['total'], 'quarantine.total') };
+}

@@ -1,6 +1,6 @@
 // Words about messages, clients and subscriptions.
 
-import type { Client, Shown, Subscription } from '$lib/api/parseMqtt';
+import type { Client, Shown, Subscription, TopicRule } from '$lib/api/parseMqtt';
 import { bytesParts, formatNumber, withUnit } from '$lib/domain/number';
 import { spanText } from '$lib/domain/time';
 import { language, t } from '$messages';
@@ -51,4 +51,11 @@ export function optionsText(s: Subscription): string {
     s.deliver === 'all' ? '' : t('mqtt.option.deliver', { deliver: s.deliver, count: formatNumber(s.leftOut, 0, language.tag) }),
   ];
   return words.filter(Boolean).join(', ');
+}
+
+/** What a topic rule says, in short. */
+export function ruleText(rule: TopicRule): string {
+  const words = [rule.volatile ? t('mqtt.volatile') : '', rule.mode === null ? '' : t(`mqtt.mode.${rule.mode}`)].filter(Boolean);
+  const all = words.length > 0 ? words.join(', ') : t('mqtt.rule_nothing');
+  return all.charAt(0).toUpperCase() + all.slice(1);
 }
