@@ -98,7 +98,7 @@ class Rules(Case):
         for payload in ('{"t": 95}', '{"t": "n/a"}'):
             old.publish_and_wait("plant/works/press/7", payload)
         node.kill()
-        node.restart()
+        node.start()
         kept = node.get("/api/mqtt/quarantine").json
         self.assertEqual([(m["preview"], m["client"], m["rule"]) for m in kept["messages"]], [('{"t": "n/a"}', "old", "presses"), ('{"t": 95}', "old", "presses")])
         self.assertIsNone(node.value("works/t"))
@@ -128,9 +128,10 @@ class Rules(Case):
         press.publish_and_wait("fast/kept", "kept", retain=True)
         press.publish_and_wait("slow/a", "slow")
         here.until(lambda: len(here.messages) == 4)
-        self.assertEqual([(payload, qos) for _, payload, qos, _ in here.messages], [(b"1", 1), (b"2", 2), (b"kept", 1), (b"slow", 1)])
+        # Paho hands out a QoS 2 message at the end of its handshake, after others that came later.
+        self.assertEqual(sorted((payload, qos) for _, payload, qos, _ in here.messages), [(b"1", 1), (b"2", 2), (b"kept", 1), (b"slow", 1)])
         node.kill()
-        node.restart()
+        node.start()
         away = Client("away", 4).connect(node.mqtt)
         away.until(lambda: len(away.messages) == 2)
         self.assertEqual([payload for _, payload, _, _ in away.messages], [b"kept", b"slow"])
