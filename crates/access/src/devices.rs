@@ -186,7 +186,7 @@ impl Accounts {
             operate,
             created: self.clock.now(),
         };
-        let change = Change::PutDevice(device.clone());
+        let change = Change::PutDevice(Box::new(device.clone()));
         self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await?;
         Ok((id, secret))
     }
@@ -218,7 +218,7 @@ impl Accounts {
         let detail = format!("{then} → {}", told(name.as_ref(), entered.as_ref()));
         let event = self.event(by.clone(), action, Some(id), None, Some(detail));
         let device = DeviceRecord { certificate: name, certificate_entered: entered, ..before };
-        let change = Change::PutDevice(device.clone());
+        let change = Change::PutDevice(Box::new(device.clone()));
         self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await
     }
 

@@ -111,7 +111,7 @@ pub enum Change {
     /// Removes a token.
     RemoveToken(Uuid),
     /// Adds or replaces a device.
-    PutDevice(DeviceRecord),
+    PutDevice(Box<DeviceRecord>),
     /// Removes a device.
     RemoveDevice(Uuid),
     /// Adds or replaces a session.

@@ -80,7 +80,7 @@ impl MemoryRecords {
             Change::RemoveToken(id) => kept.tokens.retain(|t| t.id != id),
             Change::PutDevice(device) => {
                 kept.devices.retain(|d| d.id != device.id);
-                kept.devices.push(device);
+                kept.devices.push(*device);
             }
             Change::RemoveDevice(id) => kept.devices.retain(|d| d.id != id),
             Change::PutSession(session) => {

@@ -158,7 +158,7 @@ async fn a_password_that_is_longer_than_any_of_ours_is_not_looked_at() {
         let password = "x".repeat(length);
         let mut device = node.accounts.device(id).unwrap();
         device.digest = andon_access::secret::digest(&password);
-        node.records.change(vec![Change::PutDevice(device)], None).await.unwrap();
+        node.records.change(vec![Change::PutDevice(Box::new(device))], None).await.unwrap();
         let node = node.restart().await;
         let found = node.accounts.authenticate_device(Some("pump"), Some(&password), "x", None);
         assert_eq!(found.is_some(), is_in, "{length} bytes");

@@ -1,14 +1,21 @@
 //! What topic rules say is to be kept, as the broker asks it.
 
 use andon_broker::{Keep, Keeping};
-use andon_model::plant::Plant;
+use andon_model::plant::TopicRuleDef;
 use andon_rules::TopicRules;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What the broker keeps, and by which rules.
+#[derive(Default)]
+pub(super) struct InForce {
+    pub(super) rules: Vec<TopicRuleDef>,
+    pub(super) keeping: Option<Arc<dyn Keeping>>,
+}
+
 /// The rules of a plant, looked at for what is to be kept alone.
 struct Kept {
-    rules: TopicRules,
+    rules: Arc<TopicRules>,
     by_rule: HashMap<String, Arc<Keep>>,
 }
 
@@ -24,10 +31,8 @@ impl Keeping for Kept {
     }
 }
 
-/// What the rules of a plant say is to be kept; `None`: nothing. Rules that cannot be used are told elsewhere, and keep nothing.
-pub(super) fn of_plant(plant: &Plant) -> Option<Arc<dyn Keeping>> {
-    // A payload that breaks its rule is another's business.
-    let rules = TopicRules::of_plant(plant, |_| Ok(())).ok()?;
+/// What the rules in force say is to be kept; `None`: nothing.
+pub(super) fn of_rules(rules: Arc<TopicRules>) -> Option<Arc<dyn Keeping>> {
     let keep = |rule: &Arc<andon_rules::Rule>| {
         let keep = rule.keep?;
         let name = &rule.def.name;
@@ -40,7 +45,8 @@ pub(super) fn of_plant(plant: &Plant) -> Option<Arc<dyn Keeping>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_model::plant::TopicRuleDef;
+    use andon_model::Timestamp;
+    use andon_model::plant::Plant;
     use serde_json::json;
 
     #[test]
@@ -57,10 +63,11 @@ mod tests {
             ],
             ..Plant::default()
         };
-        let keeping = of_plant(&plant).unwrap();
+        let rules = TopicRules::of_plant(&plant, |_| Ok(()), &TopicRules::default(), Timestamp::default()).unwrap();
+        let keeping = of_rules(Arc::new(rules)).unwrap();
         let kept = keeping.of("plant/press/t").unwrap();
         assert_eq!((&*kept.rule, kept.age.as_secs(), kept.bytes), ("all", 7 * 86_400, 10 << 20));
         assert_eq!((keeping.of("plant/press/raw"), keeping.of("other"), keeping.all().len()), (None, None, 1));
-        assert!(of_plant(&Plant::default()).is_none());
+        assert!(of_rules(Arc::default()).is_none());
     }
 }

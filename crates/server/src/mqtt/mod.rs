@@ -28,7 +28,7 @@ use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteErro
 use andon_model::event::{ConnectionChange, Event, Step, What};
 use andon_model::pace::Pace;
 use andon_model::peer::Places;
-use andon_model::plant::{Plant, TagDef, TopicRuleDef};
+use andon_model::plant::{Plant, TagDef};
 use andon_model::record::Recorder;
 use andon_model::text::shown;
 use andon_model::{BoxFuture, Clock, DataType, Sample, TagId, Timestamp, Value};
@@ -79,7 +79,7 @@ pub struct Hooks {
     clock: Arc<dyn Clock>,
     notes: Notes,
     mapping: RwLock<Arc<Mapping>>,
-    keeping: RwLock<(Vec<TopicRuleDef>, Option<Arc<dyn Keeping>>)>,
+    keeping: RwLock<keeping::InForce>,
     topic_rules: ArcSwap<TopicRules>,
     rights: RwLock<AllRights>,
     door: OnceLock<Arc<dyn CommandDoor>>,
@@ -139,8 +139,8 @@ impl Hooks {
 
     /// Follows the plant model.
     pub fn set_plant(&self, plant: &Plant) {
-        self.keep_as(plant);
         self.set_topic_rules(plant);
+        self.keep_as(plant);
         match Mapping::of_plant(plant) {
             Ok(mapping) => *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mapping),
             // The document check refuses such a model, so this is a model of another version of the program.
@@ -154,11 +154,11 @@ impl Hooks {
     /// What is kept of topics, where the rules are new.
     fn keep_as(&self, plant: &Plant) {
         let mut held = self.keeping.write().unwrap_or_else(PoisonError::into_inner);
-        if held.0 == plant.topic_rules {
+        if held.rules == plant.topic_rules {
             return;
         }
-        let keeping = keeping::of_plant(plant);
-        *held = (plant.topic_rules.clone(), keeping.clone());
+        let keeping = keeping::of_rules(self.topic_rules());
+        *held = keeping::InForce { rules: plant.topic_rules.clone(), keeping: keeping.clone() };
         drop(held);
         if let Some(broker) = self.broker.get() {
             broker.set_keeping(keeping);
@@ -403,7 +403,7 @@ impl BrokerHooks for Hooks {
     }
 
     fn keeping(&self) -> Option<Arc<dyn Keeping>> {
-        self.keeping.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.keeping.read().unwrap_or_else(PoisonError::into_inner).keeping.clone()
     }
 
     fn name_of(&self, who: &Principal) -> Option<String> {
