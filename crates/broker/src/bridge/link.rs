@@ -17,6 +17,10 @@ use tokio::time::timeout;
 
 /// So much may wait to be written before no more messages are sent.
 const OUT_BYTES: usize = 256 << 10;
+/// So many packets may wait to be written; the last [`FOR_ANSWERS`] places are for answers to the other side's packets.
+const OUT_PACKETS: usize = 2048;
+/// More answers than that are never owed: the messages on their way to us, pings and goodbye.
+const FOR_ANSWERS: usize = 512;
 /// The largest packet that is taken from the other side beside its payload: topic and properties.
 const BESIDE_PAYLOAD: usize = 1 << 17;
 /// How many messages may be on their way to us.
@@ -29,8 +33,8 @@ pub(super) struct Link {
     read: ReadHalf<Box<dyn Stream>>,
     arrived: BytesMut,
     decoder: Decoder,
-    out: mpsc::UnboundedSender<Bytes>,
-    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`]; answers to the other side's packets are as many as those.
+    out: mpsc::Sender<Bytes>,
+    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`].
     waiting: Arc<AtomicUsize>,
     writer: JoinHandle<io::Result<()>>,
     version: andon_wire::mqtt::Version,
@@ -51,7 +55,7 @@ impl std::fmt::Debug for Link {
 
 async fn write_all(
     mut write: WriteHalf<Box<dyn Stream>>,
-    mut packets: mpsc::UnboundedReceiver<Bytes>,
+    mut packets: mpsc::Receiver<Bytes>,
     waiting: Arc<AtomicUsize>,
 ) -> io::Result<()> {
     let mut together = BytesMut::new();
@@ -85,7 +89,7 @@ impl Link {
         };
         let stream = timeout(within, dial.dial()).await.map_err(|_| silent("did not take the connection"))??;
         let (read, write) = tokio::io::split(stream);
-        let (out, packets) = mpsc::unbounded_channel();
+        let (out, packets) = mpsc::channel(OUT_PACKETS);
         let waiting = Arc::new(AtomicUsize::new(0));
         let packet_bytes = payload_bytes.saturating_add(BESIDE_PAYLOAD);
         let limits = Limits { packet_bytes, ..Limits::default() };
@@ -156,12 +160,16 @@ impl Link {
 
     pub(super) fn send_bytes(&self, bytes: Bytes) -> Result<(), Trouble> {
         self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
-        self.out.send(bytes).map_err(|_| Trouble::new("the connection broke", "look at the network in between"))
+        let remedy = "look at the network in between";
+        self.out.try_send(bytes).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Trouble::new("the other side takes nothing of what is sent", remedy),
+            mpsc::error::TrySendError::Closed(_) => Trouble::new("the connection broke", remedy),
+        })
     }
 
     /// Whether one more message may be written.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) < OUT_BYTES
+        self.waiting.load(Ordering::Acquire) < OUT_BYTES && self.out.capacity() > FOR_ANSWERS
     }
 
     /// The server's limit for a packet, in bytes.
@@ -185,7 +193,7 @@ impl Link {
     /// Closes once what was said is written, if that does not take long.
     pub(super) async fn finish(mut self) {
         // Without a sender the writer ends once all is written.
-        self.out = mpsc::unbounded_channel().0;
+        self.out = mpsc::channel(1).0;
         let _ = timeout(FAREWELL, &mut self.writer).await;
     }
 }

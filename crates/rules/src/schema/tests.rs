@@ -1,3 +1,5 @@
+//! The schema checker beside the official test suite, and its bounds.
+
 use super::*;
 use serde_json::json;
 use std::path::Path;
