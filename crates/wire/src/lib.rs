@@ -4,3 +4,4 @@ pub mod csv;
 pub mod line_protocol;
 pub mod mqtt;
 pub mod payload;
+pub mod value_template;

@@ -7,14 +7,14 @@
 //! # The words of a `[[topic]]`
 //! | word | in format | meaning |
 //! | --- | --- | --- |
-//! | `format` | all | `value`, `json`, `line_protocol`, `zigbee2mqtt`, `tasmota`, `shelly` |
+//! | `format` | all | `value`, `json`, `template`, `line_protocol`, `zigbee2mqtt`, `tasmota`, `shelly` |
 //! | `tag` | value, line_protocol | the tag, with `{1}` for what the first `+` of the filter stands for; in line protocol also `{measurement}`, `{field}`, `{tag:NAME}` |
-//! | `fields` | json, devices | list of `{ path, tag, optional, true, false, values, scale, offset, whole }` |
+//! | `fields` | json, template, devices | list of `{ path, tag, optional, true, false, values, scale, offset, whole }`; in `template` with `template` for `path`, see [`crate::value_template`] |
 //! | `true`, `false`, `values`, `scale`, `offset`, `whole` | value, fields, command | what stands for true and false, words for numbers, `tag = raw × scale + offset`, and whether the device wants whole numbers |
 //! | `time`, `time_unit`, `utc_offset` | json, devices | path of the time (RFC 3339 or a number), `s ms us ns` (else by size), zone of times that name none |
 //! | `batch` | json | path of a list whose elements hold the fields and their own time; `$` when the payload is the list |
 //! | `precision` | line_protocol | `ns`, `us`, `ms`, `s` |
-//! | `availability` | all | topic on which the device says online or offline, or `{ topic, path, online, offline }`; `false`: do not read the family's own |
+//! | `availability` | all | topic on which the device says online or offline, or `{ topic, path or template, online, offline }`, or a list of these; `false`: do not read the family's own |
 //! | `command` | all | one or a list of `{ tag, topic, json or text, on, off, path, command_topic, … }`; device families need only `tag` |
 //! | `command_topic` | all | topic on which others may command the one tag of `command` |
 //! | `base`, `generation` | zigbee2mqtt, shelly | when the filter does not show it |

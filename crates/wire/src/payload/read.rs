@@ -4,6 +4,7 @@ use super::convert;
 use super::lines::Lines;
 use super::settings::{Availability, Definition, Field, Format, Part, Route};
 use super::{MAX_ERRORS, MAX_READINGS, MapError, Mapped, Reading, TagTypes};
+use crate::value_template::{RenderError, Rendered, ValueTemplate};
 use andon_model::{StatusCode, Timestamp, Value};
 use serde_json::Value as Json;
 use std::cell::OnceCell;
@@ -129,6 +130,12 @@ impl<'j> Job<'j> {
                 lines.read(text, message.received, self.out);
                 Ok(())
             }
+            Format::Template => {
+                if !message.payload.is_empty() {
+                    self.templates()?;
+                }
+                Ok(())
+            }
             Format::Device => {
                 // Zigbee2MQTT clears a retained state with an empty payload when a device is removed.
                 if !message.payload.is_empty() {
@@ -142,10 +149,14 @@ impl<'j> Job<'j> {
     /// Offline: every tag of the mapping is without communication. Online: the next values will tell.
     fn availability(&mut self, rule: &Availability) -> Result<(), String> {
         let text = self.message.text()?.trim();
-        let nested = match (&rule.path, text.starts_with('{')) {
-            (Some(path), _) => path.find(self.message.json()?).cloned(),
-            (None, true) => self.message.json()?.get("state").cloned(),
-            (None, false) => Some(Json::from(text)),
+        let nested = match (&rule.path, &rule.template, text.starts_with('{')) {
+            (Some(path), ..) => path.find(self.message.json()?).cloned(),
+            (None, Some(template), _) => match self.render(template).map_err(|error| error.to_string())? {
+                Rendered::Text(text) => Some(Json::from(text)),
+                Rendered::Nothing | Rendered::Null => return Ok(()),
+            },
+            (None, None, true) => self.message.json()?.get("state").cloned(),
+            (None, None, false) => Some(Json::from(text)),
         };
         let word = nested.map(|json| json.as_str().map_or_else(|| json.to_string(), str::to_owned)).unwrap_or_default();
         let is = |own: &Option<String>, usual: &[&str]| match own {
@@ -266,6 +277,35 @@ impl<'j> Job<'j> {
         let raw = Json::from(self.message.text()?.trim());
         let stamp = (self.message.received, StatusCode::GOOD);
         self.fields(stamp, |field| (field.path_text == rest).then_some(&raw));
+        Ok(())
+    }
+
+    fn render(&self, template: &ValueTemplate) -> Result<Rendered, RenderError> {
+        let text = self.message.text().map_err(RenderError::Unfit)?;
+        let json = if template.uses_json() { self.message.json().ok() } else { None };
+        template.render(text, json)
+    }
+
+    /// A template that gives nothing says nothing about its tag; one that lacks what it asks for is as a field that is missing.
+    fn templates(&mut self) -> Result<(), String> {
+        self.message.text()?;
+        let (wildcards, stamp, definition) =
+            (self.wildcards(), (self.message.received, StatusCode::GOOD), self.definition);
+        for field in &definition.fields {
+            let Some(template) = &field.template else { continue };
+            let raw = match self.render(template) {
+                Ok(Rendered::Text(text)) => Json::from(text),
+                Ok(Rendered::Null) => Json::Null,
+                Ok(Rendered::Nothing) => continue,
+                Err(RenderError::Missing(_)) if field.optional => continue,
+                Err(error) => {
+                    let tag = field.tag.resolve(&wildcards, self.types).ok().map(|(tag, _)| tag);
+                    self.out.error(tag, format!("{error}; the template is {}", convert::shorten(template.as_str())));
+                    continue;
+                }
+            };
+            self.field(field, &raw, &wildcards, stamp);
+        }
         Ok(())
     }
 

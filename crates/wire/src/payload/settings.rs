@@ -8,6 +8,7 @@ use super::path::JsonPath;
 use super::presets::{self, Family, Routes};
 use super::template::{Holes, Template};
 use crate::line_protocol::Precision;
+use crate::value_template::ValueTemplate;
 use andon_model::plant::{Finding, TopicDef};
 use andon_model::{DataType, TagPath};
 use serde_json::{Map, Value as Json};
@@ -64,6 +65,17 @@ pub(super) enum Format {
     },
     /// A device family: JSON by path, where a message holds some of the fields.
     Device,
+    /// Whatever the templates of the fields make of it.
+    Template,
+}
+
+/// How the fields of a format say where a value stands.
+#[derive(Clone, Copy)]
+enum Paths {
+    Json,
+    /// The path is one key as it is.
+    Literal,
+    Templates,
 }
 
 /// Where a value stands and which tag it goes to.
@@ -71,6 +83,8 @@ pub(super) enum Format {
 pub(super) struct Field {
     pub(super) path_text: String,
     pub(super) path: JsonPath,
+    /// Instead of the path.
+    pub(super) template: Option<ValueTemplate>,
     pub(super) tag: TagName,
     pub(super) convert: Convert,
     pub(super) optional: bool,
@@ -89,6 +103,8 @@ pub(super) struct TagName {
 pub(super) struct Availability {
     /// Where in a JSON payload; `state` when nothing is said and the payload is an object.
     pub(super) path: Option<JsonPath>,
+    /// Instead of the path.
+    pub(super) template: Option<ValueTemplate>,
     pub(super) online: Option<String>,
     pub(super) offline: Option<String>,
 }
@@ -109,7 +125,7 @@ impl<'a> Table<'a> {
     }
 }
 
-const FORMATS: &[&str] = &["value", "json", "zigbee2mqtt", "tasmota", "shelly", "line_protocol"];
+const FORMATS: &[&str] = &["value", "json", "template", "zigbee2mqtt", "tasmota", "shelly", "line_protocol"];
 const COMMON: &[&str] = &["format", "command", "command_topic", "availability"];
 const CONVERT: &[&str] = &["true", "false", "values", "scale", "offset", "whole"];
 const TIME: &[&str] = &["time", "time_unit", "utc_offset"];
@@ -162,6 +178,7 @@ impl Checker<'_> {
         match format {
             "value" => self.value(topic, &table),
             "json" => self.json(topic, &table),
+            "template" => self.templates(topic, &table),
             "line_protocol" => self.line_protocol(topic, &table),
             "zigbee2mqtt" => self.device(topic, &table, &["base"]),
             "tasmota" => self.device(topic, &table, &[]),
@@ -186,9 +203,15 @@ impl Checker<'_> {
 
     fn json(&mut self, topic: &TopicDef, table: &Table<'_>) -> Option<Definition> {
         self.known(table, &[COMMON, TIME, &["fields", "batch"]]);
-        let fields = self.fields(table, false);
+        let fields = self.fields(table, Paths::Json);
         let batch = self.path(table, "batch");
         self.finish(topic, table, Format::Json { batch }, fields, Routes::plain(&topic.filter))
+    }
+
+    fn templates(&mut self, topic: &TopicDef, table: &Table<'_>) -> Option<Definition> {
+        self.known(table, &[COMMON, &["fields"]]);
+        let fields = self.fields(table, Paths::Templates);
+        self.finish(topic, table, Format::Template, fields, Routes::plain(&topic.filter))
     }
 
     fn line_protocol(&mut self, topic: &TopicDef, table: &Table<'_>) -> Option<Definition> {
@@ -224,7 +247,7 @@ impl Checker<'_> {
             }
         };
         let literal = matches!(routes.as_ref().map(|routes| &routes.family), Some(Family::ShellyFirst { .. }));
-        let fields = self.fields(table, literal);
+        let fields = self.fields(table, if literal { Paths::Literal } else { Paths::Json });
         self.finish(topic, table, Format::Device, fields, routes?)
     }
 
@@ -254,7 +277,7 @@ impl Checker<'_> {
         Some(Definition { routes: routes.collect(), format, fields, time, time_rule, commands })
     }
 
-    fn fields(&mut self, table: &Table<'_>, raw_paths: bool) -> Vec<Field> {
+    fn fields(&mut self, table: &Table<'_>, paths: Paths) -> Vec<Field> {
         let Some(list) = table.get("fields") else {
             self.fault(
                 table.at.clone(),
@@ -279,9 +302,18 @@ impl Checker<'_> {
                 continue;
             };
             let table = Table { map, at };
+            if matches!(paths, Paths::Templates) {
+                self.known(&table, &[CONVERT, &["template", "tag", "optional"]]);
+                self.required_text(&table, "template", "add `template = \"{{ value_json.temperature }}\"`");
+                let Some(template) = self.value_template(&table) else { continue };
+                let field = self.field(&table, template.as_str().to_owned(), JsonPath::key(""));
+                fields.extend(field.map(|field| Field { template: Some(template), ..field }));
+                continue;
+            }
             self.known(&table, &[CONVERT, &["path", "tag", "optional"]]);
             let Some(text) = self.required_text(&table, "path", "add `path = \"temperature\"`") else { continue };
-            let path = if raw_paths { Some(JsonPath::key(text)) } else { self.path(&table, "path") };
+            let path =
+                if matches!(paths, Paths::Literal) { Some(JsonPath::key(text)) } else { self.path(&table, "path") };
             let Some(path) = path else { continue };
             fields.extend(self.field(&table, text.to_owned(), path));
         }
@@ -293,7 +325,7 @@ impl Checker<'_> {
         let optional = self.flag(table, "optional").unwrap_or(false);
         let text = self.required_text(table, "tag", "add `tag = \"…\"`, the path of a tag")?;
         let tag = self.tag(table.place("tag"), text)?;
-        Some(Field { path_text, path, tag, convert, optional })
+        Some(Field { path_text, path, template: None, tag, convert, optional })
     }
 
     fn convert(&mut self, table: &Table<'_>, on: &str, off: &str) -> Convert {
@@ -376,45 +408,68 @@ impl Checker<'_> {
 
     fn availability(&mut self, table: &Table<'_>, routes: &mut Routes) {
         let is_default = |part: &Part| matches!(part, Part::Availability(_));
-        let (text, own) = match table.get("availability") {
-            None => return,
-            Some(Json::Bool(false)) => {
-                // A battery device that sleeps says "offline" and is well: the family's own topic is left unread.
-                routes.routes.retain(|(_, part, _)| !is_default(part));
-                return;
+        let Some(given) = table.get("availability") else { return };
+        // A battery device that sleeps says "offline" and is well: the family's own topic is left unread.
+        routes.routes.retain(|(_, part, _)| !is_default(part));
+        let at = table.place("availability");
+        match given {
+            Json::Bool(false) => {}
+            Json::Array(list) => {
+                for (number, one) in list.iter().enumerate() {
+                    let at = at.iter().cloned().chain([number.to_string()]).collect();
+                    self.one_availability(one, at, routes);
+                }
             }
-            Some(Json::String(text)) => (text.as_str(), Availability::default()),
-            Some(Json::Object(map)) => {
-                let table = Table { map, at: table.place("availability") };
-                self.known(&table, &[&["topic", "path", "online", "offline"]]);
+            one => self.one_availability(one, at, routes),
+        }
+    }
+
+    /// Each of several topics that says "offline" counts.
+    fn one_availability(&mut self, given: &Json, at: Vec<String>, routes: &mut Routes) {
+        let (text, own) = match given {
+            Json::String(text) => (text.as_str(), Availability::default()),
+            Json::Object(map) => {
+                let table = Table { map, at: at.clone() };
+                self.known(&table, &[&["topic", "path", "template", "online", "offline"]]);
                 let own = Availability {
                     path: self.path(&table, "path"),
+                    template: self.value_template(&table),
                     online: self.text(&table, "online").map(str::to_owned),
                     offline: self.text(&table, "offline").map(str::to_owned),
                 };
+                if own.path.is_some() && own.template.is_some() {
+                    let remedy = "keep the one that says where the word stands";
+                    self.fault(at.clone(), "`path` and `template` both say where the word stands", remedy);
+                }
                 let Some(text) = self.required_text(&table, "topic", "add `topic = \"device/LWT\"`") else { return };
                 (text, own)
             }
-            Some(_) => {
-                self.fault(
-                    table.place("availability"),
-                    "`availability` is a topic",
-                    "write `availability = \"device/LWT\"`, or false",
-                );
+            _ => {
+                let remedy = "write `availability = \"device/LWT\"`, a list of such topics, or false";
+                self.fault(at, "`availability` is a topic", remedy);
                 return;
             }
         };
-        routes.routes.retain(|(_, part, _)| !is_default(part));
-        if let Some((filter, order)) = self.topic(table.place("availability"), text) {
+        if let Some((filter, order)) = self.topic(at.clone(), text) {
             if order.iter().enumerate().any(|(at, number)| at != *number) {
                 self.fault(
-                    table.place("availability"),
+                    at,
                     "the placeholders stand out of order",
                     "use {1}, {2}, … in the order of the filter's `+`",
                 );
             }
             routes.routes.push((filter, Part::Availability(own), 0));
         }
+    }
+
+    fn value_template(&mut self, table: &Table<'_>) -> Option<ValueTemplate> {
+        let text = self.text(table, "template")?;
+        let remedy = "write one such as `{{ value_json.temperature }}`; the manual says what is understood";
+        ValueTemplate::parse(text)
+            .map_err(|error| {
+                self.fault(table.place("template"), format!("this template is not understood: {error}"), remedy)
+            })
+            .ok()
     }
 
     /// A topic with placeholders, as a filter.
