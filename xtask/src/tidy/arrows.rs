@@ -7,7 +7,7 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("historian", &["model", "bus"]),
     ("sparkplug", &["model"]),
     ("rules", &["model", "wire"]),
+    ("discovery", &["model", "wire"]),
     ("sql", &["model"]),
     ("alarms", &["model", "bus"]),
     ("control", &["model", "bus"]),
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "broker",
             "connectors",
             "control",
+            "discovery",
             "historian",
             "rules",
             "sparkplug",

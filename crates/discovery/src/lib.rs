@@ -1,0 +1,110 @@
+//! What MQTT devices announce about themselves, and what tags announce to a Home Assistant.
+//!
+//! In: [`Announcements`] keeps what was announced, within bounds; [`read`] makes [`Item`]s of it: what could become tags, or why not;
+//! [`propose`] holds them against the plant model in force and gives a list and the parts of a model that would take them. Out: [`announce`] makes the
+//! retained messages by which a Home Assistant finds the tags of a branch.
+//!
+//! **Invariants**: no I/O, no clock; nothing that was announced panics or passes the bounds; an announcement never makes anything take effect: it becomes
+//! a proposal, and what in it would take a topic from somebody is left out with the reason.
+//!
+//! Start at [`read`], then [`propose`].
+
+pub mod announce;
+mod announcements;
+mod home_assistant;
+mod item;
+mod propose;
+mod shelly;
+mod tasmota;
+mod text;
+mod units;
+mod zigbee2mqtt;
+
+pub use announcements::{Announcement, Announcements, Limits, Noted};
+pub use item::{Command, Device, Family, Item, Point, Source, Wanted};
+pub use propose::{Listed, Proposal, State, propose};
+
+use andon_wire::mqtt::TopicFilter;
+
+/// The most items that are read; further ones are counted.
+pub const MAX_ITEMS: usize = 20_000;
+
+/// Where devices announce themselves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Places {
+    /// The first levels of Home Assistant's discovery.
+    pub prefix: String,
+    /// Zigbee2MQTT's base topic, if it is listened to.
+    pub zigbee2mqtt: Option<String>,
+    /// Tasmota's discovery topic, if it is listened to.
+    pub tasmota: Option<String>,
+    /// Whether Shelly devices are looked for.
+    pub shelly: bool,
+}
+
+/// What a topic is to discovery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A configuration of Home Assistant's discovery; an empty one takes it back.
+    HomeAssistant,
+    /// Zigbee2MQTT's list of devices.
+    Zigbee2Mqtt,
+    /// Tasmota's configuration or sensors of a device.
+    Tasmota,
+    /// A report of a Shelly device.
+    Shelly,
+}
+
+impl Places {
+    /// What a message on this topic is to discovery; asked for every message, so without memory.
+    #[must_use]
+    pub fn kind_of(&self, topic: &str) -> Option<Kind> {
+        let below = |base: &str| topic.strip_prefix(base).and_then(|rest| rest.strip_prefix('/'));
+        if let Some(rest) = below(&self.prefix) {
+            return rest.ends_with("/config").then_some(Kind::HomeAssistant);
+        }
+        if let Some(rest) = self.zigbee2mqtt.as_deref().and_then(below) {
+            return (rest == "bridge/devices").then_some(Kind::Zigbee2Mqtt);
+        }
+        if let Some(rest) = self.tasmota.as_deref().and_then(below) {
+            let last = rest.split_once('/').map(|(_, last)| last);
+            return matches!(last, Some("config" | "sensors")).then_some(Kind::Tasmota);
+        }
+        (self.shelly && shelly::is_report(topic)).then_some(Kind::Shelly)
+    }
+
+    /// The filters under which retained announcements stand.
+    #[must_use]
+    pub fn filters(&self) -> Vec<TopicFilter> {
+        let mut filters = vec![format!("{}/#", self.prefix)];
+        filters.extend(self.zigbee2mqtt.iter().map(|base| format!("{base}/bridge/devices")));
+        filters.extend(self.tasmota.iter().map(|base| format!("{base}/+/+")));
+        if self.shelly {
+            filters.extend(["shellies/+/#".to_owned(), "+/status/+".to_owned(), "+/events/rpc".to_owned()]);
+        }
+        filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect()
+    }
+}
+
+/// What could become tags, by family and topic; and how many more there are.
+#[must_use]
+pub fn read(places: &Places, announcements: &Announcements) -> (Vec<Item>, usize) {
+    let mut items = Vec::new();
+    for announcement in announcements.iter() {
+        let (topic, payload) = (&*announcement.topic, &*announcement.payload);
+        match announcement.kind {
+            Kind::HomeAssistant => items.extend(home_assistant::read(&places.prefix, topic, payload)),
+            Kind::Zigbee2Mqtt => items.extend(zigbee2mqtt::read(topic, payload)),
+            Kind::Tasmota | Kind::Shelly => {}
+        }
+    }
+    if let Some(base) = &places.tasmota {
+        items.extend(tasmota::read(base, announcements));
+    }
+    items.extend(shelly::read(announcements));
+    // A family's own word comes before what it says to Home Assistant.
+    items.sort_by_key(|item| item.family == Family::HomeAssistant);
+    let more = items.len().saturating_sub(MAX_ITEMS);
+    items.truncate(MAX_ITEMS);
+    (items, more)
+}

@@ -1,0 +1,233 @@
+use super::*;
+use crate::{Announcements, Limits, Places, read};
+use andon_model::{StatusCode, Timestamp, Value};
+use proptest::prelude::*;
+
+const DEVICES: &str = r#"[{"ieee_address":"0x1","type":"Router","friendly_name":"lamp","definition":{"model":"L","vendor":"V","exposes":[
+  {"type":"light","features":[{"access":7,"name":"state","property":"state","type":"binary","value_off":"OFF","value_on":"ON"},
+                              {"access":7,"name":"brightness","property":"brightness","type":"numeric","value_max":254,"value_min":0}]}]}}]"#;
+const LAMP: &str = r#"{"state_topic":"zigbee2mqtt/lamp","command_topic":"zigbee2mqtt/lamp/set","value_template":"{{ value_json.state }}","name":null,"device":{"identifiers":["zigbee2mqtt_0x1"],"name":"lamp"}}"#;
+const BOILER: &str = r#"{"stat_t":"boiler/temp","unit_of_meas":"°C","stat_cla":"measurement","name":"Temperature","avty_t":"boiler/status","dev":{"ids":"b1","name":"Boiler room","sa":"Cellar"}}"#;
+const RELAY: &str = r#"{"stat_t":"boiler/relay","cmd_t":"boiler/relay/command","name":"Relay","avty_t":"boiler/status","dev":{"ids":"b1","name":"Boiler room","sa":"Cellar"}}"#;
+const RESTART: &str =
+    r#"{"cmd_t":"boiler/restart","name":"Restart","dev":{"ids":"b1","name":"Boiler room","sa":"Cellar"}}"#;
+
+fn places() -> Places {
+    Places { prefix: "ha".to_owned(), zigbee2mqtt: Some("zigbee2mqtt".to_owned()), tasmota: None, shelly: false }
+}
+
+fn items(announced: &[(&str, &str)]) -> Vec<Item> {
+    let mut all = Announcements::new(Limits::default());
+    for (topic, payload) in announced {
+        let kind = places().kind_of(topic).unwrap_or_else(|| panic!("{topic} announces nothing"));
+        all.note(topic, kind, payload.as_bytes(), Timestamp::default());
+    }
+    read(&places(), &all).0
+}
+
+fn house() -> Plant {
+    let at = |path: &str, level, title: &str| Equipment {
+        path: EquipmentPath::parse(path).expect("a path"),
+        level,
+        profile: Profile::Home,
+        title: title.to_owned(),
+        description: String::new(),
+        keep_days: None,
+    };
+    Plant {
+        equipment: vec![at("home", Level::Site, "House"), at("home/keller", Level::WorkCenter, "Cellar")],
+        ..Plant::default()
+    }
+}
+
+fn proposed(items: &[Item], plant: &Plant) -> Proposal {
+    let mut last = 0;
+    let mut id = || {
+        last += 1;
+        Uuid::from_u128(last)
+    };
+    let place = EquipmentPath::parse("home").expect("a path");
+    let taken = |topic: &str| topic.starts_with("spBv1.0/").then(|| "it is Sparkplug's".to_owned());
+    propose(items, &[], plant, Some(&place), &taken, &mut id)
+}
+
+/// The model with the proposal in it, as a document would merge it.
+fn merged(plant: &Plant, parts: &Plant) -> Plant {
+    let mut merged = plant.clone();
+    merged.equipment.extend(parts.equipment.clone());
+    merged.tags.extend(parts.tags.clone());
+    merged.topics.retain(|topic| parts.topics.iter().all(|new| new.filter != topic.filter));
+    merged.topics.extend(parts.topics.clone());
+    merged
+}
+
+fn lines(proposal: &Proposal) -> Vec<String> {
+    let line = |listed: &Listed| {
+        let tag = listed.tag.as_ref().map_or("-", TagPath::as_str);
+        format!("{} {} {tag} {}", listed.item.name, listed.state.word(), listed.why).trim_end().to_owned()
+    };
+    proposal.listed.iter().map(line).collect()
+}
+
+#[test]
+fn values_flow_and_commands_leave_once_a_proposal_is_applied() {
+    let items = items(&[
+        ("zigbee2mqtt/bridge/devices", DEVICES),
+        ("ha/switch/0x1/switch/config", LAMP),
+        ("ha/sensor/boiler/temp/config", BOILER),
+        ("ha/switch/boiler/relay/config", RELAY),
+        ("ha/button/boiler/restart/config", RESTART),
+    ]);
+    let plant = house();
+    let proposal = proposed(&items, &plant);
+    assert_eq!(
+        lines(&proposal),
+        [
+            "state proposed home/lamp/state",
+            "brightness proposed home/lamp/brightness",
+            "Restart proposed home/keller/boiler_room/restart nobody tells its state, so whether a write had an effect stays unknown",
+            "Temperature proposed home/keller/boiler_room/temperature",
+            "switch mapped home/lamp/state",
+            "Relay proposed home/keller/boiler_room/relay",
+        ]
+    );
+    let all = merged(&plant, &proposal.parts);
+    for topic in &all.topics {
+        assert_eq!(andon_wire::payload::check_topic(topic, &all), Vec::new(), "{}", topic.filter);
+    }
+    let mapping = Mapping::of_plant(&all).expect("a mapping");
+    let now = Timestamp::default();
+    let value = |topic: &str, payload: &str| {
+        let mapped = mapping.map(topic, payload.as_bytes(), now);
+        assert_eq!(mapped.errors, Vec::new(), "{topic} {payload}");
+        mapped.readings.into_iter().map(|it| (it.tag.to_string(), it.value, it.quality)).collect::<Vec<_>>()
+    };
+    let boiler = "home/keller/boiler_room";
+    assert_eq!(
+        value("boiler/temp", "21.5"),
+        [(format!("{boiler}/temperature"), Value::Double(21.5), StatusCode::GOOD)]
+    );
+    assert_eq!(value("boiler/relay", "ON"), [(format!("{boiler}/relay"), Value::Boolean(true), StatusCode::GOOD)]);
+    assert_eq!(value("boiler/status", "offline").len(), 2, "each mapping of the device hears that it is gone");
+    assert_eq!(value("zigbee2mqtt/lamp", r#"{"state":"ON","brightness":12}"#).len(), 2);
+    let sent = |tag: &str, value: Value| {
+        mapping.outgoing(tag, &value).map(|out| (out.topic, String::from_utf8(out.payload).expect("a text")))
+    };
+    let to = |topic: &str, payload: &str| Some((topic.to_owned(), payload.to_owned()));
+    assert_eq!(sent(&format!("{boiler}/relay"), Value::Boolean(false)), to("boiler/relay/command", "OFF"));
+    assert_eq!(sent(&format!("{boiler}/restart"), Value::Int64(1)), to("boiler/restart", "PRESS"));
+    assert_eq!(sent("home/lamp/brightness", Value::Double(12.0)), to("zigbee2mqtt/lamp/set", r#"{"brightness":12}"#));
+    // Once they are tags, there is nothing left to propose.
+    let again = proposed(&items, &all);
+    assert!(again.listed.iter().all(|listed| listed.state == State::Mapped), "{:?}", lines(&again));
+    assert_eq!(again.parts, Plant::default());
+}
+
+/// What somebody announces who may publish announcements, and nothing else.
+#[test]
+fn an_announcement_takes_no_topic_from_anybody() {
+    let first = items(&[("ha/sensor/boiler/temp/config", BOILER), ("ha/switch/boiler/relay/config", RELAY)]);
+    let plant = merged(&house(), &proposed(&first, &house()).parts);
+    let evil = |topic: &str, state: &str, command: &str| {
+        (format!("ha/switch/{topic}/config"), format!(r#"{{"stat_t":"{state}","cmd_t":"{command}","name":"{topic}"}}"#))
+    };
+    let announced = [
+        evil("a_reports_where_the_relay_is_commanded", "boiler/relay/command", "x/a"),
+        evil("b_commands_where_the_boiler_reports", "x/b", "boiler/temp"),
+        evil("c_commands_the_relay", "x/c", "boiler/relay/command"),
+        evil("d_commands_sparkplug", "x/d", "spBv1.0/g/NCMD/n"),
+        evil("e_commands_where_f_reports", "x/e", "x/f"),
+        evil("f_is_honest", "x/f", "x/f/set"),
+        evil("g_commands_what_f_commands", "x/g", "x/f/set"),
+        evil("h_commands_itself", "x/h", "x/h"),
+        evil("i_has_wildcards", "x/i", "x/#"),
+    ];
+    let announced: Vec<(&str, &str)> =
+        announced.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
+    let proposal = proposed(&items(&announced), &plant);
+    let shown = lines(&proposal);
+    let tag = |name: &str| format!("home/{name}/{name}");
+    for (line, wanted) in shown.iter().zip([
+        "refused - the topic boiler/relay/command commands the tag home/keller/boiler_room/relay",
+        "not writable: somebody reports on boiler/temp (boiler/temp)",
+        "not writable: the topic boiler/relay/command commands the tag home/keller/boiler_room/relay already",
+        "not writable: the topic spBv1.0/g/NCMD/n: it is Sparkplug's",
+        "not writable: somebody reports on x/f (x/f)",
+        "proposed",
+        "not writable: the topic x/f/set was asked for by ha/switch/f_is_honest/config already",
+        "not writable: somebody reports on x/h (x/h)",
+        "command_topic: \"x/#\" is no topic of a device",
+    ]) {
+        assert!(line.contains(wanted), "{line}\nis not: {wanted}");
+    }
+    let commanded: Vec<String> =
+        proposal.parts.topics.iter().flat_map(|topic| commands_of(&topic.settings)).map(str::to_owned).collect();
+    assert_eq!(commanded, [tag("f_is_honest")]);
+    // And what was there works as before.
+    let mapping = Mapping::of_plant(&merged(&plant, &proposal.parts)).expect("a mapping");
+    assert_eq!(mapping.map("boiler/temp", b"20", Timestamp::default()).readings.len(), 1);
+    assert_eq!(mapping.command_for("boiler/relay/command").as_deref(), Some("home/keller/boiler_room/relay"));
+}
+
+#[test]
+fn a_mapping_that_is_there_keeps_what_it_has() {
+    let mut plant = house();
+    let first = items(&[("ha/sensor/a/config", r#"{"stat_t":"s","val_tpl":"{{ value_json.a }}","name":"a"}"#)]);
+    plant = merged(&plant, &proposed(&first, &plant).parts);
+    let both = items(&[
+        ("ha/sensor/a/config", r#"{"stat_t":"s","val_tpl":"{{ value_json.a }}","name":"a"}"#),
+        ("ha/sensor/b/config", r#"{"stat_t":"s","val_tpl":"{{ value_json.b }}","name":"b"}"#),
+    ]);
+    let proposal = proposed(&both, &plant);
+    assert_eq!(proposal.parts.topics.len(), 1);
+    assert_eq!(fields_of(&proposal.parts.topics[0].settings).len(), 2);
+    plant.topics[0].settings = json!({ "format": "line_protocol", "tag": "w/{measurement}" });
+    let refused = proposed(&both, &plant);
+    assert!(lines(&refused)[0].contains("is mapped with the format line_protocol already"), "{:?}", lines(&refused));
+}
+
+#[test]
+fn without_a_place_there_is_a_list_and_no_document() {
+    let items = items(&[("ha/sensor/boiler/temp/config", BOILER)]);
+    let listed = propose(&items, &items, &house(), None, &|_| None, &mut || Uuid::nil());
+    let states: Vec<State> = listed.listed.iter().map(|listed| listed.state).collect();
+    assert_eq!(states, [State::Refused, State::Gone]);
+    assert_eq!(listed.parts, Plant::default());
+}
+
+proptest! {
+    /// Whatever the names and topics are, what is proposed is a model that its checks take.
+    #[test]
+    fn what_is_proposed_can_be_applied(
+        announced in proptest::collection::vec(
+            ("[a-c]{1,2}", "[a-c/+]{1,5}|boiler/temp", "[a-c/]{1,5}|boiler/relay/command", "[ -~é\u{202e}/]{0,12}",
+             proptest::sample::select(vec!["sensor", "switch", "number", "select", "cover", "climate", "light", "button", "text"])),
+            0..12,
+        ),
+    ) {
+        let base = merged(&house(), &proposed(&items(&[("ha/switch/boiler/relay/config", RELAY)]), &house()).parts);
+        let config = |state: &str, command: &str, name: &str| json!({
+            "stat_t": state, "cmd_t": command, "name": name, "options": ["x", name], "unit_of_meas": name, "temp_stat_t": state, "temp_cmd_t": command,
+            "dev": { "ids": name, "name": name, "sa": command },
+        }).to_string();
+        let announced: Vec<(String, String)> = announced
+            .iter()
+            .map(|(object, state, command, name, component)| (format!("ha/{component}/{object}/config"), config(state, command, name)))
+            .collect();
+        let announced: Vec<(&str, &str)> = announced.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
+        let proposal = proposed(&items(&announced), &base);
+        let all = merged(&base, &proposal.parts);
+        for topic in &all.topics {
+            prop_assert_eq!(andon_wire::payload::check_topic(topic, &all), Vec::new());
+        }
+        let mapping = Mapping::of_plant(&all);
+        prop_assert!(mapping.is_ok(), "{:?}", mapping.err());
+        let relay = mapping.unwrap_or_default().command_for("boiler/relay/command");
+        prop_assert_eq!(relay.as_deref(), Some("home/keller/boiler_room/relay"));
+        let paths: HashSet<_> = all.tags.iter().map(|tag| tag.path.to_string()).collect();
+        prop_assert_eq!(paths.len(), all.tags.len());
+        for tag in &proposal.parts.tags {
+            prop_assert!(andon_model::text::check_line(&tag.title).is_ok() && andon_model::text::check_line(&tag.description).is_ok());
+        }
+    }
+}
