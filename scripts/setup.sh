@@ -127,6 +127,7 @@ case $purpose in
     test)
         make_venv tests/e2e/requirements.txt "${ANDON_VENV:?set by the Makefile}"
         make_venv tests/e2e/sparkplug/requirements.txt "$ANDON_VENV-sparkplug"
+        make_venv tests/e2e/homeassistant/requirements.txt "$ANDON_VENV-homeassistant"
         make_peers tests/e2e/sparkplug "$(dirname "$ANDON_VENV")/npm-sparkplug"
         make_peers tests/e2e/peers "${ANDON_PEERS:?set by the Makefile}"
         make_peers tests/e2e/node-red "${ANDON_NODE_RED:?set by the Makefile}"

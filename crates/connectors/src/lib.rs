@@ -21,7 +21,7 @@ use andon_model::plant::{ConnectorDef, Finding, Plant};
 /// The kinds of connectors that a [`Runner`] runs.
 pub const KINDS: [&str; 1] = [modbus::KIND];
 /// The kinds that need the MQTT broker, and are run by who has it. A runner only shows them, see [`Guests`].
-pub const GUEST_KINDS: [&str; 2] = ["sparkplug_host", "sparkplug_edge"];
+pub const GUEST_KINDS: [&str; 4] = ["sparkplug_host", "sparkplug_edge", "mqtt_discovery", "mqtt_announce"];
 
 /// Everything that is wrong with a connector's settings; empty when it can run.
 #[must_use]

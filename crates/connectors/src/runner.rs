@@ -11,7 +11,7 @@ use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::record::Recorder;
 use andon_model::{BoxFuture, Clock, DataType, Sample, StatusCode, TagId, Timestamp, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -50,6 +50,12 @@ pub struct FoundValue {
     pub tag_type: Option<DataType>,
     /// Whether a tag takes it.
     pub taken: bool,
+    /// What becomes of it: `proposed` (a document can take it), `mapped`, `refused`, `not understood`, `gone`.
+    pub state: &'static str,
+    /// The path of the tag that takes it, or that the document would make.
+    pub tag: Option<String>,
+    /// Why it is as it is, where there is more to say.
+    pub why: String,
     /// Whether its source calls it of no interest to a historian.
     pub transient: bool,
     /// The last value.
@@ -77,7 +83,7 @@ pub struct Runner {
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
     entries: Mutex<BTreeMap<String, Entry>>,
-    guests: OnceLock<Arc<dyn Guests>>,
+    guests: RwLock<Vec<Arc<dyn Guests>>>,
     /// Two changes of the plant are applied one after the other.
     applying: tokio::sync::Mutex<()>,
 }
@@ -127,7 +133,7 @@ impl Runner {
             recorder,
             clock,
             entries: Mutex::default(),
-            guests: OnceLock::new(),
+            guests: RwLock::default(),
             applying: tokio::sync::Mutex::default(),
         }
     }
@@ -174,22 +180,25 @@ impl Runner {
     #[must_use]
     pub fn health(&self) -> Vec<ConnectorHealth> {
         let mut health: Vec<ConnectorHealth> = self.entries().values().map(report).collect();
-        if let Some(guests) = self.guests.get() {
-            health.extend(guests.health());
-            health.sort_by(|a, b| a.name.cmp(&b.name));
-        }
+        let guests = self.guests();
+        health.extend(guests.iter().flat_map(|guests| guests.health()));
+        health.sort_by(|a, b| a.name.cmp(&b.name));
         health
     }
 
     /// What a connector has found by itself; `None` if it does not look, or there is none of this name.
     #[must_use]
     pub fn found(&self, name: &str) -> Option<FoundValues> {
-        self.guests.get()?.found(name)
+        self.guests().iter().find_map(|guests| guests.found(name))
+    }
+
+    fn guests(&self) -> Vec<Arc<dyn Guests>> {
+        self.guests.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on shows these connectors too.
     pub fn show_guests(&self, guests: Arc<dyn Guests>) {
-        let _ = self.guests.set(guests);
+        self.guests.write().unwrap_or_else(PoisonError::into_inner).push(guests);
     }
 
     /// How far the readings of every connector that should run have come, by name.
@@ -203,7 +212,7 @@ impl Runner {
 
     /// Reads every register of a connector once, on its open connection if there is one, else on one of its own.
     pub async fn test(&self, name: &str) -> TestReport {
-        if let Some(report) = self.guests.get().and_then(|guests| guests.test(name)) {
+        if let Some(report) = self.guests().iter().find_map(|guests| guests.test(name)) {
             return report;
         }
         let (device, asks) = {

@@ -1,5 +1,6 @@
 //! Ten-line adapters: where one crate declares what it needs and another has it.
 
+use crate::discovery::config as discovery;
 use crate::sparkplug::config as sparkplug;
 use andon_access::certificate::NoCertificateName;
 use andon_access::records::{
@@ -155,6 +156,7 @@ impl SettingsCheck for Checks {
     fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
         let findings = match connector.kind.as_str() {
             sparkplug::HOST | sparkplug::EDGE => sparkplug::check(connector, plant),
+            discovery::DISCOVERY | discovery::ANNOUNCE => discovery::check(connector, plant),
             _ => andon_connectors::check(connector, plant),
         };
         told_first(secrets_in(&connector.settings), findings)

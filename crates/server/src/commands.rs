@@ -212,6 +212,40 @@ pub async fn export(settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints what a connector has found by itself: what becomes of each value, its tag, where it is and why; or the document.
+/// # Errors
+/// The node does not run, or has no such connector; there is no document where the connector has no `place`.
+pub async fn found(settings: &Settings, connector: &str, document: bool) -> Result<ExitCode> {
+    let mut name = String::new();
+    for byte in connector.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.' => name.push(char::from(b)),
+            b => name.push_str(&format!("%{b:02X}")),
+        }
+    }
+    let path = format!("/api/connectors/found?name={name}");
+    let found = running(settings)?.send(Method::GET, &path, None).await?.success()?.json();
+    if document {
+        let Some(text) = found["document"].as_str() else {
+            bail!(
+                "there is no document: give the connector \"{connector}\" a `place`, the equipment below which tags are proposed"
+            );
+        };
+        say::all(text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut lines = String::new();
+    for value in found["values"].as_array().into_iter().flatten() {
+        let word = |key: &str| value[key].as_str().filter(|word| !word.is_empty()).unwrap_or("-");
+        lines.push_str(&format!("{:14}  {}  {}  {}\n", word("state"), word("tag"), word("place"), word("why")));
+    }
+    if let Some(more) = found["more"].as_u64().filter(|more| *more > 0) {
+        lines.push_str(&format!("and {more} more\n"));
+    }
+    say::all(&lines)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Checks the audit trail's hash chain, through the node if it runs, else in its files.
 /// # Errors
 /// The trail cannot be read.

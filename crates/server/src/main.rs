@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod data_dir;
 mod demo;
+mod discovery;
 mod ended;
 mod export;
 mod import;
@@ -102,6 +103,16 @@ enum Command {
     },
     /// Print the plant model as one document; secrets stay references.
     Export(Config),
+    /// List what a connector has found by itself, or print the document that makes tags of it.
+    Found {
+        #[command(flatten)]
+        config: Config,
+        /// The connector's name.
+        connector: String,
+        /// Print the document, for `andon apply`.
+        #[arg(long)]
+        document: bool,
+    },
     /// Ask the running node in SQL: history, last values, tags, equipment, events.
     Sql {
         #[command(flatten)]
@@ -279,6 +290,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Diff { config, files, prune } => commands::diff(&read(&config)?, &files, prune).await,
         Command::Export(config) => commands::export(&read(&config)?).await,
+        Command::Found { config, connector, document } => commands::found(&read(&config)?, &connector, document).await,
         Command::Sql { config, statement, format } => commands::sql(&read(&config)?, &statement, format).await,
         Command::Import { config, wanted } => import::import(&commands::running(&read(&config)?)?, &wanted).await,
         Command::History { command: History::Export { config, wanted } } => {

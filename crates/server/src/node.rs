@@ -7,6 +7,7 @@ use crate::adapters::{Checks, DurableIngest, StoredAccounts};
 use crate::backup::hold::{self, Holds, Sources};
 use crate::backup::{forget_restored, take_restored};
 use crate::data_dir::{DataDir, write_private};
+use crate::discovery::Discovery;
 use crate::ended;
 use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
@@ -111,6 +112,7 @@ pub struct Node {
     recorder: Arc<AuditRecorder>,
     connectors: Arc<Runner>,
     pub(crate) sparkplug: Arc<Sparkplug>,
+    discovery: Arc<Discovery>,
     pub(crate) broker: Arc<Broker>,
     #[cfg(test)]
     pub(crate) entrance: Entrance,
@@ -302,6 +304,8 @@ impl Node {
             notes.clone(),
             sparkplug.clone(),
         );
+        let discovery = Discovery::new(bus.clone(), clock.clone(), notes.clone(), sparkplug.clone());
+        hooks.set_discovery(discovery.clone());
         hooks.set_plant(&plant);
         hooks.set_door(door.clone());
         let options = BrokerOptions {
@@ -328,6 +332,7 @@ impl Node {
         hooks.set_broker(broker.clone());
         let connectors = Arc::new(Runner::new(bus.clone(), recorder.clone(), clock.clone()));
         connectors.show_guests(sparkplug.clone());
+        connectors.show_guests(discovery.clone());
 
         // Tasks, from the log outwards.
         let (mut keepers, mut spool, mut core, mut faces) =
@@ -368,6 +373,7 @@ impl Node {
             hooks: hooks.clone(),
             connectors: connectors.clone(),
             sparkplug: sparkplug.clone(),
+            discovery: discovery.clone(),
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers);
@@ -554,6 +560,7 @@ impl Node {
             recorder,
             connectors,
             sparkplug,
+            discovery,
             broker,
             #[cfg(test)]
             entrance,
@@ -578,6 +585,7 @@ impl Node {
         self.faces.end().await;
         self.connectors.stop().await;
         self.sparkplug.stop().await;
+        self.discovery.stop().await;
         self.broker.stop().await;
         self.core.end().await;
         self.spool.end().await;

@@ -1,6 +1,7 @@
 //! Changing the plant model: documents → one transaction → everything that runs follows.
 
 use crate::adapters::Checks;
+use crate::discovery::Discovery;
 use crate::mqtt::{Hooks, set_actuators};
 use crate::sparkplug::Sparkplug;
 use andon_alarms::Engine;
@@ -38,6 +39,8 @@ pub struct Followers {
     pub connectors: Arc<Runner>,
     /// Sparkplug's hosts and edge nodes.
     pub sparkplug: Arc<Sparkplug>,
+    /// What devices announce.
+    pub discovery: Arc<Discovery>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -59,6 +62,7 @@ impl Followers {
         set_actuators(&self.bus, &self.broker, &self.hooks, &self.clock);
         self.connectors.apply(&plant).await;
         self.sparkplug.apply(&plant).await;
+        self.discovery.apply(&plant).await;
         Ok(())
     }
 }

@@ -184,6 +184,12 @@ pub struct FoundView {
     pub tag_type: Option<String>,
     /// Whether a tag takes it.
     pub taken: bool,
+    /// What becomes of it: `proposed` (the document takes it, or would with a place for it), `mapped`, `refused`, `not understood`, `gone`.
+    pub state: String,
+    /// The path of the tag that takes it, or that the document would make.
+    pub tag: Option<String>,
+    /// Why it is as it is, where there is more to say.
+    pub why: String,
     /// Whether its source calls it of no interest to a historian.
     pub transient: bool,
     /// The last value.
@@ -221,6 +227,9 @@ pub async fn found(
         data_type: value.data_type,
         tag_type: value.tag_type.map(|data_type| data_type.name().to_owned()),
         taken: value.taken,
+        state: value.state.to_owned(),
+        tag: value.tag,
+        why: value.why,
         transient: value.transient,
         value: serde_json::to_value(&value.value).unwrap_or_default(),
         quality: value.quality.to_string(),

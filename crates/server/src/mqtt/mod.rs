@@ -11,6 +11,7 @@ pub use self::topic_rules::counts;
 use self::telling::{
     Comings, Refusal, RefusedTopics, Strangers, ToldOf, Troubles, counted_as, no_right, told_client, told_topic,
 };
+use crate::discovery::Discovery;
 use crate::notes::Notes;
 use crate::sparkplug::{Sparkplug, Then};
 use andon_access::Accounts;
@@ -85,6 +86,7 @@ pub struct Hooks {
     door: OnceLock<Arc<dyn CommandDoor>>,
     broker: OnceLock<Arc<Broker>>,
     sparkplug: Arc<Sparkplug>,
+    discovery: OnceLock<Arc<Discovery>>,
     troubles: Mutex<Troubles>,
     strangers: Mutex<Strangers>,
     refused_topics: Mutex<RefusedTopics>,
@@ -117,6 +119,7 @@ impl Hooks {
             door: OnceLock::new(),
             broker: OnceLock::new(),
             sparkplug,
+            discovery: OnceLock::new(),
             troubles: Mutex::default(),
             strangers: Mutex::default(),
             refused_topics: Mutex::default(),
@@ -131,8 +134,21 @@ impl Hooks {
         let _ = self.door.set(door);
     }
 
+    /// The tag that messages on this topic command, where it was announced to others with the topic.
+    pub fn announced(&self, topic: &str) -> Option<TagId> {
+        self.discovery.get()?.commanded(topic)
+    }
+
+    /// Gives what listens to announcements, before the broker.
+    pub fn set_discovery(&self, discovery: Arc<Discovery>) {
+        let _ = self.discovery.set(discovery);
+    }
+
     /// Gives the broker, before anybody connects.
     pub fn set_broker(&self, broker: Arc<Broker>) {
+        if let Some(discovery) = self.discovery.get() {
+            discovery.set_broker(broker.clone());
+        }
         self.sparkplug.set_broker(broker.clone());
         let _ = self.broker.set(broker);
     }
@@ -416,6 +432,9 @@ impl BrokerHooks for Hooks {
 
     fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
         let mut samples = self.samples_of(message);
+        if let Some(discovery) = self.discovery.get() {
+            discovery.message(message);
+        }
         samples.append(&mut self.sparkplug.message(message));
         if samples.is_empty() {
             return None;
@@ -444,7 +463,9 @@ impl BrokerHooks for Hooks {
     }
 
     fn command_topic(&self, topic: &str) -> bool {
-        self.mapping().command_for(topic).is_some() || self.sparkplug.command_topic(topic)
+        self.mapping().command_for(topic).is_some()
+            || self.sparkplug.command_topic(topic)
+            || self.announced(topic).is_some()
     }
 
     async fn command(
@@ -457,6 +478,9 @@ impl BrokerHooks for Hooks {
         let refused = |words: String| CommandRefusal::Refused(words);
         if let Some(planned) = self.sparkplug.command(topic.as_str(), payload) {
             return self.sparkplug_command(by, topic, payload, planned.map_err(refused)?).await;
+        }
+        if let Some(wanted) = self.discovery.get().and_then(|discovery| discovery.command(topic.as_str(), payload)) {
+            return self.write_all(by, vec![wanted.map_err(refused)?]).await;
         }
         let wanted = self.mapping().parse_commands(topic.as_str(), payload).map_err(|e| refused(e.message))?;
         let plant = self.bus.plant();

@@ -45,7 +45,11 @@ impl MqttRules for Rules {
     }
 
     fn command_for(&self, topic: &str) -> Option<String> {
-        self.hooks.mapping().command_for(topic).map(|tag| tag.to_string())
+        let announced = || {
+            let plant = self.hooks.bus.plant();
+            Some(plant.tag(self.hooks.announced(topic)?)?.path.to_string())
+        };
+        self.hooks.mapping().command_for(topic).map(|tag| tag.to_string()).or_else(announced)
     }
 
     fn commanded(&self, topic: &str) -> Option<String> {

@@ -26,6 +26,13 @@ pub fn values(
         data_type: found.data_type.map_or("unknown", |data_type| data_type.name()).to_owned(),
         tag_type: found.tag_type,
         taken: of_tag(found),
+        state: match (of_tag(found), found.tag_type) {
+            (true, _) => "mapped",
+            (false, Some(_)) => "proposed",
+            (false, None) => "not understood",
+        },
+        tag: None,
+        why: if found.tag_type.is_none() { "no tag can have this type".to_owned() } else { String::new() },
         transient: found.transient,
         value: found.value.clone(),
         quality: found.quality,

@@ -1,0 +1,122 @@
+//! How connectors of discovery are doing, and what they have found: for the screens that show connectors.
+
+use super::{Discovery, Seeker};
+use andon_connectors::health::{ConnectorState, Health};
+use andon_connectors::{ConnectorHealth, FoundValue, FoundValues, Guests, TestReport};
+use andon_discovery::{Listed, State};
+use andon_model::text::counted;
+use andon_model::{StatusCode, Timestamp, Value};
+use andon_store::documents;
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+/// The most values in one list.
+const LISTED: usize = 10_000;
+
+impl Discovery {
+    /// What was found, in a few words; and how many of it are tags.
+    fn figures(&self, seeker: &Seeker) -> (String, usize) {
+        let made = self.made(seeker);
+        let listed = &made.proposal.listed;
+        let of = |state: State| listed.iter().filter(|listed| listed.state == state).count();
+        let devices: HashSet<&str> =
+            listed.iter().filter(|it| it.state != State::Gone).map(|it| &*it.item.device.id).collect();
+        let (mapped, proposed) = (of(State::Mapped), of(State::Proposed));
+        let words = format!(
+            "{} under {}: {mapped} values mapped, {proposed} proposed",
+            counted(devices.len() as u64, "device", "devices"),
+            seeker.config.places.prefix
+        );
+        (words, mapped)
+    }
+
+    fn shown(&self, listed: &Listed) -> FoundValue {
+        let item = &listed.item;
+        let view = self.bus.plant();
+        let mapped = listed.tag.as_ref().filter(|_| listed.state == State::Mapped);
+        let last = mapped.and_then(|tag| self.bus.last(view.id_of(tag.as_str())?));
+        let (value, quality, at) = last
+            .map_or((Value::Null, StatusCode::BAD_WAITING_FOR_INITIAL_DATA, Timestamp::default()), |last| {
+                (last.value, last.quality, last.source_ts)
+            });
+        FoundValue {
+            place: format!("{}: {} / {}", item.topic, item.device.name, item.name),
+            data_type: item.kind.clone(),
+            tag_type: item.what.as_ref().ok().map(|wanted| wanted.point.data_type),
+            taken: listed.state == State::Mapped,
+            state: listed.state.word(),
+            tag: listed.tag.as_ref().map(ToString::to_string),
+            why: listed.why.clone(),
+            transient: false,
+            value,
+            quality,
+            at,
+        }
+    }
+}
+
+impl Guests for Discovery {
+    fn health(&self) -> Vec<ConnectorHealth> {
+        let seekers = self.seekers();
+        let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
+        let seekers = seekers.iter().map(|seeker| {
+            let (words, mapped) = self.figures(seeker);
+            seeker.health.report(&seeker.def, words, mapped)
+        });
+        let broken = broken.iter().map(|broken| {
+            let enabled = broken.def.enabled;
+            let state = if enabled { ConnectorState::Failed } else { ConnectorState::Disabled };
+            let figures = Health::new(state, self.clock.clone());
+            if enabled {
+                figures.failed(broken.text.clone(), &broken.remedy);
+            }
+            ConnectorHealth { since: broken.since, ..figures.report(&broken.def, String::new(), 0) }
+        });
+        let announcers = self.announcers();
+        let announcers = announcers.iter().map(|announcer| {
+            let words =
+                format!("tags below {} under {}", announcer.config.options.branch, announcer.config.options.prefix);
+            announcer.health.report(&announcer.def, words, announcer.entities.len())
+        });
+        seekers.chain(announcers).chain(broken).collect()
+    }
+
+    fn test(&self, name: &str) -> Option<TestReport> {
+        if let Some(seeker) = self.seekers().into_iter().find(|seeker| seeker.def.name == name) {
+            let (words, _) = self.figures(&seeker);
+            let (there, refused) = seeker.heard().announcements.figures();
+            let detail = match refused {
+                0 => words,
+                refused => format!("{words}; {refused} announcements found no room"),
+            };
+            return Some(TestReport { ok: there > 0 && refused == 0, detail });
+        }
+        if let Some(announcer) = self.announcers().into_iter().find(|announcer| announcer.def.name == name) {
+            let written = announcer.entities.iter().filter(|(_, _, entity)| entity.command_topic.is_some()).count();
+            let tags = counted(announcer.entities.len() as u64, "tag is", "tags are");
+            let detail = format!(
+                "{tags} announced under {}, {written} of them can be commanded",
+                announcer.config.options.prefix
+            );
+            return Some(TestReport { ok: !announcer.entities.is_empty(), detail });
+        }
+        let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
+        let broken = broken.iter().find(|broken| broken.def.name == name)?;
+        let detail = match broken.def.enabled {
+            true => format!("{}; {}", broken.text, broken.remedy),
+            false => "it is switched off".to_owned(),
+        };
+        Some(TestReport { ok: false, detail })
+    }
+
+    fn found(&self, name: &str) -> Option<FoundValues> {
+        let seeker = self.seekers().into_iter().find(|seeker| seeker.def.name == name)?;
+        let made = self.made(&seeker);
+        // What is not taken yet is what people look for.
+        let mut list: Vec<&Listed> = made.proposal.listed.iter().collect();
+        list.sort_by_key(|listed| listed.state);
+        let values = list.iter().take(LISTED).map(|listed| self.shown(listed)).collect();
+        let document = seeker.config.place.is_some().then(|| documents::export(&made.proposal.parts));
+        Some(FoundValues { values, more: list.len().saturating_sub(LISTED) + made.more, document })
+    }
+}
