@@ -68,8 +68,7 @@ pub(crate) struct Client {
     /// QoS 0 messages to be retained that are on their way through the log; made with the first.
     kept: Option<Box<Kept>>,
     /// Topics of messages that are on their way through the log and that volatile ones must not overtake; made with the first.
-    #[expect(clippy::box_collection, reason = "a silent connection pays for a pointer alone")]
-    ahead: Option<Box<HashSet<TopicName>>>,
+    ahead: Option<Box<Ahead>>,
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
     /// What it asked for of the past is on its way.
@@ -85,7 +84,11 @@ struct Kept {
     last: oneshot::Receiver<Result<usize, AppendError>>,
 }
 
-/// The most topics in [`Kept`]; with one more, reading waits for the log.
+/// Topics of messages that are on their way through the log.
+#[derive(Default)]
+struct Ahead(HashSet<TopicName>);
+
+/// The most topics in [`Kept`] and [`Ahead`]; with one more, reading waits for the log.
 const KEPT: usize = 1024;
 
 impl Client {
@@ -471,14 +474,14 @@ impl Client {
     /// Of the messages with QoS 1 and 2 on a volatile topic those that are to be retained go through the log (`keep`), and none may
     /// overtake them on their topic. MQTT 5.0 [MQTT-4.6.0-6].
     async fn keep_behind(&mut self, topic: &TopicName, keep: bool) {
-        let waits = |ahead: &HashSet<TopicName>| ahead.len() >= KEPT || (!keep && ahead.contains(topic));
+        let waits = |Ahead(topics): &Ahead| topics.len() >= KEPT || (!keep && topics.contains(topic));
         if self.ahead.as_deref().is_some_and(waits) {
             // All but this one.
             self.outbox.answered_but(1).await;
             self.ahead = None;
         }
         if keep {
-            self.ahead.get_or_insert_default().insert(topic.compact());
+            self.ahead.get_or_insert_default().0.insert(topic.compact());
         }
     }
 

@@ -100,7 +100,10 @@ impl What {
             Self::User(change) if change.action == "login_refused" => 4,
             // Without roll-ups answers take longer, and they are made anew.
             Self::System(note)
-                if matches!(note.action.as_str(), "mqtt_refused" | "rollups_damaged" | "topics_not_listed") =>
+                if matches!(
+                    note.action.as_str(),
+                    "mqtt_refused" | "rollups_damaged" | "topic_rules" | "topics_not_listed"
+                ) =>
             {
                 4
             }
@@ -116,7 +119,7 @@ impl What {
 }
 
 /// The actions of a [`SystemNote`] that tell of no trouble.
-const IN_ORDER: [&str; 13] = [
+const IN_ORDER: [&str; 14] = [
     "started",
     "stopped",
     "restored",
@@ -130,6 +133,7 @@ const IN_ORDER: [&str; 13] = [
     "space_again",
     "mqtt_published",
     "mqtt_disconnected",
+    "mqtt_quarantine",
 ];
 
 /// ISA-18.2 states (IEC 62682:2022 §5.4), as far as this node knows them.

@@ -112,6 +112,7 @@ async fn a_message_that_is_refused_holds_all_up_or_is_passed_over_as_is_wanted()
     let first = caller.publish().await;
     caller.answer(&first, ReasonCode::NOT_AUTHORIZED).await;
     assert_eq!(numbers(&mut caller, 1).await, [3]);
+    until(|| over.bridge.report().lost.messages == 1).await;
     let ears = over.ears.clone();
     over.bridge.stop().await;
     assert_eq!(ears.lost(Loss::Refused), 1);
