@@ -260,13 +260,9 @@ impl<'p> Proposer<'p> {
         }
         let there = self.topics.get(&source.filter).or_else(|| self.mapped_topics.get(&*source.filter).copied());
         let format = there.and_then(|topic| topic.settings.get("format")).and_then(Json::as_str);
-        match format.filter(|format| *format != source.format) {
-            Some(other) => Some(format!(
-                "the topic {} is mapped with the format {other} already; add the value there",
-                source.filter
-            )),
-            None => None,
-        }
+        format.filter(|format| *format != source.format).map(|other| {
+            format!("the topic {} is mapped with the format {other} already; add the value there", source.filter)
+        })
     }
 
     /// The command, if its topic is nobody else's; and why not.
