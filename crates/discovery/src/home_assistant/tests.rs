@@ -1,3 +1,5 @@
+//! Announcements of real devices and hostile ones, and what is found in them.
+
 use super::*;
 use crate::item::Wanted;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What is proposed for what was found, and what never is.
+
 use super::*;
 use crate::{Announcements, Limits, Places, read};
 use andon_model::{StatusCode, Timestamp, Value};

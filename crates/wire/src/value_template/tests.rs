@@ -1,3 +1,5 @@
+//! Templates beside what Jinja makes of them, and hostile ones.
+
 use super::*;
 use proptest::prelude::*;
 
