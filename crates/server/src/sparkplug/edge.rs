@@ -105,7 +105,8 @@ impl EdgeRun {
         let kept = tokio::task::spawn_blocking(move || replace_private(&file, &format!("{bd_seq}\n"))).await;
         if let Ok(Err(error)) = kept {
             let words = format!(
-                "The number of a Sparkplug session could not be kept: {error}. The next one may have the same."
+                "The number of a Sparkplug session could not be kept: {error}. The next one may have the same; see that the data \
+                 directory has room and can be written."
             );
             sparkplug.say(&format!("{} bdSeq", self.def.name), || words);
         }

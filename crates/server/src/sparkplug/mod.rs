@@ -198,7 +198,7 @@ impl Sparkplug {
     fn note_certificate(&self, topic: &str, payload: &Bytes) {
         if !self.certificates.note(topic, payload) {
             self.say("certificates", || {
-                "Sparkplug births come faster than they can be kept for those who come later.".to_owned()
+                "Sparkplug births come faster than they can be kept for those who come later. Look for edge nodes that are born again and again.".to_owned()
             });
         }
     }
@@ -486,7 +486,7 @@ impl Sparkplug {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 self.say(&format!("{} restore", def.name), || {
-                    format!("{} could not be read: {error}.", file.display())
+                    format!("{} could not be read: {error}. The edge nodes are asked anew.", file.display())
                 });
             }
         }
@@ -584,7 +584,10 @@ impl Sparkplug {
         let Some(broker) = self.broker.get() else { return };
         if let Err(error) = broker.publish_internal(&topic, state.encode().into(), QoS::AtLeastOnce, true).await {
             self.say(&format!("{} state", run.name), || {
-                format!("The state on {topic} could not be published: {error}.")
+                format!(
+                    "The state on {topic} could not be published: {error}. Edge nodes that wait for this host send nothing; see that the \
+                     disk of the data directory works and has room, then switch the connector off and on."
+                )
             });
         }
         // The broker does not hand our own messages back to us.
@@ -605,7 +608,13 @@ impl Sparkplug {
             };
             if let Some(broker) = self.broker.get() {
                 for (topic, why) in self.certificates.keep(broker).await {
-                    self.say("certificates", || format!("A Sparkplug birth is not kept on {topic}: {why}."));
+                    self.say("certificates", || {
+                        format!(
+                            "A Sparkplug birth is not kept on {}: {why}. Who comes later asks for a new one; remove retained messages \
+                             that nobody needs.",
+                            shown(&topic)
+                        )
+                    });
                 }
             }
             // Births may come at any rate, and each wakes us up.
