@@ -214,6 +214,8 @@ class HostApplication(Case):
         found = node.get("/api/connectors/found?" + urllib.parse.urlencode({"name": "floor"})).json
         uptime = next(v for v in found["values"] if v["place"] == "g/pysparkplug/uptime")
         self.assertEqual((uptime["taken"], uptime["data_type"], uptime["tag_type"], uptime["value"]), (False, "Int64", "int64", 1))
+        self.assertEqual([(n["node"], n["device"], n["online"]) for n in found["nodes"]], [("g/pysparkplug", None, True), ("g/pysparkplug", "press", True)])
+        self.assertEqual((found["nodes"][0]["trouble"], found["more_nodes"]), (None, 0))
         node.apply(found["document"])
         wait_until("it has its value at once", lambda: node.value("works/pysparkplug/uptime") == 1)
         edge.say(node=77)

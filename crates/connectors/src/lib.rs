@@ -14,7 +14,7 @@ pub mod runner;
 pub mod settings;
 
 pub use health::{ConnectorHealth, ConnectorState, LastError};
-pub use runner::{FoundValue, FoundValues, Guests, Runner, TestReport};
+pub use runner::{FoundNode, FoundValue, FoundValues, Guests, Runner, TestReport};
 
 use andon_model::plant::{ConnectorDef, Finding, Plant};
 

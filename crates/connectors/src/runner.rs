@@ -66,9 +66,32 @@ pub struct FoundValue {
     pub at: Timestamp,
 }
 
+/// One of several that a connector hears: of Sparkplug an edge node, or a device of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundNode {
+    /// Its name in the protocol's words; a device has the name of its edge node.
+    pub node: String,
+    /// The device; `None`: the edge node itself.
+    pub device: Option<String>,
+    /// Whether it is there, as far as is known for sure.
+    pub online: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// How many metrics it has.
+    pub metrics: usize,
+    /// How often it was asked for a birth since the start.
+    pub births_asked: u64,
+    /// The last thing that was odd about it, and when.
+    pub trouble: Option<(Timestamp, String)>,
+}
+
 /// What a connector has found, first what no tag takes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FoundValues {
+    /// Whom it hears, each edge node before its devices; a bounded number of them, those first of which something is not there.
+    pub nodes: Vec<FoundNode>,
+    /// How many more there are.
+    pub more_nodes: usize,
     /// A bounded number of them.
     pub values: Vec<FoundValue>,
     /// How many more there are.

@@ -201,9 +201,34 @@ pub struct FoundView {
     pub at_ms: i64,
 }
 
+/// One of several that a connector hears: of Sparkplug an edge node, or a device of it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FoundNodeView {
+    /// Its name in the protocol's words; a device has the name of its edge node.
+    pub node: String,
+    /// The device; none: the edge node itself.
+    pub device: Option<String>,
+    /// Whether it is there, as far as is known for sure.
+    pub online: bool,
+    /// Since when.
+    pub since_ms: i64,
+    /// How many metrics it has.
+    pub metrics: usize,
+    /// How often it was asked for a birth since the start.
+    pub births_asked: u64,
+    /// When something was last odd about it; none: never.
+    pub trouble_at_ms: Option<i64>,
+    /// What that was, in plain words.
+    pub trouble: Option<String>,
+}
+
 /// What a connector has found by itself, first what no tag takes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FoundList {
+    /// Whom it hears, each edge node before its devices, first those of which something is not there; at most 1,000.
+    pub nodes: Vec<FoundNodeView>,
+    /// How many more there are.
+    pub more_nodes: usize,
     /// At most 10,000.
     pub values: Vec<FoundView>,
     /// How many more there are.
@@ -236,5 +261,17 @@ pub async fn found(
         at_ms: value.at.millis(),
     };
     let values = found.values.into_iter().map(view).collect();
-    Ok(Json(FoundList { values, more: found.more, document: found.document }))
+    let node = |node: andon_connectors::FoundNode| FoundNodeView {
+        node: node.node,
+        device: node.device,
+        online: node.online,
+        since_ms: node.since.millis(),
+        metrics: node.metrics,
+        births_asked: node.births_asked,
+        trouble_at_ms: node.trouble.as_ref().map(|(at, _)| at.millis()),
+        trouble: node.trouble.map(|(_, text)| text),
+    };
+    let nodes = found.nodes.into_iter().map(node).collect();
+    let (more_nodes, more, document) = (found.more_nodes, found.more, found.document);
+    Ok(Json(FoundList { nodes, more_nodes, values, more, document }))
 }

@@ -1,10 +1,10 @@
 //! What a host application found and no tag takes: as a list, and as a document that would take it.
 
 use andon_bus::ids::new_id;
-use andon_connectors::{FoundValue, FoundValues};
+use andon_connectors::{FoundNode, FoundValue, FoundValues};
 use andon_model::plant::{ConnectorDef, Equipment, Interpolation, Level, Plant, TagDef};
 use andon_model::{Clock, EquipmentPath, TagPath};
-use andon_sparkplug::{Address, Found};
+use andon_sparkplug::{Address, DeviceState, Found};
 use andon_store::documents;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -12,7 +12,29 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// The most values in one list, and the most in one proposed document.
 const LISTED: usize = 10_000;
 
-/// The list and the document.
+/// The most edge nodes and devices in one list.
+const NODES: usize = 1000;
+
+/// Edge nodes, each with its devices: first those of which something is not there, by name. Gives how many are left out, too.
+pub fn nodes(mut states: Vec<Vec<DeviceState>>) -> (Vec<FoundNode>, usize) {
+    states.sort_by_cached_key(|of| {
+        let all_there = of.iter().all(|one| one.online);
+        (all_there, of.first().map(|node| (node.node.group.clone(), node.node.node.clone())))
+    });
+    let all: usize = states.iter().map(Vec::len).sum();
+    let shown = |one: DeviceState| FoundNode {
+        node: one.node.to_string(),
+        device: one.device.map(Into::into),
+        online: one.online,
+        since: one.since,
+        metrics: one.metrics,
+        births_asked: one.births_asked,
+        trouble: one.trouble,
+    };
+    (states.into_iter().flatten().take(NODES).map(shown).collect(), all.saturating_sub(NODES))
+}
+
+/// The list and the document; [`nodes`] are for the caller to add.
 pub fn values(
     def: &ConnectorDef,
     place: Option<&EquipmentPath>,
@@ -43,7 +65,7 @@ pub fn values(
     list.sort_by_key(|found| (of_tag(found), &found.address));
     let values = list.iter().take(LISTED).map(|found| shown(found)).collect();
     let document = place.map(|place| proposal(def, place, plant, found, clock));
-    FoundValues { values, more: found.len().saturating_sub(LISTED), document }
+    FoundValues { values, more: found.len().saturating_sub(LISTED), document, ..FoundValues::default() }
 }
 
 /// A name of the tree from any text: letters, digits, `_`, `-` and `.` stay, everything else becomes `_`.
@@ -149,6 +171,25 @@ mod tests {
     use andon_sparkplug::topic::NodeName;
     use andon_sparkplug::{CommandBy, DataType};
     use andon_store::documents::Document;
+
+    #[test]
+    fn those_of_which_something_is_not_there_come_first_and_the_rest_is_counted() {
+        let state = |node: &str, device: Option<&str>, online| DeviceState {
+            node: NodeName::new("g", node).expect("a name"),
+            device: device.map(Into::into),
+            online,
+            since: Timestamp::default(),
+            metrics: 1,
+            births_asked: 0,
+            trouble: None,
+        };
+        let mut all: Vec<_> = (0..999).map(|n| vec![state(&format!("n{n:03}"), None, true)]).collect();
+        all.push(vec![state("z", None, true), state("z", Some("d"), false)]);
+        let (listed, more) = nodes(all);
+        assert_eq!((listed.len(), more), (1000, 1));
+        let names: Vec<_> = listed.iter().take(3).map(|one| (one.node.as_str(), one.device.as_deref())).collect();
+        assert_eq!(names, [("g/z", None), ("g/z", Some("d")), ("g/n000", None)]);
+    }
 
     #[test]
     fn what_is_proposed_is_a_document_that_takes_everything_found() {

@@ -87,7 +87,14 @@ impl Guests for Sparkplug {
             (core.def.clone(), core.host.nodes(), core.config.place.clone())
         };
         // One at a time: while it is locked, no message is taken.
-        let found: Vec<_> = nodes.iter().flat_map(|node| run.core().host.found_of(node)).collect();
-        Some(found::values(&def, place.as_ref(), &self.bus.plant().plant, &found, &*self.clock))
+        let (mut found, mut states) = (Vec::new(), Vec::with_capacity(nodes.len()));
+        for node in &nodes {
+            let core = run.core();
+            found.append(&mut core.host.found_of(node));
+            states.push(core.host.states_of(node));
+        }
+        let (nodes, more_nodes) = found::nodes(states);
+        let values = found::values(&def, place.as_ref(), &self.bus.plant().plant, &found, &*self.clock);
+        Some(FoundValues { nodes, more_nodes, ..values })
     }
 }

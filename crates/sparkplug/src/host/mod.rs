@@ -269,6 +269,10 @@ pub struct DeviceState {
     pub since: Timestamp,
     /// How many metrics it has.
     pub metrics: usize,
+    /// How often the edge node was asked for a birth since the start; 0 for a device.
+    pub births_asked: u64,
+    /// The last thing that was odd about the edge node, and when; kept after it is over. `None` for a device.
+    pub trouble: Option<(Timestamp, String)>,
 }
 
 /// Why a command is not sent.
@@ -508,9 +512,15 @@ impl Host {
         found
     }
 
-    /// The edge nodes and devices that are known, by name.
+    /// An edge node, and after it its devices by name.
     #[must_use]
-    pub fn states(&self) -> Vec<DeviceState> {
+    pub fn states_of(&self, name: &NodeName) -> Vec<DeviceState> {
+        self.node(name).map(Node::states).unwrap_or_default()
+    }
+
+    /// The edge nodes and devices that are known, by name.
+    #[cfg(test)]
+    fn states(&self) -> Vec<DeviceState> {
         let mut states: Vec<DeviceState> =
             self.nodes.values().flat_map(HashMap::values).flat_map(Node::states).collect();
         states.sort_by(|a, b| (&a.node, &a.device).cmp(&(&b.node, &b.device)));

@@ -210,7 +210,6 @@ impl Table {
             let Some(metric_name) = metric.name.as_deref() else { continue };
             let fresh = !table.by_name.contains_key(metric_name);
             if fresh && ctx.counts.metrics + table.metrics.len() >= ctx.options.metrics {
-                ctx.out.notes.push(Note::TooMany("metrics", ctx.options.metrics));
                 table.cut = true;
                 break;
             }
@@ -353,6 +352,10 @@ pub(super) struct Node {
     pace: Pace,
     /// A bound kept a device of this session from being known.
     cut: bool,
+    /// How often a birth was asked for in this run.
+    asked: u64,
+    /// The last thing that was odd about it.
+    trouble: Option<(Timestamp, Note)>,
 }
 
 impl Node {
@@ -369,6 +372,8 @@ impl Node {
             gap_since: None,
             pace: Pace::default(),
             cut: false,
+            asked: 0,
+            trouble: None,
         }
     }
 
@@ -382,10 +387,14 @@ impl Node {
         self.ask_if_due(ctx);
     }
 
+    fn odd(&mut self, ctx: &mut Ctx<'_>, note: Note) {
+        self.trouble = Some((ctx.now.wall, note.clone()));
+        ctx.out.notes.push(note);
+    }
+
     fn born(&mut self, ctx: &mut Ctx<'_>, topic: &str, payload: &Payload) {
         let Some(seq) = payload.seq.and_then(|seq| u8::try_from(seq).ok()) else {
-            ctx.out.notes.push(Note::Refused(topic.to_owned(), "a birth without a sequence number of 0 to 255"));
-            return;
+            return self.odd(ctx, Note::Refused(topic.to_owned(), "a birth without a sequence number of 0 to 255"));
         };
         self.forget_held(ctx);
         let bd_seq = payload::bd_seq(payload);
@@ -403,6 +412,9 @@ impl Node {
                 device.since = ctx.now.wall;
                 device.table.stale(StatusCode::BAD_NO_COMMUNICATION, ctx);
             }
+        }
+        if self.table.cut {
+            self.odd(ctx, Note::TooMany("metrics", ctx.options.metrics));
         }
         ctx.out.notes.push(Note::Born((*self.name).clone(), self.table.metrics.len()));
     }
@@ -441,13 +453,12 @@ impl Node {
     fn in_turn(&mut self, ctx: &mut Ctx<'_>, topic: &str, verb: Verb, device: Option<&str>, came: &Came<'_>) {
         if self.session != Session::Online {
             if self.session != Session::Unsure {
-                ctx.out.notes.push(Note::Unborn((*self.name).clone(), None));
+                self.odd(ctx, Note::Unborn((*self.name).clone(), None));
             }
             return self.ask(ctx);
         }
         let Some(seq) = came.payload.seq.and_then(|seq| u8::try_from(seq).ok()) else {
-            ctx.out.notes.push(Note::Refused(topic.to_owned(), "it has no sequence number of 0 to 255"));
-            return;
+            return self.odd(ctx, Note::Refused(topic.to_owned(), "it has no sequence number of 0 to 255"));
         };
         match seq.wrapping_sub(self.next_seq) {
             0 => {
@@ -492,7 +503,7 @@ impl Node {
 
     /// Messages are lost for good.
     fn unsure(&mut self, ctx: &mut Ctx<'_>) {
-        ctx.out.notes.push(Note::Gap((*self.name).clone(), self.next_seq));
+        self.odd(ctx, Note::Gap((*self.name).clone(), self.next_seq));
         self.go(Session::Unsure, StatusCode::UNCERTAIN_LAST_USABLE_VALUE, ctx);
         self.ask(ctx);
     }
@@ -513,7 +524,7 @@ impl Node {
                 }
                 None if self.cut => {}
                 _ => {
-                    ctx.out.notes.push(Note::Unborn((*self.name).clone(), Some(device.into())));
+                    self.odd(ctx, Note::Unborn((*self.name).clone(), Some(device.into())));
                     self.ask_for_better(ctx);
                 }
             },
@@ -528,7 +539,7 @@ impl Node {
     fn data_taken(&mut self, ctx: &mut Ctx<'_>, unknown: Option<String>) {
         self.pace.wait = Duration::ZERO;
         if let Some(what) = unknown {
-            ctx.out.notes.push(Note::Unknown((*self.name).clone(), what));
+            self.odd(ctx, Note::Unknown((*self.name).clone(), what));
             self.ask_for_better(ctx);
         }
     }
@@ -536,9 +547,8 @@ impl Node {
     fn device_born(&mut self, ctx: &mut Ctx<'_>, device: &str, payload: &Payload) {
         if !self.devices.contains_key(device) {
             if ctx.counts.devices >= ctx.options.devices {
-                ctx.out.notes.push(Note::TooMany("devices", ctx.options.devices));
                 self.cut = true;
-                return;
+                return self.odd(ctx, Note::TooMany("devices", ctx.options.devices));
             }
             ctx.counts.devices += 1;
             let new = Device { table: Table::default(), alive: Alive::No, since: ctx.now.wall };
@@ -547,7 +557,10 @@ impl Node {
         let Some(born) = self.devices.get_mut(device) else { return };
         (born.alive, born.since) = (Alive::Yes, ctx.now.wall);
         born.table = Table::born(std::mem::take(&mut born.table), &self.name, device, payload, ctx);
-        let metrics = born.table.metrics.len();
+        let (metrics, cut) = (born.table.metrics.len(), born.table.cut);
+        if cut {
+            self.odd(ctx, Note::TooMany("metrics", ctx.options.metrics));
+        }
         ctx.out.notes.push(Note::DeviceBorn((*self.name).clone(), device.into(), metrics));
     }
 
@@ -596,6 +609,7 @@ impl Node {
         }
         // Until it is born, it is asked again: a request may get lost as well.
         self.pace.due = (self.session != Session::Online).then_some(now + wait);
+        self.asked += 1;
         ctx.out.send.push(Message {
             topic: node_topic(Verb::NCmd, &self.name, None),
             payload: payload::rebirth_request(ctx.now.wall),
@@ -671,6 +685,8 @@ impl Node {
             online,
             since,
             metrics,
+            births_asked: if device.is_none() { self.asked } else { 0 },
+            trouble: self.trouble.as_ref().filter(|_| device.is_none()).map(|(at, note)| (*at, note.to_string())),
         };
         let online = self.session == Session::Online;
         let own = node(None, online, self.since, self.table.metrics.len());

@@ -614,6 +614,25 @@ fn how_many_are_online_and_what_each_has_is_told() {
 }
 
 #[test]
+fn how_often_a_birth_was_asked_for_and_what_was_odd_is_told_of_the_edge_node() {
+    let mut desk = Desk::born();
+    let states = |desk: &Desk| {
+        let states = desk.0.states_of(&address(None, "x").node);
+        states.into_iter().map(|state| (state.births_asked, state.trouble)).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&desk), [(0, None), (0, None)]);
+    desk.speed(9, 1.0, 5.0);
+    desk.0.tick(now(7.0));
+    let gap = Note::Gap(address(None, "x").node, 2).to_string();
+    assert_eq!(states(&desk), [(1, Some((now(7.0).wall, gap.clone()))), (0, None)]);
+    desk.birth(3, 8.0);
+    assert_eq!(states(&desk)[0], (1, Some((now(7.0).wall, gap))), "kept after it is over");
+    desk.say("DDATA e", Some(1), vec![], 9.0);
+    let (_, trouble) = &states(&desk)[0];
+    assert!(trouble.as_ref().is_some_and(|(at, text)| *at == now(9.0).wall && text.contains("g/n/e")), "{trouble:?}");
+}
+
+#[test]
 fn names_of_strangers_are_told_so_that_all_is_seen() {
     let mut desk = Desk::new();
     let topic = "spBv1.0/g/NBIRTH/a\u{202e}b";
