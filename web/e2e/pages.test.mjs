@@ -28,6 +28,7 @@ const PAGES = {
   'query refused': '/query?q=DROP TABLE samples',
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
+  'sparkplug host': '/connectors?host=floor',
   topics: '/broker',
   'topic details': '/broker?topic=plant/line1/filler/pressure',
   'topics found': '/broker?find=press',
@@ -1231,6 +1232,41 @@ describe('pages', { skip: real }, () => {
       await page.getByRole('button', { name: 'Packer' }).click();
       const drawer = page.getByRole('dialog', { name: 'Packer' }).or(page.locator('aside', { hasText: 'Packer' })).first();
       assert.match(await drawer.innerText(), /4, 1 refused by the device/);
+      await page.close();
+    }
+  });
+
+  test('whom a Sparkplug host hears, what no tag takes, and the document for it are found from the list', async () => {
+    for (const width of [390, 1280]) {
+      const { page, context, faults } = await open(run, { width });
+      await context.grantPermissions(['clipboard-read', 'clipboard-write']).catch(() => null);
+      await enter(run, page);
+      await visit(run, page, '/connectors');
+      await page.getByRole('button', { name: 'Line 3, Sparkplug' }).click();
+      await page.getByRole('link', { name: 'Edge nodes and found metrics' }).click();
+      const nodes = page.locator('section', { has: page.getByRole('heading', { name: 'Edge nodes and devices of Line 3, Sparkplug' }) });
+      const first = (await nodes.locator('tbody tr').first().innerText()).replaceAll('\n', ' ');
+      assert.match(first, /Not online.*line3\/palletiser.*3.*are missing from number 117 on/);
+      assert.match(await nodes.locator('tbody tr').nth(1).innerText(), /Device of line3\/palletiser:\s*robot/);
+      const found = page.locator('section', { has: page.getByRole('heading', { name: 'Found, and no tag takes it' }) });
+      assert.equal(await found.locator('tbody tr').count(), 100, 'not all rows at once');
+      await found.getByRole('button', { name: 'Show more (100)' }).click();
+      assert.equal(await found.locator('tbody tr').count(), 200);
+      assert.match(await found.locator('tr', { hasText: 'Recipe/table' }).innerText(), /becomes no tag/);
+      assert.equal(await found.locator('tr', { hasText: 'scale/weight' }).count(), 0, 'it is a tag');
+      await page.getByRole('searchbox', { name: 'Find a metric' }).fill('scale');
+      await page.getByText('No metric has this in its name.').waitFor();
+      await page.getByRole('button', { name: 'With those of tags' }).click();
+      assert.match(await page.locator('tr', { hasText: 'scale/weight' }).innerText(), /is a tag[\s\S]*12\.5/);
+      assert.ok(page.url().includes('find=scale') && page.url().includes('all=1'), page.url());
+      const document = page.getByRole('group', { name: 'Proposed document' });
+      assert.match(await document.innerText(), /metric = "Motor\/speed"/);
+      const saved = page.waitForEvent('download');
+      await page.getByRole('button', { name: 'Download' }).click();
+      assert.equal((await saved).suggestedFilename(), 'floor.toml');
+      await page.getByRole('link', { name: 'All connections' }).click();
+      await page.getByRole('heading', { name: 'Field connections' }).waitFor();
+      assert.deepEqual(faults, []);
       await page.close();
     }
   });

@@ -18,6 +18,40 @@ const NO_COMMUNICATION = 0x80310000;
 const UNITS_EXCEEDED = 0x40940000;
 const MIN = 60_000;
 
+const FOUND_DOCUMENT = `[[equipment]]
+path = "works/nord/line3/filler/plc1/Motor"
+level = "work_unit"
+
+[[tag]]
+path = "works/nord/line3/filler/plc1/Motor/speed"
+type = "double"
+description = "Sparkplug line3/filler/plc1/Motor/speed"
+
+[[tag]]
+path = "works/nord/line3/filler/plc1/Motor/on"
+type = "boolean"
+description = "Sparkplug line3/filler/plc1/Motor/on"
+
+[[connector]]
+name = "floor"
+type = "sparkplug_host"
+host_id = "andon"
+groups = ["line3"]
+place = "works/nord/line3"
+
+[[connector.metric]]
+tag = "works/nord/line3/filler/plc1/Motor/speed"
+node = "line3/filler"
+device = "plc1"
+metric = "Motor/speed"
+
+[[connector.metric]]
+tag = "works/nord/line3/filler/plc1/Motor/on"
+node = "line3/filler"
+device = "plc1"
+metric = "Motor/on"
+`;
+
 /** Tags that show what a bad, an uncertain and a silent value look like. */
 const BAD_SINCE = 23 * MIN;
 const badTag = 'works/nord/bottling/line2/labeller/glue_temperature';
@@ -358,8 +392,40 @@ export class MockServer {
       of('line2-labeller', 'Line 2 labeller', 'failed', this.start - BAD_SINCE, { requests: 9100, errors: 460, endpoint: 'tcp://10.20.1.31:502', tags: 2, last_error: { at_ms: now - (now % 3000), text: 'no connection to 10.20.1.31:502: the host cannot be reached', remedy: 'check that the device is on and on the network, that its Modbus TCP server is enabled, and that endpoint is its address and port' } }),
       of('energy', 'Energy and media', 'connecting', now - (now % 9000), { requests: 300, errors: 1, endpoint: 'tcp://10.20.2.5:502', tags: 13, latency_ms: null, samples_per_s: 0 }),
       of('packer', 'Packer', 'connected', this.start - 170 * MIN, { latency_ms: 5.5 + noise(now / 1000, 6), samples_per_s: 2, requests: requests - 30_000, errors: 1, endpoint: 'tcp://10.20.1.33:502', tags: 4, refused: 1, last_error: { at_ms: this.start - 9 * MIN, text: 'the device refused "read holding 12": exception 0x02 illegal data address', remedy: 'check `table` and `address` against the device\'s register map; addresses here count from zero' } }),
+      of('floor', 'Line 3, Sparkplug', 'connected', this.start - 170 * MIN, { kind: 'sparkplug_host', samples_per_s: 6.4, endpoint: '1 of 2 edge nodes of line3', tags: 3 }),
       of('old-scale', 'Old scale', 'disabled', this.start - 9 * 24 * 60 * MIN, { endpoint: '/dev/ttyUSB0, 9600 8N1', tags: 1 }),
     ];
+  }
+
+  /** What the Sparkplug host hears: an edge node that is well, one that is gone, and metrics of every sort. */
+  found(): Json {
+    const now = this.now();
+    const node = (device: string | null, online: boolean, since_ms: number, metrics: number, more: Json = {}): Json => ({ node: 'line3/filler', device, online, since_ms, metrics, births_asked: 0, trouble_at_ms: null, trouble: null, ...more });
+    const value = (place: string, data_type: string, tag_type: string | null, value: unknown, more: Json = {}): Json => ({ place: `line3/${place}`, data_type, tag_type, taken: false, transient: false, value, quality: 'Good', at_ms: now - 4000, ...more });
+    const gap = 'Messages of the Sparkplug edge node line3/palletiser are missing from number 117 on; it is asked to send everything again.';
+    const many = Array.from({ length: 240 }, (_, i) => value(`filler/plc1/Valves/V${String(i + 1).padStart(3, '0')}/opened`, 'UInt32', 'int64', 4_000_000_000 - i * 7));
+    return {
+      nodes: [
+        node(null, false, now - 44 * MIN, 6, { node: 'line3/palletiser', births_asked: 3, trouble_at_ms: now - 52 * MIN, trouble: gap }),
+        node('robot', false, now - 44 * MIN, 31, { node: 'line3/palletiser' }),
+        node(null, true, this.start - 120 * MIN, 4),
+        node('plc1', true, this.start - 120 * MIN, 262),
+        node('scale', true, this.start - 120 * MIN, 3),
+      ],
+      more_nodes: 0,
+      values: [
+        value('filler/bdSeq', 'UInt64', 'int64', 7),
+        value('filler/plc1/Motor/speed', 'Double', 'double', 1480.25 + noise(now / 1000, 3)),
+        value('filler/plc1/Motor/on', 'Boolean', 'boolean', true),
+        value('filler/plc1/Recipe/name', 'String', 'string', 'Pils 0,5 l, 20er Kasten'),
+        value('filler/plc1/Recipe/table', 'DataSet', null, null),
+        value('palletiser/robot/Arm/torque', 'Float', 'double', null, { quality: 'BadNoCommunication', at_ms: now - 44 * MIN }),
+        ...many,
+        value('filler/scale/weight', 'Double', 'double', 12.5, { taken: true }),
+      ],
+      more: 0,
+      document: FOUND_DOCUMENT,
+    };
   }
 
   mqttClients(): Json[] {
@@ -695,6 +761,9 @@ export class MockServer {
         return { ...ok({ reached: this.broker.subscribersOf(String(body['topic'])).length, durable: body['retain'] === true || Number(body['qos'] ?? 0) > 0 }), delay: 150 };
       case 'GET /api/connectors':
         return ok(this.empty ? { connectors: [], mqtt: { clients: [] } } : { connectors: this.connectors(), mqtt: { clients: this.mqttClients() } });
+      case 'GET /api/connectors/found':
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        return query.get('name') === 'floor' ? ok(this.empty ? { nodes: [], more_nodes: 0, values: [], more: 0, document: null } : this.found()) : problem(404, 'There is no such thing', 'There is no connector of this name that looks for values by itself.');
       case 'POST /api/connectors/test':
         return { ...ok(String(body['name']).includes('labeller') ? { ok: false, detail: 'no route to host' } : { ok: true, detail: '4 registers read in 3 ms' }), delay: 700 };
       default:
