@@ -97,6 +97,8 @@ pub struct Parts {
     pub log: Arc<dyn Log>,
     /// Changes of the plant model.
     pub plant_admin: Arc<dyn ports::PlantAdmin>,
+    /// The secrets that documents name.
+    pub secrets: Arc<dyn ports::SecretKeeper>,
     /// SQL.
     pub sql: Arc<dyn ports::Sql>,
     /// Readings by HTTP.
@@ -170,7 +172,7 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
-        mqtt_rules, notes, plant, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -223,6 +225,8 @@ pub fn router(app: App) -> Router {
         .route("/api/mqtt/quarantine/discard", post(mqtt_rules::discard))
         .route("/api/mqtt/permission", post(mqtt_clients::permission))
         .route("/api/connectors/found", get(connectors::found))
+        .route("/api/secrets", get(secrets::list))
+        .route("/api/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/api/users", get(users::list_users).post(users::create_user))
         .route("/api/users/{id}", patch(users::change_user).delete(users::remove_user))
         .route("/api/tokens", get(users::list_tokens).post(users::create_token))

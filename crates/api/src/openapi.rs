@@ -2,7 +2,7 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
-    mqtt_rules, notes, plant, session, sql, storage, timeline, topics, transfer, users, values, ws,
+    mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -70,6 +70,9 @@ use utoipa::OpenApi;
         mqtt_rules::release,
         mqtt_rules::discard,
         connectors::found,
+        secrets::list,
+        secrets::set,
+        secrets::remove,
         users::list_users,
         users::create_user,
         users::change_user,

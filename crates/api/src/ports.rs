@@ -117,6 +117,48 @@ pub trait PlantAdmin: Send + Sync + 'static {
     fn export(&self) -> String;
 }
 
+/// A secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SecretView {
+    /// By which documents name it.
+    pub name: String,
+    /// A connector that names it.
+    pub used_by: Option<String>,
+}
+
+/// Why a secret was not kept or forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be one.
+    #[error("{0}")]
+    Refused(String),
+    /// There is none of this name.
+    #[error("there is no such secret")]
+    Unknown,
+    /// A connector names it.
+    #[error("the connector \"{0}\" names this secret")]
+    Used(String),
+    /// Saving failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Keeps the secrets that documents name. No value comes out again.
+pub trait SecretKeeper: Send + Sync + 'static {
+    /// All of them.
+    fn names(&self) -> Vec<SecretView>;
+    /// Whether it would be kept.
+    /// # Errors
+    /// [`SecretError::Refused`].
+    fn check(&self, name: &str, value: &str) -> Result<(), SecretError>;
+    /// Whether it would be forgotten.
+    /// # Errors
+    /// [`SecretError::Unknown`], [`SecretError::Used`].
+    fn may_remove(&self, name: &str) -> Result<(), SecretError>;
+    /// Keeps it, or forgets it where there is no value; on disk and in force when this resolves.
+    fn change(&self, name: String, value: Option<String>) -> BoxFuture<'_, Result<(), SecretError>>;
+}
+
 /// Whether the node is ready, and what people must be warned of.
 pub trait NodeState: Send + Sync + 'static {
     /// `Ok` when sessions, alarms and commands are right and acknowledging; otherwise what is not.

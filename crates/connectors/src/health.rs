@@ -35,6 +35,35 @@ pub struct LastError {
     pub remedy: String,
 }
 
+/// How a bridge to another broker is doing.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BridgeFigures {
+    /// Messages that are to be sent and were not acknowledged yet.
+    pub waiting_messages: u64,
+    /// Bytes of their topics and payloads.
+    pub waiting_bytes: u64,
+    /// When the oldest of them was received here.
+    pub oldest: Option<Timestamp>,
+    /// Whether it has waited for longer than is to be borne.
+    pub behind: bool,
+    /// Messages sent since the start.
+    pub sent: u64,
+    /// Messages taken since the start.
+    pub received: u64,
+    /// Sent per second, averaged over some seconds.
+    pub sent_per_s: f64,
+    /// Taken per second, averaged over some seconds.
+    pub received_per_s: f64,
+    /// When the other side last acknowledged a message.
+    pub last_success: Option<Timestamp>,
+    /// Messages lost since there is this bridge.
+    pub lost_messages: u64,
+    /// Messages with QoS 0 that were not sent for want of a link, since the start.
+    pub not_sent: u64,
+    /// Messages that came back over a ring of bridges and went no further, since the start.
+    pub looped: u64,
+}
+
 /// A connector's health at one moment.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ConnectorHealth {
@@ -66,6 +95,8 @@ pub struct ConnectorHealth {
     pub endpoint: String,
     /// How many tags it feeds.
     pub tags: usize,
+    /// Of a bridge to another broker.
+    pub bridge: Option<BridgeFigures>,
 }
 
 #[derive(Debug)]
@@ -205,6 +236,7 @@ impl Health {
             refused: figures.refused,
             endpoint,
             tags,
+            bridge: None,
         }
     }
 }

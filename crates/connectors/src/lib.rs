@@ -13,7 +13,7 @@ pub mod modbus;
 pub mod runner;
 pub mod settings;
 
-pub use health::{ConnectorHealth, ConnectorState, LastError};
+pub use health::{BridgeFigures, ConnectorHealth, ConnectorState, LastError};
 pub use runner::{FoundNode, FoundValue, FoundValues, Guests, Runner, TestReport};
 
 use andon_model::plant::{ConnectorDef, Finding, Plant};
@@ -21,7 +21,8 @@ use andon_model::plant::{ConnectorDef, Finding, Plant};
 /// The kinds of connectors that a [`Runner`] runs.
 pub const KINDS: [&str; 1] = [modbus::KIND];
 /// The kinds that need the MQTT broker, and are run by who has it. A runner only shows them, see [`Guests`].
-pub const GUEST_KINDS: [&str; 4] = ["sparkplug_host", "sparkplug_edge", "mqtt_discovery", "mqtt_announce"];
+pub const GUEST_KINDS: [&str; 5] =
+    ["sparkplug_host", "sparkplug_edge", "mqtt_discovery", "mqtt_announce", "mqtt_bridge"];
 
 /// Everything that is wrong with a connector's settings; empty when it can run.
 #[must_use]

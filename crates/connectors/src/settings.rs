@@ -113,6 +113,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The name of the secret, where `key` is `{ secret = "name" }`.
+    pub fn secret(&mut self, key: &'static str) -> Option<&'a str> {
+        let table = self.get(key)?.as_object().filter(|table| table.len() == 1)?;
+        table.get("secret")?.as_str()
+    }
+
     /// A text that must be there.
     pub fn required_text(&mut self, key: &'static str, example: &str, findings: &mut Findings) -> Option<&'a str> {
         if !self.object.contains_key(key) {

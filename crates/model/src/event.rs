@@ -119,7 +119,10 @@ impl What {
 }
 
 /// The actions of a [`SystemNote`] that tell of no trouble.
-const IN_ORDER: [&str; 14] = [
+const IN_ORDER: [&str; 17] = [
+    "bridge_caught_up",
+    "secret_set",
+    "secret_removed",
     "started",
     "stopped",
     "restored",

@@ -1,6 +1,8 @@
 //! Ten-line adapters: where one crate declares what it needs and another has it.
 
+use crate::bridge::config as bridge;
 use crate::discovery::config as discovery;
+use crate::secrets::Secrets;
 use crate::sparkplug::config as sparkplug;
 use andon_access::certificate::NoCertificateName;
 use andon_access::records::{
@@ -154,18 +156,46 @@ pub struct Checks;
 
 impl SettingsCheck for Checks {
     fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
-        let findings = match connector.kind.as_str() {
-            sparkplug::HOST | sparkplug::EDGE => sparkplug::check(connector, plant),
-            discovery::DISCOVERY | discovery::ANNOUNCE => discovery::check(connector, plant),
-            _ => andon_connectors::check(connector, plant),
-        };
-        told_first(secrets_in(&connector.settings), findings)
+        match connector.kind.as_str() {
+            bridge::KIND => bridge::check(connector, plant),
+            sparkplug::HOST | sparkplug::EDGE => {
+                told_first(unused_secrets(&connector.settings), sparkplug::check(connector, plant))
+            }
+            discovery::DISCOVERY | discovery::ANNOUNCE => {
+                told_first(unused_secrets(&connector.settings), discovery::check(connector, plant))
+            }
+            _ => told_first(unused_secrets(&connector.settings), andon_connectors::check(connector, plant)),
+        }
     }
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
-        told_first(secrets_in(&topic.settings), andon_wire::payload::check_topic(topic, plant))
+        told_first(unused_secrets(&topic.settings), andon_wire::payload::check_topic(topic, plant))
     }
     fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
-        told_first(secrets_in(&rule.settings), andon_rules::check_rule(rule, plant))
+        told_first(unused_secrets(&rule.settings), andon_rules::check_rule(rule, plant))
+    }
+}
+
+/// [`Checks`], and every secret that is named must be set.
+pub struct ChecksAndSecrets(pub Arc<Secrets>);
+
+impl SettingsCheck for ChecksAndSecrets {
+    fn check_connector(&self, connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
+        let mut findings = Checks.check_connector(connector, plant);
+        if connector.kind == bridge::KIND {
+            let named = named_secrets(&connector.settings).into_iter();
+            findings.extend(named.filter(|(_, name)| self.0.get(name).is_none()).map(|(pointer, name)| Finding {
+                pointer,
+                message: format!("the secret \"{name}\" is not set"),
+                remedy: format!("set it first: andon secret set {name}"),
+            }));
+        }
+        findings
+    }
+    fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
+        Checks.check_topic(topic, plant)
+    }
+    fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
+        Checks.check_topic_rule(rule, plant)
     }
 }
 
@@ -176,25 +206,27 @@ fn told_first(mut secrets: Vec<Finding>, mut others: Vec<Finding>) -> Vec<Findin
     secrets
 }
 
-/// Every `{ secret = "name" }`: documents may name secrets, but nothing here keeps any, so a connector would never get it.
-/// Goes with the first thing that does.
-fn secrets_in(settings: &Json) -> Vec<Finding> {
+/// Every `{ secret = "name" }` where nothing asks for one.
+fn unused_secrets(settings: &Json) -> Vec<Finding> {
+    let finding = |(pointer, name): (Vec<String>, String)| Finding {
+        pointer,
+        message: format!("nothing here uses a secret, so \"{name}\" would never be filled in"),
+        remedy: "take the key out; bridges to other brokers (mqtt_bridge) use secrets".to_owned(),
+    };
+    named_secrets(settings).into_iter().map(finding).collect()
+}
+
+/// Every `{ secret = "name" }`, with its place.
+pub fn named_secrets(settings: &Json) -> Vec<(Vec<String>, String)> {
     let mut found = Vec::new();
     find_secrets(settings, &mut Vec::new(), &mut found);
     found
 }
 
-fn find_secrets(value: &Json, at: &mut Vec<String>, found: &mut Vec<Finding>) {
+fn find_secrets(value: &Json, at: &mut Vec<String>, found: &mut Vec<(Vec<String>, String)>) {
     let inner: Vec<(String, &Json)> = match value {
         Json::Object(map) => match map.get("secret").and_then(Json::as_str) {
-            Some(name) if map.len() == 1 => {
-                found.push(Finding {
-                    pointer: at.clone(),
-                    message: format!("this version of Andon keeps no secrets, so \"{name}\" would never be filled in"),
-                    remedy: "take the key out; nothing in this version needs a secret".to_owned(),
-                });
-                return;
-            }
+            Some(name) if map.len() == 1 => return found.push((at.clone(), name.to_owned())),
             _ => map.iter().map(|(key, inner)| (key.clone(), inner)).collect(),
         },
         Json::Array(items) => items.iter().enumerate().map(|(index, inner)| (index.to_string(), inner)).collect(),
@@ -231,15 +263,33 @@ mod tests {
         let errors = |text: &str| {
             let document = Document { name: "plant.toml".to_owned(), text: text.to_owned() };
             let errors = parse(&[document], &Checks).expect_err("refused");
-            errors.into_iter().map(|e| e.to_string()).filter(|e| e.contains("keeps no secrets")).collect::<Vec<_>>()
+            errors
+                .into_iter()
+                .map(|e| e.to_string())
+                .filter(|e| e.contains("would never be filled in"))
+                .collect::<Vec<_>>()
         };
         let said = errors(
             "[[connector]]\nname = \"press-7\"\ntype = \"modbus\"\nhost = { secret = \"host\" }\nlogin = { user = \"me\", password = { secret = \"press-7\" } }\n",
         );
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0].starts_with("plant.toml:4:8: this version"), "{said:?}");
+        assert!(said[0].starts_with("plant.toml:4:8: nothing here"), "{said:?}");
         assert!(said[1].starts_with("plant.toml:5:") && said[1].contains("\"press-7\" would never"), "{said:?}");
         let topic = errors("[[topic]]\nfilter = \"a/#\"\nformat = [{ secret = \"x\" }]\n");
-        assert!(topic[0].starts_with("plant.toml:3:11: this version"), "{topic:?}");
+        assert!(topic[0].starts_with("plant.toml:3:11: nothing here"), "{topic:?}");
+    }
+
+    #[test]
+    fn a_bridge_that_names_a_secret_that_is_not_set_is_refused_at_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secrets = Secrets::open(folder.path()).expect("no secrets yet");
+        let text = "[[connector]]\nname = \"b\"\ntype = \"mqtt_bridge\"\nendpoint = \"mqtt://a\"\nclient_id = \"c\"\nuser = \"u\"\npassword = { secret = \"head\" }\nsend = [{ filter = \"a\" }]\n";
+        let document = || Document { name: "plant.toml".to_owned(), text: text.to_owned() };
+        let errors = parse(&[document()], &ChecksAndSecrets(secrets.clone())).expect_err("refused");
+        let said = errors[0].to_string();
+        assert!(said.starts_with("plant.toml:7:12: the secret \"head\" is not set"), "{said}");
+        assert!(said.contains("andon secret set head"), "{said}");
+        secrets.set("head", "x").expect("kept");
+        parse(&[document()], &ChecksAndSecrets(secrets)).expect("taken");
     }
 }

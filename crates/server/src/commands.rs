@@ -13,7 +13,7 @@ use andon_model::text::counted;
 use anyhow::{Context, Result, bail};
 use hyper::Method;
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -93,6 +93,58 @@ pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Res
     } else {
         say::all(&table(&json))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Gives the running node a secret that comes on the standard input, where no list of processes and no shell history shows it.
+/// # Errors
+/// No node runs, or it does not take it.
+pub async fn set_secret(settings: &Settings, name: &str) -> Result<ExitCode> {
+    if !crate::secrets::is_name(name) {
+        bail!("{}", crate::secrets::Refused::Name);
+    }
+    let client = running(settings)?;
+    if std::io::stdin().is_terminal() {
+        complain!(
+            "type the secret, then Enter and Ctrl-D; it is shown as you type. Better: andon secret set {name} < FILE"
+        );
+    }
+    let mut value = String::new();
+    let most = u64::try_from(crate::secrets::VALUE_BYTES).unwrap_or(u64::MAX) + 2;
+    std::io::stdin().take(most).read_to_string(&mut value).context("the standard input is no text")?;
+    if let Some(line) = value.strip_suffix('\n') {
+        value = line.strip_suffix('\r').unwrap_or(line).to_owned();
+    }
+    let body = json!({ "value": value });
+    client.send(Method::PUT, &format!("/api/secrets/{name}"), Some(&body)).await?.success()?;
+    say!("the secret {name} is set");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists the names of secrets.
+/// # Errors
+/// No node runs.
+pub async fn list_secrets(settings: &Settings) -> Result<ExitCode> {
+    let answer = running(settings)?.send(Method::GET, "/api/secrets", None).await?.success()?.json();
+    for secret in answer["secrets"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let name = secret["name"].as_str().unwrap_or_default();
+        match secret["used_by"].as_str() {
+            Some(user) => say!("{name} (used by {user})"),
+            None => say!("{name}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets a secret.
+/// # Errors
+/// No node runs, or a connector names it.
+pub async fn remove_secret(settings: &Settings, name: &str) -> Result<ExitCode> {
+    if !crate::secrets::is_name(name) {
+        bail!("{}", crate::secrets::Refused::Name);
+    }
+    running(settings)?.send(Method::DELETE, &format!("/api/secrets/{name}"), None).await?.success()?;
+    say!("the secret {name} is removed");
     Ok(ExitCode::SUCCESS)
 }
 

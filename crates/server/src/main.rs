@@ -7,6 +7,7 @@
 
 mod adapters;
 mod backup;
+mod bridge;
 mod client;
 mod commands;
 mod data_dir;
@@ -26,6 +27,7 @@ mod plant_admin;
 mod presence;
 mod progress;
 mod say;
+mod secrets;
 mod settings;
 mod sparkplug;
 mod sql;
@@ -176,6 +178,31 @@ enum Command {
     },
     /// Look for weak settings and a weak disk.
     Doctor(Config),
+    /// Secrets that documents name: passwords and keys to log in elsewhere.
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum SecretCommand {
+    /// Keep what comes on the standard input (without the line feed at its end) as a secret of the running node.
+    Set {
+        #[command(flatten)]
+        config: Config,
+        /// By this name documents refer to it: { secret = "NAME" }.
+        name: String,
+    },
+    /// List the names.
+    List(Config),
+    /// Forget a secret that no connector names.
+    Remove {
+        #[command(flatten)]
+        config: Config,
+        /// Its name.
+        name: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -317,6 +344,11 @@ async fn run(command: Command) -> Result<ExitCode> {
             backup::tool::restore(backup::tool::RestoreWish { dir, into, name, only, max_rate }).await
         }
         Command::Doctor(config) => commands::doctor(&read(&config)?).await,
+        Command::Secret { command } => match command {
+            SecretCommand::Set { config, name } => commands::set_secret(&read(&config)?, &name).await,
+            SecretCommand::List(config) => commands::list_secrets(&read(&config)?).await,
+            SecretCommand::Remove { config, name } => commands::remove_secret(&read(&config)?, &name).await,
+        },
     }
 }
 

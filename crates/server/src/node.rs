@@ -6,6 +6,7 @@
 use crate::adapters::{Checks, DurableIngest, StoredAccounts};
 use crate::backup::hold::{self, Holds, Sources};
 use crate::backup::{forget_restored, take_restored};
+use crate::bridge::Bridges;
 use crate::data_dir::{DataDir, write_private};
 use crate::discovery::Discovery;
 use crate::ended;
@@ -13,6 +14,7 @@ use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
+use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
@@ -113,6 +115,7 @@ pub struct Node {
     connectors: Arc<Runner>,
     pub(crate) sparkplug: Arc<Sparkplug>,
     discovery: Arc<Discovery>,
+    bridges: Arc<Bridges>,
     pub(crate) broker: Arc<Broker>,
     #[cfg(test)]
     pub(crate) entrance: Entrance,
@@ -294,6 +297,8 @@ impl Node {
         historian.keep(retentions(&bus));
 
         let (notes, waiting_notes) = Notes::new();
+        let secrets = Secrets::open(&settings.data_dir)?;
+        let bridges = Bridges::new(node, log.clone(), secrets.clone(), recorder.clone(), clock.clone(), notes.clone());
         let sparkplug =
             Sparkplug::new(bus.clone(), clock.clone(), notes.clone(), recorder.clone(), settings.data_dir.clone());
         let hooks = Hooks::new(
@@ -311,6 +316,7 @@ impl Node {
         let options = BrokerOptions {
             connections: settings.limits.mqtt_connections,
             payload_bytes: settings.limits.mqtt_payload_bytes,
+            node: Some(node),
             catalogue_topics: settings.limits.mqtt_topics_listed,
             catalogue_bytes: settings.limits.mqtt_topics_listed.saturating_mul(LISTED_BYTES),
             history_dir: Some(dir.join("messages")),
@@ -330,9 +336,11 @@ impl Node {
              log/snapshots/broker and its older copy away and start again: then they are made anew from the messages the log still keeps",
         )?;
         hooks.set_broker(broker.clone());
+        bridges.set_broker(broker.clone());
         let connectors = Arc::new(Runner::new(bus.clone(), recorder.clone(), clock.clone()));
         connectors.show_guests(sparkplug.clone());
         connectors.show_guests(discovery.clone());
+        connectors.show_guests(bridges.clone());
 
         // Tasks, from the log outwards.
         let (mut keepers, mut spool, mut core, mut faces) =
@@ -374,9 +382,10 @@ impl Node {
             connectors: connectors.clone(),
             sparkplug: sparkplug.clone(),
             discovery: discovery.clone(),
+            bridges: bridges.clone(),
             clock: clock.clone(),
         };
-        let admin = Admin::new(store.clone(), followers);
+        let admin = Admin::new(store.clone(), followers, secrets);
         let restored = take_restored(&settings.data_dir);
         // A backup is of a running node: that it holds no stop tells nothing.
         if let Some(last_alive) = last_alive.filter(|_| restored.is_none()) {
@@ -433,6 +442,8 @@ impl Node {
             historian: historian.clone(),
             holds: holds.clone(),
             notes,
+            clock: clock.clone(),
+            bridges: bridges.clone(),
             settings_warnings: settings.warnings(),
             started: AtomicBool::new(false),
         });
@@ -482,6 +493,7 @@ impl Node {
                 audit: recorder.clone(),
                 log: shared.clone(),
                 plant_admin: admin.clone(),
+                secrets: admin.clone(),
                 sql: Arc::new(crate::sql::SqlOverHttp(engine.clone())),
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
                 ingest_memory: ingest_memory.clone(),
@@ -561,6 +573,7 @@ impl Node {
             connectors,
             sparkplug,
             discovery,
+            bridges,
             broker,
             #[cfg(test)]
             entrance,
@@ -586,6 +599,7 @@ impl Node {
         self.connectors.stop().await;
         self.sparkplug.stop().await;
         self.discovery.stop().await;
+        self.bridges.stop().await;
         self.broker.stop().await;
         self.core.end().await;
         self.spool.end().await;

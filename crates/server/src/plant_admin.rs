@@ -1,11 +1,16 @@
 //! Changing the plant model: documents → one transaction → everything that runs follows.
 
-use crate::adapters::Checks;
+use crate::adapters::ChecksAndSecrets;
+use crate::bridge::Bridges;
 use crate::discovery::Discovery;
 use crate::mqtt::{Hooks, set_actuators};
+use crate::secrets::{Refused, Secrets};
 use crate::sparkplug::Sparkplug;
 use andon_alarms::Engine;
-use andon_api::ports::{ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, VersionView};
+use andon_api::ports::{
+    ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, SecretError, SecretKeeper,
+    SecretView, VersionView,
+};
 use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_connectors::Runner;
@@ -41,6 +46,8 @@ pub struct Followers {
     pub sparkplug: Arc<Sparkplug>,
     /// What devices announce.
     pub discovery: Arc<Discovery>,
+    /// Bridges to other brokers.
+    pub bridges: Arc<Bridges>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -63,6 +70,7 @@ impl Followers {
         self.connectors.apply(&plant).await;
         self.sparkplug.apply(&plant).await;
         self.discovery.apply(&plant).await;
+        self.bridges.apply(&plant).await;
         Ok(())
     }
 }
@@ -97,14 +105,15 @@ pub fn retentions(bus: &Bus) -> Retentions {
 pub struct Admin {
     store: Store,
     followers: Followers,
+    secrets: Arc<Secrets>,
     /// One change at a time is followed.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Admin {
     /// An admin over `store`.
-    pub fn new(store: Store, followers: Followers) -> Arc<Self> {
-        Arc::new(Self { store, followers, turn: tokio::sync::Mutex::default() })
+    pub fn new(store: Store, followers: Followers, secrets: Arc<Secrets>) -> Arc<Self> {
+        Arc::new(Self { store, followers, secrets, turn: tokio::sync::Mutex::default() })
     }
 
     /// Makes everything follow the model in force; at start.
@@ -116,9 +125,10 @@ impl Admin {
     async fn merged(&self, given: Vec<DocumentView>, prune: bool) -> Result<(Plant, Plant), PlantError> {
         let (base, _) = self.store.current_plant().await.map_err(|e| failed(&e))?;
         // Checking 100,000 tags takes a second: not on the runtime's own threads.
+        let checks = ChecksAndSecrets(self.secrets.clone());
         let merged = tokio::task::spawn_blocking(move || {
             let given: Vec<_> = given.into_iter().map(|d| Document { name: d.name, text: d.text }).collect();
-            let new = documents::merge(&base, &given, prune, &Checks);
+            let new = documents::merge(&base, &given, prune, &checks);
             new.map(|new| (base, new))
                 .map_err(|errors| PlantError::Invalid(errors.into_iter().map(error_view).collect()))
         });
@@ -226,6 +236,46 @@ impl PlantAdmin for Admin {
 
     fn export(&self) -> String {
         documents::export(&self.followers.bus.plant().plant)
+    }
+}
+
+fn not_kept(refused: Refused) -> SecretError {
+    match refused {
+        Refused::Disk(_) => SecretError::Failed(refused.to_string()),
+        Refused::Name | Refused::Value | Refused::TooMany => SecretError::Refused(refused.to_string()),
+    }
+}
+
+impl SecretKeeper for Admin {
+    fn names(&self) -> Vec<SecretView> {
+        let plant = self.followers.bus.plant();
+        let view = |name: String| SecretView { used_by: Bridges::user_of(&plant.plant, &name), name };
+        self.secrets.names().into_iter().map(view).collect()
+    }
+
+    fn check(&self, name: &str, value: &str) -> Result<(), SecretError> {
+        self.secrets.check(name, value).map_err(not_kept)
+    }
+
+    fn may_remove(&self, name: &str) -> Result<(), SecretError> {
+        if self.secrets.get(name).is_none() {
+            return Err(SecretError::Unknown);
+        }
+        Bridges::user_of(&self.followers.bus.plant().plant, name).map_or(Ok(()), |user| Err(SecretError::Used(user)))
+    }
+
+    fn change(&self, name: String, value: Option<String>) -> BoxFuture<'_, Result<(), SecretError>> {
+        Box::pin(async move {
+            let secrets = self.secrets.clone();
+            let kept = tokio::task::spawn_blocking(move || match value {
+                Some(value) => secrets.set(&name, &value),
+                None => secrets.remove(&name),
+            });
+            kept.await.map_err(|error| SecretError::Failed(error.to_string()))?.map_err(not_kept)?;
+            let _turn = self.turn.lock().await;
+            self.followers.bridges.apply(&self.followers.bus.plant().plant).await;
+            Ok(())
+        })
     }
 }
 

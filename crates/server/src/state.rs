@@ -1,6 +1,7 @@
 //! Is the node ready, what must people be warned of, and its figures for Prometheus.
 
 use crate::backup::hold::Holds;
+use crate::bridge::Bridges;
 use crate::notes::Notes;
 use andon_alarms::Engine;
 use andon_api::ports::NodeState;
@@ -43,6 +44,10 @@ pub struct State {
     pub sql_places: Arc<Places>,
     /// Notes that could not be recorded.
     pub notes: Notes,
+    /// The time.
+    pub clock: Arc<dyn andon_model::Clock>,
+    /// Bridges to other brokers.
+    pub bridges: Arc<Bridges>,
     /// Warnings of the settings.
     pub settings_warnings: Vec<String>,
     /// Set once everything runs.
@@ -78,6 +83,7 @@ impl NodeState for State {
         let mut warnings = self.failures();
         warnings.extend(self.settings_warnings.iter().cloned());
         let history = self.historian.stats();
+        warnings.extend(self.bridges.warnings());
         warnings.extend(history.last_error.map(|e| format!("History is not written to files: {e}")));
         warnings
     }
@@ -139,6 +145,44 @@ impl NodeState for State {
         metric("mqtt_quarantine_messages", "gauge", "Messages in quarantine.", &one(kept.len() as u64));
         let words = "Messages that had to leave the quarantine for others.";
         metric("mqtt_quarantine_pushed_out_total", "counter", words, &one(pushed_out));
+        let bridges = self.bridges.reports();
+        let of_bridges = |value: &dyn Fn(&andon_broker::bridge::Report) -> f64| -> Vec<(String, f64)> {
+            bridges.iter().map(|(name, report)| (format!("{{bridge=\"{name}\"}}"), value(report))).collect()
+        };
+        let now = self.clock.now();
+        let connected = |r: &andon_broker::bridge::Report| r.state == andon_broker::bridge::LinkState::Connected;
+        metric(
+            "bridge_connected",
+            "gauge",
+            "1 while the other side answers.",
+            &of_bridges(&|r| f64::from(u8::from(connected(r)))),
+        );
+        metric(
+            "bridge_waiting_messages",
+            "gauge",
+            "Messages to be sent that were not acknowledged yet.",
+            &of_bridges(&|r| as_f64(r.waiting.messages)),
+        );
+        metric("bridge_waiting_bytes", "gauge", "Bytes of these.", &of_bridges(&|r| as_f64(r.waiting.bytes)));
+        metric(
+            "bridge_lag_seconds",
+            "gauge",
+            "How long the oldest of these has waited.",
+            &of_bridges(&|r| r.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64())),
+        );
+        metric("bridge_sent_total", "counter", "Messages sent.", &of_bridges(&|r| as_f64(r.sent)));
+        metric(
+            "bridge_received_total",
+            "counter",
+            "Messages taken from the other side.",
+            &of_bridges(&|r| as_f64(r.received)),
+        );
+        metric(
+            "bridge_lost_total",
+            "counter",
+            "Messages lost since there is the bridge.",
+            &of_bridges(&|r| as_f64(r.lost.messages)),
+        );
         let refused = [("http", &self.http_places), ("mqtt", &self.mqtt_places), ("sql", &self.sql_places)];
         metric(
             "connections_refused_total",

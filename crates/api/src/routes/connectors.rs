@@ -51,6 +51,56 @@ pub struct ConnectorView {
     pub endpoint: String,
     /// How many tags it gives.
     pub tags: usize,
+    /// Of a bridge to another broker; `null` of all others.
+    pub bridge: Option<BridgeView>,
+}
+
+/// How a bridge to another broker is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct BridgeView {
+    /// Messages to be sent that the other side has not acknowledged yet.
+    pub waiting_messages: u64,
+    /// Bytes of their topics and payloads.
+    pub waiting_bytes: u64,
+    /// When the oldest of them was received here.
+    pub oldest_ms: Option<i64>,
+    /// Whether it has waited for longer than the connector's `alarm_after`.
+    pub behind: bool,
+    /// Messages sent since the start.
+    pub sent: u64,
+    /// Messages taken from the other side since the start.
+    pub received: u64,
+    /// Sent per second, lately.
+    pub sent_per_s: f64,
+    /// Taken per second, lately.
+    pub received_per_s: f64,
+    /// When the other side last acknowledged a message.
+    pub last_success_ms: Option<i64>,
+    /// Messages lost since there is this bridge; the timeline says when and why.
+    pub lost_messages: u64,
+    /// Messages with QoS 0 that were not sent for want of a link, since the start.
+    pub not_sent: u64,
+    /// Messages that came back over a ring of bridges and went no further, since the start.
+    pub looped: u64,
+}
+
+impl From<andon_connectors::BridgeFigures> for BridgeView {
+    fn from(b: andon_connectors::BridgeFigures) -> Self {
+        Self {
+            waiting_messages: b.waiting_messages,
+            waiting_bytes: b.waiting_bytes,
+            oldest_ms: b.oldest.map(andon_model::Timestamp::millis),
+            behind: b.behind,
+            sent: b.sent,
+            received: b.received,
+            sent_per_s: b.sent_per_s,
+            received_per_s: b.received_per_s,
+            last_success_ms: b.last_success.map(andon_model::Timestamp::millis),
+            lost_messages: b.lost_messages,
+            not_sent: b.not_sent,
+            looped: b.looped,
+        }
+    }
 }
 
 /// A connected or known MQTT client.
@@ -115,6 +165,7 @@ pub fn state(app: &App) -> Connectors {
             refused: h.refused,
             endpoint: h.endpoint,
             tags: h.tags,
+            bridge: h.bridge.map(Into::into),
         })
         .collect();
     let clients = app

@@ -15,6 +15,7 @@ pub mod mqtt_clients;
 pub mod mqtt_rules;
 pub mod notes;
 pub mod plant;
+pub mod secrets;
 pub mod session;
 pub mod sql;
 pub mod storage;

@@ -235,7 +235,10 @@ fn refused(answer: &ConnAck) -> Trouble {
         ReasonCode::BAD_USER_NAME_OR_PASSWORD => {
             "correct `user`, or set the password's secret anew: andon secret set NAME"
         }
-        ReasonCode::NOT_AUTHORIZED | ReasonCode::BANNED => "allow this user and client_id at the other side",
+        ReasonCode::NOT_AUTHORIZED | ReasonCode::BANNED => {
+            // Some say so of a wrong password.
+            "allow this user and client_id at the other side, or set the password's secret anew: andon secret set NAME"
+        }
         ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => "choose another `client_id`",
         ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => "set `version` to the other version",
         _ => "look into the other side's log",

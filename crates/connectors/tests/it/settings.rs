@@ -131,7 +131,10 @@ fn a_tag_has_one_source() {
 fn an_unknown_kind_is_refused() {
     let mut plant = plant(vec![], json!({}));
     plant.connectors[0].kind = "modbos".to_owned();
-    assert_eq!(check(&plant.connectors[0], &plant)[0].remedy, "use one of: modbus, sparkplug_host, sparkplug_edge");
+    assert_eq!(
+        check(&plant.connectors[0], &plant)[0].remedy,
+        "use one of: modbus, sparkplug_host, sparkplug_edge, mqtt_bridge"
+    );
 }
 
 #[test]

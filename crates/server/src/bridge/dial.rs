@@ -1,0 +1,133 @@
+//! The way to the other side: TCP, and TLS unless the document says otherwise.
+
+use super::config::{Config, Encryption, Word};
+use crate::secrets::Secrets;
+use andon_broker::bridge::{Dial, Stream, Trouble};
+use async_trait::async_trait;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Dials the endpoint of a bridge.
+pub struct Line {
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// A bridge that cannot connect: a secret is missing, or holds something else.
+pub struct NoLine(pub Trouble);
+
+#[async_trait]
+impl Dial for NoLine {
+    async fn dial(&self) -> Result<Box<dyn Stream>, Trouble> {
+        Err(self.0.clone())
+    }
+}
+
+/// The text behind a word.
+pub fn text_of(word: &Word, secrets: &Secrets) -> Result<String, Trouble> {
+    match word {
+        Word::Plain(text) => Ok(text.clone()),
+        Word::Secret(name) => secrets.get(name).map(|secret| secret.reveal().to_owned()).ok_or_else(|| missing(name)),
+    }
+}
+
+pub fn missing(name: &str) -> Trouble {
+    Trouble::new(format!("the secret \"{name}\" is not set"), format!("set it: andon secret set {name}"))
+}
+
+fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let read = read.ok().filter(|all| !all.is_empty());
+    read.ok_or_else(|| {
+        Trouble::new(format!("`{what}` holds no certificate"), "give it in PEM: -----BEGIN CERTIFICATE----- …")
+    })
+}
+
+fn roots(encryption: &Encryption, secrets: &Secrets) -> Result<RootCertStore, Trouble> {
+    let mut roots = RootCertStore::empty();
+    match &encryption.ca {
+        Some(word) => {
+            for certificate in certificates(&text_of(word, secrets)?, "ca")? {
+                roots.add(certificate).map_err(|error| {
+                    Trouble::new(format!("`ca` cannot be used: {error}"), "give the certificate of the authority")
+                })?;
+            }
+        }
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(system.certs);
+            if roots.is_empty() {
+                let text = "this system trusts no certificate authority";
+                return Err(Trouble::new(text, "install its certificates (Debian: ca-certificates), or give `ca`"));
+            }
+        }
+    }
+    Ok(roots)
+}
+
+fn tls(encryption: &Encryption, secrets: &Secrets) -> Result<ClientConfig, Trouble> {
+    const NEW: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+    const OLD: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+    let unusable = |error: rustls::Error| {
+        Trouble::new(format!("TLS cannot be set up: {error}"), "look at ca, certificate and key")
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(if encryption.old { OLD } else { NEW }).map_err(unusable)?;
+    let builder = builder.with_root_certificates(roots(encryption, secrets)?);
+    match &encryption.own {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => {
+            let chain = certificates(&text_of(certificate, secrets)?, "certificate")?;
+            let key = text_of(key, secrets)?;
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+                .map_err(|_| Trouble::new("`key` holds no private key", "set its secret anew, in PEM"))?;
+            builder.with_client_auth_cert(chain, key).map_err(unusable)
+        }
+    }
+}
+
+impl Line {
+    /// # Errors
+    /// A secret is missing, or holds something else.
+    pub fn new(config: &Config, secrets: &Secrets) -> Result<Self, Trouble> {
+        let tls = match &config.tls {
+            None => None,
+            Some(encryption) => {
+                let config = tls(encryption, secrets)?;
+                Some((TlsConnector::from(Arc::new(config)), encryption.server_name.clone()))
+            }
+        };
+        Ok(Self { host: config.host.clone(), port: config.port, tls })
+    }
+}
+
+#[async_trait]
+impl Dial for Line {
+    async fn dial(&self) -> Result<Box<dyn Stream>, Trouble> {
+        let connected = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = connected.map_err(|error| {
+            let text = format!("{}:{} cannot be reached: {error}", self.host, self.port);
+            Trouble::new(text, "look whether the other side is running, at `endpoint`, and at the network in between")
+        })?;
+        let _ = stream.set_nodelay(true);
+        let Some((connector, name)) = &self.tls else { return Ok(Box::new(stream)) };
+        let stream = connector.connect(name.clone(), stream).await.map_err(|error| {
+            let text = format!("no encrypted connection came about: {error}");
+            let certificate = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            let remedy = match certificate {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    "give the certificate of the authority that vouches for the other side as `ca`, and its name as `server_name` if it has another than the host"
+                }
+                _ => "look whether the other side speaks TLS 1.3 on this port; oldest_tls = \"1.2\" allows the older one",
+            };
+            Trouble::new(text, remedy)
+        })?;
+        Ok(Box::new(stream))
+    }
+}

@@ -1,0 +1,89 @@
+//! What the timeline is told of a bridge.
+
+use crate::mqtt::telling::Troubles;
+use crate::notes::Notes;
+use andon_broker::bridge::{Ears, Loss, Notice};
+use andon_bus::ids::new_id;
+use andon_model::Clock;
+use andon_model::access::Principal;
+use andon_model::event::{ConnectionChange, Event, What};
+use andon_model::record::Recorder;
+use andon_model::text::{counted, shown};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Hears one bridge.
+pub struct Telling {
+    pub name: String,
+    pub endpoint: String,
+    pub notes: Notes,
+    pub recorder: Arc<dyn Recorder>,
+    pub clock: Arc<dyn Clock>,
+    pub troubles: Arc<Mutex<Troubles>>,
+}
+
+impl Telling {
+    /// A link that comes and goes all the time does not fill the timeline.
+    fn link(&self, connected: bool, reason: String) {
+        let about = format!("bridge {} {connected}", self.name);
+        let told = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).tell(&about, self.clock.monotonic());
+        let Some(more) = told else { return };
+        let reason = if more == 0 { reason } else { format!("{reason}; {more} more times before") };
+        let (protocol, name) = ("mqtt_bridge".to_owned(), self.name.clone());
+        let change = ConnectionChange { protocol, name, connected, reason: shown(&reason).into_owned() };
+        let event = Event {
+            id: new_id(&*self.clock),
+            at: self.clock.now(),
+            source_at: None,
+            path: String::new(),
+            by: Principal::SYSTEM,
+            what: What::Connection(change),
+        };
+        // Appended now; nobody waits for it to be durable.
+        drop(self.recorder.record(event));
+    }
+}
+
+/// Why, for the end of a sentence.
+const fn why(loss: Loss) -> &'static str {
+    match loss {
+        Loss::Full => "more waited, or for longer, than the bridge may keep",
+        Loss::Freed => "the log had no room to keep them any longer ([limits] messages_mib)",
+        Loss::Expired => "their message expiry had passed",
+        Loss::TooLarge => "the other side takes no packet of their size",
+        Loss::Refused => "the other side refused them",
+        Loss::Unmappable => "they have no topic on the other side, or have come over too many bridges",
+        Loss::NotTaken => "they came from the other side and cannot be taken here",
+    }
+}
+
+impl Ears for Telling {
+    fn hear(&self, notice: Notice) {
+        let name = &self.name;
+        match notice {
+            Notice::Connected { waiting } => {
+                let waits = counted(waiting.messages, "message is", "messages are");
+                self.link(true, format!("{}; {waits} to be caught up on", self.endpoint));
+            }
+            Notice::Lost(trouble) => self.link(false, format!("{}. {}", trouble.text, trouble.remedy)),
+            Notice::Dropped { why: loss, amount, from, to, detail } => {
+                let first = if detail.is_empty() { String::new() } else { format!(" The first: {}.", shown(&detail)) };
+                let lost = counted(amount.messages, "message", "messages");
+                let what = if loss == Loss::NotTaken { "did not come over" } else { "did not go over" };
+                let words =
+                    format!("{lost} received from {from} to {to} {what} the bridge {name}: {}.{first}", why(loss));
+                self.notes.say("", "bridge_dropped", words);
+            }
+            Notice::Behind { oldest, waiting } => {
+                let waits = counted(waiting.messages, "message waits", "messages wait");
+                let words = format!(
+                    "The bridge {name} is behind: {waits} ({} KiB), the oldest since {oldest}.",
+                    waiting.bytes / 1024
+                );
+                self.notes.say("", "bridge_behind", words);
+            }
+            Notice::CaughtUp => {
+                self.notes.say("", "bridge_caught_up", format!("The bridge {name} has caught up."));
+            }
+        }
+    }
+}
