@@ -117,6 +117,12 @@ impl Guests for Discovery {
         list.sort_by_key(|listed| listed.state);
         let values = list.iter().take(LISTED).map(|listed| self.shown(listed)).collect();
         let document = seeker.config.place.is_some().then(|| documents::export(&made.proposal.parts));
-        Some(FoundValues { values, more: list.len().saturating_sub(LISTED) + made.more, document })
+        Some(FoundValues {
+            values,
+            more: list.len().saturating_sub(LISTED) + made.more,
+            document,
+            nodes: Vec::new(),
+            more_nodes: 0,
+        })
     }
 }
