@@ -203,7 +203,7 @@ impl Broker {
     ///
     /// # Errors
     /// The disk cannot be read.
-    pub async fn history(self: &Arc<Self>, query: HistoryQuery) -> std::io::Result<Page> {
+    pub async fn history(&self, query: HistoryQuery) -> std::io::Result<Page> {
         let (history, last_no) = (self.history.clone(), self.history.last_no());
         history.until_written(last_no).await;
         tokio::task::spawn_blocking(move || history.page(&query)).await.map_err(std::io::Error::other)?
@@ -246,7 +246,7 @@ impl Broker {
             bytes: AHEAD_BYTES as usize,
         };
         if let Some(most) = most {
-            query.after = self.before_the_last(&query, most).await?;
+            query.after = self.before_the_last(query.clone(), most).await?;
         }
         let (mut told, mut missing) = (0, Vec::new());
         loop {
@@ -276,23 +276,15 @@ impl Broker {
         tokio::task::spawn_blocking(move || history.page(&query)).await.map_err(std::io::Error::other)?
     }
 
-    /// The number before the last `most` messages.
-    async fn before_the_last(&self, query: &HistoryQuery, most: usize) -> std::io::Result<u64> {
-        let mut query = HistoryQuery { limit: usize::MAX, bytes: 4 << 20, ..query.clone() };
-        let mut last = VecDeque::with_capacity(most.min(PAGE));
-        loop {
-            let page = self.read_page(query.clone()).await?;
-            for Kept { no, .. } in &page.messages {
-                if last.len() >= most {
-                    last.pop_front();
-                }
-                last.push_back(*no);
-            }
-            if page.end {
-                return Ok(last.front().map_or(query.after, |no: &u64| no.saturating_sub(1)));
-            }
-            query.after = page.next;
-        }
+    /// The number before the last `most` of kept messages: what to ask for after.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub async fn before_the_last(&self, query: HistoryQuery, most: usize) -> std::io::Result<u64> {
+        let (history, last_no) = (self.history.clone(), self.history.last_no());
+        history.until_written(last_no).await;
+        let found = tokio::task::spawn_blocking(move || history.before_the_last(&query, most));
+        found.await.map_err(std::io::Error::other)?
     }
 
     /// Sends messages as there is room; how many, or `None`: the connection is over.

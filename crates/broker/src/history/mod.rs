@@ -159,6 +159,8 @@ pub(crate) struct History {
     written: watch::Sender<u64>,
     synced: watch::Sender<u64>,
     pub(crate) sync_wanted: AtomicBool,
+    /// Something is kept, or was.
+    any: AtomicBool,
     lost: AtomicU64,
 }
 
@@ -186,9 +188,13 @@ impl History {
             written: watch::channel(last_no).0,
             synced: watch::channel(last_no).0,
             sync_wanted: AtomicBool::new(false),
+            any: AtomicBool::new(false),
             lost: AtomicU64::new(0),
         };
-        history.begin_rules(&mut lock(&history.stores), now);
+        let mut stores = lock(&history.stores);
+        history.begin_rules(&mut stores, now);
+        history.note_any(&stores);
+        drop(stores);
         history
     }
 
@@ -205,14 +211,19 @@ impl History {
         let mut stores = lock(&self.stores);
         stores.rules = rules;
         stores.fresh = true;
+        self.note_any(&stores);
         drop(stores);
         self.wake.notify_one();
     }
 
     /// Whether anything is kept, or was.
     pub(crate) fn is_any(&self) -> bool {
-        let stores = lock(&self.stores);
-        self.dir.is_some() && !(stores.rules.is_empty() && stores.by_rule.is_empty())
+        self.any.load(Ordering::Relaxed)
+    }
+
+    fn note_any(&self, stores: &Stores) {
+        let any = self.dir.is_some() && !(stores.rules.is_empty() && stores.by_rule.is_empty());
+        self.any.store(any, Ordering::Relaxed);
     }
 
     /// Up to which place in the lane the messages of each rule are here, for a replay.
@@ -348,6 +359,7 @@ impl History {
                 true
             })
         });
+        self.note_any(&stores);
     }
 
     /// Resolves when everything that is in the line now is synced.
@@ -420,6 +432,21 @@ impl History {
         let missing = found.into_iter().flat_map(|found| found.missing);
         page.missing.extend(missing.filter(|(no, _)| end || *no <= next).map(|(_, missing)| missing));
         Ok(page)
+    }
+
+    /// The number before the last `most` messages that are asked for. Blocking.
+    /// # Errors
+    /// The disk cannot be read at all.
+    pub(crate) fn before_the_last(&self, query: &HistoryQuery, most: usize) -> io::Result<u64> {
+        let HistoryQuery { filters, from, until, after, .. } = query;
+        let wanted = Wanted { filters, from: *from, until: *until, after: *after, most };
+        let mut numbers = Vec::new();
+        for store in lock(&self.stores).by_rule.values() {
+            numbers.extend(store.last(&wanted)?);
+        }
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        let first = numbers.get(most.saturating_sub(1)).or(numbers.last());
+        Ok(first.map_or(*after, |no| no.saturating_sub(1)))
     }
 
     pub(crate) fn figures(&self) -> HistoryFigures {

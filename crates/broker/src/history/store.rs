@@ -202,6 +202,27 @@ impl Store {
         Ok(!empty)
     }
 
+    /// The numbers of the last messages that are wanted, at least so many if there are; from the index alone, but where a file is
+    /// only in part within the time asked for.
+    pub(crate) fn last(&self, wanted: &Wanted<'_>) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        if let Some(active) = &self.active {
+            add_numbers(&active.index, &active.file, wanted, &mut numbers)?;
+        }
+        for sealed in self.sealed.iter().rev() {
+            if numbers.len() >= wanted.most {
+                break;
+            }
+            if sealed.times.is_some_and(|(first, last)| last < wanted.from || first >= wanted.until) {
+                continue;
+            }
+            // What cannot be read is told by whoever reads on from here.
+            let (Ok(index), Ok(file)) = (sealed.index(), File::open(&sealed.path)) else { continue };
+            add_numbers(&index, &Arc::new(file), wanted, &mut numbers)?;
+        }
+        Ok(numbers)
+    }
+
     /// Where the messages are that are wanted.
     pub(crate) fn find(&self, wanted: &Wanted<'_>) -> io::Result<Found> {
         let mut found = Found::default();
@@ -252,6 +273,19 @@ impl Store {
 fn damaged(times: Option<(Timestamp, Timestamp)>, wanted: &Wanted<'_>) -> Missing {
     let until = times.map_or(wanted.from, |(_, last)| last);
     Missing { until, messages: None, why: "damaged on the disk".to_owned() }
+}
+
+/// Adds the numbers of what an index names and that is within the time asked for.
+fn add_numbers(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, numbers: &mut Vec<u64>) -> io::Result<()> {
+    let mut found = Found::default();
+    gather(index, file, wanted, &mut found);
+    let is_within = index.times.is_some_and(|(first, last)| first >= wanted.from && last < wanted.until);
+    for place in found.places {
+        let wanted =
+            is_within || read(&place)?.is_none_or(|kept| (wanted.from..wanted.until).contains(&kept.message.received));
+        numbers.extend(wanted.then_some(place.no));
+    }
+    Ok(())
 }
 
 /// Adds what an index names.

@@ -92,6 +92,17 @@ fn what_is_kept_is_read_by_topic_time_and_number_also_by_the_next_run() {
     let (numbers, missing) = all(&history, within);
     assert_eq!(numbers, (100..700).filter(|n| n % 3 != 0).collect::<Vec<_>>());
     assert!(missing.is_empty());
+    // The last so many, also within a time that begins and ends within files.
+    for (filter, from, until, most) in
+        [("#", 0, 1000, 5), ("a/b", 0, 1000, 301), ("a", 100, 700, 10), ("a", 100, 700, 5000)]
+    {
+        let asked = HistoryQuery { from: at(from), until: at(until), ..query(filter) };
+        let after = history.before_the_last(&asked, most).unwrap();
+        let matches = |n: &u64| filter == "#" || (n % 3 == 0) == (filter == "a/b");
+        let all_of_it: Vec<u64> = (1..=900).filter(|n| matches(n) && (from..until).contains(&(*n as i64))).collect();
+        let wanted = all_of_it.len().saturating_sub(most);
+        assert_eq!(all(&history, HistoryQuery { after, ..asked }).0, all_of_it[wanted..]);
+    }
     let few = history.page(&HistoryQuery { bytes: 5000, ..query("#") }).unwrap();
     assert_eq!((few.messages.len(), few.end), (4, false), "about as many bytes as asked for");
 }
