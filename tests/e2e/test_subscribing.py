@@ -288,7 +288,8 @@ class History(Case):
             asker.ask("line/#", **asks)
             self.assertEqual(asker.failures, [0x83])
             self.assertIn(words, asker.reason)
-        for query in ("", "?topic=a&filter=b", "?topic=a/%23", "?topic=a&from=soon", "?topic=a&limit=0"):
+        self.assertEqual([m["text"] for m in self.read(node, topic="line/3", last=3)["messages"]], ["43", "48", "after"])
+        for query in ("", "?topic=a&last=0", "?topic=a&last=3&after=1", "?topic=a&filter=b", "?topic=a/%23", "?topic=a&from=soon", "?topic=a&limit=0"):
             self.assertEqual(node.get(f"/api/mqtt/history{query}").status, 400, query)
 
     def test_the_last_message_of_each_topic_comes_at_once(self):

@@ -82,6 +82,7 @@ pub struct KeptQuery {
     until: Option<String>,
     after: Option<u64>,
     limit: Option<usize>,
+    last: Option<usize>,
 }
 
 fn time(app: &App, name: &str, given: Option<&str>, default: i64) -> Result<Timestamp, Problem> {
@@ -110,7 +111,13 @@ fn query_of(app: &App, asked: &KeptQuery) -> Result<HistoryQuery, Problem> {
     if from >= until {
         return Err(Problem::bad_request("\"from\" must be before \"until\""));
     }
-    let limit = asked::within("limit", asked.limit, 100, 1..=1000)?;
+    if asked.last.is_some() && (asked.after.is_some() || asked.limit.is_some()) {
+        return Err(Problem::bad_request("\"last\" goes with neither \"after\" nor \"limit\""));
+    }
+    let limit = match asked.last {
+        Some(last) => asked::within("last", Some(last), 100, 1..=1000)?,
+        None => asked::within("limit", asked.limit, 100, 1..=1000)?,
+    };
     Ok(HistoryQuery { filters: vec![filter], from, until, after: asked.after.unwrap_or(0), limit, bytes: BYTES })
 }
 
@@ -118,9 +125,9 @@ fn query_of(app: &App, asked: &KeptQuery) -> Result<HistoryQuery, Problem> {
 /// the topics whose messages become tags of theirs.
 #[utoipa::path(get, path = "/api/mqtt/history",
     params(("topic" = Option<String>, Query), ("filter" = Option<String>, Query), ("from" = Option<String>, Query),
-        ("until" = Option<String>, Query), ("after" = Option<u64>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, body = KeptView), (status = 400, body = Problem),
-        (status = 404, body = Problem, description = "Nothing is kept")))]
+        ("until" = Option<String>, Query), ("after" = Option<u64>, Query), ("limit" = Option<usize>, Query),
+        ("last" = Option<usize>, Query, description = "The last so many, instead of `after` and `limit`")),
+    responses((status = 200, body = KeptView), (status = 400, body = Problem)))]
 pub async fn kept_messages(
     State(app): State<App>,
     caller: Caller,
@@ -128,12 +135,17 @@ pub async fn kept_messages(
 ) -> Result<Json<KeptView>, Problem> {
     let mut query = query_of(&app, &asked)?;
     if !app.broker.keeps_messages() {
-        return Err(Problem::not_found("kept messages").remedy("a topic rule with `keep` says which messages are kept"));
+        let why = "no topic rule says that messages are kept".to_owned();
+        let missing = vec![MissingView { until_ms: app.clock.now().millis(), messages: None, why }];
+        return Ok(Json(KeptView { messages: Vec::new(), missing, next: None }));
     }
     let sight = Sight::of(&app, &caller);
     let mut seen: HashMap<TopicName, bool> = HashMap::new();
     let mut view = KeptView { messages: Vec::new(), missing: Vec::new(), next: None };
     let wanted = query.limit;
+    if let Some(last) = asked.last {
+        query.after = app.broker.before_the_last(query.clone(), last).await.map_err(Problem::internal)?;
+    }
     for _ in 0..PAGES {
         query.limit = wanted - view.messages.len();
         let Page { messages, missing, next, end, .. } =
