@@ -883,6 +883,7 @@ export const de: Messages = {
   'mqtt.curve': '{name}, letzte Stunde',
   'mqtt.subscribers': 'Wer es abonniert',
   'mqtt.no_subscribers': 'Niemand: eine Nachricht darunter erreicht keinen Client.',
+  'mqtt.kept_messages': 'Letzte aufbewahrte Nachrichten',
   'mqtt.by_filter': '{filter}, QoS {qos}',
   'mqtt.away': 'abwesend',
   'mqtt.all_subscribers.one': '{n} Abonnement zeigen',

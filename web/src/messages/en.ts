@@ -882,6 +882,7 @@ export const en = {
   'mqtt.curve': '{name}, last hour',
   'mqtt.subscribers': 'Who subscribes to it',
   'mqtt.no_subscribers': 'Nobody does: a message on it reaches no client.',
+  'mqtt.kept_messages': 'Last messages kept',
   'mqtt.by_filter': '{filter}, QoS {qos}',
   'mqtt.away': 'away',
   'mqtt.all_subscribers.one': 'Show {n} subscription',

@@ -142,6 +142,19 @@ export class MockBroker {
     };
   }
 
+  /** The last messages of a topic of the line, whose rule keeps them. */
+  kept(name: string, last: number): Json[] {
+    const topic = this.#find(name);
+    if (!topic?.topic.startsWith('plant/')) return [];
+    const view = this.view(topic);
+    const latest = Number(view['received_ms']);
+    const count = Math.min(last, 20);
+    return Array.from({ length: count }, (_, n) => {
+      const at = latest - (count - 1 - n) * topic.every;
+      return { no: Math.floor(at / topic.every), topic: name, received_ms: at, publisher: view['publisher'], user: view['user'], qos: view['qos'], retain: view['retain'], content_type: null, kind: view['kind'], text: topic.payload((at / topic.every) % 100_000), base64: null, user_properties: [] };
+    });
+  }
+
   changed(topics: readonly string[]): Json[] {
     return topics.map((name) => this.#find(name)).filter((t) => t !== undefined).map((t) => this.view(t));
   }

@@ -719,6 +719,8 @@ export class MockServer {
         const found = this.broker.topic(query.get('topic') ?? '');
         return found ? ok(found) : problem(404, 'There is no such thing', 'this topic is not known here', 'nothing was published there since the start');
       }
+      case 'GET /api/mqtt/history':
+        return ok({ messages: this.broker.kept(query.get('topic') ?? '', Number(query.get('last') ?? 20)), missing: [], next: null });
       case 'GET /api/mqtt/clients': {
         const text = (query.get('text') ?? '').toLowerCase();
         const state = query.get('state');

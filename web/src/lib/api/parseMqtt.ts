@@ -112,6 +112,16 @@ export interface Subscription {
   leftOut: number;
 }
 
+/** A message that a topic rule keeps. */
+export interface KeptMessage {
+  no: number;
+  receivedMs: number;
+  publisher: string | null;
+  user: string | null;
+  /** Null: it is no text. */
+  text: string | null;
+}
+
 export interface Verdict {
   allowed: boolean;
   reason: string;
@@ -320,6 +330,13 @@ export function clientDetail(raw: unknown): { client: Client; subscriptions: Sub
 export function subscriptions(raw: unknown): { subscriptions: Subscription[]; total: number } {
   const o = object(raw, 'subscriptions');
   return { subscriptions: list(o['subscriptions'], 'subscriptions.subscriptions').map(subscription), total: num(o['total'], 'subscriptions.total') };
+}
+
+export function keptMessages(raw: unknown): KeptMessage[] {
+  return list(object(raw, 'kept')['messages'], 'kept.messages').map((entry) => {
+    const o = object(entry, 'kept message');
+    return { no: num(o['no'], 'kept.no'), receivedMs: num(o['received_ms'], 'kept.received_ms'), publisher: textOrNull(o['publisher']), user: textOrNull(o['user']), text: textOrNull(o['text']) };
+  });
 }
 
 export function permission(raw: unknown): { user: string | null; client: string | null; verdict: Verdict } {
