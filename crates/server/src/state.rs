@@ -128,6 +128,12 @@ impl NodeState for State {
         metric("mqtt_received_total", "counter", "Messages received.", &one(mqtt.received));
         metric("mqtt_delivered_total", "counter", "Messages handed to connections.", &one(mqtt.delivered));
         metric("mqtt_dropped_total", "counter", "Messages dropped, counted per receiver.", &one(mqtt.dropped));
+        let words = "Messages left out for subscriptions that asked for less than all.";
+        metric("mqtt_left_out_total", "counter", words, &one(mqtt.left_out));
+        let kept = self.broker.history_figures();
+        metric("mqtt_kept_bytes", "gauge", "Bytes of MQTT messages kept by topic rules.", &one(kept.bytes));
+        let words = "MQTT messages that a topic rule keeps and that could not be kept.";
+        metric("mqtt_kept_lost_total", "counter", words, &one(kept.lost));
         let topics = self.broker.catalogue().figures();
         metric("mqtt_topics", "gauge", "MQTT topics listed with their last message.", &one(topics.topics as u64));
         metric("mqtt_topics_bytes", "gauge", "Bytes that these take.", &one(topics.bytes as u64));
