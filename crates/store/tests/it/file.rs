@@ -137,6 +137,12 @@ async fn two_swapped_pages_and_a_garbled_header_are_found() {
     }
 }
 
+/// Damage must not make anybody wait for ever either.
+async fn in_time<T>(what: &str, at: usize, done: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(std::time::Duration::from_secs(60), done).await;
+    done.unwrap_or_else(|_| panic!("{what} does not end, byte {at}"))
+}
+
 #[tokio::test]
 async fn no_flipped_byte_makes_it_panic() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,10 +153,10 @@ async fn no_flipped_byte_makes_it_panic() {
         damaged[at] ^= 0xFF;
         let path = folder.path().join("flipped.db");
         std::fs::write(&path, &damaged).unwrap();
-        if let Ok(store) = Store::open(&path, HandClock::new()).await {
-            let _ = store.current_plant().await;
-            let _ = store.accounts().await;
-            let _ = store.close().await;
+        if let Ok(store) = in_time("open", at, Store::open(&path, HandClock::new())).await {
+            let _ = in_time("plant", at, store.current_plant()).await;
+            let _ = in_time("accounts", at, store.accounts()).await;
+            let _ = in_time("close", at, store.close()).await;
         }
         for end in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(folder.path().join(format!("flipped.db{end}")));
