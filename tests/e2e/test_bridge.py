@@ -162,8 +162,8 @@ class Bridges(Case):
         self.set_secret(node, "head", PASSWORD)
         self.wait_state(node, "connected")
         self.publish(node, range(10), ["plant/a"])
+        wait_until("all are sent", lambda: self.bridge(node)["bridge"]["sent"] == 10)
         self.wait_empty(node)
-        self.assertEqual(self.bridge(node)["bridge"]["sent"], 10)
         # Without the authority it is no link.
         node.apply(document(remote.port, scheme="mqtts", more=more + 'server_name = "broker.test"\n'))
         failed = wait_until("it does not trust", lambda: (b := self.bridge(node))["state"] == "failed" and b)

@@ -2,7 +2,7 @@
 
 import { severityOf } from '$lib/domain/quality';
 import type {
-  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, Certificate, CommandResult, Connections, Connector, Damage, DataType, Device, Equipment, EventKind, GivenUp,
+  Aggregate, Alarm, AlarmDef, AlarmState, Arrived, AuditReport, Bridge, Certificate, CommandResult, Connections, Connector, Damage, DataType, Device, Equipment, EventKind, GivenUp,
   Grant, History, HistoryPoint, Level, Live, MqttClient, Outcome, Plant, PlantEvent, Priority, Proof, Push, Retention, Role, Scalar, Session,
   Status, Storage, Tag, Token, User,
 } from './types';
@@ -397,6 +397,24 @@ function connector(raw: unknown): Connector {
     refused: numOr(o['refused'], 0),
     endpoint: textOr(o['endpoint'], ''),
     tags: numOr(o['tags'], 0),
+    bridge: o['bridge'] ? bridge(o['bridge']) : null,
+  };
+}
+
+function bridge(raw: unknown): Bridge {
+  const o = object(raw, 'connector.bridge');
+  return {
+    waitingMessages: numOr(o['waiting_messages'], 0),
+    waitingBytes: numOr(o['waiting_bytes'], 0),
+    oldestMs: numOrNull(o['oldest_ms']),
+    behind: flag(o['behind']),
+    sent: numOr(o['sent'], 0),
+    received: numOr(o['received'], 0),
+    sentPerS: numOr(o['sent_per_s'], 0),
+    receivedPerS: numOr(o['received_per_s'], 0),
+    lastSuccessMs: numOrNull(o['last_success_ms']),
+    lostMessages: numOr(o['lost_messages'], 0),
+    notSent: numOr(o['not_sent'], 0),
   };
 }
 

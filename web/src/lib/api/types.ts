@@ -183,6 +183,22 @@ export interface Connector {
   refused: number;
   endpoint: string;
   tags: number;
+  bridge: Bridge | null;
+}
+
+/** How a bridge to another broker is doing. */
+export interface Bridge {
+  waitingMessages: number;
+  waitingBytes: number;
+  oldestMs: number | null;
+  behind: boolean;
+  sent: number;
+  received: number;
+  sentPerS: number;
+  receivedPerS: number;
+  lastSuccessMs: number | null;
+  lostMessages: number;
+  notSent: number;
 }
 
 export interface MqttClient {
