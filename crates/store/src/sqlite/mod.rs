@@ -33,6 +33,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 const APPLICATION_ID: i32 = 0x416E_646E;
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of reads is waited for when the store closes.
+const READERS_END_WITHIN: Duration = Duration::from_secs(5);
 /// How many reads run at once; more wait.
 const READERS: u32 = 3;
 /// A file up to this size is checked as a whole at the start: less than a second, also from a memory card.
@@ -125,7 +127,8 @@ impl Store {
     /// # Errors
     /// The last checkpoint failed; the write-ahead file beside the store still holds everything.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.inner.readers.close().await;
+        // What still reads changes nothing, so nobody waits for it for long.
+        let _ = tokio::time::timeout(READERS_END_WITHIN, self.inner.readers.close()).await;
         let mut writer = self.inner.writer.lock().await;
         if self.failure().is_some() {
             return Ok(());
