@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 /// So much may wait to be written before no more messages are sent.
 const OUT_BYTES: usize = 256 << 10;
-/// So many packets may wait to be written; the last [`FOR_ANSWERS`] places are for answers to the other side's packets.
-const OUT_PACKETS: usize = 2048;
-/// More answers than that are never owed: the messages on their way to us, pings and goodbye.
-const FOR_ANSWERS: usize = 512;
+/// So many packets may wait to be written. With more, which are no messages, the link is given up.
+const OUT_PACKETS: usize = 8192;
+/// The places among them that are for answers and questions.
+const OUT_RESERVED: usize = 1024;
 /// The largest packet that is taken from the other side beside its payload: topic and properties.
 const BESIDE_PAYLOAD: usize = 1 << 17;
 /// How many messages may be on their way to us.
@@ -34,7 +34,7 @@ pub(super) struct Link {
     arrived: BytesMut,
     decoder: Decoder,
     out: mpsc::Sender<Bytes>,
-    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`].
+    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`]; answers to the other side's packets are as many as those.
     waiting: Arc<AtomicUsize>,
     writer: JoinHandle<io::Result<()>>,
     version: andon_wire::mqtt::Version,
@@ -160,16 +160,19 @@ impl Link {
 
     pub(super) fn send_bytes(&self, bytes: Bytes) -> Result<(), Trouble> {
         self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
-        let remedy = "look at the network in between";
         self.out.try_send(bytes).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Trouble::new("the other side takes nothing of what is sent", remedy),
-            mpsc::error::TrySendError::Closed(_) => Trouble::new("the connection broke", remedy),
+            mpsc::error::TrySendError::Closed(_) => {
+                Trouble::new("the connection broke", "look at the network in between")
+            }
+            mpsc::error::TrySendError::Full(_) => {
+                Trouble::new("the other side does not read what it is sent", "look whether it is overloaded")
+            }
         })
     }
 
     /// Whether one more message may be written.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) < OUT_BYTES && self.out.capacity() > FOR_ANSWERS
+        self.waiting.load(Ordering::Acquire) < OUT_BYTES && self.out.capacity() > OUT_RESERVED
     }
 
     /// The server's limit for a packet, in bytes.

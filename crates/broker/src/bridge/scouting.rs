@@ -139,6 +139,14 @@ impl Task {
     /// Part of what was asked for from `from` on is gone: what waits is counted again behind it.
     fn lane_lost(&mut self, batch: &Batch, from: u64) {
         let Some(gone_to) = batch.gone_to.filter(|to| *to >= from) else { return };
+        let looked = self.recount.map_or(0, |recount| recount.upto).max(self.state.scouted);
+        let unseen = gone_to.saturating_sub(looked);
+        if unseen > 0 {
+            // So fast that nobody had looked at them: how many were to be sent is not known, and all are counted.
+            let amount = Amount { messages: unseen, bytes: 0 };
+            let detail = || format!("of {unseen} it is not known whether they were to go over");
+            self.state.lose(Loss::Freed, amount, self.clock.now(), detail);
+        }
         let needed = self.state.needed_from();
         if gone_to < needed || self.recount.is_some_and(|recount| recount.upto <= gone_to) {
             return;
