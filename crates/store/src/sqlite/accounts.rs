@@ -9,22 +9,17 @@ use andon_model::event::Event;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
 use uuid::Uuid;
 
 #[async_trait]
 impl AccountRepository for Store {
     async fn accounts(&self) -> Result<Accounts, StoreError> {
-        let mut tx = self.readers().begin().await.map_err(database("read the accounts"))?;
-        let accounts = Accounts {
-            users: read(&mut tx, USERS, user).await?,
-            tokens: read(&mut tx, "SELECT * FROM token ORDER BY id", token).await?,
-            devices: read(&mut tx, "SELECT * FROM device ORDER BY id", device).await?,
-            sessions: read(&mut tx, "SELECT * FROM session ORDER BY created, id_sha256", session).await?,
-            codes: read(&mut tx, "SELECT * FROM code ORDER BY expires, code_sha256", code).await?,
-            nobody: key_of_nobody(&mut tx).await?,
-        };
-        tx.rollback().await.map_err(database("read the accounts"))?;
-        Ok(accounts)
+        // From a damaged file an answer may never come.
+        tokio::time::timeout(READ_WITHIN, self.read_accounts()).await.unwrap_or_else(|_| {
+            let reason = format!("they could not be read within {} s", READ_WITHIN.as_secs());
+            Err(StoreError::Damaged { what: "accounts", reason })
+        })
     }
 
     async fn change_accounts(&self, changes: Vec<AccountChange>, event: Option<Event>) -> Result<(), StoreError> {
@@ -40,6 +35,25 @@ impl AccountRepository for Store {
             })
         })
         .await
+    }
+}
+
+/// How long reading all accounts may take; a thousand of them take some milliseconds.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+
+impl Store {
+    async fn read_accounts(&self) -> Result<Accounts, StoreError> {
+        let mut tx = self.readers().begin().await.map_err(database("read the accounts"))?;
+        let accounts = Accounts {
+            users: read(&mut tx, USERS, user).await?,
+            tokens: read(&mut tx, "SELECT * FROM token ORDER BY id", token).await?,
+            devices: read(&mut tx, "SELECT * FROM device ORDER BY id", device).await?,
+            sessions: read(&mut tx, "SELECT * FROM session ORDER BY created, id_sha256", session).await?,
+            codes: read(&mut tx, "SELECT * FROM code ORDER BY expires, code_sha256", code).await?,
+            nobody: key_of_nobody(&mut tx).await?,
+        };
+        tx.rollback().await.map_err(database("read the accounts"))?;
+        Ok(accounts)
     }
 }
 
