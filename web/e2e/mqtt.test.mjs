@@ -184,7 +184,7 @@ describe('mqtt', { skip: real }, () => {
       await page.getByRole('button', { name: 'Topics', exact: true }).click();
       await page.getByRole('searchbox').first().fill('by/hand');
       await row(page, 'plant/by/hand').click();
-      await page.getByText('admin, by hand').waitFor();
+      await page.getByText('admin, by hand', { exact: true }).waitFor();
     });
   });
 
