@@ -133,7 +133,7 @@ fn an_unknown_kind_is_refused() {
     plant.connectors[0].kind = "modbos".to_owned();
     assert_eq!(
         check(&plant.connectors[0], &plant)[0].remedy,
-        "use one of: modbus, sparkplug_host, sparkplug_edge, mqtt_bridge"
+        "use one of: modbus, sparkplug_host, sparkplug_edge, mqtt_discovery, mqtt_announce, mqtt_bridge"
     );
 }
 
