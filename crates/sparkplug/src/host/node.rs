@@ -350,7 +350,7 @@ pub(super) struct Node {
     held: BTreeMap<u8, Held>,
     gap_since: Option<Duration>,
     pace: Pace,
-    /// A bound kept a device of this session from being known.
+    /// Since its last birth a bound kept one of its devices from being known.
     cut: bool,
     /// How often a birth was asked for in this run.
     asked: u64,
