@@ -356,6 +356,21 @@ mod tests {
         Message::internal(TopicName::parse("a").unwrap(), payload, QoS::AtLeastOnce, false, Timestamp::default())
     }
 
+    /// Nothing retained, and how both old versions began the only session.
+    fn begin_old_session(out: &mut BytesMut) {
+        number(out, 0); // Retained.
+        number(out, 1); // Sessions.
+        number(out, 7);
+        blob(out, b"old");
+        optional(out, None::<&Text>, |_, _| {});
+        number(out, 60);
+        number(out, 7);
+        optional(out, None, put_will);
+        optional(out, Some(&Timestamp::default()), |out, at| out.put_i64(at.micros()));
+        out.put_i64(0);
+        out.put_u8(Version::V5.level());
+    }
+
     /// A state as the first version wrote it: one session with as many messages, those of the front with identifiers.
     fn first_version(messages: u16, with_identifier: u16) -> Bytes {
         let mut out = BytesMut::new();
@@ -365,17 +380,7 @@ mod tests {
         out.put_i64(0);
         number(&mut out, u64::from(messages));
         (0..messages).for_each(|n| put_message(&mut out, &message(&n.to_string())));
-        number(&mut out, 0); // Retained.
-        number(&mut out, 1); // Sessions.
-        number(&mut out, 7);
-        blob(&mut out, b"old");
-        optional(&mut out, None::<&Text>, |_, _| {});
-        number(&mut out, 60);
-        number(&mut out, 7);
-        optional(&mut out, None, put_will);
-        optional(&mut out, Some(&Timestamp::default()), |out, at| out.put_i64(at.micros()));
-        out.put_i64(0);
-        out.put_u8(Version::V5.level());
+        begin_old_session(&mut out);
         number(&mut out, 0); // Exchanges of the client's.
         number(&mut out, 0); // Subscriptions.
         out.put_u16(with_identifier);
@@ -418,17 +423,7 @@ mod tests {
         out.put_i64(0);
         number(&mut out, 1);
         put_message(&mut out, &message("kept"));
-        number(&mut out, 0); // Retained.
-        number(&mut out, 1); // Sessions.
-        number(&mut out, 7);
-        blob(&mut out, b"old");
-        optional(&mut out, None::<&Text>, |_, _| {});
-        number(&mut out, 60);
-        number(&mut out, 7);
-        optional(&mut out, None, put_will);
-        optional(&mut out, Some(&Timestamp::default()), |out, at| out.put_i64(at.micros()));
-        out.put_i64(0);
-        out.put_u8(Version::V5.level());
+        begin_old_session(&mut out);
         number(&mut out, 1); // Exchanges of the client's.
         out.put_u16(3);
         out.put_u32(4);

@@ -19,6 +19,15 @@ pub const MAX_FINDINGS: usize = 100;
 pub struct Findings(Vec<Finding>);
 
 impl Findings {
+    /// What `read` makes of some settings, if it found nothing wrong.
+    /// # Errors
+    /// Everything that it found wrong.
+    pub fn gather<T>(read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Vec<Finding>> {
+        let mut findings = Self::default();
+        let made = read(&mut findings);
+        made.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_vec())
+    }
+
     /// Notes something wrong at `pointer`.
     pub fn add(&mut self, pointer: Vec<String>, message: impl Into<String>, remedy: impl Into<String>) {
         if self.0.len() < MAX_FINDINGS {

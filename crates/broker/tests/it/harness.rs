@@ -361,6 +361,19 @@ pub fn publish(topic: &str, payload: &str, qos: QoS, packet_id: u16) -> Publish 
     }
 }
 
+/// The next packet of a stream; `None`: the other side closed.
+pub async fn packet_from(stream: &mut TcpStream, decoder: &mut Decoder, buffer: &mut BytesMut) -> Option<Packet> {
+    loop {
+        if let Some(packet) = decoder.decode(buffer).unwrap() {
+            return Some(packet);
+        }
+        let read = timeout(PATIENCE, stream.read_buf(buffer)).await.expect("nothing came");
+        if !matches!(read, Ok(n) if n > 0) {
+            return None;
+        }
+    }
+}
+
 pub struct Client {
     stream: TcpStream,
     buffer: BytesMut,
@@ -402,15 +415,7 @@ impl Client {
 
     /// The next packet; `None`: the broker closed.
     pub async fn try_next(&mut self) -> Option<Packet> {
-        loop {
-            if let Some(packet) = self.decoder.decode(&mut self.buffer).unwrap() {
-                return Some(packet);
-            }
-            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await.expect("nothing came");
-            if !matches!(read, Ok(n) if n > 0) {
-                return None;
-            }
-        }
+        packet_from(&mut self.stream, &mut self.decoder, &mut self.buffer).await
     }
 
     pub async fn next(&mut self) -> Packet {

@@ -253,12 +253,7 @@ struct Defaults {
 /// # Errors
 /// Everything that is wrong, each with its place and a remedy.
 pub fn parse(connector: &ConnectorDef, plant: &Plant) -> Result<Config, Vec<Finding>> {
-    let mut findings = Findings::default();
-    let config = device(connector, plant, &mut findings);
-    match config {
-        Some(config) if findings.is_empty() => Ok(config),
-        _ => Err(findings.into_vec()),
-    }
+    Findings::gather(|findings| device(connector, plant, findings))
 }
 
 fn device(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<Config> {

@@ -87,9 +87,7 @@ pub fn check(connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
 
 /// Reads the settings.
 pub fn parse(connector: &ConnectorDef, plant: &Plant) -> Result<Config, Vec<Finding>> {
-    let mut findings = Findings::default();
-    let config = read(connector, plant, &mut findings);
-    config.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_vec())
+    Findings::gather(|findings| read(connector, plant, findings))
 }
 
 fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<Config> {

@@ -45,9 +45,7 @@ pub fn check(connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
 
 /// Reads the settings of a connector that announces.
 pub fn announcer(connector: &ConnectorDef, plant: &Plant) -> Result<AnnounceConfig, Vec<Finding>> {
-    let mut findings = Findings::default();
-    let config = read_announcer(connector, plant, &mut findings);
-    config.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_vec())
+    Findings::gather(|findings| read_announcer(connector, plant, findings))
 }
 
 fn read_announcer(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<AnnounceConfig> {
@@ -98,9 +96,7 @@ fn read_announcer(connector: &ConnectorDef, plant: &Plant, findings: &mut Findin
 
 /// Reads the settings of a connector that listens.
 pub fn seeker(connector: &ConnectorDef, plant: &Plant) -> Result<SeekerConfig, Vec<Finding>> {
-    let mut findings = Findings::default();
-    let config = read_seeker(connector, plant, &mut findings);
-    config.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_vec())
+    Findings::gather(|findings| read_seeker(connector, plant, findings))
 }
 
 fn read_seeker(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<SeekerConfig> {

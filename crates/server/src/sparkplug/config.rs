@@ -84,16 +84,12 @@ pub fn check(connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
 
 /// Reads the settings of a host application.
 pub fn host(connector: &ConnectorDef, plant: &Plant) -> Result<HostConfig, Vec<Finding>> {
-    let mut findings = Findings::default();
-    let config = read_host(connector, plant, &mut findings);
-    config.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_vec())
+    Findings::gather(|findings| read_host(connector, plant, findings))
 }
 
 /// Reads the settings of an edge node.
 pub fn edge(connector: &ConnectorDef, plant: &Plant) -> Result<EdgeSettings, Vec<Finding>> {
-    let mut findings = Findings::default();
-    let settings = read_edge(connector, plant, &mut findings);
-    settings.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_vec())
+    Findings::gather(|findings| read_edge(connector, plant, findings))
 }
 
 fn read_host(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<HostConfig> {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -216,15 +216,7 @@ impl Caller {
 
     /// `None`: the caller closed.
     pub async fn try_next(&mut self) -> Option<Packet> {
-        loop {
-            if let Some(packet) = self.decoder.decode(&mut self.buffer).unwrap() {
-                return Some(packet);
-            }
-            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await.expect("nothing came");
-            if !matches!(read, Ok(n) if n > 0) {
-                return None;
-            }
-        }
+        packet_from(&mut self.stream, &mut self.decoder, &mut self.buffer).await
     }
 
     pub async fn next(&mut self) -> Packet {
