@@ -147,11 +147,6 @@ impl Backlog {
         self.walk()
     }
 
-    /// The number of the first message that is in the log alone.
-    pub(crate) fn oldest(&self) -> Option<Seq> {
-        self.iter().map(|entry| entry.seq).find(|seq| seq.0 != 0)
-    }
-
     /// Holds messages that the log is about to lose.
     pub(crate) fn hold(&mut self, mut found: impl FnMut(Seq) -> Option<Arc<Message>>) {
         let mut anew = Self::default();
@@ -322,7 +317,7 @@ mod tests {
             backlog.push(Entry { seq: Seq(seq * 3), message: None, ..Entry::to_test("a", 1) });
         }
         assert!(backlog.references.len() < 250_000, "{}", backlog.references.len());
-        assert_eq!(backlog.oldest(), Some(Seq(3)));
+        assert_eq!(backlog.iter().next().unwrap().seq, Seq(3));
     }
 
     #[test]
@@ -330,7 +325,6 @@ mod tests {
         let mut backlog = Backlog::default();
         (1..=4).for_each(|seq| backlog.push(Entry { seq: Seq(seq), message: None, ..Entry::to_test("a", 1) }));
         backlog.hold(|seq| (seq.0 <= 2).then(|| message(&seq.0.to_string())));
-        assert_eq!(backlog.oldest(), Some(Seq(3)));
         let got: Vec<_> = backlog.iter().map(|e| (e.seq.0, e.message.map(|m| m.payload.to_vec()))).collect();
         assert_eq!(got, [(0, Some(b"1".to_vec())), (0, Some(b"2".to_vec())), (3, None), (4, None)]);
     }

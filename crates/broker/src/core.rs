@@ -76,6 +76,9 @@ pub(crate) struct Core {
     pub(crate) bounds: Bounds,
     /// The latest time any operation of the lane named: what decides whether retained messages have expired.
     pub(crate) lane_time: Timestamp,
+    /// The time that the last operation of the lane named, earlier than others where the clock was put back: what intervals of
+    /// durable sessions go by, or a clock that was ahead once would silence them until it comes there again.
+    pub(crate) lane_now: Timestamp,
     /// The last operation applied from the lane.
     pub(crate) applied: Seq,
     /// When to look after which session again.
@@ -115,7 +118,9 @@ impl Core {
     pub(crate) fn apply(&mut self, seq: Seq, op: &Op, reply: Reply) {
         if seq.0 != 0 {
             self.applied = seq;
-            self.lane_time = self.lane_time.max(op.time().unwrap_or(self.lane_time));
+            if let Some(time) = op.time() {
+                (self.lane_now, self.lane_time) = (time, self.lane_time.max(time));
+            }
         }
         match op {
             Op::Publish(published) => self.publish(seq, published, reply),
@@ -360,11 +365,14 @@ impl Core {
             let Some(passed) = self.sift(number, wish.ask.deliver, entry) else { return };
             entry = passed;
         }
-        if qos == QoS::AtMostOnce {
+        let goes = if qos == QoS::AtMostOnce {
             let Entry { retain, ids, extra, .. } = entry;
-            self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids, extra }, false);
+            self.deliver_now(number, encodings, Later { message: message.clone(), retain, ids, extra }, false)
         } else {
-            self.queue_up(number, encodings, entry);
+            self.queue_up(number, encodings, entry)
+        };
+        if sifts && !goes {
+            self.not_sent(number, qos, &message.topic);
         }
     }
 
@@ -374,49 +382,52 @@ impl Core {
         link.and_then(|link| link.catch_up.as_ref()).is_some_and(|catch_up| catch_up.brings(topic))
     }
 
-    /// QoS 1 and 2: into the session's queue.
-    fn queue_up(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, entry: Entry) {
+    /// QoS 1 and 2: into the session's queue; false: it was dropped.
+    fn queue_up(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, entry: Entry) -> bool {
         let (bounds, live, message) = (self.bounds, self.live, encodings.message());
-        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let Some(session) = self.sessions.get_mut(&number) else { return false };
         if session.queue.push(entry, bounds) {
             // What stands behind others is sent when these move on.
             if session.queue.backlog().is_some() {
-                return;
+                return true;
             }
             self.pump(number, Some(encodings));
             if let Some(session) = self.sessions.get_mut(&number) {
                 session.queue.let_go_beyond(if session.link.is_some() { AHEAD_BYTES } else { AWAY_BYTES });
             }
-            return;
+            return true;
         }
         self.counters.dropped += 1;
         if live && !std::mem::replace(&mut session.queue.full, true) {
             let report = drop_report(session, DropReason::QueueFull, message.topic.as_str());
             self.effects.events.push(Told::Dropped(report));
         }
+        false
     }
 
     /// QoS 0: written to the connection if there is one with room. `owed`: a retained message for a new subscription,
-    /// which waits for room instead of being dropped.
-    fn deliver_now(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, later: Later, owed: bool) {
+    /// which waits for room instead of being dropped. False: it is not sent.
+    fn deliver_now(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, later: Later, owed: bool) -> bool {
         let most = usize::try_from(self.bounds.messages).unwrap_or(usize::MAX);
-        let Some(session) = self.sessions.get_mut(&number) else { return };
-        let Some(link) = &mut session.link else { return };
+        let Some(session) = self.sessions.get_mut(&number) else { return false };
+        let Some(link) = &mut session.link else { return false };
         let room = link.outbox.has_room();
         let behind = link.catch_up.as_ref().is_some_and(|catch_up| catch_up.goes_before(later.message.topic.as_str()));
         let most = if behind { most.min(BEHIND) } else { most };
         let waits = behind || !link.later.is_empty() || (owed && !room);
         if waits && link.later.len() < most {
             link.later.push_back(later);
-        } else if room && !waits {
+            return true;
+        }
+        if room && !waits {
             if let Some(bytes) = link.encode(encodings, QoS::AtMostOnce, later.retain, &later.ids, later.extra) {
                 link.outbox.message(&bytes, 0, false);
                 link.slow = false;
                 self.counters.delivered += 1;
-            } else {
-                link.dropped += 1;
-                self.counters.dropped += 1;
+                return true;
             }
+            link.dropped += 1;
+            self.counters.dropped += 1;
         } else {
             link.dropped += 1;
             self.counters.dropped += 1;
@@ -425,6 +436,7 @@ impl Core {
                 self.effects.events.push(Told::Dropped(report));
             }
         }
+        false
     }
 
     /// Sends what window and room allow.

@@ -93,6 +93,9 @@ impl Broker {
     /// are missing.
     pub(crate) async fn read_messages(&self, mut seqs: Vec<Seq>, most: usize) -> Result<(Found, Vec<Seq>), ReadError> {
         let log = self.pipeline.log().clone();
+        // They are read in the order of the log, which is not the one in which they are sent where some waited for their turn.
+        seqs.sort_unstable();
+        seqs.dedup();
         let reading = tokio::task::spawn_blocking(move || {
             let (found, looked_for) = read(&*log, &seqs, most)?;
             seqs.truncate(looked_for);
@@ -105,6 +108,7 @@ impl Broker {
     }
 }
 
+/// Reads messages whose numbers ascend, until about `most` bytes came; how many of the numbers were looked for.
 pub(crate) fn read(log: &dyn Log, seqs: &[Seq], most: usize) -> Result<(Found, usize), ReadError> {
     let mut bytes = 0_usize;
     let wanted: HashSet<Seq> = seqs.iter().copied().collect();

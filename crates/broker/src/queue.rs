@@ -110,6 +110,10 @@ pub(crate) struct Queue {
     bytes: u64,
     /// Bytes of messages in memory that the log has, too.
     spare: u64,
+    /// The last number that came.
+    last_seq: Seq,
+    /// One came after a later one, as what waited for its turn does: the first is not the oldest.
+    mixed: bool,
     /// A replay cannot know what was sent: whatever comes to the front may have been.
     suspect: bool,
     pub(crate) dropped: u64,
@@ -125,9 +129,13 @@ impl Queue {
             queue.bytes += u64::from(entry.weight);
             queue.ids.insert(entry.packet_id, order);
             queue.next_order = order + 1;
+            queue.came(entry.seq);
             queue.entries.insert(order, entry);
         }
-        queue.bytes += backlog.iter().flat_map(Backlog::iter).map(|entry| u64::from(entry.weight)).sum::<u64>();
+        for entry in backlog.iter().flat_map(Backlog::iter) {
+            queue.bytes += u64::from(entry.weight);
+            queue.came(entry.seq);
+        }
         queue.backlog = backlog.map(Box::new);
         queue
     }
@@ -169,12 +177,21 @@ impl Queue {
             return false;
         }
         self.bytes += weight;
+        self.mixed &= self.len() != 0;
+        self.came(entry.seq);
         if self.ids.len() < ID_WINDOW && self.backlog_len() == 0 {
             self.come_to_front(entry);
         } else {
             self.backlog.get_or_insert_default().push(entry);
         }
         true
+    }
+
+    fn came(&mut self, seq: Seq) {
+        if seq.0 != 0 {
+            self.mixed |= seq < self.last_seq;
+            self.last_seq = seq;
+        }
     }
 
     /// Whether half of the bounds is free, which ends an episode of dropping.
@@ -289,18 +306,21 @@ impl Queue {
         given_up.collect()
     }
 
-    /// The number of the first message that is in the log, and may be in the log alone.
+    /// The numbers of messages in the log, in the order in which they are sent.
+    fn seqs(&self) -> impl Iterator<Item = Seq> {
+        let front = self.entries.values().map(|entry| entry.seq);
+        let all = front.chain(self.backlog.iter().flat_map(|backlog| backlog.iter()).map(|entry| entry.seq));
+        all.filter(|seq| seq.0 != 0)
+    }
+
+    /// The number of the oldest message that is in the log, and may be in the log alone.
     pub(crate) fn oldest(&self) -> Option<Seq> {
-        let front = self.entries.values().map(|entry| entry.seq).find(|seq| seq.0 != 0);
-        front.or_else(|| self.backlog.as_ref()?.oldest())
+        if self.mixed { self.seqs().min() } else { self.seqs().next() }
     }
 
     /// The numbers up to `last` of messages in the log.
     pub(crate) fn up_to(&self, last: Seq) -> Vec<Seq> {
-        let front = self.entries.values().map(|entry| entry.seq);
-        let all = front.chain(self.backlog.iter().flat_map(|backlog| backlog.iter()).map(|entry| entry.seq));
-        // In the order of the log, but for those that are nowhere in it.
-        all.filter(|seq| seq.0 != 0).take_while(|seq| *seq <= last).collect()
+        self.seqs().take_while(|seq| self.mixed || *seq <= last).filter(|seq| *seq <= last).collect()
     }
 
     /// Holds messages that the log is about to lose.
@@ -430,6 +450,24 @@ mod tests {
         assert_eq!(queue.oldest(), Some(Seq(many)));
         assert_eq!((queue.up_to(last), queue.spare), (vec![], 0));
         assert!(queue.front().all(|e| e.message.is_some()));
+    }
+
+    #[test]
+    fn the_oldest_is_found_wherever_it_stands() {
+        let numbers = [7, 9, 3, 0, 8, 2, 10, 4];
+        let mut queue = Queue::default();
+        numbers.iter().for_each(|seq| assert!(queue.push(Entry::to_test("x", *seq), BOUNDS)));
+        let check = |queue: &mut Queue| {
+            assert_eq!((queue.oldest(), queue.up_to(Seq(4))), (Some(Seq(2)), vec![Seq(3), Seq(2), Seq(4)]));
+            (1..=6).for_each(|id| assert!(queue.done(id).is_some(), "{id}"));
+            assert_eq!((queue.oldest(), queue.up_to(Seq(9))), (Some(Seq(4)), vec![Seq(4)]));
+        };
+        let mut again = Queue::restore(queue.last_id(), 0, queue.front().cloned().collect(), queue.backlog().cloned());
+        check(&mut queue);
+        check(&mut again);
+        // In order again when what was out of order is gone.
+        (7..=8).for_each(|id| drop(queue.done(id)));
+        assert!(queue.push(Entry::to_test("x", 11), BOUNDS) && !queue.mixed);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Session {
         self.queue.len() < if self.window == 0 { UNKNOWN_WINDOW } else { usize::from(self.window) }
     }
 
-    /// The first message that waits in the log.
+    /// The oldest message that waits in the log.
     pub(crate) fn oldest(&self) -> Option<Seq> {
         let sieve = self.sieve.as_ref().and_then(|sieve| sieve.oldest());
         self.queue.oldest().into_iter().chain(sieve).min()
@@ -66,11 +66,9 @@ impl Session {
     /// The numbers up to `last` of messages that wait in the log, in its order.
     pub(crate) fn up_to(&self, last: Seq) -> Vec<Seq> {
         let mut seqs = self.queue.up_to(last);
-        if let Some(sieve) = &self.sieve {
-            seqs.extend(sieve.up_to(last));
-            seqs.sort_unstable();
-            seqs.dedup();
-        }
+        seqs.extend(self.sieve.iter().flat_map(|sieve| sieve.up_to(last)));
+        seqs.sort_unstable();
+        seqs.dedup();
         seqs
     }
 

@@ -42,17 +42,28 @@ type Turn = (Timestamp, u64);
 /// What is known of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Track {
-    /// Nothing is sent before, of a subscription with an interval.
+    /// Nothing is sent before, of a subscription with an interval; of one with a deadband, until when what was sent holds.
     pub(crate) until: Timestamp,
     /// The interval in milliseconds; 0: none.
     pub(crate) every_ms: u32,
-    /// The bits of the last value sent, of a subscription with a deadband.
+    /// The bits of the last value sent, or of the one that waits, of a subscription with a deadband.
     pub(crate) value: Option<u64>,
     /// Left out since the last one that was sent.
     pub(crate) left_out: u32,
     /// When its turn comes: to be sent if something waits, else to be forgotten.
     pub(crate) turn: Turn,
     pub(crate) waiting: Option<Entry>,
+}
+
+impl Track {
+    const fn interval(&self) -> Duration {
+        Duration::from_millis(self.every_ms as u64)
+    }
+
+    /// Whether its interval is over, also where the clock was put back by more than that.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.until <= now || self.until > now.plus(self.interval())
+    }
 }
 
 /// What is kept track of for a session, or for a connection.
@@ -81,24 +92,26 @@ impl Sieve {
     pub(crate) fn offer(&mut self, deliver: Deliver, entry: Entry, now: Timestamp, room: bool, spare: u64) -> Offered {
         let Some(message) = entry.message.clone() else { return Offered { pass: Some(entry), left_out: false } };
         self.forget_idle(now);
+        self.bring_back(now);
         let topic = &message.topic;
         let track = self.tracks.get(topic);
         let may_pass = match deliver {
             Deliver::All => true,
             Deliver::Latest => room,
-            Deliver::Every { .. } => room && track.is_none_or(|track| track.until <= now),
+            Deliver::Every { .. } => room && track.is_none_or(|track| track.is_over(now)),
             Deliver::Deadband { bits } => {
-                let (value, before) = (number(&message.payload), track.and_then(|track| track.value));
-                let (Some(value), Some(before)) = (value, before.map(f64::from_bits)) else {
-                    return self.pass(deliver, entry, &message, now);
-                };
-                if (value - before).abs() < f64::from_bits(bits) {
+                // What waits is not sent yet, so nothing is told from it: the newest takes its place.
+                // Nor from what may have expired on its way.
+                let sent =
+                    track.filter(|track| track.waiting.is_none() && track.until > now).and_then(|track| track.value);
+                let within = |value: f64, sent: u64| (value - f64::from_bits(sent)).abs() < f64::from_bits(bits);
+                if number(&message.payload).zip(sent).is_some_and(|(value, sent)| within(value, sent)) {
                     if let Some(track) = self.tracks.get_mut(topic) {
                         track.left_out = track.left_out.saturating_add(1);
                     }
                     return Offered { pass: None, left_out: true };
                 }
-                true
+                room
             }
         };
         let fits = entry.seq.0 != 0 || self.held_bytes.saturating_add(message.size()) <= HELD_BYTES;
@@ -141,7 +154,7 @@ impl Sieve {
             }
             Deliver::Deadband { .. } => {
                 if let Some(value) = number(&message.payload) {
-                    self.put(topic.compact(), track(Some(value.to_bits()), 0, Timestamp::default()));
+                    self.put(topic.compact(), track(Some(value.to_bits()), 0, holds_until(message)));
                 }
             }
         }
@@ -158,17 +171,22 @@ impl Sieve {
         let mut track =
             before.unwrap_or(Track { until: now, every_ms, value: None, left_out: 0, turn: (now, 0), waiting: None });
         track.every_ms = every_ms;
+        track.value = None;
+        if let Deliver::Deadband { .. } = deliver {
+            (track.value, track.until) = (number(&message.payload).map(f64::to_bits), holds_until(message));
+        }
         let left_out = track.waiting.replace(entry).is_some();
         track.left_out = track.left_out.saturating_add(u32::from(left_out));
         if !left_out {
-            track.turn = (if every_ms > 0 { track.until.max(now) } else { now }, 0);
+            track.turn = (if track.is_over(now) { now } else { track.until }, 0);
         }
         self.put(message.topic.compact(), track);
         Offered { pass: None, left_out }
     }
 
     /// The next one whose turn it is.
-    pub(crate) fn next(&mut self, now: Timestamp) -> Option<Entry> {
+    pub(crate) fn next(&mut self, now: Timestamp) -> Option<(TopicName, Entry)> {
+        self.bring_back(now);
         let (turn, topic) = self.due.first_key_value()?;
         if turn.0 > now {
             return None;
@@ -178,10 +196,34 @@ impl Sieve {
         let mut entry = track.waiting.take()?;
         entry.extra.left_out = track.left_out;
         if track.every_ms > 0 {
-            let until = now.plus(Duration::from_millis(u64::from(track.every_ms)));
-            self.put(topic, Track { until, left_out: 0, turn: (until, 0), ..track });
+            let until = now.plus(track.interval());
+            self.put(topic.clone(), Track { until, left_out: 0, turn: (until, 0), ..track });
+        } else if track.value.is_some() {
+            self.put(topic.clone(), Track { left_out: 0, ..track });
         }
-        Some(entry)
+        Some((topic, entry))
+    }
+
+    /// What was let go was dropped: nothing is told from it.
+    pub(crate) fn forget(&mut self, topic: &TopicName) {
+        if self.tracks.get(topic).is_some_and(|track| track.waiting.is_none()) {
+            self.take(topic);
+        }
+    }
+
+    /// Where the clock was put back, what waits for a time that is further away than its interval waits for its interval.
+    fn bring_back(&mut self, now: Timestamp) {
+        loop {
+            let Some((turn, topic)) = self.due.last_key_value() else { return };
+            let every = self.tracks.get(topic).map_or(Duration::ZERO, Track::interval);
+            if turn.0 <= now.plus(every) {
+                return;
+            }
+            let topic = topic.clone();
+            let Some(track) = self.take(&topic) else { return };
+            let until = now.plus(every);
+            self.put(topic, Track { until, turn: (until, 0), ..track });
+        }
     }
 
     /// When the first of those that wait is due.
@@ -301,6 +343,10 @@ impl Sieve {
     }
 }
 
+fn holds_until(message: &Message) -> Timestamp {
+    message.expires.unwrap_or(Timestamp::from_micros(i64::MAX))
+}
+
 /// A payload that is one number in text.
 fn number(payload: &[u8]) -> Option<f64> {
     // No number takes as much; what is longer is not looked at.
@@ -353,7 +399,7 @@ mod tests {
         assert_eq!(say("a 1", true), passes("a 1", 0));
         assert_eq!((say("b 1", false), say("a 2", false)), (Err(false), Err(false)));
         assert_eq!((say("b 2", false), say("b 3", false)), (Err(true), Err(true)));
-        let next: Vec<_> = std::iter::from_fn(|| sieve.next(at(0))).map(|entry| told(&entry)).collect();
+        let next: Vec<_> = std::iter::from_fn(|| sieve.next(at(0))).map(|(_, entry)| told(&entry)).collect();
         assert_eq!(next, [("b 3".to_owned(), 2), ("a 2".to_owned(), 0)]);
         assert!(sieve.is_empty() && sieve.due.is_empty() && sieve.idle.is_empty());
         assert_eq!((sieve.name_bytes, sieve.held_bytes, sieve.spare_bytes), (0, 0, 0));
@@ -368,7 +414,7 @@ mod tests {
         assert_eq!(offer(&mut sieve, every, "a 3", 999, true), Err(true));
         assert_eq!(sieve.next(at(999)), None);
         assert_eq!(sieve.first_due(), Some(at(1000)));
-        assert_eq!(sieve.next(at(1100)).map(|entry| told(&entry)), Some(("a 3".to_owned(), 1)));
+        assert_eq!(sieve.next(at(1100)).map(|(_, entry)| told(&entry)), Some(("a 3".to_owned(), 1)));
         // The interval begins anew with what was sent.
         assert_eq!(offer(&mut sieve, every, "a 4", 2000, true), Err(false));
         assert_eq!(offer(&mut sieve, every, "a 5", 2100, true), passes("a 5", 1));
@@ -384,7 +430,7 @@ mod tests {
         let mut sieve = Sieve::default();
         assert_eq!(offer(&mut sieve, every, "a 1", 0, false), Err(false));
         assert_eq!(offer(&mut sieve, every, "a 2", 5000, false), Err(true));
-        assert_eq!(sieve.next(at(5000)).map(|entry| told(&entry)), Some(("a 2".to_owned(), 1)));
+        assert_eq!(sieve.next(at(5000)).map(|(_, entry)| told(&entry)), Some(("a 2".to_owned(), 1)));
     }
 
     #[test]
@@ -402,6 +448,51 @@ mod tests {
         );
         assert_eq!(say("a 20.6"), Err(true), "what is no number leaves the last one standing");
         assert_eq!(say("b 20.6"), passes("b 20.6", 0));
+    }
+
+    #[test]
+    fn what_a_deadband_lets_pass_waits_for_room_and_the_newest_is_what_is_sent() {
+        let deadband = Deliver::Deadband { bits: 1_f64.to_bits() };
+        let mut sieve = Sieve::default();
+        assert_eq!(offer(&mut sieve, deadband, "a 20", 0, true), passes("a 20", 0));
+        assert_eq!(offer(&mut sieve, deadband, "a 30", 0, false), Err(false));
+        assert_eq!(
+            offer(&mut sieve, deadband, "a 20.1", 0, false),
+            Err(true),
+            "30 was not sent, and 20.1 is what holds"
+        );
+        assert_eq!(offer(&mut sieve, deadband, "b off", 0, false), Err(false), "what is no number waits, too");
+        let next: Vec<_> = std::iter::from_fn(|| sieve.next(at(0))).map(|(_, entry)| told(&entry)).collect();
+        assert_eq!(next, [("a 20.1".to_owned(), 1), ("b off".to_owned(), 0)]);
+        assert_eq!(
+            offer(&mut sieve, deadband, "a 21", 0, true),
+            Err(true),
+            "within the deadband of what was sent last"
+        );
+        assert_eq!(offer(&mut sieve, deadband, "a 21.2", 0, true), passes("a 21.2", 1));
+        let mut brief = entry("a", "23", 0);
+        brief.message = brief.message.map(|m| Arc::new(Message { expires: Some(at(100)), ..(*m).clone() }));
+        let mut offered = sieve.offer(deadband, brief, at(0), true, SPARE);
+        assert_eq!(offered.pass.take().map(|entry| told(&entry)), Some(("a 23".to_owned(), 0)));
+        assert_eq!(offer(&mut sieve, deadband, "a 22.9", 99, true), Err(true));
+        assert_eq!(offer(&mut sieve, deadband, "a 22.8", 100, true), passes("a 22.8", 1), "23 may have expired unseen");
+        // It was dropped on its way, so the next one is not told from it.
+        sieve.forget(&TopicName::parse("a").unwrap());
+        assert_eq!(offer(&mut sieve, deadband, "a 22.7", 100, true), passes("a 22.7", 0));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_silences_nothing_once_it_is_put_back() {
+        const DAY: i64 = 86_400_000;
+        let every = Deliver::Every { ms: 1000 };
+        let mut sieve = Sieve::default();
+        assert_eq!(offer(&mut sieve, every, "a 1", DAY, true), passes("a 1", 0));
+        assert_eq!(offer(&mut sieve, every, "a 2", 0, true), passes("a 2", 0));
+        assert_eq!(offer(&mut sieve, every, "b 1", DAY, true), passes("b 1", 0));
+        assert_eq!(offer(&mut sieve, every, "b 2", DAY + 1, true), Err(false));
+        // Another topic's message, or room, is enough to see that what waits has waited for its time.
+        assert_eq!((sieve.next(at(500)), sieve.first_due()), (None, Some(at(1500))));
+        assert_eq!(sieve.next(at(1500)).map(|(_, entry)| told(&entry)), Some(("b 2".to_owned(), 0)));
     }
 
     #[test]
@@ -432,7 +523,7 @@ mod tests {
         assert_eq!((sieve.in_memory().count(), sieve.spare_bytes), (0, 0));
         sieve.hold(|seq| (seq == Seq(5)).then(|| entry("a", "1", 5).message.unwrap()));
         assert_eq!((sieve.in_memory().count(), sieve.oldest()), (1, Some(Seq(6))));
-        let next: Vec<_> = std::iter::from_fn(|| sieve.next(at(0))).map(|entry| entry.seq.0).collect();
+        let next: Vec<_> = std::iter::from_fn(|| sieve.next(at(0))).map(|(_, entry)| entry.seq.0).collect();
         assert_eq!(next, [0, 6]);
         assert_eq!(sieve.held_bytes, 0);
     }

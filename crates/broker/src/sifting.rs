@@ -15,7 +15,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 impl Core {
     /// The message as it goes on its way; `None`: it waits for its turn, or is left out.
     pub(crate) fn sift(&mut self, number: SessionNo, deliver: Deliver, entry: Entry) -> Option<Entry> {
-        let (now, lane_time) = (self.now, self.lane_time);
+        let (now, lane_now) = (self.now, self.lane_now);
         let session = self.sessions.get_mut(&number)?;
         let topic = entry.message.as_ref()?.topic.clone();
         let offered = if entry.qos == QoS::AtMostOnce {
@@ -34,7 +34,7 @@ impl Core {
             }
             let (room, spare) = (session.has_room(), if session.link.is_some() { AHEAD_BYTES } else { 0 });
             // What a durable session gets must not depend on anything but the lane.
-            let now = if number.is_durable() { lane_time } else { now };
+            let now = if number.is_durable() { lane_now } else { now };
             let sieve = session.sieve.get_or_insert_default();
             let offered = sieve.offer(deliver, entry, now, room, spare);
             session.sieve.take_if(|sieve| sieve.is_empty());
@@ -47,6 +47,20 @@ impl Core {
             self.look_for_due(number);
         }
         offered.pass
+    }
+
+    /// What was to pass was dropped: nothing is told from it.
+    pub(crate) fn not_sent(&mut self, number: SessionNo, qos: QoS, topic: &TopicName) {
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let sieve = if qos == QoS::AtMostOnce {
+            session.link.as_mut().map(|link| &mut link.sieve)
+        } else {
+            Some(&mut session.sieve)
+        };
+        if let Some(sieve) = sieve {
+            sieve.iter_mut().for_each(|sieve| sieve.forget(topic));
+            sieve.take_if(|sieve| sieve.is_empty());
+        }
     }
 
     fn count_left_out(&mut self, number: SessionNo, topic: &TopicName) {
@@ -62,12 +76,13 @@ impl Core {
     /// Lets into the queue what waits for room there and whose time has come.
     pub(crate) fn let_in(&mut self, number: SessionNo) {
         let bounds = self.bounds;
-        let now = if number.is_durable() { self.lane_time } else { self.now };
+        let now = if number.is_durable() { self.lane_now } else { self.now };
         let Some(session) = self.sessions.get_mut(&number).filter(|session| session.sieve.is_some()) else { return };
         while session.has_room() {
-            let Some(entry) = session.sieve.as_mut().and_then(|sieve| sieve.next(now)) else { break };
+            let Some((topic, entry)) = session.sieve.as_mut().and_then(|sieve| sieve.next(now)) else { break };
             if !session.queue.push(entry, bounds) {
                 self.counters.dropped += 1;
+                session.sieve.iter_mut().for_each(|sieve| sieve.forget(&topic));
             }
         }
         session.sieve.take_if(|sieve| sieve.is_empty());
@@ -121,11 +136,12 @@ impl Core {
         let now = self.now;
         let Some(link) = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut()) else { return };
         while link.sieve.is_some() && link.later.is_empty() && link.outbox.has_room() {
-            let Some(entry) = link.sieve.as_mut().and_then(|sieve| sieve.next(now)) else { break };
+            let Some((topic, entry)) = link.sieve.as_mut().and_then(|sieve| sieve.next(now)) else { break };
             link.sieve.take_if(|sieve| sieve.is_empty());
             let Some(message) = &entry.message else { continue };
             if message.is_expired(now) {
                 self.counters.expired += 1;
+                link.sieve.iter_mut().for_each(|sieve| sieve.forget(&topic));
                 continue;
             }
             let mut encodings = Encodings::new(message, now);
@@ -136,6 +152,7 @@ impl Core {
             } else {
                 link.dropped += 1;
                 self.counters.dropped += 1;
+                link.sieve.iter_mut().for_each(|sieve| sieve.forget(&topic));
             }
         }
     }

@@ -69,6 +69,7 @@ pub(crate) fn encode(core: &Core) -> BytesMut {
     number(&mut out, core.bounds.messages);
     number(&mut out, core.bounds.bytes);
     out.put_i64(core.lane_time.micros());
+    out.put_i64(core.lane_now.micros());
     number(&mut out, table.messages.len() as u64);
     table.messages.iter().for_each(|m| put_message(&mut out, m));
     out.extend_from_slice(&body);
@@ -213,6 +214,7 @@ pub(crate) fn decode(state: Bytes, core: &mut Core) -> Result<(), FrameError> {
     };
     core.bounds = Bounds { messages: input.number()?, bytes: input.number()? };
     core.lane_time = input.time()?;
+    core.lane_now = if version >= 3 { input.time()? } else { core.lane_time };
     let table = input.list(|i| i.message().map(Arc::new))?;
     let look_up = |i: &mut Input| {
         let place: usize = i.small("place")?;

@@ -293,6 +293,40 @@ async fn what_waits_for_who_is_away_or_stalled_is_the_newest_also_over_a_restart
 }
 
 #[tokio::test]
+async fn what_came_to_the_queue_in_another_order_than_to_the_log_comes_back_whole() {
+    let (_folder, site) = Site::usual().await;
+    let asks = [("andon-deliver", "latest")];
+    let mut client = asking(&site, taking(lasting("c"), 2), "+", QoS::AtLeastOnce, &asks).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    // Each is more than stays in memory of who is away.
+    let large = |text: &str| format!("{text}{}", "x".repeat(20_000));
+    for (topic, payload) in [("1", "1"), ("2", "1"), ("b", "old"), ("a", "new"), ("b", "newer")] {
+        speaker.publish_1(topic, &large(payload)).await;
+    }
+    for _ in 0..2 {
+        let message = client.next_publish().await;
+        client.ack(&message).await;
+    }
+    let wanted = [what("b", &large("newer"), Some(1)), what("a", &large("new"), None)];
+    for dup in [false, true, true] {
+        for wanted in &wanted {
+            let message = client.next_publish().await;
+            let (topic, payload, left_out) = told(&message);
+            assert_eq!(
+                (topic, &payload[..5], left_out, message.dup),
+                (wanted.0.clone(), &wanted.1[..5], wanted.2, dup)
+            );
+            assert_eq!(message.payload, wanted.1);
+        }
+        client.leave().await;
+        site.until_away("c").await;
+        client = site.again(taking(lasting("c"), 2)).await;
+    }
+    assert_eq!(site.broker.stats().dropped, 0);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_reader_that_stalls_gets_the_newest_of_each_topic_with_qos_0() {
     let (_folder, site) = Site::with(BrokerOptions { outbox_bytes: 1024, ..BrokerOptions::default() }).await;
     let mut client = asking(&site, hello("c"), "+", QoS::AtMostOnce, &[("andon-deliver", "latest")]).await;
