@@ -165,6 +165,9 @@ fn lax(other: Other, heard: Heard, error: &DecodeError, _bytes: &[u8]) -> Option
         (_, T::Connect, Fault::DataWithoutMethod) => Some("MQTT 5.0 §3.1.2.11.10: a protocol error"),
         (_, T::Publish, Fault::QoS) => Some("DUP with QoS 0: MQTT 5.0 [MQTT-3.3.1-2], MQTT 3.1.1 the same"),
         (_, T::Subscribe, Fault::Options(_)) if !v5 => Some("reserved bits beside the QoS: MQTT 3.1.1 [MQTT-3.8.3-4]"),
+        (_, T::Subscribe, Fault::OptionsMisused(options)) if v5 && options & 4 != 0 => {
+            Some("No Local in a shared subscription: MQTT 5.0 [MQTT-3.8.3-4], a protocol error")
+        }
         (_, _, Fault::Length) if v5 => Some("an integer with a byte too many: MQTT 5.0 [MQTT-1.5.5-1]"),
         (_, T::Publish, Fault::MisplacedProperty(0x0B)) => {
             Some("a subscription identifier from a client: MQTT 5.0 [MQTT-3.3.4-6]")
