@@ -11,6 +11,7 @@ use crate::hooks::BrokerHooks;
 use crate::message::Message;
 use crate::options::BrokerOptions;
 use crate::origin::Names;
+use crate::outbox::Wakes;
 use crate::overview::RateMemory;
 use crate::quarantine::Withheld;
 use crate::queue::Bounds;
@@ -551,12 +552,25 @@ impl Broker {
 
     /// As [`Broker::with_core`]; also returns the messages that are due to the mapping hook.
     pub(crate) fn with_core_mapped<R>(&self, run: impl FnOnce(&mut Core) -> R) -> (R, Vec<Arc<Message>>) {
-        let (result, Effects { events, todo, mapped, fetches }) = {
+        let mut wakes = Wakes::default();
+        let result = self.with_core_waking(&mut wakes, run);
+        wakes.wake();
+        result
+    }
+
+    /// As [`Broker::with_core_mapped`]; leaves it to the caller to wake those who have something to write.
+    pub(crate) fn with_core_waking<R>(
+        &self,
+        wakes: &mut Wakes,
+        run: impl FnOnce(&mut Core) -> R,
+    ) -> (R, Vec<Arc<Message>>) {
+        let (result, Effects { events, todo, mapped, fetches, wakes: mut more }) = {
             let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
             core.now = self.clock.now();
             let result = run(&mut core);
             (result, std::mem::take(&mut core.effects))
         };
+        wakes.append(&mut more);
         if !todo.is_empty() {
             self.pipeline.leave(todo);
         }

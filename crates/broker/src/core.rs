@@ -10,7 +10,7 @@ use crate::history::{History, Keeping};
 use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
 use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Wakes};
 use crate::quarantine::{Quarantine, Withheld};
 use crate::queue::{Bounds, Entry};
 use crate::retained::Retained;
@@ -35,6 +35,8 @@ pub(crate) struct Effects {
     pub(crate) mapped: Vec<Arc<Message>>,
     /// Messages to be fetched from the log.
     pub(crate) fetches: Vec<Fetch>,
+    /// Who has something to write.
+    pub(crate) wakes: Wakes,
 }
 
 /// What the hooks are told.
@@ -197,7 +199,7 @@ impl Core {
             Reply::Publish(outbox, id, QoS::AtLeastOnce) => {
                 let reason = if reached == 0 { ReasonCode::NO_MATCHING_SUBSCRIBERS } else { ReasonCode::SUCCESS };
                 outbox.answered();
-                outbox.packet(&Packet::PubAck(Ack::new(id, reason)));
+                self.effects.wakes.puback(outbox, Ack::new(id, reason));
             }
             // Nobody waits any more: fine.
             Reply::Done(done) => drop(done.send(Ok(reached))),
@@ -421,7 +423,7 @@ impl Core {
         }
         if room && !waits {
             if let Some(bytes) = link.encode(encodings, QoS::AtMostOnce, later.retain, &later.ids, later.extra) {
-                link.outbox.message(&bytes, 0, false);
+                self.effects.wakes.message(&link.outbox, &bytes, 0, false);
                 link.slow = false;
                 self.counters.delivered += 1;
                 return true;
@@ -491,7 +493,7 @@ impl Core {
                     given_up.push((Answer::Done, entry.packet_id));
                     continue;
                 };
-                link.outbox.message(&bytes, entry.packet_id, entry.maybe_sent);
+                self.effects.wakes.message(&link.outbox, &bytes, entry.packet_id, entry.maybe_sent);
                 self.counters.delivered += 1;
             }
             session.queue.sent(order);
@@ -584,7 +586,7 @@ impl Core {
             }
             let mut encodings = Encodings::new(&later.message, self.now);
             if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, later.retain, &later.ids, later.extra) {
-                link.outbox.message(&bytes, 0, false);
+                self.effects.wakes.message(&link.outbox, &bytes, 0, false);
                 self.counters.delivered += 1;
             }
         }

@@ -7,7 +7,7 @@ use crate::core::{AckEffect, WrongAnswer};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
 use crate::message::{Message, mark};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Wakes};
 use crate::past::{Begin, CatchUp, Past, Reader};
 use crate::proof::Proof;
 use crate::router::Reply;
@@ -165,6 +165,10 @@ impl Client {
 
     /// Handles what has arrived; when the client must be heard again at the latest, if there was a packet.
     async fn handle_all<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
+        Wakes::after_each_poll(pin!(self.handle_packets(input))).await
+    }
+
+    async fn handle_packets<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
         let mut deadline = None;
         let mut answers = Vec::new();
         loop {
@@ -466,7 +470,9 @@ impl Client {
                 QoS::AtMostOnce => Reply::None,
                 _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
             };
-            let ((), mapped) = self.broker.with_core_mapped(|core| core.apply(Seq(0), &op, reply));
+            let mut wakes = Wakes::default();
+            let ((), mapped) = self.broker.with_core_waking(&mut wakes, |core| core.apply(Seq(0), &op, reply));
+            wakes.leave();
             self.broker.map(mapped, false).await;
         }
     }

@@ -5,9 +5,12 @@ use andon_wire::mqtt::{
     Version,
 };
 use bytes::{Buf, BytesMut};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -35,6 +38,56 @@ pub(crate) struct Outbox {
     problem_information: bool,
     /// The keep alive in force, in seconds; 0: none.
     pub(crate) keep_alive_s: u16,
+}
+
+/// Clients to whom something is to be written, and whose writers are not woken yet.
+///
+/// **Idea.** A writer that is woken by the first message of many writes that one alone, and the rest with a second call of the
+/// system. So what is handed out together is first put into all outboxes, and then the writers are woken.
+#[derive(Default)]
+pub(crate) struct Wakes(Vec<Arc<Outbox>>);
+
+impl Wakes {
+    pub(crate) fn message(&mut self, outbox: &Arc<Outbox>, publish: &EncodedPublish, packet_id: u16, dup: bool) {
+        if outbox.put_message(publish, packet_id, dup) {
+            self.0.push(outbox.clone());
+        }
+    }
+
+    /// Appends PUBACK.
+    pub(crate) fn puback(&mut self, outbox: Arc<Outbox>, ack: Ack) {
+        if outbox.put_packet(&Packet::PubAck(ack)) {
+            self.0.push(outbox);
+        }
+    }
+
+    pub(crate) fn append(&mut self, others: &mut Self) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Wakes them.
+    pub(crate) fn wake(&mut self) {
+        std::mem::take(&mut self.0).iter().for_each(|outbox| outbox.wake());
+    }
+
+    /// Leaves them to the next who is done on this thread: only within [`Wakes::after_each_poll`].
+    pub(crate) fn leave(mut self) {
+        LATER.with_borrow_mut(|later| later.append(&mut self));
+    }
+
+    /// Runs this, and whenever it is done or waits for something wakes those that it left.
+    pub(crate) async fn after_each_poll<F: Future>(mut run: Pin<&mut F>) -> F::Output {
+        poll_fn(|context| {
+            let outcome = run.as_mut().poll(context);
+            LATER.with_borrow_mut(Self::wake);
+            outcome
+        })
+        .await
+    }
+}
+
+thread_local! {
+    static LATER: RefCell<Wakes> = RefCell::default();
 }
 
 /// The client's QoS 2 exchanges, by packet identifier.
@@ -96,14 +149,21 @@ impl Outbox {
     /// Appends a control packet; these are few and answer the client's own, so that holding back the reader bounds them.
     /// One that is larger than the client takes cannot be left out either: the connection ends.
     pub(crate) fn packet(&self, packet: &Packet) {
+        if self.put_packet(packet) {
+            self.wake();
+        }
+    }
+
+    /// As [`Outbox::packet`]; true: the writer may be asleep and is to be woken.
+    #[must_use]
+    fn put_packet(&self, packet: &Packet) -> bool {
         let mut inner = self.lock();
         let before = inner.buffer.len();
         if inner.close.is_some() || packet.encode(self.version, &mut inner.buffer).is_err() {
-            return;
+            return false;
         }
         if inner.buffer.len() - before <= self.packet_bytes {
-            drop(inner);
-            return self.wake.notify_one();
+            return before == 0;
         }
         inner.buffer.truncate(before);
         if matches!(packet, Packet::ConnAck(_)) {
@@ -112,6 +172,7 @@ impl Outbox {
         }
         drop(inner);
         self.close(ReasonCode::PACKET_TOO_LARGE);
+        false
     }
 
     /// Words that the client wants and that fit into a packet it takes.
@@ -130,13 +191,28 @@ impl Outbox {
 
     /// Appends a message.
     pub(crate) fn message(&self, publish: &EncodedPublish, packet_id: u16, dup: bool) {
-        let mut inner = self.lock();
-        if inner.close.is_none() {
-            publish.write(packet_id, dup, &mut inner.buffer);
-            drop(inner);
-            self.sent.fetch_add(1, Ordering::Relaxed);
-            self.wake.notify_one();
+        if self.put_message(publish, packet_id, dup) {
+            self.wake();
         }
+    }
+
+    /// Appends a message; true: the writer may be asleep and is to be woken, by [`Outbox::wake`], when more has come together.
+    #[must_use]
+    fn put_message(&self, publish: &EncodedPublish, packet_id: u16, dup: bool) -> bool {
+        let mut inner = self.lock();
+        if inner.close.is_some() {
+            return false;
+        }
+        let first = inner.buffer.is_empty();
+        publish.write(packet_id, dup, &mut inner.buffer);
+        drop(inner);
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        first
+    }
+
+    /// Wakes the writer.
+    fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Whether more messages may be appended. If not, the writer will report when it has made room.
