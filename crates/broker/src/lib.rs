@@ -35,6 +35,7 @@ mod core;
 mod departures;
 mod fetch;
 pub mod frames;
+mod front;
 mod history;
 mod hooks;
 mod house;

@@ -6,10 +6,11 @@
 
 use crate::asks::Extra;
 use crate::backlog::Backlog;
+use crate::front::Front;
 use crate::message::Message;
 use andon_model::log::Seq;
 use andon_wire::mqtt::QoS;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many messages of a session may have a packet identifier. Part of the format: changing it changes what a replay
@@ -100,11 +101,11 @@ impl Entry {
 /// the rest is in the log.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    entries: BTreeMap<u64, Entry>,
-    ids: HashMap<u16, u64>,
+    entries: Front,
+    /// The places of packet identifiers, which are our own, so that a quick hash does.
+    ids: HashMap<u16, u64, foldhash::fast::RandomState>,
     /// In memory of its own, for most queues have none.
     backlog: Option<Box<Backlog>>,
-    next_order: u64,
     last_id: u16,
     /// The weight of all.
     bytes: u64,
@@ -125,12 +126,11 @@ impl Queue {
     /// The queue as a snapshot keeps it: the front, with identifiers, and the backlog.
     pub(crate) fn restore(last_id: u16, dropped: u64, front: Vec<Entry>, backlog: Option<Backlog>) -> Self {
         let mut queue = Self { last_id, dropped, ..Self::default() };
-        for (order, entry) in (0_u64..).zip(front) {
+        for entry in front {
             queue.bytes += u64::from(entry.weight);
-            queue.ids.insert(entry.packet_id, order);
-            queue.next_order = order + 1;
             queue.came(entry.seq);
-            queue.entries.insert(order, entry);
+            queue.ids.insert(entry.packet_id, queue.entries.next_place());
+            queue.entries.push(entry);
         }
         for entry in backlog.iter().flat_map(Backlog::iter) {
             queue.bytes += u64::from(entry.weight);
@@ -149,14 +149,18 @@ impl Queue {
     }
 
     /// The entries that have identifiers, in order.
-    pub(crate) fn front(&self) -> impl ExactSizeIterator<Item = &Entry> {
-        self.entries.values()
+    pub(crate) fn front(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(crate) const fn front_len(&self) -> usize {
+        self.entries.len()
     }
 
     /// The entries whose messages are in memory.
     pub(crate) fn in_memory(&self) -> impl Iterator<Item = &Arc<Message>> {
         self.entries
-            .values()
+            .iter()
             .filter_map(|entry| entry.message.as_ref())
             .chain(self.backlog.iter().flat_map(|backlog| backlog.held()))
     }
@@ -204,9 +208,8 @@ impl Queue {
         entry.packet_id = id;
         entry.maybe_sent |= self.suspect;
         self.spare += entry.spare();
-        self.ids.insert(id, self.next_order);
-        self.entries.insert(self.next_order, entry);
-        self.next_order += 1;
+        let place = self.entries.push(entry);
+        self.ids.insert(id, place);
     }
 
     /// The next identifier that no message has; there are far more of them than [`ID_WINDOW`].
@@ -220,14 +223,13 @@ impl Queue {
     }
 
     pub(crate) fn get_mut(&mut self, packet_id: u16) -> Option<&mut Entry> {
-        let order = self.ids.get(&packet_id)?;
-        self.entries.get_mut(order)
+        self.entries.get_mut(*self.ids.get(&packet_id)?)
     }
 
     /// The subscriber is done with a message.
     pub(crate) fn done(&mut self, packet_id: u16) -> Option<Entry> {
         let order = self.ids.remove(&packet_id)?;
-        let entry = self.entries.remove(&order)?;
+        let entry = self.entries.remove(order)?;
         self.bytes = self.bytes.saturating_sub(u64::from(entry.weight));
         self.spare = self.spare.saturating_sub(entry.spare());
         while self.ids.len() < ID_WINDOW {
@@ -244,32 +246,26 @@ impl Queue {
 
     /// The next message from `cursor` on that has an identifier, with its place.
     pub(crate) fn next_from(&mut self, cursor: u64) -> Option<(u64, &mut Entry)> {
-        self.entries.range_mut(cursor..).next().map(|(order, entry)| (*order, entry))
+        self.entries.next_from(cursor)
     }
 
     /// A message was written to the connection. Its bytes are under way; should it be sent again, the log has it.
     pub(crate) fn sent(&mut self, order: u64) {
-        if let Some(entry) = self.entries.get_mut(&order) {
+        let Self { entries, spare, .. } = self;
+        if let Some(entry) = entries.get_mut(order) {
             (entry.sent, entry.maybe_sent) = (true, true);
-        }
-        self.let_go(order);
-    }
-
-    /// The message at `order` need not be in memory.
-    fn let_go(&mut self, order: u64) {
-        if let Some(entry) = self.entries.get_mut(&order).filter(|entry| entry.seq.0 != 0) {
-            self.spare = self.spare.saturating_sub(entry.spare());
-            entry.message = None;
+            let_go(entry, spare);
         }
     }
 
     /// Keeps about `most` bytes of messages in memory that the log has too: the first ones. Cheap when there are no more.
     pub(crate) fn let_go_beyond(&mut self, most: u64) {
-        let mut from = self.next_order;
-        while self.spare > most {
-            let Some((order, _)) = self.entries.range(..from).next_back() else { return };
-            from = *order;
-            self.let_go(from);
+        let Self { entries, spare, .. } = self;
+        let mut place = entries.next_place();
+        while *spare > most {
+            let Some(before) = entries.before(place) else { return };
+            place = before;
+            entries.get_mut(place).into_iter().for_each(|entry| let_go(entry, spare));
         }
     }
 
@@ -277,7 +273,7 @@ impl Queue {
     /// in all.
     pub(crate) fn missing(&self, cursor: u64, bytes: u64) -> Vec<Seq> {
         let mut weight = 0;
-        let missing = self.entries.range(cursor..).map(|(_, entry)| entry).filter(|entry| entry.is_missing());
+        let missing = self.entries.from(cursor).filter(|entry| entry.is_missing());
         let few = missing.take_while(|entry| {
             let taken = weight < bytes;
             weight += u64::from(entry.weight);
@@ -288,7 +284,7 @@ impl Queue {
 
     /// Messages came from the log.
     pub(crate) fn found(&mut self, mut message: impl FnMut(Seq) -> Option<Arc<Message>>) {
-        for entry in self.entries.values_mut().filter(|entry| entry.is_missing()) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_missing()) {
             entry.message = message(entry.seq);
             self.spare += entry.spare();
         }
@@ -296,7 +292,7 @@ impl Queue {
 
     /// The identifiers of messages to be sent that are where `lost` says; they count as answered.
     pub(crate) fn give_up(&mut self, mut lost: impl FnMut(Seq) -> bool) -> Vec<u16> {
-        let missing = self.entries.values_mut().filter(|entry| entry.is_missing());
+        let missing = self.entries.iter_mut().filter(|entry| entry.is_missing());
         let given_up = missing.filter_map(|entry| {
             lost(entry.seq).then(|| {
                 entry.answered = true;
@@ -308,7 +304,7 @@ impl Queue {
 
     /// The numbers of messages in the log, in the order in which they are sent.
     fn seqs(&self) -> impl Iterator<Item = Seq> {
-        let front = self.entries.values().map(|entry| entry.seq);
+        let front = self.entries.iter().map(|entry| entry.seq);
         let all = front.chain(self.backlog.iter().flat_map(|backlog| backlog.iter()).map(|entry| entry.seq));
         all.filter(|seq| seq.0 != 0)
     }
@@ -325,7 +321,7 @@ impl Queue {
 
     /// Holds messages that the log is about to lose.
     pub(crate) fn hold(&mut self, mut found: impl FnMut(Seq) -> Option<Arc<Message>>) {
-        for entry in self.entries.values_mut().filter(|entry| entry.seq.0 != 0) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.seq.0 != 0) {
             let Some(message) = found(entry.seq) else { continue };
             self.spare = self.spare.saturating_sub(entry.spare());
             (entry.message, entry.seq) = (Some(message), Seq(0));
@@ -338,7 +334,7 @@ impl Queue {
     /// A new connection: nothing has been written to it yet.
     pub(crate) fn restart(&mut self) {
         self.suspect = false;
-        for entry in self.entries.values_mut() {
+        for entry in self.entries.iter_mut() {
             (entry.sent, entry.answered, entry.received) = (false, false, false);
         }
     }
@@ -347,8 +343,16 @@ impl Queue {
     pub(crate) fn suspect_sent(&mut self, suspect: bool) {
         self.suspect = suspect;
         if suspect {
-            self.entries.values_mut().for_each(|entry| entry.maybe_sent = true);
+            self.entries.iter_mut().for_each(|entry| entry.maybe_sent = true);
         }
+    }
+}
+
+/// The message need not be in memory.
+fn let_go(entry: &mut Entry, spare: &mut u64) {
+    if entry.seq.0 != 0 {
+        *spare = spare.saturating_sub(entry.spare());
+        entry.message = None;
     }
 }
 
@@ -393,10 +397,10 @@ mod tests {
     fn only_the_front_has_identifiers() {
         let mut queue = Queue::default();
         (0..ID_WINDOW + 2).for_each(|_| assert!(queue.push(entry("x"), BOUNDS)));
-        assert_eq!((queue.front().len(), queue.backlog_len()), (ID_WINDOW, 2));
+        assert_eq!((queue.front_len(), queue.backlog_len()), (ID_WINDOW, 2));
         assert!(queue.front().all(|e| e.packet_id != 0));
         queue.done(3);
-        assert_eq!((queue.front().len(), queue.backlog_len()), (ID_WINDOW, 1));
+        assert_eq!((queue.front_len(), queue.backlog_len()), (ID_WINDOW, 1));
     }
 
     #[test]

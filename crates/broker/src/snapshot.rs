@@ -102,9 +102,8 @@ fn put_session<'a>(out: &mut BytesMut, session: &'a Session, table: &mut Table<'
     put_sieve(out, session.sieve.as_deref(), table);
     out.put_u16(session.queue.last_id());
     number(out, session.queue.dropped);
-    let front = session.queue.front();
-    number(out, front.len() as u64);
-    for entry in front {
+    number(out, session.queue.front_len() as u64);
+    for entry in session.queue.front() {
         number(out, entry.seq.0);
         match &entry.message {
             Some(message) if entry.seq.0 == 0 => number(out, table.place(message)),
