@@ -169,7 +169,7 @@ impl Client {
     }
 
     async fn handle_packets<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
-        let mut deadline = None;
+        let mut heard = false;
         let mut answers = Vec::new();
         loop {
             let packet = match input.next() {
@@ -183,7 +183,7 @@ impl Client {
                 }
             };
             self.outbox.received.fetch_add(1, Ordering::Relaxed);
-            deadline = Some(self.deadline());
+            heard = true;
             if matches!(packet, Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubComp(_)) {
                 answers.push(packet);
                 if answers.len() >= ANSWERS {
@@ -196,7 +196,7 @@ impl Client {
         }
         self.answered(&mut answers)?;
         self.write_acks().await;
-        Ok(deadline)
+        Ok(heard.then(|| self.deadline()))
     }
 
     fn deadline(&self) -> Option<Instant> {

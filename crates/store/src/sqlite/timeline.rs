@@ -24,8 +24,9 @@ impl TimelineRepository for Store {
                 if upto <= seen {
                     return Ok(());
                 }
-                for event in events.iter().filter(|event| event.seq > seen && event.seq <= upto) {
-                    insert(tx, event).await?;
+                let new: Vec<_> = events.iter().filter(|event| event.seq > seen && event.seq <= upto).collect();
+                for events in new.chunks(AT_A_TIME) {
+                    insert(tx, events).await?;
                 }
                 for gap in gaps {
                     insert_gap(tx, gap).await?;
@@ -72,27 +73,33 @@ impl TimelineRepository for Store {
     }
 }
 
-async fn insert(tx: &mut SqliteConnection, sealed: &SealedEvent) -> Result<(), StoreError> {
-    let event = &sealed.event;
+/// So many events are written with one statement, for each is a way to the database's thread and back.
+const AT_A_TIME: usize = 64;
+
+async fn insert(tx: &mut SqliteConnection, events: &[&SealedEvent]) -> Result<(), StoreError> {
+    let texts = events.iter().map(|sealed| to_json(sealed, "event")).collect::<Result<Vec<_>, _>>()?;
+    let mut statement = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO timeline (seq, id, at, about, kind, path, by_id, by_kind, severity, json) ",
+    );
+    statement.push_values(events.iter().zip(texts), |mut row, (sealed, text)| {
+        let event = &sealed.event;
+        row.push_bind(to_i64(sealed.seq.0))
+            .push_bind(event.id.as_bytes().to_vec())
+            .push_bind(event.at.micros())
+            .push_bind(about(event).map(|about| about.micros()))
+            .push_bind(event.what.kind())
+            .push_bind(event.path.clone())
+            .push_bind(event.by.id.as_bytes().to_vec())
+            .push_bind(kind_word(event.by.kind))
+            // Not read: rows of older versions have another scale there. Readers ask the event itself.
+            .push_bind(event.what.severity())
+            .push_bind(text);
+    });
     // The id is unique: an event that stands in the log twice is shown once.
-    sqlx::query(
-        "INSERT INTO timeline (seq, id, at, about, kind, path, by_id, by_kind, severity, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(to_i64(sealed.seq.0))
-    .bind(event.id.as_bytes().to_vec())
-    .bind(event.at.micros())
-    .bind(about(event).map(|about| about.micros()))
-    .bind(event.what.kind())
-    .bind(event.path.clone())
-    .bind(event.by.id.as_bytes().to_vec())
-    .bind(kind_word(event.by.kind))
-    // Not read: rows of older versions have another scale there. Readers ask the event itself.
-    .bind(event.what.severity())
-    .bind(to_json(sealed, "event")?)
-    .execute(tx)
-    .await
-    .map_err(database("write the timeline"))?;
+    statement.push(" ON CONFLICT DO NOTHING");
+    // Of the sizes that come again only: a single one, and as many as there may be.
+    let again = events.len() == 1 || events.len() == AT_A_TIME;
+    statement.build().persistent(again).execute(tx).await.map_err(database("write the timeline"))?;
     Ok(())
 }
 
