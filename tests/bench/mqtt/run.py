@@ -27,12 +27,16 @@ WORKLOADS = [
     ("10,000 filters with wildcards, QoS 0", "filters", "n=10000 qos=0 window=200", "rate"),
     ("QoS 1 to a session that is away, 50 x 20 under way", "away", "n=50 window=20", "acked"),
     ("acknowledgement at 5,000 a second, QoS 1", "acks", "rate=5000", "waits"),
+    ("acknowledgement at 100 a second beside a flood, QoS 1", "acks", "rate=100", "waits"),
     ("50,000 retained messages to one subscriber", "retained", "n=50000 window=500", "time"),
     ("10,000 a second, QoS 1, to one subscriber", "stalled", "n=0 qos=1 rate=10000", "stalled"),
     ("the same beside 100 that do not read, QoS 1", "stalled", "n=100 qos=1 rate=10000", "stalled"),
     ("the same beside 100 that do not read, QoS 0", "stalled", "n=100 qos=0 rate=10000", "stalled"),
     ("connections", "connects", "n=15000 window=50", "connects"),
 ]
+
+#: what goes on beside a workload: 20 publishers that never wait long
+BESIDE = {"acknowledgement at 100 a second beside a flood, QoS 1": ("in", "n=20 qos=1 window=200")}
 
 
 def free_port() -> int:
@@ -128,10 +132,22 @@ class Rumqttd(Process):
 SYSTEMS = [Andon, Mosquitto, Rumqttd]
 
 
-def load(server, workload: str, settings: str, seconds: float) -> dict | None:
+def command(server, workload: str, settings: str, seconds: float) -> list[str]:
+    return [os.environ["ANDON_MQTT_LOAD"], server.address, workload, *settings.split(), f"seconds={seconds}"]
+
+
+def load(server, workload: str, settings: str, seconds: float, beside: tuple[str, str] | None = None) -> dict | None:
     pids = [f"pid={pid}" for pid in server.pids]
-    command = [os.environ["ANDON_MQTT_LOAD"], server.address, workload, *settings.split(), f"seconds={seconds}", *pids]
-    done = harness.run(command, deadline=180)
+    flood = None
+    if beside:
+        flood = harness.spawn(command(server, *beside, seconds + 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(1)
+    try:
+        done = harness.run([*command(server, workload, settings, seconds), *pids], deadline=180)
+    finally:
+        if flood:
+            flood.kill()
+            flood.wait()
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"code {done.returncode}"}
     return json.loads(done.stdout)
@@ -179,7 +195,7 @@ def main() -> None:
             try:
                 server = system(folder)
                 time.sleep(0.5)
-                result = load(server, workload, settings, wanted.seconds)
+                result = load(server, workload, settings, wanted.seconds, BESIDE.get(name))
             finally:
                 if server:
                     server.close()
