@@ -355,10 +355,14 @@ impl Broker {
         if !info.is_whole() || info.size == 0 {
             return None;
         }
-        let user = info.publisher.as_ref().and_then(|client| self.departures.principal(client.as_str()));
         let payload = Bytes::copy_from_slice(&info.payload);
         let message = Message::internal(topic, payload, info.qos, false, info.received);
-        Some(Message { publisher: info.publisher.clone(), user, content_type: info.content_type.clone(), ..message })
+        Some(Message {
+            publisher: info.publisher.clone(),
+            user: info.user.clone(),
+            content_type: info.content_type.clone(),
+            ..message
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was: kept messages before what comes, and the last message of each topic.
 
-use crate::asks::{find, subscribe_asking};
+use crate::asks::{as_press_7, find, subscribe_asking};
 use crate::harness::*;
 use andon_broker::*;
 use andon_log::DurableLog;
@@ -235,4 +235,23 @@ async fn the_last_message_of_each_topic_comes_at_once_and_then_what_comes() {
         assert_eq!((live.payload.as_ref(), live.qos), (&b"3"[..], qos));
         site.stop().await;
     }
+}
+
+#[tokio::test]
+async fn the_last_message_is_told_as_of_who_published_it_and_not_of_who_came_after_with_its_identifier() {
+    let (_folder, site) = Site::usual().await;
+    let mut speaker = site.client(as_press_7("press")).await;
+    speaker.publish_1("t/a", "1").await;
+    speaker.leave().await;
+    site.until_away("press").await;
+    let mut other = site.client(hello("press")).await;
+    other.publish_1("t/b", "1").await;
+    let mut client = site.client(hello("c")).await;
+    look_back(&mut client, "t/#", QoS::AtMostOnce, &[("andon-last", "yes")]).await;
+    for (topic, kind, user) in [("t/a", "device", Some("Press 7")), ("t/b", "anonymous", None)] {
+        let message = client.next_publish().await;
+        assert_eq!(message.topic.as_ref().map(TopicName::as_str), Some(topic));
+        assert_eq!((find(&message, "andon-publisher"), find(&message, "andon-user")), (Some(kind), user));
+    }
+    site.stop().await;
 }
