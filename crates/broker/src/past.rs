@@ -13,6 +13,7 @@ use crate::frames::SessionNo;
 use crate::history::{HistoryQuery, Kept, Missing, Page};
 use crate::message::{Encodings, Message};
 use crate::origin;
+use crate::session::Link;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{Filter, QoS, Text, TopicFilter, TopicName};
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// So many messages are read at a time.
 const PAGE: usize = 512;
@@ -53,8 +55,11 @@ pub(crate) struct CatchUp {
     pub(crate) history: bool,
     /// Messages with numbers up to this one were there when it began.
     pub(crate) cut: u64,
-    /// There is room again.
+    /// There is room again. By this one who reads for it knows it for its own.
     pub(crate) wake: Arc<Notify>,
+    /// Tells who reads for it, and who asked, that it is over, however it came to that.
+    #[expect(dead_code, reason = "what it does it does when it is dropped")]
+    pub(crate) over: DropGuard,
 }
 
 impl CatchUp {
@@ -76,6 +81,8 @@ impl CatchUp {
 /// Begins it where the subscription begins.
 #[derive(Debug)]
 pub(crate) struct Begin {
+    /// Which connection asked.
+    pub(crate) connection: u64,
     pub(crate) catch_up: CatchUp,
     pub(crate) begun: oneshot::Sender<u64>,
 }
@@ -90,23 +97,37 @@ pub(crate) enum Room {
 }
 
 impl Core {
-    /// A connection begins to catch up; false: it is catching up already, or is over.
+    /// The connection that asked begins to catch up; false: it is catching up already, or is over.
     pub(crate) fn begin_past(&mut self, number: SessionNo, begin: Begin) -> bool {
         let cut = self.history.as_ref().map_or(0, |history| history.last_no());
+        let Begin { connection, mut catch_up, begun } = begin;
         let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
-        let Some(link) = link.filter(|link| link.catch_up.is_none()) else { return false };
-        let Begin { mut catch_up, begun } = begin;
+        // Another may have come for the session while this was on its way through the log.
+        let link = link.filter(|link| link.connection == connection && link.catch_up.is_none());
+        let Some(link) = link else { return false };
         catch_up.cut = cut;
         link.catch_up = Some(Box::new(catch_up));
         begun.send(cut).is_ok()
     }
 
-    pub(crate) fn room_for_past(&self, number: SessionNo, connection: u64) -> Room {
-        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
-        match link.filter(|link| link.connection == connection && link.catch_up.is_some()) {
+    /// The connection that is caught up by whoever has this `wake`.
+    fn caught_up(&mut self, number: SessionNo, wake: &Arc<Notify>) -> Option<&mut Link> {
+        let link = self.sessions.get_mut(&number)?.link.as_mut()?;
+        link.catch_up.as_ref().is_some_and(|catch_up| Arc::ptr_eq(&catch_up.wake, wake)).then_some(&mut **link)
+    }
+
+    pub(crate) fn room_for_past(&mut self, number: SessionNo, wake: &Arc<Notify>) -> Room {
+        match self.caught_up(number, wake) {
             None => Room::Gone,
             Some(link) if link.outbox.has_room() => Room::Yes,
             Some(_) => Room::No,
+        }
+    }
+
+    /// Nobody reads for it any more: what waited behind it goes.
+    pub(crate) fn leave_past(&mut self, number: SessionNo, wake: &Arc<Notify>) {
+        if self.caught_up(number, wake).is_some_and(|link| link.catch_up.take().is_some()) {
+            self.pump(number, None);
         }
     }
 
@@ -114,15 +135,16 @@ impl Core {
     pub(crate) fn send_past(
         &mut self,
         number: SessionNo,
-        connection: u64,
+        wake: &Arc<Notify>,
         messages: &mut VecDeque<Kept>,
     ) -> (Room, u64) {
         let now = self.now;
+        if self.caught_up(number, wake).is_none() {
+            return (Room::Gone, 0);
+        }
         let Some(session) = self.sessions.get_mut(&number) else { return (Room::Gone, 0) };
         let client = session.client_id.clone();
-        let Some(link) = session.link.as_mut().filter(|link| link.connection == connection) else {
-            return (Room::Gone, 0);
-        };
+        let Some(link) = session.link.as_mut() else { return (Room::Gone, 0) };
         let Some(catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
         let extra = Extra { asked: true, origin: true, past: catch_up.history, left_out: 0 };
         let (mut sent, mut room) = (0, Room::Yes);
@@ -161,11 +183,16 @@ impl Core {
     }
 
     /// All up to `read` was sent. If that is all there is, says so, and lets go what waited behind it.
-    pub(crate) fn end_past(&mut self, number: SessionNo, connection: u64, read: u64, marker: &Arc<Message>) -> Ended {
+    pub(crate) fn end_past(
+        &mut self,
+        number: SessionNo,
+        wake: &Arc<Notify>,
+        read: u64,
+        marker: &Arc<Message>,
+    ) -> Ended {
         let head = self.history.as_ref().map_or(0, |history| history.last_no());
         let now = self.now;
-        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
-        let Some(link) = link.filter(|link| link.connection == connection) else { return Ended::Yes };
+        let Some(link) = self.caught_up(number, wake) else { return Ended::Yes };
         let Some(catch_up) = link.catch_up.take() else { return Ended::Yes };
         if catch_up.history && catch_up.follows && head > read {
             link.catch_up = Some(catch_up);
@@ -196,6 +223,19 @@ pub(crate) struct Reader {
     pub(crate) principal: Principal,
     pub(crate) filters: Vec<TopicFilter>,
     pub(crate) wake: Arc<Notify>,
+    pub(crate) over: CancellationToken,
+}
+
+/// Whoever reads for a connection, for as long as that goes on.
+struct Reading<'a> {
+    broker: &'a Broker,
+    reader: &'a Reader,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.broker.with_core(|core| core.leave_past(self.reader.session, &self.reader.wake));
+    }
 }
 
 impl Broker {
@@ -211,6 +251,7 @@ impl Broker {
 
     /// Brings a connection what it asked for of the past.
     pub(crate) async fn catch_up(self: Arc<Self>, reader: Reader, past: Past, begun: oneshot::Receiver<u64>) {
+        let _reading = Reading { broker: &self, reader: &reader };
         let Ok(cut) = begun.await else { return };
         let brought = async {
             match past {
@@ -220,6 +261,7 @@ impl Broker {
         };
         tokio::select! {
             () = self.stop.cancelled() => {}
+            () = reader.over.cancelled() => {}
             result = brought => if let Err(error) = result {
                 tracing::error!(%error, "kept MQTT messages could not be read; the connection of who asked for them ends");
                 self.with_core(|core| core.not_fetched(reader.session, reader.connection));
@@ -262,8 +304,8 @@ impl Broker {
                 continue;
             }
             let marker = end_of_history(&reader.filters, told, &missing, self.clock.now());
-            let ended = self
-                .with_core(|core| core.end_past(reader.session, reader.connection, page.written, &Arc::new(marker)));
+            let ended =
+                self.with_core(|core| core.end_past(reader.session, &reader.wake, page.written, &Arc::new(marker)));
             match ended {
                 Ended::Yes => return Ok(()),
                 Ended::NotBefore(head) => self.history.until_written(head).await,
@@ -291,7 +333,7 @@ impl Broker {
     async fn send_all(&self, reader: &Reader, mut messages: VecDeque<Kept>) -> Option<u64> {
         let mut all = 0;
         loop {
-            let (room, sent) = self.with_core(|core| core.send_past(reader.session, reader.connection, &mut messages));
+            let (room, sent) = self.with_core(|core| core.send_past(reader.session, &reader.wake, &mut messages));
             all += sent;
             match room {
                 Room::Gone => return None,
@@ -303,13 +345,11 @@ impl Broker {
 
     /// Resolves when there is room; `None`: the connection is over.
     async fn until_room(&self, reader: &Reader) -> Option<()> {
-        /// The end of a connection wakes nobody here.
-        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
         loop {
-            match self.with_core(|core| core.room_for_past(reader.session, reader.connection)) {
+            match self.with_core(|core| core.room_for_past(reader.session, &reader.wake)) {
                 Room::Gone => return None,
                 Room::Yes => return Some(()),
-                Room::No => drop(tokio::time::timeout(LOOK_EVERY, reader.wake.notified()).await),
+                Room::No => reader.wake.notified().await,
             }
         }
     }
@@ -340,7 +380,7 @@ impl Broker {
         }
         let told = serde_json::json!({ "messages": told, "too_long": cut_off });
         let marker = Arc::new(marker("$andon/last", "andon-last", &told, self.clock.now()));
-        self.with_core(|core| core.end_past(reader.session, reader.connection, u64::MAX, &marker));
+        self.with_core(|core| core.end_past(reader.session, &reader.wake, u64::MAX, &marker));
         Ok(())
     }
 

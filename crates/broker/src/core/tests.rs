@@ -356,3 +356,55 @@ proptest! {
         prop_assert_eq!(&durable_state(&mut from_snapshot), &live, "from a snapshot and the rest of the lane");
     }
 }
+
+/// What a client asks for of the past, and who reads for it.
+fn looks_back(connection: u64) -> (crate::past::Begin, Arc<tokio::sync::Notify>, tokio_util::sync::CancellationToken) {
+    let (wake, over) = (Arc::new(tokio::sync::Notify::new()), tokio_util::sync::CancellationToken::new());
+    let filter = Filter {
+        filter: TopicFilter::parse("a/#").unwrap(),
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::DoNotSend,
+    };
+    let catch_up = crate::past::CatchUp {
+        filters: vec![filter],
+        ids: Box::default(),
+        follows: true,
+        history: true,
+        cut: 0,
+        wake: wake.clone(),
+        over: over.clone().drop_guard(),
+    };
+    (crate::past::Begin { connection, catch_up, begun: oneshot::channel().0 }, wake, over)
+}
+
+#[test]
+fn what_was_asked_for_of_the_past_is_over_with_its_connection_and_its_reader_and_lets_go_what_waited() {
+    let mut bench = Bench::new();
+    for client in [0, 1] {
+        bench.open(client, false, true, false);
+    }
+    bench.subscribe(0, 1, 1, 0, 0);
+    let (number, connection) = bench.linked(0).unwrap();
+    let (begin, _, over) = looks_back(connection + 7);
+    assert!(!bench.core.begin_past(number, begin) && over.is_cancelled(), "another connection asked");
+
+    let (begin, wake, over) = looks_back(connection);
+    bench.core.begin_past(number, begin);
+    bench.publish(1, 1, 1, 0, [false; 3]);
+    let sent = |bench: &Bench| bench.core.sessions[&number].queue.front().filter(|entry| entry.sent).count();
+    assert_eq!(sent(&bench), 0, "it waits behind what was");
+    let (later, strange, refused) = looks_back(connection);
+    assert!(!bench.core.begin_past(number, later) && refused.is_cancelled(), "one at a time");
+    bench.core.leave_past(number, &strange);
+    assert!(sent(&bench) == 0 && !over.is_cancelled(), "only who reads for it ends it");
+    bench.core.leave_past(number, &wake);
+    assert!(sent(&bench) == 1 && over.is_cancelled());
+
+    let (begin, wake, over) = looks_back(connection);
+    bench.core.begin_past(number, begin);
+    bench.open(0, false, true, false);
+    assert!(over.is_cancelled(), "the connection was taken over");
+    assert_eq!(bench.core.room_for_past(number, &wake), crate::past::Room::Gone);
+}

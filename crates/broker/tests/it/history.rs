@@ -2,8 +2,10 @@
 
 use crate::asks::{as_press_7, find, subscribe_asking};
 use crate::harness::*;
+use crate::moody_log::{Mood, MoodyLog};
 use andon_broker::*;
 use andon_log::DurableLog;
+use andon_model::log::{Lane, Log};
 use andon_wire::mqtt::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -253,5 +255,40 @@ async fn the_last_message_is_told_as_of_who_published_it_and_not_of_who_came_aft
         assert_eq!(message.topic.as_ref().map(TopicName::as_str), Some(topic));
         assert_eq!((find(&message, "andon-publisher"), find(&message, "andon-user")), (Some(kind), user));
     }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_connection_asked_for_that_was_taken_over_meanwhile_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open_log(&folder.path().join("log"));
+    let moody = MoodyLog::over(log.clone());
+    let options = BrokerOptions { history_dir: Some(folder.path().join("kept")), ..BrokerOptions::default() };
+    let site = Site::on(moody.clone(), options).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    speaker.publish_1("kept/a", "1").await;
+    let mut first = site.client(lasting("c")).await;
+    moody.set(Mood::Holding);
+    // The second connection is in the lane before what the first one still asks for.
+    let before = log.durable_seq(Lane::Messages);
+    let mut second = Client::dial(site.address, Version::V5).await;
+    second.send(Packet::Connect(Box::new(lasting("c")))).await;
+    until(|| log.durable_seq(Lane::Messages) > before).await;
+    let before = log.durable_seq(Lane::Messages);
+    let user = vec![(Text::parse("andon-from").unwrap(), Text::parse("-1h").unwrap())];
+    let properties = SubscribeProperties { user, ..Default::default() };
+    let filters = vec![filter("kept/#", QoS::AtLeastOnce)];
+    first.send(Packet::Subscribe(Subscribe { packet_id: 9, properties, filters })).await;
+    until(|| log.durable_seq(Lane::Messages) > before).await;
+    moody.set(Mood::Well);
+    assert!(matches!(second.next().await, Packet::ConnAck(ack) if ack.session_present));
+    until(|| site.broker.stats().subscriptions == 1).await;
+    speaker.publish_1("kept/a", "2").await;
+    let message = second.next_publish().await;
+    assert_eq!((message.payload.as_ref(), message.qos), (&b"2"[..], QoS::AtLeastOnce));
+    second.ack(&message).await;
+    // And it may ask for itself.
+    look_back(&mut second, "kept/#", QoS::AtLeastOnce, &[("andon-from", "-1h")]).await;
+    assert_eq!(until_marker(&mut second).await.0, ["1", "2"]);
     site.stop().await;
 }
