@@ -11,6 +11,7 @@ use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
 use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
 use crate::outbox::Outbox;
+use crate::past::CatchUp;
 use crate::quarantine::{Quarantine, Withheld};
 use crate::queue::{Bounds, Entry};
 use crate::retained::Retained;
@@ -92,9 +93,6 @@ pub(crate) struct Core {
     /// Whose turn it is in shared subscriptions that leave nothing behind.
     turn: u64,
 }
-
-/// So many QoS 0 messages wait until the last message of each topic was sent.
-const BEHIND: usize = 1000;
 
 /// Sessions with the subscription that a message matched.
 type Targets = Vec<(SessionNo, Wish)>;
@@ -273,6 +271,9 @@ impl Core {
             let wishes = same.iter().map(|(_, wish)| wish).filter(|w| !(w.no_local && publisher == *session));
             if let Some((wish, ids)) = merge(wishes) {
                 let wish = self.leaving_nothing(seq, *session, wish, message);
+                if self.keeps && self.past_takes(*session, message, wish.qos.min(message.qos)) {
+                    continue;
+                }
                 self.deliver(*session, &mut encodings, seq, wish, wish.retain_as_published && message.retain, ids);
             }
         }
@@ -343,9 +344,6 @@ impl Core {
     ) {
         let message = encodings.message();
         let (qos, extra) = (wish.qos.min(message.qos), wish.ask.extra());
-        if qos == QoS::AtMostOnce && self.keeps && self.catches_up(number, message.topic.as_str()) {
-            return;
-        }
         let Some(session) = self.sessions.get(&number) else { return };
         let link = session.link.as_ref();
         let sifts = wish.ask.deliver.is_lossy() || session.sieve.is_some() || link.is_some_and(|l| l.sieve.is_some());
@@ -366,12 +364,6 @@ impl Core {
         } else {
             self.queue_up(number, encodings, entry);
         }
-    }
-
-    /// Whether it is sent what is kept of this topic, and so this message, too.
-    fn catches_up(&self, number: SessionNo, topic: &str) -> bool {
-        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
-        link.and_then(|link| link.catch_up.as_ref()).is_some_and(|catch_up| catch_up.brings(topic))
     }
 
     /// QoS 1 and 2: into the session's queue.
@@ -399,14 +391,20 @@ impl Core {
     /// QoS 0: written to the connection if there is one with room. `owed`: a retained message for a new subscription,
     /// which waits for room instead of being dropped.
     fn deliver_now(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, later: Later, owed: bool) {
-        let most = usize::try_from(self.bounds.messages).unwrap_or(usize::MAX);
+        let (most, is_kept) = (usize::try_from(self.bounds.messages).unwrap_or(usize::MAX), self.keeps);
         let Some(session) = self.sessions.get_mut(&number) else { return };
         let Some(link) = &mut session.link else { return };
         let room = link.outbox.has_room();
-        let behind = link.catch_up.as_ref().is_some_and(|catch_up| catch_up.goes_before(later.message.topic.as_str()));
-        let most = if behind { most.min(BEHIND) } else { most };
-        let waits = behind || !link.later.is_empty() || (owed && !room);
-        if waits && link.later.len() < most {
+        let (mut later, mut is_full) = (later, false);
+        let behind = |catch_up: &&mut Box<_>| CatchUp::goes_before(catch_up, later.message.topic.as_str(), is_kept);
+        if let Some(catch_up) = link.catch_up.as_mut().filter(behind) {
+            match catch_up.put_behind(later) {
+                Ok(()) => return,
+                Err(back) => (later, is_full) = (back, true),
+            }
+        }
+        let waits = is_full || !link.later.is_empty() || (owed && !room);
+        if waits && !is_full && link.later.len() < most {
             link.later.push_back(later);
         } else if room && !waits {
             if let Some(bytes) = link.encode(encodings, QoS::AtMostOnce, later.retain, &later.ids, later.extra) {
@@ -561,9 +559,6 @@ impl Core {
     /// Sends what new subscriptions are still owed.
     fn pump_later(&mut self, number: SessionNo) {
         let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { return };
-        if link.catch_up.as_ref().is_some_and(|catch_up| catch_up.follows && !catch_up.history) {
-            return;
-        }
         while !link.later.is_empty() && link.outbox.has_room() {
             let Some(later) = link.later.pop_front() else { return };
             if later.message.is_expired(self.now) {

@@ -595,15 +595,7 @@ impl Client {
     /// Has a task of its own bring what was asked for of the past, once that has begun.
     fn look_back(&mut self, past: Past, filters: &[Filter], id: u32) -> Begin {
         let (wake, over) = (Arc::new(Notify::new()), CancellationToken::new());
-        let catch_up = CatchUp {
-            filters: filters.to_vec(),
-            ids: if id == 0 { Box::default() } else { Box::new([id]) },
-            follows: !matches!(past, Past::History { until: Some(_), .. }),
-            history: matches!(past, Past::History { .. }),
-            cut: 0,
-            wake: wake.clone(),
-            over: over.clone().drop_guard(),
-        };
+        let catch_up = CatchUp::new(&past, filters, id, wake.clone(), over.clone().drop_guard());
         self.looks_back = Some(over.clone());
         let reader = Reader {
             session: self.session,

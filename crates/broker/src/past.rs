@@ -2,8 +2,9 @@
 //!
 //! **Idea.** It is written with QoS 0 straight to the connection, as it takes it, by a task of its own; TCP brings it whole and
 //! in order, and a client that is cut off asks again from the last that it got. Until it is through, what comes live with QoS
-//! 1 and 2 waits in the session's queue, as for a client that is not there. What comes with QoS 0 is kept as well, and is sent
-//! from there; what is not kept is sent at once.
+//! 1 and 2 waits in the session's queue, as for a client that is not there. What comes with QoS 0 is kept as well, is held back
+//! and sent from there; what is not kept is sent at once. When little of that is left, nothing more is held back: what comes
+//! then waits in memory until the rest is through, and so it comes to its end however much is published.
 
 use crate::asks::Extra;
 use crate::broker::Broker;
@@ -13,7 +14,7 @@ use crate::frames::SessionNo;
 use crate::history::{HistoryQuery, Kept, Missing, Page};
 use crate::message::{Encodings, Message};
 use crate::origin;
-use crate::session::Link;
+use crate::session::{Later, Link};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{Filter, QoS, Text, TopicFilter, TopicName};
@@ -25,6 +26,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// So many messages are read at a time.
 const PAGE: usize = 512;
+/// When so few numbers are left to be read, nothing more is held back.
+const FEW: u64 = 1000;
+/// Neither where it is not less by a part of so many than the last time: it comes about as fast as the client takes it.
+const LESS: u64 = 8;
+/// The most messages, and bytes of them, that wait in memory behind what is on its way; further ones are dropped and counted.
+const BEHIND: usize = 10_000;
+const BEHIND_BYTES: usize = 8 << 20;
+/// So many messages are handed to a connection while the state is held.
+const AT_ONCE: usize = 64;
 /// So many words about what is missing are told at the end; the rest is counted.
 const MISSING_TOLD: usize = 20;
 
@@ -55,6 +65,15 @@ pub(crate) struct CatchUp {
     pub(crate) history: bool,
     /// Messages with numbers up to this one were there when it began.
     pub(crate) cut: u64,
+    /// It owes those up to this number; behind `cut`, what it held back.
+    owes: u64,
+    /// It holds back nothing more.
+    closing: bool,
+    /// So many numbers were left to be read when it was last not at its end.
+    left: u64,
+    /// What came with QoS 0 and goes when it is through.
+    behind: VecDeque<Later>,
+    behind_bytes: usize,
     /// There is room again. By this one who reads for it knows it for its own.
     pub(crate) wake: Arc<Notify>,
     /// Tells who reads for it, and who asked, that it is over, however it came to that.
@@ -63,18 +82,57 @@ pub(crate) struct CatchUp {
 }
 
 impl CatchUp {
+    /// What is asked for under these filters; `id`: the subscription identifier, 0: none.
+    pub(crate) fn new(past: &Past, filters: &[Filter], id: u32, wake: Arc<Notify>, over: DropGuard) -> Self {
+        Self {
+            filters: filters.to_vec(),
+            ids: if id == 0 { Box::default() } else { Box::new([id]) },
+            follows: !matches!(past, Past::History { until: Some(_), .. }),
+            history: matches!(past, Past::History { .. }),
+            cut: 0,
+            owes: 0,
+            closing: false,
+            left: u64::MAX,
+            behind: VecDeque::new(),
+            behind_bytes: 0,
+            wake,
+            over,
+        }
+    }
+
     fn matching(&self, topic: &str) -> impl Iterator<Item = &Filter> {
         self.filters.iter().filter(move |filter| filter.filter.matches(topic))
     }
 
-    /// Whether it will bring this message, which comes with QoS 0 and is kept.
-    pub(crate) fn brings(&self, topic: &str) -> bool {
-        self.follows && self.history && self.matching(topic).next().is_some()
+    /// A message that is kept under `no` comes. True: it holds it back, and brings it.
+    fn takes(&mut self, no: u64, topic: &str, qos: QoS) -> bool {
+        let takes = qos == QoS::AtMostOnce && self.follows && self.history && !self.closing;
+        let takes = takes && self.matching(topic).next().is_some();
+        if takes {
+            self.owes = no;
+        }
+        takes
+    }
+
+    /// Whether something that comes with QoS 0 may wait behind it.
+    pub(crate) const fn is_ahead(&self) -> bool {
+        self.follows && (self.closing || !self.history)
     }
 
     /// Whether what comes with QoS 0 on this topic waits behind it.
-    pub(crate) fn goes_before(&self, topic: &str) -> bool {
-        self.follows && !self.history && self.matching(topic).next().is_some()
+    pub(crate) fn goes_before(&self, topic: &str, is_kept: bool) -> bool {
+        self.is_ahead() && (is_kept || !self.history) && self.matching(topic).next().is_some()
+    }
+
+    /// Has a message wait behind it; it is given back where there is no room.
+    pub(crate) fn put_behind(&mut self, later: Later) -> Result<(), Later> {
+        let bytes = self.behind_bytes.saturating_add(later.message.size());
+        if self.behind.len() >= BEHIND || bytes > BEHIND_BYTES {
+            return Err(later);
+        }
+        self.behind_bytes = bytes;
+        self.behind.push_back(later);
+        Ok(())
     }
 }
 
@@ -105,7 +163,7 @@ impl Core {
         // Another may have come for the session while this was on its way through the log.
         let link = link.filter(|link| link.connection == connection && link.catch_up.is_none());
         let Some(link) = link else { return false };
-        catch_up.cut = cut;
+        (catch_up.cut, catch_up.owes) = (cut, cut);
         link.catch_up = Some(Box::new(catch_up));
         begun.send(cut).is_ok()
     }
@@ -126,12 +184,20 @@ impl Core {
 
     /// Nobody reads for it any more: what waited behind it goes.
     pub(crate) fn leave_past(&mut self, number: SessionNo, wake: &Arc<Notify>) {
-        if self.caught_up(number, wake).is_some_and(|link| link.catch_up.take().is_some()) {
-            self.pump(number, None);
-        }
+        let Some(link) = self.caught_up(number, wake) else { return };
+        link.end_catch_up();
+        self.pump(number, None);
     }
 
-    /// Sends of what was read as much as there is room for; how many were sent.
+    /// A message that is kept comes to a session, as it is kept. True: its connection is brought it from there.
+    pub(crate) fn past_takes(&mut self, number: SessionNo, message: &Message, qos: QoS) -> bool {
+        let Some(history) = &self.history else { return false };
+        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
+        let catch_up = link.and_then(|link| link.catch_up.as_mut());
+        catch_up.is_some_and(|catch_up| catch_up.takes(history.last_no(), message.topic.as_str(), qos))
+    }
+
+    /// Sends of what was read as much as there is room for, and not more than [`AT_ONCE`]; how many were sent.
     pub(crate) fn send_past(
         &mut self,
         number: SessionNo,
@@ -148,7 +214,8 @@ impl Core {
         let Some(catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
         let extra = Extra { asked: true, origin: true, past: catch_up.history, left_out: 0 };
         let (mut sent, mut room) = (0, Room::Yes);
-        while let Some(Kept { no, seq, message }) = messages.front() {
+        for _ in 0..AT_ONCE {
+            let Some(Kept { no, seq, message }) = messages.front() else { break };
             if !link.outbox.has_room() {
                 room = Room::No;
                 break;
@@ -160,10 +227,11 @@ impl Core {
                 wanted |= !(filter.no_local && own);
                 as_published |= filter.retain_as_published;
             }
-            // What came after it began waits in the queue, but for QoS 0.
+            // What came after it began waits in the queue, but for QoS 0 that it held back.
             let waits = *seq != 0 || !number.is_durable();
             let queued =
                 catch_up.follows && *no > catch_up.cut && waits && qos.min(Some(message.qos)) > Some(QoS::AtMostOnce);
+            let queued = queued || (catch_up.closing && *no > catch_up.owes);
             if wanted && !queued {
                 let mut encodings = Encodings::new(message, now);
                 let retain = message.retain && (as_published || !catch_up.history);
@@ -182,7 +250,7 @@ impl Core {
         (room, sent)
     }
 
-    /// All up to `read` was sent. If that is all there is, says so, and lets go what waited behind it.
+    /// All up to `read` was sent. If that is all that is owed, says so, and lets go what waited behind it.
     pub(crate) fn end_past(
         &mut self,
         number: SessionNo,
@@ -190,21 +258,38 @@ impl Core {
         read: u64,
         marker: &Arc<Message>,
     ) -> Ended {
-        let head = self.history.as_ref().map_or(0, |history| history.last_no());
         let now = self.now;
         let Some(link) = self.caught_up(number, wake) else { return Ended::Yes };
-        let Some(catch_up) = link.catch_up.take() else { return Ended::Yes };
-        if catch_up.history && catch_up.follows && head > read {
-            link.catch_up = Some(catch_up);
-            return Ended::NotBefore(head);
+        let Some(catch_up) = &mut link.catch_up else { return Ended::Yes };
+        if catch_up.history && catch_up.follows && catch_up.owes > read {
+            let (before, left) = (catch_up.left, catch_up.owes - read);
+            catch_up.closing |= left <= FEW || left > before - before / LESS;
+            catch_up.left = left;
+            return Ended::NotBefore(catch_up.owes);
         }
+        let ids = std::mem::take(&mut catch_up.ids);
         let extra = Extra { past: false, ..Extra::default() };
         let mut encodings = Encodings::new(marker, now);
-        if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &catch_up.ids, extra) {
+        if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids, extra) {
             link.outbox.message(&bytes, 0, false);
         }
+        link.end_catch_up();
         self.pump(number, None);
         Ended::Yes
+    }
+}
+
+impl Link {
+    /// Whether nothing with QoS 0 waits that came before what comes now.
+    pub(crate) fn is_free(&self) -> bool {
+        self.later.is_empty() && !self.catch_up.as_ref().is_some_and(|catch_up| catch_up.is_ahead())
+    }
+
+    /// What it asked for of the past is over: what waited behind that goes when there is room.
+    fn end_catch_up(&mut self) {
+        if let Some(catch_up) = self.catch_up.take() {
+            self.later.extend(catch_up.behind);
+        }
     }
 }
 
@@ -212,7 +297,7 @@ impl Core {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
     Yes,
-    /// More has come: up to this number.
+    /// There is more to be brought: up to this number.
     NotBefore(u64),
 }
 
@@ -290,25 +375,28 @@ impl Broker {
         if let Some(most) = most {
             query.after = self.before_the_last(query.clone(), most).await?;
         }
-        let (mut told, mut missing) = (0, Vec::new());
+        // What ends does not go on with what comes.
+        let mut last = until.map(|_| self.history.last_no());
+        let (mut told, mut missing) = (0, NotThere::default());
         loop {
             let page = self.read_page(query.clone()).await?;
-            query.after = page.next;
-            missing.extend(page.missing);
+            query.after = if page.end { page.next.max(page.written) } else { page.next };
+            missing.add(page.missing);
             self.names.learn_new(page.messages.iter().filter_map(|kept| kept.message.user.as_ref()), &*self.hooks);
             let may = |m: &Message| self.hooks.may_subscribe(&reader.principal, m.topic.as_str());
             let kept: VecDeque<_> = page.messages.into_iter().filter(|kept| may(&kept.message)).collect();
             let Some(sent) = self.send_all(reader, kept).await else { return Ok(()) };
             told += sent;
-            if !page.end {
+            if !page.end && last.is_none_or(|last| query.after < last) {
                 continue;
             }
-            let marker = end_of_history(&reader.filters, told, &missing, self.clock.now());
-            let ended =
-                self.with_core(|core| core.end_past(reader.session, &reader.wake, page.written, &Arc::new(marker)));
-            match ended {
+            let marker = Arc::new(end_of_history(&reader.filters, told, &missing, self.clock.now()));
+            match self.with_core(|core| core.end_past(reader.session, &reader.wake, query.after, &marker)) {
                 Ended::Yes => return Ok(()),
-                Ended::NotBefore(head) => self.history.until_written(head).await,
+                Ended::NotBefore(owed) => {
+                    last = Some(owed);
+                    self.history.until_written(owed).await;
+                }
             }
         }
     }
@@ -337,7 +425,8 @@ impl Broker {
             all += sent;
             match room {
                 Room::Gone => return None,
-                Room::Yes => return Some(all),
+                Room::Yes if messages.is_empty() => return Some(all),
+                Room::Yes => {}
                 Room::No => self.until_room(reader).await?,
             }
         }
@@ -406,20 +495,42 @@ impl Broker {
     }
 }
 
+/// What is missing, for who is told at the end.
+#[derive(Default)]
+struct NotThere {
+    words: Vec<Missing>,
+    /// So many more.
+    more: u64,
+}
+
+impl NotThere {
+    fn add(&mut self, missing: Vec<Missing>) {
+        for one in missing {
+            if self.words.contains(&one) {
+                continue;
+            }
+            if self.words.len() < MISSING_TOLD {
+                self.words.push(one);
+            } else {
+                self.more += 1;
+            }
+        }
+    }
+}
+
 /// Says that all kept messages were sent, how many they were, and what of them is missing.
-fn end_of_history(filters: &[TopicFilter], messages: u64, missing: &[Missing], now: Timestamp) -> Message {
+fn end_of_history(filters: &[TopicFilter], messages: u64, missing: &NotThere, now: Timestamp) -> Message {
     let filters: Vec<&str> = filters.iter().map(TopicFilter::as_str).collect();
     let words: Vec<_> = missing
+        .words
         .iter()
-        .take(MISSING_TOLD)
         .map(|missing| {
             let until = origin::time(missing.until);
             serde_json::json!({ "until": until, "messages": missing.messages, "why": missing.why })
         })
         .collect();
-    let more = missing.len().saturating_sub(MISSING_TOLD);
     let told = serde_json::json!({
-        "filters": filters, "messages": messages, "missing": words, "more_missing": more,
+        "filters": filters, "messages": messages, "missing": words, "more_missing": missing.more,
     });
     marker("$andon/history", "andon-history", &told, now)
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::asks::Deliver;
 use crate::frames::Open;
+use crate::history::Keep;
+use crate::past::{Begin, Ended, Past, Room};
 use crate::session::Arrival;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{ConnAck, Version, Will, WillProperties};
@@ -358,7 +360,7 @@ proptest! {
 }
 
 /// What a client asks for of the past, and who reads for it.
-fn looks_back(connection: u64) -> (crate::past::Begin, Arc<tokio::sync::Notify>, tokio_util::sync::CancellationToken) {
+fn looks_back(connection: u64) -> (Begin, Arc<tokio::sync::Notify>, tokio_util::sync::CancellationToken) {
     let (wake, over) = (Arc::new(tokio::sync::Notify::new()), tokio_util::sync::CancellationToken::new());
     let filter = Filter {
         filter: TopicFilter::parse("a/#").unwrap(),
@@ -367,16 +369,9 @@ fn looks_back(connection: u64) -> (crate::past::Begin, Arc<tokio::sync::Notify>,
         retain_as_published: false,
         retain_handling: RetainHandling::DoNotSend,
     };
-    let catch_up = crate::past::CatchUp {
-        filters: vec![filter],
-        ids: Box::default(),
-        follows: true,
-        history: true,
-        cut: 0,
-        wake: wake.clone(),
-        over: over.clone().drop_guard(),
-    };
-    (crate::past::Begin { connection, catch_up, begun: oneshot::channel().0 }, wake, over)
+    let past = Past::History { from: Timestamp::default(), until: None, most: None };
+    let catch_up = CatchUp::new(&past, &[filter], 0, wake.clone(), over.clone().drop_guard());
+    (Begin { connection, catch_up, begun: oneshot::channel().0 }, wake, over)
 }
 
 #[test]
@@ -406,5 +401,97 @@ fn what_was_asked_for_of_the_past_is_over_with_its_connection_and_its_reader_and
     bench.core.begin_past(number, begin);
     bench.open(0, false, true, false);
     assert!(over.is_cancelled(), "the connection was taken over");
-    assert_eq!(bench.core.room_for_past(number, &wake), crate::past::Room::Gone);
+    assert_eq!(bench.core.room_for_past(number, &wake), Room::Gone);
+}
+
+/// Everything is kept.
+struct KeepAll;
+
+impl Keeping for KeepAll {
+    fn of(&self, topic: &str) -> Option<Arc<Keep>> {
+        (!topic.is_empty()).then(|| self.all().remove(0))
+    }
+    fn all(&self) -> Vec<Arc<Keep>> {
+        vec![Arc::new(Keep { rule: "all".into(), age: Duration::from_secs(3600), bytes: 1 << 20 })]
+    }
+}
+
+/// A bench where messages are kept, and a client that asked for what was under `a/#`; who reads for it.
+fn keeping(folder: &std::path::Path, qos: u8) -> (Bench, SessionNo, Arc<tokio::sync::Notify>) {
+    let mut bench = Bench::new();
+    let history = History::open(Some(folder), KeepAll.all(), bench.core.now);
+    bench.core.history = Some(Arc::new(history));
+    bench.core.keeping = Some(Arc::new(KeepAll));
+    for client in [0, 1] {
+        bench.open(client, false, true, false);
+    }
+    bench.subscribe(0, 1, qos, 0, 0);
+    let (number, connection) = bench.linked(0).unwrap();
+    let (begin, wake, _) = looks_back(connection);
+    bench.core.begin_past(number, begin);
+    (bench, number, wake)
+}
+
+fn marker() -> Arc<Message> {
+    let topic = TopicName::parse("$andon/history").unwrap();
+    Arc::new(Message::internal(topic, Bytes::new(), QoS::AtMostOnce, false, Timestamp::default()))
+}
+
+#[test]
+fn what_was_is_through_once_what_was_held_back_is_however_much_is_kept_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    let delivered = |bench: &Bench| bench.core.counters.delivered;
+    let say = |bench: &mut Bench, topic| bench.publish(1, topic, 0, 0, [false; 3]);
+    // Of no interest to it: its end is there at once.
+    (0..3).for_each(|_| say(&mut bench, 2));
+    assert_eq!(bench.core.history.as_ref().unwrap().last_no(), 3);
+    assert_eq!(bench.core.end_past(number, &wake, 0, &marker()), Ended::Yes);
+    let (begin, wake, _) = looks_back(bench.linked(0).unwrap().1);
+    bench.core.begin_past(number, begin);
+    say(&mut bench, 1);
+    say(&mut bench, 3);
+    assert_eq!(delivered(&bench), 0, "it is held back");
+    assert_eq!(bench.core.end_past(number, &wake, 3, &marker()), Ended::NotBefore(5));
+    // From now on nothing is held back, so the end comes.
+    for _ in 0..5 {
+        say(&mut bench, 1);
+    }
+    assert_eq!(delivered(&bench), 0, "it waits");
+    assert_eq!(bench.core.end_past(number, &wake, 4, &marker()), Ended::NotBefore(5));
+    assert_eq!(bench.core.end_past(number, &wake, 5, &marker()), Ended::Yes);
+    assert_eq!(delivered(&bench), 5, "what waited went");
+    say(&mut bench, 1);
+    assert_eq!(delivered(&bench), 6);
+}
+
+#[test]
+fn what_waits_behind_what_was_has_bounds_and_what_is_beyond_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    bench.publish(1, 1, 0, 0, [false; 3]);
+    assert_eq!(bench.core.end_past(number, &wake, 0, &marker()), Ended::NotBefore(1));
+    for _ in 0..10_007 {
+        bench.publish(1, 1, 0, 0, [false; 3]);
+    }
+    assert_eq!((bench.core.counters.delivered, bench.core.counters.dropped), (0, 7));
+    assert_eq!(bench.core.end_past(number, &wake, 1, &marker()), Ended::Yes);
+    assert_eq!(bench.core.counters.delivered, 10_000);
+}
+
+#[test]
+fn who_is_no_faster_than_what_comes_is_through_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    let mut read = 0;
+    for round in [5000, 4000, 3600] {
+        (0..round).for_each(|_| bench.publish(1, 1, 0, 0, [false; 3]));
+        let owes = bench.core.history.as_ref().unwrap().last_no();
+        assert_eq!(bench.core.end_past(number, &wake, read, &marker()), Ended::NotBefore(owes), "{round}");
+        read = owes;
+    }
+    // 3,600 after 4,000 was too little less: what comes waits, and this is the end.
+    bench.publish(1, 1, 0, 0, [false; 3]);
+    assert_eq!(bench.core.end_past(number, &wake, read, &marker()), Ended::Yes);
+    assert_eq!(bench.core.counters.delivered, 1);
 }

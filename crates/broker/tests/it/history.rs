@@ -292,3 +292,47 @@ async fn what_a_connection_asked_for_that_was_taken_over_meanwhile_holds_up_noth
     assert_eq!(until_marker(&mut second).await.0, ["1", "2"]);
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_comes_to_its_end_while_kept_messages_come_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_log, site) = start(folder.path()).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for n in 1..=2000 {
+        speaker.send(Packet::Publish(publish("kept/a", &n.to_string(), QoS::AtMostOnce, 0))).await;
+    }
+    speaker.publish_1("kept/a", "2001").await;
+    // Each next one comes before the last one is written.
+    let (broker, stop) = (site.broker.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let stopped = stop.clone();
+    let flood = tokio::spawn(async move {
+        let mut told = 0_u64;
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            for topic in ["kept/other", "kept/a"] {
+                broker.publish_internal(topic, "x".into(), QoS::AtMostOnce, false).await.unwrap();
+            }
+            told += 1;
+            tokio::task::yield_now().await;
+        }
+        told
+    });
+    until(|| site.broker.stats().received > 4000).await;
+    let mut client = site.client(lasting("c")).await;
+    client.subscribe("now", QoS::AtLeastOnce).await;
+    look_back(&mut client, "kept/a", QoS::AtMostOnce, &[("andon-from", "-1h")]).await;
+    speaker.publish_1("now", "2002").await;
+    let through = tokio::time::timeout(3 * PATIENCE, until_marker(&mut client));
+    let (was, _) = through.await.expect("it does not come to its end");
+    assert!(was.len() > 2001, "{}", was.len());
+    // And what waited behind it with QoS 1 comes.
+    loop {
+        let message = client.next_publish().await;
+        if message.qos == QoS::AtLeastOnce {
+            assert_eq!(message.payload.as_ref(), b"2002");
+            break;
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(flood.await.unwrap() > 0);
+    site.stop().await;
+}
