@@ -709,6 +709,7 @@ impl Core {
             if had {
                 self.index.remove(filter, number);
             }
+            self.past_without(number, filter);
             reasons.push(if had { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED });
         }
         match reply {
@@ -857,7 +858,7 @@ impl Core {
 
 /// Overlapping subscriptions of one client make one delivery: the highest QoS, every identifier. `None`: none at all.
 /// MQTT 5.0 §3.3.4.
-fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>)> {
+pub(crate) fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>)> {
     let mut ids = Vec::new();
     let mut merged: Option<Wish> = None;
     for wish in wishes {

@@ -6,15 +6,16 @@
 //! and sent from there; what is not kept is sent at once. When little of that is left, nothing more is held back: what comes
 //! then waits in memory until the rest is through, and so it comes to its end however much is published.
 
-use crate::asks::Extra;
+use crate::asks::{Ask, Extra};
 use crate::broker::Broker;
-use crate::core::Core;
+use crate::core::{Core, merge};
 use crate::fetch::AHEAD_BYTES;
 use crate::frames::SessionNo;
 use crate::history::{HistoryQuery, Kept, Missing, Page};
+use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
 use crate::origin;
-use crate::session::{Later, Link};
+use crate::session::{Later, Link, Session};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{Filter, QoS, Text, TopicFilter, TopicName};
@@ -33,6 +34,9 @@ const LESS: u64 = 8;
 /// The most messages, and bytes of them, that wait in memory behind what is on its way; further ones are dropped and counted.
 const BEHIND: usize = 10_000;
 const BEHIND_BYTES: usize = 8 << 20;
+/// So often what comes may change between what it holds back and what waits in the queue, in what is not read yet; then it holds
+/// back nothing more.
+const RUNS: usize = 8192;
 /// So many messages are handed to a connection while the state is held.
 const AT_ONCE: usize = 64;
 /// So many words about what is missing are told at the end; the rest is counted.
@@ -56,7 +60,12 @@ pub(crate) enum Past {
 /// What is on its way to a connection from the past.
 #[derive(Debug)]
 pub(crate) struct CatchUp {
-    pub(crate) filters: Vec<Filter>,
+    /// What is asked for, but for what was taken back by UNSUBSCRIBE.
+    filters: Vec<TopicFilter>,
+    /// The same, to be looked up.
+    wanted: Index,
+    /// All that was asked for: what comes on these topics comes in order with what was held back.
+    asked: Index,
     /// Subscription identifiers.
     pub(crate) ids: Box<[u32]>,
     /// What comes follows, and waits until then.
@@ -67,6 +76,8 @@ pub(crate) struct CatchUp {
     pub(crate) cut: u64,
     /// It owes those up to this number; behind `cut`, what it held back.
     owes: u64,
+    /// From which number on what came on these topics was held back (true) or waits in the queue (false), and is not brought.
+    runs: VecDeque<(u64, bool)>,
     /// It holds back nothing more.
     closing: bool,
     /// So many numbers were left to be read when it was last not at its end.
@@ -84,13 +95,22 @@ pub(crate) struct CatchUp {
 impl CatchUp {
     /// What is asked for under these filters; `id`: the subscription identifier, 0: none.
     pub(crate) fn new(past: &Past, filters: &[Filter], id: u32, wake: Arc<Notify>, over: DropGuard) -> Self {
+        let (mut wanted, mut asked) = (Index::default(), Index::default());
+        for filter in filters {
+            let wish = Wish::new(filter, id, Ask::default());
+            wanted.insert(&filter.filter, SessionNo::NODE, wish);
+            asked.insert(&filter.filter, SessionNo::NODE, wish);
+        }
         Self {
-            filters: filters.to_vec(),
+            filters: filters.iter().map(|filter| filter.filter.clone()).collect(),
+            wanted,
+            asked,
             ids: if id == 0 { Box::default() } else { Box::new([id]) },
             follows: !matches!(past, Past::History { until: Some(_), .. }),
             history: matches!(past, Past::History { .. }),
             cut: 0,
             owes: 0,
+            runs: VecDeque::new(),
             closing: false,
             left: u64::MAX,
             behind: VecDeque::new(),
@@ -100,18 +120,41 @@ impl CatchUp {
         }
     }
 
-    fn matching(&self, topic: &str) -> impl Iterator<Item = &Filter> {
-        self.filters.iter().filter(move |filter| filter.filter.matches(topic))
+    /// How a message from before it began is wanted, and for which subscription identifiers. `own`: the client published it.
+    fn wish(&self, topic: &str, own: bool) -> Option<(Wish, Box<[u32]>)> {
+        let wishes = matching(&self.wanted, topic);
+        merge(wishes.iter().filter(|wish| !(wish.no_local && own)))
     }
 
-    /// A message that is kept under `no` comes. True: it holds it back, and brings it.
+    /// A message that is kept under `no` comes. True: it holds it back, and brings it; else it waits elsewhere.
     fn takes(&mut self, no: u64, topic: &str, qos: QoS) -> bool {
-        let takes = qos == QoS::AtMostOnce && self.follows && self.history && !self.closing;
-        let takes = takes && self.matching(topic).next().is_some();
-        if takes {
+        if !self.follows || !self.history || self.closing || matching(&self.asked, topic).is_empty() {
+            return false;
+        }
+        let holds_back = qos == QoS::AtMostOnce;
+        if holds_back {
             self.owes = no;
         }
-        takes
+        if holds_back != self.runs.back().is_some_and(|(_, held_back)| *held_back) {
+            self.runs.push_back((no, holds_back));
+            self.closing |= self.runs.len() >= RUNS;
+        }
+        holds_back
+    }
+
+    /// Whether it held back what is kept under `no`, which is more than it was asked before.
+    fn held_back(&mut self, no: u64) -> bool {
+        while self.runs.get(1).is_some_and(|(first, _)| *first <= no) {
+            self.runs.pop_front();
+        }
+        no <= self.owes && self.runs.front().is_some_and(|(first, held_back)| *held_back && *first <= no)
+    }
+
+    /// Brings nothing more of what was asked for under a filter; true: nor anything else.
+    fn take_back(&mut self, filter: &TopicFilter) -> bool {
+        self.filters.retain(|asked| asked != filter);
+        self.wanted.remove(filter, SessionNo::NODE);
+        self.filters.is_empty() && self.owes <= self.cut
     }
 
     /// Whether something that comes with QoS 0 may wait behind it.
@@ -121,7 +164,7 @@ impl CatchUp {
 
     /// Whether what comes with QoS 0 on this topic waits behind it.
     pub(crate) fn goes_before(&self, topic: &str, is_kept: bool) -> bool {
-        self.is_ahead() && (is_kept || !self.history) && self.matching(topic).next().is_some()
+        self.is_ahead() && (is_kept || !self.history) && !matching(&self.asked, topic).is_empty()
     }
 
     /// Has a message wait behind it; it is given back where there is no room.
@@ -134,6 +177,12 @@ impl CatchUp {
         self.behind.push_back(later);
         Ok(())
     }
+}
+
+fn matching(index: &Index, topic: &str) -> Vec<Wish> {
+    let mut found = Matches::default();
+    index.matching(topic, &mut found);
+    found.plain.into_iter().map(|(_, wish)| wish).collect()
 }
 
 /// Begins it where the subscription begins.
@@ -189,6 +238,22 @@ impl Core {
         self.pump(number, None);
     }
 
+    /// A session takes back one of its filters: what was asked for under it goes no more.
+    pub(crate) fn past_without(&mut self, number: SessionNo, filter: &TopicFilter) {
+        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
+        let Some(link) = link else { return };
+        if link.catch_up.as_mut().is_some_and(|catch_up| catch_up.take_back(filter)) {
+            link.end_catch_up();
+            self.pump(number, None);
+        }
+    }
+
+    /// Behind which number something is still wanted; `None`: nothing any more.
+    fn past_from(&mut self, number: SessionNo, wake: &Arc<Notify>) -> Option<u64> {
+        let catch_up = self.caught_up(number, wake)?.catch_up.as_ref()?;
+        Some(if catch_up.filters.is_empty() { catch_up.cut } else { 0 })
+    }
+
     /// A message that is kept comes to a session, as it is kept. True: its connection is brought it from there.
     pub(crate) fn past_takes(&mut self, number: SessionNo, message: &Message, qos: QoS) -> bool {
         let Some(history) = &self.history else { return false };
@@ -209,33 +274,33 @@ impl Core {
             return (Room::Gone, 0);
         }
         let Some(session) = self.sessions.get_mut(&number) else { return (Room::Gone, 0) };
-        let client = session.client_id.clone();
-        let Some(link) = session.link.as_mut() else { return (Room::Gone, 0) };
-        let Some(catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
+        let Session { client_id, subscriptions, link, .. } = &mut **session;
+        let Some(link) = link else { return (Room::Gone, 0) };
+        let Some(mut catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
         let extra = Extra { asked: true, origin: true, past: catch_up.history, left_out: 0 };
         let (mut sent, mut room) = (0, Room::Yes);
         for _ in 0..AT_ONCE {
-            let Some(Kept { no, seq, message }) = messages.front() else { break };
+            let Some(Kept { no, message, .. }) = messages.front() else { break };
             if !link.outbox.has_room() {
                 room = Room::No;
                 break;
             }
-            let own = message.publisher.as_ref() == Some(&client);
-            let (mut qos, mut wanted, mut as_published) = (None, false, false);
-            for filter in catch_up.matching(message.topic.as_str()) {
-                qos = qos.max(Some(filter.qos));
-                wanted |= !(filter.no_local && own);
-                as_published |= filter.retain_as_published;
-            }
-            // What came after it began waits in the queue, but for QoS 0 that it held back.
-            let waits = *seq != 0 || !number.is_durable();
-            let queued =
-                catch_up.follows && *no > catch_up.cut && waits && qos.min(Some(message.qos)) > Some(QoS::AtMostOnce);
-            let queued = queued || (catch_up.closing && *no > catch_up.owes);
-            if wanted && !queued {
+            let (topic, own) = (message.topic.as_str(), message.publisher.as_ref() == Some(client_id));
+            let wish = if *no <= catch_up.cut || !catch_up.follows {
+                catch_up.wish(topic, own)
+            } else if catch_up.held_back(*no) {
+                // As it would have been handed out.
+                let plain = subscriptions.values().filter(|s| s.filter.filter.share_group().is_none());
+                let matching = plain.filter(|s| s.filter.filter.matches(topic) && !(s.filter.no_local && own));
+                let wishes: Vec<_> = matching.map(|s| Wish::new(&s.filter, s.id, s.ask)).collect();
+                merge(wishes.iter())
+            } else {
+                None
+            };
+            if let Some((wish, ids)) = wish {
                 let mut encodings = Encodings::new(message, now);
-                let retain = message.retain && (as_published || !catch_up.history);
-                if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, retain, &catch_up.ids, extra) {
+                let retain = message.retain && (wish.retain_as_published || !catch_up.history);
+                if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, retain, &ids, extra) {
                     link.outbox.message(&bytes, 0, false);
                     self.counters.delivered += 1;
                     sent += 1;
@@ -250,13 +315,13 @@ impl Core {
         (room, sent)
     }
 
-    /// All up to `read` was sent. If that is all that is owed, says so, and lets go what waited behind it.
+    /// All up to `read` was sent. If that is all that is owed, says so with what `marker` gives for the filters, and lets go what waited behind it.
     pub(crate) fn end_past(
         &mut self,
         number: SessionNo,
         wake: &Arc<Notify>,
         read: u64,
-        marker: &Arc<Message>,
+        marker: impl FnOnce(&[TopicFilter]) -> Message,
     ) -> Ended {
         let now = self.now;
         let Some(link) = self.caught_up(number, wake) else { return Ended::Yes };
@@ -269,8 +334,11 @@ impl Core {
         }
         let ids = std::mem::take(&mut catch_up.ids);
         let extra = Extra { past: false, ..Extra::default() };
-        let mut encodings = Encodings::new(marker, now);
-        if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids, extra) {
+        // Who took all of it back hears nothing more of it.
+        let marker = (!catch_up.filters.is_empty()).then(|| Arc::new(marker(&catch_up.filters)));
+        if let Some(mut encodings) = marker.as_ref().map(|marker| Encodings::new(marker, now))
+            && let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids, extra)
+        {
             link.outbox.message(&bytes, 0, false);
         }
         link.end_catch_up();
@@ -379,6 +447,9 @@ impl Broker {
         let mut last = until.map(|_| self.history.last_no());
         let (mut told, mut missing) = (0, NotThere::default());
         loop {
+            let from = self.with_core(|core| core.past_from(reader.session, &reader.wake));
+            let Some(from) = from else { return Ok(()) };
+            query.after = query.after.max(from);
             let page = self.read_page(query.clone()).await?;
             query.after = if page.end { page.next.max(page.written) } else { page.next };
             missing.add(page.missing);
@@ -390,8 +461,8 @@ impl Broker {
             if !page.end && last.is_none_or(|last| query.after < last) {
                 continue;
             }
-            let marker = Arc::new(end_of_history(&reader.filters, told, &missing, self.clock.now()));
-            match self.with_core(|core| core.end_past(reader.session, &reader.wake, query.after, &marker)) {
+            let marker = |filters: &[TopicFilter]| end_of_history(filters, told, &missing, self.clock.now());
+            match self.with_core(|core| core.end_past(reader.session, &reader.wake, query.after, marker)) {
                 Ended::Yes => return Ok(()),
                 Ended::NotBefore(owed) => {
                     last = Some(owed);
@@ -458,7 +529,7 @@ impl Broker {
                     continue;
                 };
                 match self.last_message(&info) {
-                    Some(message) => messages.push_back(Kept { no: 0, seq: 0, message: Arc::new(message) }),
+                    Some(message) => messages.push_back(Kept { no: 0, message: Arc::new(message) }),
                     None if info.is_whole() => {}
                     None => cut_off += 1,
                 }
@@ -468,8 +539,8 @@ impl Broker {
             told += sent;
         }
         let told = serde_json::json!({ "messages": told, "too_long": cut_off });
-        let marker = Arc::new(marker("$andon/last", "andon-last", &told, self.clock.now()));
-        self.with_core(|core| core.end_past(reader.session, &reader.wake, u64::MAX, &marker));
+        let marker = |_: &[TopicFilter]| marker("$andon/last", "andon-last", &told, self.clock.now());
+        self.with_core(|core| core.end_past(reader.session, &reader.wake, u64::MAX, marker));
         Ok(())
     }
 

@@ -336,3 +336,93 @@ async fn what_was_comes_to_its_end_while_kept_messages_come_without_a_pause() {
     assert!(flood.await.unwrap() > 0);
     site.stop().await;
 }
+
+/// A client whose connection is full of what was, of 600 messages on `kept/a`.
+async fn stalled(site: &Site, speaker: &mut Client, connect: Connect, qos: QoS) -> Client {
+    let filling = "x".repeat(32 << 10);
+    for n in 1..=600 {
+        speaker.publish_1("kept/a", &format!("{n}-{filling}")).await;
+    }
+    let mut client = site.client(connect).await;
+    look_back(&mut client, "kept/#", qos, &[("andon-from", "-1h")]).await;
+    client
+}
+
+fn number(message: &Publish) -> u32 {
+    String::from_utf8_lossy(&message.payload).split('-').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_comes_under_several_subscriptions_while_what_was_is_on_its_way_comes_once() {
+    for (connect, qos, other) in [
+        (lasting("c"), QoS::AtMostOnce, QoS::AtLeastOnce),
+        (lasting("c"), QoS::AtLeastOnce, QoS::AtMostOnce),
+        (hello("c"), QoS::AtMostOnce, QoS::AtLeastOnce),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_log, site) = start(folder.path()).await;
+        let mut speaker = site.client(hello("speaker")).await;
+        let mut client = stalled(&site, &mut speaker, connect, qos).await;
+        // The answer comes behind what is on its way.
+        let subscribe = Subscribe {
+            packet_id: 8,
+            properties: SubscribeProperties::default(),
+            filters: vec![filter("kept/a", other)],
+        };
+        client.send(Packet::Subscribe(subscribe)).await;
+        until(|| site.broker.stats().subscriptions == 2).await;
+        for n in 601..=640 {
+            let qos = if n % 4 == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            let topic = if n % 3 == 0 { "kept/b" } else { "kept/a" };
+            speaker.send(Packet::Publish(publish(topic, &format!("{n}-"), qos, 5))).await;
+            if qos != QoS::AtMostOnce {
+                speaker.next().await;
+            }
+        }
+        let mut numbers = Vec::new();
+        while numbers.len() < 640 {
+            match client.next().await {
+                Packet::Publish(message) => {
+                    if message.qos != QoS::AtMostOnce {
+                        client.ack(&message).await;
+                    }
+                    if message.topic.as_ref().unwrap().as_str().starts_with("kept/") {
+                        numbers.push(number(&message));
+                    }
+                }
+                Packet::SubAck(ack) => assert_eq!(ack.reasons, [ReasonCode(other as u8)]),
+                packet => panic!("{packet:?}"),
+            }
+        }
+        client.expect_nothing().await;
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=640).collect::<Vec<_>>());
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_unsubscribed_meanwhile_comes_no_more_and_more_can_be_asked_for_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_log, site) = start(folder.path()).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    let mut client = stalled(&site, &mut speaker, lasting("c"), QoS::AtLeastOnce).await;
+    let filters = vec![TopicFilter::parse("kept/#").unwrap()];
+    client.send(Packet::Unsubscribe(Unsubscribe { packet_id: 11, properties: Default::default(), filters })).await;
+    let mut came = 0;
+    loop {
+        match client.next().await {
+            Packet::Publish(message) => came = number(&message),
+            Packet::UnsubAck(ack) => break assert_eq!(ack.reasons, [ReasonCode::SUCCESS]),
+            packet => panic!("{packet:?}"),
+        }
+    }
+    assert!(came < 600, "it took all of it before");
+    client.expect_nothing().await;
+    look_back(&mut client, "kept/a", QoS::AtLeastOnce, &[("andon-max", "2")]).await;
+    let (last, marker) = until_marker(&mut client).await;
+    assert_eq!((last.len(), marker["messages"].as_u64()), (2, Some(2)));
+    speaker.publish_1("kept/a", "601").await;
+    assert_eq!(number(&client.next_publish().await), 601);
+    site.stop().await;
+}
