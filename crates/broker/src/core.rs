@@ -11,6 +11,7 @@ use crate::hooks::{ConnectionEvent, DropReason, DropReport, EndReason};
 use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
 use crate::outbox::{Outbox, Wakes};
+use crate::past::CatchUp;
 use crate::quarantine::{Quarantine, Withheld};
 use crate::queue::{Bounds, Entry};
 use crate::retained::Retained;
@@ -97,9 +98,6 @@ pub(crate) struct Core {
     /// Whose turn it is in shared subscriptions that leave nothing behind.
     turn: u64,
 }
-
-/// So many QoS 0 messages wait until the last message of each topic was sent.
-const BEHIND: usize = 1000;
 
 /// Sessions with the subscription that a message matched.
 type Targets = Vec<(SessionNo, Wish)>;
@@ -280,6 +278,9 @@ impl Core {
             let wishes = same.iter().map(|(_, wish)| wish).filter(|w| !(w.no_local && publisher == *session));
             if let Some((wish, ids)) = merge(wishes) {
                 let wish = self.leaving_nothing(seq, *session, wish, message);
+                if self.keeps && self.past_takes(*session, message, wish.qos.min(message.qos)) {
+                    continue;
+                }
                 self.deliver(*session, &mut encodings, seq, wish, wish.retain_as_published && message.retain, ids);
             }
         }
@@ -350,9 +351,6 @@ impl Core {
     ) {
         let message = encodings.message();
         let (qos, extra) = (wish.qos.min(message.qos), wish.ask.extra());
-        if qos == QoS::AtMostOnce && self.keeps && self.catches_up(number, message.topic.as_str()) {
-            return;
-        }
         let Some(session) = self.sessions.get(&number) else { return };
         let link = session.link.as_ref();
         let sifts = wish.ask.deliver.is_lossy() || session.sieve.is_some() || link.is_some_and(|l| l.sieve.is_some());
@@ -376,12 +374,6 @@ impl Core {
         if sifts && !goes {
             self.not_sent(number, qos, &message.topic);
         }
-    }
-
-    /// Whether it is sent what is kept of this topic, and so this message, too.
-    fn catches_up(&self, number: SessionNo, topic: &str) -> bool {
-        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
-        link.and_then(|link| link.catch_up.as_ref()).is_some_and(|catch_up| catch_up.brings(topic))
     }
 
     /// QoS 1 and 2: into the session's queue; false: it was dropped.
@@ -410,14 +402,20 @@ impl Core {
     /// QoS 0: written to the connection if there is one with room. `owed`: a retained message for a new subscription,
     /// which waits for room instead of being dropped. False: it is not sent.
     fn deliver_now(&mut self, number: SessionNo, encodings: &mut Encodings<'_>, later: Later, owed: bool) -> bool {
-        let most = usize::try_from(self.bounds.messages).unwrap_or(usize::MAX);
+        let (most, is_kept) = (usize::try_from(self.bounds.messages).unwrap_or(usize::MAX), self.keeps);
         let Some(session) = self.sessions.get_mut(&number) else { return false };
         let Some(link) = &mut session.link else { return false };
         let room = link.outbox.has_room();
-        let behind = link.catch_up.as_ref().is_some_and(|catch_up| catch_up.goes_before(later.message.topic.as_str()));
-        let most = if behind { most.min(BEHIND) } else { most };
-        let waits = behind || !link.later.is_empty() || (owed && !room);
-        if waits && link.later.len() < most {
+        let (mut later, mut is_full) = (later, false);
+        let behind = |catch_up: &&mut Box<_>| CatchUp::goes_before(catch_up, later.message.topic.as_str(), is_kept);
+        if let Some(catch_up) = link.catch_up.as_mut().filter(behind) {
+            match catch_up.put_behind(later) {
+                Ok(()) => return true,
+                Err(back) => (later, is_full) = (back, true),
+            }
+        }
+        let waits = is_full || !link.later.is_empty() || (owed && !room);
+        if waits && !is_full && link.later.len() < most {
             link.later.push_back(later);
             return true;
         }
@@ -575,9 +573,6 @@ impl Core {
     /// Sends what new subscriptions are still owed.
     fn pump_later(&mut self, number: SessionNo) {
         let Some(link) = self.sessions.get_mut(&number).and_then(|s| s.link.as_mut()) else { return };
-        if link.catch_up.as_ref().is_some_and(|catch_up| catch_up.follows && !catch_up.history) {
-            return;
-        }
         while !link.later.is_empty() && link.outbox.has_room() {
             let Some(later) = link.later.pop_front() else { return };
             if later.message.is_expired(self.now) {
@@ -728,6 +723,7 @@ impl Core {
             if had {
                 self.index.remove(filter, number);
             }
+            self.past_without(number, filter);
             reasons.push(if had { ReasonCode::SUCCESS } else { ReasonCode::NO_SUBSCRIPTION_EXISTED });
         }
         match reply {
@@ -876,7 +872,7 @@ impl Core {
 
 /// Overlapping subscriptions of one client make one delivery: the highest QoS, every identifier. `None`: none at all.
 /// MQTT 5.0 §3.3.4.
-fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>)> {
+pub(crate) fn merge<'a>(wishes: impl Iterator<Item = &'a Wish>) -> Option<(Wish, Box<[u32]>)> {
     let mut ids = Vec::new();
     let mut merged: Option<Wish> = None;
     for wish in wishes {

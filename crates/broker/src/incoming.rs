@@ -22,11 +22,12 @@ use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How many answers of a subscriber are taken at once.
 const ANSWERS: usize = 64;
@@ -72,7 +73,7 @@ pub(crate) struct Client {
     /// Places for commands under way; made with the first.
     commands: Option<Arc<Semaphore>>,
     /// What it asked for of the past is on its way.
-    looks_back: Arc<AtomicBool>,
+    looks_back: Option<CancellationToken>,
     scratch: BytesMut,
 }
 
@@ -120,7 +121,7 @@ impl Client {
             kept: None,
             ahead: None,
             commands: None,
-            looks_back: Arc::default(),
+            looks_back: None,
             scratch: BytesMut::new(),
         }
     }
@@ -591,38 +592,29 @@ impl Client {
     fn may_look_back(&self, asked: &Asked) -> Result<(), AskError> {
         match asked.past {
             None => Ok(()),
-            Some(_) if self.looks_back.load(Ordering::Acquire) => Err(AskError::Busy),
+            Some(_) if self.looks_back.as_ref().is_some_and(|over| !over.is_cancelled()) => Err(AskError::Busy),
             Some(Past::History { .. }) if !self.broker.history.is_any() => Err(AskError::NothingKept),
             Some(_) => Ok(()),
         }
     }
 
     /// Has a task of its own bring what was asked for of the past, once that has begun.
-    fn look_back(&self, past: Past, filters: &[Filter], id: u32) -> Begin {
-        let wake = Arc::new(Notify::new());
-        let catch_up = CatchUp {
-            filters: filters.to_vec(),
-            ids: if id == 0 { Box::default() } else { Box::new([id]) },
-            follows: !matches!(past, Past::History { until: Some(_), .. }),
-            history: matches!(past, Past::History { .. }),
-            cut: 0,
-            wake: wake.clone(),
-        };
+    fn look_back(&mut self, past: Past, filters: &[Filter], id: u32) -> Begin {
+        let (wake, over) = (Arc::new(Notify::new()), CancellationToken::new());
+        let catch_up = CatchUp::new(&past, filters, id, wake.clone(), over.clone().drop_guard());
+        self.looks_back = Some(over.clone());
         let reader = Reader {
             session: self.session,
             connection: self.connection,
             principal: self.principal.clone(),
             filters: filters.iter().map(|filter| filter.filter.clone()).collect(),
             wake,
+            over,
         };
         let (begun, begins) = oneshot::channel();
-        let (broker, looks_back) = (self.broker.clone(), self.looks_back.clone());
-        looks_back.store(true, Ordering::Release);
-        self.broker.clients.spawn(async move {
-            broker.catch_up(reader, past, begins).await;
-            looks_back.store(false, Ordering::Release);
-        });
-        Begin { catch_up, begun }
+        let broker = self.broker.clone();
+        self.broker.clients.spawn(broker.catch_up(reader, past, begins));
+        Begin { connection: self.connection, catch_up, begun }
     }
 
     /// A reason code for each filter; one refusal leaves the others standing.

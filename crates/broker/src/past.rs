@@ -2,17 +2,20 @@
 //!
 //! **Idea.** It is written with QoS 0 straight to the connection, as it takes it, by a task of its own; TCP brings it whole and
 //! in order, and a client that is cut off asks again from the last that it got. Until it is through, what comes live with QoS
-//! 1 and 2 waits in the session's queue, as for a client that is not there. What comes with QoS 0 is kept as well, and is sent
-//! from there; what is not kept is sent at once.
+//! 1 and 2 waits in the session's queue, as for a client that is not there. What comes with QoS 0 is kept as well, is held back
+//! and sent from there; what is not kept is sent at once. When little of that is left, nothing more is held back: what comes
+//! then waits in memory until the rest is through, and so it comes to its end however much is published.
 
-use crate::asks::Extra;
+use crate::asks::{Ask, Extra};
 use crate::broker::Broker;
-use crate::core::Core;
+use crate::core::{Core, merge};
 use crate::fetch::AHEAD_BYTES;
 use crate::frames::SessionNo;
 use crate::history::{HistoryQuery, Kept, Missing, Page};
+use crate::index::{Index, Matches, Wish};
 use crate::message::{Encodings, Message};
 use crate::origin;
+use crate::session::{Later, Link, Session};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{Filter, QoS, Text, TopicFilter, TopicName};
@@ -20,9 +23,22 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// So many messages are read at a time.
 const PAGE: usize = 512;
+/// When so few numbers are left to be read, nothing more is held back.
+const FEW: u64 = 1000;
+/// Neither where it is not less by a part of so many than the last time: it comes about as fast as the client takes it.
+const LESS: u64 = 8;
+/// The most messages, and bytes of them, that wait in memory behind what is on its way; further ones are dropped and counted.
+const BEHIND: usize = 10_000;
+const BEHIND_BYTES: usize = 8 << 20;
+/// So often what comes may change between what it holds back and what waits in the queue, in what is not read yet; then it holds
+/// back nothing more.
+const RUNS: usize = 8192;
+/// So many messages are handed to a connection while the state is held.
+const AT_ONCE: usize = 64;
 /// So many words about what is missing are told at the end; the rest is counted.
 const MISSING_TOLD: usize = 20;
 
@@ -44,7 +60,12 @@ pub(crate) enum Past {
 /// What is on its way to a connection from the past.
 #[derive(Debug)]
 pub(crate) struct CatchUp {
-    pub(crate) filters: Vec<Filter>,
+    /// What is asked for, but for what was taken back by UNSUBSCRIBE.
+    filters: Vec<TopicFilter>,
+    /// The same, to be looked up.
+    wanted: Index,
+    /// All that was asked for: what comes on these topics comes in order with what was held back.
+    asked: Index,
     /// Subscription identifiers.
     pub(crate) ids: Box<[u32]>,
     /// What comes follows, and waits until then.
@@ -53,29 +74,122 @@ pub(crate) struct CatchUp {
     pub(crate) history: bool,
     /// Messages with numbers up to this one were there when it began.
     pub(crate) cut: u64,
-    /// There is room again.
+    /// It owes those up to this number; behind `cut`, what it held back.
+    owes: u64,
+    /// From which number on what came on these topics was held back (true) or waits in the queue (false), and is not brought.
+    runs: VecDeque<(u64, bool)>,
+    /// It holds back nothing more.
+    closing: bool,
+    /// So many numbers were left to be read when it was last not at its end.
+    left: u64,
+    /// What came with QoS 0 and goes when it is through.
+    behind: VecDeque<Later>,
+    behind_bytes: usize,
+    /// There is room again. By this one who reads for it knows it for its own.
     pub(crate) wake: Arc<Notify>,
+    /// Tells who reads for it, and who asked, that it is over, however it came to that.
+    #[expect(dead_code, reason = "what it does it does when it is dropped")]
+    pub(crate) over: DropGuard,
 }
 
 impl CatchUp {
-    fn matching(&self, topic: &str) -> impl Iterator<Item = &Filter> {
-        self.filters.iter().filter(move |filter| filter.filter.matches(topic))
+    /// What is asked for under these filters; `id`: the subscription identifier, 0: none.
+    pub(crate) fn new(past: &Past, filters: &[Filter], id: u32, wake: Arc<Notify>, over: DropGuard) -> Self {
+        let (mut wanted, mut asked) = (Index::default(), Index::default());
+        for filter in filters {
+            let wish = Wish::new(filter, id, Ask::default());
+            wanted.insert(&filter.filter, SessionNo::NODE, wish);
+            asked.insert(&filter.filter, SessionNo::NODE, wish);
+        }
+        Self {
+            filters: filters.iter().map(|filter| filter.filter.clone()).collect(),
+            wanted,
+            asked,
+            ids: if id == 0 { Box::default() } else { Box::new([id]) },
+            follows: !matches!(past, Past::History { until: Some(_), .. }),
+            history: matches!(past, Past::History { .. }),
+            cut: 0,
+            owes: 0,
+            runs: VecDeque::new(),
+            closing: false,
+            left: u64::MAX,
+            behind: VecDeque::new(),
+            behind_bytes: 0,
+            wake,
+            over,
+        }
     }
 
-    /// Whether it will bring this message, which comes with QoS 0 and is kept.
-    pub(crate) fn brings(&self, topic: &str) -> bool {
-        self.follows && self.history && self.matching(topic).next().is_some()
+    /// How a message from before it began is wanted, and for which subscription identifiers. `own`: the client published it.
+    fn wish(&self, topic: &str, own: bool) -> Option<(Wish, Box<[u32]>)> {
+        let wishes = matching(&self.wanted, topic);
+        merge(wishes.iter().filter(|wish| !(wish.no_local && own)))
+    }
+
+    /// A message that is kept under `no` comes. True: it holds it back, and brings it; else it waits elsewhere.
+    fn takes(&mut self, no: u64, topic: &str, qos: QoS) -> bool {
+        if !self.follows || !self.history || self.closing || matching(&self.asked, topic).is_empty() {
+            return false;
+        }
+        let holds_back = qos == QoS::AtMostOnce;
+        if holds_back {
+            self.owes = no;
+        }
+        if holds_back != self.runs.back().is_some_and(|(_, held_back)| *held_back) {
+            self.runs.push_back((no, holds_back));
+            self.closing |= self.runs.len() >= RUNS;
+        }
+        holds_back
+    }
+
+    /// Whether it held back what is kept under `no`, which is more than it was asked before.
+    fn held_back(&mut self, no: u64) -> bool {
+        while self.runs.get(1).is_some_and(|(first, _)| *first <= no) {
+            self.runs.pop_front();
+        }
+        no <= self.owes && self.runs.front().is_some_and(|(first, held_back)| *held_back && *first <= no)
+    }
+
+    /// Brings nothing more of what was asked for under a filter; true: nor anything else.
+    fn take_back(&mut self, filter: &TopicFilter) -> bool {
+        self.filters.retain(|asked| asked != filter);
+        self.wanted.remove(filter, SessionNo::NODE);
+        self.filters.is_empty() && self.owes <= self.cut
+    }
+
+    /// Whether something that comes with QoS 0 may wait behind it.
+    pub(crate) const fn is_ahead(&self) -> bool {
+        self.follows && (self.closing || !self.history)
     }
 
     /// Whether what comes with QoS 0 on this topic waits behind it.
-    pub(crate) fn goes_before(&self, topic: &str) -> bool {
-        self.follows && !self.history && self.matching(topic).next().is_some()
+    pub(crate) fn goes_before(&self, topic: &str, is_kept: bool) -> bool {
+        self.is_ahead() && (is_kept || !self.history) && !matching(&self.asked, topic).is_empty()
     }
+
+    /// Has a message wait behind it; it is given back where there is no room.
+    pub(crate) fn put_behind(&mut self, later: Later) -> Result<(), Later> {
+        let bytes = self.behind_bytes.saturating_add(later.message.size());
+        if self.behind.len() >= BEHIND || bytes > BEHIND_BYTES {
+            return Err(later);
+        }
+        self.behind_bytes = bytes;
+        self.behind.push_back(later);
+        Ok(())
+    }
+}
+
+fn matching(index: &Index, topic: &str) -> Vec<Wish> {
+    let mut found = Matches::default();
+    index.matching(topic, &mut found);
+    found.plain.into_iter().map(|(_, wish)| wish).collect()
 }
 
 /// Begins it where the subscription begins.
 #[derive(Debug)]
 pub(crate) struct Begin {
+    /// Which connection asked.
+    pub(crate) connection: u64,
     pub(crate) catch_up: CatchUp,
     pub(crate) begun: oneshot::Sender<u64>,
 }
@@ -90,62 +204,103 @@ pub(crate) enum Room {
 }
 
 impl Core {
-    /// A connection begins to catch up; false: it is catching up already, or is over.
+    /// The connection that asked begins to catch up; false: it is catching up already, or is over.
     pub(crate) fn begin_past(&mut self, number: SessionNo, begin: Begin) -> bool {
         let cut = self.history.as_ref().map_or(0, |history| history.last_no());
+        let Begin { connection, mut catch_up, begun } = begin;
         let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
-        let Some(link) = link.filter(|link| link.catch_up.is_none()) else { return false };
-        let Begin { mut catch_up, begun } = begin;
-        catch_up.cut = cut;
+        // Another may have come for the session while this was on its way through the log.
+        let link = link.filter(|link| link.connection == connection && link.catch_up.is_none());
+        let Some(link) = link else { return false };
+        (catch_up.cut, catch_up.owes) = (cut, cut);
         link.catch_up = Some(Box::new(catch_up));
         begun.send(cut).is_ok()
     }
 
-    pub(crate) fn room_for_past(&self, number: SessionNo, connection: u64) -> Room {
-        let link = self.sessions.get(&number).and_then(|session| session.link.as_ref());
-        match link.filter(|link| link.connection == connection && link.catch_up.is_some()) {
+    /// The connection that is caught up by whoever has this `wake`.
+    fn caught_up(&mut self, number: SessionNo, wake: &Arc<Notify>) -> Option<&mut Link> {
+        let link = self.sessions.get_mut(&number)?.link.as_mut()?;
+        link.catch_up.as_ref().is_some_and(|catch_up| Arc::ptr_eq(&catch_up.wake, wake)).then_some(&mut **link)
+    }
+
+    pub(crate) fn room_for_past(&mut self, number: SessionNo, wake: &Arc<Notify>) -> Room {
+        match self.caught_up(number, wake) {
             None => Room::Gone,
             Some(link) if link.outbox.has_room() => Room::Yes,
             Some(_) => Room::No,
         }
     }
 
-    /// Sends of what was read as much as there is room for; how many were sent.
+    /// Nobody reads for it any more: what waited behind it goes.
+    pub(crate) fn leave_past(&mut self, number: SessionNo, wake: &Arc<Notify>) {
+        let Some(link) = self.caught_up(number, wake) else { return };
+        link.end_catch_up();
+        self.pump(number, None);
+    }
+
+    /// A session takes back one of its filters: what was asked for under it goes no more.
+    pub(crate) fn past_without(&mut self, number: SessionNo, filter: &TopicFilter) {
+        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
+        let Some(link) = link else { return };
+        if link.catch_up.as_mut().is_some_and(|catch_up| catch_up.take_back(filter)) {
+            link.end_catch_up();
+            self.pump(number, None);
+        }
+    }
+
+    /// Behind which number something is still wanted; `None`: nothing any more.
+    fn past_from(&mut self, number: SessionNo, wake: &Arc<Notify>) -> Option<u64> {
+        let catch_up = self.caught_up(number, wake)?.catch_up.as_ref()?;
+        Some(if catch_up.filters.is_empty() { catch_up.cut } else { 0 })
+    }
+
+    /// A message that is kept comes to a session, as it is kept. True: its connection is brought it from there.
+    pub(crate) fn past_takes(&mut self, number: SessionNo, message: &Message, qos: QoS) -> bool {
+        let Some(history) = &self.history else { return false };
+        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
+        let catch_up = link.and_then(|link| link.catch_up.as_mut());
+        catch_up.is_some_and(|catch_up| catch_up.takes(history.last_no(), message.topic.as_str(), qos))
+    }
+
+    /// Sends of what was read as much as there is room for, and not more than [`AT_ONCE`]; how many were sent.
     pub(crate) fn send_past(
         &mut self,
         number: SessionNo,
-        connection: u64,
+        wake: &Arc<Notify>,
         messages: &mut VecDeque<Kept>,
     ) -> (Room, u64) {
         let now = self.now;
-        let Some(session) = self.sessions.get_mut(&number) else { return (Room::Gone, 0) };
-        let client = session.client_id.clone();
-        let Some(link) = session.link.as_mut().filter(|link| link.connection == connection) else {
+        if self.caught_up(number, wake).is_none() {
             return (Room::Gone, 0);
-        };
-        let Some(catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
+        }
+        let Some(session) = self.sessions.get_mut(&number) else { return (Room::Gone, 0) };
+        let Session { client_id, subscriptions, link, .. } = &mut **session;
+        let Some(link) = link else { return (Room::Gone, 0) };
+        let Some(mut catch_up) = link.catch_up.take() else { return (Room::Gone, 0) };
         let extra = Extra { asked: true, origin: true, past: catch_up.history, left_out: 0 };
         let (mut sent, mut room) = (0, Room::Yes);
-        while let Some(Kept { no, seq, message }) = messages.front() {
+        for _ in 0..AT_ONCE {
+            let Some(Kept { no, message, .. }) = messages.front() else { break };
             if !link.outbox.has_room() {
                 room = Room::No;
                 break;
             }
-            let own = message.publisher.as_ref() == Some(&client);
-            let (mut qos, mut wanted, mut as_published) = (None, false, false);
-            for filter in catch_up.matching(message.topic.as_str()) {
-                qos = qos.max(Some(filter.qos));
-                wanted |= !(filter.no_local && own);
-                as_published |= filter.retain_as_published;
-            }
-            // What came after it began waits in the queue, but for QoS 0.
-            let waits = *seq != 0 || !number.is_durable();
-            let queued =
-                catch_up.follows && *no > catch_up.cut && waits && qos.min(Some(message.qos)) > Some(QoS::AtMostOnce);
-            if wanted && !queued {
+            let (topic, own) = (message.topic.as_str(), message.publisher.as_ref() == Some(client_id));
+            let wish = if *no <= catch_up.cut || !catch_up.follows {
+                catch_up.wish(topic, own)
+            } else if catch_up.held_back(*no) {
+                // As it would have been handed out.
+                let plain = subscriptions.values().filter(|s| s.filter.filter.share_group().is_none());
+                let matching = plain.filter(|s| s.filter.filter.matches(topic) && !(s.filter.no_local && own));
+                let wishes: Vec<_> = matching.map(|s| Wish::new(&s.filter, s.id, s.ask)).collect();
+                merge(wishes.iter())
+            } else {
+                None
+            };
+            if let Some((wish, ids)) = wish {
                 let mut encodings = Encodings::new(message, now);
-                let retain = message.retain && (as_published || !catch_up.history);
-                if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, retain, &catch_up.ids, extra) {
+                let retain = message.retain && (wish.retain_as_published || !catch_up.history);
+                if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, retain, &ids, extra) {
                     link.outbox.message(&bytes, 0, false);
                     self.counters.delivered += 1;
                     sent += 1;
@@ -160,24 +315,49 @@ impl Core {
         (room, sent)
     }
 
-    /// All up to `read` was sent. If that is all there is, says so, and lets go what waited behind it.
-    pub(crate) fn end_past(&mut self, number: SessionNo, connection: u64, read: u64, marker: &Arc<Message>) -> Ended {
-        let head = self.history.as_ref().map_or(0, |history| history.last_no());
+    /// All up to `read` was sent. If that is all that is owed, says so with what `marker` gives for the filters, and lets go what waited behind it.
+    pub(crate) fn end_past(
+        &mut self,
+        number: SessionNo,
+        wake: &Arc<Notify>,
+        read: u64,
+        marker: impl FnOnce(&[TopicFilter]) -> Message,
+    ) -> Ended {
         let now = self.now;
-        let link = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut());
-        let Some(link) = link.filter(|link| link.connection == connection) else { return Ended::Yes };
-        let Some(catch_up) = link.catch_up.take() else { return Ended::Yes };
-        if catch_up.history && catch_up.follows && head > read {
-            link.catch_up = Some(catch_up);
-            return Ended::NotBefore(head);
+        let Some(link) = self.caught_up(number, wake) else { return Ended::Yes };
+        let Some(catch_up) = &mut link.catch_up else { return Ended::Yes };
+        if catch_up.history && catch_up.follows && catch_up.owes > read {
+            let (before, left) = (catch_up.left, catch_up.owes - read);
+            catch_up.closing |= left <= FEW || left > before - before / LESS;
+            catch_up.left = left;
+            return Ended::NotBefore(catch_up.owes);
         }
+        let ids = std::mem::take(&mut catch_up.ids);
         let extra = Extra { past: false, ..Extra::default() };
-        let mut encodings = Encodings::new(marker, now);
-        if let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &catch_up.ids, extra) {
+        // Who took all of it back hears nothing more of it.
+        let marker = (!catch_up.filters.is_empty()).then(|| Arc::new(marker(&catch_up.filters)));
+        if let Some(mut encodings) = marker.as_ref().map(|marker| Encodings::new(marker, now))
+            && let Some(bytes) = link.encode(&mut encodings, QoS::AtMostOnce, false, &ids, extra)
+        {
             link.outbox.message(&bytes, 0, false);
         }
+        link.end_catch_up();
         self.pump(number, None);
         Ended::Yes
+    }
+}
+
+impl Link {
+    /// Whether nothing with QoS 0 waits that came before what comes now.
+    pub(crate) fn is_free(&self) -> bool {
+        self.later.is_empty() && !self.catch_up.as_ref().is_some_and(|catch_up| catch_up.is_ahead())
+    }
+
+    /// What it asked for of the past is over: what waited behind that goes when there is room.
+    fn end_catch_up(&mut self) {
+        if let Some(catch_up) = self.catch_up.take() {
+            self.later.extend(catch_up.behind);
+        }
     }
 }
 
@@ -185,7 +365,7 @@ impl Core {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
     Yes,
-    /// More has come: up to this number.
+    /// There is more to be brought: up to this number.
     NotBefore(u64),
 }
 
@@ -196,6 +376,19 @@ pub(crate) struct Reader {
     pub(crate) principal: Principal,
     pub(crate) filters: Vec<TopicFilter>,
     pub(crate) wake: Arc<Notify>,
+    pub(crate) over: CancellationToken,
+}
+
+/// Whoever reads for a connection, for as long as that goes on.
+struct Reading<'a> {
+    broker: &'a Broker,
+    reader: &'a Reader,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.broker.with_core(|core| core.leave_past(self.reader.session, &self.reader.wake));
+    }
 }
 
 impl Broker {
@@ -211,6 +404,7 @@ impl Broker {
 
     /// Brings a connection what it asked for of the past.
     pub(crate) async fn catch_up(self: Arc<Self>, reader: Reader, past: Past, begun: oneshot::Receiver<u64>) {
+        let _reading = Reading { broker: &self, reader: &reader };
         let Ok(cut) = begun.await else { return };
         let brought = async {
             match past {
@@ -220,6 +414,7 @@ impl Broker {
         };
         tokio::select! {
             () = self.stop.cancelled() => {}
+            () = reader.over.cancelled() => {}
             result = brought => if let Err(error) = result {
                 tracing::error!(%error, "kept MQTT messages could not be read; the connection of who asked for them ends");
                 self.with_core(|core| core.not_fetched(reader.session, reader.connection));
@@ -248,25 +443,31 @@ impl Broker {
         if let Some(most) = most {
             query.after = self.before_the_last(query.clone(), most).await?;
         }
-        let (mut told, mut missing) = (0, Vec::new());
+        // What ends does not go on with what comes.
+        let mut last = until.map(|_| self.history.last_no());
+        let (mut told, mut missing) = (0, NotThere::default());
         loop {
+            let from = self.with_core(|core| core.past_from(reader.session, &reader.wake));
+            let Some(from) = from else { return Ok(()) };
+            query.after = query.after.max(from);
             let page = self.read_page(query.clone()).await?;
-            query.after = page.next;
-            missing.extend(page.missing);
+            query.after = if page.end { page.next.max(page.written) } else { page.next };
+            missing.add(page.missing);
             self.names.learn_new(page.messages.iter().filter_map(|kept| kept.message.user.as_ref()), &*self.hooks);
             let may = |m: &Message| self.hooks.may_subscribe(&reader.principal, m.topic.as_str());
             let kept: VecDeque<_> = page.messages.into_iter().filter(|kept| may(&kept.message)).collect();
             let Some(sent) = self.send_all(reader, kept).await else { return Ok(()) };
             told += sent;
-            if !page.end {
+            if !page.end && last.is_none_or(|last| query.after < last) {
                 continue;
             }
-            let marker = end_of_history(&reader.filters, told, &missing, self.clock.now());
-            let ended = self
-                .with_core(|core| core.end_past(reader.session, reader.connection, page.written, &Arc::new(marker)));
-            match ended {
+            let marker = |filters: &[TopicFilter]| end_of_history(filters, told, &missing, self.clock.now());
+            match self.with_core(|core| core.end_past(reader.session, &reader.wake, query.after, marker)) {
                 Ended::Yes => return Ok(()),
-                Ended::NotBefore(head) => self.history.until_written(head).await,
+                Ended::NotBefore(owed) => {
+                    last = Some(owed);
+                    self.history.until_written(owed).await;
+                }
             }
         }
     }
@@ -291,11 +492,12 @@ impl Broker {
     async fn send_all(&self, reader: &Reader, mut messages: VecDeque<Kept>) -> Option<u64> {
         let mut all = 0;
         loop {
-            let (room, sent) = self.with_core(|core| core.send_past(reader.session, reader.connection, &mut messages));
+            let (room, sent) = self.with_core(|core| core.send_past(reader.session, &reader.wake, &mut messages));
             all += sent;
             match room {
                 Room::Gone => return None,
-                Room::Yes => return Some(all),
+                Room::Yes if messages.is_empty() => return Some(all),
+                Room::Yes => {}
                 Room::No => self.until_room(reader).await?,
             }
         }
@@ -303,13 +505,11 @@ impl Broker {
 
     /// Resolves when there is room; `None`: the connection is over.
     async fn until_room(&self, reader: &Reader) -> Option<()> {
-        /// The end of a connection wakes nobody here.
-        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
         loop {
-            match self.with_core(|core| core.room_for_past(reader.session, reader.connection)) {
+            match self.with_core(|core| core.room_for_past(reader.session, &reader.wake)) {
                 Room::Gone => return None,
                 Room::Yes => return Some(()),
-                Room::No => drop(tokio::time::timeout(LOOK_EVERY, reader.wake.notified()).await),
+                Room::No => reader.wake.notified().await,
             }
         }
     }
@@ -329,7 +529,7 @@ impl Broker {
                     continue;
                 };
                 match self.last_message(&info) {
-                    Some(message) => messages.push_back(Kept { no: 0, seq: 0, message: Arc::new(message) }),
+                    Some(message) => messages.push_back(Kept { no: 0, message: Arc::new(message) }),
                     None if info.is_whole() => {}
                     None => cut_off += 1,
                 }
@@ -339,8 +539,8 @@ impl Broker {
             told += sent;
         }
         let told = serde_json::json!({ "messages": told, "too_long": cut_off });
-        let marker = Arc::new(marker("$andon/last", "andon-last", &told, self.clock.now()));
-        self.with_core(|core| core.end_past(reader.session, reader.connection, u64::MAX, &marker));
+        let marker = |_: &[TopicFilter]| marker("$andon/last", "andon-last", &told, self.clock.now());
+        self.with_core(|core| core.end_past(reader.session, &reader.wake, u64::MAX, marker));
         Ok(())
     }
 
@@ -355,27 +555,53 @@ impl Broker {
         if !info.is_whole() || info.size == 0 {
             return None;
         }
-        let user = info.publisher.as_ref().and_then(|client| self.departures.principal(client.as_str()));
         let payload = Bytes::copy_from_slice(&info.payload);
         let message = Message::internal(topic, payload, info.qos, false, info.received);
-        Some(Message { publisher: info.publisher.clone(), user, content_type: info.content_type.clone(), ..message })
+        Some(Message {
+            publisher: info.publisher.clone(),
+            user: info.user.clone(),
+            content_type: info.content_type.clone(),
+            ..message
+        })
+    }
+}
+
+/// What is missing, for who is told at the end.
+#[derive(Default)]
+struct NotThere {
+    words: Vec<Missing>,
+    /// So many more.
+    more: u64,
+}
+
+impl NotThere {
+    fn add(&mut self, missing: Vec<Missing>) {
+        for one in missing {
+            if self.words.contains(&one) {
+                continue;
+            }
+            if self.words.len() < MISSING_TOLD {
+                self.words.push(one);
+            } else {
+                self.more += 1;
+            }
+        }
     }
 }
 
 /// Says that all kept messages were sent, how many they were, and what of them is missing.
-fn end_of_history(filters: &[TopicFilter], messages: u64, missing: &[Missing], now: Timestamp) -> Message {
+fn end_of_history(filters: &[TopicFilter], messages: u64, missing: &NotThere, now: Timestamp) -> Message {
     let filters: Vec<&str> = filters.iter().map(TopicFilter::as_str).collect();
     let words: Vec<_> = missing
+        .words
         .iter()
-        .take(MISSING_TOLD)
         .map(|missing| {
             let until = origin::time(missing.until);
             serde_json::json!({ "until": until, "messages": missing.messages, "why": missing.why })
         })
         .collect();
-    let more = missing.len().saturating_sub(MISSING_TOLD);
     let told = serde_json::json!({
-        "filters": filters, "messages": messages, "missing": words, "more_missing": more,
+        "filters": filters, "messages": messages, "missing": words, "more_missing": missing.more,
     });
     marker("$andon/history", "andon-history", &told, now)
 }

@@ -23,7 +23,7 @@ impl Core {
             if !deliver.is_lossy() && link.sieve.is_none() {
                 return Some(entry);
             }
-            let room = link.outbox.has_room() && link.later.is_empty();
+            let room = link.outbox.has_room() && link.is_free();
             let sieve = link.sieve.get_or_insert_default();
             let offered = sieve.offer(deliver, entry, now, room, 0);
             link.sieve.take_if(|sieve| sieve.is_empty());
@@ -135,7 +135,7 @@ impl Core {
     pub(crate) fn pump_sieve(&mut self, number: SessionNo) {
         let now = self.now;
         let Some(link) = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut()) else { return };
-        while link.sieve.is_some() && link.later.is_empty() && link.outbox.has_room() {
+        while link.sieve.is_some() && link.is_free() && link.outbox.has_room() {
             let Some((topic, entry)) = link.sieve.as_mut().and_then(|sieve| sieve.next(now)) else { break };
             link.sieve.take_if(|sieve| sieve.is_empty());
             let Some(message) = &entry.message else { continue };

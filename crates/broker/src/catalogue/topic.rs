@@ -4,6 +4,7 @@ use super::PayloadKind;
 use super::rate::Rate;
 use crate::message::Message;
 use andon_model::Timestamp;
+use andon_model::access::Principal;
 use andon_wire::mqtt::{QoS, Text};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,7 @@ struct State {
     /// A retained message is there.
     retained: bool,
     publisher: Option<Text>,
+    user: Option<Principal>,
     content_type: Option<Text>,
     size: usize,
     payload: Vec<u8>,
@@ -123,6 +125,8 @@ pub struct TopicInfo {
     pub retained: bool,
     /// The client that published it; `None`: the node itself.
     pub publisher: Option<Text>,
+    /// As whom that client was connected; `None`: not known, or the node itself.
+    pub user: Option<Principal>,
     /// Its content type, cut where it is longer than 256 bytes.
     pub content_type: Option<Text>,
     /// The size of its payload, in bytes.
@@ -171,6 +175,7 @@ impl Topic {
             retain: false,
             retained: false,
             publisher: None,
+            user: None,
             content_type: None,
             size: 0,
             payload: Vec::new(),
@@ -203,6 +208,7 @@ impl Topic {
         if state.publisher != message.publisher {
             state.publisher.clone_from(&message.publisher);
         }
+        state.user.clone_from(&message.user);
         state.note_content_type(message.content_type.as_ref(), room);
         state.size = message.payload.len();
         let kept = message.payload.get(..PAYLOAD_KEPT).unwrap_or(&message.payload);
@@ -254,6 +260,7 @@ impl Topic {
             retain: state.retain,
             retained: state.retained && state.expires.is_none_or(|at| at > now),
             publisher: state.publisher.clone(),
+            user: state.user.clone(),
             content_type: state.content_type.clone(),
             size,
             payload,

@@ -3,6 +3,8 @@
 use super::*;
 use crate::asks::Deliver;
 use crate::frames::Open;
+use crate::history::Keep;
+use crate::past::{Begin, Ended, Past, Room};
 use crate::session::Arrival;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{ConnAck, Version, Will, WillProperties};
@@ -355,4 +357,207 @@ proptest! {
         replay(&mut from_snapshot, &bench.lane, usize::try_from(applied).unwrap());
         prop_assert_eq!(&durable_state(&mut from_snapshot), &live, "from a snapshot and the rest of the lane");
     }
+}
+
+/// What a client asks for of the past, and who reads for it.
+fn looks_back(connection: u64) -> (Begin, Arc<tokio::sync::Notify>, tokio_util::sync::CancellationToken) {
+    let (wake, over) = (Arc::new(tokio::sync::Notify::new()), tokio_util::sync::CancellationToken::new());
+    let filter = Filter {
+        filter: TopicFilter::parse("a/#").unwrap(),
+        qos: QoS::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::DoNotSend,
+    };
+    let past = Past::History { from: Timestamp::default(), until: None, most: None };
+    let catch_up = CatchUp::new(&past, &[filter], 0, wake.clone(), over.clone().drop_guard());
+    (Begin { connection, catch_up, begun: oneshot::channel().0 }, wake, over)
+}
+
+#[test]
+fn what_was_asked_for_of_the_past_is_over_with_its_connection_and_its_reader_and_lets_go_what_waited() {
+    let mut bench = Bench::new();
+    for client in [0, 1] {
+        bench.open(client, false, true, false);
+    }
+    bench.subscribe(0, 1, 1, 0, 0);
+    let (number, connection) = bench.linked(0).unwrap();
+    let (begin, _, over) = looks_back(connection + 7);
+    assert!(!bench.core.begin_past(number, begin) && over.is_cancelled(), "another connection asked");
+
+    let (begin, wake, over) = looks_back(connection);
+    bench.core.begin_past(number, begin);
+    bench.publish(1, 1, 1, 0, [false; 3]);
+    let sent = |bench: &Bench| bench.core.sessions[&number].queue.front().filter(|entry| entry.sent).count();
+    assert_eq!(sent(&bench), 0, "it waits behind what was");
+    let (later, strange, refused) = looks_back(connection);
+    assert!(!bench.core.begin_past(number, later) && refused.is_cancelled(), "one at a time");
+    bench.core.leave_past(number, &strange);
+    assert!(sent(&bench) == 0 && !over.is_cancelled(), "only who reads for it ends it");
+    bench.core.leave_past(number, &wake);
+    assert!(sent(&bench) == 1 && over.is_cancelled());
+
+    let (begin, wake, over) = looks_back(connection);
+    bench.core.begin_past(number, begin);
+    bench.open(0, false, true, false);
+    assert!(over.is_cancelled(), "the connection was taken over");
+    assert_eq!(bench.core.room_for_past(number, &wake), Room::Gone);
+}
+
+/// Everything is kept.
+struct KeepAll;
+
+impl Keeping for KeepAll {
+    fn of(&self, topic: &str) -> Option<Arc<Keep>> {
+        (!topic.is_empty()).then(|| self.all().remove(0))
+    }
+    fn all(&self) -> Vec<Arc<Keep>> {
+        vec![Arc::new(Keep { rule: "all".into(), age: Duration::from_secs(3600), bytes: 1 << 20 })]
+    }
+}
+
+/// A bench where messages are kept, and a client that asked for what was under `a/#`; who reads for it.
+fn keeping(folder: &std::path::Path, qos: u8) -> (Bench, SessionNo, Arc<tokio::sync::Notify>) {
+    let mut bench = Bench::new();
+    let history = History::open(Some(folder), KeepAll.all(), bench.core.now);
+    bench.core.history = Some(Arc::new(history));
+    bench.core.keeping = Some(Arc::new(KeepAll));
+    for client in [0, 1] {
+        bench.open(client, false, true, false);
+    }
+    bench.subscribe(0, 1, qos, 0, 0);
+    let (number, connection) = bench.linked(0).unwrap();
+    let (begin, wake, _) = looks_back(connection);
+    bench.core.begin_past(number, begin);
+    (bench, number, wake)
+}
+
+fn marker(_: &[TopicFilter]) -> Message {
+    let topic = TopicName::parse("$andon/history").unwrap();
+    Message::internal(topic, Bytes::new(), QoS::AtMostOnce, false, Timestamp::default())
+}
+
+#[test]
+fn what_was_is_through_once_what_was_held_back_is_however_much_is_kept_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    let delivered = |bench: &Bench| bench.core.counters.delivered;
+    let say = |bench: &mut Bench, topic| bench.publish(1, topic, 0, 0, [false; 3]);
+    // Of no interest to it: its end is there at once.
+    (0..3).for_each(|_| say(&mut bench, 2));
+    assert_eq!(bench.core.history.as_ref().unwrap().last_no(), 3);
+    assert_eq!(bench.core.end_past(number, &wake, 0, marker), Ended::Yes);
+    let (begin, wake, _) = looks_back(bench.linked(0).unwrap().1);
+    bench.core.begin_past(number, begin);
+    say(&mut bench, 1);
+    say(&mut bench, 3);
+    assert_eq!(delivered(&bench), 0, "it is held back");
+    assert_eq!(bench.core.end_past(number, &wake, 3, marker), Ended::NotBefore(5));
+    // From now on nothing is held back, so the end comes.
+    for _ in 0..5 {
+        say(&mut bench, 1);
+    }
+    assert_eq!(delivered(&bench), 0, "it waits");
+    assert_eq!(bench.core.end_past(number, &wake, 4, marker), Ended::NotBefore(5));
+    assert_eq!(bench.core.end_past(number, &wake, 5, marker), Ended::Yes);
+    assert_eq!(delivered(&bench), 5, "what waited went");
+    say(&mut bench, 1);
+    assert_eq!(delivered(&bench), 6);
+}
+
+#[test]
+fn what_waits_behind_what_was_has_bounds_and_what_is_beyond_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    bench.publish(1, 1, 0, 0, [false; 3]);
+    assert_eq!(bench.core.end_past(number, &wake, 0, marker), Ended::NotBefore(1));
+    for _ in 0..10_007 {
+        bench.publish(1, 1, 0, 0, [false; 3]);
+    }
+    assert_eq!((bench.core.counters.delivered, bench.core.counters.dropped), (0, 7));
+    assert_eq!(bench.core.end_past(number, &wake, 1, marker), Ended::Yes);
+    assert_eq!(bench.core.counters.delivered, 10_000);
+}
+
+#[test]
+fn who_is_no_faster_than_what_comes_is_through_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    let mut read = 0;
+    for round in [5000, 4000, 3600] {
+        (0..round).for_each(|_| bench.publish(1, 1, 0, 0, [false; 3]));
+        let owes = bench.core.history.as_ref().unwrap().last_no();
+        assert_eq!(bench.core.end_past(number, &wake, read, marker), Ended::NotBefore(owes), "{round}");
+        read = owes;
+    }
+    // 3,600 after 4,000 was too little less: what comes waits, and this is the end.
+    bench.publish(1, 1, 0, 0, [false; 3]);
+    assert_eq!(bench.core.end_past(number, &wake, read, marker), Ended::Yes);
+    assert_eq!(bench.core.counters.delivered, 1);
+}
+
+/// As it was kept, of the last so many numbers.
+fn kept(bench: &Bench, no: u64, topic: &str) -> crate::history::Kept {
+    let message =
+        Message::internal(TopicName::parse(topic).unwrap(), Bytes::new(), QoS::AtLeastOnce, false, bench.core.now);
+    crate::history::Kept { no, message: Arc::new(message) }
+}
+
+/// How many of these numbers go to a connection that looks back.
+fn brought(bench: &mut Bench, number: SessionNo, wake: &Arc<tokio::sync::Notify>, kept: &[(u64, &str)]) -> u64 {
+    let mut messages = kept.iter().map(|(no, topic)| self::kept(bench, *no, topic)).collect();
+    bench.core.send_past(number, wake, &mut messages).1
+}
+
+#[test]
+fn what_waits_in_the_queue_by_any_subscription_is_not_brought_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    // a/b with QoS 1 beside a/# with QoS 0, which is what it looks back under.
+    bench.subscribe(0, 3, 1, 0, 0);
+    for topic in [1, 3, 1, 0, 1, 1] {
+        bench.publish(1, topic, 1, 0, [false; 3]);
+    }
+    assert_eq!(bench.core.sessions[&number].queue.len(), 4, "a/b waits");
+    // What changes later changes nothing of what came before.
+    bench.run(number, SessionOp::Unsubscribe { session: number, filters: vec![TopicFilter::parse("a/b").unwrap()] });
+    let all = [(1, "a/b"), (2, "a/b/c"), (3, "a/b"), (4, "a"), (5, "a/b"), (6, "a/b")];
+    assert_eq!(bench.core.end_past(number, &wake, 0, marker), Ended::NotBefore(4));
+    assert_eq!(brought(&mut bench, number, &wake, &all[..3]), 1);
+    assert_eq!(brought(&mut bench, number, &wake, &all[3..]), 1);
+    assert_eq!(bench.core.end_past(number, &wake, 4, marker), Ended::Yes);
+    assert_eq!(bench.core.sessions[&number].queue.front().filter(|entry| entry.sent).count(), 2, "its window");
+}
+
+#[test]
+fn of_what_was_held_back_another_subscription_gets_its_part_when_one_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 0);
+    bench.subscribe(0, 3, 0, 2, 0);
+    for topic in [1, 3, 1] {
+        bench.publish(1, topic, 0, 0, [false; 3]);
+    }
+    bench.run(number, SessionOp::Unsubscribe { session: number, filters: vec![TopicFilter::parse("a/#").unwrap()] });
+    assert_eq!(brought(&mut bench, number, &wake, &[(0, "a"), (1, "a/b"), (2, "a/b/c"), (3, "a/b")]), 2);
+    let delivered = bench.core.counters.delivered;
+    let nobody = |_: &[TopicFilter]| -> Message { panic!("nobody is to hear of the end") };
+    assert_eq!(bench.core.end_past(number, &wake, 3, nobody), Ended::Yes);
+    assert_eq!(bench.core.counters.delivered, delivered);
+}
+
+#[test]
+fn what_changes_too_often_between_waiting_and_held_back_ends_the_holding_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, number, wake) = keeping(folder.path(), 1);
+    for n in 0..8300 {
+        bench.publish(1, 1, u8::from(n % 2 == 0), 0, [false; 3]);
+    }
+    // What waits beyond the bound of its queue is dropped, and so is nothing else.
+    let owed = match bench.core.end_past(number, &wake, 0, marker) {
+        Ended::NotBefore(owed) => owed,
+        Ended::Yes => 0,
+    };
+    assert!(owed < 8300, "{owed}");
+    assert_eq!(bench.core.end_past(number, &wake, owed, marker), Ended::Yes);
+    assert_eq!(bench.core.counters.delivered - (8300 - owed) / 2, 2, "and what fits its window of QoS 1");
 }

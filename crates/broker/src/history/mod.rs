@@ -76,8 +76,6 @@ pub struct Missing {
 pub struct Kept {
     /// Its number, in the order in which messages came.
     pub no: u64,
-    /// Its place in the lane; 0: none.
-    pub(crate) seq: u64,
     /// The message.
     pub message: Arc<Message>,
 }

@@ -315,7 +315,7 @@ fn gather(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, found: &mut Foun
 /// Reads the message at a place; `None`: it is damaged.
 pub(crate) fn read(place: &Place) -> io::Result<Option<Kept>> {
     Ok(match read_at(&place.file, place.offset)? {
-        Some((Record::Message { no, seq, message }, _)) if no == place.no => Some(Kept { no, seq, message }),
+        Some((Record::Message { no, message, .. }, _)) if no == place.no => Some(Kept { no, message }),
         _ => None,
     })
 }

@@ -35,7 +35,7 @@ async fn asking(site: &Site, connect: Connect, line: &str, qos: QoS, asks: &[(&s
     client
 }
 
-fn as_press_7(client_id: &str) -> Connect {
+pub fn as_press_7(client_id: &str) -> Connect {
     Connect {
         user_name: Some(text("press-7")),
         password: Some(bytes::Bytes::from_static(b"right")),

@@ -1,9 +1,11 @@
 //! What was: kept messages before what comes, and the last message of each topic.
 
-use crate::asks::{find, subscribe_asking};
+use crate::asks::{as_press_7, find, subscribe_asking};
 use crate::harness::*;
+use crate::moody_log::{Mood, MoodyLog};
 use andon_broker::*;
 use andon_log::DurableLog;
+use andon_model::log::{Lane, Log};
 use andon_wire::mqtt::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -235,4 +237,192 @@ async fn the_last_message_of_each_topic_comes_at_once_and_then_what_comes() {
         assert_eq!((live.payload.as_ref(), live.qos), (&b"3"[..], qos));
         site.stop().await;
     }
+}
+
+#[tokio::test]
+async fn the_last_message_is_told_as_of_who_published_it_and_not_of_who_came_after_with_its_identifier() {
+    let (_folder, site) = Site::usual().await;
+    let mut speaker = site.client(as_press_7("press")).await;
+    speaker.publish_1("t/a", "1").await;
+    speaker.leave().await;
+    site.until_away("press").await;
+    let mut other = site.client(hello("press")).await;
+    other.publish_1("t/b", "1").await;
+    let mut client = site.client(hello("c")).await;
+    look_back(&mut client, "t/#", QoS::AtMostOnce, &[("andon-last", "yes")]).await;
+    for (topic, kind, user) in [("t/a", "device", Some("Press 7")), ("t/b", "anonymous", None)] {
+        let message = client.next_publish().await;
+        assert_eq!(message.topic.as_ref().map(TopicName::as_str), Some(topic));
+        assert_eq!((find(&message, "andon-publisher"), find(&message, "andon-user")), (Some(kind), user));
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_connection_asked_for_that_was_taken_over_meanwhile_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open_log(&folder.path().join("log"));
+    let moody = MoodyLog::over(log.clone());
+    let options = BrokerOptions { history_dir: Some(folder.path().join("kept")), ..BrokerOptions::default() };
+    let site = Site::on(moody.clone(), options).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    speaker.publish_1("kept/a", "1").await;
+    let mut first = site.client(lasting("c")).await;
+    moody.set(Mood::Holding);
+    // The second connection is in the lane before what the first one still asks for.
+    let before = log.durable_seq(Lane::Messages);
+    let mut second = Client::dial(site.address, Version::V5).await;
+    second.send(Packet::Connect(Box::new(lasting("c")))).await;
+    until(|| log.durable_seq(Lane::Messages) > before).await;
+    let before = log.durable_seq(Lane::Messages);
+    let user = vec![(Text::parse("andon-from").unwrap(), Text::parse("-1h").unwrap())];
+    let properties = SubscribeProperties { user, ..Default::default() };
+    let filters = vec![filter("kept/#", QoS::AtLeastOnce)];
+    first.send(Packet::Subscribe(Subscribe { packet_id: 9, properties, filters })).await;
+    until(|| log.durable_seq(Lane::Messages) > before).await;
+    moody.set(Mood::Well);
+    assert!(matches!(second.next().await, Packet::ConnAck(ack) if ack.session_present));
+    until(|| site.broker.stats().subscriptions == 1).await;
+    speaker.publish_1("kept/a", "2").await;
+    let message = second.next_publish().await;
+    assert_eq!((message.payload.as_ref(), message.qos), (&b"2"[..], QoS::AtLeastOnce));
+    second.ack(&message).await;
+    // And it may ask for itself.
+    look_back(&mut second, "kept/#", QoS::AtLeastOnce, &[("andon-from", "-1h")]).await;
+    assert_eq!(until_marker(&mut second).await.0, ["1", "2"]);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_comes_to_its_end_while_kept_messages_come_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_log, site) = start(folder.path()).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for n in 1..=2000 {
+        speaker.send(Packet::Publish(publish("kept/a", &n.to_string(), QoS::AtMostOnce, 0))).await;
+    }
+    speaker.publish_1("kept/a", "2001").await;
+    // Each next one comes before the last one is written.
+    let (broker, stop) = (site.broker.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let stopped = stop.clone();
+    let flood = tokio::spawn(async move {
+        let mut told = 0_u64;
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            for topic in ["kept/other", "kept/a"] {
+                broker.publish_internal(topic, "x".into(), QoS::AtMostOnce, false).await.unwrap();
+            }
+            told += 1;
+            tokio::task::yield_now().await;
+        }
+        told
+    });
+    until(|| site.broker.stats().received > 4000).await;
+    let mut client = site.client(lasting("c")).await;
+    client.subscribe("now", QoS::AtLeastOnce).await;
+    look_back(&mut client, "kept/a", QoS::AtMostOnce, &[("andon-from", "-1h")]).await;
+    speaker.publish_1("now", "2002").await;
+    let through = tokio::time::timeout(3 * PATIENCE, until_marker(&mut client));
+    let (was, _) = through.await.expect("it does not come to its end");
+    assert!(was.len() > 2001, "{}", was.len());
+    // And what waited behind it with QoS 1 comes.
+    loop {
+        let message = client.next_publish().await;
+        if message.qos == QoS::AtLeastOnce {
+            assert_eq!(message.payload.as_ref(), b"2002");
+            break;
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(flood.await.unwrap() > 0);
+    site.stop().await;
+}
+
+/// A client whose connection is full of what was, of 600 messages on `kept/a`.
+async fn stalled(site: &Site, speaker: &mut Client, connect: Connect, qos: QoS) -> Client {
+    let filling = "x".repeat(32 << 10);
+    for n in 1..=600 {
+        speaker.publish_1("kept/a", &format!("{n}-{filling}")).await;
+    }
+    let mut client = site.client(connect).await;
+    look_back(&mut client, "kept/#", qos, &[("andon-from", "-1h")]).await;
+    client
+}
+
+fn number(message: &Publish) -> u32 {
+    String::from_utf8_lossy(&message.payload).split('-').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_comes_under_several_subscriptions_while_what_was_is_on_its_way_comes_once() {
+    for (connect, qos, other) in [
+        (lasting("c"), QoS::AtMostOnce, QoS::AtLeastOnce),
+        (lasting("c"), QoS::AtLeastOnce, QoS::AtMostOnce),
+        (hello("c"), QoS::AtMostOnce, QoS::AtLeastOnce),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_log, site) = start(folder.path()).await;
+        let mut speaker = site.client(hello("speaker")).await;
+        let mut client = stalled(&site, &mut speaker, connect, qos).await;
+        // The answer comes behind what is on its way.
+        let subscribe = Subscribe {
+            packet_id: 8,
+            properties: SubscribeProperties::default(),
+            filters: vec![filter("kept/a", other)],
+        };
+        client.send(Packet::Subscribe(subscribe)).await;
+        until(|| site.broker.stats().subscriptions == 2).await;
+        for n in 601..=640 {
+            let qos = if n % 4 == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            let topic = if n % 3 == 0 { "kept/b" } else { "kept/a" };
+            speaker.send(Packet::Publish(publish(topic, &format!("{n}-"), qos, 5))).await;
+            if qos != QoS::AtMostOnce {
+                speaker.next().await;
+            }
+        }
+        let mut numbers = Vec::new();
+        while numbers.len() < 640 {
+            match client.next().await {
+                Packet::Publish(message) => {
+                    if message.qos != QoS::AtMostOnce {
+                        client.ack(&message).await;
+                    }
+                    if message.topic.as_ref().unwrap().as_str().starts_with("kept/") {
+                        numbers.push(number(&message));
+                    }
+                }
+                Packet::SubAck(ack) => assert_eq!(ack.reasons, [ReasonCode(other as u8)]),
+                packet => panic!("{packet:?}"),
+            }
+        }
+        client.expect_nothing().await;
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=640).collect::<Vec<_>>());
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_unsubscribed_meanwhile_comes_no_more_and_more_can_be_asked_for_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_log, site) = start(folder.path()).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    let mut client = stalled(&site, &mut speaker, lasting("c"), QoS::AtLeastOnce).await;
+    let filters = vec![TopicFilter::parse("kept/#").unwrap()];
+    client.send(Packet::Unsubscribe(Unsubscribe { packet_id: 11, properties: Default::default(), filters })).await;
+    let mut came = 0;
+    loop {
+        match client.next().await {
+            Packet::Publish(message) => came = number(&message),
+            Packet::UnsubAck(ack) => break assert_eq!(ack.reasons, [ReasonCode::SUCCESS]),
+            packet => panic!("{packet:?}"),
+        }
+    }
+    assert!(came < 600, "it took all of it before");
+    client.expect_nothing().await;
+    look_back(&mut client, "kept/a", QoS::AtLeastOnce, &[("andon-max", "2")]).await;
+    let (last, marker) = until_marker(&mut client).await;
+    assert_eq!((last.len(), marker["messages"].as_u64()), (2, Some(2)));
+    speaker.publish_1("kept/a", "601").await;
+    assert_eq!(number(&client.next_publish().await), 601);
+    site.stop().await;
 }
