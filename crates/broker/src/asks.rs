@@ -334,6 +334,7 @@ mod tests {
             [("andon-max", "0"), ("x", "")],
             [("andon-max", "-1"), ("x", "")],
             [("andon-from", "-1h"), ("andon-until", "-2h")],
+            [("andon-from", "-1h"), ("andon-until", "-1h")],
             [("andon-from", "-1h"), ("andon-last", "yes")],
         ] {
             assert!(past(&wrong).is_err(), "{wrong:?}");

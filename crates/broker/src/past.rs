@@ -616,3 +616,47 @@ fn marker(topic: &str, property: &str, told: &serde_json::Value, now: Timestamp)
     }
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_wire::mqtt::RetainHandling;
+
+    #[test]
+    fn what_was_goes_to_whoever_does_not_want_its_own_back_without_that_and_retained_as_it_was_asked() {
+        let filter = |filter, no_local, retain_as_published| Filter {
+            filter: TopicFilter::parse(filter).unwrap(),
+            qos: QoS::AtLeastOnce,
+            no_local,
+            retain_as_published,
+            retain_handling: RetainHandling::DoNotSend,
+        };
+        let filters = [filter("a/+", true, false), filter("a/b", false, true), filter("c", true, false)];
+        let over = CancellationToken::new().drop_guard();
+        let mut catch_up = CatchUp::new(&Past::Last, &filters, 7, Arc::default(), over);
+        let wish = |catch_up: &CatchUp, topic, own| {
+            catch_up.wish(topic, own).map(|(wish, ids)| (wish.retain_as_published, ids.to_vec()))
+        };
+        assert_eq!(wish(&catch_up, "a/b", false), Some((true, vec![7, 7])));
+        assert_eq!(wish(&catch_up, "a/b", true), Some((true, vec![7])));
+        assert_eq!((wish(&catch_up, "c", true), wish(&catch_up, "c", false)), (None, Some((false, vec![7]))));
+        assert!(!catch_up.take_back(&filters[1].filter));
+        assert_eq!((wish(&catch_up, "a/b", true), wish(&catch_up, "a/b", false)), (None, Some((false, vec![7]))));
+        assert!(!catch_up.take_back(&filters[0].filter) && catch_up.take_back(&filters[2].filter));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_once_and_counted_beyond_the_words_that_are_told() {
+        let mut not_there = NotThere::default();
+        let missing = |n: u64| Missing { until: Timestamp::default(), messages: Some(n), why: "damaged".to_owned() };
+        for _ in 0..3 {
+            not_there.add(vec![missing(0)]);
+        }
+        assert_eq!((not_there.words.len(), not_there.more), (1, 0));
+        not_there.add((0..30).map(missing).collect());
+        assert_eq!((not_there.words.len(), not_there.more), (20, 10));
+        let marker = end_of_history(&[], 3, &not_there, Timestamp::default());
+        let told: serde_json::Value = serde_json::from_slice(&marker.payload).unwrap();
+        assert_eq!((&told["more_missing"], told["missing"].as_array().unwrap().len()), (&10.into(), 20));
+    }
+}

@@ -361,6 +361,10 @@ proptest! {
 
 /// What a client asks for of the past, and who reads for it.
 fn looks_back(connection: u64) -> (Begin, Arc<tokio::sync::Notify>, tokio_util::sync::CancellationToken) {
+    asks(connection, &Past::History { from: Timestamp::default(), until: None, most: None })
+}
+
+fn asks(connection: u64, past: &Past) -> (Begin, Arc<tokio::sync::Notify>, tokio_util::sync::CancellationToken) {
     let (wake, over) = (Arc::new(tokio::sync::Notify::new()), tokio_util::sync::CancellationToken::new());
     let filter = Filter {
         filter: TopicFilter::parse("a/#").unwrap(),
@@ -369,8 +373,7 @@ fn looks_back(connection: u64) -> (Begin, Arc<tokio::sync::Notify>, tokio_util::
         retain_as_published: false,
         retain_handling: RetainHandling::DoNotSend,
     };
-    let past = Past::History { from: Timestamp::default(), until: None, most: None };
-    let catch_up = CatchUp::new(&past, &[filter], 0, wake.clone(), over.clone().drop_guard());
+    let catch_up = CatchUp::new(past, &[filter], 0, wake.clone(), over.clone().drop_guard());
     (Begin { connection, catch_up, begun: oneshot::channel().0 }, wake, over)
 }
 
@@ -560,4 +563,24 @@ fn what_changes_too_often_between_waiting_and_held_back_ends_the_holding_back() 
     assert!(owed < 8300, "{owed}");
     assert_eq!(bench.core.end_past(number, &wake, owed, marker), Ended::Yes);
     assert_eq!(bench.core.counters.delivered - (8300 - owed) / 2, 2, "and what fits its window of QoS 1");
+}
+
+#[test]
+fn what_is_sifted_does_not_overtake_the_last_message_of_its_topic() {
+    let mut bench = Bench::new();
+    for client in [0, 1] {
+        bench.open(client, false, true, false);
+    }
+    // Of each topic one in two seconds.
+    bench.subscribe(0, 1, 0, 0, 3);
+    let (number, connection) = bench.linked(0).unwrap();
+    let (begin, wake, _) = asks(connection, &Past::Last);
+    bench.core.begin_past(number, begin);
+    for _ in 0..2 {
+        bench.publish(1, 1, 0, 0, [false; 3]);
+        bench.step(&Step::Wait { seconds: 3 });
+    }
+    assert_eq!(bench.core.counters.delivered, 0, "the last message is on its way");
+    assert_eq!(bench.core.end_past(number, &wake, 0, marker), Ended::Yes);
+    assert_eq!((bench.core.counters.delivered, bench.core.counters.left_out), (1, 1), "the newest comes");
 }
