@@ -13,6 +13,8 @@
 //! - Whoever reads takes no lock of the state's, and a bounded number of messages at a time.
 //! - What is missing is told with what is there.
 
+#[cfg(test)]
+mod damage_tests;
 mod segment;
 mod store;
 #[cfg(test)]

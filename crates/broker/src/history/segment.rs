@@ -3,6 +3,9 @@
 //! `<first number>.log` begins with [`MAGIC`]; a record is its length, the CRC32C of its body (both little-endian), and the
 //! body: a tag, and a message with its number and its place in the lane, or what was lost. `<first number>.idx` holds what is
 //! needed to read only some topics; it is made anew from the records where it is missing or damaged.
+//!
+//! **Damage.** Where no whole record stands but one stands behind it, what lies between is damaged, and stays as it is. Where none
+//! stands behind it in the file that was written last, it is the end that a kill or a power cut tore: it is cut off.
 
 use crate::frames::{FrameError, Input, blob, number, put_message};
 use crate::message::Message;
@@ -26,6 +29,11 @@ const HEAD: u64 = 8;
 const BODY_MOST: u32 = 272 << 20;
 /// How much is read at a place before it is known how long the record is.
 const PEEK: usize = 4096;
+/// How much is read in one go where a record is looked for.
+const WINDOW: usize = 64 << 10;
+/// So many bytes of what may be records are compared with their checksums behind damage; then what follows counts as damaged. Payloads
+/// that look like the begins of records would keep the start waiting.
+const COMPARED: u64 = 256 << 20;
 
 mod tag {
     pub(super) const MESSAGE: u8 = 1;
@@ -50,7 +58,7 @@ pub(crate) struct Index {
     pub(crate) last_no: u64,
     /// The last place in the lane.
     pub(crate) last_seq: u64,
-    /// The times of the first and the last message.
+    /// The times of the first and the last record.
     pub(crate) times: Option<(Timestamp, Timestamp)>,
     pub(crate) topics: BTreeMap<TopicName, Places>,
     /// What was lost: number, how many, when.
@@ -65,9 +73,7 @@ impl Index {
             Record::Message { no, seq, message } => {
                 self.last_no = *no;
                 self.last_seq = self.last_seq.max(*seq);
-                let at = message.received;
-                let (first, last) = self.times.unwrap_or((at, at));
-                self.times = Some((first.min(at), last.max(at)));
+                self.note_time(message.received);
                 if let Some(places) = self.topics.get_mut(&message.topic) {
                     places.push((*no, offset));
                 } else {
@@ -76,9 +82,20 @@ impl Index {
             }
             Record::Lost { no, count, at } => {
                 self.last_no = *no;
+                self.note_time(*at);
                 self.lost.push((*no, *count, *at));
             }
         }
+    }
+
+    /// Nothing was in the file, not even damage.
+    fn is_empty(&self) -> bool {
+        self.times.is_none() && self.damaged == 0
+    }
+
+    fn note_time(&mut self, at: Timestamp) {
+        let (first, last) = self.times.unwrap_or((at, at));
+        self.times = Some((first.min(at), last.max(at)));
     }
 
     fn encode(&self) -> BytesMut {
@@ -210,6 +227,68 @@ pub(crate) fn read_at(file: &File, offset: u64) -> io::Result<Option<(Record, u6
     Ok(decode(body).ok().map(|record| (record, offset + HEAD + length as u64)))
 }
 
+/// What stands behind a place where no whole record is.
+#[derive(Debug, PartialEq, Eq)]
+enum Behind {
+    /// No whole record.
+    Nothing,
+    /// A whole record, there.
+    Record(u64),
+    /// That is not known: too much there looks like records.
+    Unknown,
+}
+
+/// Looks for a whole record behind `at`, where none is. Its number is above `last_no`, as all that were written later are.
+///
+/// The length at `at` is believed first: where only a body is damaged nothing within it is taken for a record.
+fn look_behind(file: &File, at: u64, size: u64, last_no: u64, compared: &mut u64) -> io::Result<Behind> {
+    let is_record = |at: u64| {
+        let later = |record: &Record| match record {
+            Record::Message { no, .. } => *no > last_no,
+            Record::Lost { no, .. } => *no >= last_no,
+        };
+        Ok::<_, io::Error>(read_at(file, at)?.is_some_and(|(record, _)| later(&record)))
+    };
+    let mut head = [0; HEAD as usize];
+    let got = read_some(file, &mut head, at)?;
+    if let Some(length) = plausible(head.get(..got).unwrap_or_default(), size - at) {
+        let next = at + HEAD + u64::from(length);
+        if next < size && is_record(next)? {
+            return Ok(Behind::Record(next));
+        }
+    }
+    // With one byte of the body, which is its tag.
+    const BEGIN: usize = HEAD as usize + 1;
+    let mut window = vec![0; WINDOW];
+    let mut from = at + 1;
+    loop {
+        let got = read_some(file, &mut window, from)?;
+        let there = window.get(..got).unwrap_or_default();
+        for (place, begin) in (from..).zip(there.windows(BEGIN)) {
+            let Some(length) = plausible(begin, size - place) else { continue };
+            *compared = compared.saturating_add(u64::from(length));
+            if *compared > COMPARED {
+                return Ok(Behind::Unknown);
+            }
+            if is_record(place)? {
+                return Ok(Behind::Record(place));
+            }
+        }
+        if got < WINDOW {
+            return Ok(Behind::Nothing);
+        }
+        from += (WINDOW - BEGIN + 1) as u64;
+    }
+}
+
+/// The length of the body, if this can be the begin of a record with so many bytes from there on.
+fn plausible(begin: &[u8], there: u64) -> Option<u32> {
+    let (length, rest) = begin.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length);
+    let known = rest.get(4).is_none_or(|tag| matches!(*tag, tag::MESSAGE | tag::LOST));
+    (known && length > 0 && length <= BODY_MOST && HEAD + u64::from(length) <= there).then_some(length)
+}
+
 fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -241,6 +320,8 @@ impl Active {
         let path = dir.join(format!("{first_no:020}.log"));
         let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
         file.write_all(MAGIC)?;
+        // Before its name is: else a power cut may leave a name with nothing in it that is known.
+        file.sync_all()?;
         File::open(dir)?.sync_all()?;
         let (size, index, scratch) = (MAGIC.len() as u64, Index::default(), BytesMut::new());
         Ok(Self { path, file: Arc::new(file), size, begun: now, index, dirty: true, scratch })
@@ -296,32 +377,47 @@ impl Sealed {
         Ok(Self { path, last_no: *last_no, last_seq: *last_seq, size, times: *times })
     }
 
-    /// A file that a run has left. Without its index it is read through, and a torn end is cut off.
-    pub(crate) fn open(path: PathBuf, first_no: u64, is_last: bool) -> io::Result<Self> {
+    /// A file that a run has left. Without its index it is read through. `None`: there is nothing in it, and it is removed.
+    pub(crate) fn open(path: PathBuf, first_no: u64, is_last: bool) -> io::Result<Option<Self>> {
         let size = std::fs::metadata(&path)?.len();
         let index = std::fs::read(path.with_extension("idx"));
         if let Some(Index { last_no, last_seq, times, .. }) = index.ok().and_then(|i| Index::decode(i.into()).ok()) {
-            return Ok(Self { path, last_no, last_seq, size, times });
+            return Ok(Some(Self { path, last_no, last_seq, size, times }));
         }
         let file = File::options().read(true).write(true).open(&path)?;
         let mut magic = [0; 8];
         let known = read_some(&file, &mut magic, 0)? == magic.len() && magic == *MAGIC;
-        if !known && size >= MAGIC.len() as u64 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "of another program, or of a newer version"));
+        if !known && magic.iter().zip(MAGIC).take(7).all(|(there, ours)| there == ours) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "of a newer version of the program"));
         }
-        let mut index = Index { last_no: first_no.saturating_sub(1), ..Index::default() };
-        let mut at = MAGIC.len() as u64;
-        while let Some((record, next)) = read_at(&file, at)? {
-            index.note(&record, u32::try_from(at).map_err(io::Error::other)?);
-            at = next;
+        let (mut index, end) = read_through(&file, first_no, size)?;
+        if index.is_empty() && !known && size >= MAGIC.len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "of another program, or damaged"));
+        }
+        // A name that was made, and no more than a part of the first record.
+        if index.is_empty() && (is_last || end == size) {
+            std::fs::remove_file(&path)?;
+            return Ok(None);
         }
         if is_last {
-            file.set_len(at.min(size))?;
+            file.set_len(end)?;
             file.sync_all()?;
         } else {
-            index.damaged = size.saturating_sub(at);
+            index.damaged += size - end;
         }
-        Self::write(path, at.min(size), &index)
+        if index.times.is_none() {
+            index.times = written_at(&path);
+        }
+        Self::write(path, if is_last { end } else { size }, &index).map(Some)
+    }
+
+    /// A file that cannot be read, of which it is known that it is there: nothing behind it gets a number that it may have.
+    pub(crate) fn unreadable(path: PathBuf, first_no: u64) -> Self {
+        /// No record is smaller.
+        const SMALLEST: u64 = HEAD + 4;
+        let size = std::fs::metadata(&path).map_or(0, |about| about.len());
+        let times = written_at(&path);
+        Self { path, last_no: first_no.saturating_add(size / SMALLEST), last_seq: 0, size, times }
     }
 
     /// The index, from its file.
@@ -330,8 +426,45 @@ impl Sealed {
         Index::decode(bytes.into()).map_err(io::Error::other)
     }
 
+    /// Removes it. What a kill leaves of that is a file without an index, which the next start reads through.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)?;
-        std::fs::remove_file(self.path.with_extension("idx"))
+        remove(&self.path.with_extension("idx"))?;
+        remove(&self.path)
     }
+}
+
+/// The times of what is in a file, as far as its own time tells them.
+fn written_at(path: &Path) -> Option<(Timestamp, Timestamp)> {
+    let written = std::fs::metadata(path).and_then(|about| about.modified()).ok()?;
+    let since = written.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some((Timestamp::MIN, Timestamp::from_micros(0).plus(since)))
+}
+
+/// Removes a file; that it is not there is as good.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Reads all records of a file: what is in it, and where the last whole one ends.
+fn read_through(file: &File, first_no: u64, size: u64) -> io::Result<(Index, u64)> {
+    let mut index = Index { last_no: first_no.saturating_sub(1), ..Index::default() };
+    let (mut at, mut compared) = (MAGIC.len() as u64, 0);
+    while at < size {
+        if let Some((record, next)) = read_at(file, at)? {
+            index.note(&record, u32::try_from(at).map_err(io::Error::other)?);
+            at = next;
+            continue;
+        }
+        let next = match look_behind(file, at, size, index.last_no, &mut compared)? {
+            Behind::Nothing => break,
+            Behind::Record(next) => next,
+            Behind::Unknown => size,
+        };
+        index.damaged += next - at;
+        at = next;
+    }
+    Ok((index, at.min(size)))
 }

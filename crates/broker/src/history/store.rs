@@ -93,18 +93,18 @@ impl Store {
         if about.format != 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "of a newer version of the program"));
         }
-        let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&dir)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|n| n.parse::<u64>().ok());
-            numbers.extend(number);
-        }
-        numbers.sort_unstable();
+        let numbers = files_of(&dir)?;
         let last = numbers.last().copied();
         let mut sealed = Vec::new();
         for first_no in numbers {
             let path = dir.join(format!("{first_no:020}.log"));
-            sealed.push(Arc::new(Sealed::open(path, first_no, Some(first_no) == last)?));
+            match Sealed::open(path.clone(), first_no, Some(first_no) == last) {
+                Ok(file) => sealed.extend(file.map(Arc::new)),
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "a file of kept MQTT messages cannot be read and is left alone");
+                    sealed.push(Arc::new(Sealed::unreadable(path, first_no)));
+                }
+            }
         }
         Ok(Self { dir, about, sealed, active: None })
     }
@@ -124,7 +124,7 @@ impl Store {
 
     pub(crate) fn last_no(&self) -> u64 {
         let active = self.active.as_ref().map(|active| active.index.last_no);
-        active.or_else(|| self.sealed.last().map(|sealed| sealed.last_no)).unwrap_or(0)
+        self.sealed.iter().map(|sealed| sealed.last_no).chain(active).max().unwrap_or(0)
     }
 
     /// The last place in the lane of which the message is here.
@@ -318,6 +318,27 @@ pub(crate) fn read(place: &Place) -> io::Result<Option<Kept>> {
         Some((Record::Message { no, seq, message }, _)) if no == place.no => Some(Kept { no, seq, message }),
         _ => None,
     })
+}
+
+/// The first numbers of the files in a folder, ascending. What a kill has left half done is removed.
+fn files_of(dir: &Path) -> io::Result<Vec<u64>> {
+    let (mut numbers, mut indexes) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let number = |end: &str| name.strip_suffix(end).and_then(|number| number.parse::<u64>().ok());
+        if name == format!("{ABOUT}~new") || number(".idx~new").is_some() {
+            std::fs::remove_file(entry.path())?;
+        }
+        numbers.extend(number(".log"));
+        indexes.extend(number(".idx").map(|number| (number, entry.path())));
+    }
+    numbers.sort_unstable();
+    for (_, orphan) in indexes.iter().filter(|(number, _)| numbers.binary_search(number).is_err()) {
+        std::fs::remove_file(orphan)?;
+    }
+    Ok(numbers)
 }
 
 fn save(dir: &Path, about: &About) -> io::Result<()> {
