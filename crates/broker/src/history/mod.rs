@@ -15,6 +15,8 @@
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod line_tests;
 mod segment;
 mod store;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use andon_model::Timestamp;
 use andon_model::log::{Log, Seq};
 use andon_wire::mqtt::TopicFilter;
 use segment::Record;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +42,8 @@ const LINE_BYTES: usize = 8 << 20;
 const LINE: usize = 200_000;
 /// How many messages are written at once.
 const AT_ONCE: usize = 4096;
+/// About how many bytes of messages that are in the lane alone are read at once.
+const READ_BYTES: usize = 8 << 20;
 /// How often what was written is synced, without anybody waiting for it.
 pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -135,13 +139,29 @@ pub(crate) struct Waiting {
     message: Option<Arc<Message>>,
 }
 
+/// How many messages were lost and it is not written down yet, by rule.
+type Lost = BTreeMap<Arc<str>, (Arc<Keep>, u64)>;
+
 #[derive(Default)]
 struct Line {
     waiting: Vec<Waiting>,
     bytes: usize,
     last_no: u64,
-    /// Lost since it was last written down, by rule.
-    lost: BTreeMap<Arc<str>, (Arc<Keep>, u64)>,
+    lost: Lost,
+}
+
+/// What was taken from the line.
+struct Taken {
+    waiting: VecDeque<Waiting>,
+    lost: Lost,
+    last_no: u64,
+}
+
+/// How far what was written is synced, and how often that failed.
+#[derive(Clone, Copy)]
+struct Synced {
+    up_to: u64,
+    failures: u64,
 }
 
 #[derive(Default)]
@@ -159,7 +179,7 @@ pub(crate) struct History {
     stores: Mutex<Stores>,
     pub(crate) wake: Notify,
     written: watch::Sender<u64>,
-    synced: watch::Sender<u64>,
+    synced: watch::Sender<Synced>,
     pub(crate) sync_wanted: AtomicBool,
     /// Something is kept, or was.
     any: AtomicBool,
@@ -188,7 +208,7 @@ impl History {
             stores: Mutex::new(Stores { by_rule, rules, fresh: false }),
             wake: Notify::new(),
             written: watch::channel(last_no).0,
-            synced: watch::channel(last_no).0,
+            synced: watch::channel(Synced { up_to: last_no, failures: 0 }).0,
             sync_wanted: AtomicBool::new(false),
             any: AtomicBool::new(false),
             lost: AtomicU64::new(0),
@@ -261,47 +281,64 @@ impl History {
 
     /// Writes what is in the line, of which some is in the lane alone. Blocking.
     pub(crate) fn write_line(&self, log: &dyn Log, sync: bool, now: Timestamp) {
-        let (mut waiting, last_no) = self.take();
+        let Taken { mut waiting, mut lost, last_no } = self.take();
         loop {
-            let rest = waiting.split_off(waiting.len().min(AT_ONCE));
-            let missing: Vec<Seq> = waiting.iter().filter(|one| one.message.is_none()).map(|one| one.seq).collect();
-            if !missing.is_empty() {
-                match crate::fetch::read(log, &missing, usize::MAX) {
-                    Ok((found, _)) => {
-                        let gone = waiting.iter_mut().filter(|one| one.message.is_none());
-                        gone.for_each(|one| one.message = found.get(&one.seq).cloned());
-                    }
-                    Err(error) => tracing::error!(%error, "MQTT messages that are to be kept could not be read"),
-                }
-            }
-            let is_last = rest.is_empty();
-            let up_to = if is_last { last_no } else { waiting.last().map_or(last_no, |one| one.no) };
-            self.write(waiting, up_to, is_last, sync && is_last, now);
+            let part = self.next_part(log, &mut waiting);
+            let is_last = waiting.is_empty();
+            let up_to = if is_last { last_no } else { part.last().map_or(last_no, |one| one.no) };
+            // What was lost is written behind what was not.
+            let lost = if is_last { std::mem::take(&mut lost) } else { Lost::new() };
+            self.write(part, lost, up_to, sync && is_last, now);
             if is_last {
                 return;
             }
-            waiting = rest;
         }
     }
 
     /// Takes what is in the line.
-    fn take(&self) -> (Vec<Waiting>, u64) {
+    fn take(&self) -> Taken {
         let mut line = lock(&self.line);
         line.bytes = 0;
         let last_no = line.last_no;
-        (std::mem::take(&mut line.waiting), last_no)
+        Taken { waiting: std::mem::take(&mut line.waiting).into(), lost: std::mem::take(&mut line.lost), last_no }
     }
 
-    /// Writes what was taken, whose messages are there now but for those that the lane has no more. `is_last`: what was lost is
-    /// written behind it.
-    fn write(&self, waiting: Vec<Waiting>, last_no: u64, is_last: bool, sync: bool, now: Timestamp) {
-        let lost = if is_last { std::mem::take(&mut lock(&self.line).lost) } else { BTreeMap::new() };
+    /// Takes the next messages that are written at once, about [`READ_BYTES`] of them from the lane. Those that it has no more are
+    /// without their message then.
+    fn next_part(&self, log: &dyn Log, waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+        let mut count = waiting.len().min(AT_ONCE);
+        let (places, missing): (Vec<usize>, Vec<Seq>) = (waiting.iter().take(count).enumerate())
+            .filter(|(_, one)| one.message.is_none())
+            .map(|(place, one)| (place, one.seq))
+            .unzip();
+        let mut found = crate::fetch::Found::default();
+        if !missing.is_empty() {
+            match crate::fetch::read(log, &missing, READ_BYTES) {
+                Ok((messages, looked_for)) => {
+                    found = messages;
+                    count = places.get(looked_for.max(1)).copied().unwrap_or(count);
+                }
+                Err(error) => tracing::error!(%error, "MQTT messages that are to be kept could not be read"),
+            }
+        }
+        let found = |mut one: Waiting| {
+            one.message = one.message.take().or_else(|| found.get(&one.seq).cloned());
+            one
+        };
+        waiting.drain(..count).map(found).collect()
+    }
+
+    /// Writes what was taken, whose messages are there now but for those that the lane has no more, and behind it what was lost.
+    fn write(&self, part: Vec<Waiting>, lost: Lost, last_no: u64, sync: bool, now: Timestamp) {
         let mut by_rule: BTreeMap<Arc<str>, (Arc<Keep>, Vec<Record>)> = BTreeMap::new();
-        for Waiting { no, seq, keep, message } in waiting {
+        for Waiting { no, seq, keep, message } in part {
             let (_, records) = by_rule.entry(keep.rule.clone()).or_insert_with(|| (keep, Vec::new()));
             records.push(match message {
                 Some(message) => Record::Message { no, seq: seq.0, message },
-                None => Record::Lost { no, count: 1, at: now },
+                None => {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    Record::Lost { no, count: 1, at: now }
+                }
             });
         }
         for (rule, (keep, count)) in lost {
@@ -316,22 +353,42 @@ impl History {
             let written = self.store(&mut stores, &keep, now).and_then(|store| store.append(&records, now));
             if let Err(error) = written {
                 tracing::error!(%rule, %error, "MQTT messages could not be kept");
-                let count = records.len() as u64;
-                self.lost.fetch_add(count, Ordering::Relaxed);
-                lock(&self.line).lost.entry(rule).or_insert_with(|| (keep, 0)).1 += count;
+                self.lose(rule, keep, &records);
             }
         }
-        let sync = sync && {
-            let results = stores.by_rule.values_mut().map(Store::sync);
-            let failed: Vec<_> = results.filter_map(Result::err).collect();
-            failed.iter().for_each(|error| tracing::error!(%error, "kept MQTT messages could not be synced"));
-            true
-        };
+        let failed = sync && self.sync(&mut stores);
         drop(stores);
         self.written.send_replace(last_no);
         if sync {
-            self.synced.send_replace(last_no);
+            self.synced.send_modify(|synced| match failed {
+                true => synced.failures += 1,
+                false => synced.up_to = last_no,
+            });
         }
+    }
+
+    /// Records could not be written: that is to be written down in their place.
+    fn lose(&self, rule: Arc<str>, keep: Arc<Keep>, records: &[Record]) {
+        let messages = records.iter().filter(|record| matches!(record, Record::Message { .. })).count() as u64;
+        let before: u64 = records.iter().map(|r| if let Record::Lost { count, .. } = r { *count } else { 0 }).sum();
+        // What was lost before is counted already.
+        self.lost.fetch_add(messages, Ordering::Relaxed);
+        lock(&self.line).lost.entry(rule).or_insert_with(|| (keep, 0)).1 += messages + before;
+    }
+
+    /// Whether it failed; then it is tried again before long.
+    fn sync(&self, stores: &mut Stores) -> bool {
+        let mut failed = false;
+        for (rule, store) in &mut stores.by_rule {
+            if let Err(error) = store.sync() {
+                tracing::error!(%rule, %error, "kept MQTT messages could not be synced");
+                failed = true;
+            }
+        }
+        if failed {
+            self.sync_wanted.store(true, Ordering::Release);
+        }
+        failed
     }
 
     fn store<'s>(&self, stores: &'s mut Stores, keep: &Arc<Keep>, now: Timestamp) -> io::Result<&'s mut Store> {
@@ -364,15 +421,20 @@ impl History {
         self.note_any(&stores);
     }
 
-    /// Resolves when everything that is in the line now is synced.
-    pub(crate) async fn settled(&self) {
+    /// Resolves when everything that is in the line now is synced; false: that failed.
+    pub(crate) async fn settled(&self) -> bool {
         let last_no = self.last_no();
         let mut synced = self.synced.subscribe();
-        while *synced.borrow_and_update() < last_no {
+        let failures = synced.borrow().failures;
+        loop {
+            let now = *synced.borrow_and_update();
+            if now.up_to >= last_no || now.failures != failures {
+                return now.up_to >= last_no;
+            }
             self.sync_wanted.store(true, Ordering::Release);
             self.wake.notify_one();
             if synced.changed().await.is_err() {
-                return;
+                return false;
             }
         }
     }

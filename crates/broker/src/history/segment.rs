@@ -311,7 +311,10 @@ pub(crate) struct Active {
     /// When it was begun.
     pub(crate) begun: Timestamp,
     pub(crate) index: Index,
-    pub(crate) dirty: bool,
+    /// So far it is synced.
+    synced: u64,
+    /// The last sync failed: the kernel may take for clean what never came to the disk.
+    failed: bool,
     scratch: BytesMut,
 }
 
@@ -324,7 +327,7 @@ impl Active {
         file.sync_all()?;
         File::open(dir)?.sync_all()?;
         let (size, index, scratch) = (MAGIC.len() as u64, Index::default(), BytesMut::new());
-        Ok(Self { path, file: Arc::new(file), size, begun: now, index, dirty: true, scratch })
+        Ok(Self { path, file: Arc::new(file), size, begun: now, index, synced: size, failed: false, scratch })
     }
 
     /// Appends records; those behind a failed write are not there.
@@ -341,14 +344,41 @@ impl Active {
         self.file.write_all_at(&self.scratch, self.size)?;
         places.iter().for_each(|(record, offset)| self.index.note(record, *offset));
         self.size = at;
-        self.dirty = true;
+        Ok(())
+    }
+
+    /// Syncs what was written. What a failed sync was to bring to the disk is read again and written again first.
+    /// # Errors
+    /// The disk fails, or has already lost what a failed sync was to bring there; then the next start reads it from the lane.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.synced == self.size {
+            return Ok(());
+        }
+        if self.failed {
+            self.write_again()?;
+        }
+        self.failed = true;
+        self.file.sync_data()?;
+        (self.failed, self.synced) = (false, self.size);
+        Ok(())
+    }
+
+    fn write_again(&self) -> io::Result<()> {
+        let mut at = self.synced;
+        while at < self.size {
+            let (_, next) = read_at(&self.file, at)?.ok_or_else(|| io::Error::other("lost in a sync that failed"))?;
+            let mut record = vec![0; usize::try_from(next - at).unwrap_or(0)];
+            read_some(&self.file, &mut record, at)?;
+            self.file.write_all_at(&record, at)?;
+            at = next;
+        }
         Ok(())
     }
 
     /// Syncs the records and writes the index: nothing more will come.
-    pub(crate) fn seal(self) -> io::Result<Sealed> {
-        self.file.sync_data()?;
-        Sealed::write(self.path, self.size, &self.index)
+    pub(crate) fn seal(&mut self) -> io::Result<Sealed> {
+        self.sync()?;
+        Sealed::write(self.path.clone(), self.size, &self.index)
     }
 }
 

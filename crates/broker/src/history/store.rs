@@ -157,19 +157,22 @@ impl Store {
         (self.about.bytes / u64::from(PARTS)).clamp(*FILE_BYTES.start(), *FILE_BYTES.end())
     }
 
+    /// Finishes the file that is being written; where the disk fails it stays as it is.
     fn seal(&mut self) -> io::Result<()> {
-        if let Some(active) = self.active.take() {
-            self.sealed.push(Arc::new(active.seal()?));
-        }
+        let Some(active) = &mut self.active else { return Ok(()) };
+        self.sealed.push(Arc::new(active.seal()?));
+        self.active = None;
         Ok(())
     }
 
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let Some(active) = self.active.as_mut().filter(|active| active.dirty) {
-            active.file.sync_data()?;
-            active.dirty = false;
-        }
-        Ok(())
+        self.active.as_mut().map_or(Ok(()), Active::sync)
+    }
+
+    /// Has another file in the place of the one that is being written: the disk fails as a test wants it.
+    #[cfg(test)]
+    pub(super) fn swap_file(&mut self, file: Arc<File>) -> Option<Arc<File>> {
+        self.active.as_mut().map(|active| std::mem::replace(&mut active.file, file))
     }
 
     /// Lets go of what is past its time or beyond the bound; false: nothing is left, and there is no rule any more.

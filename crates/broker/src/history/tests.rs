@@ -49,8 +49,8 @@ fn number(message: &Message) -> u64 {
 }
 
 pub(super) fn write(history: &History, now: Timestamp) {
-    let (waiting, last_no) = history.take();
-    history.write(waiting, last_no, true, true, now);
+    let Taken { waiting, lost, last_no } = history.take();
+    history.write(waiting.into(), lost, last_no, true, now);
 }
 
 pub(super) fn with(dir: &Path, bytes: u64, now: Timestamp) -> History {
