@@ -151,7 +151,7 @@ fn a_file_that_cannot_be_read_is_a_stretch_and_not_the_end_of_its_rule() {
             let history = with(folder.path(), 64 << 20, at(20));
             history.offer(Seq(n), keep(64 << 20), &message("a", n, n as i64));
             write(&history, at(20));
-            history.keep_house(at(20));
+            history.keep_house(at(20), Duration::ZERO);
             let (numbers, missing) = all(&history, HistoryQuery { from: at(1), ..query("a") });
             assert_eq!(numbers, (11..=n).collect::<Vec<_>>(), "{what}");
             assert_eq!(missing.iter().map(|m| m.why.as_str()).collect::<Vec<_>>(), ["damaged on the disk"], "{what}");
@@ -221,7 +221,7 @@ fn what_a_kill_left_half_removed_or_half_made_goes() {
     // One that is gone already, or in part, is let go of as any other.
     let history = with(folder.path(), 64 << 20, at(13));
     std::fs::remove_file(dir.join("00000000000000000001.idx")).unwrap();
-    history.keep_house(at(7300));
+    history.keep_house(at(7300), Duration::ZERO);
     assert_eq!(files(&dir, ""), [dir.join("about.json"), dir.join("notes.txt")]);
     assert_eq!(kept(folder.path()), (vec![], vec!["no longer kept".to_owned()]));
 }

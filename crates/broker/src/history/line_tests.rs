@@ -71,10 +71,10 @@ fn a_file_that_cannot_be_finished_stays_as_it_is() {
     offer(&history, 1..=5);
     write_unsynced(&history, at(5));
     let file = swap(&history, unsynced());
-    history.keep_house(at(600));
+    history.keep_house(at(600), Duration::ZERO);
     swap(&history, file);
     assert_eq!(all(&history, query("a")).0, [1, 2, 3, 4, 5]);
-    history.keep_house(at(600));
+    history.keep_house(at(600), Duration::ZERO);
     offer(&history, 6..=6);
     write(&history, at(600));
     assert_eq!(all(&history, query("a")).0, [1, 2, 3, 4, 5, 6]);

@@ -15,6 +15,7 @@
 
 #[cfg(test)]
 mod damage_tests;
+mod house;
 #[cfg(test)]
 mod line_tests;
 mod segment;
@@ -26,6 +27,7 @@ use crate::message::Message;
 use andon_model::Timestamp;
 use andon_model::log::{Log, Seq};
 use andon_wire::mqtt::TopicFilter;
+use house::House;
 use segment::Record;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -181,6 +183,7 @@ pub(crate) struct History {
     written: watch::Sender<u64>,
     synced: watch::Sender<Synced>,
     pub(crate) sync_wanted: AtomicBool,
+    house: Mutex<House>,
     /// Something is kept, or was.
     any: AtomicBool,
     lost: AtomicU64,
@@ -202,6 +205,7 @@ impl History {
             }
         }
         let last_no = by_rule.values().map(Store::last_no).max().unwrap_or(0);
+        let house = House::open(dir, by_rule.values().filter_map(Store::last_time).max());
         let history = Self {
             dir: dir.map(Path::to_owned),
             line: Mutex::new(Line { last_no, ..Line::default() }),
@@ -210,6 +214,7 @@ impl History {
             written: watch::channel(last_no).0,
             synced: watch::channel(Synced { up_to: last_no, failures: 0 }).0,
             sync_wanted: AtomicBool::new(false),
+            house: Mutex::new(house),
             any: AtomicBool::new(false),
             lost: AtomicU64::new(0),
         };
@@ -404,21 +409,6 @@ impl History {
         let store = stores.by_rule.get_mut(&rule).ok_or(io::ErrorKind::NotFound)?;
         store.set(keep)?;
         Ok(store)
-    }
-
-    /// Lets go of what is past its time. Blocking.
-    pub(crate) fn keep_house(&self, now: Timestamp) {
-        let mut stores = lock(&self.stores);
-        let Stores { by_rule, rules, .. } = &mut *stores;
-        by_rule.retain(|rule, store| {
-            let own = rules.iter().find(|keep| *keep.rule == **rule);
-            let kept = own.map_or(Ok(()), |keep| store.set(keep)).and_then(|()| store.keep_house(now, own.is_some()));
-            kept.unwrap_or_else(|error| {
-                tracing::error!(%rule, %error, "kept MQTT messages that are past their time could not be let go");
-                true
-            })
-        });
-        self.note_any(&stores);
     }
 
     /// Resolves when everything that is in the line now is synced; false: that failed.

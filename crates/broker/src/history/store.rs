@@ -133,6 +133,11 @@ impl Store {
         self.sealed.iter().map(|sealed| sealed.last_seq).fold(active, u64::max)
     }
 
+    /// When the last of what is here came, by the clock of then.
+    pub(crate) fn last_time(&self) -> Option<Timestamp> {
+        self.sealed.iter().filter_map(|sealed| sealed.times).map(|(_, last)| last).max()
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.sealed.iter().map(|sealed| sealed.size).sum::<u64>() + self.active.as_ref().map_or(0, |a| a.size)
     }
@@ -175,15 +180,18 @@ impl Store {
         self.active.as_mut().map(|active| std::mem::replace(&mut active.file, file))
     }
 
-    /// Lets go of what is past its time or beyond the bound; false: nothing is left, and there is no rule any more.
-    pub(crate) fn keep_house(&mut self, now: Timestamp, has_rule: bool) -> io::Result<bool> {
+    /// Lets go of what is past its time or beyond the bound; false: nothing is left, and there is no rule any more. What is past its time
+    /// goes by `counted`, which is `now` as far as that can be believed.
+    pub(crate) fn keep_house(&mut self, now: Timestamp, counted: Timestamp, has_rule: bool) -> io::Result<bool> {
         let age = Duration::from_secs(self.about.age_s);
         let part = (age / PARTS).max(Duration::from_secs(1));
-        if self.active.as_ref().is_some_and(|active| now.since(active.begun) >= part) {
+        // Where it was begun by a clock that was ahead, its time would never come.
+        let is_full = |active: &Active| now < active.begun || now.since(active.begun) >= part;
+        if self.active.as_ref().is_some_and(is_full) {
             self.seal()?;
         }
         let mut bytes = self.bytes();
-        let begin = now.minus(age);
+        let begin = counted.minus(age);
         while let Some(oldest) = self.sealed.first() {
             let past = oldest.times.is_none_or(|(_, last)| last < begin);
             if !past && bytes <= self.about.bytes {

@@ -118,17 +118,18 @@ fn what_is_beyond_the_bound_or_past_its_time_goes_the_oldest_first_and_that_is_t
             write(&history, at(1));
         }
     }
-    history.keep_house(at(1));
+    history.keep_house(at(1), Duration::ZERO);
     assert!(history.figures().bytes <= bound, "{:?}", history.figures());
     let (numbers, missing) = all(&history, query("#"));
     assert_eq!(numbers, (*numbers.first().unwrap()..=3000).collect::<Vec<_>>());
     assert!(numbers.len() > 600 && numbers.len() < 1050, "{}", numbers.len());
     assert_eq!(missing.iter().map(|m| m.why.as_str()).collect::<Vec<_>>(), ["no longer kept"]);
     // An hour later all of it is past its time, and with its rule gone the folder too.
-    history.keep_house(at(3000));
+    history.keep_house(at(3000), Duration::ZERO);
     history.set_rules(Vec::new());
-    history.keep_house(at(7300));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    history.keep_house(at(7300), Duration::ZERO);
+    let folders = std::fs::read_dir(folder.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(folders.count(), 0);
     assert!(all(&history, query("#")).0.is_empty());
 }
 
@@ -174,4 +175,50 @@ fn more_than_the_line_has_room_for_is_lost_and_written_down_in_its_place() {
     let why = "came faster than the disk took them".to_owned();
     assert_eq!(missing, [Missing { until: at(2), messages: Some(3), why }]);
     assert_eq!(history.figures().lost, 3);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_takes_nothing_until_it_has_stood_by_it_for_a_day() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    const YEARS: i64 = 10 * 365 * 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = with(folder.path(), 64 << 20, at(0));
+    let ten = |history: &History, first: u64, now: i64| {
+        (first..first + 10).for_each(|n| history.offer(Seq(n), keep(64 << 20), &message("a", n, now)));
+        write(history, at(now));
+    };
+    ten(&history, 1, 0);
+    history.keep_house(at(600), HOUR);
+    // Also where a run begins with that clock, which has another monotonic one, and where nobody saved what counted.
+    for forget in [false, true, false] {
+        history.keep_house(at(YEARS), HOUR * 2);
+        history.keep_house(at(YEARS), HOUR * 25);
+        assert_eq!(all(&history, query("a")).0, (1..=10).collect::<Vec<_>>());
+        drop(history);
+        if forget {
+            std::fs::remove_file(folder.path().join("counted.json")).unwrap();
+        }
+        history = with(folder.path(), 64 << 20, at(YEARS));
+    }
+    // What came with the wrong time is kept as well, and once the clock is right all goes on as before.
+    ten(&history, 11, YEARS);
+    history.keep_house(at(YEARS), HOUR);
+    history.keep_house(at(1200), HOUR * 2);
+    history.keep_house(at(YEARS), HOUR * 3);
+    history.keep_house(at(YEARS), HOUR * 26);
+    assert_eq!(all(&history, query("a")).0, (1..=20).collect::<Vec<_>>());
+    // It was no jump but a long silence.
+    history.keep_house(at(YEARS), HOUR * 27);
+    assert_eq!(all(&history, query("a")).0, (11..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_was_begun_by_a_clock_ahead_is_finished_when_it_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = with(folder.path(), 64 << 20, at(0));
+    history.offer(Seq(1), keep(64 << 20), &message("a", 1, 0));
+    write(&history, at(3000));
+    history.keep_house(at(0), Duration::ZERO);
+    history.keep_house(at(3700), Duration::ZERO);
+    assert_eq!(all(&history, query("a")).0, [0; 0]);
 }
