@@ -4,13 +4,13 @@ use super::tests::{all, at, keep, message, query, with, write};
 use super::*;
 
 /// The folder of the one rule.
-fn folder_in(dir: &Path) -> PathBuf {
+pub(super) fn folder_in(dir: &Path) -> PathBuf {
     let mut folders = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|path| path.is_dir());
     folders.next().unwrap()
 }
 
 /// The files in a folder that end so, in order.
-fn files(dir: &Path, end: &str) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path, end: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|file| file.to_str().is_some_and(|name| name.ends_with(end)));
     files.sort();
@@ -26,7 +26,7 @@ fn ten(dir: &Path) -> PathBuf {
 }
 
 /// Where the records of a file begin.
-fn begins(bytes: &[u8]) -> Vec<usize> {
+pub(super) fn begins(bytes: &[u8]) -> Vec<usize> {
     let mut begins = vec![8];
     while let Some(length) = bytes[*begins.last().unwrap()..].first_chunk::<4>() {
         begins.push(begins.last().unwrap() + 8 + u32::from_le_bytes(*length) as usize);

@@ -18,6 +18,8 @@ mod damage_tests;
 mod house;
 #[cfg(test)]
 mod line_tests;
+#[cfg(test)]
+mod replay_tests;
 mod segment;
 mod store;
 #[cfg(test)]
@@ -29,7 +31,7 @@ use andon_model::log::{Log, Seq};
 use andon_wire::mqtt::TopicFilter;
 use house::House;
 use segment::Record;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -150,6 +152,22 @@ struct Line {
     bytes: usize,
     last_no: u64,
     lost: Lost,
+    /// In a replay: what is kept already.
+    already: Option<Already>,
+}
+
+/// What of the lane is kept already.
+#[derive(Default)]
+struct Already {
+    seqs: HashSet<u64>,
+    /// Up to which place each rule has freed it again.
+    freed: BTreeMap<Arc<str>, u64>,
+}
+
+impl Already {
+    fn has(&self, rule: &str, seq: Seq) -> bool {
+        self.seqs.contains(&seq.0) || self.freed.get(rule).is_some_and(|freed| seq.0 <= *freed)
+    }
 }
 
 /// What was taken from the line.
@@ -253,9 +271,22 @@ impl History {
         self.any.store(any, Ordering::Relaxed);
     }
 
-    /// Up to which place in the lane the messages of each rule are here, for a replay.
-    pub(crate) fn last_seqs(&self) -> BTreeMap<String, u64> {
-        lock(&self.stores).by_rule.iter().map(|(rule, store)| (rule.clone(), store.last_seq())).collect()
+    /// A replay of the lane begins behind `applied`: what is kept of it already is not kept twice.
+    ///
+    /// Every message is looked for itself, in all rules' files. That a rule has a later one says nothing: of what is written at once, a
+    /// power cut may take any part, and another rule's. Nor does it help to ask its own rule alone, which may be another one since.
+    pub(crate) fn begin_replay(&self, applied: Seq, durable: Seq) {
+        let mut already = Already::default();
+        // Of another lane, which was taken away since: nothing of this one is kept yet.
+        for (rule, store) in lock(&self.stores).by_rule.iter().filter(|(_, store)| store.last_seq() <= durable.0) {
+            store.add_seqs_behind(applied.0, &mut already.seqs);
+            already.freed.insert(rule.as_str().into(), store.freed_seq());
+        }
+        lock(&self.line).already = Some(already);
+    }
+
+    pub(crate) fn end_replay(&self) {
+        lock(&self.line).already = None;
     }
 
     /// A message counts and is to be kept. Called while the state is held, so that numbers are in its order.
@@ -264,6 +295,9 @@ impl History {
             return;
         }
         let mut line = lock(&self.line);
+        if line.already.as_ref().is_some_and(|already| already.has(&keep.rule, seq)) {
+            return;
+        }
         line.last_no += 1;
         let no = line.last_no;
         let size = message.size();

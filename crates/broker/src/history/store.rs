@@ -5,6 +5,7 @@ use super::{Keep, Kept, Missing};
 use andon_model::Timestamp;
 use andon_wire::mqtt::TopicFilter;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ struct About {
     since_us: i64,
     /// That is so because it was freed; else because nothing was kept yet.
     freed: bool,
+    /// The last place in the lane of what was freed; 0: of none.
+    #[serde(default)]
+    freed_seq: u64,
 }
 
 /// The folder of a rule.
@@ -84,6 +88,7 @@ impl Store {
                     bytes: keep.bytes,
                     since_us: now.micros(),
                     freed: false,
+                    freed_seq: 0,
                 };
                 save(&dir, &about)?;
                 about
@@ -127,10 +132,32 @@ impl Store {
         self.sealed.iter().map(|sealed| sealed.last_no).chain(active).max().unwrap_or(0)
     }
 
-    /// The last place in the lane of which the message is here.
+    /// Up to which place in the lane what was kept is freed again; 0: nothing is.
+    pub(crate) const fn freed_seq(&self) -> u64 {
+        self.about.freed_seq
+    }
+
+    /// The last place in the lane of which the message is here, or was.
     pub(crate) fn last_seq(&self) -> u64 {
-        let active = self.active.as_ref().map_or(0, |active| active.index.last_seq);
-        self.sealed.iter().map(|sealed| sealed.last_seq).fold(active, u64::max)
+        self.sealed.iter().map(|sealed| sealed.last_seq).fold(self.about.freed_seq, u64::max)
+    }
+
+    /// Adds the places in the lane behind `seq` whose messages are here, as an earlier run has left them. Of what cannot be read
+    /// nothing is here.
+    pub(crate) fn add_seqs_behind(&self, seq: u64, seqs: &mut HashSet<u64>) {
+        for sealed in self.sealed.iter().filter(|sealed| sealed.last_seq > seq) {
+            let file = sealed.index().and_then(|index| Ok((index, Arc::new(File::open(&sealed.path)?))));
+            let (index, file) = match file {
+                Ok(file) => file,
+                Err(error) => {
+                    tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be read");
+                    continue;
+                }
+            };
+            let place = |(no, offset): &(u64, u32)| Place { no: *no, file: file.clone(), offset: u64::from(*offset) };
+            let kept = index.topics.values().flatten().filter_map(|at| read(&place(at)).ok().flatten());
+            seqs.extend(kept.map(|kept| kept.seq).filter(|own| *own > seq));
+        }
     }
 
     /// When the last of what is here came, by the clock of then.
@@ -201,6 +228,7 @@ impl Store {
             let last = oldest.times.map_or(self.about.since_us, |(_, last)| last.micros());
             self.about.since_us = self.about.since_us.max(last.saturating_add(1));
             self.about.freed = true;
+            self.about.freed_seq = self.about.freed_seq.max(oldest.last_seq);
             save(&self.dir, &self.about)?;
             oldest.remove()?;
             bytes = bytes.saturating_sub(oldest.size);
