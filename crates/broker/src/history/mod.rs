@@ -56,6 +56,8 @@ pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub struct Keep {
     /// The rule's name.
     pub rule: Arc<str>,
+    /// Which topics it is for.
+    pub filter: TopicFilter,
     /// For how long.
     pub age: Duration,
     /// How many bytes at the most.
@@ -79,6 +81,8 @@ pub struct Missing {
     pub messages: Option<u64>,
     /// Why.
     pub why: String,
+    /// It may be of topics under one of these.
+    pub topics: Vec<TopicFilter>,
 }
 
 /// A kept message.
@@ -510,12 +514,19 @@ impl History {
                 Some(_) => {}
                 None => {
                     let until = page.messages.last().map_or(query.from, |kept| kept.message.received);
-                    page.missing.push(Missing { until, messages: Some(1), why: "damaged on the disk".to_owned() });
+                    let topics = TopicFilter::parse(place.topic.as_str()).into_iter().collect();
+                    let why = "damaged on the disk".to_owned();
+                    page.missing.push(Missing { until, messages: Some(1), why, topics });
                 }
             }
             page.next = place.no;
         }
         page.end = all && bound.is_none();
+        if page.end {
+            // What is missing up to there is told now, and not once more to who goes on from here.
+            let missing = found.iter().flat_map(|found| &found.missing).map(|(no, _)| *no);
+            page.next = missing.fold(page.next.max(written), u64::max);
+        }
         let (next, end) = (page.next, page.end);
         let missing = found.into_iter().flat_map(|found| found.missing);
         page.missing.extend(missing.filter(|(no, _)| end || *no <= next).map(|(_, missing)| missing));

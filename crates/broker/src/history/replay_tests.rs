@@ -5,7 +5,8 @@ use super::tests::{all, at, message, query, write};
 use super::*;
 
 fn rule(name: &str, bytes: u64) -> Arc<Keep> {
-    Arc::new(Keep { rule: name.into(), age: Duration::from_secs(3600), bytes })
+    let filter = TopicFilter::parse("#").unwrap();
+    Arc::new(Keep { rule: name.into(), filter, age: Duration::from_secs(3600), bytes })
 }
 
 fn open(dir: &Path, rules: &[&Arc<Keep>]) -> History {

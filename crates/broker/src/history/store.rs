@@ -3,7 +3,7 @@
 use super::segment::{Active, Index, Record, Sealed, read_at};
 use super::{Keep, Kept, Missing};
 use andon_model::Timestamp;
-use andon_wire::mqtt::TopicFilter;
+use andon_wire::mqtt::{TopicFilter, TopicName};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::File;
@@ -15,6 +15,8 @@ use std::time::Duration;
 /// A file is finished when it is a sixteenth of what may be kept, by bytes and by time, within these bounds.
 const PARTS: u32 = 16;
 const FILE_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(16 << 20);
+/// Under so many filters, as a rule is changed, it is known what is kept; under more it may be any topic.
+const FILTERS: usize = 8;
 /// What is known of the folder itself.
 const ABOUT: &str = "about.json";
 
@@ -23,6 +25,9 @@ const ABOUT: &str = "about.json";
 struct About {
     format: u32,
     rule: String,
+    /// The filters that the rule has had, the present one last.
+    #[serde(default)]
+    filters: Vec<String>,
     age_s: u64,
     bytes: u64,
     /// Before that nothing is here, µs since 1970.
@@ -47,6 +52,7 @@ pub(crate) struct Store {
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) no: u64,
+    pub(crate) topic: TopicName,
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
 }
@@ -84,6 +90,7 @@ impl Store {
                 let about = About {
                     format: 1,
                     rule: keep.rule.to_string(),
+                    filters: vec![keep.filter.as_str().to_owned()],
                     age_s: keep.age.as_secs(),
                     bytes: keep.bytes,
                     since_us: now.micros(),
@@ -118,13 +125,32 @@ impl Store {
         &self.about.rule
     }
 
-    /// The rule says how long and how much from now on.
+    /// The rule says what, how long and how much from now on.
     pub(crate) fn set(&mut self, keep: &Keep) -> io::Result<()> {
-        if (self.about.age_s, self.about.bytes) != (keep.age.as_secs(), keep.bytes) {
-            (self.about.age_s, self.about.bytes) = (keep.age.as_secs(), keep.bytes);
-            save(&self.dir, &self.about)?;
+        let filter = keep.filter.as_str();
+        let about = &self.about;
+        if (about.age_s, about.bytes) == (keep.age.as_secs(), keep.bytes) && about.filters.iter().any(|f| f == filter) {
+            return Ok(());
         }
+        let mut about = About { age_s: keep.age.as_secs(), bytes: keep.bytes, ..about.clone() };
+        about.filters.retain(|known| known != filter);
+        about.filters.push(filter.to_owned());
+        if about.filters.len() > FILTERS {
+            about.filters = vec!["#".to_owned(), filter.to_owned()];
+        }
+        save(&self.dir, &about)?;
+        self.about = about;
         Ok(())
+    }
+
+    /// Which topics may be here, where some of those asked for may.
+    fn concerned(&self, filters: &[TopicFilter]) -> Option<Vec<TopicFilter>> {
+        let mut own: Vec<_> = self.about.filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
+        // A folder of before this was written down.
+        if own.is_empty() {
+            own.extend(TopicFilter::parse("#").ok());
+        }
+        own.iter().any(|own| filters.iter().any(|asked| asked.overlaps(own))).then_some(own)
     }
 
     pub(crate) fn last_no(&self) -> u64 {
@@ -146,7 +172,7 @@ impl Store {
     /// nothing is here.
     pub(crate) fn add_seqs_behind(&self, seq: u64, seqs: &mut HashSet<u64>) {
         for sealed in self.sealed.iter().filter(|sealed| sealed.last_seq > seq) {
-            let file = sealed.index().and_then(|index| Ok((index, Arc::new(File::open(&sealed.path)?))));
+            let file = sealed.index().and_then(|index| Ok((index, File::open(&sealed.path)?)));
             let (index, file) = match file {
                 Ok(file) => file,
                 Err(error) => {
@@ -154,9 +180,12 @@ impl Store {
                     continue;
                 }
             };
-            let place = |(no, offset): &(u64, u32)| Place { no: *no, file: file.clone(), offset: u64::from(*offset) };
-            let kept = index.topics.values().flatten().filter_map(|at| read(&place(at)).ok().flatten());
-            seqs.extend(kept.map(|kept| kept.seq).filter(|own| *own > seq));
+            let offsets = index.topics.values().flatten().map(|(_, offset)| u64::from(*offset));
+            let kept = offsets.filter_map(|offset| match read_at(&file, offset) {
+                Ok(Some((Record::Message { seq, .. }, _))) => Some(seq),
+                _ => None,
+            });
+            seqs.extend(kept.filter(|own| *own > seq));
         }
     }
 
@@ -262,13 +291,29 @@ impl Store {
         Ok(numbers)
     }
 
-    /// Where the messages are that are wanted.
+    /// Where the messages are that are wanted, and what of them is missing.
     pub(crate) fn find(&self, wanted: &Wanted<'_>) -> io::Result<Found> {
+        let topics = self.concerned(wanted.filters);
+        let mut found = self.find_all(wanted, topics.as_deref().unwrap_or_default());
+        // Where no topic of those asked for can be, nothing of them is missing.
+        if topics.is_none() {
+            found.missing.clear();
+        }
+        Ok(found)
+    }
+
+    /// As [`Store::find`], with all that is missing, whatever is asked for.
+    fn find_all(&self, wanted: &Wanted<'_>, topics: &[TopicFilter]) -> Found {
         let mut found = Found::default();
+        let missing =
+            |until, messages, why: &str| Missing { until, messages, why: why.to_owned(), topics: topics.to_vec() };
+        let damaged = |times: Option<(Timestamp, Timestamp)>| {
+            missing(times.map_or(wanted.from, |(_, last)| last), None, "damaged on the disk")
+        };
         let since = Timestamp::from_micros(self.about.since_us);
         if wanted.after == 0 && wanted.from < since {
             let why = if self.about.freed { "no longer kept" } else { "not kept yet" };
-            found.missing.push((0, Missing { until: since, messages: None, why: why.to_owned() }));
+            found.missing.push((0, missing(since, None, why)));
         }
         for sealed in &self.sealed {
             let outside = sealed.times.is_some_and(|(first, last)| last < wanted.from || first >= wanted.until);
@@ -277,24 +322,24 @@ impl Store {
             }
             if found.places.len() >= wanted.most {
                 found.more_behind = found.places.last().map(|place| place.no);
-                return Ok(found);
+                return found;
             }
             let index = match sealed.index() {
                 Ok(index) => index,
                 Err(error) => {
                     tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be found");
-                    found.missing.push((sealed.last_no, damaged(sealed.times, wanted)));
+                    found.missing.push((sealed.last_no, damaged(sealed.times)));
                     continue;
                 }
             };
             if index.damaged > 0 {
-                found.missing.push((sealed.last_no, damaged(sealed.times, wanted)));
+                found.missing.push((sealed.last_no, damaged(sealed.times)));
             }
             match File::open(&sealed.path) {
-                Ok(file) => gather(&index, &Arc::new(file), wanted, &mut found),
+                Ok(file) => gather(&index, &Arc::new(file), wanted, topics, &mut found),
                 Err(error) => {
                     tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be read");
-                    found.missing.push((sealed.last_no, damaged(sealed.times, wanted)));
+                    found.missing.push((sealed.last_no, damaged(sealed.times)));
                 }
             }
         }
@@ -302,22 +347,17 @@ impl Store {
             if found.places.len() >= wanted.most {
                 found.more_behind = found.places.last().map(|place| place.no);
             } else {
-                gather(&active.index, &active.file, wanted, &mut found);
+                gather(&active.index, &active.file, wanted, topics, &mut found);
             }
         }
-        Ok(found)
+        found
     }
-}
-
-fn damaged(times: Option<(Timestamp, Timestamp)>, wanted: &Wanted<'_>) -> Missing {
-    let until = times.map_or(wanted.from, |(_, last)| last);
-    Missing { until, messages: None, why: "damaged on the disk".to_owned() }
 }
 
 /// Adds the numbers of what an index names and that is within the time asked for.
 fn add_numbers(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, numbers: &mut Vec<u64>) -> io::Result<()> {
     let mut found = Found::default();
-    gather(index, file, wanted, &mut found);
+    gather(index, file, wanted, &[], &mut found);
     let is_within = index.times.is_some_and(|(first, last)| first >= wanted.from && last < wanted.until);
     for place in found.places {
         let wanted =
@@ -327,8 +367,8 @@ fn add_numbers(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, numbers: &m
     Ok(())
 }
 
-/// Adds what an index names.
-fn gather(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, found: &mut Found) {
+/// Adds what an index names. What was lost may be of any of the rule's `topics`.
+fn gather(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, topics: &[TopicFilter], found: &mut Found) {
     let begin = found.places.len();
     for (topic, places) in &index.topics {
         if !wanted.filters.iter().any(|filter| filter.matches(topic.as_str())) {
@@ -338,6 +378,7 @@ fn gather(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, found: &mut Foun
         let rest = places.get(from..).unwrap_or_default();
         found.places.extend(rest.iter().map(|(no, offset)| Place {
             no: *no,
+            topic: topic.clone(),
             file: file.clone(),
             offset: u64::from(*offset),
         }));
@@ -347,7 +388,8 @@ fn gather(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, found: &mut Foun
     }
     let lost = index.lost.iter().filter(|(no, _, at)| *no > wanted.after && *at >= wanted.from && *at < wanted.until);
     found.missing.extend(lost.map(|(no, count, at)| {
-        (*no, Missing { until: *at, messages: Some(*count), why: "came faster than the disk took them".to_owned() })
+        let why = "came faster than the disk took them".to_owned();
+        (*no, Missing { until: *at, messages: Some(*count), why, topics: topics.to_vec() })
     }));
 }
 

@@ -5,7 +5,8 @@ use andon_wire::mqtt::{QoS, TopicName};
 use bytes::Bytes;
 
 pub(super) fn keep(bytes: u64) -> Arc<Keep> {
-    Arc::new(Keep { rule: "press/7 ü".into(), age: Duration::from_secs(3600), bytes })
+    let filter = TopicFilter::parse("#").unwrap();
+    Arc::new(Keep { rule: "press/7 ü".into(), filter, age: Duration::from_secs(3600), bytes })
 }
 
 pub(super) fn at(s: i64) -> Timestamp {
@@ -152,7 +153,8 @@ fn damage_is_told_and_costs_no_more_than_it_must() {
     std::fs::write(&file, &bytes).unwrap();
     let (numbers, missing) = all(&with(folder.path(), 64 << 20, at(12)), HistoryQuery { from: at(1), ..query("a") });
     assert_eq!(numbers.len(), 9);
-    assert_eq!(missing, [Missing { until: at(5), messages: Some(1), why: "damaged on the disk".to_owned() }]);
+    let topics = vec![TopicFilter::parse("a").unwrap()];
+    assert_eq!(missing, [Missing { until: at(5), messages: Some(1), why: "damaged on the disk".to_owned(), topics }]);
     // Without its index, what stands behind the damage is found by its records.
     std::fs::remove_file(file.with_extension("idx")).unwrap();
     let (numbers, missing) = all(&with(folder.path(), 64 << 20, at(12)), HistoryQuery { from: at(1), ..query("a") });
@@ -175,7 +177,8 @@ fn more_than_the_line_has_room_for_is_lost_and_written_down_in_its_place() {
     let (numbers, missing) = all(&history, HistoryQuery { from: at(0), bytes: 64 << 20, ..query("a") });
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 11]);
     let why = "came faster than the disk took them".to_owned();
-    assert_eq!(missing, [Missing { until: at(2), messages: Some(3), why }]);
+    let topics = vec![TopicFilter::parse("#").unwrap()];
+    assert_eq!(missing, [Missing { until: at(2), messages: Some(3), why, topics }]);
     assert_eq!(history.figures().lost, 3);
 }
 
@@ -223,4 +226,51 @@ fn a_file_that_was_begun_by_a_clock_ahead_is_finished_when_it_is_right() {
     history.keep_house(at(0), Duration::ZERO);
     history.keep_house(at(3700), Duration::ZERO);
     assert_eq!(all(&history, query("a")).0, [0; 0]);
+}
+
+#[test]
+fn what_is_missing_is_told_to_who_asks_for_what_it_may_be_of_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = |name: &str, filter: &str| {
+        let filter = TopicFilter::parse(filter).unwrap();
+        Arc::new(Keep { rule: name.into(), filter, age: Duration::from_secs(3600), bytes: 64 << 20 })
+    };
+    let (one, two) = (rule("one", "a/#"), rule("two", "b/+/c"));
+    let open = |rules: &[&Arc<Keep>]| {
+        History::open(Some(folder.path()), rules.iter().map(|keep| (*keep).clone()).collect(), at(0))
+    };
+    let history = open(&[&one, &two]);
+    let told = |history: &History, filter: &str| {
+        let (_, missing) = all(history, query(filter));
+        missing.iter().map(|m| (m.why.clone(), m.topics.iter().map(ToString::to_string).collect())).collect::<Vec<_>>()
+    };
+    let since = |filters: &[&str]| ("not kept yet".to_owned(), filters.iter().map(ToString::to_string).collect());
+    let (of_one, of_two): ((_, Vec<String>), _) = (since(&["a/#"]), since(&["b/+/c"]));
+    assert_eq!(told(&history, "#"), [of_one.clone(), of_two.clone()]);
+    assert_eq!(told(&history, "a/x"), [of_one.clone()]);
+    assert_eq!(told(&history, "b/#"), [of_two.clone()]);
+    for none in ["b/x", "c", "$SYS/#", "b/x/d"] {
+        assert_eq!(told(&history, none), [], "{none}");
+    }
+    // What is lost and what is damaged as well.
+    let lost = Lost::from([(two.rule.clone(), (two.clone(), 3))]);
+    history.write(Vec::new(), lost, 3, true, at(2));
+    history.offer(Seq(4), one.clone(), &message("a/x", 4, 4));
+    history.offer(Seq(5), one.clone(), &message("a/y", 5, 5));
+    write(&history, at(5));
+    assert_eq!((told(&history, "a/#").len(), told(&history, "b/#").len()), (1, 2));
+    drop(history);
+    let history = open(&[&one, &two]);
+    // With another filter the rule may have what came under both.
+    let wider = rule("two", "d");
+    history.offer(Seq(6), wider.clone(), &message("d", 6, 6));
+    write(&history, at(6));
+    let both: (String, Vec<String>) = since(&["b/+/c", "d"]);
+    assert_eq!(told(&history, "d")[0], both);
+    assert_eq!(told(&history, "b/#").len(), 2);
+    // Who goes on where it ended is told nothing twice.
+    let page = history.page(&query("#")).unwrap();
+    assert!(page.end && page.missing.len() == 3, "{page:?}");
+    let next = history.page(&HistoryQuery { after: page.next, ..query("#") }).unwrap();
+    assert_eq!((next.messages.len(), next.missing), (0, vec![]));
 }
