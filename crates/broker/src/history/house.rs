@@ -1,6 +1,6 @@
 //! What of kept messages is past its time, by a clock that may be wrong.
 
-use super::{History, Stores, lock};
+use super::{History, lock};
 use andon_model::{Believed, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -78,12 +78,12 @@ impl History {
     pub(crate) fn keep_house(&self, now: Timestamp, monotonic: Duration) {
         let mut stores = lock(&self.stores);
         // A node that keeps nothing has no folder for it.
-        if stores.by_rule.is_empty() {
+        if stores.is_empty() {
             return;
         }
         let counted = lock(&self.house).count(now, monotonic);
-        let Stores { by_rule, rules, .. } = &mut *stores;
-        by_rule.retain(|rule, store| {
+        let rules = lock(&self.rules).all.clone();
+        stores.retain(|rule, store| {
             let own = rules.iter().find(|keep| *keep.rule == **rule);
             let kept =
                 own.map_or(Ok(()), |keep| store.set(keep)).and_then(|()| store.keep_house(now, counted, own.is_some()));
@@ -92,6 +92,6 @@ impl History {
                 true
             })
         });
-        self.note_any(&stores);
+        self.show(&stores);
     }
 }

@@ -18,7 +18,7 @@ fn offer(history: &History, numbers: std::ops::RangeInclusive<u64>) {
 
 /// Has another file in the place of the one that is written; that one.
 fn swap(history: &History, file: Arc<File>) -> Arc<File> {
-    lock(&history.stores).by_rule.values_mut().next().unwrap().swap_file(file).unwrap()
+    lock(&history.stores).values_mut().next().unwrap().swap_file(file).unwrap()
 }
 
 /// A file that takes everything and cannot be synced.

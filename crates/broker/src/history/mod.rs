@@ -10,7 +10,9 @@
 //! - The line has bounds. Of messages that are in the lane only the place stands in it beyond [`LINE_BYTES`]; others are lost
 //!   to history then, and that is written down in their place.
 //! - The broker's snapshot is saved after all that was in the line is synced: what a kill takes is read from the lane again.
-//! - Whoever reads takes no lock of the state's, and a bounded number of messages at a time.
+//! - Whoever reads takes no lock of the state's, and a bounded number of messages at a time. No lock but that of the one who writes
+//!   is held while the disk is waited for, and nobody else takes that one.
+//! - Nobody reads beyond what all rules have written: numbers come in order, whichever rule's they are.
 //! - What is missing is told with what is there.
 
 #[cfg(test)]
@@ -18,6 +20,8 @@ mod damage_tests;
 mod house;
 #[cfg(test)]
 mod line_tests;
+#[cfg(test)]
+mod reading_tests;
 #[cfg(test)]
 mod replay_tests;
 mod segment;
@@ -37,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{Store, Wanted};
+use store::{Shown, Store, Wanted};
 use tokio::sync::{Notify, watch};
 
 /// How many bytes of messages stand in the line.
@@ -188,11 +192,13 @@ struct Synced {
     failures: u64,
 }
 
+/// The folders of rules, for who writes them: one task, which holds this while the disk does what it does.
+type Stores = BTreeMap<String, Store>;
+
 #[derive(Default)]
-struct Stores {
-    by_rule: BTreeMap<String, Store>,
-    rules: Vec<Arc<Keep>>,
-    /// The rules are new.
+struct Rules {
+    all: Vec<Arc<Keep>>,
+    /// They are new.
     fresh: bool,
 }
 
@@ -201,6 +207,9 @@ pub(crate) struct History {
     dir: Option<PathBuf>,
     line: Mutex<Line>,
     stores: Mutex<Stores>,
+    /// The same folders for who reads them, and who writes them changes which. It and all below are held for a moment.
+    shown: Mutex<Arc<[Arc<Shown>]>>,
+    rules: Mutex<Rules>,
     pub(crate) wake: Notify,
     written: watch::Sender<u64>,
     synced: watch::Sender<Synced>,
@@ -218,20 +227,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl History {
     /// Opens what earlier runs kept. A folder that cannot be used is left alone and told.
     pub(crate) fn open(dir: Option<&Path>, rules: Vec<Arc<Keep>>, now: Timestamp) -> Self {
-        let mut by_rule = BTreeMap::new();
+        let mut stores = Stores::new();
         let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
             match Store::open(path.clone(), None, now) {
-                Ok(store) => drop(by_rule.insert(store.rule().to_owned(), store)),
+                Ok(store) => drop(stores.insert(store.rule().to_owned(), store)),
                 Err(error) => tracing::error!(path = %path.display(), %error, "kept MQTT messages cannot be used"),
             }
         }
-        let last_no = by_rule.values().map(Store::last_no).max().unwrap_or(0);
-        let house = House::open(dir, by_rule.values().filter_map(Store::last_time).max());
+        let last_no = stores.values().map(Store::last_no).max().unwrap_or(0);
+        let house = House::open(dir, stores.values().filter_map(Store::last_time).max());
         let history = Self {
             dir: dir.map(Path::to_owned),
             line: Mutex::new(Line { last_no, ..Line::default() }),
-            stores: Mutex::new(Stores { by_rule, rules, fresh: false }),
+            stores: Mutex::new(stores),
+            shown: Mutex::default(),
+            rules: Mutex::new(Rules { all: rules, fresh: false }),
             wake: Notify::new(),
             written: watch::channel(last_no).0,
             synced: watch::channel(Synced { up_to: last_no, failures: 0 }).0,
@@ -240,16 +251,15 @@ impl History {
             any: AtomicBool::new(false),
             lost: AtomicU64::new(0),
         };
-        let mut stores = lock(&history.stores);
-        history.begin_rules(&mut stores, now);
-        history.note_any(&stores);
-        drop(stores);
+        history.begin_rules(&mut lock(&history.stores), now);
+        history.show(&lock(&history.stores));
         history
     }
 
     /// Makes a folder for each rule that has none, so that it is known since when it is whole.
     fn begin_rules(&self, stores: &mut Stores, now: Timestamp) {
-        for keep in stores.rules.clone().iter().filter(|_| self.dir.is_some()) {
+        let rules = lock(&self.rules).all.clone();
+        for keep in rules.iter().filter(|_| self.dir.is_some()) {
             if let Err(error) = self.store(stores, keep, now) {
                 tracing::error!(rule = %keep.rule, %error, "the folder for kept MQTT messages cannot be made");
             }
@@ -257,12 +267,19 @@ impl History {
     }
 
     pub(crate) fn set_rules(&self, rules: Vec<Arc<Keep>>) {
-        let mut stores = lock(&self.stores);
-        stores.rules = rules;
-        stores.fresh = true;
-        self.note_any(&stores);
-        drop(stores);
+        *lock(&self.rules) = Rules { all: rules, fresh: true };
+        self.note_any();
         self.wake.notify_one();
+    }
+
+    /// Shows who reads which folders there are.
+    fn show(&self, stores: &Stores) {
+        *lock(&self.shown) = stores.values().map(|store| store.shown().clone()).collect();
+        self.note_any();
+    }
+
+    fn shown(&self) -> Arc<[Arc<Shown>]> {
+        lock(&self.shown).clone()
     }
 
     /// Whether anything is kept, or was.
@@ -270,8 +287,8 @@ impl History {
         self.any.load(Ordering::Relaxed)
     }
 
-    fn note_any(&self, stores: &Stores) {
-        let any = self.dir.is_some() && !(stores.rules.is_empty() && stores.by_rule.is_empty());
+    fn note_any(&self) {
+        let any = self.dir.is_some() && !(lock(&self.rules).all.is_empty() && self.shown().is_empty());
         self.any.store(any, Ordering::Relaxed);
     }
 
@@ -282,7 +299,7 @@ impl History {
     pub(crate) fn begin_replay(&self, applied: Seq, durable: Seq) {
         let mut already = Already::default();
         // Of another lane, which was taken away since: nothing of this one is kept yet.
-        for (rule, store) in lock(&self.stores).by_rule.iter().filter(|(_, store)| store.last_seq() <= durable.0) {
+        for (rule, store) in lock(&self.stores).iter().filter(|(_, store)| store.last_seq() <= durable.0) {
             store.add_seqs_behind(applied.0, &mut already.seqs);
             already.freed.insert(rule.as_str().into(), store.freed_seq());
         }
@@ -389,7 +406,7 @@ impl History {
             records.push(Record::Lost { no: last_no, count, at: now });
         }
         let mut stores = lock(&self.stores);
-        if std::mem::take(&mut stores.fresh) {
+        if std::mem::take(&mut lock(&self.rules).fresh) {
             self.begin_rules(&mut stores, now);
         }
         for (rule, (keep, records)) in by_rule {
@@ -422,7 +439,7 @@ impl History {
     /// Whether it failed; then it is tried again before long.
     fn sync(&self, stores: &mut Stores) -> bool {
         let mut failed = false;
-        for (rule, store) in &mut stores.by_rule {
+        for (rule, store) in stores {
             if let Err(error) = store.sync() {
                 tracing::error!(%rule, %error, "kept MQTT messages could not be synced");
                 failed = true;
@@ -439,12 +456,13 @@ impl History {
         if self.dir.is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if !stores.by_rule.contains_key(&rule) {
+        if !stores.contains_key(&rule) {
             let dir = self.dir.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let store = Store::open(dir.join(folder_of(&rule)), Some(keep), now)?;
-            stores.by_rule.insert(rule.clone(), store);
+            stores.insert(rule.clone(), store);
+            self.show(stores);
         }
-        let store = stores.by_rule.get_mut(&rule).ok_or(io::ErrorKind::NotFound)?;
+        let store = stores.get_mut(&rule).ok_or(io::ErrorKind::NotFound)?;
         store.set(keep)?;
         Ok(store)
     }
@@ -489,18 +507,18 @@ impl History {
             after: query.after,
             most: LOOKED_AT,
         };
-        let found: Vec<_> = {
-            let stores = lock(&self.stores);
-            stores.by_rule.values().map(|store| store.find(&wanted)).collect::<io::Result<_>>()?
-        };
+        let found = self.shown().iter().map(|shown| shown.now().find(&wanted)).collect::<Vec<_>>();
         // Beyond the first of those that have more somebody else's may come between.
         let bound = found.iter().filter_map(|found| found.more_behind).min();
+        let more = bound.is_some_and(|bound| bound < written);
         let mut places: Vec<_> = found.iter().flat_map(|found| found.places.iter()).collect();
         places.sort_unstable_by_key(|place| place.no);
         let mut page = Page { next: query.after, written, ..Page::default() };
         let mut bytes = 0;
         let mut all = true;
-        let in_order = places.iter().filter(|place| bound.is_none_or(|bound| place.no <= bound));
+        // What one rule has behind what is written may come before what another has not got yet.
+        let bound = bound.map_or(written, |bound| bound.min(written));
+        let in_order = places.iter().filter(|place| place.no <= bound);
         for (looked_at, place) in in_order.enumerate() {
             if page.messages.len() >= most || bytes >= query.bytes || looked_at >= LOOKED_AT {
                 all = false;
@@ -521,15 +539,14 @@ impl History {
             }
             page.next = place.no;
         }
-        page.end = all && bound.is_none();
+        page.end = all && !more;
         if page.end {
             // What is missing up to there is told now, and not once more to who goes on from here.
-            let missing = found.iter().flat_map(|found| &found.missing).map(|(no, _)| *no);
-            page.next = missing.fold(page.next.max(written), u64::max);
+            page.next = page.next.max(written);
         }
-        let (next, end) = (page.next, page.end);
+        let next = page.next;
         let missing = found.into_iter().flat_map(|found| found.missing);
-        page.missing.extend(missing.filter(|(no, _)| end || *no <= next).map(|(_, missing)| missing));
+        page.missing.extend(missing.filter(|(no, _)| *no <= next).map(|(_, missing)| missing));
         Ok(page)
     }
 
@@ -540,8 +557,8 @@ impl History {
         let HistoryQuery { filters, from, until, after, .. } = query;
         let wanted = Wanted { filters, from: *from, until: *until, after: *after, most };
         let mut numbers = Vec::new();
-        for store in lock(&self.stores).by_rule.values() {
-            numbers.extend(store.last(&wanted)?);
+        for shown in self.shown().iter() {
+            numbers.extend(shown.now().last(&wanted)?);
         }
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         let first = numbers.get(most.saturating_sub(1)).or(numbers.last());
@@ -549,7 +566,7 @@ impl History {
     }
 
     pub(crate) fn figures(&self) -> HistoryFigures {
-        let bytes = lock(&self.stores).by_rule.values().map(Store::bytes).sum();
+        let bytes = self.shown().iter().map(|shown| shown.bytes()).sum();
         HistoryFigures { bytes, lost: self.lost.load(Ordering::Relaxed) }
     }
 }

@@ -7,6 +7,7 @@
 //! **Damage.** Where no whole record stands but one stands behind it, what lies between is damaged, and stays as it is. Where none
 //! stands behind it in the file that was written last, it is the end that a kill or a power cut tore: it is cut off.
 
+use super::lock;
 use crate::frames::{FrameError, Input, blob, number, put_message};
 use crate::message::Message;
 use andon_model::Timestamp;
@@ -17,7 +18,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What a file of records begins with; the last byte is the format's version.
 pub(crate) const MAGIC: &[u8; 8] = b"ANDONKP\x01";
@@ -59,7 +61,7 @@ pub(crate) struct Index {
     /// The last place in the lane.
     pub(crate) last_seq: u64,
     /// The times of the first and the last record.
-    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    pub(crate) times: Times,
     pub(crate) topics: BTreeMap<TopicName, Places>,
     /// What was lost: number, how many, when.
     pub(crate) lost: Vec<(u64, u64, Timestamp)>,
@@ -310,7 +312,8 @@ pub(crate) struct Active {
     pub(crate) size: u64,
     /// When it was begun.
     pub(crate) begun: Timestamp,
-    pub(crate) index: Index,
+    /// Read by others too, who wait for no disk.
+    pub(crate) index: Arc<Mutex<Index>>,
     /// So far it is synced.
     synced: u64,
     /// The last sync failed: the kernel may take for clean what never came to the disk.
@@ -326,7 +329,7 @@ impl Active {
         // Before its name is: else a power cut may leave a name with nothing in it that is known.
         file.sync_all()?;
         File::open(dir)?.sync_all()?;
-        let (size, index, scratch) = (MAGIC.len() as u64, Index::default(), BytesMut::new());
+        let (size, index, scratch) = (MAGIC.len() as u64, Arc::default(), BytesMut::new());
         Ok(Self { path, file: Arc::new(file), size, begun: now, index, synced: size, failed: false, scratch })
     }
 
@@ -342,7 +345,9 @@ impl Active {
             at += (self.scratch.len() - before) as u64;
         }
         self.file.write_all_at(&self.scratch, self.size)?;
-        places.iter().for_each(|(record, offset)| self.index.note(record, *offset));
+        let mut index = lock(&self.index);
+        places.iter().for_each(|(record, offset)| index.note(record, *offset));
+        drop(index);
         self.size = at;
         Ok(())
     }
@@ -378,7 +383,12 @@ impl Active {
     /// Syncs the records and writes the index: nothing more will come.
     pub(crate) fn seal(&mut self) -> io::Result<Sealed> {
         self.sync()?;
-        Sealed::write(self.path.clone(), self.size, &self.index)
+        // Nobody else changes it, so what is told of it is what was encoded.
+        let (encoded, told) = {
+            let index = lock(&self.index);
+            (index.encode(), (index.last_no, index.last_seq, index.times))
+        };
+        Sealed::write(self.path.clone(), self.size, &encoded, told)
     }
 }
 
@@ -389,22 +399,31 @@ pub(crate) struct Sealed {
     pub(crate) last_no: u64,
     pub(crate) last_seq: u64,
     pub(crate) size: u64,
-    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    pub(crate) times: Times,
+    /// It is let go of: that it is not there is no damage.
+    gone: AtomicBool,
 }
 
+/// The times of the first and the last record.
+type Times = Option<(Timestamp, Timestamp)>;
+
 impl Sealed {
-    fn write(path: PathBuf, size: u64, index: &Index) -> io::Result<Self> {
+    /// Writes the index beside the records. Of the index are told the last number, the last place in the lane, and the times.
+    fn write(path: PathBuf, size: u64, index: &[u8], told: (u64, u64, Times)) -> io::Result<Self> {
         let to = path.with_extension("idx");
         let new = path.with_extension("idx~new");
         let mut file = File::create(&new)?;
-        file.write_all(&index.encode())?;
+        file.write_all(index)?;
         file.sync_all()?;
         std::fs::rename(&new, &to)?;
         if let Some(dir) = path.parent() {
             File::open(dir)?.sync_all()?;
         }
-        let Index { last_no, last_seq, times, .. } = index;
-        Ok(Self { path, last_no: *last_no, last_seq: *last_seq, size, times: *times })
+        Ok(Self::of(path, size, told))
+    }
+
+    fn of(path: PathBuf, size: u64, (last_no, last_seq, times): (u64, u64, Times)) -> Self {
+        Self { path, last_no, last_seq, size, times, gone: AtomicBool::new(false) }
     }
 
     /// A file that a run has left. Without its index it is read through. `None`: there is nothing in it, and it is removed.
@@ -412,7 +431,7 @@ impl Sealed {
         let size = std::fs::metadata(&path)?.len();
         let index = std::fs::read(path.with_extension("idx"));
         if let Some(Index { last_no, last_seq, times, .. }) = index.ok().and_then(|i| Index::decode(i.into()).ok()) {
-            return Ok(Some(Self { path, last_no, last_seq, size, times }));
+            return Ok(Some(Self::of(path, size, (last_no, last_seq, times))));
         }
         let file = File::options().read(true).write(true).open(&path)?;
         let mut magic = [0; 8];
@@ -438,7 +457,8 @@ impl Sealed {
         if index.times.is_none() {
             index.times = written_at(&path);
         }
-        Self::write(path, if is_last { end } else { size }, &index).map(Some)
+        let told = (index.last_no, index.last_seq, index.times);
+        Self::write(path, if is_last { end } else { size }, &index.encode(), told).map(Some)
     }
 
     /// A file that cannot be read, of which it is known that it is there: nothing behind it gets a number that it may have.
@@ -447,7 +467,7 @@ impl Sealed {
         const SMALLEST: u64 = HEAD + 4;
         let size = std::fs::metadata(&path).map_or(0, |about| about.len());
         let times = written_at(&path);
-        Self { path, last_no: first_no.saturating_add(size / SMALLEST), last_seq: 0, size, times }
+        Self::of(path, size, (first_no.saturating_add(size / SMALLEST), 0, times))
     }
 
     /// The index, from its file.
@@ -456,8 +476,14 @@ impl Sealed {
         Index::decode(bytes.into()).map_err(io::Error::other)
     }
 
+    /// Whether it is let go of, or about to be.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     /// Removes it. What a kill leaves of that is a file without an index, which the next start reads through.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        self.gone.store(true, Ordering::Release);
         remove(&self.path.with_extension("idx"))?;
         remove(&self.path)
     }

@@ -1,7 +1,7 @@
 //! The kept messages of one rule: a folder of files, the oldest of which go when their time is over or there are too many bytes.
 
 use super::segment::{Active, Index, Record, Sealed, read_at};
-use super::{Keep, Kept, Missing};
+use super::{Keep, Kept, Missing, lock};
 use andon_model::Timestamp;
 use andon_wire::mqtt::{TopicFilter, TopicName};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A file is finished when it is a sixteenth of what may be kept, by bytes and by time, within these bounds.
@@ -39,13 +40,40 @@ struct About {
     freed_seq: u64,
 }
 
-/// The folder of a rule.
+/// The folder of a rule, for who writes it.
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
     about: About,
     sealed: Vec<Arc<Sealed>>,
     active: Option<Active>,
+    shown: Arc<Shown>,
+}
+
+/// The folder of a rule, for who reads it. Its lock is held for a moment, and never while the disk is waited for.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    seen: Mutex<Seen>,
+    bytes: AtomicU64,
+}
+
+/// What is in the folder of a rule at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    about: Arc<About>,
+    sealed: Arc<[Arc<Sealed>]>,
+    active: Option<(Arc<File>, Arc<Mutex<Index>>)>,
+}
+
+impl Shown {
+    pub(crate) fn now(&self) -> Seen {
+        lock(&self.seen).clone()
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// Where a message is.
@@ -118,7 +146,23 @@ impl Store {
                 }
             }
         }
-        Ok(Self { dir, about, sealed, active: None })
+        let seen = Seen { about: Arc::new(about.clone()), sealed: Arc::default(), active: None };
+        let shown = Arc::new(Shown { seen: Mutex::new(seen), bytes: AtomicU64::new(0) });
+        let store = Self { dir, about, sealed, active: None, shown };
+        store.show();
+        Ok(store)
+    }
+
+    /// Shows who reads what there is now.
+    fn show(&self) {
+        let active = self.active.as_ref().map(|active| (active.file.clone(), active.index.clone()));
+        let seen = Seen { about: Arc::new(self.about.clone()), sealed: self.sealed.as_slice().into(), active };
+        *lock(&self.shown.seen) = seen;
+        self.shown.bytes.store(self.bytes(), Ordering::Relaxed);
+    }
+
+    pub(crate) const fn shown(&self) -> &Arc<Shown> {
+        &self.shown
     }
 
     pub(crate) fn rule(&self) -> &str {
@@ -140,21 +184,12 @@ impl Store {
         }
         save(&self.dir, &about)?;
         self.about = about;
+        self.show();
         Ok(())
     }
 
-    /// Which topics may be here, where some of those asked for may.
-    fn concerned(&self, filters: &[TopicFilter]) -> Option<Vec<TopicFilter>> {
-        let mut own: Vec<_> = self.about.filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
-        // A folder of before this was written down.
-        if own.is_empty() {
-            own.extend(TopicFilter::parse("#").ok());
-        }
-        own.iter().any(|own| filters.iter().any(|asked| asked.overlaps(own))).then_some(own)
-    }
-
     pub(crate) fn last_no(&self) -> u64 {
-        let active = self.active.as_ref().map(|active| active.index.last_no);
+        let active = self.active.as_ref().map(|active| lock(&active.index).last_no);
         self.sealed.iter().map(|sealed| sealed.last_no).chain(active).max().unwrap_or(0)
     }
 
@@ -194,7 +229,7 @@ impl Store {
         self.sealed.iter().filter_map(|sealed| sealed.times).map(|(_, last)| last).max()
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.sealed.iter().map(|sealed| sealed.size).sum::<u64>() + self.active.as_ref().map_or(0, |a| a.size)
     }
 
@@ -211,7 +246,13 @@ impl Store {
                 none.insert(Active::create(&self.dir, *no, now)?)
             }
         };
-        active.append(records.iter())
+        let is_new = lock(&active.index).last_no == 0;
+        let appended = active.append(records.iter());
+        if is_new {
+            self.show();
+        }
+        self.shown.bytes.store(self.bytes(), Ordering::Relaxed);
+        appended
     }
 
     fn file_bytes(&self) -> u64 {
@@ -223,6 +264,7 @@ impl Store {
         let Some(active) = &mut self.active else { return Ok(()) };
         self.sealed.push(Arc::new(active.seal()?));
         self.active = None;
+        self.show();
         Ok(())
     }
 
@@ -233,7 +275,9 @@ impl Store {
     /// Has another file in the place of the one that is being written: the disk fails as a test wants it.
     #[cfg(test)]
     pub(super) fn swap_file(&mut self, file: Arc<File>) -> Option<Arc<File>> {
-        self.active.as_mut().map(|active| std::mem::replace(&mut active.file, file))
+        let before = self.active.as_mut().map(|active| std::mem::replace(&mut active.file, file));
+        self.show();
+        before
     }
 
     /// Lets go of what is past its time or beyond the bound; false: nothing is left, and there is no rule any more. What is past its time
@@ -243,9 +287,8 @@ impl Store {
         let part = (age / PARTS).max(Duration::from_secs(1));
         // Where it was begun by a clock that was ahead, its time would never come.
         let is_full = |active: &Active| now < active.begun || now.since(active.begun) >= part;
-        if self.active.as_ref().is_some_and(is_full) {
-            self.seal()?;
-        }
+        // Where that fails, for the disk is full, there is all the more reason to let go of what may go.
+        let sealed = if self.active.as_ref().is_some_and(is_full) { self.seal() } else { Ok(()) };
         let mut bytes = self.bytes();
         let begin = counted.minus(age);
         while let Some(oldest) = self.sealed.first() {
@@ -262,20 +305,38 @@ impl Store {
             oldest.remove()?;
             bytes = bytes.saturating_sub(oldest.size);
             self.sealed.remove(0);
+            self.show();
         }
+        sealed?;
         let empty = !has_rule && self.sealed.is_empty() && self.active.is_none();
         if empty {
             std::fs::remove_dir_all(&self.dir)?;
         }
         Ok(!empty)
     }
+}
+
+impl Seen {
+    /// Which topics may be here, where some of those asked for may.
+    fn concerned(&self, filters: &[TopicFilter]) -> Option<Vec<TopicFilter>> {
+        let mut own: Vec<_> = self.about.filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
+        // A folder of before this was written down.
+        if own.is_empty() {
+            own.extend(TopicFilter::parse("#").ok());
+        }
+        own.iter().any(|own| filters.iter().any(|asked| asked.overlaps(own))).then_some(own)
+    }
 
     /// The numbers of the last messages that are wanted, at least so many if there are; from the index alone, but where a file is
     /// only in part within the time asked for.
     pub(crate) fn last(&self, wanted: &Wanted<'_>) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
-        if let Some(active) = &self.active {
-            add_numbers(&active.index, &active.file, wanted, &mut numbers)?;
+        if let Some((file, index)) = &self.active {
+            let (found, times) = {
+                let index = lock(index);
+                (places(&index, file, wanted), index.times)
+            };
+            add_numbers(found, times, wanted, &mut numbers)?;
         }
         for sealed in self.sealed.iter().rev() {
             if numbers.len() >= wanted.most {
@@ -286,20 +347,20 @@ impl Store {
             }
             // What cannot be read is told by whoever reads on from here.
             let (Ok(index), Ok(file)) = (sealed.index(), File::open(&sealed.path)) else { continue };
-            add_numbers(&index, &Arc::new(file), wanted, &mut numbers)?;
+            add_numbers(places(&index, &Arc::new(file), wanted), index.times, wanted, &mut numbers)?;
         }
         Ok(numbers)
     }
 
     /// Where the messages are that are wanted, and what of them is missing.
-    pub(crate) fn find(&self, wanted: &Wanted<'_>) -> io::Result<Found> {
+    pub(crate) fn find(&self, wanted: &Wanted<'_>) -> Found {
         let topics = self.concerned(wanted.filters);
         let mut found = self.find_all(wanted, topics.as_deref().unwrap_or_default());
         // Where no topic of those asked for can be, nothing of them is missing.
         if topics.is_none() {
             found.missing.clear();
         }
-        Ok(found)
+        found
     }
 
     /// As [`Store::find`], with all that is missing, whatever is asked for.
@@ -315,7 +376,7 @@ impl Store {
             let why = if self.about.freed { "no longer kept" } else { "not kept yet" };
             found.missing.push((0, missing(since, None, why)));
         }
-        for sealed in &self.sealed {
+        for sealed in self.sealed.iter() {
             let outside = sealed.times.is_some_and(|(first, last)| last < wanted.from || first >= wanted.until);
             if sealed.last_no <= wanted.after || outside {
                 continue;
@@ -324,42 +385,51 @@ impl Store {
                 found.more_behind = found.places.last().map(|place| place.no);
                 return found;
             }
-            let index = match sealed.index() {
-                Ok(index) => index,
-                Err(error) => {
-                    tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be found");
-                    found.missing.push((sealed.last_no, damaged(sealed.times)));
-                    continue;
+            match sealed.index().and_then(|index| Ok((index, Arc::new(File::open(&sealed.path)?)))) {
+                Ok((index, file)) => {
+                    if index.damaged > 0 {
+                        found.missing.push((sealed.last_no, damaged(sealed.times)));
+                    }
+                    gather(&index, &file, wanted, topics, &mut found);
                 }
-            };
-            if index.damaged > 0 {
-                found.missing.push((sealed.last_no, damaged(sealed.times)));
-            }
-            match File::open(&sealed.path) {
-                Ok(file) => gather(&index, &Arc::new(file), wanted, topics, &mut found),
+                Err(_) if sealed.is_gone() => {
+                    let last = sealed.times.map_or(since, |(_, last)| last);
+                    found.missing.push((sealed.last_no, missing(last, None, "no longer kept")));
+                }
                 Err(error) => {
                     tracing::error!(path = %sealed.path.display(), %error, "kept messages cannot be read");
                     found.missing.push((sealed.last_no, damaged(sealed.times)));
                 }
             }
         }
-        if let Some(active) = self.active.as_ref().filter(|active| active.index.last_no > wanted.after) {
-            if found.places.len() >= wanted.most {
+        if let Some((file, index)) = &self.active {
+            let index = lock(index);
+            if found.places.len() >= wanted.most && index.last_no > wanted.after {
                 found.more_behind = found.places.last().map(|place| place.no);
             } else {
-                gather(&active.index, &active.file, wanted, topics, &mut found);
+                gather(&index, file, wanted, topics, &mut found);
             }
         }
         found
     }
 }
 
-/// Adds the numbers of what an index names and that is within the time asked for.
-fn add_numbers(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>, numbers: &mut Vec<u64>) -> io::Result<()> {
+/// What an index names.
+fn places(index: &Index, file: &Arc<File>, wanted: &Wanted<'_>) -> Vec<Place> {
     let mut found = Found::default();
     gather(index, file, wanted, &[], &mut found);
-    let is_within = index.times.is_some_and(|(first, last)| first >= wanted.from && last < wanted.until);
-    for place in found.places {
+    found.places
+}
+
+/// Adds the numbers of places that are within the time asked for, where all in their file are within `times`.
+fn add_numbers(
+    places: Vec<Place>,
+    times: Option<(Timestamp, Timestamp)>,
+    wanted: &Wanted<'_>,
+    numbers: &mut Vec<u64>,
+) -> io::Result<()> {
+    let is_within = times.is_some_and(|(first, last)| first >= wanted.from && last < wanted.until);
+    for place in places {
         let wanted =
             is_within || read(&place)?.is_none_or(|kept| (wanted.from..wanted.until).contains(&kept.message.received));
         numbers.extend(wanted.then_some(place.no));

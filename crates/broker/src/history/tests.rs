@@ -253,8 +253,11 @@ fn what_is_missing_is_told_to_who_asks_for_what_it_may_be_of_and_once() {
         assert_eq!(told(&history, none), [], "{none}");
     }
     // What is lost and what is damaged as well.
-    let lost = Lost::from([(two.rule.clone(), (two.clone(), 3))]);
-    history.write(Vec::new(), lost, 3, true, at(2));
+    let mut line = lock(&history.line);
+    line.last_no = 3;
+    line.lost.insert(two.rule.clone(), (two.clone(), 3));
+    drop(line);
+    write(&history, at(2));
     history.offer(Seq(4), one.clone(), &message("a/x", 4, 4));
     history.offer(Seq(5), one.clone(), &message("a/y", 5, 5));
     write(&history, at(5));
