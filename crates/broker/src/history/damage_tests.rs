@@ -82,6 +82,28 @@ fn a_torn_end_is_cut_off_and_nothing_is_said_of_it() {
 }
 
 #[test]
+fn a_record_is_found_wherever_it_begins_and_one_with_an_older_number_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = ten(folder.path());
+    let bytes = std::fs::read(&file).unwrap();
+    let begins = begins(&bytes);
+    let (front, rest) = bytes.split_at(begins[5]);
+    // Around the borders of what is read in one go.
+    for zeros in [1, 8, 4096].into_iter().chain(65_520..65_550) {
+        std::fs::write(&file, [front, &vec![0; zeros], rest].concat()).unwrap();
+        let _ = std::fs::remove_file(file.with_extension("idx"));
+        assert_eq!(kept(folder.path()), ((1..=10).collect(), vec!["damaged on the disk".to_owned()]), "{zeros}");
+    }
+    // As a write that failed may leave behind another.
+    for between in [&[0; 9][..], &[]] {
+        std::fs::write(&file, [front, between, &bytes[begins[1]..begins[4]]].concat()).unwrap();
+        std::fs::remove_file(file.with_extension("idx")).unwrap();
+        assert_eq!(kept(folder.path()), ((1..=5).collect(), vec![]));
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), front.len() as u64);
+    }
+}
+
+#[test]
 fn a_record_within_a_damaged_message_is_not_taken_for_one() {
     let folder = tempfile::tempdir().unwrap();
     let history = with(folder.path(), 64 << 20, at(0));

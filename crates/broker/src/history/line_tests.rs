@@ -53,7 +53,9 @@ async fn a_sync_that_failed_is_none_and_the_next_one_writes_again_what_it_was_to
     write_unsynced(&history, at(10));
     let file = swap(&history, unsynced());
     assert!(!settled(&history).await);
-    assert!(history.sync_wanted.swap(false, Ordering::AcqRel), "it is tried again before long");
+    history.sync_wanted.store(false, Ordering::Release);
+    write(&history, at(10));
+    assert!(history.sync_wanted.load(Ordering::Acquire), "it is tried again before long");
     swap(&history, file.clone());
     // What the disk lost meanwhile is not taken for synced by a sync that works.
     let size = file.metadata().unwrap().len();
@@ -78,6 +80,25 @@ fn a_file_that_cannot_be_finished_stays_as_it_is() {
     offer(&history, 6..=6);
     write(&history, at(600));
     assert_eq!(all(&history, query("a")).0, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_file_that_cannot_be_finished_does_not_keep_old_ones_from_going() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = 1 << 20;
+    let history = with(folder.path(), bound, at(0));
+    for n in 1..=2000 {
+        history.offer(Seq(n), keep(bound), &message("a", n, 1));
+        if n % 50 == 0 {
+            write_unsynced(&history, at(1));
+        }
+    }
+    assert!(history.figures().bytes > bound);
+    let file = swap(&history, unsynced());
+    history.keep_house(at(600), Duration::ZERO);
+    swap(&history, file);
+    assert!(history.figures().bytes <= bound, "{:?}", history.figures());
+    assert_eq!(all(&history, query("a")).0.last(), Some(&2000));
 }
 
 #[test]

@@ -51,6 +51,16 @@ pub(crate) enum Record {
     Lost { no: u64, count: u64, at: Timestamp },
 }
 
+impl Record {
+    /// Whether it was written behind a record with this number. One that was not is what a failed write has left.
+    fn is_behind(&self, last_no: u64) -> bool {
+        match self {
+            Self::Message { no, .. } => *no > last_no,
+            Self::Lost { no, .. } => *no >= last_no,
+        }
+    }
+}
+
 /// Where messages of a topic are: number and offset, ascending.
 type Places = Vec<(u64, u32)>;
 
@@ -244,13 +254,8 @@ enum Behind {
 ///
 /// The length at `at` is believed first: where only a body is damaged nothing within it is taken for a record.
 fn look_behind(file: &File, at: u64, size: u64, last_no: u64, compared: &mut u64) -> io::Result<Behind> {
-    let is_record = |at: u64| {
-        let later = |record: &Record| match record {
-            Record::Message { no, .. } => *no > last_no,
-            Record::Lost { no, .. } => *no >= last_no,
-        };
-        Ok::<_, io::Error>(read_at(file, at)?.is_some_and(|(record, _)| later(&record)))
-    };
+    let is_record =
+        |at: u64| Ok::<_, io::Error>(read_at(file, at)?.is_some_and(|(record, _)| record.is_behind(last_no)));
     let mut head = [0; HEAD as usize];
     let got = read_some(file, &mut head, at)?;
     if let Some(length) = plausible(head.get(..got).unwrap_or_default(), size - at) {
@@ -344,7 +349,11 @@ impl Active {
             places.push((record, u32::try_from(at).map_err(io::Error::other)?));
             at += (self.scratch.len() - before) as u64;
         }
-        self.file.write_all_at(&self.scratch, self.size)?;
+        if let Err(error) = self.file.write_all_at(&self.scratch, self.size) {
+            // What of it came through is not there; that it cannot be cut off either changes nothing.
+            let _ = self.file.set_len(self.size);
+            return Err(error);
+        }
         let mut index = lock(&self.index);
         places.iter().for_each(|(record, offset)| index.note(record, *offset));
         drop(index);
@@ -509,7 +518,7 @@ fn read_through(file: &File, first_no: u64, size: u64) -> io::Result<(Index, u64
     let mut index = Index { last_no: first_no.saturating_sub(1), ..Index::default() };
     let (mut at, mut compared) = (MAGIC.len() as u64, 0);
     while at < size {
-        if let Some((record, next)) = read_at(file, at)? {
+        if let Some((record, next)) = read_at(file, at)?.filter(|(record, _)| record.is_behind(index.last_no)) {
             index.note(&record, u32::try_from(at).map_err(io::Error::other)?);
             at = next;
             continue;
