@@ -283,7 +283,8 @@ impl Broker {
         let rules = keeping.as_ref().map(|keeping| keeping.all()).unwrap_or_default();
         self.history.set_rules(rules);
         self.with_core(|core| core.keeping = keeping);
-        // So that no start asks the new rules about messages that the old ones kept.
+        // So that a start asks the new rules about few messages that counted under the old ones. Of those that they keep and the old ones
+        // did not, some may be kept then; none is kept twice.
         let broker = self.clone();
         self.clients.spawn(async move { broker.save_now().await });
     }
@@ -600,13 +601,11 @@ fn load(
 ) -> Result<Core, OpenError> {
     let mut core = Core::default();
     (core.keeping, core.history) = (keeping, Some(history.clone()));
-    core.kept_seqs = history.last_seqs();
-    // Of another lane, which was taken away since: nothing of this one is kept yet.
-    core.kept_seqs.retain(|_, last| *last <= log.durable_seq(Lane::Messages).0);
     if let Some(snapshot) = log.load_snapshot(READER)? {
         crate::snapshot::decode(snapshot.state, &mut core).map_err(OpenError::State)?;
         core.applied = snapshot.positions.messages;
     }
+    history.begin_replay(core.applied, log.durable_seq(Lane::Messages));
     let mut next = core.applied.next();
     loop {
         let batch = log.read(Lane::Messages, next, REPLAY_BYTES)?;
@@ -614,6 +613,7 @@ fn load(
             tracing::warn!(from = gap.from.0, to = gap.to.0, reason = %gap.reason, "MQTT messages are missing from the log");
         }
         if batch.frames.is_empty() && batch.next <= next {
+            history.end_replay();
             return Ok(core);
         }
         for frame in batch.frames {

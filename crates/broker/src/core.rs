@@ -65,8 +65,6 @@ pub(crate) struct Core {
     /// What is to be kept of topics, and where.
     pub(crate) keeping: Option<Arc<dyn Keeping>>,
     pub(crate) history: Option<Arc<History>>,
-    /// In a replay: up to which place in the lane the messages of each rule are kept already.
-    pub(crate) kept_seqs: BTreeMap<String, u64>,
     /// The message that is being handed out is kept.
     keeps: bool,
     pub(crate) sessions: Sessions,
@@ -253,10 +251,7 @@ impl Core {
             return false;
         }
         let Some(keep) = keeping.of(message.topic.as_str()) else { return false };
-        let is_there = !self.live && self.kept_seqs.get(&*keep.rule).is_some_and(|last| seq.0 <= *last);
-        if !is_there {
-            history.offer(seq, keep, message);
-        }
+        history.offer(seq, keep, message);
         true
     }
 

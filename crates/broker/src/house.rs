@@ -65,10 +65,11 @@ impl Broker {
                 continue;
             }
             let (history, log, now) = (self.history.clone(), self.pipeline.log().clone(), self.clock.now());
+            let monotonic = self.clock.monotonic();
             let written = tokio::task::spawn_blocking(move || {
                 history.write_line(&*log, sync, now);
                 if house {
-                    history.keep_house(now);
+                    history.keep_house(now, monotonic);
                 }
             });
             if let Err(error) = written.await {

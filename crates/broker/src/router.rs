@@ -387,7 +387,12 @@ impl Broker {
                 return;
             }
             // What is kept of messages behind the snapshot would not be read from the lane again.
-            history.settled().await;
+            if !history.settled().await {
+                tracing::warn!(
+                    "the broker's snapshot is not saved, for kept messages cannot be synced; the former one stays valid"
+                );
+                return;
+            }
             let saved = tokio::task::spawn_blocking(move || save(&*log, positions, waiting, &state)).await;
             if let Err(error) = saved {
                 tracing::error!(%error, "saving the broker's snapshot was interrupted");

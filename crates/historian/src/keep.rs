@@ -21,6 +21,7 @@ use crate::manifest::Manifest;
 use crate::period::Period;
 use crate::point::{DAY_US, day_of};
 use crate::segment::{SegmentError, rows_of_tags};
+use andon_model::Believed;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,41 +66,26 @@ const FAR_AHEAD_DAYS: i64 = 2;
 
 /// The day from which limits count. Readings get the time of the same clock that says which day it is, so that a clock that
 /// jumps ahead takes history with it; what it would delete is gone, while everything else it does can be put right.
-pub(crate) struct Counted {
-    day: Option<i64>,
-    /// Since when, by the monotonic clock, it has been far ahead of that.
-    ahead_since: Option<Duration>,
-}
+pub(crate) struct Counted(Believed);
 
 impl Counted {
     /// As it was saved; of an older version, the day that history had reached.
     pub(crate) fn from(manifest: &Manifest) -> Self {
         let reached = manifest.complete_to.map(|reached| day_of(reached.micros()));
-        Self { day: manifest.counted_day.or(reached), ahead_since: None }
+        Self(Believed::new(manifest.counted_day.or(reached), FAR_AHEAD_DAYS))
     }
 
     /// The day that counts when it is `today` by clock and data.
     fn day(&mut self, today: i64, now: Duration, believe_after: Duration) -> i64 {
-        let known = match self.day {
-            Some(known) if today > known.saturating_add(FAR_AHEAD_DAYS) => known,
-            _ => return self.believe(today),
-        };
-        let since = *self.ahead_since.get_or_insert_with(|| {
-            if !believe_after.is_zero() {
-                tracing::warn!(
-                    days = today - known,
-                    hours = believe_after.as_secs() / 3600,
-                    "the clock is far ahead of the last day that history knows; nothing is deleted by it until it has stayed so for these hours"
-                );
-            }
-            now
-        });
-        if now.saturating_sub(since) >= believe_after { self.believe(today) } else { known }
-    }
-
-    fn believe(&mut self, today: i64) -> i64 {
-        (self.day, self.ahead_since) = (Some(today), None);
-        today
+        let counted = self.0.count(today, now, believe_after);
+        if counted.doubted {
+            tracing::warn!(
+                days = today - counted.at,
+                hours = believe_after.as_secs() / 3600,
+                "the clock is far ahead of the last day that history knows; nothing is deleted by it until it has stayed so for these hours"
+            );
+        }
+        counted.at
     }
 }
 
@@ -301,7 +287,7 @@ impl Historian {
 
     /// The day from which limits counted last.
     pub(crate) fn counted_day(&self) -> Option<i64> {
-        self.counted().day
+        self.counted().0.at()
     }
 
     fn count_from(&self, today: i64) -> i64 {
@@ -469,22 +455,5 @@ mod tests {
         assert_eq!(share(Keep::Days(10), (5, 5)).overdue(11), 100);
         assert_eq!(share(Keep::ForEver, month).overdue(i64::MAX), 0);
         assert!(share(Keep::Days(0), (i64::MIN, i64::MAX)).overdue(0) <= 100);
-    }
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    #[test]
-    fn a_day_far_ahead_counts_once_the_clock_has_stood_by_it() {
-        let mut counted = Counted { day: None, ahead_since: None };
-        let mut at = |today, hours| counted.day(today, HOUR * hours, HOUR * 24);
-        assert_eq!(at(100, 0), 100, "a new history believes the first");
-        assert_eq!(at(102, 48), 102, "days pass");
-        assert_eq!(at(5_102, 49), 102, "a jump");
-        assert_eq!(at(5_103, 72), 102);
-        assert_eq!(at(103, 73), 103, "put right");
-        assert_eq!(at(5_103, 74), 103, "it begins anew");
-        assert_eq!(at(5_104, 97), 103);
-        assert_eq!(at(5_104, 98), 5_104, "it was no jump, but a long silence");
-        assert_eq!(at(90, 99), 90, "backwards deletes less");
     }
 }

@@ -12,6 +12,7 @@
 //! Start reading at [`sample::Sample`], then [`plant::Plant`], then [`event::Event`].
 
 pub mod access;
+pub mod believed;
 pub mod column;
 pub mod command;
 pub mod duration;
@@ -32,6 +33,7 @@ pub mod time;
 pub mod unit;
 pub mod varint;
 
+pub use believed::Believed;
 pub use loss::Loss;
 pub use path::{EquipmentPath, PathError, TagPath};
 pub use quality::StatusCode;

@@ -153,7 +153,12 @@ pub async fn kept_messages(
         query.after = next;
         let bytes: usize = messages.iter().map(|kept| kept.message.payload.len()).sum();
         query.bytes = query.bytes.saturating_sub(bytes);
-        view.missing.extend(missing.into_iter().map(MissingView::from));
+        // Who sees only some topics is told what is missing of what may be one of those.
+        let catalogue = app.broker.catalogue();
+        let told = |missing: &Missing| {
+            sight.all || catalogue.any_under(&query.filters, &missing.topics, |topic| sight.sees(topic))
+        };
+        view.missing.extend(missing.into_iter().filter(told).map(MissingView::from));
         for Kept { no, message, .. } in messages {
             let sees = *seen.entry(message.topic.clone()).or_insert_with(|| sight.sees(message.topic.as_str()));
             if sees {

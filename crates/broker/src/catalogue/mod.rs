@@ -212,6 +212,13 @@ impl Catalogue {
         under
     }
 
+    /// Whether a topic is listed that is under one filter of each kind, and of which `sees` says yes.
+    #[must_use]
+    pub fn any_under(&self, asked: &[TopicFilter], own: &[TopicFilter], sees: impl Fn(&str) -> bool) -> bool {
+        let under = |filters: &[TopicFilter], topic: &str| filters.iter().any(|filter| filter.matches(topic));
+        self.topics_under(asked).iter().any(|topic| under(own, topic) && sees(topic))
+    }
+
     /// How often a topic has been published, and when last: for those who look whether anything is new.
     #[must_use]
     pub fn mark(&self, topic: &str) -> Option<(u64, Timestamp)> {

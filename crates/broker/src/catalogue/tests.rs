@@ -234,3 +234,14 @@ fn only_so_many_may_look() {
     drop(all);
     assert!(catalogue.watch(filter()).is_ok());
 }
+
+#[test]
+fn a_topic_that_somebody_sees_is_found_under_what_he_asks_and_what_it_is_about() {
+    let catalogue = Catalogue::new(10, 1 << 20);
+    ["a/1", "a/2", "b/1"].iter().for_each(|topic| catalogue.note(&message(topic, b"1", 0)));
+    let filter = |filter: &str| [TopicFilter::parse(filter).unwrap()];
+    let any =
+        |asked: &str, own: &str, sees: &str| catalogue.any_under(&filter(asked), &filter(own), |topic| topic == sees);
+    assert!(any("#", "a/#", "a/2") && any("+/1", "b/#", "b/1") && any("b/1", "#", "b/1"));
+    assert!(!any("#", "a/#", "b/1") && !any("+/1", "a/#", "a/2") && !any("a/1", "b/#", "a/1"));
+}

@@ -10,9 +10,20 @@
 //! - The line has bounds. Of messages that are in the lane only the place stands in it beyond [`LINE_BYTES`]; others are lost
 //!   to history then, and that is written down in their place.
 //! - The broker's snapshot is saved after all that was in the line is synced: what a kill takes is read from the lane again.
-//! - Whoever reads takes no lock of the state's, and a bounded number of messages at a time.
+//! - Whoever reads takes no lock of the state's, and a bounded number of messages at a time. No lock but that of the one who writes
+//!   is held while the disk is waited for, and nobody else takes that one.
+//! - Nobody reads beyond what all rules have written: numbers come in order, whichever rule's they are.
 //! - What is missing is told with what is there.
 
+#[cfg(test)]
+mod damage_tests;
+mod house;
+#[cfg(test)]
+mod line_tests;
+#[cfg(test)]
+mod reading_tests;
+#[cfg(test)]
+mod replay_tests;
 mod segment;
 mod store;
 #[cfg(test)]
@@ -22,14 +33,15 @@ use crate::message::Message;
 use andon_model::Timestamp;
 use andon_model::log::{Log, Seq};
 use andon_wire::mqtt::TopicFilter;
+use house::House;
 use segment::Record;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{Store, Wanted};
+use store::{Shown, Store, Wanted};
 use tokio::sync::{Notify, watch};
 
 /// How many bytes of messages stand in the line.
@@ -38,6 +50,8 @@ const LINE_BYTES: usize = 8 << 20;
 const LINE: usize = 200_000;
 /// How many messages are written at once.
 const AT_ONCE: usize = 4096;
+/// About how many bytes of messages that are in the lane alone are read at once.
+const READ_BYTES: usize = 8 << 20;
 /// How often what was written is synced, without anybody waiting for it.
 pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -46,6 +60,8 @@ pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub struct Keep {
     /// The rule's name.
     pub rule: Arc<str>,
+    /// Which topics it is for.
+    pub filter: TopicFilter,
     /// For how long.
     pub age: Duration,
     /// How many bytes at the most.
@@ -69,6 +85,8 @@ pub struct Missing {
     pub messages: Option<u64>,
     /// Why.
     pub why: String,
+    /// It may be of topics under one of these.
+    pub topics: Vec<TopicFilter>,
 }
 
 /// A kept message.
@@ -131,20 +149,54 @@ pub(crate) struct Waiting {
     message: Option<Arc<Message>>,
 }
 
+/// How many messages were lost and it is not written down yet, by rule.
+type Lost = BTreeMap<Arc<str>, (Arc<Keep>, u64)>;
+
 #[derive(Default)]
 struct Line {
     waiting: Vec<Waiting>,
     bytes: usize,
     last_no: u64,
-    /// Lost since it was last written down, by rule.
-    lost: BTreeMap<Arc<str>, (Arc<Keep>, u64)>,
+    lost: Lost,
+    /// In a replay: what is kept already.
+    already: Option<Already>,
 }
 
+/// What of the lane is kept already.
 #[derive(Default)]
-struct Stores {
-    by_rule: BTreeMap<String, Store>,
-    rules: Vec<Arc<Keep>>,
-    /// The rules are new.
+struct Already {
+    seqs: HashSet<u64>,
+    /// Up to which place each rule has freed it again.
+    freed: BTreeMap<Arc<str>, u64>,
+}
+
+impl Already {
+    fn has(&self, rule: &str, seq: Seq) -> bool {
+        self.seqs.contains(&seq.0) || self.freed.get(rule).is_some_and(|freed| seq.0 <= *freed)
+    }
+}
+
+/// What was taken from the line.
+struct Taken {
+    waiting: VecDeque<Waiting>,
+    lost: Lost,
+    last_no: u64,
+}
+
+/// How far what was written is synced, and how often that failed.
+#[derive(Clone, Copy)]
+struct Synced {
+    up_to: u64,
+    failures: u64,
+}
+
+/// The folders of rules, for who writes them: one task, which holds this while the disk does what it does.
+type Stores = BTreeMap<String, Store>;
+
+#[derive(Default)]
+struct Rules {
+    all: Vec<Arc<Keep>>,
+    /// They are new.
     fresh: bool,
 }
 
@@ -153,10 +205,14 @@ pub(crate) struct History {
     dir: Option<PathBuf>,
     line: Mutex<Line>,
     stores: Mutex<Stores>,
+    /// The same folders for who reads them, and who writes them changes which. It and all below are held for a moment.
+    shown: Mutex<Arc<[Arc<Shown>]>>,
+    rules: Mutex<Rules>,
     pub(crate) wake: Notify,
     written: watch::Sender<u64>,
-    synced: watch::Sender<u64>,
+    synced: watch::Sender<Synced>,
     pub(crate) sync_wanted: AtomicBool,
+    house: Mutex<House>,
     /// Something is kept, or was.
     any: AtomicBool,
     lost: AtomicU64,
@@ -169,36 +225,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl History {
     /// Opens what earlier runs kept. A folder that cannot be used is left alone and told.
     pub(crate) fn open(dir: Option<&Path>, rules: Vec<Arc<Keep>>, now: Timestamp) -> Self {
-        let mut by_rule = BTreeMap::new();
+        let mut stores = Stores::new();
         let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
             match Store::open(path.clone(), None, now) {
-                Ok(store) => drop(by_rule.insert(store.rule().to_owned(), store)),
+                Ok(store) => drop(stores.insert(store.rule().to_owned(), store)),
                 Err(error) => tracing::error!(path = %path.display(), %error, "kept MQTT messages cannot be used"),
             }
         }
-        let last_no = by_rule.values().map(Store::last_no).max().unwrap_or(0);
+        let last_no = stores.values().map(Store::last_no).max().unwrap_or(0);
+        let house = House::open(dir, stores.values().filter_map(Store::last_time).max());
         let history = Self {
             dir: dir.map(Path::to_owned),
             line: Mutex::new(Line { last_no, ..Line::default() }),
-            stores: Mutex::new(Stores { by_rule, rules, fresh: false }),
+            stores: Mutex::new(stores),
+            shown: Mutex::default(),
+            rules: Mutex::new(Rules { all: rules, fresh: false }),
             wake: Notify::new(),
             written: watch::channel(last_no).0,
-            synced: watch::channel(last_no).0,
+            synced: watch::channel(Synced { up_to: last_no, failures: 0 }).0,
             sync_wanted: AtomicBool::new(false),
+            house: Mutex::new(house),
             any: AtomicBool::new(false),
             lost: AtomicU64::new(0),
         };
-        let mut stores = lock(&history.stores);
-        history.begin_rules(&mut stores, now);
-        history.note_any(&stores);
-        drop(stores);
+        history.begin_rules(&mut lock(&history.stores), now);
+        history.show(&lock(&history.stores));
         history
     }
 
     /// Makes a folder for each rule that has none, so that it is known since when it is whole.
     fn begin_rules(&self, stores: &mut Stores, now: Timestamp) {
-        for keep in stores.rules.clone().iter().filter(|_| self.dir.is_some()) {
+        let rules = lock(&self.rules).all.clone();
+        for keep in rules.iter().filter(|_| self.dir.is_some()) {
             if let Err(error) = self.store(stores, keep, now) {
                 tracing::error!(rule = %keep.rule, %error, "the folder for kept MQTT messages cannot be made");
             }
@@ -206,12 +265,19 @@ impl History {
     }
 
     pub(crate) fn set_rules(&self, rules: Vec<Arc<Keep>>) {
-        let mut stores = lock(&self.stores);
-        stores.rules = rules;
-        stores.fresh = true;
-        self.note_any(&stores);
-        drop(stores);
+        *lock(&self.rules) = Rules { all: rules, fresh: true };
+        self.note_any();
         self.wake.notify_one();
+    }
+
+    /// Shows who reads which folders there are.
+    fn show(&self, stores: &Stores) {
+        *lock(&self.shown) = stores.values().map(|store| store.shown().clone()).collect();
+        self.note_any();
+    }
+
+    fn shown(&self) -> Arc<[Arc<Shown>]> {
+        lock(&self.shown).clone()
     }
 
     /// Whether anything is kept, or was.
@@ -219,14 +285,27 @@ impl History {
         self.any.load(Ordering::Relaxed)
     }
 
-    fn note_any(&self, stores: &Stores) {
-        let any = self.dir.is_some() && !(stores.rules.is_empty() && stores.by_rule.is_empty());
+    fn note_any(&self) {
+        let any = self.dir.is_some() && !(lock(&self.rules).all.is_empty() && self.shown().is_empty());
         self.any.store(any, Ordering::Relaxed);
     }
 
-    /// Up to which place in the lane the messages of each rule are here, for a replay.
-    pub(crate) fn last_seqs(&self) -> BTreeMap<String, u64> {
-        lock(&self.stores).by_rule.iter().map(|(rule, store)| (rule.clone(), store.last_seq())).collect()
+    /// A replay of the lane begins behind `applied`: what is kept of it already is not kept twice.
+    ///
+    /// Every message is looked for itself, in all rules' files. That a rule has a later one says nothing: of what is written at once, a
+    /// power cut may take any part, and another rule's. Nor does it help to ask its own rule alone, which may be another one since.
+    pub(crate) fn begin_replay(&self, applied: Seq, durable: Seq) {
+        let mut already = Already::default();
+        // Of another lane, which was taken away since: nothing of this one is kept yet.
+        for (rule, store) in lock(&self.stores).iter().filter(|(_, store)| store.last_seq() <= durable.0) {
+            store.add_seqs_behind(applied.0, &mut already.seqs);
+            already.freed.insert(rule.as_str().into(), store.freed_seq());
+        }
+        lock(&self.line).already = Some(already);
+    }
+
+    pub(crate) fn end_replay(&self) {
+        lock(&self.line).already = None;
     }
 
     /// A message counts and is to be kept. Called while the state is held, so that numbers are in its order.
@@ -235,6 +314,9 @@ impl History {
             return;
         }
         let mut line = lock(&self.line);
+        if line.already.as_ref().is_some_and(|already| already.has(&keep.rule, seq)) {
+            return;
+        }
         line.last_no += 1;
         let no = line.last_no;
         let size = message.size();
@@ -257,47 +339,64 @@ impl History {
 
     /// Writes what is in the line, of which some is in the lane alone. Blocking.
     pub(crate) fn write_line(&self, log: &dyn Log, sync: bool, now: Timestamp) {
-        let (mut waiting, last_no) = self.take();
+        let Taken { mut waiting, mut lost, last_no } = self.take();
         loop {
-            let rest = waiting.split_off(waiting.len().min(AT_ONCE));
-            let missing: Vec<Seq> = waiting.iter().filter(|one| one.message.is_none()).map(|one| one.seq).collect();
-            if !missing.is_empty() {
-                match crate::fetch::read(log, &missing, usize::MAX) {
-                    Ok((found, _)) => {
-                        let gone = waiting.iter_mut().filter(|one| one.message.is_none());
-                        gone.for_each(|one| one.message = found.get(&one.seq).cloned());
-                    }
-                    Err(error) => tracing::error!(%error, "MQTT messages that are to be kept could not be read"),
-                }
-            }
-            let is_last = rest.is_empty();
-            let up_to = if is_last { last_no } else { waiting.last().map_or(last_no, |one| one.no) };
-            self.write(waiting, up_to, is_last, sync && is_last, now);
+            let part = self.next_part(log, &mut waiting);
+            let is_last = waiting.is_empty();
+            let up_to = if is_last { last_no } else { part.last().map_or(last_no, |one| one.no) };
+            // What was lost is written behind what was not.
+            let lost = if is_last { std::mem::take(&mut lost) } else { Lost::new() };
+            self.write(part, lost, up_to, sync && is_last, now);
             if is_last {
                 return;
             }
-            waiting = rest;
         }
     }
 
     /// Takes what is in the line.
-    fn take(&self) -> (Vec<Waiting>, u64) {
+    fn take(&self) -> Taken {
         let mut line = lock(&self.line);
         line.bytes = 0;
         let last_no = line.last_no;
-        (std::mem::take(&mut line.waiting), last_no)
+        Taken { waiting: std::mem::take(&mut line.waiting).into(), lost: std::mem::take(&mut line.lost), last_no }
     }
 
-    /// Writes what was taken, whose messages are there now but for those that the lane has no more. `is_last`: what was lost is
-    /// written behind it.
-    fn write(&self, waiting: Vec<Waiting>, last_no: u64, is_last: bool, sync: bool, now: Timestamp) {
-        let lost = if is_last { std::mem::take(&mut lock(&self.line).lost) } else { BTreeMap::new() };
+    /// Takes the next messages that are written at once, about [`READ_BYTES`] of them from the lane. Those that it has no more are
+    /// without their message then.
+    fn next_part(&self, log: &dyn Log, waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+        let mut count = waiting.len().min(AT_ONCE);
+        let (places, missing): (Vec<usize>, Vec<Seq>) = (waiting.iter().take(count).enumerate())
+            .filter(|(_, one)| one.message.is_none())
+            .map(|(place, one)| (place, one.seq))
+            .unzip();
+        let mut found = crate::fetch::Found::default();
+        if !missing.is_empty() {
+            match crate::fetch::read(log, &missing, READ_BYTES) {
+                Ok((messages, looked_for)) => {
+                    found = messages;
+                    count = places.get(looked_for.max(1)).copied().unwrap_or(count);
+                }
+                Err(error) => tracing::error!(%error, "MQTT messages that are to be kept could not be read"),
+            }
+        }
+        let found = |mut one: Waiting| {
+            one.message = one.message.take().or_else(|| found.get(&one.seq).cloned());
+            one
+        };
+        waiting.drain(..count).map(found).collect()
+    }
+
+    /// Writes what was taken, whose messages are there now but for those that the lane has no more, and behind it what was lost.
+    fn write(&self, part: Vec<Waiting>, lost: Lost, last_no: u64, sync: bool, now: Timestamp) {
         let mut by_rule: BTreeMap<Arc<str>, (Arc<Keep>, Vec<Record>)> = BTreeMap::new();
-        for Waiting { no, seq, keep, message } in waiting {
+        for Waiting { no, seq, keep, message } in part {
             let (_, records) = by_rule.entry(keep.rule.clone()).or_insert_with(|| (keep, Vec::new()));
             records.push(match message {
                 Some(message) => Record::Message { no, seq: seq.0, message },
-                None => Record::Lost { no, count: 1, at: now },
+                None => {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    Record::Lost { no, count: 1, at: now }
+                }
             });
         }
         for (rule, (keep, count)) in lost {
@@ -305,29 +404,49 @@ impl History {
             records.push(Record::Lost { no: last_no, count, at: now });
         }
         let mut stores = lock(&self.stores);
-        if std::mem::take(&mut stores.fresh) {
+        if std::mem::take(&mut lock(&self.rules).fresh) {
             self.begin_rules(&mut stores, now);
         }
         for (rule, (keep, records)) in by_rule {
             let written = self.store(&mut stores, &keep, now).and_then(|store| store.append(&records, now));
             if let Err(error) = written {
                 tracing::error!(%rule, %error, "MQTT messages could not be kept");
-                let count = records.len() as u64;
-                self.lost.fetch_add(count, Ordering::Relaxed);
-                lock(&self.line).lost.entry(rule).or_insert_with(|| (keep, 0)).1 += count;
+                self.lose(rule, keep, &records);
             }
         }
-        let sync = sync && {
-            let results = stores.by_rule.values_mut().map(Store::sync);
-            let failed: Vec<_> = results.filter_map(Result::err).collect();
-            failed.iter().for_each(|error| tracing::error!(%error, "kept MQTT messages could not be synced"));
-            true
-        };
+        let failed = sync && self.sync(&mut stores);
         drop(stores);
         self.written.send_replace(last_no);
         if sync {
-            self.synced.send_replace(last_no);
+            self.synced.send_modify(|synced| match failed {
+                true => synced.failures += 1,
+                false => synced.up_to = last_no,
+            });
         }
+    }
+
+    /// Records could not be written: that is to be written down in their place.
+    fn lose(&self, rule: Arc<str>, keep: Arc<Keep>, records: &[Record]) {
+        let messages = records.iter().filter(|record| matches!(record, Record::Message { .. })).count() as u64;
+        let before: u64 = records.iter().map(|r| if let Record::Lost { count, .. } = r { *count } else { 0 }).sum();
+        // What was lost before is counted already.
+        self.lost.fetch_add(messages, Ordering::Relaxed);
+        lock(&self.line).lost.entry(rule).or_insert_with(|| (keep, 0)).1 += messages + before;
+    }
+
+    /// Whether it failed; then it is tried again before long.
+    fn sync(&self, stores: &mut Stores) -> bool {
+        let mut failed = false;
+        for (rule, store) in stores {
+            if let Err(error) = store.sync() {
+                tracing::error!(%rule, %error, "kept MQTT messages could not be synced");
+                failed = true;
+            }
+        }
+        if failed {
+            self.sync_wanted.store(true, Ordering::Release);
+        }
+        failed
     }
 
     fn store<'s>(&self, stores: &'s mut Stores, keep: &Arc<Keep>, now: Timestamp) -> io::Result<&'s mut Store> {
@@ -335,40 +454,31 @@ impl History {
         if self.dir.is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if !stores.by_rule.contains_key(&rule) {
+        if !stores.contains_key(&rule) {
             let dir = self.dir.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let store = Store::open(dir.join(folder_of(&rule)), Some(keep), now)?;
-            stores.by_rule.insert(rule.clone(), store);
+            stores.insert(rule.clone(), store);
+            self.show(stores);
         }
-        let store = stores.by_rule.get_mut(&rule).ok_or(io::ErrorKind::NotFound)?;
+        let store = stores.get_mut(&rule).ok_or(io::ErrorKind::NotFound)?;
         store.set(keep)?;
         Ok(store)
     }
 
-    /// Lets go of what is past its time. Blocking.
-    pub(crate) fn keep_house(&self, now: Timestamp) {
-        let mut stores = lock(&self.stores);
-        let Stores { by_rule, rules, .. } = &mut *stores;
-        by_rule.retain(|rule, store| {
-            let own = rules.iter().find(|keep| *keep.rule == **rule);
-            let kept = own.map_or(Ok(()), |keep| store.set(keep)).and_then(|()| store.keep_house(now, own.is_some()));
-            kept.unwrap_or_else(|error| {
-                tracing::error!(%rule, %error, "kept MQTT messages that are past their time could not be let go");
-                true
-            })
-        });
-        self.note_any(&stores);
-    }
-
-    /// Resolves when everything that is in the line now is synced.
-    pub(crate) async fn settled(&self) {
+    /// Resolves when everything that is in the line now is synced; false: that failed.
+    pub(crate) async fn settled(&self) -> bool {
         let last_no = self.last_no();
         let mut synced = self.synced.subscribe();
-        while *synced.borrow_and_update() < last_no {
+        let failures = synced.borrow().failures;
+        loop {
+            let now = *synced.borrow_and_update();
+            if now.up_to >= last_no || now.failures != failures {
+                return now.up_to >= last_no;
+            }
             self.sync_wanted.store(true, Ordering::Release);
             self.wake.notify_one();
             if synced.changed().await.is_err() {
-                return;
+                return false;
             }
         }
     }
@@ -395,18 +505,18 @@ impl History {
             after: query.after,
             most: LOOKED_AT,
         };
-        let found: Vec<_> = {
-            let stores = lock(&self.stores);
-            stores.by_rule.values().map(|store| store.find(&wanted)).collect::<io::Result<_>>()?
-        };
+        let found = self.shown().iter().map(|shown| shown.now().find(&wanted)).collect::<Vec<_>>();
         // Beyond the first of those that have more somebody else's may come between.
         let bound = found.iter().filter_map(|found| found.more_behind).min();
+        let more = bound.is_some_and(|bound| bound < written);
         let mut places: Vec<_> = found.iter().flat_map(|found| found.places.iter()).collect();
         places.sort_unstable_by_key(|place| place.no);
         let mut page = Page { next: query.after, written, ..Page::default() };
         let mut bytes = 0;
         let mut all = true;
-        let in_order = places.iter().filter(|place| bound.is_none_or(|bound| place.no <= bound));
+        // What one rule has behind what is written may come before what another has not got yet.
+        let bound = bound.map_or(written, |bound| bound.min(written));
+        let in_order = places.iter().filter(|place| place.no <= bound);
         for (looked_at, place) in in_order.enumerate() {
             if page.messages.len() >= most || bytes >= query.bytes || looked_at >= LOOKED_AT {
                 all = false;
@@ -420,15 +530,21 @@ impl History {
                 Some(_) => {}
                 None => {
                     let until = page.messages.last().map_or(query.from, |kept| kept.message.received);
-                    page.missing.push(Missing { until, messages: Some(1), why: "damaged on the disk".to_owned() });
+                    let topics = TopicFilter::parse(place.topic.as_str()).into_iter().collect();
+                    let why = "damaged on the disk".to_owned();
+                    page.missing.push(Missing { until, messages: Some(1), why, topics });
                 }
             }
             page.next = place.no;
         }
-        page.end = all && bound.is_none();
-        let (next, end) = (page.next, page.end);
+        page.end = all && !more;
+        if page.end {
+            // What is missing up to there is told now, and not once more to who goes on from here.
+            page.next = page.next.max(written);
+        }
+        let next = page.next;
         let missing = found.into_iter().flat_map(|found| found.missing);
-        page.missing.extend(missing.filter(|(no, _)| end || *no <= next).map(|(_, missing)| missing));
+        page.missing.extend(missing.filter(|(no, _)| *no <= next).map(|(_, missing)| missing));
         Ok(page)
     }
 
@@ -439,8 +555,8 @@ impl History {
         let HistoryQuery { filters, from, until, after, .. } = query;
         let wanted = Wanted { filters, from: *from, until: *until, after: *after, most };
         let mut numbers = Vec::new();
-        for store in lock(&self.stores).by_rule.values() {
-            numbers.extend(store.last(&wanted)?);
+        for shown in self.shown().iter() {
+            numbers.extend(shown.now().last(&wanted)?);
         }
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         let first = numbers.get(most.saturating_sub(1)).or(numbers.last());
@@ -448,7 +564,7 @@ impl History {
     }
 
     pub(crate) fn figures(&self) -> HistoryFigures {
-        let bytes = lock(&self.stores).by_rule.values().map(Store::bytes).sum();
+        let bytes = self.shown().iter().map(|shown| shown.bytes()).sum();
         HistoryFigures { bytes, lost: self.lost.load(Ordering::Relaxed) }
     }
 }

@@ -3,7 +3,11 @@
 //! `<first number>.log` begins with [`MAGIC`]; a record is its length, the CRC32C of its body (both little-endian), and the
 //! body: a tag, and a message with its number and its place in the lane, or what was lost. `<first number>.idx` holds what is
 //! needed to read only some topics; it is made anew from the records where it is missing or damaged.
+//!
+//! **Damage.** Where no whole record stands but one stands behind it, what lies between is damaged, and stays as it is. Where none
+//! stands behind it in the file that was written last, it is the end that a kill or a power cut tore: it is cut off.
 
+use super::lock;
 use crate::frames::{FrameError, Input, blob, number, put_message};
 use crate::message::Message;
 use andon_model::Timestamp;
@@ -14,7 +18,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What a file of records begins with; the last byte is the format's version.
 pub(crate) const MAGIC: &[u8; 8] = b"ANDONKP\x01";
@@ -26,6 +31,11 @@ const HEAD: u64 = 8;
 const BODY_MOST: u32 = 272 << 20;
 /// How much is read at a place before it is known how long the record is.
 const PEEK: usize = 4096;
+/// How much is read in one go where a record is looked for.
+const WINDOW: usize = 64 << 10;
+/// So many bytes of what may be records are compared with their checksums behind damage; then what follows counts as damaged. Payloads
+/// that look like the begins of records would keep the start waiting.
+const COMPARED: u64 = 256 << 20;
 
 mod tag {
     pub(super) const MESSAGE: u8 = 1;
@@ -41,6 +51,16 @@ pub(crate) enum Record {
     Lost { no: u64, count: u64, at: Timestamp },
 }
 
+impl Record {
+    /// Whether it was written behind a record with this number. One that was not is what a failed write has left.
+    fn is_behind(&self, last_no: u64) -> bool {
+        match self {
+            Self::Message { no, .. } => *no > last_no,
+            Self::Lost { no, .. } => *no >= last_no,
+        }
+    }
+}
+
 /// Where messages of a topic are: number and offset, ascending.
 type Places = Vec<(u64, u32)>;
 
@@ -50,8 +70,8 @@ pub(crate) struct Index {
     pub(crate) last_no: u64,
     /// The last place in the lane.
     pub(crate) last_seq: u64,
-    /// The times of the first and the last message.
-    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    /// The times of the first and the last record.
+    pub(crate) times: Times,
     pub(crate) topics: BTreeMap<TopicName, Places>,
     /// What was lost: number, how many, when.
     pub(crate) lost: Vec<(u64, u64, Timestamp)>,
@@ -65,9 +85,7 @@ impl Index {
             Record::Message { no, seq, message } => {
                 self.last_no = *no;
                 self.last_seq = self.last_seq.max(*seq);
-                let at = message.received;
-                let (first, last) = self.times.unwrap_or((at, at));
-                self.times = Some((first.min(at), last.max(at)));
+                self.note_time(message.received);
                 if let Some(places) = self.topics.get_mut(&message.topic) {
                     places.push((*no, offset));
                 } else {
@@ -76,9 +94,20 @@ impl Index {
             }
             Record::Lost { no, count, at } => {
                 self.last_no = *no;
+                self.note_time(*at);
                 self.lost.push((*no, *count, *at));
             }
         }
+    }
+
+    /// Nothing was in the file, not even damage.
+    fn is_empty(&self) -> bool {
+        self.times.is_none() && self.damaged == 0
+    }
+
+    fn note_time(&mut self, at: Timestamp) {
+        let (first, last) = self.times.unwrap_or((at, at));
+        self.times = Some((first.min(at), last.max(at)));
     }
 
     fn encode(&self) -> BytesMut {
@@ -210,6 +239,63 @@ pub(crate) fn read_at(file: &File, offset: u64) -> io::Result<Option<(Record, u6
     Ok(decode(body).ok().map(|record| (record, offset + HEAD + length as u64)))
 }
 
+/// What stands behind a place where no whole record is.
+#[derive(Debug, PartialEq, Eq)]
+enum Behind {
+    /// No whole record.
+    Nothing,
+    /// A whole record, there.
+    Record(u64),
+    /// That is not known: too much there looks like records.
+    Unknown,
+}
+
+/// Looks for a whole record behind `at`, where none is. Its number is above `last_no`, as all that were written later are.
+///
+/// The length at `at` is believed first: where only a body is damaged nothing within it is taken for a record.
+fn look_behind(file: &File, at: u64, size: u64, last_no: u64, compared: &mut u64) -> io::Result<Behind> {
+    let is_record =
+        |at: u64| Ok::<_, io::Error>(read_at(file, at)?.is_some_and(|(record, _)| record.is_behind(last_no)));
+    let mut head = [0; HEAD as usize];
+    let got = read_some(file, &mut head, at)?;
+    if let Some(length) = plausible(head.get(..got).unwrap_or_default(), size - at) {
+        let next = at + HEAD + u64::from(length);
+        if next < size && is_record(next)? {
+            return Ok(Behind::Record(next));
+        }
+    }
+    // With one byte of the body, which is its tag.
+    const BEGIN: usize = HEAD as usize + 1;
+    let mut window = vec![0; WINDOW];
+    let mut from = at + 1;
+    loop {
+        let got = read_some(file, &mut window, from)?;
+        let there = window.get(..got).unwrap_or_default();
+        for (place, begin) in (from..).zip(there.windows(BEGIN)) {
+            let Some(length) = plausible(begin, size - place) else { continue };
+            *compared = compared.saturating_add(u64::from(length));
+            if *compared > COMPARED {
+                return Ok(Behind::Unknown);
+            }
+            if is_record(place)? {
+                return Ok(Behind::Record(place));
+            }
+        }
+        if got < WINDOW {
+            return Ok(Behind::Nothing);
+        }
+        from += (WINDOW - BEGIN + 1) as u64;
+    }
+}
+
+/// The length of the body, if this can be the begin of a record with so many bytes from there on.
+fn plausible(begin: &[u8], there: u64) -> Option<u32> {
+    let (length, rest) = begin.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length);
+    let known = rest.get(4).is_none_or(|tag| matches!(*tag, tag::MESSAGE | tag::LOST));
+    (known && length > 0 && length <= BODY_MOST && HEAD + u64::from(length) <= there).then_some(length)
+}
+
 fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -231,8 +317,12 @@ pub(crate) struct Active {
     pub(crate) size: u64,
     /// When it was begun.
     pub(crate) begun: Timestamp,
-    pub(crate) index: Index,
-    pub(crate) dirty: bool,
+    /// Read by others too, who wait for no disk.
+    pub(crate) index: Arc<Mutex<Index>>,
+    /// So far it is synced.
+    synced: u64,
+    /// The last sync failed: the kernel may take for clean what never came to the disk.
+    failed: bool,
     scratch: BytesMut,
 }
 
@@ -241,9 +331,11 @@ impl Active {
         let path = dir.join(format!("{first_no:020}.log"));
         let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
         file.write_all(MAGIC)?;
+        // Before its name is: else a power cut may leave a name with nothing in it that is known.
+        file.sync_all()?;
         File::open(dir)?.sync_all()?;
-        let (size, index, scratch) = (MAGIC.len() as u64, Index::default(), BytesMut::new());
-        Ok(Self { path, file: Arc::new(file), size, begun: now, index, dirty: true, scratch })
+        let (size, index, scratch) = (MAGIC.len() as u64, Arc::default(), BytesMut::new());
+        Ok(Self { path, file: Arc::new(file), size, begun: now, index, synced: size, failed: false, scratch })
     }
 
     /// Appends records; those behind a failed write are not there.
@@ -257,17 +349,55 @@ impl Active {
             places.push((record, u32::try_from(at).map_err(io::Error::other)?));
             at += (self.scratch.len() - before) as u64;
         }
-        self.file.write_all_at(&self.scratch, self.size)?;
-        places.iter().for_each(|(record, offset)| self.index.note(record, *offset));
+        if let Err(error) = self.file.write_all_at(&self.scratch, self.size) {
+            // What of it came through is not there; that it cannot be cut off either changes nothing.
+            let _ = self.file.set_len(self.size);
+            return Err(error);
+        }
+        let mut index = lock(&self.index);
+        places.iter().for_each(|(record, offset)| index.note(record, *offset));
+        drop(index);
         self.size = at;
-        self.dirty = true;
+        Ok(())
+    }
+
+    /// Syncs what was written. What a failed sync was to bring to the disk is read again and written again first.
+    /// # Errors
+    /// The disk fails, or has already lost what a failed sync was to bring there; then the next start reads it from the lane.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.synced == self.size {
+            return Ok(());
+        }
+        if self.failed {
+            self.write_again()?;
+        }
+        self.failed = true;
+        self.file.sync_data()?;
+        (self.failed, self.synced) = (false, self.size);
+        Ok(())
+    }
+
+    fn write_again(&self) -> io::Result<()> {
+        let mut at = self.synced;
+        while at < self.size {
+            let (_, next) = read_at(&self.file, at)?.ok_or_else(|| io::Error::other("lost in a sync that failed"))?;
+            let mut record = vec![0; usize::try_from(next - at).unwrap_or(0)];
+            read_some(&self.file, &mut record, at)?;
+            self.file.write_all_at(&record, at)?;
+            at = next;
+        }
         Ok(())
     }
 
     /// Syncs the records and writes the index: nothing more will come.
-    pub(crate) fn seal(self) -> io::Result<Sealed> {
-        self.file.sync_data()?;
-        Sealed::write(self.path, self.size, &self.index)
+    pub(crate) fn seal(&mut self) -> io::Result<Sealed> {
+        self.sync()?;
+        // Nobody else changes it, so what is told of it is what was encoded.
+        let (encoded, told) = {
+            let index = lock(&self.index);
+            (index.encode(), (index.last_no, index.last_seq, index.times))
+        };
+        Sealed::write(self.path.clone(), self.size, &encoded, told)
     }
 }
 
@@ -278,50 +408,75 @@ pub(crate) struct Sealed {
     pub(crate) last_no: u64,
     pub(crate) last_seq: u64,
     pub(crate) size: u64,
-    pub(crate) times: Option<(Timestamp, Timestamp)>,
+    pub(crate) times: Times,
+    /// It is let go of: that it is not there is no damage.
+    gone: AtomicBool,
 }
 
+/// The times of the first and the last record.
+type Times = Option<(Timestamp, Timestamp)>;
+
 impl Sealed {
-    fn write(path: PathBuf, size: u64, index: &Index) -> io::Result<Self> {
+    /// Writes the index beside the records. Of the index are told the last number, the last place in the lane, and the times.
+    fn write(path: PathBuf, size: u64, index: &[u8], told: (u64, u64, Times)) -> io::Result<Self> {
         let to = path.with_extension("idx");
         let new = path.with_extension("idx~new");
         let mut file = File::create(&new)?;
-        file.write_all(&index.encode())?;
+        file.write_all(index)?;
         file.sync_all()?;
         std::fs::rename(&new, &to)?;
         if let Some(dir) = path.parent() {
             File::open(dir)?.sync_all()?;
         }
-        let Index { last_no, last_seq, times, .. } = index;
-        Ok(Self { path, last_no: *last_no, last_seq: *last_seq, size, times: *times })
+        Ok(Self::of(path, size, told))
     }
 
-    /// A file that a run has left. Without its index it is read through, and a torn end is cut off.
-    pub(crate) fn open(path: PathBuf, first_no: u64, is_last: bool) -> io::Result<Self> {
+    fn of(path: PathBuf, size: u64, (last_no, last_seq, times): (u64, u64, Times)) -> Self {
+        Self { path, last_no, last_seq, size, times, gone: AtomicBool::new(false) }
+    }
+
+    /// A file that a run has left. Without its index it is read through. `None`: there is nothing in it, and it is removed.
+    pub(crate) fn open(path: PathBuf, first_no: u64, is_last: bool) -> io::Result<Option<Self>> {
         let size = std::fs::metadata(&path)?.len();
         let index = std::fs::read(path.with_extension("idx"));
         if let Some(Index { last_no, last_seq, times, .. }) = index.ok().and_then(|i| Index::decode(i.into()).ok()) {
-            return Ok(Self { path, last_no, last_seq, size, times });
+            return Ok(Some(Self::of(path, size, (last_no, last_seq, times))));
         }
         let file = File::options().read(true).write(true).open(&path)?;
         let mut magic = [0; 8];
         let known = read_some(&file, &mut magic, 0)? == magic.len() && magic == *MAGIC;
-        if !known && size >= MAGIC.len() as u64 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "of another program, or of a newer version"));
+        if !known && magic.iter().zip(MAGIC).take(7).all(|(there, ours)| there == ours) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "of a newer version of the program"));
         }
-        let mut index = Index { last_no: first_no.saturating_sub(1), ..Index::default() };
-        let mut at = MAGIC.len() as u64;
-        while let Some((record, next)) = read_at(&file, at)? {
-            index.note(&record, u32::try_from(at).map_err(io::Error::other)?);
-            at = next;
+        let (mut index, end) = read_through(&file, first_no, size)?;
+        if index.is_empty() && !known && size >= MAGIC.len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "of another program, or damaged"));
+        }
+        // A name that was made, and no more than a part of the first record.
+        if index.is_empty() && (is_last || end == size) {
+            std::fs::remove_file(&path)?;
+            return Ok(None);
         }
         if is_last {
-            file.set_len(at.min(size))?;
+            file.set_len(end)?;
             file.sync_all()?;
         } else {
-            index.damaged = size.saturating_sub(at);
+            index.damaged += size - end;
         }
-        Self::write(path, at.min(size), &index)
+        if index.times.is_none() {
+            index.times = written_at(&path);
+        }
+        let told = (index.last_no, index.last_seq, index.times);
+        Self::write(path, if is_last { end } else { size }, &index.encode(), told).map(Some)
+    }
+
+    /// A file that cannot be read, of which it is known that it is there: nothing behind it gets a number that it may have.
+    pub(crate) fn unreadable(path: PathBuf, first_no: u64) -> Self {
+        /// No record is smaller.
+        const SMALLEST: u64 = HEAD + 4;
+        let size = std::fs::metadata(&path).map_or(0, |about| about.len());
+        let times = written_at(&path);
+        Self::of(path, size, (first_no.saturating_add(size / SMALLEST), 0, times))
     }
 
     /// The index, from its file.
@@ -330,8 +485,51 @@ impl Sealed {
         Index::decode(bytes.into()).map_err(io::Error::other)
     }
 
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)?;
-        std::fs::remove_file(self.path.with_extension("idx"))
+    /// Whether it is let go of, or about to be.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
+
+    /// Removes it. What a kill leaves of that is a file without an index, which the next start reads through.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.gone.store(true, Ordering::Release);
+        remove(&self.path.with_extension("idx"))?;
+        remove(&self.path)
+    }
+}
+
+/// The times of what is in a file, as far as its own time tells them.
+fn written_at(path: &Path) -> Option<(Timestamp, Timestamp)> {
+    let written = std::fs::metadata(path).and_then(|about| about.modified()).ok()?;
+    let since = written.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some((Timestamp::MIN, Timestamp::from_micros(0).plus(since)))
+}
+
+/// Removes a file; that it is not there is as good.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Reads all records of a file: what is in it, and where the last whole one ends.
+fn read_through(file: &File, first_no: u64, size: u64) -> io::Result<(Index, u64)> {
+    let mut index = Index { last_no: first_no.saturating_sub(1), ..Index::default() };
+    let (mut at, mut compared) = (MAGIC.len() as u64, 0);
+    while at < size {
+        if let Some((record, next)) = read_at(file, at)?.filter(|(record, _)| record.is_behind(index.last_no)) {
+            index.note(&record, u32::try_from(at).map_err(io::Error::other)?);
+            at = next;
+            continue;
+        }
+        let next = match look_behind(file, at, size, index.last_no, &mut compared)? {
+            Behind::Nothing => break,
+            Behind::Record(next) => next,
+            Behind::Unknown => size,
+        };
+        index.damaged += next - at;
+        at = next;
+    }
+    Ok((index, at.min(size)))
 }

@@ -176,7 +176,8 @@ impl Keeping for KeepUnder {
         topic.starts_with("kept/").then(|| self.all().remove(0))
     }
     fn all(&self) -> Vec<Arc<Keep>> {
-        vec![Arc::new(Keep { rule: "kept".into(), age: Duration::from_secs(7 * 86_400), bytes: 64 << 20 })]
+        let filter = TopicFilter::parse("kept/#").unwrap();
+        vec![Arc::new(Keep { rule: "kept".into(), filter, age: Duration::from_secs(7 * 86_400), bytes: 64 << 20 })]
     }
 }
 

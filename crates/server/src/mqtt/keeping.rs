@@ -3,6 +3,7 @@
 use andon_broker::{Keep, Keeping};
 use andon_model::plant::TopicRuleDef;
 use andon_rules::TopicRules;
+use andon_wire::mqtt::TopicFilter;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -36,7 +37,9 @@ pub(super) fn of_rules(rules: Arc<TopicRules>) -> Option<Arc<dyn Keeping>> {
     let keep = |rule: &Arc<andon_rules::Rule>| {
         let keep = rule.keep?;
         let name = &rule.def.name;
-        Some((name.clone(), Arc::new(Keep { rule: name.as_str().into(), age: keep.age, bytes: keep.bytes })))
+        // The check of the rule has parsed it before.
+        let filter = TopicFilter::parse(&rule.def.filter).ok()?;
+        Some((name.clone(), Arc::new(Keep { rule: name.as_str().into(), filter, age: keep.age, bytes: keep.bytes })))
     };
     let by_rule: HashMap<_, _> = rules.all().iter().filter_map(keep).collect();
     (!by_rule.is_empty()).then(|| Arc::new(Kept { rules, by_rule }) as Arc<dyn Keeping>)
@@ -67,6 +70,7 @@ mod tests {
         let keeping = of_rules(Arc::new(rules)).unwrap();
         let kept = keeping.of("plant/press/t").unwrap();
         assert_eq!((&*kept.rule, kept.age.as_secs(), kept.bytes), ("all", 7 * 86_400, 10 << 20));
+        assert_eq!(kept.filter.as_str(), "plant/#");
         assert_eq!((keeping.of("plant/press/raw"), keeping.of("other"), keeping.all().len()), (None, None, 1));
         assert!(of_rules(Arc::default()).is_none());
     }

@@ -670,3 +670,29 @@ proptest! {
         prop_assert_eq!(filter.matches(topic.as_str()), plain(&split, &names));
     }
 }
+
+#[test]
+fn two_filters_overlap_where_some_topic_falls_under_both() {
+    let levels = |words: &[&str], most: usize| {
+        let mut all: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let mut last = all.clone();
+        for _ in 1..most {
+            last = last.iter().flat_map(|line| words.iter().map(move |word| format!("{line}/{word}"))).collect();
+            all.extend_from_slice(&last);
+        }
+        all
+    };
+    let topics = levels(&["a", "b", "$x", ""], 4);
+    let filters = levels(&["a", "+", "#", "$x", ""], 3);
+    let filters: Vec<_> = filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
+    assert!(filters.len() > 80, "{}", filters.len());
+    for one in &filters {
+        for other in &filters {
+            let topic =
+                topics.iter().filter(|t| !t.is_empty()).find(|topic| one.matches(topic) && other.matches(topic));
+            assert_eq!(one.overlaps(other), topic.is_some(), "{one} and {other}: {topic:?}");
+        }
+    }
+    let shared = |filter: &str| TopicFilter::parse(filter).unwrap();
+    assert!(shared("$share/g/a/+").overlaps(&shared("a/b")) && !shared("$share/g/a").overlaps(&shared("$share/g/b")));
+}

@@ -188,6 +188,24 @@ impl TopicFilter {
         names.next().is_none()
     }
 
+    /// Whether some topic name falls under both filters, whatever their share groups.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (one, other) = (self.pattern(), other.pattern());
+        // A wildcard at the begin does not see names that begin with `$`.
+        if one.starts_with('$') != other.starts_with('$') {
+            return false;
+        }
+        let (mut one, mut other) = (one.split('/'), other.split('/'));
+        loop {
+            match (one.next(), other.next()) {
+                (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+                (Some(a), Some(b)) if a == b || a == "+" || b == "+" => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// The same filter in memory of its own, for keeping it longer than the packet.
     #[must_use]
     pub fn compact(&self) -> Self {
