@@ -648,7 +648,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_once_and_counted_beyond_the_words_that_are_told() {
         let mut not_there = NotThere::default();
-        let missing = |n: u64| Missing { until: Timestamp::default(), messages: Some(n), why: "damaged".to_owned() };
+        let missing = |n: u64| Missing {
+            until: Timestamp::default(),
+            messages: Some(n),
+            why: "damaged".to_owned(),
+            topics: Vec::new(),
+        };
         for _ in 0..3 {
             not_there.add(vec![missing(0)]);
         }

@@ -415,7 +415,12 @@ impl Keeping for KeepAll {
         (!topic.is_empty()).then(|| self.all().remove(0))
     }
     fn all(&self) -> Vec<Arc<Keep>> {
-        vec![Arc::new(Keep { rule: "all".into(), age: Duration::from_secs(3600), bytes: 1 << 20 })]
+        vec![Arc::new(Keep {
+            rule: "all".into(),
+            filter: TopicFilter::parse("#").unwrap(),
+            age: Duration::from_secs(3600),
+            bytes: 1 << 20,
+        })]
     }
 }
 
