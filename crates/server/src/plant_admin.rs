@@ -102,23 +102,44 @@ pub fn retentions(bus: &Bus) -> Retentions {
 }
 
 /// The one way to change the plant model.
+///
+/// A change runs in a task of its own: whoever asked for it may go, by a closed connection or by a time limit, and everything follows all
+/// the same.
+#[derive(Clone)]
 pub struct Admin {
     store: Store,
-    followers: Followers,
+    followers: Arc<Followers>,
     secrets: Arc<Secrets>,
     /// One change at a time is followed.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Runs to its end, also when nobody waits for it any more.
+async fn to_the_end<T, E>(
+    change: impl Future<Output = Result<T, E>> + Send + 'static,
+    fault: impl FnOnce(String) -> E,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    tokio::spawn(change).await.unwrap_or_else(|error| Err(fault(error.to_string())))
 }
 
 impl Admin {
     /// An admin over `store`.
     pub fn new(store: Store, followers: Followers, secrets: Arc<Secrets>) -> Arc<Self> {
-        Arc::new(Self { store, followers, secrets, turn: tokio::sync::Mutex::default() })
+        Arc::new(Self { store, followers: Arc::new(followers), secrets, turn: Arc::default() })
     }
 
     /// Makes everything follow the model in force; at start.
     pub async fn follow(&self) -> Result<(), StoreError> {
         self.followers.follow(&self.store).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bridge_names(&self) -> Vec<String> {
+        self.followers.bridges.reports().into_iter().map(|(name, _)| name).collect()
     }
 
     /// The present model, and what the documents make of it.
@@ -202,8 +223,12 @@ impl PlantAdmin for Admin {
             if base.version != expected_version {
                 return Err(PlantError::Conflict { current: base.version });
             }
-            let applied = self.store.apply_plant(expected_version, new, by, reason).await.map_err(refused)?;
-            self.done(applied).await
+            let own = self.clone();
+            let change = async move {
+                let applied = own.store.apply_plant(expected_version, new, by, reason).await.map_err(refused)?;
+                own.done(applied).await
+            };
+            to_the_end(change, PlantError::Failed).await
         })
     }
 
@@ -229,8 +254,12 @@ impl PlantAdmin for Admin {
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>> {
         Box::pin(async move {
-            let applied = self.store.rollback(version, expected_version, by, reason).await.map_err(refused)?;
-            self.done(applied).await
+            let own = self.clone();
+            let change = async move {
+                let applied = own.store.rollback(version, expected_version, by, reason).await.map_err(refused)?;
+                own.done(applied).await
+            };
+            to_the_end(change, PlantError::Failed).await
         })
     }
 
@@ -266,15 +295,19 @@ impl SecretKeeper for Admin {
 
     fn change(&self, name: String, value: Option<String>) -> BoxFuture<'_, Result<(), SecretError>> {
         Box::pin(async move {
-            let secrets = self.secrets.clone();
-            let kept = tokio::task::spawn_blocking(move || match value {
-                Some(value) => secrets.set(&name, &value),
-                None => secrets.remove(&name),
-            });
-            kept.await.map_err(|error| SecretError::Failed(error.to_string()))?.map_err(not_kept)?;
-            let _turn = self.turn.lock().await;
-            self.followers.bridges.apply(&self.followers.bus.plant().plant).await;
-            Ok(())
+            let own = self.clone();
+            let change = async move {
+                let secrets = own.secrets.clone();
+                let kept = tokio::task::spawn_blocking(move || match value {
+                    Some(value) => secrets.set(&name, &value),
+                    None => secrets.remove(&name),
+                });
+                kept.await.map_err(|error| SecretError::Failed(error.to_string()))?.map_err(not_kept)?;
+                let _turn = own.turn.lock().await;
+                own.followers.bridges.apply(&own.followers.bus.plant().plant).await;
+                Ok(())
+            };
+            to_the_end(change, SecretError::Failed).await
         })
     }
 }

@@ -137,3 +137,35 @@ async fn stopping_says_goodbye() {
     assert!(matches!(caller.next().await, Packet::Disconnect(bye) if bye.reason == ReasonCode::SUCCESS));
     assert_eq!(caller.try_next().await, None);
 }
+
+#[tokio::test]
+async fn one_that_nobody_holds_any_more_ends_and_a_fault_is_told_as_one() {
+    /// A line that is at fault.
+    struct Bad;
+    #[async_trait]
+    impl Dial for Bad {
+        async fn dial(&self) -> Result<Box<dyn Stream>, Trouble> {
+            Err(Trouble::new("nobody there", "wait"))
+        }
+    }
+    /// Ears that are.
+    struct Deaf;
+    impl Ears for Deaf {
+        fn hear(&self, _: Notice) {
+            panic!("as wanted");
+        }
+    }
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    drop(over);
+    assert!(matches!(caller.next().await, Packet::Disconnect(bye) if bye.reason == ReasonCode::SUCCESS));
+    let settings = options(1, vec![rule("a", "", "")], vec![]);
+    let broken = Bridge::start(here.broker.clone(), settings, Some(Arc::new(Bad)), Arc::new(Deaf)).await.unwrap();
+    until(|| broken.report().last_trouble.is_some_and(|(_, trouble)| trouble.text.contains("a fault of Andon"))).await;
+    assert_eq!(broken.report().state, LinkState::Failed);
+    // It is over already.
+    broken.stop().await;
+}
