@@ -24,6 +24,9 @@ const BURST: f64 = 1000.0;
 /// The most topic filters in one SUBSCRIBE or UNSUBSCRIBE.
 const FILTERS: usize = 100;
 
+/// So many messages of a stretch that were sent may wait for the first of them to be answered.
+const WINDOW: usize = 16_384;
+
 /// What is known while there is a link.
 pub(super) struct Online {
     pub(super) link: Link,
@@ -315,7 +318,7 @@ impl Task {
     }
 
     async fn pump_run(&mut self, online: &mut Online, index: usize, limited: bool) -> Result<(), Trouble> {
-        while self.may_send(online, limited) {
+        while self.may_send(online, limited) && self.runs.get(index).is_some_and(|run| run.window.len() < WINDOW) {
             let Some(item) = self.runs.get_mut(index).and_then(|run| run.ready.pop_front()) else {
                 if self.read_more(index, Some(&mut *online)).await {
                     continue;
@@ -326,7 +329,9 @@ impl Task {
                 online.tokens -= 1.0;
             }
             let flight = self.send_item(online, item)?;
-            if let Some(run) = self.runs.get_mut(index) {
+            if flight.lost {
+                self.pass_over(index, &flight);
+            } else if let Some(run) = self.runs.get_mut(index) {
                 run.window.push_back(flight);
             }
         }
@@ -349,17 +354,16 @@ impl Task {
         let amount = item.amount();
         let Item { seq, message, rule } = item;
         let (received, now) = (message.received, Instant::now());
-        let mut flight = Flight { seq, packet_id: 0, done: true, amount, received, sent_at: now };
-        let lost = |task: &mut Self, why| {
-            let topic = message.topic.clone();
-            let lost = super::sieve::amount(&message);
-            task.state.lose(why, lost, received, || topic.as_str().to_owned());
+        let weight = super::sieve::amount(&message);
+        let mut flight = Flight { seq, packet_id: 0, done: true, lost: false, amount, weight, received, sent_at: now };
+        let lost = |task: &mut Self, flight: Flight, why| {
+            task.state.lose(why, weight, received, || message.topic.as_str().to_owned());
+            Flight { lost: true, ..flight }
         };
         match self.way(online, &message) {
             Way::Open => {}
             Way::TooFar => {
-                lost(self, Loss::Unmappable);
-                return Ok(flight);
+                return Ok(lost(self, flight, Loss::Unmappable));
             }
             Way::Ring => {
                 self.status.set(|report| report.looped += 1);
@@ -367,12 +371,10 @@ impl Task {
             }
         }
         if message.is_expired(self.clock.now()) {
-            lost(self, Loss::Expired);
-            return Ok(flight);
+            return Ok(lost(self, flight, Loss::Expired));
         }
         let Some((topic, qos)) = self.mapped(&message, rule) else {
-            lost(self, Loss::Unmappable);
-            return Ok(flight);
+            return Ok(lost(self, flight, Loss::Unmappable));
         };
         // A topic that became a command topic since.
         if self.broker.hooks.command_topic(message.topic.as_str()) {
@@ -381,8 +383,7 @@ impl Task {
         let publish = self.publish(online, &message, topic, qos);
         let encoded = EncodedPublish::new(&publish, self.options.version).ok();
         let Some(encoded) = encoded.filter(|encoded| encoded.size() <= online.link.packet_bytes()) else {
-            lost(self, Loss::TooLarge);
-            return Ok(flight);
+            return Ok(lost(self, flight, Loss::TooLarge));
         };
         let mut again = None;
         if qos != QoS::AtMostOnce {
@@ -478,13 +479,14 @@ impl Task {
 
     /// PUBACK.
     pub(super) fn acknowledged(&mut self, online: &mut Online, ack: &Ack) -> Result<(), Trouble> {
+        let stretches = self.runs.len();
         let runs = self.runs.iter_mut().chain(&mut online.owed);
         let found = runs.enumerate().find_map(|(index, run)| {
             let flight = run.window.iter_mut().find(|flight| flight.packet_id == ack.packet_id && !flight.done)?;
             Some((index, flight))
         });
         let Some((index, flight)) = found else { return Ok(()) };
-        let (latency, received, amount) = (flight.sent_at.elapsed(), flight.received, flight.amount);
+        let (latency, received, weight) = (flight.sent_at.elapsed(), flight.received, flight.weight);
         if !ack.reason.is_success() && !self.options.skip_refused {
             let reason = ack.reason;
             let more = ack.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
@@ -493,13 +495,16 @@ impl Task {
                 "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
             return Err(Trouble::new(text, remedy));
         }
-        flight.done = true;
         online.ids.remove(&ack.packet_id);
         online.in_flight = online.in_flight.saturating_sub(1);
         if ack.reason.is_success() {
+            flight.done = true;
             self.status.sent(Some(latency));
         } else {
-            self.state.lose(Loss::Refused, amount, received, || ack.reason.to_string());
+            // A retained message that waits nowhere is only done.
+            flight.done = index >= stretches;
+            self.state.lose(Loss::Refused, weight, received, || ack.reason.to_string());
+            self.lose_flight(index, ack.packet_id);
         }
         if index < self.runs.len() {
             self.settle(index);

@@ -103,6 +103,10 @@ pub(super) struct State {
     /// What comes now is not taken, for too much waits: newest messages are dropped.
     #[serde(default)]
     pub(super) refusing: bool,
+    /// Numbers, from the first to the last of each, of what is done for while something before it is not: lost and counted as such.
+    /// Ascending. They are left out when their stretch is read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) holes: Vec<(u64, u64)>,
     #[serde(default)]
     pub(super) lost: Vec<Lost>,
     /// All that was lost since there is this bridge.
@@ -123,6 +127,7 @@ impl State {
             retained_due: Vec::new(),
             subscribed: Vec::new(),
             refusing: false,
+            holes: Vec::new(),
             lost: Vec::new(),
             lost_ever: Amount::default(),
         }
@@ -147,6 +152,10 @@ impl State {
         let ends = state.stretches.iter().map(|it| (it.from, it.to.unwrap_or(u64::MAX)));
         let good = ends.clone().all(|(from, to)| from <= to)
             && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to <= from);
+        let ends = state.holes.iter();
+        let good = good
+            && ends.clone().all(|(from, to)| from <= to)
+            && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to < from);
         if good { Ok(state) } else { Err("its stretches are out of order".to_owned()) }
     }
 
@@ -158,7 +167,32 @@ impl State {
 
     /// Whether the frame is to be sent.
     pub(super) fn wants(&self, seq: u64) -> bool {
-        self.stretches.iter().any(|stretch| stretch.has(seq))
+        self.stretches.iter().any(|stretch| stretch.has(seq)) && !self.is_hole(seq)
+    }
+
+    /// Whether the frame is done for, although the begin of its stretch is before it.
+    pub(super) fn is_hole(&self, seq: u64) -> bool {
+        let at = self.holes.partition_point(|(_, to)| *to < seq);
+        self.holes.get(at).is_some_and(|(from, _)| *from <= seq)
+    }
+
+    /// Notes that a frame is done for. `after`: the one before it that is so, too, with none between them that is to be sent.
+    pub(super) fn make_hole(&mut self, after: Option<u64>, seq: u64) {
+        let at = self.holes.partition_point(|(_, to)| *to < seq);
+        if self.is_hole(seq) {
+            return;
+        }
+        match at.checked_sub(1).and_then(|before| self.holes.get_mut(before)).filter(|hole| after == Some(hole.1)) {
+            Some(hole) => hole.1 = seq,
+            None => self.holes.insert(at, (seq, seq)),
+        }
+    }
+
+    /// Forgets holes that no stretch has any more.
+    pub(super) fn close_holes(&mut self) {
+        let stretches = &self.stretches;
+        let within = |to: u64| stretches.iter().any(|stretch| stretch.has(to));
+        self.holes.retain(|(_, to)| within(*to));
     }
 
     /// Notes a message that does not cross the bridge.
@@ -223,6 +257,24 @@ mod tests {
         assert_eq!(state.retained_due, [("b".to_owned(), at(3))]);
         assert!(state.follow(&["a".to_owned()], at(4)));
         assert_eq!(state.retained_due, []);
+    }
+
+    #[test]
+    fn what_is_done_for_behind_the_begin_of_a_stretch_is_remembered_as_long_as_it_is_needed() {
+        let mut state = State::new(0, at(0));
+        state.make_hole(None, 5);
+        state.make_hole(Some(5), 9);
+        state.make_hole(None, 20);
+        state.make_hole(None, 3);
+        assert_eq!(state.holes, [(3, 3), (5, 9), (20, 20)]);
+        let wanted: Vec<u64> = (1..=10).filter(|seq| state.wants(*seq)).collect();
+        assert_eq!(wanted, [1, 2, 4, 10]);
+        assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
+        state.stretches = vec![Stretch { from: 7, to: Some(15) }];
+        state.close_holes();
+        assert_eq!(state.holes, [(5, 9)]);
+        state.holes = vec![(5, 9), (9, 12)];
+        assert!(State::decode(&state.encode()).is_err());
     }
 
     #[test]

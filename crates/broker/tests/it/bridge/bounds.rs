@@ -52,6 +52,57 @@ async fn beyond_its_bound_the_oldest_or_the_newest_goes_and_is_told() {
 }
 
 #[tokio::test]
+async fn what_was_told_to_be_lost_behind_one_that_is_not_answered_is_not_sent_after_all() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = BridgeOptions { keep_bytes: 50 * 101, in_flight: 5, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..5).await;
+    for _ in 0..5 {
+        caller.publish().await;
+    }
+    // Five are under way and not answered; of what comes behind them the oldest goes.
+    publish_large(&mut device, 5..205).await;
+    until(|| over.bridge.report().lost.messages == 155).await;
+    let fifty = Amount { messages: 50, bytes: 50 * 101 };
+    assert_eq!(over.bridge.report().waiting, fifty);
+    drop(caller);
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert_eq!(over.bridge.report().waiting, fifty, "nothing is taken out twice");
+    let expected: Vec<u32> = (0..5).chain(160..205).collect();
+    assert_eq!(numbers(&mut caller, 50).await, expected);
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    assert_eq!(over.bridge.report().lost.messages, 155);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_was_refused_behind_one_that_is_not_answered_is_lost_once_also_over_a_restart() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = || BridgeOptions { skip_refused: true, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings(), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..4).await;
+    let sent = [caller.publish().await, caller.publish().await, caller.publish().await, caller.publish().await];
+    caller.answer(&sent[1], ReasonCode::NOT_AUTHORIZED).await;
+    caller.answer(&sent[2], ReasonCode::NOT_AUTHORIZED).await;
+    until(|| over.bridge.report().lost.messages == 2).await;
+    over.bridge.stop().await;
+    drop(caller);
+    let over = start(&here, settings(), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert_eq!(over.bridge.report().waiting.messages, 2);
+    assert_eq!(numbers(&mut caller, 2).await, [0, 3]);
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    assert_eq!(over.bridge.report().lost.messages, 2);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
 async fn what_waits_longer_than_it_may_goes_and_is_told() {
     let (_here, here) = Site::usual().await;
     let settings =
