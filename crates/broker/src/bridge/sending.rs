@@ -43,13 +43,36 @@ pub(super) struct Online {
     in_flight: usize,
     window: usize,
     /// The identifiers of what is under way, also over the former link.
-    ids: HashSet<u16>,
-    last_id: u16,
+    ids: Ids,
     /// The node at the other side, if it is one of ours.
     pub(super) peer: Option<String>,
     keep_alive: Duration,
     sent_at: Instant,
     ping_at: Option<Instant>,
+}
+
+/// Packet identifiers in use.
+#[derive(Debug, Default)]
+struct Ids {
+    used: HashSet<u16>,
+    last: u16,
+}
+
+impl Ids {
+    /// One that nothing has; `None`: all 65,535 are in use.
+    fn take(&mut self) -> Option<u16> {
+        for _ in 0..=u16::MAX {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if self.used.insert(self.last) {
+                return Some(self.last);
+            }
+        }
+        None
+    }
+
+    fn free(&mut self, id: u16) {
+        self.used.remove(&id);
+    }
 }
 
 /// Where a message has been.
@@ -120,14 +143,13 @@ impl Online {
         self.link.send(packet)
     }
 
-    /// An identifier that nothing has; there are far more of them than things under way.
-    fn next_id(&mut self) -> u16 {
-        loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if self.ids.insert(self.last_id) {
-                return self.last_id;
-            }
-        }
+    fn next_id(&mut self) -> Result<u16, Trouble> {
+        self.ids.take().ok_or_else(|| {
+            Trouble::new(
+                "all packet identifiers are in use",
+                "the link is begun anew by itself; report this if it comes back",
+            )
+        })
     }
 }
 
@@ -143,9 +165,9 @@ impl Task {
         let keep_alive_s = answer.server_keep_alive_s.unwrap_or(self.options.keep_alive_s);
         let window = usize::from(answer.receive_maximum.unwrap_or(u16::MAX).min(self.options.in_flight)).max(1);
         let known = link.conn_ack.session_present;
-        if !known {
-            self.under_way.clear();
-        }
+        // An identifier is kept only for what will be sent again.
+        let state = &self.state;
+        self.under_way.retain(|seq, _| known && state.wants(*seq));
         let mut online = Online {
             link,
             ready: false,
@@ -155,8 +177,7 @@ impl Task {
             owed: None,
             in_flight: 0,
             window,
-            ids: self.under_way.values().copied().collect(),
-            last_id: 0,
+            ids: Ids { used: self.under_way.values().copied().collect(), last: 0 },
             peer,
             keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
             sent_at: Instant::now(),
@@ -187,7 +208,7 @@ impl Task {
             Vec::new()
         };
         for filters in former.chunks(FILTERS) {
-            let packet_id = online.next_id();
+            let packet_id = online.next_id()?;
             online.asked.insert(packet_id, (Vec::new(), Instant::now()));
             let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
             online.send(&Packet::Unsubscribe(unsubscribe))?;
@@ -210,7 +231,7 @@ impl Task {
             })
             .collect();
         for filters in filters.chunks(FILTERS) {
-            let packet_id = online.next_id();
+            let packet_id = online.next_id()?;
             let names = filters.iter().map(|filter| filter.filter.clone()).collect();
             online.asked.insert(packet_id, (names, Instant::now()));
             let subscribe = Subscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
@@ -227,7 +248,7 @@ impl Task {
     /// SUBACK or UNSUBACK.
     pub(super) fn granted(&mut self, online: &mut Online, id: u16, reasons: &[ReasonCode]) -> Result<(), Trouble> {
         let Some((filters, _)) = online.asked.remove(&id) else { return Ok(()) };
-        online.ids.remove(&id);
+        online.ids.free(id);
         let refused = filters.iter().zip(reasons).find(|(_, reason)| !reason.is_success());
         if let Some((filter, reason)) = refused {
             let text = format!("the other side refused the subscription to \"{filter}\": {reason}");
@@ -351,6 +372,16 @@ impl Task {
 
     /// Writes a message, or finds that it cannot be sent, which is as good as done.
     fn send_item(&mut self, online: &mut Online, item: Item) -> Result<Flight, Trouble> {
+        // Over a link that goes on with the former session, it has the identifier that it had. MQTT 5.0 [MQTT-4.4.0-1].
+        let again = self.under_way.remove(&item.seq).filter(|_| item.seq != 0);
+        let flight = self.write_item(online, item, again)?;
+        if let Some(id) = again.filter(|id| *id != flight.packet_id) {
+            online.ids.free(id);
+        }
+        Ok(flight)
+    }
+
+    fn write_item(&mut self, online: &mut Online, item: Item, again: Option<u16>) -> Result<Flight, Trouble> {
         let amount = item.amount();
         let Item { seq, message, rule } = item;
         let (received, now) = (message.received, Instant::now());
@@ -385,16 +416,13 @@ impl Task {
         let Some(encoded) = encoded.filter(|encoded| encoded.size() <= online.link.packet_bytes()) else {
             return Ok(lost(self, flight, Loss::TooLarge));
         };
-        let mut again = None;
         if qos != QoS::AtMostOnce {
-            // Over a link that goes on with the former session, it has the identifier that it had. MQTT 5.0 [MQTT-4.4.0-1].
-            again = self.under_way.remove(&seq).filter(|_| seq != 0);
-            flight.packet_id = again.unwrap_or_else(|| online.next_id());
+            flight.packet_id = again.map_or_else(|| online.next_id(), Ok)?;
             flight.done = false;
             online.in_flight += 1;
         }
         let mut bytes = BytesMut::with_capacity(encoded.size());
-        encoded.write(flight.packet_id, again.is_some(), &mut bytes);
+        encoded.write(flight.packet_id, again == Some(flight.packet_id), &mut bytes);
         online.sent_at = now;
         online.link.send_bytes(bytes.freeze())?;
         if flight.done {
@@ -495,7 +523,7 @@ impl Task {
                 "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
             return Err(Trouble::new(text, remedy));
         }
-        online.ids.remove(&ack.packet_id);
+        online.ids.free(ack.packet_id);
         online.in_flight = online.in_flight.saturating_sub(1);
         if ack.reason.is_success() {
             flight.done = true;
@@ -533,5 +561,20 @@ impl Task {
 
     pub(super) fn pong(online: &mut Online) {
         online.ping_at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ids;
+
+    #[test]
+    fn identifiers_are_given_once_and_again_when_they_are_free() {
+        let mut ids = Ids::default();
+        let all: std::collections::BTreeSet<u16> = (0..65_535).filter_map(|_| ids.take()).collect();
+        assert_eq!((all.len(), all.first(), all.last()), (65_535, Some(&1), Some(&65_535)));
+        assert_eq!(ids.take(), None, "no search without an end");
+        ids.free(7);
+        assert_eq!((ids.take(), ids.take()), (Some(7), None));
     }
 }

@@ -30,6 +30,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 const TELL_AFTER: Duration = Duration::from_secs(5);
 /// … at the latest after this.
 const TELL_AT_LATEST: Duration = Duration::from_secs(600);
+/// So many messages keep their identifier over a lost link: with those of the next link they are fewer than there are identifiers.
+const UNDER_WAY: usize = 30_000;
 /// A link that lasted this long ends a row of failures.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
@@ -235,6 +237,10 @@ impl Task {
         let flights =
             self.runs.iter().flat_map(|run| &run.window).filter(|flight| !flight.done && flight.packet_id != 0);
         self.under_way.extend(flights.map(|flight| (flight.seq, flight.packet_id)));
+        if self.under_way.len() > UNDER_WAY {
+            // Then what is sent again has a new identifier.
+            self.under_way.clear();
+        }
         self.runs.iter_mut().zip(&self.state.stretches).for_each(|(run, stretch)| *run = Run::of(stretch));
         if online.ready && begun.elapsed() >= GOOD_LINK {
             self.failures = 0;
