@@ -234,6 +234,23 @@ impl Task {
         }
     }
 
+    /// Where everything was looked at, and nothing is left in any stretch, nothing waits, whatever was counted.
+    pub(super) fn nothing_waits(&mut self) {
+        let end = self.state.scouted;
+        let is_over = |(run, stretch): (&Run, &Stretch)| {
+            run.window.is_empty()
+                && run.ready.is_empty()
+                && stretch.to.map_or(stretch.from > end, |to| stretch.from >= to)
+        };
+        let over = self.runs.iter().zip(&self.state.stretches).all(is_over) && end >= self.end_of_lane();
+        if over && self.recount.is_none() && self.state.waiting != Amount::default() {
+            tracing::warn!(bridge = self.options.name, waiting = ?self.state.waiting, "more was counted than waits");
+            self.state.waiting = Amount::default();
+            self.dirty = true;
+            self.relax();
+        }
+    }
+
     async fn find_oldest(&mut self) -> Option<Timestamp> {
         loop {
             let run = self.runs.first()?;

@@ -94,6 +94,9 @@ pub(super) struct State {
     pub(super) waiting: Amount,
     /// The local filters for which messages are sent, so that new ones are noticed.
     pub(super) filters: Vec<String>,
+    /// For each of them, whether its messages are kept until they are sent (`qos` 1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) keeps: Vec<bool>,
     /// Those of them whose retained messages are still to be sent, and the time up to which they are.
     #[serde(default)]
     pub(super) retained_due: Vec<(String, Timestamp)>,
@@ -124,6 +127,7 @@ impl State {
             scouted: last,
             waiting: Amount::default(),
             filters: Vec::new(),
+            keeps: Vec::new(),
             retained_due: Vec::new(),
             subscribed: Vec::new(),
             refusing: false,
@@ -207,14 +211,16 @@ impl State {
         }
     }
 
-    /// Follows changed filters: the retained messages of new ones are to be sent. True: what waits must be counted again.
-    pub(super) fn follow(&mut self, filters: &[String], now: Timestamp) -> bool {
+    /// Follows changed filters, each with whether its messages are kept: the retained messages of new ones are to be sent. True: what
+    /// waits must be counted again.
+    pub(super) fn follow(&mut self, filters: &[(String, bool)], now: Timestamp) -> bool {
+        let (filters, keeps): (Vec<String>, Vec<bool>) = filters.iter().cloned().unzip();
         let new = filters.iter().filter(|filter| !self.filters.contains(filter));
         let new: Vec<_> = new.map(|filter| (filter.clone(), now)).collect();
         self.retained_due.retain(|(filter, _)| filters.contains(filter));
-        let changed = self.filters != filters;
+        let changed = self.filters != filters || self.keeps != keeps;
         self.retained_due.extend(new);
-        self.filters = filters.to_vec();
+        (self.filters, self.keeps) = (filters, keeps);
         changed
     }
 }
@@ -227,10 +233,14 @@ mod tests {
         Timestamp::from_micros(second * 1_000_000)
     }
 
+    fn kept(filters: &[&str]) -> Vec<(String, bool)> {
+        filters.iter().map(|filter| ((*filter).to_owned(), true)).collect()
+    }
+
     #[test]
     fn a_state_reads_back_and_one_of_a_later_version_is_refused() {
         let mut state = State::new(7, at(1));
-        state.follow(&["a/#".to_owned()], at(2));
+        state.follow(&kept(&["a/#"]), at(2));
         state.lose(Loss::Full, Amount::of(10), at(3), || "a/b".to_owned());
         assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
         let later = String::from_utf8(state.encode()).unwrap().replace("\"version\":1", "\"version\":2");
@@ -250,12 +260,15 @@ mod tests {
     #[test]
     fn new_filters_owe_their_retained_messages_and_old_ones_do_not_again() {
         let mut state = State::new(0, at(0));
-        assert!(state.follow(&["a".to_owned()], at(1)));
+        assert!(state.follow(&kept(&["a"]), at(1)));
         state.retained_due.clear();
-        assert!(!state.follow(&["a".to_owned()], at(2)));
-        assert!(state.follow(&["a".to_owned(), "b".to_owned()], at(3)));
+        assert!(!state.follow(&kept(&["a"]), at(2)));
+        assert!(state.follow(&kept(&["a", "b"]), at(3)));
         assert_eq!(state.retained_due, [("b".to_owned(), at(3))]);
-        assert!(state.follow(&["a".to_owned()], at(4)));
+        assert!(state.follow(&kept(&["a"]), at(4)));
+        assert_eq!(state.retained_due, []);
+        // The same filter, with other messages to be kept.
+        assert!(state.follow(&[("a".to_owned(), false)], at(5)));
         assert_eq!(state.retained_due, []);
     }
 

@@ -1,6 +1,7 @@
 //! The life of a bridge: it connects, works, loses the link, waits and begins again; all the while it looks after what waits.
 
 use super::link::Link;
+use super::rules::Rule;
 use super::scouting::Run;
 use super::sending::{Online, next_taken};
 use super::sieve::{Item, Sieve, Tap};
@@ -11,6 +12,7 @@ use crate::broker::Broker;
 use andon_bus::ids::new_id;
 use andon_model::log::{Lane, Log, Positions, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
+use andon_wire::mqtt::QoS;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -89,7 +91,8 @@ impl Task {
         let reader =
             reader_name(&options.name).ok_or_else(|| SnapshotError::BadName { reader: options.name.clone() })?;
         let (log, clock) = (broker.pipeline.log().clone(), broker.clock.clone());
-        let filters: Vec<String> = options.send.iter().map(|rule| rule.filter.as_str().to_owned()).collect();
+        let of_rule = |rule: &Rule| (rule.filter.as_str().to_owned(), rule.qos != QoS::AtMostOnce);
+        let filters: Vec<(String, bool)> = options.send.iter().map(of_rule).collect();
         let now = clock.now();
         let loading = {
             let (log, reader) = (log.clone(), reader.clone());
@@ -301,6 +304,7 @@ impl Task {
     async fn look_after(&mut self, online: Option<&mut Online>) {
         self.scout(online).await;
         self.keep_bounds().await;
+        self.nothing_waits();
         let (waiting, lost, oldest) = (self.state.waiting, self.state.lost_ever, self.oldest);
         let missed = self.tap.missed.load(Ordering::Relaxed);
         self.tell_lag();
@@ -377,7 +381,7 @@ impl Task {
 }
 
 /// The state as it was saved, or a new one, which is saved at once. Blocking.
-fn load(log: &dyn Log, reader: &str, filters: &[String], now: Timestamp) -> Result<State, SnapshotError> {
+fn load(log: &dyn Log, reader: &str, filters: &[(String, bool)], now: Timestamp) -> Result<State, SnapshotError> {
     log.register_reader(reader, &[Lane::Messages])?;
     let unusable = |reason: String| SnapshotError::Unusable { reader: reader.to_owned(), reason };
     let mut state = match log.load_snapshot(reader)? {

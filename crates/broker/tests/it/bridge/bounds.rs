@@ -103,6 +103,25 @@ async fn a_message_that_was_refused_behind_one_that_is_not_answered_is_lost_once
 }
 
 #[tokio::test]
+async fn what_its_rule_does_not_keep_any_more_does_not_wait() {
+    let (_here, here) = Site::usual().await;
+    let settings = |qos: QoS| options(1, vec![Rule { qos, ..rule("a", "", "") }, rule("b", "", "")], vec![]);
+    let over = start(&here, settings(QoS::AtLeastOnce), nowhere().await).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..10).await;
+    publish_all(&mut device, "b", 0..3).await;
+    until(|| over.bridge.report().waiting.messages == 13).await;
+    over.bridge.stop().await;
+    let remote = Remote::new().await;
+    let over = start(&here, settings(QoS::AtMostOnce), remote.address).await;
+    until(|| over.bridge.report().waiting.messages == 3).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert_eq!(numbers(&mut caller, 3).await, [0, 1, 2]);
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
 async fn what_waits_longer_than_it_may_goes_and_is_told() {
     let (_here, here) = Site::usual().await;
     let settings =
