@@ -51,6 +51,8 @@ pub const NODE: &str = "andon-node";
 pub const PATH: &str = "andon-path";
 /// When the first of these nodes received a message, after RFC 3339: a user property.
 pub const TIME: &str = "andon-time";
+/// How many user properties a bridge adds to a message at the most.
+pub(crate) const MARKS: usize = 2;
 /// The most nodes in [`PATH`].
 pub const HOPS: usize = 16;
 

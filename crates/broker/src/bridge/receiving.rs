@@ -22,6 +22,7 @@ impl Task {
                 Packet::UnsubAck(ack) => self.granted(online, ack.packet_id, &[])?,
                 Packet::PingResp => Self::pong(online),
                 Packet::Disconnect(disconnect) => {
+                    online.thrown_out = may_be_about_a_message(disconnect.reason);
                     let text = format!("the other side ended the connection: {}", disconnect.reason);
                     let remedy = match disconnect.reason {
                         ReasonCode::SESSION_TAKEN_OVER => "give every client of the other side its own `client_id`",
@@ -142,6 +143,11 @@ fn not_kept(error: &dyn std::error::Error) -> Trouble {
         format!("a message of the other side could not be kept: {error}"),
         "free space on the disk; the other side keeps the message and sends it again",
     )
+}
+
+/// Whether the other side may have ended the link over what it was sent, and not because it stops, is busy or prefers somebody else.
+const fn may_be_about_a_message(reason: ReasonCode) -> bool {
+    matches!(reason.0, 0x80..=0x83 | 0x87 | 0x90 | 0x95 | 0x97 | 0x99..=0x9B)
 }
 
 /// Why a message is not taken, for the other side.

@@ -73,7 +73,7 @@ impl Task {
     }
 
     /// Reads the lane away from this task's thread. A log that cannot be read is said, and read again later.
-    async fn read(&self, from: u64, below: Option<u64>) -> Option<Batch> {
+    pub(super) async fn read(&self, from: u64, below: Option<u64>) -> Option<Batch> {
         let (log, sieve) = (self.log.clone(), self.sieve.clone());
         let reading = tokio::task::spawn_blocking(move || sieve.read(&*log, from, below, READ_BYTES)).await;
         match reading {
@@ -304,6 +304,7 @@ impl Task {
     /// Takes a message that is lost, and told as such, out of what waits, behind what its stretch has under way.
     fn write_off(&mut self, index: usize, seq: u64, amount: Amount, received: Timestamp) {
         self.under_way.remove(&seq);
+        self.suspect = self.suspect.filter(|suspect| suspect.seq != seq);
         self.state.waiting.take(amount);
         self.dirty = true;
         let Some(run) = self.runs.get_mut(index) else { return };

@@ -5,8 +5,8 @@ use super::scouting::{Flight, Run};
 use super::sieve::Item;
 use super::state::{Loss, STRETCHES, Stretch};
 use super::status::Trouble;
-use super::task::Task;
-use super::{HOPS, NODE, PATH, TIME};
+use super::task::{Suspect, Task};
+use super::{HOPS, MARKS, NODE, PATH, TIME};
 use crate::message::Message;
 use andon_model::log::AppendError;
 use andon_wire::mqtt::{
@@ -47,6 +47,8 @@ pub(super) struct Online {
     /// The node at the other side, if it is one of ours.
     pub(super) peer: Option<String>,
     keep_alive: Duration,
+    /// The other side ended the link, maybe over what it was sent.
+    pub(super) thrown_out: bool,
     sent_at: Instant,
     ping_at: Option<Instant>,
 }
@@ -168,6 +170,7 @@ impl Task {
         // An identifier is kept only for what will be sent again.
         let state = &self.state;
         self.under_way.retain(|seq, _| known && state.wants(*seq));
+        self.suspect = self.suspect.filter(|suspect| state.wants(suspect.seq));
         let mut online = Online {
             link,
             ready: false,
@@ -180,6 +183,7 @@ impl Task {
             ids: Ids { used: self.under_way.values().copied().collect(), last: 0 },
             peer,
             keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
+            thrown_out: false,
             sent_at: Instant::now(),
             ping_at: None,
         };
@@ -335,7 +339,8 @@ impl Task {
 
     fn may_send(&self, online: &Online, limited: bool) -> bool {
         let in_rate = !limited || self.options.catch_up_per_second.is_none() || online.tokens >= 1.0;
-        in_rate && online.in_flight < online.window && online.link.has_room()
+        let window = if self.suspect.is_some_and(Suspect::is_alone) { 1 } else { online.window };
+        in_rate && online.in_flight < window && online.link.has_room()
     }
 
     async fn pump_run(&mut self, online: &mut Online, index: usize, limited: bool) -> Result<(), Trouble> {
@@ -411,7 +416,14 @@ impl Task {
         if self.broker.hooks.command_topic(message.topic.as_str()) {
             return Ok(flight);
         }
+        if self.options.skip_refused && self.suspect.is_some_and(|suspect| suspect.seq == seq && suspect.is_certain()) {
+            return Ok(lost(self, flight, Loss::Refused));
+        }
         let publish = self.publish(online, &message, topic, qos);
+        let most = self.broker.options.user_properties.saturating_add(MARKS);
+        if online.peer.is_some() && publish.properties.user.len() > most {
+            return Ok(lost(self, flight, Loss::Unmappable));
+        }
         let encoded = EncodedPublish::new(&publish, self.options.version).ok();
         let Some(encoded) = encoded.filter(|encoded| encoded.size() <= online.link.packet_bytes()) else {
             return Ok(lost(self, flight, Loss::TooLarge));
@@ -523,6 +535,7 @@ impl Task {
                 "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
             return Err(Trouble::new(text, remedy));
         }
+        self.suspect = self.suspect.filter(|suspect| suspect.seq != flight.seq);
         online.ids.free(ack.packet_id);
         online.in_flight = online.in_flight.saturating_sub(1);
         if ack.reason.is_success() {

@@ -62,7 +62,7 @@ pub enum Loss {
     TooLarge,
     /// The other side said no to the message.
     Refused,
-    /// They have no name on the other side, or have come over too many bridges.
+    /// They have no name on the other side, have come over too many bridges, or have too many user properties.
     Unmappable,
     /// They came from the other side, and are not taken here.
     NotTaken,

@@ -37,6 +37,26 @@ const UNDER_WAY: usize = 30_000;
 /// A link that lasted this long ends a row of failures.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
+/// The first message that was not answered when the other side ended the link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    pub(super) seq: u64,
+    /// How many links in a row ended so.
+    ends: u32,
+}
+
+impl Suspect {
+    /// It is sent alone, so that it is certain whether it is the one.
+    pub(super) const fn is_alone(self) -> bool {
+        self.ends >= 2
+    }
+
+    /// It is the one.
+    pub(super) const fn is_certain(self) -> bool {
+        self.ends >= 4
+    }
+}
+
 /// A bridge at work.
 pub(super) struct Task {
     pub(super) broker: Arc<Broker>,
@@ -56,6 +76,8 @@ pub(super) struct Task {
     pub(super) lane: watch::Receiver<u64>,
     /// Under which identifiers messages were under way when the last link ended.
     pub(super) under_way: HashMap<u64, u16>,
+    /// The message at which the other side has ended the link.
+    pub(super) suspect: Option<Suspect>,
     /// When what waits longest was received.
     pub(super) oldest: Option<Timestamp>,
     dial: Option<Arc<dyn Dial>>,
@@ -121,6 +143,7 @@ impl Task {
             runs,
             dirty: false,
             recount: None,
+            suspect: None,
             oldest: None,
             dial,
             ears,
@@ -237,6 +260,12 @@ impl Task {
         while self.passing.try_recv().is_ok() {
             self.tap.missed.fetch_add(1, Ordering::Relaxed);
         }
+        if online.thrown_out && online.ready {
+            self.suspect = self.first_unanswered().map(|seq| {
+                let before = self.suspect.filter(|suspect| suspect.seq == seq).map_or(0, |suspect| suspect.ends);
+                Suspect { seq, ends: before.saturating_add(1) }
+            });
+        }
         let flights =
             self.runs.iter().flat_map(|run| &run.window).filter(|flight| !flight.done && flight.packet_id != 0);
         self.under_way.extend(flights.map(|flight| (flight.seq, flight.packet_id)));
@@ -251,10 +280,31 @@ impl Task {
         match end {
             Ok(()) => online.link.close().await,
             Err(trouble) => {
+                let trouble = self.named(trouble).await;
                 self.fail(trouble);
                 online.link.finish().await;
             }
         }
+    }
+
+    /// Of what is under way, what was sent first.
+    fn first_unanswered(&self) -> Option<u64> {
+        let unanswered = self.runs.iter().filter_map(|run| run.window.iter().find(|flight| !flight.done));
+        unanswered.min_by_key(|flight| flight.sent_at).map(|flight| flight.seq)
+    }
+
+    /// Where one and the same message ends the links, the trouble names it.
+    async fn named(&self, trouble: Trouble) -> Trouble {
+        let Some(suspect) = self.suspect.filter(|suspect| suspect.is_certain()) else { return trouble };
+        let found = self.read(suspect.seq, Some(suspect.seq + 1)).await;
+        let message = found.and_then(|batch| batch.items.into_iter().next());
+        let to = message.map(|item| format!(" to \"{}\"", item.message.topic.as_str())).unwrap_or_default();
+        let text = format!(
+            "the other side has ended {} links in a row at the same message{to}: {}",
+            suspect.ends, trouble.text
+        );
+        let remedy = "look into its log why it does not take this message; or let the bridge pass over such messages: when_refused = \"skip\"";
+        Trouble::new(text, remedy)
     }
 
     /// `Ok`: stopped.
@@ -269,6 +319,7 @@ impl Task {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 filled = link.fill(), if reads => {
+                    online.thrown_out |= filled.is_err();
                     filled?;
                     self.hear(online).await?;
                 }

@@ -189,6 +189,41 @@ async fn a_message_that_is_refused_holds_all_up_or_is_passed_over_as_is_wanted()
 }
 
 #[tokio::test]
+async fn a_message_at_which_the_other_side_ends_every_link_is_named_and_passed_over_if_that_is_wanted() {
+    for skip_refused in [false, true] {
+        let (_here, here) = Site::usual().await;
+        let remote = Remote::new().await;
+        let settings = BridgeOptions { skip_refused, ..options(1, vec![rule("a", "", "")], vec![]) };
+        let over = start(&here, settings, remote.address).await;
+        let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+        let mut device = here.client(hello("device")).await;
+        publish_large(&mut device, 0..4).await;
+        assert_eq!(numbers(&mut caller, 1).await, [0]);
+        for end in 1..=4 {
+            let bad = caller.publish().await;
+            assert_eq!(text(&bad).parse(), Ok(1));
+            if end > 2 {
+                // Alone: what comes next is its own end, so it is certain which one it is.
+                until(|| over.bridge.report().state == LinkState::Connected).await;
+            }
+            let bye = Disconnect { reason: ReasonCode::QUOTA_EXCEEDED, ..Disconnect::default() };
+            caller.send(Packet::Disconnect(bye)).await;
+            while let Some(packet) = caller.try_next().await {
+                assert!(end <= 2 || !matches!(packet, Packet::Publish(_)), "{packet:?}");
+            }
+            caller = remote.admit(ConnAck::default(), 0).await.0;
+            let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+            assert_eq!(trouble.text.contains("4 links in a row at the same message to \"a\""), end == 4, "{trouble:?}");
+        }
+        let expected: &[u32] = if skip_refused { &[2, 3] } else { &[1, 2, 3] };
+        assert_eq!(numbers(&mut caller, expected.len()).await, expected);
+        until(|| over.bridge.report().waiting == Amount::default()).await;
+        assert_eq!(over.bridge.report().lost.messages, u64::from(skip_refused));
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_message_larger_than_the_other_side_takes_is_told_and_the_rest_crosses() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
