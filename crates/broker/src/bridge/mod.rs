@@ -109,7 +109,8 @@ pub struct BridgeOptions {
     pub user: Option<Text>,
     /// The proof.
     pub password: Option<Password>,
-    /// After half of this without a packet of ours, PINGREQ. Seconds, at least 2.
+    /// After half of this, or of what the server asks for if that is less, without a packet of ours or of theirs, PINGREQ. Seconds, at
+    /// least 2.
     pub keep_alive_s: u16,
     /// How long the other side may take for any answer; after that the link is given up.
     pub answer_within: Duration,

@@ -11,11 +11,13 @@ use crate::message::Message;
 use andon_model::access::Principal;
 use andon_model::log::AppendError;
 use andon_wire::mqtt::{Ack, Oversize, Packet, Publish, QoS, ReasonCode, TopicName};
+use tokio::time::Instant;
 
 impl Task {
     /// Handles every packet that has arrived.
     pub(super) async fn hear(&mut self, online: &mut Online) -> Result<(), Trouble> {
         while let Some(arrival) = online.link.take()? {
+            online.heard_at = Instant::now();
             let packet = match arrival {
                 Arrival::Packet(packet) => packet,
                 Arrival::Oversize(over) => {

@@ -50,6 +50,8 @@ pub(super) struct Online {
     /// The other side ended the link, maybe over what it was sent.
     pub(super) thrown_out: bool,
     sent_at: Instant,
+    /// What we send says nothing about whether the other side is there.
+    pub(super) heard_at: Instant,
     ping_at: Option<Instant>,
 }
 
@@ -164,7 +166,9 @@ impl Task {
             return Err(Trouble::new(text, "allow QoS 1 there; a bridge sends nothing that may be lost unasked"));
         }
         let peer = answer.user.iter().find(|(name, _)| name.as_str() == NODE).map(|(_, id)| id.as_str().to_owned());
-        let keep_alive_s = answer.server_keep_alive_s.unwrap_or(self.options.keep_alive_s);
+        // Where the server asks for nothing, we ask all the same whether it is there.
+        let theirs = answer.server_keep_alive_s.filter(|theirs| *theirs > 0).unwrap_or(u16::MAX);
+        let keep_alive_s = theirs.min(self.options.keep_alive_s);
         let window = usize::from(answer.receive_maximum.unwrap_or(u16::MAX).min(self.options.in_flight)).max(1);
         let known = link.conn_ack.session_present;
         // An identifier is kept only for what will be sent again.
@@ -185,6 +189,7 @@ impl Task {
             keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
             thrown_out: false,
             sent_at: Instant::now(),
+            heard_at: Instant::now(),
             ping_at: None,
         };
         self.ask(&mut online, known)?;
@@ -564,8 +569,8 @@ impl Task {
             let text = format!("the other side has not answered for {} s", within.as_secs_f64());
             return Err(Trouble::new(text, "look whether it is overloaded or the network in between stalls"));
         }
-        let quiet = online.sent_at.elapsed() >= online.keep_alive / 2;
-        if quiet && online.ping_at.is_none() && !online.keep_alive.is_zero() {
+        let quiet = online.sent_at.min(online.heard_at).elapsed() >= online.keep_alive / 2;
+        if quiet && online.ping_at.is_none() {
             online.ping_at = Some(Instant::now());
             online.send(&Packet::PingReq)?;
         }

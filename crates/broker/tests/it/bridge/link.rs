@@ -59,6 +59,28 @@ async fn a_silent_link_is_asked_and_given_up_without_an_answer() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_keep_alive_is_asked_too_also_while_something_is_sent_that_it_does_not_answer() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = BridgeOptions { keep_alive_s: 2, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let properties = ConnAckProperties { server_keep_alive_s: Some(0), ..ConnAckProperties::default() };
+    let (mut caller, _) = remote.admit(ConnAck { properties, ..ConnAck::default() }, 0).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    let mut device = here.client(hello("device")).await;
+    // QoS 0 has no answer: it is no sign of life.
+    loop {
+        device.send(Packet::Publish(publish("a", "x", QoS::AtMostOnce, 0))).await;
+        match caller.next().await {
+            Packet::Publish(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Packet::PingReq => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_said_with_what_to_do() {
     for (reason, remedy) in [
         (ReasonCode::BAD_USER_NAME_OR_PASSWORD, "andon secret set"),
