@@ -1,7 +1,7 @@
 //! From there to here. What comes is as untrusted as what any client sends.
 
 use super::link::Arrival;
-use super::sending::{Online, Taking, add_to_path};
+use super::sending::{Answer, Online, Taking, add_to_path};
 use super::state::{Amount, Loss};
 use super::status::Trouble;
 use super::task::Task;
@@ -28,8 +28,8 @@ impl Task {
             match packet {
                 Packet::PubAck(ack) => self.acknowledged(online, &ack)?,
                 Packet::Publish(publish) => self.take(online, publish).await?,
-                Packet::SubAck(ack) => self.granted(online, ack.packet_id, &ack.reasons)?,
-                Packet::UnsubAck(ack) => self.granted(online, ack.packet_id, &[])?,
+                Packet::SubAck(ack) => self.granted(online, Answer::SubAck, ack.packet_id, &ack.reasons)?,
+                Packet::UnsubAck(ack) => self.granted(online, Answer::UnsubAck, ack.packet_id, &ack.reasons)?,
                 Packet::PingResp => Self::pong(online),
                 Packet::Disconnect(disconnect) => {
                     online.thrown_out = may_be_about_a_message(disconnect.reason);

@@ -37,7 +37,7 @@ pub(super) struct Online {
     /// Messages of the other side that are on their way into the log, in order: whom to acknowledge once they are there.
     pub(super) taking: VecDeque<Taking>,
     /// SUBSCRIBE and UNSUBSCRIBE that were not answered yet, and since when.
-    asked: HashMap<u16, (Vec<TopicFilter>, Instant)>,
+    asked: HashMap<u16, (Asked, Instant)>,
     /// Retained messages that the other side does not have yet.
     owed: Option<Run>,
     in_flight: usize,
@@ -53,6 +53,22 @@ pub(super) struct Online {
     /// What we send says nothing about whether the other side is there.
     pub(super) heard_at: Instant,
     ping_at: Option<Instant>,
+}
+
+/// What the other side was asked for.
+#[derive(Debug)]
+enum Asked {
+    /// SUBSCRIBE, with the filters and how much is to be granted for each.
+    Subscribed(Vec<(TopicFilter, QoS)>),
+    /// UNSUBSCRIBE, with so many filters.
+    Ended(usize),
+}
+
+/// Which packet answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    SubAck,
+    UnsubAck,
 }
 
 /// Packet identifiers in use.
@@ -112,6 +128,19 @@ pub(super) fn add_to_path(user: &mut UserProperties, node: &str) {
         user.retain(|(name, _)| name.as_str() != PATH);
         user.push((name, nodes));
     }
+}
+
+/// Whether a subscription was granted as it was asked for.
+fn is_granted(filter: &TopicFilter, qos: QoS, reason: ReasonCode) -> Result<(), Trouble> {
+    if !reason.is_success() {
+        let text = format!("the other side refused the subscription to \"{filter}\": {reason}");
+        return Err(Trouble::new(text, "allow it there, or take it out of `receive`"));
+    }
+    if QoS::from_bits(reason.0).is_none_or(|granted| granted < qos) {
+        let text = format!("the other side grants \"{filter}\" with QoS 0 only: messages may be lost on the way");
+        return Err(Trouble::new(text, "allow QoS 1 there, or write qos = 0 in this rule of `receive`"));
+    }
+    Ok(())
 }
 
 /// What became of the first message on its way into the log. May be dropped at any time.
@@ -218,7 +247,7 @@ impl Task {
         };
         for filters in former.chunks(FILTERS) {
             let packet_id = online.next_id()?;
-            online.asked.insert(packet_id, (Vec::new(), Instant::now()));
+            online.asked.insert(packet_id, (Asked::Ended(filters.len()), Instant::now()));
             let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
             online.send(&Packet::Unsubscribe(unsubscribe))?;
         }
@@ -241,8 +270,8 @@ impl Task {
             .collect();
         for filters in filters.chunks(FILTERS) {
             let packet_id = online.next_id()?;
-            let names = filters.iter().map(|filter| filter.filter.clone()).collect();
-            online.asked.insert(packet_id, (names, Instant::now()));
+            let names = filters.iter().map(|filter| (filter.filter.clone(), filter.qos)).collect();
+            online.asked.insert(packet_id, (Asked::Subscribed(names), Instant::now()));
             let subscribe = Subscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
             online.send(&Packet::Subscribe(subscribe))?;
         }
@@ -255,13 +284,39 @@ impl Task {
     }
 
     /// SUBACK or UNSUBACK.
-    pub(super) fn granted(&mut self, online: &mut Online, id: u16, reasons: &[ReasonCode]) -> Result<(), Trouble> {
-        let Some((filters, _)) = online.asked.remove(&id) else { return Ok(()) };
+    pub(super) fn granted(
+        &mut self,
+        online: &mut Online,
+        answer: Answer,
+        id: u16,
+        reasons: &[ReasonCode],
+    ) -> Result<(), Trouble> {
+        let Some((asked, _)) = online.asked.remove(&id) else { return Ok(()) };
         online.ids.free(id);
-        let refused = filters.iter().zip(reasons).find(|(_, reason)| !reason.is_success());
-        if let Some((filter, reason)) = refused {
-            let text = format!("the other side refused the subscription to \"{filter}\": {reason}");
-            return Err(Trouble::new(text, "allow it there, or take it out of `receive`"));
+        let wrong = |what: &str| {
+            let text = format!("the other side answered {what}");
+            Err(Trouble::new(text, "look whether an MQTT broker of this version listens there"))
+        };
+        match (asked, answer) {
+            (Asked::Subscribed(filters), Answer::SubAck) if filters.len() == reasons.len() => {
+                filters
+                    .iter()
+                    .zip(reasons)
+                    .try_for_each(|((filter, qos), reason)| is_granted(filter, *qos, *reason))?;
+            }
+            (Asked::Subscribed(_), Answer::SubAck) => return wrong("SUBSCRIBE for another number of filters"),
+            (Asked::Subscribed(_), Answer::UnsubAck) => return wrong("SUBSCRIBE with UNSUBACK"),
+            (Asked::Ended(_), Answer::SubAck) => return wrong("UNSUBSCRIBE with SUBACK"),
+            // 3.1.1 answers for all together.
+            (Asked::Ended(count), Answer::UnsubAck) if self.options.version.is_v5() && count != reasons.len() => {
+                return wrong("UNSUBSCRIBE for another number of filters");
+            }
+            (Asked::Ended(_), Answer::UnsubAck) => {
+                if let Some(reason) = reasons.iter().find(|reason| !reason.is_success()) {
+                    let text = format!("the other side does not end a former subscription: {reason}");
+                    return Err(Trouble::new(text, "end it there, or choose another client_id"));
+                }
+            }
         }
         if online.asked.is_empty() && !online.ready {
             self.ready(online);

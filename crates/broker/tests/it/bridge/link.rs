@@ -117,6 +117,36 @@ async fn a_subscription_that_is_refused_is_no_link() {
 }
 
 #[tokio::test]
+async fn an_answer_that_grants_less_than_was_asked_for_or_is_for_something_else_is_no_link() {
+    let sub_ack = |reasons: &[ReasonCode]| {
+        Packet::SubAck(SubAck { packet_id: 1, properties: Default::default(), reasons: reasons.to_vec() })
+    };
+    let granted = ReasonCode::GRANTED_QOS_1;
+    let unsub_ack = UnsubAck { packet_id: 1, properties: Default::default(), reasons: vec![ReasonCode::SUCCESS; 2] };
+    for (answer, said) in [
+        (sub_ack(&[granted]), "another number of filters"),
+        (sub_ack(&[granted, granted, granted]), "another number of filters"),
+        (sub_ack(&[granted, ReasonCode(0)]), "\"b/#\" with QoS 0 only"),
+        (Packet::UnsubAck(unsub_ack), "with UNSUBACK"),
+    ] {
+        let (_here, here) = Site::usual().await;
+        let remote = Remote::new().await;
+        let rules = vec![rule("a/#", "", ""), rule("b/#", "", "")];
+        let over = start(&here, options(1, vec![], rules), remote.address).await;
+        let mut caller = remote.accept().await;
+        caller.connect().await;
+        caller.send(Packet::ConnAck(Box::default())).await;
+        assert!(matches!(caller.next().await, Packet::Subscribe(asked) if asked.packet_id == 1));
+        caller.send(answer).await;
+        until(|| over.bridge.report().state == LinkState::Failed).await;
+        let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+        assert!(trouble.text.contains(said), "{said}: {trouble:?}");
+        assert!(!over.ears.any(|notice| matches!(notice, Notice::Connected { .. })));
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_packet_ends_the_link_with_a_reason() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
