@@ -9,8 +9,8 @@ use crate::entered::Entered;
 use andon_model::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -200,6 +200,11 @@ pub fn server_config(files: &Files, alpn: &[&str], rules: &Rules) -> Result<Arc<
         Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider)?),
     };
     let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    if rules.clients.is_some() {
+        // A session that is taken up again does not show the certificate again, which may be over by now.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))
 }
@@ -272,6 +277,58 @@ mod tests {
         let error = server_config(&own, &[], &rules).expect_err("refused").to_string();
         assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
     }
+    #[test]
+    fn who_comes_with_a_certificate_shows_it_every_time() {
+        use rustls::client::Resumption;
+        use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection};
+        let dir = tempfile::tempdir().expect("dir");
+        let own = ensure(dir.path(), &["localhost".to_owned()], 2026).expect("made");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates(&own.certificate).expect("one").remove(0)).expect("an authority");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        for (clients, oldest, expected) in [
+            (false, Oldest::V13, HandshakeKind::Resumed),
+            (true, Oldest::V13, HandshakeKind::Full),
+            (true, Oldest::V12, HandshakeKind::Full),
+        ] {
+            let ca = ClientCa { file: own.certificate.clone(), required: false };
+            let rules = Rules { oldest, clients: clients.then_some(ca) };
+            let server = server_config(&own, &[], &rules).expect("usable");
+            let versions: &[_] =
+                if oldest == Oldest::V12 { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
+            let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions);
+            let mut client = builder.expect("versions").with_root_certificates(roots.clone()).with_no_client_auth();
+            client.resumption = Resumption::in_memory_sessions(8);
+            let client = Arc::new(client);
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
+                let mut client = ClientConnection::new(client.clone(), name).expect("a client");
+                let mut server = ServerConnection::new(server.clone()).expect("a server");
+                let mut bytes = Vec::new();
+                while client.wants_write() || server.wants_write() {
+                    bytes.clear();
+                    client.write_tls(&mut bytes).expect("written");
+                    let mut from = &bytes[..];
+                    while !from.is_empty() {
+                        server.read_tls(&mut from).expect("read");
+                        server.process_new_packets().expect("good");
+                    }
+                    bytes.clear();
+                    server.write_tls(&mut bytes).expect("written");
+                    let mut from = &bytes[..];
+                    while !from.is_empty() {
+                        client.read_tls(&mut from).expect("read");
+                        client.process_new_packets().expect("good");
+                    }
+                }
+                kinds.push(server.handshake_kind());
+            }
+            let plain = |kind: HandshakeKind| if kind == HandshakeKind::Resumed { kind } else { HandshakeKind::Full };
+            assert_eq!(kinds.last().copied().flatten().map(plain), Some(expected), "{clients} {oldest:?}");
+        }
+    }
+
     #[test]
     fn a_certificate_is_good_as_long_as_tls_would_take_it_and_else_it_is_said_why() {
         use rcgen::{BasicConstraints, IsCa, Issuer, date_time_ymd};
