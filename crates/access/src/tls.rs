@@ -227,21 +227,40 @@ pub fn ensure(dir: &Path, names: &[String], year: i32) -> Result<Files, TlsError
     let key = KeyPair::generate().map_err(make)?;
     let certificate = params.self_signed(&key).map_err(make)?;
     fs::create_dir_all(dir).map_err(|source| TlsError::Io { doing: "create", path: dir.to_owned(), source })?;
-    write_private(&files.key, key.serialize_pem().as_bytes())?;
-    write_private(&files.certificate, certificate.pem().as_bytes())?;
+    // A certificate of an earlier try would not fit the key.
+    remove(&files.certificate)?;
+    replace_private(&files.key, key.serialize_pem().as_bytes())?;
+    replace_private(&files.certificate, certificate.pem().as_bytes())?;
     Ok(files)
 }
 
-/// Writes a file that only its owner can read; the key first, so that a certificate without key never counts as made.
-fn write_private(path: &Path, content: &[u8]) -> Result<(), TlsError> {
+fn remove(path: &Path) -> Result<(), TlsError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(TlsError::Io { doing: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a file that only its owner can read in its place as a whole: after a kill or a power cut there is none, or all of it.
+fn replace_private(path: &Path, content: &[u8]) -> Result<(), TlsError> {
     let failed = |source| TlsError::Io { doing: "write", path: path.to_owned(), source };
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push("~new");
+    let fresh = PathBuf::from(fresh);
+    // One that is left over may be readable by others.
+    remove(&fresh)?;
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
+    let mut file = options.open(&fresh).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    file.sync_all().map_err(failed)?;
+    fs::rename(&fresh, path).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -262,6 +281,27 @@ mod tests {
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&a.key).expect("meta").permissions()) & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn what_a_kill_left_while_the_certificate_was_made_does_not_stand_in_the_way() {
+        let dir = tempfile::tempdir().expect("dir");
+        let names = ["localhost".to_owned()];
+        let key = dir.path().join("key.pem");
+        // The key alone, the certificate alone, and a part of a file that others may read.
+        for left in ["key.pem", "certificate.pem", "key.pem~new", "certificate.pem~new"] {
+            fs::write(dir.path().join(left), "-----BEGIN").expect("write");
+            let made = ensure(dir.path(), &names, 2026).expect("made");
+            server_config(&made, &[], &Rules::default()).expect(left);
+            #[cfg(unix)]
+            {
+                let mode = fs::metadata(&key).expect("meta").permissions();
+                assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600, "{left}");
+            }
+            for file in ["key.pem", "certificate.pem", "key.pem~new", "certificate.pem~new"] {
+                remove(&dir.path().join(file)).expect("removed");
+            }
+        }
     }
 
     #[test]
