@@ -1,6 +1,6 @@
 //! A connection to another broker, as its client: CONNECT, and packets in both directions.
 
-use super::status::Trouble;
+use super::status::{Trouble, words};
 use super::{BridgeOptions, Dial, NODE, Stream};
 use andon_wire::mqtt::{
     ConnAck, Connect, ConnectProperties, DecodeError, Decoder, Disconnect, Limits, Oversize, Packet, ReasonCode, Text,
@@ -263,8 +263,8 @@ fn malformed(error: &DecodeError) -> Trouble {
 
 /// A refusal in words, with what to try.
 fn refused(answer: &ConnAck) -> Trouble {
-    let more = answer.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
-    let text = format!("the other side refused the connection: {}{}", answer.reason, more.unwrap_or_default());
+    let more = words(answer.properties.reason_string.as_ref());
+    let text = format!("the other side refused the connection: {}{more}", answer.reason);
     let remedy = match answer.reason {
         ReasonCode::BAD_USER_NAME_OR_PASSWORD => {
             "correct `user`, or set the password's secret anew: andon secret set NAME"

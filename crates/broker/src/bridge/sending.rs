@@ -4,7 +4,7 @@ use super::link::{Link, RECEIVE};
 use super::scouting::{Flight, Run};
 use super::sieve::Item;
 use super::state::{Loss, STRETCHES, Stretch};
-use super::status::Trouble;
+use super::status::{Trouble, words};
 use super::task::{Suspect, Task};
 use super::{HOPS, MARKS, NODE, PATH, TIME};
 use crate::message::Message;
@@ -589,8 +589,8 @@ impl Task {
         let (latency, received, weight) = (flight.sent_at.elapsed(), flight.received, flight.weight);
         if !ack.reason.is_success() && !self.options.skip_refused {
             let reason = ack.reason;
-            let more = ack.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
-            let text = format!("the other side refused a message: {reason}{}", more.unwrap_or_default());
+            let more = words(ack.properties.reason_string.as_ref());
+            let text = format!("the other side refused a message: {reason}{more}");
             let remedy =
                 "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
             return Err(Trouble::new(text, remedy));

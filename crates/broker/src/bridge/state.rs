@@ -1,6 +1,7 @@
 //! What a bridge must remember over restarts: which stretches of the messages lane it still has to send. Saved as the state of its reader of
 //! the log, in JSON with a version, and read back for ever.
 
+use super::status::brief;
 use andon_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -207,7 +208,7 @@ impl State {
                 lost.amount.add(amount);
                 (lost.from, lost.to) = (lost.from.min(at), lost.to.max(at));
             }
-            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: detail() }),
+            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: brief(&detail()) }),
         }
     }
 

@@ -6,7 +6,7 @@ use super::scouting::Run;
 use super::sending::{Online, next_taken};
 use super::sieve::{Item, Sieve, Tap};
 use super::state::State;
-use super::status::{LinkState, Notice, Status, Trouble};
+use super::status::{LinkState, Notice, Status, Trouble, brief};
 use super::{BridgeOptions, Dial, Ears, reader_name};
 use crate::broker::Broker;
 use andon_bus::ids::new_id;
@@ -298,7 +298,7 @@ impl Task {
         let Some(suspect) = self.suspect.filter(|suspect| suspect.is_certain()) else { return trouble };
         let found = self.read(suspect.seq, Some(suspect.seq + 1)).await;
         let message = found.and_then(|batch| batch.items.into_iter().next());
-        let to = message.map(|item| format!(" to \"{}\"", item.message.topic.as_str())).unwrap_or_default();
+        let to = message.map(|item| format!(" to \"{}\"", brief(item.message.topic.as_str()))).unwrap_or_default();
         let text = format!(
             "the other side has ended {} links in a row at the same message{to}: {}",
             suspect.ends, trouble.text

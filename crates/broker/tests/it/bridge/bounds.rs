@@ -189,6 +189,43 @@ async fn a_message_that_is_refused_holds_all_up_or_is_passed_over_as_is_wanted()
 }
 
 #[tokio::test]
+async fn a_retained_message_of_before_that_is_refused_is_told_as_one() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let mut device = here.client(hello("device")).await;
+    device.send(Packet::Publish(Publish { retain: true, ..publish("a", "x", QoS::AtLeastOnce, 1) })).await;
+    device.expect_ack(Packet::PubAck, 1).await;
+    let settings = BridgeOptions { skip_refused: true, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let kept = caller.publish().await;
+    assert!(kept.retain);
+    caller.answer(&kept, ReasonCode::NOT_AUTHORIZED).await;
+    until(|| over.bridge.report().lost == Amount { messages: 1, bytes: 2 }).await;
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_other_side_says_of_a_refusal_is_shown_in_brief() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..1).await;
+    let sent = caller.publish().await;
+    let reason_string = Some(Text::parse(&"é".repeat(30_000)).unwrap());
+    let properties = AckProperties { reason_string, ..AckProperties::default() };
+    caller
+        .send(Packet::PubAck(Ack { packet_id: sent.packet_id, reason: ReasonCode::NOT_AUTHORIZED, properties }))
+        .await;
+    until(|| over.bridge.report().last_trouble.is_some()).await;
+    let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+    assert!(trouble.text.contains("é…") && trouble.text.chars().count() < 300, "{}", trouble.text);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_at_which_the_other_side_ends_every_link_is_named_and_passed_over_if_that_is_wanted() {
     for skip_refused in [false, true] {
         let (_here, here) = Site::usual().await;
