@@ -35,6 +35,7 @@ pub use self::status::{LinkState, Notice, Report, Trouble};
 use self::status::Status;
 use self::task::Task;
 use crate::broker::Broker;
+use andon_model::BoxFuture;
 use andon_model::log::SnapshotError;
 use andon_wire::mqtt::{Text, Version};
 use async_trait::async_trait;
@@ -73,6 +74,13 @@ pub trait Dial: Send + Sync + 'static {
 pub trait Ears: Send + Sync + 'static {
     /// Must not block.
     fn hear(&self, notice: Notice);
+
+    /// Hears of a loss, and says once it is kept where no restart loses it; `false`: it cannot be kept now, and is to be told again.
+    /// Must not block.
+    fn keep(&self, loss: Notice) -> BoxFuture<'static, bool> {
+        self.hear(loss);
+        Box::pin(std::future::ready(true))
+    }
 }
 
 /// What proves who we are; shown nowhere.

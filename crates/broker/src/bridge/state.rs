@@ -82,6 +82,13 @@ pub(super) struct Lost {
     pub(super) detail: String,
 }
 
+impl Lost {
+    fn join(&mut self, amount: Amount, from: Timestamp, to: Timestamp) {
+        self.amount.add(amount);
+        (self.from, self.to) = (self.from.min(from), self.to.max(to));
+    }
+}
+
 /// What is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
@@ -113,6 +120,9 @@ pub(super) struct State {
     pub(super) holes: Vec<(u64, u64)>,
     #[serde(default)]
     pub(super) lost: Vec<Lost>,
+    /// What of it is being told, and not known to be kept yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) telling: Vec<Lost>,
     /// All that was lost since there is this bridge.
     #[serde(default)]
     pub(super) lost_ever: Amount,
@@ -134,6 +144,7 @@ impl State {
             refusing: false,
             holes: Vec::new(),
             lost: Vec::new(),
+            telling: Vec::new(),
             lost_ever: Amount::default(),
         }
     }
@@ -204,11 +215,23 @@ impl State {
     pub(super) fn lose(&mut self, why: Loss, amount: Amount, at: Timestamp, detail: impl FnOnce() -> String) {
         self.lost_ever.add(amount);
         match self.lost.iter_mut().find(|lost| lost.why == why) {
-            Some(lost) => {
-                lost.amount.add(amount);
-                (lost.from, lost.to) = (lost.from.min(at), lost.to.max(at));
-            }
+            Some(lost) => lost.join(amount, at, at),
             None => self.lost.push(Lost { why, amount, from: at, to: at, detail: brief(&detail()) }),
+        }
+    }
+
+    /// What is being told is to be told again, but for what `kept` says, in the order of `telling`.
+    pub(super) fn told(&mut self, kept: &[bool]) {
+        let telling = std::mem::take(&mut self.telling);
+        let kept = kept.iter().copied().chain(std::iter::repeat(false));
+        for (again, _) in telling.into_iter().zip(kept).filter(|(_, kept)| !kept) {
+            match self.lost.iter_mut().find(|lost| lost.why == again.why) {
+                Some(lost) => {
+                    lost.join(again.amount, again.from, again.to);
+                    lost.detail = again.detail;
+                }
+                None => self.lost.push(again),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::rules::Rule;
 use super::scouting::Run;
 use super::sending::{Online, next_taken};
 use super::sieve::{Item, Sieve, Tap};
-use super::state::State;
+use super::state::{Lost, State};
 use super::status::{LinkState, Notice, Status, Trouble, brief};
 use super::{BridgeOptions, Dial, Ears, reader_name};
 use crate::broker::Broker;
@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often everything that hangs on the clock is looked at.
@@ -34,6 +34,8 @@ const TELL_AFTER: Duration = Duration::from_secs(5);
 const TELL_AT_LATEST: Duration = Duration::from_secs(600);
 /// So many messages keep their identifier over a lost link: with those of the next link they are fewer than there are identifiers.
 const UNDER_WAY: usize = 30_000;
+/// How long a stop waits until losses are kept; those that are not are told again after the start.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// A link that lasted this long ends a row of failures.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
@@ -87,6 +89,8 @@ pub(super) struct Task {
     passing: mpsc::Receiver<Item>,
     saving: Option<JoinHandle<Result<(), SnapshotError>>>,
     saved_at: Instant,
+    /// Whether losses are kept that are being told.
+    telling: Option<JoinHandle<Vec<bool>>>,
     /// How much was lost when it was last looked at, when that changed, and when the first of it was.
     losses: (u64, Instant, Instant),
     behind: bool,
@@ -151,6 +155,7 @@ impl Task {
             tap,
             passing,
             saving: None,
+            telling: None,
             saved_at: now,
             behind: false,
             told_up: true,
@@ -365,7 +370,7 @@ impl Task {
             report.not_sent = missed;
         });
         self.status.tick();
-        self.tell_losses(false);
+        self.tell_losses(false).await;
         if self.dirty
             && self.saved_at.elapsed() >= SAVE_EVERY
             && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
@@ -385,24 +390,48 @@ impl Task {
         }
     }
 
-    /// Losses are told together, once a while without new ones went by.
-    fn tell_losses(&mut self, at_once: bool) {
+    /// Losses are told together, once a while without new ones went by. They are in the state until it is known that they are kept.
+    async fn tell_losses(&mut self, at_once: bool) {
         let (count, changed, first) = self.losses;
         let now = Instant::now();
         if self.state.lost_ever.messages != count {
             self.losses = (self.state.lost_ever.messages, now, if now - changed > TELL_AFTER { now } else { first });
             self.dirty = true;
         }
+        self.told(at_once).await;
         let due = now - self.losses.1 >= TELL_AFTER || now - self.losses.2 >= TELL_AT_LATEST;
-        if self.state.lost.is_empty() || !(due || at_once) {
+        if self.state.lost.is_empty() || self.telling.is_some() || !(due || at_once) {
             return;
         }
         self.losses.2 = now;
         self.dirty = true;
-        for lost in std::mem::take(&mut self.state.lost) {
-            let super::state::Lost { why, amount, from, to, detail } = lost;
-            self.tell(Notice::Dropped { why, amount, from, to, detail });
+        self.state.telling = std::mem::take(&mut self.state.lost);
+        let notice = |lost: &Lost| {
+            let Lost { why, amount, from, to, detail } = lost.clone();
+            Notice::Dropped { why, amount, from, to, detail }
+        };
+        let keeping: Vec<_> = self.state.telling.iter().map(|lost| self.ears.keep(notice(lost))).collect();
+        self.telling = Some(tokio::spawn(async move {
+            let mut kept = Vec::with_capacity(keeping.len());
+            for keeping in keeping {
+                kept.push(keeping.await);
+            }
+            kept
+        }));
+        if at_once {
+            self.told(true).await;
         }
+    }
+
+    /// What became of the losses that are being told; `wait`: for a while, if nothing became of them yet.
+    async fn told(&mut self, wait: bool) {
+        let Some(telling) = self.telling.take_if(|telling| wait || telling.is_finished()) else { return };
+        let kept = timeout(KEPT_WITHIN, telling).await;
+        let kept = kept.ok().and_then(Result::ok).unwrap_or_default();
+        self.state.told(&kept);
+        self.dirty = true;
+        // What could not be kept is not told again at once.
+        self.losses.1 = Instant::now();
     }
 
     fn save(&mut self) {
@@ -420,7 +449,7 @@ impl Task {
         if let Some(saving) = self.saving.take() {
             let _ = saving.await;
         }
-        self.tell_losses(true);
+        self.tell_losses(true).await;
         if self.dirty {
             self.save();
             if let Some(saving) = self.saving.take() {
@@ -439,6 +468,7 @@ fn load(log: &dyn Log, reader: &str, filters: &[(String, bool)], now: Timestamp)
         Some(snapshot) => State::decode(&snapshot.state).map_err(unusable)?,
         None => State::new(log.durable_seq(Lane::Messages).0, now),
     };
+    state.told(&[]);
     if state.follow(filters, now) {
         // Other messages are to be sent now: they are counted from the first on.
         state.waiting = super::Amount::default();

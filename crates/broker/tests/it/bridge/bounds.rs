@@ -122,6 +122,37 @@ async fn what_its_rule_does_not_keep_any_more_does_not_wait() {
 }
 
 #[tokio::test]
+async fn a_loss_is_told_again_until_it_is_kept_and_then_no_more() {
+    /// Nothing can be kept.
+    #[derive(Default)]
+    struct Full(Listening);
+    impl Ears for Full {
+        fn hear(&self, notice: Notice) {
+            self.0.hear(notice);
+        }
+        fn keep(&self, loss: Notice) -> andon_model::BoxFuture<'static, bool> {
+            self.0.hear(loss);
+            Box::pin(std::future::ready(false))
+        }
+    }
+    let (_here, here) = Site::usual().await;
+    let settings = || BridgeOptions { keep_bytes: 10 * 101, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let full = Arc::new(Full::default());
+    let bridge = Bridge::start(here.broker.clone(), settings(), None, full.clone()).await.unwrap();
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..30).await;
+    until(|| bridge.report().lost.messages == 20).await;
+    bridge.stop().await;
+    assert!(full.0.lost(Loss::Full) >= 20);
+    for told in [20, 0] {
+        let ears: Arc<Listening> = Arc::default();
+        let bridge = Bridge::start(here.broker.clone(), settings(), None, ears.clone()).await.unwrap();
+        bridge.stop().await;
+        assert_eq!(ears.lost(Loss::Full), told);
+    }
+}
+
+#[tokio::test]
 async fn what_waits_longer_than_it_may_goes_and_is_told() {
     let (_here, here) = Site::usual().await;
     let settings =
