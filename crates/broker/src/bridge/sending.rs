@@ -232,6 +232,9 @@ impl Task {
 
     fn ready(&mut self, online: &mut Online) {
         online.ready = true;
+        let wanted = self.wanted();
+        self.dirty |= self.state.granted != wanted;
+        self.state.granted = wanted;
         self.is_ready();
     }
 
@@ -250,6 +253,10 @@ impl Task {
             online.asked.insert(packet_id, (Asked::Ended(filters.len()), Instant::now()));
             let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
             online.send(&Packet::Unsubscribe(unsubscribe))?;
+        }
+        // 3.1.1 cannot say that retained messages are for new subscriptions only: each SUBSCRIBE would bring them all again.
+        if known && !self.options.version.is_v5() && former.is_empty() && self.state.granted == self.wanted() {
+            return Ok(());
         }
         let filters: Vec<Filter> = self
             .options

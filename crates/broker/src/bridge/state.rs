@@ -111,6 +111,9 @@ pub(super) struct State {
     /// Filters with which the other side may know us as a subscriber.
     #[serde(default)]
     pub(super) subscribed: Vec<String>,
+    /// The filters that the other side has granted in the session that it keeps for us, each with whether with QoS 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) granted: Vec<(String, bool)>,
     /// What comes now is not taken, for too much waits: newest messages are dropped.
     #[serde(default)]
     pub(super) refusing: bool,
@@ -141,6 +144,7 @@ impl State {
             keeps: Vec::new(),
             retained_due: Vec::new(),
             subscribed: Vec::new(),
+            granted: Vec::new(),
             refusing: false,
             holes: Vec::new(),
             lost: Vec::new(),

@@ -181,6 +181,7 @@ impl Task {
             }
         }
         self.tap.open.store(false, Ordering::Release);
+        self.tell_losses(true).await;
         self.save_now().await;
     }
 
@@ -207,6 +208,11 @@ impl Task {
                 _ = tick.tick() => self.look_after(None).await,
             }
         }
+    }
+
+    /// What is to be subscribed to at the other side.
+    pub(super) fn wanted(&self) -> Vec<(String, bool)> {
+        self.options.receive.iter().map(|rule| (rule.filter.as_str().to_owned(), rule.qos != QoS::AtMostOnce)).collect()
     }
 
     /// Whether the other side keeps nothing for us between links.
@@ -256,6 +262,12 @@ impl Task {
     /// From the first packet behind CONNACK to the end of the link.
     async fn work(&mut self, link: Link, stop: &CancellationToken) {
         let begun = Instant::now();
+        if !self.state.granted.is_empty() && self.state.granted != self.wanted() {
+            // Saved before anything is asked: a kill must not bring back what the other side has no more.
+            self.state.granted.clear();
+            self.dirty = true;
+            self.save_now().await;
+        }
         let mut online = match self.begin(link) {
             Ok(online) => online,
             Err(trouble) => return self.fail(trouble),
@@ -449,7 +461,6 @@ impl Task {
         if let Some(saving) = self.saving.take() {
             let _ = saving.await;
         }
-        self.tell_losses(true).await;
         if self.dirty {
             self.save();
             if let Some(saving) = self.saving.take() {

@@ -179,6 +179,48 @@ async fn subscriptions_that_are_no_longer_wanted_are_ended_at_the_other_side() {
 }
 
 #[tokio::test]
+async fn with_3_1_1_what_the_other_side_still_has_is_not_asked_for_again() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = |receive: &str| BridgeOptions {
+        version: Version::V311,
+        ..options(1, vec![rule("a", "", "")], vec![rule(receive, "", "")])
+    };
+    let mut device = here.client(hello("device")).await;
+    for (receive, session_present, asks) in
+        [("x/#", false, true), ("x/#", true, false), ("x/+", true, true), ("x/+", false, true), ("x/+", true, false)]
+    {
+        let over = start(&here, settings(receive), remote.address).await;
+        let mut caller = remote.accept().await;
+        caller.connect().await;
+        caller.send(Packet::ConnAck(Box::new(ConnAck { session_present, ..ConnAck::default() }))).await;
+        let mut asked = false;
+        while asks && !asked {
+            match caller.next().await {
+                Packet::Subscribe(wish) => {
+                    asked = true;
+                    let reasons = vec![ReasonCode::GRANTED_QOS_1];
+                    let ack = SubAck { packet_id: wish.packet_id, properties: Default::default(), reasons };
+                    caller.send(Packet::SubAck(ack)).await;
+                }
+                Packet::Unsubscribe(end) => {
+                    let ack = UnsubAck { packet_id: end.packet_id, properties: Default::default(), reasons: vec![] };
+                    caller.send(Packet::UnsubAck(ack)).await;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        until(|| over.bridge.report().state == LinkState::Connected).await;
+        // Nothing else was asked: a message comes next.
+        publish_all(&mut device, "a", 0..1).await;
+        let message = caller.publish().await;
+        caller.acknowledge(&message).await;
+        until(|| over.bridge.report().waiting == Amount::default()).await;
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn stopping_says_goodbye() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
