@@ -656,8 +656,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_followed_to_its_end_when_whoever_asked_for_it_is_gone() {
-    use andon_api::ports::{DocumentView, PlantAdmin};
-    use andon_model::access::Principal;
+    use andon_api::ports::{Author, DocumentView, PlantAdmin};
     let folder = tempfile::tempdir().expect("a folder");
     let node = start(folder.path(), "").await.expect("a node");
     let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
@@ -669,7 +668,7 @@ async fn a_change_is_followed_to_its_end_when_whoever_asked_for_it_is_gone() {
         let more = format!("answer_within = \"{version}s\"\n");
         let text = format!("{}{}", bridge("one", nobody, &more), bridge(&format!("new-{version}"), nobody, ""));
         let documents = vec![DocumentView { name: "plant.toml".to_owned(), text }];
-        let mut asked = node.plant.apply(documents, false, version, Principal::SYSTEM, None);
+        let mut asked = node.plant.apply(documents, false, version, Author::SYSTEM, None);
         // Dropped after the commit, while everything is to follow; each time a little later.
         let committed = async {
             while node.plant.versions().await.expect("versions")[0].version == version {

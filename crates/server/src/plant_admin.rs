@@ -8,14 +8,13 @@ use crate::secrets::{Refused, Secrets};
 use crate::sparkplug::Sparkplug;
 use andon_alarms::Engine;
 use andon_api::ports::{
-    ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, SecretError, SecretKeeper,
+    Author, ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, SecretError, SecretKeeper,
     SecretView, VersionView,
 };
 use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_connectors::Runner;
 use andon_historian::{Compression, Compressions, Historian, Keep, Retentions};
-use andon_model::access::Principal;
 use andon_model::plant::{Interpolation, Plant, TagDef};
 use andon_model::{BoxFuture, Clock, TagId};
 use andon_store::documents::{self, Document, DocumentError};
@@ -172,6 +171,11 @@ fn failed(error: &StoreError) -> PlantError {
     PlantError::Failed(error.to_string())
 }
 
+fn may_send_secrets(base: &Plant, new: &Plant, by: &Author) -> Result<(), PlantError> {
+    let sends = if by.administers { None } else { crate::secrets::sent_elsewhere(base, new) };
+    sends.map_or(Ok(()), |connector| Err(PlantError::NotAllowed(connector)))
+}
+
 fn refused(error: ApplyError) -> PlantError {
     match error {
         ApplyError::Conflict { current, .. } => PlantError::Conflict { current },
@@ -215,7 +219,7 @@ impl PlantAdmin for Admin {
         given: Vec<DocumentView>,
         prune: bool,
         expected_version: u64,
-        by: Principal,
+        by: Author,
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>> {
         Box::pin(async move {
@@ -223,9 +227,10 @@ impl PlantAdmin for Admin {
             if base.version != expected_version {
                 return Err(PlantError::Conflict { current: base.version });
             }
+            may_send_secrets(&base, &new, &by)?;
             let own = self.clone();
             let change = async move {
-                let applied = own.store.apply_plant(expected_version, new, by, reason).await.map_err(refused)?;
+                let applied = own.store.apply_plant(expected_version, new, by.who, reason).await.map_err(refused)?;
                 own.done(applied).await
             };
             to_the_end(change, PlantError::Failed).await
@@ -250,13 +255,21 @@ impl PlantAdmin for Admin {
         &self,
         version: u64,
         expected_version: u64,
-        by: Principal,
+        by: Author,
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>> {
         Box::pin(async move {
             let own = self.clone();
             let change = async move {
-                let applied = own.store.rollback(version, expected_version, by, reason).await.map_err(refused)?;
+                let (base, _) = own.store.current_plant().await.map_err(|e| failed(&e))?;
+                if base.version != expected_version {
+                    return Err(PlantError::Conflict { current: base.version });
+                }
+                // One that there is not is refused below.
+                if let Some(former) = own.store.plant_at_version(version).await.map_err(|e| failed(&e))? {
+                    may_send_secrets(&base, &former, &by)?;
+                }
+                let applied = own.store.rollback(version, expected_version, by.who, reason).await.map_err(refused)?;
                 own.done(applied).await
             };
             to_the_end(change, PlantError::Failed).await

@@ -117,6 +117,10 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
     if password.is_some() && user.is_none() {
         findings.add(section.here(), "a password without a user", "add user = \"plant-7\"");
     }
+    if let Some((false, host, _)) = endpoint.as_ref().filter(|(_, host, _)| password.is_some() && !is_here(host)) {
+        let message = format!("the password would cross the network to {host} for everybody to read");
+        findings.add(section.at("endpoint"), message, "write mqtts:// as `endpoint`, or take `password` out");
+    }
     let tls = endpoint.as_ref().and_then(|(tls, host, _)| encryption(&mut section, *tls, host, findings));
     let version = match section.integer("version", 4..=5, findings) {
         Some(4) => Version::V311,
@@ -180,6 +184,11 @@ fn endpoint(section: &mut Section<'_>, findings: &mut Findings) -> Option<(bool,
         findings.add(section.at("endpoint"), message, format!("write endpoint = {example}"));
     }
     found
+}
+
+/// Whether what is sent to a host does not leave this machine.
+fn is_here(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 /// `scheme://host:port`.
@@ -399,6 +408,16 @@ mod tests {
         ] {
             let errors = errors(&format!("{GOOD}{more}"));
             assert!(errors.iter().any(|error| error.contains(said)), "{said}: {errors:?}");
+        }
+        for (host, refused) in
+            [("a", true), ("10.0.0.1", true), ("[::2]", true), ("127.0.0.1", false), ("[::1]", false)]
+        {
+            let text = GOOD.replace("mqtts://broker.example.com", &format!("mqtt://{host}"));
+            let more = "user = \"u\"\npassword = { secret = \"x\" }\nsend = [{ filter = \"a\" }]\n";
+            let document = Document { name: "plant.toml".to_owned(), text: format!("{text}{more}") };
+            let said = documents::parse(&[document], &Checks).err().unwrap_or_default();
+            let said = said.iter().any(|error| error.message.contains("for everybody to read"));
+            assert_eq!(said, refused, "{host}");
         }
         for endpoint in ["http://a", "mqtt://", "mqtt://a:0", "mqtt://a:", "mqtt://a/b", "broker"] {
             let text = GOOD.replace("mqtts://broker.example.com", endpoint);

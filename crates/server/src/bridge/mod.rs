@@ -5,7 +5,7 @@ mod dial;
 mod telling;
 
 use self::config::{Config, KIND};
-use self::dial::{Line, NoLine, missing};
+use self::dial::{Line, NoLine, password};
 use self::telling::Telling;
 use crate::mqtt::telling::Troubles;
 use crate::notes::Notes;
@@ -190,8 +190,7 @@ impl Bridges {
         config: Config,
         secrets: Vec<Option<Secret>>,
     ) -> Result<Run, Broken> {
-        let password =
-            config.password.as_ref().map(|name| self.secrets.get(name).ok_or_else(|| missing(name))).transpose();
+        let password = config.password.as_ref().map(|name| password(name, &self.secrets)).transpose();
         let line = password.clone().and_then(|_| Line::new(&config, &self.secrets));
         let dial: Arc<dyn Dial> = match line {
             Ok(line) => Arc::new(line),
