@@ -155,8 +155,8 @@ impl Admin {
         merged.await.map_err(|e| PlantError::Failed(e.to_string()))?
     }
 
+    /// In turn.
     async fn done(&self, applied: Applied) -> Result<u64, PlantError> {
-        let _turn = self.turn.lock().await;
         self.follow().await.map_err(|e| failed(&e))?;
         if let Some(event) = applied.event_id
             && !self.store.relay_now(event, RECORDED_WITHIN).await.map_err(|e| failed(&e))?
@@ -223,13 +223,15 @@ impl PlantAdmin for Admin {
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>> {
         Box::pin(async move {
-            let (base, new) = self.merged(given, prune).await?;
-            if base.version != expected_version {
-                return Err(PlantError::Conflict { current: base.version });
-            }
-            may_send_secrets(&base, &new, &by)?;
             let own = self.clone();
             let change = async move {
+                // Checked in turn, too: a secret that the documents name is there until they are in force.
+                let _turn = own.turn.lock().await;
+                let (base, new) = own.merged(given, prune).await?;
+                if base.version != expected_version {
+                    return Err(PlantError::Conflict { current: base.version });
+                }
+                may_send_secrets(&base, &new, &by)?;
                 let applied = own.store.apply_plant(expected_version, new, by.who, reason).await.map_err(refused)?;
                 own.done(applied).await
             };
@@ -261,6 +263,7 @@ impl PlantAdmin for Admin {
         Box::pin(async move {
             let own = self.clone();
             let change = async move {
+                let _turn = own.turn.lock().await;
                 let (base, _) = own.store.current_plant().await.map_err(|e| failed(&e))?;
                 if base.version != expected_version {
                     return Err(PlantError::Conflict { current: base.version });
@@ -310,13 +313,17 @@ impl SecretKeeper for Admin {
         Box::pin(async move {
             let own = self.clone();
             let change = async move {
+                let _turn = own.turn.lock().await;
+                if value.is_none() {
+                    // A document may have come to name it since it was asked.
+                    own.may_remove(&name)?;
+                }
                 let secrets = own.secrets.clone();
                 let kept = tokio::task::spawn_blocking(move || match value {
                     Some(value) => secrets.set(&name, &value),
                     None => secrets.remove(&name),
                 });
                 kept.await.map_err(|error| SecretError::Failed(error.to_string()))?.map_err(not_kept)?;
-                let _turn = own.turn.lock().await;
                 own.followers.bridges.apply(&own.followers.bus.plant().plant).await;
                 Ok(())
             };

@@ -222,7 +222,8 @@ impl Task {
 
     /// Finds out what waits longest, and drops what may not wait any more.
     pub(super) async fn keep_bounds(&mut self) {
-        loop {
+        // So many reads in one go: then the link is looked after, and the rest follows with the next tick.
+        for _ in 0..READS {
             self.oldest = self.find_oldest().await;
             let too_old = self.options.keep_for.zip(self.oldest);
             let too_old = too_old.is_some_and(|(most, oldest)| self.clock.now().since(oldest) > most);
@@ -252,7 +253,7 @@ impl Task {
     }
 
     async fn find_oldest(&mut self) -> Option<Timestamp> {
-        loop {
+        for _ in 0..READS {
             let run = self.runs.first()?;
             if let Some(flight) = run.window.iter().find(|flight| !flight.done) {
                 return Some(flight.received);
@@ -271,6 +272,8 @@ impl Task {
                 }
             }
         }
+        // Not found yet: as before.
+        self.oldest
     }
 
     /// Drops messages that are not under way until the bounds are kept; false: there are none.

@@ -101,7 +101,7 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
     }
     let endpoint = endpoint(&mut section, findings);
     let client_id = client_id(&mut section, connector, plant, findings);
-    let user = section.text("user", findings).and_then(|user| Text::parse(user).ok());
+    let user = user(&mut section, findings);
     let password = match word(&mut section, "password", findings) {
         Some(Word::Secret(name)) => Some(name),
         Some(Word::Plain(_)) => {
@@ -214,6 +214,16 @@ fn split(text: &str) -> Option<(bool, String, u16)> {
     (!host.is_empty() && host.bytes().all(allowed)).then(|| (tls, host.to_owned(), port))
 }
 
+fn user(section: &mut Section<'_>, findings: &mut Findings) -> Option<Text> {
+    let text = section.text("user", findings)?;
+    let parsed = Text::parse(text).ok();
+    if parsed.is_none() {
+        let message = "`user` must be a text of at most 65,535 bytes without control characters";
+        findings.add(section.at("user"), message, "write user = \"plant-7\"");
+    }
+    parsed
+}
+
 fn client_id(
     section: &mut Section<'_>,
     connector: &ConnectorDef,
@@ -223,11 +233,16 @@ fn client_id(
     let text = section.required_text("client_id", "\"plant-7\"", findings)?;
     let setting =
         |def: &ConnectorDef, key: &str| def.settings.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    // A port may be written or not.
+    let place = |def: &ConnectorDef| {
+        let endpoint = setting(def, "endpoint");
+        endpoint.as_deref().and_then(split).map(|(_, host, port)| (host.to_ascii_lowercase(), port))
+    };
     let same = |other: &&ConnectorDef| {
         other.name != connector.name
             && other.kind == KIND
             && setting(other, "client_id").as_deref() == Some(text)
-            && setting(other, "endpoint") == setting(connector, "endpoint")
+            && place(other) == place(connector)
     };
     if let Some(twin) = plant.connectors.iter().find(same) {
         let message =
@@ -401,6 +416,7 @@ mod tests {
             ("send = [{ filter = \"a\", prefix = \"$x/\" }]\n", "beginning of a topic"),
             ("send = [{ filter = \"a\", qos = 2 }]\n", "from 0 to 1"),
             ("send = [{ filter = \"a\" }]\npassword = { secret = \"x\" }\n", "without a user"),
+            ("send = [{ filter = \"a\" }]\nuser = \"a\\u0000b\"\n", "without control characters"),
             ("send = [{ filter = \"a\" }]\ncertificate = \"x\"\n", "go together"),
             ("send = [{ filter = \"a\" }]\nversion = 4\nreceive = [{ filter = \"#\" }]\n", "would come back"),
             ("send = [{ filter = \"a\" }]\nkeep_for = \"1s\"\n", "must be a time"),
@@ -429,6 +445,8 @@ mod tests {
             GOOD.replace("to-head", "twin")
         );
         assert!(errors(&twins).iter().any(|error| error.contains("throw the other out")));
+        let with_port = twins.replacen("broker.example.com\"", "Broker.example.com:8883\"", 1);
+        assert!(errors(&with_port).iter().any(|error| error.contains("throw the other out")));
     }
 
     #[test]

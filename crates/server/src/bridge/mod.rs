@@ -191,7 +191,10 @@ impl Bridges {
         secrets: Vec<Option<Secret>>,
     ) -> Result<Run, Broken> {
         let password = config.password.as_ref().map(|name| password(name, &self.secrets)).transpose();
-        let line = password.clone().and_then(|_| Line::new(&config, &self.secrets));
+        let line = match &password {
+            Ok(_) => self.line(&config).await,
+            Err(trouble) => Err(trouble.clone()),
+        };
         let dial: Arc<dyn Dial> = match line {
             Ok(line) => Arc::new(line),
             Err(trouble) => Arc::new(NoLine(trouble)),
@@ -215,6 +218,13 @@ impl Bridges {
                 Err(Broken { def: def.clone(), text, remedy, since: self.clock.now() })
             }
         }
+    }
+
+    /// Reads certificates, maybe those of the system: not on the runtime's own threads.
+    async fn line(&self, config: &Config) -> Result<Line, Trouble> {
+        let (config, secrets) = (config.clone(), self.secrets.clone());
+        let made = tokio::task::spawn_blocking(move || Line::new(&config, &secrets)).await;
+        made.unwrap_or_else(|error| Err(Trouble::new(error.to_string(), "report this as a fault of Andon")))
     }
 
     fn options(&self, def: &ConnectorDef, config: &Config, password: Option<&Secret>) -> BridgeOptions {
