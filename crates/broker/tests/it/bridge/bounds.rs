@@ -95,7 +95,7 @@ async fn a_message_that_was_refused_behind_one_that_is_not_answered_is_lost_once
     drop(caller);
     let over = start(&here, settings(), remote.address).await;
     let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
-    assert_eq!(over.bridge.report().waiting.messages, 2);
+    until(|| over.bridge.report().waiting.messages == 2).await;
     assert_eq!(numbers(&mut caller, 2).await, [0, 3]);
     until(|| over.bridge.report().waiting == Amount::default()).await;
     assert_eq!(over.bridge.report().lost.messages, 2);

@@ -72,7 +72,7 @@ async fn a_server_without_a_keep_alive_is_asked_too_also_while_something_is_sent
     loop {
         device.send(Packet::Publish(publish("a", "x", QoS::AtMostOnce, 0))).await;
         match caller.next().await {
-            Packet::Publish(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Packet::Publish(_) => {}
             Packet::PingReq => break,
             other => panic!("{other:?}"),
         }
@@ -215,7 +215,7 @@ async fn with_3_1_1_what_the_other_side_still_has_is_not_asked_for_again() {
         publish_all(&mut device, "a", 0..1).await;
         let message = caller.publish().await;
         caller.acknowledge(&message).await;
-        until(|| over.bridge.report().waiting == Amount::default()).await;
+        until(|| over.bridge.report().sent == 1).await;
         over.bridge.stop().await;
     }
 }
