@@ -190,6 +190,58 @@ class Bridges(Case):
         for place, text in places.items():
             self.assertNotIn(PASSWORD, text, place)
 
+    def test_the_other_side_may_ask_for_a_certificate_and_an_engineer_may_not_send_its_key_elsewhere(self):
+        folder = self.temporary_folder()
+        issuer = Issuer(folder, "ca")
+        extension = folder / "server.ext"
+        extension.write_text("subjectAltName = DNS:broker.test\n")
+        issuer._openssl("req", *issuer._key("server"), "-out", folder / "server.csr", "-subj", "/CN=broker.test")
+        signed = ["-CA", issuer.file, "-CAkey", folder / "ca.key", "-CAcreateserial", "-extfile", extension]
+        issuer._openssl("x509", "-req", "-in", folder / "server.csr", *signed, "-out", folder / "server.pem", "-days", "30")
+        certificate, key = issuer.issue("plant", "/CN=plant-7")
+        _, strange_key = issuer.issue("strange", "/CN=strange")
+        tls = f"cafile {issuer.file}\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\nrequire_certificate true\n"
+        remote = self.mosquitto(settings=f"{tls}use_identity_as_username true\nallow_anonymous false\n").start()
+        node = self.node()
+        trust = f'server_name = "broker.test"\nca = """\n{issuer.file.read_text()}"""\n'
+        own = f'certificate = """\n{certificate.read_text()}"""\nkey = {{ secret = "plant-key" }}\n'
+        text = document(remote.port, scheme="mqtts", more=trust + own)
+        # Without one nobody is let in.
+        node.apply(document(remote.port, scheme="mqtts", more=trust))
+        wait_until("it is not let in", lambda: self.bridge(node)["state"] == "failed")
+        self.set_secret(node, "plant-key", strange_key.read_text())
+        node.apply(text)
+        failed = wait_until("the key is of another", lambda: (b := self.bridge(node))["state"] == "failed" and "TLS cannot be set up" in str(b["last_error"]) and b)
+        self.assertIn("certificate and key", failed["last_error"]["remedy"])
+        self.set_secret(node, "plant-key", key.read_text())
+        self.wait_state(node, "connected")
+        listener = self.listener(node.mqtt, "plant/#")
+        self.publish(node, range(10), ["plant/a"])
+        self.wait_empty(node)
+        self.assertEqual(self.bridge(node)["bridge"]["sent"], 10)
+        listener.close()
+        # An engineer may change what is sent, and not to whom.
+        cookie = node.make_user("Emil", "engineer")
+        as_emil = {"token": None, "cookie": cookie}
+
+        def apply(text: str, **who):
+            body = {"documents": [{"name": "b.toml", "text": text}], "expected_version": node.plant_version(), "reason": "test"}
+            return node.post("/api/plant/apply", body, **who)
+
+        elsewhere = apply(text.replace(f":{remote.port}", ":1"), **as_emil)
+        self.assertEqual(elsewhere.status, 403, elsewhere)
+        self.assertIn("administrator", elsewhere.text)
+        self.assertEqual(apply(text.replace("plant/#", "plant/+"), **as_emil).status, 200)
+        before = node.plant_version()
+        self.assertEqual(apply(text.replace(f":{remote.port}", ":1")).status, 200)
+        back = {"version": before, "expected_version": node.plant_version(), "reason": "test"}
+        self.assertEqual(node.post("/api/plant/rollback", back, **as_emil).status, 403)
+        self.assertEqual(node.post("/api/plant/rollback", back).status, 200)
+        self.wait_state(node, "connected")
+        # What is no value is refused without a word of it.
+        refused = node.request("PUT", "/api/secrets/plant-key", {"value": 4711471147})
+        self.assertEqual((refused.status, "4711471147" in refused.text), (422, False), refused)
+
     def set_secret(self, node, name: str, value: str) -> None:
         given = self.temporary_folder() / "given"
         given.write_text(value + "\n")

@@ -9,8 +9,8 @@ use crate::entered::Entered;
 use andon_model::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -200,6 +200,11 @@ pub fn server_config(files: &Files, alpn: &[&str], rules: &Rules) -> Result<Arc<
         Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider)?),
     };
     let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    if rules.clients.is_some() {
+        // A session that is taken up again does not show the certificate again, which may be over by now.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))
 }
@@ -222,21 +227,40 @@ pub fn ensure(dir: &Path, names: &[String], year: i32) -> Result<Files, TlsError
     let key = KeyPair::generate().map_err(make)?;
     let certificate = params.self_signed(&key).map_err(make)?;
     fs::create_dir_all(dir).map_err(|source| TlsError::Io { doing: "create", path: dir.to_owned(), source })?;
-    write_private(&files.key, key.serialize_pem().as_bytes())?;
-    write_private(&files.certificate, certificate.pem().as_bytes())?;
+    // A certificate of an earlier try would not fit the key.
+    remove(&files.certificate)?;
+    replace_private(&files.key, key.serialize_pem().as_bytes())?;
+    replace_private(&files.certificate, certificate.pem().as_bytes())?;
     Ok(files)
 }
 
-/// Writes a file that only its owner can read; the key first, so that a certificate without key never counts as made.
-fn write_private(path: &Path, content: &[u8]) -> Result<(), TlsError> {
+fn remove(path: &Path) -> Result<(), TlsError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(TlsError::Io { doing: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a file that only its owner can read in its place as a whole: after a kill or a power cut there is none, or all of it.
+fn replace_private(path: &Path, content: &[u8]) -> Result<(), TlsError> {
     let failed = |source| TlsError::Io { doing: "write", path: path.to_owned(), source };
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push("~new");
+    let fresh = PathBuf::from(fresh);
+    // One that is left over may be readable by others.
+    remove(&fresh)?;
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
+    let mut file = options.open(&fresh).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    file.sync_all().map_err(failed)?;
+    fs::rename(&fresh, path).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -260,6 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_kill_left_while_the_certificate_was_made_does_not_stand_in_the_way() {
+        let dir = tempfile::tempdir().expect("dir");
+        let names = ["localhost".to_owned()];
+        let key = dir.path().join("key.pem");
+        // The key alone, the certificate alone, and a part of a file that others may read.
+        for left in ["key.pem", "certificate.pem", "key.pem~new", "certificate.pem~new"] {
+            fs::write(dir.path().join(left), "-----BEGIN").expect("write");
+            let made = ensure(dir.path(), &names, 2026).expect("made");
+            server_config(&made, &[], &Rules::default()).expect(left);
+            #[cfg(unix)]
+            {
+                let mode = fs::metadata(&key).expect("meta").permissions();
+                assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600, "{left}");
+            }
+            for file in ["key.pem", "certificate.pem", "key.pem~new", "certificate.pem~new"] {
+                remove(&dir.path().join(file)).expect("removed");
+            }
+        }
+    }
+
+    #[test]
     fn a_wrong_file_is_named() {
         let dir = tempfile::tempdir().expect("dir");
         let empty = dir.path().join("empty.pem");
@@ -272,6 +317,58 @@ mod tests {
         let error = server_config(&own, &[], &rules).expect_err("refused").to_string();
         assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
     }
+    #[test]
+    fn who_comes_with_a_certificate_shows_it_every_time() {
+        use rustls::client::Resumption;
+        use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection};
+        let dir = tempfile::tempdir().expect("dir");
+        let own = ensure(dir.path(), &["localhost".to_owned()], 2026).expect("made");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates(&own.certificate).expect("one").remove(0)).expect("an authority");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        for (clients, oldest, expected) in [
+            (false, Oldest::V13, HandshakeKind::Resumed),
+            (true, Oldest::V13, HandshakeKind::Full),
+            (true, Oldest::V12, HandshakeKind::Full),
+        ] {
+            let ca = ClientCa { file: own.certificate.clone(), required: false };
+            let rules = Rules { oldest, clients: clients.then_some(ca) };
+            let server = server_config(&own, &[], &rules).expect("usable");
+            let versions: &[_] =
+                if oldest == Oldest::V12 { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
+            let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions);
+            let mut client = builder.expect("versions").with_root_certificates(roots.clone()).with_no_client_auth();
+            client.resumption = Resumption::in_memory_sessions(8);
+            let client = Arc::new(client);
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
+                let mut client = ClientConnection::new(client.clone(), name).expect("a client");
+                let mut server = ServerConnection::new(server.clone()).expect("a server");
+                let mut bytes = Vec::new();
+                while client.wants_write() || server.wants_write() {
+                    bytes.clear();
+                    client.write_tls(&mut bytes).expect("written");
+                    let mut from = &bytes[..];
+                    while !from.is_empty() {
+                        server.read_tls(&mut from).expect("read");
+                        server.process_new_packets().expect("good");
+                    }
+                    bytes.clear();
+                    server.write_tls(&mut bytes).expect("written");
+                    let mut from = &bytes[..];
+                    while !from.is_empty() {
+                        client.read_tls(&mut from).expect("read");
+                        client.process_new_packets().expect("good");
+                    }
+                }
+                kinds.push(server.handshake_kind());
+            }
+            let plain = |kind: HandshakeKind| if kind == HandshakeKind::Resumed { kind } else { HandshakeKind::Full };
+            assert_eq!(kinds.last().copied().flatten().map(plain), Some(expected), "{clients} {oldest:?}");
+        }
+    }
+
     #[test]
     fn a_certificate_is_good_as_long_as_tls_would_take_it_and_else_it_is_said_why() {
         use rcgen::{BasicConstraints, IsCa, Issuer, date_time_ymd};

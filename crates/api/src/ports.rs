@@ -85,9 +85,26 @@ pub enum PlantError {
     /// There is no such version.
     #[error("there is no version {0} of the plant model")]
     NoSuchVersion(u64),
+    /// It would hand a secret to another place, which is for administrators.
+    #[error("the change decides where secrets of the connector \"{0}\" go, which is for administrators")]
+    NotAllowed(String),
     /// Saving failed.
     #[error("the plant model could not be saved: {0}")]
     Failed(String),
+}
+
+/// Who changes the plant model.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// Who.
+    pub who: Principal,
+    /// Whether they may administer the node: only then may they decide where secrets go.
+    pub administers: bool,
+}
+
+impl Author {
+    /// The node itself.
+    pub const SYSTEM: Self = Self { who: Principal::SYSTEM, administers: true };
 }
 
 /// Changes the plant model: one transaction, then everything that runs follows.
@@ -100,7 +117,7 @@ pub trait PlantAdmin: Send + Sync + 'static {
         documents: Vec<DocumentView>,
         prune: bool,
         expected_version: u64,
-        by: Principal,
+        by: Author,
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>>;
     /// All versions, newest first.
@@ -110,7 +127,7 @@ pub trait PlantAdmin: Send + Sync + 'static {
         &self,
         version: u64,
         expected_version: u64,
-        by: Principal,
+        by: Author,
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>>;
     /// The whole model as one TOML document.

@@ -1,6 +1,6 @@
 //! One client's connection, from the first byte to the last.
 
-use crate::bridge::NODE;
+use crate::bridge::{MARKS, NODE};
 use crate::broker::Broker;
 use crate::frames::{Op, Open, SessionNo, SessionOp};
 use crate::hooks::{EndReason, NoRight};
@@ -214,9 +214,12 @@ impl Broker {
         if let Some(will) = &connect.will {
             self.check_will(&client_id, &principal, will).map_err(refuse)?;
         }
+        // A bridge adds where a message was and of when it is.
+        let is_bridge = connect.properties.user.iter().any(|(name, _)| name.as_str() == NODE);
+        let room = if is_bridge { MARKS } else { 0 };
         input.decoder.set_limits(Limits {
             packet_bytes: self.options.packet_bytes(),
-            user_properties: self.options.user_properties,
+            user_properties: self.options.user_properties.saturating_add(room),
         });
         let client =
             self.open_session(&connect, client_id, principal.clone(), last_word, peer).await.map_err(refuse)?;

@@ -216,6 +216,12 @@ impl DurableLog {
         self.notices.subscribe()
     }
 
+    /// The names of all readers that something is kept for, also of those that have not registered in this life.
+    #[must_use]
+    pub fn readers(&self) -> Vec<String> {
+        self.readers.names()
+    }
+
     /// Forgets a reader that will not come back (a link that was removed), with its snapshots, so that it holds up
     /// nothing.
     /// # Errors

@@ -175,6 +175,11 @@ impl Readers {
         lock(&self.by_name).iter().map(|(name, reader)| (name.clone(), Arc::clone(reader))).collect()
     }
 
+    /// The names of all readers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        lock(&self.by_name).keys().cloned().collect()
+    }
+
     // --- what frees ------------------------------------------------------------------------------------------------
 
     /// Whether at least one reader needs `lane`, and all that do are past `last`.

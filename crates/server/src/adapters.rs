@@ -283,7 +283,7 @@ mod tests {
     fn a_bridge_that_names_a_secret_that_is_not_set_is_refused_at_its_place() {
         let folder = tempfile::tempdir().expect("a folder");
         let secrets = Secrets::open(folder.path()).expect("no secrets yet");
-        let text = "[[connector]]\nname = \"b\"\ntype = \"mqtt_bridge\"\nendpoint = \"mqtt://a\"\nclient_id = \"c\"\nuser = \"u\"\npassword = { secret = \"head\" }\nsend = [{ filter = \"a\" }]\n";
+        let text = "[[connector]]\nname = \"b\"\ntype = \"mqtt_bridge\"\nendpoint = \"mqtts://a\"\nclient_id = \"c\"\nuser = \"u\"\npassword = { secret = \"head\" }\nsend = [{ filter = \"a\" }]\n";
         let document = || Document { name: "plant.toml".to_owned(), text: text.to_owned() };
         let errors = parse(&[document()], &ChecksAndSecrets(secrets.clone())).expect_err("refused");
         let said = errors[0].to_string();

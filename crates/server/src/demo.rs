@@ -6,7 +6,7 @@ use andon_access::NewDevice;
 use andon_access::accounts::AccountError;
 use andon_access::secret;
 use andon_access::tls::Oldest;
-use andon_api::ports::{DocumentView, PlantAdmin, PlantError};
+use andon_api::ports::{Author, DocumentView, PlantAdmin, PlantError};
 use andon_model::access::{Grant, Principal, Role};
 use andon_testkit::house::{self, House, HouseOptions};
 use andon_testkit::line::{Addresses, Line};
@@ -137,7 +137,7 @@ async fn apply(node: &Node, line: &Line) -> Result<()> {
     }
     if !plan.changes.is_empty() {
         let reason = Some("the demo's plant and house".to_owned());
-        node.plant.apply(documents, false, plan.version, Principal::SYSTEM, reason).await.map_err(|e| explain(&e))?;
+        node.plant.apply(documents, false, plan.version, Author::SYSTEM, reason).await.map_err(|e| explain(&e))?;
     }
     Ok(())
 }

@@ -638,3 +638,68 @@ async fn a_device_is_bound_to_a_certificate_that_would_be_let_in_and_to_no_other
     tokio::time::timeout(Duration::from_secs(30), told).await.expect("both are told");
     node.stop().await;
 }
+
+fn bridge(name: &str, port: u16, more: &str) -> String {
+    format!(
+        "[[connector]]\nname = \"{name}\"\ntype = \"mqtt_bridge\"\nendpoint = \"mqtt://127.0.0.1:{port}\"\nclient_id = \"{name}\"\nsend = [{{ filter = \"a/#\" }}]\n{more}"
+    )
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it came about in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_followed_to_its_end_when_whoever_asked_for_it_is_gone() {
+    use andon_api::ports::{Author, DocumentView, PlantAdmin};
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    apply(&node, &bridge("one", nobody, ""), 0).await;
+    let names = || node.plant.bridge_names();
+    assert_eq!(names(), ["one"]);
+    for version in 1..6_u64 {
+        // The one there is changes, and another one comes.
+        let more = format!("answer_within = \"{version}s\"\n");
+        let text = format!("{}{}", bridge("one", nobody, &more), bridge(&format!("new-{version}"), nobody, ""));
+        let documents = vec![DocumentView { name: "plant.toml".to_owned(), text }];
+        let mut asked = node.plant.apply(documents, false, version, Author::SYSTEM, None);
+        // Dropped after the commit, while everything is to follow; each time a little later.
+        let committed = async {
+            while node.plant.versions().await.expect("versions")[0].version == version {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = &mut asked => {}
+            () = committed => {}
+        }
+        drop(asked);
+        until(|| names().len() as u64 == version + 1).await;
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_no_document_has_keeps_no_place_in_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, &bridge("one", 1, ""), 0).await;
+    node.stop().await;
+    let readers = || std::fs::read_to_string(folder.path().join("data/log/readers")).expect("the list");
+    {
+        // As after a change that was killed between the commit and the end of the bridge.
+        let held = crate::data_dir::DataDir::take(&folder.path().join("data")).expect("free");
+        let (_, log) = crate::node::open_log_offline(&held).expect("the log");
+        log.register_reader("bridge-gone", &[Lane::Messages]).expect("registered");
+    }
+    assert!(readers().contains("bridge-gone"), "{}", readers());
+    let node = start(folder.path(), "").await.expect("a node");
+    assert!(readers().contains("bridge-one") && !readers().contains("bridge-gone"), "{}", readers());
+    node.stop().await;
+}

@@ -8,14 +8,13 @@ use crate::secrets::{Refused, Secrets};
 use crate::sparkplug::Sparkplug;
 use andon_alarms::Engine;
 use andon_api::ports::{
-    ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, SecretError, SecretKeeper,
+    Author, ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, SecretError, SecretKeeper,
     SecretView, VersionView,
 };
 use andon_broker::Broker;
 use andon_bus::Bus;
 use andon_connectors::Runner;
 use andon_historian::{Compression, Compressions, Historian, Keep, Retentions};
-use andon_model::access::Principal;
 use andon_model::plant::{Interpolation, Plant, TagDef};
 use andon_model::{BoxFuture, Clock, TagId};
 use andon_store::documents::{self, Document, DocumentError};
@@ -102,23 +101,44 @@ pub fn retentions(bus: &Bus) -> Retentions {
 }
 
 /// The one way to change the plant model.
+///
+/// A change runs in a task of its own: whoever asked for it may go, by a closed connection or by a time limit, and everything follows all
+/// the same.
+#[derive(Clone)]
 pub struct Admin {
     store: Store,
-    followers: Followers,
+    followers: Arc<Followers>,
     secrets: Arc<Secrets>,
     /// One change at a time is followed.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Runs to its end, also when nobody waits for it any more.
+async fn to_the_end<T, E>(
+    change: impl Future<Output = Result<T, E>> + Send + 'static,
+    fault: impl FnOnce(String) -> E,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    tokio::spawn(change).await.unwrap_or_else(|error| Err(fault(error.to_string())))
 }
 
 impl Admin {
     /// An admin over `store`.
     pub fn new(store: Store, followers: Followers, secrets: Arc<Secrets>) -> Arc<Self> {
-        Arc::new(Self { store, followers, secrets, turn: tokio::sync::Mutex::default() })
+        Arc::new(Self { store, followers: Arc::new(followers), secrets, turn: Arc::default() })
     }
 
     /// Makes everything follow the model in force; at start.
     pub async fn follow(&self) -> Result<(), StoreError> {
         self.followers.follow(&self.store).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bridge_names(&self) -> Vec<String> {
+        self.followers.bridges.reports().into_iter().map(|(name, _)| name).collect()
     }
 
     /// The present model, and what the documents make of it.
@@ -135,8 +155,8 @@ impl Admin {
         merged.await.map_err(|e| PlantError::Failed(e.to_string()))?
     }
 
+    /// In turn.
     async fn done(&self, applied: Applied) -> Result<u64, PlantError> {
-        let _turn = self.turn.lock().await;
         self.follow().await.map_err(|e| failed(&e))?;
         if let Some(event) = applied.event_id
             && !self.store.relay_now(event, RECORDED_WITHIN).await.map_err(|e| failed(&e))?
@@ -149,6 +169,11 @@ impl Admin {
 
 fn failed(error: &StoreError) -> PlantError {
     PlantError::Failed(error.to_string())
+}
+
+fn may_send_secrets(base: &Plant, new: &Plant, by: &Author) -> Result<(), PlantError> {
+    let sends = if by.administers { None } else { crate::secrets::sent_elsewhere(base, new) };
+    sends.map_or(Ok(()), |connector| Err(PlantError::NotAllowed(connector)))
 }
 
 fn refused(error: ApplyError) -> PlantError {
@@ -194,16 +219,23 @@ impl PlantAdmin for Admin {
         given: Vec<DocumentView>,
         prune: bool,
         expected_version: u64,
-        by: Principal,
+        by: Author,
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>> {
         Box::pin(async move {
-            let (base, new) = self.merged(given, prune).await?;
-            if base.version != expected_version {
-                return Err(PlantError::Conflict { current: base.version });
-            }
-            let applied = self.store.apply_plant(expected_version, new, by, reason).await.map_err(refused)?;
-            self.done(applied).await
+            let own = self.clone();
+            let change = async move {
+                // Checked in turn, too: a secret that the documents name is there until they are in force.
+                let _turn = own.turn.lock().await;
+                let (base, new) = own.merged(given, prune).await?;
+                if base.version != expected_version {
+                    return Err(PlantError::Conflict { current: base.version });
+                }
+                may_send_secrets(&base, &new, &by)?;
+                let applied = own.store.apply_plant(expected_version, new, by.who, reason).await.map_err(refused)?;
+                own.done(applied).await
+            };
+            to_the_end(change, PlantError::Failed).await
         })
     }
 
@@ -225,12 +257,25 @@ impl PlantAdmin for Admin {
         &self,
         version: u64,
         expected_version: u64,
-        by: Principal,
+        by: Author,
         reason: Option<String>,
     ) -> BoxFuture<'_, Result<u64, PlantError>> {
         Box::pin(async move {
-            let applied = self.store.rollback(version, expected_version, by, reason).await.map_err(refused)?;
-            self.done(applied).await
+            let own = self.clone();
+            let change = async move {
+                let _turn = own.turn.lock().await;
+                let (base, _) = own.store.current_plant().await.map_err(|e| failed(&e))?;
+                if base.version != expected_version {
+                    return Err(PlantError::Conflict { current: base.version });
+                }
+                // One that there is not is refused below.
+                if let Some(former) = own.store.plant_at_version(version).await.map_err(|e| failed(&e))? {
+                    may_send_secrets(&base, &former, &by)?;
+                }
+                let applied = own.store.rollback(version, expected_version, by.who, reason).await.map_err(refused)?;
+                own.done(applied).await
+            };
+            to_the_end(change, PlantError::Failed).await
         })
     }
 
@@ -266,15 +311,23 @@ impl SecretKeeper for Admin {
 
     fn change(&self, name: String, value: Option<String>) -> BoxFuture<'_, Result<(), SecretError>> {
         Box::pin(async move {
-            let secrets = self.secrets.clone();
-            let kept = tokio::task::spawn_blocking(move || match value {
-                Some(value) => secrets.set(&name, &value),
-                None => secrets.remove(&name),
-            });
-            kept.await.map_err(|error| SecretError::Failed(error.to_string()))?.map_err(not_kept)?;
-            let _turn = self.turn.lock().await;
-            self.followers.bridges.apply(&self.followers.bus.plant().plant).await;
-            Ok(())
+            let own = self.clone();
+            let change = async move {
+                let _turn = own.turn.lock().await;
+                if value.is_none() {
+                    // A document may have come to name it since it was asked.
+                    own.may_remove(&name)?;
+                }
+                let secrets = own.secrets.clone();
+                let kept = tokio::task::spawn_blocking(move || match value {
+                    Some(value) => secrets.set(&name, &value),
+                    None => secrets.remove(&name),
+                });
+                kept.await.map_err(|error| SecretError::Failed(error.to_string()))?.map_err(not_kept)?;
+                own.followers.bridges.apply(&own.followers.bus.plant().plant).await;
+                Ok(())
+            };
+            to_the_end(change, SecretError::Failed).await
         })
     }
 }

@@ -1,9 +1,12 @@
 //! Secrets that connectors need to log in elsewhere: passwords, keys. Documents name them and never hold them.
 //!
 //! They stand in one file of the data directory that only its owner can read. Nothing hands a value out again: not the API, not an
-//! export, not the audit trail, not the program's log, not a backup.
+//! export, not the audit trail, not the program's log, not a backup. A connector shows a secret to the other side that it is for, so
+//! which secrets it names and what the other side is, is for administrators to say: [`sent_elsewhere`].
 
+use crate::adapters::named_secrets;
 use crate::data_dir::replace_private;
+use andon_model::plant::{ConnectorDef, Plant};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -134,6 +137,30 @@ impl Secrets {
     }
 }
 
+/// What decides to whom a connector shows its secrets, and who may read along.
+const WHERE: [&str; 5] = ["endpoint", "server_name", "ca", "oldest_tls", "user"];
+
+/// The first connector that the new plant lets show a secret to somebody to whom the former did not: it names one for the first time or
+/// for something else, or its other side is another.
+pub fn sent_elsewhere(former: &Plant, new: &Plant) -> Option<String> {
+    let sends = |def: &&ConnectorDef| {
+        let named = named_secrets(&def.settings);
+        let before = former.connectors.iter().find(|other| other.name == def.name && other.kind == def.kind);
+        let known = |before: &ConnectorDef| {
+            let known = named_secrets(&before.settings);
+            named.iter().all(|secret| known.contains(secret))
+                && WHERE.iter().all(|key| before.settings.get(key) == def.settings.get(key))
+        };
+        !named.is_empty() && !before.is_some_and(known)
+    };
+    new.connectors.iter().find(sends).map(|def| def.name.clone())
+}
+
+/// Whether a value is a key or a certificate, which is no password.
+pub fn is_pem(value: &str) -> bool {
+    value.contains("-----BEGIN ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +194,40 @@ mod tests {
         std::fs::write(folder.path().join(FILE), "{\"a\": hunter2}").unwrap();
         let error = Secrets::open(folder.path()).err().unwrap().to_string();
         assert!(error.contains("damaged") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn who_sees_a_secret_is_said_by_the_other_side_and_by_what_is_named() {
+        use crate::adapters::Checks;
+        use andon_store::documents::{self, Document};
+        let plant = |text: &str| {
+            let document = Document { name: "plant.toml".to_owned(), text: text.to_owned() };
+            documents::parse(&[document], &Checks).expect("a good model")
+        };
+        let bridge = |name: &str, host: &str, more: &str| {
+            format!(
+                "[[connector]]\nname = \"{name}\"\ntype = \"mqtt_bridge\"\nendpoint = \"mqtts://{host}\"\nclient_id = \"{name}\"\n{more}"
+            )
+        };
+        let (rule, wide) = ("send = [{ filter = \"a\" }]\n", "send = [{ filter = \"#\" }]\n");
+        let log_in = |secret: &str| format!("user = \"u\"\npassword = {{ secret = \"{secret}\" }}\n{rule}");
+        let base = bridge("b", "head", &log_in("head"));
+        for (what, new, expected) in [
+            ("nothing", base.clone(), None),
+            ("what is sent", base.replace(rule, wide), None),
+            ("no secret any more", bridge("b", "mine", rule), None),
+            ("another without a secret", format!("{base}{}", bridge("c", "mine", rule)), None),
+            ("another host", bridge("b", "mine", &log_in("head")), Some("b")),
+            ("another secret", bridge("b", "head", &log_in("other")), Some("b")),
+            ("another bridge", format!("{base}{}", bridge("c", "mine", &log_in("head"))), Some("c")),
+            ("another name", bridge("c", "head", &log_in("head")), Some("c")),
+            ("another certificate", format!("{base}server_name = \"mine\"\n"), Some("b")),
+            ("another authority", format!("{base}ca = \"mine\"\n"), Some("b")),
+            ("as something else", format!("{base}ca = {{ secret = \"head\" }}\n"), Some("b")),
+        ] {
+            assert_eq!(sent_elsewhere(&plant(&base), &plant(&new)).as_deref(), expected, "{what}");
+        }
+        // A first one, and one that comes back.
+        assert_eq!(sent_elsewhere(&plant(""), &plant(&base)).as_deref(), Some("b"));
     }
 }

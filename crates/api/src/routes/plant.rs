@@ -3,7 +3,7 @@
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
-use crate::ports::{DocumentView, PlanView, PlantError, VersionView};
+use crate::ports::{Author, DocumentView, PlanView, PlantError, VersionView};
 use crate::problem::Problem;
 use crate::views::{EquipmentView, SourceView, TagView};
 use andon_model::access::Action;
@@ -153,8 +153,17 @@ fn refused(error: PlantError) -> Response {
                 .into_response()
         }
         PlantError::NoSuchVersion(_) => Problem::not_found("this version").detail(detail).into_response(),
+        PlantError::NotAllowed(_) => Problem::new(StatusCode::FORBIDDEN, "forbidden", "this is not allowed")
+            .detail(detail)
+            .remedy("ask an administrator to apply this change")
+            .into_response(),
         PlantError::Failed(_) => Problem::unavailable(detail).into_response(),
     }
+}
+
+/// Who asks, and whether secrets may be sent elsewhere at their word.
+fn author(app: &App, caller: &Caller) -> Author {
+    Author { who: caller.who.clone(), administers: caller.may(app, Action::Administer, "").is_ok() }
 }
 
 /// A dry run: what would change, and what is wrong where.
@@ -167,12 +176,13 @@ pub async fn plan(State(app): State<App>, caller: Caller, Json(body): Json<Docum
     })
 }
 
-/// Applies documents.
-#[utoipa::path(post, path = "/api/plant/apply", request_body = Apply, responses((status = 200, body = Version), (status = 409, body = Problem), (status = 422, body = Problem)))]
+/// Applies documents. What decides where a secret goes is for administrators.
+#[utoipa::path(post, path = "/api/plant/apply", request_body = Apply, responses((status = 200, body = Version), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn apply(State(app): State<App>, caller: Caller, Json(body): Json<Apply>) -> Result<Response, Problem> {
     caller.may(&app, Action::Configure, "")?;
     asked::reason("reason", body.reason.as_deref())?;
-    let done = app.plant_admin.apply(body.documents, body.prune, body.expected_version, caller.who, body.reason).await;
+    let by = author(&app, &caller);
+    let done = app.plant_admin.apply(body.documents, body.prune, body.expected_version, by, body.reason).await;
     Ok(done.map_or_else(refused, |version| Json(Version { version }).into_response()))
 }
 
@@ -185,7 +195,7 @@ pub async fn versions(State(app): State<App>, caller: Caller) -> Result<Response
 }
 
 /// Goes back to an earlier version by making a new one that equals it.
-#[utoipa::path(post, path = "/api/plant/rollback", request_body = RollBack, responses((status = 200, body = Version), (status = 409, body = Problem)))]
+#[utoipa::path(post, path = "/api/plant/rollback", request_body = RollBack, responses((status = 200, body = Version), (status = 403, body = Problem), (status = 409, body = Problem)))]
 pub async fn roll_back(
     State(app): State<App>,
     caller: Caller,
@@ -193,7 +203,8 @@ pub async fn roll_back(
 ) -> Result<Response, Problem> {
     caller.may(&app, Action::Configure, "")?;
     asked::reason("reason", body.reason.as_deref())?;
-    let done = app.plant_admin.roll_back(body.version, body.expected_version, caller.who, body.reason).await;
+    let by = author(&app, &caller);
+    let done = app.plant_admin.roll_back(body.version, body.expected_version, by, body.reason).await;
     Ok(done.map_or_else(refused, |version| Json(Version { version }).into_response()))
 }
 

@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use andon_model::access::Action;
 use andon_model::event::{SystemNote, What};
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,21 @@ pub struct SecretValue {
     value: String,
 }
 
+/// Why a body is not taken. Not in the framework's words: they may quote it.
+fn not_a_value(refused: &JsonRejection) -> Problem {
+    Problem::new(refused.status(), "refused", "the body is not taken")
+        .detail("it must be JSON with the value alone, a text of 1 to 65,536 bytes: {\"value\": \"…\"}")
+}
+
+/// Changes what was recorded to change; where that fails, this is recorded, too.
+async fn changed(app: &App, caller: &Caller, name: String, value: Option<String>) -> Result<StatusCode, Problem> {
+    let Err(error) = app.secrets.change(name.clone(), value).await else { return Ok(StatusCode::NO_CONTENT) };
+    let text = format!("The secret {name} is as before: {error}.");
+    let note = SystemNote { action: "secret_not_changed".to_owned(), text };
+    app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
+    Err(error.into())
+}
+
 /// Lists the names of all secrets.
 #[utoipa::path(get, path = "/api/secrets", responses((status = 200, body = SecretList), (status = 403, body = Problem)))]
 pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<SecretList>, Problem> {
@@ -51,14 +67,14 @@ pub async fn set(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
-    Json(body): Json<SecretValue>,
+    body: Result<Json<SecretValue>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     caller.may(&app, Action::Administer, "")?;
+    let Json(body) = body.map_err(|refused| not_a_value(&refused))?;
     app.secrets.check(&name, &body.value)?;
     let note = SystemNote { action: "secret_set".to_owned(), text: format!("The secret {name} is set.") };
     app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
-    app.secrets.change(name, Some(body.value)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    changed(&app, &caller, name, Some(body.value)).await
 }
 
 /// Forgets a secret that no connector names.
@@ -69,6 +85,5 @@ pub async fn remove(State(app): State<App>, caller: Caller, Path(name): Path<Str
     app.secrets.may_remove(&name)?;
     let note = SystemNote { action: "secret_removed".to_owned(), text: format!("The secret {name} is removed.") };
     app.record(&caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
-    app.secrets.change(name, None).await?;
-    Ok(StatusCode::NO_CONTENT)
+    changed(&app, &caller, name, None).await
 }

@@ -1,11 +1,11 @@
 //! A connection to another broker, as its client: CONNECT, and packets in both directions.
 
-use super::status::Trouble;
+use super::status::{Trouble, words};
 use super::{BridgeOptions, Dial, NODE, Stream};
 use andon_wire::mqtt::{
-    ConnAck, Connect, ConnectProperties, DecodeError, Decoder, Disconnect, Limits, Packet, ReasonCode, Text,
+    ConnAck, Connect, ConnectProperties, DecodeError, Decoder, Disconnect, Limits, Oversize, Packet, ReasonCode, Text,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,11 +28,21 @@ pub(super) const RECEIVE: u16 = 100;
 /// How long goodbye may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What came from the other side.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Packet(Packet),
+    /// A message that is larger than anything that is taken; it was read away.
+    Oversize(Oversize),
+}
+
 /// The link to the other side.
 pub(super) struct Link {
     read: ReadHalf<Box<dyn Stream>>,
     arrived: BytesMut,
     decoder: Decoder,
+    /// A message that is being read away, and how many bytes of it are still to come.
+    skipping: Option<(Oversize, usize)>,
     out: mpsc::Sender<Bytes>,
     /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`]; answers to the other side's packets are as many as those.
     waiting: Arc<AtomicUsize>,
@@ -92,11 +102,13 @@ impl Link {
         let (out, packets) = mpsc::channel(OUT_PACKETS);
         let waiting = Arc::new(AtomicUsize::new(0));
         let packet_bytes = payload_bytes.saturating_add(BESIDE_PAYLOAD);
-        let limits = Limits { packet_bytes, ..Limits::default() };
+        // A message with more properties than we take is answered so, and no reason to end the link: the packet's size bounds them.
+        let limits = Limits { packet_bytes, user_properties: usize::MAX };
         let mut link = Self {
             read,
             arrived: BytesMut::new(),
             decoder: Decoder::client(options.version, limits),
+            skipping: None,
             out,
             waiting: waiting.clone(),
             writer: tokio::spawn(write_all(write, packets, waiting)),
@@ -106,7 +118,7 @@ impl Link {
         link.send(&connect(options, clean_start, packet_bytes))?;
         let first =
             timeout(within, link.next()).await.map_err(|_| silent("took the connection and did not answer"))??;
-        let Packet::ConnAck(answer) = first else {
+        let Arrival::Packet(Packet::ConnAck(answer)) = first else {
             return Err(Trouble::new(
                 "the other side answered CONNECT with another packet",
                 "look whether an MQTT broker listens there",
@@ -120,7 +132,7 @@ impl Link {
     }
 
     /// The next packet.
-    pub(super) async fn next(&mut self) -> Result<Packet, Trouble> {
+    async fn next(&mut self) -> Result<Arrival, Trouble> {
         loop {
             if let Some(packet) = self.take()? {
                 return Ok(packet);
@@ -130,11 +142,30 @@ impl Link {
     }
 
     /// The next packet that has arrived wholly.
-    pub(super) fn take(&mut self) -> Result<Option<Packet>, Trouble> {
-        self.decoder.decode(&mut self.arrived).map_err(|error| {
+    pub(super) fn take(&mut self) -> Result<Option<Arrival>, Trouble> {
+        if self.skipping.is_none()
+            && let Some(over) = self.decoder.oversize(&self.arrived)
+        {
+            let bytes = over.bytes;
+            self.skipping = Some((over, bytes));
+        }
+        if let Some((over, left)) = self.skipping.take() {
+            let here = left.min(self.arrived.len());
+            self.arrived.advance(here);
+            if here < left {
+                self.skipping = Some((over, left - here));
+                return Ok(None);
+            }
+            return Ok(Some(Arrival::Oversize(over)));
+        }
+        if self.decoder.may_be_oversize(&self.arrived) {
+            return Ok(None);
+        }
+        let packet = self.decoder.decode(&mut self.arrived).map_err(|error| {
             self.say_bye(error.reason());
             malformed(&error)
-        })
+        })?;
+        Ok(packet.map(Arrival::Packet))
     }
 
     /// Reads more. May be dropped at any time.
@@ -232,8 +263,8 @@ fn malformed(error: &DecodeError) -> Trouble {
 
 /// A refusal in words, with what to try.
 fn refused(answer: &ConnAck) -> Trouble {
-    let more = answer.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
-    let text = format!("the other side refused the connection: {}{}", answer.reason, more.unwrap_or_default());
+    let more = words(answer.properties.reason_string.as_ref());
+    let text = format!("the other side refused the connection: {}{more}", answer.reason);
     let remedy = match answer.reason {
         ReasonCode::BAD_USER_NAME_OR_PASSWORD => {
             "correct `user`, or set the password's secret anew: andon secret set NAME"

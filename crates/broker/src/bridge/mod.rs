@@ -35,6 +35,7 @@ pub use self::status::{LinkState, Notice, Report, Trouble};
 use self::status::Status;
 use self::task::Task;
 use crate::broker::Broker;
+use andon_model::BoxFuture;
 use andon_model::log::SnapshotError;
 use andon_wire::mqtt::{Text, Version};
 use async_trait::async_trait;
@@ -42,7 +43,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -52,6 +52,8 @@ pub const NODE: &str = "andon-node";
 pub const PATH: &str = "andon-path";
 /// When the first of these nodes received a message, after RFC 3339: a user property.
 pub const TIME: &str = "andon-time";
+/// How many user properties a bridge adds to a message at the most.
+pub(crate) const MARKS: usize = 2;
 /// The most nodes in [`PATH`].
 pub const HOPS: usize = 16;
 
@@ -72,6 +74,13 @@ pub trait Dial: Send + Sync + 'static {
 pub trait Ears: Send + Sync + 'static {
     /// Must not block.
     fn hear(&self, notice: Notice);
+
+    /// Hears of a loss, and says once it is kept where no restart loses it; `false`: it cannot be kept now, and is to be told again.
+    /// Must not block.
+    fn keep(&self, loss: Notice) -> BoxFuture<'static, bool> {
+        self.hear(loss);
+        Box::pin(std::future::ready(true))
+    }
 }
 
 /// What proves who we are; shown nowhere.
@@ -108,7 +117,8 @@ pub struct BridgeOptions {
     pub user: Option<Text>,
     /// The proof.
     pub password: Option<Password>,
-    /// After half of this without a packet of ours, PINGREQ. Seconds, at least 2.
+    /// After half of this, or of what the server asks for if that is less, without a packet of ours or of theirs, PINGREQ. Seconds, at
+    /// least 2.
     pub keep_alive_s: u16,
     /// How long the other side may take for any answer; after that the link is given up.
     pub answer_within: Duration,
@@ -147,10 +157,13 @@ impl BridgeOptions {
     }
 }
 
+/// So begin the names of all bridges among the readers of the log.
+pub const READERS: &str = "bridge-";
+
 /// The bridge's name among the readers of the log; `None`: it is too long for one.
 #[must_use]
 pub fn reader_name(bridge: &str) -> Option<String> {
-    let mut name = "bridge".to_owned();
+    let mut name = READERS.to_owned();
     for byte in bridge.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
@@ -158,17 +171,42 @@ pub fn reader_name(bridge: &str) -> Option<String> {
             other => name.push_str(&format!(".{other:02x}")),
         }
     }
-    name.insert(6, '-');
     (name.len() <= 64).then_some(name)
 }
 
-/// A running bridge.
+/// A running bridge. It ends when this is dropped, too.
 #[derive(Debug)]
 pub struct Bridge {
     options: Arc<BridgeOptions>,
     status: Arc<Status>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    ended: CancellationToken,
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Says that the task is over, however it came to that.
+struct End {
+    name: String,
+    status: Arc<Status>,
+    ended: CancellationToken,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(bridge = self.name, "a bridge ended with a fault");
+            self.status.failed(Trouble::new(
+                "the bridge ended with a fault of Andon",
+                "switch the connector off and on again, and report what the program's log says",
+            ));
+        }
+        self.ended.cancel();
+    }
 }
 
 impl Bridge {
@@ -186,10 +224,15 @@ impl Bridge {
         let options = Arc::new(options);
         let state = if dial.is_some() { LinkState::Connecting } else { LinkState::Off };
         let status = Arc::new(Status::new(state, broker.clock.clone()));
-        let stop = CancellationToken::new();
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let task = Task::open(broker, options.clone(), dial, ears, status.clone()).await?;
-        let task = tokio::spawn(task.run(stop.clone()));
-        Ok(Self { options, status, stop, task })
+        let end = End { name: options.name.clone(), status: status.clone(), ended: ended.clone() };
+        let until = stop.clone();
+        tokio::spawn(async move {
+            let _end = end;
+            task.run(until).await;
+        });
+        Ok(Self { options, status, stop, ended })
     }
 
     /// What it does.
@@ -204,12 +247,16 @@ impl Bridge {
         self.status.report()
     }
 
-    /// Says goodbye to the other side and saves how far it has come.
-    pub async fn stop(self) {
+    /// Whether its task has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Says goodbye to the other side and saves how far it has come. May be called again, and by several at once.
+    pub async fn stop(&self) {
         self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(bridge = self.options.name, %error, "a bridge ended with a fault");
-        }
+        self.ended.cancelled().await;
     }
 }
 

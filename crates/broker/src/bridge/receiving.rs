@@ -1,27 +1,38 @@
 //! From there to here. What comes is as untrusted as what any client sends.
 
-use super::PATH;
-use super::sending::{Online, Taking, add_to_path};
+use super::link::Arrival;
+use super::sending::{Answer, Online, Taking, add_to_path};
 use super::state::{Amount, Loss};
 use super::status::Trouble;
 use super::task::Task;
+use super::{MARKS, PATH};
 use crate::broker::PublishError;
 use crate::message::Message;
 use andon_model::access::Principal;
 use andon_model::log::AppendError;
-use andon_wire::mqtt::{Ack, Packet, Publish, QoS, ReasonCode, TopicName};
+use andon_wire::mqtt::{Ack, Oversize, Packet, Publish, QoS, ReasonCode, TopicName};
+use tokio::time::Instant;
 
 impl Task {
     /// Handles every packet that has arrived.
     pub(super) async fn hear(&mut self, online: &mut Online) -> Result<(), Trouble> {
-        while let Some(packet) = online.link.take()? {
+        while let Some(arrival) = online.link.take()? {
+            online.heard_at = Instant::now();
+            let packet = match arrival {
+                Arrival::Packet(packet) => packet,
+                Arrival::Oversize(over) => {
+                    self.too_large(online, &over)?;
+                    continue;
+                }
+            };
             match packet {
                 Packet::PubAck(ack) => self.acknowledged(online, &ack)?,
                 Packet::Publish(publish) => self.take(online, publish).await?,
-                Packet::SubAck(ack) => self.granted(online, ack.packet_id, &ack.reasons)?,
-                Packet::UnsubAck(ack) => self.granted(online, ack.packet_id, &[])?,
+                Packet::SubAck(ack) => self.granted(online, Answer::SubAck, ack.packet_id, &ack.reasons)?,
+                Packet::UnsubAck(ack) => self.granted(online, Answer::UnsubAck, ack.packet_id, &ack.reasons)?,
                 Packet::PingResp => Self::pong(online),
                 Packet::Disconnect(disconnect) => {
+                    online.thrown_out = may_be_about_a_message(disconnect.reason);
                     let text = format!("the other side ended the connection: {}", disconnect.reason);
                     let remedy = match disconnect.reason {
                         ReasonCode::SESSION_TAKEN_OVER => "give every client of the other side its own `client_id`",
@@ -41,13 +52,7 @@ impl Task {
 
     /// A message of the other side: into the log, and acknowledged once it is there; or not taken, which is told.
     async fn take(&mut self, online: &mut Online, publish: Publish) -> Result<(), Trouble> {
-        if publish.qos == QoS::ExactlyOnce {
-            let text = "the other side sent a message with QoS 2, which was not asked for";
-            return Err(Trouble::new(
-                text,
-                "end the old subscriptions of this client_id there, or choose another client_id",
-            ));
-        }
+        not_asked_for(publish.qos)?;
         let (packet_id, qos) = (publish.packet_id, publish.qos);
         let Some(theirs) = publish.topic.clone() else {
             return Err(Trouble::new(
@@ -94,6 +99,15 @@ impl Task {
         Ok(())
     }
 
+    /// A message that is larger than what was read of it.
+    fn too_large(&mut self, online: &mut Online, over: &Oversize) -> Result<(), Trouble> {
+        not_asked_for(over.qos)?;
+        let most = self.broker.options.payload_bytes;
+        self.not_taken(&over.topic, &format!("its packet has {} bytes, and a payload at most {most}", over.bytes));
+        online.answer_in_turn(over.packet_id, over.qos, ReasonCode::IMPLEMENTATION_SPECIFIC);
+        Ok(())
+    }
+
     /// Whether a message has left this node before.
     fn was_here(&self, publish: &Publish) -> bool {
         let own = self.options.node.to_string();
@@ -113,6 +127,11 @@ impl Task {
         let topic = rule
             .map(theirs.as_str())
             .ok_or_else(|| (ReasonCode::TOPIC_NAME_INVALID, "its topic has no name here".to_owned()))?;
+        let (most, has) = (self.broker.options.user_properties.saturating_add(MARKS), publish.properties.user.len());
+        if has > most {
+            let words = format!("it has {has} user properties, and at most {most} are taken");
+            return Err((ReasonCode::IMPLEMENTATION_SPECIFIC, words));
+        }
         if let Some(peer) = &online.peer {
             // It left that node on its way here.
             add_to_path(&mut publish.properties.user, peer);
@@ -137,11 +156,27 @@ impl Task {
     }
 }
 
+/// A message with QoS 2 is for a subscription that is not ours.
+fn not_asked_for(qos: QoS) -> Result<(), Trouble> {
+    if qos != QoS::ExactlyOnce {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        "the other side sent a message with QoS 2, which was not asked for",
+        "end the old subscriptions of this client_id there, or choose another client_id",
+    ))
+}
+
 fn not_kept(error: &dyn std::error::Error) -> Trouble {
     Trouble::new(
         format!("a message of the other side could not be kept: {error}"),
         "free space on the disk; the other side keeps the message and sends it again",
     )
+}
+
+/// Whether the other side may have ended the link over what it was sent, and not because it stops, is busy or prefers somebody else.
+const fn may_be_about_a_message(reason: ReasonCode) -> bool {
+    matches!(reason.0, 0x80..=0x83 | 0x87 | 0x90 | 0x95 | 0x97 | 0x99..=0x9B)
 }
 
 /// Why a message is not taken, for the other side.

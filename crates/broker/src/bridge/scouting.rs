@@ -32,10 +32,23 @@ pub(super) struct Flight {
     pub(super) seq: u64,
     pub(super) packet_id: u16,
     pub(super) done: bool,
+    /// It is done because it was lost, which is counted already, also in what waits. One may stand for several in a row, with the
+    /// number of the last.
+    pub(super) lost: bool,
     /// What it counts for in what waits.
     pub(super) amount: Amount,
+    /// What it counts for if it is lost.
+    pub(super) weight: Amount,
     pub(super) received: Timestamp,
     pub(super) sent_at: Instant,
+}
+
+impl Flight {
+    /// One that is over before it was sent, and counted.
+    fn lost(seq: u64, received: Timestamp) -> Self {
+        let (amount, weight) = (Amount::default(), Amount::default());
+        Self { seq, packet_id: 0, done: true, lost: true, amount, weight, received, sent_at: Instant::now() }
+    }
 }
 
 impl Run {
@@ -60,7 +73,7 @@ impl Task {
     }
 
     /// Reads the lane away from this task's thread. A log that cannot be read is said, and read again later.
-    async fn read(&self, from: u64, below: Option<u64>) -> Option<Batch> {
+    pub(super) async fn read(&self, from: u64, below: Option<u64>) -> Option<Batch> {
         let (log, sieve) = (self.log.clone(), self.sieve.clone());
         let reading = tokio::task::spawn_blocking(move || sieve.read(&*log, from, below, READ_BYTES)).await;
         match reading {
@@ -201,14 +214,16 @@ impl Task {
             return false;
         };
         run.cursor = batch.next.min(stretch.to.unwrap_or(u64::MAX)).max(cursor);
-        let within = |item: &Item| stretch.has(item.seq);
+        let state = &self.state;
+        let within = |item: &Item| stretch.has(item.seq) && !state.is_hole(item.seq);
         run.ready.extend(batch.items.into_iter().filter(within));
         true
     }
 
     /// Finds out what waits longest, and drops what may not wait any more.
     pub(super) async fn keep_bounds(&mut self) {
-        loop {
+        // So many reads in one go: then the link is looked after, and the rest follows with the next tick.
+        for _ in 0..READS {
             self.oldest = self.find_oldest().await;
             let too_old = self.options.keep_for.zip(self.oldest);
             let too_old = too_old.is_some_and(|(most, oldest)| self.clock.now().since(oldest) > most);
@@ -220,8 +235,25 @@ impl Task {
         }
     }
 
+    /// Where everything was looked at, and nothing is left in any stretch, nothing waits, whatever was counted.
+    pub(super) fn nothing_waits(&mut self) {
+        let end = self.state.scouted;
+        let is_over = |(run, stretch): (&Run, &Stretch)| {
+            run.window.is_empty()
+                && run.ready.is_empty()
+                && stretch.to.map_or(stretch.from > end, |to| stretch.from >= to)
+        };
+        let over = self.runs.iter().zip(&self.state.stretches).all(is_over) && end >= self.end_of_lane();
+        if over && self.recount.is_none() && self.state.waiting != Amount::default() {
+            tracing::warn!(bridge = self.options.name, waiting = ?self.state.waiting, "more was counted than waits");
+            self.state.waiting = Amount::default();
+            self.dirty = true;
+            self.relax();
+        }
+    }
+
     async fn find_oldest(&mut self) -> Option<Timestamp> {
-        loop {
+        for _ in 0..READS {
             let run = self.runs.first()?;
             if let Some(flight) = run.window.iter().find(|flight| !flight.done) {
                 return Some(flight.received);
@@ -240,6 +272,8 @@ impl Task {
                 }
             }
         }
+        // Not found yet: as before.
+        self.oldest
     }
 
     /// Drops messages that are not under way until the bounds are kept; false: there are none.
@@ -262,14 +296,49 @@ impl Task {
             let (seq, amount, received) = (item.seq, item.amount(), item.message.received);
             let topic = item.message.topic.clone();
             self.state.lose(Loss::Full, amount, received, || topic.as_str().to_owned());
-            self.state.waiting.take(amount);
             if let Some(run) = self.runs.first_mut() {
                 run.ready.pop_front();
-                let sent_at = Instant::now();
-                let amount = Amount::default();
-                run.window.push_back(Flight { seq, packet_id: 0, done: true, amount, received, sent_at });
             }
+            self.write_off(0, seq, amount, received);
             any = true;
+        }
+    }
+
+    /// Takes a message that is lost, and told as such, out of what waits, behind what its stretch has under way.
+    fn write_off(&mut self, index: usize, seq: u64, amount: Amount, received: Timestamp) {
+        self.under_way.remove(&seq);
+        self.suspect = self.suspect.filter(|suspect| suspect.seq != seq);
+        self.state.waiting.take(amount);
+        self.dirty = true;
+        let Some(run) = self.runs.get_mut(index) else { return };
+        let before = run.window.back().filter(|flight| flight.lost).map(|flight| flight.seq);
+        if before.is_some() || run.window.iter().any(|flight| !flight.done) {
+            self.state.make_hole(before, seq);
+        }
+        match run.window.back_mut().filter(|flight| flight.lost) {
+            Some(flight) => flight.seq = seq,
+            None => run.window.push_back(Flight::lost(seq, received)),
+        }
+    }
+
+    /// Writes off the first item of a stretch that could not be sent; for others nothing waits.
+    pub(super) fn pass_over(&mut self, index: usize, flight: &Flight) {
+        self.write_off(index, flight.seq, flight.amount, flight.received);
+    }
+
+    /// A message in the middle of what is under way was lost.
+    pub(super) fn lose_flight(&mut self, index: usize, packet_id: u16) {
+        let Some(run) = self.runs.get_mut(index) else { return };
+        let Some(at) = run.window.iter().position(|flight| flight.packet_id == packet_id && !flight.done) else {
+            return;
+        };
+        let before = at.checked_sub(1).and_then(|before| run.window.get(before));
+        let before = before.filter(|flight| flight.lost).map(|flight| flight.seq);
+        if let Some(flight) = run.window.get_mut(at) {
+            (flight.done, flight.lost) = (true, true);
+            self.state.waiting.take(std::mem::take(&mut flight.amount));
+            self.state.make_hole(before, flight.seq);
+            self.dirty = true;
         }
     }
 
@@ -286,12 +355,16 @@ impl Task {
         if run.window.is_empty() {
             stretch.from = run.ready.front().map_or(run.cursor, |item| item.seq).max(stretch.from);
         }
-        self.dirty |= stretch.from != before;
+        let moved = stretch.from != before;
         let over = stretch.to.is_some_and(|to| stretch.from >= to) && run.window.is_empty() && run.ready.is_empty();
         if over {
             self.state.stretches.remove(index);
             self.runs.remove(index);
             self.relax();
+        }
+        if moved {
+            self.dirty = true;
+            self.state.close_holes();
         }
     }
 }

@@ -4,9 +4,9 @@ use super::link::{Link, RECEIVE};
 use super::scouting::{Flight, Run};
 use super::sieve::Item;
 use super::state::{Loss, STRETCHES, Stretch};
-use super::status::Trouble;
-use super::task::Task;
-use super::{HOPS, NODE, PATH, TIME};
+use super::status::{Trouble, words};
+use super::task::{Suspect, Task};
+use super::{HOPS, MARKS, NODE, PATH, TIME};
 use crate::message::Message;
 use andon_model::log::AppendError;
 use andon_wire::mqtt::{
@@ -24,6 +24,9 @@ const BURST: f64 = 1000.0;
 /// The most topic filters in one SUBSCRIBE or UNSUBSCRIBE.
 const FILTERS: usize = 100;
 
+/// So many messages of a stretch that were sent may wait for the first of them to be answered.
+const WINDOW: usize = 16_384;
+
 /// What is known while there is a link.
 pub(super) struct Online {
     pub(super) link: Link,
@@ -34,19 +37,62 @@ pub(super) struct Online {
     /// Messages of the other side that are on their way into the log, in order: whom to acknowledge once they are there.
     pub(super) taking: VecDeque<Taking>,
     /// SUBSCRIBE and UNSUBSCRIBE that were not answered yet, and since when.
-    asked: HashMap<u16, (Vec<TopicFilter>, Instant)>,
+    asked: HashMap<u16, (Asked, Instant)>,
     /// Retained messages that the other side does not have yet.
     owed: Option<Run>,
     in_flight: usize,
     window: usize,
     /// The identifiers of what is under way, also over the former link.
-    ids: HashSet<u16>,
-    last_id: u16,
+    ids: Ids,
     /// The node at the other side, if it is one of ours.
     pub(super) peer: Option<String>,
     keep_alive: Duration,
+    /// The other side ended the link, maybe over what it was sent.
+    pub(super) thrown_out: bool,
     sent_at: Instant,
+    /// What we send says nothing about whether the other side is there.
+    pub(super) heard_at: Instant,
     ping_at: Option<Instant>,
+}
+
+/// What the other side was asked for.
+#[derive(Debug)]
+enum Asked {
+    /// SUBSCRIBE, with the filters and how much is to be granted for each.
+    Subscribed(Vec<(TopicFilter, QoS)>),
+    /// UNSUBSCRIBE, with so many filters.
+    Ended(usize),
+}
+
+/// Which packet answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    SubAck,
+    UnsubAck,
+}
+
+/// Packet identifiers in use.
+#[derive(Debug, Default)]
+struct Ids {
+    used: HashSet<u16>,
+    last: u16,
+}
+
+impl Ids {
+    /// One that nothing has; `None`: all 65,535 are in use.
+    fn take(&mut self) -> Option<u16> {
+        for _ in 0..=u16::MAX {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if self.used.insert(self.last) {
+                return Some(self.last);
+            }
+        }
+        None
+    }
+
+    fn free(&mut self, id: u16) {
+        self.used.remove(&id);
+    }
 }
 
 /// Where a message has been.
@@ -84,6 +130,19 @@ pub(super) fn add_to_path(user: &mut UserProperties, node: &str) {
     }
 }
 
+/// Whether a subscription was granted as it was asked for.
+fn is_granted(filter: &TopicFilter, qos: QoS, reason: ReasonCode) -> Result<(), Trouble> {
+    if !reason.is_success() {
+        let text = format!("the other side refused the subscription to \"{filter}\": {reason}");
+        return Err(Trouble::new(text, "allow it there, or take it out of `receive`"));
+    }
+    if QoS::from_bits(reason.0).is_none_or(|granted| granted < qos) {
+        let text = format!("the other side grants \"{filter}\" with QoS 0 only: messages may be lost on the way");
+        return Err(Trouble::new(text, "allow QoS 1 there, or write qos = 0 in this rule of `receive`"));
+    }
+    Ok(())
+}
+
 /// What became of the first message on its way into the log. May be dropped at any time.
 pub(super) async fn next_taken(taking: &mut VecDeque<Taking>) -> Result<usize, AppendError> {
     match taking.front_mut() {
@@ -117,14 +176,13 @@ impl Online {
         self.link.send(packet)
     }
 
-    /// An identifier that nothing has; there are far more of them than things under way.
-    fn next_id(&mut self) -> u16 {
-        loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if self.ids.insert(self.last_id) {
-                return self.last_id;
-            }
-        }
+    fn next_id(&mut self) -> Result<u16, Trouble> {
+        self.ids.take().ok_or_else(|| {
+            Trouble::new(
+                "all packet identifiers are in use",
+                "the link is begun anew by itself; report this if it comes back",
+            )
+        })
     }
 }
 
@@ -137,12 +195,15 @@ impl Task {
             return Err(Trouble::new(text, "allow QoS 1 there; a bridge sends nothing that may be lost unasked"));
         }
         let peer = answer.user.iter().find(|(name, _)| name.as_str() == NODE).map(|(_, id)| id.as_str().to_owned());
-        let keep_alive_s = answer.server_keep_alive_s.unwrap_or(self.options.keep_alive_s);
+        // Where the server asks for nothing, we ask all the same whether it is there.
+        let theirs = answer.server_keep_alive_s.filter(|theirs| *theirs > 0).unwrap_or(u16::MAX);
+        let keep_alive_s = theirs.min(self.options.keep_alive_s);
         let window = usize::from(answer.receive_maximum.unwrap_or(u16::MAX).min(self.options.in_flight)).max(1);
         let known = link.conn_ack.session_present;
-        if !known {
-            self.under_way.clear();
-        }
+        // An identifier is kept only for what will be sent again.
+        let state = &self.state;
+        self.under_way.retain(|seq, _| known && state.wants(*seq));
+        self.suspect = self.suspect.filter(|suspect| state.wants(suspect.seq));
         let mut online = Online {
             link,
             ready: false,
@@ -152,11 +213,12 @@ impl Task {
             owed: None,
             in_flight: 0,
             window,
-            ids: self.under_way.values().copied().collect(),
-            last_id: 0,
+            ids: Ids { used: self.under_way.values().copied().collect(), last: 0 },
             peer,
             keep_alive: Duration::from_secs(u64::from(keep_alive_s)),
+            thrown_out: false,
             sent_at: Instant::now(),
+            heard_at: Instant::now(),
             ping_at: None,
         };
         self.ask(&mut online, known)?;
@@ -170,6 +232,9 @@ impl Task {
 
     fn ready(&mut self, online: &mut Online) {
         online.ready = true;
+        let wanted = self.wanted();
+        self.dirty |= self.state.granted != wanted;
+        self.state.granted = wanted;
         self.is_ready();
     }
 
@@ -184,10 +249,14 @@ impl Task {
             Vec::new()
         };
         for filters in former.chunks(FILTERS) {
-            let packet_id = online.next_id();
-            online.asked.insert(packet_id, (Vec::new(), Instant::now()));
+            let packet_id = online.next_id()?;
+            online.asked.insert(packet_id, (Asked::Ended(filters.len()), Instant::now()));
             let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
             online.send(&Packet::Unsubscribe(unsubscribe))?;
+        }
+        // 3.1.1 cannot say that retained messages are for new subscriptions only: each SUBSCRIBE would bring them all again.
+        if known && !self.options.version.is_v5() && former.is_empty() && self.state.granted == self.wanted() {
+            return Ok(());
         }
         let filters: Vec<Filter> = self
             .options
@@ -207,9 +276,9 @@ impl Task {
             })
             .collect();
         for filters in filters.chunks(FILTERS) {
-            let packet_id = online.next_id();
-            let names = filters.iter().map(|filter| filter.filter.clone()).collect();
-            online.asked.insert(packet_id, (names, Instant::now()));
+            let packet_id = online.next_id()?;
+            let names = filters.iter().map(|filter| (filter.filter.clone(), filter.qos)).collect();
+            online.asked.insert(packet_id, (Asked::Subscribed(names), Instant::now()));
             let subscribe = Subscribe { packet_id, properties: Default::default(), filters: filters.to_vec() };
             online.send(&Packet::Subscribe(subscribe))?;
         }
@@ -222,13 +291,39 @@ impl Task {
     }
 
     /// SUBACK or UNSUBACK.
-    pub(super) fn granted(&mut self, online: &mut Online, id: u16, reasons: &[ReasonCode]) -> Result<(), Trouble> {
-        let Some((filters, _)) = online.asked.remove(&id) else { return Ok(()) };
-        online.ids.remove(&id);
-        let refused = filters.iter().zip(reasons).find(|(_, reason)| !reason.is_success());
-        if let Some((filter, reason)) = refused {
-            let text = format!("the other side refused the subscription to \"{filter}\": {reason}");
-            return Err(Trouble::new(text, "allow it there, or take it out of `receive`"));
+    pub(super) fn granted(
+        &mut self,
+        online: &mut Online,
+        answer: Answer,
+        id: u16,
+        reasons: &[ReasonCode],
+    ) -> Result<(), Trouble> {
+        let Some((asked, _)) = online.asked.remove(&id) else { return Ok(()) };
+        online.ids.free(id);
+        let wrong = |what: &str| {
+            let text = format!("the other side answered {what}");
+            Err(Trouble::new(text, "look whether an MQTT broker of this version listens there"))
+        };
+        match (asked, answer) {
+            (Asked::Subscribed(filters), Answer::SubAck) if filters.len() == reasons.len() => {
+                filters
+                    .iter()
+                    .zip(reasons)
+                    .try_for_each(|((filter, qos), reason)| is_granted(filter, *qos, *reason))?;
+            }
+            (Asked::Subscribed(_), Answer::SubAck) => return wrong("SUBSCRIBE for another number of filters"),
+            (Asked::Subscribed(_), Answer::UnsubAck) => return wrong("SUBSCRIBE with UNSUBACK"),
+            (Asked::Ended(_), Answer::SubAck) => return wrong("UNSUBSCRIBE with SUBACK"),
+            // 3.1.1 answers for all together.
+            (Asked::Ended(count), Answer::UnsubAck) if self.options.version.is_v5() && count != reasons.len() => {
+                return wrong("UNSUBSCRIBE for another number of filters");
+            }
+            (Asked::Ended(_), Answer::UnsubAck) => {
+                if let Some(reason) = reasons.iter().find(|reason| !reason.is_success()) {
+                    let text = format!("the other side does not end a former subscription: {reason}");
+                    return Err(Trouble::new(text, "end it there, or choose another client_id"));
+                }
+            }
         }
         if online.asked.is_empty() && !online.ready {
             self.ready(online);
@@ -311,11 +406,12 @@ impl Task {
 
     fn may_send(&self, online: &Online, limited: bool) -> bool {
         let in_rate = !limited || self.options.catch_up_per_second.is_none() || online.tokens >= 1.0;
-        in_rate && online.in_flight < online.window && online.link.has_room()
+        let window = if self.suspect.is_some_and(Suspect::is_alone) { 1 } else { online.window };
+        in_rate && online.in_flight < window && online.link.has_room()
     }
 
     async fn pump_run(&mut self, online: &mut Online, index: usize, limited: bool) -> Result<(), Trouble> {
-        while self.may_send(online, limited) {
+        while self.may_send(online, limited) && self.runs.get(index).is_some_and(|run| run.window.len() < WINDOW) {
             let Some(item) = self.runs.get_mut(index).and_then(|run| run.ready.pop_front()) else {
                 if self.read_more(index, Some(&mut *online)).await {
                     continue;
@@ -326,7 +422,9 @@ impl Task {
                 online.tokens -= 1.0;
             }
             let flight = self.send_item(online, item)?;
-            if let Some(run) = self.runs.get_mut(index) {
+            if flight.lost {
+                self.pass_over(index, &flight);
+            } else if let Some(run) = self.runs.get_mut(index) {
                 run.window.push_back(flight);
             }
         }
@@ -346,20 +444,29 @@ impl Task {
 
     /// Writes a message, or finds that it cannot be sent, which is as good as done.
     fn send_item(&mut self, online: &mut Online, item: Item) -> Result<Flight, Trouble> {
+        // Over a link that goes on with the former session, it has the identifier that it had. MQTT 5.0 [MQTT-4.4.0-1].
+        let again = self.under_way.remove(&item.seq).filter(|_| item.seq != 0);
+        let flight = self.write_item(online, item, again)?;
+        if let Some(id) = again.filter(|id| *id != flight.packet_id) {
+            online.ids.free(id);
+        }
+        Ok(flight)
+    }
+
+    fn write_item(&mut self, online: &mut Online, item: Item, again: Option<u16>) -> Result<Flight, Trouble> {
         let amount = item.amount();
         let Item { seq, message, rule } = item;
         let (received, now) = (message.received, Instant::now());
-        let mut flight = Flight { seq, packet_id: 0, done: true, amount, received, sent_at: now };
-        let lost = |task: &mut Self, why| {
-            let topic = message.topic.clone();
-            let lost = super::sieve::amount(&message);
-            task.state.lose(why, lost, received, || topic.as_str().to_owned());
+        let weight = super::sieve::amount(&message);
+        let mut flight = Flight { seq, packet_id: 0, done: true, lost: false, amount, weight, received, sent_at: now };
+        let lost = |task: &mut Self, flight: Flight, why| {
+            task.state.lose(why, weight, received, || message.topic.as_str().to_owned());
+            Flight { lost: true, ..flight }
         };
         match self.way(online, &message) {
             Way::Open => {}
             Way::TooFar => {
-                lost(self, Loss::Unmappable);
-                return Ok(flight);
+                return Ok(lost(self, flight, Loss::Unmappable));
             }
             Way::Ring => {
                 self.status.set(|report| report.looped += 1);
@@ -367,33 +474,34 @@ impl Task {
             }
         }
         if message.is_expired(self.clock.now()) {
-            lost(self, Loss::Expired);
-            return Ok(flight);
+            return Ok(lost(self, flight, Loss::Expired));
         }
         let Some((topic, qos)) = self.mapped(&message, rule) else {
-            lost(self, Loss::Unmappable);
-            return Ok(flight);
+            return Ok(lost(self, flight, Loss::Unmappable));
         };
         // A topic that became a command topic since.
         if self.broker.hooks.command_topic(message.topic.as_str()) {
             return Ok(flight);
         }
+        if self.options.skip_refused && self.suspect.is_some_and(|suspect| suspect.seq == seq && suspect.is_certain()) {
+            return Ok(lost(self, flight, Loss::Refused));
+        }
         let publish = self.publish(online, &message, topic, qos);
+        let most = self.broker.options.user_properties.saturating_add(MARKS);
+        if online.peer.is_some() && publish.properties.user.len() > most {
+            return Ok(lost(self, flight, Loss::Unmappable));
+        }
         let encoded = EncodedPublish::new(&publish, self.options.version).ok();
         let Some(encoded) = encoded.filter(|encoded| encoded.size() <= online.link.packet_bytes()) else {
-            lost(self, Loss::TooLarge);
-            return Ok(flight);
+            return Ok(lost(self, flight, Loss::TooLarge));
         };
-        let mut again = None;
         if qos != QoS::AtMostOnce {
-            // Over a link that goes on with the former session, it has the identifier that it had. MQTT 5.0 [MQTT-4.4.0-1].
-            again = self.under_way.remove(&seq).filter(|_| seq != 0);
-            flight.packet_id = again.unwrap_or_else(|| online.next_id());
+            flight.packet_id = again.map_or_else(|| online.next_id(), Ok)?;
             flight.done = false;
             online.in_flight += 1;
         }
         let mut bytes = BytesMut::with_capacity(encoded.size());
-        encoded.write(flight.packet_id, again.is_some(), &mut bytes);
+        encoded.write(flight.packet_id, again == Some(flight.packet_id), &mut bytes);
         online.sent_at = now;
         online.link.send_bytes(bytes.freeze())?;
         if flight.done {
@@ -478,28 +586,33 @@ impl Task {
 
     /// PUBACK.
     pub(super) fn acknowledged(&mut self, online: &mut Online, ack: &Ack) -> Result<(), Trouble> {
+        let stretches = self.runs.len();
         let runs = self.runs.iter_mut().chain(&mut online.owed);
         let found = runs.enumerate().find_map(|(index, run)| {
             let flight = run.window.iter_mut().find(|flight| flight.packet_id == ack.packet_id && !flight.done)?;
             Some((index, flight))
         });
         let Some((index, flight)) = found else { return Ok(()) };
-        let (latency, received, amount) = (flight.sent_at.elapsed(), flight.received, flight.amount);
+        let (latency, received, weight) = (flight.sent_at.elapsed(), flight.received, flight.weight);
         if !ack.reason.is_success() && !self.options.skip_refused {
             let reason = ack.reason;
-            let more = ack.properties.reason_string.as_ref().map(|text| format!(": {:?}", text.as_str()));
-            let text = format!("the other side refused a message: {reason}{}", more.unwrap_or_default());
+            let more = words(ack.properties.reason_string.as_ref());
+            let text = format!("the other side refused a message: {reason}{more}");
             let remedy =
                 "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
             return Err(Trouble::new(text, remedy));
         }
-        flight.done = true;
-        online.ids.remove(&ack.packet_id);
+        self.suspect = self.suspect.filter(|suspect| suspect.seq != flight.seq);
+        online.ids.free(ack.packet_id);
         online.in_flight = online.in_flight.saturating_sub(1);
         if ack.reason.is_success() {
+            flight.done = true;
             self.status.sent(Some(latency));
         } else {
-            self.state.lose(Loss::Refused, amount, received, || ack.reason.to_string());
+            // A retained message that waits nowhere is only done.
+            flight.done = index >= stretches;
+            self.state.lose(Loss::Refused, weight, received, || ack.reason.to_string());
+            self.lose_flight(index, ack.packet_id);
         }
         if index < self.runs.len() {
             self.settle(index);
@@ -518,8 +631,8 @@ impl Task {
             let text = format!("the other side has not answered for {} s", within.as_secs_f64());
             return Err(Trouble::new(text, "look whether it is overloaded or the network in between stalls"));
         }
-        let quiet = online.sent_at.elapsed() >= online.keep_alive / 2;
-        if quiet && online.ping_at.is_none() && !online.keep_alive.is_zero() {
+        let quiet = online.sent_at.min(online.heard_at).elapsed() >= online.keep_alive / 2;
+        if quiet && online.ping_at.is_none() {
             online.ping_at = Some(Instant::now());
             online.send(&Packet::PingReq)?;
         }
@@ -528,5 +641,20 @@ impl Task {
 
     pub(super) fn pong(online: &mut Online) {
         online.ping_at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ids;
+
+    #[test]
+    fn identifiers_are_given_once_and_again_when_they_are_free() {
+        let mut ids = Ids::default();
+        let all: std::collections::BTreeSet<u16> = (0..65_535).filter_map(|_| ids.take()).collect();
+        assert_eq!((all.len(), all.first(), all.last()), (65_535, Some(&1), Some(&65_535)));
+        assert_eq!(ids.take(), None, "no search without an end");
+        ids.free(7);
+        assert_eq!((ids.take(), ids.take()), (Some(7), None));
     }
 }

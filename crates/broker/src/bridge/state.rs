@@ -1,6 +1,7 @@
 //! What a bridge must remember over restarts: which stretches of the messages lane it still has to send. Saved as the state of its reader of
 //! the log, in JSON with a version, and read back for ever.
 
+use super::status::brief;
 use andon_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,7 @@ pub enum Loss {
     TooLarge,
     /// The other side said no to the message.
     Refused,
-    /// They have no name on the other side, or have come over too many bridges.
+    /// They have no name on the other side, have come over too many bridges, or have too many user properties.
     Unmappable,
     /// They came from the other side, and are not taken here.
     NotTaken,
@@ -81,6 +82,13 @@ pub(super) struct Lost {
     pub(super) detail: String,
 }
 
+impl Lost {
+    fn join(&mut self, amount: Amount, from: Timestamp, to: Timestamp) {
+        self.amount.add(amount);
+        (self.from, self.to) = (self.from.min(from), self.to.max(to));
+    }
+}
+
 /// What is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
@@ -94,17 +102,30 @@ pub(super) struct State {
     pub(super) waiting: Amount,
     /// The local filters for which messages are sent, so that new ones are noticed.
     pub(super) filters: Vec<String>,
+    /// For each of them, whether its messages are kept until they are sent (`qos` 1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) keeps: Vec<bool>,
     /// Those of them whose retained messages are still to be sent, and the time up to which they are.
     #[serde(default)]
     pub(super) retained_due: Vec<(String, Timestamp)>,
     /// Filters with which the other side may know us as a subscriber.
     #[serde(default)]
     pub(super) subscribed: Vec<String>,
+    /// The filters that the other side has granted in the session that it keeps for us, each with whether with QoS 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) granted: Vec<(String, bool)>,
     /// What comes now is not taken, for too much waits: newest messages are dropped.
     #[serde(default)]
     pub(super) refusing: bool,
+    /// Numbers, from the first to the last of each, of what is done for while something before it is not: lost and counted as such.
+    /// Ascending. They are left out when their stretch is read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) holes: Vec<(u64, u64)>,
     #[serde(default)]
     pub(super) lost: Vec<Lost>,
+    /// What of it is being told, and not known to be kept yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) telling: Vec<Lost>,
     /// All that was lost since there is this bridge.
     #[serde(default)]
     pub(super) lost_ever: Amount,
@@ -120,10 +141,14 @@ impl State {
             scouted: last,
             waiting: Amount::default(),
             filters: Vec::new(),
+            keeps: Vec::new(),
             retained_due: Vec::new(),
             subscribed: Vec::new(),
+            granted: Vec::new(),
             refusing: false,
+            holes: Vec::new(),
             lost: Vec::new(),
+            telling: Vec::new(),
             lost_ever: Amount::default(),
         }
     }
@@ -147,6 +172,10 @@ impl State {
         let ends = state.stretches.iter().map(|it| (it.from, it.to.unwrap_or(u64::MAX)));
         let good = ends.clone().all(|(from, to)| from <= to)
             && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to <= from);
+        let ends = state.holes.iter();
+        let good = good
+            && ends.clone().all(|(from, to)| from <= to)
+            && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to < from);
         if good { Ok(state) } else { Err("its stretches are out of order".to_owned()) }
     }
 
@@ -158,29 +187,68 @@ impl State {
 
     /// Whether the frame is to be sent.
     pub(super) fn wants(&self, seq: u64) -> bool {
-        self.stretches.iter().any(|stretch| stretch.has(seq))
+        self.stretches.iter().any(|stretch| stretch.has(seq)) && !self.is_hole(seq)
+    }
+
+    /// Whether the frame is done for, although the begin of its stretch is before it.
+    pub(super) fn is_hole(&self, seq: u64) -> bool {
+        let at = self.holes.partition_point(|(_, to)| *to < seq);
+        self.holes.get(at).is_some_and(|(from, _)| *from <= seq)
+    }
+
+    /// Notes that a frame is done for. `after`: the one before it that is so, too, with none between them that is to be sent.
+    pub(super) fn make_hole(&mut self, after: Option<u64>, seq: u64) {
+        let at = self.holes.partition_point(|(_, to)| *to < seq);
+        if self.is_hole(seq) {
+            return;
+        }
+        match at.checked_sub(1).and_then(|before| self.holes.get_mut(before)).filter(|hole| after == Some(hole.1)) {
+            Some(hole) => hole.1 = seq,
+            None => self.holes.insert(at, (seq, seq)),
+        }
+    }
+
+    /// Forgets holes that no stretch has any more.
+    pub(super) fn close_holes(&mut self) {
+        let stretches = &self.stretches;
+        let within = |to: u64| stretches.iter().any(|stretch| stretch.has(to));
+        self.holes.retain(|(_, to)| within(*to));
     }
 
     /// Notes a message that does not cross the bridge.
     pub(super) fn lose(&mut self, why: Loss, amount: Amount, at: Timestamp, detail: impl FnOnce() -> String) {
         self.lost_ever.add(amount);
         match self.lost.iter_mut().find(|lost| lost.why == why) {
-            Some(lost) => {
-                lost.amount.add(amount);
-                (lost.from, lost.to) = (lost.from.min(at), lost.to.max(at));
-            }
-            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: detail() }),
+            Some(lost) => lost.join(amount, at, at),
+            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: brief(&detail()) }),
         }
     }
 
-    /// Follows changed filters: the retained messages of new ones are to be sent. True: what waits must be counted again.
-    pub(super) fn follow(&mut self, filters: &[String], now: Timestamp) -> bool {
+    /// What is being told is to be told again, but for what `kept` says, in the order of `telling`.
+    pub(super) fn told(&mut self, kept: &[bool]) {
+        let telling = std::mem::take(&mut self.telling);
+        let kept = kept.iter().copied().chain(std::iter::repeat(false));
+        for (again, _) in telling.into_iter().zip(kept).filter(|(_, kept)| !kept) {
+            match self.lost.iter_mut().find(|lost| lost.why == again.why) {
+                Some(lost) => {
+                    lost.join(again.amount, again.from, again.to);
+                    lost.detail = again.detail;
+                }
+                None => self.lost.push(again),
+            }
+        }
+    }
+
+    /// Follows changed filters, each with whether its messages are kept: the retained messages of new ones are to be sent. True: what
+    /// waits must be counted again.
+    pub(super) fn follow(&mut self, filters: &[(String, bool)], now: Timestamp) -> bool {
+        let (filters, keeps): (Vec<String>, Vec<bool>) = filters.iter().cloned().unzip();
         let new = filters.iter().filter(|filter| !self.filters.contains(filter));
         let new: Vec<_> = new.map(|filter| (filter.clone(), now)).collect();
         self.retained_due.retain(|(filter, _)| filters.contains(filter));
-        let changed = self.filters != filters;
+        let changed = self.filters != filters || self.keeps != keeps;
         self.retained_due.extend(new);
-        self.filters = filters.to_vec();
+        (self.filters, self.keeps) = (filters, keeps);
         changed
     }
 }
@@ -193,10 +261,14 @@ mod tests {
         Timestamp::from_micros(second * 1_000_000)
     }
 
+    fn kept(filters: &[&str]) -> Vec<(String, bool)> {
+        filters.iter().map(|filter| ((*filter).to_owned(), true)).collect()
+    }
+
     #[test]
     fn a_state_reads_back_and_one_of_a_later_version_is_refused() {
         let mut state = State::new(7, at(1));
-        state.follow(&["a/#".to_owned()], at(2));
+        state.follow(&kept(&["a/#"]), at(2));
         state.lose(Loss::Full, Amount::of(10), at(3), || "a/b".to_owned());
         assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
         let later = String::from_utf8(state.encode()).unwrap().replace("\"version\":1", "\"version\":2");
@@ -216,13 +288,34 @@ mod tests {
     #[test]
     fn new_filters_owe_their_retained_messages_and_old_ones_do_not_again() {
         let mut state = State::new(0, at(0));
-        assert!(state.follow(&["a".to_owned()], at(1)));
+        assert!(state.follow(&kept(&["a"]), at(1)));
         state.retained_due.clear();
-        assert!(!state.follow(&["a".to_owned()], at(2)));
-        assert!(state.follow(&["a".to_owned(), "b".to_owned()], at(3)));
+        assert!(!state.follow(&kept(&["a"]), at(2)));
+        assert!(state.follow(&kept(&["a", "b"]), at(3)));
         assert_eq!(state.retained_due, [("b".to_owned(), at(3))]);
-        assert!(state.follow(&["a".to_owned()], at(4)));
+        assert!(state.follow(&kept(&["a"]), at(4)));
         assert_eq!(state.retained_due, []);
+        // The same filter, with other messages to be kept.
+        assert!(state.follow(&[("a".to_owned(), false)], at(5)));
+        assert_eq!(state.retained_due, []);
+    }
+
+    #[test]
+    fn what_is_done_for_behind_the_begin_of_a_stretch_is_remembered_as_long_as_it_is_needed() {
+        let mut state = State::new(0, at(0));
+        state.make_hole(None, 5);
+        state.make_hole(Some(5), 9);
+        state.make_hole(None, 20);
+        state.make_hole(None, 3);
+        assert_eq!(state.holes, [(3, 3), (5, 9), (20, 20)]);
+        let wanted: Vec<u64> = (1..=10).filter(|seq| state.wants(*seq)).collect();
+        assert_eq!(wanted, [1, 2, 4, 10]);
+        assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
+        state.stretches = vec![Stretch { from: 7, to: Some(15) }];
+        state.close_holes();
+        assert_eq!(state.holes, [(5, 9)]);
+        state.holes = vec![(5, 9), (9, 12)];
+        assert!(State::decode(&state.encode()).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::state::{Amount, Loss};
 use andon_model::{Clock, Timestamp};
+use andon_wire::mqtt::Text;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,22 @@ impl Trouble {
     pub fn new(text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { text: text.into(), remedy: remedy.into() }
     }
+}
+
+/// The most characters of a text of the other side that are shown to people.
+const SHOWN: usize = 200;
+
+/// A text of the other side, cut where it is too long for people; the cut is marked.
+pub(super) fn brief(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The words that the other side gives with a reason, for the end of a sentence.
+pub(super) fn words(reason: Option<&Text>) -> String {
+    reason.map(|text| format!(": {:?}", brief(text.as_str()))).unwrap_or_default()
 }
 
 /// What a bridge tells those around it, once each time it happens.

@@ -1,23 +1,25 @@
 //! The life of a bridge: it connects, works, loses the link, waits and begins again; all the while it looks after what waits.
 
 use super::link::Link;
+use super::rules::Rule;
 use super::scouting::Run;
 use super::sending::{Online, next_taken};
 use super::sieve::{Item, Sieve, Tap};
-use super::state::State;
-use super::status::{LinkState, Notice, Status, Trouble};
+use super::state::{Lost, State};
+use super::status::{LinkState, Notice, Status, Trouble, brief};
 use super::{BridgeOptions, Dial, Ears, reader_name};
 use crate::broker::Broker;
 use andon_bus::ids::new_id;
 use andon_model::log::{Lane, Log, Positions, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
+use andon_wire::mqtt::QoS;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often everything that hangs on the clock is looked at.
@@ -30,8 +32,32 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 const TELL_AFTER: Duration = Duration::from_secs(5);
 /// … at the latest after this.
 const TELL_AT_LATEST: Duration = Duration::from_secs(600);
+/// So many messages keep their identifier over a lost link: with those of the next link they are fewer than there are identifiers.
+const UNDER_WAY: usize = 30_000;
+/// How long a stop waits until losses are kept; those that are not are told again after the start.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// A link that lasted this long ends a row of failures.
 const GOOD_LINK: Duration = Duration::from_secs(10);
+
+/// The first message that was not answered when the other side ended the link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    pub(super) seq: u64,
+    /// How many links in a row ended so.
+    ends: u32,
+}
+
+impl Suspect {
+    /// It is sent alone, so that it is certain whether it is the one.
+    pub(super) const fn is_alone(self) -> bool {
+        self.ends >= 2
+    }
+
+    /// It is the one.
+    pub(super) const fn is_certain(self) -> bool {
+        self.ends >= 4
+    }
+}
 
 /// A bridge at work.
 pub(super) struct Task {
@@ -52,6 +78,8 @@ pub(super) struct Task {
     pub(super) lane: watch::Receiver<u64>,
     /// Under which identifiers messages were under way when the last link ended.
     pub(super) under_way: HashMap<u64, u16>,
+    /// The message at which the other side has ended the link.
+    pub(super) suspect: Option<Suspect>,
     /// When what waits longest was received.
     pub(super) oldest: Option<Timestamp>,
     dial: Option<Arc<dyn Dial>>,
@@ -61,6 +89,8 @@ pub(super) struct Task {
     passing: mpsc::Receiver<Item>,
     saving: Option<JoinHandle<Result<(), SnapshotError>>>,
     saved_at: Instant,
+    /// Whether losses are kept that are being told.
+    telling: Option<JoinHandle<Vec<bool>>>,
     /// How much was lost when it was last looked at, when that changed, and when the first of it was.
     losses: (u64, Instant, Instant),
     behind: bool,
@@ -87,7 +117,8 @@ impl Task {
         let reader =
             reader_name(&options.name).ok_or_else(|| SnapshotError::BadName { reader: options.name.clone() })?;
         let (log, clock) = (broker.pipeline.log().clone(), broker.clock.clone());
-        let filters: Vec<String> = options.send.iter().map(|rule| rule.filter.as_str().to_owned()).collect();
+        let of_rule = |rule: &Rule| (rule.filter.as_str().to_owned(), rule.qos != QoS::AtMostOnce);
+        let filters: Vec<(String, bool)> = options.send.iter().map(of_rule).collect();
         let now = clock.now();
         let loading = {
             let (log, reader) = (log.clone(), reader.clone());
@@ -116,6 +147,7 @@ impl Task {
             runs,
             dirty: false,
             recount: None,
+            suspect: None,
             oldest: None,
             dial,
             ears,
@@ -123,6 +155,7 @@ impl Task {
             tap,
             passing,
             saving: None,
+            telling: None,
             saved_at: now,
             behind: false,
             told_up: true,
@@ -148,6 +181,7 @@ impl Task {
             }
         }
         self.tap.open.store(false, Ordering::Release);
+        self.tell_losses(true).await;
         self.save_now().await;
     }
 
@@ -174,6 +208,11 @@ impl Task {
                 _ = tick.tick() => self.look_after(None).await,
             }
         }
+    }
+
+    /// What is to be subscribed to at the other side.
+    pub(super) fn wanted(&self) -> Vec<(String, bool)> {
+        self.options.receive.iter().map(|rule| (rule.filter.as_str().to_owned(), rule.qos != QoS::AtMostOnce)).collect()
     }
 
     /// Whether the other side keeps nothing for us between links.
@@ -223,6 +262,12 @@ impl Task {
     /// From the first packet behind CONNACK to the end of the link.
     async fn work(&mut self, link: Link, stop: &CancellationToken) {
         let begun = Instant::now();
+        if !self.state.granted.is_empty() && self.state.granted != self.wanted() {
+            // Saved before anything is asked: a kill must not bring back what the other side has no more.
+            self.state.granted.clear();
+            self.dirty = true;
+            self.save_now().await;
+        }
         let mut online = match self.begin(link) {
             Ok(online) => online,
             Err(trouble) => return self.fail(trouble),
@@ -232,9 +277,19 @@ impl Task {
         while self.passing.try_recv().is_ok() {
             self.tap.missed.fetch_add(1, Ordering::Relaxed);
         }
+        if online.thrown_out && online.ready {
+            self.suspect = self.first_unanswered().map(|seq| {
+                let before = self.suspect.filter(|suspect| suspect.seq == seq).map_or(0, |suspect| suspect.ends);
+                Suspect { seq, ends: before.saturating_add(1) }
+            });
+        }
         let flights =
             self.runs.iter().flat_map(|run| &run.window).filter(|flight| !flight.done && flight.packet_id != 0);
         self.under_way.extend(flights.map(|flight| (flight.seq, flight.packet_id)));
+        if self.under_way.len() > UNDER_WAY {
+            // Then what is sent again has a new identifier.
+            self.under_way.clear();
+        }
         self.runs.iter_mut().zip(&self.state.stretches).for_each(|(run, stretch)| *run = Run::of(stretch));
         if online.ready && begun.elapsed() >= GOOD_LINK {
             self.failures = 0;
@@ -242,10 +297,31 @@ impl Task {
         match end {
             Ok(()) => online.link.close().await,
             Err(trouble) => {
+                let trouble = self.named(trouble).await;
                 self.fail(trouble);
                 online.link.finish().await;
             }
         }
+    }
+
+    /// Of what is under way, what was sent first.
+    fn first_unanswered(&self) -> Option<u64> {
+        let unanswered = self.runs.iter().filter_map(|run| run.window.iter().find(|flight| !flight.done));
+        unanswered.min_by_key(|flight| flight.sent_at).map(|flight| flight.seq)
+    }
+
+    /// Where one and the same message ends the links, the trouble names it.
+    async fn named(&self, trouble: Trouble) -> Trouble {
+        let Some(suspect) = self.suspect.filter(|suspect| suspect.is_certain()) else { return trouble };
+        let found = self.read(suspect.seq, Some(suspect.seq + 1)).await;
+        let message = found.and_then(|batch| batch.items.into_iter().next());
+        let to = message.map(|item| format!(" to \"{}\"", brief(item.message.topic.as_str()))).unwrap_or_default();
+        let text = format!(
+            "the other side has ended {} links in a row at the same message{to}: {}",
+            suspect.ends, trouble.text
+        );
+        let remedy = "look into its log why it does not take this message; or let the bridge pass over such messages: when_refused = \"skip\"";
+        Trouble::new(text, remedy)
     }
 
     /// `Ok`: stopped.
@@ -260,6 +336,7 @@ impl Task {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 filled = link.fill(), if reads => {
+                    online.thrown_out |= filled.is_err();
                     filled?;
                     self.hear(online).await?;
                 }
@@ -295,6 +372,7 @@ impl Task {
     async fn look_after(&mut self, online: Option<&mut Online>) {
         self.scout(online).await;
         self.keep_bounds().await;
+        self.nothing_waits();
         let (waiting, lost, oldest) = (self.state.waiting, self.state.lost_ever, self.oldest);
         let missed = self.tap.missed.load(Ordering::Relaxed);
         self.tell_lag();
@@ -304,7 +382,7 @@ impl Task {
             report.not_sent = missed;
         });
         self.status.tick();
-        self.tell_losses(false);
+        self.tell_losses(false).await;
         if self.dirty
             && self.saved_at.elapsed() >= SAVE_EVERY
             && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
@@ -324,24 +402,48 @@ impl Task {
         }
     }
 
-    /// Losses are told together, once a while without new ones went by.
-    fn tell_losses(&mut self, at_once: bool) {
+    /// Losses are told together, once a while without new ones went by. They are in the state until it is known that they are kept.
+    async fn tell_losses(&mut self, at_once: bool) {
         let (count, changed, first) = self.losses;
         let now = Instant::now();
         if self.state.lost_ever.messages != count {
             self.losses = (self.state.lost_ever.messages, now, if now - changed > TELL_AFTER { now } else { first });
             self.dirty = true;
         }
+        self.told(at_once).await;
         let due = now - self.losses.1 >= TELL_AFTER || now - self.losses.2 >= TELL_AT_LATEST;
-        if self.state.lost.is_empty() || !(due || at_once) {
+        if self.state.lost.is_empty() || self.telling.is_some() || !(due || at_once) {
             return;
         }
         self.losses.2 = now;
         self.dirty = true;
-        for lost in std::mem::take(&mut self.state.lost) {
-            let super::state::Lost { why, amount, from, to, detail } = lost;
-            self.tell(Notice::Dropped { why, amount, from, to, detail });
+        self.state.telling = std::mem::take(&mut self.state.lost);
+        let notice = |lost: &Lost| {
+            let Lost { why, amount, from, to, detail } = lost.clone();
+            Notice::Dropped { why, amount, from, to, detail }
+        };
+        let keeping: Vec<_> = self.state.telling.iter().map(|lost| self.ears.keep(notice(lost))).collect();
+        self.telling = Some(tokio::spawn(async move {
+            let mut kept = Vec::with_capacity(keeping.len());
+            for keeping in keeping {
+                kept.push(keeping.await);
+            }
+            kept
+        }));
+        if at_once {
+            self.told(true).await;
         }
+    }
+
+    /// What became of the losses that are being told; `wait`: for a while, if nothing became of them yet.
+    async fn told(&mut self, wait: bool) {
+        let Some(telling) = self.telling.take_if(|telling| wait || telling.is_finished()) else { return };
+        let kept = timeout(KEPT_WITHIN, telling).await;
+        let kept = kept.ok().and_then(Result::ok).unwrap_or_default();
+        self.state.told(&kept);
+        self.dirty = true;
+        // What could not be kept is not told again at once.
+        self.losses.1 = Instant::now();
     }
 
     fn save(&mut self) {
@@ -359,7 +461,6 @@ impl Task {
         if let Some(saving) = self.saving.take() {
             let _ = saving.await;
         }
-        self.tell_losses(true);
         if self.dirty {
             self.save();
             if let Some(saving) = self.saving.take() {
@@ -371,13 +472,14 @@ impl Task {
 }
 
 /// The state as it was saved, or a new one, which is saved at once. Blocking.
-fn load(log: &dyn Log, reader: &str, filters: &[String], now: Timestamp) -> Result<State, SnapshotError> {
+fn load(log: &dyn Log, reader: &str, filters: &[(String, bool)], now: Timestamp) -> Result<State, SnapshotError> {
     log.register_reader(reader, &[Lane::Messages])?;
     let unusable = |reason: String| SnapshotError::Unusable { reader: reader.to_owned(), reason };
     let mut state = match log.load_snapshot(reader)? {
         Some(snapshot) => State::decode(&snapshot.state).map_err(unusable)?,
         None => State::new(log.durable_seq(Lane::Messages).0, now),
     };
+    state.told(&[]);
     if state.follow(filters, now) {
         // Other messages are to be sent now: they are counted from the first on.
         state.waiting = super::Amount::default();

@@ -101,7 +101,7 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
     }
     let endpoint = endpoint(&mut section, findings);
     let client_id = client_id(&mut section, connector, plant, findings);
-    let user = section.text("user", findings).and_then(|user| Text::parse(user).ok());
+    let user = user(&mut section, findings);
     let password = match word(&mut section, "password", findings) {
         Some(Word::Secret(name)) => Some(name),
         Some(Word::Plain(_)) => {
@@ -116,6 +116,10 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
     };
     if password.is_some() && user.is_none() {
         findings.add(section.here(), "a password without a user", "add user = \"plant-7\"");
+    }
+    if let Some((false, host, _)) = endpoint.as_ref().filter(|(_, host, _)| password.is_some() && !is_here(host)) {
+        let message = format!("the password would cross the network to {host} for everybody to read");
+        findings.add(section.at("endpoint"), message, "write mqtts:// as `endpoint`, or take `password` out");
     }
     let tls = endpoint.as_ref().and_then(|(tls, host, _)| encryption(&mut section, *tls, host, findings));
     let version = match section.integer("version", 4..=5, findings) {
@@ -182,6 +186,11 @@ fn endpoint(section: &mut Section<'_>, findings: &mut Findings) -> Option<(bool,
     found
 }
 
+/// Whether what is sent to a host does not leave this machine.
+fn is_here(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
 /// `scheme://host:port`.
 fn split(text: &str) -> Option<(bool, String, u16)> {
     let (scheme, rest) = text.split_once("://")?;
@@ -205,6 +214,16 @@ fn split(text: &str) -> Option<(bool, String, u16)> {
     (!host.is_empty() && host.bytes().all(allowed)).then(|| (tls, host.to_owned(), port))
 }
 
+fn user(section: &mut Section<'_>, findings: &mut Findings) -> Option<Text> {
+    let text = section.text("user", findings)?;
+    let parsed = Text::parse(text).ok();
+    if parsed.is_none() {
+        let message = "`user` must be a text of at most 65,535 bytes without control characters";
+        findings.add(section.at("user"), message, "write user = \"plant-7\"");
+    }
+    parsed
+}
+
 fn client_id(
     section: &mut Section<'_>,
     connector: &ConnectorDef,
@@ -214,11 +233,16 @@ fn client_id(
     let text = section.required_text("client_id", "\"plant-7\"", findings)?;
     let setting =
         |def: &ConnectorDef, key: &str| def.settings.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    // A port may be written or not.
+    let place = |def: &ConnectorDef| {
+        let endpoint = setting(def, "endpoint");
+        endpoint.as_deref().and_then(split).map(|(_, host, port)| (host.to_ascii_lowercase(), port))
+    };
     let same = |other: &&ConnectorDef| {
         other.name != connector.name
             && other.kind == KIND
             && setting(other, "client_id").as_deref() == Some(text)
-            && setting(other, "endpoint") == setting(connector, "endpoint")
+            && place(other) == place(connector)
     };
     if let Some(twin) = plant.connectors.iter().find(same) {
         let message =
@@ -392,6 +416,7 @@ mod tests {
             ("send = [{ filter = \"a\", prefix = \"$x/\" }]\n", "beginning of a topic"),
             ("send = [{ filter = \"a\", qos = 2 }]\n", "from 0 to 1"),
             ("send = [{ filter = \"a\" }]\npassword = { secret = \"x\" }\n", "without a user"),
+            ("send = [{ filter = \"a\" }]\nuser = \"a\\u0000b\"\n", "without control characters"),
             ("send = [{ filter = \"a\" }]\ncertificate = \"x\"\n", "go together"),
             ("send = [{ filter = \"a\" }]\nversion = 4\nreceive = [{ filter = \"#\" }]\n", "would come back"),
             ("send = [{ filter = \"a\" }]\nkeep_for = \"1s\"\n", "must be a time"),
@@ -399,6 +424,16 @@ mod tests {
         ] {
             let errors = errors(&format!("{GOOD}{more}"));
             assert!(errors.iter().any(|error| error.contains(said)), "{said}: {errors:?}");
+        }
+        for (host, refused) in
+            [("a", true), ("10.0.0.1", true), ("[::2]", true), ("127.0.0.1", false), ("[::1]", false)]
+        {
+            let text = GOOD.replace("mqtts://broker.example.com", &format!("mqtt://{host}"));
+            let more = "user = \"u\"\npassword = { secret = \"x\" }\nsend = [{ filter = \"a\" }]\n";
+            let document = Document { name: "plant.toml".to_owned(), text: format!("{text}{more}") };
+            let said = documents::parse(&[document], &Checks).err().unwrap_or_default();
+            let said = said.iter().any(|error| error.message.contains("for everybody to read"));
+            assert_eq!(said, refused, "{host}");
         }
         for endpoint in ["http://a", "mqtt://", "mqtt://a:0", "mqtt://a:", "mqtt://a/b", "broker"] {
             let text = GOOD.replace("mqtts://broker.example.com", endpoint);
@@ -410,6 +445,8 @@ mod tests {
             GOOD.replace("to-head", "twin")
         );
         assert!(errors(&twins).iter().any(|error| error.contains("throw the other out")));
+        let with_port = twins.replacen("broker.example.com\"", "Broker.example.com:8883\"", 1);
+        assert!(errors(&with_port).iter().any(|error| error.contains("throw the other out")));
     }
 
     #[test]

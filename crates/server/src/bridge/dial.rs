@@ -1,7 +1,7 @@
 //! The way to the other side: TCP, and TLS unless the document says otherwise.
 
 use super::config::{Config, Encryption, Word};
-use crate::secrets::Secrets;
+use crate::secrets::{Secret, Secrets, is_pem};
 use andon_broker::bridge::{Dial, Stream, Trouble};
 use async_trait::async_trait;
 use rustls::{ClientConfig, RootCertStore};
@@ -36,7 +36,19 @@ pub fn text_of(word: &Word, secrets: &Secrets) -> Result<String, Trouble> {
     }
 }
 
-pub fn missing(name: &str) -> Trouble {
+/// The password of this name. A key or a certificate is none: it would be shown to the other side.
+pub fn password(name: &str, secrets: &Secrets) -> Result<Secret, Trouble> {
+    match secrets.get(name) {
+        Some(secret) if is_pem(secret.reveal()) => Err(Trouble::new(
+            format!("the secret \"{name}\" holds a key or a certificate, and no password"),
+            format!("name another secret, or set it anew: andon secret set {name}"),
+        )),
+        Some(secret) => Ok(secret),
+        None => Err(missing(name)),
+    }
+}
+
+fn missing(name: &str) -> Trouble {
     Trouble::new(format!("the secret \"{name}\" is not set"), format!("set it: andon secret set {name}"))
 }
 
@@ -129,5 +141,23 @@ impl Dial for Line {
             Trouble::new(text, remedy)
         })?;
         Ok(Box::new(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_not_shown_as_a_password() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secrets = Secrets::open(folder.path()).expect("none yet");
+        secrets.set("good", "over the hills").expect("kept");
+        secrets.set("key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").expect("kept");
+        let said = |name: &str| password(name, &secrets).map(|_| ()).map_err(|trouble| trouble.text);
+        assert_eq!(said("good"), Ok(()));
+        assert_eq!(said("none").unwrap_err(), "the secret \"none\" is not set");
+        let key = said("key").unwrap_err();
+        assert!(key.contains("holds a key") && !key.contains("AAAA"), "{key}");
     }
 }

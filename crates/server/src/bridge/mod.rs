@@ -5,13 +5,13 @@ mod dial;
 mod telling;
 
 use self::config::{Config, KIND};
-use self::dial::{Line, NoLine, missing};
+use self::dial::{Line, NoLine, password};
 use self::telling::Telling;
 use crate::mqtt::telling::Troubles;
 use crate::notes::Notes;
 use crate::secrets::{Secret, Secrets};
 use andon_broker::Broker;
-use andon_broker::bridge::{Bridge, BridgeOptions, Dial, LinkState, Password, Report, Trouble, reader_name};
+use andon_broker::bridge::{Bridge, BridgeOptions, Dial, LinkState, Password, READERS, Report, Trouble, reader_name};
 use andon_connectors::health::{BridgeFigures, ConnectorState, Health, LastError};
 use andon_connectors::{ConnectorHealth, FoundValues, Guests, TestReport};
 use andon_log::DurableLog;
@@ -34,7 +34,7 @@ struct Run {
     config: Config,
     /// What its secrets held when it began: with others it begins anew.
     secrets: Vec<Option<Secret>>,
-    bridge: Bridge,
+    bridge: Arc<Bridge>,
 }
 
 /// One that cannot run.
@@ -49,6 +49,8 @@ struct Broken {
 struct All {
     runs: BTreeMap<String, Run>,
     broken: Vec<Broken>,
+    /// The node stops: nothing is begun any more.
+    over: bool,
 }
 
 /// All bridges of this node.
@@ -100,27 +102,19 @@ impl Bridges {
     }
 
     /// Follows the plant model, and the secrets: what did not change keeps its connection. A bridge that is not in the plant any more
-    /// loses its place in the log.
+    /// loses its place in the log. Each is among those that run until it has stopped.
     pub async fn apply(&self, plant: &Plant) {
         let _turn = self.applying.lock().await;
-        let Some(broker) = self.broker.get() else { return };
+        let Some(broker) = self.broker.get().filter(|_| !self.all().over) else { return };
         let wanted: Vec<&ConnectorDef> = plant.connectors.iter().filter(|def| def.kind == KIND).collect();
-        let mut former = std::mem::take(&mut self.all().runs);
         let mut broken = Vec::new();
         for def in &wanted {
-            let before = former.remove(&def.name);
             let parsed = config::parse(def, plant);
-            let kept =
-                |run: &Run| run.def.enabled == def.enabled && parsed.as_ref().is_ok_and(|config| *config == run.config);
             let secrets = parsed.as_ref().map(|config| self.secrets_of(config)).unwrap_or_default();
-            if let Some(mut run) = before {
-                if kept(&run) && run.secrets == secrets {
-                    run.def = (*def).clone();
-                    self.all().runs.insert(def.name.clone(), run);
-                    continue;
-                }
-                run.bridge.stop().await;
+            if parsed.as_ref().is_ok_and(|config| self.keeps(def, config, &secrets)) {
+                continue;
             }
+            self.end(&def.name).await;
             match parsed {
                 Ok(config) => match self.start(broker, def, config, secrets).await {
                     Ok(run) => drop(self.all().runs.insert(def.name.clone(), run)),
@@ -134,18 +128,47 @@ impl Bridges {
             }
         }
         self.all().broken = broken;
-        for (name, run) in former {
-            run.bridge.stop().await;
-            self.forget(&name).await;
+        let gone = |name: &&String| wanted.iter().all(|def| def.name != **name);
+        let gone: Vec<String> = self.all().runs.keys().filter(gone).cloned().collect();
+        for name in gone {
+            self.end(&name).await;
+        }
+        self.forget_others(wanted.iter().filter_map(|def| reader_name(&def.name)).collect()).await;
+    }
+
+    /// Whether this bridge runs so already; what else a document says of it is taken over.
+    fn keeps(&self, def: &ConnectorDef, config: &Config, secrets: &[Option<Secret>]) -> bool {
+        let mut all = self.all();
+        let same = |run: &&mut Run| {
+            run.def.enabled == def.enabled && run.config == *config && run.secrets == secrets && !run.bridge.is_over()
+        };
+        let Some(run) = all.runs.get_mut(&def.name).filter(same) else { return false };
+        run.def = def.clone();
+        true
+    }
+
+    /// Stops one, if it runs.
+    async fn end(&self, name: &str) {
+        let bridge = self.all().runs.get(name).map(|run| run.bridge.clone());
+        if let Some(bridge) = bridge {
+            bridge.stop().await;
+            self.all().runs.remove(name);
         }
     }
 
-    /// The other readers of the log need not wait for one that will not come back.
-    async fn forget(&self, name: &str) {
-        let (log, Some(reader)) = (self.log.clone(), reader_name(name)) else { return };
-        let forgotten = tokio::task::spawn_blocking(move || log.forget_reader(&reader)).await;
-        if let Ok(Err(error)) = forgotten {
-            tracing::warn!(%error, bridge = name, "a bridge that was removed keeps its place in the log");
+    /// The other readers of the log need not wait for bridges that will not come back. Those are looked for in the log itself, for a
+    /// change that was killed, or a bridge that could not begin, leaves no other trace.
+    async fn forget_others(&self, wanted: Vec<String>) {
+        let log = self.log.clone();
+        let forgetting = tokio::task::spawn_blocking(move || {
+            for reader in log.readers().into_iter().filter(|name| name.starts_with(READERS) && !wanted.contains(name)) {
+                if let Err(error) = log.forget_reader(&reader) {
+                    tracing::warn!(%error, reader, "a bridge that was removed keeps its place in the log");
+                }
+            }
+        });
+        if let Err(error) = forgetting.await {
+            tracing::error!(%error, "looking for the places of removed bridges failed");
         }
     }
 
@@ -167,9 +190,11 @@ impl Bridges {
         config: Config,
         secrets: Vec<Option<Secret>>,
     ) -> Result<Run, Broken> {
-        let password =
-            config.password.as_ref().map(|name| self.secrets.get(name).ok_or_else(|| missing(name))).transpose();
-        let line = password.clone().and_then(|_| Line::new(&config, &self.secrets));
+        let password = config.password.as_ref().map(|name| password(name, &self.secrets)).transpose();
+        let line = match &password {
+            Ok(_) => self.line(&config).await,
+            Err(trouble) => Err(trouble.clone()),
+        };
         let dial: Arc<dyn Dial> = match line {
             Ok(line) => Arc::new(line),
             Err(trouble) => Arc::new(NoLine(trouble)),
@@ -186,13 +211,20 @@ impl Bridges {
         });
         let started = Bridge::start(broker.clone(), options, def.enabled.then_some(dial), ears).await;
         match started {
-            Ok(bridge) => Ok(Run { def: def.clone(), config, secrets, bridge }),
+            Ok(bridge) => Ok(Run { def: def.clone(), config, secrets, bridge: Arc::new(bridge) }),
             Err(error) => {
                 let text = format!("how far it has come cannot be read or saved: {error}");
                 let remedy = "look at the disk; or remove the connector and add it again, which begins anew and sends nothing of what waited".to_owned();
                 Err(Broken { def: def.clone(), text, remedy, since: self.clock.now() })
             }
         }
+    }
+
+    /// Reads certificates, maybe those of the system: not on the runtime's own threads.
+    async fn line(&self, config: &Config) -> Result<Line, Trouble> {
+        let (config, secrets) = (config.clone(), self.secrets.clone());
+        let made = tokio::task::spawn_blocking(move || Line::new(&config, &secrets)).await;
+        made.unwrap_or_else(|error| Err(Trouble::new(error.to_string(), "report this as a fault of Andon")))
     }
 
     fn options(&self, def: &ConnectorDef, config: &Config, password: Option<&Secret>) -> BridgeOptions {
@@ -222,14 +254,17 @@ impl Bridges {
         }
     }
 
-    /// Says goodbye to all other sides; before the broker stops.
+    /// Says goodbye to all other sides; before the broker stops. Nothing is begun after this.
     pub async fn stop(&self) {
         let _turn = self.applying.lock().await;
-        let runs = std::mem::take(&mut self.all().runs);
-        let stopping: Vec<_> = runs.into_values().map(|run| tokio::spawn(run.bridge.stop())).collect();
-        for stopping in stopping {
-            let _ = stopping.await;
-        }
+        let running: Vec<_> = {
+            let mut all = self.all();
+            all.over = true;
+            all.runs.values().map(|run| run.bridge.clone()).collect()
+        };
+        // Each says goodbye by itself; none waits for the one before it.
+        futures_util::future::join_all(running.iter().map(|bridge| bridge.stop())).await;
+        self.all().runs.clear();
     }
 
     /// The figures of all, for `/metrics`.

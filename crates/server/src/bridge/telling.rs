@@ -1,14 +1,14 @@
 //! What the timeline is told of a bridge.
 
 use crate::mqtt::telling::Troubles;
-use crate::notes::Notes;
+use crate::notes::{Notes, event};
 use andon_broker::bridge::{Ears, Loss, Notice};
 use andon_bus::ids::new_id;
-use andon_model::Clock;
 use andon_model::access::Principal;
 use andon_model::event::{ConnectionChange, Event, What};
 use andon_model::record::Recorder;
 use andon_model::text::{counted, shown};
+use andon_model::{BoxFuture, Clock};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Hears one bridge.
@@ -57,6 +57,22 @@ const fn why(loss: Loss) -> &'static str {
 }
 
 impl Ears for Telling {
+    fn keep(&self, loss: Notice) -> BoxFuture<'static, bool> {
+        let Notice::Dropped { why: loss, amount, from, to, detail } = loss else {
+            self.hear(loss);
+            return Box::pin(std::future::ready(true));
+        };
+        let first = if detail.is_empty() { String::new() } else { format!(" The first: {}.", shown(&detail)) };
+        let lost = counted(amount.messages, "message", "messages");
+        let what = if loss == Loss::NotTaken { "did not come over" } else { "did not go over" };
+        let words =
+            format!("{lost} received from {from} to {to} {what} the bridge {}: {}.{first}", self.name, why(loss));
+        tracing::warn!(bridge = self.name, "{words}");
+        // Not by way of the notes, which may be too many: this one is told again until it is durable.
+        let recorded = self.recorder.record(event(&*self.clock, "", "bridge_dropped", words));
+        Box::pin(async move { recorded.await.is_ok() })
+    }
+
     fn hear(&self, notice: Notice) {
         let name = &self.name;
         match notice {
@@ -65,14 +81,7 @@ impl Ears for Telling {
                 self.link(true, format!("{}; {waits} to be caught up on", self.endpoint));
             }
             Notice::Lost(trouble) => self.link(false, format!("{}. {}", trouble.text, trouble.remedy)),
-            Notice::Dropped { why: loss, amount, from, to, detail } => {
-                let first = if detail.is_empty() { String::new() } else { format!(" The first: {}.", shown(&detail)) };
-                let lost = counted(amount.messages, "message", "messages");
-                let what = if loss == Loss::NotTaken { "did not come over" } else { "did not go over" };
-                let words =
-                    format!("{lost} received from {from} to {to} {what} the bridge {name}: {}.{first}", why(loss));
-                self.notes.say("", "bridge_dropped", words);
-            }
+            Notice::Dropped { .. } => drop(self.keep(notice)),
             Notice::Behind { oldest, waiting } => {
                 let waits = counted(waiting.messages, "message waits", "messages wait");
                 let words = format!(

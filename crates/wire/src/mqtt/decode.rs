@@ -39,6 +39,19 @@ impl Default for Limits {
     }
 }
 
+/// A PUBLISH over the limit, as far as it is needed to say no to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Oversize {
+    /// Where it was published.
+    pub topic: TopicName,
+    /// How.
+    pub qos: QoS,
+    /// 0 with QoS 0.
+    pub packet_id: u16,
+    /// The whole packet, fixed header included, in bytes.
+    pub bytes: usize,
+}
+
 /// Takes packets off the front of a buffer.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -81,6 +94,34 @@ impl Decoder {
         let packet = PacketType::from_first_byte(first);
         let result = self.decode_typed(first, packet, buffer);
         result.map_err(|fault| DecodeError { packet, fault, version: self.version })
+    }
+
+    /// Whether a PUBLISH begins the buffer that is over the limit, and whose topic and identifier have arrived: whoever can say no to it may read the
+    /// packet away then instead of closing the connection. It stays in the buffer. One without a topic of its own is none of these.
+    #[must_use]
+    pub fn oversize(&self, buffer: &[u8]) -> Option<Oversize> {
+        let first = *buffer.first()?;
+        let (remaining, header, _) = remaining_length(buffer).ok()??;
+        let bytes = header.saturating_add(remaining);
+        if PacketType::from_first_byte(first) != PacketType::Publish || bytes <= self.limits.packet_bytes {
+            return None;
+        }
+        let qos = QoS::from_bits(first >> 1 & 3)?;
+        // A topic and an identifier, with their lengths.
+        let most = header.saturating_add(2 + usize::from(u16::MAX) + 2).min(bytes).min(buffer.len());
+        let mut reader = Reader { bytes: Bytes::copy_from_slice(buffer.get(header..most)?) };
+        let topic = TopicName::from_text(reader.text().ok()?).ok()?;
+        let packet_id = if qos == QoS::AtMostOnce { 0 } else { reader.packet_id().ok()? };
+        Some(Oversize { topic, qos, packet_id, bytes })
+    }
+
+    /// Whether [`Decoder::oversize`] may still find one once more has arrived.
+    #[must_use]
+    pub fn may_be_oversize(&self, buffer: &[u8]) -> bool {
+        let is_publish = buffer.first().is_some_and(|first| PacketType::from_first_byte(*first) == PacketType::Publish);
+        let Ok(Some((remaining, header, _))) = remaining_length(buffer) else { return false };
+        let over = header.saturating_add(remaining) > self.limits.packet_bytes;
+        is_publish && over && buffer.len() < header + 4 + usize::from(u16::MAX)
     }
 
     fn decode_typed(&mut self, first: u8, packet: PacketType, buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {

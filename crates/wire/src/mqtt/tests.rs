@@ -696,3 +696,36 @@ fn two_filters_overlap_where_some_topic_falls_under_both() {
     let shared = |filter: &str| TopicFilter::parse(filter).unwrap();
     assert!(shared("$share/g/a/+").overlaps(&shared("a/b")) && !shared("$share/g/a").overlaps(&shared("$share/g/b")));
 }
+
+#[test]
+fn of_a_publish_over_the_limit_is_known_what_is_needed_to_say_no() {
+    let decoder = Decoder::client(Version::V311, Limits { packet_bytes: 100, user_properties: 1 });
+    let publish = |size: usize, qos: QoS| Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic: Some(TopicName::parse("a/b").unwrap()),
+        packet_id: if qos == QoS::AtMostOnce { 0 } else { 7 },
+        properties: PublishProperties::default(),
+        payload: Bytes::from(vec![b'x'; size]),
+    };
+    let bytes = |publish: Publish| {
+        let mut bytes = BytesMut::new();
+        Packet::Publish(publish).encode(Version::V311, &mut bytes).unwrap();
+        bytes
+    };
+    let large = bytes(publish(1000, QoS::AtLeastOnce));
+    let topic = TopicName::parse("a/b").unwrap();
+    let expected = Oversize { topic, qos: QoS::AtLeastOnce, packet_id: 7, bytes: large.len() };
+    assert_eq!(decoder.oversize(&large), Some(expected.clone()));
+    // As soon as topic and identifier are there.
+    for arrived in 0..20 {
+        let part = &large[..arrived];
+        assert_eq!(decoder.oversize(part), (arrived >= 10).then(|| expected.clone()), "{arrived}");
+        assert!(!(3..10).contains(&arrived) || decoder.may_be_oversize(part), "{arrived}");
+    }
+    assert_eq!(decoder.oversize(&bytes(publish(1000, QoS::AtMostOnce))).map(|over| over.packet_id), Some(0));
+    assert_eq!(decoder.oversize(&bytes(publish(10, QoS::AtLeastOnce))), None);
+    assert_eq!(decoder.oversize(&[0x40, 0xFF, 0x7F, 0, 1, 2, 3, 4]), None, "no PUBLISH");
+    assert_eq!(decoder.oversize(&[0x32, 0xFF, 0x7F, 0, 1, b'#', 0, 1]), None, "no topic");
+}

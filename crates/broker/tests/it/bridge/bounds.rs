@@ -52,6 +52,107 @@ async fn beyond_its_bound_the_oldest_or_the_newest_goes_and_is_told() {
 }
 
 #[tokio::test]
+async fn what_was_told_to_be_lost_behind_one_that_is_not_answered_is_not_sent_after_all() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = BridgeOptions { keep_bytes: 50 * 101, in_flight: 5, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..5).await;
+    for _ in 0..5 {
+        caller.publish().await;
+    }
+    // Five are under way and not answered; of what comes behind them the oldest goes.
+    publish_large(&mut device, 5..205).await;
+    until(|| over.bridge.report().lost.messages == 155).await;
+    let fifty = Amount { messages: 50, bytes: 50 * 101 };
+    assert_eq!(over.bridge.report().waiting, fifty);
+    drop(caller);
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert_eq!(over.bridge.report().waiting, fifty, "nothing is taken out twice");
+    let expected: Vec<u32> = (0..5).chain(160..205).collect();
+    assert_eq!(numbers(&mut caller, 50).await, expected);
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    assert_eq!(over.bridge.report().lost.messages, 155);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_was_refused_behind_one_that_is_not_answered_is_lost_once_also_over_a_restart() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = || BridgeOptions { skip_refused: true, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings(), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..4).await;
+    let sent = [caller.publish().await, caller.publish().await, caller.publish().await, caller.publish().await];
+    caller.answer(&sent[1], ReasonCode::NOT_AUTHORIZED).await;
+    caller.answer(&sent[2], ReasonCode::NOT_AUTHORIZED).await;
+    until(|| over.bridge.report().lost.messages == 2).await;
+    over.bridge.stop().await;
+    drop(caller);
+    let over = start(&here, settings(), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    until(|| over.bridge.report().waiting.messages == 2).await;
+    assert_eq!(numbers(&mut caller, 2).await, [0, 3]);
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    assert_eq!(over.bridge.report().lost.messages, 2);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_its_rule_does_not_keep_any_more_does_not_wait() {
+    let (_here, here) = Site::usual().await;
+    let settings = |qos: QoS| options(1, vec![Rule { qos, ..rule("a", "", "") }, rule("b", "", "")], vec![]);
+    let over = start(&here, settings(QoS::AtLeastOnce), nowhere().await).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..10).await;
+    publish_all(&mut device, "b", 0..3).await;
+    until(|| over.bridge.report().waiting.messages == 13).await;
+    over.bridge.stop().await;
+    let remote = Remote::new().await;
+    let over = start(&here, settings(QoS::AtMostOnce), remote.address).await;
+    until(|| over.bridge.report().waiting.messages == 3).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    assert_eq!(numbers(&mut caller, 3).await, [0, 1, 2]);
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_loss_is_told_again_until_it_is_kept_and_then_no_more() {
+    /// Nothing can be kept.
+    #[derive(Default)]
+    struct Full(Listening);
+    impl Ears for Full {
+        fn hear(&self, notice: Notice) {
+            self.0.hear(notice);
+        }
+        fn keep(&self, loss: Notice) -> andon_model::BoxFuture<'static, bool> {
+            self.0.hear(loss);
+            Box::pin(std::future::ready(false))
+        }
+    }
+    let (_here, here) = Site::usual().await;
+    let settings = || BridgeOptions { keep_bytes: 10 * 101, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let full = Arc::new(Full::default());
+    let bridge = Bridge::start(here.broker.clone(), settings(), None, full.clone()).await.unwrap();
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..30).await;
+    until(|| bridge.report().lost.messages == 20).await;
+    bridge.stop().await;
+    assert!(full.0.lost(Loss::Full) >= 20);
+    for told in [20, 0] {
+        let ears: Arc<Listening> = Arc::default();
+        let bridge = Bridge::start(here.broker.clone(), settings(), None, ears.clone()).await.unwrap();
+        bridge.stop().await;
+        assert_eq!(ears.lost(Loss::Full), told);
+    }
+}
+
+#[tokio::test]
 async fn what_waits_longer_than_it_may_goes_and_is_told() {
     let (_here, here) = Site::usual().await;
     let settings =
@@ -116,6 +217,78 @@ async fn a_message_that_is_refused_holds_all_up_or_is_passed_over_as_is_wanted()
     let ears = over.ears.clone();
     over.bridge.stop().await;
     assert_eq!(ears.lost(Loss::Refused), 1);
+}
+
+#[tokio::test]
+async fn a_retained_message_of_before_that_is_refused_is_told_as_one() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let mut device = here.client(hello("device")).await;
+    device.send(Packet::Publish(Publish { retain: true, ..publish("a", "x", QoS::AtLeastOnce, 1) })).await;
+    device.expect_ack(Packet::PubAck, 1).await;
+    let settings = BridgeOptions { skip_refused: true, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let kept = caller.publish().await;
+    assert!(kept.retain);
+    caller.answer(&kept, ReasonCode::NOT_AUTHORIZED).await;
+    until(|| over.bridge.report().lost == Amount { messages: 1, bytes: 2 }).await;
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_other_side_says_of_a_refusal_is_shown_in_brief() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let mut device = here.client(hello("device")).await;
+    publish_large(&mut device, 0..1).await;
+    let sent = caller.publish().await;
+    let reason_string = Some(Text::parse(&"é".repeat(30_000)).unwrap());
+    let properties = AckProperties { reason_string, ..AckProperties::default() };
+    caller
+        .send(Packet::PubAck(Ack { packet_id: sent.packet_id, reason: ReasonCode::NOT_AUTHORIZED, properties }))
+        .await;
+    until(|| over.bridge.report().last_trouble.is_some()).await;
+    let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+    assert!(trouble.text.contains("é…") && trouble.text.chars().count() < 300, "{}", trouble.text);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_at_which_the_other_side_ends_every_link_is_named_and_passed_over_if_that_is_wanted() {
+    for skip_refused in [false, true] {
+        let (_here, here) = Site::usual().await;
+        let remote = Remote::new().await;
+        let settings = BridgeOptions { skip_refused, ..options(1, vec![rule("a", "", "")], vec![]) };
+        let over = start(&here, settings, remote.address).await;
+        let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+        let mut device = here.client(hello("device")).await;
+        publish_large(&mut device, 0..4).await;
+        assert_eq!(numbers(&mut caller, 1).await, [0]);
+        for end in 1..=4 {
+            let bad = caller.publish().await;
+            assert_eq!(text(&bad).parse(), Ok(1));
+            if end > 2 {
+                // Alone: what comes next is its own end, so it is certain which one it is.
+                until(|| over.bridge.report().state == LinkState::Connected).await;
+            }
+            let bye = Disconnect { reason: ReasonCode::QUOTA_EXCEEDED, ..Disconnect::default() };
+            caller.send(Packet::Disconnect(bye)).await;
+            while let Some(packet) = caller.try_next().await {
+                assert!(end <= 2 || !matches!(packet, Packet::Publish(_)), "{packet:?}");
+            }
+            caller = remote.admit(ConnAck::default(), 0).await.0;
+            let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+            assert_eq!(trouble.text.contains("4 links in a row at the same message to \"a\""), end == 4, "{trouble:?}");
+        }
+        let expected: &[u32] = if skip_refused { &[2, 3] } else { &[1, 2, 3] };
+        assert_eq!(numbers(&mut caller, expected.len()).await, expected);
+        until(|| over.bridge.report().waiting == Amount::default()).await;
+        assert_eq!(over.bridge.report().lost.messages, u64::from(skip_refused));
+        over.bridge.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,28 @@ async fn a_silent_link_is_asked_and_given_up_without_an_answer() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_keep_alive_is_asked_too_also_while_something_is_sent_that_it_does_not_answer() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = BridgeOptions { keep_alive_s: 2, ..options(1, vec![rule("a", "", "")], vec![]) };
+    let over = start(&here, settings, remote.address).await;
+    let properties = ConnAckProperties { server_keep_alive_s: Some(0), ..ConnAckProperties::default() };
+    let (mut caller, _) = remote.admit(ConnAck { properties, ..ConnAck::default() }, 0).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    let mut device = here.client(hello("device")).await;
+    // QoS 0 has no answer: it is no sign of life.
+    loop {
+        device.send(Packet::Publish(publish("a", "x", QoS::AtMostOnce, 0))).await;
+        match caller.next().await {
+            Packet::Publish(_) => {}
+            Packet::PingReq => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_said_with_what_to_do() {
     for (reason, remedy) in [
         (ReasonCode::BAD_USER_NAME_OR_PASSWORD, "andon secret set"),
@@ -95,6 +117,36 @@ async fn a_subscription_that_is_refused_is_no_link() {
 }
 
 #[tokio::test]
+async fn an_answer_that_grants_less_than_was_asked_for_or_is_for_something_else_is_no_link() {
+    let sub_ack = |reasons: &[ReasonCode]| {
+        Packet::SubAck(SubAck { packet_id: 1, properties: Default::default(), reasons: reasons.to_vec() })
+    };
+    let granted = ReasonCode::GRANTED_QOS_1;
+    let unsub_ack = UnsubAck { packet_id: 1, properties: Default::default(), reasons: vec![ReasonCode::SUCCESS; 2] };
+    for (answer, said) in [
+        (sub_ack(&[granted]), "another number of filters"),
+        (sub_ack(&[granted, granted, granted]), "another number of filters"),
+        (sub_ack(&[granted, ReasonCode(0)]), "\"b/#\" with QoS 0 only"),
+        (Packet::UnsubAck(unsub_ack), "with UNSUBACK"),
+    ] {
+        let (_here, here) = Site::usual().await;
+        let remote = Remote::new().await;
+        let rules = vec![rule("a/#", "", ""), rule("b/#", "", "")];
+        let over = start(&here, options(1, vec![], rules), remote.address).await;
+        let mut caller = remote.accept().await;
+        caller.connect().await;
+        caller.send(Packet::ConnAck(Box::default())).await;
+        assert!(matches!(caller.next().await, Packet::Subscribe(asked) if asked.packet_id == 1));
+        caller.send(answer).await;
+        until(|| over.bridge.report().state == LinkState::Failed).await;
+        let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+        assert!(trouble.text.contains(said), "{said}: {trouble:?}");
+        assert!(!over.ears.any(|notice| matches!(notice, Notice::Connected { .. })));
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_packet_ends_the_link_with_a_reason() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
@@ -127,6 +179,48 @@ async fn subscriptions_that_are_no_longer_wanted_are_ended_at_the_other_side() {
 }
 
 #[tokio::test]
+async fn with_3_1_1_what_the_other_side_still_has_is_not_asked_for_again() {
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = |receive: &str| BridgeOptions {
+        version: Version::V311,
+        ..options(1, vec![rule("a", "", "")], vec![rule(receive, "", "")])
+    };
+    let mut device = here.client(hello("device")).await;
+    for (receive, session_present, asks) in
+        [("x/#", false, true), ("x/#", true, false), ("x/+", true, true), ("x/+", false, true), ("x/+", true, false)]
+    {
+        let over = start(&here, settings(receive), remote.address).await;
+        let mut caller = remote.accept().await;
+        caller.connect().await;
+        caller.send(Packet::ConnAck(Box::new(ConnAck { session_present, ..ConnAck::default() }))).await;
+        let mut asked = false;
+        while asks && !asked {
+            match caller.next().await {
+                Packet::Subscribe(wish) => {
+                    asked = true;
+                    let reasons = vec![ReasonCode::GRANTED_QOS_1];
+                    let ack = SubAck { packet_id: wish.packet_id, properties: Default::default(), reasons };
+                    caller.send(Packet::SubAck(ack)).await;
+                }
+                Packet::Unsubscribe(end) => {
+                    let ack = UnsubAck { packet_id: end.packet_id, properties: Default::default(), reasons: vec![] };
+                    caller.send(Packet::UnsubAck(ack)).await;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        until(|| over.bridge.report().state == LinkState::Connected).await;
+        // Nothing else was asked: a message comes next.
+        publish_all(&mut device, "a", 0..1).await;
+        let message = caller.publish().await;
+        caller.acknowledge(&message).await;
+        until(|| over.bridge.report().sent == 1).await;
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn stopping_says_goodbye() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
@@ -136,4 +230,36 @@ async fn stopping_says_goodbye() {
     over.bridge.stop().await;
     assert!(matches!(caller.next().await, Packet::Disconnect(bye) if bye.reason == ReasonCode::SUCCESS));
     assert_eq!(caller.try_next().await, None);
+}
+
+#[tokio::test]
+async fn one_that_nobody_holds_any_more_ends_and_a_fault_is_told_as_one() {
+    /// A line that is at fault.
+    struct Bad;
+    #[async_trait]
+    impl Dial for Bad {
+        async fn dial(&self) -> Result<Box<dyn Stream>, Trouble> {
+            Err(Trouble::new("nobody there", "wait"))
+        }
+    }
+    /// Ears that are.
+    struct Deaf;
+    impl Ears for Deaf {
+        fn hear(&self, _: Notice) {
+            panic!("as wanted");
+        }
+    }
+    let (_here, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    until(|| over.bridge.report().state == LinkState::Connected).await;
+    drop(over);
+    assert!(matches!(caller.next().await, Packet::Disconnect(bye) if bye.reason == ReasonCode::SUCCESS));
+    let settings = options(1, vec![rule("a", "", "")], vec![]);
+    let broken = Bridge::start(here.broker.clone(), settings, Some(Arc::new(Bad)), Arc::new(Deaf)).await.unwrap();
+    until(|| broken.report().last_trouble.is_some_and(|(_, trouble)| trouble.text.contains("a fault of Andon"))).await;
+    assert_eq!(broken.report().state, LinkState::Failed);
+    // It is over already.
+    broken.stop().await;
 }

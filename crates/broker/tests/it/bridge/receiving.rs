@@ -57,6 +57,35 @@ async fn what_cannot_be_taken_is_answered_in_turn_and_told() {
 }
 
 #[tokio::test]
+async fn what_is_larger_than_any_packet_we_take_or_has_too_many_properties_is_answered_and_no_end_of_the_link() {
+    for version in [Version::V5, Version::V311] {
+        let (_folder, here) = Site::usual().await;
+        let remote = Remote::new().await;
+        let settings = BridgeOptions { version, ..options(1, vec![], vec![rule("#", "", "")]) };
+        let over = start(&here, settings, remote.address).await;
+        let (mut caller, _) = remote.admit(ConnAck::default(), 1).await;
+        let word = |text: &str| Text::parse(text).unwrap();
+        let user = if version.is_v5() { vec![(word("n"), word("v")); 67] } else { vec![] };
+        let properties = PublishProperties { user, ..PublishProperties::default() };
+        let large = "x".repeat(2 << 20);
+        caller.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, 1))).await;
+        caller.send(Packet::Publish(publish("large", &large, QoS::AtLeastOnce, 2))).await;
+        caller.send(Packet::Publish(publish("large", &large, QoS::AtMostOnce, 0))).await;
+        caller.send(Packet::Publish(Publish { properties, ..publish("many", "3", QoS::AtLeastOnce, 3) })).await;
+        caller.send(Packet::Publish(publish("a", "4", QoS::AtLeastOnce, 4))).await;
+        let no = |v5: bool| if v5 { ReasonCode::IMPLEMENTATION_SPECIFIC } else { ReasonCode::SUCCESS };
+        let expected = [ReasonCode::SUCCESS, no(version.is_v5()), no(version.is_v5()), ReasonCode::SUCCESS];
+        for (id, reason) in (1_u16..).zip(expected) {
+            let Packet::PubAck(ack) = caller.next().await else { panic!("no PUBACK") };
+            assert_eq!((ack.packet_id, ack.reason), (id, reason));
+        }
+        let ears = over.ears.clone();
+        over.bridge.stop().await;
+        assert_eq!(ears.lost(Loss::NotTaken), if version.is_v5() { 3 } else { 2 });
+    }
+}
+
+#[tokio::test]
 async fn what_its_rule_spares_the_log_is_acknowledged_in_turn_and_overtakes_nothing() {
     let (_folder, here, over, mut caller, _remote) = receiving(vec![rule("#", "", "")]).await;
     let retained = |id: u16| Publish { retain: true, ..publish("volatile/a", &id.to_string(), QoS::AtLeastOnce, id) };

@@ -204,6 +204,29 @@ async fn a_message_keeps_its_properties_and_says_where_and_when_it_was() {
 }
 
 #[tokio::test]
+async fn a_message_with_as_many_user_properties_as_a_client_may_give_crosses_to_another_node() {
+    let (_here, here) = Site::with(named(1)).await;
+    let (_there, there) = Site::with(named(2)).await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), there.address).await;
+    let mut device = here.client(hello("device")).await;
+    let word = |text: &str| Text::parse(text).unwrap();
+    let user: Vec<_> = (0..64).map(|n| (word("n"), word(&n.to_string()))).collect();
+    let properties = PublishProperties { user: user.clone(), ..PublishProperties::default() };
+    device.send(Packet::Publish(Publish { properties, ..publish("a", "full", QoS::AtLeastOnce, 1) })).await;
+    device.expect_ack(Packet::PubAck, 1).await;
+    device.send(Packet::Publish(publish("a", "next", QoS::AtLeastOnce, 2))).await;
+    until(|| there.hooks.mapped.lock().unwrap().len() == 2).await;
+    let came: Vec<_> = there.hooks.mapped.lock().unwrap().iter().map(|m| m.user_properties.clone()).collect();
+    assert_eq!((came[0].len(), &came[0][..64]), (66, &user[..]));
+    over.bridge.stop().await;
+    // Those are for bridges alone.
+    let mut device = there.client(hello("device")).await;
+    let properties = PublishProperties { user: vec![(word("n"), word("v")); 65], ..PublishProperties::default() };
+    device.send(Packet::Publish(Publish { properties, ..publish("a", "over", QoS::AtLeastOnce, 1) })).await;
+    assert_eq!(device.farewell().await, ReasonCode::QUOTA_EXCEEDED);
+}
+
+#[tokio::test]
 async fn qos_0_is_sent_while_there_is_a_link_and_counted_otherwise() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
