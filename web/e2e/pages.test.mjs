@@ -29,6 +29,7 @@ const PAGES = {
   connectors: '/connectors',
   'connector details': '/connectors?connector=line2-labeller',
   'sparkplug host': '/connectors?host=floor',
+  'announced values': '/connectors?host=devices&all=1',
   topics: '/broker',
   'topic details': '/broker?topic=plant/line1/filler/pressure',
   'topics found': '/broker?find=press',
@@ -1266,6 +1267,30 @@ describe('pages', { skip: real }, () => {
       assert.equal((await saved).suggestedFilename(), 'floor.toml');
       await page.getByRole('link', { name: 'All connections' }).click();
       await page.getByRole('heading', { name: 'Field connections' }).waitFor();
+      assert.deepEqual(faults, []);
+      await page.close();
+    }
+  });
+
+  test('what devices announce is listed with what becomes of it and why, also two values of one name', async () => {
+    for (const width of [390, 1280]) {
+      const { page, faults } = await open(run, { width });
+      await enter(run, page);
+      await visit(run, page, '/connectors');
+      await page.getByRole('button', { name: 'Devices that announce themselves' }).click();
+      await page.getByRole('link', { name: 'Announced values' }).click();
+      const found = page.locator('section', { has: page.getByRole('heading', { name: 'Announced, and no tag takes it' }) });
+      assert.equal(await found.locator('tbody tr').count(), 6);
+      assert.match(await found.locator('tbody tr').first().innerText(), /Proposed\s+home\/cellar\/pump\/temperature/);
+      assert.match(await found.locator('tbody tr').nth(1).innerText(), /Same as another[\s\S]*The same value is proposed/);
+      assert.match(await found.locator('tr', { hasText: 'Boiler room' }).innerText(), /Refused[\s\S]*want it commanded differently/);
+      assert.match(await found.locator('tr', { hasText: 'Stairs' }).innerText(), /becomes no tag[\s\S]*Not understood[\s\S]*off_delay/);
+      assert.match(await found.locator('tr', { hasText: 'Old meter' }).innerText(), /Taken back/);
+      await found.getByText('At least 12 more are not listed.').waitFor();
+      assert.doesNotMatch(await page.locator('main').innerText(), /edge node|metric|birth/i);
+      await page.getByRole('button', { name: 'With those of tags' }).click();
+      const lamp = page.locator('tr', { hasText: 'Living room/Lamp' });
+      assert.match(await lamp.innerText(), /Is a tag[\s\S]*true/);
       assert.deepEqual(faults, []);
       await page.close();
     }

@@ -19,6 +19,7 @@ const PAGES = {
   query: "/query?q=SELECT ts, value, quality FROM samples WHERE path = 'works/nord/bottling/line1/filler/pressure' AND ts >= now() - INTERVAL '1 hour'",
   connectors: '/connectors',
   host: '/connectors?host=floor',
+  announced: '/connectors?host=devices&all=1',
   topics: '/broker?topic=plant/line1/filler/pressure',
   mqtttree: '/broker?topic=zigbee2mqtt/kitchen/climate',
   clients: '/broker?tab=clients',

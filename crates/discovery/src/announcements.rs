@@ -33,7 +33,7 @@ pub struct Announcement {
     pub kind: Kind,
     /// What it said; empty when it was taken back.
     pub payload: Arc<[u8]>,
-    /// When it came.
+    /// When something was first announced there: whose place it is does not change when its words do.
     pub at: Timestamp,
 }
 
@@ -92,6 +92,7 @@ impl Announcements {
             self.refused += 1;
             return Noted::Full;
         }
+        let at = known.map_or(at, |known| known.at);
         let topic: Arc<str> = known.map_or_else(|| topic.into(), |known| known.topic.clone());
         self.gone.remove(&topic);
         self.bytes = bytes;
@@ -111,6 +112,13 @@ impl Announcements {
     /// Those that are there.
     pub fn iter(&self) -> impl Iterator<Item = &Announcement> {
         self.there.values()
+    }
+
+    /// Those that are there, who came first before who came later.
+    pub fn by_arrival(&self) -> impl Iterator<Item = &Announcement> {
+        let mut all: Vec<&Announcement> = self.there.values().collect();
+        all.sort_by_key(|one| one.at);
+        all.into_iter()
     }
 
     /// One by its topic.

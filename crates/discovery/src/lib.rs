@@ -90,7 +90,7 @@ impl Places {
 #[must_use]
 pub fn read(places: &Places, announcements: &Announcements) -> (Vec<Item>, usize) {
     let mut items = Vec::new();
-    for announcement in announcements.iter() {
+    for announcement in announcements.by_arrival() {
         let (topic, payload) = (&*announcement.topic, &*announcement.payload);
         match announcement.kind {
             Kind::HomeAssistant => items.extend(home_assistant::read(&places.prefix, topic, payload)),

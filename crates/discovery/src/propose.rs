@@ -1,17 +1,21 @@
 //! What was found, held against the plant model in force: what is a tag already, and a document's parts for the rest.
 //!
 //! An announcement comes from whoever may publish there. So nothing of it takes effect by itself, and in a proposal no announcement gets a topic that is
-//! somebody else's: a topic that commands a tag is no state, a topic on which anybody reports is no command, and a command's topic has one owner.
+//! somebody else's ([`owners`]): a topic that commands a tag is no state; a topic on which anybody reports, or says that it is there, is no command; a
+//! command's topic has one owner, who asked first; and of a value that two announcements would have commanded differently nobody gets anything.
 
-use crate::item::{Command, Item, Point, Source};
+mod owners;
+
+use crate::item::{Command, Family, Item, Point, Source};
 use crate::text::{level, line};
 use andon_model::plant::{Equipment, Interpolation, Level, Plant, Profile, TagDef, TopicDef};
 use andon_model::{DataType, EquipmentPath, TagPath};
-use andon_wire::mqtt::TopicFilter;
-use andon_wire::payload::Mapping;
+use andon_wire::payload::{Filters, Mapping};
 use andon_wire::value_template::ValueTemplate;
+use owners::{Owners, place_of, same_announcer};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The most tags in one proposal.
@@ -26,6 +30,8 @@ pub enum State {
     Refused,
     /// It cannot be a tag.
     NotUnderstood,
+    /// Another proposal takes the same value.
+    Same,
     /// A tag takes it.
     Mapped,
     /// It was taken back.
@@ -40,6 +46,7 @@ impl State {
             Self::Proposed => "proposed",
             Self::Refused => "refused",
             Self::NotUnderstood => "not understood",
+            Self::Same => "same",
             Self::Mapped => "mapped",
             Self::Gone => "gone",
         }
@@ -80,12 +87,13 @@ pub fn propose(
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Proposal {
     let mut proposer = Proposer::new(items, plant, place, taken);
-    let mut listed: Vec<Listed> = items.iter().map(|item| proposer.first(item, new_id)).collect();
+    let mut listed: Vec<Listed> = items.iter().enumerate().map(|(at, item)| proposer.first(at, item, new_id)).collect();
     for (at, item) in items.iter().enumerate() {
-        if let (Some(listed), Some(second)) = (listed.get_mut(at), proposer.without_state(item, new_id)) {
+        if let (Some(listed), Some(second)) = (listed.get_mut(at), proposer.without_state(at, item, new_id)) {
             *listed = second;
         }
     }
+    proposer.leave_out_what_fails(&mut listed);
     listed.extend(gone.iter().map(|item| Listed {
         item: item.clone(),
         state: State::Gone,
@@ -99,14 +107,11 @@ struct Proposer<'p> {
     plant: &'p Plant,
     place: Option<&'p Equipment>,
     taken: &'p dyn Fn(&str) -> Option<String>,
+    items: &'p [Item],
     mapping: Mapping,
-    /// The filters on which anybody reports, of the model and of what was found: those of one topic, and those of several.
-    reports: HashSet<String>,
-    wide_reports: Vec<(TopicFilter, String)>,
+    owners: Owners,
     /// The model's mappings by their filters.
     mapped_topics: HashMap<&'p str, &'p TopicDef>,
-    /// Who commands on a topic: the announcement that asked first.
-    commands: HashMap<String, String>,
     /// Paths that are used.
     paths: HashSet<String>,
     rooms: HashMap<String, EquipmentPath>,
@@ -114,10 +119,14 @@ struct Proposer<'p> {
     equipment: BTreeMap<String, Equipment>,
     tags: Vec<TagDef>,
     topics: BTreeMap<String, TopicDef>,
-    /// Where a value stands that a tag takes or would: filter and path or template.
+    /// Where a value stands that a tag of the model takes: filter and path or template.
     places: HashMap<(String, String), TagPath>,
-    /// The same of filters of several topics: by path or template.
-    wide_places: HashMap<String, Vec<(TopicFilter, TagPath)>>,
+    /// The same of filters of several topics: by path or template; numbers are indices of the tags.
+    wide_places: HashMap<String, (Filters, Vec<TagPath>)>,
+    /// The parts of messages that tags of the model take, whatever is made of them.
+    parts_taken: HashMap<(String, String), TagPath>,
+    /// Those that tags of this proposal would take, and who announced them.
+    proposed: HashMap<(String, String), (TagPath, String)>,
     /// The rooms that devices name, in any of their announcements.
     areas: HashMap<String, String>,
     /// The equipment of this proposal's devices.
@@ -128,33 +137,20 @@ struct Proposer<'p> {
 
 impl<'p> Proposer<'p> {
     fn new(
-        items: &[Item],
+        items: &'p [Item],
         plant: &'p Plant,
         place: Option<&EquipmentPath>,
         taken: &'p dyn Fn(&str) -> Option<String>,
     ) -> Self {
-        let (mut reports, mut wide_reports) = (HashSet::new(), Vec::new());
-        let found = items
-            .iter()
-            .filter_map(|item| item.what.as_ref().ok()?.source.as_ref())
-            .map(|source| source.filter.as_str());
-        for filter in plant.topics.iter().map(|topic| topic.filter.as_str()).chain(found) {
-            if reports.insert(filter.to_owned())
-                && filter.contains(['+', '#'])
-                && let Ok(parsed) = TopicFilter::parse(filter)
-            {
-                wide_reports.push((parsed, filter.to_owned()));
-            }
-        }
+        let mapping = Mapping::of_plant(plant).unwrap_or_default();
         let mut proposer = Self {
             plant,
             place: place.and_then(|place| plant.equipment.iter().find(|item| item.path == *place)),
             taken,
-            mapping: Mapping::of_plant(plant).unwrap_or_default(),
-            reports,
-            wide_reports,
+            items,
+            owners: Owners::new(items, plant, &mapping),
+            mapping,
             mapped_topics: plant.topics.iter().map(|topic| (topic.filter.as_str(), topic)).collect(),
-            commands: HashMap::new(),
             paths: plant.tags.iter().map(|tag| tag.path.to_string()).collect(),
             rooms: HashMap::new(),
             devices: HashMap::new(),
@@ -163,31 +159,35 @@ impl<'p> Proposer<'p> {
             topics: BTreeMap::new(),
             places: HashMap::new(),
             wide_places: HashMap::new(),
+            parts_taken: HashMap::new(),
+            proposed: HashMap::new(),
             areas: items.iter().filter_map(|item| Some((item.device.id.clone(), item.device.area.clone()?))).collect(),
             used: HashSet::new(),
             filters: HashMap::new(),
         };
         for topic in &plant.topics {
+            let format = topic.settings.get("format").and_then(Json::as_str).unwrap_or_default();
             for (at, tag) in fields_of(&topic.settings) {
                 if let Ok(tag) = TagPath::parse(&tag) {
-                    proposer.takes(&topic.filter, &at, tag);
+                    proposer.takes(&topic.filter, format, &at, tag);
                 }
             }
         }
         proposer
     }
 
-    /// Notes that a tag takes what stands there.
-    fn takes(&mut self, filter: &str, at: &str, tag: TagPath) {
-        if filter.contains(['+', '#'])
-            && let Ok(parsed) = TopicFilter::parse(filter)
-        {
-            self.wide_places.entry(at.to_owned()).or_default().push((parsed, tag.clone()));
+    /// Notes that a tag of the model takes what stands there.
+    fn takes(&mut self, filter: &str, format: &str, at: &str, tag: TagPath) {
+        if filter.contains(['+', '#']) {
+            let (filters, tags) = self.wide_places.entry(at.to_owned()).or_default();
+            filters.insert(filter, tags.len());
+            tags.push(tag.clone());
         }
+        self.parts_taken.insert(place_of(filter, format, at), tag.clone());
         self.places.insert((filter.to_owned(), at.to_owned()), tag);
     }
 
-    /// The tag that takes the item, in the model or in this proposal.
+    /// The tag of the model that takes the item.
     fn mapped(&self, item: &Item) -> Option<TagPath> {
         let wanted = item.what.as_ref().ok()?;
         let Some(source) = &wanted.source else {
@@ -196,22 +196,35 @@ impl<'p> Proposer<'p> {
         };
         let exact = self.places.get(&(source.filter.clone(), source.at.clone()));
         exact.cloned().or_else(|| {
-            // The same place in the message, by another format's words.
-            let path = ValueTemplate::parse(&source.at).ok()?.path()?.join(".");
-            let wide = self.wide_places.get(&path);
-            let wide = || wide?.iter().find(|(filter, _)| filter.matches(&source.filter)).map(|(_, tag)| tag.clone());
+            let path = path_of(source)?;
+            let wide = || {
+                let (filters, tags) = self.wide_places.get(&path)?;
+                filters.matches(&source.filter).first().and_then(|number| tags.get(*number)).cloned()
+            };
             self.places.get(&(source.filter.clone(), path.clone())).cloned().or_else(wide)
         })
     }
 
-    fn first(&mut self, item: &Item, new_id: &mut dyn FnMut() -> Uuid) -> Listed {
+    /// The tag that another proposal makes of the same value, and who announced it.
+    fn same(&self, source: &Source) -> Option<&(TagPath, String)> {
+        let exact = self.proposed.get(&(source.filter.clone(), source.at.clone()));
+        exact.or_else(|| self.proposed.get(&(source.filter.clone(), path_of(source)?)))
+    }
+
+    fn first(&mut self, number: usize, item: &Item, new_id: &mut dyn FnMut() -> Uuid) -> Listed {
         let listed = |state, tag, why: String| Listed { item: item.clone(), state, tag, why };
         let wanted = match &item.what {
             Err(why) => return listed(State::NotUnderstood, None, why.clone()),
             Ok(wanted) => wanted,
         };
+        if let Some(why) = self.owners.fault(number) {
+            return listed(State::NotUnderstood, None, why.to_owned());
+        }
         if let Some(tag) = self.mapped(item) {
             return listed(State::Mapped, Some(tag), item.left_out.join("; "));
+        }
+        if let Some(why) = self.owners.conflict(number) {
+            return listed(State::Refused, None, why.to_owned());
         }
         let Some(source) = &wanted.source else {
             return listed(
@@ -220,11 +233,16 @@ impl<'p> Proposer<'p> {
                 "nobody tells its state, and no other value of its device is proposed".to_owned(),
             );
         };
+        if let Some((tag, by)) = self.same(source) {
+            let why = format!("the same value is proposed as {} announced it", line(by, 200));
+            return listed(State::Same, Some(tag.clone()), why);
+        }
         if let Some(why) = self.no_state(source) {
             return listed(State::Refused, None, why);
         }
-        let (command, no_command) = self.command(item, wanted.command.as_ref(), &source.filter);
-        let why = item.left_out.iter().cloned().chain(no_command).collect::<Vec<_>>().join("; ");
+        let (command, no_command) = self.command(number, item, wanted.command.as_ref(), Some(source), &source.filter);
+        let other = self.other_availability(source);
+        let why = item.left_out.iter().cloned().chain(no_command).chain(other).collect::<Vec<_>>().join("; ");
         match self.add(item, &wanted.point, Some(source), command, new_id) {
             Ok(tag) => listed(State::Proposed, Some(tag), why),
             Err(no_place) => listed(State::Refused, None, no_place),
@@ -232,13 +250,13 @@ impl<'p> Proposer<'p> {
     }
 
     /// What can be commanded and not seen stands beside another value of its device.
-    fn without_state(&mut self, item: &Item, new_id: &mut dyn FnMut() -> Uuid) -> Option<Listed> {
+    fn without_state(&mut self, number: usize, item: &Item, new_id: &mut dyn FnMut() -> Uuid) -> Option<Listed> {
         let wanted = item.what.as_ref().ok().filter(|wanted| wanted.source.is_none())?;
-        if self.mapped(item).is_some() {
+        if self.mapped(item).is_some() || self.owners.fault(number).is_some() {
             return None;
         }
         let filter = self.filters.get(&item.device.id)?.clone();
-        let (command, why) = self.command(item, wanted.command.as_ref(), &filter);
+        let (command, why) = self.command(number, item, wanted.command.as_ref(), None, &filter);
         let Some(command) = command else {
             return Some(Listed { item: item.clone(), state: State::Refused, tag: None, why: why.unwrap_or_default() });
         };
@@ -258,6 +276,16 @@ impl<'p> Proposer<'p> {
         if let Some(why) = (self.taken)(&source.filter) {
             return Some(format!("the topic {}: {why}", source.filter));
         }
+        // What a family says of its own topics comes before what others say of them.
+        let commander = self.owners.commander(&source.filter).and_then(|number| self.items.get(number));
+        if let Some(item) = commander.filter(|item| item.family != Family::HomeAssistant) {
+            return Some(format!(
+                "the topic {} commands {} ({})",
+                source.filter,
+                item.device.name,
+                line(&item.topic, 200)
+            ));
+        }
         let there = self.topics.get(&source.filter).or_else(|| self.mapped_topics.get(&*source.filter).copied());
         let format = there.and_then(|topic| topic.settings.get("format")).and_then(Json::as_str);
         format.filter(|format| *format != source.format).map(|other| {
@@ -265,28 +293,65 @@ impl<'p> Proposer<'p> {
         })
     }
 
-    /// The command, if its topic is nobody else's; and why not.
-    fn command(&mut self, item: &Item, command: Option<&Command>, filter: &str) -> (Option<Command>, Option<String>) {
+    /// That a mapping of the model hears otherwise whether the device is there.
+    fn other_availability(&self, source: &Source) -> Option<String> {
+        let known = self.mapped_topics.get(&*source.filter)?.settings.get("availability");
+        let wanted = source.availability.as_ref().filter(|wanted| known != Some(wanted));
+        wanted.map(|_| "the mapping that is there keeps its own way to tell whether the device is there".to_owned())
+    }
+
+    /// The command, if its topic is nobody else's; and why not. `filter`: of the mapping in which it would stand.
+    fn command(
+        &self,
+        number: usize,
+        item: &Item,
+        command: Option<&Command>,
+        source: Option<&Source>,
+        filter: &str,
+    ) -> (Option<Command>, Option<String>) {
         let Some(command) = command else { return (None, None) };
-        let Some(topic) = &command.topic else { return (Some(command.clone()), None) };
         let refused = |why: String| (None, Some(format!("not writable: {why}")));
+        let topic = match self.owners.command(number) {
+            Some(Ok(topic)) => topic,
+            Some(Err(why)) => return refused(why.clone()),
+            None => return (None, None),
+        };
+        let family = command.topic.is_none();
         if let Some(why) = (self.taken)(topic) {
             return refused(format!("the topic {topic}: {why}"));
         }
         if let Some(tag) = self.mapping.command_for(topic)
-            && !self.mapped_topics.get(filter).is_some_and(|known| commands_of(&known.settings).contains(&&*tag))
+            && !(family && source.is_some_and(|source| self.has_another_key(source, &tag)))
         {
             return refused(format!("the topic {topic} commands the tag {tag} already"));
         }
-        let wide = || self.wide_reports.iter().find(|(parsed, own)| own != filter && parsed.matches(topic));
-        if let Some(own) = self.reports.get(topic).or_else(|| wide().map(|(_, own)| own)) {
+        let there = source.map(|source| place_of(&source.filter, source.format, &source.at));
+        if let Some(tag) = there.and_then(|place| self.parts_taken.get(&place)) {
+            return refused(format!("what it reports is the tag {tag} already"));
+        }
+        let first = self.owners.commander(topic).and_then(|number| self.items.get(number));
+        if let Some(first) = first.filter(|first| !same_announcer(first, item)) {
+            return refused(format!("the topic {topic} was asked for by {} already", line(&first.topic, 200)));
+        }
+        if let Some(own) = self.owners.reader(topic, filter, family) {
             return refused(format!("somebody reports on {topic} ({own})"));
         }
-        let owner = self.commands.entry(topic.clone()).or_insert_with(|| item.topic.clone());
-        if *owner != item.topic {
-            return refused(format!("the topic {topic} was asked for by {owner} already"));
-        }
         (Some(command.clone()), None)
+    }
+
+    /// Whether the model commands the item's topic only as the item's family does, and by other keys of the same message: one relay has one tag.
+    fn has_another_key(&self, source: &Source, tag: &str) -> bool {
+        let Some(known) = self.mapped_topics.get(&*source.filter) else { return false };
+        let same_family = known.settings.get("format").and_then(Json::as_str) == Some(source.format);
+        let fields = fields_of(&known.settings);
+        let other = |command: &&Json| {
+            let text = |key: &str| command.get(key).and_then(Json::as_str);
+            let of_field =
+                || fields.iter().find(|(_, tag)| Some(tag.as_str()) == text("tag")).map(|(at, _)| at.as_str());
+            let key = text("path").or_else(of_field);
+            command.get("topic").is_none() && key.is_some_and(|key| key != source.at)
+        };
+        same_family && commands_of(&known.settings).contains(&tag) && command_list(&known.settings).iter().all(other)
     }
 
     fn add(
@@ -299,28 +364,18 @@ impl<'p> Proposer<'p> {
     ) -> Result<TagPath, String> {
         let tag = self.tag(item, point, command.is_some(), new_id)?;
         let Some(source) = source else { return Ok(tag) };
-        let mut field =
-            Map::from_iter([(source.key().to_owned(), json!(source.at)), ("tag".to_owned(), json!(tag.as_str()))]);
-        field.extend(source.words.clone());
+        let field = field_words(source, tag.as_str());
         let known = self.mapped_topics.get(&*source.filter).map(|known| (*known).clone());
-        let topic = self.topics.entry(source.filter.clone()).or_insert_with(|| {
-            known.unwrap_or_else(|| {
-                let mut settings =
-                    Map::from_iter([("format".to_owned(), json!(source.format)), ("fields".to_owned(), json!([]))]);
-                settings.extend(source.base.iter().map(|base| ("base".to_owned(), json!(base))));
-                if let Some(availability) = &source.availability {
-                    settings.insert("availability".to_owned(), availability.clone());
-                }
-                TopicDef { filter: source.filter.clone(), settings: Json::Object(settings) }
-            })
-        });
+        let topic =
+            self.topics.entry(source.filter.clone()).or_insert_with(|| known.unwrap_or_else(|| new_mapping(source)));
         if let Some(fields) = topic.settings.get_mut("fields").and_then(Json::as_array_mut) {
             fields.push(Json::Object(field));
         }
         if let Some(command) = command {
-            push_command(topic, &tag, command);
+            push_command(topic, &tag, &command);
         }
-        self.takes(&source.filter, &source.at, tag.clone());
+        let by = (tag.clone(), item.topic.clone());
+        self.proposed.insert((source.filter.clone(), source.at.clone()), by);
         self.filters.entry(item.device.id.clone()).or_insert_with(|| source.filter.clone());
         Ok(tag)
     }
@@ -335,7 +390,7 @@ impl<'p> Proposer<'p> {
     ) -> Result<TagPath, String> {
         let tag = self.tag(item, point, true, new_id)?;
         if let Some(topic) = self.topics.get_mut(filter) {
-            push_command(topic, &tag, command);
+            push_command(topic, &tag, &command);
         }
         Ok(tag)
     }
@@ -448,6 +503,34 @@ impl<'p> Proposer<'p> {
         self.equipment.insert(path.to_string(), equipment);
     }
 
+    /// What is proposed passes the check of documents, mapping by mapping: one that does not is left out with all that stands in it.
+    fn leave_out_what_fails(&mut self, listed: &mut [Listed]) {
+        let types: HashMap<String, DataType> =
+            self.plant.tags.iter().chain(&self.tags).map(|tag| (tag.path.to_string(), tag.data_type)).collect();
+        let types: Arc<HashMap<String, DataType>> = Arc::new(types);
+        let mut failed: HashMap<String, String> = HashMap::new();
+        self.topics.retain(|_, topic| {
+            let types = types.clone();
+            let checked = Mapping::compile(std::slice::from_ref(topic), Arc::new(move |path| types.get(path).copied()));
+            let Some(first) = checked.err().and_then(|findings| findings.into_iter().next()) else { return true };
+            let why =
+                format!("the mapping of {} would not be taken: {}", topic.filter, line(&first.finding.message, 300));
+            let tags = fields_of(&topic.settings).into_iter().map(|(_, tag)| tag);
+            let tags: Vec<String> = tags.chain(commands_of(&topic.settings).into_iter().map(str::to_owned)).collect();
+            failed.extend(tags.into_iter().map(|tag| (tag, why.clone())));
+            false
+        });
+        if failed.is_empty() {
+            return;
+        }
+        self.tags.retain(|tag| !failed.contains_key(tag.path.as_str()));
+        for one in listed.iter_mut().filter(|one| matches!(one.state, State::Proposed | State::Same)) {
+            if let Some(why) = one.tag.as_ref().and_then(|tag| failed.get(tag.as_str())) {
+                (one.state, one.why, one.tag) = (State::Refused, why.clone(), None);
+            }
+        }
+    }
+
     fn parts(mut self) -> Plant {
         self.tags.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
         Plant {
@@ -464,18 +547,45 @@ fn numbered(wish: &str) -> impl Iterator<Item = String> {
     (1..1000).map(move |n| if n == 1 { wish.to_owned() } else { format!("{wish}_{n}") })
 }
 
-fn push_command(topic: &mut TopicDef, tag: &TagPath, command: Command) {
-    let mut words = Map::from_iter([("tag".to_owned(), json!(tag.as_str()))]);
-    words.extend(command.topic.map(|topic| ("topic".to_owned(), json!(topic))));
-    words.extend(command.words);
+/// The mapping of a topic without its fields.
+fn new_mapping(source: &Source) -> TopicDef {
+    let mut settings = Map::from_iter([("format".to_owned(), json!(source.format)), ("fields".to_owned(), json!([]))]);
+    settings.extend(source.base.iter().map(|base| ("base".to_owned(), json!(base))));
+    if let Some(availability) = &source.availability {
+        settings.insert("availability".to_owned(), availability.clone());
+    }
+    TopicDef { filter: source.filter.clone(), settings: Json::Object(settings) }
+}
+
+/// The field of a mapping that gives a value to a tag.
+fn field_words(source: &Source, tag: &str) -> Map<String, Json> {
+    let mut field = Map::from_iter([(source.key().to_owned(), json!(source.at)), ("tag".to_owned(), json!(tag))]);
+    field.extend(source.words.clone());
+    field
+}
+
+/// The command of a mapping that writes a tag.
+fn command_words(command: &Command, tag: &str) -> Map<String, Json> {
+    let mut words = Map::from_iter([("tag".to_owned(), json!(tag))]);
+    words.extend(command.topic.iter().map(|topic| ("topic".to_owned(), json!(topic))));
+    words.extend(command.words.clone());
+    words
+}
+
+fn push_command(topic: &mut TopicDef, tag: &TagPath, command: &Command) {
     let Some(settings) = topic.settings.as_object_mut() else { return };
     let mut list = match settings.remove("command") {
         None => Vec::new(),
         Some(Json::Array(list)) => list,
         Some(one) => vec![one],
     };
-    list.push(Json::Object(words));
+    list.push(Json::Object(command_words(command, tag.as_str())));
     settings.insert("command".to_owned(), Json::Array(list));
+}
+
+/// The path of a template that is nothing but the way to a value, as other formats write it.
+fn path_of(source: &Source) -> Option<String> {
+    Some(ValueTemplate::parse(&source.at).ok()?.path()?.join("."))
 }
 
 /// Where the fields of a mapping stand, and their tags.
@@ -491,14 +601,18 @@ fn fields_of(settings: &Json) -> Vec<(String, String)> {
     fields
 }
 
-/// The tags that a mapping commands.
-fn commands_of(settings: &Json) -> Vec<&str> {
-    let list = match settings.get("command") {
+/// The commands of a mapping.
+fn command_list(settings: &Json) -> Vec<&Json> {
+    match settings.get("command") {
         Some(Json::Array(list)) => list.iter().collect(),
         Some(one) => vec![one],
         None => Vec::new(),
-    };
-    list.into_iter().filter_map(|command| command.get("tag")?.as_str()).collect()
+    }
+}
+
+/// The tags that a mapping commands.
+fn commands_of(settings: &Json) -> Vec<&str> {
+    command_list(settings).into_iter().filter_map(|command| command.get("tag")?.as_str()).collect()
 }
 
 #[cfg(test)]

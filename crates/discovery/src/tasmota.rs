@@ -43,7 +43,7 @@ const QUANTITIES: [(&str, &str); 22] = [
 pub(crate) fn read(base: &str, announcements: &Announcements) -> Vec<Item> {
     let of_base = |topic: &str| topic.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
     let configs = announcements
-        .iter()
+        .by_arrival()
         .filter(|one| one.kind == crate::Kind::Tasmota && of_base(&one.topic) && one.topic.ends_with("/config"));
     configs
         .flat_map(|config| {

@@ -32,6 +32,16 @@ pub fn check_lines(text: &str) -> Result<(), Hidden> {
     check(text, true)
 }
 
+/// Whether it is an address with a password in it, `scheme://user:password@host`: no document takes one.
+#[must_use]
+pub fn password_in_url(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
+}
+
 /// A number of things in words: `1 file`, `2 files`.
 #[must_use]
 pub fn counted(number: impl Into<u64>, one: &str, more: &str) -> String {

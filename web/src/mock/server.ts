@@ -393,6 +393,7 @@ export class MockServer {
       of('energy', 'Energy and media', 'connecting', now - (now % 9000), { requests: 300, errors: 1, endpoint: 'tcp://10.20.2.5:502', tags: 13, latency_ms: null, samples_per_s: 0 }),
       of('packer', 'Packer', 'connected', this.start - 170 * MIN, { latency_ms: 5.5 + noise(now / 1000, 6), samples_per_s: 2, requests: requests - 30_000, errors: 1, endpoint: 'tcp://10.20.1.33:502', tags: 4, refused: 1, last_error: { at_ms: this.start - 9 * MIN, text: 'the device refused "read holding 12": exception 0x02 illegal data address', remedy: 'check `table` and `address` against the device\'s register map; addresses here count from zero' } }),
       of('floor', 'Line 3, Sparkplug', 'connected', this.start - 170 * MIN, { kind: 'sparkplug_host', samples_per_s: 6.4, endpoint: '1 of 2 edge nodes of line3', tags: 3 }),
+      of('devices', 'Devices that announce themselves', 'connected', this.start - 170 * MIN, { kind: 'mqtt_discovery', endpoint: '4 devices under homeassistant: 1 values mapped, 2 proposed', tags: 1 }),
       of('to-head-office', 'To head office', 'failed', this.start - 42 * MIN, { kind: 'mqtt_bridge', errors: 44, endpoint: 'mqtts://broker.example.com:8883', last_error: { at_ms: now - (now % 60_000), text: 'broker.example.com:8883 cannot be reached: connection timed out', remedy: 'look whether the other side is running, at `endpoint`, and at the network in between' }, bridge: { waiting_messages: 48_210 + Math.floor((now - this.start) / 50), waiting_bytes: 6_310_000, oldest_ms: this.start - 42 * MIN, behind: true, sent: 1_204_000, received: 312, sent_per_s: 0, received_per_s: 0, last_success_ms: this.start - 42 * MIN, lost_messages: 0, not_sent: 96, looped: 0 } }),
       of('maintenance', 'Maintenance firm', 'connected', this.start - 170 * MIN, { kind: 'mqtt_bridge', latency_ms: 18.4, endpoint: 'mqtts://mqtt.service.example:8883', bridge: { waiting_messages: 1, waiting_bytes: 64, oldest_ms: now - 20, behind: false, sent: 20_411, received: 12, sent_per_s: 2 + noise(now / 1000, 5), received_per_s: 0, last_success_ms: now - 300, lost_messages: 0, not_sent: 0, looped: 0 } }),
       of('old-scale', 'Old scale', 'disabled', this.start - 9 * 24 * 60 * MIN, { endpoint: '/dev/ttyUSB0, 9600 8N1', tags: 1 }),
@@ -400,6 +401,29 @@ export class MockServer {
   }
 
   /** What the Sparkplug host hears: an edge node that is well, one that is gone, and metrics of every sort. */
+  /** What devices announced: one of each state, two of them of one name. */
+  announced(): Json {
+    const one = (place: string, kind: string, type: string | null, state: string, more: Json): Json => ({
+      place, data_type: kind, tag_type: type, taken: state === 'mapped', state, tag: null, why: '', transient: false, value: null, quality: 'BadWaitingForInitialData', at_ms: 0, ...more,
+    });
+    const pump = 'homeassistant/sensor/pump/temperature/config: Cellar pump / Temperature';
+    return {
+      nodes: [],
+      more_nodes: 0,
+      more: 12,
+      document: FOUND_DOCUMENT.slice(0, FOUND_DOCUMENT.indexOf('[[connector]]')) + '[[topic]]\nfilter = "pump/temperature"\nformat = "template"\nfields = [{ template = "{{ value }}", tag = "home/cellar/pump/temperature", optional = true }]\n',
+      values: [
+        one(pump, 'sensor temperature', 'double', 'proposed', { tag: 'home/cellar/pump/temperature' }),
+        one(pump, 'sensor temperature', 'double', 'same', { tag: 'home/cellar/pump/temperature', why: 'the same value is proposed as homeassistant/sensor/pump/temperature/config announced it' }),
+        one('homeassistant/switch/valve/config: Valve / Valve', 'switch', 'boolean', 'proposed', { tag: 'home/cellar/valve/valve', why: 'not writable: the topic boiler/relay/command was asked for by homeassistant/switch/boiler/relay/config already' }),
+        one('homeassistant/switch/boiler/relay/config: Boiler room / Relay', 'switch', 'boolean', 'refused', { why: 'homeassistant/switch/boiler/relay/config and homeassistant/switch/guest/config both report the topic boiler/relay and want it commanded differently: whose it is cannot be told, so map it by hand, or remove one of the two' }),
+        one('homeassistant/binary_sensor/stairs/config: Stairs / Motion', 'binary_sensor motion', null, 'not understood', { why: 'that it goes off by itself after `off_delay` cannot be mapped: it would stay on for ever' }),
+        one('zigbee2mqtt/Living room/Lamp: Lamp / State', 'light binary', 'boolean', 'mapped', { tag: 'home/living_room/lamp/state', value: true, quality: 'Good', at_ms: this.start - 3 * MIN }),
+        one('homeassistant/sensor/old/config: Old meter / Power', 'sensor power', 'double', 'gone', { tag: 'home/cellar/meter/power', why: 'it was taken back' }),
+      ],
+    };
+  }
+
   found(): Json {
     const now = this.now();
     const node = (device: string | null, online: boolean, since_ms: number, metrics: number, more: Json = {}): Json => ({ node: 'line3/filler', device, online, since_ms, metrics, births_asked: 0, trouble_at_ms: null, trouble: null, ...more });
@@ -767,6 +791,7 @@ export class MockServer {
         return ok(this.empty ? { connectors: [], mqtt: { clients: [] } } : { connectors: this.connectors(), mqtt: { clients: this.mqttClients() } });
       case 'GET /api/connectors/found':
         if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        if (query.get('name') === 'devices' && !this.empty) return ok(this.announced());
         return query.get('name') === 'floor' ? ok(this.empty ? { nodes: [], more_nodes: 0, values: [], more: 0, document: null } : this.found()) : problem(404, 'There is no such thing', 'There is no connector of this name that looks for values by itself.');
       case 'POST /api/connectors/test':
         return { ...ok(String(body['name']).includes('labeller') ? { ok: false, detail: 'no route to host' } : { ok: true, detail: '4 registers read in 3 ms' }), delay: 700 };

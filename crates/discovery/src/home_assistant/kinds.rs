@@ -30,8 +30,42 @@ const TEXT_CLASSES: [&str; 3] = ["enum", "date", "timestamp"];
 
 type Devices<'d> = &'d Arc<Device>;
 
+/// Keys that change what an entity's values are in a way that no mapping has: what was read without them would be wrong.
+const STOPS: [(&str, &str, &str); 1] = [(
+    "binary_sensor",
+    "off_delay",
+    "that it goes off by itself after `off_delay` cannot be mapped: it would stay on for ever",
+)];
+
+/// Keys that change less, and of which it is told that they are left out. An empty component stands for all.
+const LEFT_OUT: [(&str, &str, &str); 6] = [
+    ("", "retain", "commands are sent without `retain`"),
+    ("", "payload_reset", "its word for an unknown value (`payload_reset`) is not mapped"),
+    ("light", "on_command_type", "how brightness and being on depend on each other (`on_command_type`) is not mapped"),
+    ("light", "effect_command_topic", "its effects are not mapped"),
+    ("sensor", "last_reset_value_template", "when its total began anew is not mapped"),
+    ("text", "pattern", "its `pattern` is not checked"),
+];
+
 /// The items of one entity.
 pub(super) fn read(config: &Config<'_>, device: Devices<'_>) -> Vec<Item> {
+    let given = |key: &str| config.map.get(key).is_some_and(|value| !value.is_null() && value.as_bool() != Some(false));
+    let of = |component: &str| component.is_empty() || component == config.component;
+    let encoding = config.text("encoding").filter(|encoding| !["utf-8", "utf8"].contains(&&*encoding.to_lowercase()));
+    if encoding.is_some() {
+        return vec![config.not_mapped(device, "its messages are not UTF-8 (`encoding`)")];
+    }
+    if let Some((_, _, why)) = STOPS.iter().find(|(component, key, _)| of(component) && given(key)) {
+        return vec![config.not_mapped(device, why)];
+    }
+    let mut items = of_kind(config, device);
+    for (_, _, why) in LEFT_OUT.iter().filter(|(component, key, _)| of(component) && given(key)) {
+        items.iter_mut().filter(|item| item.what.is_ok()).for_each(|item| item.left_out.push((*why).to_owned()));
+    }
+    items
+}
+
+fn of_kind(config: &Config<'_>, device: Devices<'_>) -> Vec<Item> {
     match config.component {
         "sensor" => vec![sensor(config, device)],
         "binary_sensor" => vec![binary_sensor(config, device)],

@@ -184,6 +184,23 @@ fn what_is_wrong_is_told_and_nothing_is_guessed() {
     );
 }
 
+#[test]
+fn what_changes_the_meaning_and_cannot_be_mapped_is_told() {
+    let check = |component: &str, more: &str| {
+        check(&format!("homeassistant/{component}/x/config"), &format!(r#"{{"stat_t":"s","name":"a",{more}}}"#))
+            .join("\n")
+    };
+    assert_eq!(
+        check("binary_sensor", r#""off_dly":30"#),
+        "x / a [binary_sensor] no: that it goes off by itself after `off_delay` cannot be mapped: it would stay on for ever"
+    );
+    assert_eq!(check("sensor", r#""e":"latin-1""#), "x / a [sensor] no: its messages are not UTF-8 (`encoding`)");
+    assert!(check("sensor", r#""e":"utf-8","off_dly":3"#).contains("string s"), "of a sensor it says nothing");
+    assert!(check("switch", r#""cmd_t":"c","ret":true"#).ends_with("(commands are sent without `retain`)"));
+    assert!(!check("switch", r#""cmd_t":"c","ret":false"#).contains("retain"));
+    assert!(check("number", r#""cmd_t":"c","pl_rst":"none""#).contains("`payload_reset`"));
+}
+
 /// JSON of the words that configurations have.
 fn json() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![

@@ -89,7 +89,7 @@ fn values_flow_and_commands_leave_once_a_proposal_is_applied() {
             "brightness proposed home/lamp/brightness",
             "Restart proposed home/keller/boiler_room/restart nobody tells its state, so whether a write had an effect stays unknown",
             "Temperature proposed home/keller/boiler_room/temperature",
-            "switch mapped home/lamp/state",
+            "switch same home/lamp/state the same value is proposed as zigbee2mqtt/bridge/devices announced it",
             "Relay proposed home/keller/boiler_room/relay",
         ]
     );
@@ -197,24 +197,207 @@ fn without_a_place_there_is_a_list_and_no_document() {
     assert_eq!(listed.parts, Plant::default());
 }
 
+/// A switch of Home Assistant's discovery, on the state and command topics given, with more words.
+fn switch(name: &str, state: &str, command: &str, more: &str) -> (String, String) {
+    (format!("ha/switch/{name}/config"), format!(r#"{{"stat_t":"{state}","cmd_t":"{command}","name":"{name}"{more}}}"#))
+}
+
+/// What is listed for announcements, one after the other, beside a model; and the tags that the proposal commands.
+fn judged(announced: &[(String, String)], plant: &Plant) -> (Vec<String>, Vec<String>) {
+    let announced: Vec<(&str, &str)> =
+        announced.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
+    let proposal = proposed(&items(&announced), plant);
+    let commanded = proposal.parts.topics.iter().flat_map(|topic| commands_of(&topic.settings)).map(str::to_owned);
+    (lines(&proposal), commanded.collect())
+}
+
+fn of(topic: &str, payload: &str) -> (String, String) {
+    (topic.to_owned(), payload.to_owned())
+}
+
+#[test]
+fn nobody_is_commanded_where_a_device_says_that_it_is_there() {
+    // The boiler announces it; the lamp's family has it by itself; the pump's is in the model.
+    let mut plant = merged(&house(), &proposed(&items(&[("ha/switch/boiler/relay/config", RELAY)]), &house()).parts);
+    let boiler = of("ha/sensor/boiler/temp/config", BOILER);
+    let lamp = of("zigbee2mqtt/bridge/devices", DEVICES);
+    for (topic, own) in [
+        ("boiler/status", "boiler/relay"),
+        ("zigbee2mqtt/lamp/availability", "zigbee2mqtt/lamp"),
+        ("zigbee2mqtt/bridge/state", "zigbee2mqtt/lamp"),
+    ] {
+        let (shown, commanded) = judged(&[boiler.clone(), lamp.clone(), switch("a_evil", "x/a", topic, "")], &plant);
+        let evil = shown.iter().find(|line| line.starts_with("a_evil")).expect("it is listed");
+        assert_eq!(
+            evil,
+            &format!("a_evil proposed home/a_evil/a_evil not writable: somebody reports on {topic} ({own})")
+        );
+        assert!(!commanded.contains(&"home/a_evil/a_evil".to_owned()), "{topic}");
+    }
+    // What only the model has, and nobody announces.
+    plant.topics[0].settings["availability"] = json!("pump/LWT");
+    let (shown, _) = judged(&[switch("a_evil", "x/a", "pump/LWT", "")], &plant);
+    assert!(shown[0].contains("not writable: somebody reports on pump/LWT (boiler/relay)"), "{shown:?}");
+}
+
+#[test]
+fn a_family_keeps_the_topics_of_its_commands() {
+    let lamp = of("zigbee2mqtt/bridge/devices", DEVICES);
+    let evil = [
+        switch("a_commands", "x/a", "zigbee2mqtt/lamp/set", ""),
+        switch("b_reports", "zigbee2mqtt/lamp/set", "x/b", ""),
+    ];
+    let (shown, commanded) = judged(&[&evil[..], &[lamp]].concat(), &house());
+    assert_eq!(
+        shown,
+        [
+            "state proposed home/lamp/state",
+            "brightness proposed home/lamp/brightness",
+            "a_commands proposed home/a_commands/a_commands not writable: the topic zigbee2mqtt/lamp/set was asked for by zigbee2mqtt/bridge/devices already",
+            "b_reports refused - the topic zigbee2mqtt/lamp/set commands lamp (zigbee2mqtt/bridge/devices)",
+        ]
+    );
+    assert_eq!(commanded, ["home/lamp/state", "home/lamp/brightness"]);
+}
+
+#[test]
+fn nobody_takes_a_value_by_announcing_it_as_well() {
+    let relay = of("ha/switch/boiler/relay/config", RELAY);
+    let avty = r#","avty_t":"boiler/status""#;
+    for (evil, how) in [
+        (switch("a_evil", "boiler/relay", "x/evil", avty), "want it commanded differently"),
+        // Spelled otherwise, and as if it were the same device.
+        (
+            switch(
+                "a_evil",
+                "boiler/relay",
+                "x/evil",
+                r#","avty_t":"boiler/status","val_tpl":"{{ value | upper }}","dev":{"ids":"b1","name":"Boiler room"}"#,
+            ),
+            "want it commanded differently",
+        ),
+        (switch("a_evil", "boiler/relay", "boiler/relay/command", r#","avty_t":"x/lies""#), "say differently whether"),
+        (
+            of("ha/sensor/a_evil/config", r#"{"stat_t":"boiler/relay","name":"a_evil","avty_t":"x/lies"}"#),
+            "say differently",
+        ),
+    ] {
+        let (shown, commanded) = judged(&[evil, relay.clone()], &house());
+        assert_eq!(shown.len(), 2);
+        for line in &shown {
+            assert!(line.contains(" refused - ") && line.contains(how), "{line}\nis not: {how}");
+            assert!(line.contains("a_evil/config and ha/switch/boiler/relay/config both report"), "{line}");
+        }
+        assert_eq!(commanded, Vec::<String>::new());
+    }
+    // Who says the same is no danger.
+    let twin = ("ha/switch/twin/config".to_owned(), relay.1.clone());
+    let (shown, commanded) = judged(&[relay, twin], &house());
+    assert_eq!(
+        shown,
+        [
+            "Relay proposed home/keller/boiler_room/relay",
+            "Relay same home/keller/boiler_room/relay the same value is proposed as ha/switch/boiler/relay/config announced it",
+        ]
+    );
+    assert_eq!(commanded, ["home/keller/boiler_room/relay"]);
+}
+
+#[test]
+fn a_relay_of_the_model_gets_no_second_tag() {
+    let relay = items(&[("ha/switch/boiler/relay/config", RELAY)]);
+    let plant = merged(&house(), &proposed(&relay, &house()).parts);
+    for (command, why) in [
+        ("boiler/relay/command", "commands the tag home/keller/boiler_room/relay already"),
+        ("x/evil", "what it reports is the tag home/keller/boiler_room/relay already"),
+    ] {
+        let evil = switch("evil", "boiler/relay", command, r#","val_tpl":"{{ value | upper }}""#);
+        let (shown, commanded) = judged(&[evil], &plant);
+        assert!(shown[0].contains(why), "{shown:?}");
+        assert_eq!(commanded, ["home/keller/boiler_room/relay"], "{command}");
+    }
+    // Another key of the same message is another value; the same one is not.
+    let lamp = items(&[("zigbee2mqtt/bridge/devices", DEVICES)]);
+    let of_state = |path: &str| {
+        let mut plant = merged(&house(), &proposed(&lamp, &house()).parts);
+        plant.topics[0].settings = json!({ "format": "zigbee2mqtt", "fields": [{ "path": "linkquality", "tag": "home/lamp/brightness" }],
+            "command": { "tag": "home/lamp/state", "path": path } });
+        lines(&proposed(&lamp, &plant))
+    };
+    assert!(of_state("color_temp").iter().all(|line| !line.contains("not writable")), "{:?}", of_state("color_temp"));
+    let state = of_state("state");
+    assert!(
+        state[0].contains("not writable: the topic zigbee2mqtt/lamp/set commands the tag home/lamp/state already"),
+        "{state:?}"
+    );
+}
+
+#[test]
+fn who_asked_first_has_the_topic_whatever_its_name_is() {
+    let mut all = Announcements::new(Limits::default());
+    let (z, a) = (switch("z_first", "z/state", "shared/set", ""), switch("a_second", "a/state", "shared/set", ""));
+    for (at, (topic, payload)) in [&z, &a].into_iter().enumerate() {
+        all.note(topic, crate::Kind::HomeAssistant, payload.as_bytes(), Timestamp::from_micros(at as i64 + 1));
+    }
+    // Other words later on change nothing.
+    all.note(&z.0, crate::Kind::HomeAssistant, z.1.replace("z_first", "renamed").as_bytes(), Timestamp::from_micros(9));
+    let shown = lines(&proposed(&read(&places(), &all).0, &house()));
+    assert_eq!(
+        shown,
+        [
+            "renamed proposed home/z_first/renamed",
+            "a_second proposed home/a_second/a_second not writable: the topic shared/set was asked for by ha/switch/z_first/config already",
+        ]
+    );
+}
+
+#[test]
+fn what_no_document_would_take_is_not_understood() {
+    let long = "x".repeat(300);
+    for (words, why) in [
+        (r#""pl_on":"O\u200bN""#, "in its word for `true`, character 2 is U+200B, a character that cannot be seen"),
+        (r#""stat_off":"\u0007""#, "in its word for `false`, character 1 is U+0007, a control character"),
+        (r#""avty_t":"b","pl_avail":"\u202eok""#, "in its word for `online`, character 1 is U+202E"),
+        (r#""avty_t":"b/{x}""#, "no mapping can hold it: {x}"),
+        (r#""pl_on":"mqtt://me:secret@host""#, "an address with a password"),
+        (&format!(r#""pl_on":"{long}""#), "its word for `true` has more than 256 bytes"),
+        (&format!(r#""avty_t":"b","pl_not_avail":"{long}""#), "its word for `offline` has more than 256 bytes"),
+    ] {
+        let evil = of("ha/switch/evil/config", &format!(r#"{{"stat_t":"x/s","cmd_t":"x/c","name":"evil",{words}}}"#));
+        let (shown, _) = judged(&[evil, of("ha/switch/boiler/relay/config", RELAY)], &house());
+        assert!(shown.iter().any(|line| line.starts_with("Relay proposed")), "{shown:?}");
+        let evil = shown.iter().find(|line| line.starts_with("evil")).expect("it is listed");
+        assert!(evil.starts_with("evil not understood - ") && evil.contains(why), "{evil}\nis not: {why}");
+    }
+    // Where only the command is wrong, it can still be read.
+    let (shown, commanded) = judged(&[switch("lamp", "x/s", "x/{2}/set", "")], &house());
+    assert!(
+        shown[0].starts_with("lamp proposed home/lamp/lamp not writable: no mapping can hold it: {2}"),
+        "{shown:?}"
+    );
+    assert_eq!(commanded, Vec::<String>::new());
+}
+
 proptest! {
     /// Whatever the names and topics are, what is proposed is a model that its checks take.
     #[test]
     fn what_is_proposed_can_be_applied(
         announced in proptest::collection::vec(
             ("[a-c]{1,2}", "[a-c/+]{1,5}|boiler/temp", "[a-c/]{1,5}|boiler/relay/command", "[ -~é\u{202e}/]{0,12}",
-             proptest::sample::select(vec!["sensor", "switch", "number", "select", "cover", "climate", "light", "button", "text"])),
+             proptest::sample::select(vec!["sensor", "switch", "number", "select", "cover", "climate", "light", "button", "text"]),
+             "[ab]|[{}]|x\u{200b}|\u{7}|a/\\{1\\}|x{250,270}"),
             0..12,
         ),
     ) {
         let base = merged(&house(), &proposed(&items(&[("ha/switch/boiler/relay/config", RELAY)]), &house()).parts);
-        let config = |state: &str, command: &str, name: &str| json!({
+        let config = |state: &str, command: &str, name: &str, word: &str| json!({
+            "pl_on": word, "state_closed": word, "pl_prs": word, "avty": [{ "t": state }, { "t": format!("a/{word}"), "pl_avail": word }],
             "stat_t": state, "cmd_t": command, "name": name, "options": ["x", name], "unit_of_meas": name, "temp_stat_t": state, "temp_cmd_t": command,
             "dev": { "ids": name, "name": name, "sa": command },
         }).to_string();
         let announced: Vec<(String, String)> = announced
             .iter()
-            .map(|(object, state, command, name, component)| (format!("ha/{component}/{object}/config"), config(state, command, name)))
+            .map(|(object, state, command, name, component, word)| (format!("ha/{component}/{object}/config"), config(state, command, name, word)))
             .collect();
         let announced: Vec<(&str, &str)> = announced.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
         let proposal = proposed(&items(&announced), &base);
@@ -228,6 +411,11 @@ proptest! {
         prop_assert_eq!(relay.as_deref(), Some("home/keller/boiler_room/relay"));
         let paths: HashSet<_> = all.tags.iter().map(|tag| tag.path.to_string()).collect();
         prop_assert_eq!(paths.len(), all.tags.len());
+        for topic in &proposal.parts.topics {
+            // As `documents` reads texts; escaped, what is hidden shows as `\u`.
+            let text = topic.settings.to_string();
+            prop_assert!(andon_model::text::check_lines(&topic.filter).is_ok() && andon_model::text::check_lines(&text).is_ok() && !text.contains("\\u"), "{}", text);
+        }
         for tag in &proposal.parts.tags {
             prop_assert!(andon_model::text::check_line(&tag.title).is_ok() && andon_model::text::check_line(&tag.description).is_ok());
         }

@@ -2,7 +2,7 @@
 
 use super::node::{Data, Entry, Node};
 use super::report::{Place, Report, TYPE_AGAIN};
-use andon_model::text;
+use andon_model::text::{self, password_in_url};
 use serde_json::{Map, Value as Json};
 
 /// A key that ends so holds a secret. Compared in lower case, without `_` and `-`.
@@ -77,15 +77,6 @@ fn refuse_secret(key: Option<&str>, text: &str, at: Place, report: &mut Report) 
         let remedy = "leave the password out of the address and give it as `password = { secret = \"name\" }`";
         report.add(at, "the address holds a password in plain text", remedy);
     }
-}
-
-/// `scheme://user:password@host`.
-fn password_in_url(text: &str) -> bool {
-    let Some((_, rest)) = text.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    authority
-        .rsplit_once('@')
-        .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
 }
 
 /// The place of what a finding points to: as deep as the document goes.

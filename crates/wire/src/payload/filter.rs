@@ -30,7 +30,7 @@ pub(super) fn check_filter(filter: &str) -> Result<(), String> {
 
 /// Numbers under topic filters.
 #[derive(Debug, Default)]
-pub(super) struct Filters {
+pub struct Filters {
     root: Node,
 }
 
@@ -43,8 +43,8 @@ struct Node {
 }
 
 impl Filters {
-    /// `filter` has passed [`check_filter`].
-    pub(super) fn insert(&mut self, filter: &str, number: usize) {
+    /// Adds a number. `filter` is a good topic filter; another one is taken as far as its first `#`.
+    pub fn insert(&mut self, filter: &str, number: usize) {
         let mut node = &mut self.root;
         for level in filter.split('/') {
             node = match level {
@@ -60,7 +60,8 @@ impl Filters {
     }
 
     /// The numbers of all filters that match `topic`, in ascending order.
-    pub(super) fn matches(&self, topic: &str) -> Vec<usize> {
+    #[must_use]
+    pub fn matches(&self, topic: &str) -> Vec<usize> {
         let mut found = Vec::new();
         // A wildcard in the first level leaves the `$` topics alone. [MQTT-4.7.2-1]
         walk(&self.root, Some(topic), !topic.starts_with('$'), &mut found);

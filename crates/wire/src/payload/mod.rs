@@ -42,12 +42,12 @@ mod settings;
 mod template;
 
 pub use convert::MAX_TEXT;
+pub use filter::Filters;
 pub use kind::PayloadKind;
 
 use andon_model::plant::{Finding, Plant, TopicDef};
 use andon_model::{DataType, StatusCode, Timestamp, Value};
 use command::Command;
-use filter::Filters;
 use read::{Job, Message, Output};
 use settings::Definition;
 use std::collections::HashMap;
@@ -262,6 +262,25 @@ impl Mapping {
         }
         self.definitions.push(definition);
         findings
+    }
+
+    /// All topics that are read, as filters, each with the number of its [`TopicDef`] in the list that was compiled: also those on which a device says
+    /// that it is there.
+    pub fn read_filters(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.definitions
+            .iter()
+            .enumerate()
+            .flat_map(|(number, definition)| definition.routes.iter().map(move |route| (number, route.filter.as_str())))
+    }
+
+    /// All topics on which something is commanded, as filters, each with the number of its [`TopicDef`].
+    pub fn command_filters(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.definitions.iter().enumerate().flat_map(|(number, definition)| {
+            definition.commands.iter().flat_map(move |command| {
+                let bound = command.bound.as_ref().map(|(filter, _)| filter.as_str());
+                [Some(command.filter.as_str()), bound].into_iter().flatten().map(move |filter| (number, filter))
+            })
+        })
     }
 
     /// What `payload` on `topic` says about tags. A message on a command topic says nothing: it is a wish.

@@ -258,3 +258,18 @@ fn a_command_needs_a_write_rule() {
 fn uuid(number: u8) -> String {
     format!("00000000-0000-7000-8000-0000000000{number:02x}")
 }
+
+#[test]
+fn what_is_read_and_what_commands_is_told_by_topic() {
+    let topics = topics(&[
+        json!({ "filter": "z/lamp", "format": "zigbee2mqtt", "fields": [{ "path": "state", "tag": "a/lamp" }], "command": { "tag": "a/lamp" } }),
+        json!({ "filter": "b/+/state", "format": "value", "tag": "b/{1}", "availability": "b/{1}/LWT",
+                "command": { "tag": "b/{1}", "topic": "b/{1}/set", "command_topic": "asked/{1}" } }),
+    ]);
+    let mapping = Mapping::compile(&topics, Arc::new(|_| Some(DataType::Boolean))).expect("a mapping");
+    assert_eq!(
+        mapping.read_filters().collect::<Vec<_>>(),
+        [(0, "z/lamp"), (0, "z/lamp/availability"), (0, "z/bridge/state"), (1, "b/+/state"), (1, "b/+/LWT")]
+    );
+    assert_eq!(mapping.command_filters().collect::<Vec<_>>(), [(0, "z/lamp/set"), (1, "b/+/set"), (1, "asked/+")]);
+}

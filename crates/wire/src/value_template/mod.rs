@@ -28,6 +28,7 @@ mod parse;
 mod tests;
 
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Longer templates are not understood, in bytes.
@@ -164,6 +165,19 @@ impl ValueTemplate {
         expression.path()
     }
 
+    /// The one place in the message into which the template looks, whatever it makes of it: names joined by dots, empty for the whole payload; `None` when
+    /// it looks into several, or into none.
+    #[must_use]
+    pub fn looks_at(&self) -> Option<String> {
+        let mut places = BTreeSet::new();
+        for part in &self.parts {
+            if let Part::Expression(expression) = part {
+                expression.looks_at(&mut places);
+            }
+        }
+        places.pop_first().filter(|_| places.is_empty())
+    }
+
     /// Text before and behind the value, when the template is `…{{ value }}…`: of a command. `whole`: it wants a whole number.
     #[must_use]
     pub fn around_value(&self) -> Option<Around<'_>> {
@@ -229,6 +243,60 @@ impl Expression {
             }
             Self::Binary(_, a, b) | Self::And(a, b) | Self::Or(a, b) => a.uses_json() || b.uses_json(),
             Self::If(a, b, c) => a.uses_json() || b.uses_json() || c.as_deref().is_some_and(Self::uses_json),
+        }
+    }
+
+    /// The place, if it is nothing but one.
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Value | Self::ValueJson => Some(String::new()),
+            Self::Member(inner, name) => {
+                inner.place().map(|above| if above.is_empty() { name.to_string() } else { format!("{above}.{name}") })
+            }
+            Self::Index(inner, at) => inner.place().map(|above| format!("{above}[{at}]")),
+            _ => None,
+        }
+    }
+
+    fn looks_at(&self, places: &mut BTreeSet<String>) {
+        if let Some(place) = self.place() {
+            places.insert(place);
+            return;
+        }
+        match self {
+            Self::Member(inner, _)
+            | Self::Index(inner, _)
+            | Self::Negative(inner)
+            | Self::Not(inner)
+            | Self::IsDefined(inner, _)
+            | Self::IsNone(inner, _) => inner.looks_at(places),
+            Self::Filter(filter, inner) => {
+                inner.looks_at(places);
+                match filter {
+                    Filter::Float(Some(argument)) | Filter::Int(Some(argument)) | Filter::Default(argument, _) => {
+                        argument.looks_at(places);
+                    }
+                    _ => {}
+                }
+            }
+            Self::Binary(_, a, b) | Self::And(a, b) | Self::Or(a, b) => {
+                a.looks_at(places);
+                b.looks_at(places);
+            }
+            Self::If(a, b, c) => {
+                a.looks_at(places);
+                b.looks_at(places);
+                if let Some(c) = c {
+                    c.looks_at(places);
+                }
+            }
+            Self::Value
+            | Self::ValueJson
+            | Self::None
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Text(_) => {}
         }
     }
 

@@ -7,8 +7,8 @@ const METHODS: [&str; 11] =
     ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
 /// Words that are no names.
 const RESERVED: [&str; 7] = ["and", "or", "not", "if", "else", "is", "in"];
-/// A name or a text longer than this stands for nothing that a device sends.
-const LONGEST_INDEX: usize = 9999;
+/// No device sends a list in which something stands further back.
+const LAST_INDEX: usize = 9999;
 
 fn refuse<T>(words: impl Into<String>) -> Result<T, NotUnderstood> {
     Err(NotUnderstood(words.into()))
@@ -29,7 +29,7 @@ const SIGNS: [&str; 21] =
 
 pub(super) fn parts(text: &str) -> Result<Vec<Part>, NotUnderstood> {
     if text.len() > MAX_TEMPLATE {
-        return refuse(format!("the template has {} bytes, more than {MAX_TEMPLATE}", text.len()));
+        return refuse(format!("it has more than {MAX_TEMPLATE} bytes"));
     }
     let mut parts = Vec::new();
     let mut rest = text;
@@ -116,6 +116,10 @@ fn number(text: &str) -> Result<(Token<'_>, &str), NotUnderstood> {
     if behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
         return refuse(format!("a number such as {number} with letters behind it"));
     }
+    // Jinja takes 007 for no number, and 00.5 for one.
+    if number.starts_with('0') && number.len() > 1 && fraction.is_none() {
+        return refuse(format!("the number {number} with a zero before it"));
+    }
     let token = match fraction {
         None => number.parse().ok().map(Token::Int),
         Some(_) => number.parse().ok().map(Token::Float),
@@ -191,18 +195,8 @@ impl<'p> Parser<'p> {
         inner: impl Fn(&mut Self) -> Parsed,
         join: impl Fn(&mut Self, Expression) -> Result<Result<Expression, Expression>, NotUnderstood>,
     ) -> Parsed {
-        let mut expression = inner(self)?;
-        let before = self.depth;
-        loop {
-            match join(self, expression)? {
-                Ok(joined) => expression = joined,
-                Err(alone) => {
-                    self.depth = before;
-                    return Ok(alone);
-                }
-            }
-            self.deeper()?;
-        }
+        let first = inner(self)?;
+        self.chain_from(first, join)
     }
 
     fn or(&mut self) -> Parsed {
@@ -328,7 +322,7 @@ impl<'p> Parser<'p> {
             if this.sign("[") {
                 let part = match this.next() {
                     Some(Token::Text(name)) => Expression::Member(Box::new(inner), (*name).into()),
-                    Some(Token::Int(index)) => match usize::try_from(*index).ok().filter(|at| *at <= LONGEST_INDEX) {
+                    Some(Token::Int(index)) => match usize::try_from(*index).ok().filter(|at| *at <= LAST_INDEX) {
                         Some(index) => Expression::Index(Box::new(inner), index),
                         None => return refuse("an index is too large"),
                     },
@@ -382,8 +376,8 @@ impl<'p> Parser<'p> {
         })
     }
 
-    /// What stands in the parentheses behind a filter; the name of one that is named.
-    fn arguments(&mut self) -> Result<Vec<(Option<&'p str>, Expression)>, NotUnderstood> {
+    /// What stands in the parentheses behind a filter.
+    fn arguments(&mut self) -> Result<Vec<Expression>, NotUnderstood> {
         let mut arguments = Vec::new();
         if !self.sign("(") || self.sign(")") {
             return Ok(arguments);
@@ -391,7 +385,7 @@ impl<'p> Parser<'p> {
         loop {
             let argument = self.conditional()?;
             self.depth = self.depth.saturating_sub(1);
-            arguments.push((None, argument));
+            arguments.push(argument);
             if self.sign(")") {
                 return Ok(arguments);
             }
@@ -400,8 +394,7 @@ impl<'p> Parser<'p> {
     }
 }
 
-fn filter(name: &str, arguments: Vec<(Option<&str>, Expression)>) -> Result<Filter, NotUnderstood> {
-    let arguments: Vec<Expression> = arguments.into_iter().map(|(_, argument)| argument).collect();
+fn filter(name: &str, arguments: Vec<Expression>) -> Result<Filter, NotUnderstood> {
     let too_many = || refuse(format!("the filter {name} with these arguments"));
     Ok(match (name, arguments.as_slice()) {
         ("float", []) => Filter::Float(None),

@@ -80,6 +80,7 @@ fn what_is_not_understood_is_never_guessed() {
         ("{{ }}", "something is missing"),
         ("ON", "the same whatever"),
         ("{{ value_json.a | }}", "stands a filter"),
+        ("{{ value_json.a | default(007) }}", "007 with a zero before it"),
         ("{{ 1 < value | int < 3 }}", "several comparisons"),
         ("{{ value.strip() }}", "calls are not made"),
     ] {
@@ -114,6 +115,17 @@ fn the_way_to_a_value_is_told() {
         ("{{ value_json.a[0] }}", None),
     ] {
         assert_eq!(template(text).path(), path, "{text}");
+    }
+    for (text, place) in [
+        ("{{ value }}", Some("")),
+        ("{{ value | lower }}", Some("")),
+        ("{{ value_json['a'].b[0] | float / 10 }}", Some("a.b[0]")),
+        ("{{ 'ON' if value_json.a > 5 else value_json.a }}", Some("a")),
+        ("{{ value_json.a | default(value_json.b) }}", None),
+        ("{{ value_json.a - value_json.b }}", None),
+        ("{{ 1 }}", None),
+    ] {
+        assert_eq!(template(text).looks_at().as_deref(), place, "{text}");
     }
     let around = |text| template(text).around_value().map(|a| (a.before.to_owned(), a.behind.to_owned(), a.whole));
     let some = |before: &str, behind: &str, whole| Some((before.to_owned(), behind.to_owned(), whole));

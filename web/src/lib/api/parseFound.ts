@@ -16,6 +16,9 @@ export interface FoundNode {
   trouble: { atMs: number; text: string } | null;
 }
 
+/** What becomes of a value: the document takes it, another proposal takes the same one, a tag has it, or why not. */
+export type FoundState = 'proposed' | 'same' | 'mapped' | 'refused' | 'not_understood' | 'gone';
+
 export interface FoundValue {
   /** In the protocol's words. */
   place: string;
@@ -23,6 +26,11 @@ export interface FoundValue {
   /** What a tag must be to take it; null: no tag can. */
   tagType: string | null;
   taken: boolean;
+  state: FoundState;
+  /** The path of the tag that takes it, or that the document would make. */
+  tag: string | null;
+  /** Why it is as it is; empty where there is no more to say. */
+  why: string;
   value: Scalar | null;
   severity: 'good' | 'uncertain' | 'bad';
   /** The status code's name. */
@@ -54,6 +62,8 @@ function node(raw: unknown): FoundNode {
   };
 }
 
+const STATES: Readonly<Record<string, FoundState>> = { proposed: 'proposed', same: 'same', mapped: 'mapped', refused: 'refused', 'not understood': 'not_understood', gone: 'gone' };
+
 function value(raw: unknown): FoundValue {
   const o = object(raw, 'value');
   const quality = textOr(o['quality'], '');
@@ -64,6 +74,9 @@ function value(raw: unknown): FoundValue {
     dataType: textOr(o['data_type'], ''),
     tagType: textOrNull(o['tag_type']),
     taken: flag(o['taken']),
+    state: STATES[textOr(o['state'], '')] ?? (flag(o['taken']) ? 'mapped' : textOrNull(o['tag_type']) === null ? 'not_understood' : 'proposed'),
+    tag: textOrNull(o['tag']),
+    why: textOr(o['why'], ''),
     value: isScalar ? known : null,
     severity: quality.startsWith('Good') ? 'good' : quality.startsWith('Uncertain') ? 'uncertain' : 'bad',
     quality,
