@@ -7,7 +7,8 @@
 //! applied, not passed over. The cases of the official test suite are among the tests (`cases/json-schema/`).
 //!
 //! # Invariants
-//! - A compiled schema has no circle, at most [`COST_LIMIT`] parts when every reference is written out, and [`DEPTH_LIMIT`] levels.
+//! - A compiled schema has no circle, at most [`COST_LIMIT`] parts when every reference is written out, and [`DEPTH_LIMIT`] levels; its patterns
+//!   take at most [`PATTERNS_LIMIT`].
 //! - Patterns are matched in linear time.
 //! - Numbers that are mathematically equal are equal: 1 is 1.0, and 1.0 is an integer.
 
@@ -26,6 +27,8 @@ use std::collections::{HashMap, HashSet};
 pub(crate) const COST_LIMIT: u64 = 10_000;
 /// The most levels of a schema, counted through references.
 pub(crate) const DEPTH_LIMIT: usize = 64;
+/// The most memory that the patterns of a schema take together, in bytes.
+pub(crate) const PATTERNS_LIMIT: usize = 16 << 20;
 
 /// A compiled schema.
 #[derive(Debug)]

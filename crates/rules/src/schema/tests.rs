@@ -63,8 +63,33 @@ fn what_would_take_without_bound_is_refused() {
         chain["$defs"][format!("l{level}")] = json!({"$ref": format!("#/$defs/l{}", level + 1)});
     }
     assert!(faults(chain)[0].contains("too large"));
+    // So many calls within each other would end the program, were they only counted on the way back.
+    let mut long = json!({"$ref": "#/$defs/l0", "$defs": {"l9999": {"type": "null"}}});
+    for level in 0..9_999 {
+        long["$defs"][format!("l{level}")] = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+    }
+    assert!(faults(long)[0].contains("too large"));
     let deep = (0..200).fold(json!(true), |inner, _| json!({"not": inner}));
     assert!(faults(deep)[0].contains("too large"));
+}
+
+#[test]
+fn as_many_levels_as_are_allowed_are_taken_and_no_more() {
+    let levels = |count| (1..count).fold(json!({"type": "null"}), |inner, _| json!({"items": inner}));
+    assert_eq!(faults(levels(DEPTH_LIMIT)), Vec::<String>::new());
+    assert!(faults(levels(DEPTH_LIMIT + 1))[0].contains("too large"));
+}
+
+#[test]
+fn patterns_have_a_bound_together() {
+    let words = |count: usize| {
+        let named = |at| (format!("m{at}"), json!({"pattern": format!("^\\w{{1,{}}}$", 4 + at % 5)}));
+        json!({"properties": (0..count).map(named).collect::<serde_json::Map<_, _>>()})
+    };
+    assert_eq!(faults(words(8)), Vec::<String>::new());
+    assert!(faults(words(200)).iter().any(|fault| fault.contains("take more than 16 MiB together")));
+    let simple = (0..2_000).map(|at| (format!("m{at}"), json!({"pattern": format!("^[a-z]+-{at}$")})));
+    assert_eq!(faults(json!({"properties": simple.collect::<serde_json::Map<_, _>>()})), Vec::<String>::new());
 }
 
 #[test]
