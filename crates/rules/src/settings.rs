@@ -148,13 +148,14 @@ fn json_schema(table: &mut Table<'_, '_>) -> Option<Schema> {
             table.found(key, message, "ask for less");
             return None;
         }
-        Json::String(text) => match serde_json::from_str(text) {
+        Json::String(text) => match schema::read(text.as_bytes()) {
             Ok(schema) => {
                 read = schema;
                 (&read, true)
             }
             Err(error) => {
-                table.found(key, format!("this text is no JSON: {error}"), "mend it, or write the schema as a table");
+                let words = if error.is_data() { "this text cannot be used" } else { "this text is no JSON" };
+                table.found(key, format!("{words}: {error}"), "mend it, or write the schema as a table");
                 return None;
             }
         },

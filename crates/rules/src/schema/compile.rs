@@ -1,9 +1,8 @@
 //! From a schema as it is written to one that can be asked, with everything that is wrong in it.
 
-use super::numbers::canonical;
-use super::{Bound, COST_LIMIT, Check, DEPTH_LIMIT, PATTERNS_LIMIT, Part, Schema, Size, Type};
+use super::values::order;
+use super::{Bound, COST_LIMIT, Check, DEPTH_LIMIT, PATTERNS_LIMIT, Part, Pattern, Schema, Size, Type};
 use crate::settings::compile_pattern;
-use regex::Regex;
 use serde_json::{Map, Number, Value as Json};
 use std::collections::HashMap;
 
@@ -230,15 +229,15 @@ impl One<'_, '_> {
         })
     }
 
-    fn pattern(&mut self, at: &[&str], written: &str) -> Option<Regex> {
+    fn pattern(&mut self, at: &[&str], written: &str) -> Option<Pattern> {
         if self.compiler.patterns > PATTERNS_LIMIT {
             return None; // That has been said.
         }
         let (message, remedy) = match compile_pattern(written, written) {
-            Ok((pattern, most)) => {
-                self.compiler.patterns = self.compiler.patterns.saturating_add(most);
+            Ok((regex, memory)) => {
+                self.compiler.patterns = self.compiler.patterns.saturating_add(memory);
                 if self.compiler.patterns <= PATTERNS_LIMIT {
-                    return Some(pattern);
+                    return Some(Pattern { regex, memory });
                 }
                 let most = PATTERNS_LIMIT >> 20;
                 let message = format!("the patterns up to here take more than {most} MiB together");
@@ -294,12 +293,11 @@ impl One<'_, '_> {
                     self.fault(key, "this should be a list of values", "write at least one in brackets");
                     return None;
                 };
-                Check::OneOfValues(
-                    values.iter().map(canonical).collect(),
-                    "one of the values that may stand here".to_owned(),
-                )
+                let mut values = values.clone();
+                values.sort_by(|a, b| order(a, b, &mut 0));
+                Check::OneOfValues(values, "one of the values that may stand here".to_owned())
             }
-            "const" => Check::OneOfValues([canonical(value)].into(), super::brief(value)),
+            "const" => Check::OneOfValues(vec![value.clone()], super::brief(value)),
             "minimum" => Check::Number(Bound::Least, self.number(key, value)),
             "exclusiveMinimum" => Check::Number(Bound::Above, self.number(key, value)),
             "maximum" => Check::Number(Bound::Most, self.number(key, value)),
@@ -322,7 +320,7 @@ impl One<'_, '_> {
                     self.fault(key, "this should be a pattern in quotes", "write one");
                     return None;
                 };
-                Check::Pattern(written.to_owned(), self.pattern(&[key], written)?)
+                Check::Pattern(self.pattern(&[key], written)?)
             }
             "uniqueItems" => match value {
                 Json::Bool(true) => Check::Unique,
