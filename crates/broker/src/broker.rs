@@ -400,6 +400,12 @@ impl Broker {
         })
     }
 
+    /// How many messages of QoS 0 were not taken into quarantine since the start, for their publisher had its share there.
+    #[must_use]
+    pub fn not_withheld(&self) -> u64 {
+        self.with_core(|core| core.quarantine.not_taken)
+    }
+
     /// The message of this number in quarantine.
     #[must_use]
     pub fn withheld(&self, number: u64) -> Option<Arc<Withheld>> {
