@@ -213,11 +213,16 @@ describe('mqtt', { skip: real }, () => {
       await kept.filter({ hasText: 'B-1127' }).getByRole('button', { name: 'Release' }).click();
       const dialog = page.getByRole('dialog');
       await dialog.getByText('although it breaks its rule').waitFor();
+      await dialog.getByText('A newer message is retained on this topic').waitFor();
       await dialog.getByLabel('Reason').fill('Counted by hand');
       await dialog.getByRole('button', { name: 'Release' }).click();
       await dialog.getByText('The message was published').waitFor();
       await page.keyboard.press('Escape');
       await page.getByText('B-1127').waitFor({ state: 'detached' });
+      await kept.first().getByRole('button', { name: 'Release' }).click();
+      await dialog.getByText('although it breaks its rule').waitFor();
+      assert.equal(await dialog.getByText('A newer message is retained').count(), 0);
+      await page.keyboard.press('Escape');
       await kept.first().getByRole('button', { name: 'Throw away' }).click();
       await dialog.getByLabel('Reason').fill('Nonsense');
       await dialog.getByRole('button', { name: 'Throw away' }).click();

@@ -18,6 +18,7 @@ use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
 use crate::ruling::{self, Offer, Origin, Ruling};
 use crate::session::Session;
+use andon_model::access::Principal;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
 use andon_wire::mqtt::{QoS, ReasonCode, Text, TopicFilter, TopicName};
@@ -401,6 +402,12 @@ impl Broker {
         })
     }
 
+    /// How many messages of QoS 0 were not taken into quarantine since the start, for their publisher had its share there.
+    #[must_use]
+    pub fn not_withheld(&self) -> u64 {
+        self.with_core(|core| core.quarantine.not_taken)
+    }
+
     /// The message of this number in quarantine.
     #[must_use]
     pub fn withheld(&self, number: u64) -> Option<Arc<Withheld>> {
@@ -412,19 +419,35 @@ impl Broker {
     /// # Errors
     /// [`PublishError::Log`], [`PublishError::Stopping`].
     pub async fn let_go(&self, number: u64) -> Result<bool, PublishError> {
-        Ok(self.run_for(SessionOp::LetGo { withheld: number }).await? > 0)
+        Ok(self.decide(SessionOp::LetGo { withheld: number }).await?.is_some())
     }
 
-    /// Publishes a message that was in quarantine, whatever its rule says, as a message of `by` of now. Returns how many sessions it
-    /// reached. It stays in quarantine until [`Broker::let_go`].
+    /// Publishes a message that is in quarantine, whatever its rule says, and takes it out, both in one: as a message of now and of
+    /// `who`, named as the client `by`. If it had a time after which it is of no use, that begins anew. Returns how many sessions it
+    /// reached; `None`: it was there no more, and nothing was published. Durable when it returns.
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn release(&self, withheld: &Withheld, by: Text) -> Result<usize, PublishError> {
-        let message = &*withheld.message;
-        let message = Message { publisher: Some(by), received: self.clock.now(), ..message.clone() };
+    pub async fn release(&self, number: u64, by: Text, who: Principal) -> Result<Option<usize>, PublishError> {
+        let Some(withheld) = self.withheld(number) else { return Ok(None) };
+        let (message, now) = (&*withheld.message, self.clock.now());
+        let message = Message {
+            publisher: Some(by),
+            received: now,
+            expires: message.expires.map(|expires| now.plus(expires.since(message.received))),
+            user: Some(who),
+            ..message.clone()
+        };
         self.check(&message)?;
-        self.route_own(Arc::new(message), false).await
+        message.user.iter().for_each(|who| self.names.learn(who, &*self.hooks));
+        self.decide(SessionOp::Release { withheld: number, message: Arc::new(message) }).await
+    }
+
+    /// Runs what was decided on a message in quarantine.
+    async fn decide(&self, op: SessionOp) -> Result<Option<usize>, PublishError> {
+        let (done, outcome) = oneshot::channel();
+        self.pipeline.submit(Op::Session(op), Reply::Decided(done), &mut BytesMut::new()).await;
+        Ok(outcome.await.map_err(|_| PublishError::Stopping)??)
     }
 
     /// What holds for a message that no connected client brings.
@@ -495,6 +518,12 @@ impl Broker {
     #[must_use]
     pub fn retained(&self, filter: &TopicFilter) -> Vec<Arc<Message>> {
         self.with_core(|core| core.retained.matching(filter, core.now))
+    }
+
+    /// The message that is retained on a topic, if it has not expired.
+    #[must_use]
+    pub fn retained_on(&self, topic: &TopicName) -> Option<Arc<Message>> {
+        self.with_core(|core| core.retained.get(topic).filter(|message| !message.is_expired(core.now)).cloned())
     }
 
     /// Whether one more retained message is within the bound that clients are held to.
@@ -623,8 +652,12 @@ fn load(
             }
             let op =
                 Op::decode(frame.kind, frame.payload).map_err(|source| OpenError::Frame { seq: frame.seq, source })?;
-            if let Op::Publish(published) = &op {
-                hooks.replayed(&published.message);
+            match &op {
+                Op::Publish(published) => hooks.replayed(&published.message),
+                Op::Session(SessionOp::Release { withheld, message }) if core.quarantine.get(*withheld).is_some() => {
+                    hooks.replayed(message);
+                }
+                Op::Session(_) => {}
             }
             core.apply(frame.seq, &op, Reply::None);
         }

@@ -157,11 +157,16 @@ impl Core {
             SessionOp::Due { session, .. } => self.due(*session),
             SessionOp::Withhold(withheld) => self.withhold(seq, withheld, reply),
             SessionOp::LetGo { withheld } => {
-                let there = self.quarantine.take(*withheld).is_some();
-                if let Reply::Done(done) = reply {
-                    // Nobody waits any more: fine.
-                    drop(done.send(Ok(usize::from(there))));
+                let there = self.quarantine.take(*withheld).map(|_| 0);
+                reply.decided(there);
+            }
+            SessionOp::Release { withheld, message } => {
+                if self.quarantine.take(*withheld).is_none() {
+                    return reply.decided(None);
                 }
+                let none = SessionNo::NODE;
+                let published = Published { message: message.clone(), publisher: none, packet_id: 0, will_of: none };
+                self.publish(seq, &published, reply);
             }
             SessionOp::Limits { messages, bytes } => self.bounds = Bounds { messages: *messages, bytes: *bytes },
         }
@@ -199,7 +204,7 @@ impl Core {
             }
             // Nobody waits any more: fine.
             Reply::Done(done) => drop(done.send(Ok(reached))),
-            _ => {}
+            reply => reply.decided(Some(reached)),
         }
     }
 

@@ -120,8 +120,8 @@ pub(crate) fn read(log: &dyn Log, seqs: &[Seq], most: usize) -> Result<(Found, u
         for frame in batch.frames.into_iter().filter(|frame| wanted.contains(&frame.seq)) {
             bytes = bytes.saturating_add(frame.payload.len());
             // A frame of another kind cannot be: a message was in it when it was applied.
-            if let Ok(Op::Publish(published)) = Op::decode(frame.kind, frame.payload) {
-                found.insert(frame.seq, published.message);
+            if let Some(message) = Op::decode(frame.kind, frame.payload).ok().and_then(Op::into_message) {
+                found.insert(frame.seq, message);
             }
         }
         let next = batch.next.max(first.next());

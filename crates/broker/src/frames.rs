@@ -19,6 +19,7 @@ use andon_wire::mqtt::{
     Filter, QoS, RetainHandling, Text, TopicFilter, TopicName, UserProperties, Version, Will, WillProperties,
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::sync::Arc;
 
 /// Names a durable session: the number of the frame that made it. Sessions that end with their connection have numbers
 /// from [`SessionNo::VOLATILE`] on, which appear in the lane as publishers only.
@@ -51,7 +52,7 @@ pub enum Op {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Published {
     /// The message.
-    pub message: std::sync::Arc<Message>,
+    pub message: Arc<Message>,
     /// The session it came from.
     pub publisher: SessionNo,
     /// With QoS 2 the packet identifier to remember until PUBREL; else 0.
@@ -140,6 +141,13 @@ pub enum SessionOp {
         /// The number of the operation that brought it.
         withheld: u64,
     },
+    /// One of these is published, if it is still there; else nothing happens.
+    Release {
+        /// The number of the operation that brought it.
+        withheld: u64,
+        /// What is published: the message as one of now and of the person who decided.
+        message: Arc<Message>,
+    },
 }
 
 /// What a subscriber said about a message.
@@ -211,6 +219,15 @@ impl Op {
         }
     }
 
+    /// The message that it publishes.
+    pub(crate) fn into_message(self) -> Option<Arc<Message>> {
+        match self {
+            Self::Publish(published) => Some(published.message),
+            Self::Session(SessionOp::Release { message, .. }) => Some(message),
+            Self::Session(_) => None,
+        }
+    }
+
     /// When it happened, if it says so.
     pub(crate) fn time(&self) -> Option<Timestamp> {
         match self {
@@ -220,6 +237,7 @@ impl Op {
                 Some(*at)
             }
             Self::Session(SessionOp::Withhold(withheld)) => Some(withheld.message.received),
+            Self::Session(SessionOp::Release { message, .. }) => Some(message.received),
             Self::Session(_) => None,
         }
     }
@@ -252,7 +270,7 @@ impl Published {
         let publisher = SessionNo(input.number()?);
         let packet_id = input.small("packet identifier")?;
         let will_of = SessionNo(input.number()?);
-        Ok(Self { message: std::sync::Arc::new(input.message()?), publisher, packet_id, will_of })
+        Ok(Self { message: Arc::new(input.message()?), publisher, packet_id, will_of })
     }
 }
 
@@ -268,6 +286,7 @@ mod tag {
     pub(super) const DUE: u8 = 9;
     pub(super) const WITHHOLD: u8 = 10;
     pub(super) const LET_GO: u8 = 11;
+    pub(super) const RELEASE: u8 = 12;
 }
 
 const PUBLISH: u16 = kind::PUBLISH.kind;
@@ -279,7 +298,7 @@ impl SessionOp {
         match self {
             Self::Open(open) if open.principal.is_some() || open.window != 0 => 2,
             Self::Subscribe { ask, .. } if ask.is_any() => 2,
-            Self::Due { .. } | Self::Withhold(_) | Self::LetGo { .. } => 2,
+            Self::Due { .. } | Self::Withhold(_) | Self::LetGo { .. } | Self::Release { .. } => 2,
             _ => 1,
         }
     }
@@ -362,6 +381,11 @@ impl SessionOp {
                 out.put_u8(tag::LET_GO);
                 number(out, *withheld);
             }
+            Self::Release { withheld, message } => {
+                out.put_u8(tag::RELEASE);
+                number(out, *withheld);
+                put_message(out, message);
+            }
         }
     }
 
@@ -409,20 +433,29 @@ impl SessionOp {
             tag::LIMITS => Self::Limits { messages: input.number()?, bytes: input.number()? },
             tag::WITHHOLD => Self::Withhold(Box::new(input.withheld()?)),
             tag::LET_GO => Self::LetGo { withheld: input.number()? },
+            tag::RELEASE => Self::Release { withheld: input.number()?, message: Arc::new(input.message()?) },
             _ => return Err(FrameError::Field("tag")),
         })
     }
 }
 
-/// The topic of a published message and whether it is retained or of QoS 1 or 2, without the rest; `None`: no such frame.
-pub(crate) fn peek(payload: &[u8]) -> Option<(&str, bool)> {
-    let mut rest = payload;
-    let mut number = || varint::take(&mut rest).ok();
-    let (_publisher, _packet_id, _will_of) = (number()?, number()?, number()?);
+/// The topic of the message that a frame publishes, and whether it is retained or of QoS 1 or 2, or was released, without the rest;
+/// `None`: it publishes none.
+pub(crate) fn peek(frame: FrameKind, payload: &[u8]) -> Option<(&str, bool)> {
+    let (numbers, mut rest) = match frame.kind {
+        // Publisher, packet identifier, whose will.
+        PUBLISH => (3, payload),
+        // Which of those in quarantine.
+        SESSION if payload.first() == Some(&tag::RELEASE) => (1, payload.get(1..)?),
+        _ => return None,
+    };
+    for _ in 0..numbers {
+        varint::take(&mut rest).ok()?;
+    }
     let (bits, mut rest) = rest.split_first()?;
     let length = usize::try_from(varint::take(&mut rest).ok()?).ok()?;
     let topic = std::str::from_utf8(rest.get(..length)?).ok()?;
-    Some((topic, bits & 0b111 != 0))
+    Some((topic, bits & 0b111 != 0 || frame.kind == SESSION))
 }
 
 pub(crate) fn put_withheld(out: &mut BytesMut, withheld: &Withheld) {
@@ -704,7 +737,7 @@ impl Input {
         }
         let by = uuid::Uuid::from_u128(self.0.get_u128());
         let (rule, words) = (self.text()?, self.text()?);
-        let message = std::sync::Arc::new(self.message()?);
+        let message = Arc::new(self.message()?);
         Ok(Withheld { message, publisher, packet_id, will_of, by, rule, words })
     }
 

@@ -421,7 +421,7 @@ impl Client {
         self.broker.hooks.rule(&offer)
     }
 
-    /// Writes down a message that is kept from everybody, with every QoS.
+    /// Writes down a message that is kept from everybody, with every QoS; of QoS 0 as far as there is room for it.
     async fn withhold(&mut self, publish: Publish, topic: TopicName, rule: &str, words: &str) {
         let (qos, packet_id) = (publish.qos, publish.packet_id);
         let now = self.broker.clock.now();
@@ -429,6 +429,9 @@ impl Client {
             Arc::new(Message::from_publish(publish, topic, self.client_id.clone(), self.principal.clone(), now, true));
         let (publisher, will_of, by) = (self.session, SessionNo::NODE, self.principal.id);
         let withheld = ruling::withheld(message, &Origin { publisher, packet_id, will_of, by }, rule, words);
+        if !self.broker.with_core(|core| core.quarantine.takes(&withheld)) {
+            return;
+        }
         let reply = match qos {
             QoS::AtMostOnce => Reply::None,
             _ => Reply::Publish(self.outbox.clone(), packet_id, qos),

@@ -72,5 +72,5 @@ pub use message::Message;
 pub use options::BrokerOptions;
 pub use overview::{ClientInfo, SubscriptionInfo};
 pub use proof::{Exchange, Heard};
-pub use quarantine::{QUARANTINE_BYTES, QUARANTINE_MESSAGES, Withheld};
+pub use quarantine::{QUARANTINE_BYTES, QUARANTINE_MESSAGES, QUARANTINE_PASSING, Withheld};
 pub use ruling::{Offer, Refused, Ruling};

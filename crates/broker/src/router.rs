@@ -46,9 +46,19 @@ pub(crate) enum Reply {
     UnsubAck(Arc<Outbox>, u16),
     /// Somebody in this program: how many sessions the message reached.
     Done(oneshot::Sender<Result<usize, AppendError>>),
+    /// Who decided on a message in quarantine: how many sessions it reached; `None`: it was there no more.
+    Decided(oneshot::Sender<Result<Option<usize>, AppendError>>),
 }
 
 impl Reply {
+    /// Tells who decided on a message in quarantine what came of it.
+    pub(crate) fn decided(self, reached: Option<usize>) {
+        if let Self::Decided(done) = self {
+            // Nobody waits any more: fine.
+            drop(done.send(Ok(reached)));
+        }
+    }
+
     /// The log did not take it: never a "yes", and a "no" where the protocol has one.
     fn refuse(self, op: &Op, error: &AppendError) {
         let (reason, fatal) = reason_of(error);
@@ -88,6 +98,7 @@ impl Reply {
             | Self::UnsubAck(outbox, _) => outbox.close_saying(reason, Some(&error.to_string())),
             Self::Open(arrival) => drop(arrival.admitted.send(Err(error.clone()))),
             Self::Done(done) => drop(done.send(Err(error.clone()))),
+            Self::Decided(done) => drop(done.send(Err(error.clone()))),
         }
     }
 }

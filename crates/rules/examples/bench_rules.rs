@@ -1,4 +1,4 @@
-//! What it costs to find the rule of a topic, and to hold a message against it, in ns.
+//! What it costs to find the rule of a topic, and to hold a message against it, in ns; and at the worst, in ms.
 //!
 //! `cargo run -p andon-rules --example bench_rules`
 
@@ -41,4 +41,31 @@ fn main() {
         let rule = strict.of(black_box(TOPIC));
         assert!(rule.is_some_and(|rule| rule.check(black_box(&offered)).is_ok()));
     });
+    let kinds: Vec<Json> = (2..12).map(|number| json!({"const": number})).collect();
+    let numbers = format!("[{}1]", "1,".repeat(100_000));
+    worst("many alternatives", json!({"not": {"contains": {"anyOf": kinds}}}), numbers.as_bytes());
+    let uniques: Vec<Json> = (0..20).map(|_| json!({"not": {"uniqueItems": true}})).collect();
+    let unlike = json!((0..30_000).map(|at| at.to_string()).collect::<Vec<_>>()).to_string();
+    worst("different elements", json!({"not": {"anyOf": uniques}}), unlike.as_bytes());
+    let words = json!("ab".repeat(100_000)).to_string();
+    worst("a simple pattern", json!({"pattern": "^[a-z]+$"}), words.as_bytes());
+    for bytes in [1_000, 10_000, 30_000] {
+        let text = json!("ab".repeat(bytes / 2)).to_string();
+        worst("a pattern with many ways", json!({"pattern": "(a|b)*a(a|b){2000}c"}), text.as_bytes());
+        worst("another one", json!({"pattern": "^.*(a.{0,500}){1,2}c$"}), text.as_bytes());
+    }
+}
+
+/// One payload held against a schema.
+fn worst(what: &str, schema: Json, payload: &[u8]) {
+    let rules = rules([("#".to_owned(), json!({"payload": {"json_schema": schema}}))]);
+    let begin = SystemClock.monotonic();
+    let offered = Offered { topic: TOPIC, payload, retain: false };
+    let verdict = rules.of(TOPIC).map(|rule| rule.check(&offered));
+    let took = (SystemClock.monotonic() - begin).as_secs_f64() * 1e3;
+    println!(
+        "{what}, {} bytes: {took:.1} ms, {}",
+        payload.len(),
+        verdict.map_or_else(String::new, |v| format!("{v:?}"))
+    );
 }

@@ -18,6 +18,7 @@
 //!   level: there a name is more exact than `+`, and `+` more exact than `#`. Nothing is taken over from wider rules.
 //! - Topics that begin with `$` are the server's and have no rule.
 //! - A check takes time in proportion to the message and the rule: patterns are matched in linear time, and no schema refers to itself.
+//!   That of a schema takes at most a fixed number of steps; what would take more breaks the rule.
 //!
 //! Start reading at [`TopicRules::of`], then [`Rule::check`].
 

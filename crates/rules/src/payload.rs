@@ -1,6 +1,6 @@
 //! What payloads must be.
 
-use crate::schema::Schema;
+use crate::schema::{self, Schema};
 use crate::{Offered, SparkplugCheck};
 use andon_wire::payload::PayloadKind;
 use serde_json::value::RawValue;
@@ -69,7 +69,10 @@ fn fits(schema: &Schema, payload: &[u8]) -> Result<(), String> {
     if payload.is_empty() {
         return Err("the payload is empty, not JSON".to_owned());
     }
-    let value = serde_json::from_slice(payload).map_err(|error| format!("the payload is no JSON: {error}"))?;
+    let value = schema::read(payload).map_err(|error| match error.is_data() {
+        true => format!("the payload: {error}"),
+        false => format!("the payload is no JSON: {error}"),
+    })?;
     schema.check(&value)
 }
 
@@ -142,5 +145,18 @@ mod tests {
         assert_eq!(check(Kind::Sparkplug, "spBv1.0/STATE/host", b"{\"online\":true}"), None);
         let long = check(Kind::Text, "a", &[b'x'; 41]);
         assert_eq!(long.as_deref(), Some("the payload has 41 bytes, and at most 40 are allowed"));
+    }
+
+    #[test]
+    fn under_a_schema_a_member_that_is_there_twice_breaks_the_rule() {
+        let schema = schema::compile(&serde_json::json!({"properties": {"t": {"maximum": 90}}})).unwrap();
+        let rule = PayloadRule { kind: None, max_bytes: None, schema: Some(schema) };
+        let check = |payload: &str| {
+            rule.check(&Offered { topic: "a", payload: payload.as_bytes(), retain: false }, |_| Ok(())).err()
+        };
+        assert_eq!(check(r#"{"t":1,"u":{"t":100}}"#), None);
+        // Some take the first of them, most the last.
+        let twice = check(r#"{"t":100,"t":1}"#);
+        assert_eq!(twice.as_deref(), Some("the payload: \"t\" is there twice at line 1 column 12"));
     }
 }

@@ -18,6 +18,8 @@ use std::time::Duration;
 pub(crate) const PATTERN_LIMIT: usize = 1_000;
 /// The most memory that a compiled pattern takes, in bytes.
 const PATTERN_MEMORY: usize = 1 << 20;
+/// How much is tried first for a pattern, in bytes.
+const PATTERN_LEAST: usize = 4 << 10;
 /// The most levels of a topic, as the broker takes them.
 const LEVEL_LIMIT: u64 = 32;
 /// The longest text of a schema, in bytes.
@@ -146,13 +148,14 @@ fn json_schema(table: &mut Table<'_, '_>) -> Option<Schema> {
             table.found(key, message, "ask for less");
             return None;
         }
-        Json::String(text) => match serde_json::from_str(text) {
+        Json::String(text) => match schema::read(text.as_bytes()) {
             Ok(schema) => {
                 read = schema;
                 (&read, true)
             }
             Err(error) => {
-                table.found(key, format!("this text is no JSON: {error}"), "mend it, or write the schema as a table");
+                let words = if error.is_data() { "this text cannot be used" } else { "this text is no JSON" };
+                table.found(key, format!("{words}: {error}"), "mend it, or write the schema as a table");
                 return None;
             }
         },
@@ -208,20 +211,27 @@ fn naming_rule(table: &mut Table<'_, '_>, equipment: &Arc<HashSet<String>>) -> N
 
 /// A pattern that a whole level must match.
 fn pattern(text: &str) -> Result<Regex, String> {
-    compile_pattern(&format!("^(?:{text})$"), text)
+    compile_pattern(&format!("^(?:{text})$"), text).map(|(pattern, _)| pattern)
 }
 
-/// Compiles a regular expression that is matched in linear time: without look-around and back-references.
-pub(crate) fn compile_pattern(whole: &str, written: &str) -> Result<Regex, String> {
+/// Compiles a regular expression that is matched in linear time: without look-around and back-references. With it: the most memory
+/// that it takes, in bytes; a power of two, for the library tells only whether a pattern keeps within a bound.
+pub(crate) fn compile_pattern(whole: &str, written: &str) -> Result<(Regex, usize), String> {
     if written.len() > PATTERN_LIMIT {
         return Err(format!("a pattern of {} bytes is over the limit of {PATTERN_LIMIT}", written.len()));
     }
-    RegexBuilder::new(whole).size_limit(PATTERN_MEMORY).dfa_size_limit(PATTERN_MEMORY).build().map_err(|error| {
-        // The last line says what is wrong; the ones before draw where.
-        let words = error.to_string();
-        let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        format!("the pattern cannot be used: {last}")
-    })
+    let mut most = PATTERN_LEAST;
+    let error = loop {
+        match RegexBuilder::new(whole).size_limit(most).dfa_size_limit(PATTERN_MEMORY).build() {
+            Ok(pattern) => return Ok((pattern, most)),
+            Err(regex::Error::CompiledTooBig(_)) if most < PATTERN_MEMORY => most *= 2,
+            Err(error) => break error,
+        }
+    };
+    // The last line says what is wrong; the ones before draw where.
+    let words = error.to_string();
+    let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    Err(format!("the pattern cannot be used: {last}"))
 }
 
 /// A table of the settings, and what is wrong in it.

@@ -151,6 +151,8 @@ impl NodeState for State {
         metric("mqtt_quarantine_messages", "gauge", "Messages in quarantine.", &one(kept.len() as u64));
         let words = "Messages that had to leave the quarantine for others.";
         metric("mqtt_quarantine_pushed_out_total", "counter", words, &one(pushed_out));
+        let words = "Messages of QoS 0 that were not taken into quarantine, for their publisher had its share there.";
+        metric("mqtt_quarantine_not_taken_total", "counter", words, &one(self.broker.not_withheld()));
         let bridges = self.bridges.reports();
         let of_bridges = |value: &dyn Fn(&andon_broker::bridge::Report) -> f64| -> Vec<(String, f64)> {
             bridges.iter().map(|(name, report)| (format!("{{bridge=\"{name}\"}}"), value(report))).collect()

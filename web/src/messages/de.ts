@@ -1017,6 +1017,7 @@ export const de: Messages = {
   'mqtt.release_title': 'Diese Nachricht freigeben',
   'mqtt.throw_away_title': 'Diese Nachricht wegwerfen',
   'mqtt.release_what': 'Sie wird jetzt als Ihre Nachricht veröffentlicht, obwohl sie gegen ihre Regel verstößt. Clients und Messstellen erhalten sie.',
+  'mqtt.release_older': 'Auf diesem Topic ist eine neuere Nachricht aufbewahrt ({when}). Diese tritt an ihre Stelle.',
   'mqtt.throw_away_what': 'Niemand wird sie erhalten, und sie ist nicht zurückzuholen.',
   'mqtt.deciding': 'Wird festgehalten',
   'mqtt.released': 'Die Nachricht wurde veröffentlicht',

@@ -1016,6 +1016,7 @@ export const en = {
   'mqtt.release_title': 'Release this message',
   'mqtt.throw_away_title': 'Throw this message away',
   'mqtt.release_what': 'It is published now, as a message of yours, although it breaks its rule. Clients and tags get it.',
+  'mqtt.release_older': 'A newer message is retained on this topic ({when}). This one takes its place.',
   'mqtt.throw_away_what': 'Nobody will get it, and it cannot be had back.',
   'mqtt.deciding': 'Being recorded',
   'mqtt.released': 'The message was published',

@@ -267,7 +267,7 @@ export class MockBroker {
 
   quarantine(rule: string | null): { messages: Json[]; total: number } {
     const at = this.now();
-    const message = (number: number, payload: string, ago: number): Json => ({ number, rule: 'labels', words: 'the payload at /count: "n/a" is not a whole number', topic: 'plant/line2/labeller/count', client: 'labeller-2', user: 'labeller-2', received_ms: at - ago, qos: 1, retain: false, preview: payload, size: payload.length });
+    const message = (number: number, payload: string, ago: number): Json => ({ number, rule: 'labels', words: 'the payload at /count: "n/a" is not a whole number', topic: 'plant/line2/labeller/count', client: 'labeller-2', user: 'labeller-2', received_ms: at - ago, qos: 1, retain: number === 31_007, newer_retained_ms: number === 31_007 ? at - 4 * MIN : null, preview: payload, size: payload.length });
     const all = [message(40_211, '{"count":"n/a"}', 3 * MIN), message(39_880, '{"count":"n/a"}', 22 * MIN), message(31_007, '{"count":"n/a","batch":"B-1127"}', 19 * 60 * MIN)];
     const messages = rule === null || rule === 'labels' ? all.filter((m) => !this.#decided.has(Number(m['number']))) : [];
     return { messages, total: messages.length };

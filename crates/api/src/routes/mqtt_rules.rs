@@ -6,7 +6,8 @@ use crate::auth::Caller;
 use crate::ports::TopicRuleView;
 use crate::problem::Problem;
 use crate::routes::topics::{BY_PERSON, not_published, preview_of, publisher};
-use andon_broker::Withheld;
+use andon_broker::{Message, Withheld};
+use andon_model::Timestamp;
 use andon_model::access::Action;
 use andon_model::event::{SystemNote, What};
 use andon_model::text::shown;
@@ -49,6 +50,9 @@ pub struct WithheldView {
     pub qos: u8,
     /// Whether it was to be retained.
     pub retain: bool,
+    /// When the message came that is retained on its topic and newer; a release would put this one in its place. `null`: there is none,
+    /// or this one is not to be retained.
+    pub newer_retained_ms: Option<i64>,
     /// The begin of its payload as one line; hexadecimal where it is no text.
     pub preview: String,
     /// The size of its payload, in bytes.
@@ -113,10 +117,17 @@ impl WithheldView {
             received_ms: message.received.millis(),
             qos: message.qos as u8,
             retain: message.retain,
+            newer_retained_ms: newer_retained(app, message).map(Timestamp::millis),
             preview: preview_of(&message.payload),
             size: message.payload.len(),
         }
     }
+}
+
+/// When the message came that would be retained no more, were this older one released.
+fn newer_retained(app: &App, message: &Message) -> Option<Timestamp> {
+    let there = app.broker.retained_on(&message.topic).filter(|_| message.retain)?;
+    Some(there.received).filter(|came| *came > message.received)
 }
 
 /// Which message.
@@ -137,7 +148,7 @@ pub struct ReleasedView {
 }
 
 /// Publishes a message that is in quarantine, as one of now and of the person, whatever its rule says; recorded before. Needs the right to
-/// configure the whole node. After a power cut in between it is still in quarantine.
+/// configure the whole node. Of two people who release the same message the second gets 404, and it is published once.
 #[utoipa::path(post, path = "/api/mqtt/quarantine/release", request_body = Decision,
     responses((status = 200, body = ReleasedView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem, description = "It cannot be published"), (status = 503, body = Problem)))]
@@ -146,10 +157,10 @@ pub async fn release(
     caller: Caller,
     Json(decision): Json<Decision>,
 ) -> Result<Json<ReleasedView>, Problem> {
-    let withheld = decided(&app, &caller, &decision, "released from quarantine").await?;
+    decided(&app, &caller, &decision, "released from quarantine").await?;
     let by = Text::parse(&format!("{BY_PERSON}{}", caller.who.id)).map_err(Problem::unavailable)?;
-    let reached = app.broker.release(&withheld, by).await.map_err(|error| not_published(&app, error))?;
-    app.broker.let_go(decision.number).await.map_err(|error| not_published(&app, error))?;
+    let released = app.broker.release(decision.number, by, caller.who.clone()).await;
+    let reached = released.map_err(|error| not_published(&app, error))?.ok_or_else(missing)?;
     Ok(Json(ReleasedView { reached }))
 }
 
@@ -170,13 +181,8 @@ fn missing() -> Problem {
     Problem::not_found("this message in quarantine")
 }
 
-/// The message that is decided on, after it was recorded who did.
-async fn decided(
-    app: &App,
-    caller: &Caller,
-    decision: &Decision,
-    outcome: &str,
-) -> Result<std::sync::Arc<Withheld>, Problem> {
+/// Records who decides on a message.
+async fn decided(app: &App, caller: &Caller, decision: &Decision, outcome: &str) -> Result<(), Problem> {
     caller.may(app, Action::Configure, "")?;
     asked::reason("reason", decision.reason.as_deref())?;
     let withheld = app.broker.withheld(decision.number).ok_or_else(missing)?;
@@ -188,5 +194,5 @@ async fn decided(
         format!("MQTT: {bytes} bytes on \"{}\", which break the topic rule \"{rule}\", {outcome}{why}", shown(&topic));
     let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
     app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
-    Ok(withheld)
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::rules::Rule;
 use super::state::Amount;
 use crate::frames::{Op, peek};
 use crate::message::Message;
-use andon_model::log::{Frame, Lane, Log, ReadError, Seq, kind};
+use andon_model::log::{Frame, Lane, Log, ReadError, Seq};
 use andon_wire::mqtt::{QoS, Text};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,14 +64,10 @@ impl Sieve {
     }
 
     fn pick(&self, frame: Frame) -> Option<Item> {
-        if frame.kind.kind != kind::PUBLISH.kind {
-            return None;
-        }
-        let (topic, kept) = peek(&frame.payload)?;
+        let (topic, kept) = peek(frame.kind, &frame.payload)?;
         let rule = self.rule_for(topic, kept)?;
         // The broker has read this frame when it was applied.
-        let Ok(Op::Publish(published)) = Op::decode(frame.kind, frame.payload) else { return None };
-        let message = published.message;
+        let message = Op::decode(frame.kind, frame.payload).ok()?.into_message()?;
         (message.publisher.as_ref() != Some(&self.own)).then_some(Item { seq: frame.seq.0, message, rule })
     }
 

@@ -171,6 +171,9 @@ fn what_is_in_quarantine_stands_in_bytes_that_do_not_change() {
     let bytes = "0a0900000000000000000000000000000000000101720177010161000660d7c6cfb480000178";
     check(Op::Session(SessionOp::Withhold(Box::new(withheld))), second, bytes);
     check(Op::Session(SessionOp::LetGo { withheld: 300 }), second, "0bac02");
+    let message = Arc::new(Message::internal(topic("a"), Bytes::from_static(b"x"), QoS::AtLeastOnce, false, NOON));
+    let bytes = "0cac02010161000660d7c6cfb480000178";
+    check(Op::Session(SessionOp::Release { withheld: 300, message }), second, bytes);
 }
 
 #[test]

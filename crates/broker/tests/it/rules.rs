@@ -2,9 +2,13 @@
 
 use crate::harness::*;
 use andon_broker::*;
+use andon_model::Clock as _;
+use andon_model::access::{Principal, PrincipalKind};
 use andon_model::log::{Lane, Log};
 use andon_wire::mqtt::*;
 use bytes::Bytes;
+
+const ADA: Principal = Principal { id: uuid::Uuid::from_u128(7), kind: PrincipalKind::Person };
 
 #[tokio::test]
 async fn a_volatile_message_is_acknowledged_delivered_and_mapped_and_not_written() {
@@ -289,17 +293,61 @@ async fn a_message_in_quarantine_is_on_disk_and_reaches_nobody_until_somebody_de
         let mut away = site.again(lasting("away")).await;
         away.expect_nothing().await;
 
-        let by = Text::parse("andon:ada").unwrap();
-        assert_eq!(site.broker.release(&kept[0].1, by).await, Ok(1));
+        let release = || site.broker.release(kept[0].0, Text::parse("andon:ada").unwrap(), ADA);
+        let (first, second) = tokio::join!(release(), release());
+        assert_eq!((first, second), (Ok(Some(1)), Ok(None)), "who comes second publishes nothing");
         assert_eq!(away.next_publish().await.payload.as_ref(), b"1");
+        away.expect_nothing().await;
         assert_eq!(site.hooks.mapped.lock().unwrap().len(), 1);
-        assert_eq!(site.broker.let_go(kept[0].0).await, Ok(true));
         assert_eq!(site.broker.let_go(kept[0].0).await, Ok(false), "once");
         assert_eq!(site.broker.let_go(kept[2].0).await, Ok(true));
         let left: Vec<_> = site.broker.quarantine().0.iter().map(|(number, _)| *number).collect();
         assert_eq!(left, [kept[1].0]);
         site.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_is_released_is_a_message_of_now_and_of_who_released_it_and_waits_like_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open_log(folder.path());
+    let site = Site::on(log.clone(), BrokerOptions::default()).await;
+    let mut away = site.client(lasting("away")).await;
+    away.subscribe("#", QoS::AtLeastOnce).await;
+    away.leave().await;
+    site.until_away("away").await;
+    let mut speaker = site.client(hello("speaker")).await;
+    // Together they are more than stays in memory for a client that is away: they come from the log.
+    let large = "x".repeat(30_000);
+    for n in 1..=2_u16 {
+        let mut message = publish("odd/a", &format!("{n}{large}"), QoS::AtLeastOnce, n);
+        message.properties.message_expiry_s = Some(60);
+        speaker.send(Packet::Publish(Publish { retain: n == 1, ..message })).await;
+        speaker.expect_ack(Packet::PubAck, n).await;
+    }
+    site.clock.turn(std::time::Duration::from_secs(3600));
+    let now = site.clock.now();
+    for (number, _) in site.broker.quarantine().0 {
+        let by = Text::parse("andon:ada").unwrap();
+        assert_eq!(site.broker.release(number, by, ADA).await, Ok(Some(1)));
+    }
+    let retained = site.broker.retained_on(&TopicName::parse("odd/a").unwrap()).expect("it is not too late");
+    assert_eq!(retained.user, Some(ADA), "the device did not send it now");
+    assert!(retained.received >= now, "it is of now");
+    let time = retained.expires.expect("it has a time").since(retained.received);
+    assert_eq!(time, std::time::Duration::from_secs(60), "and that begins anew");
+    log.close();
+    site.abandon();
+
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    assert!(site.broker.quarantine().0.is_empty());
+    let mut away = site.again(lasting("away")).await;
+    for n in ["1", "2"] {
+        let got = away.next_publish().await;
+        assert_eq!(got.payload.as_ref(), format!("{n}{large}").as_bytes());
+        away.ack(&got).await;
+    }
+    site.stop().await;
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! From a schema as it is written to one that can be asked, with everything that is wrong in it.
 
-use super::numbers::canonical;
-use super::{Bound, COST_LIMIT, Check, DEPTH_LIMIT, Part, Schema, Size, Type};
+use super::values::order;
+use super::{Bound, COST_LIMIT, Check, DEPTH_LIMIT, PATTERNS_LIMIT, Part, Pattern, Schema, Size, Type};
 use crate::settings::compile_pattern;
-use regex::Regex;
 use serde_json::{Map, Number, Value as Json};
 use std::collections::HashMap;
 
@@ -42,8 +41,15 @@ pub(crate) struct Fault {
 /// # Errors
 /// Everything that is wrong with it, at most [`FAULTS`] of it.
 pub(crate) fn compile(schema: &Json) -> Result<Schema, Vec<Fault>> {
-    let mut compiler =
-        Compiler { schema, parts: Vec::new(), sizes: Vec::new(), known: HashMap::new(), faults: Vec::new() };
+    let mut compiler = Compiler {
+        schema,
+        parts: Vec::new(),
+        sizes: Vec::new(),
+        known: HashMap::new(),
+        within: 0,
+        patterns: 0,
+        faults: Vec::new(),
+    };
     let root = compiler.at(&[]);
     match root.filter(|_| compiler.faults.is_empty()) {
         Some(root) => Ok(Schema { parts: compiler.parts, root }),
@@ -64,6 +70,10 @@ struct Compiler<'s> {
     sizes: Vec<(u64, usize)>,
     /// By place; `None`: it is being compiled, or cannot be used.
     known: HashMap<At, Option<usize>>,
+    /// In how many parts we are: each of them is a call within another one.
+    within: usize,
+    /// The most memory that the patterns so far take together, in bytes.
+    patterns: usize,
     faults: Vec<Fault>,
 }
 
@@ -84,10 +94,17 @@ impl<'s> Compiler<'s> {
             }
             return known;
         }
-        if at.len() > 2 * DEPTH_LIMIT || self.parts.len() as u64 > COST_LIMIT {
+        if self.within >= DEPTH_LIMIT || at.len() > 2 * DEPTH_LIMIT || self.parts.len() as u64 > COST_LIMIT {
             self.too_large(at);
             return None;
         }
+        self.within += 1;
+        let part = self.new_part(at);
+        self.within -= 1;
+        part
+    }
+
+    fn new_part(&mut self, at: &[String]) -> Option<usize> {
         let found = at.iter().try_fold(self.schema, |value, level| match value {
             Json::Object(members) => members.get(level),
             Json::Array(items) => items.get(level.parse::<usize>().ok()?),
@@ -212,15 +229,25 @@ impl One<'_, '_> {
         })
     }
 
-    fn pattern(&mut self, at: &[&str], written: &str) -> Option<Regex> {
-        match compile_pattern(written, written) {
-            Ok(pattern) => Some(pattern),
-            Err(message) => {
-                let at = self.below(at);
-                self.compiler.fault(&at, message, "mend it; look-around and back-references are not taken");
-                None
-            }
+    fn pattern(&mut self, at: &[&str], written: &str) -> Option<Pattern> {
+        if self.compiler.patterns > PATTERNS_LIMIT {
+            return None; // That has been said.
         }
+        let (message, remedy) = match compile_pattern(written, written) {
+            Ok((regex, memory)) => {
+                self.compiler.patterns = self.compiler.patterns.saturating_add(memory);
+                if self.compiler.patterns <= PATTERNS_LIMIT {
+                    return Some(Pattern { regex, memory });
+                }
+                let most = PATTERNS_LIMIT >> 20;
+                let message = format!("the patterns up to here take more than {most} MiB together");
+                (message, "write simpler ones: `[a-z0-9]` takes far less than `\\w`, and `+` less than `{1,64}`")
+            }
+            Err(message) => (message, "mend it; look-around and back-references are not taken"),
+        };
+        let at = self.below(at);
+        self.compiler.fault(&at, message, remedy);
+        None
     }
 
     fn checks(&mut self) -> Vec<Check> {
@@ -266,12 +293,11 @@ impl One<'_, '_> {
                     self.fault(key, "this should be a list of values", "write at least one in brackets");
                     return None;
                 };
-                Check::OneOfValues(
-                    values.iter().map(canonical).collect(),
-                    "one of the values that may stand here".to_owned(),
-                )
+                let mut values = values.clone();
+                values.sort_by(|a, b| order(a, b, &mut 0));
+                Check::OneOfValues(values, "one of the values that may stand here".to_owned())
             }
-            "const" => Check::OneOfValues([canonical(value)].into(), super::brief(value)),
+            "const" => Check::OneOfValues(vec![value.clone()], super::brief(value)),
             "minimum" => Check::Number(Bound::Least, self.number(key, value)),
             "exclusiveMinimum" => Check::Number(Bound::Above, self.number(key, value)),
             "maximum" => Check::Number(Bound::Most, self.number(key, value)),
@@ -294,7 +320,7 @@ impl One<'_, '_> {
                     self.fault(key, "this should be a pattern in quotes", "write one");
                     return None;
                 };
-                Check::Pattern(written.to_owned(), self.pattern(&[key], written)?)
+                Check::Pattern(self.pattern(&[key], written)?)
             }
             "uniqueItems" => match value {
                 Json::Bool(true) => Check::Unique,

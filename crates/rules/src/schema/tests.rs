@@ -63,8 +63,99 @@ fn what_would_take_without_bound_is_refused() {
         chain["$defs"][format!("l{level}")] = json!({"$ref": format!("#/$defs/l{}", level + 1)});
     }
     assert!(faults(chain)[0].contains("too large"));
+    // So many calls within each other would end the program, were they only counted on the way back.
+    let mut long = json!({"$ref": "#/$defs/l0", "$defs": {"l9999": {"type": "null"}}});
+    for level in 0..9_999 {
+        long["$defs"][format!("l{level}")] = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+    }
+    assert!(faults(long)[0].contains("too large"));
     let deep = (0..200).fold(json!(true), |inner, _| json!({"not": inner}));
     assert!(faults(deep)[0].contains("too large"));
+}
+
+#[test]
+fn as_many_levels_as_are_allowed_are_taken_and_no_more() {
+    let levels = |count| (1..count).fold(json!({"type": "null"}), |inner, _| json!({"items": inner}));
+    assert_eq!(faults(levels(DEPTH_LIMIT)), Vec::<String>::new());
+    assert!(faults(levels(DEPTH_LIMIT + 1))[0].contains("too large"));
+}
+
+#[test]
+fn patterns_have_a_bound_together() {
+    let words = |count: usize| {
+        let named = |at| (format!("m{at}"), json!({"pattern": format!("^\\w{{1,{}}}$", 4 + at % 5)}));
+        json!({"properties": (0..count).map(named).collect::<serde_json::Map<_, _>>()})
+    };
+    assert_eq!(faults(words(8)), Vec::<String>::new());
+    assert!(faults(words(200)).iter().any(|fault| fault.contains("take more than 16 MiB together")));
+    let simple = (0..2_000).map(|at| (format!("m{at}"), json!({"pattern": format!("^[a-z]+-{at}$")})));
+    assert_eq!(faults(json!({"properties": simple.collect::<serde_json::Map<_, _>>()})), Vec::<String>::new());
+}
+
+fn held(schema: Json, payload: &Json) -> Result<(), String> {
+    compile(&schema).expect("a good schema").check(payload)
+}
+
+#[test]
+fn a_payload_that_takes_too_much_to_check_breaks_the_rule() {
+    let too_much = Err("the payload is too much to check: it takes more than 1000000 steps".to_owned());
+    let many = Json::Array(vec![json!(1); 120_000]);
+    // Ten alternatives for each of 120,000 elements, and only the last one fits.
+    let kinds: Vec<Json> = (2..11).map(|number| json!({"const": number})).chain([json!({"type": "number"})]).collect();
+    assert_eq!(held(json!({"items": {"anyOf": kinds}}), &many), too_much);
+    assert_eq!(
+        held(json!({"not": {"contains": {"not": {"oneOf": kinds}}}}), &many),
+        too_much,
+        "within alternatives, too"
+    );
+    assert_eq!(
+        held(
+            json!({"items": {"type": "integer"}, "uniqueItems": true}),
+            &Json::Array((0..120_000).map(Json::from).collect())
+        ),
+        Ok(())
+    );
+    // Sixteen alternatives, each of which looks at all of a large payload.
+    let large = Json::Array((0..60_000).map(|at| json!(at)).collect());
+    let all: Vec<Json> =
+        (0..16).map(|at| json!({"allOf": [{"uniqueItems": true}, {"minItems": 60_001 + at}]})).collect();
+    assert_eq!(held(json!({"oneOf": all}), &large), too_much);
+    // One pattern that has many ways to go on at each place.
+    let text = json!("ab".repeat(60_000));
+    assert_eq!(held(json!({"pattern": "^[a-z]+$"}), &text), Ok(()));
+    assert_eq!(held(json!({"pattern": "(a|b)*a(a|b){2000}c"}), &text), too_much);
+    // A large value is not walked for each that it might equal.
+    let values: Vec<Json> = (0..900).map(|at| json!([at])).collect();
+    let each: Vec<Json> = values.iter().map(|value| json!({"const": value})).chain([json!({"minItems": 1})]).collect();
+    assert_eq!(held(json!({"anyOf": each, "not": {"enum": values}}), &large), Ok(()));
+}
+
+#[test]
+fn equal_values_are_found_among_many() {
+    let values: Vec<Json> = (0..500)
+        .flat_map(|at| {
+            [json!(at), json!(f64::from(at) + 0.5), json!(at.to_string()), json!([at]), json!({"a": at, "b": null})]
+        })
+        .collect();
+    let schema = compile(&json!({"enum": values})).expect("a good schema");
+    for value in &values {
+        assert_eq!(schema.check(value), Ok(()), "{value}");
+    }
+    for (value, fits) in [
+        (json!(7.0), true),
+        (json!([7.0]), true),
+        (json!({"b": null, "a": 7.0}), true),
+        (json!(-0.0), true),
+        (json!("500"), false),
+        (json!([1, 1]), false),
+        (json!({"a": 7}), false),
+        (json!(true), false),
+        (json!(1e300), false),
+    ] {
+        assert_eq!(schema.check(&value).is_ok(), fits, "{value}");
+    }
+    let twice = json!([{"a": 1, "b": [1.0]}, 0.5, {"b": [1], "a": 1.0}]);
+    assert_eq!(held(json!({"uniqueItems": true}), &twice), Err("the payload at /2: is there twice".to_owned()));
 }
 
 #[test]

@@ -128,6 +128,12 @@ impl Targets {
         self.0.get(group).and_then(|g| g.get(node)).is_some_and(|n| n.get(device).is_some_and(|d| !d.is_empty()))
     }
 
+    /// Whether any metric of this edge node and its devices is mapped.
+    fn has_any_of(&self, name: &NodeName) -> bool {
+        let devices = self.0.get(&name.group).and_then(|nodes| nodes.get(&name.node));
+        devices.is_some_and(|devices| devices.values().any(|metrics| !metrics.is_empty()))
+    }
+
     /// The tag of a metric.
     #[must_use]
     pub fn tag(&self, address: &Address) -> Option<TagId> {
@@ -364,13 +370,19 @@ impl Host {
                 return out;
             }
         };
-        if !self.nodes.get(group).is_some_and(|nodes| nodes.contains_key(node)) {
-            // A death of somebody unknown says nothing.
-            let Some(name) = NodeName::new(group, node).filter(|_| verb != Verb::NDeath) else { return out };
-            if self.nodes.values().map(HashMap::len).sum::<usize>() >= self.options.nodes {
-                out.notes.push(Note::TooMany("edge nodes", self.options.nodes));
-                return out;
-            }
+        let Some(name) = NodeName::new(group, node) else { return out };
+        let known = self.node(&name).is_some();
+        // A death of somebody unknown says nothing.
+        if !known && verb == Verb::NDeath {
+            return out;
+        }
+        let metrics = if matches!(verb, Verb::NBirth | Verb::DBirth) { came.payload.metrics.len() } else { 0 };
+        let has_room = self.make_room(&name, device.filter(|_| verb == Verb::DBirth), metrics);
+        if !known && !has_room {
+            out.notes.push(Note::TooMany("edge nodes", self.options.nodes));
+            return out;
+        }
+        if !known {
             self.nodes.entry(group.into()).or_default().insert(node.into(), Node::new(Arc::new(name), now));
         }
         let mut ctx =
@@ -384,13 +396,53 @@ impl Host {
     /// Somebody has seen this edge node: it is asked for a birth at the next [`Host::tick`], unless it was born before. What is silent between changes would
     /// else stay unknown to a host that comes later.
     pub fn expect(&mut self, name: &NodeName, now: Now) {
-        let known = self.node(name).is_some();
-        let full = self.nodes.values().map(HashMap::len).sum::<usize>() >= self.options.nodes;
-        if !self.wants(&name.group) || (!known && full) {
+        if !self.wants(&name.group) || !self.make_room(name, None, 0) {
             return;
         }
         let nodes = self.nodes.entry(name.group.clone()).or_default();
         nodes.entry(name.node.clone()).or_insert_with(|| Node::new(Arc::new(name.clone()), now)).expect_birth(now);
+    }
+
+    /// Sees that there is room for this edge node, and for so many metrics in a birth of its own or of one of its devices: others give
+    /// way that are not there and of which no metric is mapped, first those that were never born, the oldest of them first. Whoever may
+    /// publish can invent names, and they must not keep out who comes later. False: there is no room for the edge node.
+    fn make_room(&mut self, name: &NodeName, device: Option<&str>, metrics: usize) -> bool {
+        let own = self.node(name);
+        let (known, table) = (own.is_some(), own.and_then(|node| node.table(device)));
+        let (knows_device, has) = (table.is_some(), table.map_or(0, |table| table.metrics.len()));
+        let place = |host: &Self| known || host.nodes.values().map(HashMap::len).sum::<usize>() < host.options.nodes;
+        let rest = |host: &Self| {
+            (device.is_none() || knows_device || host.counts.devices < host.options.devices)
+                && (metrics == 0 || host.counts.metrics - has + metrics <= host.options.metrics)
+        };
+        let has_place = place(self);
+        if has_place && rest(self) {
+            return true;
+        }
+        let nodes = self.nodes.values().flat_map(HashMap::values);
+        let goes = |node: &&Node| !node.is_there() && *node.name != *name && !self.targets.has_any_of(&node.name);
+        let mut going: Vec<_> =
+            nodes.filter(goes).map(|node| (node.was_born(), node.since, node.name.clone())).collect();
+        going.sort_unstable();
+        // A few more than one, so that not every stranger makes us look at all of them.
+        let few = if has_place { 0 } else { self.options.nodes / 100 };
+        for (at, (_, _, gone)) in going.iter().enumerate() {
+            if at >= few && place(self) && rest(self) {
+                break;
+            }
+            self.forget(gone);
+        }
+        place(self)
+    }
+
+    fn forget(&mut self, name: &NodeName) {
+        let Some(nodes) = self.nodes.get_mut(&name.group) else { return };
+        if let Some(mut node) = nodes.remove(&name.node) {
+            node.give_back(&mut self.counts);
+        }
+        if nodes.is_empty() {
+            self.nodes.remove(&name.group);
+        }
     }
 
     /// Time has passed: missing messages, births that are overdue. Call it about four times a second.

@@ -342,7 +342,7 @@ struct Pace {
 pub(super) struct Node {
     pub name: Arc<NodeName>,
     session: Session,
-    since: Timestamp,
+    pub since: Timestamp,
     bd_seq: Option<u64>,
     next_seq: u8,
     table: Table,
@@ -375,6 +375,25 @@ impl Node {
             asked: 0,
             trouble: None,
         }
+    }
+
+    /// Whether it was born in this run and has not died since.
+    pub fn is_there(&self) -> bool {
+        matches!(self.session, Session::Online | Session::Unsure)
+    }
+
+    /// Whether it was ever born, as far as is known; else it is a name that somebody said.
+    pub fn was_born(&self) -> bool {
+        self.is_there() || self.bd_seq.is_some() || !self.table.metrics.is_empty() || !self.devices.is_empty()
+    }
+
+    /// It is forgotten: what it counts for is free again.
+    pub fn give_back(&mut self, counts: &mut Counts) {
+        counts.devices -= self.devices.len();
+        let of_devices: usize = self.devices.values().map(|device| device.table.metrics.len()).sum();
+        counts.metrics -= self.table.metrics.len() + of_devices;
+        counts.held_bytes -= self.held.values().map(|held| Held::bytes(&held.payload)).sum::<usize>();
+        self.held.clear();
     }
 
     /// A message of this node, in the order of arrival.

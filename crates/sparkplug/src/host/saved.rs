@@ -77,7 +77,7 @@ fn save(table: &Table) -> Vec<SavedMetric> {
 }
 
 impl Host {
-    /// The state as bytes.
+    /// The state as bytes: of those that were ever born.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
         let device = |(name, table): (&str, &Table)| SavedDevice { name: name.to_owned(), metrics: save(table) };
@@ -88,7 +88,7 @@ impl Host {
             metrics: node.table(None).map(save).unwrap_or_default(),
             devices: node.devices().map(device).collect(),
         };
-        let nodes = self.nodes.values().flat_map(HashMap::values).map(node).collect();
+        let nodes = self.nodes.values().flat_map(HashMap::values).filter(|node| node.was_born()).map(node).collect();
         Saved { format: FORMAT, nodes }.encode_to_vec()
     }
 
@@ -119,6 +119,9 @@ impl Host {
                 }
             }
             let node = Node::restored(Arc::new(name.clone()), node.bd_seq, table, devices, now);
+            if !node.was_born() {
+                continue;
+            }
             self.nodes.entry(name.group).or_default().insert(name.node, node);
         }
         Ok(out)

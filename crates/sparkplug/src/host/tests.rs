@@ -665,6 +665,67 @@ fn over_a_restart_names_are_kept_and_nothing_counts_before_the_next_birth() {
     assert!(matches!(Desk::new().0.restore(b"\xff", now(0.0)), Err(RestoreError::Damaged(_))));
 }
 
+/// Names in a room for four, with who is known of them after each message.
+fn room(messages: &[(&str, &str)]) -> Vec<String> {
+    let mut targets = Targets::default();
+    targets.insert(&address(None, "Motor/speed"), SPEED);
+    let mut host = Host::new(HostOptions { nodes: 4, ..HostOptions::default() }, targets);
+    let mut known = Vec::new();
+    for (second, (verb, node)) in (0_u32..).zip(messages) {
+        let seconds = f64::from(second);
+        let metrics = vec![payload::bd_seq_metric(1, at(seconds)), speed(1.0, seconds)];
+        let payload = Payload { timestamp: Some(at(seconds)), metrics, seq: Some(0), ..Payload::default() };
+        host.handle(&format!("spBv1.0/g/{verb}/{node}"), &payload.encode_to_vec(), now(seconds));
+        let mut names: Vec<String> = host.nodes().iter().map(|name| name.node.to_string()).collect();
+        names.sort();
+        known.push(names.join(" "));
+    }
+    let counted: usize = host.nodes().iter().map(|name| host.found_of(name).len()).sum();
+    assert_eq!(host.counts.metrics, counted, "what was forgotten counts for nothing");
+    known
+}
+
+#[test]
+fn names_that_somebody_invents_keep_nobody_out() {
+    let invented = [("NDATA", "x1"), ("NDATA", "x2"), ("NDATA", "x3"), ("NDATA", "x4")];
+    let known = room(&[&invented[..], &[("NBIRTH", "a"), ("NBIRTH", "b"), ("NDATA", "x5")]].concat());
+    assert_eq!(known[3..], ["x1 x2 x3 x4", "a x2 x3 x4", "a b x3 x4", "a b x4 x5"], "the oldest goes first");
+    let dead = [("NBIRTH", NODE), ("NDEATH", NODE), ("NBIRTH", "a"), ("NDEATH", "a"), ("NBIRTH", "b"), ("NDATA", "x1")];
+    let known = room(&[&dead[..], &[("NBIRTH", "c"), ("NBIRTH", "d"), ("NBIRTH", "e")]].concat());
+    assert_eq!(
+        known[5..],
+        ["a b n x1", "a b c n", "b c d n", "b c d n"],
+        "then the dead; who has tags and who is there stays"
+    );
+}
+
+#[test]
+fn a_birth_finds_the_room_that_the_dead_took() {
+    let mut host = Host::new(HostOptions { metrics: 3, devices: 1, ..HostOptions::default() }, Targets::default());
+    let mut say = |topic: &str, metrics: Vec<Metric>| {
+        let payload = Payload { timestamp: Some(at(0.0)), metrics, seq: Some(0), ..Payload::default() };
+        let notes = host.handle(topic, &payload.encode_to_vec(), now(0.0)).notes;
+        notes.into_iter().filter(|note| matches!(note, Note::TooMany(..))).collect::<Vec<_>>()
+    };
+    let three = || vec![payload::bd_seq_metric(1, at(0.0)), speed(1.0, 0.0), lamp(true, 0.0)];
+    assert_eq!(say("spBv1.0/g/NBIRTH/x", three()), []);
+    assert_eq!(say("spBv1.0/g/NBIRTH/a", three()), [Note::TooMany("metrics", 3)], "x is there");
+    assert_eq!(say("spBv1.0/g/NDEATH/x", vec![payload::bd_seq_metric(1, at(0.0))]), []);
+    assert_eq!(say("spBv1.0/g/NBIRTH/a", three()), []);
+    assert_eq!(say("spBv1.0/g/NBIRTH/a", three()), [], "its own places are its own");
+}
+
+#[test]
+fn who_was_never_born_is_not_kept_over_a_restart() {
+    let mut desk = Desk::born();
+    let stranger = Payload { seq: Some(0), ..Payload::default() }.encode_to_vec();
+    desk.0.handle("spBv1.0/g/NDATA/x", &stranger, now(1.0));
+    assert_eq!(desk.0.nodes().len(), 2);
+    let mut later = Desk::new();
+    later.0.restore(&desk.0.save(), now(2.0)).expect("restored");
+    assert_eq!(later.0.nodes().iter().map(|name| &*name.node).collect::<Vec<_>>(), [NODE]);
+}
+
 #[test]
 fn everything_has_a_bound_and_the_rest_is_told() {
     let options = HostOptions { nodes: 2, devices: 1, metrics: 3, held_bytes: 600, ..HostOptions::default() };

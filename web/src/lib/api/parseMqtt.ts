@@ -168,6 +168,8 @@ export interface Withheld {
   receivedMs: number;
   qos: number;
   retain: boolean;
+  /** When the newer message came that is retained there, and that a release would replace. */
+  newerRetainedMs: number | null;
   preview: string;
   size: number;
 }
@@ -401,6 +403,7 @@ function withheld(raw: unknown): Withheld {
     receivedMs: num(o['received_ms'], 'withheld.received_ms'),
     qos: num(o['qos'], 'withheld.qos'),
     retain: flag(o['retain']),
+    newerRetainedMs: numOrNull(o['newer_retained_ms']),
     preview: textOr(o['preview'], ''),
     size: num(o['size'], 'withheld.size'),
   };
