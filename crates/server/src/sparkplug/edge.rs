@@ -252,10 +252,11 @@ const fn remedy(error: &PublishError) -> &'static str {
         }
         PublishError::Log(_) => "see that the disk of the data directory works, is fast enough and has room",
         PublishError::Stopping => "start Andon again; then it is born again",
-        PublishError::Command(_) => "give the tag whose command_topic this is another one",
-        PublishError::Rule(_) => "change the topic rule, or give the edge node topics that it does not concern",
-        PublishError::Topic(_) | PublishError::Levels { .. } | PublishError::RetainedFull(_) => {
-            "give the group, the edge node and the equipment below its branch other names"
-        }
+        // Of these only a name that can be no topic happens to a message of the node's own.
+        PublishError::Topic(_)
+        | PublishError::Levels { .. }
+        | PublishError::RetainedFull(_)
+        | PublishError::Command(_)
+        | PublishError::Rule(_) => "give the group, the edge node and the equipment below its branch other names",
     }
 }
