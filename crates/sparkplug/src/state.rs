@@ -2,9 +2,15 @@
 
 use crate::Now;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The longest STATE payload that is read, in bytes.
 const BYTES: usize = 4096;
+/// How far the clock of a host application may be ahead of ours. A state from later than that counts as one of now: whoever may
+/// publish it could else silence the host for years, for what is older than the newest does not count.
+const AHEAD: Duration = Duration::from_secs(300);
+/// A contradiction is answered so often at most: whoever contradicts again and again makes no storm.
+const ANSWER_EVERY: Duration = Duration::from_secs(1);
 
 /// A host application's state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +26,17 @@ impl State {
     #[must_use]
     pub const fn at(online: bool, now: Now) -> Self {
         Self { online, timestamp: now.wall.millis() }
+    }
+
+    /// Whether it is from later than any clock that is only a little fast could say.
+    #[must_use]
+    pub fn is_ahead(self, now: Now) -> bool {
+        self.timestamp > now.wall.plus(AHEAD).millis()
+    }
+
+    /// As it counts: of now, if it is from too far ahead.
+    fn believed(self, now: Now) -> Self {
+        if self.is_ahead(now) { Self::at(self.online, now) } else { self }
     }
 
     /// The payload [tck-id-host-topic-phid-birth-payload].
@@ -48,8 +65,9 @@ pub struct Unseen {
 }
 
 impl Unseen {
-    /// One more state; one that is older than the newest does not count.
-    pub fn note(&mut self, state: State) {
+    /// One more state; one that is older than the newest does not count, and one from far ahead is one of now.
+    pub fn note(&mut self, state: State, now: Now) {
+        let state = state.believed(now);
         if self.last.is_some_and(|last| state.timestamp < last.timestamp) {
             return;
         }
@@ -66,6 +84,30 @@ impl Unseen {
     }
 }
 
+/// When a host application last answered somebody who contradicted it, and whether it has to again.
+#[derive(Default, Debug)]
+pub struct Answers {
+    owed: bool,
+    last: Option<Duration>,
+}
+
+impl Answers {
+    /// It was contradicted.
+    pub const fn owe(&mut self) {
+        self.owed = true;
+    }
+
+    /// Whether to answer now.
+    pub fn take(&mut self, now: Now) -> bool {
+        let may = self.last.is_none_or(|last| now.mono.saturating_sub(last) >= ANSWER_EVERY);
+        let answers = self.owed && may;
+        if answers {
+            (self.owed, self.last) = (false, Some(now.mono));
+        }
+        answers
+    }
+}
+
 /// What a host application has to publish when it sees a state under its own name: its birth again, if somebody (an old will of its own)
 /// says that it is gone.
 #[must_use]
@@ -77,7 +119,10 @@ pub fn contradicted(own: State, seen: State) -> bool {
 mod tests {
     use super::*;
     use andon_model::Timestamp;
-    use std::time::Duration;
+
+    fn now(ms: i64) -> Now {
+        Now { wall: Timestamp::from_millis(ms), mono: Duration::from_millis(ms.unsigned_abs()) }
+    }
 
     #[test]
     fn tck_id_host_topic_phid_birth_payload() {
@@ -91,7 +136,7 @@ mod tests {
         let state = |online, timestamp| State { online, timestamp };
         let mut unseen = Unseen::default();
         let mut dealt_with = |states: &[State]| {
-            states.iter().for_each(|state| unseen.note(*state));
+            states.iter().for_each(|state| unseen.note(*state, now(10)));
             unseen.take().collect::<Vec<_>>()
         };
         let (gone, back) = (state(false, 5), state(true, 6));
@@ -102,6 +147,40 @@ mod tests {
         assert_eq!(dealt_with(&[gone]), [gone]);
         let again = state(false, 7);
         assert_eq!(dealt_with(&[gone, back, again]), [again]);
+    }
+
+    #[test]
+    fn a_state_from_far_ahead_is_one_of_now_and_silences_nobody() {
+        let state = |online, timestamp| State { online, timestamp };
+        let mut unseen = Unseen::default();
+        let mut dealt_with = |state: State, ms: i64| {
+            unseen.note(state, now(ms));
+            // Whoever deals with them remembers the newest.
+            let all = unseen.take().collect::<Vec<_>>();
+            unseen.last = all.last().copied();
+            all
+        };
+        assert_eq!(dealt_with(state(true, 1_000), 1_000), [state(true, 1_000)]);
+        assert_eq!(dealt_with(state(false, i64::MAX), 2_000), [state(false, 2_000)]);
+        assert_eq!(dealt_with(state(true, 2_500), 2_500), [state(true, 2_500)], "the real host is heard");
+        assert_eq!(dealt_with(state(true, 302_600), 2_600), [state(true, 302_600)], "a clock may be a little fast");
+        assert!(state(true, 302_601).is_ahead(now(2_600)) && !state(true, 302_600).is_ahead(now(2_600)));
+    }
+
+    #[test]
+    fn who_is_contradicted_again_and_again_answers_once_a_second() {
+        let mut answers = Answers::default();
+        assert!(!answers.take(now(0)), "nobody asked");
+        let given: Vec<i64> = (0..13)
+            .map(|quarter| quarter * 250)
+            .filter(|ms| {
+                answers.owe();
+                answers.take(now(*ms))
+            })
+            .collect();
+        assert_eq!(given, [0, 1_000, 2_000, 3_000]);
+        answers.owe();
+        assert!(!answers.take(now(3_999)) && answers.take(now(4_000)), "what is owed is not forgotten");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use andon_bus::NewestSubscription;
 use andon_connectors::health::{ConnectorState, Health};
 use andon_model::TagId;
 use andon_model::plant::ConnectorDef;
+use andon_model::text::shown;
 use andon_sparkplug::state::{State, Unseen};
 use andon_sparkplug::topic::{Topic, Verb, state_topic};
 use andon_sparkplug::{EdgeConfig, EdgeNode, Message};
@@ -81,11 +82,24 @@ impl EdgeRun {
     }
 
     /// A state of some host.
-    pub fn host_seen(&self, host: &str, state: State) {
-        if self.settings.primary_host.as_deref() == Some(host) {
-            self.host.lock().unwrap_or_else(PoisonError::into_inner).note(state);
-            self.wake.notify_one();
+    pub fn host_seen(&self, sparkplug: &Sparkplug, host: &str, state: State) {
+        if self.settings.primary_host.as_deref() != Some(host) {
+            return;
         }
+        let now = sparkplug.now();
+        if state.is_ahead(now) {
+            sparkplug.say(&format!("{} host time", self.def.name), || {
+                format!(
+                    "The Sparkplug host {}, on which the edge node {} waits, says a time that is more than five minutes ahead; it counts \
+                     as one of now. What to do: set the host's clock, and let nobody else publish on {}.",
+                    shown(host),
+                    self.def.name,
+                    shown(&state_topic(host))
+                )
+            });
+        }
+        self.host.lock().unwrap_or_else(PoisonError::into_inner).note(state, now);
+        self.wake.notify_one();
     }
 
     /// Publishes the death and ends the task.
@@ -175,7 +189,7 @@ impl EdgeRun {
         };
         let states = broker.retained(&filter);
         if let Some(state) = states.first().and_then(|message| State::decode(&message.payload)) {
-            self.host_seen(host, state);
+            self.host_seen(sparkplug, host, state);
         }
     }
 
@@ -238,10 +252,11 @@ const fn remedy(error: &PublishError) -> &'static str {
         }
         PublishError::Log(_) => "see that the disk of the data directory works, is fast enough and has room",
         PublishError::Stopping => "start Andon again; then it is born again",
-        PublishError::Command(_) => "give the tag whose command_topic this is another one",
-        PublishError::Rule(_) => "change the topic rule, or give the edge node topics that it does not concern",
-        PublishError::Topic(_) | PublishError::Levels { .. } | PublishError::RetainedFull(_) => {
-            "give the group, the edge node and the equipment below its branch other names"
-        }
+        // Of these only a name that can be no topic happens to a message of the node's own.
+        PublishError::Topic(_)
+        | PublishError::Levels { .. }
+        | PublishError::RetainedFull(_)
+        | PublishError::Command(_)
+        | PublishError::Rule(_) => "give the group, the edge node and the equipment below its branch other names",
     }
 }

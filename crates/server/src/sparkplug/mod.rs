@@ -30,7 +30,7 @@ use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::record::Recorder;
 use andon_model::text::shown;
 use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
-use andon_sparkplug::state::{State, contradicted};
+use andon_sparkplug::state::{Answers, State, contradicted};
 use andon_sparkplug::topic::{NAMESPACE, NodeName, Topic, state_topic};
 use andon_sparkplug::{Address, Host, Limits, Note, Now, Order, Outcome, Targets, aware};
 use andon_wire::mqtt::{QoS, TopicFilter, TopicName};
@@ -66,8 +66,8 @@ struct HostRun {
     looked: AtomicU8,
     /// Births came since its state was last kept.
     changed: AtomicBool,
-    /// Somebody said that it is gone.
-    contradicted: AtomicBool,
+    /// Its answers to those who say that it is gone.
+    answers: Mutex<Answers>,
     file: PathBuf,
 }
 
@@ -85,6 +85,10 @@ struct HostCore {
 impl HostRun {
     fn core(&self) -> MutexGuard<'_, HostCore> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -301,10 +305,10 @@ impl Sparkplug {
             let core = run.core();
             if *core.config.host_id == *host && contradicted(core.state, state) {
                 drop(core);
-                run.contradicted.store(true, Ordering::Release);
+                run.answers().owe();
             }
         }
-        self.edges().iter().for_each(|edge| edge.host_seen(host, state));
+        self.edges().iter().for_each(|edge| edge.host_seen(self, host, state));
     }
 
     /// Whether a PUBLISH to this topic is a command of ours: to one of our edge nodes, or to somebody's whose tags can be written here.
@@ -498,7 +502,7 @@ impl Sparkplug {
             begun: self.clock.monotonic(),
             looked: AtomicU8::new(0),
             changed: AtomicBool::new(false),
-            contradicted: AtomicBool::new(false),
+            answers: Mutex::default(),
             file,
         };
         samples.append(&mut self.come_of(&run, outcome));
@@ -592,7 +596,7 @@ impl Sparkplug {
         }
         // The broker does not hand our own messages back to us.
         let host_id = run.core().config.host_id.clone();
-        self.edges().iter().for_each(|edge| edge.host_seen(&host_id, state));
+        self.edges().iter().for_each(|edge| edge.host_seen(self, &host_id, state));
     }
 
     /// Looks after what is overdue and what must become durable, until `stop`.
@@ -626,7 +630,8 @@ impl Sparkplug {
                 let outcome = run.core().host.tick(self.now());
                 let samples = self.come_of(&run, outcome);
                 self.bus.publish(samples).await;
-                if run.contradicted.swap(false, Ordering::AcqRel) {
+                let answers = run.answers().take(self.now());
+                if answers {
                     self.publish_state(&run, true).await;
                 }
             }
