@@ -5,12 +5,12 @@ use andon_model::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How much is kept of what anybody may announce.
+/// How much is kept of what anybody may announce. Each family has its own room, so that one does not drive another out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Announcements.
+    /// Announcements of one family.
     pub count: usize,
-    /// Bytes of all of them, names and payloads.
+    /// Bytes of all of these, names and payloads.
     pub bytes: usize,
     /// Bytes of one payload.
     pub payload: usize,
@@ -20,7 +20,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { count: 10_000, bytes: 32 << 20, payload: 2 << 20, gone: 1000 }
+        Self { count: 5000, bytes: 8 << 20, payload: 2 << 20, gone: 1000 }
     }
 }
 
@@ -58,7 +58,8 @@ pub struct Announcements {
     limits: Limits,
     there: BTreeMap<Arc<str>, Announcement>,
     gone: BTreeMap<Arc<str>, Announcement>,
-    bytes: usize,
+    /// How many there are of each family, and of how many bytes.
+    used: [(usize, usize); Kind::ALL],
     refused: usize,
 }
 
@@ -87,22 +88,25 @@ impl Announcements {
             return Noted::Same;
         }
         let before = known.map_or(0, |known| known.topic.len() + known.payload.len());
-        let bytes = self.bytes - before + topic.len() + payload.len();
-        if bytes > self.limits.bytes || (known.is_none() && self.there.len() >= self.limits.count) {
+        let Some(used) = self.used.get_mut(kind as usize) else { return Noted::Full };
+        let bytes = used.1 - before + topic.len() + payload.len();
+        if bytes > self.limits.bytes || (known.is_none() && used.0 >= self.limits.count) {
             self.refused += 1;
             return Noted::Full;
         }
         let at = known.map_or(at, |known| known.at);
         let topic: Arc<str> = known.map_or_else(|| topic.into(), |known| known.topic.clone());
         self.gone.remove(&topic);
-        self.bytes = bytes;
+        *used = (used.0 + usize::from(known.is_none()), bytes);
         self.there.insert(topic.clone(), Announcement { topic, kind, payload: payload.into(), at });
         Noted::New
     }
 
     fn take_back(&mut self, topic: &str) -> Noted {
         let Some(known) = self.there.remove(topic) else { return Noted::Same };
-        self.bytes -= known.topic.len() + known.payload.len();
+        if let Some(used) = self.used.get_mut(known.kind as usize) {
+            *used = (used.0 - 1, used.1 - known.topic.len() - known.payload.len());
+        }
         if self.gone.len() < self.limits.gone && known.payload.len() <= 65_536 {
             self.gone.insert(known.topic.clone(), known);
         }
@@ -165,6 +169,8 @@ mod tests {
         assert_eq!(note("d", "4"), Noted::New);
         assert_eq!(all.gone().iter().map(|one| &*one.topic).collect::<Vec<_>>(), ["b"]);
         assert_eq!(all.figures(), (3, 2));
+        // Another family has room of its own.
+        assert_eq!(all.note("e", Kind::Shelly, b"5", Timestamp::default()), Noted::New);
     }
 
     proptest! {
@@ -174,7 +180,7 @@ mod tests {
             for (topic, length) in steps {
                 all.note(&topic, Kind::Shelly, &vec![1; length], Timestamp::default());
                 let bytes: usize = all.iter().map(|one| one.topic.len() + one.payload.len()).sum();
-                prop_assert_eq!(bytes, all.bytes);
+                prop_assert_eq!((all.there.len(), bytes), all.used[Kind::Shelly as usize]);
                 prop_assert!(bytes <= LIMITS.bytes && all.there.len() <= LIMITS.count && all.gone.len() <= LIMITS.gone);
             }
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Who announced it, in whose words.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Family {
     /// Home Assistant's discovery.
     HomeAssistant,
@@ -96,7 +96,7 @@ pub struct Source {
     /// The rest of the field.
     pub words: Map<String, Json>,
     /// How the device says that it is there.
-    pub availability: Option<Json>,
+    pub availability: Option<Arc<Json>>,
     /// The family's base topic, where the filter does not show it.
     pub base: Option<String>,
 }

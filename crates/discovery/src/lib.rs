@@ -25,9 +25,10 @@ pub use item::{Command, Device, Family, Item, Point, Source, Wanted};
 pub use propose::{Listed, Proposal, State, propose};
 
 use andon_wire::mqtt::TopicFilter;
+use std::sync::Arc;
 
-/// The most items that are read; further ones are counted.
-pub const MAX_ITEMS: usize = 20_000;
+/// The most items of one family that are read; that there are further ones is told.
+pub const MAX_ITEMS: usize = 5000;
 
 /// Where devices announce themselves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +54,11 @@ pub enum Kind {
     Tasmota,
     /// A report of a Shelly device.
     Shelly,
+}
+
+impl Kind {
+    /// How many there are.
+    pub(crate) const ALL: usize = 4;
 }
 
 impl Places {
@@ -86,25 +92,41 @@ impl Places {
     }
 }
 
-/// What could become tags, by family and topic; and how many more there are.
+/// What could become tags, by family and in the order in which it was announced; and how many more there are at least. At most [`MAX_ITEMS`] of each family.
 #[must_use]
-pub fn read(places: &Places, announcements: &Announcements) -> (Vec<Item>, usize) {
-    let mut items = Vec::new();
-    for announcement in announcements.by_arrival() {
-        let (topic, payload) = (&*announcement.topic, &*announcement.payload);
-        match announcement.kind {
-            Kind::HomeAssistant => items.extend(home_assistant::read(&places.prefix, topic, payload)),
-            Kind::Zigbee2Mqtt => items.extend(zigbee2mqtt::read(topic, payload)),
-            Kind::Tasmota | Kind::Shelly => {}
-        }
-    }
-    if let Some(base) = &places.tasmota {
-        items.extend(tasmota::read(base, announcements));
-    }
-    items.extend(shelly::read(announcements));
+pub fn read(places: &Places, announcements: &Announcements) -> (Vec<Arc<Item>>, usize) {
+    read_at_most(places, announcements, MAX_ITEMS)
+}
+
+/// The same, with at most so many of each family. Nothing further is made before it is left out.
+#[must_use]
+pub fn read_at_most(places: &Places, announcements: &Announcements, most: usize) -> (Vec<Arc<Item>>, usize) {
+    let (mut items, mut more) = (Vec::new(), 0);
     // A family's own word comes before what it says to Home Assistant.
-    items.sort_by_key(|item| item.family == Family::HomeAssistant);
-    let more = items.len().saturating_sub(MAX_ITEMS);
-    items.truncate(MAX_ITEMS);
+    let mut zigbee = Vec::new();
+    for announcement in announcements.by_arrival().filter(|it| it.kind == Kind::Zigbee2Mqtt) {
+        zigbee.extend(zigbee2mqtt::read(&announcement.topic, &announcement.payload, most + 1 - zigbee.len()));
+    }
+    take(zigbee, most, &mut items, &mut more);
+    if let Some(base) = &places.tasmota {
+        take(tasmota::read(base, announcements, most + 1), most, &mut items, &mut more);
+    }
+    take(shelly::read(announcements, most + 1), most, &mut items, &mut more);
+    let mut room = most;
+    for announcement in announcements.by_arrival().filter(|it| it.kind == Kind::HomeAssistant) {
+        if room == 0 {
+            more += 1;
+            continue;
+        }
+        let found = home_assistant::read(&places.prefix, &announcement.topic, &announcement.payload);
+        let count = found.len();
+        take(found, room, &mut items, &mut more);
+        room = room.saturating_sub(count);
+    }
     (items, more)
+}
+
+fn take(found: Vec<Item>, room: usize, items: &mut Vec<Arc<Item>>, more: &mut usize) {
+    *more += found.len().saturating_sub(room);
+    items.extend(found.into_iter().take(room).map(Arc::new));
 }

@@ -6,6 +6,8 @@
 
 mod owners;
 
+pub(crate) use owners::MAX_WORD;
+
 use crate::item::{Command, Family, Item, Point, Source};
 use crate::text::{level, line};
 use andon_model::plant::{Equipment, Interpolation, Level, Plant, Profile, TagDef, TopicDef};
@@ -18,8 +20,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The most tags in one proposal.
-pub const MAX_TAGS: usize = 10_000;
+/// The most tags of one family in one proposal.
+pub const MAX_TAGS: usize = 2500;
 
 /// What becomes of an item.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,7 +59,7 @@ impl State {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listed {
     /// The item.
-    pub item: Item,
+    pub item: Arc<Item>,
     /// What becomes of it.
     pub state: State,
     /// The tag that takes it or would.
@@ -79,8 +81,8 @@ pub struct Proposal {
 /// as state or command, beyond what the model says (such as the topics of other connectors). `new_id` gives identifiers of tags.
 #[must_use]
 pub fn propose(
-    items: &[Item],
-    gone: &[Item],
+    items: &[Arc<Item>],
+    gone: &[Arc<Item>],
     plant: &Plant,
     place: Option<&EquipmentPath>,
     taken: &dyn Fn(&str) -> Option<String>,
@@ -107,7 +109,7 @@ struct Proposer<'p> {
     plant: &'p Plant,
     place: Option<&'p Equipment>,
     taken: &'p dyn Fn(&str) -> Option<String>,
-    items: &'p [Item],
+    items: &'p [Arc<Item>],
     mapping: Mapping,
     owners: Owners,
     /// The model's mappings by their filters.
@@ -131,13 +133,20 @@ struct Proposer<'p> {
     areas: HashMap<String, String>,
     /// The equipment of this proposal's devices.
     used: HashSet<String>,
+    /// The last number behind a path.
+    numbers: HashMap<String, u32>,
+    /// How many tags of a family there are.
+    counts: HashMap<Family, usize>,
+    /// The model's equipment right below the place, and the paths of all of it.
+    below: Vec<&'p Equipment>,
+    there: HashSet<&'p str>,
     /// The first filter of a device.
     filters: HashMap<String, String>,
 }
 
 impl<'p> Proposer<'p> {
     fn new(
-        items: &'p [Item],
+        items: &'p [Arc<Item>],
         plant: &'p Plant,
         place: Option<&EquipmentPath>,
         taken: &'p dyn Fn(&str) -> Option<String>,
@@ -163,6 +172,10 @@ impl<'p> Proposer<'p> {
             proposed: HashMap::new(),
             areas: items.iter().filter_map(|item| Some((item.device.id.clone(), item.device.area.clone()?))).collect(),
             used: HashSet::new(),
+            numbers: HashMap::new(),
+            counts: HashMap::new(),
+            below: plant.equipment.iter().filter(|item| item.path.parent().as_ref() == place).collect(),
+            there: plant.equipment.iter().map(|item| item.path.as_str()).collect(),
             filters: HashMap::new(),
         };
         for topic in &plant.topics {
@@ -211,7 +224,7 @@ impl<'p> Proposer<'p> {
         exact.or_else(|| self.proposed.get(&(source.filter.clone(), path_of(source)?)))
     }
 
-    fn first(&mut self, number: usize, item: &Item, new_id: &mut dyn FnMut() -> Uuid) -> Listed {
+    fn first(&mut self, number: usize, item: &Arc<Item>, new_id: &mut dyn FnMut() -> Uuid) -> Listed {
         let listed = |state, tag, why: String| Listed { item: item.clone(), state, tag, why };
         let wanted = match &item.what {
             Err(why) => return listed(State::NotUnderstood, None, why.clone()),
@@ -250,7 +263,7 @@ impl<'p> Proposer<'p> {
     }
 
     /// What can be commanded and not seen stands beside another value of its device.
-    fn without_state(&mut self, number: usize, item: &Item, new_id: &mut dyn FnMut() -> Uuid) -> Option<Listed> {
+    fn without_state(&mut self, number: usize, item: &Arc<Item>, new_id: &mut dyn FnMut() -> Uuid) -> Option<Listed> {
         let wanted = item.what.as_ref().ok().filter(|wanted| wanted.source.is_none())?;
         if self.mapped(item).is_some() || self.owners.fault(number).is_some() {
             return None;
@@ -296,7 +309,7 @@ impl<'p> Proposer<'p> {
     /// That a mapping of the model hears otherwise whether the device is there.
     fn other_availability(&self, source: &Source) -> Option<String> {
         let known = self.mapped_topics.get(&*source.filter)?.settings.get("availability");
-        let wanted = source.availability.as_ref().filter(|wanted| known != Some(wanted));
+        let wanted = source.availability.as_deref().filter(|wanted| known != Some(*wanted));
         wanted.map(|_| "the mapping that is there keeps its own way to tell whether the device is there".to_owned())
     }
 
@@ -403,16 +416,18 @@ impl<'p> Proposer<'p> {
         writable: bool,
         new_id: &mut dyn FnMut() -> Uuid,
     ) -> Result<TagPath, String> {
-        if self.tags.len() >= MAX_TAGS {
-            return Err(format!("a proposal has at most {MAX_TAGS} tags; apply it, and look again"));
+        let count = self.counts.get(&item.family).copied().unwrap_or_default();
+        if count >= MAX_TAGS {
+            return Err(format!("a proposal has at most {MAX_TAGS} tags of one family; apply it, and look again"));
         }
         let equipment = self.device(item)?;
         let wish = format!("{equipment}/{}", point.leaf);
-        let free = numbered(&wish).find(|path| !self.paths.contains(path));
-        let path = free
+        let path = self
+            .free(&wish)
             .and_then(|path| TagPath::parse(&path).ok())
             .ok_or_else(|| format!("{wish} is too long or too deep for a tag"))?;
         self.paths.insert(path.to_string());
+        self.counts.insert(item.family, count + 1);
         let number = matches!(point.data_type, DataType::Double | DataType::Int64);
         self.tags.push(TagDef {
             id: new_id(),
@@ -438,6 +453,19 @@ impl<'p> Proposer<'p> {
         Ok(path)
     }
 
+    /// A path that nothing has yet: as wished, or with the next number behind it.
+    fn free(&mut self, wish: &str) -> Option<String> {
+        let last = self.numbers.entry(wish.to_owned()).or_default();
+        for number in *last + 1..1000 {
+            let path = if number == 1 { wish.to_owned() } else { format!("{wish}_{number}") };
+            *last = number;
+            if !self.used.contains(&path) && !self.paths.contains(&path) {
+                return Some(path);
+            }
+        }
+        None
+    }
+
     /// The equipment of its device: place / room / device.
     fn device(&mut self, item: &Item) -> Result<EquipmentPath, String> {
         let place = self.place.ok_or("no `place` is set below which it could stand")?;
@@ -451,8 +479,8 @@ impl<'p> Proposer<'p> {
         };
         let above = room.unwrap_or_else(|| place.path.clone());
         let wish = format!("{above}/{}", level(&item.device.name));
-        let path = numbered(&wish).find(|path| !self.used.contains(path) && !self.paths.contains(path));
-        let path = path
+        let path = self
+            .free(&wish)
             .and_then(|path| EquipmentPath::parse(&path).ok())
             .ok_or_else(|| format!("{wish} is too long or too deep"))?;
         self.equip(&path, Level::WorkUnit.max(place.level), &item.device.name, &item.device.model);
@@ -467,17 +495,10 @@ impl<'p> Proposer<'p> {
         if let Some(path) = self.rooms.get(&leaf) {
             return Ok(path.clone());
         }
-        let is = |item: &&Equipment| {
-            item.path.parent().as_ref() == Some(&place.path)
-                && (item.path.leaf() == leaf || item.title.to_lowercase() == area.to_lowercase())
-        };
-        let known = self
-            .plant
-            .equipment
-            .iter()
-            .find(is)
-            .filter(|item| item.level <= Level::WorkCenter)
-            .map(|item| item.path.clone());
+        let lower = area.to_lowercase();
+        let is = |item: &&&Equipment| item.path.leaf() == leaf || item.title.to_lowercase() == lower;
+        let known =
+            self.below.iter().find(is).filter(|item| item.level <= Level::WorkCenter).map(|item| item.path.clone());
         let path = match known {
             Some(path) => path,
             None => EquipmentPath::parse(&format!("{}/{leaf}", place.path)).map_err(|error| error.to_string())?,
@@ -488,7 +509,7 @@ impl<'p> Proposer<'p> {
     }
 
     fn equip(&mut self, path: &EquipmentPath, level: Level, title: &str, description: &str) {
-        if self.plant.equipment.iter().any(|item| item.path == *path) {
+        if self.there.contains(path.as_str()) {
             return;
         }
         let profile = self.place.map_or(Profile::Home, |place| place.profile);
@@ -542,17 +563,12 @@ impl<'p> Proposer<'p> {
     }
 }
 
-/// A path, and the same with numbers behind it.
-fn numbered(wish: &str) -> impl Iterator<Item = String> {
-    (1..1000).map(move |n| if n == 1 { wish.to_owned() } else { format!("{wish}_{n}") })
-}
-
 /// The mapping of a topic without its fields.
 fn new_mapping(source: &Source) -> TopicDef {
     let mut settings = Map::from_iter([("format".to_owned(), json!(source.format)), ("fields".to_owned(), json!([]))]);
     settings.extend(source.base.iter().map(|base| ("base".to_owned(), json!(base))));
     if let Some(availability) = &source.availability {
-        settings.insert("availability".to_owned(), availability.clone());
+        settings.insert("availability".to_owned(), (**availability).clone());
     }
     TopicDef { filter: source.filter.clone(), settings: Json::Object(settings) }
 }

@@ -67,10 +67,13 @@ pub(crate) fn is_report(topic: &str) -> bool {
         && (rest == "events/rpc" || rest.strip_prefix("status/").is_some_and(|component| !component.contains('/')))
 }
 
-/// The items of all devices.
-pub(crate) fn read(announcements: &Announcements) -> Vec<Item> {
+/// The items of all devices, at most so many.
+pub(crate) fn read(announcements: &Announcements, most: usize) -> Vec<Item> {
     let mut found: BTreeMap<(String, String), Item> = BTreeMap::new();
-    for one in announcements.iter().filter(|one| one.kind == Kind::Shelly) {
+    for one in announcements.by_arrival().filter(|one| one.kind == Kind::Shelly) {
+        if found.len() >= most {
+            break;
+        }
         let (topic, payload) = (&*one.topic, &*one.payload);
         let items = match topic.strip_prefix("shellies/") {
             Some(rest) => first(topic, rest).into_iter().collect(),
@@ -80,7 +83,7 @@ pub(crate) fn read(announcements: &Announcements) -> Vec<Item> {
             found.entry((item.device.id.clone(), item.name.clone())).or_insert(item);
         }
     }
-    found.into_values().collect()
+    found.into_values().take(most).collect()
 }
 
 fn device(id: &str) -> Arc<Device> {
@@ -217,7 +220,7 @@ mod tests {
         };
         let (one, plus) = ("shellies/shelly1pm-68C63AFB6C1F/#", "shellyplus1pm-a8032abe54dc/#");
         assert_eq!(
-            read(&all).into_iter().map(show).collect::<Vec<_>>(),
+            read(&all, 1000).into_iter().map(show).collect::<Vec<_>>(),
             [
                 format!("{one} relay/0 boolean true"),
                 format!("{one} relay/0/power double false"),

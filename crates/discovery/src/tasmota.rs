@@ -2,6 +2,7 @@
 
 use crate::announcements::Announcements;
 use crate::item::{Device, Family, Item, Point, Source, Wanted};
+use crate::propose::MAX_WORD;
 use crate::text::{level, line};
 use crate::units::unit;
 use andon_model::DataType;
@@ -39,8 +40,8 @@ const QUANTITIES: [(&str, &str); 22] = [
     ("Distance", "cm"),
 ];
 
-/// The items of all devices.
-pub(crate) fn read(base: &str, announcements: &Announcements) -> Vec<Item> {
+/// The items of all devices, at most so many.
+pub(crate) fn read(base: &str, announcements: &Announcements, most: usize) -> Vec<Item> {
     let of_base = |topic: &str| topic.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
     let configs = announcements
         .by_arrival()
@@ -52,6 +53,7 @@ pub(crate) fn read(base: &str, announcements: &Announcements) -> Vec<Item> {
             let sensors = sensors.and_then(|sensors| serde_json::from_slice::<Json>(&sensors.payload).ok());
             of_device(&config.topic, &config.payload, sensors.as_ref().and_then(|sensors| sensors.get("sn")))
         })
+        .take(most)
         .collect()
 }
 
@@ -59,7 +61,7 @@ struct Known<'k> {
     topic: &'k str,
     device: Arc<Device>,
     filter: String,
-    availability: Option<Json>,
+    availability: Option<Arc<Json>>,
 }
 
 impl Known<'_> {
@@ -175,12 +177,15 @@ fn filter(config: &Json, own: &str) -> Result<String, String> {
 }
 
 /// Its last will, where the words are not the usual ones.
-fn availability(config: &Json, filter: &str) -> Option<Json> {
+fn availability(config: &Json, filter: &str) -> Option<Arc<Json>> {
     let text = |key: &str| config.get(key).and_then(Json::as_str);
     let (online, offline) = (text("onln")?, text("ofln")?);
     let usual = online.eq_ignore_ascii_case("online") && offline.eq_ignore_ascii_case("offline");
     let topic = format!("{}LWT", filter.strip_suffix('#')?);
-    (!usual).then(|| serde_json::json!({ "topic": topic, "online": online, "offline": offline }))
+    // A character more than a word may have is enough to be refused.
+    let word = |text: &str| text.chars().take(MAX_WORD + 1).collect::<String>();
+    let words = || serde_json::json!({ "topic": topic, "online": word(online), "offline": word(offline) });
+    (!usual).then(|| Arc::new(words()))
 }
 
 fn walk(known: &Known<'_>, root: &Json, at: &Json, path: &mut Vec<String>, items: &mut Vec<Item>) {
@@ -251,7 +256,7 @@ mod tests {
             }
             Err(why) => why,
         };
-        read("tasmota/discovery", &all).into_iter().map(show).collect()
+        read("tasmota/discovery", &all, 1000).into_iter().map(show).collect()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Zigbee2MQTT's list of devices (1.x and 2.x): retained on `<base>/bridge/devices`, each device with what it exposes.
 
 use crate::item::{Device, Family, Item, MOVES_MS, Point, Source, Wanted};
+use crate::propose::MAX_WORD;
 use crate::text::{level, line};
 use crate::units::unit;
 use andon_model::DataType;
@@ -16,8 +17,8 @@ const MAX_EXPOSED: usize = 200;
 const PUBLISHED: u64 = 1;
 const SET: u64 = 2;
 
-/// The items of the list.
-pub(crate) fn read(topic: &str, payload: &[u8]) -> Vec<Item> {
+/// The items of the list, at most so many.
+pub(crate) fn read(topic: &str, payload: &[u8], most: usize) -> Vec<Item> {
     let base = topic.strip_suffix("/bridge/devices").unwrap_or(topic);
     let devices = match serde_json::from_slice::<Json>(payload) {
         Ok(Json::Array(devices)) => devices,
@@ -35,6 +36,7 @@ pub(crate) fn read(topic: &str, payload: &[u8]) -> Vec<Item> {
         .take(MAX_DEVICES)
         .filter_map(Json::as_object)
         .flat_map(|device| of_device(topic, base, device))
+        .take(most)
         .collect()
 }
 
@@ -62,7 +64,7 @@ fn of_device(topic: &str, base: &str, device: &Map<String, Json>) -> Vec<Item> {
         line(&parts.into_iter().flatten().collect::<Vec<_>>().join(" "), 80)
     });
     let whose = Arc::new(Device {
-        id: text(device, "ieee_address").map_or_else(|| friendly.clone(), |id| line(&id, 40)),
+        id: text(device, "ieee_address").map_or_else(|| line(&friendly, 200), |id| line(&id, 40)),
         name: line(friendly.rsplit('/').next().unwrap_or(&friendly), 80),
         // Friendly names with slashes are how people sort their devices.
         area: friendly.rsplit_once('/').map(|(above, _)| line(above.rsplit('/').next().unwrap_or(above), 80)),
@@ -79,6 +81,9 @@ fn of_device(topic: &str, base: &str, device: &Map<String, Json>) -> Vec<Item> {
     };
     let mut items = Vec::new();
     for exposed in exposes.iter().take(MAX_EXPOSED).filter_map(Json::as_object) {
+        if items.len() >= MAX_EXPOSED {
+            break;
+        }
         match exposed.get("features").and_then(Json::as_array) {
             // A light, switch, lock, cover, climate or fan, with features of its own; a composite stands for one value of several parts.
             Some(features) if text(exposed, "property").is_none() || !is(exposed, "composite") => {
@@ -86,7 +91,7 @@ fn of_device(topic: &str, base: &str, device: &Map<String, Json>) -> Vec<Item> {
                 items.extend(
                     features
                         .iter()
-                        .take(MAX_EXPOSED)
+                        .take(MAX_EXPOSED - items.len())
                         .filter_map(Json::as_object)
                         .map(|it| feature(topic, &whose, base, &filter, &kind, it)),
                 );
@@ -146,9 +151,11 @@ fn wanted(
     let mut point = match kind {
         "binary" => {
             for (key, word) in [("value_on", "true"), ("value_off", "false")] {
-                if let Some(value) =
-                    exposed.get(key).filter(|value| value.is_string() || value.is_boolean() || value.is_number())
-                {
+                let Some(value) = exposed.get(key) else { continue };
+                if value.as_str().is_some_and(|text| text.len() > MAX_WORD) {
+                    return Err(format!("its word for `{word}` has more than {MAX_WORD} bytes"));
+                }
+                if value.is_string() || value.is_boolean() || value.is_number() {
                     words.insert(word.to_owned(), value.clone());
                 }
             }
@@ -254,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_list_of_devices_is_read() {
-        let items = read("zigbee2mqtt/bridge/devices", DEVICES.as_bytes());
+        let items = read("zigbee2mqtt/bridge/devices", DEVICES.as_bytes(), 1000);
         let shown: Vec<String> = items.iter().map(show).collect();
         let lamp = "zigbee2mqtt/Living room/Lamp";
         assert_eq!(
@@ -278,6 +285,6 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_told() {
-        assert_eq!(show(&read("z/bridge/devices", b"{")[0]), "z / bridge: the list of devices cannot be read");
+        assert_eq!(show(&read("z/bridge/devices", b"{", 1000)[0]), "z / bridge: the list of devices cannot be read");
     }
 }

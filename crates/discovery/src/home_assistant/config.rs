@@ -8,12 +8,20 @@ use andon_wire::value_template::ValueTemplate;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
+/// The most topics by which a device says that it is there.
+pub(super) const MAX_AVAILABILITY: usize = 8;
+
 /// One entity.
 pub(super) struct Config<'c> {
     pub(super) topic: &'c str,
     pub(super) component: &'c str,
     pub(super) map: &'c Map<String, Json>,
+    /// How its device says that it is there; what of it is left out.
+    availability: Availability,
 }
+
+/// How a device says that it is there, shared by all its entities; and what of it is left out.
+pub(super) type Availability = (Option<Arc<Json>>, Option<String>);
 
 /// What becomes of a command.
 pub(super) struct Asked {
@@ -28,7 +36,24 @@ impl Asked {
     }
 }
 
-impl Config<'_> {
+impl<'c> Config<'c> {
+    /// `shared`: what holds for an entity that says nothing else of whether it is there.
+    pub(super) fn new(
+        topic: &'c str,
+        component: &'c str,
+        map: &'c Map<String, Json>,
+        shared: Option<&Availability>,
+    ) -> Self {
+        let config = Self { topic, component, map, availability: (None, None) };
+        let availability = shared.cloned().unwrap_or_else(|| config.read_availability());
+        Self { availability, ..config }
+    }
+
+    /// How its device says that it is there.
+    pub(super) fn availability(&self) -> &Availability {
+        &self.availability
+    }
+
     /// A text; numbers and truth values as Python writes them.
     pub(super) fn text(&self, key: &str) -> Option<String> {
         word(self.map.get(key)?)
@@ -137,9 +162,9 @@ impl Config<'_> {
     }
 
     /// As it stands in a topic mapping; and what of it is left out.
-    fn availability(&self) -> (Option<Json>, Option<String>) {
+    fn read_availability(&self) -> Availability {
         let one = |map: &Map<String, Json>, topic: &str, template: &str| -> Result<Json, String> {
-            let of = Config { map, ..*self };
+            let of = Config { map, topic: self.topic, component: self.component, availability: (None, None) };
             let topic = of.topic_of(topic)?.ok_or("a topic is missing")?;
             let mut one = json!({
                 "topic": topic,
@@ -155,7 +180,12 @@ impl Config<'_> {
         };
         let list: Vec<Result<Json, String>> = match self.map.get("availability") {
             Some(Json::Array(list)) => {
-                list.iter().take(8).filter_map(Json::as_object).map(|map| one(map, "topic", "value_template")).collect()
+                if list.len() > MAX_AVAILABILITY {
+                    let why =
+                        format!("availability: more than {MAX_AVAILABILITY} topics cannot be mapped; it is left out");
+                    return (None, Some(why));
+                }
+                list.iter().filter_map(Json::as_object).map(|map| one(map, "topic", "value_template")).collect()
             }
             _ if self.has("availability_topic") => vec![one(self.map, "availability_topic", "availability_template")],
             _ => return (None, None),
@@ -177,7 +207,7 @@ impl Config<'_> {
         } else {
             Some(Json::Array(good)).filter(|list| list.as_array().is_some_and(|list| !list.is_empty()))
         };
-        (given, why)
+        (given.map(Arc::new), why)
     }
 
     /// An item of this entity. `part`: which of its values, where it has several.
@@ -192,7 +222,7 @@ impl Config<'_> {
         let own = self.name();
         let name = if part.is_empty() { own } else { format!("{own} {part}") };
         let mut left_out: Vec<String> = asked.why.into_iter().collect();
-        let (availability, why) = self.availability();
+        let (availability, why) = self.availability.clone();
         let what = match source {
             Err(why) => Err(why),
             Ok(None) if asked.command.is_none() => {

@@ -9,10 +9,22 @@ mod tests;
 
 use crate::item::{Device, Family, Item};
 use crate::text::{level, line};
+use andon_wire::value_template::MAX_TEMPLATE;
 use config::Config;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
+/// Longer texts are cut to this, in bytes: a character more than anything may have.
+const TOO_LONG: usize = MAX_TEMPLATE + 4;
+/// What an entity may say of whether it is there.
+const AVAILABILITY: [&str; 6] = [
+    "availability",
+    "availability_topic",
+    "availability_mode",
+    "availability_template",
+    "payload_available",
+    "payload_not_available",
+];
 /// The most components of one device.
 const MAX_COMPONENTS: usize = 1000;
 /// The node identifier under which Andon announces its own tags begins so; these are not read back.
@@ -58,15 +70,17 @@ pub(crate) fn read(prefix: &str, topic: &str, payload: &[u8]) -> Vec<Item> {
         Ok(_) => return vec![failed(place.component, "the configuration is no JSON object".to_owned())],
         Err(error) => return vec![failed(place.component, format!("the configuration is no JSON: {error}"))],
     };
+    config.values_mut().for_each(shorten);
     expand(&mut config);
     if place.component != "device" {
         let device = device_of(&config).unwrap_or(nobody);
-        return kinds::read(&Config { topic, component: place.component, map: &config }, &Arc::new(device));
+        return kinds::read(&Config::new(topic, place.component, &config, None), &Arc::new(device));
     }
     let device = Arc::new(device_of(&config).unwrap_or_else(|| nobody.clone()));
     let Some(Json::Object(components)) = config.remove("components") else {
         return vec![failed("device", "the device has no components".to_owned())];
     };
+    let shared = Config::new(topic, place.component, &config, None).availability().clone();
     let mut items = Vec::new();
     for component in components.values().take(MAX_COMPONENTS) {
         let Json::Object(own) = component else { continue };
@@ -81,16 +95,29 @@ pub(crate) fn read(prefix: &str, topic: &str, payload: &[u8]) -> Vec<Item> {
         if own.keys().all(|key| key == "platform" || key == "~") {
             continue;
         }
-        let shared = ["state_topic", "command_topic", "availability", "availability_topic", "availability_mode"];
-        let words = ["availability_template", "payload_available", "payload_not_available"];
-        for key in shared.iter().chain(&words) {
+        // What the component says itself of whether it is there is held against the device's words; most say nothing.
+        let says = AVAILABILITY.iter().any(|key| own.contains_key(*key));
+        for key in ["state_topic", "command_topic"].iter().chain(AVAILABILITY.iter().filter(|_| says)) {
             if let Some(value) = config.get(*key) {
                 own.entry(*key).or_insert_with(|| value.clone());
             }
         }
-        items.extend(kinds::read(&Config { topic, component: &platform, map: &own }, &device));
+        items.extend(kinds::read(&Config::new(topic, &platform, &own, (!says).then_some(&shared)), &device));
     }
     items
+}
+
+/// Cuts texts that are too long for anything, so that what is made of a configuration, by many components, is bounded. They stay too long to be taken.
+fn shorten(json: &mut Json) {
+    match json {
+        Json::String(text) if text.len() > TOO_LONG => {
+            let end = (0..=TOO_LONG).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+            *text = text.get(..end).unwrap_or_default().to_owned();
+        }
+        Json::Array(list) => list.iter_mut().for_each(shorten),
+        Json::Object(map) => map.values_mut().for_each(shorten),
+        _ => {}
+    }
 }
 
 /// Long names instead of short ones, and whole topics instead of those that begin or end with `~`.
@@ -105,8 +132,12 @@ fn expand(config: &mut Map<String, Json>) {
         config.insert("availability".to_owned(), list);
     }
     if let Some(Json::Array(list)) = config.get_mut("availability") {
+        list.truncate(config::MAX_AVAILABILITY + 1);
         for one in list.iter_mut().filter_map(Json::as_object_mut) {
             lengthen(one, &abbreviations::KEYS);
+            one.retain(|key, _| {
+                ["topic", "value_template", "payload_available", "payload_not_available"].contains(&key.as_str())
+            });
             if let (Some(base), Some(topic)) = (&base, one.get_mut("topic")) {
                 put_base(topic, base);
             }

@@ -185,6 +185,38 @@ fn what_is_wrong_is_told_and_nothing_is_guessed() {
 }
 
 #[test]
+fn one_announcement_takes_little_more_room_than_it_has() {
+    // A word of a megabyte that a thousand components share.
+    let long = "x".repeat(900_000);
+    let components: Vec<String> = (0..1200)
+        .map(|n| format!(r#""c{n}":{{"p":"sensor","val_tpl":"{{{{ value_json.v{n} }}}}","name":"v{n}"}}"#))
+        .collect();
+    let announced = |word: &str| {
+        let avty = format!(r#""avty_t":"d/status","pl_avail":"{word}""#);
+        format!(r#"{{"dev":{{"ids":"d"}},"stat_t":"d/state",{avty},"cmps":{{{}}}}}"#, components.join(","))
+    };
+    let size = |items: &[Item]| -> usize {
+        let mut shared = std::collections::HashMap::new();
+        let own = |item: &Item| {
+            let source = item.what.as_ref().ok().and_then(|wanted| wanted.source.as_ref());
+            let words = source.map(|source| source.at.len() + Json::Object(source.words.clone()).to_string().len());
+            words.unwrap_or_default() + item.topic.len() + item.name.len()
+        };
+        for availability in
+            items.iter().filter_map(|item| item.what.as_ref().ok()?.source.as_ref()?.availability.as_ref())
+        {
+            shared.insert(Arc::as_ptr(availability), availability.to_string().len());
+        }
+        shared.values().sum::<usize>() + items.iter().map(own).sum::<usize>()
+    };
+    let items = read("homeassistant", "homeassistant/device/d/config", announced("up").as_bytes());
+    assert_eq!(items.len(), MAX_COMPONENTS);
+    assert!(size(&items) < 200_000, "{}", size(&items));
+    let items = read("homeassistant", "homeassistant/device/d/config", announced(&long).as_bytes());
+    assert!(size(&items) < 200_000, "{}", size(&items));
+}
+
+#[test]
 fn what_changes_the_meaning_and_cannot_be_mapped_is_told() {
     let check = |component: &str, more: &str| {
         check(&format!("homeassistant/{component}/x/config"), &format!(r#"{{"stat_t":"s","name":"a",{more}}}"#))
@@ -264,11 +296,11 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = read("homeassistant", "homeassistant/sensor/x/config", &bytes);
-        let _ = crate::zigbee2mqtt::read("z/bridge/devices", &bytes);
+        let _ = crate::zigbee2mqtt::read("z/bridge/devices", &bytes, 1000);
     }
 
     #[test]
     fn no_list_of_devices_panics(config in json()) {
-        let _ = crate::zigbee2mqtt::read("z/bridge/devices", config.to_string().as_bytes());
+        let _ = crate::zigbee2mqtt::read("z/bridge/devices", config.to_string().as_bytes(), 1000);
     }
 }

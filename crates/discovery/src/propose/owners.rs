@@ -56,7 +56,7 @@ pub(super) fn place_of(filter: &str, format: &str, at: &str) -> (String, String)
 }
 
 impl Owners {
-    pub(super) fn new(items: &[Item], plant: &Plant, model: &Mapping) -> Self {
+    pub(super) fn new(items: &[Arc<Item>], plant: &Plant, model: &Mapping) -> Self {
         let mut owners = Self {
             tried: Vec::with_capacity(items.len()),
             filters: Filters::default(),
@@ -120,7 +120,7 @@ impl Owners {
 
     /// Two announcements of one value that would have it commanded, or its device be there, in different ways: whose it is cannot be told, so nobody
     /// gets it. The same of one topic, whose mapping has one way only in which the device says that it is there.
-    fn find_conflicts(&mut self, items: &[Item]) {
+    fn find_conflicts(&mut self, items: &[Arc<Item>]) {
         type Claims<'i> = HashMap<(String, String, &'static str), Vec<(usize, &'i Item)>>;
         let (mut topics, mut places): (Claims<'_>, Claims<'_>) = (HashMap::new(), HashMap::new());
         for (number, item) in items.iter().enumerate() {

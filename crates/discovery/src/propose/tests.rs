@@ -1,7 +1,7 @@
 //! What is proposed for what was found, and what never is.
 
 use super::*;
-use crate::{Announcements, Limits, Places, read};
+use crate::{Announcements, Limits, Places, read, read_at_most};
 use andon_model::{StatusCode, Timestamp, Value};
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn places() -> Places {
     Places { prefix: "ha".to_owned(), zigbee2mqtt: Some("zigbee2mqtt".to_owned()), tasmota: None, shelly: false }
 }
 
-fn items(announced: &[(&str, &str)]) -> Vec<Item> {
+fn items(announced: &[(&str, &str)]) -> Vec<Arc<Item>> {
     let mut all = Announcements::new(Limits::default());
     for (topic, payload) in announced {
         let kind = places().kind_of(topic).unwrap_or_else(|| panic!("{topic} announces nothing"));
@@ -42,7 +42,7 @@ fn house() -> Plant {
     }
 }
 
-fn proposed(items: &[Item], plant: &Plant) -> Proposal {
+fn proposed(items: &[Arc<Item>], plant: &Plant) -> Proposal {
     let mut last = 0;
     let mut id = || {
         last += 1;
@@ -376,6 +376,28 @@ fn what_no_document_would_take_is_not_understood() {
         "{shown:?}"
     );
     assert_eq!(commanded, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_made_beyond_the_room_of_a_family() {
+    let config = |n: usize| (format!("ha/sensor/s{n}/config"), format!(r#"{{"stat_t":"s/{n}","name":"{n}"}}"#));
+    let mut all = Announcements::new(Limits::default());
+    for n in 0..30 {
+        let (topic, payload) = config(n);
+        all.note(&topic, crate::Kind::HomeAssistant, payload.as_bytes(), Timestamp::from_micros(n as i64));
+    }
+    all.note("zigbee2mqtt/bridge/devices", crate::Kind::Zigbee2Mqtt, DEVICES.as_bytes(), Timestamp::from_micros(99));
+    let (items, more) = read_at_most(&places(), &all, 10);
+    assert_eq!((items.len(), more), (2 + 10, 20), "each family has its own room");
+    let (items, more) = read_at_most(&places(), &all, 1);
+    assert_eq!((items.len(), more), (1 + 1, 1 + 29));
+    // A thousand of one name are a thousand steps, not half a million.
+    let same: Vec<(String, String)> =
+        (0..1100).map(|n| (config(n).0, format!(r#"{{"stat_t":"s/{n}","name":"a","dev":{{"ids":"d"}}}}"#))).collect();
+    let same: Vec<(&str, &str)> = same.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
+    let proposal = proposed(&super::tests::items(&same), &house());
+    assert_eq!(proposal.parts.tags.len(), 999);
+    assert!(proposal.listed.iter().any(|listed| listed.why.contains("too long or too deep")));
 }
 
 proptest! {
