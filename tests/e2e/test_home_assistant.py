@@ -224,7 +224,7 @@ class Announced(Case):
         ha.wait(sensor, "21.5")
         ha.wait(door, "on")
         # Somebody deletes what stands retained; Home Assistant comes again, and hears it again.
-        rogue = Client(f"rogue-{uuid.uuid4().hex[:6]}", durable=False).connect(node.mqtt).subscribe("homeassistant/+/andon_to-ha/+/config")
+        rogue = Client(f"rogue-{uuid.uuid4().hex[:6]}", durable=False).connect(node.mqtt).subscribe("homeassistant/+/+/+/config")
         self.addCleanup(rogue.paho.disconnect)
         rogue.until(lambda: len(rogue.messages) == len(TAGS))
         config = next(topic for topic, payload, *_ in rogue.messages if b"heater_temperature" in payload)

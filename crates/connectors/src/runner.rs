@@ -31,7 +31,7 @@ pub struct TestReport {
 
 /// Connectors that somebody else runs, and that people see among the others.
 pub trait Guests: Send + Sync {
-    /// How they are doing, by name.
+    /// How they are doing, by name; at once, for it is asked every second by everybody who looks.
     fn health(&self) -> Vec<ConnectorHealth>;
     /// Whether one works, in plain words; `None`: there is none of this name.
     fn test(&self, name: &str) -> Option<TestReport>;
@@ -209,10 +209,20 @@ impl Runner {
         health
     }
 
-    /// What a connector has found by itself; `None` if it does not look, or there is none of this name.
-    #[must_use]
-    pub fn found(&self, name: &str) -> Option<FoundValues> {
-        self.guests().iter().find_map(|guests| guests.found(name))
+    /// What a connector has found by itself; `None` if it does not look, or there is none of this name. It may have to be read first, which no worker of
+    /// the runtime waits for.
+    pub async fn found(&self, name: &str) -> Option<FoundValues> {
+        let name = name.to_owned();
+        self.ask_guests(move |guests| guests.found(&name)).await
+    }
+
+    async fn ask_guests<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&dyn Guests) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let guests = self.guests();
+        let answer = tokio::task::spawn_blocking(move || guests.iter().find_map(|guests| ask(&**guests))).await;
+        answer.unwrap_or_default()
     }
 
     fn guests(&self) -> Vec<Arc<dyn Guests>> {
@@ -235,7 +245,8 @@ impl Runner {
 
     /// Reads every register of a connector once, on its open connection if there is one, else on one of its own.
     pub async fn test(&self, name: &str) -> TestReport {
-        if let Some(report) = self.guests().iter().find_map(|guests| guests.test(name)) {
+        let asked = name.to_owned();
+        if let Some(report) = self.ask_guests(move |guests| guests.test(&asked)).await {
             return report;
         }
         let (device, asks) = {

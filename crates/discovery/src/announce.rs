@@ -9,6 +9,7 @@ use andon_model::plant::{Equipment, Level, Plant, TagDef};
 use andon_model::{DataType, EquipmentPath, Sample, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 /// Home Assistant takes no longer states and texts, in characters.
 const LONGEST: usize = 255;
@@ -22,7 +23,9 @@ pub struct Options {
     pub prefix: String,
     /// The first levels of the topics of states and commands.
     pub base: String,
-    /// What tells these announcements from those of others: the connector's name.
+    /// Which Andon it is: two at one broker are not each other's.
+    pub node: Uuid,
+    /// What tells these announcements from others of this Andon: the connector's name.
     pub name: String,
     /// What is announced: everything below.
     pub branch: EquipmentPath,
@@ -45,12 +48,18 @@ pub struct Entity {
     pub command_topic: Option<String>,
 }
 
+/// How the level begins under which this Andon announces, and no other.
+#[must_use]
+pub fn own(node: Uuid) -> String {
+    format!("andon_{}_", node.simple())
+}
+
 impl Options {
     /// The level of their own in configuration topics: letters, digits, `_` and `-`.
     #[must_use]
-    pub fn node(&self) -> String {
+    pub fn node_level(&self) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-        format!("{}{}", crate::home_assistant::OWN, self.name.chars().map(plain).collect::<String>())
+        format!("{}{}", own(self.node), self.name.chars().map(plain).collect::<String>())
     }
 
     /// Where it stands whether Andon is there: `online` or `offline`.
@@ -62,7 +71,7 @@ impl Options {
     /// All their configurations, as a topic filter.
     #[must_use]
     pub fn config_filter(&self) -> String {
-        format!("{}/+/{}/+/config", self.prefix, self.node())
+        format!("{}/+/{}/+/config", self.prefix, self.node_level())
     }
 
     /// Where Home Assistant says that it is there.
@@ -144,20 +153,21 @@ fn entity(options: &Options, tag: &TagDef, equipment: &HashMap<&str, &Equipment>
         ("availability_mode".to_owned(), json!("all")),
         ("json_attributes_topic".to_owned(), json!(state_topic)),
         ("json_attributes_template".to_owned(), json!("{{ {'quality': value_json.quality, 'at': value_json.at} | tojson }}")),
-        ("device".to_owned(), device(tag, equipment)),
+        ("device".to_owned(), device(options.node, tag, equipment)),
         ("origin".to_owned(), json!({ "name": "Andon", "sw_version": env!("CARGO_PKG_VERSION") })),
     ]);
     config.extend(command_topic.iter().map(|topic| ("command_topic".to_owned(), json!(topic))));
-    let config_topic = format!("{}/{component}/{}/{}/config", options.prefix, options.node(), tag.id);
+    let config_topic = format!("{}/{component}/{}/{}/config", options.prefix, options.node_level(), tag.id);
     Entity { path, config_topic, config: Json::Object(config), state_topic, command_topic }
 }
 
 /// The equipment it stands in, with the nearest room, line or area above.
-fn device(tag: &TagDef, equipment: &HashMap<&str, &Equipment>) -> Json {
+fn device(node: Uuid, tag: &TagDef, equipment: &HashMap<&str, &Equipment>) -> Json {
     let path = tag.path.equipment();
     let own = equipment.get(path.as_str());
     let title = own.map_or_else(|| path.leaf().to_owned(), |own| line(&own.title, 80));
-    let mut device = json!({ "identifiers": [format!("andon:{path}")], "name": title, "manufacturer": "Andon" });
+    let mut device =
+        json!({ "identifiers": [format!("andon:{}:{path}", node.simple())], "name": title, "manufacturer": "Andon" });
     let mut above = Some(path);
     while let Some(path) = above {
         let room = equipment.get(path.as_str()).filter(|item| matches!(item.level, Level::Area | Level::WorkCenter));
@@ -296,6 +306,7 @@ mod tests {
         Options {
             prefix: "homeassistant".to_owned(),
             base: "andon".to_owned(),
+            node: Uuid::from_u128(9),
             name: "to.ha".to_owned(),
             branch: EquipmentPath::parse("home").expect("a path"),
             commands,
@@ -372,7 +383,7 @@ mod tests {
         let temperature = &all[6];
         assert_eq!(
             temperature.config_topic,
-            "homeassistant/sensor/andon_to_ha/00000000-0000-0000-0000-000000000007/config"
+            "homeassistant/sensor/andon_00000000000000000000000000000009_to_ha/00000000-0000-0000-0000-000000000007/config"
         );
         assert_eq!(temperature.config["device"]["suggested_area"], "Living room");
         assert_eq!(temperature.config["device"]["name"], "Heater");
@@ -386,15 +397,26 @@ mod tests {
     #[test]
     fn what_is_announced_is_understood_by_our_own_reading_of_it() {
         for entity in entities(&options(true), &plant()) {
-            let foreign = entity.config_topic.replace("/andon_to_ha/", "/other/");
-            let items = home_assistant::read("homeassistant", &foreign, entity.config.to_string().as_bytes());
+            let items =
+                home_assistant::read("homeassistant", &entity.config_topic, entity.config.to_string().as_bytes());
             let [item] = items.as_slice() else { panic!("{items:?}") };
             let wanted = item.what.as_ref().unwrap_or_else(|why| panic!("{}: {why}", entity.path));
             assert_eq!(wanted.command.is_some(), entity.command_topic.is_some(), "{}", entity.path);
             assert_eq!(item.left_out, Vec::<String>::new(), "{}", entity.path);
-            assert!(
-                home_assistant::read("homeassistant", &entity.config_topic, entity.config.to_string().as_bytes())
-                    .is_empty()
+            // This Andon does not take its own for a device; another one at the same broker may.
+            let places = |node| crate::Places {
+                prefix: "homeassistant".to_owned(),
+                own: own(Uuid::from_u128(node)),
+                zigbee2mqtt: None,
+                tasmota: None,
+                shelly: false,
+            };
+            assert_eq!(places(9).announces(&entity.config_topic), None);
+            assert_eq!(places(8).announces(&entity.config_topic), Some(crate::Kind::HomeAssistant));
+            assert_eq!(
+                places(9).kind_of(&entity.config_topic),
+                Some(crate::Kind::HomeAssistant),
+                "nobody else's topic"
             );
         }
     }
@@ -423,6 +445,14 @@ mod tests {
                 r#""availability":"offline","quality":"BadWaitingForInitialData","state":"None","value":null"#
             )
         );
+    }
+
+    #[test]
+    fn two_of_one_name_at_a_broker_do_not_clear_each_other() {
+        let other = Options { node: Uuid::from_u128(8), ..options(true) };
+        let filter = andon_wire::mqtt::TopicFilter::parse(&options(true).config_filter()).expect("a filter");
+        assert!(entities(&options(true), &plant()).iter().all(|entity| filter.matches(&entity.config_topic)));
+        assert!(entities(&other, &plant()).iter().all(|entity| !filter.matches(&entity.config_topic)));
     }
 
     #[test]

@@ -29,12 +29,16 @@ use std::sync::Arc;
 
 /// The most items of one family that are read; that there are further ones is told.
 pub const MAX_ITEMS: usize = 5000;
+/// The most of one family that were taken back.
+pub const MAX_GONE: usize = 250;
 
 /// Where devices announce themselves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Places {
     /// The first levels of Home Assistant's discovery.
     pub prefix: String,
+    /// How the second level begins of what this Andon announces itself ([`announce::own`]), which is not read back.
+    pub own: String,
     /// Zigbee2MQTT's base topic, if it is listened to.
     pub zigbee2mqtt: Option<String>,
     /// Tasmota's discovery topic, if it is listened to.
@@ -79,6 +83,14 @@ impl Places {
         (self.shelly && shelly::is_report(topic)).then_some(Kind::Shelly)
     }
 
+    /// The same, but for what this Andon announces itself.
+    #[must_use]
+    pub fn announces(&self, topic: &str) -> Option<Kind> {
+        let own = || topic.strip_prefix(&self.prefix).and_then(|rest| rest.split('/').nth(2));
+        self.kind_of(topic)
+            .filter(|kind| *kind != Kind::HomeAssistant || !own().is_some_and(|node| node.starts_with(&self.own)))
+    }
+
     /// The filters under which retained announcements stand.
     #[must_use]
     pub fn filters(&self) -> Vec<TopicFilter> {
@@ -92,15 +104,10 @@ impl Places {
     }
 }
 
-/// What could become tags, by family and in the order in which it was announced; and how many more there are at least. At most [`MAX_ITEMS`] of each family.
+/// What could become tags, by family and in the order in which it was announced; and how many more there are at least. `most`: of each family, such as
+/// [`MAX_ITEMS`]. Nothing further is made before it is left out.
 #[must_use]
-pub fn read(places: &Places, announcements: &Announcements) -> (Vec<Arc<Item>>, usize) {
-    read_at_most(places, announcements, MAX_ITEMS)
-}
-
-/// The same, with at most so many of each family. Nothing further is made before it is left out.
-#[must_use]
-pub fn read_at_most(places: &Places, announcements: &Announcements, most: usize) -> (Vec<Arc<Item>>, usize) {
+pub fn read(places: &Places, announcements: &Announcements, most: usize) -> (Vec<Arc<Item>>, usize) {
     let (mut items, mut more) = (Vec::new(), 0);
     // A family's own word comes before what it says to Home Assistant.
     let mut zigbee = Vec::new();

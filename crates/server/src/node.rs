@@ -309,7 +309,7 @@ impl Node {
             notes.clone(),
             sparkplug.clone(),
         );
-        let discovery = Discovery::new(bus.clone(), clock.clone(), notes.clone(), sparkplug.clone());
+        let discovery = Discovery::new(node, bus.clone(), clock.clone(), notes.clone(), sparkplug.clone());
         hooks.set_discovery(discovery.clone());
         hooks.set_plant(&plant);
         hooks.set_door(door.clone());

@@ -296,7 +296,7 @@ pub async fn found(
     Query(which): Query<Which>,
 ) -> Result<Json<FoundList>, Problem> {
     caller.may(&app, Action::Configure, "")?;
-    let found = app.connectors.found(&which.name);
+    let found = app.connectors.found(&which.name).await;
     let found = found.ok_or_else(|| Problem::not_found("connector of this name that looks for values by itself"))?;
     let view = |value: andon_connectors::FoundValue| FoundView {
         place: value.place,

@@ -27,8 +27,6 @@ const AVAILABILITY: [&str; 6] = [
 ];
 /// The most components of one device.
 const MAX_COMPONENTS: usize = 1000;
-/// The node identifier under which Andon announces its own tags begins so; these are not read back.
-pub(crate) const OWN: &str = "andon_";
 
 /// A discovery topic's parts.
 struct Place<'t> {
@@ -52,9 +50,6 @@ fn place<'t>(prefix: &str, topic: &'t str) -> Option<Place<'t>> {
 /// The items of one configuration.
 pub(crate) fn read(prefix: &str, topic: &str, payload: &[u8]) -> Vec<Item> {
     let Some(place) = place(prefix, topic) else { return Vec::new() };
-    if place.node.is_some_and(|node| node.starts_with(OWN)) {
-        return Vec::new();
-    }
     let nobody = Device { id: topic.to_owned(), name: line(place.object, 80), ..Device::default() };
     let failed = |kind: &str, why: String| Item {
         family: Family::HomeAssistant,

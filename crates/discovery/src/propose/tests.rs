@@ -1,7 +1,7 @@
 //! What is proposed for what was found, and what never is.
 
 use super::*;
-use crate::{Announcements, Limits, Places, read, read_at_most};
+use crate::{Announcements, Limits, MAX_ITEMS, Places, read};
 use andon_model::{StatusCode, Timestamp, Value};
 use proptest::prelude::*;
 
@@ -15,7 +15,13 @@ const RESTART: &str =
     r#"{"cmd_t":"boiler/restart","name":"Restart","dev":{"ids":"b1","name":"Boiler room","sa":"Cellar"}}"#;
 
 fn places() -> Places {
-    Places { prefix: "ha".to_owned(), zigbee2mqtt: Some("zigbee2mqtt".to_owned()), tasmota: None, shelly: false }
+    Places {
+        prefix: "ha".to_owned(),
+        own: crate::announce::own(Uuid::nil()),
+        zigbee2mqtt: Some("zigbee2mqtt".to_owned()),
+        tasmota: None,
+        shelly: false,
+    }
 }
 
 fn items(announced: &[(&str, &str)]) -> Vec<Arc<Item>> {
@@ -24,7 +30,7 @@ fn items(announced: &[(&str, &str)]) -> Vec<Arc<Item>> {
         let kind = places().kind_of(topic).unwrap_or_else(|| panic!("{topic} announces nothing"));
         all.note(topic, kind, payload.as_bytes(), Timestamp::default());
     }
-    read(&places(), &all).0
+    read(&places(), &all, MAX_ITEMS).0
 }
 
 fn house() -> Plant {
@@ -341,7 +347,7 @@ fn who_asked_first_has_the_topic_whatever_its_name_is() {
     }
     // Other words later on change nothing.
     all.note(&z.0, crate::Kind::HomeAssistant, z.1.replace("z_first", "renamed").as_bytes(), Timestamp::from_micros(9));
-    let shown = lines(&proposed(&read(&places(), &all).0, &house()));
+    let shown = lines(&proposed(&read(&places(), &all, MAX_ITEMS).0, &house()));
     assert_eq!(
         shown,
         [
@@ -387,9 +393,9 @@ fn nothing_is_made_beyond_the_room_of_a_family() {
         all.note(&topic, crate::Kind::HomeAssistant, payload.as_bytes(), Timestamp::from_micros(n as i64));
     }
     all.note("zigbee2mqtt/bridge/devices", crate::Kind::Zigbee2Mqtt, DEVICES.as_bytes(), Timestamp::from_micros(99));
-    let (items, more) = read_at_most(&places(), &all, 10);
+    let (items, more) = read(&places(), &all, 10);
     assert_eq!((items.len(), more), (2 + 10, 20), "each family has its own room");
-    let (items, more) = read_at_most(&places(), &all, 1);
+    let (items, more) = read(&places(), &all, 1);
     assert_eq!((items.len(), more), (1 + 1, 1 + 29));
     // A thousand of one name are a thousand steps, not half a million.
     let same: Vec<(String, String)> =

@@ -95,10 +95,11 @@ impl Announcer {
         self.end.store(if removed { REMOVED } else { GOES }, Ordering::Release);
         self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task
-            && tokio::time::timeout(END_WITHIN, task).await.is_err()
+        if let Some(mut task) = task
+            && tokio::time::timeout(END_WITHIN, &mut task).await.is_err()
         {
-            tracing::warn!(connector = self.def.name, "an announcer did not end in time");
+            tracing::warn!(connector = self.def.name, "an announcer did not end in time and is cut off");
+            task.abort();
         }
     }
 
@@ -134,13 +135,20 @@ impl Announcer {
                 }
             }
             note(newest.try_next(), &tags, &mut last, &mut changed);
-            let states = changed.drain().filter_map(|at| {
-                let (id, tag, entity) = self.entities.get(at)?;
-                Some((entity.state_topic.clone(), announce::state(tag, last.get(id))))
-            });
-            let states: Vec<_> = states.collect();
+            let (places, states): (Vec<usize>, Vec<_>) = changed
+                .drain()
+                .filter_map(|at| {
+                    let (id, tag, entity) = self.entities.get(at)?;
+                    Some((at, (entity.state_topic.clone(), announce::state(tag, last.get(id)))))
+                })
+                .unzip();
             self.health.brought(states.len());
-            self.publish(&discovery, &broker, states).await;
+            let failed = self.publish(&discovery, &broker, states).await;
+            if !failed.is_empty() {
+                // With what changes until then, after the next wait.
+                changed.extend(failed.into_iter().filter_map(|number| places.get(number)));
+                self.wake.notify_one();
+            }
         }
         self.publish(&discovery, &broker, vec![(self.config.options.status_topic(), "offline".to_owned())]).await;
         if self.end.load(Ordering::Acquire) == REMOVED {
@@ -190,35 +198,45 @@ impl Announcer {
                 last.insert(*id, sample);
             }
         }
+        let mut failed = 0;
         let configs =
             self.entities.iter().map(|(_, _, entity)| (entity.config_topic.clone(), entity.config.to_string()));
-        self.publish(discovery, broker, configs.collect()).await;
+        failed += self.publish(discovery, broker, configs.collect()).await.len();
         let states = self
             .entities
             .iter()
             .map(|(id, tag, entity)| (entity.state_topic.clone(), announce::state(tag, last.get(id))));
-        self.publish(discovery, broker, states.collect()).await;
-        self.publish(discovery, broker, vec![(self.config.options.status_topic(), "online".to_owned())]).await;
-        self.health.enter(ConnectorState::Connected);
+        failed += self.publish(discovery, broker, states.collect()).await.len();
+        let online = vec![(self.config.options.status_topic(), "online".to_owned())];
+        failed += self.publish(discovery, broker, online).await.len();
+        if failed > 0 {
+            // Said again as if a Home Assistant had come.
+            self.say_again();
+        } else {
+            self.health.enter(ConnectorState::Connected);
+        }
     }
 
-    /// Retained, with QoS 1: several on their way together, so that one sync serves all.
-    async fn publish(&self, discovery: &Discovery, broker: &Broker, messages: Vec<(String, String)>) {
-        for some in messages.chunks(TOGETHER) {
-            let one = |(topic, payload): &(String, String)| {
+    /// Retained, with QoS 1: several on their way together, so that one sync serves all. Gives the numbers of those that failed.
+    async fn publish(&self, discovery: &Discovery, broker: &Broker, messages: Vec<(String, String)>) -> Vec<usize> {
+        let mut all = Vec::new();
+        for (chunk, some) in messages.chunks(TOGETHER).enumerate() {
+            let one = |(number, (topic, payload)): (usize, &(String, String))| {
                 let (topic, payload) = (topic.clone(), Bytes::from(payload.clone()));
                 async move {
                     let room =
                         payload.is_empty() || TopicName::parse(&topic).is_ok_and(|name| broker.may_retain(&name));
                     if !room {
-                        return Some(format!("{topic}: there is no room for one more retained message"));
+                        return Some((number, format!("{topic}: there is no room for one more retained message")));
                     }
                     let published = broker.publish_internal(&topic, payload, QoS::AtLeastOnce, true).await;
-                    published.err().map(|error| format!("{topic}: {error}"))
+                    published.err().map(|error| (number, format!("{topic}: {error}")))
                 }
             };
-            let failed: Vec<String> = join_all(some.iter().map(one)).await.into_iter().flatten().collect();
-            if let Some(first) = failed.first() {
+            let numbered = some.iter().enumerate().map(|(at, message)| (chunk * TOGETHER + at, message));
+            let failed: Vec<(usize, String)> = join_all(numbered.map(one)).await.into_iter().flatten().collect();
+            all.extend(failed.iter().map(|(number, _)| *number));
+            if let Some((_, first)) = failed.first() {
                 let words = format!(
                     "{} of the announcements of {} could not be published: {first}.",
                     failed.len(),
@@ -228,6 +246,7 @@ impl Announcer {
                 discovery.say(&format!("{} publish", self.def.name), || words);
             }
         }
+        all
     }
 }
 

@@ -2,12 +2,13 @@
 
 use andon_connectors::settings::{Findings, Section};
 use andon_discovery::Places;
-use andon_discovery::announce::Options;
+use andon_discovery::announce::{Options, own};
 use andon_model::EquipmentPath;
 use andon_model::plant::{ConnectorDef, Finding, Plant};
 use andon_wire::mqtt::TopicName;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Listens to what devices announce.
 pub const DISCOVERY: &str = "mqtt_discovery";
@@ -35,20 +36,25 @@ pub struct AnnounceConfig {
     pub every: Duration,
 }
 
-/// What is wrong with one of them.
+/// What is wrong with one of them. Which node they run in does not matter for that.
 pub fn check(connector: &ConnectorDef, plant: &Plant) -> Vec<Finding> {
     match connector.kind.as_str() {
-        DISCOVERY => seeker(connector, plant).err().unwrap_or_default(),
-        _ => announcer(connector, plant).err().unwrap_or_default(),
+        DISCOVERY => seeker(connector, plant, Uuid::nil()).err().unwrap_or_default(),
+        _ => announcer(connector, plant, Uuid::nil()).err().unwrap_or_default(),
     }
 }
 
 /// Reads the settings of a connector that announces.
-pub fn announcer(connector: &ConnectorDef, plant: &Plant) -> Result<AnnounceConfig, Vec<Finding>> {
-    Findings::gather(|findings| read_announcer(connector, plant, findings))
+pub fn announcer(connector: &ConnectorDef, plant: &Plant, node: Uuid) -> Result<AnnounceConfig, Vec<Finding>> {
+    Findings::gather(|findings| read_announcer(connector, plant, node, findings))
 }
 
-fn read_announcer(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<AnnounceConfig> {
+fn read_announcer(
+    connector: &ConnectorDef,
+    plant: &Plant,
+    node: Uuid,
+    findings: &mut Findings,
+) -> Option<AnnounceConfig> {
     let mut section = Section::open(&connector.settings, Vec::new(), findings)?;
     let mut needed = |key, usual: &str| {
         let base = base(&mut section, key, usual, findings)?;
@@ -71,7 +77,8 @@ fn read_announcer(connector: &ConnectorDef, plant: &Plant, findings: &mut Findin
         );
     }
     section.finish(findings);
-    let options = Options { prefix: prefix?, base: base?, name: connector.name.clone(), branch: branch?, commands };
+    let options =
+        Options { prefix: prefix?, base: base?, node, name: connector.name.clone(), branch: branch?, commands };
     let others = plant.connectors.iter().filter(|other| other.kind == ANNOUNCE && other.name != connector.name);
     let text = |other: &ConnectorDef, key: &str, usual: &str| {
         other.settings.get(key).and_then(|value| value.as_str()).unwrap_or(usual).to_owned()
@@ -81,7 +88,8 @@ fn read_announcer(connector: &ConnectorDef, plant: &Plant, findings: &mut Findin
         if text(other, "base", "andon") == options.base {
             let message = format!("the connector \"{}\" has the topics below {} already", other.name, options.base);
             findings.add(vec!["base".to_owned()], message, "give each its own `base`");
-        } else if twin.node() == options.node() && text(other, "prefix", "homeassistant") == options.prefix {
+        } else if twin.node_level() == options.node_level() && text(other, "prefix", "homeassistant") == options.prefix
+        {
             let message = format!("its configurations would stand where those of the connector \"{}\" do", other.name);
             findings.add(vec!["prefix".to_owned()], message, "give it another name, or another `prefix`");
         }
@@ -95,11 +103,11 @@ fn read_announcer(connector: &ConnectorDef, plant: &Plant, findings: &mut Findin
 }
 
 /// Reads the settings of a connector that listens.
-pub fn seeker(connector: &ConnectorDef, plant: &Plant) -> Result<SeekerConfig, Vec<Finding>> {
-    Findings::gather(|findings| read_seeker(connector, plant, findings))
+pub fn seeker(connector: &ConnectorDef, plant: &Plant, node: Uuid) -> Result<SeekerConfig, Vec<Finding>> {
+    Findings::gather(|findings| read_seeker(connector, plant, node, findings))
 }
 
-fn read_seeker(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Option<SeekerConfig> {
+fn read_seeker(connector: &ConnectorDef, plant: &Plant, node: Uuid, findings: &mut Findings) -> Option<SeekerConfig> {
     let mut section = Section::open(&connector.settings, Vec::new(), findings)?;
     let prefix = base(&mut section, "prefix", "homeassistant", findings).unwrap_or_default();
     let mut family = |key, usual: &str| {
@@ -114,7 +122,7 @@ fn read_seeker(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings)
         findings.add(section.at("prefix"), "`prefix` must not be empty", "write prefix = \"homeassistant\"");
     }
     section.finish(findings);
-    Some(SeekerConfig { places: Places { prefix, zigbee2mqtt, tasmota, shelly }, place })
+    Some(SeekerConfig { places: Places { prefix, own: own(node), zigbee2mqtt, tasmota, shelly }, place })
 }
 
 /// The first levels of topics; empty where it is given so.

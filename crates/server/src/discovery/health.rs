@@ -1,33 +1,28 @@
 //! How connectors of discovery are doing, and what they have found: for the screens that show connectors.
 
-use super::{Discovery, Seeker};
+use super::{Discovery, Made, Seeker};
 use andon_connectors::health::{ConnectorState, Health};
 use andon_connectors::{ConnectorHealth, FoundValue, FoundValues, Guests, TestReport};
-use andon_discovery::{Listed, State};
-use andon_model::text::counted;
+use andon_discovery::{Family, Item, Listed, State};
+use andon_model::text::{counted, shown};
 use andon_model::{StatusCode, Timestamp, Value};
 use andon_store::documents;
-use std::collections::HashSet;
 use std::sync::PoisonError;
 
 /// The most values in one list.
 const LISTED: usize = 10_000;
 
 impl Discovery {
-    /// What was found, in a few words; and how many of it are tags.
-    fn figures(&self, seeker: &Seeker) -> (String, usize) {
-        let made = self.made(seeker);
-        let listed = &made.proposal.listed;
-        let of = |state: State| listed.iter().filter(|listed| listed.state == state).count();
-        let devices: HashSet<&str> =
-            listed.iter().filter(|it| it.state != State::Gone).map(|it| &*it.item.device.id).collect();
-        let (mapped, proposed) = (of(State::Mapped), of(State::Proposed));
-        let words = format!(
-            "{} under {}: {mapped} values mapped, {proposed} proposed",
-            counted(devices.len() as u64, "device", "devices"),
-            seeker.config.places.prefix
-        );
-        (words, mapped)
+    /// What was found, in a few words.
+    fn words(seeker: &Seeker, made: Option<&Made>) -> String {
+        let prefix = &seeker.config.places.prefix;
+        let Some(made) = made else { return format!("what was announced under {prefix} is being read") };
+        format!(
+            "{} under {prefix}: {} values mapped, {} proposed",
+            counted(made.devices as u64, "device", "devices"),
+            made.mapped,
+            made.proposed
+        )
     }
 
     fn shown(&self, listed: &Listed) -> FoundValue {
@@ -40,7 +35,7 @@ impl Discovery {
                 (last.value, last.quality, last.source_ts)
             });
         FoundValue {
-            place: format!("{}: {} / {}", item.topic, item.device.name, item.name),
+            place: shown(&place(item)).into_owned(),
             data_type: item.kind.clone(),
             tag_type: item.what.as_ref().ok().map(|wanted| wanted.point.data_type),
             taken: listed.state == State::Mapped,
@@ -55,13 +50,21 @@ impl Discovery {
     }
 }
 
+/// Where it is: where it was announced, or of a family, whose announcement holds many devices, the device's own topic with its whole name.
+fn place(item: &Item) -> String {
+    let source = item.what.as_ref().ok().and_then(|wanted| wanted.source.as_ref());
+    let own = source.filter(|_| item.family != Family::HomeAssistant).map(|source| &source.filter);
+    format!("{}: {} / {}", own.unwrap_or(&item.topic), item.device.name, item.name)
+}
+
 impl Guests for Discovery {
     fn health(&self) -> Vec<ConnectorHealth> {
         let seekers = self.seekers();
         let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
         let seekers = seekers.iter().map(|seeker| {
-            let (words, mapped) = self.figures(seeker);
-            seeker.health.report(&seeker.def, words, mapped)
+            let made = self.last_made(seeker);
+            let words = Self::words(seeker, made.as_deref());
+            seeker.health.report(&seeker.def, words, made.map_or(0, |made| made.mapped))
         });
         let broken = broken.iter().map(|broken| {
             let enabled = broken.def.enabled;
@@ -83,7 +86,7 @@ impl Guests for Discovery {
 
     fn test(&self, name: &str) -> Option<TestReport> {
         if let Some(seeker) = self.seekers().into_iter().find(|seeker| seeker.def.name == name) {
-            let (words, _) = self.figures(&seeker);
+            let words = Self::words(&seeker, Some(&self.made(&seeker)));
             let (there, refused) = seeker.heard().announcements.figures();
             let detail = match refused {
                 0 => words,

@@ -6,9 +6,11 @@
 mod announcer;
 pub mod config;
 mod health;
+mod latest;
 
 use self::announcer::Announcer;
 use self::config::{ANNOUNCE, AnnounceConfig, DISCOVERY, SeekerConfig};
+use self::latest::Latest;
 use crate::mqtt::telling::Troubles;
 use crate::notes::Notes;
 use crate::sparkplug::Sparkplug;
@@ -17,12 +19,18 @@ use andon_bus::Bus;
 use andon_bus::ids::new_id;
 use andon_connectors::health::{ConnectorState, Health};
 use andon_discovery::announce::{self, Entity};
-use andon_discovery::{Announcements, Kind, Limits, Noted, Places, Proposal};
+use andon_discovery::{Announcements, Kind, Limits, MAX_GONE, MAX_ITEMS, Noted, Places, Proposal, State};
 use andon_model::plant::TagDef;
 use andon_model::plant::{ConnectorDef, Finding, Plant};
 use andon_model::text::shown;
 use andon_model::{Clock, TagId, Timestamp, Value};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What was announced is made a list of at most so often for those who only look at how it is going.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A running connector that listens to announcements.
 struct Seeker {
@@ -30,6 +38,8 @@ struct Seeker {
     config: SeekerConfig,
     health: Health,
     heard: Mutex<Heard>,
+    /// What was made of it, of which generation and version of the plant model.
+    made: Latest<(u64, u64), Made>,
 }
 
 #[derive(Default)]
@@ -37,14 +47,26 @@ struct Heard {
     announcements: Announcements,
     /// Counts what was new.
     generation: u64,
-    /// What was made of it, of which generation and version of the plant model.
-    made: Option<(u64, u64, Arc<Made>)>,
 }
 
-/// The list, and how many further items there are.
+/// The list, how many further items there are, and figures of it.
 struct Made {
     proposal: Proposal,
     more: usize,
+    devices: usize,
+    mapped: usize,
+    proposed: usize,
+}
+
+impl Made {
+    fn of(proposal: Proposal, more: usize) -> Self {
+        let listed = &proposal.listed;
+        let count = |state: State| listed.iter().filter(|listed| listed.state == state).count();
+        let there = listed.iter().filter(|it| it.state != State::Gone);
+        let devices = there.map(|it| &*it.item.device.id).collect::<HashSet<&str>>().len();
+        let (mapped, proposed) = (count(State::Mapped), count(State::Proposed));
+        Self { proposal, more, devices, mapped, proposed }
+    }
 }
 
 impl Seeker {
@@ -63,6 +85,8 @@ struct Broken {
 
 /// Discovery in this node.
 pub struct Discovery {
+    me: Weak<Self>,
+    node: Uuid,
     bus: Arc<Bus>,
     clock: Arc<dyn Clock>,
     notes: Notes,
@@ -78,8 +102,10 @@ pub struct Discovery {
 
 impl Discovery {
     /// Nothing of it runs yet.
-    pub fn new(bus: Arc<Bus>, clock: Arc<dyn Clock>, notes: Notes, sparkplug: Arc<Sparkplug>) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(node: Uuid, bus: Arc<Bus>, clock: Arc<dyn Clock>, notes: Notes, sparkplug: Arc<Sparkplug>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            node,
             bus,
             clock,
             notes,
@@ -120,7 +146,7 @@ impl Discovery {
     pub fn message(&self, message: &Message) {
         let topic = message.topic.as_str();
         for seeker in self.seekers.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let Some(kind) = seeker.config.places.kind_of(topic) {
+            if let Some(kind) = seeker.config.places.announces(topic) {
                 self.note(seeker, topic, kind, &message.payload, message.received);
             }
         }
@@ -171,7 +197,7 @@ impl Discovery {
             Noted::Full | Noted::TooLong => self.say(&format!("{name} full"), || {
                 let Limits { count, bytes, payload, .. } = Limits::default();
                 format!(
-                    "An announcement on {} is left out: at most {count} of {bytes} bytes together are kept, each of at most {payload} bytes.",
+                    "An announcement on {} is left out: of each family at most {count} of {bytes} bytes together are kept, each of at most {payload} bytes.",
                     shown(topic)
                 )
             }),
@@ -191,7 +217,7 @@ impl Discovery {
                 broken.push(off());
                 continue;
             }
-            match config::seeker(def, plant) {
+            match config::seeker(def, plant, self.node) {
                 Err(findings) => broken.push(self.failed(def, findings)),
                 Ok(config) => {
                     let same = former.iter().find(|known| known.def == *def && known.config == config);
@@ -202,7 +228,7 @@ impl Discovery {
         *self.seekers.write().unwrap_or_else(PoisonError::into_inner) = seekers;
         let mut announced = Vec::new();
         for def in plant.connectors.iter().filter(|def| def.kind == ANNOUNCE) {
-            match (def.enabled, config::announcer(def, plant)) {
+            match (def.enabled, config::announcer(def, plant, self.node)) {
                 (false, _) => broken.push(self.failed(def, Vec::new())),
                 (true, Err(findings)) => broken.push(self.failed(def, findings)),
                 (true, Ok(config)) => announced.push((def, config)),
@@ -229,7 +255,7 @@ impl Discovery {
             // What goes on under other settings leaves what its successor says anew.
             let goes_on = running.iter().any(|run| {
                 let (new, old) = (&run.config.options, &old.config.options);
-                (&new.prefix, &new.base, new.node()) == (&old.prefix, &old.base, old.node())
+                (&new.prefix, &new.base, new.node_level()) == (&old.prefix, &old.base, old.node_level())
             });
             old.end(!goes_on).await;
         }
@@ -267,12 +293,13 @@ impl Discovery {
             config,
             health: Health::new(ConnectorState::Connecting, self.clock.clone()),
             heard: Mutex::new(Heard { announcements: Announcements::new(Limits::default()), ..Heard::default() }),
+            made: Latest::default(),
         });
         if let Some(broker) = self.broker.get() {
             for filter in seeker.config.places.filters() {
                 for message in broker.retained(&filter) {
                     let topic = message.topic.as_str();
-                    if let Some(kind) = seeker.config.places.kind_of(topic) {
+                    if let Some(kind) = seeker.config.places.announces(topic) {
                         self.note(&seeker, topic, kind, &message.payload, message.received);
                     }
                 }
@@ -281,30 +308,38 @@ impl Discovery {
         seeker
     }
 
-    /// What is made of what was heard; made anew when it or the plant model has changed.
+    fn version(&self, seeker: &Seeker) -> (u64, u64) {
+        let version = self.bus.plant().plant.version;
+        (seeker.heard().generation, version)
+    }
+
+    /// What is made of what was heard; made anew when it or the plant model has changed, by one at a time. Takes its time: not for a worker of the runtime.
     fn made(&self, seeker: &Seeker) -> Arc<Made> {
+        seeker.made.get(|| self.version(seeker), || self.make(seeker))
+    }
+
+    /// What was last made of it, at once. A newer one is made meanwhile, where there is one and nobody was just told so.
+    fn last_made(&self, seeker: &Arc<Seeker>) -> Option<Arc<Made>> {
+        if seeker.made.is_due(&self.version(seeker), self.clock.monotonic(), LOOK_EVERY)
+            && let (Some(this), Ok(runtime)) = (self.me.upgrade(), tokio::runtime::Handle::try_current())
+        {
+            let seeker = seeker.clone();
+            runtime.spawn_blocking(move || this.made(&seeker));
+        }
+        seeker.made.last()
+    }
+
+    fn make(&self, seeker: &Seeker) -> Made {
         let view = self.bus.plant();
         let plant = &view.plant;
-        let (generation, announcements) = {
-            let heard = seeker.heard();
-            match &heard.made {
-                Some((generation, version, made)) if (*generation, *version) == (heard.generation, plant.version) => {
-                    return made.clone();
-                }
-                _ => (heard.generation, heard.announcements.clone()),
-            }
-        };
+        let announcements = seeker.heard().announcements.clone();
         let places = &seeker.config.places;
-        let (items, more) = andon_discovery::read(places, &announcements);
-        let (gone, _) = andon_discovery::read(places, &announcements.gone());
+        let (items, more) = andon_discovery::read(places, &announcements, MAX_ITEMS);
+        let (gone, _) = andon_discovery::read(places, &announcements.gone(), MAX_GONE);
         let taken = |topic: &str| self.whose(places, topic);
-        let proposal =
-            andon_discovery::propose(&items, &gone, plant, seeker.config.place.as_ref(), &taken, &mut || {
-                new_id(&*self.clock)
-            });
-        let made = Arc::new(Made { proposal, more });
-        seeker.heard().made = Some((generation, plant.version, made.clone()));
-        made
+        let place = seeker.config.place.as_ref();
+        let proposal = andon_discovery::propose(&items, &gone, plant, place, &taken, &mut || new_id(&*self.clock));
+        Made::of(proposal, more)
     }
 
     /// Whose a topic is that no device can have.
