@@ -196,6 +196,10 @@ impl TopicFilter {
         if one.starts_with('$') != other.starts_with('$') {
             return false;
         }
+        // Only the empty name would be, which is none. MQTT 5.0 [MQTT-4.7.3-1].
+        if matches!((one, other), ("+", "/#") | ("/#", "+")) {
+            return false;
+        }
         let (mut one, mut other) = (one.split('/'), other.split('/'));
         loop {
             match (one.next(), other.next()) {
