@@ -331,7 +331,7 @@ class Found(Case):
         document = self.temporary_folder() / "found.toml"
         document.write_text(node.cli("found", "devices", "--document").stdout)
         listed = node.cli("found", "devices").stdout
-        self.assertIn("proposed        home/kitchen/lamp/state  zigbee2mqtt/bridge/devices: lamp / state", listed)
+        self.assertIn("proposed        home/kitchen/lamp/state  zigbee2mqtt/kitchen/lamp: lamp / state", listed)
         applied = node.cli("apply", document, "--reason", "found devices")
         self.assertEqual(applied.returncode, 0, applied.stderr + found()["document"])
         device.publish("zigbee2mqtt/kitchen/lamp", '{"state":"ON"}')

@@ -379,8 +379,12 @@ impl<'p> Proposer<'p> {
         let Some(source) = source else { return Ok(tag) };
         let field = field_words(source, tag.as_str());
         let known = self.mapped_topics.get(&*source.filter).map(|known| (*known).clone());
-        let topic =
-            self.topics.entry(source.filter.clone()).or_insert_with(|| known.unwrap_or_else(|| new_mapping(source)));
+        let topic = self.topics.entry(source.filter.clone()).or_insert_with(|| {
+            known.unwrap_or_else(|| {
+                let availability = self.owners.availability(&source.filter).cloned();
+                new_mapping(&Source { availability, ..source.clone() })
+            })
+        });
         if let Some(fields) = topic.settings.get_mut("fields").and_then(Json::as_array_mut) {
             fields.push(Json::Object(field));
         }

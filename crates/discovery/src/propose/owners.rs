@@ -46,6 +46,8 @@ pub(super) struct Owners {
     readers: Vec<Reader>,
     /// The first item that asks for a topic as its command's.
     commands: HashMap<String, usize>,
+    /// How the device says that it is there, where those who report a topic differ: as who says most.
+    availability: HashMap<String, Arc<Json>>,
 }
 
 /// Where a value stands: the topic, and the part of the message whatever is made of it.
@@ -62,6 +64,7 @@ impl Owners {
             filters: Filters::default(),
             readers: Vec::new(),
             commands: HashMap::new(),
+            availability: HashMap::new(),
         };
         for topic in &plant.topics {
             owners.reads(&topic.filter, &topic.filter, true);
@@ -133,10 +136,17 @@ impl Owners {
         }
         let availability = |item: &Item| source(item).and_then(|source| source.availability.clone());
         let command = |item: &Item| item.what.as_ref().ok().and_then(|wanted| wanted.command.clone());
-        for claims in topics.values() {
+        for ((filter, ..), claims) in &topics {
+            // One that says less of the same device's own topics takes nothing from anybody.
+            let own = |of: &Option<Arc<Json>>| of.as_ref().is_none_or(|of| says_itself(filter, of));
             self.compare(claims, "say differently whether the device is there", |a, b| {
-                availability(a) == availability(b)
+                let (a, b) = (availability(a), availability(b));
+                a == b || (own(&a) && own(&b))
             });
+            let said = claims.iter().filter_map(|(_, item)| availability(item));
+            // Of those who say as much the first.
+            let most = said.rev().max_by_key(|said| topics_of(said).len());
+            self.availability.extend(most.map(|most| (filter.clone(), most)));
         }
         for claims in places.values() {
             self.compare(claims, "want it commanded differently", |a, b| command(a) == command(b));
@@ -159,6 +169,11 @@ impl Owners {
                 tried.conflict.get_or_insert_with(|| why.clone());
             }
         }
+    }
+
+    /// How the device of a topic says that it is there.
+    pub(super) fn availability(&self, filter: &str) -> Option<&Arc<Json>> {
+        self.availability.get(filter)
     }
 
     /// Why no mapping can hold the item.
@@ -195,6 +210,23 @@ pub(super) fn same_announcer(a: &Item, b: &Item) -> bool {
     let family = a.family != Family::HomeAssistant && a.family == b.family;
     let filters = (source(a).map(|source| &source.filter), source(b).map(|source| &source.filter));
     a.topic == b.topic || (family && filters.0.is_some() && filters.0 == filters.1)
+}
+
+/// The topics of an availability.
+fn topics_of(availability: &Json) -> Vec<&str> {
+    match availability {
+        Json::String(topic) => vec![topic],
+        Json::Array(list) => list.iter().flat_map(topics_of).collect(),
+        Json::Object(one) => one.get("topic").and_then(Json::as_str).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether all of the topics stand beside the one that is reported: whoever may publish there may as well report falsely.
+fn says_itself(filter: &str, availability: &Json) -> bool {
+    let first = |topic: &str| topic.split('/').next().unwrap_or_default().to_owned();
+    let topics = topics_of(availability);
+    filter.contains('/') && !topics.is_empty() && topics.iter().all(|topic| first(topic) == first(filter))
 }
 
 fn source(item: &Item) -> Option<&Source> {

@@ -310,6 +310,33 @@ fn nobody_takes_a_value_by_announcing_it_as_well() {
 }
 
 #[test]
+fn of_two_values_of_one_device_that_say_as_well_as_they_can_whether_it_is_there_the_better_word_counts() {
+    let one = |name: &str, avty: &str| {
+        let text = format!(
+            r#"{{"stat_t":"z2m/door","name":"{name}","val_tpl":"{{{{ value_json.{name} }}}}","dev":{{"ids":"d","name":"Door"}}{avty}}}"#
+        );
+        (format!("ha/sensor/{name}/config"), text)
+    };
+    let (bridge, door) = (r#"{"topic":"z2m/bridge/state"}"#, r#"{"topic":"z2m/door/availability"}"#);
+    let list = |of: &[&str]| format!(r#","availability":[{}],"availability_mode":"all""#, of.join(","));
+    let contact = one("contact", &list(&[bridge, door]));
+    for battery in [one("battery", &list(&[bridge])), one("battery", "")] {
+        for order in [[battery.clone(), contact.clone()], [contact.clone(), battery.clone()]] {
+            let found: Vec<_> = order.iter().map(|(topic, text)| (topic.as_str(), text.as_str())).collect();
+            let proposal = proposed(&items(&found), &house());
+            assert!(proposal.listed.iter().all(|one| one.state == State::Proposed), "{:?}", proposal.listed);
+            let topic = &proposal.parts.topics[0];
+            let topics: Vec<_> =
+                topic.settings["availability"].as_array().unwrap().iter().map(|one| &one["topic"]).collect();
+            assert_eq!(topics, ["z2m/bridge/state", "z2m/door/availability"]);
+        }
+    }
+    let foreign = one("battery", &list(&[r#"{"topic":"x/lies"}"#]));
+    let (shown, _) = judged(&[contact, foreign], &house());
+    assert!(shown.iter().all(|line| line.contains("say differently whether the device is there")), "{shown:?}");
+}
+
+#[test]
 fn a_relay_of_the_model_gets_no_second_tag() {
     let relay = items(&[("ha/switch/boiler/relay/config", RELAY)]);
     let plant = merged(&house(), &proposed(&relay, &house()).parts);
