@@ -122,6 +122,7 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
+    // Ends with the change. Where the process ends first, the next start follows what was committed.
     tokio::spawn(change).await.unwrap_or_else(|error| Err(fault(error.to_string())))
 }
 

@@ -228,6 +228,7 @@ impl Bridge {
         let task = Task::open(broker, options.clone(), dial, ears, status.clone()).await?;
         let end = End { name: options.name.clone(), status: status.clone(), ended: ended.clone() };
         let until = stop.clone();
+        // Ended by `stop`, which waits for it, or when the bridge is dropped.
         tokio::spawn(async move {
             let _end = end;
             task.run(until).await;
