@@ -1280,6 +1280,7 @@ describe('pages', { skip: real }, () => {
       await page.getByRole('button', { name: 'Devices that announce themselves' }).click();
       await page.getByRole('link', { name: 'Announced values' }).click();
       const found = page.locator('section', { has: page.getByRole('heading', { name: 'Announced, and no tag takes it' }) });
+      await found.locator('tbody tr').first().waitFor();
       assert.equal(await found.locator('tbody tr').count(), 6);
       assert.match(await found.locator('tbody tr').first().innerText(), /Proposed\s+home\/cellar\/pump\/temperature/);
       assert.match(await found.locator('tbody tr').nth(1).innerText(), /Same as another[\s\S]*The same value is proposed/);
