@@ -435,3 +435,63 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, duplex};
+
+    fn answer(outbox: &Arc<Outbox>) -> Wakes {
+        let mut wakes = Wakes::default();
+        wakes.puback(outbox.clone(), Ack::new(7, ReasonCode::SUCCESS));
+        wakes
+    }
+
+    #[tokio::test]
+    async fn who_has_something_to_write_is_woken_when_its_cause_is_done_or_has_to_wait() {
+        for waits in [false, true] {
+            let (near, mut far) = duplex(1024);
+            let outbox = Arc::new(Outbox::new(Version::V311, 1024, 1024, false));
+            let writing = {
+                let outbox = outbox.clone();
+                tokio::spawn(async move { Writer::new(near).run(&outbox).await })
+            };
+            // The writer sleeps.
+            tokio::task::yield_now().await;
+            let cause = async {
+                answer(&outbox).leave();
+                if waits {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let mut got = [0; 4];
+            let read = far.read_exact(&mut got);
+            let both = async {
+                let mut cause = std::pin::pin!(cause);
+                let cause = Wakes::after_each_poll(cause.as_mut());
+                tokio::select! {
+                    biased;
+                    () = async { cause.await; std::future::pending().await } => {}
+                    read = read => assert_eq!(read.unwrap(), 4),
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(10), both).await.expect("the writer is woken");
+            assert_eq!(got, [0x40, 2, 0, 7]);
+            writing.abort();
+        }
+    }
+
+    #[test]
+    fn the_writer_is_woken_by_the_first_of_what_comes_together() {
+        let outbox = Arc::new(Outbox::new(Version::V311, 1024, 1024, false));
+        let mut wakes = answer(&outbox);
+        wakes.append(&mut answer(&outbox));
+        assert_eq!(wakes.0.len(), 1);
+        assert_eq!(outbox.lock().buffer[..], [0x40, 2, 0, 7, 0x40, 2, 0, 7]);
+        wakes.wake();
+        assert!(wakes.0.is_empty());
+        // Nothing is written to a connection that ends, and nobody woken.
+        outbox.close(ReasonCode::UNSPECIFIED);
+        assert!(answer(&outbox).0.is_empty());
+    }
+}
