@@ -74,7 +74,7 @@ impl Front {
         Some(entry)
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.aside.values().chain(self.ring.iter().flatten())
     }
 
