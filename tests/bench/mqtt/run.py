@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "e2e"))
 import harness  # noqa: E402
 
-#: name, workload, settings, what is told of it
+#: name, workload, settings, what is told of it, and what goes on beside it
 WORKLOADS = [
     ("point to point, QoS 0", "pairs", "n=10 qos=0 window=200", "rate"),
     ("point to point, QoS 1", "pairs", "n=10 qos=1 window=100", "rate"),
@@ -27,17 +27,13 @@ WORKLOADS = [
     ("10,000 filters with wildcards, QoS 0", "filters", "n=10000 qos=0 window=200", "rate"),
     ("QoS 1 to a session that is away, 50 x 20 under way", "away", "n=50 window=20", "acked"),
     ("acknowledgement at 5,000 a second, QoS 1", "acks", "rate=5000", "waits"),
-    ("acknowledgement at 100 a second beside a flood, QoS 1", "acks", "rate=100", "waits"),
+    ("acknowledgement at 100 a second beside a flood, QoS 1", "acks", "rate=100", "waits", ("in", "n=20 qos=1 window=200")),
     ("50,000 retained messages to one subscriber", "retained", "n=50000 window=500", "time"),
     ("10,000 a second, QoS 1, to one subscriber", "stalled", "n=0 qos=1 rate=10000", "stalled"),
     ("the same beside 100 that do not read, QoS 1", "stalled", "n=100 qos=1 rate=10000", "stalled"),
     ("the same beside 100 that do not read, QoS 0", "stalled", "n=100 qos=0 rate=10000", "stalled"),
     ("connections", "connects", "n=15000 window=50", "connects"),
 ]
-
-#: what goes on beside a workload: 20 publishers that never wait long
-BESIDE = {"acknowledgement at 100 a second beside a flood, QoS 1": ("in", "n=20 qos=1 window=200")}
-
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -188,14 +184,14 @@ def main() -> None:
             systems.remove(system)
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
     figures: dict = {}
-    for name, workload, settings, kind in workloads:
+    for name, workload, settings, kind, *beside in workloads:
         for system in systems:
             folder = Path(tempfile.mkdtemp(prefix="andon-bench-mqtt-"))
             server = None
             try:
                 server = system(folder)
                 time.sleep(0.5)
-                result = load(server, workload, settings, wanted.seconds, BESIDE.get(name))
+                result = load(server, workload, settings, wanted.seconds, *beside)
             finally:
                 if server:
                     server.close()
