@@ -168,6 +168,9 @@ fn lax(other: Other, heard: Heard, error: &DecodeError, _bytes: &[u8]) -> Option
         (_, T::Subscribe, Fault::OptionsMisused(options)) if v5 && options & 4 != 0 => {
             Some("No Local in a shared subscription: MQTT 5.0 [MQTT-3.8.3-4], a protocol error")
         }
+        (Other::ProtocolCore, T::Subscribe, Fault::DuplicateProperty(0x0B)) => {
+            Some("two subscription identifiers: MQTT 5.0 §3.8.2.1.2, a protocol error")
+        }
         (_, _, Fault::Length) if v5 => Some("an integer with a byte too many: MQTT 5.0 [MQTT-1.5.5-1]"),
         (_, T::Publish, Fault::MisplacedProperty(0x0B)) => {
             Some("a subscription identifier from a client: MQTT 5.0 [MQTT-3.3.4-6]")
