@@ -461,6 +461,16 @@ mod tests {
         let numbers = [7, 9, 3, 0, 8, 2, 10, 4];
         let mut queue = Queue::default();
         numbers.iter().for_each(|seq| assert!(queue.push(Entry::to_test("x", *seq), BOUNDS)));
+        let mut behind = Backlog::default();
+        [8, 5].into_iter().for_each(|seq| behind.push(Entry::to_test("x", seq)));
+        let in_order =
+            vec![Entry { packet_id: 1, ..Entry::to_test("x", 3) }, Entry { packet_id: 2, ..Entry::to_test("x", 7) }];
+        let again = Queue::restore(2, 0, in_order, Some(behind));
+        assert_eq!(
+            (again.oldest(), again.up_to(Seq(6))),
+            (Some(Seq(3)), vec![Seq(3), Seq(5)]),
+            "out of order behind the front"
+        );
         let check = |queue: &mut Queue| {
             assert_eq!((queue.oldest(), queue.up_to(Seq(4))), (Some(Seq(2)), vec![Seq(3), Seq(2), Seq(4)]));
             (1..=6).for_each(|id| assert!(queue.done(id).is_some(), "{id}"));

@@ -462,8 +462,14 @@ mod tests {
             "30 was not sent, and 20.1 is what holds"
         );
         assert_eq!(offer(&mut sieve, deadband, "b off", 0, false), Err(false), "what is no number waits, too");
+        assert_eq!(offer(&mut sieve, deadband, "c 40", 0, false), Err(false));
+        assert_eq!(
+            offer(&mut sieve, deadband, "c 40.1", 0, false),
+            Err(true),
+            "40 was not sent, so 40.1 takes its place"
+        );
         let next: Vec<_> = std::iter::from_fn(|| sieve.next(at(0))).map(|(_, entry)| told(&entry)).collect();
-        assert_eq!(next, [("a 20.1".to_owned(), 1), ("b off".to_owned(), 0)]);
+        assert_eq!(next, [("a 20.1".to_owned(), 1), ("b off".to_owned(), 0), ("c 40.1".to_owned(), 1)]);
         assert_eq!(
             offer(&mut sieve, deadband, "a 21", 0, true),
             Err(true),

@@ -59,6 +59,10 @@ enum Step {
     Wait {
         seconds: u8,
     },
+    /// The clock is put back.
+    Back {
+        seconds: u8,
+    },
     /// The lane's commits lag behind this much from here on.
     Lag {
         operations: u8,
@@ -82,6 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (client(), 1_u16..4).prop_map(|(client, packet_id)| Step::Release { client, packet_id }),
         6 => (client(), 0_u8..4).prop_map(|(client, nth)| Step::Answer { client, nth }),
         1 => (1_u8..20).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (1_u8..20).prop_map(|seconds| Step::Back { seconds }),
         1 => (0_u8..4).prop_map(|operations| Step::Lag { operations }),
     ]
 }
@@ -294,6 +299,10 @@ impl Bench {
                 self.core.keep_house();
                 self.follow();
             }
+            Step::Back { seconds } => {
+                let back = i64::from(seconds) * 1_000_000;
+                self.core.now = Timestamp::from_micros(self.core.now.micros() - back);
+            }
             Step::Lag { operations } => self.lag = usize::from(operations),
         }
         self.settle(self.lag);
@@ -357,6 +366,59 @@ proptest! {
         replay(&mut from_snapshot, &bench.lane, usize::try_from(applied).unwrap());
         prop_assert_eq!(&durable_state(&mut from_snapshot), &live, "from a snapshot and the rest of the lane");
     }
+}
+
+/// The payloads that wait for a client in its queue.
+fn queued(bench: &Bench, number: SessionNo) -> Vec<String> {
+    let entries = bench.core.sessions[&number].queue.front();
+    let of = |seq: Seq| match &bench.lane[usize::try_from(seq.0).unwrap() - 1] {
+        Op::Publish(published) => String::from_utf8(published.message.payload.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    entries.map(|entry| of(entry.seq)).collect()
+}
+
+/// A client that lasts and asked for `deliver` of everything, and another that says what is in `say`, with QoS 1.
+fn asking(deliver: u8) -> (Bench, SessionNo) {
+    let mut bench = Bench::new();
+    bench.open(0, false, true, false);
+    bench.subscribe(0, 2, 1, 0, deliver);
+    bench.open(1, false, true, false);
+    let number = bench.linked(0).unwrap().0;
+    (bench, number)
+}
+
+fn say(bench: &mut Bench, topic: &str, payload: &'static str) {
+    let (publisher, _) = bench.linked(1).unwrap();
+    let (topic, payload) = (TopicName::parse(topic).unwrap(), Bytes::from_static(payload.as_bytes()));
+    let message = Arc::new(Message::internal(topic, payload, QoS::AtLeastOnce, false, bench.core.now));
+    let none = SessionNo::NODE;
+    bench.submit(Op::Publish(Published { message, publisher, packet_id: 0, will_of: none }), Reply::None);
+}
+
+#[test]
+fn a_lasting_session_is_not_silenced_by_a_clock_that_was_ahead() {
+    let (mut bench, number) = asking(3);
+    let normal = bench.core.now;
+    bench.core.now = normal.plus(Duration::from_secs(86_400));
+    say(&mut bench, "a", "ahead");
+    bench.core.now = normal;
+    say(&mut bench, "a", "right");
+    assert_eq!(queued(&bench, number), ["ahead", "right"]);
+    say(&mut bench, "a", "within the interval");
+    assert_eq!(queued(&bench, number), ["ahead", "right"]);
+}
+
+#[test]
+fn a_deadband_tells_nothing_from_what_the_queue_dropped() {
+    let (mut bench, number) = asking(4);
+    let bounds = std::mem::replace(&mut bench.core.bounds, Bounds { messages: 0, bytes: 0 });
+    say(&mut bench, "a", "20");
+    assert_eq!((queued(&bench, number), bench.core.sessions[&number].queue.dropped), (vec![], 1));
+    bench.core.bounds = bounds;
+    say(&mut bench, "a", "21");
+    say(&mut bench, "a", "22");
+    assert_eq!(queued(&bench, number), ["21"]);
 }
 
 /// What a client asks for of the past, and who reads for it.
