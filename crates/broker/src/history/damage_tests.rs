@@ -247,3 +247,28 @@ fn what_a_kill_left_half_removed_or_half_made_goes() {
     assert_eq!(files(&dir, ""), [dir.join("about.json"), dir.join("notes.txt")]);
     assert_eq!(kept(folder.path()), (vec![], vec!["no longer kept".to_owned()]));
 }
+
+#[test]
+fn what_is_known_of_a_folder_is_made_anew_where_it_is_damaged_and_left_alone_where_it_is_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = with(folder.path(), 1 << 20, at(0));
+    (1..=3).for_each(|n| history.offer(Seq(n), keep(1 << 20), &message("a", n, n as i64)));
+    write(&history, at(5));
+    drop(history);
+    let about = folder_in(folder.path()).join("about.json");
+    for damage in [&b""[..], b"\0\0\0", b"{}"] {
+        std::fs::write(&about, damage).unwrap();
+        let history = with(folder.path(), 1 << 20, at(100));
+        let (numbers, missing) = all(&history, query("a"));
+        assert_eq!(numbers, [1, 2, 3], "{damage:?}");
+        assert_eq!(
+            missing.iter().map(|m| (m.until, m.why.as_str())).collect::<Vec<_>>(),
+            [(at(100), "no longer kept")]
+        );
+    }
+    let newer = br#"{"format":2,"what":"is not known"}"#;
+    std::fs::write(&about, newer).unwrap();
+    let history = with(folder.path(), 1 << 20, at(100));
+    assert_eq!(all(&history, query("a")).0, [0; 0]);
+    assert_eq!(std::fs::read(&about).unwrap(), newer);
+}

@@ -67,6 +67,24 @@ async fn a_sync_that_failed_is_none_and_the_next_one_writes_again_what_it_was_to
 }
 
 #[test]
+fn what_the_disk_does_not_give_is_missing_and_ends_no_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = with(folder.path(), BYTES, at(0));
+    offer(&history, 1..=3);
+    write(&history, at(5));
+    // One that can only be written.
+    let file = swap(&history, Arc::new(File::options().write(true).open("/dev/null").unwrap()));
+    let page = history.page(&HistoryQuery { from: at(0), ..query("a") }).unwrap();
+    assert!(page.messages.is_empty() && page.end);
+    assert_eq!(
+        page.missing.iter().map(|m| (m.messages, m.why.as_str())).collect::<Vec<_>>(),
+        [(Some(1), "damaged on the disk"); 3]
+    );
+    swap(&history, file);
+    assert_eq!(all(&history, query("a")).0, [1, 2, 3]);
+}
+
+#[test]
 fn a_file_that_cannot_be_finished_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let history = with(folder.path(), BYTES, at(0));

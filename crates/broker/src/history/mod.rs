@@ -228,7 +228,8 @@ impl History {
         let mut stores = Stores::new();
         let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
-            match Store::open(path.clone(), None, now) {
+            let own = rules.iter().find(|keep| path.file_name().is_some_and(|name| *name == *folder_of(&keep.rule)));
+            match Store::open(path.clone(), own.map(Arc::as_ref), now) {
                 Ok(store) => drop(stores.insert(store.rule().to_owned(), store)),
                 Err(error) => tracing::error!(path = %path.display(), %error, "kept MQTT messages cannot be used"),
             }
@@ -522,7 +523,11 @@ impl History {
                 all = false;
                 break;
             }
-            match store::read(place)? {
+            let read = store::read(place).unwrap_or_else(|error| {
+                tracing::error!(%error, no = place.no, "a kept MQTT message cannot be read");
+                None
+            });
+            match read {
                 Some(kept) if kept.message.received >= query.from && kept.message.received < query.until => {
                     bytes += kept.message.size();
                     page.messages.push(kept);

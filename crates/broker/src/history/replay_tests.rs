@@ -26,6 +26,13 @@ fn replay(history: &History, keep: &Arc<Keep>, numbers: std::ops::RangeInclusive
     all(history, query("a")).0
 }
 
+/// A run that kept the first `last` messages and ended.
+fn earlier_run(dir: &Path, own: &Arc<Keep>, last: u64) {
+    let history = open(dir, &[own]);
+    offer(&history, own, 1..=last);
+    write(&history, at(10));
+}
+
 #[test]
 fn a_rule_that_came_after_the_snapshot_does_not_keep_again_what_another_has() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,10 +74,7 @@ fn that_another_rule_has_later_ones_does_not_make_up_for_those_that_a_cut_took()
 fn what_a_power_cut_took_out_of_the_middle_is_kept_again() {
     let folder = tempfile::tempdir().unwrap();
     let own = rule("own", 64 << 20);
-    let history = open(folder.path(), &[&own]);
-    offer(&history, &own, 1..=10);
-    write(&history, at(10));
-    drop(history);
+    earlier_run(folder.path(), &own, 10);
     let file = files(&folder_in(folder.path()), ".log").remove(0);
     let mut bytes = std::fs::read(&file).unwrap();
     let begins = begins(&bytes);
@@ -102,10 +106,7 @@ fn what_was_let_go_is_not_kept_again() {
 fn places_in_a_lane_that_was_taken_away_say_nothing_about_those_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let own = rule("own", 64 << 20);
-    let history = open(folder.path(), &[&own]);
-    offer(&history, &own, 1..=9);
-    write(&history, at(9));
-    drop(history);
+    earlier_run(folder.path(), &own, 9);
     let history = open(folder.path(), &[&own]);
     assert_eq!(replay(&history, &own, 1..=3, 3), [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3]);
 }

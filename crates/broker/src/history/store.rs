@@ -20,6 +20,8 @@ const FILE_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(16 << 20);
 const FILTERS: usize = 8;
 /// What is known of the folder itself.
 const ABOUT: &str = "about.json";
+/// The version of what is written there.
+const FORMAT: u32 = 1;
 
 /// What is kept of a rule, and since when it is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,35 @@ struct About {
     /// The last place in the lane of what was freed; 0: of none.
     #[serde(default)]
     freed_seq: u64,
+}
+
+impl About {
+    /// Writes down what is known at first. `freed`: something may have been here before.
+    fn begin(dir: &Path, keep: &Keep, now: Timestamp, freed: bool) -> io::Result<Self> {
+        let about = Self {
+            format: FORMAT,
+            rule: keep.rule.to_string(),
+            filters: vec![keep.filter.as_str().to_owned()],
+            age_s: keep.age.as_secs(),
+            bytes: keep.bytes,
+            since_us: now.micros(),
+            freed,
+            freed_seq: 0,
+        };
+        save(dir, &about)?;
+        Ok(about)
+    }
+}
+
+/// What is known of a folder; `None`: it is damaged.
+fn read_about(dir: &Path) -> io::Result<Option<About>> {
+    let bytes = std::fs::read(dir.join(ABOUT))?;
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&bytes) else { return Ok(None) };
+    let format = json.get("format").and_then(serde_json::Value::as_u64);
+    if format.is_some_and(|format| format != u64::from(FORMAT)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "of a newer version of the program"));
+    }
+    Ok(serde_json::from_value(json).ok())
 }
 
 /// The folder of a rule, for who writes it.
@@ -111,28 +142,22 @@ impl Store {
     /// Opens or makes the folder of a rule.
     pub(crate) fn open(dir: PathBuf, keep: Option<&Keep>, now: Timestamp) -> io::Result<Self> {
         std::fs::create_dir_all(&dir)?;
-        let about = match std::fs::read(dir.join(ABOUT)) {
-            Ok(bytes) => serde_json::from_slice::<About>(&bytes).map_err(io::Error::other)?,
+        let about = match read_about(&dir) {
+            Ok(Some(about)) => about,
+            // What was known of those that are there is not known any more: until now some may be missing.
+            Ok(None) => {
+                let keep = keep.ok_or_else(|| {
+                    let words = "what is known of the folder is damaged; a rule of the same name makes it anew";
+                    io::Error::new(io::ErrorKind::InvalidData, words)
+                })?;
+                tracing::error!(path = %dir.join(ABOUT).display(), "what is known of kept MQTT messages is damaged and made anew");
+                About::begin(&dir, keep, now, true)?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let keep = keep.ok_or(error)?;
-                let about = About {
-                    format: 1,
-                    rule: keep.rule.to_string(),
-                    filters: vec![keep.filter.as_str().to_owned()],
-                    age_s: keep.age.as_secs(),
-                    bytes: keep.bytes,
-                    since_us: now.micros(),
-                    freed: false,
-                    freed_seq: 0,
-                };
-                save(&dir, &about)?;
-                about
+                About::begin(&dir, keep.ok_or(error)?, now, false)?
             }
             Err(error) => return Err(error),
         };
-        if about.format != 1 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "of a newer version of the program"));
-        }
         let numbers = files_of(&dir)?;
         let last = numbers.last().copied();
         let mut sealed = Vec::new();
@@ -363,7 +388,7 @@ impl Seen {
         found
     }
 
-    /// As [`Store::find`], with all that is missing, whatever is asked for.
+    /// As [`Seen::find`], with all that is missing, whatever is asked for.
     fn find_all(&self, wanted: &Wanted<'_>, topics: &[TopicFilter]) -> Found {
         let mut found = Found::default();
         let missing =
