@@ -36,7 +36,7 @@ async fn main() -> Result<(), Failure> {
     for client in 0..clients {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let peer = Peer { address: ([127, 0, 0, 1], 1).into(), tls: false, websocket: false, certificate: None };
-        serving.spawn(broker.clone().serve(theirs, peer));
+        serving.spawn(broker.clone().serve(theirs, peer, ()));
         let (mut stream, mut decoder) = common::connect(ours, &format!("client-{client}"), false).await?;
         let mine: Vec<String> = (client..filters).step_by(clients).map(filter_of).collect();
         for some in mine.chunks(500) {

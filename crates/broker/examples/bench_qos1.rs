@@ -47,9 +47,11 @@ async fn main() -> Result<(), Failure> {
     let accepting = tokio::spawn(async move {
         while let Ok((stream, address)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
-            tokio::spawn(
-                serving.clone().serve(stream, Peer { address, tls: false, websocket: false, certificate: None }),
-            );
+            tokio::spawn(serving.clone().serve(
+                stream,
+                Peer { address, tls: false, websocket: false, certificate: None },
+                (),
+            ));
         }
     });
 

@@ -22,7 +22,7 @@ use andon_model::access::Principal;
 use andon_model::log::{AppendError, Lane, Log, ReadError, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
 use andon_wire::mqtt::{QoS, ReasonCode, Text, TopicFilter, TopicName};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -389,7 +389,7 @@ impl Broker {
     /// Runs an operation through the log and waits until it counts.
     async fn run_for(&self, op: SessionOp) -> Result<usize, PublishError> {
         let (done, outcome) = oneshot::channel();
-        self.pipeline.submit(Op::Session(op), Reply::Done(done), &mut BytesMut::new()).await;
+        self.pipeline.submit(Op::Session(op), Reply::Done(done)).await;
         Ok(outcome.await.map_err(|_| PublishError::Stopping)??)
     }
 
@@ -446,7 +446,7 @@ impl Broker {
     /// Runs what was decided on a message in quarantine.
     async fn decide(&self, op: SessionOp) -> Result<Option<usize>, PublishError> {
         let (done, outcome) = oneshot::channel();
-        self.pipeline.submit(Op::Session(op), Reply::Decided(done), &mut BytesMut::new()).await;
+        self.pipeline.submit(Op::Session(op), Reply::Decided(done)).await;
         Ok(outcome.await.map_err(|_| PublishError::Stopping)??)
     }
 
@@ -471,7 +471,7 @@ impl Broker {
             let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::Done(done)));
             self.map(mapped, false).await;
         } else {
-            self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
+            self.pipeline.submit(op, Reply::Done(done)).await;
         }
         Ok(reached.await.map_err(|_| PublishError::Stopping)??)
     }
@@ -482,7 +482,7 @@ impl Broker {
         let (done, reached) = oneshot::channel();
         let message = Arc::new(admitted.message);
         let op = Op::Publish(Published { message, publisher: SessionNo::NODE, packet_id: 0, will_of: SessionNo::NODE });
-        self.pipeline.submit(op, Reply::Done(done), &mut BytesMut::new()).await;
+        self.pipeline.submit(op, Reply::Done(done)).await;
         reached
     }
 

@@ -5,7 +5,8 @@ use crate::broker::Broker;
 use crate::frames::{Op, Open, SessionNo, SessionOp};
 use crate::hooks::{EndReason, NoRight};
 use crate::incoming::{Client, End};
-use crate::outbox::{Outbox, Writer, WriterPause};
+use crate::line::Line;
+use crate::outbox::Outbox;
 use crate::proof::Proof;
 use crate::queue::ID_WINDOW;
 use crate::router::Reply;
@@ -16,19 +17,15 @@ use andon_wire::mqtt::{
     ConnAck, ConnAckProperties, Connect, DecodeError, Decoder, Fault, Limits, Packet, PacketType, ReasonCode, Text,
     TopicName, Version, Will,
 };
-use bytes::{Bytes, BytesMut};
-use std::cell::RefCell;
+use bytes::Bytes;
 use std::collections::HashSet;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
+use tokio::time::timeout;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,48 +45,7 @@ const RESERVED: &str = "andon:";
 /// A CONNACK that says no.
 const REFUSAL_BYTES: usize = 5;
 /// How long the last words may take.
-const FAREWELL: Duration = Duration::from_secs(2);
-const READ_MOST: usize = 64 << 10;
-
-thread_local! {
-    /// Where every connection of a thread reads to: one that is silent needs no buffer of its own.
-    static ARRIVING: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MOST].into_boxed_slice());
-}
-
-/// The reading half of a connection.
-pub(crate) struct Input<S> {
-    io: ReadHalf<S>,
-    /// What came and is no whole packet yet.
-    buffer: BytesMut,
-    decoder: Decoder,
-}
-
-impl<S: AsyncRead> Input<S> {
-    /// The next packet that is complete already.
-    pub(crate) fn next(&mut self) -> Result<Option<Packet>, DecodeError> {
-        let packet = self.decoder.decode(&mut self.buffer);
-        if self.buffer.is_empty() {
-            // Whoever holds a part of it keeps it; we do not.
-            self.buffer = BytesMut::new();
-        }
-        packet
-    }
-
-    /// Reads more; 0: the other end is done. The buffer grows with what really arrives.
-    pub(crate) async fn fill(&mut self) -> std::io::Result<usize> {
-        let Self { io, buffer, .. } = self;
-        poll_fn(|context| {
-            ARRIVING.with_borrow_mut(|arriving| {
-                let mut read = ReadBuf::new(arriving);
-                ready!(Pin::new(&mut *io).poll_read(context, &mut read))?;
-                buffer.extend_from_slice(read.filled());
-                Poll::Ready(Ok(read.filled().len()))
-            })
-        })
-        .await
-    }
-}
-
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 /// Why a client is not let in. `version`: what it speaks, if it got so far.
 struct Refused {
     version: Option<Version>,
@@ -97,14 +53,25 @@ struct Refused {
 }
 
 impl Broker {
-    /// Serves one client over any byte stream (TCP, TLS, WebSocket); returns when its connection has ended.
-    pub fn serve<S>(self: Arc<Self>, stream: S, peer: Peer) -> impl Future<Output = ()> + Send
+    /// Serves one client over any byte stream (TCP, TLS, WebSocket); returns when its connection has ended, and lets go of `held` then.
+    ///
+    /// Budget: a client that is silent costs what this and its session take, so whatever is needed only for a while stands in memory of
+    /// its own, and nothing is handed on by value, which would be kept twice.
+    pub fn serve<S, H>(self: Arc<Self>, stream: S, peer: Peer, held: H) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Send + Sync + 'static,
     {
         let place = Place::take(&self);
         let tracker = self.clients.clone();
-        tracker.track_future(self.serve_at(stream, peer, place))
+        let arriving = Box::pin(self.arrive(stream, peer, place.number));
+        tracker.track_future(async move {
+            let _until_the_end = (&place, &held);
+            let mut admitted = arriving.await;
+            if let Some(admitted) = &mut admitted {
+                place.broker.attend(admitted).await;
+            }
+        })
     }
 
     /// Tells a client no, whoever it is: it gets as far as its CONNECT. Nothing is asked and nothing is kept.
@@ -115,11 +82,11 @@ impl Broker {
         let place = Place::take(&self);
         let tracker = self.clients.clone();
         tracker.track_future(async move {
-            if self.stop.is_cancelled() || place.number > self.options.connections.saturating_add(64) {
+            if self.is_too_much(place.number) {
                 return;
             }
-            let (mut input, mut writer) = self.halves(stream);
-            let heard = timeout(self.options.connect_deadline, read_connect(&mut input));
+            let mut line = self.line(stream);
+            let heard = timeout(self.options.connect_deadline, read_connect(&mut line));
             let refused = tokio::select! {
                 heard = heard => match heard {
                     Ok(Ok(connect)) => Refused { version: Some(connect.version), reason },
@@ -128,55 +95,45 @@ impl Broker {
                 },
                 () = self.stop.cancelled() => return,
             };
-            self.turn_away(&mut writer, refused).await;
+            self.turn_away(&mut line, refused).await;
         })
     }
 
-    /// The two halves of a connection that has said nothing yet.
-    fn halves<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> (Input<S>, Writer<WriteHalf<S>>) {
-        let (read, write) = tokio::io::split(stream);
-        let limits =
-            Limits { packet_bytes: self.options.connect_bytes(), user_properties: self.options.user_properties };
-        (Input { io: read, buffer: BytesMut::new(), decoder: Decoder::server(limits) }, Writer::new(write))
+    /// A few over the limit are heard, so that they can be told; a flood is not.
+    fn is_too_much(&self, place: usize) -> bool {
+        self.stop.is_cancelled() || place > self.options.connections.saturating_add(64)
     }
 
-    /// Budget: a client that is silent costs what this and its session take, so whatever is needed only for a while stands in memory of
-    /// its own.
-    async fn serve_at<S>(self: Arc<Self>, stream: S, peer: Peer, place: Place)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        // A few over the limit are heard, so that they can be told; a flood is not.
-        if self.stop.is_cancelled() || place.number > self.options.connections.saturating_add(64) {
-            return;
-        }
-        // Where it is made is where it stays: what is handed on by value is kept twice.
-        let mut admitted = Box::pin(self.arrive(stream, peer, place.number)).await;
-        if let Some(admitted) = &mut admitted {
-            self.attend(admitted).await;
-        }
+    /// A connection that has said nothing yet.
+    fn line<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Line<S> {
+        let limits =
+            Limits { packet_bytes: self.options.connect_bytes(), user_properties: self.options.user_properties };
+        Line::new(stream, Decoder::server(limits))
     }
 
     /// Lets a client in, or turns it away.
-    async fn arrive<S>(self: &Arc<Self>, stream: S, peer: Peer, place: usize) -> Option<Admitted<S>>
+    async fn arrive<S>(self: Arc<Self>, stream: S, peer: Peer, place: usize) -> Option<Admitted<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (mut input, mut writer) = self.halves(stream);
+        if self.is_too_much(place) {
+            return None;
+        }
+        let mut line = self.line(stream);
         let admitted = tokio::select! {
-            admitted = self.admit(&mut input, &mut writer, &peer, place) => admitted,
+            admitted = self.admit(&mut line, &peer, place) => admitted,
             () = self.stop.cancelled() => Err(Refused { version: None, reason: ReasonCode::SERVER_SHUTTING_DOWN }),
         };
         match admitted {
-            Ok(client) => Some(Admitted { client, input, writer }),
+            Ok(client) => Some(Admitted { client, line }),
             Err(refused) => {
-                self.turn_away(&mut writer, refused).await;
+                self.turn_away(&mut line, refused).await;
                 None
             }
         }
     }
 
-    async fn turn_away<W: AsyncWrite + Unpin>(&self, writer: &mut Writer<W>, refused: Refused) {
+    async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(&self, line: &mut Line<S>, refused: Refused) {
         let version = refused.version.unwrap_or(Version::V311);
         let outbox = Outbox::new(version, self.options.outbox_bytes, usize::MAX, false);
         // Before a CONNECT named a version MQTT has no words. MQTT 5.0 §3.1.4. What carries it may have some of its own.
@@ -184,18 +141,17 @@ impl Broker {
             let conn_ack = ConnAck { reason: refused.reason, ..ConnAck::default() };
             outbox.packet(&Packet::ConnAck(Box::new(conn_ack)));
         }
-        let _ = timeout(FAREWELL, writer.finish(&outbox)).await;
+        let _ = timeout(FAREWELL, line.finish(&outbox)).await;
     }
 
     /// Reads CONNECT, asks who it is, opens the session. CONNACK is in the outbox when this returns.
-    async fn admit<S: AsyncRead + AsyncWrite>(
+    async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
         self: &Arc<Self>,
-        input: &mut Input<S>,
-        writer: &mut Writer<WriteHalf<S>>,
+        line: &mut Line<S>,
         peer: &Peer,
         place: usize,
     ) -> Result<Client, Refused> {
-        let connect = match timeout(self.options.connect_deadline, read_connect(input)).await {
+        let connect = match timeout(self.options.connect_deadline, read_connect(line)).await {
             Ok(connect) => connect?,
             Err(_) => return Err(Refused { version: None, reason: ReasonCode::KEEP_ALIVE_TIMEOUT }),
         };
@@ -210,14 +166,14 @@ impl Broker {
         }
         let client_id = self.client_id(&connect).map_err(refuse)?;
         let as_of = self.hooks.access_as_of();
-        let (principal, last_word) = self.identify(&connect, &client_id, peer, (input, writer)).await?;
+        let (principal, last_word) = self.identify(&connect, &client_id, peer, line).await?;
         if let Some(will) = &connect.will {
             self.check_will(&client_id, &principal, will).map_err(refuse)?;
         }
         // A bridge adds where a message was and of when it is.
         let is_bridge = connect.properties.user.iter().any(|(name, _)| name.as_str() == NODE);
         let room = if is_bridge { MARKS } else { 0 };
-        input.decoder.set_limits(Limits {
+        line.input.decoder.set_limits(Limits {
             packet_bytes: self.options.packet_bytes(),
             user_properties: self.options.user_properties.saturating_add(room),
         });
@@ -230,17 +186,17 @@ impl Broker {
     }
 
     /// Who it is: by an exchange if it named a method, else by user name and password. With the last word of an exchange.
-    async fn identify<S: AsyncRead + AsyncWrite>(
+    async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         connect: &Connect,
         client_id: &Text,
         peer: &Peer,
-        ways: (&mut Input<S>, &mut Writer<WriteHalf<S>>),
+        line: &mut Line<S>,
     ) -> Result<(Principal, Bytes), Refused> {
         let within = self.options.authenticate_deadline;
         let refuse = |reason| Refused { version: Some(connect.version), reason };
         if let Some(method) = &connect.properties.authentication_method {
-            return match timeout(within, self.prove(connect, method, client_id, peer, ways)).await {
+            return match timeout(within, self.prove(connect, method, client_id, peer, line)).await {
                 Ok(Ok(proved)) => Ok(proved),
                 Ok(Err(Some(reason))) => Err(refuse(reason)),
                 Ok(Err(None)) => Err(Refused { version: None, reason: ReasonCode::NOT_AUTHORIZED }),
@@ -365,7 +321,7 @@ impl Broker {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
         if expiry_s > 0 || known {
-            self.pipeline.submit(op, reply, &mut BytesMut::new()).await;
+            self.pipeline.submit(op, reply).await;
         } else {
             self.with_core(|core| core.apply(Seq(0), &op, reply));
         }
@@ -406,7 +362,7 @@ impl Broker {
                 .for_each(|filter| self.hooks.refused(client_id.as_str(), who, NoRight::Subscribe, filter.as_str()));
             let (gone, done) = oneshot::channel();
             let op = Op::Session(SessionOp::Unsubscribe { session, filters: lost });
-            self.pipeline.submit(op, Reply::Done(gone), &mut BytesMut::new()).await;
+            self.pipeline.submit(op, Reply::Done(gone)).await;
             // Nothing more comes into the session from them. If the log refuses, it refuses the connection next.
             let _ = done.await;
         }
@@ -463,69 +419,45 @@ impl Broker {
     }
 
     /// Reads and writes until the connection ends, then lets the session know.
-    async fn attend<S: AsyncRead + AsyncWrite>(&self, admitted: &mut Admitted<S>) {
-        let Admitted { client, input, writer } = admitted;
-        let outbox = client.outbox.clone();
+    async fn attend<S: AsyncRead + AsyncWrite + Unpin>(&self, Admitted { client, line }: &mut Admitted<S>) {
         // Also when this future is dropped.
         let mut leave = Leave::new(self, client);
         // Who was in by then is told by `Broker::stop`.
         if self.stop.is_cancelled() {
-            outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
+            client.outbox.close(ReasonCode::SERVER_SHUTTING_DOWN);
         }
-        let end = {
-            let mut reading = pin!(client.read_all(input));
-            // A client that does not read cannot be told goodbye; it is not waited for.
-            let mut overdue: Option<Pin<Box<Sleep>>> = None;
-            loop {
-                tokio::select! {
-                    end = &mut reading => break end,
-                    pause = writer.run(&outbox) => match pause {
-                        WriterPause::Room => self.with_core(|core| core.pump(leave.session, None)),
-                        WriterPause::Close => break End::Asked,
-                        WriterPause::Broken(error) => break End::Lost(error.to_string()),
-                    },
-                    () = outbox.closed.notified(), if overdue.is_none() => overdue = Some(Box::pin(sleep(FAREWELL))),
-                    () = over(&mut overdue) => break End::Asked,
-                }
-            }
-        };
+        let end = client.attend(line).await;
+        let outbox = &client.outbox;
         match end {
             End::Client { reason, keep_will, expiry_s } => {
-                (leave.keep_will, leave.expiry_s, leave.end) = (keep_will, expiry_s, EndReason::Client(reason));
+                (leave.keep_will, leave.expiry_s, leave.end) = (keep_will, expiry_s, Some(EndReason::Client(reason)));
             }
             End::Server(reason) => {
                 outbox.close(reason);
-                leave.end = EndReason::Server(reason);
+                leave.end = Some(EndReason::Server(reason));
             }
             End::BrokeRule(topic) => {
                 outbox.close(ReasonCode::IMPLEMENTATION_SPECIFIC);
-                leave.end = EndReason::BrokeRule(topic);
+                leave.end = Some(EndReason::BrokeRule(topic));
             }
             End::MayNotPublish(topic) => {
                 outbox.close(ReasonCode::NOT_AUTHORIZED);
-                leave.end = EndReason::MayNotPublish(topic);
+                leave.end = Some(EndReason::MayNotPublish(topic));
             }
-            End::Asked => leave.end = EndReason::Server(outbox.closing().unwrap_or(ReasonCode::UNSPECIFIED)),
-            End::Lost(detail) => leave.end = EndReason::Lost(detail),
+            End::Asked => {
+                leave.end = Some(EndReason::Server(outbox.closing().unwrap_or(ReasonCode::UNSPECIFIED)));
+            }
+            End::Lost(detail) => leave.end = Some(EndReason::Lost(detail)),
         }
         drop(leave);
-        let _ = Box::pin(timeout(FAREWELL, writer.finish(&outbox))).await;
+        let _ = Box::pin(timeout(FAREWELL, line.finish(outbox))).await;
     }
 }
 
-/// A client that is in, and the two halves of its connection.
+/// A client that is in, and its connection.
 struct Admitted<S> {
     client: Client,
-    input: Input<S>,
-    writer: Writer<WriteHalf<S>>,
-}
-
-/// Waits until a time that may not have been set yet.
-async fn over(time: &mut Option<Pin<Box<Sleep>>>) {
-    match time {
-        Some(time) => time.await,
-        None => std::future::pending().await,
-    }
+    line: Line<S>,
 }
 
 /// The largest packet the client takes.
@@ -534,15 +466,15 @@ pub(crate) fn packet_bytes(connect: &Connect) -> usize {
 }
 
 /// Reads until the CONNECT is complete.
-async fn read_connect<S: AsyncRead>(input: &mut Input<S>) -> Result<Connect, Refused> {
+async fn read_connect<S: AsyncRead + AsyncWrite + Unpin>(line: &mut Line<S>) -> Result<Connect, Refused> {
     loop {
-        match input.next() {
+        match line.input.next() {
             Ok(Some(Packet::Connect(connect))) => return Ok(*connect),
             Ok(Some(_)) => return Err(Refused { version: None, reason: ReasonCode::PROTOCOL_ERROR }),
             Ok(None) => {}
             Err(error) => return Err(Refused { version: answerable(&error), reason: error.reason() }),
         }
-        match input.fill().await {
+        match line.fill().await {
             Ok(0) | Err(_) => return Err(Refused { version: None, reason: ReasonCode::UNSPECIFIED }),
             Ok(_) => {}
         }
@@ -592,30 +524,29 @@ struct Leave<'a> {
     broker: &'a Broker,
     session: SessionNo,
     connection: u64,
-    end: EndReason,
+    /// `None`: its task was dropped.
+    end: Option<EndReason>,
     keep_will: bool,
     expiry_s: Option<u32>,
 }
 
 impl<'a> Leave<'a> {
     fn new(broker: &'a Broker, client: &Client) -> Self {
-        let end = EndReason::Lost("the server stopped attending to it".to_owned());
-        Self { broker, session: client.session, connection: client.connection, end, keep_will: true, expiry_s: None }
+        Self {
+            broker,
+            session: client.session,
+            connection: client.connection,
+            end: None,
+            keep_will: true,
+            expiry_s: None,
+        }
     }
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let end = self.end.clone();
+        let end = self.end.take();
+        let end = end.unwrap_or_else(|| EndReason::Lost("the server stopped attending to it".to_owned()));
         self.broker.with_core(|core| core.detach(self.session, self.connection, end, self.keep_will, self.expiry_s));
-    }
-}
-
-/// Waits until the deadline, if there is one.
-pub(crate) async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
-    match deadline {
-        // In memory of its own, so that a client without keep alive has none of it.
-        Some(deadline) => Box::pin(timeout_at(deadline, work)).await.ok(),
-        None => Some(work.await),
     }
 }

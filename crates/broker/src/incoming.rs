@@ -2,10 +2,11 @@
 
 use crate::asks::{self, AskError, Asked};
 use crate::broker::Broker;
-use crate::connection::{Input, before};
+use crate::connection::FAREWELL;
 use crate::core::{AckEffect, WrongAnswer};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
+use crate::line::{Alarm, Input, Line, Writer, WriterPause};
 use crate::message::{Message, mark};
 use crate::outbox::{Outbox, Wakes};
 use crate::past::{Begin, CatchUp, Past, Reader};
@@ -18,13 +19,14 @@ use andon_wire::mqtt::{
     Ack, Auth, Disconnect, Filter, Packet, Publish, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, Text,
     TopicName, Unsubscribe,
 };
-use bytes::BytesMut;
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -57,13 +59,14 @@ pub(crate) struct Client {
     pub(crate) outbox: Arc<Outbox>,
     principal: Principal,
     client_id: Text,
-    /// One and a half times the keep alive. MQTT 5.0 [MQTT-3.1.2-22].
-    silence: Option<Duration>,
+    /// The keep alive in force, in seconds; 0: none.
+    keep_alive_s: u16,
     /// The session expiry that CONNECT asked for.
     expiry_s: u32,
     /// How it proved who it is, if not by a password.
     proof: Option<Box<Proof>>,
-    aliases: HashMap<u16, TopicName>,
+    /// Made with the first.
+    aliases: Option<Box<Aliases>>,
     /// Those that are to be in the log and are not yet.
     acks: Vec<(Answer, u16)>,
     /// QoS 0 messages to be retained that are on their way through the log; made with the first.
@@ -74,8 +77,11 @@ pub(crate) struct Client {
     commands: Option<Arc<Semaphore>>,
     /// What it asked for of the past is on its way.
     looks_back: Option<CancellationToken>,
-    scratch: BytesMut,
 }
+
+/// What the client's topic aliases stand for.
+#[derive(Default)]
+struct Aliases(HashMap<u16, TopicName>);
 
 /// QoS 0 messages that are to be retained go through the log, others do not: nothing may overtake them on their topic.
 /// MQTT 5.0 [MQTT-4.6.0-6]; MQTT 3.1.1 the same.
@@ -92,6 +98,50 @@ struct Ahead(HashSet<TopicName>);
 /// The most topics in [`Kept`] and [`Ahead`]; with one more, reading waits for the log.
 const KEPT: usize = 1024;
 
+/// What writes to the client while its connection is attended to.
+struct Hand<'a, S> {
+    broker: Arc<Broker>,
+    session: SessionNo,
+    outbox: Arc<Outbox>,
+    io: &'a mut S,
+    writer: &'a mut Writer,
+    alarm: Alarm,
+    farewell: Alarm,
+    /// A client that does not read cannot be told goodbye; it is not waited for any longer.
+    gives_up: Option<Instant>,
+}
+
+impl<'a, S: AsyncWrite + Unpin> Hand<'a, S> {
+    fn new(client: &Client, io: &'a mut S, writer: &'a mut Writer) -> Self {
+        Self {
+            broker: client.broker.clone(),
+            session: client.session,
+            outbox: client.outbox.clone(),
+            io,
+            writer,
+            alarm: Alarm::default(),
+            farewell: Alarm::default(),
+            gives_up: None,
+        }
+    }
+
+    /// Writes what there is; ready when the connection is to end.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        while let Poll::Ready(pause) = self.writer.poll(self.io, &self.outbox, context) {
+            match pause {
+                WriterPause::Room => self.broker.with_core(|core| core.pump(self.session, None)),
+                WriterPause::Close => return Poll::Ready(End::Asked),
+                WriterPause::Broken(error) => return Poll::Ready(End::Lost(error.to_string())),
+            }
+        }
+        if !self.outbox.is_closed() {
+            return Poll::Pending;
+        }
+        let gives_up = *self.gives_up.get_or_insert_with(|| Instant::now() + FAREWELL);
+        self.farewell.poll(gives_up, context).map(|()| End::Asked)
+    }
+}
+
 impl Client {
     #[expect(clippy::too_many_arguments, reason = "one call, right where all of this is made")]
     pub(crate) fn new(
@@ -105,7 +155,6 @@ impl Client {
         expiry_s: u32,
         proof: Option<Box<Proof>>,
     ) -> Self {
-        let silence = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 1500));
         Self {
             broker,
             session,
@@ -113,63 +162,82 @@ impl Client {
             outbox,
             principal,
             client_id,
-            silence,
+            keep_alive_s,
             expiry_s,
             proof,
-            aliases: HashMap::new(),
+            aliases: None,
             acks: Vec::new(),
             kept: None,
             ahead: None,
             commands: None,
             looks_back: None,
-            scratch: BytesMut::new(),
         }
     }
 
-    /// Reads and handles packets until the connection ends.
-    pub(crate) async fn read_all<S: AsyncRead>(&mut self, input: &mut Input<S>) -> End {
-        match self.read_until_end(input).await {
-            Ok(never) => match never {},
-            Err(end) => {
-                Box::pin(self.write_acks()).await;
-                end
-            }
-        }
-    }
-
-    async fn read_until_end<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<std::convert::Infallible, End> {
+    /// Reads and handles packets, and writes what is for the client, until the connection ends.
+    pub(crate) async fn attend<S: AsyncRead + AsyncWrite + Unpin>(&mut self, line: &mut Line<S>) -> End {
+        let Line { io, input, writer } = line;
         let quota = usize::from(self.broker.options.receive_maximum.max(1));
+        let mut hand = Hand::new(self, io, writer);
         let mut deadline = self.deadline();
         loop {
             // In memory of its own: while nothing comes, a connection needs none of that.
-            if let Some(later) = Box::pin(self.handle_all(input)).await? {
-                deadline = later;
+            let mut handling = Box::pin(self.handle_all(input));
+            let handled = poll_fn(|context| {
+                hand.outbox.wakes(context);
+                // What is put into it meanwhile is written at once, or else before the next wait.
+                hand.outbox.stay_awake();
+                match handling.as_mut().poll(context) {
+                    Poll::Ready(handled) => Poll::Ready(Ok(handled)),
+                    Poll::Pending => hand.poll(context).map(Err),
+                }
+            })
+            .await;
+            drop(handling);
+            match handled {
+                Ok(Ok(Some(later))) => deadline = later,
+                Ok(Ok(None)) => {}
+                Ok(Err(end)) => {
+                    Box::pin(self.write_acks()).await;
+                    return end;
+                }
+                Err(end) => return end,
             }
-            let proof = self.proof.as_ref().and_then(|proof| proof.until());
-            let (until, overdue) = match (deadline, proof) {
-                (Some(deadline), Some(proof)) if deadline < proof => (deadline.into(), ReasonCode::KEEP_ALIVE_TIMEOUT),
-                (_, Some(proof)) => (proof.into(), ReasonCode::NOT_AUTHORIZED),
+            let (until, overdue) = match (deadline, self.proof.as_ref().and_then(|proof| proof.until())) {
+                (Some(deadline), Some(proof)) if deadline < proof => (Some(deadline), ReasonCode::KEEP_ALIVE_TIMEOUT),
+                (_, Some(proof)) => (Some(proof), ReasonCode::NOT_AUTHORIZED),
                 (deadline, None) => (deadline, ReasonCode::KEEP_ALIVE_TIMEOUT),
             };
-            let filled = pin!(async {
-                self.outbox.may_read(quota).await;
-                input.fill().await
+            let waited = poll_fn(|context| {
+                if let Poll::Ready(end) = hand.poll(context) {
+                    return Poll::Ready(Err(end));
+                }
+                if hand.outbox.may_read(quota)
+                    && let Poll::Ready(filled) = input.poll_fill(hand.io, context)
+                {
+                    return Poll::Ready(match filled {
+                        Ok(0) => Err(End::Lost("closed by the client".to_owned())),
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(End::Lost(error.to_string())),
+                    });
+                }
+                match until.map(|until| hand.alarm.poll(until, context)) {
+                    Some(Poll::Ready(())) => Poll::Ready(Err(End::Server(overdue))),
+                    _ => Poll::Pending,
+                }
             });
-            match before(until, filled).await {
-                None => return Err(End::Server(overdue)),
-                Some(Ok(0)) => return Err(End::Lost("closed by the client".to_owned())),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(End::Lost(error.to_string())),
+            if let Err(end) = waited.await {
+                return end;
             }
         }
     }
 
     /// Handles what has arrived; when the client must be heard again at the latest, if there was a packet.
-    async fn handle_all<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
+    async fn handle_all(&mut self, input: &mut Input) -> Result<Option<Option<Instant>>, End> {
         Wakes::after_each_poll(pin!(self.handle_packets(input))).await
     }
 
-    async fn handle_packets<S: AsyncRead>(&mut self, input: &mut Input<S>) -> Result<Option<Option<Instant>>, End> {
+    async fn handle_packets(&mut self, input: &mut Input) -> Result<Option<Option<Instant>>, End> {
         let mut heard = false;
         let mut answers = Vec::new();
         loop {
@@ -200,8 +268,10 @@ impl Client {
         Ok(heard.then(|| self.deadline()))
     }
 
+    /// When it has been silent for one and a half times the keep alive. MQTT 5.0 [MQTT-3.1.2-22].
     fn deadline(&self) -> Option<Instant> {
-        self.silence.map(|silence| Instant::now() + silence)
+        let silence = Duration::from_millis(u64::from(self.keep_alive_s) * 1500);
+        (!silence.is_zero()).then(|| Instant::now() + silence)
     }
 
     async fn handle(&mut self, packet: Packet) -> Result<(), End> {
@@ -255,7 +325,7 @@ impl Client {
         let op = Op::Session(op);
         if self.session.is_durable() {
             self.write_acks().await;
-            self.broker.pipeline.submit(op, reply, &mut self.scratch).await;
+            self.broker.pipeline.submit(op, reply).await;
         } else {
             self.broker.with_core(|core| core.apply(Seq(0), &op, reply));
         }
@@ -266,7 +336,7 @@ impl Client {
         if !self.acks.is_empty() {
             let acks = std::mem::take(&mut self.acks);
             let op = Op::Session(SessionOp::Acks { session: self.session, acks });
-            self.broker.pipeline.submit(op, Reply::None, &mut self.scratch).await;
+            self.broker.pipeline.submit(op, Reply::None).await;
         }
     }
 
@@ -344,10 +414,15 @@ impl Client {
         }
         match publish.topic.take() {
             Some(topic) => {
-                self.aliases.insert(alias, topic.compact());
+                self.aliases.get_or_insert_default().0.insert(alias, topic.compact());
                 Ok(topic)
             }
-            None => self.aliases.get(&alias).cloned().ok_or(End::Server(ReasonCode::PROTOCOL_ERROR)),
+            None => self
+                .aliases
+                .as_ref()
+                .and_then(|known| known.0.get(&alias))
+                .cloned()
+                .ok_or(End::Server(ReasonCode::PROTOCOL_ERROR)),
         }
     }
 
@@ -375,7 +450,7 @@ impl Client {
         }
         if !self.outbox.version.is_v5() {
             // These clients cannot be told a limit, so reading waits.
-            self.outbox.may_read(quota).await;
+            self.outbox.readable(quota).await;
         }
         let open = self.outbox.question();
         let exchanges = self.outbox.open_exchanges();
@@ -436,7 +511,7 @@ impl Client {
             QoS::AtMostOnce => Reply::None,
             _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
         };
-        self.broker.pipeline.submit(Op::Session(SessionOp::Withhold(withheld)), reply, &mut self.scratch).await;
+        self.broker.pipeline.submit(Op::Session(SessionOp::Withhold(withheld)), reply).await;
     }
 
     fn tell_refused(&self, what: NoRight, topic: &str) {
@@ -468,7 +543,7 @@ impl Client {
                 Some(topic) => self.keep_in_order(topic),
                 None => Reply::Publish(self.outbox.clone(), packet_id, qos),
             };
-            self.broker.pipeline.submit(op, reply, &mut self.scratch).await;
+            self.broker.pipeline.submit(op, reply).await;
         } else {
             let reply = match qos {
                 QoS::AtMostOnce => Reply::None,

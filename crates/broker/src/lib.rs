@@ -41,6 +41,7 @@ mod hooks;
 mod house;
 mod incoming;
 mod index;
+mod line;
 mod message;
 mod open;
 mod options;

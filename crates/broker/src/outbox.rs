@@ -4,15 +4,15 @@ use andon_wire::mqtt::{
     Ack, AckProperties, Disconnect, DisconnectProperties, EncodedPublish, Packet, QoS, ReasonCode, SubAck, Text,
     Version,
 };
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
+use futures_util::task::AtomicWaker;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::Notify;
+use std::task::{Context, Poll};
 
 /// What is to be written to a connection, and how its inbound quota stands. Written to by anybody, drained by the
 /// connection's own task.
@@ -22,18 +22,19 @@ pub(crate) struct Outbox {
     /// The largest packet the client takes, in bytes. MQTT 5.0 [MQTT-3.1.2-24].
     pub(crate) packet_bytes: usize,
     inner: Mutex<Inner>,
-    /// Wakes the writer.
-    wake: Notify,
-    /// Wakes the reader that waits for room or quota.
-    room: Notify,
+    /// The connection's own task, which writes, reads and waits: one, whatever it is woken for.
+    task: AtomicWaker,
+    /// That task looks into the buffer before it sleeps, so it need not be woken for what is put there.
+    awake: AtomicBool,
+    /// That task waits for room in the buffer or for answers to the client.
+    waits: AtomicBool,
     /// Inbound QoS > 0 messages not yet answered.
     unanswered: AtomicUsize,
     /// In memory of its own, for many clients have none.
     exchanges: Mutex<Option<Box<Exchanges>>>,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
-    /// Tells the connection's own task that it is to end.
-    pub(crate) closed: Notify,
+    closed: AtomicBool,
     /// Whether the client wants reason strings (MQTT 5.0 §3.1.2.11.7).
     problem_information: bool,
     /// The keep alive in force, in seconds; 0: none.
@@ -130,13 +131,14 @@ impl Outbox {
             limit,
             packet_bytes,
             inner: Mutex::default(),
-            wake: Notify::new(),
-            room: Notify::new(),
+            task: AtomicWaker::new(),
+            awake: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
             unanswered: AtomicUsize::new(0),
             exchanges: Mutex::default(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
-            closed: Notify::new(),
+            closed: AtomicBool::new(false),
             problem_information,
             keep_alive_s: 0,
         }
@@ -154,7 +156,7 @@ impl Outbox {
         }
     }
 
-    /// As [`Outbox::packet`]; true: the writer may be asleep and is to be woken.
+    /// As [`Outbox::packet`]; true: the connection's task sleeps and is to be woken.
     #[must_use]
     fn put_packet(&self, packet: &Packet) -> bool {
         let mut inner = self.lock();
@@ -163,7 +165,7 @@ impl Outbox {
             return false;
         }
         if inner.buffer.len() - before <= self.packet_bytes {
-            return before == 0;
+            return self.sleeps();
         }
         inner.buffer.truncate(before);
         if matches!(packet, Packet::ConnAck(_)) {
@@ -196,23 +198,62 @@ impl Outbox {
         }
     }
 
-    /// Appends a message; true: the writer may be asleep and is to be woken, by [`Outbox::wake`], when more has come together.
+    /// Appends a message; true: the connection's task sleeps and is to be woken, by [`Outbox::wake`], when more has come together.
     #[must_use]
     fn put_message(&self, publish: &EncodedPublish, packet_id: u16, dup: bool) -> bool {
         let mut inner = self.lock();
         if inner.close.is_some() {
             return false;
         }
-        let first = inner.buffer.is_empty();
         publish.write(packet_id, dup, &mut inner.buffer);
+        let sleeps = self.sleeps();
         drop(inner);
         self.sent.fetch_add(1, Ordering::Relaxed);
-        first
+        sleeps
     }
 
-    /// Wakes the writer.
+    /// Whether the connection's task sleeps; whoever is told so wakes it, and nobody else. Under the lock.
+    fn sleeps(&self) -> bool {
+        !self.awake.swap(true, Ordering::Relaxed)
+    }
+
+    /// Wakes the connection's task.
     fn wake(&self) {
-        self.wake.notify_one();
+        self.task.wake();
+    }
+
+    /// Has this task woken from now on: the connection's own, before it looks at anything.
+    pub(crate) fn wakes(&self, context: &Context<'_>) {
+        self.task.register(context.waker());
+    }
+
+    /// The connection's task looks into the buffer ([`Outbox::take`]) before it sleeps.
+    pub(crate) fn stay_awake(&self) {
+        self.awake.store(true, Ordering::Relaxed);
+    }
+
+    /// What is to be written next, in exchange for an empty buffer; if there is nothing, what else is to be done.
+    pub(crate) fn take(&self, current: &mut BytesMut) -> Next {
+        let mut inner = self.lock();
+        if !inner.buffer.is_empty() {
+            std::mem::swap(current, &mut inner.buffer);
+            return Next::Write;
+        }
+        if inner.close.is_some() {
+            return Next::Close;
+        }
+        if std::mem::take(&mut inner.starved) {
+            return Next::Room;
+        }
+        self.awake.store(false, Ordering::Relaxed);
+        // A silent client takes no memory for what it may get one day.
+        (*current, inner.buffer) = (BytesMut::new(), BytesMut::new());
+        Next::Sleep
+    }
+
+    /// The rest, to be written before the end.
+    pub(crate) fn take_rest(&self) -> BytesMut {
+        self.lock().buffer.split()
     }
 
     /// Whether more messages may be appended. If not, the writer will report when it has made room.
@@ -240,9 +281,13 @@ impl Outbox {
             inner.close = Some(reason);
         }
         drop(inner);
-        self.closed.notify_one();
-        self.wake.notify_one();
-        self.room.notify_one();
+        self.closed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// As [`Outbox::closing`], at a glance.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The reason given to [`Outbox::close`], if it was called.
@@ -319,17 +364,43 @@ impl Outbox {
 
     /// Counts an inbound message that awaits its answer; the number of those now open.
     pub(crate) fn question(&self) -> usize {
-        self.unanswered.fetch_add(1, Ordering::Relaxed) + 1
+        self.unanswered.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     pub(crate) fn unanswered(&self) -> usize {
-        self.unanswered.load(Ordering::Relaxed)
+        self.unanswered.load(Ordering::SeqCst)
     }
 
     /// An inbound message got its last answer.
     pub(crate) fn answered(&self) {
-        let _ = self.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(1)));
-        self.room.notify_one();
+        let _ = self.unanswered.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| Some(n.saturating_sub(1)));
+        self.made_room();
+    }
+
+    /// Wakes the connection's task if it waits for room or answers.
+    pub(crate) fn made_room(&self) {
+        if self.waits.load(Ordering::SeqCst) && self.waits.swap(false, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Whether this holds; if not, [`Outbox::made_room`] wakes. Only for what becomes true with that call or with [`Outbox::close`].
+    fn holds(&self, condition: impl Fn(&Self) -> bool) -> bool {
+        if condition(self) {
+            return true;
+        }
+        self.waits.store(true, Ordering::SeqCst);
+        // It may have become true before we were seen waiting.
+        condition(self)
+    }
+
+    /// Resolves when this holds: for the connection's own task.
+    async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        poll_fn(|context| {
+            self.wakes(context);
+            if self.holds(&condition) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     fn is_readable(&self, quota: usize) -> bool {
@@ -337,108 +408,40 @@ impl Outbox {
         inner.close.is_some() || (inner.buffer.len() < self.limit && self.unanswered() < quota)
     }
 
-    /// Resolves when the client reads what it gets and fewer than `quota` of its messages await an answer, or when the
-    /// connection is to end: until then nothing more is read from it.
-    pub(crate) async fn may_read(&self, quota: usize) {
-        loop {
-            if self.is_readable(quota) {
-                return;
-            }
-            self.room.notified().await;
-        }
+    /// Whether the client reads what it gets and fewer than `quota` of its messages await an answer, or the connection is to end:
+    /// until then nothing more is read from it. If not, the connection's task is woken when it may be so.
+    pub(crate) fn may_read(&self, quota: usize) -> bool {
+        self.holds(|outbox| outbox.is_readable(quota))
     }
-}
 
-impl Outbox {
+    /// Resolves when [`Outbox::may_read`].
+    pub(crate) async fn readable(&self, quota: usize) {
+        self.until(|outbox| outbox.is_readable(quota)).await;
+    }
+
     /// Resolves when at most `open` of the client's messages await their answer, or when the connection is to end.
     pub(crate) async fn answered_but(&self, open: usize) {
-        while self.unanswered() > open && self.closing().is_none() {
-            self.room.notified().await;
-        }
+        self.until(|outbox| outbox.unanswered() <= open || outbox.closing().is_some()).await;
     }
 }
 
-/// The writing half of a connection.
-pub(crate) struct Writer<W> {
-    io: W,
-    current: BytesMut,
-}
-
-/// Why [`Writer::run`] came back.
-pub(crate) enum WriterPause {
-    /// All was written and there is room for messages held back.
+/// What the connection's task does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Write what it got.
+    Write,
+    /// There is room for messages held back: ask for them.
     Room,
-    /// The connection is to end.
+    /// End.
     Close,
-    /// The client cannot be reached.
-    Broken(std::io::Error),
-}
-
-impl<W: AsyncWrite + Unpin> Writer<W> {
-    pub(crate) fn new(io: W) -> Self {
-        Self { io, current: BytesMut::new() }
-    }
-
-    /// Writes this before anything else: for what is said to a client that has no outbox yet.
-    pub(crate) async fn write(&mut self, bytes: BytesMut) -> std::io::Result<()> {
-        self.current = bytes;
-        self.write_current().await
-    }
-
-    /// Writes what comes until something else is to be done. May be dropped at any await.
-    pub(crate) async fn run(&mut self, outbox: &Outbox) -> WriterPause {
-        loop {
-            if let Err(error) = self.write_current().await {
-                return WriterPause::Broken(error);
-            }
-            match self.take(outbox) {
-                Some(pause) => return pause,
-                None if self.current.is_empty() => outbox.wake.notified().await,
-                None => outbox.room.notify_one(),
-            }
-        }
-    }
-
-    /// Takes what is to be written next; if there is nothing, what else is to be done.
-    fn take(&mut self, outbox: &Outbox) -> Option<WriterPause> {
-        let mut inner = outbox.lock();
-        if !inner.buffer.is_empty() {
-            self.current = inner.buffer.split();
-            return None;
-        }
-        if inner.close.is_some() {
-            return Some(WriterPause::Close);
-        }
-        std::mem::take(&mut inner.starved).then_some(WriterPause::Room)
-    }
-
-    async fn write_current(&mut self) -> std::io::Result<()> {
-        if self.current.is_empty() {
-            return Ok(());
-        }
-        while self.current.has_remaining() {
-            if self.io.write_buf(&mut self.current).await? == 0 {
-                return Err(std::io::ErrorKind::WriteZero.into());
-            }
-        }
-        self.current = BytesMut::new();
-        self.io.flush().await
-    }
-
-    /// Writes what is left and says goodbye on the transport.
-    pub(crate) async fn finish(&mut self, outbox: &Outbox) {
-        let written = self.write_current().await;
-        let rest = outbox.lock().buffer.split();
-        self.current = rest;
-        if written.is_ok() && self.write_current().await.is_ok() {
-            let _ = self.io.shutdown().await;
-        }
-    }
+    /// Sleep until it is woken.
+    Sleep,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::Writer;
     use tokio::io::{AsyncReadExt, duplex};
 
     fn answer(outbox: &Arc<Outbox>) -> Wakes {
@@ -454,9 +457,10 @@ mod tests {
             let outbox = Arc::new(Outbox::new(Version::V311, 1024, 1024, false));
             let writing = {
                 let outbox = outbox.clone();
-                tokio::spawn(async move { Writer::new(near).run(&outbox).await })
+                let (mut near, mut writer) = (near, Writer::default());
+                tokio::spawn(async move { poll_fn(|context| writer.poll(&mut near, &outbox, context)).await })
             };
-            // The writer sleeps.
+            // It sleeps.
             tokio::task::yield_now().await;
             let cause = async {
                 answer(&outbox).leave();

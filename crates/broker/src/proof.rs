@@ -5,9 +5,9 @@
 //! one exchange under way at most.
 
 use crate::broker::Broker;
-use crate::connection::{Input, Peer, packet_bytes};
+use crate::connection::{Peer, packet_bytes};
 use crate::hooks::{AuthError, BrokerHooks};
-use crate::outbox::Writer;
+use crate::line::Line;
 use andon_model::access::Principal;
 use andon_wire::mqtt::{Auth, AuthProperties, Connect, Packet, ReasonCode, Text, Version};
 use bytes::{Bytes, BytesMut};
@@ -52,13 +52,13 @@ impl Broker {
     /// Goes through the exchange that CONNECT began; who it is, and the last word for CONNACK.
     /// # Errors
     /// What CONNACK says; `None`: nothing can be said.
-    pub(crate) async fn prove<S: AsyncRead, W: AsyncWrite + Unpin>(
+    pub(crate) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         connect: &Connect,
         method: &Text,
         client_id: &Text,
         peer: &Peer,
-        (input, writer): (&mut Input<S>, &mut Writer<W>),
+        line: &mut Line<S>,
     ) -> Result<(Principal, Bytes), Option<ReasonCode>> {
         let user = connect.user_name.as_ref().map(Text::as_str);
         // [MQTT-4.12.0-1].
@@ -86,24 +86,27 @@ impl Broker {
             if encoded.is_err() || out.len() > packet_bytes(connect) {
                 return Err(Some(ReasonCode::PACKET_TOO_LARGE));
             }
-            writer.write(out).await.map_err(|_| None)?;
-            heard = exchange.hear(data_of(&read_auth(input, method).await?));
+            line.write(out).await.map_err(|_| None)?;
+            heard = exchange.hear(data_of(&read_auth(line, method).await?));
             turns += 1;
         }
     }
 }
 
 /// The client's answer. Until it has its CONNACK it sends AUTH and DISCONNECT only ([MQTT-3.1.2-30]).
-async fn read_auth<S: AsyncRead>(input: &mut Input<S>, method: &Text) -> Result<Auth, Option<ReasonCode>> {
+async fn read_auth<S: AsyncRead + AsyncWrite + Unpin>(
+    line: &mut Line<S>,
+    method: &Text,
+) -> Result<Auth, Option<ReasonCode>> {
     loop {
-        match input.next() {
+        match line.input.next() {
             Ok(Some(Packet::Auth(auth))) if continues(&auth, method) => return Ok(auth),
             Ok(Some(Packet::Disconnect(_))) => return Err(None),
             Ok(Some(_)) => return Err(Some(ReasonCode::PROTOCOL_ERROR)),
             Ok(None) => {}
             Err(error) => return Err(Some(error.reason())),
         }
-        match input.fill().await {
+        match line.fill().await {
             Ok(0) | Err(_) => return Err(None),
             Ok(_) => {}
         }

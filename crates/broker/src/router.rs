@@ -13,6 +13,7 @@ use andon_model::access::Principal;
 use andon_model::log::{AppendError, Lane, Log, Positions, Seq};
 use andon_wire::mqtt::{Packet, QoS, ReasonCode, SubAck, Text, UnsubAck};
 use bytes::BytesMut;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,13 @@ pub(crate) const QUEUES: &str = "broker-queues";
 const BATCH: usize = 512;
 /// How long to wait before asking again whether a full disk has room.
 const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
+/// A frame larger than this leaves no room behind for the next, in bytes.
+const FRAME_KEPT: usize = 1 << 20;
+
+thread_local! {
+    /// Where a thread puts a frame together on its way into the log.
+    static FRAME: RefCell<BytesMut> = RefCell::default();
+}
 
 /// Who waits for an operation, and for what.
 #[derive(Debug)]
@@ -162,32 +170,47 @@ impl Pipeline {
 
     /// Appends an operation; the reply is given when it is applied, or refused. Waits while the log is busy, which holds
     /// back whoever calls.
-    pub(crate) async fn submit(&self, op: Op, reply: Reply, scratch: &mut BytesMut) {
-        scratch.clear();
-        let kind = op.encode(scratch);
-        loop {
-            {
-                // Numbering and queueing are one step, so that the queue is in lane order.
-                let mut queues = self.queues();
-                match self.log.append(Lane::Messages, kind, scratch) {
-                    Ok(seq) => {
-                        queues.pending.push_back(Pending { seq, op, reply });
-                        let first = queues.pending.len() == 1;
-                        drop(queues);
-                        self.since_snapshot.fetch_add(scratch.len() as u64, Ordering::Relaxed);
-                        if first {
-                            self.wake.notify_one();
-                        }
-                        return;
-                    }
-                    Err(AppendError::Busy { .. }) => {}
-                    Err(error) => return reply.refuse(&op, &error),
-                }
-            }
+    pub(crate) async fn submit(&self, op: Op, reply: Reply) {
+        let mut waiting = self.try_submit(op, reply);
+        while let Some((op, reply)) = waiting {
             if let Err(error) = self.log.ready(Lane::Messages).await {
                 return reply.refuse(&op, &error);
             }
+            waiting = self.try_submit(op, reply);
         }
+    }
+
+    /// As [`Pipeline::submit`]; gives both back while the log is busy.
+    fn try_submit(&self, op: Op, reply: Reply) -> Option<(Op, Reply)> {
+        FRAME.with_borrow_mut(|frame| {
+            frame.clear();
+            let kind = op.encode(frame);
+            let bytes = frame.len();
+            // Numbering and queueing are one step, so that the queue is in lane order.
+            let mut queues = self.queues();
+            let appended = self.log.append(Lane::Messages, kind, frame);
+            if bytes > FRAME_KEPT {
+                *frame = BytesMut::new();
+            }
+            match appended {
+                Ok(seq) => {
+                    queues.pending.push_back(Pending { seq, op, reply });
+                    let first = queues.pending.len() == 1;
+                    drop(queues);
+                    self.since_snapshot.fetch_add(bytes as u64, Ordering::Relaxed);
+                    if first {
+                        self.wake.notify_one();
+                    }
+                    None
+                }
+                Err(AppendError::Busy { .. }) => Some((op, reply)),
+                Err(error) => {
+                    drop(queues);
+                    reply.refuse(&op, &error);
+                    None
+                }
+            }
+        })
     }
 
     /// Leaves operations to the router.
@@ -236,12 +259,11 @@ impl Pipeline {
 impl Broker {
     /// The router: one task, from start to stop.
     pub(crate) async fn route_commits(self: Arc<Self>) {
-        let mut scratch = BytesMut::new();
         let mut saving: Option<JoinHandle<()>> = None;
         loop {
             for op in self.pipeline.take_todo() {
                 if let Some((op, volatile)) = self.as_ruled(op) {
-                    self.run_own(op, volatile, &mut scratch).await;
+                    self.run_own(op, volatile).await;
                 }
             }
             let Some(first) = self.pipeline.first_pending() else {
@@ -306,14 +328,14 @@ impl Broker {
     }
 
     /// An operation of the broker's own: through the log, unless it is a message that leaves nothing behind.
-    async fn run_own(&self, op: Op, volatile: bool, scratch: &mut BytesMut) {
+    async fn run_own(&self, op: Op, volatile: bool) {
         let passes = |message: &Message| (message.qos == QoS::AtMostOnce || volatile) && !message.retain;
         match &op {
             Op::Publish(p) if passes(&p.message) && !p.will_of.is_durable() => {
                 let ((), mapped) = self.with_core_mapped(|core| core.apply(Seq(0), &op, Reply::None));
                 self.map(mapped, false).await;
             }
-            _ => self.pipeline.submit(op, Reply::None, scratch).await,
+            _ => self.pipeline.submit(op, Reply::None).await,
         }
     }
 

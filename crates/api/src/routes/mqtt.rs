@@ -104,7 +104,7 @@ fn carry(
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _kept = kept;
         intake.set(broker.connect_bytes().saturating_add(BESIDE_A_PACKET));
-        broker.serve(Frames::new(socket, intake), peer).await;
+        broker.serve(Frames::new(socket, intake), peer, ()).await;
     }))
 }
 

@@ -232,9 +232,11 @@ impl Site {
         let listener = tokio::spawn(async move {
             while let Ok((stream, address)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
-                tokio::spawn(
-                    serving.clone().serve(stream, Peer { address, tls: false, websocket: false, certificate: None }),
-                );
+                tokio::spawn(serving.clone().serve(
+                    stream,
+                    Peer { address, tls: false, websocket: false, certificate: None },
+                    (),
+                ));
             }
         });
         Self { broker, hooks, clock, address, listener }

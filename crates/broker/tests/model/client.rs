@@ -22,7 +22,7 @@ impl Line {
     pub fn dial(site: &Site, version: Version) -> Self {
         let (near, far) = tokio::io::duplex(1 << 20);
         let peer = Peer { address: site.address, tls: false, websocket: false, certificate: None };
-        tokio::spawn(site.broker.clone().serve(far, peer));
+        tokio::spawn(site.broker.clone().serve(far, peer, ()));
         let decoder = Decoder::client(version, Limits::default());
         Self { io: near, buffer: BytesMut::new(), decoder, version, aliases: HashMap::new() }
     }

@@ -674,18 +674,14 @@ pub async fn listen(listener: TcpListener, entrance: Entrance, tls: Option<TlsAc
                 let _place = place;
                 broker.decline(stream, ReasonCode::CONNECTION_RATE_EXCEEDED).await;
             })),
-            None => drop(tokio::spawn(async move {
-                let _place = place;
-                broker.serve(stream, peer).await;
-            })),
+            None => drop(tokio::spawn(broker.serve(stream, peer, place))),
             Some(acceptor) => drop(tokio::spawn(async move {
-                let _place = place;
                 let accepting = Box::pin(tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)));
                 match accepting.await {
                     Ok(Ok(stream)) => {
                         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                         let certificate = shown.map(|der| Bytes::copy_from_slice(der));
-                        broker.serve(stream, Peer { certificate, ..peer }).await;
+                        broker.serve(stream, Peer { certificate, ..peer }, place).await;
                     }
                     Ok(Err(error)) => hooks.not_agreed(address.ip(), &error),
                     Err(_) => {}
