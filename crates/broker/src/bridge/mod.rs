@@ -111,6 +111,8 @@ pub struct BridgeOptions {
     pub node: Uuid,
     /// 3.1.1 or 5.0.
     pub version: Version,
+    /// Where the other side is, for whose sessions it keeps: at another address none of ours may be.
+    pub endpoint: String,
     /// Who we are.
     pub client_id: Text,
     /// Who we are, for the other side's accounts.

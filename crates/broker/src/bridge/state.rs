@@ -89,6 +89,14 @@ impl Lost {
     }
 }
 
+/// A session at the other side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Session {
+    pub(super) client_id: String,
+    /// Where the other side is.
+    pub(super) endpoint: String,
+}
+
 /// What is saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
@@ -111,9 +119,13 @@ pub(super) struct State {
     /// Filters with which the other side may know us as a subscriber.
     #[serde(default)]
     pub(super) subscribed: Vec<String>,
-    /// The filters that the other side has granted in the session that it keeps for us, each with whether with QoS 1.
+    /// The filters that the other side has granted in the session that it keeps for us, each with whether with QoS 1. 3.1.1 asks for them
+    /// again only where it must.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) granted: Vec<(String, bool)>,
+    /// Which session that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<Session>,
     /// What comes now is not taken, for too much waits: newest messages are dropped.
     #[serde(default)]
     pub(super) refusing: bool,
@@ -145,6 +157,7 @@ impl State {
             retained_due: Vec::new(),
             subscribed: Vec::new(),
             granted: Vec::new(),
+            session: None,
             refusing: false,
             holes: Vec::new(),
             lost: Vec::new(),
@@ -237,6 +250,17 @@ impl State {
                 None => self.lost.push(again),
             }
         }
+    }
+
+    /// Goes by another session: nothing is granted in it as far as we know. Former subscriptions are still ended if it has them, for it may
+    /// be the same under another name. True: something changed.
+    pub(super) fn move_to(&mut self, session: Session) -> bool {
+        let moved = self.session.as_ref() != Some(&session);
+        if moved {
+            self.granted.clear();
+            self.session = Some(session);
+        }
+        moved
     }
 
     /// Follows changed filters, each with whether its messages are kept: the retained messages of new ones are to be sent. True: what

@@ -5,7 +5,7 @@ use super::rules::Rule;
 use super::scouting::Run;
 use super::sending::{Online, next_taken};
 use super::sieve::{Item, Sieve, Tap};
-use super::state::{Lost, State};
+use super::state::{Lost, Session, State};
 use super::status::{LinkState, Notice, Status, Trouble, brief};
 use super::{BridgeOptions, Dial, Ears, reader_name};
 use crate::broker::Broker;
@@ -122,7 +122,9 @@ impl Task {
         let now = clock.now();
         let loading = {
             let (log, reader) = (log.clone(), reader.clone());
-            move || load(&*log, &reader, &filters, now)
+            let session =
+                Session { client_id: options.client_id.as_str().to_owned(), endpoint: options.endpoint.clone() };
+            move || load(&*log, &reader, &filters, session, now)
         };
         let loaded = tokio::task::spawn_blocking(loading).await;
         let state = loaded.unwrap_or_else(|error| {
@@ -262,8 +264,9 @@ impl Task {
     /// From the first packet behind CONNACK to the end of the link.
     async fn work(&mut self, link: Link, stop: &CancellationToken) {
         let begun = Instant::now();
-        if !self.state.granted.is_empty() && self.state.granted != self.wanted() {
-            // Saved before anything is asked: a kill must not bring back what the other side has no more.
+        let stands = link.conn_ack.session_present && self.state.granted == self.wanted();
+        if !stands && !self.state.granted.is_empty() {
+            // Saved before anything is asked: neither the end of this link nor a kill must bring back what the other side has no more.
             self.state.granted.clear();
             self.dirty = true;
             self.save_now().await;
@@ -472,7 +475,13 @@ impl Task {
 }
 
 /// The state as it was saved, or a new one, which is saved at once. Blocking.
-fn load(log: &dyn Log, reader: &str, filters: &[(String, bool)], now: Timestamp) -> Result<State, SnapshotError> {
+fn load(
+    log: &dyn Log,
+    reader: &str,
+    filters: &[(String, bool)],
+    session: Session,
+    now: Timestamp,
+) -> Result<State, SnapshotError> {
     log.register_reader(reader, &[Lane::Messages])?;
     let unusable = |reason: String| SnapshotError::Unusable { reader: reader.to_owned(), reason };
     let mut state = match log.load_snapshot(reader)? {
@@ -480,11 +489,15 @@ fn load(log: &dyn Log, reader: &str, filters: &[(String, bool)], now: Timestamp)
         None => State::new(log.durable_seq(Lane::Messages).0, now),
     };
     state.told(&[]);
-    if state.follow(filters, now) {
+    let moved = state.move_to(session);
+    let follows = state.follow(filters, now);
+    if follows {
         // Other messages are to be sent now: they are counted from the first on.
         state.waiting = super::Amount::default();
         state.scouted = state.needed_from().saturating_sub(1);
-        let at = Positions { messages: Seq(state.scouted), ..Positions::default() };
+    }
+    if moved || follows {
+        let at = Positions { messages: Seq(state.needed_from().saturating_sub(1)), ..Positions::default() };
         log.save_snapshot(reader, at, &state.encode())?;
     }
     Ok(state)

@@ -233,6 +233,7 @@ impl Bridges {
             name: def.name.clone(),
             node: self.node,
             version: config.version,
+            endpoint: config.endpoint(),
             client_id: config.client_id.clone(),
             user: config.user.clone(),
             password: password.map(|secret| Password(Bytes::copy_from_slice(secret.reveal().as_bytes()))),

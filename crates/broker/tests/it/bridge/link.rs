@@ -182,18 +182,38 @@ async fn subscriptions_that_are_no_longer_wanted_are_ended_at_the_other_side() {
 async fn with_3_1_1_what_the_other_side_still_has_is_not_asked_for_again() {
     let (_here, here) = Site::usual().await;
     let remote = Remote::new().await;
-    let settings = |receive: &str| BridgeOptions {
+    let settings = |receive: &str, client_id: &str, endpoint: &str| BridgeOptions {
         version: Version::V311,
+        client_id: Text::parse(client_id).unwrap(),
+        endpoint: endpoint.to_owned(),
         ..options(1, vec![rule("a", "", "")], vec![rule(receive, "", "")])
     };
     let mut device = here.client(hello("device")).await;
-    for (receive, session_present, asks) in
-        [("x/#", false, true), ("x/#", true, false), ("x/+", true, true), ("x/+", false, true), ("x/+", true, false)]
-    {
-        let over = start(&here, settings(receive), remote.address).await;
+    for (receive, client_id, endpoint, session_present, asks, answers) in [
+        ("x/#", "one", "here", false, true, true),
+        ("x/#", "one", "here", true, false, true),
+        ("x/+", "one", "here", true, true, true),
+        ("x/+", "one", "here", false, true, true),
+        ("x/+", "one", "here", true, false, true),
+        // The other side has lost the session, and does not answer before the end.
+        ("x/+", "one", "here", false, true, false),
+        ("x/+", "one", "here", true, true, true),
+        // The session of another client.
+        ("x/+", "two", "here", true, true, true),
+        ("x/+", "two", "here", true, false, true),
+        // And of another side.
+        ("x/+", "two", "there", true, true, true),
+        ("x/+", "two", "there", true, false, true),
+    ] {
+        let over = start(&here, settings(receive, client_id, endpoint), remote.address).await;
         let mut caller = remote.accept().await;
         caller.connect().await;
         caller.send(Packet::ConnAck(Box::new(ConnAck { session_present, ..ConnAck::default() }))).await;
+        if !answers {
+            assert!(matches!(caller.next().await, Packet::Subscribe(_)));
+            over.bridge.stop().await;
+            continue;
+        }
         let mut asked = false;
         while asks && !asked {
             match caller.next().await {

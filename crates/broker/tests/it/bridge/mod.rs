@@ -70,6 +70,7 @@ pub fn options(node: u128, send: Vec<Rule>, receive: Vec<Rule>) -> BridgeOptions
         name: "over".to_owned(),
         node: Uuid::from_u128(node),
         version: Version::V5,
+        endpoint: "the other side".to_owned(),
         client_id: Text::parse("bridge-of-a-test").unwrap(),
         user: None,
         password: None,
