@@ -3,7 +3,7 @@
 use super::WhenFull;
 use super::sending::Online;
 use super::sieve::{Batch, Item};
-use super::state::{Amount, Loss, STRETCHES, Stretch};
+use super::state::{Amount, Loss, Stretch};
 use super::task::Task;
 use andon_model::Timestamp;
 use andon_model::log::Lane;
@@ -124,14 +124,11 @@ impl Task {
         let full = self.state.waiting.bytes.saturating_add(amount.bytes) > self.options.keep_bytes;
         if self.options.when_full == WhenFull::DropNewest && full && !self.state.refusing && self.state.wants(item.seq)
         {
-            self.state.refusing = true;
-            if let Some(last) = self.state.stretches.last_mut().filter(|stretch| stretch.to.is_none()) {
-                last.to = Some(item.seq);
-            }
+            self.state.refuse_from(item.seq);
         }
         if self.state.wants(item.seq) {
             self.state.waiting.add(amount);
-        } else if self.state.refusing {
+        } else if self.state.refusing && item.seq > self.state.known_to {
             let topic = || item.message.topic.as_str().to_owned();
             self.state.lose(Loss::Full, amount, item.message.received, topic);
         }
@@ -140,11 +137,10 @@ impl Task {
     /// What comes is taken again once a tenth of the bound is free.
     fn relax(&mut self) {
         let free = self.options.keep_bytes - self.options.keep_bytes / 10;
-        if self.state.refusing && self.state.waiting.bytes <= free && self.state.stretches.len() < STRETCHES {
-            self.state.refusing = false;
-            let stretch = Stretch { from: self.state.scouted + 1, to: None };
-            self.runs.push(Run::of(&stretch));
-            self.state.stretches.push(stretch);
+        // Before all was counted again nobody knows how much waits.
+        let known = self.state.scouted >= self.state.known_to;
+        if known && self.state.waiting.bytes <= free && self.state.take_again() {
+            self.runs.extend(self.state.stretches.last().map(Run::of));
             self.dirty = true;
         }
     }
@@ -152,7 +148,7 @@ impl Task {
     /// Part of what was asked for from `from` on is gone: what waits is counted again behind it.
     fn lane_lost(&mut self, batch: &Batch, from: u64) {
         let Some(gone_to) = batch.gone_to.filter(|to| *to >= from) else { return };
-        let looked = self.recount.map_or(0, |recount| recount.upto).max(self.state.scouted);
+        let looked = self.state.known_to.max(self.state.scouted);
         let unseen = gone_to.saturating_sub(looked);
         if unseen > 0 {
             // So fast that nobody had looked at them: how many were to be sent is not known, and all are counted.
@@ -173,8 +169,7 @@ impl Task {
         }
         self.state.stretches.retain(|stretch| stretch.to.is_none_or(|to| to > stretch.from));
         self.runs = self.state.stretches.iter().map(Run::of).collect();
-        self.state.scouted = gone_to;
-        self.state.waiting = Amount::default();
+        self.state.count_anew(gone_to);
         self.dirty = true;
     }
 

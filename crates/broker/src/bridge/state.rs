@@ -107,6 +107,9 @@ pub(super) struct State {
     pub(super) stretches: Vec<Stretch>,
     /// Everything up to here was looked at once, and counted in `waiting` if it is to be sent.
     pub(super) scouted: u64,
+    /// Everything up to here was looked at before, where it is being counted anew: what of it was not to be sent was told then.
+    #[serde(default)]
+    pub(super) known_to: u64,
     pub(super) waiting: Amount,
     /// The local filters for which messages are sent, so that new ones are noticed.
     pub(super) filters: Vec<String>,
@@ -151,6 +154,7 @@ impl State {
             begun: now,
             stretches: vec![Stretch { from: last + 1, to: None }],
             scouted: last,
+            known_to: last,
             waiting: Amount::default(),
             filters: Vec::new(),
             keeps: Vec::new(),
@@ -250,6 +254,32 @@ impl State {
                 None => self.lost.push(again),
             }
         }
+    }
+
+    /// What waits is counted anew behind the frame `behind`.
+    pub(super) fn count_anew(&mut self, behind: u64) {
+        self.known_to = self.known_to.max(self.scouted).max(behind);
+        (self.scouted, self.waiting) = (behind, Amount::default());
+    }
+
+    /// Takes what comes again, behind everything that was looked at, unless there are too many stretches. True: so it is.
+    pub(super) fn take_again(&mut self) -> bool {
+        let may = self.refusing && self.stretches.len() < STRETCHES;
+        if may {
+            self.refusing = false;
+            self.stretches.push(Stretch { from: self.known_to.max(self.scouted) + 1, to: None });
+        }
+        may
+    }
+
+    /// Refuses what comes from this frame on, if it is in the stretch that goes on with the lane: in those before it are messages that wait
+    /// already, however many they are.
+    pub(super) fn refuse_from(&mut self, seq: u64) {
+        let Some(last) = self.stretches.last_mut().filter(|last| last.to.is_none() && last.has(seq)) else { return };
+        last.to = Some(seq);
+        self.refusing = true;
+        // Nothing behind it was refused before, also where it is counted anew.
+        self.known_to = self.known_to.min(seq - 1);
     }
 
     /// Goes by another session: nothing is granted in it as far as we know. Former subscriptions are still ended if it has them, for it may

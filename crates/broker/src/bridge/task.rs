@@ -492,9 +492,9 @@ fn load(
     let moved = state.move_to(session);
     let follows = state.follow(filters, now);
     if follows {
-        // Other messages are to be sent now: they are counted from the first on.
-        state.waiting = super::Amount::default();
-        state.scouted = state.needed_from().saturating_sub(1);
+        // Other messages are to be sent now: they are counted from the first on. What is refused now was told already.
+        state.take_again();
+        state.count_anew(state.needed_from().saturating_sub(1));
     }
     if moved || follows {
         let at = Positions { messages: Seq(state.needed_from().saturating_sub(1)), ..Positions::default() };

@@ -103,6 +103,51 @@ async fn a_message_that_was_refused_behind_one_that_is_not_answered_is_lost_once
 }
 
 #[tokio::test]
+async fn what_waits_is_counted_anew_once_and_in_its_order_while_too_much_waits() {
+    // More than is read at a time.
+    let large = |number: u32| format!("{number} {}", "x".repeat(20_000));
+    for rules in [
+        vec![rule("a", "", ""), rule("b", "", "")],
+        vec![rule("a", "", ""), Rule { qos: QoS::AtMostOnce, ..rule("b", "", "") }],
+    ] {
+        let (_here, here) = Site::usual().await;
+        let settings = |send: Vec<Rule>| BridgeOptions {
+            keep_bytes: 600_000,
+            when_full: WhenFull::DropNewest,
+            ..options(1, send, vec![])
+        };
+        let over = start(&here, settings(vec![rule("a", "", "")]), nowhere().await).await;
+        let mut device = here.client(hello("device")).await;
+        for number in 0..50_u16 {
+            device.send(Packet::Publish(publish("a", &large(number.into()), QoS::AtLeastOnce, number + 1))).await;
+            device.expect_ack(Packet::PubAck, number + 1).await;
+        }
+        let seen = |over: &Over| (over.bridge.report().waiting.messages, over.bridge.report().lost.messages);
+        until(|| seen(&over).0 + seen(&over).1 == 50).await;
+        let (waiting, lost) = seen(&over);
+        assert!(lost > 10, "{lost}");
+        over.bridge.stop().await;
+        let over = start(&here, settings(rules.clone()), nowhere().await).await;
+        until(|| seen(&over) == (waiting, lost)).await;
+        over.bridge.stop().await;
+        let remote = Remote::new().await;
+        let over = start(&here, settings(rules.clone()), remote.address).await;
+        until(|| seen(&over) == (waiting, lost)).await;
+        let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+        for expected in 0..waiting {
+            let message = caller.publish().await;
+            assert_eq!(text(&message).split(' ').next().unwrap(), expected.to_string());
+            caller.acknowledge(&message).await;
+        }
+        until(|| seen(&over) == (0, lost)).await;
+        // There is room again.
+        publish_large(&mut device, 100..103).await;
+        assert_eq!(numbers(&mut caller, 3).await, [100, 101, 102]);
+        over.bridge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_its_rule_does_not_keep_any_more_does_not_wait() {
     let (_here, here) = Site::usual().await;
     let settings = |qos: QoS| options(1, vec![Rule { qos, ..rule("a", "", "") }, rule("b", "", "")], vec![]);
