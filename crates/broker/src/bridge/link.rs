@@ -36,6 +36,20 @@ pub(super) enum Arrival {
     Oversize(Oversize),
 }
 
+/// Why nothing more comes.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) trouble: Trouble,
+    /// The other side has closed, as far as can be seen, and not the network in between failed.
+    pub(super) by_other_side: bool,
+}
+
+impl From<Cut> for Trouble {
+    fn from(cut: Cut) -> Self {
+        cut.trouble
+    }
+}
+
 /// The link to the other side.
 pub(super) struct Link {
     read: ReadHalf<Box<dyn Stream>>,
@@ -169,15 +183,21 @@ impl Link {
     }
 
     /// Reads more. May be dropped at any time.
-    pub(super) async fn fill(&mut self) -> Result<(), Trouble> {
-        match self.read.read_buf(&mut self.arrived).await {
-            Ok(0) => Err(Trouble::new(
-                "the other side closed the connection",
-                "look into its log; another client with the same client_id would have this effect",
-            )),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Trouble::new(format!("the connection broke: {error}"), "look at the network in between")),
-        }
+    pub(super) async fn fill(&mut self) -> Result<(), Cut> {
+        let error = match self.read.read_buf(&mut self.arrived).await {
+            Ok(0) => {
+                let trouble = Trouble::new(
+                    "the other side closed the connection",
+                    "look into its log; another client with the same client_id would have this effect",
+                );
+                return Err(Cut { trouble, by_other_side: true });
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let by_other_side = is_of_other_side(error.kind());
+        let text = format!("the connection broke: {error}");
+        Err(Cut { trouble: Trouble::new(text, "look at the network in between"), by_other_side })
     }
 
     /// Hands a packet to the writer.
@@ -230,6 +250,12 @@ impl Link {
         self.out = mpsc::channel(1).0;
         let _ = timeout(FAREWELL, &mut self.writer).await;
     }
+}
+
+/// Whether a connection breaks so when its other end closes it. TLS calls an end without goodbye an unexpected one.
+const fn is_of_other_side(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn connect(options: &BridgeOptions, clean_start: bool, packet_bytes: usize) -> Packet {

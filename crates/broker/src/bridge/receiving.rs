@@ -3,7 +3,7 @@
 use super::link::Arrival;
 use super::sending::{Answer, Online, Taking, add_to_path};
 use super::state::{Amount, Loss};
-use super::status::Trouble;
+use super::status::{Trouble, brief, words};
 use super::task::Task;
 use super::{MARKS, PATH};
 use crate::broker::PublishError;
@@ -11,13 +11,13 @@ use crate::message::Message;
 use andon_model::access::Principal;
 use andon_model::log::AppendError;
 use andon_wire::mqtt::{Ack, Oversize, Packet, Publish, QoS, ReasonCode, TopicName};
-use tokio::time::Instant;
 
 impl Task {
     /// Handles every packet that has arrived.
     pub(super) async fn hear(&mut self, online: &mut Online) -> Result<(), Trouble> {
+        let mut whole = false;
         while let Some(arrival) = online.link.take()? {
-            online.heard_at = Instant::now();
+            whole = true;
             let packet = match arrival {
                 Arrival::Packet(packet) => packet,
                 Arrival::Oversize(over) => {
@@ -33,7 +33,8 @@ impl Task {
                 Packet::PingResp => Self::pong(online),
                 Packet::Disconnect(disconnect) => {
                     online.thrown_out = may_be_about_a_message(disconnect.reason);
-                    let text = format!("the other side ended the connection: {}", disconnect.reason);
+                    let more = words(disconnect.properties.reason_string.as_ref());
+                    let text = format!("the other side ended the connection: {}{more}", disconnect.reason);
                     let remedy = match disconnect.reason {
                         ReasonCode::SESSION_TAKEN_OVER => "give every client of the other side its own `client_id`",
                         _ => "look into the other side's log",
@@ -41,12 +42,12 @@ impl Task {
                     return Err(Trouble::new(text, remedy));
                 }
                 other => {
-                    let text = format!("the other side sent a packet that does not belong here: {other:?}");
-                    let text = text.chars().take(200).collect::<String>();
+                    let text = format!("the other side sent a packet that does not belong here: {}", brief(&format!("{other:?}")));
                     return Err(Trouble::new(text, "look whether an MQTT broker of this version listens there"));
                 }
             }
         }
+        online.heard(whole);
         Ok(())
     }
 

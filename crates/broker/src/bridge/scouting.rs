@@ -7,6 +7,7 @@ use super::state::{Amount, Loss, Stretch};
 use super::task::Task;
 use andon_model::Timestamp;
 use andon_model::log::Lane;
+use andon_wire::mqtt::TopicName;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) seq: u64,
+    /// The topic of a retained message of before, whose number is 0.
+    pub(super) retained: Option<TopicName>,
     pub(super) packet_id: u16,
     pub(super) done: bool,
     /// It is done because it was lost, which is counted already, also in what waits. One may stand for several in a row, with the
@@ -47,7 +50,7 @@ impl Flight {
     /// One that is over before it was sent, and counted.
     fn lost(seq: u64, received: Timestamp) -> Self {
         let (amount, weight) = (Amount::default(), Amount::default());
-        Self { seq, packet_id: 0, done: true, lost: true, amount, weight, received, sent_at: Instant::now() }
+        Self { seq, retained: None, packet_id: 0, done: true, lost: true, amount, weight, received, sent_at: Instant::now() }
     }
 }
 
@@ -302,7 +305,7 @@ impl Task {
     /// Takes a message that is lost, and told as such, out of what waits, behind what its stretch has under way.
     fn write_off(&mut self, index: usize, seq: u64, amount: Amount, received: Timestamp) {
         self.under_way.remove(&seq);
-        self.suspect = self.suspect.filter(|suspect| suspect.seq != seq);
+        self.suspect.take_if(|suspect| suspect.is(seq, None));
         self.state.waiting.take(amount);
         self.dirty = true;
         let Some(run) = self.runs.get_mut(index) else { return };

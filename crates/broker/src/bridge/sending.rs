@@ -5,7 +5,7 @@ use super::scouting::{Flight, Run};
 use super::sieve::Item;
 use super::state::{Loss, STRETCHES, Stretch};
 use super::status::{Trouble, words};
-use super::task::{Suspect, Task};
+use super::task::{Suspect, Task, Which};
 use super::{HOPS, MARKS, NODE, PATH, TIME};
 use crate::message::Message;
 use andon_model::log::AppendError;
@@ -39,7 +39,7 @@ pub(super) struct Online {
     /// SUBSCRIBE and UNSUBSCRIBE that were not answered yet, and since when.
     asked: HashMap<u16, (Asked, Instant)>,
     /// Retained messages that the other side does not have yet.
-    owed: Option<Run>,
+    pub(super) owed: Option<Run>,
     in_flight: usize,
     window: usize,
     /// The identifiers of what is under way, also over the former link.
@@ -51,7 +51,11 @@ pub(super) struct Online {
     pub(super) thrown_out: bool,
     sent_at: Instant,
     /// What we send says nothing about whether the other side is there.
-    pub(super) heard_at: Instant,
+    heard_at: Instant,
+    /// What came last was a part of a packet only.
+    in_pieces: bool,
+    /// When bytes last came of a packet that came in several pieces. Answers stand behind it.
+    pieces_at: Instant,
     ping_at: Option<Instant>,
 }
 
@@ -171,6 +175,15 @@ impl Online {
         }
     }
 
+    /// Bytes came, and with them the end of a packet or not.
+    pub(super) fn heard(&mut self, whole: bool) {
+        self.heard_at = Instant::now();
+        if self.in_pieces || !whole {
+            self.pieces_at = self.heard_at;
+        }
+        self.in_pieces = !whole;
+    }
+
     pub(super) fn send(&mut self, packet: &Packet) -> Result<(), Trouble> {
         self.sent_at = Instant::now();
         self.link.send(packet)
@@ -203,7 +216,11 @@ impl Task {
         // An identifier is kept only for what will be sent again.
         let state = &self.state;
         self.under_way.retain(|seq, _| known && state.wants(*seq));
-        self.suspect = self.suspect.filter(|suspect| state.wants(suspect.seq));
+        let is_wanted = |which: &Which| match which {
+            Which::Frame(seq) => state.wants(*seq),
+            Which::Retained(_) => !state.retained_due.is_empty(),
+        };
+        self.suspect.take_if(|suspect| !is_wanted(&suspect.which));
         let mut online = Online {
             link,
             ready: false,
@@ -219,6 +236,8 @@ impl Task {
             thrown_out: false,
             sent_at: Instant::now(),
             heard_at: Instant::now(),
+            in_pieces: false,
+            pieces_at: Instant::now(),
             ping_at: None,
         };
         self.ask(&mut online, known)?;
@@ -356,6 +375,7 @@ impl Task {
             let own = Some(&self.sieve.own);
             let there = self.broker.retained(&filter).into_iter();
             let there = there.filter(|message| message.received <= *until && message.publisher.as_ref() != own);
+            let there = there.filter(|message| !self.passed_over.contains(&message.topic));
             ready.extend(there.filter_map(|message| {
                 let rule = self.sieve.rule(message.topic.as_str())?;
                 Some(Item { seq: 0, message, rule })
@@ -380,6 +400,11 @@ impl Task {
                 && let Some(item) = owed.ready.pop_front()
             {
                 let flight = self.send_item(online, item)?;
+                if let Some(suspect) = self.suspect.take_if(|it| flight.lost && it.is(0, flight.retained.as_ref()))
+                    && let Which::Retained(topic) = suspect.which
+                {
+                    self.passed_over.push(topic);
+                }
                 owed.window.push_back(flight);
             }
             owed.window.retain(|flight| !flight.done);
@@ -388,6 +413,7 @@ impl Task {
                 return Ok(());
             }
             self.state.retained_due.clear();
+            self.passed_over.clear();
             self.dirty = true;
         }
         let last = self.runs.len().saturating_sub(1);
@@ -406,8 +432,13 @@ impl Task {
 
     fn may_send(&self, online: &Online, limited: bool) -> bool {
         let in_rate = !limited || self.options.catch_up_per_second.is_none() || online.tokens >= 1.0;
-        let window = if self.suspect.is_some_and(Suspect::is_alone) { 1 } else { online.window };
+        let window = if self.is_one_alone() { 1 } else { online.window };
         in_rate && online.in_flight < window && online.link.has_room()
+    }
+
+    /// Whether one message goes alone, with nothing beside it that the other side may end the link over.
+    fn is_one_alone(&self) -> bool {
+        self.suspect.as_ref().is_some_and(Suspect::is_alone)
     }
 
     async fn pump_run(&mut self, online: &mut Online, index: usize, limited: bool) -> Result<(), Trouble> {
@@ -458,7 +489,9 @@ impl Task {
         let Item { seq, message, rule } = item;
         let (received, now) = (message.received, Instant::now());
         let weight = super::sieve::amount(&message);
-        let mut flight = Flight { seq, packet_id: 0, done: true, lost: false, amount, weight, received, sent_at: now };
+        let retained = (seq == 0).then(|| message.topic.clone());
+        let mut flight =
+            Flight { seq, retained, packet_id: 0, done: true, lost: false, amount, weight, received, sent_at: now };
         let lost = |task: &mut Self, flight: Flight, why| {
             task.state.lose(why, weight, received, || message.topic.as_str().to_owned());
             Flight { lost: true, ..flight }
@@ -483,7 +516,8 @@ impl Task {
         if self.broker.hooks.command_topic(message.topic.as_str()) {
             return Ok(flight);
         }
-        if self.options.skip_refused && self.suspect.is_some_and(|suspect| suspect.seq == seq && suspect.is_certain()) {
+        let is_suspect = |suspect: &Suspect| suspect.is_certain() && suspect.is(seq, flight.retained.as_ref());
+        if self.options.skip_refused && self.suspect.as_ref().is_some_and(is_suspect) {
             return Ok(lost(self, flight, Loss::Refused));
         }
         let publish = self.publish(online, &message, topic, qos);
@@ -551,7 +585,7 @@ impl Task {
 
     /// A message that is not kept passes by.
     pub(super) fn pass(&mut self, online: &mut Online, item: &Item) -> Result<(), Trouble> {
-        if !online.ready || !online.link.has_room() {
+        if !online.ready || self.is_one_alone() || !online.link.has_room() {
             self.missed();
             return Ok(());
         }
@@ -602,7 +636,7 @@ impl Task {
                 "allow there what `send` names; or let the bridge pass over such messages: when_refused = \"skip\"";
             return Err(Trouble::new(text, remedy));
         }
-        self.suspect = self.suspect.filter(|suspect| suspect.seq != flight.seq);
+        self.suspect.take_if(|suspect| suspect.is(flight.seq, flight.retained.as_ref()));
         online.ids.free(ack.packet_id);
         online.in_flight = online.in_flight.saturating_sub(1);
         if ack.reason.is_success() {
@@ -627,7 +661,7 @@ impl Task {
         let flights = runs.filter_map(|run| run.window.iter().find(|flight| !flight.done)).map(|flight| flight.sent_at);
         let asked = online.asked.values().map(|(_, at)| *at);
         let since = flights.chain(asked).chain(online.ping_at).min();
-        if since.is_some_and(|since| since.elapsed() > within) {
+        if since.is_some_and(|since| since.max(online.pieces_at).elapsed() > within) {
             let text = format!("the other side has not answered for {} s", within.as_secs_f64());
             return Err(Trouble::new(text, "look whether it is overloaded or the network in between stalls"));
         }

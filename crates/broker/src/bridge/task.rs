@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use andon_bus::ids::new_id;
 use andon_model::log::{Lane, Log, Positions, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
-use andon_wire::mqtt::QoS;
+use andon_wire::mqtt::{QoS, TopicName};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,22 +39,39 @@ const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// A link that lasted this long ends a row of failures.
 const GOOD_LINK: Duration = Duration::from_secs(10);
 
+/// One message of those that are to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The number of its frame in the lane.
+    Frame(u64),
+    /// A retained message of before the bridge, by its topic here.
+    Retained(TopicName),
+}
+
 /// The first message that was not answered when the other side ended the link.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Suspect {
-    pub(super) seq: u64,
+    pub(super) which: Which,
     /// How many links in a row ended so.
     ends: u32,
 }
 
 impl Suspect {
+    /// Whether it is this one: its number in the lane, or 0 and the topic of a retained message.
+    pub(super) fn is(&self, seq: u64, topic: Option<&TopicName>) -> bool {
+        match &self.which {
+            Which::Frame(suspect) => *suspect == seq,
+            Which::Retained(suspect) => seq == 0 && Some(suspect) == topic,
+        }
+    }
+
     /// It is sent alone, so that it is certain whether it is the one.
-    pub(super) const fn is_alone(self) -> bool {
+    pub(super) const fn is_alone(&self) -> bool {
         self.ends >= 2
     }
 
     /// It is the one.
-    pub(super) const fn is_certain(self) -> bool {
+    pub(super) const fn is_certain(&self) -> bool {
         self.ends >= 4
     }
 }
@@ -80,6 +97,8 @@ pub(super) struct Task {
     pub(super) under_way: HashMap<u64, u16>,
     /// The message at which the other side has ended the link.
     pub(super) suspect: Option<Suspect>,
+    /// Retained messages of before that were passed over, until all of them are sent.
+    pub(super) passed_over: Vec<TopicName>,
     /// When what waits longest was received.
     pub(super) oldest: Option<Timestamp>,
     dial: Option<Arc<dyn Dial>>,
@@ -150,6 +169,7 @@ impl Task {
             dirty: false,
             recount: None,
             suspect: None,
+            passed_over: Vec::new(),
             oldest: None,
             dial,
             ears,
@@ -281,9 +301,10 @@ impl Task {
             self.tap.missed.fetch_add(1, Ordering::Relaxed);
         }
         if online.thrown_out && online.ready {
-            self.suspect = self.first_unanswered().map(|seq| {
-                let before = self.suspect.filter(|suspect| suspect.seq == seq).map_or(0, |suspect| suspect.ends);
-                Suspect { seq, ends: before.saturating_add(1) }
+            let before = self.suspect.take();
+            self.suspect = self.first_unanswered(&online).map(|which| {
+                let before = before.filter(|suspect| suspect.which == which).map_or(0, |suspect| suspect.ends);
+                Suspect { which, ends: before.saturating_add(1) }
             });
         }
         let flights =
@@ -300,7 +321,8 @@ impl Task {
         match end {
             Ok(()) => online.link.close().await,
             Err(trouble) => {
-                let trouble = self.named(trouble).await;
+                // It says nothing of what ended the link for another reason.
+                let trouble = if online.thrown_out { self.named(trouble).await } else { trouble };
                 self.fail(trouble);
                 online.link.finish().await;
             }
@@ -308,17 +330,24 @@ impl Task {
     }
 
     /// Of what is under way, what was sent first.
-    fn first_unanswered(&self) -> Option<u64> {
-        let unanswered = self.runs.iter().filter_map(|run| run.window.iter().find(|flight| !flight.done));
-        unanswered.min_by_key(|flight| flight.sent_at).map(|flight| flight.seq)
+    fn first_unanswered(&self, online: &Online) -> Option<Which> {
+        let runs = self.runs.iter().chain(online.owed.as_ref());
+        let unanswered = runs.filter_map(|run| run.window.iter().find(|flight| !flight.done));
+        let first = unanswered.min_by_key(|flight| flight.sent_at)?;
+        Some(first.retained.clone().map_or(Which::Frame(first.seq), Which::Retained))
     }
 
     /// Where one and the same message ends the links, the trouble names it.
     async fn named(&self, trouble: Trouble) -> Trouble {
-        let Some(suspect) = self.suspect.filter(|suspect| suspect.is_certain()) else { return trouble };
-        let found = self.read(suspect.seq, Some(suspect.seq + 1)).await;
-        let message = found.and_then(|batch| batch.items.into_iter().next());
-        let to = message.map(|item| format!(" to \"{}\"", brief(item.message.topic.as_str()))).unwrap_or_default();
+        let Some(suspect) = self.suspect.as_ref().filter(|suspect| suspect.is_certain()) else { return trouble };
+        let topic = match &suspect.which {
+            Which::Retained(topic) => Some(topic.clone()),
+            Which::Frame(seq) => {
+                let found = self.read(*seq, Some(*seq + 1)).await;
+                found.and_then(|batch| batch.items.into_iter().next()).map(|item| item.message.topic.clone())
+            }
+        };
+        let to = topic.map(|topic| format!(" to \"{}\"", brief(topic.as_str()))).unwrap_or_default();
         let text = format!(
             "the other side has ended {} links in a row at the same message{to}: {}",
             suspect.ends, trouble.text
@@ -339,8 +368,10 @@ impl Task {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 filled = link.fill(), if reads => {
-                    online.thrown_out |= filled.is_err();
-                    filled?;
+                    if let Err(cut) = filled {
+                        online.thrown_out |= cut.by_other_side;
+                        return Err(cut.trouble);
+                    }
                     self.hear(online).await?;
                 }
                 taken = next_taken(taking), if takes => self.taken(online, taken)?,

@@ -1,6 +1,7 @@
 //! Bridges: to another broker of ours, and to an other side that does what the test says.
 
 mod bounds;
+mod ends;
 mod link;
 mod receiving;
 mod sending;

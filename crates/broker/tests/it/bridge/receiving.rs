@@ -148,3 +148,33 @@ async fn what_the_other_side_kept_while_there_was_no_link_comes_once_it_is_back(
     assert_whole(&got["head/orders/1"], 0..500);
     over.bridge.stop().await;
 }
+
+#[tokio::test]
+async fn a_large_message_over_a_slow_line_is_a_sign_of_life_as_long_as_it_comes() {
+    let (_folder, here) = Site::usual().await;
+    let remote = Remote::new().await;
+    let settings = BridgeOptions {
+        answer_within: Duration::from_secs(4),
+        keep_alive_s: 2,
+        ..options(1, vec![], vec![rule("#", "", "")])
+    };
+    let over = start(&here, settings, remote.address).await;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 1).await;
+    let large = publish("large", &"x".repeat(24_000), QoS::AtLeastOnce, 7);
+    // The line is what is slow here: a thousand bytes at a time, for longer than an answer may take.
+    let mut pace = tokio::time::interval(Duration::from_millis(300));
+    for piece in bytes_of(&Packet::Publish(large), Version::V5).chunks(1000) {
+        pace.tick().await;
+        caller.send_bytes(piece).await;
+    }
+    // Behind it come the answers.
+    loop {
+        match caller.next().await {
+            Packet::PingReq => caller.send(Packet::PingResp).await,
+            Packet::PubAck(ack) => break assert_eq!(ack.packet_id, 7),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((over.bridge.report().failures, over.bridge.report().received), (0, 1));
+    over.bridge.stop().await;
+}
