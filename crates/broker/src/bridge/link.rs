@@ -3,7 +3,8 @@
 use super::status::{Trouble, words};
 use super::{BridgeOptions, Dial, NODE, Stream};
 use andon_wire::mqtt::{
-    ConnAck, Connect, ConnectProperties, DecodeError, Decoder, Disconnect, Limits, Oversize, Packet, ReasonCode, Text,
+    ConnAck, Connect, ConnectProperties, DecodeError, Decoder, Disconnect, Limits, Oversize, Packet, ReasonCode, Size,
+    Text,
 };
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -157,11 +158,15 @@ impl Link {
 
     /// The next packet that has arrived wholly.
     pub(super) fn take(&mut self) -> Result<Option<Arrival>, Trouble> {
-        if self.skipping.is_none()
-            && let Some(over) = self.decoder.oversize(&self.arrived)
-        {
-            let bytes = over.bytes;
-            self.skipping = Some((over, bytes));
+        if self.skipping.is_none() {
+            match self.decoder.size(&self.arrived) {
+                Size::Within => {}
+                Size::Unknown => return Ok(None),
+                Size::Over(over) => {
+                    let bytes = over.bytes;
+                    self.skipping = Some((over, bytes));
+                }
+            }
         }
         if let Some((over, left)) = self.skipping.take() {
             let here = left.min(self.arrived.len());
@@ -171,9 +176,6 @@ impl Link {
                 return Ok(None);
             }
             return Ok(Some(Arrival::Oversize(over)));
-        }
-        if self.decoder.may_be_oversize(&self.arrived) {
-            return Ok(None);
         }
         let packet = self.decoder.decode(&mut self.arrived).map_err(|error| {
             self.say_bye(error.reason());

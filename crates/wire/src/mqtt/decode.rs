@@ -52,6 +52,17 @@ pub struct Oversize {
     pub bytes: usize,
 }
 
+/// How large the first packet of a buffer is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// Not over the limit, or nothing that can be answered: [`Decoder::decode`] says which.
+    Within,
+    /// A PUBLISH over the limit, whose topic and identifier have not arrived yet.
+    Unknown,
+    /// A PUBLISH over the limit.
+    Over(Oversize),
+}
+
 /// Takes packets off the front of a buffer.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -96,32 +107,33 @@ impl Decoder {
         result.map_err(|fault| DecodeError { packet, fault, version: self.version })
     }
 
-    /// Whether a PUBLISH begins the buffer that is over the limit, and whose topic and identifier have arrived: whoever can say no to it may read the
-    /// packet away then instead of closing the connection. It stays in the buffer. One without a topic of its own is none of these.
+    /// Whether the first packet is a PUBLISH over the limit, which whoever can say no to it may read away instead of closing the
+    /// connection: its sender should have known better, MQTT 5.0 [MQTT-3.1.2-24], and would otherwise send it again over the next one. It stays in the
+    /// buffer.
     #[must_use]
-    pub fn oversize(&self, buffer: &[u8]) -> Option<Oversize> {
-        let first = *buffer.first()?;
-        let (remaining, header, _) = remaining_length(buffer).ok()??;
+    pub fn size(&self, buffer: &[u8]) -> Size {
+        let Some(first) = buffer.first().copied() else { return Size::Within };
+        let Ok(Some((remaining, header, _))) = remaining_length(buffer) else { return Size::Within };
         let bytes = header.saturating_add(remaining);
         if PacketType::from_first_byte(first) != PacketType::Publish || bytes <= self.limits.packet_bytes {
-            return None;
+            return Size::Within;
         }
-        let qos = QoS::from_bits(first >> 1 & 3)?;
-        // A topic and an identifier, with their lengths.
-        let most = header.saturating_add(2 + usize::from(u16::MAX) + 2).min(bytes).min(buffer.len());
-        let mut reader = Reader { bytes: Bytes::copy_from_slice(buffer.get(header..most)?) };
-        let topic = TopicName::from_text(reader.text().ok()?).ok()?;
-        let packet_id = if qos == QoS::AtMostOnce { 0 } else { reader.packet_id().ok()? };
-        Some(Oversize { topic, qos, packet_id, bytes })
-    }
-
-    /// Whether [`Decoder::oversize`] may still find one once more has arrived.
-    #[must_use]
-    pub fn may_be_oversize(&self, buffer: &[u8]) -> bool {
-        let is_publish = buffer.first().is_some_and(|first| PacketType::from_first_byte(*first) == PacketType::Publish);
-        let Ok(Some((remaining, header, _))) = remaining_length(buffer) else { return false };
-        let over = header.saturating_add(remaining) > self.limits.packet_bytes;
-        is_publish && over && buffer.len() < header + 4 + usize::from(u16::MAX)
+        let Some(qos) = QoS::from_bits(first >> 1 & 3) else { return Size::Within };
+        // The topic with its length, and an identifier.
+        let Some([high, low]) = buffer.get(header..header + 2) else { return Size::Unknown };
+        let topic = usize::from(u16::from_be_bytes([*high, *low]));
+        let known = 2 + topic + if qos == QoS::AtMostOnce { 0 } else { 2 };
+        if known > remaining {
+            return Size::Within;
+        }
+        let Some(known) = buffer.get(header..header + known) else { return Size::Unknown };
+        let mut reader = Reader { bytes: Bytes::copy_from_slice(known) };
+        let topic = reader.text().ok().and_then(|text| TopicName::from_text(text).ok());
+        let packet_id = if qos == QoS::AtMostOnce { Some(0) } else { reader.packet_id().ok() };
+        match topic.zip(packet_id) {
+            Some((topic, packet_id)) => Size::Over(Oversize { topic, qos, packet_id, bytes }),
+            None => Size::Within,
+        }
     }
 
     fn decode_typed(&mut self, first: u8, packet: PacketType, buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {

@@ -26,7 +26,7 @@ mod topic;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Decoder, Limits, Oversize, Side};
+pub use decode::{Decoder, Limits, Oversize, Side, Size};
 pub use encode::{EncodeError, EncodedPublish};
 pub use error::{DecodeError, Fault};
 pub use packet::{

@@ -717,15 +717,25 @@ fn of_a_publish_over_the_limit_is_known_what_is_needed_to_say_no() {
     let large = bytes(publish(1000, QoS::AtLeastOnce));
     let topic = TopicName::parse("a/b").unwrap();
     let expected = Oversize { topic, qos: QoS::AtLeastOnce, packet_id: 7, bytes: large.len() };
-    assert_eq!(decoder.oversize(&large), Some(expected.clone()));
+    assert_eq!(decoder.size(&large), Size::Over(expected.clone()));
     // As soon as topic and identifier are there.
     for arrived in 0..20 {
-        let part = &large[..arrived];
-        assert_eq!(decoder.oversize(part), (arrived >= 10).then(|| expected.clone()), "{arrived}");
-        assert!(!(3..10).contains(&arrived) || decoder.may_be_oversize(part), "{arrived}");
+        let wanted = match arrived {
+            0..3 => Size::Within,
+            3..10 => Size::Unknown,
+            _ => Size::Over(expected.clone()),
+        };
+        assert_eq!(decoder.size(&large[..arrived]), wanted, "{arrived}");
     }
-    assert_eq!(decoder.oversize(&bytes(publish(1000, QoS::AtMostOnce))).map(|over| over.packet_id), Some(0));
-    assert_eq!(decoder.oversize(&bytes(publish(10, QoS::AtLeastOnce))), None);
-    assert_eq!(decoder.oversize(&[0x40, 0xFF, 0x7F, 0, 1, 2, 3, 4]), None, "no PUBLISH");
-    assert_eq!(decoder.oversize(&[0x32, 0xFF, 0x7F, 0, 1, b'#', 0, 1]), None, "no topic");
+    assert!(matches!(decoder.size(&bytes(publish(1000, QoS::AtMostOnce))), Size::Over(Oversize { packet_id: 0, .. })));
+    for (what, bytes) in [
+        ("small enough", &bytes(publish(10, QoS::AtLeastOnce))[..]),
+        ("no PUBLISH", &[0x40, 0xFF, 0x7F, 0, 1, 2, 3, 4]),
+        ("no topic", &[0x32, 0xFF, 0x7F, 0, 1, b'#', 0, 1]),
+        ("no QoS", &[0x36, 0xFF, 0x7F, 0, 1, b'a', 0, 1]),
+        ("no identifier", &[0x32, 0xFF, 0x7F, 0, 1, b'a', 0, 0]),
+        ("a topic longer than the packet", &[0x32, 0xC8, 0x01, 0xFF, 0xFF, b'a']),
+    ] {
+        assert_eq!(decoder.size(bytes), Size::Within, "{what}");
+    }
 }
