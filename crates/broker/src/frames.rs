@@ -439,9 +439,8 @@ impl SessionOp {
     }
 }
 
-/// The topic of the message that a frame publishes, and whether it is retained or of QoS 1 or 2, or was released, without the rest;
-/// `None`: it publishes none.
-pub(crate) fn peek(frame: FrameKind, payload: &[u8]) -> Option<(&str, bool)> {
+/// The topic of the message that a frame publishes, without the rest; `None`: it publishes none.
+pub(crate) fn peek(frame: FrameKind, payload: &[u8]) -> Option<&str> {
     let (numbers, mut rest) = match frame.kind {
         // Publisher, packet identifier, whose will.
         PUBLISH => (3, payload),
@@ -452,10 +451,9 @@ pub(crate) fn peek(frame: FrameKind, payload: &[u8]) -> Option<(&str, bool)> {
     for _ in 0..numbers {
         varint::take(&mut rest).ok()?;
     }
-    let (bits, mut rest) = rest.split_first()?;
+    let (_bits, mut rest) = rest.split_first()?;
     let length = usize::try_from(varint::take(&mut rest).ok()?).ok()?;
-    let topic = std::str::from_utf8(rest.get(..length)?).ok()?;
-    Some((topic, bits & 0b111 != 0 || frame.kind == SESSION))
+    std::str::from_utf8(rest.get(..length)?).ok()
 }
 
 pub(crate) fn put_withheld(out: &mut BytesMut, withheld: &Withheld) {

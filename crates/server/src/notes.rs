@@ -66,16 +66,15 @@ impl Notes {
     }
 }
 
-/// Makes an event of the node's own.
+/// Makes an event of the node's own, with words.
 pub fn event(clock: &dyn Clock, path: &str, action: &str, text: String) -> Event {
-    Event {
-        id: new_id(clock),
-        at: clock.now(),
-        source_at: None,
-        path: path.to_owned(),
-        by: Principal::SYSTEM,
-        what: What::System(SystemNote { action: action.to_owned(), text }),
-    }
+    event_of(clock, path, What::System(SystemNote { action: action.to_owned(), text }))
+}
+
+/// Makes an event of the node's own.
+pub fn event_of(clock: &dyn Clock, path: &str, what: What) -> Event {
+    let (id, at, path) = (new_id(clock), clock.now(), path.to_owned());
+    Event { id, at, source_at: None, path, by: Principal::SYSTEM, what }
 }
 
 /// Records notes until `stop`.

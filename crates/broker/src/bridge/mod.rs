@@ -1,7 +1,7 @@
 //! Bridges to other brokers: what is published here goes there, and the other way round, also after days without the link.
 //!
-//! **Idea.** What is to be sent is in the log's `messages` lane already, so a bridge is a reader of it: it saves how far it has come, as any
-//! other reader does, and the log frees nothing it still needs within the lane's limit for what is held. The saved state is a list of
+//! **Idea.** What is to be sent is in the log's `messages` lane already, so a bridge is a reader of it: it saves how far it has come, as
+//! any other reader does, and the log frees nothing it still needs within the lane's limit for what is held. The saved state is a list of
 //! stretches of the lane that are still to be sent: usually one that goes on with the lane; a second one behind it when newest
 //! messages go first; a hole where messages were dropped because too much waited.
 //!
@@ -29,7 +29,7 @@ mod task;
 
 pub use self::rules::{Rule, is_in_front, overlap};
 pub(crate) use self::sieve::Taps;
-pub use self::state::{Amount, Loss};
+pub use self::state::{Amount, Loss, Lost};
 pub use self::status::{LinkState, Notice, Report, Trouble};
 
 use self::status::Status;
@@ -77,10 +77,7 @@ pub trait Ears: Send + Sync + 'static {
 
     /// Hears of a loss, and says once it is kept where no restart loses it; `false`: it cannot be kept now, and is to be told again.
     /// Must not block.
-    fn keep(&self, loss: Notice) -> BoxFuture<'static, bool> {
-        self.hear(loss);
-        Box::pin(std::future::ready(true))
-    }
+    fn lost(&self, lost: Lost) -> BoxFuture<'static, bool>;
 }
 
 /// What proves who we are; shown nowhere.

@@ -42,7 +42,10 @@ impl Task {
                     return Err(Trouble::new(text, remedy));
                 }
                 other => {
-                    let text = format!("the other side sent a packet that does not belong here: {}", brief(&format!("{other:?}")));
+                    let text = format!(
+                        "the other side sent a packet that does not belong here: {}",
+                        brief(&format!("{other:?}"))
+                    );
                     return Err(Trouble::new(text, "look whether an MQTT broker of this version listens there"));
                 }
             }
@@ -177,7 +180,20 @@ fn not_kept(error: &dyn std::error::Error) -> Trouble {
 
 /// Whether the other side may have ended the link over what it was sent, and not because it stops, is busy or prefers somebody else.
 const fn may_be_about_a_message(reason: ReasonCode) -> bool {
-    matches!(reason.0, 0x80..=0x83 | 0x87 | 0x90 | 0x95 | 0x97 | 0x99..=0x9B)
+    matches!(
+        reason,
+        ReasonCode::UNSPECIFIED
+            | ReasonCode::MALFORMED_PACKET
+            | ReasonCode::PROTOCOL_ERROR
+            | ReasonCode::IMPLEMENTATION_SPECIFIC
+            | ReasonCode::NOT_AUTHORIZED
+            | ReasonCode::TOPIC_NAME_INVALID
+            | ReasonCode::PACKET_TOO_LARGE
+            | ReasonCode::QUOTA_EXCEEDED
+            | ReasonCode::PAYLOAD_FORMAT_INVALID
+            | ReasonCode::RETAIN_NOT_SUPPORTED
+            | ReasonCode::QOS_NOT_SUPPORTED
+    )
 }
 
 /// Why a message is not taken, for the other side.

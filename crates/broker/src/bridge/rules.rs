@@ -16,6 +16,16 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether its messages are kept until they have crossed.
+    pub(super) fn keeps(&self) -> bool {
+        self.qos != QoS::AtMostOnce
+    }
+
+    /// What is remembered of it, so that a change is noticed.
+    pub(super) fn remembered(&self) -> (String, bool) {
+        (self.filter.as_str().to_owned(), self.keeps())
+    }
+
     /// The topic on the other side; `None`: there is none, for nothing is left of it, or it is too long, or it would be a server's own.
     #[must_use]
     pub fn map(&self, topic: &str) -> Option<TopicName> {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// How much of the lane is read at a time.
 const READ_BYTES: usize = 256 << 10;
-/// How many times that in one go while nothing else is done.
+/// How many times that in one go while nothing else is done, once to count what came and once to keep the bounds.
 const READS: usize = 64;
 
 /// A stretch at work: read so far, and under way.
@@ -50,7 +50,17 @@ impl Flight {
     /// One that is over before it was sent, and counted.
     fn lost(seq: u64, received: Timestamp) -> Self {
         let (amount, weight) = (Amount::default(), Amount::default());
-        Self { seq, retained: None, packet_id: 0, done: true, lost: true, amount, weight, received, sent_at: Instant::now() }
+        Self {
+            seq,
+            retained: None,
+            packet_id: 0,
+            done: true,
+            lost: true,
+            amount,
+            weight,
+            received,
+            sent_at: Instant::now(),
+        }
     }
 }
 
@@ -220,14 +230,15 @@ impl Task {
 
     /// Finds out what waits longest, and drops what may not wait any more.
     pub(super) async fn keep_bounds(&mut self) {
-        // So many reads in one go: then the link is looked after, and the rest follows with the next tick.
-        for _ in 0..READS {
-            self.oldest = self.find_oldest().await;
+        // So many reads in one go, whatever they are for: then the link is looked after, and the rest follows with the next tick.
+        let mut reads = READS;
+        loop {
+            self.oldest = self.find_oldest(&mut reads).await;
             let too_old = self.options.keep_for.zip(self.oldest);
             let too_old = too_old.is_some_and(|(most, oldest)| self.clock.now().since(oldest) > most);
             let too_much =
                 self.options.when_full == WhenFull::DropOldest && self.state.waiting.bytes > self.options.keep_bytes;
-            if !(too_old || too_much) || self.recount.is_some() || !self.drop_oldest(too_old).await {
+            if !(too_old || too_much) || self.recount.is_some() || !self.drop_oldest(too_old, &mut reads).await {
                 return;
             }
         }
@@ -250,8 +261,8 @@ impl Task {
         }
     }
 
-    async fn find_oldest(&mut self) -> Option<Timestamp> {
-        for _ in 0..READS {
+    async fn find_oldest(&mut self, reads: &mut usize) -> Option<Timestamp> {
+        loop {
             let run = self.runs.first()?;
             if let Some(flight) = run.window.iter().find(|flight| !flight.done) {
                 return Some(flight.received);
@@ -262,6 +273,11 @@ impl Task {
             if self.state.waiting.messages == 0 {
                 return None;
             }
+            if *reads == 0 {
+                // Not found yet: as before.
+                return self.oldest;
+            }
+            *reads -= 1;
             if !self.read_more(0, None).await {
                 let before = self.runs.len();
                 self.settle(0);
@@ -270,17 +286,17 @@ impl Task {
                 }
             }
         }
-        // Not found yet: as before.
-        self.oldest
     }
 
-    /// Drops messages that are not under way until the bounds are kept; false: there are none.
-    async fn drop_oldest(&mut self, too_old: bool) -> bool {
+    /// Drops messages that are not under way until the bounds are kept or nothing more is read; false: there are none.
+    async fn drop_oldest(&mut self, too_old: bool, reads: &mut usize) -> bool {
         let now = self.clock.now();
         let mut any = false;
         loop {
             let Some(item) = self.runs.first().and_then(|run| run.ready.front()) else {
-                if any || !self.read_more(0, None).await {
+                let may_read = !any && *reads > 0;
+                *reads -= usize::from(may_read);
+                if !may_read || !self.read_more(0, None).await {
                     self.settle(0);
                     return any;
                 }

@@ -251,9 +251,11 @@ impl Task {
 
     fn ready(&mut self, online: &mut Online) {
         online.ready = true;
-        let wanted = self.wanted();
-        self.dirty |= self.state.granted != wanted;
-        self.state.granted = wanted;
+        if !self.options.version.is_v5() {
+            let wanted = self.wanted();
+            self.dirty |= self.state.granted != wanted;
+            self.state.granted = wanted;
+        }
         self.is_ready();
     }
 
@@ -390,7 +392,7 @@ impl Task {
         if self.recount.is_some() {
             // What is under way may be among what is gone: all is found out anew before anything is sent.
             let text = "the log has freed messages that were still to be sent";
-            return Err(Trouble::new(text, "raise [limits] messages_mib, or lower `keep_bytes`"));
+            return Err(Trouble::new(text, "raise [limits] messages_mib, or lower `keep_mib`"));
         }
         if !online.ready {
             return Ok(());
@@ -509,7 +511,7 @@ impl Task {
         if message.is_expired(self.clock.now()) {
             return Ok(lost(self, flight, Loss::Expired));
         }
-        let Some((topic, qos)) = self.mapped(&message, rule) else {
+        let Some((topic, qos)) = self.mapped(&message, rule, seq != 0) else {
             return Ok(lost(self, flight, Loss::Unmappable));
         };
         // A topic that became a command topic since.
@@ -521,9 +523,8 @@ impl Task {
             return Ok(lost(self, flight, Loss::Refused));
         }
         let publish = self.publish(online, &message, topic, qos);
-        let most = self.broker.options.user_properties.saturating_add(MARKS);
-        if online.peer.is_some() && publish.properties.user.len() > most {
-            return Ok(lost(self, flight, Loss::Unmappable));
+        if !self.fits_peer(online, &publish) {
+            return Ok(lost(self, flight, Loss::TooManyProperties));
         }
         let encoded = EncodedPublish::new(&publish, self.options.version).ok();
         let Some(encoded) = encoded.filter(|encoded| encoded.size() <= online.link.packet_bytes()) else {
@@ -544,11 +545,17 @@ impl Task {
         Ok(flight)
     }
 
-    fn mapped(&self, message: &Message, rule: usize) -> Option<(TopicName, QoS)> {
+    fn mapped(&self, message: &Message, rule: usize, in_lane: bool) -> Option<(TopicName, QoS)> {
         let rule = self.sieve.rules.get(rule)?;
-        // A retained message is in the log whatever its QoS was, so it is kept for the other side as well.
-        let qos = if message.retain { QoS::AtLeastOnce } else { message.qos };
+        // What is in the log, as a retained message is whatever its QoS was, is kept for the other side as well.
+        let qos = if in_lane || message.retain { QoS::AtLeastOnce } else { message.qos };
         Some((rule.map(message.topic.as_str())?, qos.min(rule.qos)))
+    }
+
+    /// Whether another node would take so many user properties; what others take is theirs to say.
+    fn fits_peer(&self, online: &Online, publish: &Publish) -> bool {
+        let most = self.broker.options.user_properties.saturating_add(MARKS);
+        online.peer.is_none() || publish.properties.user.len() <= most
     }
 
     fn publish(&self, online: &Online, message: &Message, topic: TopicName, qos: QoS) -> Publish {
@@ -597,14 +604,15 @@ impl Task {
         if self.broker.hooks.command_topic(item.message.topic.as_str()) {
             return Ok(());
         }
-        let mapped = self.mapped(&item.message, item.rule).filter(|_| self.way(online, &item.message) == Way::Open);
+        let mapped =
+            self.mapped(&item.message, item.rule, false).filter(|_| self.way(online, &item.message) == Way::Open);
         let Some((topic, _)) = mapped else {
             self.missed();
             return Ok(());
         };
         let publish = self.publish(online, &item.message, topic, QoS::AtMostOnce);
         match EncodedPublish::new(&publish, self.options.version) {
-            Ok(encoded) if encoded.size() <= online.link.packet_bytes() => {
+            Ok(encoded) if self.fits_peer(online, &publish) && encoded.size() <= online.link.packet_bytes() => {
                 let mut bytes = BytesMut::with_capacity(encoded.size());
                 encoded.write(0, false, &mut bytes);
                 online.sent_at = Instant::now();

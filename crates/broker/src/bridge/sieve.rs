@@ -5,7 +5,7 @@ use super::state::Amount;
 use crate::frames::{Op, peek};
 use crate::message::Message;
 use andon_model::log::{Frame, Lane, Log, ReadError, Seq};
-use andon_wire::mqtt::{QoS, Text};
+use andon_wire::mqtt::Text;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -57,15 +57,14 @@ impl Sieve {
         self.rules.iter().position(|rule| rule.filter.matches(topic))
     }
 
-    fn rule_for(&self, topic: &str, kept: bool) -> Option<usize> {
-        let index = self.rule(topic)?;
-        let keeps = self.rules.get(index).is_some_and(|rule| rule.qos != QoS::AtMostOnce);
-        (keeps && kept).then_some(index)
+    fn keeps(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(Rule::keeps)
     }
 
+    /// What is in the lane is kept for the other side, whatever its QoS: retained messages are, those that were released, and wills of
+    /// sessions that outlive their connection. The others with QoS 0 pass by.
     fn pick(&self, frame: Frame) -> Option<Item> {
-        let (topic, kept) = peek(frame.kind, &frame.payload)?;
-        let rule = self.rule_for(topic, kept)?;
+        let rule = self.rule(peek(frame.kind, &frame.payload)?).filter(|rule| self.keeps(*rule))?;
         // The broker has read this frame when it was applied.
         let message = Op::decode(frame.kind, frame.payload).ok()?.into_message()?;
         (message.publisher.as_ref() != Some(&self.own)).then_some(Item { seq: frame.seq.0, message, rule })
@@ -87,8 +86,7 @@ impl Sieve {
             return None;
         }
         let rule = self.rule(message.topic.as_str())?;
-        let keeps = self.rules.get(rule).is_some_and(|rule| rule.qos != QoS::AtMostOnce);
-        (!(in_lane && keeps)).then_some(rule)
+        (!(in_lane && self.keeps(rule))).then_some(rule)
     }
 }
 

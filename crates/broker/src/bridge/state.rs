@@ -1,5 +1,5 @@
-//! What a bridge must remember over restarts: which stretches of the messages lane it still has to send. Saved as the state of its reader of
-//! the log, in JSON with a version, and read back for ever.
+//! What a bridge must remember over restarts: which stretches of the messages lane it still has to send. Saved as the state of its reader
+//! of the log, in JSON with a version, and read back for ever.
 
 use super::status::brief;
 use andon_model::Timestamp;
@@ -63,28 +63,36 @@ pub enum Loss {
     TooLarge,
     /// The other side said no to the message.
     Refused,
-    /// They have no name on the other side, have come over too many bridges, or have too many user properties.
+    /// They have no name on the other side, or have come over too many bridges.
     Unmappable,
+    /// They have more user properties than the other side takes.
+    TooManyProperties,
     /// They came from the other side, and are not taken here.
     NotTaken,
 }
 
-/// Messages that were lost for one reason and are not told yet.
+/// Messages that did not cross the bridge for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Lost {
-    pub(super) why: Loss,
-    pub(super) amount: Amount,
+pub struct Lost {
+    /// Why.
+    pub why: Loss,
+    /// How much.
+    pub amount: Amount,
     /// When the first of them was received here.
-    pub(super) from: Timestamp,
+    pub from: Timestamp,
     /// And the last.
-    pub(super) to: Timestamp,
+    pub to: Timestamp,
     /// About the first of them.
-    pub(super) detail: String,
+    pub detail: String,
+    /// Just this was told before, since the start, and could not be kept.
+    #[serde(skip)]
+    pub again: bool,
 }
 
 impl Lost {
     fn join(&mut self, amount: Amount, from: Timestamp, to: Timestamp) {
         self.amount.add(amount);
+        self.again = false;
         (self.from, self.to) = (self.from.min(from), self.to.max(to));
     }
 }
@@ -187,13 +195,18 @@ impl State {
         }
         let state: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let ends = state.stretches.iter().map(|it| (it.from, it.to.unwrap_or(u64::MAX)));
-        let good = ends.clone().all(|(from, to)| from <= to)
-            && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to <= from);
+        if !ends.clone().all(|(from, to)| from <= to)
+            || !ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to <= from)
+        {
+            return Err("the stretches that are to be sent are out of order".to_owned());
+        }
         let ends = state.holes.iter();
-        let good = good
-            && ends.clone().all(|(from, to)| from <= to)
-            && ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to < from);
-        if good { Ok(state) } else { Err("its stretches are out of order".to_owned()) }
+        if !ends.clone().all(|(from, to)| from <= to)
+            || !ends.clone().zip(ends.skip(1)).all(|((_, to), (from, _))| to < from)
+        {
+            return Err("what is done for within its stretches is out of order".to_owned());
+        }
+        Ok(state)
     }
 
     /// Before what in the lane nothing is needed any more.
@@ -237,23 +250,26 @@ impl State {
         self.lost_ever.add(amount);
         match self.lost.iter_mut().find(|lost| lost.why == why) {
             Some(lost) => lost.join(amount, at, at),
-            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: brief(&detail()) }),
+            None => self.lost.push(Lost { why, amount, from: at, to: at, detail: brief(&detail()), again: false }),
         }
     }
 
-    /// What is being told is to be told again, but for what `kept` says, in the order of `telling`.
-    pub(super) fn told(&mut self, kept: &[bool]) {
+    /// What is being told is to be told again, but for what `kept` says, in the order of `telling`. True: all of it is kept.
+    pub(super) fn told(&mut self, kept: &[bool]) -> bool {
         let telling = std::mem::take(&mut self.telling);
         let kept = kept.iter().copied().chain(std::iter::repeat(false));
+        let mut all = true;
         for (again, _) in telling.into_iter().zip(kept).filter(|(_, kept)| !kept) {
+            all = false;
             match self.lost.iter_mut().find(|lost| lost.why == again.why) {
                 Some(lost) => {
                     lost.join(again.amount, again.from, again.to);
                     lost.detail = again.detail;
                 }
-                None => self.lost.push(again),
+                None => self.lost.push(Lost { again: true, ..again }),
             }
         }
+        all
     }
 
     /// What waits is counted anew behind the frame `behind`.
@@ -328,7 +344,7 @@ mod tests {
         let later = String::from_utf8(state.encode()).unwrap().replace("\"version\":1", "\"version\":2");
         assert!(State::decode(later.as_bytes()).unwrap_err().contains("later program"));
         state.stretches = vec![Stretch { from: 9, to: None }, Stretch { from: 12, to: None }];
-        assert!(State::decode(&state.encode()).is_err());
+        assert!(State::decode(&state.encode()).unwrap_err().contains("to be sent are out of order"));
     }
 
     #[test]
@@ -369,7 +385,37 @@ mod tests {
         state.close_holes();
         assert_eq!(state.holes, [(5, 9)]);
         state.holes = vec![(5, 9), (9, 12)];
-        assert!(State::decode(&state.encode()).is_err());
+        assert!(State::decode(&state.encode()).unwrap_err().contains("done for"));
+    }
+
+    #[test]
+    fn what_comes_is_refused_and_taken_again_apart_from_what_waits_also_where_it_is_counted_anew() {
+        let mut state = State::new(0, at(0));
+        state.scouted = 100;
+        state.refuse_from(60);
+        assert_eq!((state.refusing, &state.stretches[..]), (true, &[Stretch { from: 1, to: Some(60) }][..]));
+        state.count_anew(0);
+        assert!(state.take_again() && !state.take_again());
+        assert_eq!((state.known_to, state.stretches[1]), (100, Stretch { from: 101, to: None }));
+        // Of a former stretch: it is not the one to end.
+        state.refuse_from(30);
+        assert!(!state.refusing);
+        state.refuse_from(101);
+        assert_eq!((state.refusing, state.known_to), (true, 100));
+        assert_eq!(State::decode(&state.encode()), Ok(state));
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_told_again_and_is_another_loss_once_more_are_lost() {
+        let mut state = State::new(0, at(0));
+        let lose = |state: &mut State| state.lose(Loss::Full, Amount::of(2), at(1), String::new);
+        lose(&mut state);
+        state.telling = std::mem::take(&mut state.lost);
+        assert!(!state.told(&[false]) && state.lost[0].again);
+        lose(&mut state);
+        assert!(!state.lost[0].again);
+        state.telling = std::mem::take(&mut state.lost);
+        assert!(state.told(&[true]) && state.lost.is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a bridge is doing: kept by its task, read by anybody at any time.
 
-use super::state::{Amount, Loss};
+use super::state::Amount;
 use andon_model::{Clock, Timestamp};
 use andon_wire::mqtt::Text;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,19 +64,6 @@ pub enum Notice {
     },
     /// The link ended, or the first attempt failed; further attempts that fail are not told.
     Lost(Trouble),
-    /// Messages did not cross the bridge.
-    Dropped {
-        /// Why.
-        why: Loss,
-        /// How much.
-        amount: Amount,
-        /// When the first was received.
-        from: Timestamp,
-        /// When the last was received.
-        to: Timestamp,
-        /// About the first of them.
-        detail: String,
-    },
     /// The oldest message that waits has waited for longer than is to be borne in silence.
     Behind {
         /// When it was received.

@@ -5,21 +5,21 @@ use super::rules::Rule;
 use super::scouting::Run;
 use super::sending::{Online, next_taken};
 use super::sieve::{Item, Sieve, Tap};
-use super::state::{Lost, Session, State};
+use super::state::{Session, State};
 use super::status::{LinkState, Notice, Status, Trouble, brief};
 use super::{BridgeOptions, Dial, Ears, reader_name};
 use crate::broker::Broker;
 use andon_bus::ids::new_id;
 use andon_model::log::{Lane, Log, Positions, Seq, SnapshotError};
 use andon_model::{Clock, Timestamp};
-use andon_wire::mqtt::{QoS, TopicName};
+use andon_wire::mqtt::TopicName;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// How often everything that hangs on the clock is looked at.
@@ -34,7 +34,7 @@ const TELL_AFTER: Duration = Duration::from_secs(5);
 const TELL_AT_LATEST: Duration = Duration::from_secs(600);
 /// So many messages keep their identifier over a lost link: with those of the next link they are fewer than there are identifiers.
 const UNDER_WAY: usize = 30_000;
-/// How long a stop waits until losses are kept; those that are not are told again after the start.
+/// How long a stop waits in all until losses are kept; those that are not are told again after the start.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// A link that lasted this long ends a row of failures.
 const GOOD_LINK: Duration = Duration::from_secs(10);
@@ -110,6 +110,8 @@ pub(super) struct Task {
     saved_at: Instant,
     /// Whether losses are kept that are being told.
     telling: Option<JoinHandle<Vec<bool>>>,
+    /// How long no new loss came before they are told: [`TELL_AFTER`], and twice as long after each time that they could not be kept.
+    tell_after: Duration,
     /// How much was lost when it was last looked at, when that changed, and when the first of it was.
     losses: (u64, Instant, Instant),
     behind: bool,
@@ -136,8 +138,7 @@ impl Task {
         let reader =
             reader_name(&options.name).ok_or_else(|| SnapshotError::BadName { reader: options.name.clone() })?;
         let (log, clock) = (broker.pipeline.log().clone(), broker.clock.clone());
-        let of_rule = |rule: &Rule| (rule.filter.as_str().to_owned(), rule.qos != QoS::AtMostOnce);
-        let filters: Vec<(String, bool)> = options.send.iter().map(of_rule).collect();
+        let filters: Vec<(String, bool)> = options.send.iter().map(Rule::remembered).collect();
         let now = clock.now();
         let loading = {
             let (log, reader) = (log.clone(), reader.clone());
@@ -178,6 +179,7 @@ impl Task {
             passing,
             saving: None,
             telling: None,
+            tell_after: TELL_AFTER,
             saved_at: now,
             behind: false,
             told_up: true,
@@ -203,7 +205,7 @@ impl Task {
             }
         }
         self.tap.open.store(false, Ordering::Release);
-        self.tell_losses(true).await;
+        self.tell_losses(Some(Instant::now() + KEPT_WITHIN)).await;
         self.save_now().await;
     }
 
@@ -234,7 +236,7 @@ impl Task {
 
     /// What is to be subscribed to at the other side.
     pub(super) fn wanted(&self) -> Vec<(String, bool)> {
-        self.options.receive.iter().map(|rule| (rule.filter.as_str().to_owned(), rule.qos != QoS::AtMostOnce)).collect()
+        self.options.receive.iter().map(Rule::remembered).collect()
     }
 
     /// Whether the other side keeps nothing for us between links.
@@ -416,7 +418,7 @@ impl Task {
             report.not_sent = missed;
         });
         self.status.tick();
-        self.tell_losses(false).await;
+        self.tell_losses(None).await;
         if self.dirty
             && self.saved_at.elapsed() >= SAVE_EVERY
             && self.saving.as_ref().is_none_or(JoinHandle::is_finished)
@@ -437,26 +439,23 @@ impl Task {
     }
 
     /// Losses are told together, once a while without new ones went by. They are in the state until it is known that they are kept.
-    async fn tell_losses(&mut self, at_once: bool) {
+    /// `until`: they are told now, and it is waited so long until they are kept.
+    async fn tell_losses(&mut self, until: Option<Instant>) {
         let (count, changed, first) = self.losses;
         let now = Instant::now();
         if self.state.lost_ever.messages != count {
             self.losses = (self.state.lost_ever.messages, now, if now - changed > TELL_AFTER { now } else { first });
             self.dirty = true;
         }
-        self.told(at_once).await;
-        let due = now - self.losses.1 >= TELL_AFTER || now - self.losses.2 >= TELL_AT_LATEST;
-        if self.state.lost.is_empty() || self.telling.is_some() || !(due || at_once) {
+        self.told(until).await;
+        let due = now - self.losses.1 >= self.tell_after || now - self.losses.2 >= TELL_AT_LATEST;
+        if self.state.lost.is_empty() || self.telling.is_some() || !(due || until.is_some()) {
             return;
         }
         self.losses.2 = now;
         self.dirty = true;
         self.state.telling = std::mem::take(&mut self.state.lost);
-        let notice = |lost: &Lost| {
-            let Lost { why, amount, from, to, detail } = lost.clone();
-            Notice::Dropped { why, amount, from, to, detail }
-        };
-        let keeping: Vec<_> = self.state.telling.iter().map(|lost| self.ears.keep(notice(lost))).collect();
+        let keeping: Vec<_> = self.state.telling.iter().map(|lost| self.ears.lost(lost.clone())).collect();
         self.telling = Some(tokio::spawn(async move {
             let mut kept = Vec::with_capacity(keeping.len());
             for keeping in keeping {
@@ -464,17 +463,20 @@ impl Task {
             }
             kept
         }));
-        if at_once {
-            self.told(true).await;
+        if until.is_some() {
+            self.told(until).await;
         }
     }
 
-    /// What became of the losses that are being told; `wait`: for a while, if nothing became of them yet.
-    async fn told(&mut self, wait: bool) {
-        let Some(telling) = self.telling.take_if(|telling| wait || telling.is_finished()) else { return };
-        let kept = timeout(KEPT_WITHIN, telling).await;
-        let kept = kept.ok().and_then(Result::ok).unwrap_or_default();
-        self.state.told(&kept);
+    /// What became of the losses that are being told; `until`: waits so long, if nothing became of them yet.
+    async fn told(&mut self, until: Option<Instant>) {
+        let Some(telling) = self.telling.take_if(|telling| until.is_some() || telling.is_finished()) else { return };
+        let kept = match until {
+            Some(until) => timeout_at(until, telling).await.ok().and_then(Result::ok),
+            None => telling.await.ok(),
+        };
+        let all = self.state.told(&kept.unwrap_or_default());
+        self.tell_after = if all { TELL_AFTER } else { (self.tell_after * 2).min(TELL_AT_LATEST) };
         self.dirty = true;
         // What could not be kept is not told again at once.
         self.losses.1 = Instant::now();

@@ -1,11 +1,9 @@
 //! What the timeline is told of a bridge.
 
 use crate::mqtt::telling::Troubles;
-use crate::notes::{Notes, event};
-use andon_broker::bridge::{Ears, Loss, Notice};
-use andon_bus::ids::new_id;
-use andon_model::access::Principal;
-use andon_model::event::{ConnectionChange, Event, What};
+use crate::notes::{Notes, event, event_of};
+use andon_broker::bridge::{Ears, Loss, Lost, Notice};
+use andon_model::event::{ConnectionChange, What};
 use andon_model::record::Recorder;
 use andon_model::text::{counted, shown};
 use andon_model::{BoxFuture, Clock};
@@ -30,16 +28,8 @@ impl Telling {
         let reason = if more == 0 { reason } else { format!("{reason}; {more} more times before") };
         let (protocol, name) = ("mqtt_bridge".to_owned(), self.name.clone());
         let change = ConnectionChange { protocol, name, connected, reason: shown(&reason).into_owned() };
-        let event = Event {
-            id: new_id(&*self.clock),
-            at: self.clock.now(),
-            source_at: None,
-            path: String::new(),
-            by: Principal::SYSTEM,
-            what: What::Connection(change),
-        };
         // Appended now; nobody waits for it to be durable.
-        drop(self.recorder.record(event));
+        drop(self.recorder.record(event_of(&*self.clock, "", What::Connection(change))));
     }
 }
 
@@ -52,22 +42,22 @@ const fn why(loss: Loss) -> &'static str {
         Loss::TooLarge => "the other side takes no packet of their size",
         Loss::Refused => "the other side refused them",
         Loss::Unmappable => "they have no topic on the other side, or have come over too many bridges",
+        Loss::TooManyProperties => "they have more user properties than the other side takes",
         Loss::NotTaken => "they came from the other side and cannot be taken here",
     }
 }
 
 impl Ears for Telling {
-    fn keep(&self, loss: Notice) -> BoxFuture<'static, bool> {
-        let Notice::Dropped { why: loss, amount, from, to, detail } = loss else {
-            self.hear(loss);
-            return Box::pin(std::future::ready(true));
-        };
+    fn lost(&self, lost: Lost) -> BoxFuture<'static, bool> {
+        let Lost { why: loss, amount, from, to, detail, again } = lost;
         let first = if detail.is_empty() { String::new() } else { format!(" The first: {}.", shown(&detail)) };
         let lost = counted(amount.messages, "message", "messages");
         let what = if loss == Loss::NotTaken { "did not come over" } else { "did not go over" };
         let words =
             format!("{lost} received from {from} to {to} {what} the bridge {}: {}.{first}", self.name, why(loss));
-        tracing::warn!(bridge = self.name, "{words}");
+        if !again {
+            tracing::warn!(bridge = self.name, "{words}");
+        }
         // Not by way of the notes, which may be too many: this one is told again until it is durable.
         let recorded = self.recorder.record(event(&*self.clock, "", "bridge_dropped", words));
         Box::pin(async move { recorded.await.is_ok() })
@@ -81,7 +71,6 @@ impl Ears for Telling {
                 self.link(true, format!("{}; {waits} to be caught up on", self.endpoint));
             }
             Notice::Lost(trouble) => self.link(false, format!("{}. {}", trouble.text, trouble.remedy)),
-            Notice::Dropped { .. } => drop(self.keep(notice)),
             Notice::Behind { oldest, waiting } => {
                 let waits = counted(waiting.messages, "message waits", "messages wait");
                 let words = format!(

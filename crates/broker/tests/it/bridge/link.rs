@@ -91,8 +91,7 @@ async fn a_refusal_is_said_with_what_to_do() {
         let remote = Remote::new().await;
         let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), remote.address).await;
         remote.admit(ConnAck { reason, ..ConnAck::default() }, 0).await;
-        until(|| over.bridge.report().last_trouble.is_some()).await;
-        let (_, trouble) = over.bridge.report().last_trouble.unwrap();
+        let trouble = over.trouble().await;
         assert!(trouble.text.contains(reason.text()) && trouble.remedy.contains(remedy), "{trouble:?}");
         over.bridge.stop().await;
     }
@@ -154,8 +153,7 @@ async fn what_is_no_packet_ends_the_link_with_a_reason() {
     let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
     caller.send_bytes(&[0x30, 0x03, 0x00, 0x01, b'#']).await;
     assert!(matches!(caller.next().await, Packet::Disconnect(bye) if !bye.reason.is_success()));
-    until(|| over.bridge.report().last_trouble.is_some()).await;
-    assert!(over.bridge.report().last_trouble.unwrap().1.text.contains("no acceptable packet"));
+    assert!(over.trouble().await.text.contains("no acceptable packet"));
     over.bridge.stop().await;
 }
 
@@ -267,6 +265,9 @@ async fn one_that_nobody_holds_any_more_ends_and_a_fault_is_told_as_one() {
     impl Ears for Deaf {
         fn hear(&self, _: Notice) {
             panic!("as wanted");
+        }
+        fn lost(&self, _: Lost) -> BoxFuture<'static, bool> {
+            panic!("nothing is lost here");
         }
     }
     let (_here, here) = Site::usual().await;

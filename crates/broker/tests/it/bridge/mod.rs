@@ -9,6 +9,7 @@ mod sending;
 use super::harness::*;
 use andon_broker::BrokerOptions;
 use andon_broker::bridge::*;
+use andon_model::BoxFuture;
 use andon_wire::mqtt::*;
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -36,27 +37,30 @@ impl Dial for Phone {
 }
 
 #[derive(Default)]
-pub struct Listening(pub Mutex<Vec<Notice>>);
+pub struct Listening {
+    pub notices: Mutex<Vec<Notice>>,
+    pub losses: Mutex<Vec<Lost>>,
+}
 
 impl Ears for Listening {
     fn hear(&self, notice: Notice) {
-        self.0.lock().unwrap().push(notice);
+        self.notices.lock().unwrap().push(notice);
+    }
+
+    fn lost(&self, lost: Lost) -> BoxFuture<'static, bool> {
+        self.losses.lock().unwrap().push(lost);
+        Box::pin(std::future::ready(true))
     }
 }
 
 impl Listening {
     pub fn any(&self, is: impl Fn(&Notice) -> bool) -> bool {
-        self.0.lock().unwrap().iter().any(is)
+        self.notices.lock().unwrap().iter().any(is)
     }
 
     /// How many messages were told to be lost for this reason.
-    pub fn lost(&self, wanted: Loss) -> u64 {
-        let told = self.0.lock().unwrap();
-        let of = |notice: &Notice| match notice {
-            Notice::Dropped { why, amount, .. } if *why == wanted => amount.messages,
-            _ => 0,
-        };
-        told.iter().map(of).sum()
+    pub fn count(&self, why: Loss) -> u64 {
+        self.losses.lock().unwrap().iter().filter(|lost| lost.why == why).map(|lost| lost.amount.messages).sum()
     }
 }
 
@@ -97,6 +101,14 @@ pub struct Over {
     pub bridge: Bridge,
     pub ears: Arc<Listening>,
     pub phone: Arc<Phone>,
+}
+
+impl Over {
+    /// What went wrong last; waits until something has.
+    pub async fn trouble(&self) -> Trouble {
+        until(|| self.bridge.report().last_trouble.is_some()).await;
+        self.bridge.report().last_trouble.unwrap().1
+    }
 }
 
 pub async fn start(site: &Site, options: BridgeOptions, to: SocketAddr) -> Over {

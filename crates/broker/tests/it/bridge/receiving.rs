@@ -53,7 +53,7 @@ async fn what_cannot_be_taken_is_answered_in_turn_and_told() {
     assert_eq!(topics, ["good", "good"]);
     let ears = over.ears.clone();
     over.bridge.stop().await;
-    assert_eq!(ears.lost(Loss::NotTaken), 4);
+    assert_eq!(ears.count(Loss::NotTaken), 4);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn what_is_larger_than_any_packet_we_take_or_has_too_many_properties_is_an
         }
         let ears = over.ears.clone();
         over.bridge.stop().await;
-        assert_eq!(ears.lost(Loss::NotTaken), if version.is_v5() { 3 } else { 2 });
+        assert_eq!(ears.count(Loss::NotTaken), if version.is_v5() { 3 } else { 2 });
     }
 }
 

@@ -311,3 +311,49 @@ async fn what_came_over_a_bridge_does_not_go_back_and_may_go_on_over_another() {
     first.bridge.stop().await;
     second.bridge.stop().await;
 }
+
+#[tokio::test]
+async fn a_will_with_qos_0_of_a_lasting_session_is_in_the_log_and_so_kept_for_the_other_side() {
+    let (_here, here) = Site::usual().await;
+    let over = start(&here, options(1, vec![rule("a", "", "")], vec![]), nowhere().await).await;
+    let will = Will { qos: QoS::AtMostOnce, ..will("a", None) };
+    drop(here.client(Connect { will: Some(will), ..lasting("press") }).await);
+    until(|| over.bridge.report().waiting.messages == 1).await;
+    let remote = Remote::new().await;
+    *over.phone.0.lock().unwrap() = remote.address;
+    let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
+    let gone = caller.publish().await;
+    assert_eq!((text(&gone), gone.qos), ("gone".to_owned(), QoS::AtLeastOnce));
+    caller.acknowledge(&gone).await;
+    until(|| over.bridge.report().waiting == Amount::default()).await;
+    assert_eq!(over.bridge.report().not_sent, 0);
+    over.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_more_user_properties_than_another_node_takes_is_not_sent_there_with_any_qos() {
+    let (_here, here) = Site::usual().await;
+    let (from, to) = (Remote::new().await, Remote::new().await);
+    let first = start(&here, options(1, vec![], vec![rule("#", "", "")]), from.address).await;
+    let other = BridgeOptions { name: "other".to_owned(), ..options(1, vec![rule("#", "", "")], vec![]) };
+    let second = start(&here, other, to.address).await;
+    let word = |text: &str| Text::parse(text).unwrap();
+    let (mut caller, _) = from.admit(ConnAck::default(), 1).await;
+    let node = vec![(word(NODE), word(&Uuid::from_u128(2).to_string()))];
+    let properties = ConnAckProperties { user: node, ..ConnAckProperties::default() };
+    let (mut further, _) = to.admit(ConnAck { properties, ..ConnAck::default() }, 0).await;
+    until(|| second.bridge.report().state == LinkState::Connected).await;
+    // As many as are taken from a bridge: with where and when it was they are more.
+    let properties = PublishProperties { user: vec![(word("n"), word("v")); 66], ..PublishProperties::default() };
+    for (qos, id) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 1)] {
+        let full = Publish { properties: properties.clone(), ..publish("a", "full", qos, id) };
+        caller.send(Packet::Publish(full)).await;
+    }
+    caller.send(Packet::Publish(publish("a", "next", QoS::AtLeastOnce, 2))).await;
+    assert_eq!(text(&further.publish().await), "next");
+    until(|| second.bridge.report().lost.messages == 1 && second.bridge.report().not_sent == 1).await;
+    let ears = second.ears.clone();
+    first.bridge.stop().await;
+    second.bridge.stop().await;
+    assert_eq!(ears.count(Loss::TooManyProperties), 1);
+}
