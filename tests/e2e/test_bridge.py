@@ -137,11 +137,7 @@ class Bridges(Case):
     def test_the_secret_is_kept_shown_nowhere_and_tls_is_as_the_document_says(self):
         folder = self.temporary_folder()
         issuer = Issuer(folder, "ca")
-        extension = folder / "server.ext"
-        extension.write_text("subjectAltName = DNS:broker.test\n")
-        issuer._openssl("req", *issuer._key("server"), "-out", folder / "server.csr", "-subj", "/CN=broker.test")
-        signed = ["-CA", issuer.file, "-CAkey", folder / "ca.key", "-CAcreateserial", "-extfile", extension]
-        issuer._openssl("x509", "-req", "-in", folder / "server.csr", *signed, "-out", folder / "server.pem", "-days", "30")
+        issuer.issue_server("server", "broker.test")
         passwords = folder / "passwords"
         done = run(["mosquitto_passwd", "-b", "-c", passwords, "plant-7", PASSWORD])
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -193,11 +189,7 @@ class Bridges(Case):
     def test_the_other_side_may_ask_for_a_certificate_and_an_engineer_may_not_send_its_key_elsewhere(self):
         folder = self.temporary_folder()
         issuer = Issuer(folder, "ca")
-        extension = folder / "server.ext"
-        extension.write_text("subjectAltName = DNS:broker.test\n")
-        issuer._openssl("req", *issuer._key("server"), "-out", folder / "server.csr", "-subj", "/CN=broker.test")
-        signed = ["-CA", issuer.file, "-CAkey", folder / "ca.key", "-CAcreateserial", "-extfile", extension]
-        issuer._openssl("x509", "-req", "-in", folder / "server.csr", *signed, "-out", folder / "server.pem", "-days", "30")
+        issuer.issue_server("server", "broker.test")
         certificate, key = issuer.issue("plant", "/CN=plant-7")
         _, strange_key = issuer.issue("strange", "/CN=strange")
         tls = f"cafile {issuer.file}\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\nrequire_certificate true\n"

@@ -28,9 +28,16 @@ class Issuer:
 
     def issue(self, file: str, subject: str, days: int = 30) -> tuple[Path, Path]:
         """A certificate for a client, and its key."""
+        return self._issue(file, subject, days, "extendedKeyUsage = clientAuth\n")
+
+    def issue_server(self, file: str, host: str, days: int = 30) -> tuple[Path, Path]:
+        """A certificate for a server of this name, and its key."""
+        return self._issue(file, f"/CN={host}", days, f"subjectAltName = DNS:{host}\n")
+
+    def _issue(self, file: str, subject: str, days: int, extension: str) -> tuple[Path, Path]:
         request, made = self.folder / f"{file}.csr", self.folder / f"{file}.pem"
-        extensions = self.folder / "client.ext"
-        extensions.write_text("extendedKeyUsage = clientAuth\n")
+        extensions = self.folder / f"{file}.ext"
+        extensions.write_text(extension)
         self._openssl("req", *self._key(file), "-out", request, "-subj", subject)
         issuer = ["-CA", self.file, "-CAkey", self.folder / f"{self.name}.key", "-CAcreateserial"]
         self._openssl("x509", "-req", "-in", request, *issuer, "-out", made, "-days", str(days), "-extfile", extensions)
