@@ -381,7 +381,7 @@ impl<'p> Proposer<'p> {
         let known = self.mapped_topics.get(&*source.filter).map(|known| (*known).clone());
         let topic = self.topics.entry(source.filter.clone()).or_insert_with(|| {
             known.unwrap_or_else(|| {
-                let availability = self.owners.availability(&source.filter).cloned();
+                let availability = self.owners.availability(&source.filter, source.format).cloned();
                 new_mapping(&Source { availability, ..source.clone() })
             })
         });

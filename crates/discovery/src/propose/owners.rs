@@ -46,8 +46,8 @@ pub(super) struct Owners {
     readers: Vec<Reader>,
     /// The first item that asks for a topic as its command's.
     commands: HashMap<String, usize>,
-    /// How the device says that it is there, where those who report a topic differ: as who says most.
-    availability: HashMap<String, Arc<Json>>,
+    /// How the device says that it is there, by topic and format: as who says most.
+    availability: HashMap<(String, &'static str), Arc<Json>>,
 }
 
 /// Where a value stands: the topic, and the part of the message whatever is made of it.
@@ -121,8 +121,9 @@ impl Owners {
         Tried { command, ..Tried::default() }
     }
 
-    /// Two announcements of one value that would have it commanded, or its device be there, in different ways: whose it is cannot be told, so nobody
-    /// gets it. The same of one topic, whose mapping has one way only in which the device says that it is there.
+    /// Two announcements of one value that would have it commanded in different ways: whose it is cannot be told, so nobody gets it. The same of one
+    /// topic, whose mapping has one way only in which the device says that it is there: whoever says most of it says all that the others say, word for
+    /// word, and adds only topics beside the reported one ([`adds_its_own`]); else nobody gets the topic.
     fn find_conflicts(&mut self, items: &[Arc<Item>]) {
         type Claims<'i> = HashMap<(String, String, &'static str), Vec<(usize, &'i Item)>>;
         let (mut topics, mut places): (Claims<'_>, Claims<'_>) = (HashMap::new(), HashMap::new());
@@ -134,34 +135,33 @@ impl Owners {
                 places.entry((filter, part, source.format)).or_default().push((number, item));
             }
         }
-        let availability = |item: &Item| source(item).and_then(|source| source.availability.clone());
         let command = |item: &Item| item.what.as_ref().ok().and_then(|wanted| wanted.command.clone());
-        for ((filter, ..), claims) in &topics {
-            // One that says less of the same device's own topics takes nothing from anybody.
-            let own = |of: &Option<Arc<Json>>| of.as_ref().is_none_or(|of| says_itself(filter, of));
-            self.compare(claims, "say differently whether the device is there", |a, b| {
-                let (a, b) = (availability(a), availability(b));
-                a == b || (own(&a) && own(&b))
-            });
-            let said = claims.iter().filter_map(|(_, item)| availability(item));
+        for ((filter, _, format), claims) in &topics {
             // Of those who say as much the first.
-            let most = said.rev().max_by_key(|said| topics_of(said).len());
-            self.availability.extend(most.map(|most| (filter.clone(), most)));
+            let Some((_, most)) = claims.iter().rev().max_by_key(|(_, item)| entries(availability(item)).len()) else {
+                continue;
+            };
+            self.compare(claims, most, "say differently whether the device is there", |most, less| {
+                adds_its_own(filter, availability(less), availability(most))
+            });
+            let most = availability(most).cloned();
+            self.availability.extend(most.map(|most| ((filter.clone(), *format), most)));
         }
         for claims in places.values() {
-            self.compare(claims, "want it commanded differently", |a, b| command(a) == command(b));
+            let Some((_, first)) = claims.first() else { continue };
+            self.compare(claims, first, "want it commanded differently", |a, b| command(a) == command(b));
         }
     }
 
-    fn compare(&mut self, claims: &[(usize, &Item)], how: &str, same: impl Fn(&Item, &Item) -> bool) {
-        let Some((_, first)) = claims.first() else { return };
-        let Some((_, other)) = claims.iter().find(|(_, item)| item.topic != first.topic && !same(first, item)) else {
+    /// Refuses all of these, if one of them does not agree with `judge`, one of them too.
+    fn compare(&mut self, claims: &[(usize, &Item)], judge: &Item, how: &str, agrees: impl Fn(&Item, &Item) -> bool) {
+        let Some((_, other)) = claims.iter().find(|(_, item)| item.topic != judge.topic && !agrees(judge, item)) else {
             return;
         };
-        let topic = source(first).map(|source| source.filter.as_str()).unwrap_or_default();
+        let topic = source(judge).map(|source| source.filter.as_str()).unwrap_or_default();
         let why = format!(
             "{} and {} both report the topic {topic} and {how}: whose it is cannot be told, so map it by hand, or remove one of the two",
-            crate::text::line(&first.topic, 200),
+            crate::text::line(&judge.topic, 200),
             crate::text::line(&other.topic, 200)
         );
         for (number, _) in claims {
@@ -171,9 +171,9 @@ impl Owners {
         }
     }
 
-    /// How the device of a topic says that it is there.
-    pub(super) fn availability(&self, filter: &str) -> Option<&Arc<Json>> {
-        self.availability.get(filter)
+    /// How the device of a topic says that it is there, by what is announced for this format of it.
+    pub(super) fn availability(&self, filter: &str, format: &'static str) -> Option<&Arc<Json>> {
+        self.availability.get(&(filter.to_owned(), format))
     }
 
     /// Why no mapping can hold the item.
@@ -212,21 +212,31 @@ pub(super) fn same_announcer(a: &Item, b: &Item) -> bool {
     a.topic == b.topic || (family && filters.0.is_some() && filters.0 == filters.1)
 }
 
-/// The topics of an availability.
-fn topics_of(availability: &Json) -> Vec<&str> {
-    match availability {
-        Json::String(topic) => vec![topic],
-        Json::Array(list) => list.iter().flat_map(topics_of).collect(),
-        Json::Object(one) => one.get("topic").and_then(Json::as_str).into_iter().collect(),
-        _ => Vec::new(),
+/// The entries of an availability: each with its topic, and with its words and template where it has some.
+fn entries(availability: Option<&Arc<Json>>) -> Vec<&Json> {
+    match availability.map(|it| &**it) {
+        Some(Json::Array(list)) => list.iter().collect(),
+        one => one.into_iter().collect(),
     }
 }
 
-/// Whether all of the topics stand beside the one that is reported: whoever may publish there may as well report falsely.
-fn says_itself(filter: &str, availability: &Json) -> bool {
-    let first = |topic: &str| topic.split('/').next().unwrap_or_default().to_owned();
-    let topics = topics_of(availability);
-    filter.contains('/') && !topics.is_empty() && topics.iter().all(|topic| first(topic) == first(filter))
+/// Whether `more` says all that `less` says, in the same words, and beyond it names only topics that stand beside the one that is reported: whoever may
+/// publish there may as well report falsely.
+fn adds_its_own(filter: &str, less: Option<&Arc<Json>>, more: Option<&Arc<Json>>) -> bool {
+    let (less, more) = (entries(less), entries(more));
+    let topic = |entry: &'_ Json| entry.as_str().or_else(|| entry.get("topic")?.as_str()).map(str::to_owned);
+    let said: Vec<Option<String>> = less.iter().map(|entry| topic(entry)).collect();
+    let parent = filter.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty());
+    let beside =
+        |topic: &str| parent.and_then(|parent| topic.strip_prefix(parent)).is_some_and(|it| it.starts_with('/'));
+    let mut added = more.iter().filter(|entry| !less.contains(entry)).map(|entry| topic(entry));
+    less.iter().all(|entry| more.contains(entry))
+        && added.all(|topic| topic.as_deref().is_some_and(beside) && !said.contains(&topic))
+}
+
+/// How the device of an item says that it is there.
+fn availability(item: &Item) -> Option<&Arc<Json>> {
+    source(item)?.availability.as_ref()
 }
 
 fn source(item: &Item) -> Option<&Source> {

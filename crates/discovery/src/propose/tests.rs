@@ -336,6 +336,72 @@ fn of_two_values_of_one_device_that_say_as_well_as_they_can_whether_it_is_there_
     assert!(shown.iter().all(|line| line.contains("say differently whether the device is there")), "{shown:?}");
 }
 
+/// A sensor of a state topic, by the key of its value, with more words.
+fn sensor(name: &str, state: &str, more: &str) -> (String, String) {
+    let template = format!("{{{{ value_json.{name} }}}}");
+    let config = format!(r#"{{"stat_t":"{state}","val_tpl":"{template}","name":"{name}"{more}}}"#);
+    (format!("ha/sensor/{name}/config"), config)
+}
+
+/// Whether all of these are proposed, in whatever order they come; if not, all are refused, for they say differently whether their device is there.
+fn agree_on_availability(announced: &[(String, String)]) -> bool {
+    let backwards: Vec<_> = announced.iter().rev().cloned().collect();
+    let mut agree = [announced, &backwards].into_iter().map(|announced| {
+        let (shown, _) = judged(announced, &house());
+        let refused = shown.iter().filter(|line| line.contains("say differently whether the device is there")).count();
+        let proposed = shown.iter().filter(|line| line.contains(" proposed ")).count();
+        assert!([(0, shown.len()), (shown.len(), 0)].contains(&(refused, proposed)), "{shown:#?}");
+        refused == 0
+    });
+    let (one, other) = (agree.next(), agree.next());
+    assert_eq!(one, other, "the order counts");
+    one == Some(true)
+}
+
+#[test]
+fn whoever_says_more_of_whether_a_device_is_there_says_all_that_others_say_and_stands_beside_it() {
+    let one = |topic: &str, more: &str| format!(r#"{{"topic":"{topic}"{more}}}"#);
+    let list = |of: &[&str]| format!(r#","availability":[{}],"availability_mode":"all""#, of.join(","));
+    let (bridge, door) = (one("z2m/bridge/state", ""), one("z2m/door/availability", ""));
+    let swapped = one("z2m/bridge/state", r#","payload_available":"offline","payload_not_available":"online""#);
+    let templated = one("z2m/bridge/state", r#","value_template":"{{ value_json.state }}""#);
+    let less = sensor("battery", "z2m/door", &list(&[&bridge]));
+    let with = |more: &[&str]| agree_on_availability(&[less.clone(), sensor("contact", "z2m/door", &list(more))]);
+    assert!(with(&[&bridge, &door]) && with(&[&door, &bridge]));
+    for wrong in [
+        // Others of the same topics.
+        vec![&swapped],
+        vec![&templated],
+        vec![&swapped, &door],
+        // More topics, without the one that is named, or with it turned around as well.
+        vec![&door, &one("z2m/lamp/availability", "")],
+        vec![&bridge, &swapped],
+        // A topic of somebody else.
+        vec![&bridge, &one("x/lies", "")],
+    ] {
+        let wrong: Vec<&str> = wrong.iter().map(|one| one.as_str()).collect();
+        assert!(!with(&wrong), "{wrong:?}");
+    }
+    // Beside it, not only somewhere below the same first level.
+    let floor = |state: &str| {
+        let more = list(&[&one("home/ground/lamp/there", "")]);
+        agree_on_availability(&[sensor("a", state, ""), sensor("b", state, &more)])
+    };
+    assert!(floor("home/ground/lamp") && floor("home/ground/lamp/state"));
+    assert!(!floor("home/first/lamp") && !floor("home/groun/lamp") && !floor("lamp") && !floor("/lamp"));
+}
+
+#[test]
+fn a_family_has_its_own_word_whether_a_device_is_there() {
+    let evil = sensor("evil", "zigbee2mqtt/lamp", r#","avty_t":"x/lies""#);
+    let announced = [of("zigbee2mqtt/bridge/devices", DEVICES), evil];
+    let announced: Vec<_> = announced.iter().map(|(topic, text)| (topic.as_str(), text.as_str())).collect();
+    let proposal = proposed(&items(&announced), &house());
+    assert_eq!(proposal.parts.topics.len(), 1);
+    let settings = &proposal.parts.topics[0].settings;
+    assert_eq!((settings["format"].as_str(), settings.get("availability")), (Some("zigbee2mqtt"), None));
+}
+
 #[test]
 fn a_relay_of_the_model_gets_no_second_tag() {
     let relay = items(&[("ha/switch/boiler/relay/config", RELAY)]);
