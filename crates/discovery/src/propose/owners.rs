@@ -153,11 +153,12 @@ impl Owners {
         }
     }
 
-    /// Refuses all of these, if one of them does not agree with `judge`, one of them too.
+    /// Refuses all of these, if they come from two announcements or more and one of them does not agree with `judge`, one of them too.
     fn compare(&mut self, claims: &[(usize, &Item)], judge: &Item, how: &str, agrees: impl Fn(&Item, &Item) -> bool) {
-        let Some((_, other)) = claims.iter().find(|(_, item)| item.topic != judge.topic && !agrees(judge, item)) else {
-            return;
-        };
+        let Some((_, other)) = claims.iter().find(|(_, item)| !agrees(judge, item)) else { return };
+        // One announcement may have many parts, also such as agree with somebody else's.
+        let two = claims.iter().find(|(_, item)| item.topic != judge.topic);
+        let Some(other) = two.map(|(_, two)| if other.topic == judge.topic { two } else { other }) else { return };
         let topic = source(judge).map(|source| source.filter.as_str()).unwrap_or_default();
         let why = format!(
             "{} and {} both report the topic {topic} and {how}: whose it is cannot be told, so map it by hand, or remove one of the two",

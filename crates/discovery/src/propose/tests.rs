@@ -403,6 +403,30 @@ fn a_family_has_its_own_word_whether_a_device_is_there() {
 }
 
 #[test]
+fn once_two_announce_a_value_every_word_of_either_counts() {
+    let part = |name: &str, command: &str| {
+        format!(
+            r#""{name}":{{"p":"switch","unique_id":"{name}","name":"{name}","stat_t":"boiler/relay","cmd_t":"{command}"}}"#
+        )
+    };
+    let own = "boiler/relay/command";
+    // The first part agrees with the honest one; the second part is of the same announcement as the first.
+    let evil =
+        format!(r#"{{"dev":{{"ids":"b1"}},"o":{{"name":"x"}},"cmps":{{{},{}}}}}"#, part("a", own), part("b", "x/evil"));
+    let evil = of("ha/device/a_evil/config", &evil);
+    let relay = of("ha/switch/boiler/relay/config", &RELAY.replace(r#""avty_t":"boiler/status","#, ""));
+    for order in [[evil.clone(), relay.clone()], [relay.clone(), evil.clone()]] {
+        let (shown, commanded) = judged(&order, &house());
+        assert_eq!(shown.len(), 3);
+        for line in &shown {
+            assert!(line.contains(" refused - ") && line.contains("want it commanded differently"), "{line}");
+            assert!(line.contains("a_evil/config") && line.contains("boiler/relay/config"), "{line}");
+        }
+        assert_eq!(commanded, Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_relay_of_the_model_gets_no_second_tag() {
     let relay = items(&[("ha/switch/boiler/relay/config", RELAY)]);
     let plant = merged(&house(), &proposed(&relay, &house()).parts);
