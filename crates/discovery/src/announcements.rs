@@ -33,7 +33,7 @@ pub struct Announcement {
     pub kind: Kind,
     /// What it said; empty when it was taken back.
     pub payload: Arc<[u8]>,
-    /// When something was first announced there: whose place it is does not change when its words do.
+    /// When something was first announced there, as far as is known since the start: what is read comes in this order, whatever its words become.
     pub at: Timestamp,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An announcement comes from whoever may publish there. So nothing of it takes effect by itself, and in a proposal no announcement gets a topic that is
 //! somebody else's ([`owners`]): a topic that commands a tag is no state; a topic on which anybody reports, or says that it is there, is no command; a
-//! command's topic has one owner, who asked first; and of a value that two announcements would have commanded differently nobody gets anything.
+//! command's topic for which two ask has no owner; and of a value that two announcements would have commanded differently nobody gets anything.
 
 mod owners;
 
@@ -14,7 +14,7 @@ use andon_model::plant::{Equipment, Interpolation, Level, Plant, Profile, TagDef
 use andon_model::{DataType, EquipmentPath, TagPath};
 use andon_wire::payload::{Filters, Mapping};
 use andon_wire::value_template::ValueTemplate;
-use owners::{Owners, place_of, same_announcer};
+use owners::{Owners, places_of, same_announcer, with_those_above};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -125,8 +125,9 @@ struct Proposer<'p> {
     places: HashMap<(String, String), TagPath>,
     /// The same of filters of several topics: by path or template; numbers are indices of the tags.
     wide_places: HashMap<String, (Filters, Vec<TagPath>)>,
-    /// The parts of messages that tags of the model take, whatever is made of them.
-    parts_taken: HashMap<(String, String), TagPath>,
+    /// The places in messages at which tags of the model look, whatever is made of them, and those in which these stand.
+    places_taken: HashMap<(String, String), TagPath>,
+    places_above: HashMap<(String, String), TagPath>,
     /// Those that tags of this proposal would take, and who announced them.
     proposed: HashMap<(String, String), (TagPath, String)>,
     /// The rooms that devices name, in any of their announcements.
@@ -168,7 +169,8 @@ impl<'p> Proposer<'p> {
             topics: BTreeMap::new(),
             places: HashMap::new(),
             wide_places: HashMap::new(),
-            parts_taken: HashMap::new(),
+            places_taken: HashMap::new(),
+            places_above: HashMap::new(),
             proposed: HashMap::new(),
             areas: items.iter().filter_map(|item| Some((item.device.id.clone(), item.device.area.clone()?))).collect(),
             used: HashSet::new(),
@@ -196,7 +198,12 @@ impl<'p> Proposer<'p> {
             filters.insert(filter, tags.len());
             tags.push(tag.clone());
         }
-        self.parts_taken.insert(place_of(filter, format, at), tag.clone());
+        for place in places_of(format, at) {
+            for above in with_those_above(&place).skip(1) {
+                self.places_above.insert((filter.to_owned(), above.to_owned()), tag.clone());
+            }
+            self.places_taken.insert((filter.to_owned(), place), tag.clone());
+        }
         self.places.insert((filter.to_owned(), at.to_owned()), tag);
     }
 
@@ -338,18 +345,29 @@ impl<'p> Proposer<'p> {
         {
             return refused(format!("the topic {topic} commands the tag {tag} already"));
         }
-        let there = source.map(|source| place_of(&source.filter, source.format, &source.at));
-        if let Some(tag) = there.and_then(|place| self.parts_taken.get(&place)) {
+        if let Some(tag) = source.and_then(|source| self.tag_there(source)) {
             return refused(format!("what it reports is the tag {tag} already"));
         }
         let first = self.owners.commander(topic).and_then(|number| self.items.get(number));
-        if let Some(first) = first.filter(|first| !same_announcer(first, item)) {
+        if let Some(first) = first.filter(|it| it.family != Family::HomeAssistant && !same_announcer(it, item)) {
             return refused(format!("the topic {topic} was asked for by {} already", line(&first.topic, 200)));
+        }
+        if let Some(why) = self.owners.rival(number) {
+            return refused(why.to_owned());
         }
         if let Some(own) = self.owners.reader(topic, filter, family) {
             return refused(format!("somebody reports on {topic} ({own})"));
         }
         (Some(command.clone()), None)
+    }
+
+    /// The tag of the model that looks at a place at which this source looks, or at one in it, or at one in which it is.
+    fn tag_there(&self, source: &Source) -> Option<&TagPath> {
+        let at = |place: &str| (source.filter.clone(), place.to_owned());
+        places_of(source.format, &source.at).iter().find_map(|place| {
+            let above = || with_those_above(place).find_map(|above| self.places_taken.get(&at(above)));
+            self.places_above.get(&at(place)).or_else(above)
+        })
     }
 
     /// Whether the model commands the item's topic only as the item's family does, and by other keys of the same message: one relay has one tag.

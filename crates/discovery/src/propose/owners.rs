@@ -5,7 +5,7 @@
 //! topics the item reads, also those on which its device says that it is there, and on which it is commanded.
 
 use super::{command_words, field_words, new_mapping};
-use crate::item::{Family, Item, Source, Wanted};
+use crate::item::{Command, Family, Item, Source, Wanted};
 use andon_model::DataType;
 use andon_model::plant::{Plant, TopicDef};
 use andon_model::text::{check_line, check_lines, password_in_url};
@@ -29,6 +29,8 @@ struct Tried {
     command: Option<Result<String, String>>,
     /// Why it cannot be told whose its topic is.
     conflict: Option<String>,
+    /// Why it cannot be told whose the topic is on which it is commanded.
+    rival: Option<String>,
 }
 
 /// Somebody who reads a topic.
@@ -50,11 +52,79 @@ pub(super) struct Owners {
     availability: HashMap<(String, &'static str), Arc<Json>>,
 }
 
-/// Where a value stands: the topic, and the part of the message whatever is made of it.
-pub(super) fn place_of(filter: &str, format: &str, at: &str) -> (String, String) {
-    let looks_at = || ValueTemplate::parse(at).ok()?.looks_at();
-    let part = if format == "template" || format == "value" { looks_at() } else { None };
-    (filter.to_owned(), part.unwrap_or_else(|| at.to_owned()))
+/// The places in the messages of a topic in which a value stands, whatever is made of it: steps joined by dots, an empty one for all of it. Several where a
+/// template looks at several; all of it where it looks at none, for it speaks whenever there is a message.
+pub(super) fn places_of(format: &str, at: &str) -> Vec<String> {
+    let steps = |path: &str| {
+        let steps = path.trim_start_matches('$').split(['.', '[', ']', '\'', '"']).filter(|step| !step.is_empty());
+        steps.collect::<Vec<_>>().join(".")
+    };
+    let template = (format == "template" || format == "value").then(|| ValueTemplate::parse(at).ok()).flatten();
+    let Some(template) = template else { return vec![steps(at)] };
+    let mut places: Vec<String> = template.looks_at().iter().map(|place| steps(place)).collect();
+    if places.is_empty() {
+        places.push(String::new());
+    }
+    places
+}
+
+/// A place and those in which it stands, from the inside out. Two places clash if one of them is among those of the other.
+pub(super) fn with_those_above(place: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(place), |place| match place.rsplit_once('.') {
+        Some((above, _)) => Some(above),
+        None => (!place.is_empty()).then_some(""),
+    })
+}
+
+/// Those who claim the same.
+struct Claims<'i> {
+    /// Whether two come from one announcer.
+    one: fn(&Item, &Item) -> bool,
+    /// Whether two want the same.
+    agree: fn(&Item, &Item) -> bool,
+    /// All, by their numbers.
+    all: Vec<usize>,
+    /// The first, one of another announcer, and one that wants something else: enough to see whether all agree.
+    telling: Vec<&'i Item>,
+}
+
+impl<'i> Claims<'i> {
+    fn new(one: fn(&Item, &Item) -> bool, agree: fn(&Item, &Item) -> bool) -> Self {
+        Self { one, agree, all: Vec::new(), telling: Vec::new() }
+    }
+
+    fn push(&mut self, number: usize, item: &'i Item) {
+        self.all.push(number);
+        let (mut two, mut differ) = (false, false);
+        for told in &self.telling {
+            two |= !(self.one)(told, item);
+            differ |= !(self.agree)(told, item);
+        }
+        let told_two = two_who_differ(&self.telling, self.one, |_, _| false).is_some();
+        let told_differ = two_who_differ(&self.telling, |_, _| false, self.agree).is_some();
+        if self.telling.is_empty() || (two && !told_two) || (differ && !told_differ) {
+            self.telling.push(item);
+        }
+    }
+
+    /// Two announcers of these or of the others, if not all want the same.
+    fn differ<'a>(&'a self, others: &'a Self) -> Option<[&'i Item; 2]> {
+        let telling: Vec<&'i Item> = self.telling.iter().chain(&others.telling).copied().collect();
+        two_who_differ(&telling, self.one, self.agree)
+    }
+}
+
+/// Two of them, from two announcers, if one of them does not agree with the first: one announcement may have many parts, of which some agree with somebody
+/// else's, and once there are two announcers all of their words count.
+fn two_who_differ<'i>(
+    claims: &[&'i Item],
+    one: impl Fn(&Item, &Item) -> bool,
+    agree: impl Fn(&Item, &Item) -> bool,
+) -> Option<[&'i Item; 2]> {
+    let (first, others) = claims.split_first()?;
+    let differs = others.iter().find(|item| !agree(first, item))?;
+    let two = others.iter().find(|item| !one(first, item))?;
+    Some([first, if one(first, differs) { two } else { differs }])
 }
 
 impl Owners {
@@ -123,51 +193,94 @@ impl Owners {
 
     /// Two announcements of one value that would have it commanded in different ways: whose it is cannot be told, so nobody gets it. The same of one
     /// topic, whose mapping has one way only in which the device says that it is there: whoever says most of it says all that the others say, word for
-    /// word, and adds only topics beside the reported one ([`adds_its_own`]); else nobody gets the topic.
+    /// word, and adds only topics beside the reported one ([`adds_its_own`]); else nobody gets the topic. And of two that ask for one topic as their
+    /// command's nobody has the command.
     fn find_conflicts(&mut self, items: &[Arc<Item>]) {
-        type Claims<'i> = HashMap<(String, String, &'static str), Vec<(usize, &'i Item)>>;
-        let (mut topics, mut places): (Claims<'_>, Claims<'_>) = (HashMap::new(), HashMap::new());
-        for (number, item) in items.iter().enumerate() {
-            let source = item.what.as_ref().ok().and_then(|wanted| wanted.source.as_ref());
-            if let Some(source) = source.filter(|_| self.fault(number).is_none()) {
-                let (filter, part) = place_of(&source.filter, source.format, &source.at);
-                topics.entry((filter.clone(), String::new(), source.format)).or_default().push((number, item));
-                places.entry((filter, part, source.format)).or_default().push((number, item));
+        let mut topics: HashMap<(&str, &'static str), Vec<(usize, &Item)>> = HashMap::new();
+        // By topic, format and places: the same ones, and those that can be commanded by each of theirs.
+        let (mut same, mut commanded) = (HashMap::new(), HashMap::new());
+        for (number, item) in items.iter().enumerate().filter(|(number, _)| self.fault(*number).is_none()) {
+            let Some(source) = source(item) else { continue };
+            let key = |place: String| (source.filter.as_str(), source.format, place);
+            let claims = || Claims::new(same_announcement, |a, b| command(a) == command(b));
+            topics.entry((&source.filter, source.format)).or_default().push((number, &**item));
+            let places = places_of(source.format, &source.at);
+            same.entry(key(places.join("\n"))).or_insert_with(claims).push(number, item);
+            if command(item).is_some() {
+                places.into_iter().for_each(|it| commanded.entry(key(it)).or_insert_with(claims).push(number, item));
             }
         }
-        let command = |item: &Item| item.what.as_ref().ok().and_then(|wanted| wanted.command.clone());
-        for ((filter, _, format), claims) in &topics {
+        for ((filter, format), claims) in &topics {
             // Of those who say as much the first.
             let Some((_, most)) = claims.iter().rev().max_by_key(|(_, item)| entries(availability(item)).len()) else {
                 continue;
             };
-            self.compare(claims, most, "say differently whether the device is there", |most, less| {
-                adds_its_own(filter, availability(less), availability(most))
-            });
+            let with_most: Vec<&Item> = [*most].into_iter().chain(claims.iter().map(|(_, item)| *item)).collect();
+            let adds = |most: &Item, less: &Item| adds_its_own(filter, availability(less), availability(most));
+            if let Some(two) = two_who_differ(&with_most, same_announcement, adds) {
+                let how = format!("report the topic {filter} and say differently whether the device is there");
+                self.refuse(claims.iter().map(|(number, _)| *number), &both(two, &how));
+            }
             let most = availability(most).cloned();
-            self.availability.extend(most.map(|most| ((filter.clone(), *format), most)));
+            self.availability.extend(most.map(|most| (((*filter).to_owned(), *format), most)));
         }
-        for claims in places.values() {
-            let Some((_, first)) = claims.first() else { continue };
-            self.compare(claims, first, "want it commanded differently", |a, b| command(a) == command(b));
+        let how = |filter: &str| format!("report the topic {filter} and want it commanded differently");
+        for ((filter, ..), claims) in &same {
+            if let Some(two) = claims.differ(claims) {
+                self.refuse(claims.all.iter().copied(), &both(two, &how(filter)));
+            }
+        }
+        let mut clashes = HashMap::new();
+        for (key, claims) in &commanded {
+            let (filter, format, place) = key;
+            for above in with_those_above(place) {
+                let above = commanded.get_key_value(&(*filter, *format, above.to_owned()));
+                let two = above.and_then(|(above, others)| Some((above, claims.differ(others)?)));
+                if let Some((above, two)) = two {
+                    clashes.entry(key).or_insert(two);
+                    clashes.entry(above).or_insert(two);
+                }
+            }
+        }
+        for (key, two) in clashes {
+            if let Some(claims) = commanded.get(key) {
+                self.refuse(claims.all.iter().copied(), &both(two, &how(key.0)));
+            }
+        }
+        self.find_rivals(items);
+    }
+
+    /// Of two that ask for one topic as their command's nobody has it, unless they ask for the very same value by the very same words: who came first does
+    /// not outlive a restart. Only what a family says of its own topics comes before what others ask for.
+    fn find_rivals(&mut self, items: &[Arc<Item>]) {
+        let mut topics: HashMap<&str, Claims<'_>> = HashMap::new();
+        for (number, (tried, item)) in self.tried.iter().zip(items).enumerate() {
+            let Some(Ok(topic)) = &tried.command else { continue };
+            let first = self.commander(topic).and_then(|number| items.get(number));
+            if first.is_none_or(|first| first.family == Family::HomeAssistant || first.family == item.family) {
+                topics.entry(topic).or_insert_with(|| Claims::new(same_announcer, same_wish)).push(number, item);
+            }
+        }
+        let rivals: Vec<(Vec<usize>, String)> = topics
+            .into_iter()
+            .filter_map(|(topic, claims)| {
+                let why = both(claims.differ(&claims)?, &format!("ask for the topic {topic}"));
+                Some((claims.all, why))
+            })
+            .collect();
+        for (numbers, why) in rivals {
+            for number in numbers {
+                if let Some(tried) = self.tried.get_mut(number) {
+                    tried.rival = Some(why.clone());
+                }
+            }
         }
     }
 
-    /// Refuses all of these, if they come from two announcements or more and one of them does not agree with `judge`, one of them too.
-    fn compare(&mut self, claims: &[(usize, &Item)], judge: &Item, how: &str, agrees: impl Fn(&Item, &Item) -> bool) {
-        let Some((_, other)) = claims.iter().find(|(_, item)| !agrees(judge, item)) else { return };
-        // One announcement may have many parts, also such as agree with somebody else's.
-        let two = claims.iter().find(|(_, item)| item.topic != judge.topic);
-        let Some(other) = two.map(|(_, two)| if other.topic == judge.topic { two } else { other }) else { return };
-        let topic = source(judge).map(|source| source.filter.as_str()).unwrap_or_default();
-        let why = format!(
-            "{} and {} both report the topic {topic} and {how}: whose it is cannot be told, so map it by hand, or remove one of the two",
-            crate::text::line(&judge.topic, 200),
-            crate::text::line(&other.topic, 200)
-        );
-        for (number, _) in claims {
-            if let Some(tried) = self.tried.get_mut(*number) {
-                tried.conflict.get_or_insert_with(|| why.clone());
+    fn refuse(&mut self, numbers: impl Iterator<Item = usize>, why: &str) {
+        for number in numbers {
+            if let Some(tried) = self.tried.get_mut(number) {
+                tried.conflict.get_or_insert_with(|| why.to_owned());
             }
         }
     }
@@ -185,6 +298,11 @@ impl Owners {
     /// Why it cannot be told whose the item's topic is.
     pub(super) fn conflict(&self, number: usize) -> Option<&str> {
         self.tried.get(number)?.conflict.as_deref()
+    }
+
+    /// Why it cannot be told whose the topic is on which the item is commanded.
+    pub(super) fn rival(&self, number: usize) -> Option<&str> {
+        self.tried.get(number)?.rival.as_deref()
     }
 
     /// Where the item is commanded, or why it cannot be.
@@ -213,6 +331,26 @@ pub(super) fn same_announcer(a: &Item, b: &Item) -> bool {
     a.topic == b.topic || (family && filters.0.is_some() && filters.0 == filters.1)
 }
 
+fn same_announcement(a: &Item, b: &Item) -> bool {
+    a.topic == b.topic
+}
+
+/// Whether two would make the same tag of the same value, commanded by the same words.
+fn same_wish(a: &Item, b: &Item) -> bool {
+    let at = |item: &Item| source(item).map(|source| (source.filter.clone(), source.format, source.at.clone()));
+    at(a).is_some() && at(a) == at(b) && command(a) == command(b)
+}
+
+/// That two do the same, in words.
+fn both([one, other]: [&Item; 2], how: &str) -> String {
+    let shown = |item: &Item| crate::text::line(&item.topic, 200);
+    format!(
+        "{} and {} both {how}: whose it is cannot be told, so map it by hand, or remove one of the two",
+        shown(one),
+        shown(other)
+    )
+}
+
 /// The entries of an availability: each with its topic, and with its words and template where it has some.
 fn entries(availability: Option<&Arc<Json>>) -> Vec<&Json> {
     match availability.map(|it| &**it) {
@@ -238,6 +376,11 @@ fn adds_its_own(filter: &str, less: Option<&Arc<Json>>, more: Option<&Arc<Json>>
 /// How the device of an item says that it is there.
 fn availability(item: &Item) -> Option<&Arc<Json>> {
     source(item)?.availability.as_ref()
+}
+
+/// How an item would be commanded.
+fn command(item: &Item) -> Option<&Command> {
+    item.what.as_ref().ok()?.command.as_ref()
 }
 
 fn source(item: &Item) -> Option<&Source> {

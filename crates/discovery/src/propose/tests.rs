@@ -154,15 +154,14 @@ fn an_announcement_takes_no_topic_from_anybody() {
         announced.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
     let proposal = proposed(&items(&announced), &plant);
     let shown = lines(&proposal);
-    let tag = |name: &str| format!("home/{name}/{name}");
     for (line, wanted) in shown.iter().zip([
         "refused - the topic boiler/relay/command commands the tag home/keller/boiler_room/relay",
         "not writable: somebody reports on boiler/temp (boiler/temp)",
         "not writable: the topic boiler/relay/command commands the tag home/keller/boiler_room/relay already",
         "not writable: the topic spBv1.0/g/NCMD/n: it is Sparkplug's",
         "not writable: somebody reports on x/f (x/f)",
-        "proposed",
-        "not writable: the topic x/f/set was asked for by ha/switch/f_is_honest/config already",
+        "not writable: ha/switch/f_is_honest/config and ha/switch/g_commands_what_f_commands/config both ask for the topic x/f/set",
+        "not writable: ha/switch/f_is_honest/config and ha/switch/g_commands_what_f_commands/config both ask for the topic x/f/set",
         "not writable: somebody reports on x/h (x/h)",
         "command_topic: \"x/#\" is no topic of a device",
     ]) {
@@ -170,7 +169,7 @@ fn an_announcement_takes_no_topic_from_anybody() {
     }
     let commanded: Vec<String> =
         proposal.parts.topics.iter().flat_map(|topic| commands_of(&topic.settings)).map(str::to_owned).collect();
-    assert_eq!(commanded, [tag("f_is_honest")]);
+    assert_eq!(commanded, Vec::<String>::new());
     // And what was there works as before.
     let mapping = Mapping::of_plant(&merged(&plant, &proposal.parts)).expect("a mapping");
     assert_eq!(mapping.map("boiler/temp", b"20", Timestamp::default()).readings.len(), 1);
@@ -426,6 +425,72 @@ fn once_two_announce_a_value_every_word_of_either_counts() {
     }
 }
 
+/// A switch whose state stands where a template says, with or without a command.
+fn templated(name: &str, template: &str, command: Option<&str>) -> (String, String) {
+    let kind = if command.is_some() { "switch" } else { "sensor" };
+    let mut config = json!({ "stat_t": "boiler/all", "val_tpl": template, "name": name });
+    if let Some(command) = command {
+        config["cmd_t"] = json!(command);
+    }
+    (format!("ha/{kind}/{name}/config"), config.to_string())
+}
+
+#[test]
+fn a_template_of_several_places_is_at_all_of_them() {
+    let relay = templated("relay", "{{ value_json.relay.state }}", Some("boiler/relay/command"));
+    let others = [
+        "{{ value_json.relay.state if value_json.relay.state is defined else value_json.x }}",
+        "{{ value_json.x | default(value_json.relay.state) }}",
+        "{{ value_json.relay.state ~ value_json['x'] }}",
+        "{{ value_json.relay.state | upper }}",
+        "{{ value_json['relay'].state.part }}",
+        "{{ value_json.relay }}",
+        "{{ value_json.relay ~ value_json.x }}",
+        "{{ value }}",
+        "{{ value[12] }}",
+        // Whenever the relay reports.
+        "{{ 'ON' }}",
+    ];
+    for template in others {
+        for name in ["a_evil", "z_evil"] {
+            let evil = templated(name, template, Some("x/evil"));
+            let (shown, commanded) = judged(&[relay.clone(), evil], &house());
+            assert_eq!(shown.len(), 2);
+            for line in &shown {
+                assert!(
+                    line.contains(" refused - ") && line.contains("want it commanded differently"),
+                    "{template}: {line}"
+                );
+                assert!(line.contains("evil/config") && line.contains("relay/config"), "{template}: {line}");
+            }
+            assert_eq!(commanded, Vec::<String>::new(), "{template}");
+        }
+        // Whoever only reads it does not keep it from being commanded.
+        let reader = templated("a_reader", template, None);
+        let (shown, commanded) = judged(&[relay.clone(), reader], &house());
+        let same_place = template == "{{ value_json.relay.state | upper }}";
+        assert_eq!(commanded.len(), usize::from(!same_place), "{template}: {shown:?}");
+    }
+    for template in
+        ["{{ value_json.relay.stated }}", "{{ value_json.relay.x ~ value_json.state }}", "{{ value_json.rel }}"]
+    {
+        let other = templated("other", template, Some("x/other"));
+        let (shown, commanded) = judged(&[relay.clone(), other], &house());
+        assert_eq!(commanded.len(), 2, "{template}: {shown:?}");
+    }
+    // Beside a tag of the model.
+    let relay: Vec<_> = [&relay].map(|(topic, text)| (topic.as_str(), text.as_str())).to_vec();
+    let plant = merged(&house(), &proposed(&items(&relay), &house()).parts);
+    for template in others {
+        let (shown, commanded) = judged(&[templated("evil", template, Some("x/evil"))], &plant);
+        assert!(
+            shown[0].contains("not writable: what it reports is the tag home/relay/relay already"),
+            "{template}: {shown:?}"
+        );
+        assert_eq!(commanded, ["home/relay/relay"], "{template}");
+    }
+}
+
 #[test]
 fn a_relay_of_the_model_gets_no_second_tag() {
     let relay = items(&[("ha/switch/boiler/relay/config", RELAY)]);
@@ -456,22 +521,55 @@ fn a_relay_of_the_model_gets_no_second_tag() {
 }
 
 #[test]
-fn who_asked_first_has_the_topic_whatever_its_name_is() {
-    let mut all = Announcements::new(Limits::default());
-    let (z, a) = (switch("z_first", "z/state", "shared/set", ""), switch("a_second", "a/state", "shared/set", ""));
-    for (at, (topic, payload)) in [&z, &a].into_iter().enumerate() {
-        all.note(topic, crate::Kind::HomeAssistant, payload.as_bytes(), Timestamp::from_micros(at as i64 + 1));
+fn of_two_who_ask_for_one_command_topic_nobody_has_it_whoever_came_first() {
+    let (z, a) = (switch("z", "z/state", "shared/set", ""), switch("a", "a/state", "shared/set", ""));
+    let why = "ha/switch/a/config and ha/switch/z/config both ask for the topic shared/set";
+    for order in [[&z, &a], [&a, &z]] {
+        let mut all = Announcements::new(Limits::default());
+        for (at, (topic, payload)) in order.into_iter().enumerate() {
+            all.note(topic, crate::Kind::HomeAssistant, payload.as_bytes(), Timestamp::from_micros(at as i64 + 1));
+        }
+        let proposal = proposed(&read(&places(), &all, MAX_ITEMS).0, &house());
+        for listed in &proposal.listed {
+            let other = if listed.item.name == "a" { "z" } else { "a" };
+            assert_eq!(listed.state, State::Proposed, "its state is nobody else's");
+            assert!(
+                listed.why.starts_with("not writable: ") && listed.why.contains(&format!("ha/switch/{other}/config"))
+            );
+            assert!(listed.why.contains("both ask for the topic shared/set"), "{}\nis not: {why}", listed.why);
+        }
+        assert!(proposal.parts.topics.iter().all(|topic| commands_of(&topic.settings).is_empty()));
     }
-    // Other words later on change nothing.
-    all.note(&z.0, crate::Kind::HomeAssistant, z.1.replace("z_first", "renamed").as_bytes(), Timestamp::from_micros(9));
-    let shown = lines(&proposed(&read(&places(), &all, MAX_ITEMS).0, &house()));
-    assert_eq!(
-        shown,
-        [
-            "renamed proposed home/z_first/renamed",
-            "a_second proposed home/a_second/a_second not writable: the topic shared/set was asked for by ha/switch/z_first/config already",
-        ]
+    // A third one that asks for what one of them asks for, word for word, changes nothing; nor do parts of one announcement beside a foreign one.
+    let third = ("ha/switch/b/config".to_owned(), a.1.clone());
+    let (_, commanded) = judged(&[a.clone(), third, z.clone()], &house());
+    assert_eq!(commanded, Vec::<String>::new());
+    let part = |name: &str, state: &str| {
+        format!(
+            r#""{name}":{{"p":"switch","unique_id":"{name}","name":"{name}","stat_t":"{state}","cmd_t":"shared/set"}}"#
+        )
+    };
+    let device = format!(
+        r#"{{"dev":{{"ids":"d"}},"o":{{"name":"x"}},"cmps":{{{},{}}}}}"#,
+        part("a", "a/state"),
+        part("c", "c/state")
     );
+    let device = of("ha/device/d/config", &device);
+    // Of its own topics an announcement says as it likes.
+    assert_eq!(judged(std::slice::from_ref(&device), &house()).1.len(), 2);
+    for order in [[a.clone(), device.clone()], [device, a]] {
+        assert_eq!(judged(&order, &house()).1, Vec::<String>::new());
+    }
+    // What has no state is no other.
+    let button = |name: &str| (format!("ha/button/{name}/config"), RESTART.replace("Restart", name));
+    let boiler = of("ha/sensor/boiler/temp/config", BOILER);
+    let (shown, commanded) = judged(&[boiler.clone(), button("x"), button("y")], &house());
+    assert_eq!(commanded, Vec::<String>::new(), "{shown:?}");
+    assert!(
+        shown.iter().filter(|line| line.contains("both ask for the topic boiler/restart")).count() == 2,
+        "{shown:?}"
+    );
+    assert_eq!(judged(&[boiler, button("x")], &house()).1.len(), 1);
 }
 
 #[test]

@@ -155,7 +155,12 @@ impl ValueTemplate {
     /// Whether it looks into the payload's JSON.
     #[must_use]
     pub fn uses_json(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Expression(expression) if expression.uses_json()))
+        let mut uses = false;
+        self.each(&mut |expression| {
+            uses |= *expression == Expression::ValueJson;
+            !uses
+        });
+        uses
     }
 
     /// The names on the way into the payload's JSON, when the template is nothing but that; none: the payload itself as it is.
@@ -165,17 +170,26 @@ impl ValueTemplate {
         expression.path()
     }
 
-    /// The one place in the message into which the template looks, whatever it makes of it: names joined by dots, empty for the whole payload; `None` when
-    /// it looks into several, or into none.
+    /// All the places in the message into which the template looks, whatever it makes of them: names joined by dots, an empty one for the whole payload.
     #[must_use]
-    pub fn looks_at(&self) -> Option<String> {
+    pub fn looks_at(&self) -> BTreeSet<String> {
         let mut places = BTreeSet::new();
+        self.each(&mut |expression| {
+            let place = expression.place();
+            let inside = place.is_none();
+            places.extend(place);
+            inside
+        });
+        places
+    }
+
+    /// Visits all expressions from the outside in, as [`Expression::each`].
+    fn each(&self, visit: &mut dyn FnMut(&Expression) -> bool) {
         for part in &self.parts {
             if let Part::Expression(expression) = part {
-                expression.looks_at(&mut places);
+                expression.each(visit);
             }
         }
-        places.pop_first().filter(|_| places.is_empty())
     }
 
     /// Text before and behind the value, when the template is `…{{ value }}…`: of a command. `whole`: it wants a whole number.
@@ -223,33 +237,60 @@ pub struct Around<'t> {
 }
 
 impl Expression {
-    fn uses_json(&self) -> bool {
+    /// Visits this one and what stands in it; not what stands in one for which `visit` gives `false`.
+    fn each(&self, visit: &mut dyn FnMut(&Self) -> bool) {
+        if !visit(self) {
+            return;
+        }
         match self {
-            Self::ValueJson => true,
-            Self::Value | Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Text(_) => false,
-            Self::Member(inner, ..)
+            Self::Value
+            | Self::ValueJson
+            | Self::None
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Text(_) => {}
+            Self::Member(inner, _)
             | Self::Index(inner, _)
             | Self::Negative(inner)
             | Self::Not(inner)
             | Self::IsDefined(inner, _)
-            | Self::IsNone(inner, _) => inner.uses_json(),
+            | Self::IsNone(inner, _) => inner.each(visit),
             Self::Filter(filter, inner) => {
-                let argument = match filter {
-                    Filter::Float(argument) | Filter::Int(argument) => argument.as_deref(),
-                    Filter::Default(argument, _) => Some(&**argument),
-                    _ => None,
-                };
-                inner.uses_json() || argument.is_some_and(Self::uses_json)
+                inner.each(visit);
+                match filter {
+                    Filter::Float(Some(argument)) | Filter::Int(Some(argument)) | Filter::Default(argument, _) => {
+                        argument.each(visit);
+                    }
+                    Filter::Float(None)
+                    | Filter::Int(None)
+                    | Filter::Round(_)
+                    | Filter::IsDefined
+                    | Filter::Abs
+                    | Filter::Lower
+                    | Filter::Upper
+                    | Filter::Trim => {}
+                }
             }
-            Self::Binary(_, a, b) | Self::And(a, b) | Self::Or(a, b) => a.uses_json() || b.uses_json(),
-            Self::If(a, b, c) => a.uses_json() || b.uses_json() || c.as_deref().is_some_and(Self::uses_json),
+            Self::Binary(_, a, b) | Self::And(a, b) | Self::Or(a, b) => {
+                a.each(visit);
+                b.each(visit);
+            }
+            Self::If(a, b, c) => {
+                a.each(visit);
+                b.each(visit);
+                if let Some(c) = c {
+                    c.each(visit);
+                }
+            }
         }
     }
 
-    /// The place, if it is nothing but one.
+    /// The place, if it is nothing but one. A part of the payload's text is the whole of it: nobody knows what stands there.
     fn place(&self) -> Option<String> {
         match self {
             Self::Value | Self::ValueJson => Some(String::new()),
+            Self::Member(inner, _) | Self::Index(inner, _) if inner.is_in_text() => Some(String::new()),
             Self::Member(inner, name) => {
                 inner.place().map(|above| if above.is_empty() { name.to_string() } else { format!("{above}.{name}") })
             }
@@ -258,45 +299,11 @@ impl Expression {
         }
     }
 
-    fn looks_at(&self, places: &mut BTreeSet<String>) {
-        if let Some(place) = self.place() {
-            places.insert(place);
-            return;
-        }
+    fn is_in_text(&self) -> bool {
         match self {
-            Self::Member(inner, _)
-            | Self::Index(inner, _)
-            | Self::Negative(inner)
-            | Self::Not(inner)
-            | Self::IsDefined(inner, _)
-            | Self::IsNone(inner, _) => inner.looks_at(places),
-            Self::Filter(filter, inner) => {
-                inner.looks_at(places);
-                match filter {
-                    Filter::Float(Some(argument)) | Filter::Int(Some(argument)) | Filter::Default(argument, _) => {
-                        argument.looks_at(places);
-                    }
-                    _ => {}
-                }
-            }
-            Self::Binary(_, a, b) | Self::And(a, b) | Self::Or(a, b) => {
-                a.looks_at(places);
-                b.looks_at(places);
-            }
-            Self::If(a, b, c) => {
-                a.looks_at(places);
-                b.looks_at(places);
-                if let Some(c) = c {
-                    c.looks_at(places);
-                }
-            }
-            Self::Value
-            | Self::ValueJson
-            | Self::None
-            | Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::Text(_) => {}
+            Self::Value => true,
+            Self::Member(inner, _) | Self::Index(inner, _) => inner.is_in_text(),
+            _ => false,
         }
     }
 

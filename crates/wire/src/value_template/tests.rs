@@ -116,16 +116,29 @@ fn the_way_to_a_value_is_told() {
     ] {
         assert_eq!(template(text).path(), path, "{text}");
     }
-    for (text, place) in [
-        ("{{ value }}", Some("")),
-        ("{{ value | lower }}", Some("")),
-        ("{{ value_json['a'].b[0] | float / 10 }}", Some("a.b[0]")),
-        ("{{ 'ON' if value_json.a > 5 else value_json.a }}", Some("a")),
-        ("{{ value_json.a | default(value_json.b) }}", None),
-        ("{{ value_json.a - value_json.b }}", None),
-        ("{{ 1 }}", None),
+    for (text, places) in [
+        ("{{ value }}", vec![""]),
+        ("{{ value | lower }}", vec![""]),
+        ("{{ value[0] }}", vec![""]),
+        ("{{ value_json['a'].b[0] | float / 10 }}", vec!["a.b[0]"]),
+        ("{{ 'ON' if value_json.a > 5 else value_json.a }}", vec!["a"]),
+        ("{{ value_json.a | default(value_json.b) }}", vec!["a", "b"]),
+        ("{{ value_json.a | float(value_json.b) }} {{ -value_json.c }}", vec!["a", "b", "c"]),
+        ("{{ value_json.a - value_json.b }}", vec!["a", "b"]),
+        ("{{ value_json.a if value_json.b is defined and not value_json.c else value_json }}", vec!["", "a", "b", "c"]),
+        ("{{ (value_json.a or value_json.b).c }}", vec!["a", "b"]),
+        ("{{ 1 }}", vec![]),
     ] {
-        assert_eq!(template(text).looks_at().as_deref(), place, "{text}");
+        assert_eq!(template(text).looks_at().iter().collect::<Vec<_>>(), places, "{text}");
+    }
+    for (text, uses) in [
+        ("{{ value }}", false),
+        ("{{ value | float(1) }}", false),
+        ("{{ value | default(value_json.a) }}", true),
+        ("{{ 1 if value_json.a else 2 }}", true),
+        ("{{ 1 if value else 2 }}", false),
+    ] {
+        assert_eq!(template(text).uses_json(), uses, "{text}");
     }
     let around = |text| template(text).around_value().map(|a| (a.before.to_owned(), a.behind.to_owned(), a.whole));
     let some = |before: &str, behind: &str, whole| Some((before.to_owned(), behind.to_owned(), whole));
