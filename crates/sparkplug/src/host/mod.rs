@@ -305,6 +305,13 @@ struct Counts {
     asks: Asks,
 }
 
+/// What an edge node counts for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Taken {
+    devices: usize,
+    metrics: usize,
+}
+
 /// So many births are asked for in a second, over all edge nodes: a storm of births must not answer a restart.
 #[derive(Debug)]
 struct Asks {
@@ -376,8 +383,14 @@ impl Host {
         if !known && verb == Verb::NDeath {
             return out;
         }
-        let metrics = if matches!(verb, Verb::NBirth | Verb::DBirth) { came.payload.metrics.len() } else { 0 };
-        let has_room = self.make_room(&name, device.filter(|_| verb == Verb::DBirth), metrics);
+        // Nobody gives way for a birth that is not taken.
+        let is_taken = match verb {
+            Verb::NBirth => node::number(&came.payload).is_some(),
+            Verb::DBirth => self.node(&name).is_some_and(|node| node.waits_for(&came.payload)),
+            _ => false,
+        };
+        let metrics = if is_taken { came.payload.metrics.len() } else { 0 };
+        let has_room = self.make_room(&name, device.filter(|_| is_taken && verb == Verb::DBirth), metrics);
         if !known && !has_room {
             out.notes.push(Note::TooMany("edge nodes", self.options.nodes));
             return out;
@@ -403,31 +416,46 @@ impl Host {
         nodes.entry(name.node.clone()).or_insert_with(|| Node::new(Arc::new(name.clone()), now)).expect_birth(now);
     }
 
-    /// Sees that there is room for this edge node, and for so many metrics in a birth of its own or of one of its devices: others give
-    /// way that are not there and of which no metric is mapped, first those that were never born, the oldest of them first. Whoever may
-    /// publish can invent names, and they must not keep out who comes later. False: there is no room for the edge node.
+    /// Sees that there is room for this edge node, and for so many metrics in a birth of its own or of one of its devices: others give way of which no
+    /// metric is mapped, first those that were never born, then those that are not there, the oldest of them first; and for one with mapped metrics also
+    /// those that are there. Whoever may publish can invent names and births, and they must not keep out who has tags. False: there is no room for the
+    /// edge node.
     fn make_room(&mut self, name: &NodeName, device: Option<&str>, metrics: usize) -> bool {
         let own = self.node(name);
         let (known, table) = (own.is_some(), own.and_then(|node| node.table(device)));
-        let (knows_device, has) = (table.is_some(), table.map_or(0, |table| table.metrics.len()));
+        let (new_devices, has) =
+            (usize::from(device.is_some() && table.is_none()), table.map_or(0, |it| it.metrics.len()));
         let place = |host: &Self| known || host.nodes.values().map(HashMap::len).sum::<usize>() < host.options.nodes;
-        let rest = |host: &Self| {
-            (device.is_none() || knows_device || host.counts.devices < host.options.devices)
-                && (metrics == 0 || host.counts.metrics - has + metrics <= host.options.metrics)
+        let over = |host: &Self| Taken {
+            devices: (new_devices * (host.counts.devices + 1)).saturating_sub(host.options.devices),
+            // Who says fewer than there are asks for nothing.
+            metrics: match metrics {
+                0 => 0,
+                metrics => (host.counts.metrics - has + metrics).saturating_sub(host.options.metrics),
+            },
         };
-        let has_place = place(self);
-        if has_place && rest(self) {
+        let (has_place, needed) = (place(self), over(self));
+        if has_place && needed == Taken::default() {
             return true;
         }
-        let nodes = self.nodes.values().flat_map(HashMap::values);
-        let goes = |node: &&Node| !node.is_there() && *node.name != *name && !self.targets.has_any_of(&node.name);
+        let mapped = self.targets.has_any_of(name);
+        let goes =
+            |node: &&Node| (mapped || !node.is_there()) && *node.name != *name && !self.targets.has_any_of(&node.name);
+        let nodes = self.nodes.values().flat_map(HashMap::values).filter(goes);
         let mut going: Vec<_> =
-            nodes.filter(goes).map(|node| (node.was_born(), node.since, node.name.clone())).collect();
-        going.sort_unstable();
-        // A few more than one, so that not every stranger makes us look at all of them.
+            nodes.map(|node| (node.is_there(), node.was_born(), node.since, node.name.clone(), node.taken())).collect();
+        going.sort_unstable_by(|a, b| (a.0, a.1, a.2, &a.3).cmp(&(b.0, b.1, b.2, &b.3)));
+        let free = going.iter().fold(Taken::default(), |sum, (.., taken)| Taken {
+            devices: sum.devices + taken.devices,
+            metrics: sum.metrics + taken.metrics,
+        });
+        // Nobody gives way for a birth that is cut off all the same, but for who has tags.
+        let is_enough = free.devices >= needed.devices && free.metrics >= needed.metrics;
+        let room = |host: &Self| place(host) && (!(mapped || is_enough) || over(host) == Taken::default());
+        // Of mere names a few more than one, so that not every stranger makes us look at all of them.
         let few = if has_place { 0 } else { self.options.nodes / 100 };
-        for (at, (_, _, gone)) in going.iter().enumerate() {
-            if at >= few && place(self) && rest(self) {
+        for (at, (_, was_born, _, gone, _)) in going.iter().enumerate() {
+            if room(self) && (at >= few || *was_born) {
                 break;
             }
             self.forget(gone);

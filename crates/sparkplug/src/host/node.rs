@@ -1,6 +1,6 @@
 //! One edge node as a host application sees it: its session, its devices, their metrics.
 
-use super::{Counts, DeviceState, Found, HostOptions, Note, Outcome, Targets};
+use super::{Counts, DeviceState, Found, HostOptions, Note, Outcome, Taken, Targets};
 use crate::payload;
 use crate::proto::{Metric, Payload};
 use crate::topic::{NodeName, Verb, node_topic};
@@ -133,6 +133,11 @@ impl Known {
 fn after_floor(floor: Timestamp, at: Timestamp, now: Timestamp) -> Timestamp {
     let next = if now.since(at) > SLOW { now } else { floor.plus(Duration::from_millis(1)).min(now) };
     next.max(floor)
+}
+
+/// The number of a message.
+pub(super) fn number(payload: &Payload) -> Option<u8> {
+    payload.seq.and_then(|seq| u8::try_from(seq).ok())
 }
 
 /// The metrics of an edge node or a device.
@@ -387,11 +392,22 @@ impl Node {
         self.is_there() || self.bd_seq.is_some() || !self.table.metrics.is_empty() || !self.devices.is_empty()
     }
 
+    /// Its devices, and the metrics of all of it.
+    pub fn taken(&self) -> Taken {
+        let of_devices: usize = self.devices.values().map(|device| device.table.metrics.len()).sum();
+        Taken { devices: self.devices.len(), metrics: self.table.metrics.len() + of_devices }
+    }
+
+    /// Whether a message of this number is its next one, or one that waits for those before it.
+    pub fn waits_for(&self, payload: &Payload) -> bool {
+        self.session == Session::Online && number(payload).is_some_and(|seq| seq.wrapping_sub(self.next_seq) <= AHEAD)
+    }
+
     /// It is forgotten: what it counts for is free again.
     pub fn give_back(&mut self, counts: &mut Counts) {
-        counts.devices -= self.devices.len();
-        let of_devices: usize = self.devices.values().map(|device| device.table.metrics.len()).sum();
-        counts.metrics -= self.table.metrics.len() + of_devices;
+        let Taken { devices, metrics } = self.taken();
+        counts.devices -= devices;
+        counts.metrics -= metrics;
         counts.held_bytes -= self.held.values().map(|held| Held::bytes(&held.payload)).sum::<usize>();
         self.held.clear();
     }
@@ -412,7 +428,7 @@ impl Node {
     }
 
     fn born(&mut self, ctx: &mut Ctx<'_>, topic: &str, payload: &Payload) {
-        let Some(seq) = payload.seq.and_then(|seq| u8::try_from(seq).ok()) else {
+        let Some(seq) = number(payload) else {
             return self.odd(ctx, Note::Refused(topic.to_owned(), "a birth without a sequence number of 0 to 255"));
         };
         self.forget_held(ctx);
@@ -476,7 +492,7 @@ impl Node {
             }
             return self.ask(ctx);
         }
-        let Some(seq) = came.payload.seq.and_then(|seq| u8::try_from(seq).ok()) else {
+        let Some(seq) = number(&came.payload) else {
             return self.odd(ctx, Note::Refused(topic.to_owned(), "it has no sequence number of 0 to 255"));
         };
         match seq.wrapping_sub(self.next_seq) {

@@ -715,6 +715,82 @@ fn a_birth_finds_the_room_that_the_dead_took() {
     assert_eq!(say("spBv1.0/g/NBIRTH/a", three()), [], "its own places are its own");
 }
 
+/// A host that knows one mapped edge node by name, with a birth of so many metrics said on a topic; what there was no room for.
+fn born_at(host: &mut Host, topic: &str, seq: Option<u64>, metrics: usize, seconds: f64) -> Vec<Note> {
+    let many = (0..metrics).map(|n| match n {
+        0 => speed(1.0, seconds),
+        n => metric(&format!("m{n}"), 10 + n as u64, DataType::Boolean, MetricValue::Boolean(true), seconds),
+    });
+    let payload = Payload { timestamp: Some(at(seconds)), metrics: many.collect(), seq, ..Payload::default() };
+    let notes = host.handle(&format!("spBv1.0/g/{topic}"), &payload.encode_to_vec(), now(seconds)).notes;
+    notes.into_iter().filter(|note| matches!(note, Note::TooMany(..) | Note::Refused(..))).collect()
+}
+
+fn small_host(options: HostOptions) -> Host {
+    let mut targets = Targets::default();
+    targets.insert(&address(None, "Motor/speed"), SPEED);
+    Host::new(options, targets)
+}
+
+fn names_of(host: &Host) -> Vec<String> {
+    let mut names: Vec<String> = host.nodes().iter().map(|name| name.node.to_string()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn births_that_somebody_invents_keep_nobody_out_that_has_tags() {
+    let births = [("NBIRTH", "x1"), ("NBIRTH", "x2"), ("NDATA", "x3"), ("NBIRTH", "x4")];
+    let more = [("NBIRTH", "a"), ("NBIRTH", "b"), ("NBIRTH", NODE), ("NBIRTH", "c"), ("NDEATH", NODE), ("NBIRTH", "d")];
+    let known = room(&[&births[..], &more].concat());
+    assert_eq!(known[4..], ["a x1 x2 x4", "a x1 x2 x4", "a n x2 x4", "a n x2 x4", "a n x2 x4", "a n x2 x4"]);
+    // The same of places for metrics and devices.
+    let mut host = small_host(HostOptions { metrics: 3, devices: 1, ..HostOptions::default() });
+    assert_eq!(born_at(&mut host, "NBIRTH/x", Some(0), 0, 0.0), []);
+    assert_eq!(born_at(&mut host, "DBIRTH/x/d", Some(1), 2, 0.0), []);
+    assert_eq!(born_at(&mut host, "NBIRTH/y", Some(0), 2, 1.0), [Note::TooMany("metrics", 3)]);
+    assert_eq!(born_at(&mut host, "NBIRTH/n", Some(0), 2, 2.0), []);
+    assert_eq!((names_of(&host), host.counts.devices), (vec!["n".to_owned(), "y".to_owned()], 0), "the older one goes");
+    assert_eq!(born_at(&mut host, "DBIRTH/n/d", Some(1), 1, 3.0), []);
+    assert_eq!((names_of(&host), host.counts.metrics), (vec!["n".to_owned()], 3));
+    // Even where that is not enough.
+    assert_eq!(born_at(&mut host, "NBIRTH/z", Some(0), 0, 4.0), []);
+    assert_eq!(born_at(&mut host, "NBIRTH/n", Some(0), 9, 5.0), [Note::TooMany("metrics", 3)]);
+    assert_eq!(names_of(&host), ["n"]);
+}
+
+#[test]
+fn nobody_gives_way_for_nothing() {
+    let dead = |host: &mut Host, name: &str, metrics: usize, seconds: f64| {
+        born_at(host, &format!("NBIRTH/{name}"), Some(0), metrics, seconds);
+        born_at(host, &format!("NDEATH/{name}"), None, 0, seconds);
+    };
+    // Not for a birth that is not taken.
+    let mut host = small_host(HostOptions { nodes: 3, metrics: 3, ..HostOptions::default() });
+    dead(&mut host, "x", 2, 0.0);
+    assert_eq!(born_at(&mut host, "NBIRTH/a", Some(0), 1, 1.0), []);
+    let refused = born_at(&mut host, "NBIRTH/a", None, 3, 2.0);
+    assert!(matches!(refused[..], [Note::Refused(..)]) && names_of(&host) == ["a", "x"], "{refused:?}");
+    for seq in [None, Some(200), Some(256)] {
+        born_at(&mut host, "DBIRTH/a/d", seq, 2, 3.0);
+        assert_eq!(names_of(&host), ["a", "x"], "{seq:?}");
+    }
+    born_at(&mut host, "NBIRTH/a", Some(0), 1, 4.0);
+    assert_eq!(born_at(&mut host, "DBIRTH/a/d", Some(1), 2, 4.0), []);
+    assert_eq!(names_of(&host), ["a"]);
+    // Not if that is not enough.
+    let mut host = small_host(HostOptions { metrics: 4, ..HostOptions::default() });
+    dead(&mut host, "x", 2, 0.0);
+    born_at(&mut host, "NBIRTH/a", Some(0), 2, 1.0);
+    assert_eq!(born_at(&mut host, "NBIRTH/b", Some(0), 3, 2.0), [Note::TooMany("metrics", 4)]);
+    assert_eq!(names_of(&host), ["a", "b", "x"]);
+    // And of those who were born no more than are needed.
+    let mut host = small_host(HostOptions { nodes: 200, ..HostOptions::default() });
+    (0..200).for_each(|n| dead(&mut host, &format!("x{n}"), 1, f64::from(n)));
+    born_at(&mut host, "NBIRTH/a", Some(0), 0, 300.0);
+    assert_eq!(host.nodes().len(), 200);
+}
+
 #[test]
 fn who_was_never_born_is_not_kept_over_a_restart() {
     let mut desk = Desk::born();
