@@ -8,13 +8,13 @@ use std::sync::Arc;
 /// How much is kept of what anybody may announce. Each family has its own room, so that one does not drive another out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Announcements of one family.
+    /// Announcements of one family, with those that were taken back.
     pub count: usize,
     /// Bytes of all of these, names and payloads.
     pub bytes: usize,
     /// Bytes of one payload.
     pub payload: usize,
-    /// Those that were taken back, of which it is still told.
+    /// Those of all families that were taken back, of which it is still told while nobody needs their room.
     pub gone: usize,
 }
 
@@ -58,9 +58,29 @@ pub struct Announcements {
     limits: Limits,
     there: BTreeMap<Arc<str>, Announcement>,
     gone: BTreeMap<Arc<str>, Announcement>,
-    /// How many there are of each family, and of how many bytes.
-    used: [(usize, usize); Kind::ALL],
+    /// Of each family, with those that were taken back.
+    used: [Used; Kind::COUNT],
     refused: usize,
+}
+
+/// The room that is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Used {
+    count: usize,
+    bytes: usize,
+}
+
+impl Used {
+    fn give_back(&mut self, one: &Announcement) {
+        self.count -= 1;
+        self.bytes -= one.bytes();
+    }
+}
+
+impl Announcement {
+    fn bytes(&self) -> usize {
+        self.topic.len() + self.payload.len()
+    }
 }
 
 impl Announcements {
@@ -70,8 +90,24 @@ impl Announcements {
         Self { limits, ..Self::default() }
     }
 
-    /// Notes one. What is full keeps what it has: who announces much does not drive others out.
+    /// Whether a message says nothing that is not known, so that [`Announcements::note`] would change nothing.
+    #[must_use]
+    pub fn knows(&self, topic: &str, kind: Kind, payload: &[u8]) -> bool {
+        match self.there.get(topic) {
+            None => payload.is_empty(),
+            // Reports come all the time; what they look like is known from the longest one.
+            Some(known) => {
+                *known.payload == *payload
+                    || (kind == Kind::Shelly && !payload.is_empty() && payload.len() <= known.payload.len())
+            }
+        }
+    }
+
+    /// Notes one. What is full keeps what it has: who announces much does not drive others out. Only what was taken back makes room.
     pub fn note(&mut self, topic: &str, kind: Kind, payload: &[u8], at: Timestamp) -> Noted {
+        if self.knows(topic, kind, payload) {
+            return Noted::Same;
+        }
         if payload.is_empty() {
             return self.take_back(topic);
         }
@@ -79,36 +115,49 @@ impl Announcements {
             self.refused += 1;
             return Noted::TooLong;
         }
-        let known = self.there.get(topic);
-        if known.is_some_and(|known| *known.payload == *payload) {
-            return Noted::Same;
+        let known = self.there.get(topic).or_else(|| self.gone.get(topic));
+        let (more, before) = (usize::from(known.is_none()), known.map_or(0, Announcement::bytes));
+        let needed =
+            |used: Used| Used { count: used.count + more, bytes: used.bytes - before + topic.len() + payload.len() };
+        let Limits { count: most, bytes: most_bytes, .. } = self.limits;
+        let fits = |used: Used| used.bytes <= most_bytes && (more == 0 || used.count <= most);
+        let full = needed(self.used[kind.place()]);
+        if !fits(full) {
+            let (mut count, mut bytes) = (full.count, full.bytes);
+            for gone in self.gone.values().filter(|one| one.kind == kind && &*one.topic != topic) {
+                (count, bytes) = (count - 1, bytes - gone.bytes());
+            }
+            if !fits(Used { count, bytes }) {
+                self.refused += 1;
+                return Noted::Full;
+            }
         }
-        // Reports come all the time; what they look like is known from the longest one.
-        if kind == Kind::Shelly && known.is_some_and(|known| payload.len() <= known.payload.len()) {
-            return Noted::Same;
-        }
-        let before = known.map_or(0, |known| known.topic.len() + known.payload.len());
-        let Some(used) = self.used.get_mut(kind as usize) else { return Noted::Full };
-        let bytes = used.1 - before + topic.len() + payload.len();
-        if bytes > self.limits.bytes || (known.is_none() && used.0 >= self.limits.count) {
-            self.refused += 1;
-            return Noted::Full;
-        }
+        while !fits(needed(self.used[kind.place()])) && self.forget_gone(kind, topic) {}
+        self.used[kind.place()] = needed(self.used[kind.place()]);
+        let known = self.gone.remove(topic);
+        let known = self.there.get(topic).or(known.as_ref());
         let at = known.map_or(at, |known| known.at);
         let topic: Arc<str> = known.map_or_else(|| topic.into(), |known| known.topic.clone());
-        self.gone.remove(&topic);
-        *used = (used.0 + usize::from(known.is_none()), bytes);
         self.there.insert(topic.clone(), Announcement { topic, kind, payload: payload.into(), at });
         Noted::New
     }
 
+    /// Lets go of the first of this family that was taken back, but for the one of this topic.
+    fn forget_gone(&mut self, kind: Kind, but: &str) -> bool {
+        let of_family = |one: &&Announcement| one.kind == kind && &*one.topic != but;
+        let Some(topic) = self.gone.values().find(of_family).map(|one| one.topic.clone()) else { return false };
+        if let Some(gone) = self.gone.remove(&topic) {
+            self.used[kind.place()].give_back(&gone);
+        }
+        true
+    }
+
     fn take_back(&mut self, topic: &str) -> Noted {
         let Some(known) = self.there.remove(topic) else { return Noted::Same };
-        if let Some(used) = self.used.get_mut(known.kind as usize) {
-            *used = (used.0 - 1, used.1 - known.topic.len() - known.payload.len());
-        }
         if self.gone.len() < self.limits.gone && known.payload.len() <= 65_536 {
             self.gone.insert(known.topic.clone(), known);
+        } else {
+            self.used[known.kind.place()].give_back(&known);
         }
         Noted::Gone
     }
@@ -166,11 +215,42 @@ mod tests {
         assert_eq!(note("c", &"3".repeat(20)), Noted::New);
         assert_eq!(note("b", ""), Noted::Gone);
         assert_eq!(note("b", ""), Noted::Same);
-        assert_eq!(note("d", "4"), Noted::New);
-        assert_eq!(all.gone().iter().map(|one| &*one.topic).collect::<Vec<_>>(), ["b"]);
+        let gone = |all: &Announcements| all.gone().iter().map(|one| one.topic.to_string()).collect::<Vec<_>>();
+        assert_eq!(gone(&all), ["b"]);
+        assert_eq!(all.note("d", Kind::HomeAssistant, b"4", Timestamp::default()), Noted::New);
+        assert_eq!(gone(&all), Vec::<String>::new(), "its place was needed");
         assert_eq!(all.figures(), (3, 2));
         // Another family has room of its own.
         assert_eq!(all.note("e", Kind::Shelly, b"5", Timestamp::default()), Noted::New);
+    }
+
+    #[test]
+    fn what_was_taken_back_counts_and_makes_room() {
+        let mut all = Announcements::new(LIMITS);
+        let at = Timestamp::default();
+        // Three times as long as the room, one after the other, and taken back.
+        for topic in ["a", "b", "c"] {
+            assert_eq!(all.note(topic, Kind::Tasmota, &[1; 19], at), Noted::New);
+        }
+        for topic in ["a", "b"] {
+            assert_eq!(all.note(topic, Kind::Tasmota, b"", at), Noted::Gone);
+        }
+        let there = |all: &Announcements| {
+            let names = |of: &BTreeMap<Arc<str>, Announcement>| of.keys().map(|it| it.to_string()).collect::<String>();
+            (names(&all.there), names(&all.gone))
+        };
+        assert_eq!(all.note("d", Kind::Tasmota, &[1; 19], at), Noted::New);
+        assert_eq!(there(&all), ("cd".to_owned(), "b".to_owned()), "no more than is needed");
+        // What comes again needs no second place.
+        assert_eq!(all.note("b", Kind::Tasmota, &[2; 19], at), Noted::New);
+        assert_eq!(there(&all), ("bcd".to_owned(), String::new()));
+        assert_eq!(all.note("e", Kind::Tasmota, &[1; 3], at), Noted::Full);
+        // Another family's makes none, and nothing gives way for what does not fit all the same.
+        assert_eq!(all.note("x", Kind::Shelly, &[1; 3], at), Noted::New);
+        assert_eq!(all.note("x", Kind::Shelly, b"", at), Noted::Gone);
+        assert_eq!(all.note("e", Kind::Tasmota, &[1; 3], at), Noted::Full);
+        assert_eq!(there(&all), ("bcd".to_owned(), "x".to_owned()));
+        assert!(all.knows("x", Kind::Shelly, b"") && !all.knows("b", Kind::Tasmota, b""));
     }
 
     proptest! {
@@ -178,10 +258,16 @@ mod tests {
         fn nothing_passes_the_bounds(steps in proptest::collection::vec(("[a-e]{1,3}", 0_usize..25), 0..60)) {
             let mut all = Announcements::new(LIMITS);
             for (topic, length) in steps {
-                all.note(&topic, Kind::Shelly, &vec![1; length], Timestamp::default());
-                let bytes: usize = all.iter().map(|one| one.topic.len() + one.payload.len()).sum();
-                prop_assert_eq!((all.there.len(), bytes), all.used[Kind::Shelly as usize]);
-                prop_assert!(bytes <= LIMITS.bytes && all.there.len() <= LIMITS.count && all.gone.len() <= LIMITS.gone);
+                let (payload, before) = (vec![1; length], all.clone());
+                let knows = all.knows(&topic, Kind::Shelly, &payload);
+                let noted = all.note(&topic, Kind::Shelly, &payload, Timestamp::default());
+                prop_assert_eq!(knows, noted == Noted::Same);
+                prop_assert!(!knows || (before.there == all.there && before.gone == all.gone && before.refused == all.refused));
+                let bytes = all.there.values().chain(all.gone.values()).map(Announcement::bytes).sum();
+                let count = all.there.len() + all.gone.len();
+                prop_assert_eq!(Used { count, bytes }, all.used[Kind::Shelly.place()]);
+                prop_assert!(bytes <= LIMITS.bytes && count <= LIMITS.count && all.gone.len() <= LIMITS.gone);
+                prop_assert!(all.gone.keys().all(|topic| !all.there.contains_key(topic)));
             }
         }
     }

@@ -62,7 +62,17 @@ pub enum Kind {
 
 impl Kind {
     /// How many there are.
-    pub(crate) const ALL: usize = 4;
+    pub(crate) const COUNT: usize = 4;
+
+    /// Its place among them, from 0.
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::HomeAssistant => 0,
+            Self::Zigbee2Mqtt => 1,
+            Self::Tasmota => 2,
+            Self::Shelly => 3,
+        }
+    }
 }
 
 impl Places {
@@ -112,7 +122,11 @@ pub fn read(places: &Places, announcements: &Announcements, most: usize) -> (Vec
     // A family's own word comes before what it says to Home Assistant.
     let mut zigbee = Vec::new();
     for announcement in announcements.by_arrival().filter(|it| it.kind == Kind::Zigbee2Mqtt) {
-        zigbee.extend(zigbee2mqtt::read(&announcement.topic, &announcement.payload, most + 1 - zigbee.len()));
+        zigbee.extend(zigbee2mqtt::read(
+            &announcement.topic,
+            &announcement.payload,
+            (most + 1).saturating_sub(zigbee.len()),
+        ));
     }
     take(zigbee, most, &mut items, &mut more);
     if let Some(base) = &places.tasmota {

@@ -396,12 +396,14 @@ impl<'p> Proposer<'p> {
         let tag = self.tag(item, point, command.is_some(), new_id)?;
         let Some(source) = source else { return Ok(tag) };
         let field = field_words(source, tag.as_str());
-        let known = self.mapped_topics.get(&*source.filter).map(|known| (*known).clone());
         let topic = self.topics.entry(source.filter.clone()).or_insert_with(|| {
-            known.unwrap_or_else(|| {
-                let availability = self.owners.availability(&source.filter, source.format).cloned();
-                new_mapping(&Source { availability, ..source.clone() })
-            })
+            self.mapped_topics.get(&*source.filter).map_or_else(
+                || {
+                    let availability = self.owners.availability(&source.filter, source.format).cloned();
+                    new_mapping(&Source { availability, ..source.clone() })
+                },
+                |known| (*known).clone(),
+            )
         });
         if let Some(fields) = topic.settings.get_mut("fields").and_then(Json::as_array_mut) {
             fields.push(Json::Object(field));

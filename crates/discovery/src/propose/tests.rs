@@ -612,7 +612,7 @@ fn nothing_is_made_beyond_the_room_of_a_family() {
     assert_eq!((items.len(), more), (2 + 10, 20), "each family has its own room");
     let (items, more) = read(&places(), &all, 1);
     assert_eq!((items.len(), more), (1 + 1, 1 + 29));
-    // A thousand of one name are a thousand steps, not half a million.
+    // Of one name there are as many as there are numbers.
     let same: Vec<(String, String)> =
         (0..1100).map(|n| (config(n).0, format!(r#"{{"stat_t":"s/{n}","name":"a","dev":{{"ids":"d"}}}}"#))).collect();
     let same: Vec<(&str, &str)> = same.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
