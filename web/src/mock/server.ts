@@ -393,18 +393,17 @@ export class MockServer {
       of('energy', 'Energy and media', 'connecting', now - (now % 9000), { requests: 300, errors: 1, endpoint: 'tcp://10.20.2.5:502', tags: 13, latency_ms: null, samples_per_s: 0 }),
       of('packer', 'Packer', 'connected', this.start - 170 * MIN, { latency_ms: 5.5 + noise(now / 1000, 6), samples_per_s: 2, requests: requests - 30_000, errors: 1, endpoint: 'tcp://10.20.1.33:502', tags: 4, refused: 1, last_error: { at_ms: this.start - 9 * MIN, text: 'the device refused "read holding 12": exception 0x02 illegal data address', remedy: 'check `table` and `address` against the device\'s register map; addresses here count from zero' } }),
       of('floor', 'Line 3, Sparkplug', 'connected', this.start - 170 * MIN, { kind: 'sparkplug_host', samples_per_s: 6.4, endpoint: '1 of 2 edge nodes of line3', tags: 3 }),
-      of('devices', 'Devices that announce themselves', 'connected', this.start - 170 * MIN, { kind: 'mqtt_discovery', endpoint: '4 devices under homeassistant: 1 values mapped, 2 proposed', tags: 1 }),
+      of('devices', 'Devices that announce themselves', 'connected', this.start - 170 * MIN, { kind: 'mqtt_discovery', endpoint: '4 devices under homeassistant: 1 value mapped, 2 proposed', tags: 1 }),
       of('to-head-office', 'To head office', 'failed', this.start - 42 * MIN, { kind: 'mqtt_bridge', errors: 44, endpoint: 'mqtts://broker.example.com:8883', last_error: { at_ms: now - (now % 60_000), text: 'broker.example.com:8883 cannot be reached: connection timed out', remedy: 'look whether the other side is running, at `endpoint`, and at the network in between' }, bridge: { waiting_messages: 48_210 + Math.floor((now - this.start) / 50), waiting_bytes: 6_310_000, oldest_ms: this.start - 42 * MIN, behind: true, sent: 1_204_000, received: 312, sent_per_s: 0, received_per_s: 0, last_success_ms: this.start - 42 * MIN, lost_messages: 0, not_sent: 96, looped: 0 } }),
       of('maintenance', 'Maintenance firm', 'connected', this.start - 170 * MIN, { kind: 'mqtt_bridge', latency_ms: 18.4, endpoint: 'mqtts://mqtt.service.example:8883', bridge: { waiting_messages: 1, waiting_bytes: 64, oldest_ms: now - 20, behind: false, sent: 20_411, received: 12, sent_per_s: 2 + noise(now / 1000, 5), received_per_s: 0, last_success_ms: now - 300, lost_messages: 0, not_sent: 0, looped: 0 } }),
       of('old-scale', 'Old scale', 'disabled', this.start - 9 * 24 * 60 * MIN, { endpoint: '/dev/ttyUSB0, 9600 8N1', tags: 1 }),
     ];
   }
 
-  /** What the Sparkplug host hears: an edge node that is well, one that is gone, and metrics of every sort. */
   /** What devices announced: one of each state, two of them of one name. */
   announced(): Json {
     const one = (place: string, kind: string, type: string | null, state: string, more: Json): Json => ({
-      place, data_type: kind, tag_type: type, taken: state === 'mapped', state, tag: null, why: '', transient: false, value: null, quality: 'BadWaitingForInitialData', at_ms: 0, ...more,
+      place, data_type: kind, tag_type: type, state, tag: null, why: '', transient: false, value: null, quality: 'BadWaitingForInitialData', at_ms: 0, ...more,
     });
     const pump = 'homeassistant/sensor/pump/temperature/config: Cellar pump / Temperature';
     return {
@@ -415,7 +414,7 @@ export class MockServer {
       values: [
         one(pump, 'sensor temperature', 'double', 'proposed', { tag: 'home/cellar/pump/temperature' }),
         one(pump, 'sensor temperature', 'double', 'same', { tag: 'home/cellar/pump/temperature', why: 'the same value is proposed as homeassistant/sensor/pump/temperature/config announced it' }),
-        one('homeassistant/switch/valve/config: Valve / Valve', 'switch', 'boolean', 'proposed', { tag: 'home/cellar/valve/valve', why: 'not writable: the topic boiler/relay/command was asked for by homeassistant/switch/boiler/relay/config already' }),
+        one('homeassistant/switch/valve/config: Valve / Valve', 'switch', 'boolean', 'proposed', { tag: 'home/cellar/valve/valve', why: 'not writable: the topic boiler/relay/command commands the tag home/cellar/boiler/relay already' }),
         one('homeassistant/switch/boiler/relay/config: Boiler room / Relay', 'switch', 'boolean', 'refused', { why: 'homeassistant/switch/boiler/relay/config and homeassistant/switch/guest/config both report the topic boiler/relay and want it commanded differently: whose it is cannot be told, so map it by hand, or remove one of the two' }),
         one('homeassistant/binary_sensor/stairs/config: Stairs / Motion', 'binary_sensor motion', null, 'not understood', { why: 'that it goes off by itself after `off_delay` cannot be mapped: it would stay on for ever' }),
         one('zigbee2mqtt/Living room/Lamp: Lamp / State', 'light binary', 'boolean', 'mapped', { tag: 'home/living_room/lamp/state', value: true, quality: 'Good', at_ms: this.start - 3 * MIN }),
@@ -424,10 +423,11 @@ export class MockServer {
     };
   }
 
+  /** What the Sparkplug host hears: an edge node that is well, one that is gone, and metrics of every sort. */
   found(): Json {
     const now = this.now();
     const node = (device: string | null, online: boolean, since_ms: number, metrics: number, more: Json = {}): Json => ({ node: 'line3/filler', device, online, since_ms, metrics, births_asked: 0, trouble_at_ms: null, trouble: null, ...more });
-    const value = (place: string, data_type: string, tag_type: string | null, value: unknown, more: Json = {}): Json => ({ place: `line3/${place}`, data_type, tag_type, taken: false, transient: false, value, quality: 'Good', at_ms: now - 4000, ...more });
+    const value = (place: string, data_type: string, tag_type: string | null, value: unknown, more: Json = {}): Json => ({ place: `line3/${place}`, data_type, tag_type, state: tag_type === null ? 'not understood' : 'proposed', tag: null, why: tag_type === null ? 'no tag can have this type' : '', transient: false, value, quality: 'Good', at_ms: now - 4000, ...more });
     const gap = 'Messages of the Sparkplug edge node line3/palletiser are missing from number 117 on; it is asked to send everything again.';
     const many = Array.from({ length: 240 }, (_, i) => value(`filler/plc1/Valves/V${String(i + 1).padStart(3, '0')}/opened`, 'UInt32', 'int64', 4_000_000_000 - i * 7));
     return {
@@ -447,7 +447,7 @@ export class MockServer {
         value('filler/plc1/Recipe/table', 'DataSet', null, null),
         value('palletiser/robot/Arm/torque', 'Float', 'double', null, { quality: 'BadNoCommunication', at_ms: now - 44 * MIN }),
         ...many,
-        value('filler/scale/weight', 'Double', 'double', 12.5, { taken: true }),
+        value('filler/scale/weight', 'Double', 'double', 12.5, { state: 'mapped' }),
       ],
       more: 0,
       document: FOUND_DOCUMENT,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MockServer } from '../../mock/server';
+import { found } from './parseFound';
 import { aggregate, alarms, commandResult, connections, history, live, plant, push, session, ShapeError, storage, timeline, values } from './parse';
 
 test('a value is what its quality says', () => {
@@ -12,6 +13,15 @@ test('what does not fit is refused with the place', () => {
   expect(() => live(['a/b', 3, 'good', 1, 1])).toThrow(ShapeError);
   expect(() => plant({ equipment: [], tags: [{ path: 7 }] })).toThrow('tag.path is not a text');
   expect(() => commandResult({ outcome: 'maybe' })).toThrow(ShapeError);
+});
+test('what was found has a state that is known', () => {
+  const of = (state: unknown) => found({ nodes: [], values: [{ place: 'a', state, at_ms: 0 }] }).values[0]?.state;
+  for (const state of ['proposed', 'same', 'mapped', 'refused', 'gone']) expect(of(state)).toBe(state);
+  expect(of('not understood')).toBe('not_understood');
+  for (const state of ['taken', '', undefined, 7]) expect(() => of(state)).toThrow('value.state is not proposed | ');
+  const server = new MockServer(() => Date.UTC(2026, 0, 1));
+  expect(found(server.found()).values.filter((v) => v.state === 'mapped')).toHaveLength(1);
+  expect(new Set(found(server.announced()).values.map((v) => v.state)).size).toBe(6);
 });
 test('a message that a newer server knows is passed over', () => {
   expect(push({ t: 'weather' })).toBeNull();

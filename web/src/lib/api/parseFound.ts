@@ -1,6 +1,6 @@
 // What a connector hears and has found by itself (`/api/connectors/found`): raw JSON in, checked words out.
 
-import { flag, list, num, numOr, numOrNull, object, text, textOr, textOrNull } from './parse';
+import { flag, list, num, numOr, numOrNull, object, oneOf, text, textOr, textOrNull } from './parse';
 import type { Scalar } from './types';
 
 /** An edge node, or a device of it. */
@@ -25,7 +25,6 @@ export interface FoundValue {
   dataType: string;
   /** What a tag must be to take it; null: no tag can. */
   tagType: string | null;
-  taken: boolean;
   state: FoundState;
   /** The path of the tag that takes it, or that the document would make. */
   tag: string | null;
@@ -62,10 +61,11 @@ function node(raw: unknown): FoundNode {
   };
 }
 
-const STATES: Readonly<Record<string, FoundState>> = { proposed: 'proposed', same: 'same', mapped: 'mapped', refused: 'refused', 'not understood': 'not_understood', gone: 'gone' };
+const STATES = ['proposed', 'same', 'mapped', 'refused', 'not understood', 'gone'] as const;
 
 function value(raw: unknown): FoundValue {
   const o = object(raw, 'value');
+  const state = oneOf(o['state'], STATES, 'value.state');
   const quality = textOr(o['quality'], '');
   const known = o['value'];
   const isScalar = (typeof known === 'number' && Number.isFinite(known)) || typeof known === 'boolean' || typeof known === 'string';
@@ -73,8 +73,7 @@ function value(raw: unknown): FoundValue {
     place: text(o['place'], 'value.place'),
     dataType: textOr(o['data_type'], ''),
     tagType: textOrNull(o['tag_type']),
-    taken: flag(o['taken']),
-    state: STATES[textOr(o['state'], '')] ?? (flag(o['taken']) ? 'mapped' : textOrNull(o['tag_type']) === null ? 'not_understood' : 'proposed'),
+    state: state === 'not understood' ? 'not_understood' : state,
     tag: textOrNull(o['tag']),
     why: textOr(o['why'], ''),
     value: isScalar ? known : null,
