@@ -7,7 +7,7 @@
 //! - `out`: one publisher to `n` subscribers
 //! - `away`: `n` publishers with `window` unacknowledged messages each, to a session that is not there
 //! - `acks`: one publisher of `rate` messages a second with QoS 1; how long each acknowledgement takes from its appointed time
-//! - `connects`: `n` connections, one after the other in `window` lanes, which then stay idle; the server's memory before and after
+//! - `connects`: `n` connections, `window` at a time, which then stay idle; the server's memory before and after
 //! - `retained`: `n` retained messages are published; how long a subscriber to all of them waits for the last
 //! - `stalled`: `n` subscribers (`qos`) that read nothing beside one that does, `rate` messages a second with QoS 1; what memory each
 //!   takes and how long the one waits for a message from its appointed time
@@ -17,6 +17,7 @@
 //! messages per second of the server's processor time.
 
 use std::error::Error;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -371,20 +372,22 @@ impl Plan {
     async fn connects(&self) -> Outcome<String> {
         let (before, own_before) = (self.memory_kib(), self.memory_of("RssAnon:"));
         let (cpu, begin) = (self.cpu(), Instant::now());
-        let mut lanes = Vec::new();
-        for lane in 0..self.window {
-            let (address, numbers) = (self.address, (lane..self.n).step_by(self.window));
-            lanes.push(tokio::spawn(async move {
-                let mut clients = Vec::new();
-                for number in numbers {
-                    clients.push(Client::connect(address, &format!("idle-{number}"), true).await?);
+        // Plain sockets that block, `window` at a time: waiting for each by itself would cost more than the server does.
+        let mut clients = Vec::with_capacity(self.n);
+        while clients.len() < self.n {
+            let first = clients.len();
+            for number in first..self.n.min(first + self.window) {
+                let mut stream = std::net::TcpStream::connect(self.address)?;
+                stream.write_all(&connect_packet(&format!("idle-{number}"), true))?;
+                clients.push(stream);
+            }
+            for stream in clients.get_mut(first..).unwrap_or_default() {
+                let mut answer = [0; 4];
+                stream.read_exact(&mut answer)?;
+                if answer != [0x20, 2, 0, 0] {
+                    return Err(format!("CONNECT was answered with {answer:02x?}").into());
                 }
-                Outcome::Ok(clients)
-            }));
-        }
-        let mut clients = Vec::new();
-        for lane in lanes {
-            clients.extend(lane.await??);
+            }
         }
         let (took, cpu) = (begin.elapsed().as_secs_f64(), self.cpu() - cpu);
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -464,6 +467,14 @@ fn publish(topic: &str, qos: u8, bytes: usize, publisher: u32) -> Vec<u8> {
     packet(PUBLISH | qos << 1, &body)
 }
 
+fn connect_packet(id: &str, clean: bool) -> Vec<u8> {
+    let mut body = text("MQTT");
+    // Heard of within ten minutes: rumqttd lets in nobody without a keep alive.
+    body.extend_from_slice(&[4, u8::from(clean) << 1, 2, 88]);
+    body.extend_from_slice(&text(id));
+    packet(CONNECT, &body)
+}
+
 fn text(text: &str) -> Vec<u8> {
     let mut bytes = u16::try_from(text.len()).unwrap_or(0).to_be_bytes().to_vec();
     bytes.extend_from_slice(text.as_bytes());
@@ -498,11 +509,7 @@ impl Client {
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
         let mut client = Self { read, write, rest: Vec::new() };
-        let mut body = text("MQTT");
-        // Heard of within ten minutes: rumqttd lets in nobody without a keep alive.
-        body.extend_from_slice(&[4, u8::from(clean) << 1, 2, 88]);
-        body.extend_from_slice(&text(id));
-        client.write.write_all(&packet(CONNECT, &body)).await?;
+        client.write.write_all(&connect_packet(id, clean)).await?;
         let answer = client.packet().await?;
         if answer.first() != Some(&0x20) || answer.get(3) != Some(&0) {
             return Err(format!("CONNECT of {id} was answered with {answer:02x?}").into());
