@@ -73,17 +73,22 @@ async fn a_second_connect_ends_the_connection_without_another_acknowledgement() 
 async fn another_protocol_or_level_is_refused() {
     let (_folder, site) = Site::usual().await;
     let id = || [field(b"a")];
-    let cases: [(&[u8], u8, &[u8]); 6] = [
-        (b"MQTX", 4, &[]),
-        (b"MQTX", 5, &[]),
-        (b"mqtt", 5, &[]),
+    let cases: [(&[u8], u8, &[u8]); 4] = [
         (b"MQTT", 6, &[0x20, 3, 0, 0x84, 0]),
         (b"MQTT", 3, &[0x20, 2, 0, 1]),
         (b"MQIsdp", 4, &[0x20, 2, 0, 1]),
+        (b"MQIsdp", 5, &[0x20, 2, 0, 1]),
     ];
     for (name, level, wanted) in cases {
         let heard = answer_to(site.address, &raw_connect(name, level, 2, &id())).await;
         assert_eq!(heard, wanted, "{} {level}", String::from_utf8_lossy(name));
+    }
+    let others: [&[u8]; 7] = [b"", b"MQT", b"MQTX", b"MQTTX", b"mqtt", b"Mqtt", b"mqisdp"];
+    for name in others {
+        for level in 3..=6 {
+            let heard = answer_to(site.address, &raw_connect(name, level, 2, &id())).await;
+            assert!(heard.is_empty(), "{} {level}: {heard:02x?}", String::from_utf8_lossy(name));
+        }
     }
     site.stop().await;
 }
@@ -140,10 +145,28 @@ async fn the_fields_of_connect_are_read_in_their_order() {
         // Not a packet: the connection is closed, and the will published.
         bytes.extend([0x00, 0x00]);
         let heard = answer_to(site.address, &bytes).await;
-        assert_eq!((heard[0], heard[3]), (0x20, 0), "user name and password were read right");
+        assert_eq!((heard[0], heard[3]), (0x20, 0));
         let will = watcher.next_publish().await;
+        let events = site.hooks.events.lock().unwrap().clone();
+        let came = events.iter().rfind(|event| event.connected).unwrap();
+        assert_eq!(came.client_id, "press");
+        assert_eq!(came.principal.id, uuid::Uuid::from_u128(7), "by user name and password, each in its place");
         assert_eq!((will.topic.unwrap().as_str(), will.payload.as_ref()), ("will/topic", &b"will payload"[..]));
     }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_identifier_that_is_no_string_is_refused() {
+    let (_folder, site) = Site::usual().await;
+    let ids: [&[u8]; 6] = [b"a\0b", b"\0", b"\xff", b"a\xc0\xaf", b"\xed\xa0\x80", b"a\xe2\x82"];
+    for id in ids {
+        for (level, wanted) in [(4, &[0x20, 2, 0, 2][..]), (5, &[0x20, 3, 0, 0x85, 0])] {
+            let heard = answer_to(site.address, &raw_connect(b"MQTT", level, 2, &[field(id)])).await;
+            assert_eq!(heard, wanted, "{id:02x?}, level {level}");
+        }
+    }
+    assert!(site.hooks.events.lock().unwrap().is_empty());
     site.stop().await;
 }
 
@@ -177,8 +200,13 @@ async fn a_client_without_an_identifier_gets_one_of_its_own() {
     let mut named = Client::dial(site.address, Version::V5).await;
     assert_eq!(named.connect(hello("named")).await.properties.assigned_client_id, None);
 
-    site.client(old("", true)).await;
-    site.client(old("", true)).await.expect_nothing().await;
+    // These are not told theirs, but each has one.
+    let mut unnamed = [site.client(old("", true)).await, site.client(old("", true)).await];
+    for client in &mut unnamed {
+        client.expect_nothing().await;
+    }
+    let clients = site.broker.clients();
+    assert_eq!(clients.iter().filter(|c| c.connected && c.client_id.starts_with("auto-")).count(), 2);
     let mut kept = Client::dial(site.address, Version::V311).await;
     assert_eq!(kept.connect(old("", false)).await.reason, ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
     assert_eq!(kept.try_next().await, None);

@@ -322,6 +322,11 @@ async fn after_pubrec_it_is_pubrel_that_comes_again() {
         let packet_id = listener.next_publish().await.packet_id;
         listener.send(received(packet_id)).await;
         listener.expect_ack(Packet::PubRel, packet_id).await;
+        // Said again, and of a message that is none of ours: it is released like others.
+        for id in [packet_id, 0x1234] {
+            listener.send(received(id)).await;
+            listener.expect_ack(Packet::PubRel, id).await;
+        }
         for _ in 0..2 {
             drop(listener);
             site.until_away(&id).await;

@@ -27,28 +27,31 @@ async fn nothing_is_acknowledged_delivered_or_mapped_before_its_commit() {
     let (_folder, log, site) = site().await;
     let mut listener = site.client(hello("listener")).await;
     listener.subscribe("#", QoS::AtLeastOnce).await;
-    let mut speaker = site.client(lasting("speaker")).await;
-    log.set(Mood::Holding);
-    speaker.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, 1))).await;
-    speaker.send(Packet::Publish(publish("b", "2", QoS::ExactlyOnce, 2))).await;
-    let filter = Filter {
-        filter: TopicFilter::parse("x").unwrap(),
-        qos: QoS::AtLeastOnce,
-        no_local: false,
-        retain_as_published: false,
-        retain_handling: RetainHandling::Send,
-    };
-    let properties = SubscribeProperties::default();
-    speaker.send(Packet::Subscribe(Subscribe { packet_id: 3, properties, filters: vec![filter] })).await;
-    speaker.expect_nothing().await;
-    listener.expect_nothing().await;
-    assert!(site.hooks.mapped.lock().unwrap().is_empty());
-    log.set(Mood::Well);
-    assert!(matches!(speaker.next().await, Packet::PubAck(a) if a.packet_id == 1));
-    assert!(matches!(speaker.next().await, Packet::PubRec(a) if a.packet_id == 2));
-    assert!(matches!(speaker.next().await, Packet::SubAck(a) if a.packet_id == 3));
-    assert_eq!(listener.next_publish().await.payload.as_ref(), b"1");
-    assert_eq!(listener.next_publish().await.payload.as_ref(), b"2");
+    for connect in [lasting("speaker"), old("old speaker", false)] {
+        let mut speaker = site.client(connect).await;
+        let mapped = site.hooks.mapped.lock().unwrap().len();
+        log.set(Mood::Holding);
+        speaker.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, 1))).await;
+        speaker.send(Packet::Publish(publish("b", "2", QoS::ExactlyOnce, 2))).await;
+        let filter = Filter {
+            filter: TopicFilter::parse("x").unwrap(),
+            qos: QoS::AtLeastOnce,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        };
+        let properties = SubscribeProperties::default();
+        speaker.send(Packet::Subscribe(Subscribe { packet_id: 3, properties, filters: vec![filter] })).await;
+        speaker.expect_nothing().await;
+        listener.expect_nothing().await;
+        assert_eq!(site.hooks.mapped.lock().unwrap().len(), mapped);
+        log.set(Mood::Well);
+        assert!(matches!(speaker.next().await, Packet::PubAck(a) if a.packet_id == 1));
+        assert!(matches!(speaker.next().await, Packet::PubRec(a) if a.packet_id == 2));
+        assert!(matches!(speaker.next().await, Packet::SubAck(a) if a.packet_id == 3));
+        assert_eq!(listener.next_publish().await.payload.as_ref(), b"1");
+        assert_eq!(listener.next_publish().await.payload.as_ref(), b"2");
+    }
     site.stop().await;
 }
 

@@ -79,19 +79,21 @@ async fn dup_tells_of_this_delivery_and_not_of_the_publishers() {
     for connect in [lasting("new"), old("old", false)] {
         let mut listener = site.client(connect.clone()).await;
         listener.subscribe("d", QoS::ExactlyOnce).await;
-        let mut speaker = site.client(hello("speaker")).await;
-        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
-            speaker.send(Packet::Publish(Publish { dup: true, ..publish("d", "x", qos, 7) })).await;
-            speaker.next().await;
-            let first = listener.next_publish().await;
-            assert!(!first.dup, "it is the first one for this subscriber");
-            drop(listener);
-            site.until_away(connect.client_id.as_str()).await;
-            listener = site.again(connect.clone()).await;
-            let again = take(&mut listener).await;
-            assert_eq!((again.dup, again.packet_id, again.qos), (true, first.packet_id, qos));
+        for speaks in [hello("speaker"), old("old speaker", true)] {
+            let mut speaker = site.client(speaks).await;
+            for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+                speaker.send(Packet::Publish(Publish { dup: true, ..publish("d", "x", qos, 7) })).await;
+                speaker.next().await;
+                let first = listener.next_publish().await;
+                assert!(!first.dup, "it is the first one for this subscriber");
+                drop(listener);
+                site.until_away(connect.client_id.as_str()).await;
+                listener = site.again(connect.clone()).await;
+                let again = take(&mut listener).await;
+                assert_eq!((again.dup, again.packet_id, again.qos), (true, first.packet_id, qos));
+            }
+            speaker.release(7).await;
         }
-        speaker.release(7).await;
         listener.leave().await;
     }
     site.stop().await;
@@ -100,7 +102,6 @@ async fn dup_tells_of_this_delivery_and_not_of_the_publishers() {
 #[tokio::test]
 async fn retain_keeps_replaces_and_clears() {
     let (_folder, site) = Site::usual().await;
-    let mut speaker = site.client(hello("speaker")).await;
     let (zero, one, two) = (QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce);
     let steps = [
         (true, "first", one, Some(("first", one))),
@@ -116,18 +117,21 @@ async fn retain_keeps_replaces_and_clears() {
     ];
     let mut standing = site.client(hello("standing")).await;
     standing.subscribe("r", QoS::AtMostOnce).await;
-    for (retain, payload, qos, wanted) in steps {
-        publish_fully(&mut speaker, Publish { retain, ..publish("r", payload, qos, id_for(qos)) }).await;
-        assert_eq!(standing.next_publish().await.payload.as_ref(), payload.as_bytes(), "it is passed on as usual");
-        for connect in [hello("late"), old("late", true)] {
-            let mut late = site.client(connect).await;
-            late.subscribe("r", QoS::ExactlyOnce).await;
-            if let Some((wanted, qos)) = wanted {
-                let got = take(&mut late).await;
-                assert_eq!((got.payload.as_ref(), got.retain, got.qos), (wanted.as_bytes(), true, qos));
+    for connect in [hello("speaker"), old("old speaker", true)] {
+        let mut speaker = site.client(connect).await;
+        for (retain, payload, qos, wanted) in steps {
+            publish_fully(&mut speaker, Publish { retain, ..publish("r", payload, qos, id_for(qos)) }).await;
+            assert_eq!(standing.next_publish().await.payload.as_ref(), payload.as_bytes(), "it is passed on as usual");
+            for connect in [hello("late"), old("late", true)] {
+                let mut late = site.client(connect).await;
+                late.subscribe("r", QoS::ExactlyOnce).await;
+                if let Some((wanted, qos)) = wanted {
+                    let got = take(&mut late).await;
+                    assert_eq!((got.payload.as_ref(), got.retain, got.qos), (wanted.as_bytes(), true, qos));
+                }
+                late.expect_nothing().await;
+                late.leave().await;
             }
-            late.expect_nothing().await;
-            late.leave().await;
         }
     }
     site.stop().await;
