@@ -242,7 +242,7 @@ fn qos_3_and_dup_without_qos_are_refused() {
     for version in [Version::V311, Version::V5] {
         for first in (0x30..0x40).filter(|first| first & 6 == 6 || first & 0x0E == 0x08) {
             let error = from_client(version, &format!("{first:02x}08000161000100780000")).unwrap_err();
-            assert_eq!(error.fault, Fault::QoS, "{first:#x}");
+            assert_eq!((error.reason().0, error.fault), (0x81, Fault::QoS), "{first:#x}");
         }
     }
 }
