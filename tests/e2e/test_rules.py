@@ -1,5 +1,7 @@
 """Paho as judge of topic rules: what is volatile, what is refused with which words, and what waits in quarantine."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from harness import Case, http, wait_until
 from mqtt import Client
 
@@ -115,6 +117,21 @@ class Rules(Case):
         told = wait_until("both are recorded", lambda: (all := [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_quarantine"]) and len(all) == 2 and all)
         self.assertTrue(any("released from quarantine: measured by hand" in words for words in told), told)
         watcher.close()
+
+    def test_of_two_people_who_decide_on_a_message_the_record_says_whose_decision_it_was(self):
+        node = self.node()
+        node.apply(PLANT.replace("MODE", "quarantine"))
+        press = Client("press", 4, durable=False).connect(node.mqtt)
+        for n in range(12):
+            press.publish_and_wait("plant/works/press/7", '{"t": "n/a"}')
+        for message in node.get("/api/mqtt/quarantine").json["messages"]:
+            with ThreadPoolExecutor(2) as people:
+                asked = [people.submit(node.post, f"/api/mqtt/quarantine/{way}", {"number": message["number"]}) for way in ("release", "discard")]
+            self.assertEqual([answer.result().status == 404 for answer in asked].count(True), 1)
+        told = lambda: [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_quarantine"]
+        stands = lambda: [("after all" not in words) - ("after all" in words) for words in told()]
+        wait_until("each is decided once", lambda: sum(stands()) == 12)
+        press.close()
 
     def test_a_volatile_topic_is_acknowledged_at_once_and_only_what_is_retained_outlives_a_kill(self):
         node = self.node()

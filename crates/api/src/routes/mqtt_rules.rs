@@ -157,11 +157,13 @@ pub async fn release(
     caller: Caller,
     Json(decision): Json<Decision>,
 ) -> Result<Json<ReleasedView>, Problem> {
-    decided(&app, &caller, &decision, "released from quarantine").await?;
     let by = Text::parse(&format!("{BY_PERSON}{}", caller.who.id)).map_err(Problem::unavailable)?;
+    let about = decided(&app, &caller, &decision, "released from quarantine").await?;
     let released = app.broker.release(decision.number, by, caller.who.clone()).await;
-    let reached = released.map_err(|error| not_published(&app, error))?.ok_or_else(missing)?;
-    Ok(Json(ReleasedView { reached }))
+    match released.map_err(|error| not_published(&app, error)).and_then(|reached| reached.ok_or_else(missing)) {
+        Ok(reached) => Ok(Json(ReleasedView { reached })),
+        Err(problem) => not_decided(&app, &caller, &about, "released", problem).await,
+    }
 }
 
 /// Throws away a message that is in quarantine; recorded before. Needs the right to configure the whole node.
@@ -172,17 +174,35 @@ pub async fn discard(
     caller: Caller,
     Json(decision): Json<Decision>,
 ) -> Result<StatusCode, Problem> {
-    decided(&app, &caller, &decision, "thrown away from quarantine").await?;
-    let there = app.broker.let_go(decision.number).await.map_err(|error| not_published(&app, error))?;
-    if there { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
+    let about = decided(&app, &caller, &decision, "thrown away from quarantine").await?;
+    match app.broker.let_go(decision.number).await {
+        Ok(true) => Ok(StatusCode::NO_CONTENT),
+        Ok(false) => not_decided(&app, &caller, &about, "thrown away", missing()).await,
+        Err(error) => not_decided(&app, &caller, &about, "thrown away", not_published(&app, error)).await,
+    }
 }
 
 fn missing() -> Problem {
     Problem::not_found("this message in quarantine")
 }
 
-/// Records who decides on a message.
-async fn decided(app: &App, caller: &Caller, decision: &Decision, outcome: &str) -> Result<(), Problem> {
+/// Records that what was recorded did not come about by this person, and says so.
+async fn not_decided<T>(
+    app: &App,
+    caller: &Caller,
+    about: &str,
+    outcome: &str,
+    problem: Problem,
+) -> Result<T, Problem> {
+    let why = problem.detail.as_deref().unwrap_or(&problem.title);
+    let text = format!("MQTT: {about}, was not {outcome} by this person after all: {why}");
+    let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
+    app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
+    Err(problem)
+}
+
+/// Records who decides on a message; which message that is, in words.
+async fn decided(app: &App, caller: &Caller, decision: &Decision, outcome: &str) -> Result<String, Problem> {
     caller.may(app, Action::Configure, "")?;
     asked::reason("reason", decision.reason.as_deref())?;
     let withheld = app.broker.withheld(decision.number).ok_or_else(missing)?;
@@ -190,9 +210,9 @@ async fn decided(app: &App, caller: &Caller, decision: &Decision, outcome: &str)
     let (bytes, rule) = (withheld.message.payload.len(), withheld.rule.as_str());
     let why = decision.reason.as_deref().map(str::trim).filter(|why| !why.is_empty());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    let text =
-        format!("MQTT: {bytes} bytes on \"{}\", which break the topic rule \"{rule}\", {outcome}{why}", shown(&topic));
+    let about = format!("{bytes} bytes on \"{}\", which break the topic rule \"{rule}\"", shown(&topic));
+    let text = format!("MQTT: {about}, {outcome}{why}");
     let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
     app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
-    Ok(())
+    Ok(about)
 }
