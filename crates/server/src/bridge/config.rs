@@ -218,7 +218,7 @@ fn user(section: &mut Section<'_>, findings: &mut Findings) -> Option<Text> {
     let text = section.text("user", findings)?;
     let parsed = Text::parse(text).ok();
     if parsed.is_none() {
-        let message = "`user` must be a text of at most 65,535 bytes without control characters";
+        let message = "`user` must be a text of at most 65,535 bytes without U+0000";
         findings.add(section.at("user"), message, "write user = \"plant-7\"");
     }
     parsed
