@@ -10,6 +10,7 @@
 //! - [`certificate`]: which device a client certificate belongs to.
 //! - [`entered`]: such a certificate as somebody enters it.
 //! - [`tls`]: the node's certificate, given or made.
+//! - [`private_file`]: small files that nobody else may read, replaced as a whole.
 //!
 //! **Invariants**
 //! - There is no default password and no account until the set-up code has been used.
@@ -27,6 +28,7 @@ pub mod entered;
 pub mod hashing;
 pub mod name;
 pub mod password;
+pub mod private_file;
 pub mod records;
 pub mod scram;
 pub mod secret;

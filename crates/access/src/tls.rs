@@ -3,9 +3,12 @@
 //! TLS 1.3, unless the settings allow 1.2 for old clients. Clients are asked for a certificate where the settings name whose are good.
 //!
 //! The made certificate is self-signed for the host names given, valid from the first day of the year in which it is
-//! made to the end of the second year after it, its key readable by the owner only.
+//! made to the end of the second year after it, its key readable by the owner only. At a start less than 30 days before its end, or behind
+//! it, a new one is made in its place; one that somebody else made is never touched.
 
-use crate::entered::Entered;
+use crate::certificate::fields;
+use crate::entered::{Entered, Facts};
+use crate::private_file;
 use andon_model::Timestamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::crypto::CryptoProvider;
@@ -15,7 +18,6 @@ use rustls::{CertificateError, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +57,11 @@ pub enum TlsError {
     #[error("a certificate could not be made: {0}")]
     Make(String),
 }
+
+/// The organization of a certificate that was made here, by which it is known again.
+const MADE: &str = "Andon, made at set-up";
+/// One that was made here and ends within this time is made anew.
+pub const RENEW_WITHIN: Duration = Duration::from_secs(30 * 86_400);
 
 /// Where certificate chain and key stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,72 +216,86 @@ pub fn server_config(files: &Files, alpn: &[&str], rules: &Rules) -> Result<Arc<
     Ok(Arc::new(config))
 }
 
-/// The files under `dir`, made for `names` (host names and IP addresses) if they are not there yet.
+/// When the first certificate of a PEM file ends: the last second in which it is good.
+/// # Errors
+/// [`TlsError`] names the file and what is wrong with it.
+pub fn ends(file: &Path) -> Result<Timestamp, TlsError> {
+    facts(file).map(|(facts, _)| facts.not_after)
+}
+
+/// What the first certificate of a file says, and whether it was made here.
+fn facts(file: &Path) -> Result<(Facts, bool), TlsError> {
+    let chain = certificates(file)?;
+    let first = chain.first().and_then(|first| Facts::of(first).zip(fields(first)));
+    let (facts, found) = first.ok_or_else(|| bad(file, "certificate", "it cannot be read"))?;
+    let is_made =
+        found.issuer == found.subject && found.subject.windows(MADE.len()).any(|part| part == MADE.as_bytes());
+    Ok((facts, is_made))
+}
+
+/// The files under `dir`, made for `names` (host names and IP addresses) if they are not there yet, or if what was made there ends within
+/// [`RENEW_WITHIN`]: then with when the former one ends or has ended. The key is a new one, too.
 /// # Errors
 /// The folder cannot be written, or a name is not one.
-pub fn ensure(dir: &Path, names: &[String], year: i32) -> Result<Files, TlsError> {
+pub fn ensure(dir: &Path, names: &[String], now: Timestamp) -> Result<(Files, Option<Timestamp>), TlsError> {
     let files = Files { certificate: dir.join("certificate.pem"), key: dir.join("key.pem") };
-    if files.certificate.exists() && files.key.exists() {
-        return Ok(files);
+    if !(files.certificate.exists() && files.key.exists()) {
+        make(dir, &files, names, now)?;
+        return Ok((files, None));
     }
+    // What cannot be read is said by whoever uses it.
+    let former =
+        facts(&files.certificate).ok().filter(|(facts, is_made)| *is_made && facts.not_after <= now.plus(RENEW_WITHIN));
+    if former.is_some() {
+        make(dir, &files, names, now)?;
+    }
+    Ok((files, former.map(|(facts, _)| facts.not_after)))
+}
+
+fn make(dir: &Path, files: &Files, names: &[String], now: Timestamp) -> Result<(), TlsError> {
+    let year = i32::try_from(now.civil().0).unwrap_or(2026);
     let make = |e: rcgen::Error| TlsError::Make(e.to_string());
     let mut params = CertificateParams::new(names.to_vec()).map_err(make)?;
     params.distinguished_name.push(DnType::CommonName, names.first().map_or("andon", String::as_str));
-    params.distinguished_name.push(DnType::OrganizationName, "Andon, made at set-up");
+    params.distinguished_name.push(DnType::OrganizationName, MADE);
     params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
     params.not_before = rcgen::date_time_ymd(year, 1, 1);
     params.not_after = rcgen::date_time_ymd(year + 3, 1, 1);
     let key = KeyPair::generate().map_err(make)?;
     let certificate = params.self_signed(&key).map_err(make)?;
     fs::create_dir_all(dir).map_err(|source| TlsError::Io { doing: "create", path: dir.to_owned(), source })?;
-    // A certificate of an earlier try would not fit the key.
-    remove(&files.certificate)?;
-    replace_private(&files.key, key.serialize_pem().as_bytes())?;
-    replace_private(&files.certificate, certificate.pem().as_bytes())?;
-    Ok(files)
-}
-
-fn remove(path: &Path) -> Result<(), TlsError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(TlsError::Io { doing: "remove", path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Puts a file that only its owner can read in its place as a whole: after a kill or a power cut there is none, or all of it.
-fn replace_private(path: &Path, content: &[u8]) -> Result<(), TlsError> {
-    let failed = |source| TlsError::Io { doing: "write", path: path.to_owned(), source };
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push("~new");
-    let fresh = PathBuf::from(fresh);
-    // One that is left over may be readable by others.
-    remove(&fresh)?;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&fresh).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    fs::rename(&fresh, path).map_err(failed)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::Io { doing: "replace", path, source }
+    };
+    // A former certificate would not fit the key.
+    private_file::remove(&files.certificate).map_err(failed(&files.certificate))?;
+    private_file::replace(&files.key, key.serialize_pem().as_bytes()).map_err(failed(&files.key))?;
+    private_file::replace(&files.certificate, certificate.pem().as_bytes()).map_err(failed(&files.certificate))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).expect("a time")
+    }
+
+    /// As at a start in this year.
+    fn ensure_in(dir: &Path, year: i64) -> Files {
+        ensure(dir, &["localhost".to_owned(), "127.0.0.1".to_owned()], at(&format!("{year}-11-27T08:00:00Z")))
+            .expect("made")
+            .0
+    }
+
     #[test]
     fn two_installs_share_no_key_and_the_key_is_private() {
         let dir = tempfile::tempdir().expect("dir");
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let a = ensure(&dir.path().join("a"), &names, 2026).expect("made");
-        let b = ensure(&dir.path().join("b"), &names, 2026).expect("made");
+        let a = ensure_in(&dir.path().join("a"), 2026);
+        let b = ensure_in(&dir.path().join("b"), 2026);
         assert_ne!(fs::read(&a.key).expect("key"), fs::read(&b.key).expect("key"));
-        assert_eq!(ensure(&dir.path().join("a"), &names, 2027).expect("kept"), a);
+        assert_eq!(ensure_in(&dir.path().join("a"), 2027), a);
         server_config(&a, &["http/1.1"], &Rules::default()).expect("usable");
         #[cfg(unix)]
         assert_eq!(
@@ -286,12 +307,11 @@ mod tests {
     #[test]
     fn what_a_kill_left_while_the_certificate_was_made_does_not_stand_in_the_way() {
         let dir = tempfile::tempdir().expect("dir");
-        let names = ["localhost".to_owned()];
         let key = dir.path().join("key.pem");
         // The key alone, the certificate alone, and a part of a file that others may read.
         for left in ["key.pem", "certificate.pem", "key.pem~new", "certificate.pem~new"] {
             fs::write(dir.path().join(left), "-----BEGIN").expect("write");
-            let made = ensure(dir.path(), &names, 2026).expect("made");
+            let made = ensure_in(dir.path(), 2026);
             server_config(&made, &[], &Rules::default()).expect(left);
             #[cfg(unix)]
             {
@@ -299,9 +319,40 @@ mod tests {
                 assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600, "{left}");
             }
             for file in ["key.pem", "certificate.pem", "key.pem~new", "certificate.pem~new"] {
-                remove(&dir.path().join(file)).expect("removed");
+                private_file::remove(&dir.path().join(file)).expect("removed");
             }
         }
+    }
+
+    #[test]
+    fn one_that_was_made_here_is_made_anew_before_it_ends_and_no_other() {
+        let dir = tempfile::tempdir().expect("dir");
+        let names = ["localhost".to_owned()];
+        let start = |time: &str| ensure(dir.path(), &names, at(time)).expect("usable");
+        let (files, former) = start("2026-11-27T08:00:00Z");
+        let content = || (fs::read(&files.certificate).expect("one"), fs::read(&files.key).expect("a key"));
+        let first = content();
+        assert_eq!((former, ends(&files.certificate).expect("an end")), (None, at("2029-01-01T00:00:00Z")));
+        assert_eq!(start("2028-12-01T23:59:59Z").1, None);
+        assert!(content() == first);
+        assert_eq!(start("2028-12-02T00:00:00Z").1, Some(at("2029-01-01T00:00:00Z")));
+        let second = content();
+        assert!(second.0 != first.0 && second.1 != first.1);
+        server_config(&files, &[], &Rules::default()).expect("they fit");
+        assert_eq!(start("2028-12-02T00:00:01Z").1, None);
+        assert!(content() == second);
+        // Long after its end.
+        assert_eq!(start("2040-05-05T00:00:00Z").1, Some(at("2031-01-01T00:00:00Z")));
+        // Somebody put another's there.
+        let mut params = CertificateParams::new(names.to_vec()).expect("a name");
+        params.distinguished_name.push(DnType::OrganizationName, "Works");
+        params.not_after = rcgen::date_time_ymd(2041, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        fs::write(&files.certificate, params.self_signed(&key).expect("one").pem()).expect("written");
+        fs::write(&files.key, key.serialize_pem()).expect("written");
+        let theirs = content();
+        assert_eq!(start("2042-05-05T00:00:00Z").1, None);
+        assert!(content() == theirs);
     }
 
     #[test]
@@ -312,17 +363,40 @@ mod tests {
         let error = server_config(&Files { certificate: empty.clone(), key: empty.clone() }, &[], &Rules::default());
         let error = error.expect_err("refused").to_string();
         assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
-        let own = ensure(dir.path(), &["localhost".to_owned()], 2026).expect("made");
+        let own = ensure_in(dir.path(), 2026);
         let rules = Rules { clients: Some(ClientCa { file: empty, required: true }), ..Rules::default() };
         let error = server_config(&own, &[], &rules).expect_err("refused").to_string();
         assert!(error.contains("empty.pem holds no usable certificate"), "{error}");
     }
+    /// What one end has written is read by the other.
+    fn pump(from: &mut rustls::Connection, to: &mut rustls::Connection) {
+        let mut bytes = Vec::new();
+        from.write_tls(&mut bytes).expect("written");
+        let mut bytes = &bytes[..];
+        while !bytes.is_empty() {
+            to.read_tls(&mut bytes).expect("read");
+            to.process_new_packets().expect("good");
+        }
+    }
+
     #[test]
     fn who_comes_with_a_certificate_shows_it_every_time() {
+        use rcgen::{BasicConstraints, IsCa, Issuer};
         use rustls::client::Resumption;
-        use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection};
+        use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConnection};
         let dir = tempfile::tempdir().expect("dir");
-        let own = ensure(dir.path(), &["localhost".to_owned()], 2026).expect("made");
+        let own = ensure_in(dir.path(), 2026);
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer_key = KeyPair::generate().expect("a key");
+        let issuer_file = dir.path().join("ca.pem");
+        fs::write(&issuer_file, params.self_signed(&issuer_key).expect("a certificate").pem()).expect("written");
+        let issuer = Issuer::new(params, issuer_key);
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let client_key = KeyPair::generate().expect("a key");
+        let chain = vec![params.signed_by(&client_key, &issuer).expect("a certificate").der().clone()];
+        let key = PrivateKeyDer::from_pem_slice(client_key.serialize_pem().as_bytes()).expect("a key");
         let mut roots = RootCertStore::empty();
         roots.add(certificates(&own.certificate).expect("one").remove(0)).expect("an authority");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -331,37 +405,27 @@ mod tests {
             (true, Oldest::V13, HandshakeKind::Full),
             (true, Oldest::V12, HandshakeKind::Full),
         ] {
-            let ca = ClientCa { file: own.certificate.clone(), required: false };
+            let ca = ClientCa { file: issuer_file.clone(), required: false };
             let rules = Rules { oldest, clients: clients.then_some(ca) };
             let server = server_config(&own, &[], &rules).expect("usable");
             let versions: &[_] =
                 if oldest == Oldest::V12 { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
             let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions);
-            let mut client = builder.expect("versions").with_root_certificates(roots.clone()).with_no_client_auth();
+            let client = builder.expect("versions").with_root_certificates(roots.clone());
+            let mut client = client.with_client_auth_cert(chain.clone(), key.clone_key()).expect("a client");
             client.resumption = Resumption::in_memory_sessions(8);
             let client = Arc::new(client);
             let mut kinds = Vec::new();
             for _ in 0..2 {
                 let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
-                let mut client = ClientConnection::new(client.clone(), name).expect("a client");
-                let mut server = ServerConnection::new(server.clone()).expect("a server");
-                let mut bytes = Vec::new();
+                let mut client = Connection::from(ClientConnection::new(client.clone(), name).expect("a client"));
+                let mut server = Connection::from(ServerConnection::new(server.clone()).expect("a server"));
                 while client.wants_write() || server.wants_write() {
-                    bytes.clear();
-                    client.write_tls(&mut bytes).expect("written");
-                    let mut from = &bytes[..];
-                    while !from.is_empty() {
-                        server.read_tls(&mut from).expect("read");
-                        server.process_new_packets().expect("good");
-                    }
-                    bytes.clear();
-                    server.write_tls(&mut bytes).expect("written");
-                    let mut from = &bytes[..];
-                    while !from.is_empty() {
-                        client.read_tls(&mut from).expect("read");
-                        client.process_new_packets().expect("good");
-                    }
+                    pump(&mut client, &mut server);
+                    pump(&mut server, &mut client);
                 }
+                let shown = server.peer_certificates().map(<[_]>::to_vec);
+                assert_eq!(shown, clients.then(|| chain.clone()), "{clients} {oldest:?}");
                 kinds.push(server.handshake_kind());
             }
             let plain = |kind: HandshakeKind| if kind == HandshakeKind::Resumed { kind } else { HandshakeKind::Full };

@@ -1,15 +1,16 @@
 //! The tools of the command line: `apply`, `diff`, `export`, `audit verify`, `doctor`.
 
 use crate::backup::Last;
+use crate::certificate::End;
 use crate::client::Client;
 use crate::data_dir::DataDir;
 use crate::node::{examine_records, open_log_offline};
 use crate::say::{self, complain, say};
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
-use andon_model::Timestamp;
 use andon_model::error::causes;
 use andon_model::text::counted;
+use andon_model::{Clock, SystemClock, Timestamp};
 use anyhow::{Context, Result, bail};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -361,6 +362,9 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
             add(address.ip().is_loopback(), format!("{name} is plain, on loopback only: {address}"));
         }
     }
+    if let Some((certificate, _)) = &settings.certificate {
+        add_certificate(certificate, &mut add);
+    }
     match client(settings)? {
         Some(client) => {
             let ready = client.send(Method::GET, "/readyz", None).await;
@@ -414,6 +418,17 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
     Ok(if findings.iter().all(|f| f.fine) { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 
+/// The certificate that the settings name.
+fn add_certificate(file: &Path, add: &mut impl FnMut(bool, String)) {
+    match andon_access::tls::ends(file) {
+        Ok(at) => match End::of(file, true).and_then(|end| end.warning(SystemClock.now())) {
+            Some(warning) => add(false, warning),
+            None => add(true, format!("the node's certificate ends at {at}")),
+        },
+        Err(error) => add(false, causes(&error)),
+    }
+}
+
 /// Compares the manifest, every history file and every roll-up file with their checksums. Long where history is large.
 fn examine_history(dir: &Path) -> Vec<Finding> {
     let weak = |text: String| Finding { fine: false, text };
@@ -455,7 +470,6 @@ fn given_up(dir: &Path, files: &[(PathBuf, bool)]) -> Vec<Finding> {
 
 /// Median and worst time of 50 synced appends, in ms.
 fn sync_times(data_dir: &Path) -> std::io::Result<(f64, f64)> {
-    use andon_model::{Clock, SystemClock};
     std::fs::create_dir_all(data_dir)?;
     let path = data_dir.join("doctor~probe");
     let mut file = std::fs::File::create(&path)?;

@@ -78,18 +78,6 @@ pub fn write_private(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> io::
     file.sync_all()
 }
 
-/// Replaces a small file as a whole: after a power cut it is the old one or the new one.
-/// # Errors
-/// The disk refuses.
-pub fn replace_private(path: &Path, content: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push("~new");
-    let fresh = PathBuf::from(fresh);
-    write_private(&fresh, content)?;
-    fs::rename(&fresh, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@
 mod adapters;
 mod backup;
 mod bridge;
+mod certificate;
 mod client;
 mod commands;
 mod data_dir;

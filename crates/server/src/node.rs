@@ -7,6 +7,7 @@ use crate::adapters::{Checks, DurableIngest, StoredAccounts};
 use crate::backup::hold::{self, Holds, Sources};
 use crate::backup::{forget_restored, take_restored};
 use crate::bridge::Bridges;
+use crate::certificate::Own;
 use crate::data_dir::{DataDir, write_private};
 use crate::discovery::Discovery;
 use crate::ended;
@@ -18,7 +19,8 @@ use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
-use andon_access::tls::{self, ClientCheck, Files, Rules};
+use andon_access::private_file;
+use andon_access::tls::{self, ClientCheck, Rules};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
 use andon_api::serve::Bounds;
 use andon_api::{App, Parts};
@@ -140,10 +142,7 @@ fn node_id(dir: &DataDir, clock: &dyn Clock) -> Result<Uuid> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = new_id(clock);
-            let fresh = dir.join("node-id~new");
-            write_private(&fresh, &format!("{id}\n"))?;
-            std::fs::rename(&fresh, &path)?;
-            std::fs::File::open(dir.join("."))?.sync_all()?;
+            private_file::replace(&path, format!("{id}\n").as_bytes())?;
             Ok(id)
         }
         Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
@@ -214,7 +213,7 @@ impl Node {
         let http = bind("HTTP", Face::Answers, settings.http).await?;
         let mqtt = bind("MQTT", Face::Mqtt, settings.mqtt).await?;
         let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
-        let files = certificate(&settings, &dir, &*clock)?;
+        let certificate = Own::find(&settings, &dir, &*clock)?;
 
         let node = node_id(&dir, &*clock)?;
         let (log, opened) = {
@@ -297,6 +296,9 @@ impl Node {
         historian.keep(retentions(&bus));
 
         let (notes, waiting_notes) = Notes::new();
+        if let Some(words) = certificate.renewal() {
+            notes.say("", "certificate_renewed", words);
+        }
         let secrets = Secrets::open(&settings.data_dir)?;
         let bridges = Bridges::new(node, log.clone(), secrets.clone(), recorder.clone(), clock.clone(), notes.clone());
         let sparkplug =
@@ -445,6 +447,7 @@ impl Node {
             clock: clock.clone(),
             bridges: bridges.clone(),
             settings_warnings: settings.warnings(),
+            certificate: certificate.end.clone(),
             started: AtomicBool::new(false),
         });
         // Nothing listens beyond loopback before an administrator exists.
@@ -515,7 +518,7 @@ impl Node {
             faces.tasks.spawn(andon_api::serve::serve(listener, router, None, bounds.clone(), faces.stop.clone()));
         }
         if https.is_none() && settings.https != Listen::Off {
-            let tls = tls::server_config(&files, &["h2", "http/1.1"], &rules)?;
+            let tls = tls::server_config(&certificate.files, &["h2", "http/1.1"], &rules)?;
             let (router, stop) = (andon_api::router(app(false)), faces.stop.clone());
             let (accounts, listen, bounds) = (accounts.clone(), settings.https, bounds.clone());
             faces.tasks.spawn(async move {
@@ -525,7 +528,7 @@ impl Node {
             });
         }
         if mqtts.is_none() && settings.mqtts != Listen::Off {
-            let tls = TlsAcceptor::from(tls::server_config(&files, &[], &mqtt_rules)?);
+            let tls = TlsAcceptor::from(tls::server_config(&certificate.files, &[], &mqtt_rules)?);
             let (entrance, stop) = (entrance.clone(), faces.stop.clone());
             let (accounts, listen) = (accounts.clone(), settings.mqtts);
             faces.tasks.spawn(async move {
@@ -535,7 +538,7 @@ impl Node {
             });
         }
         if let Some(listener) = https {
-            let tls = tls::server_config(&files, &["h2", "http/1.1"], &rules)?;
+            let tls = tls::server_config(&certificate.files, &["h2", "http/1.1"], &rules)?;
             let router = andon_api::router(app(loopback(&listener)));
             faces.tasks.spawn(andon_api::serve::serve(listener, router, Some(tls), bounds, faces.stop.clone()));
         }
@@ -543,11 +546,15 @@ impl Node {
             faces.tasks.spawn(mqtt::listen(listener, entrance.clone(), None, faces.stop.clone()));
         }
         if let Some(listener) = mqtts {
-            let tls = TlsAcceptor::from(tls::server_config(&files, &[], &mqtt_rules)?);
+            let tls = TlsAcceptor::from(tls::server_config(&certificate.files, &[], &mqtt_rules)?);
             faces.tasks.spawn(mqtt::listen(listener, entrance.clone(), Some(tls), faces.stop.clone()));
         }
         // TLS is agreed on within an SQL connection; without a certificate, loopback goes without.
-        let sql_tls = if files.certificate.exists() { Some(tls::server_config(&files, &[], &rules)?) } else { None };
+        let sql_tls = if certificate.files.certificate.exists() {
+            Some(tls::server_config(&certificate.files, &[], &rules)?)
+        } else {
+            None
+        };
         if sql.is_none() && settings.sql != Listen::Off {
             let (engine, stop, sql_tls) = (engine.clone(), faces.stop.clone(), sql_tls.clone());
             let (accounts, listen, places) = (accounts.clone(), settings.sql, sql_places.clone());
@@ -698,19 +705,6 @@ fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> a
          without a backup: move {folder} aside as a whole, start with an empty one, and apply your documents again. In the old \
          one `andon audit verify` still proves the events, and history/ stays readable as Parquet"
     )
-}
-
-fn certificate(settings: &Settings, dir: &DataDir, clock: &dyn Clock) -> Result<Files> {
-    match &settings.certificate {
-        Some((certificate, key)) => Ok(Files { certificate: certificate.clone(), key: key.clone() }),
-        None if settings.https == Listen::Off && settings.mqtts == Listen::Off && !settings.sql_beyond_loopback() => {
-            Ok(Files { certificate: dir.join("tls/certificate.pem"), key: dir.join("tls/key.pem") })
-        }
-        None => {
-            let year = i32::try_from(clock.now().civil().0).unwrap_or(2026);
-            Ok(tls::ensure(&dir.join("tls"), &settings.names, year)?)
-        }
-    }
 }
 
 /// Says what the present program would refuse in the stored model; the rest runs.

@@ -5,7 +5,7 @@
 //! which secrets it names and what the other side is, is for administrators to say: [`sent_elsewhere`].
 
 use crate::adapters::named_secrets;
-use crate::data_dir::replace_private;
+use andon_access::private_file;
 use andon_model::plant::{ConnectorDef, Plant};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -131,7 +131,7 @@ impl Secrets {
         change(&mut new);
         let plain: BTreeMap<&str, &str> = new.iter().map(|(name, secret)| (name.as_str(), secret.reveal())).collect();
         let bytes = serde_json::to_vec(&plain).map_err(|error| Refused::Disk(error.to_string()))?;
-        replace_private(&self.file, &bytes).map_err(|error| Refused::Disk(error.to_string()))?;
+        private_file::replace(&self.file, &bytes).map_err(|error| Refused::Disk(error.to_string()))?;
         *all = new;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::backup::hold::Holds;
 use crate::bridge::Bridges;
+use crate::certificate::End;
 use crate::notes::Notes;
 use andon_alarms::Engine;
 use andon_api::ports::NodeState;
@@ -50,6 +51,8 @@ pub struct State {
     pub bridges: Arc<Bridges>,
     /// Warnings of the settings.
     pub settings_warnings: Vec<String>,
+    /// When the certificate ends with which the node runs.
+    pub certificate: Option<End>,
     /// Set once everything runs.
     pub started: AtomicBool,
 }
@@ -82,6 +85,7 @@ impl NodeState for State {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.failures();
         warnings.extend(self.settings_warnings.iter().cloned());
+        warnings.extend(self.certificate.as_ref().and_then(|end| end.warning(self.clock.now())));
         let history = self.historian.stats();
         warnings.extend(self.bridges.warnings());
         warnings.extend(history.last_error.map(|e| format!("History is not written to files: {e}")));

@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod meter;
 pub mod tool;
 
+use andon_access::private_file;
 use andon_model::log::Lane;
 use andon_model::{Clock, SystemClock, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -49,9 +50,7 @@ impl Last {
     }
 
     fn save(&self, data_dir: &Path) -> std::io::Result<()> {
-        let fresh = data_dir.join(format!("{LAST}~new"));
-        crate::data_dir::write_private(&fresh, &serde_json::to_string(self)?)?;
-        std::fs::rename(fresh, data_dir.join(LAST))
+        private_file::replace(&data_dir.join(LAST), serde_json::to_string(self)?.as_bytes())
     }
 
     /// How long ago it was, in days.

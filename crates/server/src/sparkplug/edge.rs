@@ -2,7 +2,7 @@
 
 use super::Sparkplug;
 use super::config::EdgeSettings;
-use crate::data_dir::replace_private;
+use andon_access::private_file;
 use andon_broker::PublishError;
 use andon_bus::NewestSubscription;
 use andon_connectors::health::{ConnectorState, Health};
@@ -116,7 +116,8 @@ impl EdgeRun {
     /// Keeps the session's number before anything of the session is published.
     async fn keep_bd_seq(&self, sparkplug: &Sparkplug, bd_seq: u8) {
         let file = self.bd_seq_file.clone();
-        let kept = tokio::task::spawn_blocking(move || replace_private(&file, &format!("{bd_seq}\n"))).await;
+        let kept =
+            tokio::task::spawn_blocking(move || private_file::replace(&file, format!("{bd_seq}\n").as_bytes())).await;
         if let Ok(Err(error)) = kept {
             let words = format!(
                 "The number of a Sparkplug session could not be kept: {error}. The next one may have the same; see that the data \

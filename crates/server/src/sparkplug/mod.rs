@@ -17,9 +17,9 @@ use self::actuator::SparkplugActuator;
 use self::certificates::Certificates;
 use self::config::{EDGE, HOST, HostConfig};
 use self::edge::EdgeRun;
-use crate::data_dir::replace_private;
 use crate::mqtt::telling::{Comings, Troubles};
 use crate::notes::Notes;
+use andon_access::private_file;
 use andon_broker::{Broker, Message};
 use andon_bus::Bus;
 use andon_bus::ids::new_id;
@@ -647,7 +647,7 @@ impl Sparkplug {
         for run in self.hosts() {
             if run.changed.swap(false, Ordering::Relaxed) {
                 let (bytes, file) = (run.core().host.save(), run.file.clone());
-                let kept = tokio::task::spawn_blocking(move || replace_private(&file, &bytes)).await;
+                let kept = tokio::task::spawn_blocking(move || private_file::replace(&file, &bytes)).await;
                 let error = match kept {
                     Ok(Ok(())) => continue,
                     Ok(Err(error)) => error.to_string(),
