@@ -213,7 +213,7 @@ class HostApplication(Case):
         node, edge = self.begin("pysparkplug")
         found = node.get("/api/connectors/found?" + urllib.parse.urlencode({"name": "floor"})).json
         uptime = next(v for v in found["values"] if v["place"] == "g/pysparkplug/uptime")
-        self.assertEqual((uptime["taken"], uptime["data_type"], uptime["tag_type"], uptime["value"]), (False, "Int64", "int64", 1))
+        self.assertEqual((uptime["state"], uptime["data_type"], uptime["tag_type"], uptime["value"]), ("proposed", "Int64", "int64", 1))
         self.assertEqual([(n["node"], n["device"], n["online"]) for n in found["nodes"]], [("g/pysparkplug", None, True), ("g/pysparkplug", "press", True)])
         self.assertEqual((found["nodes"][0]["trouble"], found["more_nodes"]), (None, 0))
         node.apply(found["document"])

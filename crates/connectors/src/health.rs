@@ -1,7 +1,8 @@
 //! How a connector is doing, in plain words: kept by its driver, read by anybody at any time.
 
+use crate::TestReport;
 use andon_bus::Arrivals;
-use andon_model::plant::ConnectorDef;
+use andon_model::plant::{ConnectorDef, Finding};
 use andon_model::{Clock, Timestamp};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,6 +112,45 @@ struct Figures {
     window_start: Duration,
     window_samples: u64,
     samples_per_s: f64,
+}
+
+/// A connector that does not run: it is switched off, or something is wrong with it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Broken {
+    /// As it stands in the plant model.
+    pub def: ConnectorDef,
+    text: String,
+    remedy: String,
+    since: Timestamp,
+}
+
+impl Broken {
+    /// One that cannot run for the first of these findings, or that is switched off, as of `now`.
+    #[must_use]
+    pub fn new(def: &ConnectorDef, findings: Vec<Finding>, now: Timestamp) -> Self {
+        let first = findings.into_iter().next();
+        let (text, remedy) = first.map(|finding| (finding.message, finding.remedy)).unwrap_or_default();
+        Self { def: def.clone(), text, remedy, since: now }
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn report(&self, clock: &Arc<dyn Clock>) -> ConnectorHealth {
+        let state = if self.def.enabled { ConnectorState::Failed } else { ConnectorState::Disabled };
+        let figures = Health::new(state, clock.clone());
+        if self.def.enabled {
+            figures.failed(self.text.clone(), &self.remedy);
+        }
+        ConnectorHealth { since: self.since, ..figures.report(&self.def, String::new(), 0) }
+    }
+
+    /// That it does not work, and why.
+    #[must_use]
+    pub fn test(&self) -> TestReport {
+        let detail =
+            if self.def.enabled { format!("{}; {}", self.text, self.remedy) } else { "it is switched off".to_owned() };
+        TestReport { ok: false, detail }
+    }
 }
 
 /// The figures of one running connector.
@@ -238,5 +278,35 @@ impl Health {
             tags,
             bridge: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::SystemClock;
+
+    #[test]
+    fn what_does_not_run_says_why_and_since_when() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let def = |enabled| ConnectorDef {
+            name: "a".to_owned(),
+            kind: "modbus".to_owned(),
+            title: "A".to_owned(),
+            enabled,
+            settings: serde_json::Value::Null,
+        };
+        let finding =
+            |text: &str| Finding { pointer: Vec::new(), message: text.to_owned(), remedy: "mend it".to_owned() };
+        let now = Timestamp::from_millis(5);
+        let broken = Broken::new(&def(true), vec![finding("no"), finding("neither")], now);
+        let report = broken.report(&clock);
+        let error = report.last_error.expect("it failed");
+        assert_eq!((report.state, report.since, report.tags), (ConnectorState::Failed, now, 0));
+        assert_eq!((error.text.as_str(), error.remedy.as_str()), ("no", "mend it"));
+        assert_eq!(broken.test(), TestReport { ok: false, detail: "no; mend it".to_owned() });
+        let off = Broken::new(&def(false), Vec::new(), now);
+        assert_eq!((off.report(&clock).state, off.report(&clock).last_error), (ConnectorState::Disabled, None));
+        assert_eq!(off.test().detail, "it is switched off");
     }
 }

@@ -48,9 +48,7 @@ pub struct FoundValue {
     pub data_type: String,
     /// What a tag must be to take it; `None`: no tag can.
     pub tag_type: Option<DataType>,
-    /// Whether a tag takes it.
-    pub taken: bool,
-    /// What becomes of it: `proposed` (a document can take it), `mapped`, `refused`, `not understood`, `gone`.
+    /// What becomes of it: `proposed` (a document can take it), `same` (another proposal takes it), `mapped`, `refused`, `not understood`, `gone`.
     pub state: &'static str,
     /// The path of the tag that takes it, or that the document would make.
     pub tag: Option<String>,

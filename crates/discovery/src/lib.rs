@@ -13,6 +13,7 @@ pub mod announce;
 mod announcements;
 mod home_assistant;
 mod item;
+pub mod owed;
 mod propose;
 mod shelly;
 mod tasmota;

@@ -233,9 +233,8 @@ pub struct FoundView {
     pub data_type: String,
     /// What a tag must be to take it; none: no tag can.
     pub tag_type: Option<String>,
-    /// Whether a tag takes it.
-    pub taken: bool,
-    /// What becomes of it: `proposed` (the document takes it, or would with a place for it), `mapped`, `refused`, `not understood`, `gone`.
+    /// What becomes of it: `proposed` (the document takes it, or would with a place for it), `same` (another proposal takes it), `mapped` (a tag takes
+    /// it), `refused`, `not understood`, `gone`.
     pub state: String,
     /// The path of the tag that takes it, or that the document would make.
     pub tag: Option<String>,
@@ -302,7 +301,6 @@ pub async fn found(
         place: value.place,
         data_type: value.data_type,
         tag_type: value.tag_type.map(|data_type| data_type.name().to_owned()),
-        taken: value.taken,
         state: value.state.to_owned(),
         tag: value.tag,
         why: value.why,

@@ -5,6 +5,7 @@ use super::config::AnnounceConfig;
 use andon_broker::Broker;
 use andon_connectors::health::{ConnectorState, Health};
 use andon_discovery::announce::{self, Entity};
+use andon_discovery::owed::Owed;
 use andon_model::plant::{ConnectorDef, TagDef};
 use andon_model::{Sample, TagId};
 use andon_wire::mqtt::{QoS, TopicFilter, TopicName};
@@ -28,6 +29,25 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 /// How it ends.
 const GOES: u8 = 1;
 const REMOVED: u8 = 2;
+
+/// Something that it says, in the order in which a Home Assistant needs to hear it; numbers are places of entities.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Says {
+    Config(usize),
+    State(usize),
+    /// That it is there.
+    There,
+}
+
+/// What its task knows.
+#[derive(Default)]
+struct Told {
+    last: HashMap<TagId, Sample>,
+    /// Entities whose state is to be told.
+    changed: HashSet<usize>,
+    /// What could not be published.
+    owed: Owed<Says>,
+}
 
 /// An announcer.
 pub struct Announcer {
@@ -91,15 +111,31 @@ impl Announcer {
     }
 
     /// Says that it goes; `removed`: for good, so nothing of it is left.
-    pub async fn end(&self, removed: bool) {
+    pub async fn end(&self, discovery: &Discovery, removed: bool) {
         self.end.store(if removed { REMOVED } else { GOES }, Ordering::Release);
         self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut task) = task
-            && tokio::time::timeout(END_WITHIN, &mut task).await.is_err()
-        {
-            tracing::warn!(connector = self.def.name, "an announcer did not end in time and is cut off");
-            task.abort();
+        let Some(mut task) = task else { return };
+        if tokio::time::timeout(END_WITHIN, &mut task).await.is_ok() {
+            return;
+        }
+        tracing::warn!(connector = self.def.name, "an announcer did not end in time and is cut off");
+        task.abort();
+        // Nothing of it may be published later than what its successor says.
+        let _ = task.await;
+        if removed {
+            let options = &self.config.options;
+            discovery.notes.say(
+                "",
+                "discovery",
+                format!(
+                    "What {} announced could not be taken back within {} s: look after the disk, and clear the retained messages of {} and {}/#.",
+                    self.def.name,
+                    END_WITHIN.as_secs(),
+                    options.config_filter(),
+                    options.base
+                ),
+            );
         }
     }
 
@@ -107,16 +143,17 @@ impl Announcer {
         let Some(broker) = discovery.broker.get().cloned() else { return };
         let tags: HashMap<TagId, usize> = self.entities.iter().enumerate().map(|(at, (id, ..))| (*id, at)).collect();
         let mut newest = discovery.bus.subscribe_newest(Some(tags.keys().copied().collect()));
-        let mut last: HashMap<TagId, Sample> = HashMap::new();
-        let mut changed: HashSet<usize> = HashSet::new();
+        let mut told = Told::default();
         self.clear_others(&discovery, &broker).await;
-        self.say_everything(&discovery, &broker, &mut last, &mut newest).await;
+        self.say_everything(&discovery, &broker, &mut told, &mut newest).await;
         let mut said = discovery.clock.monotonic();
         loop {
+            let due = told.owed.due().map(|due| due.saturating_sub(discovery.clock.monotonic()));
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 () = self.wake.notified() => {}
-                samples = newest.next() => note(samples, &tags, &mut last, &mut changed),
+                () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => {}
+                samples = newest.next() => note(samples, &tags, &mut told),
             }
             tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -127,28 +164,20 @@ impl Announcer {
                 if ago >= SAY_AGAIN {
                     self.born.store(false, Ordering::Release);
                     said = discovery.clock.monotonic();
-                    changed.clear();
-                    self.say_everything(&discovery, &broker, &mut last, &mut newest).await;
+                    told.changed.clear();
+                    self.say_everything(&discovery, &broker, &mut told, &mut newest).await;
                 } else {
                     // Later, with the next round.
                     self.wake.notify_one();
                 }
             }
-            note(newest.try_next(), &tags, &mut last, &mut changed);
-            let (places, states): (Vec<usize>, Vec<_>) = changed
-                .drain()
-                .filter_map(|at| {
-                    let (id, tag, entity) = self.entities.get(at)?;
-                    Some((at, (entity.state_topic.clone(), announce::state(tag, last.get(id)))))
-                })
-                .unzip();
-            self.health.brought(states.len());
-            let failed = self.publish(&discovery, &broker, states).await;
-            if !failed.is_empty() {
-                // With what changes until then, after the next wait.
-                changed.extend(failed.into_iter().filter_map(|number| places.get(number)));
-                self.wake.notify_one();
-            }
+            note(newest.try_next(), &tags, &mut told);
+            // What failed is said with the newest value there is, when its time has come.
+            let mut says = told.owed.now_due(discovery.clock.monotonic());
+            let owed = &told.owed;
+            says.extend(told.changed.drain().map(Says::State).filter(|state| !owed.contains(state)));
+            self.health.brought(says.iter().filter(|one| matches!(one, Says::State(_))).count());
+            self.say(&discovery, &broker, &mut told, says).await;
         }
         self.publish(&discovery, &broker, vec![(self.config.options.status_topic(), "offline".to_owned())]).await;
         if self.end.load(Ordering::Acquire) == REMOVED {
@@ -189,32 +218,52 @@ impl Announcer {
         &self,
         discovery: &Discovery,
         broker: &Broker,
-        last: &mut HashMap<TagId, Sample>,
+        told: &mut Told,
         newest: &mut andon_bus::NewestSubscription,
     ) {
-        last.extend(newest.try_next().into_iter().map(|sample| (sample.tag, sample)));
+        told.last.extend(newest.try_next().into_iter().map(|sample| (sample.tag, sample)));
         for (id, ..) in &self.entities {
             if let Some(sample) = discovery.bus.last(*id) {
-                last.insert(*id, sample);
+                told.last.insert(*id, sample);
             }
         }
-        let mut failed = 0;
-        let configs =
-            self.entities.iter().map(|(_, _, entity)| (entity.config_topic.clone(), entity.config.to_string()));
-        failed += self.publish(discovery, broker, configs.collect()).await.len();
-        let states = self
-            .entities
-            .iter()
-            .map(|(id, tag, entity)| (entity.state_topic.clone(), announce::state(tag, last.get(id))));
-        failed += self.publish(discovery, broker, states.collect()).await.len();
-        let online = vec![(self.config.options.status_topic(), "online".to_owned())];
-        failed += self.publish(discovery, broker, online).await.len();
-        if failed > 0 {
-            // Said again as if a Home Assistant had come.
-            self.say_again();
-        } else {
+        let all = 0..self.entities.len();
+        let says = all.clone().map(Says::Config).chain(all.map(Says::State)).chain([Says::There]);
+        self.say(discovery, broker, told, says.collect()).await;
+    }
+
+    /// Says these, one kind after the other; what fails is owed.
+    async fn say(&self, discovery: &Discovery, broker: &Broker, told: &mut Told, says: Vec<Says>) {
+        if says.is_empty() {
+            return;
+        }
+        let mut failed = Vec::new();
+        let kind = |one: &Says| std::mem::discriminant(one);
+        for of_kind in says.chunk_by(|a, b| kind(a) == kind(b)) {
+            let (of_kind, messages): (Vec<Says>, Vec<_>) =
+                of_kind.iter().filter_map(|one| Some((*one, self.message(*one, told)?))).unzip();
+            let numbers = self.publish(discovery, broker, messages).await;
+            failed.extend(numbers.into_iter().filter_map(|number| of_kind.get(number)));
+        }
+        told.owed.tried(&says, &failed, discovery.clock.monotonic());
+        if told.owed.is_empty() {
             self.health.enter(ConnectorState::Connected);
         }
+    }
+
+    /// The topic and payload of something that it says.
+    fn message(&self, says: Says, told: &Told) -> Option<(String, String)> {
+        Some(match says {
+            Says::Config(at) => {
+                let (_, _, entity) = self.entities.get(at)?;
+                (entity.config_topic.clone(), entity.config.to_string())
+            }
+            Says::State(at) => {
+                let (id, tag, entity) = self.entities.get(at)?;
+                (entity.state_topic.clone(), announce::state(tag, told.last.get(id)))
+            }
+            Says::There => (self.config.options.status_topic(), "online".to_owned()),
+        })
     }
 
     /// Retained, with QoS 1: several on their way together, so that one sync serves all. Gives the numbers of those that failed.
@@ -250,20 +299,16 @@ impl Announcer {
     }
 }
 
-fn note(
-    samples: Vec<Sample>,
-    tags: &HashMap<TagId, usize>,
-    last: &mut HashMap<TagId, Sample>,
-    changed: &mut HashSet<usize>,
-) {
+fn note(samples: Vec<Sample>, tags: &HashMap<TagId, usize>, told: &mut Told) {
     for sample in samples {
         if let Some(at) = tags.get(&sample.tag) {
-            let same = last
+            let same = told
+                .last
                 .get(&sample.tag)
                 .is_some_and(|known| known.value == sample.value && known.quality == sample.quality);
-            last.insert(sample.tag, sample);
+            told.last.insert(sample.tag, sample);
             if !same {
-                changed.insert(*at);
+                told.changed.insert(*at);
             }
         }
     }

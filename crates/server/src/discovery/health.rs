@@ -1,7 +1,7 @@
 //! How connectors of discovery are doing, and what they have found: for the screens that show connectors.
 
 use super::{Discovery, Made, Seeker};
-use andon_connectors::health::{ConnectorState, Health};
+use andon_connectors::health::Broken;
 use andon_connectors::{ConnectorHealth, FoundValue, FoundValues, Guests, TestReport};
 use andon_discovery::{Family, Item, Listed, State};
 use andon_model::text::{counted, shown};
@@ -18,9 +18,9 @@ impl Discovery {
         let prefix = &seeker.config.places.prefix;
         let Some(made) = made else { return format!("what was announced under {prefix} is being read") };
         format!(
-            "{} under {prefix}: {} values mapped, {} proposed",
+            "{} under {prefix}: {} mapped, {} proposed",
             counted(made.devices as u64, "device", "devices"),
-            made.mapped,
+            counted(made.mapped as u64, "value", "values"),
             made.proposed
         )
     }
@@ -38,7 +38,6 @@ impl Discovery {
             place: shown(&place(item)).into_owned(),
             data_type: item.kind.clone(),
             tag_type: item.what.as_ref().ok().map(|wanted| wanted.point.data_type),
-            taken: listed.state == State::Mapped,
             state: listed.state.word(),
             tag: listed.tag.as_ref().map(ToString::to_string),
             why: listed.why.clone(),
@@ -66,15 +65,7 @@ impl Guests for Discovery {
             let words = Self::words(seeker, made.as_deref());
             seeker.health.report(&seeker.def, words, made.map_or(0, |made| made.mapped))
         });
-        let broken = broken.iter().map(|broken| {
-            let enabled = broken.def.enabled;
-            let state = if enabled { ConnectorState::Failed } else { ConnectorState::Disabled };
-            let figures = Health::new(state, self.clock.clone());
-            if enabled {
-                figures.failed(broken.text.clone(), &broken.remedy);
-            }
-            ConnectorHealth { since: broken.since, ..figures.report(&broken.def, String::new(), 0) }
-        });
+        let broken = broken.iter().map(|broken| broken.report(&self.clock));
         let announcers = self.announcers();
         let announcers = announcers.iter().map(|announcer| {
             let words =
@@ -104,12 +95,7 @@ impl Guests for Discovery {
             return Some(TestReport { ok: !announcer.entities.is_empty(), detail });
         }
         let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
-        let broken = broken.iter().find(|broken| broken.def.name == name)?;
-        let detail = match broken.def.enabled {
-            true => format!("{}; {}", broken.text, broken.remedy),
-            false => "it is switched off".to_owned(),
-        };
-        Some(TestReport { ok: false, detail })
+        broken.iter().find(|broken| broken.def.name == name).map(Broken::test)
     }
 
     fn found(&self, name: &str) -> Option<FoundValues> {

@@ -1,6 +1,6 @@
 //! What is made of something that changes: made by one at a time, kept, and made again only when somebody needs it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// The last one that was made, and of which version.
@@ -47,7 +47,9 @@ impl<V: PartialEq, T> Latest<V, T> {
 
     /// Whether somebody who only looks should have a new one made: there is none of this version, nobody makes one, and nobody asked within `every`.
     pub(super) fn is_due(&self, version: &V, now: Duration, every: Duration) -> bool {
-        if self.of(version).is_some() || self.making.try_lock().is_err() {
+        // That one was once not made to the end is no reason to make no other.
+        let is_made = matches!(self.making.try_lock(), Err(TryLockError::WouldBlock));
+        if self.of(version).is_some() || is_made {
             return false;
         }
         let mut looked = lock(&self.looked);
@@ -101,5 +103,15 @@ mod tests {
         assert_eq!((*made, latest.last().as_deref()), (7, Some(&7)));
         assert!(!latest.is_due(&1, at(99), every) && latest.is_due(&2, at(99), every));
         assert_eq!(latest.last().as_deref(), Some(&7), "what is there is shown until there is a newer one");
+    }
+
+    #[test]
+    fn after_one_that_was_not_made_to_the_end_others_are_made() {
+        let (latest, every) = (Latest::<u32, u32>::default(), Duration::from_secs(5));
+        latest.get(|| 1, || 7);
+        let failed = std::thread::scope(|scope| scope.spawn(|| latest.get(|| 2, || panic!("on purpose"))).join());
+        assert!(failed.is_err() && latest.last().as_deref() == Some(&7));
+        assert!(latest.is_due(&2, Duration::from_secs(60), every));
+        assert_eq!(*latest.get(|| 2, || 8), 8);
     }
 }

@@ -17,16 +17,17 @@ use crate::sparkplug::Sparkplug;
 use andon_broker::{Broker, Message};
 use andon_bus::Bus;
 use andon_bus::ids::new_id;
-use andon_connectors::health::{ConnectorState, Health};
+use andon_connectors::health::{Broken, ConnectorState, Health};
 use andon_discovery::announce::{self, Entity};
 use andon_discovery::{Announcements, Kind, Limits, MAX_GONE, MAX_ITEMS, Noted, Places, Proposal, State};
 use andon_model::plant::TagDef;
-use andon_model::plant::{ConnectorDef, Finding, Plant};
+use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::text::shown;
 use andon_model::{Clock, TagId, Timestamp, Value};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// What was announced is made a list of at most so often for those who only look at how it is going.
@@ -44,7 +45,7 @@ struct Seeker {
 
 #[derive(Default)]
 struct Heard {
-    announcements: Announcements,
+    announcements: Arc<Announcements>,
     /// Counts what was new.
     generation: u64,
 }
@@ -75,14 +76,6 @@ impl Seeker {
     }
 }
 
-/// A connector that cannot run.
-struct Broken {
-    def: ConnectorDef,
-    text: String,
-    remedy: String,
-    since: Timestamp,
-}
-
 /// Discovery in this node.
 pub struct Discovery {
     me: Weak<Self>,
@@ -96,6 +89,8 @@ pub struct Discovery {
     announcers: RwLock<Vec<Arc<Announcer>>>,
     broken: RwLock<Vec<Broken>>,
     troubles: Mutex<Troubles>,
+    /// Lists that are made for those who only look; none is begun once the node stops.
+    looks: TaskTracker,
     /// Two changes of the plant are applied one after the other.
     applying: tokio::sync::Mutex<()>,
 }
@@ -115,6 +110,7 @@ impl Discovery {
             announcers: RwLock::default(),
             broken: RwLock::default(),
             troubles: Mutex::default(),
+            looks: TaskTracker::new(),
             applying: tokio::sync::Mutex::default(),
         })
     }
@@ -178,7 +174,10 @@ impl Discovery {
     fn note(&self, seeker: &Seeker, topic: &str, kind: Kind, payload: &[u8], at: Timestamp) {
         let noted = {
             let mut heard = seeker.heard();
-            let noted = heard.announcements.note(topic, kind, payload, at);
+            if heard.announcements.knows(topic, kind, payload) {
+                return;
+            }
+            let noted = Arc::make_mut(&mut heard.announcements).note(topic, kind, payload, at);
             if matches!(noted, Noted::New | Noted::Gone) {
                 heard.generation += 1;
             }
@@ -207,19 +206,14 @@ impl Discovery {
     /// Follows the plant model, after all others do.
     pub async fn apply(self: &Arc<Self>, plant: &Plant) {
         let _turn = self.applying.lock().await;
-        let mut broken = Vec::new();
+        let (mut broken, now) = (Vec::new(), self.clock.now());
         let former = self.seekers();
         let mut seekers = Vec::new();
         for def in plant.connectors.iter().filter(|def| def.kind == DISCOVERY) {
-            let off =
-                || Broken { def: def.clone(), text: String::new(), remedy: String::new(), since: self.clock.now() };
-            if !def.enabled {
-                broken.push(off());
-                continue;
-            }
-            match config::seeker(def, plant, self.node) {
-                Err(findings) => broken.push(self.failed(def, findings)),
-                Ok(config) => {
+            match (def.enabled, config::seeker(def, plant, self.node)) {
+                (false, _) => broken.push(Broken::new(def, Vec::new(), now)),
+                (true, Err(findings)) => broken.push(Broken::new(def, findings, now)),
+                (true, Ok(config)) => {
                     let same = former.iter().find(|known| known.def == *def && known.config == config);
                     seekers.push(same.cloned().unwrap_or_else(|| self.begin(def, config)));
                 }
@@ -229,8 +223,8 @@ impl Discovery {
         let mut announced = Vec::new();
         for def in plant.connectors.iter().filter(|def| def.kind == ANNOUNCE) {
             match (def.enabled, config::announcer(def, plant, self.node)) {
-                (false, _) => broken.push(self.failed(def, Vec::new())),
-                (true, Err(findings)) => broken.push(self.failed(def, findings)),
+                (false, _) => broken.push(Broken::new(def, Vec::new(), now)),
+                (true, Err(findings)) => broken.push(Broken::new(def, findings, now)),
                 (true, Ok(config)) => announced.push((def, config)),
             }
         }
@@ -257,7 +251,7 @@ impl Discovery {
                 let (new, old) = (&run.config.options, &old.config.options);
                 (&new.prefix, &new.base, new.node_level()) == (&old.prefix, &old.base, old.node_level())
             });
-            old.end(!goes_on).await;
+            old.end(self, !goes_on).await;
         }
         *self.announcers.write().unwrap_or_else(PoisonError::into_inner) = running;
         fresh.iter().for_each(|announcer| announcer.start(self));
@@ -276,14 +270,11 @@ impl Discovery {
     pub async fn stop(&self) {
         let announcers = std::mem::take(&mut *self.announcers.write().unwrap_or_else(PoisonError::into_inner));
         for announcer in announcers {
-            announcer.end(false).await;
+            announcer.end(self, false).await;
         }
-    }
-
-    fn failed(&self, def: &ConnectorDef, findings: Vec<Finding>) -> Broken {
-        let first = findings.into_iter().next();
-        let (text, remedy) = first.map(|finding| (finding.message, finding.remedy)).unwrap_or_default();
-        Broken { def: def.clone(), text, remedy, since: self.clock.now() }
+        // One that is begun makes its list to the end: nobody can cut that off.
+        self.looks.close();
+        self.looks.wait().await;
     }
 
     /// A connector that has heard what is retained.
@@ -292,7 +283,7 @@ impl Discovery {
             def: def.clone(),
             config,
             health: Health::new(ConnectorState::Connecting, self.clock.clone()),
-            heard: Mutex::new(Heard { announcements: Announcements::new(Limits::default()), ..Heard::default() }),
+            heard: Mutex::new(Heard { announcements: Arc::new(Announcements::new(Limits::default())), generation: 0 }),
             made: Latest::default(),
         });
         if let Some(broker) = self.broker.get() {
@@ -321,10 +312,11 @@ impl Discovery {
     /// What was last made of it, at once. A newer one is made meanwhile, where there is one and nobody was just told so.
     fn last_made(&self, seeker: &Arc<Seeker>) -> Option<Arc<Made>> {
         if seeker.made.is_due(&self.version(seeker), self.clock.monotonic(), LOOK_EVERY)
+            && !self.looks.is_closed()
             && let (Some(this), Ok(runtime)) = (self.me.upgrade(), tokio::runtime::Handle::try_current())
         {
             let seeker = seeker.clone();
-            runtime.spawn_blocking(move || this.made(&seeker));
+            self.looks.spawn_blocking_on(move || this.made(&seeker), &runtime);
         }
         seeker.made.last()
     }
@@ -332,6 +324,7 @@ impl Discovery {
     fn make(&self, seeker: &Seeker) -> Made {
         let view = self.bus.plant();
         let plant = &view.plant;
+        // Shared, so that no message waits meanwhile; what comes as long as it is read makes a copy of its own.
         let announcements = seeker.heard().announcements.clone();
         let places = &seeker.config.places;
         let (items, more) = andon_discovery::read(places, &announcements, MAX_ITEMS);

@@ -47,7 +47,6 @@ pub fn values(
         place: found.address.to_string(),
         data_type: found.data_type.map_or("unknown", |data_type| data_type.name()).to_owned(),
         tag_type: found.tag_type,
-        taken: of_tag(found),
         state: match (of_tag(found), found.tag_type) {
             (true, _) => "mapped",
             (false, Some(_)) => "proposed",
@@ -68,17 +67,18 @@ pub fn values(
     FoundValues { values, more: found.len().saturating_sub(LISTED), document, ..FoundValues::default() }
 }
 
-/// A name of the tree from any text: letters, digits, `_`, `-` and `.` stay, everything else becomes `_`.
-fn level(text: &str) -> String {
+/// A name of the tree from any text: letters, digits, `_`, `-` and `.` stay, everything else becomes `_`. Capitals stay, for Sparkplug's names differ by
+/// them, and so does nearly every name, so that people find the metric again by its path.
+fn plain_level(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' };
     text.chars().map(plain).collect()
 }
 
 /// Where a metric would stand: place / edge node / device / folders / name.
 fn path_of(place: &EquipmentPath, address: &Address) -> String {
-    let device = address.device.iter().map(|device| level(device));
-    let folders = address.metric.split('/').filter(|part| !part.is_empty()).map(level);
-    let below: Vec<String> = std::iter::once(level(&address.node.node)).chain(device).chain(folders).collect();
+    let device = address.device.iter().map(|device| plain_level(device));
+    let folders = address.metric.split('/').filter(|part| !part.is_empty()).map(plain_level);
+    let below: Vec<String> = std::iter::once(plain_level(&address.node.node)).chain(device).chain(folders).collect();
     format!("{place}/{}", below.join("/"))
 }
 

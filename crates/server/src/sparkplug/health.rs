@@ -1,7 +1,7 @@
 //! How hosts and edge nodes are doing, and what hosts have found: for the screens that show connectors.
 
 use super::{HostRun, Sparkplug, found};
-use andon_connectors::health::{ConnectorState, Health};
+use andon_connectors::health::{Broken, ConnectorState};
 use andon_connectors::{ConnectorHealth, FoundValues, Guests, TestReport};
 use andon_model::StatusCode;
 use andon_sparkplug::Address;
@@ -32,15 +32,7 @@ impl Guests for Sparkplug {
             let tags = run.node().tags().count();
             run.health.report(&run.def, format!("edge node {}", run.settings.name), tags)
         });
-        let broken = broken.iter().map(|broken| {
-            let enabled = broken.def.enabled;
-            let state = if enabled { ConnectorState::Failed } else { ConnectorState::Disabled };
-            let figures = Health::new(state, self.clock.clone());
-            if enabled {
-                figures.failed(broken.text.clone(), &broken.remedy);
-            }
-            ConnectorHealth { since: broken.since, ..figures.report(&broken.def, String::new(), 0) }
-        });
+        let broken = broken.iter().map(|broken| broken.report(&self.clock));
         hosts.chain(edges).chain(broken).collect()
     }
 
@@ -71,13 +63,7 @@ impl Guests for Sparkplug {
             return Some(TestReport { ok: born, detail });
         }
         let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
-        let broken = broken.iter().find(|broken| broken.def.name == name)?;
-        let detail = if broken.def.enabled {
-            format!("{}; {}", broken.text, broken.remedy)
-        } else {
-            "it is switched off".to_owned()
-        };
-        Some(TestReport { ok: false, detail })
+        broken.iter().find(|broken| broken.def.name == name).map(Broken::test)
     }
 
     fn found(&self, name: &str) -> Option<FoundValues> {

@@ -23,13 +23,13 @@ use andon_access::private_file;
 use andon_broker::{Broker, Message};
 use andon_bus::Bus;
 use andon_bus::ids::new_id;
-use andon_connectors::health::{ConnectorState, Health};
+use andon_connectors::health::{Broken, ConnectorState, Health};
 use andon_model::access::Principal;
 use andon_model::event::{ConnectionChange, Event, What};
 use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::record::Recorder;
 use andon_model::text::shown;
-use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
+use andon_model::{Clock, Sample, StatusCode, TagId, Value};
 use andon_sparkplug::state::{Answers, State, contradicted};
 use andon_sparkplug::topic::{NAMESPACE, NodeName, Topic, state_topic};
 use andon_sparkplug::{Address, Host, Limits, Note, Now, Order, Outcome, Targets, aware};
@@ -90,14 +90,6 @@ impl HostRun {
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A connector that cannot run.
-struct Broken {
-    def: ConnectorDef,
-    text: String,
-    remedy: String,
-    since: Timestamp,
 }
 
 /// What a command on a Sparkplug topic comes to.
@@ -379,28 +371,23 @@ impl Sparkplug {
     pub async fn apply(self: &Arc<Self>, plant: &Plant) {
         let _turn = self.applying.lock().await;
         let mut broken = Vec::new();
-        let failed = |def: &ConnectorDef, findings: Vec<andon_model::plant::Finding>| {
-            let first = findings.into_iter().next();
-            let (text, remedy) = first.map(|finding| (finding.message, finding.remedy)).unwrap_or_default();
-            Broken { def: def.clone(), text, remedy, since: self.clock.now() }
-        };
+        let now = self.clock.now();
         let (mut hosts, mut edges) = (Vec::new(), Vec::new());
         for def in plant.connectors.iter().filter(|def| def.enabled) {
             match def.kind.as_str() {
                 HOST => match config::host(def, plant) {
                     Ok(host) => hosts.push((def, host)),
-                    Err(findings) => broken.push(failed(def, findings)),
+                    Err(findings) => broken.push(Broken::new(def, findings, now)),
                 },
                 EDGE => match config::edge(def, plant) {
                     Ok(settings) => edges.push((def, settings)),
-                    Err(findings) => broken.push(failed(def, findings)),
+                    Err(findings) => broken.push(Broken::new(def, findings, now)),
                 },
                 _ => {}
             }
         }
         for def in plant.connectors.iter().filter(|def| !def.enabled && [HOST, EDGE].contains(&def.kind.as_str())) {
-            let (text, remedy) = (String::new(), String::new());
-            broken.push(Broken { def: def.clone(), text, remedy, since: self.clock.now() });
+            broken.push(Broken::new(def, Vec::new(), now));
         }
         *self.broken.write().unwrap_or_else(PoisonError::into_inner) = broken;
         self.apply_hosts(plant, hosts).await;

@@ -347,6 +347,7 @@ struct Pace {
 pub(super) struct Node {
     pub name: Arc<NodeName>,
     session: Session,
+    /// Since when it is in this session; of one that was never born in this run, since when its name is known.
     pub since: Timestamp,
     bd_seq: Option<u64>,
     next_seq: u8,
