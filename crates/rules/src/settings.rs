@@ -214,8 +214,9 @@ fn pattern(text: &str) -> Result<Regex, String> {
     compile_pattern(&format!("^(?:{text})$"), text).map(|(pattern, _)| pattern)
 }
 
-/// Compiles a regular expression that is matched in linear time: without look-around and back-references. With it: the most memory
-/// that it takes, in bytes; a power of two, for the library tells only whether a pattern keeps within a bound.
+/// Compiles a regular expression that is matched in linear time: without look-around and back-references. With it: the most memory that it
+/// takes as it is compiled, in bytes; a power of two, for the library tells only whether a pattern keeps within a bound. Matching takes up to
+/// twice [`PATTERN_MEMORY`] more, for one way and for the other, in each thread that matches it.
 pub(crate) fn compile_pattern(whole: &str, written: &str) -> Result<(Regex, usize), String> {
     if written.len() > PATTERN_LIMIT {
         return Err(format!("a pattern of {} bytes is over the limit of {PATTERN_LIMIT}", written.len()));
@@ -326,6 +327,14 @@ impl Table<'_, '_> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_pattern_takes_what_the_manual_says() {
+        let takes = |pattern: &str| compile_pattern(&format!("^(?:{pattern})$"), pattern).map(|(_, most)| most);
+        assert_eq!(takes(r"\w{20}"), Ok(PATTERN_MEMORY));
+        assert!(takes(r"\w{1,20}").is_ok() && takes(r"\w{30}").is_err());
+        assert_eq!(takes("[a-z0-9]{1,20}"), Ok(PATTERN_LEAST));
+    }
 
     fn findings(filter: &str, settings: Json) -> Vec<String> {
         let rule = TopicRuleDef { name: "r".to_owned(), filter: filter.to_owned(), settings };

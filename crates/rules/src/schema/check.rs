@@ -46,7 +46,7 @@ impl Schema {
                 format!("{place}: {words}")
             }
             Wrong::Untold | Wrong::TooMuch => {
-                format!("the payload is too much to check: it takes more than {STEPS_LIMIT} steps")
+                format!("the payload is too much to check: it takes more than {STEPS_LIMIT} steps; send less at once, or ask less in the schema")
             }
         })
     }
