@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::node_tests::{apply, json_of, start};
 use andon_broker::{BrokerHooks as _, CommandRefusal, Peer};
 use andon_bus::is_late;
-use andon_model::DataType;
+use andon_model::{DataType, Timestamp};
 use andon_sparkplug::{DeviceDef, EdgeConfig, EdgeNode, HostOptions, MetricDef};
 use andon_wire::mqtt::Text;
 use serde_json::{Value as Json, json};
