@@ -21,6 +21,9 @@ SECONDS = float(os.environ.get("ANDON_SOAK_SECONDS") or (7200 if LONG else 12))
 RATE = 100
 # Publishers rest while so many messages are under way to the steady subscriber.
 UNDER_WAY = 2_000
+# And while so many wait for one that comes and goes: well below the bound of a queue, beyond which they would rightly be dropped where the
+# machine is too slow for the clients.
+BEHIND = 40_000
 # The first part, in which caches and pools fill, is not judged.
 WARM_UP = 0.25
 
@@ -30,6 +33,7 @@ class Counts:
 
     def __init__(self):
         self.of: dict[str, bytearray] = {}
+        # Messages, each counted once.
         self.total = 0
 
     def add(self, payload: bytes) -> None:
@@ -37,8 +41,8 @@ class Counts:
         counts, at = self.of.setdefault(name.decode(), bytearray()), int(number)
         if at >= len(counts):
             counts.extend(bytes(at + 1 - len(counts)))
+        self.total += counts[at] == 0
         counts[at] = min(counts[at] + 1, 255)
-        self.total += 1
 
     def lacks(self, name: str, numbers: int) -> list[int]:
         counts = self.of.get(name, b"")
@@ -74,14 +78,14 @@ class Soak(Case):
 
     # --- those that must get everything, and those who send it -------------------------------------------------------
 
-    def publisher(self, name: str, qos: int, protocol: int, sent: dict, steady: Counts) -> None:
+    def publisher(self, name: str, qos: int, protocol: int, sent: dict, may_send) -> None:
         client, answers = Client(name, protocol), []
         client.on_acknowledged = answers.append
         client.connect(self.here.mqtt)
         began, body = time.monotonic(), "x" * 80
         while not self.over.is_set():
             due = (time.monotonic() - began) * RATE
-            while sent[name] < due and len(sent) * sent[name] - steady.total < UNDER_WAY:
+            while sent[name] < due and may_send():
                 client.publish(f"soak/q{qos}/{name}", f"{name} {sent[name]} {body}", qos)
                 sent[name] += 1
             if not client.turn(0.01):
@@ -162,6 +166,11 @@ class Soak(Case):
         def done(counts: Counts) -> bool:
             return publishing.is_set() and not any(counts.lacks(name, sent[name]) for name in sent)
 
+        def may_send() -> bool:
+            total = sum(sent.values())
+            waits = ((steady, UNDER_WAY), (comer_4, BEHIND), (comer_5, BEHIND))
+            return all(total - counts.total < most for counts, most in waits)
+
         # All are subscribed before the first message.
         self.actor("steady", self.steady, steady, done)
         self.actor("comer-4", self.comer, 4, comer_4, done)
@@ -169,7 +178,7 @@ class Soak(Case):
         for name in ("steady", "comer-4", "comer-5"):
             self.here.wait_subscribed(name)
         for (name, qos), protocol in zip(qos_of.items(), (5, 5, 4)):
-            self.actor(name, self.publisher, qos, protocol, sent, steady)
+            self.actor(name, self.publisher, qos, protocol, sent, may_send)
         publishers = self.threads[-3:]
         for number in range(6):
             self.actor(f"deaf-{number}", self.deaf, number % 2)
@@ -187,7 +196,15 @@ class Soak(Case):
         for thread in publishers:
             thread.join(120)
         publishing.set()
-        wait_until("every actor came to its end", lambda: self.faults or not any(thread.is_alive() for thread in self.threads), 300)
+
+        def stay() -> list[str]:
+            return [] if self.faults else [thread.name for thread in self.threads if thread.is_alive()]
+
+        try:
+            wait_until("every actor came to its end", lambda: not stay(), 300)
+        except AssertionError as error:
+            lacks = {name: [len(counts.lacks(name, sent[name])) for counts in (steady, comer_4, comer_5)] for name in sent}
+            raise AssertionError(f"{error}; these stay: {stay()}; steady, comer-4 and comer-5 lack {lacks}") from error
         self.assertEqual(self.faults, [])
         for counts in (steady, comer_4, comer_5):
             for name, qos in qos_of.items():
