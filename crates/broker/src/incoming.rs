@@ -6,7 +6,7 @@ use crate::connection::FAREWELL;
 use crate::core::{AckEffect, WrongAnswer};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
-use crate::line::{Alarm, Input, Line, Writer, WriterPause};
+use crate::line::{Alarm, Input, Line, TURNS, Writer, WriterPause};
 use crate::message::{Message, mark};
 use crate::outbox::{Outbox, Wakes};
 use crate::past::{Begin, CatchUp, Past, Reader};
@@ -21,7 +21,7 @@ use andon_wire::mqtt::{
 };
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -127,7 +127,8 @@ impl<'a, S: AsyncWrite + Unpin> Hand<'a, S> {
 
     /// Writes what there is; ready when the connection is to end.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        while let Poll::Ready(pause) = self.writer.poll(self.io, &self.outbox, context) {
+        let mut turns = TURNS;
+        while let Poll::Ready(pause) = self.writer.poll(self.io, &self.outbox, &mut turns, context) {
             match pause {
                 WriterPause::Room => self.broker.with_core(|core| core.pump(self.session, None)),
                 WriterPause::Close => return Poll::Ready(End::Asked),
@@ -139,6 +140,18 @@ impl<'a, S: AsyncWrite + Unpin> Hand<'a, S> {
         }
         let gives_up = *self.gives_up.get_or_insert_with(|| Instant::now() + FAREWELL);
         self.farewell.poll(gives_up, context).map(|()| End::Asked)
+    }
+
+    /// Goes on writing until this is done, which a connection that was asked to end waits for no longer than for its last words.
+    async fn beside(&mut self, mut work: Pin<Box<impl Future<Output = ()>>>) {
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => match self.poll(context) {
+                Poll::Ready(_) if self.outbox.is_closed() => Poll::Ready(()),
+                _ => Poll::Pending,
+            },
+        })
+        .await;
     }
 }
 
@@ -198,7 +211,7 @@ impl Client {
                 Ok(Ok(Some(later))) => deadline = later,
                 Ok(Ok(None)) => {}
                 Ok(Err(end)) => {
-                    Box::pin(self.write_acks()).await;
+                    hand.beside(Box::pin(self.write_acks())).await;
                     return end;
                 }
                 Err(end) => return end,
@@ -210,6 +223,11 @@ impl Client {
             };
             let waited = poll_fn(|context| {
                 if let Poll::Ready(end) = hand.poll(context) {
+                    // Who hears nothing any more may have said goodbye before: that is read first.
+                    if matches!(end, End::Lost(_)) && matches!(input.poll_fill(hand.io, context), Poll::Ready(Ok(1..)))
+                    {
+                        return Poll::Ready(Ok(()));
+                    }
                     return Poll::Ready(Err(end));
                 }
                 if hand.outbox.may_read(quota)

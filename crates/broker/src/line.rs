@@ -15,6 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The most that is read at once, in bytes.
 const READ_MOST: usize = 64 << 10;
+/// So often a connection writes before it reads again: the runtime's budget for one turn of a task, 128, is then far from used up.
+pub(crate) const TURNS: u32 = 16;
 /// What was written is room for what comes next if it was no more than this, in bytes: who reads slowly has not two large buffers.
 const SPARE_BYTES: u32 = 32 << 10;
 
@@ -111,9 +113,15 @@ pub(crate) enum WriterPause {
 }
 
 impl Writer {
-    /// Writes what is there until something else is to be done. Pending: all was written, or the transport takes no more now; the task
-    /// is woken when that changes.
-    pub(crate) fn poll<S>(&mut self, io: &mut S, outbox: &Outbox, context: &mut Context<'_>) -> Poll<WriterPause>
+    /// Writes what is there until something else is to be done. Pending: all was written, or the transport takes no more now, or `turns`
+    /// is used up, for there is always more: others have their turn. The task is woken when it is to go on.
+    pub(crate) fn poll<S>(
+        &mut self,
+        io: &mut S,
+        outbox: &Outbox,
+        turns: &mut u32,
+        context: &mut Context<'_>,
+    ) -> Poll<WriterPause>
     where
         S: AsyncWrite + Unpin,
     {
@@ -125,6 +133,11 @@ impl Writer {
             if self.size > SPARE_BYTES {
                 (self.current, self.size) = (BytesMut::new(), 0);
             }
+            if *turns == 0 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            *turns -= 1;
             match outbox.take(&mut self.current) {
                 Next::Write => {
                     self.size = u32::try_from(self.current.len()).unwrap_or(u32::MAX);
@@ -208,13 +221,27 @@ mod tests {
         tokio::time::timeout(SOON, poll_fn(|context| alarm.poll(soon, context))).await.expect("it rings");
     }
 
-    /// A transport that takes nothing until it is open, and then everything.
-    struct Gate {
-        is_open: bool,
+    fn poll<S: AsyncWrite + Unpin>(
+        writer: &mut Writer,
+        io: &mut S,
+        outbox: &Outbox,
+        context: &mut Context<'_>,
+    ) -> Poll<WriterPause> {
+        writer.poll(io, outbox, &mut TURNS.clone(), context)
     }
 
-    impl AsyncWrite for Gate {
-        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    /// A transport that takes nothing until it is open, and then everything, while `more` puts something new into the outbox.
+    struct Gate<'a> {
+        is_open: bool,
+        more: Option<&'a Outbox>,
+        writes: usize,
+    }
+
+    impl AsyncWrite for Gate<'_> {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+            self.writes += 1;
+            assert!(self.writes < 1000, "it never comes to an end");
+            self.more.iter().for_each(|outbox| answer(outbox, 2));
             if self.is_open { Poll::Ready(Ok(bytes.len())) } else { Poll::Pending }
         }
 
@@ -229,21 +256,36 @@ mod tests {
 
     #[test]
     fn who_waits_for_room_goes_on_when_what_was_in_its_way_is_written() {
-        let mut gate = Gate { is_open: false };
+        let mut gate = Gate { is_open: false, more: None, writes: 0 };
         let outbox = Outbox::new(Version::V311, 100, usize::MAX, false);
         let (mut writer, woken) = (Writer::default(), Arc::new(Woken::default()));
         let waker = woken.clone().into();
         let mut context = Context::from_waker(&waker);
         answer(&outbox, 200);
-        assert!(writer.poll(&mut gate, &outbox, &mut context).is_pending());
+        assert!(poll(&mut writer, &mut gate, &outbox, &mut context).is_pending());
         answer(&outbox, 200);
         let mut readable = pin!(outbox.readable(1));
         assert!(readable.as_mut().poll(&mut context).is_pending());
         let before = woken.0.load(Ordering::Relaxed);
         gate.is_open = true;
-        assert!(writer.poll(&mut gate, &outbox, &mut context).is_pending());
+        assert!(poll(&mut writer, &mut gate, &outbox, &mut context).is_pending());
         assert_eq!(woken.0.load(Ordering::Relaxed), before + 1, "the one that waits is asked again");
         assert!(readable.as_mut().poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn who_is_always_to_get_more_is_read_all_the_same() {
+        let outbox = Outbox::new(Version::V311, 1000, usize::MAX, false);
+        let mut gate = Gate { is_open: true, more: Some(&outbox), writes: 0 };
+        let (mut writer, woken) = (Writer::default(), Arc::new(Woken::default()));
+        let waker = woken.clone().into();
+        let mut context = Context::from_waker(&waker);
+        answer(&outbox, 2);
+        assert!(poll(&mut writer, &mut gate, &outbox, &mut context).is_pending());
+        assert_eq!((gate.writes, woken.0.load(Ordering::Relaxed)), (16, 1), "its turn is over, and it has another one");
+        gate.more = None;
+        assert!(poll(&mut writer, &mut gate, &outbox, &mut context).is_pending());
+        assert_eq!((gate.writes, woken.0.load(Ordering::Relaxed)), (17, 1), "all is written");
     }
 
     #[tokio::test]
@@ -285,24 +327,24 @@ mod tests {
         let waker = woken.clone().into();
         let mut context = Context::from_waker(&waker);
         let count = || woken.0.load(Ordering::Relaxed);
-        assert!(writer.poll(&mut near, &outbox, &mut context).is_pending());
+        assert!(poll(&mut writer, &mut near, &outbox, &mut context).is_pending());
         answer(&outbox, 4);
         assert_eq!(count(), 1, "it slept, and is woken once");
         // More than the transport takes: the task is awake until that is gone, so nobody wakes it for more.
         answer(&outbox, 100);
-        assert!(writer.poll(&mut near, &outbox, &mut context).is_pending());
+        assert!(poll(&mut writer, &mut near, &outbox, &mut context).is_pending());
         answer(&outbox, 4);
         assert_eq!(count(), 1);
         far.read_exact(&mut [0; 64]).await.unwrap();
         assert_eq!(count(), 2, "by the transport");
-        assert!(writer.poll(&mut near, &outbox, &mut context).is_pending());
+        assert!(poll(&mut writer, &mut near, &outbox, &mut context).is_pending());
         far.read_exact(&mut [0; 44]).await.unwrap();
         assert_eq!(writer.current.capacity(), 0, "nothing is kept for what may come one day");
         // It stays awake while it handles what came, for it looks again afterwards.
         outbox.stay_awake();
         answer(&outbox, 4);
         assert_eq!(count(), 2);
-        assert!(writer.poll(&mut near, &outbox, &mut context).is_pending());
+        assert!(poll(&mut writer, &mut near, &outbox, &mut context).is_pending());
         answer(&outbox, 4);
         assert_eq!(count(), 3, "it slept again");
     }

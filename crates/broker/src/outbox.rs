@@ -405,11 +405,13 @@ impl Outbox {
 
     fn is_readable(&self, quota: usize) -> bool {
         let inner = self.lock();
-        inner.close.is_some() || (inner.buffer.len() < self.limit && self.unanswered() < quota)
+        // A client of 5.0 knows its quota, and what needs none it may say at any time. MQTT 5.0 [MQTT-4.9.0-3].
+        let may_say_more = self.version.is_v5() || self.unanswered() < quota;
+        inner.close.is_some() || (inner.buffer.len() < self.limit && may_say_more)
     }
 
-    /// Whether the client reads what it gets and fewer than `quota` of its messages await an answer, or the connection is to end:
-    /// until then nothing more is read from it. If not, the connection's task is woken when it may be so.
+    /// Whether the client reads what it gets and, where it cannot be told a quota, fewer than `quota` of its messages await an answer; or
+    /// the connection is to end. Until then nothing more is read from it. If not, the connection's task is woken when it may be so.
     pub(crate) fn may_read(&self, quota: usize) -> bool {
         self.holds(|outbox| outbox.is_readable(quota))
     }
@@ -441,7 +443,7 @@ pub(crate) enum Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::Writer;
+    use crate::line::{TURNS, Writer};
     use tokio::io::{AsyncReadExt, duplex};
 
     fn answer(outbox: &Arc<Outbox>) -> Wakes {
@@ -458,7 +460,9 @@ mod tests {
             let writing = {
                 let outbox = outbox.clone();
                 let (mut near, mut writer) = (near, Writer::default());
-                tokio::spawn(async move { poll_fn(|context| writer.poll(&mut near, &outbox, context)).await })
+                tokio::spawn(async move {
+                    poll_fn(|context| writer.poll(&mut near, &outbox, &mut TURNS.clone(), context)).await
+                })
             };
             // It sleeps.
             tokio::task::yield_now().await;

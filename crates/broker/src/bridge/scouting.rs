@@ -161,7 +161,8 @@ impl Task {
     /// Part of what was asked for from `from` on is gone: what waits is counted again behind it.
     fn lane_lost(&mut self, batch: &Batch, from: u64) {
         let Some(gone_to) = batch.gone_to.filter(|to| *to >= from) else { return };
-        let looked = self.state.known_to.max(self.state.scouted);
+        // What is being counted anew for new filters was looked at for the old ones only.
+        let looked = self.recount.map_or(self.state.scouted, |recount| recount.upto.max(self.state.scouted));
         let unseen = gone_to.saturating_sub(looked);
         if unseen > 0 {
             // So fast that nobody had looked at them: how many were to be sent is not known, and all are counted.

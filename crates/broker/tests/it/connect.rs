@@ -4,6 +4,12 @@ use crate::harness::*;
 use andon_broker::*;
 use andon_wire::mqtt::*;
 use bytes::Bytes;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Speaks as `press-7` with this password.
 fn with_password(connect: Connect, password: &'static [u8]) -> Connect {
@@ -471,23 +477,25 @@ async fn a_will_has_the_content_that_those_around_the_broker_give_it_when_it_is_
 
 #[tokio::test]
 async fn a_session_does_not_end_while_its_client_is_connected() {
-    let (_folder, site) = Site::usual().await;
-    let mut client = site.client(lasting("here")).await;
-    client.subscribe("a", QoS::AtLeastOnce).await;
-    site.clock.turn(std::time::Duration::from_secs(2 * 3600));
-    // Another session does end, so the housekeeping has been by.
-    let mut short = lasting("short");
-    short.properties.session_expiry_s = Some(1);
-    site.client(short).await.leave().await;
-    site.clock.turn(std::time::Duration::from_secs(3500));
-    until(|| site.broker.clients().len() == 1).await;
-    site.broker.publish_internal("a", "x".into(), QoS::AtLeastOnce, false).await.unwrap();
-    let got = client.next_publish().await;
-    drop(client);
-    site.until_away("here").await;
-    let mut client = site.again(lasting("here")).await;
-    assert_eq!(client.next_publish().await, Publish { dup: true, ..got });
-    site.stop().await;
+    for hello in [lasting("here"), old("here", false)] {
+        let (_folder, site) = Site::usual().await;
+        let mut client = site.client(hello.clone()).await;
+        client.subscribe("a", QoS::AtLeastOnce).await;
+        site.clock.turn(std::time::Duration::from_secs(2 * 3600));
+        // Another session does end, so the housekeeping has been by.
+        let mut short = lasting("short");
+        short.properties.session_expiry_s = Some(1);
+        site.client(short).await.leave().await;
+        site.clock.turn(std::time::Duration::from_secs(3500));
+        until(|| site.broker.clients().len() == 1).await;
+        site.broker.publish_internal("a", "x".into(), QoS::AtLeastOnce, false).await.unwrap();
+        let got = client.next_publish().await;
+        drop(client);
+        site.until_away("here").await;
+        let mut client = site.again(hello).await;
+        assert_eq!(client.next_publish().await, Publish { dup: true, ..got });
+        site.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -618,5 +626,63 @@ async fn no_packet_is_larger_than_the_client_takes() {
     };
     client.send(Packet::Subscribe(many)).await;
     assert_eq!(client.farewell().await, ReasonCode::PACKET_TOO_LARGE, "SUBACK cannot be left out");
+    site.stop().await;
+}
+
+/// A client that leaves with messages unread: its transport breaks on writing, and still has what it said last.
+struct Leaver {
+    says: VecDeque<Vec<u8>>,
+    /// It has left.
+    is_gone: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Leaver {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        // The goodbye wakes nobody: only the message that cannot be written does.
+        if self.says.len() == 1 && !self.is_gone.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        into.put_slice(&self.says.pop_front().unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Leaver {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let gone = self.is_gone.load(Ordering::SeqCst);
+        Poll::Ready(if gone { Err(std::io::ErrorKind::ConnectionReset.into()) } else { Ok(bytes.len()) })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_goodbye_counts_also_if_its_client_hears_nothing_any_more() {
+    let (_folder, site) = Site::usual().await;
+    let connect = Connect { will: Some(will("gone/leaver", None)), ..hello("leaver") };
+    let subscribe = Subscribe {
+        packet_id: 1,
+        properties: SubscribeProperties::default(),
+        filters: vec![filter("busy", QoS::AtMostOnce)],
+    };
+    let goodbye =
+        Packet::Disconnect(Disconnect { reason: ReasonCode::SUCCESS, properties: DisconnectProperties::default() });
+    let begin = [Packet::Connect(Box::new(connect)), Packet::Subscribe(subscribe)];
+    let begin = begin.iter().flat_map(|packet| bytes_of(packet, Version::V5)).collect();
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let leaver = Leaver { says: [begin, bytes_of(&goodbye, Version::V5)].into(), is_gone: is_gone.clone() };
+    let peer = Peer { address: site.address, tls: false, websocket: false, certificate: None };
+    let serving = tokio::spawn(site.broker.clone().serve(leaver, peer, ()));
+    until(|| site.broker.stats().subscriptions == 1).await;
+    is_gone.store(true, Ordering::SeqCst);
+    site.broker.publish_internal("busy", "x".into(), QoS::AtMostOnce, false).await.unwrap();
+    serving.await.unwrap();
+    assert_eq!(site.broker.departures(Some("leaver"), 1)[0].reason, EndReason::Client(ReasonCode::SUCCESS));
     site.stop().await;
 }

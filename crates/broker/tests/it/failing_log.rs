@@ -56,6 +56,33 @@ async fn nothing_is_acknowledged_delivered_or_mapped_before_its_commit() {
 }
 
 #[tokio::test]
+async fn what_needs_no_quota_is_heard_while_none_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = MoodyLog::over(open_log(folder.path()));
+    let site = Site::on(log.clone(), BrokerOptions { receive_maximum: 2, ..BrokerOptions::default() }).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    log.set(Mood::Holding);
+    for id in [1, 2] {
+        speaker.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, id))).await;
+    }
+    speaker.send(Packet::PingReq).await;
+    assert_eq!(speaker.next().await, Packet::PingResp);
+    // One more than it was told ends it.
+    speaker.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, 3))).await;
+    assert_eq!(speaker.farewell().await, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED);
+    // 3.1.1 has no such number, so it waits.
+    let mut older = site.client(old("older", true)).await;
+    for id in [1, 2, 3] {
+        older.send(Packet::Publish(publish("a", "1", QoS::AtLeastOnce, id))).await;
+    }
+    log.set(Mood::Well);
+    for id in [1, 2, 3] {
+        assert!(matches!(older.next().await, Packet::PubAck(ack) if ack.packet_id == id));
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_that_is_to_last_is_admitted_only_when_it_is_durable() {
     let (_folder, log, site) = site().await;
     log.set(Mood::Holding);
