@@ -4,7 +4,7 @@ use crate::harness::*;
 use andon_broker::*;
 use andon_wire::mqtt::*;
 use bytes::Bytes;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 async fn site() -> (tempfile::TempDir, Site) {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ async fn a_silent_client_is_disconnected_after_one_and_a_half_keep_alives() {
     // Silent for longer than the other one, but it has leave to be.
     let mut patient = site.client(hello("patient")).await;
     let mut client = Client::dial(site.address, Version::V5).await;
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let ack = client.connect(Connect { keep_alive_s: 1, ..hello("silent") }).await;
     assert_eq!(ack.properties.server_keep_alive_s, None, "its own counts");
     assert_eq!(client.farewell().await, ReasonCode::KEEP_ALIVE_TIMEOUT);
