@@ -6,7 +6,7 @@ use crate::connection::FAREWELL;
 use crate::core::{AckEffect, WrongAnswer};
 use crate::frames::{Answer, Op, Published, SessionNo, SessionOp};
 use crate::hooks::{CommandRefusal, NoRight};
-use crate::line::{Alarm, Input, Line, TURNS, Writer, WriterPause};
+use crate::line::{Deadline, Input, Line, TURNS, Writer, WriterPause};
 use crate::message::{Message, mark};
 use crate::outbox::{Outbox, Wakes};
 use crate::past::{Begin, CatchUp, Past, Reader};
@@ -105,8 +105,8 @@ struct Hand<'a, S> {
     outbox: Arc<Outbox>,
     io: &'a mut S,
     writer: &'a mut Writer,
-    alarm: Alarm,
-    farewell: Alarm,
+    silence: Deadline,
+    farewell: Deadline,
     /// A client that does not read cannot be told goodbye; it is not waited for any longer.
     gives_up: Option<Instant>,
 }
@@ -119,8 +119,8 @@ impl<'a, S: AsyncWrite + Unpin> Hand<'a, S> {
             outbox: client.outbox.clone(),
             io,
             writer,
-            alarm: Alarm::default(),
-            farewell: Alarm::default(),
+            silence: Deadline::default(),
+            farewell: Deadline::default(),
             gives_up: None,
         }
     }
@@ -239,7 +239,7 @@ impl Client {
                         Err(error) => Err(End::Lost(error.to_string())),
                     });
                 }
-                match until.map(|until| hand.alarm.poll(until, context)) {
+                match until.map(|until| hand.silence.poll(until, context)) {
                     Some(Poll::Ready(())) => Poll::Ready(Err(End::Server(overdue))),
                     _ => Poll::Pending,
                 }

@@ -170,11 +170,11 @@ impl Writer {
     }
 }
 
-/// A deadline that is put off again and again: the clock is set anew only when it rings too early.
+/// A deadline that is put off again and again: the clock is set anew only when it is up too early.
 #[derive(Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Deadline(Option<Pin<Box<Sleep>>>);
 
-impl Alarm {
+impl Deadline {
     /// Ready from this time on.
     pub(crate) fn poll(&mut self, until: Instant, context: &mut Context<'_>) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
@@ -208,17 +208,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_alarm_that_is_put_off_rings_at_its_last_time() {
+    async fn a_deadline_that_is_put_off_is_over_at_its_last_time() {
         let begin = Instant::now();
         let (first, last) = (begin + Duration::from_millis(20), begin + Duration::from_millis(60));
-        let mut alarm = Alarm::default();
-        poll_fn(|context| alarm.poll(if Instant::now() < first { first } else { last }, context)).await;
+        let mut deadline = Deadline::default();
+        poll_fn(|context| deadline.poll(if Instant::now() < first { first } else { last }, context)).await;
         assert!(Instant::now() >= last);
         // It can be set back, too.
         let far = Instant::now() + Duration::from_secs(3600);
-        assert!(poll_fn(|context| Poll::Ready(alarm.poll(far, context))).await.is_pending());
+        assert!(poll_fn(|context| Poll::Ready(deadline.poll(far, context))).await.is_pending());
         let soon = Instant::now() + Duration::from_millis(20);
-        tokio::time::timeout(SOON, poll_fn(|context| alarm.poll(soon, context))).await.expect("it rings");
+        tokio::time::timeout(SOON, poll_fn(|context| deadline.poll(soon, context))).await.expect("it is over");
     }
 
     fn poll<S: AsyncWrite + Unpin>(

@@ -9,7 +9,7 @@ use andon_wire::mqtt::{
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -51,6 +51,15 @@ impl From<Cut> for Trouble {
     }
 }
 
+/// How far writing is.
+#[derive(Default)]
+struct Written {
+    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`]; answers to the other side's packets are as many as those.
+    waiting: AtomicUsize,
+    /// Nothing can be written any more, for the other side has closed.
+    is_cut: AtomicBool,
+}
+
 /// The link to the other side.
 pub(super) struct Link {
     read: ReadHalf<Box<dyn Stream>>,
@@ -59,9 +68,8 @@ pub(super) struct Link {
     /// A message that is being read away, and how many bytes of it are still to come.
     skipping: Option<(Oversize, usize)>,
     out: mpsc::Sender<Bytes>,
-    /// Bytes that wait to be written. Messages stop at [`OUT_BYTES`]; answers to the other side's packets are as many as those.
-    waiting: Arc<AtomicUsize>,
-    writer: JoinHandle<io::Result<()>>,
+    written: Arc<Written>,
+    writer: JoinHandle<()>,
     version: andon_wire::mqtt::Version,
     pub(super) conn_ack: ConnAck,
 }
@@ -78,10 +86,18 @@ impl std::fmt::Debug for Link {
     }
 }
 
+/// Writes until there is no sender any more, or nothing can be written.
+async fn write_out(write: WriteHalf<Box<dyn Stream>>, mut packets: mpsc::Receiver<Bytes>, written: Arc<Written>) {
+    if let Err(error) = write_all(write, &mut packets, &written.waiting).await {
+        // Before anybody is told, by the end of `packets`, that nothing is written.
+        written.is_cut.store(is_of_other_side(error.kind()), Ordering::Release);
+    }
+}
+
 async fn write_all(
     mut write: WriteHalf<Box<dyn Stream>>,
-    mut packets: mpsc::Receiver<Bytes>,
-    waiting: Arc<AtomicUsize>,
+    packets: &mut mpsc::Receiver<Bytes>,
+    waiting: &AtomicUsize,
 ) -> io::Result<()> {
     let mut together = BytesMut::new();
     while let Some(packet) = packets.recv().await {
@@ -115,7 +131,7 @@ impl Link {
         let stream = timeout(within, dial.dial()).await.map_err(|_| silent("did not take the connection"))??;
         let (read, write) = tokio::io::split(stream);
         let (out, packets) = mpsc::channel(OUT_PACKETS);
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let written = Arc::new(Written::default());
         let packet_bytes = payload_bytes.saturating_add(BESIDE_PAYLOAD);
         // A message with more properties than we take is answered so, and no reason to end the link: the packet's size bounds them.
         let limits = Limits { packet_bytes, user_properties: usize::MAX };
@@ -125,8 +141,8 @@ impl Link {
             decoder: Decoder::client(options.version, limits),
             skipping: None,
             out,
-            waiting: waiting.clone(),
-            writer: tokio::spawn(write_all(write, packets, waiting)),
+            written: written.clone(),
+            writer: tokio::spawn(write_out(write, packets, written)),
             version: options.version,
             conn_ack: ConnAck::default(),
         };
@@ -212,7 +228,7 @@ impl Link {
     }
 
     pub(super) fn send_bytes(&self, bytes: Bytes) -> Result<(), Trouble> {
-        self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
+        self.written.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
         self.out.try_send(bytes).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(_) => {
                 Trouble::new("the connection broke", "look at the network in between")
@@ -223,9 +239,14 @@ impl Link {
         })
     }
 
+    /// Whether writing found that the other side has closed.
+    pub(super) fn is_cut(&self) -> bool {
+        self.written.is_cut.load(Ordering::Acquire)
+    }
+
     /// Whether one more message may be written.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) < OUT_BYTES && self.out.capacity() > OUT_RESERVED
+        self.written.waiting.load(Ordering::Acquire) < OUT_BYTES && self.out.capacity() > OUT_RESERVED
     }
 
     /// The server's limit for a packet, in bytes.
@@ -306,4 +327,31 @@ fn refused(answer: &ConnAck) -> Trouble {
         _ => "look into the other side's log",
     };
     Trouble::new(text, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::duplex;
+
+    #[tokio::test]
+    async fn that_the_other_side_has_closed_is_known_before_writing_is_told_to_be_over() {
+        for closes in [true, false] {
+            let (near, far) = duplex(1024);
+            let (_, write) = tokio::io::split(Box::new(near) as Box<dyn Stream>);
+            let (out, packets) = mpsc::channel(1);
+            let written = Arc::new(Written::default());
+            let far = (!closes).then_some(far);
+            let writing = tokio::spawn(write_out(write, packets, written.clone()));
+            out.send(Bytes::from_static(b"packet")).await.unwrap();
+            if closes {
+                timeout(FAREWELL, out.closed()).await.expect("writing is over");
+            } else {
+                drop(out);
+            }
+            assert_eq!(written.is_cut.load(Ordering::Acquire), closes);
+            writing.await.unwrap();
+            drop(far);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::WhenFull;
 use super::sending::Online;
 use super::sieve::{Batch, Item};
-use super::state::{Amount, Loss, Stretch};
+use super::state::{Amount, Loss, Recount, Stretch};
 use super::task::Task;
 use andon_model::Timestamp;
 use andon_model::log::Lane;
@@ -68,16 +68,6 @@ impl Run {
     pub(super) fn of(stretch: &Stretch) -> Self {
         Self { cursor: stretch.from, ..Self::default() }
     }
-}
-
-/// Counting anew after a part of the lane was freed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recount {
-    /// Up to here it was counted before.
-    upto: u64,
-    before: Amount,
-    /// When the oldest that waited was received.
-    from: Timestamp,
 }
 
 impl Task {
@@ -162,7 +152,7 @@ impl Task {
     fn lane_lost(&mut self, batch: &Batch, from: u64) {
         let Some(gone_to) = batch.gone_to.filter(|to| *to >= from) else { return };
         // What is being counted anew for new filters was looked at for the old ones only.
-        let looked = self.recount.map_or(self.state.scouted, |recount| recount.upto.max(self.state.scouted));
+        let looked = self.state.recount.map_or(self.state.scouted, |recount| recount.upto.max(self.state.scouted));
         let unseen = gone_to.saturating_sub(looked);
         if unseen > 0 {
             // So fast that nobody had looked at them: how many were to be sent is not known, and all are counted.
@@ -171,13 +161,13 @@ impl Task {
             self.state.lose(Loss::Freed, amount, self.clock.now(), detail);
         }
         let needed = self.state.needed_from();
-        if gone_to < needed || self.recount.is_some_and(|recount| recount.upto <= gone_to) {
+        if gone_to < needed || self.state.recount.is_some_and(|recount| recount.upto <= gone_to) {
             return;
         }
         let now = self.clock.now();
         let (before, from) = (self.state.waiting, self.oldest.unwrap_or(now));
         let recount = Recount { upto: self.state.scouted.max(gone_to), before, from };
-        self.recount.get_or_insert(recount);
+        self.state.recount.get_or_insert(recount);
         for stretch in &mut self.state.stretches {
             stretch.from = stretch.from.max(gone_to + 1);
         }
@@ -188,8 +178,8 @@ impl Task {
     }
 
     fn finish_recount(&mut self) {
-        let Some(recount) = self.recount.filter(|recount| self.state.scouted >= recount.upto) else { return };
-        self.recount = None;
+        let Some(recount) = self.state.recount.filter(|recount| self.state.scouted >= recount.upto) else { return };
+        self.state.recount = None;
         let mut lost = recount.before;
         lost.take(self.state.waiting);
         if lost.messages > 0 {
@@ -239,7 +229,7 @@ impl Task {
             let too_old = too_old.is_some_and(|(most, oldest)| self.clock.now().since(oldest) > most);
             let too_much =
                 self.options.when_full == WhenFull::DropOldest && self.state.waiting.bytes > self.options.keep_bytes;
-            if !(too_old || too_much) || self.recount.is_some() || !self.drop_oldest(too_old, &mut reads).await {
+            if !(too_old || too_much) || self.state.recount.is_some() || !self.drop_oldest(too_old, &mut reads).await {
                 return;
             }
         }
@@ -254,7 +244,7 @@ impl Task {
                 && stretch.to.map_or(stretch.from > end, |to| stretch.from >= to)
         };
         let over = self.runs.iter().zip(&self.state.stretches).all(is_over) && end >= self.end_of_lane();
-        if over && self.recount.is_none() && self.state.waiting != Amount::default() {
+        if over && self.state.recount.is_none() && self.state.waiting != Amount::default() {
             tracing::warn!(bridge = self.options.name, waiting = ?self.state.waiting, "more was counted than waits");
             self.state.waiting = Amount::default();
             self.dirty = true;

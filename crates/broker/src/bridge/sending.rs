@@ -389,7 +389,7 @@ impl Task {
 
     /// Sends what may be sent.
     pub(super) async fn pump(&mut self, online: &mut Online) -> Result<(), Trouble> {
-        if self.recount.is_some() {
+        if self.state.recount.is_some() {
             // What is under way may be among what is gone: all is found out anew before anything is sent.
             let text = "the log has freed messages that were still to be sent";
             return Err(Trouble::new(text, "raise [limits] messages_mib, or lower `keep_mib`"));

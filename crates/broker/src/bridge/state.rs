@@ -97,6 +97,17 @@ impl Lost {
     }
 }
 
+/// Counting anew after a part of the lane was freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Recount {
+    /// Up to here it was counted before.
+    pub(super) upto: u64,
+    /// So much waited then.
+    pub(super) before: Amount,
+    /// When the oldest that waited was received.
+    pub(super) from: Timestamp,
+}
+
 /// A session at the other side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Session {
@@ -119,6 +130,9 @@ pub(super) struct State {
     #[serde(default)]
     pub(super) known_to: u64,
     pub(super) waiting: Amount,
+    /// While it is counted anew what the lane has freed of what waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recount: Option<Recount>,
     /// The local filters for which messages are sent, so that new ones are noticed.
     pub(super) filters: Vec<String>,
     /// For each of them, whether its messages are kept until they are sent (`qos` 1).
@@ -164,6 +178,7 @@ impl State {
             scouted: last,
             known_to: last,
             waiting: Amount::default(),
+            recount: None,
             filters: Vec::new(),
             keeps: Vec::new(),
             retained_due: Vec::new(),
@@ -340,6 +355,8 @@ mod tests {
         let mut state = State::new(7, at(1));
         state.follow(&kept(&["a/#"]), at(2));
         state.lose(Loss::Full, Amount::of(10), at(3), || "a/b".to_owned());
+        // A restart while it is counted anew tells what was lost all the same.
+        state.recount = Some(Recount { upto: 5, before: Amount::of(7), from: at(1) });
         assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
         let later = String::from_utf8(state.encode()).unwrap().replace("\"version\":1", "\"version\":2");
         assert!(State::decode(later.as_bytes()).unwrap_err().contains("later program"));

@@ -89,8 +89,6 @@ pub(super) struct Task {
     pub(super) runs: Vec<Run>,
     /// Something is to be saved.
     pub(super) dirty: bool,
-    /// After a part of the lane was freed: counted anew up to this frame, there were so many before.
-    pub(super) recount: Option<super::scouting::Recount>,
     /// How much of the lane there is.
     pub(super) lane: watch::Receiver<u64>,
     /// Under which identifiers messages were under way when the last link ended.
@@ -168,7 +166,6 @@ impl Task {
             state,
             runs,
             dirty: false,
-            recount: None,
             suspect: None,
             passed_over: Vec::new(),
             oldest: None,
@@ -302,6 +299,8 @@ impl Task {
         while self.passing.try_recv().is_ok() {
             self.tap.missed.fetch_add(1, Ordering::Relaxed);
         }
+        // Whoever writes may see it first.
+        online.thrown_out |= end.is_err() && online.link.is_cut();
         if online.thrown_out && online.ready {
             let before = self.suspect.take();
             self.suspect = self.first_unanswered(&online).map(|which| {

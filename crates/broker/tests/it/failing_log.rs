@@ -83,6 +83,27 @@ async fn what_needs_no_quota_is_heard_while_none_is_left() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_thrown_out_does_not_wait_until_the_log_has_its_last_answers() {
+    let (_folder, log, site) = site().await;
+    let mut reader = site.client(lasting("reader")).await;
+    reader.subscribe("a", QoS::AtLeastOnce).await;
+    site.broker.publish_internal("a", "x".into(), QoS::AtLeastOnce, false).await.unwrap();
+    let message = reader.next_publish().await;
+    let busy = AppendError::Busy { lane: Lane::Messages, pending_bytes: 1 };
+    log.set(Mood::Refusing(busy));
+    // The answer, a question and a packet that nobody understands, in one piece: the answer is to be in the log before the end.
+    let answer = bytes_of(&Packet::PubAck(Ack::new(message.packet_id, ReasonCode::SUCCESS)), Version::V5);
+    let question = bytes_of(&Packet::PingReq, Version::V5);
+    reader.send_bytes(&[answer, question, vec![0, 0]].concat()).await;
+    assert_eq!(reader.next().await, Packet::PingResp);
+    assert!(site.broker.departures(Some("reader"), 1).is_empty(), "the log has not taken its answer");
+    assert!(site.broker.disconnect_client("reader"));
+    until(|| !site.broker.departures(Some("reader"), 1).is_empty()).await;
+    log.set(Mood::Well);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_that_is_to_last_is_admitted_only_when_it_is_durable() {
     let (_folder, log, site) = site().await;
     log.set(Mood::Holding);

@@ -347,7 +347,7 @@ struct Pace {
 pub(super) struct Node {
     pub name: Arc<NodeName>,
     session: Session,
-    /// Since when it is in this session; of one that was never born in this run, since when its name is known.
+    /// Since when it is online or offline; of one that was not born since the start, since when its name is known.
     pub since: Timestamp,
     bd_seq: Option<u64>,
     next_seq: u8,
@@ -358,7 +358,7 @@ pub(super) struct Node {
     pace: Pace,
     /// Since its last birth a bound kept one of its devices from being known.
     cut: bool,
-    /// How often a birth was asked for in this run.
+    /// How often a birth was asked for since the start.
     asked: u64,
     /// The last thing that was odd about it.
     trouble: Option<(Timestamp, Note)>,

@@ -17,10 +17,6 @@ async fn throw_out(mut caller: Caller, reason: ReasonCode) -> Vec<Packet> {
     came
 }
 
-fn trouble(over: &Over) -> String {
-    over.bridge.report().last_trouble.unwrap().1.text
-}
-
 #[tokio::test]
 async fn a_retained_message_of_before_at_which_the_other_side_ends_every_link_is_named_and_passed_over_too() {
     for skip_refused in [false, true] {
@@ -39,7 +35,10 @@ async fn a_retained_message_of_before_at_which_the_other_side_ends_every_link_is
             until(|| over.bridge.report().state == LinkState::Connected).await;
             throw_out(caller, ReasonCode::QUOTA_EXCEEDED).await;
             until(|| over.bridge.report().failures == end).await;
-            assert_eq!(trouble(&over).contains("4 links in a row at the same message to \"a/bad\""), end == 4);
+            assert_eq!(
+                over.trouble().await.text.contains("4 links in a row at the same message to \"a/bad\""),
+                end == 4
+            );
         }
         let (mut caller, _) = remote.admit(ConnAck::default(), 0).await;
         if !skip_refused {
@@ -104,8 +103,8 @@ async fn a_link_that_ends_for_another_reason_later_does_not_name_the_message() {
         let before = over.bridge.report().failures;
         throw_out(caller, reason).await;
         until(|| over.bridge.report().failures > before).await;
-        let named = trouble(&over).contains("in a row at the same message");
-        assert_eq!(named, end == 1 && before == 3, "{}", trouble(&over));
+        let named = over.trouble().await.text.contains("in a row at the same message");
+        assert_eq!(named, end == 1 && before == 3, "{}", over.trouble().await.text);
     }
     over.bridge.stop().await;
 }
