@@ -282,6 +282,35 @@ class Bridges(Case):
         wait_until("the lag is told", behind, 40)
         self.assertTrue(self.bridge(node)["bridge"]["behind"])
 
+    def test_a_bridge_that_lags_raises_an_alarm_and_one_that_is_gone_is_out_of_service(self):
+        plant = (
+            '[[equipment]]\npath = "works"\nlevel = "site"\n'
+            '[[tag]]\npath = "works/lag"\ntype = "double"\nunit = "s"\n'
+            '[[tag]]\npath = "works/link"\ntype = "boolean"\n'
+            '[[tag]]\npath = "works/waiting"\ntype = "int64"\n'
+            '[[alarm]]\ntag = "works/lag"\ncondition = "high"\nlimit = 3.0\npriority = "high"\nmessage = "Head office gets nothing"\n'
+        )
+        measures = "".join(
+            f'[[connector.measure]]\nwhat = "{what}"\ntag = "works/{tag}"\n'
+            for what, tag in [("lag", "lag"), ("connected", "link"), ("waiting_messages", "waiting")]
+        )
+        remote = self.mosquitto().start()
+        node = self.node()
+        node.apply(plant + document(remote.port, more=measures))
+        value = lambda tag: node.value(f"works/{tag}")
+        wait_until("the link is measured", lambda: value("link") is True and value("lag") == 0.0)
+        remote.stop()
+        wait_until("its end is measured", lambda: value("link") is False)
+        self.publish(node, range(3), ["plant/a"])
+        wait_until("what waits is measured", lambda: value("waiting") == 3)
+        wait_until("the alarm comes", lambda: node.alarm("works/lag:high"), 30)
+        remote.start()
+        wait_until("it has caught up", lambda: value("waiting") == 0 and value("lag") == 0.0, 90)
+        gone = "returned_to_normal_unacknowledged"
+        wait_until("the alarm goes", lambda: node.alarm("works/lag:high")["state"] == gone)
+        node.apply(plant, prune=True)
+        wait_until("nothing is measured any more", lambda: [node.live(f"works/{tag}")[2] for tag in ("lag", "link", "waiting")] == [0x808D0000] * 3)
+
     def test_what_the_other_side_has_for_us_comes_with_3_1_1_and_5_over_restarts(self):
         for version in (4, 5):
             with self.subTest(version=version):

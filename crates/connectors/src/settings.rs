@@ -54,13 +54,15 @@ impl Findings {
     }
 }
 
-/// The tags that connectors read, each with the connector's name: what stands in their lists `register` (Modbus) and `metric` (Sparkplug).
+/// The tags that connectors read, each with the connector's name: what stands in their lists `register` (Modbus),
+/// `metric` (Sparkplug) and `measure` (bridges).
 pub fn tags_read<'p>(
     connectors: impl IntoIterator<Item = &'p ConnectorDef>,
 ) -> impl Iterator<Item = (&'p str, &'p str)> {
     let list = |connector: &'p ConnectorDef, key: &str| connector.settings.get(key).and_then(Value::as_array);
     connectors.into_iter().flat_map(move |connector| {
-        let entries = ["register", "metric"].into_iter().filter_map(move |key| list(connector, key)).flatten();
+        let entries =
+            ["register", "metric", "measure"].into_iter().filter_map(move |key| list(connector, key)).flatten();
         entries.filter_map(move |entry| Some((entry.get("tag")?.as_str()?, connector.name.as_str())))
     })
 }

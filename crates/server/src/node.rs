@@ -373,6 +373,7 @@ impl Node {
         core.tasks.spawn(alarms.clone().run(core.stop.clone()));
         core.tasks.spawn(door.clone().run(core.stop.clone()));
         core.tasks.spawn(sparkplug.clone().run(core.stop.clone()));
+        core.tasks.spawn(crate::bridge::measures::run(bridges.clone(), bus.clone(), core.stop.clone()));
         bus.publish(hooks.take_replayed()).await;
 
         let followers = Followers {

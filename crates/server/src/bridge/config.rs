@@ -1,5 +1,6 @@
 //! The words of the connector `mqtt_bridge`, checked. Pure.
 
+use super::measures::{self, Measure};
 use andon_broker::bridge::{Rule, WhenFull, is_in_front, overlap, reader_name};
 use andon_connectors::settings::{Findings, Section};
 use andon_model::plant::{ConnectorDef, Finding, Plant};
@@ -69,6 +70,8 @@ pub struct Config {
     pub when_full: WhenFull,
     pub skip_refused: bool,
     pub alarm_after: Duration,
+    /// What tags take of how it is doing.
+    pub measures: Vec<Measure>,
 }
 
 impl Config {
@@ -145,6 +148,7 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
     let when_full = section.choice("when_full", &FULL, findings).unwrap_or(WhenFull::DropOldest);
     let skip_refused = section.choice("when_refused", &REFUSED, findings).unwrap_or(false);
     let alarm_after = section.duration("alarm_after", ALARM, findings).unwrap_or(Duration::from_secs(300));
+    let measures = measures::read(&mut section, connector, plant, findings);
     section.finish(findings);
     let (tls_wanted, host, port) = endpoint?;
     if tls_wanted && tls.is_none() {
@@ -171,6 +175,7 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
         when_full,
         skip_refused,
         alarm_after,
+        measures,
     })
 }
 

@@ -2,10 +2,12 @@
 
 pub mod config;
 mod dial;
+pub mod measures;
 mod telling;
 
 use self::config::{Config, KIND};
 use self::dial::{Line, NoLine, password};
+use self::measures::Measure;
 use self::telling::Telling;
 use crate::mqtt::telling::Troubles;
 use crate::notes::Notes;
@@ -273,6 +275,13 @@ impl Bridges {
         self.all().runs.iter().map(|(name, run)| (name.clone(), run.bridge.report())).collect()
     }
 
+    /// What tags take of each that runs; `None`: the node stops.
+    fn measured(&self) -> Option<Vec<(Vec<Measure>, Report)>> {
+        let all = self.all();
+        let measured = |run: &Run| (run.config.measures.clone(), run.bridge.report());
+        (!all.over).then(|| all.runs.values().filter(|run| !run.config.measures.is_empty()).map(measured).collect())
+    }
+
     /// Those whose messages have waited for too long, for everybody to see.
     pub fn warnings(&self) -> Vec<String> {
         let behind = self.reports().into_iter().filter(|(_, report)| report.behind);
@@ -330,7 +339,7 @@ fn health(run: &Run) -> ConnectorHealth {
         last_error: report.last_trouble.map(|(at, Trouble { text, remedy })| LastError { at, text, remedy }),
         refused: 0,
         endpoint: run.config.endpoint(),
-        tags: 0,
+        tags: run.config.measures.len(),
         bridge: Some(figures),
     }
 }
