@@ -209,6 +209,27 @@ class HostApplication(Case):
         self.assertIn("scada", json.dumps(command))
         self.wait_value(node, "speed", 23.5)
 
+    def test_members_of_a_template_are_tags_that_are_read_and_written(self):
+        node, edge = self.begin("npm")
+        edge.say(skid={"temperature": 21.5}, birth=True)
+        found = lambda: node.get("/api/connectors/found?" + urllib.parse.urlencode({"name": "floor", "place": "works"})).json
+        members = lambda: {v["place"]: v["state"] for v in found()["values"] if "Pump 1/" in v["place"]}
+        wait_until("the members are found", lambda: len(members()) == 2)
+        tags = '[[tag]]\npath = "works/press/temperature"\ntype = "double"\n[[tag]]\npath = "works/press/running"\ntype = "boolean"\nwrite = { confirm_within = "2s" }\n'
+        member = '[[connector.metric]]\ntag = "works/press/{0}"\nnode = "g/npm"\ndevice = "skid"\nmetric = "Pump 1/{0}"\n'
+        node.apply(tags + host_plant("npm") + member.format("temperature") + member.format("running"))
+        self.wait_value(node, "temperature", 21.5)
+        self.wait_value(node, "running", False)
+        edge.say(skid={"temperature": 22.0})
+        self.wait_value(node, "temperature", 22.0)
+        self.wait_value(node, "running", False)
+        answer = node.post("/api/commands", {"tag": "works/press/running", "value": True}).json
+        self.assertEqual(answer["outcome"], "confirmed", answer)
+        command = edge.wait("the command came", lambda e: e.get("dcmd") == "skid")
+        self.assertEqual(command["template"], ["Pump 1", "Pump", "2.1", False])
+        self.assertEqual(command["members"], {"running": True})
+        self.wait_value(node, "running", True)
+
     def test_what_is_found_can_be_applied_as_a_document(self):
         node, edge = self.begin("pysparkplug")
         found = node.get("/api/connectors/found?" + urllib.parse.urlencode({"name": "floor"})).json

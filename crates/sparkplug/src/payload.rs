@@ -73,17 +73,16 @@ pub(crate) fn bd_seq_metric(number: u8, at: u64) -> Metric {
     }
 }
 
-/// What the property `Quality` says: 192 is good, 500 stale, which is no communication, anything else bad. Without it: good
-/// (Sparkplug 3.0.0 §6.4.11).
-pub(crate) fn quality(metric: &Metric) -> StatusCode {
-    let Some(properties) = &metric.properties else { return StatusCode::GOOD };
+/// What the property `Quality` says: 192 is good, 500 stale, which is no communication, anything else bad; `None` where there is none, which
+/// is as good (Sparkplug 3.0.0 §6.4.11).
+pub(crate) fn quality(metric: &Metric) -> Option<StatusCode> {
+    let properties = metric.properties.as_ref()?;
     let mut pairs = properties.keys.iter().zip(&properties.values);
-    match pairs.find(|(key, _)| *key == QUALITY).and_then(|(_, value)| value.value.as_ref()) {
-        None => StatusCode::GOOD,
-        Some(PropertyKind::Int(GOOD) | PropertyKind::Long(192)) => StatusCode::GOOD,
-        Some(PropertyKind::Int(STALE) | PropertyKind::Long(500)) => StatusCode::BAD_NO_COMMUNICATION,
-        Some(_) => StatusCode::BAD,
-    }
+    Some(match pairs.find(|(key, _)| *key == QUALITY)?.1.value.as_ref()? {
+        PropertyKind::Int(GOOD) | PropertyKind::Long(192) => StatusCode::GOOD,
+        PropertyKind::Int(STALE) | PropertyKind::Long(500) => StatusCode::BAD_NO_COMMUNICATION,
+        _ => StatusCode::BAD,
+    })
 }
 
 /// The property `Quality`, where a quality is not good [tck-id-payloads-propertyset-quality-value-type].
@@ -136,10 +135,10 @@ mod tests {
             let value = PropertyValue { kind: Some(3), is_null: None, value: Some(kind) };
             Metric { properties: properties([(QUALITY.to_owned(), value)]), ..Metric::default() }
         };
-        assert_eq!(quality(&Metric::default()), StatusCode::GOOD);
-        assert_eq!(quality(&with(PropertyKind::Int(192))), StatusCode::GOOD);
-        assert_eq!(quality(&with(PropertyKind::Int(500))), StatusCode::BAD_NO_COMMUNICATION);
-        assert_eq!(quality(&with(PropertyKind::Int(0))), StatusCode::BAD);
+        assert_eq!(quality(&Metric::default()), None);
+        assert_eq!(quality(&with(PropertyKind::Int(192))), Some(StatusCode::GOOD));
+        assert_eq!(quality(&with(PropertyKind::Int(500))), Some(StatusCode::BAD_NO_COMMUNICATION));
+        assert_eq!(quality(&with(PropertyKind::Int(0))), Some(StatusCode::BAD));
         for (code, expected) in
             [(StatusCode::BAD_NO_COMMUNICATION, 500), (StatusCode::UNCERTAIN, 500), (StatusCode::BAD_SENSOR_FAILURE, 0)]
         {

@@ -8,7 +8,8 @@
 //! - A message whose number is ahead waits for those before it; when they do not come in time, what waited is dropped, the node's values become
 //!   uncertain and it is asked to be born again. Nothing is taken from it until then: an alias might stand for another metric by now.
 //! - A death makes all values of the node and its devices bad (no communication) at the time it was received.
-//! - Tables, structures, bytes, files and arrays become no tags; they are listed by [`Host::found`] with their type.
+//! - Templates are taken apart: each member of an instance is a metric of its own, `template/member`, and can be a tag.
+//! - Tables, bytes, files and arrays become no tags; they are listed by [`Host::found`] with their type.
 //! - Transient and historical metrics are samples like others: who maps a metric to a tag wants it kept. A historical one is no current value.
 
 mod node;
@@ -16,10 +17,10 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-use self::node::{Came, Ctx, Node};
+use self::node::{Came, Ctx, Node, instance, member_name};
 use crate::bounds::Limits;
 use crate::payload::{self, DecodeError};
-use crate::proto::{Metric, Payload};
+use crate::proto::{Metric, MetricValue, Payload, Template};
 use crate::topic::{NodeName, Topic, Verb, node_topic};
 use crate::value::{self, DataType, EncodeError};
 use crate::{Message, Now};
@@ -513,14 +514,33 @@ impl Host {
             .and_then(|known| Some((known, known.data_type?)))
             .ok_or_else(|| CommandError::NoMetric(whose()))?;
         let at = Some(payload::millis(now));
-        let alias = known.alias.filter(|_| self.options.command_by == CommandBy::Alias);
-        let metric = Metric {
-            name: alias.is_none().then(|| known.name.to_string()),
-            alias,
-            timestamp: at,
-            datatype: Some(data_type.code()),
-            value: Some(value::encode(value, data_type)?),
-            ..Metric::default()
+        let mut named = known;
+        let (mut data_type, mut value) = (data_type, value::encode(value, data_type)?);
+        let metric = loop {
+            let template = named.within.and_then(|place| table.metrics.get(place));
+            // A member goes by its name within its template.
+            let own = template.and_then(|template| named.name.strip_prefix(&*template.name)?.strip_prefix('/'));
+            let by_alias = template.is_none() && self.options.command_by == CommandBy::Alias;
+            let alias = named.alias.filter(|_| by_alias);
+            let metric = Metric {
+                name: alias.is_none().then(|| own.unwrap_or(&named.name).to_owned()),
+                alias,
+                timestamp: at,
+                datatype: Some(data_type.code()),
+                value: Some(value),
+                ..Metric::default()
+            };
+            let Some(template) = template else { break metric };
+            let of = template.instance.as_deref();
+            data_type = DataType::Template;
+            value = MetricValue::Template(Box::new(Template {
+                version: of.and_then(|of| of.version.clone()),
+                metrics: vec![metric],
+                template_ref: of.and_then(|of| of.definition.clone()),
+                is_definition: Some(false),
+                ..Template::default()
+            }));
+            named = template;
         };
         let payload = Payload { timestamp: at, metrics: vec![metric], ..Payload::default() };
         let device = address.device.as_deref();
@@ -528,8 +548,8 @@ impl Host {
         Ok(Message { topic: node_topic(verb, &address.node, device), payload: payload.encode_to_vec() })
     }
 
-    /// Which metrics somebody else's command writes, each with its value and in its order; `None` if it cannot be read, or has an alias that is not
-    /// known for sure, or that is another metric's than the one it names: who gets it may go by either.
+    /// Which metrics somebody else's command writes, each with its value and in its order, of templates their members; `None` if it cannot be read, is
+    /// over a bound, or has an alias that is not known for sure, or that is another metric's than the one it names: who gets it may go by either.
     #[must_use]
     pub fn wanted_by(&self, topic: &str, payload: &[u8]) -> Option<Vec<(Address, Value)>> {
         let Topic::Node { verb, group, node, device } = Topic::parse(topic)? else { return None };
@@ -538,22 +558,39 @@ impl Host {
         let node = self.node(&name);
         let (table, online) = (node.and_then(|node| node.table(device)), node.and_then(|node| node.online(device)));
         let mut wanted = Vec::with_capacity(payload.metrics.len());
-        for metric in &payload.metrics {
+        let mut asked: Vec<(Option<Arc<str>>, &Metric)> =
+            payload.metrics.iter().rev().map(|metric| (None, metric)).collect();
+        while let Some((template, metric)) = asked.pop() {
             let by_alias = match metric.alias {
                 Some(alias) => Some(online.and_then(|table| table.by_alias(alias))?),
                 None => None,
             };
-            let written = metric.name.as_deref().or(by_alias.map(|known| &*known.name))?;
+            let written: Arc<str> = match (&template, metric.name.as_deref()) {
+                (Some(template), Some(name)) => member_name(template, name)?.into(),
+                (None, Some(name)) => name.into(),
+                (_, None) => by_alias.map(|known| known.name.clone())?,
+            };
             if by_alias.is_some_and(|known| *known.name != *written) {
                 return None;
             }
-            let known = table.and_then(|table| table.metric(written));
+            let known = table.and_then(|table| table.metric(&written));
+            // Of a template, its members are written.
+            let members = instance(metric).map(|template| template.metrics.as_slice()).unwrap_or_default();
+            if !members.is_empty() {
+                asked.extend(members.iter().rev().map(|member| (Some(written.clone()), member)));
+                continue;
+            }
+            if wanted.len() >= self.options.limits.metrics {
+                return None;
+            }
             let born = known.and_then(|known| known.data_type);
             let data_type = born.or_else(|| DataType::from_code(metric.datatype?));
             let value =
                 data_type.filter(|t| t.tag_type().is_some()).map_or(Value::Null, |t| value::decode(metric, t).0);
-            wanted
-                .push((Address { node: name.clone(), device: device.map(Into::into), metric: written.into() }, value));
+            wanted.push((
+                Address { node: name.clone(), device: device.map(Into::into), metric: (*written).into() },
+                value,
+            ));
         }
         Some(wanted)
     }

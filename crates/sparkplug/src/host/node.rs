@@ -2,12 +2,12 @@
 
 use super::{Counts, DeviceState, Found, HostOptions, Note, Outcome, Taken, Targets};
 use crate::payload;
-use crate::proto::{Metric, Payload};
+use crate::proto::{Metric, MetricValue, Payload, Template};
 use crate::topic::{NodeName, Verb, node_topic};
 use crate::value::{self, DataType};
 use crate::{Message, Now};
 use andon_model::{Sample, StatusCode, TagId, Timestamp, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const AHEAD: u8 = 127;
 const REBIRTH_AT_LEAST: Duration = Duration::from_secs(300);
 /// Texts longer than this are published, but not kept for lists.
 const TEXT_KEPT: usize = 4096;
+/// The most bytes of a member's name with those of all templates around it: they stand before each member's, and on the wire but once.
+const MEMBER_NAME: usize = 256;
 /// A value that is older than this when it comes is of a device whose clock is slow, or of long ago.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -47,13 +49,74 @@ pub(super) struct Came<'b> {
     pub payload: Payload,
 }
 
-/// A metric as it was born.
+/// A metric of a payload; a member of a template with what it has from that where it says nothing itself.
+#[derive(Clone, Copy)]
+struct Reading<'p> {
+    metric: &'p Metric,
+    at: Option<u64>,
+    quality: Option<StatusCode>,
+    historical: bool,
+    transient: bool,
+}
+
+impl<'p> Reading<'p> {
+    fn of(metric: &'p Metric) -> Self {
+        Self {
+            metric,
+            at: metric.timestamp,
+            quality: payload::quality(metric),
+            historical: metric.is_historical == Some(true),
+            transient: metric.is_transient == Some(true),
+        }
+    }
+
+    fn member(&self, metric: &'p Metric) -> Self {
+        let own = Self::of(metric);
+        Self {
+            metric,
+            at: own.at.or(self.at),
+            quality: own.quality.or(self.quality),
+            historical: own.historical || self.historical,
+            transient: own.transient || self.transient,
+        }
+    }
+
+    const fn is_null(&self) -> bool {
+        matches!(self.metric.is_null, Some(true))
+    }
+}
+
+/// The template that a metric is an instance of; `None`: it is another kind of metric, or the definition of a template.
+pub(super) fn instance(metric: &Metric) -> Option<&Template> {
+    match &metric.value {
+        Some(MetricValue::Template(template)) if template.is_definition != Some(true) => Some(template),
+        _ => None,
+    }
+}
+
+/// What a member of a template is called among the metrics; `None`: with all that stands before it, it is longer than [`MEMBER_NAME`], and left
+/// out.
+pub(super) fn member_name(template: &str, member: &str) -> Option<String> {
+    (template.len() + 1 + member.len() <= MEMBER_NAME).then(|| format!("{template}/{member}"))
+}
+
+/// What an instance of a template says of its definition.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub definition: Option<String>,
+    pub version: Option<String>,
+}
+
+/// A metric as it was born, or a member of one that is a template.
 #[derive(Debug)]
 pub(super) struct Known {
     pub name: Arc<str>,
     pub alias: Option<u64>,
     pub data_type: Option<DataType>,
     pub transient: bool,
+    /// The place of the template of which it is a member. Whoever comes from an earlier run does not know it before it is born.
+    pub within: Option<usize>,
+    pub instance: Option<Box<Instance>>,
     tag: Option<TagId>,
     value: Value,
     pub quality: StatusCode,
@@ -79,12 +142,24 @@ impl Known {
     }
 
     /// Takes a value; `sent`: when the message was.
-    fn take(&mut self, metric: &Metric, sent: Option<Timestamp>, now: Timestamp, out: &mut Outcome) {
+    fn take(&mut self, reading: &Reading<'_>, sent: Option<Timestamp>, now: Timestamp, out: &mut Outcome) {
         let Some(data_type) = self.data_type.filter(|t| t.tag_type().is_some()) else { return };
-        let (value, quality) = value::decode(metric, data_type);
-        let quality = if quality.is_good() { payload::quality(metric) } else { quality };
-        let mut at = payload::time(metric.timestamp).or(sent).unwrap_or(now);
-        if metric.is_historical == Some(true) {
+        let (value, quality) = value::decode(reading.metric, data_type);
+        let quality = if quality.is_good() { reading.quality.unwrap_or(StatusCode::GOOD) } else { quality };
+        self.set(value, quality, reading, sent, now, out);
+    }
+
+    fn set(
+        &mut self,
+        value: Value,
+        quality: StatusCode,
+        reading: &Reading<'_>,
+        sent: Option<Timestamp>,
+        now: Timestamp,
+        out: &mut Outcome,
+    ) {
+        let mut at = payload::time(reading.at).or(sent).unwrap_or(now);
+        if reading.historical {
             if let Some(tag) = self.tag {
                 out.samples.push(Sample { tag, value, quality, source_ts: at, received_ts: now });
             }
@@ -207,44 +282,26 @@ impl Table {
     /// of service.
     fn born(old: Self, name: &NodeName, device: &str, payload: &Payload, ctx: &mut Ctx<'_>) -> Self {
         ctx.counts.metrics -= old.metrics.len();
-        let mut old_by_name: HashMap<Arc<str>, Known> =
-            old.metrics.into_iter().map(|known| (known.name.clone(), known)).collect();
-        let (sent, now) = (payload::time(payload.timestamp), ctx.now.wall);
-        let (mut table, mut gone) = (Self::default(), Vec::new());
+        let mut birth = Birth {
+            name,
+            device,
+            sent: payload::time(payload.timestamp),
+            before: old.metrics.into_iter().map(|known| (known.name.clone(), known)).collect(),
+            table: Self::default(),
+            gone: Vec::new(),
+        };
         for metric in &payload.metrics {
             let Some(metric_name) = metric.name.as_deref() else { continue };
-            let fresh = !table.by_name.contains_key(metric_name);
-            if fresh && ctx.counts.metrics + table.metrics.len() >= ctx.options.metrics {
-                table.cut = true;
+            if !birth.add(metric_name, &Reading::of(metric), None, ctx) {
+                birth.table.cut = true;
                 break;
             }
-            let before = old_by_name.remove(metric_name);
-            let tag = ctx.targets.of(name, device, metric_name);
-            let mut known = Known {
-                name: before.as_ref().map_or_else(|| metric_name.into(), |known| known.name.clone()),
-                alias: metric.alias,
-                data_type: metric.datatype.and_then(DataType::from_code),
-                transient: metric.is_transient == Some(true),
-                tag,
-                value: Value::Null,
-                quality: StatusCode::BAD_NO_DATA,
-                at: now,
-                stale: false,
-                // Who is new may have been there in an earlier birth, or its tag the metric of somebody else.
-                floor: match &before {
-                    Some(before) if before.fits_a_tag() => before.floor,
-                    _ => tag.map(|_| now),
-                },
-                long: false,
-            };
-            gone.extend(before.filter(|before| before.fits_a_tag() && !known.fits_a_tag()));
-            known.take(metric, sent, now, ctx.out);
-            table.add(known);
         }
-        gone.extend(old_by_name.into_values().filter(|known| known.tag.is_some()));
+        let Birth { table, before, mut gone, .. } = birth;
+        gone.extend(before.into_values().filter(|known| known.tag.is_some()));
         gone.sort_by(|a, b| a.name.cmp(&b.name));
         for known in &mut gone {
-            known.stale(StatusCode::BAD_OUT_OF_SERVICE, now, ctx.out);
+            known.stale(StatusCode::BAD_OUT_OF_SERVICE, ctx.now.wall, ctx.out);
         }
         ctx.counts.metrics += table.metrics.len();
         table
@@ -252,27 +309,67 @@ impl Table {
 
     /// Takes the values of a data message; tells the first metric that is not as it was born, unless a bound kept it from being known.
     fn data(&mut self, payload: &Payload, ctx: &mut Ctx<'_>) -> Option<String> {
-        let (sent, now) = (payload::time(payload.timestamp), ctx.now.wall);
-        let mut unknown = None;
+        let mut came = Data { sent: payload::time(payload.timestamp), unknown: None, nulled: HashSet::new() };
         for metric in &payload.metrics {
-            let place = self.place(metric);
-            let known = place.and_then(|place| self.metrics.get_mut(place));
-            let same = |known: &&mut Known| {
-                metric.datatype.is_none_or(|code| code == 0 || DataType::from_code(code) == known.data_type)
-            };
-            match known.filter(same) {
-                Some(known) => known.take(metric, sent, now, ctx.out),
-                None if place.is_none() && self.cut => {}
-                None => {
-                    unknown.get_or_insert_with(|| match (&metric.name, metric.alias) {
-                        (Some(name), _) => format!("the metric {name:?}"),
-                        (None, Some(alias)) => format!("a metric by the alias {alias}"),
-                        (None, None) => "a metric without a name".to_owned(),
-                    });
+            self.take(self.place(metric), None, &Reading::of(metric), &mut came, ctx);
+        }
+        came.unknown
+    }
+
+    /// Takes one value; `full`: the name of a member with that of its template.
+    fn take(
+        &mut self,
+        place: Option<usize>,
+        full: Option<&str>,
+        reading: &Reading<'_>,
+        came: &mut Data,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let Reading { metric, .. } = reading;
+        let known = place.and_then(|place| Some((place, self.metrics.get_mut(place)?)));
+        let same = |known: &Known| {
+            metric.datatype.is_none_or(|code| code == 0 || DataType::from_code(code) == known.data_type)
+        };
+        match known.filter(|(_, known)| same(known)) {
+            Some((place, known)) if known.data_type == Some(DataType::Template) => {
+                let name = known.name.clone();
+                if reading.is_null() {
+                    self.null(place, reading, came, ctx);
+                }
+                for member in instance(metric).into_iter().flat_map(|template| &template.metrics) {
+                    let full = member.name.as_deref().map(|member| member_name(&name, member));
+                    let place = match &full {
+                        Some(Some(full)) => self.by_name.get(full.as_str()).copied(),
+                        Some(None) => continue,
+                        None => self.place(member),
+                    };
+                    self.take(place, full.flatten().as_deref(), &reading.member(member), came, ctx);
                 }
             }
+            Some((_, known)) => known.take(reading, came.sent, ctx.now.wall, ctx.out),
+            None if place.is_none() && self.cut => {}
+            None => {
+                came.unknown.get_or_insert_with(|| match (full.or(metric.name.as_deref()), metric.alias) {
+                    (Some(name), _) => format!("the metric {name:?}"),
+                    (None, Some(alias)) => format!("a metric by the alias {alias}"),
+                    (None, None) => "a metric without a name".to_owned(),
+                });
+            }
         }
-        unknown
+    }
+
+    /// A template without a value has members without one. Once in a message: it costs as much as the template has members.
+    fn null(&mut self, place: usize, reading: &Reading<'_>, came: &mut Data, ctx: &mut Ctx<'_>) {
+        if !came.nulled.insert(place) {
+            return;
+        }
+        // Members stand right behind their template.
+        let behind = self.metrics.get_mut(place + 1..).unwrap_or_default();
+        for known in behind.iter_mut().take_while(|known| known.within.is_some_and(|within| within >= place)) {
+            if known.fits_a_tag() {
+                known.set(Value::Null, StatusCode::BAD_NO_DATA, reading, came.sent, ctx.now.wall, ctx.out);
+            }
+        }
     }
 
     fn map_again(&mut self, name: &NodeName, device: &str, ctx: &mut Ctx<'_>) -> bool {
@@ -295,6 +392,74 @@ impl Table {
             }
         }
         missing
+    }
+}
+
+/// What a data message has come to.
+struct Data {
+    sent: Option<Timestamp>,
+    /// The first metric that is not as it was born.
+    unknown: Option<String>,
+    /// The templates that were told to be null.
+    nulled: HashSet<usize>,
+}
+
+/// A birth that is being read.
+struct Birth<'b> {
+    name: &'b NodeName,
+    device: &'b str,
+    sent: Option<Timestamp>,
+    /// What was there before and was not met yet.
+    before: HashMap<Arc<str>, Known>,
+    table: Table,
+    /// What was something for a tag and is not any more.
+    gone: Vec<Known>,
+}
+
+impl Birth<'_> {
+    /// Adds a metric, and behind it its members where it is an instance of a template. False: a bound is reached.
+    fn add(&mut self, name: &str, reading: &Reading<'_>, within: Option<usize>, ctx: &mut Ctx<'_>) -> bool {
+        let (metric, now) = (reading.metric, ctx.now.wall);
+        let place = self.table.by_name.get(name).copied();
+        if place.is_none() && ctx.counts.metrics + self.table.metrics.len() >= ctx.options.metrics {
+            return false;
+        }
+        let before = self.before.remove(name);
+        let tag = ctx.targets.of(self.name, self.device, name);
+        let template = instance(metric);
+        let of = |template: &Template| {
+            Box::new(Instance { definition: template.template_ref.clone(), version: template.version.clone() })
+        };
+        let mut known = Known {
+            name: before.as_ref().map_or_else(|| name.into(), |known| known.name.clone()),
+            alias: metric.alias,
+            data_type: metric.datatype.and_then(DataType::from_code),
+            transient: reading.transient,
+            within,
+            instance: template.map(of),
+            tag,
+            value: Value::Null,
+            quality: StatusCode::BAD_NO_DATA,
+            at: now,
+            stale: false,
+            // Who is new may have been there in an earlier birth, or its tag the metric of somebody else.
+            floor: match &before {
+                Some(before) if before.fits_a_tag() => before.floor,
+                _ => tag.map(|_| now),
+            },
+            long: false,
+        };
+        self.gone.extend(before.filter(|before| before.fits_a_tag() && !known.fits_a_tag()));
+        known.take(reading, self.sent, now, ctx.out);
+        let (place, own_name) = (place.unwrap_or(self.table.metrics.len()), known.name.clone());
+        self.table.add(known);
+        for member in template.into_iter().flat_map(|template| &template.metrics) {
+            let full = member.name.as_deref().and_then(|member| member_name(&own_name, member));
+            if full.is_some_and(|full| !self.add(&full, &reading.member(member), Some(place), ctx)) {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -778,6 +943,8 @@ impl Known {
             alias,
             data_type,
             transient,
+            within: None,
+            instance: None,
             tag,
             value,
             quality,

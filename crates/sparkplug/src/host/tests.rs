@@ -1,5 +1,7 @@
 //! A host application against edge nodes that behave and such that do not.
 
+mod templates;
+
 use super::*;
 use crate::proto::MetricValue;
 use proptest::prelude::*;
