@@ -210,9 +210,12 @@ class Backup(Case):
         self.assertGreaterEqual(int(keeper.messages[-1][1]), max(ledger["retained"]))
         keeper.close()
 
-        newest = lambda: node.get("/api/timeline?limit=1").json["events"][0]["seq"]
-        wait_until("the timeline stands still", lambda: (seen := newest()) and (time.sleep(0.3) or newest() == seen), 30)
-        events = node.timeline()
+        def whole():
+            """The timeline and the check of the log behind it, once the one has caught up with the other."""
+            events, audit = node.timeline(), node.get("/api/audit/verify").json
+            return (events, audit) if audit["events"] == len(events) else None
+
+        events, audit = wait_until("the timeline is the log's", whole, 30)
         self.assertEqual([i for i, times in Counter(event["id"] for event in events).items() if times > 1], [])
         versions = {v["version"]: v["reason"] for v in node.get("/api/plant/versions").json["versions"]}
         recorded = Counter(event["detail"]["version"] for event in events if event["kind"] == "configuration")
@@ -224,9 +227,7 @@ class Backup(Case):
         steps = Counter((event["detail"]["command"], event["detail"]["step"]) for event in events if event["kind"] == "command")
         for command, outcome in ledger["commands"]:
             self.assertEqual(steps[(command, outcome)], 1, (command, outcome))
-        audit = node.get("/api/audit/verify").json
         self.assertTrue(audit["ok"], audit)
-        self.assertEqual(audit["events"], len(events), "the timeline is the log's")
         self.assertEqual(len([e for e in events if e["kind"] == "system" and "restored from the backup" in json.dumps(e)]), 1)
         self.assertEqual([e for e in events if "orderly way" in e["summary"]], [], "that a node ran while it was backed up is no crash")
 
@@ -269,8 +270,10 @@ class Backup(Case):
         print(f"busy node: {rate} events, backup in {took:.1f} s, {done.stdout.splitlines()[1]}; before it {sum(map(len, before.values()))} acknowledgements", flush=True)
         busy.stop()
         self.assertIn("all is well", self.verify())
-        texts = [json.dumps(e) for e in node.timeline(kind="system")]
-        self.assertEqual(len([t for t in texts if "backup " in t and " made: everything up to record" in t]), 3, "recorded")
+        texts = lambda: [json.dumps(e) for e in node.timeline(kind="system")]
+        made = lambda: len([t for t in texts() if "backup " in t and " made: everything up to record" in t])
+        wait_until("each of them is in the timeline, which follows the log", lambda: made() >= 3)
+        self.assertEqual(made(), 3, "recorded")
         metrics = http(node.http, "GET", "/metrics").text
         at = float(re.search(r"^andon_backup_last_success_timestamp_seconds (\S+)$", metrics, re.M).group(1))
         self.assertLess(abs(at - time.time()), 600)
