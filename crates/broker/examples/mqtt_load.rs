@@ -9,8 +9,9 @@
 //! - `acks`: one publisher of `rate` messages a second with QoS 1; how long each acknowledgement takes from its appointed time
 //! - `connects`: `n` connections, `window` at a time, which then stay idle; the server's memory before and after
 //! - `retained`: `n` retained messages are published; how long a subscriber to all of them waits for the last
-//! - `stalled`: `n` subscribers (`qos`) that read nothing beside one that does, `rate` messages a second with QoS 1; what memory each
-//!   takes and how long the one waits for a message from its appointed time
+//! - `stalled`: `n` subscribers (`qos`) that read nothing beside one that does, `rate` messages a second with QoS 1, after `fill` of them
+//!   as fast as they are acknowledged, which fill the buffers of the `n`; what memory each takes and how long the one waits for a message
+//!   from its appointed time
 //! - `filters`: `n` subscriptions with wildcards of 100 clients, one publisher whose messages each match one of them
 //!
 //! Everything is MQTT 3.1.1, spoken here in bytes of its own. The generator shares the machine with the server: what counts is
@@ -54,6 +55,7 @@ fn main() -> Outcome<()> {
             "window" => plan.window = value.parse()?,
             "seconds" => plan.seconds = value.parse()?,
             "rate" => plan.rate = value.parse()?,
+            "fill" => plan.fill = value.parse()?,
             _ => return Err(format!("there is no setting {name}").into()),
         }
     }
@@ -86,6 +88,7 @@ struct Plan {
     window: usize,
     seconds: f64,
     rate: u64,
+    fill: u32,
 }
 
 impl Default for Plan {
@@ -99,6 +102,7 @@ impl Default for Plan {
             window: 100,
             seconds: 5.0,
             rate: 5_000,
+            fill: 0,
         }
     }
 }
@@ -307,6 +311,8 @@ impl Plan {
 
     async fn stalled(&self) -> Outcome<String> {
         const TOPIC: &str = "bench/stalled";
+        /// Stands in messages that only fill.
+        const FILLING: u32 = u32::MAX;
         let mut stalled = Vec::new();
         for at in 0..self.n {
             let client = Client::connect(self.address, &format!("stalled-{at}"), true).await?;
@@ -317,7 +323,9 @@ impl Plan {
         let client = Client::connect(self.address, "pub", true).await?;
         let total = (self.rate as f64 * self.seconds) as u64;
         let every = Duration::from_secs_f64(1.0 / self.rate as f64);
-        let (memory, cpu, begin) = (self.memory_kib(), self.cpu(), Instant::now());
+        let memory = self.memory_kib();
+        let start = Arc::new(std::sync::OnceLock::new());
+        let started = Arc::clone(&start);
         let waits = tokio::spawn(async move {
             let mut reading = reader.reading();
             let mut waits: Vec<Duration> = Vec::new();
@@ -328,20 +336,33 @@ impl Plan {
                 // The last ones may be dropped with QoS 0.
                 let came = tokio::time::timeout(Duration::from_secs(5), reading.some(number)).await;
                 let Ok(Ok(Some(_))) = came else { break };
-                let now = begin.elapsed();
-                waits.extend(numbers.into_iter().map(|n| now.saturating_sub(every * n)));
+                let now = started.get().map(Instant::elapsed).unwrap_or_default();
+                let measured = numbers.into_iter().filter(|n| *n != FILLING);
+                waits.extend(measured.map(|n| now.saturating_sub(every * n)));
             }
             waits
         });
-        let (read, mut write) = (client.read, client.write);
-        let acks = tokio::spawn(async move {
-            let mut reading = Reading::new(read);
-            while let Ok(Some(_)) = reading.some(|_, _| ()).await {}
-        });
+        let (mut reading, mut write) = (Reading::new(client.read), client.write);
         let mut packet = publish(TOPIC, 1, self.bytes, 0);
         let payload_at = packet.len() - self.bytes.max(4);
         let mut buffer = Vec::new();
+        packet[payload_at..payload_at + 4].copy_from_slice(&FILLING.to_be_bytes());
+        for some in (0..self.fill).collect::<Vec<_>>().chunks(1000) {
+            buffer.clear();
+            for n in some {
+                packet[payload_at - 2..payload_at].copy_from_slice(&id_of(u64::from(*n) + 1).to_be_bytes());
+                buffer.extend_from_slice(&packet);
+            }
+            write.write_all(&buffer).await?;
+            let mut acknowledged = 0;
+            while acknowledged < some.len() as u64 {
+                acknowledged += reading.some(|_, _| ()).await?.ok_or("the server closed the connection")?;
+            }
+        }
+        let acks = tokio::spawn(async move { while let Ok(Some(_)) = reading.some(|_, _| ()).await {} });
         let mut sent = 0_u64;
+        let (cpu, begin) = (self.cpu(), Instant::now());
+        start.set(begin).map_err(|_| "begun twice")?;
         while sent < total {
             let due = ((begin.elapsed().as_secs_f64() / every.as_secs_f64()) as u64 + 1).min(total);
             buffer.clear();

@@ -29,9 +29,11 @@ WORKLOADS = [
     ("acknowledgement at 5,000 a second, QoS 1", "acks", "rate=5000", "waits"),
     ("acknowledgement at 100 a second beside a flood, QoS 1", "acks", "rate=100", "waits", ("in", "n=20 qos=1 window=200")),
     ("50,000 retained messages to one subscriber", "retained", "n=50000 window=500", "time"),
-    ("10,000 a second, QoS 1, to one subscriber", "stalled", "n=0 qos=1 rate=10000", "stalled"),
-    ("the same beside 100 that do not read, QoS 1", "stalled", "n=100 qos=1 rate=10000", "stalled"),
-    ("the same beside 100 that do not read, QoS 0", "stalled", "n=100 qos=0 rate=10000", "stalled"),
+    ("10,000 a second, QoS 1, to one subscriber", "stalled", "n=0 qos=1 rate=10000 fill=100000", "stalled"),
+    ("the same beside 100 that do not read, QoS 1", "stalled", "n=100 qos=1 rate=10000 fill=100000", "stalled"),
+    ("the same beside 100 that do not read, QoS 0", "stalled", "n=100 qos=0 rate=10000 fill=100000", "stalled"),
+    ("the same while the buffers of these fill, QoS 1", "stalled", "n=100 qos=1 rate=10000", "stalled"),
+    ("the same while the buffers of these fill, QoS 0", "stalled", "n=100 qos=0 rate=10000", "stalled"),
     ("connections", "connects", "n=15000 window=50", "connects"),
 ]
 
