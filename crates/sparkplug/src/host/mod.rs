@@ -17,7 +17,7 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-use self::node::{Came, Ctx, Node, instance, member_name};
+use self::node::{Came, Ctx, Node, member_name};
 use crate::bounds::Limits;
 use crate::payload::{self, DecodeError};
 use crate::proto::{Metric, MetricValue, Payload, Template};
@@ -27,8 +27,9 @@ use crate::{Message, Now};
 use andon_model::text::shown;
 use andon_model::{self as model, Sample, StatusCode, TagId, Timestamp, Value};
 use prost::Message as _;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ type ByName<T> = HashMap<Box<str>, T>;
 
 /// Which metrics are which tags.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct Targets(ByName<ByName<ByName<ByName<TagId>>>>);
+pub struct Targets(ByName<ByName<ByName<BTreeMap<Box<str>, TagId>>>>);
 
 impl Targets {
     /// Maps a metric to a tag; gives the tag that it was before.
@@ -120,6 +121,18 @@ impl Targets {
 
     fn of(&self, name: &NodeName, device: &str, metric: &str) -> Option<TagId> {
         self.0.get(&name.group)?.get(&name.node)?.get(device)?.get(metric).copied()
+    }
+
+    /// Whether something within this metric is mapped: a member, if it is a template.
+    fn has_any_within(&self, name: &NodeName, device: &str, metric: &str) -> bool {
+        let Some(metrics) = self.0.get(&name.group).and_then(|g| g.get(&name.node)).and_then(|n| n.get(device)) else {
+            return false;
+        };
+        let begin = format!("{metric}/");
+        metrics
+            .range::<str, _>((Bound::Included(&*begin), Bound::Unbounded))
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(&begin))
     }
 
     /// Whether a tag of this edge node, or device, is mapped.
@@ -390,7 +403,7 @@ impl Host {
             Verb::DBirth => self.node(&name).is_some_and(|node| node.waits_for(&came.payload)),
             _ => false,
         };
-        let metrics = if is_taken { came.payload.metrics.len() } else { 0 };
+        let metrics = if is_taken { node::count(&came.payload.metrics, None) } else { 0 };
         let has_room = self.make_room(&name, device.filter(|_| is_taken && verb == Verb::DBirth), metrics);
         if !known && !has_room {
             out.notes.push(Note::TooMany("edge nodes", self.options.nodes));
@@ -574,16 +587,31 @@ impl Host {
                 return None;
             }
             let known = table.and_then(|table| table.metric(&written));
-            // Of a template, its members are written.
-            let members = instance(metric).map(|template| template.metrics.as_slice()).unwrap_or_default();
-            if !members.is_empty() {
-                asked.extend(members.iter().rev().map(|member| (Some(written.clone()), member)));
-                continue;
+            let (born, declared) = (known.and_then(|known| known.data_type), metric.datatype.filter(|code| *code != 0));
+            let whose = device.unwrap_or_default();
+            // Who gets it may read it otherwise than we do: a value of another type than the metric's, a definition, parameters, nothing at all.
+            // Then no tag is within it, or it is not passed on. What is made of it goes by the payload alone: it is the same for every host.
+            let within = || self.targets.has_any_within(&name, whose, &written);
+            if let Some(MetricValue::Template(template)) = &metric.value {
+                let is_template = born.is_none_or(|kind| kind == DataType::Template)
+                    && declared.is_none_or(|code| code == DataType::Template.code());
+                let is_sure = is_template && template.is_definition != Some(true) && template.parameters.is_empty();
+                if self.targets.of(&name, whose, &written).is_some() || !is_sure && within() {
+                    return None;
+                }
+                // Of a template, its members are written.
+                if !template.metrics.is_empty() {
+                    let members = template.metrics.iter().rev();
+                    asked.extend(members.map(|member| (Some(written.clone()), member)));
+                    continue;
+                }
+            }
+            if born.is_none_or(|kind| kind.tag_type().is_none()) && within() {
+                return None;
             }
             if wanted.len() >= self.options.limits.metrics {
                 return None;
             }
-            let born = known.and_then(|known| known.data_type);
             let data_type = born.or_else(|| DataType::from_code(metric.datatype?));
             let value =
                 data_type.filter(|t| t.tag_type().is_some()).map_or(Value::Null, |t| value::decode(metric, t).0);

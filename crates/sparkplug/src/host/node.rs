@@ -80,10 +80,6 @@ impl<'p> Reading<'p> {
             transient: own.transient || self.transient,
         }
     }
-
-    const fn is_null(&self) -> bool {
-        matches!(self.metric.is_null, Some(true))
-    }
 }
 
 /// The template that a metric is an instance of; `None`: it is another kind of metric, or the definition of a template.
@@ -100,11 +96,41 @@ pub(super) fn member_name(template: &str, member: &str) -> Option<String> {
     (template.len() + 1 + member.len() <= MEMBER_NAME).then(|| format!("{template}/{member}"))
 }
 
-/// What an instance of a template says of its definition.
+/// The most bytes that are kept of the name and the version of a definition; longer ones are forgotten.
+const DEFINITION: usize = 256;
+
+/// What is known of an instance of a template.
 #[derive(Debug)]
 pub(super) struct Instance {
+    /// The definition that it names.
     pub definition: Option<String>,
     pub version: Option<String>,
+    /// Places of members that have something: what is gone when the instance is null. One that stands here is marked as [`Known::live`].
+    live: Vec<usize>,
+}
+
+impl Instance {
+    fn of(template: &Template) -> Box<Self> {
+        let short = |text: &Option<String>| text.clone().filter(|text| text.len() <= DEFINITION);
+        Box::new(Self {
+            definition: short(&template.template_ref),
+            version: short(&template.version),
+            live: Vec::new(),
+        })
+    }
+}
+
+/// How many metrics these are, each member of an instance counted as one; `within`: bytes of the name around them.
+pub(super) fn count(metrics: &[Metric], within: Option<usize>) -> usize {
+    let of = |metric: &Metric| {
+        let name = metric.name.as_ref().map_or(0, String::len);
+        let full = within.map_or(name, |around| around + 1 + name);
+        if metric.name.is_none() || within.is_some() && full > MEMBER_NAME {
+            return 0;
+        }
+        1 + instance(metric).map_or(0, |template| count(&template.metrics, Some(full)))
+    };
+    metrics.iter().map(of).sum()
 }
 
 /// A metric as it was born, or a member of one that is a template.
@@ -117,6 +143,8 @@ pub(super) struct Known {
     /// The place of the template of which it is a member. Whoever comes from an earlier run does not know it before it is born.
     pub within: Option<usize>,
     pub instance: Option<Box<Instance>>,
+    /// It stands in the list of its template.
+    live: bool,
     tag: Option<TagId>,
     value: Value,
     pub quality: StatusCode,
@@ -222,6 +250,8 @@ pub(super) struct Table {
     by_name: HashMap<Arc<str>, usize>,
     /// `None`: an alias that several have stands for none of them.
     by_alias: HashMap<u64, Option<usize>>,
+    /// Aliases that are a metric's and, against the specification, a member's of a template too: in data they are the metric's, in commands nobody's.
+    doubtful: HashSet<u64>,
     /// A bound cut its birth off, so that there are metrics of which nothing is known.
     pub cut: bool,
 }
@@ -241,7 +271,21 @@ impl Table {
 
     /// The metric with this alias, if it is that of one alone.
     pub fn by_alias(&self, alias: u64) -> Option<&Known> {
-        self.metrics.get((*self.by_alias.get(&alias)?)?)
+        let place = (*self.by_alias.get(&alias)?)?;
+        self.metrics.get(place).filter(|_| !self.doubtful.contains(&alias))
+    }
+
+    /// Takes over the aliases of members of templates, behind all others: those that are another metric's are none of theirs.
+    fn learn_aliases(&mut self, members: Vec<(usize, u64)>) {
+        let taken: HashSet<u64> = self.by_alias.keys().copied().collect();
+        for (place, alias) in members {
+            if taken.contains(&alias) {
+                self.doubtful.insert(alias);
+            } else if let Some(known) = self.metrics.get_mut(place) {
+                known.alias = Some(alias);
+                self.learn_alias(place);
+            }
+        }
     }
 
     /// Adds a metric; one whose name is there already replaces it, and an alias that several have stands for none of them.
@@ -289,6 +333,7 @@ impl Table {
             before: old.metrics.into_iter().map(|known| (known.name.clone(), known)).collect(),
             table: Self::default(),
             gone: Vec::new(),
+            aliases: Vec::new(),
         };
         for metric in &payload.metrics {
             let Some(metric_name) = metric.name.as_deref() else { continue };
@@ -297,7 +342,8 @@ impl Table {
                 break;
             }
         }
-        let Birth { table, before, mut gone, .. } = birth;
+        let Birth { mut table, before, mut gone, aliases, .. } = birth;
+        table.learn_aliases(aliases);
         gone.extend(before.into_values().filter(|known| known.tag.is_some()));
         gone.sort_by(|a, b| a.name.cmp(&b.name));
         for known in &mut gone {
@@ -309,7 +355,7 @@ impl Table {
 
     /// Takes the values of a data message; tells the first metric that is not as it was born, unless a bound kept it from being known.
     fn data(&mut self, payload: &Payload, ctx: &mut Ctx<'_>) -> Option<String> {
-        let mut came = Data { sent: payload::time(payload.timestamp), unknown: None, nulled: HashSet::new() };
+        let mut came = Data { sent: payload::time(payload.timestamp), unknown: None };
         for metric in &payload.metrics {
             self.take(self.place(metric), None, &Reading::of(metric), &mut came, ctx);
         }
@@ -333,10 +379,11 @@ impl Table {
         match known.filter(|(_, known)| same(known)) {
             Some((place, known)) if known.data_type == Some(DataType::Template) => {
                 let name = known.name.clone();
-                if reading.is_null() {
-                    self.null(place, reading, came, ctx);
+                let members = instance(metric).map(|template| template.metrics.as_slice()).unwrap_or_default();
+                if let Some(quality) = said_of_all(reading, members).filter(|_| !reading.historical) {
+                    self.gone(place, quality, reading, came, ctx);
                 }
-                for member in instance(metric).into_iter().flat_map(|template| &template.metrics) {
+                for member in members {
                     let full = member.name.as_deref().map(|member| member_name(&name, member));
                     let place = match &full {
                         Some(Some(full)) => self.by_name.get(full.as_str()).copied(),
@@ -346,7 +393,10 @@ impl Table {
                     self.take(place, full.flatten().as_deref(), &reading.member(member), came, ctx);
                 }
             }
-            Some((_, known)) => known.take(reading, came.sent, ctx.now.wall, ctx.out),
+            Some((place, known)) => {
+                known.take(reading, came.sent, ctx.now.wall, ctx.out);
+                self.lives(place);
+            }
             None if place.is_none() && self.cut => {}
             None => {
                 came.unknown.get_or_insert_with(|| match (full.or(metric.name.as_deref()), metric.alias) {
@@ -358,16 +408,31 @@ impl Table {
         }
     }
 
-    /// A template without a value has members without one. Once in a message: it costs as much as the template has members.
-    fn null(&mut self, place: usize, reading: &Reading<'_>, came: &mut Data, ctx: &mut Ctx<'_>) {
-        if !came.nulled.insert(place) {
-            return;
+    /// Enters a metric that has something now with its template, and that with its own.
+    fn lives(&mut self, mut place: usize) {
+        while let Some(known) = self.metrics.get_mut(place).filter(|known| !known.live) {
+            let Some(within) = known.within else { return };
+            known.live = true;
+            let template = self.metrics.get_mut(within).and_then(|known| known.instance.as_mut());
+            // It came as another metric of the same name meanwhile.
+            let Some(template) = template else { return };
+            template.live.push(place);
+            place = within;
         }
-        // Members stand right behind their template.
-        let behind = self.metrics.get_mut(place + 1..).unwrap_or_default();
-        for known in behind.iter_mut().take_while(|known| known.within.is_some_and(|within| within >= place)) {
+    }
+
+    /// What is said of a template counts for each of its members that has something: it has nothing any more. What that costs was paid when they got it.
+    fn gone(&mut self, place: usize, quality: StatusCode, reading: &Reading<'_>, came: &Data, ctx: &mut Ctx<'_>) {
+        let template = self.metrics.get_mut(place).and_then(|known| known.instance.as_mut());
+        for member in template.map(|template| std::mem::take(&mut template.live)).unwrap_or_default() {
+            let Some(known) = self.metrics.get_mut(member).filter(|known| known.within == Some(place)) else {
+                continue;
+            };
+            known.live = false;
             if known.fits_a_tag() {
-                known.set(Value::Null, StatusCode::BAD_NO_DATA, reading, came.sent, ctx.now.wall, ctx.out);
+                known.set(Value::Null, quality, reading, came.sent, ctx.now.wall, ctx.out);
+            } else if known.instance.is_some() {
+                self.gone(member, quality, reading, came, ctx);
             }
         }
     }
@@ -400,8 +465,15 @@ struct Data {
     sent: Option<Timestamp>,
     /// The first metric that is not as it was born.
     unknown: Option<String>,
-    /// The templates that were told to be null.
-    nulled: HashSet<usize>,
+}
+
+/// What an instance says of all its members: it is null, or says of itself that it is not good and names none.
+fn said_of_all(reading: &Reading<'_>, members: &[Metric]) -> Option<StatusCode> {
+    match &reading.metric.value {
+        _ if reading.metric.is_null == Some(true) => Some(StatusCode::BAD_NO_DATA),
+        None => Some(StatusCode::BAD_NO_DATA),
+        Some(_) => reading.quality.filter(|quality| members.is_empty() && !quality.is_good()),
+    }
 }
 
 /// A birth that is being read.
@@ -414,6 +486,8 @@ struct Birth<'b> {
     table: Table,
     /// What was something for a tag and is not any more.
     gone: Vec<Known>,
+    /// The aliases of members of templates.
+    aliases: Vec<(usize, u64)>,
 }
 
 impl Birth<'_> {
@@ -427,16 +501,14 @@ impl Birth<'_> {
         let before = self.before.remove(name);
         let tag = ctx.targets.of(self.name, self.device, name);
         let template = instance(metric);
-        let of = |template: &Template| {
-            Box::new(Instance { definition: template.template_ref.clone(), version: template.version.clone() })
-        };
         let mut known = Known {
             name: before.as_ref().map_or_else(|| name.into(), |known| known.name.clone()),
-            alias: metric.alias,
+            alias: metric.alias.filter(|_| within.is_none()),
             data_type: metric.datatype.and_then(DataType::from_code),
             transient: reading.transient,
             within,
-            instance: template.map(of),
+            instance: template.map(Instance::of),
+            live: false,
             tag,
             value: Value::Null,
             quality: StatusCode::BAD_NO_DATA,
@@ -453,6 +525,8 @@ impl Birth<'_> {
         known.take(reading, self.sent, now, ctx.out);
         let (place, own_name) = (place.unwrap_or(self.table.metrics.len()), known.name.clone());
         self.table.add(known);
+        self.table.lives(place);
+        self.aliases.extend(metric.alias.filter(|_| within.is_some()).map(|alias| (place, alias)));
         for member in template.into_iter().flat_map(|template| &template.metrics) {
             let full = member.name.as_deref().and_then(|member| member_name(&own_name, member));
             if full.is_some_and(|full| !self.add(&full, &reading.member(member), Some(place), ctx)) {
@@ -945,6 +1019,7 @@ impl Known {
             transient,
             within: None,
             instance: None,
+            live: false,
             tag,
             value,
             quality,

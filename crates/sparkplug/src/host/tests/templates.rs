@@ -118,21 +118,87 @@ fn a_member_has_quality_and_history_from_its_template() {
     assert_eq!(found.value, Value::Double(1.0), "what is historical is no current value");
 }
 
+fn null(seconds: f64) -> Metric {
+    Metric { value: None, is_null: Some(true), ..data(pump(Vec::new(), seconds)) }
+}
+
+fn none(tag: TagId) -> (TagId, Value, StatusCode) {
+    (tag, Value::Null, StatusCode::BAD_NO_DATA)
+}
+
 #[test]
 fn a_template_that_is_null_has_members_that_are_null() {
     let mut desk = desk();
-    let null = || Metric { value: None, is_null: Some(true), ..data(pump(Vec::new(), 3.0)) };
-    let none = |tag| (tag, Value::Null, StatusCode::BAD_NO_DATA);
-    let outcome = desk.say("NDATA", Some(1), vec![null(), null()], 3.0);
+    let outcome = desk.say("NDATA", Some(1), vec![null(3.0), null(3.0)], 3.0);
     assert_eq!(told(&outcome), [none(TEMPERATURE), none(RUNNING), none(DEPTH)], "once");
-    let outcome = desk.say("NDATA", Some(2), vec![null(), data(pump(vec![running(true)], 4.0))], 4.0);
-    assert_eq!(told(&outcome).last(), Some(&good(RUNNING, Value::Boolean(true))), "and then there is one again");
-    // Who stands behind the template is not within it.
-    let mut desk = Desk::born();
-    let lamps = vec![metric("T", 1, DataType::Template, template(vec![running(true)], false), 1.0), lamp(true, 1.0)];
-    desk.say("DBIRTH d", Some(2), lamps, 1.0);
-    let null = Metric { alias: Some(1), is_null: Some(true), ..Metric::default() };
-    assert_eq!(told(&desk.say("DDATA d", Some(3), vec![null], 2.0)), []);
+    let on_and_off = vec![null(4.0), data(pump(vec![running(true), well(3)], 4.0)), null(4.5)];
+    let outcome = desk.say("NDATA", Some(2), on_and_off, 5.0);
+    let (on, deep) = (good(RUNNING, Value::Boolean(true)), good(DEPTH, Value::Int64(3)));
+    assert_eq!(told(&outcome), [on, deep, none(RUNNING), none(DEPTH)], "in the order of the message");
+    assert_eq!(outcome.samples[3].source_ts, now(4.5).wall);
+    let outcome = desk.say("NDATA", Some(3), vec![data(pump(vec![temperature(5.0)], 6.0))], 6.0);
+    assert_eq!(told(&outcome), [good(TEMPERATURE, Value::Double(5.0))], "and then there is one again");
+    // One of long ago says nothing of now, and one without a word is null.
+    let past = Metric { is_historical: Some(true), ..null(1.0) };
+    assert_eq!(told(&desk.say("NDATA", Some(4), vec![past], 7.0)), []);
+    let wordless = Metric { is_null: None, ..null(7.0) };
+    assert_eq!(told(&desk.say("NDATA", Some(5), vec![wordless], 7.0)), [none(TEMPERATURE)]);
+}
+
+#[test]
+fn an_inner_template_that_is_null_takes_its_own_members_only() {
+    let mut desk = desk();
+    let inner = Metric { value: None, is_null: Some(true), ..well(0) };
+    assert_eq!(told(&desk.say("NDATA", Some(1), vec![data(pump(vec![inner], 3.0))], 3.0)), [none(DEPTH)]);
+    assert_eq!(told(&desk.say("NDATA", Some(2), vec![null(4.0)], 4.0)), [none(TEMPERATURE), none(RUNNING)]);
+}
+
+#[test]
+fn who_stands_beside_a_template_under_a_name_like_its_members_does_not_keep_others_from_being_null() {
+    for plain_first in [true, false] {
+        let mut desk = desk();
+        let plain = Metric {
+            alias: Some(5),
+            ..metric("Pump 1/temperature", 5, DataType::Double, MetricValue::Double(1.0), 0.0)
+        };
+        let mut metrics = vec![payload::bd_seq_metric(1, at(0.0)), pump(vec![temperature(2.0), running(true)], 0.0)];
+        metrics.insert(if plain_first { 1 } else { 2 }, plain);
+        desk.say("NBIRTH", Some(0), metrics, 0.0);
+        let told = told(&desk.say("NDATA", Some(1), vec![null(1.0)], 1.0));
+        assert!(told.contains(&none(RUNNING)), "{told:?}");
+        assert_eq!(told.contains(&none(TEMPERATURE)), plain_first, "it is what came last: {told:?}");
+    }
+}
+
+#[test]
+fn a_template_that_is_not_good_and_names_no_member_says_so_of_all() {
+    let mut desk = desk();
+    let stale_now = PropertyValue { kind: Some(3), is_null: None, value: Some(PropertyKind::Int(500)) };
+    let properties = payload::properties([("Quality".to_owned(), stale_now)]);
+    let outcome = desk.say("NDATA", Some(1), vec![Metric { properties, ..data(pump(Vec::new(), 3.0)) }], 3.0);
+    assert_eq!(told(&outcome), [stale(TEMPERATURE), stale(RUNNING), stale(DEPTH)]);
+    // One that is good and names none says nothing.
+    assert_eq!(told(&desk.say("NDATA", Some(2), vec![data(pump(Vec::new(), 4.0))], 4.0)), []);
+}
+
+#[test]
+fn an_alias_of_a_member_is_taken_unless_it_is_another_metrics() {
+    let mut desk = desk();
+    let aliased = |alias| Metric { alias: Some(alias), ..running(false) };
+    let lone = |alias| Metric { name: None, datatype: None, ..Metric { alias: Some(alias), ..running(true) } };
+    birth(&mut desk, pump(vec![aliased(71)], 0.0));
+    let outcome = desk.say("NDATA", Some(1), vec![data(pump(vec![lone(71)], 1.0))], 1.0);
+    assert_eq!(told(&outcome), [good(RUNNING, Value::Boolean(true))]);
+    let command = |alias| Payload { metrics: vec![lone(alias)], ..Payload::default() }.encode_to_vec();
+    let address = address(None, "Pump 1/running");
+    let wanted = desk.0.wanted_by("spBv1.0/g/NCMD/n", &command(71));
+    assert_eq!(wanted, Some(vec![(address, Value::Boolean(true))]));
+    // In data it is the metric's that has it by right; in commands nobody's.
+    birth(&mut desk, pump(vec![aliased(PUMP)], 0.0));
+    let outcome = desk.say("NDATA", Some(1), vec![data(pump(vec![running(true)], 1.0))], 1.0);
+    assert_eq!(told(&outcome), [good(RUNNING, Value::Boolean(true))]);
+    let by_alias = Payload { metrics: vec![data(pump(vec![running(true)], 1.0))], ..Payload::default() };
+    assert_eq!(desk.0.wanted_by("spBv1.0/g/NCMD/n", &by_alias.encode_to_vec()), None);
 }
 
 #[test]
@@ -156,10 +222,10 @@ fn a_command_to_a_member_stands_in_its_template() {
         let outer = &payload.metrics[0];
         assert_eq!((outer.name.as_deref(), outer.alias), named);
         assert_eq!(outer.datatype, Some(DataType::Template.code()));
-        let whole = instance(outer).expect("an instance");
+        let whole = node::instance(outer).expect("an instance");
         assert_eq!((whole.template_ref.as_deref(), whole.version.as_deref()), (Some("Pump"), Some("2.1")));
         assert_eq!((whole.is_definition, whole.metrics[0].name.as_deref()), (Some(false), Some("well")));
-        let inner = &instance(&whole.metrics[0]).expect("an instance").metrics[0];
+        let inner = &node::instance(&whole.metrics[0]).expect("an instance").metrics[0];
         assert_eq!((inner.name.as_deref(), &inner.value), (Some("depth"), &Some(MetricValue::Int(9))));
         // Somebody else who writes so writes the tag.
         let wanted = desk.0.wanted_by(&message.topic, &message.payload);
@@ -183,12 +249,86 @@ fn what_somebody_else_writes_in_a_template_is_each_of_its_members_in_order() {
     assert_eq!(desk.0.wanted_by("spBv1.0/g/NCMD/n", &long), None, "nobody knows which it would be");
 }
 
+/// Somebody writes a tag past the door by saying it so that others read something else than we do.
+#[test]
+fn what_others_might_read_as_a_write_of_a_tag_is_not_passed_on() {
+    let (mut desk, _) = desk_with(HostOptions::default());
+    desk.0.targets.insert(&address(None, "Motor/speed"), SPEED);
+    let speeds = vec![payload::bd_seq_metric(1, at(0.0)), speed(1.0, 0.0), pump(vec![running(false), well(1)], 0.0)];
+    desk.say("NBIRTH", Some(0), speeds, 0.0);
+    let wanted = |metric: Metric| {
+        desk.0.wanted_by("spBv1.0/g/NCMD/n", &Payload { metrics: vec![metric], ..Payload::default() }.encode_to_vec())
+    };
+    let named = |metric: Metric| Metric { alias: None, ..metric };
+    let members = |is_definition| template(vec![running(true)], is_definition);
+    let with_parameters = || {
+        let MetricValue::Template(mut of) = members(false) else { unreachable!() };
+        of.parameters.push(crate::proto::Parameter { name: Some("p".to_owned()), ..Default::default() });
+        MetricValue::Template(of)
+    };
+    let pump = |value| Metric { value, ..named(pump(Vec::new(), 1.0)) };
+    let odd = [
+        ("a template where a number is to be", Metric { value: Some(members(false)), ..named(speed(1.0, 1.0)) }),
+        ("the same without a type", Metric { value: Some(members(false)), datatype: None, ..named(speed(1.0, 1.0)) }),
+        ("a definition", pump(Some(members(true)))),
+        ("parameters too", pump(Some(with_parameters()))),
+        ("parameters alone", pump(Some(template(Vec::new(), true)))),
+        ("no members", pump(Some(template(Vec::new(), false)))),
+        ("null", Metric { is_null: Some(true), ..pump(None) }),
+        ("another value", pump(Some(MetricValue::Int(1)))),
+        ("a type that is none of it", Metric { datatype: Some(DataType::Double.code()), ..pump(Some(members(false))) }),
+        (
+            "an inner one that is null",
+            pump(Some(template(vec![Metric { value: None, is_null: Some(true), ..well(0) }], false))),
+        ),
+    ];
+    for (what, metric) in odd {
+        assert_eq!(wanted(metric), None, "{what}");
+    }
+    // Of those of which no tag is within, nobody minds.
+    for value in [members(true), with_parameters(), template(Vec::new(), false)] {
+        assert!(wanted(Metric { name: Some("other".to_owned()), ..pump(Some(value)) }).is_some());
+    }
+    // Before a birth it goes by what is mapped.
+    let unborn = desk_with(HostOptions::default()).0;
+    let unknown = Host::new(HostOptions::default(), unborn.0.targets.clone());
+    let payload = Payload { metrics: vec![pump(Some(MetricValue::Double(1.0)))], ..Payload::default() }.encode_to_vec();
+    assert_eq!(unknown.wanted_by("spBv1.0/g/NCMD/n", &payload), None);
+}
+
+#[test]
+fn who_has_tags_has_room_for_the_members_of_its_templates() {
+    let (mut desk, _) = desk_with(HostOptions { metrics: 10, ..HostOptions::default() });
+    for stranger in ["s1", "s2", "s3"] {
+        let metrics = vec![lamp(true, 0.0)];
+        let payload = Payload { timestamp: Some(at(0.0)), metrics, seq: Some(0), ..Payload::default() };
+        desk.0.handle(&format!("spBv1.0/g/NBIRTH/{stranger}"), &payload.encode_to_vec(), now(0.0));
+    }
+    // Seven are its own, and three strangers'; with two members more it needs room for nine.
+    let extra = |name| member(name, DataType::Int32, MetricValue::Int(1));
+    let outcome = birth(&mut desk, pump(vec![extra("a"), extra("b"), temperature(1.0), running(true), well(7)], 0.0));
+    assert_eq!(told(&outcome).last(), Some(&good(DEPTH, Value::Int64(7))), "{outcome:?}");
+}
+
+#[test]
+fn what_an_instance_says_of_its_definition_is_kept_within_bounds() {
+    let mut desk = desk();
+    let MetricValue::Template(mut long) = template(vec![running(true)], false) else { unreachable!() };
+    (long.version, long.template_ref) = (Some("v".repeat(100_000)), Some("r".repeat(256)));
+    birth(&mut desk, Metric { value: Some(MetricValue::Template(long)), ..pump(Vec::new(), 0.0) });
+    let message =
+        desk.0.command(&address(None, "Pump 1/running"), &Value::Boolean(true), now(1.0).wall).expect("a command");
+    let payload = payload::decode(&message.payload, &Limits::default()).expect("a payload");
+    let kept = node::instance(&payload.metrics[0]).expect("an instance");
+    assert_eq!((kept.version.as_deref(), kept.template_ref.as_ref().map(String::len)), (None, Some(256)));
+}
+
 #[test]
 fn names_that_grow_too_long_are_left_out_and_no_birth_is_asked_for() {
     let mut desk = desk();
     let long = || member(&"x".repeat(250), DataType::Int32, MetricValue::Int(1));
-    let outcome = birth(&mut desk, pump(vec![long(), temperature(1.0)], 0.0));
-    assert_eq!(told(&outcome).first(), Some(&good(TEMPERATURE, Value::Double(1.0))));
+    birth(&mut desk, pump(vec![long(), temperature(1.0)], 0.0));
+    assert!(desk.0.found().iter().all(|found| found.address.metric.len() <= 256));
     let outcome = desk.say("NDATA", Some(1), vec![data(pump(vec![long(), temperature(2.0)], 12.0))], 12.0);
     assert_eq!(told(&outcome), [good(TEMPERATURE, Value::Double(2.0))]);
     assert!(outcome.send.is_empty() && outcome.notes.is_empty(), "{outcome:?}");
@@ -230,7 +370,9 @@ proptest! {
         }).collect();
         let mut desk = Desk::new();
         desk.say("NBIRTH", Some(0), metrics.clone(), 0.0);
-        desk.say("NDATA", Some(1), metrics, 1.0);
+        let nulls = metrics.iter().map(|metric| Metric { value: None, is_null: Some(true), ..metric.clone() });
+        let all: Vec<Metric> = metrics.iter().cloned().chain(nulls).chain(metrics.clone()).collect();
+        desk.say("NDATA", Some(1), all, 1.0);
         for found in desk.0.found() {
             if let Ok(message) = desk.0.command(&found.address, &Value::Int64(5), now(2.0).wall) {
                 let wanted = desk.0.wanted_by(&message.topic, &message.payload);
