@@ -82,6 +82,8 @@ pub struct Report {
     pub state: LinkState,
     /// Since when.
     pub since: Timestamp,
+    /// Whether it was looked at what waits; until then these figures are not known.
+    pub looked: bool,
     /// What is to be sent and was not acknowledged yet.
     pub waiting: Amount,
     /// When the oldest of it was received here.
@@ -150,6 +152,7 @@ impl Status {
         let report = Report {
             state,
             since: clock.now(),
+            looked: false,
             waiting: Amount::default(),
             oldest: None,
             behind: false,

@@ -414,7 +414,7 @@ impl Task {
         let behind = self.behind;
         self.status.set(|report| {
             (report.waiting, report.lost, report.oldest, report.behind) = (waiting, lost, oldest, behind);
-            report.not_sent = missed;
+            (report.not_sent, report.looked) = (missed, true);
         });
         self.status.tick();
         self.tell_losses(None).await;

@@ -2,8 +2,9 @@
 //!
 //! **Invariant**: a tag that no bridge measures any more is out of service; it does not go on looking well.
 
+use super::config::KIND;
 use super::{Bridges, LinkState, Report};
-use andon_bus::Bus;
+use andon_bus::{Bus, PlantView};
 use andon_connectors::settings::{Findings, Section, tags_read};
 use andon_model::plant::{ConnectorDef, Plant, TagDef};
 use andon_model::{DataType, Sample, StatusCode, TagId, TagPath, Timestamp, Unit, Value};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// How often all are measured.
 const EVERY: Duration = Duration::from_secs(1);
 /// The list in a bridge's settings.
-const KEY: &str = "measure";
+pub const KEY: &str = "measure";
 
 /// Something about a bridge that a tag can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +66,16 @@ impl What {
         }
     }
 
+    /// The value; [`Value::Null`] where it is not known: something waits, and not since when.
     fn of(self, report: &Report, now: Timestamp) -> Value {
         let whole = |n: u64| Value::Int64(i64::try_from(n).unwrap_or(i64::MAX));
         match self {
             Self::Connected => Value::Boolean(report.state == LinkState::Connected),
-            Self::Lag => Value::Double(report.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64())),
+            Self::Lag => match report.oldest {
+                Some(oldest) => Value::Double(now.since(oldest).as_secs_f64()),
+                None if report.waiting.messages > 0 => Value::Null,
+                None => Value::Double(0.0),
+            },
             Self::WaitingMessages => whole(report.waiting.messages),
             Self::WaitingBytes => whole(report.waiting.bytes),
             Self::SentPerSecond => Value::Double(report.sent_per_s),
@@ -151,48 +157,90 @@ fn fits(entry: &Section<'_>, tag: &TagDef, what: What, findings: &mut Findings) 
     }
 }
 
+/// A bridge of which tags take something.
+pub enum Measured {
+    /// It runs.
+    Runs { measures: Vec<Measure>, report: Box<Report> },
+    /// It cannot run, or has ended by a fault. With the tags that are to take something of it.
+    Fails(Vec<TagPath>),
+}
+
 /// Measures all bridges every second, until `stop`.
 pub async fn run(bridges: Arc<Bridges>, bus: Arc<Bus>, stop: CancellationToken) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut before = HashSet::new();
+    let mut tags = Tags::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        // Bridges that the node has stopped are not out of service: their last values stay as they are.
-        let Some(measured) = bridges.measured() else { return };
-        let samples = samples(&bus, &measured, &mut before);
-        if !samples.is_empty() {
-            bus.publish(samples).await;
+        let view = bus.plant();
+        // While the plant changes nothing is measured, and those that the node has stopped keep their last values.
+        if let Some(measured) = bridges.measured(&view.plant) {
+            let samples = tags.samples(&view, bus.clock().now(), &measured);
+            if !samples.is_empty() {
+                bus.publish(samples).await;
+            }
         }
     }
 }
 
-/// A sample of each measure, and one that is out of service of each tag that had one `before` and has none now.
-fn samples(bus: &Bus, measured: &[(Vec<Measure>, Report)], before: &mut HashSet<TagId>) -> Vec<Sample> {
-    let (view, now) = (bus.plant(), bus.clock().now());
-    let sample = |tag, value, quality| Sample { tag, value, quality, source_ts: now, received_ts: now };
-    let measures = measured.iter().flat_map(|(measures, report)| measures.iter().map(move |measure| (measure, report)));
-    let mut samples: Vec<Sample> = measures
-        .filter_map(|(measure, report)| {
-            let tag = view.by_path.get(&measure.tag).copied()?;
-            Some(sample(tag, measure.what.of(report, now), StatusCode::GOOD))
-        })
-        .collect();
-    let tags: HashSet<TagId> = samples.iter().map(|sample| sample.tag).collect();
-    let gone = before.difference(&tags).copied().filter(|tag| view.tag(*tag).is_some());
-    samples.extend(gone.map(|tag| sample(tag, Value::Null, StatusCode::BAD_OUT_OF_SERVICE)));
-    *before = tags;
-    samples
+/// The tags that take something of a bridge, each with whether it is in service.
+#[derive(Default)]
+struct Tags(HashMap<TagId, bool>);
+
+impl Tags {
+    /// A sample for each that has a value, and one for each that is out of service from now on, unless something else reads it by now.
+    fn samples(&mut self, view: &PlantView, now: Timestamp, bridges: &[Measured]) -> Vec<Sample> {
+        let sample = |tag, value, quality| Sample { tag, value, quality, source_ts: now, received_ts: now };
+        let id = |path: &TagPath| view.by_path.get(path).copied();
+        let (mut samples, mut out, mut listed) = (Vec::new(), Vec::new(), HashSet::new());
+        for bridge in bridges {
+            match bridge {
+                Measured::Runs { measures, report } => {
+                    for (what, tag) in measures.iter().filter_map(|one| Some((one.what, id(&one.tag)?))) {
+                        listed.insert(tag);
+                        // Until it has looked at what waits, what was known of it before is the best there is.
+                        if report.looked {
+                            let value = what.of(report, now);
+                            let is_known = value != Value::Null;
+                            self.0.insert(tag, true);
+                            samples.push(sample(
+                                tag,
+                                value,
+                                if is_known { StatusCode::GOOD } else { StatusCode::BAD_NO_DATA },
+                            ));
+                        }
+                    }
+                }
+                Measured::Fails(tags) => {
+                    for tag in tags.iter().filter_map(id) {
+                        listed.insert(tag);
+                        out.extend(Some(tag).filter(|_| self.0.insert(tag, false) != Some(false)));
+                    }
+                }
+            }
+        }
+        let left = self.0.extract_if(|tag, _| !listed.contains(tag));
+        out.extend(left.filter(|(_, in_service)| *in_service).map(|(tag, _)| tag));
+        if !out.is_empty() {
+            let others = view.plant.connectors.iter().filter(|def| def.enabled && def.kind != KIND);
+            let others: HashSet<&str> = tags_read(others).map(|(tag, _)| tag).collect();
+            let is_free = |tag: &TagId| view.tag(*tag).is_some_and(|tag| !others.contains(tag.path.as_str()));
+            let out = out.into_iter().filter(is_free);
+            samples.extend(out.map(|tag| sample(tag, Value::Null, StatusCode::BAD_OUT_OF_SERVICE)));
+        }
+        samples
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{WORDS, What};
+    use super::*;
     use crate::adapters::Checks;
     use crate::bridge::config;
+    use andon_broker::bridge::Amount;
     use andon_store::documents::{self, Document};
 
     const BRIDGE: &str = "[[connector]]\nname = \"head\"\ntype = \"mqtt_bridge\"\nendpoint = \"mqtts://a.example\"\nclient_id = \"c\"\nsend = [{ filter = \"a\" }]\n";
@@ -254,6 +302,97 @@ mod tests {
         );
         assert_eq!(errors(&twice), "");
         assert!(errors(&format!("{twice}{}", measure("lag", "t"))).contains("already read by the connector \"head\""));
+    }
+
+    fn report(change: impl FnOnce(&mut Report)) -> Report {
+        let at = Timestamp::from_millis(0);
+        let mut report = Report {
+            state: LinkState::Connected,
+            since: at,
+            looked: true,
+            waiting: Amount::default(),
+            oldest: None,
+            behind: false,
+            sent: 0,
+            received: 0,
+            sent_per_s: 1.5,
+            received_per_s: 0.0,
+            last_success: None,
+            lost: Amount::default(),
+            not_sent: 0,
+            looped: 0,
+            failures: 0,
+            last_trouble: None,
+            latency_ms: None,
+        };
+        change(&mut report);
+        report
+    }
+
+    #[test]
+    fn lag_is_the_age_of_the_oldest_and_unknown_where_that_is() {
+        let now = Timestamp::from_millis(90_000);
+        let waiting = Amount { messages: 3, bytes: 300 };
+        let lag = |oldest: Option<i64>, waiting| {
+            What::Lag.of(&report(|r| (r.oldest, r.waiting) = (oldest.map(Timestamp::from_millis), waiting)), now)
+        };
+        assert_eq!(lag(Some(60_000), waiting), Value::Double(30.0));
+        assert_eq!(lag(None, Amount::default()), Value::Double(0.0));
+        assert_eq!(lag(None, waiting), Value::Null);
+        let all: Vec<Value> = WORDS.iter().map(|(_, what)| what.of(&report(|r| r.waiting = waiting), now)).collect();
+        let zero = Value::Double(0.0);
+        let expected = [
+            Value::Boolean(true),
+            Value::Null,
+            Value::Int64(3),
+            Value::Int64(300),
+            Value::Double(1.5),
+            zero,
+            Value::Int64(0),
+        ];
+        assert_eq!(all, expected);
+    }
+
+    /// A plant with two tags, numbered 1 and 2, and these connectors behind them.
+    fn view(connectors: &str) -> PlantView {
+        let text = format!("{}{}{connectors}", tag("t", "double", ""), tag("u", "double", ""));
+        let document = Document { name: "plant.toml".to_owned(), text };
+        let plant = documents::parse(&[document], &Checks).expect("a good model");
+        assert_eq!(plant.tags.iter().map(|tag| tag.path.as_str()).collect::<Vec<_>>(), ["site-t/t", "site-u/u"]);
+        PlantView::new(Arc::new(plant), vec![TagId(1), TagId(2)])
+    }
+
+    fn runs(path: &str, change: impl FnOnce(&mut Report)) -> Measured {
+        let tag = TagPath::parse(path).expect("a path");
+        Measured::Runs { measures: vec![Measure { what: What::Lag, tag }], report: Box::new(report(change)) }
+    }
+
+    #[test]
+    fn what_no_bridge_measures_any_more_is_out_of_service_once_unless_something_else_reads_it() {
+        let at = Timestamp::from_millis(5);
+        let told = |tags: &mut Tags, view: &PlantView, bridges: &[Measured]| -> Vec<(u32, StatusCode)> {
+            tags.samples(view, at, bridges).iter().map(|sample| (sample.tag.0, sample.quality)).collect()
+        };
+        let (good, out) = (StatusCode::GOOD, StatusCode::BAD_OUT_OF_SERVICE);
+        let (mut tags, plain) = (Tags::default(), view(""));
+        assert_eq!(told(&mut tags, &plain, &[runs("site-t/t", |r| r.looked = false)]), [], "nothing is known yet");
+        assert_eq!(told(&mut tags, &plain, &[runs("site-t/t", |_| ())]), [(1, good)]);
+        assert_eq!(told(&mut tags, &plain, &[runs("site-t/t", |r| r.looked = false)]), [], "begun anew");
+        assert_eq!(told(&mut tags, &plain, &[]), [(1, out)]);
+        assert_eq!(told(&mut tags, &plain, &[]), []);
+        // One that fails is so from the start, and comes back.
+        let fails = || [Measured::Fails(vec![TagPath::parse("site-u/u").expect("a path")])];
+        assert_eq!(told(&mut tags, &plain, &fails()), [(2, out)]);
+        assert_eq!(told(&mut tags, &plain, &fails()), []);
+        assert_eq!(told(&mut tags, &plain, &[runs("site-u/u", |_| ())]), [(2, good)]);
+        assert_eq!(told(&mut tags, &plain, &fails()), [(2, out)]);
+        // Its value is another one's now.
+        assert_eq!(told(&mut tags, &plain, &[runs("site-u/u", |_| ())]), [(2, good)]);
+        let register = "[[connector]]\nname = \"m\"\ntype = \"modbus\"\nendpoint = \"127.0.0.1:502\"\npoll = \"1s\"\n[[connector.register]]\ntag = \"site-u/u\"\ntable = \"holding\"\naddress = 1\ntype = \"f32\"\n";
+        assert_eq!(told(&mut tags, &view(register), &[]), []);
+        // Or nobody's: the tag is gone.
+        assert_eq!(told(&mut tags, &plain, &[runs("site-t/t", |_| ())]), [(1, good)]);
+        assert_eq!(told(&mut tags, &PlantView::default(), &[]), []);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod telling;
 
 use self::config::{Config, KIND};
 use self::dial::{Line, NoLine, password};
-use self::measures::Measure;
+use self::measures::Measured;
 use self::telling::Telling;
 use crate::mqtt::telling::Troubles;
 use crate::notes::Notes;
@@ -15,12 +15,13 @@ use crate::secrets::{Secret, Secrets};
 use andon_broker::Broker;
 use andon_broker::bridge::{Bridge, BridgeOptions, Dial, LinkState, Password, READERS, Report, Trouble, reader_name};
 use andon_connectors::health::{BridgeFigures, ConnectorState, Health, LastError};
+use andon_connectors::settings::tags_read;
 use andon_connectors::{ConnectorHealth, FoundValues, Guests, TestReport};
 use andon_log::DurableLog;
 use andon_model::plant::{ConnectorDef, Plant};
 use andon_model::record::Recorder;
 use andon_model::text::counted;
-use andon_model::{Clock, Timestamp};
+use andon_model::{Clock, TagPath, Timestamp};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -275,11 +276,25 @@ impl Bridges {
         self.all().runs.iter().map(|(name, run)| (name.clone(), run.bridge.report())).collect()
     }
 
-    /// What tags take of each that runs; `None`: the node stops.
-    fn measured(&self) -> Option<Vec<(Vec<Measure>, Report)>> {
+    /// What tags take of each; `None`: the node stops, or this is not the plant that is followed yet.
+    fn measured(&self, plant: &Plant) -> Option<Vec<Measured>> {
+        let _turn = self.applying.try_lock().ok()?;
         let all = self.all();
-        let measured = |run: &Run| (run.config.measures.clone(), run.bridge.report());
-        (!all.over).then(|| all.runs.values().filter(|run| !run.config.measures.is_empty()).map(measured).collect())
+        let measuring =
+            plant.connectors.iter().filter(|def| def.kind == KIND && def.settings.get(measures::KEY).is_some());
+        let measured = |def: &ConnectorDef| {
+            if let Some(run) = all.runs.get(&def.name).filter(|run| run.def == *def && !run.bridge.is_over()) {
+                return Some(Measured::Runs {
+                    measures: run.config.measures.clone(),
+                    report: Box::new(run.bridge.report()),
+                });
+            }
+            let is_over = all.runs.get(&def.name).is_some_and(|run| run.def == *def);
+            let fails = is_over || all.broken.iter().any(|broken| broken.def == *def);
+            let tags = tags_read([def]).filter_map(|(tag, _)| TagPath::parse(tag).ok());
+            fails.then(|| Measured::Fails(tags.collect()))
+        };
+        if all.over { None } else { measuring.map(measured).collect() }
     }
 
     /// Those whose messages have waited for too long, for everybody to see.
