@@ -22,11 +22,15 @@ class Mosquitto:
     """Eclipse Mosquitto at an address that stays the same over restarts."""
 
     def __init__(self, folder, *, settings: str = "allow_anonymous true\n"):
-        self.folder, self.port, self.process = folder, free_port(), None
+        self.folder, self.settings, self.process = folder, settings, None
         self.config = folder / "mosquitto.conf"
+        self.move()
+
+    def move(self) -> None:
+        self.port = free_port()
         self.config.write_text(
             f"per_listener_settings false\nlistener {self.port} 127.0.0.1\nuser root\npersistence true\n"
-            f"persistence_location {folder}/\nmax_queued_messages 0\n{settings}"
+            f"persistence_location {self.folder}/\nmax_queued_messages 0\n{self.settings}"
         )
 
     @property
@@ -34,15 +38,23 @@ class Mosquitto:
         return "127.0.0.1", self.port
 
     def start(self) -> "Mosquitto":
-        log = (self.folder / "mosquitto.log").open("ab")
-        self.process = spawn(["mosquitto", "-c", self.config], stdout=log, stderr=log)
-        log.close()
+        is_first = self.process is None
+
+        def launch():
+            with (self.folder / "mosquitto.log").open("wb") as log:
+                self.process = spawn(["mosquitto", "-c", self.config], stdout=log, stderr=log)
 
         def listens():
-            assert self.process.poll() is None, (self.folder / "mosquitto.log").read_text()
+            if self.process.poll() is not None:
+                said = (self.folder / "mosquitto.log").read_text()
+                # Somebody else was given the port meanwhile. Once others know it, it stays.
+                assert is_first and "Address already in use" in said, said
+                self.move()
+                launch()
             with socket.create_connection(self.address, 1):
                 return True
 
+        launch()
         wait_until("mosquitto listens", listens)
         return self
 
