@@ -14,10 +14,12 @@
 
 mod node;
 mod saved;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use self::node::{Came, Ctx, Node, member_name};
+use self::node::{Came, Ctx, Node};
+use self::table::member_name;
 use crate::bounds::Limits;
 use crate::payload::{self, DecodeError};
 use crate::proto::{Metric, MetricValue, Payload, Template};
@@ -106,10 +108,12 @@ impl fmt::Display for Address {
 
 /// Names to tags, one level for each part of an address; the device is empty for the edge node's own metrics.
 type ByName<T> = HashMap<Box<str>, T>;
+/// The metrics of one device, in order of their names: members of a template stand together.
+type Metrics = BTreeMap<Box<str>, TagId>;
 
 /// Which metrics are which tags.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct Targets(ByName<ByName<ByName<BTreeMap<Box<str>, TagId>>>>);
+pub struct Targets(ByName<ByName<ByName<Metrics>>>);
 
 impl Targets {
     /// Maps a metric to a tag; gives the tag that it was before.
@@ -403,7 +407,7 @@ impl Host {
             Verb::DBirth => self.node(&name).is_some_and(|node| node.waits_for(&came.payload)),
             _ => false,
         };
-        let metrics = if is_taken { node::count(&came.payload.metrics, None) } else { 0 };
+        let metrics = if is_taken { table::count(&came.payload.metrics, None) } else { 0 };
         let has_room = self.make_room(&name, device.filter(|_| is_taken && verb == Verb::DBirth), metrics);
         if !known && !has_room {
             out.notes.push(Note::TooMany("edge nodes", self.options.nodes));

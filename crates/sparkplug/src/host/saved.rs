@@ -1,6 +1,7 @@
 //! What a host application keeps over a restart: who there was, with which metrics, aliases and types. Values are kept elsewhere.
 
-use super::node::{Known, Node, Table};
+use super::node::Node;
+use super::table::{Known, Table};
 use super::{Host, Outcome};
 use crate::topic::NodeName;
 use crate::value::DataType;

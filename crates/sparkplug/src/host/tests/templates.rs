@@ -222,10 +222,10 @@ fn a_command_to_a_member_stands_in_its_template() {
         let outer = &payload.metrics[0];
         assert_eq!((outer.name.as_deref(), outer.alias), named);
         assert_eq!(outer.datatype, Some(DataType::Template.code()));
-        let whole = node::instance(outer).expect("an instance");
+        let whole = table::instance(outer).expect("an instance");
         assert_eq!((whole.template_ref.as_deref(), whole.version.as_deref()), (Some("Pump"), Some("2.1")));
         assert_eq!((whole.is_definition, whole.metrics[0].name.as_deref()), (Some(false), Some("well")));
-        let inner = &node::instance(&whole.metrics[0]).expect("an instance").metrics[0];
+        let inner = &table::instance(&whole.metrics[0]).expect("an instance").metrics[0];
         assert_eq!((inner.name.as_deref(), &inner.value), (Some("depth"), &Some(MetricValue::Int(9))));
         // Somebody else who writes so writes the tag.
         let wanted = desk.0.wanted_by(&message.topic, &message.payload);
@@ -319,7 +319,7 @@ fn what_an_instance_says_of_its_definition_is_kept_within_bounds() {
     let message =
         desk.0.command(&address(None, "Pump 1/running"), &Value::Boolean(true), now(1.0).wall).expect("a command");
     let payload = payload::decode(&message.payload, &Limits::default()).expect("a payload");
-    let kept = node::instance(&payload.metrics[0]).expect("an instance");
+    let kept = table::instance(&payload.metrics[0]).expect("an instance");
     assert_eq!((kept.version.as_deref(), kept.template_ref.as_ref().map(String::len)), (None, Some(256)));
 }
 
