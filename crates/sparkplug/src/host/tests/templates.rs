@@ -192,7 +192,12 @@ fn an_alias_of_a_member_is_taken_unless_it_is_another_metrics() {
     let command = |alias| Payload { metrics: vec![lone(alias)], ..Payload::default() }.encode_to_vec();
     let address = address(None, "Pump 1/running");
     let wanted = desk.0.wanted_by("spBv1.0/g/NCMD/n", &command(71));
-    assert_eq!(wanted, Some(vec![(address, Value::Boolean(true))]));
+    assert_eq!(wanted, Some(vec![(address.clone(), Value::Boolean(true))]));
+    // We say it by its name, within its template.
+    let message = desk.0.command(&address, &Value::Boolean(true), now(2.0).wall).expect("a command");
+    let payload = payload::decode(&message.payload, &Limits::default()).expect("a payload");
+    let inner = &table::instance(&payload.metrics[0]).expect("an instance").metrics[0];
+    assert_eq!((inner.name.as_deref(), inner.alias), (Some("running"), None));
     // In data it is the metric's that has it by right; in commands nobody's.
     birth(&mut desk, pump(vec![aliased(PUMP)], 0.0));
     let outcome = desk.say("NDATA", Some(1), vec![data(pump(vec![running(true)], 1.0))], 1.0);
