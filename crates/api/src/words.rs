@@ -43,7 +43,7 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             let what = format!("{} → {}", title(plant, &event.path), shown(&step.value));
             let why = step.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
             match step.step {
-                Step::Intent => format!("{what}, sent"),
+                Step::Intent => format!("{what}, accepted"),
                 Step::Confirmed => format!("{what}, confirmed"),
                 Step::Refused => format!("{what}, refused{why}"),
                 Step::Failed => format!("{what}, failed{why}"),

@@ -13,6 +13,7 @@ use crate::options::BrokerOptions;
 use crate::origin::Names;
 use crate::outbox::Wakes;
 use crate::overview::RateMemory;
+use crate::past::Reads;
 use crate::quarantine::Withheld;
 use crate::queue::Bounds;
 use crate::router::{Pipeline, QUEUES, READER, Reply};
@@ -46,6 +47,7 @@ pub struct Broker {
     pub(crate) fetches: Fetches,
     pub(crate) names: Arc<Names>,
     pub(crate) history: Arc<History>,
+    pub(crate) reads: Reads,
     /// Ends the task that keeps messages, after everything else.
     pub(crate) last: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
@@ -223,6 +225,7 @@ impl Broker {
             fetches: Fetches::default(),
             names,
             history,
+            reads: Reads::default(),
             last: CancellationToken::new(),
             keeper: Mutex::default(),
             stop: CancellationToken::new(),

@@ -186,9 +186,13 @@ pub enum CommandRefusal {
     /// Not allowed.
     #[error("not authorised: {0}")]
     NotAuthorised(String),
-    /// Refused, failed, expired, or the outcome is not known; the text says which.
+    /// It was not begun: beyond a limit, or not understood. The text says why.
     #[error("{0}")]
     Refused(String),
+    /// It was begun and is at its end: it failed, expired, or whether it took effect is not known; the text says which. Nobody must be brought
+    /// to repeat it: a device that is not there now would be commanded whenever it comes.
+    #[error("{0}")]
+    Ended(String),
 }
 
 /// How a connection ended.

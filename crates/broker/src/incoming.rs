@@ -525,11 +525,15 @@ impl Client {
         if !self.broker.with_core(|core| core.quarantine.takes(&withheld)) {
             return;
         }
-        let reply = match qos {
-            QoS::AtMostOnce => Reply::None,
-            _ => Reply::Publish(self.outbox.clone(), packet_id, qos),
-        };
-        self.broker.pipeline.submit(Op::Session(SessionOp::Withhold(withheld)), reply).await;
+        let op = Op::Session(SessionOp::Withhold(withheld));
+        if qos == QoS::AtMostOnce {
+            // The next one is judged by what is there, not by what is still on its way. They are few.
+            let (written, wait) = oneshot::channel();
+            self.broker.pipeline.submit(op, Reply::Done(written)).await;
+            let _ = wait.await;
+        } else {
+            self.broker.pipeline.submit(op, Reply::Publish(self.outbox.clone(), packet_id, qos)).await;
+        }
     }
 
     fn tell_refused(&self, what: NoRight, topic: &str) {
@@ -627,7 +631,13 @@ impl Client {
             let (reason, words) = match outcome {
                 Ok(()) => return say_yes(&outbox, publish.packet_id, publish.qos),
                 Err(CommandRefusal::NotAuthorised(words)) => (ReasonCode::NOT_AUTHORIZED, words),
-                Err(CommandRefusal::Refused(words)) => (ReasonCode::IMPLEMENTATION_SPECIFIC, words),
+                // Without a "no" the connection would have to end, and some clients then repeat the command as if it were another.
+                Err(CommandRefusal::Ended(_)) if !outbox.version.is_v5() => {
+                    return say_yes(&outbox, publish.packet_id, publish.qos);
+                }
+                Err(CommandRefusal::Refused(words) | CommandRefusal::Ended(words)) => {
+                    (ReasonCode::IMPLEMENTATION_SPECIFIC, words)
+                }
             };
             if say_no(&outbox, publish.packet_id, publish.qos, reason, Some(&words)).is_err() {
                 outbox.close(reason);

@@ -22,7 +22,7 @@ use andon_wire::mqtt::{Filter, QoS, Text, TopicFilter, TopicName};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// So many messages are read at a time.
@@ -379,6 +379,35 @@ pub(crate) struct Reader {
     pub(crate) over: CancellationToken,
 }
 
+/// Reads of what is kept: few at a time in the whole node and each in its turn, however many ask. The disk gains nothing by more, and the
+/// threads for what blocks are there for others too.
+#[derive(Debug)]
+pub(crate) struct Reads(Arc<Semaphore>);
+
+/// So many at a time.
+const READS: usize = 4;
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(READS)))
+    }
+}
+
+impl Reads {
+    /// Runs this when its turn has come. Its place is taken until it is done, also when nobody waits for it any more.
+    async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let place = self.0.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            read()
+        });
+        reading.await.map_err(std::io::Error::other)?
+    }
+}
+
 /// Whoever reads for a connection, for as long as that goes on.
 struct Reading<'a> {
     broker: &'a Broker,
@@ -399,7 +428,7 @@ impl Broker {
     pub async fn history(&self, query: HistoryQuery) -> std::io::Result<Page> {
         let (history, last_no) = (self.history.clone(), self.history.last_no());
         history.until_written(last_no).await;
-        tokio::task::spawn_blocking(move || history.page(&query)).await.map_err(std::io::Error::other)?
+        self.reads.run(move || history.page(&query)).await
     }
 
     /// Brings a connection what it asked for of the past.
@@ -474,7 +503,7 @@ impl Broker {
 
     async fn read_page(&self, query: HistoryQuery) -> std::io::Result<Page> {
         let history = self.history.clone();
-        tokio::task::spawn_blocking(move || history.page(&query)).await.map_err(std::io::Error::other)?
+        self.reads.run(move || history.page(&query)).await
     }
 
     /// The number before the last `most` of kept messages: what to ask for after.
@@ -484,8 +513,7 @@ impl Broker {
     pub async fn before_the_last(&self, query: HistoryQuery, most: usize) -> std::io::Result<u64> {
         let (history, last_no) = (self.history.clone(), self.history.last_no());
         history.until_written(last_no).await;
-        let found = tokio::task::spawn_blocking(move || history.before_the_last(&query, most));
-        found.await.map_err(std::io::Error::other)?
+        self.reads.run(move || history.before_the_last(&query, most)).await
     }
 
     /// Sends messages as there is room; how many, or `None`: the connection is over.
@@ -663,5 +691,41 @@ mod tests {
         let marker = end_of_history(&[], 3, &not_there, Timestamp::default());
         let told: serde_json::Value = serde_json::from_slice(&marker.payload).unwrap();
         assert_eq!((&told["more_missing"], told["missing"].as_array().unwrap().len()), (&10.into(), 20));
+    }
+
+    #[tokio::test]
+    async fn few_read_what_is_kept_at_a_time_and_a_place_is_free_when_a_read_is_done_and_not_when_its_asker_goes() {
+        let reads = Arc::new(Reads::default());
+        let (begun, mut at_work) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        let mut askers: Vec<_> = (0..READS + 3)
+            .map(|n| {
+                let (reads, begun, wait) = (reads.clone(), begun.clone(), wait.clone());
+                tokio::spawn(async move {
+                    let read = move || {
+                        begun.send(n).unwrap();
+                        wait.lock().unwrap().recv().unwrap();
+                        Ok(n)
+                    };
+                    reads.run(read).await.unwrap()
+                })
+            })
+            .collect();
+        for _ in 0..READS {
+            at_work.recv().await.unwrap();
+        }
+        // They go away while they read: their places are not free yet.
+        askers.drain(..READS).for_each(|asker| asker.abort());
+        assert_eq!(reads.0.available_permits(), 0);
+        tokio::task::yield_now().await;
+        assert!(at_work.try_recv().is_err(), "the others wait");
+        (0..READS + 3).for_each(|_| go_on.send(()).unwrap());
+        for (asker, n) in askers.into_iter().zip(READS..) {
+            assert_eq!(asker.await.unwrap(), n);
+        }
+        let all = reads.0.acquire_many(READS as u32);
+        let all = tokio::time::timeout(std::time::Duration::from_secs(10), all).await;
+        drop(all.expect("all places are free again").unwrap());
     }
 }

@@ -83,6 +83,24 @@ async fn a_refused_command_of_a_3_1_1_client_is_not_acknowledged() {
 }
 
 #[tokio::test]
+async fn nobody_is_brought_to_repeat_a_command_that_was_begun() {
+    let (_folder, site) = site().await;
+    // A client that can hear why not hears it.
+    let mut client = site.client(hello("panel")).await;
+    assert_eq!(client.publish_1("command/valve", "in vain").await, ReasonCode::IMPLEMENTATION_SPECIFIC);
+    // One that cannot is not thrown out: some then say it again, and not that they do.
+    let mut old = site.client(Connect { version: Version::V311, ..hello("old") }).await;
+    old.send(Packet::Publish(publish("command/valve", "in vain", QoS::AtLeastOnce, 1))).await;
+    assert!(matches!(old.next().await, Packet::PubAck(a) if a.packet_id == 1));
+    old.send(Packet::Publish(publish("command/valve", "in vain", QoS::ExactlyOnce, 2))).await;
+    assert!(matches!(old.next().await, Packet::PubRec(a) if a.packet_id == 2));
+    old.send(Packet::PubRel(Ack::new(2, ReasonCode::SUCCESS))).await;
+    assert!(matches!(old.next().await, Packet::PubComp(a) if a.packet_id == 2));
+    assert_eq!(site.hooks.commands.lock().unwrap().len(), 3);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn an_outgoing_command_goes_only_to_those_connected_now() {
     let (_folder, site) = site().await;
     let topic = TopicName::parse("lamp/set").unwrap();

@@ -156,6 +156,7 @@ impl BrokerHooks for TestHooks {
         self.commands.lock().unwrap().push((topic.clone(), payload.clone(), user.clone()));
         match payload.as_ref() {
             b"forbidden" => Err(CommandRefusal::NotAuthorised("no operator".to_owned())),
+            b"in vain" => Err(CommandRefusal::Ended("the device did not answer".to_owned())),
             b"too much" => Err(CommandRefusal::Refused("above the limit of 80 °C".to_owned())),
             _ => Ok(()),
         }

@@ -351,6 +351,22 @@ async fn what_is_released_is_a_message_of_now_and_of_who_released_it_and_waits_l
 }
 
 #[tokio::test]
+async fn a_burst_with_qos_0_has_no_more_places_in_quarantine_than_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::on(open_log(folder.path()), BrokerOptions::default()).await;
+    let mut speaker = site.client(hello("speaker")).await;
+    for number in 0..60 {
+        speaker.send(Packet::Publish(publish("odd/a", &number.to_string(), QoS::AtMostOnce, 0))).await;
+    }
+    // Behind all of them.
+    assert!(speaker.publish_1("fine", "1").await.is_success());
+    let kept = site.broker.quarantine().0;
+    let payloads: Vec<_> = kept.iter().map(|(_, withheld)| withheld.message.payload.to_vec()).collect();
+    assert_eq!(payloads, (0..20).map(|n| n.to_string().into_bytes()).collect::<Vec<_>>());
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_will_in_quarantine_is_kept_once_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let log = open_log(folder.path());

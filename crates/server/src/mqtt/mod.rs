@@ -250,7 +250,9 @@ impl Hooks {
             let report = door.submit(request).await;
             if report.outcome != Step::Confirmed {
                 let word = format!("{:?}", report.outcome).to_lowercase();
-                return Err(refused(report.detail.map_or(word.clone(), |detail| format!("{word}: {detail}"))));
+                let words = report.detail.map_or(word.clone(), |detail| format!("{word}: {detail}"));
+                let is_begun = report.outcome != Step::Refused;
+                return Err(if is_begun { CommandRefusal::Ended(words) } else { CommandRefusal::Refused(words) });
             }
         }
         Ok(())
@@ -277,7 +279,7 @@ impl Hooks {
             }
             Then::PassOn => {
                 let gone =
-                    || CommandRefusal::Refused(format!("no device listens on \"{topic}\"", topic = topic.as_str()));
+                    || CommandRefusal::Ended(format!("no device listens on \"{topic}\"", topic = topic.as_str()));
                 let broker = self.broker.get().ok_or_else(gone)?;
                 let life = crate::sparkplug::REQUEST_LIFE;
                 broker.send_command(topic, payload.clone(), life).map(|_| ()).map_err(|_| gone())
