@@ -1,6 +1,7 @@
 """MQTT.js as the judge, over TCP, TLS and WebSocket."""
 
 from harness import Case, wait_until
+from mqtt import Client
 from peers import Peer, Refused, decoded, encoded, needed
 
 OLD, NEW = {"protocolVersion": 4}, {"protocolVersion": 5}
@@ -57,6 +58,30 @@ class MqttJs(Case):
                         peer.call("end")
                         peer.wait("close")
                         self.assertEqual(peer.all("error"), [])
+
+    def test_a_command_that_a_device_does_not_answer_is_sent_to_it_once(self):
+        """With 3.1.1 this client comes again after each end of its connection, and says again without DUP what was not acknowledged."""
+        node = self.node()
+        node.apply(
+            '[[equipment]]\npath = "house"\nlevel = "house"\n'
+            '[[tag]]\npath = "house/lamp"\ntype = "boolean"\nwrite = { life = "2s", confirm_within = "1s" }\n'
+            '[[topic]]\nfilter = "z/lamp"\nformat = "zigbee2mqtt"\nfields = [{ path = "state", tag = "house/lamp" }]\n'
+            'command = [{ tag = "house/lamp", command_topic = "set/lamp" }]\n'
+        )
+        made = node.post("/api/devices", {"name": "panel", "publish": ["set/#"], "subscribe": ["x"], "operate": "house"}).json
+        lamp = Client("lamp", durable=False).connect(node.mqtt).subscribe("z/lamp/set", qos=1)
+        lamp.publish_and_wait("z/lamp", '{"state": "OFF"}')
+        wait_until("the lamp is known", lambda: node.value("house/lamp") is False)
+        who = {"username": made["user"], "password": made["password"], "reconnectPeriod": 100}
+        panel = self.client(node, "panel", {**OLD, **who})
+        panel.call("publish", topic="set/lamp", payload="ON", options={"qos": 1})
+        # Were it said again, that would be before this.
+        panel.call("publish", topic="set/lamp", payload="OFF", options={"qos": 1})
+        lamp.until(lambda: len(lamp.messages) >= 2)
+        self.assertEqual([message[1] for message in lamp.messages], [b'{"state":"ON"}', b'{"state":"OFF"}'])
+        self.assertEqual(panel.all("close"), [])
+        steps = lambda: sorted(event["detail"]["step"] for event in node.timeline(kind="command"))
+        wait_until("both are told", lambda: steps() == ["intent", "intent", "unknown", "unknown"])
 
     def test_retained_messages_and_wills(self):
         node = self.node()
