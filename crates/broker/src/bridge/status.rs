@@ -114,6 +114,32 @@ pub struct Report {
     pub latency_ms: Option<f64>,
 }
 
+impl Report {
+    /// Nothing has happened yet. `since`: since when it is in this state.
+    #[must_use]
+    pub fn new(state: LinkState, since: Timestamp) -> Self {
+        Self {
+            state,
+            since,
+            looked: false,
+            waiting: Amount::default(),
+            oldest: None,
+            behind: false,
+            sent: 0,
+            received: 0,
+            sent_per_s: 0.0,
+            received_per_s: 0.0,
+            last_success: None,
+            lost: Amount::default(),
+            not_sent: 0,
+            looped: 0,
+            failures: 0,
+            last_trouble: None,
+            latency_ms: None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Rate {
     count: u64,
@@ -149,25 +175,7 @@ impl std::fmt::Debug for Status {
 
 impl Status {
     pub(super) fn new(state: LinkState, clock: Arc<dyn Clock>) -> Self {
-        let report = Report {
-            state,
-            since: clock.now(),
-            looked: false,
-            waiting: Amount::default(),
-            oldest: None,
-            behind: false,
-            sent: 0,
-            received: 0,
-            sent_per_s: 0.0,
-            received_per_s: 0.0,
-            last_success: None,
-            lost: Amount::default(),
-            not_sent: 0,
-            looped: 0,
-            failures: 0,
-            last_trouble: None,
-            latency_ms: None,
-        };
+        let report = Report::new(state, clock.now());
         let window = clock.monotonic();
         let figures = Figures { report, window, sent: Rate::default(), received: Rate::default() };
         Self { figures: Mutex::new(figures), clock }

@@ -204,13 +204,9 @@ impl Tags {
                         // Until it has looked at what waits, what was known of it before is the best there is.
                         if report.looked {
                             let value = what.of(report, now);
-                            let is_known = value != Value::Null;
+                            let quality = if value == Value::Null { StatusCode::BAD_NO_DATA } else { StatusCode::GOOD };
                             self.0.insert(tag, true);
-                            samples.push(sample(
-                                tag,
-                                value,
-                                if is_known { StatusCode::GOOD } else { StatusCode::BAD_NO_DATA },
-                            ));
+                            samples.push(sample(tag, value, quality));
                         }
                     }
                 }
@@ -305,26 +301,8 @@ mod tests {
     }
 
     fn report(change: impl FnOnce(&mut Report)) -> Report {
-        let at = Timestamp::from_millis(0);
-        let mut report = Report {
-            state: LinkState::Connected,
-            since: at,
-            looked: true,
-            waiting: Amount::default(),
-            oldest: None,
-            behind: false,
-            sent: 0,
-            received: 0,
-            sent_per_s: 1.5,
-            received_per_s: 0.0,
-            last_success: None,
-            lost: Amount::default(),
-            not_sent: 0,
-            looped: 0,
-            failures: 0,
-            last_trouble: None,
-            latency_ms: None,
-        };
+        let begun = Report::new(LinkState::Connected, Timestamp::from_millis(0));
+        let mut report = Report { looked: true, sent_per_s: 1.5, ..begun };
         change(&mut report);
         report
     }

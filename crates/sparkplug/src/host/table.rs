@@ -15,6 +15,8 @@ use std::time::Duration;
 const TEXT_KEPT: usize = 4096;
 /// The most bytes of a member's name with those of all templates around it: they stand before each member's, and on the wire but once.
 const MEMBER_NAME: usize = 256;
+/// The most bytes that are kept of the name and the version of a definition; longer ones are forgotten.
+const DEFINITION: usize = 256;
 /// A value that is older than this when it comes is of a device whose clock is slow, or of long ago.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -64,9 +66,6 @@ pub(super) fn instance(metric: &Metric) -> Option<&Template> {
 pub(super) fn member_name(template: &str, member: &str) -> Option<String> {
     (template.len() + 1 + member.len() <= MEMBER_NAME).then(|| format!("{template}/{member}"))
 }
-
-/// The most bytes that are kept of the name and the version of a definition; longer ones are forgotten.
-const DEFINITION: usize = 256;
 
 /// What is known of an instance of a template.
 #[derive(Debug)]
@@ -128,6 +127,42 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// From an earlier run: stale, of now.
+    pub fn restored(
+        name: &str,
+        alias: Option<u64>,
+        data_type: Option<DataType>,
+        transient: bool,
+        tag: Option<TagId>,
+        now: Timestamp,
+    ) -> Self {
+        let quality = StatusCode::BAD_NO_COMMUNICATION;
+        let (value, floor) = (Value::Null, Some(now));
+        Self {
+            name: name.into(),
+            alias,
+            data_type,
+            transient,
+            within: None,
+            instance: None,
+            live: false,
+            tag,
+            value,
+            quality,
+            at: now,
+            stale: true,
+            floor,
+            long: false,
+        }
+    }
+
+    /// Tells its tag that it is stale.
+    pub fn tell(&self, out: &mut Outcome) {
+        if self.fits_a_tag() {
+            self.publish(Value::Null, self.at, self.at, out);
+        }
+    }
+
     fn fits_a_tag(&self) -> bool {
         self.data_type.is_some_and(|data_type| data_type.tag_type().is_some())
     }
@@ -498,43 +533,5 @@ impl Birth<'_> {
             }
         }
         true
-    }
-}
-
-impl Known {
-    /// From an earlier run: stale, of now.
-    pub fn restored(
-        name: &str,
-        alias: Option<u64>,
-        data_type: Option<DataType>,
-        transient: bool,
-        tag: Option<TagId>,
-        now: Timestamp,
-    ) -> Self {
-        let quality = StatusCode::BAD_NO_COMMUNICATION;
-        let (value, floor) = (Value::Null, Some(now));
-        Self {
-            name: name.into(),
-            alias,
-            data_type,
-            transient,
-            within: None,
-            instance: None,
-            live: false,
-            tag,
-            value,
-            quality,
-            at: now,
-            stale: true,
-            floor,
-            long: false,
-        }
-    }
-
-    /// Tells its tag that it is stale.
-    pub fn tell(&self, out: &mut Outcome) {
-        if self.fits_a_tag() {
-            self.publish(Value::Null, self.at, self.at, out);
-        }
     }
 }
