@@ -4,7 +4,7 @@ use andon_bus::ids::new_id;
 use andon_connectors::{FoundNode, FoundValue, FoundValues};
 use andon_model::plant::{ConnectorDef, Equipment, Interpolation, Level, Plant, TagDef};
 use andon_model::{Clock, EquipmentPath, TagPath};
-use andon_sparkplug::{Address, DeviceState, Found};
+use andon_sparkplug::{Address, DataType, DeviceState, Found};
 use andon_store::documents;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -53,7 +53,15 @@ pub fn values(
             (false, None) => "not understood",
         },
         tag: None,
-        why: if found.tag_type.is_none() { "no tag can have this type".to_owned() } else { String::new() },
+        why: match (found.tag_type, found.data_type) {
+            (Some(_), _) => "",
+            // A definition has none.
+            (None, Some(DataType::Template)) => {
+                "a structure: the members of an instance stand below it, each by itself"
+            }
+            (None, _) => "no tag can have this type",
+        }
+        .to_owned(),
         transient: found.transient,
         value: found.value.clone(),
         quality: found.quality,

@@ -53,8 +53,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long an edge node may take to say that it goes.
 const END_WITHIN: Duration = Duration::from_secs(5);
 /// Why a command of somebody else is refused that may write a tag.
-const NOT_READ: &str = "it cannot be read, or has an alias that is not that of the metric it names, or not known because the device is not \
-                        online; send it by name";
+const NOT_READ: &str = "it cannot be read, has an alias that is not that of the metric it names, or not known because the device is not \
+                        online, or might be read by others as a write of a tag; send each metric by name, and members in an instance of their \
+                        template that has no parameters";
 
 /// A running host application.
 struct HostRun {

@@ -19,7 +19,7 @@ mod table;
 mod tests;
 
 use self::node::{Came, Ctx, Node};
-use self::table::member_name;
+use self::table::{Known, Table, member_name};
 use crate::bounds::Limits;
 use crate::payload::{self, DecodeError};
 use crate::proto::{Metric, MetricValue, Payload, Template};
@@ -531,38 +531,44 @@ impl Host {
             .and_then(|known| Some((known, known.data_type?)))
             .ok_or_else(|| CommandError::NoMetric(whose()))?;
         let at = Some(payload::millis(now));
-        let mut named = known;
-        let (mut data_type, mut value) = (data_type, value::encode(value, data_type)?);
-        let metric = loop {
-            let template = named.within.and_then(|place| table.metrics.get(place));
-            // A member goes by its name within its template.
-            let own = template.and_then(|template| named.name.strip_prefix(&*template.name)?.strip_prefix('/'));
-            let by_alias = template.is_none() && self.options.command_by == CommandBy::Alias;
-            let alias = named.alias.filter(|_| by_alias);
-            let metric = Metric {
-                name: alias.is_none().then(|| own.unwrap_or(&named.name).to_owned()),
-                alias,
-                timestamp: at,
-                datatype: Some(data_type.code()),
-                value: Some(value),
-                ..Metric::default()
-            };
-            let Some(template) = template else { break metric };
-            let of = template.instance.as_deref();
-            data_type = DataType::Template;
-            value = MetricValue::Template(Box::new(Template {
-                version: of.and_then(|of| of.version.clone()),
-                metrics: vec![metric],
-                template_ref: of.and_then(|of| of.definition.clone()),
-                is_definition: Some(false),
-                ..Template::default()
-            }));
-            named = template;
-        };
+        let metric = self.written(table, known, data_type, value::encode(value, data_type)?, at);
         let payload = Payload { timestamp: at, metrics: vec![metric], ..Payload::default() };
         let device = address.device.as_deref();
         let verb = if device.is_some() { Verb::DCmd } else { Verb::NCmd };
         Ok(Message { topic: node_topic(verb, &address.node, device), payload: payload.encode_to_vec() })
+    }
+
+    /// A metric of a command; a member of a template stands in an instance of that, by its name within it.
+    fn written(
+        &self,
+        table: &Table,
+        known: &Known,
+        data_type: DataType,
+        value: MetricValue,
+        at: Option<u64>,
+    ) -> Metric {
+        let template = known.within.and_then(|place| table.metrics.get(place));
+        let own = template.and_then(|template| known.name.strip_prefix(&*template.name)?.strip_prefix('/'));
+        let alias = known.alias.filter(|_| template.is_none() && self.options.command_by == CommandBy::Alias);
+        let metric = Metric {
+            name: alias.is_none().then(|| own.unwrap_or(&known.name).to_owned()),
+            alias,
+            timestamp: at,
+            datatype: Some(data_type.code()),
+            value: Some(value),
+            ..Metric::default()
+        };
+        let Some(template) = template else { return metric };
+        let of = template.instance.as_deref();
+        let instance = Template {
+            version: of.and_then(|of| of.version.clone()),
+            metrics: vec![metric],
+            template_ref: of.and_then(|of| of.definition.clone()),
+            is_definition: Some(false),
+            ..Template::default()
+        };
+        // As deep as a birth may be: the name of what stands around is ever shorter.
+        self.written(table, template, DataType::Template, MetricValue::Template(Box::new(instance)), at)
     }
 
     /// Which metrics somebody else's command writes, each with its value and in its order, of templates their members; `None` if it cannot be read, is
