@@ -8,6 +8,7 @@
 use andon_model::duration;
 use andon_model::plant::{ConnectorDef, Finding};
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -54,17 +55,61 @@ impl Findings {
     }
 }
 
-/// The tags that connectors read, each with the connector's name: what stands in their lists `register` (Modbus),
-/// `metric` (Sparkplug) and `measure` (bridges).
+/// The lists of a connector's settings in which tags stand that it reads: `register` (Modbus), `metric` (Sparkplug), `measure` (bridges).
+const LISTS: [&str; 3] = ["register", "metric", "measure"];
+
+/// A tag that a connector reads.
+struct Read<'p> {
+    tag: &'p str,
+    connector: &'p ConnectorDef,
+    list: &'static str,
+    /// Where in the list, from 0.
+    index: usize,
+}
+
+fn reads<'p>(connectors: impl IntoIterator<Item = &'p ConnectorDef>) -> impl Iterator<Item = Read<'p>> {
+    connectors.into_iter().flat_map(|connector| {
+        LISTS.into_iter().flat_map(move |list| {
+            let entries = connector.settings.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            entries.iter().enumerate().filter_map(move |(index, entry)| {
+                Some(Read { tag: entry.get("tag")?.as_str()?, connector, list, index })
+            })
+        })
+    })
+}
+
+/// The tags that connectors read, each with the connector's name.
 pub fn tags_read<'p>(
     connectors: impl IntoIterator<Item = &'p ConnectorDef>,
 ) -> impl Iterator<Item = (&'p str, &'p str)> {
-    let list = |connector: &'p ConnectorDef, key: &str| connector.settings.get(key).and_then(Value::as_array);
-    connectors.into_iter().flat_map(move |connector| {
-        let entries =
-            ["register", "metric", "measure"].into_iter().filter_map(move |key| list(connector, key)).flatten();
-        entries.filter_map(move |entry| Some((entry.get("tag")?.as_str()?, connector.name.as_str())))
-    })
+    reads(connectors).map(|read| (read.tag, read.connector.name.as_str()))
+}
+
+/// A finding for every tag of `written`, each with its place in what writes it, that one of `connectors` reads as well: of a tag with
+/// two sources nobody could tell whose value it has. A connector that is switched off is no source.
+pub fn two_sources<'p>(
+    written: impl IntoIterator<Item = (Vec<String>, &'p str)>,
+    connectors: &'p [ConnectorDef],
+) -> Vec<Finding> {
+    let written: Vec<_> = written.into_iter().collect();
+    let wanted: HashSet<&str> = written.iter().map(|(_, tag)| *tag).collect();
+    let on = connectors.iter().filter(|connector| connector.enabled);
+    let read: HashMap<&str, Read<'_>> =
+        reads(on).filter(|read| wanted.contains(read.tag)).map(|read| (read.tag, read)).collect();
+    let finding = |(pointer, tag): (Vec<String>, &str)| {
+        let Read { connector, list, index, .. } = read.get(tag)?;
+        let (name, number) = (&connector.name, index + 1);
+        Some(Finding {
+            pointer,
+            message: format!(
+                "the tag \"{tag}\" has two sources: this topic, and the connector \"{name}\" in its `{list}` number {number}"
+            ),
+            remedy: format!(
+                "a tag has one source: take it out of one of the two, or switch the connector off (`enabled = false` in \"{name}\")"
+            ),
+        })
+    };
+    written.into_iter().filter_map(finding).take(MAX_FINDINGS).collect()
 }
 
 /// One table of the settings, with the keys that were asked for so far.
@@ -334,5 +379,32 @@ mod tests {
         assert_eq!(edit_distance("adress", "address"), 1);
         assert_eq!(edit_distance("", "abc"), 3);
         assert_eq!(edit_distance("same", "same"), 0);
+    }
+
+    fn connector(name: &str, enabled: bool, settings: Value) -> ConnectorDef {
+        let (name, kind) = (name.to_owned(), "any".to_owned());
+        ConnectorDef { name, kind, title: String::new(), enabled, settings }
+    }
+
+    #[test]
+    fn a_tag_that_is_written_elsewhere_too_is_found_with_both_places() {
+        let connectors = [
+            connector("press", true, json!({"register": [{"tag": "a/x"}, {"address": 3}, {"tag": "a/y"}]})),
+            connector("head", true, json!({"measure": [{"tag": "a/lag", "what": "lag"}]})),
+            connector("old", false, json!({"metric": [{"tag": "a/z"}]})),
+        ];
+        let at = |key: &str| vec![key.to_owned()];
+        let written = [(at("1"), "a/y"), (at("2"), "a/z"), (at("3"), "a/free"), (at("4"), "a/lag")];
+        let said: Vec<String> = two_sources(written, &connectors)
+            .into_iter()
+            .map(|finding| format!("{}: {}", finding.pointer.join("."), finding.message))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "1: the tag \"a/y\" has two sources: this topic, and the connector \"press\" in its `register` number 3",
+                "4: the tag \"a/lag\" has two sources: this topic, and the connector \"head\" in its `measure` number 1",
+            ]
+        );
     }
 }

@@ -10,6 +10,7 @@ use andon_access::records::{
 };
 use andon_api::ports::Ingest;
 use andon_bus::Bus;
+use andon_connectors::settings::two_sources;
 use andon_model::event::Event;
 use andon_model::log::{AppendError, Log};
 use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef, TopicRuleDef};
@@ -168,7 +169,9 @@ impl SettingsCheck for Checks {
         }
     }
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
-        told_first(unused_secrets(&topic.settings), andon_wire::payload::check_topic(topic, plant))
+        let mut findings = andon_wire::payload::check_topic(topic, plant);
+        findings.extend(two_sources(andon_wire::payload::tags_written(topic), &plant.connectors));
+        told_first(unused_secrets(&topic.settings), findings)
     }
     fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
         told_first(unused_secrets(&rule.settings), andon_rules::check_rule(rule, plant))
@@ -291,5 +294,18 @@ mod tests {
         assert!(said.contains("andon secret set head"), "{said}");
         secrets.set("head", "x").expect("kept");
         parse(&[document()], &ChecksAndSecrets(secrets)).expect("taken");
+    }
+
+    #[test]
+    fn a_tag_that_a_topic_and_a_connector_write_is_refused_and_both_are_named() {
+        let text = "[[equipment]]\npath = \"a\"\nlevel = \"site\"\n[[tag]]\npath = \"a/b\"\ntype = \"double\"\n[[topic]]\nfilter = \"a\"\nformat = \"value\"\ntag = \"a/b\"\n[[connector]]\nname = \"press\"\ntype = \"modbus\"\nhost = \"127.0.0.1\"\nregister = [{ tag = \"a/b\", table = \"holding\", address = 0, type = \"uint16\" }]\n";
+        let parsed = |text: String| parse(&[Document { name: "plant.toml".to_owned(), text }], &Checks);
+        let errors = parsed(text.to_owned()).expect_err("two sources");
+        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("plant.toml:10:7: the tag \"a/b\" has two sources"), "{said:?}");
+        assert!(said[0].contains("the connector \"press\" in its `register` number 1"), "{said:?}");
+        let off = text.replace("type = \"modbus\"", "type = \"modbus\"\nenabled = false");
+        parsed(off).expect("a connector that is switched off reads nothing");
     }
 }

@@ -202,6 +202,17 @@ pub fn check_topic(topic: &TopicDef, plant: &Plant) -> Vec<Finding> {
     }
 }
 
+/// The tags that a mapping writes, as their paths stand in its settings, each with its place there. A path with placeholders is no
+/// tag's; which ones it becomes is known only once messages come.
+pub fn tags_written(topic: &TopicDef) -> impl Iterator<Item = (Vec<String>, &str)> {
+    let own = topic.settings.get("tag").and_then(serde_json::Value::as_str).map(|tag| (vec!["tag".to_owned()], tag));
+    let fields = topic.settings.get("fields").and_then(serde_json::Value::as_array).map_or(&[][..], Vec::as_slice);
+    own.into_iter().chain(fields.iter().enumerate().filter_map(|(at, field)| {
+        let tag = field.get("tag")?.as_str()?;
+        Some((vec!["fields".to_owned(), at.to_string(), "tag".to_owned()], tag))
+    }))
+}
+
 fn types_of(plant: &Plant) -> TagTypes {
     let types: HashMap<String, DataType> = plant.tags.iter().map(|tag| (tag.path.to_string(), tag.data_type)).collect();
     Arc::new(move |path: &str| types.get(path).copied())

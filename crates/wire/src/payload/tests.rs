@@ -273,3 +273,16 @@ fn what_is_read_and_what_commands_is_told_by_topic() {
     );
     assert_eq!(mapping.command_filters().collect::<Vec<_>>(), [(0, "z/lamp/set"), (1, "b/+/set"), (1, "asked/+")]);
 }
+
+#[test]
+fn the_tags_that_a_mapping_writes_are_told_with_their_places() {
+    let topic = |settings| TopicDef { filter: "a/+".to_owned(), settings };
+    let told = |topic: &TopicDef| {
+        tags_written(topic).map(|(place, tag)| format!("{} {tag}", place.join("."))).collect::<Vec<_>>()
+    };
+    let value = topic(json!({"format": "value", "tag": "a/b", "command": {"tag": "a/c", "topic": "x"}}));
+    assert_eq!(told(&value), ["tag a/b"], "what is commanded is not written");
+    let fields = topic(json!({"format": "json", "fields": [{"path": "x"}, {"path": "y", "tag": "a/y"}]}));
+    assert_eq!(told(&fields), ["fields.1.tag a/y"]);
+    assert_eq!(told(&topic(json!("nothing"))), [""; 0]);
+}
