@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 import threading
+import uuid
 from pathlib import Path
 
 from harness import PASSWORD, Case, Node, binary, http, run, wait_until
@@ -119,6 +120,7 @@ class Rights(Case):
             ("POST", "/api/users", {"name": "Eve", "password": PASSWORD, "grants": [{"role": "administrator", "branch": ""}]}),
             ("POST", "/api/tokens", {"name": "t", "grants": [{"role": "administrator", "branch": ""}]}),
             ("POST", "/api/devices", {"name": "d"}),
+            ("PATCH", f"/api/devices/{uuid.uuid4()}", {"publish": ["#"]}),
             ("GET", "/api/audit/verify", None),
         ):
             answer = self.here.request(method, path, body, **as_vera)

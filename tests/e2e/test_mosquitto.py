@@ -188,3 +188,51 @@ class Credentials(Case):
         self.assertNotEqual((outside.returncode, outside.stderr), (0, ""), "a subscription to everything")
         summaries = lambda: [event["summary"] for event in node.timeline(kind="system")]
         wait_until("the timeline tells that, too", lambda: any('may not subscribe to "#"' in words for words in summaries()))
+
+    def test_a_device_is_changed_where_it_stands_and_is_known_by_its_name(self):
+        node = self.node(anonymous=False)
+        made = node.post("/api/devices", {"name": "meter", "publish": ["a"], "subscribe": ["in/#"]}).json
+        node.post("/api/devices", {"name": "fan", "client_id": "fan-1"})
+        change = lambda **body: node.request("PATCH", f"/api/devices/{made['id']}", body)
+        come = lambda client_id="": Client(client_id, 5, durable=False, user="meter", password=made["password"]).connect(node.mqtt)
+        # Paho makes no identifier for version 5: the broker does.
+        meter = come()
+        meter.publish("b", "1")
+        meter.until(lambda: meter.refused)
+        told = lambda: [e for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_refused"]
+        wait_until("the timeline names the topic", told)
+        (event,) = told()
+        self.assertEqual(event["by"]["name"], "meter")
+        self.assertTrue(event["summary"].startswith('meter: A message of the MQTT client "auto-'), event)
+        self.assertIn("give it a filter that does under Users & audit, MQTT devices", event["summary"])
+        self.assertNotIn("meter", event["detail"]["text"], "no name stands in an event")
+        self.assertEqual(change(publish=["a", "b"], operate=None).status, 204)
+        meter.publish_and_wait("b", "2")
+        meter.subscribe("in/x")
+        (subscription,) = node.get("/api/mqtt/subscriptions").json["subscriptions"]
+        self.assertEqual((subscription["user"], subscription["client_id"][:5]), ("meter", "auto-"))
+        self.assertEqual(change(subscribe=["in/#", "in/x"]).status, 204)
+        meter.publish_and_wait("b", "3")  # The connection is the same.
+        for body, status in (({"client_id": "fan-1"}, 409), ({"publish": ["a/#/b"]}, 422), ({"operate": "nowhere"}, 422), ({"user": "x"}, 422)):
+            self.assertEqual(change(**body).status, status, body)
+        self.assertEqual(node.request("PATCH", f"/api/devices/{uuid.uuid4()}", {"publish": []}).status, 404)
+        self.assertEqual(change(subscribe=[]).status, 204)
+        with self.assertRaises(ConnectionError, msg="it lost what it subscribed to"):
+            meter.until(lambda: False, 10)
+        self.assertEqual(change(client_id="meter-1").status, 204)
+        with self.assertRaises(ConnectionError, msg="it may come with its own identifier alone"):
+            come()
+        node.restart()
+        come("meter-1").publish_and_wait("b", "4")
+        (device,) = [d for d in node.get("/api/devices").json["devices"] if d["user"] == "meter"]
+        self.assertEqual((device["publish"], device["subscribe"], device["client_id"]), (["a", "b"], [], "meter-1"))
+        changed = [e["summary"] for e in node.timeline(kind="user") if e["detail"]["action"] == "device_changed"]
+        self.assertEqual(
+            changed,
+            [
+                "device changed: client identifier: bound to another",
+                "device changed: subscribe in/#, in/x → nothing",
+                "device changed: subscribe in/# → in/#, in/x",
+                "device changed: publish a → a, b",
+            ],
+        )

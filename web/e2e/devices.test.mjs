@@ -42,6 +42,23 @@ describe('devices', { skip: real }, () => {
     });
   });
 
+  test('a device is changed and keeps its password: one more topic, and no command any more', async () => {
+    await on({}, async (page) => {
+      await page.getByRole('button', { name: 'Change buffer-valve' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Change buffer-valve' });
+      await dialog.getByText('Its password and certificate stay.').waitFor();
+      const may = dialog.getByLabel('May publish to (topic filters)');
+      assert.equal(await may.inputValue(), 'works/buffer/#');
+      await may.fill('works/buffer/#, works/hall/light');
+      await dialog.getByLabel('May command tags of').selectOption({ label: 'nowhere' });
+      await dialog.getByRole('button', { name: 'Save' }).click();
+      await dialog.waitFor({ state: 'detached' });
+      await row(page, 'buffer-valve').getByText('works/buffer/#, works/hall/light').waitFor();
+      assert.deepEqual(await row(page, 'buffer-valve').locator('td:nth-child(n + 3):nth-child(-n + 6)').allInnerTexts(), ['–', 'works/buffer/#, works/hall/light', 'works/buffer/valve/set', '–']);
+      assert.match(await proof(page, 'buffer-valve').innerText(), /^Certificate/);
+    });
+  });
+
   test('by keyboard alone a device is bound to a certificate that was looked at, and freed again', async () => {
     await on({}, async (page) => {
       await page.getByRole('button', { name: 'Certificate of kitchen-sensor' }).focus();

@@ -117,6 +117,11 @@ describe('mqtt', { skip: real }, () => {
     await on({}, async (page) => {
       await visit(run, page, '/broker?tab=clients');
       await row(page, 'labeller-2').getByText(/Closed by the server: keep/).waitFor();
+      // Who it is comes first, and the identifier that it was given beside it.
+      assert.match(await row(page, 'press-9').innerText(), /press-9\s+auto-019f/);
+      await row(page, 'press-9').click();
+      await page.getByRole('heading', { name: 'press-9' }).waitFor();
+      await page.keyboard.press('Escape');
       await row(page, 'press-7').click();
       await page.getByRole('heading', { name: 'press-7' }).waitFor();
       await page.getByRole('button', { name: 'End the connection' }).click();

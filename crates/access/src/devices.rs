@@ -33,6 +33,19 @@ pub struct NewDevice {
     pub operate: Option<String>,
 }
 
+/// What is to be different of a device; `None`: that stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceChange {
+    /// The only client identifier it may use; `Some(None)`: any that is not bound to another device.
+    pub client_id: Option<Option<String>>,
+    /// Topic filters it may publish to.
+    pub publish: Option<Vec<String>>,
+    /// Topic filters it may subscribe to.
+    pub subscribe: Option<Vec<String>>,
+    /// The branch of the tree whose tags it may command; `Some(None)`: none.
+    pub operate: Option<Option<String>>,
+}
+
 /// The certificate with which a device is to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCertificate {
@@ -105,6 +118,39 @@ fn told(name: Option<&CertificateName>, entered: Option<&Vec<u8>>) -> String {
             format!("any with the common name of SHA-256 {}", hex(&Certificate::of(der).fingerprint))
         }
     }
+}
+
+/// The most characters of one list of topic filters in an event: that all of them fit into one.
+const TOLD_CHARS: usize = 300;
+
+/// What is different of a device, in words for an event: `publish a/#, b → a/#`. Empty: nothing is.
+fn told_change(before: &DeviceRecord, after: &DeviceRecord) -> String {
+    let short = |words: String| match words.char_indices().nth(TOLD_CHARS) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    };
+    let list = |filters: &[String]| match filters {
+        [] => "nothing".to_owned(),
+        filters => short(filters.join(", ")),
+    };
+    let branch = |branch: &Option<String>| match branch.as_deref() {
+        None => "nothing".to_owned(),
+        Some("") => "everywhere".to_owned(),
+        Some(path) => path.to_owned(),
+    };
+    let parts = [
+        ("publish", list(&before.publish), list(&after.publish), before.publish != after.publish),
+        ("subscribe", list(&before.subscribe), list(&after.subscribe), before.subscribe != after.subscribe),
+        ("command", branch(&before.operate), branch(&after.operate), before.operate != after.operate),
+    ];
+    let changed = parts.into_iter().filter(|(.., changed)| *changed);
+    let mut told: Vec<_> = changed.map(|(what, then, now, _)| format!("{what} {then} → {now}")).collect();
+    if before.client_id != after.client_id {
+        // Not which one: it may be somebody's, and events stay.
+        let words = if after.client_id.is_some() { "bound to another" } else { "any" };
+        told.push(format!("client identifier: {words}"));
+    }
+    told.join("; ")
 }
 
 impl Accounts {
@@ -220,6 +266,38 @@ impl Accounts {
         let device = DeviceRecord { certificate: name, certificate_entered: entered, ..before };
         let change = Change::PutDevice(Box::new(device.clone()));
         self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await
+    }
+
+    /// Changes what a device may and with which client identifier it comes; its password and certificate stay. What it may publish and
+    /// command counts with its next message. Returns whether its connection is to be closed: it has subscriptions, or a client identifier,
+    /// to which it may have lost the right. Where nothing is different nothing is saved.
+    /// # Errors
+    /// Unknown device, client identifier bound to another, saving failed.
+    pub async fn change_device(&self, by: &Principal, id: Uuid, change: DeviceChange) -> Result<bool, AccountError> {
+        let turn = self.one_at_a_time().await;
+        let before = self.device(id).ok_or(AccountError::Unknown)?;
+        let mut device = before.clone();
+        device.client_id = change.client_id.unwrap_or(device.client_id);
+        device.publish = change.publish.unwrap_or(device.publish);
+        device.subscribe = change.subscribe.unwrap_or(device.subscribe);
+        device.operate = change.operate.unwrap_or(device.operate);
+        let bound = device.client_id.as_ref().filter(|own| {
+            let state = self.state();
+            state.devices.by_user.values().any(|d| d.id != id && d.client_id.as_ref() == Some(own))
+        });
+        if let Some(taken) = bound {
+            return Err(AccountError::NameTaken(taken.clone()));
+        }
+        let told = told_change(&before, &device);
+        if told.is_empty() {
+            return Ok(false);
+        }
+        let lost = before.subscribe.iter().any(|filter| !device.subscribe.contains(filter));
+        let other_id = device.client_id.is_some() && device.client_id != before.client_id;
+        let event = self.event(by.clone(), "device_changed", Some(id), None, Some(told));
+        let change = Change::PutDevice(Box::new(device.clone()));
+        self.commit(turn, vec![change], Some(event), move |state| state.devices.put(device)).await?;
+        Ok(lost || other_id)
     }
 
     /// Removes a device's credential at once.

@@ -38,4 +38,4 @@ mod tries;
 
 pub use accounts::{Accounts, AccountsOptions};
 pub use audit::AuditRecorder;
-pub use devices::{DeviceCertificate, NewDevice};
+pub use devices::{DeviceCertificate, DeviceChange, NewDevice};

@@ -233,7 +233,7 @@ pub fn router(app: App) -> Router {
         .route("/api/tokens/{id}", delete(users::remove_token))
         .route("/api/devices", get(users::list_devices).post(users::create_device))
         .route("/api/devices/certificate", post(device_certificates::check))
-        .route("/api/devices/{id}", delete(users::remove_device))
+        .route("/api/devices/{id}", patch(users::change_device).delete(users::remove_device))
         .route("/api/devices/{id}/certificate", put(device_certificates::bind).delete(device_certificates::unbind))
         .route("/api/audit/verify", get(users::verify_audit))
         .route("/api/backups", post(backup::begin))

@@ -82,6 +82,7 @@ use utoipa::OpenApi;
         users::remove_token,
         users::list_devices,
         users::create_device,
+        users::change_device,
         users::remove_device,
         device_certificates::check,
         device_certificates::bind,

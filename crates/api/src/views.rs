@@ -1,7 +1,7 @@
 //! JSON shapes of the outside face. Times are whole milliseconds since 1970-01-01T00:00:00Z, named `…_ms`.
 
-use andon_model::access::{Grant, Principal};
-use andon_model::event::{Event, SealedEvent};
+use andon_model::access::{Grant, Principal, PrincipalKind};
+use andon_model::event::{Event, SealedEvent, What};
 use andon_model::plant::{Equipment, Plant, TagDef};
 use andon_model::{Sample, Value};
 use serde::{Deserialize, Serialize};
@@ -226,6 +226,12 @@ impl EventView {
     #[must_use]
     pub fn new(sealed: &SealedEvent, plant: &Plant, name: Option<String>) -> Self {
         let event: &Event = &sealed.event;
+        let summary = crate::words::summary(event, plant);
+        // What a device did that the node tells of: it is known by its user; of a client that has no identifier nothing else says who it is.
+        let summary = match (&event.what, event.by.kind, &name) {
+            (What::System(_), PrincipalKind::Device, Some(name)) => format!("{name}: {summary}"),
+            _ => summary,
+        };
         Self {
             seq: sealed.seq.0,
             id: event.id,
@@ -234,7 +240,7 @@ impl EventView {
             kind: event.what.kind().to_owned(),
             path: event.path.clone(),
             by: ByView::new(&event.by, name),
-            summary: crate::words::summary(event, plant),
+            summary,
             severity: event.what.severity(),
             detail: serde_json::to_value(&event.what).unwrap_or_default(),
         }

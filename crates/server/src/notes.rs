@@ -24,8 +24,10 @@ pub struct Note {
     pub path: String,
     /// The action word.
     pub action: &'static str,
-    /// In plain words.
+    /// In plain words, without the name of anybody.
     pub text: String,
+    /// Who did it; the node itself, mostly. Whoever reads the timeline sees the name.
+    pub by: Principal,
 }
 
 /// Takes notes from anywhere without blocking.
@@ -48,6 +50,14 @@ impl Notes {
         self.keep(path, action, text);
     }
 
+    /// Notes what somebody did, with who that is. When too many wait it is only counted and written to the program's log.
+    pub fn say_of(&self, by: &Principal, action: &'static str, text: String) {
+        tracing::warn!(action, by = %by.id, "{text}");
+        if !self.try_note(Note { path: String::new(), action, text, by: by.clone() }) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Notes something that the program's log has already. When too many wait it is only counted.
     fn keep(&self, path: &str, action: &'static str, text: String) {
         if !self.try_keep(path, action, text) {
@@ -57,7 +67,11 @@ impl Notes {
 
     /// Notes something; `false` when too many wait.
     fn try_keep(&self, path: &str, action: &'static str, text: String) -> bool {
-        self.sender.try_send(Note { path: path.to_owned(), action, text }).is_ok()
+        self.try_note(Note { path: path.to_owned(), action, text, by: Principal::SYSTEM })
+    }
+
+    fn try_note(&self, note: Note) -> bool {
+        self.sender.try_send(note).is_ok()
     }
 
     /// How many notes could not be recorded.
@@ -90,7 +104,8 @@ pub async fn run(
             note = notes.recv() => note,
         };
         let Some(note) = note else { return };
-        if let Err(error) = recorder.record(event(&*clock, &note.path, note.action, note.text)).await {
+        let event = Event { by: note.by, ..event(&*clock, &note.path, note.action, note.text) };
+        if let Err(error) = recorder.record(event).await {
             tracing::error!(%error, action = note.action, "a note about the node could not be recorded");
         }
     }

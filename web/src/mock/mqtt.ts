@@ -5,6 +5,8 @@ import { noise } from './plant';
 type Json = Record<string, unknown>;
 
 const MIN = 60_000;
+/** A client that brings no identifier gets one. */
+const AUTO = 'auto-019f3c1a-52b7-7d20-9a41-6f0c2b8e77d3';
 
 interface MockTopic {
   topic: string;
@@ -185,6 +187,7 @@ export class MockBroker {
       return { ...base, connected: false, since_ms: gone.at, keep_alive_s: null, received_per_s: null, sent_per_s: null, left: this.#departure(client_id, user, gone.at, 'server', gone.reason) };
     };
     return [
+      of(AUTO, 'press-9', { received: 41 + Math.floor(t / 10), sent: 2, received_per_s: 0.1, expiry_s: 0, address: '10.20.1.88:50991' }),
       of('buffer-valve', 'buffer-valve', { protocol: '3.1.1', received: 4_100 + t, sent: 61, received_per_s: 0.2, sent_per_s: 0.01, will: true, address: '10.20.3.9:50110', expiry_s: null }),
       of('edge-4', 'edge-4', { received: 11_020 + Math.floor(t / 5), received_per_s: 0.2, will: true, address: '10.20.3.44:40022' }),
       of('historian-export', 'grafana', { connected: false, since_ms: this.start - 12 * MIN, keep_alive_s: null, received_per_s: null, sent_per_s: null, queued: 1_240, sent: 80_221, left: this.#departure('historian-export', 'grafana', this.start - 12 * MIN, 'lost', 'connection lost: closed by the client') }),
@@ -212,7 +215,7 @@ export class MockBroker {
   }
 
   subscriptions(): Json[] {
-    const of = (client_id: string, filter: string, qos: number, more: Json = {}): Json => ({ client_id, connected: client_id !== 'historian-export' && client_id !== 'labeller-2', filter, qos, no_local: false, retain_as_published: false, retained: 'send', id: null, origin: false, deliver: 'all', left_out: 0, ...more });
+    const of = (client_id: string, filter: string, qos: number, more: Json = {}): Json => ({ client_id, user: client_id === 'historian-export' ? 'grafana' : client_id, connected: client_id !== 'historian-export' && client_id !== 'labeller-2', filter, qos, no_local: false, retain_as_published: false, retained: 'send', id: null, origin: false, deliver: 'all', left_out: 0, ...more });
     return [
       of('buffer-valve', 'works/buffer/valve/get', 0, { retained: 'none' }),
       of('buffer-valve', 'works/buffer/valve/set', 1),

@@ -4,7 +4,7 @@ use crate::fakes::{ADMIN, HERE, Node, PASSWORD, grant};
 use andon_access::accounts::{AccountError, AccountsOptions, LOCAL};
 use andon_access::certificate::Certificate;
 use andon_access::records::{AccountRecords as _, Change};
-use andon_access::{DeviceCertificate, NewDevice};
+use andon_access::{DeviceCertificate, DeviceChange, NewDevice};
 use andon_model::access::{Action, Principal, PrincipalKind, Role};
 
 const EVA_PASSWORD: &str = "a sentence of four words";
@@ -178,6 +178,61 @@ async fn a_renewed_device_keeps_its_id_and_loses_its_old_password() {
     node.accounts.remove_device(&admin, pump.id).await.unwrap();
     assert_eq!(node.accounts.authenticate_device(Some("pump"), Some(&new), "pump-1", None), None);
     assert!(node.accounts.device(pump.id).is_none());
+}
+
+#[tokio::test]
+async fn a_device_is_changed_and_keeps_its_password_and_its_certificate() {
+    let (node, admin, _) = Node::set_up().await;
+    let (pump, password) = device(&node, &admin, "pump", None).await;
+    device(&node, &admin, "fan", Some("fan-1")).await;
+    let certificate = DeviceCertificate { name: "pump.example".parse().unwrap(), entered: b"DER".to_vec() };
+    node.accounts.bind_device(&admin, pump.id, Some(certificate)).await.unwrap();
+    let shown = Certificate { fingerprint: [1; 32], common_name: Some("pump.example".to_owned()) };
+    let is_in = |node: &Node, client_id: &str| {
+        node.accounts.authenticate_device(Some("pump"), Some(&password), client_id, Some(&shown)).is_some()
+    };
+    let list = |filters: &[&str]| Some(filters.iter().map(|&filter| filter.to_owned()).collect::<Vec<_>>());
+    let before = node.accounts.device(pump.id).unwrap();
+    // (what is changed, whether the connection is to be closed)
+    let cases = [
+        (DeviceChange { publish: list(&["a/#"]), subscribe: list(&["a", "b"]), ..Default::default() }, true),
+        (DeviceChange { subscribe: list(&["a", "b", "c"]), ..Default::default() }, false),
+        (DeviceChange { publish: list(&[]), operate: Some(Some("works".to_owned())), ..Default::default() }, false),
+        (DeviceChange { subscribe: list(&["c", "a"]), ..Default::default() }, true),
+        (DeviceChange { client_id: Some(Some("pump-1".to_owned())), ..Default::default() }, true),
+        (DeviceChange { client_id: Some(None), operate: Some(None), ..Default::default() }, false),
+        (DeviceChange { client_id: Some(Some("pump-2".to_owned())), ..Default::default() }, true),
+        (DeviceChange { client_id: Some(Some("pump-2".to_owned())), ..Default::default() }, false),
+        (DeviceChange::default(), false),
+    ];
+    for (number, (change, closed)) in cases.into_iter().enumerate() {
+        let asked = format!("{number}: {change:?}");
+        assert_eq!(node.accounts.change_device(&admin, pump.id, change).await.unwrap(), closed, "{asked}");
+    }
+    let taken = DeviceChange { client_id: Some(Some("fan-1".to_owned())), ..Default::default() };
+    let taken = node.accounts.change_device(&admin, pump.id, taken).await;
+    assert!(matches!(taken, Err(AccountError::NameTaken(name)) if name == "fan-1"));
+    let gone = node.accounts.change_device(&admin, admin.id, DeviceChange::default()).await;
+    assert!(matches!(gone, Err(AccountError::Unknown)));
+    let node = node.restart().await;
+    let after = node.accounts.device(pump.id).unwrap();
+    assert_eq!((after.publish.as_slice(), after.operate.as_deref()), (&[][..], None));
+    assert_eq!((after.subscribe.join(" ").as_str(), after.client_id.as_deref()), ("c a", Some("pump-2")));
+    assert!(after.digest == before.digest && after.scram == before.scram, "the secret is the same");
+    assert_eq!((after.certificate, after.certificate_entered), (before.certificate, before.certificate_entered));
+    assert!(is_in(&node, "pump-2") && !is_in(&node, "another"));
+    let told = node.changes().into_iter().filter(|(_, change)| change.action == "device_changed");
+    let told: Vec<_> = told.map(|(event, c)| (event.by.id, c.subject, c.detail.unwrap())).collect();
+    let words = [
+        "publish # → a/#; subscribe # → a, b",
+        "subscribe a, b → a, b, c",
+        "publish a/# → nothing; command nothing → works",
+        "subscribe a, b, c → c, a",
+        "client identifier: bound to another",
+        "command works → nothing; client identifier: any",
+        "client identifier: bound to another",
+    ];
+    assert_eq!(told, words.map(|words| (admin.id, Some(pump.id), words.to_owned())));
 }
 
 #[tokio::test]

@@ -84,6 +84,8 @@ pub struct DepartureView {
 pub struct SubscriptionView {
     /// Whose.
     pub client_id: String,
+    /// The user of that client.
+    pub user: Option<String>,
     /// Whether that client is connected.
     pub connected: bool,
     /// The topic filter, with `$share/<group>/` if it is a shared one.
@@ -195,8 +197,8 @@ impl MqttClientView {
     }
 }
 
-impl From<SubscriptionInfo> for SubscriptionView {
-    fn from(s: SubscriptionInfo) -> Self {
+impl SubscriptionView {
+    fn new(s: SubscriptionInfo, user: Option<String>) -> Self {
         let retained = match s.retain_handling {
             RetainHandling::Send => "send",
             RetainHandling::SendIfNew => "if_new",
@@ -204,6 +206,7 @@ impl From<SubscriptionInfo> for SubscriptionView {
         };
         Self {
             client_id: s.client_id,
+            user,
             connected: s.connected,
             filter: s.filter,
             qos: s.qos as u8,
@@ -296,8 +299,8 @@ pub async fn client(
     let subscriptions = app.broker.subscriptions_of(&query.client).unwrap_or_default();
     let departures = app.broker.departures(Some(&query.client), 20);
     Ok(Json(ClientDetailView {
+        subscriptions: subscriptions.into_iter().map(|s| SubscriptionView::new(s, client.user.clone())).collect(),
         client: MqttClientView::new(&app, client, departures.first()),
-        subscriptions: subscriptions.into_iter().map(Into::into).collect(),
         departures: departures.iter().map(|end| DepartureView::new(&app, end)).collect(),
     }))
 }
@@ -353,15 +356,24 @@ pub async fn subscriptions(
     caller.may(&app, Action::View, "")?;
     let limit = asked::within("limit", query.limit, 200, 1..=1000)?;
     // Many sessions are looked through; nobody else waits for that.
-    let looked = tokio::task::spawn_blocking(move || match &query.topic {
-        Some(topic) => app.broker.subscribers_of(topic, limit),
-        None => {
-            let after = query.after_client.as_deref().map(|c| (c, query.after_filter.as_deref().unwrap_or_default()));
-            app.broker.subscriptions(query.text.as_deref().unwrap_or_default(), after, limit)
-        }
+    let looked = tokio::task::spawn_blocking(move || {
+        let (found, total) = match &query.topic {
+            Some(topic) => app.broker.subscribers_of(topic, limit),
+            None => {
+                let after =
+                    query.after_client.as_deref().map(|c| (c, query.after_filter.as_deref().unwrap_or_default()));
+                app.broker.subscriptions(query.text.as_deref().unwrap_or_default(), after, limit)
+            }
+        };
+        let mut users: HashMap<String, Option<String>> = HashMap::new();
+        let view = |s: SubscriptionInfo| {
+            let found = || app.broker.principal_of(&s.client_id).and_then(|who| user_of(&app, &who));
+            let user = users.entry(s.client_id.clone()).or_insert_with(found).clone();
+            SubscriptionView::new(s, user)
+        };
+        SubscriptionsView { subscriptions: found.into_iter().map(view).collect(), total }
     });
-    let (found, total) = looked.await.map_err(Problem::internal)?;
-    Ok(Json(SubscriptionsView { subscriptions: found.into_iter().map(Into::into).collect(), total }))
+    Ok(Json(looked.await.map_err(Problem::internal)?))
 }
 
 /// Whose connection to end.

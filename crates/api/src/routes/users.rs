@@ -271,6 +271,37 @@ pub async fn list_devices(State(app): State<App>, caller: Caller) -> Result<Json
     Ok(Json(Devices { devices, certificates_asked_for: app.mqtt_certificates.is_some() }))
 }
 
+/// What a device may be let in with and to, as far as the words of it go.
+fn check_device(
+    app: &App,
+    client_id: Option<&str>,
+    filters: [&[String]; 2],
+    operate: Option<&str>,
+) -> Result<(), Problem> {
+    if filters.iter().any(|list| list.len() > MAX_FILTERS) {
+        return Err(refused(format!("more than {MAX_FILTERS} topic filters")));
+    }
+    let filters = || filters.into_iter().flatten().map(String::as_str);
+    for text in filters().chain(client_id) {
+        if let Err(hidden) = andon_model::text::check_line(text) {
+            return Err(refused(format!("in {:?}, {hidden}", text.chars().take(255).collect::<String>())));
+        }
+    }
+    for filter in filters() {
+        if let Err(error) = andon_wire::mqtt::TopicFilter::parse(filter) {
+            let shown: String = filter.chars().take(255).collect();
+            return Err(refused(format!("{shown:?}: {error}")));
+        }
+    }
+    if let Some(branch) = operate {
+        known_branch(app, branch)?;
+    }
+    if client_id.is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID) {
+        return Err(refused(format!("a client identifier has 1 to {MAX_CLIENT_ID} bytes")));
+    }
+    Ok(())
+}
+
 /// Makes a credential.
 #[utoipa::path(post, path = "/api/devices", request_body = NewDevice, responses((status = 201, body = DeviceSecret)))]
 pub async fn create_device(
@@ -281,26 +312,7 @@ pub async fn create_device(
     caller.may(&app, Action::Administer, "")?;
     let all = || vec!["#".to_owned()];
     let (publish, subscribe) = (body.publish.unwrap_or_else(all), body.subscribe.unwrap_or_else(all));
-    if publish.len().max(subscribe.len()) > MAX_FILTERS {
-        return Err(refused(format!("more than {MAX_FILTERS} topic filters")));
-    }
-    for text in publish.iter().chain(&subscribe).chain(&body.client_id) {
-        if let Err(hidden) = andon_model::text::check_line(text) {
-            return Err(refused(format!("in {:?}, {hidden}", text.chars().take(255).collect::<String>())));
-        }
-    }
-    for filter in publish.iter().chain(&subscribe) {
-        if let Err(error) = andon_wire::mqtt::TopicFilter::parse(filter) {
-            let shown: String = filter.chars().take(255).collect();
-            return Err(refused(format!("{shown:?}: {error}")));
-        }
-    }
-    if let Some(branch) = &body.operate {
-        known_branch(&app, branch)?;
-    }
-    if body.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID) {
-        return Err(refused(format!("a client identifier has 1 to {MAX_CLIENT_ID} bytes")));
-    }
+    check_device(&app, body.client_id.as_deref(), [&publish, &subscribe], body.operate.as_deref())?;
     let certificate = body.certificate.map(|text| text.parse()).transpose();
     let certificate = certificate.map_err(|error: NoCertificateName| refused(error.to_string()))?;
     let user = body.name.clone();
@@ -315,6 +327,52 @@ pub async fn create_device(
     let (id, secret) = app.accounts.create_device(&caller.who, wanted).await?;
     app.broker.disconnect_principal(id); // Whoever is connected with a former password.
     Ok((StatusCode::CREATED, Json(DeviceSecret { id, user: body.name, password: secret.reveal().to_owned() })))
+}
+
+/// A change of a device; what is missing stays. Its user name stays, and so does its password; its certificate has a path of its own.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DevicePatch {
+    /// Binds the credential to one client identifier; `null`: to none.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    client_id: Option<Option<String>>,
+    /// Topic filters it may publish to, all of them.
+    publish: Option<Vec<String>>,
+    /// Topic filters it may subscribe to, all of them.
+    subscribe: Option<Vec<String>>,
+    /// The branch whose tags it may command, empty: everywhere; `null`: none.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    operate: Option<Option<String>>,
+}
+
+/// A key that is there, if with `null`, says something; one that is missing says nothing.
+fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Changes what a device may and with which client identifier it comes, and leaves it its password and its certificate. It counts at
+/// once. Where it loses topics to which it may subscribe, or gets a client identifier, its connection is closed: it comes again with what it may.
+#[utoipa::path(patch, path = "/api/devices/{id}", request_body = DevicePatch,
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn change_device(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Json(body): Json<DevicePatch>,
+) -> Result<StatusCode, Problem> {
+    caller.may(&app, Action::Administer, "")?;
+    let filters = [&body.publish, &body.subscribe].map(|list| list.as_deref().unwrap_or_default());
+    let [client_id, operate] =
+        [&body.client_id, &body.operate].map(|key| key.as_ref().and_then(|value| value.as_deref()));
+    check_device(&app, client_id, filters, operate)?;
+    let DevicePatch { client_id, publish, subscribe, operate } = body;
+    let change = andon_access::DeviceChange { client_id, publish, subscribe, operate };
+    if app.accounts.change_device(&caller.who, id, change).await? {
+        app.broker.disconnect_principal(id);
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Removes a credential; a connection that uses it is closed.

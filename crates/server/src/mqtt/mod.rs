@@ -401,11 +401,8 @@ impl BrokerHooks for Hooks {
         if let Some(before) = before {
             let asked = if what == NoRight::Subscribe { "subscription" } else { "message" };
             let (client, why) = (told_client(client_id), no_right(what, topic));
-            self.notes.say(
-                "",
-                "mqtt_refused",
-                format!("A {asked} of the MQTT client {client} was refused: {why}.{before}"),
-            );
+            let words = format!("A {asked} of the MQTT client {client} was refused: {why}.{before}");
+            self.notes.say_of(who, "mqtt_refused", words);
         }
     }
 

@@ -302,20 +302,19 @@ fn begin_of(topic: &str) -> &str {
 /// To what a device has no right, and what to do.
 pub(super) fn no_right(what: NoRight, topic: &str) -> String {
     let topic = told_topic(topic);
-    let again = "add the device again under the same name";
-    let place = "(Users & audit, MQTT devices); it gets a new password";
+    let place = "under Users & audit, MQTT devices";
     match what {
         NoRight::Publish => format!(
-            "it may not publish to {topic}, which none of its topic filters lets it. If it should, {again} with a filter \
-             that does {place}"
+            "it may not publish to {topic}, which none of its topic filters lets it. If it should, give it a filter that does \
+             {place}"
         ),
         NoRight::Subscribe => format!(
-            "it may not subscribe to {topic}, which none of its topic filters covers. If it should, {again} with a filter \
-             that does {place}"
+            "it may not subscribe to {topic}, which none of its topic filters covers. If it should, give it a filter that \
+             does {place}"
         ),
         NoRight::Command => format!(
-            "it may not publish to {topic}, which operates a tag that it may not operate. If it should, {again} with the \
-             right to operate there {place}"
+            "it may not publish to {topic}, which operates a tag that it may not operate. If it should, give it the right \
+             to operate there {place}"
         ),
         NoRight::CommandAsWill => {
             format!(
@@ -461,7 +460,7 @@ mod tests {
     fn what_was_refused_is_told_with_what_to_do() {
         for (what, words) in [
             (NoRight::Subscribe, "it may not subscribe to \"a/#\""),
-            (NoRight::Command, "with the right to operate"),
+            (NoRight::Command, "give it the right to operate there under Users & audit"),
             (NoRight::CommandAsWill, "its will may not be published to \"a/#\""),
             (NoRight::ServerTopic, "begins with $ is the server's"),
         ] {

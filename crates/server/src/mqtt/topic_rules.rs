@@ -4,6 +4,7 @@ use super::Hooks;
 use super::telling::{told_client, told_topic};
 use andon_api::ports::{OffenderView, TopicRuleView};
 use andon_broker::{NoRight, Offer, Refused, Ruling};
+use andon_model::access::Principal;
 use andon_model::plant::Plant;
 use andon_model::text::counted;
 use andon_rules::{Breach, Mode, Offender, Offered, Part, Rule, TopicRules};
@@ -74,7 +75,7 @@ impl Hooks {
             told_topic(offer.topic),
             rule.def.name,
         );
-        self.notes.say("", "topic_rules", words);
+        self.notes.say_of(offer.who.unwrap_or(&Principal::SYSTEM), "topic_rules", words);
     }
 
     /// How the rules stand, by name.

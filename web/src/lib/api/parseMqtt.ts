@@ -100,6 +100,7 @@ export interface Client {
 
 export interface Subscription {
   clientId: string;
+  user: string | null;
   connected: boolean;
   filter: string;
   qos: number;
@@ -302,6 +303,7 @@ function subscription(raw: unknown): Subscription {
   const o = object(raw, 'subscription');
   return {
     clientId: text(o['client_id'], 'subscription.client_id'),
+    user: textOrNull(o['user']),
     connected: flag(o['connected']),
     filter: text(o['filter'], 'subscription.filter'),
     qos: numOr(o['qos'], 0),

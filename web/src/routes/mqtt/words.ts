@@ -10,11 +10,17 @@ export function bytesText(bytes: number): string {
   return withUnit(text, unit);
 }
 
-/** Who published: the client and its user, or the person. */
+/** Who published: the user and its client, or the person. */
 export function publisherText(m: Pick<Shown, 'publisher' | 'user'>): string {
   if (m.publisher === null) return m.user === null ? t('word.system') : t('mqtt.by_hand', { user: m.user });
   return m.user === null || m.user === m.publisher ? m.publisher : t('mqtt.client_of', { client: m.publisher, user: m.user });
 }
+
+/** As whom a client is known: by its user; one without by its identifier. */
+export const knownAs = (c: { clientId: string; user: string | null }): string => c.user ?? c.clientId;
+
+/** Its identifier, where it is known by another word. */
+export const alsoKnownAs = (c: { clientId: string; user: string | null }): string => (knownAs(c) === c.clientId ? '' : c.clientId);
 
 /** The last payload in one line, or why there is none. */
 export function previewText(m: Pick<Shown, 'preview' | 'kind' | 'size'>): string {
