@@ -63,6 +63,8 @@ struct HostRun {
     health: Health,
     core: Mutex<HostCore>,
     begun: Duration,
+    /// An edge node was online since it began.
+    was_online: AtomicBool,
     /// How often it has looked for births from before it began.
     looked: AtomicU8,
     /// Births came since its state was last kept.
@@ -488,6 +490,7 @@ impl Sparkplug {
             health: Health::new(ConnectorState::Connecting, self.clock.clone()),
             core: Mutex::new(HostCore { def: def.clone(), config, host, addresses, targets, writable, state }),
             begun: self.clock.monotonic(),
+            was_online: AtomicBool::new(false),
             looked: AtomicU8::new(0),
             changed: AtomicBool::new(false),
             answers: Mutex::default(),

@@ -327,10 +327,14 @@ branch = "works"
 "#;
 
 async fn connector(node: &Node, state: &str) -> Json {
+    connector_called(node, "up", state).await
+}
+
+async fn connector_called(node: &Node, name: &str, state: &str) -> Json {
     let look = async {
         loop {
             let (_, answer) = json_of(node, "GET", "/api/connectors", Json::Null).await;
-            let up = answer["connectors"].as_array().expect("connectors").iter().find(|it| it["name"] == "up");
+            let up = answer["connectors"].as_array().expect("connectors").iter().find(|it| it["name"] == name);
             let up = up.cloned().unwrap_or_default();
             if up["state"] == state {
                 return up;
@@ -388,5 +392,27 @@ async fn what_a_host_knows_and_could_not_be_kept_is_kept_later() {
     std::fs::remove_dir_all(&run.file).expect("removed");
     node.sparkplug.keep().await;
     assert!(run.file.is_file() && !run.changed.load(Ordering::Relaxed));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_says_which_edge_nodes_are_missing_and_only_once_they_had_time_to_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = begin(folder.path(), "").await;
+    let mut edge = peer();
+    publish(&node, edge.start(now(&node))).await;
+    let there = connector_called(&node, "one", "connected").await;
+    assert_eq!(there["last_error"], Json::Null);
+    publish(&node, edge.stop(now(&node)).into_iter().collect()).await;
+    let gone = connector_called(&node, "one", "failed").await;
+    assert_eq!(gone["last_error"]["text"], json!("no edge node is online that this host knows: g/n"), "{gone}");
+    assert!(gone["last_error"]["remedy"].as_str().unwrap_or_default().contains("NBIRTH"), "{gone}");
+    node.sparkplug.keep().await;
+    node.stop().await;
+    // It knows the edge node from before and nothing has failed yet.
+    let node = start(folder.path(), "").await.expect("a node");
+    let known = connector_called(&node, "one", "connecting").await;
+    assert_eq!(known["last_error"], Json::Null);
+    assert!(known["endpoint"].as_str().unwrap_or_default().starts_with("0 of 1 edge nodes"), "{known}");
     node.stop().await;
 }
