@@ -113,6 +113,22 @@ describe('mqtt', { skip: real }, () => {
     });
   });
 
+  test('who has rights on a branch alone sees the topics that become its tags, and nothing that belongs to the whole node', async () => {
+    await on({ user: 'line1' }, async (page) => {
+      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'MQTT' }).click();
+      await page.getByText('You see the topics that become tags of yours.').waitFor();
+      const grid = page.getByRole('treegrid', { name: 'Topics' });
+      await row(page, 'plant').waitFor();
+      assert.deepEqual(await grid.locator('.name .mono').allTextContents(), ['plant']);
+      assert.deepEqual(await page.getByRole('group', { name: 'What of MQTT' }).getByRole('button').allTextContents(), ['Topics']);
+      await visit(run, page, '/broker?topic=plant/line1/filler/pressure');
+      await page.getByRole('heading', { name: 'plant/line1/filler/pressure' }).waitFor();
+      await page.getByText('line1-gateway', { exact: true }).waitFor();
+      await visit(run, page, '/broker?tab=clients');
+      await grid.waitFor();
+    });
+  });
+
   test('a client tells why it went, and its connection is ended with a reason', async () => {
     await on({}, async (page) => {
       await visit(run, page, '/broker?tab=clients');

@@ -880,6 +880,8 @@ export const de: Messages = {
   'mqtt.full': '{count} Nachrichten kamen unter Topics, die nicht gelistet sind: die Liste ist mit {most} voll. mqtt_topics_listed in den Einstellungen erhöhen, oder ein Gerät suchen, das wechselnde Nummern in seine Topics setzt.',
   'mqtt.left_out': 'Von {count} Nachrichten wurde der Inhalt nicht behalten, weil kein Platz dafür war.',
   'mqtt.none.title': 'Noch kein Topic',
+  'mqtt.none_seen.what': 'Auf keinem Topic, das zu einer Messstelle wird, die Sie sehen dürfen, ist etwas gekommen.',
+  'mqtt.part': 'Sie sehen die Topics, die zu Ihren Messstellen werden.',
   'mqtt.none.what': 'Seit dem Start von Andon wurde nichts veröffentlicht, und nichts ist aufbewahrt. Ein Topic steht hier, sobald ein Client dorthin veröffentlicht.',
   'mqtt.not_found.title': 'Kein solches Topic',
   'mqtt.not_found.what': 'Kein Topic hat das in seinem Namen. Gelistet sind nur Topics, unter denen seit dem Start etwas veröffentlicht wurde oder etwas aufbewahrt ist.',

@@ -879,6 +879,8 @@ export const en = {
   'mqtt.full': '{count} messages came on topics that are not listed: the list is full at {most}. Raise mqtt_topics_listed in the settings, or look for a device that puts changing numbers into its topics.',
   'mqtt.left_out': 'Of {count} messages the payload was not kept, because there was no room for it.',
   'mqtt.none.title': 'No topic yet',
+  'mqtt.none_seen.what': 'Nothing has come on a topic that becomes a tag you may see.',
+  'mqtt.part': 'You see the topics that become tags of yours.',
   'mqtt.none.what': 'Nothing has been published since Andon was started, and nothing is retained. A topic stands here as soon as a client publishes to it.',
   'mqtt.not_found.title': 'No such topic',
   'mqtt.not_found.what': 'No topic has this in its name. Only topics are listed to which something was published since the start, or that are retained.',

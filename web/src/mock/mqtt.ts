@@ -48,6 +48,8 @@ const shownBytes = (topic: MockTopic, payload: string): number => (topic.kind ==
 /** The made-up broker. `many`: a gateway with 100,000 sensors, each with a topic of its own. */
 export class MockBroker {
   many = 0;
+  /** Whether whoever asks sees topics that become these tags; none: that become no tag. */
+  sees: (tags: readonly string[]) => boolean = () => true;
   #extra: MockTopic[] = [];
   #gone = new Map<string, { at: number; reason: string }>();
 
@@ -61,12 +63,12 @@ export class MockBroker {
   }
 
   #all(): MockTopic[] {
-    return [...TOPICS, ...this.#extra];
+    return [...TOPICS, ...this.#extra].filter((t) => this.sees(t.tags ?? []));
   }
 
   #find(topic: string): MockTopic | undefined {
     const sensor = /^field\/sensor-(\d{6})$/.exec(topic);
-    if (sensor && Number(sensor[1]) < this.many) return this.#sensor(Number(sensor[1]));
+    if (sensor && Number(sensor[1]) < this.many && this.sees([])) return this.#sensor(Number(sensor[1]));
     return this.#all().find((t) => t.topic === topic);
   }
 
@@ -92,7 +94,7 @@ export class MockBroker {
 
   level(under: string | null, skip: number, limit: number): Json {
     const rows: Json[] = [];
-    if (under === 'field' && this.many > 0) {
+    if (under === 'field' && this.many > 0 && this.sees([])) {
       for (let n = skip; n < Math.min(this.many, skip + limit); n += 1) rows.push(this.#row(null, `field/sensor-${String(n).padStart(6, '0')}`, [this.#sensor(n)]));
       return { rows, total: this.many, catalogue: this.#figures() };
     }
@@ -104,7 +106,7 @@ export class MockBroker {
       groups.set(name, [...(groups.get(name) ?? []), topic]);
     }
     const names = [...groups.keys()].sort();
-    if (under === null && this.many > 0) names.splice(0, 0, 'field');
+    if (under === null && this.many > 0 && this.sees([])) names.splice(0, 0, 'field');
     for (const name of names.slice(skip, skip + limit)) {
       if (name === 'field') rows.push({ name, path: name, below: this.many, overdue: 0, per_second: this.many / 13, received_ms: this.now(), own: null });
       else rows.push(this.#row(under, prefix + name, groups.get(name) ?? []));
@@ -112,7 +114,8 @@ export class MockBroker {
     return { rows, total: names.length, catalogue: this.#figures() };
   }
 
-  #figures(): Json {
+  #figures(): Json | null {
+    if (!this.sees([])) return null;
     const topics = this.#all().length + this.many;
     return { topics, topics_most: 100_000, bytes: topics * 700, bytes_most: 150_000_000, not_listed: this.many > 100_000 ? 4_200 : 0, left_out: 0, forgotten: 0 };
   }

@@ -146,11 +146,14 @@ export class MockServer {
   ) {
     this.start = start;
     this.broker = new MockBroker(start, now);
+    // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
+    this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
       { id: 'u1', name: 'admin', enabled: true, grants: [{ role: 'administrator', branch: '' }], last_login_ms: this.start - 3 * MIN },
       { id: 'u2', name: 'operator', enabled: true, grants: [{ role: 'operator', branch: 'works/nord/bottling' }, { role: 'viewer', branch: '' }], last_login_ms: this.start - 90 * MIN },
       { id: 'u3', name: 'viewer', enabled: true, grants: [{ role: 'viewer', branch: '' }], last_login_ms: null },
       { id: 'u4', name: 'k.brandt', enabled: false, grants: [{ role: 'engineer', branch: 'works' }], last_login_ms: this.start - 40 * 24 * 60 * MIN },
+      { id: 'u5', name: 'line1', enabled: true, grants: [{ role: 'engineer', branch: 'works/nord/bottling/line1' }], last_login_ms: null },
     ];
     this.tokens = [{ id: 't1', name: 'grafana', grants: [{ role: 'viewer', branch: '' }], created_ms: this.start - 9 * 24 * 60 * MIN }];
     this.devices = [
@@ -748,16 +751,19 @@ export class MockServer {
       case 'GET /api/mqtt/history':
         return ok({ messages: this.broker.kept(query.get('topic') ?? '', Number(query.get('last') ?? 20)), missing: [], next: null });
       case 'GET /api/mqtt/clients': {
+        if (!this.#may('view')) return problem(403, 'Not allowed', 'This needs the right to see the whole node.');
         const text = (query.get('text') ?? '').toLowerCase();
         const state = query.get('state');
         const found = (this.empty ? [] : this.broker.clients()).filter((c) => [c['client_id'], c['user'], c['address']].some((word) => String(word).toLowerCase().includes(text)) && (state === null || c['connected'] === (state === 'connected')));
         return ok({ clients: found, total: found.length, connected: found.filter((c) => c['connected']).length, next: null });
       }
       case 'GET /api/mqtt/client': {
+        if (!this.#may('view')) return problem(403, 'Not allowed', 'This needs the right to see the whole node.');
         const found = this.broker.client(query.get('client') ?? '');
         return found ? ok(found) : problem(404, 'There is no such thing', 'this MQTT client is not known here');
       }
       case 'GET /api/mqtt/subscriptions': {
+        if (!this.#may('view')) return problem(403, 'Not allowed', 'This needs the right to see the whole node.');
         const topic = query.get('topic');
         const text = query.get('text') ?? '';
         const all = topic === null ? this.broker.subscriptions().filter((s) => `${String(s['client_id'])} ${String(s['filter'])}`.includes(text)) : this.broker.subscribersOf(topic);
@@ -768,8 +774,10 @@ export class MockServer {
         this.broker.disconnect(String(body['client_id']));
         return { status: 204, delay: 200 };
       case 'GET /api/mqtt/violations':
+        if (!this.#may('view')) return problem(403, 'Not allowed', 'This needs the right to see the whole node.');
         return ok(this.empty ? { rules: [], in_quarantine: 0, pushed_out: 0 } : this.broker.violations());
       case 'GET /api/mqtt/quarantine':
+        if (!this.#may('view')) return problem(403, 'Not allowed', 'This needs the right to see the whole node.');
         return ok(this.broker.quarantine(query.get('rule')));
       case 'POST /api/mqtt/quarantine/release':
       case 'POST /api/mqtt/quarantine/discard': {

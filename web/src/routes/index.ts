@@ -30,7 +30,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
   { path: '/query', name: 'nav.query', section: 'improve', key: 'q', load: () => import('./query/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },
-  { path: '/broker', name: 'nav.mqtt', section: 'build', key: 'm', load: () => import('./mqtt/Page.svelte'), shown: () => access.seesAll || access.mayAnywhere('configure') },
+  { path: '/broker', name: 'nav.mqtt', section: 'build', key: 'm', load: () => import('./mqtt/Page.svelte'), shown: always },
   { path: '/storage', name: 'nav.storage', section: 'build', key: 'd', load: () => import('./storage/Page.svelte'), shown: () => access.may('configure') },
   { path: '/users', name: 'nav.users', section: 'build', key: 'u', load: () => import('./users/Page.svelte'), shown: () => access.mayAnywhere('administer') },
 ];
