@@ -226,6 +226,9 @@ describe('mqtt', { skip: real }, () => {
       await page.getByText('3 rules, 3 messages in quarantine').waitFor();
       await row(page, 'vibration').getByText('Volatile', { exact: true }).waitFor();
       await row(page, 'names').getByText('tells what breaks it').waitFor();
+      await row(page, 'names').getByText('Kept for 7\u202fd').waitFor();
+      await row(page, 'names').click();
+      await page.getByText('7\u202fd, 256\u202fMiB at most').waitFor();
       await row(page, 'labels').click();
       await page.getByRole('heading', { name: 'labels' }).waitFor();
       await page.getByText('The payload is JSON that fits the schema').waitFor();

@@ -375,6 +375,10 @@ pub struct TopicRuleView {
     pub mode: Option<String>,
     /// What it asks of messages, in words.
     pub wishes: Vec<String>,
+    /// For how long messages are kept to be read later, in seconds; `null`: they are not.
+    pub keep_s: Option<u64>,
+    /// How much of them at most, in bytes; `null` with `keep_s`.
+    pub keep_bytes: Option<u64>,
     /// Since when it counts: the start, or the last change of the rule.
     pub since_ms: i64,
     /// Messages that came under it.

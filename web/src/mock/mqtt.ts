@@ -243,7 +243,7 @@ export class MockBroker {
 
   violations(): Json {
     const at = this.now();
-    const rule = (name: string, filter: string, more: Json): Json => ({ name, filter, description: '', durability: 'durable', mode: null, wishes: [], since_ms: at - 26 * 60 * MIN, matched: 0, broke: 0, in_quarantine: 0, offenders: [], others: 0, ...more });
+    const rule = (name: string, filter: string, more: Json): Json => ({ name, filter, description: '', durability: 'durable', mode: null, wishes: [], keep_s: null, keep_bytes: null, since_ms: at - 26 * 60 * MIN, matched: 0, broke: 0, in_quarantine: 0, offenders: [], others: 0, ...more });
     const offender = (client: string, topic: string, count: number, words: string, payload: string, ago: number): Json => ({ client, user: client, topic, count, first_ms: at - 20 * 60 * MIN, last_ms: at - ago, words, payload, size: payload.length });
     const kept = this.quarantine('labels')['total'];
     return {
@@ -260,6 +260,8 @@ export class MockBroker {
           offenders: [offender('labeller-2', 'plant/line2/labeller/count', 3, 'the payload at /count: "n/a" is not a whole number', '{"count":"n/a"}', 3 * MIN)],
         }),
         rule('names', 'plant/#', {
+          keep_s: 7 * 24 * 3600,
+          keep_bytes: 256 * 2 ** 20,
           mode: 'warn',
           wishes: ['the topic has the levels line, machine behind the first one', 'its levels match [a-z0-9_-]+'],
           matched: 1_204_331,

@@ -98,6 +98,8 @@ impl Hooks {
             durability: if rule.volatile { "volatile" } else { "durable" }.to_owned(),
             mode: rule.asks().then(|| rule.mode.word().to_owned()),
             wishes: rule.wishes(),
+            keep_s: rule.keep.map(|keep| keep.age.as_secs()),
+            keep_bytes: rule.keep.map(|keep| keep.bytes),
             since_ms: rule.book.since.millis(),
             matched: standing.matched,
             broke: standing.broke,

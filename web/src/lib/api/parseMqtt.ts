@@ -151,6 +151,8 @@ export interface TopicRule {
   /** Null: it asks nothing of messages. */
   mode: (typeof MODES)[number] | null;
   wishes: string[];
+  /** How long, and how much at most, messages are kept to be read later; null: not. */
+  keep: { ms: number; bytes: number } | null;
   sinceMs: number;
   matched: number;
   broke: number;
@@ -380,6 +382,7 @@ function topicRule(raw: unknown): TopicRule {
     volatile: o['durability'] === 'volatile',
     mode: textOrNull(o['mode']) === null ? null : oneOf(o['mode'], MODES, 'rule.mode'),
     wishes: texts(o['wishes']),
+    keep: numOrNull(o['keep_s']) === null ? null : { ms: num(o['keep_s'], 'rule.keep_s') * 1000, bytes: num(o['keep_bytes'], 'rule.keep_bytes') },
     sinceMs: num(o['since_ms'], 'rule.since_ms'),
     matched: num(o['matched'], 'rule.matched'),
     broke: num(o['broke'], 'rule.broke'),

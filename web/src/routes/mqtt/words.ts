@@ -59,9 +59,14 @@ export function optionsText(s: Subscription): string {
   return words.filter(Boolean).join(', ');
 }
 
+/** For how long, and how much at most, a rule keeps messages: as it is written, in MiB. */
+export function keepText(keep: { ms: number; bytes: number }): string {
+  return t('mqtt.keep_most', { span: spanText(keep.ms), size: withUnit(formatNumber(keep.bytes / 2 ** 20, 0, language.tag), 'MiB') });
+}
+
 /** What a topic rule says, in short. */
 export function ruleText(rule: TopicRule): string {
-  const words = [rule.volatile ? t('mqtt.volatile') : '', rule.mode === null ? '' : t(`mqtt.mode.${rule.mode}`)].filter(Boolean);
+  const words = [rule.volatile ? t('mqtt.volatile') : '', rule.keep === null ? '' : t('mqtt.keeps', { span: spanText(rule.keep.ms) }), rule.mode === null ? '' : t(`mqtt.mode.${rule.mode}`)].filter(Boolean);
   const all = words.length > 0 ? words.join(', ') : t('mqtt.rule_nothing');
   return all.charAt(0).toUpperCase() + all.slice(1);
 }
