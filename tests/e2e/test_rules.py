@@ -118,6 +118,37 @@ class Rules(Case):
         self.assertTrue(any("released from quarantine: measured by hand" in words for words in told), told)
         watcher.close()
 
+    def test_all_of_a_publisher_and_all_of_a_rule_are_thrown_away_at_once_and_recorded_once(self):
+        node = self.node()
+        node.apply(PLANT.replace("MODE", "quarantine"))
+        clients = {name: Client(name, 4, durable=False).connect(node.mqtt) for name in ("press", "mill")}
+        clear = lambda **what: node.post("/api/mqtt/quarantine/discard-all", what)
+        kept = lambda: node.get("/api/mqtt/quarantine?rule=presses").json
+        for n in range(40):
+            for client in clients.values():
+                client.publish_and_wait("plant/works/press/7", f'{{"t": "{n}"}}')
+        first = kept()
+        self.assertEqual((first["total"], first["messages"][0]["alike"]), (80, 80), "without a credential all are nobody's")
+        newest = first["messages"][0]["number"]
+        clients["press"].publish_and_wait("plant/works/press/7", '{"t": "later"}')
+        for what, status in (({"up_to": newest}, 400), ({"rule": "presses", "like": newest, "up_to": newest}, 400), ({"rule": "none", "up_to": newest}, 404), ({"like": 1, "up_to": newest}, 404)):
+            self.assertEqual(clear(**what).status, status, what)
+        done = clear(rule="presses", up_to=newest, reason="mended")
+        self.assertEqual((done.status, done.json), (200, {"discarded": 80}))
+        self.assertEqual([m["preview"] for m in kept()["messages"]], ['{"t": "later"}'], "what came after it was looked at stays")
+        later = kept()["messages"][0]["number"]
+        self.assertEqual(clear(like=later, up_to=later).json, {"discarded": 1})
+        self.assertEqual(clear(like=later, up_to=later).status, 404)
+        told = lambda: [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_quarantine"]
+        wait_until("both are recorded", lambda: len(told()) == 2)
+        self.assertEqual(told()[1], 'MQTT: 80 messages under the topic rule "presses", thrown away from quarantine: mended')
+        self.assertIn('1 message of the publisher "press" under the topic rule "presses", thrown away', told()[0])
+        node.kill()
+        node.start()
+        self.assertEqual(kept()["total"], 0)
+        for client in clients.values():
+            client.drop()
+
     def test_of_two_people_who_decide_on_a_message_the_record_says_whose_decision_it_was(self):
         node = self.node()
         node.apply(PLANT.replace("MODE", "quarantine"))

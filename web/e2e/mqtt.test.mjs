@@ -257,6 +257,31 @@ describe('mqtt', { skip: real }, () => {
     });
   });
 
+  test('all of a publisher, and all of a rule, are thrown away at once, and how many that is stands there before and after', async () => {
+    await on({}, async (page) => {
+      await visit(run, page, '/broker?tab=rules&rule=labels');
+      const kept = page.locator('li').filter({ has: page.getByRole('button', { name: 'Release' }) });
+      const dialog = page.getByRole('dialog');
+      await kept.filter({ hasText: 'B-1127' }).getByRole('button', { name: 'All 2 of labeller-2' }).click();
+      await dialog.getByText('Nobody will get these 2 messages').waitFor();
+      await dialog.getByLabel('Reason').fill('Its printer was mended');
+      await dialog.getByRole('button', { name: 'Throw away' }).click();
+      await dialog.getByText('2 messages were thrown away').waitFor();
+      await page.keyboard.press('Escape');
+      await page.getByText('B-1127').waitFor({ state: 'detached' });
+      assert.equal(await kept.count(), 1);
+      assert.equal(await page.getByRole('button', { name: /^Throw away all/ }).count(), 0);
+      await page.reload();
+      await page.getByRole('button', { name: 'Throw away all 3' }).click();
+      await dialog.getByText('Nobody will get these 3 messages').waitFor();
+      await dialog.getByLabel('Reason').fill('All nonsense');
+      await dialog.getByRole('button', { name: 'Throw away' }).click();
+      await dialog.getByText('3 messages were thrown away').waitFor();
+      await page.keyboard.press('Escape');
+      await page.getByText('Nothing is in quarantine.').waitFor();
+    });
+  });
+
   test('without a message and a client the pages say so', async () => {
     await on({ seed: { 'mock.empty': '1' } }, async (page) => {
       await visit(run, page, '/broker');

@@ -223,6 +223,7 @@ pub fn router(app: App) -> Router {
         .route("/api/mqtt/quarantine", get(mqtt_rules::quarantine))
         .route("/api/mqtt/quarantine/release", post(mqtt_rules::release))
         .route("/api/mqtt/quarantine/discard", post(mqtt_rules::discard))
+        .route("/api/mqtt/quarantine/discard-all", post(mqtt_rules::discard_all))
         .route("/api/mqtt/permission", post(mqtt_clients::permission))
         .route("/api/connectors/found", get(connectors::found))
         .route("/api/secrets", get(secrets::list))

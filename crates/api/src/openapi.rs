@@ -69,6 +69,7 @@ use utoipa::OpenApi;
         mqtt_rules::quarantine,
         mqtt_rules::release,
         mqtt_rules::discard,
+        mqtt_rules::discard_all,
         connectors::found,
         secrets::list,
         secrets::set,

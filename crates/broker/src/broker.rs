@@ -425,6 +425,25 @@ impl Broker {
         Ok(self.decide(SessionOp::LetGo { withheld: number }).await?.is_some())
     }
 
+    /// Takes messages out of quarantine; how many were still there. Durable when it returns. They go through the log together, so it takes
+    /// about as long as one.
+    ///
+    /// # Errors
+    /// [`PublishError::Log`], [`PublishError::Stopping`]; some of them may be out then.
+    pub async fn let_go_all(&self, numbers: &[u64]) -> Result<usize, PublishError> {
+        let mut outcomes = Vec::with_capacity(numbers.len());
+        for withheld in numbers {
+            let (done, outcome) = oneshot::channel();
+            self.pipeline.submit(Op::Session(SessionOp::LetGo { withheld: *withheld }), Reply::Decided(done)).await;
+            outcomes.push(outcome);
+        }
+        let mut gone = 0;
+        for outcome in outcomes {
+            gone += usize::from(outcome.await.map_err(|_| PublishError::Stopping)??.is_some());
+        }
+        Ok(gone)
+    }
+
     /// Publishes a message that is in quarantine, whatever its rule says, and takes it out, both in one: as a message of now and of
     /// `who`, named as the client `by`. If it had a time after which it is of no use, that begins anew. Returns how many sessions it
     /// reached; `None`: it was there no more, and nothing was published. Durable when it returns.

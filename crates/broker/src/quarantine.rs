@@ -52,9 +52,15 @@ impl Withheld {
         (message.weight() + more.into_iter().sum::<usize>()) as u64
     }
 
-    /// Whose it is: of this rule and of who published it; a will's is of whom it was set by.
+    /// Who published it; a will's is whoever set it. Nil where nobody was connected.
+    #[must_use]
+    pub fn whose(&self) -> Uuid {
+        self.message.user.as_ref().map_or(self.by, |user| user.id)
+    }
+
+    /// Of which rule and of whom it is.
     fn share(&self) -> Share {
-        (self.rule.clone(), self.message.user.as_ref().map_or(self.by, |user| user.id))
+        (self.rule.clone(), self.whose())
     }
 }
 

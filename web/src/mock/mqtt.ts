@@ -244,7 +244,7 @@ export class MockBroker {
   violations(): Json {
     const at = this.now();
     const rule = (name: string, filter: string, more: Json): Json => ({ name, filter, description: '', durability: 'durable', mode: null, wishes: [], keep_s: null, keep_bytes: null, since_ms: at - 26 * 60 * MIN, matched: 0, broke: 0, in_quarantine: 0, offenders: [], others: 0, ...more });
-    const offender = (client: string, topic: string, count: number, words: string, payload: string, ago: number): Json => ({ client, user: client, topic, count, first_ms: at - 20 * 60 * MIN, last_ms: at - ago, words, payload, size: payload.length });
+    const offender = (client: string, topic: string, count: number, words: string, payload: string, ago: number): Json => ({ client, user: client === AUTO ? 'press-9' : client, topic, count, first_ms: at - 20 * 60 * MIN, last_ms: at - ago, words, payload, size: payload.length });
     const kept = this.quarantine('labels')['total'];
     return {
       in_quarantine: kept,
@@ -257,7 +257,7 @@ export class MockBroker {
           matched: 8214,
           broke: 3,
           in_quarantine: kept,
-          offenders: [offender('labeller-2', 'plant/line2/labeller/count', 3, 'the payload at /count: "n/a" is not a whole number', '{"count":"n/a"}', 3 * MIN)],
+          offenders: [offender('labeller-2', 'plant/line2/labeller/count', 2, 'the payload at /count: "n/a" is not a whole number', '{"count":"n/a"}', 3 * MIN), offender(AUTO, 'plant/line1/labeller/count', 1, 'the payload at /count: "n/a" is not a whole number', '{"count":"n/a"}', 22 * MIN)],
         }),
         rule('names', 'plant/#', {
           keep_s: 7 * 24 * 3600,
@@ -275,10 +275,21 @@ export class MockBroker {
 
   quarantine(rule: string | null): { messages: Json[]; total: number } {
     const at = this.now();
-    const message = (number: number, payload: string, ago: number): Json => ({ number, rule: 'labels', words: 'the payload at /count: "n/a" is not a whole number', topic: 'plant/line2/labeller/count', client: 'labeller-2', user: 'labeller-2', received_ms: at - ago, qos: 1, retain: number === 31_007, newer_retained_ms: number === 31_007 ? at - 4 * MIN : null, preview: payload, size: payload.length });
-    const all = [message(40_211, '{"count":"n/a"}', 3 * MIN), message(39_880, '{"count":"n/a"}', 22 * MIN), message(31_007, '{"count":"n/a","batch":"B-1127"}', 19 * 60 * MIN)];
+    const message = (number: number, payload: string, ago: number): Json => ({ number, rule: 'labels', words: 'the payload at /count: "n/a" is not a whole number', topic: 'plant/line2/labeller/count', client: 'labeller-2', user: 'labeller-2', received_ms: at - ago, qos: 1, retain: number === 31_007, newer_retained_ms: number === 31_007 ? at - 4 * MIN : null, preview: payload, size: payload.length, alike: 0 });
+    const all = [message(40_211, '{"count":"n/a"}', 3 * MIN), { ...message(39_880, '{"count":"n/a"}', 22 * MIN), topic: 'plant/line1/labeller/count', client: AUTO, user: 'press-9' }, message(31_007, '{"count":"n/a","batch":"B-1127"}', 19 * 60 * MIN)];
     const messages = rule === null || rule === 'labels' ? all.filter((m) => !this.#decided.has(Number(m['number']))) : [];
+    for (const one of messages) one['alike'] = messages.filter((m) => m['user'] === one['user']).length;
     return { messages, total: messages.length };
+  }
+
+  /** Throws away all of a rule, or of the publisher of one, up to a number. */
+  discardAll(rule: string | null, like: number | null, upTo: number): number | null {
+    const { messages } = this.quarantine(rule);
+    const one = messages.find((m) => m['number'] === like);
+    if (like !== null && !one) return null;
+    const meant = messages.filter((m) => Number(m['number']) <= upTo && (!one || m['user'] === one['user']));
+    for (const m of meant) this.#decided.add(Number(m['number']));
+    return meant.length;
   }
 
   decide(number: number): boolean {

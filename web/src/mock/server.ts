@@ -785,6 +785,11 @@ export class MockServer {
         if (!this.broker.decide(Number(body['number']))) return problem(404, 'There is no such thing', 'this message in quarantine is not known here');
         return path.endsWith('release') ? { ...ok({ reached: 2 }), delay: 200 } : { status: 204, delay: 200 };
       }
+      case 'POST /api/mqtt/quarantine/discard-all': {
+        if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
+        const discarded = this.broker.discardAll((body['rule'] as string | undefined) ?? null, (body['like'] as number | undefined) ?? null, Number(body['up_to']));
+        return discarded ? { ...ok({ discarded }), delay: 200 } : problem(404, 'There is no such thing', 'messages in quarantine that are meant are not known here');
+      }
       case 'POST /api/mqtt/permission': {
         if (!this.#may('configure')) return problem(403, 'Not allowed', 'This needs the role engineer.');
         const verdict = this.broker.permission(body, this.devices);

@@ -10,13 +10,16 @@ use andon_broker::{Message, Withheld};
 use andon_model::Timestamp;
 use andon_model::access::Action;
 use andon_model::event::{SystemNote, What};
-use andon_model::text::shown;
+use andon_model::text::{counted, shown};
 use andon_wire::mqtt::Text;
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// The topic rules, and how they stand.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +37,8 @@ pub struct ViolationsView {
 pub struct WithheldView {
     /// Its number.
     pub number: u64,
+    /// How many there are of its rule and its publisher, this one included.
+    pub alike: usize,
     /// The rule that it breaks.
     pub rule: String,
     /// How.
@@ -99,16 +104,23 @@ pub async fn quarantine(
     let limit = asked::within("limit", query.limit, 100, 1..=1000)?;
     let (mut kept, _) = app.broker.quarantine();
     kept.retain(|(_, withheld)| query.rule.as_deref().is_none_or(|rule| withheld.rule.as_str() == rule));
-    let messages = kept.iter().rev().take(limit).map(|(number, withheld)| WithheldView::new(&app, *number, withheld));
+    let mut shares: HashMap<(&str, Uuid), usize> = HashMap::new();
+    for (_, withheld) in &kept {
+        *shares.entry((withheld.rule.as_str(), withheld.whose())).or_default() += 1;
+    }
+    let alike = |one: &Withheld| shares.get(&(one.rule.as_str(), one.whose())).copied().unwrap_or(1);
+    let newest = kept.iter().rev().take(limit);
+    let messages = newest.map(|(number, withheld)| WithheldView::new(&app, *number, withheld, alike(withheld)));
     Ok(Json(QuarantineView { messages: messages.collect(), total: kept.len() }))
 }
 
 impl WithheldView {
-    fn new(app: &App, number: u64, withheld: &Withheld) -> Self {
+    fn new(app: &App, number: u64, withheld: &Withheld, alike: usize) -> Self {
         let message = &withheld.message;
         let (client, now) = publisher(app, message.publisher.as_ref());
         Self {
             number,
+            alike,
             rule: withheld.rule.as_str().to_owned(),
             words: withheld.words.as_str().to_owned(),
             topic: message.topic.as_str().to_owned(),
@@ -182,6 +194,92 @@ pub async fn discard(
     }
 }
 
+/// Which messages: of a rule, or of the rule and the publisher of one of them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionOnAll {
+    /// All that break this rule; this or `like`.
+    rule: Option<String>,
+    /// All of the publisher of the message with this number that break the same rule.
+    like: Option<u64>,
+    /// The number of the newest message that is meant: what came after it stays.
+    up_to: u64,
+    /// Why, for the timeline.
+    reason: Option<String>,
+}
+
+/// Messages were thrown away.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DiscardedView {
+    /// How many.
+    discarded: usize,
+}
+
+/// Throws away all messages of a rule, or of one publisher, that are in quarantine: at most as many as it holds, 1,000. Recorded once
+/// before, with how many they are; and if others have decided on some of them meanwhile, once more with how many it came to. Needs the
+/// right to configure the whole node.
+#[utoipa::path(post, path = "/api/mqtt/quarantine/discard-all", request_body = DecisionOnAll,
+    responses((status = 200, body = DiscardedView), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem, description = "None is there"), (status = 503, body = Problem)))]
+pub async fn discard_all(
+    State(app): State<App>,
+    caller: Caller,
+    Json(decision): Json<DecisionOnAll>,
+) -> Result<Json<DiscardedView>, Problem> {
+    caller.may(&app, Action::Configure, "")?;
+    asked::reason("reason", decision.reason.as_deref())?;
+    let (kept, _) = app.broker.quarantine();
+    let like = decision.like.and_then(|like| kept.iter().find(|(number, _)| *number == like));
+    let (rule, whose) = match (&decision.rule, decision.like) {
+        (Some(rule), None) => (rule.as_str(), None),
+        (None, Some(_)) => like.map(|(_, one)| (one.rule.as_str(), Some(one.whose()))).ok_or_else(missing)?,
+        _ => return Err(Problem::bad_request("name either \"rule\" or \"like\"")),
+    };
+    let meant = |(number, one): &&(u64, Arc<Withheld>)| {
+        *number <= decision.up_to && one.rule.as_str() == rule && whose.is_none_or(|whose| one.whose() == whose)
+    };
+    let numbers: Vec<u64> = kept.iter().filter(meant).map(|(number, _)| *number).collect();
+    if numbers.is_empty() {
+        return Err(Problem::not_found("a message in quarantine that is meant"));
+    }
+    // By its client, for the name of its user stays out of events.
+    let of = match like.and_then(|(_, one)| one.message.publisher.as_ref()) {
+        Some(client) => format!(" of the publisher \"{}\"", shown(client.as_str())),
+        None if whose.is_some() => " of one publisher".to_owned(),
+        None => String::new(),
+    };
+    let about = format!(
+        "{}{of} under the topic rule \"{}\"",
+        counted(numbers.len() as u64, "message", "messages"),
+        shown(rule)
+    );
+    let text = format!("MQTT: {about}, thrown away from quarantine{}", why(decision.reason.as_deref()));
+    note(&app, &caller, text).await?;
+    // In a task of its own, which ends with the last of them: a browser that is closed meanwhile must not leave half of what was recorded.
+    let (broker, all) = (app.broker.clone(), numbers.len());
+    let discarded = tokio::spawn(async move { broker.let_go_all(&numbers).await }).await.map_err(Problem::internal)?;
+    match discarded {
+        Ok(discarded) if discarded == all => Ok(Json(DiscardedView { discarded })),
+        Ok(discarded) => {
+            let text = format!("MQTT: {about}: {discarded} of them were still there to be thrown away by this person");
+            note(&app, &caller, text).await?;
+            Ok(Json(DiscardedView { discarded }))
+        }
+        Err(error) => not_decided(&app, &caller, &about, "all thrown away", not_published(&app, error)).await,
+    }
+}
+
+async fn note(app: &App, caller: &Caller, text: String) -> Result<(), Problem> {
+    let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
+    app.record(caller, "", None, What::System(note)).await.map(|_| ()).map_err(Problem::unavailable)
+}
+
+/// A person's reason, behind what was done.
+fn why(reason: Option<&str>) -> String {
+    let why = reason.map(str::trim).filter(|why| !why.is_empty());
+    why.map(|why| format!(": {why}")).unwrap_or_default()
+}
+
 fn missing() -> Problem {
     Problem::not_found("this message in quarantine")
 }
@@ -196,8 +294,7 @@ async fn not_decided<T>(
 ) -> Result<T, Problem> {
     let why = problem.detail.as_deref().unwrap_or(&problem.title);
     let text = format!("MQTT: {about}, was not {outcome} by this person after all: {why}");
-    let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
-    app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
+    note(app, caller, text).await?;
     Err(problem)
 }
 
@@ -208,11 +305,9 @@ async fn decided(app: &App, caller: &Caller, decision: &Decision, outcome: &str)
     let withheld = app.broker.withheld(decision.number).ok_or_else(missing)?;
     let topic: String = withheld.message.topic.as_str().chars().take(200).collect();
     let (bytes, rule) = (withheld.message.payload.len(), withheld.rule.as_str());
-    let why = decision.reason.as_deref().map(str::trim).filter(|why| !why.is_empty());
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let why = why(decision.reason.as_deref());
     let about = format!("{bytes} bytes on \"{}\", which break the topic rule \"{rule}\"", shown(&topic));
     let text = format!("MQTT: {about}, {outcome}{why}");
-    let note = SystemNote { action: "mqtt_quarantine".to_owned(), text };
-    app.record(caller, "", None, What::System(note)).await.map_err(Problem::unavailable)?;
+    note(app, caller, text).await?;
     Ok(about)
 }

@@ -164,6 +164,8 @@ export interface TopicRule {
 /** A message in quarantine. */
 export interface Withheld {
   number: number;
+  /** How many there are of this rule and publisher, this one included. */
+  alike: number;
   words: string;
   topic: string;
   publisher: string | null;
@@ -401,6 +403,7 @@ function withheld(raw: unknown): Withheld {
   const o = object(raw, 'withheld');
   return {
     number: num(o['number'], 'withheld.number'),
+    alike: numOr(o['alike'], 1),
     words: textOr(o['words'], ''),
     topic: text(o['topic'], 'withheld.topic'),
     publisher: textOrNull(o['client']),
@@ -418,3 +421,6 @@ export function quarantined(raw: unknown): { messages: Withheld[]; total: number
   const o = object(raw, 'quarantine');
   return { messages: list(o['messages'], 'quarantine.messages').map(withheld), total: num(o['total'], 'quarantine.total') };
 }
+
+/** How many messages were thrown away. */
+export const discarded = (raw: unknown): number => num(object(raw, 'discarded')['discarded'], 'discarded.discarded');
