@@ -213,6 +213,7 @@ pub enum EndReason {
 impl std::fmt::Display for EndReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Client(ReasonCode::SUCCESS) => f.write_str("left by itself"),
             Self::Client(reason) => write!(f, "the client disconnected: {}", reason.text()),
             Self::Server(reason) => write!(f, "closed by the server: {}", reason.text()),
             Self::MayNotPublish(topic) => write!(f, "closed by the server: it may not publish to {:?}", topic.as_str()),
@@ -263,4 +264,16 @@ pub struct DropReport {
     pub topic: String,
     /// How many were ever dropped for the client's session.
     pub dropped: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goodbye_in_order_is_told_in_words_for_people() {
+        assert_eq!(EndReason::Client(ReasonCode::SUCCESS).to_string(), "left by itself");
+        let with_will = EndReason::Client(ReasonCode::DISCONNECT_WITH_WILL).to_string();
+        assert!(with_will.starts_with("the client disconnected: "), "{with_will}");
+    }
 }

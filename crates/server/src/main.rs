@@ -37,6 +37,7 @@ mod state;
 mod topics_tests;
 
 use crate::say::{complain, say};
+use andon_model::{Clock as _, SystemClock};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -44,6 +45,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// Gives memory back that is not used any more, which the system's allocator does late where many threads share the work.
 #[global_allocator]
@@ -277,12 +280,23 @@ struct Config {
     config: PathBuf,
 }
 
+/// When a line was written, to the millisecond.
+struct WholeMs;
+
+impl FormatTime for WholeMs {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        let now = SystemClock.now();
+        let (year, month, day, hour, minute, second, micros) = now.civil();
+        write!(line, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", micros / 1000)
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,andon=info"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    let log = log.log_internal_errors(false);
+    let log = log.log_internal_errors(false).with_timer(WholeMs);
     if cli.log_json {
         log.json().init()
     } else {

@@ -301,7 +301,8 @@ impl Bridges {
     pub fn warnings(&self) -> Vec<String> {
         let behind = self.reports().into_iter().filter(|(_, report)| report.behind);
         let words = |(name, report): (String, Report)| {
-            let oldest = report.oldest.map(|oldest| format!(", the oldest since {oldest}")).unwrap_or_default();
+            let oldest =
+                report.oldest.map(|oldest| format!(", the oldest since {}", whole_ms(oldest))).unwrap_or_default();
             format!(
                 "The bridge {name} is behind: {} to be sent{oldest}.",
                 counted(report.waiting.messages, "message waits", "messages wait")
@@ -316,6 +317,11 @@ impl Bridges {
             |def: &&ConnectorDef| crate::adapters::named_secrets(&def.settings).iter().any(|(_, name)| name == secret);
         plant.connectors.iter().find(uses).map(|def| def.name.clone())
     }
+}
+
+/// A time as people are told it: microseconds are for programs.
+fn whole_ms(time: Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.millis())
 }
 
 fn health(run: &Run) -> ConnectorHealth {

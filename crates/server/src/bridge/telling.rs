@@ -73,15 +73,38 @@ impl Ears for Telling {
             Notice::Lost(trouble) => self.link(false, format!("{}. {}", trouble.text, trouble.remedy)),
             Notice::Behind { oldest, waiting } => {
                 let waits = counted(waiting.messages, "message waits", "messages wait");
-                let words = format!(
-                    "The bridge {name} is behind: {waits} ({} KiB), the oldest since {oldest}.",
-                    waiting.bytes / 1024
-                );
+                let (size, oldest) = (size_words(waiting.bytes), super::whole_ms(oldest));
+                let words = format!("The bridge {name} is behind: {waits}{size}, the oldest since {oldest}.");
                 self.notes.say("", "bridge_behind", words);
             }
             Notice::CaughtUp => {
                 self.notes.say("", "bridge_caught_up", format!("The bridge {name} has caught up."));
             }
         }
+    }
+}
+
+/// How much waits, behind how many do; nothing of nothing.
+fn size_words(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        1..1024 => format!(" ({})", counted(bytes, "byte", "bytes")),
+        _ => format!(" ({} KiB)", bytes / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::Timestamp;
+
+    #[test]
+    fn what_waits_is_told_in_numbers_that_say_something() {
+        assert_eq!(
+            [0, 1, 1023, 1024, 5000].map(size_words),
+            ["", " (1 byte)", " (1023 bytes)", " (1 KiB)", " (4 KiB)"]
+        );
+        let oldest = super::super::whole_ms(Timestamp::from_micros(1_700_000_000_123_456));
+        assert_eq!(oldest.to_string(), "2023-11-14T22:13:20.123Z");
     }
 }
