@@ -122,6 +122,7 @@ TAGS = [
     ("set_point", 'type = "double"\nunit = "Cel"\nrange = [5, 30]\ndigits = 1\nwrite = {}', 'command = { tag = "home/living/heater/set_point", topic = "dev/set_point/set" }'),
     ("mode", 'type = "int64"\nstates = { 0 = "eco", 1 = "comfort" }\nwrite = { min = 0, max = 1 }', 'command = { tag = "home/living/heater/mode", topic = "dev/mode/set" }'),
     ("label", 'type = "string"\nwrite = {}', 'command = { tag = "home/living/heater/label", topic = "dev/label/set" }'),
+    ("restart", 'type = "int64"\nstates = { 1 = "press" }\nwrite = { min = 1, max = 1 }', 'values = { PRESS = 1 }\ncommand = { tag = "home/living/heater/restart", topic = "dev/restart/set", values = { PRESS = 1 } }'),
     ("guarded", 'type = "boolean"\nwrite = { needs_reason = true }', 'command = { tag = "home/living/heater/guarded", topic = "dev/guarded/set" }'),
 ]
 HOUSE = """
@@ -205,7 +206,12 @@ class Announced(Case):
         ha.wait(mode, "comfort")
         ha.call("text", "set_value", entity_id=label, value="y")
         ha.wait(label, "y")
-        self.assertEqual(sorted(device.told), [("dev/label/set", "y"), ("dev/mode/set", "1"), ("dev/on/set", "ON"), ("dev/set_point/set", "21.5")])
+        # A button has no state: there it is unknown until it is pressed for the first time, and it is there although the tag never had a value.
+        restart = "button.home_living_heater_restart"
+        ha.wait(restart, "unknown")
+        ha.call("button", "press", entity_id=restart)
+        wait_until("the device is told of the press", lambda: ("dev/restart/set", "PRESS") in device.told)
+        self.assertEqual(sorted(device.told), [("dev/label/set", "y"), ("dev/mode/set", "1"), ("dev/on/set", "ON"), ("dev/restart/set", "PRESS"), ("dev/set_point/set", "21.5")])
         steps = [e for e in node.timeline(kind="command") if e["path"] == "home/living/heater/on"]
         self.assertEqual(len(steps), 2, "the intent and the outcome are recorded")
         # Beyond the limits of the tag, and by somebody without the right to operate it: refused, and nothing leaves.

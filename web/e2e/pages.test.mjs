@@ -262,6 +262,29 @@ describe('pages', { skip: real }, () => {
     }
   });
 
+  test('what is pressed shows no state, and its press is a command whose end is said', async () => {
+    const { page, faults } = await open(run);
+    await enter(run, page);
+    await visit(run, page, '/rooms');
+    const line = page.locator('article', { has: page.getByRole('heading', { name: 'Plant room' }) }).locator('li', { hasText: 'Heat pump · Defrost' });
+    await line.waitFor();
+    assert.equal(await line.locator('.value').count(), 0);
+    await line.getByRole('button', { name: 'Press Plant room, Heat pump · Defrost' }).click();
+    await line.getByText('pressing …').waitFor();
+    await line.getByText(/asked for .*; nothing reports whether it took effect/).waitFor();
+    // In its details there is nothing to choose from and no value to look at.
+    await visit(run, page, '/rooms?face=linde/cellar/plant_room/heat_pump/defrost');
+    const plate = page.getByRole('complementary').filter({ hasText: 'linde/cellar/plant_room/heat_pump' });
+    assert.equal(await plate.locator('li', { hasText: 'Defrost' }).locator('.value').count(), 0);
+    await plate.getByRole('button', { name: 'Press Defrost' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Press Defrost' });
+    assert.equal(await dialog.getByText('Allowed to write').isVisible(), false);
+    await dialog.getByRole('button', { name: 'Press', exact: true }).click();
+    await dialog.locator('[data-outcome=unknown]').waitFor();
+    assert.deepEqual(faults, []);
+    await page.close();
+  });
+
   test('on a phone the actions of a row are on the screen', async () => {
     const { page } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);

@@ -133,6 +133,8 @@ pub struct TagView {
     pub stale_after_ms: Option<u64>,
     /// Limits, if it can be written.
     pub write: Option<WriteView>,
+    /// What is written to press it, where it is something that is pressed and shows no state.
+    pub press: Option<i64>,
     /// What it is made from, where it is replayed or simulated.
     pub origin: Option<String>,
     /// Where its values come from.
@@ -163,6 +165,7 @@ impl TagView {
             deviation: tag.compress.map(|rule| rule.deviation),
             keep_days,
             stale_after_ms: tag.stale_after_ms,
+            press: tag.press(),
             write: tag.write.as_ref().map(|w| WriteView {
                 min: w.min,
                 max: w.max,

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// Home Assistant takes no longer states and texts, in characters.
 const LONGEST: usize = 255;
+/// What is sent when a button is pressed there.
+const PRESS: &str = "PRESS";
 /// The smallest step of a number there.
 const SMALLEST_STEP: f64 = 0.001;
 
@@ -42,8 +44,8 @@ pub struct Entity {
     pub config_topic: String,
     /// Its configuration.
     pub config: Json,
-    /// Where its state stands.
-    pub state_topic: String,
+    /// Where its state stands; what is pressed has none.
+    pub state_topic: Option<String>,
     /// Where it is commanded.
     pub command_topic: Option<String>,
 }
@@ -86,7 +88,7 @@ impl Options {
 pub fn entities(options: &Options, plant: &Plant) -> Vec<Entity> {
     let equipment: HashMap<&str, &Equipment> = plant.equipment.iter().map(|item| (item.path.as_str(), item)).collect();
     let below = |tag: &&TagDef| tag.path.is_under(options.branch.as_str());
-    plant.tags.iter().filter(below).map(|tag| entity(options, tag, &equipment)).collect()
+    plant.tags.iter().filter(below).filter_map(|tag| entity(options, tag, &equipment)).collect()
 }
 
 /// What a tag is there, and what only that kind says.
@@ -95,6 +97,10 @@ fn kind(tag: &TagDef, writable: bool) -> (&'static str, Map<String, Json>) {
     let component = match tag.data_type {
         DataType::Boolean if writable => "switch",
         DataType::Boolean => "binary_sensor",
+        DataType::Int64 if tag.press().is_some() => {
+            config.insert("payload_press".to_owned(), json!(PRESS));
+            "button"
+        }
         DataType::Int64 if has_words(tag) && writable => {
             config.insert("options".to_owned(), json!(tag.states.values().collect::<Vec<_>>()));
             "select"
@@ -131,12 +137,16 @@ fn kind(tag: &TagDef, writable: bool) -> (&'static str, Map<String, Json>) {
     (component, config)
 }
 
-fn entity(options: &Options, tag: &TagDef, equipment: &HashMap<&str, &Equipment>) -> Entity {
+/// The entity of a tag; none for what is pressed where it cannot be: it has nothing to show.
+fn entity(options: &Options, tag: &TagDef, equipment: &HashMap<&str, &Equipment>) -> Option<Entity> {
     let path = tag.path.to_string();
     // A reason cannot be given there, so what needs one is for reading.
     let writable = options.commands && tag.write.as_ref().is_some_and(|rule| !rule.needs_reason) && can_be_written(tag);
+    if tag.press().is_some() && !writable {
+        return None;
+    }
     let (component, mut config) = kind(tag, writable);
-    let state_topic = format!("{}/{path}/state", options.base);
+    let state_topic = tag.press().is_none().then(|| format!("{}/{path}/state", options.base));
     let command_topic = writable.then(|| format!("{}/{path}/set", options.base));
     let object: String =
         path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
@@ -144,21 +154,25 @@ fn entity(options: &Options, tag: &TagDef, equipment: &HashMap<&str, &Equipment>
         ("name".to_owned(), json!(line(&tag.title, 80))),
         ("unique_id".to_owned(), json!(tag.id.to_string())),
         ("object_id".to_owned(), json!(object)),
-        ("state_topic".to_owned(), json!(state_topic)),
-        ("value_template".to_owned(), json!("{{ value_json.state }}")),
-        (
-            "availability".to_owned(),
-            json!([{ "topic": options.status_topic() }, { "topic": state_topic, "value_template": "{{ value_json.availability }}" }]),
-        ),
         ("availability_mode".to_owned(), json!("all")),
-        ("json_attributes_topic".to_owned(), json!(state_topic)),
-        ("json_attributes_template".to_owned(), json!("{{ {'quality': value_json.quality, 'at': value_json.at} | tojson }}")),
         ("device".to_owned(), device(options.node, tag, equipment)),
         ("origin".to_owned(), json!({ "name": "Andon", "sw_version": env!("CARGO_PKG_VERSION") })),
     ]);
+    let mut there = vec![json!({ "topic": options.status_topic() })];
+    if let Some(topic) = &state_topic {
+        there.push(json!({ "topic": topic, "value_template": "{{ value_json.availability }}" }));
+        let attributes = "{{ {'quality': value_json.quality, 'at': value_json.at} | tojson }}";
+        config.extend([
+            ("state_topic".to_owned(), json!(topic)),
+            ("value_template".to_owned(), json!("{{ value_json.state }}")),
+            ("json_attributes_topic".to_owned(), json!(topic)),
+            ("json_attributes_template".to_owned(), json!(attributes)),
+        ]);
+    }
+    config.insert("availability".to_owned(), json!(there));
     config.extend(command_topic.iter().map(|topic| ("command_topic".to_owned(), json!(topic))));
     let config_topic = format!("{}/{component}/{}/{}/config", options.prefix, options.node_level(), tag.id);
-    Entity { path, config_topic, config: Json::Object(config), state_topic, command_topic }
+    Some(Entity { path, config_topic, config: Json::Object(config), state_topic, command_topic })
 }
 
 /// The equipment it stands in, with the nearest room, line or area above.
@@ -245,6 +259,9 @@ pub fn wanted(tag: &TagDef, payload: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(payload).ok().filter(|text| text.chars().count() <= LONGEST);
     let text = text.ok_or_else(|| format!("a command is a text of at most {LONGEST} characters"))?;
     let no = || format!("{:?} is no value of the tag", line(text, 60));
+    if let Some(number) = tag.press() {
+        return if text == PRESS { Ok(Value::Int64(number)) } else { Err(no()) };
+    }
     match tag.data_type {
         DataType::Boolean => match text {
             "ON" => Ok(Value::Boolean(true)),
@@ -332,6 +349,8 @@ mod tests {
         energy.unit = Unit::parse("kW.h").ok();
         let mut guarded = writable(tag("home/living/heater/guarded", DataType::Boolean), None);
         guarded.write.as_mut().expect("a rule").needs_reason = true;
+        let mut restart = writable(tag("home/living/heater/restart", DataType::Int64), Some((1.0, 1.0)));
+        restart.states = [(1, "press".to_owned())].into();
         Plant {
             equipment: vec![
                 at("home", Level::Site, "Our house"),
@@ -344,6 +363,7 @@ mod tests {
                 words(writable(tag("home/living/heater/mode", DataType::Int64), Some((0.0, 1.0)))),
                 writable(tag("home/living/heater/name", DataType::String), None),
                 writable(tag("home/living/heater/on", DataType::Boolean), None),
+                restart,
                 writable(tag("home/living/heater/set_point", DataType::Double), Some((5.0, 30.0))),
                 temperature,
                 tag("homely/other", DataType::Double),
@@ -374,13 +394,14 @@ mod tests {
                 "mode select true",
                 "name text true",
                 "on switch true",
+                "restart button true",
                 "set_point number true",
                 "temperature sensor false"
             ]
         );
         assert!(kinds(false).iter().all(|kind| kind.ends_with("sensor false")), "{:?}", kinds(false));
         let all = entities(&options(true), &plant());
-        let temperature = &all[6];
+        let temperature = &all[7];
         assert_eq!(
             temperature.config_topic,
             "homeassistant/sensor/andon_00000000000000000000000000000009_to_ha/00000000-0000-0000-0000-000000000007/config"
@@ -392,6 +413,37 @@ mod tests {
             (&json!("°C"), &json!("temperature"))
         );
         assert_eq!(all[0].config["state_class"], "total");
+    }
+
+    #[test]
+    fn what_is_pressed_is_a_button_that_shows_no_state() {
+        let plant = plant();
+        let restart = &plant.tags[5];
+        let all = entities(&options(true), &plant);
+        let button = all.iter().find(|entity| entity.path == restart.path.as_str()).expect("it is announced");
+        assert!(button.config_topic.starts_with("homeassistant/button/"), "{}", button.config_topic);
+        assert_eq!((&button.state_topic, button.config.get("state_topic")), (&None, None));
+        assert_eq!(button.config["availability"], json!([{ "topic": "andon/status" }]));
+        assert_eq!(
+            wanted(restart, button.config["payload_press"].as_str().expect("a word").as_bytes()),
+            Ok(Value::Int64(1))
+        );
+        assert!(wanted(restart, b"press").is_err() && wanted(restart, b"1").is_err());
+        // Where nothing may be commanded, there is nothing of it to see.
+        assert!(entities(&options(false), &plant).iter().all(|entity| entity.path != restart.path.as_str()));
+        // What a button of a device becomes is pressed; what may be written more, or has a second word, is chosen.
+        let read = |config: &str| home_assistant::read("ha", "ha/button/x/config", config.as_bytes());
+        let items = read(r#"{"cmd_t":"x/restart","name":"Restart","pl_prs":"NOW"}"#);
+        let point = &items[0].what.as_ref().expect("it is understood").point;
+        let of = |states: &[i64], min: f64, max: f64| TagDef {
+            states: states.iter().map(|number| (*number, format!("word {number}"))).collect(),
+            write: Some(WriteRule { min: Some(min), max: Some(max), ..point.write.clone() }),
+            ..restart.clone()
+        };
+        let found = TagDef { states: point.states.clone(), write: Some(point.write.clone()), ..restart.clone() };
+        assert_eq!((found.press(), of(&[4], 4.0, 4.0).press()), (Some(1), Some(4)));
+        let chosen = [of(&[0, 1], 1.0, 1.0), of(&[1], 0.0, 1.0), of(&[1], 2.0, 2.0), of(&[], 1.0, 1.0)];
+        assert!(chosen.iter().all(|tag| tag.press().is_none()));
     }
 
     #[test]
@@ -458,7 +510,7 @@ mod tests {
     #[test]
     fn commands_are_read_in_the_words_that_were_announced() {
         let plant = plant();
-        let (mode, name, on, set_point) = (&plant.tags[2], &plant.tags[3], &plant.tags[4], &plant.tags[5]);
+        let (mode, name, on, set_point) = (&plant.tags[2], &plant.tags[3], &plant.tags[4], &plant.tags[6]);
         assert_eq!(wanted(mode, b"comfort"), Ok(Value::Int64(1)));
         assert!(wanted(mode, b"1").is_err());
         assert_eq!(wanted(on, b"ON"), Ok(Value::Boolean(true)));

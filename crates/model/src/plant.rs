@@ -152,6 +152,19 @@ pub struct TagDef {
     pub origin: Option<String>,
 }
 
+impl TagDef {
+    /// What is written to press it, where the tag is something that is pressed and shows no state: a whole number with one
+    /// word, which is also all that may be written. `None` for every other tag.
+    #[must_use]
+    pub fn press(&self) -> Option<i64> {
+        let rule = self.write.as_ref().filter(|_| self.data_type == DataType::Int64)?;
+        let (number, _) = self.states.first_key_value().filter(|_| self.states.len() == 1)?;
+        #[expect(clippy::cast_precision_loss, reason = "limits are doubles; what they tell apart is told apart here")]
+        let only = Some(*number as f64);
+        (rule.min == only && rule.max == only).then_some(*number)
+    }
+}
+
 /// How far the history of a tag may deviate from what came: by a swinging door where the tag is sloped, by a dead band
 /// where it is stepped.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]

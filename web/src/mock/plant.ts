@@ -23,6 +23,8 @@ export interface MockTag {
   interpolation: 'sloped' | 'stepped';
   stale_after_ms: number | null;
   write: { min: number | null; max: number | null; needs_reason: boolean; life_ms: number; confirm_within_ms: number } | null;
+  /** What is written to press it. */
+  press?: number;
   protocol: string;
   period: number;
   value: (t: number) => number | boolean | string;
@@ -194,6 +196,7 @@ const pump = place(`${plantRoom}/heat_pump`, 'work_unit', 'home', 'Heat pump');
 measure(`${pump}/flow_temperature`, 'Flow temperature', CEL, 34.6, 1.2, [10, 60], 1, home);
 measure(`${pump}/power`, 'Heat pump power', ['kW', 'kW'], 1.42, 0.4, [0, 6], 2, home);
 add(`${pump}/run`, 'Heat pump', () => true, { ...home, data_type: 'boolean', interpolation: 'stepped', write: writable(null, null, true), states: { '0': 'off', '1': 'on' } });
+add(`${pump}/defrost`, 'Defrost', () => 1, { ...home, data_type: 'int64', states: { '1': 'press' }, interpolation: 'stepped', write: writable(1, 1), press: 1, outcome: 'unknown' });
 const meter = place(`${plantRoom}/meter`, 'work_unit', 'home', 'Electricity meter');
 measure(`${meter}/power`, 'Power from the grid', ['W', 'W'], 640, 220, [0, 10_000], 0, home);
 add(`${meter}/energy_today`, 'Energy today', (t) => ((t / 3_600_000) % 24) * 0.52, { ...home, unit: 'kW.h', symbol: 'kWh', digits: 2 });

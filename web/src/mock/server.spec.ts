@@ -4,7 +4,7 @@ import { madeUp } from './server';
 
 test('a made-up command fits its tag: of its kind, within its limits and digits, and it changes something', () => {
   const wrong = tags
-    .filter((tag) => tag.write)
+    .filter((tag) => tag.write && tag.press === undefined)
     .flatMap((tag) => [0, 1, 2, 3].map((i) => ({ tag, ...madeUp(tag, i) })))
     .filter(({ tag, value, before }) => {
       if (typeof value !== typeof tag.value(0) || value === before) return true;

@@ -236,7 +236,7 @@ export class MockServer {
     this.#note(now - 160 * MIN, 'configuration', '', { id: 'u1', kind: 'person', name: 'admin' }, 'Plant model version 12 applied', 0, { version: 12, changes: ['~ alarm buffer/level:high', '+ tag chiller/return_temperature'], reason: 'Glycol circuit' });
     for (let i = 0; i < 60; i += 1) {
       const at = now - 150 * MIN + i * 110_000;
-      const tag = tags.filter((t) => t.write)[i % 6];
+      const tag = tags.filter((t) => t.write && t.press === undefined)[i % 6];
       if (!tag) continue;
       const who = i % 3 ? 'operator' : 'admin';
       const failed = i % 7 === 3;
@@ -488,7 +488,7 @@ export class MockServer {
       equipment: equipment.map((e) => ({ ...e, title: this.#titled(e.title), level_word: levelWord(e.level, e.profile), parent: e.path.includes('/') ? e.path.slice(0, e.path.lastIndexOf('/')) : null })),
       tags: tags.map((t) => ({
         id: t.path, path: t.path, equipment: t.path.slice(0, t.path.lastIndexOf('/')), title: this.#titled(t.title), description: '', data_type: t.data_type, unit: t.unit, symbol: t.symbol, range: t.range,
-        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, keep_days: t.path.includes('/line1/') ? 90 : t.path.endsWith('/energy') ? 0 : null, stale_after_ms: t.stale_after_ms, write: t.write, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
+        digits: t.digits, states: t.states, interpolation: t.interpolation, deviation: t.path.endsWith('line1/filler/flow') ? 0.5 : null, keep_days: t.path.includes('/line1/') ? 90 : t.path.endsWith('/energy') ? 0 : null, stale_after_ms: t.stale_after_ms, write: t.write, press: t.press ?? null, origin: 'waves and noise, made in the browser', source: { protocol: t.protocol, name: t.protocol === 'mqtt' ? 'house broker' : 'line1-plc' },
       })),
       alarms: alarmDefs.map((a) => ({ name: a.name, tag: a.tag, condition: a.condition, limit: a.limit, priority: a.priority, message: a.message })),
     };

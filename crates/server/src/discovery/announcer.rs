@@ -184,8 +184,9 @@ impl Announcer {
             let topics = self
                 .entities
                 .iter()
-                .flat_map(|(_, _, entity)| [entity.config_topic.clone(), entity.state_topic.clone()]);
-            let nothing = topics.chain([self.config.options.status_topic()]).map(|topic| (topic, String::new()));
+                .flat_map(|(_, _, entity)| [Some(entity.config_topic.clone()), entity.state_topic.clone()]);
+            let nothing =
+                topics.flatten().chain([self.config.options.status_topic()]).map(|topic| (topic, String::new()));
             self.publish(&discovery, &broker, nothing.collect()).await;
         }
     }
@@ -195,7 +196,8 @@ impl Announcer {
         let ours: HashSet<&str> = self
             .entities
             .iter()
-            .flat_map(|(_, _, entity)| [entity.config_topic.as_str(), entity.state_topic.as_str()])
+            .flat_map(|(_, _, entity)| [Some(entity.config_topic.as_str()), entity.state_topic.as_deref()])
+            .flatten()
             .collect();
         let Ok(filter) = TopicFilter::parse(&self.config.options.config_filter()) else { return };
         let mut nothing = Vec::new();
@@ -260,7 +262,7 @@ impl Announcer {
             }
             Says::State(at) => {
                 let (id, tag, entity) = self.entities.get(at)?;
-                (entity.state_topic.clone(), announce::state(tag, told.last.get(id)))
+                (entity.state_topic.clone()?, announce::state(tag, told.last.get(id)))
             }
             Says::There => (self.config.options.status_topic(), "online".to_owned()),
         })

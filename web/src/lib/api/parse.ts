@@ -120,6 +120,7 @@ function tag(raw: unknown): Tag {
       lifeMs: numOr(write['life_ms'], 0),
       confirmWithinMs: numOr(write['confirm_within_ms'], 0),
     },
+    press: numOrNull(o['press']),
     origin: textOrNull(o['origin']),
     source: source && { protocol: textOr(source['protocol'], ''), name: textOr(source['name'], '') },
   };

@@ -51,6 +51,8 @@ export interface Tag {
   keepDays: number | null;
   staleAfterMs: number | null;
   write: WriteRule | null;
+  /** What is written to press it, where it is something that is pressed and shows no state. */
+  press: number | null;
   origin: string | null;
   source: { protocol: string; name: string } | null;
 }

@@ -3,7 +3,7 @@ import type { Equipment, PlantEvent, Tag } from '$lib/api/types';
 import { csvCell, mergeRows, toCsv } from './csv';
 import { alarmPriority, gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
-import { partOf, titleInRoom } from './rooms';
+import { nameInRoom, partOf, titleInRoom } from './rooms';
 import { rank } from './search';
 import { headline, sentence, withTimes, withValue } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
@@ -11,7 +11,7 @@ import { judge } from './write';
 
 const tag = (parts: Partial<Tag>): Tag => ({
   id: '', path: 'h/r/x', equipment: 'h/r', title: '', description: '', dataType: 'double', unit: null, symbol: null, range: null, digits: null, states: {},
-  interpolation: 'sloped', deviation: null, keepDays: null, staleAfterMs: null, write: null, origin: null, source: null, ...parts,
+  interpolation: 'sloped', deviation: null, keepDays: null, staleAfterMs: null, write: null, press: null, origin: null, source: null, ...parts,
 });
 const write = { min: null, max: null, needsReason: false, lifeMs: 1, confirmWithinMs: 1 };
 
@@ -68,6 +68,7 @@ describe('rooms', () => {
     ['a window is a contact', tag({ path: 'h/r/window', dataType: 'boolean' }), 'contact'],
     ['a leak is a hazard', tag({ path: 'h/r/water_leak', dataType: 'boolean' }), 'leak'],
     ['a dimmer is a dial', tag({ unit: '%', write }), 'dial'],
+    ['a button is pressed', tag({ dataType: 'int64', states: { '1': 'press' }, press: 1, write: { ...write, min: 1, max: 1 } }), 'press'],
     ['a temperature is climate', tag({ unit: 'Cel' }), 'climate'],
     ['a humidity is climate, another percentage is not', tag({ path: 'h/r/humidity', unit: '%' }), 'climate'],
     ['a battery is something else', tag({ path: 'h/r/battery', unit: '%' }), 'other'],
@@ -76,6 +77,16 @@ describe('rooms', () => {
     ["a valve's own temperature is not the room's", tag({ path: 'h/r/valve/temperature', equipment: 'h/r/valve', unit: 'Cel' }), 'other'],
     ["a climate sensor's temperature is the room's", tag({ path: 'h/r/climate/temperature', equipment: 'h/r/climate', unit: 'Cel' }), 'climate'],
   ])('%s', (_name, given, part) => expect(partOf(given, 'h/r')).toBe(part));
+  test('a value is named with its appliance where one name does not tell the other', () => {
+    const place = (path: string, title: string, level: Equipment['level']): Equipment => ({ path, level, levelWord: '', profile: 'home', title, description: '', parent: null });
+    const room = place('h/r', 'Cellar', 'work_center');
+    const named = (title: string, appliance: string): string => nameInRoom(tag({ title }), place('h/r/x', appliance, 'work_unit'), room);
+    expect(named('Restart', 'Boiler')).toBe('Boiler · Restart');
+    expect(named('Boiler power', 'Cellar boiler')).toBe('Boiler power');
+    expect(named('Lamp', 'Ceiling lamp')).toBe('Ceiling lamp');
+    expect(nameInRoom(tag({ title: 'Cellar humidity' }), room, room)).toBe('Humidity');
+    expect(nameInRoom(tag({ title: 'Humidity' }), null, room)).toBe('Humidity');
+  });
   test('a room does not repeat its own name', () => {
     expect(titleInRoom('Living room temperature', 'Living room')).toBe('Temperature');
     expect(titleInRoom('Living rooms', 'Living room')).toBe('Living rooms');

@@ -1,12 +1,14 @@
 // What a room shows: sorts a room's tags by what a person wants of them. Only how things look is decided here;
 // what a tag is (type, unit, writable, words) comes from the server.
 
-import type { Tag } from '$lib/api/types';
+import type { Equipment, Tag } from '$lib/api/types';
 import { leaf } from './tree';
 
 export type RoomPart =
   /** On and off: a tap switches. */
   | 'switch'
+  /** Something that is pressed. */
+  | 'press'
   /** A number that can be set: brightness, wanted temperature. */
   | 'dial'
   /** Temperature first, then humidity, then air and light. */
@@ -34,6 +36,7 @@ export function partOf(tag: Tag, room: string): RoomPart {
     if (LEAK.test(name)) return 'leak';
     return CONTACT.test(name) ? 'contact' : 'other';
   }
+  if (tag.press !== null) return 'press';
   if (tag.dataType === 'string') return 'other';
   if (tag.write) return 'dial';
   const unit = tag.unit ?? '';
@@ -44,7 +47,7 @@ export function partOf(tag: Tag, room: string): RoomPart {
 }
 
 export function sortParts(tags: readonly Tag[], room: string): Record<RoomPart, Tag[]> {
-  const parts: Record<RoomPart, Tag[]> = { switch: [], dial: [], climate: [], contact: [], leak: [], energy: [], other: [] };
+  const parts: Record<RoomPart, Tag[]> = { switch: [], press: [], dial: [], climate: [], contact: [], leak: [], energy: [], other: [] };
   for (const tag of tags) parts[partOf(tag, room)].push(tag);
   const rank = (tag: Tag): number => (tag.unit === 'Cel' || tag.unit === 'K' || tag.unit === '[degF]' ? 0 : tag.unit === '%' ? 1 : 2);
   parts.climate.sort((a, b) => rank(a) - rank(b));
@@ -56,4 +59,13 @@ export function titleInRoom(title: string, room: string): string {
   if (!title.toLowerCase().startsWith(`${room.toLowerCase()} `)) return title;
   const rest = title.slice(room.length + 1);
   return rest.charAt(0).toUpperCase() + rest.slice(1);
+}
+
+/** What a value is called in its room: with the appliance it is of, where one name does not tell the other. */
+export function nameInRoom(tag: Tag, appliance: Equipment | null, room: Equipment): string {
+  const own = titleInRoom(tag.title, room.title);
+  if (!appliance || appliance.path === room.path || appliance.level !== 'work_unit') return own;
+  const of = titleInRoom(appliance.title, room.title);
+  const [a, b] = [own.toLowerCase(), of.toLowerCase()];
+  return a.includes(b) ? own : b.includes(a) ? of : `${of} · ${own}`;
 }
