@@ -249,6 +249,8 @@ export const de: Messages = {
   'rooms.set_short': 'Stellen',
   'rooms.not_reached': 'nicht geschaltet: {detail}',
   'rooms.unknown_reached': 'Unbekannt, ob geschaltet wurde. Sehen Sie auf den Zustand.',
+  'rooms.more.one': 'und eines mehr in den Einzelheiten',
+  'rooms.more.other': 'und {n} mehr in den Einzelheiten',
   'rooms.press': '{name} drücken',
   'rooms.pressing': 'wird gedrückt',
   'rooms.pressed': 'gedrückt {time}, bestätigt',

@@ -248,6 +248,8 @@ export const en = {
   'rooms.set_short': 'Set',
   'rooms.not_reached': 'not switched: {detail}',
   'rooms.unknown_reached': 'Unknown whether it switched. Look at the state.',
+  'rooms.more.one': 'and one more in the details',
+  'rooms.more.other': 'and {n} more in the details',
   'rooms.press': 'Press {name}',
   'rooms.pressing': 'pressing',
   'rooms.pressed': 'pressed {time}, confirmed',

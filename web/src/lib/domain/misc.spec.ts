@@ -3,7 +3,7 @@ import type { Equipment, PlantEvent, Tag } from '$lib/api/types';
 import { csvCell, mergeRows, toCsv } from './csv';
 import { alarmPriority, gravity, newestFirst, wants } from './events';
 import { qualityKey, severityOf } from './quality';
-import { nameInRoom, partOf, titleInRoom } from './rooms';
+import { nameInRoom, partOf, roomLines, sortParts, titleInRoom } from './rooms';
 import { rank } from './search';
 import { headline, sentence, withTimes, withValue } from './text';
 import { ancestry, buildTree, isUnder, mainTags, stateTag } from './tree';
@@ -77,6 +77,20 @@ describe('rooms', () => {
     ["a valve's own temperature is not the room's", tag({ path: 'h/r/valve/temperature', equipment: 'h/r/valve', unit: 'Cel' }), 'other'],
     ["a climate sensor's temperature is the room's", tag({ path: 'h/r/climate/temperature', equipment: 'h/r/climate', unit: 'Cel' }), 'climate'],
   ])('%s', (_name, given, part) => expect(partOf(given, 'h/r')).toBe(part));
+  test('what devices of a room measure is on its card, what tells of the devices themselves is not', () => {
+    const of = (device: string, name: string, parts: Partial<Tag>): Tag => tag({ path: `h/r/${device}/${name}`, equipment: `h/r/${device}`, title: name.replaceAll('_', ' '), ...parts });
+    const found = [
+      of('boiler', 'temperature', { unit: 'Cel' }), of('boiler', 'water_pressure', { unit: 'bar' }), of('plug', 'power', { unit: 'W' }), of('plug', 'energy', { unit: 'kW.h' }),
+      of('0x00158d', 'humidity', { unit: '%' }), of('motion', 'occupancy', { dataType: 'boolean' }), of('heater', 'action', { dataType: 'int64', states: { '0': 'idle', '1': 'heating' } }),
+      of('door', 'contact', { dataType: 'boolean' }), of('plug', 'relay', { dataType: 'boolean', write }),
+      of('door', 'battery', { unit: '%' }), of('door', 'link_quality', { unit: null }), of('door', 'voltage', { unit: 'mV' }), of('plug', 'wifi_rssi', { unit: 'dB[mW]' }),
+      of('plug', 'firmware', { dataType: 'string' }), of('plug', 'update_available', { dataType: 'boolean' }), of('plug', 'uptime', { unit: 's' }),
+    ];
+    const parts = sortParts(found, 'h/r');
+    expect([...parts.climate, ...roomLines(parts)].map((t) => t.title)).toEqual(['contact', 'power', 'energy', 'temperature', 'water pressure', 'humidity', 'occupancy', 'action']);
+    // Where there is nothing else, a little of the rest is better than an empty card.
+    expect(roomLines(sortParts(found.filter((t) => t.title === 'battery'), 'h/r')).map((t) => t.title)).toEqual(['battery']);
+  });
   test('a value is named with its appliance where one name does not tell the other', () => {
     const place = (path: string, title: string, level: Equipment['level']): Equipment => ({ path, level, levelWord: '', profile: 'home', title, description: '', parent: null });
     const room = place('h/r', 'Cellar', 'work_center');

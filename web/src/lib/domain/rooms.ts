@@ -46,6 +46,21 @@ export function partOf(tag: Tag, room: string): RoomPart {
   return climate && ofRoom ? 'climate' : 'other';
 }
 
+/** Of the device, not of the room: batteries, radio, what runs on it. */
+const OF_DEVICE = /batter|akku|link.?quality|\blqi\b|rssi|signal|wi.?fi|ssid|uptime|firmware|version|heap|update|restart|reboot|ip.?addr|last.?seen/i;
+
+/** Whether a value tells something of the room or of what stands in it; texts are for the details. */
+export function tellsOfRoom(tag: Tag): boolean {
+  return tag.dataType !== 'string' && tag.unit !== 'mV' && tag.unit !== 'dB[mW]' && !OF_DEVICE.test(`${leaf(tag.path).replaceAll('_', ' ')} ${tag.title}`);
+}
+
+/** The lines of a room's card below what can be switched: hazards and doors first, then what is measured. Climate of which the first three stand above. */
+export function roomLines(parts: Record<RoomPart, Tag[]>): Tag[] {
+  const lines = [...parts.leak, ...parts.contact, ...parts.climate.slice(3), ...[...parts.energy, ...parts.other].filter(tellsOfRoom)];
+  const bare = lines.length + parts.climate.length + parts.switch.length + parts.press.length + parts.dial.length === 0;
+  return bare ? [...parts.energy, ...parts.other].slice(0, 4) : lines;
+}
+
 export function sortParts(tags: readonly Tag[], room: string): Record<RoomPart, Tag[]> {
   const parts: Record<RoomPart, Tag[]> = { switch: [], press: [], dial: [], climate: [], contact: [], leak: [], energy: [], other: [] };
   for (const tag of tags) parts[partOf(tag, room)].push(tag);
