@@ -317,7 +317,7 @@ impl<'a> Section<'a> {
 }
 
 /// The word that `text` is most likely a slip of the pen for.
-fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let (word, distance) =
         words.iter().map(|word| (*word, edit_distance(text, word))).min_by_key(|(_, distance)| *distance)?;
     (distance <= 2.max(word.len() / 3)).then_some(word)

@@ -165,6 +165,8 @@ impl SettingsCheck for Checks {
             discovery::DISCOVERY | discovery::ANNOUNCE => {
                 told_first(unused_secrets(&connector.settings), discovery::check(connector, plant))
             }
+            // What its settings would be is not known.
+            unknown if !andon_connectors::is_known(unknown) => andon_connectors::check(connector, plant),
             _ => told_first(unused_secrets(&connector.settings), andon_connectors::check(connector, plant)),
         }
     }

@@ -131,6 +131,8 @@ fn a_tag_has_one_source() {
 fn an_unknown_kind_is_refused() {
     let mut plant = plant(vec![], json!({}));
     plant.connectors[0].kind = "modbos".to_owned();
+    assert_eq!(check(&plant.connectors[0], &plant)[0].remedy, "did you mean \"modbus\"?");
+    plant.connectors[0].kind = "fax".to_owned();
     assert_eq!(
         check(&plant.connectors[0], &plant)[0].remedy,
         "use one of: modbus, sparkplug_host, sparkplug_edge, mqtt_discovery, mqtt_announce, mqtt_bridge"

@@ -105,6 +105,7 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
     let endpoint = endpoint(&mut section, findings);
     let client_id = client_id(&mut section, connector, plant, findings);
     let user = user(&mut section, findings);
+    let has_password = section.has("password");
     let password = match word(&mut section, "password", findings) {
         Some(Word::Secret(name)) => Some(name),
         Some(Word::Plain(_)) => {
@@ -117,7 +118,7 @@ fn read(connector: &ConnectorDef, plant: &Plant, findings: &mut Findings) -> Opt
         }
         None => None,
     };
-    if password.is_some() && user.is_none() {
+    if has_password && !section.has("user") {
         findings.add(section.here(), "a password without a user", "add user = \"plant-7\"");
     }
     if let Some((false, host, _)) = endpoint.as_ref().filter(|(_, host, _)| password.is_some() && !is_here(host)) {

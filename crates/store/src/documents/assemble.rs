@@ -10,9 +10,13 @@ use andon_model::plant::{
     TopicDef, TopicRuleDef,
 };
 use andon_model::{DataType, EquipmentPath, TagPath};
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use uuid::Uuid;
+
+/// With more unusable equipment and tags than this, there is enough to mend before settings are looked at.
+const DOUBTS_LIMIT: usize = 100;
 
 /// Merges `draft` into `base` and checks the outcome; everything wrong goes to `report`.
 pub(super) fn assemble(
@@ -63,10 +67,13 @@ pub(super) fn assemble(
     check_keep_days(base, &plant, &draft, report);
     check_alarms(&plant, &draft, report);
     check_rule_filters(&plant, &draft, report);
-    if draft.unusable.is_empty() {
-        // Otherwise a connector would be blamed for a tag that is only misspelled in its own table.
-        check_settings(&plant, &draft, checks, report);
-        check_rules(&plant, &draft, checks, report);
+    let told = report.places();
+    if draft.unusable.len() <= DOUBTS_LIMIT {
+        check_settings(&plant, &draft, checks, &told, report);
+    }
+    if draft.unusable.is_empty() && !draft.unreadable {
+        // They look at all equipment at once.
+        check_rules(&plant, &draft, checks, &told, report);
     }
     plant
 }
@@ -259,6 +266,9 @@ fn states_of(tag: &TagDef) -> String {
 fn check_tree(plant: &Plant, draft: &Draft, report: &mut Report) {
     let known: HashMap<&str, &Equipment> = plant.equipment.iter().map(|item| (item.path.as_str(), item)).collect();
     let missing = |report: &mut Report, place, path: &EquipmentPath| {
+        if draft.unreadable {
+            return;
+        }
         let message = format!("there is no equipment \"{path}\"");
         let remedy = match nearest(path.as_str(), known.keys().copied()) {
             Some(near) => format!("did you mean \"{near}\"? Or add [[equipment]] with path = \"{path}\""),
@@ -321,7 +331,7 @@ fn check_alarms(plant: &Plant, draft: &Draft, report: &mut Report) {
     for alarm in &plant.alarms {
         let placed = own.get(alarm.name.as_str());
         let Some(tag) = tags.get(&alarm.tag) else {
-            if !draft.unusable.contains(alarm.tag.as_str()) {
+            if !draft.unreadable && !draft.unusable.contains(alarm.tag.as_str()) {
                 let remedy = nearest(alarm.tag.as_str(), tags.keys().map(|path| path.as_str())).map_or_else(
                     || "add the [[tag]], or take the alarm out".to_owned(),
                     |near| format!("did you mean \"{near}\"?"),
@@ -390,39 +400,60 @@ fn fits(alarm: &AlarmDef, tag: &TagDef) -> Result<(), Misfit> {
 }
 
 /// Asks those who understand the settings.
-fn check_settings(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, report: &mut Report) {
+fn check_settings(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, told: &[Place], report: &mut Report) {
     let connectors: HashMap<&str, &Placed<ConnectorDef>> =
         draft.connectors.iter().map(|placed| (placed.item.name.as_str(), placed)).collect();
     for connector in &plant.connectors {
-        let findings = checks.check_connector(connector, plant);
-        blame(report, findings, &format!("connector \"{}\"", connector.name), connectors.get(connector.name.as_str()));
+        let mut findings = checks.check_connector(connector, plant);
+        findings.retain(|finding| !follows(finding, &connector.settings, draft));
+        blame(
+            report,
+            told,
+            findings,
+            &format!("connector \"{}\"", connector.name),
+            connectors.get(connector.name.as_str()),
+        );
     }
     let topics: HashMap<&str, &Placed<TopicDef>> =
         draft.topics.iter().map(|placed| (placed.item.filter.as_str(), placed)).collect();
     for topic in &plant.topics {
-        let findings = checks.check_topic(topic, plant);
-        blame(report, findings, &format!("topic \"{}\"", topic.filter), topics.get(topic.filter.as_str()));
+        let mut findings = checks.check_topic(topic, plant);
+        findings.retain(|finding| !follows(finding, &topic.settings, draft));
+        blame(report, told, findings, &format!("topic \"{}\"", topic.filter), topics.get(topic.filter.as_str()));
     }
 }
 
-fn check_rules(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, report: &mut Report) {
+/// Whether a finding only follows from something that is wrong elsewhere and told there: a connector is not blamed for a tag that is
+/// misspelled in its own table, or that may stand in a document which cannot be read.
+fn follows(finding: &Finding, settings: &Json, draft: &Draft) -> bool {
+    let named = settings::text_at(settings, &finding.pointer);
+    let is_unusable = named.is_some_and(|named| draft.unusable.contains(named))
+        || draft.unusable.iter().any(|path| finding.message.contains(&format!("\"{path}\"")));
+    let is_missing = named.is_some_and(|named| {
+        ["tag", "equipment"].iter().any(|what| finding.message.starts_with(&format!("there is no {what} \"{named}\"")))
+    });
+    is_unusable || (draft.unreadable && is_missing)
+}
+
+fn check_rules(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, told: &[Place], report: &mut Report) {
     let own: HashMap<&str, &Placed<TopicRuleDef>> =
         draft.topic_rules.iter().map(|placed| (placed.item.name.as_str(), placed)).collect();
     for rule in &plant.topic_rules {
         let findings = checks.check_topic_rule(rule, plant);
-        blame(report, findings, &format!("topic rule \"{}\"", rule.name), own.get(rule.name.as_str()));
+        blame(report, told, findings, &format!("topic rule \"{}\"", rule.name), own.get(rule.name.as_str()));
     }
 }
 
-fn blame<T>(report: &mut Report, findings: Vec<Finding>, what: &str, placed: Option<&&Placed<T>>) {
+/// `told`: the places of which something was said before.
+fn blame<T>(report: &mut Report, told: &[Place], findings: Vec<Finding>, what: &str, placed: Option<&&Placed<T>>) {
     for finding in findings {
         match placed {
             Some(placed) => {
-                report.add(
-                    settings::place(&placed.entries, &finding.pointer, placed.at),
-                    finding.message,
-                    finding.remedy,
-                );
+                let place = settings::place(&placed.entries, &finding.pointer, placed.at);
+                // A password in clear is told once, where it was read.
+                if place == placed.at || !told.contains(&place) {
+                    report.add(place, finding.message, finding.remedy);
+                }
             }
             // In force already, and no longer right with what these documents change.
             None => {

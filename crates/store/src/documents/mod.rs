@@ -84,7 +84,8 @@ pub fn merge(
             Err((place, message, remedy)) => report.add(place, message, remedy),
         }
     }
-    let draft = read::read(trees, &mut report);
+    let unreadable = trees.len() < documents.len();
+    let draft = read::Draft { unreadable, ..read::read(trees, &mut report) };
     let plant = assemble::assemble(base, draft, prune, checks, &mut report);
     if report.is_empty() { Ok(plant) } else { Err(report.finish()) }
 }

@@ -62,6 +62,8 @@ pub(super) struct Draft {
     pub(super) alarms: Vec<Placed<AlarmDraft>>,
     /// Paths of equipment and tags that could not be used: a reference to one is not a second error.
     pub(super) unusable: HashSet<String>,
+    /// A document could not be read at all: what is missing may stand in it.
+    pub(super) unreadable: bool,
 }
 
 /// Reads all tables of all documents.
@@ -227,6 +229,9 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
     let origin = fields.text("origin");
     let write_node = fields.take("write");
     fields.finish();
+    // What can be said of these without the type is said, too.
+    let compress = compress_node.and_then(|node| compress_rule(fields, node, data_type));
+    let write = write_node.and_then(|node| write_rule(fields, node, data_type, range));
     let data_type = data_type?;
     only_for_numbers(fields, data_type);
     if !states.is_empty() && !matches!(data_type, DataType::Int64 | DataType::Boolean) {
@@ -237,11 +242,9 @@ fn tag(fields: &mut Fields<'_, '_>) -> Option<TagDraft> {
             "use `type = \"int64\"` or \"boolean\"",
         );
     }
-    let compress = compress_node.and_then(|node| compress_rule(fields, node, data_type));
     if compress_node.is_some() && compress.is_none() {
         return None;
     }
-    let write = write_node.and_then(|node| write_rule(fields, node, data_type, range));
     if write_node.is_some() && write.is_none() {
         return None;
     }
@@ -333,7 +336,7 @@ fn states(fields: &mut Fields<'_, '_>, node: &Node) -> Option<BTreeMap<i64, Stri
     Some(states)
 }
 
-fn compress_rule(fields: &mut Fields<'_, '_>, node: &Node, data_type: DataType) -> Option<CompressRule> {
+fn compress_rule(fields: &mut Fields<'_, '_>, node: &Node, data_type: Option<DataType>) -> Option<CompressRule> {
     let Data::Table(entries) = &node.data else {
         return fields.wrong(node, "a table, such as { deviation = 0.05 }");
     };
@@ -343,7 +346,7 @@ fn compress_rule(fields: &mut Fields<'_, '_>, node: &Node, data_type: DataType) 
         .optional("at_least_every", |fields, node| fields.span_from(node, 1000, SPAN_LIMIT_MS))
         .unwrap_or(DEFAULT_KEPT_EVERY_MS);
     inner.finish();
-    if !is_number(data_type) {
+    if let Some(data_type) = data_type.filter(|data_type| !is_number(*data_type)) {
         inner.report.add(
             node.at,
             format!("the history of a {} cannot be compressed", data_type.name()),
@@ -361,15 +364,16 @@ fn compress_rule(fields: &mut Fields<'_, '_>, node: &Node, data_type: DataType) 
         );
         return None;
     }
-    Some(CompressRule { deviation, at_least_every_ms })
+    data_type.map(|_| CompressRule { deviation, at_least_every_ms })
 }
 
 fn write_rule(
     fields: &mut Fields<'_, '_>,
     node: &Node,
-    data_type: DataType,
+    data_type: Option<DataType>,
     range: Option<(f64, f64)>,
 ) -> Option<WriteRule> {
+    let range_is_wrong = fields.has("range") && range.is_none();
     let Data::Table(entries) = &node.data else {
         return fields.wrong(node, "a table, such as { min = 0, max = 100 }, or { } for the defaults");
     };
@@ -392,7 +396,11 @@ fn write_rule(
             "write how far the read-back may differ, in the tag's unit",
         );
     }
+    let data_type = data_type?;
     let (min, max) = if is_number(data_type) {
+        if range_is_wrong && (min.is_none() || max.is_none()) {
+            return None;
+        }
         bounds(&mut inner, min, max, range)?
     } else {
         for key in ["min", "max", "tolerance"] {
@@ -445,7 +453,14 @@ fn bounds(
 
 fn connector(fields: &mut Fields<'_, '_>) -> Option<ConnectorDef> {
     let name = fields.checked("name", name, "write a short name, such as \"press-7\"");
-    let kind = fields.checked("type", name_of_kind, "write the protocol, such as \"modbus\"");
+    let kind = if fields.has("kind") && !fields.has("type") {
+        let place = fields.place_of_key("kind");
+        fields.report.add(place, "\"kind\" is not a key of a connector", "did you mean \"type\"?");
+        // Its word is looked at all the same.
+        fields.checked("kind", name_of_kind, "write the protocol, such as \"modbus\"")
+    } else {
+        fields.checked("type", name_of_kind, "write the protocol, such as \"modbus\"")
+    };
     let title = fields.text("title").unwrap_or_default();
     let enabled = fields.optional("enabled", Fields::boolean_of).unwrap_or(true);
     let settings = fields.settings();

@@ -78,6 +78,11 @@ impl Report {
         }
     }
 
+    /// Of which places something was said so far.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.errors.iter().map(|(place, ..)| *place).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }

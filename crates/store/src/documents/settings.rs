@@ -86,6 +86,15 @@ pub(super) fn place(entries: &[Entry], pointer: &[String], otherwise: Place) -> 
     if rest.is_empty() { entry.value.at } else { inside(&entry.value, rest) }
 }
 
+/// The text to which a finding points.
+pub(super) fn text_at<'j>(settings: &'j Json, pointer: &[String]) -> Option<&'j str> {
+    let inner = pointer.iter().try_fold(settings, |at, key| match at {
+        Json::Array(list) => list.get(key.parse::<usize>().ok()?),
+        at => at.get(key),
+    });
+    inner?.as_str()
+}
+
 fn inside(node: &Node, pointer: &[String]) -> Place {
     let Some((first, rest)) = pointer.split_first() else { return node.at };
     match &node.data {

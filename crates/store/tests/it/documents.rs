@@ -19,7 +19,7 @@ use std::fmt::Write;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Stands for the connectors: a `tag` must exist, an `address` is at most 65535.
+/// Stands for the connectors: a `tag` must exist, an `address` is at most 65535, a `password` is a secret.
 struct Checks;
 
 impl Checks {
@@ -34,6 +34,8 @@ impl Checks {
             (Some("address"), Json::Number(address)) if address.as_i64().is_some_and(|address| address > 65_535) => {
                 found(format!("the address {address} is above 65535"), "look at the device's register map");
             }
+            // As a bridge says it: the documents have said so before.
+            (Some("password"), Json::String(_)) => found("a password is named, not written".into(), "name it"),
             (_, Json::Object(map)) => {
                 for (key, value) in map {
                     at.push(key.clone());
