@@ -18,7 +18,7 @@ mod propose;
 mod shelly;
 mod tasmota;
 mod text;
-mod units;
+pub mod units;
 mod zigbee2mqtt;
 
 pub use announcements::{Announcement, Announcements, Limits, Noted};

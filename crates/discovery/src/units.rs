@@ -134,6 +134,14 @@ pub(crate) fn unit(text: &str) -> Option<Unit> {
     word.then(|| Unit::parse(&format!("{{{text}}}")).ok()).flatten()
 }
 
+/// A unit as somebody writes it who may know UCUM or not: as people write it, a code of UCUM, or a word that stands for itself.
+#[must_use]
+pub fn of_anybody(text: &str) -> Option<Unit> {
+    let text = text.trim();
+    let is_written = UNITS.iter().any(|(written, _)| *written == text);
+    if is_written { unit(text) } else { Unit::parse(text).ok().or_else(|| unit(text)) }
+}
+
 /// How Home Assistant writes a unit.
 pub(crate) fn written(unit: &Unit) -> String {
     let known = UNITS.iter().find(|(_, code)| *code == unit.code());
@@ -159,6 +167,23 @@ mod tests {
         for (class, codes) in CLASSES {
             assert!(codes.iter().all(|code| UNITS.iter().any(|(_, known)| known == code)), "{class}");
         }
+    }
+
+    #[test]
+    fn a_unit_is_understood_as_people_write_it_or_in_ucum() {
+        let code = |text: &str| of_anybody(text).map(|unit| unit.code().to_owned());
+        for (text, wanted) in [
+            ("°C", "Cel"),
+            ("Cel", "Cel"),
+            ("psi", "[psi]"),
+            (" kWh ", "kW.h"),
+            ("m3/h", "m3/h"),
+            ("rpm", "{revolutions}/min"),
+            ("wibble", "{wibble}"),
+        ] {
+            assert_eq!(code(text).as_deref(), Some(wanted), "{text}");
+        }
+        assert_eq!(code("two words"), None);
     }
 
     #[test]

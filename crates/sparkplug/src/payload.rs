@@ -85,6 +85,22 @@ pub(crate) fn quality(metric: &Metric) -> Option<StatusCode> {
     })
 }
 
+/// The longest unit that is kept, in bytes.
+const UNIT: usize = 32;
+
+/// The unit that the property `engUnit` says; none where it is no text of 1 to [`UNIT`] bytes.
+pub(crate) fn unit(metric: &Metric) -> Option<&str> {
+    let properties = metric.properties.as_ref()?;
+    let mut pairs = properties.keys.iter().zip(&properties.values);
+    match pairs.find(|(key, _)| *key == ENG_UNIT)?.1.value.as_ref()? {
+        PropertyKind::Text(text) => Some(text.trim()).filter(|text| (1..=UNIT).contains(&text.len())),
+        _ => None,
+    }
+}
+
+/// The property that tells a unit.
+pub(crate) const ENG_UNIT: &str = "engUnit";
+
 /// The property `Quality`, where a quality is not good [tck-id-payloads-propertyset-quality-value-type].
 pub(crate) fn quality_property(quality: StatusCode) -> Option<(String, PropertyValue)> {
     let code = match quality {

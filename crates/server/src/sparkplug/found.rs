@@ -67,12 +67,23 @@ pub fn values(
         quality: found.quality,
         at: found.at,
     };
-    let mut list: Vec<&Found> = found.iter().collect();
+    let mut list: Vec<&Found> = found.iter().filter(|it| of_tag(it) || !is_protocols(&it.address.metric)).collect();
     // What is not taken yet is what people look for.
     list.sort_by_key(|found| (of_tag(found), &found.address));
     let values = list.iter().take(LISTED).map(|found| shown(found)).collect();
     let document = place.map(|place| proposal(def, place, plant, found, clock));
-    FoundValues { values, more: found.len().saturating_sub(LISTED), document, ..FoundValues::default() }
+    FoundValues { values, more: list.len().saturating_sub(LISTED), document, ..FoundValues::default() }
+}
+
+/// Whether a metric is the protocol's own: it counts sessions or commands the edge node itself, and measures nothing.
+fn is_protocols(metric: &str) -> bool {
+    metric == "bdSeq" || metric.starts_with("Node Control/") || metric.starts_with("Device Control/")
+}
+
+/// What people call a level of a path: `Pump_1` is "Pump 1".
+fn title(level: &str) -> String {
+    let words: Vec<&str> = level.split('_').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { level.to_owned() } else { words.join(" ") }
 }
 
 /// A name of the tree from any text: letters, digits, `_`, `-` and `.` stay, everything else becomes `_`. Capitals stay, for Sparkplug's names differ by
@@ -98,9 +109,8 @@ fn proposal(def: &ConnectorDef, place: &EquipmentPath, plant: &Plant, found: &[F
     let mut settings = def.settings.clone();
     let mut metrics = settings.get("metric").and_then(Json::as_array).cloned().unwrap_or_default();
     let (mut tags, mut equipment) = (Vec::new(), BTreeSet::new());
-    let own =
-        |name: &str| !name.starts_with("Node Control/") && !name.starts_with("Device Control/") && name != "bdSeq";
-    let mut wanted: Vec<&Found> = found.iter().filter(|it| it.tag.is_none() && own(&it.address.metric)).collect();
+    let mut wanted: Vec<&Found> =
+        found.iter().filter(|it| it.tag.is_none() && !is_protocols(&it.address.metric)).collect();
     wanted.sort_by_key(|it| &it.address);
     // The number that the last one of each name got.
     let mut numbers: HashMap<String, usize> = HashMap::new();
@@ -129,20 +139,18 @@ fn proposal(def: &ConnectorDef, place: &EquipmentPath, plant: &Plant, found: &[F
             metric.insert("device".to_owned(), json!(device));
         }
         metrics.push(metric);
+        let is_number = matches!(data_type, andon_model::DataType::Double | andon_model::DataType::Int64);
         tags.push(TagDef {
             id: new_id(clock),
-            title: path.leaf().to_owned(),
+            title: title(path.leaf()),
             path,
             description: format!("Sparkplug {}", it.address),
             data_type,
-            unit: None,
+            unit: it.unit.as_deref().filter(|_| is_number).and_then(andon_discovery::units::of_anybody),
             range: None,
             digits: None,
             states: BTreeMap::new(),
-            interpolation: match data_type {
-                andon_model::DataType::Double | andon_model::DataType::Int64 => Interpolation::Sloped,
-                _ => Interpolation::Stepped,
-            },
+            interpolation: if is_number { Interpolation::Sloped } else { Interpolation::Stepped },
             compress: None,
             keep_days: None,
             stale_after_ms: None,
@@ -154,7 +162,7 @@ fn proposal(def: &ConnectorDef, place: &EquipmentPath, plant: &Plant, found: &[F
         settings.insert("metric".to_owned(), Json::Array(metrics));
     }
     let equipment = equipment.iter().filter_map(|path| EquipmentPath::parse(path).ok()).map(|path| Equipment {
-        title: path.leaf().to_owned(),
+        title: title(path.leaf()),
         path,
         level: Level::WorkUnit,
         profile,
@@ -214,12 +222,14 @@ mod tests {
             tag_type: data_type.tag_type(),
             tag: None,
             transient: false,
+            unit: (metric == "Temp °C").then(|| "°C".into()),
             value: Value::Null,
             quality: StatusCode::GOOD,
             at: Timestamp::default(),
         };
         let all = [
             found(None, "bdSeq", DataType::UInt64),
+            found(None, "Node Control/Rebirth", DataType::Boolean),
             found(None, "Temp °C", DataType::Float),
             found(None, "Temp _C", DataType::Float),
             found(Some("d"), "Motor/speed", DataType::Double),
@@ -228,11 +238,17 @@ mod tests {
         ];
         let place = EquipmentPath::parse("w").expect("a path");
         let listed = values(&plant.connectors[0], Some(&place), &plant, &all, &SystemClock);
-        assert_eq!((listed.values.len(), listed.more), (6, 0));
+        // The protocol's own metrics are nothing to find.
+        assert_eq!((listed.values.len(), listed.more), (5, 0));
         let text = listed.document.expect("a document");
         let merged = documents::merge(&plant, &[document(&text)], false, &Checks).expect("it can be applied");
         let paths: Vec<_> = merged.tags.iter().map(|tag| tag.path.to_string()).collect();
         assert_eq!(paths, ["w/Node_1/Temp__C", "w/Node_1/Temp__C_2", "w/Node_1/d/Motor/on", "w/Node_1/d/Motor/speed"]);
+        let titles: Vec<_> =
+            merged.tags.iter().map(|tag| (tag.title.as_str(), tag.unit.as_ref().map(|it| it.code()))).collect();
+        assert_eq!(titles, [("Temp C", None), ("Temp C 2", Some("Cel")), ("on", None), ("speed", None)]);
+        let node = merged.equipment.iter().find(|item| item.path.as_str() == "w/Node_1").expect("the edge node");
+        assert_eq!((node.title.as_str(), title("_")), ("Node 1", "_".to_owned()));
         let config = super::super::config::host(&merged.connectors[0], &merged).expect("good settings");
         assert_eq!((config.metrics.len(), config.command_by), (4, CommandBy::Alias));
         // However many names become the same, they are numbered.

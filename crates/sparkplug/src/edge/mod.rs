@@ -127,7 +127,8 @@ impl Slot {
         let (value, quality, at) = self.last.as_ref().unwrap_or(&unknown);
         let data_type = DataType::of_tag(self.def.data_type);
         let encoded = value::encode(value, data_type).ok();
-        let unit = self.def.unit.as_deref().filter(|_| birth).map(|unit| payload::text_property("engUnit", unit));
+        let unit =
+            self.def.unit.as_deref().filter(|_| birth).map(|unit| payload::text_property(payload::ENG_UNIT, unit));
         Metric {
             name: birth.then(|| self.def.name.clone()),
             alias: Some(self.alias),

@@ -272,6 +272,8 @@ pub struct Found {
     pub tag: Option<TagId>,
     /// Whether the edge node calls it of no interest to a historian.
     pub transient: bool,
+    /// Its unit, as the device writes it (`engUnit`).
+    pub unit: Option<Box<str>>,
     /// The last value; null for texts of more than 4 KiB and for what becomes no tag.
     pub value: Value,
     /// How far it can be trusted.

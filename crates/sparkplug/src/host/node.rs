@@ -455,6 +455,7 @@ impl Node {
             tag_type: known.data_type.and_then(DataType::tag_type),
             tag: known.tag,
             transient: known.transient,
+            unit: known.unit.clone(),
             value: known.value.clone(),
             quality: known.quality,
             at: known.at,

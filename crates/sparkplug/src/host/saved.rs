@@ -65,6 +65,8 @@ struct SavedMetric {
     data_type: u32,
     #[prost(bool, tag = "4")]
     transient: bool,
+    #[prost(string, optional, tag = "5")]
+    unit: Option<String>,
 }
 
 fn save(table: &Table) -> Vec<SavedMetric> {
@@ -73,6 +75,7 @@ fn save(table: &Table) -> Vec<SavedMetric> {
         alias: known.alias,
         data_type: known.data_type.map_or(0, DataType::code),
         transient: known.transient,
+        unit: known.unit.as_deref().map(str::to_owned),
     };
     table.metrics.iter().map(metric).collect()
 }
@@ -144,7 +147,8 @@ impl Host {
             }
             let tag = self.targets.of(name, device, &metric.name);
             let data_type = DataType::from_code(metric.data_type);
-            let known = Known::restored(&metric.name, metric.alias, data_type, metric.transient, tag, now.wall);
+            let unit = metric.unit.map(Into::into);
+            let known = Known::restored(&metric.name, metric.alias, data_type, metric.transient, unit, tag, now.wall);
             known.tell(out);
             table.add(known);
         }

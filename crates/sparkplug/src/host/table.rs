@@ -108,6 +108,8 @@ pub(super) struct Known {
     pub alias: Option<u64>,
     pub data_type: Option<DataType>,
     pub transient: bool,
+    /// Its unit, as the device writes it.
+    pub unit: Option<Box<str>>,
     /// The place of the template of which it is a member. Whoever comes from an earlier run does not know it before it is born.
     pub within: Option<usize>,
     pub instance: Option<Box<Instance>>,
@@ -133,6 +135,7 @@ impl Known {
         alias: Option<u64>,
         data_type: Option<DataType>,
         transient: bool,
+        unit: Option<Box<str>>,
         tag: Option<TagId>,
         now: Timestamp,
     ) -> Self {
@@ -143,6 +146,7 @@ impl Known {
             alias,
             data_type,
             transient,
+            unit,
             within: None,
             instance: None,
             live: false,
@@ -505,6 +509,7 @@ impl Birth<'_> {
             alias: metric.alias.filter(|_| within.is_none()),
             data_type: metric.datatype.and_then(DataType::from_code),
             transient: reading.transient,
+            unit: payload::unit(metric).map(Into::into),
             within,
             instance: template.map(Instance::of),
             live: false,

@@ -499,6 +499,26 @@ fn tck_id_payloads_alias_uniqueness() {
 }
 
 #[test]
+fn a_birth_tells_the_unit_and_it_is_known_after_a_restart() {
+    let with = |unit: &str, metric: Metric| Metric {
+        properties: payload::properties([payload::text_property("engUnit", unit)]),
+        ..metric
+    };
+    let mut desk = Desk::new();
+    let long = with(&"x".repeat(33), metric("long", 11, DataType::Double, MetricValue::Double(0.0), 0.0));
+    let metrics = vec![payload::bd_seq_metric(3, at(0.0)), with(" rpm ", speed(1.0, 0.0)), long];
+    desk.say("NBIRTH", Some(0), metrics, 0.0);
+    let units = |desk: &Desk| {
+        let found = desk.0.found().into_iter().filter(|found| &*found.address.metric != payload::BD_SEQ);
+        found.map(|found| found.unit.map(String::from)).collect::<Vec<_>>()
+    };
+    assert_eq!(units(&desk), [Some("rpm".to_owned()), None]);
+    let mut later = Desk::new();
+    later.0.restore(&desk.0.save(), now(1.0)).expect("restored");
+    assert_eq!(units(&later), [Some("rpm".to_owned()), None]);
+}
+
+#[test]
 fn qualities_nulls_history_and_odd_values_are_what_they_say() {
     let mut desk = Desk::born();
     let (key, value) = payload::quality_property(StatusCode::BAD).expect("a property");
