@@ -8,6 +8,7 @@
 mod adapters;
 mod backup;
 mod bridge;
+mod calc;
 mod certificate;
 mod client;
 mod commands;
@@ -182,6 +183,14 @@ enum Command {
     },
     /// Look for weak settings and a weak disk.
     Doctor(Config),
+    /// Compute the cases of a file with the formulas that the service uses, and say where others were expected.
+    Calc {
+        /// The cases: JSON, { "cases": [{ "id", "input", "expected"? }] }.
+        file: PathBuf,
+        /// What is computed.
+        #[arg(long, value_enum)]
+        kind: calc::Kind,
+    },
     /// Secrets that documents name: passwords and keys to log in elsewhere.
     Secret {
         #[command(subcommand)]
@@ -338,6 +347,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::History { command: History::Export { config, wanted } } => {
             export::export(&commands::running(&read(&config)?)?, &wanted).await
         }
+        Command::Calc { file, kind } => calc::calc(&file, kind),
         Command::History { command: History::Compact(config) } => commands::compact(&read(&config)?).await,
         Command::History { command: History::GiveUp { config, file, reason } } => {
             commands::give_up(&read(&config)?, &file, &reason).await

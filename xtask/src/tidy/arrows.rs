@@ -7,7 +7,7 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("historian", &["model", "bus"]),
     ("sparkplug", &["model"]),
     ("rules", &["model", "wire"]),
+    ("mes", &["model"]),
     ("discovery", &["model", "wire"]),
     ("sql", &["model"]),
     ("alarms", &["model", "bus"]),
@@ -42,6 +43,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "control",
             "discovery",
             "historian",
+            "mes",
             "rules",
             "sparkplug",
             "sql",

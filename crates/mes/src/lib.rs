@@ -1,0 +1,21 @@
+//! Manufacturing execution: what machines are in, which orders they work on, and what comes of it.
+//!
+//! Pure: no I/O, no clock, no async. What is stored and when is handed in and out.
+//!
+//! # Invariants
+//! - A job order and a machine change by their tables ([`job`], [`packml`]) and in no other way.
+//! - What held over a window is without gap and without overlap, and as long as the window ([`steps`]).
+//! - Every moment of a work unit belongs to exactly one time of ISO 22400-2 ([`element`]); what is not known is [`element::Element::Unknown`].
+//! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
+//!
+//! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
+
+pub mod calc;
+pub mod element;
+pub mod job;
+pub mod kpi;
+pub mod packml;
+pub mod quantity;
+pub mod steps;
+pub mod sums;
+pub mod unit;

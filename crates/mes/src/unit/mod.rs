@@ -1,0 +1,261 @@
+//! The log of one work unit: what it was in, what was on it, what the calendar said, what people put right; and what that comes to.
+//!
+//! What machines, orders and calendars say is never changed. A [`Correction`] lies over it, in the order in which corrections were made,
+//! so that what was recorded, and what each person said of it, can be read for ever.
+
+mod pieces;
+
+pub use pieces::{Cause, Piece, Stop};
+
+use crate::element::{self, Counting, Element, Planned, Seen};
+use crate::steps::Steps;
+use crate::sums::Sums;
+use andon_model::Timestamp;
+use std::time::Duration;
+
+/// A reason of the plant's reason tree, by its number there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReasonId(pub u32);
+
+/// A job order, by its number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct JobId(pub u64);
+
+/// What holds at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Moment {
+    /// The machine.
+    pub seen: Seen,
+    /// Why it is so, if that is known.
+    pub reason: Option<ReasonId>,
+    /// The order on it.
+    pub job: Option<JobId>,
+    /// The calendar.
+    pub planned: Planned,
+    /// The number of the last correction that says so; `None`: it is as it was recorded.
+    pub corrected: Option<u32>,
+}
+
+/// What a person says of a span. `None` leaves what it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Why it was so.
+    Reason(ReasonId),
+    /// What the machine was in.
+    State(Seen),
+    /// Earlier corrections of this span do not hold any more: it is as it was recorded.
+    AsRecorded,
+}
+
+/// A person's word on a span.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Correction {
+    /// The first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+    /// What is said.
+    pub change: Change,
+    /// Who says so, by the id of the account.
+    pub by: uuid::Uuid,
+    /// When it was said.
+    pub at: Timestamp,
+}
+
+/// Why something is not taken into the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LogError {
+    /// It is older than what is already there: the span has to be read anew from history.
+    #[error("{at} is before {last}, the last that the unit said; read the span from its history")]
+    Late {
+        /// When it was.
+        at: Timestamp,
+        /// The last that is there.
+        last: Timestamp,
+    },
+    /// A span that ends before it begins, or is empty.
+    #[error("the span ends at {to}, which is not after its beginning {from}")]
+    NoSpan {
+        /// Its beginning.
+        from: Timestamp,
+        /// Its end.
+        to: Timestamp,
+    },
+    /// A span that is not over.
+    #[error("the span ends at {to}, which is later than now, {now}; end it at the latest now")]
+    NotOver {
+        /// Its end.
+        to: Timestamp,
+        /// Now.
+        now: Timestamp,
+    },
+}
+
+/// How a unit is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rules {
+    /// Which time a state belongs to.
+    pub counting: Counting,
+    /// A delay that is shorter is a minor stop. Zero: there are none.
+    pub minor_stop_under: Duration,
+}
+
+/// What a reason counts as; `None`: what the state counts as.
+pub type CountsAs<'a> = &'a dyn Fn(ReasonId) -> Option<Element>;
+
+/// The log of one work unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnitLog {
+    seen: Steps<(Seen, Option<ReasonId>)>,
+    jobs: Steps<Option<JobId>>,
+    planned: Steps<Planned>,
+    /// In the order in which they were made.
+    corrections: Vec<Correction>,
+}
+
+impl Default for UnitLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl UnitLog {
+    /// A unit of which nothing is known, with no order and no calendar: it is meant to work always.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            seen: Steps::new((Seen::NOTHING, None)),
+            jobs: Steps::new(None),
+            planned: Steps::new(Planned::Busy),
+            corrections: Vec::new(),
+        }
+    }
+
+    /// The machine says what it is in, and why if it knows.
+    ///
+    /// # Errors
+    /// [`LogError::Late`]: it has said something later before.
+    pub fn observe(&mut self, at: Timestamp, seen: Seen, reason: Option<ReasonId>) -> Result<(), LogError> {
+        not_late(self.seen.last_change(), at)?;
+        self.seen.set(at, (seen, reason));
+        Ok(())
+    }
+
+    /// An order comes onto the unit, or leaves it.
+    ///
+    /// # Errors
+    /// [`LogError::Late`]: one came or left later.
+    pub fn job(&mut self, at: Timestamp, job: Option<JobId>) -> Result<(), LogError> {
+        not_late(self.jobs.last_change(), at)?;
+        self.jobs.set(at, job);
+        Ok(())
+    }
+
+    /// What the calendar says of a span. It may be said anew, for what was and for what comes.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpan`].
+    pub fn plan(&mut self, from: Timestamp, to: Timestamp, planned: Planned) -> Result<(), LogError> {
+        span(from, to)?;
+        self.planned.paint(from, to, planned);
+        Ok(())
+    }
+
+    /// A person puts a span right. Returns its number, which [`Moment::corrected`] names.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpan`], [`LogError::NotOver`].
+    pub fn correct(&mut self, correction: Correction) -> Result<u32, LogError> {
+        span(correction.from, correction.to)?;
+        if correction.to > correction.at {
+            return Err(LogError::NotOver { to: correction.to, now: correction.at });
+        }
+        self.corrections.push(correction);
+        Ok(u32::try_from(self.corrections.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Every correction that touches a window, with its number, in the order in which they were made.
+    pub fn corrections(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (u32, &Correction)> {
+        (0u32..).zip(&self.corrections).filter(move |(_, correction)| correction.from < to && from < correction.to)
+    }
+
+    /// What holds over a window, corrections included, each moment with the time that it belongs to: without gap, without overlap, and as
+    /// long as the window.
+    #[must_use]
+    pub fn pieces(&self, rules: Rules, counts_as: CountsAs<'_>, from: Timestamp, to: Timestamp) -> Vec<Piece> {
+        pieces::of(self, rules, counts_as, from, to)
+    }
+
+    /// The stops of a window, each from its beginning, be it before the window, to its end or that of the window.
+    #[must_use]
+    pub fn stops(&self, rules: Rules, counts_as: CountsAs<'_>, from: Timestamp, to: Timestamp) -> Vec<Stop> {
+        pieces::stops(self, rules, counts_as, from, to)
+    }
+
+    /// The times of a window, added up.
+    #[must_use]
+    pub fn times(&self, rules: Rules, counts_as: CountsAs<'_>, from: Timestamp, to: Timestamp) -> Sums {
+        self.pieces(rules, counts_as, from, to).iter().map(|piece| Sums::of_time(piece.element, piece.micros())).sum()
+    }
+
+    /// What holds over a window; as it was recorded, or with corrections.
+    #[must_use]
+    pub fn moments(&self, from: Timestamp, to: Timestamp, corrected: bool) -> Steps<Moment> {
+        let mut all = Steps::new(Moment::default());
+        let mut edges: Vec<Timestamp> = Vec::new();
+        edges.extend(self.seen.within(from, to).map(|piece| piece.from));
+        edges.extend(self.jobs.within(from, to).map(|piece| piece.from));
+        edges.extend(self.planned.within(from, to).map(|piece| piece.from));
+        edges.sort_unstable();
+        edges.dedup();
+        for at in edges {
+            let (seen, reason) = *self.seen.at(at);
+            all.set(
+                at,
+                Moment { seen, reason, job: *self.jobs.at(at), planned: *self.planned.at(at), corrected: None },
+            );
+        }
+        if corrected {
+            for (number, correction) in self.corrections(from, to) {
+                self.lay_over(&mut all, number, correction, from, to);
+            }
+        }
+        all
+    }
+
+    fn lay_over(&self, all: &mut Steps<Moment>, number: u32, correction: &Correction, from: Timestamp, to: Timestamp) {
+        let (from, to) = (correction.from.max(from), correction.to.min(to));
+        let base = if correction.change == Change::AsRecorded { &self.moments(from, to, false) } else { &*all };
+        let new: Vec<_> = base
+            .within(from, to)
+            .map(|piece| {
+                let mut moment = Moment { corrected: Some(number), ..*piece.value };
+                match correction.change {
+                    Change::Reason(reason) => moment.reason = Some(reason),
+                    Change::State(seen) => (moment.seen, moment.reason) = (seen, None),
+                    Change::AsRecorded => moment.corrected = None,
+                }
+                (piece.from, piece.to, moment)
+            })
+            .collect();
+        for (from, to, moment) in new {
+            all.paint(from, to, moment);
+        }
+    }
+
+    fn element(rules: Rules, counts_as: CountsAs<'_>, moment: &Moment) -> Element {
+        let reason = moment.reason.and_then(counts_as);
+        element::element(rules.counting, moment.seen, reason, moment.job.is_some(), moment.planned)
+    }
+}
+
+fn not_late(last: Option<Timestamp>, at: Timestamp) -> Result<(), LogError> {
+    last.filter(|last| at < *last).map_or(Ok(()), |last| Err(LogError::Late { at, last }))
+}
+
+fn span(from: Timestamp, to: Timestamp) -> Result<(), LogError> {
+    if from < to { Ok(()) } else { Err(LogError::NoSpan { from, to }) }
+}
+
+#[cfg(test)]
+mod tests;
