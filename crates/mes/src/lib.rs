@@ -16,6 +16,7 @@ pub mod job;
 pub mod kpi;
 pub mod packml;
 pub mod quantity;
+pub mod rollup;
 pub mod steps;
 pub mod sums;
 pub mod unit;
