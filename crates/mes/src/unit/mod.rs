@@ -3,6 +3,7 @@
 //! What machines, orders and calendars say is never changed. A [`Correction`] lies over it, in the order in which corrections were made,
 //! so that what was recorded, and what each person said of it, can be read for ever.
 
+pub mod hour;
 mod pieces;
 
 pub use pieces::{Cause, Piece, Stop};

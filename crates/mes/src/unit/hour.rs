@@ -1,0 +1,371 @@
+//! One hour of one unit as it is kept: what was recorded, and what it came to. And its bytes.
+//!
+//! What was recorded is the source; the pieces are made from it with orders, calendar and corrections, and can be made again at any time.
+
+use super::{JobId, Moment, Piece, ReasonId};
+use crate::element::{Element, Planned, Seen};
+use crate::packml::{Mode, State};
+use crate::quantity::Quantity;
+use andon_model::Timestamp;
+use andon_model::varint::{self, VarintError};
+
+/// What an amount is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Made {
+    /// Good.
+    Good,
+    /// Scrap.
+    Scrap,
+    /// To be reworked.
+    Rework,
+}
+
+impl Made {
+    const ALL: [Self; 3] = [Self::Good, Self::Scrap, Self::Rework];
+}
+
+/// An amount that was made, or taken back (negative: a correction).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Count {
+    /// When it was counted.
+    pub at: Timestamp,
+    /// What it is.
+    pub made: Made,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// A change of what the machine says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// Since when.
+    pub at: Timestamp,
+    /// What it is in.
+    pub seen: Seen,
+    /// Why, if it knows.
+    pub reason: Option<ReasonId>,
+}
+
+/// An hour as it was recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordedHour {
+    /// What the machine said at the beginning of the hour, and each change after it, in order of time. The first is at the beginning.
+    pub said: Vec<Said>,
+    /// What was counted, in order of time.
+    pub counts: Vec<Count>,
+}
+
+/// Why bytes are no hour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HourError {
+    /// A number in them is none.
+    #[error("an hour that cannot be read: {0}")]
+    Number(#[from] VarintError),
+    /// It was written by a later version.
+    #[error("an hour of format {0}, which this version does not know; start the version that wrote it")]
+    Version(u8),
+    /// It holds what no hour holds.
+    #[error("an hour that holds {0}")]
+    Content(&'static str),
+}
+
+const VERSION: u8 = 1;
+
+impl RecordedHour {
+    /// As bytes: about three a change, five a count.
+    #[must_use]
+    pub fn encode(&self, begins: Timestamp) -> Vec<u8> {
+        let mut words = Words::default();
+        let said: Vec<_> = self.said.iter().map(|said| (said.at, words.of(said_word(said)))).collect();
+        let mut out = words.begin(said.len());
+        let mut before = begins;
+        for (at, word) in said {
+            put_time(&mut out, &mut before, at);
+            varint::put(&mut out, word);
+        }
+        varint::put(&mut out, self.counts.len() as u64);
+        before = begins;
+        for count in &self.counts {
+            put_time(&mut out, &mut before, count.at);
+            out.push(count.made as u8);
+            varint::put(&mut out, varint::zigzag(count.quantity.millionths()));
+        }
+        out
+    }
+
+    /// From bytes.
+    ///
+    /// # Errors
+    /// They are not what [`RecordedHour::encode`] writes.
+    pub fn decode(begins: Timestamp, bytes: &[u8]) -> Result<Self, HourError> {
+        let (words, count, mut rest) = read_begin(bytes, SAID_FIELDS)?;
+        let rest = &mut rest;
+        let (mut said, mut before) = (Vec::new(), begins);
+        for _ in 0..count {
+            let at = take_time(rest, &mut before)?;
+            let [state, mode, reason] = word_at::<SAID_FIELDS>(&words, varint::take(rest)?)?;
+            said.push(Said { at, seen: seen_of(state, mode)?, reason: reason_of(reason)? });
+        }
+        let (mut counts, mut before) = (Vec::new(), begins);
+        for _ in 0..varint::take(rest)? {
+            let at = take_time(rest, &mut before)?;
+            let (made, after) = rest.split_first().ok_or(VarintError::Truncated)?;
+            *rest = after;
+            let made = Made::ALL.get(usize::from(*made)).copied().ok_or(HourError::Content("an amount of no kind"))?;
+            counts.push(Count { at, made, quantity: Quantity::from_millionths(varint::unzigzag(varint::take(rest)?)) });
+        }
+        if rest.is_empty() { Ok(Self { said, counts }) } else { Err(HourError::Content("more than an hour")) }
+    }
+}
+
+/// Pieces that follow each other without gap, as bytes: about five a piece.
+#[must_use]
+pub fn encode_pieces(pieces: &[Piece]) -> Vec<u8> {
+    let mut words = Words::default();
+    let numbers: Vec<_> = pieces.iter().map(|piece| words.of(piece_word(piece))).collect();
+    let mut out = words.begin(pieces.len());
+    for (piece, word) in pieces.iter().zip(numbers) {
+        varint::put(&mut out, u64::try_from(piece.micros()).unwrap_or(0));
+        varint::put(&mut out, word);
+    }
+    out
+}
+
+/// Pieces from bytes; the first begins at `begins`.
+///
+/// # Errors
+/// They are not what [`encode_pieces`] writes.
+pub fn decode_pieces(begins: Timestamp, bytes: &[u8]) -> Result<Vec<Piece>, HourError> {
+    let (words, count, mut rest) = read_begin(bytes, PIECE_FIELDS)?;
+    let rest = &mut rest;
+    let (mut pieces, mut at) = (Vec::new(), begins);
+    for _ in 0..count {
+        let from = at;
+        take_time(rest, &mut at)?;
+        let [state, mode, reason, element, job, planned, corrected] =
+            word_at::<PIECE_FIELDS>(&words, varint::take(rest)?)?;
+        let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let moment = Moment {
+            seen: seen_of(state, mode)?,
+            reason: reason_of(reason)?,
+            job: job.checked_sub(1).map(JobId),
+            planned: *PLANNED.get(place(planned)).ok_or(HourError::Content("a calendar that there is not"))?,
+            corrected: small(corrected, "a correction that there is not")?,
+        };
+        let element = *Element::ALL.get(place(element)).ok_or(HourError::Content("an element that there is not"))?;
+        pieces.push(Piece { from, to: at, moment, element });
+    }
+    if rest.is_empty() { Ok(pieces) } else { Err(HourError::Content("more than pieces")) }
+}
+
+const SAID_FIELDS: usize = 3;
+const PIECE_FIELDS: usize = 7;
+const PLANNED: [Planned; 4] = [Planned::Off, Planned::Busy, Planned::Break, Planned::Maintenance];
+
+fn said_word(said: &Said) -> Vec<u64> {
+    vec![state_number(said.seen), mode_number(said.seen), reason_number(said.reason)]
+}
+
+fn piece_word(piece: &Piece) -> Vec<u64> {
+    let moment = &piece.moment;
+    vec![
+        state_number(moment.seen),
+        mode_number(moment.seen),
+        reason_number(moment.reason),
+        piece.element.index() as u64,
+        moment.job.map_or(0, |job| job.0.saturating_add(1)),
+        PLANNED.iter().position(|planned| *planned == moment.planned).unwrap_or(0) as u64,
+        moment.corrected.map_or(0, |number| u64::from(number) + 1),
+    ]
+}
+
+fn state_number(seen: Seen) -> u64 {
+    seen.state.map_or(0, |state| u64::from(state.number()))
+}
+
+fn mode_number(seen: Seen) -> u64 {
+    seen.mode.map_or(0, |mode| u64::from(mode.number()))
+}
+
+fn reason_number(reason: Option<ReasonId>) -> u64 {
+    reason.map_or(0, |reason| u64::from(reason.0) + 1)
+}
+
+fn seen_of(state: u64, mode: u64) -> Result<Seen, HourError> {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let state = match state {
+        0 => None,
+        state => Some(State::from_number(number(state)).ok_or(HourError::Content("a state that there is not"))?),
+    };
+    let mode = match mode {
+        0 => None,
+        mode => Some(Mode::from_number(number(mode)).ok_or(HourError::Content("a mode that there is not"))?),
+    };
+    Ok(Seen { state, mode })
+}
+
+fn reason_of(number: u64) -> Result<Option<ReasonId>, HourError> {
+    Ok(small(number, "a reason that there is not")?.map(ReasonId))
+}
+
+/// `0`: none; else a number that was one less.
+fn small(number: u64, what: &'static str) -> Result<Option<u32>, HourError> {
+    number.checked_sub(1).map(|number| u32::try_from(number).map_err(|_| HourError::Content(what))).transpose()
+}
+
+/// The different things that are said in an hour, which are few: each is written once and then named by its number.
+#[derive(Default)]
+struct Words {
+    all: Vec<Vec<u64>>,
+}
+
+impl Words {
+    fn of(&mut self, word: Vec<u64>) -> u64 {
+        let known = self.all.iter().rposition(|known| *known == word);
+        let at = known.unwrap_or_else(|| {
+            self.all.push(word);
+            self.all.len() - 1
+        });
+        at as u64
+    }
+
+    /// The version, the words, and how many things follow.
+    fn begin(self, count: usize) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        varint::put(&mut out, self.all.len() as u64);
+        self.all.into_iter().flatten().for_each(|number| varint::put(&mut out, number));
+        varint::put(&mut out, count as u64);
+        out
+    }
+}
+
+/// The words, `fields` numbers each; how many things follow; and their bytes.
+fn read_begin(bytes: &[u8], fields: usize) -> Result<(Vec<u64>, u64, &[u8]), HourError> {
+    let (version, mut rest) = bytes.split_first().ok_or(HourError::Content("nothing"))?;
+    if *version != VERSION {
+        return Err(HourError::Version(*version));
+    }
+    let mut words = Vec::new();
+    for _ in 0..varint::take(&mut rest)? {
+        for _ in 0..fields {
+            words.push(varint::take(&mut rest)?);
+        }
+    }
+    let count = varint::take(&mut rest)?;
+    Ok((words, count, rest))
+}
+
+fn word_at<const FIELDS: usize>(words: &[u64], number: u64) -> Result<[u64; FIELDS], HourError> {
+    let word = usize::try_from(number).ok().and_then(|number| words.chunks_exact(FIELDS).nth(number));
+    word.and_then(|word| word.try_into().ok()).ok_or(HourError::Content("a word that there is not"))
+}
+
+fn put_time(out: &mut Vec<u8>, before: &mut Timestamp, at: Timestamp) {
+    varint::put(out, u64::try_from(at.micros() - before.micros()).unwrap_or(0));
+    *before = at;
+}
+
+fn take_time(rest: &mut &[u8], before: &mut Timestamp) -> Result<Timestamp, HourError> {
+    let step = i64::try_from(varint::take(rest)?).ok().and_then(|step| before.micros().checked_add(step));
+    *before = Timestamp::from_micros(step.ok_or(HourError::Content("a time that there is not"))?);
+    Ok(*before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BEGINS: Timestamp = Timestamp::from_micros(1_782_000_000_000_000);
+
+    fn seen() -> impl Strategy<Value = Seen> {
+        let mode = (1i64..=31).prop_map(|number| Mode::from_number(number).expect("is a mode"));
+        let state = proptest::sample::select(State::ALL.to_vec());
+        (proptest::option::of(state), proptest::option::of(mode)).prop_map(|(state, mode)| Seen { state, mode })
+    }
+
+    fn recorded() -> impl Strategy<Value = RecordedHour> {
+        let said = (0i64..1 << 33, seen(), proptest::option::of(any::<u32>().prop_map(ReasonId)));
+        let count = (0i64..1 << 33, proptest::sample::select(Made::ALL.to_vec()), any::<i64>());
+        (proptest::collection::vec(said, 0..20), proptest::collection::vec(count, 0..20)).prop_map(|(said, counts)| {
+            let (mut said_at, mut counted_at) = (BEGINS.micros(), BEGINS.micros());
+            let next = |at: &mut i64, step: i64| {
+                *at += step;
+                Timestamp::from_micros(*at)
+            };
+            RecordedHour {
+                said: said
+                    .into_iter()
+                    .map(|(step, seen, reason)| Said { at: next(&mut said_at, step), seen, reason })
+                    .collect(),
+                counts: counts
+                    .into_iter()
+                    .map(|(step, made, n)| Count {
+                        at: next(&mut counted_at, step),
+                        made,
+                        quantity: Quantity::from_millionths(n),
+                    })
+                    .collect(),
+            }
+        })
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+        let moment = (
+            seen(),
+            proptest::option::of(any::<u32>().prop_map(ReasonId)),
+            proptest::option::of((0u64..u64::MAX).prop_map(JobId)),
+            0usize..4,
+            proptest::option::of(any::<u32>()),
+        );
+        let piece = (1i64..1 << 33, moment, proptest::sample::select(Element::ALL.to_vec()));
+        proptest::collection::vec(piece, 0..20).prop_map(|pieces| {
+            let mut at = BEGINS;
+            let piece = |(long, (seen, reason, job, planned, corrected), element): (i64, _, _)| {
+                let from = at;
+                at = Timestamp::from_micros(at.micros() + long);
+                Piece {
+                    from,
+                    to: at,
+                    moment: Moment { seen, reason, job, planned: PLANNED[planned], corrected },
+                    element,
+                }
+            };
+            pieces.into_iter().map(piece).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_give_an_hour_back(hour in recorded(), pieces in pieces()) {
+            prop_assert_eq!(RecordedHour::decode(BEGINS, &hour.encode(BEGINS)), Ok(hour));
+            prop_assert_eq!(decode_pieces(BEGINS, &encode_pieces(&pieces)), Ok(pieces));
+        }
+
+        #[test]
+        fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), hour in recorded(), pieces in pieces(), at in any::<usize>(), byte in any::<u8>()) {
+            let _ = (RecordedHour::decode(BEGINS, &bytes), decode_pieces(BEGINS, &bytes));
+            let decodes: [fn(&[u8]) -> bool; 2] = [|bytes| RecordedHour::decode(BEGINS, bytes).is_ok(), |bytes| decode_pieces(BEGINS, bytes).is_ok()];
+            for (mut bytes, decodes) in [hour.encode(BEGINS), encode_pieces(&pieces)].into_iter().zip(decodes) {
+                let at = at % bytes.len();
+                prop_assert!(!decodes(&bytes[..at]), "a beginning is no whole");
+                bytes[at] = byte;
+                decodes(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn an_hour_of_a_change_a_second_takes_few_bytes() {
+        let states = [State::Execute, State::Held, State::Suspended];
+        let said: Vec<_> = (0..3600)
+            .map(|n| Said {
+                at: Timestamp::from_micros(BEGINS.micros() + n * 1_000_000),
+                seen: Seen::producing(states[usize::try_from(n).expect("is small") % 3]),
+                reason: None,
+            })
+            .collect();
+        let hour = RecordedHour { said, counts: Vec::new() };
+        assert!(hour.encode(BEGINS).len() < 15_000, "{}", hour.encode(BEGINS).len());
+    }
+}
