@@ -12,6 +12,7 @@
 
 pub mod calc;
 pub mod element;
+pub mod floor;
 pub mod job;
 pub mod kpi;
 pub mod packml;

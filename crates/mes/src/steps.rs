@@ -62,6 +62,12 @@ impl<T: Clone + PartialEq> Steps<T> {
         self.steps.last().map(|(from, _)| *from)
     }
 
+    /// When the value changes next after an instant; `None`: not any more.
+    #[must_use]
+    pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
+        self.steps.get(self.steps.partition_point(|(from, _)| *from <= at)).map(|(from, _)| *from)
+    }
+
     /// How many times the value changed.
     #[must_use]
     pub fn changes(&self) -> usize {
@@ -73,6 +79,15 @@ impl<T: Clone + PartialEq> Steps<T> {
         self.steps.truncate(self.steps.partition_point(|(at, _)| *at < from));
         if *self.last() != value {
             self.steps.push((from, value));
+        }
+    }
+
+    /// From an instant until the next step it is this value.
+    pub fn insert(&mut self, from: Timestamp, value: T) {
+        let next = self.steps.partition_point(|(at, _)| *at <= from);
+        match self.steps.get(next) {
+            Some((to, _)) => self.paint(from, *to, value),
+            None => self.set(from, value),
         }
     }
 

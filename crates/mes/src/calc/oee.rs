@@ -166,7 +166,7 @@ fn read_log(log: &Value) -> Result<ReadLog, String> {
         };
         let id = ReasonId(u32::try_from(reasons.len()).map_err(|_| wrong("is one too many".to_owned()))?);
         reasons.push(counts_as);
-        unit.observe(when, seen, counts_as.map(|_| id)).map_err(|error| wrong(format!("is not taken: {error}")))?;
+        unit.observe(when, seen, counts_as.map(|_| id));
     }
     match span.filter(|(from, to)| ended && from < to) {
         Some(span) => Ok((unit, reasons, span)),

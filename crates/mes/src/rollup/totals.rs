@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::quantity::Quantity;
 use crate::sums::{Amounts, Sums};
-use crate::unit::{Piece, ReasonId, Stop};
+use crate::unit::{Piece, ReasonId};
 use andon_model::varint::{self, VarintError};
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign, Sub};
@@ -47,19 +47,17 @@ pub enum TotalsError {
 const VERSION: u8 = 1;
 
 impl Totals {
-    /// The time of pieces, by element and by reason, and the stops that began in them.
+    /// The time of pieces, by element and by reason, and the stops that begin in them.
     #[must_use]
-    pub fn of_pieces(pieces: &[Piece], stops: &[Stop]) -> Self {
+    pub fn of_pieces(pieces: &[Piece]) -> Self {
         let mut totals = Self::default();
         for piece in pieces {
             totals.sums += Sums::of_time(piece.element, piece.micros());
             if piece.element != Element::Production && (piece.moment.reason.is_some() || is_delay(piece.element)) {
-                totals.reasons.entry((piece.element, piece.moment.reason)).or_default().micros += piece.micros();
+                let total = totals.reasons.entry((piece.element, piece.moment.reason)).or_default();
+                total.micros += piece.micros();
+                total.stops += i64::from(piece.begins_stop);
             }
-        }
-        for stop in stops {
-            let element = if stop.is_minor { Element::MinorStop } else { Element::Delay };
-            totals.reasons.entry((element, stop.reason)).or_default().stops += 1;
         }
         totals
     }

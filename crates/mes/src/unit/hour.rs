@@ -6,6 +6,8 @@ use super::{JobId, Moment, Piece, ReasonId};
 use crate::element::{Element, Planned, Seen};
 use crate::packml::{Mode, State};
 use crate::quantity::Quantity;
+use crate::rollup::Totals;
+use crate::sums::{Amounts, Sums};
 use andon_model::Timestamp;
 use andon_model::varint::{self, VarintError};
 
@@ -35,6 +37,19 @@ pub struct Count {
     pub quantity: Quantity,
 }
 
+impl Count {
+    /// As amounts.
+    #[must_use]
+    pub fn amounts(&self) -> Amounts {
+        let none = Amounts::default();
+        match self.made {
+            Made::Good => Amounts { good: self.quantity, ..none },
+            Made::Scrap => Amounts { scrap: self.quantity, ..none },
+            Made::Rework => Amounts { rework: self.quantity, ..none },
+        }
+    }
+}
+
 /// A change of what the machine says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Said {
@@ -53,6 +68,72 @@ pub struct RecordedHour {
     pub said: Vec<Said>,
     /// What was counted, in order of time.
     pub counts: Vec<Count>,
+}
+
+/// What an hour comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DerivedHour {
+    /// What held: without gap, as long as the hour.
+    pub pieces: Vec<Piece>,
+    /// PRI in ns of what is made: at the beginning, and each change after it.
+    pub run_times: Vec<(Timestamp, Option<u64>)>,
+}
+
+impl DerivedHour {
+    /// What a part of the hour comes to, with what was counted in it.
+    #[must_use]
+    pub fn totals(&self, counts: &[Count], from: Timestamp, to: Timestamp) -> Totals {
+        let within = self.pieces.iter().filter(|piece| piece.from < to && from < piece.to).map(|piece| Piece {
+            from: piece.from.max(from),
+            to: piece.to.min(to),
+            begins_stop: piece.begins_stop && piece.from >= from,
+            ..*piece
+        });
+        let made = counts.iter().filter(|count| from <= count.at && count.at < to).map(|count| {
+            let run_time = self
+                .run_times
+                .partition_point(|(since, _)| *since <= count.at)
+                .checked_sub(1)
+                .and_then(|at| self.run_times[at].1);
+            Sums::of_amounts(count.amounts(), run_time)
+        });
+        Totals::of_pieces(&within.collect::<Vec<_>>()) + &Totals::of_sums(made.sum())
+    }
+
+    /// As bytes: about five a piece.
+    #[must_use]
+    pub fn encode(&self, begins: Timestamp) -> Vec<u8> {
+        let mut words = Words::default();
+        let numbers: Vec<_> = self.pieces.iter().map(|piece| words.of(piece_word(piece))).collect();
+        let mut out = words.begin(self.pieces.len());
+        for (piece, word) in self.pieces.iter().zip(numbers) {
+            varint::put(&mut out, u64::try_from(piece.micros()).unwrap_or(0));
+            varint::put(&mut out, word);
+        }
+        varint::put(&mut out, self.run_times.len() as u64);
+        let mut before = begins;
+        for (at, run_time) in &self.run_times {
+            put_time(&mut out, &mut before, *at);
+            varint::put(&mut out, run_time.map_or(0, |ns| ns.saturating_add(1)));
+        }
+        out
+    }
+
+    /// From bytes.
+    ///
+    /// # Errors
+    /// They are not what [`DerivedHour::encode`] writes.
+    pub fn decode(begins: Timestamp, bytes: &[u8]) -> Result<Self, HourError> {
+        let (words, count, mut rest) = read_begin(bytes, PIECE_FIELDS)?;
+        let rest = &mut rest;
+        let pieces = take_pieces(rest, &words, count, begins)?;
+        let (mut run_times, mut before) = (Vec::new(), begins);
+        for _ in 0..varint::take(rest)? {
+            let at = take_time(rest, &mut before)?;
+            run_times.push((at, varint::take(rest)?.checked_sub(1)));
+        }
+        if rest.is_empty() { Ok(Self { pieces, run_times }) } else { Err(HourError::Content("more than an hour")) }
+    }
 }
 
 /// Why bytes are no hour.
@@ -118,32 +199,13 @@ impl RecordedHour {
     }
 }
 
-/// Pieces that follow each other without gap, as bytes: about five a piece.
-#[must_use]
-pub fn encode_pieces(pieces: &[Piece]) -> Vec<u8> {
-    let mut words = Words::default();
-    let numbers: Vec<_> = pieces.iter().map(|piece| words.of(piece_word(piece))).collect();
-    let mut out = words.begin(pieces.len());
-    for (piece, word) in pieces.iter().zip(numbers) {
-        varint::put(&mut out, u64::try_from(piece.micros()).unwrap_or(0));
-        varint::put(&mut out, word);
-    }
-    out
-}
-
-/// Pieces from bytes; the first begins at `begins`.
-///
-/// # Errors
-/// They are not what [`encode_pieces`] writes.
-pub fn decode_pieces(begins: Timestamp, bytes: &[u8]) -> Result<Vec<Piece>, HourError> {
-    let (words, count, mut rest) = read_begin(bytes, PIECE_FIELDS)?;
-    let rest = &mut rest;
+fn take_pieces(rest: &mut &[u8], words: &[u64], count: u64, begins: Timestamp) -> Result<Vec<Piece>, HourError> {
     let (mut pieces, mut at) = (Vec::new(), begins);
     for _ in 0..count {
         let from = at;
         take_time(rest, &mut at)?;
-        let [state, mode, reason, element, job, planned, corrected] =
-            word_at::<PIECE_FIELDS>(&words, varint::take(rest)?)?;
+        let [state, mode, reason, element, job, planned, corrected, begins_stop] =
+            word_at::<PIECE_FIELDS>(words, varint::take(rest)?)?;
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let moment = Moment {
             seen: seen_of(state, mode)?,
@@ -153,13 +215,13 @@ pub fn decode_pieces(begins: Timestamp, bytes: &[u8]) -> Result<Vec<Piece>, Hour
             corrected: small(corrected, "a correction that there is not")?,
         };
         let element = *Element::ALL.get(place(element)).ok_or(HourError::Content("an element that there is not"))?;
-        pieces.push(Piece { from, to: at, moment, element });
+        pieces.push(Piece { from, to: at, moment, element, begins_stop: begins_stop != 0 });
     }
-    if rest.is_empty() { Ok(pieces) } else { Err(HourError::Content("more than pieces")) }
+    Ok(pieces)
 }
 
 const SAID_FIELDS: usize = 3;
-const PIECE_FIELDS: usize = 7;
+const PIECE_FIELDS: usize = 8;
 const PLANNED: [Planned; 4] = [Planned::Off, Planned::Busy, Planned::Break, Planned::Maintenance];
 
 fn said_word(said: &Said) -> Vec<u64> {
@@ -176,6 +238,7 @@ fn piece_word(piece: &Piece) -> Vec<u64> {
         moment.job.map_or(0, |job| job.0.saturating_add(1)),
         PLANNED.iter().position(|planned| *planned == moment.planned).unwrap_or(0) as u64,
         moment.corrected.map_or(0, |number| u64::from(number) + 1),
+        u64::from(piece.begins_stop),
     ]
 }
 
@@ -310,7 +373,7 @@ mod tests {
         })
     }
 
-    fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+    fn derived() -> impl Strategy<Value = DerivedHour> {
         let moment = (
             seen(),
             proptest::option::of(any::<u32>().prop_map(ReasonId)),
@@ -318,10 +381,12 @@ mod tests {
             0usize..4,
             proptest::option::of(any::<u32>()),
         );
-        let piece = (1i64..1 << 33, moment, proptest::sample::select(Element::ALL.to_vec()));
-        proptest::collection::vec(piece, 0..20).prop_map(|pieces| {
+        let piece = (1i64..1 << 33, moment, proptest::sample::select(Element::ALL.to_vec()), any::<bool>());
+        let run_time = (0i64..1 << 33, proptest::option::of(0u64..u64::MAX));
+        let all = (proptest::collection::vec(piece, 0..20), proptest::collection::vec(run_time, 0..4));
+        all.prop_map(|(pieces, run_times)| {
             let mut at = BEGINS;
-            let piece = |(long, (seen, reason, job, planned, corrected), element): (i64, _, _)| {
+            let piece = |(long, (seen, reason, job, planned, corrected), element, begins_stop): (i64, _, _, _)| {
                 let from = at;
                 at = Timestamp::from_micros(at.micros() + long);
                 Piece {
@@ -329,24 +394,31 @@ mod tests {
                     to: at,
                     moment: Moment { seen, reason, job, planned: PLANNED[planned], corrected },
                     element,
+                    begins_stop,
                 }
             };
-            pieces.into_iter().map(piece).collect()
+            let pieces = pieces.into_iter().map(piece).collect();
+            let mut at = BEGINS;
+            let run_time = |(step, run_time): (i64, Option<u64>)| {
+                at = Timestamp::from_micros(at.micros() + step);
+                (at, run_time)
+            };
+            DerivedHour { pieces, run_times: run_times.into_iter().map(run_time).collect() }
         })
     }
 
     proptest! {
         #[test]
-        fn bytes_give_an_hour_back(hour in recorded(), pieces in pieces()) {
+        fn bytes_give_an_hour_back(hour in recorded(), derived in derived()) {
             prop_assert_eq!(RecordedHour::decode(BEGINS, &hour.encode(BEGINS)), Ok(hour));
-            prop_assert_eq!(decode_pieces(BEGINS, &encode_pieces(&pieces)), Ok(pieces));
+            prop_assert_eq!(DerivedHour::decode(BEGINS, &derived.encode(BEGINS)), Ok(derived));
         }
 
         #[test]
-        fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), hour in recorded(), pieces in pieces(), at in any::<usize>(), byte in any::<u8>()) {
-            let _ = (RecordedHour::decode(BEGINS, &bytes), decode_pieces(BEGINS, &bytes));
-            let decodes: [fn(&[u8]) -> bool; 2] = [|bytes| RecordedHour::decode(BEGINS, bytes).is_ok(), |bytes| decode_pieces(BEGINS, bytes).is_ok()];
-            for (mut bytes, decodes) in [hour.encode(BEGINS), encode_pieces(&pieces)].into_iter().zip(decodes) {
+        fn no_bytes_are_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), hour in recorded(), derived in derived(), at in any::<usize>(), byte in any::<u8>()) {
+            let _ = (RecordedHour::decode(BEGINS, &bytes), DerivedHour::decode(BEGINS, &bytes));
+            let decodes: [fn(&[u8]) -> bool; 2] = [|bytes| RecordedHour::decode(BEGINS, bytes).is_ok(), |bytes| DerivedHour::decode(BEGINS, bytes).is_ok()];
+            for (mut bytes, decodes) in [hour.encode(BEGINS), derived.encode(BEGINS)].into_iter().zip(decodes) {
                 let at = at % bytes.len();
                 prop_assert!(!decodes(&bytes[..at]), "a beginning is no whole");
                 bytes[at] = byte;

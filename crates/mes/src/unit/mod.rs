@@ -6,9 +6,11 @@
 pub mod hour;
 mod pieces;
 
+pub use hour::{Count, DerivedHour, Made, RecordedHour, Said};
 pub use pieces::{Cause, Piece, Stop};
 
 use crate::element::{self, Counting, Element, Planned, Seen};
+use crate::rollup::Totals;
 use crate::steps::Steps;
 use crate::sums::Sums;
 use andon_model::Timestamp;
@@ -21,6 +23,15 @@ pub struct ReasonId(pub u32);
 /// A job order, by its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct JobId(pub u64);
+
+/// A job order on a unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// PRI in ns: how long an item of it should take on this unit. `None`: nobody has said.
+    pub planned_run_time_per_item_ns: Option<u64>,
+}
 
 /// What holds at a moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -99,6 +110,8 @@ pub struct Rules {
     pub counting: Counting,
     /// A delay that is shorter is a minor stop. Zero: there are none.
     pub minor_stop_under: Duration,
+    /// PRI in ns of what is made without an order. `None`: nobody has said.
+    pub planned_run_time_per_item_ns: Option<u64>,
 }
 
 /// What a reason counts as; `None`: what the state counts as.
@@ -108,10 +121,12 @@ pub type CountsAs<'a> = &'a dyn Fn(ReasonId) -> Option<Element>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnitLog {
     seen: Steps<(Seen, Option<ReasonId>)>,
-    jobs: Steps<Option<JobId>>,
+    jobs: Steps<Option<Job>>,
     planned: Steps<Planned>,
-    /// In the order in which they were made.
-    corrections: Vec<Correction>,
+    /// With their numbers, in the order in which they were made.
+    corrections: Vec<(u32, Correction)>,
+    /// In order of time.
+    counts: Vec<Count>,
 }
 
 impl Default for UnitLog {
@@ -129,24 +144,33 @@ impl UnitLog {
             jobs: Steps::new(None),
             planned: Steps::new(Planned::Busy),
             corrections: Vec::new(),
+            counts: Vec::new(),
         }
     }
 
-    /// The machine says what it is in, and why if it knows.
-    ///
-    /// # Errors
-    /// [`LogError::Late`]: it has said something later before.
-    pub fn observe(&mut self, at: Timestamp, seen: Seen, reason: Option<ReasonId>) -> Result<(), LogError> {
-        not_late(self.seen.last_change(), at)?;
-        self.seen.set(at, (seen, reason));
-        Ok(())
+    /// The machine says what it is in, and why if it knows. What comes late holds until what it said after that; said a second time, it
+    /// changes nothing.
+    pub fn observe(&mut self, at: Timestamp, seen: Seen, reason: Option<ReasonId>) {
+        self.seen.insert(at, (seen, reason));
+    }
+
+    /// What the machine was in over a span, whatever it said of it.
+    pub fn was(&mut self, from: Timestamp, to: Timestamp, seen: Seen, reason: Option<ReasonId>) {
+        self.seen.paint(from, to, (seen, reason));
+    }
+
+    /// What the machine said last.
+    #[must_use]
+    pub fn last(&self) -> Option<Said> {
+        let (seen, reason) = *self.seen.last();
+        self.seen.last_change().map(|at| Said { at, seen, reason })
     }
 
     /// An order comes onto the unit, or leaves it.
     ///
     /// # Errors
     /// [`LogError::Late`]: one came or left later.
-    pub fn job(&mut self, at: Timestamp, job: Option<JobId>) -> Result<(), LogError> {
+    pub fn job(&mut self, at: Timestamp, job: Option<Job>) -> Result<(), LogError> {
         not_late(self.jobs.last_change(), at)?;
         self.jobs.set(at, job);
         Ok(())
@@ -162,22 +186,82 @@ impl UnitLog {
         Ok(())
     }
 
-    /// A person puts a span right. Returns its number, which [`Moment::corrected`] names.
+    /// A person puts a span right. [`Moment::corrected`] names it by its number, which is later than all before it.
     ///
     /// # Errors
     /// [`LogError::NoSpan`], [`LogError::NotOver`].
-    pub fn correct(&mut self, correction: Correction) -> Result<u32, LogError> {
+    pub fn correct(&mut self, number: u32, correction: Correction) -> Result<(), LogError> {
         span(correction.from, correction.to)?;
         if correction.to > correction.at {
             return Err(LogError::NotOver { to: correction.to, now: correction.at });
         }
-        self.corrections.push(correction);
-        Ok(u32::try_from(self.corrections.len() - 1).unwrap_or(u32::MAX))
+        self.corrections.push((number, correction));
+        Ok(())
+    }
+
+    /// Something was made. Counters of one unit may speak in any order.
+    pub fn count(&mut self, count: Count) {
+        self.counts.insert(self.counts.partition_point(|earlier| earlier.at <= count.at), count);
     }
 
     /// Every correction that touches a window, with its number, in the order in which they were made.
     pub fn corrections(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = (u32, &Correction)> {
-        (0u32..).zip(&self.corrections).filter(move |(_, correction)| correction.from < to && from < correction.to)
+        let touching =
+            self.corrections.iter().filter(move |(_, correction)| correction.from < to && from < correction.to);
+        touching.map(|(number, correction)| (*number, correction))
+    }
+
+    /// What a window comes to.
+    #[must_use]
+    pub fn derive(&self, rules: Rules, counts_as: CountsAs<'_>, from: Timestamp, to: Timestamp) -> DerivedHour {
+        let run_time =
+            |job: &Option<Job>| job.map_or(rules.planned_run_time_per_item_ns, |job| job.planned_run_time_per_item_ns);
+        let run_times = self.jobs.within(from, to).map(|piece| (piece.from, run_time(piece.value)));
+        DerivedHour { pieces: self.pieces(rules, counts_as, from, to), run_times: run_times.collect() }
+    }
+
+    /// All that a window comes to, added up.
+    #[must_use]
+    pub fn totals(&self, rules: Rules, counts_as: CountsAs<'_>, from: Timestamp, to: Timestamp) -> Totals {
+        let first = self.counts.partition_point(|count| count.at < from);
+        let counts = self.counts.get(first..).unwrap_or_default();
+        self.derive(rules, counts_as, from, to).totals(counts, from, to)
+    }
+
+    /// A window as it was recorded.
+    #[must_use]
+    pub fn recorded(&self, from: Timestamp, to: Timestamp) -> RecordedHour {
+        let said =
+            self.seen.within(from, to).map(|piece| Said { at: piece.from, seen: piece.value.0, reason: piece.value.1 });
+        let counts = self.counts.iter().filter(|count| from <= count.at && count.at < to);
+        RecordedHour { said: said.collect(), counts: counts.copied().collect() }
+    }
+
+    /// The same without what the machine said and what was counted: orders, calendar and corrections.
+    #[must_use]
+    pub fn without_records(&self) -> Self {
+        Self { seen: Steps::new((Seen::NOTHING, None)), counts: Vec::new(), ..self.clone() }
+    }
+
+    /// When the machine said something else after an instant; `None`: not since.
+    #[must_use]
+    pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
+        self.seen.next_change(at)
+    }
+
+    /// Takes up what was recorded of a window. After its end the last that the machine said in it holds, unless more is there.
+    pub fn restore(&mut self, hour: &RecordedHour) {
+        hour.said.iter().for_each(|said| self.observe(said.at, said.seen, said.reason));
+        hour.counts.iter().for_each(|count| self.count(*count));
+    }
+
+    /// Forgets what was before an instant, but for what still holds.
+    pub fn forget_before(&mut self, at: Timestamp) {
+        self.seen.forget_before(at);
+        self.jobs.forget_before(at);
+        self.planned.forget_before(at);
+        self.corrections.retain(|(_, correction)| correction.to > at);
+        self.counts.drain(..self.counts.partition_point(|count| count.at < at));
     }
 
     /// What holds over a window, corrections included, each moment with the time that it belongs to: without gap, without overlap, and as
@@ -213,7 +297,13 @@ impl UnitLog {
             let (seen, reason) = *self.seen.at(at);
             all.set(
                 at,
-                Moment { seen, reason, job: *self.jobs.at(at), planned: *self.planned.at(at), corrected: None },
+                Moment {
+                    seen,
+                    reason,
+                    job: self.jobs.at(at).map(|job| job.id),
+                    planned: *self.planned.at(at),
+                    corrected: None,
+                },
             );
         }
         if corrected {

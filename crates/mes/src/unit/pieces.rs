@@ -16,6 +16,8 @@ pub struct Piece {
     pub moment: Moment,
     /// The time that it belongs to.
     pub element: Element,
+    /// Whether a stop begins with it.
+    pub begins_stop: bool,
 }
 
 impl Piece {
@@ -60,7 +62,8 @@ pub(super) fn of(log: &UnitLog, rules: Rules, counts_as: CountsAs<'_>, from: Tim
         return Vec::new();
     }
     // Whether a delay is short can be seen only if what is before and behind the window is looked at as well.
-    let wide = (from.minus(rules.minor_stop_under), to.plus(rules.minor_stop_under));
+    let margin = rules.minor_stop_under.max(std::time::Duration::from_micros(1));
+    let wide = (from.minus(margin), to.plus(margin));
     let moments = log.moments(wide.0, wide.1, true);
     let mut pieces: Vec<Piece> = moments
         .within(wide.0, wide.1)
@@ -69,10 +72,12 @@ pub(super) fn of(log: &UnitLog, rules: Rules, counts_as: CountsAs<'_>, from: Tim
             to: piece.to,
             moment: *piece.value,
             element: UnitLog::element(rules, counts_as, piece.value),
+            begins_stop: false,
         })
         .collect();
     let limit = i64::try_from(rules.minor_stop_under.as_micros()).unwrap_or(i64::MAX);
-    for stop in pieces.chunk_by_mut(|a, b| is_one_stop(a, b)) {
+    for stop in pieces.chunk_by_mut(is_one_stop) {
+        stop[0].begins_stop = stop[0].element == Element::Delay && stop[0].from > wide.0;
         if stop.iter().map(Piece::micros).sum::<i64>() < limit {
             stop.iter_mut()
                 .filter(|piece| piece.element == Element::Delay)
@@ -80,6 +85,7 @@ pub(super) fn of(log: &UnitLog, rules: Rules, counts_as: CountsAs<'_>, from: Tim
         }
     }
     pieces.retain_mut(|piece| {
+        piece.begins_stop &= piece.from >= from;
         (piece.from, piece.to) = (piece.from.max(from), piece.to.min(to));
         piece.from < piece.to
     });

@@ -17,6 +17,10 @@ fn counts_as(reason: ReasonId) -> Option<Element> {
     }
 }
 
+fn job(number: u64) -> Job {
+    Job { id: JobId(number), planned_run_time_per_item_ns: Some(number * 1_000_000) }
+}
+
 fn rules(minor_s: u64) -> Rules {
     Rules { minor_stop_under: Duration::from_secs(minor_s), ..Rules::default() }
 }
@@ -24,13 +28,13 @@ fn rules(minor_s: u64) -> Rules {
 /// A log from `second State[:reason number], …`, with an order on the unit all the time.
 fn log(text: &str) -> UnitLog {
     let mut log = UnitLog::new();
-    log.job(at(-1_000_000), Some(JobId(4711))).expect("is the first");
+    log.job(at(-1_000_000), Some(job(4711))).expect("is the first");
     for step in text.split(", ") {
         let (second, state) = step.split_once(' ').expect("second and state");
         let (state, reason) =
             state.split_once(':').map_or((state, None), |(state, reason)| (state, reason.parse().ok().map(ReasonId)));
         let seen = State::from_name(state).map_or(Seen::NOTHING, Seen::producing);
-        log.observe(at(second.parse().expect("a second")), seen, reason).expect("comes in order");
+        log.observe(at(second.parse().expect("a second")), seen, reason);
     }
     log
 }
@@ -104,8 +108,8 @@ fn stops_say_where_they_came_from_and_how_long_they_were() {
         ["60..120 Holding Some(Inside) None", "130..140… Suspending Some(Outside) Some(1) minor"]
     );
     // A person says why: half of the last stop was a changeover, which is no stop.
-    unit.correct(correction(60, 120, Change::Reason(JAM))).expect("is over");
-    unit.correct(correction(200, 300, Change::Reason(CHANGEOVER))).expect("is over");
+    unit.correct(1, correction(60, 120, Change::Reason(JAM))).expect("is over");
+    unit.correct(2, correction(200, 300, Change::Reason(CHANGEOVER))).expect("is over");
     assert_eq!(stops(&unit, 0, 300)[0], "60..120 Holding Some(Inside) Some(1)");
     assert_eq!(stops(&unit, 0, 300)[2], "190..200 Aborted Some(Inside) None minor");
 }
@@ -114,8 +118,8 @@ fn stops_say_where_they_came_from_and_how_long_they_were() {
 fn a_correction_lies_over_what_was_recorded_and_both_stay() {
     let mut unit = log("0 Execute, 100 Held, 160 Execute");
     let recorded = unit.moments(at(0), at(200), false);
-    let first = unit.correct(correction(90, 130, Change::State(Seen::producing(State::Suspended)))).expect("is over");
-    let second = unit.correct(correction(120, 150, Change::Reason(CHANGEOVER))).expect("is over");
+    unit.correct(1, correction(90, 130, Change::State(Seen::producing(State::Suspended)))).expect("is over");
+    unit.correct(2, correction(120, 150, Change::Reason(CHANGEOVER))).expect("is over");
     assert_eq!(
         shown(&unit, 0, 0, 200),
         "0..90 Execute Production, 90..120 Suspended Delay, 120..130 Suspended Setup, 130..150 Held Setup, 150..160 Held Delay, \
@@ -124,9 +128,9 @@ fn a_correction_lies_over_what_was_recorded_and_both_stay() {
     assert_eq!(unit.moments(at(0), at(200), false), recorded, "what was recorded is not changed");
     let numbers: Vec<_> =
         unit.pieces(rules(0), &counts_as, at(0), at(200)).iter().map(|piece| piece.moment.corrected).collect();
-    assert_eq!(numbers, [None, Some(first), Some(second), Some(second), None, None]);
+    assert_eq!(numbers, [None, Some(1), Some(2), Some(2), None, None]);
 
-    unit.correct(correction(0, 125, Change::AsRecorded)).expect("is over");
+    unit.correct(3, correction(0, 125, Change::AsRecorded)).expect("is over");
     assert_eq!(
         shown(&unit, 0, 0, 200),
         "0..100 Execute Production, 100..125 Held Delay, 125..130 Suspended Setup, 130..150 Held Setup, 150..160 Held Delay, \
@@ -139,12 +143,11 @@ fn a_correction_lies_over_what_was_recorded_and_both_stay() {
 #[test]
 fn what_cannot_be_is_refused() {
     let mut unit = log("0 Execute, 100 Held");
-    assert_eq!(unit.observe(at(50), Seen::NOTHING, None), Err(LogError::Late { at: at(50), last: at(100) }));
     assert_eq!(unit.job(at(-2_000_000), None), Err(LogError::Late { at: at(-2_000_000), last: at(-1_000_000) }));
     assert_eq!(unit.plan(at(5), at(5), Planned::Off), Err(LogError::NoSpan { from: at(5), to: at(5) }));
-    assert_eq!(unit.correct(correction(9, 5, Change::AsRecorded)), Err(LogError::NoSpan { from: at(9), to: at(5) }));
+    assert_eq!(unit.correct(1, correction(9, 5, Change::AsRecorded)), Err(LogError::NoSpan { from: at(9), to: at(5) }));
     let tomorrow = correction(5, 2_000_000, Change::Reason(JAM));
-    assert_eq!(unit.correct(tomorrow), Err(LogError::NotOver { to: at(2_000_000), now: at(1_000_000) }));
+    assert_eq!(unit.correct(1, tomorrow), Err(LogError::NotOver { to: at(2_000_000), now: at(1_000_000) }));
     assert_eq!(shown(&unit, 0, 0, 120), "0..100 Execute Production, 100..120 Held Delay");
 }
 
@@ -181,12 +184,12 @@ fn build(happenings: Vec<Happens>) -> (UnitLog, Vec<Moment>) {
             Happens::Seen(step, state, reason) => {
                 seen_at = (seen_at + step).min(399);
                 let seen = state.map_or(Seen::NOTHING, Seen::producing);
-                unit.observe(at(seen_at), seen, reason.map(ReasonId)).expect("comes in order");
+                unit.observe(at(seen_at), seen, reason.map(ReasonId));
                 list[slots(seen_at, 400)].iter_mut().for_each(|m| (m.seen, m.reason) = (seen, reason.map(ReasonId)));
             }
             Happens::Job(step, job) => {
                 job_at = (job_at + step).min(399);
-                unit.job(at(job_at), job.map(JobId)).expect("comes in order");
+                unit.job(at(job_at), job.map(self::job)).expect("comes in order");
                 list[slots(job_at, 400)].iter_mut().for_each(|m| m.job = job.map(JobId));
             }
             Happens::Plan(from, to, planned) => {
@@ -199,7 +202,8 @@ fn build(happenings: Vec<Happens>) -> (UnitLog, Vec<Moment>) {
                     1 => Change::State(Seen::producing(state)),
                     _ => Change::AsRecorded,
                 };
-                if let Ok(number) = unit.correct(correction(from, to, change.clone())) {
+                let number = u32::try_from(corrections.len()).expect("is small");
+                if unit.correct(number, correction(from, to, change.clone())).is_ok() {
                     corrections.push((slots(from, to), number, change));
                 }
             }
