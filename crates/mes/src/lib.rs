@@ -11,6 +11,7 @@
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
 
 pub mod calc;
+pub mod calendar;
 pub mod element;
 pub mod floor;
 pub mod job;
