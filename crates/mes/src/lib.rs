@@ -12,10 +12,12 @@
 
 pub mod calc;
 pub mod calendar;
+pub mod counter;
 pub mod element;
 pub mod floor;
 pub mod job;
 pub mod kpi;
+pub mod master;
 pub mod packml;
 pub mod quantity;
 pub mod rollup;
