@@ -8,7 +8,7 @@ from harness import Case, binary, run
 
 class Calc(Case):
     def calc(self, cases: dict, code: int = 0):
-        file = self.folder / "cases.json"
+        file = self.temporary_folder() / "cases.json"
         file.write_text(json.dumps(cases))
         done = run([binary(), "calc", file, "--kind", "oee"])
         self.assertEqual(done.returncode, code, done.stderr)
