@@ -7,7 +7,7 @@ use super::Finding;
 use serde_json::Value;
 
 /// Crate → what it may depend on. A crate that is not here has no place on the map yet.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("log", &["model"]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("sparkplug", &["model"]),
     ("rules", &["model", "wire"]),
     ("mes", &["model"]),
+    ("b2mml", &["model"]),
     ("discovery", &["model", "wire"]),
     ("sql", &["model"]),
     ("alarms", &["model", "bus"]),
@@ -37,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "access",
             "alarms",
             "api",
+            "b2mml",
             "backup",
             "broker",
             "connectors",
