@@ -11,7 +11,7 @@ export ANDON_PEERS="${ANDON_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/peers}"
 export ANDON_NODE_RED="${ANDON_NODE_RED:-${XDG_CACHE_HOME:-$HOME/.cache}/andon/node-red}"
 if [[ -z ${ANDON_BIN:-} ]]; then
     # The same features as in all other builds, so that nothing is built twice.
-    cargo build --quiet --workspace --bin andon --example modbus_sim
+    cargo build --quiet --workspace --bin andon --example modbus_sim --example b2mml_sample
     export ANDON_BIN="$CARGO_TARGET_DIR/debug/andon"
 fi
 if [[ ! -x $ANDON_VENV/bin/python ]]; then scripts/setup.sh test; fi
