@@ -1,3 +1,5 @@
+//! Tests of `calc`.
+
 use super::*;
 use serde_json::json;
 

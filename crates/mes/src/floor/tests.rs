@@ -1,3 +1,5 @@
+//! Tests of `floor`.
+
 use super::*;
 use crate::element::Element;
 use crate::packml::State;

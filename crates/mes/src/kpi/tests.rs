@@ -1,3 +1,5 @@
+//! Tests of `kpi`.
+
 use super::*;
 use crate::element::Element;
 use crate::quantity::Quantity;

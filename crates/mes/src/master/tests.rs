@@ -1,3 +1,5 @@
+//! Tests of `master`.
+
 use super::*;
 use crate::element::{Element, Planned};
 use crate::packml::{Mode, State};

@@ -1,3 +1,5 @@
+//! Tests of `packml`.
+
 use super::*;
 
 const BASE: Machine = Machine { edges: Edges::BASE, left_out: LeftOut(0) };

@@ -1,3 +1,5 @@
+//! Tests of `unit`.
+
 use super::*;
 use crate::packml::State;
 use proptest::prelude::*;
