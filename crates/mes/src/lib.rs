@@ -7,10 +7,12 @@
 //! - What held over a window is without gap and without overlap, and as long as the window ([`steps`]).
 //! - Every moment of a work unit belongs to exactly one time of ISO 22400-2 ([`element`]); what is not known is [`element::Element::Unknown`].
 //! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
+//! - Of a birth certificate, no byte can be changed but white space ([`certificate`]).
 //!
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
 
 pub mod calc;
+pub mod certificate;
 pub mod calendar;
 pub mod counter;
 pub mod element;
