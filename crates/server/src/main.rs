@@ -36,6 +36,7 @@ mod sql;
 mod state;
 #[cfg(test)]
 mod topics_tests;
+mod verify;
 
 use crate::say::{complain, say};
 use andon_model::{Clock as _, SystemClock};
@@ -191,10 +192,27 @@ enum Command {
         #[arg(long, value_enum)]
         kind: calc::Kind,
     },
+    /// Judge a document that left the house, without asking anybody.
+    Verify {
+        #[command(subcommand)]
+        command: Verify,
+    },
     /// Secrets that documents name: passwords and keys to log in elsewhere.
     Secret {
         #[command(subcommand)]
         command: SecretCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum Verify {
+    /// Say whether a birth certificate is whole and signed under a key that you trust; exit code 2 if it is not.
+    Certificate {
+        /// The certificate: JSON, as it came with the unit.
+        file: PathBuf,
+        /// A public key that you trust, from its owner: a file (PEM, DER or 32 bytes) or 64 hexadecimal digits. May be repeated.
+        #[arg(long = "key", value_name = "FILE|HEX")]
+        keys: Vec<String>,
     },
 }
 
@@ -348,6 +366,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             export::export(&commands::running(&read(&config)?)?, &wanted).await
         }
         Command::Calc { file, kind } => calc::calc(&file, kind),
+        Command::Verify { command: Verify::Certificate { file, keys } } => verify::certificate(&file, &keys),
         Command::History { command: History::Compact(config) } => commands::compact(&read(&config)?).await,
         Command::History { command: History::GiveUp { config, file, reason } } => {
             commands::give_up(&read(&config)?, &file, &reason).await
