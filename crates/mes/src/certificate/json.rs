@@ -35,7 +35,7 @@ pub enum JsonError {
     /// It is no JSON at all.
     #[error("this is no JSON: {0}")]
     Syntax(String),
-    /// Two readers could take different ones.
+    /// Two readers could take different ones; the beginning of their name.
     #[error("an object has two members {0:?}, and readers may take either")]
     Twice(String),
     /// Readers could round it differently.
@@ -249,7 +249,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
         let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return self.refuse(JsonError::Twice(twice[0].to_owned()));
+            return self.refuse(JsonError::Twice(twice[0].chars().take(64).collect()));
         }
         Ok(Json::Members(members))
     }

@@ -479,6 +479,13 @@ fn what_was_signed_and_cannot_be_is_said() {
         let said = refused(&change);
         assert!(said.starts_with("the signature is right, but the content is not: ") && said.contains(words), "{said}");
     }
+    // What a message shows of the file is short, and does nothing to a terminal.
+    let long = "\u{9b}2J\u{202e}".repeat(100_000);
+    for said in [refused(&|c| c["job_order"] = long.as_str().into()), refused(&|c| c[&long] = 1.into())] {
+        assert!(said.len() < 4_000 && andon_model::text::check_line(&said).is_ok(), "{said}");
+    }
+    let twice = format!("{{\"{long}\":1,\"{long}\":1}}");
+    assert!(judge(&twice).unwrap_err().to_string().len() < 1_000);
     let other = Owner::new([9; 32]).public_key();
     let signed_by_another = judge(&signed_after(|c| c["issuer"]["key_id"] = other.to_string().into()));
     assert_eq!(signed_by_another, Err(Refusal::OtherKey { named: other, signed: Owner::of_the_rfc().public_key() }));

@@ -2,6 +2,7 @@
 
 use super::json::{Json, JsonError};
 use super::{ALGORITHM, Certificate, CertificateError, Content, FILE_MAX, FORMAT, Hex, PublicKey, Signature, VERSION};
+use andon_model::text::shown;
 
 /// Why a file is not taken for a certificate.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -181,7 +182,9 @@ fn content(certificate: &Json) -> Result<Content, Refusal> {
     serde_json::from_slice(&text).map_err(|error| {
         // Its line and column are of a text that nobody has.
         let (what, column) = (error.to_string(), error.column());
-        let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what).to_owned();
+        let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
+        // Whoever signs may write what turns a terminal upside down, and much of it.
+        let what = shown(&what.chars().take(400).collect::<String>()).into_owned();
         Refusal::Content { what, near: near(&text, column) }
     })
 }
@@ -189,5 +192,6 @@ fn content(certificate: &Json) -> Result<Content, Refusal> {
 /// What of a text leads up to a byte of it.
 fn near(text: &[u8], to: usize) -> String {
     let end = to.min(text.len());
-    String::from_utf8_lossy(&text[end.saturating_sub(60)..end]).trim_matches(char::REPLACEMENT_CHARACTER).to_owned()
+    let text = String::from_utf8_lossy(&text[end.saturating_sub(60)..end]);
+    shown(text.trim_matches(char::REPLACEMENT_CHARACTER)).into_owned()
 }

@@ -181,8 +181,11 @@ impl Gtin {
     /// # Errors
     /// Another number of digits, or a wrong check digit.
     pub fn parse(text: &str) -> Result<Self, GtinError> {
+        if !matches!(text.len(), 8 | 12 | 13 | 14) {
+            return Err(GtinError::Digits);
+        }
         let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(10)).collect();
-        let digits = digits.filter(|digits| matches!(digits.len(), 8 | 12 | 13 | 14)).ok_or(GtinError::Digits)?;
+        let digits = digits.ok_or(GtinError::Digits)?;
         // From the right, the digits before the check digit count three times and once in turn.
         let before = digits.iter().rev().skip(1).zip([3, 1].into_iter().cycle());
         let check = (10 - before.map(|(digit, weight)| digit * weight).sum::<u32>() % 10) % 10;
