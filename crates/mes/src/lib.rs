@@ -12,8 +12,8 @@
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
 
 pub mod calc;
-pub mod certificate;
 pub mod calendar;
+pub mod certificate;
 pub mod counter;
 pub mod element;
 pub mod floor;

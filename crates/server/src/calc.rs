@@ -30,7 +30,11 @@ impl Kind {
 pub fn calc(file: &Path, kind: Kind) -> Result<ExitCode> {
     let mut text = String::new();
     let reading = || format!("could not read {}", file.display());
-    std::fs::File::open(file).with_context(reading)?.take(FILE_MAX + 1).read_to_string(&mut text).with_context(reading)?;
+    std::fs::File::open(file)
+        .with_context(reading)?
+        .take(FILE_MAX + 1)
+        .read_to_string(&mut text)
+        .with_context(reading)?;
     if text.len() as u64 > FILE_MAX {
         bail!("{} is larger than {} MiB; split it", file.display(), FILE_MAX >> 20);
     }
@@ -43,6 +47,9 @@ pub fn calc(file: &Path, kind: Kind) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let compared = counted(outcome.compared as u64, "case", "cases");
-    complain!("{} in {compared} with expectations", counted(outcome.differences.len() as u64, "difference", "differences"));
+    complain!(
+        "{} in {compared} with expectations",
+        counted(outcome.differences.len() as u64, "difference", "differences")
+    );
     Ok(ExitCode::from(FOUND))
 }
