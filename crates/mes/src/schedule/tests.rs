@@ -265,6 +265,9 @@ fn any_changeovers() -> impl Strategy<Value = Changeovers> {
 }
 
 /// Requests of a few orders, with calendars, releases and all; nothing pinned.
+/// Of a unit: the family it is set to, its closed spans, its changeovers.
+type Drawn<C> = (Option<u32>, Vec<(i64, i64)>, C);
+
 fn any_request(jobs: usize, steps: usize) -> impl Strategy<Value = Request> {
     (1u32..4).prop_flat_map(move |equipment| {
         let closed = proptest::collection::vec((0i64..80, 1i64..12), 0..4);
@@ -277,7 +280,7 @@ fn any_request(jobs: usize, steps: usize) -> impl Strategy<Value = Request> {
             proptest::collection::vec(any_operation(equipment), 1..=steps),
         );
         (units, any_changeovers(), proptest::collection::vec(job, 1..=jobs)).prop_map(|(units, changeovers, jobs)| {
-            let unit = |(id, (set_to, closed, changeovers)): (u32, (Option<u32>, Vec<(i64, i64)>, _))| Equipment {
+            let unit = |(id, (set_to, closed, changeovers)): (u32, Drawn<_>)| Equipment {
                 id: EquipmentId(id),
                 set_to: set_to.map(FamilyId),
                 closed: closed.into_iter().map(|(from, length)| span(from, from + length)).collect(),

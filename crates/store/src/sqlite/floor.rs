@@ -69,7 +69,9 @@ impl FloorRepository for Store {
             let mut query =
                 QueryBuilder::<Sqlite>::new("SELECT unit, hour, recorded, derived FROM floor_hour WHERE unit IN (");
             let mut list = query.separated(", ");
-            units.iter().for_each(|unit| drop(list.push_bind(i64::from(*unit))));
+            for unit in units {
+                list.push_bind(i64::from(*unit));
+            }
             query
                 .push(") AND hour >= ")
                 .push_bind(from)
