@@ -17,7 +17,6 @@ VENV = Path(os.environ.get("ANDON_HOME_ASSISTANT_VENV") or os.environ.get("ANDON
 JUDGED = HERE.parents[1] / "crates/wire/cases/value_template/judged.json"
 ANNOUNCEMENTS = HERE / "homeassistant/announcements.json"
 NO_COMMUNICATION = 0x8031_0000
-LAST_USABLE = 0x4090_0000
 UNITS = {"°C": "Cel", "kWh": "kW.h"}
 # Parts of it that want packages or a web server which are not there; nothing of discovery.
 APART = ("homeassistant.setup", "homeassistant.components.camera", "homeassistant.components.image", "homeassistant.config_entries")
@@ -191,15 +190,8 @@ class Announced(Case):
         device.say("dev/here", "offline")
         for entity in ("sensor.home_living_heater_temperature", "switch.home_living_heater_on", "text.home_living_heater_label"):
             ha.wait(entity, "unavailable")
-        # It is there again: the last value is shown until it reports, and says that it is uncertain.
-        device.say("dev/here", "online")
-        ha.wait("sensor.home_living_heater_temperature", "22.75")
-        ha.wait("switch.home_living_heater_on", "off")
-        quality = lambda: ha.heard() and ha.states["sensor.home_living_heater_temperature"]["attributes"].get("quality")
-        self.assertEqual(quality(), "UncertainLastUsableValue")
         device.say("temperature", "23")
         ha.wait("sensor.home_living_heater_temperature", "23.0")
-        wait_until("it is good again", lambda: quality() == "Good")
         self.assertEqual(ha.logs, [], "it has nothing to complain about")
 
     def test_what_is_done_there_goes_through_the_door(self):
@@ -314,11 +306,6 @@ class Found(Case):
         announce("boiler-room/status", "offline")
         ha.wait("sensor.boiler_temperature", "unavailable")
         self.assertEqual(node.live("home/cellar/boiler_room/temperature")[1:3], [None, NO_COMMUNICATION])
-        # Once it is there again, both show what it said last: Home Assistant as if nothing had been, Andon as uncertain.
-        announce("boiler-room/status", "online")
-        last = next(example for example in examples if example["entity"] == "sensor.boiler_temperature")
-        ha.wait("sensor.boiler_temperature", last["state"])
-        wait_until("its last value is back", lambda: node.live("home/cellar/boiler_room/temperature")[1:3] == [float(last["state"]), LAST_USABLE])
         # A command leaves as the device wants it, through the door.
         device.paho.subscribe("pump/set", 1)
         told = lambda topic: [payload for at, payload in device.told if at == topic]

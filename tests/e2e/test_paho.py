@@ -187,20 +187,6 @@ class Mapping(Case):
         quality = lambda: self.here.live("house/ground/living/temperature")[2]
         client.until(lambda: quality() >= 0x8000_0000)
         client.publish_and_wait("zigbee2mqtt/living_climate/availability", '{"state": "online"}')
-        client.until(lambda: self.here.live("house/ground/living/temperature")[1:3] == [20.5, 0x4090_0000])
-        client.publish_and_wait("zigbee2mqtt/living_climate", '{"temperature": 21.5}')
-        client.until(lambda: quality() == 0)
-        # What it was before a restart is not known any more.
-        client.publish_and_wait("zigbee2mqtt/living_climate/availability", '{"state": "offline"}')
-        client.until(lambda: quality() >= 0x8000_0000)
-        client.paho.disconnect()
-        self.here.stop()
-        self.here.start()
-        client = Client("bridge", durable=False).connect(self.here.mqtt)
-        client.publish_and_wait("zigbee2mqtt/living_climate/availability", '{"state": "online"}')
-        client.publish_and_wait("zigbee2mqtt/living_climate", '{"contact": true}')
-        client.until(lambda: self.here.value("house/ground/living/contact") is True)
-        self.assertEqual(self.here.live("house/ground/living/temperature")[1:3], [None, 0x8031_0000])
         client.publish_and_wait("zigbee2mqtt/living_climate", '{"temperature": 21.5}')
         client.until(lambda: quality() == 0)
 

@@ -167,14 +167,11 @@ impl Machine {
     pub fn feed(&mut self, at: Duration, value: &Value, quality: StatusCode) -> Vec<Transition> {
         let at = at.max(self.now);
         let mut steps = self.tick(at);
-        // What a device said before it was away, shown again, is no word of it.
-        let is_old = self.rule.silent_after().is_some() && quality == StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
-        let is_word = !quality.is_bad() && !is_old;
-        let asks = if is_word { self.rule.asks_for_change(is_active(self.state), value) } else { None };
+        let asks = if quality.is_bad() { None } else { self.rule.asks_for_change(is_active(self.state), value) };
         if self.rule.silent_after().is_some_and(|after| self.heard + after <= at) {
             self.asking_since = None; // It was silent in between: the off-delay begins anew.
         }
-        if is_word {
+        if !quality.is_bad() {
             self.heard = at;
         }
         self.asking_since = if asks == Some(true) { self.asking_since.or(Some(at)) } else { None };
@@ -275,7 +272,7 @@ mod tests {
     }
 
     impl Desk {
-        /// Each entry a time and a value, `old` (1, no longer updated), `bad`, `null`, `ack` or `wait`; gives the journal.
+        /// Each entry a time and a value, `bad`, `null`, `ack` or `wait`; gives the journal.
         fn feed(mut self, script: &str) -> String {
             for entry in script.split(',') {
                 let (time, word) = entry.trim().split_once(' ').expect("a time and a word");
@@ -284,7 +281,6 @@ mod tests {
                     "wait" => self.machine.tick(at),
                     "ack" => self.machine.acknowledge(at).into_iter().collect(),
                     "null" => self.machine.feed(at, &Value::Null, StatusCode::GOOD),
-                    "old" => self.machine.feed(at, &Value::Double(1.0), StatusCode::UNCERTAIN_LAST_USABLE_VALUE),
                     "bad" => self.machine.feed(at, &Value::Null, StatusCode::BAD_NO_COMMUNICATION),
                     number => {
                         let value = Value::Double(number.parse().expect("a number"));
@@ -360,14 +356,6 @@ mod tests {
         insta::assert_snapshot!(journal, @"13s Unacknowledged");
         let journal = alarm("silent 10 s").feed("9s wait, 11s wait");
         insta::assert_snapshot!(journal, @"10s Unacknowledged");
-    }
-
-    #[test]
-    fn what_a_device_said_before_it_was_away_does_not_end_its_silence() {
-        let journal = alarm("silent 10 s").feed("3s 1, 8s bad, 12s old, 13s wait, 15s old, 20s 1");
-        insta::assert_snapshot!(journal, @"13s Unacknowledged, 20s ReturnedToNormalUnacknowledged");
-        let journal = alarm("high 1").feed("3s old");
-        insta::assert_snapshot!(journal, @"3s Unacknowledged");
     }
 
     #[test]

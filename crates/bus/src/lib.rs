@@ -24,7 +24,6 @@ pub mod replay;
 pub mod spool;
 mod stored;
 mod subscribe;
-pub mod usable;
 
 pub use andon_model::sample_codec as codec;
 pub use arrivals::{Arrival, Arrivals, Arrived, Way};

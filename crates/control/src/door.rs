@@ -8,7 +8,7 @@ use andon_model::command::{CommandDoor, CommandReport, CommandRequest, WriteErro
 use andon_model::event::{CommandStep, Event, Step, What};
 use andon_model::log::{AppendError, Lane, Log, Positions, ReadError, SnapshotError};
 use andon_model::record::Recorder;
-use andon_model::{BoxFuture, Clock, Sample, StatusCode, Timestamp, Value};
+use andon_model::{BoxFuture, Clock, Sample, Timestamp, Value};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -508,11 +508,8 @@ async fn await_report(
     checked: &Checked,
     show: impl Fn(&Value) -> String,
 ) -> Outcome {
-    let holds = |sample: &Sample| {
-        // What a device had before it went tells nothing of this command, even if it is what was wanted.
-        let told = !sample.quality.is_bad() && sample.quality != StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
-        told && same(&checked.value, &sample.value, checked.rule.tolerance)
-    };
+    let holds =
+        |sample: &Sample| !sample.quality.is_bad() && same(&checked.value, &sample.value, checked.rule.tolerance);
     let seen = observe(reports, sent, within, holds).await;
     if let Some(held) = seen.accepted {
         return Outcome::confirmed(held);

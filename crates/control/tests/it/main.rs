@@ -287,25 +287,6 @@ async fn a_report_from_before_the_command_does_not_confirm_it() {
     assert_eq!(stand.submit(heat(50.0)).await.outcome, Step::Unknown);
 }
 
-/// As when a device comes back while a command waits for its word.
-#[tokio::test]
-async fn the_last_usable_value_of_a_device_that_was_away_does_not_confirm_it() {
-    let stand = Stand::with(obedient()).await;
-    let bus = stand.bus.clone();
-    stand.connect(Box::new(move |tag, _, _| {
-        let bus = bus.clone();
-        Box::pin(async move {
-            tokio::spawn(async move {
-                let quality = StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
-                bus.publish(vec![Sample { quality, ..sample(tag, Value::Double(50.0)) }]).await;
-            });
-            Ok(Written::Sent)
-        })
-    }));
-    let report = stand.submit(heat(50.0)).await;
-    assert_eq!((report.outcome, report.read_back.map(|s| s.value)), (Step::Unknown, Some(Value::Double(50.0))));
-}
-
 #[tokio::test]
 async fn a_device_that_reports_another_value_leaves_the_outcome_unknown_and_says_what_is_seen() {
     let stand = Stand::with(obedient()).await;

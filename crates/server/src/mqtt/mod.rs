@@ -23,7 +23,6 @@ use andon_broker::{
     Heard, Keeping, Message, NoRight, Offer, Peer, Ruling,
 };
 use andon_bus::ids::new_id;
-use andon_bus::usable::{self, LastUsable};
 use andon_bus::{Arrival, Bus, Way};
 use andon_model::access::{Action, Gate, Principal, PrincipalKind};
 use andon_model::command::{Actuator, CommandDoor, CommandRequest, Via, WriteError, Written};
@@ -95,8 +94,6 @@ pub struct Hooks {
     breaches: Mutex<RefusedTopics>,
     comings: Mutex<Comings>,
     replayed: Mutex<Vec<Sample>>,
-    /// What comes back of devices that are there again.
-    usable: Mutex<LastUsable>,
 }
 
 impl Hooks {
@@ -129,7 +126,6 @@ impl Hooks {
             breaches: Mutex::default(),
             comings: Mutex::default(),
             replayed: Mutex::default(),
-            usable: Mutex::default(),
         })
     }
 
@@ -160,7 +156,6 @@ impl Hooks {
     /// Follows the plant model.
     pub fn set_plant(&self, plant: &Plant) {
         self.set_topic_rules(plant);
-        self.usable.lock().unwrap_or_else(PoisonError::into_inner).set_mappings(&plant.topics);
         self.keep_as(plant);
         match Mapping::of_plant(plant) {
             Ok(mapping) => *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mapping),
@@ -210,8 +205,7 @@ impl Hooks {
         may
     }
 
-    /// What a message says of tags, and the tags of which it says that their device is there.
-    fn samples_of(&self, message: &Message) -> (Vec<Sample>, Vec<TagId>) {
+    fn samples_of(&self, message: &Message) -> Vec<Sample> {
         let mapped = self.mapping().map(message.topic.as_str(), &message.payload, message.received);
         let plant = self.bus.plant();
         for error in &mapped.errors {
@@ -222,8 +216,7 @@ impl Hooks {
             let (value, quality) = (reading.value, reading.quality);
             Some(Sample { tag, value, quality, source_ts: reading.source_ts, received_ts: message.received })
         };
-        let online = mapped.online.iter().filter_map(|path| plant.id_of(path)).collect();
-        (mapped.readings.into_iter().filter_map(sample).collect(), online)
+        mapped.readings.into_iter().filter_map(sample).collect()
     }
 
     fn trouble(&self, path: &str, topic: &str, words: &str) {
@@ -437,13 +430,9 @@ impl BrokerHooks for Hooks {
     }
 
     fn on_message(&self, message: &Message) -> Option<BoxFuture<'static, ()>> {
-        let (mut samples, online) = self.samples_of(message);
+        let mut samples = self.samples_of(message);
         if let Some(discovery) = self.discovery.get() {
             discovery.message(message);
-        }
-        if !online.is_empty() || samples.iter().any(usable::is_gone) {
-            let mut known = self.usable.lock().unwrap_or_else(PoisonError::into_inner);
-            known.follow(&self.bus, message.topic.as_str(), &mut samples, &online, message.received);
         }
         samples.append(&mut self.sparkplug.message(message));
         if samples.is_empty() {
@@ -464,8 +453,7 @@ impl BrokerHooks for Hooks {
             let seen = self.bus.last(sample.tag);
             seen.is_none_or(|last| (sample.received_ts, sample.source_ts) > (last.received_ts, last.source_ts))
         };
-        // Nothing comes back that was known before the restart only.
-        let samples = self.samples_of(message).0.into_iter().filter(unseen);
+        let samples = self.samples_of(message).into_iter().filter(unseen);
         self.replayed.lock().unwrap_or_else(PoisonError::into_inner).extend(samples);
     }
 

@@ -24,8 +24,7 @@
 //!   publisher must not make a good sensor bad.
 //! - A value is of its tag's type or it is an error; NaN and the infinities never pass.
 //! - A time that cannot be right is replaced by the received time, with quality Uncertain and an error.
-//! - "Offline" gives every tag of the mapping `BadNoCommunication`; the next value makes it good again. "Online" gives no
-//!   reading but the tags ([`Mapped::online`]): whoever remembers their last values may show them again, as uncertain.
+//! - "Offline" gives every tag of the mapping `BadNoCommunication`; the next value makes it good again.
 //! - A payload is at most [`MAX_PAYLOAD`] bytes, a message gives at most [`MAX_READINGS`] readings and
 //!   [`MAX_ERRORS`] errors; what is left out is counted in the last error.
 //!
@@ -94,8 +93,6 @@ pub struct MapError {
 pub struct Mapped {
     /// In the order of the payload.
     pub readings: Vec<Reading>,
-    /// The tags of devices that say on this topic that they are there.
-    pub online: Vec<Arc<str>>,
     /// What could not be read.
     pub errors: Vec<MapError>,
     /// Whether any mapping knows the topic.

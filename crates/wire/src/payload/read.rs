@@ -44,7 +44,6 @@ impl<'m> Message<'m> {
 #[derive(Default)]
 pub(super) struct Output {
     pub(super) readings: Vec<Reading>,
-    online: Vec<Arc<str>>,
     errors: Vec<MapError>,
     more: usize,
 }
@@ -62,7 +61,7 @@ impl Output {
         if self.more > 0 {
             self.errors.push(MapError { tag: None, message: format!("and {} more errors in this message", self.more) });
         }
-        Mapped { readings: self.readings, online: self.online, errors: self.errors, matched: true }
+        Mapped { readings: self.readings, errors: self.errors, matched: true }
     }
 }
 
@@ -147,7 +146,7 @@ impl<'j> Job<'j> {
         }
     }
 
-    /// Offline: every tag of the mapping is without communication. Online: the next values will tell; which tags that is, is said.
+    /// Offline: every tag of the mapping is without communication. Online: the next values will tell.
     fn availability(&mut self, rule: &Availability) -> Result<(), String> {
         let text = self.message.text()?.trim();
         let nested = match (&rule.path, &rule.template, text.starts_with('{')) {
@@ -165,15 +164,8 @@ impl<'j> Job<'j> {
             None => usual.iter().any(|usual| usual.eq_ignore_ascii_case(&word)),
         };
         if is(&rule.offline, &["offline", "false", "off", "0"]) {
-            let tags = self.tags_of_device();
-            let tags = tags
-                .ok_or("offline, but this topic does not say which of the mapped devices; their tags will go stale")?;
-            let (value, quality, source_ts) = (Value::Null, StatusCode::BAD_NO_COMMUNICATION, self.message.received);
-            let gone = tags.into_iter().map(|tag| Reading { tag, value: value.clone(), quality, source_ts });
-            self.out.readings.extend(gone);
-            Ok(())
+            self.offline()
         } else if is(&rule.online, &["online", "true", "on", "1"]) {
-            self.out.online.extend(self.tags_of_device().unwrap_or_default());
             Ok(())
         } else {
             Err(format!(
@@ -183,16 +175,26 @@ impl<'j> Job<'j> {
         }
     }
 
-    /// The tags of the device that the topic names, each once; `None`: the topic does not say which of several it is.
-    fn tags_of_device(&self) -> Option<Vec<Arc<str>>> {
+    fn offline(&mut self) -> Result<(), String> {
         let wildcards = self.wildcards();
         if wildcards.is_empty() && self.definition.fields.iter().any(|field| field.tag.fixed.is_none()) {
-            return None;
+            return Err(
+                "offline, but this topic does not say which of the mapped devices; their tags will go stale".to_owned()
+            );
         }
         let mut done = HashSet::new();
-        let fields = self.definition.fields.iter();
-        let tags = fields.filter_map(|field| Some(field.tag.resolve(&wildcards, self.types).ok()?.0));
-        Some(tags.filter(|tag| done.insert(Arc::clone(tag))).collect())
+        for field in &self.definition.fields {
+            let Ok((tag, _)) = field.tag.resolve(&wildcards, self.types) else { continue };
+            if done.insert(Arc::clone(&tag)) {
+                self.out.readings.push(Reading {
+                    tag,
+                    value: Value::Null,
+                    quality: StatusCode::BAD_NO_COMMUNICATION,
+                    source_ts: self.message.received,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn tasmota_tele(&mut self) -> Result<(), String> {

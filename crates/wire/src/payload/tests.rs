@@ -63,9 +63,6 @@ fn run(case: Case) -> (&'static str, String) {
         for Reading { tag, value, quality, source_ts } in &mapped.readings {
             let _ = writeln!(text, "  {tag} = {value:?} {quality} {source_ts}");
         }
-        for tag in &mapped.online {
-            let _ = writeln!(text, "  {tag} is there");
-        }
         for error in &mapped.errors {
             let _ = writeln!(text, "  error: {error}");
         }
