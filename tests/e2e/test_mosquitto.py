@@ -231,8 +231,8 @@ class Credentials(Case):
             changed,
             [
                 "device changed: client identifier: bound to another",
-                "device changed: subscribe in/#, in/x → nothing",
-                "device changed: subscribe in/# → in/#, in/x",
-                "device changed: publish a → a, b",
+                "device changed: subscribe -in/#, -in/x",
+                "device changed: subscribe +in/x",
+                "device changed: publish +b",
             ],
         )

@@ -128,21 +128,25 @@ class Rules(Case):
             for client in clients.values():
                 client.publish_and_wait("plant/works/press/7", f'{{"t": "{n}"}}')
         first = kept()
-        self.assertEqual((first["total"], first["messages"][0]["alike"]), (80, 80), "without a credential all are nobody's")
+        self.assertEqual((first["total"], first["messages"][0]["alike"]), (80, 40), "without a credential each client is for itself")
         newest = first["messages"][0]["number"]
         clients["press"].publish_and_wait("plant/works/press/7", '{"t": "later"}')
         for what, status in (({"up_to": newest}, 400), ({"rule": "presses", "like": newest, "up_to": newest}, 400), ({"rule": "none", "up_to": newest}, 404), ({"like": 1, "up_to": newest}, 404)):
             self.assertEqual(clear(**what).status, status, what)
+        mills = first["messages"][0]["number"] if first["messages"][0]["client"] == "mill" else first["messages"][1]["number"]
+        self.assertEqual(clear(like=mills, up_to=newest).json, {"discarded": 40})
+        self.assertEqual({m["client"] for m in kept()["messages"]}, {"press"}, "nobody else's is gone")
         done = clear(rule="presses", up_to=newest, reason="mended")
-        self.assertEqual((done.status, done.json), (200, {"discarded": 80}))
+        self.assertEqual((done.status, done.json), (200, {"discarded": 40}))
         self.assertEqual([m["preview"] for m in kept()["messages"]], ['{"t": "later"}'], "what came after it was looked at stays")
         later = kept()["messages"][0]["number"]
         self.assertEqual(clear(like=later, up_to=later).json, {"discarded": 1})
         self.assertEqual(clear(like=later, up_to=later).status, 404)
         told = lambda: [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_quarantine"]
-        wait_until("both are recorded", lambda: len(told()) == 2)
-        self.assertEqual(told()[1], 'MQTT: 80 messages under the topic rule "presses", thrown away from quarantine: mended')
-        self.assertIn('1 message of the publisher "press" under the topic rule "presses", thrown away', told()[0])
+        wait_until("both are recorded", lambda: len(told()) == 3)
+        self.assertIn('40 messages of the client "mill" under the topic rule "presses", thrown away', told()[2])
+        self.assertEqual(told()[1], 'MQTT: 40 messages under the topic rule "presses", thrown away from quarantine: mended')
+        self.assertIn('1 message of the client "press" under the topic rule "presses", thrown away', told()[0])
         node.kill()
         node.start()
         self.assertEqual(kept()["total"], 0)

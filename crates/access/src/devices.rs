@@ -123,28 +123,44 @@ fn told(name: Option<&CertificateName>, entered: Option<&Vec<u8>>) -> String {
 /// The most characters of one list of topic filters in an event: that all of them fit into one.
 const TOLD_CHARS: usize = 300;
 
-/// What is different of a device, in words for an event: `publish a/#, b → a/#`. Empty: nothing is.
+/// What is different of a device, in words for an event: `publish +a/#, -b`. Empty: nothing is.
 fn told_change(before: &DeviceRecord, after: &DeviceRecord) -> String {
     let short = |words: String| match words.char_indices().nth(TOLD_CHARS) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
     };
-    let list = |filters: &[String]| match filters {
-        [] => "nothing".to_owned(),
-        filters => short(filters.join(", ")),
+    // What was given and taken comes first, so that no long list hides it.
+    let list = |before: &[String], after: &[String]| {
+        let only = |sign: &str, these: &[String], those: &[String]| {
+            let differ = these.iter().filter(|filter| !those.contains(filter));
+            differ.map(|filter| format!("{sign}{filter}")).collect::<Vec<_>>()
+        };
+        let mut words = [only("+", after, before), only("-", before, after)].concat();
+        if words.is_empty() {
+            words.push("in another order".to_owned());
+        }
+        let all = words.len();
+        let mut told = short(words.join(", "));
+        if told.ends_with('…') {
+            told.push_str(&format!(" ({all} differences)"));
+        }
+        told
     };
     let branch = |branch: &Option<String>| match branch.as_deref() {
         None => "nothing".to_owned(),
         Some("") => "everywhere".to_owned(),
         Some(path) => path.to_owned(),
     };
-    let parts = [
-        ("publish", list(&before.publish), list(&after.publish), before.publish != after.publish),
-        ("subscribe", list(&before.subscribe), list(&after.subscribe), before.subscribe != after.subscribe),
-        ("command", branch(&before.operate), branch(&after.operate), before.operate != after.operate),
-    ];
-    let changed = parts.into_iter().filter(|(.., changed)| *changed);
-    let mut told: Vec<_> = changed.map(|(what, then, now, _)| format!("{what} {then} → {now}")).collect();
+    let mut told = Vec::new();
+    if before.publish != after.publish {
+        told.push(format!("publish {}", list(&before.publish, &after.publish)));
+    }
+    if before.subscribe != after.subscribe {
+        told.push(format!("subscribe {}", list(&before.subscribe, &after.subscribe)));
+    }
+    if before.operate != after.operate {
+        told.push(format!("command {} → {}", branch(&before.operate), branch(&after.operate)));
+    }
     if before.client_id != after.client_id {
         // Not which one: it may be somebody's, and events stay.
         let words = if after.client_id.is_some() { "bound to another" } else { "any" };

@@ -6,6 +6,7 @@
 
 use crate::frames::SessionNo;
 use crate::message::Message;
+use andon_model::access::Principal;
 use andon_wire::mqtt::{QoS, Text};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -53,9 +54,16 @@ impl Withheld {
     }
 
     /// Who published it; a will's is whoever set it. Nil where nobody was connected.
-    #[must_use]
-    pub fn whose(&self) -> Uuid {
+    fn whose(&self) -> Uuid {
         self.message.user.as_ref().map_or(self.by, |user| user.id)
+    }
+
+    /// Who published it, as people mean it: a credential or, without one, a client.
+    #[must_use]
+    pub fn publisher(&self) -> (Uuid, Option<&Text>) {
+        let whose = self.whose();
+        let is_nobody = whose.is_nil() || whose == Principal::ANONYMOUS.id;
+        (whose, self.message.publisher.as_ref().filter(|_| is_nobody))
     }
 
     /// Of which rule and of whom it is.

@@ -153,15 +153,16 @@ pub struct TagDef {
 }
 
 impl TagDef {
-    /// What is written to press it, where the tag is something that is pressed and shows no state: a whole number with one
-    /// word, which is also all that may be written. `None` for every other tag.
+    /// What is written to press it, where the tag is something that is pressed and shows no state: a whole number above zero
+    /// with one word, which is also all that may be written. `None` for every other tag; zero is what a count or a fault is
+    /// reset to, and those have something to show.
     #[must_use]
     pub fn press(&self) -> Option<i64> {
         let rule = self.write.as_ref().filter(|_| self.data_type == DataType::Int64)?;
         let (number, _) = self.states.first_key_value().filter(|_| self.states.len() == 1)?;
         #[expect(clippy::cast_precision_loss, reason = "limits are doubles; what they tell apart is told apart here")]
         let only = Some(*number as f64);
-        (rule.min == only && rule.max == only).then_some(*number)
+        (*number > 0 && rule.min == only && rule.max == only).then_some(*number)
     }
 }
 

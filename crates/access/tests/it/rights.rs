@@ -224,10 +224,10 @@ async fn a_device_is_changed_and_keeps_its_password_and_its_certificate() {
     let told = node.changes().into_iter().filter(|(_, change)| change.action == "device_changed");
     let told: Vec<_> = told.map(|(event, c)| (event.by.id, c.subject, c.detail.unwrap())).collect();
     let words = [
-        "publish # → a/#; subscribe # → a, b",
-        "subscribe a, b → a, b, c",
-        "publish a/# → nothing; command nothing → works",
-        "subscribe a, b, c → c, a",
+        "publish +a/#, -#; subscribe +a, +b, -#",
+        "subscribe +c",
+        "publish -a/#; command nothing → works",
+        "subscribe -b",
         "client identifier: bound to another",
         "command works → nothing; client identifier: any",
         "client identifier: bound to another",

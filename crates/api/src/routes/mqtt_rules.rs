@@ -16,10 +16,9 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 /// The topic rules, and how they stand.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,11 +103,11 @@ pub async fn quarantine(
     let limit = asked::within("limit", query.limit, 100, 1..=1000)?;
     let (mut kept, _) = app.broker.quarantine();
     kept.retain(|(_, withheld)| query.rule.as_deref().is_none_or(|rule| withheld.rule.as_str() == rule));
-    let mut shares: HashMap<(&str, Uuid), usize> = HashMap::new();
+    let mut shares: HashMap<_, usize> = HashMap::new();
     for (_, withheld) in &kept {
-        *shares.entry((withheld.rule.as_str(), withheld.whose())).or_default() += 1;
+        *shares.entry((withheld.rule.as_str(), withheld.publisher())).or_default() += 1;
     }
-    let alike = |one: &Withheld| shares.get(&(one.rule.as_str(), one.whose())).copied().unwrap_or(1);
+    let alike = |one: &Withheld| shares.get(&(one.rule.as_str(), one.publisher())).copied().unwrap_or(1);
     let newest = kept.iter().rev().take(limit);
     let messages = newest.map(|(number, withheld)| WithheldView::new(&app, *number, withheld, alike(withheld)));
     Ok(Json(QuarantineView { messages: messages.collect(), total: kept.len() }))
@@ -232,21 +231,26 @@ pub async fn discard_all(
     let like = decision.like.and_then(|like| kept.iter().find(|(number, _)| *number == like));
     let (rule, whose) = match (&decision.rule, decision.like) {
         (Some(rule), None) => (rule.as_str(), None),
-        (None, Some(_)) => like.map(|(_, one)| (one.rule.as_str(), Some(one.whose()))).ok_or_else(missing)?,
+        (None, Some(_)) => like.map(|(_, one)| (one.rule.as_str(), Some(one.publisher()))).ok_or_else(missing)?,
         _ => return Err(Problem::bad_request("name either \"rule\" or \"like\"")),
     };
     let meant = |(number, one): &&(u64, Arc<Withheld>)| {
-        *number <= decision.up_to && one.rule.as_str() == rule && whose.is_none_or(|whose| one.whose() == whose)
+        *number <= decision.up_to && one.rule.as_str() == rule && whose.is_none_or(|whose| one.publisher() == whose)
     };
     let numbers: Vec<u64> = kept.iter().filter(meant).map(|(number, _)| *number).collect();
     if numbers.is_empty() {
         return Err(Problem::not_found("a message in quarantine that is meant"));
     }
-    // By its client, for the name of its user stays out of events.
-    let of = match like.and_then(|(_, one)| one.message.publisher.as_ref()) {
-        Some(client) => format!(" of the publisher \"{}\"", shown(client.as_str())),
-        None if whose.is_some() => " of one publisher".to_owned(),
+    // By its clients, for the name of its user stays out of events. One user may have many, and so has whoever comes without a credential.
+    let clients: HashSet<_> = kept.iter().filter(meant).map(|(_, one)| one.message.publisher.as_ref()).collect();
+    let of = match like.map(|(_, one)| one.message.publisher.as_ref()) {
         None => String::new(),
+        Some(Some(client)) if clients.len() == 1 => format!(" of the client \"{}\"", shown(client.as_str())),
+        Some(Some(client)) => {
+            let others = counted(clients.len() as u64 - 1, "other client", "other clients");
+            format!(" of the client \"{}\" and {others} of the same credential", shown(client.as_str()))
+        }
+        Some(None) => " of one publisher".to_owned(),
     };
     let about = format!(
         "{}{of} under the topic rule \"{}\"",
@@ -254,19 +258,21 @@ pub async fn discard_all(
         shown(rule)
     );
     let text = format!("MQTT: {about}, thrown away from quarantine{}", why(decision.reason.as_deref()));
-    note(&app, &caller, text).await?;
-    // In a task of its own, which ends with the last of them: a browser that is closed meanwhile must not leave half of what was recorded.
-    let (broker, all) = (app.broker.clone(), numbers.len());
-    let discarded = tokio::spawn(async move { broker.let_go_all(&numbers).await }).await.map_err(Problem::internal)?;
-    match discarded {
-        Ok(discarded) if discarded == all => Ok(Json(DiscardedView { discarded })),
-        Ok(discarded) => {
-            let text = format!("MQTT: {about}: {discarded} of them were still there to be thrown away by this person");
-            note(&app, &caller, text).await?;
-            Ok(Json(DiscardedView { discarded }))
+    // In a task of its own, which ends when all of it is recorded: a browser that is closed meanwhile must not leave half of that.
+    let deciding = async move {
+        note(&app, &caller, text).await?;
+        match app.broker.let_go_all(&numbers).await {
+            Ok(discarded) if discarded == numbers.len() => Ok(discarded),
+            Ok(discarded) => {
+                let text =
+                    format!("MQTT: {about}: {discarded} of them were still there to be thrown away by this person");
+                note(&app, &caller, text).await.map(|()| discarded)
+            }
+            Err(error) => not_decided(&app, &caller, &about, "all thrown away", not_published(&app, error)).await,
         }
-        Err(error) => not_decided(&app, &caller, &about, "all thrown away", not_published(&app, error)).await,
-    }
+    };
+    let discarded = tokio::spawn(deciding).await.map_err(Problem::internal)??;
+    Ok(Json(DiscardedView { discarded }))
 }
 
 async fn note(app: &App, caller: &Caller, text: String) -> Result<(), Problem> {

@@ -80,13 +80,21 @@ pub struct Question {
 pub struct Floor {
     units: BTreeMap<UnitId, Unit>,
     kept_until: Timestamp,
+    /// What comes is new, and not what the log says again after a start.
+    caught_up: bool,
 }
 
 impl Floor {
     /// A floor without units; everything before the hour of `kept_until` is kept.
     #[must_use]
     pub fn new(kept_until: Timestamp) -> Self {
-        Self { units: BTreeMap::new(), kept_until: Slot::of(Level::Hour, kept_until).from() }
+        Self { units: BTreeMap::new(), kept_until: Slot::of(Level::Hour, kept_until).from(), caught_up: false }
+    }
+
+    /// All that was here before the start is here again. From now on what comes just after [`Floor::kept_until`] is late, for it decides on
+    /// stops that are kept.
+    pub const fn caught_up(&mut self) {
+        self.caught_up = true;
     }
 
     /// Until when everything is kept: a whole hour.
@@ -126,7 +134,7 @@ impl Floor {
         seen: Seen,
         reason: Option<ReasonId>,
     ) -> Result<(), LogError> {
-        self.log(unit, at)?.into_iter().for_each(|log| log.observe(at, seen, reason));
+        self.log(unit, at, true)?.into_iter().for_each(|log| log.observe(at, seen, reason));
         Ok(())
     }
 
@@ -145,7 +153,7 @@ impl Floor {
     /// # Errors
     /// [`LogError::Late`]: it belongs to what is kept: see [`change`].
     pub fn count(&mut self, unit: UnitId, count: Count) -> Result<(), LogError> {
-        self.log(unit, count.at)?.into_iter().for_each(|log| log.count(count));
+        self.log(unit, count.at, false)?.into_iter().for_each(|log| log.count(count));
         Ok(())
     }
 
@@ -154,7 +162,7 @@ impl Floor {
     /// # Errors
     /// [`LogError::Late`].
     pub fn job(&mut self, unit: UnitId, at: Timestamp, job: Option<Job>) -> Result<(), LogError> {
-        self.log(unit, at)?.map_or(Ok(()), |log| log.job(at, job))
+        self.log(unit, at, true)?.map_or(Ok(()), |log| log.job(at, job))
     }
 
     /// What the calendar says of a span, as far as it is not kept.
@@ -179,15 +187,17 @@ impl Floor {
         })
     }
 
-    /// The log of a unit for something at an instant; `None`: there is no such unit any more.
-    fn log(&mut self, unit: UnitId, at: Timestamp) -> Result<Option<&mut UnitLog>, LogError> {
-        if at < self.kept_until {
-            return Err(LogError::Late { at, last: self.kept_until });
+    /// The log of a unit for something at an instant; `None`: there is no such unit any more. What decides on stops decides also on those
+    /// that were kept just before it: whether one that goes on is a minor stop was seen when it was kept.
+    fn log(&mut self, unit: UnitId, at: Timestamp, decides_on_stops: bool) -> Result<Option<&mut UnitLog>, LogError> {
+        let Some(unit) = self.units.get_mut(&unit) else { return Ok(None) };
+        let near = if decides_on_stops { margin(unit.settings.rules) } else { Duration::ZERO };
+        let earliest = if self.caught_up { self.kept_until.plus(near) } else { self.kept_until };
+        if at < earliest {
+            return Err(LogError::Late { at, last: earliest });
         }
-        Ok(self.units.get_mut(&unit).map(|unit| {
-            unit.changes(at);
-            &mut unit.log
-        }))
+        unit.changes(at);
+        Ok(Some(&mut unit.log))
     }
 
     /// What a unit is in, at the end of what it said.
@@ -277,6 +287,7 @@ impl Floor {
 
     /// A batch is kept: what is before its end is forgotten here.
     pub fn kept(&mut self, batch: &Batch) {
+        self.caught_up = true;
         self.kept_until =
             batch.hours.iter().map(|hour| hour.hour.to()).max().unwrap_or(self.kept_until).max(self.kept_until);
         for unit in self.units.values_mut() {

@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 use crate::unit::{Made, Rules};
 use andon_model::plant::{Level, MasterKind, Plant, TagDef};
 use andon_model::settings::Table;
-use andon_model::{DataType, Sample, TagPath, Value};
+use andon_model::{DataType, Sample, StatusCode, TagPath, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -111,9 +111,10 @@ impl StateTag<String> {
     }
 }
 
-/// The value of a reading that is not bad.
+/// The value of a reading that says what is now: not a bad one, nor the last that was known of a source that is gone.
 fn good(sample: &Sample) -> Option<&Value> {
-    Some(&sample.value).filter(|value| !sample.quality.is_bad() && !matches!(value, Value::Null))
+    let says = !sample.quality.is_bad() && sample.quality != StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
+    Some(&sample.value).filter(|value| says && !matches!(value, Value::Null))
 }
 
 fn whole(value: &Value) -> Option<i64> {

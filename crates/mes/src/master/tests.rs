@@ -135,8 +135,10 @@ fn what_is_written_is_read() {
 #[test]
 fn a_bad_reading_says_nothing() {
     let (data, _) = MasterData::of_plant(&whole_plant());
-    let bad = Sample { quality: StatusCode::BAD_NO_COMMUNICATION, ..sample(Value::Int64(6)) };
-    assert_eq!(data.machines["works/line/filler"].state.as_ref().and_then(|tag| tag.state(&bad)), None);
+    for quality in [StatusCode::BAD_NO_COMMUNICATION, StatusCode::UNCERTAIN_LAST_USABLE_VALUE] {
+        let bad = Sample { quality, ..sample(Value::Int64(6)) };
+        assert_eq!(data.machines["works/line/filler"].state.as_ref().and_then(|tag| tag.state(&bad)), None);
+    }
 }
 
 #[test]
