@@ -21,7 +21,7 @@ class Calc(Case):
             for good in (800, 1500)
         }
         answer = json.loads(self.calc({"cases": [{"id": name, "input": given} for name, given in inputs.items()]}).stdout)
-        self.assertEqual(list(answer), list(inputs))
+        self.assertEqual(set(answer), set(inputs))
         for name, given in inputs.items():
             f = {key: Fraction(value) for key, value in given.items()}
             produced = f["GQ"] + f["SQ"] + f["RQ"]
