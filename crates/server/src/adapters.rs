@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_tag_that_a_topic_and_a_connector_write_is_refused_and_both_are_named() {
-        let text = "[[equipment]]\npath = \"a\"\nlevel = \"site\"\n[[tag]]\npath = \"a/b\"\ntype = \"double\"\n[[topic]]\nfilter = \"a\"\nformat = \"value\"\ntag = \"a/b\"\n[[connector]]\nname = \"press\"\ntype = \"modbus\"\nhost = \"127.0.0.1\"\nregister = [{ tag = \"a/b\", table = \"holding\", address = 0, type = \"uint16\" }]\n";
+        let text = "[[equipment]]\npath = \"a\"\nlevel = \"site\"\n[[tag]]\npath = \"a/b\"\ntype = \"double\"\n[[topic]]\nfilter = \"a\"\nformat = \"value\"\ntag = \"a/b\"\n[[connector]]\nname = \"press\"\ntype = \"modbus\"\nendpoint = \"127.0.0.1:502\"\nregister = [{ tag = \"a/b\", table = \"holding\", address = 0, type = \"u16\" }]\n";
         let parsed = |text: String| parse(&[Document { name: "plant.toml".to_owned(), text }], &Checks);
         let errors = parsed(text.to_owned()).expect_err("two sources");
         let said: Vec<String> = errors.iter().map(ToString::to_string).collect();

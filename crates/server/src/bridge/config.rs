@@ -422,7 +422,7 @@ mod tests {
             ("send = [{ filter = \"a\", prefix = \"$x/\" }]\n", "beginning of a topic"),
             ("send = [{ filter = \"a\", qos = 2 }]\n", "from 0 to 1"),
             ("send = [{ filter = \"a\" }]\npassword = { secret = \"x\" }\n", "without a user"),
-            ("send = [{ filter = \"a\" }]\nuser = \"a\\u0000b\"\n", "without U+0000"),
+            ("send = [{ filter = \"a\" }]\nuser = \"a\\u0000b\"\n", "is U+0000"),
             ("send = [{ filter = \"a\" }]\ncertificate = \"x\"\n", "go together"),
             ("send = [{ filter = \"a\" }]\nversion = 4\nreceive = [{ filter = \"#\" }]\n", "would come back"),
             ("send = [{ filter = \"a\" }]\nkeep_for = \"1s\"\n", "must be a time"),
