@@ -1,7 +1,7 @@
-//! A big plant at full speed: what its KPIs cost, live and over a year.
+//! A big plant at full speed: what its KPIs cost, live.
 //!
 //! `cargo run --release -p andon-mes --example bench_floor [SECONDS]`: 50 lines of 20 units, each with a change of state a second, and 200 counts a second in
-//! all; after each second everything is settled and every node's OEE made. Then the same question over hours and a year of kept slots.
+//! all; after each second everything is settled and every node's OEE made. Hours that are over are encoded and added to slots as they would be kept.
 
 use andon_mes::element::Seen;
 use andon_mes::floor::{Floor, NodeId, UnitId, UnitSettings};

@@ -1,7 +1,8 @@
 //! The whole shop floor: every unit's log since the last whole hour that was kept, and the totals of the tree above.
 //!
 //! What is before [`Floor::kept_until`] is kept by others, by hour and unit and as totals of slots; a [`Batch`] is what they have to keep,
-//! all of it or nothing. What is after it is here, and goes with the process: it is read again from the log, so that taking something up a second time changes nothing.
+//! all of it or nothing. What is after it is here, and goes with the process: it is read again from the log. A state that is taken up a second time changes nothing; a count would count twice, so whoever reads the log
+//! goes on from where the last batch ended.
 //!
 //! A question about a window is one about slots, about hours that are cut, and about what is here ([`Question`]): whoever keeps the
 //! first two answers them, and [`Floor::answer`] adds the rest.
