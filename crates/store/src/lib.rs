@@ -15,7 +15,6 @@
 
 pub mod documents;
 mod error;
-pub mod floor;
 mod ids;
 pub mod relay;
 pub mod repository;

@@ -250,7 +250,6 @@ fn build(
         connectors: connectors.collect(),
         topics: topics.collect(),
         topic_rules,
-        master: Vec::new(),
         alarms,
     }
 }

@@ -6,7 +6,6 @@ mod accounts;
 mod documents;
 mod fakes;
 mod file;
-mod floor;
 mod plant;
 mod relay;
 mod timeline;
