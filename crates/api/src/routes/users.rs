@@ -369,13 +369,13 @@ pub async fn change_device(
     check_device(&app, client_id, filters, operate)?;
     let DevicePatch { client_id, publish, subscribe, operate } = body;
     let change = andon_access::DeviceChange { client_id, publish, subscribe, operate };
-    // In a task of its own, which ends with the second step: a browser that is closed meanwhile must not leave a connection with what was taken.
     let changing = async move {
         if app.accounts.change_device(&caller.who, id, change).await? {
             app.broker.disconnect_principal(id);
         }
         Ok::<_, Problem>(())
     };
+    // A task that ends with its second step, whatever the browser does: no connection may stay with what was taken.
     tokio::spawn(changing).await.map_err(Problem::internal)??;
     Ok(StatusCode::NO_CONTENT)
 }

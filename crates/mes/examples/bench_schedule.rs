@@ -1,6 +1,6 @@
 //! How far plans are from what no plan can be better than: twenty problems from seeds, then the time that a large one takes.
 //!
-//! `cargo run --release -p andon-mes --example schedule_gap [STEPS] [ROUNDS]`; 40,000 steps and 400 rounds unless said otherwise.
+//! `cargo run --release -p andon-mes --example bench_schedule [STEPS] [ROUNDS]`; 40,000 steps and 400 rounds unless said otherwise.
 //! All but the times is the same in every run.
 
 mod seeded_problems;
