@@ -122,6 +122,10 @@ class Rights(Case):
             ("POST", "/api/devices", {"name": "d"}),
             ("PATCH", f"/api/devices/{uuid.uuid4()}", {"publish": ["#"]}),
             ("GET", "/api/audit/verify", None),
+            ("POST", "/api/mqtt/publish", {"topic": "a", "text": "1"}),
+            ("POST", "/api/mqtt/quarantine/discard", {"number": 1}),
+            ("POST", "/api/mqtt/quarantine/discard-all", {"rule": "r", "up_to": 1}),
+            ("POST", "/api/mqtt/quarantine/release", {"number": 1}),
         ):
             answer = self.here.request(method, path, body, **as_vera)
             self.assertEqual(answer.status, 403, f"{method} {path}: {answer}")
@@ -141,6 +145,9 @@ class Rights(Case):
         self.assertEqual(self.here.get(f"/api/history?tag={UNIT}/speed&from_ms=0&to_ms=9", **as_otto).status, 404)
         self.assertEqual(self.here.post("/api/ingest", "house light=true", **as_otto).status, 204)
         self.assertIn(self.here.post("/api/ingest", f"{UNIT} level=1i", **as_otto).status, (403, 404))
+        for page in ("clients", "subscriptions", "violations", "quarantine", "departures"):
+            self.assertEqual(self.here.get(f"/api/mqtt/{page}", **as_otto).status, 403, page)
+        self.assertEqual(self.here.get("/api/mqtt/topics", **as_otto).status, 200)
         paths = {e["path"] for e in self.here.get("/api/timeline", **as_otto).json["events"]}
         self.assertFalse([p for p in paths if not p.startswith("house")], "events of other branches")
 

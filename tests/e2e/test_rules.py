@@ -118,6 +118,25 @@ class Rules(Case):
         self.assertTrue(any("released from quarantine: measured by hand" in words for words in told), told)
         watcher.close()
 
+    def test_all_of_a_credential_is_of_all_its_clients_and_of_nobody_else(self):
+        node = self.node()
+        node.apply(PLANT.replace("MODE", "quarantine"))
+        login = lambda name: {key: (made := node.post("/api/devices", {"name": name, "publish": ["plant/#"]}).json)[key] for key in ("user", "password")}
+        meter, fan = login("meter"), login("fan")
+        clients = [Client(name, 4, durable=False, **who).connect(node.mqtt) for name, who in (("fan-1", fan), ("meter-1", meter), ("meter-2", meter))]
+        for client in clients:
+            client.publish_and_wait("plant/works/press/7", '{"t": "n/a"}')
+        kept = lambda: node.get("/api/mqtt/quarantine?rule=presses").json["messages"]
+        newest = kept()[0]
+        self.assertEqual([(m["client"], m["alike"]) for m in kept()], [("meter-2", 2), ("meter-1", 2), ("fan-1", 1)])
+        done = node.post("/api/mqtt/quarantine/discard-all", {"like": newest["number"], "up_to": newest["number"]})
+        self.assertEqual(done.json, {"discarded": 2})
+        self.assertEqual([m["client"] for m in kept()], ["fan-1"])
+        told = wait_until("it is recorded", lambda: [e["summary"] for e in node.timeline(kind="system") if e["detail"]["action"] == "mqtt_quarantine"])
+        self.assertEqual(told, ['MQTT: 2 messages of the client "meter-2" and 1 other client of the same credential under the topic rule "presses", thrown away from quarantine'])
+        for client in clients:
+            client.drop()
+
     def test_all_of_a_publisher_and_all_of_a_rule_are_thrown_away_at_once_and_recorded_once(self):
         node = self.node()
         node.apply(PLANT.replace("MODE", "quarantine"))
