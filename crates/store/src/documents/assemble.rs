@@ -69,11 +69,11 @@ pub(super) fn assemble(
     check_rule_filters(&plant, &draft, report);
     let told = report.places();
     if draft.unusable.len() <= DOUBTS_LIMIT {
-        check_settings(&plant, &draft, checks, &told, report);
+        check_settings(base, &plant, &draft, checks, &told, report);
     }
     if draft.unusable.is_empty() && !draft.unreadable {
         // They look at all equipment at once.
-        check_rules(&plant, &draft, checks, &told, report);
+        check_rules(base, &plant, &draft, checks, &told, report);
     }
     plant
 }
@@ -400,7 +400,14 @@ fn fits(alarm: &AlarmDef, tag: &TagDef) -> Result<(), Misfit> {
 }
 
 /// Asks those who understand the settings.
-fn check_settings(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, told: &[Place], report: &mut Report) {
+fn check_settings(
+    base: &Plant,
+    plant: &Plant,
+    draft: &Draft,
+    checks: &dyn SettingsCheck,
+    told: &[Place],
+    report: &mut Report,
+) {
     let connectors: HashMap<&str, &Placed<ConnectorDef>> =
         draft.connectors.iter().map(|placed| (placed.item.name.as_str(), placed)).collect();
     for connector in &plant.connectors {
@@ -412,6 +419,7 @@ fn check_settings(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, told
             findings,
             &format!("connector \"{}\"", connector.name),
             connectors.get(connector.name.as_str()),
+            || checks.check_connector(connector, base),
         );
     }
     let topics: HashMap<&str, &Placed<TopicDef>> =
@@ -419,7 +427,8 @@ fn check_settings(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, told
     for topic in &plant.topics {
         let mut findings = checks.check_topic(topic, plant);
         findings.retain(|finding| !follows(finding, &topic.settings, draft));
-        blame(report, told, findings, &format!("topic \"{}\"", topic.filter), topics.get(topic.filter.as_str()));
+        let (what, placed) = (format!("topic \"{}\"", topic.filter), topics.get(topic.filter.as_str()));
+        blame(report, told, findings, &what, placed, || checks.check_topic(topic, base));
     }
 }
 
@@ -435,17 +444,37 @@ fn follows(finding: &Finding, settings: &Json, draft: &Draft) -> bool {
     is_unusable || (draft.unreadable && is_missing)
 }
 
-fn check_rules(plant: &Plant, draft: &Draft, checks: &dyn SettingsCheck, told: &[Place], report: &mut Report) {
+fn check_rules(
+    base: &Plant,
+    plant: &Plant,
+    draft: &Draft,
+    checks: &dyn SettingsCheck,
+    told: &[Place],
+    report: &mut Report,
+) {
     let own: HashMap<&str, &Placed<TopicRuleDef>> =
         draft.topic_rules.iter().map(|placed| (placed.item.name.as_str(), placed)).collect();
     for rule in &plant.topic_rules {
         let findings = checks.check_topic_rule(rule, plant);
-        blame(report, told, findings, &format!("topic rule \"{}\"", rule.name), own.get(rule.name.as_str()));
+        let (what, placed) = (format!("topic rule \"{}\"", rule.name), own.get(rule.name.as_str()));
+        blame(report, told, findings, &what, placed, || checks.check_topic_rule(rule, base));
     }
 }
 
-/// `told`: the places of which something was said before.
-fn blame<T>(report: &mut Report, told: &[Place], findings: Vec<Finding>, what: &str, placed: Option<&&Placed<T>>) {
+/// `told`: the places of which something was said before. `before`: what is wrong with it in the model in force. What these documents do not
+/// name and was wrong already is not their fault: a version that looks closer must not refuse every change of a plant that it knows.
+fn blame<T>(
+    report: &mut Report,
+    told: &[Place],
+    mut findings: Vec<Finding>,
+    what: &str,
+    placed: Option<&&Placed<T>>,
+    before: impl FnOnce() -> Vec<Finding>,
+) {
+    if placed.is_none() && !findings.is_empty() {
+        let before = before();
+        findings.retain(|finding| !before.contains(finding));
+    }
     for finding in findings {
         match placed {
             Some(placed) => {

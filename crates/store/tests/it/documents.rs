@@ -359,6 +359,21 @@ fn any_setting() -> impl Strategy<Value = Json> {
     })
 }
 
+/// What an older version took and this one would not: nothing else is refused because of it, and it is refused itself when it is written anew.
+#[test]
+fn what_is_in_force_and_was_wrong_before_stops_no_other_change() {
+    let plc = "[[connector]]\nname = \"plc\"\ntype = \"modbus\"\naddress = 70000\n";
+    let base = parse(&toml(plc), &NoChecks).unwrap();
+    let site = "[[equipment]]\npath = \"w\"\nlevel = \"site\"\n";
+    let merged = merge(&base, &toml(site), false, &Checks).unwrap();
+    assert_eq!((merged.equipment.len(), merged.connectors), (1, base.connectors.clone()));
+    let told = |text: &str| {
+        merge(&base, &toml(text), false, &Checks).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let again = told(&format!("{site}{plc}"));
+    assert!(again.len() == 1 && again[0].contains("the address 70000 is above 65535"), "{again:?}");
+}
+
 struct NoChecks;
 impl SettingsCheck for NoChecks {
     fn check_connector(&self, _: &ConnectorDef, _: &Plant) -> Vec<Finding> {
