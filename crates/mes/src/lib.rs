@@ -20,6 +20,7 @@ pub mod element;
 pub mod floor;
 pub mod job;
 pub mod kpi;
+pub mod master;
 pub mod packml;
 pub mod quantity;
 pub mod rollup;

@@ -28,6 +28,7 @@ pub mod quality;
 pub mod record;
 pub mod sample;
 pub mod sample_codec;
+pub mod settings;
 pub mod text;
 pub mod time;
 pub mod unit;

@@ -212,6 +212,53 @@ pub struct TopicRuleDef {
     pub settings: serde_json::Value,
 }
 
+/// What a table of master data is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MasterKind {
+    /// Why something stands.
+    Reason,
+    /// When something is meant to work.
+    Calendar,
+    /// How a work unit is followed: which tags say what it does.
+    Machine,
+}
+
+impl MasterKind {
+    /// All of them, in the order in which documents have them.
+    pub const ALL: [Self; 3] = [Self::Reason, Self::Calendar, Self::Machine];
+
+    /// The word in documents.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reason => "reason",
+            Self::Calendar => "calendar",
+            Self::Machine => "machine",
+        }
+    }
+
+    /// The key that names a table of it in documents.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Reason | Self::Calendar => "name",
+            Self::Machine => "equipment",
+        }
+    }
+}
+
+/// A table of master data for manufacturing execution.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MasterDef {
+    /// What it is about.
+    pub kind: MasterKind,
+    /// Unique among those of its kind: a name, or the path of an equipment.
+    pub name: String,
+    /// The rest, in the words of `andon-mes`, which checks it.
+    pub settings: serde_json::Value,
+}
+
 /// What raises an alarm.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "condition", rename_all = "lowercase")]
@@ -307,6 +354,9 @@ pub struct Plant {
     /// Sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topic_rules: Vec<TopicRuleDef>,
+    /// Sorted by kind and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub master: Vec<MasterDef>,
     /// Sorted by name.
     #[serde(default)]
     pub alarms: Vec<AlarmDef>,

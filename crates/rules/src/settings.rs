@@ -7,6 +7,7 @@ use crate::schema::{self, Schema};
 use crate::{Mode, Rule, RuleKeep, SparkplugCheck};
 use andon_model::Timestamp;
 use andon_model::plant::{Finding, Plant, TopicRuleDef};
+use andon_model::settings::Table;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
@@ -67,7 +68,7 @@ pub(crate) fn compile(
     let mut findings = Vec::new();
     let empty = Map::new();
     let map = def.settings.as_object().unwrap_or(&empty);
-    let mut table = Table { at: Vec::new(), map, findings: &mut findings };
+    let mut table = Table::new(map, &mut findings);
     table.only(WORDS);
     if def.filter.starts_with('$') {
         let message = "topics that begin with `$` are the server's, and have no rule";
@@ -233,94 +234,6 @@ pub(crate) fn compile_pattern(whole: &str, written: &str) -> Result<(Regex, usiz
     let words = error.to_string();
     let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
     Err(format!("the pattern cannot be used: {last}"))
-}
-
-/// A table of the settings, and what is wrong in it.
-pub(crate) struct Table<'s, 'f> {
-    at: Vec<String>,
-    pub(crate) map: &'s Map<String, Json>,
-    findings: &'f mut Vec<Finding>,
-}
-
-impl Table<'_, '_> {
-    pub(crate) fn found(&mut self, key: &str, message: String, remedy: &str) {
-        let pointer = self.at.iter().cloned().chain([key.to_owned()]).collect();
-        self.findings.push(Finding { pointer, message, remedy: remedy.to_owned() });
-    }
-
-    fn found_at(&mut self, below: Vec<String>, message: String, remedy: &str) {
-        let pointer = self.at.iter().cloned().chain(below).collect();
-        self.findings.push(Finding { pointer, message, remedy: remedy.to_owned() });
-    }
-
-    fn found_here(&mut self, message: String, remedy: &str) {
-        self.findings.push(Finding { pointer: self.at.clone(), message, remedy: remedy.to_owned() });
-    }
-
-    fn only(&mut self, known: &[&str]) {
-        let unknown: Vec<String> = self.map.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect();
-        for key in unknown {
-            let message = format!("\"{key}\" is not a word that can stand here");
-            self.found(&key, message, &format!("known are: {}", known.join(", ")));
-        }
-    }
-
-    fn wrong<T>(&mut self, key: &str, wanted: &str) -> Option<T> {
-        self.found(key, format!("this cannot stand at \"{key}\""), &format!("write {wanted}"));
-        None
-    }
-
-    fn text(&mut self, key: &str, check: impl FnOnce(&str) -> Result<(), String>) -> Option<String> {
-        let Json::String(text) = self.map.get(key)? else { return self.wrong(key, "a text in quotes") };
-        match check(text) {
-            Ok(()) => Some(text.clone()),
-            Err(message) => {
-                self.found(key, message, "mend it");
-                None
-            }
-        }
-    }
-
-    fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
-        let value = self.map.get(key)?;
-        let meaning = value.as_str().and_then(|text| words.iter().find(|(word, _)| *word == text));
-        if let Some((_, meaning)) = meaning {
-            return Some(*meaning);
-        }
-        let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        self.wrong(key, &known.join(" or "))
-    }
-
-    fn whole(&mut self, key: &str, least: u64, most: u64) -> Option<usize> {
-        let value = self.map.get(key)?;
-        match value.as_u64().filter(|number| (least..=most).contains(number)) {
-            Some(number) => usize::try_from(number).ok(),
-            None => self.wrong(key, &format!("a whole number from {least} to {most}")),
-        }
-    }
-
-    fn flag(&mut self, key: &str) -> bool {
-        match self.map.get(key) {
-            None => false,
-            Some(Json::Bool(flag)) => *flag,
-            Some(_) => self.wrong(key, "true or false").unwrap_or(false),
-        }
-    }
-
-    /// A list of different names, none if there is none.
-    fn texts(&mut self, key: &str) -> Vec<String> {
-        let Some(value) = self.map.get(key) else { return Vec::new() };
-        let texts: Option<Vec<String>> = value.as_array().filter(|list| !list.is_empty()).and_then(|list| {
-            list.iter().map(|item| item.as_str().filter(|text| !text.is_empty()).map(str::to_owned)).collect()
-        });
-        texts.or_else(|| self.wrong(key, "a list of names, such as [\"site\", \"area\"]")).unwrap_or_default()
-    }
-
-    fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Option<T> {
-        let Json::Object(map) = self.map.get(key)? else { return self.wrong(key, "a table in braces") };
-        let at = self.at.iter().cloned().chain([key.to_owned()]).collect();
-        Some(read(&mut Table { at, map, findings: self.findings }))
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 
 pub mod documents;
 mod error;
+pub mod floor;
 mod ids;
 pub mod relay;
 pub mod repository;

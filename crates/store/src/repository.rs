@@ -4,6 +4,7 @@
 //! so neither can be there without the other. When a call returns `Ok`, the change is on disk.
 
 use crate::error::{ApplyError, StoreError};
+use crate::floor::FloorRepository;
 use andon_model::access::{Grant, Principal};
 use andon_model::event::{Event, SealedEvent};
 use andon_model::log::{Gap, Lane, Seq};
@@ -378,6 +379,12 @@ pub trait TimelineRepository: Send + Sync + 'static {
 }
 
 /// All of it: what `server` hands around as `Arc<dyn Repository>`.
-pub trait Repository: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository {}
+pub trait Repository:
+    PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository
+{
+}
 
-impl<T: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository> Repository for T {}
+impl<T: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository> Repository
+    for T
+{
+}

@@ -61,6 +61,7 @@ pub(super) fn assemble(
         connectors: connectors.into_values().cloned().collect(),
         topics: topics.into_values().cloned().collect(),
         topic_rules: topic_rules.into_values().cloned().collect(),
+        master: base.master.clone(),
         alarms: alarms.into_values().collect(),
     };
     check_tree(&plant, &draft, report);

@@ -159,7 +159,7 @@ async fn tag_numbers(tx: &mut SqliteConnection) -> Result<HashMap<Uuid, TagId>, 
 enum Compared {
     Same,
     Inconsistent(String),
-    Changed { plant: Plant, changes: Vec<Change>, plant_json: String, changes_json: String },
+    Changed { plant: Box<Plant>, changes: Vec<Change>, plant_json: String, changes_json: String },
 }
 
 /// Everything about a new model that takes long and needs no database.
@@ -173,7 +173,7 @@ fn compare(old: &Plant, mut plant: Plant) -> Result<Compared, StoreError> {
     }
     let plant_json = to_json(&plant, "plant model")?;
     let changes_json = to_json(&changes, "changes")?;
-    Ok(Compared::Changed { plant, changes, plant_json, changes_json })
+    Ok(Compared::Changed { plant: Box::new(plant), changes, plant_json, changes_json })
 }
 
 /// A new model on its way into force.
@@ -216,7 +216,7 @@ impl Applying {
             }
             Compared::Inconsistent(reason) => return Ok(Err(ApplyError::Inconsistent { reason })),
             Compared::Changed { plant, changes, plant_json, changes_json } => {
-                self.plant = plant;
+                self.plant = *plant;
                 (changes, plant_json, changes_json)
             }
         };

@@ -250,6 +250,7 @@ fn build(
         connectors: connectors.collect(),
         topics: topics.collect(),
         topic_rules,
+        master: Vec::new(),
         alarms,
     }
 }

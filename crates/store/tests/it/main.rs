@@ -6,6 +6,7 @@ mod accounts;
 mod documents;
 mod fakes;
 mod file;
+mod floor;
 mod plant;
 mod relay;
 mod timeline;

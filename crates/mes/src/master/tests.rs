@@ -1,0 +1,259 @@
+//! Tests of `master`.
+
+use super::*;
+use crate::element::{Element, Planned};
+use crate::packml::{Mode, State};
+use crate::quantity::Quantity;
+use crate::unit::Made;
+use andon_model::plant::{Equipment, Interpolation, Level, Profile, TagDef};
+use andon_model::{DataType, EquipmentPath, Sample, StatusCode, TagId, TagPath, Timestamp, Value};
+use serde_json::json;
+
+fn plant(master: Vec<MasterDef>) -> Plant {
+    let equipment = |path: &str, level| Equipment {
+        path: EquipmentPath::parse(path).expect("a path"),
+        level,
+        profile: Profile::Plant,
+        title: String::new(),
+        description: String::new(),
+        keep_days: None,
+    };
+    let tag = |path: &str, data_type| TagDef {
+        id: uuid::Uuid::nil(),
+        path: TagPath::parse(path).expect("a path"),
+        title: String::new(),
+        description: String::new(),
+        data_type,
+        unit: None,
+        range: None,
+        digits: None,
+        states: BTreeMap::new(),
+        interpolation: Interpolation::Stepped,
+        compress: None,
+        keep_days: None,
+        stale_after_ms: None,
+        write: None,
+        origin: None,
+    };
+    Plant {
+        equipment: vec![equipment("works", Level::Site), equipment("works/line/filler", Level::WorkUnit)],
+        tags: vec![
+            tag("works/line/filler/state", DataType::Int64),
+            tag("works/line/filler/mode", DataType::Int64),
+            tag("works/line/filler/on", DataType::Boolean),
+            tag("works/line/filler/word", DataType::String),
+            tag("works/line/filler/amps", DataType::Double),
+            tag("works/line/filler/bottles", DataType::Int64),
+        ],
+        master,
+        ..Plant::default()
+    }
+}
+
+fn def(kind: MasterKind, name: &str, settings: Json) -> MasterDef {
+    MasterDef { kind, name: name.to_owned(), settings }
+}
+
+fn sample(value: Value) -> Sample {
+    Sample {
+        tag: TagId(1),
+        value,
+        quality: StatusCode::GOOD,
+        source_ts: Timestamp::default(),
+        received_ts: Timestamp::default(),
+    }
+}
+
+fn whole_plant() -> Plant {
+    plant(vec![
+        def(MasterKind::Reason, "Mechanical/Jam", json!({ "action": "open the guard" })),
+        def(MasterKind::Reason, "Changeover", json!({ "counts_as": "setup" })),
+        def(
+            MasterKind::Calendar,
+            "Two shifts",
+            json!({
+                "time_zone": "Europe/Berlin",
+                "shift": [
+                    { "name": "Early", "days": "mon-fri", "from": "06:00", "to": "14:00", "breaks": ["09:00-09:15", "12:00-12:30"] },
+                    { "name": "Late", "days": "mon-fri", "from": "14:00", "to": "22:00", "weeks": [1, 3], "turn": 4, "since": "2026-01-05" },
+                ],
+                "exception": [{ "name": "Christmas", "from": "2026-12-24", "to": "2026-12-26" }, { "name": "Overhaul", "from": "2026-11-02 08:00", "to": "2026-11-02 12:00", "planned": "maintenance" }],
+            }),
+        ),
+        def(
+            MasterKind::Machine,
+            "works/line/filler",
+            json!({
+                "state": { "tag": "works/line/filler/state", "packml": true },
+                "mode": { "tag": "works/line/filler/mode", "values": { "0": "production", "1": "maintenance", "7": "12" } },
+                "reason": { "tag": "works/line/filler/word", "values": { "E17": "Mechanical/Jam" } },
+                "good": { "tag": "works/line/filler/bottles", "rolls_over_at": 65536, "at_most": 5000 },
+                "scrap": { "tag": "works/line/filler/on", "counts": "each", "scale": 0.5 },
+                "calendar": "Two shifts", "minor_stop": "2min", "run_time": "120ms", "start_up": "delay", "orders": false,
+            }),
+        ),
+    ])
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let (data, wrong) = MasterData::of_plant(&whole_plant());
+    assert_eq!(wrong, []);
+    assert_eq!(
+        data.reasons["Mechanical/Jam"],
+        Reason { counts_as: Element::Delay, action: "open the guard".to_owned() }
+    );
+    assert_eq!(data.reasons["Changeover"].counts_as, Element::Setup);
+
+    let at = |text| Timestamp::parse_rfc3339(text).expect("a time");
+    let planned = |text| *data.calendars["Two shifts"].planned(at(text), at("2027-01-01T00:00:00Z")).at(at(text));
+    assert_eq!(planned("2026-11-03T08:05:00Z"), Planned::Break, "nine in the morning, there");
+    assert_eq!(planned("2026-11-02T08:05:00Z"), Planned::Maintenance);
+    assert_eq!(planned("2026-12-26T10:00:00Z"), Planned::Off, "to the end of the last day");
+    assert_eq!(planned("2026-12-23T10:00:00Z"), Planned::Busy);
+
+    let machine = &data.machines["works/line/filler"];
+    let state = |value| machine.state.as_ref().and_then(|tag| tag.state(&sample(value)));
+    assert_eq!(
+        (state(Value::Int64(6)), state(Value::Double(4.0)), state(Value::Int64(99))),
+        (Some(State::Execute), Some(State::Idle), None)
+    );
+    assert_eq!(state(Value::Null), None);
+    let mode = |value| machine.mode.as_ref().and_then(|tag| tag.mode(&sample(Value::Int64(value))));
+    assert_eq!([0, 1, 7, 3].map(mode), [Some(Mode::Production), Some(Mode::Maintenance), Some(Mode::User(12)), None]);
+    let said = sample(Value::String("E17".into()));
+    assert_eq!(machine.reason.as_ref().and_then(|tag| tag.reason(&said)), Some("Mechanical/Jam"));
+    let [good, scrap] = &machine.counts[..] else { panic!("two count") };
+    let rule =
+        crate::counter::CounterRule { rolls_over_at: Some(65_536.0), scale: 1.0, at_most: Quantity::pieces(5000) };
+    assert_eq!((good.made, good.counter), (Made::Good, Counts::Total(rule)));
+    assert_eq!((scrap.made, scrap.counter), (Made::Scrap, Counts::Each { scale: 0.5 }));
+    assert_eq!(machine.rules.planned_run_time_per_item_ns, Some(120_000_000));
+    assert_eq!((machine.rules.minor_stop_under.as_secs(), machine.rules.counting.without_orders), (120, true));
+}
+
+#[test]
+fn a_bad_reading_says_nothing() {
+    let (data, _) = MasterData::of_plant(&whole_plant());
+    for quality in [StatusCode::BAD_NO_COMMUNICATION, StatusCode::UNCERTAIN_LAST_USABLE_VALUE] {
+        let bad = Sample { quality, ..sample(Value::Int64(6)) };
+        assert_eq!(data.machines["works/line/filler"].state.as_ref().and_then(|tag| tag.state(&bad)), None);
+    }
+}
+
+#[test]
+fn a_machine_that_says_little_is_followed_too() {
+    let machine = |state: Json| {
+        let def = def(MasterKind::Machine, "works/line/filler", json!({ "state": state }));
+        let (data, wrong) = MasterData::of_plant(&plant(vec![def]));
+        assert_eq!(wrong, []);
+        data.machines["works/line/filler"].state.clone().expect("has a state")
+    };
+    let draws = machine(json!({ "tag": "works/line/filler/amps", "runs_above": 2.5 }));
+    assert_eq!(
+        [2.4, 2.5, 2.6].map(|amps| draws.state(&sample(Value::Double(amps)))),
+        [Some(State::Stopped), Some(State::Stopped), Some(State::Execute)]
+    );
+    let runs = machine(json!({ "tag": "works/line/filler/on", "values": { "true": "Execute", "false": "Stopped" } }));
+    assert_eq!(runs.state(&sample(Value::Boolean(true))), Some(State::Execute));
+    let says = machine(json!({ "tag": "works/line/filler/word", "values": { "RUN": "execute", "ERR": "Aborted" } }));
+    assert_eq!(says.state(&sample(Value::String("ERR".into()))), Some(State::Aborted));
+    assert_eq!(says.state(&sample(Value::String("run".into()))), None, "what is not said is not known");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let told = |kind, name: &str, settings: Json| {
+        let mut plant = whole_plant();
+        let def = def(kind, name, settings);
+        plant.master.push(def.clone());
+        check(&def, &plant)
+            .into_iter()
+            .map(|finding| format!("{}: {}; {}", finding.pointer.join("."), finding.message, finding.remedy))
+            .collect::<Vec<_>>()
+    };
+    let reason = |name: &str, settings| told(MasterKind::Reason, name, settings);
+    assert!(reason("a//b", json!({}))[0].starts_with("name: \"a//b\" is no name of a reason; write one to 4 names"));
+    assert_eq!(reason("a/b/c/d/e", json!({})).len(), 1);
+    assert_eq!(
+        reason("a", json!({ "counts_as": "pause", "colour": 1 })),
+        [
+            "colour: \"colour\" is not a word that can stand here; known are: counts_as, action",
+            "counts_as: this cannot stand at \"counts_as\"; write \"delay\" or \"setup\" or \"planned_down\" or \"idle\"",
+        ]
+    );
+
+    let calendar = |settings| told(MasterKind::Calendar, "c", settings);
+    assert_eq!(
+        calendar(json!({})),
+        [": \"time_zone\" is missing; write one of the IANA names: time_zone = \"Europe/Berlin\""]
+    );
+    assert_eq!(
+        calendar(json!({ "time_zone": "Berlin" })),
+        [": \"Berlin\" is no time zone; write one of the IANA names, such as Europe/Berlin; mend it"]
+    );
+    assert_eq!(
+        calendar(
+            json!({ "time_zone": "UTC", "shift": [{ "name": "a", "from": "6:00", "to": "14:00", "weeks": [1], "days": "mo" }, 5] })
+        ),
+        [
+            "shift.0.days: \"mo\" is no day; mon, tue, wed, thu, fri, sat and sun are; mend it",
+            "shift.0.from: this cannot stand at \"from\"; write a time of day, such as \"06:00\"",
+            "shift.0.weeks: how many weeks a turn has is not said; add `turn = 2`",
+            "shift.1: this is no table; write a table in braces",
+        ]
+    );
+    assert_eq!(
+        calendar(json!({ "time_zone": "UTC", "exception": [{ "name": "a", "from": "2026-12-24", "to": "24.12." }] })),
+        [
+            "exception.0.to: this cannot stand at \"to\"; write a date, \"2026-12-24\", or with the time, \"2026-12-24 14:00\""
+        ]
+    );
+
+    let machine = |settings| told(MasterKind::Machine, "works/line/filler", settings);
+    assert_eq!(
+        told(MasterKind::Machine, "works/x", json!({})),
+        ["equipment: there is no equipment \"works/x\"; write the path of a work unit, or add an [[equipment]] of it"]
+    );
+    assert_eq!(
+        told(MasterKind::Machine, "works", json!({})),
+        ["equipment: \"works\" is a site and no machine; write the path of a work unit"]
+    );
+    assert_eq!(
+        machine(json!({ "state": { "tag": "works/line/filler/word", "packml": true } })),
+        ["state: a string tag never has numbers of the standard; write values that the tag can have"]
+    );
+    assert_eq!(
+        machine(json!({ "state": { "tag": "works/line/filler/on", "values": { "1": "Execute" } } })),
+        ["state: a boolean tag never has the value \"1\"; write values that the tag can have"]
+    );
+    assert!(
+        machine(json!({ "state": { "tag": "works/line/filler/state", "values": { "1": "Runing" } } }))[0]
+            .starts_with("state.values.1: \"Runing\" is not known here; known are Clearing, ")
+    );
+    assert_eq!(
+        machine(json!({ "state": { "tag": "works/line/filler/state" } })),
+        ["state: what the tag's values mean is not said, or said twice; write one of `values`, `packml`, `runs_above`"]
+    );
+    assert_eq!(
+        machine(json!({ "state": { "tag": "x" }, "good": {}, "calendar": "None", "minor_stop": "2h" })),
+        [
+            "state.tag: there is no tag \"x\"; write the path of a tag, or add a [[tag]] of it",
+            "state: what the tag's values mean is not said, or said twice; write one of `values`, `packml`, `runs_above`",
+            "good: \"tag\" is missing; write the path of a tag",
+            "calendar: there is no calendar \"None\"; add a [[calendar]] of it; mend it",
+            "minor_stop: this cannot stand at \"minor_stop\"; write a time from \"1s\" to \"1h\"",
+        ]
+    );
+    assert_eq!(
+        machine(json!({ "good": { "tag": "works/line/filler/word", "counts": "each", "at_most": 5 } })),
+        [
+            "good.tag: a string tag does not count; write a tag with numbers",
+            "good.at_most: only a tag that counts the total rolls over or jumps; take it out"
+        ]
+    );
+    assert_eq!(
+        machine(json!({ "reason": { "tag": "works/line/filler/word", "values": { "E1": "Electric" } } })),
+        ["reason.values.E1: \"Electric\" is not known here; add a [[reason]] with the name \"Electric\""]
+    );
+}
