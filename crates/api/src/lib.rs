@@ -105,6 +105,8 @@ pub struct Parts {
     pub ingest: Arc<dyn ports::Ingest>,
     /// What ingest remembers between requests; one for all listeners of a node.
     pub ingest_memory: Arc<ingest::Memory>,
+    /// Manufacturing execution.
+    pub mes: Arc<dyn ports::mes::Mes>,
     /// States held for backups.
     pub backups: Arc<dyn ports::Backups>,
     /// Ready, warnings, metrics.
@@ -171,8 +173,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
-        mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
+        mqtt_clients, mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -225,6 +227,14 @@ pub fn router(app: App) -> Router {
         .route("/api/mqtt/quarantine/discard", post(mqtt_rules::discard))
         .route("/api/mqtt/quarantine/discard-all", post(mqtt_rules::discard_all))
         .route("/api/mqtt/permission", post(mqtt_clients::permission))
+        .route("/api/mes/machines", get(mes::machines))
+        .route("/api/mes/reasons", get(mes::reasons))
+        .route("/api/mes/kpis", get(mes::kpis))
+        .route("/api/mes/kpis/series", get(mes::series))
+        .route("/api/mes/states", get(mes::states))
+        .route("/api/mes/stops", get(mes::stops))
+        .route("/api/mes/why", get(mes::why))
+        .route("/api/mes/corrections", get(mes::corrections).post(mes::correct))
         .route("/api/connectors/found", get(connectors::found))
         .route("/api/secrets", get(secrets::list))
         .route("/api/secrets/{name}", put(secrets::set).delete(secrets::remove))

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mqtt_clients,
-    mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, users, values, ws,
+    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
+    mqtt_clients, mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -51,6 +51,15 @@ use utoipa::OpenApi;
         alarms::acknowledge,
         timeline::timeline,
         commands::submit,
+        mes::machines,
+        mes::reasons,
+        mes::kpis,
+        mes::series,
+        mes::states,
+        mes::stops,
+        mes::why,
+        mes::corrections,
+        mes::correct,
         connectors::list,
         connectors::test,
         topics::level,

@@ -68,5 +68,9 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
         }
         What::System(note) => note.text.clone(),
         What::Note(note) => note.text.clone(),
+        What::Machine(change) => {
+            let note = change.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            format!("{} put right: {}{note}", title(plant, &event.path), change.says)
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod counter;
 pub mod element;
 pub mod floor;
+pub mod follow;
 pub mod job;
 pub mod kpi;
 pub mod master;

@@ -60,11 +60,14 @@ pub enum What {
     System(SystemNote),
     /// What a person wrote about a time and a place; [`Event::source_at`] is the time it is about.
     Note(Note),
+    /// A person put right what a machine is said to have been in, or said why it was so; [`Event::source_at`] is the beginning of the span.
+    Machine(MachineCorrection),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 7] = ["alarm", "command", "connection", "user", "configuration", "system", "note"];
+    pub const KINDS: [&'static str; 8] =
+        ["alarm", "command", "connection", "user", "configuration", "system", "note", "machine"];
 
     /// The kind, as in JSON.
     #[must_use]
@@ -77,6 +80,7 @@ impl What {
             Self::Configuration(_) => "configuration",
             Self::System(_) => "system",
             Self::Note(_) => "note",
+            Self::Machine(_) => "machine",
         }
     }
 
@@ -113,7 +117,8 @@ impl What {
             | Self::User(_)
             | Self::System(_)
             | Self::Configuration(_)
-            | Self::Note(_) => 0,
+            | Self::Note(_)
+            | Self::Machine(_) => 0,
         }
     }
 }
@@ -276,6 +281,20 @@ pub struct Note {
     pub until: Option<Timestamp>,
 }
 
+/// What a person says of a span of a machine; the record of before stays.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MachineCorrection {
+    /// Its number: later ones lie over earlier ones.
+    pub number: u32,
+    /// The first instant after the span.
+    pub until: Timestamp,
+    /// What is said, in words: `reason Mechanical/Jam`, `state Held`, `as recorded`.
+    pub says: String,
+    /// What the person wrote about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -288,10 +307,10 @@ pub struct SystemNote {
 #[cfg(test)]
 mod tests {
     use super::{
-        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, Note, Step, SystemNote,
-        UserChange, What,
+        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, MachineCorrection, Note, Step,
+        SystemNote, UserChange, What,
     };
-    use crate::{StatusCode, Value};
+    use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;
 
     fn alarm(priority: u8, to: AlarmState) -> What {
@@ -374,6 +393,12 @@ mod tests {
             What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None }),
             system("started"),
             What::Note(Note { text: "belt changed".to_owned(), until: None }),
+            What::Machine(MachineCorrection {
+                number: 1,
+                until: Timestamp::default(),
+                says: "state Held".to_owned(),
+                note: None,
+            }),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {

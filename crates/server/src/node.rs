@@ -11,6 +11,7 @@ use crate::certificate::Own;
 use crate::data_dir::{DataDir, write_private};
 use crate::discovery::Discovery;
 use crate::ended;
+use crate::mes::Manufacturing;
 use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
@@ -299,6 +300,7 @@ impl Node {
         if let Some(words) = certificate.renewal() {
             notes.say("", "certificate_renewed", words);
         }
+        let mes = Manufacturing::open(store.clone(), shared.clone(), bus.clone(), clock.clone(), notes.clone()).await?;
         let secrets = Secrets::open(&settings.data_dir)?;
         let bridges = Bridges::new(node, log.clone(), secrets.clone(), recorder.clone(), clock.clone(), notes.clone());
         let sparkplug =
@@ -386,6 +388,7 @@ impl Node {
             sparkplug: sparkplug.clone(),
             discovery: discovery.clone(),
             bridges: bridges.clone(),
+            mes: mes.clone(),
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers, secrets);
@@ -404,6 +407,7 @@ impl Node {
             forget_restored(&settings.data_dir);
         }
         admin.follow().await?;
+        keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
         let holds = Holds::new(Sources {
             data_dir: settings.data_dir.clone(),
             node,
@@ -501,6 +505,7 @@ impl Node {
                 sql: Arc::new(crate::sql::SqlOverHttp(engine.clone())),
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
                 ingest_memory: ingest_memory.clone(),
+                mes: mes.clone(),
                 backups: holds.clone(),
                 node: state.clone(),
                 clock: clock.clone(),

@@ -3,6 +3,7 @@
 use crate::adapters::ChecksAndSecrets;
 use crate::bridge::Bridges;
 use crate::discovery::Discovery;
+use crate::mes::Manufacturing;
 use crate::mqtt::{Hooks, set_actuators};
 use crate::secrets::{Refused, Secrets};
 use crate::sparkplug::Sparkplug;
@@ -47,6 +48,8 @@ pub struct Followers {
     pub discovery: Arc<Discovery>,
     /// Bridges to other brokers.
     pub bridges: Arc<Bridges>,
+    /// Manufacturing execution.
+    pub mes: Arc<Manufacturing>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -61,6 +64,7 @@ impl Followers {
         self.alarms.set_plant(&self.bus.plant());
         self.historian.compress(compressions(&self.bus));
         self.historian.keep(retentions(&self.bus));
+        self.mes.follow().await?;
         self.hooks.set_plant(&plant);
         let now: std::collections::HashSet<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
         self.sparkplug.release();

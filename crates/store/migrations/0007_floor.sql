@@ -35,6 +35,7 @@ CREATE TABLE floor_correction (
     to_at   INTEGER NOT NULL CHECK (to_at > from_at),
     change  TEXT    NOT NULL, -- JSON
     by_id   BLOB    NOT NULL,
+    key     BLOB    NOT NULL UNIQUE, -- by which a request that comes twice is known
     at      INTEGER NOT NULL,
     event   BLOB    NOT NULL UNIQUE
 ) STRICT;
@@ -44,4 +45,13 @@ CREATE INDEX floor_correction_by_unit ON floor_correction (unit, to_at);
 CREATE TABLE floor_counter (
     tag   INTEGER PRIMARY KEY,
     shown TEXT    NOT NULL -- JSON
+) STRICT;
+
+-- How far the floor has come: everything before `kept_until` (µs since 1970) is above; of what is after it, the lane of samples speaks from the
+-- frame `first_seq` on; what came late in frames up to `seen_seq` is above too.
+CREATE TABLE floor_progress (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    kept_until INTEGER NOT NULL,
+    first_seq  INTEGER NOT NULL,
+    seen_seq   INTEGER NOT NULL
 ) STRICT;

@@ -7,7 +7,7 @@ use andon_model::{TagId, Timestamp};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-/// Under which name the floor reads the samples lane.
+/// Under which name the floor reads the lane of samples.
 pub const READER: &str = "floor";
 
 /// What has a number.
@@ -62,6 +62,8 @@ pub struct StoredCorrection {
     pub by: Uuid,
     /// When.
     pub at: Timestamp,
+    /// By which the same request is known when it comes again.
+    pub key: Uuid,
 }
 
 /// What is kept together: all of it or nothing.
@@ -75,8 +77,19 @@ pub struct FloorKeep {
     pub counters: Vec<(TagId, String)>,
     /// What people put right, with the events that tell of it.
     pub corrections: Vec<(StoredCorrection, Event)>,
-    /// How far the samples lane is dealt with, if that changed.
-    pub applied: Option<Seq>,
+    /// How far the floor has come, if that changed.
+    pub progress: Option<Progress>,
+}
+
+/// How far the floor has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Everything before it is kept: a whole hour.
+    pub kept_until: Timestamp,
+    /// The first frame of the samples lane that speaks of what is after it.
+    pub first: Seq,
+    /// What came late in frames up to this one is kept.
+    pub seen: Seq,
 }
 
 /// Manufacturing execution. One task writes; anybody reads.
@@ -99,10 +112,14 @@ pub trait FloorRepository: Send + Sync + 'static {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<StoredCorrection>, StoreError>;
+    /// The correction that was made with a key.
+    async fn floor_correction_of(&self, key: Uuid) -> Result<Option<StoredCorrection>, StoreError>;
+    /// How far the floor had come; `None`: there is none yet.
+    async fn floor_progress(&self) -> Result<Option<Progress>, StoreError>;
     /// The number of the last correction; 0: there is none.
     async fn floor_last_correction(&self) -> Result<u32, StoreError>;
     /// Keeps all of it, or nothing.
     /// # Errors
-    /// [`StoreError::Taken`]: a correction has that number already. Nothing was kept.
+    /// [`StoreError::Taken`]: a correction has that number or that key already. Nothing was kept.
     async fn floor_keep(&self, keep: FloorKeep) -> Result<(), StoreError>;
 }

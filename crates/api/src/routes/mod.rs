@@ -10,6 +10,7 @@ pub mod history;
 pub mod influx;
 pub mod ingest;
 pub mod kept;
+pub mod mes;
 pub mod mqtt;
 pub mod mqtt_clients;
 pub mod mqtt_rules;

@@ -7,11 +7,15 @@
 //! A question about a window is one about slots, about hours that are cut, and about what is here ([`Question`]): whoever keeps the
 //! first two answers them, and [`Floor::answer`] adds the rest.
 
+mod past;
+
+pub use past::{kept_hour, past};
+
 use crate::element::{Planned, Seen};
 use crate::rollup::{Cover, Level, Slot, Totals, cover};
 use crate::steps::Interval;
 use crate::unit::{
-    Correction, Count, CountsAs, DerivedHour, Job, LogError, ReasonId, RecordedHour, Rules, Said, UnitLog,
+    Correction, Count, CountsAs, DerivedHour, Job, LogError, Moment, ReasonId, RecordedHour, Rules, Said, UnitLog,
 };
 use andon_model::Timestamp;
 use std::collections::BTreeMap;
@@ -96,6 +100,12 @@ impl Floor {
     /// stops that are kept.
     pub const fn caught_up(&mut self) {
         self.caught_up = true;
+    }
+
+    /// Whether all that was here before the start is here again.
+    #[must_use]
+    pub const fn is_caught_up(&self) -> bool {
+        self.caught_up
     }
 
     /// Until when everything is kept: a whole hour.
@@ -214,6 +224,27 @@ impl Floor {
         self.units.get(&unit).filter(|_| from < to).map(|unit| unit.log.recorded(from, to))
     }
 
+    /// What held of a unit over a window, as far as it is here, as it was recorded.
+    #[must_use]
+    pub fn moments(&self, unit: UnitId, from: Timestamp, to: Timestamp) -> Vec<Interval<Moment>> {
+        let Some(unit) = self.units.get(&unit) else { return Vec::new() };
+        let moments = unit.log.moments(from, to, false);
+        let copied = |piece: Interval<&Moment>| Interval { from: piece.from, to: piece.to, value: *piece.value };
+        moments.within(from, to).map(copied).collect()
+    }
+
+    /// The log of a unit, as far as it is here.
+    #[must_use]
+    pub fn log_of(&self, unit: UnitId) -> Option<&UnitLog> {
+        self.units.get(&unit).map(|unit| &unit.log)
+    }
+
+    /// How a unit is counted, and under what it stands.
+    #[must_use]
+    pub fn settings_of(&self, unit: UnitId) -> Option<&UnitSettings> {
+        self.units.get(&unit).map(|unit| &unit.settings)
+    }
+
     /// What an answer about a window needs; `now` ends it.
     #[must_use]
     pub fn question(&self, node: NodeId, from: Timestamp, to: Timestamp, now: Timestamp) -> Question {
@@ -289,11 +320,17 @@ impl Floor {
     /// A batch is kept: what is before its end is forgotten here.
     pub fn kept(&mut self, batch: &Batch) {
         self.caught_up = true;
-        self.kept_until =
-            batch.hours.iter().map(|hour| hour.hour.to()).max().unwrap_or(self.kept_until).max(self.kept_until);
+        self.kept_until = batch.until().unwrap_or(self.kept_until).max(self.kept_until);
         for unit in self.units.values_mut() {
             unit.log.forget_before(self.kept_until.minus(margin(unit.settings.rules)));
             unit.settled = None;
+        }
+    }
+
+    /// A floor without units keeps nothing, and what it could keep of the time until now is over.
+    pub fn idle(&mut self, now: Timestamp) {
+        if self.units.is_empty() {
+            self.kept_until = self.kept_until.max(Slot::of(Level::Hour, now).from());
         }
     }
 
@@ -329,6 +366,12 @@ impl Unit {
 }
 
 impl Batch {
+    /// The end of the last hour in it.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.hours.iter().map(|hour| hour.hour.to()).max()
+    }
+
     /// Adds an hour, and to the slots above what it differs by from what was kept of it.
     fn add(&mut self, hour: KeptHour, nodes: &[NodeId], before: &Totals) {
         let difference = hour.totals.clone() - before;

@@ -75,6 +75,14 @@ pub enum Counts {
     },
 }
 
+impl<T> StateTag<T> {
+    /// Whether a reading says what is now, be its meaning known or not.
+    #[must_use]
+    pub fn says_something(&self, sample: &Sample) -> bool {
+        good(sample).is_some()
+    }
+}
+
 impl StateTag<State> {
     /// The state that a reading says; `None`: the reading is not good, or what it means is not said.
     #[must_use]

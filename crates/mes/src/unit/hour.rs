@@ -89,15 +89,18 @@ impl DerivedHour {
             begins_stop: piece.begins_stop && piece.from >= from,
             ..*piece
         });
-        let made = counts.iter().filter(|count| from <= count.at && count.at < to).map(|count| {
-            let run_time = self
-                .run_times
-                .partition_point(|(since, _)| *since <= count.at)
-                .checked_sub(1)
-                .and_then(|at| self.run_times[at].1);
-            Sums::of_amounts(count.amounts(), run_time)
-        });
+        let made = counts
+            .iter()
+            .filter(|count| from <= count.at && count.at < to)
+            .map(|count| Sums::of_amounts(count.amounts(), self.run_time(count.at)));
         Totals::of_pieces(&within.collect::<Vec<_>>()) + &Totals::of_sums(made.sum())
+    }
+
+    /// PRI in ns of what is made at an instant; `None`: nobody has said.
+    #[must_use]
+    pub fn run_time(&self, at: Timestamp) -> Option<u64> {
+        let since = self.run_times.partition_point(|(since, _)| *since <= at);
+        since.checked_sub(1).and_then(|at| self.run_times.get(at)).and_then(|(_, run_time)| *run_time)
     }
 
     /// As bytes: about five a piece.

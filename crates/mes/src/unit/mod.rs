@@ -121,12 +121,12 @@ pub type CountsAs<'a> = &'a dyn Fn(ReasonId) -> Option<Element>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnitLog {
     seen: Steps<(Seen, Option<ReasonId>)>,
-    jobs: Steps<Option<Job>>,
+    pub(crate) jobs: Steps<Option<Job>>,
     planned: Steps<Planned>,
     /// With their numbers, in the order in which they were made.
     corrections: Vec<(u32, Correction)>,
     /// In order of time.
-    counts: Vec<Count>,
+    pub(crate) counts: Vec<Count>,
 }
 
 impl Default for UnitLog {

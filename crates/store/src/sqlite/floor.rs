@@ -1,11 +1,11 @@
 //! Hours, totals and corrections of the shop floor.
 
-use super::outbox::{enqueue, set_applied};
-use super::{Store, from_json, to_json};
+use super::outbox::enqueue;
+use super::{Store, from_json, to_i64, to_json, to_u64};
 use crate::error::{StoreError, database};
-use crate::floor::{FloorKeep, FloorRepository, NumberKind, READER, StoredCorrection, StoredHour, StoredSlot};
+use crate::floor::{FloorKeep, FloorRepository, NumberKind, Progress, StoredCorrection, StoredHour, StoredSlot};
 use andon_model::event::Event;
-use andon_model::log::Lane;
+use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
 use async_trait::async_trait;
 use sqlx::sqlite::Sqlite;
@@ -134,30 +134,25 @@ impl FloorRepository for Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<StoredCorrection>, StoreError> {
-        let rows: Vec<(i64, i64, i64, String, Vec<u8>, i64)> = sqlx::query_as(
-            "SELECT number, from_at, to_at, change, by_id, at FROM floor_correction WHERE unit = ? AND to_at > ? AND from_at < ? ORDER BY number",
-        )
-        .bind(i64::from(unit))
-        .bind(from.micros())
-        .bind(to.micros())
-        .fetch_all(self.readers())
-        .await
-        .map_err(database("read corrections of the shop floor"))?;
-        rows.into_iter()
-            .map(|(number, from, to, change, by, at)| {
-                let by = Uuid::from_slice(&by).unwrap_or_default();
-                let [from, to, at] = [from, to, at].map(Timestamp::from_micros);
-                Ok(StoredCorrection {
-                    number: small(number),
-                    unit,
-                    from,
-                    to,
-                    change: from_json(&change, "correction")?,
-                    by,
-                    at,
-                })
-            })
-            .collect()
+        let select = format!("{CORRECTION} WHERE unit = ? AND to_at > ? AND from_at < ? ORDER BY number");
+        let rows: Vec<CorrectionRow> = sqlx::query_as(sqlx::AssertSqlSafe(select))
+            .bind(i64::from(unit))
+            .bind(from.micros())
+            .bind(to.micros())
+            .fetch_all(self.readers())
+            .await
+            .map_err(database("read corrections of the shop floor"))?;
+        rows.into_iter().map(correction).collect()
+    }
+
+    async fn floor_correction_of(&self, key: Uuid) -> Result<Option<StoredCorrection>, StoreError> {
+        let select = format!("{CORRECTION} WHERE key = ?");
+        let row: Option<CorrectionRow> = sqlx::query_as(sqlx::AssertSqlSafe(select))
+            .bind(key.as_bytes().to_vec())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(database("read a correction of the shop floor"))?;
+        row.map(correction).transpose()
     }
 
     async fn floor_keep(&self, keep: FloorKeep) -> Result<(), StoreError> {
@@ -165,29 +160,34 @@ impl FloorRepository for Store {
             Box::pin(async move {
                 for hours in keep.hours.chunks(AT_A_TIME) {
                     let mut statement = QueryBuilder::<Sqlite>::new(
-                        "INSERT OR REPLACE INTO floor_hour (unit, hour, recorded, derived) ",
+                        "INSERT INTO floor_hour (unit, hour, recorded, derived) ",
                     );
                     statement.push_values(hours, |mut row, hour| {
                         row.push_bind(i64::from(hour.unit)).push_bind(hour.hour);
                         row.push_bind(hour.recorded.clone()).push_bind(hour.derived.clone());
                     });
+                    statement.push(
+                        " ON CONFLICT (unit, hour) DO UPDATE SET recorded = excluded.recorded, derived = excluded.derived",
+                    );
                     statement.build().execute(&mut *tx).await.map_err(database("keep hours of the shop floor"))?;
                 }
                 for slots in keep.slots.chunks(AT_A_TIME) {
                     let mut statement =
-                        QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO floor_slot (node, level, number, totals) ");
+                        QueryBuilder::<Sqlite>::new("INSERT INTO floor_slot (node, level, number, totals) ");
                     statement.push_values(slots, |mut row, slot| {
                         row.push_bind(i64::from(slot.node)).push_bind(i64::from(slot.level));
                         row.push_bind(slot.number).push_bind(slot.totals.clone());
                     });
+                    statement.push(" ON CONFLICT (node, level, number) DO UPDATE SET totals = excluded.totals");
                     statement.build().execute(&mut *tx).await.map_err(database("keep totals of the shop floor"))?;
                 }
                 for counters in keep.counters.chunks(AT_A_TIME) {
                     let mut statement =
-                        QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO floor_counter (tag, shown) ");
+                        QueryBuilder::<Sqlite>::new("INSERT INTO floor_counter (tag, shown) ");
                     statement.push_values(counters, |mut row, (tag, shown)| {
                         row.push_bind(i64::from(tag.0)).push_bind(shown.clone());
                     });
+                    statement.push(" ON CONFLICT (tag) DO UPDATE SET shown = excluded.shown");
                     statement
                         .build()
                         .execute(&mut *tx)
@@ -197,13 +197,25 @@ impl FloorRepository for Store {
                 for (correction, event) in keep.corrections {
                     insert_correction(tx, correction, &event).await?;
                 }
-                match keep.applied {
-                    Some(seq) => set_applied(tx, READER, Lane::Samples, seq).await,
+                match keep.progress {
+                    Some(progress) => set_progress(tx, progress).await,
                     None => Ok(()),
                 }
             })
         })
         .await
+    }
+
+    async fn floor_progress(&self) -> Result<Option<Progress>, StoreError> {
+        let row: Option<(i64, i64, i64)> = sqlx::query_as("SELECT kept_until, first_seq, seen_seq FROM floor_progress")
+            .fetch_optional(self.readers())
+            .await
+            .map_err(database("read how far the shop floor has come"))?;
+        Ok(row.map(|(kept_until, first, seen)| Progress {
+            kept_until: Timestamp::from_micros(kept_until),
+            first: Seq(to_u64(first)),
+            seen: Seq(to_u64(seen)),
+        }))
     }
 
     async fn floor_last_correction(&self) -> Result<u32, StoreError> {
@@ -215,13 +227,36 @@ impl FloorRepository for Store {
     }
 }
 
+const CORRECTION: &str = "SELECT number, unit, from_at, to_at, change, by_id, at, key FROM floor_correction";
+
+type CorrectionRow = (i64, i64, i64, i64, String, Vec<u8>, i64, Vec<u8>);
+
+fn correction(row: CorrectionRow) -> Result<StoredCorrection, StoreError> {
+    let (number, unit, from, to, change, by, at, key) = row;
+    let [from, to, at] = [from, to, at].map(Timestamp::from_micros);
+    let [by, key] = [by, key].map(|bytes| Uuid::from_slice(&bytes).unwrap_or_default());
+    let change = from_json(&change, "correction")?;
+    Ok(StoredCorrection { number: small(number), unit: small(unit), from, to, change, by, at, key })
+}
+
+async fn set_progress(tx: &mut SqliteConnection, progress: Progress) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO floor_progress (id, kept_until, first_seq, seen_seq) VALUES (1, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET kept_until = excluded.kept_until, first_seq = excluded.first_seq, seen_seq = excluded.seen_seq")
+        .bind(progress.kept_until.micros())
+        .bind(to_i64(progress.first.0))
+        .bind(to_i64(progress.seen.0))
+        .execute(tx)
+        .await
+        .map_err(database("keep how far the shop floor has come"))?;
+    Ok(())
+}
+
 async fn insert_correction(
     tx: &mut SqliteConnection,
     correction: StoredCorrection,
     event: &Event,
 ) -> Result<(), StoreError> {
     let done = sqlx::query(
-        "INSERT INTO floor_correction (number, unit, from_at, to_at, change, by_id, at, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO floor_correction (number, unit, from_at, to_at, change, by_id, at, key, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(i64::from(correction.number))
     .bind(i64::from(correction.unit))
@@ -230,6 +265,7 @@ async fn insert_correction(
     .bind(to_json(&correction.change, "correction")?)
     .bind(correction.by.as_bytes().to_vec())
     .bind(correction.at.micros())
+    .bind(correction.key.as_bytes().to_vec())
     .bind(event.id.as_bytes().to_vec())
     .execute(&mut *tx)
     .await

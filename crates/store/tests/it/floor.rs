@@ -1,9 +1,9 @@
 //! What is kept for manufacturing execution: all of it or nothing, and found again.
 
 use crate::fakes::{note, open};
-use andon_model::log::{Lane, Seq};
+use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
-use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, READER, StoredCorrection, StoredHour, StoredSlot};
+use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, StoredCorrection, StoredHour, StoredSlot};
 use andon_store::{OutboxRepository, StoreError};
 use serde_json::json;
 use uuid::Uuid;
@@ -18,7 +18,16 @@ fn slot(node: u32, level: u8, number: i64, byte: u8) -> StoredSlot {
 
 fn correction(number: u32, from: i64, to: i64) -> StoredCorrection {
     let [from, to, at] = [from, to, 1000].map(Timestamp::from_micros);
-    StoredCorrection { number, unit: 7, from, to, change: json!({ "reason": number }), by: Uuid::from_u128(5), at }
+    StoredCorrection {
+        number,
+        unit: 7,
+        from,
+        to,
+        change: json!({ "reason": number }),
+        by: Uuid::from_u128(5),
+        at,
+        key: Uuid::from_u128(u128::from(number)),
+    }
 }
 
 #[tokio::test]
@@ -54,9 +63,12 @@ async fn what_is_kept_is_found_and_replaced() {
     let slots: Vec<_> =
         (0..200).map(|number| slot(4, 0, number, 1)).chain([slot(4, 1, 3, 2), slot(5, 1, 3, 3)]).collect();
     let counters = vec![(TagId(3), "{\"last\":7}".to_owned()), (TagId(1), "{}".to_owned())];
-    let keep = FloorKeep { hours: hours.clone(), slots, counters, applied: Some(Seq(17)), ..FloorKeep::default() };
+    assert_eq!(store.floor_progress().await.unwrap(), None);
+    let progress =
+        Progress { kept_until: Timestamp::from_micros(490_100 * 3_600_000_000), first: Seq(17), seen: Seq(20) };
+    let keep = FloorKeep { hours: hours.clone(), slots, counters, progress: Some(progress), ..FloorKeep::default() };
     store.floor_keep(keep).await.unwrap();
-    assert_eq!(store.applied(READER, Lane::Samples).await.unwrap(), Seq(17));
+    assert_eq!(store.floor_progress().await.unwrap(), Some(progress));
     assert_eq!(store.floor_hours(vec![0, 1, 2], 0, i64::MAX).await.unwrap(), hours);
     let some = store.floor_hours(vec![2, 9], 490_010, 490_012).await.unwrap();
     assert_eq!(some, [hour(2, 490_010, 1), hour(2, 490_011, 1)]);
@@ -72,7 +84,7 @@ async fn what_is_kept_is_found_and_replaced() {
     store.floor_keep(keep).await.unwrap();
     assert_eq!(store.floor_hours(vec![2], 490_010, 490_011).await.unwrap(), [hour(2, 490_010, 9)]);
     assert_eq!(store.floor_slots(4, vec![(1, 3)]).await.unwrap(), [slot(4, 1, 3, 9)]);
-    assert_eq!(store.applied(READER, Lane::Samples).await.unwrap(), Seq(17), "it did not come further");
+    assert_eq!(store.floor_progress().await.unwrap(), Some(progress), "it did not come further");
 }
 
 #[tokio::test]
@@ -96,6 +108,8 @@ async fn a_correction_is_kept_with_what_it_changes_and_its_event_or_not_at_all()
 
     store.floor_keep(keep(2, 2, 102)).await.unwrap();
     assert_eq!(store.floor_last_correction().await.unwrap(), 2);
+    assert_eq!(store.floor_correction_of(Uuid::from_u128(2)).await.unwrap(), Some(correction(2, 10, 20)));
+    assert_eq!(store.floor_correction_of(Uuid::from_u128(3)).await.unwrap(), None);
     let at = Timestamp::from_micros;
     assert_eq!(
         store.floor_corrections(7, at(19), at(20)).await.unwrap(),

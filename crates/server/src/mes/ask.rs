@@ -1,0 +1,526 @@
+//! Answers: what machines are in, what windows come to, and why.
+
+use super::correct::{said_of, words};
+use super::{Manufacturing, State};
+use andon_api::ports::mes::{
+    AmountsView, CorrectionView, CorrectionWish, KpiAnswer, KpiView, LossView, MachineView, Mes, MesProblem, PieceView,
+    ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView, TimesView, WHY_ROWS, Window, WhyView,
+};
+use andon_mes::calendar::Calendar;
+use andon_mes::element::{Element, Planned};
+use andon_mes::floor::{KeptHour, NodeId, UnitId, past};
+use andon_mes::kpi::{Better, Figure, Figures, Kpi};
+use andon_mes::rollup::Totals;
+use andon_mes::steps::Interval;
+use andon_mes::unit::{Cause, Piece, UnitLog};
+use andon_model::access::Principal;
+use andon_model::{BoxFuture, Timestamp};
+use std::time::Duration;
+
+/// The longest window of which every piece is looked at.
+const LONGEST_IN_PIECES: Duration = Duration::from_secs(32 * 86_400);
+/// The most windows of a series.
+const SERIES: usize = 1_000;
+/// The most stops and pieces of an answer.
+const LISTED: usize = 20_000;
+/// The edition of the formulas.
+const EDITION: &str = "ISO 22400-2:2014";
+
+/// A machine, its log over a window, and how it is counted.
+struct Looked {
+    path: String,
+    log: UnitLog,
+    rules: andon_mes::unit::Rules,
+}
+
+impl Manufacturing {
+    /// The node of a path that has a machine at or below it.
+    fn node(&self, path: &str) -> Result<NodeId, MesProblem> {
+        let state = self.state();
+        let node = state.nodes.get(path).copied();
+        node.filter(|_| units_below(&state, path).next().is_some()).ok_or_else(|| MesProblem::NoMachine(path.to_owned()))
+    }
+
+    /// The totals of a window. Nobody keeps anything meanwhile.
+    async fn totals(&self, path: &str, window: Window) -> Result<Totals, MesProblem> {
+        let node = self.node(path)?;
+        let now = self.clock.now();
+        let (question, units) = {
+            let state = self.state();
+            let units: Vec<u32> = under(&state, path);
+            (state.follower.floor().question(node, window.from, window.to, now), units)
+        };
+        let mut sum = Totals::default();
+        for totals in self.slots(node, &question.kept.slots).await?.values() {
+            sum += totals;
+        }
+        for edge in &question.kept.edges {
+            for hour in self.kept_hours_of(units.clone(), *edge).await? {
+                sum += &hour.derived.totals(&hour.recorded.counts, edge.from, edge.to);
+            }
+        }
+        let state = self.state();
+        let counts_as = state.counts_as();
+        Ok(state.follower.floor().answer(&question, &counts_as, sum))
+    }
+
+    /// The logs of all machines at or below a path over a window.
+    async fn look(&self, path: &str, window: Window) -> Result<Vec<Looked>, MesProblem> {
+        if window.to.since(window.from) > LONGEST_IN_PIECES {
+            let remedy = "ask for at most 32 days, or for /api/mes/kpis".to_owned();
+            return Err(MesProblem::Refused("the window is too long to be told piece by piece".to_owned(), remedy));
+        }
+        self.node(path)?;
+        let machines: Vec<(String, UnitId)> = {
+            let state = self.state();
+            units_below(&state, path).map(|(path, unit)| (path.clone(), *unit)).collect()
+        };
+        let mut looked = Vec::with_capacity(machines.len());
+        for (path, unit) in machines {
+            let Some(rules) = self.state().follower.floor().settings_of(unit).map(|settings| settings.rules) else { continue };
+            let margin = rules.minor_stop_under.max(Duration::from_micros(1));
+            // Stops are told from their beginning, be it before the window.
+            let wide = Interval { from: window.from.minus(margin), to: window.to.plus(margin), value: () };
+            let hours: Vec<KeptHour> = self.kept_hours(unit, wide).await?;
+            let corrections = self.corrections(unit, wide).await?;
+            let log = past(self.state().follower.floor(), unit, wide, &hours, corrections);
+            looked.push(Looked { path, log, rules });
+        }
+        Ok(looked)
+    }
+
+    fn until_now(&self, window: Window) -> Window {
+        Window { from: window.from, to: window.to.min(self.clock.now()) }
+    }
+
+    async fn answer(&self, path: String, window: Window) -> Result<KpiAnswer, MesProblem> {
+        let _turn = self.turn.read().await;
+        let window = self.until_now(window);
+        let totals = self.totals(&path, window).await?;
+        let state = self.state();
+        let machines = units_below(&state, &path).count();
+        Ok(shape(&state, path, window, self.clock.now(), machines, &totals))
+    }
+
+    async fn in_steps(&self, path: String, window: Window, step: Step) -> Result<Vec<SlotView>, MesProblem> {
+        let _turn = self.turn.read().await;
+        let window = self.until_now(window);
+        let cuts = self.cuts(&path, window, step)?;
+        if cuts.len() > SERIES {
+            let text = format!("{} windows are over the limit of {SERIES}", cuts.len());
+            return Err(MesProblem::Refused(text, "ask for less time, or for longer steps".to_owned()));
+        }
+        let mut slots = Vec::with_capacity(cuts.len());
+        for (window, name) in cuts {
+            let totals = self.totals(&path, window).await?;
+            let figures = Figures::from(&totals.sums);
+            let value = |kpi: Kpi| kpi.of(&figures).and_then(|ratio| ratio.value);
+            slots.push(SlotView {
+                from_ms: window.from.millis(),
+                to_ms: window.to.millis(),
+                name,
+                oee: value(Kpi::Oee),
+                availability: value(Kpi::Availability),
+                effectiveness: value(Kpi::Effectiveness),
+                quality_ratio: value(Kpi::QualityRatio),
+                good: totals.sums.amounts.good.to_f64(),
+                scrap: totals.sums.amounts.scrap.to_f64(),
+            });
+        }
+        Ok(slots)
+    }
+
+    /// A window in steps; the first and the last as far as they lie in it.
+    fn cuts(&self, path: &str, window: Window, step: Step) -> Result<Vec<(Window, Option<String>)>, MesProblem> {
+        let within = |from: Timestamp, to: Timestamp| Window { from: from.max(window.from), to: to.min(window.to) };
+        let even = |length: i64, begins: i64| {
+            let first = (window.from.micros() - begins).div_euclid(length);
+            let cut = |n: i64| {
+                let from = Timestamp::from_micros(begins + (first + n) * length);
+                let to = Timestamp::from_micros(begins + (first + n + 1) * length);
+                (from < window.to).then(|| (within(from, to), None))
+            };
+            (0..=i64::try_from(SERIES).unwrap_or(i64::MAX)).map_while(cut).collect::<Vec<_>>()
+        };
+        Ok(match step {
+            Step::Hour => even(3_600_000_000, 0),
+            Step::Day => even(86_400_000_000, window.from.micros()),
+            Step::Shift => {
+                let state = self.state();
+                let calendars = units_below(&state, path).map(|(path, _)| calendar_of(&state, path));
+                let first = calendars.flatten().next().ok_or_else(|| {
+                    MesProblem::Refused("no machine here has a calendar".to_owned(), "name one in the [[machine]]: calendar = \"…\"".to_owned())
+                })?;
+                let shifts = first.shifts(window.from, window.to).into_iter();
+                shifts.map(|shift| (within(shift.from, shift.to), Some(shift.name.to_owned()))).collect()
+            }
+        })
+    }
+
+    async fn pieces(&self, path: String, window: Window) -> Result<Vec<PieceView>, MesProblem> {
+        let _turn = self.turn.read().await;
+        let window = self.until_now(window);
+        if !self.state().units.contains_key(&path) {
+            return Err(MesProblem::NoMachine(path));
+        }
+        let looked = self.look(&path, window).await?;
+        let Some(looked) = looked.into_iter().find(|looked| looked.path == path) else { return Err(MesProblem::NoMachine(path)) };
+        let state = self.state();
+        let pieces = looked.log.pieces(looked.rules, &state.counts_as(), window.from, window.to);
+        if pieces.len() > LISTED {
+            let text = format!("the machine was in {} different things in this window, which is over the limit of {LISTED}", pieces.len());
+            return Err(MesProblem::Refused(text, "ask for less time".to_owned()));
+        }
+        Ok(pieces.iter().map(|piece| piece_view(&state, piece)).collect())
+    }
+
+    async fn all_stops(&self, path: String, window: Window) -> Result<Vec<StopView>, MesProblem> {
+        let _turn = self.turn.read().await;
+        let window = self.until_now(window);
+        let looked = self.look(&path, window).await?;
+        let state = self.state();
+        let counts_as = state.counts_as();
+        let mut stops = Vec::new();
+        for Looked { path, log, rules } in looked {
+            let of_unit = log.stops(rules, &counts_as, window.from, window.to);
+            stops.extend(of_unit.into_iter().map(|stop| StopView {
+                unit: path.clone(),
+                from_ms: stop.from.millis(),
+                to_ms: stop.to.millis(),
+                open: stop.goes_on,
+                state: stop.state.map(|state| state.name().to_owned()),
+                reason: state.reason_name(stop.reason),
+                cause: stop.cause.map(|cause| match cause {
+                    Cause::Inside => "inside".to_owned(),
+                    Cause::Outside => "outside".to_owned(),
+                }),
+                minor: stop.is_minor,
+            }));
+        }
+        stops.sort_by_key(|stop| (stop.reason.is_some(), stop.minor, stop.from_ms - stop.to_ms));
+        stops.truncate(LISTED);
+        Ok(stops)
+    }
+
+    async fn reason_of_kpi(&self, path: String, id: String, window: Window) -> Result<WhyView, MesProblem> {
+        let _turn = self.turn.read().await;
+        let window = self.until_now(window);
+        let kpi = Kpi::ALL.iter().copied().find(|kpi| kpi.id() == id).ok_or_else(|| {
+            let known: Vec<_> = Kpi::ALL.iter().map(|kpi| kpi.id()).collect();
+            MesProblem::Refused(format!("there is no KPI {id:?}"), format!("known are: {}", known.join(", ")))
+        })?;
+        let looked = self.look(&path, window).await?;
+        let totals = self.totals(&path, window).await?;
+        let figures = Figures::from(&totals.sums);
+        let state = self.state();
+        let counts_as = state.counts_as();
+        let mut pieces = Vec::new();
+        for Looked { path, log, rules } in &looked {
+            pieces.extend(log.pieces(*rules, &counts_as, window.from, window.to).into_iter().map(|piece| (path.clone(), piece)));
+        }
+        let counts: Vec<_> = looked
+            .iter()
+            .flat_map(|looked| {
+                let recorded = looked.log.recorded(window.from, window.to).counts;
+                recorded.into_iter().map(|count| (looked.path.clone(), count))
+            })
+            .collect();
+        let terms = symbols(kpi.formula()).into_iter().map(|figure| {
+            let rows: Vec<RowView> = match times_of(figure) {
+                Some(elements) => pieces.iter().filter(|(_, piece)| elements.contains(&piece.element)).map(|(path, piece)| row(path, piece)).collect(),
+                None => counts.iter().filter(|(_, count)| counts_in(figure, count.made)).map(|(path, count)| RowView {
+                    unit: path.clone(),
+                    from_ms: count.at.millis(),
+                    to_ms: count.at.millis(),
+                    what: format!("{:?}", count.made).to_lowercase(),
+                    amount: count.quantity.to_f64(),
+                }).collect(),
+            };
+            let more = rows.len().saturating_sub(WHY_ROWS);
+            TermView {
+                symbol: figure.symbol().to_owned(),
+                value: figures.get(figure),
+                unit: if times_of(figure).is_some() || matches!(figure, Figure::WorkGood | Figure::WorkProduced) { "s" } else { "items" }.to_owned(),
+                rows: rows.into_iter().take(WHY_ROWS).collect(),
+                more,
+            }
+        });
+        Ok(WhyView { kpi: kpi_view(kpi, &figures), edition: EDITION.to_owned(), terms: terms.collect() })
+    }
+}
+
+/// The figures that a formula names. PRI stands with an amount: the work of what was made.
+fn symbols(formula: &str) -> Vec<Figure> {
+    let formula = formula.replace("PRI * GQ", "PRI*GQ").replace("PRI * PQ", "PRI*PQ");
+    let words = formula.split(|c: char| c.is_whitespace() || "()/,+-".contains(c)).filter(|word| !word.is_empty());
+    words.filter_map(|word| Figure::ALL.iter().copied().find(|figure| figure.symbol() == word)).collect()
+}
+
+/// The times that a figure adds up; `None`: it is no time of a unit.
+fn times_of(figure: Figure) -> Option<Vec<Element>> {
+    use Element as E;
+    let busy = || E::ALL.into_iter().filter(|element| element.is_busy()).collect();
+    Some(match figure {
+        Figure::CalendarTime => E::ALL.to_vec(),
+        Figure::PlannedOperation => E::ALL.into_iter().filter(|element| *element != E::OffShift).collect(),
+        Figure::PlannedBusy => busy(),
+        Figure::ActualProduction => vec![E::Production],
+        Figure::ActualSetup => vec![E::Setup],
+        Figure::ActualProcessing => vec![E::Production, E::Setup],
+        Figure::ActualDelay => vec![E::Delay, E::MinorStop],
+        Figure::ActualBusy => vec![E::Production, E::Setup, E::Delay, E::MinorStop],
+        Figure::ActualDown => vec![E::Idle],
+        _ => return None,
+    })
+}
+
+const fn counts_in(figure: Figure, made: andon_mes::unit::Made) -> bool {
+    use andon_mes::unit::Made;
+    match figure {
+        Figure::Produced | Figure::WorkProduced => true,
+        Figure::Good | Figure::WorkGood => matches!(made, Made::Good),
+        Figure::Scrap => matches!(made, Made::Scrap),
+        Figure::Rework => matches!(made, Made::Rework),
+        _ => false,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
+fn row(path: &str, piece: &Piece) -> RowView {
+    let state = piece.moment.seen.state.map_or("unknown", |state| state.name());
+    RowView {
+        unit: path.to_owned(),
+        from_ms: piece.from.millis(),
+        to_ms: piece.to.millis(),
+        what: format!("{state}: {}", element_word(piece.element)),
+        amount: piece.micros() as f64 / 1e6,
+    }
+}
+
+/// The machines at or below a path.
+fn units_below<'s>(state: &'s State, path: &str) -> impl Iterator<Item = (&'s String, &'s UnitId)> {
+    state.units.iter().filter(move |(unit, _)| is_below(unit, path))
+}
+
+/// Numbers of everything at or below a path, also of machines that are followed no more: what is kept of them counts.
+fn under(state: &State, path: &str) -> Vec<u32> {
+    state.nodes.iter().filter(|(node, _)| is_below(node, path)).map(|(_, node)| node.0).collect()
+}
+
+fn is_below(path: &str, branch: &str) -> bool {
+    branch.is_empty() || path == branch || path.strip_prefix(branch).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn calendar_of<'s>(state: &'s State, path: &str) -> Option<&'s Calendar> {
+    state.master.calendars.get(state.master.machines.get(path)?.calendar.as_ref()?)
+}
+
+const fn element_word(element: Element) -> &'static str {
+    match element {
+        Element::Production => "production",
+        Element::Setup => "setup",
+        Element::Delay => "delay",
+        Element::MinorStop => "minor_stop",
+        Element::Idle => "idle",
+        Element::Unknown => "unknown",
+        Element::PlannedDown => "planned_down",
+        Element::OffShift => "off_shift",
+    }
+}
+
+const fn planned_word(planned: Planned) -> &'static str {
+    match planned {
+        Planned::Off => "off",
+        Planned::Busy => "busy",
+        Planned::Break => "break",
+        Planned::Maintenance => "maintenance",
+    }
+}
+
+fn piece_view(state: &State, piece: &Piece) -> PieceView {
+    let moment = &piece.moment;
+    PieceView {
+        from_ms: piece.from.millis(),
+        to_ms: piece.to.millis(),
+        element: element_word(piece.element).to_owned(),
+        state: moment.seen.state.map(|state| state.name().to_owned()),
+        mode: moment.seen.mode.map(|mode| mode.to_string()),
+        reason: state.reason_name(moment.reason),
+        planned: planned_word(moment.planned).to_owned(),
+        corrected: moment.corrected,
+    }
+}
+
+fn kpi_view(kpi: Kpi, figures: &Figures) -> KpiView {
+    let ratio = kpi.of(figures);
+    KpiView {
+        id: kpi.id().to_owned(),
+        value: ratio.and_then(|ratio| ratio.value),
+        numerator: ratio.map(|ratio| ratio.numerator),
+        denominator: ratio.map(|ratio| ratio.denominator),
+        formula: kpi.formula().to_owned(),
+        better: match kpi.better() {
+            Better::Up => "up".to_owned(),
+            Better::Down => "down".to_owned(),
+        },
+    }
+}
+
+/// The KPIs that a window of machines can have.
+const SHOWN: &[Kpi] = &[
+    Kpi::Oee,
+    Kpi::Availability,
+    Kpi::Effectiveness,
+    Kpi::QualityRatio,
+    Kpi::Nee,
+    Kpi::Teep,
+    Kpi::AllocationEfficiency,
+    Kpi::UtilizationEfficiency,
+    Kpi::TechnicalEfficiency,
+    Kpi::SetupRatio,
+    Kpi::ScrapRatio,
+    Kpi::ReworkRatio,
+];
+
+#[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
+fn shape(state: &State, path: String, window: Window, now: Timestamp, machines: usize, totals: &Totals) -> KpiAnswer {
+    let sums = &totals.sums;
+    let ms = |element: Element| sums.micros(element) as f64 / 1e3;
+    let figures = Figures::from(sums);
+    let amounts = sums.amounts;
+    // Speed and quality are told in time only where every item has a planned run time.
+    let good_ms = figures.get(Figure::WorkGood).map(|seconds| seconds * 1e3);
+    let losses = figures.get(Figure::WorkProduced).zip(good_ms).map(|(produced, good)| {
+        let produced = produced * 1e3;
+        let lost = [Element::OffShift, Element::PlannedDown, Element::Unknown, Element::Idle, Element::Delay, Element::MinorStop, Element::Setup];
+        let mut losses: Vec<_> = lost.map(|element| LossView { id: element_word(element).to_owned(), ms: ms(element) }).to_vec();
+        losses.push(LossView { id: "speed".to_owned(), ms: ms(Element::Production) - produced });
+        let share = |part: f64| if amounts.produced().to_f64() == 0.0 { 0.0 } else { (produced - good) * part };
+        let bad = amounts.scrap.to_f64() + amounts.rework.to_f64();
+        let of_bad = |amount: f64| if bad == 0.0 { 0.0 } else { amount / bad };
+        losses.push(LossView { id: "scrap".to_owned(), ms: share(of_bad(amounts.scrap.to_f64())) });
+        losses.push(LossView { id: "rework".to_owned(), ms: share(of_bad(amounts.rework.to_f64())) });
+        losses
+    });
+    let mut reasons: Vec<_> = totals
+        .reasons()
+        .map(|(element, reason, total)| ReasonView {
+            element: element_word(element).to_owned(),
+            reason: state.reason_name(reason),
+            ms: total.micros / 1000,
+            stops: total.stops,
+        })
+        .collect();
+    reasons.sort_by(|a, b| b.ms.cmp(&a.ms).then_with(|| a.reason.cmp(&b.reason)));
+    let busy = Element::ALL.into_iter().filter(|element| element.is_busy()).map(ms).sum();
+    let operation = Element::ALL.into_iter().filter(|element| *element != Element::OffShift).map(ms).sum();
+    KpiAnswer {
+        path,
+        from_ms: window.from.millis(),
+        to_ms: window.to.millis(),
+        now_ms: now.millis(),
+        machines,
+        times: TimesView {
+            production_ms: ms(Element::Production),
+            setup_ms: ms(Element::Setup),
+            delay_ms: ms(Element::Delay),
+            minor_stop_ms: ms(Element::MinorStop),
+            idle_ms: ms(Element::Idle),
+            unknown_ms: ms(Element::Unknown),
+            planned_down_ms: ms(Element::PlannedDown),
+            off_shift_ms: ms(Element::OffShift),
+            pbt_ms: busy,
+            pot_ms: operation,
+        },
+        amounts: AmountsView {
+            produced: amounts.produced().to_f64(),
+            good: amounts.good.to_f64(),
+            scrap: amounts.scrap.to_f64(),
+            rework: amounts.rework.to_f64(),
+        },
+        kpis: SHOWN.iter().map(|kpi| kpi_view(*kpi, &figures)).collect(),
+        losses: losses.unwrap_or_default(),
+        good_ms,
+        reasons,
+    }
+}
+
+impl Mes for Manufacturing {
+    fn machines(&self) -> Vec<MachineView> {
+        let now = self.clock.now();
+        let view = self.bus.plant();
+        let state = self.state();
+        let counts_as = state.counts_as();
+        let machine = |(path, unit): (&String, &UnitId)| {
+            let floor = state.follower.floor();
+            let (log, rules) = (floor.log_of(*unit)?, floor.settings_of(*unit)?.rules);
+            let piece = log.pieces(rules, &counts_as, now, now.plus(Duration::from_micros(1))).pop()?;
+            let last = floor.last(*unit);
+            let calendar = state.master.machines.get(path)?.calendar.clone();
+            let shift = calendar_of(&state, path).and_then(|calendar| calendar.shift_at(now));
+            Some(MachineView {
+                path: path.clone(),
+                title: view.plant.equipment.iter().find(|item| item.path.as_str() == path).map_or_else(|| path.clone(), |item| item.title.clone()),
+                line: path.rsplit_once('/').map_or_else(String::new, |(line, _)| line.to_owned()),
+                state: piece.moment.seen.state.map(|state| state.name().to_owned()),
+                mode: piece.moment.seen.mode.map(|mode| mode.to_string()),
+                since_ms: last.map(|said| said.at.millis()),
+                element: element_word(piece.element).to_owned(),
+                reason: state.reason_name(piece.moment.reason),
+                planned: planned_word(piece.moment.planned).to_owned(),
+                calendar,
+                shift: shift.map(|shift| ShiftView { name: shift.name.to_owned(), from_ms: shift.from.millis(), to_ms: shift.to.millis() }),
+            })
+        };
+        state.units.iter().filter_map(machine).collect()
+    }
+
+    fn reasons(&self) -> Vec<ReasonDefView> {
+        let state = self.state();
+        let reason = |(name, reason): (&String, &andon_mes::master::Reason)| ReasonDefView {
+            name: name.clone(),
+            counts_as: element_word(reason.counts_as).to_owned(),
+            action: reason.action.clone(),
+        };
+        state.master.reasons.iter().map(reason).collect()
+    }
+
+    fn kpis(&self, path: String, window: Window) -> BoxFuture<'_, Result<KpiAnswer, MesProblem>> {
+        Box::pin(self.answer(path, window))
+    }
+
+    fn series(&self, path: String, window: Window, step: Step) -> BoxFuture<'_, Result<Vec<SlotView>, MesProblem>> {
+        Box::pin(self.in_steps(path, window, step))
+    }
+
+    fn states(&self, path: String, window: Window) -> BoxFuture<'_, Result<Vec<PieceView>, MesProblem>> {
+        Box::pin(self.pieces(path, window))
+    }
+
+    fn stops(&self, path: String, window: Window) -> BoxFuture<'_, Result<Vec<StopView>, MesProblem>> {
+        Box::pin(self.all_stops(path, window))
+    }
+
+    fn why(&self, path: String, kpi: String, window: Window) -> BoxFuture<'_, Result<WhyView, MesProblem>> {
+        Box::pin(self.reason_of_kpi(path, kpi, window))
+    }
+
+    fn correct(&self, wish: CorrectionWish, by: Principal) -> BoxFuture<'_, Result<u32, MesProblem>> {
+        Box::pin(self.put_right(wish, by))
+    }
+
+    fn corrections(&self, path: String, window: Window) -> BoxFuture<'_, Result<Vec<CorrectionView>, MesProblem>> {
+        Box::pin(async move {
+            let made = self.put_right_in(&path, Interval { from: window.from, to: window.to, value: () }).await?;
+            let view = |made: andon_store::floor::StoredCorrection| CorrectionView {
+                number: made.number,
+                from_ms: made.from.millis(),
+                to_ms: made.to.millis(),
+                says: said_of(&made.change).as_ref().map(words).unwrap_or_default(),
+                by: made.by,
+                at_ms: made.at.millis(),
+            };
+            Ok(made.into_iter().map(view).collect())
+        })
+    }
+}

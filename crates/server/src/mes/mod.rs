@@ -1,0 +1,247 @@
+//! Manufacturing execution on a running node: the floor follows the lane of samples, hours are kept, people ask and put right.
+//!
+//! [`read`] reads the lane, [`keep`] writes what is over, [`ask`] answers, [`correct`] takes people's word. What the numbers mean stands in `andon-mes`.
+//!
+//! One task writes at a time ([`Manufacturing::turn`]); what is asked in between sees either all of it or nothing. The floor itself is behind a
+//! lock that is never held across a wait.
+
+mod ask;
+mod correct;
+mod keep;
+mod read;
+
+use crate::notes::Notes;
+use andon_bus::{Bus, PlantView};
+use andon_mes::element::Element;
+use andon_mes::floor::{NodeId, UnitId, UnitSettings, kept_hour};
+use andon_mes::follow::{Follow, Follower, Shown};
+use andon_mes::master::MasterData;
+use andon_mes::rollup::{Level, Slot};
+use andon_mes::unit::{ReasonId, UnitLog};
+use andon_model::log::{Log, Seq};
+use andon_model::{Clock, TagId, Timestamp};
+use andon_store::floor::{FloorRepository, NumberKind, Progress, READER};
+use andon_store::{Store, StoreError};
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How far ahead the calendar of a unit is laid out.
+const PLANNED_AHEAD: Duration = Duration::from_secs(48 * 3600);
+
+/// What is known of the plant, and the floor.
+struct State {
+    follower: Follower,
+    master: Arc<MasterData>,
+    /// Machines by path, and the other way round.
+    units: BTreeMap<String, UnitId>,
+    paths: HashMap<UnitId, String>,
+    /// Every node that ever had a number, by path: what was kept under it stays.
+    nodes: BTreeMap<String, NodeId>,
+    reasons: HashMap<String, ReasonId>,
+    reason_names: HashMap<ReasonId, String>,
+    /// Until when calendars are laid out on the floor.
+    planned_until: Timestamp,
+}
+
+impl State {
+    /// What a reason counts as.
+    fn counts_as(&self) -> impl Fn(ReasonId) -> Option<Element> + use<> {
+        let (names, master) = (self.reason_names.clone(), self.master.clone());
+        move |reason| Some(master.reasons.get(names.get(&reason)?)?.counts_as)
+    }
+
+    fn reason_name(&self, reason: Option<ReasonId>) -> Option<String> {
+        reason.and_then(|reason| self.reason_names.get(&reason).cloned())
+    }
+}
+
+/// Manufacturing execution.
+pub struct Manufacturing {
+    state: Mutex<State>,
+    /// Who changes what is kept waits here for its turn, and so does who asks for what is kept.
+    turn: tokio::sync::RwLock<()>,
+    store: Store,
+    log: Arc<dyn Log>,
+    bus: Arc<Bus>,
+    clock: Arc<dyn Clock>,
+    notes: Notes,
+}
+
+impl Manufacturing {
+    /// As it was when the node stopped.
+    /// # Errors
+    /// The records cannot be read.
+    pub async fn open(
+        store: Store,
+        log: Arc<dyn Log>,
+        bus: Arc<Bus>,
+        clock: Arc<dyn Clock>,
+        notes: Notes,
+    ) -> Result<Arc<Self>> {
+        log.register_reader(READER, &[andon_model::log::Lane::Samples]).context("the shop floor cannot read the log")?;
+        let durable = log.durable_seq(andon_model::log::Lane::Samples);
+        let progress = store.floor_progress().await?.unwrap_or_else(|| {
+            // Nothing was followed before now.
+            let kept_until = Slot::of(Level::Hour, clock.now()).from();
+            Progress { kept_until, first: durable.next(), seen: durable }
+        });
+        if progress.seen > durable {
+            tracing::warn!(seen = progress.seen.0, durable = durable.0, "the log is shorter than what the shop floor has kept of it");
+        }
+        let seen = progress.seen.min(durable);
+        let mut follower = Follower::new(progress.kept_until, seen);
+        follower.begins_at(progress.first.min(durable.next()));
+        let state = State {
+            follower,
+            master: Arc::default(),
+            units: BTreeMap::new(),
+            paths: HashMap::new(),
+            nodes: BTreeMap::new(),
+            reasons: HashMap::new(),
+            reason_names: HashMap::new(),
+            planned_until: progress.kept_until,
+        };
+        let turn = tokio::sync::RwLock::default();
+        Ok(Arc::new(Self { state: Mutex::new(state), turn, store, log, bus, clock, notes }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the machines of the model in force.
+    /// # Errors
+    /// The records cannot be read or written.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.write().await;
+        let view = self.bus.plant();
+        let (master, wrong) = MasterData::of_plant(&view.plant);
+        for (kind, name, findings) in wrong {
+            for finding in findings {
+                tracing::warn!(kind = kind.word(), name, "{}; {}", finding.message, finding.remedy);
+            }
+        }
+        let with_tree = |path: &String| {
+            let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+            ends.map(|end| path[..end].to_owned()).collect::<Vec<_>>()
+        };
+        let names: HashSet<String> = master.machines.keys().flat_map(with_tree).collect();
+        self.store.floor_numbers(NumberKind::Node, names.into_iter().collect()).await?;
+        self.store.floor_numbers(NumberKind::Reason, master.reasons.keys().cloned().collect()).await?;
+        let nodes: BTreeMap<_, _> =
+            self.store.floor_names(NumberKind::Node).await?.into_iter().map(|(name, n)| (name, NodeId(n))).collect();
+        let reasons: HashMap<_, _> =
+            self.store.floor_names(NumberKind::Reason).await?.into_iter().map(|(name, n)| (name, ReasonId(n))).collect();
+        let units: BTreeMap<String, UnitId> =
+            master.machines.keys().filter_map(|path| Some((path.clone(), UnitId(nodes.get(path)?.0)))).collect();
+        let follows = units.iter().filter_map(|(path, unit)| follow_of(*unit, path, &master, &nodes, &reasons, &view));
+        let follows: Vec<_> = follows.collect();
+
+        let kept_until = self.state().follower.floor().kept_until();
+        let new: Vec<u32> = {
+            let state = self.state();
+            units.values().filter(|unit| state.follower.floor().log_of(**unit).is_none()).map(|unit| unit.0).collect()
+        };
+        let mut logs = self.logs_at(&new, kept_until).await?;
+        let shown: HashMap<TagId, Shown> = self
+            .store
+            .floor_counters()
+            .await?
+            .into_iter()
+            .filter_map(|(tag, shown)| Some((tag, serde_json::from_str(&shown).ok()?)))
+            .collect();
+        let mut corrections = Vec::new();
+        for unit in &new {
+            let from = kept_until.minus(Duration::from_secs(3600));
+            let made = self.store.floor_corrections(*unit, from, Timestamp::from_micros(i64::MAX)).await?;
+            corrections.extend(made.into_iter().map(|made| (UnitId(*unit), made)));
+        }
+
+        let mut state = self.state();
+        let unheard: Vec<UnitId> = new.iter().filter(|unit| !logs.contains_key(unit)).map(|unit| UnitId(*unit)).collect();
+        state.follower.set_units(follows, |unit| logs.remove(&unit.0).unwrap_or_default(), |tag| shown.get(&tag).copied());
+        // What a machine said before it was followed still holds.
+        state.follower.hear_before(&unheard, &|tag| self.bus.last(tag));
+        state.reason_names = reasons.iter().map(|(name, id)| (*id, name.clone())).collect();
+        state.paths = units.iter().map(|(path, unit)| (*unit, path.clone())).collect();
+        (state.master, state.units, state.nodes, state.reasons) = (Arc::new(master), units, nodes, reasons);
+        for (unit, made) in corrections {
+            let Some(correction) = correct::of_stored(&state, &made) else { continue };
+            let _ = state.follower.floor_mut().correct(unit, made.number, correction);
+        }
+        state.planned_until = kept_until;
+        self.plan(&mut state);
+        Ok(())
+    }
+
+    /// What units were in when the first hour began that is not kept: those of which the hour before is.
+    async fn logs_at(&self, units: &[u32], kept_until: Timestamp) -> Result<HashMap<u32, UnitLog>, StoreError> {
+        let hour = Slot::of(Level::Hour, kept_until).number - 1;
+        let mut logs = HashMap::new();
+        for stored in self.store.floor_hours(units.to_vec(), hour, hour + 1).await? {
+            match kept_hour(UnitId(stored.unit), stored.hour, &stored.recorded, &stored.derived) {
+                Ok(kept) => {
+                    let mut log = UnitLog::new();
+                    log.restore(&kept.recorded);
+                    log.restore_around(&kept.derived);
+                    logs.insert(stored.unit, log);
+                }
+                Err(error) => tracing::error!(unit = stored.unit, hour, %error, "an hour of a machine cannot be read"),
+            }
+        }
+        Ok(logs)
+    }
+
+    /// Lays calendars out on the floor, from where that was done until some days ahead.
+    fn plan(&self, state: &mut State) {
+        let until = self.clock.now().plus(PLANNED_AHEAD);
+        let from = state.planned_until;
+        let master = state.master.clone();
+        for (path, unit) in &state.units {
+            let machine = master.machines.get(path);
+            let Some(calendar) = machine.and_then(|machine| master.calendars.get(machine.calendar.as_ref()?)) else {
+                let always = andon_mes::element::Planned::Busy;
+                let _ = state.follower.floor_mut().plan(*unit, from, until, always);
+                continue;
+            };
+            for piece in calendar.planned(from, until).within(from, until) {
+                let _ = state.follower.floor_mut().plan(*unit, piece.from, piece.to, *piece.value);
+            }
+        }
+        state.planned_until = until;
+    }
+
+    /// The first frame that has to be read: the one before the first that speaks of what is not kept.
+    fn first(&self) -> Seq {
+        let state = self.state();
+        let position = state.follower.position(state.follower.floor().kept_until());
+        Seq(position.from.0.saturating_sub(1).max(1))
+    }
+}
+
+/// How a machine is followed; `None`: it has no number, which cannot be.
+fn follow_of(
+    unit: UnitId,
+    path: &str,
+    master: &MasterData,
+    nodes: &BTreeMap<String, NodeId>,
+    reasons: &HashMap<String, ReasonId>,
+    view: &PlantView,
+) -> Option<Follow> {
+    let machine = master.machines.get(path)?.clone();
+    let above = path.match_indices('/').map(|(at, _)| &path[..at]).chain([path]);
+    let nodes = above.filter_map(|path| nodes.get(path).copied()).collect();
+    let tags = [machine.state.as_ref().map(|tag| &tag.tag), machine.mode.as_ref().map(|tag| &tag.tag), machine.reason.as_ref().map(|tag| &tag.tag)];
+    let counted = machine.counts.iter().map(|count| &count.tag);
+    let tags: HashMap<_, _> =
+        tags.into_iter().flatten().chain(counted).filter_map(|tag| Some((tag.clone(), view.id_of(tag.as_str())?))).collect();
+    let state = machine.state.as_ref().and_then(|state| view.tag(*tags.get(&state.tag)?));
+    let silent_after = state.and_then(|tag| tag.stale_after_ms).map(Duration::from_millis);
+    let settings = UnitSettings { rules: machine.rules, nodes };
+    Some(Follow { unit, settings, machine, tags, silent_after, reasons: reasons.clone() })
+}
+
+#[cfg(test)]
+mod tests;

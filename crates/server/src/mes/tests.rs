@@ -1,0 +1,264 @@
+//! The shop floor of a node, over hours that a test turns by hand: kept, changed, killed, asked.
+
+use super::Manufacturing;
+use crate::notes::Notes;
+use andon_access::AuditRecorder;
+use andon_api::ports::mes::{CorrectionWish, KpiAnswer, Mes as _, MesProblem, Said, Step, Window};
+use andon_bus::Bus;
+use andon_log::{DurableLog, LogOptions, OsDisk};
+use andon_model::access::Principal;
+use andon_model::log::{Lane, Log, kind};
+use andon_model::plant::Plant;
+use andon_model::sample_codec::encode_samples;
+use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
+use andon_store::documents::{self, Document};
+use andon_store::{PlantRepository, Store};
+use andon_testkit::clock::ManualClock;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const PLANT: &str = r#"
+equipment = [{ path = "works", level = "site" }, { path = "works/line", level = "work_center" }, { path = "works/line/press", level = "work_unit" }, { path = "works/line/oven", level = "work_unit" }]
+tag = [{ path = "works/line/press/state", type = "int64" }, { path = "works/line/press/good", type = "int64" }, { path = "works/line/oven/state", type = "int64" }]
+reason = [{ name = "Mechanical/Jam" }, { name = "Cleaning", counts_as = "planned_down" }]
+[[machine]]
+equipment = "works/line/press"
+state = { tag = "works/line/press/state", packml = true }
+good = { tag = "works/line/press/good" }
+orders = false
+run_time = "1 s"
+minor_stop = "1 min"
+[[machine]]
+equipment = "works/line/oven"
+state = { tag = "works/line/oven/state", packml = true }
+orders = false
+"#;
+
+fn begins() -> Timestamp {
+    Timestamp::parse_rfc3339("2026-06-01T08:00:00Z").expect("a time")
+}
+
+/// So many minutes after the beginning.
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_micros(begins().micros() + minutes * 60_000_000)
+}
+
+/// A node's shop floor, and what it stands on.
+struct Here {
+    mes: Arc<Manufacturing>,
+    log: Arc<DurableLog>,
+    store: Store,
+    clock: Arc<ManualClock>,
+    stop: CancellationToken,
+    next: andon_model::log::Seq,
+}
+
+impl Here {
+    async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
+        let handed: Arc<dyn Clock> = clock.clone();
+        let (log, _) = DurableLog::open(&folder.join("log"), Uuid::from_u128(1), LogOptions::default(), Arc::new(OsDisk), handed.clone()).expect("a log");
+        let shared: Arc<dyn Log> = log.clone();
+        let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
+        if store.current_plant().await.expect("a model").0.version == 0 {
+            let document = Document { name: "plant.toml".to_owned(), text: PLANT.to_owned() };
+            let plant: Plant = documents::parse(&[document], &crate::adapters::Checks).expect("a good model");
+            store.apply_plant(0, plant, Principal::SYSTEM, None).await.expect("applied");
+        }
+        let bus = Bus::new(handed.clone());
+        let (plant, ids) = store.current_plant().await.expect("a model");
+        bus.set_plant(Arc::new(plant), ids);
+        let recorder = AuditRecorder::open(shared.clone()).expect("a recorder");
+        let stop = CancellationToken::new();
+        let relay = { let (store, log, stop) = (store.clone(), shared.clone(), stop.clone()); async move { store.relay(recorder, log, stop).await } };
+        // Ends with `stop`.
+        tokio::spawn(relay);
+        let mes = Manufacturing::open(store.clone(), shared, bus, handed, Notes::new().0).await.expect("opened");
+        mes.follow().await.expect("followed");
+        let next = mes.first();
+        Self { mes, log, store, clock: clock.clone(), stop, next }
+    }
+
+    /// Readings of tags at minutes, as one frame that comes now.
+    async fn say(&self, readings: &[(&str, i64, i64)]) {
+        let received_ts = self.clock.now();
+        let view = self.mes.bus.plant();
+        let sample = |(tag, minute, value): &(&str, i64, i64)| Sample {
+            tag: view.id_of(&format!("works/line/{tag}")).unwrap_or(TagId(999)),
+            value: Value::Int64(*value),
+            quality: StatusCode::GOOD,
+            source_ts: at(*minute),
+            received_ts,
+        };
+        let samples: Vec<_> = readings.iter().map(sample).collect();
+        let seq = self.log.append(Lane::Samples, kind::SAMPLES, &encode_samples(&samples)).expect("taken");
+        self.log.durable(Lane::Samples, seq).await.expect("durable");
+    }
+
+    /// Reads what came, and keeps what is over.
+    async fn go_on(&mut self) {
+        while let Some(next) = self.mes.read_once(self.next).await.expect("read") {
+            self.next = next;
+        }
+        self.mes.tick().await.expect("kept");
+    }
+
+    async fn at_minute(&mut self, minute: i64) {
+        self.clock.set(at(minute));
+        self.go_on().await;
+    }
+
+    async fn killed(self, folder: &Path) -> Self {
+        let clock = self.clock.clone();
+        self.stop.cancel();
+        // What is not durable is gone, as after a kill.
+        self.store.close().await.expect("closed");
+        drop(self.mes);
+        self.log.close();
+        drop(self.log);
+        let mut here = Self::open(folder, &clock).await;
+        here.go_on().await;
+        here
+    }
+
+    async fn kpis(&self, path: &str, from: i64, to: i64) -> KpiAnswer {
+        self.mes.kpis(path.to_owned(), window(from, to)).await.expect("an answer")
+    }
+
+    async fn correct(&self, from: i64, to: i64, said: Said, key: u128) -> Result<u32, MesProblem> {
+        let wish = CorrectionWish {
+            path: "works/line/press".to_owned(),
+            from: at(from),
+            to: at(to),
+            said,
+            note: None,
+            key: Uuid::from_u128(key),
+        };
+        self.mes.correct(wish, Principal::SYSTEM).await
+    }
+}
+
+fn window(from: i64, to: i64) -> Window {
+    Window { from: at(from), to: at(to) }
+}
+
+fn minutes(ms: f64) -> f64 {
+    ms / 60_000.0
+}
+
+fn kpi(answer: &KpiAnswer, id: &str) -> Option<f64> {
+    answer.kpis.iter().find(|kpi| kpi.id == id).and_then(|kpi| kpi.value)
+}
+
+/// Execute, Held and Suspended, as PackML numbers them.
+const EXECUTE: i64 = 6;
+const HELD: i64 = 11;
+const SUSPENDED: i64 = 5;
+
+#[tokio::test]
+async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.clock.set(at(100));
+    here.say(&[("press/state", 0, EXECUTE), ("press/good", 0, 10), ("press/state", 30, HELD), ("press/state", 50, EXECUTE), ("press/good", 90, 3010)]).await;
+    here.go_on().await;
+    let before = here.kpis("works/line/press", 10, 100).await;
+    assert_eq!((minutes(before.times.production_ms), minutes(before.times.delay_ms)), (70.0, 20.0));
+    assert_eq!((before.amounts.good, kpi(&before, "availability")), (3000.0, Some(70.0 / 90.0)));
+    assert_eq!(kpi(&before, "oee_index"), Some(3000.0 / 5400.0), "PRI × GQ / PBT");
+    here.at_minute(250).await;
+    assert_eq!(here.mes.state().follower.floor().kept_until(), at(240), "four hours are over");
+    let mut after = here.kpis("works/line/press", 10, 100).await;
+    after.now_ms = before.now_ms;
+    assert_eq!(after, before);
+    let here = here.killed(folder.path()).await;
+    let mut again = here.kpis("works/line/press", 10, 100).await;
+    again.now_ms = before.now_ms;
+    assert_eq!(again, before);
+    // Above the unit: the oven has said nothing.
+    let line = here.kpis("works/line", 0, 240).await;
+    assert_eq!((minutes(line.times.pbt_ms), minutes(line.times.unknown_ms), line.machines), (480.0, 240.0, 2));
+    assert_eq!(here.kpis("works", 0, 240).await.times, line.times);
+    let series = here.mes.series("works/line/press".to_owned(), window(0, 120), Step::Hour).await.expect("a series");
+    assert_eq!(series.iter().map(|slot| slot.good).collect::<Vec<_>>(), [0.0, 3000.0]);
+}
+
+#[tokio::test]
+async fn what_comes_late_and_what_people_say_changes_kept_hours_and_what_was_recorded_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.clock.set(at(1));
+    here.say(&[("press/state", 0, EXECUTE), ("oven/state", 0, EXECUTE)]).await;
+    here.at_minute(400).await;
+    // A device was cut off and tells now what was.
+    here.say(&[("press/state", 70, HELD), ("press/state", 190, EXECUTE), ("press/good", 200, 5)]).await;
+    here.go_on().await;
+    let answer = here.kpis("works/line/press", 0, 400).await;
+    assert_eq!((minutes(answer.times.delay_ms), minutes(answer.times.production_ms)), (120.0, 280.0));
+    assert_eq!(here.correct(100, 130, Said::Reason("Cleaning".to_owned()), 1).await, Ok(1));
+    assert_eq!(here.correct(100, 130, Said::Reason("Cleaning".to_owned()), 1).await, Ok(1), "the same request again");
+    assert!(matches!(here.correct(100, 131, Said::Reason("Cleaning".to_owned()), 1).await, Err(MesProblem::Conflict(_))));
+    assert_eq!(here.correct(350, 390, Said::State("Suspended".to_owned()), 2).await, Ok(2), "of an hour that is over and one that is not");
+    for _ in 0..2 {
+        let answer = here.kpis("works", 0, 400).await;
+        assert_eq!(minutes(answer.times.planned_down_ms), 30.0);
+        assert_eq!(minutes(answer.times.delay_ms), 90.0 + 40.0);
+        let stops = here.mes.stops("works/line".to_owned(), window(0, 400)).await.expect("stops");
+        let told: Vec<_> = stops.iter().map(|stop| ((stop.from_ms - begins().millis()) / 60_000, stop.cause.as_deref())).collect();
+        assert_eq!(told, [(130, Some("inside")), (350, Some("outside")), (70, Some("inside"))]);
+        let pieces = here.mes.states("works/line/press".to_owned(), window(0, 400)).await.expect("pieces");
+        assert!(pieces.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "without gap");
+        assert_eq!(pieces.iter().filter_map(|piece| piece.corrected).collect::<Vec<_>>(), [1, 2]);
+        here = here.killed(folder.path()).await;
+    }
+    assert_eq!(here.correct(90, 395, Said::AsRecorded, 3).await, Ok(3));
+    let answer = here.kpis("works/line/press", 0, 400).await;
+    assert_eq!((minutes(answer.times.delay_ms), minutes(answer.times.planned_down_ms)), (120.0, 0.0));
+    let made = here.mes.corrections("works/line/press".to_owned(), window(0, 400)).await.expect("all");
+    assert_eq!(made.iter().map(|one| one.says.as_str()).collect::<Vec<_>>(), ["reason Cleaning", "state Suspended", "as recorded"]);
+}
+
+#[tokio::test]
+async fn a_kpi_tells_its_rows_and_they_add_up_to_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.clock.set(at(130));
+    here.say(&[("press/state", 0, EXECUTE), ("press/good", 1, 0), ("press/state", 40, SUSPENDED), ("press/state", 45, EXECUTE), ("press/good", 50, 60), ("press/good", 110, 100)]).await;
+    here.go_on().await;
+    for id in ["availability", "oee_index", "quality_ratio"] {
+        let why = here.mes.why("works/line/press".to_owned(), id.to_owned(), window(0, 120)).await.expect("why");
+        assert!(why.terms.len() == 2 && why.kpi.value.is_some(), "{why:?}");
+        for term in why.terms.iter().filter(|term| term.symbol != "PRI*GQ") {
+            let sum: f64 = term.rows.iter().map(|row| row.amount).sum();
+            assert!(term.value.is_some_and(|value| (value - sum).abs() < 1e-6), "{id}: {term:?}");
+        }
+    }
+    let unknown = here.mes.why("works/line/press".to_owned(), "oee2".to_owned(), window(0, 120)).await;
+    assert!(matches!(unknown, Err(MesProblem::Refused(_, known)) if known.contains("oee_index")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_right_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(100).await;
+    for (from, to, said) in [
+        (10, 101, Said::State("Held".to_owned())),
+        (20, 20, Said::State("Held".to_owned())),
+        (-50_000, 20, Said::State("Held".to_owned())),
+        (10, 20, Said::Reason("No such".to_owned())),
+        (10, 20, Said::State("Sleeping".to_owned())),
+    ] {
+        let answer = here.correct(from, to, said, 9).await;
+        assert!(matches!(&answer, Err(MesProblem::Refused(text, remedy)) if !text.is_empty() && !remedy.is_empty()), "{answer:?}");
+    }
+    let nobody = here.mes.kpis("works/other".to_owned(), window(0, 10)).await;
+    assert_eq!(nobody, Err(MesProblem::NoMachine("works/other".to_owned())));
+    tokio::time::timeout(Duration::from_secs(5), here.mes.kpis("works".to_owned(), window(50, 60))).await.expect("in time").expect("an answer");
+}
