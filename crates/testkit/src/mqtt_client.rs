@@ -135,6 +135,18 @@ impl MqttClient {
     /// # Errors
     /// [`ClientError::Refused`] when the broker says no, others when there is none.
     pub async fn connect(options: &Options) -> Result<Self, ClientError> {
+        Ok(Self::open(options, None).await?.0)
+    }
+
+    /// Connects and goes on with the session that the broker keeps under the client's name; true: there was one. Once
+    /// the client is gone the broker keeps it for `kept_for` (MQTT 3.1.1: for as long as the broker likes).
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn resume(options: &Options, kept_for: Duration) -> Result<(Self, bool), ClientError> {
+        Self::open(options, Some(kept_for)).await
+    }
+
+    async fn open(options: &Options, kept_for: Option<Duration>) -> Result<(Self, bool), ClientError> {
         let stream = timeout(DEADLINE, TcpStream::connect(options.address)).await;
         let stream = stream.map_err(|_| ClientError::Silent("the connection"))??;
         stream.set_nodelay(true)?;
@@ -147,9 +159,9 @@ impl MqttClient {
             pending: VecDeque::new(),
             last_packet_id: 0,
         };
-        client.put(&Packet::Connect(Box::new(connect_packet(options)?)))?;
+        client.put(&Packet::Connect(Box::new(connect_packet(options, kept_for)?)))?;
         match client.answer("CONNECT").await? {
-            Packet::ConnAck(ack) if ack.reason.0 < 0x80 => Ok(client),
+            Packet::ConnAck(ack) if ack.reason.0 < 0x80 => Ok((client, ack.session_present)),
             Packet::ConnAck(ack) => Err(ClientError::Refused { what: "CONNECT".to_owned(), reason: ack.reason }),
             other => Err(ClientError::Unexpected(format!("{other:?}"))),
         }
@@ -160,8 +172,16 @@ impl MqttClient {
     /// As [`ClientError`]; the connection is then of no more use.
     pub async fn publish(&mut self, message: &Message) -> Result<(), ClientError> {
         let packet_id = if message.at_least_once { self.packet_id() } else { 0 };
+        self.publish_as(message, packet_id, false).await
+    }
+
+    /// Publishes under a number of the caller's, who can say it again with `dup` in a session that is resumed. Not
+    /// acknowledged there, a message is sent again under its number before anything else. [MQTT-4.4.0-1]
+    /// # Errors
+    /// As [`ClientError`]; the connection is then of no more use.
+    pub async fn publish_as(&mut self, message: &Message, packet_id: u16, dup: bool) -> Result<(), ClientError> {
         self.put(&Packet::Publish(Publish {
-            dup: false,
+            dup,
             qos: message.qos(),
             retain: message.retain,
             topic: Some(TopicName::parse(&message.topic)?),
@@ -246,7 +266,8 @@ impl MqttClient {
         Ok(self.stream.shutdown().await?)
     }
 
-    fn packet_id(&mut self) -> u16 {
+    /// A number for the next packet.
+    pub fn packet_id(&mut self) -> u16 {
         self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
         self.last_packet_id
     }
@@ -313,7 +334,7 @@ impl MqttClient {
     }
 }
 
-fn connect_packet(options: &Options) -> Result<Connect, ClientError> {
+fn connect_packet(options: &Options, kept_for: Option<Duration>) -> Result<Connect, ClientError> {
     let will = match &options.will {
         None => None,
         Some(will) => Some(Will {
@@ -324,15 +345,19 @@ fn connect_packet(options: &Options) -> Result<Connect, ClientError> {
             properties: WillProperties::default(),
         }),
     };
+    let mut properties = ConnectProperties::default();
+    if options.version == Version::V5 {
+        properties.session_expiry_s = kept_for.map(|span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
+    }
     let user_name = options.credential.as_ref().map(|(user, _)| Text::parse(user)).transpose()?;
     Ok(Connect {
         version: options.version,
-        clean_start: true,
+        clean_start: kept_for.is_none(),
         keep_alive_s: u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX),
         client_id: Text::parse(&options.client_id)?,
         will,
         user_name,
         password: options.credential.as_ref().map(|(_, password)| Bytes::copy_from_slice(password.as_bytes())),
-        properties: ConnectProperties::default(),
+        properties,
     })
 }

@@ -31,6 +31,8 @@ use world::{CONVEYOR_MAX, Controls, PRESSURE_MAX, SPEED_MAX, STEP, TORQUE, World
 
 /// The document of the line: tree, tags, connectors and alarms, with `{filler}` and the like for the endpoints.
 pub const PLANT: &str = include_str!("plant.toml");
+/// The master data of the line, and what both lines share: calendar and reasons.
+pub const MASTER: &str = include_str!("master.toml");
 
 /// The names of the devices, as in the endpoints' placeholders.
 pub const DEVICES: [&str; 5] = ["filler", "capper", "labeller", "conveyor", "energy"];
@@ -221,6 +223,7 @@ impl Banks {
         self.filler.set_u32(Input, 7, count(filler.bottles));
         self.filler.set_u32(Input, 9, count(filler.rejects));
         self.filler.set(Input, 11, &[whole(filler.tank_level * 10.0)]);
+        self.filler.set_u32(Input, 12, count(filler.good));
 
         self.filler.set_bit(Discrete, 0, filler.pumping);
 

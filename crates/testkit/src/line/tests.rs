@@ -293,6 +293,6 @@ fn writable_tags_stay_within_what_the_devices_take() {
         assert!(tag.write.as_ref().unwrap().max.unwrap() <= max);
         assert_eq!(tag.data_type, DataType::Double);
     }
-    assert_eq!(plant.tags.len(), 31);
+    assert_eq!(plant.tags.len(), 32);
     assert_eq!(json!(plant.tags.iter().filter(|tag| tag.write.is_some()).count()), json!(7));
 }

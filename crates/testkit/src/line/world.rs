@@ -102,6 +102,8 @@ pub struct Filler {
     pub bottles: f64,
     /// Of these, thrown out for their level.
     pub rejects: f64,
+    /// And those that were not: counted by itself, for a difference of two counters can go back.
+    pub good: f64,
     /// In %.
     pub tank_level: f64,
     /// Whether the supply pump is on.
@@ -186,6 +188,7 @@ impl World {
                 flow: 0.0,
                 bottles: 0.0,
                 rejects: 0.0,
+                good: 0.0,
                 tank_level: 70.0,
                 pumping: true,
             },
@@ -266,6 +269,7 @@ impl World {
         // Three in a thousand, and many more when the pressure is away from what the bottle was tried at.
         let share = (0.003 + 0.02 * ((filler.pressure - 2.5).abs() - 0.3).max(0.0)).min(1.0);
         filler.rejects += made * share;
+        filler.good += made * (1.0 - share);
         if filler.tank_level < 40.0 {
             filler.pumping = true;
         } else if filler.tank_level > 85.0 {
