@@ -23,7 +23,7 @@ pub struct DocumentView {
 pub struct ChangeView {
     /// `+` added, `~` changed, `-` removed.
     pub op: String,
-    /// `equipment`, `tag`, `connector`, `topic`, `alarm`.
+    /// The word of its table in documents: `equipment`, `tag`, `topic_rule`, `material`, …
     pub kind: String,
     /// Its path or name.
     pub name: String,

@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 pub mod log;
 pub mod loss;
+pub mod near;
 pub mod pace;
 pub mod path;
 pub mod peer;

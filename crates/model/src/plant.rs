@@ -220,13 +220,23 @@ pub enum MasterKind {
     Reason,
     /// When something is meant to work.
     Calendar,
+    /// What somebody must have learned to do some work.
+    Skill,
+    /// What somebody reads to do some work.
+    Instruction,
+    /// What is bought, made and sold: what goes into it, and how it is made.
+    Material,
     /// How a work unit is followed: which tags say what it does.
     Machine,
 }
 
+/// The most tables of one kind of master data in a model.
+pub const MASTER_LIMIT: usize = 20_000;
+
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 3] = [Self::Reason, Self::Calendar, Self::Machine];
+    pub const ALL: [Self; 6] =
+        [Self::Reason, Self::Calendar, Self::Skill, Self::Instruction, Self::Material, Self::Machine];
 
     /// The word in documents.
     #[must_use]
@@ -234,6 +244,9 @@ impl MasterKind {
         match self {
             Self::Reason => "reason",
             Self::Calendar => "calendar",
+            Self::Skill => "skill",
+            Self::Instruction => "instruction",
+            Self::Material => "material",
             Self::Machine => "machine",
         }
     }
@@ -242,9 +255,15 @@ impl MasterKind {
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Reason | Self::Calendar => "name",
             Self::Machine => "equipment",
+            _ => "name",
         }
+    }
+
+    /// Whether there may be several tables of one name, told apart by their `revision`.
+    #[must_use]
+    pub const fn has_revisions(self) -> bool {
+        matches!(self, Self::Instruction | Self::Material)
     }
 }
 
@@ -253,10 +272,36 @@ impl MasterKind {
 pub struct MasterDef {
     /// What it is about.
     pub kind: MasterKind,
-    /// Unique among those of its kind: a name, or the path of an equipment.
+    /// Unique among those of its kind: a name, the path of an equipment, or `name@revision` where there are revisions.
     pub name: String,
     /// The rest, in the words of `andon-mes`, which checks it.
     pub settings: serde_json::Value,
+}
+
+impl MasterDef {
+    /// The name as one text: `HP-8`, or `HP-8@B` with a revision.
+    #[must_use]
+    pub fn joined(name: &str, revision: Option<&str>) -> String {
+        revision.map_or_else(|| name.to_owned(), |revision| format!("{name}@{revision}"))
+    }
+
+    /// The name, and the revision where there is one. The other way round is [`MasterDef::joined`].
+    #[must_use]
+    pub fn split(kind: MasterKind, name: &str) -> (&str, Option<&str>) {
+        let parts = name.split_once('@').filter(|_| kind.has_revisions());
+        parts.map_or((name, None), |(name, revision)| (name, Some(revision)))
+    }
+}
+
+/// What is wrong with a table of master data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MasterFindings {
+    /// The kind of the table.
+    pub kind: MasterKind,
+    /// Its name, as in [`MasterDef::name`].
+    pub name: String,
+    /// At least one.
+    pub findings: Vec<Finding>,
 }
 
 /// What raises an alarm.
@@ -407,7 +452,7 @@ impl Plant {
     }
 }
 
-/// Something wrong inside the settings of a connector, a topic or a topic rule, found by the part that understands them.
+/// Something wrong inside the settings of a connector, a topic, a topic rule or a table of master data, found by the part that understands them.
 /// The document layer turns the pointer into a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
@@ -428,6 +473,8 @@ pub trait SettingsCheck: Send + Sync {
     fn check_topic(&self, topic: &TopicDef, plant: &Plant) -> Vec<Finding>;
     /// Checks a topic rule.
     fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding>;
+    /// Checks all master data at once, for its tables name each other by the thousand.
+    fn check_master(&self, plant: &Plant) -> Vec<MasterFindings>;
 }
 
 #[cfg(test)]
@@ -488,6 +535,17 @@ mod tests {
             ]
         );
         assert!(self::plant(&[("w", None)], &[("w/t", None)]).kept().is_empty());
+    }
+
+    #[test]
+    fn a_revision_stands_in_the_name_of_what_has_revisions() {
+        assert_eq!(MasterDef::joined("HP-8", Some("B")), "HP-8@B");
+        assert_eq!(MasterDef::split(MasterKind::Material, "HP-8@B"), ("HP-8", Some("B")));
+        assert_eq!(MasterDef::split(MasterKind::Material, "HP-8"), ("HP-8", None));
+        assert_eq!(MasterDef::split(MasterKind::Reason, "Late @ start"), ("Late @ start", None));
+        let mut sorted = MasterKind::ALL;
+        sorted.sort_unstable();
+        assert_eq!(sorted, MasterKind::ALL, "documents have them in the order in which the model does");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use andon_bus::Bus;
 use andon_connectors::settings::two_sources;
 use andon_model::event::Event;
 use andon_model::log::{AppendError, Log};
-use andon_model::plant::{ConnectorDef, Finding, Plant, SettingsCheck, TopicDef, TopicRuleDef};
+use andon_model::plant::{ConnectorDef, Finding, MasterFindings, Plant, SettingsCheck, TopicDef, TopicRuleDef};
 use andon_model::{BoxFuture, Sample};
 use andon_store::repository::{AccountChange, AccountRepository, Device, Session, Token, User};
 use andon_store::{Store, StoreError};
@@ -178,6 +178,20 @@ impl SettingsCheck for Checks {
     fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
         told_first(unused_secrets(&rule.settings), andon_rules::check_rule(rule, plant))
     }
+    fn check_master(&self, plant: &Plant) -> Vec<MasterFindings> {
+        let mut wrong = andon_mes::master::check(plant);
+        for def in &plant.master {
+            let secrets = unused_secrets(&def.settings);
+            if secrets.is_empty() {
+                continue;
+            }
+            match wrong.iter_mut().find(|wrong| wrong.kind == def.kind && wrong.name == def.name) {
+                Some(wrong) => wrong.findings = told_first(secrets, std::mem::take(&mut wrong.findings)),
+                None => wrong.push(MasterFindings { kind: def.kind, name: def.name.clone(), findings: secrets }),
+            }
+        }
+        wrong
+    }
 }
 
 /// [`Checks`], and every secret that is named must be set.
@@ -201,6 +215,9 @@ impl SettingsCheck for ChecksAndSecrets {
     }
     fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
         Checks.check_topic_rule(rule, plant)
+    }
+    fn check_master(&self, plant: &Plant) -> Vec<MasterFindings> {
+        Checks.check_master(plant)
     }
 }
 

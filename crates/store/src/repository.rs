@@ -23,7 +23,7 @@ pub type Digest = [u8; 32];
 pub struct Change {
     /// What happens to it.
     pub op: Op,
-    /// `equipment`, `tag`, `connector`, `topic` or `alarm`.
+    /// The word of its table in documents: `equipment`, `tag`, `topic_rule`, `material`, …
     pub kind: String,
     /// Its path or name.
     pub name: String,

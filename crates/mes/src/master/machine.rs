@@ -1,19 +1,25 @@
 //! `[[machine]]`: which tags say what a work unit does, what their values mean, and how it is counted.
 
-use super::{has, needed};
+use super::index::Index;
+use super::station::{self, Station};
+use super::{limited, needed};
 use crate::counter::CounterRule;
 use crate::element::{Counting, StartUp};
 use crate::packml::{Mode, State};
 use crate::quantity::Quantity;
 use crate::unit::{Made, Rules};
-use andon_model::plant::{Level, MasterKind, Plant, TagDef};
+use andon_model::plant::{MasterKind, TagDef};
 use andon_model::settings::Table;
 use andon_model::{DataType, Sample, StatusCode, TagPath, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The most values whose meaning is said.
 const VALUES_LIMIT: usize = 1_000;
+/// The most changeovers that take a time of their own.
+const CHANGEOVERS: usize = 10_000;
+/// The longest changeover.
+const LONGEST_CHANGEOVER: Duration = Duration::from_secs(7 * 86_400);
 
 /// How a machine is followed.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,6 +36,23 @@ pub struct Machine {
     pub calendar: Option<String>,
     /// How it is counted.
     pub rules: Rules,
+    /// How long it takes to go from one family of materials to another, or to the same one again.
+    pub changeovers: BTreeMap<(String, String), Duration>,
+    /// From one family to another of which no time is given.
+    pub changeover_default: Duration,
+    /// Which tags say what unit passes it; `None`: none do.
+    pub station: Option<Station>,
+}
+
+impl Machine {
+    /// How long it takes to set it up for a family, after another one. `None`: materials of no family, or set up for nothing known. A
+    /// family to itself takes no time, unless a time is given.
+    #[must_use]
+    pub fn changeover(&self, from: Option<&str>, to: Option<&str>) -> Duration {
+        let given = from.zip(to).and_then(|(from, to)| self.changeovers.get(&(from.to_owned(), to.to_owned())));
+        let otherwise = if from == to { Duration::ZERO } else { self.changeover_default };
+        given.copied().unwrap_or(otherwise)
+    }
 }
 
 /// A tag, and what its values mean.
@@ -120,7 +143,7 @@ impl StateTag<String> {
 }
 
 /// The value of a reading that says what is now: not a bad one, nor the last that was known of a source that is gone.
-fn good(sample: &Sample) -> Option<&Value> {
+pub(super) fn good(sample: &Sample) -> Option<&Value> {
     let says = !sample.quality.is_bad() && sample.quality != StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
     Some(&sample.value).filter(|value| says && !matches!(value, Value::Null))
 }
@@ -133,7 +156,7 @@ fn whole(value: &Value) -> Option<i64> {
 }
 
 /// A value as documents write it.
-fn key(value: &Value) -> Option<String> {
+pub(super) fn key(value: &Value) -> Option<String> {
     match value {
         Value::Double(_) => Some(whole(value)?.to_string()),
         Value::Null => None,
@@ -141,25 +164,31 @@ fn key(value: &Value) -> Option<String> {
     }
 }
 
-const WORDS: &[&str] =
-    &["state", "mode", "reason", "good", "scrap", "rework", "calendar", "minor_stop", "run_time", "start_up", "orders"];
+const WORDS: &[&str] = &[
+    "state",
+    "mode",
+    "reason",
+    "good",
+    "scrap",
+    "rework",
+    "calendar",
+    "minor_stop",
+    "run_time",
+    "start_up",
+    "orders",
+    "changeover",
+    "changeover_default",
+    "unit",
+];
 
-pub(super) fn read(table: &mut Table<'_, '_>, name: &str, plant: &Plant) -> Option<Machine> {
+pub(super) fn read(table: &mut Table<'_, '_>, name: &str, index: &Index<'_>) -> Option<Machine> {
     table.only(WORDS);
-    match plant.equipment.iter().find(|item| item.path.as_str() == name) {
-        None => {
-            let message = format!("there is no equipment \"{name}\"");
-            table.found("equipment", message, "write the path of a work unit, or add an [[equipment]] of it");
-        }
-        Some(item) if !matches!(item.level, Level::WorkUnit | Level::WorkCenter) => {
-            let message = format!("\"{name}\" is a {} and no machine", item.level.word(item.profile));
-            table.found("equipment", message, "write the path of a work unit");
-        }
-        Some(_) => {}
+    if let Err((message, remedy)) = index.machine(name) {
+        table.found("equipment", message, &remedy);
     }
     let state = table.table("state", |table| {
         table.only(&["tag", "values", "packml", "runs_above"]);
-        let tag = tag(table, plant);
+        let tag = tag_at(table, "tag", index);
         let meanings = meanings(table, &["values", "packml", "runs_above"], |text| {
             State::from_name(text).ok_or_else(|| {
                 let names: Vec<_> = State::ALL.iter().map(|state| state.name()).collect();
@@ -170,7 +199,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, name: &str, plant: &Plant) -> Opti
     });
     let mode = table.table("mode", |table| {
         table.only(&["tag", "values", "packml"]);
-        let tag = tag(table, plant);
+        let tag = tag_at(table, "tag", index);
         let meanings = meanings(table, &["values", "packml"], |text| {
             mode_of(text).ok_or_else(|| "known are production, maintenance, manual and 4 to 31".to_owned())
         });
@@ -178,28 +207,21 @@ pub(super) fn read(table: &mut Table<'_, '_>, name: &str, plant: &Plant) -> Opti
     });
     let reason = table.table("reason", |table| {
         table.only(&["tag", "values"]);
-        let tag = tag(table, plant);
+        let tag = tag_at(table, "tag", index);
         let meanings = meanings(table, &["values"], |text| {
-            if has(plant, MasterKind::Reason, text) {
-                Ok(text.to_owned())
-            } else {
-                Err(format!("add a [[reason]] with the name {text:?}"))
-            }
+            index.has(MasterKind::Reason, text).map(|()| text.to_owned()).map_err(|(_, remedy)| remedy)
         });
         fits(table, tag.zip(meanings))
     });
     let counts = [("good", Made::Good), ("scrap", Made::Scrap), ("rework", Made::Rework)];
     let counts: Vec<_> = counts
         .into_iter()
-        .filter_map(|(key, made)| table.table(key, |table| count(table, made, plant)).flatten())
+        .filter_map(|(key, made)| table.table(key, |table| count(table, made, index)).flatten())
         .collect();
-    let calendar = table.text("calendar", |name| {
-        if has(plant, MasterKind::Calendar, name) {
-            Ok(())
-        } else {
-            Err(format!("there is no calendar {name:?}; add a [[calendar]] of it"))
-        }
-    });
+    let calendar = table.text("calendar", |_| Ok(()));
+    if let Some(Err((message, remedy))) = calendar.as_deref().map(|name| index.has(MasterKind::Calendar, name)) {
+        table.found("calendar", message, &remedy);
+    }
     let day = Duration::from_secs(86_400);
     let minor_stop = table.span("minor_stop", &(Duration::from_secs(1)..=Duration::from_secs(3600)));
     let run_time = table.span("run_time", &(Duration::from_millis(1)..=day));
@@ -210,7 +232,47 @@ pub(super) fn read(table: &mut Table<'_, '_>, name: &str, plant: &Plant) -> Opti
         minor_stop_under: minor_stop.unwrap_or_default(),
         planned_run_time_per_item_ns: run_time.and_then(|span| u64::try_from(span.as_nanos()).ok()),
     };
-    Some(Machine { state: state.flatten(), mode: mode.flatten(), reason: reason.flatten(), counts, calendar, rules })
+    let changeovers = changeovers(table, index);
+    let changeover_default = table.span("changeover_default", &(Duration::ZERO..=LONGEST_CHANGEOVER));
+    let station = table.table("unit", |table| station::read(table, index));
+    Some(Machine {
+        state: state.flatten(),
+        mode: mode.flatten(),
+        reason: reason.flatten(),
+        counts,
+        calendar,
+        rules,
+        changeovers,
+        changeover_default: changeover_default.unwrap_or_default(),
+        station: station.flatten(),
+    })
+}
+
+fn changeovers(table: &mut Table<'_, '_>, index: &Index<'_>) -> BTreeMap<(String, String), Duration> {
+    if limited(table, "changeover", CHANGEOVERS).is_none() {
+        return BTreeMap::new();
+    }
+    let mut seen = BTreeSet::new();
+    let all = table.tables("changeover", |table| {
+        table.only(&["from", "to", "takes"]);
+        let [from, to] = ["from", "to"].map(|key| {
+            let family = needed(table, key, "write the family of a material")?;
+            if let Err((message, remedy)) = index.family(&family) {
+                table.found(key, message, &remedy);
+            }
+            Some(family)
+        });
+        let takes = table.span("takes", &(Duration::ZERO..=LONGEST_CHANGEOVER));
+        if !table.map.contains_key("takes") {
+            table.found_here("\"takes\" is missing".to_owned(), "write how long it takes: takes = \"15 min\"");
+        }
+        let pair = (from?, to?);
+        if !seen.insert(pair.clone()) {
+            table.found_here(format!("the changeover from {:?} to {:?} is there twice", pair.0, pair.1), "keep one");
+        }
+        Some((pair, takes?))
+    });
+    all.into_iter().flatten().collect()
 }
 
 fn mode_of(text: &str) -> Option<Mode> {
@@ -222,13 +284,11 @@ fn mode_of(text: &str) -> Option<Mode> {
     }
 }
 
-fn tag<'p>(table: &mut Table<'_, '_>, plant: &'p Plant) -> Option<&'p TagDef> {
-    let path = needed(table, "tag", "write the path of a tag")?;
-    let found = plant.tags.iter().find(|tag| tag.path.as_str() == path);
-    if found.is_none() {
-        table.found("tag", format!("there is no tag \"{path}\""), "write the path of a tag, or add a [[tag]] of it");
-    }
-    found
+/// The tag whose path stands at a key.
+pub(super) fn tag_at<'p>(table: &mut Table<'_, '_>, key: &str, index: &Index<'p>) -> Option<&'p TagDef> {
+    let path = needed(table, key, "write the path of a tag")?;
+    let found = index.tag(&path);
+    found.map_err(|(message, remedy)| table.found(key, message, &remedy)).ok()
 }
 
 /// What values mean: one of `ways` has to be written.
@@ -282,13 +342,7 @@ fn fits<T>(table: &mut Table<'_, '_>, found: Option<(&TagDef, Meanings<T>)>) -> 
         Meanings::Standard => (!number).then(|| "numbers of the standard".to_owned()),
         Meanings::Above(_) => (!number).then(|| "numbers above a limit".to_owned()),
         Meanings::Table(values) => {
-            let fits = |value: &&String| match tag.data_type {
-                DataType::Boolean => matches!(value.as_str(), "true" | "false"),
-                DataType::Int64 | DataType::Double => {
-                    value.parse::<i64>().is_ok_and(|number| number.to_string() == **value)
-                }
-                DataType::String => true,
-            };
+            let fits = |value: &&String| value_fits(tag.data_type, value);
             values.keys().find(|value| !fits(value)).map(|value| format!("the value {value:?}"))
         }
     };
@@ -300,9 +354,18 @@ fn fits<T>(table: &mut Table<'_, '_>, found: Option<(&TagDef, Meanings<T>)>) -> 
     Some(StateTag { tag: tag.path.clone(), meanings })
 }
 
-fn count(table: &mut Table<'_, '_>, made: Made, plant: &Plant) -> Option<CountTag> {
+/// Whether a tag of the type can have a value that is written so.
+pub(super) fn value_fits(data_type: DataType, value: &str) -> bool {
+    match data_type {
+        DataType::Boolean => matches!(value, "true" | "false"),
+        DataType::Int64 | DataType::Double => value.parse::<i64>().is_ok_and(|number| number.to_string() == value),
+        DataType::String => true,
+    }
+}
+
+fn count(table: &mut Table<'_, '_>, made: Made, index: &Index<'_>) -> Option<CountTag> {
     table.only(&["tag", "counts", "rolls_over_at", "scale", "at_most"]);
-    let tag = tag(table, plant);
+    let tag = tag_at(table, "tag", index);
     if tag.is_some_and(|tag| tag.data_type == DataType::String) {
         table.found("tag", "a string tag does not count".to_owned(), "write a tag with numbers");
     }

@@ -9,7 +9,7 @@ use andon_model::plant::{Equipment, Interpolation, Level, Profile, TagDef};
 use andon_model::{DataType, EquipmentPath, Sample, StatusCode, TagId, TagPath, Timestamp, Value};
 use serde_json::json;
 
-fn plant(master: Vec<MasterDef>) -> Plant {
+pub(super) fn plant(master: Vec<MasterDef>) -> Plant {
     let equipment = |path: &str, level| Equipment {
         path: EquipmentPath::parse(path).expect("a path"),
         level,
@@ -50,11 +50,11 @@ fn plant(master: Vec<MasterDef>) -> Plant {
     }
 }
 
-fn def(kind: MasterKind, name: &str, settings: Json) -> MasterDef {
+pub(super) fn def(kind: MasterKind, name: &str, settings: Json) -> MasterDef {
     MasterDef { kind, name: name.to_owned(), settings }
 }
 
-fn sample(value: Value) -> Sample {
+pub(super) fn sample(value: Value) -> Sample {
     Sample {
         tag: TagId(1),
         value,
@@ -62,6 +62,16 @@ fn sample(value: Value) -> Sample {
         source_ts: Timestamp::default(),
         received_ts: Timestamp::default(),
     }
+}
+
+/// What is said of a table in a plant that has all the others.
+pub(super) fn told_of(mut plant: Plant, kind: MasterKind, name: &str, settings: Json) -> Vec<String> {
+    plant.master.retain(|def| (def.kind, &*def.name) != (kind, name));
+    plant.master.push(def(kind, name, settings));
+    let told = check(&plant).into_iter().filter(|told| told.kind == kind && told.name == name);
+    told.flat_map(|told| told.findings)
+        .map(|finding| format!("{}: {}; {}", finding.pointer.join("."), finding.message, finding.remedy))
+        .collect()
 }
 
 fn whole_plant() -> Plant {
@@ -163,15 +173,7 @@ fn a_machine_that_says_little_is_followed_too() {
 
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
-    let told = |kind, name: &str, settings: Json| {
-        let mut plant = whole_plant();
-        let def = def(kind, name, settings);
-        plant.master.push(def.clone());
-        check(&def, &plant)
-            .into_iter()
-            .map(|finding| format!("{}: {}; {}", finding.pointer.join("."), finding.message, finding.remedy))
-            .collect::<Vec<_>>()
-    };
+    let told = |kind, name: &str, settings: Json| told_of(whole_plant(), kind, name, settings);
     let reason = |name: &str, settings| told(MasterKind::Reason, name, settings);
     assert!(reason("a//b", json!({}))[0].starts_with("name: \"a//b\" is no name of a reason; write one to 4 names"));
     assert_eq!(reason("a/b/c/d/e", json!({})).len(), 1);
@@ -213,7 +215,9 @@ fn what_is_wrong_is_told_with_its_place() {
     let machine = |settings| told(MasterKind::Machine, "works/line/filler", settings);
     assert_eq!(
         told(MasterKind::Machine, "works/x", json!({})),
-        ["equipment: there is no equipment \"works/x\"; write the path of a work unit, or add an [[equipment]] of it"]
+        [
+            "equipment: there is no equipment \"works/x\"; did you mean \"works\"? Or write the path of a work unit, or add an [[equipment]] of it"
+        ]
     );
     assert_eq!(
         told(MasterKind::Machine, "works", json!({})),
@@ -241,7 +245,7 @@ fn what_is_wrong_is_told_with_its_place() {
             "state.tag: there is no tag \"x\"; write the path of a tag, or add a [[tag]] of it",
             "state: what the tag's values mean is not said, or said twice; write one of `values`, `packml`, `runs_above`",
             "good: \"tag\" is missing; write the path of a tag",
-            "calendar: there is no calendar \"None\"; add a [[calendar]] of it; mend it",
+            "calendar: there is no calendar \"None\"; add a [[calendar]] of it",
             "minor_stop: this cannot stand at \"minor_stop\"; write a time from \"1s\" to \"1h\"",
         ]
     );
@@ -254,6 +258,6 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     assert_eq!(
         machine(json!({ "reason": { "tag": "works/line/filler/word", "values": { "E1": "Electric" } } })),
-        ["reason.values.E1: \"Electric\" is not known here; add a [[reason]] with the name \"Electric\""]
+        ["reason.values.E1: \"Electric\" is not known here; add a [[reason]] of it"]
     );
 }

@@ -6,11 +6,12 @@ use super::read::{AlarmDraft, Draft, Placed, TagDraft};
 use super::report::{Place, Report, nearest};
 use super::settings;
 use andon_model::plant::{
-    AlarmDef, Condition, ConnectorDef, Equipment, Finding, KEEP_DAYS_LIMIT, Plant, Profile, SettingsCheck, TagDef,
-    TopicDef, TopicRuleDef,
+    AlarmDef, Condition, ConnectorDef, Equipment, Finding, KEEP_DAYS_LIMIT, MASTER_LIMIT, MasterDef, MasterKind, Plant,
+    Profile, SettingsCheck, TagDef, TopicDef, TopicRuleDef,
 };
 use andon_model::{DataType, EquipmentPath, TagPath};
 use serde_json::Value as Json;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use uuid::Uuid;
@@ -31,6 +32,9 @@ pub(super) fn assemble(
     once(report, "connector", &draft.connectors, |item| item.name.clone());
     once(report, "topic", &draft.topics, |item| item.filter.clone());
     once(report, "topic_rule", &draft.topic_rules, |item| item.name.clone());
+    for (kind, list) in &draft.master {
+        once(report, kind.word(), list, |item| item.name.clone());
+    }
     once(report, "alarm", &draft.alarms, |item| item.def.name.clone());
     let equipment = merge_equipment(base, &draft, prune);
     let renamed = give_ids(base, &mut draft, report);
@@ -46,6 +50,10 @@ pub(super) fn assemble(
     let mut topic_rules: BTreeMap<&str, &TopicRuleDef> =
         base.topic_rules.iter().filter(|_| !prune).map(|item| (item.name.as_str(), item)).collect();
     topic_rules.extend(draft.topic_rules.iter().map(|placed| (placed.item.name.as_str(), &placed.item)));
+    let mut master: BTreeMap<(MasterKind, &str), &MasterDef> =
+        base.master.iter().filter(|_| !prune).map(|item| ((item.kind, item.name.as_str()), item)).collect();
+    let placed = draft.master.values().flatten();
+    master.extend(placed.map(|placed| ((placed.item.kind, placed.item.name.as_str()), &placed.item)));
     let mut alarms: BTreeMap<String, AlarmDef> = base
         .alarms
         .iter()
@@ -61,16 +69,21 @@ pub(super) fn assemble(
         connectors: connectors.into_values().cloned().collect(),
         topics: topics.into_values().cloned().collect(),
         topic_rules: topic_rules.into_values().cloned().collect(),
-        master: base.master.clone(),
+        master: master.into_values().cloned().collect(),
         alarms: alarms.into_values().collect(),
     };
     check_tree(&plant, &draft, report);
     check_keep_days(base, &plant, &draft, report);
     check_alarms(&plant, &draft, report);
     check_rule_filters(&plant, &draft, report);
+    check_master_limit(&plant, &draft, report);
     let told = report.places();
     if draft.unusable.len() <= DOUBTS_LIMIT {
         check_settings(base, &plant, &draft, checks, &told, report);
+        // Its tables name each other: what is missing may stand in one that could not be read.
+        if !draft.unreadable && !draft.master_unusable {
+            check_master(base, &plant, &draft, checks, &told, report);
+        }
     }
     if draft.unusable.is_empty() && !draft.unreadable {
         // They look at all equipment at once.
@@ -322,6 +335,18 @@ fn check_rule_filters(plant: &Plant, draft: &Draft, report: &mut Report) {
     }
 }
 
+/// No more tables of one kind than [`MASTER_LIMIT`].
+fn check_master_limit(plant: &Plant, draft: &Draft, report: &mut Report) {
+    for kind in MasterKind::ALL {
+        let count = plant.master.iter().filter(|item| item.kind == kind).count();
+        if count > MASTER_LIMIT {
+            let last = draft.master.get(&kind).and_then(|list| list.last());
+            let message = format!("{count} tables [[{}]] are over the limit of {MASTER_LIMIT}", kind.word());
+            report.add(last.map_or(Place::NONE, |placed| placed.at), message, "take out what is no longer used");
+        }
+    }
+}
+
 /// Every alarm watches a tag that can raise it.
 fn check_alarms(plant: &Plant, draft: &Draft, report: &mut Report) {
     let tags: HashMap<&TagPath, &TagDef> = plant.tags.iter().map(|tag| (&tag.path, tag)).collect();
@@ -459,6 +484,32 @@ fn check_rules(
         let findings = checks.check_topic_rule(rule, plant);
         let (what, placed) = (format!("topic rule \"{}\"", rule.name), own.get(rule.name.as_str()));
         blame(report, told, findings, &what, placed, || checks.check_topic_rule(rule, base));
+    }
+}
+
+fn check_master(
+    base: &Plant,
+    plant: &Plant,
+    draft: &Draft,
+    checks: &dyn SettingsCheck,
+    told: &[Place],
+    report: &mut Report,
+) {
+    let own: HashMap<(MasterKind, &str), &Placed<MasterDef>> =
+        draft.master.values().flatten().map(|placed| ((placed.item.kind, placed.item.name.as_str()), placed)).collect();
+    let settings: HashMap<(MasterKind, &str), &Json> =
+        plant.master.iter().map(|item| ((item.kind, item.name.as_str()), &item.settings)).collect();
+    // All of it at once, and only where something in force is no longer right.
+    let before: LazyCell<HashMap<(MasterKind, String), Vec<Finding>>, _> = LazyCell::new(|| {
+        checks.check_master(base).into_iter().map(|wrong| ((wrong.kind, wrong.name), wrong.findings)).collect()
+    });
+    for wrong in checks.check_master(plant) {
+        let key = (wrong.kind, wrong.name.as_str());
+        let mut findings = wrong.findings;
+        findings.retain(|finding| !settings.get(&key).is_some_and(|settings| follows(finding, settings, draft)));
+        let what = format!("{} \"{}\"", wrong.kind.word(), wrong.name);
+        let was = || before.get(&(wrong.kind, wrong.name.clone())).cloned().unwrap_or_default();
+        blame(report, told, findings, &what, own.get(&key), was);
     }
 }
 

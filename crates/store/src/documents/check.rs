@@ -3,7 +3,7 @@
 //! A model that came through documents cannot break them; there every breach has a line. This is the lock on the
 //! store's door for models that were built by hand or came out of an old version.
 
-use andon_model::plant::{KEEP_DAYS_LIMIT, Plant};
+use andon_model::plant::{KEEP_DAYS_LIMIT, MASTER_LIMIT, MasterKind, Plant};
 use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 
@@ -21,6 +21,7 @@ pub(crate) fn order_and_check(plant: &mut Plant) -> Result<(), String> {
     plant.connectors.sort_by(|a, b| a.name.cmp(&b.name));
     plant.topics.sort_by(|a, b| a.filter.cmp(&b.filter));
     plant.topic_rules.sort_by(|a, b| a.name.cmp(&b.name));
+    plant.master.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     plant.alarms.sort_by(|a, b| a.name.cmp(&b.name));
     if plant.tags.len() > TAG_LIMIT {
         return Err(format!("{} tags are over the limit of {TAG_LIMIT}", plant.tags.len()));
@@ -34,6 +35,13 @@ pub(crate) fn order_and_check(plant: &mut Plant) -> Result<(), String> {
     unique("topic filter of a rule", plant.topic_rules.iter().map(|r| r.filter.as_str()))?;
     if plant.topic_rules.len() > TOPIC_RULE_LIMIT {
         return Err(format!("{} topic rules are over the limit of {TOPIC_RULE_LIMIT}", plant.topic_rules.len()));
+    }
+    for kind in MasterKind::ALL {
+        let names = plant.master.iter().filter(|def| def.kind == kind).map(|def| def.name.as_str());
+        let count = unique(kind.word(), names)?.len();
+        if count > MASTER_LIMIT {
+            return Err(format!("{count} tables [[{}]] are over the limit of {MASTER_LIMIT}", kind.word()));
+        }
     }
     unique("alarm", plant.alarms.iter().map(|a| a.name.as_str()))?;
     let parents = plant.equipment.iter().filter_map(|e| Some((e.path.as_str(), e.path.parent()?)));

@@ -5,8 +5,8 @@ use andon_model::plant::Plant;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// Prints the model: equipment, tags, connectors, topics, topic rules, alarms, each sorted by name, defaults left out. Secrets stand
-/// as references, as they do in the model.
+/// Prints the model: equipment, tags, connectors, topics, topic rules, master data by its kind, alarms, each sorted by name, defaults
+/// left out. Secrets stand as references, as they do in the model.
 #[must_use]
 pub fn export(plant: &Plant) -> String {
     let mut out = String::from("# The plant model of Andon. Apply it with `andon apply`.\nformat = 1\n");
@@ -19,6 +19,7 @@ pub fn export(plant: &Plant) -> String {
     plant.connectors.iter().for_each(|item| table(&mut out, "connector", &form::connector(item)));
     plant.topics.iter().for_each(|item| table(&mut out, "topic", &form::topic(item)));
     plant.topic_rules.iter().for_each(|item| table(&mut out, "topic_rule", &form::topic_rule(item)));
+    plant.master.iter().for_each(|item| table(&mut out, item.kind.word(), &form::master(item)));
     plant.alarms.iter().for_each(|item| table(&mut out, "alarm", &form::alarm(item)));
     out
 }

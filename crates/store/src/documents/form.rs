@@ -4,8 +4,8 @@
 
 use andon_model::DataType;
 use andon_model::plant::{
-    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, Plant, Profile, TagDef, TopicDef,
-    TopicRuleDef, WriteRule,
+    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, MasterDef, Plant, Profile,
+    TagDef, TopicDef, TopicRuleDef, WriteRule,
 };
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -150,6 +150,15 @@ pub(super) fn topic_rule(item: &TopicRuleDef) -> Form {
     let mut form = Builder::new();
     form.put("name", item.name.as_str());
     form.put("filter", item.filter.as_str());
+    form.put_settings(&item.settings);
+    form.0
+}
+
+pub(super) fn master(item: &MasterDef) -> Form {
+    let mut form = Builder::new();
+    let (name, revision) = MasterDef::split(item.kind, &item.name);
+    form.put(item.kind.key(), name);
+    form.put_some("revision", revision);
     form.put_settings(&item.settings);
     form.0
 }

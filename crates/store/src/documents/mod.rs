@@ -1,7 +1,7 @@
 //! The plant model as documents: what people write, keep in version control and exchange.
 //!
 //! TOML and YAML become one tree whose every key and value knows its line ([`node`]); one reader ([`read`]) and one set
-//! of rules ([`assemble`]) follow, so both formats are checked the same way. All errors are collected, each with its
+//! of rules ([`assemble`]) follow, so both formats are checked the same way; tables of master data in CSV ([`csv`]) join them. All errors are collected, each with its
 //! line, its column and what to do. [`export`] prints the canonical TOML; reading it gives the same model.
 //!
 //! Documents are merged into the model in force: each `[[…]]` adds or replaces the part of its name; what the documents
@@ -12,6 +12,7 @@
 
 mod assemble;
 mod check;
+mod csv;
 mod export;
 mod form;
 mod node;
@@ -38,7 +39,8 @@ pub const DOCUMENTS_LIMIT: usize = 1_000;
 /// A document as handed in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
-    /// A file name, for messages; `.yaml` and `.yml` are read as YAML, everything else as TOML.
+    /// A file name, for messages; `.yaml` and `.yml` are read as YAML, `.csv` as a table of the kind that its name begins with,
+    /// everything else as TOML.
     pub name: String,
     /// Its text.
     pub text: String,
@@ -76,15 +78,24 @@ pub fn merge(
         return Err(report.finish());
     }
     let mut trees: Vec<Node> = Vec::with_capacity(documents.len());
+    let mut tables = csv::Tables::default();
+    let mut unreadable = false;
     for (number, document) in documents.iter().enumerate() {
+        if csv::is_table(&document.name) {
+            unreadable |= !tables.read(number, &document.name, &document.text, &mut report);
+            continue;
+        }
         let is_yaml = [".yaml", ".yml"].iter().any(|end| document.name.to_ascii_lowercase().ends_with(end));
         let tree = if is_yaml { yaml::tree(number, &document.text) } else { node::tree(number, &document.text) };
         match tree {
             Ok(tree) => trees.push(tree),
-            Err((place, message, remedy)) => report.add(place, message, remedy),
+            Err((place, message, remedy)) => {
+                unreadable = true;
+                report.add(place, message, remedy);
+            }
         }
     }
-    let unreadable = trees.len() < documents.len();
+    trees.extend(tables.finish(&mut report));
     let draft = read::Draft { unreadable, ..read::read(trees, &mut report) };
     let plant = assemble::assemble(base, draft, prune, checks, &mut report);
     if report.is_empty() { Ok(plant) } else { Err(report.finish()) }

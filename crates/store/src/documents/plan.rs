@@ -2,7 +2,7 @@
 
 use super::form::{self, Form};
 use crate::repository::{Change, Op};
-use andon_model::plant::{Plant, TagDef};
+use andon_model::plant::{MasterKind, Plant, TagDef};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -15,7 +15,8 @@ const VALUE_LIMIT: usize = 120;
 /// A part before and after, under the name it has after (or had).
 type Pair = (String, Option<Form>, Option<Form>);
 
-/// What changes from `old` to `new`: equipment, tags, connectors, topics, topic rules, alarms, each sorted by name.
+/// What changes from `old` to `new`: equipment, tags, connectors, topics, topic rules, master data by its kind, alarms, each sorted by
+/// name.
 ///
 /// A tag that keeps its id under another path is one change ("path: … → …"), not a removal and an addition.
 #[must_use]
@@ -48,8 +49,16 @@ pub fn plan(old: &Plant, new: &Plant) -> Vec<Change> {
     describe(&mut changes, "connector", connectors);
     describe(&mut changes, "topic", topics);
     describe(&mut changes, "topic_rule", rules);
+    for kind in MasterKind::ALL {
+        describe(&mut changes, kind.word(), by_name(master(old, kind), master(new, kind)));
+    }
     describe(&mut changes, "alarm", alarms);
     changes
+}
+
+fn master(plant: &Plant, kind: MasterKind) -> impl Iterator<Item = (String, Form)> {
+    let own = plant.master.iter().filter(move |item| item.kind == kind);
+    own.map(|item| (item.name.clone(), form::master(item)))
 }
 
 fn by_name(old: impl Iterator<Item = (String, Form)>, new: impl Iterator<Item = (String, Form)>) -> Vec<Pair> {

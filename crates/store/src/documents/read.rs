@@ -5,8 +5,8 @@ use super::node::{Data, Entry, Node};
 use super::report::{Place, Report, nearest};
 use super::settings;
 use andon_model::plant::{
-    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, Profile, TagDef, TopicDef,
-    TopicRuleDef, WriteRule,
+    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Interpolation, Level, MasterDef, MasterKind, Profile,
+    TagDef, TopicDef, TopicRuleDef, WriteRule,
 };
 use andon_model::{DataType, EquipmentPath, TagPath, Unit, duration, text};
 use std::collections::{BTreeMap, HashSet};
@@ -17,6 +17,8 @@ use uuid::Uuid;
 const FORMAT: i64 = 1;
 /// The longest text of a key that people read, in bytes.
 const TEXT_LIMIT: usize = 4_096;
+/// The longest name of a table of master data, in bytes.
+const MASTER_NAME_LIMIT: usize = 255;
 /// The longest time span, in ms: a year.
 const SPAN_LIMIT_MS: u64 = 366 * 86_400_000;
 /// The most days that history is kept where it is not kept for ever: a hundred years.
@@ -59,6 +61,9 @@ pub(super) struct Draft {
     pub(super) connectors: Vec<Placed<ConnectorDef>>,
     pub(super) topics: Vec<Placed<TopicDef>>,
     pub(super) topic_rules: Vec<Placed<TopicRuleDef>>,
+    pub(super) master: BTreeMap<MasterKind, Vec<Placed<MasterDef>>>,
+    /// A table of master data could not be used: what others name may be that one.
+    pub(super) master_unusable: bool,
     pub(super) alarms: Vec<Placed<AlarmDraft>>,
     /// Paths of equipment and tags that could not be used: a reference to one is not a second error.
     pub(super) unusable: HashSet<String>,
@@ -85,7 +90,21 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 7] = ["equipment", "tag", "connector", "topic", "topic_rule", "alarm", "format"];
+const SECTIONS: [&str; 13] = [
+    "equipment",
+    "tag",
+    "connector",
+    "topic",
+    "topic_rule",
+    "reason",
+    "calendar",
+    "skill",
+    "instruction",
+    "material",
+    "machine",
+    "alarm",
+    "format",
+];
 
 fn section(entry: Entry, draft: &mut Draft, report: &mut Report) {
     let Entry { key, at, value } = entry;
@@ -135,7 +154,13 @@ fn one(kind: &str, at: Place, entries: Vec<Entry>, draft: &mut Draft, report: &m
         "connector" => connector(&mut fields).map(|item| draft.connectors.push(Placed { item, at, entries })),
         "topic" => topic(&mut fields).map(|item| draft.topics.push(Placed { item, at, entries })),
         "topic_rule" => topic_rule(&mut fields).map(|item| draft.topic_rules.push(Placed { item, at, entries })),
-        _ => alarm(&mut fields).map(|item| draft.alarms.push(Placed { item, at, entries })),
+        "alarm" => alarm(&mut fields).map(|item| draft.alarms.push(Placed { item, at, entries })),
+        _ => {
+            let kind = MasterKind::ALL.into_iter().find(|known| known.word() == kind);
+            let read = kind.and_then(|kind| master(kind, &mut fields));
+            draft.master_unusable |= read.is_none();
+            read.map(|item| draft.master.entry(item.kind).or_default().push(Placed { item, at, entries }))
+        }
     };
     if let (None, Some(path)) = (used, path) {
         draft.unusable.insert(path);
@@ -478,6 +503,38 @@ fn topic_rule(fields: &mut Fields<'_, '_>) -> Option<TopicRuleDef> {
     let filter = fields.checked("filter", topic_filter, "write an MQTT topic filter, such as \"plant/+/press/#\"");
     let settings = fields.settings();
     Some(TopicRuleDef { name: name?, filter: filter?, settings })
+}
+
+fn master(kind: MasterKind, fields: &mut Fields<'_, '_>) -> Option<MasterDef> {
+    let name = match kind {
+        MasterKind::Machine => {
+            let remedy = "write the path of a work unit, such as `works/line1/filler`";
+            fields.checked(kind.key(), EquipmentPath::parse, remedy).map(|path| path.to_string())
+        }
+        _ => {
+            let parse = |text: &str| master_name(kind, text);
+            fields.checked(kind.key(), parse, "write a name; a revision stands by itself: revision = \"B\"")
+        }
+    };
+    let mut revision = None;
+    if kind.has_revisions() && fields.has("revision") {
+        let parse = |text: &str| master_name(kind, text);
+        revision = Some(fields.checked("revision", parse, "write it in quotes, such as revision = \"B\"")?);
+    }
+    let settings = fields.settings();
+    Some(MasterDef { kind, name: MasterDef::joined(&name?, revision.as_deref()), settings })
+}
+
+/// What a table of master data is known by. What else it may be, each kind says for itself.
+fn master_name(kind: MasterKind, text: &str) -> Result<String, String> {
+    text::check_line(text).map_err(|hidden| format!("in this name, {hidden}"))?;
+    if text.is_empty() || text.len() > MASTER_NAME_LIMIT {
+        return Err(format!("a name has 1 to {MASTER_NAME_LIMIT} bytes"));
+    }
+    if kind.has_revisions() && text.contains('@') {
+        return Err("`@` stands between a name and its revision, and in neither of them".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A name that can stand in paths, messages and file names.

@@ -7,8 +7,8 @@
 use crate::fakes::open;
 use andon_model::access::Principal;
 use andon_model::plant::{
-    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Finding, Interpolation, Level, Plant, Profile,
-    SettingsCheck, TagDef, TopicDef, TopicRuleDef, WriteRule,
+    AlarmDef, CompressRule, Condition, ConnectorDef, Equipment, Finding, Interpolation, Level, MASTER_LIMIT, MasterDef,
+    MasterFindings, MasterKind, Plant, Profile, SettingsCheck, TagDef, TopicDef, TopicRuleDef, WriteRule,
 };
 use andon_model::{DataType, EquipmentPath, TagPath, Unit};
 use andon_store::documents::{self, Document, export, merge, parse, plan};
@@ -19,7 +19,7 @@ use std::fmt::Write;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Stands for the connectors: a `tag` must exist, an `address` is at most 65535, a `password` is a secret.
+/// Stands for those who know settings: a `tag` and a `material` must exist, an `address` is at most 65535, a `password` is a secret.
 struct Checks;
 
 impl Checks {
@@ -30,6 +30,11 @@ impl Checks {
         match (at.last().map(String::as_str), settings) {
             (Some("tag"), Json::String(tag)) if !plant.tags.iter().any(|known| known.path.as_str() == tag) => {
                 found(format!("there is no tag \"{tag}\""), "add the tag");
+            }
+            (Some("material"), Json::String(name))
+                if !plant.master.iter().any(|known| known.kind == MasterKind::Material && known.name == *name) =>
+            {
+                found(format!("there is no material \"{name}\""), "add the material");
             }
             (Some("address"), Json::Number(address)) if address.as_i64().is_some_and(|address| address > 65_535) => {
                 found(format!("the address {address} is above 65535"), "look at the device's register map");
@@ -70,6 +75,14 @@ impl SettingsCheck for Checks {
     }
     fn check_topic_rule(&self, rule: &TopicRuleDef, plant: &Plant) -> Vec<Finding> {
         Self::findings(&rule.settings, plant)
+    }
+    fn check_master(&self, plant: &Plant) -> Vec<MasterFindings> {
+        let of = |def: &MasterDef| MasterFindings {
+            kind: def.kind,
+            name: def.name.clone(),
+            findings: Self::findings(&def.settings, plant),
+        };
+        plant.master.iter().map(of).filter(|wrong| !wrong.findings.is_empty()).collect()
     }
 }
 
@@ -183,10 +196,16 @@ fn any_plant() -> impl Strategy<Value = Plant> {
         prop::collection::btree_map("[a-z]{1,5}", (settings(), any::<bool>(), line), 0..3),
         prop::collection::btree_map("[a-z/]{1,5}", settings(), 0..3),
         prop::collection::vec(settings(), 0..3),
+        prop::collection::btree_map(
+            (0..6_usize, "[a-zA-Z0-9_./ é]{1,6}", prop::option::of("[A-Z0-9]{1,3}")),
+            settings(),
+            0..6,
+        ),
         prop::collection::vec(alarm, 0..6),
     )
-        .prop_map(|(homes, tags, connectors, topics, rules, alarms)| {
-            build(homes, tags, connectors, topics, rules, alarms)
+        .prop_map(|(homes, tags, connectors, topics, rules, master, alarms)| Plant {
+            master: any_master(master),
+            ..build(homes, tags, connectors, topics, rules, alarms)
         })
 }
 
@@ -196,6 +215,7 @@ type TagParts = (
     (Option<(bool, u64, u64, f64)>, Option<String>),
 );
 type Settings = std::collections::BTreeMap<String, Json>;
+type MasterParts = std::collections::BTreeMap<(usize, String, Option<String>), Settings>;
 type AlarmParts = (prop::sample::Index, u8, f64, (u64, u64), u8, String, String);
 
 fn build(
@@ -253,6 +273,21 @@ fn build(
         master: Vec::new(),
         alarms,
     }
+}
+
+fn any_master(parts: MasterParts) -> Vec<MasterDef> {
+    let mut master = Vec::new();
+    for ((kind, name, revision), settings) in parts {
+        let kind = MasterKind::ALL[kind];
+        let name = match kind {
+            MasterKind::Machine => format!("e/u{}", master.len()),
+            _ => MasterDef::joined(&name, revision.filter(|_| kind.has_revisions()).as_deref()),
+        };
+        master.push(MasterDef { kind, name, settings: json!(settings) });
+    }
+    master.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    master.dedup_by(|a, b| (a.kind, &a.name) == (b.kind, &b.name));
+    master
 }
 
 fn tolerance_of(number: u8) -> f64 {
@@ -375,6 +410,55 @@ fn what_is_in_force_and_was_wrong_before_stops_no_other_change() {
     assert!(again.len() == 1 && again[0].contains("the address 70000 is above 65535"), "{again:?}");
 }
 
+#[test]
+fn master_data_that_was_wrong_before_stops_no_other_change_and_what_breaks_it_is_told() {
+    let bill = "[[material]]\nname = \"pump\"\nbill = [{ material = \"gone\", quantity = 1 }, { material = \"motor\", quantity = 1 }]\n";
+    let motor = "[[material]]\nname = \"motor\"\n";
+    let base = parse(&toml(&format!("{bill}{motor}")), &NoChecks).unwrap();
+    let merged = merge(&base, &toml("[[reason]]\nname = \"Jam\"\n"), false, &Checks).unwrap();
+    assert_eq!(merged.master.len(), 3);
+    let told = |text: &str, prune| {
+        let errors = merge(&base, &toml(text), prune, &Checks).unwrap_err();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let again = told(bill, false);
+    assert!(again.len() == 1 && again[0].starts_with("plant.toml:3:"), "{again:?}");
+    let pruned = told(bill, true);
+    assert!(pruned.len() == 2 && pruned[1].contains("there is no material \"motor\""), "{pruned:?}");
+}
+
+#[test]
+fn more_tables_of_a_kind_than_there_may_be_are_refused() {
+    let text: String = (0..=MASTER_LIMIT).map(|number| format!("[[skill]]\nname = \"s{number}\"\n")).collect();
+    let errors = parse(&toml(&text), &NoChecks).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].message, "20001 tables [[skill]] are over the limit of 20000");
+    assert_eq!(errors[0].line, 2 * MASTER_LIMIT + 1);
+}
+
+#[test]
+fn the_example_of_the_manual_is_a_plant() {
+    let manual = include_str!("../../../../docs/manual/master-data.md");
+    let blocks = |fence: &str| {
+        let begin = format!("```{fence}\n");
+        let parts = manual.split(begin.as_str()).skip(1).map(|part| part.split("```").next().unwrap().to_owned());
+        parts.collect::<Vec<_>>()
+    };
+    let plant = parse(&toml(&blocks("toml").concat()), &NoChecks).unwrap();
+    assert_eq!(parse(&toml(&export(&plant)), &NoChecks).unwrap(), plant);
+    let names: Vec<_> = plant.master.iter().map(|def| format!("{} {}", def.kind.word(), def.name)).collect();
+    assert!(names.contains(&"material HP-8@B".to_owned()), "{names:?}");
+    // The tables of the manual say the same as its documents.
+    let tables = blocks("csv").into_iter().map(|text| {
+        let (name, rows) = text.split_once('\n').unwrap();
+        Document { name: name.trim_start_matches("# ").to_owned(), text: rows.to_owned() }
+    });
+    let tables: Vec<_> = tables.collect();
+    assert_eq!(tables.len(), 4);
+    let same = merge(&plant, &tables, false, &NoChecks).unwrap();
+    assert_eq!(plan(&plant, &same), vec![]);
+}
+
 struct NoChecks;
 impl SettingsCheck for NoChecks {
     fn check_connector(&self, _: &ConnectorDef, _: &Plant) -> Vec<Finding> {
@@ -384,6 +468,9 @@ impl SettingsCheck for NoChecks {
         Vec::new()
     }
     fn check_topic_rule(&self, _: &TopicRuleDef, _: &Plant) -> Vec<Finding> {
+        Vec::new()
+    }
+    fn check_master(&self, _: &Plant) -> Vec<MasterFindings> {
         Vec::new()
     }
 }
@@ -406,9 +493,15 @@ proptest! {
     }
 
     #[test]
-    fn no_document_makes_it_panic(text in "(\\[\\[(tag|alarm|topic|topic_rule|connector|equipment)\\]\\]\n|(path|level|type|unit|range|write|limit|condition|tag|filter|states|id) = ('[a-z/#+]{0,9}'|\\[[0-9, ]{0,5}\\]|\\{[a-z= 0-9]{0,6}\\}|[0-9.e-]{1,5}|true)\n){0,12}") {
+    fn no_document_makes_it_panic(text in "(\\[\\[(tag|alarm|topic|topic_rule|connector|equipment|reason|material|machine)\\]\\]\n|(path|level|type|unit|range|write|limit|condition|tag|filter|states|id|name|revision|equipment|bill) = ('[a-z/#+]{0,9}'|\\[[0-9, ]{0,5}\\]|\\{[a-z= 0-9]{0,6}\\}|[0-9.e-]{1,5}|true)\n){0,12}") {
         let _ = parse(&toml(&text), &NoChecks);
         let yaml = Document { name: "x.yml".into(), text: text.replace(" = ", ": ").replace("[[", "").replace("]]", ":") };
         let _ = parse(&[yaml], &NoChecks);
+    }
+
+    #[test]
+    fn no_table_makes_it_panic(name in "(material|bill|operation|x)s?\\.csv", text in "(name|material|component|quantity|operation|[,;\t\"\n|@é 0-9.-]){0,30}") {
+        let table = |name: &str| Document { name: name.to_owned(), text: text.clone() };
+        let _ = parse(&[table("materials.csv"), table(&name)], &NoChecks);
     }
 }
