@@ -43,6 +43,9 @@ fn follow(minor: u64) -> Follow {
         ],
         calendar: None,
         rules,
+        changeovers: Vec::new(),
+        changeover_default: Duration::ZERO,
+        station: None,
     };
     let tags = ["u/state", "u/mode", "u/good", "u/scrap"];
     Follow {
