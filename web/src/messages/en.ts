@@ -556,6 +556,8 @@ export const en = {
   'timeline.kind.configuration': 'Configuration',
   'timeline.kind.system': 'System',
   'timeline.kind.note': 'Note',
+  'timeline.kind.order': 'Order',
+  'timeline.kind.job': 'Job',
   'timeline.path': 'Path',
   'timeline.path_hint': 'equipment or tag',
   'timeline.severity': 'Severity',
