@@ -1,7 +1,7 @@
 //! Events in words: the one line a person reads.
 
 use andon_model::access::Principal;
-use andon_model::event::{AlarmState, Event, Step, What};
+use andon_model::event::{AlarmState, Event, JobChange, Step, What};
 use andon_model::plant::Plant;
 
 /// The title of a path's tag or equipment, or the path itself.
@@ -72,5 +72,79 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             let note = change.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
             format!("{} put right: {}{note}", title(plant, &event.path), change.says)
         }
+        What::Order(change) => {
+            let why = change.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
+            format!("order {} {}{why}", change.number, change.action)
+        }
+        What::Job(change) => job(change),
+    }
+}
+
+/// One line about a job order: what happened, or what was counted.
+fn job(change: &JobChange) -> String {
+    let counted =
+        [(change.good_millionths, "good"), (change.scrap_millionths, "scrap"), (change.rework_millionths, "rework")];
+    let counted: Vec<_> = counted
+        .into_iter()
+        .filter(|(millionths, _)| *millionths != 0)
+        .map(|(millionths, word)| format!("{} {word}", amount(millionths)))
+        .collect();
+    let done = if counted.is_empty() { change.action.clone() } else { counted.join(", ") };
+    let why = change.reason.as_ref().or(change.detail.as_ref()).map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("job {} {}: {done}{why}", change.number, change.state)
+}
+
+/// Millionths as people write them, without needless zeros: `12`, `0.25`, `-3.000001`.
+fn amount(millionths: i64) -> String {
+    let sign = if millionths < 0 { "-" } else { "" };
+    let (whole, part) = (millionths.unsigned_abs() / 1_000_000, millionths.unsigned_abs() % 1_000_000);
+    let text = format!("{sign}{whole}.{part:06}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summary;
+    use andon_model::Timestamp;
+    use andon_model::access::Principal;
+    use andon_model::event::{Event, JobChange, OrderChange, What};
+    use andon_model::plant::Plant;
+    use uuid::Uuid;
+
+    fn said(what: What) -> String {
+        let (id, at, by) = (Uuid::nil(), Timestamp::default(), Principal::SYSTEM);
+        summary(&Event { id, at, source_at: None, path: String::new(), by, what }, &Plant::default())
+    }
+
+    #[test]
+    fn orders_and_jobs_are_told_with_their_numbers_and_counts() {
+        let order = |detail: Option<&str>| OrderChange {
+            order: Uuid::nil(),
+            number: "4711".to_owned(),
+            action: "released".to_owned(),
+            state: "Released".to_owned(),
+            detail: detail.map(str::to_owned),
+        };
+        assert_eq!(said(What::Order(order(None))), "order 4711 released");
+        assert_eq!(said(What::Order(order(Some("4 jobs")))), "order 4711 released: 4 jobs");
+        let job = JobChange {
+            job: Uuid::nil(),
+            number: "4711/10".to_owned(),
+            action: "begin".to_owned(),
+            state: "Running".to_owned(),
+            good_millionths: 0,
+            scrap_millionths: 0,
+            rework_millionths: 0,
+            reason: None,
+            detail: None,
+        };
+        assert_eq!(said(What::Job(job.clone())), "job 4711/10 Running: begin");
+        let counted = JobChange {
+            good_millionths: 12_000_000,
+            scrap_millionths: -250_000,
+            reason: Some("Jam".to_owned()),
+            ..job
+        };
+        assert_eq!(said(What::Job(counted)), "job 4711/10 Running: 12 good, -0.25 scrap (Jam)");
     }
 }

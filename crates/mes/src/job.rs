@@ -154,6 +154,12 @@ impl JobState {
         }
     }
 
+    /// The other way from [`JobState::words`].
+    #[must_use]
+    pub fn from_words(state: &str, substate: Option<&str>) -> Option<Self> {
+        Self::all().find(|known| known.words() == (state, substate))
+    }
+
     /// Every state there is.
     pub fn all() -> impl Iterator<Item = Self> {
         let prepared = [Prepared::Waiting, Prepared::Ready, Prepared::Loaded];
@@ -307,6 +313,16 @@ mod tests {
             refused.to_string(),
             r#"a job order that is Aborted has no "resume"; nothing leads out of that state"#
         );
+    }
+
+    #[test]
+    fn the_words_of_a_state_lead_back_to_it() {
+        for state in JobState::all() {
+            let (word, sub) = state.words();
+            assert_eq!(JobState::from_words(word, sub), Some(state));
+        }
+        assert_eq!(JobState::from_words("Running", Some("Held")), None);
+        assert_eq!(JobState::from_words("Paused", None), None);
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //!
 //! # Invariants
 //! - A job order and a machine change by their tables ([`job`], [`packml`]) and in no other way.
+//! - An order is in what its jobs are in, and what was made is the sum of what was counted ([`order`]).
 //! - What held over a window is without gap and without overlap, and as long as the window ([`steps`]).
 //! - Every moment of a work unit belongs to exactly one time of ISO 22400-2 ([`element`]); what is not known is [`element::Element::Unknown`].
 //! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
@@ -22,6 +23,7 @@ pub mod follow;
 pub mod job;
 pub mod kpi;
 pub mod master;
+pub mod order;
 pub mod packml;
 pub mod quantity;
 pub mod rollup;

@@ -62,12 +62,16 @@ pub enum What {
     Note(Note),
     /// A person put right what a machine is said to have been in, or said why it was so; [`Event::source_at`] is the beginning of the span.
     Machine(MachineCorrection),
+    /// A work order was made, changed, released, given up or closed.
+    Order(OrderChange),
+    /// A job order changed its state or its place in the plan, or somebody counted what came of it; [`Event::path`] is the equipment.
+    Job(JobChange),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 8] =
-        ["alarm", "command", "connection", "user", "configuration", "system", "note", "machine"];
+    pub const KINDS: [&'static str; 10] =
+        ["alarm", "command", "connection", "user", "configuration", "system", "note", "machine", "order", "job"];
 
     /// The kind, as in JSON.
     #[must_use]
@@ -81,6 +85,8 @@ impl What {
             Self::System(_) => "system",
             Self::Note(_) => "note",
             Self::Machine(_) => "machine",
+            Self::Order(_) => "order",
+            Self::Job(_) => "job",
         }
     }
 
@@ -118,7 +124,9 @@ impl What {
             | Self::System(_)
             | Self::Configuration(_)
             | Self::Note(_)
-            | Self::Machine(_) => 0,
+            | Self::Machine(_)
+            | Self::Order(_)
+            | Self::Job(_) => 0,
         }
     }
 }
@@ -295,6 +303,55 @@ pub struct MachineCorrection {
     pub note: Option<String>,
 }
 
+/// Something about a work order (ISA-95).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct OrderChange {
+    /// The order.
+    pub order: Uuid,
+    /// Its number, as people say it.
+    pub number: String,
+    /// `created`, `changed`, `released`, `revoked`, `cancelled`, `closed`, …
+    pub action: String,
+    /// What it is in then: `Released`, …
+    pub state: String,
+    /// More, in plain words, without names of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Something about a job order (ISA-95).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct JobChange {
+    /// The job order.
+    pub job: Uuid,
+    /// Its number, as people say it: `4711/10`.
+    pub number: String,
+    /// What happened: `begin`, `pause`, `stop`, `count`, `seen`, `plan`, …
+    pub action: String,
+    /// What it is in then: `Running`, `Interrupted (Held)`, …
+    pub state: String,
+    /// Good items that were counted, in millionths of the material's unit; negative where a count was put right.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub good_millionths: i64,
+    /// Scrap, likewise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scrap_millionths: i64,
+    /// Rework, likewise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rework_millionths: i64,
+    /// Why, as the person said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// More, in plain words, without names of people: which revision was seen, when it is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -307,8 +364,8 @@ pub struct SystemNote {
 #[cfg(test)]
 mod tests {
     use super::{
-        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, MachineCorrection, Note, Step,
-        SystemNote, UserChange, What,
+        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection, Note,
+        OrderChange, Step, SystemNote, UserChange, What,
     };
     use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;
@@ -348,6 +405,30 @@ mod tests {
         What::System(SystemNote { action: action.to_owned(), text: "words".to_owned() })
     }
 
+    fn order(action: &str) -> What {
+        What::Order(OrderChange {
+            order: Uuid::from_u128(1),
+            number: "4711".to_owned(),
+            action: action.to_owned(),
+            state: "Released".to_owned(),
+            detail: None,
+        })
+    }
+
+    fn job(action: &str, good: i64, scrap: i64, reason: Option<&str>) -> What {
+        What::Job(JobChange {
+            job: Uuid::from_u128(2),
+            number: "4711/10".to_owned(),
+            action: action.to_owned(),
+            state: "Running".to_owned(),
+            good_millionths: good,
+            scrap_millionths: scrap,
+            rework_millionths: 0,
+            reason: reason.map(str::to_owned),
+            detail: None,
+        })
+    }
+
     #[test]
     fn how_grave_an_event_is() {
         for (wanted, what) in [
@@ -378,6 +459,8 @@ mod tests {
             (2, system("a word of a later version")),
             (0, What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None })),
             (0, What::Note(Note { text: "belt changed".to_owned(), until: None })),
+            (0, order("cancelled")),
+            (0, job("abort", 0, 0, None)),
         ] {
             assert_eq!(what.severity(), wanted, "{what:?}");
         }
@@ -399,11 +482,33 @@ mod tests {
                 says: "state Held".to_owned(),
                 note: None,
             }),
+            order("created"),
+            job("begin", 0, 0, None),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {
             let json = serde_json::to_value(&what).expect("an event is JSON");
             assert_eq!(json["kind"], what.kind());
+        }
+    }
+    #[test]
+    fn the_json_of_orders_and_jobs_stays_as_it_is() {
+        for (what, wanted) in [
+            (
+                order("released"),
+                r#"{"kind":"order","order":"00000000-0000-0000-0000-000000000001","number":"4711","action":"released","state":"Released"}"#,
+            ),
+            (
+                job("begin", 0, 0, None),
+                r#"{"kind":"job","job":"00000000-0000-0000-0000-000000000002","number":"4711/10","action":"begin","state":"Running"}"#,
+            ),
+            (
+                job("count", 12_000_000, 500_000, Some("Jam")),
+                r#"{"kind":"job","job":"00000000-0000-0000-0000-000000000002","number":"4711/10","action":"count","state":"Running","good_millionths":12000000,"scrap_millionths":500000,"reason":"Jam"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&what).expect("an event is JSON"), wanted);
+            assert_eq!(serde_json::from_str::<What>(wanted).expect("it reads back"), what);
         }
     }
 }

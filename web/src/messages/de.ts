@@ -558,6 +558,8 @@ export const de: Messages = {
   'timeline.kind.system': 'System',
   'timeline.kind.note': 'Notiz',
   'timeline.kind.machine': 'Maschine berichtigt',
+  'timeline.kind.order': 'Auftrag',
+  'timeline.kind.job': 'Arbeitsgang',
   'timeline.path': 'Pfad',
   'timeline.path_hint': 'Anlage oder Messstelle',
   'timeline.severity': 'Schwere',

@@ -557,6 +557,8 @@ export const en = {
   'timeline.kind.system': 'System',
   'timeline.kind.note': 'Note',
   'timeline.kind.machine': 'Machine put right',
+  'timeline.kind.order': 'Order',
+  'timeline.kind.job': 'Job',
   'timeline.path': 'Path',
   'timeline.path_hint': 'equipment or tag',
   'timeline.severity': 'Severity',

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod floor;
+mod orders;
 mod outbox;
 mod plant;
 mod timeline;

@@ -7,6 +7,7 @@ mod documents;
 mod fakes;
 mod file;
 mod floor;
+mod orders;
 mod plant;
 mod relay;
 mod timeline;
