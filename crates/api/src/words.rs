@@ -68,5 +68,10 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
         }
         What::System(note) => note.text.clone(),
         What::Note(note) => note.text.clone(),
+        What::Trace(change) => {
+            let words = change.action.replace('_', " ");
+            let more = change.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
+            format!("{}: {words}{more}", change.shown)
+        }
     }
 }

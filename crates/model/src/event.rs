@@ -60,11 +60,14 @@ pub enum What {
     System(SystemNote),
     /// What a person wrote about a time and a place; [`Event::source_at`] is the time it is about.
     Note(Note),
+    /// A lot, a serial unit or a container was made, moved, built in, taken out, or what may be done with it was decided.
+    Trace(TraceChange),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 7] = ["alarm", "command", "connection", "user", "configuration", "system", "note"];
+    pub const KINDS: [&'static str; 8] =
+        ["alarm", "command", "connection", "user", "configuration", "system", "note", "trace"];
 
     /// The kind, as in JSON.
     #[must_use]
@@ -77,6 +80,7 @@ impl What {
             Self::Configuration(_) => "configuration",
             Self::System(_) => "system",
             Self::Note(_) => "note",
+            Self::Trace(_) => "trace",
         }
     }
 
@@ -113,7 +117,8 @@ impl What {
             | Self::User(_)
             | Self::System(_)
             | Self::Configuration(_)
-            | Self::Note(_) => 0,
+            | Self::Note(_)
+            | Self::Trace(_) => 0,
         }
     }
 }
@@ -276,6 +281,20 @@ pub struct Note {
     pub until: Option<Timestamp>,
 }
 
+/// What a person changed about where something came from and where it went.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TraceChange {
+    /// `made`, `built_in`, `taken_out`, `split`, `merged`, `moved`, `state`, `certificate`, …
+    pub action: String,
+    /// The lot, unit or container it is about.
+    pub item: Uuid,
+    /// Its material and number, so that the line can be read without looking it up: `4711 L-0815`.
+    pub shown: String,
+    /// More, in plain words, without names of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -289,7 +308,7 @@ pub struct SystemNote {
 mod tests {
     use super::{
         AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, Note, Step, SystemNote,
-        UserChange, What,
+        TraceChange, UserChange, What,
     };
     use crate::{StatusCode, Value};
     use uuid::Uuid;
@@ -329,6 +348,11 @@ mod tests {
         What::System(SystemNote { action: action.to_owned(), text: "words".to_owned() })
     }
 
+    fn trace() -> What {
+        let (action, shown) = ("moved".to_owned(), "4711 L-0815".to_owned());
+        What::Trace(TraceChange { action, item: Uuid::nil(), shown, detail: None })
+    }
+
     #[test]
     fn how_grave_an_event_is() {
         for (wanted, what) in [
@@ -359,6 +383,7 @@ mod tests {
             (2, system("a word of a later version")),
             (0, What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None })),
             (0, What::Note(Note { text: "belt changed".to_owned(), until: None })),
+            (0, trace()),
         ] {
             assert_eq!(what.severity(), wanted, "{what:?}");
         }
@@ -374,6 +399,7 @@ mod tests {
             What::Configuration(ConfigurationChange { version: 1, changes: Vec::new(), reason: None }),
             system("started"),
             What::Note(Note { text: "belt changed".to_owned(), until: None }),
+            trace(),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {

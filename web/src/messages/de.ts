@@ -557,6 +557,7 @@ export const de: Messages = {
   'timeline.kind.configuration': 'Konfiguration',
   'timeline.kind.system': 'System',
   'timeline.kind.note': 'Notiz',
+  'timeline.kind.trace': 'Rückverfolgung',
   'timeline.path': 'Pfad',
   'timeline.path_hint': 'Anlage oder Messstelle',
   'timeline.severity': 'Schwere',

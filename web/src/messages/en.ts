@@ -556,6 +556,7 @@ export const en = {
   'timeline.kind.configuration': 'Configuration',
   'timeline.kind.system': 'System',
   'timeline.kind.note': 'Note',
+  'timeline.kind.trace': 'Traceability',
   'timeline.path': 'Path',
   'timeline.path_hint': 'equipment or tag',
   'timeline.severity': 'Severity',

@@ -95,8 +95,8 @@ export interface Alarm {
   acknowledgedBy: string | null;
 }
 
-export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system' | 'note';
-export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system', 'note'];
+export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system' | 'note' | 'trace';
+export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system', 'note', 'trace'];
 
 export interface PlantEvent {
   seq: number;
