@@ -5,6 +5,7 @@
 
 use crate::error::{ApplyError, StoreError};
 use crate::floor::FloorRepository;
+use crate::trace::TraceRepository;
 use andon_model::access::{Grant, Principal};
 use andon_model::event::{Event, SealedEvent};
 use andon_model::log::{Gap, Lane, Seq};
@@ -380,11 +381,11 @@ pub trait TimelineRepository: Send + Sync + 'static {
 
 /// All of it: what `server` hands around as `Arc<dyn Repository>`.
 pub trait Repository:
-    PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository
+    PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository + TraceRepository
 {
 }
 
-impl<T: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository> Repository
-    for T
+impl<T: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository + TraceRepository>
+    Repository for T
 {
 }

@@ -11,6 +11,7 @@ mod floor;
 mod outbox;
 mod plant;
 mod timeline;
+mod trace;
 
 use crate::error::{OpenError, StoreError, database, is_fatal, opening};
 use andon_model::access::PrincipalKind;

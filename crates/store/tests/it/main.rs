@@ -10,3 +10,4 @@ mod floor;
 mod plant;
 mod relay;
 mod timeline;
+mod trace;
