@@ -11,3 +11,4 @@ mod orders;
 mod plant;
 mod relay;
 mod timeline;
+mod trace;
