@@ -22,6 +22,11 @@ const PAGES = {
   alarms: '/alarms',
   'alarms with details': `/alarms?alarm=${TANK}/level:high`,
   timeline: '/timeline',
+  andon: '/andon',
+  'andon on a wall': '/andon?kiosk=1',
+  oee: '/oee',
+  'oee of a line, with the way to it': '/oee?path=works/nord/bottling/line1&why=oee&by=stops',
+  'oee as tables': '/oee?path=works/nord/bottling/line2&table=strip,losses,reasons,trend&step=shift',
   query: '/query',
   'query with rows': `/query?q=${encodeURIComponent(HOUR)}`,
   'query as a chart': `/query?chart=1&q=${encodeURIComponent(HOUR)}`,
@@ -308,6 +313,8 @@ describe('pages', { skip: real }, () => {
       ['/alarms', 'No alarm'],
       ['/timeline', 'Nothing happened'],
       ['/connectors', 'No field connection'],
+      ['/oee', 'No machine is defined yet'],
+      ['/andon', 'No machine is defined yet'],
     ]) {
       await visit(run, page, path);
       await page.getByText(words, { exact: true }).waitFor();

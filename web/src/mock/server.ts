@@ -2,6 +2,7 @@
 
 import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
+import { MockOee } from './oee';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
 type Json = Record<string, unknown>;
@@ -133,6 +134,7 @@ export class MockServer {
   #seq = 4000;
   #ids = 0;
   readonly broker: MockBroker;
+  readonly oee: MockOee;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -146,6 +148,7 @@ export class MockServer {
   ) {
     this.start = start;
     this.broker = new MockBroker(start, now);
+    this.oee = new MockOee(start, now);
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
@@ -702,6 +705,9 @@ export class MockServer {
 
   #inside(method: string, path: string, query: URLSearchParams, body: Json): Answer {
     const now = this.now();
+    this.oee.empty = this.empty;
+    const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
+    if (told) return told;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
         this.user = null;

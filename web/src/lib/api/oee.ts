@@ -1,0 +1,47 @@
+// Asking what machines do and how they are counted, and saying why they stood.
+
+import { ask } from './http';
+import {
+  corrections as parseCorrections, kpis as parseKpis, machines as parseMachines, pieces as parsePieces, reasons as parseReasons, series as parseSeries, stops as parseStops, why as parseWhy,
+  type Change, type Correction, type Kpis, type Machines, type Piece, type Reason, type Slot, type Stop, type Why,
+} from './parseOee';
+
+/** A stretch of time in ms: `from <= time < to`. */
+export interface Span {
+  from: number;
+  to: number;
+}
+export type Step = 'hour' | 'shift' | 'day';
+/** So many stops are asked for; the list says so when there are more. */
+export const MOST_STOPS = 200;
+
+const within = (path: string, span: Span): Record<string, string | number> => ({ path, from_ms: Math.floor(span.from), to_ms: Math.ceil(span.to) });
+
+export const readMachines = (branch: string, signal?: AbortSignal): Promise<Machines> => ask('/api/mes/machines', { query: { branch: branch || null }, read: parseMachines, signal });
+
+export const readKpis = (path: string, span: Span, signal?: AbortSignal): Promise<Kpis> => ask('/api/mes/kpis', { query: within(path, span), read: parseKpis, signal });
+
+export const readSeries = (path: string, span: Span, step: Step, signal?: AbortSignal): Promise<Slot[]> =>
+  ask('/api/mes/kpis/series', { query: { ...within(path, span), step }, read: parseSeries, signal, timeoutMs: 30_000 });
+
+export const readPieces = (unit: string, span: Span, signal?: AbortSignal): Promise<Piece[]> => ask('/api/mes/states', { query: within(unit, span), read: parsePieces, signal });
+
+export const readStops = (path: string, span: Span, signal?: AbortSignal): Promise<Stop[]> =>
+  ask('/api/mes/stops', { query: { ...within(path, span), limit: MOST_STOPS }, read: parseStops, signal });
+
+export const readReasons = (signal?: AbortSignal): Promise<Reason[]> => ask('/api/mes/reasons', { read: parseReasons, signal });
+
+export const readCorrections = (path: string, span: Span, signal?: AbortSignal): Promise<Correction[]> =>
+  ask('/api/mes/corrections', { query: within(path, span), read: parseCorrections, signal });
+
+export const readWhy = (path: string, kpi: string, span: Span, signal?: AbortSignal): Promise<Why> =>
+  ask('/api/mes/why', { query: { ...within(path, span), kpi }, read: parseWhy, signal, timeoutMs: 30_000 });
+
+/**
+ * Says what a stretch of a unit really was. `goesOn`: it is a stop that has not ended, and what is said holds until it does. `key`: the
+ * same one again changes nothing, so that a lost answer may be asked for again.
+ */
+export function correct(path: string, span: Span & { goesOn?: boolean }, change: Change, note: string, key: string): Promise<void> {
+  const said = 'asRecorded' in change ? { as_recorded: true } : change;
+  return ask('/api/mes/corrections', { method: 'POST', body: { ...within(path, span), ...said, ...(span.goesOn ? { open: true } : {}), ...(note ? { note } : {}), key } });
+}
