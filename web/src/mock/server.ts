@@ -2,6 +2,7 @@
 
 import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
+import { MockOrders } from './orders';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
 type Json = Record<string, unknown>;
@@ -133,6 +134,7 @@ export class MockServer {
   #seq = 4000;
   #ids = 0;
   readonly broker: MockBroker;
+  readonly orders: MockOrders;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -143,9 +145,11 @@ export class MockServer {
   constructor(
     readonly now: () => number,
     start: number = now(),
+    manyOrders = 0,
   ) {
     this.start = start;
     this.broker = new MockBroker(start, now);
+    this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
@@ -702,6 +706,8 @@ export class MockServer {
 
   #inside(method: string, path: string, query: URLSearchParams, body: Json): Answer {
     const now = this.now();
+    const made = path.startsWith('/api/mes/') ? this.orders.handle(method, path, query, body) : null;
+    if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
         this.user = null;
