@@ -13,6 +13,8 @@ export interface Route {
   load: () => Promise<{ default: Component }>;
   /** The time range it starts with; absent where the page has none. */
   range?: PresetId;
+  /** Whoever stands before it wears gloves, whatever was chosen for the desk. */
+  density?: 'touch';
   /** `g` and this key opens it. */
   key: string;
   shown: () => boolean;
@@ -21,13 +23,17 @@ export interface Route {
 }
 
 const always = (): boolean => true;
+/** Where there is a plant, something is made. */
+const makes = (): boolean => plant.profiles.has('plant') || !plant.profiles.has('home');
 
 export const ROUTES: readonly Route[] = [
-  { path: '/overview', name: 'nav.overview', section: 'operate', key: 'o', load: () => import('./overview/Page.svelte'), shown: () => plant.profiles.has('plant') || !plant.profiles.has('home'), absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/overview', name: 'nav.overview', section: 'operate', key: 'o', load: () => import('./overview/Page.svelte'), shown: makes, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/rooms', name: 'nav.rooms', section: 'operate', key: 'r', load: () => import('./rooms/Page.svelte'), shown: () => plant.profiles.has('home'), absent: { title: 'rooms.none.title', what: 'rooms.none.what' } },
   { path: '/trends', name: 'nav.trends', section: 'operate', key: 't', range: '1h', load: () => import('./trends/Page.svelte'), shown: always },
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
+  { path: '/station', name: 'nav.station', section: 'operate', key: 'n', density: 'touch', load: () => import('./station/Page.svelte'), shown: makes, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/orders', name: 'nav.orders', section: 'improve', key: 'w', load: () => import('./orders/Page.svelte'), shown: makes, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/query', name: 'nav.query', section: 'improve', key: 'q', load: () => import('./query/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },
   { path: '/broker', name: 'nav.mqtt', section: 'build', key: 'm', load: () => import('./mqtt/Page.svelte'), shown: always },
