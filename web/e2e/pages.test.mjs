@@ -27,6 +27,15 @@ const PAGES = {
   oee: '/oee',
   'oee of a line, with the way to it': '/oee?path=works/nord/bottling/line1&why=oee&by=stops',
   'oee as tables': '/oee?path=works/nord/bottling/line2&table=strip,losses,reasons,trend&step=shift',
+  'work orders': '/orders',
+  'work orders as a table': '/orders?view=table',
+  'work order': '/orders?view=table&order=4709',
+  gantt: '/orders?view=gantt&job=o4713-20',
+  'gantt as a table': '/orders?view=gantt&table=1',
+  stations: '/station',
+  'station at work': '/station?path=works/nord/bottling/line1/filler',
+  'station held': '/station?path=works/nord/bottling/line1/labeller',
+  'station idle': '/station?path=works/nord/bottling/line2/filler',
   query: '/query',
   'query with rows': `/query?q=${encodeURIComponent(HOUR)}`,
   'query as a chart': `/query?chart=1&q=${encodeURIComponent(HOUR)}`,
@@ -1398,7 +1407,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query', '/orders', '/orders?view=gantt', '/station?path=works/nord/bottling/line1/filler']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

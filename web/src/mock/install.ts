@@ -1,7 +1,7 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
 // session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full). `mock.many`: a gateway with
-// so many topics of its own.
+// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet.
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -14,7 +14,7 @@ let down = false;
 export function install(): void {
   const start = Number(sessionStorage.getItem('mock.start')) || Date.now();
   sessionStorage.setItem('mock.start', String(start));
-  const server = new MockServer(() => Date.now(), start);
+  const server = new MockServer(() => Date.now(), start, Number(sessionStorage.getItem('mock.many_orders') ?? 0));
   server.setupNeeded = sessionStorage.getItem('mock.setup') === '1';
   server.empty = sessionStorage.getItem('mock.empty') === '1';
   server.young = sessionStorage.getItem('mock.young') === '1';
@@ -26,6 +26,7 @@ export function install(): void {
   server.calm = sessionStorage.getItem('mock.calm') === '1';
   server.late = sessionStorage.getItem('mock.late') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
+  server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
   server.broker.many = Number(sessionStorage.getItem('mock.many') ?? 0);
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;
@@ -151,6 +152,7 @@ export function install(): void {
       },
       flood: (count: number): void => server.flood(count),
       burst: (count: number): void => server.burst(count),
+      other: (by: string, number: string, trigger: string, to: string | null = null): void => server.orders.other(by, number, trigger, to),
       endSession: (): void => {
         server.user = null;
         sessionStorage.removeItem(KEY);

@@ -3,6 +3,7 @@
 import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
 import { MockOee } from './oee';
+import { MockOrders } from './orders';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
 type Json = Record<string, unknown>;
@@ -135,6 +136,7 @@ export class MockServer {
   #ids = 0;
   readonly broker: MockBroker;
   readonly oee: MockOee;
+  readonly orders: MockOrders;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -145,10 +147,12 @@ export class MockServer {
   constructor(
     readonly now: () => number,
     start: number = now(),
+    manyOrders = 0,
   ) {
     this.start = start;
     this.broker = new MockBroker(start, now);
     this.oee = new MockOee(start, now);
+    this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
@@ -708,6 +712,8 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
+    const made = path.startsWith('/api/mes/') ? this.orders.handle(method, path, query, body) : null;
+    if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
         this.user = null;

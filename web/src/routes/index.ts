@@ -15,6 +15,8 @@ export interface Route {
   range?: PresetId;
   /** With `kiosk=1` in the address it stands alone, without the frame around it: for a screen on the wall. */
   kiosk?: boolean;
+  /** Whoever stands before it wears gloves, whatever was chosen for the desk. */
+  density?: 'touch';
   /** `g` and this key opens it. */
   key: string;
   shown: () => boolean;
@@ -31,7 +33,9 @@ export const ROUTES: readonly Route[] = [
   { path: '/trends', name: 'nav.trends', section: 'operate', key: 't', range: '1h', load: () => import('./trends/Page.svelte'), shown: always },
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
+  { path: '/station', name: 'nav.station', section: 'operate', key: 'n', density: 'touch', load: () => import('./station/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/andon', name: 'nav.andon', section: 'operate', key: 'b', kiosk: true, load: () => import('./andon/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/orders', name: 'nav.orders', section: 'improve', key: 'w', load: () => import('./orders/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/oee', name: 'nav.oee', section: 'improve', key: 'k', range: '8h', load: () => import('./oee/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/query', name: 'nav.query', section: 'improve', key: 'q', load: () => import('./query/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },

@@ -12,6 +12,8 @@ export class Problem extends Error {
     readonly title: string | null,
     readonly detail: string | null,
     readonly remedy: string | null,
+    /** What else the server said with it, as it came. */
+    readonly more: Readonly<Record<string, unknown>> = {},
   ) {
     super(detail ?? title ?? kind);
   }
@@ -47,7 +49,7 @@ async function problemOf(response: Response): Promise<Problem> {
     // No body, or none of ours: the status alone must do.
   }
   const word = (key: string): string | null => (typeof body[key] === 'string' ? body[key] : null);
-  return new Problem(kindOf(response.status), response.status, word('title'), word('detail'), word('remedy'));
+  return new Problem(kindOf(response.status), response.status, word('title'), word('detail'), word('remedy'), body);
 }
 
 export interface Ask<T> {

@@ -17,7 +17,10 @@ class Prefs {
   chosenDensity = $state<Density | null>(densityOf(remembered('andon.density')));
   railNarrow = $state(remembered('andon.rail') === 'narrow');
 
-  readonly density = $derived<Density>(this.chosenDensity ?? (coarse.current ? 'touch' : 'normal'));
+  /** What the page in sight needs, whatever was chosen: an operator's screen is for gloves. */
+  neededDensity = $state<Density | null>(null);
+
+  readonly density = $derived<Density>(this.neededDensity ?? this.chosenDensity ?? (coarse.current ? 'touch' : 'normal'));
 
   setTheme(theme: 'light' | 'dark'): void {
     this.theme = theme;
