@@ -39,6 +39,8 @@ class Demo(Case):
         profiles = {e["profile"] for e in get("/api/plant").json["equipment"]}
         self.assertEqual(profiles, {"plant", "home"})
         tags = [t["path"] for t in get("/api/plant").json["tags"]]
+        # A station tells of a unit when one has passed it, which takes a while.
+        tags = [tag for tag in tags if not re.search(r"works/assembly/line2/(leak|eol|pack)/", tag)]
         wait_until("nearly every tag has a good value", lambda: self.share_good(get, tags) > 0.9, 30)
         connectors = get("/api/connectors").json
         self.assertTrue(all(c["state"] == "connected" for c in connectors["connectors"]), connectors["connectors"])

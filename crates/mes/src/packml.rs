@@ -395,5 +395,16 @@ impl Mode {
     }
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Production => f.write_str("Production"),
+            Self::Maintenance => f.write_str("Maintenance"),
+            Self::Manual => f.write_str("Manual"),
+            Self::User(number) => write!(f, "mode {number}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

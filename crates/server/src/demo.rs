@@ -1,4 +1,4 @@
-//! `andon demo`: the made-up bottling line and house, over real protocols, on real data.
+//! `andon demo`: the made-up bottling line, assembly line and house, over real protocols, on real data.
 
 use crate::node::Node;
 use crate::settings::{AccessMode, Limits, Listen, OpenTable, Settings, SqlLimits};
@@ -8,8 +8,9 @@ use andon_access::secret;
 use andon_access::tls::Oldest;
 use andon_api::ports::{Author, DocumentView, PlantAdmin, PlantError};
 use andon_model::access::{Grant, Principal, Role};
+use andon_testkit::assembly::{self, Assembly, AssemblyOptions, Controls};
 use andon_testkit::house::{self, House, HouseOptions};
-use andon_testkit::line::{Addresses, Line};
+use andon_testkit::line::{self, Addresses, Line};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ pub struct DemoOptions {
 pub struct Demo {
     node: Node,
     line: Line,
+    assembly: Assembly,
     house: House,
     /// The one URL that logs in.
     pub url: String,
@@ -92,9 +94,12 @@ impl Demo {
         let http = node.addresses.http.context("the demo has an HTTP listener")?;
         let mqtt = node.addresses.mqtt.context("the demo has an MQTT listener")?;
         let credentials = credentials(&node, &options.data_dir).await?;
+        let mut options = AssemblyOptions::new(mqtt, credentials.clone(), node.clock.clone());
+        options.controls = Controls { run: true, ..options.controls };
+        let assembly = Assembly::start(&options);
         let house = House::start(&HouseOptions::new(mqtt, credentials, node.clock.clone()));
         let url = format!("http://{http}/login?code={}", link.reveal());
-        Ok(Self { node, line, house, url })
+        Ok(Self { node, line, assembly, house, url })
     }
 
     /// Where MQTT listens.
@@ -107,9 +112,10 @@ impl Demo {
         self.node.addresses.sql
     }
 
-    /// Stops the house, the node and the line.
+    /// Stops the house, the lines and the node.
     pub async fn stop(self) {
         self.house.stop().await;
+        self.assembly.stop().await;
         self.node.stop().await;
         self.line.stop().await;
     }
@@ -129,6 +135,9 @@ async fn start_line() -> Result<Line> {
 async fn apply(node: &Node, line: &Line) -> Result<()> {
     let documents = vec![
         DocumentView { name: "line.toml".to_owned(), text: line.plant_document() },
+        DocumentView { name: "line-master.toml".to_owned(), text: line::MASTER.to_owned() },
+        DocumentView { name: "assembly.toml".to_owned(), text: assembly::PLANT.to_owned() },
+        DocumentView { name: "assembly-master.toml".to_owned(), text: assembly::MASTER.to_owned() },
         DocumentView { name: "house.toml".to_owned(), text: house::PLANT.to_owned() },
     ];
     let plan = node.plant.plan(documents.clone(), false).await.map_err(|e| explain(&e))?;
@@ -164,13 +173,13 @@ async fn person(node: &Node) -> Result<Uuid> {
     Ok(made?)
 }
 
-/// A credential of its own for each device of the house, kept beside the demo's data.
+/// A credential of its own for each device of the house and each station, kept beside the demo's data.
 async fn credentials(node: &Node, data_dir: &Path) -> Result<HashMap<String, (String, String)>> {
     let path = data_dir.join("demo-devices.json");
     let kept: HashMap<String, (String, String)> =
         std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let mut credentials = HashMap::new();
-    for device in house::devices() {
+    for device in house::devices().into_iter().chain(assembly::devices()) {
         let known = kept.get(device.client_id).filter(|(user, password)| {
             node.accounts.authenticate_device(Some(user), Some(password), device.client_id, None).is_some()
         });

@@ -47,7 +47,7 @@ pub fn past(
 
 impl UnitLog {
     /// Takes up which orders were on the unit in an hour, and what the calendar said.
-    fn restore_around(&mut self, hour: &DerivedHour) {
+    pub fn restore_around(&mut self, hour: &DerivedHour) {
         for piece in &hour.pieces {
             let _ = self.plan(piece.from, piece.to, piece.moment.planned);
             let run_time = hour.run_time(piece.from);

@@ -293,7 +293,9 @@ impl Follower {
     pub fn hear_before(&mut self, units: &[UnitId], last: &dyn Fn(TagId) -> Option<Sample>) {
         let mut heard: Vec<(Timestamp, Use, Sample)> = Vec::new();
         for (tag, uses) in &self.uses {
-            let of_these = uses.iter().filter(|used| units.contains(&used.unit));
+            // A counter begins with the first reading that the lane has: what it shows now is read there, too.
+            let says = |used: &&Use| units.contains(&used.unit) && !matches!(used.role, Role::Count(_));
+            let of_these = uses.iter().filter(says);
             for used in of_these {
                 heard.extend(last(*tag).map(|sample| (sample.source_ts.min(sample.received_ts), *used, sample)));
             }

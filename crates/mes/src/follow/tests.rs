@@ -10,6 +10,7 @@ use crate::steps::Interval;
 use crate::unit::{Job, JobId, Made, Rules};
 use andon_model::{StatusCode, Value};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const BEGINS: i64 = 1_800_000_000_000_000 / 3_600_000_000 * 3_600_000_000;
 const UNIT: UnitId = UnitId(7);
@@ -43,7 +44,7 @@ fn follow(minor: u64) -> Follow {
         ],
         calendar: None,
         rules,
-        changeovers: Vec::new(),
+        changeovers: BTreeMap::new(),
         changeover_default: Duration::ZERO,
         station: None,
     };
