@@ -82,7 +82,7 @@ impl Manufacturing {
             // Stops are told from their beginning, be it before the window.
             let wide = Interval { from: window.from.minus(margin), to: window.to.plus(margin), value: () };
             let hours: Vec<KeptHour> = self.kept_hours(unit, wide).await?;
-            let corrections = self.corrections(unit, wide).await?;
+            let corrections = self.said_of(unit, wide).await?;
             let log = past(self.state().follower.floor(), unit, wide, &hours, corrections);
             looked.push(Looked { path, log, rules });
         }

@@ -101,7 +101,7 @@ impl Manufacturing {
             andon_mes::floor::Batch::default()
         } else {
             let hours = self.kept_hours(unit, window).await?;
-            let mut corrections = self.corrections(unit, window).await?;
+            let mut corrections = self.said_of(unit, window).await?;
             corrections.push((number, correction.clone()));
             let state = self.state();
             let log = past(state.follower.floor(), unit, window, &hours, corrections);

@@ -22,8 +22,17 @@ impl Manufacturing {
                 let counts_as = state.counts_as();
                 state.follower.batch(&counts_as, now)
             };
-            let Some(batch) = batch else { return Ok(()) };
+            if batch.is_none() {
+                return Ok(());
+            }
             let _turn = self.turn.write().await;
+            // Looked at again in turn: a job or a count that came in between belongs to these hours.
+            let batch = {
+                let state = self.state();
+                let counts_as = state.counts_as();
+                state.follower.batch(&counts_as, now)
+            };
+            let Some(batch) = batch else { return Ok(()) };
             let Some(until) = batch.until() else { return Ok(()) };
             let (counters, progress) = {
                 let state = self.state();
@@ -46,6 +55,7 @@ impl Manufacturing {
         }
         let mut keep = self.rows(batch).await?;
         keep.corrections = corrections;
+        self.orders.changed();
         self.store.floor_keep(keep).await
     }
 
@@ -124,7 +134,7 @@ impl Manufacturing {
     }
 
     /// What people put right of a unit that touches a window.
-    pub(super) async fn corrections(&self, unit: UnitId, window: Interval<()>) -> Result<Vec<(u32, Correction)>, StoreError> {
+    pub(super) async fn said_of(&self, unit: UnitId, window: Interval<()>) -> Result<Vec<(u32, Correction)>, StoreError> {
         let stored = self.store.floor_corrections(unit.0, window.from, window.to).await?;
         let state = self.state();
         Ok(stored.iter().filter_map(|made| Some((made.number, super::correct::of_stored(&state, made)?))).collect())

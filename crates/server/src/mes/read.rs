@@ -59,7 +59,7 @@ impl Manufacturing {
     }
 
     /// Reads frames from here on; returns where to go on. `None`: there are none.
-    async fn read_once(&self, from: Seq) -> anyhow::Result<Option<Seq>> {
+    pub(super) async fn read_once(&self, from: Seq) -> anyhow::Result<Option<Seq>> {
         if self.log.durable_seq(Lane::Samples) < from {
             return Ok(None);
         }
@@ -119,7 +119,7 @@ impl Manufacturing {
                     let needs = mending.needs(&self.state().follower);
                     let Some(stretch) = needs else { break };
                     let hours = self.kept_hours(unit, stretch.window).await?;
-                    let corrections = self.corrections(unit, stretch.window).await?;
+                    let corrections = self.said_of(unit, stretch.window).await?;
                     let batch = {
                         let mut state = self.state();
                         let counts_as = state.counts_as();
@@ -160,7 +160,7 @@ impl Manufacturing {
     }
 
     /// What is to be done every second.
-    async fn tick(&self) -> Result<(), StoreError> {
+    pub(super) async fn tick(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         {
             let mut state = self.state();
