@@ -1,0 +1,279 @@
+"""kill -9 in the middle of production, and then: is any count, state, order, job or correction lost, or there twice?
+
+A machine says its states and its counter's totals, an operator makes orders, begins their jobs, counts by hand and ends them, a foreman puts stops
+right. What is acknowledged is in the judge's ledger at once; at the end the node is killed once more and asked for all of it. What was under way at a
+kill may have happened or not, but only once: a request is sent again with its key.
+
+`kill_production.py [--kills N] [--seed N]` prints one line of JSON at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+
+from harness import Node, http, now_ms
+from kill_actors import Actor, Ledger, Site
+
+SHOWN = 5
+PRESS = "works/cell/press"
+PLANT = """
+equipment = [{ path = "works", level = "site" }, { path = "works/cell", level = "work_center" }, { path = "works/cell/press", level = "work_unit" }, { path = "works/cell/bench", level = "work_unit" }]
+tag = [{ path = "works/cell/press/state", type = "int64" }, { path = "works/cell/press/good", type = "int64" }]
+reason = [{ name = "Jam" }, { name = "Scrapped/Crack" }]
+
+[[machine]]
+equipment = "works/cell/press"
+state = { tag = "works/cell/press/state", packml = true }
+good = { tag = "works/cell/press/good" }
+orders = false
+run_time = "10ms"
+
+[[machine]]
+equipment = "works/cell/bench"
+
+[[material]]
+name = "bolt"
+operation = [{ name = "10", title = "Deburr", equipment = ["works/cell/bench"], run_time = "1 s" }]
+"""
+EXECUTE, HELD = 6, 11
+
+
+class Machine(Actor):
+    """Each reading has a time of its own, so that one that is sent again is the same."""
+
+    def __init__(self, judge):
+        super().__init__(judge, "machine")
+        self.total, self.state, self.sent = 1, EXECUTE, None
+
+    def live(self, life, web, _mqtt, token):
+        while self.site.lives(life):
+            if self.sent is None:
+                self.total += self.random.randint(0, 3)
+                self.state = self.random.choice((EXECUTE, EXECUTE, HELD))
+                at = now_ms()
+                self.sent = (self.total, [{"path": f"{PRESS}/state", "ts": at, "value": self.state}, {"path": f"{PRESS}/good", "ts": at, "value": self.total}])
+            answer = http(web, "POST", "/api/ingest?precision=ms", self.sent[1], token=token, deadline=5)
+            if answer.status == 204:
+                self.ledger.note("total", total=self.sent[0])
+                self.judge.count("readings")
+                self.sent = None
+            time.sleep(0.005)  # As fast as a machine says something.
+
+
+class Operator(Actor):
+    """One order after the other; each request again with its key until it is answered."""
+
+    def __init__(self, judge):
+        super().__init__(judge, "operator")
+        self.number, self.steps = 0, iter(())
+        self.step = None
+
+    def order(self):
+        """The life of an order, a request at a time: method, path, body, what to note."""
+        self.number += 1
+        number = f"K-{self.number}"
+        made = yield "POST", "/api/mes/orders", {"number": number, "material": "bolt", "quantity": 50, "release": True}, ("order", {"number": number})
+        job = made["jobs"][0]
+        key = lambda: str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        job = yield "POST", f"/api/mes/jobs/{job['id']}/begin", {"version": job["version"], "key": key()}, ("begin", {"number": number})
+        for _ in range(self.random.randint(1, 5)):
+            good, scrap = self.random.randint(1, 4), self.random.randint(0, 1)
+            body = {"key": key(), "good": good, **({"scrap": scrap, "reason": "Scrapped/Crack"} if scrap else {})}
+            job = yield "POST", f"/api/mes/jobs/{job['id']}/counts", body, ("count", {"number": number, "good": good, "scrap": scrap})
+        if self.random.random() < 0.3:
+            job = yield "POST", f"/api/mes/jobs/{job['id']}/pause", {"version": job["version"], "key": key(), "why": "Held", "reason": "Jam"}, ("pause", {"number": number})
+            job = yield "POST", f"/api/mes/jobs/{job['id']}/resume", {"version": job["version"], "key": key()}, ("resume", {"number": number})
+        yield "POST", f"/api/mes/jobs/{job['id']}/stop", {"version": job["version"], "key": key()}, ("stop", {"number": number})
+
+    def live(self, life, web, _mqtt, token):
+        while self.site.lives(life):
+            if self.step is None:
+                try:
+                    self.step = next(self.steps)
+                except StopIteration:
+                    self.steps = self.order()
+                    self.step = next(self.steps)
+            method, path, body, (kind, entry) = self.step
+            answer = http(web, method, path, body, token=token, deadline=10)
+            if answer.status == 503:
+                continue
+            if answer.status >= 300:
+                self.judge.broken("refused", f"{method} {path} {body}: {answer}")
+                self.steps, self.step = iter(()), None
+                continue
+            self.ledger.note(kind, **entry)
+            self.judge.count(f"{kind}s")
+            try:
+                self.step = self.steps.send(answer.json)
+            except StopIteration:
+                self.step = None
+
+
+class Foreman(Actor):
+    """Says why the press stood, about moments that are over."""
+
+    def __init__(self, judge):
+        super().__init__(judge, "foreman")
+        self.body = None
+
+    def live(self, life, web, _mqtt, token):
+        while self.site.lives(life):
+            if self.body is None:
+                to = now_ms() - self.random.randint(1, 2000)
+                said = self.random.choice(({"reason": "Jam"}, {"state": "Held"}, {"as_recorded": True}))
+                key = str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+                self.body = {"path": PRESS, "from_ms": to - self.random.randint(1, 500), "to_ms": to, "key": key, **said}
+            answer = http(web, "POST", "/api/mes/corrections", self.body, token=token, deadline=10)
+            if answer.status == 201:
+                self.ledger.note("correction", number=answer.json["number"], **self.body)
+                self.judge.count("corrections")
+                self.body = None
+            elif answer.status != 503:
+                self.judge.broken("refused", f"{self.body}: {answer}")
+                self.body = None
+            time.sleep(0.02)  # A person does not do it faster.
+
+
+class Judge:
+    def __init__(self, kills: int, seed: int):
+        self.kills, self.seed = kills, seed
+        self.random = random.Random(seed)
+        self.counts, self.violations = Counter(), {}
+        self.node = Node(anonymous=True)
+        self.ledger, self.site = Ledger(Path(tempfile.mkstemp(prefix="andon-ledger-")[1])), Site()
+        self.actors = [Machine(self), Operator(self), Foreman(self)]
+        self.starts_s = []
+
+    def count(self, what: str, number: int = 1) -> None:
+        self.counts[what] += number
+
+    def broken(self, promise: str, detail) -> None:
+        found = self.violations.setdefault(promise, {"number": 0, "first": []})
+        found["number"] += 1
+        found["first"] = [*found["first"], str(detail)][:SHOWN]
+
+    def run(self) -> dict:
+        self.node.start()
+        self.node.apply(PLANT)
+        self.begun = now_ms()
+        # What the counter shows first was made before.
+        self.node.post("/api/ingest?precision=ms", [{"path": f"{PRESS}/good", "ts": self.begun, "value": 1}])
+        self.site.up(self.node)
+        for actor in self.actors:
+            actor.start()
+        for _ in range(self.kills):
+            time.sleep(self.random.choice((self.random.uniform(0.02, 0.2), self.random.uniform(0.2, 1.0))))
+            how = self.random.choice(("kill", "kill", "ack"))
+            if how == "ack":
+                self.ledger.set_trap(self.random.choice(("total", "order", "begin", "count", "stop", "correction")), self.node.process.pid)
+                try:
+                    self.node.process.wait(1)
+                except Exception:  # No acknowledgement of this kind came; it dies all the same.
+                    pass
+                self.ledger.remove_trap()
+            self.node.kill()
+            self.site.down()
+            self.node.start(deadline=60)
+            self.starts_s.append(self.node.ready_s)
+            self.site.up(self.node)
+            self.count("kills")
+        self.site.over.set()
+        for actor in self.actors:
+            actor.join(30)
+            if actor.is_alive():
+                self.broken("judge", f"the actor {actor.name} does not end")
+        self.node.kill()
+        self.node.start(deadline=60)
+        self.check()
+        self.node.stop()
+        self.node.close()
+        return {
+            "seed": self.seed,
+            "counts": dict(self.counts),
+            "ready_ms_slowest": round(max(self.starts_s) * 1000),
+            "violations": self.violations,
+        }
+
+    def check(self) -> None:
+        window = f"path={PRESS}&from_ms={self.begun}&to_ms={now_ms()}"
+        machine = self.actors[0]
+        acknowledged = max((entry["total"] for entry in self.ledger.read("total")), default=1)
+        possible = {acknowledged, machine.sent[0] if machine.sent else acknowledged}
+        # The floor follows the log: it has all of it as soon as it has read on after the start.
+        good = None
+        for _ in range(500):
+            good = self.node.get(f"/api/mes/kpis?{window}").json["amounts"]["good"]
+            if good + 1 in possible:
+                break
+            time.sleep(0.01)
+        if good + 1 not in possible:
+            self.broken("count", f"the press made {good}, and its counter went from 1 to {possible}")
+        answer = self.node.get(f"/api/mes/kpis?{window}").json
+        total = sum(ms for name, ms in answer["times"].items() if name not in ("pbt_ms", "pot_ms"))
+        if abs(total - (answer["to_ms"] - answer["from_ms"])) > 5:
+            self.broken("state", f"the times add up to {total} ms of {answer['to_ms'] - answer['from_ms']}")
+        self.check_orders()
+        made = {one["number"]: one for one in self.node.get(f"/api/mes/corrections?{window}").json["corrections"]}
+        for entry in self.ledger.read("correction"):
+            one = made.get(entry["number"])
+            if one is None or (one["from_ms"], one["to_ms"]) != (entry["from_ms"], entry["to_ms"]):
+                self.broken("correction", f"{entry} is {one}")
+        if len(made) > len(self.ledger.read("correction")) + 1:
+            self.broken("correction_doubled", f"{len(made)} for {len(self.ledger.read('correction'))}")
+        report = self.node.get("/api/audit/verify", deadline=60).json
+        if not report["ok"]:
+            self.broken("audit", report["detail"])
+
+    def check_orders(self) -> None:
+        operator, orders, after = self.actors[1], {}, ""
+        while True:
+            page = self.node.get(f"/api/mes/orders?limit=100{after}").json
+            for order in page["orders"]:
+                if order["number"] in orders:
+                    self.broken("order_doubled", order["number"])
+                orders[order["number"]] = order
+            if not page["next"]:
+                break
+            after = f"&after={page['next']}"
+        open_step = operator.step[3] if operator.step else ("", {})
+        for entry in self.ledger.read("order"):
+            if entry["number"] not in orders:
+                self.broken("order_lost", entry)
+        counted: dict[str, Counter] = {}
+        for entry in self.ledger.read("count"):
+            counted.setdefault(entry["number"], Counter()).update(good=entry["good"], scrap=entry["scrap"])
+        for number, order in orders.items():
+            seen, wanted = (order["good"], order["scrap"]), counted.get(number, Counter())
+            fine = {(wanted["good"], wanted["scrap"])}
+            if open_step[0] == "count" and open_step[1]["number"] == number:
+                fine.add((wanted["good"] + open_step[1]["good"], wanted["scrap"] + open_step[1]["scrap"]))
+            if seen not in fine:
+                self.broken("count_by_hand", f"{number} has {seen} and not {fine}")
+        stopped = {entry["number"] for entry in self.ledger.read("stop")}
+        for number in stopped:
+            state = orders.get(number, {}).get("jobs", [{}])[0].get("state")
+            if state != "Ended":
+                self.broken("job_state", f"{number} was ended and is {state}")
+        self.count("orders_checked", len(orders))
+
+
+def main() -> int:
+    options = argparse.ArgumentParser()
+    options.add_argument("--kills", type=int, default=15)
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    given = options.parse_args()
+    report = Judge(given.kills, given.seed).run()
+    print(json.dumps(report), flush=True)
+    return 1 if report["violations"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
