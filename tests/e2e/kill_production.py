@@ -221,7 +221,9 @@ class Judge:
         if abs(total - (answer["to_ms"] - answer["from_ms"])) > 5:
             self.broken("state", f"the times add up to {total} ms of {answer['to_ms'] - answer['from_ms']}")
         self.check_orders()
-        made = {one["number"]: one for one in self.node.get(f"/api/mes/corrections?{window}").json["corrections"]}
+        # The first are about moments before the press said anything.
+        wide = f"path={PRESS}&from_ms={self.begun - 60_000}&to_ms={now_ms()}"
+        made = {one["number"]: one for one in self.node.get(f"/api/mes/corrections?{wide}").json["corrections"]}
         for entry in self.ledger.read("correction"):
             one = made.get(entry["number"])
             if one is None or (one["from_ms"], one["to_ms"]) != (entry["from_ms"], entry["to_ms"]):

@@ -107,6 +107,8 @@ pub struct Parts {
     pub ingest_memory: Arc<ingest::Memory>,
     /// Manufacturing execution.
     pub mes: Arc<dyn ports::mes::Mes>,
+    /// Work orders and job orders.
+    pub orders: Arc<dyn ports::orders::Orders>,
     /// States held for backups.
     pub backups: Arc<dyn ports::Backups>,
     /// Ready, warnings, metrics.
@@ -174,7 +176,7 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-        mqtt_clients, mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -235,11 +237,26 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/stops", get(mes::stops))
         .route("/api/mes/why", get(mes::why))
         .route("/api/mes/corrections", get(mes::corrections).post(mes::correct))
+        .route("/api/mes/orders", get(orders::list).post(orders::make))
+        .route("/api/mes/orders/{number}", get(orders::one).patch(orders::change))
+        .route("/api/mes/orders/{number}/{action}", post(orders::act))
+        .route("/api/mes/jobs", get(orders::jobs))
+        .route("/api/mes/jobs/{id}/ledger", get(orders::ledger))
+        .route("/api/mes/jobs/{id}/counts", post(orders::count))
+        .route("/api/mes/jobs/{id}/seen", post(orders::seen))
+        .route("/api/mes/jobs/{id}/plan", post(orders::place))
+        .route("/api/mes/jobs/{id}/{trigger}", post(orders::trigger))
+        .route("/api/mes/materials", get(orders::materials))
+        .route("/api/mes/instructions/{name}", get(orders::instruction))
+        .route("/api/mes/schedule", get(orders::schedule))
+        .route("/api/mes/schedule/plan", post(orders::plan))
+        .route("/api/mes/skills", get(orders::skills))
         .route("/api/connectors/found", get(connectors::found))
         .route("/api/secrets", get(secrets::list))
         .route("/api/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/api/users", get(users::list_users).post(users::create_user))
         .route("/api/users/{id}", patch(users::change_user).delete(users::remove_user))
+        .route("/api/users/{id}/skills/{skill}", put(orders::qualify).delete(orders::disqualify))
         .route("/api/tokens", get(users::list_tokens).post(users::create_token))
         .route("/api/tokens/{id}", delete(users::remove_token))
         .route("/api/devices", get(users::list_devices).post(users::create_device))

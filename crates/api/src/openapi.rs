@@ -2,7 +2,7 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-    mqtt_clients, mqtt_rules, notes, plant, secrets, session, sql, storage, timeline, topics, transfer, users, values, ws,
+    mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -60,6 +60,24 @@ use utoipa::OpenApi;
         mes::why,
         mes::corrections,
         mes::correct,
+        orders::list,
+        orders::make,
+        orders::one,
+        orders::change,
+        orders::act,
+        orders::jobs,
+        orders::ledger,
+        orders::count,
+        orders::seen,
+        orders::place,
+        orders::trigger,
+        orders::materials,
+        orders::instruction,
+        orders::schedule,
+        orders::plan,
+        orders::skills,
+        orders::qualify,
+        orders::disqualify,
         connectors::list,
         connectors::test,
         topics::level,

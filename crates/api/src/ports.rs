@@ -1,6 +1,7 @@
 //! What the API needs of the node and only `server` can give: the plant model's changes and the node's own state.
 
 pub mod mes;
+pub mod orders;
 
 use andon_model::BoxFuture;
 use andon_model::access::Principal;

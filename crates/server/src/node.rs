@@ -506,6 +506,7 @@ impl Node {
                 ingest: Arc::new(DurableIngest { bus: bus.clone(), log: shared.clone() }),
                 ingest_memory: ingest_memory.clone(),
                 mes: mes.clone(),
+                orders: mes.clone(),
                 backups: holds.clone(),
                 node: state.clone(),
                 clock: clock.clone(),

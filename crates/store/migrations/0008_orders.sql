@@ -20,11 +20,12 @@ CREATE TABLE work_order (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX work_order_by_state ON work_order (state, id);
 
--- The equipment that the jobs of an order can be done on: what a branch and a right are looked up by. Never changes.
-CREATE TABLE order_place (
+-- Where the jobs of an order can be done, with every branch above: what a branch and a right are looked up by, the newest order first.
+-- Never changes.
+CREATE TABLE order_branch (
+    branch   TEXT NOT NULL,
     order_id BLOB NOT NULL REFERENCES work_order (id),
-    path     TEXT NOT NULL,
-    PRIMARY KEY (order_id, path)
+    PRIMARY KEY (branch, order_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE job_order (

@@ -15,6 +15,7 @@ pub mod mqtt;
 pub mod mqtt_clients;
 pub mod mqtt_rules;
 pub mod notes;
+pub mod orders;
 pub mod plant;
 pub mod secrets;
 pub mod session;

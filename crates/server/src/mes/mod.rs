@@ -8,6 +8,7 @@
 mod ask;
 mod correct;
 mod keep;
+mod orders;
 mod read;
 
 use crate::notes::Notes;
@@ -20,7 +21,7 @@ use andon_mes::rollup::{Level, Slot};
 use andon_mes::unit::{ReasonId, UnitLog};
 use andon_model::log::{Log, Seq};
 use andon_model::{Clock, TagId, Timestamp};
-use andon_store::floor::{FloorRepository, NumberKind, Progress, READER};
+use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, READER};
 use andon_store::{Store, StoreError};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -67,6 +68,7 @@ pub struct Manufacturing {
     bus: Arc<Bus>,
     clock: Arc<dyn Clock>,
     notes: Notes,
+    orders: orders::Memory,
 }
 
 impl Manufacturing {
@@ -82,11 +84,16 @@ impl Manufacturing {
     ) -> Result<Arc<Self>> {
         log.register_reader(READER, &[andon_model::log::Lane::Samples]).context("the shop floor cannot read the log")?;
         let durable = log.durable_seq(andon_model::log::Lane::Samples);
-        let progress = store.floor_progress().await?.unwrap_or_else(|| {
-            // Nothing was followed before now.
-            let kept_until = Slot::of(Level::Hour, clock.now()).from();
-            Progress { kept_until, first: durable.next(), seen: durable }
-        });
+        let progress = match store.floor_progress().await? {
+            Some(progress) => progress,
+            None => {
+                // Nothing was followed before now; from now on the lane tells, also after a kill.
+                let kept_until = Slot::of(Level::Hour, clock.now()).from();
+                let progress = Progress { kept_until, first: durable.next(), seen: durable };
+                store.floor_keep(FloorKeep { progress: Some(progress), ..FloorKeep::default() }).await?;
+                progress
+            }
+        };
         if progress.seen > durable {
             tracing::warn!(seen = progress.seen.0, durable = durable.0, "the log is shorter than what the shop floor has kept of it");
         }
@@ -104,7 +111,7 @@ impl Manufacturing {
             planned_until: progress.kept_until,
         };
         let turn = tokio::sync::RwLock::default();
-        Ok(Arc::new(Self { state: Mutex::new(state), turn, store, log, bus, clock, notes }))
+        Ok(Arc::new(Self { state: Mutex::new(state), turn, store, log, bus, clock, notes, orders: orders::Memory::default() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -118,9 +125,9 @@ impl Manufacturing {
         let _turn = self.turn.write().await;
         let view = self.bus.plant();
         let (master, wrong) = MasterData::of_plant(&view.plant);
-        for (kind, name, findings) in wrong {
-            for finding in findings {
-                tracing::warn!(kind = kind.word(), name, "{}; {}", finding.message, finding.remedy);
+        for wrong in wrong {
+            for finding in wrong.findings {
+                tracing::warn!(kind = wrong.kind.word(), name = wrong.name, "{}; {}", finding.message, finding.remedy);
             }
         }
         let with_tree = |path: &String| {
@@ -152,6 +159,8 @@ impl Manufacturing {
             .into_iter()
             .filter_map(|(tag, shown)| Some((tag, serde_json::from_str(&shown).ok()?)))
             .collect();
+        let with_paths: Vec<_> = units.iter().filter(|(_, unit)| new.contains(&unit.0)).map(|(path, unit)| (*unit, path.clone())).collect();
+        let mut restored = self.restored(&with_paths, kept_until).await?;
         let mut corrections = Vec::new();
         for unit in &new {
             let from = kept_until.minus(Duration::from_secs(3600));
@@ -161,7 +170,12 @@ impl Manufacturing {
 
         let mut state = self.state();
         let unheard: Vec<UnitId> = new.iter().filter(|unit| !logs.contains_key(unit)).map(|unit| UnitId(*unit)).collect();
-        state.follower.set_units(follows, |unit| logs.remove(&unit.0).unwrap_or_default(), |tag| shown.get(&tag).copied());
+        let log = |unit: UnitId| {
+            let mut log = logs.remove(&unit.0).unwrap_or_default();
+            restored.remove(&unit).unwrap_or_default().into_log(&mut log, kept_until);
+            log
+        };
+        state.follower.set_units(follows, log, |tag| shown.get(&tag).copied());
         // What a machine said before it was followed still holds.
         state.follower.hear_before(&unheard, &|tag| self.bus.last(tag));
         state.reason_names = reasons.iter().map(|(name, id)| (*id, name.clone())).collect();
