@@ -19,10 +19,10 @@ describe('oee and andon', { skip: real }, () => {
     await enter(run, page);
     await visit(run, page, `/oee?path=${LINE1}/filler&table=losses`);
     const value = async (id) => toNumber(await page.locator(`[data-kpi=${id}] b`).innerText());
-    const [oee, a, e, q] = await Promise.all(['oee', 'availability', 'effectiveness', 'quality_ratio'].map(value));
+    const [oee, a, e, q] = await Promise.all(['oee_index', 'availability', 'effectiveness', 'quality_ratio'].map(value));
     assert.ok(Math.abs(oee - (a * e * q) / 10_000) < 0.2, `${oee} is not ${a} × ${e} × ${q}`);
     const good = await page.getByRole('region', { name: 'Where the time went' }).locator('tr', { hasText: 'Good time' }).locator('td').nth(1).innerText();
-    const meta = await page.locator('[data-kpi=oee] .meta').innerText();
+    const meta = await page.locator('[data-kpi=oee_index] .meta').innerText();
     assert.ok(meta.startsWith(good), `${meta} does not begin with ${good}`);
     // Over units with different run times the product is only near, and the page does not say "=".
     await visit(run, page, `/oee?path=${LINE1}`);
@@ -46,22 +46,54 @@ describe('oee and andon', { skip: real }, () => {
     const { page, faults } = await open(run, { width: 390, height: 844, density: 'touch', touch: true });
     await enter(run, page);
     await visit(run, page, `/oee?path=${LINE1}`);
-    await page.locator('[data-stop$=" open"]').tap();
+    await page.locator('[data-open] [data-stop*="labeller "]').tap();
     await page.getByRole('dialog', { name: 'Why did Labeller stand?' }).getByRole('button', { name: 'Label web torn' }).tap();
     const told = page.locator('[data-said]');
-    await told.getByText(/^Labeller .*: recorded as Mechanical › Label web torn\.$/).waitFor();
-    const row = page.locator('tr', { has: page.locator('[data-stop$=" open"]') });
-    await row.getByText('Mechanical › Label web torn').waitFor();
-    await row.getByText(/recorded as Aborted, corrected, no\. \d+/).waitFor();
+    await told.getByText(/^Labeller \d\d:\d\d:\d\d – \d\d:\d\d:\d\d: recorded as Mechanical › Label web torn\.$/).waitFor();
+    // It still stands: what was said stays, and the rest of it is a stop that nobody has explained.
+    const stops = page.locator('#stops tbody tr');
+    await page.locator('#stops').getByRole('button', { name: /^Show all/ }).tap();
+    await stops.and(page.locator(':not([data-open])')).filter({ hasText: 'corrected, no. 41' }).getByText('Mechanical › Label web torn').waitFor();
+    const rest = stops.filter({ hasText: 'rest of: Mechanical › Label web torn' });
+    await rest.getByText('goes on').waitFor();
+    await told.getByText('the rest can be explained when it is over').waitFor();
+    assert.equal(await page.getByRole('button', { name: /^(The same for the rest|Same reason)/ }).count(), 0, 'not before it is over');
     const corrections = page.getByRole('region', { name: 'Corrections' });
     await corrections.getByText(/^admin, /).waitFor();
-    // A second later the stop still goes on, and is still explained.
-    await page.waitForTimeout(1500);
-    assert.equal(await row.getByText('Say why').count(), 0);
+
+    await page.evaluate((path) => window.andonMock.runAgain(path), `${LINE1}/labeller`);
+    await rest.getByRole('button', { name: 'Same reason' }).waitFor();
+    await page.getByRole('button', { name: 'The same for the rest' }).tap();
+    await rest.waitFor({ state: 'detached' });
+    await corrections.locator('tbody tr').nth(1).waitFor();
+    // Taken back, the rest is as it was: without a reason, behind what was said before.
     await page.getByRole('button', { name: 'Take back' }).tap();
     await page.getByText('Taken back: it stands as recorded again.').waitFor();
-    await row.getByText('Say why').waitFor();
+    await rest.getByRole('button', { name: 'Same reason' }).tap();
+    await rest.waitFor({ state: 'detached' });
     assert.deepEqual(faults, []);
+    await page.close();
+  });
+
+  test('a stop that began before the range is explained from its beginning', async () => {
+    const { page } = await open(run);
+    await enter(run, page);
+    await visit(run, page, `/oee?path=${LINE1}/labeller&range=15m`);
+    const sent = page.evaluate(
+      () =>
+        new Promise((tell) => {
+          const ask = window.fetch;
+          window.fetch = (...wish) => (String(wish[0]).endsWith('/corrections') && wish[1]?.method === 'POST' && tell(JSON.parse(wish[1].body)), ask(...wish));
+        }),
+    );
+    const before = await page.evaluate(() => Number(sessionStorage.getItem('mock.start')));
+    await page.locator('[data-open] [data-stop]').click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Jam' }).click();
+    const wish = await sent;
+    assert.equal(wish.from_ms, before - 11 * 60_000);
+    assert.ok(wish.to_ms <= Date.now(), 'not later than now');
+    assert.deepEqual(Object.keys(wish).sort(), ['from_ms', 'key', 'path', 'reason', 'to_ms']);
+    await page.getByText(/recorded as Mechanical › Jam\.$/).waitFor();
     await page.close();
   });
 
@@ -75,10 +107,13 @@ describe('oee and andon', { skip: real }, () => {
     await page.keyboard.press('Enter');
     const dialog = page.getByRole('dialog');
     await dialog.waitFor();
-    assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Jam');
+    const at = () => page.evaluate(() => document.activeElement?.textContent?.trim());
+    assert.equal(await at(), 'Drive fault');
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('ArrowDown');
-    assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Sensor dirty');
+    assert.equal(await at(), 'Missing');
+    await page.keyboard.press('ArrowUp');
+    assert.equal(await at(), 'Sensor dirty');
     await page.keyboard.press('Enter');
     await page.getByText(/recorded as Electrical › Sensor dirty/).first().waitFor();
 
@@ -119,7 +154,7 @@ describe('oee and andon', { skip: real }, () => {
     await drawer.getByText('APT / PBT').waitFor();
     await drawer.getByText('ISO 22400-2:2014').waitFor();
     await drawer.getByText(/^\d+ rows$/).first().click();
-    await drawer.getByText('Filler: Execute').first().waitFor();
+    await drawer.getByText('Running: Production').first().waitFor();
     await page.keyboard.press('Escape');
     await drawer.waitFor({ state: 'detached' });
     await page.keyboard.press('Shift+T');

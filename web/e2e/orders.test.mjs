@@ -113,7 +113,11 @@ describe('work orders', { skip: real }, () => {
         for (let i = 0; i < 60; i += 1) {
           const at = await page.evaluate(() => document.activeElement?.closest('button, a')?.textContent.replaceAll(/\s+/g, ' ').trim() ?? '');
           if (name.test(at)) return page.keyboard.press('Enter');
+          // The next look comes when the focus has moved: else a slow machine skips what it looks for.
+          const was = await page.evaluateHandle(() => document.activeElement);
           await page.keyboard.press('Tab');
+          // Behind the last one the browser's own buttons are, where the page sees nothing move.
+          await page.waitForFunction((was) => document.activeElement !== was, was, { timeout: 1000 }).catch(() => undefined);
         }
         assert.fail(`${name} cannot be reached by Tab`);
       };
@@ -134,6 +138,7 @@ describe('work orders', { skip: real }, () => {
       await page.keyboard.press('Enter');
       await said(page, /4713\/10 has begun/);
       await press(/^Scrap$/);
+      await dialog(page).waitFor();
       await typed('7');
       await press(/^Breakage$/);
       await said(page, /^7.pcs scrap entered, Mechanical\/Breakage/);
@@ -145,6 +150,7 @@ describe('work orders', { skip: real }, () => {
       await page.keyboard.press('Enter');
       await said(page, /goes on/);
       await press(/^Count good$/);
+      await dialog(page).waitFor();
       await typed('3000');
       await press(/^Count 3,000/);
       await said(page, /^3,000.pcs good counted/);
@@ -324,12 +330,12 @@ describe('work orders', { skip: real }, () => {
   });
 
   test('on the Gantt a job is moved by keyboard: picked up, by five minutes, to another machine, taken back, settled', async () => {
-    await on('/orders?view=gantt', {}, async (page) => {
+    await on('/orders?view=gantt', { height: 1000 }, async (page) => {
       const chart = page.getByRole('application', { name: 'Plan of 6 machines' });
       const panel = page.getByRole('region', { name: 'Chosen job' });
       await chart.focus();
       await page.keyboard.press('ArrowDown');
-      for (let i = 0; i < 12 && !(await panel.innerText()).includes('4713/10'); i += 1) await page.keyboard.press((await panel.innerText()).includes('Line 2 · Filler') ? 'ArrowLeft' : 'ArrowDown');
+      for (let i = 0; i < 12 && !(await panel.innerText()).includes('4713/10'); i += 1) await page.keyboard.press(!(await panel.innerText()).includes('Line 2 · Filler') ? 'ArrowDown' : (await panel.innerText()).includes('4710/10') ? 'ArrowRight' : 'ArrowLeft');
       await panel.getByText('4713/10 Fill and cap').waitFor();
       const [, at] = /(\d\d:\d\d) – /.exec(await panel.innerText());
       await page.keyboard.press('Enter');

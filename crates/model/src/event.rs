@@ -393,8 +393,8 @@ pub struct SystemNote {
 #[cfg(test)]
 mod tests {
     use super::{
-        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection, Note,
-        OrderChange, Step, SystemNote, TraceChange, UserChange, What,
+        AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection,
+        Note, OrderChange, Step, SystemNote, TraceChange, UserChange, What,
     };
     use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;

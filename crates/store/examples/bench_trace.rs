@@ -115,12 +115,20 @@ async fn fill(path: &Path, edges: &[Edge]) {
     let begun = SystemClock.monotonic();
     let store = Store::open(path, Arc::new(SystemClock)).await.unwrap();
     store.close().await.unwrap();
+    drop(store);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Off)
         .synchronous(SqliteSynchronous::Off)
         .pragma("cache_size", "-500000");
-    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    // The threads of the store let the file go a moment after it is closed.
+    let mut db = loop {
+        match SqliteConnection::connect_with(&options).await {
+            Ok(db) => break db,
+            Err(error) if (SystemClock.monotonic() - begun).as_secs() > 30 => panic!("{error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
     let (mut ins, mut outs, mut used, mut split) = (
         vec![0_i64; LAST as usize + 1],
         vec![0_i64; LAST as usize + 1],
@@ -219,7 +227,7 @@ fn statement(into: &str, row: &str, rows: usize) -> String {
 
 async fn told(db: &mut SqliteConnection, what: &str, begun: Duration) {
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(db).await.unwrap();
-    println!("{what}: {} MB after {:.0} s", pages * 4096 >> 20, (SystemClock.monotonic() - begun).as_secs_f64());
+    println!("{what}: {} MB after {:.0} s", (pages * 4096) >> 20, (SystemClock.monotonic() - begun).as_secs_f64());
 }
 
 /// The edges that hold at the end, for a walk in memory.
@@ -329,13 +337,13 @@ const RECURSIVE: &str = "WITH RECURSIVE reach (key) AS (SELECT ? UNION SELECT e.
 
 /// New units with three parts each at a station, as machines tell them.
 async fn take_in(store: &Store) {
-    let now = SystemClock.now();
+    let (told, now) = (SystemClock.now(), Timestamp::from_micros(END + 1)); // After what is asked about, so that it can be asked again.
     let batch = |n: u32| {
         (0..500).flat_map(move |k| {
-            let number = format!("N{}-{n}-{k}", now.micros());
+            let number = format!("N{}-{n}-{k}", told.micros());
             let unit = ItemName { kind: ItemKind::Unit, material: "pump".to_owned(), number };
             let made = NewItem {
-                id: Uuid::from_u128(now.micros() as u128 * 1_000_000 + u128::from(n * 500 + k)),
+                id: Uuid::from_u128(told.micros() as u128 * 1_000_000 + u128::from(n * 500 + k)),
                 name: unit.clone(),
                 revision: None,
                 quantity: None,

@@ -323,6 +323,28 @@ impl Default for JobFilter {
     }
 }
 
+/// What people counted at a work unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counted {
+    /// Good items, in millionths.
+    pub good: i64,
+    /// Scrap.
+    pub scrap: i64,
+    /// Rework.
+    pub rework: i64,
+}
+
+/// A count of a person at a work unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnitCount {
+    /// Its number in the ledger.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// How much.
+    pub counted: Counted,
+}
+
 /// What a person is qualified for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PersonSkill {
@@ -372,6 +394,13 @@ pub trait OrderRepository: Send + Sync + 'static {
         to: Timestamp,
         limit: u32,
     ) -> Result<Vec<JobSpan>, StoreError>;
+    /// What people counted of jobs on a unit from an instant on, in order of time, at most [`MOST_ENTRIES`]: the next ones come after the
+    /// last one's time and number.
+    async fn unit_counts(&self, unit: &str, from: Timestamp, after: u64) -> Result<Vec<UnitCount>, StoreError>;
+    /// The same over a window, added up.
+    async fn unit_counted(&self, unit: &str, from: Timestamp, to: Timestamp) -> Result<Counted, StoreError>;
+    /// Where one job stood, in order of time.
+    async fn spans_of_job(&self, job: Uuid) -> Result<Vec<JobSpan>, StoreError>;
     /// What stands on units now: on one, or on all.
     async fn jobs_standing(&self, unit: Option<&str>) -> Result<Vec<JobSpan>, StoreError>;
 

@@ -153,6 +153,7 @@ export function install(): void {
       flood: (count: number): void => server.flood(count),
       burst: (count: number): void => server.burst(count),
       other: (by: string, number: string, trigger: string, to: string | null = null): void => server.orders.other(by, number, trigger, to),
+      runAgain: (path: string): void => server.oee.runAgain(path),
       endSession: (): void => {
         server.user = null;
         sessionStorage.removeItem(KEY);

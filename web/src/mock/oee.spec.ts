@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { kpis, machines, pieces, series, stops, why, type Kpis, type Piece, type Stop } from '$lib/api/parseOee';
+import { corrections, kpis, machines, pieces, reasons, series, stops, why, type Kpis, type Piece, type Stop } from '$lib/api/parseOee';
 import { waterfall } from '$lib/domain/oee';
 import { MockOee } from './oee';
+import { MockServer } from './server';
 
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 10, 27, 13, 20);
@@ -28,9 +29,12 @@ describe('the mock’s shift', () => {
     const units = get('machines', { branch: path }, machines).machines.length;
     const falls = waterfall(k);
     expect(falls[0]?.ms).toBe(8 * HOUR * units);
-    const oee = k.kpis.find((one) => one.id === 'oee');
-    expect(falls.at(-1)?.ms).toBeCloseTo(oee?.numerator ?? NaN, -1);
-    expect(oee?.denominator).toBe(k.times.planned_busy);
+    expect(k.machines).toBe(units);
+    // Calendar time without all losses is good time, to the millisecond.
+    expect(8 * HOUR * units - k.losses.reduce((sum, loss) => sum + loss.ms, 0)).toBeCloseTo(k.goodMs ?? NaN, 3);
+    const oee = k.kpis.find((one) => one.id === 'oee_index');
+    expect(k.goodMs).toBeCloseTo((oee?.numerator ?? NaN) * 1000, 3);
+    expect(k.times.planned_busy).toBeCloseTo((oee?.denominator ?? NaN) * 1000, 3);
     expect(k.amounts.produced).toBe(k.amounts.good + k.amounts.scrap + k.amounts.rework);
   });
   test('pieces cover the span without hole or overlap, and add up to the times', () => {
@@ -45,20 +49,36 @@ describe('the mock’s shift', () => {
   test('the terms of a KPI add up from their rows', () => {
     const { get } = mock();
     const k = get('kpis', { path: LINE, ...span }, kpis);
-    for (const term of get('why', { path: LINE, kpi: 'availability', ...span }, why).terms) {
-      expect(term.rows.reduce((sum, row) => sum + (row.ms ?? 0), 0)).toBe(term.value);
-      expect([k.times.production, k.times.planned_busy]).toContain(term.value);
+    for (const kpi of ['availability', 'oee_index', 'quality_ratio', 'nee_index']) {
+      const answer = get('why', { path: LINE, kpi, ...span }, why);
+      expect(answer.kpi).toEqual(k.kpis.find((one) => one.id === kpi));
+      for (const term of answer.terms) expect(term.rows.reduce((sum, row) => sum + row.amount, 0)).toBeCloseTo(term.value ?? NaN, 3);
     }
+    expect(get('why', { path: LINE, kpi: 'availability', ...span }, why).terms.map((term) => [term.symbol, (term.value ?? 0) * 1000])).toEqual([['APT', k.times.production], ['PBT', k.times.planned_busy]]);
   });
-  test('unexplained stops come first; a reason moves the time from nobody to it, and said twice it changes nothing', () => {
+  test('unexplained stops come first, each from its true beginning, with how many there are', () => {
+    const { get } = mock();
+    const all = get('stops', { path: LINE, from_ms: NOW - 60_000, to_ms: NOW, limit: 1 }, stops);
+    expect(all.stops).toMatchObject([{ reason: null, open: true, unit: `${LINE}/labeller`, fromMs: START - 11 * 60_000, toMs: NOW }]);
+    expect([all.stops.length, all.of]).toEqual([1, 2]);
+    const list = get('stops', { path: LINE, ...span }, stops).stops;
+    expect(list.map((s) => s.reason !== null)).toEqual(list.map((s) => s.reason !== null).toSorted((a, b) => Number(a) - Number(b)));
+  });
+  test('a reason holds until now, and the rest of the stop has none; said twice it changes nothing', () => {
     const { get, post } = mock();
-    const all = (): Stop[] => get('stops', { path: LINE, ...span }, stops);
-    const [first] = all() as [Stop];
-    expect(first).toMatchObject({ reason: null, open: true, unit: `${LINE}/labeller` });
-    const body = { path: first.unit, from_ms: first.fromMs, to_ms: first.toMs, reason: 'Mechanical/Label web torn', open: true, key: 'k1' };
-    expect([post(body), post(body)]).toEqual([201, 201]);
-    expect(all().find((s) => s.unit === first.unit && s.open)).toMatchObject({ reason: 'Mechanical/Label web torn', corrected: 41, recorded: { reason: null } });
-    expect(all().length).toBe(mock().get('stops', { path: LINE, ...span }, stops).length);
+    const unit = `${LINE}/labeller`;
+    const mine = (): Stop[] => get('stops', { path: unit, ...span }, stops).stops.filter((s) => s.toMs > START - 11 * 60_000).toSorted((a, b) => a.fromMs - b.fromMs);
+    const [first] = mine() as [Stop];
+    const body = { path: unit, from_ms: first.fromMs, to_ms: NOW - 1000, reason: 'Mechanical/Label web torn', key: 'k1' };
+    expect([post(body), post(body), post({ ...body, to_ms: NOW - 500 })]).toEqual([201, 201, 409]);
+    expect(mine()).toMatchObject([{ fromMs: first.fromMs, toMs: NOW - 1000, reason: 'Mechanical/Label web torn', open: false, element: 'delay' }, { fromMs: NOW - 1000, reason: null, open: true, element: 'minor_stop' }]);
+    expect(get('corrections', { path: unit, ...span }, corrections)).toMatchObject([{ number: 41, change: { reason: 'Mechanical/Label web torn' }, byName: 'admin' }]);
+    expect(() => get('corrections', { path: LINE, ...span }, corrections)).toThrow('no machine is followed');
+  });
+  test('what cannot be meant is refused: the future, a field that there is not, nothing said', () => {
+    const { post } = mock();
+    const body = { path: `${LINE}/labeller`, from_ms: START, to_ms: NOW, state: 'Held', key: 'k' };
+    expect([post({ ...body, to_ms: NOW + 1 }), post({ ...body, open: true }), post({ ...body, state: undefined }), post({ ...body, reason: 'Mechanical/Jam' }), post(body)]).toEqual([422, 400, 400, 400, 201]);
   });
   test('a correction to Execute turns a stop into production, and back', () => {
     const { get, post } = mock();
@@ -74,6 +94,33 @@ describe('the mock’s shift', () => {
     const { get } = mock();
     // Early and late of yesterday and the early one of today; the night between has none.
     const slots = get('kpis/series', { path: LINE, from_ms: NOW - 24 * HOUR, to_ms: NOW, step: 'shift' }, series);
-    expect(slots.map((s) => (s.fromMs - (slots[0]?.fromMs ?? 0)) / HOUR)).toEqual([0, 8, 24]);
+    expect(slots.map((s) => s.name)).toEqual(['Early', 'Late', 'Early']);
+    // The first is cut where the window begins, the last where it ends.
+    expect([slots[0]?.fromMs, slots[2]?.toMs]).toEqual([NOW - 24 * HOUR, NOW]);
+  });
+});
+
+describe('the two mocks', () => {
+  test('a machine’s job is the job that the orders have on it, and one that has none waits for it', () => {
+    const server = new MockServer(() => NOW, START);
+    server.user = server.users[0] ?? null;
+    const all = machines(server.handle('GET', '/api/mes/machines', new URLSearchParams(), {}).body).machines;
+    expect(all.map((m) => [m.path.split('/').slice(-2).join('/'), m.job?.number ?? null])).toEqual([
+      ['line1/capper', null], ['line1/filler', '4711/10'], ['line1/labeller', '4709/20'], ['line1/packer', '4706/30'], ['line2/filler', null], ['line2/labeller', null], ['line2/packer', '4710/30'],
+    ]);
+    expect(all.filter((m) => m.path.includes('line2')).map((m) => m.state)).toEqual(['Idle', 'Idle', 'Stopped']);
+    const job = server.orders.jobs.find((one) => one.number === '4713/10');
+    server.orders.other('erika', '4713/10', 'begin');
+    expect(job?.state).toBe('Running');
+    const filler = machines(server.handle('GET', '/api/mes/machines', new URLSearchParams(), {}).body).machines.find((m) => m.path === 'works/nord/bottling/line2/filler');
+    expect(filler).toMatchObject({ job: { number: '4713/10' }, element: 'production' });
+  });
+  test('there is one list of reasons', () => {
+    const server = new MockServer(() => NOW, START);
+    server.user = server.users[0] ?? null;
+    const names = reasons(server.handle('GET', '/api/mes/reasons', new URLSearchParams(), {}).body).map((r) => r.name);
+    expect(names).toEqual(names.toSorted());
+    expect(names).toContain('Set-up/First parts');
+    expect(server.handle('GET', '/api/mes/orders', new URLSearchParams(), {}).status).toBe(200);
   });
 });

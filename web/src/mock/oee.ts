@@ -1,6 +1,7 @@
 // The mock's machines: what they did, how they are counted and why they stood (`/api/mes`). Pieces of state and counts are pure
 // functions of time, and every KPI is computed from those same pieces and counts: so the numbers agree with each other.
 
+import { REASONS } from './ordersPlant';
 import { noise } from './plant';
 
 type Json = Record<string, unknown>;
@@ -14,7 +15,9 @@ const SHIFT = 8 * HOUR;
 const DAY = 24 * HOUR;
 const ELEMENTS: readonly Element[] = ['production', 'setup', 'delay', 'minor_stop', 'idle', 'unknown', 'planned_down', 'off_shift'];
 const BUSY = ELEMENTS.slice(0, 6);
-const STOPS: readonly Element[] = ['delay', 'minor_stop', 'idle', 'unknown'];
+const STOPS: readonly Element[] = ['delay', 'minor_stop'];
+/** A stop that is shorter is a minor one. */
+const MINOR = MIN;
 
 interface Unit {
   path: string;
@@ -28,35 +31,24 @@ interface Unit {
   rework: number;
   /** Stands since so long before the start, and why. */
   down?: { for: number; state: string; reason: string | null };
+  /** Has had no job since so long before the start: it runs when one is begun. */
+  waits?: number;
 }
 
 const LINE1 = 'works/nord/bottling/line1';
 const LINE2 = 'works/nord/bottling/line2';
+/** Planned run times are those of the materials' operations. */
 const UNITS: readonly Unit[] = [
-  { path: `${LINE1}/filler`, title: 'Filler', seed: 11, run: 310, speed: 0.94, scrap: 0.006, rework: 0.002 },
-  { path: `${LINE1}/capper`, title: 'Capper', seed: 12, run: 305, speed: 0.95, scrap: 0.011, rework: 0.004 },
-  { path: `${LINE1}/labeller`, title: 'Labeller', seed: 13, run: 300, speed: 0.9, scrap: 0.021, rework: 0.012, down: { for: 11 * MIN, state: 'Aborted', reason: null } },
-  { path: `${LINE1}/packer`, title: 'Packer', seed: 14, run: 1850, speed: 0.97, scrap: 0.003, rework: 0 },
-  { path: `${LINE2}/filler`, title: 'Filler', seed: 25, run: 360, speed: 1.07, scrap: 0.005, rework: 0 },
-  { path: `${LINE2}/packer`, title: 'Packer', seed: 26, run: 2100, speed: 0.92, scrap: 0.004, rework: 0.001, down: { for: 37 * MIN, state: 'Stopped', reason: 'Organisation/No operator' } },
+  { path: `${LINE1}/capper`, title: 'Capper', seed: 12, run: 900, speed: 0.95, scrap: 0.011, rework: 0.004 },
+  { path: `${LINE1}/filler`, title: 'Filler', seed: 11, run: 900, speed: 0.94, scrap: 0.003, rework: 0 },
+  { path: `${LINE1}/labeller`, title: 'Labeller', seed: 13, run: 800, speed: 0.9, scrap: 0.021, rework: 0.012, down: { for: 11 * MIN, state: 'Aborted', reason: null } },
+  { path: `${LINE1}/packer`, title: 'Packer', seed: 14, run: 700, speed: 0.97, scrap: 0.03, rework: 0.006 },
+  { path: `${LINE2}/filler`, title: 'Filler', seed: 25, run: 900, speed: 1.07, scrap: 0.005, rework: 0, waits: 12 * MIN },
+  { path: `${LINE2}/labeller`, title: 'Labeller', seed: 27, run: 800, speed: 0.93, scrap: 0.008, rework: 0.002, waits: 70 * MIN },
+  { path: `${LINE2}/packer`, title: 'Packer', seed: 26, run: 700, speed: 0.92, scrap: 0.004, rework: 0.001, down: { for: 37 * MIN, state: 'Stopped', reason: 'People/No operator' } },
 ];
-
-const REASONS: readonly { name: string; counts_as: Element; action: string }[] = [
-  { name: 'Mechanical/Jam', counts_as: 'delay', action: 'Clear the infeed, then reset at the machine.' },
-  { name: 'Mechanical/Label web torn', counts_as: 'delay', action: 'Thread the web.' },
-  { name: 'Mechanical/Bearing', counts_as: 'delay', action: 'Call maintenance.' },
-  { name: 'Mechanical/Guard open', counts_as: 'delay', action: '' },
-  { name: 'Electrical/Drive fault', counts_as: 'delay', action: 'Read the code at the drive.' },
-  { name: 'Electrical/Sensor dirty', counts_as: 'delay', action: 'Wipe it.' },
-  { name: 'Material/No bottles', counts_as: 'delay', action: '' },
-  { name: 'Material/No caps', counts_as: 'delay', action: '' },
-  { name: 'Material/Glue empty', counts_as: 'delay', action: '' },
-  { name: 'Organisation/No operator', counts_as: 'delay', action: '' },
-  { name: 'Organisation/No order', counts_as: 'idle', action: '' },
-  { name: 'Setup/Change of product', counts_as: 'setup', action: '' },
-  { name: 'Setup/Cleaning', counts_as: 'setup', action: '' },
-  { name: 'Planned/Maintenance', counts_as: 'planned_down', action: '' },
-];
+/** Why they stand now and then. */
+const DELAYS = REASONS.filter((r) => r.counts_as === 'delay' && !r.name.startsWith('People/')).map((r) => r.name);
 
 interface Piece {
   from: number;
@@ -67,7 +59,18 @@ interface Piece {
   /** How fast it was, where it produced. */
   speed: number;
   corrected: number | null;
+  /** Before any correction. */
   recorded: { element: Element; state: string | null; reason: string | null } | null;
+}
+
+interface Stop {
+  unit: string;
+  from: number;
+  to: number;
+  open: boolean;
+  state: string | null;
+  reason: string | null;
+  minor: boolean;
 }
 
 interface Correction {
@@ -76,10 +79,7 @@ interface Correction {
   path: string;
   from: number;
   to: number;
-  /** It holds until the stop ends. */
-  open: boolean;
   change: Json;
-  note: string;
   by: string;
   at: number;
 }
@@ -102,8 +102,17 @@ interface Sums {
   work: { produced: number; good: number; scrap: number; rework: number };
 }
 
+/** What the orders know of a machine: its job, and when that began. */
+interface Jobs {
+  brief: (path: string) => Json | null;
+  since: (path: string) => number | null;
+}
+const NO_JOBS: Jobs = { brief: () => null, since: () => null };
+const ADDRESSES = new Set(['kpis', 'kpis/series', 'states', 'stops', 'corrections', 'why'].map((what) => `/api/mes/${what}`));
+
 export class MockOee {
   #corrections: Correction[] = [];
+  #again = new Map<string, number>();
   /** No machine is defined. */
   empty = false;
   /** The first shift of the day; two shifts work, the third does not. */
@@ -112,8 +121,14 @@ export class MockOee {
   constructor(
     readonly start: number,
     readonly now: () => number,
+    readonly jobs: Jobs = NO_JOBS,
   ) {
     this.#first = Math.floor((start - 5 * HOUR) / HOUR) * HOUR;
+  }
+
+  /** What stands since before the start runs again. */
+  runAgain(path: string): void {
+    this.#again.set(path, this.now());
   }
 
   handle(method: string, path: string, query: URLSearchParams, body: Json, may: May, who: string): Answer | null {
@@ -124,32 +139,36 @@ export class MockOee {
       case 'GET /api/mes/machines':
         return ok({ now_ms: this.now(), machines: this.#units(query.get('branch') ?? '', may).map((unit) => this.#view(unit)) });
       case 'GET /api/mes/reasons':
-        return ok({ reasons: REASONS });
+        return ok({ reasons: this.empty ? [] : REASONS });
       case 'POST /api/mes/corrections':
         return this.#correct(body, may, who);
     }
-    if (method !== 'GET' || !path.startsWith('/api/mes/')) return null;
-    const units = this.#units(at, may);
-    if (!units.length) return problem(404, 'There is no such thing', `there is no machine at ${at || 'the whole plant'} that you may see`);
-    if (!(to > from)) return problem(400, 'Not a span', 'from_ms must be before to_ms and before now');
+    if (method !== 'GET' || !ADDRESSES.has(path)) return null;
+    const wanted = Number(query.get('to_ms'));
+    if (!(wanted > from)) return problem(400, 'not understood', '"from_ms" must be before "to_ms"');
+    const units = at === '' ? [] : this.#units(at, may);
+    const [unit] = units;
+    if (!unit) return nowhere(at);
+    const whole = path === '/api/mes/kpis' || path === '/api/mes/kpis/series';
+    if (!whole && wanted - from > 32 * DAY) return problem(422, 'not accepted', 'the window is too long to be told piece by piece', 'ask for at most 32 days, or for /api/mes/kpis');
     switch (path) {
       case '/api/mes/kpis':
         return ok(this.#kpis(at, units, from, to));
       case '/api/mes/kpis/series':
         return ok({ slots: this.#series(units, from, to, query.get('step') ?? 'hour') });
       case '/api/mes/states':
-        if (to - from > 32 * DAY) return problem(400, 'Too long', 'states are shown for at most 32 days');
-        return ok({ pieces: joined(this.#pieces(units[0] as Unit, from, to)).map(pieceJson) });
-      case '/api/mes/stops':
-        return ok({ stops: this.#stops(units, from, to).slice(0, Number(query.get('limit') ?? 200)) });
-      case '/api/mes/corrections': {
-        const list = this.#corrections.filter((c) => units.some((u) => u.path === c.path) && c.from < to && c.to > from);
-        return ok({ corrections: list.map((c) => ({ number: c.number, path: c.path, from_ms: c.from, to_ms: c.to, change: c.change, note: c.note, by: 'u2', by_name: c.by, at_ms: c.at })) });
+        return unit.path === at ? ok({ pieces: joined(this.#pieces(unit, from, to)).map((p) => pieceJson(p)) }) : nowhere(at);
+      case '/api/mes/stops': {
+        const stops = this.#stops(units, from, to);
+        return ok({ stops: stops.slice(0, Number(query.get('limit') ?? 200)).map(stopJson), of: stops.length });
       }
-      case '/api/mes/why':
-        return this.#why(units, query.get('kpi') ?? '', from, to);
+      case '/api/mes/corrections': {
+        if (unit.path !== at) return nowhere(at);
+        const list = this.#corrections.filter((c) => c.path === at && c.from < wanted && c.to > from);
+        return ok({ corrections: list.map((c) => ({ number: c.number, from_ms: c.from, to_ms: c.to, says: says(c.change), by: '0192f0c0-0000-7000-8000-000000000002', at_ms: c.at, by_name: c.by })) });
+      }
       default:
-        return null;
+        return this.#why(units, query.get('kpi') ?? '', from, to);
     }
   }
 
@@ -185,17 +204,25 @@ export class MockOee {
     else if (planned === 'break') add(SLOT, 'planned_down', 'Held');
     else if (unit.down && from >= this.start - unit.down.for - SLOT && from < this.start + 4 * HOUR) {
       const begins = this.start - unit.down.for;
+      const ends = Math.min(from + SLOT, this.#again.get(unit.path) ?? Infinity);
       if (begins > at) add(begins - at, 'production', 'Execute');
-      add(from + SLOT - at, 'delay', unit.down.state, unit.down.reason);
-    } else if (dice < 0.03) add(SLOT, 'idle', 'Idle', 'Organisation/No order');
+      if (ends > at) add(ends - at, 'delay', unit.down.state, unit.down.reason);
+      if (from + SLOT > at) rest();
+    } else if (unit.waits !== undefined && from + SLOT > this.start - unit.waits && from < this.start + 4 * HOUR) {
+      const begins = Math.max(from, this.start - unit.waits);
+      const ends = Math.min(from + SLOT, this.jobs.since(unit.path) ?? Infinity);
+      if (begins > at) add(begins - at, 'production', 'Execute');
+      if (ends > at) add(ends - at, 'idle', 'Idle', 'Planning/No order');
+      if (from + SLOT > at) rest();
+    } else if (dice < 0.03) add(SLOT, 'idle', 'Idle', 'Planning/No order');
     else if (dice < 0.045) add(SLOT, 'unknown', null);
     else if (dice < 0.09) {
-      add(8 * MIN, 'setup', 'Resetting', 'Setup/Change of product');
+      add(8 * MIN, 'setup', 'Resetting', 'Set-up/Change of product');
       rest();
     } else if (dice < 0.24) {
       add(SECOND * Math.round(20 + size * 60), 'production', 'Execute');
       const said = noise(slot, unit.seed + 200);
-      const reason = said < 0.35 ? null : (REASONS[Math.floor(said * 14) % 9]?.name ?? null);
+      const reason = said < 0.35 ? null : (DELAYS[Math.floor(said * 14) % DELAYS.length] ?? null);
       add(SECOND * Math.round(80 + size * 400), 'delay', size < 0.3 ? 'Suspended' : size < 0.7 ? 'Held' : 'Aborted', reason);
       rest();
     } else if (dice < 0.42) {
@@ -209,32 +236,25 @@ export class MockOee {
   }
 
   #pieces(unit: Unit, from: number, to: number): Piece[] {
+    // Whether a stop is short can be seen only if what is before and behind is looked at as well.
+    const [first, last] = [from - MINOR, Math.min(to + MINOR, this.now() + 1)];
     let pieces: Piece[] = [];
-    for (let slot = Math.floor((from - this.#first) / SLOT); this.#first + slot * SLOT < to; slot += 1) {
+    for (let slot = Math.floor((first - this.#first) / SLOT); this.#first + slot * SLOT < last; slot += 1) {
       for (const piece of this.#slot(unit, slot)) {
-        const cut = { ...piece, from: Math.max(from, piece.from), to: Math.min(to, piece.to) };
+        const cut = { ...piece, from: Math.max(first, piece.from), to: Math.min(last, piece.to) };
         if (cut.to <= cut.from) continue;
-        const last = pieces.at(-1);
+        const before = pieces.at(-1);
         // The speed changes from slot to slot: pieces of production are one stretch to the eye, and are joined there only.
-        if (last && last.element !== 'production' && last.element === cut.element && last.state === cut.state && last.reason === cut.reason && last.to === cut.from) last.to = cut.to;
+        if (before && before.element !== 'production' && before.element === cut.element && before.state === cut.state && before.reason === cut.reason && before.to === cut.from) before.to = cut.to;
         else pieces.push(cut);
       }
     }
-    for (const correction of this.#corrections) {
-      if (correction.path !== unit.path) continue;
-      const until = correction.open ? this.#endOfStop(unit, correction.to) : correction.to;
-      pieces = pieces.flatMap((piece) => corrected(piece, { ...correction, to: until }));
+    for (const correction of this.#corrections) if (correction.path === unit.path) pieces = pieces.flatMap((piece) => corrected(piece, correction));
+    for (const run of stopsOf(pieces)) {
+      const element = (run.at(-1)?.to ?? 0) - (run[0]?.from ?? 0) < MINOR ? 'minor_stop' : 'delay';
+      for (const piece of run) piece.element = element;
     }
-    return pieces;
-  }
-
-  /** When the stop ended that went on at a time; now, if it still does. */
-  #endOfStop(unit: Unit, at: number): number {
-    for (let slot = Math.floor((at - this.#first) / SLOT); this.#first + slot * SLOT < this.now(); slot += 1) {
-      const next = this.#slot(unit, slot).find((piece) => piece.to > at && !STOPS.includes(piece.element));
-      if (next) return Math.max(at, next.from);
-    }
-    return this.now() + 1;
+    return pieces.map((piece) => ({ ...piece, from: Math.max(from, piece.from), to: Math.min(to, piece.to) })).filter((piece) => piece.to > piece.from);
   }
 
   #view(unit: Unit): Json {
@@ -247,18 +267,17 @@ export class MockOee {
       since = piece.from;
     }
     const planned = this.#planned(now);
-    const began = this.#first + HOUR;
-    const sums = this.#sums([unit], began, now);
-    const { down: _, ...running } = unit;
-    const busy = this.#sums([running], began, now).times;
-    const expected = Math.floor((BUSY.reduce((ms, e) => ms + busy[e], 0) / unit.run) * 0.82);
-    const quantity = Math.ceil((9 * HOUR) / unit.run / 500) * 500;
-    const number = `47${unit.seed}`;
+    const shift = this.#shiftAt(now);
     return {
       path: unit.path, title: unit.title, line: unit.path.slice(0, unit.path.lastIndexOf('/')), state: last.state, mode: last.state === null ? null : 'Production', since_ms: since, element: last.element, reason: last.reason,
-      job: last.element === 'idle' || planned === 'off' ? null : { id: `0192f0c0-0000-7000-8000-0000000047${unit.seed}`, number: `${number}/10`, order: number, material: unit.path.startsWith(LINE1) ? 'LEMON-05' : 'COLA-10', quantity, good: Math.min(quantity, sums.good), scrap: sums.scrap, state: 'Running', expected: Math.min(quantity, expected) },
-      planned, calendar: 'two-shifts',
+      job: this.jobs.brief(unit.path), planned, calendar: 'two-shifts', shift: shift && { name: shift.name, from_ms: shift.from, to_ms: shift.to },
     };
+  }
+
+  #shiftAt(t: number): { name: string; from: number; to: number } | null {
+    const nth = Math.floor((((t - this.#first) % DAY) + DAY) % DAY / SHIFT);
+    const from = this.#first + Math.floor((t - this.#first) / SHIFT) * SHIFT;
+    return nth === 2 ? null : { name: nth === 0 ? 'Early' : 'Late', from, to: from + SHIFT };
   }
 
   // How it is counted
@@ -282,151 +301,181 @@ export class MockOee {
     return all;
   }
 
+  /** The figures of the formulas: times in seconds, amounts in items. */
   #terms(sums: Sums): Record<string, number> {
-    const { times } = sums;
-    const pbt = BUSY.reduce((ms, e) => ms + times[e], 0);
+    const seconds = Object.fromEntries(ELEMENTS.map((e) => [e, sums.times[e] / SECOND])) as Record<Element, number>;
+    const pbt = BUSY.reduce((s, e) => s + seconds[e], 0);
     return {
-      APT: times.production, AUST: times.setup, AUPT: times.production + times.setup, ADET: times.delay + times.minor_stop, AUBT: times.production + times.setup + times.delay + times.minor_stop,
-      PBT: pbt, POT: pbt + times.planned_down, CT: pbt + times.planned_down + times.off_shift, PQ: sums.produced, GQ: sums.good, SQ: sums.scrap, RQ: sums.rework,
-      'PRI * PQ': sums.work.produced, 'PRI * GQ': sums.work.good,
+      APT: seconds.production, AUST: seconds.setup, AUPT: seconds.production + seconds.setup, ADET: seconds.delay + seconds.minor_stop, AUBT: seconds.production + seconds.setup + seconds.delay + seconds.minor_stop,
+      PBT: pbt, CT: pbt + seconds.planned_down + seconds.off_shift, PQ: sums.produced, GQ: sums.good, SQ: sums.scrap, RQ: sums.rework,
+      'PRI*PQ': sums.work.produced / SECOND, 'PRI*GQ': sums.work.good / SECOND,
     };
   }
 
   #figures(sums: Sums): Json[] {
     const term = this.#terms(sums);
     const get = (symbol: string): number => term[symbol] ?? 0;
-    const ratio = (id: string, title: string, above: number, below: number, formula: string, better = 'up', needs = true): Json => ({ id, title, value: below > 0 && needs ? above / below : null, numerator: above, denominator: below, formula, better });
+    const ratio = (id: string, above: number, below: number, formula: string, better = 'up', needs = true): Json => ({ id, value: below > 0 && needs ? above / below : null, numerator: above, denominator: below, formula, better });
     const made = get('PQ') > 0 && get('APT') > 0;
     return [
-      ratio('availability', 'Availability', get('APT'), get('PBT'), 'APT / PBT'),
-      ratio('effectiveness', 'Effectiveness', get('PRI * PQ'), get('APT'), 'PRI * PQ / APT'),
-      ratio('quality_ratio', 'Quality ratio', get('GQ'), get('PQ'), 'GQ / PQ'),
-      ratio('oee', 'OEE index', get('PRI * GQ'), get('PBT'), 'PRI * GQ / PBT', 'up', made),
-      ratio('nee', 'NEE index', get('APT') > 0 ? (get('AUPT') * get('PRI * GQ')) / get('APT') : 0, get('PBT'), 'AUPT / PBT * PRI * GQ / APT', 'up', made),
-      ratio('teep', 'TEEP', get('PRI * GQ'), get('CT'), 'PRI * GQ / CT', 'up', made),
-      ratio('allocation_efficiency', 'Allocation efficiency', get('AUBT'), get('PBT'), 'AUBT / PBT'),
-      ratio('utilization_efficiency', 'Utilization efficiency', get('APT'), get('AUBT'), 'APT / AUBT'),
-      ratio('technical_efficiency', 'Technical efficiency', get('APT'), get('APT') + get('ADET'), 'APT / (APT + ADET)'),
-      ratio('setup_ratio', 'Setup ratio', get('AUST'), get('AUPT'), 'AUST / AUPT', 'down'),
-      ratio('scrap_ratio', 'Scrap ratio', get('SQ'), get('PQ'), 'SQ / PQ', 'down'),
-      ratio('rework_ratio', 'Rework ratio', get('RQ'), get('PQ'), 'RQ / PQ', 'down'),
+      ratio('oee_index', get('PRI*GQ'), get('PBT'), 'PRI * GQ / PBT', 'up', made),
+      ratio('availability', get('APT'), get('PBT'), 'APT / PBT'),
+      ratio('effectiveness', get('PRI*PQ'), get('APT'), 'PRI * PQ / APT'),
+      ratio('quality_ratio', get('GQ'), get('PQ'), 'GQ / PQ'),
+      ratio('nee_index', get('PRI*GQ') * get('AUPT'), get('PBT') * get('APT'), 'AUPT / PBT * PRI * GQ / APT', 'up', made),
+      ratio('teep', get('PRI*GQ'), get('CT'), 'PRI * GQ / CT', 'up', made),
+      ratio('allocation_efficiency', get('AUBT'), get('PBT'), 'AUBT / PBT'),
+      ratio('utilization_efficiency', get('APT'), get('AUBT'), 'APT / AUBT'),
+      ratio('technical_efficiency', get('APT'), get('APT') + get('ADET'), 'APT / (APT + ADET)'),
+      ratio('setup_ratio', get('AUST'), get('AUPT'), 'AUST / AUPT', 'down'),
+      ratio('scrap_ratio', get('SQ'), get('PQ'), 'SQ / PQ', 'down'),
+      ratio('rework_ratio', get('RQ'), get('PQ'), 'RQ / PQ', 'down'),
     ];
   }
 
   #kpis(path: string, units: readonly Unit[], from: number, to: number): Json {
     const sums = this.#sums(units, from, to);
     const { times, work } = sums;
-    const term = this.#terms(sums);
-    const reasons = new Map<string, { element: Element; reason: string | null; ms: number; stops: number }>();
-    for (const stop of this.#stops(units, from, to)) {
-      const key = `${stop.element} ${stop.reason}`;
-      const found = reasons.get(key) ?? { element: stop.element as Element, reason: stop.reason as string | null, ms: 0, stops: 0 };
-      reasons.set(key, { ...found, ms: found.ms + Number(stop.to_ms) - Number(stop.from_ms), stops: found.stops + 1 });
-    }
+    const pbt = BUSY.reduce((ms, e) => ms + times[e], 0);
+    const lost = work.produced - work.good;
+    const bad = Math.max(1, sums.scrap + sums.rework);
     const losses: [string, number][] = [
       ['off_shift', times.off_shift], ['planned_down', times.planned_down], ['unknown', times.unknown], ['idle', times.idle], ['delay', times.delay], ['minor_stop', times.minor_stop], ['setup', times.setup],
-      ['speed', Math.round(times.production - work.produced)], ['scrap', work.scrap], ['rework', work.rework],
+      ['speed', times.production - work.produced], ['scrap', (lost * sums.scrap) / bad], ['rework', (lost * sums.rework) / bad],
     ];
     return {
-      path, from_ms: from, to_ms: to, now_ms: this.now(),
-      times: {
-        ...Object.fromEntries(ELEMENTS.map((e) => [`${e}_ms`, times[e]])), apt_ms: term['APT'], aupt_ms: term['AUPT'], adet_ms: term['ADET'], aubt_ms: term['AUBT'], pbt_ms: term['PBT'], pot_ms: term['POT'],
-      },
-      amounts: { produced: sums.produced, good: sums.good, scrap: sums.scrap, rework: sums.rework, unit: units.some((u) => u.title === 'Packer') ? null : 'bottles' },
+      path, from_ms: from, to_ms: to, now_ms: this.now(), machines: units.length,
+      times: { ...Object.fromEntries(ELEMENTS.map((e) => [`${e}_ms`, times[e]])), pbt_ms: pbt, pot_ms: pbt + times.planned_down },
+      amounts: { produced: sums.produced, good: sums.good, scrap: sums.scrap, rework: sums.rework },
       kpis: this.#figures(sums),
       losses: losses.map(([id, ms]) => ({ id, ms })),
-      reasons: [...reasons.values()].sort((a, b) => b.ms - a.ms),
+      good_ms: work.good,
+      reasons: this.#reasons(units, from, to),
     };
+  }
+
+  /** What did not produce and has a reason, and every stop; stops are counted where they begin. */
+  #reasons(units: readonly Unit[], from: number, to: number): Json[] {
+    const all = new Map<string, { element: Element; reason: string | null; ms: number; stops: number }>();
+    for (const unit of units) {
+      const pieces = this.#pieces(unit, from, to);
+      const begins = new Set(stopsOf(pieces).map((run) => run[0]));
+      for (const p of pieces) {
+        if (p.element === 'production' || (p.reason === null && !STOPS.includes(p.element))) continue;
+        const key = `${p.element} ${p.reason}`;
+        const known = all.get(key) ?? { element: p.element, reason: p.reason, ms: 0, stops: 0 };
+        all.set(key, { ...known, ms: known.ms + p.to - p.from, stops: known.stops + (begins.has(p) ? 1 : 0) });
+      }
+    }
+    return [...all.values()].sort((a, b) => b.ms - a.ms);
   }
 
   #series(units: readonly Unit[], from: number, to: number, step: string): Json[] {
     const width = step === 'day' ? DAY : step === 'shift' ? SHIFT : HOUR;
+    const begins = step === 'day' ? from : step === 'shift' ? this.#first : 0;
     const slots: Json[] = [];
-    for (let at = this.#first + Math.floor((from - this.#first) / width) * width; at < to; at += width) {
-      if (step === 'shift' && this.#planned(at) === 'off') continue;
-      const end = Math.min(at + width, this.now());
-      const sums = this.#sums(units, at, end);
+    for (let at = begins + Math.floor((from - begins) / width) * width; at < to; at += width) {
+      const shift = step === 'shift' ? this.#shiftAt(at) : null;
+      if (step === 'shift' && !shift) continue;
+      const [begin, end] = [Math.max(at, from), Math.min(at + width, to)];
+      const sums = this.#sums(units, begin, end);
       const value = (id: string): unknown => this.#figures(sums).find((k) => k['id'] === id)?.['value'];
-      slots.push({ from_ms: at, to_ms: at + width, oee: value('oee'), availability: value('availability'), effectiveness: value('effectiveness'), quality_ratio: value('quality_ratio'), good: sums.good, scrap: sums.scrap });
+      slots.push({ from_ms: begin, to_ms: end, name: shift?.name ?? null, oee: value('oee_index'), availability: value('availability'), effectiveness: value('effectiveness'), quality_ratio: value('quality_ratio'), good: sums.good, scrap: sums.scrap });
     }
     return slots;
   }
 
-  #stops(units: readonly Unit[], from: number, to: number): Json[] {
-    const found: Json[] = [];
-    for (const unit of units) {
-      for (const p of this.#pieces(unit, from, to)) {
-        if (!STOPS.includes(p.element)) continue;
-        found.push({ unit: unit.path, from_ms: p.from, to_ms: p.to, open: p.to >= to && to >= this.now() - 2 * SECOND, element: p.element, state: p.state, reason: p.reason, cause: p.state === 'Suspended' ? 'outside' : p.state === null ? null : 'inside', minor: p.element === 'minor_stop', corrected: p.corrected, recorded: p.recorded });
-      }
-    }
-    const long = (s: Json): number => Number(s['to_ms']) - Number(s['from_ms']);
-    return found.sort((a, b) => Number(a['reason'] !== null) - Number(b['reason'] !== null) || long(b) - long(a));
+  /** From their beginning, be it before the window: those without a reason first, then those that are not minor, then the longest. */
+  #stops(units: readonly Unit[], from: number, to: number): Stop[] {
+    const found = units.flatMap((unit) =>
+      stopsOf(this.#pieces(unit, from - 12 * HOUR, to)).flatMap((run): Stop[] => {
+        const [first, last] = [run[0] as Piece, run.at(-1) as Piece];
+        if (last.to <= from) return [];
+        return [{ unit: unit.path, from: first.from, to: last.to, open: last.to === to, state: first.state, reason: first.reason, minor: first.element === 'minor_stop' }];
+      }),
+    );
+    return found.sort((a, b) => Number(a.reason !== null) - Number(b.reason !== null) || Number(a.minor) - Number(b.minor) || b.to - b.from - (a.to - a.from));
   }
 
   #why(units: readonly Unit[], id: string, from: number, to: number): Answer {
-    const figure = this.#figures(this.#sums(units, from, to)).find((k) => k['id'] === id);
-    if (!figure) return problem(404, 'There is no such thing', `there is no KPI ${id}`);
-    const formula = String(figure['formula']);
     const sums = this.#sums(units, from, to);
+    const figure = this.#figures(sums).find((k) => k['id'] === id);
+    if (!figure) return problem(422, 'not accepted', `there is no KPI "${id}"`, `known are: ${this.#figures(sums).map((k) => k['id']).join(', ')}`);
     const all = this.#terms(sums);
-    const time = (meaning: string, elements: readonly Element[]): Json => ({ meaning, unit: 'ms', rows: this.#rows(units, from, to, elements) });
-    const amounts = (meaning: string, key: 'produced' | 'good' | 'scrap' | 'rework'): Json => ({
-      meaning, unit: 'pcs', rows: units.map((u) => ({ from_ms: from, to_ms: to, what: u.path, amount: this.#sums([u], from, to)[key] })),
-    });
-    const known: Record<string, () => Json> = {
-      APT: () => time('Actual production time', ['production']),
-      AUST: () => time('Actual unit setup time', ['setup']),
-      AUPT: () => time('Actual unit processing time: APT + AUST', ['production', 'setup']),
-      ADET: () => time('Actual unit delay time', ['delay', 'minor_stop']),
-      AUBT: () => time('Actual unit busy time', ['production', 'setup', 'delay', 'minor_stop']),
-      PBT: () => time('Planned busy time', BUSY),
-      CT: () => time('Calendar time', ELEMENTS),
-      PQ: () => amounts('Produced quantity', 'produced'),
-      GQ: () => amounts('Good quantity', 'good'),
-      SQ: () => amounts('Scrap quantity', 'scrap'),
-      RQ: () => amounts('Rework quantity', 'rework'),
+    const times: Record<string, readonly Element[]> = {
+      APT: ['production'], AUST: ['setup'], AUPT: ['production', 'setup'], ADET: ['delay', 'minor_stop'], AUBT: ['production', 'setup', 'delay', 'minor_stop'], PBT: BUSY, CT: ELEMENTS,
     };
-    const terms = [...new Set(formula.match(/[A-Z]+/g))].map((symbol): Json => {
-      if (symbol === 'PRI') {
-        return { symbol, meaning: 'Planned run time per item', unit: 's', value: units.length === 1 ? (units[0] as Unit).run / 1000 : null, rows: units.map((u) => ({ from_ms: from, to_ms: to, what: u.path, amount: u.run / 1000 })), more: 0 };
-      }
-      const term = known[symbol]?.() ?? { meaning: symbol, unit: '', rows: [] };
-      const rows = term['rows'] as Json[];
-      return { symbol, ...term, value: all[symbol] ?? null, rows: rows.slice(0, 500), more: Math.max(0, rows.length - 500) };
+    const symbols = [...new Set(String(figure['formula']).replaceAll('PRI * ', 'PRI*').match(/[A-Z*]{2,}/g))];
+    const terms = symbols.map((symbol): Json => {
+      const elements = times[symbol];
+      const rows = elements ? this.#rows(units, from, to, elements) : this.#counted(units, from, to, symbol);
+      return { symbol, value: all[symbol] ?? null, unit: elements || symbol.startsWith('PRI*') ? 's' : 'items', rows: rows.slice(0, 500), more: Math.max(0, rows.length - 500) };
     });
-    return ok({ kpi: id, formula, formula_version: 'ISO 22400-2:2014', terms });
+    return ok({ kpi: figure, edition: 'ISO 22400-2:2014', terms });
   }
 
   #rows(units: readonly Unit[], from: number, to: number, elements: readonly Element[]): Json[] {
+    return units.flatMap((unit) =>
+      joined(this.#pieces(unit, from, to))
+        .filter((p) => elements.includes(p.element))
+        .map((p) => ({ unit: unit.path, from_ms: p.from, to_ms: p.to, what: `${p.state ?? 'unknown'}: ${p.element}`, amount: (p.to - p.from) / SECOND })),
+    );
+  }
+
+  /** What was counted: all at once, for this mock has no single counts. */
+  #counted(units: readonly Unit[], from: number, to: number, symbol: string): Json[] {
+    const kinds = { GQ: ['good'], SQ: ['scrap'], RQ: ['rework'], PQ: ['good', 'scrap', 'rework'] }[symbol.slice(-2)] as readonly ('good' | 'scrap' | 'rework')[];
     return units.flatMap((unit) => {
-      const rows: { from_ms: number; to_ms: number; what: string; ms: number }[] = [];
-      for (const p of this.#pieces(unit, from, to)) {
-        if (!elements.includes(p.element)) continue;
-        const what = `${unit.title}: ${p.reason ?? p.state ?? 'unknown'}`;
-        const last = rows.at(-1);
-        if (last && last.to_ms === p.from && last.what === what) Object.assign(last, { to_ms: p.to, ms: p.to - last.from_ms });
-        else rows.push({ from_ms: p.from, to_ms: p.to, what, ms: p.to - p.from });
-      }
-      return rows;
+      const whole = this.#sums([unit], from, to);
+      const perItem = symbol.startsWith('PRI*') ? unit.run / SECOND : 1;
+      return kinds.filter((kind) => whole[kind] > 0).map((kind) => ({ unit: unit.path, from_ms: to - 1, to_ms: to - 1, what: kind, amount: whole[kind] * perItem }));
     });
   }
 
   #correct(body: Json, may: May, who: string): Answer {
+    const known = ['path', 'from_ms', 'to_ms', 'reason', 'state', 'as_recorded', 'note', 'key'];
+    const unknown = Object.keys(body).find((name) => !known.includes(name));
+    if (unknown !== undefined) return problem(400, 'not understood', `unknown field \`${unknown}\`, expected one of ${known.join(', ')}`);
     const path = String(body['path']);
     const [from, to] = [Number(body['from_ms']), Number(body['to_ms'])];
-    if (!UNITS.some((u) => u.path === path)) return problem(404, 'There is no such thing', `there is no machine at ${path}`);
-    if (!may('operate', path)) return problem(403, 'Not allowed', 'Saying why a machine stood needs the role operator on its branch.');
-    if (!(to > from)) return problem(400, 'Not a span', 'the end must be after the beginning');
-    if (from > this.now()) return problem(400, 'Not yet', 'what has not happened yet cannot be corrected');
-    const known = this.#corrections.find((c) => c.key === body['key']);
-    if (known) return { status: 201, body: { number: known.number, from_ms: known.from, to_ms: known.to } };
+    if (!this.#units('', may).some((u) => u.path === path)) return nowhere(path);
+    if (!may('operate', path)) return problem(403, 'not allowed', 'Saying why a machine stood needs the role operator on its branch.');
+    const wishes = [body['reason'] !== undefined, body['state'] !== undefined, body['as_recorded'] === true];
+    if (wishes.filter(Boolean).length !== 1) return problem(400, 'not understood', 'write one of "reason", "state" and "as_recorded": true');
     const change: Json = body['as_recorded'] === true ? { as_recorded: true } : body['reason'] !== undefined ? { reason: body['reason'] } : { state: body['state'] };
-    if (change['reason'] !== undefined && !REASONS.some((r) => r.name === change['reason'])) return problem(400, 'No such reason', `${String(change['reason'])} is none of the plant's reasons`);
-    const made = { number: 40 + this.#corrections.length + 1, key: String(body['key']), path, from, to, open: body['open'] === true, change, note: String(body['note'] ?? ''), by: who, at: this.now() };
+    const before = this.#corrections.find((c) => c.key === body['key']);
+    if (before) {
+      const same = before.path === path && before.from === from && before.to === to && says(before.change) === says(change);
+      return same ? { status: 201, body: { number: before.number } } : problem(409, 'not possible', 'another correction was made with this key; make a new one for each');
+    }
+    if (change['reason'] !== undefined && !REASONS.some((r) => r.name === change['reason'])) return problem(422, 'not accepted', `there is no reason "${String(change['reason'])}"`, 'choose one of /api/mes/reasons, or add a [[reason]]');
+    if (!(to > from) || to > this.now() || to - from > 31 * DAY) {
+      return problem(422, 'not accepted', `the span from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} cannot be put right`, 'end it after its beginning, not later than now, and at most 31 days later');
+    }
+    const made = { number: 41 + this.#corrections.length, key: String(body['key']), path, from, to, change, by: who, at: this.now() };
     this.#corrections.push(made);
-    return { status: 201, body: { number: made.number, from_ms: from, to_ms: to }, delay: 120 };
+    return { status: 201, body: { number: made.number }, delay: 120 };
   }
+}
+
+/** In words, as the server tells a correction. */
+function says(change: Json): string {
+  if (change['as_recorded'] === true) return 'as recorded';
+  return change['reason'] === undefined ? `state ${String(change['state'])}` : `reason ${String(change['reason'])}`;
+}
+
+/** Stops as runs of pieces: a delay goes on as long as it has the same reason. */
+function stopsOf(pieces: readonly Piece[]): Piece[][] {
+  const found: Piece[][] = [];
+  let before: Piece | undefined;
+  for (const piece of pieces) {
+    if (STOPS.includes(piece.element)) {
+      if (before && STOPS.includes(before.element) && before.reason === piece.reason) found.at(-1)?.push(piece);
+      else found.push([piece]);
+    }
+    before = piece;
+  }
+  return found;
 }
 
 /** As a server tells them: what goes on is one piece. */
@@ -462,10 +511,14 @@ function corrected(piece: Piece, correction: Correction): Piece[] {
 
 function pieceJson(p: Piece): Json {
   return {
-    from_ms: p.from, to_ms: p.to, element: p.element, state: p.state, mode: p.state === null ? null : 'Production', reason: p.reason, job: null, planned: p.element === 'off_shift' ? 'off' : p.element === 'planned_down' ? 'break' : 'busy', corrected: p.corrected,
-    recorded: p.recorded, inside: p.state === 'Suspended' ? false : p.element === 'delay' ? true : null,
+    from_ms: p.from, to_ms: p.to, element: p.element, state: p.state, mode: p.state === null ? null : 'Production', reason: p.reason, planned: p.element === 'off_shift' ? 'off' : p.element === 'planned_down' ? 'break' : 'busy', corrected: p.corrected,
   };
 }
 
+const stopJson = (stop: Stop): Json => ({
+  unit: stop.unit, from_ms: stop.from, to_ms: stop.to, open: stop.open, state: stop.state, reason: stop.reason, cause: stop.state === null ? null : stop.state === 'Suspended' ? 'outside' : 'inside', minor: stop.minor,
+});
+
 const ok = (body: unknown): Answer => ({ status: 200, body });
-const problem = (status: number, title: string, detail: string): Answer => ({ status, body: { type: 'about:blank', title, status, detail } });
+const problem = (status: number, title: string, detail: string, remedy?: string): Answer => ({ status, body: { type: 'about:blank', title, status, detail, ...(remedy ? { remedy } : {}) } });
+const nowhere = (path: string): Answer => problem(404, 'no machine is followed there', `no machine is followed at or below "${path}"`, 'write the path of a machine or of what it stands under; a [[machine]] in the plant model says how one is followed');

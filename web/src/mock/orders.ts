@@ -1,6 +1,6 @@
 // Orders, jobs and their plan in the mock: the state table of `crates/mes/src/job.rs`, versions and keys as the server keeps them.
 
-import { madeOrders, madePlant, orderOf, INSTRUCTIONS, MATERIALS, REASONS, SKILLS, type MockInstruction } from './ordersPlant';
+import { madeOrders, madePlant, orderOf, INSTRUCTIONS, MATERIALS, SKILLS, type MockInstruction } from './ordersPlant';
 
 type Json = Record<string, unknown>;
 interface Reply {
@@ -121,13 +121,24 @@ export class MockOrders {
     return this.orders.flatMap((order) => order.jobs);
   }
 
+  /** The job on a machine; null: none. */
+  on(path: string): MockJob | null {
+    return (this.empty ? [] : this.jobs).find((job) => job.equipment === path && (job.state === 'Running' || job.state === 'Interrupted')) ?? null;
+  }
+  /** The same in short, as a machine shows it. */
+  brief(path: string): Json | null {
+    const job = this.on(path);
+    if (!job) return null;
+    const material = this.orders.find((order) => order.number === job.order)?.material ?? '';
+    return { id: job.id, number: job.number, order: job.order, material, quantity: job.quantity, good: job.good, scrap: job.scrap, state: job.state };
+  }
+
   /** The answer; null for what is none of its addresses. */
   handle(method: string, path: string, query: URLSearchParams, body: Json): Reply | null {
     const [, , , what = '', id = '', deed = ''] = path.split('/').map(decodeURIComponent);
     if (what === 'orders') return this.#orders(method, id, deed, query, body);
     if (what === 'jobs') return this.#jobs(method, id, deed, query, body);
     if (what === 'materials') return ok({ materials: MATERIALS.map((m) => ({ name: m.name, revision: m.revision, title: m.title, unit: m.unit, operations: m.operations.length })) });
-    if (what === 'reasons') return ok({ reasons: REASONS });
     if (what === 'instructions') return this.#instruction(id);
     if (what === 'schedule') return id === 'plan' ? this.#plan(body) : ok(this.#schedule(Number(query.get('from_ms')), Number(query.get('to_ms'))));
     return null;

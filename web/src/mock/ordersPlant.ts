@@ -53,17 +53,31 @@ export const INSTRUCTIONS: MockInstruction[] = [
 /** `people`: as they are called; `who`: by what name they log in. */
 export const SKILLS = [{ name: 'pressure', title: 'Pressure vessels', who: ['erika', 'jonas'], people: ['Erika Sommer', 'Jonas Weber'] }];
 
-const reason = (name: string, counts_as: string, action = ''): { name: string; counts_as: string; action: string } => ({ name, counts_as, action });
+type Element = 'delay' | 'idle' | 'setup' | 'planned_down';
+const reason = (name: string, counts_as: Element, action = ''): { name: string; counts_as: Element; action: string } => ({ name, counts_as, action });
+/** By name, as a node tells them. */
 export const REASONS = [
-  reason('Mechanical/Jam', 'delay', 'Clear the infeed, reset at the machine.'),
-  reason('Mechanical/Breakage', 'delay', 'Sweep the table, call maintenance.'),
-  reason('Mechanical/Wear', 'delay'),
+  reason('Electrical/Drive fault', 'delay', 'Read the code at the drive.'),
+  reason('Electrical/Sensor dirty', 'delay', 'Wipe it.'),
+  reason('Material/Glue empty', 'delay'),
   reason('Material/Missing', 'idle', 'Call the warehouse: 220.'),
+  reason('Material/No bottles', 'delay'),
+  reason('Material/No caps', 'delay'),
   reason('Material/Out of specification', 'delay', 'Lock the pallet, call quality: 231.'),
-  reason('Set-up/First parts', 'setup'),
-  reason('Set-up/Adjusting', 'setup'),
-  reason('People/No operator', 'idle'),
+  reason('Mechanical/Bearing', 'delay', 'Call maintenance.'),
+  reason('Mechanical/Breakage', 'delay', 'Sweep the table, call maintenance.'),
+  reason('Mechanical/Guard open', 'delay'),
+  reason('Mechanical/Jam', 'delay', 'Clear the infeed, reset at the machine.'),
+  reason('Mechanical/Label web torn', 'delay', 'Thread the web.'),
+  reason('Mechanical/Wear', 'delay'),
   reason('People/Meeting', 'planned_down'),
+  reason('People/No operator', 'delay'),
+  reason('Planned/Maintenance', 'planned_down'),
+  reason('Planning/No order', 'idle'),
+  reason('Set-up/Adjusting', 'setup'),
+  reason('Set-up/Change of product', 'setup'),
+  reason('Set-up/Cleaning', 'setup'),
+  reason('Set-up/First parts', 'setup'),
 ];
 
 /** The machines of the plan; `many`: fifty of a larger hall instead. */
@@ -95,7 +109,7 @@ function put(job: MockJob | undefined, equipment: string, start: number, state: 
   if (state !== 'NotAllowedToStart') job.ledger.push({ at_ms: start - 4 * HOUR, kind: 'release', state: 'AllowedToStart', substate: 'Waiting', by_name: 'k.brandt' });
   if (job.started_ms !== null) job.ledger.push({ at_ms: job.started_ms, kind: 'begin', state: 'Running', substate: null, by_name: 'Erika Sommer' });
   if (job.scrap > 0 && job.started_ms !== null) job.ledger.push({ at_ms: job.started_ms + 21 * MIN, kind: 'count', scrap: job.scrap, reason: 'Set-up/First parts', by_name: 'Erika Sommer' });
-  if (state === 'Interrupted' && job.started_ms !== null) job.ledger.push({ at_ms: job.started_ms + 40 * MIN, kind: 'pause', state, substate: sub, reason: 'Mechanical/Jam', by_name: 'Jonas Weber' });
+  if (state === 'Interrupted' && job.started_ms !== null) job.ledger.push({ at_ms: job.started_ms + 40 * MIN, kind: 'pause', state, substate: sub, reason: job.operation === '30' ? 'People/No operator' : 'Mechanical/Jam', by_name: 'Jonas Weber' });
   if (job.ended_ms !== null) job.ledger.push({ at_ms: job.ended_ms, kind: 'stop', state: 'Ended', substate: 'Completed', by_name: 'Erika Sommer' });
 }
 
@@ -116,8 +130,16 @@ export function madeOrders(start: number, lanes: readonly MockLane[], many: numb
 
   const held = of('4709', 'WATER-10', 5000, t + 40 * MIN, 'Running', { priority: 8 });
   put(held.jobs[0], `${A}/filler`, t - 190 * MIN, 'Ended', 'Completed', { started_ms: t - 186 * MIN, ended_ms: t - 104 * MIN, good: 5003, scrap: 12 });
-  put(held.jobs[1], `${A}/labeller`, t - 75 * MIN, 'Interrupted', 'Held', { started_ms: t - 70 * MIN, good: 1830, scrap: 64 });
+  put(held.jobs[1], `${A}/labeller`, t - 55 * MIN, 'Interrupted', 'Held', { started_ms: t - 51 * MIN, good: 1830, scrap: 64 });
   put(held.jobs[2], `${A}/packer`, t + 20 * MIN, 'NotAllowedToStart', 'Waiting');
+
+  // The packers are behind: they still pack what was filled before.
+  const packing = of('4706', 'LEM-05', 9000, t + 3 * HOUR, 'Running');
+  packing.jobs.forEach((job, i) => i < 2 && put(job, `${A}/${['filler', 'labeller'][i]}`, t - (11 - 2 * i) * HOUR, 'Ended', 'Completed', { started_ms: t - (11 - 2 * i) * HOUR, ended_ms: t - (8.6 - 2 * i) * HOUR, good: 9002 - i }));
+  put(packing.jobs[2], `${A}/packer`, t - 100 * MIN, 'Running', null, { started_ms: t - 98 * MIN, good: 7810, scrap: 9 });
+  const waiting = of('4710', 'LEM-05', 4000, t + 4 * HOUR, 'Running');
+  waiting.jobs.forEach((job, i) => i < 2 && put(job, `${B}/${['filler', 'labeller'][i]}`, t - (3.4 - i) * HOUR, 'Ended', 'Completed', { started_ms: t - (3.4 - i) * HOUR, ended_ms: t - (2.2 - i) * HOUR, good: 4001 - i }));
+  put(waiting.jobs[2], `${B}/packer`, t - 80 * MIN, 'Interrupted', 'Held', { started_ms: t - 77 * MIN, good: 1650, scrap: 4 });
 
   const cola = of('4713', 'COLA-05', 3000, t + 6 * HOUR, 'Released');
   put(cola.jobs[0], `${B}/filler`, t + 10 * MIN, 'AllowedToStart', 'Ready');
@@ -134,7 +156,7 @@ export function madeOrders(start: number, lanes: readonly MockLane[], many: numb
   const forecast = of('4720', 'LEM-05', 8000, t + 30 * HOUR, 'Forecast');
   forecast.jobs.forEach((job, i) => put(job, `${A}/${['filler', 'labeller', 'packer'][i]}`, t + (6 + 2.2 * i) * HOUR, 'NotAllowedToStart', 'Waiting'));
   const plain = of('4721', 'WATER-10', 500, null, 'Forecast', { source: 'person' });
-  return [running, held, cola, water, cider, forecast, plain, done, closed];
+  return [running, held, packing, waiting, cola, water, cider, forecast, plain, done, closed];
 }
 
 /** One job per order, `many` of them, one after the other on the fifty machines. */

@@ -497,7 +497,10 @@ impl Follower {
     pub fn position(&self, kept_until: Timestamp) -> Position {
         let seen = self.last.map_or(self.known, |last| last.seq.max(self.known));
         let hour = Slot::of(Level::Hour, kept_until).number;
-        let from = self.first.range(hour..).map(|(_, seq)| *seq).min().unwrap_or(seen.next()).min(seen.next());
+        let first = self.first.range(hour..).map(|(_, seq)| *seq).min().unwrap_or(seen.next()).min(seen.next());
+        // Until all of what an earlier run had read is read again, what that run had to begin with is where to begin.
+        let is_read_again = self.last.map_or(self.known == Seq(0), |last| last.seq >= self.known);
+        let from = if is_read_again { first } else { self.begins.min(first) };
         Position { from, seen }
     }
 

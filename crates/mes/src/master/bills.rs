@@ -88,9 +88,8 @@ mod tests {
             for (node, out) in edges.iter().enumerate() {
                 for other in out.iter().flatten() {
                     reach[node][*other] = true;
-                    for far in 0..edges.len() {
-                        reach[node][far] |= reach[*other][far];
-                    }
+                    let further = reach[*other].clone();
+                    reach[node].iter_mut().zip(further).for_each(|(reaches, further)| *reaches |= further);
                 }
             }
         }

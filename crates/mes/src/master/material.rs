@@ -306,7 +306,8 @@ fn operation(
         table.found_here(message, "write how long it takes for one: run_time = \"0.3 s\"");
     }
     let setup = table.span("setup", &(Duration::ZERO..=30 * day)).unwrap_or_default();
-    let usual = before.take();
+    // A name that is there twice is told above, and not once more as an operation that waits for itself.
+    let usual = before.take().filter(|before| Some(before) != name.as_ref());
     let after = match table.map.contains_key("after") {
         true => texts(table, "after", OPERATIONS, &|_| Ok(())),
         false => Some(usual.into_iter().collect()),

@@ -307,7 +307,8 @@ mod tests {
         #[test]
         fn a_number_with_its_check_digit_is_a_gtin(digits in "[0-9]{13}") {
             let check = check_digit(&digits).unwrap();
-            prop_assert!(Gtin::parse(&format!("{digits}{check}")).is_ok());
+            let number = format!("{digits}{check}");
+            prop_assert!(Gtin::parse(&number).is_ok());
         }
 
         #[test]

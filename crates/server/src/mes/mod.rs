@@ -229,9 +229,7 @@ impl Manufacturing {
 
     /// The first frame that has to be read: the one before the first that speaks of what is not kept.
     fn first(&self) -> Seq {
-        let state = self.state();
-        let position = state.follower.position(state.follower.floor().kept_until());
-        Seq(position.from.0.saturating_sub(1).max(1))
+        Seq(self.state().follower.begins().0.saturating_sub(1).max(1))
     }
 }
 

@@ -35,6 +35,7 @@ on_sqlite! {
     a_span_lasts_from_the_begin_to_the_end_and_moves_with_the_job
     orders_come_page_by_page_each_once
     orders_are_found_by_state_branch_and_text
+    a_branch_and_a_permission_find_what_a_plain_look_finds
     jobs_stand_in_dispatch_lists_in_the_order_in_which_they_are_to_be_made
     what_is_refused_leaves_nothing_behind
     what_a_person_is_qualified_for_goes_with_the_person
@@ -402,6 +403,63 @@ mod cases {
         assert_eq!(text("boltxm6").await, "", "a sign of a pattern means itself");
         assert_eq!(text("50%").await, "5");
         assert_eq!(text("%").await, "5");
+    }
+
+    pub(super) async fn a_branch_and_a_permission_find_what_a_plain_look_finds(store: &impl Repository) {
+        let paths = ["a", "a/b", "a/b/c", "a/b/d", "a/bc", "e/f", "e", "e/f/g", "h"];
+        let places = |n: usize| [n % 9, n * 7 % 9, n * n % 9].map(|place| paths[place]);
+        let made = (1..=40_usize).map(|n| {
+            let number = u128::try_from(n).unwrap();
+            let [first, second, third] = places(n);
+            let jobs = vec![job(number, 10, &[first]), job(number, 20, &[second, third])];
+            let mut new = new(number, if n % 10 == 0 { vec![] } else { jobs });
+            new.order.order.state = if n % 3 == 0 { "Closed" } else { "Released" }.into();
+            new
+        });
+        store.orders_create(made.collect()).await.unwrap();
+        let below =
+            |path: &str, branch: &str| branch.is_empty() || path == branch || path.starts_with(&format!("{branch}/"));
+        let permissions: [&[&str]; 8] = [
+            &[""],
+            &["a"],
+            &["a/b", "e"],
+            &["a/b", "a/b/c", "a"],
+            &["e/f", "h"],
+            &["x"],
+            &["a/bc", "x", "h"],
+            &["x", ""],
+        ];
+        for (branches, branch) in
+            permissions.iter().flat_map(|all| paths.iter().chain(&["", "x"]).map(move |one| (all, one)))
+        {
+            for state in [None, Some("Closed")] {
+                let permitted = |n: usize| {
+                    let is_there =
+                        |branch: &str| !n.is_multiple_of(10) && places(n).iter().any(|path| below(path, branch));
+                    branches.iter().any(|branch| branch.is_empty() || is_there(branch))
+                        && (branch.is_empty() || is_there(branch))
+                };
+                let is_wanted = |n: &usize| permitted(*n) && state.is_none_or(|_| n.is_multiple_of(3));
+                let wanted: Vec<String> = (1..=40).rev().filter(is_wanted).map(|n| n.to_string()).collect();
+                let mut filter = OrderFilter {
+                    states: state.iter().map(|state| (*state).to_owned()).collect(),
+                    branches: branches.iter().map(|branch| (*branch).to_owned()).collect(),
+                    branch: Some((*branch).to_owned()),
+                    limit: 7,
+                    ..OrderFilter::default()
+                };
+                let mut found = Vec::new();
+                loop {
+                    let page = store.orders(filter.clone()).await.unwrap();
+                    found.extend(page.orders);
+                    filter.after = page.next;
+                    if filter.after.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(numbers(&found), wanted, "{branches:?} {branch:?} {state:?}");
+            }
+        }
     }
 
     pub(super) async fn jobs_stand_in_dispatch_lists_in_the_order_in_which_they_are_to_be_made(

@@ -269,6 +269,23 @@ with_a_repository! {
         assert_eq!(store.trace_check().await.unwrap(), []);
     }
 
+    what_was_split_off_can_be_put_back_and_what_is_packed_stays_what_it_is(store) {
+        let (whole, part, box_) = (lot("L"), named(ItemKind::Sublot, "L/1"), named(ItemKind::Container, "BOX"));
+        take_all(store, vec![
+            make(&whole, 1, Some(100)), make(&part, 2, Some(0)), make(&box_, 3, None), make(&lot("M"), 4, None),
+            Step::Edge(NewEdge { position: "A1".to_owned(), ..match split(&whole, &part, 30, 10) { Step::Edge(edge) => edge, other => panic!("{other:?}") } }),
+            build(&part, &lot("M"), 10, 11), build(&whole, &box_, 70, 12),
+        ]).await;
+        let left = async |item: &ItemRef| store.trace_item(item.clone()).await.unwrap().unwrap().remaining().unwrap() / ONE;
+        assert_eq!((left(&whole).await, left(&part).await), (70, 20), "what is packed is not used");
+        let used = refusal(store, vec![take(&whole, &part, 10, 20, true)]).await;
+        assert!(matches!(used, TraceRefusal::Short { .. }), "a third of it is used: {used}");
+        take_all(store, vec![take(&part, &lot("M"), 11, 21, true), take(&whole, &part, 10, 22, true)]).await;
+        take_all(store, vec![take(&whole, &box_, 12, 23, true)]).await;
+        assert_eq!((left(&whole).await, left(&part).await), (100, 0), "unpacking gives nothing back");
+        assert_eq!(store.trace_check().await.unwrap(), []);
+    }
+
     what_may_not_be_used_is_refused_and_every_decision_stands_in_the_ledger(store) {
         let (bag, batch, at_place) = (lot("BAG"), lot("BATCH"), "works/store");
         let quarantined = NewItem { state: Disposition::Quarantine, place: Some(at_place.to_owned()), ..made(&bag, 1, Some(25)) };

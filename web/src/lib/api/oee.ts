@@ -3,7 +3,7 @@
 import { ask } from './http';
 import {
   corrections as parseCorrections, kpis as parseKpis, machines as parseMachines, pieces as parsePieces, reasons as parseReasons, series as parseSeries, stops as parseStops, why as parseWhy,
-  type Change, type Correction, type Kpis, type Machines, type Piece, type Reason, type Slot, type Stop, type Why,
+  type Change, type Correction, type Kpis, type Machines, type Piece, type Reason, type Slot, type Stops, type Why,
 } from './parseOee';
 
 /** A stretch of time in ms: `from <= time < to`. */
@@ -26,22 +26,20 @@ export const readSeries = (path: string, span: Span, step: Step, signal?: AbortS
 
 export const readPieces = (unit: string, span: Span, signal?: AbortSignal): Promise<Piece[]> => ask('/api/mes/states', { query: within(unit, span), read: parsePieces, signal });
 
-export const readStops = (path: string, span: Span, signal?: AbortSignal): Promise<Stop[]> =>
+export const readStops = (path: string, span: Span, signal?: AbortSignal): Promise<Stops> =>
   ask('/api/mes/stops', { query: { ...within(path, span), limit: MOST_STOPS }, read: parseStops, signal });
 
 export const readReasons = (signal?: AbortSignal): Promise<Reason[]> => ask('/api/mes/reasons', { read: parseReasons, signal });
 
-export const readCorrections = (path: string, span: Span, signal?: AbortSignal): Promise<Correction[]> =>
-  ask('/api/mes/corrections', { query: within(path, span), read: parseCorrections, signal });
+/** Of one machine; the others at a branch are asked for one by one. */
+export const readCorrections = (unit: string, span: Span, signal?: AbortSignal): Promise<Correction[]> =>
+  ask('/api/mes/corrections', { query: within(unit, span), read: parseCorrections, signal });
 
 export const readWhy = (path: string, kpi: string, span: Span, signal?: AbortSignal): Promise<Why> =>
   ask('/api/mes/why', { query: { ...within(path, span), kpi }, read: parseWhy, signal, timeoutMs: 30_000 });
 
-/**
- * Says what a stretch of a unit really was. `goesOn`: it is a stop that has not ended, and what is said holds until it does. `key`: the
- * same one again changes nothing, so that a lost answer may be asked for again.
- */
-export function correct(path: string, span: Span & { goesOn?: boolean }, change: Change, note: string, key: string): Promise<void> {
+/** Says what a stretch of a unit really was; it ends now at the latest. `key`: the same one again changes nothing, so that a lost answer may be asked for again. */
+export function correct(path: string, span: Span, change: Change, note: string, key: string): Promise<void> {
   const said = 'asRecorded' in change ? { as_recorded: true } : change;
-  return ask('/api/mes/corrections', { method: 'POST', body: { ...within(path, span), ...said, ...(span.goesOn ? { open: true } : {}), ...(note ? { note } : {}), key } });
+  return ask('/api/mes/corrections', { method: 'POST', body: { ...within(path, span), ...said, ...(note ? { note } : {}), key } });
 }

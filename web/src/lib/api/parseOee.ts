@@ -19,8 +19,6 @@ export interface Job {
   good: number;
   scrap: number;
   state: string;
-  /** How many the plan has for now; null: the plan does not say. */
-  expected: number | null;
 }
 
 export interface Machine {
@@ -34,8 +32,13 @@ export interface Machine {
   sinceMs: number | null;
   element: Element;
   reason: string | null;
-  job: Job | null;
+  /** Null: none is on it; undefined: the server does not tell jobs. */
+  job: Job | null | undefined;
   planned: 'busy' | 'off' | 'break' | 'maintenance';
+  /** By what it is planned; null: nothing says so. */
+  calendar: string | null;
+  /** The shift that it is in now; null: none, or it has no calendar. */
+  shift: { name: string; fromMs: number; toMs: number } | null;
 }
 
 export interface Machines {
@@ -45,8 +48,8 @@ export interface Machines {
 
 export interface Kpi {
   id: string;
-  title: string;
   value: number | null;
+  /** Above the line, in seconds or items: the formula says which. Null: not known. */
   numerator: number | null;
   denominator: number | null;
   formula: string;
@@ -58,6 +61,7 @@ export interface ReasonTime {
   /** Null: nobody has said. */
   reason: string | null;
   ms: number;
+  /** Stops that began with it. */
   stops: number;
 }
 
@@ -66,17 +70,24 @@ export interface Kpis {
   fromMs: number;
   toMs: number;
   nowMs: number;
+  /** How many machines are in it. */
+  machines: number;
   /** How long it was each element, and how long it was planned to be busy. */
   times: Record<Element, number> & { planned_busy: number };
-  amounts: { produced: number; good: number; scrap: number; rework: number; unit: string | null };
+  amounts: { produced: number; good: number; scrap: number; rework: number };
   kpis: Kpi[];
+  /** From the calendar down to `goodMs`. Empty where a planned run time is missing: speed and quality cannot be told apart then. */
   losses: { id: LossId; ms: number }[];
+  /** What good items take as planned; null as for the losses. */
+  goodMs: number | null;
   reasons: ReasonTime[];
 }
 
 export interface Slot {
   fromMs: number;
   toMs: number;
+  /** The shift's name, where each slot is a shift. */
+  name: string | null;
   oee: number | null;
   availability: number | null;
   effectiveness: number | null;
@@ -85,8 +96,8 @@ export interface Slot {
   scrap: number;
 }
 
-/** What was recorded where a correction says otherwise. */
-export interface Recorded {
+/** What a machine did, in as few words as there are for it. */
+export interface Did {
   element: Element;
   state: string | null;
   reason: string | null;
@@ -99,26 +110,29 @@ export interface Piece {
   state: string | null;
   mode: string | null;
   reason: string | null;
-  job: string | null;
   /** The number of the correction that says so; null: as recorded. */
   corrected: number | null;
-  recorded: Recorded | null;
-  inside: boolean | null;
 }
 
 export interface Stop {
   unit: string;
+  /** When it began, be it before the range that was asked for. */
   fromMs: number;
+  /** When it ended; the end of the range, where it goes on. */
   toMs: number;
   /** It goes on. */
   open: boolean;
-  element: Element;
+  element: 'delay' | 'minor_stop';
   state: string | null;
   reason: string | null;
   cause: 'inside' | 'outside' | null;
-  minor: boolean;
-  corrected: number | null;
-  recorded: Recorded | null;
+}
+
+export interface Stops {
+  /** Those that nobody has explained first, then the longest. */
+  stops: Stop[];
+  /** How many there are in all. */
+  of: number;
 }
 
 export interface Reason {
@@ -132,45 +146,46 @@ export type Change = { reason: string } | { state: string } | { asRecorded: true
 
 export interface Correction {
   number: number;
-  /** Which unit; null: that which was asked for. */
-  unit: string | null;
   fromMs: number;
   toMs: number;
+  /** Null: it is none that this page knows; `says` has the server's words for it. */
   change: Change | null;
-  note: string;
+  says: string;
+  /** '' where the person is known no more. */
   byName: string;
   atMs: number;
 }
 
 export interface WhyRow {
+  unit: string;
   fromMs: number;
+  /** The same as the beginning where it is an instant. */
   toMs: number;
   what: string;
-  ms: number | null;
-  amount: number | null;
+  /** In the term's unit. */
+  amount: number;
 }
 
 export interface Term {
   symbol: string;
-  meaning: string;
   value: number | null;
-  unit: string;
+  unit: 's' | 'items';
   rows: WhyRow[];
   /** How many rows were left off. */
   more: number;
 }
 
 export interface Why {
-  kpi: string;
-  formula: string;
-  formulaVersion: string;
+  kpi: Kpi;
+  /** The edition of the formula. */
+  edition: string;
   terms: Term[];
 }
 
 const element = (raw: unknown, where: string): Element => oneOf(raw, ELEMENTS, where);
 
-function job(raw: unknown): Job | null {
-  if (raw === null || raw === undefined) return null;
+function job(raw: unknown): Job | null | undefined {
+  if (raw === null || raw === undefined) return raw;
   const o = object(raw, 'job');
   return {
     id: text(o['id'], 'job.id'),
@@ -181,7 +196,6 @@ function job(raw: unknown): Job | null {
     good: numOr(o['good'], 0),
     scrap: numOr(o['scrap'], 0),
     state: textOr(o['state'], ''),
-    expected: numOrNull(o['expected']),
   };
 }
 
@@ -199,7 +213,15 @@ function machine(raw: unknown): Machine {
     reason: textOrNull(o['reason']),
     job: job(o['job']),
     planned: oneOf(o['planned'] ?? 'busy', ['busy', 'off', 'break', 'maintenance'] as const, 'machine.planned'),
+    calendar: textOrNull(o['calendar']),
+    shift: shift(o['shift']),
   };
+}
+
+function shift(raw: unknown): Machine['shift'] {
+  if (raw === null || raw === undefined) return null;
+  const o = object(raw, 'machine.shift');
+  return { name: text(o['name'], 'shift.name'), fromMs: num(o['from_ms'], 'shift.from_ms'), toMs: num(o['to_ms'], 'shift.to_ms') };
 }
 
 export function machines(raw: unknown): Machines {
@@ -209,10 +231,8 @@ export function machines(raw: unknown): Machines {
 
 function kpi(raw: unknown): Kpi {
   const o = object(raw, 'kpi');
-  const id = text(o['id'], 'kpi.id');
   return {
-    id,
-    title: textOr(o['title'], id),
+    id: text(o['id'], 'kpi.id'),
     value: numOrNull(o['value']),
     numerator: numOrNull(o['numerator']),
     denominator: numOrNull(o['denominator']),
@@ -230,16 +250,18 @@ export function kpis(raw: unknown): Kpis {
     fromMs: num(o['from_ms'], 'kpis.from_ms'),
     toMs: num(o['to_ms'], 'kpis.to_ms'),
     nowMs: num(o['now_ms'], 'kpis.now_ms'),
+    machines: num(o['machines'], 'kpis.machines'),
     times: {
       ...(Object.fromEntries(ELEMENTS.map((e) => [e, num(times[`${e}_ms`], `kpis.times.${e}_ms`)])) as Record<Element, number>),
       planned_busy: num(times['pbt_ms'], 'kpis.times.pbt_ms'),
     },
-    amounts: { produced: numOr(amounts['produced'], 0), good: numOr(amounts['good'], 0), scrap: numOr(amounts['scrap'], 0), rework: numOr(amounts['rework'], 0), unit: textOrNull(amounts['unit']) },
+    amounts: { produced: num(amounts['produced'], 'amounts.produced'), good: num(amounts['good'], 'amounts.good'), scrap: num(amounts['scrap'], 'amounts.scrap'), rework: num(amounts['rework'], 'amounts.rework') },
     kpis: list(o['kpis'], 'kpis.kpis').map(kpi),
     losses: list(o['losses'], 'kpis.losses').map((raw) => {
       const loss = object(raw, 'loss');
       return { id: oneOf(loss['id'], LOSSES, 'loss.id'), ms: num(loss['ms'], 'loss.ms') };
     }),
+    goodMs: numOrNull(o['good_ms']),
     reasons: list(o['reasons'], 'kpis.reasons').map((raw) => {
       const r = object(raw, 'reason');
       return { element: element(r['element'], 'reason.element'), reason: textOrNull(r['reason']), ms: num(r['ms'], 'reason.ms'), stops: numOr(r['stops'], 0) };
@@ -253,6 +275,7 @@ export function series(raw: unknown): Slot[] {
     return {
       fromMs: num(o['from_ms'], 'slot.from_ms'),
       toMs: num(o['to_ms'], 'slot.to_ms'),
+      name: textOrNull(o['name']),
       oee: numOrNull(o['oee']),
       availability: numOrNull(o['availability']),
       effectiveness: numOrNull(o['effectiveness']),
@@ -261,12 +284,6 @@ export function series(raw: unknown): Slot[] {
       scrap: numOr(o['scrap'], 0),
     };
   });
-}
-
-function recorded(raw: unknown): Recorded | null {
-  if (typeof raw !== 'object' || raw === null) return null;
-  const o = object(raw, 'recorded');
-  return { element: element(o['element'], 'recorded.element'), state: textOrNull(o['state']), reason: textOrNull(o['reason']) };
 }
 
 export function pieces(raw: unknown): Piece[] {
@@ -279,31 +296,27 @@ export function pieces(raw: unknown): Piece[] {
       state: textOrNull(o['state']),
       mode: textOrNull(o['mode']),
       reason: textOrNull(o['reason']),
-      job: textOrNull(o['job']),
       corrected: numOrNull(o['corrected']),
-      recorded: recorded(o['recorded']),
-      inside: typeof o['inside'] === 'boolean' ? o['inside'] : null,
     };
   });
 }
 
-export function stops(raw: unknown): Stop[] {
-  return list(object(raw, 'stops')['stops'], 'stops.stops').map((one) => {
+export function stops(raw: unknown): Stops {
+  const answer = object(raw, 'stops');
+  const all = list(answer['stops'], 'stops.stops').map((one): Stop => {
     const o = object(one, 'stop');
     return {
       unit: text(o['unit'], 'stop.unit'),
       fromMs: num(o['from_ms'], 'stop.from_ms'),
       toMs: num(o['to_ms'], 'stop.to_ms'),
       open: flag(o['open']),
-      element: element(o['element'], 'stop.element'),
+      element: flag(o['minor']) ? 'minor_stop' : 'delay',
       state: textOrNull(o['state']),
       reason: textOrNull(o['reason']),
       cause: o['cause'] === 'inside' || o['cause'] === 'outside' ? o['cause'] : null,
-      minor: flag(o['minor']),
-      corrected: numOrNull(o['corrected']),
-      recorded: recorded(o['recorded']),
     };
   });
+  return { stops: all, of: num(answer['of'], 'stops.of') };
 }
 
 export function reasons(raw: unknown): Reason[] {
@@ -313,25 +326,24 @@ export function reasons(raw: unknown): Reason[] {
   });
 }
 
-function change(raw: unknown): Change | null {
-  if (typeof raw !== 'object' || raw === null) return null;
-  const o = object(raw, 'change');
-  if (o['as_recorded'] === true) return { asRecorded: true };
-  if (typeof o['reason'] === 'string') return { reason: o['reason'] };
-  return typeof o['state'] === 'string' ? { state: o['state'] } : null;
+/** The server tells a correction in words: `reason Mechanical/Jam`, `state Held`, `as recorded`. */
+function change(says: string): Change | null {
+  if (says === 'as recorded') return { asRecorded: true };
+  if (says.startsWith('reason ')) return { reason: says.slice('reason '.length) };
+  return says.startsWith('state ') ? { state: says.slice('state '.length) } : null;
 }
 
 export function corrections(raw: unknown): Correction[] {
   return list(object(raw, 'corrections')['corrections'], 'corrections').map((one) => {
     const o = object(one, 'correction');
+    const says = text(o['says'], 'correction.says');
     return {
       number: num(o['number'], 'correction.number'),
-      unit: textOrNull(o['path']),
       fromMs: num(o['from_ms'], 'correction.from_ms'),
       toMs: num(o['to_ms'], 'correction.to_ms'),
-      change: change(o['change']),
-      note: textOr(o['note'], ''),
-      byName: textOr(o['by_name'], textOr(o['by'], '')),
+      change: change(says),
+      says,
+      byName: textOr(o['by_name'], ''),
       atMs: num(o['at_ms'], 'correction.at_ms'),
     };
   });
@@ -339,23 +351,20 @@ export function corrections(raw: unknown): Correction[] {
 
 export function why(raw: unknown): Why {
   const o = object(raw, 'why');
-  const version = o['formula_version'];
   return {
-    kpi: text(o['kpi'], 'why.kpi'),
-    formula: textOr(o['formula'], ''),
-    formulaVersion: typeof version === 'number' ? String(version) : textOr(version, ''),
+    kpi: kpi(o['kpi']),
+    edition: textOr(o['edition'], ''),
     terms: list(o['terms'], 'why.terms').map((one) => {
       const term = object(one, 'term');
       return {
         symbol: text(term['symbol'], 'term.symbol'),
-        meaning: textOr(term['meaning'], ''),
         value: numOrNull(term['value']),
-        unit: textOr(term['unit'], ''),
-        rows: list(term['rows'] ?? [], 'term.rows').map((row) => {
+        unit: oneOf(term['unit'], ['s', 'items'] as const, 'term.unit'),
+        rows: list(term['rows'], 'term.rows').map((row) => {
           const r = object(row, 'row');
-          return { fromMs: num(r['from_ms'], 'row.from_ms'), toMs: num(r['to_ms'], 'row.to_ms'), what: textOr(r['what'], ''), ms: numOrNull(r['ms']), amount: numOrNull(r['amount']) };
+          return { unit: text(r['unit'], 'row.unit'), fromMs: num(r['from_ms'], 'row.from_ms'), toMs: num(r['to_ms'], 'row.to_ms'), what: text(r['what'], 'row.what'), amount: num(r['amount'], 'row.amount') };
         }),
-        more: term['more'] === true ? 1 : numOr(term['more'], 0),
+        more: num(term['more'], 'term.more'),
       };
     }),
   };

@@ -1,32 +1,33 @@
 import { describe, expect, test } from 'vitest';
-import type { Element, Kpi, Kpis, LossId, Machine, Piece, Reason, ReasonTime, Stop } from '$lib/api/parseOee';
+import type { Change, Element, Kpi, Kpis, LossId, Machine, Piece, Reason, ReasonTime, Stop } from '$lib/api/parseOee';
 import { ELEMENTS } from '$lib/api/parseOee';
-import { branches, commonBranch, goingOn, heldRows, kpiOf, lastUsed, multiplies, nextBorder, pareto, partKind, pieceAt, reasonGroups, reasonLeaf, rememberUsed, runs, slotsCsv, stopKey, tooFast, waterfall, whyNone } from './oee';
+import { branches, commonBranch, correctionOf, goingOn, heldRows, kpiOf, lastUsed, multiplies, nextBorder, pareto, partKind, pieceAt, reasonGroups, reasonLeaf, rememberUsed, restFrom, runs, saidBefore, slotsCsv, stopKey, tooFast, waterfall, whyNone, type UnitCorrection } from './oee';
 
-const piece = (fromMs: number, toMs: number, element: Element, reason: string | null = null): Piece => ({ fromMs, toMs, element, state: null, mode: null, reason, job: null, corrected: null, recorded: null, inside: null });
-const kpi = (id: string, value: number | null, formula: string, denominator: number | null = 1): Kpi => ({ id, title: id, value, numerator: 1, denominator, formula, better: 'up' });
-const stop = (unit: string, fromMs: number, toMs: number, open = false): Stop => ({ unit, fromMs, toMs, open, element: 'delay', state: null, reason: null, cause: null, minor: false, corrected: null, recorded: null });
-const machine = (path: string): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs: null, element: 'production', reason: null, job: null, planned: 'busy' });
+const piece = (fromMs: number, toMs: number, element: Element, reason: string | null = null): Piece => ({ fromMs, toMs, element, state: null, mode: null, reason, corrected: null });
+const kpi = (id: string, value: number | null, formula: string, denominator: number | null = 1): Kpi => ({ id, value, numerator: 1, denominator, formula, better: 'up' });
+const stop = (unit: string, fromMs: number, toMs: number, open = false): Stop => ({ unit, fromMs, toMs, open, element: 'delay', state: null, reason: null, cause: null });
+const machine = (path: string): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs: null, element: 'production', reason: null, job: null, planned: 'busy', calendar: null, shift: null });
 
-function answer(times: Partial<Record<Element, number>>, losses: [LossId, number][], busy: number): Kpis {
+function answer(times: Partial<Record<Element, number>>, losses: [LossId, number][], busy: number, goodMs: number | null): Kpis {
   return {
-    path: '', fromMs: 0, toMs: 0, nowMs: 0, times: { ...(Object.fromEntries(ELEMENTS.map((e) => [e, times[e] ?? 0])) as Record<Element, number>), planned_busy: busy },
-    amounts: { produced: 0, good: 0, scrap: 0, rework: 0, unit: null }, kpis: [], losses: losses.map(([id, ms]) => ({ id, ms })), reasons: [],
+    path: '', fromMs: 0, toMs: 0, nowMs: 0, machines: 1, times: { ...(Object.fromEntries(ELEMENTS.map((e) => [e, times[e] ?? 0])) as Record<Element, number>), planned_busy: busy },
+    amounts: { produced: 0, good: 0, scrap: 0, rework: 0 }, kpis: [], goodMs, losses: losses.map(([id, ms]) => ({ id, ms })), reasons: [],
   };
 }
 
 describe('KPIs', () => {
-  test('the index of the standard is found by its short name', () => expect(kpiOf([kpi('oee_index', 0.8, '')], 'oee')?.id).toBe('oee_index'));
+  test('a KPI is found by its name, and none that begins like it', () => expect([kpiOf([kpi('oee_index', 0.8, '')], 'oee_index')?.value, kpiOf([kpi('oee_index', 0.8, '')], 'oee')]).toEqual([0.8, null]));
   test('a KPI without value says why', () => {
     expect(whyNone(kpi('availability', null, 'APT / PBT', 0))).toBe('no_time');
     expect(whyNone(kpi('quality_ratio', null, 'GQ / PQ', 0))).toBe('no_product');
     expect(whyNone(kpi('availability', null, 'APT / PBT', null))).toBe('unknown');
   });
   test('a planned run time makes a time of an amount', () => {
-    expect(partKind(kpi('oee', 1, 'PRI * GQ / PBT'))).toBe('time');
+    expect(partKind(kpi('oee_index', 1, 'PRI * GQ / PBT'))).toBe('time');
     expect(partKind(kpi('availability', 1, 'APT / PBT'))).toBe('time');
     expect(partKind(kpi('quality_ratio', 1, 'GQ / PQ'))).toBe('amount');
     expect(partKind(kpi('teep', 1, 'PRI * GQ / CT'))).toBe('time');
+    expect(partKind(kpi('nee_index', 1, 'AUPT / PBT * PRI * GQ / APT'))).toBe('none');
   });
   test('above 100 % is noticed, a rounding of it is not', () => {
     expect(tooFast(kpi('effectiveness', 1.02, ''))).toBe(true);
@@ -34,7 +35,7 @@ describe('KPIs', () => {
     expect(tooFast(kpi('effectiveness', null, ''))).toBe(false);
   });
   test('whether the three factors make OEE', () => {
-    const all = (oee: number): Kpi[] => [kpi('oee', oee, ''), kpi('availability', 0.9, ''), kpi('effectiveness', 0.95, ''), kpi('quality_ratio', 0.98, '')];
+    const all = (oee: number): Kpi[] => [kpi('oee_index', oee, ''), kpi('availability', 0.9, ''), kpi('effectiveness', 0.95, ''), kpi('quality_ratio', 0.98, '')];
     expect(multiplies(all(0.9 * 0.95 * 0.98))).toBe(true);
     expect(multiplies(all(0.85))).toBe(false);
   });
@@ -42,14 +43,21 @@ describe('KPIs', () => {
 
 describe('waterfall', () => {
   test('goes down from the calendar, with the server’s times as totals between, to good time', () => {
-    const falls = waterfall(answer({ off_shift: 30, delay: 10, production: 60 }, [['off_shift', 30], ['unknown', 0], ['delay', 10], ['speed', 5], ['scrap', 1]], 70));
+    const falls = waterfall(answer({ off_shift: 30, delay: 10, production: 60 }, [['off_shift', 30], ['unknown', 0], ['delay', 10], ['speed', 5], ['scrap', 1]], 70, 54));
     expect(falls.map((f) => [f.id, f.from, f.to])).toEqual([
       ['calendar', 0, 100], ['off_shift', 70, 100], ['planned_busy', 0, 70], ['delay', 60, 70], ['production', 0, 60], ['speed', 55, 60], ['scrap', 54, 55], ['good', 0, 54],
     ]);
   });
   test('a gain goes up again and is not cut off', () => {
-    const falls = waterfall(answer({ production: 60 }, [['unknown', 0], ['speed', -4]], 60));
+    const falls = waterfall(answer({ production: 60 }, [['unknown', 0], ['speed', -4]], 60, 64));
     expect(falls.slice(-2).map((f) => [f.id, f.from, f.to, f.ms])).toEqual([['speed', 60, 64, -4], ['good', 0, 64, 64]]);
+  });
+});
+
+describe('waterfall without planned run times', () => {
+  test('it ends at production time, which is known, and tells neither speed nor good time', () => {
+    const falls = waterfall(answer({ off_shift: 30, delay: 10, production: 60 }, [], 70, null));
+    expect(falls.map((f) => [f.id, f.from, f.to])).toEqual([['calendar', 0, 100], ['off_shift', 70, 100], ['planned_busy', 0, 70], ['delay', 60, 70], ['production', 0, 60]]);
   });
 });
 
@@ -105,10 +113,28 @@ describe('reasons', () => {
 });
 
 describe('stops', () => {
-  test('a stop that goes on stays the same row', () => expect(stopKey(stop('a', 0, 10, true))).toBe(stopKey(stop('a', 2, 12, true))));
+  test('a stop stays the same row while it goes on and when it has ended', () => expect([stopKey(stop('a', 0, 12, true)), stopKey(stop('a', 0, 15))]).toEqual([stopKey(stop('a', 0, 10, true)), stopKey(stop('a', 0, 10, true))]));
   test('while somebody reads, rows stay, show what is known now, and new ones wait', () => {
     const held = heldRows([stopKey(stop('a', 0, 10)), stopKey(stop('b', 0, 20)), 'gone 5'], [stop('c', 0, 30), stop('b', 0, 20), { ...stop('a', 0, 10), reason: 'Jam' }]);
     expect([held.rows.map((s) => [s.unit, s.reason]), held.waiting]).toEqual([[['a', 'Jam'], ['b', null]], 1]);
+  });
+});
+
+describe('what people said', () => {
+  const told = { ...stop('a', 0, 60), reason: 'Jam' };
+  const rest = stop('a', 60, 90);
+  test('a stop that went on when it was explained has a rest, of its own machine only', () => {
+    const all = [told, rest, stop('b', 60, 90), stop('a', 200, 260)];
+    expect(all.map((one) => saidBefore(one, all))).toEqual([null, 'Jam', null, null]);
+    expect(restFrom('a', 60, all)).toBe(rest);
+    expect(restFrom('a', 61, all)).toBeNull();
+  });
+  test('the last correction that covers a stop counts, and one back to what was recorded is none', () => {
+    const one = (number: number, fromMs: number, toMs: number, change: Change, unit = 'a'): UnitCorrection => ({ number, fromMs, toMs, change, says: '', byName: '', atMs: 0, unit });
+    const reason = { reason: 'Jam' };
+    expect(correctionOf(told, [one(4, 0, 60, reason), one(3, 0, 60, { state: 'Held' }), one(9, 60, 90, reason), one(9, 0, 60, reason, 'b')])).toBe(4);
+    expect(correctionOf(told, [one(4, 0, 60, reason), one(5, 0, 60, { asRecorded: true })])).toBeNull();
+    expect(correctionOf(told, [])).toBeNull();
   });
 });
 
@@ -122,6 +148,6 @@ describe('branches', () => {
 });
 
 test('a slot without value is an empty cell, not a zero', () => {
-  const csv = slotsCsv([{ fromMs: 0, toMs: 3_600_000, oee: null, availability: 0.5, effectiveness: null, qualityRatio: null, good: 0, scrap: 0 }]);
-  expect(csv.split('\r\n')[1]).toBe('1970-01-01T00:00:00.000Z,1970-01-01T01:00:00.000Z,,0.5,,,0,0');
+  const csv = slotsCsv([{ fromMs: 0, toMs: 3_600_000, name: 'Early', oee: null, availability: 0.5, effectiveness: null, qualityRatio: null, good: 0, scrap: 0 }]);
+  expect(csv.split('\r\n')[1]).toBe('1970-01-01T00:00:00.000Z,1970-01-01T01:00:00.000Z,Early,,0.5,,,0,0');
 });

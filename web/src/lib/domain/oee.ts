@@ -1,16 +1,11 @@
 // Shapes for the pictures of OEE and downtime. What counts is computed in the server: nothing here adds up a KPI.
 
-import type { Element, Kpi, Kpis, LossId, Machine, Piece, Reason, ReasonTime, Slot, Stop } from '$lib/api/parseOee';
+import type { Correction, Element, Kpi, Kpis, LossId, Machine, Piece, Reason, ReasonTime, Slot, Stop } from '$lib/api/parseOee';
+import { ELEMENTS } from '$lib/api/parseOee';
 import { csvCell } from './csv';
 import { isUnder, parentPath } from './tree';
 
-/** The server's names of what this page calls by a short one. */
-const ALIASES: Readonly<Record<string, readonly string[]>> = { oee: ['oee', 'oee_index'], nee: ['nee', 'nee_index'] };
-
-export function kpiOf(kpis: readonly Kpi[], id: string): Kpi | null {
-  const names = ALIASES[id] ?? [id];
-  return kpis.find((kpi) => names.includes(kpi.id)) ?? null;
-}
+export const kpiOf = (kpis: readonly Kpi[], id: string): Kpi | null => kpis.find((kpi) => kpi.id === id) ?? null;
 
 /** Why a KPI has no value. */
 export type NoValue = 'no_time' | 'no_product' | 'unknown';
@@ -21,8 +16,12 @@ export function whyNone(kpi: Kpi): NoValue {
 }
 
 const AMOUNTS = /\b(?:GQ|PQ|SQ|RQ|GP|IP)\b/;
-/** Whether the two sides of a KPI are times (ms) or amounts. A planned run time times an amount is a time. */
-export function partKind(kpi: Kpi): 'time' | 'amount' {
+/**
+ * What the two sides of a KPI are: times (in s), amounts, or neither. A planned run time times an amount is a time; NEE is made of two
+ * quotients, whose sides multiplied are no time any more.
+ */
+export function partKind(kpi: Kpi): 'time' | 'amount' | 'none' {
+  if (kpi.formula.split('/').length > 2) return 'none';
   return AMOUNTS.test(kpi.formula) && !/\bPRI\b|\bP[BO]T\b/.test(kpi.formula) ? 'amount' : 'time';
 }
 
@@ -34,7 +33,7 @@ export const tooFast = (kpi: Kpi | null): boolean => kpi?.value !== null && kpi?
  * each counts with its own, and the quality ratio counts items.
  */
 export function multiplies(kpis: readonly Kpi[]): boolean {
-  const [oee, a, e, q] = ['oee', 'availability', 'effectiveness', 'quality_ratio'].map((id) => kpiOf(kpis, id)?.value ?? null);
+  const [oee, a, e, q] = ['oee_index', 'availability', 'effectiveness', 'quality_ratio'].map((id) => kpiOf(kpis, id)?.value ?? null);
   if (oee === null || oee === undefined || a === null || a === undefined || e === null || e === undefined || q === null || q === undefined) return true;
   return Math.abs(oee - a * e * q) < 0.0005;
 }
@@ -56,27 +55,27 @@ const RESTS: readonly { before: LossId; id: 'planned_busy' | 'production' }[] = 
   { before: 'speed', id: 'production' },
 ];
 
+/** The losses that are times of a machine: they are known also where no planned run time tells speed and quality apart. */
+const TIMES: readonly LossId[] = ['off_shift', 'planned_down', 'unknown', 'idle', 'delay', 'minor_stop', 'setup'];
+
 /**
- * From calendar time down to good time. A negative loss is a gain (items took less than planned) and goes up again.
- * Losses of nothing are left out; the table has them.
+ * From calendar time down to good time, or down to production time where good time is not known. A negative loss is a gain (items took
+ * less than planned) and goes up again. Losses of nothing are left out; the table has them.
  */
 export function waterfall(kpis: Kpis): Fall[] {
-  const calendar = kpis.losses.length ? sumOf(kpis.times) : 0;
+  const calendar = ELEMENTS.reduce((sum, element) => sum + kpis.times[element], 0);
   const falls: Fall[] = [{ id: 'calendar', kind: 'total', ms: calendar, from: 0, to: calendar }];
   let at = calendar;
-  for (const loss of kpis.losses) {
+  const losses = kpis.goodMs === null ? TIMES.map((id) => ({ id, ms: kpis.times[id as Element] })) : kpis.losses;
+  for (const loss of losses) {
     const rest = RESTS.find((r) => r.before === loss.id);
     if (rest) falls.push({ id: rest.id, kind: 'total', ms: kpis.times[rest.id], from: 0, to: kpis.times[rest.id] });
     if (loss.ms !== 0) falls.push({ id: loss.id, kind: 'loss', ms: loss.ms, from: Math.min(at, at - loss.ms), to: Math.max(at, at - loss.ms) });
     at -= loss.ms;
   }
-  falls.push({ id: 'good', kind: 'total', ms: at, from: 0, to: Math.max(0, at) });
+  const last = kpis.goodMs === null ? ({ id: 'production', ms: kpis.times.production } as const) : ({ id: 'good', ms: kpis.goodMs } as const);
+  falls.push({ ...last, kind: 'total', from: 0, to: last.ms });
   return falls;
-}
-
-function sumOf(times: Kpis['times']): number {
-  const { planned_busy: _, ...elements } = times;
-  return Object.values(elements).reduce((sum, ms) => sum + ms, 0);
 }
 
 // The strip
@@ -204,9 +203,24 @@ export const rememberUsed = (used: readonly string[], name: string): string[] =>
 
 // Stops
 
-/** A stop stays the same row while it goes on, and when the range cuts off its beginning. */
-export const stopKey = (stop: Stop): string => `${stop.unit} ${stop.open ? 'open' : stop.toMs}`;
+/** A stop stays the same row while it goes on, when it ends, and when it is explained: it is told from its beginning, whatever the range. */
+export const stopKey = (stop: Stop): string => `${stop.unit} ${stop.fromMs}`;
 export const isUnexplained = (stop: Stop): boolean => stop.reason === null;
+
+/** What was said of a stop that still went on holds until then; the rest of it stands behind, without a reason. Null: it is no rest. */
+export const saidBefore = (rest: Stop, stops: readonly Stop[]): string | null => (isUnexplained(rest) ? (stops.find((s) => s.unit === rest.unit && s.toMs === rest.fromMs && s.reason !== null)?.reason ?? null) : null);
+
+/** What is left of a unit's stop from a time on, up to which it was explained; null: nothing. */
+export const restFrom = (unit: string, at: number, stops: readonly Stop[]): Stop | null => stops.find((s) => s.unit === unit && s.fromMs === at && isUnexplained(s)) ?? null;
+
+/** A correction and the unit that it is about. */
+export type UnitCorrection = Correction & { unit: string };
+
+/** The number of the correction that a stop stands by, which is the last that covers its beginning; null: it is as recorded. */
+export function correctionOf(stop: Stop, corrections: readonly UnitCorrection[]): number | null {
+  const last = corrections.filter((c) => c.unit === stop.unit && c.fromMs <= stop.fromMs && c.toMs > stop.fromMs).toSorted((a, b) => b.number - a.number)[0];
+  return last && !(last.change && 'asRecorded' in last.change) ? last.number : null;
+}
 
 /**
  * The list while somebody reads it: the rows stay where they are and show what is known of them now; what is new waits, and what is
@@ -244,17 +258,17 @@ export function branches(machines: readonly Machine[]): { path: string; depth: n
 // Files
 
 export function slotsCsv(slots: readonly Slot[]): string {
-  const head = ['from_utc', 'to_utc', 'oee', 'availability', 'effectiveness', 'quality_ratio', 'good', 'scrap'];
+  const head = ['from_utc', 'to_utc', 'shift', 'oee', 'availability', 'effectiveness', 'quality_ratio', 'good', 'scrap'];
   const lines = slots.map((s) =>
-    [new Date(s.fromMs).toISOString(), new Date(s.toMs).toISOString(), s.oee, s.availability, s.effectiveness, s.qualityRatio, s.good, s.scrap].map(csvCell).join(','),
+    [new Date(s.fromMs).toISOString(), new Date(s.toMs).toISOString(), s.name, s.oee, s.availability, s.effectiveness, s.qualityRatio, s.good, s.scrap].map(csvCell).join(','),
   );
   return `${[head.join(','), ...lines].join('\r\n')}\r\n`;
 }
 
 export function stopsCsv(stops: readonly Stop[]): string {
-  const head = ['unit', 'from_utc', 'to_utc', 'open', 'element', 'state', 'reason', 'cause', 'corrected'];
+  const head = ['unit', 'from_utc', 'to_utc', 'open', 'element', 'state', 'reason', 'cause'];
   const lines = stops.map((s) =>
-    [s.unit, new Date(s.fromMs).toISOString(), new Date(s.toMs).toISOString(), String(s.open), s.element, s.state, s.reason, s.cause, s.corrected].map(csvCell).join(','),
+    [s.unit, new Date(s.fromMs).toISOString(), new Date(s.toMs).toISOString(), String(s.open), s.element, s.state, s.reason, s.cause].map(csvCell).join(','),
   );
   return `${[head.join(','), ...lines].join('\r\n')}\r\n`;
 }

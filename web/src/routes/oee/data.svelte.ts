@@ -5,14 +5,14 @@ import { clock } from '$lib/api/clock.svelte';
 import { asProblem, isAbort, type Problem } from '$lib/api/http';
 import { live } from '$lib/api/live.svelte';
 import { readCorrections, readKpis, readMachines, readPieces, readReasons, readSeries, readStops, type Span, type Step } from '$lib/api/oee';
-import type { Correction, Kpis, Machine, Piece, Reason, Slot, Stop } from '$lib/api/parseOee';
-import { commonBranch } from '$lib/domain/oee';
+import type { Kpis, Machine, Piece, Reason, Slot, Stops } from '$lib/api/parseOee';
+import { commonBranch, type UnitCorrection } from '$lib/domain/oee';
 import { DAY, SECOND } from '$lib/domain/time';
 import { isUnder } from '$lib/domain/tree';
 
 /** So many units have a lane; a branch with more says so. */
 export const MOST_LANES = 12;
-/** States of a unit are asked for over at most so long. */
+/** States and stops are asked for over at most so long. */
 export const LONGEST_STRIP = 32 * DAY;
 /** What changes slowly, or is known from what came since, is asked for this often. */
 const SLOW = 20 * SECOND;
@@ -35,13 +35,15 @@ interface Known {
   key: string;
 }
 
+const NONE: Stops = { stops: [], of: 0 };
+
 export class OeeData {
   machines = $state.raw<readonly Machine[] | null>(null);
   kpis = $state.raw<Kpis | null>(null);
-  stops = $state.raw<readonly Stop[]>([]);
+  stops = $state.raw<Stops>(NONE);
   slots = $state.raw<readonly Slot[]>([]);
   reasons = $state.raw<readonly Reason[]>([]);
-  corrections = $state.raw<readonly Correction[]>([]);
+  corrections = $state.raw<readonly UnitCorrection[]>([]);
   readonly pieces = new SvelteMap<string, { pieces: readonly Piece[]; readTo: number }>();
   problem = $state.raw<Problem | null>(null);
   readAt = $state<number | null>(null);
@@ -54,8 +56,9 @@ export class OeeData {
 
   readonly empty = $derived(this.machines !== null && this.machines.length === 0);
 
+  /** Where the machines have no branch in common, the first plant: KPIs are those of a branch. */
   scope(path: string): string {
-    return path || commonBranch(this.machines ?? []);
+    return path || commonBranch(this.machines ?? []) || (this.machines?.[0]?.path.split('/')[0] ?? '');
   }
   units(path: string): readonly Machine[] {
     const scope = this.scope(path);
@@ -81,7 +84,7 @@ export class OeeData {
       const scope = this.scope(question.path);
       if (this.units(question.path).length > 0) {
         const slow = this.#slowKey !== question.key + question.step || Date.now() - this.#slowAt > SLOW ? this.#readSlow(scope, span, question.step, signal) : Promise.resolve();
-        const [kpis, stops] = await Promise.all([readKpis(scope, span, signal), readStops(scope, span, signal), slow, this.#readPieces(question, span, signal)]);
+        const [kpis, stops] = await Promise.all([readKpis(scope, span, signal), span.to - span.from > LONGEST_STRIP ? NONE : readStops(scope, span, signal), slow, this.#readPieces(question, span, signal)]);
         if (signal.aborted) return;
         this.kpis = kpis;
         this.stops = stops;
@@ -89,7 +92,7 @@ export class OeeData {
         this.#slowKey = question.key + question.step;
       } else {
         this.kpis = null;
-        this.stops = [];
+        this.stops = NONE;
       }
       this.span = span;
       this.problem = null;
@@ -102,10 +105,12 @@ export class OeeData {
   }
 
   async #readSlow(scope: string, span: Span, step: Step, signal: AbortSignal): Promise<void> {
-    const [slots, corrections, reasons] = await Promise.all([readSeries(scope, span, step, signal), readCorrections(scope, span, signal), this.reasons.length ? this.reasons : readReasons(signal)]);
+    const units = this.units(scope).slice(0, MOST_LANES);
+    const ofUnit = async ({ path }: Machine): Promise<UnitCorrection[]> => (await readCorrections(path, span, signal)).map((one) => ({ ...one, unit: path }));
+    const [slots, corrections, reasons] = await Promise.all([readSeries(scope, span, step, signal), Promise.all(units.map(ofUnit)), this.reasons.length ? this.reasons : readReasons(signal)]);
     if (signal.aborted) return;
     this.slots = slots;
-    this.corrections = corrections;
+    this.corrections = corrections.flat();
     this.reasons = reasons;
     this.#slowAt = Date.now();
   }

@@ -9,8 +9,8 @@ use super::outbox::enqueue;
 use super::{Store, to_i64, to_json, to_u64};
 use crate::error::{StoreError, database, is_taken};
 use crate::orders::{
-    Created, EntryKind, EntryWrite, JobFilter, JobRow, JobSpan, LedgerEntry, NewEntry, NewOrder, OrderFilter,
-    OrderPage, OrderRepository, OrderRow, OrderWrite, PersonSkill, StoredOrder, Written,
+    Counted, Created, EntryKind, EntryWrite, JobFilter, JobRow, JobSpan, LedgerEntry, NewEntry, NewOrder, OrderFilter,
+    OrderPage, OrderRepository, OrderRow, OrderWrite, PersonSkill, StoredOrder, UnitCount, Written,
 };
 use andon_model::Timestamp;
 use andon_model::event::Event;
@@ -95,6 +95,21 @@ impl OrderRepository for Store {
         read::spans(&mut connection, unit, from, to, limit).await
     }
 
+    async fn unit_counts(&self, unit: &str, from: Timestamp, after: u64) -> Result<Vec<UnitCount>, StoreError> {
+        let mut connection = self.readers().acquire().await.map_err(database("read what people counted"))?;
+        read::unit_counts(&mut connection, unit, from, after).await
+    }
+
+    async fn unit_counted(&self, unit: &str, from: Timestamp, to: Timestamp) -> Result<Counted, StoreError> {
+        let mut connection = self.readers().acquire().await.map_err(database("read what people counted"))?;
+        read::unit_counted(&mut connection, unit, from, to).await
+    }
+
+    async fn spans_of_job(&self, job: Uuid) -> Result<Vec<JobSpan>, StoreError> {
+        let mut connection = self.readers().acquire().await.map_err(database("read where a job stood"))?;
+        read::spans_of(&mut connection, job).await
+    }
+
     async fn jobs_standing(&self, unit: Option<&str>) -> Result<Vec<JobSpan>, StoreError> {
         let mut connection = self.readers().acquire().await.map_err(database("read where jobs stand"))?;
         read::standing(&mut connection, unit).await
@@ -173,11 +188,10 @@ async fn create(tx: &mut SqliteConnection, new: NewOrder) -> Result<Created, Sto
     }
     let id = order.id;
     insert_order(tx, &order).await?;
-    let places: BTreeSet<&String> = jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment)).collect();
-    for path in places {
-        sqlx::query("INSERT INTO order_place (order_id, path) VALUES (?, ?)")
+    for branch in branches_of(&jobs) {
+        sqlx::query("INSERT INTO order_branch (branch, order_id) VALUES (?, ?)")
+            .bind(branch.to_owned())
             .bind(blob(id))
-            .bind(path.clone())
             .execute(&mut *tx)
             .await
             .map_err(database("write where an order can be made"))?;
@@ -190,6 +204,13 @@ async fn create(tx: &mut SqliteConnection, new: NewOrder) -> Result<Created, Sto
     }
     enqueue(tx, &new.event).await?;
     Ok(Created::Now(there(tx, id).await?))
+}
+
+/// Where jobs can be done, and every branch above.
+fn branches_of(jobs: &[JobRow]) -> BTreeSet<&str> {
+    let paths = jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment));
+    let above = |path: &str| path.match_indices('/').map(|(end, _)| end).chain([path.len()]).collect::<Vec<_>>();
+    paths.flat_map(|path| above(path).into_iter().map(move |end| &path[..end])).collect()
 }
 
 async fn insert_order(tx: &mut SqliteConnection, order: &OrderRow) -> Result<(), StoreError> {

@@ -4,8 +4,8 @@ use super::super::{from_json, to_i64, to_id};
 use super::{NEVER, blob, unsigned};
 use crate::error::{StoreError, database};
 use crate::orders::{
-    EntryKind, JobFilter, JobRow, JobSpan, LedgerEntry, MOST_ENTRIES, MOST_JOBS, MOST_ORDERS, MOST_SPANS, NewEntry,
-    OrderFilter, OrderPage, OrderRow, PersonSkill, StoredOrder,
+    Counted, EntryKind, JobFilter, JobRow, JobSpan, LedgerEntry, MOST_ENTRIES, MOST_JOBS, MOST_ORDERS, MOST_SPANS,
+    NewEntry, OrderFilter, OrderPage, OrderRow, PersonSkill, StoredOrder, UnitCount,
 };
 use andon_model::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteRow};
@@ -65,11 +65,13 @@ pub(super) async fn page(tx: &mut SqliteConnection, filter: &OrderFilter) -> Res
         states => states.iter().map(|state| Some(state.as_str())).collect(),
     };
     let mut orders: Vec<OrderRow> = Vec::new();
-    // One state after the other: of each the index gives the newest, and no more are read than the page may hold.
-    for state in states {
-        let rows = page_query(filter, state, limit + 1).build().fetch_all(&mut *tx).await;
-        for row in &rows.map_err(database("read orders"))? {
-            orders.push(order(row)?);
+    // One branch and one state after the other: of each an index gives the newest, and no more are read than the page may hold.
+    for place in places(filter) {
+        for state in &states {
+            let rows = page_query(filter, &place, *state, limit + 1).build().fetch_all(&mut *tx).await;
+            for row in &rows.map_err(database("read orders"))? {
+                orders.push(order(row)?);
+            }
         }
     }
     orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.id));
@@ -85,24 +87,77 @@ pub(super) async fn page(tx: &mut SqliteConnection, filter: &OrderFilter) -> Res
     Ok(OrderPage { orders: orders.collect(), next })
 }
 
-/// From the newest on by the primary key, or by `work_order_by_state`; what else is asked is looked at on the way.
-fn page_query(filter: &OrderFilter, state: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT o.* FROM work_order o WHERE o.id < ");
-    query.push_bind(blob(filter.after.unwrap_or(Uuid::max())));
+/// Orders that one walk over an index finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Place<'a> {
+    /// On or below it; `None`: anywhere.
+    branch: Option<&'a str>,
+    /// And on or below one of these; empty: no matter.
+    also: Vec<&'a str>,
+}
+
+/// What the asked branch and the permitted ones come to: together these walks find every order of the filter, some of them twice.
+fn places(filter: &OrderFilter) -> Vec<Place<'_>> {
+    let permitted = filter.branches.iter().map(String::as_str);
+    let only = |branch| Place { branch: Some(branch), also: Vec::new() };
+    let Some(asked) = filter.branch.as_deref().filter(|branch| !branch.is_empty()) else {
+        if filter.branches.iter().any(String::is_empty) {
+            return vec![Place { branch: None, also: Vec::new() }];
+        }
+        return permitted.map(only).collect();
+    };
+    if permitted.clone().any(|branch| is_below(asked, branch)) {
+        return vec![only(asked)];
+    }
+    let (inside, beside): (Vec<&str>, Vec<&str>) = permitted.partition(|branch| is_below(branch, asked));
+    let mut places: Vec<Place<'_>> = inside.into_iter().map(only).collect();
+    if !beside.is_empty() {
+        // An order may have one job here and another there.
+        places.push(Place { branch: Some(asked), also: beside });
+    }
+    places
+}
+
+/// Whether a path is a branch or lies below it; everything lies below `""`.
+fn is_below(path: &str, branch: &str) -> bool {
+    branch.is_empty() || path.strip_prefix(branch).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// From the newest on: by the primary key of `order_branch` where there is a branch, else by `work_order_by_state` or the primary key
+/// of `work_order`. What else is asked is looked at on the way.
+fn page_query(filter: &OrderFilter, place: &Place<'_>, state: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
+    let after = blob(filter.after.unwrap_or(Uuid::max()));
+    let mut query = match place.branch {
+        // A cross join: the branch goes first, whatever the planner has heard of the tables.
+        Some(branch) => {
+            let mut query = QueryBuilder::new(
+                "SELECT o.* FROM order_branch b CROSS JOIN work_order o WHERE o.id = b.order_id AND b.branch = ",
+            );
+            query.push_bind(branch.to_owned()).push(" AND b.order_id < ").push_bind(after);
+            query
+        }
+        None => {
+            let mut query = QueryBuilder::new("SELECT o.* FROM work_order o WHERE o.id < ");
+            query.push_bind(after);
+            query
+        }
+    };
+    if !place.also.is_empty() {
+        query.push(" AND EXISTS (SELECT 1 FROM order_branch p WHERE p.order_id = o.id AND p.branch IN (");
+        let mut list = query.separated(", ");
+        for branch in &place.also {
+            list.push_bind((*branch).to_owned());
+        }
+        query.push("))");
+    }
     if let Some(state) = state {
         query.push(" AND o.state = ").push_bind(state.to_owned());
     }
     if let Some(text) = &filter.text {
         query.push(" AND o.fold LIKE ").push_bind(pattern(text)).push(" ESCAPE '\\'");
     }
-    for branches in [filter.branches.as_slice(), filter.branch.as_slice()] {
-        if !branches.is_empty() && !branches.iter().any(String::is_empty) {
-            query.push(" AND EXISTS (SELECT 1 FROM order_place p WHERE p.order_id = o.id AND ");
-            push_below(&mut query, "p.path", branches);
-            query.push(")");
-        }
-    }
-    query.push(" ORDER BY o.id DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    query.push(if place.branch.is_some() { " ORDER BY b.order_id DESC LIMIT " } else { " ORDER BY o.id DESC LIMIT " });
+    query.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     query
 }
 
@@ -201,6 +256,48 @@ fn spans_query(unit: Option<&str>, from: Timestamp, to: Timestamp, limit: u32) -
     }
     query.push(" ORDER BY s.to_at, s.number LIMIT ").push_bind(i64::from(limit.clamp(1, MOST_SPANS)));
     query
+}
+
+const UNIT_COUNTS: &str = "SELECT number, at, good, scrap, rework FROM job_ledger \
+    WHERE kind = 'count' AND equipment = ? AND (at, number) > (?, ?) ORDER BY at, number LIMIT ?";
+const UNIT_COUNTED: &str = "SELECT coalesce(sum(good), 0) AS good, coalesce(sum(scrap), 0) AS scrap, \
+    coalesce(sum(rework), 0) AS rework FROM job_ledger WHERE kind = 'count' AND equipment = ? AND at >= ? AND at < ?";
+const SPANS_OF: &str = "SELECT s.*, j.ordinal, j.run_time_ns FROM job_span s JOIN job_order j ON j.id = s.job \
+    WHERE s.job = ? ORDER BY s.number";
+
+fn counted(row: &SqliteRow) -> Counted {
+    Counted { good: row.get("good"), scrap: row.get("scrap"), rework: row.get("rework") }
+}
+
+pub(super) async fn unit_counts(
+    tx: &mut SqliteConnection,
+    unit: &str,
+    from: Timestamp,
+    after: u64,
+) -> Result<Vec<UnitCount>, StoreError> {
+    let rows = sqlx::query(UNIT_COUNTS).bind(unit.to_owned()).bind(from.micros()).bind(to_i64(after));
+    let rows = rows.bind(i64::from(MOST_ENTRIES)).fetch_all(tx).await.map_err(database("read what people counted"))?;
+    let count = |row: &SqliteRow| UnitCount {
+        number: unsigned(row.get("number")),
+        at: Timestamp::from_micros(row.get("at")),
+        counted: counted(row),
+    };
+    Ok(rows.iter().map(count).collect())
+}
+
+pub(super) async fn unit_counted(
+    tx: &mut SqliteConnection,
+    unit: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Counted, StoreError> {
+    let row = sqlx::query(UNIT_COUNTED).bind(unit.to_owned()).bind(from.micros()).bind(to.micros());
+    Ok(counted(&row.fetch_one(tx).await.map_err(database("read what people counted"))?))
+}
+
+pub(super) async fn spans_of(tx: &mut SqliteConnection, job: Uuid) -> Result<Vec<JobSpan>, StoreError> {
+    let rows = sqlx::query(SPANS_OF).bind(blob(job)).fetch_all(tx).await;
+    rows.map_err(database("read where a job stood"))?.iter().map(span).collect()
 }
 
 pub(super) async fn standing(tx: &mut SqliteConnection, unit: Option<&str>) -> Result<Vec<JobSpan>, StoreError> {
@@ -358,27 +455,38 @@ mod tests {
         let store = crate::Store::open(&folder.path().join("store.db"), Arc::new(SystemClock)).await.unwrap();
         let mut tx = store.readers().acquire().await.unwrap();
         let (from, to) = (Timestamp::from_micros(1), Timestamp::from_micros(2));
+        let all = OrderFilter { text: Some("bolt".into()), ..OrderFilter::default() };
+        let [anywhere] = places(&all).try_into().unwrap();
         let narrow = OrderFilter {
             branches: vec!["works".into(), "house".into()],
             branch: Some("works/line1".into()),
-            text: Some("bolt".into()),
-            ..OrderFilter::default()
+            ..all.clone()
         };
+        let [inside] = places(&narrow).try_into().unwrap();
+        let beside = Place { also: vec!["house", "yard"], ..inside.clone() };
+        let page = |place: &Place<'_>, state| page_query(&all, place, state, 9).sql().as_str().to_owned();
         let jobs = JobFilter { states: vec!["Running".into(), "Interrupted".into()], ..JobFilter::default() };
         let below = JobFilter { branches: vec!["works".into()], ..JobFilter::default() };
         for (sql, index) in [
-            (page_query(&OrderFilter::default(), None, 9).sql().as_str().to_owned(), "o USING PRIMARY KEY (id<?)"),
-            (page_query(&narrow, None, 9).sql().as_str().to_owned(), "o USING PRIMARY KEY (id<?)"),
+            (page(&anywhere, None), "o USING PRIMARY KEY (id<?)"),
+            (page(&anywhere, Some("Released")), "work_order_by_state (state=? AND id<?)"),
             (
-                page_query(&narrow, Some("Released"), 9).sql().as_str().to_owned(),
-                "work_order_by_state (state=? AND id<?)",
+                page(&inside, None),
+                "SEARCH b USING PRIMARY KEY (branch=? AND order_id<?); SEARCH o USING PRIMARY KEY (id=?)",
             ),
+            (page(&inside, Some("Released")), "SEARCH b USING PRIMARY KEY (branch=? AND order_id<?); SEARCH o"),
+            (page(&beside, None), "SEARCH b USING PRIMARY KEY (branch=? AND order_id<?); SEARCH o"),
+            (page(&beside, None), "USING PRIMARY KEY (branch=? AND order_id=?)"),
             (to_make_query(&jobs).sql().as_str().to_owned(), "q USING PRIMARY KEY (equipment=?)"),
             (to_make_query(&below).sql().as_str().to_owned(), "q USING PRIMARY KEY (equipment=?)"),
             (LEDGER.to_owned(), "job_ledger_by_job (job=? AND number>?)"),
             (ENTRY.to_owned(), "(key=?)"),
             (spans_query(Some("a"), from, to, 9).sql().as_str().to_owned(), "job_span_by_unit (unit=? AND to_at>?)"),
             (spans_query(None, from, to, 9).sql().as_str().to_owned(), "job_span_by_end (to_at>?)"),
+            // The number is the row's own, which an index searches by time only: of one instant there are few.
+            (UNIT_COUNTS.to_owned(), "job_ledger_counts (equipment=? AND at>?)"),
+            (UNIT_COUNTED.to_owned(), "job_ledger_counts (equipment=? AND at>? AND at<?)"),
+            (SPANS_OF.to_owned(), "job_span_by_job (job=?)"),
             (standing_query(Some("a")).sql().as_str().to_owned(), "(unit=?"),
             (standing_query(None).sql().as_str().to_owned(), "job_span_by_end (to_at=?)"),
             ("SELECT * FROM work_order WHERE number = ?".to_owned(), "(number=?)"),
@@ -387,5 +495,23 @@ mod tests {
             let way = way(&mut tx, &sql).await;
             assert!(way.contains(index) && !way.contains("SCAN") && !way.contains("TEMP B-TREE"), "{sql}: {way}");
         }
+    }
+
+    #[test]
+    fn a_branch_is_walked_where_it_is_permitted_and_what_is_permitted_below_it() {
+        let check = |branch: &str, permitted: &[&str]| {
+            let branches = permitted.iter().map(|branch| (*branch).to_owned()).collect();
+            let filter = OrderFilter { branches, branch: Some(branch.to_owned()), ..OrderFilter::default() };
+            let walk = |place: &Place<'_>| format!("{}&{}", place.branch.unwrap_or("*"), place.also.join("|"));
+            places(&filter).iter().map(walk).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(check("", &[""]), "*&");
+        assert_eq!(check("", &["a", "b/c"]), "a& b/c&");
+        assert_eq!(check("", &[]), "");
+        assert_eq!(check("a/b", &[""]), "a/b&");
+        assert_eq!(check("a/b", &["a/b/c", "a"]), "a/b&");
+        assert_eq!(check("a/b", &["a/b"]), "a/b&");
+        assert_eq!(check("a/b", &["a/b/c", "a/b/d"]), "a/b/c& a/b/d&");
+        assert_eq!(check("a/b", &["a/bc", "a/b/c", "x"]), "a/b/c& a/b&a/bc|x");
     }
 }

@@ -220,7 +220,8 @@ impl Store {
     }
 
     pub(super) async fn findings(&self, before: Option<i64>, limit: u32) -> Result<Vec<Finding>, StoreError> {
-        let rows: Vec<(i64, String, i64, Option<Vec<u8>>, Option<Vec<u8>>, String)> = sqlx::query_as(
+        type Row = (i64, String, i64, Option<Vec<u8>>, Option<Vec<u8>>, String);
+        let rows: Vec<Row> = sqlx::query_as(
             "SELECT f.number, f.what, f.at, i.id, o.id, f.text FROM trace_finding f LEFT JOIN trace_item i ON i.key = f.item \
              LEFT JOIN trace_item o ON o.key = f.other WHERE f.number < ? ORDER BY f.number DESC LIMIT ?",
         )

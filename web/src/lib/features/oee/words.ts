@@ -1,6 +1,6 @@
 // What the screens say about machines and their times.
 
-import type { Change, Element, LossId, Recorded } from '$lib/api/parseOee';
+import type { Change, Did, Element, LossId } from '$lib/api/parseOee';
 import { reasonWords } from '$lib/domain/oee';
 import { formatNumber, MISSING } from '$lib/domain/number';
 import { language, t, tMaybe } from '$messages';
@@ -20,7 +20,7 @@ export function changeWord(change: Change | null): string {
 }
 
 /** State and reason, as far as they are known. */
-export function didWord(did: Recorded): string {
+export function didWord(did: Did): string {
   const what = did.state === null ? elementWord(did.element) : stateWord(did.state);
   return did.reason === null ? what : `${what}, ${reasonWords(did.reason)}`;
 }

@@ -1,0 +1,152 @@
+//! Stores of older versions: taken over with everything that is in them.
+
+use crate::fakes::{HandClock, note, open, plant};
+use andon_model::access::{Grant, Principal, Role};
+use andon_model::{Clock, Timestamp};
+use andon_store::floor::FloorRepository;
+use andon_store::orders::{OrderFilter, OrderRepository};
+use andon_store::repository::{AccountChange as C, Code, Device, Session, Token, User};
+use andon_store::trace::{ItemFilter, TraceRepository};
+use andon_store::{AccountRepository, OutboxRepository, PlantRepository, Store};
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use std::path::Path;
+use uuid::Uuid;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// What no call puts there without a log beside it.
+const READ_FROM_A_LOG: &str = "
+    INSERT INTO timeline (seq, id, at, kind, path, by_id, by_kind, severity, json)
+        VALUES (4, x'00112233445566778899aabbccddeeff', 1, 'system', 'press', x'00', 'system', 1, '{}');
+    INSERT INTO timeline_gap (from_seq, to_seq, reason) VALUES (1, 3, 'it was gone');
+    INSERT INTO applied (reader, lane, seq) VALUES ('timeline', 'records', 4);";
+
+/// A store of today with something in each table of version 6.
+async fn fill(folder: &Path) {
+    let store = open(folder).await;
+    store.apply_plant(0, plant(&["a", "b"]), Principal::SYSTEM, Some("first".into())).await.unwrap();
+    store.apply_plant(1, plant(&["b", "c"]), Principal::SYSTEM, None).await.unwrap();
+    let (created, expires) = (HandClock::new().now(), Timestamp::from_millis(9_000_000_000_000));
+    let (id, grants) = (Uuid::from_u128, vec![Grant { role: Role::Operator, branch: "press".into() }]);
+    let user = User {
+        id: id(1),
+        name: "Öhm".into(),
+        password_hash: "$argon2id$…".into(),
+        enabled: true,
+        grants: grants.clone(),
+        created,
+        last_login: None,
+    };
+    let token = Token {
+        id: id(2),
+        name: "reports".into(),
+        secret_sha256: [2; 32],
+        grants,
+        created,
+        revoked: None,
+        last_used: None,
+    };
+    let device = Device {
+        id: id(3),
+        user: "pump".into(),
+        secret_sha256: [3; 32],
+        scram: Some("a verifier".into()),
+        client_id: None,
+        certificate: Some("pump.works.example".into()),
+        certificate_der: Some(vec![3; 9]),
+        branch: None,
+        publish: vec!["press/#".into()],
+        subscribe: vec![],
+        enabled: true,
+        created,
+    };
+    let session = Session { id_sha256: [4; 32], user: id(1), created, last_seen: created, expires };
+    let code = Code { code_sha256: [5; 32], purpose: "login".into(), user: Some(id(1)), expires, used: None };
+    let changes =
+        vec![C::PutUser(user), C::PutToken(token), C::PutDevice(device), C::PutSession(session), C::PutCode(code)];
+    store.change_accounts(changes, Some(note(1, ""))).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let mut whole = connect(&folder.join("store.db")).await;
+    sqlx::raw_sql(READ_FROM_A_LOG).execute(&mut whole).await.unwrap();
+    whole.close().await.unwrap();
+}
+
+async fn connect(path: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", path.to_str().unwrap())).await.unwrap()
+}
+
+async fn texts(db: &mut SqliteConnection, sql: String) -> Vec<String> {
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(db).await.unwrap()
+}
+
+async fn number(db: &mut SqliteConnection, sql: String) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(db).await.unwrap()
+}
+
+async fn attach(db: &mut SqliteConnection, whole: &Path) {
+    let sql = format!("PRAGMA foreign_keys = off; ATTACH '{}' AS whole", whole.display());
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(db).await.unwrap();
+}
+
+/// A store as that version left it, holding what `whole` has of what there was then; its tables, each with its columns.
+async fn older(path: &Path, whole: &Path, version: i64) -> Vec<(String, String)> {
+    let mut db = connect(path).await;
+    let then = MIGRATIONS.iter().filter(|migration| migration.version <= version).cloned().collect();
+    Migrator::with_migrations(then).run(&mut db).await.unwrap();
+    attach(&mut db, whole).await;
+    let mark = number(&mut db, "PRAGMA whole.application_id".to_owned()).await;
+    let mut filled = Vec::new();
+    let mut sql = format!("PRAGMA application_id = {mark};");
+    let tables = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_%' ESCAPE '\\'";
+    for table in texts(&mut db, tables.to_owned()).await {
+        let columns = texts(&mut db, format!("SELECT name FROM pragma_table_info('{table}', 'main')")).await.join(", ");
+        sql += &format!(
+            "DELETE FROM main.{table}; INSERT INTO main.{table} ({columns}) SELECT {columns} FROM whole.{table};"
+        );
+        filled.push((table, columns));
+    }
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    filled
+}
+
+#[tokio::test]
+async fn a_store_of_any_older_version_is_taken_over_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path()).await;
+    let whole = folder.path().join("store.db");
+    for version in MIGRATIONS.iter().map(|migration| migration.version) {
+        let path = folder.path().join(format!("version{version}.db"));
+        let tables = older(&path, &whole, version).await;
+        let store = Store::open(&path, HandClock::new()).await.unwrap();
+        assert_eq!(store.current_plant().await.unwrap().0.version, 2);
+        assert_eq!(store.accounts().await.unwrap().users[0].name, "Öhm");
+        assert_eq!(store.outbox_pending(9).await.unwrap().len(), 3);
+        assert_eq!(store.orders(OrderFilter::default()).await.unwrap().orders, []);
+        assert_eq!(store.trace_items(ItemFilter::default()).await.unwrap(), []);
+        assert_eq!(store.floor_progress().await.unwrap(), None);
+        store.close().await.unwrap();
+        drop(store);
+        let mut db = connect(&path).await;
+        attach(&mut db, &whole).await;
+        for (table, columns) in tables {
+            let count = number(&mut db, format!("SELECT count(*) FROM main.{table}")).await;
+            assert_eq!(
+                count,
+                number(&mut db, format!("SELECT count(*) FROM whole.{table}")).await,
+                "{table} of {version}"
+            );
+            assert!(count > 0 || version > 6, "{table} was tried empty");
+            let differ = format!(
+                "SELECT count(*) FROM (SELECT {columns} FROM main.{table} EXCEPT SELECT {columns} FROM whole.{table})"
+            );
+            assert_eq!(number(&mut db, differ).await, 0, "{table} of version {version}");
+        }
+        let schema = |which| format!("SELECT sql FROM {which}.sqlite_schema WHERE sql IS NOT NULL ORDER BY name");
+        assert_eq!(texts(&mut db, schema("main")).await, texts(&mut db, schema("whole")).await);
+        assert_eq!(number(&mut db, "SELECT count(*) FROM pragma_foreign_key_check".to_owned()).await, 0);
+        assert_eq!(texts(&mut db, "PRAGMA main.integrity_check".to_owned()).await, ["ok"]);
+    }
+}
