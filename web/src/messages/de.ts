@@ -667,7 +667,7 @@ export const de: Messages = {
   'station.other_person': 'Person wechseln',
   'station.scan': 'Auftrag scannen',
   'station.current': 'Auf der Maschine: {job}',
-  'station.begun': 'begonnen vor {span}',
+  'station.begun_ago': 'begonnen vor {span}',
   'station.pace': 'Tempo',
   'station.pace_wanted': 'Geplantes Tempo',
   'station.ends': 'Bei diesem Tempo fertig',

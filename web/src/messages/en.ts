@@ -666,7 +666,7 @@ export const en = {
   'station.other_person': 'Change person',
   'station.scan': 'Scan job or order',
   'station.current': 'On the machine: {job}',
-  'station.begun': 'begun {span} ago',
+  'station.begun_ago': 'begun {span} ago',
   'station.pace': 'Pace',
   'station.pace_wanted': 'Planned pace',
   'station.ends': 'Done at this pace',
