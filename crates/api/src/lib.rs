@@ -176,7 +176,8 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-        mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, ui, users, values, ws,
+        mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, ui,
+        users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))

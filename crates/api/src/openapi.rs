@@ -2,7 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-    mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, users, values, ws,
+    mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, users,
+    values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;

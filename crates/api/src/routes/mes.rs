@@ -54,12 +54,17 @@ pub struct MachinesQuery {
 
 /// What each machine is in now.
 #[utoipa::path(get, path = "/api/mes/machines", params(MachinesQuery), responses((status = 200, body = MachinesAnswer)))]
-pub async fn machines(State(app): State<App>, caller: Caller, Query(query): Query<MachinesQuery>) -> Json<MachinesAnswer> {
+pub async fn machines(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<MachinesQuery>,
+) -> Json<MachinesAnswer> {
     let branch = query.branch.unwrap_or_default();
     let below = |path: &str| {
         branch.is_empty() || path == branch || path.strip_prefix(&branch).is_some_and(|rest| rest.starts_with('/'))
     };
-    let machines = app.mes.machines().into_iter().filter(|machine| below(&machine.path) && caller.sees(&app, &machine.path));
+    let machines =
+        app.mes.machines().into_iter().filter(|machine| below(&machine.path) && caller.sees(&app, &machine.path));
     Json(MachinesAnswer { now_ms: app.clock.now().millis(), machines: machines.collect() })
 }
 
@@ -109,7 +114,11 @@ fn window(app: &App, caller: &Caller, path: &str, from_ms: i64, to_ms: i64) -> R
 /// Times, amounts, KPIs, losses and reasons of a window; what is to come is left out of it.
 #[utoipa::path(get, path = "/api/mes/kpis", params(WindowQuery),
     responses((status = 200, body = KpiAnswer), (status = 400, body = Problem), (status = 404, body = Problem)))]
-pub async fn kpis(State(app): State<App>, caller: Caller, Query(query): Query<WindowQuery>) -> Result<Json<KpiAnswer>, Problem> {
+pub async fn kpis(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<WindowQuery>,
+) -> Result<Json<KpiAnswer>, Problem> {
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
     Ok(Json(app.mes.kpis(query.path, window).await?))
 }
@@ -138,7 +147,11 @@ pub struct SeriesAnswer {
 /// OEE by hour, shift or day.
 #[utoipa::path(get, path = "/api/mes/kpis/series", params(SeriesQuery),
     responses((status = 200, body = SeriesAnswer), (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn series(State(app): State<App>, caller: Caller, Query(query): Query<SeriesQuery>) -> Result<Json<SeriesAnswer>, Problem> {
+pub async fn series(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<SeriesQuery>,
+) -> Result<Json<SeriesAnswer>, Problem> {
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
     Ok(Json(SeriesAnswer { slots: app.mes.series(query.path, window, query.step).await? }))
 }
@@ -152,7 +165,11 @@ pub struct StatesAnswer {
 /// What one machine was in: without gap, at most 32 days.
 #[utoipa::path(get, path = "/api/mes/states", params(WindowQuery),
     responses((status = 200, body = StatesAnswer), (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn states(State(app): State<App>, caller: Caller, Query(query): Query<WindowQuery>) -> Result<Json<StatesAnswer>, Problem> {
+pub async fn states(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<WindowQuery>,
+) -> Result<Json<StatesAnswer>, Problem> {
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
     Ok(Json(StatesAnswer { pieces: app.mes.states(query.path, window).await? }))
 }
@@ -182,7 +199,11 @@ pub struct StopsAnswer {
 /// Stops of a window: those that nobody has explained first, then the longest.
 #[utoipa::path(get, path = "/api/mes/stops", params(StopsQuery),
     responses((status = 200, body = StopsAnswer), (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn stops(State(app): State<App>, caller: Caller, Query(query): Query<StopsQuery>) -> Result<Json<StopsAnswer>, Problem> {
+pub async fn stops(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<StopsQuery>,
+) -> Result<Json<StopsAnswer>, Problem> {
     let limit = asked::within("limit", query.limit, 200, 1..=1000)?;
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
     let mut stops = app.mes.stops(query.path, window).await?;
@@ -208,7 +229,11 @@ pub struct WhyQuery {
 /// Where a KPI comes from: its formula, its terms, and the rows behind each; at most 32 days.
 #[utoipa::path(get, path = "/api/mes/why", params(WhyQuery),
     responses((status = 200, body = WhyView), (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn why(State(app): State<App>, caller: Caller, Query(query): Query<WhyQuery>) -> Result<Json<WhyView>, Problem> {
+pub async fn why(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<WhyQuery>,
+) -> Result<Json<WhyView>, Problem> {
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
     Ok(Json(app.mes.why(query.path, query.kpi, window).await?))
 }
@@ -271,7 +296,8 @@ pub async fn correct(
         }
         text::check_lines(note).map_err(|hidden| Problem::bad_request(format!("in \"note\", {hidden}")))?;
     }
-    let wish = CorrectionWish { path: wish.path, from: window.from, to: window.to, said, note: wish.note, key: wish.key };
+    let wish =
+        CorrectionWish { path: wish.path, from: window.from, to: window.to, said, note: wish.note, key: wish.key };
     let number = app.mes.correct(wish, caller.who.clone()).await?;
     Ok((StatusCode::CREATED, Json(Corrected { number })))
 }
@@ -294,9 +320,14 @@ pub struct NamedCorrection {
 /// What was put right of a machine over a window, in the order in which it was done.
 #[utoipa::path(get, path = "/api/mes/corrections", params(WindowQuery),
     responses((status = 200, body = CorrectionsAnswer), (status = 400, body = Problem), (status = 404, body = Problem)))]
-pub async fn corrections(State(app): State<App>, caller: Caller, Query(query): Query<WindowQuery>) -> Result<Json<CorrectionsAnswer>, Problem> {
+pub async fn corrections(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<WindowQuery>,
+) -> Result<Json<CorrectionsAnswer>, Problem> {
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
-    let named = |correction: CorrectionView| NamedCorrection { by_name: app.accounts.name_of(correction.by), correction };
+    let named =
+        |correction: CorrectionView| NamedCorrection { by_name: app.accounts.name_of(correction.by), correction };
     let corrections = app.mes.corrections(query.path, window).await?;
     Ok(Json(CorrectionsAnswer { corrections: corrections.into_iter().map(named).collect() }))
 }

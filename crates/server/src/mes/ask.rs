@@ -4,7 +4,8 @@ use super::correct::{said_of, words};
 use super::{Manufacturing, State};
 use andon_api::ports::mes::{
     AmountsView, CorrectionView, CorrectionWish, KpiAnswer, KpiView, LossView, MachineView, Mes, MesProblem, PieceView,
-    ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView, TimesView, WHY_ROWS, Window, WhyView,
+    ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView, TimesView, WHY_ROWS, WhyView,
+    Window,
 };
 use andon_mes::calendar::Calendar;
 use andon_mes::element::{Element, Planned};
@@ -38,7 +39,8 @@ impl Manufacturing {
     fn node(&self, path: &str) -> Result<NodeId, MesProblem> {
         let state = self.state();
         let node = state.nodes.get(path).copied();
-        node.filter(|_| units_below(&state, path).next().is_some()).ok_or_else(|| MesProblem::NoMachine(path.to_owned()))
+        node.filter(|_| units_below(&state, path).next().is_some())
+            .ok_or_else(|| MesProblem::NoMachine(path.to_owned()))
     }
 
     /// The totals of a window. Nobody keeps anything meanwhile.
@@ -77,7 +79,9 @@ impl Manufacturing {
         };
         let mut looked = Vec::with_capacity(machines.len());
         for (path, unit) in machines {
-            let Some(rules) = self.state().follower.floor().settings_of(unit).map(|settings| settings.rules) else { continue };
+            let Some(rules) = self.state().follower.floor().settings_of(unit).map(|settings| settings.rules) else {
+                continue;
+            };
             let margin = rules.minor_stop_under.max(Duration::from_micros(1));
             // Stops are told from their beginning, be it before the window.
             let wide = Interval { from: window.from.minus(margin), to: window.to.plus(margin), value: () };
@@ -149,7 +153,10 @@ impl Manufacturing {
                 let state = self.state();
                 let calendars = units_below(&state, path).map(|(path, _)| calendar_of(&state, path));
                 let first = calendars.flatten().next().ok_or_else(|| {
-                    MesProblem::Refused("no machine here has a calendar".to_owned(), "name one in the [[machine]]: calendar = \"…\"".to_owned())
+                    MesProblem::Refused(
+                        "no machine here has a calendar".to_owned(),
+                        "name one in the [[machine]]: calendar = \"…\"".to_owned(),
+                    )
                 })?;
                 let shifts = first.shifts(window.from, window.to).into_iter();
                 shifts.map(|shift| (within(shift.from, shift.to), Some(shift.name.to_owned()))).collect()
@@ -164,11 +171,16 @@ impl Manufacturing {
             return Err(MesProblem::NoMachine(path));
         }
         let looked = self.look(&path, window).await?;
-        let Some(looked) = looked.into_iter().find(|looked| looked.path == path) else { return Err(MesProblem::NoMachine(path)) };
+        let Some(looked) = looked.into_iter().find(|looked| looked.path == path) else {
+            return Err(MesProblem::NoMachine(path));
+        };
         let state = self.state();
         let pieces = looked.log.pieces(looked.rules, &state.counts_as(), window.from, window.to);
         if pieces.len() > LISTED {
-            let text = format!("the machine was in {} different things in this window, which is over the limit of {LISTED}", pieces.len());
+            let text = format!(
+                "the machine was in {} different things in this window, which is over the limit of {LISTED}",
+                pieces.len()
+            );
             return Err(MesProblem::Refused(text, "ask for less time".to_owned()));
         }
         Ok(pieces.iter().map(|piece| piece_view(&state, piece)).collect())
@@ -216,7 +228,9 @@ impl Manufacturing {
         let counts_as = state.counts_as();
         let mut pieces = Vec::new();
         for Looked { path, log, rules } in &looked {
-            pieces.extend(log.pieces(*rules, &counts_as, window.from, window.to).into_iter().map(|piece| (path.clone(), piece)));
+            pieces.extend(
+                log.pieces(*rules, &counts_as, window.from, window.to).into_iter().map(|piece| (path.clone(), piece)),
+            );
         }
         let counts: Vec<_> = looked
             .iter()
@@ -227,20 +241,33 @@ impl Manufacturing {
             .collect();
         let terms = symbols(kpi.formula()).into_iter().map(|figure| {
             let rows: Vec<RowView> = match times_of(figure) {
-                Some(elements) => pieces.iter().filter(|(_, piece)| elements.contains(&piece.element)).map(|(path, piece)| row(path, piece)).collect(),
-                None => counts.iter().filter(|(_, count)| counts_in(figure, count.made)).map(|(path, count)| RowView {
-                    unit: path.clone(),
-                    from_ms: count.at.millis(),
-                    to_ms: count.at.millis(),
-                    what: format!("{:?}", count.made).to_lowercase(),
-                    amount: count.quantity.to_f64(),
-                }).collect(),
+                Some(elements) => pieces
+                    .iter()
+                    .filter(|(_, piece)| elements.contains(&piece.element))
+                    .map(|(path, piece)| row(path, piece))
+                    .collect(),
+                None => counts
+                    .iter()
+                    .filter(|(_, count)| counts_in(figure, count.made))
+                    .map(|(path, count)| RowView {
+                        unit: path.clone(),
+                        from_ms: count.at.millis(),
+                        to_ms: count.at.millis(),
+                        what: format!("{:?}", count.made).to_lowercase(),
+                        amount: count.quantity.to_f64(),
+                    })
+                    .collect(),
             };
             let more = rows.len().saturating_sub(WHY_ROWS);
             TermView {
                 symbol: figure.symbol().to_owned(),
                 value: figures.get(figure),
-                unit: if times_of(figure).is_some() || matches!(figure, Figure::WorkGood | Figure::WorkProduced) { "s" } else { "items" }.to_owned(),
+                unit: if times_of(figure).is_some() || matches!(figure, Figure::WorkGood | Figure::WorkProduced) {
+                    "s"
+                } else {
+                    "items"
+                }
+                .to_owned(),
                 rows: rows.into_iter().take(WHY_ROWS).collect(),
                 more,
             }
@@ -392,8 +419,17 @@ fn shape(state: &State, path: String, window: Window, now: Timestamp, machines: 
     let good_ms = figures.get(Figure::WorkGood).map(|seconds| seconds * 1e3);
     let losses = figures.get(Figure::WorkProduced).zip(good_ms).map(|(produced, good)| {
         let produced = produced * 1e3;
-        let lost = [Element::OffShift, Element::PlannedDown, Element::Unknown, Element::Idle, Element::Delay, Element::MinorStop, Element::Setup];
-        let mut losses: Vec<_> = lost.map(|element| LossView { id: element_word(element).to_owned(), ms: ms(element) }).to_vec();
+        let lost = [
+            Element::OffShift,
+            Element::PlannedDown,
+            Element::Unknown,
+            Element::Idle,
+            Element::Delay,
+            Element::MinorStop,
+            Element::Setup,
+        ];
+        let mut losses: Vec<_> =
+            lost.map(|element| LossView { id: element_word(element).to_owned(), ms: ms(element) }).to_vec();
         losses.push(LossView { id: "speed".to_owned(), ms: ms(Element::Production) - produced });
         let share = |part: f64| if amounts.produced().to_f64() == 0.0 { 0.0 } else { (produced - good) * part };
         let bad = amounts.scrap.to_f64() + amounts.rework.to_f64();
@@ -460,7 +496,12 @@ impl Mes for Manufacturing {
             let shift = calendar_of(&state, path).and_then(|calendar| calendar.shift_at(now));
             Some(MachineView {
                 path: path.clone(),
-                title: view.plant.equipment.iter().find(|item| item.path.as_str() == path).map_or_else(|| path.clone(), |item| item.title.clone()),
+                title: view
+                    .plant
+                    .equipment
+                    .iter()
+                    .find(|item| item.path.as_str() == path)
+                    .map_or_else(|| path.clone(), |item| item.title.clone()),
                 line: path.rsplit_once('/').map_or_else(String::new, |(line, _)| line.to_owned()),
                 state: piece.moment.seen.state.map(|state| state.name().to_owned()),
                 mode: piece.moment.seen.mode.map(|mode| mode.to_string()),
@@ -469,7 +510,11 @@ impl Mes for Manufacturing {
                 reason: state.reason_name(piece.moment.reason),
                 planned: planned_word(piece.moment.planned).to_owned(),
                 calendar,
-                shift: shift.map(|shift| ShiftView { name: shift.name.to_owned(), from_ms: shift.from.millis(), to_ms: shift.to.millis() }),
+                shift: shift.map(|shift| ShiftView {
+                    name: shift.name.to_owned(),
+                    from_ms: shift.from.millis(),
+                    to_ms: shift.to.millis(),
+                }),
             })
         };
         state.units.iter().filter_map(machine).collect()

@@ -41,7 +41,10 @@ pub(super) fn words(said: &Said) -> String {
 /// From how it is kept.
 pub(super) fn said_of(change: &serde_json::Value) -> Option<Said> {
     let text = |key: &str| change.get(key)?.as_str().map(str::to_owned);
-    text("reason").map(Said::Reason).or_else(|| text("state").map(Said::State)).or_else(|| change.get("as_recorded").map(|_| Said::AsRecorded))
+    text("reason")
+        .map(Said::Reason)
+        .or_else(|| text("state").map(Said::State))
+        .or_else(|| change.get("as_recorded").map(|_| Said::AsRecorded))
 }
 
 fn change_of(state: &State, said: &Said) -> Option<Change> {
@@ -83,10 +86,21 @@ impl Manufacturing {
             let state = self.state();
             let unit = *state.units.get(&wish.path).ok_or_else(|| MesProblem::NoMachine(wish.path.clone()))?;
             let change = change_of(&state, &wish.said).ok_or_else(|| match &wish.said {
-                Said::Reason(name) => MesProblem::Refused(format!("there is no reason \"{name}\""), "choose one of /api/mes/reasons, or add a [[reason]]".to_owned()),
-                _ => MesProblem::Refused("there is no such state".to_owned(), "write a PackML state, such as Execute or Held".to_owned()),
+                Said::Reason(name) => MesProblem::Refused(
+                    format!("there is no reason \"{name}\""),
+                    "choose one of /api/mes/reasons, or add a [[reason]]".to_owned(),
+                ),
+                _ => MesProblem::Refused(
+                    "there is no such state".to_owned(),
+                    "write a PackML state, such as Execute or Held".to_owned(),
+                ),
             })?;
-            let settings = state.follower.floor().settings_of(unit).cloned().ok_or_else(|| MesProblem::NoMachine(wish.path.clone()))?;
+            let settings = state
+                .follower
+                .floor()
+                .settings_of(unit)
+                .cloned()
+                .ok_or_else(|| MesProblem::NoMachine(wish.path.clone()))?;
             (unit, settings, Correction { from: wish.from, to: wish.to, change, by: by.id, at: now })
         };
         if wish.to > now || wish.to <= wish.from || wish.to.since(wish.from) > LONGEST {
@@ -129,7 +143,11 @@ impl Manufacturing {
     }
 
     /// What people put right of a machine over a window.
-    pub(super) async fn put_right_in(&self, path: &str, window: Interval<()>) -> Result<Vec<StoredCorrection>, MesProblem> {
+    pub(super) async fn put_right_in(
+        &self,
+        path: &str,
+        window: Interval<()>,
+    ) -> Result<Vec<StoredCorrection>, MesProblem> {
         let unit = self.state().units.get(path).copied().ok_or_else(|| MesProblem::NoMachine(path.to_owned()))?;
         Ok(self.store.floor_corrections(unit.0, window.from, window.to).await?)
     }

@@ -37,7 +37,8 @@ impl Manufacturing {
             let (counters, progress) = {
                 let state = self.state();
                 let shown = state.follower.shown(&batch).into_iter();
-                let counters = shown.filter_map(|(tag, shown)| Some((tag, serde_json::to_string(&shown).ok()?))).collect();
+                let counters =
+                    shown.filter_map(|(tag, shown)| Some((tag, serde_json::to_string(&shown).ok()?))).collect();
                 (counters, progress_of(&state.follower, until))
             };
             let mut keep = self.rows(&batch).await?;
@@ -49,7 +50,11 @@ impl Manufacturing {
     }
 
     /// Keeps hours that were made anew, with people's word on them. In turn.
-    pub(super) async fn keep(&self, batch: &Batch, corrections: Vec<(StoredCorrection, Event)>) -> Result<(), StoreError> {
+    pub(super) async fn keep(
+        &self,
+        batch: &Batch,
+        corrections: Vec<(StoredCorrection, Event)>,
+    ) -> Result<(), StoreError> {
         if batch.hours.is_empty() && corrections.is_empty() {
             return Ok(());
         }
@@ -93,7 +98,12 @@ impl Manufacturing {
             let known = self.slots(node, &added.iter().map(|(slot, _)| *slot).collect::<Vec<_>>()).await?;
             slots.extend(added.into_iter().map(|(slot, added)| {
                 let before = known.get(&slot).cloned().unwrap_or_default();
-                StoredSlot { node: node.0, level: level(slot.level), number: slot.number, totals: (before + added).encode() }
+                StoredSlot {
+                    node: node.0,
+                    level: level(slot.level),
+                    number: slot.number,
+                    totals: (before + added).encode(),
+                }
             }));
         }
         let hours = batch.hours.iter().map(|kept| {
@@ -122,7 +132,11 @@ impl Manufacturing {
     }
 
     /// The kept hours of units that a window touches.
-    pub(super) async fn kept_hours_of(&self, units: Vec<u32>, window: Interval<()>) -> Result<Vec<KeptHour>, StoreError> {
+    pub(super) async fn kept_hours_of(
+        &self,
+        units: Vec<u32>,
+        window: Interval<()>,
+    ) -> Result<Vec<KeptHour>, StoreError> {
         if window.to <= window.from {
             return Ok(Vec::new());
         }
@@ -134,7 +148,11 @@ impl Manufacturing {
     }
 
     /// What people put right of a unit that touches a window.
-    pub(super) async fn said_of(&self, unit: UnitId, window: Interval<()>) -> Result<Vec<(u32, Correction)>, StoreError> {
+    pub(super) async fn said_of(
+        &self,
+        unit: UnitId,
+        window: Interval<()>,
+    ) -> Result<Vec<(u32, Correction)>, StoreError> {
         let stored = self.store.floor_corrections(unit.0, window.from, window.to).await?;
         let state = self.state();
         Ok(stored.iter().filter_map(|made| Some((made.number, super::correct::of_stored(&state, made)?))).collect())

@@ -82,7 +82,8 @@ impl Manufacturing {
         clock: Arc<dyn Clock>,
         notes: Notes,
     ) -> Result<Arc<Self>> {
-        log.register_reader(READER, &[andon_model::log::Lane::Samples]).context("the shop floor cannot read the log")?;
+        log.register_reader(READER, &[andon_model::log::Lane::Samples])
+            .context("the shop floor cannot read the log")?;
         let durable = log.durable_seq(andon_model::log::Lane::Samples);
         let progress = match store.floor_progress().await? {
             Some(progress) => progress,
@@ -95,7 +96,11 @@ impl Manufacturing {
             }
         };
         if progress.seen > durable {
-            tracing::warn!(seen = progress.seen.0, durable = durable.0, "the log is shorter than what the shop floor has kept of it");
+            tracing::warn!(
+                seen = progress.seen.0,
+                durable = durable.0,
+                "the log is shorter than what the shop floor has kept of it"
+            );
         }
         let seen = progress.seen.min(durable);
         let mut follower = Follower::new(progress.kept_until, seen);
@@ -111,7 +116,16 @@ impl Manufacturing {
             planned_until: progress.kept_until,
         };
         let turn = tokio::sync::RwLock::default();
-        Ok(Arc::new(Self { state: Mutex::new(state), turn, store, log, bus, clock, notes, orders: orders::Memory::default() }))
+        Ok(Arc::new(Self {
+            state: Mutex::new(state),
+            turn,
+            store,
+            log,
+            bus,
+            clock,
+            notes,
+            orders: orders::Memory::default(),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,8 +153,13 @@ impl Manufacturing {
         self.store.floor_numbers(NumberKind::Reason, master.reasons.keys().cloned().collect()).await?;
         let nodes: BTreeMap<_, _> =
             self.store.floor_names(NumberKind::Node).await?.into_iter().map(|(name, n)| (name, NodeId(n))).collect();
-        let reasons: HashMap<_, _> =
-            self.store.floor_names(NumberKind::Reason).await?.into_iter().map(|(name, n)| (name, ReasonId(n))).collect();
+        let reasons: HashMap<_, _> = self
+            .store
+            .floor_names(NumberKind::Reason)
+            .await?
+            .into_iter()
+            .map(|(name, n)| (name, ReasonId(n)))
+            .collect();
         let units: BTreeMap<String, UnitId> =
             master.machines.keys().filter_map(|path| Some((path.clone(), UnitId(nodes.get(path)?.0)))).collect();
         let follows = units.iter().filter_map(|(path, unit)| follow_of(*unit, path, &master, &nodes, &reasons, &view));
@@ -159,7 +178,8 @@ impl Manufacturing {
             .into_iter()
             .filter_map(|(tag, shown)| Some((tag, serde_json::from_str(&shown).ok()?)))
             .collect();
-        let with_paths: Vec<_> = units.iter().filter(|(_, unit)| new.contains(&unit.0)).map(|(path, unit)| (*unit, path.clone())).collect();
+        let with_paths: Vec<_> =
+            units.iter().filter(|(_, unit)| new.contains(&unit.0)).map(|(path, unit)| (*unit, path.clone())).collect();
         let mut restored = self.restored(&with_paths, kept_until).await?;
         let mut corrections = Vec::new();
         for unit in &new {
@@ -169,7 +189,8 @@ impl Manufacturing {
         }
 
         let mut state = self.state();
-        let unheard: Vec<UnitId> = new.iter().filter(|unit| !logs.contains_key(unit)).map(|unit| UnitId(*unit)).collect();
+        let unheard: Vec<UnitId> =
+            new.iter().filter(|unit| !logs.contains_key(unit)).map(|unit| UnitId(*unit)).collect();
         let log = |unit: UnitId| {
             let mut log = logs.remove(&unit.0).unwrap_or_default();
             restored.remove(&unit).unwrap_or_default().into_log(&mut log, kept_until);
@@ -245,10 +266,18 @@ fn follow_of(
     let machine = master.machines.get(path)?.clone();
     let above = path.match_indices('/').map(|(at, _)| &path[..at]).chain([path]);
     let nodes = above.filter_map(|path| nodes.get(path).copied()).collect();
-    let tags = [machine.state.as_ref().map(|tag| &tag.tag), machine.mode.as_ref().map(|tag| &tag.tag), machine.reason.as_ref().map(|tag| &tag.tag)];
+    let tags = [
+        machine.state.as_ref().map(|tag| &tag.tag),
+        machine.mode.as_ref().map(|tag| &tag.tag),
+        machine.reason.as_ref().map(|tag| &tag.tag),
+    ];
     let counted = machine.counts.iter().map(|count| &count.tag);
-    let tags: HashMap<_, _> =
-        tags.into_iter().flatten().chain(counted).filter_map(|tag| Some((tag.clone(), view.id_of(tag.as_str())?))).collect();
+    let tags: HashMap<_, _> = tags
+        .into_iter()
+        .flatten()
+        .chain(counted)
+        .filter_map(|tag| Some((tag.clone(), view.id_of(tag.as_str())?)))
+        .collect();
     let state = machine.state.as_ref().and_then(|state| view.tag(*tags.get(&state.tag)?));
     let silent_after = state.and_then(|tag| tag.stale_after_ms).map(Duration::from_millis);
     let settings = UnitSettings { rules: machine.rules, nodes };

@@ -137,12 +137,17 @@ impl Manufacturing {
         let remarks = {
             let mut state = self.state();
             let remarks = state.follower.take_remarks();
-            remarks.into_iter().filter_map(|(unit, remark)| Some((state.paths.get(&unit)?.clone(), remark))).collect::<Vec<_>>()
+            remarks
+                .into_iter()
+                .filter_map(|(unit, remark)| Some((state.paths.get(&unit)?.clone(), remark)))
+                .collect::<Vec<_>>()
         };
         for (path, remark) in remarks {
             let words = match remark {
                 Remark::Counter { tag, oddity: Oddity::Reset } => {
-                    format!("the counter {tag} went back and is taken to have been reset; what it shows was counted since")
+                    format!(
+                        "the counter {tag} went back and is taken to have been reset; what it shows was counted since"
+                    )
                 }
                 Remark::Counter { tag, oddity: Oddity::NotBelieved(amount) } => format!(
                     "the counter {tag} went up by {} at once, which is more than `at_most`; nothing was counted, and it goes on from there",
@@ -152,7 +157,9 @@ impl Manufacturing {
                     format!("{tag} showed what no counter shows; the reading was left out")
                 }
                 Remark::NoMeaning { tag, value } => {
-                    format!("{tag} is {value:?}, and what that means is not said in the [[machine]]; the state is unknown until it says something else")
+                    format!(
+                        "{tag} is {value:?}, and what that means is not said in the [[machine]]; the state is unknown until it says something else"
+                    )
                 }
             };
             self.notes.say(&path, "machine", words);

@@ -59,7 +59,14 @@ struct Here {
 impl Here {
     async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
         let handed: Arc<dyn Clock> = clock.clone();
-        let (log, _) = DurableLog::open(&folder.join("log"), Uuid::from_u128(1), LogOptions::default(), Arc::new(OsDisk), handed.clone()).expect("a log");
+        let (log, _) = DurableLog::open(
+            &folder.join("log"),
+            Uuid::from_u128(1),
+            LogOptions::default(),
+            Arc::new(OsDisk),
+            handed.clone(),
+        )
+        .expect("a log");
         let shared: Arc<dyn Log> = log.clone();
         let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
         if store.current_plant().await.expect("a model").0.version == 0 {
@@ -72,7 +79,10 @@ impl Here {
         bus.set_plant(Arc::new(plant), ids);
         let recorder = AuditRecorder::open(shared.clone()).expect("a recorder");
         let stop = CancellationToken::new();
-        let relay = { let (store, log, stop) = (store.clone(), shared.clone(), stop.clone()); async move { store.relay(recorder, log, stop).await } };
+        let relay = {
+            let (store, log, stop) = (store.clone(), shared.clone(), stop.clone());
+            async move { store.relay(recorder, log, stop).await }
+        };
         // Ends with `stop`.
         tokio::spawn(relay);
         let mes = Manufacturing::open(store.clone(), shared, bus, handed, Notes::new().0).await.expect("opened");
@@ -163,7 +173,14 @@ async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kil
     let clock = Arc::new(ManualClock::new(begins()));
     let mut here = Here::open(folder.path(), &clock).await;
     here.clock.set(at(100));
-    here.say(&[("press/state", 0, EXECUTE), ("press/good", 0, 10), ("press/state", 30, HELD), ("press/state", 50, EXECUTE), ("press/good", 90, 3010)]).await;
+    here.say(&[
+        ("press/state", 0, EXECUTE),
+        ("press/good", 0, 10),
+        ("press/state", 30, HELD),
+        ("press/state", 50, EXECUTE),
+        ("press/good", 90, 3010),
+    ])
+    .await;
     here.go_on().await;
     let before = here.kpis("works/line/press", 10, 100).await;
     assert_eq!((minutes(before.times.production_ms), minutes(before.times.delay_ms)), (70.0, 20.0));
@@ -201,14 +218,22 @@ async fn what_comes_late_and_what_people_say_changes_kept_hours_and_what_was_rec
     assert_eq!((minutes(answer.times.delay_ms), minutes(answer.times.production_ms)), (120.0, 280.0));
     assert_eq!(here.correct(100, 130, Said::Reason("Cleaning".to_owned()), 1).await, Ok(1));
     assert_eq!(here.correct(100, 130, Said::Reason("Cleaning".to_owned()), 1).await, Ok(1), "the same request again");
-    assert!(matches!(here.correct(100, 131, Said::Reason("Cleaning".to_owned()), 1).await, Err(MesProblem::Conflict(_))));
-    assert_eq!(here.correct(350, 390, Said::State("Suspended".to_owned()), 2).await, Ok(2), "of an hour that is over and one that is not");
+    assert!(matches!(
+        here.correct(100, 131, Said::Reason("Cleaning".to_owned()), 1).await,
+        Err(MesProblem::Conflict(_))
+    ));
+    assert_eq!(
+        here.correct(350, 390, Said::State("Suspended".to_owned()), 2).await,
+        Ok(2),
+        "of an hour that is over and one that is not"
+    );
     for _ in 0..2 {
         let answer = here.kpis("works", 0, 400).await;
         assert_eq!(minutes(answer.times.planned_down_ms), 30.0);
         assert_eq!(minutes(answer.times.delay_ms), 90.0 + 40.0);
         let stops = here.mes.stops("works/line".to_owned(), window(0, 400)).await.expect("stops");
-        let told: Vec<_> = stops.iter().map(|stop| ((stop.from_ms - begins().millis()) / 60_000, stop.cause.as_deref())).collect();
+        let told: Vec<_> =
+            stops.iter().map(|stop| ((stop.from_ms - begins().millis()) / 60_000, stop.cause.as_deref())).collect();
         assert_eq!(told, [(130, Some("inside")), (350, Some("outside")), (70, Some("inside"))]);
         let pieces = here.mes.states("works/line/press".to_owned(), window(0, 400)).await.expect("pieces");
         assert!(pieces.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "without gap");
@@ -219,7 +244,10 @@ async fn what_comes_late_and_what_people_say_changes_kept_hours_and_what_was_rec
     let answer = here.kpis("works/line/press", 0, 400).await;
     assert_eq!((minutes(answer.times.delay_ms), minutes(answer.times.planned_down_ms)), (120.0, 0.0));
     let made = here.mes.corrections("works/line/press".to_owned(), window(0, 400)).await.expect("all");
-    assert_eq!(made.iter().map(|one| one.says.as_str()).collect::<Vec<_>>(), ["reason Cleaning", "state Suspended", "as recorded"]);
+    assert_eq!(
+        made.iter().map(|one| one.says.as_str()).collect::<Vec<_>>(),
+        ["reason Cleaning", "state Suspended", "as recorded"]
+    );
 }
 
 #[tokio::test]
@@ -228,7 +256,15 @@ async fn a_kpi_tells_its_rows_and_they_add_up_to_it() {
     let clock = Arc::new(ManualClock::new(begins()));
     let mut here = Here::open(folder.path(), &clock).await;
     here.clock.set(at(130));
-    here.say(&[("press/state", 0, EXECUTE), ("press/good", 1, 0), ("press/state", 40, SUSPENDED), ("press/state", 45, EXECUTE), ("press/good", 50, 60), ("press/good", 110, 100)]).await;
+    here.say(&[
+        ("press/state", 0, EXECUTE),
+        ("press/good", 1, 0),
+        ("press/state", 40, SUSPENDED),
+        ("press/state", 45, EXECUTE),
+        ("press/good", 50, 60),
+        ("press/good", 110, 100),
+    ])
+    .await;
     here.go_on().await;
     for id in ["availability", "oee_index", "quality_ratio"] {
         let why = here.mes.why("works/line/press".to_owned(), id.to_owned(), window(0, 120)).await.expect("why");
@@ -256,9 +292,15 @@ async fn what_cannot_be_put_right_is_refused_with_what_to_do() {
         (10, 20, Said::State("Sleeping".to_owned())),
     ] {
         let answer = here.correct(from, to, said, 9).await;
-        assert!(matches!(&answer, Err(MesProblem::Refused(text, remedy)) if !text.is_empty() && !remedy.is_empty()), "{answer:?}");
+        assert!(
+            matches!(&answer, Err(MesProblem::Refused(text, remedy)) if !text.is_empty() && !remedy.is_empty()),
+            "{answer:?}"
+        );
     }
     let nobody = here.mes.kpis("works/other".to_owned(), window(0, 10)).await;
     assert_eq!(nobody, Err(MesProblem::NoMachine("works/other".to_owned())));
-    tokio::time::timeout(Duration::from_secs(5), here.mes.kpis("works".to_owned(), window(50, 60))).await.expect("in time").expect("an answer");
+    tokio::time::timeout(Duration::from_secs(5), here.mes.kpis("works".to_owned(), window(50, 60)))
+        .await
+        .expect("in time")
+        .expect("an answer");
 }

@@ -40,8 +40,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_END_WITHIN: Duration = Duration::from_secs(5);
 /// How many reads run at once; more wait.
 const READERS: u32 = 3;
-/// So many rows SQLite's thread reads ahead of the task that takes them: with few, the two wake each other at every fiftieth row.
-const ROWS_AHEAD: usize = 1_024;
 /// A file up to this size is checked as a whole at the start: less than a second, also from a memory card.
 const CHECKED_WHOLE_BYTES: u64 = 32 << 20;
 /// What is checked of a larger file.
@@ -98,7 +96,7 @@ impl Store {
         migrate(path, &mut connection).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.pragma("query_only", "on").row_buffer_size(ROWS_AHEAD))
+            .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(opening(path))?;
         Ok(Self {

@@ -458,8 +458,11 @@ impl Manufacturing {
             }
             _ => "look at the job as it is now",
         };
-        let standing =
-            if matches!(error, BeginError::Occupied { .. }) { standing.map(|(_, standing)| Box::new(standing)) } else { None };
+        let standing = if matches!(error, BeginError::Occupied { .. }) {
+            standing.map(|(_, standing)| Box::new(standing))
+        } else {
+            None
+        };
         let current = Some(Current::Job(Box::new(self.job_view(stored, job.id, by.id).await?)));
         Err(OrdersProblem::Conflict { text, remedy: remedy.to_owned(), current, standing })
     }

@@ -240,7 +240,12 @@ impl Manufacturing {
             .map_or_else(|| view.state.clone(), |state| state.to_string());
         let text = format!("the job {} was changed meanwhile: it is {state}", view.number);
         let remedy = "look at it as it is now, then decide again".to_owned();
-        Ok(OrdersProblem::Conflict { text, remedy, current: Some(Current::Job(Box::new(view))), standing: standing.map(Box::new) })
+        Ok(OrdersProblem::Conflict {
+            text,
+            remedy,
+            current: Some(Current::Job(Box::new(view))),
+            standing: standing.map(Box::new),
+        })
     }
 
     /// All orders of which a job has not ended.

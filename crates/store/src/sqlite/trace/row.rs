@@ -9,7 +9,7 @@ use sqlx::sqlite::Sqlite;
 use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 
 /// So many items are asked for with one statement.
-pub(super) const ASKED_AT_A_TIME: usize = 2_048;
+pub(super) const ASKED_AT_A_TIME: usize = 512;
 
 /// The columns of a [`Row`].
 pub(super) const COLUMNS: &str =
