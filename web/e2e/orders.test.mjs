@@ -436,7 +436,7 @@ describe('work orders', { skip: real }, () => {
   });
 
   test('no orders yet is said, with where they come from; a held job stands out at its machine', async () => {
-    await on('/orders', { seed: { 'mock.no_orders': '1' } }, (page) => page.getByText('An order comes from the ERP system').waitFor());
+    await on('/orders', { seed: { 'mock.no_orders': '1' } }, (page) => page.getByText('An order is made here with').waitFor());
     await on(LABELLER1, { seed: { 'mock.no_orders': '1' } }, (page) => page.getByText('Nothing is planned here.').first().waitFor());
     await on(LABELLER1, {}, (page) => page.locator('.state.held', { hasText: 'Held: inside the machine' }).waitFor());
   });

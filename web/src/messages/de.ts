@@ -529,7 +529,7 @@ export const de: Messages = {
   'orders.only_late': 'Verspätet',
   'orders.new': 'Neuer Auftrag',
   'orders.empty.title': 'Keine Aufträge',
-  'orders.empty.what': 'Ein Auftrag kommt aus dem ERP-System oder wird hier mit „Neuer Auftrag“ angelegt.',
+  'orders.empty.what': 'Ein Auftrag wird hier mit „Neuer Auftrag“ angelegt oder kommt von einem anderen Programm über HTTP.',
   'orders.empty_filter': 'Kein Auftrag passt zum Filter',
   'orders.not_renewed': 'Die Liste konnte nicht erneuert werden; sie zeigt den letzten bekannten Stand.',
   'orders.more_exist.one': 'Nur {n} Auftrag wird gezeigt; es gibt mehr.',

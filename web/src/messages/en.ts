@@ -528,7 +528,7 @@ export const en = {
   'orders.only_late': 'Late',
   'orders.new': 'New order',
   'orders.empty.title': 'No work orders',
-  'orders.empty.what': 'An order comes from the ERP system, or is made here with “New order”.',
+  'orders.empty.what': 'An order is made here with “New order”, or by another program over HTTP.',
   'orders.empty_filter': 'No order fits the filter',
   'orders.not_renewed': 'The list could not be renewed; it shows what was known last.',
   'orders.more_exist.one': 'Only {n} order is shown; there are more.',
