@@ -282,11 +282,10 @@ impl Follower {
         self.last = Some(head);
     }
 
-    /// What was said up to a frame, since the last that was taken in, is lost.
+    /// What was said up to a frame, since the last that was taken in, is lost; before the first, since what is kept.
     pub fn lost(&mut self, upto: Seq) {
-        if let Some(last) = self.last {
-            self.nothing_known(last.received, upto);
-        }
+        let since = self.last.map_or(self.floor.kept_until(), |last| last.received);
+        self.nothing_known(since, upto);
     }
 
     /// What these machines said last, before they were followed: it still holds.
@@ -302,9 +301,9 @@ impl Follower {
         }
         heard.sort_by_key(|(at, ..)| *at);
         for (at, used, sample) in heard {
-            self.hear(used, at.max(self.floor.kept_until()), &sample);
+            let begins = self.in_time_from(self.margin(used.unit));
+            self.hear(used, at.max(begins), &sample);
         }
-        self.late.retain(|unit, _| !units.contains(unit));
     }
 
     /// From an instant on nothing is known of any machine, until it is heard again.
@@ -392,8 +391,13 @@ impl Follower {
 
     /// Whether a word about this instant goes through what is kept.
     fn is_late(&self, margin: Duration, at: Timestamp) -> bool {
+        at < self.in_time_from(margin)
+    }
+
+    /// What is about this instant or a later one does not touch what is kept.
+    fn in_time_from(&self, margin: Duration) -> Timestamp {
         let kept = self.floor.kept_until();
-        at < if self.floor.is_caught_up() { kept.plus(margin) } else { kept }
+        if self.floor.is_caught_up() { kept.plus(margin) } else { kept }
     }
 
     fn say(&mut self, id: UnitId, at: Timestamp, word: Word) {

@@ -73,6 +73,21 @@ impl Manufacturing {
         self.store.floor_keep(FloorKeep { progress: Some(progress), ..FloorKeep::default() }).await
     }
 
+    /// Where no machine is followed, nothing has to be read again: the log may free what was read.
+    pub(super) async fn let_go_while_idle(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.write().await;
+        let progress = {
+            let state = self.state();
+            if !state.units.is_empty() {
+                return Ok(());
+            }
+            progress_of(&state.follower, state.follower.floor().kept_until())
+        };
+        self.keep_progress().await?;
+        self.let_go(progress).await;
+        Ok(())
+    }
+
     /// The log may free what lies before.
     async fn let_go(&self, progress: Progress) {
         let log = self.log.clone();

@@ -16,6 +16,8 @@ const READ_BYTES: usize = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often what is over is kept, and silent machines are looked for.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often the log hears how far a floor without machines has read.
+const LET_GO_EVERY: Duration = Duration::from_secs(600);
 /// How long after a failure it is tried again.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
@@ -23,7 +25,7 @@ impl Manufacturing {
     /// Follows until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut next = self.first();
-        let mut kept_at = self.clock.monotonic();
+        let (mut kept_at, mut let_go_at) = (self.clock.monotonic(), None);
         loop {
             let pause = match self.read_once(next).await {
                 Ok(Some(after)) => {
@@ -44,6 +46,13 @@ impl Manufacturing {
                     && let Err(error) = self.tick().await
                 {
                     tracing::error!("the shop floor cannot be kept: {}", causes(&error));
+                }
+            }
+            let is_due = let_go_at.is_none_or(|at| now.saturating_sub(at) >= LET_GO_EVERY);
+            if pause > Duration::ZERO && (is_due || stop.is_cancelled()) {
+                let_go_at = Some(now);
+                if let Err(error) = self.let_go_while_idle().await {
+                    tracing::error!("how far the shop floor has come cannot be kept: {}", causes(&error));
                 }
             }
             if stop.is_cancelled() {
@@ -78,6 +87,7 @@ impl Manufacturing {
                 }
                 self.take(&mut state.follower, frame);
             }
+            gaps.for_each(|gap| state.follower.lost(gap.to));
         }
         self.mend().await?;
         self.tell();
