@@ -66,13 +66,11 @@ pub enum What {
     Order(OrderChange),
     /// A job order changed its state or its place in the plan, or somebody counted what came of it; [`Event::path`] is the equipment.
     Job(JobChange),
-    /// A lot, a serial unit or a container was made, moved, built in, taken out, or what may be done with it was decided.
-    Trace(TraceChange),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 10] = [
         "alarm",
         "command",
         "connection",
@@ -83,7 +81,6 @@ impl What {
         "machine",
         "order",
         "job",
-        "trace",
     ];
 
     /// The kind, as in JSON.
@@ -100,7 +97,6 @@ impl What {
             Self::Machine(_) => "machine",
             Self::Order(_) => "order",
             Self::Job(_) => "job",
-            Self::Trace(_) => "trace",
         }
     }
 
@@ -140,8 +136,7 @@ impl What {
             | Self::Note(_)
             | Self::Machine(_)
             | Self::Order(_)
-            | Self::Job(_)
-            | Self::Trace(_) => 0,
+            | Self::Job(_) => 0,
         }
     }
 }
@@ -367,20 +362,6 @@ const fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// What a person changed about where something came from and where it went.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TraceChange {
-    /// `made`, `built_in`, `taken_out`, `split`, `merged`, `moved`, `state`, `certificate`, …
-    pub action: String,
-    /// The lot, unit or container it is about.
-    pub item: Uuid,
-    /// Its material and number, so that the line can be read without looking it up: `4711 L-0815`.
-    pub shown: String,
-    /// More, in plain words, without names of people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -394,7 +375,7 @@ pub struct SystemNote {
 mod tests {
     use super::{
         AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection,
-        Note, OrderChange, Step, SystemNote, TraceChange, UserChange, What,
+        Note, OrderChange, Step, SystemNote, UserChange, What,
     };
     use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;
@@ -513,12 +494,6 @@ mod tests {
             }),
             order("created"),
             job("begin", 0, 0, None),
-            What::Trace(TraceChange {
-                action: "made".to_owned(),
-                item: Uuid::nil(),
-                shown: "4711 L-0815".to_owned(),
-                detail: None,
-            }),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {

@@ -90,6 +90,8 @@ CREATE TABLE job_ledger (
     event     BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX job_ledger_by_job ON job_ledger (job, number);
+-- What people counted at a work unit, in order of time.
+CREATE INDEX job_ledger_counts ON job_ledger (equipment, at, number) WHERE kind = 'count';
 
 -- When a job stood on a work unit, by the ledger. The last of times: it still does.
 CREATE TABLE job_span (
@@ -102,6 +104,7 @@ CREATE TABLE job_span (
 ) STRICT;
 CREATE INDEX job_span_by_unit ON job_span (unit, to_at);
 CREATE INDEX job_span_by_end ON job_span (to_at);
+CREATE INDEX job_span_by_job ON job_span (job, number);
 -- Whatever a program does: one job at a time on a unit, and a job on one unit at a time.
 CREATE UNIQUE INDEX job_span_one_on_a_unit ON job_span (unit) WHERE to_at = 9223372036854775807;
 CREATE UNIQUE INDEX job_span_one_of_a_job ON job_span (job) WHERE to_at = 9223372036854775807;

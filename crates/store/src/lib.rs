@@ -22,7 +22,6 @@ pub mod relay;
 pub mod repository;
 mod sqlite;
 pub mod timeline;
-pub mod trace;
 
 pub use error::{ApplyError, Cause, OpenError, StoreError};
 pub use repository::{

@@ -6,7 +6,6 @@
 use crate::error::{ApplyError, StoreError};
 use crate::floor::FloorRepository;
 use crate::orders::OrderRepository;
-use crate::trace::TraceRepository;
 use andon_model::access::{Grant, Principal};
 use andon_model::event::{Event, SealedEvent};
 use andon_model::log::{Gap, Lane, Seq};
@@ -388,7 +387,6 @@ pub trait Repository:
     + TimelineRepository
     + FloorRepository
     + OrderRepository
-    + TraceRepository
 {
 }
 
@@ -399,6 +397,5 @@ impl<T> Repository for T where
         + TimelineRepository
         + FloorRepository
         + OrderRepository
-        + TraceRepository
 {
 }

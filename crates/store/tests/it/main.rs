@@ -12,4 +12,3 @@ mod orders;
 mod plant;
 mod relay;
 mod timeline;
-mod trace;
