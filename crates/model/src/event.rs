@@ -70,18 +70,8 @@ pub enum What {
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 10] = [
-        "alarm",
-        "command",
-        "connection",
-        "user",
-        "configuration",
-        "system",
-        "note",
-        "machine",
-        "order",
-        "job",
-    ];
+    pub const KINDS: [&'static str; 10] =
+        ["alarm", "command", "connection", "user", "configuration", "system", "note", "machine", "order", "job"];
 
     /// The kind, as in JSON.
     #[must_use]

@@ -381,21 +381,11 @@ pub trait TimelineRepository: Send + Sync + 'static {
 
 /// All of it: what `server` hands around as `Arc<dyn Repository>`.
 pub trait Repository:
-    PlantRepository
-    + AccountRepository
-    + OutboxRepository
-    + TimelineRepository
-    + FloorRepository
-    + OrderRepository
+    PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository + OrderRepository
 {
 }
 
 impl<T> Repository for T where
-    T: PlantRepository
-        + AccountRepository
-        + OutboxRepository
-        + TimelineRepository
-        + FloorRepository
-        + OrderRepository
+    T: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository + OrderRepository
 {
 }
