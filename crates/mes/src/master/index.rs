@@ -5,7 +5,7 @@ use andon_model::near::nearest;
 use andon_model::plant::{Equipment, Level, MasterDef, MasterKind, Plant, TagDef};
 use serde_json::Value as Json;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For so many names that are not there, the one that was meant is looked for; each takes a look at some thousand others.
 const GUESSES: u32 = 50;
@@ -21,9 +21,9 @@ pub(super) struct Index<'p> {
     /// The full name of the greatest revision, by the name without it.
     newest: BTreeMap<&'p str, (MasterKind, &'p str)>,
     /// What materials are of, for changeovers.
-    families: BTreeMap<&'p str, ()>,
+    families: BTreeSet<&'p str>,
     /// The units in which materials have a characteristic, by its name.
-    characteristics: BTreeMap<&'p str, Vec<Option<&'p str>>>,
+    characteristics: BTreeMap<&'p str, BTreeSet<Option<&'p str>>>,
     guesses: Cell<u32>,
 }
 
@@ -34,7 +34,7 @@ impl<'p> Index<'p> {
             tags: plant.tags.iter().map(|tag| (tag.path.as_str(), tag)).collect(),
             master: plant.master.iter().map(|def| ((def.kind, def.name.as_str()), def)).collect(),
             newest: BTreeMap::new(),
-            families: BTreeMap::new(),
+            families: BTreeSet::new(),
             characteristics: BTreeMap::new(),
             guesses: Cell::new(GUESSES),
         };
@@ -50,12 +50,12 @@ impl<'p> Index<'p> {
         if revision::order(own, MasterDef::split(newest.0, newest.1).1).is_gt() {
             *newest = (def.kind, &def.name);
         }
-        self.families.extend(def.settings.get("family").and_then(Json::as_str).map(|family| (family, ())));
+        self.families.extend(def.settings.get("family").and_then(Json::as_str));
         let list = def.settings.get("characteristic").and_then(Json::as_array);
         for item in list.into_iter().flatten() {
             if let Some(name) = item.get("name").and_then(Json::as_str) {
                 let unit = item.get("unit").and_then(Json::as_str);
-                self.characteristics.entry(name).or_default().push(unit);
+                self.characteristics.entry(name).or_default().insert(unit);
             }
         }
     }
@@ -115,17 +115,17 @@ impl<'p> Index<'p> {
 
     /// A family of materials.
     pub(super) fn family(&self, name: &str) -> Result<(), Wrong> {
-        if self.families.contains_key(name) {
+        if self.families.contains(name) {
             return Ok(());
         }
         let message = format!("no material is of the family \"{name}\"");
-        let near = self.near(name, self.families.keys().copied());
+        let near = self.near(name, self.families.iter().copied());
         Err((message, near.unwrap_or_else(|| "write the `family` of a [[material]]".to_owned())))
     }
 
     /// The units that a characteristic is given in; at least one.
-    pub(super) fn characteristic(&self, name: &str) -> Result<&[Option<&'p str>], Wrong> {
-        self.characteristics.get(name).map(Vec::as_slice).ok_or_else(|| {
+    pub(super) fn characteristic(&self, name: &str) -> Result<&BTreeSet<Option<&'p str>>, Wrong> {
+        self.characteristics.get(name).ok_or_else(|| {
             let message = format!("no material has a characteristic \"{name}\"");
             let near = self.near(name, self.characteristics.keys().copied());
             (message, near.unwrap_or_else(|| "write the name of a `characteristic` of a [[material]]".to_owned()))

@@ -148,7 +148,7 @@ fn measure(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<MeasureTag> {
         Some(Ok(units)) => {
             let own = tag.and_then(|tag| tag.unit.as_ref()).map(andon_model::Unit::code);
             // One that says no unit takes any.
-            let fits = own.is_none() || units.iter().any(|unit| unit.is_none() || *unit == own);
+            let fits = own.is_none() || units.contains(&None) || units.contains(&own);
             if let (false, Some(own)) = (fits, own) {
                 let unit = units.iter().flatten().next().copied().unwrap_or_default();
                 let message = format!("the tag is in {own}, and the characteristic in {unit}");

@@ -525,7 +525,11 @@ fn blame<T>(
 ) {
     if placed.is_none() && !findings.is_empty() {
         let before = before();
-        findings.retain(|finding| !before.contains(finding));
+        // The remedy may differ where only what is near a misspelled name did.
+        let was = |finding: &Finding| {
+            before.iter().any(|old| old.pointer == finding.pointer && old.message == finding.message)
+        };
+        findings.retain(|finding| !was(finding));
     }
     for finding in findings {
         match placed {

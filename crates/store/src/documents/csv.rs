@@ -337,7 +337,12 @@ fn data(place: Place, text: &str, cell: Cell, separator: char, report: &mut Repo
             Some(Data::List(text.split('|').map(item).collect()))
         }
         Number => {
-            // Where a comma does not part cells, it may be the sign before decimals.
+            // Where a comma does not part cells, it may be the sign before decimals: 1,25 and 0,125, but is 1,250 more than a thousand?
+            if separator != ',' && may_be_thousands(text) {
+                let message = format!("\"{text}\" may be {} or {}", text.replace(',', "."), text.replace(',', ""));
+                report.add(place, message, "write a point before decimals, and nothing between thousands");
+                return None;
+            }
             let plain = if separator == ',' { text.to_owned() } else { text.replacen(',', ".", 1) };
             let is_number =
                 plain.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'e' | b'E' | b'+'));
@@ -355,6 +360,19 @@ fn data(place: Place, text: &str, cell: Cell, separator: char, report: &mut Repo
             }
         }
     }
+}
+
+/// Whether a comma may stand between thousands: one to three digits before it, of which the first is no zero, and three behind it.
+fn may_be_thousands(text: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    text.trim_start_matches('-').split_once(',').is_some_and(|(before, behind)| {
+        digits(before)
+            && digits(behind)
+            && behind.len() == 3
+            && before.len() <= 3
+            && !before.is_empty()
+            && !before.starts_with('0')
+    })
 }
 
 /// What parts the cells: whichever of `,`, `;` and a tab stands most often in the first line.
