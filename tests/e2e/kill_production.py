@@ -25,10 +25,10 @@ from harness import Node, http, now_ms
 from kill_actors import Actor, Ledger, Site
 
 SHOWN = 5
-PRESS = "works/cell/press"
+PRESS, OVEN = "works/cell/press", "works/cell/oven"
 PLANT = """
-equipment = [{ path = "works", level = "site" }, { path = "works/cell", level = "work_center" }, { path = "works/cell/press", level = "work_unit" }, { path = "works/cell/bench", level = "work_unit" }]
-tag = [{ path = "works/cell/press/state", type = "int64" }, { path = "works/cell/press/good", type = "int64" }]
+equipment = [{ path = "works", level = "site" }, { path = "works/cell", level = "work_center" }, { path = "works/cell/press", level = "work_unit" }, { path = "works/cell/oven", level = "work_unit" }, { path = "works/cell/bench", level = "work_unit" }]
+tag = [{ path = "works/cell/press/state", type = "int64" }, { path = "works/cell/press/good", type = "int64" }, { path = "works/cell/oven/state", type = "int64" }]
 reason = [{ name = "Jam" }, { name = "Scrapped/Crack" }]
 
 [[machine]]
@@ -39,6 +39,10 @@ orders = false
 run_time = "10ms"
 
 [[machine]]
+equipment = "works/cell/oven"
+state = { tag = "works/cell/oven/state", packml = true }
+
+[[machine]]
 equipment = "works/cell/bench"
 
 [[material]]
@@ -46,6 +50,8 @@ name = "bolt"
 operation = [{ name = "10", title = "Deburr", equipment = ["works/cell/bench"], run_time = "1 s" }]
 """
 EXECUTE, HELD = 6, 11
+# What the oven, of which nobody puts anything right, says by turns.
+STATES = {2: "Stopped", 4: "Idle", 5: "Suspended", 6: "Execute", 11: "Held"}
 
 
 class Machine(Actor):
@@ -53,18 +59,19 @@ class Machine(Actor):
 
     def __init__(self, judge):
         super().__init__(judge, "machine")
-        self.total, self.state, self.sent = 1, EXECUTE, None
+        self.total, self.oven, self.sent = 1, 2, None
 
     def live(self, life, web, _mqtt, token):
         while self.site.lives(life):
             if self.sent is None:
                 self.total += self.random.randint(0, 3)
-                self.state = self.random.choice((EXECUTE, EXECUTE, HELD))
-                at = now_ms()
-                self.sent = (self.total, [{"path": f"{PRESS}/state", "ts": at, "value": self.state}, {"path": f"{PRESS}/good", "ts": at, "value": self.total}])
-            answer = http(web, "POST", "/api/ingest?precision=ms", self.sent[1], token=token, deadline=5)
+                self.oven = self.random.choice([state for state in STATES if state != self.oven])
+                said = {f"{PRESS}/state": self.random.choice((EXECUTE, EXECUTE, HELD)), f"{PRESS}/good": self.total, f"{OVEN}/state": self.oven}
+                self.sent = {"at": now_ms(), "total": self.total, "oven": self.oven, "said": said}
+            body = [{"path": path, "ts": self.sent["at"], "value": value} for path, value in self.sent["said"].items()]
+            answer = http(web, "POST", "/api/ingest?precision=ms", body, token=token, deadline=5)
             if answer.status == 204:
-                self.ledger.note("total", total=self.sent[0])
+                self.ledger.note("total", at=self.sent["at"], total=self.sent["total"], oven=self.sent["oven"])
                 self.judge.count("readings")
                 self.sent = None
             time.sleep(0.005)  # As fast as a machine says something.
@@ -208,7 +215,7 @@ class Judge:
         window = f"path={PRESS}&from_ms={self.begun}&to_ms={now_ms()}"
         machine = self.actors[0]
         acknowledged = max((entry["total"] for entry in self.ledger.read("total")), default=1)
-        possible = {acknowledged, machine.sent[0] if machine.sent else acknowledged}
+        possible = {acknowledged, machine.sent["total"] if machine.sent else acknowledged}
         # The floor follows the log: it has all of it as soon as it has read on after the start.
         good = None
         for _ in range(500):
@@ -222,19 +229,62 @@ class Judge:
         total = sum(ms for name, ms in answer["times"].items() if name not in ("pbt_ms", "pot_ms"))
         if abs(total - (answer["to_ms"] - answer["from_ms"])) > 5:
             self.broken("state", f"the times add up to {total} ms of {answer['to_ms'] - answer['from_ms']}")
+        self.check_states()
         self.check_orders()
-        # The first are about moments before the press said anything.
-        wide = f"path={PRESS}&from_ms={self.begun - 60_000}&to_ms={now_ms()}"
-        made = {one["number"]: one for one in self.node.get(f"/api/mes/corrections?{wide}").json["corrections"]}
-        for entry in self.ledger.read("correction"):
-            one = made.get(entry["number"])
-            if one is None or (one["from_ms"], one["to_ms"]) != (entry["from_ms"], entry["to_ms"]):
-                self.broken("correction", f"{entry} is {one}")
-        if len(made) > len(self.ledger.read("correction")) + 1:
-            self.broken("correction_doubled", f"{len(made)} for {len(self.ledger.read('correction'))}")
+        self.check_corrections()
         report = self.node.get("/api/audit/verify", deadline=60).json
         if not report["ok"]:
             self.broken("audit", report["detail"])
+
+    def states(self, machine: str, begin: int) -> list[dict]:
+        """What it was in, a minute at a time, from `begin` until now."""
+        end, pieces = now_ms(), []
+        for minute in range(begin, end, 60_000):
+            pieces += self.node.get(f"/api/mes/states?path={machine}&from_ms={minute}&to_ms={min(minute + 60_000, end)}").json["states"]
+        for before, after in zip(pieces, pieces[1:]):
+            if before["to_ms"] != after["from_ms"]:
+                self.broken("state", f"{machine}: after {before} comes {after}")
+        return pieces
+
+    def check_states(self) -> None:
+        """From each reading to the next the oven was in what it said, and then in nothing that is known, if the node was down: in this order, and in nothing else."""
+        said = self.ledger.read("total")
+        if self.actors[0].sent:  # It may be there or not.
+            said.append(self.actors[0].sent | {"may_be": True})
+        pieces, next_piece = self.states(OVEN, self.begun), 0
+        for entry, end in zip(said, [later["at"] for later in said[1:]] + [pieces[-1]["to_ms"]]):
+            while next_piece < len(pieces) and pieces[next_piece]["to_ms"] <= entry["at"]:
+                next_piece += 1
+            within = [piece for piece in pieces[next_piece:next_piece + 50] if piece["from_ms"] < end]
+            was = [piece["state"] for piece in within]
+            was = [state for number, state in enumerate(was) if number == 0 or state != was[number - 1]]
+            fine = [[STATES[entry["oven"]]], [STATES[entry["oven"]], None]]
+            if was not in fine and not entry.get("may_be"):
+                self.broken("state", f"from {entry['at']} to {end} the oven was in {was} and not in {fine}")
+        self.count("states_checked", len(said))
+
+    def check_corrections(self) -> None:
+        """Each that was acknowledged is there once, and at every moment the last of those that are about it holds."""
+        # The first are about moments before the press said anything.
+        begin = self.begun - 60_000
+        made = {one["number"]: one for one in self.node.get(f"/api/mes/corrections?path={PRESS}&from_ms={begin}&to_ms={now_ms()}").json["corrections"]}
+        acknowledged = self.ledger.read("correction")
+        for entry in acknowledged:
+            one = made.get(entry["number"])
+            if one is None or (one["from_ms"], one["to_ms"]) != (entry["from_ms"], entry["to_ms"]):
+                self.broken("correction", f"{entry} is {one}")
+        if len(made) > len(acknowledged) + 1:
+            self.broken("correction_doubled", f"{len(made)} for {len(acknowledged)}")
+        pieces, next_piece = self.states(PRESS, begin), 0
+        edges = sorted({edge for one in made.values() for edge in (one["from_ms"], one["to_ms"]) if edge < pieces[-1]["to_ms"]})
+        for at in edges:
+            while pieces[next_piece]["to_ms"] <= at:
+                next_piece += 1
+            last = max((number for number, one in made.items() if one["from_ms"] <= at < one["to_ms"]), default=None)
+            holds = last if last and made[last]["says"] != "as recorded" else None
+            if pieces[next_piece]["corrected"] != holds:
+                self.broken("correction", f"at {at} {holds} should hold, and the press was in {pieces[next_piece]}")
+        self.count("edges_checked", len(edges))
 
     def check_orders(self) -> None:
         operator, orders, after = self.actors[1], {}, ""

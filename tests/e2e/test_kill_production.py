@@ -29,13 +29,13 @@ class KillProduction(unittest.TestCase):
         self.assertFalse(broken, f"seed {self.report['seed']}")
 
     def test_every_acknowledged_count_and_state_is_in_the_kpis_once(self):
-        self.promise(("readings",), "count", "state")
+        self.promise(("readings", "states_checked"), "count", "state")
 
     def test_every_acknowledged_order_job_and_count_by_hand_is_there_once(self):
         self.promise(("orders", "begins", "counts", "stops"), "order_lost", "order_doubled", "count_by_hand", "job_state")
 
     def test_every_acknowledged_correction_is_there_once(self):
-        self.promise(("corrections",), "correction", "correction_doubled")
+        self.promise(("corrections", "edges_checked"), "correction", "correction_doubled")
 
     def test_nothing_that_is_asked_again_with_its_key_is_refused(self):
         self.promise((), "refused")

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness import Case, now_ms, wait_until
 
-PRESS, OVEN = "works/line1/press", "works/line1/oven"
+PRESS, OVEN, MILL = "works/line1/press", "works/line1/oven", "works/line2/mill"
 PLANT = f"""
 equipment = [
   {{ path = "works", level = "site" }},
@@ -13,6 +13,7 @@ equipment = [
   {{ path = "{PRESS}", level = "work_unit" }},
   {{ path = "{OVEN}", level = "work_unit" }},
   {{ path = "works/line2", level = "work_center" }},
+  {{ path = "{MILL}", level = "work_unit" }},
 ]
 tag = [{{ path = "{PRESS}/state", type = "int64" }}, {{ path = "{PRESS}/good", type = "int64" }}, {{ path = "{OVEN}/state", type = "int64" }}]
 skill = [{{ name = "Pressing", title = "Pressing to work instruction 7" }}]
@@ -34,6 +35,14 @@ operation = [
   {{ name = "10", title = "Press", equipment = ["{PRESS}"], run_time = "0.3 s", skills = ["Pressing"], instructions = ["WI-7"] }},
   {{ name = "20", title = "Harden", equipment = ["{OVEN}"], run_time = "0.1 s", setup = "1 min" }},
 ]
+
+[[material]]
+name = "PIN"
+operation = [{{ name = "10", equipment = ["{PRESS}", "{OVEN}"], run_time = "1 s", instructions = ["WI-7"] }}]
+
+[[material]]
+name = "ROD"
+operation = [{{ name = "10", equipment = ["{MILL}"], run_time = "1 s" }}]
 
 [[material]]
 name = "STEEL"
@@ -129,9 +138,14 @@ class Orders(Case):
         self.assertEqual((stopped.status, stopped.json["state"], stopped.json["substate"]), (200, "Ended", "Completed"))
         kpis = self.ok("GET", f"/api/mes/kpis?path={PRESS}&from_ms={order['created_ms'] - 1000}&to_ms={now_ms() + 1000}")
         self.assertEqual((kpis["amounts"]["good"], kpis["amounts"]["scrap"]), (32, 5))
-        entries = self.ok("GET", f"/api/mes/jobs/{job['id']}/ledger", who=self.olga)["entries"]
+        whole = self.ok("GET", f"/api/mes/jobs/{job['id']}/ledger", who=self.olga)
+        entries = whole["entries"]
+        self.assertIsNone(whole["next"])
         self.assertEqual([entry["kind"] for entry in entries], ["change", "release", "seen", "seen", "begin", "count", "pause", "resume", "stop"])
         self.assertEqual((entries[4]["by_name"], entries[5]["scrap"], entries[6]["reason"]), (winner, 5, "jam"))
+        last = self.ok("GET", f"/api/mes/jobs/{job['id']}/ledger?limit=6", who=self.olga)
+        self.assertEqual(last["entries"], entries[3:], "the newest")
+        self.assertEqual(self.ok("GET", f"/api/mes/jobs/{job['id']}/ledger?limit=6&after={last['next']}", who=self.olga), {"entries": entries[:3], "next": None})
         # The second operation, and the end.
         harden = self.trigger(self.job("4711/20"), "begin", self.otto)
         self.assertEqual(harden.status, 200, harden)
@@ -155,7 +169,11 @@ class Orders(Case):
         engineer = self.here.make_user("egon", "engineer", "works/line1")
         self.ok("GET", "/api/mes/orders/A-1", who=other, status=404)
         self.assertEqual(self.ok("GET", "/api/mes/orders", who=other), {"orders": [], "next": None})
-        self.assertEqual(self.ok("GET", "/api/mes/jobs", who=other)["jobs"], [])
+        self.assertEqual(self.ok("GET", "/api/mes/jobs", who=other), {"jobs": [], "truncated": False})
+        # A number that is taken tells nothing of what one does not see.
+        taken = self.ask("POST", "/api/mes/orders", {"number": "A-1", "material": "ROD", "quantity": 1}, other)
+        self.assertEqual((taken.status, taken.json["detail"], "current" in taken.json), (409, "the number A-1 is taken", False))
+        self.assertEqual(self.ok("POST", "/api/mes/schedule/plan", {"seed": 7}, other)["changes"], [], "no order of others")
         job = self.ok("GET", f"/api/mes/jobs?equipment={PRESS}", who=viewer)["jobs"][0]
         self.assertEqual(self.trigger(job, "abort", other).status, 404)
         self.assertEqual(self.trigger(job, "abort", viewer).status, 403)
@@ -169,6 +187,27 @@ class Orders(Case):
         self.assertEqual(([job["number"] for job in shown["jobs"]], [lane["path"] for lane in shown["equipment"]]), (["A-1/10", "A-1/20"], [OVEN, PRESS]))
         order = self.ok("GET", "/api/mes/orders/A-1", who=engineer)
         self.assertEqual(self.ok("POST", "/api/mes/orders/A-1/cancel", {"version": order["version"]}, engineer)["state"], "Cancelled")
+
+    def test_a_job_that_can_be_done_at_two_places(self):
+        ann, ben = self.here.make_user("ann", "operator", PRESS), self.here.make_user("ben", "operator", OVEN)
+        job = self.ok("POST", "/api/mes/orders", {"number": "P-1", "material": "PIN", "quantity": 10, "release": True}, status=201)["jobs"][0]
+        self.assertIsNone(job["equipment"])
+        job = self.trigger(job, "prepare", ann, prepared="Ready").json
+        told = lambda: [event["path"] for event in self.here.timeline(kind="job")]
+        wait_until("it is told where both places lie", lambda: told() == ["works/line1"])
+        job = self.ok("POST", f"/api/mes/jobs/{job['id']}/plan", {"version": job["version"], "equipment": OVEN, "planned_start_ms": now_ms()})
+        self.assertEqual(job["equipment"], OVEN)
+        # Who sees the press sees the job, which is not to be done there.
+        numbers = lambda query, who: [job["number"] for job in self.ok("GET", f"/api/mes/jobs{query}", who=who)["jobs"]]
+        self.assertEqual((numbers("", ann), numbers(f"?equipment={PRESS}", ann), numbers(f"?equipment={OVEN}", ben)), (["P-1/10"], [], ["P-1/10"]))
+        # Elsewhere than decided, only who may at both places; read, wherever one may.
+        for who in (ann, ben, self.olga):
+            self.read(job, who)
+        self.assertEqual([self.trigger(job, "begin", who, equipment=PRESS).status for who in (ann, ben)], [403, 403])
+        begun = self.trigger(job, "begin", self.olga, equipment=PRESS)
+        self.assertEqual((begun.status, begun.json["equipment"], begun.json["warnings"]), (200, PRESS, []))
+        self.assertEqual(self.trigger(begun.json, "pause", ben, why="Held").status, 403)
+        self.assertEqual(self.trigger(begun.json, "pause", ann, why="Held").status, 200)
 
     def test_what_cannot_be_meant_says_why(self):
         good = {"number": "B-1", "material": "BOLT-8", "quantity": 10}
@@ -191,5 +230,24 @@ class Orders(Case):
         self.assertEqual(self.trigger(job, "dance").status, 404)
         self.assertEqual(self.trigger(job, "resume").status, 409)
         self.assertEqual(self.trigger(job, "prepare").status, 422)
-        for body in ({"good": 1}, {"key": key(), "good": 1}, {"key": key()}):
-            self.assertIn(self.ask("POST", f"/api/mes/jobs/{job['id']}/counts", body).status, (409, 422), body)
+        self.assertEqual(self.trigger(job, "attribute", why="Held").status, 404)
+        counts = f"/api/mes/jobs/{job['id']}/counts"
+        early = self.ask("POST", counts, {"key": key(), "good": 1})
+        self.assertEqual((early.status, early.json["detail"]), (409, "the job is AllowedToStart (Waiting): it is counted from its begin until it is closed"))
+        self.qualify()
+        self.read(job, self.olga)
+        self.assertEqual(self.trigger(job, "begin", self.olga).status, 200)
+        for body, status, detail in (
+            ({"key": key()}, 422, "nothing was counted: give good, scrap or rework"),
+            ({"key": key(), "scrap": 1}, 422, "scrap without a reason: say why"),
+            ({"key": key(), "good": -1}, 422, "-1 good would leave less than none: 0 were counted so far"),
+            ({"key": key(), "good": 1e9 + 1}, 422, "1000000001 good is more than can be counted: 1000000000 at once, 1000000000000 in all"),
+            ({"key": key(), "scrap": 1, "reason": "x" * 201}, 400, '"reason" is longer than 200 characters'),
+            ({"good": 1}, 422, "Failed to deserialize the JSON body into the target type: missing field `key` at line 1 column 11"),
+        ):
+            answer = self.ask("POST", counts, body)
+            self.assertEqual((answer.status, answer.json["detail"]), (status, detail))
+        waits = {**good, "number": "B-2"}
+        self.ok("POST", "/api/mes/orders", waits, status=201)
+        released = self.ask("POST", "/api/mes/orders", {**waits, "release": True})
+        self.assertEqual((released.status, released.json["remedy"]), (409, "release it with POST /api/mes/orders/B-2/release"))

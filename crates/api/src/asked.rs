@@ -1,6 +1,7 @@
 //! What a caller may ask for: a question that cannot be meant is refused with a word, never bent into another one.
 
 use crate::problem::Problem;
+use andon_model::Timestamp;
 use andon_model::text::check_lines;
 use std::ops::RangeInclusive;
 
@@ -14,6 +15,17 @@ pub(crate) fn in_order(from_ms: Option<i64>, to_ms: Option<i64>) -> Result<(), P
         }
         _ => Ok(()),
     }
+}
+
+/// A time that a date can tell.
+/// # Errors
+/// 400.
+pub(crate) fn time(name: &str, ms: i64) -> Result<Timestamp, Problem> {
+    let time = Timestamp::from_millis(ms);
+    if ms >= 0 && time.has_date() {
+        return Ok(time);
+    }
+    Err(Problem::bad_request(format!("\"{name}\" must be a time from 1970 on, in milliseconds since 1970")))
 }
 
 /// A number that a caller may choose within bounds.

@@ -66,6 +66,7 @@ fn main() {
                 at: at(second, i64::from(n) * 4999),
                 made: Made::Good,
                 quantity: Quantity::from_millionths(1_000_000),
+                by_person: false,
             };
             floor.count(UnitId(n * 5 % (LINES * UNITS)), count).expect("comes in time");
         }

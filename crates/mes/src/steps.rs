@@ -119,6 +119,11 @@ impl<T: Clone + PartialEq> Steps<T> {
         })
     }
 
+    /// Every change, in order of time.
+    pub fn iter(&self) -> impl Iterator<Item = (Timestamp, &T)> {
+        self.steps.iter().map(|(from, value)| (*from, value))
+    }
+
     /// Forgets what was before an instant: what held then is said to have always held.
     pub fn forget_before(&mut self, at: Timestamp) {
         let gone = self.steps.partition_point(|(from, _)| *from <= at);

@@ -1,6 +1,7 @@
 //! What is added up of a work unit, or of many, over a window: times, amounts, planned work. Every KPI is made of these.
 //!
-//! All of it are whole numbers, so that a sum is the same however it is put together: by hour, by unit, by line, or from the rows.
+//! All of it are whole numbers, so that a sum is the same however it is put together: by hour, by unit, by line, or from the rows. Amounts and
+//! work stop at the end of their numbers, which no plant reaches, rather than begin anew below zero.
 
 use crate::element::Element;
 use crate::quantity::Quantity;
@@ -38,6 +39,8 @@ pub struct Sums {
     times: [i64; Element::COUNT],
     /// What was made.
     pub amounts: Amounts,
+    /// Of it, what people counted; the rest was counted by counters.
+    pub booked: Amounts,
     /// Of it, what has a planned run time. Effectiveness is about these alone; where they are fewer than the amounts, it says so.
     pub planned: Amounts,
     /// Σ PRI × PQ.
@@ -74,10 +77,17 @@ impl Sums {
     pub const ZERO: Self = Self {
         times: [0; Element::COUNT],
         amounts: Amounts { good: Quantity::ZERO, scrap: Quantity::ZERO, rework: Quantity::ZERO },
+        booked: Amounts { good: Quantity::ZERO, scrap: Quantity::ZERO, rework: Quantity::ZERO },
         planned: Amounts { good: Quantity::ZERO, scrap: Quantity::ZERO, rework: Quantity::ZERO },
         work_produced: 0,
         work_good: 0,
     };
+
+    /// What counters counted.
+    #[must_use]
+    pub fn by_counters(&self) -> Amounts {
+        self.amounts - self.booked
+    }
 
     /// µs of an element.
     #[must_use]
@@ -141,9 +151,10 @@ impl AddAssign for Sums {
     fn add_assign(&mut self, other: Self) {
         self.times.iter_mut().zip(other.times).for_each(|(time, other)| *time += other);
         self.amounts = self.amounts + other.amounts;
+        self.booked = self.booked + other.booked;
         self.planned = self.planned + other.planned;
-        self.work_produced += other.work_produced;
-        self.work_good += other.work_good;
+        self.work_produced = self.work_produced.saturating_add(other.work_produced);
+        self.work_good = self.work_good.saturating_add(other.work_good);
     }
 }
 
@@ -153,9 +164,10 @@ impl Sub for Sums {
     fn sub(mut self, other: Self) -> Self {
         self.times.iter_mut().zip(other.times).for_each(|(time, other)| *time -= other);
         self.amounts = self.amounts - other.amounts;
+        self.booked = self.booked - other.booked;
         self.planned = self.planned - other.planned;
-        self.work_produced -= other.work_produced;
-        self.work_good -= other.work_good;
+        self.work_produced = self.work_produced.saturating_sub(other.work_produced);
+        self.work_good = self.work_good.saturating_sub(other.work_good);
         self
     }
 }

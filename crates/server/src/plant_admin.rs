@@ -118,7 +118,7 @@ pub struct Admin {
 }
 
 /// Runs to its end, also when nobody waits for it any more.
-async fn to_the_end<T, E>(
+pub async fn to_the_end<T, E>(
     change: impl Future<Output = Result<T, E>> + Send + 'static,
     fault: impl FnOnce(String) -> E,
 ) -> Result<T, E>

@@ -12,7 +12,7 @@ CREATE TABLE work_order (
     due      INTEGER,
     priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 9),
     state    TEXT    NOT NULL,
-    source   TEXT    NOT NULL, -- person, erp
+    source   TEXT    NOT NULL, -- person
     note     TEXT    NOT NULL,
     fold     TEXT    NOT NULL, -- number, material and title in lower case: what a search looks at
     created  INTEGER NOT NULL,
@@ -21,12 +21,14 @@ CREATE TABLE work_order (
 CREATE INDEX work_order_by_state ON work_order (state, id);
 
 -- Where the jobs of an order can be done, with every branch above: what a branch and a right are looked up by, the newest order first.
--- Never changes.
+-- The places never change. The state is the order's, so that the open orders of a branch are found without its history.
 CREATE TABLE order_branch (
     branch   TEXT NOT NULL,
     order_id BLOB NOT NULL REFERENCES work_order (id),
+    state    TEXT NOT NULL,
     PRIMARY KEY (branch, order_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX order_branch_by_state ON order_branch (branch, state, order_id);
 
 CREATE TABLE job_order (
     id            BLOB    PRIMARY KEY,
@@ -61,13 +63,15 @@ CREATE TABLE job_order (
 CREATE UNIQUE INDEX job_order_by_order ON job_order (order_id, position);
 
 -- Open jobs as each equipment is to make them; the path '' holds them all. What is not planned, or not due, has the last of times.
+-- A job that is decided for other equipment stands there as elsewhere: it is not to be made there, but who sees the place sees the job.
 CREATE TABLE job_queue (
     equipment     TEXT    NOT NULL,
+    elsewhere     INTEGER NOT NULL CHECK (elsewhere IN (0, 1)),
     planned_start INTEGER NOT NULL,
     urgency       INTEGER NOT NULL, -- 9 minus the priority
     due           INTEGER NOT NULL,
     job           BLOB    NOT NULL REFERENCES job_order (id),
-    PRIMARY KEY (equipment, planned_start, urgency, due, job)
+    PRIMARY KEY (equipment, elsewhere, planned_start, urgency, due, job)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_queue_by_job ON job_queue (job, equipment);
 
@@ -90,10 +94,12 @@ CREATE TABLE job_ledger (
     event     BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX job_ledger_by_job ON job_ledger (job, number);
+CREATE INDEX job_ledger_seen ON job_ledger (job, number) WHERE kind = 'seen';
 -- What people counted at a work unit, in order of time.
 CREATE INDEX job_ledger_counts ON job_ledger (equipment, at, number) WHERE kind = 'count';
 
--- When a job stood on a work unit, by the ledger. The last of times: it still does.
+-- When a job stood on a work unit, by the ledger. The last of times: it still does. The spans of a unit follow each other in time, also
+-- where the clock was set back in between: none begins before the last one ended.
 CREATE TABLE job_span (
     number  INTEGER PRIMARY KEY CHECK (number > 0),
     unit    TEXT    NOT NULL,

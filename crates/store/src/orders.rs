@@ -51,7 +51,7 @@ pub struct OrderRow {
     pub priority: u8,
     /// Worked out from its jobs by the caller: `Forecast`, `Released`, …
     pub state: String,
-    /// `person` or `erp`.
+    /// `person`.
     pub source: String,
     /// As somebody wrote it.
     pub note: String,
@@ -187,6 +187,8 @@ pub struct LedgerEntry {
 /// A span in which a job stood on a work unit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobSpan {
+    /// Later than all before it.
+    pub number: u64,
     /// The unit's path.
     pub unit: String,
     /// The job.
@@ -311,15 +313,51 @@ pub struct JobFilter {
     pub equipment: Option<String>,
     /// In one of these states; empty: all.
     pub states: Vec<String>,
-    /// On or below one of these paths, as in [`OrderFilter::branches`].
+    /// Is or can be done on or below one of these paths, wherever it is decided for, as in [`OrderFilter::branches`].
     pub branches: Vec<String>,
+    /// Planned for a span that touches this window, from its first instant to the first after it; `None`: planned or not.
+    pub planned: Option<(Timestamp, Timestamp)>,
     /// How many, 1 to [`MOST_JOBS`].
     pub limit: u32,
 }
 
 impl Default for JobFilter {
     fn default() -> Self {
-        Self { equipment: None, states: Vec::new(), branches: vec![String::new()], limit: 1_000 }
+        Self { equipment: None, states: Vec::new(), branches: vec![String::new()], planned: None, limit: 1_000 }
+    }
+}
+
+/// A job with the number of its order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedJob {
+    /// The order's number.
+    pub order: String,
+    /// The job.
+    pub job: JobRow,
+}
+
+/// Which spans: those that touch a window, and those that last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SpanFilter {
+    /// On this unit; `None`: on any.
+    pub unit: Option<String>,
+    /// On or below one of these paths, as in [`OrderFilter::branches`].
+    pub branches: Vec<String>,
+    /// The window's first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+    /// Only spans after this one, in the order of the answer: the last of the page before.
+    pub after: Option<JobSpan>,
+    /// How many, 1 to [`MOST_SPANS`].
+    pub limit: u32,
+}
+
+impl SpanFilter {
+    /// Those of a window, everywhere.
+    #[must_use]
+    pub fn of(from: Timestamp, to: Timestamp) -> Self {
+        Self { unit: None, branches: vec![String::new()], from, to, after: None, limit: MOST_SPANS }
     }
 }
 
@@ -380,25 +418,21 @@ pub trait OrderRepository: Send + Sync + 'static {
     /// The order that a job belongs to.
     async fn order_of_job(&self, job: Uuid) -> Result<Option<StoredOrder>, StoreError>;
     /// Open jobs in the order in which they are to be made: planned start, priority, due date.
-    async fn jobs_to_make(&self, filter: JobFilter) -> Result<Vec<JobRow>, StoreError>;
-    /// The ledger of a job from after a number on, the oldest first.
-    async fn job_ledger(&self, job: Uuid, after: u64, limit: u32) -> Result<Vec<LedgerEntry>, StoreError>;
+    async fn jobs_to_make(&self, filter: JobFilter) -> Result<Vec<ListedJob>, StoreError>;
+    /// The newest entries of a job's ledger, or the newest before a number: at most so many, and at most [`MOST_ENTRIES`]. Of them the
+    /// oldest comes first.
+    async fn job_ledger(&self, job: Uuid, before: Option<u64>, limit: u32) -> Result<Vec<LedgerEntry>, StoreError>;
+    /// What was confirmed as seen for a job, the oldest first.
+    async fn job_seen(&self, job: Uuid) -> Result<Vec<LedgerEntry>, StoreError>;
     /// What was written under a key. Asked first, it answers a repeated request whatever the job is in by then.
     async fn job_entry_of(&self, key: Uuid) -> Result<Option<LedgerEntry>, StoreError>;
-    /// Spans that touch a window, and those that last, of a unit or of all, by their ends; at most `limit`, and at most [`MOST_SPANS`].
-    /// As many as that: there may be more, from the last one's end on.
-    async fn job_spans(
-        &self,
-        unit: Option<&str>,
-        from: Timestamp,
-        to: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<JobSpan>, StoreError>;
+    /// Spans by their ends. As many as the limit: there may be more.
+    async fn job_spans(&self, filter: SpanFilter) -> Result<Vec<JobSpan>, StoreError>;
+    /// When a job came onto a unit or left it for the last time; `None`: none was ever there.
+    async fn unit_last(&self, unit: &str) -> Result<Option<Timestamp>, StoreError>;
     /// What people counted of jobs on a unit from an instant on, in order of time, at most [`MOST_ENTRIES`]: the next ones come after the
     /// last one's time and number.
     async fn unit_counts(&self, unit: &str, from: Timestamp, after: u64) -> Result<Vec<UnitCount>, StoreError>;
-    /// The same over a window, added up.
-    async fn unit_counted(&self, unit: &str, from: Timestamp, to: Timestamp) -> Result<Counted, StoreError>;
     /// Where one job stood, in order of time.
     async fn spans_of_job(&self, job: Uuid) -> Result<Vec<JobSpan>, StoreError>;
     /// What stands on units now: on one, or on all.

@@ -28,7 +28,7 @@ pub struct MachineView {
     pub state: Option<String>,
     /// Its PackML mode; `null`: it has not said.
     pub mode: Option<String>,
-    /// Since when, in ms since 1970; `null`: it has said nothing.
+    /// Since when the machine says that state, in ms since 1970; `null`: it has said nothing, or for longer than is known.
     pub since_ms: Option<i64>,
     /// The time that now belongs to.
     pub element: String,
@@ -272,6 +272,8 @@ pub struct CorrectionView {
     pub to_ms: i64,
     /// In words: `reason Mechanical/Jam`, `state Held`, `as recorded`.
     pub says: String,
+    /// What the person wrote about it.
+    pub note: Option<String>,
     /// Who.
     pub by: Uuid,
     /// When.
@@ -307,7 +309,7 @@ pub struct RowView {
     pub to_ms: i64,
     /// What held, or what was counted.
     pub what: String,
-    /// How much of the term's unit.
+    /// How much of the term's unit: seconds, or items; for work, items at their planned run time.
     pub amount: f64,
 }
 

@@ -2,7 +2,8 @@
 
 use andon_model::access::Principal;
 use andon_model::{BoxFuture, Timestamp};
-use serde::{Deserialize, Serialize};
+use andon_store::orders::{JobSpan, OrderFilter, PersonSkill};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -70,6 +71,18 @@ pub struct JobView {
     pub version: u64,
     /// The triggers that its state knows.
     pub may: Vec<String>,
+    /// What should be known of it: in the answer to its begin, that an operation before it has made nothing yet; and that what counters
+    /// counted is not in its amounts, where the records of that are damaged.
+    pub warnings: Vec<String>,
+}
+
+/// A list of jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct JobList {
+    /// They.
+    pub jobs: Vec<JobView>,
+    /// There are more.
+    pub truncated: bool,
 }
 
 /// A work order.
@@ -105,7 +118,7 @@ pub struct OrderView {
     pub jobs: Vec<JobView>,
     /// When it was made.
     pub created_ms: i64,
-    /// `person` or `erp`.
+    /// Where it comes from: `person`.
     pub source: String,
     /// As somebody wrote it.
     pub note: String,
@@ -120,23 +133,6 @@ pub struct OrdersPage {
     pub orders: Vec<OrderView>,
     /// Send it as `after` for the next page; `null`: this is the last one.
     pub next: Option<Uuid>,
-}
-
-/// Which orders.
-#[derive(Debug, Clone, Default)]
-pub struct OrdersQuery {
-    /// In one of these states; none: in any.
-    pub states: Vec<String>,
-    /// What the caller may see: a job can be done on or below one of these.
-    pub branches: Vec<String>,
-    /// On or below this path.
-    pub branch: Option<String>,
-    /// Stands in number, material or title.
-    pub text: Option<String>,
-    /// From after this one on.
-    pub after: Option<Uuid>,
-    /// How many.
-    pub limit: u32,
 }
 
 /// A new order.
@@ -189,15 +185,12 @@ pub enum OrderAction {
 }
 
 /// What is asked of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobTrigger {
     /// The equipment begins.
     Begin,
     /// It stops, to go on later; of a job that is interrupted: the cause is another.
     Pause,
-    /// The cause of the interruption is another.
-    Attribute,
     /// It goes on.
     Resume,
     /// It ends as it is.
@@ -295,6 +288,15 @@ pub struct LedgerView {
     pub by: Uuid,
 }
 
+/// A page of a job's ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerPage {
+    /// Entries, the oldest first.
+    pub entries: Vec<LedgerView>,
+    /// Before which number the entries before these stand; `None`: there are none.
+    pub next: Option<u64>,
+}
+
 /// A material.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MaterialView {
@@ -374,8 +376,10 @@ pub struct LaneView {
 /// What is planned and was done over a window.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ScheduleView {
-    /// Jobs that are planned in it, that stand on equipment in it, or stood.
+    /// Jobs that are planned in it, that stand on equipment in it, or stood: at most 5,000.
     pub jobs: Vec<JobView>,
+    /// There are more: a shorter window has them.
+    pub truncated: bool,
     /// Equipment, by path.
     pub equipment: Vec<LaneView>,
 }
@@ -400,6 +404,8 @@ pub struct LateView {
     pub order: String,
     /// After its due date.
     pub by_ms: i64,
+    /// Because of what it cannot be in time: `work`, `release`, `material`, `calendar`, `pin`, `changeover`, `capacity`.
+    pub cause: String,
 }
 
 /// A new plan.
@@ -432,28 +438,13 @@ pub struct SkillView {
     pub description: String,
 }
 
-/// What a person is qualified for.
+/// What stands on equipment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldSkillView {
-    /// The person.
-    pub person: Uuid,
-    /// The skill.
-    pub skill: String,
-    /// Until then, exclusively; `None`: without end.
-    pub until: Option<Timestamp>,
-}
-
-/// What stands on equipment, or runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandingView {
+pub struct Standing {
     /// The job's number.
     pub number: String,
-    /// Where.
-    pub equipment: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// Who put it there.
-    pub by: Uuid,
+    /// Where, since when, and who put it there.
+    pub span: JobSpan,
 }
 
 /// What is there, of a refusal.
@@ -487,7 +478,7 @@ pub enum OrdersProblem {
         /// What is there.
         current: Option<Current>,
         /// What is in the way.
-        standing: Option<Box<StandingView>>,
+        standing: Option<Box<Standing>>,
     },
     /// A failure of ours.
     #[error("{0}")]
@@ -506,7 +497,7 @@ pub type Changed<'a, T> = BoxFuture<'a, Result<T, OrdersProblem>>;
 /// Work orders and job orders. What a caller may do is looked at before; `who` asks, for whose eyes `seen` is told.
 pub trait Orders: Send + Sync + 'static {
     /// Orders, the newest first.
-    fn orders(&self, query: OrdersQuery, who: Uuid) -> Changed<'_, OrdersPage>;
+    fn orders(&self, filter: OrderFilter, who: Uuid) -> Changed<'_, OrdersPage>;
     /// An order by its number, with all its jobs.
     fn order(&self, number: String, who: Uuid) -> Changed<'_, OrderView>;
     /// Where an order of a material can be made.
@@ -533,7 +524,7 @@ pub trait Orders: Send + Sync + 'static {
         states: Vec<String>,
         branches: Vec<String>,
         who: Uuid,
-    ) -> Changed<'_, Vec<JobView>>;
+    ) -> Changed<'_, JobList>;
     /// A job.
     fn job(&self, job: Uuid, who: Uuid) -> Changed<'_, JobView>;
     /// Something happens to a job.
@@ -544,24 +535,22 @@ pub trait Orders: Send + Sync + 'static {
     fn seen(&self, job: Uuid, wish: SeenWish, by: Principal) -> Changed<'_, ()>;
     /// A person puts a job somewhere in the plan.
     fn place(&self, job: Uuid, wish: PlaceWish, by: Principal) -> Changed<'_, JobView>;
-    /// All that happened to a job, the oldest first.
-    fn ledger(&self, job: Uuid) -> Changed<'_, Vec<LedgerView>>;
+    /// What happened to a job: the newest entries, or the newest before a number.
+    fn ledger(&self, job: Uuid, before: Option<u64>, limit: u32) -> Changed<'_, LedgerPage>;
     /// The plant's materials, by name.
     fn materials(&self) -> Vec<MaterialView>;
     /// An instruction; of the newest revision where none is said.
     fn instruction(&self, name: &str, revision: Option<&str>) -> Option<InstructionView>;
     /// What is planned and was done over a window, of what is on or below one of the branches.
     fn schedule(&self, from: Timestamp, to: Timestamp, branches: Vec<String>, who: Uuid) -> Changed<'_, ScheduleView>;
-    /// Where open jobs can be made.
-    fn open_places(&self) -> Changed<'_, Vec<String>>;
-    /// Plans all open jobs; nothing is changed by a dry run.
-    fn plan(&self, seed: u64, dry_run: bool, by: Principal) -> Changed<'_, ProposalView>;
+    /// Plans the open orders of which every place lies on or below one of the branches; nothing is changed by a dry run.
+    fn plan(&self, seed: u64, dry_run: bool, branches: Vec<String>, by: Principal) -> Changed<'_, ProposalView>;
     /// The plant's skills, by name.
     fn skills(&self) -> Vec<SkillView>;
     /// What one person, or everybody, is qualified for.
-    fn held(&self, person: Option<Uuid>) -> Changed<'_, Vec<HeldSkillView>>;
+    fn held(&self, person: Option<Uuid>) -> Changed<'_, Vec<PersonSkill>>;
     /// Says that a person is qualified.
-    fn qualify(&self, held: HeldSkillView, by: Principal) -> Changed<'_, ()>;
+    fn qualify(&self, held: PersonSkill, by: Principal) -> Changed<'_, ()>;
     /// Takes a qualification back.
     fn disqualify(&self, person: Uuid, skill: String, by: Principal) -> Changed<'_, ()>;
 }

@@ -9,7 +9,8 @@ use crate::ports::mes::{
 };
 use crate::problem::Problem;
 use andon_model::access::Action;
-use andon_model::{Timestamp, text};
+use andon_model::path::is_under;
+use andon_model::text;
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -60,11 +61,8 @@ pub async fn machines(
     Query(query): Query<MachinesQuery>,
 ) -> Json<MachinesAnswer> {
     let branch = query.branch.unwrap_or_default();
-    let below = |path: &str| {
-        branch.is_empty() || path == branch || path.strip_prefix(&branch).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let machines =
-        app.mes.machines().into_iter().filter(|machine| below(&machine.path) && caller.sees(&app, &machine.path));
+    let shown = |machine: &MachineView| is_under(&machine.path, &branch) && caller.sees(&app, &machine.path);
+    let machines = app.mes.machines().into_iter().filter(shown);
     Json(MachinesAnswer { now_ms: app.clock.now().millis(), machines: machines.collect() })
 }
 
@@ -92,19 +90,10 @@ pub struct WindowQuery {
     to_ms: i64,
 }
 
-/// A time that a date can tell.
-fn time(name: &str, ms: i64) -> Result<Timestamp, Problem> {
-    let time = Timestamp::from_millis(ms);
-    if ms >= 0 && time.has_date() {
-        return Ok(time);
-    }
-    Err(Problem::bad_request(format!("\"{name}\" must be a time from 1970 on, in milliseconds since 1970")))
-}
-
 /// A window that can be meant, of what the caller may see.
 fn window(app: &App, caller: &Caller, path: &str, from_ms: i64, to_ms: i64) -> Result<Window, Problem> {
     asked::in_order(Some(from_ms), Some(to_ms))?;
-    let window = Window { from: time("from_ms", from_ms)?, to: time("to_ms", to_ms)? };
+    let window = Window { from: asked::time("from_ms", from_ms)?, to: asked::time("to_ms", to_ms)? };
     if !caller.sees(app, path) {
         return Err(MesProblem::NoMachine(path.to_owned()).into());
     }

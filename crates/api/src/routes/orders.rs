@@ -1,20 +1,21 @@
 //! Work orders and job orders, their plan, and what people are qualified for.
 //!
 //! Whoever may view the branch of a place where a job can be done sees the job, and with it its order; what one does not see does not
-//! exist. Operating a job needs `Operate` where it stands or is to stand; making, changing and planning orders needs `Configure` at
-//! every place where their jobs can be done.
+//! exist. Operating a job needs `Operate` where it stands and where it is to stand; making, changing and planning orders needs
+//! `Configure` at every place where their jobs can be done.
 
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
 use crate::ports::orders::{
-    Changed, CountWish, Current, HeldSkillView, InstructionView, JobTrigger, JobView, LedgerView, MaterialView,
-    OrderAction, OrderPatch, OrderView, OrderWish, OrdersPage, OrdersProblem, OrdersQuery, PlaceWish, ProposalView,
-    ScheduleView, SeenWish, SkillView, TriggerWish,
+    Changed, CountWish, Current, InstructionView, JobList, JobTrigger, JobView, LedgerPage, LedgerView, MaterialView,
+    OrderAction, OrderPatch, OrderView, OrderWish, OrdersPage, OrdersProblem, PlaceWish, ProposalView, ScheduleView,
+    SeenWish, SkillView, Standing, TriggerWish,
 };
 use crate::problem::Problem;
 use andon_model::Timestamp;
 use andon_model::access::Action;
+use andon_store::orders::{self, OrderFilter};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -84,13 +85,10 @@ fn refusal(app: &App, caller: &Caller, problem: OrdersProblem) -> Overtaken {
         }
         OrdersProblem::Conflict { text, remedy, current, standing } => {
             let mut detail = text;
-            if let Some(standing) = standing {
-                let who = app
-                    .accounts
-                    .name_of(standing.by)
-                    .unwrap_or_else(|| "somebody who is not known here any more".to_owned());
-                let (number, equipment, since) = (standing.number, standing.equipment, standing.since);
-                detail = format!("{detail}; {number} stands on {equipment} since {since}, put there by {who}");
+            if let Some(Standing { number, span }) = standing.map(|standing| *standing) {
+                let who = app.accounts.name_of(span.by);
+                let who = who.unwrap_or_else(|| "somebody who is not known here any more".to_owned());
+                detail = format!("{detail}; {number} stands on {} since {}, put there by {who}", span.unit, span.from);
             }
             let current = current.and_then(|current| match current {
                 Current::Job(view) => serde_json::to_value(*view).ok(),
@@ -108,9 +106,9 @@ async fn answered<T>(app: &App, caller: &Caller, answer: Changed<'_, T>) -> Resu
     answer.await.map_err(|problem| refusal(app, caller, problem))
 }
 
-/// The branches of which the caller may see something.
-fn branches(app: &App, caller: &Caller) -> Vec<String> {
-    let needed = andon_access::table::needed(Action::View);
+/// The branches where the caller may do something.
+fn branches(app: &App, caller: &Caller, action: Action) -> Vec<String> {
+    let needed = andon_access::table::needed(action);
     app.accounts
         .grants(&caller.who)
         .into_iter()
@@ -159,15 +157,23 @@ async fn job_seen(app: &App, caller: &Caller, id: Uuid) -> Result<JobView, Overt
     }
 }
 
-/// A job that the caller may operate: where it is or goes, and as long as that is not decided, at one of the places where it can be done.
-async fn job_operated(app: &App, caller: &Caller, id: Uuid, goes: Option<&String>) -> Result<JobView, Overtaken> {
+/// A job that the caller may operate: where it is and where it goes, and as long as neither is decided, at one of the places where it can
+/// be done.
+async fn job_operated(app: &App, caller: &Caller, id: Uuid, goes: Option<&String>) -> Result<(), Overtaken> {
     let job = job_seen(app, caller, id).await?;
-    match goes.or(job.equipment.as_ref()) {
-        Some(path) => caller.may(app, Action::Operate, path)?,
-        None if job.alternatives.iter().any(|path| caller.may(app, Action::Operate, path).is_ok()) => {}
-        None => caller.may(app, Action::Operate, job.alternatives.first().map_or("", String::as_str))?,
+    if goes.is_none() && job.equipment.is_none() {
+        return operates_somewhere(app, caller, &job);
     }
-    Ok(job)
+    job.equipment.iter().chain(goes).try_for_each(|path| caller.may(app, Action::Operate, path))?;
+    Ok(())
+}
+
+/// Whether the caller may operate at one of the places where a job is or can be done.
+fn operates_somewhere(app: &App, caller: &Caller, job: &JobView) -> Result<(), Overtaken> {
+    if places(job).any(|path| caller.may(app, Action::Operate, path).is_ok()) {
+        return Ok(());
+    }
+    Ok(caller.may(app, Action::Operate, places(job).next().map_or("", String::as_str))?)
 }
 
 fn configures<'p>(app: &App, caller: &Caller, places: impl IntoIterator<Item = &'p String>) -> Result<(), Overtaken> {
@@ -190,14 +196,6 @@ fn check_number(number: &str) -> Result<(), Problem> {
     Err(Problem::bad_request(format!("{shown:?} is no number of an order")).remedy(
         "write 1 to 64 letters (a-z, A-Z), digits, \"-\", \".\", \"_\" and \"~\", the first a letter or a digit",
     ))
-}
-
-fn time(name: &str, ms: i64) -> Result<Timestamp, Problem> {
-    let time = Timestamp::from_millis(ms);
-    if ms >= 0 && time.has_date() {
-        return Ok(time);
-    }
-    Err(Problem::bad_request(format!("\"{name}\" must be a time from 1970 on, in milliseconds since 1970")))
 }
 
 /// A reason in one line.
@@ -248,15 +246,15 @@ pub async fn list(
         return Err(Problem::bad_request("\"text\" is longer than 100 characters").into());
     }
     let nothing = |text: &String| !text.is_empty();
-    let query = OrdersQuery {
+    let filter = OrderFilter {
         states,
-        branches: branches(&app, &caller),
+        branches: branches(&app, &caller, Action::View),
         branch: query.branch.filter(nothing),
         text: query.text.filter(nothing),
         after: query.after,
         limit,
     };
-    let page = answered(&app, &caller, app.orders.orders(query, caller.who.id)).await?;
+    let page = answered(&app, &caller, app.orders.orders(filter, caller.who.id)).await?;
     let orders = page.orders.into_iter().filter_map(|order| seen_of(&app, &caller, order)).collect();
     Ok(Json(OrdersPage { orders, next: page.next }))
 }
@@ -295,7 +293,7 @@ pub async fn make(
     check_number(&new.number)?;
     asked::reason("note", new.note.as_deref())?;
     let priority = asked::within("priority", new.priority, 5, 1..=9)?;
-    let due = new.due_ms.map(|ms| time("due_ms", ms)).transpose()?;
+    let due = new.due_ms.map(|ms| asked::time("due_ms", ms)).transpose()?;
     let revision = new.revision.filter(|revision| !revision.is_empty());
     let places =
         app.orders.places(&new.material, revision.as_deref()).map_err(|problem| refusal(&app, &caller, problem))?;
@@ -362,7 +360,7 @@ pub async fn change(
         asked::within("priority", Some(priority), 5, 1..=9)?;
     }
     let due = match changed.due_ms {
-        Some(Some(ms)) => Some(Some(time("due_ms", ms)?)),
+        Some(Some(ms)) => Some(Some(asked::time("due_ms", ms)?)),
         Some(None) => Some(None),
         None => None,
     };
@@ -408,12 +406,6 @@ pub async fn act(
     Ok(Json(answered(&app, &caller, app.orders.act(number, action, wish.version, reason, caller.who.clone())).await?))
 }
 
-/// Jobs.
-#[derive(Serialize, ToSchema)]
-pub struct Jobs {
-    jobs: Vec<JobView>,
-}
-
 /// Which jobs.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -425,18 +417,22 @@ pub struct JobsQuery {
 }
 
 /// Jobs that have not ended, at most 1,000, in the order in which they are to be made: planned start, priority, due date.
-#[utoipa::path(get, path = "/api/mes/jobs", params(JobsQuery), responses((status = 200, body = Jobs), (status = 400, body = Problem)))]
+#[utoipa::path(get, path = "/api/mes/jobs", params(JobsQuery), responses((status = 200, body = JobList), (status = 400, body = Problem)))]
 pub async fn jobs(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<JobsQuery>,
-) -> Result<Json<Jobs>, Overtaken> {
+) -> Result<Json<JobList>, Overtaken> {
     let states = asked::words("state", query.state.as_deref(), &JOB_STATES)?;
     let equipment = query.equipment.filter(|path| !path.is_empty());
-    let mut jobs =
-        answered(&app, &caller, app.orders.jobs(equipment, states, branches(&app, &caller), caller.who.id)).await?;
-    jobs.retain(|job| sees(&app, &caller, job));
-    Ok(Json(Jobs { jobs }))
+    let mut list = answered(
+        &app,
+        &caller,
+        app.orders.jobs(equipment, states, branches(&app, &caller, Action::View), caller.who.id),
+    )
+    .await?;
+    list.jobs.retain(|job| sees(&app, &caller, job));
+    Ok(Json(list))
 }
 
 /// Something happens to a job.
@@ -449,7 +445,7 @@ pub struct Triggered {
     key: Uuid,
     /// Why, in one line of at most 200 characters.
     reason: Option<String>,
-    /// Of a pause: `Held`, the cause is inside the machine, or `Suspended`.
+    /// Of a pause: `Held`, the cause is inside the machine, or `Suspended`. Of a job that is interrupted: so it is instead.
     why: Option<String>,
     /// Of a preparation: `Waiting`, `Ready` or `Loaded`.
     prepared: Option<String>,
@@ -459,7 +455,7 @@ pub struct Triggered {
 
 /// Begins, pauses, resumes, stops, aborts, closes or prepares a job. Durable when it answers; the same key again is done once.
 #[utoipa::path(post, path = "/api/mes/jobs/{id}/{trigger}",
-    params(("id" = Uuid, Path), ("trigger" = String, Path, description = "`begin`, `pause`, `attribute`, `resume`, `stop`, `abort`, `close` or `prepare`")), request_body = Triggered,
+    params(("id" = Uuid, Path), ("trigger" = String, Path, description = "`begin`, `pause`, `resume`, `stop`, `abort`, `close` or `prepare`")), request_body = Triggered,
     responses((status = 200, body = JobView), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Overtaken), (status = 422, body = Problem)))]
 pub async fn trigger(
     State(app): State<App>,
@@ -470,7 +466,6 @@ pub async fn trigger(
     let what = match trigger.as_str() {
         "begin" => JobTrigger::Begin,
         "pause" => JobTrigger::Pause,
-        "attribute" => JobTrigger::Attribute,
         "resume" => JobTrigger::Resume,
         "stop" => JobTrigger::Stop,
         "abort" => JobTrigger::Abort,
@@ -512,7 +507,7 @@ pub struct CountedItems {
     reason: Option<String>,
 }
 
-/// Adds what a person counted of a job, from its begin until it is closed.
+/// Adds what a person counted of a job, from its begin until it is closed; at most 1,000,000,000 at once.
 #[utoipa::path(post, path = "/api/mes/jobs/{id}/counts", params(("id" = Uuid, Path)), request_body = CountedItems,
     responses((status = 200, body = JobView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Overtaken), (status = 422, body = Problem)))]
 pub async fn count(
@@ -549,7 +544,7 @@ pub async fn seen(
     Path(id): Path<Uuid>,
     Json(seen): Json<SeenInstruction>,
 ) -> Result<StatusCode, Overtaken> {
-    job_operated(&app, &caller, id, None).await?;
+    operates_somewhere(&app, &caller, &job_seen(&app, &caller, id).await?)?;
     let wish = SeenWish { instruction: seen.instruction, revision: seen.revision, sha256: seen.sha256 };
     answered(&app, &caller, app.orders.seen(id, wish, caller.who.clone())).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -578,7 +573,7 @@ pub async fn place(
 ) -> Result<Json<JobView>, Overtaken> {
     let job = job_seen(&app, &caller, id).await?;
     configures(&app, &caller, job.equipment.iter().chain([&placed.equipment]))?;
-    let start = time("planned_start_ms", placed.planned_start_ms)?;
+    let start = asked::time("planned_start_ms", placed.planned_start_ms)?;
     let wish = PlaceWish { version: placed.version, equipment: placed.equipment, start };
     Ok(Json(answered(&app, &caller, app.orders.place(id, wish, caller.who.clone())).await?))
 }
@@ -596,16 +591,34 @@ pub struct NamedEntry {
 #[derive(Serialize, ToSchema)]
 pub struct Ledger {
     entries: Vec<NamedEntry>,
+    /// Send it as `after` for the entries before these; `null`: there are none.
+    next: Option<u64>,
 }
 
-/// All that happened to a job, the oldest first. Nothing of it is ever changed.
-#[utoipa::path(get, path = "/api/mes/jobs/{id}/ledger", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Ledger), (status = 404, body = Problem)))]
-pub async fn ledger(State(app): State<App>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Ledger>, Overtaken> {
+/// Which entries.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerQuery {
+    /// How many, 1–10,000; 1,000 if missing.
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    after: Option<u64>,
+}
+
+/// What happened to a job: the newest entries, or those before a page of them, the oldest first. Nothing of it is ever changed.
+#[utoipa::path(get, path = "/api/mes/jobs/{id}/ledger", params(("id" = Uuid, Path), LedgerQuery),
+    responses((status = 200, body = Ledger), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn ledger(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<LedgerQuery>,
+) -> Result<Json<Ledger>, Overtaken> {
+    let limit = asked::within("limit", query.limit, 1_000, 1..=orders::MOST_ENTRIES)?;
     job_seen(&app, &caller, id).await?;
-    let entries = answered(&app, &caller, app.orders.ledger(id)).await?;
+    let LedgerPage { entries, next } = answered(&app, &caller, app.orders.ledger(id, query.after, limit)).await?;
     let named = |entry: LedgerView| NamedEntry { by_name: app.accounts.name_of(entry.by), entry };
-    Ok(Json(Ledger { entries: entries.into_iter().map(named).collect() }))
+    Ok(Json(Ledger { entries: entries.into_iter().map(named).collect(), next }))
 }
 
 /// The plant's materials.
@@ -660,12 +673,13 @@ pub async fn schedule(
     Query(query): Query<ScheduleQuery>,
 ) -> Result<Json<ScheduleView>, Overtaken> {
     asked::in_order(Some(query.from_ms), Some(query.to_ms))?;
-    let (from, to) = (time("from_ms", query.from_ms)?, time("to_ms", query.to_ms)?);
+    let (from, to) = (asked::time("from_ms", query.from_ms)?, asked::time("to_ms", query.to_ms)?);
     if to.since(from) > LONGEST {
         return Err(Problem::bad_request("the window is longer than 92 days").into());
     }
     let mut schedule =
-        answered(&app, &caller, app.orders.schedule(from, to, branches(&app, &caller), caller.who.id)).await?;
+        answered(&app, &caller, app.orders.schedule(from, to, branches(&app, &caller, Action::View), caller.who.id))
+            .await?;
     schedule.jobs.retain(|job| sees(&app, &caller, job));
     let known: std::collections::HashSet<Uuid> = schedule.jobs.iter().map(|job| job.id).collect();
     schedule.equipment.iter_mut().for_each(|lane| lane.setups.retain(|setup| known.contains(&setup.job)));
@@ -684,7 +698,8 @@ pub struct PlanWish {
     dry_run: bool,
 }
 
-/// Plans all open jobs: what runs, and what a person has put somewhere, stays where it is.
+/// Plans the open jobs of the orders that the caller may configure. What runs stays where it is, and so does what a person has put
+/// somewhere and what others have planned.
 #[utoipa::path(post, path = "/api/mes/schedule/plan", request_body = PlanWish,
     responses((status = 200, body = ProposalView), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub async fn plan(
@@ -692,16 +707,11 @@ pub async fn plan(
     caller: Caller,
     Json(wish): Json<PlanWish>,
 ) -> Result<Json<ProposalView>, Overtaken> {
-    let places = answered(&app, &caller, app.orders.open_places()).await?;
-    if places.is_empty() {
-        // Who may configure nothing learns nothing by it.
-        let needed = andon_access::table::needed(Action::Configure);
-        if !app.accounts.grants(&caller.who).iter().any(|grant| grant.role >= needed) {
-            caller.may(&app, Action::Configure, "")?;
-        }
+    let branches = branches(&app, &caller, Action::Configure);
+    if branches.is_empty() {
+        caller.may(&app, Action::Configure, "")?;
     }
-    configures(&app, &caller, &places)?;
-    Ok(Json(answered(&app, &caller, app.orders.plan(wish.seed, wish.dry_run, caller.who.clone())).await?))
+    Ok(Json(answered(&app, &caller, app.orders.plan(wish.seed, wish.dry_run, branches, caller.who.clone())).await?))
 }
 
 /// What a person is qualified for.
@@ -730,7 +740,7 @@ pub struct Skills {
 pub async fn skills(State(app): State<App>, caller: Caller) -> Result<Json<Skills>, Overtaken> {
     let all = caller.may(&app, Action::Administer, "").is_ok();
     let held = answered(&app, &caller, app.orders.held((!all).then_some(caller.who.id))).await?;
-    let person = |held: HeldSkillView| PersonSkill {
+    let person = |held: orders::PersonSkill| PersonSkill {
         person: held.person,
         name: app.accounts.name_of(held.person),
         skill: held.skill,
@@ -757,8 +767,9 @@ pub async fn qualify(
     Json(qualified): Json<Qualified>,
 ) -> Result<StatusCode, Overtaken> {
     caller.may(&app, Action::Administer, "")?;
-    let until = qualified.until_ms.map(|ms| time("until_ms", ms)).transpose()?;
-    answered(&app, &caller, app.orders.qualify(HeldSkillView { person, skill, until }, caller.who.clone())).await?;
+    let until = qualified.until_ms.map(|ms| asked::time("until_ms", ms)).transpose()?;
+    answered(&app, &caller, app.orders.qualify(orders::PersonSkill { person, skill, until }, caller.who.clone()))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

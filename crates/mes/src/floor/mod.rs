@@ -412,8 +412,9 @@ pub fn touched(rules: Rules, from: Timestamp, to: Timestamp, kept_until: Timesta
     (slots, Interval { from: begin.minus(margin), to: at.plus(margin), value: () })
 }
 
-/// Kept hours of a unit anew: something late came, a person put something right, an order was booked. `log` holds the window that [`touched`] named, with the change; `before` what is
-/// kept of each hour. Hours that come to the same are left out.
+/// Kept hours of a unit anew: something late came, a person put something right, an order was booked. `log` holds the window that [`touched`]
+/// named, with the change; `before` what is kept of each hour. They are counted by the settings of today, for those of then are not kept.
+/// Hours that come to the same are left out.
 #[must_use]
 pub fn change(
     unit: UnitId,

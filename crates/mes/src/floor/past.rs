@@ -34,8 +34,9 @@ pub fn past(
         }
         for piece in floor.moments(unit, here, window.to) {
             let _ = log.plan(piece.from, piece.to, piece.value.planned);
-            // How long an item should take matters where something is counted, and nothing here is.
-            log.jobs.set(piece.from, piece.value.job.map(|id| Job { id, planned_run_time_per_item_ns: None }));
+        }
+        if let Some(live) = floor.log_of(unit) {
+            live.jobs.within(here, window.to).for_each(|piece| log.jobs.set(piece.from, *piece.value));
         }
     }
     corrections.into_iter().for_each(|(number, correction)| {

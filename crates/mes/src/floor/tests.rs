@@ -173,7 +173,8 @@ impl Stand {
             }
             Happens::Made(unit, step, made, millionths) => {
                 self.now += step;
-                let count = Count { at: at(self.now), made, quantity: Quantity::from_millionths(millionths) };
+                let quantity = Quantity::from_millionths(millionths);
+                let count = Count { at: at(self.now), made, quantity, by_person: number.is_multiple_of(3) };
                 self.floor.count(UnitId(unit), count).expect("is not kept");
                 self.all[unit as usize].count(count);
             }

@@ -61,11 +61,17 @@ impl Tally {
         Self { rule, hours, heard: BTreeSet::new() }
     }
 
+    /// It goes on by another rule.
+    pub fn with(self, rule: CountTag) -> Self {
+        Self { rule, ..self }
+    }
+
     /// Takes up a reading. One of a total that is older than the last is left out: what it would add was counted with the next.
     pub fn read(&mut self, at: Timestamp, sample: &Sample) -> Tallied {
         let Some(value) = sample.value.as_f64().filter(|_| !sample.quality.is_bad()) else { return Tallied::Nothing };
         let made = self.rule.made;
-        let count = |quantity: Quantity| (quantity != Quantity::ZERO).then_some(Count { at, made, quantity });
+        let count =
+            |quantity: Quantity| (quantity != Quantity::ZERO).then_some(Count { at, made, quantity, by_person: false });
         match self.rule.counter {
             Counts::Each { scale } => {
                 if !self.heard.insert(at) {

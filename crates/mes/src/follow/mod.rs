@@ -18,7 +18,7 @@ pub use word::Word;
 
 use crate::element::Seen;
 use crate::floor::{Batch, Floor, UnitId, UnitSettings};
-use crate::master::Machine;
+use crate::master::{CountTag, Machine};
 use crate::packml::{Mode, State};
 use crate::rollup::{Level, Slot};
 use crate::steps::Steps;
@@ -27,6 +27,7 @@ use andon_model::log::Seq;
 use andon_model::{Sample, TagId, TagPath, Timestamp};
 use counts::{Tallied, Tally};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most things that wait to be told to people; more are left out, for they say the same.
@@ -107,16 +108,29 @@ enum Role {
     Count(usize),
 }
 
+impl Role {
+    /// That nothing is said by it; a count says none.
+    const fn silence(self) -> Word {
+        match self {
+            Self::Mode => Word::Mode(None),
+            Self::Reason => Word::Reason(None),
+            Self::State | Self::Count(_) => Word::State(None),
+        }
+    }
+}
+
 struct Unit {
     machine: Machine,
     reasons: HashMap<String, ReasonId>,
     silent_after: Option<Duration>,
     margin: Duration,
     state: Steps<Option<State>>,
+    /// When the state began that held when the steps before it were forgotten; `None`: that is not known.
+    since: Option<Timestamp>,
     mode: Steps<Option<Mode>>,
     reason: Steps<Option<ReasonId>>,
-    /// When the state was last heard; `None`: not since the start.
-    heard: Option<Timestamp>,
+    /// When the state was last heard, by the source's clock and by ours; `None`: not since the start.
+    heard: Option<(Timestamp, Timestamp)>,
     tallies: Vec<Tally>,
 }
 
@@ -135,7 +149,7 @@ pub struct FrameHead {
 pub struct Follower {
     floor: Floor,
     units: BTreeMap<UnitId, Unit>,
-    uses: HashMap<TagId, Vec<Use>>,
+    uses: HashMap<TagId, Arc<[Use]>>,
     last: Option<FrameHead>,
     /// Of what is not kept: the first frame that speaks of each hour.
     first: BTreeMap<i64, Seq>,
@@ -188,69 +202,50 @@ impl Follower {
         &mut self.floor
     }
 
-    /// These machines and no others are followed. Of one that was not, `log` gives what is kept of the last hour, and `shown` what its counters showed
-    /// then; a machine that stays goes on, also when its settings are others now.
+    /// These machines and no others are followed. Of one that was not, `log` gives what is kept of it, and `shown` what its counters showed
+    /// then; a machine that stays goes on, also when its settings are others now. What a tag said that is not its any more does not hold
+    /// longer; returned are the machines of which that is so.
     pub fn set_units(
         &mut self,
         follows: Vec<Follow>,
         mut log: impl FnMut(UnitId) -> UnitLog,
         shown: impl Fn(TagId) -> Option<Shown>,
-    ) {
-        self.uses.clear();
+    ) -> Vec<UnitId> {
+        let (mut uses, mut unsaid) = (HashMap::new(), Vec::new());
         let mut former = std::mem::take(&mut self.units);
         for follow in follows {
             let Follow { unit: id, settings, machine, tags, silent_after, reasons } = follow;
-            self.name_uses(id, &machine, &tags);
+            name_uses(&mut uses, id, &machine, &tags);
             let margin = settings.rules.minor_stop_under.max(Duration::from_micros(1));
-            let mut before = former.remove(&id);
-            let mut new = None;
-            if before.is_none() {
-                new = Some(log(id));
-            }
-            let last = new.as_ref().and_then(UnitLog::last);
-            self.floor.set_unit(id, settings, || new.take().unwrap_or_default());
-            let mut tallies: Vec<Tally> =
-                before.as_mut().map(|unit| std::mem::take(&mut unit.tallies)).unwrap_or_default();
-            let tallies = machine.counts.iter().map(|rule| {
-                match tallies.iter().position(|tally| tally.rule.tag == rule.tag && tally.rule.made == rule.made) {
-                    Some(at) => {
-                        let mut tally = tallies.swap_remove(at);
-                        tally.rule = rule.clone();
-                        tally
-                    }
+            let mut unit = former.remove(&id).unwrap_or_else(|| {
+                let log = log(id);
+                let unit = Unit::after(&log, &machine);
+                self.floor.set_unit(id, settings.clone(), || log);
+                unit
+            });
+            self.floor.set_unit(id, settings, UnitLog::new);
+            unsaid.extend(unit.words_without(&machine).into_iter().map(|word| (id, word)));
+            let mut former_tallies = std::mem::take(&mut unit.tallies);
+            let tally = |rule: &CountTag| {
+                let same = |tally: &Tally| tally.rule.tag == rule.tag && tally.rule.made == rule.made;
+                match former_tallies.iter().position(same) {
+                    Some(at) => former_tallies.swap_remove(at).with(rule.clone()),
                     None => Tally::new(rule.clone(), tags.get(&rule.tag).and_then(|tag| shown(*tag))),
                 }
-            });
-            let tallies = tallies.collect();
-            let unit = match before {
-                Some(unit) => Unit { machine, reasons, silent_after, margin, tallies, ..unit },
-                None => Unit {
-                    machine,
-                    reasons,
-                    silent_after,
-                    margin,
-                    state: Steps::new(last.and_then(|said| said.seen.state)),
-                    mode: Steps::new(last.and_then(|said| said.seen.mode)),
-                    reason: Steps::new(last.and_then(|said| said.reason)),
-                    heard: None,
-                    tallies,
-                },
             };
+            unit.tallies = machine.counts.iter().map(tally).collect();
+            (unit.machine, unit.reasons, unit.silent_after, unit.margin) = (machine, reasons, silent_after, margin);
             self.units.insert(id, unit);
         }
         former.into_keys().for_each(|gone| self.floor.remove_unit(gone));
-    }
-
-    fn name_uses(&mut self, unit: UnitId, machine: &Machine, tags: &HashMap<TagPath, TagId>) {
-        let mut name = |tag: &TagPath, role| {
-            if let Some(id) = tags.get(tag) {
-                self.uses.entry(*id).or_default().push(Use { unit, role });
-            }
-        };
-        machine.state.iter().for_each(|state| name(&state.tag, Role::State));
-        machine.mode.iter().for_each(|mode| name(&mode.tag, Role::Mode));
-        machine.reason.iter().for_each(|reason| name(&reason.tag, Role::Reason));
-        machine.counts.iter().enumerate().for_each(|(at, count)| name(&count.tag, Role::Count(at)));
+        self.uses = uses.into_iter().map(|(tag, uses): (TagId, Vec<Use>)| (tag, uses.into())).collect();
+        for (unit, word) in &unsaid {
+            let said = self.units.get(unit).map(|unit| unit.last_change(*word));
+            let read = self.last.map(|head| head.received);
+            let at = self.in_time_from(self.margin(*unit)).max(said.max(read).unwrap_or_default());
+            self.holds(*unit, at, *word);
+        }
+        unsaid.into_iter().map(|(unit, _)| unit).collect()
     }
 
     /// Takes up a frame and the samples in it. Between two runs of the node nothing is known of any machine.
@@ -263,16 +258,14 @@ impl Follower {
         }
         self.last = Some(head);
         for sample in samples {
-            let Some(uses) = self.uses.get(&sample.tag) else { continue };
+            let Some(uses) = self.uses.get(&sample.tag).cloned() else { continue };
             // What was received cannot be of later: the source's clock is ahead.
             let at = sample.source_ts.min(sample.received_ts);
             let again = head.seq <= self.known && at < self.floor.kept_until();
             if again {
                 continue;
             }
-            for used in uses.clone() {
-                self.hear(used, at, sample);
-            }
+            uses.iter().for_each(|used| self.hear(*used, at, sample));
             self.is_about(at, head.seq);
         }
     }
@@ -301,7 +294,9 @@ impl Follower {
         }
         heard.sort_by_key(|(at, ..)| *at);
         for (at, used, sample) in heard {
-            let begins = self.in_time_from(self.margin(used.unit));
+            // Not before what it said by another tag ended.
+            let ended = self.units.get(&used.unit).map(|unit| unit.last_change(used.role.silence()));
+            let begins = self.in_time_from(self.margin(used.unit)).max(ended.unwrap_or_default());
             self.hear(used, at.max(begins), &sample);
         }
     }
@@ -333,8 +328,8 @@ impl Follower {
                 let state = tag.state(sample);
                 let remark = (state.is_none() && tag.says_something(sample))
                     .then(|| Remark::NoMeaning { tag: tag.tag.clone(), value: sample.value.to_string() });
-                let silent_from = unit.heard.zip(unit.silent_after).map(|(heard, after)| heard.plus(after));
-                unit.heard = Some(unit.heard.map_or(at, |heard| heard.max(at)));
+                let silent_from = unit.heard.zip(unit.silent_after).map(|((heard, _), after)| heard.plus(after));
+                unit.heard = Some((unit.heard.map_or(at, |(heard, _)| heard.max(at)), sample.received_ts));
                 if let Some(from) = silent_from.filter(|from| *from < at) {
                     self.say(id, from, Word::State(None));
                 }
@@ -356,25 +351,25 @@ impl Follower {
             }
             Role::Count(number) => {
                 let Some(tally) = unit.tallies.get_mut(number) else { return };
-                let tag = tally.rule.tag.clone();
                 let (count, oddity) = match tally.read(at, sample) {
                     Tallied::Nothing => return,
                     Tallied::Count(count) => (Some(count), None),
                     Tallied::Odd(count, oddity) => (count, Some(oddity)),
                 };
+                let remark = oddity.map(|oddity| Remark::Counter { tag: tally.rule.tag.clone(), oddity });
                 if let Some(count) = count
                     && let Err(LogError::Late { .. }) = self.floor.count(id, count)
                 {
                     self.late.entry(id).or_default().push(Late::Count(count));
                 }
-                self.remark(id, sample, oddity.map(|oddity| Remark::Counter { tag, oddity }));
+                self.remark(id, sample, remark);
             }
         }
     }
 
-    /// At most one of a tag and an hour, for a counter that is reset every second says nothing new.
+    /// At most one of a tag and an hour, for a counter that is reset every second says nothing new; and none of what an earlier run read.
     fn remark(&mut self, unit: UnitId, sample: &Sample, remark: Option<Remark>) {
-        let Some(remark) = remark else { return };
+        let Some(remark) = remark.filter(|_| self.last.is_some_and(|head| head.seq > self.known)) else { return };
         let hour = Slot::of(Level::Hour, sample.received_ts).number;
         if self.remarks.len() < REMARKS && self.remarked.insert((sample.tag, hour)) {
             self.remarks.push((unit, remark));
@@ -436,9 +431,22 @@ impl Follower {
         }
     }
 
-    /// What came late, by unit, in the order in which it came; to be taken into what is kept before anything else is kept.
-    pub fn take_late(&mut self) -> BTreeMap<UnitId, Vec<Late>> {
-        std::mem::take(&mut self.late)
+    /// Since when a machine says what it is in; `None`: it has said nothing, or it has held for longer than what is here.
+    #[must_use]
+    pub fn since(&self, unit: UnitId) -> Option<Timestamp> {
+        self.units.get(&unit).and_then(|unit| unit.state.last_change().or(unit.since))
+    }
+
+    /// What came late of one of the units, in the order in which it came; to be taken into what is kept before anything else is kept
+    /// and before more is read. It stays until [`Follower::mended`], for taking it in a second time changes nothing.
+    #[must_use]
+    pub fn next_late(&self) -> Option<(UnitId, Vec<Late>)> {
+        self.late.first_key_value().map(|(unit, late)| (*unit, late.clone()))
+    }
+
+    /// All that came late of a unit is taken into what is kept, or cannot be.
+    pub fn mended(&mut self, unit: UnitId) {
+        self.late.remove(&unit);
     }
 
     /// Whether something came late.
@@ -458,10 +466,13 @@ impl Follower {
             .units
             .iter()
             .filter_map(|(id, unit)| {
-                let from = unit.heard?.plus(unit.silent_after?);
-                // What is on its way is waited for.
-                (from.plus(GRACE) < now && unit.state.last().is_some() && unit.state.last_change() < Some(from))
-                    .then_some((*id, from))
+                let (heard, received) = unit.heard?;
+                let from = heard.plus(unit.silent_after?);
+                // What is on its way is waited for, and a source whose clock is behind is not silent for that.
+                (received.plus(unit.silent_after?).plus(GRACE) < now
+                    && unit.state.last().is_some()
+                    && unit.state.last_change() < Some(from))
+                .then_some((*id, from))
             })
             .collect();
         for (unit, from) in silent {
@@ -472,8 +483,9 @@ impl Follower {
     /// The hour that is to be kept next, if it is over long enough.
     #[must_use]
     pub fn batch(&self, counts_as: CountsAs<'_>, now: Timestamp) -> Option<Batch> {
-        // One hour at a time, also after a long time without the node.
-        let soon = self.floor.kept_until().plus(Duration::from_secs(2 * 3600 - 1));
+        // One hour at a time, also after a long time without the node. What is looked at behind it is as long as the longest minor stop.
+        let longest = self.units.values().map(|unit| unit.margin).max().unwrap_or_default();
+        let soon = self.floor.kept_until().plus(longest + Duration::from_secs(2 * 3600 - 1));
         self.floor.batch(counts_as, now.minus(GRACE).min(soon))
     }
 
@@ -485,10 +497,9 @@ impl Follower {
         }
     }
 
-    /// What counters showed at the end of a batch, to be kept with it.
+    /// What counters showed when everything before an hour was kept; to be kept with it, and with what comes late for it.
     #[must_use]
-    pub fn shown(&self, batch: &Batch) -> Vec<(TagId, Shown)> {
-        let Some(until) = batch.until() else { return Vec::new() };
+    pub fn shown(&self, until: Timestamp) -> Vec<(TagId, Shown)> {
         let tally = |used: &Use| match used.role {
             Role::Count(at) => self.units.get(&used.unit)?.tallies.get(at)?.shown_at(until),
             _ => None,
@@ -515,6 +526,7 @@ impl Follower {
         self.first = self.first.split_off(&Slot::of(Level::Hour, until).number);
         for unit in self.units.values_mut() {
             let from = until.minus(unit.margin);
+            unit.since = unit.state.iter().take_while(|(at, _)| *at <= from).last().map(|(at, _)| at).or(unit.since);
             unit.state.forget_before(from);
             unit.mode.forget_before(from);
             unit.reason.forget_before(from);
@@ -523,7 +535,59 @@ impl Follower {
     }
 }
 
+/// Where a machine's tags are used.
+fn name_uses(uses: &mut HashMap<TagId, Vec<Use>>, unit: UnitId, machine: &Machine, tags: &HashMap<TagPath, TagId>) {
+    let mut name = |tag: &TagPath, role| {
+        if let Some(id) = tags.get(tag) {
+            uses.entry(*id).or_default().push(Use { unit, role });
+        }
+    };
+    machine.state.iter().for_each(|state| name(&state.tag, Role::State));
+    machine.mode.iter().for_each(|mode| name(&mode.tag, Role::Mode));
+    machine.reason.iter().for_each(|reason| name(&reason.tag, Role::Reason));
+    machine.counts.iter().enumerate().for_each(|(at, count)| name(&count.tag, Role::Count(at)));
+}
+
 impl Unit {
+    /// A unit of which a log is kept. What held when an hour began that is the first in the log holds for longer than the log tells.
+    fn after(log: &UnitLog, machine: &Machine) -> Self {
+        let mut said = log.said().peekable();
+        let first = said.next_if(|said| Slot::of(Level::Hour, said.at).from() == said.at);
+        let mut unit = Self {
+            machine: machine.clone(),
+            reasons: HashMap::new(),
+            silent_after: None,
+            margin: Duration::ZERO,
+            state: Steps::new(first.and_then(|said| said.seen.state)),
+            since: None,
+            mode: Steps::new(first.and_then(|said| said.seen.mode)),
+            reason: Steps::new(first.and_then(|said| said.reason)),
+            heard: None,
+            tallies: Vec::new(),
+        };
+        for said in said {
+            unit.state.set(said.at, said.seen.state);
+            unit.mode.set(said.at, said.seen.mode);
+            unit.reason.set(said.at, said.reason);
+        }
+        unit
+    }
+
+    /// What it said by tags that this machine does not have, or has with another meaning.
+    fn words_without(&self, machine: &Machine) -> Vec<Word> {
+        let mut words = Vec::new();
+        if self.state.last().is_some() && (machine.state.is_none() || self.machine.state != machine.state) {
+            words.push(Word::State(None));
+        }
+        if self.mode.last().is_some() && (machine.mode.is_none() || self.machine.mode != machine.mode) {
+            words.push(Word::Mode(None));
+        }
+        if self.reason.last().is_some() && (machine.reason.is_none() || self.machine.reason != machine.reason) {
+            words.push(Word::Reason(None));
+        }
+        words
+    }
+
     fn says(&self, word: Word) -> bool {
         match word {
             Word::State(state) => *self.state.last() == state,

@@ -128,7 +128,7 @@ fn start(kept: &Kept, minor: u64) -> Follower {
 }
 
 fn mend(follower: &mut Follower, kept: &mut Kept) {
-    for (unit, late) in follower.take_late() {
+    while let Some((unit, late)) = follower.next_late() {
         for mut mending in Mending::of(unit, &late) {
             while let Some(stretch) = mending.needs(follower) {
                 let hours = kept.read(stretch.window);
@@ -136,7 +136,9 @@ fn mend(follower: &mut Follower, kept: &mut Kept) {
                 kept.keep(&batch);
             }
         }
+        follower.mended(unit);
     }
+    kept.shown.extend(follower.shown(at(kept.until)));
     kept.position = follower.position(at(kept.until));
 }
 
@@ -190,8 +192,7 @@ fn readings() -> impl Strategy<Value = Vec<Came>> {
                         }
                         _ => Value::Double(1.0),
                     };
-                    // A counter's total comes in order; what is late of it is counted with the next.
-                    sample(*tag, value, *second, second + if *tag == 2 { 0 } else { *late })
+                    sample(*tag, value, *second, second + *late)
                 })
                 .collect();
             samples.sort_by_key(|sample| sample.received_ts);
@@ -230,7 +231,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     #[test]
     fn what_is_kept_and_read_again_is_what_plain_reading_gives(
-        frames in readings(), thens in thens(), minor in 0u64..900, windows in proptest::collection::vec((0i64..60_000, 0i64..60_000), 4),
+        frames in readings(), thens in thens(), minor in 0u64..=3600, windows in proptest::collection::vec((0i64..60_000, 0i64..60_000), 4),
     ) {
         // Nothing is late for hours that are long over.
         let mut plain = start(&Kept { until: -36_000, ..Kept::default() }, minor);
@@ -246,7 +247,7 @@ proptest! {
                     mend(&mut follower, &mut kept);
                     while let Some(batch) = follower.batch(NOTHING_COUNTS, frame.0.received) {
                         kept.until = (batch.until().expect("has hours").micros() - BEGINS) / 1_000_000;
-                        kept.shown.extend(follower.shown(&batch));
+                        kept.shown.extend(follower.shown(at(kept.until)));
                         kept.keep(&batch);
                         follower.kept(&batch);
                         kept.position = follower.position(at(kept.until));
@@ -361,4 +362,73 @@ fn an_order_and_a_calendar_of_kept_hours_stay_when_something_late_comes() {
     assert_eq!(sums.micros(Element::Delay), (7200 - 2500) * 1_000_000);
     assert!((sums.work_produced_s() - 4.0).abs() < 1e-9, "two items of two seconds each, as the order said");
     assert_eq!(follower.floor().last(UNIT).and_then(|said| said.seen.state), Some(State::Held), "it holds on");
+}
+
+#[test]
+fn what_a_tag_said_that_is_the_machines_no_more_does_not_hold() {
+    let mut follower = start(&Kept::default(), 0);
+    let head = |seq, second| FrameHead { seq: Seq(seq), epoch: 1, received: at(second) };
+    follower.take(head(1, 20), &[sample(0, Value::Int64(6), 10, 20), sample(1, Value::Int64(2), 10, 20)]);
+    let last = |follower: &Follower| follower.floor().last(UNIT).map(|said| said.seen);
+    assert_eq!(last(&follower), Some(Seen { state: Some(State::Execute), mode: Some(Mode::Maintenance) }));
+    let mut other = follow(0);
+    other.machine.mode = None;
+    assert_eq!(follower.set_units(vec![other], |_| UnitLog::new(), |_| None), [UNIT]);
+    assert_eq!(last(&follower), Some(Seen { state: Some(State::Execute), mode: None }));
+    let mut other = follow(0);
+    (other.machine.mode, other.machine.state) =
+        (None, Some(StateTag { tag: path("u/good"), meanings: Meanings::Above(0.5) }));
+    let unsaid = follower.set_units(vec![other], |_| UnitLog::new(), |_| None);
+    assert_eq!(last(&follower), Some(Seen { state: None, mode: None }));
+    follower.hear_before(&unsaid, &|tag| (tag == TagId(2)).then(|| sample(2, Value::Int64(5), 3, 3)));
+    assert_eq!(last(&follower).and_then(|seen| seen.state), Some(State::Execute), "the other tag has said something");
+}
+
+#[test]
+fn a_source_whose_clock_is_behind_is_not_silent_for_that() {
+    let mut follow = follow(0);
+    follow.silent_after = Some(Duration::from_secs(5));
+    let mut follower = Follower::new(at(0), Seq(0));
+    follower.set_units(vec![follow], |_| UnitLog::new(), |_| None);
+    for second in 0..60 {
+        let head =
+            FrameHead { seq: Seq(1 + u64::try_from(second).expect("is small")), epoch: 1, received: at(600 + second) };
+        follower.take(head, &[sample(0, Value::Int64(6), 300 + second, 600 + second)]);
+        follower.silence(at(601 + second));
+    }
+    assert_eq!(follower.floor().last(UNIT).and_then(|said| said.seen.state), Some(State::Execute));
+    follower.silence(at(800));
+    assert_eq!(follower.floor().last(UNIT).map(|said| (said.at, said.seen.state)), Some((at(364), None)));
+}
+
+#[test]
+fn since_when_a_state_holds_is_known_beyond_what_is_kept_and_over_a_start() {
+    let mut kept = Kept::default();
+    let mut follower = start(&kept, 0);
+    let head = |seq, second| FrameHead { seq: Seq(seq), epoch: 1, received: at(second) };
+    follower.take(head(1, 700), &[sample(0, Value::Int64(6), 600, 700), sample(1, Value::Int64(1), 650, 700)]);
+    follower.take(head(2, 20_000), &[sample(1, Value::Int64(2), 19_000, 20_000)]);
+    while let Some(batch) = follower.batch(NOTHING_COUNTS, at(20_000)) {
+        kept.until = (batch.until().expect("has hours").micros() - BEGINS) / 1_000_000;
+        kept.keep(&batch);
+        follower.kept(&batch);
+    }
+    assert_eq!((kept.until, follower.since(UNIT)), (18_000, Some(at(600))), "of the state, not of the mode");
+    let mut log = UnitLog::new();
+    kept.read(Interval { from: at(0), to: at(18_000), value: () }).iter().for_each(|hour| log.restore(&hour.recorded));
+    let mut again = Follower::new(at(18_000), Seq(2));
+    again.set_units(vec![follow(0)], |_| log.clone(), |_| None);
+    assert_eq!(again.since(UNIT), Some(at(600)));
+}
+
+#[test]
+fn what_an_earlier_run_told_is_not_told_again() {
+    let kept = Kept { position: Position { from: Seq(1), seen: Seq(1) }, ..Kept::default() };
+    let mut follower = start(&kept, 0);
+    let head = |seq| FrameHead { seq: Seq(seq), epoch: 1, received: at(10) };
+    let odd = |second| [sample(2, Value::Int64(5), second, second), sample(2, Value::Int64(2), second + 1, second + 1)];
+    follower.take(head(1), &odd(10));
+    assert_eq!(follower.take_remarks(), []);
+    follower.take(head(2), &odd(4000));
+    assert_eq!(follower.take_remarks().len(), 1);
 }

@@ -3,10 +3,10 @@
 use crate::job::{Ending, JobState};
 use crate::quantity::Quantity;
 
-/// The most that is counted at once, and that a job can have made, in the material's unit.
+/// The most that is counted at once, in the material's unit; a count that puts another right takes away no more.
+pub const MOST_AT_ONCE: Quantity = Quantity::from_millionths(1_000_000_000 * 1_000_000);
+/// The most that people count of a job. With what counters say, and over all jobs of an order, it stays far below the end of the numbers.
 pub const MOST: Quantity = Quantity::from_millionths(1_000_000_000_000 * 1_000_000);
-/// The longest reason, in characters.
-pub const LONGEST_REASON: usize = 200;
 
 /// What came of a job or an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Count {
     pub scrap: Quantity,
     /// Rework.
     pub rework: Quantity,
-    /// Why it is scrap or rework.
+    /// Why it is scrap or rework, as it was checked where it came in.
     pub reason: Option<String>,
 }
 
@@ -41,9 +41,6 @@ pub enum CountError {
     /// Scrap or rework of which nobody says why.
     #[error("{0} without a reason: say why")]
     NoReason(&'static str),
-    /// A reason that is too long, or not one line.
-    #[error("a reason is one line of at most {LONGEST_REASON} characters")]
-    Reason,
     /// Less than nothing would be left.
     #[error("{by} {word} would leave less than none: {total} were counted so far")]
     BelowZero {
@@ -54,8 +51,8 @@ pub enum CountError {
         /// What was counted before.
         total: Quantity,
     },
-    /// More than a job can make.
-    #[error("{by} {word} is more than can be counted: {MOST} in all")]
+    /// More than can be counted at once, or of a job.
+    #[error("{by} {word} is more than can be counted: {MOST_AT_ONCE} at once, {MOST} in all")]
     TooMuch {
         /// `good`, `scrap` or `rework`.
         word: &'static str,
@@ -65,14 +62,6 @@ pub enum CountError {
     /// The job has not begun, or nothing of it changes any more.
     #[error("the job is {0}: it is counted from its begin until it is closed")]
     NotNow(JobState),
-}
-
-impl Count {
-    /// Whether it puts an earlier count right.
-    #[must_use]
-    pub const fn is_correction(&self) -> bool {
-        self.good.is_negative() || self.scrap.is_negative() || self.rework.is_negative()
-    }
 }
 
 /// The totals of a job after a count.
@@ -94,9 +83,6 @@ pub fn add(state: JobState, totals: Totals, count: &Count) -> Result<Totals, Cou
                 }
             }
         }
-        Some(reason) if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) => {
-            return Err(CountError::Reason);
-        }
         Some(_) => {}
     }
     Ok(Totals {
@@ -112,7 +98,7 @@ fn sum(word: &'static str, total: Quantity, by: Quantity) -> Result<Quantity, Co
     if sum.is_negative() {
         return Err(CountError::BelowZero { word, by, total });
     }
-    if sum > MOST || by > MOST {
+    if sum > MOST || by > MOST_AT_ONCE || Quantity::ZERO - by > MOST_AT_ONCE {
         return Err(CountError::TooMuch { word, by });
     }
     Ok(sum)

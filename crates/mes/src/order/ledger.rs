@@ -1,8 +1,7 @@
-//! What stands in the ledger of a job: what was asked of it, as it was asked. A job is the sum of its ledger ([`fold`]).
+//! What stands in the ledger of a job: what was asked of it, as it was asked.
 
-use super::count::{self, Count, CountError, Totals};
-use crate::job::{JobState, NotNow, Trigger};
-use crate::quantity::Quantity;
+use super::count::Count;
+use crate::job::Trigger;
 use serde::{Deserialize, Serialize};
 
 /// An entry's content. Its JSON is kept for ever: words are added, never changed.
@@ -71,39 +70,4 @@ impl From<&Count> for Content {
             reason: count.reason.clone(),
         }
     }
-}
-
-/// Why a ledger is not one that these rules have written.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// A trigger that the table does not know.
-    #[error(transparent)]
-    Trigger(#[from] NotNow),
-    /// A count that cannot have been taken.
-    #[error(transparent)]
-    Count(#[from] CountError),
-}
-
-/// What a job is in and what came of it, by all that stands in its ledger, the oldest first.
-///
-/// # Errors
-/// An entry that cannot have been taken.
-pub fn fold<'a>(
-    first: JobState,
-    ledger: impl IntoIterator<Item = &'a Content>,
-) -> Result<(JobState, Totals), LedgerError> {
-    let (mut state, mut totals) = (first, Totals::default());
-    for content in ledger {
-        match content {
-            Content::Trigger { trigger, .. } => state = state.after(*trigger)?,
-            Content::Change { .. } => state = state.after(Trigger::Update)?,
-            Content::Count { good_millionths, scrap_millionths, rework_millionths, reason } => {
-                let [good, scrap, rework] =
-                    [*good_millionths, *scrap_millionths, *rework_millionths].map(Quantity::from_millionths);
-                totals = count::add(state, totals, &Count { good, scrap, rework, reason: reason.clone() })?;
-            }
-            Content::Seen { .. } | Content::Plan { .. } => {}
-        }
-    }
-    Ok((state, totals))
 }

@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! - A job changes its state by [`JobState::after`] only; an order has no state of its own ([`state_of`]).
-//! - A job is what its ledger makes of it; what was made is the sum of its counts, and never below zero ([`ledger`], [`count`]).
+//! - What a job has made is the sum of its counts, and never below zero ([`count`]).
 //! - On a work unit stands one job at a time: from its begin to its end, also while it is interrupted ([`begin`]).
 //!
 //! Start reading at [`jobs_of`], then [`state_of`], then [`begin::look`].
@@ -29,10 +29,6 @@ use uuid::Uuid;
 
 /// The most operations of an order.
 pub const MOST_OPERATIONS: usize = 200;
-/// The lowest and the highest priority, and what an order has of which nobody said more.
-pub const PRIORITIES: std::ops::RangeInclusive<u8> = 1..=9;
-/// The priority of an order of which nobody has said one.
-pub const USUAL_PRIORITY: u8 = 5;
 
 /// An operation of a material, as the master data have it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -111,7 +107,7 @@ pub struct WorkOrder {
     pub quantity: Quantity,
     /// By when.
     pub due: Option<Timestamp>,
-    /// [`PRIORITIES`], 9 the most urgent.
+    /// 1 to 9, 9 the most urgent.
     pub priority: u8,
     /// One for each operation, in the order of the material.
     pub jobs: Vec<JobOrder>,
@@ -135,10 +131,6 @@ pub enum OrderState {
 }
 
 impl OrderState {
-    /// Every state, in the order in which they come.
-    pub const ALL: [Self; 6] =
-        [Self::Forecast, Self::Released, Self::Running, Self::Completed, Self::Closed, Self::Cancelled];
-
     /// The word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -308,15 +300,15 @@ pub fn may_words(state: JobState) -> Vec<&'static str> {
     words
 }
 
-/// The word of a request for a trigger; `None`: it is not asked of a job but of its order.
+/// The word of a request for a trigger; `None`: it is not asked of a job but of its order. Of a job that is interrupted, a pause says that
+/// the cause is another.
 #[must_use]
 pub const fn word(trigger: Trigger) -> Option<&'static str> {
     match trigger {
         Trigger::Start | Trigger::RevokeStart | Trigger::Update => None,
         Trigger::Prepare(_) => Some("prepare"),
         Trigger::Begin => Some("begin"),
-        Trigger::Pause(_) => Some("pause"),
-        Trigger::Attribute(_) => Some("attribute"),
+        Trigger::Pause(_) | Trigger::Attribute(_) => Some("pause"),
         Trigger::Resume => Some("resume"),
         Trigger::Stop => Some("stop"),
         Trigger::Abort => Some("abort"),
@@ -368,21 +360,6 @@ pub enum ActionError {
 }
 
 impl Action {
-    /// Every action.
-    pub const ALL: [Self; 5] = [Self::Release, Self::Revoke, Self::Cancel, Self::Close, Self::Change];
-
-    /// The word for it in a request.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Revoke => "revoke",
-            Self::Cancel => "cancel",
-            Self::Close => "close",
-            Self::Change => "change",
-        }
-    }
-
     /// What it is called once it is done, as in events.
     #[must_use]
     pub const fn done(self) -> &'static str {
@@ -434,11 +411,6 @@ impl Action {
             return Err(ActionError::Nothing { order: order.to_owned(), state, why });
         }
         Ok(done)
-    }
-
-    /// The actions that an order knows now.
-    pub fn known(jobs: &[JobOrder]) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|action| action.triggers("", jobs).is_ok())
     }
 }
 

@@ -142,6 +142,24 @@ pub enum Unmet {
     },
 }
 
+impl Unmet {
+    /// The number of the job that it is told of.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        match self {
+            Self::NoEquipment { job }
+            | Self::RunsElsewhere { job, .. }
+            | Self::TooLong { job }
+            | Self::Behind { job, .. }
+            | Self::Passed { job, .. }
+            | Self::Overlap { job, .. }
+            | Self::Early { job, .. }
+            | Self::Changeover { job, .. }
+            | Self::Closed { job } => job,
+        }
+    }
+}
+
 impl fmt::Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -341,8 +359,9 @@ fn left(job: &JobOrder) -> Duration {
     Duration::from_micros(micros).saturating_add(setup).max(Duration::from_micros(1))
 }
 
-/// When work that goes on now will have ended, with pauses where the equipment is closed.
-fn end(now: Timestamp, work: Duration, closed: &[Span]) -> Timestamp {
+/// When work ends that goes on from an instant, with pauses where the equipment is closed.
+#[must_use]
+pub fn end(now: Timestamp, work: Duration, closed: &[Span]) -> Timestamp {
     let mut closed: Vec<&Span> = closed.iter().filter(|span| now < span.to).collect();
     closed.sort_unstable();
     let (mut at, mut left) = (now, work);
@@ -364,28 +383,6 @@ impl Asked {
     /// There is more than can be planned at once, or a time that no calendar can write.
     pub fn problem(&self) -> Result<Problem, ProblemError> {
         Problem::new(&self.request)
-    }
-
-    /// What is planned now, for [`Problem::retime`] and [`Problem::improve`]: where jobs are and when. It is no plan of this request.
-    #[must_use]
-    pub fn as_planned(&self) -> Plan {
-        let mut placed = Vec::new();
-        for (number, (_, jobs)) in self.jobs.iter().enumerate() {
-            for (step, job) in jobs.iter().enumerate() {
-                let place = self.units.iter().position(|unit| Some(unit) == job.equipment.as_ref());
-                if let (Some(place), Some((from, to))) = (place, job.planned) {
-                    let operation = OperationId { job: self.request.jobs[number].id, step };
-                    placed.push(Placed {
-                        operation,
-                        equipment: id_of(place),
-                        changeover: None,
-                        run: Span { from, to },
-                    });
-                }
-            }
-        }
-        let objective = Objective { weighted_tardiness_us: 0, changeover: Duration::ZERO, end: self.request.from };
-        Plan { placed, outcomes: Vec::new(), objective }
     }
 
     /// What a plan of this request says of jobs and orders.

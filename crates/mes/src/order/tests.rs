@@ -1,7 +1,7 @@
 //! Orders and jobs by their rules, and under whatever is done to them; and jobs on their way into a plan and back.
 
 use super::begin::{Begin, BeginError, HeldSkill, Instruction, Seen, Standing, Warning, look, missing_skills, place};
-use super::ledger::{Content, fold};
+use super::ledger::Content;
 use super::plan::{Answer, Unit, Unmet, Wanted, ask};
 use super::*;
 use crate::job::{Interruption, Prepared};
@@ -28,6 +28,8 @@ fn ids(first: u128) -> impl FnMut() -> Uuid {
         Uuid::from_u128(next - 1)
     }
 }
+
+const ACTIONS: [Action; 5] = [Action::Release, Action::Revoke, Action::Cancel, Action::Close, Action::Change];
 
 /// An operation of a second per item.
 fn operation(name: &str, equipment: &[&str]) -> Operation {
@@ -145,12 +147,12 @@ fn actions_of_an_order_are_triggers_on_its_jobs() {
     assert_eq!(states(&rest), OrderState::Completed);
     let closed = done(Action::Close, rest).expect("closed");
     assert_eq!(states(&closed), OrderState::Closed);
-    for action in Action::ALL {
+    for action in ACTIONS {
         assert!(done(action, closed.clone()).is_err(), "{action:?} of what is closed");
     }
-    let known = |jobs: &[JobOrder]| Action::known(jobs).map(Action::word).collect::<Vec<_>>();
-    assert_eq!(known(&waiting()), ["release", "cancel", "change"]);
-    assert_eq!(known(&closed), [""; 0]);
+    let known = |jobs: &[JobOrder]| ACTIONS.into_iter().filter(|it| it.triggers("", jobs).is_ok()).collect::<Vec<_>>();
+    assert_eq!(known(&waiting()), [Action::Release, Action::Cancel, Action::Change]);
+    assert_eq!(known(&closed), []);
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn a_state_says_what_can_be_asked_of_a_job() {
     assert_eq!(words(JobState::NotAllowedToStart(Prepared::Waiting)), "abort prepare");
     assert_eq!(words(JobState::AllowedToStart(Prepared::Ready)), "abort begin prepare");
     assert_eq!(words(JobState::Running), "abort pause stop");
-    assert_eq!(words(JobState::Interrupted(Interruption::Held)), "abort attribute resume stop");
+    assert_eq!(words(JobState::Interrupted(Interruption::Held)), "abort pause resume stop");
     assert_eq!(words(JobState::Ended(Ending::Completed)), "close");
     assert_eq!(words(JobState::Aborted), "");
 }
@@ -301,12 +303,17 @@ fn a_count_has_its_reason_and_leaves_no_total_below_zero() {
     assert!(refused(&counted(0, 0, 0, Some("x"))).starts_with("nothing was counted"));
     assert!(refused(&counted(0, 1, 0, None)).starts_with("scrap without a reason"));
     assert!(refused(&counted(0, 0, 1, Some("  "))).starts_with("rework without a reason"));
-    assert!(refused(&counted(0, 1, 0, Some("a\nb"))).starts_with("a reason is one line"));
-    assert!(refused(&counted(0, 1, 0, Some(&"x".repeat(201)))).starts_with("a reason is one line"));
     assert_eq!(refused(&counted(-6, 0, 0, None)), "-6 good would leave less than none: 5 were counted so far");
     assert!(refused(&counted(0, -3, 0, Some("x"))).contains("-3 scrap"));
-    let huge = Count { good: Quantity::from_millionths(i64::MAX), ..Count::default() };
-    assert!(refused(&huge).contains("more than can be counted"));
+    for huge in [pieces(1_000_000_001), Quantity::from_millionths(i64::MAX)] {
+        assert!(refused(&Count { good: huge, ..Count::default() }).contains("more than can be counted"));
+    }
+    assert!(add(&counted(1_000_000_000, 0, 0, None)).is_ok());
+    let many = Totals { good: pieces(2_000_000_000), ..Totals::default() };
+    assert!(count::add(JobState::Running, many, &counted(-1_000_000_001, 0, 0, None)).is_err());
+    let full = Totals { good: pieces(1_000_000_000_000 - 1), ..Totals::default() };
+    let over = count::add(JobState::Running, full, &counted(2, 0, 0, None)).map_err(|error| error.to_string());
+    assert!(over.is_err_and(|text| text.contains("1000000000000 in all")));
     for state in JobState::all() {
         let counts = state.is_under_way() || state == JobState::Ended(Ending::Completed);
         assert_eq!(count::add(state, so_far, &counted(1, 0, 0, None)).is_ok(), counts, "{state}");
@@ -371,7 +378,7 @@ fn anything() -> impl Strategy<Value = Done> {
     let count = (amount(), amount(), amount(), proptest::option::of("[a-z]{0,3}"));
     prop_oneof![
         6 => (0usize..3, trigger).prop_map(|(job, trigger)| Done::Trigger(job, trigger)),
-        1 => proptest::sample::select(Action::ALL.to_vec()).prop_map(Done::Order),
+        1 => proptest::sample::select(ACTIONS.to_vec()).prop_map(Done::Order),
         4 => (0usize..3, count).prop_map(|(job, (good, scrap, rework, reason))| {
             Done::Count(job, counted(good, scrap, rework, reason.as_deref()))
         }),
@@ -385,16 +392,11 @@ proptest! {
     fn whatever_is_done_an_order_keeps_its_rules(all in proptest::collection::vec(anything(), 0..80)) {
         let mut order = jobs(&[operation("10", &["a"]), operation("20", &["b"]), operation("30", &["c"])], Stored::Only);
         let mut ledger: Vec<(usize, Count)> = Vec::new();
-        let mut written: Vec<Vec<Content>> = vec![Vec::new(); order.len()];
-        let entry = |trigger| Content::Trigger { trigger, reason: None, equipment: None };
         for (second, done) in (0..).zip(all) {
             let before = order.clone();
             match done {
                 Done::Trigger(job, trigger) => match order[job].after(trigger, at(second)) {
-                    Ok(after) => {
-                        order[job] = after;
-                        written[job].push(entry(trigger));
-                    }
+                    Ok(after) => order[job] = after,
                     Err(refused) => prop_assert_eq!(refused.state, before[job].state),
                 },
                 Done::Order(action) => {
@@ -402,14 +404,12 @@ proptest! {
                         for (place, trigger, state) in triggers {
                             order[place] = order[place].after(trigger, at(second)).expect("it was looked at");
                             prop_assert_eq!(order[place].state, state);
-                            written[place].push(entry(trigger));
                         }
                     }
                 }
                 Done::Count(job, count) => {
                     if let Ok(totals) = count::add(order[job].state, order[job].totals, &count) {
                         order[job].totals = totals;
-                        written[job].push(Content::from(&count));
                         ledger.push((job, count));
                     }
                 }
@@ -430,8 +430,6 @@ proptest! {
             };
             let sums = Totals { good: sum(|c| c.good), scrap: sum(|c| c.scrap), rework: sum(|c| c.rework) };
             prop_assert_eq!(job.totals, sums);
-            let first = JobState::new(Stored::Only);
-            prop_assert_eq!(fold(first, &written[place]), Ok((job.state, job.totals)));
             prop_assert!(![sums.good, sums.scrap, sums.rework].iter().any(|total| total.is_negative()));
         }
         // Said a second time, in other words.
@@ -550,21 +548,6 @@ fn what_a_person_has_put_somewhere_stays_and_is_told_where_it_cannot() {
     let answer = planned(&[unit("press2")], &[(&late, "m6")]);
     assert_eq!(shown(&answer), "1/10@press2 0..100");
     assert!(unmet(&answer)[0].contains("which has passed; it is planned from now on"), "{:?}", answer.unmet);
-}
-
-#[test]
-fn a_drag_moves_what_lies_behind_it_and_keeps_the_sequence() {
-    let step = [operation("10", &["press"])];
-    let mut orders = [work("1", 1, &step, None, 5), work("2", 11, &step, None, 5), work("3", 21, &step, None, 5)];
-    for (order, start) in orders.iter_mut().zip([1_200, 1_000, 1_100]) {
-        order.jobs[0].planned = Some((at(start), at(start + 100)));
-    }
-    orders[1].jobs[0].planned = Some((at(1_050), at(1_150)));
-    orders[1].jobs[0].pinned = true;
-    let wanted: Vec<_> = orders.iter().map(|order| Wanted { order, family: "m6" }).collect();
-    let asked = ask(at(1_000), &[unit("press")], &wanted);
-    let plan = asked.problem().expect("a good request").retime(&asked.as_planned());
-    assert_eq!(shown(&asked.answer(&plan)), "2/10@press 50..150!, 3/10@press 150..250, 1/10@press 250..350");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Totals {
         let mut out = vec![VERSION];
         let mut put = |number: i64| varint::put(&mut out, varint::zigzag(number));
         Element::ALL.into_iter().for_each(|element| put(self.sums.micros(element)));
-        for amounts in [self.sums.amounts, self.sums.planned] {
+        for amounts in [self.sums.amounts, self.sums.booked, self.sums.planned] {
             [amounts.good, amounts.scrap, amounts.rework].into_iter().for_each(|quantity| put(quantity.millionths()));
         }
         for work in [self.sums.work_produced, self.sums.work_good] {
@@ -115,7 +115,7 @@ impl Totals {
             let mut quantity = || take(rest).map(Quantity::from_millionths);
             Ok(Amounts { good: quantity()?, scrap: quantity()?, rework: quantity()? })
         };
-        (totals.sums.amounts, totals.sums.planned) = (amounts()?, amounts()?);
+        (totals.sums.amounts, totals.sums.booked, totals.sums.planned) = (amounts()?, amounts()?, amounts()?);
         let mut work = || -> Result<i128, TotalsError> {
             let (high, low) = (take(rest)?, take(rest)?);
             Ok((i128::from(high) << 64) | i128::from(low.cast_unsigned()))
@@ -191,7 +191,7 @@ mod tests {
 
     fn totals() -> impl Strategy<Value = Totals> {
         let times = proptest::array::uniform8(-1i64 << 50..1i64 << 50);
-        let quantities = proptest::array::uniform6(-1i64 << 50..1i64 << 50);
+        let quantities = proptest::array::uniform9(-1i64 << 50..1i64 << 50);
         let work = (any::<i64>(), any::<u64>()).prop_map(|(high, low)| (i128::from(high >> 8) << 64) | i128::from(low));
         let element = proptest::sample::select(Element::ALL.to_vec());
         let reason = (element, proptest::option::of(any::<u32>().prop_map(ReasonId)), 1i64..1 << 50, -50i64..50);
@@ -202,7 +202,7 @@ mod tests {
             };
             let mut sums: Sums =
                 Element::ALL.into_iter().zip(times).map(|(element, micros)| Sums::of_time(element, micros)).sum();
-            (sums.amounts, sums.planned) = (amounts(&q[..3]), amounts(&q[3..]));
+            (sums.amounts, sums.booked, sums.planned) = (amounts(&q[..3]), amounts(&q[3..6]), amounts(&q[6..]));
             (sums.work_produced, sums.work_good) = (work, -work / 3);
             let reasons = reasons
                 .into_iter()

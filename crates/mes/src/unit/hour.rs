@@ -35,6 +35,8 @@ pub struct Count {
     pub made: Made,
     /// How much.
     pub quantity: Quantity,
+    /// A person counted it, and no counter.
+    pub by_person: bool,
 }
 
 impl Count {
@@ -47,6 +49,16 @@ impl Count {
             Made::Scrap => Amounts { scrap: self.quantity, ..none },
             Made::Rework => Amounts { rework: self.quantity, ..none },
         }
+    }
+
+    /// What it adds to sums, with the planned run time of an item in ns.
+    #[must_use]
+    pub fn sums(&self, planned_run_time_per_item_ns: Option<u64>) -> Sums {
+        let mut sums = Sums::of_amounts(self.amounts(), planned_run_time_per_item_ns);
+        if self.by_person {
+            sums.booked = sums.amounts;
+        }
+        sums
     }
 }
 
@@ -92,7 +104,7 @@ impl DerivedHour {
         let made = counts
             .iter()
             .filter(|count| from <= count.at && count.at < to)
-            .map(|count| Sums::of_amounts(count.amounts(), self.run_time(count.at)));
+            .map(|count| count.sums(self.run_time(count.at)));
         Totals::of_pieces(&within.collect::<Vec<_>>()) + &Totals::of_sums(made.sum())
     }
 
@@ -154,6 +166,8 @@ pub enum HourError {
 }
 
 const VERSION: u8 = 1;
+/// Beside what was made: a person counted it.
+const BY_PERSON: u8 = 4;
 
 impl RecordedHour {
     /// As bytes: about three a change, five a count.
@@ -171,7 +185,7 @@ impl RecordedHour {
         before = begins;
         for count in &self.counts {
             put_time(&mut out, &mut before, count.at);
-            out.push(count.made as u8);
+            out.push(count.made as u8 | if count.by_person { BY_PERSON } else { 0 });
             varint::put(&mut out, varint::zigzag(count.quantity.millionths()));
         }
         out
@@ -195,8 +209,11 @@ impl RecordedHour {
             let at = take_time(rest, &mut before)?;
             let (made, after) = rest.split_first().ok_or(VarintError::Truncated)?;
             *rest = after;
-            let made = Made::ALL.get(usize::from(*made)).copied().ok_or(HourError::Content("an amount of no kind"))?;
-            counts.push(Count { at, made, quantity: Quantity::from_millionths(varint::unzigzag(varint::take(rest)?)) });
+            let by_person = made & BY_PERSON != 0;
+            let made = Made::ALL.get(usize::from(made & !BY_PERSON)).copied();
+            let made = made.ok_or(HourError::Content("an amount of no kind"))?;
+            let quantity = Quantity::from_millionths(varint::unzigzag(varint::take(rest)?));
+            counts.push(Count { at, made, quantity, by_person });
         }
         if rest.is_empty() { Ok(Self { said, counts }) } else { Err(HourError::Content("more than an hour")) }
     }
@@ -352,7 +369,7 @@ mod tests {
 
     fn recorded() -> impl Strategy<Value = RecordedHour> {
         let said = (0i64..1 << 33, seen(), proptest::option::of(any::<u32>().prop_map(ReasonId)));
-        let count = (0i64..1 << 33, proptest::sample::select(Made::ALL.to_vec()), any::<i64>());
+        let count = (0i64..1 << 33, proptest::sample::select(Made::ALL.to_vec()), any::<i64>(), any::<bool>());
         (proptest::collection::vec(said, 0..20), proptest::collection::vec(count, 0..20)).prop_map(|(said, counts)| {
             let (mut said_at, mut counted_at) = (BEGINS.micros(), BEGINS.micros());
             let next = |at: &mut i64, step: i64| {
@@ -366,10 +383,11 @@ mod tests {
                     .collect(),
                 counts: counts
                     .into_iter()
-                    .map(|(step, made, n)| Count {
+                    .map(|(step, made, n, by_person)| Count {
                         at: next(&mut counted_at, step),
                         made,
                         quantity: Quantity::from_millionths(n),
+                        by_person,
                     })
                     .collect(),
             }

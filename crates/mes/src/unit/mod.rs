@@ -159,6 +159,11 @@ impl UnitLog {
         self.seen.paint(from, to, (seen, reason));
     }
 
+    /// Every change of what the machine said that is here, in order of time.
+    pub fn said(&self) -> impl Iterator<Item = Said> {
+        self.seen.iter().map(|(at, (seen, reason))| Said { at, seen: *seen, reason: *reason })
+    }
+
     /// What the machine said last.
     #[must_use]
     pub fn last(&self) -> Option<Said> {
@@ -214,10 +219,14 @@ impl UnitLog {
     /// What a window comes to.
     #[must_use]
     pub fn derive(&self, rules: Rules, counts_as: CountsAs<'_>, from: Timestamp, to: Timestamp) -> DerivedHour {
-        let run_time =
-            |job: &Option<Job>| job.map_or(rules.planned_run_time_per_item_ns, |job| job.planned_run_time_per_item_ns);
-        let run_times = self.jobs.within(from, to).map(|piece| (piece.from, run_time(piece.value)));
+        let run_times = self.jobs.within(from, to).map(|piece| (piece.from, run_time(rules, *piece.value)));
         DerivedHour { pieces: self.pieces(rules, counts_as, from, to), run_times: run_times.collect() }
+    }
+
+    /// PRI in ns of what is made at an instant; `None`: nobody has said.
+    #[must_use]
+    pub fn run_time(&self, rules: Rules, at: Timestamp) -> Option<u64> {
+        run_time(rules, *self.jobs.at(at))
     }
 
     /// All that a window comes to, added up.
@@ -338,6 +347,10 @@ impl UnitLog {
         let reason = moment.reason.and_then(counts_as);
         element::element(rules.counting, moment.seen, reason, moment.job.is_some(), moment.planned)
     }
+}
+
+fn run_time(rules: Rules, job: Option<Job>) -> Option<u64> {
+    job.map_or(rules.planned_run_time_per_item_ns, |job| job.planned_run_time_per_item_ns)
 }
 
 fn not_late(last: Option<Timestamp>, at: Timestamp) -> Result<(), LogError> {

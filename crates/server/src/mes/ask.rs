@@ -1,6 +1,6 @@
 //! Answers: what machines are in, what windows come to, and why.
 
-use super::correct::{said_of, words};
+use super::correct::{note_of, said_of, words};
 use super::{Manufacturing, State};
 use andon_api::ports::mes::{
     AmountsView, CorrectionView, CorrectionWish, KpiAnswer, KpiView, LossView, MachineView, Mes, MesProblem, PieceView,
@@ -13,25 +13,80 @@ use andon_mes::floor::{KeptHour, NodeId, UnitId, past};
 use andon_mes::kpi::{Better, Figure, Figures, Kpi};
 use andon_mes::rollup::Totals;
 use andon_mes::steps::Interval;
-use andon_mes::unit::{Cause, Piece, UnitLog};
+use andon_mes::unit::{Cause, Count, CountsAs, Made, Piece, ReasonId, Rules, Stop, UnitLog};
 use andon_model::access::Principal;
+use andon_model::path::is_under;
 use andon_model::{BoxFuture, Timestamp};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The longest window of which every piece is looked at.
 const LONGEST_IN_PIECES: Duration = Duration::from_secs(32 * 86_400);
 /// The most windows of a series.
 const SERIES: usize = 1_000;
-/// The most stops and pieces of an answer.
+/// The most hours of machines that are looked at piece by piece: a thousand machines for two days.
+const LOOKED_AT: u64 = 50_000;
+/// How long before a window the beginning of a stop is looked for.
+const STOPS_BACK: Duration = Duration::from_secs(86_400);
+/// The most stops of a machine, and the most pieces of an answer.
 const LISTED: usize = 20_000;
 /// The edition of the formulas.
 const EDITION: &str = "ISO 22400-2:2014";
 
-/// A machine, its log over a window, and how it is counted.
-struct Looked {
-    path: String,
-    log: UnitLog,
-    rules: andon_mes::unit::Rules,
+/// A machine's log over a window, and what is needed to tell of it.
+struct Looked<'l> {
+    path: &'l str,
+    log: &'l UnitLog,
+    rules: Rules,
+    window: Window,
+    counts_as: CountsAs<'l>,
+    names: &'l HashMap<ReasonId, String>,
+}
+
+impl Looked<'_> {
+    fn pieces(&self) -> Vec<Piece> {
+        self.log.pieces(self.rules, self.counts_as, self.window.from, self.window.to)
+    }
+
+    fn reason(&self, reason: Option<ReasonId>) -> Option<String> {
+        reason.and_then(|reason| self.names.get(&reason).cloned())
+    }
+
+    /// The rows behind a figure: the first ones, and how many there are in all.
+    fn rows(&self, figure: Figure, pieces: &[Piece]) -> (Vec<RowView>, usize) {
+        if let Some(elements) = times_of(figure) {
+            let of_these = || pieces.iter().filter(|piece| elements.contains(&piece.element));
+            return (of_these().take(WHY_ROWS).map(|piece| self.row(piece)).collect(), of_these().count());
+        }
+        let counts = self.log.recorded(self.window.from, self.window.to).counts;
+        let of_these = || counts.iter().filter(|count| counts_in(figure, count.made));
+        (of_these().take(WHY_ROWS).map(|count| self.counted(figure, count)).collect(), of_these().count())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
+    fn row(&self, piece: &Piece) -> RowView {
+        let state = piece.moment.seen.state.map_or("unknown", |state| state.name());
+        RowView {
+            unit: self.path.to_owned(),
+            from_ms: piece.from.millis(),
+            to_ms: piece.to.millis(),
+            what: format!("{state}: {}", element_word(piece.element)),
+            amount: piece.micros() as f64 / 1e6,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a run time is far below 2^53 ns")]
+    fn counted(&self, figure: Figure, count: &Count) -> RowView {
+        let items = count.quantity.to_f64();
+        let seconds = || self.log.run_time(self.rules, count.at).map_or(0.0, |ns| ns as f64 / 1e9);
+        RowView {
+            unit: self.path.to_owned(),
+            from_ms: count.at.millis(),
+            to_ms: count.at.millis(),
+            what: made_word(count.made).to_owned(),
+            amount: if is_work(figure) { items * seconds() } else { items },
+        }
+    }
 }
 
 impl Manufacturing {
@@ -66,31 +121,48 @@ impl Manufacturing {
         Ok(state.follower.floor().answer(&question, &counts_as, sum))
     }
 
-    /// The logs of all machines at or below a path over a window.
-    async fn look(&self, path: &str, window: Window) -> Result<Vec<Looked>, MesProblem> {
-        if window.to.since(window.from) > LONGEST_IN_PIECES {
-            let remedy = "ask for at most 32 days, or for /api/mes/kpis".to_owned();
-            return Err(MesProblem::Refused("the window is too long to be told piece by piece".to_owned(), remedy));
-        }
+    /// Looks at the log of each machine at or below a path over a window, one after the other and off the threads that serve. `back`: so
+    /// much before the window is looked at as well.
+    async fn look<T: Send + 'static>(
+        &self,
+        path: &str,
+        window: Window,
+        back: Duration,
+        look: impl Fn(&Looked<'_>) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, MesProblem> {
         self.node(path)?;
         let machines: Vec<(String, UnitId)> = {
             let state = self.state();
             units_below(&state, path).map(|(path, unit)| (path.clone(), *unit)).collect()
         };
-        let mut looked = Vec::with_capacity(machines.len());
+        let hours = window.to.since(window.from).as_secs() / 3600 + 2;
+        if window.to.since(window.from) > LONGEST_IN_PIECES || hours * machines.len() as u64 > LOOKED_AT {
+            let remedy = "ask for at most 32 days, for fewer machines, or for /api/mes/kpis".to_owned();
+            return Err(MesProblem::Refused("the window is too long to be told piece by piece".to_owned(), remedy));
+        }
+        let mut seen = Vec::with_capacity(machines.len());
         for (path, unit) in machines {
             let Some(rules) = self.state().follower.floor().settings_of(unit).map(|settings| settings.rules) else {
                 continue;
             };
             let margin = rules.minor_stop_under.max(Duration::from_micros(1));
-            // Stops are told from their beginning, be it before the window.
-            let wide = Interval { from: window.from.minus(margin), to: window.to.plus(margin), value: () };
+            let wide = Interval { from: window.from.minus(margin + back), to: window.to.plus(margin), value: () };
             let hours: Vec<KeptHour> = self.kept_hours(unit, wide).await?;
             let corrections = self.said_of(unit, wide).await?;
-            let log = past(self.state().follower.floor(), unit, wide, &hours, corrections);
-            looked.push(Looked { path, log, rules });
+            let (log, counts_as, names) = {
+                let state = self.state();
+                let log = past(state.follower.floor(), unit, wide, &hours, corrections);
+                (log, state.counts_as(), state.reason_names.clone())
+            };
+            let look = look.clone();
+            let work = move || {
+                let looked = Looked { path: &path, log: &log, rules, window, counts_as: &counts_as, names: &names };
+                look(&looked)
+            };
+            let done = tokio::task::spawn_blocking(work).await;
+            seen.push(done.map_err(|fault| MesProblem::Failed(fault.to_string()))?);
         }
-        Ok(looked)
+        Ok(seen)
     }
 
     fn until_now(&self, window: Window) -> Window {
@@ -170,47 +242,29 @@ impl Manufacturing {
         if !self.state().units.contains_key(&path) {
             return Err(MesProblem::NoMachine(path));
         }
-        let looked = self.look(&path, window).await?;
-        let Some(looked) = looked.into_iter().find(|looked| looked.path == path) else {
-            return Err(MesProblem::NoMachine(path));
+        let of_this = path.clone();
+        let told = move |looked: &Looked<'_>| {
+            let pieces = if looked.path == of_this { looked.pieces() } else { Vec::new() };
+            (pieces.len(), pieces.iter().take(LISTED).map(|piece| piece_view(looked, piece)).collect::<Vec<_>>())
         };
-        let state = self.state();
-        let pieces = looked.log.pieces(looked.rules, &state.counts_as(), window.from, window.to);
-        if pieces.len() > LISTED {
+        let told = self.look(&path, window, Duration::ZERO, told).await?;
+        let (count, pieces) = told.into_iter().find(|(count, _)| *count > 0).unwrap_or_default();
+        if count > LISTED {
             let text = format!(
-                "the machine was in {} different things in this window, which is over the limit of {LISTED}",
-                pieces.len()
+                "the machine was in {count} different things in this window, which is over the limit of {LISTED}"
             );
             return Err(MesProblem::Refused(text, "ask for less time".to_owned()));
         }
-        Ok(pieces.iter().map(|piece| piece_view(&state, piece)).collect())
+        Ok(pieces)
     }
 
     async fn all_stops(&self, path: String, window: Window) -> Result<Vec<StopView>, MesProblem> {
         let _turn = self.turn.read().await;
         let window = self.until_now(window);
-        let looked = self.look(&path, window).await?;
-        let state = self.state();
-        let counts_as = state.counts_as();
-        let mut stops = Vec::new();
-        for Looked { path, log, rules } in looked {
-            let of_unit = log.stops(rules, &counts_as, window.from, window.to);
-            stops.extend(of_unit.into_iter().map(|stop| StopView {
-                unit: path.clone(),
-                from_ms: stop.from.millis(),
-                to_ms: stop.to.millis(),
-                open: stop.goes_on,
-                state: stop.state.map(|state| state.name().to_owned()),
-                reason: state.reason_name(stop.reason),
-                cause: stop.cause.map(|cause| match cause {
-                    Cause::Inside => "inside".to_owned(),
-                    Cause::Outside => "outside".to_owned(),
-                }),
-                minor: stop.is_minor,
-            }));
-        }
+        // Stops are told from their beginning, be it before the window.
+        let mut stops: Vec<StopView> =
+            self.look(&path, window, STOPS_BACK, stops_of).await?.into_iter().flatten().collect();
         stops.sort_by_key(|stop| (stop.reason.is_some(), stop.minor, stop.from_ms - stop.to_ms));
-        stops.truncate(LISTED);
         Ok(stops)
     }
 
@@ -221,59 +275,60 @@ impl Manufacturing {
             let known: Vec<_> = Kpi::ALL.iter().map(|kpi| kpi.id()).collect();
             MesProblem::Refused(format!("there is no KPI {id:?}"), format!("known are: {}", known.join(", ")))
         })?;
-        let looked = self.look(&path, window).await?;
-        let totals = self.totals(&path, window).await?;
-        let figures = Figures::from(&totals.sums);
-        let state = self.state();
-        let counts_as = state.counts_as();
-        let mut pieces = Vec::new();
-        for Looked { path, log, rules } in &looked {
-            pieces.extend(
-                log.pieces(*rules, &counts_as, window.from, window.to).into_iter().map(|piece| (path.clone(), piece)),
-            );
-        }
-        let counts: Vec<_> = looked
-            .iter()
-            .flat_map(|looked| {
-                let recorded = looked.log.recorded(window.from, window.to).counts;
-                recorded.into_iter().map(|count| (looked.path.clone(), count))
-            })
-            .collect();
-        let terms = symbols(kpi.formula()).into_iter().map(|figure| {
-            let rows: Vec<RowView> = match times_of(figure) {
-                Some(elements) => pieces
-                    .iter()
-                    .filter(|(_, piece)| elements.contains(&piece.element))
-                    .map(|(path, piece)| row(path, piece))
-                    .collect(),
-                None => counts
-                    .iter()
-                    .filter(|(_, count)| counts_in(figure, count.made))
-                    .map(|(path, count)| RowView {
-                        unit: path.clone(),
-                        from_ms: count.at.millis(),
-                        to_ms: count.at.millis(),
-                        what: format!("{:?}", count.made).to_lowercase(),
-                        amount: count.quantity.to_f64(),
-                    })
-                    .collect(),
-            };
-            let more = rows.len().saturating_sub(WHY_ROWS);
-            TermView {
-                symbol: figure.symbol().to_owned(),
-                value: figures.get(figure),
-                unit: if times_of(figure).is_some() || matches!(figure, Figure::WorkGood | Figure::WorkProduced) {
-                    "s"
-                } else {
-                    "items"
-                }
-                .to_owned(),
-                rows: rows.into_iter().take(WHY_ROWS).collect(),
-                more,
+        let symbols = symbols(kpi.formula());
+        let figures = Figures::from(&self.totals(&path, window).await?.sums);
+        let mut terms: Vec<TermView> = symbols.iter().map(|figure| term(*figure, &figures)).collect();
+        let of_each = move |looked: &Looked<'_>| {
+            let pieces = looked.pieces();
+            symbols.iter().map(|figure| looked.rows(*figure, &pieces)).collect::<Vec<_>>()
+        };
+        for machine in self.look(&path, window, Duration::ZERO, of_each).await? {
+            for (term, (rows, count)) in terms.iter_mut().zip(machine) {
+                term.rows.extend(rows);
+                term.more += count;
             }
-        });
-        Ok(WhyView { kpi: kpi_view(kpi, &figures), edition: EDITION.to_owned(), terms: terms.collect() })
+        }
+        for term in &mut terms {
+            term.rows.sort_by_key(|row| row.from_ms);
+            term.rows.truncate(WHY_ROWS);
+            term.more -= term.rows.len();
+        }
+        Ok(WhyView { kpi: kpi_view(kpi, &figures), edition: EDITION.to_owned(), terms })
     }
+}
+
+/// A term without its rows.
+fn term(figure: Figure, figures: &Figures) -> TermView {
+    let unit = if times_of(figure).is_some() || is_work(figure) { "s" } else { "items" };
+    let (symbol, unit) = (figure.symbol().to_owned(), unit.to_owned());
+    TermView { symbol, value: figures.get(figure), unit, rows: Vec::new(), more: 0 }
+}
+
+/// Whether a figure is items at their planned run time.
+const fn is_work(figure: Figure) -> bool {
+    matches!(figure, Figure::WorkGood | Figure::WorkProduced)
+}
+
+/// The stops of a machine: all that nobody has explained, and of the others the longest, at most [`LISTED`].
+fn stops_of(looked: &Looked<'_>) -> Vec<StopView> {
+    let stops = looked.log.stops(looked.rules, looked.counts_as, looked.window.from, looked.window.to);
+    let view = |stop: &Stop| StopView {
+        unit: looked.path.to_owned(),
+        from_ms: stop.from.millis(),
+        to_ms: stop.to.millis(),
+        open: stop.goes_on,
+        state: stop.state.map(|state| state.name().to_owned()),
+        reason: looked.reason(stop.reason),
+        cause: stop.cause.map(|cause| match cause {
+            Cause::Inside => "inside".to_owned(),
+            Cause::Outside => "outside".to_owned(),
+        }),
+        minor: stop.is_minor,
+    };
+    let mut stops: Vec<StopView> = stops.iter().map(view).collect();
+    stops.sort_by_key(|stop| (stop.reason.is_some(), stop.minor, stop.from_ms - stop.to_ms));
+    stops.truncate(LISTED);
+    stops
 }
 
 /// The figures that a formula names. PRI stands with an amount: the work of what was made.
@@ -301,8 +356,7 @@ fn times_of(figure: Figure) -> Option<Vec<Element>> {
     })
 }
 
-const fn counts_in(figure: Figure, made: andon_mes::unit::Made) -> bool {
-    use andon_mes::unit::Made;
+const fn counts_in(figure: Figure, made: Made) -> bool {
     match figure {
         Figure::Produced | Figure::WorkProduced => true,
         Figure::Good | Figure::WorkGood => matches!(made, Made::Good),
@@ -312,30 +366,22 @@ const fn counts_in(figure: Figure, made: andon_mes::unit::Made) -> bool {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
-fn row(path: &str, piece: &Piece) -> RowView {
-    let state = piece.moment.seen.state.map_or("unknown", |state| state.name());
-    RowView {
-        unit: path.to_owned(),
-        from_ms: piece.from.millis(),
-        to_ms: piece.to.millis(),
-        what: format!("{state}: {}", element_word(piece.element)),
-        amount: piece.micros() as f64 / 1e6,
+const fn made_word(made: Made) -> &'static str {
+    match made {
+        Made::Good => "good",
+        Made::Scrap => "scrap",
+        Made::Rework => "rework",
     }
 }
 
 /// The machines at or below a path.
 fn units_below<'s>(state: &'s State, path: &str) -> impl Iterator<Item = (&'s String, &'s UnitId)> {
-    state.units.iter().filter(move |(unit, _)| is_below(unit, path))
+    state.units.iter().filter(move |(unit, _)| is_under(unit, path))
 }
 
 /// Numbers of everything at or below a path, also of machines that are followed no more: what is kept of them counts.
 fn under(state: &State, path: &str) -> Vec<u32> {
-    state.nodes.iter().filter(|(node, _)| is_below(node, path)).map(|(_, node)| node.0).collect()
-}
-
-fn is_below(path: &str, branch: &str) -> bool {
-    branch.is_empty() || path == branch || path.strip_prefix(branch).is_some_and(|rest| rest.starts_with('/'))
+    state.nodes.iter().filter(|(node, _)| is_under(node, path)).map(|(_, node)| node.0).collect()
 }
 
 fn calendar_of<'s>(state: &'s State, path: &str) -> Option<&'s Calendar> {
@@ -364,7 +410,7 @@ const fn planned_word(planned: Planned) -> &'static str {
     }
 }
 
-fn piece_view(state: &State, piece: &Piece) -> PieceView {
+fn piece_view(looked: &Looked<'_>, piece: &Piece) -> PieceView {
     let moment = &piece.moment;
     PieceView {
         from_ms: piece.from.millis(),
@@ -372,7 +418,7 @@ fn piece_view(state: &State, piece: &Piece) -> PieceView {
         element: element_word(piece.element).to_owned(),
         state: moment.seen.state.map(|state| state.name().to_owned()),
         mode: moment.seen.mode.map(|mode| mode.to_string()),
-        reason: state.reason_name(moment.reason),
+        reason: looked.reason(moment.reason),
         planned: planned_word(moment.planned).to_owned(),
         corrected: moment.corrected,
     }
@@ -442,7 +488,7 @@ fn shape(state: &State, path: String, window: Window, now: Timestamp, machines: 
         .reasons()
         .map(|(element, reason, total)| ReasonView {
             element: element_word(element).to_owned(),
-            reason: state.reason_name(reason),
+            reason: reason.and_then(|reason| state.reason_names.get(&reason).cloned()),
             ms: total.micros / 1000,
             stops: total.stops,
         })
@@ -491,7 +537,6 @@ impl Mes for Manufacturing {
             let floor = state.follower.floor();
             let (log, rules) = (floor.log_of(*unit)?, floor.settings_of(*unit)?.rules);
             let piece = log.pieces(rules, &counts_as, now, now.plus(Duration::from_micros(1))).pop()?;
-            let last = floor.last(*unit);
             let calendar = state.master.machines.get(path)?.calendar.clone();
             let shift = calendar_of(&state, path).and_then(|calendar| calendar.shift_at(now));
             Some(MachineView {
@@ -505,9 +550,9 @@ impl Mes for Manufacturing {
                 line: path.rsplit_once('/').map_or_else(String::new, |(line, _)| line.to_owned()),
                 state: piece.moment.seen.state.map(|state| state.name().to_owned()),
                 mode: piece.moment.seen.mode.map(|mode| mode.to_string()),
-                since_ms: last.map(|said| said.at.millis()),
+                since_ms: state.follower.since(*unit).map(Timestamp::millis),
                 element: element_word(piece.element).to_owned(),
-                reason: state.reason_name(piece.moment.reason),
+                reason: piece.moment.reason.and_then(|reason| state.reason_names.get(&reason).cloned()),
                 planned: planned_word(piece.moment.planned).to_owned(),
                 calendar,
                 shift: shift.map(|shift| ShiftView {
@@ -562,6 +607,7 @@ impl Mes for Manufacturing {
                 from_ms: made.from.millis(),
                 to_ms: made.to.millis(),
                 says: said_of(&made.change).as_ref().map(words).unwrap_or_default(),
+                note: note_of(&made.change),
                 by: made.by,
                 at_ms: made.at.millis(),
             };

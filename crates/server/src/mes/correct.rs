@@ -12,6 +12,7 @@ use andon_model::access::Principal;
 use andon_model::event::{Event, MachineCorrection, What};
 use andon_store::floor::{FloorRepository, StoredCorrection};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -20,13 +21,22 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 /// The longest span that is put right at once.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
-/// As it is kept: `{"reason": "Mechanical/Jam"}`, `{"state": "Held"}`, `{"as_recorded": true}`.
-fn to_json(said: &Said) -> serde_json::Value {
-    match said {
+/// As it is kept: `{"reason": "Mechanical/Jam"}`, `{"state": "Held"}`, `{"as_recorded": true}`, each with a `note` or without.
+fn to_json(said: &Said, note: Option<&str>) -> serde_json::Value {
+    let mut change = match said {
         Said::Reason(name) => json!({ "reason": name }),
         Said::State(name) => json!({ "state": name }),
         Said::AsRecorded => json!({ "as_recorded": true }),
+    };
+    if let Some(note) = note {
+        change["note"] = json!(note);
     }
+    change
+}
+
+/// What the person wrote about it.
+pub(super) fn note_of(change: &serde_json::Value) -> Option<String> {
+    change.get("note")?.as_str().map(str::to_owned)
 }
 
 /// In words, as events tell it.
@@ -64,7 +74,8 @@ pub(super) fn of_stored(state: &State, stored: &StoredCorrection) -> Option<Corr
 impl Manufacturing {
     /// Takes a person's word; its number. Durable and in every KPI when it returns. The same key again changes nothing.
     pub(super) async fn put_right(&self, wish: CorrectionWish, by: Principal) -> Result<u32, MesProblem> {
-        let (number, told) = self.put_right_in_turn(wish, by).await?;
+        let change = |own: Arc<Self>| async move { own.put_right_in_turn(wish, by).await };
+        let (number, told) = self.to_the_end(change, MesProblem::Failed).await?;
         if let Some(event) = told {
             self.store.relay_now(event, RECORDED_WITHIN).await?;
         }
@@ -73,18 +84,19 @@ impl Manufacturing {
 
     async fn put_right_in_turn(&self, wish: CorrectionWish, by: Principal) -> Result<(u32, Option<Uuid>), MesProblem> {
         let _turn = self.turn.write().await;
+        let unit = self.state().units.get(&wish.path).copied();
+        let unit = unit.ok_or_else(|| MesProblem::NoMachine(wish.path.clone()))?;
+        let said = to_json(&wish.said, wish.note.as_deref());
         if let Some(known) = self.store.floor_correction_of(wish.key).await? {
-            let unit = self.state().units.get(&wish.path).copied();
-            let same = unit.is_some_and(|unit| unit.0 == known.unit)
-                && (known.from, known.to, said_of(&known.change)) == (wish.from, wish.to, Some(wish.said));
+            let same = (known.unit, known.by, known.from, known.to, &known.change)
+                == (unit.0, by.id, wish.from, wish.to, &said);
             let other = "another correction was made with this key; make a new one for each";
             return if same { Ok((known.number, None)) } else { Err(MesProblem::Conflict(other.to_owned())) };
         }
         let now = self.clock.now();
         let number = self.store.floor_last_correction().await?.saturating_add(1);
-        let (unit, settings, correction) = {
+        let (settings, correction) = {
             let state = self.state();
-            let unit = *state.units.get(&wish.path).ok_or_else(|| MesProblem::NoMachine(wish.path.clone()))?;
             let change = change_of(&state, &wish.said).ok_or_else(|| match &wish.said {
                 Said::Reason(name) => MesProblem::Refused(
                     format!("there is no reason \"{name}\""),
@@ -101,7 +113,7 @@ impl Manufacturing {
                 .settings_of(unit)
                 .cloned()
                 .ok_or_else(|| MesProblem::NoMachine(wish.path.clone()))?;
-            (unit, settings, Correction { from: wish.from, to: wish.to, change, by: by.id, at: now })
+            (settings, Correction { from: wish.from, to: wish.to, change, by: by.id, at: now })
         };
         if wish.to > now || wish.to <= wish.from || wish.to.since(wish.from) > LONGEST {
             return Err(MesProblem::Refused(
@@ -127,7 +139,7 @@ impl Manufacturing {
             unit: unit.0,
             from: wish.from,
             to: wish.to,
-            change: to_json(&wish.said),
+            change: said,
             by: by.id,
             at: now,
             key: wish.key,

@@ -2,12 +2,13 @@
 
 use super::Manufacturing;
 use andon_mes::floor::{Batch, KeptHour, NodeId, UnitId, kept_hour};
+use andon_mes::follow::Follower;
 use andon_mes::rollup::{Level, Slot, Totals};
 use andon_mes::steps::Interval;
 use andon_mes::unit::Correction;
-use andon_model::Timestamp;
 use andon_model::event::Event;
 use andon_model::log::{Positions, Seq};
+use andon_model::{TagId, Timestamp};
 use andon_store::StoreError;
 use andon_store::floor::{FloorKeep, FloorRepository, Progress, READER, StoredCorrection, StoredHour, StoredSlot};
 use std::collections::BTreeMap;
@@ -34,13 +35,7 @@ impl Manufacturing {
             };
             let Some(batch) = batch else { return Ok(()) };
             let Some(until) = batch.until() else { return Ok(()) };
-            let (counters, progress) = {
-                let state = self.state();
-                let shown = state.follower.shown(&batch).into_iter();
-                let counters =
-                    shown.filter_map(|(tag, shown)| Some((tag, serde_json::to_string(&shown).ok()?))).collect();
-                (counters, progress_of(&state.follower, until))
-            };
+            let (counters, progress) = come_so_far(&self.state().follower, until);
             let mut keep = self.rows(&batch).await?;
             (keep.counters, keep.progress) = (counters, Some(progress));
             self.store.floor_keep(keep).await?;
@@ -64,26 +59,23 @@ impl Manufacturing {
         self.store.floor_keep(keep).await
     }
 
-    /// Keeps how far the lane was read.
-    pub(super) async fn keep_progress(&self) -> Result<(), StoreError> {
-        let progress = {
+    /// Keeps how far the lane was read, and what counters showed by then of what is kept.
+    pub(super) async fn keep_progress(&self) -> Result<Progress, StoreError> {
+        let (counters, progress) = {
             let state = self.state();
-            progress_of(&state.follower, state.follower.floor().kept_until())
+            come_so_far(&state.follower, state.follower.floor().kept_until())
         };
-        self.store.floor_keep(FloorKeep { progress: Some(progress), ..FloorKeep::default() }).await
+        self.store.floor_keep(FloorKeep { counters, progress: Some(progress), ..FloorKeep::default() }).await?;
+        Ok(progress)
     }
 
     /// Where no machine is followed, nothing has to be read again: the log may free what was read.
     pub(super) async fn let_go_while_idle(&self) -> Result<(), StoreError> {
         let _turn = self.turn.write().await;
-        let progress = {
-            let state = self.state();
-            if !state.units.is_empty() {
-                return Ok(());
-            }
-            progress_of(&state.follower, state.follower.floor().kept_until())
-        };
-        self.keep_progress().await?;
+        if !self.state().units.is_empty() {
+            return Ok(());
+        }
+        let progress = self.keep_progress().await?;
         self.let_go(progress).await;
         Ok(())
     }
@@ -174,9 +166,12 @@ impl Manufacturing {
     }
 }
 
-fn progress_of(follower: &andon_mes::follow::Follower, kept_until: Timestamp) -> Progress {
+/// What counters showed when everything before an hour was kept, and how far the lane is read then.
+fn come_so_far(follower: &Follower, kept_until: Timestamp) -> (Vec<(TagId, String)>, Progress) {
+    let shown = follower.shown(kept_until).into_iter();
+    let counters = shown.filter_map(|(tag, shown)| Some((tag, serde_json::to_string(&shown).ok()?)));
     let position = follower.position(kept_until);
-    Progress { kept_until, first: position.from, seen: position.seen }
+    (counters.collect(), Progress { kept_until, first: position.from, seen: position.seen })
 }
 
 const fn level(level: Level) -> u8 {
@@ -188,5 +183,5 @@ const fn level(level: Level) -> u8 {
 }
 
 fn damaged(error: &dyn std::error::Error) -> StoreError {
-    StoreError::Interrupted { reason: error.to_string() }
+    StoreError::Damaged { what: "hours and totals of a machine", reason: error.to_string() }
 }

@@ -25,9 +25,11 @@ use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, READE
 use andon_store::{Store, StoreError};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+/// So many hours are looked back at the start for when a machine's state began.
+const LOOKED_BACK: i64 = 24;
 /// How far ahead the calendar of a unit is laid out.
 const PLANNED_AHEAD: Duration = Duration::from_secs(48 * 3600);
 
@@ -41,7 +43,7 @@ struct State {
     /// Every node that ever had a number, by path: what was kept under it stays.
     nodes: BTreeMap<String, NodeId>,
     reasons: HashMap<String, ReasonId>,
-    reason_names: HashMap<ReasonId, String>,
+    reason_names: Arc<HashMap<ReasonId, String>>,
     /// Until when calendars are laid out on the floor.
     planned_until: Timestamp,
 }
@@ -52,14 +54,12 @@ impl State {
         let (names, master) = (self.reason_names.clone(), self.master.clone());
         move |reason| Some(master.reasons.get(names.get(&reason)?)?.counts_as)
     }
-
-    fn reason_name(&self, reason: Option<ReasonId>) -> Option<String> {
-        reason.and_then(|reason| self.reason_names.get(&reason).cloned())
-    }
 }
 
 /// Manufacturing execution.
 pub struct Manufacturing {
+    /// Itself, for changes that outlive whoever asked for them.
+    own: Weak<Self>,
     state: Mutex<State>,
     /// Who changes what is kept waits here for its turn, and so does who asks for what is kept.
     turn: tokio::sync::RwLock<()>,
@@ -112,11 +112,12 @@ impl Manufacturing {
             paths: HashMap::new(),
             nodes: BTreeMap::new(),
             reasons: HashMap::new(),
-            reason_names: HashMap::new(),
+            reason_names: Arc::default(),
             planned_until: progress.kept_until,
         };
         let turn = tokio::sync::RwLock::default();
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|own| Self {
+            own: own.clone(),
             state: Mutex::new(state),
             turn,
             store,
@@ -130,6 +131,24 @@ impl Manufacturing {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a change in a task of its own, so that the floor hears of what is in the store also when whoever asked for it goes: by a
+    /// closed connection, or by a time limit.
+    async fn to_the_end<T, E, F>(
+        &self,
+        change: impl FnOnce(Arc<Self>) -> F,
+        fault: impl FnOnce(String) -> E,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        match self.own.upgrade() {
+            Some(own) => crate::plant_admin::to_the_end(change(own), fault).await,
+            None => Err(fault("manufacturing execution has stopped".to_owned())),
+        }
     }
 
     /// Follows the machines of the model in force.
@@ -196,10 +215,11 @@ impl Manufacturing {
             restored.remove(&unit).unwrap_or_default().into_log(&mut log, kept_until);
             log
         };
-        state.follower.set_units(follows, log, |tag| shown.get(&tag).copied());
-        // What a machine said before it was followed still holds.
+        let unsaid = state.follower.set_units(follows, log, |tag| shown.get(&tag).copied());
+        // What a machine said before it was followed, or by a tag that it has now, still holds.
+        let unheard: Vec<UnitId> = unheard.into_iter().chain(unsaid).collect();
         state.follower.hear_before(&unheard, &|tag| self.bus.last(tag));
-        state.reason_names = reasons.iter().map(|(name, id)| (*id, name.clone())).collect();
+        state.reason_names = Arc::new(reasons.iter().map(|(name, id)| (*id, name.clone())).collect());
         state.paths = units.iter().map(|(path, unit)| (*unit, path.clone())).collect();
         (state.master, state.units, state.nodes, state.reasons) = (Arc::new(master), units, nodes, reasons);
         for (unit, made) in corrections {
@@ -211,22 +231,33 @@ impl Manufacturing {
         Ok(())
     }
 
-    /// What units were in when the first hour began that is not kept: those of which the hour before is.
+    /// What units were in when the first hour began that is not kept, and since when if that is not longer ago than [`LOOKED_BACK`]: those of
+    /// which the hour before is kept.
     async fn logs_at(&self, units: &[u32], kept_until: Timestamp) -> Result<HashMap<u32, UnitLog>, StoreError> {
-        let hour = Slot::of(Level::Hour, kept_until).number - 1;
-        let mut logs = HashMap::new();
-        for stored in self.store.floor_hours(units.to_vec(), hour, hour + 1).await? {
-            match kept_hour(UnitId(stored.unit), stored.hour, &stored.recorded, &stored.derived) {
-                Ok(kept) => {
-                    let mut log = UnitLog::new();
-                    log.restore(&kept.recorded);
-                    log.restore_around(&kept.derived);
-                    logs.insert(stored.unit, log);
+        let end = Slot::of(Level::Hour, kept_until).number;
+        let mut logs: HashMap<u32, (i64, UnitLog)> = HashMap::new();
+        for stored in self.store.floor_hours(units.to_vec(), end - LOOKED_BACK, end).await? {
+            let mut kept = match kept_hour(UnitId(stored.unit), stored.hour, &stored.recorded, &stored.derived) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    tracing::error!(unit = stored.unit, hour = stored.hour, %error, "an hour of a machine cannot be read");
+                    continue;
                 }
-                Err(error) => tracing::error!(unit = stored.unit, hour, %error, "an hour of a machine cannot be read"),
+            };
+            let (next, log) = logs.entry(stored.unit).or_default();
+            if stored.hour != *next {
+                *log = UnitLog::new();
             }
+            *next = stored.hour + 1;
+            if stored.hour + 1 == end {
+                log.restore_around(&kept.derived);
+            } else {
+                kept.recorded.counts.clear();
+            }
+            log.restore(&kept.recorded);
         }
-        Ok(logs)
+        let whole = logs.into_iter().filter(|(_, (next, _))| *next == end);
+        Ok(whole.map(|(unit, (_, log))| (unit, log)).collect())
     }
 
     /// Lays calendars out on the floor, from where that was done until some days ahead.

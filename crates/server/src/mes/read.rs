@@ -1,7 +1,8 @@
 //! Reading the lane of samples.
 
 use super::Manufacturing;
-use andon_mes::follow::{FrameHead, Mending, Oddity, Remark};
+use andon_mes::floor::UnitId;
+use andon_mes::follow::{FrameHead, Late, Mending, Oddity, Remark};
 use andon_model::error::causes;
 use andon_model::log::{Frame, Lane, Seq, kind};
 use andon_model::sample_codec::decode_samples;
@@ -42,14 +43,14 @@ impl Manufacturing {
             if now.saturating_sub(kept_at) >= KEEP_EVERY || stop.is_cancelled() {
                 kept_at = now;
                 // While an earlier run is caught up with, nothing is over yet.
-                if pause > Duration::ZERO
+                if pause == LOOK_EVERY
                     && let Err(error) = self.tick().await
                 {
                     tracing::error!("the shop floor cannot be kept: {}", causes(&error));
                 }
             }
             let is_due = let_go_at.is_none_or(|at| now.saturating_sub(at) >= LET_GO_EVERY);
-            if pause > Duration::ZERO && (is_due || stop.is_cancelled()) {
+            if pause == LOOK_EVERY && (is_due || stop.is_cancelled()) {
                 let_go_at = Some(now);
                 if let Err(error) = self.let_go_while_idle().await {
                     tracing::error!("how far the shop floor has come cannot be kept: {}", causes(&error));
@@ -67,8 +68,10 @@ impl Manufacturing {
         }
     }
 
-    /// Reads frames from here on; returns where to go on. `None`: there are none.
+    /// Reads frames from here on; returns where to go on. `None`: there are none. What came late before is taken in first, so no more
+    /// than what one reading brings ever waits for a store that does not write.
     pub(super) async fn read_once(&self, from: Seq) -> anyhow::Result<Option<Seq>> {
+        self.mend().await?;
         if self.log.durable_seq(Lane::Samples) < from {
             return Ok(None);
         }
@@ -89,7 +92,6 @@ impl Manufacturing {
             }
             gaps.for_each(|gap| state.follower.lost(gap.to));
         }
-        self.mend().await?;
         self.tell();
         Ok(Some(batch.next))
     }
@@ -104,14 +106,11 @@ impl Manufacturing {
                 Ok(samples) => follower.take(head, &samples),
                 Err(error) => {
                     tracing::error!(seq = frame.seq.0, %error, "a frame of samples cannot be read");
-                    follower.take(head, &[]);
                     follower.lost(head.seq);
+                    follower.take(head, &[]);
                 }
             },
-            kind::GAP => {
-                follower.take(head, &[]);
-                follower.lost(head.seq);
-            }
+            // What is missing is told by the reading itself; what a gap in the lane says is about other readers.
             _ => follower.take(head, &[]),
         }
     }
@@ -122,24 +121,38 @@ impl Manufacturing {
             return Ok(());
         }
         let _turn = self.turn.write().await;
-        let late = self.state().follower.take_late();
-        for (unit, late) in late {
-            for mut mending in Mending::of(unit, &late) {
-                loop {
-                    let needs = mending.needs(&self.state().follower);
-                    let Some(stretch) = needs else { break };
-                    let hours = self.kept_hours(unit, stretch.window).await?;
-                    let corrections = self.said_of(unit, stretch.window).await?;
-                    let batch = {
-                        let mut state = self.state();
-                        let counts_as = state.counts_as();
-                        mending.step(&mut state.follower, &stretch, &hours, corrections, &counts_as)
-                    };
-                    self.keep(&batch, Vec::new()).await?;
+        loop {
+            let Some((unit, late)) = self.state().follower.next_late() else { break };
+            match self.mend_unit(unit, &late).await {
+                // What is kept of one machine cannot be read: the others go on.
+                Err(error @ StoreError::Damaged { .. }) => {
+                    let path = self.state().paths.get(&unit).cloned().unwrap_or_default();
+                    let words = format!("{} readings that came late are in no total: {}", late.len(), causes(&error));
+                    self.notes.say(&path, "machine_damaged", words);
                 }
+                other => other?,
+            }
+            self.state().follower.mended(unit);
+        }
+        self.keep_progress().await.map(|_| ())
+    }
+
+    async fn mend_unit(&self, unit: UnitId, late: &[Late]) -> Result<(), StoreError> {
+        for mut mending in Mending::of(unit, late) {
+            loop {
+                let needs = mending.needs(&self.state().follower);
+                let Some(stretch) = needs else { break };
+                let hours = self.kept_hours(unit, stretch.window).await?;
+                let corrections = self.said_of(unit, stretch.window).await?;
+                let batch = {
+                    let mut state = self.state();
+                    let counts_as = state.counts_as();
+                    mending.step(&mut state.follower, &stretch, &hours, corrections, &counts_as)
+                };
+                self.keep(&batch, Vec::new()).await?;
             }
         }
-        self.keep_progress().await
+        Ok(())
     }
 
     /// Tells people what counters and values did that is odd.

@@ -58,6 +58,10 @@ struct Here {
 
 impl Here {
     async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
+        Self::open_with(folder, clock, PLANT).await
+    }
+
+    async fn open_with(folder: &Path, clock: &Arc<ManualClock>, plant: &str) -> Self {
         let handed: Arc<dyn Clock> = clock.clone();
         let (log, _) = DurableLog::open(
             &folder.join("log"),
@@ -70,7 +74,7 @@ impl Here {
         let shared: Arc<dyn Log> = log.clone();
         let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
         if store.current_plant().await.expect("a model").0.version == 0 {
-            let document = Document { name: "plant.toml".to_owned(), text: PLANT.to_owned() };
+            let document = Document { name: "plant.toml".to_owned(), text: plant.to_owned() };
             let plant: Plant = documents::parse(&[document], &crate::adapters::Checks).expect("a good model");
             store.apply_plant(0, plant, Principal::SYSTEM, None).await.expect("applied");
         }
@@ -269,7 +273,7 @@ async fn a_kpi_tells_its_rows_and_they_add_up_to_it() {
     for id in ["availability", "oee_index", "quality_ratio"] {
         let why = here.mes.why("works/line/press".to_owned(), id.to_owned(), window(0, 120)).await.expect("why");
         assert!(why.terms.len() == 2 && why.kpi.value.is_some(), "{why:?}");
-        for term in why.terms.iter().filter(|term| term.symbol != "PRI*GQ") {
+        for term in &why.terms {
             let sum: f64 = term.rows.iter().map(|row| row.amount).sum();
             assert!(term.value.is_some_and(|value| (value - sum).abs() < 1e-6), "{id}: {term:?}");
         }
@@ -303,4 +307,122 @@ async fn what_cannot_be_put_right_is_refused_with_what_to_do() {
         .await
         .expect("in time")
         .expect("an answer");
+}
+
+#[tokio::test]
+async fn a_correction_is_in_every_total_also_when_its_caller_has_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.clock.set(at(100));
+    here.say(&[("press/state", 0, EXECUTE)]).await;
+    here.go_on().await;
+    let wish = CorrectionWish {
+        path: "works/line/press".to_owned(),
+        from: at(30),
+        to: at(90),
+        said: Said::State("Held".to_owned()),
+        note: Some("belt".to_owned()),
+        key: Uuid::from_u128(7),
+    };
+    {
+        let asked = here.mes.correct(wish.clone(), Principal::SYSTEM);
+        // It is begun, and then nobody waits for it any more.
+        let _ = tokio::time::timeout(Duration::ZERO, asked).await;
+    }
+    let delay = async || minutes(here.kpis("works", 0, 100).await.times.delay_ms);
+    let waited = async {
+        while delay().await < 60.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waited).await.expect("it is done all the same");
+    assert_eq!(delay().await, 60.0);
+    assert_eq!(here.mes.correct(wish.clone(), Principal::SYSTEM).await, Ok(1));
+    let other = CorrectionWish { note: Some("chain".to_owned()), ..wish.clone() };
+    assert!(matches!(here.mes.correct(other, Principal::SYSTEM).await, Err(MesProblem::Conflict(_))), "another note");
+    let somebody = Principal { id: Uuid::from_u128(9), ..Principal::SYSTEM };
+    assert!(matches!(here.mes.correct(wish, somebody).await, Err(MesProblem::Conflict(_))), "another person");
+    let told = here.mes.corrections("works/line/press".to_owned(), window(0, 100)).await.expect("all");
+    assert_eq!(told.iter().map(|one| one.note.as_deref()).collect::<Vec<_>>(), [Some("belt")]);
+}
+
+#[tokio::test]
+async fn a_stop_is_told_from_its_beginning_and_a_state_since_it_began() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.clock.set(at(60));
+    here.say(&[("press/state", 0, EXECUTE), ("press/state", 50, HELD)]).await;
+    here.at_minute(600).await;
+    for _ in 0..2 {
+        let machines = here.mes.machines();
+        let press = machines.iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
+        assert_eq!((press.since_ms, press.state.as_deref()), (Some(at(50).millis()), Some("Held")));
+        let stops = here.mes.stops("works/line/press".to_owned(), window(500, 590)).await.expect("stops");
+        let told: Vec<_> = stops.iter().map(|stop| (stop.from_ms, stop.to_ms, stop.open)).collect();
+        assert_eq!(told, [(at(50).millis(), at(590).millis(), true)]);
+        // The process goes in an orderly way, so that nothing in between is unknown.
+        let folder = folder.path();
+        here.say(&[("press/state", 600, HELD)]).await;
+        here.go_on().await;
+        here = here.killed(folder).await;
+        here.say(&[("press/state", 600, HELD)]).await;
+        here.go_on().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_lane_says_of_other_readers_makes_no_machine_unknown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.clock.set(at(10));
+    here.say(&[("press/state", 5, EXECUTE)]).await;
+    let gap = br#"{"from":1,"to":2,"reason":"freed before somebody had read it"}"#;
+    let seq = here.log.append(Lane::Samples, kind::GAP, gap).expect("taken");
+    here.log.durable(Lane::Samples, seq).await.expect("durable");
+    here.go_on().await;
+    let press = here.mes.machines().into_iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
+    assert_eq!(press.state.as_deref(), Some("Execute"));
+}
+
+#[tokio::test]
+async fn a_floor_without_machines_lets_the_log_free_what_it_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let plant = PLANT.split("[[machine]]").next().expect("a beginning");
+    let mut here = Here::open_with(folder.path(), &clock, plant).await;
+    for _ in 0..20 {
+        here.say(&[("press/state", 0, EXECUTE)]).await;
+    }
+    here.go_on().await;
+    here.mes.let_go_while_idle().await.expect("kept");
+    let needs = here.log.load_snapshot(andon_store::floor::READER).expect("read").expect("is there").positions.samples;
+    assert!(needs.0 + 2 >= here.log.durable_seq(Lane::Samples).0, "{needs:?}");
+}
+
+#[tokio::test]
+async fn more_than_can_be_looked_at_piece_by_piece_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut plant = PLANT.to_owned();
+    for n in 0..70 {
+        plant.push_str(&format!("[[equipment]]\npath = \"works/line/m{n}\"\nlevel = \"work_unit\"\n[[machine]]\nequipment = \"works/line/m{n}\"\n"));
+    }
+    let plant = plant.replace("equipment = [{", "EQUIPMENT = [{");
+    let head = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[equipment]]\npath = \"works/line\"\nlevel = \"work_center\"\n";
+    let machines = plant.split_once("[[equipment]]").expect("some").1;
+    let here = Here::open_with(folder.path(), &clock, &format!("{head}[[equipment]]{machines}")).await;
+    let long = Window { from: at(-32 * 1440), to: at(0) };
+    for answer in [
+        here.mes.stops("works".to_owned(), long).await.err(),
+        here.mes.why("works".to_owned(), "availability".to_owned(), long).await.err(),
+    ] {
+        assert!(
+            matches!(&answer, Some(MesProblem::Refused(_, remedy)) if remedy.contains("fewer machines")),
+            "{answer:?}"
+        );
+    }
+    assert!(here.mes.kpis("works".to_owned(), long).await.is_ok());
 }

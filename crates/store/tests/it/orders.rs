@@ -5,7 +5,7 @@ use crate::fakes::{note, open};
 use andon_model::Timestamp;
 use andon_store::orders::{
     Created, EntryKind, EntryWrite, JobFilter, JobRow, NewEntry, NewOrder, OrderFilter, OrderRow, OrderWrite,
-    PersonSkill, StoredOrder, Written,
+    PersonSkill, SpanFilter, StoredOrder, Written,
 };
 use andon_store::repository::{AccountChange, User};
 use andon_store::{Repository, StoreError};
@@ -33,6 +33,9 @@ on_sqlite! {
     counts_are_added_and_a_total_below_zero_is_a_conflict
     totals_are_the_sums_of_the_ledger_whatever_comes_at_once
     a_span_lasts_from_the_begin_to_the_end_and_moves_with_the_job
+    a_span_begins_after_the_last_one_of_its_unit_also_when_the_clock_was_set_back
+    spans_come_page_by_page_of_a_branch
+    what_was_seen_is_found_in_a_long_ledger
     orders_come_page_by_page_each_once
     orders_are_found_by_state_branch_and_text
     a_branch_and_a_permission_find_what_a_plain_look_finds
@@ -224,13 +227,14 @@ mod cases {
         let other = store.order_write(stop(&counted, 0, 2, 60)).await.unwrap();
         assert!(matches!(other, Written::KeyUsed(_)), "{other:?}");
         assert_eq!(told(store).await, before);
-        let ledger = store.job_ledger(id(110), 0, 99).await.unwrap();
+        let ledger = store.job_ledger(id(110), None, 99).await.unwrap();
         assert_eq!(
             ledger.iter().map(|it| (it.number, it.state.as_str())).collect::<Vec<_>>(),
             [(1, "Running"), (2, "Running")]
         );
         assert_eq!(ledger[0].equipment.as_deref(), Some("press"));
-        assert_eq!(store.job_ledger(id(110), 1, 99).await.unwrap(), ledger[1..]);
+        assert_eq!(store.job_ledger(id(110), None, 1).await.unwrap(), ledger[1..], "the newest");
+        assert_eq!(store.job_ledger(id(110), Some(2), 9).await.unwrap(), ledger[..1], "those before it");
         assert_eq!(store.job_entry_of(id(2)).await.unwrap().as_ref(), ledger.get(1));
         assert_eq!(store.job_entry_of(id(3)).await.unwrap(), None);
     }
@@ -245,7 +249,7 @@ mod cases {
         let (won, lost) = if matches!(a, Written::Now(_)) { (a, b) } else { (b, a) };
         assert_eq!(lost, Written::Conflict(now(won)));
         assert_eq!(store.jobs_standing(None).await.unwrap().len(), 1);
-        assert_eq!(store.job_ledger(id(110), 0, 99).await.unwrap().len(), 1);
+        assert_eq!(store.job_ledger(id(110), None, 99).await.unwrap().len(), 1);
     }
 
     /// They are of two orders, so that no version stands in the way: the unit does.
@@ -270,7 +274,7 @@ mod cases {
             assert_eq!(order.order.version, 1);
             let standing = store.jobs_standing(Some(&unit)).await.unwrap();
             assert_eq!(standing, [span]);
-            assert!(store.job_ledger(order.jobs[0].id, 0, 9).await.unwrap().is_empty());
+            assert!(store.job_ledger(order.jobs[0].id, None, 9).await.unwrap().is_empty());
         }
         assert_eq!(store.jobs_standing(None).await.unwrap().len(), 10);
     }
@@ -312,7 +316,7 @@ mod cases {
             }
         };
         tokio::join!(counts(100), counts(200), counts(300));
-        let ledger = store.job_ledger(job.id, 0, 999).await.unwrap();
+        let ledger = store.job_ledger(job.id, None, 999).await.unwrap();
         let now = store.order("1").await.unwrap().unwrap();
         let sum = |part: fn(&NewEntry) -> i64| ledger.iter().map(|it| part(&it.entry)).sum::<i64>();
         assert_eq!((now.jobs[0].good, now.jobs[0].scrap), (sum(|it| it.good), sum(|it| it.scrap)));
@@ -325,7 +329,8 @@ mod cases {
         let order = made(store, 1, vec![job(1, 10, &["press", "press2"])]).await;
         let begun = now(store.order_write(begin(&order, 0, "press", 1, 10)).await.unwrap());
         let spans = async |unit, from, to| {
-            let spans = store.job_spans(unit, at(from), at(to), 99).await.unwrap();
+            let unit = Option::<&str>::map(unit, str::to_owned);
+            let spans = store.job_spans(SpanFilter { unit, ..SpanFilter::of(at(from), at(to)) }).await.unwrap();
             let s = |at: Timestamp| at.millis() / 1000;
             spans.iter().map(|it| (it.unit.clone(), s(it.from), it.to.map(s))).collect::<Vec<_>>()
         };
@@ -347,6 +352,68 @@ mod cases {
         assert_eq!(spans(Some("press"), 29, 99).await, all[..1]);
         assert_eq!(spans(Some("press"), 30, 99).await, []);
         assert_eq!(store.jobs_standing(None).await.unwrap(), []);
+    }
+
+    pub(super) async fn a_span_begins_after_the_last_one_of_its_unit_also_when_the_clock_was_set_back(
+        store: &impl Repository,
+    ) {
+        assert_eq!(store.unit_last("press").await.unwrap(), None);
+        let order = made(store, 1, vec![job(1, 10, &["press"])]).await;
+        let begun = now(store.order_write(begin(&order, 0, "press", 1, 100)).await.unwrap());
+        assert_eq!(store.unit_last("press").await.unwrap(), Some(at(100)));
+        now(store.order_write(stop(&begun, 0, 2, 200)).await.unwrap());
+        assert_eq!(store.unit_last("press").await.unwrap(), Some(at(200)));
+        let next = made(store, 2, vec![job(2, 10, &["press"])]).await;
+        let begun = now(store.order_write(begin(&next, 0, "press", 3, 150)).await.unwrap());
+        now(store.order_write(stop(&begun, 0, 4, 160)).await.unwrap());
+        let spans = store.job_spans(SpanFilter::of(at(0), at(999))).await.unwrap();
+        let lasted: Vec<_> = spans.iter().map(|span| (span.from, span.to)).collect();
+        assert_eq!(lasted, [(at(100), Some(at(200))), (at(200), Some(at(200)))]);
+        assert_eq!(store.unit_last("press").await.unwrap(), Some(at(200)));
+    }
+
+    pub(super) async fn spans_come_page_by_page_of_a_branch(store: &impl Repository) {
+        for number in 1..=9 {
+            let unit = format!("works/line{}/press", number % 3);
+            let order = made(store, number, vec![job(number, 10, &[&unit])]).await;
+            let begun = now(store.order_write(begin(&order, 0, &unit, number * 2, 10)).await.unwrap());
+            // Some end at once, and the last ones do not.
+            if number < 7 {
+                now(store.order_write(stop(&begun, 0, number * 2 + 1, 20)).await.unwrap());
+            }
+        }
+        let branches = vec!["works/line1".to_owned(), "works/line2".to_owned()];
+        let mut filter = SpanFilter { branches, limit: 2, ..SpanFilter::of(at(0), at(99)) };
+        let mut found = Vec::new();
+        loop {
+            let page = store.job_spans(filter.clone()).await.unwrap();
+            filter.after = page.last().cloned();
+            found.extend(page.iter().map(|span| span.job.as_u128() / 100));
+            if page.len() < 2 {
+                break;
+            }
+        }
+        assert_eq!(found, [1, 2, 4, 5, 7, 8]);
+        filter.branches = vec![];
+        assert_eq!(store.job_spans(filter).await.unwrap(), []);
+    }
+
+    pub(super) async fn what_was_seen_is_found_in_a_long_ledger(store: &impl Repository) {
+        let order = made(store, 1, vec![job(1, 10, &["press"])]).await;
+        let begun = now(store.order_write(begin(&order, 0, "press", 1, 10)).await.unwrap());
+        let job = &begun.jobs[0];
+        for n in 0..20 {
+            store.job_entry(count(job, 100 + n, [1, 0, 0])).await.unwrap();
+        }
+        let seen = EntryWrite {
+            version: job.version,
+            entry: entry(2, job, 60, EntryKind::Seen),
+            event: note(500_002, "press"),
+        };
+        now(store.job_entry(seen).await.unwrap());
+        let seen = store.job_seen(job.id).await.unwrap();
+        assert_eq!(seen.iter().map(|entry| (entry.number, entry.entry.key)).collect::<Vec<_>>(), [(22, id(2))]);
+        assert_eq!(store.job_seen(id(999)).await.unwrap(), []);
     }
 
     pub(super) async fn orders_come_page_by_page_each_once(store: &impl Repository) {
@@ -396,6 +463,12 @@ mod cases {
         let hers = OrderFilter { branches: words(&["works/line10", "house"]), ..any() };
         assert_eq!(find(hers.clone()).await, "5 3");
         assert_eq!(find(OrderFilter { branch: Some("works/line2".into()), ..hers }).await, "5");
+        // A branch knows what its orders are in now.
+        let two = store.order("2").await.unwrap().unwrap();
+        now(store.order_write(begin(&two, 0, "works/line2/press", 1, 10)).await.unwrap());
+        let in_line = |state| OrderFilter { states: words(&[state]), branch: Some("works".into()), ..any() };
+        assert_eq!(find(in_line("Running")).await, "2");
+        assert_eq!(find(in_line("Released")).await, "5");
         let text = async |text: &str| find(OrderFilter { text: Some(text.into()), ..any() }).await;
         assert_eq!(text("GRÖSSE").await, "", "it is folded, and ß is no ss");
         assert_eq!(text("größe").await, "5 4 3 2 1");
@@ -468,6 +541,7 @@ mod cases {
         let one = |number, start: Option<i64>, priority, due: Option<i64>, alternatives: &[&str]| {
             let mut new = new(number, vec![job(number, 10, alternatives)]);
             new.order.jobs[0].planned_start = start.map(at);
+            new.order.jobs[0].planned_end = start.map(|start| at(start + 5));
             (new.order.order.priority, new.order.order.due) = (priority, due.map(at));
             new
         };
@@ -482,7 +556,7 @@ mod cases {
         store.orders_create(all).await.unwrap();
         let list = async |filter: JobFilter| {
             let jobs = store.jobs_to_make(filter).await.unwrap();
-            jobs.iter().map(|job| job.order.as_u128().to_string()).collect::<Vec<_>>().join(" ")
+            jobs.iter().map(|listed| listed.order.as_str()).collect::<Vec<_>>().join(" ")
         };
         let on = |path: &str| JobFilter { equipment: Some(path.into()), ..JobFilter::default() };
         assert_eq!(list(on("works/press")).await, "5 4 3 2 1");
@@ -493,14 +567,23 @@ mod cases {
         assert_eq!(list(JobFilter { branches: vec!["house".into()], ..JobFilter::default() }).await, "6");
         assert_eq!(list(JobFilter { branches: vec![], ..JobFilter::default() }).await, "");
 
+        assert_eq!(list(JobFilter { planned: Some((at(0), at(20))), ..JobFilter::default() }).await, "");
+        assert_eq!(list(JobFilter { planned: Some((at(0), at(21))), ..JobFilter::default() }).await, "5 4 3");
+        assert_eq!(list(JobFilter { planned: Some((at(25), at(60))), ..on("works/press") }).await, "2");
+
         // Where it is decided, it stands there alone; it stays while it runs, and goes when it ends.
         let four = store.order("4").await.unwrap().unwrap();
         let begun = now(store.order_write(begin(&four, 0, "works/press2", 1, 10)).await.unwrap());
         assert_eq!(list(on("works/press")).await, "5 3 2 1");
         assert_eq!(list(on("works/press2")).await, "4 2");
+        // Who sees a place where it could have been done sees it all the same.
+        let at_press = JobFilter { branches: vec!["works/press".into()], ..JobFilter::default() };
+        assert_eq!(list(at_press.clone()).await, "5 4 3 2 1");
+        assert_eq!(list(JobFilter { branches: vec!["works/press".into()], ..on("works/press2") }).await, "4 2");
         assert_eq!(list(JobFilter { states: vec!["Running".into()], ..JobFilter::default() }).await, "4");
         now(store.order_write(stop(&begun, 0, 2, 20)).await.unwrap());
         assert_eq!(list(on("works/press2")).await, "2");
+        assert_eq!(list(at_press).await, "5 3 2 1");
         // A change of the order moves its jobs, also those that are not mentioned.
         let mut hurry = store.order("3").await.unwrap().unwrap().order;
         hurry.priority = 9;

@@ -1,17 +1,17 @@
 //! What people do with orders and jobs. Each wish is looked at, written and told to the floor in one turn.
 
-use super::show::{row_in, run_time_ms, state_of};
+use super::show::{row_in, run_time_ms};
 use super::{Manufacturing, conflict, job_of, job_on, jobs_of, refused, row_of};
 use andon_api::ports::orders::{
     CountWish, Current, JobTrigger, JobView, OrderAction, OrderPatch, OrderView, OrderWish, OrdersProblem, PlaceWish,
-    SeenWish, StandingView, TriggerWish,
+    SeenWish, Standing, TriggerWish,
 };
 use andon_bus::ids::new_id;
 use andon_mes::job::{Interruption, JobState, Prepared, Stored, Trigger};
 use andon_mes::master::{MasterData, Material};
-use andon_mes::order::begin::{Begin, BeginError, HeldSkill, Standing, look, place};
+use andon_mes::order::begin::{self, Begin, BeginError, HeldSkill, Warning, look, place};
 use andon_mes::order::ledger::Content;
-use andon_mes::order::{Action, Count, JobOrder, Operation, count, state_of as order_state};
+use andon_mes::order::{Action, Count, JobOrder, Operation, OrderState, count, state_of as order_state};
 use andon_mes::quantity::Quantity;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 const MOST: f64 = 1e9;
 
 /// An answer, and the event that tells of it; `None`: nothing was done that was not done before.
-type Told<T> = Result<(T, Option<Uuid>), OrdersProblem>;
+pub(super) type Told<T> = Result<(T, Option<Uuid>), OrdersProblem>;
 
 /// A material that is made here.
 pub(super) fn made_of<'m>(
@@ -88,7 +88,15 @@ fn quantity_of(number: f64) -> Result<Quantity, OrdersProblem> {
 
 /// The path that all places of an order lie on or below: what its events are about.
 pub(super) fn branch_of(jobs: &[JobRow]) -> String {
-    let mut places = jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment));
+    branch_over(jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment)))
+}
+
+/// What events of a job are about: where it is or will be done, and as long as that is not decided, what all its places lie on or below.
+fn place_of(job: &JobRow) -> String {
+    job.equipment.clone().unwrap_or_else(|| branch_over(job.alternatives.iter()))
+}
+
+fn branch_over<'p>(mut places: impl Iterator<Item = &'p String>) -> String {
     let Some(first) = places.next() else { return String::new() };
     let mut common: Vec<&str> = first.split('/').collect();
     for place in places {
@@ -184,12 +192,18 @@ impl Manufacturing {
             && (&*order.material, order.quantity, order.due) == (&*wish.material, quantity.millionths(), wish.due)
             && (order.priority, &order.note) == (wish.priority, &wish.note);
         let view = self.order_view(there, who).await?;
-        if same {
+        let released = !wish.release || order.state != OrderState::Forecast.word();
+        if same && released {
             return Ok((view, None));
         }
-        let made = Quantity::from_millionths(order.quantity);
-        let text = format!("the number {} is taken: it is {made} {} of {}", order.number, order.unit, order.material);
-        Err(conflict(text, "choose another number", Some(Current::Order(Box::new(view)))))
+        let current = Some(Current::Order(Box::new(view)));
+        if same {
+            let text = format!("the order {} is there, and is not released", order.number);
+            let remedy = format!("release it with POST /api/mes/orders/{}/release", order.number);
+            return Err(conflict(text, &remedy, current));
+        }
+        // What the order is tells `current`, to whom may see it.
+        Err(conflict(format!("the number {} is taken", order.number), "choose another number", current))
     }
 
     /// The order, if it is as it was looked at.
@@ -235,6 +249,9 @@ impl Manufacturing {
         for place in places.into_iter().filter(|_| other) {
             let (job, was) = (&mut jobs[place], &stored.jobs[place]);
             job.quantity = quantity;
+            if let (Some(path), Some((start, _))) = (&job.equipment, job.planned) {
+                job.planned = Some((start, self.end_of(path, start, work_of(job))));
+            }
             rows.push(row_of(job, order.id, Some(was)));
             let content = Content::Change { quantity_millionths: quantity.millionths() };
             entries.push(self.entry(job.id, now, EntryKind::Change, &content, &by, told)?);
@@ -301,12 +318,7 @@ impl Manufacturing {
                 text: format!("another job stands on {}", span.unit),
                 remedy: "stop it there first".to_owned(),
                 current: None,
-                standing: Some(Box::new(StandingView {
-                    number: by.number,
-                    equipment: span.unit,
-                    since: span.from,
-                    by: span.by,
-                })),
+                standing: Some(Box::new(Standing { number: by.number, span })),
             }),
             Written::KeyUsed(entry) => Err(key_used(&entry)),
         }
@@ -371,8 +383,13 @@ impl Manufacturing {
             return Err(self.overtaken(&stored, id, by.id).await?);
         }
         let begins = trigger == Trigger::Begin;
-        let equipment = if begins { Some(self.may_begin(&stored, &jobs, &job, &wish, &by).await?) } else { None };
-        let now = self.time_on(equipment.as_deref().or(job.equipment.as_deref()));
+        let (equipment, warnings) = if begins {
+            let (path, warnings) = self.may_begin(&stored, &jobs, &job, &wish, &by).await?;
+            (Some(path), warnings)
+        } else {
+            (None, Vec::new())
+        };
+        let now = self.job_time_on(equipment.as_deref().or(job.equipment.as_deref())).await?;
         let mut new = match job.after(trigger, now) {
             Ok(new) => new,
             Err(error) => {
@@ -388,7 +405,7 @@ impl Manufacturing {
         order_state(jobs.iter().map(|job| job.state)).word().clone_into(&mut order.state);
         let what =
             What::Job(job_change(&new, andon_mes::order::word(trigger).unwrap_or("change"), wish.reason.clone(), None));
-        let event = self.event(now, new.equipment.as_deref().unwrap_or_default(), &by, what);
+        let event = self.event(now, &equipment.clone().unwrap_or_else(|| place_of(was)), &by, what);
         let told = event.id;
         let content = Content::Trigger { trigger, reason: wish.reason.clone(), equipment };
         let entry = NewEntry { key: wish.key, ..self.entry(id, now, EntryKind::Trigger, &content, &by, told)? };
@@ -406,10 +423,12 @@ impl Manufacturing {
                 _ => {}
             }
         }
-        Ok((self.job_view(&stored, id, by.id).await?, Some(told)))
+        let mut view = self.job_view(&stored, id, by.id).await?;
+        view.warnings.extend(warnings.iter().map(ToString::to_string));
+        Ok((view, Some(told)))
     }
 
-    /// Where a job begins, if it may.
+    /// Where a job begins, if it may, and what should be known of it.
     async fn may_begin(
         &self,
         stored: &StoredOrder,
@@ -417,25 +436,29 @@ impl Manufacturing {
         job: &JobOrder,
         wish: &TriggerWish,
         by: &Principal,
-    ) -> Result<String, OrdersProblem> {
+    ) -> Result<(String, Vec<Warning>), OrdersProblem> {
         let equipment = match place(job, wish.equipment.as_deref()) {
             Ok(path) => path.to_owned(),
             Err(error) => return Err(refused(error, "send one of its `alternatives` as \"equipment\"")),
         };
         let standing = self.standing_on(&equipment).await?;
-        let known = standing.as_ref().map(|(job, standing)| Standing {
-            job: *job,
-            number: standing.number.clone(),
-            since: standing.since,
-            by: standing.by,
+        let known = standing.as_ref().map(|Standing { number, span }| begin::Standing {
+            job: span.job,
+            number: number.clone(),
+            since: span.from,
+            by: span.by,
         });
         let held = self.store.person_skills(Some(by.id)).await?;
         let held: Vec<_> = held.into_iter().map(|held| HeldSkill { skill: held.skill, until: held.until }).collect();
         let instructions = self.state().instructions(&job.instructions);
         let seen = self.seen_of(job.id).await?;
+        let mut order = jobs.to_vec();
+        for (before, row) in order.iter_mut().zip(&stored.jobs).filter(|(before, _)| job.after.contains(&before.id)) {
+            *before = self.with_counters(row).await?;
+        }
         let begin = Begin {
             job,
-            order: jobs,
+            order: &order,
             equipment: &equipment,
             standing: known.as_ref(),
             operator: by.id,
@@ -444,7 +467,10 @@ impl Manufacturing {
             seen: &seen,
             now: self.clock.now(),
         };
-        let Err(error) = look(&begin).map(drop) else { return Ok(equipment) };
+        let error = match look(&begin) {
+            Ok(warnings) => return Ok((equipment, warnings)),
+            Err(error) => error,
+        };
         let text = error.to_string();
         if let BeginError::Skills(_) = error {
             let remedy =
@@ -458,11 +484,7 @@ impl Manufacturing {
             }
             _ => "look at the job as it is now",
         };
-        let standing = if matches!(error, BeginError::Occupied { .. }) {
-            standing.map(|(_, standing)| Box::new(standing))
-        } else {
-            None
-        };
+        let standing = standing.filter(|_| matches!(error, BeginError::Occupied { .. })).map(Box::new);
         let current = Some(Current::Job(Box::new(self.job_view(stored, job.id, by.id).await?)));
         Err(OrdersProblem::Conflict { text, remedy: remedy.to_owned(), current, standing })
     }
@@ -482,14 +504,14 @@ impl Manufacturing {
         let row = row_in(&stored, id)?;
         let job = job_of(row)?;
         if let Err(error) = count::add(job.state, job.totals, &counted) {
-            let remedy = "put right what people counted; what a counter counted is put right at the counter";
+            let remedy = "count at most 1,000,000,000 at once, and put right only what people counted: what a counter counted is put right at the counter";
             if let count::CountError::NotNow(_) = error {
                 let view = self.job_view(&stored, id, by.id).await?;
                 return Err(conflict(error, "look at the job as it is now", Some(Current::Job(Box::new(view)))));
             }
             return Err(refused(error, remedy));
         }
-        let now = self.time_on(row.equipment.as_deref());
+        let now = self.job_time_on(row.equipment.as_deref()).await?;
         let amounts = Counted {
             good: counted.good.millionths(),
             scrap: counted.scrap.millionths(),
@@ -501,7 +523,7 @@ impl Manufacturing {
             rework_millionths: amounts.rework,
             ..job_change(&job, "count", counted.reason.clone(), None)
         };
-        let event = self.event(now, row.equipment.as_deref().unwrap_or_default(), &by, What::Job(what));
+        let event = self.event(now, &place_of(row), &by, What::Job(what));
         let told = event.id;
         let entry = self.entry(id, now, EntryKind::Count, &content, &by, told)?;
         let entry =
@@ -522,12 +544,7 @@ impl Manufacturing {
         }
     }
 
-    pub(super) async fn seen_in_turn(
-        &self,
-        id: Uuid,
-        wish: SeenWish,
-        by: Principal,
-    ) -> Result<Option<Uuid>, OrdersProblem> {
+    pub(super) async fn seen_in_turn(&self, id: Uuid, wish: SeenWish, by: Principal) -> Told<()> {
         let _turn = self.turn.write().await;
         let stored = self.stored_of(id).await?;
         let row = row_in(&stored, id)?;
@@ -548,18 +565,18 @@ impl Manufacturing {
             .iter()
             .any(|seen| seen.by == by.id && seen.instruction == instruction.name && seen.sha256 == instruction.sha256)
         {
-            return Ok(None);
+            return Ok(((), None));
         }
         let now = self.clock.now();
         let detail = format!("{instruction}, SHA-256 {}", instruction.sha256);
         let what = What::Job(job_change(&job_of(row)?, "seen", None, Some(detail)));
-        let event = self.event(now, row.equipment.as_deref().unwrap_or_default(), &by, what);
+        let event = self.event(now, &place_of(row), &by, what);
         let told = event.id;
         let content =
             Content::Seen { instruction: instruction.name, revision: instruction.revision, sha256: instruction.sha256 };
         let entry = self.entry(id, now, EntryKind::Seen, &content, &by, told)?;
         self.entered(EntryWrite { version: row.version, entry, event }, by.id).await?;
-        Ok(Some(told))
+        Ok(((), Some(told)))
     }
 
     pub(super) async fn place_in_turn(&self, id: Uuid, wish: PlaceWish, by: Principal) -> Told<JobView> {
@@ -579,8 +596,7 @@ impl Manufacturing {
         if let Err(error) = place(&job, Some(&wish.equipment)) {
             return Err(refused(error, "send one of its `alternatives` as \"equipment\""));
         }
-        let work = job.setup + Duration::from_millis(run_time_ms(&job).unsigned_abs());
-        let end = self.end_of(&wish.equipment, wish.start, work);
+        let end = self.end_of(&wish.equipment, wish.start, work_of(&job));
         (job.equipment, job.planned, job.pinned) = (Some(wish.equipment.clone()), Some((wish.start, end)), true);
         let now = self.clock.now();
         let detail = format!("on {} from {} to {end}", wish.equipment, wish.start);
@@ -590,8 +606,7 @@ impl Manufacturing {
         let (start_ms, end_ms) = (wish.start.millis(), end.millis());
         let content = Content::Plan { equipment: wish.equipment, start_ms, end_ms, pinned: true };
         let entry = self.entry(id, now, EntryKind::Plan, &content, &by, told)?;
-        let mut order = stored.order.clone();
-        state_of(&stored)?.clone_into(&mut order.state);
+        let order = stored.order.clone();
         let write = OrderWrite {
             jobs: vec![row_of(&job, order.id, Some(row))],
             order,
@@ -613,7 +628,12 @@ fn key_used(entry: &LedgerEntry) -> OrdersProblem {
     conflict(text, "make a new key for each request, and send it again only with the same request", None)
 }
 
-/// The trigger that is asked for. Of a job that is interrupted, another cause is told by a pause, too.
+/// How long all of a job takes, its setup and its items.
+fn work_of(job: &JobOrder) -> Duration {
+    job.setup + Duration::from_millis(run_time_ms(job).unsigned_abs())
+}
+
+/// The trigger that is asked for. Of a job that is interrupted, another cause is told by a pause.
 fn trigger_of(state: JobState, wish: &TriggerWish) -> Result<Trigger, OrdersProblem> {
     let why = || match wish.why.as_deref() {
         Some("Held") => Ok(Interruption::Held),
@@ -627,7 +647,6 @@ fn trigger_of(state: JobState, wish: &TriggerWish) -> Result<Trigger, OrdersProb
         JobTrigger::Begin => Trigger::Begin,
         JobTrigger::Pause if matches!(state, JobState::Interrupted(_)) => Trigger::Attribute(why()?),
         JobTrigger::Pause => Trigger::Pause(why()?),
-        JobTrigger::Attribute => Trigger::Attribute(why()?),
         JobTrigger::Resume => Trigger::Resume,
         JobTrigger::Stop => Trigger::Stop,
         JobTrigger::Abort => Trigger::Abort,

@@ -14,8 +14,8 @@
 //! - People's counts stand in the ledger and are put on the floor at the instant at which they were given, so that KPIs have them. Those
 //!   before [`andon_mes::floor::Floor::kept_until`] come back with the kept hours, those from it on with the ledger: none with both.
 //! - A job's totals are its row in the store, which is the sum of its people's counts, and what the unit's counters counted while it stood
-//!   there ([`Manufacturing::by_counters`]): all that the floor has of that time, less what people counted on that unit in that time, of
-//!   whatever job. So no count of a person is in it a second time.
+//!   there ([`Manufacturing::by_counters`]): all that the floor has of that time but for people's counts, which are marked
+//!   ([`Count::by_person`]). So no count of a person is in it a second time.
 //! - What people count of a job after its end counts for the KPIs of the time at which they say it.
 //! - Whoever books what a counter counts as well counts it twice: on a unit that counts good items, people count what it does not know.
 //!
@@ -29,9 +29,9 @@ mod tests;
 
 use super::{Manufacturing, State};
 use andon_api::ports::orders::{
-    Changed, CountWish, Current, HeldSkillView, InstructionView, JobView, LedgerView, MaterialView, OrderAction,
-    OrderPatch, OrderView, OrderWish, Orders, OrdersPage, OrdersProblem, OrdersQuery, PlaceWish, ProposalView,
-    ScheduleView, SeenWish, SkillView, StepView, TriggerWish,
+    Changed, CountWish, Current, InstructionView, JobList, JobView, LedgerPage, MaterialView, OrderAction, OrderPatch,
+    OrderView, OrderWish, Orders, OrdersPage, OrdersProblem, PlaceWish, ProposalView, ScheduleView, SeenWish,
+    SkillView, StepView, TriggerWish,
 };
 use andon_bus::ids::new_id;
 use andon_mes::floor::UnitId;
@@ -39,17 +39,20 @@ use andon_mes::job::JobState;
 use andon_mes::master::Body;
 use andon_mes::order::{JobOrder, Totals, WorkOrder};
 use andon_mes::quantity::Quantity;
+use andon_mes::sums::Amounts;
 use andon_mes::unit::{Count, Job, JobId, Made, UnitLog};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_model::event::{Event, UserChange, What};
+use andon_model::path::is_under;
 use andon_store::StoreError;
 use andon_store::orders::{
-    Counted, JobRow, JobSpan, MOST_ENTRIES, MOST_SPANS, OrderRepository, OrderRow, PersonSkill, StoredOrder, UnitCount,
+    Counted, JobRow, JobSpan, MOST_ENTRIES, OrderFilter, OrderRepository, OrderRow, PersonSkill, SpanFilter,
+    StoredOrder, UnitCount,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -63,7 +66,7 @@ const REMEMBERED: usize = 100_000;
 pub(super) struct Memory {
     /// How often kept hours were changed: what was found before then is not believed.
     changes: AtomicU64,
-    found: Mutex<HashMap<Uuid, (u64, Counted)>>,
+    found: Mutex<HashMap<Uuid, (u64, Amounts)>>,
 }
 
 impl Memory {
@@ -72,12 +75,12 @@ impl Memory {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn of(&self, job: Uuid) -> Option<Counted> {
+    fn of(&self, job: Uuid) -> Option<Amounts> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.get(&job).filter(|(at, _)| *at == self.changes.load(Ordering::Acquire)).map(|(_, counted)| *counted)
     }
 
-    fn remember(&self, job: Uuid, counted: Counted) {
+    fn remember(&self, job: Uuid, counted: Amounts) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= REMEMBERED {
             found.clear();
@@ -125,7 +128,7 @@ const fn job_on(ordinal: u64, run_time_ns: u64) -> Job {
 fn counts_of(at: Timestamp, counted: Counted) -> impl Iterator<Item = Count> {
     let all = [(Made::Good, counted.good), (Made::Scrap, counted.scrap), (Made::Rework, counted.rework)];
     let some = all.into_iter().filter(|(_, amount)| *amount != 0);
-    some.map(move |(made, amount)| Count { at, made, quantity: Quantity::from_millionths(amount) })
+    some.map(move |(made, amount)| Count { at, made, quantity: Quantity::from_millionths(amount), by_person: true })
 }
 
 impl Manufacturing {
@@ -139,7 +142,8 @@ impl Manufacturing {
         for (unit, path) in units {
             let mut restored = Restored::default();
             let end = Timestamp::from_micros(i64::MAX);
-            let mut spans = self.store.job_spans(Some(path), kept_until, end, MOST_SPANS).await?;
+            let mut spans =
+                self.spans(SpanFilter { unit: Some(path.clone()), ..SpanFilter::of(kept_until, end) }).await?;
             spans.sort_by_key(|span| (span.from, span.to.is_none(), span.to));
             restored.spans = spans;
             let (mut from, mut after) = (kept_until, 0);
@@ -159,6 +163,20 @@ impl Manufacturing {
         Ok(all)
     }
 
+    /// All spans of a window, page by page.
+    async fn spans(&self, mut filter: SpanFilter) -> Result<Vec<JobSpan>, StoreError> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.store.job_spans(filter.clone()).await?;
+            let full = page.len() >= usize::try_from(filter.limit).unwrap_or(usize::MAX);
+            filter.after = page.last().cloned();
+            all.extend(page);
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+
     /// Now, for something that happens on a unit: in turn. A clock that was set back does not lead into what is kept.
     fn time_on(&self, path: Option<&str>) -> Timestamp {
         let state = self.state();
@@ -170,20 +188,37 @@ impl Manufacturing {
         self.clock.now().max(floor.kept_until().plus(margin.max(Duration::from_micros(1))))
     }
 
+    /// Now, for something that happens to a job on a unit: not before the last one came there or left, also where the clock was set back,
+    /// for what a machine counts is one job's.
+    async fn job_time_on(&self, path: Option<&str>) -> Result<Timestamp, StoreError> {
+        let now = self.time_on(path);
+        let Some(path) = path else { return Ok(now) };
+        Ok(self.store.unit_last(path).await?.map_or(now, |last| now.max(last)))
+    }
+
     /// Tells the floor what stands on a unit from an instant on; nothing, where no machine is followed there.
     fn tell_floor(&self, path: &str, at: Timestamp, job: Option<Job>) {
         let mut state = self.state();
         let Some(unit) = state.units.get(path).copied() else { return };
         let floor = state.follower.floor_mut();
-        if let Err(andon_mes::unit::LogError::Late { last, .. }) = floor.job(unit, at, job) {
-            // The clock was set back since the last job came or left: it is taken for the instant of that.
-            let _ = floor.job(unit, last, job);
-        }
+        // It is not late: its time is not before that of the last job there.
+        let _ = floor.job(unit, at, job);
     }
 
     /// The event that tells of something.
     fn event(&self, at: Timestamp, path: &str, by: &Principal, what: What) -> Event {
         Event { id: new_id(&*self.clock), at, source_at: None, path: path.to_owned(), by: by.clone(), what }
+    }
+
+    /// Makes a change to its end, whoever waits for it, and waits for its event; whether there is one: something was done.
+    async fn made<T, F>(&self, change: impl FnOnce(Arc<Self>) -> F) -> Result<(T, bool), OrdersProblem>
+    where
+        T: Send + 'static,
+        F: Future<Output = change::Told<T>> + Send + 'static,
+    {
+        let (view, told) = self.to_the_end(change, OrdersProblem::Failed).await?;
+        self.recorded(told).await?;
+        Ok((view, told.is_some()))
     }
 
     /// Waits for what was told to be in the records lane.
@@ -287,12 +322,7 @@ fn conflict(text: impl ToString, remedy: &str, current: Option<Current>) -> Orde
 
 /// Whether a path lies on or below one of the branches.
 fn is_below_one(path: &str, branches: &[String]) -> bool {
-    let below = |branch: &String| {
-        branch.is_empty()
-            || path == branch
-            || path.strip_prefix(branch.as_str()).is_some_and(|rest| rest.starts_with('/'))
-    };
-    branches.iter().any(below)
+    branches.iter().any(|branch| is_under(path, branch))
 }
 
 impl State {
@@ -309,8 +339,8 @@ impl State {
 }
 
 impl Orders for Manufacturing {
-    fn orders(&self, query: OrdersQuery, who: Uuid) -> Changed<'_, OrdersPage> {
-        Box::pin(self.page(query, who))
+    fn orders(&self, filter: OrderFilter, who: Uuid) -> Changed<'_, OrdersPage> {
+        Box::pin(self.page(filter, who))
     }
 
     fn order(&self, number: String, who: Uuid) -> Changed<'_, OrderView> {
@@ -333,18 +363,15 @@ impl Orders for Manufacturing {
 
     fn make(&self, wish: OrderWish, by: Principal) -> Changed<'_, (bool, OrderView)> {
         Box::pin(async move {
-            let (view, told) = self.make_in_turn(wish, by).await?;
-            self.recorded(told).await?;
-            Ok((told.is_some(), view))
+            let (view, told) = self.made(|own| async move { own.make_in_turn(wish, by).await }).await?;
+            Ok((told, view))
         })
     }
 
     fn change(&self, number: String, patch: OrderPatch, by: Principal) -> Changed<'_, OrderView> {
-        Box::pin(async move {
-            let (view, told) = self.change_in_turn(number, patch, by).await?;
-            self.recorded(told).await?;
-            Ok(view)
-        })
+        Box::pin(
+            async move { Ok(self.made(|own| async move { own.change_in_turn(number, patch, by).await }).await?.0) },
+        )
     }
 
     fn act(
@@ -356,9 +383,8 @@ impl Orders for Manufacturing {
         by: Principal,
     ) -> Changed<'_, OrderView> {
         Box::pin(async move {
-            let (view, told) = self.act_in_turn(number, action, version, reason, by).await?;
-            self.recorded(told).await?;
-            Ok(view)
+            let act = |own: Arc<Self>| async move { own.act_in_turn(number, action, version, reason, by).await };
+            Ok(self.made(act).await?.0)
         })
     }
 
@@ -368,7 +394,7 @@ impl Orders for Manufacturing {
         states: Vec<String>,
         branches: Vec<String>,
         who: Uuid,
-    ) -> Changed<'_, Vec<JobView>> {
+    ) -> Changed<'_, JobList> {
         Box::pin(self.to_make(equipment, states, branches, who))
     }
 
@@ -381,38 +407,23 @@ impl Orders for Manufacturing {
     }
 
     fn trigger(&self, job: Uuid, wish: TriggerWish, by: Principal) -> Changed<'_, JobView> {
-        Box::pin(async move {
-            let (view, told) = self.trigger_in_turn(job, wish, by).await?;
-            self.recorded(told).await?;
-            Ok(view)
-        })
+        Box::pin(async move { Ok(self.made(|own| async move { own.trigger_in_turn(job, wish, by).await }).await?.0) })
     }
 
     fn count(&self, job: Uuid, wish: CountWish, by: Principal) -> Changed<'_, JobView> {
-        Box::pin(async move {
-            let (view, told) = self.count_in_turn(job, wish, by).await?;
-            self.recorded(told).await?;
-            Ok(view)
-        })
+        Box::pin(async move { Ok(self.made(|own| async move { own.count_in_turn(job, wish, by).await }).await?.0) })
     }
 
     fn seen(&self, job: Uuid, wish: SeenWish, by: Principal) -> Changed<'_, ()> {
-        Box::pin(async move {
-            let told = self.seen_in_turn(job, wish, by).await?;
-            self.recorded(told).await
-        })
+        Box::pin(async move { self.made(|own| async move { own.seen_in_turn(job, wish, by).await }).await.map(drop) })
     }
 
     fn place(&self, job: Uuid, wish: PlaceWish, by: Principal) -> Changed<'_, JobView> {
-        Box::pin(async move {
-            let (view, told) = self.place_in_turn(job, wish, by).await?;
-            self.recorded(told).await?;
-            Ok(view)
-        })
+        Box::pin(async move { Ok(self.made(|own| async move { own.place_in_turn(job, wish, by).await }).await?.0) })
     }
 
-    fn ledger(&self, job: Uuid) -> Changed<'_, Vec<LedgerView>> {
-        Box::pin(self.entries(job))
+    fn ledger(&self, job: Uuid, before: Option<u64>, limit: u32) -> Changed<'_, LedgerPage> {
+        Box::pin(self.entries(job, before, limit))
     }
 
     fn materials(&self) -> Vec<MaterialView> {
@@ -451,12 +462,11 @@ impl Orders for Manufacturing {
         Box::pin(self.planned_over(from, to, branches, who))
     }
 
-    fn open_places(&self) -> Changed<'_, Vec<String>> {
-        Box::pin(self.places_of_open())
-    }
-
-    fn plan(&self, seed: u64, dry_run: bool, by: Principal) -> Changed<'_, ProposalView> {
-        Box::pin(self.make_plan(seed, dry_run, by))
+    fn plan(&self, seed: u64, dry_run: bool, branches: Vec<String>, by: Principal) -> Changed<'_, ProposalView> {
+        Box::pin(async move {
+            let plan = |own: Arc<Self>| async move { own.make_plan(seed, dry_run, &branches, by).await };
+            Ok(self.made(plan).await?.0)
+        })
     }
 
     fn skills(&self) -> Vec<SkillView> {
@@ -469,14 +479,11 @@ impl Orders for Manufacturing {
         master.skills.iter().map(view).collect()
     }
 
-    fn held(&self, person: Option<Uuid>) -> Changed<'_, Vec<HeldSkillView>> {
-        Box::pin(async move {
-            let view = |held: PersonSkill| HeldSkillView { person: held.person, skill: held.skill, until: held.until };
-            Ok(self.store.person_skills(person).await?.into_iter().map(view).collect())
-        })
+    fn held(&self, person: Option<Uuid>) -> Changed<'_, Vec<PersonSkill>> {
+        Box::pin(async move { Ok(self.store.person_skills(person).await?) })
     }
 
-    fn qualify(&self, held: HeldSkillView, by: Principal) -> Changed<'_, ()> {
+    fn qualify(&self, held: PersonSkill, by: Principal) -> Changed<'_, ()> {
         Box::pin(async move {
             if !self.state().master.skills.contains_key(&held.skill) {
                 let remedy = "choose one of /api/mes/skills, or add a [[skill]] to the plant model";
@@ -486,8 +493,7 @@ impl Orders for Manufacturing {
             let what = skill_event("skill_given", held.person, format!("{}, {until}", held.skill));
             let event = self.event(self.clock.now(), "", &by, what);
             let told = event.id;
-            let skill = PersonSkill { person: held.person, skill: held.skill, until: held.until };
-            self.store.person_skill_put(skill, event).await.map_err(of_person)?;
+            self.store.person_skill_put(held, event).await.map_err(of_person)?;
             self.recorded(Some(told)).await
         })
     }

@@ -1,21 +1,25 @@
 //! The plan: what is on which equipment and when, and a better one.
 
-use super::change::branch_of;
-use super::{Manufacturing, job_of, order_of, refused, row_of};
+use super::change::{Told, branch_of};
+use super::show::SCHEDULED;
+use super::{Manufacturing, is_below_one, job_of, order_of, refused, row_of};
 use andon_api::ports::orders::{
-    ClosedView, LaneView, LateView, OrdersProblem, PlacingView, ProposalView, ScheduleView, SetupView,
+    ClosedView, JobList, LaneView, LateView, OrdersProblem, PlacingView, ProposalView, ScheduleView, SetupView,
 };
 use andon_mes::element::Planned;
 use andon_mes::master::MasterData;
-use andon_mes::order::WorkOrder;
 use andon_mes::order::ledger::Content;
-use andon_mes::order::plan::{Answer, PlannedJob, RULE, Unit, Wanted, ask};
-use andon_mes::schedule::{Bound, Effort, MOST_CLOSED, Span};
+use andon_mes::order::plan::{Answer, PlannedJob, RULE, Unit, Unmet, Wanted, ask, end};
+use andon_mes::order::{JobOrder, WorkOrder};
+use andon_mes::schedule::{Bound, Cause, Effort, MOST_CLOSED, Span};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_model::event::{OrderChange, What};
-use andon_store::orders::{EntryKind, OrderRepository, OrderWrite, StoredOrder};
-use std::collections::{BTreeSet, HashMap};
+use andon_store::orders::{
+    EntryKind, JobFilter, JobRow, ListedJob, MOST_JOBS, MOST_ORDERS, OrderFilter, OrderRepository, OrderRow,
+    OrderWrite, SpanFilter, StoredOrder,
+};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -23,7 +27,7 @@ use uuid::Uuid;
 const AHEAD: Duration = Duration::from_secs(366 * 86_400);
 /// How far back what a machine was last set up for is looked for.
 const BACK: Duration = Duration::from_secs(7 * 86_400);
-/// Operations × plans that are tried: about a second of one core.
+/// Operations × plans that are tried.
 const WORK: usize = 2_000_000;
 /// Plans that are tried, at least and at most.
 const STEPS: (usize, usize) = (200, 20_000);
@@ -45,16 +49,8 @@ impl Manufacturing {
 
     /// When work ends that begins at an instant, with pauses where the equipment is closed.
     pub(super) fn end_of(&self, path: &str, start: Timestamp, work: Duration) -> Timestamp {
-        let (mut at, mut left) = (start, work);
-        for (span, _) in Self::closed(&self.master(), path, start, start.plus(AHEAD)) {
-            let open = span.from.since(at);
-            if left <= open {
-                break;
-            }
-            left -= open;
-            at = at.max(span.to);
-        }
-        at.plus(left)
+        let closed = Self::closed(&self.master(), path, start, start.plus(AHEAD));
+        end(start, work, &closed.into_iter().map(|(span, _)| span).collect::<Vec<_>>())
     }
 
     pub(super) async fn planned_over(
@@ -66,9 +62,9 @@ impl Manufacturing {
     ) -> Result<ScheduleView, OrdersProblem> {
         let _turn = self.turn.read().await;
         let rows = self.jobs_over(from, to, &branches).await?;
-        let jobs = self.views_in(rows, who).await?;
+        let JobList { jobs, truncated } = self.list_of(rows, SCHEDULED, who).await?;
         let (master, view) = (self.master(), self.bus.plant());
-        let lanes = master.machines.keys().filter(|path| super::is_below_one(path, &branches)).map(|path| {
+        let lanes = master.machines.keys().filter(|path| is_below_one(path, &branches)).map(|path| {
             let closed = Self::closed(&master, path, from, to).into_iter().map(|(span, planned)| ClosedView {
                 from_ms: span.from.millis(),
                 to_ms: span.to.millis(),
@@ -94,25 +90,20 @@ impl Manufacturing {
             }
         });
         let equipment = lanes.collect();
-        Ok(ScheduleView { jobs, equipment })
+        Ok(ScheduleView { jobs, truncated, equipment })
     }
 
-    pub(super) async fn places_of_open(&self) -> Result<Vec<String>, OrdersProblem> {
-        let orders = self.open_orders(vec![String::new()]).await?;
-        let jobs = orders.into_iter().flat_map(|stored| stored.jobs).filter(|job| job.open);
-        let places: BTreeSet<String> = jobs.flat_map(|job| job.alternatives.into_iter().chain(job.equipment)).collect();
-        Ok(places.into_iter().collect())
-    }
-
+    /// Plans the open orders that lie on the branches with all their places; what others have planned on the same equipment stays.
     pub(super) async fn make_plan(
         &self,
         seed: u64,
         dry_run: bool,
+        branches: &[String],
         by: Principal,
-    ) -> Result<ProposalView, OrdersProblem> {
-        let (orders, wanted) = {
+    ) -> Told<ProposalView> {
+        let (orders, mut wanted, others) = {
             let _turn = self.turn.read().await;
-            let orders = self.open_orders(vec![String::new()]).await?;
+            let orders = self.open_orders(branches).await?;
             let mut wanted = Vec::with_capacity(orders.len());
             for stored in &orders {
                 let mut jobs = Vec::with_capacity(stored.jobs.len());
@@ -121,33 +112,80 @@ impl Manufacturing {
                 }
                 wanted.push(order_of(&stored.order, jobs));
             }
-            (orders, wanted)
+            let others = self.planned_by_others(&orders).await?;
+            (orders, wanted, others)
         };
         let now = self.clock.now();
         let master = self.master();
-        let units = self.units(&master, now).await?;
+        let units = self.units(&master, &places_of(&orders), now).await?;
+        let foreign: HashSet<String> =
+            others.iter().flat_map(|order| &order.jobs).map(|job| job.number.clone()).collect();
+        wanted.extend(others);
         let families: Vec<String> = wanted.iter().map(|order| family_of(&master, order)).collect();
         // What is asked of a machine's time may take seconds.
         let planned = tokio::task::spawn_blocking(move || make(now, &units, &wanted, &families, seed)).await;
         let (answer, bound) =
             planned.map_err(|error| OrdersProblem::Failed(format!("the plan was not made: {error}")))??;
-        let mut proposal = shape(&answer, bound);
-        if !dry_run {
-            let told = self.follow_plan(&orders, &answer, &by, &mut proposal).await?;
-            self.recorded(told).await?;
+        let mut proposal = shape(&own_of(answer.clone(), &foreign), bound);
+        let told = if dry_run { None } else { self.follow_plan(&orders, &answer, &by, &mut proposal).await? };
+        Ok((proposal, told))
+    }
+
+    /// Orders of which a job has not ended, where all places are on or below the branches.
+    async fn open_orders(&self, branches: &[String]) -> Result<Vec<StoredOrder>, OrdersProblem> {
+        let states = ["Forecast", "Released", "Running"].map(str::to_owned).to_vec();
+        let (branches, limit) = (branches.to_vec(), MOST_ORDERS);
+        let mut filter = OrderFilter { states, branches: branches.clone(), limit, ..OrderFilter::default() };
+        let mut all: Vec<StoredOrder> = Vec::new();
+        loop {
+            let page = self.store.orders(filter.clone()).await?;
+            let inside = |stored: &StoredOrder| places(&stored.jobs).all(|path| is_below_one(path, &branches));
+            all.extend(page.orders.into_iter().filter(inside));
+            if all.len() > usize::try_from(MOST_JOBS).unwrap_or(usize::MAX) {
+                let text = format!("more than {MOST_JOBS} orders are open, which cannot be planned at once");
+                return Err(refused(text, "close or cancel orders that are no longer wanted"));
+            }
+            if page.next.is_none() {
+                return Ok(all);
+            }
+            filter.after = page.next;
         }
-        Ok(proposal)
+    }
+
+    /// What is in the way of a plan of these orders: jobs of others that stand or are planned on the same equipment, each as an order of
+    /// its own that is pinned and never late.
+    async fn planned_by_others(&self, orders: &[StoredOrder]) -> Result<Vec<WorkOrder>, OrdersProblem> {
+        let own: HashSet<Uuid> = orders.iter().map(|stored| stored.order.id).collect();
+        let mut found = Vec::new();
+        for path in places_of(orders) {
+            let filter = JobFilter { equipment: Some(path), limit: MOST_JOBS, ..JobFilter::default() };
+            for ListedJob { job: row, .. } in self.store.jobs_to_make(filter).await? {
+                let decided = row.stands || (row.equipment.is_some() && row.planned_start.is_some());
+                if own.contains(&row.order) || !decided {
+                    continue;
+                }
+                if let Some(stored) = self.store.order_of_job(row.id).await? {
+                    found.push(stays(&stored.order, self.with_counters(&row).await?));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The machines as they are planned on.
-    async fn units(&self, master: &MasterData, now: Timestamp) -> Result<Vec<Unit>, OrdersProblem> {
+    async fn units(
+        &self,
+        master: &MasterData,
+        places: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<Vec<Unit>, OrdersProblem> {
         let mut last: HashMap<String, Uuid> = HashMap::new();
         // By their ends: the last one of a unit is the last that is told.
-        for span in self.store.job_spans(None, now.minus(BACK), now, andon_store::orders::MOST_SPANS).await? {
+        for span in self.spans(SpanFilter::of(now.minus(BACK), now)).await? {
             last.insert(span.unit, span.job);
         }
         let mut units = Vec::with_capacity(master.machines.len());
-        for (path, machine) in &master.machines {
+        for (path, machine) in master.machines.iter().filter(|(path, _)| places.contains(*path)) {
             let order = match last.get(path) {
                 Some(job) => self.store.order_of_job(*job).await?,
                 None => None,
@@ -179,12 +217,13 @@ impl Manufacturing {
         by: &Principal,
         proposal: &mut ProposalView,
     ) -> Result<Option<Uuid>, OrdersProblem> {
-        let _turn = self.turn.write().await;
-        let now = self.clock.now();
         let changes: HashMap<Uuid, &PlannedJob> =
             answer.jobs.iter().filter(|job| job.changed && !job.fixed).map(|job| (job.job, job)).collect();
         let mut last = None;
         for stored in orders {
+            // In a turn of its own: who begins or counts meanwhile does not wait for the whole plan.
+            let _turn = self.turn.write().await;
+            let now = self.clock.now();
             let (mut rows, mut entries, told) =
                 (Vec::new(), Vec::new(), self.event(now, "", by, planned_event(stored)));
             for row in &stored.jobs {
@@ -219,6 +258,35 @@ impl Manufacturing {
         }
         Ok(last)
     }
+}
+
+/// Where jobs are or can be done.
+fn places(jobs: &[JobRow]) -> impl Iterator<Item = &String> {
+    jobs.iter().filter(|job| job.open).flat_map(|job| job.alternatives.iter().chain(&job.equipment))
+}
+
+fn places_of(orders: &[StoredOrder]) -> BTreeSet<String> {
+    orders.iter().flat_map(|stored| places(&stored.jobs)).cloned().collect()
+}
+
+/// A job of somebody else's order as what stays where it is.
+fn stays(order: &OrderRow, job: JobOrder) -> WorkOrder {
+    let job = JobOrder { pinned: true, after: Vec::new(), ..job };
+    WorkOrder { due: None, ..order_of(order, vec![job]) }
+}
+
+/// What of a plan is told to whom it was made for: nothing of other people's jobs.
+fn own_of(mut answer: Answer, foreign: &HashSet<String>) -> Answer {
+    answer.jobs.retain(|job| !foreign.contains(&job.number));
+    answer.unmet.retain(|unmet| !foreign.contains(unmet.job()));
+    for unmet in &mut answer.unmet {
+        if let Unmet::Overlap { with, .. } = unmet
+            && foreign.contains(with)
+        {
+            "a job of another order".clone_into(with);
+        }
+    }
+    answer
 }
 
 fn planned_event(stored: &StoredOrder) -> What {
@@ -257,6 +325,18 @@ fn make(
     Ok((asked.answer(&plan), bound))
 }
 
+const fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Work => "work",
+        Cause::Release => "release",
+        Cause::Material => "material",
+        Cause::Calendar => "calendar",
+        Cause::Pin => "pin",
+        Cause::Changeover => "changeover",
+        Cause::Capacity => "capacity",
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "it is shown")]
 fn hours(us: u128) -> f64 {
     us as f64 / HOUR_US
@@ -291,6 +371,7 @@ fn shape(answer: &Answer, bound: Bound) -> ProposalView {
             .map(|late| LateView {
                 order: late.order.clone(),
                 by_ms: i64::try_from(late.by.as_millis()).unwrap_or(i64::MAX),
+                cause: cause_word(late.cause).to_owned(),
             })
             .collect(),
         unmet: answer.unmet.iter().map(ToString::to_string).collect(),

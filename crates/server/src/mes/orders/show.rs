@@ -1,27 +1,31 @@
 //! What is there: orders and jobs as they are shown, with what counters counted.
 
-use super::{Manufacturing, counts_of, is_below_one, job_of, jobs_of};
+use super::{Manufacturing, counts_of, job_of};
 use andon_api::ports::orders::{
-    Current, JobInstructionView, JobView, LedgerView, OrderView, OrdersPage, OrdersProblem, OrdersQuery, StandingView,
+    Current, JobInstructionView, JobList, JobView, LedgerPage, LedgerView, OrderView, OrdersPage, OrdersProblem,
+    Standing,
 };
-use andon_mes::floor::NodeId;
 use andon_mes::job::{JobState, Trigger};
 use andon_mes::order::begin::{Seen, unseen};
 use andon_mes::order::ledger::Content;
 use andon_mes::order::{JobOrder, Totals, made, may_words, word};
 use andon_mes::quantity::Quantity;
-use andon_mes::sums::Amounts;
+use andon_mes::sums::{Amounts, Sums};
 use andon_model::Timestamp;
 use andon_store::StoreError;
 use andon_store::orders::{
-    Counted, EntryKind, JobFilter, JobRow, LedgerEntry, MOST_ENTRIES, MOST_JOBS, OrderFilter, OrderRepository,
-    OrderRow, StoredOrder,
+    Counted, EntryKind, JobFilter, JobRow, LedgerEntry, ListedJob, MOST_JOBS, OrderFilter, OrderRepository, OrderRow,
+    SpanFilter, StoredOrder,
 };
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The most jobs of a dispatch list.
 const LISTED: u32 = 1_000;
+/// The most jobs of a schedule.
+pub(super) const SCHEDULED: u32 = MOST_JOBS;
+/// How many spans are read at once.
+const SPANS: u32 = 1_000;
 
 impl Manufacturing {
     pub(super) async fn stored(&self, number: &str) -> Result<StoredOrder, OrdersProblem> {
@@ -32,10 +36,9 @@ impl Manufacturing {
         self.store.order_of_job(job).await?.ok_or_else(|| OrdersProblem::Unknown("this job order".to_owned()))
     }
 
-    pub(super) async fn page(&self, query: OrdersQuery, who: Uuid) -> Result<OrdersPage, OrdersProblem> {
-        let OrdersQuery { states, branches, branch, text, after, limit } = query;
+    pub(super) async fn page(&self, filter: OrderFilter, who: Uuid) -> Result<OrdersPage, OrdersProblem> {
         let _turn = self.turn.read().await;
-        let page = self.store.orders(OrderFilter { states, branches, branch, text, after, limit }).await?;
+        let page = self.store.orders(filter).await?;
         let mut orders = Vec::with_capacity(page.orders.len());
         for stored in &page.orders {
             orders.push(self.order_view(stored, who).await?);
@@ -49,44 +52,59 @@ impl Manufacturing {
         states: Vec<String>,
         branches: Vec<String>,
         who: Uuid,
-    ) -> Result<Vec<JobView>, OrdersProblem> {
+    ) -> Result<JobList, OrdersProblem> {
         let _turn = self.turn.read().await;
-        let rows = self.store.jobs_to_make(JobFilter { equipment, states, branches, limit: LISTED }).await?;
-        self.views_of(rows, who).await
+        let filter = JobFilter { equipment, states, branches, limit: LISTED + 1, ..JobFilter::default() };
+        self.list_of(self.store.jobs_to_make(filter).await?, LISTED, who).await
+    }
+
+    /// The first ones of a list that may be longer than is told.
+    pub(super) async fn list_of(
+        &self,
+        mut listed: Vec<ListedJob>,
+        most: u32,
+        who: Uuid,
+    ) -> Result<JobList, OrdersProblem> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let truncated = listed.len() > most;
+        listed.truncate(most);
+        Ok(JobList { jobs: self.views_of(listed, who).await?, truncated })
     }
 
     /// Jobs of whatever orders. In turn, as all below.
-    pub(super) async fn views_of(&self, rows: Vec<JobRow>, who: Uuid) -> Result<Vec<JobView>, OrdersProblem> {
-        // The number of the order is the number of the job up to the operation's name.
-        let mut views = Vec::with_capacity(rows.len());
-        for row in rows {
-            let order = row.number.strip_suffix(&row.operation).and_then(|number| number.strip_suffix('/'));
-            let order = order.unwrap_or(&row.number).to_owned();
-            let job = self.with_counters(&row).await?;
-            views.push(self.view(&order, &row, &job, who).await?);
+    pub(super) async fn views_of(&self, listed: Vec<ListedJob>, who: Uuid) -> Result<Vec<JobView>, OrdersProblem> {
+        let mut views = Vec::with_capacity(listed.len());
+        for ListedJob { order, job: row } in listed {
+            let (job, doubt) = self.counted_up(&row).await?;
+            views.push(self.view(&order, &row, &job, doubt, who).await?);
         }
         Ok(views)
     }
 
     pub(super) async fn order_view(&self, stored: &StoredOrder, who: Uuid) -> Result<OrderView, OrdersProblem> {
-        let mut jobs = Vec::with_capacity(stored.jobs.len());
+        let (mut jobs, mut views) = (Vec::with_capacity(stored.jobs.len()), Vec::with_capacity(stored.jobs.len()));
         for row in &stored.jobs {
-            jobs.push(self.with_counters(row).await?);
-        }
-        let mut views = Vec::with_capacity(jobs.len());
-        for (row, job) in stored.jobs.iter().zip(&jobs) {
-            views.push(self.view(&stored.order.number, row, job, who).await?);
+            let (job, doubt) = self.counted_up(row).await?;
+            views.push(self.view(&stored.order.number, row, &job, doubt, who).await?);
+            jobs.push(job);
         }
         Ok(order_view(&stored.order, made(&jobs), views))
     }
 
     pub(super) async fn job_view(&self, stored: &StoredOrder, id: Uuid, who: Uuid) -> Result<JobView, OrdersProblem> {
         let row = row_in(stored, id)?;
-        let job = self.with_counters(row).await?;
-        self.view(&stored.order.number, row, &job, who).await
+        let (job, doubt) = self.counted_up(row).await?;
+        self.view(&stored.order.number, row, &job, doubt, who).await
     }
 
-    async fn view(&self, order: &str, row: &JobRow, job: &JobOrder, who: Uuid) -> Result<JobView, OrdersProblem> {
+    async fn view(
+        &self,
+        order: &str,
+        row: &JobRow,
+        job: &JobOrder,
+        doubt: Option<String>,
+        who: Uuid,
+    ) -> Result<JobView, OrdersProblem> {
         let in_force = self.state().instructions(&job.instructions);
         let seen = if in_force.is_empty() { Vec::new() } else { self.seen_of(job.id).await? };
         let missing = unseen(&in_force, &seen, who);
@@ -123,42 +141,50 @@ impl Manufacturing {
             instructions: instructions.collect(),
             version: row.version,
             may: may_words(job.state).into_iter().map(str::to_owned).collect(),
+            warnings: doubt.into_iter().collect(),
         })
     }
 
     /// A job whose totals are what people and counters counted.
     pub(super) async fn with_counters(&self, row: &JobRow) -> Result<JobOrder, OrdersProblem> {
-        let mut job = job_of(row)?;
-        let counted = self.by_counters(row).await?;
-        let [good, scrap, rework] = [counted.good, counted.scrap, counted.rework].map(Quantity::from_millionths);
-        let Totals { good: g, scrap: s, rework: r } = job.totals;
-        job.totals = Totals { good: g + good, scrap: s + scrap, rework: r + rework };
-        Ok(job)
+        Ok(self.counted_up(row).await?.0)
     }
 
-    /// What a unit's counters counted while a job stood on it: what the floor has of that time, less what people counted there then.
-    async fn by_counters(&self, row: &JobRow) -> Result<Counted, StoreError> {
+    /// A job whose totals are what people and counters counted. Where an hour of its unit is damaged, they are what people counted, which
+    /// is told: a list of jobs does not fail for one of them.
+    async fn counted_up(&self, row: &JobRow) -> Result<(JobOrder, Option<String>), OrdersProblem> {
+        let mut job = job_of(row)?;
+        let counted = match self.by_counters(row).await {
+            Ok(counted) => counted,
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(job = job.number, %error, "what counters counted of a job cannot be added up");
+                return Ok((job, Some(format!("what counters counted is not in its amounts: {error}"))));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Totals { good, scrap, rework } = job.totals;
+        job.totals =
+            Totals { good: good + counted.good, scrap: scrap + counted.scrap, rework: rework + counted.rework };
+        Ok((job, None))
+    }
+
+    /// What a unit's counters counted while a job stood on it.
+    async fn by_counters(&self, row: &JobRow) -> Result<Amounts, StoreError> {
         if row.started.is_none() {
-            return Ok(Counted::default());
+            return Ok(Amounts::default());
         }
         if let Some(found) = self.orders.of(row.id) {
             return Ok(found);
         }
         let (now, kept_until) = (self.clock.now(), self.state().follower.floor().kept_until());
-        let mut sum = Counted::default();
+        let mut sum = Amounts::default();
         let mut is_kept = row.ended.is_some();
         for span in self.store.spans_of_job(row.id).await? {
             let to = span.to.unwrap_or(now).min(now);
             is_kept &= span.to.is_some_and(|to| to <= kept_until);
-            if to <= span.from {
-                continue;
+            if span.from < to {
+                sum = sum + self.counters_on(&span.unit, span.from, to).await?;
             }
-            let counted = self.counted_on(&span.unit, span.from, to).await?;
-            let people = self.store.unit_counted(&span.unit, span.from, to).await?;
-            // Below zero: people counted where no machine was followed then.
-            sum.good += (counted.good.millionths() - people.good).max(0);
-            sum.scrap += (counted.scrap.millionths() - people.scrap).max(0);
-            sum.rework += (counted.rework.millionths() - people.rework).max(0);
         }
         if is_kept {
             self.orders.remember(row.id, sum);
@@ -166,45 +192,28 @@ impl Manufacturing {
         Ok(sum)
     }
 
-    /// All that was counted on a unit over a window that is over.
-    async fn counted_on(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Amounts, StoreError> {
+    /// What counters counted on a unit over a window that is over.
+    async fn counters_on(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Amounts, StoreError> {
         let Some(node) = self.state().nodes.get(path).copied() else { return Ok(Amounts::default()) };
         let question = self.state().follower.floor().question(node, from, to, to);
-        let mut sum = self.amounts_of_slots(node, &question.kept.slots).await?;
+        let mut sum = Sums::ZERO;
+        for totals in self.slots(node, &question.kept.slots).await?.values() {
+            sum += totals.sums;
+        }
         for edge in &question.kept.edges {
             for hour in self.kept_hours_of(vec![node.0], *edge).await? {
                 let within = hour.recorded.counts.iter().filter(|count| edge.from <= count.at && count.at < edge.to);
-                sum = within.fold(sum, |sum, count| sum + count.amounts());
+                within.for_each(|count| sum += count.sums(None));
             }
         }
         let state = self.state();
-        let counts_as = state.counts_as();
-        let here = state.follower.floor().answer(&question, &counts_as, andon_mes::rollup::Totals::default());
-        Ok(sum + here.sums.amounts)
-    }
-
-    async fn amounts_of_slots(&self, node: NodeId, slots: &[andon_mes::rollup::Slot]) -> Result<Amounts, StoreError> {
-        let totals = self.slots(node, slots).await?;
-        Ok(totals.values().fold(Amounts::default(), |sum, totals| sum + totals.sums.amounts))
-    }
-
-    /// The whole ledger of a job.
-    pub(super) async fn ledger_of(&self, job: Uuid) -> Result<Vec<LedgerEntry>, StoreError> {
-        let (mut all, mut after) = (Vec::new(), 0);
-        loop {
-            let page = self.store.job_ledger(job, after, MOST_ENTRIES).await?;
-            let full = page.len() >= usize::try_from(MOST_ENTRIES).unwrap_or(usize::MAX);
-            after = page.last().map_or(after, |entry| entry.number);
-            all.extend(page);
-            if !full {
-                return Ok(all);
-            }
-        }
+        let here = state.follower.floor().answer(&question, &state.counts_as(), andon_mes::rollup::Totals::default());
+        Ok((sum + here.sums).by_counters())
     }
 
     /// What was confirmed for a job.
     pub(super) async fn seen_of(&self, job: Uuid) -> Result<Vec<Seen>, StoreError> {
-        let entries = self.ledger_of(job).await?.into_iter().filter(|entry| entry.entry.kind == EntryKind::Seen);
+        let entries = self.store.job_seen(job).await?.into_iter();
         let seen = entries.filter_map(|entry| match serde_json::from_value(entry.entry.content) {
             Ok(Content::Seen { instruction, sha256, .. }) => Some(Seen { instruction, sha256, by: entry.entry.by }),
             _ => None,
@@ -212,16 +221,24 @@ impl Manufacturing {
         Ok(seen.collect())
     }
 
-    pub(super) async fn entries(&self, job: Uuid) -> Result<Vec<LedgerView>, OrdersProblem> {
-        Ok(self.ledger_of(job).await?.iter().map(ledger_view).collect())
+    pub(super) async fn entries(
+        &self,
+        job: Uuid,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<LedgerPage, OrdersProblem> {
+        let entries = self.store.job_ledger(job, before, limit).await?;
+        let full = entries.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let next = entries.first().filter(|_| full).map(|first| first.number);
+        Ok(LedgerPage { entries: entries.iter().map(ledger_view).collect(), next })
     }
 
     /// What stands on equipment, for a refusal.
-    pub(super) async fn standing_on(&self, path: &str) -> Result<Option<(Uuid, StandingView)>, OrdersProblem> {
+    pub(super) async fn standing_on(&self, path: &str) -> Result<Option<Standing>, OrdersProblem> {
         let Some(span) = self.store.jobs_standing(Some(path)).await?.into_iter().next() else { return Ok(None) };
         let stored = self.stored_of(span.job).await?;
         let number = row_in(&stored, span.job)?.number.clone();
-        Ok(Some((span.job, StandingView { number, equipment: span.unit, since: span.from, by: span.by })))
+        Ok(Some(Standing { number, span }))
     }
 
     /// A refusal for somebody was faster, with the job as it is now.
@@ -233,7 +250,7 @@ impl Manufacturing {
     ) -> Result<OrdersProblem, OrdersProblem> {
         let view = self.job_view(stored, job, who).await?;
         let standing = match &view.equipment {
-            Some(path) => self.standing_on(path).await?.filter(|(id, _)| *id == job).map(|(_, standing)| standing),
+            Some(path) => self.standing_on(path).await?.filter(|standing| standing.span.job == job),
             None => None,
         };
         let state = JobState::from_words(&view.state, view.substate.as_deref())
@@ -248,28 +265,6 @@ impl Manufacturing {
         })
     }
 
-    /// All orders of which a job has not ended.
-    pub(super) async fn open_orders(&self, branches: Vec<String>) -> Result<Vec<StoredOrder>, StoreError> {
-        let states = ["Forecast", "Released", "Running"].map(str::to_owned).to_vec();
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let filter = OrderFilter {
-                states: states.clone(),
-                branches: branches.clone(),
-                after,
-                limit: 500,
-                ..OrderFilter::default()
-            };
-            let page = self.store.orders(filter).await?;
-            all.extend(page.orders);
-            after = page.next;
-            // More cannot be planned at once in any case.
-            if after.is_none() || all.len() > usize::try_from(MOST_JOBS).unwrap_or(usize::MAX) {
-                return Ok(all);
-            }
-        }
-    }
-
     /// Puts what a person counted on the floor.
     pub(super) fn count_on_floor(&self, path: Option<&str>, at: Timestamp, counted: Counted) {
         let mut state = self.state();
@@ -280,57 +275,57 @@ impl Manufacturing {
         }
     }
 
+    /// Jobs that are planned in a window, or that stand or stood on equipment in it, by when they are planned: of more than
+    /// [`SCHEDULED`] as many and some more.
     pub(super) async fn jobs_over(
         &self,
         from: Timestamp,
         to: Timestamp,
         branches: &[String],
-    ) -> Result<Vec<(String, JobRow)>, StoreError> {
-        let now = self.clock.now();
-        let mut found: HashMap<Uuid, (String, JobRow)> = HashMap::new();
-        for stored in self.open_orders(branches.to_vec()).await? {
-            for row in stored.jobs {
-                let planned =
-                    row.planned_start.zip(row.planned_end).is_some_and(|(start, end)| start < to && from < end);
-                let stands = row.stands && row.started.is_some_and(|started| started < to) && from < now;
-                if row.open && (planned || stands) {
-                    found.insert(row.id, (stored.order.number.clone(), row));
+    ) -> Result<Vec<ListedJob>, StoreError> {
+        let open = JobFilter { branches: branches.to_vec(), limit: MOST_JOBS, ..JobFilter::default() };
+        let mut found: HashMap<Uuid, ListedJob> = HashMap::new();
+        // What stands there now stands there until now, and not in the time to come.
+        if from <= self.clock.now() {
+            let states = ["Running", "Interrupted"].map(str::to_owned).to_vec();
+            let stands = self.store.jobs_to_make(JobFilter { states, ..open.clone() }).await?;
+            let stands = stands.into_iter().filter(|listed| listed.job.started.is_some_and(|started| started < to));
+            found.extend(stands.map(|listed| (listed.job.id, listed)));
+        }
+        let planned = self.store.jobs_to_make(JobFilter { planned: Some((from, to)), ..open }).await?;
+        found.extend(planned.into_iter().map(|listed| (listed.job.id, listed)));
+        let mut stood = SpanFilter { branches: branches.to_vec(), limit: SPANS, ..SpanFilter::of(from, to) };
+        let most = usize::try_from(SCHEDULED).unwrap_or(usize::MAX);
+        while found.len() <= most && from <= self.clock.now() {
+            let page = self.store.job_spans(stood.clone()).await?;
+            for span in &page {
+                if let Some(listed) = self.listed(span.job, &found).await? {
+                    found.insert(span.job, listed);
                 }
             }
-        }
-        for span in self.store.job_spans(None, from, to, LISTED).await? {
-            if found.contains_key(&span.job) || !is_below_one(&span.unit, branches) {
-                continue;
+            if page.len() < usize::try_from(SPANS).unwrap_or(usize::MAX) {
+                break;
             }
-            if let Some(stored) = self.store.order_of_job(span.job).await? {
-                let number = stored.order.number;
-                found.extend(
-                    stored.jobs.into_iter().filter(|row| row.id == span.job).map(|row| (row.id, (number.clone(), row))),
-                );
-            }
+            stood.after = page.last().cloned();
         }
         let mut all: Vec<_> = found.into_values().collect();
-        all.sort_by(|(_, a), (_, b)| (a.planned_start, &a.number).cmp(&(b.planned_start, &b.number)));
+        all.sort_by(|a, b| (a.job.planned_start, &a.job.number).cmp(&(b.job.planned_start, &b.job.number)));
         Ok(all)
     }
 
-    pub(super) async fn views_in(&self, rows: Vec<(String, JobRow)>, who: Uuid) -> Result<Vec<JobView>, OrdersProblem> {
-        let mut views = Vec::with_capacity(rows.len());
-        for (order, row) in &rows {
-            let job = self.with_counters(row).await?;
-            views.push(self.view(order, row, &job, who).await?);
+    /// A job with its order's number, unless it was found already.
+    async fn listed(&self, id: Uuid, found: &HashMap<Uuid, ListedJob>) -> Result<Option<ListedJob>, StoreError> {
+        if found.contains_key(&id) {
+            return Ok(None);
         }
-        Ok(views)
+        let Some(stored) = self.store.order_of_job(id).await? else { return Ok(None) };
+        let order = stored.order.number;
+        Ok(stored.jobs.into_iter().find(|row| row.id == id).map(|job| ListedJob { order, job }))
     }
 }
 
 pub(super) fn row_in(stored: &StoredOrder, id: Uuid) -> Result<&JobRow, OrdersProblem> {
     stored.jobs.iter().find(|row| row.id == id).ok_or_else(|| OrdersProblem::Unknown("this job order".to_owned()))
-}
-
-/// What an order is in by its jobs.
-pub(super) fn state_of(stored: &StoredOrder) -> Result<&'static str, OrdersProblem> {
-    Ok(andon_mes::order::state_of(jobs_of(stored)?.iter().map(|job| job.state)).word())
 }
 
 fn order_view(order: &OrderRow, made: Totals, jobs: Vec<JobView>) -> OrderView {
@@ -408,12 +403,11 @@ fn ledger_view(entry: &LedgerEntry) -> LedgerView {
     view
 }
 
-/// The word for a trigger in a ledger. That the cause of an interruption is another is told as a pause.
+/// The word for a trigger in a ledger.
 const fn deed(trigger: Trigger) -> &'static str {
     match (trigger, word(trigger)) {
         (Trigger::Start, _) => "release",
         (Trigger::RevokeStart, _) => "revoke",
-        (Trigger::Attribute(_), _) => "pause",
         (_, Some(word)) => word,
         (_, None) => "change",
     }

@@ -5,8 +5,8 @@ use crate::notes::Notes;
 use andon_access::AuditRecorder;
 use andon_api::ports::mes::{KpiAnswer, Mes as _, Window};
 use andon_api::ports::orders::{
-    CountWish, Current, HeldSkillView, JobTrigger, JobView, OrderAction, OrderPatch, OrderView, OrderWish, Orders,
-    OrdersProblem, PlaceWish, SeenWish, TriggerWish,
+    CountWish, Current, JobTrigger, JobView, OrderAction, OrderPatch, OrderView, OrderWish, Orders, OrdersProblem,
+    PlaceWish, ProposalView, SeenWish, TriggerWish,
 };
 use andon_bus::Bus;
 use andon_log::{DurableLog, LogOptions, OsDisk};
@@ -16,10 +16,13 @@ use andon_model::plant::Plant;
 use andon_model::sample_codec::encode_samples;
 use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
 use andon_store::documents::{self, Document};
+use andon_store::floor::{FloorKeep, FloorRepository as _, StoredHour};
+use andon_store::orders::{JobFilter, OrderFilter, OrderRepository as _, PersonSkill};
 use andon_store::{PlantRepository, Store};
 use andon_testkit::clock::ManualClock;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -78,6 +81,10 @@ struct Here {
 
 impl Here {
     async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
+        Self::open_with(folder, clock, PLANT).await
+    }
+
+    async fn open_with(folder: &Path, clock: &Arc<ManualClock>, plant: &str) -> Self {
         let handed: Arc<dyn Clock> = clock.clone();
         let (log, _) = DurableLog::open(
             &folder.join("log"),
@@ -90,9 +97,7 @@ impl Here {
         let shared: Arc<dyn Log> = log.clone();
         let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
         if store.current_plant().await.expect("a model").0.version == 0 {
-            let document = Document { name: "plant.toml".to_owned(), text: PLANT.to_owned() };
-            let plant: Plant = documents::parse(&[document], &crate::adapters::Checks).expect("a good model");
-            store.apply_plant(0, plant, Principal::SYSTEM, None).await.expect("applied");
+            store.apply_plant(0, plant_of(plant), Principal::SYSTEM, None).await.expect("applied");
         }
         let bus = Bus::new(handed.clone());
         let (plant, ids) = store.current_plant().await.expect("a model");
@@ -109,6 +114,15 @@ impl Here {
         mes.follow().await.expect("followed");
         let next = mes.first();
         Self { mes, log, store, clock: clock.clone(), stop, next }
+    }
+
+    /// Another model of the plant.
+    async fn apply(&self, plant: &str) {
+        let version = self.store.current_plant().await.expect("a model").0.version;
+        self.store.apply_plant(version, plant_of(plant), Principal::SYSTEM, None).await.expect("applied");
+        let (plant, ids) = self.store.current_plant().await.expect("a model");
+        self.mes.bus.set_plant(Arc::new(plant), ids);
+        self.mes.follow().await.expect("followed");
     }
 
     async fn say(&self, readings: &[(&str, i64, i64)]) {
@@ -194,9 +208,25 @@ impl Here {
         self.mes.count(job, CountWish { key: Uuid::from_u128(key), good, scrap, rework: 0.0, reason }, person(1)).await
     }
 
+    /// A plan of what lies on a branch.
+    async fn plan(&self, dry_run: bool, branch: &str) -> Result<ProposalView, OrdersProblem> {
+        Orders::plan(&*self.mes, 1, dry_run, vec![branch.to_owned()], person(1)).await
+    }
+
+    /// A change of an order's quantity.
+    async fn of_quantity(&self, order: &str, version: u64, quantity: f64) -> OrderView {
+        let patch = OrderPatch { version, quantity: Some(quantity), ..OrderPatch::default() };
+        Orders::change(&*self.mes, order.to_owned(), patch, person(1)).await.expect("changed")
+    }
+
     async fn kpis(&self, from: i64, to: i64) -> KpiAnswer {
         self.mes.kpis("works/line/press".to_owned(), Window { from: at(from), to: at(to) }).await.expect("an answer")
     }
+}
+
+fn plant_of(text: &str) -> Plant {
+    let document = Document { name: "plant.toml".to_owned(), text: text.to_owned() };
+    documents::parse(&[document], &crate::adapters::Checks).expect("a good model")
 }
 
 fn wish(number: &str, material: &str, quantity: f64) -> OrderWish {
@@ -275,7 +305,8 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     assert_eq!(told(&here.kpis(1, 120).await).1[1], 11.0);
     let order = Orders::order(&*here.mes, "4711".to_owned(), person(1).id).await.expect("the order");
     assert_eq!((&*order.state, order.good, order.scrap), ("Completed", 102.0, 11.0));
-    let kinds: Vec<_> = here.mes.ledger(job).await.expect("a ledger").into_iter().map(|entry| entry.kind).collect();
+    let kinds: Vec<_> =
+        here.mes.ledger(job, None, 99).await.expect("a ledger").entries.into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["begin", "pause", "resume", "count", "stop"]);
 }
 
@@ -295,7 +326,7 @@ async fn of_two_who_begin_at_once_one_wins_and_the_other_is_told_who() {
     else {
         panic!("{lost:?}")
     };
-    assert_eq!((standing.by, standing.since, &*current.state), (person(by).id, at(5), "AllowedToStart"));
+    assert_eq!((standing.span.by, standing.span.from, &*current.state), (person(by).id, at(5), "AllowedToStart"));
     let (running, waits) = if by == 1 { (a, b) } else { (b, a) };
     let again = begin(&running, by, by).await.expect("the same key again");
     assert_eq!((&*again.state, again.version), ("Running", running.version + 1));
@@ -324,12 +355,12 @@ async fn skills_and_instructions_keep_a_job_from_its_begin() {
     let job = order.jobs[0].id;
     let refused = here.trigger(job, JobTrigger::Begin, 1, 1).await;
     assert!(matches!(&refused, Err(OrdersProblem::NotQualified(text, _)) if text.contains("Brazing")), "{refused:?}");
-    let held = HeldSkillView { person: person(1).id, skill: "Brazing".to_owned(), until: None };
+    let held = PersonSkill { person: person(1).id, skill: "Brazing".to_owned(), until: None };
     assert!(
         matches!(here.mes.qualify(held.clone(), person(9)).await, Err(OrdersProblem::Unknown(_))),
         "there is no such person"
     );
-    let unknown = HeldSkillView { skill: "Sewing".to_owned(), ..held };
+    let unknown = PersonSkill { skill: "Sewing".to_owned(), ..held };
     assert!(matches!(here.mes.qualify(unknown, person(9)).await, Err(OrdersProblem::Refused(..))));
     let asked = here.job(job).await.instructions[0].clone();
     let seen = |sha256: String| SeenWish { instruction: "WI-1".to_owned(), revision: "B".to_owned(), sha256 };
@@ -341,7 +372,7 @@ async fn skills_and_instructions_keep_a_job_from_its_begin() {
         here.job(job).await.instructions[0].seen
             && !here.mes.job(job, person(2).id).await.expect("a job").instructions[0].seen
     );
-    assert_eq!(here.mes.ledger(job).await.expect("a ledger").len(), 1, "seen twice is seen once");
+    assert_eq!(here.mes.ledger(job, None, 99).await.expect("a ledger").entries.len(), 1, "seen twice is seen once");
     let undecided = here.trigger(order.jobs[1].id, JobTrigger::Begin, 3, 1).await;
     assert!(
         matches!(&undecided, Err(OrdersProblem::Refused(text, _)) if text.contains("say on which")),
@@ -383,9 +414,9 @@ async fn an_order_is_made_once_changed_before_it_begins_planned_and_given_up() {
         ),
         "an old version"
     );
-    let dry = Orders::plan(&*here.mes, 1, true, person(1)).await.expect("a plan");
+    let dry = here.plan(true, "").await.expect("a plan");
     assert_eq!((dry.changes.len(), here.job(order.jobs[0].id).await.planned_start_ms), (2, None));
-    let plan = Orders::plan(&*here.mes, 1, false, person(1)).await.expect("a plan");
+    let plan = here.plan(false, "").await.expect("a plan");
     assert_eq!(plan.changes, dry.changes, "the same seed gives the same plan");
     let (press, oven) = (here.job(order.jobs[0].id).await, here.job(order.jobs[1].id).await);
     assert_eq!((press.planned_start_ms, press.planned_end_ms), (Some(at(5).millis()), Some(at(15).millis())));
@@ -394,7 +425,7 @@ async fn an_order_is_made_once_changed_before_it_begins_planned_and_given_up() {
     let place = PlaceWish { version: oven.version, equipment: "works/line/press".to_owned(), start: at(30) };
     let placed = here.mes.place(oven.id, place, person(1)).await.expect("placed");
     assert_eq!((placed.equipment.as_deref(), placed.planned_end_ms), (Some("works/line/press"), Some(at(35).millis())));
-    let after = Orders::plan(&*here.mes, 1, true, person(1)).await.expect("a plan");
+    let after = here.plan(true, "").await.expect("a plan");
     assert!(
         after.changes.iter().all(|change| change.job != oven.id) && after.late[0].by_ms == 15 * 60_000,
         "{after:?}"
@@ -408,4 +439,226 @@ async fn an_order_is_made_once_changed_before_it_begins_planned_and_given_up() {
         .await
         .expect("cancelled");
     assert_eq!((&*given_up.state, &*given_up.jobs[0].state), ("Cancelled", "Aborted"));
+}
+
+#[tokio::test]
+async fn what_is_asked_is_done_to_its_end_also_when_its_caller_has_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 10)]).await;
+    let job = here.make("4711", "BOLT", 200.0).await.jobs[0].clone();
+    here.at_minute(10, &[]).await;
+    {
+        let asked = here.trigger_of(job.id, JobTrigger::Begin, 1, 1, job.version);
+        // It is begun, and then nobody waits for it any more.
+        let _ = tokio::time::timeout(Duration::ZERO, asked).await;
+    }
+    let waited = async {
+        while here.job(job.id).await.state != "Running" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waited).await.expect("it is done all the same");
+    // In turn, so that the floor has heard of it, too.
+    here.go_on().await;
+    let run_time = |state: &super::State| {
+        let (unit, floor) = (state.units["works/line/press"], state.follower.floor());
+        floor.log_of(unit)?.run_time(floor.settings_of(unit)?.rules, at(10))
+    };
+    assert_eq!(run_time(&here.mes.state()), Some(6_000_000_000), "on the floor stands the job");
+    let again = here.trigger_of(job.id, JobTrigger::Begin, 1, 1, job.version).await.expect("the same key again");
+    assert_eq!((&*again.state, again.version), ("Running", job.version + 1));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_gives_what_a_machine_counts_to_one_job() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    let (a, b) = (here.make("A", "BOLT", 9.0).await.jobs[0].id, here.make("B", "BOLT", 9.0).await.jobs[0].id);
+    here.at_minute(10, &[]).await;
+    here.trigger(a, JobTrigger::Begin, 1, 1).await.expect("begun");
+    here.at_minute(40, &[("press/good", 100)]).await;
+    here.at_minute(50, &[]).await;
+    assert_eq!(here.trigger(a, JobTrigger::Stop, 2, 1).await.expect("stopped").good, 100.0);
+    here.clock.set(at(20));
+    let begun = here.trigger(b, JobTrigger::Begin, 3, 1).await.expect("begun");
+    assert_eq!(begun.started_ms, Some(at(50).millis()), "when the last one left");
+    here.at_minute(60, &[("press/good", 103)]).await;
+    here.at_minute(61, &[]).await;
+    for _ in 0..2 {
+        assert_eq!((here.job(a).await.good, here.job(b).await.good), (100.0, 3.0));
+        here = here.killed(folder.path()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_added_under_a_running_job_loses_no_item() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let (head, rest) = PLANT.split_once("[[machine]]\nequipment = \"works/line/oven\"").expect("two machines");
+    let without = head.split_once("[[machine]]").expect("a machine").0.to_owned()
+        + "[[machine]]\nequipment = \"works/line/oven\""
+        + rest;
+    let mut here = Here::open_with(folder.path(), &clock, &without).await;
+    here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 10)]).await;
+    let job = here.make("4711", "BOLT", 200.0).await.jobs[0].id;
+    here.at_minute(5, &[]).await;
+    here.trigger(job, JobTrigger::Begin, 1, 1).await.expect("begun");
+    assert_eq!(here.count(job, 50.0, 0.0, 2).await.expect("counted").good, 50.0);
+    here.apply(PLANT).await;
+    here.at_minute(20, &[("press/good", 10)]).await;
+    here.at_minute(30, &[("press/good", 30)]).await;
+    here.count(job, 5.0, 0.0, 3).await.expect("counted");
+    here.at_minute(31, &[]).await;
+    assert_eq!(here.job(job).await.good, 75.0, "50 and 5 of people, 20 of the counter");
+    here.at_minute(300, &[]).await;
+    here = here.killed(folder.path()).await;
+    assert_eq!(here.job(job).await.good, 75.0);
+}
+
+#[tokio::test]
+async fn a_number_that_is_taken_says_no_more_and_one_that_waits_says_how_to_release_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let here = Here::open(folder.path(), &clock).await;
+    let waits = OrderWish { release: false, ..wish("O1", "BOLT", 600.0) };
+    let order = here.mes.make(waits.clone(), person(1)).await.expect("made").1;
+    let other = here.mes.make(wish("O1", "PLATE", 1.0), person(2)).await;
+    let Err(OrdersProblem::Conflict { text, current: Some(_), .. }) = other else { panic!("{other:?}") };
+    assert_eq!(text, "the number O1 is taken");
+    let released = here.mes.make(wish("O1", "BOLT", 600.0), person(1)).await;
+    let Err(OrdersProblem::Conflict { text, remedy, current: Some(Current::Order(current)), .. }) = released else {
+        panic!("{released:?}")
+    };
+    assert_eq!((&*text, &*current.state), ("the order O1 is there, and is not released", "Forecast"));
+    assert_eq!(remedy, "release it with POST /api/mes/orders/O1/release");
+    here.mes.act("O1".to_owned(), OrderAction::Release, order.version, None, person(1)).await.expect("released");
+    for again in [waits, wish("O1", "BOLT", 600.0)] {
+        assert!(!here.mes.make(again, person(1)).await.expect("the same again").0);
+    }
+}
+
+#[tokio::test]
+async fn a_list_says_when_there_is_more_and_a_ledger_comes_page_by_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(5, &[]).await;
+    let job = here.make("A", "BOLT", 9.0).await.jobs[0].id;
+    here.make("B", "BOLT", 9.0).await;
+    let all = || here.store.jobs_to_make(JobFilter::default());
+    let cut = here.mes.list_of(all().await.expect("jobs"), 1, person(1).id).await.expect("a list");
+    assert_eq!((cut.jobs.len(), cut.truncated), (1, true));
+    let whole = here.mes.list_of(all().await.expect("jobs"), 2, person(1).id).await.expect("a list");
+    assert_eq!((whole.jobs.len(), whole.truncated), (2, false));
+    here.trigger(job, JobTrigger::Begin, 1, 1).await.expect("begun");
+    for key in 2..6 {
+        here.count(job, 1.0, 0.0, key).await.expect("counted");
+    }
+    let (mut kinds, mut next) = (Vec::new(), None);
+    loop {
+        let page = here.mes.ledger(job, next, 2).await.expect("a page");
+        kinds.splice(0..0, page.entries.into_iter().map(|entry| entry.kind));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(kinds, ["begin", "count", "count", "count", "count"]);
+    for amount in [1_000_000_001.0, -1_000_000_001.0] {
+        let refused = here.count(job, amount, 0.0, 9).await;
+        assert!(matches!(refused, Err(OrdersProblem::Refused(..))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_made_of_what_one_may_configure_around_what_others_have_planned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(0, &[]).await;
+    let theirs = here.make("T", "PLATE", 600.0).await;
+    here.plan(false, "").await.expect("a plan");
+    let before = here.job(theirs.jobs[0].id).await;
+    assert_eq!((before.planned_start_ms, before.planned_end_ms), (Some(at(0).millis()), Some(at(20).millis())));
+    let due = OrderWish { due: Some(at(30)), ..wish("M", "BOLT", 100.0) };
+    let mine = here.mes.make(due, person(1)).await.expect("made").1.jobs[0].id;
+    let plan = here.plan(false, "works/line/press").await.expect("a plan");
+    assert_eq!(plan.changes.iter().map(|change| change.job).collect::<Vec<_>>(), [mine], "no job of others");
+    assert_eq!((plan.late.len(), &*plan.late[0].cause, plan.unmet.len()), (1, "capacity", 0));
+    assert_eq!(here.job(mine).await.planned_start_ms, Some(at(20).millis()), "behind it");
+    assert_eq!(here.job(theirs.jobs[0].id).await, before);
+    let nothing = here.plan(false, "works/line/oven").await.expect("a plan");
+    assert_eq!((nothing.changes.len(), nothing.late.len()), (0, 0));
+    // Less is wanted: the job ends earlier.
+    let order = Orders::order(&*here.mes, "M".to_owned(), person(1).id).await.expect("an order");
+    let less = here.of_quantity("M", order.version, 50.0).await;
+    assert_eq!(less.jobs[0].planned_end_ms, Some(at(35).millis()), "10 min setup, 50 at 6 s");
+}
+
+#[tokio::test]
+async fn who_begins_before_anything_was_made_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(5, &[("press/state", EXECUTE)]).await;
+    let oven = here.make("P1", "PLATE", 2.5).await.jobs[1].clone();
+    let wish = TriggerWish {
+        what: JobTrigger::Begin,
+        version: oven.version,
+        key: Uuid::from_u128(1),
+        reason: None,
+        why: None,
+        prepared: None,
+        equipment: Some("works/line/oven".to_owned()),
+    };
+    let begun = here.mes.trigger(oven.id, wish, person(1)).await.expect("begun");
+    assert_eq!(begun.warnings, ["job P1/10, which comes before, is AllowedToStart (Waiting) and has made nothing yet"]);
+    assert_eq!(here.job(oven.id).await.warnings, [""; 0]);
+    let paused = here.trigger(oven.id, JobTrigger::Pause, 2, 1).await.expect("paused");
+    assert_eq!(paused.may, ["abort", "pause", "resume", "stop"]);
+    let other = TriggerWish { why: Some("Suspended".to_owned()), ..pause(&paused, 3) };
+    let other = here.mes.trigger(oven.id, other, person(1)).await.expect("another cause");
+    assert_eq!(other.substate.as_deref(), Some("Suspended"));
+}
+
+fn pause(job: &JobView, key: u128) -> TriggerWish {
+    TriggerWish {
+        what: JobTrigger::Pause,
+        version: job.version,
+        key: Uuid::from_u128(key),
+        reason: None,
+        why: Some("Held".to_owned()),
+        prepared: None,
+        equipment: None,
+    }
+}
+
+#[tokio::test]
+async fn a_job_of_which_an_hour_is_damaged_says_so_and_fails_no_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(begins()));
+    let mut here = Here::open(folder.path(), &clock).await;
+    here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    let job = here.make("4711", "BOLT", 200.0).await.jobs[0].id;
+    here.at_minute(10, &[]).await;
+    here.trigger(job, JobTrigger::Begin, 1, 1).await.expect("begun");
+    here.count(job, 2.0, 0.0, 2).await.expect("counted");
+    here.at_minute(20, &[("press/good", 30)]).await;
+    here.at_minute(30, &[]).await;
+    here.trigger(job, JobTrigger::Stop, 3, 1).await.expect("stopped");
+    here.at_minute(250, &[]).await;
+    assert_eq!((here.job(job).await.good, here.job(job).await.warnings), (32.0, Vec::new()));
+    let unit = here.mes.state().units["works/line/press"].0;
+    let hour = begins().micros() / 3_600_000_000;
+    let damaged = StoredHour { unit, hour, recorded: vec![99], derived: vec![99] };
+    here.store.floor_keep(FloorKeep { hours: vec![damaged], ..FloorKeep::default() }).await.expect("written");
+    here = here.killed(folder.path()).await;
+    let page = here.mes.orders(OrderFilter::default(), person(1).id).await.expect("a page");
+    let shown = &page.orders[0].jobs[0];
+    assert!(shown.warnings[0].starts_with("what counters counted is not in its amounts"), "{:?}", shown.warnings);
+    assert_eq!(shown.good, 2.0, "what people counted");
 }

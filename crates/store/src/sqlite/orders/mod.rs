@@ -9,8 +9,9 @@ use super::outbox::enqueue;
 use super::{Store, to_i64, to_json, to_u64};
 use crate::error::{StoreError, database, is_taken};
 use crate::orders::{
-    Counted, Created, EntryKind, EntryWrite, JobFilter, JobRow, JobSpan, LedgerEntry, NewEntry, NewOrder, OrderFilter,
-    OrderPage, OrderRepository, OrderRow, OrderWrite, PersonSkill, StoredOrder, UnitCount, Written,
+    Created, EntryKind, EntryWrite, JobFilter, JobRow, JobSpan, LedgerEntry, ListedJob, NewEntry, NewOrder,
+    OrderFilter, OrderPage, OrderRepository, OrderRow, OrderWrite, PersonSkill, SpanFilter, StoredOrder, UnitCount,
+    Written,
 };
 use andon_model::Timestamp;
 use andon_model::event::Event;
@@ -69,14 +70,19 @@ impl OrderRepository for Store {
         Ok(order)
     }
 
-    async fn jobs_to_make(&self, filter: JobFilter) -> Result<Vec<JobRow>, StoreError> {
+    async fn jobs_to_make(&self, filter: JobFilter) -> Result<Vec<ListedJob>, StoreError> {
         let mut connection = self.readers().acquire().await.map_err(database("read a dispatch list"))?;
         read::to_make(&mut connection, &filter).await
     }
 
-    async fn job_ledger(&self, job: Uuid, after: u64, limit: u32) -> Result<Vec<LedgerEntry>, StoreError> {
+    async fn job_ledger(&self, job: Uuid, before: Option<u64>, limit: u32) -> Result<Vec<LedgerEntry>, StoreError> {
         let mut connection = self.readers().acquire().await.map_err(database("read the ledger of a job"))?;
-        read::ledger(&mut connection, job, after, limit).await
+        read::ledger(&mut connection, job, before, limit).await
+    }
+
+    async fn job_seen(&self, job: Uuid) -> Result<Vec<LedgerEntry>, StoreError> {
+        let mut connection = self.readers().acquire().await.map_err(database("read the ledger of a job"))?;
+        read::seen(&mut connection, job).await
     }
 
     async fn job_entry_of(&self, key: Uuid) -> Result<Option<LedgerEntry>, StoreError> {
@@ -84,25 +90,19 @@ impl OrderRepository for Store {
         read::entry(&mut connection, key).await
     }
 
-    async fn job_spans(
-        &self,
-        unit: Option<&str>,
-        from: Timestamp,
-        to: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<JobSpan>, StoreError> {
+    async fn job_spans(&self, filter: SpanFilter) -> Result<Vec<JobSpan>, StoreError> {
         let mut connection = self.readers().acquire().await.map_err(database("read where jobs stood"))?;
-        read::spans(&mut connection, unit, from, to, limit).await
+        read::spans(&mut connection, &filter).await
+    }
+
+    async fn unit_last(&self, unit: &str) -> Result<Option<Timestamp>, StoreError> {
+        let mut connection = self.readers().acquire().await.map_err(database("read where jobs stood"))?;
+        read::unit_last(&mut connection, unit).await
     }
 
     async fn unit_counts(&self, unit: &str, from: Timestamp, after: u64) -> Result<Vec<UnitCount>, StoreError> {
         let mut connection = self.readers().acquire().await.map_err(database("read what people counted"))?;
         read::unit_counts(&mut connection, unit, from, after).await
-    }
-
-    async fn unit_counted(&self, unit: &str, from: Timestamp, to: Timestamp) -> Result<Counted, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read what people counted"))?;
-        read::unit_counted(&mut connection, unit, from, to).await
     }
 
     async fn spans_of_job(&self, job: Uuid) -> Result<Vec<JobSpan>, StoreError> {
@@ -189,9 +189,10 @@ async fn create(tx: &mut SqliteConnection, new: NewOrder) -> Result<Created, Sto
     let id = order.id;
     insert_order(tx, &order).await?;
     for branch in branches_of(&jobs) {
-        sqlx::query("INSERT INTO order_branch (branch, order_id) VALUES (?, ?)")
+        sqlx::query("INSERT INTO order_branch (branch, order_id, state) VALUES (?, ?, ?)")
             .bind(branch.to_owned())
             .bind(blob(id))
+            .bind(order.state.clone())
             .execute(&mut *tx)
             .await
             .map_err(database("write where an order can be made"))?;
@@ -307,6 +308,9 @@ async fn change(tx: &mut SqliteConnection, write: OrderWrite) -> Result<Written,
         }
     }
     update_order(tx, &order).await?;
+    if order.state != current.order.state {
+        update_branches(tx, &order, &current.jobs).await?;
+    }
     for job in &jobs {
         update_job(tx, job).await?;
     }
@@ -398,6 +402,20 @@ async fn update_order(tx: &mut SqliteConnection, order: &OrderRow) -> Result<(),
     Ok(())
 }
 
+/// What an order is in, where its branches are looked up.
+async fn update_branches(tx: &mut SqliteConnection, order: &OrderRow, jobs: &[JobRow]) -> Result<(), StoreError> {
+    for branch in branches_of(jobs) {
+        sqlx::query("UPDATE order_branch SET state = ? WHERE branch = ? AND order_id = ?")
+            .bind(order.state.clone())
+            .bind(branch.to_owned())
+            .bind(blob(order.id))
+            .execute(&mut *tx)
+            .await
+            .map_err(database("write where an order can be made"))?;
+    }
+    Ok(())
+}
+
 async fn update_job(tx: &mut SqliteConnection, job: &JobRow) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE job_order SET equipment = ?, quantity = ?, state = ?, substate = ?, is_open = ?, stands = ?, \
@@ -431,14 +449,15 @@ async fn queue(tx: &mut SqliteConnection, job: &JobRow, order: &OrderRow) -> Res
     if !job.open {
         return Ok(());
     }
-    let mut places: BTreeSet<&str> = match &job.equipment {
-        Some(decided) => [decided.as_str()].into(),
-        None => job.alternatives.iter().map(String::as_str).collect(),
-    };
-    places.insert("");
+    let places: BTreeSet<&str> =
+        job.alternatives.iter().chain(&job.equipment).map(String::as_str).chain([""]).collect();
+    let sql =
+        "INSERT INTO job_queue (equipment, elsewhere, planned_start, urgency, due, job) VALUES (?, ?, ?, ?, ?, ?)";
     for path in places {
-        sqlx::query("INSERT INTO job_queue (equipment, planned_start, urgency, due, job) VALUES (?, ?, ?, ?, ?)")
+        let elsewhere = !path.is_empty() && job.equipment.as_deref().is_some_and(|decided| decided != path);
+        sqlx::query(sql)
             .bind(path.to_owned())
+            .bind(elsewhere)
             .bind(job.planned_start.map_or(NEVER, Timestamp::micros))
             .bind(9 - i64::from(order.priority))
             .bind(order.due.map_or(NEVER, Timestamp::micros))
@@ -502,6 +521,8 @@ async fn keep_span(tx: &mut SqliteConnection, job: &JobRow, at: Timestamp, by: U
             .map_err(database("end where a job stood"))?;
     }
     let Some(unit) = unit else { return Ok(()) };
+    // Nor one that begins before the last one there ended: what a machine counts is one job's.
+    let at = at.max(read::unit_last(tx, unit).await?.unwrap_or(at));
     let refused = |error: sqlx::Error| {
         if is_taken(&error) {
             return StoreError::Taken { what: "place on equipment", name: unit.to_owned() };

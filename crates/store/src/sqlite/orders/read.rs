@@ -4,10 +4,11 @@ use super::super::{from_json, to_i64, to_id};
 use super::{NEVER, blob, unsigned};
 use crate::error::{StoreError, database};
 use crate::orders::{
-    Counted, EntryKind, JobFilter, JobRow, JobSpan, LedgerEntry, MOST_ENTRIES, MOST_JOBS, MOST_ORDERS, MOST_SPANS,
-    NewEntry, OrderFilter, OrderPage, OrderRow, PersonSkill, StoredOrder, UnitCount,
+    Counted, EntryKind, JobFilter, JobRow, JobSpan, LedgerEntry, ListedJob, MOST_ENTRIES, MOST_JOBS, MOST_ORDERS,
+    MOST_SPANS, NewEntry, OrderFilter, OrderPage, OrderRow, PersonSkill, SpanFilter, StoredOrder, UnitCount,
 };
 use andon_model::Timestamp;
+use andon_model::path::is_under;
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 use std::collections::HashMap;
@@ -106,10 +107,10 @@ fn places(filter: &OrderFilter) -> Vec<Place<'_>> {
         }
         return permitted.map(only).collect();
     };
-    if permitted.clone().any(|branch| is_below(asked, branch)) {
+    if permitted.clone().any(|branch| is_under(asked, branch)) {
         return vec![only(asked)];
     }
-    let (inside, beside): (Vec<&str>, Vec<&str>) = permitted.partition(|branch| is_below(branch, asked));
+    let (inside, beside): (Vec<&str>, Vec<&str>) = permitted.partition(|branch| is_under(branch, asked));
     let mut places: Vec<Place<'_>> = inside.into_iter().map(only).collect();
     if !beside.is_empty() {
         // An order may have one job here and another there.
@@ -118,13 +119,8 @@ fn places(filter: &OrderFilter) -> Vec<Place<'_>> {
     places
 }
 
-/// Whether a path is a branch or lies below it; everything lies below `""`.
-fn is_below(path: &str, branch: &str) -> bool {
-    branch.is_empty() || path.strip_prefix(branch).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// From the newest on: by the primary key of `order_branch` where there is a branch, else by `work_order_by_state` or the primary key
-/// of `work_order`. What else is asked is looked at on the way.
+/// From the newest on: where there is a branch, by `order_branch_by_state` or the primary key of `order_branch`, else by
+/// `work_order_by_state` or the primary key of `work_order`. What else is asked is looked at on the way.
 fn page_query(filter: &OrderFilter, place: &Place<'_>, state: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
     let after = blob(filter.after.unwrap_or(Uuid::max()));
     let mut query = match place.branch {
@@ -151,7 +147,8 @@ fn page_query(filter: &OrderFilter, place: &Place<'_>, state: Option<&str>, limi
         query.push("))");
     }
     if let Some(state) = state {
-        query.push(" AND o.state = ").push_bind(state.to_owned());
+        query.push(if place.branch.is_some() { " AND b.state = " } else { " AND o.state = " });
+        query.push_bind(state.to_owned());
     }
     if let Some(text) = &filter.text {
         query.push(" AND o.fold LIKE ").push_bind(pattern(text)).push(" ESCAPE '\\'");
@@ -185,19 +182,25 @@ fn pattern(text: &str) -> String {
     pattern + "%"
 }
 
-pub(super) async fn to_make(tx: &mut SqliteConnection, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+pub(super) async fn to_make(tx: &mut SqliteConnection, filter: &JobFilter) -> Result<Vec<ListedJob>, StoreError> {
     if filter.branches.is_empty() {
         return Ok(Vec::new());
     }
     let rows = to_make_query(filter).build().fetch_all(tx).await.map_err(database("read a dispatch list"))?;
-    rows.iter().map(job_row).collect()
+    rows.iter().map(|row| Ok(ListedJob { order: row.get("order_number"), job: job_row(row)? })).collect()
 }
 
 /// By the primary key of `job_queue`, which is the order of making.
 fn to_make_query(filter: &JobFilter) -> QueryBuilder<Sqlite> {
-    let mut query =
-        QueryBuilder::new("SELECT j.* FROM job_queue q JOIN job_order j ON j.id = q.job WHERE q.equipment = ");
+    let mut query = QueryBuilder::new(
+        "SELECT j.*, o.number AS order_number FROM job_queue q CROSS JOIN job_order j CROSS JOIN work_order o \
+         WHERE j.id = q.job AND o.id = j.order_id AND q.elsewhere = 0 AND q.equipment = ",
+    );
     query.push_bind(filter.equipment.clone().unwrap_or_default());
+    if let Some((from, to)) = filter.planned {
+        query.push(" AND q.planned_start < ").push_bind(to.micros());
+        query.push(" AND j.planned_end > ").push_bind(from.micros());
+    }
     if !filter.states.is_empty() {
         query.push(" AND j.state IN (");
         let mut states = query.separated(", ");
@@ -216,17 +219,25 @@ fn to_make_query(filter: &JobFilter) -> QueryBuilder<Sqlite> {
     query
 }
 
-const LEDGER: &str = "SELECT * FROM job_ledger WHERE job = ? AND number > ? ORDER BY number LIMIT ?";
+const LEDGER: &str = "SELECT * FROM job_ledger WHERE job = ? AND number < ? ORDER BY number DESC LIMIT ?";
+const SEEN: &str = "SELECT * FROM job_ledger WHERE kind = 'seen' AND job = ? ORDER BY number";
 const ENTRY: &str = "SELECT * FROM job_ledger WHERE key = ?";
 
 pub(super) async fn ledger(
     tx: &mut SqliteConnection,
     job: Uuid,
-    after: u64,
+    before: Option<u64>,
     limit: u32,
 ) -> Result<Vec<LedgerEntry>, StoreError> {
-    let rows = sqlx::query(LEDGER).bind(blob(job)).bind(to_i64(after)).bind(i64::from(limit.clamp(1, MOST_ENTRIES)));
-    rows.fetch_all(tx).await.map_err(database("read the ledger of a job"))?.iter().map(ledger_entry).collect()
+    let before = before.map_or(i64::MAX, to_i64);
+    let rows = sqlx::query(LEDGER).bind(blob(job)).bind(before).bind(i64::from(limit.clamp(1, MOST_ENTRIES)));
+    let rows = rows.fetch_all(tx).await.map_err(database("read the ledger of a job"))?;
+    rows.iter().rev().map(ledger_entry).collect()
+}
+
+pub(super) async fn seen(tx: &mut SqliteConnection, job: Uuid) -> Result<Vec<LedgerEntry>, StoreError> {
+    let rows = sqlx::query(SEEN).bind(blob(job)).fetch_all(tx).await;
+    rows.map_err(database("read the ledger of a job"))?.iter().map(ledger_entry).collect()
 }
 
 pub(super) async fn entry(tx: &mut SqliteConnection, key: Uuid) -> Result<Option<LedgerEntry>, StoreError> {
@@ -234,34 +245,48 @@ pub(super) async fn entry(tx: &mut SqliteConnection, key: Uuid) -> Result<Option
     row.map_err(database("read the ledger of a job"))?.as_ref().map(ledger_entry).transpose()
 }
 
-pub(super) async fn spans(
-    tx: &mut SqliteConnection,
-    unit: Option<&str>,
-    from: Timestamp,
-    to: Timestamp,
-    limit: u32,
-) -> Result<Vec<JobSpan>, StoreError> {
-    let rows = spans_query(unit, from, to, limit).build().fetch_all(tx).await;
+pub(super) async fn spans(tx: &mut SqliteConnection, filter: &SpanFilter) -> Result<Vec<JobSpan>, StoreError> {
+    if filter.branches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = spans_query(filter).build().fetch_all(tx).await;
     rows.map_err(database("read where jobs stood"))?.iter().map(span).collect()
 }
 
 /// By `job_span_by_unit` or `job_span_by_end`, from the window's beginning on.
-fn spans_query(unit: Option<&str>, from: Timestamp, to: Timestamp, limit: u32) -> QueryBuilder<Sqlite> {
+fn spans_query(filter: &SpanFilter) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(
         "SELECT s.*, j.ordinal, j.run_time_ns FROM job_span s JOIN job_order j ON j.id = s.job WHERE s.to_at > ",
     );
-    query.push_bind(from.micros()).push(" AND s.from_at < ").push_bind(to.micros());
-    if let Some(unit) = unit {
-        query.push(" AND s.unit = ").push_bind(unit.to_owned());
+    query.push_bind(filter.from.micros()).push(" AND s.from_at < ").push_bind(filter.to.micros());
+    if let Some(unit) = &filter.unit {
+        query.push(" AND s.unit = ").push_bind(unit.clone());
     }
-    query.push(" ORDER BY s.to_at, s.number LIMIT ").push_bind(i64::from(limit.clamp(1, MOST_SPANS)));
+    if !filter.branches.iter().any(String::is_empty) {
+        query.push(" AND ");
+        // The sign keeps the index of units out: spans come by their ends, so that a page needs no sorting.
+        push_below(&mut query, "+s.unit", &filter.branches);
+    }
+    if let Some(after) = &filter.after {
+        let end = after.to.map_or(NEVER, Timestamp::micros);
+        query.push(" AND (s.to_at, s.number) > (").push_bind(end).push(", ");
+        query.push_bind(to_i64(after.number)).push(")");
+    }
+    query.push(" ORDER BY s.to_at, s.number LIMIT ").push_bind(i64::from(filter.limit.clamp(1, MOST_SPANS)));
     query
+}
+
+/// The last span of a unit is the one that ends last.
+const UNIT_LAST: &str = "SELECT from_at, to_at FROM job_span WHERE unit = ? ORDER BY to_at DESC LIMIT 1";
+
+pub(super) async fn unit_last(tx: &mut SqliteConnection, unit: &str) -> Result<Option<Timestamp>, StoreError> {
+    let last: Option<(i64, i64)> =
+        sqlx::query_as(UNIT_LAST).bind(unit).fetch_optional(tx).await.map_err(database("read where jobs stood"))?;
+    Ok(last.map(|(from, to)| Timestamp::from_micros(if to == NEVER { from } else { to })))
 }
 
 const UNIT_COUNTS: &str = "SELECT number, at, good, scrap, rework FROM job_ledger \
     WHERE kind = 'count' AND equipment = ? AND (at, number) > (?, ?) ORDER BY at, number LIMIT ?";
-const UNIT_COUNTED: &str = "SELECT coalesce(sum(good), 0) AS good, coalesce(sum(scrap), 0) AS scrap, \
-    coalesce(sum(rework), 0) AS rework FROM job_ledger WHERE kind = 'count' AND equipment = ? AND at >= ? AND at < ?";
 const SPANS_OF: &str = "SELECT s.*, j.ordinal, j.run_time_ns FROM job_span s JOIN job_order j ON j.id = s.job \
     WHERE s.job = ? ORDER BY s.number";
 
@@ -283,16 +308,6 @@ pub(super) async fn unit_counts(
         counted: counted(row),
     };
     Ok(rows.iter().map(count).collect())
-}
-
-pub(super) async fn unit_counted(
-    tx: &mut SqliteConnection,
-    unit: &str,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Counted, StoreError> {
-    let row = sqlx::query(UNIT_COUNTED).bind(unit.to_owned()).bind(from.micros()).bind(to.micros());
-    Ok(counted(&row.fetch_one(tx).await.map_err(database("read what people counted"))?))
 }
 
 pub(super) async fn spans_of(tx: &mut SqliteConnection, job: Uuid) -> Result<Vec<JobSpan>, StoreError> {
@@ -426,6 +441,7 @@ fn span(row: &SqliteRow) -> Result<JobSpan, StoreError> {
     let what = "span of a job";
     let to: i64 = row.get("to_at");
     Ok(JobSpan {
+        number: unsigned(row.get("number")),
         unit: row.get("unit"),
         job: to_id(row.get("job"), what)?,
         ordinal: unsigned(row.get("ordinal")),
@@ -455,6 +471,20 @@ mod tests {
         let store = crate::Store::open(&folder.path().join("store.db"), Arc::new(SystemClock)).await.unwrap();
         let mut tx = store.readers().acquire().await.unwrap();
         let (from, to) = (Timestamp::from_micros(1), Timestamp::from_micros(2));
+        let last = JobSpan {
+            number: 1,
+            unit: "a".into(),
+            job: Uuid::nil(),
+            ordinal: 1,
+            run_time_ns: 1,
+            from,
+            to: None,
+            by: Uuid::nil(),
+        };
+        let everywhere = SpanFilter::of(from, to);
+        let next = SpanFilter { after: Some(last), branches: vec!["works".into()], ..everywhere.clone() };
+        let on_one = SpanFilter { unit: Some("a".into()), ..everywhere.clone() };
+        let spans = |filter: &SpanFilter| spans_query(filter).sql().as_str().to_owned();
         let all = OrderFilter { text: Some("bolt".into()), ..OrderFilter::default() };
         let [anywhere] = places(&all).try_into().unwrap();
         let narrow = OrderFilter {
@@ -467,6 +497,8 @@ mod tests {
         let page = |place: &Place<'_>, state| page_query(&all, place, state, 9).sql().as_str().to_owned();
         let jobs = JobFilter { states: vec!["Running".into(), "Interrupted".into()], ..JobFilter::default() };
         let below = JobFilter { branches: vec!["works".into()], ..JobFilter::default() };
+        let planned = JobFilter { planned: Some((from, to)), ..below.clone() };
+        let queued = "q USING PRIMARY KEY (equipment=? AND elsewhere=?";
         for (sql, index) in [
             (page(&anywhere, None), "o USING PRIMARY KEY (id<?)"),
             (page(&anywhere, Some("Released")), "work_order_by_state (state=? AND id<?)"),
@@ -474,18 +506,24 @@ mod tests {
                 page(&inside, None),
                 "SEARCH b USING PRIMARY KEY (branch=? AND order_id<?); SEARCH o USING PRIMARY KEY (id=?)",
             ),
-            (page(&inside, Some("Released")), "SEARCH b USING PRIMARY KEY (branch=? AND order_id<?); SEARCH o"),
+            (
+                page(&inside, Some("Released")),
+                "SEARCH b USING COVERING INDEX order_branch_by_state (branch=? AND state=? AND order_id<?); SEARCH o",
+            ),
             (page(&beside, None), "SEARCH b USING PRIMARY KEY (branch=? AND order_id<?); SEARCH o"),
             (page(&beside, None), "USING PRIMARY KEY (branch=? AND order_id=?)"),
-            (to_make_query(&jobs).sql().as_str().to_owned(), "q USING PRIMARY KEY (equipment=?)"),
-            (to_make_query(&below).sql().as_str().to_owned(), "q USING PRIMARY KEY (equipment=?)"),
-            (LEDGER.to_owned(), "job_ledger_by_job (job=? AND number>?)"),
+            (to_make_query(&jobs).sql().as_str().to_owned(), queued),
+            (to_make_query(&below).sql().as_str().to_owned(), queued),
+            (to_make_query(&planned).sql().as_str().to_owned(), "elsewhere=? AND planned_start<?)"),
+            (LEDGER.to_owned(), "job_ledger_by_job (job=? AND number<?)"),
+            (SEEN.to_owned(), "job_ledger_seen (job=?)"),
             (ENTRY.to_owned(), "(key=?)"),
-            (spans_query(Some("a"), from, to, 9).sql().as_str().to_owned(), "job_span_by_unit (unit=? AND to_at>?)"),
-            (spans_query(None, from, to, 9).sql().as_str().to_owned(), "job_span_by_end (to_at>?)"),
+            (spans(&on_one), "job_span_by_unit (unit=? AND to_at>?)"),
+            (spans(&everywhere), "job_span_by_end (to_at>?)"),
+            (spans(&next), "job_span_by_end (to_at>?)"),
+            (UNIT_LAST.to_owned(), "job_span_by_unit (unit=?)"),
             // The number is the row's own, which an index searches by time only: of one instant there are few.
             (UNIT_COUNTS.to_owned(), "job_ledger_counts (equipment=? AND at>?)"),
-            (UNIT_COUNTED.to_owned(), "job_ledger_counts (equipment=? AND at>? AND at<?)"),
             (SPANS_OF.to_owned(), "job_span_by_job (job=?)"),
             (standing_query(Some("a")).sql().as_str().to_owned(), "(unit=?"),
             (standing_query(None).sql().as_str().to_owned(), "job_span_by_end (to_at=?)"),
