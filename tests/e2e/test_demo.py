@@ -50,6 +50,7 @@ class Demo(Case):
         wait_until("values move", lambda: sum(moving()[tag] != value for tag, value in before.items()) > 10, 30)
         tag = next(t for t in tags if "temperature" in t)
         wait_until("history grows", lambda: len(get(f"/api/history?tag={tag}&from_ms={now_ms() - 60_000}&to_ms={now_ms()}").json["points"]) > 2, 30)
+        self.orders_are_made(get)
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(20), 0)
 
@@ -64,3 +65,17 @@ class Demo(Case):
     def share_good(get, tags) -> float:
         good = {v[0] for v in get("/api/values").json["values"] if v[2] == 0}
         return sum(tag in good for tag in tags) / len(tags)
+
+    def orders_are_made(self, get) -> None:
+        """The assembly line works on an order, and what is made of it is what its counter counts."""
+
+        def mounting():
+            orders = get("/api/mes/orders?branch=works/assembly/line2&state=Running").json["orders"]
+            jobs = [job for order in orders for job in order["jobs"] if job["equipment"] == "works/assembly/line2/mount"]
+            return next((job for job in jobs if job["state"] == "Running" and job["good"] >= 1), None)
+
+        job = wait_until("a unit of an order is mounted", mounting, 90)
+        people = {user["id"]: user["name"] for user in get("/api/users").json["users"]}
+        ledger = get(f"/api/mes/jobs/{job['id']}/ledger").json["entries"]
+        self.assertEqual([(entry["kind"], people[entry["by"]]) for entry in ledger if entry["kind"] in ("seen", "begin")], [("seen", "line2-operator"), ("begin", "line2-operator")])
+        self.assertEqual([entry for entry in ledger if entry["kind"] == "count"], [], "nobody counts by hand")

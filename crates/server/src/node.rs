@@ -112,6 +112,8 @@ pub struct Node {
     pub accounts: Arc<Accounts>,
     /// Changes of the plant model.
     pub plant: Arc<Admin>,
+    /// Machines, orders and what they come to.
+    pub mes: Arc<Manufacturing>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
@@ -582,6 +584,7 @@ impl Node {
             addresses,
             accounts,
             plant: admin,
+            mes,
             clock,
             recorder,
             connectors,

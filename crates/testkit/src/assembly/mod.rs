@@ -149,6 +149,17 @@ pub struct Assembly {
     connected: watch::Receiver<usize>,
 }
 
+/// The panel of `mount`, at which somebody stands.
+#[derive(Clone, Debug)]
+pub struct Panel(Arc<Edge>);
+
+impl Panel {
+    /// Tells the line what to do; its tags follow.
+    pub fn set(&self, controls: Controls) {
+        self.0.change(|now| *now = controls);
+    }
+}
+
 impl Assembly {
     /// Starts the line and its stations as tasks of the current tokio runtime. A station that finds no broker tries
     /// again and keeps what it has to tell.
@@ -189,9 +200,10 @@ impl Assembly {
         self.edge.controls()
     }
 
-    /// Tells the line what to do, as somebody does at the panel of `mount`; its tags follow.
-    pub fn set(&self, controls: Controls) {
-        self.edge.change(|now| *now = controls);
+    /// The panel of `mount`.
+    #[must_use]
+    pub fn panel(&self) -> Panel {
+        Panel(Arc::clone(&self.edge))
     }
 
     /// Stops the line, sends what is kept if the broker is there, and says that the stations are offline. Returns after

@@ -1,5 +1,7 @@
 //! `andon demo`: the made-up bottling line, assembly line and house, over real protocols, on real data.
 
+mod crew;
+
 use crate::node::Node;
 use crate::settings::{AccessMode, Limits, Listen, OpenTable, Settings, SqlLimits};
 use andon_access::NewDevice;
@@ -8,21 +10,27 @@ use andon_access::secret;
 use andon_access::tls::Oldest;
 use andon_api::ports::{Author, DocumentView, PlantAdmin, PlantError};
 use andon_model::access::{Grant, Principal, Role};
-use andon_testkit::assembly::{self, Assembly, AssemblyOptions, Controls};
+use andon_testkit::assembly::{self, Assembly, AssemblyOptions};
 use andon_testkit::house::{self, House, HouseOptions};
 use andon_testkit::line::{self, Addresses, Line};
 use anyhow::{Context, Result};
+use crew::Crew;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// What is made up, shown in the UI.
-pub const TEXT: &str = "Demo: the machines, their states, counts and set points are simulated. Real recordings are replayed faster than life: \
+pub const TEXT: &str = "Demo: the machines, their states, counts and set points are simulated, and so are the planner and the operator of line 2. Real recordings are replayed faster than life: \
 machine temperature (Numenta Anomaly Benchmark), plant energy (DAEWOO Steel, UCI 851), room climate (Candanedo, UCI 357).";
 
 /// The demo's person.
 const USER: &str = "demo";
+/// Who makes orders for the assembly line, and who works there.
+const PLANNER: &str = "line2-planner";
+const OPERATOR: &str = "line2-operator";
 /// The line's devices listen here, so that the plant model stays the same from start to start.
 const FIRST_MODBUS_PORT: u16 = 15_020;
 
@@ -41,6 +49,8 @@ pub struct Demo {
     node: Node,
     line: Line,
     assembly: Assembly,
+    crew: JoinHandle<()>,
+    crew_stop: CancellationToken,
     house: House,
     /// The one URL that logs in.
     pub url: String,
@@ -89,17 +99,26 @@ impl Demo {
         let line = start_line().await?;
         let node = Node::start(settings, Some(TEXT.to_owned())).await?;
         apply(&node, &line).await?;
-        let user = person(&node).await?;
+        let user = person(&node, USER, Role::Administrator, "").await?;
         let link = node.accounts.new_login_link(user)?;
         let http = node.addresses.http.context("the demo has an HTTP listener")?;
         let mqtt = node.addresses.mqtt.context("the demo has an MQTT listener")?;
         let credentials = credentials(&node, &options.data_dir).await?;
-        let mut options = AssemblyOptions::new(mqtt, credentials.clone(), node.clock.clone());
-        options.controls = Controls { run: true, ..options.controls };
-        let assembly = Assembly::start(&options);
+        let assembly = Assembly::start(&AssemblyOptions::new(mqtt, credentials.clone(), node.clock.clone()));
+        let crew = Crew {
+            orders: node.mes.clone(),
+            mes: node.mes.clone(),
+            clock: node.clock.clone(),
+            panel: assembly.panel(),
+            planner: person(&node, PLANNER, Role::Engineer, crew::LINE).await?,
+            operator: person(&node, OPERATOR, Role::Operator, crew::LINE).await?,
+        };
+        let crew_stop = CancellationToken::new();
+        // `stop` ends it.
+        let crew = tokio::spawn(crew.run(crew_stop.clone()));
         let house = House::start(&HouseOptions::new(mqtt, credentials, node.clock.clone()));
         let url = format!("http://{http}/login?code={}", link.reveal());
-        Ok(Self { node, line, assembly, house, url })
+        Ok(Self { node, line, assembly, crew, crew_stop, house, url })
     }
 
     /// Where MQTT listens.
@@ -114,6 +133,9 @@ impl Demo {
 
     /// Stops the house, the lines and the node.
     pub async fn stop(self) {
+        self.crew_stop.cancel();
+        // The task only ends; how it ended changes nothing now.
+        let _ = self.crew.await;
         self.house.stop().await;
         self.assembly.stop().await;
         self.node.stop().await;
@@ -161,15 +183,15 @@ fn explain(error: &PlantError) -> anyhow::Error {
     }
 }
 
-/// The demo's person; made at the first start, with a password that nobody knows: the link logs in.
-async fn person(node: &Node) -> Result<Uuid> {
-    if let Some(user) = node.accounts.users().into_iter().find(|u| u.name == USER) {
+/// A person of the demo; made at the first start, with a password that nobody knows: the link logs in.
+async fn person(node: &Node, name: &str, role: Role, branch: &str) -> Result<Uuid> {
+    if let Some(user) = node.accounts.users().into_iter().find(|u| u.name == name) {
         return Ok(user.id);
     }
     let password = secret::generate("")?;
-    let grants = vec![Grant { role: Role::Administrator, branch: String::new() }];
+    let grants = vec![Grant { role, branch: branch.to_owned() }];
     let made: Result<Uuid, AccountError> =
-        node.accounts.create_user(&Principal::SYSTEM, USER, password.reveal(), grants).await;
+        node.accounts.create_user(&Principal::SYSTEM, name, password.reveal(), grants).await;
     Ok(made?)
 }
 
