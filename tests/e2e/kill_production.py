@@ -240,7 +240,7 @@ class Judge:
         """What it was in, a minute at a time, from `begin` until now."""
         end, pieces = now_ms(), []
         for minute in range(begin, end, 60_000):
-            pieces += self.node.get(f"/api/mes/states?path={machine}&from_ms={minute}&to_ms={min(minute + 60_000, end)}").json["states"]
+            pieces += self.node.get(f"/api/mes/states?path={machine}&from_ms={minute}&to_ms={min(minute + 60_000, end)}").json["pieces"]
         for before, after in zip(pieces, pieces[1:]):
             if before["to_ms"] != after["from_ms"]:
                 self.broken("state", f"{machine}: after {before} comes {after}")
@@ -253,7 +253,8 @@ class Judge:
             said.append(self.actors[0].sent | {"may_be": True})
         pieces, next_piece = self.states(OVEN, self.begun), 0
         for entry, end in zip(said, [later["at"] for later in said[1:]] + [pieces[-1]["to_ms"]]):
-            while next_piece < len(pieces) and pieces[next_piece]["to_ms"] <= entry["at"]:
+            # Less than a millisecond before a kill it may have been in something from and to the same one.
+            while next_piece < len(pieces) and pieces[next_piece]["from_ms"] < entry["at"] >= pieces[next_piece]["to_ms"]:
                 next_piece += 1
             within = [piece for piece in pieces[next_piece:next_piece + 50] if piece["from_ms"] < end]
             was = [piece["state"] for piece in within]
