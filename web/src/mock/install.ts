@@ -10,6 +10,10 @@ type Json = Record<string, unknown>;
 
 const KEY = 'mock.user';
 let down = false;
+/** The next wish is done, and its answer gets lost. */
+let loses = false;
+/** Questions whose address has this in it fail: with this status, after so long. */
+let failing: { match: string; status: number; delay: number } | null = null;
 
 export function install(): void {
   const start = Number(sessionStorage.getItem('mock.start')) || Date.now();
@@ -39,9 +43,20 @@ export function install(): void {
     await wait(15);
     if (down) throw new TypeError('Failed to fetch');
     const body = typeof init?.body === 'string' ? (JSON.parse(init.body) as Json) : {};
+    const fails = failing;
+    if (fails && (init?.method ?? 'GET') === 'GET' && `${url.pathname}${url.search}`.includes(fails.match)) {
+      await wait(fails.delay, init?.signal);
+      const said = { type: 'andon:unavailable', title: 'this cannot be done at the moment', status: fails.status, detail: 'the records cannot be read: disk I/O error' };
+      // 200: an answer of a shape that nobody agreed on.
+      return new Response(JSON.stringify(fails.status === 200 ? { answer: 42 } : said), { status: fails.status, headers: { 'content-type': 'application/json' } });
+    }
     const answer = server.handle(init?.method ?? 'GET', url.pathname, url.searchParams, body);
     if (answer.delay) await wait(answer.delay, init?.signal);
     if (down) throw new TypeError('Failed to fetch');
+    if (loses && (init?.method ?? 'GET') !== 'GET') {
+      loses = false;
+      throw new TypeError('Failed to fetch');
+    }
     if (server.user) sessionStorage.setItem(KEY, server.user.name);
     else sessionStorage.removeItem(KEY);
     if (init?.signal?.aborted) throw new DOMException('aborted', 'AbortError');
@@ -150,6 +165,13 @@ export function install(): void {
       restore: (): void => {
         down = false;
       },
+      loseAnswer: (): void => {
+        loses = true;
+      },
+      fail: (match: string, status = 503, delay = 0): void => {
+        failing = match === '' ? null : { match, status, delay };
+      },
+      revise: (name: string): void => server.orders.revise(name),
       flood: (count: number): void => server.flood(count),
       burst: (count: number): void => server.burst(count),
       other: (by: string, number: string, trigger: string, to: string | null = null): void => server.orders.other(by, number, trigger, to),

@@ -152,7 +152,7 @@ export class MockServer {
     this.start = start;
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
-    this.oee = new MockOee(start, now, { brief: (path) => this.orders.brief(path), since: (path) => this.orders.on(path)?.started_ms ?? null });
+    this.oee = new MockOee(start, now, { since: (path) => this.orders.on(path)?.started_ms ?? null });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
