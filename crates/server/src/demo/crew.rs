@@ -25,7 +25,7 @@ const AHEAD: usize = 2;
 /// Units of an order: five minutes of work.
 const QUANTITY: u32 = 12;
 /// An order is wanted so long after it is made.
-const DUE: Duration = Duration::from_secs(20 * 60);
+const DUE: Duration = Duration::from_secs(45 * 60);
 /// They look up from their work so often. A unit takes 24 s.
 const LOOK: Duration = Duration::from_secs(1);
 /// A station that waits so long behind one that has finished gets nothing more of the order.
