@@ -12,3 +12,4 @@ mod orders;
 mod plant;
 mod relay;
 mod timeline;
+mod trace;
