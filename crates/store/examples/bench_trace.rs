@@ -14,7 +14,7 @@
 use andon_model::{Clock, SystemClock, Timestamp};
 use andon_store::Store;
 use andon_store::trace::{
-    AsOf, ClosureWish, Direction, Disposition, ItemKind, ItemName, ItemRef, NewEdge, NewItem, NewPass, ONE, Step,
+    AsOf, ClosureWish, Direction, Disposition, ItemKind, ItemName, ItemRef, NewEdge, NewItem, NewPass, ONE, Step, Told,
     TraceRepository,
 };
 use serde_json::json;
@@ -352,6 +352,7 @@ async fn take_in(store: &Store) {
                 at: now,
                 job: None,
                 by: None,
+                told_if_new: None,
             };
             let pass = NewPass {
                 unit: ItemRef::Name(unit.clone()),
@@ -361,6 +362,7 @@ async fn take_in(store: &Store) {
                 operation: None,
                 passed: Some(true),
                 measures: json!({ "force": 12.5 }).as_object().cloned().unwrap_or_default(),
+                last: false,
             };
             let part = move |p: u32| NewEdge {
                 from: ItemRef::Name(name(FIRST_PART + p * 1_000 + k)),
@@ -373,6 +375,7 @@ async fn take_in(store: &Store) {
                 by: None,
                 adds: false,
                 even_so: true,
+                replaces: true,
             };
             let parts: Vec<Step> = (0..3).map(part).map(Step::Edge).collect();
             [Step::Item(made)].into_iter().chain(parts).chain([Step::Pass(pass)])
@@ -381,7 +384,7 @@ async fn take_in(store: &Store) {
     let begun = SystemClock.monotonic();
     let mut taken = 0;
     for n in 0..4 {
-        let report = store.trace_apply(batch(n).collect(), None).await.unwrap();
+        let report = store.trace_apply(Told::of(batch(n).collect(), None)).await.unwrap();
         assert_eq!(report.refused, []);
         taken += report.changed;
     }

@@ -28,6 +28,7 @@ CREATE TABLE trace_item (
     job      INTEGER -- word
 ) STRICT;
 CREATE UNIQUE INDEX trace_item_name ON trace_item (material, kind, number);
+CREATE INDEX trace_item_by_number ON trace_item (number);
 -- Lists are read from the newest back: each entry of these ends with the key.
 CREATE INDEX trace_item_by_material ON trace_item (material);
 CREATE INDEX trace_item_by_state ON trace_item (state);
@@ -48,11 +49,12 @@ CREATE TABLE trace_edge (
     by_id       INTEGER, -- word
     replaced_by INTEGER, -- key
     removed_by  INTEGER, -- word
+    place       INTEGER NOT NULL DEFAULT 0, -- word: where it lay before, and no longer does; 0: nobody knows
     PRIMARY KEY (from_key, to_key, at, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX trace_edge_back ON trace_edge (to_key, from_key, at, position, removed_at);
 
--- Movements, and what lies where by them.
+-- Movements. What lies where is their sum, less what was used from there, with what was split off there.
 CREATE TABLE trace_move (
     item       INTEGER NOT NULL,
     at         INTEGER NOT NULL,
@@ -120,9 +122,34 @@ CREATE TABLE trace_finding (
     UNIQUE (what, item, other, at, text)
 ) STRICT;
 
--- Which changes of people have been made, so that one that is sent again is not made again.
+-- Which changes of people have been made, so that one that is sent again is not made again, and no other is made under its key.
 CREATE TABLE trace_change (
-    key   BLOB    PRIMARY KEY,
-    event BLOB    NOT NULL,
-    at    INTEGER NOT NULL
+    key     BLOB    PRIMARY KEY,
+    content BLOB    NOT NULL CHECK (length(content) = 32), -- the digest of what was asked for
+    event   BLOB    NOT NULL,
+    at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Units that passed a last station, and what became of their certificate.
+CREATE TABLE trace_finished (
+    unit      INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    equipment INTEGER NOT NULL, -- word
+    state     INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2), -- due, issued, not possible
+    why       TEXT    NOT NULL -- why it is not possible
+) STRICT;
+CREATE INDEX trace_finished_due ON trace_finished (unit) WHERE state = 0;
+
+-- What stations said that belongs to no unit yet, as far as the lane is dealt with.
+CREATE TABLE trace_station (
+    equipment TEXT PRIMARY KEY,
+    heard     TEXT NOT NULL -- a JSON object
+) STRICT, WITHOUT ROWID;
+
+-- Units that were given a credential to connect with.
+CREATE TABLE trace_identity (
+    unit   INTEGER PRIMARY KEY,
+    device BLOB    NOT NULL CHECK (length(device) = 16),
+    at     INTEGER NOT NULL,
+    by_id  INTEGER -- word
+) STRICT;

@@ -72,6 +72,8 @@ pub struct ItemFilter {
     pub state: Option<Disposition>,
     /// Whose number begins so.
     pub begins: Option<String>,
+    /// With just this number.
+    pub number: Option<String>,
     /// Recorded before this one: the last of the page before.
     pub before: Option<Uuid>,
     /// How many, at most [`super::PAGE_MAX`].
@@ -188,7 +190,7 @@ pub struct RecallRow {
     pub depth: u32,
     /// Where it lies, and how much of it there.
     pub places: Vec<(String, i64)>,
-    /// The containers it lies in.
+    /// The containers it lies in, from the inside out: a box, the pallet it stands on.
     pub packed_in: Vec<ItemName>,
 }
 
@@ -280,12 +282,48 @@ pub struct StoredCertificate {
     pub bytes: Vec<u8>,
 }
 
+/// What became of the certificate of a finished unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CertificateState {
+    /// It is to be made.
+    Due,
+    /// There is one.
+    Issued,
+    /// It cannot be made; why.
+    NotPossible(String),
+}
+
+/// A unit that passed a last station.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finished {
+    /// The unit.
+    pub unit: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// The path of the station.
+    pub equipment: String,
+    /// Its certificate.
+    pub certificate: CertificateState,
+}
+
+/// That a unit was given a credential to connect with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The device's account.
+    pub device: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Who gave it.
+    pub by: Option<Uuid>,
+}
+
 /// Something that cannot be right, for people to look into.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Finding {
     /// Later than all before it.
     pub number: i64,
-    /// `overdrawn`, `not_released`, `not_there`, `refused`.
+    /// `overdrawn`, `not_released`, `not_there`, `not_known`, `elsewhere`, `unseen` (too much to be sure that it does not end in itself),
+    /// `finished`, `refused`.
     pub what: String,
     /// When what it is about was.
     pub at: Timestamp,

@@ -13,6 +13,9 @@ pub enum TraceRefusal {
         /// How many may.
         max: usize,
     },
+    /// The key stands for something else.
+    #[error("under this key another change was made; give each change a key of its own")]
+    OtherChange,
     /// A text or number that nothing can have.
     #[error("the {what} cannot be: {reason}")]
     Unfit {

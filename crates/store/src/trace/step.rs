@@ -1,10 +1,13 @@
 //! What is recorded, step by step.
 
-use super::TraceRefusal;
+use super::{Finding, TraceRefusal};
 use andon_model::Timestamp;
+use andon_model::event::Event;
+use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::fmt;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What an item is.
@@ -133,6 +136,8 @@ pub struct NewItem {
     pub job: Option<Uuid>,
     /// Who recorded it.
     pub by: Option<Uuid>,
+    /// It should have been there already: if it was not, this is told with a finding.
+    pub told_if_new: Option<String>,
 }
 
 /// Something went into something.
@@ -156,8 +161,11 @@ pub struct NewEdge {
     pub by: Option<Uuid>,
     /// A split or merge: what it went into is of the same material and is more by as much.
     pub adds: bool,
-    /// It has happened, whether it should or not: more than there was, or not released. Recorded with a finding.
+    /// It has happened, whether it should or not: more than there was, not released, or a unit that was in another. Recorded with a
+    /// finding; a unit is taken out where it was, for it is in one place at a time.
     pub even_so: bool,
+    /// What was in that position before is taken out by it. A lot that is in there already stays, and so is not used a second time.
+    pub replaces: bool,
 }
 
 /// Something was taken out again.
@@ -232,6 +240,8 @@ pub struct NewPass {
     pub passed: Option<bool>,
     /// What was measured, by characteristic.
     pub measures: Map<String, Json>,
+    /// Once it is said to be good here, the unit is finished, and a certificate is due.
+    pub last: bool,
 }
 
 /// A birth certificate that was issued. It takes the place of the one before it.
@@ -278,6 +288,45 @@ impl Step {
             Self::Certificate(certificate) => certificate.issued_at,
         }
     }
+}
+
+/// What machines said in a part of the lane.
+#[derive(Clone, Default)]
+pub struct Told {
+    /// What is recorded of it.
+    pub steps: Vec<Step>,
+    /// Up to where the lane is dealt with by it.
+    pub upto: Option<Seq>,
+    /// What each station said that belongs to no unit yet, by its path: a JSON object.
+    pub stations: Vec<(String, String)>,
+    /// What people are to hear of it in any case.
+    pub events: Vec<Event>,
+    /// What people are to hear of a finding.
+    pub tell: Option<Arc<Tell>>,
+}
+
+/// The event for a finding about the step at this place in the batch.
+pub type Tell = dyn Fn(usize, &Finding) -> Event + Send + Sync;
+
+impl Told {
+    /// Steps, up to somewhere.
+    #[must_use]
+    pub fn of(steps: Vec<Step>, upto: Option<Seq>) -> Self {
+        Self { steps, upto, ..Self::default() }
+    }
+}
+
+/// A change that a person makes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Change {
+    /// Stands for this one change.
+    pub key: Uuid,
+    /// A digest of what was asked for: the same key with another is refused.
+    pub content: [u8; 32],
+    /// All of it or nothing.
+    pub steps: Vec<Step>,
+    /// What tells of it.
+    pub event: Event,
 }
 
 /// What became of steps.

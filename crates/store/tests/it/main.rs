@@ -13,3 +13,4 @@ mod plant;
 mod relay;
 mod timeline;
 mod trace;
+mod trace_rules;

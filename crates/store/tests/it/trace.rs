@@ -2,10 +2,11 @@
 
 use crate::fakes::{note, open};
 use andon_model::Timestamp;
+use andon_model::event::Event;
 use andon_model::log::{Lane, Seq};
 use andon_store::trace::{
-    AsOf, ClosureWish, Cut, Direction, Disposition, ItemFilter, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge,
-    NewItem, NewMove, NewPass, NewRemoval, NewState, ONE, Place, READER, Report, Step, TraceRefusal,
+    AsOf, Change, ClosureWish, Cut, Direction, Disposition, ItemFilter, ItemKind, ItemName, ItemRef, NewCertificate,
+    NewEdge, NewItem, NewMove, NewPass, NewRemoval, NewState, ONE, Place, READER, Report, Step, Told, TraceRefusal,
 };
 use andon_store::{Repository, StoreError};
 use proptest::prelude::*;
@@ -13,27 +14,27 @@ use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_millis(second * 1000)
 }
 
-fn id(number: u128) -> Uuid {
+pub(crate) fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-fn named(kind: ItemKind, number: &str) -> ItemRef {
+pub(crate) fn named(kind: ItemKind, number: &str) -> ItemRef {
     ItemRef::Name(ItemName { kind, material: "4711".to_owned(), number: number.to_owned() })
 }
 
-fn lot(number: &str) -> ItemRef {
+pub(crate) fn lot(number: &str) -> ItemRef {
     named(ItemKind::Lot, number)
 }
 
-fn unit(number: &str) -> ItemRef {
+pub(crate) fn unit(number: &str) -> ItemRef {
     named(ItemKind::Unit, number)
 }
 
-fn made(item: &ItemRef, number: u128, quantity: Option<i64>) -> NewItem {
+pub(crate) fn made(item: &ItemRef, number: u128, quantity: Option<i64>) -> NewItem {
     let ItemRef::Name(name) = item.clone() else { panic!("a new item has a name") };
     NewItem {
         id: id(number),
@@ -45,14 +46,15 @@ fn made(item: &ItemRef, number: u128, quantity: Option<i64>) -> NewItem {
         at: at(0),
         job: Some(id(77)),
         by: None,
+        told_if_new: None,
     }
 }
 
-fn make(item: &ItemRef, number: u128, quantity: Option<i64>) -> Step {
+pub(crate) fn make(item: &ItemRef, number: u128, quantity: Option<i64>) -> Step {
     Step::Item(made(item, number, quantity))
 }
 
-fn built(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> NewEdge {
+pub(crate) fn built(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> NewEdge {
     NewEdge {
         from: from.clone(),
         to: to.clone(),
@@ -64,18 +66,19 @@ fn built(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> NewEdge {
         by: Some(id(5)),
         adds: false,
         even_so: false,
+        replaces: false,
     }
 }
 
-fn build(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> Step {
+pub(crate) fn build(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> Step {
     Step::Edge(built(from, to, quantity, second))
 }
 
-fn split(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> Step {
+pub(crate) fn split(from: &ItemRef, to: &ItemRef, quantity: i64, second: i64) -> Step {
     Step::Edge(NewEdge { adds: true, position: String::new(), ..built(from, to, quantity, second) })
 }
 
-fn take(from: &ItemRef, to: &ItemRef, second: i64, removed: i64, given_back: bool) -> Step {
+pub(crate) fn take(from: &ItemRef, to: &ItemRef, second: i64, removed: i64, given_back: bool) -> Step {
     Step::Remove(NewRemoval {
         from: from.clone(),
         to: to.clone(),
@@ -88,46 +91,60 @@ fn take(from: &ItemRef, to: &ItemRef, second: i64, removed: i64, given_back: boo
     })
 }
 
-fn carry(item: &ItemRef, from: Option<&str>, to: Option<&str>, quantity: i64, second: i64) -> NewMove {
+pub(crate) fn carry(item: &ItemRef, from: Option<&str>, to: Option<&str>, quantity: i64, second: i64) -> NewMove {
     let [from, to] = [from, to].map(|place| place.map(str::to_owned));
     NewMove { item: item.clone(), quantity: quantity * ONE, from, to, at: at(second), by: None, even_so: false }
 }
 
-fn decide(item: &ItemRef, state: Disposition, second: i64) -> Step {
+pub(crate) fn decide(item: &ItemRef, state: Disposition, second: i64) -> Step {
     Step::State(NewState { item: item.clone(), state, at: at(second), by: Some(id(5)), why: "cracks".to_owned() })
 }
 
-async fn applied(store: &dyn Repository, steps: Vec<Step>) -> Report {
-    store.trace_apply(steps, None).await.unwrap()
+pub(crate) async fn applied(store: &dyn Repository, steps: Vec<Step>) -> Report {
+    store.trace_apply(Told::of(steps, None)).await.unwrap()
 }
 
 /// Steps that are all taken.
-async fn take_all(store: &dyn Repository, steps: Vec<Step>) {
+pub(crate) async fn take_all(store: &dyn Repository, steps: Vec<Step>) {
     let report = applied(store, steps).await;
     assert_eq!(report.refused, []);
 }
 
-async fn refusal(store: &dyn Repository, steps: Vec<Step>) -> TraceRefusal {
+pub(crate) async fn refusal(store: &dyn Repository, steps: Vec<Step>) -> TraceRefusal {
     let event = note(900, "works");
-    match store.trace_change(Uuid::from_u128(rand()), steps, event).await {
+    match store.trace_change(change(rand(), steps, event)).await {
         Err(StoreError::Refused(refusal)) => *refusal,
         other => panic!("it is refused, but {other:?}"),
     }
 }
 
+/// A change with a digest of its steps.
+pub(crate) fn change(key: u128, steps: Vec<Step>, event: Event) -> Change {
+    let mut content = [0_u8; 32];
+    for (at, byte) in format!("{steps:?}").bytes().enumerate() {
+        content[at % 32] = content[at % 32].rotate_left(1) ^ byte;
+    }
+    Change { key: Uuid::from_u128(key), content, steps, event }
+}
+
 /// A key that no other change has.
-fn rand() -> u128 {
+pub(crate) fn rand() -> u128 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1 << 40);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed).into()
 }
 
-async fn numbers(store: &dyn Repository, root: &ItemRef, direction: Direction, as_of: AsOf) -> BTreeSet<String> {
+pub(crate) async fn numbers(
+    store: &dyn Repository,
+    root: &ItemRef,
+    direction: Direction,
+    as_of: AsOf,
+) -> BTreeSet<String> {
     let closure = store.trace_closure(ClosureWish::all(root.clone(), direction, as_of)).await.unwrap().unwrap();
     assert_eq!(closure.cut, None);
     closure.items.into_iter().skip(1).map(|reached| reached.item.name.number).collect()
 }
 
-fn set(numbers: &[&str]) -> BTreeSet<String> {
+pub(crate) fn set(numbers: &[&str]) -> BTreeSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
@@ -297,7 +314,7 @@ with_a_repository! {
         assert_eq!(state, Disposition::Released, "what was decided last holds, in whatever order it comes");
         assert_eq!(applied(store, vec![decide(&bag, Disposition::Hold, 15)]).await.unchanged, 1);
         assert!(matches!(refusal(store, vec![decide(&bag, Disposition::Scrapped, 15)]).await, TraceRefusal::Differs { .. }));
-        let states = store.trace_states(id(1)).await.unwrap();
+        let states = store.trace_states(id(1), None).await.unwrap();
         let told: Vec<_> = states.iter().map(|said| (said.at, said.state, said.by, said.why.as_str())).collect();
         assert_eq!(told, [
             (at(0), Disposition::Quarantine, None, ""),
@@ -336,7 +353,7 @@ with_a_repository! {
         let moves = store.trace_moves(id(1), None).await.unwrap();
         assert_eq!(moves.len(), 4);
         assert_eq!((moves[0].from.clone(), moves[0].to.as_deref(), moves[0].quantity), (None, Some("store"), 25 * ONE));
-        assert_eq!(store.trace_moves(id(1), Some(at(11))).await.unwrap().len(), 1);
+        assert_eq!(store.trace_moves(id(1), Some(moves[2].clone())).await.unwrap().len(), 1);
         assert_eq!(store.trace_check().await.unwrap(), []);
     }
 
@@ -345,20 +362,20 @@ with_a_repository! {
         let pass = |passed, measures: serde_json::Value| Step::Pass(NewPass {
             unit: pump.clone(), equipment: "works/test".to_owned(), at: at(10), job: Some(id(77)),
             operation: Some("30".to_owned()), passed,
-            measures: measures.as_object().cloned().unwrap_or_else(Map::new),
+            measures: measures.as_object().cloned().unwrap_or_else(Map::new), last: false,
         });
         take_all(store, vec![make(&pump, 1, None), pass(None, json!({ "flow": 4.5 }))]).await;
         let more = applied(store, vec![pass(Some(true), json!({ "noise": 61 })), pass(None, json!({ "flow": 4.5 }))]).await;
         assert_eq!((more.changed, more.unchanged), (1, 1), "the rest of the message came later");
-        let passes = store.trace_passes(id(1)).await.unwrap();
+        let passes = store.trace_passes(id(1), None).await.unwrap();
         assert_eq!(passes.len(), 1);
         assert_eq!(json!(passes[0].measures), json!({ "flow": 4.5, "noise": 61 }));
         assert_eq!((passes[0].passed, passes[0].operation.as_deref(), passes[0].job), (Some(true), Some("30"), Some(id(77))));
         let report = applied(store, vec![pass(Some(false), json!({})), pass(None, json!({ "flow": 5 }))]).await;
         assert_eq!((report.changed, report.refused.len(), report.findings), (0, 2, 2), "{report:?}");
-        let station = async |from, to| store.trace_passes_at("works/test".to_owned(), at(from), at(to)).await.unwrap().len();
+        let station = async |from, to| store.trace_passes_at("works/test".to_owned(), at(from), at(to), None).await.unwrap().len();
         assert_eq!((station(10, 11).await, station(0, 10).await, station(11, 20).await), (1, 0, 0));
-        let of_a_lot = NewPass { unit: lot("L"), equipment: "e".to_owned(), at: at(1), job: None, operation: None, passed: None, measures: Map::new() };
+        let of_a_lot = NewPass { unit: lot("L"), equipment: "e".to_owned(), at: at(1), job: None, operation: None, passed: None, measures: Map::new(), last: false };
         take_all(store, vec![make(&lot("L"), 2, None)]).await;
         assert!(matches!(refusal(store, vec![Step::Pass(of_a_lot)]).await, TraceRefusal::Unfit { what: "pass", .. }));
     }
@@ -385,20 +402,23 @@ with_a_repository! {
     a_change_is_made_once_and_told_once_and_wholly_or_not_at_all(store) {
         let (bag, batch) = (lot("BAG"), lot("BATCH"));
         let steps = vec![make(&bag, 1, Some(5)), make(&batch, 2, None), build(&bag, &batch, 5, 10)];
-        let report = store.trace_change(id(500), steps.clone(), note(101, "works")).await.unwrap();
+        let report = store.trace_change(change(500, steps.clone(), note(101, "works"))).await.unwrap();
         assert_eq!((report.changed, report.repeated, report.items.as_slice()), (3, false, [id(1), id(2)].as_slice()));
-        let again = store.trace_change(id(500), steps.clone(), note(102, "works")).await.unwrap();
+        let again = store.trace_change(change(500, steps.clone(), note(102, "works"))).await.unwrap();
         assert_eq!((again.changed, again.repeated), (0, true));
-        let same = store.trace_change(id(501), steps, note(103, "works")).await.unwrap();
+        let same = store.trace_change(change(501, steps, note(103, "works"))).await.unwrap();
         assert_eq!((same.changed, same.unchanged, same.repeated), (0, 3, false));
         let bad = vec![make(&lot("NEW"), 3, Some(5)), build(&bag, &batch, 5, 11)];
-        assert!(matches!(store.trace_change(id(502), bad.clone(), note(104, "works")).await, Err(StoreError::Refused(_))));
+        assert!(matches!(store.trace_change(change(502, bad.clone(), note(104, "works"))).await, Err(StoreError::Refused(_))));
         assert_eq!(store.trace_item(lot("NEW")).await.unwrap(), None, "nothing of it is there");
         let told = store.outbox_pending(10).await.unwrap();
         assert_eq!(told.iter().map(|event| event.id.as_u128()).collect::<Vec<_>>(), [101]);
-        // The key of what was refused is free again.
+        // The key of what was refused is free again, and one that was taken stands for nothing else.
         let good = vec![bad[0].clone()];
-        assert_eq!(store.trace_change(id(502), good, note(105, "works")).await.unwrap().changed, 1);
+        let other = store.trace_change(change(500, good.clone(), note(106, "works"))).await;
+        assert!(matches!(&other, Err(StoreError::Refused(refusal)) if **refusal == TraceRefusal::OtherChange), "{other:?}");
+        assert_eq!(store.trace_item(lot("NEW")).await.unwrap(), None);
+        assert_eq!(store.trace_change(change(502, good, note(105, "works"))).await.unwrap().changed, 1);
     }
 
     a_part_of_the_lane_is_dealt_with_once_and_what_cannot_be_stops_nothing(store) {
@@ -406,19 +426,19 @@ with_a_repository! {
         let steps = vec![
             make(&bag, 1, Some(5)), make(&batch, 2, None), build(&bag, &batch, 6, 10), build(&lot("NO"), &batch, 1, 11), build(&bag, &batch, 5, 12),
         ];
-        let report = store.trace_apply(steps.clone(), Some(Seq(40))).await.unwrap();
+        let report = store.trace_apply(Told::of(steps.clone(), Some(Seq(40)))).await.unwrap();
         assert_eq!((report.changed, report.findings), (3, 2));
         assert_eq!(report.refused.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(store.applied(READER, Lane::Samples).await.unwrap(), Seq(40));
-        let again = store.trace_apply(steps.clone(), Some(Seq(40))).await.unwrap();
+        let again = store.trace_apply(Told::of(steps.clone(), Some(Seq(40)))).await.unwrap();
         assert!(again.repeated && again.changed == 0);
-        let said_again = store.trace_apply(steps, Some(Seq(41))).await.unwrap();
+        let said_again = store.trace_apply(Told::of(steps, Some(Seq(41)))).await.unwrap();
         assert_eq!((said_again.changed, said_again.unchanged), (0, 3));
         let findings = store.trace_findings(None, 10).await.unwrap();
         assert_eq!(findings.last().unwrap().what, "refused");
         assert_eq!(store.trace_findings(Some(findings[0].number), 10).await.unwrap().len(), findings.len() - 1);
         let many = vec![make(&bag, 1, Some(5)); andon_store::trace::STEPS_MAX + 1];
-        assert!(matches!(store.trace_apply(many, None).await, Err(StoreError::Refused(_))));
+        assert!(matches!(store.trace_apply(Told::of(many, None)).await, Err(StoreError::Refused(_))));
         for (item, what) in [(lot(""), "number"), (lot(&"x".repeat(129)), "number"), (lot("a\0"), "number")] {
             assert!(matches!(refusal(store, vec![make(&item, 9, None)]).await, TraceRefusal::Unfit { what: w, .. } if w == what));
         }

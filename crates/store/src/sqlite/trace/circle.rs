@@ -6,7 +6,7 @@
 
 use super::row::{ASKED_AT_A_TIME, push_keys};
 use crate::error::{StoreError, database};
-use crate::trace::REACH_MAX;
+use crate::trace::CIRCLE_MAX;
 use sqlx::sqlite::Sqlite;
 use sqlx::{QueryBuilder, SqliteConnection};
 use std::collections::HashMap;
@@ -32,12 +32,13 @@ pub(super) async fn way_back(tx: &mut SqliteConnection, from: i64, to: i64, at: 
     }
     let (mut ahead, mut behind) = (Side::new(to), Side::new(from));
     while !ahead.edge.is_empty() && !behind.edge.is_empty() {
-        if ahead.seen.len() + behind.seen.len() > REACH_MAX {
+        let looked_at = ahead.seen.len() + behind.seen.len();
+        if looked_at > CIRCLE_MAX || ahead.is_cut || behind.is_cut {
             return Ok(Found::TooMuch);
         }
         let is_ahead = ahead.edge.len() <= behind.edge.len();
         let (side, other) = if is_ahead { (&mut ahead, &behind) } else { (&mut behind, &ahead) };
-        if let Some(meet) = side.widen(tx, other, is_ahead, at).await? {
+        if let Some(meet) = side.widen(tx, other, is_ahead, at, CIRCLE_MAX + 1 - looked_at).await? {
             let mut way = ahead.way_from(meet);
             way.reverse();
             way.extend(behind.way_from(meet).into_iter().skip(1));
@@ -51,11 +52,13 @@ pub(super) async fn way_back(tx: &mut SqliteConnection, from: i64, to: i64, at: 
 struct Side {
     seen: HashMap<i64, i64>,
     edge: Vec<i64>,
+    /// Not all was looked at.
+    is_cut: bool,
 }
 
 impl Side {
     fn new(start: i64) -> Self {
-        Self { seen: HashMap::from([(start, start)]), edge: vec![start] }
+        Self { seen: HashMap::from([(start, start)]), edge: vec![start], is_cut: false }
     }
 
     /// From an item back to where this side began.
@@ -69,13 +72,14 @@ impl Side {
         way
     }
 
-    /// Goes on by one step, and tells where it met the other side.
+    /// Goes on by one step, and tells where it met the other side. At most so many new items are looked at; then it is known to be too much.
     async fn widen(
         &mut self,
         tx: &mut SqliteConnection,
         other: &Self,
         forward: bool,
         at: i64,
+        most: usize,
     ) -> Result<Option<i64>, StoreError> {
         let mut next = Vec::new();
         for keys in std::mem::take(&mut self.edge).chunks(ASKED_AT_A_TIME) {
@@ -87,11 +91,15 @@ impl Side {
             let mut query = QueryBuilder::<Sqlite>::new(begin);
             push_keys(&mut query, keys);
             query.push(end).push(" AND (removed_at IS NULL OR removed_at > ").push_bind(at).push(")");
+            // Those that were seen before, and one more than there is room for.
+            let limit = CIRCLE_MAX + most;
+            query.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
             let rows: Vec<(i64, i64)> = query
                 .build_query_as()
                 .fetch_all(&mut *tx)
                 .await
                 .map_err(database("look whether something would end in itself"))?;
+            self.is_cut |= rows.len() >= limit;
             for (here, there) in rows {
                 if self.seen.contains_key(&there) {
                     continue;
@@ -101,6 +109,9 @@ impl Side {
                     return Ok(Some(there));
                 }
                 next.push(there);
+            }
+            if next.len() >= most || self.is_cut {
+                break;
             }
         }
         self.edge = next;

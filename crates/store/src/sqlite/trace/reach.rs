@@ -12,13 +12,14 @@ use super::words::Texts;
 use crate::error::{StoreError, database};
 use crate::sqlite::{Store, to_id};
 use crate::trace::{
-    AsOf, Closure, ClosureWish, Cut, DEPTH_MAX, Direction, Edge, ItemKind, ItemName, ItemRef, ONE, REACH_MAX, Reached,
-    Recall, RecallRow,
+    AsOf, Closure, ClosureWish, Cut, DEPTH_MAX, Direction, Edge, Item, ItemKind, ItemName, ItemRef, ONE, PAGE_MAX,
+    REACH_MAX, Reached, Recall, RecallRow,
 };
 use andon_model::Timestamp;
 use sqlx::sqlite::Sqlite;
 use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 /// The most edges of one answer.
 const EDGES_MAX: usize = 4 * REACH_MAX;
@@ -33,6 +34,8 @@ struct Reach {
     inner: HashSet<i64>,
     /// What lies in which container. On the way forward only.
     packed: Vec<(i64, i64)>,
+    /// What went into what on the way, if that was asked for.
+    edges: Vec<EdgeRow>,
     cut: Option<Cut>,
 }
 
@@ -41,8 +44,8 @@ impl Store {
         let mut view = self.readers().begin().await.map_err(database("follow what went into what"))?;
         let Some(root) = find(&mut view, &wish.root).await? else { return Ok(None) };
         let limits = (wish.depth_max.min(DEPTH_MAX), wish.items_max.clamp(1, REACH_MAX));
-        let mut reach = reach(&mut view, root, wish.direction, wish.as_of, limits).await?;
-        let edges = edges(&mut view, &mut reach, wish.direction, wish.as_of).await?;
+        let mut reach = reach(&mut view, root, wish.direction, wish.as_of, limits, true).await?;
+        let edges = edges(&mut view, &mut reach).await?;
         let (rows, depths): (Vec<Row>, Vec<u32>) = reach.rows.into_iter().unzip();
         let items = items(&mut view, &rows).await?.into_iter().zip(depths);
         let items = items.map(|(item, depth)| Reached { item, depth }).collect();
@@ -52,7 +55,8 @@ impl Store {
     pub(super) async fn recall(&self, item: ItemRef, as_of: AsOf) -> Result<Option<Recall>, StoreError> {
         let mut view = self.readers().begin().await.map_err(database("follow what went into what"))?;
         let Some(root) = find(&mut view, &item).await? else { return Ok(None) };
-        let reach = reach(&mut view, root.clone(), Direction::Forward, as_of, (DEPTH_MAX, REACH_MAX)).await?;
+        let limits = (DEPTH_MAX, REACH_MAX);
+        let reach = reach(&mut view, root.clone(), Direction::Forward, as_of, limits, false).await?;
         let reached = reach.rows.len();
         let is_left = |row: &Row| match row.kind() {
             ItemKind::Container => false,
@@ -74,18 +78,40 @@ impl Store {
     }
 }
 
+impl Store {
+    /// What was put into an item itself.
+    pub(super) async fn parts(&self, item: Uuid) -> Result<Vec<(Item, Edge)>, StoreError> {
+        let mut view = self.readers().begin().await.map_err(database("read what went into an item"))?;
+        let Some(root) = find(&mut view, &ItemRef::Id(item)).await? else { return Ok(Vec::new()) };
+        let mut found = edge_rows(&mut view, &[root.key], Direction::Backward, AsOf::Ever).await?;
+        found.sort_unstable_by_key(|row| (row.at, row.from_key, row.to_key, row.position));
+        found.truncate(usize::try_from(PAGE_MAX).unwrap_or(usize::MAX));
+        let mut keys: Vec<i64> = found.iter().map(|row| row.from_key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let rows = rows(&mut view, &keys).await?;
+        let known: HashMap<Uuid, Item> =
+            items(&mut view, &rows).await?.into_iter().map(|item| (item.id, item)).collect();
+        let ids: HashMap<i64, Vec<u8>> = rows.into_iter().chain([root]).map(|row| (row.key, row.id)).collect();
+        let edges = in_words(&mut view, found, |key| ids.get(key).cloned()).await?;
+        Ok(edges.into_iter().filter_map(|edge| Some((known.get(&edge.from)?.clone(), edge))).collect())
+    }
+}
+
 async fn reach(
     view: &mut SqliteConnection,
     root: Row,
     direction: Direction,
     as_of: AsOf,
     (depth_max, items_max): (u32, usize),
+    with_edges: bool,
 ) -> Result<Reach, StoreError> {
     let mut reach = Reach {
         places: HashMap::from([(root.key, 0)]),
         rows: vec![(root, 0)],
         inner: HashSet::new(),
         packed: Vec::new(),
+        edges: Vec::new(),
         cut: None,
     };
     let (mut level, mut depth) = (0, 0);
@@ -97,7 +123,17 @@ async fn reach(
         let keys: Vec<i64> =
             reach.rows[level..].iter().filter(|(row, _)| goes_on(row)).map(|(row, _)| row.key).collect();
         level = reach.rows.len();
-        let links = links(view, &keys, direction, as_of).await?;
+        let links = if with_edges {
+            let found = edge_rows(view, &keys, direction, as_of).await?;
+            let links = found.iter().map(|row| row.link(direction, as_of)).collect();
+            reach.edges.extend(found);
+            if reach.edges.len() > EDGES_MAX {
+                reach.cut = Some(Cut::Items);
+            }
+            links
+        } else {
+            links(view, &keys, direction, as_of).await?
+        };
         let mut next: Vec<i64> =
             links.iter().map(|link| link.there).filter(|key| !reach.places.contains_key(key)).collect();
         next.sort_unstable();
@@ -190,51 +226,71 @@ struct EdgeRow {
     equipment: Option<i64>,
     by_id: Option<i64>,
     removed_by: Option<i64>,
-    replaced_id: Option<Vec<u8>>,
+    replaced_by: Option<i64>,
 }
 
-/// What went into what among the items.
-async fn edges(
+impl EdgeRow {
+    fn link(&self, direction: Direction, as_of: AsOf) -> Link {
+        let (here, there) = match direction {
+            Direction::Forward => (self.from_key, self.to_key),
+            Direction::Backward => (self.to_key, self.from_key),
+        };
+        Link { here, there, holds: self.removed_at.is_none() || as_of != AsOf::Ever }
+    }
+}
+
+/// The edges from items, or to them.
+async fn edge_rows(
     view: &mut SqliteConnection,
-    reach: &mut Reach,
+    keys: &[i64],
     direction: Direction,
     as_of: AsOf,
-) -> Result<Vec<Edge>, StoreError> {
-    let (side, goes_on): (_, fn(&Row) -> bool) = match direction {
-        Direction::Forward => ("from_key", |row| row.outs > 0),
-        Direction::Backward => ("to_key", |row| row.ins > 0),
-    };
-    let keys: Vec<i64> = reach.rows.iter().filter(|(row, _)| goes_on(row)).map(|(row, _)| row.key).collect();
-    let mut found: Vec<EdgeRow> = Vec::new();
+) -> Result<Vec<EdgeRow>, StoreError> {
+    let mut all = Vec::new();
     for keys in keys.chunks(ASKED_AT_A_TIME) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT from_key, to_key, quantity, position, at, removed_at, given_back, adds, job, equipment, by_id, removed_by, \
-             (SELECT i.id FROM trace_item i WHERE i.key = replaced_by) AS replaced_id FROM trace_edge WHERE ",
+             replaced_by FROM trace_edge WHERE ",
         );
-        query.push(side).push(" IN (");
+        query.push(match direction {
+            Direction::Forward => "from_key IN (",
+            Direction::Backward => "to_key IN (",
+        });
         push_keys(&mut query, keys);
         query.push(")");
         push_date(&mut query, as_of);
         let rows: Vec<EdgeRow> =
             query.build_query_as().fetch_all(&mut *view).await.map_err(database("read what went into what"))?;
-        found.extend(
-            rows.into_iter()
-                .filter(|row| reach.places.contains_key(&row.from_key) && reach.places.contains_key(&row.to_key)),
-        );
-        if found.len() > EDGES_MAX {
-            found.truncate(EDGES_MAX);
-            reach.cut = Some(Cut::Items);
+        all.extend(rows);
+        if all.len() > EDGES_MAX {
             break;
         }
     }
+    Ok(all)
+}
+
+/// What went into what among the items.
+async fn edges(view: &mut SqliteConnection, reach: &mut Reach) -> Result<Vec<Edge>, StoreError> {
+    let mut found = std::mem::take(&mut reach.edges);
+    found.retain(|row| reach.places.contains_key(&row.from_key) && reach.places.contains_key(&row.to_key));
+    found.truncate(EDGES_MAX);
+    let ids = |key: &i64| reach.places.get(key).map(|place| reach.rows[*place].0.id.clone());
+    in_words(view, found, ids).await
+}
+
+/// Edges as they are told; `ids` knows the items at their ends.
+async fn in_words(
+    view: &mut SqliteConnection,
+    mut found: Vec<EdgeRow>,
+    ids: impl Fn(&i64) -> Option<Vec<u8>>,
+) -> Result<Vec<Edge>, StoreError> {
     found.sort_unstable_by_key(|row| (row.at, row.from_key, row.to_key, row.position));
     let mut texts = Texts::default();
     let words = |row: &EdgeRow| [Some(row.position), row.job, row.equipment, row.by_id, row.removed_by];
     texts.of(view, found.iter().flat_map(words).flatten().collect()).await?;
-    let id = |key: &i64| {
-        let place = reach.places.get(key).copied().unwrap_or(0);
-        to_id(&reach.rows[place].0.id, "item")
-    };
+    let others: Vec<i64> = found.iter().filter_map(|row| row.replaced_by).collect();
+    let others: HashMap<i64, Vec<u8>> = rows(view, &others).await?.into_iter().map(|row| (row.key, row.id)).collect();
+    let id = |key: &i64| to_id(&ids(key).unwrap_or_default(), "item");
     found
         .iter()
         .map(|row| {
@@ -246,7 +302,11 @@ async fn edges(
                 at: Timestamp::from_micros(row.at),
                 removed_at: row.removed_at.map(Timestamp::from_micros),
                 given_back: row.given_back,
-                replaced_by: row.replaced_id.as_deref().map(|id| to_id(id, "item")).transpose()?,
+                replaced_by: row
+                    .replaced_by
+                    .and_then(|key| others.get(&key))
+                    .map(|id| to_id(id, "item"))
+                    .transpose()?,
                 adds: row.adds,
                 job: texts.id(row.job),
                 equipment: texts.perhaps(row.equipment),
@@ -279,15 +339,28 @@ async fn lying(view: &mut SqliteConnection, rows: &[Row]) -> Result<HashMap<i64,
     Ok(lying)
 }
 
-/// The containers of items.
+/// The containers of items, from the inside out: a box, the pallet it stands on.
 async fn packed(view: &mut SqliteConnection, packed: &[(i64, i64)]) -> Result<HashMap<i64, Vec<ItemName>>, StoreError> {
     let mut containers: Vec<i64> = packed.iter().map(|(_, container)| *container).collect();
     containers.sort_unstable();
     containers.dedup();
     let names: HashMap<i64, ItemName> = containers.iter().copied().zip(names(view, &containers).await?).collect();
-    let mut all: HashMap<i64, Vec<ItemName>> = HashMap::new();
+    let mut around: HashMap<i64, Vec<i64>> = HashMap::new();
     for (item, container) in packed {
-        all.entry(*item).or_default().extend(names.get(container).cloned());
+        around.entry(*item).or_default().push(*container);
     }
-    Ok(all)
+    let outwards = |item: &i64| {
+        let (mut all, mut next) = (Vec::new(), 0);
+        all.extend(around[item].iter().copied());
+        while let Some(container) = all.get(next).copied() {
+            // One that was seen is not seen again: at no date is a circle possible, but over all dates it is.
+            let more = around.get(&container).into_iter().flatten();
+            let more: Vec<i64> = more.copied().filter(|key| !all.contains(key)).collect();
+            all.extend(more);
+            next += 1;
+        }
+        all
+    };
+    let named = |item: &i64| outwards(item).iter().filter_map(|key| names.get(key).cloned()).collect();
+    Ok(around.keys().map(|item| (*item, named(item))).collect())
 }

@@ -1,11 +1,11 @@
 //! Lists: items, movements, stock, states, passes, certificates, findings.
 
-use super::row::{COLUMNS, Row, find, items, kind_number, rows, state_number};
+use super::row::{ASKED_AT_A_TIME, COLUMNS, Row, find, items, kind_number, rows, state_number, state_of};
 use super::words::{Texts, number_of};
 use crate::error::{StoreError, database};
 use crate::sqlite::{Store, from_json, to_id};
 use crate::trace::{
-    CertificateBrief, Disposition, Finding, Item, ItemFilter, ItemRef, Move, PAGE_MAX, PassAt, StateSaid,
+    CertificateBrief, Finding, Item, ItemFilter, ItemKind, ItemRef, Move, PAGE_MAX, PassAt, StateSaid,
     StoredCertificate, Wrong,
 };
 use andon_model::Timestamp;
@@ -56,26 +56,61 @@ impl Store {
             query.push(" AND number >= ").push_bind(begins.to_owned());
             query.push(" AND number < ").push_bind(format!("{begins}{}", char::MAX));
         }
+        if let Some(number) = &filter.number {
+            query.push(" AND number = ").push_bind(number.clone());
+        }
         if let Some(before) = filter.before {
             let Some(row) = find(&mut view, &ItemRef::Id(before)).await? else { return Ok(Vec::new()) };
             query.push(" AND key < ").push_bind(row.key);
         }
-        // What begins so is found by the index of names and sorted; everything else is read in the order of the keys.
-        query.push(if begins.is_some() { " ORDER BY +key DESC LIMIT " } else { " ORDER BY key DESC LIMIT " });
+        // What begins so, or is known by its number, is found by an index and sorted; everything else is read in the order of the keys.
+        query.push(if begins.is_some() || filter.number.is_some() {
+            " ORDER BY +key DESC LIMIT "
+        } else {
+            " ORDER BY key DESC LIMIT "
+        });
         query.push_bind(i64::from(filter.limit.min(PAGE_MAX)));
         let found: Vec<Row> = query.build_query_as().fetch_all(&mut *view).await.map_err(database("look for items"))?;
         items(&mut view, &found).await
     }
 
-    pub(super) async fn moves(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<Move>, StoreError> {
+    pub(super) async fn numbered(&self, numbers: Vec<String>) -> Result<Vec<Item>, StoreError> {
+        let mut view = self.view("look for units by their numbers").await?;
+        let mut found: Vec<Row> = Vec::new();
+        for numbers in numbers.chunks(ASKED_AT_A_TIME) {
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+            query.push(COLUMNS).push(" FROM trace_item WHERE number IN (");
+            let mut list = query.separated(", ");
+            for number in numbers {
+                list.push_bind(number.clone());
+            }
+            query.push(") AND +kind = ").push_bind(kind_number(ItemKind::Unit));
+            query.push(" ORDER BY +key DESC LIMIT ").push_bind(i64::from(PAGE_MAX));
+            let more: Vec<Row> =
+                query.build_query_as().fetch_all(&mut *view).await.map_err(database("look for units"))?;
+            found.extend(more);
+        }
+        items(&mut view, &found).await
+    }
+
+    pub(super) async fn moves(&self, item: Uuid, after: Option<Move>) -> Result<Vec<Move>, StoreError> {
         let mut view = self.view("read movements").await?;
         let Some(row) = find(&mut view, &ItemRef::Id(item)).await? else { return Ok(Vec::new()) };
+        let mut last = (i64::MIN, 0, 0);
+        if let Some(after) = after {
+            let mut number = async |place: Option<String>| {
+                Ok::<_, StoreError>(number_of(&mut view, &place.unwrap_or_default()).await?.unwrap_or(0))
+            };
+            last = (after.at.micros(), number(after.from).await?, number(after.to).await?);
+        }
         let found: Vec<(i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(
-            "SELECT at, from_place, to_place, quantity, by_id FROM trace_move WHERE item = ? AND at > ? \
-             ORDER BY at, from_place, to_place LIMIT ?",
+            "SELECT at, from_place, to_place, quantity, by_id FROM trace_move WHERE item = ? \
+             AND (at, from_place, to_place) > (?, ?, ?) ORDER BY at, from_place, to_place LIMIT ?",
         )
         .bind(row.key)
-        .bind(after.map_or(i64::MIN, Timestamp::micros))
+        .bind(last.0)
+        .bind(last.1)
+        .bind(last.2)
         .bind(i64::from(PAGE_MAX))
         .fetch_all(&mut *view)
         .await
@@ -127,13 +162,14 @@ impl Store {
         Ok(items(&mut view, &rows).await?.into_iter().zip(lie).collect())
     }
 
-    pub(super) async fn states(&self, item: Uuid) -> Result<Vec<StateSaid>, StoreError> {
+    pub(super) async fn states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError> {
         let mut view = self.view("read what was decided").await?;
         let found: Vec<(i64, i64, Option<i64>, String)> = sqlx::query_as(
             "SELECT s.at, s.state, s.by_id, s.why FROM trace_item i JOIN trace_state s ON s.item = i.key \
-             WHERE i.id = ? ORDER BY s.at LIMIT ?",
+             WHERE i.id = ? AND s.at > ? ORDER BY s.at LIMIT ?",
         )
         .bind(item.as_bytes().to_vec())
+        .bind(after.map_or(i64::MIN, Timestamp::micros))
         .bind(i64::from(PAGE_MAX))
         .fetch_all(&mut *view)
         .await
@@ -141,11 +177,7 @@ impl Store {
         let mut texts = Texts::default();
         texts.of(&mut view, found.iter().filter_map(|(_, _, by, _)| *by).collect()).await?;
         let said = |(at, state, by, why): (i64, i64, Option<i64>, String)| StateSaid {
-            state: usize::try_from(state)
-                .ok()
-                .and_then(|n| Disposition::ALL.get(n))
-                .copied()
-                .unwrap_or(Disposition::Hold),
+            state: state_of(state),
             at: Timestamp::from_micros(at),
             by: texts.id(by),
             why,
@@ -153,11 +185,20 @@ impl Store {
         Ok(found.into_iter().map(said).collect())
     }
 
-    pub(super) async fn passes(&self, unit: Uuid) -> Result<Vec<PassAt>, StoreError> {
+    pub(super) async fn passes(
+        &self,
+        unit: Uuid,
+        after: Option<(Timestamp, String)>,
+    ) -> Result<Vec<PassAt>, StoreError> {
         let mut view = self.view("read where a unit was").await?;
         let Some(row) = find(&mut view, &ItemRef::Id(unit)).await? else { return Ok(Vec::new()) };
         let mut query = QueryBuilder::<Sqlite>::new(PASS_COLUMNS);
-        query.push("unit = ").push_bind(row.key).push(" ORDER BY at, equipment LIMIT ").push_bind(i64::from(PAGE_MAX));
+        query.push("unit = ").push_bind(row.key);
+        if let Some((at, equipment)) = after {
+            let equipment = number_of(&mut view, &equipment).await?.unwrap_or(0);
+            query.push(" AND (at, equipment) > (").push_bind(at.micros()).push(", ").push_bind(equipment).push(")");
+        }
+        query.push(" ORDER BY at, equipment LIMIT ").push_bind(i64::from(PAGE_MAX));
         let found: Vec<PassRow> =
             query.build_query_as().fetch_all(&mut *view).await.map_err(database("read where a unit was"))?;
         passes(&mut view, found).await
@@ -166,14 +207,18 @@ impl Store {
     pub(super) async fn passes_at(
         &self,
         equipment: String,
-        from: Timestamp,
-        to: Timestamp,
+        (from, to): (Timestamp, Timestamp),
+        after: Option<(Timestamp, Uuid)>,
     ) -> Result<Vec<PassAt>, StoreError> {
         let mut view = self.view("read which units were at a station").await?;
         let Some(equipment) = number_of(&mut view, &equipment).await? else { return Ok(Vec::new()) };
         let mut query = QueryBuilder::<Sqlite>::new(PASS_COLUMNS);
         query.push("equipment = ").push_bind(equipment);
         query.push(" AND at >= ").push_bind(from.micros()).push(" AND at < ").push_bind(to.micros());
+        if let Some((at, unit)) = after {
+            let unit = find(&mut view, &ItemRef::Id(unit)).await?.map_or(0, |row| row.key);
+            query.push(" AND (at, unit) > (").push_bind(at.micros()).push(", ").push_bind(unit).push(")");
+        }
         query.push(" ORDER BY at, unit LIMIT ").push_bind(i64::from(PAGE_MAX));
         let found: Vec<PassRow> = query
             .build_query_as()
@@ -181,6 +226,17 @@ impl Store {
             .await
             .map_err(database("read which units were at a station"))?;
         passes(&mut view, found).await
+    }
+
+    pub(super) async fn pass_before(&self, equipment: String, at: Timestamp) -> Result<Option<PassAt>, StoreError> {
+        let mut view = self.view("read which unit was at a station").await?;
+        let Some(equipment) = number_of(&mut view, &equipment).await? else { return Ok(None) };
+        let mut query = QueryBuilder::<Sqlite>::new(PASS_COLUMNS);
+        query.push("equipment = ").push_bind(equipment).push(" AND at < ").push_bind(at.micros());
+        query.push(" ORDER BY at DESC, unit DESC LIMIT 1");
+        let found: Vec<PassRow> =
+            query.build_query_as().fetch_all(&mut *view).await.map_err(database("read which unit was at a station"))?;
+        Ok(passes(&mut view, found).await?.pop())
     }
 
     pub(super) async fn certificate(&self, number: String) -> Result<Option<StoredCertificate>, StoreError> {
@@ -283,7 +339,8 @@ const SUMS: &[(&str, &str)] = &[
         "stock",
         "SELECT i.id, coalesce(k.quantity, 0), m.total FROM (SELECT item, place, sum(change) AS total FROM (SELECT item, to_place AS place, \
          quantity AS change FROM trace_move WHERE to_place <> 0 UNION ALL SELECT item, from_place, -quantity FROM trace_move \
-         WHERE from_place <> 0) c GROUP BY item, place) m JOIN trace_item i ON i.key = m.item LEFT JOIN trace_stock k \
+         WHERE from_place <> 0 UNION ALL SELECT from_key, place, -quantity FROM trace_edge WHERE place <> 0 AND given_back = 0 \
+         UNION ALL SELECT to_key, place, quantity FROM trace_edge WHERE place <> 0 AND given_back = 0 AND adds = 1) c GROUP BY item, place) m JOIN trace_item i ON i.key = m.item LEFT JOIN trace_stock k \
          ON k.item = m.item AND k.place = m.place WHERE coalesce(k.quantity, 0) <> m.total LIMIT ?",
     ),
 ];

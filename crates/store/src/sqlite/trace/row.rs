@@ -42,8 +42,7 @@ impl Row {
     }
 
     pub(super) fn state(&self) -> Disposition {
-        let state = usize::try_from(self.state).ok().and_then(|state| Disposition::ALL.get(state));
-        state.copied().unwrap_or(Disposition::Hold)
+        state_of(self.state)
     }
 
     /// How much is left; `None`: nobody has said how much there was.
@@ -99,6 +98,11 @@ pub(super) const fn state_number(state: Disposition) -> i64 {
         Disposition::Scrapped => 3,
         Disposition::Shipped => 4,
     }
+}
+
+/// The state of a number in the store; one that this version does not know stops its use.
+pub(super) fn state_of(number: i64) -> Disposition {
+    usize::try_from(number).ok().and_then(|n| Disposition::ALL.get(n)).copied().unwrap_or(Disposition::Hold)
 }
 
 /// The item that is meant.

@@ -12,9 +12,29 @@ const ASKED_AT_A_TIME: usize = 500;
 #[derive(Default)]
 pub(super) struct Words {
     numbers: HashMap<String, i64>,
+    /// Those that were made since [`Words::begin`].
+    fresh: Vec<(String, i64)>,
 }
 
 impl Words {
+    /// What is numbered from here on can be taken back.
+    pub(super) fn begin(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// Takes back what was numbered since [`Words::begin`].
+    pub(super) async fn undo(&mut self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        for (text, number) in std::mem::take(&mut self.fresh) {
+            self.numbers.remove(&text);
+            sqlx::query("DELETE FROM trace_word WHERE number = ?")
+                .bind(number)
+                .execute(&mut *tx)
+                .await
+                .map_err(database("take back a word of traceability"))?;
+        }
+        Ok(())
+    }
+
     /// The number of a text; it gets one if it has none. The empty text is 0.
     pub(super) async fn number(&mut self, tx: &mut SqliteConnection, text: &str) -> Result<i64, StoreError> {
         if let Some(number) = self.known(tx, text).await? {
@@ -28,6 +48,7 @@ impl Words {
         .await
         .map_err(database("number a word of traceability"))?;
         self.numbers.insert(text.to_owned(), number);
+        self.fresh.push((text.to_owned(), number));
         Ok(number)
     }
 

@@ -2,20 +2,24 @@
 
 use super::circle::{Found, way_back};
 use super::fit::{MEASURES, fit, unfit};
-use super::row::{Row, find, kind_number, names, state_number};
+use super::row::{Row, find, kind_number, names, state_number, state_of};
+use super::stock::Out;
 use super::words::Words;
 use crate::error::{StoreError, database};
+use crate::sqlite::outbox::enqueue;
 use crate::sqlite::{from_json, to_id, to_json};
 use crate::trace::{
-    Disposition, FINDINGS_MAX, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem, NewMove, NewPass,
-    NewRemoval, NewState, ONE, REACH_MAX, Report, Step, TraceRefusal, amount,
+    CIRCLE_MAX, Disposition, FINDINGS_MAX, Finding, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem,
+    NewMove, NewPass, NewRemoval, NewState, ONE, Report, Step, Tell, TraceRefusal, amount,
 };
+use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
 use sqlx::SqliteConnection;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What a step came to, unless the store failed.
-type Outcome = Result<Result<(), TraceRefusal>, StoreError>;
+pub(super) type Outcome = Result<Result<(), TraceRefusal>, StoreError>;
 
 /// Leaves a step with its refusal, for a good value goes on.
 macro_rules! allowed {
@@ -29,18 +33,32 @@ macro_rules! allowed {
 
 /// Steps on their way into one transaction.
 pub(super) struct Writing<'t> {
-    tx: &'t mut SqliteConnection,
-    words: Words,
+    pub(super) tx: &'t mut SqliteConnection,
+    pub(super) words: Words,
     pub(super) report: Report,
+    /// Where in the batch the step stands that is looked at.
+    place: usize,
+    tell: Option<Arc<Tell>>,
 }
 
 impl<'t> Writing<'t> {
-    pub(super) fn new(tx: &'t mut SqliteConnection) -> Self {
-        Self { tx, words: Words::default(), report: Report::default() }
+    pub(super) fn new(tx: &'t mut SqliteConnection, tell: Option<Arc<Tell>>) -> Self {
+        Self { tx, words: Words::default(), report: Report::default(), place: 0, tell }
     }
 
-    pub(super) async fn step(&mut self, step: &Step) -> Outcome {
+    /// Takes a step up; of one that is refused nothing is left.
+    pub(super) async fn step(&mut self, place: usize, step: &Step) -> Outcome {
+        self.place = place;
         allowed!(fit(step));
+        self.words.begin();
+        let outcome = self.take(step).await?;
+        if outcome.is_err() {
+            self.words.undo(self.tx).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn take(&mut self, step: &Step) -> Outcome {
         match step {
             Step::Item(item) => self.item(item).await,
             Step::Edge(edge) => self.edge(edge).await,
@@ -53,7 +71,7 @@ impl<'t> Writing<'t> {
     }
 
     /// Notes that a step could not be, for people to look into.
-    pub(super) async fn refused(&mut self, place: usize, step: &Step, refusal: TraceRefusal) -> Result<(), StoreError> {
+    pub(super) async fn refused(&mut self, step: &Step, refusal: TraceRefusal) -> Result<(), StoreError> {
         let (item, other) = about(step);
         let mut keys = [0, 0];
         for (key, item) in keys.iter_mut().zip([item, other]) {
@@ -62,7 +80,7 @@ impl<'t> Writing<'t> {
             }
         }
         self.finding("refused", step.at().micros(), keys, refusal.to_string()).await?;
-        self.report.refused.push((place, refusal));
+        self.report.refused.push((self.place, refusal));
         Ok(())
     }
 
@@ -111,12 +129,15 @@ impl<'t> Writing<'t> {
             let place = self.words.number(self.tx, place).await?;
             self.insert_move(key, new.at.micros(), [0, place], quantity, by).await?;
         }
+        if let Some(text) = &new.told_if_new {
+            self.finding("not_known", new.at.micros(), [key, 0], text.clone()).await?;
+        }
         self.report.items.push(new.id);
         self.report.changed += 1;
         Ok(Ok(()))
     }
 
-    /// An item that is there already: what was not known of it is added.
+    /// An item that is there already: what was not known of it is added, and it may be used no more if that is said now.
     async fn same_item(&mut self, new: &NewItem, row: &Row, made: Option<i64>, revision: Option<i64>) -> Outcome {
         let differs = |recorded: String, said: String| {
             Ok(Err(TraceRefusal::Differs { what: new.name.to_string(), recorded, said }))
@@ -133,9 +154,19 @@ impl<'t> Writing<'t> {
         }
         let (adds_made, adds_revision) =
             (row.made.is_none() && made.is_some(), row.revision.is_none() && revision.is_some());
-        if !adds_made && !adds_revision {
+        let at = new.at.micros();
+        let is_held = new.state != Disposition::Released && self.state_at(row, at).await? != new.state;
+        if is_held && self.state_said(row.key, at).await?.is_some() {
+            return differs("another state at that time".to_owned(), new.state.word().to_owned());
+        }
+        if !adds_made && !adds_revision && !is_held {
             self.report.unchanged += 1;
             return Ok(Ok(()));
+        }
+        if is_held {
+            let by = self.id_word(new.by).await?;
+            self.say_state(row.key, at, new.state, by, "").await?;
+            self.state_is_the_last(row.key).await?;
         }
         sqlx::query("UPDATE trace_item SET made = coalesce(made, ?), revision = coalesce(revision, ?) WHERE key = ?")
             .bind(made)
@@ -148,7 +179,8 @@ impl<'t> Writing<'t> {
             let by = self.id_word(new.by).await?;
             if let (Some(place), Some(quantity), 0) = (&new.place, made.filter(|quantity| *quantity > 0), row.place) {
                 let place = self.words.number(self.tx, place).await?;
-                self.insert_move(row.key, new.at.micros(), [0, place], quantity, by).await?;
+                self.insert_move(row.key, at, [0, place], quantity, by).await?;
+                self.was_used_from(row.key, place).await?;
             }
             let left = made.unwrap_or(0).saturating_add(row.received).saturating_sub(row.consumed);
             if left < 0 {
@@ -176,6 +208,12 @@ impl<'t> Writing<'t> {
         if let Some((kept, adds)) = self.recorded_edge(&from, &to, at, position).await? {
             return self.same_edge(new, &from, &to, kept, adds).await;
         }
+        if new.replaces && self.is_in_there(&from, &to, at, position).await? {
+            self.report.unchanged += 1;
+            return Ok(Ok(()));
+        }
+        let mut findings = Vec::new();
+        let mut elsewhere = false;
         if from.kind().is_whole() {
             match self.lies_in(&from, &to, at, position).await? {
                 Lies::Free => {}
@@ -186,23 +224,27 @@ impl<'t> Writing<'t> {
                 Lies::In(into) => {
                     let names = names(self.tx, &[from.key, into]).await?;
                     let [item, into] = both(names)?;
-                    return Ok(Err(TraceRefusal::BuiltIn { item, into }));
+                    let refusal = TraceRefusal::BuiltIn { item, into };
+                    if !new.even_so {
+                        return Ok(Err(refusal));
+                    }
+                    (elsewhere, findings) = (true, vec![refusal]);
                 }
             }
         }
         let takes = to.kind() != ItemKind::Container;
-        let mut findings = Vec::new();
-        for refusal in [self.not_released(new, &from, &to).await?, self.short(new, &from, takes).await?] {
+        let short = if elsewhere { None } else { self.short(new, &from, takes).await? };
+        for refusal in [self.not_released(new, &from, &to).await?, short] {
             match refusal {
                 Some(refusal) if !new.even_so => return Ok(Err(refusal)),
                 refusal => findings.extend(refusal),
             }
         }
-        let consumed = if takes { from.consumed.checked_add(quantity) } else { Some(from.consumed) };
-        let received = if new.adds { to.received.checked_add(quantity) } else { Some(to.received) };
-        let (Some(consumed), Some(received)) = (consumed, received) else {
+        let used = if takes { quantity } else { 0 };
+        let received = if new.adds { quantity } else { 0 };
+        if from.consumed.checked_add(used).is_none() || to.received.checked_add(received).is_none() {
             return Ok(Err(unfit("quantity", "the sum of all that was used is beyond what can be counted")));
-        };
+        }
         match way_back(self.tx, from.key, to.key, at).await? {
             Found::Nothing => {}
             Found::Way(way) => {
@@ -210,15 +252,35 @@ impl<'t> Writing<'t> {
                 return Ok(Err(TraceRefusal::Circle { path: names(self.tx, &keys).await? }));
             }
             Found::TooMuch => {
-                let item = self.name(&from).await?;
-                return Ok(Err(TraceRefusal::Wide { item, max: REACH_MAX }));
+                let refusal = TraceRefusal::Wide { item: self.name(&from).await?, max: CIRCLE_MAX };
+                if !new.even_so {
+                    return Ok(Err(refusal));
+                }
+                findings.push(refusal);
             }
         }
-        self.insert_edge(new, &from, &to, position).await?;
-        self.sums(from.key, consumed, from.received, [0, 1]).await?;
-        self.sums(to.key, to.consumed, received, [1, 0]).await?;
+        // From then on it is elsewhere; and before, if it is said to have come elsewhere later.
+        let mut removed_at = if elsewhere { self.move_out(&from, at).await? } else { None };
+        if new.replaces {
+            let later = self.replace(&from, &to, at, position).await?;
+            removed_at = [removed_at, later].into_iter().flatten().min();
+        }
+        let place = if takes { self.used_from(&from, new.equipment.as_deref()).await? } else { 0 };
+        self.insert_edge(new, &from, &to, position, place).await?;
+        self.sums(from.key, used, 0, [0, 1]).await?;
+        self.sums(to.key, 0, received, [1, 0]).await?;
+        self.shift(from.key, to.key, place, -quantity, new.adds).await?;
+        if let Some(removed_at) = removed_at {
+            let out = Out { from: from.key, to: to.key, at, position };
+            self.take_out(&out, removed_at, from.kind().is_whole(), None, None).await?;
+        }
         for refusal in findings {
-            let what = if matches!(refusal, TraceRefusal::Short { .. }) { "overdrawn" } else { "not_released" };
+            let what = match refusal {
+                TraceRefusal::Short { .. } => "overdrawn",
+                TraceRefusal::BuiltIn { .. } => "elsewhere",
+                TraceRefusal::Wide { .. } => "unseen",
+                _ => "not_released",
+            };
             self.finding(what, at, [from.key, to.key], refusal.to_string()).await?;
         }
         self.report.changed += 1;
@@ -276,13 +338,17 @@ impl<'t> Writing<'t> {
         })
     }
 
-    /// Whether it may not be used. To pack something or to tell a part of it apart is no use, but a part is as good as the whole.
+    /// Whether it might not be used then. To pack something or to tell a part of it apart is no use, but a part is as good as the whole.
     async fn not_released(&mut self, new: &NewEdge, from: &Row, to: &Row) -> Result<Option<TraceRefusal>, StoreError> {
-        let is_told_apart = new.adds && to.state() == from.state();
-        if from.state() == Disposition::Released || to.kind() == ItemKind::Container || is_told_apart {
+        let at = new.at.micros();
+        let state = self.state_at(from, at).await?;
+        if state == Disposition::Released || to.kind() == ItemKind::Container {
             return Ok(None);
         }
-        Ok(Some(TraceRefusal::NotReleased { item: self.name(from).await?, state: from.state() }))
+        if new.adds && self.state_at(to, at).await? == state {
+            return Ok(None);
+        }
+        Ok(Some(TraceRefusal::NotReleased { item: self.name(from).await?, state }))
     }
 
     async fn short(&mut self, new: &NewEdge, from: &Row, takes: bool) -> Result<Option<TraceRefusal>, StoreError> {
@@ -297,13 +363,20 @@ impl<'t> Writing<'t> {
         }
     }
 
-    async fn insert_edge(&mut self, new: &NewEdge, from: &Row, to: &Row, position: i64) -> Result<(), StoreError> {
+    async fn insert_edge(
+        &mut self,
+        new: &NewEdge,
+        from: &Row,
+        to: &Row,
+        position: i64,
+        place: i64,
+    ) -> Result<(), StoreError> {
         let job = self.id_word(new.job).await?;
         let equipment = self.words.perhaps(self.tx, new.equipment.as_deref()).await?;
         let by = self.id_word(new.by).await?;
         sqlx::query(
-            "INSERT INTO trace_edge (from_key, to_key, at, position, quantity, adds, job, equipment, by_id) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO trace_edge (from_key, to_key, at, position, quantity, adds, job, equipment, by_id, place) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(from.key)
         .bind(to.key)
@@ -314,6 +387,7 @@ impl<'t> Writing<'t> {
         .bind(job)
         .bind(equipment)
         .bind(by)
+        .bind(place)
         .execute(&mut *self.tx)
         .await
         .map_err(database("record what went into what"))?;
@@ -366,27 +440,8 @@ impl<'t> Writing<'t> {
             return Ok(Err(TraceRefusal::Short { item, there_is, used, wanted: quantity }));
         }
         let by = self.id_word(new.by).await?;
-        sqlx::query(
-            "UPDATE trace_edge SET removed_at = ?, given_back = ?, replaced_by = ?, removed_by = ? \
-             WHERE from_key = ? AND to_key = ? AND at = ? AND position = ?",
-        )
-        .bind(removed_at)
-        .bind(i64::from(given_back))
-        .bind(replaced_by)
-        .bind(by)
-        .bind(from.key)
-        .bind(to.key)
-        .bind(at)
-        .bind(position.unwrap_or(-1))
-        .execute(&mut *self.tx)
-        .await
-        .map_err(database("record what was taken out"))?;
-        if given_back && to.kind() != ItemKind::Container {
-            self.sums(from.key, from.consumed - quantity, from.received, [0, 0]).await?;
-            if adds == 1 {
-                self.sums(to.key, to.consumed, to.received - quantity, [0, 0]).await?;
-            }
-        }
+        let out = Out { from: from.key, to: to.key, at, position: position.unwrap_or(-1) };
+        self.take_out(&out, removed_at, given_back, replaced_by, by).await?;
         self.report.changed += 1;
         Ok(Ok(()))
     }
@@ -448,109 +503,58 @@ impl<'t> Writing<'t> {
         Ok(Ok(()))
     }
 
-    async fn insert_move(
-        &mut self,
-        item: i64,
-        at: i64,
-        [from, to]: [i64; 2],
-        quantity: i64,
-        by: Option<i64>,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO trace_move (item, at, from_place, to_place, quantity, by_id) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(item)
-        .bind(at)
-        .bind(from)
-        .bind(to)
-        .bind(quantity)
-        .bind(by)
-        .execute(&mut *self.tx)
-        .await
-        .map_err(database("record a movement"))?;
-        for (place, change) in [(from, -quantity), (to, quantity)] {
-            if place != 0 {
-                let lies = self.lies(item, place).await?.saturating_add(change);
-                self.set_stock(item, place, lies).await?;
-            }
-        }
-        let places: Vec<(i64,)> = sqlx::query_as("SELECT place FROM trace_stock WHERE item = ? LIMIT 2")
-            .bind(item)
-            .fetch_all(&mut *self.tx)
-            .await
-            .map_err(database("look where something is"))?;
-        let place = match places.as_slice() {
-            [] => 0,
-            [(place,)] => *place,
-            _ => -1,
-        };
-        sqlx::query("UPDATE trace_item SET place = ? WHERE key = ?")
-            .bind(place)
-            .bind(item)
-            .execute(&mut *self.tx)
-            .await
-            .map_err(database("record where something is"))?;
-        Ok(())
-    }
-
-    /// How much of an item lies in a place.
-    async fn lies(&mut self, item: i64, place: i64) -> Result<i64, StoreError> {
-        let lies: Option<i64> = sqlx::query_scalar("SELECT quantity FROM trace_stock WHERE item = ? AND place = ?")
-            .bind(item)
-            .bind(place)
-            .fetch_optional(&mut *self.tx)
-            .await
-            .map_err(database("look how much is there"))?;
-        Ok(lies.unwrap_or(0))
-    }
-
-    async fn set_stock(&mut self, item: i64, place: i64, quantity: i64) -> Result<(), StoreError> {
-        let query = if quantity == 0 {
-            sqlx::query("DELETE FROM trace_stock WHERE item = ? AND place = ?").bind(item).bind(place)
-        } else {
-            sqlx::query(
-                "INSERT INTO trace_stock (item, place, quantity) VALUES (?, ?, ?) \
-                 ON CONFLICT (item, place) DO UPDATE SET quantity = excluded.quantity",
-            )
-            .bind(item)
-            .bind(place)
-            .bind(quantity)
-        };
-        query.execute(&mut *self.tx).await.map_err(database("record how much is there"))?;
-        Ok(())
-    }
-
     async fn state(&mut self, new: &NewState) -> Outcome {
         let item = allowed!(self.known(&new.item).await?);
         let at = new.at.micros();
-        let kept: Option<i64> = sqlx::query_scalar("SELECT state FROM trace_state WHERE item = ? AND at = ?")
-            .bind(item.key)
-            .bind(at)
-            .fetch_optional(&mut *self.tx)
-            .await
-            .map_err(database("look what was decided"))?;
-        if let Some(kept) = kept {
-            if kept == state_number(new.state) {
+        if let Some(kept) = self.state_said(item.key, at).await? {
+            if kept == new.state {
                 self.report.unchanged += 1;
                 return Ok(Ok(()));
             }
             let what = format!("the state of {} at that time", self.name(&item).await?);
-            let recorded = usize::try_from(kept).ok().and_then(|kept| Disposition::ALL.get(kept));
-            let recorded = recorded.map_or("", |state| state.word()).to_owned();
+            let recorded = kept.word().to_owned();
             return Ok(Err(TraceRefusal::Differs { what, recorded, said: new.state.word().to_owned() }));
         }
         let by = self.id_word(new.by).await?;
         self.say_state(item.key, at, new.state, by, &new.why).await?;
-        // What was decided last holds, in whatever order it is recorded.
+        self.state_is_the_last(item.key).await?;
+        self.report.changed += 1;
+        Ok(Ok(()))
+    }
+
+    /// What was decided last holds, in whatever order it is recorded.
+    async fn state_is_the_last(&mut self, item: i64) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE trace_item SET state = (SELECT s.state FROM trace_state s WHERE s.item = trace_item.key ORDER BY s.at DESC LIMIT 1) WHERE key = ?",
         )
-        .bind(item.key)
+        .bind(item)
         .execute(&mut *self.tx)
         .await
         .map_err(database("record what may be done with an item"))?;
-        self.report.changed += 1;
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    /// What was decided at just that time.
+    async fn state_said(&mut self, item: i64, at: i64) -> Result<Option<Disposition>, StoreError> {
+        let kept: Option<i64> = sqlx::query_scalar("SELECT state FROM trace_state WHERE item = ? AND at = ?")
+            .bind(item)
+            .bind(at)
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(database("look what was decided"))?;
+        Ok(kept.map(state_of))
+    }
+
+    /// What might be done with an item then. A machine whose clock is behind uses it before it came: then, what held when it came.
+    async fn state_at(&mut self, item: &Row, at: i64) -> Result<Disposition, StoreError> {
+        let state: Option<i64> =
+            sqlx::query_scalar("SELECT state FROM trace_state WHERE item = ? AND at <= ? ORDER BY at DESC LIMIT 1")
+                .bind(item.key)
+                .bind(at.max(item.made_at))
+                .fetch_optional(&mut *self.tx)
+                .await
+                .map_err(database("look what was decided"))?;
+        Ok(state.map_or(Disposition::Released, state_of))
     }
 
     async fn say_state(
@@ -607,6 +611,7 @@ impl<'t> Writing<'t> {
         .execute(&mut *self.tx)
         .await
         .map_err(database("record a unit at a station"))?;
+        self.passed(new, &unit, equipment).await?;
         self.report.changed += 1;
         Ok(Ok(()))
     }
@@ -655,11 +660,12 @@ impl<'t> Writing<'t> {
         .execute(&mut *self.tx)
         .await
         .map_err(database("record more of a unit at a station"))?;
+        self.passed(new, unit, equipment).await?;
         self.report.changed += 1;
         Ok(Ok(()))
     }
 
-    async fn certificate(&mut self, new: &NewCertificate) -> Outcome {
+    pub(super) async fn certificate(&mut self, new: &NewCertificate) -> Outcome {
         let unit = allowed!(self.known(&new.unit).await?);
         if unit.kind() != ItemKind::Unit {
             return Ok(Err(unfit("certificate", "only a unit has one")));
@@ -696,21 +702,33 @@ impl<'t> Writing<'t> {
         Ok(Ok(()))
     }
 
-    async fn finding(&mut self, what: &str, at: i64, [item, other]: [i64; 2], text: String) -> Result<(), StoreError> {
-        let done = sqlx::query(
+    pub(super) async fn finding(
+        &mut self,
+        what: &str,
+        at: i64,
+        [item, other]: [i64; 2],
+        text: String,
+    ) -> Result<(), StoreError> {
+        let number: Option<i64> = sqlx::query_scalar(
             "INSERT INTO trace_finding (number, what, at, item, other, text) \
-             SELECT coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM trace_finding WHERE true ON CONFLICT DO NOTHING",
+             SELECT coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM trace_finding WHERE true ON CONFLICT DO NOTHING RETURNING number",
         )
         .bind(what.to_owned())
         .bind(at)
         .bind(item)
         .bind(other)
-        .bind(text)
-        .execute(&mut *self.tx)
+        .bind(text.clone())
+        .fetch_optional(&mut *self.tx)
         .await
         .map_err(database("record a finding of traceability"))?;
-        if done.rows_affected() > 0 {
+        if let Some(number) = number {
             self.report.findings += 1;
+            if let Some(tell) = self.tell.clone() {
+                let [item, other] = [self.id_of(item).await?, self.id_of(other).await?];
+                let finding =
+                    Finding { number, what: what.to_owned(), at: Timestamp::from_micros(at), item, other, text };
+                enqueue(self.tx, &tell(self.place, &finding)).await?;
+            }
             sqlx::query("DELETE FROM trace_finding WHERE number <= (SELECT max(f.number) FROM trace_finding f) - ?")
                 .bind(FINDINGS_MAX)
                 .execute(&mut *self.tx)
@@ -720,8 +738,26 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
-    async fn sums(&mut self, key: i64, consumed: i64, received: i64, [ins, outs]: [i64; 2]) -> Result<(), StoreError> {
-        sqlx::query("UPDATE trace_item SET consumed = ?, received = ?, ins = ins + ?, outs = outs + ? WHERE key = ?")
+    async fn id_of(&mut self, key: i64) -> Result<Option<Uuid>, StoreError> {
+        let id: Option<Vec<u8>> = sqlx::query_scalar("SELECT id FROM trace_item WHERE key = ?")
+            .bind(key)
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(database("look an item up"))?;
+        id.map(|id| to_id(&id, "item")).transpose()
+    }
+
+    /// Adds to what is kept of an item: what was used, what came to it, edges to it and from it.
+    pub(super) async fn sums(
+        &mut self,
+        key: i64,
+        consumed: i64,
+        received: i64,
+        [ins, outs]: [i64; 2],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE trace_item SET consumed = consumed + ?, received = received + ?, ins = ins + ?, outs = outs + ? WHERE key = ?",
+        )
             .bind(consumed)
             .bind(received)
             .bind(ins)
@@ -733,18 +769,18 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
-    async fn known(&mut self, item: &ItemRef) -> Result<Result<Row, TraceRefusal>, StoreError> {
+    pub(super) async fn known(&mut self, item: &ItemRef) -> Result<Result<Row, TraceRefusal>, StoreError> {
         Ok(find(self.tx, item).await?.ok_or_else(|| TraceRefusal::Unknown { item: item.to_string() }))
     }
 
-    async fn name(&mut self, row: &Row) -> Result<ItemName, StoreError> {
+    pub(super) async fn name(&mut self, row: &Row) -> Result<ItemName, StoreError> {
         let mut texts = super::words::Texts::default();
         texts.of(self.tx, vec![row.material]).await?;
         Ok(row.name(&texts))
     }
 
     /// Ids repeat as texts do, and a number is shorter.
-    async fn id_word(&mut self, id: Option<Uuid>) -> Result<Option<i64>, StoreError> {
+    pub(super) async fn id_word(&mut self, id: Option<Uuid>) -> Result<Option<i64>, StoreError> {
         let text = id.map(|id| id.to_string());
         self.words.perhaps(self.tx, text.as_deref()).await
     }
