@@ -25,6 +25,7 @@ mod skill;
 mod station;
 
 pub use instruction::{Body, Instruction, Step, TEXT_LIMIT};
+pub(crate) use machine::good;
 pub use machine::{CountTag, Counts, Machine, Meanings, StateTag};
 pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
 pub use reason::Reason;
