@@ -11,6 +11,9 @@ const UNITS: usize = 64;
 /// So many readings of a tag wait for their unit; the oldest go first, for the newest is what counts.
 const WAITING: usize = 32;
 
+/// So many products are remembered, one after the other.
+const PRODUCTS: usize = 16;
+
 /// What a reading says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +54,9 @@ pub struct Heard {
     waiting: BTreeMap<String, Vec<(i64, Reading)>>,
     /// The last units, in order of time.
     units: Vec<Unit>,
+    /// Which product is made, from when on, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    products: Vec<(i64, String)>,
     /// What is not after this is of units that are not remembered.
     #[serde(default)]
     forgotten: Option<i64>,
@@ -60,6 +66,7 @@ pub struct Heard {
 pub(super) struct Passed {
     pub(super) serial: String,
     pub(super) at: Timestamp,
+    pub(super) product: Option<String>,
     pub(super) said: BTreeMap<String, Reading>,
     pub(super) more: bool,
 }
@@ -68,6 +75,25 @@ pub(super) struct Passed {
 type Other<'t> = (Timestamp, String, Reading, &'t TagPath);
 
 impl Heard {
+    /// Takes up which product is made.
+    pub(super) fn makes(&mut self, products: Vec<(Timestamp, String)>) {
+        for (at, product) in products {
+            let place = self.products.partition_point(|(known, _)| *known <= at.micros());
+            // What is said again begins nothing.
+            if place.checked_sub(1).is_none_or(|before| self.products[before].1 != product) {
+                self.products.insert(place, (at.micros(), product));
+            }
+        }
+        let extra = self.products.len().saturating_sub(PRODUCTS);
+        self.products.drain(..extra);
+    }
+
+    /// Which product was made then.
+    fn product_at(&self, at: i64) -> Option<String> {
+        let end = self.products.partition_point(|(known, _)| *known <= at);
+        end.checked_sub(1).map(|place| self.products[place].1.clone())
+    }
+
     /// Takes up what a frame says of the station. Serial numbers first, for they say to whom the rest belongs.
     pub(super) fn take(
         &mut self,
@@ -82,7 +108,8 @@ impl Heard {
             let at = at.micros();
             if self.forgotten.is_some_and(|upto| at <= upto) {
                 // It may have been told before it was forgotten: recording it a second time changes nothing.
-                passes.push(Passed { serial, at: Timestamp::from_micros(at), said: BTreeMap::new(), more: false });
+                let (product, at) = (self.product_at(at), Timestamp::from_micros(at));
+                passes.push(Passed { serial, at, product, said: BTreeMap::new(), more: false });
                 continue;
             }
             if self.units.iter().any(|unit| unit.at <= at && at <= unit.upto && unit.serial == serial) {
@@ -121,23 +148,26 @@ impl Heard {
                 new.iter().any(|(when, serial)| *when == self.units[at].at && *serial == self.units[at].serial);
             if is_new && self.is_said_again(at, &own) {
                 let again = self.units.remove(at);
+                let product = self.product_at(self.units[at - 1].at);
                 let unit = &mut self.units[at - 1];
                 unit.upto = unit.upto.max(again.at);
-                passes.extend(more(unit, own, &mut Vec::new()));
+                passes.extend(more(unit, own, product, &mut Vec::new()));
                 continue;
             }
+            let product = self.product_at(self.units[at].at);
             let unit = &mut self.units[at];
             if is_new {
                 let said = own.iter().map(|(word, (_, reading))| (word.clone(), reading.clone())).collect();
                 passes.push(Passed {
                     serial: unit.serial.clone(),
                     at: Timestamp::from_micros(unit.at),
+                    product,
                     said,
                     more: false,
                 });
                 unit.said = own;
             } else {
-                passes.extend(more(unit, own, remarks));
+                passes.extend(more(unit, own, product, remarks));
             }
             at += 1;
         }
@@ -164,7 +194,12 @@ impl Heard {
 }
 
 /// More of a unit that was told of.
-fn more(unit: &mut Unit, own: BTreeMap<String, (i64, Reading)>, remarks: &mut Vec<Remark>) -> Option<Passed> {
+fn more(
+    unit: &mut Unit,
+    own: BTreeMap<String, (i64, Reading)>,
+    product: Option<String>,
+    remarks: &mut Vec<Remark>,
+) -> Option<Passed> {
     let mut said = BTreeMap::new();
     for (word, (when, reading)) in own {
         match unit.said.get(&word) {
@@ -181,5 +216,5 @@ fn more(unit: &mut Unit, own: BTreeMap<String, (i64, Reading)>, remarks: &mut Ve
         }
     }
     let at = Timestamp::from_micros(unit.at);
-    (!said.is_empty()).then(|| Passed { serial: unit.serial.clone(), at, said, more: true })
+    (!said.is_empty()).then(|| Passed { serial: unit.serial.clone(), at, product, said, more: true })
 }

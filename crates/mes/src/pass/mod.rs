@@ -5,6 +5,7 @@
 //! after the unit before it and not after it: said together with the serial number, in one message, or said since the unit before. So a
 //! station says the serial number last, or all at once. Times are those of the source, never later than when the reading came.
 //!
+//! - Which product is made is said until something else is said: the last reading not after the unit counts, however old.
 //! - A serial number that is said again at once, with nothing else that differs, is the same pass said again: polled tags say everything
 //!   every second. With another result, value or part it is a further attempt, and so it is after another unit.
 //! - What comes late belongs where its time puts it: to a unit that passed before it is added, as far as it was not known. It never changes
@@ -38,6 +39,8 @@ pub struct Pass {
     pub serial: String,
     /// When.
     pub at: Timestamp,
+    /// Which product it is, as the station says: `name` or `name@revision`.
+    pub product: Option<String>,
     /// Whether it was good; `None`: that is not said, or was said before.
     pub passed: Option<bool>,
     /// What was measured, by characteristic.
@@ -82,6 +85,7 @@ pub enum Remark {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Role {
     Serial,
+    Product,
     Result,
     Measure(usize),
     Part(usize),
@@ -92,6 +96,7 @@ impl Role {
     fn word(&self, station: &Station) -> String {
         match self {
             Self::Serial => "serial".to_owned(),
+            Self::Product => "product".to_owned(),
             Self::Result => "result".to_owned(),
             Self::Measure(at) => format!("measure {}", station.measures[*at].characteristic),
             Self::Part(at) => format!("part {}", station.parts[*at].tag),
@@ -135,6 +140,7 @@ impl Follower {
                 }
             };
             uses(&station.serial, Role::Serial);
+            station.product.iter().for_each(|tag| uses(tag, Role::Product));
             station.result.iter().for_each(|result| uses(&result.tag, Role::Result));
             station.measures.iter().enumerate().for_each(|(at, measure)| uses(&measure.tag, Role::Measure(at)));
             station.parts.iter().enumerate().for_each(|(at, part)| uses(&part.tag, Role::Part(at)));
@@ -169,15 +175,17 @@ impl Follower {
             let Some(station) = self.stations.get(path) else { continue };
             let heard = self.heard.entry(path.clone()).or_default();
             let before = heard.clone();
-            let (mut serials, mut others) = (Vec::new(), Vec::new());
+            let (mut serials, mut products, mut others) = (Vec::new(), Vec::new(), Vec::new());
             for (at, role, sample) in readings {
                 match understood(station, role, at, sample) {
                     Ok(None) => {}
                     Ok(Some(Reading::Number(serial))) if *role == Role::Serial => serials.push((at, serial)),
+                    Ok(Some(Reading::Number(product))) if *role == Role::Product => products.push((at, product)),
                     Ok(Some(reading)) => others.push((at, role.word(station), reading, tag_of(station, role))),
                     Err(remark) => told.remarks.push((path.clone(), remark)),
                 }
             }
+            heard.makes(products);
             let (passes, remarks) = heard.take(serials, others);
             told.remarks.extend(remarks.into_iter().map(|remark| (path.clone(), remark)));
             told.passes.extend(passes.into_iter().map(|pass| shaped(path, station, pass)));
@@ -208,6 +216,7 @@ pub fn item_id(at: Timestamp, words: &[&str]) -> Uuid {
 fn tag_of<'s>(station: &'s Station, role: &Role) -> &'s TagPath {
     match role {
         Role::Serial => &station.serial,
+        Role::Product => station.product.as_ref().unwrap_or(&station.serial),
         Role::Result => station.result.as_ref().map_or(&station.serial, |result| &result.tag),
         Role::Measure(at) => &station.measures[*at].tag,
         Role::Part(at) => &station.parts[*at].tag,
@@ -221,7 +230,7 @@ fn understood(station: &Station, role: &Role, at: Timestamp, sample: &Sample) ->
         (Role::Result, _) => Ok(station.result.as_ref().and_then(|result| result.passed(sample)).map(Reading::Passed)),
         (Role::Measure(_), Value::Double(value)) => Ok(Number::from_f64(*value).map(Reading::Measured)),
         (Role::Measure(_), Value::Int64(value)) => Ok(Some(Reading::Measured(Number::from(*value)))),
-        (Role::Serial | Role::Part(_), Value::String(text)) => {
+        (Role::Serial | Role::Product | Role::Part(_), Value::String(text)) => {
             // Controllers fill their texts up with spaces or zeros.
             let number = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
             if number.is_empty() {
@@ -243,6 +252,7 @@ fn shaped(path: &str, station: &Station, pass: heard::Passed) -> Pass {
         station: path.to_owned(),
         serial: pass.serial,
         at: pass.at,
+        product: pass.product,
         // Who says no result says that all that passes is good.
         passed: (station.result.is_none() && !pass.more).then_some(true),
         measures: Map::new(),

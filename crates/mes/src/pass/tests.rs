@@ -16,6 +16,7 @@ fn station(result: bool) -> Station {
     let part = |name: &str, by| PartTag { material: name.to_uppercase(), tag: path(name), by, quantity: None };
     Station {
         serial: path("serial"),
+        product: Some(path("product")),
         result: result.then(|| ResultTag { tag: path("result"), pass: ["1".to_owned()].into() }),
         measures: vec![MeasureTag { characteristic: "flow".to_owned(), tag: path("flow") }],
         parts: vec![part("valve", Tracked::Lot), part("motor", Tracked::Serial)],
@@ -24,7 +25,7 @@ fn station(result: bool) -> Station {
     }
 }
 
-const TAGS: [&str; 5] = ["serial", "result", "flow", "valve", "motor"];
+const TAGS: [&str; 6] = ["serial", "result", "flow", "valve", "motor", "product"];
 
 fn follower_of(station: Station, heard: BTreeMap<String, Heard>) -> Follower {
     let mut follower = Follower::new(heard);
@@ -76,6 +77,7 @@ fn shown(told: &Told) -> String {
     let pass = |pass: &Pass| {
         let mut words =
             vec![format!("{}{} @{}", if pass.more { "+" } else { "" }, pass.serial, pass.at.millis() / 1000)];
+        words.extend(pass.product.clone());
         words.extend(pass.passed.map(|passed| if passed { "good" } else { "bad" }.to_owned()));
         words.extend(pass.measures.iter().map(|(name, value)| format!("{name}={value}")));
         words.extend(pass.parts.iter().map(|(part, number)| format!("{}:{number}", part.material)));
@@ -103,6 +105,18 @@ fn what_was_said_since_the_unit_before_belongs_to_it_and_the_last_of_it_counts()
         heard(&["8 flow 1, 10 serial A", "11 flow 2, 12 flow 3", "13 valve V, 14 result 0", "15 serial B, 16 flow 4"]);
     assert_eq!(told, ["A @10 flow=1.0", "", "", "B @15 bad flow=3.0 VALVE:V"]);
     assert_eq!(heard(&["10 serial A", "11 serial B"]), ["A @10", "B @11"], "what was not said is not invented");
+}
+
+#[test]
+fn which_product_is_made_holds_until_another_is_said() {
+    let told = heard(&[
+        "1 product X",
+        "10 serial A, 20 serial B",
+        "25 product Y, 25 product Y",
+        "30 serial C, 24 serial D",
+        "22 valve V",
+    ]);
+    assert_eq!(told, ["", "A @10 X; B @20 X", "", "D @24 X; C @30 Y", "+D @24 X VALVE:V"]);
 }
 
 #[test]
@@ -234,7 +248,7 @@ fn recorded(told: &[Pass]) -> BTreeMap<(Timestamp, String), BTreeMap<String, Str
 }
 
 fn said() -> impl Strategy<Value = Vec<Vec<Sample>>> {
-    let reading = (0u32..5, 0i64..40, 0i64..4).prop_map(|(tag, second, value)| match tag {
+    let reading = (0u32..6, 0i64..40, 0i64..4).prop_map(|(tag, second, value)| match tag {
         1 => sample(tag, Value::Int64(value % 2), second),
         2 => sample(tag, Value::Double(value as f64), second),
         _ => sample(tag, Value::String(format!("N{value}").into()), second),
