@@ -106,6 +106,9 @@ pub enum StoreError {
         /// How many wait.
         waiting: i64,
     },
+    /// What was to be recorded about lots and units cannot be; nothing was changed.
+    #[error(transparent)]
+    Refused(Box<crate::trace::TraceRefusal>),
     /// A row does not hold what it should.
     #[error("the {what} in the store cannot be read: {reason}; restore a backup")]
     Damaged {

@@ -22,6 +22,7 @@ pub mod relay;
 pub mod repository;
 mod sqlite;
 pub mod timeline;
+pub mod trace;
 
 pub use error::{ApplyError, Cause, OpenError, StoreError};
 pub use repository::{

@@ -855,6 +855,7 @@ export const de: Messages = {
   'timeline.kind.machine': 'Maschine berichtigt',
   'timeline.kind.order': 'Auftrag',
   'timeline.kind.job': 'Arbeitsgang',
+  'timeline.kind.trace': 'Rückverfolgung',
   'timeline.path': 'Pfad',
   'timeline.path_hint': 'Anlage oder Messstelle',
   'timeline.severity': 'Schwere',

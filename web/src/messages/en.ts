@@ -854,6 +854,7 @@ export const en = {
   'timeline.kind.machine': 'Machine put right',
   'timeline.kind.order': 'Order',
   'timeline.kind.job': 'Job',
+  'timeline.kind.trace': 'Traceability',
   'timeline.path': 'Path',
   'timeline.path_hint': 'equipment or tag',
   'timeline.severity': 'Severity',

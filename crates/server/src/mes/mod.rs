@@ -10,6 +10,7 @@ mod correct;
 mod keep;
 mod orders;
 mod read;
+mod times;
 
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};

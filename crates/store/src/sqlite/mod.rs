@@ -12,6 +12,7 @@ mod orders;
 mod outbox;
 mod plant;
 mod timeline;
+mod trace;
 
 use crate::error::{OpenError, StoreError, database, is_fatal, opening};
 use andon_model::access::PrincipalKind;

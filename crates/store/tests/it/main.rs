@@ -12,3 +12,5 @@ mod orders;
 mod plant;
 mod relay;
 mod timeline;
+mod trace;
+mod trace_rules;

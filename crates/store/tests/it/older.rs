@@ -6,6 +6,7 @@ use andon_model::{Clock, Timestamp};
 use andon_store::floor::FloorRepository;
 use andon_store::orders::{OrderFilter, OrderRepository};
 use andon_store::repository::{AccountChange as C, Code, Device, Session, Token, User};
+use andon_store::trace::{ItemFilter, TraceRepository};
 use andon_store::{AccountRepository, OutboxRepository, PlantRepository, Store};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -124,6 +125,7 @@ async fn a_store_of_any_older_version_is_taken_over_with_all_that_is_in_it() {
         assert_eq!(store.accounts().await.unwrap().users[0].name, "Öhm");
         assert_eq!(store.outbox_pending(9).await.unwrap().len(), 3);
         assert_eq!(store.orders(OrderFilter::default()).await.unwrap().orders, []);
+        assert_eq!(store.trace_items(ItemFilter::default()).await.unwrap(), []);
         assert_eq!(store.floor_progress().await.unwrap(), None);
         store.close().await.unwrap();
         drop(store);
