@@ -11,6 +11,7 @@ use andon_mes::certificate::{
     Certificate, Content, Decimal, Document, Hex, Id, Identity, Issuer, Limits, Name, Part, Product, ProductId,
     PublicKey, Role, SerialUnit, Sha256, Signature, Signer, StateTimes, TestValue, Trace,
 };
+use andon_mes::job::Trigger;
 use andon_mes::master::{Characteristic, MasterData, Material};
 use andon_mes::order::ledger::Content as Entry;
 use andon_model::Timestamp;
@@ -180,34 +181,40 @@ impl Traceability {
         documents: &mut Vec<Document>,
         roles: &mut Vec<Role>,
     ) -> Result<(), Fault> {
-        let mut after = 0;
+        let (mut pages, mut before) = (Vec::new(), None);
         loop {
-            let page = self.parts.store.job_ledger(job, after, ENTRIES).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.number;
-            for entry in page.into_iter().filter(|entry| entry.entry.at <= until) {
-                let role = match serde_json::from_value(entry.entry.content) {
-                    Ok(Entry::Seen { instruction, revision, sha256 }) => {
-                        let revision = if revision.is_empty() { NO_REVISION } else { &revision };
-                        let (name, revision) = (Name::parse(&instruction), Id::parse(revision));
-                        if let (Ok(name), Ok(revision), Ok(sha256)) = (name, revision, Sha256::parse(&sha256)) {
-                            let document = Document { name, revision, sha256 };
-                            if !documents.contains(&document) {
-                                documents.push(document);
-                            }
+            let page = self.parts.store.job_ledger(job, before, ENTRIES).await?;
+            let Some(first) = page.first() else { break };
+            before = Some(first.number);
+            pages.push(page);
+        }
+        // The oldest first.
+        for entry in pages.into_iter().rev().flatten().filter(|entry| entry.entry.at <= until) {
+            let role = match serde_json::from_value(entry.entry.content) {
+                Ok(Entry::Seen { instruction, revision, sha256 }) => {
+                    let revision = if revision.is_empty() { NO_REVISION } else { &revision };
+                    let (name, revision) = (Name::parse(&instruction), Id::parse(revision));
+                    if let (Ok(name), Ok(revision), Ok(sha256)) = (name, revision, Sha256::parse(&sha256)) {
+                        let document = Document { name, revision, sha256 };
+                        if !documents.contains(&document) {
+                            documents.push(document);
                         }
-                        "operator"
                     }
-                    Ok(Entry::Trigger { .. }) => "operator",
-                    _ => continue,
-                };
-                let Ok(role) = Id::parse(role) else { continue };
-                let role = Role { role, person: entry.entry.by };
-                if !roles.contains(&role) {
-                    roles.push(role);
+                    "operator"
                 }
+                Ok(Entry::Trigger {
+                    trigger: Trigger::Begin | Trigger::Pause(_) | Trigger::Resume | Trigger::Stop,
+                    ..
+                }) => "operator",
+                _ => continue,
+            };
+            let Ok(role) = Id::parse(role) else { continue };
+            let role = Role { role, person: entry.entry.by };
+            if !roles.contains(&role) {
+                roles.push(role);
             }
         }
+        Ok(())
     }
 
     /// How stations spent the time on a unit: since the unit before it left, since its own pass before, or since the job came, whichever was

@@ -11,7 +11,7 @@ use andon_model::event::{Event, TraceChange, What};
 use andon_model::log::Seq;
 use andon_model::plant::{MasterDef, MasterKind};
 use andon_store::StoreError;
-use andon_store::orders::OrderRepository;
+use andon_store::orders::{OrderRepository, SpanFilter};
 use andon_store::trace::{
     Disposition, Finding, ItemKind, ItemName, ItemRef, NewEdge, NewItem, NewPass, ONE, STEPS_MAX, Step, Told,
     TraceRepository,
@@ -188,7 +188,8 @@ impl Traceability {
     /// The job that stood on a station at a time; `None`: none did.
     pub(super) async fn job_at(&self, station: &str, at: Timestamp) -> Result<Option<JobHere>, StoreError> {
         let after = Timestamp::from_micros(at.micros().saturating_add(1));
-        let spans = self.parts.store.job_spans(Some(station), at, after, 10).await?;
+        let filter = SpanFilter { unit: Some(station.to_owned()), limit: 10, ..SpanFilter::of(at, after) };
+        let spans = self.parts.store.job_spans(filter).await?;
         let Some(span) = spans.iter().find(|span| span.from <= at && span.to.is_none_or(|to| to > at)) else {
             return Ok(None);
         };
