@@ -138,7 +138,7 @@ CREATE TABLE trace_finished (
     state     INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2), -- due, issued, not possible
     why       TEXT    NOT NULL -- why it is not possible
 ) STRICT;
-CREATE INDEX trace_finished_due ON trace_finished (unit) WHERE state = 0;
+CREATE INDEX trace_finished_due ON trace_finished (at, unit) WHERE state = 0;
 
 -- What stations said that belongs to no unit yet, as far as the lane is dealt with.
 CREATE TABLE trace_station (

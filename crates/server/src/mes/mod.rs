@@ -26,6 +26,7 @@ use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, READE
 use andon_store::{Store, StoreError};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Manufacturing {
     clock: Arc<dyn Clock>,
     notes: Notes,
     orders: orders::Memory,
+    /// Until when what machines said is in the floor, in µs since 1970.
+    heard_until: AtomicI64,
 }
 
 impl Manufacturing {
@@ -127,6 +130,7 @@ impl Manufacturing {
             clock,
             notes,
             orders: orders::Memory::default(),
+            heard_until: AtomicI64::new(0),
         }))
     }
 

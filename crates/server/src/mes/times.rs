@@ -6,11 +6,17 @@ use andon_mes::master::MasterData;
 use andon_mes::sums::Sums;
 use andon_model::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Manufacturing {
     /// The master data in force.
     pub(crate) fn master_data(&self) -> Arc<MasterData> {
         self.state().master.clone()
+    }
+
+    /// Until when what machines said is in the floor.
+    pub(crate) fn heard_until(&self) -> Timestamp {
+        Timestamp::from_micros(self.heard_until.load(Ordering::Acquire))
     }
 
     /// How a machine spent the time between two moments; `None`: no machine is followed there, or what is kept of it cannot be read.

@@ -24,7 +24,7 @@ use andon_store::StoreError;
 use andon_store::orders::OrderRepository;
 use andon_store::trace::{Edge, Finished, Item, ItemKind, ItemRef, NewCertificate, PAGE_MAX, PassAt, TraceRepository};
 use sha2::Digest as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -46,7 +46,13 @@ pub(super) enum Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self::Failed(causes(&error))
+        match error {
+            // Another try would find the same.
+            StoreError::Refused(_) | StoreError::Damaged { .. } | StoreError::EventTooLarge { .. } => {
+                Self::NotPossible(causes(&error))
+            }
+            error => Self::Failed(causes(&error)),
+        }
     }
 }
 
@@ -65,10 +71,9 @@ impl Traceability {
     /// Makes the certificates that are due of units that were finished long enough ago.
     pub(super) async fn certify_due(&self, heard_until: Timestamp) -> Result<(), StoreError> {
         let mut failed = None;
-        for finished in self.parts.store.trace_due().await? {
-            if finished.at.plus(WAITED) > heard_until {
-                continue;
-            }
+        // How machines spent the time is known as far as the shop floor has read.
+        let heard_until = heard_until.min(self.parts.mes.heard_until());
+        for finished in self.parts.store.trace_due(heard_until.minus(WAITED)).await? {
             match self.certify(&finished, false, &Principal::SYSTEM).await {
                 Ok(()) => {}
                 Err(Fault::NotPossible(why)) => {
@@ -107,7 +112,7 @@ impl Traceability {
         let _turn = self.turn.lock().await;
         let former = self.parts.store.trace_certificates(finished.unit).await?;
         let number = format!("{}-{}", finished.unit, former.len() + 1);
-        let known = self.known(finished).await?;
+        let known = self.known(finished, anew).await?;
         let shown = format!("{} {}", known.item.name.material, known.item.name.number);
         let issued_at = self.parts.clock.now();
         let (file, key) = self.sealed(finished, known, issued_at)?;
@@ -139,8 +144,8 @@ impl Traceability {
         Ok((file, self.public_key()))
     }
 
-    /// Everything that is known of a finished unit.
-    async fn known(&self, finished: &Finished) -> Result<Known, Fault> {
+    /// Everything that is known of a finished unit: as it was when it was finished, or, where it is made `anew`, now.
+    async fn known(&self, finished: &Finished, anew: bool) -> Result<Known, Fault> {
         let store = &self.parts.store;
         let gone = || Fault::Failed("the unit is not in the records".to_owned());
         let item = store.trace_item(ItemRef::Id(finished.unit)).await?.ok_or_else(gone)?;
@@ -155,11 +160,20 @@ impl Traceability {
             }
         }
         let parts = store.trace_parts(finished.unit).await?;
-        let parts = parts.into_iter().filter(|(_, edge)| edge.removed_at.is_none()).collect();
-        let jobs: BTreeSet<Uuid> = passes.iter().filter_map(|pass| pass.job).collect();
+        if parts.len() >= usize::try_from(PAGE_MAX).unwrap_or(usize::MAX) {
+            let text =
+                format!("more than {PAGE_MAX} parts were put into it; look whether its number is that of a carrier");
+            return Err(Fault::NotPossible(text));
+        }
+        let until = if anew { Timestamp::from_micros(i64::MAX) } else { finished.at };
+        passes.retain(|pass| pass.at <= until);
+        let is_in = |edge: &Edge| edge.at <= until && edge.removed_at.is_none_or(|removed| until < removed);
+        let parts = parts.into_iter().filter(|(_, edge)| is_in(edge)).collect();
+        // Of each job, when the unit left it: what was done for it later was not done for this unit.
+        let jobs: BTreeMap<Uuid, Timestamp> = passes.iter().filter_map(|pass| Some((pass.job?, pass.at))).collect();
         let (mut documents, mut roles) = (Vec::new(), Vec::new());
-        for job in &jobs {
-            self.of_job(*job, finished.at, &mut documents, &mut roles).await?;
+        for (job, left) in jobs {
+            self.of_job(job, left, &mut documents, &mut roles).await?;
         }
         let last = passes.iter().rev().find_map(|pass| pass.job);
         let job = match last {
@@ -202,10 +216,7 @@ impl Traceability {
                     }
                     "operator"
                 }
-                Ok(Entry::Trigger {
-                    trigger: Trigger::Begin | Trigger::Pause(_) | Trigger::Resume | Trigger::Stop,
-                    ..
-                }) => "operator",
+                Ok(Entry::Trigger { trigger: Trigger::Begin | Trigger::Pause(_) | Trigger::Resume, .. }) => "operator",
                 _ => continue,
             };
             let Ok(role) = Id::parse(role) else { continue };

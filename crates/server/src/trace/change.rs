@@ -31,13 +31,18 @@ impl Traceability {
         let ReceiptWish { key, material, revision, number, quantity, place, state } = wish;
         let now = self.parts.clock.now();
         let name = ItemName { kind: ItemKind::Lot, material, number };
-        let quantity = Quantity::from_f64(quantity).map_err(|error| {
-            TraceProblem::Refused(error.to_string(), "write a quantity that can be counted".to_owned())
-        })?;
+        let uncountable = |text: String| TraceProblem::Refused(text, "write a quantity that can be counted".to_owned());
+        let quantity = Quantity::from_f64(quantity).map_err(|error| uncountable(error.to_string()))?;
+        if quantity == Quantity::ZERO {
+            return Err(uncountable("less than a millionth is nothing".to_owned()));
+        }
         let state = disposition(&state).unwrap_or(Disposition::Quarantine);
         let shown = format!("{} {}", name.material, name.number);
-        let detail = format!("{} received, {}", quantity.to_f64(), state.word());
-        let id = new_id(&*self.parts.clock);
+        let whereto = place.as_deref().map(|place| format!(", at {place}")).unwrap_or_default();
+        let detail = format!("{} received, {}{whereto}", quantity.to_f64(), state.word());
+        // One that was used before it came has an id already.
+        let known = self.parts.store.trace_item(ItemRef::Name(name.clone())).await.map_err(failed)?;
+        let id = known.map_or_else(|| new_id(&*self.parts.clock), |item| item.id);
         let step = Step::Item(NewItem {
             id,
             name: name.clone(),
@@ -50,7 +55,7 @@ impl Traceability {
             by: Some(by.id),
             told_if_new: None,
         });
-        let event = self.change_event(now, place.as_deref().unwrap_or_default(), &by, "received", id, shown, detail);
+        let event = self.change_event(now, &by, "received", id, shown, detail);
         self.change(Change { key, content, steps: vec![step], event }).await?;
         let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
         let item = item.ok_or_else(|| TraceProblem::Failed("the lot is not in the records".to_owned()))?;
@@ -68,7 +73,7 @@ impl Traceability {
         let step =
             Step::State(NewState { item: ItemRef::Id(id), state, at: now, by: Some(by.id), why: wish.reason.clone() });
         let detail = format!("{} → {}: {}", item.state.word(), state.word(), wish.reason);
-        let event = self.change_event(now, "", &by, "state", id, shown(&item), detail);
+        let event = self.change_event(now, &by, "state", id, shown(&item), detail);
         self.change(Change { key: wish.key, content, steps: vec![step], event }).await?;
         self.lot_view(id).await
     }
@@ -85,11 +90,21 @@ impl Traceability {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a member of the event")]
+    /// What all stations stand under: whoever sees all of that hears of lots.
+    fn branch(&self) -> String {
+        let state = self.state();
+        let mut paths = state.follower.stations().keys().map(|path| path.split('/').collect::<Vec<_>>());
+        let Some(mut common) = paths.next() else { return String::new() };
+        for path in paths {
+            let same = common.iter().zip(&path).take_while(|(a, b)| a == b).count();
+            common.truncate(same);
+        }
+        common.join("/")
+    }
+
     fn change_event(
         &self,
         at: Timestamp,
-        path: &str,
         by: &Principal,
         action: &str,
         item: Uuid,
@@ -98,7 +113,7 @@ impl Traceability {
     ) -> Event {
         let what = TraceChange { action: action.to_owned(), item, shown, detail: Some(detail) };
         let id = new_id(&*self.parts.clock);
-        Event { id, at, source_at: None, path: path.to_owned(), by: by.clone(), what: What::Trace(what) }
+        Event { id, at, source_at: None, path: self.branch(), by: by.clone(), what: What::Trace(what) }
     }
 
     /// Makes the certificate of a finished unit of what stands recorded now.
@@ -151,7 +166,7 @@ impl Traceability {
         let now = self.parts.clock.now();
         let identity = Identity { device, at: now, by: Some(by.id) };
         let detail = "its credential was given out".to_owned();
-        let event = self.change_event(now, "", &by, "identity", id, shown(&item), detail);
+        let event = self.change_event(now, &by, "identity", id, shown(&item), detail);
         let event_id = event.id;
         if !self.parts.store.trace_identify(id, identity, event).await.map_err(failed)? {
             return Err(given());

@@ -79,6 +79,8 @@ pub struct Traceability {
     state: Mutex<State>,
     /// Whoever makes a certificate or gives an identity waits here for its turn.
     turn: tokio::sync::Mutex<()>,
+    /// Whoever asks what went into what.
+    reach: tokio::sync::Mutex<()>,
 }
 
 /// What was read and is not in the store yet.
@@ -128,7 +130,7 @@ impl Traceability {
             }
         }
         let state = Mutex::new(State { follower: Follower::new(heard), master: Arc::default() });
-        Ok(Arc::new(Self { parts, state, turn: tokio::sync::Mutex::default() }))
+        Ok(Arc::new(Self { parts, state, turn: Default::default(), reach: Default::default() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

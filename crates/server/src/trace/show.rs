@@ -104,6 +104,8 @@ impl Traceability {
         const ITEMS: usize = 50_000;
         let direction = if forward { Direction::Forward } else { Direction::Backward };
         let wish = ClosureWish { items_max: ITEMS, ..ClosureWish::all(ItemRef::Id(id), direction, as_of(at)) };
+        // One at a time, so that those of a few people do not keep everybody from the store.
+        let _turn = self.reach.lock().await;
         let closure = self.parts.store.trace_closure(wish).await.map_err(failed)?;
         let closure = closure.ok_or_else(|| TraceProblem::Unknown("this lot or unit".to_owned()))?;
         let link = |edge: Edge| LinkView {
@@ -127,6 +129,7 @@ impl Traceability {
     }
 
     async fn called_back(&self, id: Uuid, at: Option<Timestamp>) -> Result<RecallView, TraceProblem> {
+        let _turn = self.reach.lock().await;
         let recall = self.parts.store.trace_recall(ItemRef::Id(id), as_of(at)).await.map_err(failed)?;
         let recall = recall.ok_or_else(|| TraceProblem::Unknown("this lot or unit".to_owned()))?;
         let row = |row: RecallRow| RecallRowView {

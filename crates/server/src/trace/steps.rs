@@ -166,8 +166,13 @@ impl Traceability {
             let made_here = made_here(master, &pass.station);
             let of_serial = known.entry(pass.serial.clone()).or_default();
             let said = pass.product.as_deref().map(|product| MasterDef::split(MasterKind::Material, product));
+            let Some(station) = stations.get(&pass.station) else { continue };
             let wanted = said.map(|(name, _)| name).or(job.as_ref().map(|job| job.material.as_str()));
-            let material = material_of(of_serial, wanted, &made_here);
+            let material = match said {
+                // Where units are made, one of another product with the same number is another unit.
+                Some((name, _)) if station.first => name.to_owned(),
+                _ => material_of(of_serial, wanted, &made_here),
+            };
             // A revision that neither the station nor the job says is the one in force.
             let revision = said.filter(|(name, _)| *name == material).and_then(|(_, revision)| revision);
             let of_job = job.as_ref().filter(|job| job.material == material).and_then(|job| job.revision.as_deref());
@@ -177,7 +182,6 @@ impl Traceability {
             if is_new {
                 of_serial.push(material.clone());
             }
-            let Some(station) = stations.get(&pass.station) else { continue };
             let unit = ItemName { kind: ItemKind::Unit, material, number: pass.serial.clone() };
             let new = is_new.then_some(revision);
             of_pass(master, station, pass, job.as_ref(), &unit, new, &mut steps);

@@ -505,14 +505,17 @@ async fn what_comes_late_is_in_the_certificate_and_later_only_in_one_made_anew()
     here.hear("10 mount serial P1").await;
     here.hear("30 pack serial P1").await;
     here.hear("20 test serial P1, 20 test result 1, 20 test leak 2").await;
+    here.hear("34 test serial P1, 34 test result 0, 34 test leak 9").await;
     here.clock.set(at(30).plus(WAITED));
+    while here.trace.round(&mut here.reading, true).await.expect("a round") {}
+    assert_eq!(here.unit("P1").await.certificates.len(), 0, "the shop floor has not read so far");
     here.go_on().await;
     let tests = async |here: &Here, n: usize| {
         let unit = here.unit("P1").await;
         let file = here.trace.certificate(unit.certificates[n].number.clone()).await.expect("the file");
         checked(&file.bytes, here.key()).content().tests.iter().map(|test| test.value.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(tests(&here, 0).await, ["2"]);
+    assert_eq!(tests(&here, 0).await, ["2"], "what came after it was finished is not in it");
     here.hear("60 test serial P1, 60 test result 1, 60 test leak 2.9").await;
     assert_eq!(here.unit("P1").await.certificates.len(), 1);
     let unit = here.unit("P1").await.item.id;
@@ -522,20 +525,24 @@ async fn what_comes_late_is_in_the_certificate_and_later_only_in_one_made_anew()
     assert_eq!(briefs[0].superseded_by.as_deref(), Some(briefs[1].number.as_str()));
 }
 
+fn wish_of(lot: &str) -> ReceiptWish {
+    ReceiptWish {
+        key: Uuid::from_u128(1),
+        material: "VALVE".to_owned(),
+        revision: None,
+        number: lot.to_owned(),
+        quantity: 40.0,
+        place: Some("works/store".to_owned()),
+        state: "Released".to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn people_receive_decide_trace_and_call_back() {
     let folder = folder();
     let mut here = Here::new(folder.path()).await;
     here.run_order().await;
-    let wish = ReceiptWish {
-        key: Uuid::from_u128(1),
-        material: "VALVE".to_owned(),
-        revision: None,
-        number: "V-1".to_owned(),
-        quantity: 40.0,
-        place: Some("works/store".to_owned()),
-        state: "Released".to_owned(),
-    };
+    let wish = wish_of("V-1");
     let lot = here.trace.receive(wish.clone(), person()).await.expect("received");
     assert_eq!(here.trace.receive(wish.clone(), person()).await.expect("again").item.id, lot.item.id);
     let other = here.trace.receive(ReceiptWish { quantity: 41.0, ..wish.clone() }, person()).await;
@@ -560,8 +567,15 @@ async fn people_receive_decide_trace_and_call_back() {
     let svg = here.trace.label(lot.item.id, LabelForm::Svg).await.expect("a code");
     let zpl = here.trace.label(lot.item.id, LabelForm::Zpl).await.expect("a label");
     assert!(svg.starts_with("<?xml") && zpl.starts_with("^XA"), "{zpl}");
+    let nothing = ReceiptWish { key: Uuid::from_u128(4), number: "V-9".to_owned(), quantity: 1e-7, ..wish_of("V-9") };
+    let nothing = here.trace.receive(nothing, person()).await;
+    assert!(matches!(nothing, Err(TraceProblem::Refused(..))), "{nothing:?}");
+    // One that was used before it came is the same one in its event.
+    let used = here.trace.trace(here.unit("P3").await.item.id, false, None).await.expect("a trace").items[1].item.id;
+    let came = here.trace.receive(ReceiptWish { key: Uuid::from_u128(5), ..wish_of("V-2") }, person()).await;
+    assert_eq!(came.expect("received").item.id, used);
     let told = here.told().await;
-    assert_eq!(told.iter().filter(|(action, ..)| action == "received" || action == "state").count(), 2, "{told:?}");
+    assert_eq!(told.iter().filter(|(action, ..)| action == "received" || action == "state").count(), 3, "{told:?}");
 }
 
 #[tokio::test]

@@ -60,8 +60,8 @@ pub trait TraceRepository: Send + Sync + 'static {
     /// What each station said that belongs to no unit yet, as it was given with the last part of the lane.
     async fn trace_stations(&self) -> Result<Vec<(String, String)>, StoreError>;
 
-    /// Finished units of which a certificate is due, in the order in which they were recorded, at most [`PAGE_MAX`].
-    async fn trace_due(&self) -> Result<Vec<Finished>, StoreError>;
+    /// Units that were finished until then and of which a certificate is due, the longest finished first, at most [`PAGE_MAX`].
+    async fn trace_due(&self, until: Timestamp) -> Result<Vec<Finished>, StoreError>;
     /// Whether a unit is finished, and what became of its certificate.
     async fn trace_finished(&self, unit: Uuid) -> Result<Option<Finished>, StoreError>;
     /// Keeps the certificate of a finished unit, with the event that tells of it. The first one once: if there is one and `anew` is not

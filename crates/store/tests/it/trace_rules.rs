@@ -305,15 +305,16 @@ async fn a_unit_is_finished_once_and_what_comes_after_is_told() {
     let (_folder, store) = store().await;
     let pump = unit("P");
     take_all(&store, vec![make(&pump, 1, None), pass(&pump, "works/pack", 20, None, true)]).await;
-    assert_eq!(store.trace_due().await.unwrap(), [], "whether it is good is not said");
+    assert_eq!(store.trace_due(at(99)).await.unwrap(), [], "whether it is good is not said");
     take_all(
         &store,
         vec![pass(&pump, "works/pack", 20, Some(true), true), pass(&pump, "works/pack", 20, Some(true), true)],
     )
     .await;
     take_all(&store, vec![pass(&pump, "works/test", 15, Some(true), false)]).await;
-    let due = store.trace_due().await.unwrap();
+    let due = store.trace_due(at(99)).await.unwrap();
     assert_eq!((due.len(), due[0].unit, due[0].at, due[0].equipment.as_str()), (1, id(1), at(20), "works/pack"));
+    assert_eq!(store.trace_due(at(19)).await.unwrap(), [], "then it was not finished yet");
     assert_eq!(found(&store).await, [], "what comes before the certificate is made is in it");
     let certificate = |number: &str| NewCertificate {
         unit: pump.clone(),
@@ -326,7 +327,7 @@ async fn a_unit_is_finished_once_and_what_comes_after_is_told() {
     let kept = store.trace_certify(certificate("C1"), false, note(201, "works")).await.unwrap();
     let again = store.trace_certify(certificate("C2"), false, note(202, "works")).await.unwrap();
     assert_eq!((kept.changed, again.changed, again.repeated), (1, 0, true));
-    assert_eq!(store.trace_due().await.unwrap(), []);
+    assert_eq!(store.trace_due(at(99)).await.unwrap(), []);
     assert_eq!(store.trace_finished(id(1)).await.unwrap().unwrap().certificate, CertificateState::Issued);
     assert_eq!(store.outbox_pending(10).await.unwrap().len(), 1);
     take_all(
@@ -342,7 +343,7 @@ async fn a_unit_is_finished_once_and_what_comes_after_is_told() {
     // One of which none can be made is tried no more, until somebody wants it.
     take_all(&store, vec![make(&unit("Q"), 2, None), pass(&unit("Q"), "works/pack", 21, Some(true), true)]).await;
     store.trace_not_certified(id(2), "no product".to_owned(), note(204, "works")).await.unwrap();
-    assert_eq!(store.trace_due().await.unwrap(), []);
+    assert_eq!(store.trace_due(at(99)).await.unwrap(), []);
     let state = store.trace_finished(id(2)).await.unwrap().unwrap().certificate;
     assert_eq!(state, CertificateState::NotPossible("no product".to_owned()));
     let identity = |n| Identity { device: id(n), at: at(60), by: Some(id(5)) };

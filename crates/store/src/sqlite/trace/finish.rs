@@ -75,14 +75,16 @@ impl Store {
             .map_err(database("read what stations said"))
     }
 
-    pub(super) async fn due(&self) -> Result<Vec<Finished>, StoreError> {
+    pub(super) async fn due(&self, until: Timestamp) -> Result<Vec<Finished>, StoreError> {
         let mut view = self.readers().acquire().await.map_err(database("look which certificates are due"))?;
-        let rows: Vec<FinishedRow> =
-            sqlx::query_as(sqlx::AssertSqlSafe(format!("{FINISHED} f.state = 0 ORDER BY f.unit LIMIT ?")))
-                .bind(i64::from(PAGE_MAX))
-                .fetch_all(&mut *view)
-                .await
-                .map_err(database("look which certificates are due"))?;
+        let rows: Vec<FinishedRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{FINISHED} f.state = 0 AND f.at <= ? ORDER BY f.at, f.unit LIMIT ?"
+        )))
+        .bind(until.micros())
+        .bind(i64::from(PAGE_MAX))
+        .fetch_all(&mut *view)
+        .await
+        .map_err(database("look which certificates are due"))?;
         shown(&mut view, rows).await
     }
 

@@ -90,8 +90,8 @@ impl TraceRepository for Store {
         self.stations().await
     }
 
-    async fn trace_due(&self) -> Result<Vec<Finished>, StoreError> {
-        self.due().await
+    async fn trace_due(&self, until: Timestamp) -> Result<Vec<Finished>, StoreError> {
+        self.due(until).await
     }
 
     async fn trace_finished(&self, unit: Uuid) -> Result<Option<Finished>, StoreError> {

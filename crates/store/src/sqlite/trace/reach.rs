@@ -23,6 +23,8 @@ use uuid::Uuid;
 
 /// The most edges of one answer.
 const EDGES_MAX: usize = 4 * REACH_MAX;
+/// The most edges that are followed from one depth to the next.
+const LINKS_MAX: usize = 4_000_000;
 
 /// Items that were reached.
 struct Reach {
@@ -85,7 +87,8 @@ impl Store {
         let Some(root) = find(&mut view, &ItemRef::Id(item)).await? else { return Ok(Vec::new()) };
         let mut found = edge_rows(&mut view, &[root.key], Direction::Backward, AsOf::Ever).await?;
         found.sort_unstable_by_key(|row| (row.at, row.from_key, row.to_key, row.position));
-        found.truncate(usize::try_from(PAGE_MAX).unwrap_or(usize::MAX));
+        // The newest of them.
+        found.drain(..found.len().saturating_sub(usize::try_from(PAGE_MAX).unwrap_or(usize::MAX)));
         let mut keys: Vec<i64> = found.iter().map(|row| row.from_key).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -132,7 +135,11 @@ async fn reach(
             }
             links
         } else {
-            links(view, &keys, direction, as_of).await?
+            let links = links(view, &keys, direction, as_of).await?;
+            if links.len() > LINKS_MAX {
+                reach.cut = Some(Cut::Items);
+            }
+            links
         };
         let mut next: Vec<i64> =
             links.iter().map(|link| link.there).filter(|key| !reach.places.contains_key(key)).collect();
@@ -197,10 +204,14 @@ async fn links(
         push_keys(&mut query, keys);
         query.push(")");
         push_date(&mut query, as_of);
+        query.push(" LIMIT ").push_bind(i64::try_from(LINKS_MAX + 1 - all.len()).unwrap_or(i64::MAX));
         let found: Vec<(i64, i64, bool)> =
             query.build_query_as().fetch_all(&mut *view).await.map_err(database("follow what went into what"))?;
         let link = |(here, there, stays)| Link { here, there, holds: stays || as_of != AsOf::Ever };
         all.extend(found.into_iter().map(link));
+        if all.len() > LINKS_MAX {
+            break;
+        }
     }
     Ok(all)
 }
@@ -259,6 +270,7 @@ async fn edge_rows(
         push_keys(&mut query, keys);
         query.push(")");
         push_date(&mut query, as_of);
+        query.push(" LIMIT ").push_bind(i64::try_from(EDGES_MAX + 1 - all.len()).unwrap_or(i64::MAX));
         let rows: Vec<EdgeRow> =
             query.build_query_as().fetch_all(&mut *view).await.map_err(database("read what went into what"))?;
         all.extend(rows);

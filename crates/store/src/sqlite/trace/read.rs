@@ -84,8 +84,9 @@ impl Store {
             for number in numbers {
                 list.push_bind(number.clone());
             }
+            // As many as materials have these numbers: none may be missing.
             query.push(") AND +kind = ").push_bind(kind_number(ItemKind::Unit));
-            query.push(" ORDER BY +key DESC LIMIT ").push_bind(i64::from(PAGE_MAX));
+            query.push(" ORDER BY +key DESC");
             let more: Vec<Row> =
                 query.build_query_as().fetch_all(&mut *view).await.map_err(database("look for units"))?;
             found.extend(more);
