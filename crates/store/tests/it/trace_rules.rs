@@ -199,6 +199,9 @@ async fn what_a_station_puts_in_a_position_takes_the_place_of_what_was_there() {
     // What comes late was in there only until what is known to have come after it.
     take_all(&store, vec![said(&motors[0], &unit("P"), 1, 5)]).await;
     assert_eq!(crate::trace::numbers(&store, &pump, Direction::Backward, AsOf::At(at(7))).await, set(&["M1"]));
+    take_all(&store, vec![said(&valves[1], &pump, 1, 3)]).await;
+    assert_eq!(crate::trace::numbers(&store, &pump, Direction::Backward, AsOf::At(at(4))).await, set(&["V2"]));
+    assert_eq!(crate::trace::numbers(&store, &pump, Direction::Backward, AsOf::At(at(5))).await, set(&["M1"]));
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
