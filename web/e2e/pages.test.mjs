@@ -11,6 +11,8 @@ import { enter, open, real, start, visit } from './browser.mjs';
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TANK = 'works/nord/utilities/energy/buffer';
 const HOUR = "SELECT ts, value, quality\nFROM samples\nWHERE path = 'works/nord/bottling/line1/filler/pressure'\n  AND ts >= now() - INTERVAL '1 hour'\nORDER BY ts";
+/** The mock's lots and units but for their last two digits. */
+const ITEM = '0192f0c0-7000-7000-8000-0000000000';
 const PAGES = {
   overview: '/overview',
   'overview with faceplate': `/overview?face=${TANK}`,
@@ -32,6 +34,11 @@ const PAGES = {
   'work order': '/orders?view=table&order=4709',
   gantt: '/orders?view=gantt&job=o4713-20',
   'gantt as a table': '/orders?view=gantt&table=1',
+  traceability: '/trace',
+  'traceability, found': '/trace?find=V-22',
+  'a unit': `/trace?item=${ITEM}22`,
+  'a lot': `/trace?item=${ITEM}03`,
+  'a recall list': `/trace?dir=recall&item=${ITEM}01`,
   stations: '/station',
   'station at work': '/station?path=works/nord/bottling/line1/filler',
   'station held': '/station?path=works/nord/bottling/line1/labeller',
@@ -1407,7 +1414,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query', '/orders', '/orders?view=gantt', '/station?path=works/nord/bottling/line1/filler']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query', '/orders', '/orders?view=gantt', '/trace', '/station?path=works/nord/bottling/line1/filler']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

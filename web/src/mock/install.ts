@@ -1,7 +1,8 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
 // session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full). `mock.many`: a gateway with
-// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet.
+// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet. `mock.no_stations`: no station tells
+// of units; `mock.no_units`: there are stations, and none has passed.
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -31,6 +32,8 @@ export function install(): void {
   server.late = sessionStorage.getItem('mock.late') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
   server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
+  server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
+  server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';
   server.broker.many = Number(sessionStorage.getItem('mock.many') ?? 0);
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;

@@ -31,6 +31,10 @@ export const MATERIALS: { name: string; revision: string; title: string; unit: s
   { name: 'CIDER-033', revision: 'A', title: 'Cider 0.33 l, counter-pressure', unit: 'pcs', operations: bottled([], ['pressure']) },
   { name: 'GLUE-2', revision: '', title: 'Label glue, mixed', unit: 'kg', operations: [op('10', 'Mix and fill', both('labeller'), 90_000, 0, { instructions: ['mixing'] })] },
   { name: 'CAP-28', revision: '', title: 'Screw cap 28 mm', unit: 'pcs', operations: [] },
+  // Of the heat pumps, which are not made by work orders here.
+  { name: 'HP-16', revision: 'C', title: 'Heat pump 16 kW', unit: 'pcs', operations: [] },
+  { name: 'EV-20', revision: '', title: 'Expansion valve', unit: 'pcs', operations: [] },
+  { name: 'ST-08', revision: '', title: 'Valve steel', unit: 'kg', operations: [] },
 ];
 
 export interface MockInstruction {
