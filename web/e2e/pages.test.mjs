@@ -1276,7 +1276,7 @@ describe('pages', { skip: real }, () => {
       assert.match(words, /Connected in part/);
       assert.match(words, /What to do:\s+Check `table` and `address`/);
       assert.doesNotMatch(words, /over since then/);
-      await page.getByRole('button', { name: 'Packer' }).click();
+      await page.getByRole('button', { name: 'Packer', exact: true }).click();
       const drawer = page.getByRole('dialog', { name: 'Packer' }).or(page.locator('aside', { hasText: 'Packer' })).first();
       assert.match(await drawer.innerText(), /4, 1 refused by the device/);
       await page.close();
