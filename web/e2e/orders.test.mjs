@@ -1,12 +1,9 @@
 // Work orders, the plan, and an operator's shift at a machine: by touch, by keyboard alone, with a scanner. On the mock.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { enter, open, real, start, visit } from './browser.mjs';
+import { enter, findings, open, real, shown, start, visit } from './browser.mjs';
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FILLER1 = '/station?path=works/nord/bottling/line1/filler';
 const LABELLER1 = '/station?path=works/nord/bottling/line1/labeller';
 const FILLER2 = '/station?path=works/nord/bottling/line2/filler';
@@ -17,18 +14,7 @@ describe('work orders', { skip: real }, () => {
   before(async () => (run = await start()));
   after(() => run.close());
 
-  async function on(path, look, work, known = []) {
-    const { page, faults } = await open(run, { ...look, seed: { 'mock.calm': '1', ...look.seed } });
-    await enter(run, page, look.user);
-    await visit(run, page, path);
-    await work(page);
-    assert.deepEqual(faults.filter((fault) => !known.some((word) => fault.includes(word))), []);
-    await page.close();
-  }
-  const findings = async (page) => {
-    await page.evaluate(axeSource);
-    return page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].any?.[0]?.message ?? ''}`));
-  };
+  const on = (...asked) => shown(run, ...asked);
   /** What can be pressed on the operator's screen and in its dialogs, and is too small for a glove. */
   const small = (page) =>
     page.evaluate(() =>

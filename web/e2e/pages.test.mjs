@@ -4,11 +4,9 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { enter, open, real, start, visit } from './browser.mjs';
+import { enter, findings, open, real, start, visit } from './browser.mjs';
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TANK = 'works/nord/utilities/energy/buffer';
 const HOUR = "SELECT ts, value, quality\nFROM samples\nWHERE path = 'works/nord/bottling/line1/filler/pressure'\n  AND ts >= now() - INTERVAL '1 hour'\nORDER BY ts";
 /** The mock's lots and units but for their last two digits. */
@@ -73,13 +71,6 @@ describe('pages', { skip: real }, () => {
   let run;
   before(async () => (run = await start()));
   after(() => run.close());
-
-  /** axe, put in through the debugger so that the page's own policy stays as strict as it is. */
-  async function findings(page) {
-    await page.evaluate(axeSource);
-    const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-    return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(' ')} ${n.any?.[0]?.message ?? ''}`).slice(0, 4).join(' | ')}`);
-  }
 
   for (const theme of ['light', 'dark']) {
     for (const density of ['normal', 'touch']) {

@@ -2,11 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { enter, open, real, start, visit } from './browser.mjs';
+import { enter, findings, open, real, shown, start, visit } from './browser.mjs';
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const item = (n) => `/trace?item=0192f0c0-7000-7000-8000-0000000000${n}`;
 const [STEEL, GOOD_LOT, BARRED_LOT, UNIT, EIGHTH, LAST_BUT_ONE] = ['01', '02', '03', '22', '27', '30'].map(item);
 
@@ -15,18 +13,7 @@ describe('traceability', { skip: real }, () => {
   before(async () => (run = await start()));
   after(() => run.close());
 
-  async function on(path, look, work, known = []) {
-    const { page, faults } = await open(run, { ...look, seed: { 'mock.calm': '1', ...look.seed } });
-    await enter(run, page, look.user);
-    await visit(run, page, path);
-    await work(page);
-    assert.deepEqual(faults.filter((fault) => !known.some((word) => fault.includes(word))), []);
-    await page.close();
-  }
-  const findings = async (page) => {
-    await page.evaluate(axeSource);
-    return page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].any?.[0]?.message ?? ''}`));
-  };
+  const on = (...asked) => shown(run, ...asked);
   const card = (page, name) => page.getByRole('region', { name, exact: true });
   const rows = (page, name) => card(page, name).locator('tbody tr');
 
