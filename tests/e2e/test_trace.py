@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections import Counter
+from urllib.parse import quote
 
 from harness import Case, binary, now_ms, run, wait_until
 from mqtt import Client
@@ -59,6 +60,7 @@ tracked = "lot"
 
 [[material]]
 name = "MOTOR"
+gtin = "4012345000085"
 tracked = "serial"
 
 [[material]]
@@ -200,6 +202,14 @@ class Trace(Case):
         self.assertTrue(audit["ok"], audit)
         born = [one for one in self.here.timeline(kind="trace", limit=1000) if ": certificate" in one["summary"]]
         self.assertEqual(len(born), UNITS, "each is told once")
+        # Another key is not taken in silence.
+        told = lambda: [one["summary"] for one in self.here.timeline(limit=1000) if "are signed with the key" in one["summary"]]
+        self.die()
+        self.assertEqual(told(), [])
+        self.here.stop()
+        (self.here.data_dir / "tls/signing-key.pem").unlink()
+        self.here.start()
+        wait_until("the new key is told", told)
 
     def test_what_cannot_be_right_is_kept_and_told(self):
         self.run_order()
@@ -228,7 +238,7 @@ class Trace(Case):
     def test_rights_labels_and_a_unit_that_connects(self):
         self.run_order()
         lot = self.receive("V-0")
-        self.stations["mount"].say(serial="A", valve="V-0")
+        self.stations["mount"].say(serial="A", valve="V-0", motor="M/7")
         unit = wait_until("it is there", lambda: self.unit("A"))
         viewer = self.here.make_user("vera", "viewer", LINE)
         stranger = self.here.make_user("sam", "operator", "works/elsewhere")
@@ -240,7 +250,13 @@ class Trace(Case):
         self.ok("POST", f"/api/mes/units/{unit['id']}/identity", {}, 403, **as_viewer)
         self.ok("POST", f"/api/mes/units/{unit['id']}/certificate", {}, 409)
         self.assertIn("<svg", self.ok("GET", f"/api/mes/lots/{unit['id']}/label.svg").text)
-        self.assertTrue(self.ok("GET", f"/api/mes/lots/{lot['id']}/label.zpl").text.startswith("^XA"))
+        scanned = quote("https://works.example/01/04012345000085/21/M%2F7?17=271231", safe="")
+        motors = self.get(f"/api/mes/units?number={scanned}")["items"]
+        self.assertEqual([motor["number"] for motor in motors], ["M/7"], "as a scanner reads it")
+        label = self.ok("GET", f"/api/mes/lots/{motors[0]['id']}/label.zpl").text
+        self.assertIn("^FDMA,https://id.gs1.org/01/04012345000085/21/M%2F7^FS", label)
+        self.assertIn("^FD(01)04012345000085(21)M/7^FS", label)
+        self.assertIn("^FDMA,V-0^FS", self.ok("GET", f"/api/mes/lots/{lot['id']}/label.zpl").text, "it has no GTIN")
         given = self.ok("POST", f"/api/mes/units/{unit['id']}/identity", {}).json
         self.assertEqual(given["user"], unit["id"])
         self.ok("POST", f"/api/mes/units/{unit['id']}/identity", {}, 409)

@@ -93,7 +93,7 @@ fn state(word: Option<String>) -> Result<Option<String>, Problem> {
 pub struct ListQuery {
     /// The number begins so.
     text: Option<String>,
-    /// With just this number.
+    /// With just this number, or what a scanner reads of a label with it.
     number: Option<String>,
     /// Of this material.
     material: Option<String>,

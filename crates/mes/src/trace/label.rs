@@ -1,10 +1,8 @@
 //! Labels in ZPL II, for the printers that most plants have.
 //!
 //! Whatever stands in data is written so that it cannot be a command: every character but letters, digits and harmless marks goes as
-//! the hexadecimal bytes of its UTF-8, by `^FH` with `\` as the sign for them. (Zebra, ZPL II Programming Guide: `^FH`, `^BC`, `^BX`, `^BQ`.)
-//! `^FH` is dealt with before the escapes that a bar code has of its own, so both are applied, the bar code's first.
+//! the hexadecimal bytes of its UTF-8, by `^FH` with `\` as the sign for them. (Zebra, ZPL II Programming Guide: `^FH`, `^BQ`.)
 
-use super::gs1::Elements;
 use std::fmt::Write as _;
 
 /// The widest and longest label, in dots.
@@ -50,38 +48,6 @@ pub enum Shape {
         /// What it says.
         text: String,
     },
-    /// A Code 128 bar code with its text below.
-    Code128 {
-        /// In dots.
-        height: u16,
-        /// The narrowest bar, 1 to 10 dots.
-        module: u8,
-        /// What it says: characters of ASCII that can be seen, and spaces.
-        data: String,
-    },
-    /// The same as GS1-128.
-    Gs1Code128 {
-        /// In dots.
-        height: u16,
-        /// The narrowest bar, 1 to 10 dots.
-        module: u8,
-        /// What it says.
-        elements: Elements,
-    },
-    /// A Data Matrix (ECC 200).
-    DataMatrix {
-        /// A square, 1 to 100 dots.
-        module: u8,
-        /// What it says.
-        data: String,
-    },
-    /// The same as GS1 DataMatrix.
-    Gs1DataMatrix {
-        /// A square, 1 to 100 dots.
-        module: u8,
-        /// What it says.
-        elements: Elements,
-    },
     /// A QR code.
     Qr {
         /// A square, 1 to 10 dots.
@@ -106,16 +72,13 @@ pub enum LabelError {
         /// The most.
         most: usize,
     },
-    /// A character that a Code 128 of this kind does not have.
-    #[error("{0:?} cannot be in a Code 128: only what can be seen of ASCII can, and spaces")]
-    Code128(char),
 }
 
 impl Label {
     /// The label in ZPL II.
     ///
     /// # Errors
-    /// A size is beyond what printers have, or a character beyond what a bar code has.
+    /// A size is beyond what printers have.
     pub fn zpl(&self) -> Result<String, LabelError> {
         within("a width", self.width.into(), 1, DOTS_MAX.into())?;
         within("a length", self.length.into(), 1, DOTS_MAX.into())?;
@@ -142,48 +105,11 @@ fn shape(zpl: &mut String, shape: &Shape) -> Result<(), LabelError> {
             let _ = write!(zpl, "^A0N,{height},{height}");
             data(zpl, "", text)
         }
-        Shape::Code128 { height, module, data: text } => {
-            code128(zpl, *height, *module)?;
-            data(zpl, ">:", &in_code128(text)?)
-        }
-        Shape::Gs1Code128 { height, module, elements } => {
-            code128(zpl, *height, *module)?;
-            // Characters of set 82 are all in Code 128; a ">" is its sign for escapes.
-            data(zpl, ">:>8", &elements.joined(">8", &|text| text.replace('>', ">0")))
-        }
-        Shape::DataMatrix { module, data: text } => {
-            data_matrix(zpl, *module)?;
-            data(zpl, "", &text.replace('_', "__"))
-        }
-        Shape::Gs1DataMatrix { module, elements } => {
-            data_matrix(zpl, *module)?;
-            data(zpl, "_1", &elements.joined("_1", &|text| text.replace('_', "__")))
-        }
         Shape::Qr { module, data: text } => {
             within("a module", (*module).into(), 1, 10)?;
             let _ = write!(zpl, "^BQN,2,{module}");
             data(zpl, "MA,", text)
         }
-    }
-}
-
-fn code128(zpl: &mut String, height: u16, module: u8) -> Result<(), LabelError> {
-    within("a height", height.into(), 1, DOTS_MAX.into())?;
-    within("a module", module.into(), 1, 10)?;
-    let _ = write!(zpl, "^BY{module}^BCN,{height},Y,N,N,N");
-    Ok(())
-}
-
-fn data_matrix(zpl: &mut String, module: u8) -> Result<(), LabelError> {
-    within("a module", module.into(), 1, 100)?;
-    let _ = write!(zpl, "^BXN,{module},200,,,,_"); // The escape sign is named, for its default has changed over the years.
-    Ok(())
-}
-
-fn in_code128(text: &str) -> Result<String, LabelError> {
-    match text.chars().find(|c| !matches!(c, ' '..='~')) {
-        Some(other) => Err(LabelError::Code128(other)),
-        None => Ok(text.replace('>', ">0")),
     }
 }
 
@@ -208,7 +134,6 @@ fn within(what: &'static str, value: usize, least: usize, most: usize) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::super::gs1::Ai;
     use super::*;
     use proptest::prelude::*;
 
@@ -217,28 +142,16 @@ mod tests {
         Label { width: 812, length: 1218, copies: 2, fields }
     }
 
-    fn elements(serial: &str) -> Elements {
-        Elements::new(&[(Ai::Gtin, "9506000134352"), (Ai::Lot, "L>1_2"), (Ai::Serial, serial)]).unwrap()
-    }
-
     #[test]
     fn a_label_is_what_the_printer_understands() {
         let label = label(vec![
             Shape::Text { height: 40, text: "Насос №2 ^XZ~JA\\".to_owned() },
-            Shape::Code128 { height: 80, module: 2, data: "A>B^~".to_owned() },
-            Shape::Gs1Code128 { height: 80, module: 2, elements: elements("7") },
-            Shape::DataMatrix { module: 6, data: "a_1b".to_owned() },
-            Shape::Gs1DataMatrix { module: 6, elements: elements("7") },
             Shape::Qr { module: 4, data: "https://id.example/01/09506000134352/21/7".to_owned() },
         ]);
         let wanted = concat!(
             "^XA\n^CI28\n^PW812\n^LL1218\n",
             "^FO20,20^A0N,40,40^FH\\^FD\\D0\\9D\\D0\\B0\\D1\\81\\D0\\BE\\D1\\81 \\E2\\84\\962 \\5EXZ\\7EJA\\5C^FS\n",
-            "^FO20,120^BY2^BCN,80,Y,N,N,N^FH\\^FD>:A>0B\\5E\\7E^FS\n",
-            "^FO20,220^BY2^BCN,80,Y,N,N,N^FH\\^FD>:>8010950600013435210L>01_2>8217^FS\n",
-            "^FO20,320^BXN,6,200,,,,_^FH\\^FDa__1b^FS\n",
-            "^FO20,420^BXN,6,200,,,,_^FH\\^FD_1010950600013435210L>1__2_1217^FS\n",
-            "^FO20,520^BQN,2,4^FH\\^FDMA,https://id.example/01/09506000134352/21/7^FS\n",
+            "^FO20,120^BQN,2,4^FH\\^FDMA,https://id.example/01/09506000134352/21/7^FS\n",
             "^PQ2\n^XZ\n",
         );
         assert_eq!(label.zpl().unwrap(), wanted);
@@ -247,14 +160,12 @@ mod tests {
     #[test]
     fn what_no_printer_prints_is_refused() {
         let refused = |shape| label(vec![shape]).zpl().unwrap_err();
-        assert_eq!(refused(Shape::Code128 { height: 9, module: 1, data: "é".to_owned() }), LabelError::Code128('é'));
-        assert_eq!(refused(Shape::Code128 { height: 9, module: 1, data: "\n".to_owned() }), LabelError::Code128('\n'));
         for shape in [
             Shape::Text { height: 9, text: "a".to_owned() },
             Shape::Text { height: 20, text: String::new() },
             Shape::Text { height: 20, text: "a".repeat(DATA_MAX + 1) },
             Shape::Qr { module: 11, data: "a".to_owned() },
-            Shape::DataMatrix { module: 0, data: "a".to_owned() },
+            Shape::Qr { module: 0, data: "a".to_owned() },
         ] {
             assert!(matches!(refused(shape), LabelError::Size { .. }));
         }

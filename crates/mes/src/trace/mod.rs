@@ -1,15 +1,11 @@
-//! Where things come from: what a vessel gives when lots mix in it, how lots are numbered, and what stands on labels.
-//!
-//! What went into what is kept by the store; here is what can be said without it.
+//! What stands on lots and units, and how it is read again. What went into what is kept by the store.
 //!
 //! # Invariants
-//! - What is drawn from a vessel and what stays in it is, lot by lot, what went in, to the millionth ([`tank`]).
 //! - Nothing that is printed on a label can give the printer a command ([`label`]).
+//! - A code says the number that was written, whoever reads it ([`gs1`]).
 //!
-//! Start reading at [`tank::Tank`], then [`gs1::Elements`], then [`label::Label`].
+//! Start reading at [`gs1::Code`], then [`label::Label`].
 
 pub mod gs1;
 pub mod label;
-pub mod number;
 pub mod qr;
-pub mod tank;

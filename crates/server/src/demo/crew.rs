@@ -1,6 +1,7 @@
 //! The people of the demo's assembly line: a planner who makes orders, and an operator who reads instructions, begins and ends jobs, and has
-//! the panel of the first station. They are simulated; what they do goes the ways on which people do it, and what is counted comes from the
-//! machines. What a visitor does in between, they take as it is: they begin his orders, and touch no job that he has paused.
+//! the panel of the first station. They are simulated; they call what the HTTP API calls, as people with accounts of their own, and what is
+//! counted comes from the machines. What a visitor does in between, they take as it is: they begin his orders, and touch no job that he has
+//! paused.
 //!
 //! Start reading at [`Crew::run`]. What is to be done now is decided in [`decide`], which is pure.
 
@@ -138,7 +139,7 @@ impl Crew {
             Deed::Begin(job) => (job, JobTrigger::Begin),
             Deed::Stop(job) => (job, JobTrigger::Stop),
         };
-        // Not from the list: that one was told for the eyes of nobody in particular, and is older.
+        // The list is older.
         let job = self.orders.job(job, self.operator).await?;
         if what == JobTrigger::Begin {
             for unseen in job.instructions.iter().filter(|instruction| !instruction.seen) {

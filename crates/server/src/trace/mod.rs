@@ -18,6 +18,7 @@ use crate::notes::Notes;
 use andon_access::Accounts;
 use andon_access::signing::SigningKey;
 use andon_bus::Bus;
+use andon_mes::certificate::{Hex, PublicKey};
 use andon_mes::master::MasterData;
 use andon_mes::pass::{Follower, Heard, Pass, Remark};
 use andon_model::error::causes;
@@ -128,6 +129,14 @@ impl Traceability {
                 Ok(kept) => drop(heard.insert(station, kept)),
                 Err(error) => tracing::error!(station, %error, "what a station said before the start cannot be read"),
             }
+        }
+        let key = PublicKey(Hex(parts.key.public())).to_string();
+        if let Some(former) = parts.store.trace_last_key().await?.filter(|former| *former != key) {
+            let words = format!(
+                "certificates are signed with the key {key} from now on; those before were signed with {former}, and are verified with its \
+                 public half alone. If tls/signing-key.pem was lost, restore it from a backup with keys before the next unit is finished"
+            );
+            parts.notes.say("", "signing_key", words);
         }
         let state = Mutex::new(State { follower: Follower::new(heard), master: Arc::default() });
         Ok(Arc::new(Self { parts, state, turn: Default::default(), reach: Default::default() }))

@@ -6,6 +6,7 @@ use andon_api::ports::trace::{
     ItemsQuery, LabelForm, LinkView, LotView, PartView, PassView, ReachedView, RecallRowView, RecallView, ReceiptWish,
     StockView, TraceProblem, TraceView, Traced, Traces, UnitCredential, UnitView,
 };
+use andon_mes::trace::gs1::{Code, Element, number_of};
 use andon_mes::trace::label::{Field, Label, Shape};
 use andon_mes::trace::qr;
 use andon_model::Timestamp;
@@ -34,7 +35,8 @@ impl Traceability {
             kind: Some(if query.units { ItemKind::Unit } else { ItemKind::Lot }),
             state: query.state.as_deref().and_then(disposition),
             begins: query.text,
-            number: query.number,
+            // Whoever scans a label scans its link.
+            number: query.number.map(|text| number_of(&text).unwrap_or(text)),
             before: query.before,
             limit: limit + 1,
         };
@@ -167,13 +169,26 @@ impl Traceability {
         Ok(CertificateFile { serial, bytes: stored.bytes })
     }
 
+    /// What GS1 has on a label. `None`: the material has no GTIN, or GS1 cannot write the number; then the number stands alone.
+    fn code_of(&self, item: &Item) -> Option<Code> {
+        let element = match item.name.kind {
+            ItemKind::Unit => Element::Serial,
+            ItemKind::Lot => Element::Lot,
+            ItemKind::Sublot | ItemKind::Container => return None,
+        };
+        let master = self.parts.mes.master_data();
+        let material = master.material(&item.name.material, item.revision.as_deref())?;
+        Code::new(material.gtin.as_ref()?, element, &item.name.number).ok()
+    }
+
     async fn printed(&self, id: Uuid, form: LabelForm) -> Result<String, TraceProblem> {
         let item = self.item(id).await?;
         let refused = |reason: String| TraceProblem::Refused(reason, "give it a shorter number".to_owned());
-        // What scanners of the plant read is the number itself.
+        let code = self.code_of(&item);
+        let link = code.as_ref().map_or_else(|| item.name.number.clone(), Code::digital_link);
         let number = item.name.number;
         match form {
-            LabelForm::Svg => qr::svg(&number, PIXELS).map_err(|error| refused(error.to_string())),
+            LabelForm::Svg => qr::svg(&link, PIXELS).map_err(|error| refused(error.to_string())),
             LabelForm::Zpl => {
                 let text = |y, height, text: String| Field { x: 260, y, shape: Shape::Text { height, text } };
                 // 75 × 30 mm at 8 dots a millimetre.
@@ -182,10 +197,10 @@ impl Traceability {
                     length: 240,
                     copies: 1,
                     fields: vec![
-                        Field { x: 24, y: 24, shape: Shape::Qr { module: 6, data: number.clone() } },
+                        Field { x: 24, y: 24, shape: Shape::Qr { module: 5, data: link } },
                         text(40, 40, item.name.material),
                         text(100, 32, number),
-                        text(150, 24, item.name.kind.word().to_owned()),
+                        text(150, 20, code.map_or_else(|| item.name.kind.word().to_owned(), |code| code.shown())),
                     ],
                 };
                 label.zpl().map_err(|error| refused(error.to_string()))

@@ -154,10 +154,11 @@ impl Traceability {
         passes: &[Pass],
     ) -> Result<Vec<Placed>, StoreError> {
         let serials: BTreeSet<String> = passes.iter().map(|pass| pass.serial.clone()).collect();
-        let mut known: HashMap<String, Vec<String>> = HashMap::new();
+        // What is known with each number: the material and its revision.
+        let mut known: HashMap<String, Vec<(String, Option<String>)>> = HashMap::new();
         if !serials.is_empty() {
             for item in self.parts.store.trace_numbered(serials.into_iter().collect()).await? {
-                known.entry(item.name.number).or_default().push(item.name.material);
+                known.entry(item.name.number).or_default().push((item.name.material, item.revision));
             }
         }
         let mut steps = Vec::new();
@@ -177,14 +178,14 @@ impl Traceability {
             let revision = said.filter(|(name, _)| *name == material).and_then(|(_, revision)| revision);
             let of_job = job.as_ref().filter(|job| job.material == material).and_then(|job| job.revision.as_deref());
             let in_force = master.material(&material, None).and_then(|material| material.revision.as_deref());
-            let revision = revision.or(of_job).or(in_force).map(str::to_owned);
-            let is_new = !of_serial.contains(&material);
+            let there = of_serial.iter().find(|(known, _)| *known == material).map(|(_, revision)| revision.clone());
+            let is_new = there.is_none();
+            let revision = there.unwrap_or_else(|| revision.or(of_job).or(in_force).map(str::to_owned));
             if is_new {
-                of_serial.push(material.clone());
+                of_serial.push((material.clone(), revision.clone()));
             }
             let unit = ItemName { kind: ItemKind::Unit, material, number: pass.serial.clone() };
-            let new = is_new.then_some(revision);
-            of_pass(master, station, pass, job.as_ref(), &unit, new, &mut steps);
+            of_pass(master, station, pass, job.as_ref(), &Passing { name: unit, revision, is_new }, &mut steps);
         }
         Ok(steps)
     }
@@ -221,10 +222,11 @@ fn made_here(master: &MasterData, station: &str) -> Vec<String> {
 
 /// What a unit with this serial number is: one that there is, before all of what is wanted, then of what is made here; a new one is
 /// what is wanted, or what alone is made here. Wanted is what the station says, else what the job makes.
-fn material_of(known: &[String], wanted: Option<&str>, made_here: &[String]) -> String {
-    let is_made =
-        |material: &&String| made_here.contains(material) || material.as_str() == UNKNOWN || made_here.is_empty();
-    let there = known.iter().find(|material| Some(material.as_str()) == wanted).or_else(|| known.iter().find(is_made));
+fn material_of(known: &[(String, Option<String>)], wanted: Option<&str>, made_here: &[String]) -> String {
+    let is_made = |material: &&String| made_here.contains(*material) || *material == UNKNOWN || made_here.is_empty();
+    let mut materials = known.iter().map(|(material, _)| material);
+    let there =
+        materials.clone().find(|material| Some(material.as_str()) == wanted).or_else(|| materials.find(is_made));
     if let Some(there) = there {
         return there.clone();
     }
@@ -235,27 +237,35 @@ fn material_of(known: &[String], wanted: Option<&str>, made_here: &[String]) -> 
     }
 }
 
-/// The steps of a pass; `new`: the unit is recorded for the first time, in this revision.
+/// The unit of a pass.
+struct Passing {
+    name: ItemName,
+    revision: Option<String>,
+    /// It is recorded for the first time.
+    is_new: bool,
+}
+
+/// The steps of a pass.
 fn of_pass(
     master: &MasterData,
     station: &Station,
     pass: &Pass,
     job: Option<&JobHere>,
-    unit: &ItemName,
-    new: Option<Option<String>>,
+    passing: &Passing,
     steps: &mut Vec<Placed>,
 ) {
+    let unit = &passing.name;
     let shown = format!("{} {}", unit.material, unit.number);
     let mut put = |step: Step| steps.push(Placed { step, station: pass.station.clone(), shown: shown.clone() });
     // One that was there before it was read here keeps all that is known of it.
-    if let Some(revision) = new {
+    if passing.is_new {
         let unseen = format!(
             "{unit} passed {}, and no first station told of it; it is recorded as new. Look why the first station said nothing, \
              or whether the serial number was read right",
             pass.station
         );
         put(Step::Item(NewItem {
-            revision,
+            revision: passing.revision.clone(),
             told_if_new: (!station.first).then_some(unseen),
             job: job.map(|job| job.id),
             ..item(unit.clone(), pass.at)
@@ -276,7 +286,7 @@ fn of_pass(
         put(Step::Edge(NewEdge {
             from: ItemRef::Name(name),
             to: ItemRef::Name(unit.clone()),
-            quantity: quantity(master, job, unit, part).millionths(),
+            quantity: quantity(master, passing, part).millionths(),
             position: position(part),
             at: pass.at,
             job: job.map(|job| job.id),
@@ -315,14 +325,16 @@ fn item(name: ItemName, at: Timestamp) -> NewItem {
     }
 }
 
-/// How much of a part goes in: as the station says, as the bill says, or one.
-fn quantity(master: &MasterData, job: Option<&JobHere>, unit: &ItemName, part: &PartTag) -> Quantity {
+/// How much of a part goes in: as the station says, as the bill of the unit's own revision says, or one.
+fn quantity(master: &MasterData, unit: &Passing, part: &PartTag) -> Quantity {
     let one = Quantity::from_millionths(ONE);
     if part.by == Tracked::Serial {
         return one;
     }
-    let revision = job.filter(|job| job.material == unit.material).and_then(|job| job.revision.as_deref());
-    let bill = master.material(&unit.material, revision).map(|material| material.bill.as_slice()).unwrap_or_default();
+    let bill = master
+        .material(&unit.name.material, unit.revision.as_deref())
+        .map(|material| material.bill.as_slice())
+        .unwrap_or_default();
     let name = |material: &str| MasterDef::split(MasterKind::Material, material).0.to_owned();
     let line = bill.iter().find(|line| name(&line.material) == name(&part.material));
     part.quantity.or(line.map(|line| line.quantity)).unwrap_or(one)
@@ -354,6 +366,7 @@ mod tests {
     #[test]
     fn what_a_unit_is_comes_from_what_there_is_then_from_what_is_said_then_from_what_is_made_here() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let there = |known: &[String]| known.iter().map(|name| (name.clone(), None)).collect::<Vec<_>>();
         let both = names(&["HP-12", "HP-8"]);
         for (known, job, made, material) in [
             (names(&[]), Some("HP-8"), both.clone(), "HP-8"),
@@ -366,7 +379,7 @@ mod tests {
             (names(&["X"]), None, names(&[]), "X"),
             (names(&[]), None, names(&[]), UNKNOWN),
         ] {
-            assert_eq!(material_of(&known, job, &made), material, "{known:?} {job:?} {made:?}");
+            assert_eq!(material_of(&there(&known), job, &made), material, "{known:?} {job:?} {made:?}");
         }
     }
 }

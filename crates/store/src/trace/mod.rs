@@ -111,6 +111,8 @@ pub trait TraceRepository: Send + Sync + 'static {
     async fn trace_pass_before(&self, equipment: String, at: Timestamp) -> Result<Option<PassAt>, StoreError>;
     /// A certificate by its number, byte for byte.
     async fn trace_certificate(&self, number: String) -> Result<Option<StoredCertificate>, StoreError>;
+    /// The id of the key that signed the certificate that was kept last; `None`: there is none yet.
+    async fn trace_last_key(&self) -> Result<Option<String>, StoreError>;
     /// The certificates of a unit without their bytes, oldest first; the last one holds.
     async fn trace_certificates(&self, unit: Uuid) -> Result<Vec<CertificateBrief>, StoreError>;
     /// Findings, newest first, before a number, at most [`PAGE_MAX`].

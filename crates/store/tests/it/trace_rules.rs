@@ -327,7 +327,9 @@ async fn a_unit_is_finished_once_and_what_comes_after_is_told() {
         key_id: "k".to_owned(),
         bytes: number.into(),
     };
+    assert_eq!(store.trace_last_key().await.unwrap(), None);
     let kept = store.trace_certify(certificate("C1"), false, note(201, "works")).await.unwrap();
+    assert_eq!(store.trace_last_key().await.unwrap().as_deref(), Some("k"));
     let again = store.trace_certify(certificate("C2"), false, note(202, "works")).await.unwrap();
     assert_eq!((kept.changed, again.changed, again.repeated), (1, 0, true));
     assert_eq!(store.trace_due(at(99)).await.unwrap(), []);

@@ -176,6 +176,10 @@ impl TraceRepository for Store {
         self.certificate(number).await
     }
 
+    async fn trace_last_key(&self) -> Result<Option<String>, StoreError> {
+        self.last_key().await
+    }
+
     async fn trace_certificates(&self, unit: Uuid) -> Result<Vec<CertificateBrief>, StoreError> {
         self.certificates(unit).await
     }

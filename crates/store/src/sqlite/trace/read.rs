@@ -255,6 +255,13 @@ impl Store {
         Ok(brief.map(|brief| StoredCertificate { unit, brief, bytes }))
     }
 
+    pub(super) async fn last_key(&self) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT key_id FROM trace_certificate ORDER BY rowid DESC LIMIT 1")
+            .fetch_optional(self.readers())
+            .await
+            .map_err(database("look which key signed last"))
+    }
+
     pub(super) async fn certificates(&self, unit: Uuid) -> Result<Vec<CertificateBrief>, StoreError> {
         let rows: Vec<(String, i64, Vec<u8>, String)> = sqlx::query_as(
             "SELECT c.number, c.issued_at, c.sha256, c.key_id FROM trace_item i \
