@@ -1,5 +1,7 @@
 // The one owner of asking again and again: a page names what it reads and how often.
 
+import { clock } from './clock.svelte';
+import { asProblem, isAbort, type Problem } from './http';
 import { live } from './live.svelte';
 
 /**
@@ -44,4 +46,33 @@ export function poll(every: () => number | null, work: (signal: AbortSignal) => 
     };
   });
   return go;
+}
+
+/** What a page shows of the server, asked again and again. */
+export class Renewal {
+  /** When the newest answer came; null: there is none yet. */
+  readAt = $state<number | null>(null);
+  /** Why there is no newer one; null: the last question was answered. */
+  problem = $state.raw<Problem | null>(null);
+  /** What is shown is not known to be so any more. */
+  readonly stale = $derived(this.problem !== null || live.lostSince !== null);
+  /** Asks at once, and is done with the newest answer. */
+  load: () => Promise<void> = () => Promise.resolve();
+}
+
+/** In a component: asks now and then as `poll` does, and first when it is loaded. An answer that nothing newer was asked after is taken. */
+export function renew<T>(every: () => number, ask: (signal: AbortSignal) => Promise<T>, take: (answer: T, signal: AbortSignal) => unknown): Renewal {
+  const renewal = new Renewal();
+  renewal.load = poll(every, async (signal) => {
+    try {
+      const answer = await ask(signal);
+      if (signal.aborted) return;
+      renewal.readAt = clock.exact();
+      renewal.problem = null;
+      await take(answer, signal);
+    } catch (error) {
+      if (!isAbort(error) && !signal.aborted) renewal.problem = asProblem(error);
+    }
+  });
+  return renewal;
 }
