@@ -207,8 +207,8 @@ fn more(
                 said.insert(word.clone(), reading.clone());
                 unit.said.insert(word, (when, reading));
             }
-            // Older than what is told of it, it may be from before a clock was set back.
-            Some((known, told)) if when != *known && *told != reading => remarks.push(Remark::Otherwise {
+            // An older one is only what the newer one has replaced.
+            Some((known, told)) if when > *known && *told != reading => remarks.push(Remark::Otherwise {
                 serial: unit.serial.clone(),
                 at: Timestamp::from_micros(unit.at),
                 said: format!("{word} {}", reading.shown()),
