@@ -46,7 +46,7 @@ export interface Pass {
 }
 
 /** Something that went into something. */
-interface Joined {
+export interface Joined {
   quantity: number;
   position: string;
   at: number;
