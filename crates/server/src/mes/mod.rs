@@ -321,4 +321,6 @@ fn follow_of(
 }
 
 #[cfg(test)]
+pub(crate) mod testbed;
+#[cfg(test)]
 mod tests;

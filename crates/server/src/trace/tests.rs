@@ -3,31 +3,22 @@
 use super::certify::WAITED;
 use super::{Parts, Reading, Traceability};
 use crate::adapters::StoredAccounts;
-use crate::mes::Manufacturing;
-use crate::notes::Notes;
+use crate::mes::testbed::{NODE, Testbed, begins};
 use andon_access::signing::SigningKey;
-use andon_access::{Accounts, AccountsOptions, AuditRecorder};
+use andon_access::{Accounts, AccountsOptions};
 use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
 use andon_api::ports::trace::{DecisionWish, ItemsQuery, LabelForm, ReceiptWish, TraceProblem, Traces, UnitView};
-use andon_bus::Bus;
 use andon_bus::ids::new_id;
-use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_mes::certificate::{Certificate, Identity, PublicKey, Trace, Verdict, verify};
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::What;
 use andon_model::log::{Lane, Log, Seq, kind};
-use andon_model::plant::Plant;
-use andon_model::sample_codec::encode_samples;
 use andon_model::{Clock, Sample, StatusCode, Timestamp, Value};
-use andon_store::documents::{self, Document};
+use andon_store::OutboxRepository;
 use andon_store::trace::{READER, TraceRepository};
-use andon_store::{OutboxRepository, PlantRepository, Store};
-use andon_testkit::clock::ManualClock;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PLANT: &str = r#"
@@ -68,9 +59,9 @@ tracked = "serial"
 operation = [{ name = "10", equipment = ["works/line/mount"], run_time = "6 s" }]
 "#;
 
+/// So many seconds after the beginning.
 fn at(second: i64) -> Timestamp {
-    let begins = Timestamp::parse_rfc3339("2026-06-01T08:00:00Z").expect("a time");
-    Timestamp::from_micros(begins.micros() + second * 1_000_000)
+    Timestamp::from_micros(begins().micros() + second * 1_000_000)
 }
 
 fn person() -> Principal {
@@ -79,73 +70,41 @@ fn person() -> Principal {
 
 /// A node as far as it traces, and what it stands on.
 struct Here {
+    bed: Testbed,
     trace: Arc<Traceability>,
-    log: Arc<DurableLog>,
-    store: Store,
-    clock: Arc<ManualClock>,
-    stop: CancellationToken,
     reading: Reading,
-    floor: Option<Seq>,
 }
 
 impl Here {
-    async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
-        let handed: Arc<dyn Clock> = clock.clone();
-        let (folder_of_log, disk) = (folder.join("log"), Arc::new(OsDisk));
-        let (log, _) =
-            DurableLog::open(&folder_of_log, Uuid::from_u128(1), LogOptions::default(), disk, handed.clone())
-                .expect("a log");
-        let shared: Arc<dyn Log> = log.clone();
-        let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
-        if store.current_plant().await.expect("a model").0.version == 0 {
-            let document = Document { name: "plant.toml".to_owned(), text: PLANT.to_owned() };
-            let plant: Plant = documents::parse(&[document], &crate::adapters::Checks).expect("a good model");
-            store.apply_plant(0, plant, Principal::SYSTEM, None).await.expect("applied");
-        }
-        let bus = Bus::new(handed.clone());
-        let (plant, ids) = store.current_plant().await.expect("a model");
-        bus.set_plant(Arc::new(plant), ids);
-        let recorder = AuditRecorder::open(shared.clone()).expect("a recorder");
-        let stop = CancellationToken::new();
-        let relay = {
-            let (store, recorder, log, stop) = (store.clone(), recorder.clone(), shared.clone(), stop.clone());
-            async move { store.relay(recorder, log, stop).await }
-        };
-        // Ends with `stop`.
-        tokio::spawn(relay);
+    async fn new() -> Self {
+        Self::over(Testbed::new_at(at(-600), PLANT).await).await
+    }
+
+    /// Traceability over a node that has read nothing yet.
+    async fn over(bed: Testbed) -> Self {
         let options = AccountsOptions::default();
-        let records = Arc::new(StoredAccounts { store: store.clone(), session_life: options.session_life });
-        let accounts = Accounts::load(records, recorder, handed.clone(), options, new_id).await.expect("accounts");
-        let notes = Notes::new().0;
-        let mes = Manufacturing::open(store.clone(), shared.clone(), bus.clone(), handed.clone(), notes.clone())
-            .await
-            .expect("opened");
-        mes.follow().await.expect("followed");
-        let key = SigningKey::open(&folder.join("tls/signing-key.pem")).expect("a key");
+        let records = Arc::new(StoredAccounts { store: bed.store.clone(), session_life: options.session_life });
+        let accounts = Accounts::load(records, bed.recorder.clone(), bed.clock.clone(), options, new_id).await;
         let parts = Parts {
-            store: store.clone(),
-            log: shared,
-            bus,
-            clock: handed,
-            notes,
-            accounts,
-            mes,
-            key,
-            node: Uuid::from_u128(1),
+            store: bed.store.clone(),
+            log: bed.log.clone(),
+            bus: bed.bus.clone(),
+            clock: bed.clock.clone(),
+            notes: bed.notes.clone(),
+            accounts: accounts.expect("accounts"),
+            mes: bed.mes.clone(),
+            key: SigningKey::open(&bed.folder.path().join("tls/signing-key.pem")).expect("a key"),
+            node: NODE,
         };
         let trace = Traceability::open(parts).await.expect("opened");
         trace.follow();
-        let next = store.applied(READER, Lane::Samples).await.expect("an offset").next();
-        Self { trace, log, store, clock: clock.clone(), stop, reading: Reading::from(next), floor: None }
-    }
-
-    async fn new(folder: &Path) -> Self {
-        Self::open(folder, &Arc::new(ManualClock::new(at(-600)))).await
+        let next = bed.store.applied(READER, Lane::Samples).await.expect("an offset").next();
+        Self { bed, trace, reading: Reading::from(next) }
     }
 
     /// What stations say, as one frame that comes a second after the last of it: `10 mount serial P1`.
     async fn say(&self, said: &str) {
-        let view = self.trace.parts.bus.plant();
+        let view = self.bed.bus.plant();
         let one = |said: &str| {
             let words: Vec<&str> = said.split_whitespace().collect();
             let [second, station, tag, value] = words[..] else { panic!("{said}") };
@@ -162,14 +121,13 @@ impl Here {
         let received =
             samples.iter().map(|sample| sample.source_ts).max().expect("something").plus(Duration::from_secs(1));
         samples.iter_mut().for_each(|sample| sample.received_ts = received);
-        self.clock.set(received.max(self.clock.now()));
-        let seq = self.log.append(Lane::Samples, kind::SAMPLES, &encode_samples(&samples)).expect("taken");
-        self.log.durable(Lane::Samples, seq).await.expect("durable");
+        self.bed.clock.set(received.max(self.bed.clock.now()));
+        self.bed.take(&samples).await;
     }
 
     /// Reads what came and keeps it, and makes what is due.
     async fn go_on(&mut self) {
-        self.floor = Some(self.trace.parts.mes.read_on(self.floor).await);
+        self.bed.read().await;
         while self.trace.round(&mut self.reading, true).await.expect("a round") {}
     }
 
@@ -178,14 +136,9 @@ impl Here {
         self.go_on().await;
     }
 
-    async fn killed(self, folder: &Path) -> Self {
-        let clock = self.clock.clone();
-        self.stop.cancel();
-        self.store.close().await.expect("closed");
+    async fn killed(self) -> Self {
         drop(self.trace);
-        self.log.close();
-        drop(self.log);
-        Self::open(folder, &clock).await
+        Self::over(self.bed.killed_before_it_reads().await).await
     }
 
     async fn unit(&self, serial: &str) -> UnitView {
@@ -197,7 +150,7 @@ impl Here {
 
     /// An order for pumps whose jobs run at all stations.
     async fn run_order(&self) {
-        let mes = &self.trace.parts.mes;
+        let mes = &self.bed.mes;
         let wish = OrderWish {
             number: "4711".to_owned(),
             material: "PUMP".to_owned(),
@@ -221,7 +174,7 @@ impl Here {
             let wish = TriggerWish {
                 what: JobTrigger::Begin,
                 version: job.version,
-                key: new_id(&*self.clock),
+                key: new_id(&*self.bed.clock),
                 reason: None,
                 why: None,
                 prepared: None,
@@ -236,7 +189,7 @@ impl Here {
     }
 
     async fn events(&self) -> Vec<(String, String, String)> {
-        let read = self.log.read(Lane::Records, Seq(1), 8 << 20).expect("the records");
+        let read = self.bed.log.read(Lane::Records, Seq(1), 8 << 20).expect("the records");
         let mut told = Vec::new();
         for frame in read.frames.iter().filter(|frame| frame.kind == kind::EVENT) {
             let sealed: serde_json::Value = serde_json::from_slice(&frame.payload).expect("an event");
@@ -249,15 +202,11 @@ impl Here {
 
     /// Waits until what was told stands in the records.
     async fn told(&self) -> Vec<(String, String, String)> {
-        while !self.store.outbox_pending(1).await.expect("the outbox").is_empty() {
+        while !self.bed.store.outbox_pending(1).await.expect("the outbox").is_empty() {
             tokio::task::yield_now().await;
         }
         self.events().await
     }
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
 }
 
 /// The signature as `andon verify certificate` checks it.
@@ -267,8 +216,7 @@ fn checked(file: &[u8], key: PublicKey) -> Certificate {
 
 #[tokio::test]
 async fn a_unit_passes_its_stations_and_is_born_with_all_that_is_known_of_it() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.run_order().await;
     here.hear("9 mount state 6, 10 mount serial P0, 20 mount serial P1, 20 mount valve V-7, 20 mount motor M-1").await;
     here.hear("30 test serial P1, 30 test result 0, 30 test leak 3.5").await;
@@ -297,7 +245,7 @@ async fn a_unit_passes_its_stations_and_is_born_with_all_that_is_known_of_it() {
     assert_eq!((finished.certificate.as_str(), finished.at_ms), ("due", at(50).millis()));
 
     // Made when others have had time to say what they know.
-    here.clock.set(at(50).plus(WAITED));
+    here.bed.clock.set(at(50).plus(WAITED));
     here.go_on().await;
     here.go_on().await;
     let unit = here.unit("P1").await;
@@ -366,8 +314,7 @@ async fn a_unit_passes_its_stations_and_is_born_with_all_that_is_known_of_it() {
 
 #[tokio::test]
 async fn wherever_it_is_killed_every_unit_passes_once_and_is_born_once() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.run_order().await;
     let key = here.key();
     for n in 0..12 {
@@ -388,13 +335,13 @@ async fn wherever_it_is_killed_every_unit_passes_once_and_is_born_once() {
                 }
                 _ => {}
             }
-            here = here.killed(folder.path()).await;
+            here = here.killed().await;
         }
     }
     here.go_on().await;
-    here.clock.advance(Duration::from_secs(60));
+    here.bed.clock.advance(Duration::from_secs(60));
     here.go_on().await;
-    here = here.killed(folder.path()).await;
+    here = here.killed().await;
     here.go_on().await;
     assert_eq!(here.key(), key, "the key outlives every kill");
     for n in 0..12 {
@@ -406,7 +353,7 @@ async fn wherever_it_is_killed_every_unit_passes_once_and_is_born_once() {
         let file = here.trace.certificate(unit.certificates[0].number.clone()).await.expect("the file");
         assert_eq!(checked(&file.bytes, key).content().tests.len(), 1);
     }
-    assert_eq!(here.store.trace_check().await.expect("sums"), []);
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
     let told = here.told().await;
     assert_eq!(told.iter().filter(|(action, ..)| action == "certificate").count(), 12);
     assert_eq!(told.iter().filter(|(action, ..)| action == "not_known").count(), 3, "each lot once: {told:?}");
@@ -414,8 +361,7 @@ async fn wherever_it_is_killed_every_unit_passes_once_and_is_born_once() {
 
 #[tokio::test]
 async fn what_cannot_be_right_is_kept_and_told_with_what_to_do() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.run_order().await;
     let receipt = |number: &str, state: &str, quantity| ReceiptWish {
         key: Uuid::from_u128(number.len() as u128),
@@ -475,15 +421,14 @@ async fn what_cannot_be_right_is_kept_and_told_with_what_to_do() {
     }
     assert_eq!(here.unit("P3").await.as_built[0].item.number, "HELD-");
     assert_eq!(here.trace.findings(None, 100).await.expect("findings").len(), 6);
-    assert_eq!(here.store.trace_check().await.expect("sums"), []);
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
 }
 
 #[tokio::test]
 async fn a_unit_of_no_known_product_has_no_certificate_and_that_is_told_once() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.hear("10 mount serial P1, 20 pack serial P1").await;
-    here.clock.advance(Duration::from_secs(60));
+    here.bed.clock.advance(Duration::from_secs(60));
     here.go_on().await;
     here.go_on().await;
     let unit = here.unit("P1").await;
@@ -499,14 +444,13 @@ async fn a_unit_of_no_known_product_has_no_certificate_and_that_is_told_once() {
 
 #[tokio::test]
 async fn what_comes_late_is_in_the_certificate_and_later_only_in_one_made_anew() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.run_order().await;
     here.hear("10 mount serial P1").await;
     here.hear("30 pack serial P1").await;
     here.hear("20 test serial P1, 20 test result 1, 20 test leak 2").await;
     here.hear("34 test serial P1, 34 test result 0, 34 test leak 9").await;
-    here.clock.set(at(30).plus(WAITED));
+    here.bed.clock.set(at(30).plus(WAITED));
     while here.trace.round(&mut here.reading, true).await.expect("a round") {}
     assert_eq!(here.unit("P1").await.certificates.len(), 0, "the shop floor has not read so far");
     here.go_on().await;
@@ -539,8 +483,7 @@ fn wish_of(lot: &str) -> ReceiptWish {
 
 #[tokio::test]
 async fn people_receive_decide_trace_and_call_back() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.run_order().await;
     let wish = wish_of("V-1");
     let lot = here.trace.receive(wish.clone(), person()).await.expect("received");
@@ -580,8 +523,7 @@ async fn people_receive_decide_trace_and_call_back() {
 
 #[tokio::test]
 async fn a_unit_is_given_its_credential_once_and_connects_with_it() {
-    let folder = folder();
-    let mut here = Here::new(folder.path()).await;
+    let mut here = Here::new().await;
     here.hear("10 mount serial P1").await;
     let unit = here.unit("P1").await.item.id;
     let given = here.trace.identify(unit, person()).await.expect("given");
