@@ -10,7 +10,7 @@ import { t } from '$messages';
 /** What the master data say of materials, by name: their words and units. Without them there are numbers alone. */
 export type Materials = ReadonlyMap<string, Material>;
 
-export const materialWord = (name: string): string => (name === 'unknown' ? t('trace.unknown_material') : name);
+export const materialWord = (name: string): string => (name === 'unknown' ? t('trace.not_known') : name);
 export const amountOf = (n: number | null, material: string, materials: Materials): string => (n === null ? MISSING : amount(n, materials.get(material)?.unit ?? ''));
 export const itemLink = (id: string): string => router.link('/trace', { item: id });
 export const kindWord = (item: Item): string => t(`trace.kind.${item.kind}`);
