@@ -235,6 +235,7 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/machines", get(mes::machines))
         .route("/api/mes/reasons", get(mes::reasons))
         .route("/api/mes/kpis", get(mes::kpis))
+        .route("/api/mes/kpis/children", get(mes::children))
         .route("/api/mes/kpis/series", get(mes::series))
         .route("/api/mes/states", get(mes::states))
         .route("/api/mes/stops", get(mes::stops))

@@ -55,6 +55,7 @@ use utoipa::OpenApi;
         mes::machines,
         mes::reasons,
         mes::kpis,
+        mes::children,
         mes::series,
         mes::states,
         mes::stops,

@@ -106,17 +106,6 @@ async fn answered<T>(app: &App, caller: &Caller, answer: Changed<'_, T>) -> Resu
     answer.await.map_err(|problem| refusal(app, caller, problem))
 }
 
-/// The branches where the caller may do something.
-fn branches(app: &App, caller: &Caller, action: Action) -> Vec<String> {
-    let needed = andon_access::table::needed(action);
-    app.accounts
-        .grants(&caller.who)
-        .into_iter()
-        .filter(|grant| grant.role >= needed)
-        .map(|grant| grant.branch)
-        .collect()
-}
-
 /// Where a job is or can be done.
 fn places(job: &JobView) -> impl Iterator<Item = &String> {
     job.alternatives.iter().chain(&job.equipment)
@@ -248,7 +237,7 @@ pub async fn list(
     let nothing = |text: &String| !text.is_empty();
     let filter = OrderFilter {
         states,
-        branches: branches(&app, &caller, Action::View),
+        branches: caller.branches(&app, Action::View),
         branch: query.branch.filter(nothing),
         text: query.text.filter(nothing),
         after: query.after,
@@ -425,12 +414,9 @@ pub async fn jobs(
 ) -> Result<Json<JobList>, Overtaken> {
     let states = asked::words("state", query.state.as_deref(), &JOB_STATES)?;
     let equipment = query.equipment.filter(|path| !path.is_empty());
-    let mut list = answered(
-        &app,
-        &caller,
-        app.orders.jobs(equipment, states, branches(&app, &caller, Action::View), caller.who.id),
-    )
-    .await?;
+    let mut list =
+        answered(&app, &caller, app.orders.jobs(equipment, states, caller.branches(&app, Action::View), caller.who.id))
+            .await?;
     list.jobs.retain(|job| sees(&app, &caller, job));
     Ok(Json(list))
 }
@@ -678,7 +664,7 @@ pub async fn schedule(
         return Err(Problem::bad_request("the window is longer than 92 days").into());
     }
     let mut schedule =
-        answered(&app, &caller, app.orders.schedule(from, to, branches(&app, &caller, Action::View), caller.who.id))
+        answered(&app, &caller, app.orders.schedule(from, to, caller.branches(&app, Action::View), caller.who.id))
             .await?;
     schedule.jobs.retain(|job| sees(&app, &caller, job));
     let known: std::collections::HashSet<Uuid> = schedule.jobs.iter().map(|job| job.id).collect();
@@ -707,7 +693,7 @@ pub async fn plan(
     caller: Caller,
     Json(wish): Json<PlanWish>,
 ) -> Result<Json<ProposalView>, Overtaken> {
-    let branches = branches(&app, &caller, Action::Configure);
+    let branches = caller.branches(&app, Action::Configure);
     if branches.is_empty() {
         caller.may(&app, Action::Configure, "")?;
     }
