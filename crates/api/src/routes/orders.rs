@@ -7,6 +7,7 @@
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
+use crate::ports::orders as ports;
 use crate::ports::orders::{
     Changed, CountWish, Current, InstructionView, JobList, JobTrigger, JobView, LedgerPage, LedgerView, MaterialView,
     OrderAction, OrderPatch, OrderView, OrderWish, OrdersPage, OrdersProblem, PlaceWish, ProposalView, ScheduleView,
@@ -175,10 +176,7 @@ async fn order_configured(app: &App, caller: &Caller, number: &str) -> Result<()
 }
 
 fn check_number(number: &str) -> Result<(), Problem> {
-    let fits = number.len() <= NUMBER_LIMIT
-        && number.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && number.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
-    if fits {
+    if ports::is_number(number) {
         return Ok(());
     }
     let shown: String = number.chars().take(NUMBER_LIMIT).collect();
@@ -297,6 +295,7 @@ pub async fn make(
         priority,
         note,
         release: new.release,
+        source: ports::BY_PERSON,
     };
     let (made, order) = answered(&app, &caller, app.orders.make(wish, caller.who.clone())).await?;
     // Of an order that was there before, only what the caller sees.
