@@ -17,6 +17,8 @@ const PAGES = {
   alarm: '/alarms?alarm=works/nord/utilities/energy/buffer/level:high',
   timeline: '/timeline',
   andon: '/andon',
+  plant: '/plant?path=works/nord',
+  plantline: '/plant?path=works/nord/bottling/line1',
   wallboard: '/andon?kiosk=1',
   oee: '/oee',
   oeeline: '/oee?path=works/nord/bottling/line1',

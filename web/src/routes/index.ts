@@ -35,6 +35,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
   { path: '/station', name: 'nav.station', section: 'operate', key: 'n', density: 'touch', load: () => import('./station/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/andon', name: 'nav.andon', section: 'operate', key: 'b', kiosk: true, load: () => import('./andon/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/plant', name: 'nav.plant', section: 'improve', key: 'p', range: '8h', load: () => import('./plant/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/orders', name: 'nav.orders', section: 'improve', key: 'w', load: () => import('./orders/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/trace', name: 'nav.trace', section: 'improve', key: 'l', load: () => import('./trace/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/oee', name: 'nav.oee', section: 'improve', key: 'k', range: '8h', load: () => import('./oee/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
