@@ -19,6 +19,8 @@ const PAGES = {
   andon: '/andon',
   plant: '/plant?path=works/nord',
   plantline: '/plant?path=works/nord/bottling/line1',
+  report: '/reports?path=works/nord/bottling',
+  reportorder: '/reports?kind=order&order=4709',
   wallboard: '/andon?kiosk=1',
   oee: '/oee',
   oeeline: '/oee?path=works/nord/bottling/line1',
