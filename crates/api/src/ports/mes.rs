@@ -173,7 +173,7 @@ pub struct GreatestLoss {
 /// How many orders have a job at or below a node that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct OrdersBrief {
-    /// Begun.
+    /// With a job that stands at a machine there: begun, and not ended.
     pub running: usize,
     /// Released or begun, and not done by when they were due.
     pub late: usize,

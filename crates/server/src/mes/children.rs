@@ -7,7 +7,7 @@ use andon_mes::kpi::Kpi;
 use andon_model::Timestamp;
 use andon_model::path::is_under;
 use andon_model::plant::{Equipment, Level, Profile};
-use andon_store::orders::{MOST_ORDERS, OrderFilter, OrderRepository, StoredOrder};
+use andon_store::orders::{JobRow, MOST_ORDERS, OrderFilter, OrderRepository, StoredOrder};
 use std::collections::{HashMap, HashSet};
 
 /// The most nodes of an answer.
@@ -172,15 +172,16 @@ fn brief_of(orders: &[StoredOrder], path: &str, now: Timestamp) -> OrdersBrief {
     let mut brief = OrdersBrief::default();
     let mut counted = HashSet::new();
     for StoredOrder { order, jobs } in orders {
-        let here = jobs.iter().filter(|job| job.open).any(|job| {
-            let places = job.equipment.iter().chain(job.alternatives.iter().filter(|_| job.equipment.is_none()));
-            places.into_iter().any(|place| is_under(place, path))
-        });
+        let here = |job: &&JobRow| {
+            let mut places = job.equipment.iter().chain(job.alternatives.iter().filter(|_| job.equipment.is_none()));
+            job.open && places.any(|place| is_under(place, path))
+        };
+        let mut jobs = jobs.iter().filter(here).peekable();
         // An order may stand on two pages, if it was changed in between.
-        if !here || !counted.insert(order.id) {
+        if jobs.peek().is_none() || !counted.insert(order.id) {
             continue;
         }
-        brief.running += usize::from(order.state == "Running");
+        brief.running += usize::from(jobs.any(|job| job.stands));
         brief.late += usize::from(order.due.is_some_and(|due| due < now));
     }
     brief
