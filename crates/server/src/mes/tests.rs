@@ -278,7 +278,7 @@ async fn a_stop_is_told_from_its_beginning_and_a_state_since_it_began() {
     here.say(&[("press/state", 0, EXECUTE), ("press/state", 50, HELD)]).await;
     here.at_minute(600, &[]).await;
     for _ in 0..2 {
-        let machines = here.mes.machines();
+        let machines = here.mes.machines().await.expect("machines");
         let press = machines.iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
         assert_eq!((press.since_ms, press.state.as_deref()), (Some(at(50).millis()), Some("Held")));
         let stops = here.mes.stops("works/line/press".to_owned(), window(500, 590)).await.expect("stops");
@@ -302,7 +302,14 @@ async fn what_the_lane_says_of_other_readers_makes_no_machine_unknown() {
     let seq = here.log.append(Lane::Samples, kind::GAP, gap).expect("taken");
     here.log.durable(Lane::Samples, seq).await.expect("durable");
     here.go_on().await;
-    let press = here.mes.machines().into_iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
+    let press = here
+        .mes
+        .machines()
+        .await
+        .expect("machines")
+        .into_iter()
+        .find(|machine| machine.path.ends_with("press"))
+        .expect("is followed");
     assert_eq!(press.state.as_deref(), Some("Execute"));
 }
 

@@ -26,6 +26,8 @@ export interface Machine {
   calendar: string | null;
   /** The shift that it is in now; null: none, or it has no calendar. */
   shift: { name: string; fromMs: number; toMs: number } | null;
+  /** The job that stands on it: begun, and not ended. */
+  job: { id: string; number: string; title: string } | null;
 }
 
 export interface Machines {
@@ -223,7 +225,13 @@ function machine(raw: unknown): Machine {
     planned: oneOf(o['planned'] ?? 'busy', ['busy', 'off', 'break', 'maintenance'] as const, 'machine.planned'),
     calendar: textOrNull(o['calendar']),
     shift: orNull(o['shift'], shift),
+    job: orNull(o['job'], jobBrief),
   };
+}
+
+function jobBrief(raw: unknown): NonNullable<Machine['job']> {
+  const o = object(raw, 'machine.job');
+  return { id: text(o['id'], 'job.id'), number: text(o['number'], 'job.number'), title: textOr(o['title'], '') };
 }
 
 function shift(raw: unknown): NonNullable<Machine['shift']> {

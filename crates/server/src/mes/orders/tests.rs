@@ -1,7 +1,7 @@
 //! Orders on the floor, over hours that a test turns by hand: made, begun, counted, killed, ended, planned.
 
 use crate::mes::testbed::{EXECUTE, HELD, IDLE, STARTING, Testbed, at, begins, plant_of};
-use andon_api::ports::mes::KpiAnswer;
+use andon_api::ports::mes::{JobBrief, KpiAnswer, Mes as _};
 use andon_api::ports::orders::{
     CountWish, Current, JobTrigger, JobView, OrderAction, OrderPatch, OrderView, OrderWish, Orders, OrdersProblem,
     PlaceWish, ProposalView, SeenWish, TriggerWish,
@@ -52,6 +52,13 @@ impl Testbed {
         let (plant, ids) = self.store.current_plant().await.expect("a model");
         self.mes.bus.set_plant(Arc::new(plant), ids);
         self.mes.follow().await.expect("followed");
+    }
+
+    /// Which jobs stand on machines, as a board tells it.
+    async fn stands(&self) -> Vec<(String, String)> {
+        let machines = self.mes.machines().await.expect("machines").into_iter();
+        let told = |job: JobBrief| format!("{} of {}: {}", job.number, job.order, job.state);
+        machines.filter_map(|machine| Some((machine.path, told(machine.job?)))).collect()
     }
 
     async fn make(&self, number: &str, material: &str, quantity: f64) -> OrderView {
@@ -138,6 +145,7 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     );
     here.at_minute(5, &[("press/state", STARTING)]).await;
     here.trigger(job, JobTrigger::Begin, 1, 1).await.expect("begun");
+    assert_eq!(here.stands().await, [("works/line/press".to_owned(), "4711/10 of 4711: Running".to_owned())]);
     here.at_minute(15, &[("press/state", EXECUTE)]).await;
     here.at_minute(40, &[("press/good", 110)]).await;
     here.at_minute(60, &[("press/state", HELD)]).await;
@@ -155,6 +163,7 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     here.at_minute(100, &[("press/state", IDLE)]).await;
     assert_eq!(here.count(job, 2.0, 4.0, 4).await.expect("again").good, 102.0, "the same key again");
     let ended = here.trigger(job, JobTrigger::Stop, 5, 1).await.expect("stopped");
+    assert_eq!(here.stands().await, [], "what has ended has left");
     assert_eq!(
         (&*ended.state, ended.substate.as_deref(), ended.good, ended.scrap),
         ("Ended", Some("Completed"), 102.0, 4.0)
