@@ -120,6 +120,7 @@ fn stopwatch() -> impl Fn() -> Duration {
     move || started.elapsed()
 }
 
+#[expect(clippy::print_stderr, reason = "whoever runs the long form reads how long answers took")]
 async fn a_long_time_is_told(units: i64, hours: i64) {
     let mut line = Line { units, hours, corrected: None };
     let here = line.lives().await;
