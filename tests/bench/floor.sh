@@ -5,8 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 source tests/bench/binary.sh "$@"
-export ANDON_VENV="${ANDON_VENV:-$cache/venv}"
-
-scripts/setup.sh test
-build_andon
+build_andon_and_tests
 exec "$ANDON_VENV/bin/python" -B tests/bench/floor.py "${arguments[@]}"

@@ -25,6 +25,19 @@ orders = false
 "#;
 
 impl Testbed {
+    /// The press runs to minute 30 and from minute 50 on, is held in between, and by minute 90 has made so many items.
+    async fn runs_with_a_stop(&mut self, items: i64) {
+        self.clock.set(at(100));
+        self.say(&[
+            ("press/state", 0, EXECUTE),
+            ("press/good", 0, 10),
+            ("press/state", 30, HELD),
+            ("press/state", 50, EXECUTE),
+            ("press/good", 90, 10 + items),
+        ])
+        .await;
+    }
+
     async fn correct(&self, from: i64, to: i64, said: Said, key: u128) -> Result<u32, MesProblem> {
         let wish = CorrectionWish {
             path: "works/line/press".to_owned(),
@@ -50,16 +63,8 @@ fn kpi(answer: &KpiAnswer, id: &str) -> Option<f64> {
 async fn a_node_and_those_below_it_come_to_what_each_comes_to_alone() {
     let plant = PLANT.to_owned() + "[[target]]\nequipment = \"works/line\"\noee_index = 0.8\n";
     let mut here = Testbed::new(&plant).await;
-    here.clock.set(at(100));
-    here.say(&[
-        ("press/state", 0, EXECUTE),
-        ("press/good", 0, 10),
-        ("press/state", 30, HELD),
-        ("press/state", 50, EXECUTE),
-        ("press/good", 90, 1210),
-        ("oven/state", 10, HELD),
-    ])
-    .await;
+    here.runs_with_a_stop(1200).await;
+    here.say(&[("oven/state", 10, HELD)]).await;
     here.go_on().await;
     here.correct(30, 50, Said::Reason("Mechanical/Jam".to_owned()), 1).await.expect("put right");
 
@@ -108,15 +113,7 @@ async fn a_node_and_those_below_it_come_to_what_each_comes_to_alone() {
 #[tokio::test]
 async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kill() {
     let mut here = Testbed::new(PLANT).await;
-    here.clock.set(at(100));
-    here.say(&[
-        ("press/state", 0, EXECUTE),
-        ("press/good", 0, 10),
-        ("press/state", 30, HELD),
-        ("press/state", 50, EXECUTE),
-        ("press/good", 90, 3010),
-    ])
-    .await;
+    here.runs_with_a_stop(3000).await;
     here.go_on().await;
     let before = here.kpis("works/line/press", 10, 100).await;
     assert_eq!((minutes(before.times.production_ms), minutes(before.times.delay_ms)), (70.0, 20.0));
