@@ -490,6 +490,9 @@ impl Labour for Shift {
                 Err(error) => Err(error.into()),
             }
         };
-        Box::pin(async move { Ok(self.made(supervise).await?.1) })
+        Box::pin(async move {
+            let (_, ()) = self.made(supervise).await?;
+            Ok(())
+        })
     }
 }
