@@ -3,6 +3,7 @@
 pub mod erp;
 pub mod mes;
 pub mod orders;
+pub mod shift;
 pub mod trace;
 
 use andon_model::BoxFuture;

@@ -24,6 +24,7 @@ pub mod floor;
 pub mod follow;
 pub mod job;
 pub mod kpi;
+pub mod labour;
 pub mod master;
 pub mod order;
 pub mod packml;

@@ -33,6 +33,7 @@ mod progress;
 mod say;
 mod secrets;
 mod settings;
+mod shift;
 mod sparkplug;
 mod sql;
 mod state;

@@ -19,6 +19,7 @@ use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
 use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
+use crate::shift::{self, Shift};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
 use crate::trace::{self, Traceability};
@@ -442,6 +443,14 @@ impl Node {
         admin.follow().await?;
         keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(trace.clone().run(keepers.stop.clone()));
+        let shift = Shift::new(shift::Parts {
+            store: store.clone(),
+            mes: mes.clone(),
+            alarms: alarms.clone(),
+            accounts: accounts.clone(),
+            clock: clock.clone(),
+        });
+        keepers.tasks.spawn(shift.clone().run(keepers.stop.clone()));
         // Ends with what acts on the plant: what it would still tell is in the records for the next start.
         erp.start(&mut core.tasks, &core.stop);
         let holds = Holds::new(Sources {
@@ -544,6 +553,8 @@ impl Node {
                 ingest_memory: ingest_memory.clone(),
                 mes: mes.clone(),
                 orders: mes.clone(),
+                logbook: shift.clone(),
+                labour: shift.clone(),
                 traces: trace.clone(),
                 erp: erp.clone(),
                 backups: holds.clone(),

@@ -11,6 +11,7 @@ mod older;
 mod orders;
 mod plant;
 mod relay;
+mod shift;
 mod timeline;
 mod trace;
 mod trace_rules;
