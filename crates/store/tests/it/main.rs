@@ -10,5 +10,7 @@ mod floor;
 mod older;
 mod orders;
 mod plant;
+mod postgres;
 mod relay;
+mod server;
 mod timeline;

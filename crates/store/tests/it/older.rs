@@ -22,7 +22,7 @@ const READ_FROM_A_LOG: &str = "
     INSERT INTO applied (reader, lane, seq) VALUES ('timeline', 'records', 4);";
 
 /// A store of today with something in each table of version 6.
-async fn fill(folder: &Path) {
+pub async fn fill(folder: &Path) {
     let store = open(folder).await;
     store.apply_plant(0, plant(&["a", "b"]), Principal::SYSTEM, Some("first".into())).await.unwrap();
     store.apply_plant(1, plant(&["b", "c"]), Principal::SYSTEM, None).await.unwrap();
@@ -70,6 +70,28 @@ async fn fill(folder: &Path) {
     let mut whole = connect(&folder.join("store.db")).await;
     sqlx::raw_sql(READ_FROM_A_LOG).execute(&mut whole).await.unwrap();
     whole.close().await.unwrap();
+}
+
+/// Something in each table that came after.
+pub async fn fill_newer(folder: &Path) {
+    let mut whole = connect(&folder.join("store.db")).await;
+    sqlx::raw_sql(
+        "INSERT INTO floor_number (kind, name, number) VALUES ('node', 'press', 0), ('reason', 'Jam', 4294967295);
+        INSERT INTO floor_hour (unit, hour, recorded, derived) WITH RECURSIVE n (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < 200)
+            SELECT x % 3, x, randomblob(x), x'' FROM n;
+        INSERT INTO floor_slot (node, level, number, totals) WITH RECURSIVE n (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < 130)
+            SELECT x % 2, x % 3, x - 60, x'00ff' FROM n;
+        INSERT INTO floor_correction (number, unit, from_at, to_at, change, by_id, key, at, event)
+            VALUES (1, 0, -5, 5, '{\"a\":\"ä\"}', x'01', x'02', 9, x'03');
+        INSERT INTO floor_counter (tag, shown) VALUES (1, '7');
+        INSERT INTO floor_progress (id, kept_until, first_seq, seen_seq) VALUES (1, 3600000000, 1, 2);
+        INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
+    )
+    .execute(&mut whole)
+    .await
+    .unwrap();
+    whole.close().await.unwrap();
+    crate::orders::fill(&open(folder).await).await;
 }
 
 async fn connect(path: &Path) -> SqliteConnection {

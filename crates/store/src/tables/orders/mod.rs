@@ -6,17 +6,18 @@
 mod read;
 
 use super::outbox::enqueue;
-use super::{Store, to_i64, to_json, to_u64};
-use crate::error::{StoreError, database, is_taken};
+use super::to_json;
+use crate::error::{StoreError, database};
 use crate::orders::{
     Created, EntryKind, EntryWrite, JobFilter, JobRow, JobSpan, LedgerEntry, ListedJob, NewEntry, NewOrder,
     OrderFilter, OrderPage, OrderRepository, OrderRow, OrderWrite, PersonSkill, SpanFilter, StoredOrder, UnitCount,
     Written,
 };
+use crate::sql::{Link, SqlError, sql};
+use crate::store::Store;
 use andon_model::Timestamp;
 use andon_model::event::Event;
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -26,11 +27,11 @@ const NEVER: i64 = i64::MAX;
 #[async_trait]
 impl OrderRepository for Store {
     async fn orders_create(&self, orders: Vec<NewOrder>) -> Result<Vec<Created>, StoreError> {
-        self.write(move |tx| {
+        self.write(move |mut tx| {
             Box::pin(async move {
                 let mut done = Vec::with_capacity(orders.len());
                 for new in orders {
-                    done.push(create(tx, new).await?);
+                    done.push(create(&mut tx, new).await?);
                 }
                 Ok(done)
             })
@@ -39,109 +40,107 @@ impl OrderRepository for Store {
     }
 
     async fn order_write(&self, write: OrderWrite) -> Result<Written, StoreError> {
-        self.write(move |tx| Box::pin(change(tx, write))).await
+        self.write(move |mut tx| Box::pin(async move { change(&mut tx, write).await })).await
     }
 
     async fn job_entry(&self, write: EntryWrite) -> Result<Written, StoreError> {
-        self.write(move |tx| Box::pin(enter(tx, write))).await
+        self.write(move |mut tx| Box::pin(async move { enter(&mut tx, write).await })).await
     }
 
     async fn orders(&self, filter: OrderFilter) -> Result<OrderPage, StoreError> {
-        let mut tx = self.readers().begin().await.map_err(database("read orders"))?;
+        let mut reading = self.moment("read orders").await?;
+        let mut tx = reading.link();
         let page = read::page(&mut tx, &filter).await?;
-        tx.rollback().await.map_err(database("read orders"))?;
         Ok(page)
     }
 
     async fn order(&self, number: &str) -> Result<Option<StoredOrder>, StoreError> {
-        let mut tx = self.readers().begin().await.map_err(database("read an order"))?;
+        let mut reading = self.moment("read an order").await?;
+        let mut tx = reading.link();
         let order = read::by_number(&mut tx, number).await?;
-        tx.rollback().await.map_err(database("read an order"))?;
         Ok(order)
     }
 
     async fn order_of_job(&self, job: Uuid) -> Result<Option<StoredOrder>, StoreError> {
-        let mut tx = self.readers().begin().await.map_err(database("read an order"))?;
+        let mut reading = self.moment("read an order").await?;
+        let mut tx = reading.link();
         let order = match read::job(&mut tx, job).await? {
             Some(job) => read::by_id(&mut tx, job.order).await?,
             None => None,
         };
-        tx.rollback().await.map_err(database("read an order"))?;
         Ok(order)
     }
 
     async fn jobs_to_make(&self, filter: JobFilter) -> Result<Vec<ListedJob>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read a dispatch list"))?;
-        read::to_make(&mut connection, &filter).await
+        let mut reading = self.reader("read a dispatch list").await?;
+        read::to_make(&mut reading.link(), &filter).await
     }
 
     async fn job_ledger(&self, job: Uuid, before: Option<u64>, limit: u32) -> Result<Vec<LedgerEntry>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read the ledger of a job"))?;
-        read::ledger(&mut connection, job, before, limit).await
+        let mut reading = self.reader("read the ledger of a job").await?;
+        read::ledger(&mut reading.link(), job, before, limit).await
     }
 
     async fn job_seen(&self, job: Uuid) -> Result<Vec<LedgerEntry>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read the ledger of a job"))?;
-        read::seen(&mut connection, job).await
+        let mut reading = self.reader("read the ledger of a job").await?;
+        read::seen(&mut reading.link(), job).await
     }
 
     async fn job_entry_of(&self, key: Uuid) -> Result<Option<LedgerEntry>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read the ledger of a job"))?;
-        read::entry(&mut connection, key).await
+        let mut reading = self.reader("read the ledger of a job").await?;
+        read::entry(&mut reading.link(), key).await
     }
 
     async fn job_spans(&self, filter: SpanFilter) -> Result<Vec<JobSpan>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read where jobs stood"))?;
-        read::spans(&mut connection, &filter).await
+        let mut reading = self.reader("read where jobs stood").await?;
+        read::spans(&mut reading.link(), &filter).await
     }
 
     async fn unit_last(&self, unit: &str) -> Result<Option<Timestamp>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read where jobs stood"))?;
-        read::unit_last(&mut connection, unit).await
+        let mut reading = self.reader("read where jobs stood").await?;
+        read::unit_last(&mut reading.link(), unit).await
     }
 
     async fn unit_counts(&self, unit: &str, from: Timestamp, after: u64) -> Result<Vec<UnitCount>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read what people counted"))?;
-        read::unit_counts(&mut connection, unit, from, after).await
+        let mut reading = self.reader("read what people counted").await?;
+        read::unit_counts(&mut reading.link(), unit, from, after).await
     }
 
     async fn spans_of_job(&self, job: Uuid) -> Result<Vec<JobSpan>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read where a job stood"))?;
-        read::spans_of(&mut connection, job).await
+        let mut reading = self.reader("read where a job stood").await?;
+        read::spans_of(&mut reading.link(), job).await
     }
 
     async fn jobs_standing(&self, unit: Option<&str>) -> Result<Vec<JobSpan>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read where jobs stand"))?;
-        read::standing(&mut connection, unit).await
+        let mut reading = self.reader("read where jobs stand").await?;
+        read::standing(&mut reading.link(), unit).await
     }
 
     async fn person_skills(&self, person: Option<Uuid>) -> Result<Vec<PersonSkill>, StoreError> {
-        let mut connection = self.readers().acquire().await.map_err(database("read what people are qualified for"))?;
-        read::skills(&mut connection, person).await
+        let mut reading = self.reader("read what people are qualified for").await?;
+        read::skills(&mut reading.link(), person).await
     }
 
     async fn person_skill_put(&self, skill: PersonSkill, event: Event) -> Result<(), StoreError> {
-        self.write(move |tx| {
+        self.write(move |mut tx| {
             Box::pin(async move {
-                let there = sqlx::query("SELECT 1 FROM person WHERE id = ?")
-                    .bind(blob(skill.person))
-                    .fetch_optional(&mut *tx)
+                let there = sql("SELECT 1 FROM person WHERE id = $1")
+                    .bind(skill.person)
+                    .optional(&mut tx)
                     .await
                     .map_err(database("look for a person"))?;
                 if there.is_none() {
                     return Err(StoreError::Missing { what: "user", id: skill.person });
                 }
-                sqlx::query(
-                    "INSERT INTO person_skill (person, skill, until) VALUES (?, ?, ?) \
-                     ON CONFLICT (person, skill) DO UPDATE SET until = excluded.until",
-                )
-                .bind(blob(skill.person))
+                sql("INSERT INTO person_skill (person, skill, until) VALUES ($1, $2, $3) \
+                     ON CONFLICT (person, skill) DO UPDATE SET until = excluded.until")
+                .bind(skill.person)
                 .bind(skill.skill)
-                .bind(skill.until.map(Timestamp::micros))
-                .execute(&mut *tx)
+                .bind(skill.until)
+                .execute(&mut tx)
                 .await
                 .map_err(database("write what a person is qualified for"))?;
-                enqueue(tx, &event).await
+                enqueue(&mut tx, &event).await
             })
         })
         .await
@@ -149,26 +148,22 @@ impl OrderRepository for Store {
 
     async fn person_skill_remove(&self, person: Uuid, skill: &str, event: Event) -> Result<(), StoreError> {
         let skill = skill.to_owned();
-        self.write(move |tx| {
+        self.write(move |mut tx| {
             Box::pin(async move {
-                let done = sqlx::query("DELETE FROM person_skill WHERE person = ? AND skill = ?")
-                    .bind(blob(person))
+                let done = sql("DELETE FROM person_skill WHERE person = $1 AND skill = $2")
+                    .bind(person)
                     .bind(skill)
-                    .execute(&mut *tx)
+                    .execute(&mut tx)
                     .await
                     .map_err(database("take a qualification back"))?;
-                if done.rows_affected() == 0 {
+                if done == 0 {
                     return Err(StoreError::Missing { what: "qualification of user", id: person });
                 }
-                enqueue(tx, &event).await
+                enqueue(&mut tx, &event).await
             })
         })
         .await
     }
-}
-
-fn blob(id: Uuid) -> Vec<u8> {
-    id.as_bytes().to_vec()
 }
 
 const fn kind_word(kind: EntryKind) -> &'static str {
@@ -181,7 +176,7 @@ const fn kind_word(kind: EntryKind) -> &'static str {
     }
 }
 
-async fn create(tx: &mut SqliteConnection, new: NewOrder) -> Result<Created, StoreError> {
+async fn create(tx: &mut Link<'_>, new: NewOrder) -> Result<Created, StoreError> {
     let StoredOrder { order, jobs } = new.order;
     if let Some(there) = read::by_number(tx, &order.number).await? {
         return Ok(Created::There(there));
@@ -189,15 +184,15 @@ async fn create(tx: &mut SqliteConnection, new: NewOrder) -> Result<Created, Sto
     let id = order.id;
     insert_order(tx, &order).await?;
     for branch in branches_of(&jobs) {
-        sqlx::query("INSERT INTO order_branch (branch, order_id, state) VALUES (?, ?, ?)")
-            .bind(branch.to_owned())
-            .bind(blob(id))
+        sql("INSERT INTO order_branch (branch, order_id, state) VALUES ($1, $2, $3)")
+            .bind(branch)
+            .bind(id)
             .bind(order.state.clone())
-            .execute(&mut *tx)
+            .execute(tx)
             .await
             .map_err(database("write where an order can be made"))?;
     }
-    let mut ordinal = next(tx, "SELECT coalesce(max(ordinal), 0) FROM job_order").await?;
+    let mut ordinal = next(tx, "SELECT coalesce(max(ordinal), 0) AS last FROM job_order").await?;
     for (position, job) in jobs.iter().enumerate() {
         insert_job(tx, job, id, ordinal, position).await?;
         queue(tx, job, &order).await?;
@@ -214,25 +209,25 @@ fn branches_of(jobs: &[JobRow]) -> BTreeSet<&str> {
     paths.flat_map(|path| above(path).into_iter().map(move |end| &path[..end])).collect()
 }
 
-async fn insert_order(tx: &mut SqliteConnection, order: &OrderRow) -> Result<(), StoreError> {
-    sqlx::query(
+async fn insert_order(tx: &mut Link<'_>, order: &OrderRow) -> Result<(), StoreError> {
+    sql(
         "INSERT INTO work_order (id, number, material, revision, title, unit, quantity, due, priority, state, source, \
-         note, fold, created, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+         note, fold, created, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1)",
     )
-    .bind(blob(order.id))
+    .bind(order.id)
     .bind(order.number.clone())
     .bind(order.material.clone())
     .bind(order.revision.clone())
     .bind(order.title.clone())
     .bind(order.unit.clone())
     .bind(order.quantity)
-    .bind(order.due.map(Timestamp::micros))
-    .bind(i64::from(order.priority))
+    .bind(order.due)
+    .bind(order.priority)
     .bind(order.state.clone())
     .bind(order.source.clone())
     .bind(order.note.clone())
     .bind(format!("{} {} {}", order.number, order.material, order.title).to_lowercase())
-    .bind(order.created.micros())
+    .bind(order.created)
     .execute(tx)
     .await
     .map_err(database("write an order"))?;
@@ -240,28 +235,28 @@ async fn insert_order(tx: &mut SqliteConnection, order: &OrderRow) -> Result<(),
 }
 
 async fn insert_job(
-    tx: &mut SqliteConnection,
+    tx: &mut Link<'_>,
     job: &JobRow,
     order: Uuid,
     ordinal: i64,
     position: usize,
 ) -> Result<(), StoreError> {
-    let refused = |error: sqlx::Error| {
-        if is_taken(&error) {
+    let refused = |error: SqlError| {
+        if error.is_taken() {
             return StoreError::Taken { what: "job order", name: job.number.clone() };
         }
         database("write a job order")(error)
     };
-    sqlx::query(
+    sql(
         "INSERT INTO job_order (id, ordinal, order_id, position, number, operation, title, equipment, alternatives, \
          quantity, good, scrap, rework, state, substate, is_open, stands, planned_start, planned_end, pinned, started, \
          ended, run_time_ns, setup_us, after_jobs, skills, instructions, version) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, 0, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, 1)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, $11, $12, $13, 0, $14, $15, $16, NULL, NULL, $17, $18, $19, $20, $21, 1)",
     )
-    .bind(blob(job.id))
+    .bind(job.id)
     .bind(ordinal)
-    .bind(blob(order))
-    .bind(i64::try_from(position).unwrap_or(i64::MAX))
+    .bind(order)
+    .bind(position)
     .bind(job.number.clone())
     .bind(job.operation.clone())
     .bind(job.title.clone())
@@ -271,10 +266,10 @@ async fn insert_job(
     .bind(job.state.clone())
     .bind(job.substate.clone())
     .bind(job.open)
-    .bind(job.planned_start.map(Timestamp::micros))
-    .bind(job.planned_end.map(Timestamp::micros))
+    .bind(job.planned_start)
+    .bind(job.planned_end)
     .bind(job.pinned)
-    .bind(to_i64(job.run_time_ns))
+    .bind(job.run_time_ns)
     .bind(i64::try_from(job.setup.as_micros()).unwrap_or(i64::MAX))
     .bind(to_json(&job.after, "job order")?)
     .bind(to_json(&job.skills, "job order")?)
@@ -285,7 +280,7 @@ async fn insert_job(
     Ok(())
 }
 
-async fn change(tx: &mut SqliteConnection, write: OrderWrite) -> Result<Written, StoreError> {
+async fn change(tx: &mut Link<'_>, write: OrderWrite) -> Result<Written, StoreError> {
     let OrderWrite { order, jobs, entries, events } = write;
     if let Some(first) = entries.first()
         && let Some(before) = asked_before(tx, first, order.id).await?
@@ -345,7 +340,7 @@ const fn place_of(order: &OrderRow) -> (u8, Option<Timestamp>) {
     (order.priority, order.due)
 }
 
-async fn enter(tx: &mut SqliteConnection, write: EntryWrite) -> Result<Written, StoreError> {
+async fn enter(tx: &mut Link<'_>, write: EntryWrite) -> Result<Written, StoreError> {
     let EntryWrite { version, entry, event } = write;
     let missing = StoreError::Missing { what: "job order", id: entry.job };
     let Some(job) = read::job(tx, entry.job).await? else { return Err(missing) };
@@ -357,12 +352,12 @@ async fn enter(tx: &mut SqliteConnection, write: EntryWrite) -> Result<Written, 
     if job.version != version || !possible {
         return Ok(Written::Conflict(there(tx, job.order).await?));
     }
-    sqlx::query("UPDATE job_order SET good = good + ?, scrap = scrap + ?, rework = rework + ? WHERE id = ?")
+    sql("UPDATE job_order SET good = good + $1, scrap = scrap + $2, rework = rework + $3 WHERE id = $4")
         .bind(entry.good)
         .bind(entry.scrap)
         .bind(entry.rework)
-        .bind(blob(entry.job))
-        .execute(&mut *tx)
+        .bind(entry.job)
+        .execute(tx)
         .await
         .map_err(database("add what was counted"))?;
     insert_entry(tx, &entry).await?;
@@ -371,7 +366,7 @@ async fn enter(tx: &mut SqliteConnection, write: EntryWrite) -> Result<Written, 
 }
 
 /// The answer to what stands in the ledger already.
-async fn asked_before(tx: &mut SqliteConnection, asked: &NewEntry, order: Uuid) -> Result<Option<Written>, StoreError> {
+async fn asked_before(tx: &mut Link<'_>, asked: &NewEntry, order: Uuid) -> Result<Option<Written>, StoreError> {
     let Some(found) = read::entry(tx, asked.key).await? else { return Ok(None) };
     let was = &found.entry;
     if (was.job, was.kind, &was.content) != (asked.job, asked.kind, &asked.content) {
@@ -380,22 +375,20 @@ async fn asked_before(tx: &mut SqliteConnection, asked: &NewEntry, order: Uuid) 
     Ok(Some(Written::Before { entry: Box::new(found), order: there(tx, order).await? }))
 }
 
-async fn there(tx: &mut SqliteConnection, order: Uuid) -> Result<StoredOrder, StoreError> {
+async fn there(tx: &mut Link<'_>, order: Uuid) -> Result<StoredOrder, StoreError> {
     read::by_id(tx, order).await?.ok_or(StoreError::Missing { what: "work order", id: order })
 }
 
-async fn update_order(tx: &mut SqliteConnection, order: &OrderRow) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE work_order SET quantity = ?, due = ?, priority = ?, state = ?, note = ?, version = version + 1 \
-         WHERE id = ? AND version = ?",
-    )
+async fn update_order(tx: &mut Link<'_>, order: &OrderRow) -> Result<(), StoreError> {
+    sql("UPDATE work_order SET quantity = $1, due = $2, priority = $3, state = $4, note = $5, version = version + 1 \
+         WHERE id = $6 AND version = $7")
     .bind(order.quantity)
-    .bind(order.due.map(Timestamp::micros))
-    .bind(i64::from(order.priority))
+    .bind(order.due)
+    .bind(order.priority)
     .bind(order.state.clone())
     .bind(order.note.clone())
-    .bind(blob(order.id))
-    .bind(to_i64(order.version))
+    .bind(order.id)
+    .bind(order.version)
     .execute(tx)
     .await
     .map_err(database("change an order"))?;
@@ -403,23 +396,23 @@ async fn update_order(tx: &mut SqliteConnection, order: &OrderRow) -> Result<(),
 }
 
 /// What an order is in, where its branches are looked up.
-async fn update_branches(tx: &mut SqliteConnection, order: &OrderRow, jobs: &[JobRow]) -> Result<(), StoreError> {
+async fn update_branches(tx: &mut Link<'_>, order: &OrderRow, jobs: &[JobRow]) -> Result<(), StoreError> {
     for branch in branches_of(jobs) {
-        sqlx::query("UPDATE order_branch SET state = ? WHERE branch = ? AND order_id = ?")
+        sql("UPDATE order_branch SET state = $1 WHERE branch = $2 AND order_id = $3")
             .bind(order.state.clone())
-            .bind(branch.to_owned())
-            .bind(blob(order.id))
-            .execute(&mut *tx)
+            .bind(branch)
+            .bind(order.id)
+            .execute(tx)
             .await
             .map_err(database("write where an order can be made"))?;
     }
     Ok(())
 }
 
-async fn update_job(tx: &mut SqliteConnection, job: &JobRow) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE job_order SET equipment = ?, quantity = ?, state = ?, substate = ?, is_open = ?, stands = ?, \
-         planned_start = ?, planned_end = ?, pinned = ?, started = ?, ended = ?, version = version + 1 WHERE id = ?",
+async fn update_job(tx: &mut Link<'_>, job: &JobRow) -> Result<(), StoreError> {
+    sql(
+        "UPDATE job_order SET equipment = $1, quantity = $2, state = $3, substate = $4, is_open = $5, stands = $6, \
+         planned_start = $7, planned_end = $8, pinned = $9, started = $10, ended = $11, version = version + 1 WHERE id = $12",
     )
     .bind(job.equipment.clone())
     .bind(job.quantity)
@@ -427,12 +420,12 @@ async fn update_job(tx: &mut SqliteConnection, job: &JobRow) -> Result<(), Store
     .bind(job.substate.clone())
     .bind(job.open)
     .bind(job.stands)
-    .bind(job.planned_start.map(Timestamp::micros))
-    .bind(job.planned_end.map(Timestamp::micros))
+    .bind(job.planned_start)
+    .bind(job.planned_end)
     .bind(job.pinned)
-    .bind(job.started.map(Timestamp::micros))
-    .bind(job.ended.map(Timestamp::micros))
-    .bind(blob(job.id))
+    .bind(job.started)
+    .bind(job.ended)
+    .bind(job.id)
     .execute(tx)
     .await
     .map_err(database("change a job order"))?;
@@ -440,10 +433,10 @@ async fn update_job(tx: &mut SqliteConnection, job: &JobRow) -> Result<(), Store
 }
 
 /// Puts a job where dispatch lists look for it, or takes it out of them.
-async fn queue(tx: &mut SqliteConnection, job: &JobRow, order: &OrderRow) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM job_queue WHERE job = ?")
-        .bind(blob(job.id))
-        .execute(&mut *tx)
+async fn queue(tx: &mut Link<'_>, job: &JobRow, order: &OrderRow) -> Result<(), StoreError> {
+    sql("DELETE FROM job_queue WHERE job = $1")
+        .bind(job.id)
+        .execute(tx)
         .await
         .map_err(database("take a job out of its dispatch lists"))?;
     if !job.open {
@@ -451,48 +444,47 @@ async fn queue(tx: &mut SqliteConnection, job: &JobRow, order: &OrderRow) -> Res
     }
     let places: BTreeSet<&str> =
         job.alternatives.iter().chain(&job.equipment).map(String::as_str).chain([""]).collect();
-    let sql =
-        "INSERT INTO job_queue (equipment, elsewhere, planned_start, urgency, due, job) VALUES (?, ?, ?, ?, ?, ?)";
+    let statement = "INSERT INTO job_queue (equipment, elsewhere, planned_start, urgency, due, job) VALUES ($1, $2, $3, $4, $5, $6)";
     for path in places {
         let elsewhere = !path.is_empty() && job.equipment.as_deref().is_some_and(|decided| decided != path);
-        sqlx::query(sql)
-            .bind(path.to_owned())
+        sql(statement)
+            .bind(path)
             .bind(elsewhere)
             .bind(job.planned_start.map_or(NEVER, Timestamp::micros))
             .bind(9 - i64::from(order.priority))
             .bind(order.due.map_or(NEVER, Timestamp::micros))
-            .bind(blob(job.id))
-            .execute(&mut *tx)
+            .bind(job.id)
+            .execute(tx)
             .await
             .map_err(database("put a job into a dispatch list"))?;
     }
     Ok(())
 }
 
-async fn insert_entry(tx: &mut SqliteConnection, entry: &NewEntry) -> Result<(), StoreError> {
-    let number = next(tx, "SELECT coalesce(max(number), 0) FROM job_ledger").await?;
-    let refused = |error: sqlx::Error| {
-        if is_taken(&error) {
+async fn insert_entry(tx: &mut Link<'_>, entry: &NewEntry) -> Result<(), StoreError> {
+    let number = next(tx, "SELECT coalesce(max(number), 0) AS last FROM job_ledger").await?;
+    let refused = |error: SqlError| {
+        if error.is_taken() {
             return StoreError::Taken { what: "key", name: entry.key.to_string() };
         }
         database("write into the ledger of a job")(error)
     };
     // What the job is in then is read from its row, which is written before.
-    sqlx::query(
+    sql(
         "INSERT INTO job_ledger (number, key, job, at, kind, content, state, substate, equipment, good, scrap, rework, \
-         by_id, event) SELECT ?, ?, id, ?, ?, ?, state, substate, equipment, ?, ?, ?, ?, ? FROM job_order WHERE id = ?",
+         by_id, event) SELECT $1, $2, id, $3, $4, $5, state, substate, equipment, $6, $7, $8, $9, $10 FROM job_order WHERE id = $11",
     )
     .bind(number)
-    .bind(blob(entry.key))
-    .bind(entry.at.micros())
+    .bind(entry.key)
+    .bind(entry.at)
     .bind(kind_word(entry.kind))
     .bind(to_json(&entry.content, "ledger of a job")?)
     .bind(entry.good)
     .bind(entry.scrap)
     .bind(entry.rework)
-    .bind(blob(entry.by))
-    .bind(blob(entry.event))
-    .bind(blob(entry.job))
+    .bind(entry.by)
+    .bind(entry.event)
+    .bind(entry.job)
     .execute(tx)
     .await
     .map_err(refused)?;
@@ -500,43 +492,43 @@ async fn insert_entry(tx: &mut SqliteConnection, entry: &NewEntry) -> Result<(),
 }
 
 /// Begins a job's span, ends it, or both where it has moved.
-async fn keep_span(tx: &mut SqliteConnection, job: &JobRow, at: Timestamp, by: Uuid) -> Result<(), StoreError> {
-    let stood: Option<(i64, String, i64)> =
-        sqlx::query_as("SELECT number, unit, from_at FROM job_span WHERE job = ? AND to_at = 9223372036854775807")
-            .bind(blob(job.id))
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(database("read where a job stands"))?;
+async fn keep_span(tx: &mut Link<'_>, job: &JobRow, at: Timestamp, by: Uuid) -> Result<(), StoreError> {
+    let stood = sql("SELECT number, unit, from_at FROM job_span WHERE job = $1 AND to_at = 9223372036854775807")
+        .bind(job.id)
+        .optional(tx)
+        .await
+        .map_err(database("read where a job stands"))?;
     let unit = place_on(job);
-    if let Some((number, on, from)) = stood {
+    if let Some(row) = stood {
+        let (number, on, from): (i64, String, i64) = (row.get("number")?, row.get("unit")?, row.get("from_at")?);
         if unit == Some(&on) {
             return Ok(());
         }
         // A clock that was set back makes no span that ends before it begins.
-        sqlx::query("UPDATE job_span SET to_at = ? WHERE number = ?")
+        sql("UPDATE job_span SET to_at = $1 WHERE number = $2")
             .bind(at.micros().max(from))
             .bind(number)
-            .execute(&mut *tx)
+            .execute(tx)
             .await
             .map_err(database("end where a job stood"))?;
     }
     let Some(unit) = unit else { return Ok(()) };
     // Nor one that begins before the last one there ended: what a machine counts is one job's.
     let at = at.max(read::unit_last(tx, unit).await?.unwrap_or(at));
-    let refused = |error: sqlx::Error| {
-        if is_taken(&error) {
+    let refused = |error: SqlError| {
+        if error.is_taken() {
             return StoreError::Taken { what: "place on equipment", name: unit.to_owned() };
         }
         database("write where a job stands")(error)
     };
-    let number = next(tx, "SELECT coalesce(max(number), 0) FROM job_span").await?;
-    sqlx::query("INSERT INTO job_span (number, unit, job, from_at, to_at, by_id) VALUES (?, ?, ?, ?, ?, ?)")
+    let number = next(tx, "SELECT coalesce(max(number), 0) AS last FROM job_span").await?;
+    sql("INSERT INTO job_span (number, unit, job, from_at, to_at, by_id) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(number)
-        .bind(unit.to_owned())
-        .bind(blob(job.id))
-        .bind(at.micros())
+        .bind(unit)
+        .bind(job.id)
+        .bind(at)
         .bind(NEVER)
-        .bind(blob(by))
+        .bind(by)
         .execute(tx)
         .await
         .map_err(refused)?;
@@ -544,12 +536,7 @@ async fn keep_span(tx: &mut SqliteConnection, job: &JobRow, at: Timestamp, by: U
 }
 
 /// The number after the last; rows are never deleted, so none is given twice.
-async fn next(tx: &mut SqliteConnection, last: &'static str) -> Result<i64, StoreError> {
-    let last: i64 = sqlx::query_scalar(last).fetch_one(tx).await.map_err(database("number a row"))?;
+async fn next(tx: &mut Link<'_>, last: &'static str) -> Result<i64, StoreError> {
+    let last: i64 = sql(last).one(tx).await.map_err(database("number a row"))?.get("last")?;
     Ok(last + 1)
-}
-
-/// A count out of a row.
-fn unsigned(number: i64) -> u64 {
-    to_u64(number)
 }

@@ -1,20 +1,23 @@
 //! Versions of the plant model, and the identity of its tags.
 
 use super::outbox::enqueue;
-use super::{Store, aside, from_json, kind_word, to_i64, to_id, to_json, to_kind, to_u64};
+use super::{aside, from_json, kind_word, to_json, to_kind};
 use crate::documents;
 use crate::error::{ApplyError, StoreError, database};
 use crate::ids::new_id;
 use crate::repository::{Applied, Change, PlantRepository, PlantVersion, TagName};
+use crate::sql::{Link, Row, sql};
+use crate::store::Store;
 use andon_model::access::Principal;
 use andon_model::event::{ConfigurationChange, Event, What};
 use andon_model::plant::{Plant, TagDef};
 use andon_model::{TagId, Timestamp};
 use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
+/// So many rows are written with one statement, for each is a way to the database and back.
+const AT_A_TIME: usize = 64;
 /// How many lines of change, and of how many bytes in all, an event carries; the version keeps all of them.
 const EVENT_LINES: usize = 1_000;
 const EVENT_LINES_BYTES: usize = 128 << 10;
@@ -22,16 +25,12 @@ const EVENT_LINES_BYTES: usize = 128 << 10;
 #[async_trait]
 impl PlantRepository for Store {
     async fn current_plant(&self) -> Result<(Plant, Vec<TagId>), StoreError> {
-        // One transaction, so that model and numbers belong together.
-        let mut tx = self.readers().begin().await.map_err(database("read the plant model"))?;
-        let newest: Option<(i64, String)> =
-            sqlx::query_as("SELECT version, plant FROM plant_version ORDER BY version DESC LIMIT 1")
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(database("read the plant model"))?;
-        let numbers = tag_numbers(&mut tx).await?;
-        tx.rollback().await.map_err(database("read the plant model"))?;
-        let Some((version, text)) = newest else { return Ok((Plant::default(), Vec::new())) };
+        // Of one moment, so that model and numbers belong together.
+        let mut reading = self.moment("read the plant model").await?;
+        let newest = newest(&mut reading.link()).await?;
+        let numbers = tag_numbers(&mut reading.link()).await?;
+        drop(reading);
+        let Some(Newest { version, text, .. }) = newest else { return Ok((Plant::default(), Vec::new())) };
         let plant = aside(move || decode(version, &text)).await??;
         let ids = plant.tags.iter().map(|tag| {
             numbers.get(&tag.id).copied().ok_or_else(|| StoreError::Damaged {
@@ -51,7 +50,7 @@ impl PlantRepository for Store {
         reason: Option<String>,
     ) -> Result<Applied, ApplyError> {
         let (store, applying) = (self.clone(), Applying { expected_version, plant, by, reason });
-        self.write(move |tx| Box::pin(async move { applying.run(&store, tx).await })).await?
+        self.write(move |mut tx| Box::pin(async move { applying.run(&store, &mut tx).await })).await?
     }
 
     async fn rollback(
@@ -70,89 +69,83 @@ impl PlantRepository for Store {
     }
 
     async fn plant_versions(&self, limit: u32) -> Result<Vec<PlantVersion>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT version, at, by_id, by_kind, reason, changes, event_id FROM plant_version ORDER BY version DESC LIMIT ?",
-        )
-        .bind(limit.min(1_000))
-        .fetch_all(self.readers())
-        .await
-        .map_err(database("read the versions of the plant model"))?;
-        let what = "version of the plant model";
-        rows.iter()
-            .map(|row| {
-                Ok(PlantVersion {
-                    version: to_u64(row.get("version")),
-                    at: Timestamp::from_micros(row.get("at")),
-                    by: Principal { id: to_id(row.get("by_id"), what)?, kind: to_kind(row.get("by_kind"))? },
-                    reason: row.get("reason"),
-                    changes: from_json(row.get("changes"), what)?,
-                    event_id: to_id(row.get("event_id"), what)?,
-                })
-            })
-            .collect()
+        let doing = "read the versions of the plant model";
+        let mut reading = self.reader(doing).await?;
+        let question = "SELECT version, at, by_id, by_kind, reason, changes, event_id FROM plant_version \
+            ORDER BY version DESC LIMIT $1";
+        let rows = sql(question).bind(limit.min(1_000)).all(&mut reading.link()).await.map_err(database(doing))?;
+        rows.iter().map(plant_version).collect()
     }
 
     async fn plant_at_version(&self, version: u64) -> Result<Option<Plant>, StoreError> {
         if version == 0 {
             return Ok(Some(Plant::default()));
         }
-        let row: Option<(String,)> = sqlx::query_as("SELECT plant FROM plant_version WHERE version = ?")
-            .bind(to_i64(version))
-            .fetch_optional(self.readers())
-            .await
-            .map_err(database("read a version of the plant model"))?;
-        match row {
-            Some((text,)) => aside(move || decode(to_i64(version), &text)).await?.map(Some),
-            None => Ok(None),
-        }
+        let doing = "read a version of the plant model";
+        let mut reading = self.reader(doing).await?;
+        let question = sql("SELECT plant FROM plant_version WHERE version = $1").bind(version);
+        let row = question.optional(&mut reading.link()).await.map_err(database(doing))?;
+        drop(reading);
+        let Some(row) = row else { return Ok(None) };
+        let text: String = row.get("plant")?;
+        aside(move || decode(version, &text)).await?.map(Some)
     }
 
     async fn tag_names(&self, id: Uuid) -> Result<Vec<TagName>, StoreError> {
-        let rows: Vec<(String, i64, Option<i64>)> =
-            sqlx::query_as("SELECT path, from_at, until_at FROM tag_name WHERE id = ? ORDER BY from_at, rowid")
-                .bind(id.as_bytes().to_vec())
-                .fetch_all(self.readers())
-                .await
-                .map_err(database("read the names of a tag"))?;
-        let name = |(path, from, until): (String, i64, Option<i64>)| TagName {
-            id,
-            path,
-            from: Timestamp::from_micros(from),
-            until: until.map(Timestamp::from_micros),
+        let doing = "read the names of a tag";
+        let mut reading = self.reader(doing).await?;
+        let question = "SELECT path, from_at, until_at FROM tag_name WHERE id = $1 ORDER BY from_at, rowid";
+        let rows = sql(question).bind(id).all(&mut reading.link()).await.map_err(database(doing))?;
+        let name = |row: &Row| {
+            Ok(TagName { id, path: row.get("path")?, from: row.get("from_at")?, until: row.get("until_at")? })
         };
-        Ok(rows.into_iter().map(name).collect())
+        rows.iter().map(name).collect()
     }
 
     async fn tag_at(&self, path: &str, at: Timestamp) -> Result<Option<Uuid>, StoreError> {
-        let row: Option<(Vec<u8>,)> = sqlx::query_as(
-            "SELECT id FROM tag_name WHERE path = ?1 AND from_at <= ?2 AND (until_at IS NULL OR until_at > ?2) \
-             ORDER BY from_at DESC, rowid DESC LIMIT 1",
-        )
-        .bind(path.to_owned())
-        .bind(at.micros())
-        .fetch_optional(self.readers())
-        .await
-        .map_err(database("find a tag by its path"))?;
-        row.map(|(bytes,)| to_id(&bytes, "tag's id")).transpose()
+        let doing = "find a tag by its path";
+        let mut reading = self.reader(doing).await?;
+        let question = "SELECT id FROM tag_name WHERE path = $1 AND from_at <= $2 AND (until_at IS NULL OR until_at > $2) \
+            ORDER BY from_at DESC, rowid DESC LIMIT 1";
+        let row = sql(question).bind(path).bind(at).optional(&mut reading.link()).await.map_err(database(doing))?;
+        row.map(|row| row.get("id")).transpose()
     }
 }
 
-fn decode(version: i64, text: &str) -> Result<Plant, StoreError> {
+/// The model in force, as its row has it.
+struct Newest {
+    version: u64,
+    at: Timestamp,
+    text: String,
+}
+
+async fn newest(tx: &mut Link<'_>) -> Result<Option<Newest>, StoreError> {
+    let row = sql("SELECT version, at, plant FROM plant_version ORDER BY version DESC LIMIT 1").optional(tx).await;
+    let Some(row) = row.map_err(database("read the plant model"))? else { return Ok(None) };
+    Ok(Some(Newest { version: row.get("version")?, at: row.get("at")?, text: row.get("plant")? }))
+}
+
+fn plant_version(row: &Row) -> Result<PlantVersion, StoreError> {
+    let kind: String = row.get("by_kind")?;
+    Ok(PlantVersion {
+        version: row.get("version")?,
+        at: row.get("at")?,
+        by: Principal { id: row.get("by_id")?, kind: to_kind(&kind)? },
+        reason: row.get("reason")?,
+        changes: row.json("changes")?,
+        event_id: row.get("event_id")?,
+    })
+}
+
+fn decode(version: u64, text: &str) -> Result<Plant, StoreError> {
     let mut plant: Plant = from_json(text, "plant model")?;
-    plant.version = to_u64(version);
+    plant.version = version;
     Ok(plant)
 }
 
-async fn tag_numbers(tx: &mut SqliteConnection) -> Result<HashMap<Uuid, TagId>, StoreError> {
-    let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT number, id FROM tag").fetch_all(tx).await.map_err(database("read the tags' numbers"))?;
-    rows.iter()
-        .map(|(number, id)| {
-            let number = u32::try_from(*number)
-                .map_err(|_| StoreError::Damaged { what: "tag's number", reason: number.to_string() })?;
-            Ok((to_id(id, "tag's id")?, TagId(number)))
-        })
-        .collect()
+async fn tag_numbers(tx: &mut Link<'_>) -> Result<HashMap<Uuid, TagId>, StoreError> {
+    let rows = sql("SELECT number, id FROM tag").all(tx).await.map_err(database("read the tags' numbers"))?;
+    rows.iter().map(|row| Ok((row.get("id")?, TagId(row.get("number")?)))).collect()
 }
 
 /// A new model held against the old one.
@@ -186,25 +179,17 @@ struct Applying {
 
 impl Applying {
     /// The outer error breaks the transaction off; the inner one is an answer, given before anything was written.
-    async fn run(
-        mut self,
-        store: &Store,
-        tx: &mut SqliteConnection,
-    ) -> Result<Result<Applied, ApplyError>, StoreError> {
-        let newest: Option<(i64, i64, String)> =
-            sqlx::query_as("SELECT version, at, plant FROM plant_version ORDER BY version DESC LIMIT 1")
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(database("read the plant model"))?;
-        let current = newest.as_ref().map_or(0, |(version, ..)| to_u64(*version));
+    async fn run(mut self, store: &Store, tx: &mut Link<'_>) -> Result<Result<Applied, ApplyError>, StoreError> {
+        let newest = newest(tx).await?;
+        let current = newest.as_ref().map_or(0, |newest| newest.version);
         if current != self.expected_version {
             return Ok(Err(ApplyError::Conflict { expected: self.expected_version, current }));
         }
         // Validity times never run backwards, whatever the wall clock does.
-        let before = newest.as_ref().map_or(i64::MIN, |(_, at, _)| *at);
-        let at = store.clock().now().max(Timestamp::from_micros(before));
+        let before = newest.as_ref().map_or(Timestamp::from_micros(i64::MIN), |newest| newest.at);
+        let at = store.clock().now().max(before);
         let old = match newest {
-            Some((version, _, text)) => aside(move || decode(version, &text)).await??,
+            Some(Newest { version, text, .. }) => aside(move || decode(version, &text)).await??,
             None => Plant::default(),
         };
         assign_ids(store, tx, &old, &mut self.plant.tags).await?;
@@ -245,24 +230,22 @@ impl Applying {
 
     async fn insert(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Link<'_>,
         at: Timestamp,
         plant: String,
         changes: String,
         event: Uuid,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO plant_version (version, at, by_id, by_kind, reason, plant, changes, event_id) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(to_i64(self.plant.version))
-        .bind(at.micros())
-        .bind(self.by.id.as_bytes().to_vec())
+        sql("INSERT INTO plant_version (version, at, by_id, by_kind, reason, plant, changes, event_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+        .bind(self.plant.version)
+        .bind(at)
+        .bind(self.by.id)
         .bind(kind_word(self.by.kind))
         .bind(self.reason.clone())
         .bind(plant)
         .bind(changes)
-        .bind(event.as_bytes().to_vec())
+        .bind(event)
         .execute(tx)
         .await
         .map_err(database("write a version of the plant model"))?;
@@ -290,12 +273,7 @@ fn event_lines(changes: &[Change]) -> Vec<String> {
 }
 
 /// Gives every tag without an id the one its path has, or had last if no other tag has it now, or a new one.
-async fn assign_ids(
-    store: &Store,
-    tx: &mut SqliteConnection,
-    old: &Plant,
-    tags: &mut [TagDef],
-) -> Result<(), StoreError> {
+async fn assign_ids(store: &Store, tx: &mut Link<'_>, old: &Plant, tags: &mut [TagDef]) -> Result<(), StoreError> {
     let mut taken: HashSet<Uuid> = tags.iter().map(|tag| tag.id).collect();
     let by_path: HashMap<_, _> = old.tags.iter().map(|tag| (tag.path.clone(), tag.id)).collect();
     for tag in tags.iter_mut().filter(|tag| tag.id.is_nil()) {
@@ -309,48 +287,53 @@ async fn assign_ids(
     Ok(())
 }
 
-async fn last_meaning(tx: &mut SqliteConnection, path: &str) -> Result<Option<Uuid>, StoreError> {
-    let row: Option<(Vec<u8>,)> =
-        sqlx::query_as("SELECT id FROM tag_name WHERE path = ? ORDER BY from_at DESC, rowid DESC LIMIT 1")
-            .bind(path.to_owned())
-            .fetch_optional(tx)
-            .await
-            .map_err(database("find a tag by its path"))?;
-    row.map(|(bytes,)| to_id(&bytes, "tag's id")).transpose()
+async fn last_meaning(tx: &mut Link<'_>, path: &str) -> Result<Option<Uuid>, StoreError> {
+    let question = sql("SELECT id FROM tag_name WHERE path = $1 ORDER BY from_at DESC, rowid DESC LIMIT 1").bind(path);
+    let row = question.optional(tx).await.map_err(database("find a tag by its path"))?;
+    row.map(|row| row.get("id")).transpose()
 }
 
 /// Numbers new tags, ends the names that no longer hold and begins the new ones.
-async fn move_names(tx: &mut SqliteConnection, tags: &[TagDef], at: Timestamp) -> Result<(), StoreError> {
-    let rows: Vec<(Vec<u8>, String)> = sqlx::query_as("SELECT id, path FROM tag_name WHERE until_at IS NULL")
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(database("read the names of the tags"))?;
-    let mut now: HashMap<Uuid, &str> = HashMap::with_capacity(rows.len());
-    for (id, path) in &rows {
-        now.insert(to_id(id, "tag's id")?, path);
+async fn move_names(tx: &mut Link<'_>, tags: &[TagDef], at: Timestamp) -> Result<(), StoreError> {
+    let rows = sql("SELECT id, path FROM tag_name WHERE until_at IS NULL").all(tx).await;
+    let rows = rows.map_err(database("read the names of the tags"))?;
+    let mut now: HashMap<Uuid, String> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        now.insert(row.get("id")?, row.get("path")?);
     }
     let wanted: HashMap<Uuid, &str> = tags.iter().map(|tag| (tag.id, tag.path.as_str())).collect();
-    for id in now.iter().filter(|(id, path)| wanted.get(*id) != Some(*path)).map(|(id, _)| *id) {
-        sqlx::query("UPDATE tag_name SET until_at = ? WHERE id = ? AND until_at IS NULL")
-            .bind(at.micros())
-            .bind(id.as_bytes().to_vec())
-            .execute(&mut *tx)
+    for id in now.iter().filter(|(id, path)| wanted.get(*id) != Some(&path.as_str())).map(|(id, _)| *id) {
+        sql("UPDATE tag_name SET until_at = $1 WHERE id = $2 AND until_at IS NULL")
+            .bind(at)
+            .bind(id)
+            .execute(tx)
             .await
             .map_err(database("end the name of a tag"))?;
     }
-    for tag in tags.iter().filter(|tag| now.get(&tag.id) != Some(&tag.path.as_str())) {
-        sqlx::query("INSERT INTO tag (id) VALUES (?) ON CONFLICT (id) DO NOTHING")
-            .bind(tag.id.as_bytes().to_vec())
-            .execute(&mut *tx)
-            .await
-            .map_err(database("number a tag"))?;
-        sqlx::query("INSERT INTO tag_name (id, path, from_at) VALUES (?, ?, ?)")
-            .bind(tag.id.as_bytes().to_vec())
-            .bind(tag.path.as_str().to_owned())
-            .bind(at.micros())
-            .execute(&mut *tx)
-            .await
-            .map_err(database("begin the name of a tag"))?;
+    let moved = tags.iter().filter(|tag| now.get(&tag.id).map(String::as_str) != Some(tag.path.as_str()));
+    let moved: Vec<&TagDef> = moved.collect();
+    number_tags(tx, &moved).await?;
+    for tags in moved.chunks(AT_A_TIME) {
+        let mut statement = sql("INSERT INTO tag_name (id, path, from_at) ");
+        statement.push_rows(tags.iter().map(|tag| vec![tag.id.into(), tag.path.as_str().into(), at.into()]));
+        statement.execute(tx).await.map_err(database("begin the name of a tag"))?;
+    }
+    Ok(())
+}
+
+/// Gives those that have none the numbers after the last one; rows are never deleted, so none is given twice.
+async fn number_tags(tx: &mut Link<'_>, tags: &[&TagDef]) -> Result<(), StoreError> {
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let known = tag_numbers(tx).await?;
+    let after = known.values().map(|number| number.0).max().unwrap_or(0);
+    let new: Vec<&&TagDef> = tags.iter().filter(|tag| !known.contains_key(&tag.id)).collect();
+    let numbered: Vec<(i64, Uuid)> = (i64::from(after) + 1..).zip(new).map(|(number, tag)| (number, tag.id)).collect();
+    for tags in numbered.chunks(AT_A_TIME) {
+        let mut statement = sql("INSERT INTO tag (number, id) ");
+        statement.push_rows(tags.iter().map(|(number, id)| vec![(*number).into(), (*id).into()]));
+        statement.execute(tx).await.map_err(database("number a tag"))?;
     }
     Ok(())
 }
