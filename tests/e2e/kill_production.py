@@ -1,6 +1,6 @@
-"""kill -9 in the middle of production, and then: is any count, state, order, job or correction lost, or there twice?
+"""kill -9 in the middle of production, and then: is any count, state, order, job, correction, unit or certificate lost, or there twice?
 
-A machine says its states and its counter's totals, an operator makes orders, begins their jobs, counts by hand and ends them, a foreman puts stops
+A machine says its states and its counter's totals, a line says which units pass it and what is in them, an operator makes orders, begins their jobs, counts by hand and ends them, a foreman puts stops
 right. What is acknowledged is in the judge's ledger at once; at the end the node is killed once more and asked for all of it. What was under way at a
 kill may have happened or not, but only once: a request is sent again with its key.
 
@@ -27,8 +27,8 @@ from kill_actors import Actor, Ledger, Site
 SHOWN = 5
 PRESS, OVEN = "works/cell/press", "works/cell/oven"
 PLANT = """
-equipment = [{ path = "works", level = "site" }, { path = "works/cell", level = "work_center" }, { path = "works/cell/press", level = "work_unit" }, { path = "works/cell/oven", level = "work_unit" }, { path = "works/cell/bench", level = "work_unit" }]
-tag = [{ path = "works/cell/press/state", type = "int64" }, { path = "works/cell/press/good", type = "int64" }, { path = "works/cell/oven/state", type = "int64" }]
+equipment = [{ path = "works", level = "site" }, { path = "works/cell", level = "work_center" }, { path = "works/cell/press", level = "work_unit" }, { path = "works/cell/oven", level = "work_unit" }, { path = "works/cell/bench", level = "work_unit" }, { path = "works/cell/mount", level = "work_unit" }, { path = "works/cell/pack", level = "work_unit" }]
+tag = [{ path = "works/cell/press/state", type = "int64" }, { path = "works/cell/press/good", type = "int64" }, { path = "works/cell/oven/state", type = "int64" }, { path = "works/cell/mount/serial", type = "string" }, { path = "works/cell/mount/valve", type = "string" }, { path = "works/cell/pack/serial", type = "string" }, { path = "works/cell/pack/weight", type = "double" }]
 reason = [{ name = "Jam" }, { name = "Scrapped/Crack" }]
 
 [[machine]]
@@ -44,6 +44,24 @@ state = { tag = "works/cell/oven/state", packml = true }
 
 [[machine]]
 equipment = "works/cell/bench"
+
+[[machine]]
+equipment = "works/cell/mount"
+unit = { serial = "works/cell/mount/serial", part = [{ material = "valve", lot = "works/cell/mount/valve" }], first = true }
+
+[[machine]]
+equipment = "works/cell/pack"
+unit = { serial = "works/cell/pack/serial", measure = [{ characteristic = "weight", tag = "works/cell/pack/weight" }], last = true }
+
+[[material]]
+name = "valve"
+tracked = "lot"
+
+[[material]]
+name = "pump"
+tracked = "serial"
+characteristic = [{ name = "weight", lower = 1 }]
+operation = [{ name = "10", equipment = ["works/cell/mount", "works/cell/pack"], run_time = "1 s" }]
 
 [[material]]
 name = "bolt"
@@ -75,6 +93,33 @@ class Machine(Actor):
                 self.judge.count("readings")
                 self.sent = None
             time.sleep(0.005)  # As fast as a machine says something.
+
+
+class Line(Actor):
+    """Units one after the other: each is mounted with a valve, then packed and weighed."""
+
+    def __init__(self, judge):
+        super().__init__(judge, "line")
+        self.number, self.sent = 0, None
+
+    def step(self):
+        station = "pack" if self.sent and self.sent[0] == "mount" else "mount"
+        if station == "mount":
+            self.number += 1
+        serial, at = f"U-{self.number:05}", now_ms()
+        more = {"valve": f"L-{self.number // 20}"} if station == "mount" else {"weight": self.number + 0.5}
+        return station, serial, [{"path": f"works/cell/{station}/{tag}", "ts": at, "value": value} for tag, value in {"serial": serial, **more}.items()]
+
+    def live(self, life, web, _mqtt, token):
+        while self.site.lives(life):
+            if self.sent is None or self.sent[2] is None:
+                self.sent = self.step()
+            station, serial, body = self.sent
+            if http(web, "POST", "/api/ingest?precision=ms", body, token=token, deadline=5).status == 204:
+                self.ledger.note(station, serial=serial)
+                self.judge.count("units" if station == "pack" else "mounted")
+                self.sent = (station, serial, None)
+            time.sleep(0.02)  # Faster than any line.
 
 
 class Operator(Actor):
@@ -158,7 +203,7 @@ class Judge:
         self.counts, self.violations = Counter(), {}
         self.node = Node(anonymous=True)
         self.ledger, self.site = Ledger(Path(tempfile.mkstemp(prefix="andon-ledger-")[1])), Site()
-        self.actors = [Machine(self), Operator(self), Foreman(self)]
+        self.actors = [Machine(self), Operator(self), Foreman(self), Line(self)]
         self.starts_s = []
 
     def count(self, what: str, number: int = 1) -> None:
@@ -182,7 +227,7 @@ class Judge:
             time.sleep(self.random.choice((self.random.uniform(0.02, 0.2), self.random.uniform(0.2, 1.0))))
             how = self.random.choice(("kill", "kill", "ack"))
             if how == "ack":
-                self.ledger.set_trap(self.random.choice(("total", "order", "begin", "count", "stop", "correction")), self.node.process.pid)
+                self.ledger.set_trap(self.random.choice(("total", "order", "begin", "count", "stop", "correction", "mount", "pack")), self.node.process.pid)
                 try:
                     self.node.process.wait(1)
                 except Exception:  # No acknowledgement of this kind came; it dies all the same.
@@ -232,6 +277,7 @@ class Judge:
         self.check_states()
         self.check_orders()
         self.check_corrections()
+        self.check_units()
         report = self.node.get("/api/audit/verify", deadline=60).json
         if not report["ok"]:
             self.broken("audit", report["detail"])
@@ -240,7 +286,7 @@ class Judge:
         """What it was in, a minute at a time, from `begin` until now."""
         end, pieces = now_ms(), []
         for minute in range(begin, end, 60_000):
-            pieces += self.node.get(f"/api/mes/states?path={machine}&from_ms={minute}&to_ms={min(minute + 60_000, end)}").json["states"]
+            pieces += self.node.get(f"/api/mes/states?path={machine}&from_ms={minute}&to_ms={min(minute + 60_000, end)}").json["pieces"]
         for before, after in zip(pieces, pieces[1:]):
             if before["to_ms"] != after["from_ms"]:
                 self.broken("state", f"{machine}: after {before} comes {after}")
@@ -253,7 +299,8 @@ class Judge:
             said.append(self.actors[0].sent | {"may_be": True})
         pieces, next_piece = self.states(OVEN, self.begun), 0
         for entry, end in zip(said, [later["at"] for later in said[1:]] + [pieces[-1]["to_ms"]]):
-            while next_piece < len(pieces) and pieces[next_piece]["to_ms"] <= entry["at"]:
+            # Less than a millisecond before a kill it may have been in something from and to the same one.
+            while next_piece < len(pieces) and pieces[next_piece]["from_ms"] < entry["at"] >= pieces[next_piece]["to_ms"]:
                 next_piece += 1
             within = [piece for piece in pieces[next_piece:next_piece + 50] if piece["from_ms"] < end]
             was = [piece["state"] for piece in within]
@@ -285,6 +332,51 @@ class Judge:
             if pieces[next_piece]["corrected"] != holds:
                 self.broken("correction", f"at {at} {holds} should hold, and the press was in {pieces[next_piece]}")
         self.count("edges_checked", len(edges))
+
+    def check_units(self) -> None:
+        """Each unit that was acknowledged is there once, passed each station once, holds its valve, and is born once."""
+        line = self.actors[3]
+        mounted, packed = ({entry["serial"] for entry in self.ledger.read(station)} for station in ("mount", "pack"))
+        possible = {line.sent[1]} if line.sent and line.sent[2] else set()
+        units = {}
+        # Certificates wait some seconds for what other stations say late.
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            units = self.units()
+            if all(len(units.get(serial, {}).get("certificates", ())) == 1 for serial in packed):
+                break
+            time.sleep(0.5)
+        for serial in mounted - set(units):
+            self.broken("unit_lost", serial)
+        for serial in set(units) - mounted - possible:
+            self.broken("unit_of_nobody", serial)
+        for serial, unit in units.items():
+            stations = Counter(one["equipment"].rsplit("/", 1)[1] for one in unit["passes"])
+            wanted = Counter(mount=1, pack=1) if serial in packed or serial in possible and stations["pack"] else Counter(mount=1)
+            if stations != wanted:
+                self.broken("pass", f"{serial} passed {stations} and not {wanted}")
+            valves = [one["item"]["number"] for one in unit["as_built"]]
+            if valves != [f"L-{int(serial[2:]) // 20}"]:
+                self.broken("part", f"{serial} holds {valves}")
+            if serial in packed and len(unit["certificates"]) != 1:
+                self.broken("certificate", f"{serial} has {unit['certificates']}, {unit['finished']}")
+        numbers = Counter(one["number"] for unit in units.values() for one in unit["certificates"])
+        if numbers and max(numbers.values()) > 1:
+            self.broken("certificate", f"twice: {numbers.most_common(3)}")
+        self.count("units_checked", len(units))
+
+    def units(self) -> dict:
+        found, before = [], ""
+        while True:
+            page = self.node.get(f"/api/mes/units?limit=500{before}").json
+            found += page["items"]
+            if not page["next"]:
+                break
+            before = f"&before={page['next']}"
+        for number, times in Counter(one["number"] for one in found).items():
+            if times > 1:
+                self.broken("unit_doubled", number)
+        return {one["number"]: self.node.get(f"/api/mes/units/{one['id']}").json for one in found}
 
     def check_orders(self) -> None:
         operator, orders, after = self.actors[1], {}, ""

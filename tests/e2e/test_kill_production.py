@@ -37,6 +37,9 @@ class KillProduction(unittest.TestCase):
     def test_every_acknowledged_correction_is_there_once(self):
         self.promise(("corrections", "edges_checked"), "correction", "correction_doubled")
 
+    def test_every_acknowledged_unit_passes_once_holds_its_parts_and_is_born_once(self):
+        self.promise(("units", "units_checked"), "unit_lost", "unit_doubled", "unit_of_nobody", "pass", "part", "certificate")
+
     def test_nothing_that_is_asked_again_with_its_key_is_refused(self):
         self.promise((), "refused")
 

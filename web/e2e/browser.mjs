@@ -2,9 +2,13 @@
 // Without ANDON_URL the mock build is served and used; with it the same tests run against that server
 // (ANDON_USER and ANDON_PASSWORD, or ANDON_LINK, log in).
 
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 import { serve } from './serve.mjs';
 
+const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FOLDER = new URL('../node_modules/.cache/mock-dist', import.meta.url).pathname;
 
 export const real = process.env.ANDON_URL !== undefined;
@@ -84,4 +88,21 @@ export async function visit(run, page, path) {
   await page.goto(`${run.url}${path}`);
   await page.locator('main h1, header h1').first().waitFor();
   await page.waitForFunction(() => !document.querySelector('main')?.textContent?.includes('Loading'));
+}
+
+/** Shows `work` the page at `path` of a calm plant, logged in; no fault may be left but those with a `known` word in them. */
+export async function shown(run, path, look, work, known = []) {
+  const { page, faults } = await open(run, { ...look, seed: { 'mock.calm': '1', ...look.seed } });
+  await enter(run, page, look.user);
+  await visit(run, page, path);
+  await work(page);
+  assert.deepEqual(faults.filter((fault) => !known.some((word) => fault.includes(word))), []);
+  await page.close();
+}
+
+/** What axe finds, put in through the debugger so that the page's own policy stays as strict as it is. */
+export async function findings(page) {
+  await page.evaluate(axeSource);
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(' ')} ${n.any?.[0]?.message ?? ''}`).slice(0, 4).join(' | ')}`);
 }

@@ -1,12 +1,9 @@
 // How MQTT devices prove who they are: seen, bound to a certificate, and free of it again. On the mock.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { enter, open, real, start, visit } from './browser.mjs';
+import { enter, findings, open, real, start, visit } from './browser.mjs';
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PEM = '-----BEGIN CERTIFICATE-----\nCN=press-7.works.example\n-----END CERTIFICATE-----\n';
 
 describe('devices', { skip: real }, () => {
@@ -136,23 +133,19 @@ describe('devices', { skip: real }, () => {
   for (const theme of ['light', 'dark']) {
     test(`no accessibility finding in any step of the dialog: ${theme}`, async () => {
       await on({ theme }, async (page) => {
-        const findings = async () => {
-          await page.evaluate(axeSource);
-          return page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map((v) => `${v.id}: ${v.nodes[0].target}`));
-        };
         const dialog = await openDialog(page, 'buffer-valve');
-        assert.deepEqual(await findings(), []);
+        assert.deepEqual(await findings(page), []);
         await dialog.getByRole('button', { name: 'Check' }).click();
         await dialog.getByText('Paste the certificate first.').waitFor();
-        assert.deepEqual(await findings(), []);
+        assert.deepEqual(await findings(page), []);
         await dialog.getByLabel('New certificate (PEM)').fill(PEM);
         await dialog.getByRole('button', { name: 'Check' }).click();
         await dialog.getByText('only this certificate').waitFor();
-        assert.deepEqual(await findings(), []);
+        assert.deepEqual(await findings(page), []);
         await dialog.getByRole('button', { name: 'Back' }).click();
         await dialog.getByRole('button', { name: 'Remove certificate' }).click();
         await dialog.getByText('From then on its password alone lets it in').waitFor();
-        assert.deepEqual(await findings(), []);
+        assert.deepEqual(await findings(page), []);
       });
     });
   }

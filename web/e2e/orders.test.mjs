@@ -1,12 +1,9 @@
 // Work orders, the plan, and an operator's shift at a machine: by touch, by keyboard alone, with a scanner. On the mock.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { enter, open, real, start, visit } from './browser.mjs';
+import { enter, findings, open, real, shown, start, visit } from './browser.mjs';
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FILLER1 = '/station?path=works/nord/bottling/line1/filler';
 const LABELLER1 = '/station?path=works/nord/bottling/line1/labeller';
 const FILLER2 = '/station?path=works/nord/bottling/line2/filler';
@@ -17,18 +14,7 @@ describe('work orders', { skip: real }, () => {
   before(async () => (run = await start()));
   after(() => run.close());
 
-  async function on(path, look, work, known = []) {
-    const { page, faults } = await open(run, { ...look, seed: { 'mock.calm': '1', ...look.seed } });
-    await enter(run, page, look.user);
-    await visit(run, page, path);
-    await work(page);
-    assert.deepEqual(faults.filter((fault) => !known.some((word) => fault.includes(word))), []);
-    await page.close();
-  }
-  const findings = async (page) => {
-    await page.evaluate(axeSource);
-    return page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].any?.[0]?.message ?? ''}`));
-  };
+  const on = (...asked) => shown(run, ...asked);
   /** What can be pressed on the operator's screen and in its dialogs, and is too small for a glove. */
   const small = (page) =>
     page.evaluate(() =>
@@ -95,7 +81,7 @@ describe('work orders', { skip: real }, () => {
       await dialog(page).getByText(/500.pcs are missing/).waitFor();
       await tap('Finish 4713/10', dialog(page));
       await said(page, /4713\/10 is finished/);
-      await page.getByText('Last finished: 4713/10').waitFor();
+      await page.getByRole('button', { name: 'Begin 4714/10' }).waitFor();
 
       await tap('Begin 4714/10');
       await tap('Begin 4714/10', dialog(page));
@@ -112,7 +98,11 @@ describe('work orders', { skip: real }, () => {
       const press = async (name) => {
         for (let i = 0; i < 60; i += 1) {
           const at = await page.evaluate(() => document.activeElement?.closest('button, a')?.textContent.replaceAll(/\s+/g, ' ').trim() ?? '');
-          if (name.test(at)) return page.keyboard.press('Enter');
+          if (name.test(at)) {
+            await page.keyboard.press('Enter');
+            // The page takes the focus on in the next frame: a key before that would still be meant for what is gone.
+            return page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
+          }
           // The next look comes when the focus has moved: else a slow machine skips what it looks for.
           const was = await page.evaluateHandle(() => document.activeElement);
           await page.keyboard.press('Tab');
@@ -167,14 +157,14 @@ describe('work orders', { skip: real }, () => {
     });
   });
 
-  test('who lacks a skill is told who has it, and nothing begins', async () => {
+  test('who lacks a skill is told which, and what to do, and nothing begins', async () => {
     await on(
       FILLER2,
       TABLET,
       async (page) => {
         await page.getByRole('button', { name: /^4716\/10/ }).tap();
         await dialog(page).getByRole('button', { name: 'Begin 4716/10' }).tap();
-        await said(page, 'You do not have the skill “Pressure vessels”. It may be begun by Erika Sommer and Jonas Weber.');
+        await said(page, /^the operator is not qualified: pressure let somebody begin it who is qualified, or let an administrator enter the skill/);
         await page.getByText('No job on the machine').waitFor();
       },
       ['403'],
@@ -271,7 +261,9 @@ describe('work orders', { skip: real }, () => {
       await drawer.waitFor();
       assert.match(page.url(), /order=4709/);
       await drawer.getByRole('article', { name: '4709/20' }).getByText('What happened').click();
-      await drawer.getByText(/Paused · Held: inside the machine · Mechanical\/Jam/).waitFor();
+      await drawer.getByText(/^Paused · Held: inside the machine · Mechanical\/Jam/).waitFor();
+      // Where it was is told of what put it there.
+      await drawer.getByText(/^Begun · Line 1 · Labeller Erika Sommer$/).waitFor();
       assert.deepEqual(await findings(page), []);
       await page.keyboard.press('Escape');
       await drawer.waitFor({ state: 'detached' });
@@ -285,6 +277,24 @@ describe('work orders', { skip: real }, () => {
       await page.reload();
       await page.locator('.board li').first().waitFor();
       assert.equal(await page.locator('.board li').count(), 2);
+    });
+  });
+
+  test('a plant\u2019s own long numbers and names stand whole: in the table beside an open order, and on the plan of a phone', async () => {
+    await on('/orders?view=table&order=4709', {}, async (page) => {
+      const cut = await page.getByRole('grid', { name: 'Work orders' }).evaluate((grid) => {
+        const number = grid.querySelector('[role=gridcell].c-number');
+        number.querySelector('b').textContent = 'HP-12-1128-0155';
+        const right = grid.getBoundingClientRect().right;
+        const beyond = [...grid.querySelectorAll('[role=columnheader], [role=gridcell]')].filter((cell) => cell.getBoundingClientRect().right > right);
+        return [...beyond.map((cell) => cell.textContent), ...(number.scrollWidth > number.clientWidth || number.scrollHeight > number.clientHeight ? ['number'] : [])];
+      });
+      assert.deepEqual(cut, []);
+    });
+    await on('/orders?view=gantt', { width: 390, height: 844 }, async (page) => {
+      const name = page.locator('p.name').first();
+      await name.waitFor();
+      assert.ok(await name.evaluate((p) => ((p.textContent = 'Line 2 · End-of-line test'), p.scrollHeight <= p.clientHeight)), 'the machine is cut off');
     });
   });
 
@@ -391,23 +401,31 @@ describe('work orders', { skip: real }, () => {
 
   test('a new plan is shown with its changes, its rule, its lateness and what cannot be met; it holds only when applied', async () => {
     await on('/orders?view=gantt', {}, async (page) => {
+      const put = await page.evaluate(async () => (await (await fetch('/api/mes/orders/4711')).json()).jobs[1].planned_start_ms);
       await page.getByRole('button', { name: 'Plan anew' }).click();
       const plan = page.getByRole('dialog', { name: 'New plan' });
       await plan.getByText(/jobs would move\.$/).waitFor();
       await plan.getByText(/^Weighted lateness .*No plan can go below/).waitFor();
-      await plan.getByText(/^Rule: least weighted lateness/).waitFor();
-      assert.match(await plan.locator('.late').innerText(), /4714[\s\S]*Late by/);
+      await plan.getByText(/^Rule: least lateness × priority; then least changeover time; then the earliest end\.$/).waitFor();
+      // Late orders with their cause, and what a person has put where it cannot be.
+      assert.match(await plan.locator('.late').innerText(), /4714[\s\S]*Late by [\s\S]*(Its own work takes longer than there is time|Other orders take the machines)\./);
+      await plan.locator('.unmet', { hasText: /^job 4711\/20 lies before what comes before it; it could begin at (\d+ \w+ )?\d\d:\d\d$/ }).waitFor();
       assert.deepEqual(await findings(page), []);
       await plan.getByRole('button', { name: 'Cancel' }).click();
       await page.getByRole('button', { name: 'Plan anew' }).click();
       const apply = plan.getByRole('button', { name: /^Apply \d+ changes$/ });
       const [count] = /\d+/.exec(await apply.innerText());
       await apply.click();
-      await page.getByText(`The new plan holds: ${count} jobs have moved.`).waitFor();
+      // It stays open and says what it does not meet.
+      await plan.getByText(`The new plan holds: ${count} jobs have moved.`).waitFor();
+      await plan.locator('.unmet').waitFor();
+      await plan.getByRole('button', { name: 'Close' }).click();
+      await page.getByRole('region', { name: 'Chosen job' }).getByText(`The new plan holds: ${count} jobs have moved.`).waitFor();
+      assert.equal(await page.evaluate(async () => (await (await fetch('/api/mes/orders/4711')).json()).jobs[1].planned_start_ms), put, 'where a person has put it');
     });
   });
 
-  test('fifty machines with two thousand bars: few of them are drawn, and each move of the hand fits into a frame or two', async () => {
+  test('fifty machines with two thousand bars: few of them are drawn, and a move of the hand takes at most 50 ms', async () => {
     await on('/orders?view=gantt', { seed: { 'mock.many_orders': '2000' }, height: 1000 }, async (page) => {
       const chart = page.getByRole('application', { name: 'Plan of 50 machines' });
       await chart.waitFor();
@@ -427,11 +445,206 @@ describe('work orders', { skip: real }, () => {
           times.push(performance.now() - before);
           await new Promise((drawn) => requestAnimationFrame(drawn));
         }
-        // The quick quarter: what a machine needs that is not busy with something else.
-        return times.sort((a, b) => a - b)[7];
+        times.sort((a, b) => a - b);
+        return { median: (times[14] + times[15]) / 2, longest: times[29] };
       });
-      assert.ok(cost < 50, `three quarters of the moves took longer than ${cost} ms`);
-      console.log(`${drawn} bars drawn, a move takes ${cost.toFixed(1)} ms`);
+      assert.ok(cost.median <= 50, `half of the moves took longer than ${cost.median} ms`);
+      console.log(`${drawn} bars drawn, a move takes ${cost.median.toFixed(1)} ms (median of 30), the longest ${cost.longest.toFixed(1)} ms`);
+    });
+  });
+
+  test('the answer to a count is lost: the dialog stays, and the same again counts it once', async () => {
+    await on(FILLER1, TABLET, async (page) => {
+      const scrap = () => page.evaluate(async () => (await (await fetch('/api/mes/jobs?equipment=works/nord/bottling/line1/filler')).json()).jobs[0].scrap);
+      const before = await scrap();
+      await page.getByRole('button', { name: 'Scrap', exact: true }).tap();
+      await dialog(page).getByRole('button', { name: '4', exact: true }).tap();
+      await page.evaluate(() => window.andonMock.loseAnswer());
+      await dialog(page).getByRole('button', { name: 'Jam', exact: true }).tap();
+      await dialog(page).getByText('Sending it again from here does it only once.').waitFor();
+      assert.equal(await scrap(), before + 4, 'it was taken, though nobody was told');
+      // Nothing else can be sent from here: it would be something else under the same key.
+      assert.deepEqual((await dialog(page).getByRole('button').allInnerTexts()).map((text) => text.replaceAll(/\s/g, ' ').trim()).filter(Boolean), ['Cancel', 'Once more: 4 pcs scrap, Mechanical/Jam']);
+      assert.deepEqual(await small(page), []);
+      assert.deepEqual(await findings(page), []);
+      await dialog(page).getByRole('button', { name: /^Once more/ }).tap();
+      await said(page, /^4.pcs scrap entered, Mechanical\/Jam, /);
+      assert.equal(await scrap(), before + 4, 'once');
+
+      // Left without trying again, the page says what is not known.
+      await page.getByRole('button', { name: 'Pause', exact: true }).tap();
+      await page.evaluate(() => window.andonMock.loseAnswer());
+      await dialog(page).getByRole('button', { name: /^Jam/ }).tap();
+      await dialog(page).getByRole('button', { name: 'Once more: Held, Mechanical/Jam' }).waitFor();
+      await dialog(page).getByRole('button', { name: 'Cancel' }).tap();
+      await said(page, 'No answer: whether it was taken is not known. Look at the job before you enter it again.');
+      await page.getByText('Held: inside the machine').waitFor();
+    });
+  });
+
+  test('the answer to a begin is lost, to an end too: the same again does it once', async () => {
+    await on(FILLER2, {}, async (page) => {
+      const deeds = () => page.evaluate(async () => (await (await fetch('/api/mes/jobs/o4714-10/ledger')).json()).entries.map((entry) => entry.kind).filter((kind) => kind === 'begin' || kind === 'stop'));
+      await page.getByRole('button', { name: /^4714\/10/ }).click();
+      for (const [name, done] of [['Begin 4714/10', /has begun/], ['Finish 4714/10', /is finished/]]) {
+        await page.evaluate(() => window.andonMock.loseAnswer());
+        await dialog(page).getByRole('button', { name, exact: true }).click();
+        await dialog(page).getByText('Sending it again from here does it only once.').waitFor();
+        await dialog(page).getByRole('button', { name, exact: true }).click();
+        await said(page, done);
+        if (name.startsWith('Begin')) await page.getByRole('button', { name: 'Finish', exact: true }).click();
+      }
+      assert.deepEqual(await deeds(), ['begin', 'stop']);
+    });
+  });
+
+  test('what cannot be read anew says since when it is old, is hatched, and nothing can be entered; the plan likewise', async () => {
+    await on(
+      FILLER1,
+      {},
+      async (page) => {
+        const scrap = page.getByRole('button', { name: 'Scrap', exact: true });
+        await scrap.waitFor();
+        assert.equal(await page.locator('.station .hatched').count(), 0);
+        await page.evaluate(() => window.andonMock.fail('/api/mes/jobs'));
+        await page.locator('#station-blocked', { hasText: /^As of \d\d:\d\d:\d\d; the jobs could not be read anew, so nothing can be entered\. the records cannot be read/ }).waitFor();
+        assert.ok((await page.locator('.station .hatched').count()) >= 3);
+        assert.equal(await scrap.getAttribute('aria-disabled'), 'true');
+        await page.evaluate(() => window.andonMock.fail(''));
+        await page.locator('#station-blocked').waitFor({ state: 'detached' });
+        assert.equal(await page.locator('.station .hatched').count(), 0);
+
+        await visit(run, page, '/orders?view=gantt&job=o4714-10');
+        await page.getByRole('button', { name: '+5 min' }).waitFor();
+        await page.evaluate(() => window.andonMock.fail('/api/mes/schedule'));
+        await page.getByText(/^As of \d\d:\d\d:\d\d; the plan could not be renewed, so nothing can be moved\./).waitFor();
+        await page.locator('.chart .veil').waitFor();
+        assert.equal(await page.getByRole('button', { name: '+5 min' }).count(), 0);
+        assert.equal(await page.getByRole('button', { name: 'Plan anew' }).getAttribute('aria-disabled'), 'true');
+        await page.evaluate(() => window.andonMock.fail(''));
+        await page.locator('.chart .veil').waitFor({ state: 'detached' });
+        await page.getByRole('button', { name: '+5 min' }).waitFor();
+      },
+      ['503'],
+    );
+  });
+
+  test('a job without a place begins at this machine; of kilograms a part is scrapped', async () => {
+    await on('/station?path=works/nord/bottling/line2/labeller', {}, async (page) => {
+      await page.getByRole('button', { name: /^4722\/10/ }).click();
+      await dialog(page).getByText('Wear the gloves').waitFor();
+      await dialog(page).getByRole('button', { name: 'I have read it', exact: true }).click();
+      const sent = page.evaluate(
+        () =>
+          new Promise((tell) => {
+            const ask = window.fetch;
+            window.fetch = (...wish) => (String(wish[0]).endsWith('/begin') && tell(JSON.parse(wish[1].body)), ask(...wish));
+          }),
+      );
+      await dialog(page).getByRole('button', { name: 'Begin 4722/10', exact: true }).click();
+      const wish = await sent;
+      assert.equal(wish.equipment, 'works/nord/bottling/line2/labeller');
+      assert.deepEqual(Object.keys(wish).sort(), ['equipment', 'key', 'version']);
+      await said(page, /4722\/10 has begun/);
+      await page.getByRole('button', { name: 'Scrap', exact: true }).click();
+      await dialog(page).waitFor();
+      // A kilogram is no piece: without an amount the reason enters nothing.
+      await dialog(page).getByRole('button', { name: 'Jam', exact: true }).click();
+      await dialog(page).getByRole('alert').waitFor();
+      for (const key of ['0', 'Decimal point', '2', '5']) await dialog(page).getByRole('button', { name: key, exact: true }).click();
+      await dialog(page).getByRole('button', { name: 'Jam', exact: true }).click();
+      await said(page, /^0\.25.kg scrap entered, Mechanical\/Jam, /);
+    });
+  });
+
+  test('a revision that came while somebody read is read before it is confirmed', async () => {
+    await on(
+      FILLER2,
+      {},
+      async (page) => {
+        await page.getByRole('button', { name: 'Begin 4713/10' }).click();
+        const next = dialog(page).getByRole('button', { name: 'Next step' });
+        await next.click();
+        await next.click();
+        await page.evaluate(() => window.andonMock.revise('changeover-cola'));
+        await dialog(page).getByRole('button', { name: 'I have read revision 7' }).click();
+        await dialog(page).getByText(/another content of changeover-cola 8 is in force now/).waitFor();
+        await dialog(page).getByText('What is new').waitFor();
+        await dialog(page).getByRole('button', { name: 'I have read revision 8' }).click();
+        await dialog(page).getByText('Rinse for three minutes').waitFor();
+      },
+      ['409'],
+    );
+  });
+
+  test('what was made before is told when a job begins, and a scanned number finds its order though its case was lost', async () => {
+    await on('/station?path=works/nord/bottling/line2/labeller', {}, async (page) => {
+      await page.getByRole('button', { name: /^4713\/20/ }).waitFor();
+      await page.keyboard.type('4713/20');
+      await page.keyboard.press('Enter');
+      await dialog(page).getByRole('button', { name: 'Begin 4713/20', exact: true }).click();
+      await said(page, /4713\/20 has begun, .* · job 4713\/10, which comes before, is AllowedToStart \(Ready\) and has made nothing yet$/);
+    });
+    await on('/orders', {}, async (page) => {
+      const made = await page.evaluate(async () => (await fetch('/api/mes/orders', { method: 'POST', body: JSON.stringify({ number: 'Mix-7', material: 'GLUE-2', quantity: 2.5 }) })).status);
+      assert.equal(made, 201);
+      await page.getByRole('group', { name: 'Columns' }).getByText('Mix-7').waitFor();
+      await page.keyboard.type('MIX-7/10');
+      await page.keyboard.press('Enter');
+      await page.getByRole('complementary', { name: /^Mix-7/ }).waitFor();
+    });
+  });
+
+  test('who may operate may not make, release or plan; an engineer of one line is told what stays', async () => {
+    await on('/orders?order=4720', { user: 'operator' }, async (page) => {
+      const drawer = page.getByRole('complementary', { name: /^4720/ });
+      await drawer.getByText('needs the role engineer at every machine where their jobs can be done').waitFor();
+      assert.equal(await drawer.getByRole('button', { name: 'Release', exact: true }).getAttribute('aria-disabled'), 'true');
+      assert.equal(await page.getByRole('button', { name: 'New order' }).count(), 0);
+      await visit(run, page, '/orders?view=gantt&job=o4720-10');
+      await page.getByRole('region', { name: 'Chosen job' }).getByText('needs the role engineer').waitFor();
+      assert.equal(await page.getByRole('button', { name: 'Plan anew' }).count(), 0);
+    });
+    await on('/orders?view=gantt&job=o4720-10', { user: 'line1' }, async (page) => {
+      const panel = page.getByRole('region', { name: 'Chosen job' });
+      await panel.getByRole('button', { name: '+5 min' }).click();
+      await panel.getByText(/There it stays, also when everything is planned anew\.$/).waitFor();
+      // To the other line it may not go.
+      await panel.getByRole('combobox', { name: 'Machine' }).selectOption('works/nord/bottling/line2/filler');
+      await panel.getByText('needs the role engineer').waitFor();
+      assert.equal(await panel.getByRole('button', { name: 'Move 4720/10' }).getAttribute('aria-disabled'), 'true');
+    });
+  });
+
+  test('where a job is put it stays; a time that is over is told to be moved on', async () => {
+    await on('/orders?view=gantt&job=o4713-10', {}, async (page) => {
+      const panel = page.getByRole('region', { name: 'Chosen job' });
+      await panel.getByRole('button', { name: '+5 min' }).click();
+      await panel.getByText('There it stays, also when everything is planned anew.').waitFor();
+      for (let i = 0; i < 5; i += 1) await panel.getByRole('button', { name: '−5 min' }).click();
+      await panel.getByText('That time is over: planning anew moves it on.').waitFor();
+      assert.equal(await panel.getByText('There it stays').count(), 0);
+    });
+  });
+
+  test('zoomed out as far as it goes, the plan is still told', async () => {
+    await on('/orders?view=gantt', {}, async (page) => {
+      const chart = page.getByRole('application', { name: 'Plan of 6 machines' });
+      await chart.waitFor();
+      await page.evaluate(() => {
+        const ask = window.fetch;
+        window.asked = [];
+        window.fetch = (...wish) => (String(wish[0]).includes('/schedule?') && window.asked.push(String(wish[0])), ask(...wish));
+      });
+      for (let i = 0; i < 9; i += 1) await page.getByRole('button', { name: 'Zoom out' }).click();
+      await page.waitForFunction(() => window.asked.length > 0);
+      for (const address of await page.evaluate(() => window.asked)) {
+        const query = new URL(address, run.url).searchParams;
+        assert.ok(Number(query.get('to_ms')) - Number(query.get('from_ms')) <= 92 * 86_400_000, address);
+      }
+      await page.waitForTimeout(500);
+      assert.equal(await page.locator('.stale').count(), 0);
+      assert.ok((await page.locator('.chart .bar').count()) > 10);
     });
   });
 

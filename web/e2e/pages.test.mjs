@@ -4,13 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
-import { enter, open, real, start, visit } from './browser.mjs';
+import { enter, findings, open, real, start, visit } from './browser.mjs';
 
-const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TANK = 'works/nord/utilities/energy/buffer';
 const HOUR = "SELECT ts, value, quality\nFROM samples\nWHERE path = 'works/nord/bottling/line1/filler/pressure'\n  AND ts >= now() - INTERVAL '1 hour'\nORDER BY ts";
+/** The mock's lots and units but for their last two digits. */
+const ITEM = '0192f0c0-7000-7000-8000-0000000000';
 const PAGES = {
   overview: '/overview',
   'overview with faceplate': `/overview?face=${TANK}`,
@@ -32,6 +32,11 @@ const PAGES = {
   'work order': '/orders?view=table&order=4709',
   gantt: '/orders?view=gantt&job=o4713-20',
   'gantt as a table': '/orders?view=gantt&table=1',
+  traceability: '/trace',
+  'traceability, found': '/trace?find=V-22',
+  'a unit': `/trace?item=${ITEM}22`,
+  'a lot': `/trace?item=${ITEM}03`,
+  'a recall list': `/trace?dir=recall&item=${ITEM}01`,
   stations: '/station',
   'station at work': '/station?path=works/nord/bottling/line1/filler',
   'station held': '/station?path=works/nord/bottling/line1/labeller',
@@ -66,13 +71,6 @@ describe('pages', { skip: real }, () => {
   let run;
   before(async () => (run = await start()));
   after(() => run.close());
-
-  /** axe, put in through the debugger so that the page's own policy stays as strict as it is. */
-  async function findings(page) {
-    await page.evaluate(axeSource);
-    const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-    return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(' ')} ${n.any?.[0]?.message ?? ''}`).slice(0, 4).join(' | ')}`);
-  }
 
   for (const theme of ['light', 'dark']) {
     for (const density of ['normal', 'touch']) {
@@ -1269,7 +1267,7 @@ describe('pages', { skip: real }, () => {
       assert.match(words, /Connected in part/);
       assert.match(words, /What to do:\s+Check `table` and `address`/);
       assert.doesNotMatch(words, /over since then/);
-      await page.getByRole('button', { name: 'Packer' }).click();
+      await page.getByRole('button', { name: 'Packer', exact: true }).click();
       const drawer = page.getByRole('dialog', { name: 'Packer' }).or(page.locator('aside', { hasText: 'Packer' })).first();
       assert.match(await drawer.innerText(), /4, 1 refused by the device/);
       await page.close();
@@ -1407,7 +1405,7 @@ describe('pages', { skip: real }, () => {
   test('nothing jumps while a page comes in', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);
-    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query', '/orders', '/orders?view=gantt', '/station?path=works/nord/bottling/line1/filler']) {
+    for (const path of ['/overview', '/alarms', '/timeline', '/connectors', '/storage', '/query', '/orders', '/orders?view=gantt', '/trace', '/station?path=works/nord/bottling/line1/filler']) {
       await visit(run, page, path);
       const shift = await page.evaluate(
         () =>

@@ -10,6 +10,7 @@
 //! - [`certificate`]: which device a client certificate belongs to.
 //! - [`entered`]: such a certificate as somebody enters it.
 //! - [`tls`]: the node's certificate, given or made.
+//! - [`signing`]: the key that signs birth certificates.
 //! - [`private_file`]: small files that nobody else may read, replaced as a whole.
 //!
 //! **Invariants**
@@ -32,6 +33,7 @@ pub mod private_file;
 pub mod records;
 pub mod scram;
 pub mod secret;
+pub mod signing;
 pub mod table;
 pub mod tls;
 mod tries;

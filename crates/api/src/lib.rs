@@ -109,6 +109,8 @@ pub struct Parts {
     pub mes: Arc<dyn ports::mes::Mes>,
     /// Work orders and job orders.
     pub orders: Arc<dyn ports::orders::Orders>,
+    /// Lots, units and certificates.
+    pub traces: Arc<dyn ports::trace::Traces>,
     /// States held for backups.
     pub backups: Arc<dyn ports::Backups>,
     /// Ready, warnings, metrics.
@@ -176,8 +178,8 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-        mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, ui,
-        users, values, ws,
+        mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace,
+        transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -252,6 +254,20 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/schedule", get(orders::schedule))
         .route("/api/mes/schedule/plan", post(orders::plan))
         .route("/api/mes/skills", get(orders::skills))
+        .route("/api/mes/units", get(trace::units))
+        .route("/api/mes/units/{id}", get(trace::unit))
+        .route("/api/mes/units/{id}/certificate", post(trace::certify))
+        .route("/api/mes/units/{id}/identity", post(trace::identify))
+        .route("/api/mes/lots", get(trace::lots).post(trace::receive))
+        .route("/api/mes/lots/{id}", get(trace::lot))
+        .route("/api/mes/lots/{id}/state", post(trace::decide))
+        .route("/api/mes/lots/{id}/trace/{direction}", get(trace::trace))
+        .route("/api/mes/lots/{id}/recall", get(trace::recall))
+        .route("/api/mes/lots/{id}/recall.csv", get(trace::recall_table))
+        .route("/api/mes/lots/{id}/{label}", get(trace::label))
+        .route("/api/mes/findings", get(trace::findings))
+        .route("/api/mes/certificates/{number}", get(trace::certificate))
+        .route("/api/mes/certificate-key", get(trace::certificate_key))
         .route("/api/connectors/found", get(connectors::found))
         .route("/api/secrets", get(secrets::list))
         .route("/api/secrets/{name}", put(secrets::set).delete(secrets::remove))

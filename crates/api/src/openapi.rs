@@ -2,8 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-    mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, transfer, users,
-    values, ws,
+    mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace, transfer,
+    users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -77,6 +77,21 @@ use utoipa::OpenApi;
         orders::schedule,
         orders::plan,
         orders::skills,
+        trace::units,
+        trace::unit,
+        trace::certify,
+        trace::identify,
+        trace::lots,
+        trace::receive,
+        trace::lot,
+        trace::decide,
+        trace::trace,
+        trace::recall,
+        trace::recall_table,
+        trace::label,
+        trace::findings,
+        trace::certificate,
+        trace::certificate_key,
         orders::qualify,
         orders::disqualify,
         connectors::list,

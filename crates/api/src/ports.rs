@@ -2,6 +2,7 @@
 
 pub mod mes;
 pub mod orders;
+pub mod trace;
 
 use andon_model::BoxFuture;
 use andon_model::access::Principal;

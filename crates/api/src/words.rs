@@ -77,6 +77,11 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             format!("order {} {}{why}", change.number, change.action)
         }
         What::Job(change) => job(change),
+        What::Trace(change) => {
+            let words = change.action.replace('_', " ");
+            let more = change.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
+            format!("{}: {words}{more}", change.shown)
+        }
     }
 }
 

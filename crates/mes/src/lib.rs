@@ -9,6 +9,8 @@
 //! - Every moment of a work unit belongs to exactly one time of ISO 22400-2 ([`element`]); what is not known is [`element::Element::Unknown`].
 //! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
 //! - Of a birth certificate, no byte can be changed but white space ([`certificate`]).
+//! - What lots a draw from a vessel holds is exact to the millionth ([`trace`]).
+//! - The same readings of a station give the same passes of units, wherever reading was broken off and taken up again ([`pass`]).
 //! - A schedule holds every operation, breaks no rule but for what is pinned, and is the same for the same request, steps and seed ([`schedule`]).
 //!
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
@@ -25,9 +27,11 @@ pub mod kpi;
 pub mod master;
 pub mod order;
 pub mod packml;
+pub mod pass;
 pub mod quantity;
 pub mod rollup;
 pub mod schedule;
 pub mod steps;
 pub mod sums;
+pub mod trace;
 pub mod unit;

@@ -66,12 +66,25 @@ pub enum What {
     Order(OrderChange),
     /// A job order changed its state or its place in the plan, or somebody counted what came of it; [`Event::path`] is the equipment.
     Job(JobChange),
+    /// A lot, a serial unit or a container was made, moved, built in, taken out, or what may be done with it was decided.
+    Trace(TraceChange),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 10] =
-        ["alarm", "command", "connection", "user", "configuration", "system", "note", "machine", "order", "job"];
+    pub const KINDS: [&'static str; 11] = [
+        "alarm",
+        "command",
+        "connection",
+        "user",
+        "configuration",
+        "system",
+        "note",
+        "machine",
+        "order",
+        "job",
+        "trace",
+    ];
 
     /// The kind, as in JSON.
     #[must_use]
@@ -87,6 +100,7 @@ impl What {
             Self::Machine(_) => "machine",
             Self::Order(_) => "order",
             Self::Job(_) => "job",
+            Self::Trace(_) => "trace",
         }
     }
 
@@ -126,7 +140,8 @@ impl What {
             | Self::Note(_)
             | Self::Machine(_)
             | Self::Order(_)
-            | Self::Job(_) => 0,
+            | Self::Job(_)
+            | Self::Trace(_) => 0,
         }
     }
 }
@@ -352,6 +367,20 @@ const fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
+/// What a person changed about where something came from and where it went.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TraceChange {
+    /// `made`, `built_in`, `taken_out`, `split`, `merged`, `moved`, `state`, `certificate`, …
+    pub action: String,
+    /// The lot, unit or container it is about.
+    pub item: Uuid,
+    /// Its material and number, so that the line can be read without looking it up: `4711 L-0815`.
+    pub shown: String,
+    /// More, in plain words, without names of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -365,7 +394,7 @@ pub struct SystemNote {
 mod tests {
     use super::{
         AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection,
-        Note, OrderChange, Step, SystemNote, UserChange, What,
+        Note, OrderChange, Step, SystemNote, TraceChange, UserChange, What,
     };
     use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;
@@ -484,6 +513,12 @@ mod tests {
             }),
             order("created"),
             job("begin", 0, 0, None),
+            What::Trace(TraceChange {
+                action: "made".to_owned(),
+                item: Uuid::nil(),
+                shown: "4711 L-0815".to_owned(),
+                detail: None,
+            }),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {

@@ -37,6 +37,7 @@ mod sql;
 mod state;
 #[cfg(test)]
 mod topics_tests;
+mod trace;
 mod verify;
 
 use crate::say::{complain, say};

@@ -20,7 +20,9 @@ use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
+use crate::trace::{self, Traceability};
 use andon_access::private_file;
+use andon_access::signing::SigningKey;
 use andon_access::tls::{self, ClientCheck, Rules};
 use andon_access::{Accounts, AccountsOptions, AuditRecorder};
 use andon_api::serve::Bounds;
@@ -303,6 +305,18 @@ impl Node {
             notes.say("", "certificate_renewed", words);
         }
         let mes = Manufacturing::open(store.clone(), shared.clone(), bus.clone(), clock.clone(), notes.clone()).await?;
+        let trace = Traceability::open(trace::Parts {
+            store: store.clone(),
+            log: shared.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            notes: notes.clone(),
+            accounts: accounts.clone(),
+            mes: mes.clone(),
+            key: SigningKey::open(&dir.join("tls/signing-key.pem"))?,
+            node,
+        })
+        .await?;
         let secrets = Secrets::open(&settings.data_dir)?;
         let bridges = Bridges::new(node, log.clone(), secrets.clone(), recorder.clone(), clock.clone(), notes.clone());
         let sparkplug =
@@ -391,6 +405,7 @@ impl Node {
             discovery: discovery.clone(),
             bridges: bridges.clone(),
             mes: mes.clone(),
+            trace: trace.clone(),
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers, secrets);
@@ -410,6 +425,7 @@ impl Node {
         }
         admin.follow().await?;
         keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
+        keepers.tasks.spawn(trace.clone().run(keepers.stop.clone()));
         let holds = Holds::new(Sources {
             data_dir: settings.data_dir.clone(),
             node,
@@ -509,6 +525,7 @@ impl Node {
                 ingest_memory: ingest_memory.clone(),
                 mes: mes.clone(),
                 orders: mes.clone(),
+                traces: trace.clone(),
                 backups: holds.clone(),
                 node: state.clone(),
                 clock: clock.clone(),

@@ -7,6 +7,7 @@ use crate::mes::Manufacturing;
 use crate::mqtt::{Hooks, set_actuators};
 use crate::secrets::{Refused, Secrets};
 use crate::sparkplug::Sparkplug;
+use crate::trace::Traceability;
 use andon_alarms::Engine;
 use andon_api::ports::{
     Author, ChangeView, DocumentErrorView, DocumentView, PlanView, PlantAdmin, PlantError, SecretError, SecretKeeper,
@@ -50,6 +51,8 @@ pub struct Followers {
     pub bridges: Arc<Bridges>,
     /// Manufacturing execution.
     pub mes: Arc<Manufacturing>,
+    /// Traceability.
+    pub trace: Arc<Traceability>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -65,6 +68,7 @@ impl Followers {
         self.historian.compress(compressions(&self.bus));
         self.historian.keep(retentions(&self.bus));
         self.mes.follow().await?;
+        self.trace.follow();
         self.hooks.set_plant(&plant);
         let now: std::collections::HashSet<_> = self.bus.plant().tags().map(|(id, _)| id).collect();
         self.sparkplug.release();

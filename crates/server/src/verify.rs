@@ -54,7 +54,7 @@ fn read(file: &Path, at_most: usize) -> Result<Vec<u8>> {
 }
 
 /// Ed25519 as TLS has it: the one cryptographic library of the program.
-fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+pub(crate) fn is_signed_by(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     let known = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.mapping;
     let ed25519 = known.iter().find(|(scheme, _)| *scheme == SignatureScheme::ED25519);
     ed25519
@@ -80,5 +80,6 @@ fn tell(certificate: &Certificate) {
         failed => format!("{failed} outside their limits"),
     };
     let parts = count(content.parts.len(), "part", "parts");
-    say!("job order {}, {parts}, {tests}, {failed}", content.job_order);
+    let order = content.job_order.as_ref().map_or("no job order".to_owned(), |order| format!("job order {order}"));
+    say!("{order}, {parts}, {tests}, {failed}");
 }

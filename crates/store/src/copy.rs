@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 27] = [
+pub(crate) const TABLES: [Table; 40] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -49,6 +49,20 @@ pub(crate) const TABLES: [Table; 27] = [
     table("job_ledger", &["number"]),
     table("job_span", &["number"]),
     table("person_skill", &["person", "skill"]),
+    table("trace_word", &["number"]),
+    table("trace_item", &["key"]),
+    table("trace_edge", &["from_key", "to_key", "at", "position"]),
+    table("trace_move", &["item", "at", "from_place", "to_place"]),
+    table("trace_stock", &["item", "place"]),
+    table("trace_state", &["item", "at"]),
+    table("trace_pass", &["unit", "at", "equipment"]),
+    // A row may be a document of megabytes.
+    Table { name: "trace_certificate", key: &["rowid"], given: Some("rowid"), rows: 4 },
+    table("trace_finding", &["number"]),
+    table("trace_change", &["key"]),
+    table("trace_finished", &["unit"]),
+    table("trace_station", &["equipment"]),
+    table("trace_identity", &["unit"]),
 ];
 
 /// A column, and what stands in it.
@@ -79,19 +93,19 @@ pub(crate) async fn all(from: &mut Link<'_>, to: &mut Link<'_>) -> Result<(), St
     for table in TABLES.iter().rev() {
         let mut empty = sql("DELETE FROM ");
         empty.push_name(table.name);
-        empty.execute(to).await.map_err(database("make room for the records"))?;
+        empty.execute(to).await.map_err(of(table, "make room for the records"))?;
     }
     for table in &TABLES {
         let columns = columns(from, to, table).await?;
         let mut after: Option<Vec<Value>> = None;
         loop {
             let rows =
-                question(table, &columns, after.as_deref()).all(from).await.map_err(database("read the records"))?;
+                question(table, &columns, after.as_deref()).all(from).await.map_err(of(table, "read the records"))?;
             let Some(last) = rows.last() else { break };
             after = Some(key_of(table, &columns, last)?);
             let done = rows.len() < table.rows;
-            let rows = rows.iter().map(|row| values(&columns, row)).collect::<Result<Vec<_>, _>>()?;
-            insertion(table, &columns, rows).execute(to).await.map_err(database("write the records"))?;
+            let rows = rows.iter().map(|row| values(table, &columns, row)).collect::<Result<Vec<_>, _>>()?;
+            insertion(table, &columns, rows).execute(to).await.map_err(of(table, "write the records"))?;
             if done {
                 break;
             }
@@ -105,7 +119,7 @@ async fn columns(from: &mut Link<'_>, to: &mut Link<'_>, table: &Table) -> Resul
     let question = sql("SELECT name, type FROM pragma_table_info($1)").bind(table.name);
     let rows = if matches!(from, Link::Sqlite(_)) { question.all(from).await } else { question.all(to).await };
     let mut columns = Vec::new();
-    for row in &rows.map_err(database("look at the tables"))? {
+    for row in &rows.map_err(of(table, "look at the tables"))? {
         let (name, kind): (String, String) = (row.get("name")?, row.get("type")?);
         let kind = match kind.as_str() {
             "INTEGER" => Kind::Int,
@@ -149,8 +163,31 @@ fn push_names<'a>(statement: &mut Statement, names: impl Iterator<Item = &'a str
     }
 }
 
-fn values(columns: &[Column], row: &Row) -> Result<Vec<Value>, StoreError> {
-    columns.iter().map(|column| value(row, &column.name, column.kind)).collect()
+fn values(table: &Table, columns: &[Column], row: &Row) -> Result<Vec<Value>, StoreError> {
+    let mut values =
+        columns.iter().map(|column| value(row, &column.name, column.kind)).collect::<Result<Vec<_>, _>>()?;
+    // Made from the log, by which a sender's zero character came; the event itself keeps it.
+    if matches!(table.name, "timeline" | "timeline_gap") {
+        for value in &mut values {
+            if let Value::Text(Some(text)) = value
+                && text.contains('\0')
+            {
+                *text = text.replace('\0', "\u{FFFD}");
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// What fails, and in which table.
+fn of(table: &Table, doing: &'static str) -> impl Fn(SqlError) -> StoreError {
+    let name = table.name;
+    move |error| match database(doing)(error) {
+        StoreError::Database { doing, source } => {
+            StoreError::Database { doing, source: format!("table {name}: {source}").into() }
+        }
+        other => other,
+    }
 }
 
 fn value(row: &Row, name: &str, kind: Kind) -> Result<Value, StoreError> {

@@ -100,8 +100,9 @@ pub enum OpenError {
 /// Why a read or a change did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// An earlier write or commit failed. Nothing is taken any more until the process restarts from the file.
-    #[error("the store stopped after a failed write ({reason}); check the disk, then restart")]
+    /// An earlier write or commit failed, or the database is not the one that was written to any more. Nothing is taken any more until the
+    /// process restarts from what is there.
+    #[error("the store stopped ({reason}); put that right, then restart")]
     Failed {
         /// What failed first.
         reason: String,
@@ -122,7 +123,8 @@ pub enum StoreError {
         /// The cause.
         source: Cause,
     },
-    /// The database server went away in the middle of a commit. Whether the change was made can be seen by reading again.
+    /// The database server went away in the middle of a commit. Whether the change was made is known
+    /// once the server is back, and could not be asked for in time.
     #[error(
         "the database server went away while the change was committed: look whether it was made once the server is back"
     )]
@@ -163,6 +165,9 @@ pub enum StoreError {
         /// How many wait.
         waiting: i64,
     },
+    /// What was to be recorded about lots and units cannot be; nothing was changed.
+    #[error(transparent)]
+    Refused(Box<crate::trace::TraceRefusal>),
     /// A row does not hold what it should.
     #[error("the {what} in the store cannot be read: {reason}; restore a backup")]
     Damaged {

@@ -12,6 +12,14 @@ pub(crate) fn new_id(clock: &dyn Clock) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
+/// Sixteen random bytes.
+pub(crate) fn random_bytes() -> [u8; 16] {
+    let mut random = [0_u8; 16];
+    // As above.
+    getrandom::fill(&mut random).expect("the operating system gives random bytes");
+    random
+}
+
 /// Eight random letters and digits.
 pub(crate) fn random_word() -> String {
     let mut random = [0_u8; 4];

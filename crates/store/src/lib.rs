@@ -28,6 +28,7 @@ mod sqlite;
 mod store;
 mod tables;
 pub mod timeline;
+pub mod trace;
 
 pub use error::{ApplyError, Cause, OpenError, StoreError};
 pub use postgres::{PostgresSettings, SettingsError, TakeOverError};

@@ -6,6 +6,7 @@
 use crate::error::{ApplyError, StoreError};
 use crate::floor::FloorRepository;
 use crate::orders::OrderRepository;
+use crate::trace::TraceRepository;
 use andon_model::access::{Grant, Principal};
 use andon_model::event::{Event, SealedEvent};
 use andon_model::log::{Gap, Lane, Seq};
@@ -381,11 +382,23 @@ pub trait TimelineRepository: Send + Sync + 'static {
 
 /// All of it: what `server` hands around as `Arc<dyn Repository>`.
 pub trait Repository:
-    PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository + OrderRepository
+    PlantRepository
+    + AccountRepository
+    + OutboxRepository
+    + TimelineRepository
+    + FloorRepository
+    + OrderRepository
+    + TraceRepository
 {
 }
 
 impl<T> Repository for T where
-    T: PlantRepository + AccountRepository + OutboxRepository + TimelineRepository + FloorRepository + OrderRepository
+    T: PlantRepository
+        + AccountRepository
+        + OutboxRepository
+        + TimelineRepository
+        + FloorRepository
+        + OrderRepository
+        + TraceRepository
 {
 }

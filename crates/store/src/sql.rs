@@ -6,20 +6,24 @@
 //!
 //! The text of a statement is made of literals of this program only: that it takes nothing but `&'static str` keeps values out of it.
 
-use crate::error::StoreError;
+use crate::error::{StoreError, database};
 use andon_model::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, SqlStr, Sqlite, SqliteConnection, Transaction};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long an answer of a server may take; the largest plant model is seconds of it.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long a server may work on a statement; the largest plant model is seconds of it.
+pub(crate) const WORKS_WITHIN: Duration = Duration::from_secs(60);
+/// How long an answer of a server may take: longer than it may work, so that it says itself when it took too long.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(75);
+/// How long an answer may take for which nothing has to be done.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A value for a place of a statement.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,8 +83,13 @@ pub(crate) enum Link<'c> {
 pub(crate) enum Reading {
     Sqlite(PoolConnection<Sqlite>),
     SqliteMoment(Transaction<'static, Sqlite>),
-    Postgres(PoolConnection<Postgres>, bool),
-    PostgresMoment(Transaction<'static, Postgres>, bool),
+    Postgres {
+        connection: PoolConnection<Postgres>,
+        /// A statement failed, or its answer was not waited for.
+        spoiled: bool,
+        /// It is in a transaction.
+        moment: bool,
+    },
 }
 
 impl Reading {
@@ -88,8 +97,17 @@ impl Reading {
         match self {
             Self::Sqlite(connection) => Link::Sqlite(connection),
             Self::SqliteMoment(transaction) => Link::Sqlite(transaction),
-            Self::Postgres(connection, spoiled) => Link::Postgres { connection, spoiled },
-            Self::PostgresMoment(transaction, spoiled) => Link::Postgres { connection: transaction, spoiled },
+            Self::Postgres { connection, spoiled, .. } => Link::Postgres { connection, spoiled },
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        match self {
+            // The pool would wait without a limit until it answers, and knows nothing of the transaction of a moment.
+            Self::Postgres { connection, spoiled, moment } if *spoiled || *moment => connection.close_on_drop(),
+            _ => {}
         }
     }
 }
@@ -121,8 +139,8 @@ impl SqlError {
         Self { source, lost }
     }
 
-    fn silent() -> Self {
-        let text = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
+    fn silent(limit: Duration) -> Self {
+        let text = format!("no answer within {} s", limit.as_secs());
         Self { source: sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text)), lost: true }
     }
 
@@ -148,16 +166,19 @@ pub(crate) struct Statement {
     text: Cow<'static, str>,
     values: Vec<Value>,
     again: bool,
+    /// Every place was made by [`Statement::push_bind`], so they stand in order, each once.
+    in_order: bool,
 }
 
 /// A statement whose places are `$1`, `$2`, …
 pub(crate) const fn sql(text: &'static str) -> Statement {
-    Statement { text: Cow::Borrowed(text), values: Vec::new(), again: true }
+    Statement { text: Cow::Borrowed(text), values: Vec::new(), again: true, in_order: true }
 }
 
 impl Statement {
     /// The value of the next place.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.in_order = false;
         self.values.push(value.into());
         self
     }
@@ -261,9 +282,35 @@ impl Statement {
         self.optional(link).await?.ok_or_else(|| SqlError::of_file(sqlx::Error::RowNotFound))
     }
 
+    /// Every row, read column by column; `doing` says what fails.
+    pub(crate) async fn rows<T: Columns>(self, link: &mut Link<'_>, doing: &'static str) -> Result<Vec<T>, StoreError> {
+        self.all(link).await.map_err(database(doing))?.iter().map(T::of).collect()
+    }
+
+    /// The one row, if there is one, read column by column.
+    pub(crate) async fn first<T: Columns>(
+        self,
+        link: &mut Link<'_>,
+        doing: &'static str,
+    ) -> Result<Option<T>, StoreError> {
+        self.optional(link).await.map_err(database(doing))?.as_ref().map(T::of).transpose()
+    }
+
+    /// The one row, read column by column.
+    pub(crate) async fn only<T: Columns>(self, link: &mut Link<'_>, doing: &'static str) -> Result<T, StoreError> {
+        T::of(&self.one(link).await.map_err(database(doing))?)
+    }
+
+    /// Runs it; how many rows it touched. `doing` says what fails.
+    pub(crate) async fn run(self, link: &mut Link<'_>, doing: &'static str) -> Result<u64, StoreError> {
+        self.execute(link).await.map_err(database(doing))
+    }
+
     fn for_sqlite(self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
         let mut query = match self.text {
             Cow::Borrowed(text) => sqlx::query(text),
+            // SQLite looks each `$n` up among all others, which hundreds of them are slow by.
+            Cow::Owned(text) if self.in_order => sqlx::query(AssertSqlSafe(without_numbers(&text))),
             Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
         };
         for value in self.values {
@@ -298,24 +345,44 @@ impl Statement {
     }
 }
 
+/// `?` for `$1`, `$2`, …; a dollar stands nowhere else in our statements.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut pieces = text.split('$');
+    plain.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        plain.push('?');
+        plain.push_str(piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    plain
+}
+
 /// Runs what was made, and notes that the transaction is spoiled when it fails.
 async fn run<T>(
     made: Result<impl Future<Output = Result<T, SqlError>>, SqlError>,
     spoiled: &mut bool,
 ) -> Result<T, SqlError> {
-    let done = match made {
-        Ok(query) => query.await,
-        Err(error) => Err(error),
-    };
-    *spoiled |= done.is_err();
-    done
+    let before = *spoiled;
+    // Also when nobody waits for the answer any more: then it may still come, to whoever asks next.
+    *spoiled = true;
+    let done = made?.await?;
+    *spoiled = before;
+    Ok(done)
 }
 
 /// A network can be silent for hours before it says that it is broken.
 pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, SqlError> {
-    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+    within(ANSWER_WITHIN, answer).await
+}
+
+/// As [`in_time`], for what needs less.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, SqlError> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer.map_err(SqlError::of_server),
-        Err(_) => Err(SqlError::silent()),
+        Err(_) => Err(SqlError::silent(limit)),
     }
 }
 
@@ -325,37 +392,90 @@ pub(crate) enum Row {
     Postgres(PgRow),
 }
 
+/// Which column: by its name, or by its place from 0.
+#[derive(Clone, Copy)]
+pub(crate) enum At<'a> {
+    Name(&'a str),
+    Place(usize),
+}
+
+impl std::fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Place(place) => write!(f, "{}", place + 1),
+        }
+    }
+}
+
 impl Row {
     /// A column by its name.
     /// # Errors
     /// [`StoreError::Damaged`]: there is no such column, or it holds something else.
     pub(crate) fn get<T: Column>(&self, column: &str) -> Result<T, StoreError> {
-        T::of(self, column)
+        T::of(self, At::Name(column))
+    }
+
+    /// A column by its place, from 0.
+    pub(crate) fn at<T: Column>(&self, place: usize) -> Result<T, StoreError> {
+        T::of(self, At::Place(place))
     }
 
     /// JSON in a column of text.
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
         let text: String = self.get(column)?;
-        serde_json::from_str(&text).map_err(|error| damaged(column, &error))
+        serde_json::from_str(&text).map_err(|error| damaged(At::Name(column), &error))
     }
 }
 
-fn damaged(column: &str, error: &dyn std::fmt::Display) -> StoreError {
+fn damaged(column: At<'_>, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Damaged { what: "row", reason: format!("column {column}: {error}") }
+}
+
+/// What a row is read as, column by column from the first.
+pub(crate) trait Columns: Sized {
+    fn of(row: &Row) -> Result<Self, StoreError>;
+}
+
+impl<T: Column> Columns for T {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        <T as Column>::of(row, At::Place(0))
+    }
+}
+
+macro_rules! tuples {
+    ($(($($of:ident $place:literal),*))*) => {$(
+        impl<$($of: Column),*> Columns for ($($of,)*) {
+            fn of(row: &Row) -> Result<Self, StoreError> {
+                Ok(($(<$of as Column>::of(row, At::Place($place))?,)*))
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
 }
 
 /// What a column can hold.
 pub(crate) trait Column: Sized {
-    fn of(row: &Row, column: &str) -> Result<Self, StoreError>;
+    fn of(row: &Row, column: At<'_>) -> Result<Self, StoreError>;
 }
 
 macro_rules! plain_columns {
     ($($of:ty)*) => {$(
         impl Column for $of {
-            fn of(row: &Row, column: &str) -> Result<Self, StoreError> {
-                match row {
-                    Row::Sqlite(row) => row.try_get(column),
-                    Row::Postgres(row) => row.try_get(column),
+            fn of(row: &Row, column: At<'_>) -> Result<Self, StoreError> {
+                match (row, column) {
+                    (Row::Sqlite(row), At::Name(name)) => row.try_get(name),
+                    (Row::Sqlite(row), At::Place(place)) => row.try_get(place),
+                    (Row::Postgres(row), At::Name(name)) => row.try_get(name),
+                    (Row::Postgres(row), At::Place(place)) => row.try_get(place),
                 }
                 .map_err(|error| damaged(column, &error))
             }
@@ -368,8 +488,8 @@ plain_columns! { Option<i64> Option<String> Option<Vec<u8>> }
 macro_rules! columns {
     ($($of:ty, $from:ty, $value:ident => $make:expr;)*) => {$(
         impl Column for $of {
-            fn of(row: &Row, column: &str) -> Result<Self, StoreError> {
-                let Some($value) = <Option<$from>>::of(row, column)? else { return Err(damaged(column, &"it is empty")) };
+            fn of(row: &Row, column: At<'_>) -> Result<Self, StoreError> {
+                let Some($value) = <Option<$from> as Column>::of(row, column)? else { return Err(damaged(column, &"it is empty")) };
                 $make.map_err(|error: String| damaged(column, &error))
             }
         }
@@ -390,14 +510,14 @@ columns! {
 }
 
 impl Column for Option<Timestamp> {
-    fn of(row: &Row, column: &str) -> Result<Self, StoreError> {
-        Ok(row.get::<Option<i64>>(column)?.map(Timestamp::from_micros))
+    fn of(row: &Row, column: At<'_>) -> Result<Self, StoreError> {
+        Ok(<Option<i64> as Column>::of(row, column)?.map(Timestamp::from_micros))
     }
 }
 
 impl Column for Option<Uuid> {
-    fn of(row: &Row, column: &str) -> Result<Self, StoreError> {
-        let bytes: Option<Vec<u8>> = row.get(column)?;
+    fn of(row: &Row, column: At<'_>) -> Result<Self, StoreError> {
+        let bytes = <Option<Vec<u8>> as Column>::of(row, column)?;
         bytes.map(|bytes| Uuid::from_slice(&bytes)).transpose().map_err(|error| damaged(column, &error))
     }
 }

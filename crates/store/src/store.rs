@@ -63,7 +63,7 @@ impl Store {
     /// Takes over what a file holds that nobody has open, all or nothing. Does nothing, and says so, when something is kept here already, or
     /// when this store is a file itself.
     /// # Errors
-    /// [`TakeOverError`]; then nothing was taken over.
+    /// [`TakeOverError`]; then nothing was taken over, unless a commit got no answer ([`StoreError::CutOff`]).
     pub async fn take_over(&self, path: &Path) -> Result<bool, TakeOverError> {
         match &self.inner.engine {
             Engine::Sqlite(_) => Ok(false),
@@ -145,6 +145,10 @@ impl Store {
         }
     }
 
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.inner.engine, Engine::Sqlite(_))
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
     }
@@ -167,6 +171,23 @@ impl Store {
             Engine::Sqlite(sqlite) => sqlite.moment(doing).await,
             Engine::Postgres(postgres) => postgres.moment(doing).await,
         }
+    }
+
+    /// Asks what the next change will find: over the way that changes go, for another may lead to another server.
+    pub(crate) async fn look<T, W>(&self, doing: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let store = self.clone();
+        // Ends by itself, for a server answers in time or counts as lost. Nobody breaks it off, which would cost the writer its connection.
+        let task = tokio::spawn(async move {
+            match &store.inner.engine {
+                Engine::Sqlite(sqlite) => work(sqlite.reader(doing).await?.link()).await,
+                Engine::Postgres(postgres) => postgres.look(work).await,
+            }
+        });
+        task.await.unwrap_or_else(|fault| Err(StoreError::Interrupted { reason: fault.to_string() }))
     }
 
     /// Runs `work` in one transaction, alone. It is committed when `work` returns `Ok`, else rolled back.

@@ -1,7 +1,8 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
 // session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full). `mock.many`: a gateway with
-// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet.
+// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet. `mock.no_stations`: no station tells
+// of units; `mock.no_units`: there are stations, and none has passed.
 
 import { MockServer } from './server';
 import { tags } from './plant';
@@ -10,6 +11,10 @@ type Json = Record<string, unknown>;
 
 const KEY = 'mock.user';
 let down = false;
+/** The next wish is done, and its answer gets lost. */
+let loses = false;
+/** Questions whose address has this in it fail: with this status, after so long. */
+let failing: { match: string; status: number; delay: number } | null = null;
 
 export function install(): void {
   const start = Number(sessionStorage.getItem('mock.start')) || Date.now();
@@ -27,6 +32,8 @@ export function install(): void {
   server.late = sessionStorage.getItem('mock.late') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
   server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
+  server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
+  server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';
   server.broker.many = Number(sessionStorage.getItem('mock.many') ?? 0);
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;
@@ -39,9 +46,20 @@ export function install(): void {
     await wait(15);
     if (down) throw new TypeError('Failed to fetch');
     const body = typeof init?.body === 'string' ? (JSON.parse(init.body) as Json) : {};
+    const fails = failing;
+    if (fails && (init?.method ?? 'GET') === 'GET' && `${url.pathname}${url.search}`.includes(fails.match)) {
+      await wait(fails.delay, init?.signal);
+      const said = { type: 'andon:unavailable', title: 'this cannot be done at the moment', status: fails.status, detail: 'the records cannot be read: disk I/O error' };
+      // 200: an answer of a shape that nobody agreed on.
+      return new Response(JSON.stringify(fails.status === 200 ? { answer: 42 } : said), { status: fails.status, headers: { 'content-type': 'application/json' } });
+    }
     const answer = server.handle(init?.method ?? 'GET', url.pathname, url.searchParams, body);
     if (answer.delay) await wait(answer.delay, init?.signal);
     if (down) throw new TypeError('Failed to fetch');
+    if (loses && (init?.method ?? 'GET') !== 'GET') {
+      loses = false;
+      throw new TypeError('Failed to fetch');
+    }
     if (server.user) sessionStorage.setItem(KEY, server.user.name);
     else sessionStorage.removeItem(KEY);
     if (init?.signal?.aborted) throw new DOMException('aborted', 'AbortError');
@@ -150,6 +168,13 @@ export function install(): void {
       restore: (): void => {
         down = false;
       },
+      loseAnswer: (): void => {
+        loses = true;
+      },
+      fail: (match: string, status = 503, delay = 0): void => {
+        failing = match === '' ? null : { match, status, delay };
+      },
+      revise: (name: string): void => server.orders.revise(name),
       flood: (count: number): void => server.flood(count),
       burst: (count: number): void => server.burst(count),
       other: (by: string, number: string, trigger: string, to: string | null = null): void => server.orders.other(by, number, trigger, to),

@@ -78,7 +78,7 @@ describe('the mock’s shift', () => {
   test('what cannot be meant is refused: the future, a field that there is not, nothing said', () => {
     const { post } = mock();
     const body = { path: `${LINE}/labeller`, from_ms: START, to_ms: NOW, state: 'Held', key: 'k' };
-    expect([post({ ...body, to_ms: NOW + 1 }), post({ ...body, open: true }), post({ ...body, state: undefined }), post({ ...body, reason: 'Mechanical/Jam' }), post(body)]).toEqual([422, 400, 400, 400, 201]);
+    expect([post({ ...body, to_ms: NOW + 1 }), post({ ...body, open: true }), post({ ...body, state: undefined }), post({ ...body, reason: 'Mechanical/Jam' }), post(body)]).toEqual([422, 422, 400, 400, 201]);
   });
   test('a correction to Execute turns a stop into production, and back', () => {
     const { get, post } = mock();
@@ -101,11 +101,13 @@ describe('the mock’s shift', () => {
 });
 
 describe('the two mocks', () => {
-  test('a machine’s job is the job that the orders have on it, and one that has none waits for it', () => {
+  test('a machine without a job waits for one, and runs when it begins; as on a node, machines tell no jobs', () => {
     const server = new MockServer(() => NOW, START);
     server.user = server.users[0] ?? null;
-    const all = machines(server.handle('GET', '/api/mes/machines', new URLSearchParams(), {}).body).machines;
-    expect(all.map((m) => [m.path.split('/').slice(-2).join('/'), m.job?.number ?? null])).toEqual([
+    const { body } = server.handle('GET', '/api/mes/machines', new URLSearchParams(), {});
+    const all = machines(body).machines;
+    expect((body as { machines: object[] }).machines.filter((machine) => 'job' in machine)).toEqual([]);
+    expect(all.map((m) => [m.path.split('/').slice(-2).join('/'), server.orders.on(m.path)?.number ?? null])).toEqual([
       ['line1/capper', null], ['line1/filler', '4711/10'], ['line1/labeller', '4709/20'], ['line1/packer', '4706/30'], ['line2/filler', null], ['line2/labeller', null], ['line2/packer', '4710/30'],
     ]);
     expect(all.filter((m) => m.path.includes('line2')).map((m) => m.state)).toEqual(['Idle', 'Idle', 'Stopped']);
@@ -113,7 +115,8 @@ describe('the two mocks', () => {
     server.orders.other('erika', '4713/10', 'begin');
     expect(job?.state).toBe('Running');
     const filler = machines(server.handle('GET', '/api/mes/machines', new URLSearchParams(), {}).body).machines.find((m) => m.path === 'works/nord/bottling/line2/filler');
-    expect(filler).toMatchObject({ job: { number: '4713/10' }, element: 'production' });
+    expect(filler).toMatchObject({ element: 'production' });
+    expect(server.orders.on('works/nord/bottling/line2/filler')?.number).toBe('4713/10');
   });
   test('there is one list of reasons', () => {
     const server = new MockServer(() => NOW, START);

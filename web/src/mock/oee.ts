@@ -80,6 +80,7 @@ interface Correction {
   from: number;
   to: number;
   change: Json;
+  note: string | null;
   by: string;
   at: number;
 }
@@ -87,6 +88,8 @@ interface Correction {
 interface Answer {
   status: number;
   body?: unknown;
+  /** What is refused before it is looked at is told as a text. */
+  text?: { type: string; content: string };
   delay?: number;
 }
 
@@ -102,12 +105,11 @@ interface Sums {
   work: { produced: number; good: number; scrap: number; rework: number };
 }
 
-/** What the orders know of a machine: its job, and when that began. */
+/** What the orders know of a machine: when the job on it began. */
 interface Jobs {
-  brief: (path: string) => Json | null;
   since: (path: string) => number | null;
 }
-const NO_JOBS: Jobs = { brief: () => null, since: () => null };
+const NO_JOBS: Jobs = { since: () => null };
 const ADDRESSES = new Set(['kpis', 'kpis/series', 'states', 'stops', 'corrections', 'why'].map((what) => `/api/mes/${what}`));
 
 export class MockOee {
@@ -145,7 +147,7 @@ export class MockOee {
     }
     if (method !== 'GET' || !ADDRESSES.has(path)) return null;
     const wanted = Number(query.get('to_ms'));
-    if (!(wanted > from)) return problem(400, 'not understood', '"from_ms" must be before "to_ms"');
+    if (!(wanted > from)) return problem(400, 'the request cannot be understood', '"from_ms" must be before "to_ms"');
     const units = at === '' ? [] : this.#units(at, may);
     const [unit] = units;
     if (!unit) return nowhere(at);
@@ -165,7 +167,7 @@ export class MockOee {
       case '/api/mes/corrections': {
         if (unit.path !== at) return nowhere(at);
         const list = this.#corrections.filter((c) => c.path === at && c.from < wanted && c.to > from);
-        return ok({ corrections: list.map((c) => ({ number: c.number, from_ms: c.from, to_ms: c.to, says: says(c.change), by: '0192f0c0-0000-7000-8000-000000000002', at_ms: c.at, by_name: c.by })) });
+        return ok({ corrections: list.map((c) => ({ number: c.number, from_ms: c.from, to_ms: c.to, says: says(c.change), note: c.note, by: '0192f0c0-0000-7000-8000-000000000002', at_ms: c.at, by_name: c.by })) });
       }
       default:
         return this.#why(units, query.get('kpi') ?? '', from, to);
@@ -270,7 +272,7 @@ export class MockOee {
     const shift = this.#shiftAt(now);
     return {
       path: unit.path, title: unit.title, line: unit.path.slice(0, unit.path.lastIndexOf('/')), state: last.state, mode: last.state === null ? null : 'Production', since_ms: since, element: last.element, reason: last.reason,
-      job: this.jobs.brief(unit.path), planned, calendar: 'two-shifts', shift: shift && { name: shift.name, from_ms: shift.from, to_ms: shift.to },
+      planned, calendar: 'two-shifts', shift: shift && { name: shift.name, from_ms: shift.from, to_ms: shift.to },
     };
   }
 
@@ -435,24 +437,25 @@ export class MockOee {
   #correct(body: Json, may: May, who: string): Answer {
     const known = ['path', 'from_ms', 'to_ms', 'reason', 'state', 'as_recorded', 'note', 'key'];
     const unknown = Object.keys(body).find((name) => !known.includes(name));
-    if (unknown !== undefined) return problem(400, 'not understood', `unknown field \`${unknown}\`, expected one of ${known.join(', ')}`);
+    if (unknown !== undefined) return { status: 422, text: { type: 'text/plain; charset=utf-8', content: `Failed to deserialize the JSON body into the target type: unknown field \`${unknown}\`, expected one of ${known.map((name) => `\`${name}\``).join(', ')}` } };
     const path = String(body['path']);
     const [from, to] = [Number(body['from_ms']), Number(body['to_ms'])];
     if (!this.#units('', may).some((u) => u.path === path)) return nowhere(path);
-    if (!may('operate', path)) return problem(403, 'not allowed', 'Saying why a machine stood needs the role operator on its branch.');
+    if (!may('operate', path)) return problem(403, 'not allowed', `not allowed: Operate on "${path}" needs the role Operator there`, 'ask an administrator for this role');
     const wishes = [body['reason'] !== undefined, body['state'] !== undefined, body['as_recorded'] === true];
-    if (wishes.filter(Boolean).length !== 1) return problem(400, 'not understood', 'write one of "reason", "state" and "as_recorded": true');
+    if (wishes.filter(Boolean).length !== 1) return problem(400, 'the request cannot be understood', 'write one of "reason", "state" and "as_recorded": true');
     const change: Json = body['as_recorded'] === true ? { as_recorded: true } : body['reason'] !== undefined ? { reason: body['reason'] } : { state: body['state'] };
+    const note = typeof body['note'] === 'string' ? body['note'] : null;
     const before = this.#corrections.find((c) => c.key === body['key']);
     if (before) {
-      const same = before.path === path && before.from === from && before.to === to && says(before.change) === says(change);
+      const same = before.path === path && before.from === from && before.to === to && before.by === who && says(before.change) === says(change) && before.note === note;
       return same ? { status: 201, body: { number: before.number } } : problem(409, 'not possible', 'another correction was made with this key; make a new one for each');
     }
     if (change['reason'] !== undefined && !REASONS.some((r) => r.name === change['reason'])) return problem(422, 'not accepted', `there is no reason "${String(change['reason'])}"`, 'choose one of /api/mes/reasons, or add a [[reason]]');
     if (!(to > from) || to > this.now() || to - from > 31 * DAY) {
       return problem(422, 'not accepted', `the span from ${new Date(from).toISOString()} to ${new Date(to).toISOString()} cannot be put right`, 'end it after its beginning, not later than now, and at most 31 days later');
     }
-    const made = { number: 41 + this.#corrections.length, key: String(body['key']), path, from, to, change, by: who, at: this.now() };
+    const made = { number: 41 + this.#corrections.length, key: String(body['key']), path, from, to, change, note, by: who, at: this.now() };
     this.#corrections.push(made);
     return { status: 201, body: { number: made.number }, delay: 120 };
   }

@@ -29,7 +29,12 @@ export const MATERIALS: { name: string; revision: string; title: string; unit: s
   { name: 'COLA-05', revision: 'B', title: 'Cola 0.5 l', unit: 'pcs', operations: bottled(['changeover-cola', 'rinse']) },
   { name: 'WATER-10', revision: 'A', title: 'Still water 1.0 l', unit: 'pcs', operations: bottled() },
   { name: 'CIDER-033', revision: 'A', title: 'Cider 0.33 l, counter-pressure', unit: 'pcs', operations: bottled([], ['pressure']) },
+  { name: 'GLUE-2', revision: '', title: 'Label glue, mixed', unit: 'kg', operations: [op('10', 'Mix and fill', both('labeller'), 90_000, 0, { instructions: ['mixing'] })] },
   { name: 'CAP-28', revision: '', title: 'Screw cap 28 mm', unit: 'pcs', operations: [] },
+  // Of the heat pumps, which are not made by work orders here.
+  { name: 'HP-16', revision: 'C', title: 'Heat pump 16 kW', unit: 'pcs', operations: [] },
+  { name: 'EV-20', revision: '', title: 'Expansion valve', unit: 'pcs', operations: [] },
+  { name: 'ST-08', revision: '', title: 'Valve steel', unit: 'kg', operations: [] },
 ];
 
 export interface MockInstruction {
@@ -49,9 +54,11 @@ export const INSTRUCTIONS: MockInstruction[] = [
     ],
   },
   { name: 'rinse', revision: '3', title: 'Rinse with water', sha256: 'a1b2c3d4'.repeat(8), steps: [{ title: 'Rinse with water', text: 'Rinse for three minutes with water of at least 60 °C. The conductivity at the outlet falls below 50 µS/cm.' }] },
+  // One that has no revision.
+  { name: 'mixing', revision: '', title: 'Mixing glue', sha256: '5eed0f91'.repeat(8), steps: [{ title: 'Wear the gloves', text: 'Gloves and goggles. Stir for five minutes; the temperature stays below 40 °C.' }] },
 ];
-/** `people`: as they are called; `who`: by what name they log in. */
-export const SKILLS = [{ name: 'pressure', title: 'Pressure vessels', who: ['erika', 'jonas'], people: ['Erika Sommer', 'Jonas Weber'] }];
+/** `who`: by what name they log in. */
+export const SKILLS = [{ name: 'pressure', who: ['erika', 'jonas'] }];
 
 type Element = 'delay' | 'idle' | 'setup' | 'planned_down';
 const reason = (name: string, counts_as: Element, action = ''): { name: string; counts_as: Element; action: string } => ({ name, counts_as, action });
@@ -87,25 +94,24 @@ export function madePlant(many: number): MockLane[] {
 }
 
 /** A new order with its jobs, none released. */
-export function orderOf(id: string, number: string, materialName: string, quantity: number, due: number | null, more: { priority?: number; note?: string; created: number; source?: 'person' | 'erp' }): MockOrder {
+export function orderOf(id: string, number: string, materialName: string, quantity: number, due: number | null, more: { priority?: number; note?: string; created: number }): MockOrder {
   const material = MATERIALS.find((m) => m.name === materialName);
   const jobs: MockJob[] = [];
   for (const op of material?.operations ?? []) {
     const before = jobs.at(-1);
     jobs.push({
-      id: `${id}-${op.name}`, number: `${number}/${op.name}`, order: number, operation: op.name, title: op.title, equipment: null, alternatives: [...op.equipment], quantity, good: 0, scrap: 0, rework: 0,
+      id: `${id}-${op.name}`, number: `${number}/${op.name}`, order: number, operation: op.name, title: op.title, equipment: op.equipment.length === 1 ? (op.equipment[0] ?? null) : null, alternatives: [...op.equipment], quantity, good: 0, scrap: 0, rework: 0,
       state: 'NotAllowedToStart', substate: 'Waiting', planned_start_ms: null, planned_end_ms: null, started_ms: null, ended_ms: null, run_time_ms: Math.round(quantity * op.run_ms), setup_ms: op.setup_ms,
-      after: before ? [before.id] : [], skills: [...op.skills], instructions: [...op.instructions], version: 1, ledger: [],
+      after: before ? [before.id] : [], skills: [...op.skills], instructions: [...op.instructions], version: 1, pinned: false, ledger: [],
     });
   }
-  return { id, number, material: materialName, revision: material?.revision ?? '', title: material?.title ?? materialName, unit: material?.unit ?? 'pcs', quantity, due_ms: due, priority: more.priority ?? 5, state: 'Forecast', created_ms: more.created, source: more.source ?? 'person', note: more.note ?? '', version: 1, jobs };
+  return { id, number, material: materialName, revision: material?.revision ?? '', title: material?.title ?? materialName, unit: material?.unit ?? 'pcs', quantity, due_ms: due, priority: more.priority ?? 5, state: 'Forecast', created_ms: more.created, source: 'person', note: more.note ?? '', version: 1, jobs };
 }
 
 /** Puts a job where it is on the machine and in time. */
 function put(job: MockJob | undefined, equipment: string, start: number, state: State, sub: Sub, more: Partial<MockJob> = {}): void {
   if (!job) return;
   Object.assign(job, { equipment, planned_start_ms: start, planned_end_ms: start + job.setup_ms + job.run_time_ms, state, substate: sub, version: 3, ...more });
-  job.ledger.push({ at_ms: start - 20 * HOUR, kind: 'create', by_name: 'k.brandt' });
   if (state !== 'NotAllowedToStart') job.ledger.push({ at_ms: start - 4 * HOUR, kind: 'release', state: 'AllowedToStart', substate: 'Waiting', by_name: 'k.brandt' });
   if (job.started_ms !== null) job.ledger.push({ at_ms: job.started_ms, kind: 'begin', state: 'Running', substate: null, by_name: 'Erika Sommer' });
   if (job.scrap > 0 && job.started_ms !== null) job.ledger.push({ at_ms: job.started_ms + 21 * MIN, kind: 'count', scrap: job.scrap, reason: 'Set-up/First parts', by_name: 'Erika Sommer' });
@@ -116,7 +122,7 @@ function put(job: MockJob | undefined, equipment: string, start: number, state: 
 export function madeOrders(start: number, lanes: readonly MockLane[], many: number): MockOrder[] {
   if (many > 0) return manyOrders(start, lanes, many);
   const t = Math.floor(start / (5 * MIN)) * 5 * MIN;
-  const of = (number: string, material: string, quantity: number, due: number | null, state: MockOrder['state'], more: { priority?: number; note?: string; source?: 'person' | 'erp' } = {}): MockOrder => ({ ...orderOf(`o${number}`, number, material, quantity, due, { created: t - 26 * HOUR, source: 'erp', ...more }), state });
+  const of = (number: string, material: string, quantity: number, due: number | null, state: MockOrder['state'], more: { priority?: number; note?: string } = {}): MockOrder => ({ ...orderOf(`o${number}`, number, material, quantity, due, { created: t - 26 * HOUR, ...more }), state });
   const [A, B] = [LINE1, LINE2];
   const done = of('4708', 'LEM-05', 6000, t - 2 * HOUR, 'Completed');
   done.jobs.forEach((job, i) => put(job, `${A}/${['filler', 'labeller', 'packer'][i]}`, t - (6 - i) * HOUR, 'Ended', 'Completed', { started_ms: t - (6 - i) * HOUR + 4 * MIN, ended_ms: t - (4 - i * 0.6) * HOUR, good: 6004 - i * 2, scrap: i ? 0 : 22 }));
@@ -125,13 +131,14 @@ export function madeOrders(start: number, lanes: readonly MockLane[], many: numb
 
   const running = of('4711', 'LEM-05', 12_000, t + 5 * HOUR, 'Running', { note: 'Customer collects at the ramp 3' });
   put(running.jobs[0], `${A}/filler`, t - 95 * MIN, 'Running', null, { started_ms: t - 88 * MIN, good: 5340, scrap: 31 });
-  put(running.jobs[1], `${A}/labeller`, t + 100 * MIN, 'NotAllowedToStart', 'Waiting');
-  put(running.jobs[2], `${A}/packer`, t + 270 * MIN, 'NotAllowedToStart', 'Waiting');
+  // Somebody has put it where it lies before what comes before it.
+  put(running.jobs[1], `${A}/labeller`, t + 80 * MIN, 'AllowedToStart', 'Waiting', { pinned: true });
+  put(running.jobs[2], `${A}/packer`, t + 270 * MIN, 'AllowedToStart', 'Waiting');
 
   const held = of('4709', 'WATER-10', 5000, t + 40 * MIN, 'Running', { priority: 8 });
   put(held.jobs[0], `${A}/filler`, t - 190 * MIN, 'Ended', 'Completed', { started_ms: t - 186 * MIN, ended_ms: t - 104 * MIN, good: 5003, scrap: 12 });
   put(held.jobs[1], `${A}/labeller`, t - 55 * MIN, 'Interrupted', 'Held', { started_ms: t - 51 * MIN, good: 1830, scrap: 64 });
-  put(held.jobs[2], `${A}/packer`, t + 20 * MIN, 'NotAllowedToStart', 'Waiting');
+  put(held.jobs[2], `${A}/packer`, t + 20 * MIN, 'AllowedToStart', 'Waiting');
 
   // The packers are behind: they still pack what was filled before.
   const packing = of('4706', 'LEM-05', 9000, t + 3 * HOUR, 'Running');
@@ -143,27 +150,30 @@ export function madeOrders(start: number, lanes: readonly MockLane[], many: numb
 
   const cola = of('4713', 'COLA-05', 3000, t + 6 * HOUR, 'Released');
   put(cola.jobs[0], `${B}/filler`, t + 10 * MIN, 'AllowedToStart', 'Ready');
-  put(cola.jobs[1], `${B}/labeller`, t + 70 * MIN, 'NotAllowedToStart', 'Waiting');
-  put(cola.jobs[2], `${B}/packer`, t + 130 * MIN, 'NotAllowedToStart', 'Waiting');
+  put(cola.jobs[1], `${B}/labeller`, t + 70 * MIN, 'AllowedToStart', 'Waiting');
+  put(cola.jobs[2], `${B}/packer`, t + 130 * MIN, 'AllowedToStart', 'Waiting');
   const water = of('4714', 'WATER-10', 2400, t - 70 * MIN, 'Released', { priority: 9 });
   put(water.jobs[0], `${B}/filler`, t + 80 * MIN, 'AllowedToStart', 'Waiting');
-  put(water.jobs[1], `${B}/labeller`, t + 140 * MIN, 'NotAllowedToStart', 'Waiting');
-  put(water.jobs[2], `${B}/packer`, t + 190 * MIN, 'NotAllowedToStart', 'Waiting');
+  put(water.jobs[1], `${B}/labeller`, t + 140 * MIN, 'AllowedToStart', 'Waiting');
+  put(water.jobs[2], `${B}/packer`, t + 190 * MIN, 'AllowedToStart', 'Waiting');
   const cider = of('4716', 'CIDER-033', 1800, t + 9 * HOUR, 'Released');
   put(cider.jobs[0], `${B}/filler`, t + 3 * HOUR, 'AllowedToStart', 'Waiting');
-  put(cider.jobs[1], `${B}/labeller`, t + 4 * HOUR, 'NotAllowedToStart', 'Waiting');
-  put(cider.jobs[2], `${B}/packer`, t + 4.6 * HOUR, 'NotAllowedToStart', 'Waiting');
+  put(cider.jobs[1], `${B}/labeller`, t + 4 * HOUR, 'AllowedToStart', 'Waiting');
+  put(cider.jobs[2], `${B}/packer`, t + 4.6 * HOUR, 'AllowedToStart', 'Waiting');
   const forecast = of('4720', 'LEM-05', 8000, t + 30 * HOUR, 'Forecast');
   forecast.jobs.forEach((job, i) => put(job, `${A}/${['filler', 'labeller', 'packer'][i]}`, t + (6 + 2.2 * i) * HOUR, 'NotAllowedToStart', 'Waiting'));
-  const plain = of('4721', 'WATER-10', 500, null, 'Forecast', { source: 'person' });
-  return [running, held, packing, waiting, cola, water, cider, forecast, plain, done, closed];
+  const plain = of('4721', 'WATER-10', 500, null, 'Forecast');
+  // Nobody has decided where: each labeller could.
+  const glue = of('4722', 'GLUE-2', 12.5, null, 'Released');
+  for (const job of glue.jobs) Object.assign(job, { state: 'AllowedToStart', version: 2 });
+  return [running, held, packing, waiting, cola, water, cider, forecast, plain, glue, done, closed];
 }
 
 /** One job per order, `many` of them, one after the other on the fifty machines. */
 function manyOrders(start: number, lanes: readonly MockLane[], many: number): MockOrder[] {
   const free = lanes.map(() => start - 12 * HOUR);
   return Array.from({ length: many }, (_, i) => {
-    const order = orderOf(`m${i}`, String(10_000 + i), 'LEM-05', 600 + (i % 7) * 300, start + (i / many) * 30 * HOUR, { created: start, source: 'erp' });
+    const order = orderOf(`m${i}`, String(10_000 + i), 'LEM-05', 600 + (i % 7) * 300, start + (i / many) * 30 * HOUR, { created: start });
     const job = order.jobs[0];
     order.jobs.splice(1);
     const lane = i % lanes.length;

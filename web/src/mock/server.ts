@@ -4,6 +4,7 @@ import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
+import { MockTrace } from './trace';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
 type Json = Record<string, unknown>;
@@ -137,6 +138,7 @@ export class MockServer {
   readonly broker: MockBroker;
   readonly oee: MockOee;
   readonly orders: MockOrders;
+  readonly trace: MockTrace;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -152,7 +154,8 @@ export class MockServer {
     this.start = start;
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
-    this.oee = new MockOee(start, now, { brief: (path) => this.orders.brief(path), since: (path) => this.orders.on(path)?.started_ms ?? null });
+    this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
+    this.oee = new MockOee(start, now, { since: (path) => this.orders.on(path)?.started_ms ?? null });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
@@ -712,7 +715,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? this.orders.handle(method, path, query, body) : null;
+    const made = path.startsWith('/api/mes/') ? (this.trace.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':

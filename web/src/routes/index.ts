@@ -36,6 +36,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/station', name: 'nav.station', section: 'operate', key: 'n', density: 'touch', load: () => import('./station/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/andon', name: 'nav.andon', section: 'operate', key: 'b', kiosk: true, load: () => import('./andon/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/orders', name: 'nav.orders', section: 'improve', key: 'w', load: () => import('./orders/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/trace', name: 'nav.trace', section: 'improve', key: 'l', load: () => import('./trace/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/oee', name: 'nav.oee', section: 'improve', key: 'k', range: '8h', load: () => import('./oee/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/query', name: 'nav.query', section: 'improve', key: 'q', load: () => import('./query/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },

@@ -24,6 +24,7 @@ pub mod storage;
 pub mod timeline;
 pub mod topics;
 mod topics_live;
+pub mod trace;
 pub mod transfer;
 pub mod ui;
 pub mod users;

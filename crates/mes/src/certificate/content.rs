@@ -28,8 +28,9 @@ pub struct Content {
     /// When it was said.
     #[serde(with = "rfc3339")]
     pub issued_at: Timestamp,
-    /// The job order that made it.
-    pub job_order: Id,
+    /// The job order that made it; `None`: none ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_order: Option<Id>,
     /// What it was built of.
     pub parts: Vec<Part>,
     /// What was measured of it.

@@ -116,7 +116,7 @@ fn sample() -> Content {
             key_id: Owner::of_the_rfc().public_key(),
         },
         issued_at: time("2026-11-27T06:21:44.871Z"),
-        job_order: id("4711-10"),
+        job_order: Some(id("4711-10")),
         parts: vec![
             Part {
                 component: name("Pump housing, cast"),

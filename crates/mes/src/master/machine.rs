@@ -143,7 +143,7 @@ impl StateTag<String> {
 }
 
 /// The value of a reading that says what is now: not a bad one, nor the last that was known of a source that is gone.
-pub(super) fn good(sample: &Sample) -> Option<&Value> {
+pub(crate) fn good(sample: &Sample) -> Option<&Value> {
     let says = !sample.quality.is_bad() && sample.quality != StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
     Some(&sample.value).filter(|value| says && !matches!(value, Value::Null))
 }

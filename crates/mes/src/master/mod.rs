@@ -8,7 +8,7 @@
 //! | `[[skill]]` | `name` | `title`, `description` |
 //! | `[[instruction]]` | `name`, `revision` | `title`; `text`, or `steps`: tables of `title`, `text` |
 //! | `[[material]]` | `name`, `revision` | `title`, `description`, `unit`, `gtin`, `tracked`, `family`; `bill`: tables of `material`, `quantity`, `operation`; `characteristic`: tables of `name`, `unit`, `target`, `lower`, `upper`, `operation`; `operation`: tables of `name`, `title`, `equipment`, `run_time`, `setup`, `after`, `skills`, `instructions` |
-//! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `result`, `measure`, `part`, `first`, `last` |
+//! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
 //!
 //! A table is read whole or not at all: what is in [`MasterData`] names nothing that is not there, in the tables that were read or in
 //! others that are told to be wrong.
@@ -25,6 +25,7 @@ mod skill;
 mod station;
 
 pub use instruction::{Body, Instruction, Step, TEXT_LIMIT};
+pub(crate) use machine::good;
 pub use machine::{CountTag, Counts, Machine, Meanings, StateTag};
 pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
 pub use reason::Reason;

@@ -21,6 +21,8 @@ const PASS_LIMIT: usize = 100;
 pub struct Station {
     /// Each good reading of it is one unit that passes, by its serial number.
     pub serial: TagPath,
+    /// What says which product it is, as `name` or `name@revision`, until it says something else; `None`: the job does.
+    pub product: Option<TagPath>,
     /// Whether the unit passed; `None`: it does, always.
     pub result: Option<ResultTag>,
     /// What was measured.
@@ -73,7 +75,7 @@ pub struct PartTag {
 }
 
 pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Station> {
-    table.only(&["serial", "result", "measure", "part", "first", "last"]);
+    table.only(&["serial", "product", "result", "measure", "part", "first", "last"]);
     let serial = match table.map.contains_key("serial") {
         true => text_tag(table, "serial", index),
         false => {
@@ -82,6 +84,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Stati
             None
         }
     };
+    let product = table.map.contains_key("product").then(|| text_tag(table, "product", index));
     let result = table.table("result", |table| result(table, index)).flatten();
     limited(table, "measure", LIMIT)?;
     let mut seen = BTreeSet::new();
@@ -97,7 +100,9 @@ pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Stati
     let parts = table.tables("part", |table| part(table, index));
     let (first, last) = (table.flag("first"), table.flag("last"));
     let (measures, parts) = (measures.into_iter().collect::<Option<_>>(), parts.into_iter().collect::<Option<_>>());
-    Some(Station { serial: serial?, result, measures: measures?, parts: parts?, first, last })
+    // One that is wrong is told, and is not as if it were not there.
+    let product = product.map_or(Some(None), |product| product.map(Some))?;
+    Some(Station { serial: serial?, product, result, measures: measures?, parts: parts?, first, last })
 }
 
 /// A tag with texts.

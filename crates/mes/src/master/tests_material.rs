@@ -298,6 +298,13 @@ fn what_is_wrong_with_a_station_is_told_with_its_place() {
         machine(json!({ "unit": { "serial": word, "result": { "tag": "works/line/filler/on", "pass": ["OK"] } } })),
         ["unit.result.pass: a boolean tag never has the value \"OK\"; write values that the tag can have"]
     );
+    assert_eq!(
+        machine(json!({ "unit": { "serial": word, "product": amps } })),
+        [
+            "unit.product: works/line/filler/amps is a double tag, and numbers of lots and units are texts; write a string tag"
+        ]
+    );
+    assert_eq!(machine(json!({ "unit": { "serial": word, "product": word } })), [""; 0]);
     let mut plant = heat_pumps();
     let amps = plant.tags.iter_mut().find(|tag| tag.path.as_str() == amps).expect("there");
     amps.unit = andon_model::Unit::parse("kPa").ok();
@@ -356,6 +363,7 @@ fn any_settings() -> impl Strategy<Value = Json> {
         "to",
         "takes",
         "serial",
+        "product",
         "result",
         "tag",
         "pass",

@@ -1,6 +1,7 @@
 //! The people of the demo's assembly line: a planner who makes orders, and an operator who reads instructions, begins and ends jobs, and has
-//! the panel of the first station. They are simulated; what they do goes the ways on which people do it, and what is counted comes from the
-//! machines. What a visitor does in between, they take as it is: they begin his orders, and touch no job that he has paused.
+//! the panel of the first station. They are simulated; they call what the HTTP API calls, as people with accounts of their own, and what is
+//! counted comes from the machines. What a visitor does in between, they take as it is: they begin his orders, and touch no job that he has
+//! paused.
 //!
 //! Start reading at [`Crew::run`]. What is to be done now is decided in [`decide`], which is pure.
 
@@ -25,7 +26,7 @@ const AHEAD: usize = 2;
 /// Units of an order: five minutes of work.
 const QUANTITY: u32 = 12;
 /// An order is wanted so long after it is made.
-const DUE: Duration = Duration::from_secs(20 * 60);
+const DUE: Duration = Duration::from_secs(45 * 60);
 /// They look up from their work so often. A unit takes 24 s.
 const LOOK: Duration = Duration::from_secs(1);
 /// A station that waits so long behind one that has finished gets nothing more of the order.
@@ -138,7 +139,7 @@ impl Crew {
             Deed::Begin(job) => (job, JobTrigger::Begin),
             Deed::Stop(job) => (job, JobTrigger::Stop),
         };
-        // Not from the list: that one was told for the eyes of nobody in particular, and is older.
+        // The list is older.
         let job = self.orders.job(job, self.operator).await?;
         if what == JobTrigger::Begin {
             for unseen in job.instructions.iter().filter(|instruction| !instruction.seen) {

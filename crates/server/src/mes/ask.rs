@@ -99,7 +99,7 @@ impl Manufacturing {
     }
 
     /// The totals of a window. Nobody keeps anything meanwhile.
-    async fn totals(&self, path: &str, window: Window) -> Result<Totals, MesProblem> {
+    pub(super) async fn totals(&self, path: &str, window: Window) -> Result<Totals, MesProblem> {
         let node = self.node(path)?;
         let now = self.clock.now();
         let (question, units) = {

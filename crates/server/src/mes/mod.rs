@@ -10,6 +10,7 @@ mod correct;
 mod keep;
 mod orders;
 mod read;
+mod times;
 
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};
@@ -25,6 +26,7 @@ use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, READE
 use andon_store::{Store, StoreError};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -69,6 +71,8 @@ pub struct Manufacturing {
     clock: Arc<dyn Clock>,
     notes: Notes,
     orders: orders::Memory,
+    /// Until when what machines said is in the floor, in µs since 1970.
+    heard_until: AtomicI64,
 }
 
 impl Manufacturing {
@@ -126,6 +130,7 @@ impl Manufacturing {
             clock,
             notes,
             orders: orders::Memory::default(),
+            heard_until: AtomicI64::new(0),
         }))
     }
 
@@ -315,5 +320,7 @@ fn follow_of(
     Some(Follow { unit, settings, machine, tags, silent_after, reasons: reasons.clone() })
 }
 
+#[cfg(test)]
+pub(crate) mod testbed;
 #[cfg(test)]
 mod tests;

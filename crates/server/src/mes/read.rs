@@ -8,6 +8,7 @@ use andon_model::log::{Frame, Lane, Seq, kind};
 use andon_model::sample_codec::decode_samples;
 use andon_store::StoreError;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +73,10 @@ impl Manufacturing {
     /// than what one reading brings ever waits for a store that does not write.
     pub(super) async fn read_once(&self, from: Seq) -> anyhow::Result<Option<Seq>> {
         self.mend().await?;
+        // What comes after this is not known to have been read.
+        let now = self.clock.now();
         if self.log.durable_seq(Lane::Samples) < from {
+            self.heard_until.fetch_max(now.micros(), Ordering::AcqRel);
             return Ok(None);
         }
         let log = self.log.clone();
@@ -93,6 +97,9 @@ impl Manufacturing {
             gaps.for_each(|gap| state.follower.lost(gap.to));
         }
         self.tell();
+        if let Some(last) = batch.frames.last() {
+            self.heard_until.fetch_max(last.received.min(now).micros(), Ordering::AcqRel);
+        }
         Ok(Some(batch.next))
     }
 

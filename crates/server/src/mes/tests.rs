@@ -1,23 +1,10 @@
 //! The shop floor of a node, over hours that a test turns by hand: kept, changed, killed, asked.
 
-use super::Manufacturing;
-use crate::notes::Notes;
-use andon_access::AuditRecorder;
+use super::testbed::{EXECUTE, HELD, SUSPENDED, Testbed, at, begins, window};
 use andon_api::ports::mes::{CorrectionWish, KpiAnswer, Mes as _, MesProblem, Said, Step, Window};
-use andon_bus::Bus;
-use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::access::Principal;
 use andon_model::log::{Lane, Log, kind};
-use andon_model::plant::Plant;
-use andon_model::sample_codec::encode_samples;
-use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
-use andon_store::documents::{self, Document};
-use andon_store::{PlantRepository, Store};
-use andon_testkit::clock::ManualClock;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PLANT: &str = r#"
@@ -37,110 +24,7 @@ state = { tag = "works/line/oven/state", packml = true }
 orders = false
 "#;
 
-fn begins() -> Timestamp {
-    Timestamp::parse_rfc3339("2026-06-01T08:00:00Z").expect("a time")
-}
-
-/// So many minutes after the beginning.
-fn at(minutes: i64) -> Timestamp {
-    Timestamp::from_micros(begins().micros() + minutes * 60_000_000)
-}
-
-/// A node's shop floor, and what it stands on.
-struct Here {
-    mes: Arc<Manufacturing>,
-    log: Arc<DurableLog>,
-    store: Store,
-    clock: Arc<ManualClock>,
-    stop: CancellationToken,
-    next: andon_model::log::Seq,
-}
-
-impl Here {
-    async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
-        Self::open_with(folder, clock, PLANT).await
-    }
-
-    async fn open_with(folder: &Path, clock: &Arc<ManualClock>, plant: &str) -> Self {
-        let handed: Arc<dyn Clock> = clock.clone();
-        let (log, _) = DurableLog::open(
-            &folder.join("log"),
-            Uuid::from_u128(1),
-            LogOptions::default(),
-            Arc::new(OsDisk),
-            handed.clone(),
-        )
-        .expect("a log");
-        let shared: Arc<dyn Log> = log.clone();
-        let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
-        if store.current_plant().await.expect("a model").0.version == 0 {
-            let document = Document { name: "plant.toml".to_owned(), text: plant.to_owned() };
-            let plant: Plant = documents::parse(&[document], &crate::adapters::Checks).expect("a good model");
-            store.apply_plant(0, plant, Principal::SYSTEM, None).await.expect("applied");
-        }
-        let bus = Bus::new(handed.clone());
-        let (plant, ids) = store.current_plant().await.expect("a model");
-        bus.set_plant(Arc::new(plant), ids);
-        let recorder = AuditRecorder::open(shared.clone()).expect("a recorder");
-        let stop = CancellationToken::new();
-        let relay = {
-            let (store, log, stop) = (store.clone(), shared.clone(), stop.clone());
-            async move { store.relay(recorder, log, stop).await }
-        };
-        // Ends with `stop`.
-        tokio::spawn(relay);
-        let mes = Manufacturing::open(store.clone(), shared, bus, handed, Notes::new().0).await.expect("opened");
-        mes.follow().await.expect("followed");
-        let next = mes.first();
-        Self { mes, log, store, clock: clock.clone(), stop, next }
-    }
-
-    /// Readings of tags at minutes, as one frame that comes now.
-    async fn say(&self, readings: &[(&str, i64, i64)]) {
-        let received_ts = self.clock.now();
-        let view = self.mes.bus.plant();
-        let sample = |(tag, minute, value): &(&str, i64, i64)| Sample {
-            tag: view.id_of(&format!("works/line/{tag}")).unwrap_or(TagId(999)),
-            value: Value::Int64(*value),
-            quality: StatusCode::GOOD,
-            source_ts: at(*minute),
-            received_ts,
-        };
-        let samples: Vec<_> = readings.iter().map(sample).collect();
-        let seq = self.log.append(Lane::Samples, kind::SAMPLES, &encode_samples(&samples)).expect("taken");
-        self.log.durable(Lane::Samples, seq).await.expect("durable");
-    }
-
-    /// Reads what came, and keeps what is over.
-    async fn go_on(&mut self) {
-        while let Some(next) = self.mes.read_once(self.next).await.expect("read") {
-            self.next = next;
-        }
-        self.mes.tick().await.expect("kept");
-    }
-
-    async fn at_minute(&mut self, minute: i64) {
-        self.clock.set(at(minute));
-        self.go_on().await;
-    }
-
-    async fn killed(self, folder: &Path) -> Self {
-        let clock = self.clock.clone();
-        self.stop.cancel();
-        // What is not durable is gone, as after a kill.
-        self.store.close().await.expect("closed");
-        drop(self.mes);
-        self.log.close();
-        drop(self.log);
-        let mut here = Self::open(folder, &clock).await;
-        here.go_on().await;
-        here
-    }
-
-    async fn kpis(&self, path: &str, from: i64, to: i64) -> KpiAnswer {
-        self.mes.kpis(path.to_owned(), window(from, to)).await.expect("an answer")
-    }
-
+impl Testbed {
     async fn correct(&self, from: i64, to: i64, said: Said, key: u128) -> Result<u32, MesProblem> {
         let wish = CorrectionWish {
             path: "works/line/press".to_owned(),
@@ -154,10 +38,6 @@ impl Here {
     }
 }
 
-fn window(from: i64, to: i64) -> Window {
-    Window { from: at(from), to: at(to) }
-}
-
 fn minutes(ms: f64) -> f64 {
     ms / 60_000.0
 }
@@ -166,16 +46,9 @@ fn kpi(answer: &KpiAnswer, id: &str) -> Option<f64> {
     answer.kpis.iter().find(|kpi| kpi.id == id).and_then(|kpi| kpi.value)
 }
 
-/// Execute, Held and Suspended, as PackML numbers them.
-const EXECUTE: i64 = 6;
-const HELD: i64 = 11;
-const SUSPENDED: i64 = 5;
-
 #[tokio::test]
 async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kill() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(100));
     here.say(&[
         ("press/state", 0, EXECUTE),
@@ -190,12 +63,12 @@ async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kil
     assert_eq!((minutes(before.times.production_ms), minutes(before.times.delay_ms)), (70.0, 20.0));
     assert_eq!((before.amounts.good, kpi(&before, "availability")), (3000.0, Some(70.0 / 90.0)));
     assert_eq!(kpi(&before, "oee_index"), Some(3000.0 / 5400.0), "PRI × GQ / PBT");
-    here.at_minute(250).await;
+    here.at_minute(250, &[]).await;
     assert_eq!(here.mes.state().follower.floor().kept_until(), at(240), "four hours are over");
     let mut after = here.kpis("works/line/press", 10, 100).await;
     after.now_ms = before.now_ms;
     assert_eq!(after, before);
-    let here = here.killed(folder.path()).await;
+    let here = here.killed().await;
     let mut again = here.kpis("works/line/press", 10, 100).await;
     again.now_ms = before.now_ms;
     assert_eq!(again, before);
@@ -209,12 +82,10 @@ async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kil
 
 #[tokio::test]
 async fn what_comes_late_and_what_people_say_changes_kept_hours_and_what_was_recorded_stays() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(1));
     here.say(&[("press/state", 0, EXECUTE), ("oven/state", 0, EXECUTE)]).await;
-    here.at_minute(400).await;
+    here.at_minute(400, &[]).await;
     // A device was cut off and tells now what was.
     here.say(&[("press/state", 70, HELD), ("press/state", 190, EXECUTE), ("press/good", 200, 5)]).await;
     here.go_on().await;
@@ -242,7 +113,7 @@ async fn what_comes_late_and_what_people_say_changes_kept_hours_and_what_was_rec
         let pieces = here.mes.states("works/line/press".to_owned(), window(0, 400)).await.expect("pieces");
         assert!(pieces.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms), "without gap");
         assert_eq!(pieces.iter().filter_map(|piece| piece.corrected).collect::<Vec<_>>(), [1, 2]);
-        here = here.killed(folder.path()).await;
+        here = here.killed().await;
     }
     assert_eq!(here.correct(90, 395, Said::AsRecorded, 3).await, Ok(3));
     let answer = here.kpis("works/line/press", 0, 400).await;
@@ -256,9 +127,7 @@ async fn what_comes_late_and_what_people_say_changes_kept_hours_and_what_was_rec
 
 #[tokio::test]
 async fn a_kpi_tells_its_rows_and_they_add_up_to_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(130));
     here.say(&[
         ("press/state", 0, EXECUTE),
@@ -284,10 +153,8 @@ async fn a_kpi_tells_its_rows_and_they_add_up_to_it() {
 
 #[tokio::test]
 async fn what_cannot_be_put_right_is_refused_with_what_to_do() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
-    here.at_minute(100).await;
+    let mut here = Testbed::new(PLANT).await;
+    here.at_minute(100, &[]).await;
     for (from, to, said) in [
         (10, 101, Said::State("Held".to_owned())),
         (20, 20, Said::State("Held".to_owned())),
@@ -311,9 +178,7 @@ async fn what_cannot_be_put_right_is_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn a_correction_is_in_every_total_also_when_its_caller_has_gone() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(100));
     here.say(&[("press/state", 0, EXECUTE)]).await;
     here.go_on().await;
@@ -349,12 +214,10 @@ async fn a_correction_is_in_every_total_also_when_its_caller_has_gone() {
 
 #[tokio::test]
 async fn a_stop_is_told_from_its_beginning_and_a_state_since_it_began() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(60));
     here.say(&[("press/state", 0, EXECUTE), ("press/state", 50, HELD)]).await;
-    here.at_minute(600).await;
+    here.at_minute(600, &[]).await;
     for _ in 0..2 {
         let machines = here.mes.machines();
         let press = machines.iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
@@ -363,10 +226,9 @@ async fn a_stop_is_told_from_its_beginning_and_a_state_since_it_began() {
         let told: Vec<_> = stops.iter().map(|stop| (stop.from_ms, stop.to_ms, stop.open)).collect();
         assert_eq!(told, [(at(50).millis(), at(590).millis(), true)]);
         // The process goes in an orderly way, so that nothing in between is unknown.
-        let folder = folder.path();
         here.say(&[("press/state", 600, HELD)]).await;
         here.go_on().await;
-        here = here.killed(folder).await;
+        here = here.killed().await;
         here.say(&[("press/state", 600, HELD)]).await;
         here.go_on().await;
     }
@@ -374,9 +236,7 @@ async fn a_stop_is_told_from_its_beginning_and_a_state_since_it_began() {
 
 #[tokio::test]
 async fn what_the_lane_says_of_other_readers_makes_no_machine_unknown() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(10));
     here.say(&[("press/state", 5, EXECUTE)]).await;
     let gap = br#"{"from":1,"to":2,"reason":"freed before somebody had read it"}"#;
@@ -389,10 +249,8 @@ async fn what_the_lane_says_of_other_readers_makes_no_machine_unknown() {
 
 #[tokio::test]
 async fn a_floor_without_machines_lets_the_log_free_what_it_read() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
     let plant = PLANT.split("[[machine]]").next().expect("a beginning");
-    let mut here = Here::open_with(folder.path(), &clock, plant).await;
+    let mut here = Testbed::new(plant).await;
     for _ in 0..20 {
         here.say(&[("press/state", 0, EXECUTE)]).await;
     }
@@ -404,8 +262,6 @@ async fn a_floor_without_machines_lets_the_log_free_what_it_read() {
 
 #[tokio::test]
 async fn more_than_can_be_looked_at_piece_by_piece_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
     let mut plant = PLANT.to_owned();
     for n in 0..70 {
         plant.push_str(&format!("[[equipment]]\npath = \"works/line/m{n}\"\nlevel = \"work_unit\"\n[[machine]]\nequipment = \"works/line/m{n}\"\n"));
@@ -413,7 +269,7 @@ async fn more_than_can_be_looked_at_piece_by_piece_is_refused() {
     let plant = plant.replace("equipment = [{", "EQUIPMENT = [{");
     let head = "[[equipment]]\npath = \"works\"\nlevel = \"site\"\n[[equipment]]\npath = \"works/line\"\nlevel = \"work_center\"\n";
     let machines = plant.split_once("[[equipment]]").expect("some").1;
-    let here = Here::open_with(folder.path(), &clock, &format!("{head}[[equipment]]{machines}")).await;
+    let here = Testbed::new(&format!("{head}[[equipment]]{machines}")).await;
     let long = Window { from: at(-32 * 1440), to: at(0) };
     for answer in [
         here.mes.stops("works".to_owned(), long).await.err(),

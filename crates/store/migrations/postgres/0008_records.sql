@@ -3,6 +3,15 @@
 -- bytes, as SQLite does.
 
 -- One row per version of the plant model; the newest is the one in force.
+-- Who writes, and how many changes it has made: each change counts itself in its own transaction. A node that finds another life here, or
+-- another number than its own, is not the one whose records these are.
+CREATE TABLE writer (
+    one     BIGINT PRIMARY KEY CHECK (one = 1),
+    life    BYTEA NOT NULL,
+    commits BIGINT NOT NULL CHECK (commits >= 0)
+);
+INSERT INTO writer (one, life, commits) VALUES (1, '', 0);
+
 CREATE TABLE plant_version (
     version   BIGINT PRIMARY KEY CHECK (version > 0),
     at        BIGINT NOT NULL,
@@ -318,7 +327,7 @@ CREATE TABLE job_span (
     by_id   BYTEA NOT NULL -- who put it there
 );
 CREATE INDEX job_span_by_unit ON job_span (unit, to_at);
-CREATE INDEX job_span_by_end ON job_span (to_at);
+CREATE INDEX job_span_by_end ON job_span (to_at, number);
 CREATE INDEX job_span_by_job ON job_span (job, number);
 -- Whatever a program does: one job at a time on a unit, and a job on one unit at a time.
 CREATE UNIQUE INDEX job_span_one_on_a_unit ON job_span (unit) WHERE to_at = 9223372036854775807;

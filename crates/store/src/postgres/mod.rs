@@ -1,12 +1,13 @@
 //! The store in a PostgreSQL database: a single writer that owns the database, a few readers, and a server that may go away.
 //!
 //! The order of commits, the numbers of rows and the one job on a unit rest on there being one writer, as in a file. Here the writer is one
-//! connection that holds an advisory lock as long as it lives: a node whose connection broke writes again only on a new one that has got
-//! the lock, and another node never does in between.
+//! connection that holds an advisory lock as long as it lives, and each change counts itself in the row of `writer`, beside the word of this
+//! life: a node whose connection broke writes again only on a new one that has got the lock and finds the row as it left it. If another
+//! node wrote in between, or the server was put back to an earlier moment, what this node has in memory is not what is there, and it stops.
 //!
 //! The server answers for the disk: a commit that it acknowledges is on it (`synchronous_commit`, and `fsync` is asked for). What fails is
-//! told to the caller and not tried again, for a transaction may have been made when its answer is lost ([`StoreError::CutOff`]). Only the
-//! beginning of one is tried a second time, on a new connection: nothing was done yet.
+//! told to the caller and not tried again. Whether a commit whose answer was lost was made, the row tells as soon as the lock is there again;
+//! only if that takes too long is it told as unknown ([`StoreError::CutOff`]).
 
 mod settings;
 
@@ -14,7 +15,7 @@ pub use settings::{PostgresSettings, SettingsError};
 
 use crate::copy;
 use crate::error::{OpenError, StoreError, database};
-use crate::sql::{ANSWER_WITHIN, Link, Reading, SqlError, in_time, sql};
+use crate::sql::{AT_ONCE, Link, Reading, SqlError, WORKS_WITHIN, in_time, sql, within};
 use crate::sqlite::Sqlite;
 use andon_model::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -46,20 +47,27 @@ const LOCK_EVERY: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_secs(1);
 /// For how long after the last failed try the server counts as not to be reached.
 const TOLD_FOR: Duration = Duration::from_secs(60);
+/// For how long it is looked whether a commit without an answer was made. Everybody who writes waits.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
+/// How often.
+const SETTLED_EVERY: Duration = Duration::from_millis(100);
 
 /// The store in a PostgreSQL database.
 pub(crate) struct Postgres {
     place: String,
     options: PgConnectOptions,
+    /// The word of this life, in the row of the writer.
+    life: [u8; 16],
     writer: Mutex<Writer>,
-    readers: PgPool,
+    /// Made anew with the writer's connection, so that both lead to the same server.
+    readers: std::sync::Mutex<PgPool>,
     /// Why nothing is taken any more.
     closed: OnceLock<String>,
     lost: std::sync::Mutex<Option<Lost>>,
     outbox_changes: watch::Sender<u64>,
 }
 
-/// Why the records of a file were not taken over. They are where they were.
+/// Why the records of a file were not taken over. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
     /// The file.
@@ -75,6 +83,10 @@ struct Writer {
     connection: Option<PgConnection>,
     /// Until then the server counts as not to be reached.
     rests_until: Option<Instant>,
+    /// How many changes this life has made.
+    made: i64,
+    /// The last one got no answer: it may be one more.
+    is_unsure: bool,
 }
 
 struct Lost {
@@ -92,14 +104,14 @@ impl Postgres {
         lock(&place, &mut connection, &options, settings.lock_within()).await?;
         refuse_foreign(&place, &mut connection).await?;
         migrate(&place, &mut connection).await?;
-        let read_only = options.clone().options([("default_transaction_read_only", "on")]);
-        let readers =
-            PgPoolOptions::new().max_connections(READERS).acquire_timeout(CONNECT_WITHIN).connect_lazy_with(read_only);
+        let life = crate::ids::random_bytes();
+        claim(&place, &mut connection, life).await?;
         Ok(Self {
+            readers: std::sync::Mutex::new(readers(&options, life)),
             place,
             options,
-            writer: Mutex::new(Writer { connection: Some(connection), rests_until: None }),
-            readers,
+            life,
+            writer: Mutex::new(Writer { connection: Some(connection), rests_until: None, made: 0, is_unsure: false }),
             closed: OnceLock::new(),
             lost: std::sync::Mutex::default(),
             outbox_changes,
@@ -121,7 +133,7 @@ impl Postgres {
 
     /// Lets go of the database, so that another node can have it at once.
     pub(crate) async fn close(&self) {
-        let _ = tokio::time::timeout(CONNECT_WITHIN, self.readers.close()).await;
+        let _ = tokio::time::timeout(CONNECT_WITHIN, self.pool().close()).await;
         let mut writer = self.writer.lock().await;
         let _ = self.closed.set("it was closed".to_owned());
         if let Some(connection) = writer.connection.take() {
@@ -130,18 +142,36 @@ impl Postgres {
         }
     }
 
+    fn pool(&self) -> PgPool {
+        self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     pub(crate) async fn reader(&self, doing: &'static str) -> Result<Reading, StoreError> {
-        let connection = self.readers.acquire().await.map_err(|error| self.refused(doing, error))?;
-        Ok(Reading::Postgres(connection, false))
+        let pool = self.pool();
+        let connection = pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolClosed => StoreError::Failed { reason: "it was closed".to_owned() },
+            // All are at work: the server is slow, and not gone.
+            error @ sqlx::Error::PoolTimedOut if pool.size() >= READERS && pool.num_idle() == 0 => {
+                StoreError::Database { doing, source: error.into() }
+            }
+            error => self.refused(doing, SqlError::of_server(error)),
+        })?;
+        Ok(Reading::Postgres { connection, spoiled: false, moment: false })
     }
 
     pub(crate) async fn moment(&self, doing: &'static str) -> Result<Reading, StoreError> {
-        let begun = self.readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
-        Ok(Reading::PostgresMoment(begun.map_err(|error| self.refused(doing, error))?, false))
+        let mut reading = self.reader(doing).await?;
+        if let Reading::Postgres { connection, spoiled, moment } = &mut reading {
+            *spoiled = true;
+            let begun = within(AT_ONCE, connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await;
+            begun.map_err(|error| self.refused(doing, error))?;
+            (*spoiled, *moment) = (false, true);
+        }
+        Ok(reading)
     }
 
-    fn refused(&self, doing: &'static str, error: sqlx::Error) -> StoreError {
-        let error = database(doing)(SqlError::of_server(error));
+    fn refused(&self, doing: &'static str, error: SqlError) -> StoreError {
+        let error = database(doing)(error);
         if let StoreError::Unreachable { source, .. } = &error {
             self.note_lost(source.to_string());
         }
@@ -153,9 +183,6 @@ impl Postgres {
         W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>>,
     {
         let mut writer = self.writer.lock().await;
-        if let Some(reason) = self.failure() {
-            return Err(StoreError::Failed { reason: reason.to_owned() });
-        }
         let mut connection = self.begin(&mut writer).await?;
         let mut spoiled = false;
         let done = work(Link::Postgres { connection: &mut connection, spoiled: &mut spoiled }).await;
@@ -177,11 +204,14 @@ impl Postgres {
             }
         };
         match in_time(connection.execute("COMMIT")).await {
-            Ok(_) => writer.connection = Some(connection),
+            Ok(_) => {
+                writer.made += 1;
+                writer.connection = Some(connection);
+            }
             Err(SqlError { source, lost: true }) => {
+                drop(connection);
                 self.note_lost(source.to_string());
-                self.tell();
-                return Err(StoreError::CutOff { source: Box::new(source) });
+                self.settle(&mut writer, source).await?;
             }
             Err(refused) => {
                 self.take_back(&mut writer, connection).await;
@@ -193,53 +223,146 @@ impl Postgres {
         Ok(value)
     }
 
-    /// A connection with the lock, in a new transaction.
+    /// Asks on the writer's connection, outside of a transaction.
+    pub(crate) async fn look<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>>,
+    {
+        let mut writer = self.writer.lock().await;
+        self.refuse_closed()?;
+        let mut connection = match writer.connection.take() {
+            Some(connection) => connection,
+            None => self.again(&mut writer, "look at the records").await?,
+        };
+        let done = work(Link::Postgres { connection: &mut connection, spoiled: &mut false }).await;
+        match &done {
+            Err(StoreError::Unreachable { source, .. }) => self.note_lost(source.to_string()),
+            _ => writer.connection = Some(connection),
+        }
+        done
+    }
+
+    fn refuse_closed(&self) -> Result<(), StoreError> {
+        match self.failure() {
+            Some(reason) => Err(StoreError::Failed { reason: reason.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A connection with the lock, in a new transaction that counts as the next change.
     async fn begin(&self, writer: &mut Writer) -> Result<PgConnection, StoreError> {
         let doing = "begin a change";
+        self.refuse_closed()?;
         if let Some(mut connection) = writer.connection.take() {
-            match in_time(connection.execute("BEGIN")).await {
-                Ok(_) => return Ok(connection),
+            match within(AT_ONCE, connection.execute("BEGIN")).await {
+                Ok(_) => return self.counted(writer, connection).await,
                 Err(SqlError { source, lost: true }) => self.note_lost(source.to_string()),
                 Err(refused) => return Err(database(doing)(refused)),
             }
         }
+        let mut connection = self.again(writer, doing).await?;
+        within(AT_ONCE, connection.execute("BEGIN")).await.map_err(|error| self.refused(doing, error))?;
+        self.counted(writer, connection).await
+    }
+
+    /// Counts the change that has begun; whoever counts is the only one who does.
+    async fn counted(&self, writer: &Writer, mut connection: PgConnection) -> Result<PgConnection, StoreError> {
+        let link = &mut Link::Postgres { connection: &mut connection, spoiled: &mut false };
+        let count =
+            sql("UPDATE writer SET commits = commits + 1 WHERE life = $1 RETURNING commits").bind(self.life.to_vec());
+        let row = count.optional(link).await.map_err(|error| self.refused("begin a change", error))?;
+        match row.map(|row| row.get::<i64>("commits")).transpose()? {
+            Some(number) if number == writer.made + 1 => Ok(connection),
+            found => Err(self.stop(writer, found.map(|number| number - 1))),
+        }
+    }
+
+    /// A new connection, unless there was none just now.
+    async fn again(&self, writer: &mut Writer, doing: &'static str) -> Result<PgConnection, StoreError> {
         if writer.rests_until.is_some_and(|until| Instant::now() < until) {
             let why = self.unreachable().unwrap_or_default();
             return Err(StoreError::Unreachable { doing, source: why.into() });
         }
-        match self.connect_again().await {
-            Ok(connection) => {
-                writer.rests_until = None;
-                self.note_back();
-                Ok(connection)
-            }
-            Err(error) => {
+        let connected = self.connect_again(writer, doing).await;
+        match &connected {
+            Ok(_) => writer.rests_until = None,
+            Err(StoreError::Unreachable { source, .. }) => {
                 writer.rests_until = Some(Instant::now() + REST);
-                self.note_lost(error.to_string());
-                Err(StoreError::Unreachable { doing, source: error.into() })
+                self.note_lost(source.to_string());
+            }
+            Err(_) => {}
+        }
+        connected
+    }
+
+    /// A new connection that has got the lock, to the records as this life left them.
+    async fn connect_again(&self, writer: &mut Writer, doing: &'static str) -> Result<PgConnection, StoreError> {
+        let unreachable = |error: OpenError| StoreError::Unreachable { doing, source: error.into() };
+        let mut connection = connect(&self.place, &self.options).await.map_err(unreachable)?;
+        lock(&self.place, &mut connection, &self.options, LOCK_AGAIN_WITHIN).await.map_err(unreachable)?;
+        refuse_foreign(&self.place, &mut connection).await.map_err(unreachable)?;
+        if newest_in(&mut connection).await.map_err(database(doing))? != Some(newest_schema()) {
+            let source = "it does not hold the records of this node any more; put them back, then restart Andon".into();
+            return Err(StoreError::Unreachable { doing, source });
+        }
+        let link = &mut Link::Postgres { connection: &mut connection, spoiled: &mut false };
+        let row = sql("SELECT commits FROM writer WHERE life = $1").bind(self.life.to_vec()).optional(link).await;
+        let found = row.map_err(database(doing))?.map(|row| row.get::<i64>("commits")).transpose()?;
+        match found {
+            Some(number) if number == writer.made || (writer.is_unsure && number == writer.made + 1) => {
+                (writer.made, writer.is_unsure) = (number, false);
+            }
+            found => return Err(self.stop(writer, found)),
+        }
+        let new = readers(&self.options, self.life);
+        *self.readers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = new;
+        self.note_back();
+        // What a commit without an answer has left is there to be seen from now on.
+        self.tell();
+        Ok(connection)
+    }
+
+    /// Looks whether the last commit, which got no answer, was made. Only one who has the lock knows that the old connection is over.
+    async fn settle(&self, writer: &mut Writer, source: sqlx::Error) -> Result<(), StoreError> {
+        let (doing, before, began) = ("commit a change", writer.made, Instant::now());
+        writer.is_unsure = true;
+        loop {
+            match self.connect_again(writer, doing).await {
+                Ok(connection) => {
+                    writer.connection = Some(connection);
+                    return match writer.made > before {
+                        true => Ok(()),
+                        false => Err(StoreError::Unreachable { doing, source: source.into() }),
+                    };
+                }
+                Err(StoreError::Unreachable { .. }) if began.elapsed() < SETTLED_WITHIN => {
+                    tokio::time::sleep(SETTLED_EVERY).await;
+                }
+                Err(failed @ StoreError::Failed { .. }) => return Err(failed),
+                Err(_) => return Err(StoreError::CutOff { source: source.into() }),
             }
         }
     }
 
-    async fn connect_again(&self) -> Result<PgConnection, OpenError> {
-        let mut connection = connect(&self.place, &self.options).await?;
-        lock(&self.place, &mut connection, &self.options, LOCK_AGAIN_WITHIN).await?;
-        // It may be another server by now, put back from a backup of long ago.
-        refuse_foreign(&self.place, &mut connection).await?;
-        let unknown = failing(&self.place);
-        let version = newest_in(&mut connection).await.map_err(&unknown)?;
-        if version != Some(newest_schema()) {
-            let finding =
-                "it does not hold the records of this node any more; put them back, then restart Andon".to_owned();
-            return Err(OpenError::Unfit { place: self.place.clone(), finding });
-        }
-        in_time(connection.execute("BEGIN")).await.map_err(unknown)?;
-        Ok(connection)
+    /// These are not the records that this life wrote.
+    fn stop(&self, writer: &Writer, found: Option<i64>) -> StoreError {
+        let reason = match found {
+            None => "another node has had its database since".to_owned(),
+            Some(found) => format!(
+                "its database holds {found} changes of this node instead of {}: it was put back to another moment, or a server took over that \
+                 did not have them all",
+                writer.made
+            ),
+        };
+        tracing::error!(place = self.place, reason, "the store stops: nothing is taken any more until a restart");
+        let _ = self.closed.set(reason.clone());
+        self.tell();
+        StoreError::Failed { reason }
     }
 
     /// Rolls back, and keeps the connection if that worked. Without it the server does the same.
     async fn take_back(&self, writer: &mut Writer, mut connection: PgConnection) {
-        match in_time(connection.execute("ROLLBACK")).await {
+        match within(AT_ONCE, connection.execute("ROLLBACK")).await {
             Ok(_) => writer.connection = Some(connection),
             Err(error) => self.note_lost(error.source.to_string()),
         }
@@ -300,7 +423,7 @@ impl Postgres {
 
 /// What every connection asks of its session, whatever the server's defaults are.
 fn session(options: PgConnectOptions) -> PgConnectOptions {
-    let timeout_ms = ANSWER_WITHIN.as_millis().to_string();
+    let timeout_ms = WORKS_WITHIN.as_millis().to_string();
     // By this the server knows which sessions are of one process.
     let options = options.application_name(&format!("andon {}", crate::ids::random_word()));
     options.options([
@@ -319,6 +442,30 @@ fn session(options: PgConnectOptions) -> PgConnectOptions {
         ("tcp_keepalives_count", "3"),
         ("tcp_user_timeout", "25s"),
     ])
+}
+
+/// Connections to read over. One that leads elsewhere than the writer's is not taken.
+fn readers(options: &PgConnectOptions, life: [u8; 16]) -> PgPool {
+    let read_only = options.clone().options([("default_transaction_read_only", "on")]);
+    let pool = PgPoolOptions::new().max_connections(READERS).acquire_timeout(CONNECT_WITHIN);
+    pool.after_connect(move |connection, _| Box::pin(refuse_other(connection, life))).connect_lazy_with(read_only)
+}
+
+/// A standby, or a server whose records another node has.
+async fn refuse_other(connection: &mut PgConnection, life: [u8; 16]) -> Result<(), sqlx::Error> {
+    let link = &mut Link::Postgres { connection, spoiled: &mut false };
+    let question = "SELECT 1 AS fits WHERE NOT pg_is_in_recovery() AND EXISTS (SELECT 1 FROM writer WHERE life = $1)";
+    match sql(question).bind(life.to_vec()).optional(link).await.map_err(|error| error.source)? {
+        Some(_) => Ok(()),
+        None => Err(sqlx::Error::Protocol("it is not the server that the records are written to".to_owned())),
+    }
+}
+
+/// Makes the records those of this life.
+async fn claim(place: &str, connection: &mut PgConnection, life: [u8; 16]) -> Result<(), OpenError> {
+    let link = &mut Link::Postgres { connection, spoiled: &mut false };
+    sql("UPDATE writer SET life = $1, commits = 0").bind(life.to_vec()).execute(link).await.map_err(failing(place))?;
+    Ok(())
 }
 
 async fn connect(place: &str, options: &PgConnectOptions) -> Result<PgConnection, OpenError> {
@@ -362,46 +509,60 @@ fn failing(place: &str) -> impl Fn(SqlError) -> OpenError {
     }
 }
 
+/// What is asked of the server before anything else is.
+const FITS: &str = "SELECT current_setting('server_version_num')::bigint AS number, current_setting('server_version') AS version, \
+    current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync, current_setting('full_page_writes') AS pages, \
+    pg_is_in_recovery()::int::bigint AS standby, current_schema()::text AS schema, \
+    (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('plant_version')) AS kept, \
+    current_setting('synchronous_commit') AS acknowledged, \
+    (SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout') AS works_ms";
+
 /// Looks at the server before anything is asked of it.
 async fn refuse_unfit(place: &str, connection: &mut PgConnection) -> Result<(), OpenError> {
-    let question = "SELECT current_setting('server_version_num')::bigint AS number, current_setting('server_version') AS version, \
-        current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync, pg_is_in_recovery()::int::bigint AS standby, \
-        current_schema()::text AS schema";
-    let io = failing(place);
-    let row = sql(question).one(&mut Link::Postgres { connection, spoiled: &mut false }).await.map_err(&io)?;
-    let unfit = |finding: String| Err(OpenError::Unfit { place: place.to_owned(), finding });
-    let read = || -> Result<_, StoreError> {
-        let schema: Option<String> = row.get("schema")?;
-        let (number, version): (i64, String) = (row.get("number")?, row.get("version")?);
-        let (encoding, fsync): (String, String) = (row.get("encoding")?, row.get("fsync")?);
-        Ok((number, version, encoding, fsync, row.get::<bool>("standby")?, schema))
-    };
-    let (number, version, encoding, fsync, standby, schema) = match read() {
-        Ok(read) => read,
-        Err(error) => return unfit(error.to_string()),
-    };
-    if number < OLDEST {
-        return unfit(format!("it is version {version}, and version 15 or later is needed"));
+    let link = &mut Link::Postgres { connection, spoiled: &mut false };
+    let row = sql(FITS).one(link).await.map_err(failing(place))?;
+    match unfit(&row) {
+        Ok(None) => Ok(()),
+        Ok(Some(finding)) => Err(OpenError::Unfit { place: place.to_owned(), finding }),
+        Err(error) => Err(OpenError::Unfit { place: place.to_owned(), finding: error.to_string() }),
     }
+}
+
+/// What is wrong with it, and what to do.
+fn unfit(row: &crate::sql::Row) -> Result<Option<String>, StoreError> {
+    if row.get::<i64>("number")? < OLDEST {
+        return Ok(Some(format!("it is version {}, and version 15 or later is needed", row.get::<String>("version")?)));
+    }
+    let encoding: String = row.get("encoding")?;
     if encoding != "UTF8" {
-        return unfit(format!(
-            "the database keeps texts as {encoding}; make one with ENCODING 'UTF8' TEMPLATE template0 and name it in `url`"
-        ));
+        let remedy = "make one with ENCODING 'UTF8' TEMPLATE template0 and name it in `url`";
+        return Ok(Some(format!("the database keeps texts as {encoding}; {remedy}")));
     }
-    if standby {
-        return unfit("it is a standby, which can only be read; name the primary in `url`".to_owned());
+    if row.get::<bool>("standby")? {
+        return Ok(Some("it is a standby, which can only be read; name the primary in `url`".to_owned()));
     }
-    if fsync != "on" {
-        return unfit(
-            "`fsync` is off there, so what it has acknowledged may be lost with the power; switch it on".to_owned(),
-        );
+    for (column, setting) in [("fsync", "fsync"), ("pages", "full_page_writes")] {
+        if row.get::<String>(column)? != "on" {
+            let harm = "what it has acknowledged may be lost with the power";
+            return Ok(Some(format!("`{setting}` is off there, so {harm}; switch it on")));
+        }
     }
-    if schema.is_none() {
-        return unfit(
-            "none of the schemas of its search_path is there; CREATE SCHEMA public, or set search_path".to_owned(),
-        );
+    let (acknowledged, works_ms): (String, u64) = (row.get("acknowledged")?, row.get("works_ms")?);
+    if acknowledged != "on" || u128::from(works_ms) != WORKS_WITHIN.as_millis() {
+        let finding = "it does not take the settings that a connection asks for: a pooler (PgBouncer, pgpool) stands between, or its user has \
+            settings of its own that hold; name the server itself in `url`";
+        return Ok(Some(finding.to_owned()));
     }
-    Ok(())
+    let (schema, kept): (Option<String>, Option<String>) = (row.get("schema")?, row.get("kept")?);
+    Ok(match (schema, kept) {
+        (None, _) => {
+            Some("none of the schemas of its search_path is there; CREATE SCHEMA public, or set search_path".to_owned())
+        }
+        (Some(first), Some(kept)) if first != kept => Some(format!(
+            "the records lie in the schema {kept}, and search_path begins with {first} by now: ALTER ROLE … SET search_path = {kept}"
+        )),
+        _ => None,
+    })
 }
 
 /// Takes the lock of the one who writes; waits for one that is about to be let go of.
@@ -423,7 +584,8 @@ async fn lock(
         // A session of our own that broke on this side may live on there: nobody reads its answers any more.
         let ours = options.get_application_name().unwrap_or_default();
         let end = "SELECT pg_terminate_backend(pid)::int::bigint AS ended FROM pg_stat_activity \
-            WHERE application_name = $1 AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
+            WHERE application_name = $1 AND datname = current_database() \
+            AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
             AND classid = ($2::bigint >> 32)::oid AND objid = ($2::bigint & 4294967295)::oid AND objsubid = 1)";
         sql(end).bind(ours).bind(LOCK).all(link).await.map_err(&io)?;
         if began.elapsed() >= within {
@@ -446,8 +608,10 @@ async fn lock(
 
 /// Who has the lock, as far as the server tells.
 async fn holder(link: &mut Link<'_>) -> Result<String, SqlError> {
-    let question = "SELECT coalesce(host(a.client_addr), 'a socket of the server''s machine') AS address, a.backend_start::text AS since \
+    let question = "SELECT CASE WHEN a.backend_start IS NULL THEN 'an unknown address' \
+        ELSE coalesce(host(a.client_addr), 'a socket of the server''s machine') END AS address, a.backend_start::text AS since \
         FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted \
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
         AND l.classid = ($1::bigint >> 32)::oid AND l.objid = ($1::bigint & 4294967295)::oid AND l.objsubid = 1";
     let row = sql(question).bind(LOCK).optional(link).await?;
     let read = |row: &crate::sql::Row| -> Result<String, StoreError> {
@@ -461,7 +625,7 @@ async fn holder(link: &mut Link<'_>) -> Result<String, SqlError> {
 async fn refuse_foreign(place: &str, connection: &mut PgConnection) -> Result<(), OpenError> {
     let io = failing(place);
     let question = "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v') \
-        AND relname <> '_sqlx_migrations') AS tables, (to_regclass('plant_version') IS NOT NULL)::int::bigint AS ours";
+        AND relname <> '_sqlx_migrations') AS tables, (to_regclass(quote_ident(current_schema()) || '.plant_version') IS NOT NULL)::int::bigint AS ours";
     let row = sql(question)
         .one(&mut Link::Postgres { connection: &mut *connection, spoiled: &mut false })
         .await
@@ -480,7 +644,10 @@ async fn refuse_foreign(place: &str, connection: &mut PgConnection) -> Result<()
 /// The version of the schema that is there; `None`: there is none.
 async fn newest_in(connection: &mut PgConnection) -> Result<Option<i64>, SqlError> {
     let link = &mut Link::Postgres { connection, spoiled: &mut false };
-    let there = sql("SELECT 1 AS there WHERE to_regclass('_sqlx_migrations') IS NOT NULL").optional(link).await?;
+    let there =
+        sql("SELECT 1 AS there WHERE to_regclass(quote_ident(current_schema()) || '._sqlx_migrations') IS NOT NULL")
+            .optional(link)
+            .await?;
     if there.is_none() {
         return Ok(None);
     }

@@ -34,7 +34,7 @@ pub enum SettingsError {
     Password,
     /// Beyond this machine the server must show who it is.
     #[error(
-        "{host} is another machine, and what goes there could be read on the way or go to somebody else: leave `sslmode` out, or write sslmode=verify-full, with sslrootcert=FILE for certificates of your own"
+        "{host} is another machine, and what goes there could be read on the way or go to somebody else: leave `sslmode` out, or write sslmode=verify-full, with sslrootcert=FILE beside the public authorities for one of your own"
     )]
     Plain {
         /// The server.
@@ -69,7 +69,9 @@ impl PostgresSettings {
             if !url.contains("sslmode=") && !url.contains("ssl-mode=") {
                 options = options.ssl_mode(PgSslMode::VerifyFull);
             }
-            if !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull | PgSslMode::VerifyCa) {
+            // With `verify-ca` anybody's certificate of a public authority would do, for `sslrootcert` adds to those and the name is not
+            // looked at.
+            if !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
                 return Err(SettingsError::Plain { host });
             }
         }
@@ -129,8 +131,7 @@ mod tests {
     #[test]
     fn an_address_beyond_this_machine_is_encrypted_and_checked() {
         assert_eq!(check("postgres://andon@db.works/andon").unwrap(), "db.works:5432, database andon VerifyFull");
-        assert_eq!(check("postgresql://a@db:5433/a?sslmode=verify-ca").unwrap(), "db:5433, database a VerifyCa");
-        for mode in ["disable", "allow", "prefer", "require"] {
+        for mode in ["disable", "allow", "prefer", "require", "verify-ca"] {
             let refused = check(&format!("postgres://andon@10.0.0.5/andon?sslmode={mode}")).unwrap_err();
             assert_eq!(refused, SettingsError::Plain { host: "10.0.0.5".to_owned() });
         }

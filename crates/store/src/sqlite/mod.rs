@@ -264,7 +264,9 @@ impl Sqlite {
 
     fn stop(&self, error: StoreError) -> StoreError {
         let reason = match &error {
-            StoreError::Database { doing, source } => format!("could not {doing}: {source}"),
+            StoreError::Database { doing, source } => {
+                format!("a write failed, check the disk: could not {doing}: {source}")
+            }
             other => other.to_string(),
         };
         tracing::error!(reason, "the store stops: nothing is taken any more until a restart");

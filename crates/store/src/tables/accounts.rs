@@ -18,7 +18,10 @@ impl AccountRepository for Store {
         // From a damaged file an answer may never come.
         tokio::time::timeout(READ_WITHIN, self.read_accounts()).await.unwrap_or_else(|_| {
             let reason = format!("they could not be read within {} s", READ_WITHIN.as_secs());
-            Err(StoreError::Damaged { what: "accounts", reason })
+            match self.is_file() {
+                true => Err(StoreError::Damaged { what: "accounts", reason }),
+                false => Err(StoreError::Unreachable { doing: "read the accounts", source: reason.into() }),
+            }
         })
     }
 

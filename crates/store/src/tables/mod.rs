@@ -6,6 +6,7 @@ mod orders;
 mod outbox;
 mod plant;
 mod timeline;
+mod trace;
 
 use crate::error::StoreError;
 use andon_model::access::PrincipalKind;

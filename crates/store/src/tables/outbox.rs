@@ -23,17 +23,24 @@ const WAITING_LIMIT: i64 = 100_000;
 impl OutboxRepository for Store {
     async fn outbox_pending(&self, limit: u32) -> Result<Vec<Event>, StoreError> {
         let doing = "read the outbox";
-        let mut reading = self.reader(doing).await?;
-        let rows =
-            sql("SELECT event FROM outbox ORDER BY position LIMIT $1").bind(limit).all(&mut reading.link()).await;
-        rows.map_err(database(doing))?.iter().map(|row| row.json("event")).collect()
+        self.look(doing, move |mut tx| {
+            Box::pin(async move {
+                let rows = sql("SELECT event FROM outbox ORDER BY position LIMIT $1").bind(limit).all(&mut tx).await;
+                rows.map_err(database(doing))?.iter().map(|row| row.json("event")).collect()
+            })
+        })
+        .await
     }
 
     async fn outbox_waits(&self, event: Uuid) -> Result<bool, StoreError> {
         let doing = "read the outbox";
-        let mut reading = self.reader(doing).await?;
-        let found = sql("SELECT position FROM outbox WHERE id = $1").bind(event).optional(&mut reading.link()).await;
-        Ok(found.map_err(database(doing))?.is_some())
+        self.look(doing, move |mut tx| {
+            Box::pin(async move {
+                let found = sql("SELECT position FROM outbox WHERE id = $1").bind(event).optional(&mut tx).await;
+                Ok(found.map_err(database(doing))?.is_some())
+            })
+        })
+        .await
     }
 
     async fn outbox_done(&self, events: Vec<Uuid>, upto: Seq) -> Result<(), StoreError> {
@@ -59,8 +66,11 @@ impl OutboxRepository for Store {
         if let Some(reason) = self.failure() {
             return Err(StoreError::Failed { reason: reason.to_owned() });
         }
-        let mut reading = self.reader("read a reader's offset").await?;
-        applied(&mut reading.link(), reader, lane).await
+        let reader = reader.to_owned();
+        self.look("read a reader's offset", move |mut tx| {
+            Box::pin(async move { applied(&mut tx, &reader, lane).await })
+        })
+        .await
     }
 }
 

@@ -62,18 +62,27 @@ impl TimelineRepository for Store {
     }
 
     async fn timeline_clear(&self) -> Result<(), StoreError> {
-        self.write(|mut tx| {
-            Box::pin(async move {
-                for statement in ["DELETE FROM timeline", "DELETE FROM timeline_gap"] {
-                    sql(statement).execute(&mut tx).await.map_err(database("empty the timeline"))?;
-                }
-                set_applied(&mut tx, READER, Lane::Records, Seq(0)).await
-            })
-        })
-        .await
+        // In pieces: the whole may be millions of rows, and everybody who writes waits. Until the last is gone it counts as beyond every
+        // log, so that one that is broken off begins again.
+        self.write(|mut tx| Box::pin(async move { set_applied(&mut tx, READER, Lane::Records, Seq(u64::MAX)).await }))
+            .await?;
+        for table in [
+            "DELETE FROM timeline WHERE seq IN (SELECT t.seq FROM timeline t ORDER BY t.seq LIMIT $1)",
+            "DELETE FROM timeline_gap WHERE from_seq IN (SELECT t.from_seq FROM timeline_gap t ORDER BY t.from_seq LIMIT $1)",
+        ] {
+            let piece = move || {
+                self.write(move |mut tx| {
+                    Box::pin(async move { sql(table).bind(CLEARED_AT_A_TIME).run(&mut tx, "empty the timeline").await })
+                })
+            };
+            while piece().await? > 0 {}
+        }
+        self.write(|mut tx| Box::pin(async move { set_applied(&mut tx, READER, Lane::Records, Seq(0)).await })).await
     }
 }
 
+/// So many rows go with one change when the timeline is emptied.
+const CLEARED_AT_A_TIME: u32 = 10_000;
 /// So many events are written with one statement, for each is a way to the database's thread and back.
 const AT_A_TIME: usize = 64;
 

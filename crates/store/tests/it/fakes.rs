@@ -10,6 +10,7 @@ use andon_model::plant::{Equipment, Interpolation, Level, Plant, Profile, TagDef
 use andon_model::record::Recorder;
 use andon_model::{BoxFuture, Clock, DataType, EquipmentPath, TagPath, Timestamp};
 use andon_store::{PostgresSettings, Store};
+use sqlx::Connection;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -187,6 +188,20 @@ impl Base {
         match self {
             Self::File(_) => Self::file(),
             Self::Server(_) => Self::server().await.unwrap(),
+        }
+    }
+    /// What stands in a column, past the store.
+    pub async fn texts(&self, statement: &'static str) -> Vec<String> {
+        match self {
+            Self::File(folder) => {
+                let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("store.db"));
+                let mut db = sqlx::SqliteConnection::connect_with(&file).await.unwrap();
+                sqlx::query_scalar(statement).fetch_all(&mut db).await.unwrap()
+            }
+            Self::Server(url) => {
+                let mut db = sqlx::PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(statement).fetch_all(&mut db).await.unwrap()
+            }
         }
     }
     pub async fn open(&self) -> Store {

@@ -14,3 +14,5 @@ mod postgres;
 mod relay;
 mod server;
 mod timeline;
+mod trace;
+mod trace_rules;

@@ -6,6 +6,7 @@ use andon_model::{Clock, Timestamp};
 use andon_store::floor::FloorRepository;
 use andon_store::orders::{OrderFilter, OrderRepository};
 use andon_store::repository::{AccountChange as C, Code, Device, Session, Token, User};
+use andon_store::trace::{ItemFilter, TraceRepository};
 use andon_store::{AccountRepository, OutboxRepository, PlantRepository, Store};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -85,6 +86,22 @@ pub async fn fill_newer(folder: &Path) {
             VALUES (1, 0, -5, 5, '{\"a\":\"ä\"}', x'01', x'02', 9, x'03');
         INSERT INTO floor_counter (tag, shown) VALUES (1, '7');
         INSERT INTO floor_progress (id, kept_until, first_seq, seen_seq) VALUES (1, 3600000000, 1, 2);
+        INSERT INTO trace_word (number, text) VALUES (1, '4711'), (2, 'works/dock');
+        INSERT INTO trace_item (key, id, kind, material, number, made, state, place, made_at)
+            VALUES (1, x'00112233445566778899aabbccddeef1', 0, 1, 'L', 9000000, 0, 2, 1),
+                (2, x'00112233445566778899aabbccddeef2', 2, 1, 'U', 1000000, 2, 0, 2);
+        INSERT INTO trace_edge (from_key, to_key, at, position, quantity, adds) VALUES (1, 2, 3, 0, 1000000, 0);
+        INSERT INTO trace_move (item, at, from_place, to_place, quantity) VALUES (1, 1, 0, 2, 9000000);
+        INSERT INTO trace_stock (item, place, quantity) VALUES (1, 2, 8000000);
+        INSERT INTO trace_state (item, at, state, why) VALUES (2, 4, 2, 'ä');
+        INSERT INTO trace_pass (unit, at, equipment, passed, measures) VALUES (2, 3, 2, 1, '{}');
+        INSERT INTO trace_certificate (unit, turn, number, issued_at, sha256, key_id, bytes)
+            VALUES (2, 1, 'C2', 5, zeroblob(32), 'k2', x'02'), (1, 1, 'C1', 6, zeroblob(32), 'k1', x'01');
+        INSERT INTO trace_finding (number, what, at, item, other, text) VALUES (1, 'unseen', 1, 1, 2, 't');
+        INSERT INTO trace_change (key, content, event, at) VALUES (x'01', zeroblob(32), x'02', 1);
+        INSERT INTO trace_finished (unit, at, equipment, state, why) VALUES (2, 3, 2, 1, '');
+        INSERT INTO trace_station (equipment, heard) VALUES ('works/line', '{}');
+        INSERT INTO trace_identity (unit, device, at) VALUES (2, x'00112233445566778899aabbccddeef3', 7);
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)
@@ -146,6 +163,7 @@ async fn a_store_of_any_older_version_is_taken_over_with_all_that_is_in_it() {
         assert_eq!(store.accounts().await.unwrap().users[0].name, "Öhm");
         assert_eq!(store.outbox_pending(9).await.unwrap().len(), 3);
         assert_eq!(store.orders(OrderFilter::default()).await.unwrap().orders, []);
+        assert_eq!(store.trace_items(ItemFilter::default()).await.unwrap(), []);
         assert_eq!(store.floor_progress().await.unwrap(), None);
         store.close().await.unwrap();
         drop(store);

@@ -3,8 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 /// Runs until its input ends: when the process that holds the other end does, or when it is told by a closed pipe.
 const SCRIPT: &str = r#"
@@ -35,7 +37,7 @@ begin() {
     done
 }
 cd "$folder"
-$as "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$folder/initdb.log" 2>&1 || { cat "$folder/initdb.log" >&2; exit 1; }
+$as "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --locale-provider=icu --icu-locale=de-DE --no-sync >"$folder/initdb.log" 2>&1 || { cat "$folder/initdb.log" >&2; exit 1; }
 begin
 echo "$folder"
 while read -r word; do
@@ -124,6 +126,7 @@ pub fn shared() -> Option<&'static Server> {
         .get_or_init(|| {
             let server = start();
             if server.is_none() {
+                assert!(std::env::var_os("CI").is_none(), "PostgreSQL from 15 on is not installed (Debian package postgresql)");
                 // Past the capture of tests that pass.
                 let _ = writeln!(std::io::stderr(), "the tests on PostgreSQL are left out: no version from 15 on is installed (Debian package postgresql)");
             }
@@ -156,4 +159,65 @@ pub async fn execute(url: &str, sql: &str) {
     let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// Between a store and the server: passes everything on, and loses the answer to a commit when it is told to.
+pub struct Proxy {
+    lose: Arc<AtomicBool>,
+    lost: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    pub fn lose_the_next_commit(&self) {
+        self.lose.store(true, Ordering::SeqCst);
+    }
+    /// How many answers were lost.
+    pub fn lost(&self) -> u32 {
+        self.lost.load(Ordering::SeqCst)
+    }
+}
+
+/// A new database behind one, and its address there.
+pub async fn proxied() -> Option<(Proxy, String)> {
+    let server = shared()?;
+    let direct = database(server).await;
+    let socket = server.folder.join(".s.PGSQL.5432");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (lose, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let proxy = Proxy { lose: lose.clone(), lost: lost.clone() };
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = UnixStream::connect(&socket).await.unwrap();
+            let (lose, lost) = (lose.clone(), lost.clone());
+            tokio::spawn(pass(client, server, lose, lost));
+        }
+    });
+    let name = direct.rsplit('/').next().unwrap();
+    Some((proxy, format!("postgres://postgres@127.0.0.1:{port}/{name}?sslmode=disable")))
+}
+
+async fn pass(client: TcpStream, server: UnixStream, lose: Arc<AtomicBool>, lost: Arc<AtomicU32>) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut asked) => {
+                let Ok(count @ 1..) = read else { return };
+                let is_commit = asked[..count].windows(6).any(|word| word == b"COMMIT");
+                if to_server.write_all(&asked[..count]).await.is_err() { return }
+                if is_commit && lose.swap(false, Ordering::SeqCst) {
+                    // It has answered, so it was made; the client hears nothing of it.
+                    let _ = from_server.read(&mut answered).await;
+                    lost.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+            }
+            read = from_server.read(&mut answered) => {
+                let Ok(count @ 1..) = read else { return };
+                if to_client.write_all(&answered[..count]).await.is_err() { return }
+            }
+        }
+    }
 }

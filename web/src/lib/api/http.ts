@@ -73,7 +73,7 @@ function address(path: string, query: Ask<unknown>['query']): string {
   return text ? `${path}?${text}` : path;
 }
 
-export async function ask<T = void>(path: string, wish: Ask<T> = {}): Promise<T> {
+async function answered<T>(path: string, wish: Ask<T>): Promise<Response> {
   const method = wish.method ?? 'GET';
   const deadline = AbortSignal.timeout(wish.timeoutMs ?? 15_000);
   const signal = wish.signal ? AbortSignal.any([wish.signal, deadline]) : deadline;
@@ -87,9 +87,17 @@ export async function ask<T = void>(path: string, wish: Ask<T> = {}): Promise<T>
     if (response.status === 401 && !wish.loggingIn) onUnauthorised();
     throw await problemOf(response);
   }
+  return response;
+}
+
+export async function ask<T = void>(path: string, wish: Ask<T> = {}): Promise<T> {
+  const response = await answered(path, wish);
   if (!wish.read) return undefined as T;
   return wish.read(await response.json());
 }
+
+/** A file, byte for byte as the server has it. */
+export const askFile = async (path: string, wish: Pick<Ask<never>, 'signal' | 'timeoutMs'> = {}): Promise<Blob> => (await answered(path, wish)).blob();
 
 /** Posts, and gives the answer to be read as it comes; the caller brings the deadline. */
 export async function open(path: string, body: unknown, signal: AbortSignal): Promise<Response> {

@@ -13,7 +13,7 @@ export interface Span {
 }
 export type Step = 'hour' | 'shift' | 'day';
 /** So many stops are asked for; the list says so when there are more. */
-export const MOST_STOPS = 200;
+const MOST_STOPS = 200;
 
 const within = (path: string, span: Span): Record<string, string | number> => ({ path, from_ms: Math.floor(span.from), to_ms: Math.ceil(span.to) });
 

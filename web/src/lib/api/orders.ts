@@ -3,48 +3,64 @@
 
 import { newId } from '$lib/domain/id';
 import { ask, asProblem, type Problem } from './http';
-import { instructionText, job as readJob, jobs, ledger, materials, order as readOrder, orders, proposal, reasons, schedule } from './parseOrders';
-import type { Entry, InstructionText, Job, Material, Order, Placing, Proposal, Reason, Schedule } from './parseOrders';
+import { instructionText, job as readJob, jobs, ledger, materials, order as readOrder, orders, proposal, schedule } from './parseOrders';
+import type { Deed, Entry, InstructionText, Job, Jobs, Ledger, Material, Order, Placing, Proposal, Schedule } from './parseOrders';
 
-export type Trigger = 'begin' | 'pause' | 'resume' | 'stop' | 'abort' | 'close' | 'prepare';
-export interface More {
+type Trigger = 'begin' | 'pause' | 'resume' | 'stop';
+interface More {
   reason?: string;
   why?: 'Held' | 'Suspended';
-  prepared?: 'Waiting' | 'Ready' | 'Loaded';
   equipment?: string;
 }
-export interface Count {
+interface Count {
   good?: number;
   scrap?: number;
   rework?: number;
   reason?: string;
 }
 
-/** What became of a wish: done, or somebody was faster, or it was refused. */
-export type Came = { was: 'done'; job: Job } | { was: 'overtaken'; job: Job; last: Entry | null } | { was: 'refused'; problem: Problem };
+/** What made another version of a job. */
+type Change = Entry & { kind: Exclude<Deed, 'count' | 'seen'> };
+/** What became of a wish: done, or somebody was faster (`last`: with that), or it was refused. */
+export type Came = { was: 'done'; job: Job } | { was: 'overtaken'; job: Job; last: Change | null } | { was: 'refused'; problem: Problem };
 
 const at = (id: string, what: string): string => `/api/mes/jobs/${encodeURIComponent(id)}/${what}`;
 const ofOrder = (number: string, what = ''): string => `/api/mes/orders/${encodeURIComponent(number)}${what}`;
 
-export const listOrders = async (signal?: AbortSignal): Promise<{ orders: Order[]; next: string | null }> => {
-  const all: Order[] = [];
+/** What a list of orders holds: all that are open, and the newest of those that are over. `more`: there are others of a sort. */
+export interface Orders {
+  orders: Order[];
+  more: { open: boolean; over: boolean };
+}
+const PAGE = 500;
+/** So many pages of open orders are no list that a person reads; what is left out is said. */
+const MOST_PAGES = 5;
+const NEWEST_OVER = 100;
+
+export const listOrders = async (signal?: AbortSignal): Promise<Orders> => {
+  const read = (state: string, limit: number, after: string | null): Promise<{ orders: Order[]; next: string | null }> => ask('/api/mes/orders', { query: { state, limit, after }, read: orders, signal });
+  const open: Order[] = [];
   let after: string | null = null;
-  // More than this is no list that a person reads; what is left out is said.
-  for (let page = 0; page < 5; page += 1) {
-    const answer: { orders: Order[]; next: string | null } = await ask('/api/mes/orders', { query: { limit: 500, after }, read: orders, signal });
-    all.push(...answer.orders);
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const answer = await read('Forecast,Released,Running', PAGE, after);
+    open.push(...answer.orders);
     after = answer.next;
     if (after === null) break;
   }
-  return { orders: all, next: after };
+  // Asked last: one that ends meanwhile stands in both answers, and not in none. The later one holds.
+  const over = await read('Completed,Closed,Cancelled', NEWEST_OVER, null);
+  const known = new Map([...open, ...over.orders].map((one): [string, Order] => [one.id, one]));
+  return { orders: [...known.values()], more: { open: after !== null, over: over.next !== null } };
 };
-export const getOrder = (number: string): Promise<Order> => ask(ofOrder(number), { read: readOrder });
+export const getOrder = (number: string, signal?: AbortSignal): Promise<Order> => ask(ofOrder(number), { read: readOrder, signal });
 export const listMaterials = (): Promise<Material[]> => ask('/api/mes/materials', { read: materials });
-export const listReasons = (): Promise<Reason[]> => ask('/api/mes/reasons', { read: reasons });
-export const listJobs = (equipment: string): Promise<Job[]> => ask('/api/mes/jobs', { query: { equipment }, read: jobs });
-export const getLedger = (id: string): Promise<Entry[]> => ask(at(id, 'ledger'), { read: ledger });
-export const getInstruction = (name: string, revision: string): Promise<InstructionText> => ask(`/api/mes/instructions/${encodeURIComponent(name)}`, { query: { revision }, read: instructionText });
-export const getSchedule = (from: number, to: number): Promise<Schedule> => ask('/api/mes/schedule', { query: { from_ms: Math.round(from), to_ms: Math.round(to) }, read: schedule, timeoutMs: 30_000 });
+/** Those that have not ended: of a work unit, and those that can be done there of which nobody has decided where. */
+export const listJobs = (equipment: string, signal?: AbortSignal): Promise<Jobs> => ask('/api/mes/jobs', { query: { equipment }, read: jobs, signal });
+/** The newest of what happened to a job; `after`: those before, as the answer before says. */
+export const getLedger = (id: string, after: number | null = null): Promise<Ledger> => ask(at(id, 'ledger'), { query: { after }, read: ledger });
+/** `revision` null: the newest; '': the one that has none. */
+export const getInstruction = (name: string, revision: string | null): Promise<InstructionText> => ask(`/api/mes/instructions/${encodeURIComponent(name)}`, { query: { revision }, read: instructionText });
+export const getSchedule = (from: number, to: number, signal?: AbortSignal): Promise<Schedule> => ask('/api/mes/schedule', { query: { from_ms: Math.max(0, Math.round(from)), to_ms: Math.round(to) }, read: schedule, signal, timeoutMs: 30_000 });
 
 export interface NewOrder {
   number: string;
@@ -73,6 +89,9 @@ function currentOf(problem: Problem): Job | null {
   }
 }
 
+/** Counting and reading make no other version of a job: two may count at once. */
+const changes = (entry: Entry): entry is Change => entry.kind !== 'count' && entry.kind !== 'seen';
+
 async function came(before: Job, doing: Promise<Job>): Promise<Came> {
   try {
     return { was: 'done', job: await doing };
@@ -80,8 +99,8 @@ async function came(before: Job, doing: Promise<Job>): Promise<Came> {
     const problem = asProblem(error);
     const current = currentOf(problem);
     if (!current || current.version === before.version) return { was: 'refused', problem };
-    const entries = await getLedger(current.id).catch(() => []);
-    return { was: 'overtaken', job: current, last: entries.reduce<Entry | null>((last, entry) => (last === null || entry.at >= last.at ? entry : last), null) };
+    const told = await getLedger(current.id).catch(() => null);
+    return { was: 'overtaken', job: current, last: told?.entries.filter(changes).at(-1) ?? null };
   }
 }
 

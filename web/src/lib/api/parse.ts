@@ -15,7 +15,7 @@ export class ShapeError extends Error {
   }
 }
 
-type Raw = Readonly<Record<string, unknown>>;
+export type Raw = Readonly<Record<string, unknown>>;
 
 export function object(raw: unknown, where: string): Raw {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw new ShapeError(where, 'an object');
@@ -38,6 +38,13 @@ export const textOr = (raw: unknown, other: string): string => (typeof raw === '
 export const textOrNull = (raw: unknown): string | null => (typeof raw === 'string' ? raw : null);
 export const numOr = (raw: unknown, other: number): number => (typeof raw === 'number' && Number.isFinite(raw) ? raw : other);
 export const numOrNull = (raw: unknown): number | null => (typeof raw === 'number' && Number.isFinite(raw) ? raw : null);
+
+/** A list of things that are read one by one; where it is missing, there are none. */
+export const each = <T>(raw: unknown, where: string, read: (raw: unknown) => T): T[] => list(raw ?? [], where).map((one) => read(one));
+/** What may be missing; null where it is. */
+export const orNull = <T>(raw: unknown, read: (raw: unknown) => T): T | null => (raw === null || raw === undefined ? null : read(raw));
+/** A stretch of time, as the server writes it. */
+export const spanOf = (o: Raw, where: string): { from: number; to: number } => ({ from: num(o['from_ms'], `${where}.from_ms`), to: num(o['to_ms'], `${where}.to_ms`) });
 
 export const texts = (raw: unknown): string[] => (Array.isArray(raw) ? raw : []).filter((w): w is string => typeof w === 'string');
 
@@ -148,7 +155,7 @@ export function plant(raw: unknown): Plant {
     version: numOr(o['version'], 0),
     equipment: list(o['equipment'], 'plant.equipment').map(equipment),
     tags: list(o['tags'], 'plant.tags').map(tag),
-    alarms: list(o['alarms'] ?? [], 'plant.alarms').map(alarmDef),
+    alarms: each(o['alarms'], 'plant.alarms', alarmDef),
   };
 }
 
@@ -227,9 +234,9 @@ export function history(raw: unknown): History {
     before: o['before'] ? point(o['before']) : null,
     thinned: flag(o['thinned']),
     completeTo: numOr(o['complete_to_ms'], 0),
-    gaps: list(o['gaps'] ?? [], 'history.gaps').map((entry) => {
+    gaps: each(o['gaps'], 'history.gaps', (entry) => {
       const gap = object(entry, 'gap');
-      return { from: num(gap['from_ms'], 'gap.from_ms'), to: num(gap['to_ms'], 'gap.to_ms'), reason: textOr(gap['reason'], '') };
+      return { ...spanOf(gap, 'gap'), reason: textOr(gap['reason'], '') };
     }),
   };
 }
@@ -274,11 +281,11 @@ export function storage(raw: unknown): Storage {
     mergesWaiting: numOr(o['merges_waiting'], 0),
     tidied: numOrNull(o['tidied_ms']),
     deletes: numOr(o['deletes'], 0),
-    damage: list(o['damage'] ?? [], 'storage.damage').map(damage),
-    givenUp: list(o['given_up'] ?? [], 'storage.given_up').map(givenUp),
+    damage: each(o['damage'], 'storage.damage', damage),
+    givenUp: each(o['given_up'], 'storage.given_up', givenUp),
     lastError: textOrNull(o['last_error']),
-    retention: list(o['retention'] ?? [], 'storage.retention').map(retention),
-    sources: list(o['sources'] ?? [], 'storage.sources').map(arrived),
+    retention: each(o['retention'], 'storage.retention', retention),
+    sources: each(o['sources'], 'storage.sources', arrived),
   };
 }
 
@@ -286,8 +293,7 @@ function givenUp(raw: unknown): GivenUp {
   const d = object(raw, 'given_up');
   return {
     file: text(d['file'], 'given_up.file'),
-    from: num(d['from_ms'], 'given_up.from_ms'),
-    to: num(d['to_ms'], 'given_up.to_ms'),
+    ...spanOf(d, 'given_up'),
     readings: num(d['readings'], 'given_up.readings'),
   };
 }
@@ -297,8 +303,7 @@ function damage(raw: unknown): Damage {
   return {
     file: text(d['file'], 'damage.file'),
     rollups: d['holds'] === 'rollups',
-    from: num(d['from_ms'], 'damage.from_ms'),
-    to: num(d['to_ms'], 'damage.to_ms'),
+    ...spanOf(d, 'damage'),
     readings: num(d['readings'], 'damage.readings'),
     problem: text(d['what'], 'damage.what'),
   };
@@ -441,7 +446,7 @@ export function connections(raw: unknown): Connections {
   const mqtt = object(o['mqtt'] ?? {}, 'mqtt');
   return {
     connectors: list(o['connectors'], 'connectors').map(connector),
-    clients: list(mqtt['clients'] ?? [], 'mqtt.clients').map(mqttClient),
+    clients: each(mqtt['clients'], 'mqtt.clients', mqttClient),
   };
 }
 

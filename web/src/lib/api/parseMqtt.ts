@@ -1,6 +1,6 @@
 // The border for what MQTT pages show: raw JSON in, checked words out. As `parse.ts`, apart from it so that other pages need not load it.
 
-import { flag, list, num, numOr, numOrNull, object, oneOf, text, textOr, textOrNull, texts } from './parse';
+import { flag, list, num, numOr, numOrNull, object, oneOf, orNull, text, textOr, textOrNull, texts } from './parse';
 
 export const KINDS = ['empty', 'number', 'json', 'text', 'sparkplug', 'binary'] as const;
 export type PayloadKind = (typeof KINDS)[number];
@@ -217,19 +217,18 @@ function topicRow(raw: unknown): TopicRow {
     overdue: numOr(o['overdue'], 0),
     perSecond: numOr(o['per_second'], 0),
     receivedMs: numOr(o['received_ms'], 0),
-    own: o['own'] === null || o['own'] === undefined ? null : topic(o['own']),
+    own: orNull(o['own'], topic),
   };
 }
 
-function catalogue(raw: unknown): Catalogue | null {
-  if (raw === null || raw === undefined) return null;
+function catalogue(raw: unknown): Catalogue {
   const o = object(raw, 'catalogue');
   return { topics: numOr(o['topics'], 0), topicsMost: numOr(o['topics_most'], 0), notListed: numOr(o['not_listed'], 0), leftOut: numOr(o['left_out'], 0) };
 }
 
 export function topicLevel(raw: unknown): TopicLevel {
   const o = object(raw, 'topics');
-  return { rows: list(o['rows'], 'topics.rows').map(topicRow), total: num(o['total'], 'topics.total'), catalogue: catalogue(o['catalogue']) };
+  return { rows: list(o['rows'], 'topics.rows').map(topicRow), total: num(o['total'], 'topics.total'), catalogue: orNull(o['catalogue'], catalogue) };
 }
 
 export function foundTopics(raw: unknown): { topics: Topic[]; total: number } {
@@ -299,7 +298,7 @@ function client(raw: unknown): Client {
     queued: numOr(o['queued'], 0),
     dropped: numOr(o['dropped'], 0),
     will: flag(o['will']),
-    left: o['left'] === null || o['left'] === undefined ? null : departure(o['left']),
+    left: orNull(o['left'], departure),
   };
 }
 

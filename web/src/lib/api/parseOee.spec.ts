@@ -7,10 +7,6 @@ describe('the border', () => {
   test('a machine without a title has its path’s last name', () => {
     expect(machines({ now_ms: 9, machines: [machine] }).machines[0]).toMatchObject({ title: 'filler', sinceMs: 5, shift: null });
   });
-  test('no job is something else than a server that does not tell jobs', () => {
-    const told = [machine, { ...machine, job: null }, { ...machine, job: { id: 'j', number: '4711/10', order: '4711', material: 'A', quantity: 5, good: 1, scrap: 0, state: 'Running' } }];
-    expect(machines({ now_ms: 9, machines: told }).machines.map((m) => m.job && m.job.number)).toEqual([undefined, null, '4711/10']);
-  });
   test('the shift that it is in', () => {
     expect(machines({ now_ms: 9, machines: [{ ...machine, calendar: 'two', shift: { name: 'Early', from_ms: 1, to_ms: 8 } }] }).machines[0]).toMatchObject({ calendar: 'two', shift: { name: 'Early', fromMs: 1, toMs: 8 } });
   });
@@ -31,9 +27,10 @@ describe('the border', () => {
     expect(answer.of).toBe(7);
   });
   test('a correction is a reason, a state, or back to what was recorded; other words stay as they came', () => {
-    const list = corrections({ corrections: ['reason a/b', 'state Held', 'as recorded', 'moved'].map((says, number) => ({ number, from_ms: 0, to_ms: 1, says, by: 'id', by_name: number ? 'k' : null, at_ms: 2 })) });
+    const list = corrections({ corrections: ['reason a/b', 'state Held', 'as recorded', 'moved'].map((says, number) => ({ number, from_ms: 0, to_ms: 1, says, note: number ? null : 'twice', by: 'id', by_name: number ? 'k' : null, at_ms: 2 })) });
     expect(list.map((c) => c.change)).toEqual([{ reason: 'a/b' }, { state: 'Held' }, { asRecorded: true }, null]);
     expect(list.map((c) => c.byName)).toEqual(['', 'k', 'k', 'k']);
+    expect(list.map((c) => c.note)).toEqual(['twice', null, null, null]);
   });
   test('why: the KPI itself, the edition, and terms in seconds or items', () => {
     const row = { unit: 'u', from_ms: 0, to_ms: 1500, what: 'Execute: production', amount: 1.5 };

@@ -1,25 +1,14 @@
 // What machines do, how they are counted and why they stood (`/api/mes`): raw JSON in, checked words out. Times in ms.
 
-import { flag, list, num, numOr, numOrNull, object, oneOf, text, textOr, textOrNull } from './parse';
+import { flag, list, num, numOr, numOrNull, object, oneOf, orNull, text, textOr, textOrNull } from './parse';
 
 /** The times of ISO 22400-2: every moment of a work unit belongs to exactly one. */
 export const ELEMENTS = ['production', 'setup', 'delay', 'minor_stop', 'idle', 'unknown', 'planned_down', 'off_shift'] as const;
 export type Element = (typeof ELEMENTS)[number];
 
 /** What takes time between the calendar and good time. */
-export const LOSSES = ['off_shift', 'planned_down', 'unknown', 'idle', 'delay', 'minor_stop', 'setup', 'speed', 'scrap', 'rework'] as const;
+const LOSSES = ['off_shift', 'planned_down', 'unknown', 'idle', 'delay', 'minor_stop', 'setup', 'speed', 'scrap', 'rework'] as const;
 export type LossId = (typeof LOSSES)[number];
-
-export interface Job {
-  id: string;
-  number: string;
-  order: string;
-  material: string;
-  quantity: number;
-  good: number;
-  scrap: number;
-  state: string;
-}
 
 export interface Machine {
   path: string;
@@ -32,8 +21,6 @@ export interface Machine {
   sinceMs: number | null;
   element: Element;
   reason: string | null;
-  /** Null: none is on it; undefined: the server does not tell jobs. */
-  job: Job | null | undefined;
   planned: 'busy' | 'off' | 'break' | 'maintenance';
   /** By what it is planned; null: nothing says so. */
   calendar: string | null;
@@ -151,6 +138,8 @@ export interface Correction {
   /** Null: it is none that this page knows; `says` has the server's words for it. */
   change: Change | null;
   says: string;
+  /** What the person wrote about it. */
+  note: string | null;
   /** '' where the person is known no more. */
   byName: string;
   atMs: number;
@@ -184,21 +173,6 @@ export interface Why {
 
 const element = (raw: unknown, where: string): Element => oneOf(raw, ELEMENTS, where);
 
-function job(raw: unknown): Job | null | undefined {
-  if (raw === null || raw === undefined) return raw;
-  const o = object(raw, 'job');
-  return {
-    id: text(o['id'], 'job.id'),
-    number: textOr(o['number'], ''),
-    order: textOr(o['order'], ''),
-    material: textOr(o['material'], ''),
-    quantity: numOr(o['quantity'], 0),
-    good: numOr(o['good'], 0),
-    scrap: numOr(o['scrap'], 0),
-    state: textOr(o['state'], ''),
-  };
-}
-
 function machine(raw: unknown): Machine {
   const o = object(raw, 'machine');
   const path = text(o['path'], 'machine.path');
@@ -211,15 +185,13 @@ function machine(raw: unknown): Machine {
     sinceMs: numOrNull(o['since_ms']),
     element: element(o['element'], 'machine.element'),
     reason: textOrNull(o['reason']),
-    job: job(o['job']),
     planned: oneOf(o['planned'] ?? 'busy', ['busy', 'off', 'break', 'maintenance'] as const, 'machine.planned'),
     calendar: textOrNull(o['calendar']),
-    shift: shift(o['shift']),
+    shift: orNull(o['shift'], shift),
   };
 }
 
-function shift(raw: unknown): Machine['shift'] {
-  if (raw === null || raw === undefined) return null;
+function shift(raw: unknown): NonNullable<Machine['shift']> {
   const o = object(raw, 'machine.shift');
   return { name: text(o['name'], 'shift.name'), fromMs: num(o['from_ms'], 'shift.from_ms'), toMs: num(o['to_ms'], 'shift.to_ms') };
 }
@@ -343,6 +315,7 @@ export function corrections(raw: unknown): Correction[] {
       toMs: num(o['to_ms'], 'correction.to_ms'),
       change: change(says),
       says,
+      note: textOrNull(o['note']),
       byName: textOr(o['by_name'], ''),
       atMs: num(o['at_ms'], 'correction.at_ms'),
     };

@@ -1,16 +1,16 @@
 // The border for orders, jobs and the plan: raw JSON in, checked words out. As `parse.ts`, apart from it so that other pages need not load it.
 
-import { flag, list, num, numOr, numOrNull, object, oneOf, text, textOr, textOrNull, texts } from './parse';
+import { each, flag, list, num, numOr, numOrNull, object, oneOf, orNull, spanOf, text, textOr, textOrNull, texts } from './parse';
 
-export const ORDER_STATES = ['Forecast', 'Released', 'Running', 'Completed', 'Closed', 'Cancelled'] as const;
-export type OrderState = (typeof ORDER_STATES)[number];
-export const JOB_STATES = ['NotAllowedToStart', 'AllowedToStart', 'Running', 'Interrupted', 'Ended', 'Aborted'] as const;
+const ORDER_STATES = ['Forecast', 'Released', 'Running', 'Completed', 'Closed', 'Cancelled'] as const;
+type OrderState = (typeof ORDER_STATES)[number];
+const JOB_STATES = ['NotAllowedToStart', 'AllowedToStart', 'Running', 'Interrupted', 'Ended', 'Aborted'] as const;
 export type JobState = (typeof JOB_STATES)[number];
-export const SUBSTATES = ['Waiting', 'Ready', 'Loaded', 'Held', 'Suspended', 'Completed', 'Closed'] as const;
+const SUBSTATES = ['Waiting', 'Ready', 'Loaded', 'Held', 'Suspended', 'Completed', 'Closed'] as const;
 export type Substate = (typeof SUBSTATES)[number];
 
 /** An instruction of a job, in the revision that holds now. */
-export interface Instruction {
+interface Instruction {
   name: string;
   revision: string;
   /** Of its content, 64 hexadecimal digits: what a person confirms to have read. */
@@ -47,8 +47,16 @@ export interface Job {
   skills: string[];
   instructions: Instruction[];
   version: number;
-  /** What the server would allow now. */
+  /** What its state knows: the words of requests, such as `begin`. */
   may: string[];
+  /** What should be known of it, in the server's words: what counters counted is missing, or, told once as it begins, nothing was made before. */
+  warnings: string[];
+}
+
+/** `truncated`: there are more than are told at once. */
+export interface Jobs {
+  jobs: Job[];
+  truncated: boolean;
 }
 
 export interface Order {
@@ -68,7 +76,6 @@ export interface Order {
   rework: number;
   jobs: Job[];
   created: number;
-  source: 'person' | 'erp';
   note: string;
   version: number;
 }
@@ -82,14 +89,7 @@ export interface Material {
   operations: number;
 }
 
-export interface Reason {
-  /** A path of the tree of reasons, such as `Mechanical/Jam`. */
-  name: string;
-  countsAs: string;
-  action: string;
-}
-
-export const DEEDS = ['create', 'release', 'revoke', 'prepare', 'begin', 'pause', 'resume', 'stop', 'abort', 'close', 'count', 'seen', 'plan', 'change'] as const;
+const DEEDS = ['release', 'revoke', 'prepare', 'begin', 'pause', 'resume', 'stop', 'abort', 'close', 'count', 'seen', 'plan', 'change'] as const;
 export type Deed = (typeof DEEDS)[number];
 
 /** A line of what happened to a job. */
@@ -103,10 +103,18 @@ export interface Entry {
   scrap: number;
   rework: number;
   instruction: string | null;
+  /** Where the job was after it. */
   equipment: string | null;
+  /** Where it was planned. */
   plannedStart: number | null;
-  /** Null: Andon itself. */
+  /** Null: the person is known no more. */
   by: string | null;
+}
+
+/** What happened to a job, the oldest first; `next`: the number to ask for what was before, null: nothing was. */
+export interface Ledger {
+  entries: Entry[];
+  next: number | null;
 }
 
 export interface InstructionText {
@@ -131,8 +139,7 @@ export interface Lane {
   setups: { from: number; to: number; job: string }[];
 }
 
-export interface Schedule {
-  jobs: Job[];
+export interface Schedule extends Jobs {
   lanes: Lane[];
 }
 
@@ -151,7 +158,10 @@ export interface Proposal {
   /** How far it may be from the best, as a share of the bound; null: not to be said. */
   gap: number | null;
   changes: Placing[];
-  late: { order: string; by: number }[];
+  /** Orders that will be late, by how much, and the word for why: `work`, `calendar`, `capacity`, … */
+  late: { order: string; by: number; cause: string }[];
+  /** What else cannot be met, in the server's words. */
+  unmet: string[];
 }
 
 const instruction = (raw: unknown): Instruction => {
@@ -159,7 +169,7 @@ const instruction = (raw: unknown): Instruction => {
   return { name: text(o['name'], 'instruction.name'), revision: textOr(o['revision'], ''), sha256: text(o['sha256'], 'instruction.sha256'), seen: flag(o['seen']) };
 };
 
-const substate = (raw: unknown): Substate | null => (raw === null || raw === undefined ? null : oneOf(raw, SUBSTATES, 'job.substate'));
+const substate = (raw: unknown): Substate | null => orNull(raw, (word) => oneOf(word, SUBSTATES, 'job.substate'));
 
 export function job(raw: unknown): Job {
   const o = object(raw, 'job');
@@ -185,13 +195,17 @@ export function job(raw: unknown): Job {
     setup: numOr(o['setup_ms'], 0),
     after: texts(o['after']),
     skills: texts(o['skills']),
-    instructions: list(o['instructions'] ?? [], 'job.instructions').map(instruction),
+    instructions: each(o['instructions'], 'job.instructions', instruction),
     version: num(o['version'], 'job.version'),
     may: texts(o['may']),
+    warnings: texts(o['warnings']),
   };
 }
 
-export const jobs = (raw: unknown): Job[] => list(object(raw, 'jobs')['jobs'], 'jobs').map(job);
+export function jobs(raw: unknown): Jobs {
+  const o = object(raw, 'jobs');
+  return { jobs: list(o['jobs'], 'jobs').map(job), truncated: flag(o['truncated']) };
+}
 
 export function order(raw: unknown): Order {
   const o = object(raw, 'order');
@@ -209,9 +223,8 @@ export function order(raw: unknown): Order {
     good: numOr(o['good'], 0),
     scrap: numOr(o['scrap'], 0),
     rework: numOr(o['rework'], 0),
-    jobs: list(o['jobs'] ?? [], 'order.jobs').map(job),
+    jobs: each(o['jobs'], 'order.jobs', job),
     created: numOr(o['created_ms'], 0),
-    source: o['source'] === 'erp' ? 'erp' : 'person',
     note: textOr(o['note'], ''),
     version: num(o['version'], 'order.version'),
   };
@@ -219,8 +232,7 @@ export function order(raw: unknown): Order {
 
 export function orders(raw: unknown): { orders: Order[]; next: string | null } {
   const o = object(raw, 'orders');
-  const next = o['next'];
-  return { orders: list(o['orders'], 'orders').map(order), next: next === null || next === undefined ? null : String(next) };
+  return { orders: list(o['orders'], 'orders').map(order), next: orNull(o['next'], String) };
 }
 
 export const materials = (raw: unknown): Material[] =>
@@ -230,19 +242,14 @@ export const materials = (raw: unknown): Material[] =>
     return { name, revision: textOr(o['revision'], ''), title: textOr(o['title'], '') || name, unit: textOr(o['unit'], 'pcs'), operations: numOr(o['operations'], 0) };
   });
 
-export const reasons = (raw: unknown): Reason[] =>
-  list(object(raw, 'reasons')['reasons'], 'reasons').map((entry) => {
-    const o = object(entry, 'reason');
-    return { name: text(o['name'], 'reason.name'), countsAs: textOr(o['counts_as'], ''), action: textOr(o['action'], '') };
-  });
-
-export const ledger = (raw: unknown): Entry[] =>
-  list(object(raw, 'ledger')['entries'], 'ledger').map((entry) => {
+export function ledger(raw: unknown): Ledger {
+  const told = object(raw, 'ledger');
+  const entries = list(told['entries'], 'ledger').map((entry): Entry => {
     const o = object(entry, 'ledger[]');
     return {
       at: num(o['at_ms'], 'ledger[].at_ms'),
       kind: oneOf(o['kind'], DEEDS, 'ledger[].kind'),
-      to: o['state'] === null || o['state'] === undefined ? null : { state: oneOf(o['state'], JOB_STATES, 'ledger[].state'), substate: substate(o['substate']) },
+      to: orNull(o['state'], (state) => ({ state: oneOf(state, JOB_STATES, 'ledger[].state'), substate: substate(o['substate']) })),
       reason: textOrNull(o['reason']),
       good: numOr(o['good'], 0),
       scrap: numOr(o['scrap'], 0),
@@ -253,12 +260,14 @@ export const ledger = (raw: unknown): Entry[] =>
       by: textOrNull(o['by_name']),
     };
   });
+  return { entries, next: numOrNull(told['next']) };
+}
 
 /** An instruction without steps is one step: its text. */
 export function instructionText(raw: unknown): InstructionText {
   const o = object(raw, 'instruction');
   const title = textOr(o['title'], '') || text(o['name'], 'instruction.name');
-  const steps = list(o['steps'] ?? [], 'instruction.steps').map((entry) => {
+  const steps = each(o['steps'], 'instruction.steps', (entry) => {
     const step = object(entry, 'instruction.steps[]');
     return { title: textOr(step['title'], ''), text: textOr(step['text'], '') };
   });
@@ -273,20 +282,22 @@ export function instructionText(raw: unknown): InstructionText {
 
 export function schedule(raw: unknown): Schedule {
   const o = object(raw, 'schedule');
-  const span = (entry: unknown, where: string): { from: number; to: number; o: Readonly<Record<string, unknown>> } => {
-    const s = object(entry, where);
-    return { from: num(s['from_ms'], `${where}.from_ms`), to: num(s['to_ms'], `${where}.to_ms`), o: s };
-  };
   return {
-    jobs: jobs(raw),
+    ...jobs(raw),
     lanes: list(o['equipment'], 'schedule.equipment').map((entry) => {
       const e = object(entry, 'schedule.equipment[]');
       const path = text(e['path'], 'schedule.equipment[].path');
       return {
         path,
         title: textOr(e['title'], '') || path,
-        closed: list(e['closed'] ?? [], 'closed').map((c) => span(c, 'closed[]')).map(({ from, to, o: c }) => ({ from, to, name: textOr(c['name'], '') })),
-        setups: list(e['setups'] ?? [], 'setups').map((s) => span(s, 'setups[]')).map(({ from, to, o: s }) => ({ from, to, job: textOr(s['job'], '') })),
+        closed: each(e['closed'], 'closed', (entry) => {
+          const c = object(entry, 'closed[]');
+          return { ...spanOf(c, 'closed[]'), name: textOr(c['name'], '') };
+        }),
+        setups: each(e['setups'], 'setups', (entry) => {
+          const s = object(entry, 'setups[]');
+          return { ...spanOf(s, 'setups[]'), job: textOr(s['job'], '') };
+        }),
       };
     }),
   };
@@ -299,13 +310,14 @@ export function proposal(raw: unknown): Proposal {
     lateness: numOr(o['lateness_weighted_h'], 0),
     bound: numOr(o['bound_weighted_h'], 0),
     gap: numOrNull(o['gap']),
-    changes: list(o['changes'] ?? [], 'plan.changes').map((entry) => {
+    changes: each(o['changes'], 'plan.changes', (entry) => {
       const c = object(entry, 'plan.changes[]');
       return { job: text(c['job'], 'change.job'), equipment: text(c['equipment'], 'change.equipment'), start: num(c['planned_start_ms'], 'change.planned_start_ms'), end: num(c['planned_end_ms'], 'change.planned_end_ms') };
     }),
-    late: list(o['late'] ?? [], 'plan.late').map((entry) => {
+    late: each(o['late'], 'plan.late', (entry) => {
       const l = object(entry, 'plan.late[]');
-      return { order: text(l['order'], 'late.order'), by: num(l['by_ms'], 'late.by_ms') };
+      return { order: text(l['order'], 'late.order'), by: num(l['by_ms'], 'late.by_ms'), cause: textOr(l['cause'], '') };
     }),
+    unmet: texts(o['unmet']),
   };
 }

@@ -1,13 +1,15 @@
 import { expect, test } from 'vitest';
 import type { Job, Lane } from '$lib/api/parseOrders';
-import { allowedOn, barOf, drawn, isMovable, linksOf, LONGEST, nextMachine, pan, plannedLength, rowsOf, rowWindow, SHORTEST, snags, snap, spanOf, STEP, toTime, toX, visible, zoom } from './gantt';
-import { HOUR, MINUTE } from './time';
+import { asked, drawn, isMovable, linksOf, LONGEST, nextMachine, pan, plannedLength, rowsOf, rowWindow, SHORTEST, snags, snap, spanOf, STEP, toTime, toX, visible, zoom, type Bar } from './gantt';
+import { placesOf } from './orders';
+import { DAY, HOUR, MINUTE } from './time';
 
 const job = (more: Partial<Job> = {}): Job => ({
   id: 'j1', number: '1/10', order: '1', operation: '10', title: 'Fill', equipment: 'a', alternatives: ['a', 'c'], quantity: 100, good: 0, scrap: 0, rework: 0,
-  state: 'AllowedToStart', substate: 'Waiting', plannedStart: 2 * HOUR, plannedEnd: 3 * HOUR, started: null, ended: null, runTime: HOUR, setup: 0, after: [], skills: [], instructions: [], version: 1, may: [], ...more,
+  state: 'AllowedToStart', substate: 'Waiting', plannedStart: 2 * HOUR, plannedEnd: 3 * HOUR, started: null, ended: null, runTime: HOUR, setup: 0, after: [], skills: [], instructions: [], version: 1, may: [], warnings: [], ...more,
 });
 const lane = (path: string, more: Partial<Lane> = {}): Lane => ({ path, title: path, closed: [], setups: [], ...more });
+const barOf = (one: Job, now: number): Bar => rowsOf([lane('a')], [one], now)[0]?.bars[0] as Bar;
 const view = { from: 0, to: 10 * HOUR };
 
 test('times and pixels go there and back', () => {
@@ -89,7 +91,7 @@ test('up and down go only to machines on which the job can be made', () => {
   expect(nextMachine(job(), 'a', rows, 1)).toBe('c');
   expect(nextMachine(job(), 'c', rows, 1)).toBe('c');
   expect(nextMachine(job(), 'c', rows, -1)).toBe('a');
-  expect(allowedOn(job({ equipment: 'z' }))).toEqual(['a', 'c', 'z']);
+  expect(placesOf(job({ equipment: 'z' }))).toEqual(['a', 'c', 'z']);
 });
 
 test('what has begun stays where it is', () => {
@@ -102,7 +104,7 @@ test('what stands against a place is told', () => {
   const other = job({ id: 'o', plannedStart: 4 * HOUR, plannedEnd: 5 * HOUR });
   const before = job({ id: 'p', equipment: 'b', plannedStart: HOUR, plannedEnd: 1.5 * HOUR });
   const moved = job({ after: ['p'] });
-  const rows = rowsOf([lane('a', { closed: [{ from: 6 * HOUR, to: 7 * HOUR, name: 'Night' }] }), lane('b'), lane('c')], [moved, other, before], 0);
+  const rows = rowsOf([lane('a', { closed: [{ from: 6 * HOUR, to: 7 * HOUR, name: 'off' }] }), lane('b'), lane('c')], [moved, other, before], 0);
   const all = new Map([moved, other, before].map((one): [string, Job] => [one.id, one]));
   const at = (equipment: string, start: number, now = 0, due: number | null = null): string => snags(moved, { equipment, start }, rows, all, now, due).join();
   expect(at('a', 2 * HOUR)).toBe('');
@@ -126,4 +128,25 @@ test('all of it is shown with room around, also when there is nothing', () => {
   const all = spanOf([job(), job({ plannedStart: 20 * HOUR, plannedEnd: 22 * HOUR })], 0);
   expect([all.from < 0, all.to > 22 * HOUR]).toEqual([true, true]);
   expect(spanOf([], HOUR)).toEqual({ from: -3 * HOUR, to: 5 * HOUR });
+});
+
+test('what is asked for is never more than the server tells at once, however far somebody zooms out', () => {
+  expect(asked(view)).toEqual({ from: -10 * HOUR, to: 20 * HOUR });
+  for (const span of [HOUR, 20 * DAY, 31 * DAY, 45 * DAY, LONGEST, 92 * DAY, 120 * DAY]) {
+    const shown = { from: 1_764_000_000_000, to: 1_764_000_000_000 + span };
+    const wish = asked(shown);
+    expect([wish.from <= shown.from, wish.to >= shown.to]).toEqual([true, true]);
+    if (span <= LONGEST) expect(Math.round(wish.to) - Math.round(wish.from)).toBeLessThanOrEqual(92 * DAY);
+  }
+  expect(asked({ from: 0, to: LONGEST }).to).toBe(LONGEST + 16 * DAY - MINUTE);
+});
+
+test('all of what lies months apart is what lies around now', () => {
+  const now = 200 * DAY;
+  const far = (...days: number[]): Job[] => days.map((day) => job({ plannedStart: day * DAY, plannedEnd: day * DAY + HOUR }));
+  for (const jobs of [far(10, 390), far(199, 390), far(10, 201)]) {
+    const all = spanOf(jobs, now);
+    expect(all.to - all.from).toBe(LONGEST);
+    expect([all.from <= now, all.to >= now]).toEqual([true, true]);
+  }
 });

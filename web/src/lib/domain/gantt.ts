@@ -1,7 +1,7 @@
 // The geometry of the Gantt: times to pixels and back, bars of a row, what a drag may become. Times in ms, lengths in px.
 
 import type { Closed, Job, Lane } from '$lib/api/parseOrders';
-import { isJobOver, isUnderWay } from './orders';
+import { isJobOver, isUnderWay, placesOf } from './orders';
 import { DAY, HOUR, MINUTE } from './time';
 
 export interface View {
@@ -13,6 +13,8 @@ export interface View {
 export const STEP = 5 * MINUTE;
 export const SHORTEST = HOUR;
 export const LONGEST = 60 * DAY;
+/** The server tells a plan over at most so long. */
+const LONGEST_ASKED = 92 * DAY;
 
 export const toX = (at: number, view: View, width: number): number => ((at - view.from) / (view.to - view.from)) * width;
 export const toTime = (x: number, view: View, width: number): number => view.from + (x / Math.max(1, width)) * (view.to - view.from);
@@ -27,6 +29,13 @@ export function zoom(view: View, factor: number, at: number): View {
 
 /** Whole milliseconds, so that the span stays the same to the last bit and nothing has to be drawn anew for it. */
 export const pan = (view: View, by: number): View => ({ from: view.from + Math.round(by), to: view.to + Math.round(by) });
+
+/** What is asked for around a view: a span on each side, as far as the server tells so much at once. */
+export function asked(view: View): View {
+  const span = view.to - view.from;
+  const room = Math.max(0, Math.min(span, (LONGEST_ASKED - span) / 2 - MINUTE));
+  return { from: view.from - room, to: view.to + room };
+}
 
 /**
  * What is drawn around a view: two spans, beginning at a whole number of spans. Within them a pan only shifts the picture.
@@ -58,7 +67,7 @@ export function plannedLength(job: Job): number {
   return Math.max(MINUTE, job.setup + job.runTime);
 }
 
-export function barOf(job: Job, now: number, setup: Bar['setup'] = null): Bar {
+function barOf(job: Job, now: number, setup: Bar['setup'] = null): Bar {
   const planned = job.plannedStart === null ? null : { from: job.plannedStart, to: job.plannedStart + plannedLength(job) };
   const actual = job.started === null ? null : { from: job.started, to: Math.max(job.started, job.ended ?? now) };
   return { job, planned, actual, setup };
@@ -96,15 +105,12 @@ export function rowWindow(top: number, height: number, each: number, count: numb
   return [Math.max(0, Math.floor(top / each) - 2), Math.min(count, Math.ceil((top + height) / each) + 2)];
 }
 
-/** Where a job may be made: its alternatives, and where it is. */
-export const allowedOn = (job: Job): string[] => [...new Set([...job.alternatives, ...(job.equipment === null ? [] : [job.equipment])])];
-
 /** Whether the plan of a job can still be changed: it has not begun. */
 export const isMovable = (job: Job): boolean => !isUnderWay(job) && !isJobOver(job);
 
 /** The next machine up (−1) or down (1) among the rows on which the job may be made; where it is when there is none. */
 export function nextMachine(job: Job, at: string, rows: readonly { lane: { path: string } }[], direction: 1 | -1): string {
-  const allowed = new Set(allowedOn(job));
+  const allowed = new Set(placesOf(job));
   const order = rows.map((row) => row.lane.path);
   for (let i = order.indexOf(at) + direction; i >= 0 && i < order.length; i += direction) {
     const path = order[i];
@@ -118,17 +124,17 @@ export interface Spot {
   start: number;
 }
 
-export type Snag = 'not_allowed' | 'closed' | 'overlaps' | 'before_predecessor' | 'past' | 'late';
+type Snag = 'not_allowed' | 'closed' | 'overlaps' | 'before_predecessor' | 'past' | 'late';
 
 /**
- * What stands against a job at a place: told, not forbidden, but for a machine on which it cannot be made. The server decides, and
- * pushes later what has to be later.
+ * What stands against a job at a place: told, not forbidden, but for a machine on which it cannot be made. The server leaves a job where a
+ * person has put it, also when it plans anew, and moves nothing out of its way.
  */
 export function snags(job: Job, spot: Spot, rows: readonly Row[], jobs: ReadonlyMap<string, Job>, now: number, due: number | null): Snag[] {
   const found: Snag[] = [];
   const end = spot.start + plannedLength(job);
   const row = rows.find((one) => one.lane.path === spot.equipment);
-  if (!allowedOn(job).includes(spot.equipment)) found.push('not_allowed');
+  if (!placesOf(job).includes(spot.equipment)) found.push('not_allowed');
   if (spot.start < now) found.push('past');
   if (row && isClosed(row.lane.closed, spot.start)) found.push('closed');
   if (row?.bars.some((bar) => bar.job.id !== job.id && bar.planned !== null && !isJobOver(bar.job) && bar.planned.from < end && bar.planned.to > spot.start)) found.push('overlaps');
@@ -137,7 +143,7 @@ export function snags(job: Job, spot: Spot, rows: readonly Row[], jobs: Readonly
   return found;
 }
 
-export const isClosed = (closed: readonly Closed[], at: number): boolean => closed.some((span) => at >= span.from && at < span.to);
+const isClosed = (closed: readonly Closed[], at: number): boolean => closed.some((span) => at >= span.from && at < span.to);
 
 export interface Link {
   from: { row: number; at: number };
@@ -160,11 +166,14 @@ export function linksOf(order: string, rows: readonly Row[]): Link[] {
   );
 }
 
-/** The span that shows all of it, with a twentieth of room on each side; at least `least` long. */
+/** The span that shows all of it, with a twentieth of room on each side; at least `least` long. Of what is too long, the time around now. */
 export function spanOf(jobs: readonly Job[], now: number, least = 8 * HOUR): View {
   const at = jobs.flatMap((job) => [job.plannedStart, job.plannedEnd, job.started, job.ended]).filter((t): t is number => t !== null);
   const from = Math.min(now, ...at);
   const to = Math.max(now, ...at);
   const room = Math.max((to - from) * 0.05, (least - (to - from)) / 2, 0);
-  return { from: from - room, to: to + room };
+  const all = { from: from - room, to: to + room };
+  if (all.to - all.from <= LONGEST) return all;
+  const begin = Math.min(Math.max(all.from, now - LONGEST / 4), all.to - LONGEST);
+  return { from: begin, to: begin + LONGEST };
 }

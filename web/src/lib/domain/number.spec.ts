@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesParts, formatNumber, MISSING, parseNumber, THIN, toField, withUnit } from './number';
+import { bytesParts, exactNumber, formatNumber, MISSING, parseNumber, THIN, toField, withUnit } from './number';
 
 test('a number has the digits of its tag and the marks of the language', () => {
   expect(formatNumber(1234.5, 2, 'en-GB')).toBe('1,234.50');
@@ -43,4 +43,9 @@ describe('typing a number', () => {
 test('bytes have three figures and the unit that keeps them short', () => {
   const say = (n: number): string => Object.values(bytesParts(n, 'en')).join(' ');
   expect([0, 999, 1000, 74_400, 999_600, 287_358_100, 2.1e12].map(say)).toEqual(['0 B', '999 B', '1.00 kB', '74.4 kB', '1.00 MB', '287 MB', '2.10 TB']);
+});
+
+test('an amount keeps the digits that it was given, and gets none', () => {
+  expect([0.25, 12.5, 3000, 1234.5, -0.000001, 12.5 - 0.2, 0].map((n) => exactNumber(n, 'en'))).toEqual(['0.25', '12.5', '3,000', '1,234.5', '−0.000001', '12.3', '0']);
+  expect(exactNumber(1234.5, 'de')).toBe('1.234,5');
 });

@@ -38,6 +38,14 @@ export function formatNumber(value: number | null | undefined, digits: number | 
   return text.replace('-', MINUS);
 }
 
+const wholeFormats = new Map<string, Intl.NumberFormat>();
+/** A number with all its digits, at most six behind the mark, and none added: as a person wrote it. */
+export function exactNumber(value: number, locale: string): string {
+  let found = wholeFormats.get(locale);
+  if (!found) wholeFormats.set(locale, (found = new Intl.NumberFormat(locale, { maximumFractionDigits: 6, signDisplay: 'negative' })));
+  return found.format(value).replace('-', MINUS);
+}
+
 /** What JSON has no number for, as it is written there instead. */
 const BEYOND: Readonly<Record<string, string>> = { Infinity: '\u221e', '-Infinity': `${MINUS}\u221e`, NaN: 'NaN' };
 
@@ -74,6 +82,9 @@ export function bytesParts(bytes: number, locale: string): { text: string; unit:
 }
 
 export type Parsed = { ok: true; value: number } | { ok: false; why: 'empty' | 'not-a-number' | 'ambiguous' };
+
+/** What stands before the digits of a fraction. */
+export const decimalMark = (locale: string): string => separators(locale).decimal;
 
 function separators(locale: string): { decimal: string; group: string } {
   const parts = new Intl.NumberFormat(locale).formatToParts(12345.6);

@@ -6,7 +6,7 @@ import { branches, commonBranch, correctionOf, goingOn, heldRows, kpiOf, lastUse
 const piece = (fromMs: number, toMs: number, element: Element, reason: string | null = null): Piece => ({ fromMs, toMs, element, state: null, mode: null, reason, corrected: null });
 const kpi = (id: string, value: number | null, formula: string, denominator: number | null = 1): Kpi => ({ id, value, numerator: 1, denominator, formula, better: 'up' });
 const stop = (unit: string, fromMs: number, toMs: number, open = false): Stop => ({ unit, fromMs, toMs, open, element: 'delay', state: null, reason: null, cause: null });
-const machine = (path: string): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs: null, element: 'production', reason: null, job: null, planned: 'busy', calendar: null, shift: null });
+const machine = (path: string): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs: null, element: 'production', reason: null, planned: 'busy', calendar: null, shift: null });
 
 function answer(times: Partial<Record<Element, number>>, losses: [LossId, number][], busy: number, goodMs: number | null): Kpis {
   return {
@@ -105,6 +105,7 @@ describe('Pareto', () => {
 describe('reasons', () => {
   const reasons: Reason[] = ['Mechanical/Jam', 'Mechanical/Jam/Infeed', 'Material/No caps', 'Other'].map((name) => ({ name, countsAs: 'delay', action: '' }));
   test('the first level groups, in the order of the plant', () => expect(reasonGroups(reasons, '').map((g) => [g.name, g.reasons.map((r) => reasonLeaf(r.name))])).toEqual([['Mechanical', ['Jam', 'Jam › Infeed']], ['Material', ['No caps']], ['Other', ['Other']]]));
+  test('a reason without a group is one of its own', () => expect(reasonGroups([{ name: 'Material' }, { name: 'Mechanical/Drive/Belt' }].map((r) => ({ ...r, countsAs: 'delay', action: '' }))).map((g) => [g.name, g.reasons.map((r) => reasonLeaf(r.name)).join()])).toEqual([['Material', 'Material'], ['Mechanical', 'Drive › Belt']]));
   test('all words must be there', () => expect(reasonGroups(reasons, 'jam mech').map((g) => g.reasons.length)).toEqual([2]));
   test('used last comes first, once, and only while it exists', () => {
     expect(rememberUsed(['a', 'b'], 'b')).toEqual(['b', 'a']);
@@ -130,7 +131,7 @@ describe('what people said', () => {
     expect(restFrom('a', 61, all)).toBeNull();
   });
   test('the last correction that covers a stop counts, and one back to what was recorded is none', () => {
-    const one = (number: number, fromMs: number, toMs: number, change: Change, unit = 'a'): UnitCorrection => ({ number, fromMs, toMs, change, says: '', byName: '', atMs: 0, unit });
+    const one = (number: number, fromMs: number, toMs: number, change: Change, unit = 'a'): UnitCorrection => ({ number, fromMs, toMs, change, says: '', note: null, byName: '', atMs: 0, unit });
     const reason = { reason: 'Jam' };
     expect(correctionOf(told, [one(4, 0, 60, reason), one(3, 0, 60, { state: 'Held' }), one(9, 60, 90, reason), one(9, 0, 60, reason, 'b')])).toBe(4);
     expect(correctionOf(told, [one(4, 0, 60, reason), one(5, 0, 60, { asRecorded: true })])).toBeNull();

@@ -8,7 +8,7 @@ import { isUnder, parentPath } from './tree';
 export const kpiOf = (kpis: readonly Kpi[], id: string): Kpi | null => kpis.find((kpi) => kpi.id === id) ?? null;
 
 /** Why a KPI has no value. */
-export type NoValue = 'no_time' | 'no_product' | 'unknown';
+type NoValue = 'no_time' | 'no_product' | 'unknown';
 
 export function whyNone(kpi: Kpi): NoValue {
   if (kpi.denominator !== 0) return 'unknown';
@@ -173,7 +173,7 @@ export function pareto(reasons: readonly ReasonTime[], by: 'ms' | 'stops', most:
 
 // Reasons
 
-export interface ReasonGroup {
+interface ReasonGroup {
   name: string;
   reasons: Reason[];
 }
@@ -183,7 +183,7 @@ export const reasonLeaf = (name: string): string => name.split('/').slice(1).joi
 export const reasonWords = (name: string): string => name.split('/').join(' › ');
 
 /** The tree's first level as groups, in the order of the plant; those of `text` only. */
-export function reasonGroups(reasons: readonly Reason[], text: string): ReasonGroup[] {
+export function reasonGroups(reasons: readonly Reason[], text = ''): ReasonGroup[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const groups = new Map<string, Reason[]>();
   for (const reason of reasons) {

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
 import type { Job, Order } from '$lib/api/parseOrders';
 import { after as mockAfter, type State, type Sub } from '../../mock/orders';
-import { atStation, blockedBy, cleanScan, columnOf, compareOrders, isScan, jobProgress, keyed, lateBy, matchesOrder, newestFirst, orderProgress, pace, planLate, reasonGroups, scanned, stateKey, unread } from './orders';
+import { atStation, blockedBy, cleanScan, columnOf, compareOrders, isScan, jobProgress, keyed, lateBy, matchesOrder, newestFirst, movesOf, orderProgress, pace, placesOf, planLate, scanned, scannedHere, stateKey, unread } from './orders';
 
 const H = 3_600_000;
 const job = (more: Partial<Job> = {}): Job => ({
   id: 'j1', number: '4711/10', order: '4711', operation: '10', title: 'Fill', equipment: 'a/filler', alternatives: ['a/filler', 'b/filler'], quantity: 100, good: 0, scrap: 0, rework: 0,
-  state: 'AllowedToStart', substate: 'Waiting', plannedStart: 0, plannedEnd: H, started: null, ended: null, runTime: H, setup: 0, after: [], skills: [], instructions: [], version: 1, may: [], ...more,
+  state: 'AllowedToStart', substate: 'Waiting', plannedStart: 0, plannedEnd: H, started: null, ended: null, runTime: H, setup: 0, after: [], skills: [], instructions: [], version: 1, may: [], warnings: [], ...more,
 });
 const order = (more: Partial<Order> = {}): Order => ({
-  id: 'o1', number: '4711', material: 'LEM', revision: 'A', title: 'Lemonade', unit: 'pcs', quantity: 100, due: 5 * H, priority: 5, state: 'Released', good: 0, scrap: 0, rework: 0, jobs: [job()], created: 0, source: 'erp', note: '', version: 1, ...more,
+  id: 'o1', number: '4711', material: 'LEM', revision: 'A', title: 'Lemonade', unit: 'pcs', quantity: 100, due: 5 * H, priority: 5, state: 'Released', good: 0, scrap: 0, rework: 0, jobs: [job()], created: 0, note: '', version: 1, ...more,
 });
 
 test('an order stands in the column that says what can be done with it', () => {
@@ -97,7 +97,7 @@ test('keys that come as fast as a scanner types are a scan, those of a person ar
 });
 
 test('the keypad types, clears and takes back, and has an end', () => {
-  const type = (keys: string): string => [...keys].reduce(keyed, '');
+  const type = (keys: string): string => [...keys].reduce((before, key) => keyed(before, key), '');
   expect(type('12<3')).toBe('13');
   expect(type('007')).toBe('7');
   expect(type('12C')).toBe('');
@@ -113,16 +113,40 @@ test('the pace is told from the second minute on, and the end follows from it', 
   expect(pace(job({ runTime: 0 }), H)).toEqual({ actual: null, wanted: null, end: null });
 });
 
-test('reasons are laid out by the groups of their names', () => {
-  const reasons = [{ name: 'Mechanical/Jam' }, { name: 'Mechanical/Drive/Belt' }, { name: 'Material' }, { name: 'Material/Missing' }];
-  expect(reasonGroups(reasons).map((g) => [g.group, g.reasons.map((r) => r.label).join()])).toEqual([['Mechanical', 'Jam,Drive · Belt'], ['', 'Material'], ['Material', 'Missing']]);
+test('a part of a kilogram is typed with the mark of the language, to the millionth', () => {
+  const type = (keys: string): string => [...keys].reduce((before, key) => keyed(before, key, ','), '');
+  expect([type('12,5'), type(',25'), type('1,,5,'), type('0,1234567'), type('12,<<3'), type('1,5C')]).toEqual(['12,5', '0,25', '1,5', '0,123456', '13', '']);
+  expect(type('1234567890,5')).toBe('123456789,5');
+  // Pieces have none.
+  expect([...'1,5'].reduce((before, key) => keyed(before, key), '')).toBe('15');
+});
+
+test('a number is told from another by its case, and found without it where there is only one', () => {
+  const [low, high] = [order({ id: 'a', number: 'wo-1', jobs: [job({ id: 'l', order: 'wo-1', number: 'wo-1/10' })] }), order({ id: 'b', number: 'WO-1', jobs: [job({ id: 'h', order: 'WO-1', number: 'WO-1/10' })] })];
+  expect([scanned('WO-1', [low, high]), scanned('wo-1', [high, low])]).toMatchObject([{ order: { id: 'b' } }, { order: { id: 'a' } }]);
+  expect(scanned('WO-1/10', [low, high])).toMatchObject({ kind: 'job', job: { id: 'h' } });
+  expect(scanned('Wo-1', [high])).toMatchObject({ order: { id: 'b' } });
+  const jobs = [...low.jobs, ...high.jobs];
+  expect([scannedHere('WO-1/10', jobs)?.id, scannedHere('WO-1', jobs)?.id, scannedHere('wO-1', jobs)?.id, scannedHere('WO-2', jobs)]).toEqual(['h', 'h', 'l', null]);
+});
+
+test('an order can be moved by what its jobs know, and by nothing else', () => {
+  const before = ['abort', 'prepare'];
+  const [waits, may, runs, done] = [job({ may: before }), job({ may: [...before, 'begin'] }), job({ may: ['abort', 'pause', 'stop'] }), job({ may: ['close'] })];
+  const over = job({ may: [] });
+  const of = (...jobs: Job[]): string => movesOf(order({ jobs })).join();
+  expect([of(waits), of(may), of(waits, may), of(may, runs), of(runs), of(done), of(done, over), of(done, may), of(over), of()]).toEqual(['cancel,release', 'cancel,revoke', 'cancel,revoke,release', 'revoke', '', 'close', 'close', 'cancel,revoke', '', '']);
+});
+
+test('a job has its places: where it can be done, and where it is', () => {
+  expect([placesOf(job()), placesOf(job({ equipment: null })), placesOf(job({ equipment: 'c' }))]).toEqual([['a/filler', 'b/filler'], ['a/filler', 'b/filler'], ['a/filler', 'b/filler', 'c']]);
 });
 
 test('at a station the running job is before a held one, and what is over is not next', () => {
   const [run, held, next, ended] = [job({ id: 'r', state: 'Running', substate: null }), job({ id: 'h', state: 'Interrupted', substate: 'Held' }), job({ id: 'n' }), job({ id: 'e', state: 'Ended', substate: 'Completed', ended: 5 })];
-  expect(atStation([held, next, run, ended])).toMatchObject({ current: { id: 'r' }, next: [{ id: 'h' }, { id: 'n' }], done: { id: 'e' } });
+  expect(atStation([held, next, run, ended])).toMatchObject({ current: { id: 'r' }, next: [{ id: 'h' }, { id: 'n' }] });
   expect(atStation([next, ended]).current).toBeNull();
-  expect(atStation([])).toEqual({ current: null, next: [], done: null });
+  expect(atStation([])).toEqual({ current: null, next: [] });
 });
 
 test('only what is not confirmed has to be read; a ledger is newest first, and keeps the order within a millisecond', () => {
@@ -142,13 +166,13 @@ AllowedToStart Waiting: revoke NotAllowedToStart Waiting; begin Running; abort A
 AllowedToStart Ready: revoke NotAllowedToStart Ready; begin Running; abort Aborted; prepare:Waiting AllowedToStart Waiting; prepare:Loaded AllowedToStart Loaded
 AllowedToStart Loaded: revoke NotAllowedToStart Loaded; begin Running; abort Aborted; prepare:Waiting AllowedToStart Waiting; prepare:Ready AllowedToStart Ready
 Running: pause:Held Interrupted Held; pause:Suspended Interrupted Suspended; stop Ended Completed; abort Aborted
-Interrupted Held: pause:Suspended Interrupted Suspended; resume Running; stop Ended Completed; abort Aborted
-Interrupted Suspended: pause:Held Interrupted Held; resume Running; stop Ended Completed; abort Aborted
+Interrupted Held: attribute:Suspended Interrupted Suspended; resume Running; stop Ended Completed; abort Aborted
+Interrupted Suspended: attribute:Held Interrupted Held; resume Running; stop Ended Completed; abort Aborted
 Ended Completed: close Ended Closed
 Ended Closed:
 Aborted:`;
 test('the mock changes jobs by the table and in no other way', () => {
-  const triggers = ['start', 'revoke', 'prepare:Waiting', 'prepare:Ready', 'prepare:Loaded', 'begin', 'pause:Held', 'pause:Suspended', 'resume', 'stop', 'abort', 'close'];
+  const triggers = ['start', 'revoke', 'prepare:Waiting', 'prepare:Ready', 'prepare:Loaded', 'begin', 'pause:Held', 'pause:Suspended', 'attribute:Held', 'attribute:Suspended', 'resume', 'stop', 'abort', 'close'];
   for (const line of TABLE.trim().split('\n')) {
     const [from = '', rest = ''] = line.split(/:(?= |$)/);
     const [state, sub = null] = from.split(' ');

@@ -24,6 +24,9 @@ export function columnOf(order: Order): Column {
   }
 }
 
+/** Whether amounts of a unit are whole: of any other a part can be made, counted and scrapped. */
+export const inPieces = (unit: string): boolean => unit === 'pcs';
+
 export const isOver = (order: Pick<Order, 'state'>): boolean => order.state === 'Completed' || order.state === 'Closed' || order.state === 'Cancelled';
 export const isUnderWay = (job: Pick<Job, 'state'>): boolean => job.state === 'Running' || job.state === 'Interrupted';
 export const isJobOver = (job: Pick<Job, 'state'>): boolean => job.state === 'Ended' || job.state === 'Aborted';
@@ -120,18 +123,36 @@ export function stateKey(state: JobState, substate: Substate | null): string {
   return `job_state.${state}${substate ? `_${substate}` : ''}`;
 }
 
-export type Scanned = { kind: 'order'; order: Order } | { kind: 'job'; order: Order; job: Job } | { kind: 'none'; text: string };
+type Scanned = { kind: 'order'; order: Order } | { kind: 'job'; order: Order; job: Job } | { kind: 'none'; text: string };
 
-/** What a scanned text means: the number of a job or of an order. A scanner may add blanks, a `%` for the slash, or a lower case letter. */
+/** What a scanned text means: the number of a job or of an order. Numbers are told apart by their case; a scanner may have lost it. */
 export function scanned(raw: string, orders: readonly Order[]): Scanned {
   const text = cleanScan(raw);
-  const is = (number: string): boolean => number.toLowerCase() === text.toLowerCase();
-  for (const order of orders) {
-    const job = order.jobs.find((one) => is(one.number));
-    if (job) return { kind: 'job', order, job };
+  for (const is of sameNumber(text)) {
+    for (const order of orders) {
+      const job = order.jobs.find((one) => is(one.number));
+      if (job) return { kind: 'job', order, job };
+    }
+    const order = orders.find((one) => is(one.number));
+    if (order) return { kind: 'order', order };
   }
-  const order = orders.find((one) => is(one.number));
-  return order ? { kind: 'order', order } : { kind: 'none', text };
+  return { kind: 'none', text };
+}
+
+/** Whether a number is the one that is meant: to the letter, and, where none is, but for upper and lower case. */
+export const sameNumber = (text: string): ((number: string) => boolean)[] => [(number) => number === text, (number) => number.toLowerCase() === text.toLowerCase()];
+
+/** Of what is scanned, the number of the order: a job's has its operation behind a slash. */
+export const orderNumber = (text: string): string => text.split('/')[0] ?? '';
+
+/** What a scan means at a work unit: a job of its list, or the next one of an order. */
+export function scannedHere(raw: string, jobs: readonly Job[]): Job | null {
+  const { current, next } = atStation(jobs);
+  for (const is of sameNumber(cleanScan(raw))) {
+    const job = jobs.find((one) => is(one.number)) ?? next.find((one) => is(one.order)) ?? (current && is(current.order) ? current : undefined);
+    if (job) return job;
+  }
+  return null;
 }
 
 /** The text of a scan without what scanners add: blanks and control characters. */
@@ -140,7 +161,7 @@ export function cleanScan(raw: string): string {
 }
 
 /** A person needs longer between two keys: what comes faster, four keys or more, came from a scanner. In ms. */
-export const SCAN_GAP = 25;
+const SCAN_GAP = 25;
 const SCAN_KEYS = 4;
 
 /** Whether the keys pressed at these times (ms, rising) end with a scan. */
@@ -162,32 +183,44 @@ export function pace(job: Job, now: number): { actual: number | null; wanted: nu
   return { actual, wanted, end };
 }
 
-/** An amount being typed on the keypad, at most nine digits. `C` clears, `<` takes the last one back. */
-export function keyed(before: string, key: string): string {
+/**
+ * An amount being typed on the keypad: at most nine digits, and six behind `mark`, where there is one. `C` clears, `<` takes the last one
+ * back.
+ */
+export function keyed(before: string, key: string, mark = ''): string {
   if (key === 'C') return '';
   if (key === '<') return before.slice(0, -1);
-  if (!/^\d$/.test(key) || before.length >= 9) return before;
+  if (mark !== '' && key === mark) return before.includes(mark) ? before : `${before || '0'}${mark}`;
+  if (!/^\d$/.test(key)) return before;
+  const [whole = '', part] = mark === '' ? [before] : before.split(mark);
+  if (part === undefined ? whole.length >= 9 : part.length >= 6) return before;
   return before === '0' ? key : before + key;
 }
 
-/** The reasons of one group to choose from on one screen: `Mechanical` → its leaves; reasons without a group stand for themselves. */
-export function reasonGroups<T extends { name: string }>(reasons: readonly T[]): { group: string; reasons: { label: string; reason: T }[] }[] {
-  const groups = new Map<string, { label: string; reason: T }[]>();
-  for (const reason of reasons) {
-    const cut = reason.name.indexOf('/');
-    const group = cut < 0 ? '' : reason.name.slice(0, cut);
-    const label = cut < 0 ? reason.name : reason.name.slice(cut + 1).replaceAll('/', ' · ');
-    groups.set(group, [...(groups.get(group) ?? []), { label, reason }]);
-  }
-  return [...groups].map(([group, entries]) => ({ group, reasons: entries }));
-}
-
 /** Of the jobs of a work unit: the one on it, and those that come next, as the dispatch list orders them. */
-export function atStation(jobs: readonly Job[]): { current: Job | null; next: Job[]; done: Job | null } {
+export function atStation(jobs: readonly Job[]): { current: Job | null; next: Job[] } {
   const current = jobs.find((job) => job.state === 'Running') ?? jobs.find((job) => job.state === 'Interrupted') ?? null;
   const next = jobs.filter((job) => job !== current && !isJobOver(job));
-  const done = jobs.filter((job) => job.ended !== null).reduce<Job | null>((last, job) => (last === null || (job.ended ?? 0) > (last.ended ?? 0) ? job : last), null);
-  return { current, next, done };
+  return { current, next };
+}
+
+/** Where a job is or can be done: whoever makes, changes or plans its order needs the right at each of them. */
+export const placesOf = (job: Pick<Job, 'equipment' | 'alternatives'>): string[] => [...new Set([...job.alternatives, ...(job.equipment === null ? [] : [job.equipment])])];
+
+export type Move = 'release' | 'revoke' | 'cancel' | 'close';
+/** What can be done with an order as a whole, by what its jobs know. */
+export function movesOf(order: Pick<Order, 'jobs'>): Move[] {
+  const knows = (job: Job, word: string): boolean => job.may.includes(word);
+  const some = (is: (job: Job) => boolean): boolean => order.jobs.some(is);
+  const waits = (job: Job): boolean => knows(job, 'prepare');
+  const underWay = (job: Job): boolean => knows(job, 'stop');
+  const moves: Record<Move, boolean> = {
+    cancel: some(waits) && !some(underWay),
+    revoke: some((job) => knows(job, 'begin')),
+    close: some((job) => knows(job, 'close')) && order.jobs.every((job) => knows(job, 'close') || job.may.length === 0),
+    release: some((job) => waits(job) && !knows(job, 'begin')),
+  };
+  return (Object.keys(moves) as Move[]).filter((move) => moves[move]);
 }
 
 /** The instructions that have to be read before the job may begin. */
@@ -195,8 +228,3 @@ export const unread = (job: Job): Job['instructions'] => job.instructions.filter
 
 /** Newest first; entries of one millisecond keep the order they were written in, turned round. */
 export const newestFirst = (entries: readonly Entry[]): Entry[] => entries.map((entry, i) => ({ entry, i })).sort((a, b) => b.entry.at - a.entry.at || b.i - a.i).map(({ entry }) => entry);
-
-/** Names as people list them, in their language: "Erika and Jonas". */
-export function named(names: readonly string[], locale: string): string {
-  return new Intl.ListFormat(locale, { type: 'conjunction' }).format(names);
-}

@@ -1,6 +1,6 @@
 // Times and spans as people read them: 24 h, exact, with the date once they are older than a day.
 
-import { formatNumber } from './number';
+import { formatNumber, MISSING } from './number';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -36,7 +36,7 @@ export function shortDate(ms: number, now: number, locale: string): string {
 
 /** `06:42:10`; older than a day (or of another day ahead) with the date before it. */
 export function timeText(ms: number | null, now: number, locale: string, millis = false): string {
-  if (ms === null || !Number.isFinite(ms)) return '–';
+  if (ms === null || !Number.isFinite(ms)) return MISSING;
   const time = clockTime(ms, millis);
   return Math.abs(now - ms) < DAY ? time : `${shortDate(ms, now, locale)} ${time}`;
 }

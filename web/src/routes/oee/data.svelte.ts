@@ -17,7 +17,7 @@ export const LONGEST_STRIP = 32 * DAY;
 /** What changes slowly, or is known from what came since, is asked for this often. */
 const SLOW = 20 * SECOND;
 
-export interface Question {
+interface Question {
   /** '' for the branch that holds all machines. */
   path: string;
   span: () => Span;

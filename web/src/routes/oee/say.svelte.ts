@@ -18,7 +18,7 @@ export interface About {
   goesOn: boolean;
 }
 
-export type Said = { done: About[]; failed: { about: About; problem: Problem }[] };
+type Said = { done: About[]; failed: { about: About; problem: Problem }[] };
 
 const USED = 'andon.reasons';
 

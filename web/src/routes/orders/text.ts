@@ -2,7 +2,8 @@
 
 import type { Order } from '$lib/api/parseOrders';
 import type { blockedBy } from '$lib/domain/orders';
-import { jobState, number } from '$lib/features/orders/words';
+import { jobState } from '$lib/features/orders/words';
+import { exact } from '$lib/features/value/count';
 import { t } from '$messages';
 
 /** "20 Label: held, inside the machine", "30 Pack waits for 20 Label". */
@@ -15,5 +16,5 @@ export function blockWords(block: ReturnType<typeof blockedBy>[number]): string 
 /** What runs of an order: "10 Fill and cap: 5,340"; null where nothing does, or the last operation, whose count the order shows itself. */
 export function runWords(order: Order): string | null {
   const job = order.jobs.find((one) => one.state === 'Running');
-  return job && job !== order.jobs.at(-1) ? `${job.operation} ${job.title}: ${number(job.good)}` : null;
+  return job && job !== order.jobs.at(-1) ? `${job.operation} ${job.title}: ${exact(job.good)}` : null;
 }

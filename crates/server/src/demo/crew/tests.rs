@@ -117,13 +117,19 @@ fn a_job_ends_when_it_has_made_what_was_wanted_or_what_came() {
     assert_eq!(made(("Ended", 4.0), ("Running", 3.0), ("Running", 0.0)), [begin(13)], "one more was mounted");
     let mut order = order(10, "HP-8", [("Ended", 4.0), ("Running", 3.0), ("Running", 3.0), WAITS]);
     order.jobs[1].scrap = 1.0;
-    assert_eq!(deeds(&[order]), [stop(11), begin(13)], "what is scrap has come as well; and that is not over at the next");
+    assert_eq!(
+        deeds(&[order]),
+        [stop(11), begin(13)],
+        "what is scrap has come as well; and that is not over at the next"
+    );
 }
 
 #[test]
 fn a_station_to_which_nothing_comes_any_more_ends_its_job() {
     let open = [order(10, "HP-8", [("Ended", 3.0), ("Running", 1.0), WAITS, WAITS])];
-    let waits = |state, seconds| decide(&open, &[machine_in(Place::Leak, state, None, Duration::from_secs(seconds))], NOW).deeds[0];
+    let waits = |state, seconds| {
+        decide(&open, &[machine_in(Place::Leak, state, None, Duration::from_secs(seconds))], NOW).deeds[0]
+    };
     assert_eq!(waits("Idle", 299), begin(12));
     assert_eq!(waits("Idle", 300), stop(11));
     assert_eq!(waits("Execute", 9_999), begin(12));

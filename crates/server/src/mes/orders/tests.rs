@@ -1,29 +1,17 @@
 //! Orders on the floor, over hours that a test turns by hand: made, begun, counted, killed, ended, planned.
 
-use super::Manufacturing;
-use crate::notes::Notes;
-use andon_access::AuditRecorder;
-use andon_api::ports::mes::{KpiAnswer, Mes as _, Window};
+use crate::mes::testbed::{EXECUTE, HELD, IDLE, STARTING, Testbed, at, begins, plant_of};
+use andon_api::ports::mes::KpiAnswer;
 use andon_api::ports::orders::{
     CountWish, Current, JobTrigger, JobView, OrderAction, OrderPatch, OrderView, OrderWish, Orders, OrdersProblem,
     PlaceWish, ProposalView, SeenWish, TriggerWish,
 };
-use andon_bus::Bus;
-use andon_log::{DurableLog, LogOptions, OsDisk};
 use andon_model::access::{Principal, PrincipalKind};
-use andon_model::log::{Lane, Log, Seq, kind};
-use andon_model::plant::Plant;
-use andon_model::sample_codec::encode_samples;
-use andon_model::{Clock, Sample, StatusCode, TagId, Timestamp, Value};
-use andon_store::documents::{self, Document};
+use andon_store::PlantRepository as _;
 use andon_store::floor::{FloorKeep, FloorRepository as _, StoredHour};
 use andon_store::orders::{JobFilter, OrderFilter, OrderRepository as _, PersonSkill};
-use andon_store::{PlantRepository, Store};
-use andon_testkit::clock::ManualClock;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PLANT: &str = r#"
@@ -52,70 +40,11 @@ operation = [{ name = "20", equipment = ["works/line/oven", "works/line/press"],
 name = "STEEL"
 "#;
 
-/// PackML's numbers.
-const STARTING: i64 = 3;
-const IDLE: i64 = 4;
-const EXECUTE: i64 = 6;
-const HELD: i64 = 11;
-
-fn begins() -> Timestamp {
-    Timestamp::parse_rfc3339("2026-06-01T08:00:00Z").expect("a time")
-}
-
-fn at(minutes: i64) -> Timestamp {
-    Timestamp::from_micros(begins().micros() + minutes * 60_000_000)
-}
-
 fn person(number: u128) -> Principal {
     Principal { id: Uuid::from_u128(number), kind: PrincipalKind::Person }
 }
 
-struct Here {
-    mes: Arc<Manufacturing>,
-    log: Arc<DurableLog>,
-    store: Store,
-    clock: Arc<ManualClock>,
-    stop: CancellationToken,
-    next: Seq,
-}
-
-impl Here {
-    async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Self {
-        Self::open_with(folder, clock, PLANT).await
-    }
-
-    async fn open_with(folder: &Path, clock: &Arc<ManualClock>, plant: &str) -> Self {
-        let handed: Arc<dyn Clock> = clock.clone();
-        let (log, _) = DurableLog::open(
-            &folder.join("log"),
-            Uuid::from_u128(1),
-            LogOptions::default(),
-            Arc::new(OsDisk),
-            handed.clone(),
-        )
-        .expect("a log");
-        let shared: Arc<dyn Log> = log.clone();
-        let store = Store::open(&folder.join("records.sqlite"), handed.clone()).await.expect("a store");
-        if store.current_plant().await.expect("a model").0.version == 0 {
-            store.apply_plant(0, plant_of(plant), Principal::SYSTEM, None).await.expect("applied");
-        }
-        let bus = Bus::new(handed.clone());
-        let (plant, ids) = store.current_plant().await.expect("a model");
-        bus.set_plant(Arc::new(plant), ids);
-        let recorder = AuditRecorder::open(shared.clone()).expect("a recorder");
-        let stop = CancellationToken::new();
-        let relay = {
-            let (store, log, stop) = (store.clone(), shared.clone(), stop.clone());
-            async move { store.relay(recorder, log, stop).await }
-        };
-        // Ends with `stop`.
-        tokio::spawn(relay);
-        let mes = Manufacturing::open(store.clone(), shared, bus, handed, Notes::new().0).await.expect("opened");
-        mes.follow().await.expect("followed");
-        let next = mes.first();
-        Self { mes, log, store, clock: clock.clone(), stop, next }
-    }
-
+impl Testbed {
     /// Another model of the plant.
     async fn apply(&self, plant: &str) {
         let version = self.store.current_plant().await.expect("a model").0.version;
@@ -123,50 +52,6 @@ impl Here {
         let (plant, ids) = self.store.current_plant().await.expect("a model");
         self.mes.bus.set_plant(Arc::new(plant), ids);
         self.mes.follow().await.expect("followed");
-    }
-
-    async fn say(&self, readings: &[(&str, i64, i64)]) {
-        let received_ts = self.clock.now();
-        let view = self.mes.bus.plant();
-        let sample = |(tag, minute, value): &(&str, i64, i64)| Sample {
-            tag: view.id_of(&format!("works/line/{tag}")).unwrap_or(TagId(999)),
-            value: Value::Int64(*value),
-            quality: StatusCode::GOOD,
-            source_ts: at(*minute),
-            received_ts,
-        };
-        let samples: Vec<_> = readings.iter().map(sample).collect();
-        let seq = self.log.append(Lane::Samples, kind::SAMPLES, &encode_samples(&samples)).expect("taken");
-        self.log.durable(Lane::Samples, seq).await.expect("durable");
-    }
-
-    async fn go_on(&mut self) {
-        while let Some(next) = self.mes.read_once(self.next).await.expect("read") {
-            self.next = next;
-        }
-        self.mes.tick().await.expect("kept");
-    }
-
-    /// At a minute, with what machines say then.
-    async fn at_minute(&mut self, minute: i64, readings: &[(&str, i64)]) {
-        self.clock.set(at(minute));
-        let readings: Vec<_> = readings.iter().map(|(tag, value)| (*tag, minute, *value)).collect();
-        if !readings.is_empty() {
-            self.say(&readings).await;
-        }
-        self.go_on().await;
-    }
-
-    async fn killed(self, folder: &Path) -> Self {
-        let clock = self.clock.clone();
-        self.stop.cancel();
-        self.store.close().await.expect("closed");
-        drop(self.mes);
-        self.log.close();
-        drop(self.log);
-        let mut here = Self::open(folder, &clock).await;
-        here.go_on().await;
-        here
     }
 
     async fn make(&self, number: &str, material: &str, quantity: f64) -> OrderView {
@@ -218,15 +103,6 @@ impl Here {
         let patch = OrderPatch { version, quantity: Some(quantity), ..OrderPatch::default() };
         Orders::change(&*self.mes, order.to_owned(), patch, person(1)).await.expect("changed")
     }
-
-    async fn kpis(&self, from: i64, to: i64) -> KpiAnswer {
-        self.mes.kpis("works/line/press".to_owned(), Window { from: at(from), to: at(to) }).await.expect("an answer")
-    }
-}
-
-fn plant_of(text: &str) -> Plant {
-    let document = Document { name: "plant.toml".to_owned(), text: text.to_owned() };
-    documents::parse(&[document], &crate::adapters::Checks).expect("a good model")
 }
 
 fn wish(number: &str, material: &str, quantity: f64) -> OrderWish {
@@ -251,9 +127,7 @@ fn told(answer: &KpiAnswer) -> ([f64; 4], [f64; 2]) {
 
 #[tokio::test]
 async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_in_between() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(1, &[("press/state", IDLE), ("press/good", 10)]).await;
     let order = here.make("4711", "BOLT", 200.0).await;
     let job = order.jobs[0].id;
@@ -269,13 +143,13 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     here.trigger(job, JobTrigger::Pause, 2, 1).await.expect("paused");
     // Between two runs nothing is known of a machine until it says something: it speaks just before and a minute after.
     here.at_minute(65, &[("press/state", HELD)]).await;
-    here = here.killed(folder.path()).await;
+    here = here.killed().await;
     here.at_minute(66, &[("press/state", HELD)]).await;
     here.at_minute(70, &[("press/state", EXECUTE)]).await;
     here.trigger(job, JobTrigger::Resume, 3, 1).await.expect("resumed");
     here.at_minute(80, &[("press/state", EXECUTE)]).await;
     here.count(job, 2.0, 4.0, 4).await.expect("counted");
-    here = here.killed(folder.path()).await;
+    here = here.killed().await;
     here.at_minute(81, &[("press/state", EXECUTE)]).await;
     here.at_minute(100, &[("press/state", IDLE)]).await;
     assert_eq!(here.count(job, 2.0, 4.0, 4).await.expect("again").good, 102.0, "the same key again");
@@ -288,21 +162,21 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     here.at_minute(125, &[]).await;
     let expected = ([10.0, 74.0, 9.0, 24.0], [122.0, 4.0]);
     for round in 0..3 {
-        let mut answer = here.kpis(1, 120).await;
+        let mut answer = here.kpis("works/line/press", 1, 120).await;
         // The machine said 130 at 120, which the window is without.
         answer.amounts.good += 20.0;
         let (times, amounts) = told(&answer);
         assert_eq!((times, amounts), expected, "round {round}");
         let shown = here.job(job).await;
         assert_eq!((shown.good, shown.scrap), (102.0, 4.0), "round {round}");
-        here = here.killed(folder.path()).await;
+        here = here.killed().await;
         here.at_minute(250 + round * 100, &[]).await;
     }
     // A device was cut off and tells now what was.
     here.say(&[("press/scrap", 50, 7)]).await;
     here.go_on().await;
     assert_eq!(here.job(job).await.scrap, 11.0, "what comes late counts for the job that stood there");
-    assert_eq!(told(&here.kpis(1, 120).await).1[1], 11.0);
+    assert_eq!(told(&here.kpis("works/line/press", 1, 120).await).1[1], 11.0);
     let order = Orders::order(&*here.mes, "4711".to_owned(), person(1).id).await.expect("the order");
     assert_eq!((&*order.state, order.good, order.scrap), ("Completed", 102.0, 11.0));
     let kinds: Vec<_> =
@@ -312,9 +186,7 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
 
 #[tokio::test]
 async fn of_two_who_begin_at_once_one_wins_and_the_other_is_told_who() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(5, &[]).await;
     let (a, b) = (here.make("A", "BOLT", 1.0).await.jobs[0].clone(), here.make("B", "BOLT", 1.0).await.jobs[0].clone());
     let begin = |job: &JobView, key, by| here.trigger_of(job.id, JobTrigger::Begin, key, by, job.version);
@@ -344,9 +216,7 @@ async fn of_two_who_begin_at_once_one_wins_and_the_other_is_told_who() {
 
 #[tokio::test]
 async fn skills_and_instructions_keep_a_job_from_its_begin() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(5, &[]).await;
     let order = here.make("P1", "PLATE", 2.5).await;
     assert_eq!((&*order.unit, order.revision.as_deref(), order.quantity), ("kg", Some("C"), 2.5));
@@ -382,9 +252,7 @@ async fn skills_and_instructions_keep_a_job_from_its_begin() {
 
 #[tokio::test]
 async fn an_order_is_made_once_changed_before_it_begins_planned_and_given_up() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(5, &[]).await;
     let bought = here.mes.make(wish("S", "STEEL", 1.0), person(1)).await;
     assert!(
@@ -443,9 +311,7 @@ async fn an_order_is_made_once_changed_before_it_begins_planned_and_given_up() {
 
 #[tokio::test]
 async fn what_is_asked_is_done_to_its_end_also_when_its_caller_has_gone() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 10)]).await;
     let job = here.make("4711", "BOLT", 200.0).await.jobs[0].clone();
     here.at_minute(10, &[]).await;
@@ -473,9 +339,7 @@ async fn what_is_asked_is_done_to_its_end_also_when_its_caller_has_gone() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_gives_what_a_machine_counts_to_one_job() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
     let (a, b) = (here.make("A", "BOLT", 9.0).await.jobs[0].id, here.make("B", "BOLT", 9.0).await.jobs[0].id);
     here.at_minute(10, &[]).await;
@@ -490,19 +354,17 @@ async fn a_clock_that_is_set_back_gives_what_a_machine_counts_to_one_job() {
     here.at_minute(61, &[]).await;
     for _ in 0..2 {
         assert_eq!((here.job(a).await.good, here.job(b).await.good), (100.0, 3.0));
-        here = here.killed(folder.path()).await;
+        here = here.killed().await;
     }
 }
 
 #[tokio::test]
 async fn a_machine_that_is_added_under_a_running_job_loses_no_item() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
     let (head, rest) = PLANT.split_once("[[machine]]\nequipment = \"works/line/oven\"").expect("two machines");
     let without = head.split_once("[[machine]]").expect("a machine").0.to_owned()
         + "[[machine]]\nequipment = \"works/line/oven\""
         + rest;
-    let mut here = Here::open_with(folder.path(), &clock, &without).await;
+    let mut here = Testbed::new(&without).await;
     here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 10)]).await;
     let job = here.make("4711", "BOLT", 200.0).await.jobs[0].id;
     here.at_minute(5, &[]).await;
@@ -515,15 +377,13 @@ async fn a_machine_that_is_added_under_a_running_job_loses_no_item() {
     here.at_minute(31, &[]).await;
     assert_eq!(here.job(job).await.good, 75.0, "50 and 5 of people, 20 of the counter");
     here.at_minute(300, &[]).await;
-    here = here.killed(folder.path()).await;
+    here = here.killed().await;
     assert_eq!(here.job(job).await.good, 75.0);
 }
 
 #[tokio::test]
 async fn a_number_that_is_taken_says_no_more_and_one_that_waits_says_how_to_release_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let here = Here::open(folder.path(), &clock).await;
+    let here = Testbed::new(PLANT).await;
     let waits = OrderWish { release: false, ..wish("O1", "BOLT", 600.0) };
     let order = here.mes.make(waits.clone(), person(1)).await.expect("made").1;
     let other = here.mes.make(wish("O1", "PLATE", 1.0), person(2)).await;
@@ -543,9 +403,7 @@ async fn a_number_that_is_taken_says_no_more_and_one_that_waits_says_how_to_rele
 
 #[tokio::test]
 async fn a_list_says_when_there_is_more_and_a_ledger_comes_page_by_page() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(5, &[]).await;
     let job = here.make("A", "BOLT", 9.0).await.jobs[0].id;
     here.make("B", "BOLT", 9.0).await;
@@ -576,9 +434,7 @@ async fn a_list_says_when_there_is_more_and_a_ledger_comes_page_by_page() {
 
 #[tokio::test]
 async fn a_plan_is_made_of_what_one_may_configure_around_what_others_have_planned() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(0, &[]).await;
     let theirs = here.make("T", "PLATE", 600.0).await;
     here.plan(false, "").await.expect("a plan");
@@ -601,9 +457,7 @@ async fn a_plan_is_made_of_what_one_may_configure_around_what_others_have_planne
 
 #[tokio::test]
 async fn who_begins_before_anything_was_made_is_told() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(5, &[("press/state", EXECUTE)]).await;
     let oven = here.make("P1", "PLATE", 2.5).await.jobs[1].clone();
     let wish = TriggerWish {
@@ -639,9 +493,7 @@ fn pause(job: &JobView, key: u128) -> TriggerWish {
 
 #[tokio::test]
 async fn a_job_of_which_an_hour_is_damaged_says_so_and_fails_no_list() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::new(begins()));
-    let mut here = Here::open(folder.path(), &clock).await;
+    let mut here = Testbed::new(PLANT).await;
     here.at_minute(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
     let job = here.make("4711", "BOLT", 200.0).await.jobs[0].id;
     here.at_minute(10, &[]).await;
@@ -656,7 +508,7 @@ async fn a_job_of_which_an_hour_is_damaged_says_so_and_fails_no_list() {
     let hour = begins().micros() / 3_600_000_000;
     let damaged = StoredHour { unit, hour, recorded: vec![99], derived: vec![99] };
     here.store.floor_keep(FloorKeep { hours: vec![damaged], ..FloorKeep::default() }).await.expect("written");
-    here = here.killed(folder.path()).await;
+    here = here.killed().await;
     let page = here.mes.orders(OrderFilter::default(), person(1).id).await.expect("a page");
     let shown = &page.orders[0].jobs[0];
     assert!(shown.warnings[0].starts_with("what counters counted is not in its amounts"), "{:?}", shown.warnings);

@@ -27,5 +27,3 @@ export function didWord(did: Did): string {
 
 /** A share as a percentage with one digit; never cut off at 100. */
 export const percent = (share: number | null, digits = 1): string => (share === null ? MISSING : formatNumber(share * 100, digits, language.tag));
-
-export const count = (n: number | null, digits = 0): string => formatNumber(n, digits, language.tag);

@@ -1,0 +1,221 @@
+//! What is remembered of one station: readings that belong to no unit yet, and the last units.
+
+use super::Remark;
+use andon_model::{TagPath, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use std::collections::BTreeMap;
+
+/// So many units are remembered: what comes late for one of them is added to it.
+const UNITS: usize = 64;
+/// So many readings of a tag wait for their unit; the oldest go first, for the newest is what counts.
+const WAITING: usize = 32;
+
+/// So many products are remembered, one after the other.
+const PRODUCTS: usize = 16;
+
+/// What a reading says.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// A serial number or the number of a lot.
+    Number(String),
+    /// A measured value.
+    Measured(Number),
+    /// Whether it was good.
+    Passed(bool),
+}
+
+impl Reading {
+    fn shown(&self) -> String {
+        match self {
+            Self::Number(number) => number.clone(),
+            Self::Measured(value) => value.to_string(),
+            Self::Passed(passed) => if *passed { "passed" } else { "not passed" }.to_owned(),
+        }
+    }
+}
+
+/// A unit that passed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Unit {
+    serial: String,
+    at: i64,
+    /// Its serial number was said again until then; what comes after is of the next one.
+    upto: i64,
+    /// What is told of it, and of when that is.
+    said: BTreeMap<String, (i64, Reading)>,
+}
+
+/// What is remembered of a station, from one frame of the lane to the next.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Heard {
+    /// Readings after the last unit, by what they say, in order of time.
+    waiting: BTreeMap<String, Vec<(i64, Reading)>>,
+    /// The last units, in order of time.
+    units: Vec<Unit>,
+    /// Which product is made, from when on, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    products: Vec<(i64, String)>,
+    /// What is not after this is of units that are not remembered.
+    #[serde(default)]
+    forgotten: Option<i64>,
+}
+
+/// A pass, or more of one.
+pub(super) struct Passed {
+    pub(super) serial: String,
+    pub(super) at: Timestamp,
+    pub(super) product: Option<String>,
+    pub(super) said: BTreeMap<String, Reading>,
+    pub(super) more: bool,
+}
+
+/// A reading of a frame: when, by which word, what, by which tag.
+type Other<'t> = (Timestamp, String, Reading, &'t TagPath);
+
+impl Heard {
+    /// Takes up which product is made.
+    pub(super) fn makes(&mut self, products: Vec<(Timestamp, String)>) {
+        for (at, product) in products {
+            let place = self.products.partition_point(|(known, _)| *known <= at.micros());
+            // What is said again begins nothing.
+            if place.checked_sub(1).is_none_or(|before| self.products[before].1 != product) {
+                self.products.insert(place, (at.micros(), product));
+            }
+        }
+        let extra = self.products.len().saturating_sub(PRODUCTS);
+        self.products.drain(..extra);
+    }
+
+    /// Which product was made then.
+    fn product_at(&self, at: i64) -> Option<String> {
+        let end = self.products.partition_point(|(known, _)| *known <= at);
+        end.checked_sub(1).map(|place| self.products[place].1.clone())
+    }
+
+    /// Takes up what a frame says of the station. Serial numbers first, for they say to whom the rest belongs.
+    pub(super) fn take(
+        &mut self,
+        mut serials: Vec<(Timestamp, String)>,
+        mut others: Vec<Other<'_>>,
+    ) -> (Vec<Passed>, Vec<Remark>) {
+        serials.sort_by_key(|(at, _)| *at);
+        others.sort_by_key(|(at, ..)| *at);
+        let (mut passes, mut remarks) = (Vec::new(), Vec::new());
+        let mut new = Vec::new();
+        for (at, serial) in serials {
+            let at = at.micros();
+            if self.forgotten.is_some_and(|upto| at <= upto) {
+                // It may have been told before it was forgotten: recording it a second time changes nothing.
+                let (product, at) = (self.product_at(at), Timestamp::from_micros(at));
+                passes.push(Passed { serial, at, product, said: BTreeMap::new(), more: false });
+                continue;
+            }
+            if self.units.iter().any(|unit| unit.at <= at && at <= unit.upto && unit.serial == serial) {
+                continue; // Said again.
+            }
+            let place = self.units.partition_point(|unit| unit.at <= at);
+            self.units.insert(place, Unit { serial: serial.clone(), at, upto: at, said: BTreeMap::new() });
+            new.push((at, serial));
+        }
+        for (at, word, reading, tag) in others {
+            if self.forgotten.is_some_and(|upto| at.micros() <= upto) {
+                remarks.push(Remark::TooLate { tag: tag.clone(), at });
+                continue;
+            }
+            let waiting = self.waiting.entry(word).or_default();
+            // What is said again is there already, and of two said at one instant the last one counts.
+            let place = waiting.partition_point(|(known, _)| *known <= at.micros());
+            waiting.insert(place, (at.micros(), reading));
+        }
+        self.share_out(&new, &mut passes, &mut remarks);
+        self.forget();
+        (passes, remarks)
+    }
+
+    /// Gives what waits to the units it belongs to.
+    fn share_out(&mut self, new: &[(i64, String)], passes: &mut Vec<Passed>, remarks: &mut Vec<Remark>) {
+        let mut at = 0;
+        while at < self.units.len() {
+            let upto = self.units[at].upto;
+            let mut own = BTreeMap::new();
+            for (word, waiting) in &mut self.waiting {
+                let end = waiting.partition_point(|(known, _)| *known <= upto);
+                own.extend(waiting.drain(..end).next_back().map(|last| (word.clone(), last)));
+            }
+            let is_new =
+                new.iter().any(|(when, serial)| *when == self.units[at].at && *serial == self.units[at].serial);
+            if is_new && self.is_said_again(at, &own) {
+                let again = self.units.remove(at);
+                let product = self.product_at(self.units[at - 1].at);
+                let unit = &mut self.units[at - 1];
+                unit.upto = unit.upto.max(again.at);
+                passes.extend(more(unit, own, product, &mut Vec::new()));
+                continue;
+            }
+            let product = self.product_at(self.units[at].at);
+            let unit = &mut self.units[at];
+            if is_new {
+                let said = own.iter().map(|(word, (_, reading))| (word.clone(), reading.clone())).collect();
+                passes.push(Passed {
+                    serial: unit.serial.clone(),
+                    at: Timestamp::from_micros(unit.at),
+                    product,
+                    said,
+                    more: false,
+                });
+                unit.said = own;
+            } else {
+                passes.extend(more(unit, own, product, remarks));
+            }
+            at += 1;
+        }
+        self.waiting.retain(|_, waiting| !waiting.is_empty());
+    }
+
+    /// Whether a serial number says again what was said just before, with nothing that differs.
+    fn is_said_again(&self, at: usize, own: &BTreeMap<String, (i64, Reading)>) -> bool {
+        let Some(before) = at.checked_sub(1).map(|before| &self.units[before]) else { return false };
+        before.serial == self.units[at].serial
+            && own.iter().all(|(word, (_, reading))| before.said.get(word).is_none_or(|(_, known)| known == reading))
+    }
+
+    fn forget(&mut self) {
+        if self.units.len() > UNITS {
+            let gone = self.units.drain(..self.units.len() - UNITS).map(|unit| unit.upto).max();
+            self.forgotten = self.forgotten.max(gone);
+        }
+        for waiting in self.waiting.values_mut() {
+            let extra = waiting.len().saturating_sub(WAITING);
+            waiting.drain(..extra);
+        }
+    }
+}
+
+/// More of a unit that was told of.
+fn more(
+    unit: &mut Unit,
+    own: BTreeMap<String, (i64, Reading)>,
+    product: Option<String>,
+    remarks: &mut Vec<Remark>,
+) -> Option<Passed> {
+    let mut said = BTreeMap::new();
+    for (word, (when, reading)) in own {
+        match unit.said.get(&word) {
+            None => {
+                said.insert(word.clone(), reading.clone());
+                unit.said.insert(word, (when, reading));
+            }
+            // An older one is only what the newer one has replaced.
+            Some((known, told)) if when > *known && *told != reading => remarks.push(Remark::Otherwise {
+                serial: unit.serial.clone(),
+                at: Timestamp::from_micros(unit.at),
+                said: format!("{word} {}", reading.shown()),
+            }),
+            Some(_) => {}
+        }
+    }
+    let at = Timestamp::from_micros(unit.at);
+    (!said.is_empty()).then(|| Passed { serial: unit.serial.clone(), at, product, said, more: true })
+}

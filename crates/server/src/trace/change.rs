@@ -1,0 +1,204 @@
+//! What people change: receipts, decisions, certificates made anew, credentials of units.
+
+use super::Traceability;
+use super::certify::Fault;
+use super::show::{disposition, failed};
+use andon_access::NewDevice;
+use andon_access::accounts::AccountError;
+use andon_api::ports::trace::{DecisionWish, LotView, ReceiptWish, TraceProblem, UnitCredential, UnitView};
+use andon_bus::ids::new_id;
+use andon_mes::quantity::Quantity;
+use andon_model::Timestamp;
+use andon_model::access::Principal;
+use andon_model::error::causes;
+use andon_model::event::{Event, TraceChange, What};
+use andon_store::StoreError;
+use andon_store::trace::{
+    Change, Disposition, Identity, Item, ItemKind, ItemName, ItemRef, NewItem, NewState, Step, TraceRefusal,
+    TraceRepository,
+};
+use sha2::Digest as _;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long the answer waits for the event to be in the records lane.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
+
+impl Traceability {
+    /// A lot comes. Known already, it is added what was not known of it.
+    pub(super) async fn received(&self, wish: ReceiptWish, by: Principal) -> Result<LotView, TraceProblem> {
+        let content = digest(&["receipt", &format!("{wish:?}")]);
+        let ReceiptWish { key, material, revision, number, quantity, place, state } = wish;
+        let now = self.parts.clock.now();
+        let name = ItemName { kind: ItemKind::Lot, material, number };
+        let uncountable = |text: String| TraceProblem::Refused(text, "write a quantity that can be counted".to_owned());
+        let quantity = Quantity::from_f64(quantity).map_err(|error| uncountable(error.to_string()))?;
+        if quantity == Quantity::ZERO {
+            return Err(uncountable("less than a millionth is nothing".to_owned()));
+        }
+        let state = disposition(&state).unwrap_or(Disposition::Quarantine);
+        let shown = format!("{} {}", name.material, name.number);
+        let whereto = place.as_deref().map(|place| format!(", at {place}")).unwrap_or_default();
+        let detail = format!("{} received, {}{whereto}", quantity.to_f64(), state.word());
+        // One that was used before it came has an id already.
+        let known = self.parts.store.trace_item(ItemRef::Name(name.clone())).await.map_err(failed)?;
+        let id = known.map_or_else(|| new_id(&*self.parts.clock), |item| item.id);
+        let step = Step::Item(NewItem {
+            id,
+            name: name.clone(),
+            revision,
+            quantity: Some(quantity.millionths()),
+            state,
+            place: place.clone(),
+            at: now,
+            job: None,
+            by: Some(by.id),
+            told_if_new: None,
+        });
+        let event = self.change_event(now, &by, "received", id, shown, detail);
+        self.change(Change { key, content, steps: vec![step], event }).await?;
+        let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
+        let item = item.ok_or_else(|| TraceProblem::Failed("the lot is not in the records".to_owned()))?;
+        self.lot_view(item.id).await
+    }
+
+    /// Somebody decides what may be done with an item.
+    pub(super) async fn decided(&self, id: Uuid, wish: DecisionWish, by: Principal) -> Result<LotView, TraceProblem> {
+        let item = self.item(id).await?;
+        let content = digest(&["decision", &id.to_string(), &wish.state, &wish.reason]);
+        let state = disposition(&wish.state).ok_or_else(|| {
+            TraceProblem::Refused(format!("{} is no state", wish.state), "write Released or Hold".to_owned())
+        })?;
+        let now = self.parts.clock.now();
+        let step =
+            Step::State(NewState { item: ItemRef::Id(id), state, at: now, by: Some(by.id), why: wish.reason.clone() });
+        let detail = format!("{} → {}: {}", item.state.word(), state.word(), wish.reason);
+        let event = self.change_event(now, &by, "state", id, shown(&item), detail);
+        self.change(Change { key: wish.key, content, steps: vec![step], event }).await?;
+        self.lot_view(id).await
+    }
+
+    async fn change(&self, change: Change) -> Result<(), TraceProblem> {
+        let event = change.event.id;
+        let report = self.parts.store.trace_change(change).await.map_err(|error| match error {
+            StoreError::Refused(refusal) => refused(&refusal),
+            other => failed(other),
+        })?;
+        if report.changed > 0 {
+            self.parts.store.relay_now(event, RECORDED_WITHIN).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// What all stations stand under: whoever sees all of that hears of lots.
+    fn branch(&self) -> String {
+        let state = self.state();
+        let mut paths = state.follower.stations().keys().map(|path| path.split('/').collect::<Vec<_>>());
+        let Some(mut common) = paths.next() else { return String::new() };
+        for path in paths {
+            let same = common.iter().zip(&path).take_while(|(a, b)| a == b).count();
+            common.truncate(same);
+        }
+        common.join("/")
+    }
+
+    fn change_event(
+        &self,
+        at: Timestamp,
+        by: &Principal,
+        action: &str,
+        item: Uuid,
+        shown: String,
+        detail: String,
+    ) -> Event {
+        let what = TraceChange { action: action.to_owned(), item, shown, detail: Some(detail) };
+        let id = new_id(&*self.parts.clock);
+        Event { id, at, source_at: None, path: self.branch(), by: by.clone(), what: What::Trace(what) }
+    }
+
+    /// Makes the certificate of a finished unit of what stands recorded now.
+    pub(super) async fn certified_anew(&self, id: Uuid, by: Principal) -> Result<UnitView, TraceProblem> {
+        self.item(id).await?;
+        let finished = self.parts.store.trace_finished(id).await.map_err(failed)?.ok_or_else(|| {
+            TraceProblem::Conflict(
+                "the unit is not finished".to_owned(),
+                "its certificate is made when it passes a station with `last = true`".to_owned(),
+            )
+        })?;
+        match self.certify(&finished, true, &by).await {
+            Ok(()) => self.unit_view(id).await,
+            Err(Fault::NotPossible(why)) => {
+                Err(TraceProblem::Refused(why, "put that right, then ask for the certificate again".to_owned()))
+            }
+            Err(Fault::Failed(why)) => Err(TraceProblem::Failed(why)),
+        }
+    }
+
+    /// Gives a unit the credential to connect with. A kill between the account and the note of it leaves an account whose password nobody
+    /// was told; asked again, it is renewed and told.
+    pub(super) async fn identified(&self, id: Uuid, by: Principal) -> Result<UnitCredential, TraceProblem> {
+        let item = self.item(id).await?;
+        if item.name.kind != ItemKind::Unit {
+            return Err(TraceProblem::Unknown("this serial unit".to_owned()));
+        }
+        // One at a time, so that the second of two is told that it was given.
+        let _turn = self.turn.lock().await;
+        let given = || {
+            TraceProblem::Conflict(
+                "the unit was given its credential before; it is told once".to_owned(),
+                format!("make a new password for the device {id} among the devices, if the first one is lost"),
+            )
+        };
+        if self.parts.store.trace_identity(id).await.map_err(failed)?.is_some() {
+            return Err(given());
+        }
+        let user = id.to_string();
+        let topics = format!("units/{id}/#");
+        let wanted = NewDevice {
+            user: user.clone(),
+            client_id: Some(user.clone()),
+            publish: vec![topics.clone()],
+            subscribe: vec![topics.clone()],
+            ..NewDevice::default()
+        };
+        let made = self.parts.accounts.create_device(&by, wanted).await;
+        let (device, secret) = made.map_err(|error: AccountError| TraceProblem::Failed(causes(&error)))?;
+        let now = self.parts.clock.now();
+        let identity = Identity { device, at: now, by: Some(by.id) };
+        let detail = "its credential was given out".to_owned();
+        let event = self.change_event(now, &by, "identity", id, shown(&item), detail);
+        let event_id = event.id;
+        if !self.parts.store.trace_identify(id, identity, event).await.map_err(failed)? {
+            return Err(given());
+        }
+        self.parts.store.relay_now(event_id, RECORDED_WITHIN).await.map_err(failed)?;
+        Ok(UnitCredential { device, user, password: secret.reveal().to_owned(), topics })
+    }
+}
+
+fn shown(item: &Item) -> String {
+    format!("{} {}", item.name.material, item.name.number)
+}
+
+/// A digest of what was asked for.
+fn digest(words: &[&str]) -> [u8; 32] {
+    let mut digest = sha2::Sha256::new();
+    for word in words {
+        digest.update((word.len() as u64).to_be_bytes());
+        digest.update(word.as_bytes());
+    }
+    digest.finalize().into()
+}
+
+fn refused(refusal: &TraceRefusal) -> TraceProblem {
+    let text = refusal.to_string();
+    match refusal {
+        TraceRefusal::Differs { .. } => TraceProblem::Conflict(
+            text,
+            "look whether it is the same lot; another delivery of it gets a lot number of its own".to_owned(),
+        ),
+        TraceRefusal::OtherChange => TraceProblem::Conflict(text, "send it with a new key".to_owned()),
+        TraceRefusal::Unknown { item } => TraceProblem::Unknown(item.clone()),
+        _ => TraceProblem::Refused(text, "put that right and send it again".to_owned()),
+    }
+}

@@ -1,0 +1,540 @@
+//! A line of three stations whose clock a test turns by hand: units pass, the node is killed anywhere, certificates are made once.
+
+use super::certify::WAITED;
+use super::{Parts, Reading, Traceability};
+use crate::adapters::StoredAccounts;
+use crate::mes::testbed::{NODE, Testbed, begins};
+use andon_access::signing::SigningKey;
+use andon_access::{Accounts, AccountsOptions};
+use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
+use andon_api::ports::trace::{DecisionWish, ItemsQuery, LabelForm, ReceiptWish, TraceProblem, Traces, UnitView};
+use andon_bus::ids::new_id;
+use andon_mes::certificate::{Certificate, Identity, PublicKey, Trace, Verdict, verify};
+use andon_model::access::{Principal, PrincipalKind};
+use andon_model::event::What;
+use andon_model::log::{Lane, Log, Seq, kind};
+use andon_model::{Clock, Sample, StatusCode, Timestamp, Value};
+use andon_store::OutboxRepository;
+use andon_store::trace::{READER, TraceRepository};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const PLANT: &str = r#"
+equipment = [{ path = "works", level = "site" }, { path = "works/line", level = "work_center" }, { path = "works/line/mount", level = "work_unit" }, { path = "works/line/test", level = "work_unit" }, { path = "works/line/pack", level = "work_unit" }]
+tag = [
+  { path = "works/line/mount/state", type = "int64" }, { path = "works/line/mount/serial", type = "string" }, { path = "works/line/mount/valve", type = "string" }, { path = "works/line/mount/motor", type = "string" },
+  { path = "works/line/test/serial", type = "string" }, { path = "works/line/test/result", type = "int64" }, { path = "works/line/test/leak", type = "double", unit = "g" },
+  { path = "works/line/pack/serial", type = "string" },
+]
+instruction = [{ name = "WI-1", revision = "B", text = "Arrow in the direction of flow." }]
+[[machine]]
+equipment = "works/line/mount"
+state = { tag = "works/line/mount/state", packml = true }
+unit = { serial = "works/line/mount/serial", part = [{ material = "VALVE", lot = "works/line/mount/valve" }, { material = "MOTOR", serial = "works/line/mount/motor" }], first = true }
+[[machine]]
+equipment = "works/line/test"
+unit = { serial = "works/line/test/serial", result = { tag = "works/line/test/result" }, measure = [{ characteristic = "leak", tag = "works/line/test/leak" }] }
+[[machine]]
+equipment = "works/line/pack"
+unit = { serial = "works/line/pack/serial", last = true }
+[[material]]
+name = "VALVE"
+tracked = "lot"
+[[material]]
+name = "MOTOR"
+tracked = "serial"
+[[material]]
+name = "PUMP"
+revision = "C"
+gtin = "4012345000085"
+tracked = "serial"
+bill = [{ material = "VALVE", quantity = 2 }]
+characteristic = [{ name = "leak", unit = "g", upper = 3 }]
+operation = [{ name = "10", equipment = ["works/line/mount"], run_time = "6 s", instructions = ["WI-1"] }, { name = "20", equipment = ["works/line/test"], run_time = "6 s", after = [] }, { name = "30", equipment = ["works/line/pack"], run_time = "6 s", after = [] }]
+[[material]]
+name = "FAN"
+tracked = "serial"
+operation = [{ name = "10", equipment = ["works/line/mount"], run_time = "6 s" }]
+"#;
+
+/// So many seconds after the beginning.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_micros(begins().micros() + second * 1_000_000)
+}
+
+fn person() -> Principal {
+    Principal { id: Uuid::from_u128(7), kind: PrincipalKind::Person }
+}
+
+/// A node as far as it traces, and what it stands on.
+struct Here {
+    bed: Testbed,
+    trace: Arc<Traceability>,
+    reading: Reading,
+}
+
+impl Here {
+    async fn new() -> Self {
+        Self::over(Testbed::new_at(at(-600), PLANT).await).await
+    }
+
+    /// Traceability over a node that has read nothing yet.
+    async fn over(bed: Testbed) -> Self {
+        let options = AccountsOptions::default();
+        let records = Arc::new(StoredAccounts { store: bed.store.clone(), session_life: options.session_life });
+        let accounts = Accounts::load(records, bed.recorder.clone(), bed.clock.clone(), options, new_id).await;
+        let parts = Parts {
+            store: bed.store.clone(),
+            log: bed.log.clone(),
+            bus: bed.bus.clone(),
+            clock: bed.clock.clone(),
+            notes: bed.notes.clone(),
+            accounts: accounts.expect("accounts"),
+            mes: bed.mes.clone(),
+            key: SigningKey::open(&bed.folder.path().join("tls/signing-key.pem")).expect("a key"),
+            node: NODE,
+        };
+        let trace = Traceability::open(parts).await.expect("opened");
+        trace.follow();
+        let next = bed.store.applied(READER, Lane::Samples).await.expect("an offset").next();
+        Self { bed, trace, reading: Reading::from(next) }
+    }
+
+    /// What stations say, as one frame that comes a second after the last of it: `10 mount serial P1`.
+    async fn say(&self, said: &str) {
+        let view = self.bed.bus.plant();
+        let one = |said: &str| {
+            let words: Vec<&str> = said.split_whitespace().collect();
+            let [second, station, tag, value] = words[..] else { panic!("{said}") };
+            let value = match tag {
+                "leak" => Value::Double(value.parse().expect("a number")),
+                "result" | "state" => Value::Int64(value.parse().expect("a number")),
+                _ => Value::String(value.into()),
+            };
+            let source_ts = at(second.parse().expect("a second"));
+            let tag = view.id_of(&format!("works/line/{station}/{tag}")).expect("a tag");
+            Sample { tag, value, quality: StatusCode::GOOD, source_ts, received_ts: source_ts }
+        };
+        let mut samples: Vec<_> = said.split(',').map(str::trim).map(one).collect();
+        let received =
+            samples.iter().map(|sample| sample.source_ts).max().expect("something").plus(Duration::from_secs(1));
+        samples.iter_mut().for_each(|sample| sample.received_ts = received);
+        self.bed.clock.set(received.max(self.bed.clock.now()));
+        self.bed.take(&samples).await;
+    }
+
+    /// Reads what came and keeps it, and makes what is due.
+    async fn go_on(&mut self) {
+        self.bed.read().await;
+        while self.trace.round(&mut self.reading, true).await.expect("a round") {}
+    }
+
+    async fn hear(&mut self, said: &str) {
+        self.say(said).await;
+        self.go_on().await;
+    }
+
+    async fn killed(self) -> Self {
+        drop(self.trace);
+        Self::over(self.bed.killed_before_it_reads().await).await
+    }
+
+    async fn unit(&self, serial: &str) -> UnitView {
+        let query = ItemsQuery { units: true, number: Some(serial.to_owned()), limit: 10, ..ItemsQuery::default() };
+        let found = self.trace.items(query).await.expect("a page").items;
+        assert_eq!(found.len(), 1, "one unit {serial}: {found:?}");
+        self.trace.unit(found[0].id).await.expect("a unit")
+    }
+
+    /// An order for pumps whose jobs run at all stations.
+    async fn run_order(&self) {
+        let mes = &self.bed.mes;
+        let wish = OrderWish {
+            number: "4711".to_owned(),
+            material: "PUMP".to_owned(),
+            revision: None,
+            quantity: 100.0,
+            due: None,
+            priority: 5,
+            note: String::new(),
+            release: true,
+        };
+        let (_, order) = mes.make(wish, person()).await.expect("an order");
+        for job in order.jobs {
+            if let Some(instruction) = job.instructions.first() {
+                let seen = SeenWish {
+                    instruction: instruction.name.clone(),
+                    revision: instruction.revision.clone(),
+                    sha256: instruction.sha256.clone(),
+                };
+                mes.seen(job.id, seen, person()).await.expect("seen");
+            }
+            let wish = TriggerWish {
+                what: JobTrigger::Begin,
+                version: job.version,
+                key: new_id(&*self.bed.clock),
+                reason: None,
+                why: None,
+                prepared: None,
+                equipment: job.alternatives.first().cloned(),
+            };
+            mes.trigger(job.id, wish, person()).await.expect("begun");
+        }
+    }
+
+    fn key(&self) -> PublicKey {
+        self.trace.public_key()
+    }
+
+    async fn events(&self) -> Vec<(String, String, String)> {
+        let read = self.bed.log.read(Lane::Records, Seq(1), 8 << 20).expect("the records");
+        let mut told = Vec::new();
+        for frame in read.frames.iter().filter(|frame| frame.kind == kind::EVENT) {
+            let sealed: serde_json::Value = serde_json::from_slice(&frame.payload).expect("an event");
+            if let Ok(What::Trace(change)) = serde_json::from_value(sealed["event"]["what"].clone()) {
+                told.push((change.action, change.shown, change.detail.unwrap_or_default()));
+            }
+        }
+        told
+    }
+
+    /// Waits until what was told stands in the records.
+    async fn told(&self) -> Vec<(String, String, String)> {
+        while !self.bed.store.outbox_pending(1).await.expect("the outbox").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        self.events().await
+    }
+}
+
+/// The signature as `andon verify certificate` checks it.
+fn checked(file: &[u8], key: PublicKey) -> Certificate {
+    verify(file, &[key], crate::verify::is_signed_by).expect("a good certificate")
+}
+
+#[tokio::test]
+async fn a_unit_passes_its_stations_and_is_born_with_all_that_is_known_of_it() {
+    let mut here = Here::new().await;
+    here.run_order().await;
+    here.hear("9 mount state 6, 10 mount serial P0, 20 mount serial P1, 20 mount valve V-7, 20 mount motor M-1").await;
+    here.hear("30 test serial P1, 30 test result 0, 30 test leak 3.5").await;
+    here.hear("40 test serial P1, 40 test result 1, 40 test leak 2.5").await;
+    here.hear("50 pack serial P1").await;
+    let unit = here.unit("P1").await;
+    assert_eq!((unit.item.material.as_str(), unit.item.revision.as_deref()), ("PUMP", Some("C")));
+    let passes: Vec<_> =
+        unit.passes.iter().map(|pass| (pass.equipment.as_str(), pass.operation.as_deref(), pass.passed)).collect();
+    assert_eq!(
+        passes,
+        [
+            ("works/line/mount", Some("10"), Some(true)),
+            ("works/line/test", Some("20"), Some(false)),
+            ("works/line/test", Some("20"), Some(true)),
+            ("works/line/pack", Some("30"), Some(true)),
+        ]
+    );
+    let part = |part: &andon_api::ports::trace::PartView| {
+        (part.item.number.clone(), format!("{} {}", part.quantity, part.position))
+    };
+    let parts: BTreeSet<_> = unit.as_built.iter().map(part).collect();
+    let wanted = [("M-1", "1 motor"), ("V-7", "2 valve")].map(|(number, rest)| (number.to_owned(), rest.to_owned()));
+    assert_eq!(parts, wanted.into());
+    let finished = unit.finished.expect("it is finished");
+    assert_eq!((finished.certificate.as_str(), finished.at_ms), ("due", at(50).millis()));
+
+    // Made when others have had time to say what they know.
+    here.bed.clock.set(at(50).plus(WAITED));
+    here.go_on().await;
+    here.go_on().await;
+    let unit = here.unit("P1").await;
+    assert_eq!(unit.certificates.len(), 1);
+    let brief = &unit.certificates[0];
+    assert_eq!((brief.superseded_by.as_deref(), brief.key_id.as_str()), (None, here.key().to_string().as_str()));
+    let file = here.trace.certificate(brief.number.clone()).await.expect("the file");
+    assert_eq!(file.serial, "P1");
+    let certificate = checked(&file.bytes, here.key());
+    let content = certificate.content();
+    assert_eq!(
+        (content.unit.serial.as_str(), content.unit.product.id.to_string().as_str()),
+        ("P1", "GTIN 4012345000085")
+    );
+    assert_eq!(content.job_order.as_ref().map(|job| job.as_str()), Some("4711/30"));
+    assert!(matches!(&content.identity, Some(Identity::Id(id)) if id.as_str() == unit.item.id.to_string()));
+    let parts: Vec<_> = content
+        .parts
+        .iter()
+        .map(|part| (part.component.as_str(), part.trace.clone(), part.quantity.to_string()))
+        .collect();
+    assert!(
+        parts.iter().any(|(name, trace, quantity)| *name == "VALVE"
+            && matches!(trace, Trace::Lot(lot) if lot.as_str() == "V-7")
+            && quantity == "2"),
+        "{parts:?}"
+    );
+    assert!(
+        parts
+            .iter()
+            .any(|(name, trace, quantity)| *name == "MOTOR" && matches!(trace, Trace::Serial(_)) && quantity == "1")
+    );
+    let tests: Vec<_> = content
+        .tests
+        .iter()
+        .map(|test| (test.characteristic.as_str(), test.value.to_string(), test.unit.code(), test.verdict()))
+        .collect();
+    assert_eq!(tests, [("leak", "2.5".to_owned(), "g", Verdict::Pass)], "the last attempt, against the limit");
+    assert_eq!(
+        content
+            .documents
+            .iter()
+            .map(|document| (document.name.as_str(), document.revision.as_str()))
+            .collect::<Vec<_>>(),
+        [("WI-1", "B")]
+    );
+    assert_eq!(
+        content.roles.iter().map(|role| (role.role.as_str(), role.person)).collect::<Vec<_>>(),
+        [("operator", person().id)]
+    );
+    let states = serde_json::to_value(&content.states).expect("json");
+    assert_eq!(states[0]["work_unit"], "works/line/mount");
+    assert_eq!(
+        states[0]["times_us"],
+        serde_json::json!({ "production": 10_000_000 }),
+        "since the unit before it left: {states}"
+    );
+    let told = here.told().await;
+    assert_eq!(told.iter().filter(|(action, ..)| action == "certificate").count(), 1, "{told:?}");
+    // One changed byte is seen.
+    let place = file.bytes.iter().position(|byte| *byte == b'7').expect("a seven");
+    let mut changed = file.bytes.clone();
+    changed[place] = b'8';
+    assert!(verify(&changed, &[here.key()], crate::verify::is_signed_by).is_err());
+}
+
+#[tokio::test]
+async fn wherever_it_is_killed_every_unit_passes_once_and_is_born_once() {
+    let mut here = Here::new().await;
+    here.run_order().await;
+    let key = here.key();
+    for n in 0..12 {
+        let t = 100 + n * 10;
+        for said in [
+            format!("{t} mount serial P{n}, {t} mount valve V-{}", n / 4),
+            format!("{} test serial P{n}, {} test result 1, {} test leak 1.{n}", t + 2, t + 2, t + 2),
+            format!("{} pack serial P{n}", t + 4),
+        ] {
+            here.say(&said).await;
+            // Read or not, kept or not, made or not: killed.
+            match (n + t) % 4 {
+                0 => here.go_on().await,
+                1 => drop(here.trace.read_once(here.reading.next, &mut here.reading.unkept).await.expect("read")),
+                2 => {
+                    let _ = here.trace.read_once(here.reading.next, &mut here.reading.unkept).await.expect("read");
+                    here.trace.keep(&mut here.reading.unkept).await.expect("kept");
+                }
+                _ => {}
+            }
+            here = here.killed().await;
+        }
+    }
+    here.go_on().await;
+    here.bed.clock.advance(Duration::from_secs(60));
+    here.go_on().await;
+    here = here.killed().await;
+    here.go_on().await;
+    assert_eq!(here.key(), key, "the key outlives every kill");
+    for n in 0..12 {
+        let unit = here.unit(&format!("P{n}")).await;
+        let stations: Vec<_> =
+            unit.passes.iter().map(|pass| pass.equipment.rsplit('/').next().unwrap_or_default()).collect();
+        assert_eq!((stations, unit.certificates.len()), (vec!["mount", "test", "pack"], 1), "P{n}");
+        assert_eq!(unit.as_built.len(), 1);
+        let file = here.trace.certificate(unit.certificates[0].number.clone()).await.expect("the file");
+        assert_eq!(checked(&file.bytes, key).content().tests.len(), 1);
+    }
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
+    let told = here.told().await;
+    assert_eq!(told.iter().filter(|(action, ..)| action == "certificate").count(), 12);
+    assert_eq!(told.iter().filter(|(action, ..)| action == "not_known").count(), 3, "each lot once: {told:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_right_is_kept_and_told_with_what_to_do() {
+    let mut here = Here::new().await;
+    here.run_order().await;
+    let receipt = |number: &str, state: &str, quantity| ReceiptWish {
+        key: Uuid::from_u128(number.len() as u128),
+        material: "VALVE".to_owned(),
+        revision: None,
+        number: number.to_owned(),
+        quantity,
+        place: Some("works/store".to_owned()),
+        state: state.to_owned(),
+    };
+    here.trace.receive(receipt("GOOD", "Released", 3.0), person()).await.expect("received");
+    here.trace.receive(receipt("HELD-", "Quarantine", 10.0), person()).await.expect("received");
+    here.hear("10 mount serial P1, 10 mount valve GOOD, 10 mount motor M-1").await;
+    assert_eq!(here.told().await.iter().filter(|(action, ..)| action != "received").count(), 0, "all as it should be");
+    here.hear("20 mount serial P2, 20 mount valve GOOD, 20 mount motor M-1").await;
+    here.hear("30 mount serial P3, 30 mount valve HELD-").await;
+    here.hear("40 mount serial P4, 40 mount valve NEVER").await;
+    here.hear("50 test serial STRAY, 50 test result 1").await;
+    here.hear("60 pack serial P1, 70 pack serial P2, 71 pack serial P1").await;
+    let told = here.told().await;
+    let of = |action: &str| {
+        told.iter()
+            .filter(|(found, ..)| found == action)
+            .map(|(_, shown, text)| format!("{shown}: {text}"))
+            .collect::<Vec<_>>()
+    };
+    let [elsewhere] = &of("elsewhere")[..] else { panic!("{told:?}") };
+    assert!(
+        elsewhere.starts_with("PUMP P2: unit MOTOR M-1 is in unit PUMP P1 already")
+            && elsewhere.contains("one of the two was scanned wrongly")
+    );
+    let [short] = &of("overdrawn")[..] else { panic!("{told:?}") };
+    assert!(short.contains("of lot VALVE GOOD there is 1") && short.contains("count what is left"), "{short}");
+    let [held] = &of("not_released")[..] else { panic!("{told:?}") };
+    assert!(
+        held.contains("VALVE HELD- may not be used: its state is Quarantine") && held.contains("stop the unit"),
+        "{held}"
+    );
+    let unknown = of("not_known");
+    assert!(
+        unknown
+            .iter()
+            .any(|text| text.contains("lot VALVE NEVER went into unit PUMP P4") && text.contains("Receive it")),
+        "{unknown:?}"
+    );
+    assert!(
+        unknown
+            .iter()
+            .any(|text| text.contains("unit PUMP STRAY passed works/line/test, and no first station told of it")),
+        "{unknown:?}"
+    );
+    let [again] = &of("finished")[..] else { panic!("{told:?}") };
+    assert!(again.starts_with("PUMP P1: unit PUMP P1 passed again works/line/pack"), "{again}");
+    // Nothing of it was dropped.
+    for serial in ["P1", "P2", "P3", "P4", "STRAY"] {
+        assert!(!here.unit(serial).await.passes.is_empty(), "{serial}");
+    }
+    assert_eq!(here.unit("P3").await.as_built[0].item.number, "HELD-");
+    assert_eq!(here.trace.findings(None, 100).await.expect("findings").len(), 6);
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
+}
+
+#[tokio::test]
+async fn a_unit_of_no_known_product_has_no_certificate_and_that_is_told_once() {
+    let mut here = Here::new().await;
+    here.hear("10 mount serial P1, 20 pack serial P1").await;
+    here.bed.clock.advance(Duration::from_secs(60));
+    here.go_on().await;
+    here.go_on().await;
+    let unit = here.unit("P1").await;
+    assert_eq!((unit.item.material.as_str(), unit.certificates.len()), ("unknown", 0));
+    let finished = unit.finished.expect("finished");
+    assert_eq!(finished.certificate, "not_possible");
+    assert!(finished.why.expect("why").contains("no job ran at its first station"));
+    let told = here.told().await;
+    assert_eq!(told.iter().filter(|(action, ..)| action == "not_certified").count(), 1, "{told:?}");
+    let refused = Traces::certify(&*here.trace, unit.item.id, person()).await.expect_err("nothing has changed");
+    assert!(matches!(refused, TraceProblem::Refused(..)), "{refused}");
+}
+
+#[tokio::test]
+async fn what_comes_late_is_in_the_certificate_and_later_only_in_one_made_anew() {
+    let mut here = Here::new().await;
+    here.run_order().await;
+    here.hear("10 mount serial P1").await;
+    here.hear("30 pack serial P1").await;
+    here.hear("20 test serial P1, 20 test result 1, 20 test leak 2").await;
+    here.hear("34 test serial P1, 34 test result 0, 34 test leak 9").await;
+    here.bed.clock.set(at(30).plus(WAITED));
+    while here.trace.round(&mut here.reading, true).await.expect("a round") {}
+    assert_eq!(here.unit("P1").await.certificates.len(), 0, "the shop floor has not read so far");
+    here.go_on().await;
+    let tests = async |here: &Here, n: usize| {
+        let unit = here.unit("P1").await;
+        let file = here.trace.certificate(unit.certificates[n].number.clone()).await.expect("the file");
+        checked(&file.bytes, here.key()).content().tests.iter().map(|test| test.value.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(tests(&here, 0).await, ["2"], "what came after it was finished is not in it");
+    here.hear("60 test serial P1, 60 test result 1, 60 test leak 2.9").await;
+    assert_eq!(here.unit("P1").await.certificates.len(), 1);
+    let unit = here.unit("P1").await.item.id;
+    Traces::certify(&*here.trace, unit, person()).await.expect("made anew");
+    assert_eq!((tests(&here, 0).await, tests(&here, 1).await), (vec!["2".to_owned()], vec!["2.9".to_owned()]));
+    let briefs = here.unit("P1").await.certificates;
+    assert_eq!(briefs[0].superseded_by.as_deref(), Some(briefs[1].number.as_str()));
+}
+
+fn wish_of(lot: &str) -> ReceiptWish {
+    ReceiptWish {
+        key: Uuid::from_u128(1),
+        material: "VALVE".to_owned(),
+        revision: None,
+        number: lot.to_owned(),
+        quantity: 40.0,
+        place: Some("works/store".to_owned()),
+        state: "Released".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn people_receive_decide_trace_and_call_back() {
+    let mut here = Here::new().await;
+    here.run_order().await;
+    let wish = wish_of("V-1");
+    let lot = here.trace.receive(wish.clone(), person()).await.expect("received");
+    assert_eq!(here.trace.receive(wish.clone(), person()).await.expect("again").item.id, lot.item.id);
+    let other = here.trace.receive(ReceiptWish { quantity: 41.0, ..wish.clone() }, person()).await;
+    assert!(matches!(other, Err(TraceProblem::Conflict(..))), "the same key for something else: {other:?}");
+    let more = here.trace.receive(ReceiptWish { key: Uuid::from_u128(2), quantity: 41.0, ..wish }, person()).await;
+    assert!(matches!(more, Err(TraceProblem::Conflict(..))), "another quantity of the same lot: {more:?}");
+    here.hear("10 mount serial P1, 10 mount valve V-1, 20 mount serial P2, 20 mount valve V-1, 30 mount serial P3, 30 mount valve V-2").await;
+    let lot = here.trace.lot(lot.item.id).await.expect("the lot");
+    assert_eq!((lot.item.remaining, lot.stock[0].quantity), (Some(36.0), 36.0), "two valves a pump");
+    let hold = DecisionWish { key: Uuid::from_u128(3), state: "Hold".to_owned(), reason: "leaks".to_owned() };
+    let lot = here.trace.decide(lot.item.id, hold, person()).await.expect("decided");
+    assert_eq!((lot.item.state.as_str(), lot.decisions[0].reason.as_str()), ("Hold", "leaks"));
+    let recall = here.trace.recall(lot.item.id, None).await.expect("a recall");
+    let numbers: BTreeSet<&str> = recall.units.iter().map(|row| row.item.number.as_str()).collect();
+    assert_eq!((numbers, recall.cut.as_deref()), (["P1", "P2"].into(), None));
+    assert_eq!(recall.lots[0].item.number, "V-1");
+    let before = here.trace.recall(lot.item.id, Some(at(15))).await.expect("a recall");
+    assert_eq!(before.units.len(), 1, "at that date");
+    let back = here.trace.trace(here.unit("P3").await.item.id, false, None).await.expect("a trace");
+    assert_eq!(back.items.iter().map(|reached| reached.item.number.as_str()).collect::<Vec<_>>(), ["P3", "V-2"]);
+    assert_eq!((back.links.len(), back.links[0].quantity), (1, 2.0));
+    let svg = here.trace.label(lot.item.id, LabelForm::Svg).await.expect("a code");
+    let zpl = here.trace.label(lot.item.id, LabelForm::Zpl).await.expect("a label");
+    assert!(svg.starts_with("<?xml") && zpl.starts_with("^XA"), "{zpl}");
+    let nothing = ReceiptWish { key: Uuid::from_u128(4), number: "V-9".to_owned(), quantity: 1e-7, ..wish_of("V-9") };
+    let nothing = here.trace.receive(nothing, person()).await;
+    assert!(matches!(nothing, Err(TraceProblem::Refused(..))), "{nothing:?}");
+    // One that was used before it came is the same one in its event.
+    let used = here.trace.trace(here.unit("P3").await.item.id, false, None).await.expect("a trace").items[1].item.id;
+    let came = here.trace.receive(ReceiptWish { key: Uuid::from_u128(5), ..wish_of("V-2") }, person()).await;
+    assert_eq!(came.expect("received").item.id, used);
+    let told = here.told().await;
+    assert_eq!(told.iter().filter(|(action, ..)| action == "received" || action == "state").count(), 3, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_unit_is_given_its_credential_once_and_connects_with_it() {
+    let mut here = Here::new().await;
+    here.hear("10 mount serial P1").await;
+    let unit = here.unit("P1").await.item.id;
+    let given = here.trace.identify(unit, person()).await.expect("given");
+    let again = here.trace.identify(unit, person()).await.expect_err("once");
+    assert!(matches!(again, TraceProblem::Conflict(..)), "{again}");
+    let accounts = &here.trace.parts.accounts;
+    let comes = |password: &str, client: &str| {
+        accounts.authenticate_device(Some(&given.user), Some(password), client, None).is_some()
+    };
+    assert!(comes(&given.password, &unit.to_string()));
+    assert!(!comes(&given.password, "another") && !comes("guess", &unit.to_string()));
+    assert!(here.unit("P1").await.identity_given_ms.is_some());
+    assert_eq!(here.told().await.iter().filter(|(action, ..)| action == "identity").count(), 1);
+}
