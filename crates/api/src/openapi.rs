@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
+    alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, mes,
     mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace, transfer,
     users, values, ws,
 };
@@ -55,6 +55,7 @@ use utoipa::OpenApi;
         mes::machines,
         mes::reasons,
         mes::kpis,
+        mes::children,
         mes::series,
         mes::states,
         mes::stops,
@@ -113,6 +114,9 @@ use utoipa::OpenApi;
         mqtt_rules::release,
         mqtt_rules::discard,
         mqtt_rules::discard_all,
+        erp::receive,
+        erp::links,
+        erp::decide,
         connectors::found,
         secrets::list,
         secrets::set,

@@ -228,6 +228,8 @@ pub enum MasterKind {
     Material,
     /// How a work unit is followed: which tags say what it does.
     Machine,
+    /// What the KPIs of a machine, a line, an area or a site are to come to.
+    Target,
 }
 
 /// The most tables of one kind of master data in a model.
@@ -235,8 +237,8 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 6] =
-        [Self::Reason, Self::Calendar, Self::Skill, Self::Instruction, Self::Material, Self::Machine];
+    pub const ALL: [Self; 7] =
+        [Self::Reason, Self::Calendar, Self::Skill, Self::Instruction, Self::Material, Self::Machine, Self::Target];
 
     /// The word in documents.
     #[must_use]
@@ -248,6 +250,7 @@ impl MasterKind {
             Self::Instruction => "instruction",
             Self::Material => "material",
             Self::Machine => "machine",
+            Self::Target => "target",
         }
     }
 
@@ -255,7 +258,7 @@ impl MasterKind {
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Machine => "equipment",
+            Self::Machine | Self::Target => "equipment",
             _ => "name",
         }
     }

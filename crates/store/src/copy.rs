@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 40] = [
+pub(crate) const TABLES: [Table; 42] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -63,6 +63,8 @@ pub(crate) const TABLES: [Table; 40] = [
     table("trace_finished", &["unit"]),
     table("trace_station", &["equipment"]),
     table("trace_identity", &["unit"]),
+    table("erp_message", &["number"]),
+    table("erp_latest", &["subject"]),
 ];
 
 /// A column, and what stands in it.

@@ -36,7 +36,7 @@ struct Table {
 /// The column that says to which material a row belongs.
 const OWNER: &str = "material";
 
-static TABLES: [Table; 7] = [
+static TABLES: [Table; 8] = [
     Table {
         word: "material",
         inside: None,
@@ -108,6 +108,18 @@ static TABLES: [Table; 7] = [
         word: "reason",
         inside: None,
         columns: &[("name", "name", Text), ("counts_as", "counts_as", Text), ("action", "action", Text)],
+    },
+    Table {
+        word: "target",
+        inside: None,
+        columns: &[
+            ("equipment", "equipment", Text),
+            ("oee_index", "oee_index", Number),
+            ("availability", "availability", Number),
+            ("effectiveness", "effectiveness", Number),
+            ("quality_ratio", "quality_ratio", Number),
+            ("scrap_ratio", "scrap_ratio", Number),
+        ],
     },
 ];
 

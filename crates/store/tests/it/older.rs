@@ -3,6 +3,7 @@
 use crate::fakes::{HandClock, note, open, plant};
 use andon_model::access::{Grant, Principal, Role};
 use andon_model::{Clock, Timestamp};
+use andon_store::erp::ErpRepository;
 use andon_store::floor::FloorRepository;
 use andon_store::orders::{OrderFilter, OrderRepository};
 use andon_store::repository::{AccountChange as C, Code, Device, Session, Token, User};
@@ -102,6 +103,8 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO trace_finished (unit, at, equipment, state, why) VALUES (2, 3, 2, 1, '');
         INSERT INTO trace_station (equipment, heard) VALUES ('works/line', '{}');
         INSERT INTO trace_identity (unit, device, at) VALUES (2, x'00112233445566778899aabbccddeef3', 7);
+        INSERT INTO erp_message (number, key, content, at, bytes, answer) VALUES (1, randomblob(32), zeroblob(32), 5, 4, '<ä/>');
+        INSERT INTO erp_latest (subject, created, at) VALUES ('order:4711', 4, 5);
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)
@@ -165,6 +168,7 @@ async fn a_store_of_any_older_version_is_taken_over_with_all_that_is_in_it() {
         assert_eq!(store.orders(OrderFilter::default()).await.unwrap().orders, []);
         assert_eq!(store.trace_items(ItemFilter::default()).await.unwrap(), []);
         assert_eq!(store.floor_progress().await.unwrap(), None);
+        assert_eq!(store.erp_message([1; 32]).await.unwrap(), None);
         store.close().await.unwrap();
         drop(store);
         let mut db = connect(&path).await;

@@ -251,7 +251,7 @@ async fn what_is_wrong_with_a_server_is_said_with_what_to_do() {
     let admin = server::url(&server.folder, "postgres");
     let name = server::new_name();
     let make = [
-        format!("CREATE DATABASE {name}_ascii ENCODING 'SQL_ASCII' TEMPLATE template0"),
+        format!("CREATE DATABASE {name}_ascii ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0"),
         format!("CREATE DATABASE {name}_foreign"),
         format!("CREATE DATABASE {name}_poor"),
         format!("CREATE ROLE {name}_poor LOGIN"),

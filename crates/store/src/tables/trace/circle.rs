@@ -82,14 +82,12 @@ impl Side {
     ) -> Result<Option<i64>, StoreError> {
         let mut next = Vec::new();
         for keys in std::mem::take(&mut self.edge).chunks(ASKED_AT_A_TIME) {
-            let (begin, end) = if forward {
-                ("SELECT from_key, to_key FROM trace_edge WHERE from_key IN (", ")")
-            } else {
-                ("SELECT to_key, from_key FROM trace_edge WHERE to_key IN (", ")")
-            };
-            let mut query = sql(begin);
+            let mut query = sql(match forward {
+                true => "SELECT from_key, to_key FROM trace_edge WHERE from_key IN ",
+                false => "SELECT to_key, from_key FROM trace_edge WHERE to_key IN ",
+            });
             push_keys(&mut query, keys);
-            query.push(end).push(" AND (removed_at IS NULL OR removed_at > ").push_bind(at).push(")");
+            query.push(" AND (removed_at IS NULL OR removed_at > ").push_bind(at).push(")");
             // Those that were seen before, and one more than there is room for.
             let limit = CIRCLE_MAX + most;
             query.push(" LIMIT ").push_bind(limit);

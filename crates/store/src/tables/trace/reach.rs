@@ -194,11 +194,10 @@ async fn links(view: &mut Link<'_>, keys: &[i64], direction: Direction, as_of: A
     let mut all = Vec::new();
     for keys in keys.chunks(ASKED_AT_A_TIME) {
         let mut query = sql(match direction {
-            Direction::Forward => "SELECT from_key, to_key, removed_at FROM trace_edge WHERE from_key IN (",
-            Direction::Backward => "SELECT to_key, from_key, removed_at FROM trace_edge WHERE to_key IN (",
+            Direction::Forward => "SELECT from_key, to_key, removed_at FROM trace_edge WHERE from_key IN ",
+            Direction::Backward => "SELECT to_key, from_key, removed_at FROM trace_edge WHERE to_key IN ",
         });
         push_keys(&mut query, keys);
-        query.push(")");
         push_date(&mut query, as_of);
         query.push(" LIMIT ").push_bind(LINKS_MAX + 1 - all.len());
         let found: Vec<(i64, i64, Option<i64>)> = query.rows(view, "follow what went into what").await?;
@@ -282,11 +281,10 @@ async fn edge_rows(
              replaced_by FROM trace_edge WHERE ",
         );
         query.push(match direction {
-            Direction::Forward => "from_key IN (",
-            Direction::Backward => "to_key IN (",
+            Direction::Forward => "from_key IN ",
+            Direction::Backward => "to_key IN ",
         });
         push_keys(&mut query, keys);
-        query.push(")");
         push_date(&mut query, as_of);
         query.push(" LIMIT ").push_bind(EDGES_MAX + 1 - all.len());
         let rows: Vec<EdgeRow> = query.rows(view, "read what went into what").await?;

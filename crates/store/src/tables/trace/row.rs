@@ -156,7 +156,7 @@ pub(super) async fn rows(connection: &mut Link<'_>, keys: &[i64]) -> Result<Vec<
     Ok(all)
 }
 
-/// A list of keys, filled up to a power of two with 0, which is no key: so that few different statements are prepared.
+/// A list of keys in brackets, filled up to a power of two with 0, which is no key: so that few different statements are prepared.
 pub(super) fn push_keys(query: &mut Statement, keys: &[i64]) {
     let filled = keys.len().next_power_of_two();
     query.push_list(keys.iter().copied().chain(std::iter::repeat(0)).take(filled));
