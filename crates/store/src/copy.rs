@@ -90,6 +90,31 @@ pub(crate) async fn is_new(link: &mut Link<'_>) -> Result<bool, SqlError> {
     Ok(sql(question).optional(link).await?.is_none())
 }
 
+/// How many rows each table has.
+pub type Counts = Vec<(&'static str, u64)>;
+
+/// Counts every table on both sides.
+/// # Errors
+/// They differ, which cannot be unless something else writes there.
+pub(crate) async fn counted(from: &mut Link<'_>, to: &mut Link<'_>) -> Result<Counts, StoreError> {
+    let mut counts = Vec::with_capacity(TABLES.len());
+    for table in &TABLES {
+        let count = || {
+            let mut question = sql("SELECT count(*) AS n FROM ");
+            question.push_name(table.name);
+            question
+        };
+        let doing = "count the records";
+        let (there, here): (u64, u64) = (count().only(from, doing).await?, count().only(to, doing).await?);
+        if there != here {
+            let source = format!("table {}: {there} rows were to be copied, and {here} are there", table.name).into();
+            return Err(StoreError::Database { doing, source });
+        }
+        counts.push((table.name, here));
+    }
+    Ok(counts)
+}
+
 /// Puts every row of `from` in the place of what is in `to`, in the transactions that they are in. One of the two is SQLite's.
 pub(crate) async fn all(from: &mut Link<'_>, to: &mut Link<'_>) -> Result<(), StoreError> {
     for table in TABLES.iter().rev() {

@@ -45,6 +45,30 @@ pub enum OpenError {
         /// The newest schema version this program knows.
         known: i64,
     },
+    /// It holds the records of an older version, and was to be left as it is.
+    #[error(
+        "the store {place} was written by an older version of Andon (schema {found}, this program has {known}); start this version on it once, \
+         or use that version for it"
+    )]
+    Older {
+        /// The server and its database.
+        place: String,
+        /// The schema version there.
+        found: i64,
+        /// The schema version of this program.
+        known: i64,
+    },
+    /// It holds the records of another node.
+    #[error(
+        "{place} holds the records of another node ({found}); name a database of its own. If this node is to take that one's place, it needs that \
+         one's data directory as well, for tags have their numbers from the one and their history in the other"
+    )]
+    OfAnother {
+        /// The server and its database.
+        place: String,
+        /// Whose they are.
+        found: Uuid,
+    },
     /// A migration failed, or its text is not the one that was applied.
     #[error("could not bring the store {place} to schema {known}; restore a backup or report this")]
     Migration {
@@ -123,6 +147,16 @@ pub enum StoreError {
         /// The cause.
         source: Cause,
     },
+    /// Too many changes wait for their turn already, or one has waited for too long. Nothing was changed.
+    #[error(
+        "could not {doing}: {waiting} changes wait for the records already; try again in a minute, and look what slows the database down"
+    )]
+    Busy {
+        /// What was being done.
+        doing: &'static str,
+        /// How many wait.
+        waiting: usize,
+    },
     /// The database server went away in the middle of a commit. Whether the change was made is known
     /// once the server is back, and could not be asked for in time.
     #[error(
@@ -185,10 +219,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// It comes from the way to a database server, and so goes by itself.
+    /// It comes from the way to a database server or from too much work, and so goes by itself.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::CutOff { .. })
+        matches!(self, Self::Unreachable { .. } | Self::CutOff { .. } | Self::Busy { .. })
     }
 }
 

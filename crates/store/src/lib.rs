@@ -31,6 +31,7 @@ mod tables;
 pub mod timeline;
 pub mod trace;
 
+pub use copy::Counts;
 pub use error::{ApplyError, Cause, OpenError, StoreError};
 pub use postgres::{PostgresSettings, SettingsError, TakeOverError};
 pub use repository::{

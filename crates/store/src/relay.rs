@@ -26,6 +26,8 @@ pub const READER: &str = "store.outbox";
 const BATCH: u32 = 64;
 /// Bytes per read of the log.
 const READ_BYTES: usize = 1 << 20;
+/// So many events of the log, or those of one read more, are looked for in the outbox with one change.
+const IDS_AT_A_TIME: usize = 1_000;
 /// When the log has grown by so much, the relay notes that it has seen it, so that its next start reads less.
 const NOTE_AFTER: u64 = 10_000;
 /// How long to wait when the database server is away.
@@ -169,16 +171,26 @@ impl Relay {
         }
         // A log that is shorter than what was seen was put back from a backup: read all of it.
         let mut next = if seen > end { self.log.first_seq(Lane::Records) } else { seen.next() };
+        let (mut ids, mut noted) = (Vec::new(), next);
         while next <= end {
-            let (ids, after) = self.read_ids(next).await?;
+            let (more, after) = self.read_ids(next).await?;
             if after <= next {
                 break;
             }
-            let upto = Seq(after.0.saturating_sub(1)).min(end);
-            self.repository.outbox_done(ids, upto).await?;
+            ids.extend(more);
             next = after;
+            if ids.len() >= IDS_AT_A_TIME {
+                self.take_out(std::mem::take(&mut ids), next, end).await?;
+                noted = next;
+            }
         }
-        Ok(())
+        if next > noted { self.take_out(ids, next, end).await } else { Ok(()) }
+    }
+
+    /// What the log has before `next` waits no longer.
+    async fn take_out(&self, ids: Vec<Uuid>, next: Seq, end: Seq) -> Result<(), RelayError> {
+        let upto = Seq(next.0.saturating_sub(1)).min(end);
+        Ok(self.repository.outbox_done(ids, upto).await?)
     }
 
     /// The ids of the events in the log from `from` on, and where to go on.

@@ -3,16 +3,23 @@
 //! Every change runs in a task of its own ([`Store::write`]): a caller who goes away (a browser that disconnects)
 //! neither breaks off a commit half-way nor keeps the relay from hearing of it.
 
-use crate::copy;
+use crate::copy::{self, Counts};
 use crate::error::{OpenError, StoreError, database};
 use crate::postgres::{Postgres, PostgresSettings, TakeOverError};
-use crate::sql::{Link, Reading};
+use crate::sql::{Link, Reading, sql};
 use crate::sqlite::Sqlite;
 use andon_model::log::Seq;
 use andon_model::{BoxFuture, Clock};
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+/// So many changes are under way or wait for their turn; one more is refused.
+const MOST_WAITING: usize = 1_024;
+/// How often to ask whether the database server is there.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// The store, in a SQLite file or a PostgreSQL database. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -24,6 +31,8 @@ struct Inner {
     engine: Engine,
     clock: Arc<dyn Clock>,
     outbox_changes: watch::Sender<u64>,
+    /// Places in the line for the writer.
+    line: Arc<Semaphore>,
 }
 
 enum Engine {
@@ -39,7 +48,7 @@ impl Store {
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let outbox_changes = watch::Sender::new(0);
         let engine = Engine::Sqlite(Sqlite::open(path, outbox_changes.clone()).await?);
-        Ok(Self { inner: Arc::new(Inner { engine, clock, outbox_changes }) })
+        Ok(Self::of(engine, clock, outbox_changes))
     }
 
     /// Opens the database of a server, which is there and may be empty, and brings it to the newest schema. Nobody else can open it
@@ -49,7 +58,45 @@ impl Store {
     pub async fn open_postgres(settings: &PostgresSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let outbox_changes = watch::Sender::new(0);
         let engine = Engine::Postgres(Box::new(Postgres::open(settings, outbox_changes.clone()).await?));
-        Ok(Self { inner: Arc::new(Inner { engine, clock, outbox_changes }) })
+        Ok(Self::of(engine, clock, outbox_changes))
+    }
+
+    fn of(engine: Engine, clock: Arc<dyn Clock>, outbox_changes: watch::Sender<u64>) -> Self {
+        Self { inner: Arc::new(Inner { engine, clock, outbox_changes, line: Arc::new(Semaphore::new(MOST_WAITING)) }) }
+    }
+
+    /// Looks whether [`Store::open_postgres`] would take the database; nothing is changed, and a node may run on it.
+    /// # Errors
+    /// [`OpenError`], as [`Store::open_postgres`] would say it, but for another node that has it.
+    pub async fn examine_postgres(settings: &PostgresSettings) -> Result<(), OpenError> {
+        Postgres::examine(settings).await
+    }
+
+    /// How large the records are where they are kept, in bytes; a copy in a file is about as large at most.
+    /// # Errors
+    /// The database server does not say.
+    pub async fn bytes(&self) -> Result<u64, StoreError> {
+        match &self.inner.engine {
+            Engine::Sqlite(sqlite) => Ok(sqlite.bytes()),
+            Engine::Postgres(postgres) => postgres.bytes().await,
+        }
+    }
+
+    /// Asks the database server now and then whether it is there, until `stop`: so that one that went away is noticed, and had again, while
+    /// nothing else asks. Of a file it ends at once.
+    pub async fn watch_server(self, stop: CancellationToken) {
+        while !self.is_file() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(WATCH_EVERY) => {}
+            }
+            let doing = "look whether the database server is there";
+            let asked = self.look(doing, move |mut link| {
+                Box::pin(async move { sql("SELECT 1 AS there").run(&mut link, doing).await })
+            });
+            // A server that is away is noted and told where it is asked.
+            let _ = asked.await;
+        }
     }
 
     /// True when nothing was ever kept here.
@@ -60,13 +107,14 @@ impl Store {
         copy::is_new(&mut self.reader(doing).await?.link()).await.map_err(database(doing))
     }
 
-    /// Takes over what a file holds that nobody has open, all or nothing. Does nothing, and says so, when something is kept here already, or
+    /// Takes over what a file holds that nobody has open, all or nothing, and tells how many rows each table has on both sides. The file is
+    /// brought to the newest schema. Does nothing (`None`) when something is kept here already, or
     /// when this store is a file itself.
     /// # Errors
     /// [`TakeOverError`]; then nothing was taken over, unless a commit got no answer ([`StoreError::CutOff`]).
-    pub async fn take_over(&self, path: &Path) -> Result<bool, TakeOverError> {
+    pub async fn take_over(&self, path: &Path) -> Result<Option<Counts>, TakeOverError> {
         match &self.inner.engine {
-            Engine::Sqlite(_) => Ok(false),
+            Engine::Sqlite(_) => Ok(None),
             Engine::Postgres(postgres) => postgres.take_over(path).await,
         }
     }
@@ -196,9 +244,31 @@ impl Store {
         T: Send + 'static,
         W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
+        let waiting = MOST_WAITING;
+        let busy = |_| StoreError::Busy { doing: "change the records", waiting };
+        let place = self.inner.line.clone().try_acquire_owned().map_err(busy)?;
+        self.run(Some(place), work).await
+    }
+
+    /// As [`Store::write`], for those who are one at a time by themselves and by whom what waits gets less: the relay and the timeline.
+    pub(crate) async fn write_past_the_line<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(None, work).await
+    }
+
+    /// Keeps its place in the line to its end, also when whoever asked has gone.
+    async fn run<T, W>(&self, place: Option<OwnedSemaphorePermit>, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
         let store = self.clone();
         // Ends by itself: it is waited for unless the caller goes away, and then too it runs to its end.
         let task = tokio::spawn(async move {
+            let _place = place;
             match &store.inner.engine {
                 Engine::Sqlite(sqlite) => sqlite.write(work).await,
                 Engine::Postgres(postgres) => postgres.write(work).await,

@@ -2,16 +2,17 @@
 -- Ids are 16 bytes, times are microseconds since 1970 UTC, JSON is text (it is given back as it came). Texts are compared and sorted by their
 -- bytes, as SQLite does.
 
--- One row per version of the plant model; the newest is the one in force.
 -- Who writes, and how many changes it has made: each change counts itself in its own transaction. A node that finds another life here, or
 -- another number than its own, is not the one whose records these are.
 CREATE TABLE writer (
     one     BIGINT PRIMARY KEY CHECK (one = 1),
     life    BYTEA NOT NULL,
-    commits BIGINT NOT NULL CHECK (commits >= 0)
+    commits BIGINT NOT NULL CHECK (commits >= 0),
+    node    BYTEA CHECK (length(node) = 16) -- whose records these are; NULL: the next one's that comes
 );
 INSERT INTO writer (one, life, commits) VALUES (1, '', 0);
 
+-- One row per version of the plant model; the newest is the one in force.
 CREATE TABLE plant_version (
     version   BIGINT PRIMARY KEY CHECK (version > 0),
     at        BIGINT NOT NULL,

@@ -23,9 +23,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 
@@ -45,6 +47,8 @@ const LOCK_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 const LOCK_EVERY: Duration = Duration::from_millis(50);
 /// After the server could not be reached, changes are refused at once for this long, so that they do not queue up.
 const REST: Duration = Duration::from_secs(1);
+/// How long a change waits for those before it; then whoever asked hears that there is too much to do.
+const TURN_WITHIN: Duration = Duration::from_secs(30);
 /// For how long after the last failed try the server counts as not to be reached.
 const TOLD_FOR: Duration = Duration::from_secs(60);
 /// For how long it is looked whether a commit without an answer was made. Everybody who writes waits.
@@ -64,6 +68,8 @@ pub(crate) struct Postgres {
     /// Why nothing is taken any more.
     closed: OnceLock<String>,
     lost: std::sync::Mutex<Option<Lost>>,
+    /// How many wait for the writer.
+    waiting: AtomicUsize,
     outbox_changes: watch::Sender<u64>,
 }
 
@@ -103,9 +109,12 @@ impl Postgres {
         let mut connection = connect(&place, &options).await?;
         lock(&place, &mut connection, &options, settings.lock_within()).await?;
         refuse_foreign(&place, &mut connection).await?;
+        if settings.is_left() {
+            refuse_older(&place, &mut connection).await?;
+        }
         migrate(&place, &mut connection).await?;
         let life = crate::ids::random_bytes();
-        claim(&place, &mut connection, life).await?;
+        claim(&place, &mut connection, life, settings.node()).await?;
         Ok(Self {
             readers: std::sync::Mutex::new(readers(&options, life)),
             place,
@@ -114,8 +123,25 @@ impl Postgres {
             writer: Mutex::new(Writer { connection: Some(connection), rests_until: None, made: 0, is_unsure: false }),
             closed: OnceLock::new(),
             lost: std::sync::Mutex::default(),
+            waiting: AtomicUsize::new(0),
             outbox_changes,
         })
+    }
+
+    /// Looks whether [`Postgres::open`] would take it; changes nothing, and takes no lock.
+    pub(crate) async fn examine(settings: &PostgresSettings) -> Result<(), OpenError> {
+        let (place, options) = (settings.place(), session(settings.options()));
+        let mut connection = connect(&place, &options).await?;
+        refuse_foreign(&place, &mut connection).await?;
+        let _ = tokio::time::timeout(CONNECT_WITHIN, connection.close()).await;
+        Ok(())
+    }
+
+    /// The database's size on the server's disk, in bytes.
+    pub(crate) async fn bytes(&self) -> Result<u64, StoreError> {
+        let doing = "ask how large the records are";
+        let mut reading = self.reader(doing).await?;
+        sql("SELECT pg_database_size(current_database()) AS bytes").only(&mut reading.link(), doing).await
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -182,7 +208,7 @@ impl Postgres {
     where
         W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>>,
     {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.turn("change the records").await?;
         let mut connection = self.begin(&mut writer).await?;
         let mut spoiled = false;
         let done = work(Link::Postgres { connection: &mut connection, spoiled: &mut spoiled }).await;
@@ -228,7 +254,7 @@ impl Postgres {
     where
         W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>>,
     {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.turn("look at the records").await?;
         self.refuse_closed()?;
         let mut connection = match writer.connection.take() {
             Some(connection) => connection,
@@ -237,9 +263,20 @@ impl Postgres {
         let done = work(Link::Postgres { connection: &mut connection, spoiled: &mut false }).await;
         match &done {
             Err(StoreError::Unreachable { source, .. }) => self.note_lost(source.to_string()),
-            _ => writer.connection = Some(connection),
+            _ => {
+                writer.connection = Some(connection);
+                self.note_back();
+            }
         }
         done
+    }
+
+    /// Waits for the writer, but not for ever: what goes before may be slow.
+    async fn turn(&self, doing: &'static str) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = tokio::time::timeout(TURN_WITHIN, self.writer.lock()).await;
+        let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed);
+        turn.map_err(|_| StoreError::Busy { doing, waiting })
     }
 
     fn refuse_closed(&self) -> Result<(), StoreError> {
@@ -393,18 +430,25 @@ impl Postgres {
     }
 
     /// Takes the records of a file over, all or nothing, if nothing was ever kept here; says whether.
-    pub(crate) async fn take_over(&self, path: &Path) -> Result<bool, TakeOverError> {
+    pub(crate) async fn take_over(&self, path: &Path) -> Result<Option<copy::Counts>, TakeOverError> {
         let mut file = Sqlite::closed(path).await?;
         let taken = self.write(move |mut to| {
             Box::pin(async move {
                 if !copy::is_new(&mut to).await.map_err(database("look whether anything is kept"))? {
-                    return Ok(false);
+                    return Ok((None, file));
                 }
-                copy::all(&mut Link::Sqlite(&mut file), &mut to).await?;
-                Ok(true)
+                let from = &mut Link::Sqlite(&mut file);
+                copy::all(from, &mut to).await?;
+                let counts = copy::counted(from, &mut to).await?;
+                Ok((Some(counts), file))
             })
         });
-        Ok(taken.await?)
+        let (counts, file) = taken.await?;
+        // Folds the write-ahead file in. The records are there already, so what goes wrong with it is no reason to say that they are not.
+        if let Err(error) = file.close().await {
+            tracing::warn!(%error, file = %path.display(), "the file was not closed cleanly");
+        }
+        Ok(counts)
     }
 
     /// A copy in a SQLite file, as [`crate::Store::backup`] says it.
@@ -461,11 +505,35 @@ async fn refuse_other(connection: &mut PgConnection, life: [u8; 16]) -> Result<(
     }
 }
 
-/// Makes the records those of this life.
-async fn claim(place: &str, connection: &mut PgConnection, life: [u8; 16]) -> Result<(), OpenError> {
+/// Makes the records those of this life, unless they are another node's.
+async fn claim(
+    place: &str,
+    connection: &mut PgConnection,
+    life: [u8; 16],
+    node: Option<Uuid>,
+) -> Result<(), OpenError> {
     let link = &mut Link::Postgres { connection, spoiled: &mut false };
-    sql("UPDATE writer SET life = $1, commits = 0").bind(life.to_vec()).execute(link).await.map_err(failing(place))?;
+    let row = sql("SELECT node FROM writer").one(link).await.map_err(failing(place))?;
+    let unfit = |error: StoreError| OpenError::Unfit { place: place.to_owned(), finding: error.to_string() };
+    let of: Option<Uuid> = row.get("node").map_err(unfit)?;
+    if let (Some(found), Some(node)) = (of, node)
+        && found != node
+    {
+        return Err(OpenError::OfAnother { place: place.to_owned(), found });
+    }
+    let claim =
+        sql("UPDATE writer SET life = $1, commits = 0, node = coalesce($2, node)").bind(life.to_vec()).bind(node);
+    claim.execute(link).await.map_err(failing(place))?;
     Ok(())
+}
+
+/// For who leaves the schema as it is.
+async fn refuse_older(place: &str, connection: &mut PgConnection) -> Result<(), OpenError> {
+    let (found, known) = (newest_in(connection).await.map_err(failing(place))?, newest_schema());
+    match found {
+        Some(found) if found < known => Err(OpenError::Older { place: place.to_owned(), found, known }),
+        _ => Ok(()),
+    }
 }
 
 async fn connect(place: &str, options: &PgConnectOptions) -> Result<PgConnection, OpenError> {
@@ -494,9 +562,9 @@ fn failing(place: &str) -> impl Fn(SqlError) -> OpenError {
         };
         let remedy = match code.as_str() {
             _ if untrusted => {
-                "switch `ssl` on there, with a certificate for the host of `url`; name the file of who issued it as sslrootcert=FILE in `url`"
+                "switch `ssl` on there, with a certificate for the host of `url`; name the file of who issued it in `ca`"
             }
-            "28P01" => "check the user of `url` and the secret of `password`",
+            "28P01" => "check the user of `url` and the secret that is named beside it",
             "28000" => "check the user of `url`, and allow it in the server's pg_hba.conf",
             "3D000" => "make the database: CREATE DATABASE andon OWNER andon ENCODING 'UTF8' TEMPLATE template0",
             "42501" | "25006" => {

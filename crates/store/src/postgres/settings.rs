@@ -2,8 +2,10 @@
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A node that lost its power holds on to the database for 25 s.
 const LOCK_WITHIN: Duration = Duration::from_secs(30);
@@ -14,6 +16,8 @@ pub struct PostgresSettings {
     place: String,
     options: PgConnectOptions,
     lock_within: Duration,
+    node: Option<Uuid>,
+    as_it_is: bool,
 }
 
 /// What is wrong with the address of a database.
@@ -29,12 +33,12 @@ pub enum SettingsError {
     },
     /// It holds a password.
     #[error(
-        "the password stands in the address, where everybody reads it who reads the settings; take it out and name a secret in `password`"
+        "the password stands in the address, where everybody reads it who reads the settings; take it out, and name a secret"
     )]
     Password,
     /// Beyond this machine the server must show who it is.
     #[error(
-        "{host} is another machine, and what goes there could be read on the way or go to somebody else: leave `sslmode` out, or write sslmode=verify-full, with sslrootcert=FILE beside the public authorities for one of your own"
+        "{host} is another machine, and what goes there could be read on the way or go to somebody else: leave `sslmode` out, or write sslmode=verify-full, and name the certificate of who issued the server's if that is no public authority"
     )]
     Plain {
         /// The server.
@@ -78,7 +82,7 @@ impl PostgresSettings {
         if let Some(password) = password {
             options = options.password(password);
         }
-        Ok(Self { place, options, lock_within: LOCK_WITHIN })
+        Ok(Self { place, options, lock_within: LOCK_WITHIN, node: None, as_it_is: false })
     }
 
     /// How long a node that has just died is waited for, whose hold on the database ends by itself; 30 s unless it is said here.
@@ -86,6 +90,35 @@ impl PostgresSettings {
     pub const fn waiting(mut self, within: Duration) -> Self {
         self.lock_within = within;
         self
+    }
+
+    /// Trusts those of a PEM file who issue certificates, beside the public authorities.
+    #[must_use]
+    pub fn trusting(mut self, authorities: &Path) -> Self {
+        self.options = self.options.ssl_root_cert(authorities);
+        self
+    }
+
+    /// Takes a database only that is new or holds the records of this node, and makes it that.
+    #[must_use]
+    pub const fn of_node(mut self, node: Uuid) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// Leaves its schema as it is: one of an older version is refused.
+    #[must_use]
+    pub const fn as_it_is(mut self) -> Self {
+        self.as_it_is = true;
+        self
+    }
+
+    pub(super) const fn node(&self) -> Option<Uuid> {
+        self.node
+    }
+
+    pub(super) const fn is_left(&self) -> bool {
+        self.as_it_is
     }
 
     pub(super) const fn lock_within(&self) -> Duration {

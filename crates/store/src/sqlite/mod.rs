@@ -96,6 +96,12 @@ impl Sqlite {
         &self.path
     }
 
+    /// The file and its write-ahead file.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes_of = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        bytes_of(&self.path) + bytes_of(&beside(&self.path, "-wal"))
+    }
+
     pub(crate) async fn examine(path: &Path) -> Result<(), OpenError> {
         if path.exists() { refuse_foreign(path).await } else { Ok(()) }
     }

@@ -36,21 +36,23 @@ impl FloorRepository for Store {
                     known.insert(name, number);
                 }
                 let mut next = known.values().max().map_or(0, |last| last + 1);
+                let mut new = Vec::new();
                 for name in names {
-                    if let Some(number) = known.get(&name) {
-                        numbers.push(*number);
-                        continue;
-                    }
-                    sql("INSERT INTO floor_number (kind, name, number) VALUES ($1, $2, $3)")
-                        .bind(word(kind))
-                        .bind(name.clone())
-                        .bind(next)
-                        .execute(&mut tx)
-                        .await
-                        .map_err(database("number the shop floor"))?;
-                    known.insert(name, next);
-                    numbers.push(next);
-                    next += 1;
+                    let number = *known.entry(name).or_insert_with_key(|name| {
+                        new.push((name.clone(), next));
+                        next += 1;
+                        next - 1
+                    });
+                    numbers.push(number);
+                }
+                for names in new.chunks(AT_A_TIME) {
+                    let mut statement = sql("INSERT INTO floor_number (kind, name, number) ");
+                    statement.push_rows(
+                        names
+                            .iter()
+                            .map(|(name, number)| vec![word(kind).into(), name.clone().into(), (*number).into()]),
+                    );
+                    statement.run(&mut tx, "number the shop floor").await?;
                 }
                 Ok(numbers)
             })

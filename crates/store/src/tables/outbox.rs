@@ -44,7 +44,7 @@ impl OutboxRepository for Store {
     }
 
     async fn outbox_done(&self, events: Vec<Uuid>, upto: Seq) -> Result<(), StoreError> {
-        self.write(move |mut tx| {
+        self.write_past_the_line(move |mut tx| {
             Box::pin(async move {
                 for events in events.chunks(AT_A_TIME) {
                     let mut statement = sql("DELETE FROM outbox WHERE id IN ");

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// So many rows are written with one statement, for each is a way to the database and back.
 const AT_A_TIME: usize = 64;
+/// So many are asked for, or ended, at once.
+const ASKED_AT_A_TIME: usize = 500;
 /// How many lines of change, and of how many bytes in all, an event carries; the version keeps all of them.
 const EVENT_LINES: usize = 1_000;
 const EVENT_LINES_BYTES: usize = 128 << 10;
@@ -276,21 +278,26 @@ fn event_lines(changes: &[Change]) -> Vec<String> {
 async fn assign_ids(store: &Store, tx: &mut Link<'_>, old: &Plant, tags: &mut [TagDef]) -> Result<(), StoreError> {
     let mut taken: HashSet<Uuid> = tags.iter().map(|tag| tag.id).collect();
     let by_path: HashMap<_, _> = old.tags.iter().map(|tag| (tag.path.clone(), tag.id)).collect();
+    let unnamed = tags.iter().filter(|tag| tag.id.is_nil() && !by_path.contains_key(&tag.path));
+    let meant = last_meanings(tx, &unnamed.map(|tag| tag.path.as_str()).collect::<Vec<_>>()).await?;
     for tag in tags.iter_mut().filter(|tag| tag.id.is_nil()) {
-        let had = match by_path.get(&tag.path) {
-            Some(id) => Some(*id),
-            None => last_meaning(tx, tag.path.as_str()).await?,
-        };
+        let had = by_path.get(&tag.path).or_else(|| meant.get(tag.path.as_str())).copied();
         tag.id = had.filter(|id| !taken.contains(id)).unwrap_or_else(|| new_id(store.clock()));
         taken.insert(tag.id);
     }
     Ok(())
 }
 
-async fn last_meaning(tx: &mut Link<'_>, path: &str) -> Result<Option<Uuid>, StoreError> {
-    let question = sql("SELECT id FROM tag_name WHERE path = $1 ORDER BY from_at DESC, rowid DESC LIMIT 1").bind(path);
-    let row = question.optional(tx).await.map_err(database("find a tag by its path"))?;
-    row.map(|row| row.get("id")).transpose()
+/// What each of the paths meant last, if anything.
+async fn last_meanings(tx: &mut Link<'_>, paths: &[&str]) -> Result<HashMap<String, Uuid>, StoreError> {
+    let mut meant = HashMap::new();
+    for paths in paths.chunks(ASKED_AT_A_TIME) {
+        let mut question = sql("SELECT path, id FROM tag_name WHERE path IN ");
+        question.push_list(paths.iter().copied()).push(" ORDER BY from_at, rowid");
+        // The last of a path stays.
+        meant.extend(question.rows::<(String, Uuid)>(tx, "find tags by their paths").await?);
+    }
+    Ok(meant)
 }
 
 /// Numbers new tags, ends the names that no longer hold and begins the new ones.
@@ -302,13 +309,11 @@ async fn move_names(tx: &mut Link<'_>, tags: &[TagDef], at: Timestamp) -> Result
         now.insert(row.get("id")?, row.get("path")?);
     }
     let wanted: HashMap<Uuid, &str> = tags.iter().map(|tag| (tag.id, tag.path.as_str())).collect();
-    for id in now.iter().filter(|(id, path)| wanted.get(*id) != Some(&path.as_str())).map(|(id, _)| *id) {
-        sql("UPDATE tag_name SET until_at = $1 WHERE id = $2 AND until_at IS NULL")
-            .bind(at)
-            .bind(id)
-            .execute(tx)
-            .await
-            .map_err(database("end the name of a tag"))?;
+    let ended = now.iter().filter(|(id, path)| wanted.get(*id) != Some(&path.as_str())).map(|(id, _)| *id);
+    for ids in ended.collect::<Vec<_>>().chunks(ASKED_AT_A_TIME) {
+        let mut statement = sql("UPDATE tag_name SET until_at = ");
+        statement.push_bind(at).push(" WHERE until_at IS NULL AND id IN ").push_list(ids.iter().copied());
+        statement.run(tx, "end the names of tags").await?;
     }
     let moved = tags.iter().filter(|tag| now.get(&tag.id).map(String::as_str) != Some(tag.path.as_str()));
     let moved: Vec<&TagDef> = moved.collect();

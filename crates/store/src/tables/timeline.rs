@@ -18,7 +18,7 @@ const PAGE_LIMIT: u32 = 1_000;
 #[async_trait]
 impl TimelineRepository for Store {
     async fn timeline_apply(&self, events: Vec<SealedEvent>, gaps: Vec<Gap>, upto: Seq) -> Result<(), StoreError> {
-        self.write(move |mut tx| {
+        self.write_past_the_line(move |mut tx| {
             Box::pin(async move {
                 let seen = applied(&mut tx, READER, Lane::Records).await?;
                 if upto <= seen {

@@ -295,6 +295,84 @@ async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_are_those_of_one_node() {
+    let Some(Base::Server(url)) = Base::server().await else { return };
+    let of = |node: u128| PostgresSettings::parse(&url, None).unwrap().of_node(Uuid::from_u128(node)).waiting(AT_ONCE);
+    let open = async |node| Store::open_postgres(&of(node), HandClock::new()).await;
+    open(1).await.unwrap().close().await.unwrap();
+    let refused = open(2).await.unwrap_err();
+    assert!(matches!(refused, OpenError::OfAnother { found, .. } if found == Uuid::from_u128(1)), "{refused:?}");
+    open(1).await.unwrap().change_accounts(token(1), None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_is_looked_at_beside_its_node_and_an_older_one_left_as_it_is() {
+    let Some((store, url)) = store().await else { return };
+    let settings = PostgresSettings::parse(&url, None).unwrap().waiting(AT_ONCE);
+    Store::examine_postgres(&settings).await.unwrap();
+    store.change_accounts(token(1), None).await.unwrap();
+    assert!(store.bytes().await.unwrap() > 1 << 20);
+    store.close().await.unwrap();
+    let last = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    server::execute(&url, last).await;
+    let refused = Store::open_postgres(&settings.as_it_is(), HandClock::new()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Older { found, known, .. } if found < known), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_goes_away_is_noticed_while_nobody_asks_for_anything() {
+    let Some(mut server) = server::start() else { return };
+    let store = open(&server::database(&server).await).await.unwrap();
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn(store.clone().watch_server(stop.clone()));
+    let until = async |away: bool| {
+        let seen = async {
+            while store.unreachable().is_some() != away {
+                tokio::time::sleep(AT_ONCE).await;
+            }
+        };
+        tokio::time::timeout(SOON, seen).await.unwrap();
+    };
+    server.stop();
+    until(true).await;
+    server.start();
+    until(false).await;
+    stop.cancel();
+    watch.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_changes_than_there_are_places_in_the_line_are_refused_and_the_others_made() {
+    let Some((store, url)) = store().await else { return };
+    store.accounts().await.unwrap();
+    let mut holder = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE token IN ACCESS EXCLUSIVE MODE").execute(&mut holder).await.unwrap();
+    let made: Vec<_> = (0..1_100)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.change_accounts(token(number), None).await })
+        })
+        .collect();
+    let refused = async {
+        while made.iter().filter(|task| task.is_finished()).count() < 1_100 - 1_024 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, refused).await.unwrap();
+    sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
+    let (mut done, mut busy) = (0, 0);
+    for task in made {
+        match task.await.unwrap() {
+            Ok(()) => done += 1,
+            Err(StoreError::Busy { .. }) => busy += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((done, busy), (1_024, 1_100 - 1_024));
+    assert_eq!(store.accounts().await.unwrap().tokens.len(), done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_text_with_a_zero_character_is_refused_and_nothing_of_its_change_is_kept() {
     let Some((store, _)) = store().await else { return };
     let mut changes = token(1);
@@ -344,9 +422,12 @@ async fn a_file_is_taken_over_by_a_server_and_a_backup_of_it_is_the_same_file_ag
     }
     let store = open(&url).await.unwrap();
     assert!(store.is_new().await.unwrap());
-    assert!(store.take_over(&file).await.unwrap());
+    let counts = store.take_over(&file).await.unwrap().expect("it was empty");
+    let (of_file, of_copy): (usize, u64) =
+        (before.iter().map(|(_, rows)| rows.len()).sum(), counts.iter().map(|(_, rows)| rows).sum());
+    assert_eq!(of_file as u64, of_copy, "{counts:?}");
     assert!(!store.is_new().await.unwrap());
-    assert!(!store.take_over(&file).await.unwrap(), "what is kept is never replaced");
+    assert_eq!(store.take_over(&file).await.unwrap(), None, "what is kept is never replaced");
     let copy = folder.path().join("copy.db");
     assert_eq!(store.backup(&copy, || 7).await.unwrap(), 7);
     assert!(store.backup(&copy, || ()).await.is_err(), "it never overwrites");

@@ -23,6 +23,8 @@ use uuid::Uuid;
 
 /// The end of a span that lasts, and the time of what is not planned or not due.
 const NEVER: i64 = i64::MAX;
+/// So many rows are written with one statement, for each is a way to the database and back.
+const AT_A_TIME: usize = 64;
 
 #[async_trait]
 impl OrderRepository for Store {
@@ -183,14 +185,12 @@ async fn create(tx: &mut Link<'_>, new: NewOrder) -> Result<Created, StoreError>
     }
     let id = order.id;
     insert_order(tx, &order).await?;
-    for branch in branches_of(&jobs) {
-        sql("INSERT INTO order_branch (branch, order_id, state) VALUES ($1, $2, $3)")
-            .bind(branch)
-            .bind(id)
-            .bind(order.state.clone())
-            .execute(tx)
-            .await
-            .map_err(database("write where an order can be made"))?;
+    let branches: Vec<&str> = branches_of(&jobs).into_iter().collect();
+    for branches in branches.chunks(AT_A_TIME) {
+        let mut statement = sql("INSERT INTO order_branch (branch, order_id, state) ");
+        let state = order.state.as_str();
+        statement.push_rows(branches.iter().map(|branch| vec![(*branch).into(), id.into(), state.into()]));
+        statement.run(tx, "write where an order can be made").await?;
     }
     let mut ordinal = next(tx, "SELECT coalesce(max(ordinal), 0) AS last FROM job_order").await?;
     for (position, job) in jobs.iter().enumerate() {
@@ -397,14 +397,12 @@ async fn update_order(tx: &mut Link<'_>, order: &OrderRow) -> Result<(), StoreEr
 
 /// What an order is in, where its branches are looked up.
 async fn update_branches(tx: &mut Link<'_>, order: &OrderRow, jobs: &[JobRow]) -> Result<(), StoreError> {
-    for branch in branches_of(jobs) {
-        sql("UPDATE order_branch SET state = $1 WHERE branch = $2 AND order_id = $3")
-            .bind(order.state.clone())
-            .bind(branch)
-            .bind(order.id)
-            .execute(tx)
-            .await
-            .map_err(database("write where an order can be made"))?;
+    let branches: Vec<&str> = branches_of(jobs).into_iter().collect();
+    for branches in branches.chunks(AT_A_TIME) {
+        let mut statement = sql("UPDATE order_branch SET state = ");
+        statement.push_bind(order.state.as_str()).push(" WHERE order_id = ").push_bind(order.id);
+        statement.push(" AND branch IN ").push_list(branches.iter().copied());
+        statement.run(tx, "write where an order can be made").await?;
     }
     Ok(())
 }
@@ -444,19 +442,20 @@ async fn queue(tx: &mut Link<'_>, job: &JobRow, order: &OrderRow) -> Result<(), 
     }
     let places: BTreeSet<&str> =
         job.alternatives.iter().chain(&job.equipment).map(String::as_str).chain([""]).collect();
-    let statement = "INSERT INTO job_queue (equipment, elsewhere, planned_start, urgency, due, job) VALUES ($1, $2, $3, $4, $5, $6)";
-    for path in places {
-        let elsewhere = !path.is_empty() && job.equipment.as_deref().is_some_and(|decided| decided != path);
-        sql(statement)
-            .bind(path)
-            .bind(elsewhere)
-            .bind(job.planned_start.map_or(NEVER, Timestamp::micros))
-            .bind(9 - i64::from(order.priority))
-            .bind(order.due.map_or(NEVER, Timestamp::micros))
-            .bind(job.id)
-            .execute(tx)
-            .await
-            .map_err(database("put a job into a dispatch list"))?;
+    for places in places.into_iter().collect::<Vec<_>>().chunks(AT_A_TIME) {
+        let mut statement = sql("INSERT INTO job_queue (equipment, elsewhere, planned_start, urgency, due, job) ");
+        statement.push_rows(places.iter().map(|path| {
+            let elsewhere = !path.is_empty() && job.equipment.as_deref().is_some_and(|decided| decided != *path);
+            vec![
+                (*path).into(),
+                elsewhere.into(),
+                job.planned_start.map_or(NEVER, Timestamp::micros).into(),
+                (9 - i64::from(order.priority)).into(),
+                order.due.map_or(NEVER, Timestamp::micros).into(),
+                job.id.into(),
+            ]
+        }));
+        statement.run(tx, "put a job into dispatch lists").await?;
     }
     Ok(())
 }
