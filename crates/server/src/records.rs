@@ -200,6 +200,16 @@ fn refuse_missing_file(path: &Path, events: u64) -> Result<()> {
     Err(unusable_file(path, &*error))
 }
 
+/// Says that something cannot go on. Of a database server that is away the store tells once, and once that it is back.
+pub fn complain_of(what: &str, error: &(dyn std::error::Error + 'static)) {
+    let mut causes_of = std::iter::successors(Some(error), |error| error.source());
+    if causes_of.any(|cause| cause.downcast_ref().is_some_and(StoreError::passes)) {
+        tracing::debug!("{what}: {}", causes(error));
+    } else {
+        tracing::error!("{what}: {}", causes(error));
+    }
+}
+
 /// For a tool that runs while no node does: whether a node could start with these records.
 /// # Errors
 /// It could not, and what to do.

@@ -501,6 +501,6 @@ async fn beyond_the_machine_a_server_must_show_a_trusted_certificate_of_its_name
     for (host, authority) in [("localhost", "other.crt"), ("127.0.0.1", "server.crt")] {
         let refused = open(&url(host, authority)).await.unwrap_err();
         assert!(matches!(refused, OpenError::Refused { .. }), "{refused:?}");
-        assert!(refused.to_string().contains("name the file of who issued it as sslrootcert=FILE"), "{refused}");
+        assert!(refused.to_string().contains("name the file of who issued it in `ca`"), "{refused}");
     }
 }
