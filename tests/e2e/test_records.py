@@ -165,12 +165,35 @@ class Records(OnPostgres):
         done = run([binary(), "verify", "certificate", file, "--key", public])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.server.psql("SELECT count(*) FROM trace_certificate"), [["1"]])
+        self.what_a_reader_sees(unit)
         # Each change is told once, and the chain of what was told is whole.
         audit = self.ok(self.here, "GET", "/api/audit/verify")
         self.assertTrue(audit["ok"], audit)
         wait_until("nothing waits for the log", lambda: self.server.psql("SELECT count(*) FROM outbox") == [["0"]])
         told = Counter(one["id"] for one in self.here.timeline())
         self.assertEqual([one for one, count in told.items() if count != 1], [])
+
+    def what_a_reader_sees(self, unit):
+        """The views, by somebody who may read nothing else: what HTTP answers."""
+        views = ", ".join(row[0] for row in self.server.psql("SELECT table_name FROM information_schema.views WHERE table_name LIKE 'report_%'"))
+        self.server.psql(f"CREATE ROLE reports LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT ON {views} TO reports")
+        read = lambda statement: self.server.psql(statement, user="reports")
+        with self.assertRaisesRegex(AssertionError, "permission denied"):
+            read("SELECT * FROM person")
+        order = self.ok(self.here, "GET", "/api/mes/orders/4711")
+        created = "(extract(epoch FROM created) * 1000)::bigint"
+        [[material, quantity, state, created]] = read(f"SELECT material, quantity, state, {created} FROM report_orders WHERE number = '4711'")
+        self.assertEqual((material, float(quantity), state, int(created)), ("PUMP", 100, order["state"], order["created_ms"]))
+        jobs = read("SELECT id, number, booked_good, pg_typeof(started) FROM report_jobs WHERE order_number = '4711' ORDER BY number")
+        expected = [[job["id"], job["number"], job["good"], "timestamp with time zone"] for job in order["jobs"]]
+        self.assertEqual([[id, number, float(good), kind] for id, number, good, kind in jobs], expected)
+        self.assertEqual(len(read("SELECT number FROM report_orders WHERE material = 'BOLT'")), len(read("SELECT number FROM report_jobs WHERE material = 'BOLT'")))
+        parts = read("SELECT from_material, from_number, quantity FROM report_genealogy WHERE to_number = 'U-1' AND removed_time IS NULL ORDER BY 1")
+        self.assertEqual([(material, number, float(quantity)) for material, number, quantity in parts], [("MOTOR", "M-1", 1), ("VALVE", "V-0", 1)])
+        [[id, kind, state]] = read("SELECT id, kind, state FROM report_lots WHERE number = 'U-1'")
+        self.assertEqual((id, kind, state), (unit["id"], "unit", unit["state"]))
+        self.assertEqual(read("SELECT made - consumed FROM report_lots WHERE number = 'V-0'")[0][0].split(".")[0], "7")
+        read("SELECT path, begins, good / nullif(good + scrap + rework, 0) FROM report_hours")
 
     def born(self, serial: str):
         found = self.ok(self.here, "GET", f"/api/mes/units?number={serial}")["items"]

@@ -3,14 +3,12 @@
 //! A node never begins anew beside a log that holds events: without its records everybody would be a stranger, and tags would get numbers
 //! under which history holds the values of others.
 
-use crate::backup;
 use crate::data_dir::DataDir;
-use crate::node::{node_id, open_log_offline};
+use crate::node::node_id;
 use crate::say::say;
 use crate::secrets::{self, Secrets};
 use crate::settings::Settings;
 use andon_model::error::causes;
-use andon_model::log::Lane;
 use andon_model::text::counted;
 use andon_model::{Clock, SystemClock};
 use andon_store::{OpenError, PostgresSettings, Store, StoreError, TakeOverError};
@@ -306,7 +304,7 @@ pub async fn copy(settings: &Settings, from: Option<PathBuf>) -> Result<ExitCode
     for (table, rows) in tables.iter().filter(|(_, rows)| *rows > 0) {
         say!("{table}: {}", counted(*rows, "row", "rows"));
     }
-    let rows = tables.iter().map(|(_, rows)| rows).sum();
+    let rows: u64 = tables.iter().map(|(_, rows)| rows).sum();
     say!("copied: {} into {place}; every table was counted on both sides", counted(rows, "row", "rows"));
     if file == own {
         // Otherwise a node without [records] would go on with what is old by then.

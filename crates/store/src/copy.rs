@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 42] = [
+pub(crate) const TABLES: [Table; 43] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -39,6 +39,7 @@ pub(crate) const TABLES: [Table; 42] = [
     table("floor_number", &["kind", "name"]),
     table("floor_hour", &["unit", "hour"]),
     table("floor_slot", &["node", "level", "number"]),
+    table("floor_figure", &["node", "level", "number"]),
     table("floor_correction", &["number"]),
     table("floor_counter", &["tag"]),
     table("floor_progress", &["id"]),

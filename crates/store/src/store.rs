@@ -104,7 +104,9 @@ impl Store {
     /// It cannot be read.
     pub async fn is_new(&self) -> Result<bool, StoreError> {
         let doing = "look whether anything is kept";
-        copy::is_new(&mut self.reader(doing).await?.link()).await.map_err(database(doing))
+        let looking: BoxFuture<'_, Result<bool, StoreError>> =
+            Box::pin(async move { copy::is_new(&mut self.reader(doing).await?.link()).await.map_err(database(doing)) });
+        looking.await
     }
 
     /// Takes over what a file holds that nobody has open, all or nothing, and tells how many rows each table has on both sides. The file is

@@ -209,6 +209,7 @@ impl Manufacturing {
         }
         self.mend().await?;
         self.keep_what_is_over(now).await?;
+        self.make_figures().await?;
         let mut state = self.state();
         let counts_as = state.counts_as();
         state.follower.floor_mut().settle(&counts_as, now);

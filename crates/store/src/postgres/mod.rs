@@ -138,10 +138,12 @@ impl Postgres {
     }
 
     /// The database's size on the server's disk, in bytes.
-    pub(crate) async fn bytes(&self) -> Result<u64, StoreError> {
+    pub(crate) fn bytes(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
         let doing = "ask how large the records are";
-        let mut reading = self.reader(doing).await?;
-        sql("SELECT pg_database_size(current_database()) AS bytes").only(&mut reading.link(), doing).await
+        Box::pin(async move {
+            let mut reading = self.reader(doing).await?;
+            sql("SELECT pg_database_size(current_database()) AS bytes").only(&mut reading.link(), doing).await
+        })
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -160,9 +162,10 @@ impl Postgres {
     /// Lets go of the database, so that another node can have it at once.
     pub(crate) async fn close(&self) {
         let _ = tokio::time::timeout(CONNECT_WITHIN, self.pool().close()).await;
-        let mut writer = self.writer.lock().await;
+        // Who writes still is not waited for without end; its connection goes with the process.
+        let writer = tokio::time::timeout(TURN_WITHIN, self.writer.lock()).await;
         let _ = self.closed.set("it was closed".to_owned());
-        if let Some(connection) = writer.connection.take() {
+        if let Some(connection) = writer.ok().and_then(|mut writer| writer.connection.take()) {
             // A server that does not answer lets go of the lock by itself.
             let _ = tokio::time::timeout(CONNECT_WITHIN, connection.close()).await;
         }
@@ -454,14 +457,26 @@ impl Postgres {
     /// A copy in a SQLite file, as [`crate::Store::backup`] says it.
     pub(crate) async fn backup<T>(&self, target: &Path, moment: impl FnOnce() -> T) -> Result<T, StoreError> {
         let (mut from, value) = {
-            let _writer = self.writer.lock().await;
+            let _writer = self.turn("back the store up").await?;
+            (self.settled_moment().await?, moment())
+        };
+        // On a thread of its own: the compiler does not see that the work could go from one to another.
+        let (target, runtime) = (target.to_owned(), tokio::runtime::Handle::current());
+        let filling = tokio::task::spawn_blocking(move || {
+            runtime.block_on(async move { Sqlite::fill(&target, &mut from.link()).await })
+        });
+        filling.await.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })??;
+        Ok(value)
+    }
+
+    /// A moment of which it is settled what it sees.
+    fn settled_moment(&self) -> BoxFuture<'_, Result<Reading, StoreError>> {
+        Box::pin(async move {
             let mut from = self.moment("back the store up").await?;
             // The first question settles of which moment all answers are.
             sql("SELECT 1 AS now").one(&mut from.link()).await.map_err(database("back the store up"))?;
-            (from, moment())
-        };
-        Sqlite::fill(target, &mut from.link()).await?;
-        Ok(value)
+            Ok(from)
+        })
     }
 }
 

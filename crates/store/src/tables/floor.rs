@@ -1,13 +1,15 @@
 //! Hours, totals and corrections of the shop floor.
 
-use super::outbox::enqueue;
+use super::outbox::{applied, enqueue, set_applied};
 use super::to_json;
 use crate::error::{StoreError, database};
-use crate::floor::{FloorKeep, FloorRepository, NumberKind, Progress, StoredCorrection, StoredHour, StoredSlot};
+use crate::floor::{
+    Figures, FloorKeep, FloorRepository, NumberKind, Progress, StoredCorrection, StoredHour, StoredSlot,
+};
 use crate::sql::{Link, Row, sql};
 use crate::store::Store;
 use andon_model::event::Event;
-use andon_model::log::Seq;
+use andon_model::log::{Lane, Seq};
 use andon_model::{TagId, Timestamp};
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -17,6 +19,9 @@ use uuid::Uuid;
 const AT_A_TIME: usize = 64;
 /// So many units or slots are asked for at once.
 const ASKED_AT_A_TIME: usize = 500;
+
+/// Under which name it is kept that every hour and day has its figures.
+const FIGURES: &str = "floor.figures";
 
 const fn word(kind: NumberKind) -> &'static str {
     match kind {
@@ -103,6 +108,30 @@ impl FloorRepository for Store {
         Ok(all)
     }
 
+    async fn floor_without_figures(&self, limit: u32) -> Result<Vec<StoredSlot>, StoreError> {
+        let doing = "look for totals of the shop floor without figures";
+        let question = "SELECT s.node, s.level, s.number, s.totals FROM floor_slot s WHERE s.level < 2 AND NOT EXISTS \
+            (SELECT 1 FROM floor_figure f WHERE f.node = s.node AND f.level = s.level AND f.number = s.number) LIMIT $1";
+        self.write(move |mut tx| {
+            Box::pin(async move {
+                // From then on figures are written with their totals.
+                if applied(&mut tx, FIGURES, Lane::Samples).await? > Seq(0) {
+                    return Ok(Vec::new());
+                }
+                let rows = sql(question).bind(limit).all(&mut tx).await.map_err(database(doing))?;
+                if rows.is_empty() {
+                    set_applied(&mut tx, FIGURES, Lane::Samples, Seq(1)).await?;
+                }
+                let slot = |row: &Row| {
+                    let (node, level, number) = (row.get("node")?, row.get("level")?, row.get("number")?);
+                    Ok(StoredSlot { node, level, number, totals: row.get("totals")? })
+                };
+                rows.iter().map(slot).collect()
+            })
+        })
+        .await
+    }
+
     async fn floor_counters(&self) -> Result<Vec<(TagId, String)>, StoreError> {
         let doing = "read the counters of the shop floor";
         let mut reading = self.reader(doing).await?;
@@ -135,6 +164,7 @@ impl FloorRepository for Store {
             Box::pin(async move {
                 keep_hours(&mut tx, &keep.hours).await?;
                 keep_slots(&mut tx, &keep.slots).await?;
+                keep_figures(&mut tx, &keep.figures).await?;
                 keep_counters(&mut tx, &keep.counters).await?;
                 for (correction, event) in keep.corrections {
                     insert_correction(&mut tx, correction, &event).await?;
@@ -201,6 +231,27 @@ async fn keep_slots(tx: &mut Link<'_>, slots: &[StoredSlot]) -> Result<(), Store
         );
         statement.push(" ON CONFLICT (node, level, number) DO UPDATE SET totals = excluded.totals");
         statement.execute(tx).await.map_err(database("keep totals of the shop floor"))?;
+    }
+    Ok(())
+}
+
+async fn keep_figures(tx: &mut Link<'_>, figures: &[Figures]) -> Result<(), StoreError> {
+    for figures in figures.chunks(AT_A_TIME) {
+        let mut statement =
+            sql("INSERT INTO floor_figure (node, level, number, production, setup, delay, minor_stop, idle, unknown, \
+            planned_down, off_shift, good, scrap, rework, work_produced, work_good) ");
+        statement.push_rows(figures.iter().map(|figures| {
+            let numbers = figures.times.iter().chain(&figures.amounts).chain(&figures.work);
+            let key = [figures.node.into(), figures.level.into(), figures.number.into()];
+            key.into_iter().chain(numbers.map(|number| (*number).into())).collect()
+        }));
+        statement.push(
+            " ON CONFLICT (node, level, number) DO UPDATE SET production = excluded.production, setup = excluded.setup, \
+             delay = excluded.delay, minor_stop = excluded.minor_stop, idle = excluded.idle, unknown = excluded.unknown, \
+             planned_down = excluded.planned_down, off_shift = excluded.off_shift, good = excluded.good, scrap = excluded.scrap, \
+             rework = excluded.rework, work_produced = excluded.work_produced, work_good = excluded.work_good",
+        );
+        statement.run(tx, "keep figures of the shop floor").await?;
     }
     Ok(())
 }

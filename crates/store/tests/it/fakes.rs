@@ -192,6 +192,11 @@ impl Base {
     }
     /// What stands in a column, past the store.
     pub async fn texts(&self, statement: &'static str) -> Vec<String> {
+        self.texts_of(statement).await
+    }
+    /// As [`Base::texts`], of a statement that a test has made.
+    pub async fn texts_of(&self, statement: &str) -> Vec<String> {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
         match self {
             Self::File(folder) => {
                 let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("store.db"));
@@ -201,6 +206,21 @@ impl Base {
             Self::Server(url) => {
                 let mut db = sqlx::PgConnection::connect(url).await.unwrap();
                 sqlx::query_scalar(statement).fetch_all(&mut db).await.unwrap()
+            }
+        }
+    }
+    /// Changes what stands there, past the store.
+    pub async fn change(&self, statements: &str) {
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned()));
+        match self {
+            Self::File(folder) => {
+                let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("store.db"));
+                let mut db = sqlx::SqliteConnection::connect_with(&file).await.unwrap();
+                statements.execute(&mut db).await.unwrap();
+            }
+            Self::Server(url) => {
+                let mut db = sqlx::PgConnection::connect(url).await.unwrap();
+                statements.execute(&mut db).await.unwrap();
             }
         }
     }

@@ -17,3 +17,4 @@ mod server;
 mod timeline;
 mod trace;
 mod trace_rules;
+mod views;

@@ -450,6 +450,7 @@ async fn a_file_is_taken_over_by_a_server_and_a_backup_of_it_is_the_same_file_ag
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "nothing tells when something else would have been committed")]
 async fn nothing_is_committed_between_a_backup_and_its_moment() {
     let Some((store, _)) = store().await else { return };
     let folder = tempfile::tempdir().unwrap();
