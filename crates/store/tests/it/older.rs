@@ -83,7 +83,7 @@ pub async fn fill_newer(folder: &Path) {
             SELECT x % 3, x, randomblob(x), x'' FROM n;
         INSERT INTO floor_slot (node, level, number, totals) WITH RECURSIVE n (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < 130)
             SELECT x % 2, x % 3, x - 60, x'00ff' FROM n;
-        INSERT INTO floor_figure (node, level, number, production, setup, delay, minor_stop, idle, unknown, planned_down, off_shift, good, scrap, 
+        INSERT INTO floor_figure (node, level, number, production, setup, delay, minor_stop, idle, unknown, planned_down, off_shift, good, scrap,
             rework, work_produced, work_good) VALUES (0, 1, 7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
         INSERT INTO floor_correction (number, unit, from_at, to_at, change, by_id, key, at, event)
             VALUES (1, 0, -5, 5, '{\"a\":\"ä\"}', x'01', x'02', 9, x'03');
