@@ -182,7 +182,7 @@ class Records(OnPostgres):
         with self.assertRaisesRegex(AssertionError, "permission denied"):
             read("SELECT * FROM person")
         order = self.ok(self.here, "GET", "/api/mes/orders/4711")
-        created = "(extract(epoch FROM created) * 1000)::bigint"
+        created = "floor(extract(epoch FROM created) * 1000)::bigint"  # As JSON has it: cut to the millisecond.
         [[material, quantity, state, created]] = read(f"SELECT material, quantity, state, {created} FROM report_orders WHERE number = '4711'")
         self.assertEqual((material, float(quantity), state, int(created)), ("PUMP", 100_000, order["state"], order["created_ms"]))
         jobs = read("SELECT id, number, booked_good, pg_typeof(started) FROM report_jobs WHERE order_number = '4711' ORDER BY number")
