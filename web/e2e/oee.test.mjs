@@ -230,8 +230,9 @@ describe('oee and andon', { skip: real }, () => {
 
   test('with less room the board takes turns, and what stands stays', async () => {
     const { page } = await open(run);
-    // The page's own clock, which can be put on: a turn takes 15 s.
-    await page.clock.install();
+    // The page's own clock, which can be put on: a turn takes 15 s. It begins when two machines stand and no third does: what the
+    // mock's machines do goes by the minute of the hour.
+    await page.clock.install({ time: new Date('2026-11-27T10:12:00Z') });
     await enter(run, page);
     await visit(run, page, '/andon?tiles=3&kiosk=1');
     const shown = () => page.locator('[data-unit]').evaluateAll((all) => all.map((e) => e.dataset.unit));
