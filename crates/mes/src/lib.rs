@@ -9,7 +9,6 @@
 //! - Every moment of a work unit belongs to exactly one time of ISO 22400-2 ([`element`]); what is not known is [`element::Element::Unknown`].
 //! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
 //! - Of a birth certificate, no byte can be changed but white space ([`certificate`]).
-//! - What lots a draw from a vessel holds is exact to the millionth ([`trace`]).
 //! - The same readings of a station give the same passes of units, wherever reading was broken off and taken up again ([`pass`]).
 //! - A schedule holds every operation, breaks no rule but for what is pinned, and is the same for the same request, steps and seed ([`schedule`]).
 //!

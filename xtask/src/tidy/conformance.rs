@@ -1,12 +1,15 @@
-//! `docs/conformance/*.md`: every test and packet sequence that a table names is there.
+//! `docs/conformance/*.md` and `ARCHITECTURE.md`: every test and packet sequence that a table names is there.
 
 use super::Finding;
 use anyhow::{Context as _, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Where the packet sequences are, one a line.
 const SEQUENCES: &str = "crates/broker/tests/conformance/sequences.jsonl";
+
+/// A name of a test has at least so many `_`; fewer have settings and columns, too.
+const WORDS: usize = 3;
 
 /// Checks one page. Everything in backticks that looks like a test's name is taken for one: `crate::module::test`, or
 /// `tests/e2e/file.py::test`; and `sequence` before a name in backticks.
@@ -28,6 +31,30 @@ pub(super) fn check(root: &Path, name: &str, content: &str) -> Result<Vec<Findin
             };
             if !found {
                 let what = format!("names {quoted}, which is nowhere; give its present name, or write the test");
+                findings.push(Finding::new(format!("{name}:{}", number + 1), what));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Checks the page that says what must stay true: whatever in backticks looks like the name of a test, being words with `_` between them,
+/// stands somewhere in the sources of Rust and Python.
+pub(super) fn check_promises(root: &Path, name: &str, content: &str) -> Result<Vec<Finding>> {
+    let text = ["crates", "tests", "xtask"]
+        .map(|folder| source(&root.join(folder)))
+        .into_iter()
+        .collect::<Result<String>>()?;
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let known: HashSet<&str> = text.split(|c| !is_letter(c)).collect();
+    let mut findings = Vec::new();
+    for (number, line) in content.split('\n').enumerate() {
+        for (_, quoted) in quotes(line) {
+            let test = quoted.rsplit("::").next().unwrap_or_default();
+            let is_one = test.chars().all(is_letter) && test.matches('_').count() >= WORDS;
+            if is_one && !known.contains(test) {
+                let what =
+                    format!("names the test {quoted}, which is nowhere; give its present name, or write the test");
                 findings.push(Finding::new(format!("{name}:{}", number + 1), what));
             }
         }
@@ -92,7 +119,11 @@ mod tests {
                     | `nowhere::connect::it_is_there`; `tests/e2e/test_x.py::test_gone`; `tests/e2e/test_y.py::test_x` |\n";
         let findings = check(&root, "page.md", page)?;
         let places: Vec<&str> = findings.iter().map(|finding| finding.at.as_str()).collect();
+        let page = "| true | x `it_is_there`, `connect::it_is_there`; e2e `test_there` |\n| `was_it_ever_there`, `history_days` |\n";
+        let promises = check_promises(&root, "page.md", page)?;
+        let broken: Vec<&str> = promises.iter().map(|finding| finding.at.as_str()).collect();
         std::fs::remove_dir_all(&root)?;
+        assert_eq!(broken, ["page.md:2"]);
         assert_eq!(places, ["page.md:2", "page.md:3", "page.md:4", "page.md:4", "page.md:4"]);
         Ok(())
     }

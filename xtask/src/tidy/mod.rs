@@ -79,6 +79,9 @@ fn check_file(root: &Path, path: &Path) -> Result<Vec<Finding>> {
     if ending == "md" && name.starts_with("docs/conformance/") {
         findings.extend(conformance::check(root, &name, &content)?);
     }
+    if name == "ARCHITECTURE.md" {
+        findings.extend(conformance::check_promises(root, &name, &content)?);
+    }
     if ending == "rs" {
         findings.extend(source::check(&name, &content));
     }

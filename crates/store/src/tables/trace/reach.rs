@@ -5,7 +5,7 @@
 //! measures both. Items that nothing went into, or that went into nothing, know it themselves and are not looked up again.
 //!
 //! A way is followed whatever the order of its times: what was drawn from a lot before something was added to it counts as reached by what
-//! was added. A recall may name too much, never too little; for vessels `andon-mes` knows better.
+//! was added. A recall may name too much, never too little.
 
 use super::row::{ASKED_AT_A_TIME, Row, find, items, names, push_keys, rows};
 use super::words::Texts;
