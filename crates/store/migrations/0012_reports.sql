@@ -113,10 +113,12 @@ FROM trace_edge e
     LEFT JOIN trace_word w ON w.number = e.equipment
     LEFT JOIN trace_word j ON j.number = e.job;
 
-CREATE VIEW report_hours AS
+-- Figures in the words of the views: of no promise.
+CREATE VIEW floor_told AS
 SELECT
+    f.level,
     n.name AS path,
-    strftime('%Y-%m-%dT%H:%M:%S', (f.number * 3600000000) / 1000000, 'unixepoch') || printf('.%06dZ', (f.number * 3600000000) % 1000000) AS begins,
+    strftime('%Y-%m-%dT%H:%M:%S', f.number * CASE f.level WHEN 0 THEN 3600 ELSE 86400 END, 'unixepoch') || '.000000Z' AS begins,
     f.production / 1000000.0 AS production_s,
     f.setup / 1000000.0 AS setup_s,
     f.delay / 1000000.0 AS delay_s,
@@ -130,25 +132,12 @@ SELECT
     f.rework / 1000000.0 AS rework,
     f.work_produced / 1000000.0 AS planned_run_s,
     f.work_good / 1000000.0 AS planned_run_good_s
-FROM floor_figure f JOIN floor_number n ON n.kind = 'node' AND n.number = f.node
-WHERE f.level = 0;
+FROM floor_figure f JOIN floor_number n ON n.kind = 'node' AND n.number = f.node;
+
+CREATE VIEW report_hours AS
+SELECT path, begins, production_s, setup_s, delay_s, minor_stop_s, idle_s, unknown_s, planned_down_s, off_shift_s, good, scrap, rework, planned_run_s, planned_run_good_s
+FROM floor_told WHERE level = 0;
 
 CREATE VIEW report_days AS
-SELECT
-    n.name AS path,
-    strftime('%Y-%m-%dT%H:%M:%S', (f.number * 86400000000) / 1000000, 'unixepoch') || printf('.%06dZ', (f.number * 86400000000) % 1000000) AS begins,
-    f.production / 1000000.0 AS production_s,
-    f.setup / 1000000.0 AS setup_s,
-    f.delay / 1000000.0 AS delay_s,
-    f.minor_stop / 1000000.0 AS minor_stop_s,
-    f.idle / 1000000.0 AS idle_s,
-    f.unknown / 1000000.0 AS unknown_s,
-    f.planned_down / 1000000.0 AS planned_down_s,
-    f.off_shift / 1000000.0 AS off_shift_s,
-    f.good / 1000000.0 AS good,
-    f.scrap / 1000000.0 AS scrap,
-    f.rework / 1000000.0 AS rework,
-    f.work_produced / 1000000.0 AS planned_run_s,
-    f.work_good / 1000000.0 AS planned_run_good_s
-FROM floor_figure f JOIN floor_number n ON n.kind = 'node' AND n.number = f.node
-WHERE f.level = 1;
+SELECT path, begins, production_s, setup_s, delay_s, minor_stop_s, idle_s, unknown_s, planned_down_s, off_shift_s, good, scrap, rework, planned_run_s, planned_run_good_s
+FROM floor_told WHERE level = 1;
