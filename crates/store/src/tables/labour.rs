@@ -4,6 +4,7 @@
 
 use super::logbook::{Known, known, note};
 use super::outbox::enqueue;
+use super::push_below;
 use crate::error::{StoreError, database};
 use crate::labour::{
     Ended, LabourCorrection, LabourFilter, LabourRepository, LabourSpan, MOST_SPANS, SignOff, SignOn, Signed,
@@ -176,12 +177,11 @@ impl LabourRepository for Store {
     }
 }
 
-/// On or below a path. What follows "/" sorts before "0".
+/// On or below a path; the empty one is everywhere.
 fn below(query: &mut Statement, path: &str) {
     if !path.is_empty() {
-        query.push(" AND (path = ").push_bind(path);
-        query.push(" OR (path >= ").push_bind(format!("{path}/"));
-        query.push(" AND path < ").push_bind(format!("{path}0")).push("))");
+        query.push(" AND ");
+        push_below(query, "path", &[path.to_owned()]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The shift logbook, hand-overs, and the keys of requests.
 
 use super::outbox::enqueue;
-use super::to_json;
+use super::{pattern, to_json};
 use crate::error::{StoreError, database};
 use crate::logbook::{
     Confirmation, Confirmed, EntryFilter, HANDOVER, InShift, Key, LogbookRepository, MOST_ENTRIES, NewEntry,
@@ -208,12 +208,6 @@ async fn of_branch(
     }
     query.push(" ORDER BY b.entry DESC LIMIT ").push_bind(limit);
     query.rows(view, READ).await
-}
-
-/// What a text that is searched for looks like anywhere within another, in lower case.
-fn pattern(text: &str) -> String {
-    let escape = |c: char| if matches!(c, '%' | '_' | '\\') { vec!['\\', c] } else { vec![c] };
-    format!("%{}%", text.to_lowercase().chars().flat_map(escape).collect::<String>())
 }
 
 async fn one(view: &mut Link<'_>, number: u64) -> Result<Option<StoredEntry>, StoreError> {

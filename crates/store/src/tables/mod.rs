@@ -12,6 +12,7 @@ mod timeline;
 mod trace;
 
 use crate::error::StoreError;
+use crate::sql::Statement;
 use andon_model::access::PrincipalKind;
 
 /// Runs what keeps a processor busy (a large model is seconds of it) beside the threads that everything else runs on.
@@ -43,4 +44,28 @@ fn kind_word(kind: PrincipalKind) -> &'static str {
 /// The other way.
 fn to_kind(word: &str) -> Result<PrincipalKind, StoreError> {
     from_json(&format!("\"{word}\""), "principal")
+}
+
+/// On or below one of the branches.
+fn push_below(query: &mut Statement, column: &'static str, branches: &[String]) {
+    query.push("(");
+    for (number, branch) in branches.iter().enumerate() {
+        query.push(if number > 0 { " OR " } else { "" }).push(column).push(" = ").push_bind(branch.as_str());
+        // '0' is the character after '/': the range holds exactly the paths below the branch.
+        query.push(" OR (").push(column).push(" > ").push_bind(format!("{branch}/"));
+        query.push(" AND ").push(column).push(" < ").push_bind(format!("{branch}0")).push(")");
+    }
+    query.push(")");
+}
+
+/// What a folded text has to look like to have a text in it; the text's own signs of a pattern mean themselves.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern + "%"
 }

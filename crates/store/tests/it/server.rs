@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 /// Runs until its input ends: when the process that holds the other end does, or when it is told by a closed pipe.
 const SCRIPT: &str = r#"
-bin=$1 host=$2 port=$3 secrets=$4 options= folder=$(mktemp -d "${TMPDIR:-/tmp}/andon-postgres.XXXXXX")
+bin=$1 host=$2 port=$3 secrets=$4 options= folder=$(mktemp -d)
 end() { [ -z "$server" ] || kill -QUIT "$server" 2>/dev/null; wait; server=; }
 trap 'end; rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM HUP

@@ -1,5 +1,6 @@
 //! Orders out of their rows. Every query is written for an index; the test below asks SQLite for the way it takes.
 
+use super::super::{pattern, push_below};
 use super::NEVER;
 use crate::error::{StoreError, database};
 use crate::orders::{
@@ -145,30 +146,6 @@ fn page_query(filter: &OrderFilter, place: &Place<'_>, state: Option<&str>, limi
     query.push(if place.branch.is_some() { " ORDER BY b.order_id DESC LIMIT " } else { " ORDER BY o.id DESC LIMIT " });
     query.push_bind(limit);
     query
-}
-
-/// On or below one of the branches.
-fn push_below(query: &mut Statement, column: &'static str, branches: &[String]) {
-    query.push("(");
-    for (number, branch) in branches.iter().enumerate() {
-        query.push(if number > 0 { " OR " } else { "" }).push(column).push(" = ").push_bind(branch.clone());
-        // '0' is the character after '/': the range holds exactly the paths below the branch.
-        query.push(" OR (").push(column).push(" > ").push_bind(format!("{branch}/"));
-        query.push(" AND ").push(column).push(" < ").push_bind(format!("{branch}0")).push(")");
-    }
-    query.push(")");
-}
-
-/// What a folded text has to look like; the text's own signs of a pattern mean themselves.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern + "%"
 }
 
 pub(super) async fn to_make(tx: &mut Link<'_>, filter: &JobFilter) -> Result<Vec<ListedJob>, StoreError> {
