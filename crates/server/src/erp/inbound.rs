@@ -37,6 +37,7 @@ use andon_store::erp::{ErpRepository as _, HeardMessage};
 use anyhow::Context as _;
 use ask::Asked;
 use bytes::Bytes;
+use define::not_there;
 use master::{MOST_DEFINITIONS, Things};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -202,6 +203,12 @@ impl Inbound {
         if count > MOST_DEFINITIONS {
             let why =
                 format!("the message has {count} definitions; at most {MOST_DEFINITIONS} are taken, so send several");
+            return self.refused(area, &why);
+        }
+        if let Some(id) = not_there(verb, &things.ids()) {
+            let why = format!(
+                "an ActionExpression names {id}, which the message has no definition of; send it with that, or leave the name out to mean all"
+            );
             return self.refused(area, &why);
         }
         let named = area.bod_id.as_ref().map_or_else(String::new, |id| format!(" {id}"));

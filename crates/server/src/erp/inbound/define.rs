@@ -7,7 +7,7 @@ use super::super::config::{PROPERTIES, Rules};
 use andon_b2mml::definition::{MaterialSpecification, OperationsDefinition, OperationsSegment};
 use andon_b2mml::material::MaterialDefinition;
 use andon_b2mml::value::Quantity as Amount;
-use andon_b2mml::verb::Verb;
+use andon_b2mml::verb::{ActionCriteria, Expression, Verb};
 use andon_b2mml::{ActionCode, DateTime, Duration as Span, Identifier, MaterialUse};
 use andon_mes::quantity::Quantity;
 use andon_model::plant::{MasterDef, MasterKind};
@@ -231,18 +231,27 @@ impl<T: Fn(&str, DateTime) -> Result<Timestamp, String>> Reader<'_, T> {
     }
 }
 
+/// What the message says is to be done with which of its things.
+fn expressions(verb: &Verb) -> impl Iterator<Item = &Expression> {
+    let criteria: &[ActionCriteria] = match verb {
+        Verb::Process(verb) => &verb.action_criteria,
+        Verb::Change(verb) => &verb.action_criteria,
+        Verb::Sync(verb) => &verb.action_criteria,
+        _ => &[],
+    };
+    criteria.iter().flat_map(|one| &one.action_expressions)
+}
+
+/// A thing that an action names and the message does not have: whoever wrote it meant something else.
+pub fn not_there<'v>(verb: &'v Verb, ids: &[&Identifier]) -> Option<&'v Identifier> {
+    expressions(verb).filter_map(|one| one.about.as_ref()).find(|about| !ids.contains(about))
+}
+
 /// Whether a thing is to go, by what the message says is to be done with it.
 /// # Errors
 /// An action that is not known here.
 pub fn deletes(verb: &Verb, id: &Identifier) -> Result<bool, String> {
-    let criteria = match verb {
-        Verb::Process(verb) => &verb.action_criteria,
-        Verb::Change(verb) => &verb.action_criteria,
-        Verb::Sync(verb) => &verb.action_criteria,
-        _ => return Ok(false),
-    };
-    let about = criteria.iter().flat_map(|one| &one.action_expressions);
-    let mut own = about.filter(|one| one.about.as_ref().is_none_or(|about| about == id));
+    let mut own = expressions(verb).filter(|one| one.about.as_ref().is_none_or(|about| about == id));
     let action = own.next().map(|one| &one.action);
     if own.any(|other| Some(&other.action) != action) {
         return Err("the message has two different actions for it".to_owned());
@@ -250,7 +259,7 @@ pub fn deletes(verb: &Verb, id: &Identifier) -> Result<bool, String> {
     match action {
         None | Some(ActionCode::Add | ActionCode::Change | ActionCode::Replaced) => Ok(false),
         Some(ActionCode::Delete) => Ok(true),
-        Some(other) => Err(format!("its action is {other:?}; taken are Add, Change, Replaced and Delete")),
+        Some(_) => Err("its action is none of those that are taken: Add, Change, Replaced and Delete".to_owned()),
     }
 }
 
@@ -512,6 +521,7 @@ mod tests {
             "<ActionExpression actionCode=\"Delete\">A</ActionExpression><ActionExpression actionCode=\"Add\">B</ActionExpression>",
         );
         assert_eq!(["A", "B", "C"].map(|name| deletes(&one, &id(name))), [Ok(true), Ok(false), Ok(false)]);
+        assert_eq!((not_there(&one, &[&id("A"), &id("B")]), not_there(&one, &[&id("A")])), (None, Some(&id("B"))));
         assert_eq!(deletes(&verb("<ActionExpression actionCode=\"Delete\"/>"), &id("C")), Ok(true));
         assert!(deletes(&verb("<ActionExpression actionCode=\"Scrap\"/>"), &id("A")).is_err());
         let both = "<ActionExpression actionCode=\"Delete\"/><ActionExpression actionCode=\"Add\">A</ActionExpression>";
