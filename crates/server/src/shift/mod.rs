@@ -7,6 +7,7 @@ mod labour;
 mod logbook;
 
 use crate::mes::Manufacturing;
+use crate::records::complain_of;
 use andon_access::Accounts;
 use andon_alarms::Engine;
 use andon_api::ports::shift::{ShiftProblem, ShiftSpan};
@@ -65,7 +66,7 @@ impl Shift {
             {
                 let _turn = self.turn.lock().await;
                 if let Err(error) = self.end_overdue().await {
-                    tracing::error!(%error, "sign-ons that were to end could not be ended");
+                    complain_of("sign-ons that were to end could not be ended", &error);
                 }
             }
             tokio::select! {
