@@ -228,6 +228,8 @@ pub enum MasterKind {
     Material,
     /// How a work unit is followed: which tags say what it does.
     Machine,
+    /// What is done to keep equipment in order, and when it is due.
+    MaintenancePlan,
 }
 
 /// The most tables of one kind of master data in a model.
@@ -235,8 +237,15 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 6] =
-        [Self::Reason, Self::Calendar, Self::Skill, Self::Instruction, Self::Material, Self::Machine];
+    pub const ALL: [Self; 7] = [
+        Self::Reason,
+        Self::Calendar,
+        Self::Skill,
+        Self::Instruction,
+        Self::Material,
+        Self::Machine,
+        Self::MaintenancePlan,
+    ];
 
     /// The word in documents.
     #[must_use]
@@ -248,6 +257,7 @@ impl MasterKind {
             Self::Instruction => "instruction",
             Self::Material => "material",
             Self::Machine => "machine",
+            Self::MaintenancePlan => "maintenance_plan",
         }
     }
 
