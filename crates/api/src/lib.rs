@@ -109,6 +109,8 @@ pub struct Parts {
     pub mes: Arc<dyn ports::mes::Mes>,
     /// Work orders and job orders.
     pub orders: Arc<dyn ports::orders::Orders>,
+    /// Maintenance.
+    pub maintenance: Arc<dyn ports::maintenance::Maintain>,
     /// Lots, units and certificates.
     pub traces: Arc<dyn ports::trace::Traces>,
     /// States held for backups.
@@ -177,8 +179,8 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
-        mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace,
+        alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, maintenance,
+        mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace,
         transfer, ui, users, values, ws,
     };
     let api = Router::new()
@@ -254,6 +256,14 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/schedule", get(orders::schedule))
         .route("/api/mes/schedule/plan", post(orders::plan))
         .route("/api/mes/skills", get(orders::skills))
+        .route("/api/mes/maintenance/orders", get(maintenance::list).post(maintenance::make))
+        .route("/api/mes/maintenance/orders/{number}", get(maintenance::one).patch(maintenance::change))
+        .route("/api/mes/maintenance/orders/{number}/parts", post(maintenance::part))
+        .route("/api/mes/maintenance/orders/{number}/seen", post(maintenance::seen))
+        .route("/api/mes/maintenance/orders/{number}/ledger", get(maintenance::ledger))
+        .route("/api/mes/maintenance/orders/{number}/{trigger}", post(maintenance::act))
+        .route("/api/mes/maintenance/plans", get(maintenance::plans))
+        .route("/api/mes/maintenance/figures", get(maintenance::figures))
         .route("/api/mes/units", get(trace::units))
         .route("/api/mes/units/{id}", get(trace::unit))
         .route("/api/mes/units/{id}/certificate", post(trace::certify))

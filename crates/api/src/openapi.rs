@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, mes,
+    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, maintenance, mes,
     mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace, transfer,
     users, values, ws,
 };
@@ -52,6 +52,16 @@ use utoipa::OpenApi;
         alarms::acknowledge,
         timeline::timeline,
         commands::submit,
+        maintenance::list,
+        maintenance::make,
+        maintenance::one,
+        maintenance::change,
+        maintenance::act,
+        maintenance::part,
+        maintenance::seen,
+        maintenance::ledger,
+        maintenance::plans,
+        maintenance::figures,
         mes::machines,
         mes::reasons,
         mes::kpis,

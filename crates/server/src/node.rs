@@ -11,6 +11,7 @@ use crate::certificate::Own;
 use crate::data_dir::{DataDir, write_private};
 use crate::discovery::Discovery;
 use crate::ended;
+use crate::maintenance::{self, Maintenance};
 use crate::mes::Manufacturing;
 use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
@@ -116,6 +117,8 @@ pub struct Node {
     pub plant: Arc<Admin>,
     /// Machines, orders and what they come to.
     pub mes: Arc<Manufacturing>,
+    /// Maintenance.
+    pub maintenance: Arc<Maintenance>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
@@ -305,6 +308,13 @@ impl Node {
             notes.say("", "certificate_renewed", words);
         }
         let mes = Manufacturing::open(store.clone(), shared.clone(), bus.clone(), clock.clone(), notes.clone()).await?;
+        let maintenance = Maintenance::new(maintenance::Parts {
+            store: store.clone(),
+            mes: mes.clone(),
+            alarms: alarms.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+        });
         let trace = Traceability::open(trace::Parts {
             store: store.clone(),
             log: shared.clone(),
@@ -426,6 +436,7 @@ impl Node {
         admin.follow().await?;
         keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(trace.clone().run(keepers.stop.clone()));
+        keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
         let holds = Holds::new(Sources {
             data_dir: settings.data_dir.clone(),
             node,
@@ -525,6 +536,7 @@ impl Node {
                 ingest_memory: ingest_memory.clone(),
                 mes: mes.clone(),
                 orders: mes.clone(),
+                maintenance: maintenance.clone(),
                 traces: trace.clone(),
                 backups: holds.clone(),
                 node: state.clone(),
@@ -602,6 +614,7 @@ impl Node {
             accounts,
             plant: admin,
             mes,
+            maintenance,
             clock,
             recorder,
             connectors,

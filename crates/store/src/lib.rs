@@ -17,6 +17,7 @@ pub mod documents;
 mod error;
 pub mod floor;
 mod ids;
+pub mod maintenance;
 pub mod orders;
 pub mod relay;
 pub mod repository;

@@ -10,6 +10,7 @@ pub mod history;
 pub mod influx;
 pub mod ingest;
 pub mod kept;
+pub mod maintenance;
 pub mod mes;
 pub mod mqtt;
 pub mod mqtt_clients;

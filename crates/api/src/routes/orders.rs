@@ -44,6 +44,13 @@ pub struct Overtaken {
     current: Option<serde_json::Value>,
 }
 
+impl Overtaken {
+    /// A refusal, with what is there now.
+    pub(crate) fn with(problem: Problem, current: Option<serde_json::Value>) -> Self {
+        Self { problem: Box::new(problem), current }
+    }
+}
+
 impl From<Problem> for Overtaken {
     fn from(problem: Problem) -> Self {
         Self { problem: Box::new(problem), current: None }
@@ -107,7 +114,7 @@ async fn answered<T>(app: &App, caller: &Caller, answer: Changed<'_, T>) -> Resu
 }
 
 /// The branches where the caller may do something.
-fn branches(app: &App, caller: &Caller, action: Action) -> Vec<String> {
+pub(crate) fn branches(app: &App, caller: &Caller, action: Action) -> Vec<String> {
     let needed = andon_access::table::needed(action);
     app.accounts
         .grants(&caller.who)
@@ -185,7 +192,7 @@ async fn order_configured(app: &App, caller: &Caller, number: &str) -> Result<()
     configures(app, caller, order.jobs.iter().flat_map(places))
 }
 
-fn check_number(number: &str) -> Result<(), Problem> {
+pub(crate) fn check_number(number: &str) -> Result<(), Problem> {
     let fits = number.len() <= NUMBER_LIMIT
         && number.starts_with(|c: char| c.is_ascii_alphanumeric())
         && number.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
@@ -199,7 +206,7 @@ fn check_number(number: &str) -> Result<(), Problem> {
 }
 
 /// A reason in one line.
-fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
     const MOST: usize = 200;
     let given = given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if let Some(text) = &given {
@@ -213,7 +220,7 @@ fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
 }
 
 /// Tells `null` from what is missing.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<i64>>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<i64>>, D::Error> {
     Option::<i64>::deserialize(from).map(Some)
 }
 
@@ -535,6 +542,12 @@ pub struct SeenInstruction {
     sha256: String,
 }
 
+impl From<SeenInstruction> for SeenWish {
+    fn from(seen: SeenInstruction) -> Self {
+        Self { instruction: seen.instruction, revision: seen.revision, sha256: seen.sha256 }
+    }
+}
+
 /// Confirms that the caller has seen an instruction of a job, in the content in force.
 #[utoipa::path(post, path = "/api/mes/jobs/{id}/seen", params(("id" = Uuid, Path)), request_body = SeenInstruction,
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Overtaken)))]
@@ -545,8 +558,7 @@ pub async fn seen(
     Json(seen): Json<SeenInstruction>,
 ) -> Result<StatusCode, Overtaken> {
     operates_somewhere(&app, &caller, &job_seen(&app, &caller, id).await?)?;
-    let wish = SeenWish { instruction: seen.instruction, revision: seen.revision, sha256: seen.sha256 };
-    answered(&app, &caller, app.orders.seen(id, wish, caller.who.clone())).await?;
+    answered(&app, &caller, app.orders.seen(id, seen.into(), caller.who.clone())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod floor;
+mod maintenance;
 mod orders;
 mod outbox;
 mod plant;

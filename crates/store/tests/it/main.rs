@@ -7,6 +7,7 @@ mod documents;
 mod fakes;
 mod file;
 mod floor;
+mod maintenance;
 mod older;
 mod orders;
 mod plant;
