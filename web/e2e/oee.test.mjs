@@ -241,7 +241,7 @@ describe('oee and andon', { skip: real }, () => {
     const seen = new Set([(await shown())[2]]);
     for (let turn = 1; turn < 5; turn += 1) {
       const third = (await shown())[2];
-      await page.clock.fastForward(15_000);
+      await page.clock.runFor(15_000);
       await page.waitForFunction((third) => document.querySelectorAll('[data-unit]')[2]?.dataset.unit !== third, third);
       assert.deepEqual((await shown()).slice(0, 2), first.slice(0, 2));
       seen.add((await shown())[2]);

@@ -53,6 +53,14 @@ impl Caller {
         app.accounts.authorise(&self.who, Action::View, path).is_ok()
     }
 
+    /// The branches where the caller may do something; `""`: everywhere.
+    #[must_use]
+    pub fn branches(&self, app: &App, action: Action) -> Vec<String> {
+        let needed = andon_access::table::needed(action);
+        let grants = app.accounts.grants(&self.who).into_iter();
+        grants.filter(|grant| grant.role >= needed).map(|grant| grant.branch).collect()
+    }
+
     /// The interface, as it stands in command events.
     #[must_use]
     pub const fn via(&self) -> andon_model::command::Via {

@@ -1,5 +1,5 @@
 //! What holds for every request: a size that is said is believed at once, nothing takes for ever, and every refusal under
-//! `/api/` is a problem in JSON, also those that the framework makes.
+//! `/api/` is a problem in JSON, or a message of its own in XML, also those that the framework makes.
 
 use crate::MAX_BODY;
 use crate::problem::Problem;
@@ -42,7 +42,9 @@ fn too_large() -> Problem {
 /// A refusal in plain text becomes a problem with the same status and words.
 async fn as_problem(response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if !response.status().is_client_error() || kind.contains("json") {
+    // A message of an ERP is answered with a message, also where it is refused.
+    let is_told = kind.contains("json") || kind.contains("xml");
+    if !response.status().is_client_error() || is_told {
         return response;
     }
     let status = response.status();

@@ -113,6 +113,8 @@ pub struct Parts {
     pub maintenance: Arc<dyn ports::maintenance::Maintain>,
     /// Lots, units and certificates.
     pub traces: Arc<dyn ports::trace::Traces>,
+    /// Links to an ERP.
+    pub erp: Arc<dyn ports::erp::Erp>,
     /// States held for backups.
     pub backups: Arc<dyn ports::Backups>,
     /// Ready, warnings, metrics.
@@ -179,9 +181,9 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, maintenance,
-        mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace,
-        transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept,
+        maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline,
+        topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -237,6 +239,7 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/machines", get(mes::machines))
         .route("/api/mes/reasons", get(mes::reasons))
         .route("/api/mes/kpis", get(mes::kpis))
+        .route("/api/mes/kpis/children", get(mes::children))
         .route("/api/mes/kpis/series", get(mes::series))
         .route("/api/mes/states", get(mes::states))
         .route("/api/mes/stops", get(mes::stops))
@@ -278,6 +281,9 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/findings", get(trace::findings))
         .route("/api/mes/certificates/{number}", get(trace::certificate))
         .route("/api/mes/certificate-key", get(trace::certificate_key))
+        .route("/api/b2mml", post(erp::receive))
+        .route("/api/erp", get(erp::links))
+        .route("/api/erp/{name}/{action}", post(erp::decide))
         .route("/api/connectors/found", get(connectors::found))
         .route("/api/secrets", get(secrets::list))
         .route("/api/secrets/{name}", put(secrets::set).delete(secrets::remove))

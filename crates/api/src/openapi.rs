@@ -1,9 +1,9 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, device_certificates, health, history, influx, ingest, kept, maintenance, mes,
-    mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace, transfer,
-    users, values, ws,
+    alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, maintenance,
+    mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace,
+    transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -65,6 +65,7 @@ use utoipa::OpenApi;
         mes::machines,
         mes::reasons,
         mes::kpis,
+        mes::children,
         mes::series,
         mes::states,
         mes::stops,
@@ -123,6 +124,9 @@ use utoipa::OpenApi;
         mqtt_rules::release,
         mqtt_rules::discard,
         mqtt_rules::discard_all,
+        erp::receive,
+        erp::links,
+        erp::decide,
         connectors::found,
         secrets::list,
         secrets::set,

@@ -262,6 +262,12 @@ impl Calendar {
         days.flat_map(|day| self.shifts.iter().filter(move |rule| rule.begins_on(day)).map(move |rule| (rule, day)))
     }
 
+    /// The instant at which a clock of the zone shows this time, handed in as if it were UTC; where it shows it twice, the first.
+    #[must_use]
+    pub fn shown(&self, wall: Timestamp) -> Timestamp {
+        chrono::DateTime::from_timestamp_micros(wall.micros()).map_or(wall, |wall| self.earliest(wall.naive_utc()))
+    }
+
     fn day(&self, at: Timestamp) -> Option<NaiveDate> {
         Some(chrono::DateTime::from_timestamp_micros(at.micros())?.with_timezone(&self.zone).date_naive())
     }

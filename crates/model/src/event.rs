@@ -152,7 +152,9 @@ impl What {
 }
 
 /// The actions of a [`SystemNote`] that tell of no trouble.
-const IN_ORDER: [&str; 17] = [
+const IN_ORDER: [&str; 19] = [
+    "erp_in_order",
+    "erp_skipped",
     "bridge_caught_up",
     "secret_set",
     "secret_removed",

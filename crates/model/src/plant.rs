@@ -230,6 +230,8 @@ pub enum MasterKind {
     Machine,
     /// What is done to keep equipment in order, and when it is due.
     MaintenancePlan,
+    /// What the KPIs of a machine, a line, an area or a site are to come to.
+    Target,
 }
 
 /// The most tables of one kind of master data in a model.
@@ -237,7 +239,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -245,6 +247,7 @@ impl MasterKind {
         Self::Material,
         Self::Machine,
         Self::MaintenancePlan,
+        Self::Target,
     ];
 
     /// The word in documents.
@@ -258,6 +261,7 @@ impl MasterKind {
             Self::Material => "material",
             Self::Machine => "machine",
             Self::MaintenancePlan => "maintenance_plan",
+            Self::Target => "target",
         }
     }
 
@@ -265,7 +269,7 @@ impl MasterKind {
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Machine => "equipment",
+            Self::Machine | Self::Target => "equipment",
             _ => "name",
         }
     }

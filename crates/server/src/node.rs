@@ -11,6 +11,7 @@ use crate::certificate::Own;
 use crate::data_dir::{DataDir, write_private};
 use crate::discovery::Discovery;
 use crate::ended;
+use crate::erp::{self, Erp};
 use crate::maintenance::{self, Maintenance};
 use crate::mes::Manufacturing;
 use crate::mqtt::{self, Entrance, Hooks};
@@ -328,6 +329,19 @@ impl Node {
         })
         .await?;
         let secrets = Secrets::open(&settings.data_dir)?;
+        let erp = Erp::open(erp::Parts {
+            rules: settings.b2mml.clone(),
+            links: settings.erp.clone(),
+            log: log.clone(),
+            store: store.clone(),
+            mes: mes.clone(),
+            accounts: accounts.clone(),
+            secrets: secrets.clone(),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            notes: notes.clone(),
+        })
+        .await?;
         let bridges = Bridges::new(node, log.clone(), secrets.clone(), recorder.clone(), clock.clone(), notes.clone());
         let sparkplug =
             Sparkplug::new(bus.clone(), clock.clone(), notes.clone(), recorder.clone(), settings.data_dir.clone());
@@ -436,6 +450,8 @@ impl Node {
         admin.follow().await?;
         keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(trace.clone().run(keepers.stop.clone()));
+        // Ends with what acts on the plant: what it would still tell is in the records for the next start.
+        erp.start(&mut core.tasks, &core.stop);
         keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
         let holds = Holds::new(Sources {
             data_dir: settings.data_dir.clone(),
@@ -480,6 +496,7 @@ impl Node {
             notes,
             clock: clock.clone(),
             bridges: bridges.clone(),
+            erp: erp.clone(),
             settings_warnings: settings.warnings(),
             certificate: certificate.end.clone(),
             started: AtomicBool::new(false),
@@ -538,6 +555,7 @@ impl Node {
                 orders: mes.clone(),
                 maintenance: maintenance.clone(),
                 traces: trace.clone(),
+                erp: erp.clone(),
                 backups: holds.clone(),
                 node: state.clone(),
                 clock: clock.clone(),

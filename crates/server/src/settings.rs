@@ -3,6 +3,7 @@
 //! Every key is known or refused, with its line. What is not safe is refused, not corrected: a plain listener, open
 //! access or anonymous MQTT beyond loopback.
 
+use crate::erp::config as erp;
 use andon_access::tls::{ClientCa, Oldest};
 use serde::Deserialize;
 use std::fmt;
@@ -74,6 +75,10 @@ pub struct Settings {
     pub oldest_tls: Oldest,
     /// History as a table for other programs.
     pub open_table: OpenTable,
+    /// How messages of an ERP are understood.
+    pub b2mml: erp::Rules,
+    /// Links to an ERP.
+    pub erp: Vec<erp::Link>,
     /// Limits.
     pub limits: Limits,
 }
@@ -200,6 +205,8 @@ struct Raw {
     access: RawAccess,
     tls: RawTls,
     history: OpenTable,
+    b2mml: erp::RawRules,
+    erp: Vec<erp::RawLink>,
     limits: Limits,
 }
 
@@ -456,6 +463,9 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
             "give a number that the machine has open files and memory for",
         ));
     }
+    let wrong = |(at, message, remedy): erp::Wrong| reader.error(Some(at), message, remedy);
+    let b2mml = raw.b2mml.check().map_err(wrong)?;
+    let links = erp::check(raw.erp, base).map_err(wrong)?;
     let data_dir = match &raw.data_dir {
         Some(given) if given.get_ref().is_empty() => {
             return Err(reader.error(
@@ -485,6 +495,8 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
             Some(TlsVersion::V13) | None => Oldest::V13,
         },
         open_table: raw.history,
+        b2mml,
+        erp: links,
         limits: raw.limits,
     })
 }

@@ -47,6 +47,8 @@ pub struct State {
     pub notes: Notes,
     /// The time.
     pub clock: Arc<dyn andon_model::Clock>,
+    /// Links to an ERP.
+    pub erp: Arc<crate::erp::Erp>,
     /// Bridges to other brokers.
     pub bridges: Arc<Bridges>,
     /// Warnings of the settings.
@@ -88,6 +90,7 @@ impl NodeState for State {
         warnings.extend(self.certificate.as_ref().and_then(|end| end.warning(self.clock.now())));
         let history = self.historian.stats();
         warnings.extend(self.bridges.warnings());
+        warnings.extend(self.erp.warnings());
         warnings.extend(history.last_error.map(|e| format!("History is not written to files: {e}")));
         warnings
     }

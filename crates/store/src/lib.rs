@@ -14,6 +14,7 @@
 //! Start reading at [`repository`], then [`Store::open`], then [`documents`].
 
 pub mod documents;
+pub mod erp;
 mod error;
 pub mod floor;
 mod ids;

@@ -1,7 +1,7 @@
 // Puts the mock in place of `fetch('/api/…')` and of the WebSocket, so that the UI runs without a server.
 // `window.andonMock` lets tests pull the plug, flood the alarm list or empty the plant; `mock.<case>` set to 1 in the
 // session storage opens another plant: empty, young (no history yet), long (names of 60 characters), calm (nothing new), restarted (history, and no source yet), flaky (readings are lost for moments, and a device is silent), late (readings came late into a gap), sick (the disk is full). `mock.many`: a gateway with
-// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet. `mock.no_stations`: no station tells
+// so many topics of its own. `mock.many_orders`: so many orders on fifty machines; `mock.no_orders`: none yet. `mock.lines`: so many lines of bottling. `mock.no_stations`: no station tells
 // of units; `mock.no_units`: there are stations, and none has passed.
 
 import { MockServer } from './server';
@@ -34,6 +34,7 @@ export function install(): void {
   server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
   server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
   server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';
+  server.oee.lines = Number(sessionStorage.getItem('mock.lines') ?? 2);
   server.broker.many = Number(sessionStorage.getItem('mock.many') ?? 0);
   const stored = sessionStorage.getItem(KEY);
   server.user = server.users.find((u) => u.name === stored) ?? null;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { corrections, kpis, machines, pieces, reasons, series, stops, why, type Kpis, type Piece, type Stop } from '$lib/api/parseOee';
+import { corrections, kpis, level, machines, pieces, reasons, series, stops, why, type Kpis, type Piece, type Stop } from '$lib/api/parseOee';
 import { waterfall } from '$lib/domain/oee';
 import { MockOee } from './oee';
 import { MockServer } from './server';
@@ -21,6 +21,19 @@ function mock(): { get: <T>(path: string, query: Record<string, string | number>
   };
 }
 const span = { from_ms: NOW - 8 * HOUR, to_ms: NOW };
+
+test('each node one level below tells what its own figures say; what is not counted has none', () => {
+  const { get } = mock();
+  const below = get('kpis/children', { path: 'works/nord', ...span }, level);
+  expect(below.children.map((node) => node.path)).toEqual(['works/nord/bottling', 'works/nord/utilities']);
+  expect(below.children[1]).toMatchObject({ machines: 0, oee: null, good: null, loss: null });
+  for (const node of [below.node, below.children[0]]) {
+    const own = get('kpis', { path: node?.path ?? '', ...span }, kpis);
+    expect([node?.oee, node?.good, node?.scrap]).toEqual([own.kpis.find((k) => k.id === 'oee_index')?.value, own.amounts.good, own.amounts.scrap]);
+    const losses = own.losses.filter((loss) => loss.id !== 'off_shift' && loss.id !== 'planned_down').map((loss) => loss.ms);
+    expect(node?.loss?.ms).toBe(Math.max(...losses));
+  }
+});
 
 describe('the mock’s shift', () => {
   test.each([`${LINE}/filler`, LINE, 'works'])('times, losses and KPIs of %s agree', (path) => {

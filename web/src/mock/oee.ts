@@ -2,7 +2,7 @@
 // functions of time, and every KPI is computed from those same pieces and counts: so the numbers agree with each other.
 
 import { REASONS } from './ordersPlant';
-import { noise } from './plant';
+import { equipment, noise } from './plant';
 
 type Json = Record<string, unknown>;
 type Element = 'production' | 'setup' | 'delay' | 'minor_stop' | 'idle' | 'unknown' | 'planned_down' | 'off_shift';
@@ -105,11 +105,15 @@ interface Sums {
   work: { produced: number; good: number; scrap: number; rework: number };
 }
 
-/** What the orders know of a machine: when the job on it began. */
+/** What the orders know: when the job on a machine began, and how many orders have a job at or below a path. */
 interface Jobs {
   since: (path: string) => number | null;
+  counts: (path: string) => { running: number; late: number };
 }
-const NO_JOBS: Jobs = { since: () => null };
+const NO_JOBS: Jobs = { since: () => null, counts: () => ({ running: 0, late: 0 }) };
+/** Where somebody has set a target of OEE. */
+const TARGETS: Readonly<Record<string, number>> = { 'works/nord': 0.7, [LINE1]: 0.72, [LINE2]: 0.68, [`${LINE1}/filler`]: 0.75 };
+const MOST_CHILDREN = 500;
 const ADDRESSES = new Set(['kpis', 'kpis/series', 'states', 'stops', 'corrections', 'why'].map((what) => `/api/mes/${what}`));
 
 export class MockOee {
@@ -117,6 +121,8 @@ export class MockOee {
   #again = new Map<string, number>();
   /** No machine is defined. */
   empty = false;
+  /** So many lines of bottling, all but two of which do as the first one does. */
+  lines = 2;
   /** The first shift of the day; two shifts work, the third does not. */
   readonly #first: number;
 
@@ -142,6 +148,8 @@ export class MockOee {
         return ok({ now_ms: this.now(), machines: this.#units(query.get('branch') ?? '', may).map((unit) => this.#view(unit)) });
       case 'GET /api/mes/reasons':
         return ok({ reasons: this.empty ? [] : REASONS });
+      case 'GET /api/mes/kpis/children':
+        return this.#level(at, from, to, may);
       case 'POST /api/mes/corrections':
         return this.#correct(body, may, who);
     }
@@ -176,6 +184,7 @@ export class MockOee {
 
   #units(branch: string, may: May): Unit[] {
     if (this.empty) return [];
+    if (/\/line([3-9]|\d\d+)$/.test(branch)) return this.#units(LINE1, may);
     return UNITS.filter((u) => (branch === '' || u.path === branch || u.path.startsWith(`${branch}/`)) && may('view', u.path));
   }
 
@@ -354,6 +363,38 @@ export class MockOee {
       good_ms: work.good,
       reasons: this.#reasons(units, from, to),
     };
+  }
+
+  // The tree
+
+  #below(path: string, may: May): { path: string; title: string; level: string }[] {
+    const parent = (of: string): string => of.slice(0, Math.max(0, of.lastIndexOf('/')));
+    const seen = equipment.filter((e) => e.profile === 'plant' && may('view', e.path));
+    // A branch whose parent is not seen is a root.
+    const found = seen.filter((e) => (path === '' ? !seen.some((other) => other.path === parent(e.path)) : parent(e.path) === path));
+    const more = path === 'works/nord/bottling' ? Array.from({ length: this.lines - 2 }, (_, i) => ({ path: `${path}/line${i + 3}`, title: `Line ${i + 3}`, level: 'work_center' as const })) : [];
+    return [...found, ...more];
+  }
+
+  #node(node: { path: string; title: string; level: string }, from: number, to: number, may: May): Json {
+    const units = this.#units(node.path, may);
+    const told = { path: node.path, title: node.title, level: node.level, children: this.#below(node.path, may).length, machines: units.length };
+    const none = { oee: null, target: null, availability: null, effectiveness: null, quality_ratio: null, produced: null, good: null, scrap: null, loss: null };
+    if (units.length === 0) return { ...told, ...none, orders: this.jobs.counts(node.path) };
+    const all = this.#kpis(node.path, units, from, to);
+    const value = (id: string): unknown => (all['kpis'] as Json[]).find((kpi) => kpi['id'] === id)?.['value'] ?? null;
+    const { produced, good, scrap } = all['amounts'] as Json;
+    const [largest] = (all['losses'] as { id: string; ms: number }[]).filter((loss) => loss.id !== 'off_shift' && loss.id !== 'planned_down' && loss.ms > 0).sort((a, b) => b.ms - a.ms);
+    const reason = (all['reasons'] as { element: string; reason: string | null }[]).find((r) => r.element === largest?.id)?.reason ?? null;
+    return { ...told, oee: value('oee_index'), target: TARGETS[node.path] ?? null, availability: value('availability'), effectiveness: value('effectiveness'), quality_ratio: value('quality_ratio'), produced, good, scrap, loss: largest ? { ...largest, reason } : null, orders: this.jobs.counts(node.path) };
+  }
+
+  #level(path: string, from: number, to: number, may: May): Answer {
+    const self = equipment.find((e) => e.path === path && may('view', path));
+    if (path !== '' && !self) return nowhere(path);
+    const children = this.#below(path, may);
+    const figures = (one: { path: string; title: string; level: string }): Json => this.#node(one, from, to, may);
+    return ok({ path, from_ms: from, to_ms: to, now_ms: this.now(), node: self ? figures(self) : null, children: children.slice(0, MOST_CHILDREN).map(figures), truncated: children.length > MOST_CHILDREN });
   }
 
   /** What did not produce and has a reason, and every stop; stops are counted where they begin. */

@@ -173,6 +173,13 @@ export class MockOrders {
   on(path: string): MockJob | null {
     return (this.empty ? [] : this.jobs).find((job) => job.equipment === path && (job.state === 'Running' || job.state === 'Interrupted')) ?? null;
   }
+  /** How many orders have a job under way at or below a path, and how many with a job placed there are late. */
+  counts(path: string): { running: number; late: number } {
+    const there = (job: MockJob): boolean => job.equipment === path || (job.equipment?.startsWith(`${path}/`) ?? false);
+    const orders = this.empty ? [] : this.orders;
+    const late = (order: MockOrder): boolean => (order.state === 'Released' || order.state === 'Running') && order.due_ms !== null && order.due_ms < this.now();
+    return { running: orders.filter((order) => order.jobs.some((job) => there(job) && isUnderWay(job))).length, late: orders.filter((order) => late(order) && order.jobs.some(there)).length };
+  }
   /** The answer; null for what is none of its addresses. */
   handle(method: string, path: string, query: URLSearchParams, body: Json): Reply | null {
     const [, , , what = '', id = '', deed = ''] = path.split('/').map(decodeURIComponent);

@@ -155,7 +155,7 @@ export class MockServer {
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
-    this.oee = new MockOee(start, now, { since: (path) => this.orders.on(path)?.started_ms ?? null });
+    this.oee = new MockOee(start, now, { since: (path) => this.orders.on(path)?.started_ms ?? null, counts: (path) => this.orders.counts(path) });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [
@@ -623,7 +623,28 @@ export class MockServer {
     ];
   }
 
+  /** What the page of reports asks: alarms raised at or below a path, by priority, or by alarm. */
+  #alarmCounts(query: string): Answer | null {
+    const asked = /^SELECT severity, (.*?)FROM events WHERE kind = 'alarm' AND severity > 0 AND at >= '(.*?)' AND at < '(.*?)'(?: AND \(path = '(.*?)')?/.exec(query);
+    if (!asked) return null;
+    const [from, to, path] = [Date.parse(asked[2] ?? ''), Date.parse(asked[3] ?? ''), asked[4] ?? ''];
+    const each = (asked[1] ?? '').includes('message');
+    const counts = new Map<string, [...(string | number)[], number]>();
+    for (const event of this.empty ? [] : this.#events) {
+      const [at, where] = [Number(event['at_ms']), String(event['path'])];
+      if (event['kind'] !== 'alarm' || Number(event['severity']) === 0 || at < from || at >= to || (path !== '' && where !== path && !where.startsWith(`${path}/`))) continue;
+      const key = each ? [Number(event['severity']), String((event['detail'] as Json)['message']), where] : [Number(event['severity'])];
+      const known = counts.get(key.join()) ?? [...key, 0];
+      counts.set(key.join(), [...known.slice(0, -1), Number(known.at(-1)) + 1] as [...(string | number)[], number]);
+    }
+    const names = each ? ['severity', 'message', 'path', 'raised'] : ['severity', 'raised'];
+    const rows = [...counts.values()].sort((a, b) => Number(a[0]) - Number(b[0]) || Number(b.at(-1)) - Number(a.at(-1)));
+    return ok({ columns: names.map((name) => ({ name, type: name === 'message' || name === 'path' ? 'text' : 'bigint' })), rows });
+  }
+
   #sql(body: Json): Answer {
+    const counted = this.#alarmCounts(String(body['query'] ?? ''));
+    if (counted) return counted;
     const now = this.now();
     const answer = sql(String(body['query'] ?? ''), {
       now,

@@ -102,6 +102,8 @@ pub struct KpiView {
     pub numerator: Option<f64>,
     /// Below the line.
     pub denominator: Option<f64>,
+    /// What it is to come to, if the plant model says so of this very node.
+    pub target: Option<f64>,
     /// How it is made, in the symbols of ISO 22400-2:2014.
     pub formula: String,
     /// `up` or `down`: which way is better.
@@ -155,6 +157,80 @@ pub struct KpiAnswer {
     pub good_ms: Option<f64>,
     /// Reasons, the longest first.
     pub reasons: Vec<ReasonView>,
+}
+
+/// The greatest part of the time that was lost.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct GreatestLoss {
+    /// As in [`LossView`], but none of `off_shift` and `planned_down`.
+    pub id: String,
+    /// How long, in ms.
+    pub ms: f64,
+    /// The reason with the most of it; `null`: nobody has said, or it is a loss that has none (`speed`, `scrap`, `rework`, `unknown`).
+    pub reason: Option<String>,
+}
+
+/// How many orders have a job at or below a node that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct OrdersBrief {
+    /// With a job that stands at a machine there: begun, and not ended.
+    pub running: usize,
+    /// Released or begun, and not done by when they were due.
+    pub late: usize,
+}
+
+/// A node of the tree, and what a window of it comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct NodeView {
+    /// Its path.
+    pub path: String,
+    /// What people call it.
+    pub title: String,
+    /// `enterprise`, `site`, `area`, `work_center`, `work_unit`.
+    pub level: String,
+    /// How many nodes stand one level below it.
+    pub children: usize,
+    /// How many followed machines are at or below it; 0: all figures are `null`.
+    pub machines: usize,
+    /// OEE index; this and the next three as in `/api/mes/kpis` of the same window.
+    pub oee: Option<f64>,
+    /// Availability.
+    pub availability: Option<f64>,
+    /// Effectiveness.
+    pub effectiveness: Option<f64>,
+    /// Quality ratio.
+    pub quality_ratio: Option<f64>,
+    /// What its OEE index is to come to, if the plant model says so of this very node.
+    pub target: Option<f64>,
+    /// PQ.
+    pub produced: Option<f64>,
+    /// GQ.
+    pub good: Option<f64>,
+    /// SQ.
+    pub scrap: Option<f64>,
+    /// The greatest loss; `null`: nothing was lost, or it cannot be told.
+    pub loss: Option<GreatestLoss>,
+    /// Its orders now, whatever the window; `null`: there are more open orders than are looked at (5,000).
+    pub orders: Option<OrdersBrief>,
+}
+
+/// What stands one level below a node.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ChildrenAnswer {
+    /// The node; empty: what stands at the top.
+    pub path: String,
+    /// The window's first instant.
+    pub from_ms: i64,
+    /// The first after it, at the latest now.
+    pub to_ms: i64,
+    /// Now.
+    pub now_ms: i64,
+    /// The node itself; `null` at the top.
+    pub node: Option<NodeView>,
+    /// Those one level below it, by path; at most 500.
+    pub children: Vec<NodeView>,
+    /// There are more.
+    pub truncated: bool,
 }
 
 /// KPIs of one of a row of windows.
@@ -367,6 +443,13 @@ pub trait Mes: Send + Sync + 'static {
     fn reasons(&self) -> Vec<ReasonDefView>;
     /// What a window of a node comes to.
     fn kpis(&self, path: String, window: Window) -> BoxFuture<'_, Result<KpiAnswer, MesProblem>>;
+    /// The same in brief of a node and of those one level below it, as far as they are on or below the branches.
+    fn children(
+        &self,
+        path: String,
+        window: Window,
+        branches: Vec<String>,
+    ) -> BoxFuture<'_, Result<ChildrenAnswer, MesProblem>>;
     /// The same, cut into steps; at most 1,000.
     fn series(&self, path: String, window: Window, step: Step) -> BoxFuture<'_, Result<Vec<SlotView>, MesProblem>>;
     /// What one machine was in, without gap.

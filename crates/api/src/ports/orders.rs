@@ -118,7 +118,7 @@ pub struct OrderView {
     pub jobs: Vec<JobView>,
     /// When it was made.
     pub created_ms: i64,
-    /// Where it comes from: `person`.
+    /// Where it comes from: `person`, `erp`.
     pub source: String,
     /// As somebody wrote it.
     pub note: String,
@@ -133,6 +133,22 @@ pub struct OrdersPage {
     pub orders: Vec<OrderView>,
     /// Send it as `after` for the next page; `null`: this is the last one.
     pub next: Option<Uuid>,
+}
+
+/// The source of an order that somebody made here.
+pub const BY_PERSON: &str = "person";
+/// The source of an order that came from an ERP.
+pub const BY_ERP: &str = "erp";
+
+/// The longest number of an order, in characters.
+const NUMBER_LIMIT: usize = 64;
+
+/// Whether an order can have this number: 1 to 64 letters (a-z, A-Z), digits, `-`, `.`, `_` and `~`, the first a letter or a digit.
+#[must_use]
+pub fn is_number(text: &str) -> bool {
+    text.len() <= NUMBER_LIMIT
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
 /// A new order.
@@ -154,6 +170,8 @@ pub struct OrderWish {
     pub note: String,
     /// Its jobs may begin at once.
     pub release: bool,
+    /// Where it comes from: [`BY_PERSON`], [`BY_ERP`].
+    pub source: &'static str,
 }
 
 /// A change of an order; what is missing stays.

@@ -14,7 +14,7 @@ use crate::ports::maintenance::{
 use crate::ports::mes::Window;
 use crate::ports::orders::SeenWish;
 use crate::problem::Problem;
-use crate::routes::orders::{Overtaken, SeenInstruction, branches, check_number, given, reason};
+use crate::routes::orders::{Overtaken, SeenInstruction, check_number, given, reason};
 use andon_model::access::Action;
 use andon_store::maintenance::{MOST_ENTRIES, MaintenanceFilter};
 use axum::Json;
@@ -135,7 +135,7 @@ pub async fn list(
         states: asked::words("state", query.state.as_deref(), &STATES)?,
         kinds: asked::words("kind", query.kind.as_deref(), &KINDS)?,
         open: query.open,
-        branches: branches(&app, &caller, Action::View),
+        branches: caller.branches(&app, Action::View),
         branch: query.branch.filter(nothing),
         text: query.text.filter(nothing),
         plan: query.plan,

@@ -4,8 +4,8 @@ use crate::App;
 use crate::asked;
 use crate::auth::Caller;
 use crate::ports::mes::{
-    CorrectionView, CorrectionWish, KpiAnswer, MachineView, MesProblem, PieceView, ReasonDefView, Said, SlotView, Step,
-    StopView, WhyView, Window,
+    ChildrenAnswer, CorrectionView, CorrectionWish, KpiAnswer, MachineView, MesProblem, PieceView, ReasonDefView, Said,
+    SlotView, Step, StopView, WhyView, Window,
 };
 use crate::problem::Problem;
 use andon_model::access::Action;
@@ -110,6 +110,32 @@ pub async fn kpis(
 ) -> Result<Json<KpiAnswer>, Problem> {
     let window = window(&app, &caller, &query.path, query.from_ms, query.to_ms)?;
     Ok(Json(app.mes.kpis(query.path, window).await?))
+}
+
+/// A window of a node, or of what stands at the top.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ChildrenQuery {
+    /// The path of a line, an area, a site; empty or missing: what stands at the top of what the caller may see.
+    #[serde(default)]
+    path: String,
+    /// The first instant, in ms since 1970.
+    from_ms: i64,
+    /// The first instant after it.
+    to_ms: i64,
+}
+
+/// KPIs in brief of a node and of each node one level below it, with the greatest loss and what orders are about.
+#[utoipa::path(get, path = "/api/mes/kpis/children", params(ChildrenQuery),
+    responses((status = 200, body = ChildrenAnswer), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn children(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ChildrenQuery>,
+) -> Result<Json<ChildrenAnswer>, Problem> {
+    asked::in_order(Some(query.from_ms), Some(query.to_ms))?;
+    let window = Window { from: asked::time("from_ms", query.from_ms)?, to: asked::time("to_ms", query.to_ms)? };
+    Ok(Json(app.mes.children(query.path, window, caller.branches(&app, Action::View)).await?))
 }
 
 /// A row of windows of a node.

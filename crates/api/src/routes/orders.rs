@@ -7,6 +7,7 @@
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
+use crate::ports::orders as ports;
 use crate::ports::orders::{
     Changed, CountWish, Current, InstructionView, JobList, JobTrigger, JobView, LedgerPage, LedgerView, MaterialView,
     OrderAction, OrderPatch, OrderView, OrderWish, OrdersPage, OrdersProblem, PlaceWish, ProposalView, ScheduleView,
@@ -113,17 +114,6 @@ async fn answered<T>(app: &App, caller: &Caller, answer: Changed<'_, T>) -> Resu
     answer.await.map_err(|problem| refusal(app, caller, problem))
 }
 
-/// The branches where the caller may do something.
-pub(crate) fn branches(app: &App, caller: &Caller, action: Action) -> Vec<String> {
-    let needed = andon_access::table::needed(action);
-    app.accounts
-        .grants(&caller.who)
-        .into_iter()
-        .filter(|grant| grant.role >= needed)
-        .map(|grant| grant.branch)
-        .collect()
-}
-
 /// Where a job is or can be done.
 fn places(job: &JobView) -> impl Iterator<Item = &String> {
     job.alternatives.iter().chain(&job.equipment)
@@ -193,10 +183,7 @@ async fn order_configured(app: &App, caller: &Caller, number: &str) -> Result<()
 }
 
 pub(crate) fn check_number(number: &str) -> Result<(), Problem> {
-    let fits = number.len() <= NUMBER_LIMIT
-        && number.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && number.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
-    if fits {
+    if ports::is_number(number) {
         return Ok(());
     }
     let shown: String = number.chars().take(NUMBER_LIMIT).collect();
@@ -255,7 +242,7 @@ pub async fn list(
     let nothing = |text: &String| !text.is_empty();
     let filter = OrderFilter {
         states,
-        branches: branches(&app, &caller, Action::View),
+        branches: caller.branches(&app, Action::View),
         branch: query.branch.filter(nothing),
         text: query.text.filter(nothing),
         after: query.after,
@@ -315,6 +302,7 @@ pub async fn make(
         priority,
         note,
         release: new.release,
+        source: ports::BY_PERSON,
     };
     let (made, order) = answered(&app, &caller, app.orders.make(wish, caller.who.clone())).await?;
     // Of an order that was there before, only what the caller sees.
@@ -432,12 +420,9 @@ pub async fn jobs(
 ) -> Result<Json<JobList>, Overtaken> {
     let states = asked::words("state", query.state.as_deref(), &JOB_STATES)?;
     let equipment = query.equipment.filter(|path| !path.is_empty());
-    let mut list = answered(
-        &app,
-        &caller,
-        app.orders.jobs(equipment, states, branches(&app, &caller, Action::View), caller.who.id),
-    )
-    .await?;
+    let mut list =
+        answered(&app, &caller, app.orders.jobs(equipment, states, caller.branches(&app, Action::View), caller.who.id))
+            .await?;
     list.jobs.retain(|job| sees(&app, &caller, job));
     Ok(Json(list))
 }
@@ -690,7 +675,7 @@ pub async fn schedule(
         return Err(Problem::bad_request("the window is longer than 92 days").into());
     }
     let mut schedule =
-        answered(&app, &caller, app.orders.schedule(from, to, branches(&app, &caller, Action::View), caller.who.id))
+        answered(&app, &caller, app.orders.schedule(from, to, caller.branches(&app, Action::View), caller.who.id))
             .await?;
     schedule.jobs.retain(|job| sees(&app, &caller, job));
     let known: std::collections::HashSet<Uuid> = schedule.jobs.iter().map(|job| job.id).collect();
@@ -719,7 +704,7 @@ pub async fn plan(
     caller: Caller,
     Json(wish): Json<PlanWish>,
 ) -> Result<Json<ProposalView>, Overtaken> {
-    let branches = branches(&app, &caller, Action::Configure);
+    let branches = caller.branches(&app, Action::Configure);
     if branches.is_empty() {
         caller.may(&app, Action::Configure, "")?;
     }

@@ -35,12 +35,6 @@ pub struct Timeline {
     next: Option<u64>,
 }
 
-/// The branches whose events the caller may see: their grants' branches.
-fn branches(app: &App, caller: &Caller) -> Vec<String> {
-    let needed = andon_access::table::needed(Action::View);
-    app.accounts.grants(&caller.who).into_iter().filter(|g| g.role >= needed).map(|g| g.branch).collect()
-}
-
 /// An event as this caller sees it.
 #[must_use]
 pub fn view(app: &App, sealed: &SealedEvent) -> EventView {
@@ -69,7 +63,7 @@ pub async fn timeline(
         from: query.from_ms.map(Timestamp::from_millis),
         to: query.to_ms.map(Timestamp::from_millis),
         kinds,
-        branches: branches(&app, &caller),
+        branches: caller.branches(&app, Action::View),
         path,
         before: query.before.map(Seq),
         limit,

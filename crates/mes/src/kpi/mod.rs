@@ -13,6 +13,24 @@ mod table;
 pub use figures::{Figure, Figures};
 pub use table::{Better, Kpi};
 
+impl Kpi {
+    /// Those that a window of machines has: made of their times and of what they produced.
+    pub const OF_MACHINES: [Self; 12] = [
+        Self::Oee,
+        Self::Availability,
+        Self::Effectiveness,
+        Self::QualityRatio,
+        Self::Nee,
+        Self::Teep,
+        Self::AllocationEfficiency,
+        Self::UtilizationEfficiency,
+        Self::TechnicalEfficiency,
+        Self::SetupRatio,
+        Self::ScrapRatio,
+        Self::ReworkRatio,
+    ];
+}
+
 /// A KPI, and what it was made of.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Ratio {

@@ -69,6 +69,15 @@ impl<'p> Index<'p> {
         self.tags.get(path).copied().ok_or_else(|| self.missing("tag", path, remedy, self.tags.keys().copied()))
     }
 
+    /// Equipment of any level.
+    pub(super) fn equipment(&self, path: &str) -> Result<(), Wrong> {
+        if self.equipment.contains_key(path) {
+            return Ok(());
+        }
+        let remedy = "write the path of a machine, a line, an area or a site, or add an [[equipment]] of it";
+        Err(self.missing("equipment", path, remedy, self.equipment.keys().copied()))
+    }
+
     /// Equipment on which something is done.
     pub(super) fn machine(&self, path: &str) -> Result<(), Wrong> {
         match self.equipment.get(path) {

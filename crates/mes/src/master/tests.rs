@@ -212,6 +212,22 @@ fn what_is_wrong_is_told_with_its_place() {
         ]
     );
 
+    let target = |path: &str, settings| told(MasterKind::Target, path, settings);
+    assert_eq!(target("works", json!({ "oee_index": 0.85, "scrap_ratio": 0 })), [""; 0]);
+    assert_eq!(target("works", json!({})), [": this names no KPI; write for instance `oee_index = 0.85` for 85 %"]);
+    assert_eq!(
+        target("works", json!({ "oee_index": 85 })),
+        ["oee_index: this cannot stand at \"oee_index\"; write a number from 0 to 2"]
+    );
+    assert!(
+        target("works", json!({ "oee": 0.85 }))[0]
+            .starts_with("oee: \"oee\" is not a word that can stand here; known are: oee_index, ")
+    );
+    assert!(
+        target("wroks", json!({ "oee_index": 0.85 }))[0]
+            .starts_with("equipment: there is no equipment \"wroks\"; did you mean \"works\"?")
+    );
+
     let machine = |settings| told(MasterKind::Machine, "works/line/filler", settings);
     assert_eq!(
         told(MasterKind::Machine, "works/x", json!({})),

@@ -6,7 +6,8 @@ pub mod measures;
 mod telling;
 
 use self::config::{Config, KIND};
-use self::dial::{Line, NoLine, password};
+pub use self::dial::password;
+use self::dial::{Line, NoLine};
 use self::measures::Measured;
 use self::telling::Telling;
 use crate::mqtt::telling::Troubles;

@@ -124,6 +124,7 @@ impl Crew {
             priority: 5,
             note: "By the demo's planner.".to_owned(),
             release: true,
+            source: andon_api::ports::orders::BY_PERSON,
         };
         match self.orders.make(wish, person(self.planner)).await {
             Ok(_) => {}

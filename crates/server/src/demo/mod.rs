@@ -99,6 +99,8 @@ impl Demo {
             names: vec!["localhost".to_owned()],
             oldest_tls: Oldest::default(),
             open_table: OpenTable::default(),
+            b2mml: crate::erp::config::Rules::default(),
+            erp: Vec::new(),
             limits: Limits::default(),
         };
         let line = start_line().await?;

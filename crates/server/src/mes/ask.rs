@@ -3,9 +3,9 @@
 use super::correct::{note_of, said_of, words};
 use super::{Manufacturing, State};
 use andon_api::ports::mes::{
-    AmountsView, CorrectionView, CorrectionWish, KpiAnswer, KpiView, LossView, MachineView, Mes, MesProblem, PieceView,
-    ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView, TimesView, WHY_ROWS, WhyView,
-    Window,
+    AmountsView, ChildrenAnswer, CorrectionView, CorrectionWish, KpiAnswer, KpiView, LossView, MachineView, Mes,
+    MesProblem, PieceView, ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView,
+    TimesView, WHY_ROWS, WhyView, Window,
 };
 use andon_mes::calendar::Calendar;
 use andon_mes::element::{Element, Planned};
@@ -165,7 +165,7 @@ impl Manufacturing {
         Ok(seen)
     }
 
-    fn until_now(&self, window: Window) -> Window {
+    pub(super) fn until_now(&self, window: Window) -> Window {
         Window { from: window.from, to: window.to.min(self.clock.now()) }
     }
 
@@ -293,7 +293,8 @@ impl Manufacturing {
             term.rows.truncate(WHY_ROWS);
             term.more -= term.rows.len();
         }
-        Ok(WhyView { kpi: kpi_view(kpi, &figures), edition: EDITION.to_owned(), terms })
+        let target = self.state().master.targets.get(&path).and_then(|target| target.of(kpi));
+        Ok(WhyView { kpi: kpi_view(kpi, &figures, target), edition: EDITION.to_owned(), terms })
     }
 }
 
@@ -375,7 +376,7 @@ const fn made_word(made: Made) -> &'static str {
 }
 
 /// The machines at or below a path.
-fn units_below<'s>(state: &'s State, path: &str) -> impl Iterator<Item = (&'s String, &'s UnitId)> {
+pub(super) fn units_below<'s>(state: &'s State, path: &str) -> impl Iterator<Item = (&'s String, &'s UnitId)> {
     state.units.iter().filter(move |(unit, _)| is_under(unit, path))
 }
 
@@ -424,13 +425,14 @@ fn piece_view(looked: &Looked<'_>, piece: &Piece) -> PieceView {
     }
 }
 
-fn kpi_view(kpi: Kpi, figures: &Figures) -> KpiView {
+fn kpi_view(kpi: Kpi, figures: &Figures, target: Option<f64>) -> KpiView {
     let ratio = kpi.of(figures);
     KpiView {
         id: kpi.id().to_owned(),
         value: ratio.and_then(|ratio| ratio.value),
         numerator: ratio.map(|ratio| ratio.numerator),
         denominator: ratio.map(|ratio| ratio.denominator),
+        target,
         formula: kpi.formula().to_owned(),
         better: match kpi.better() {
             Better::Up => "up".to_owned(),
@@ -439,27 +441,19 @@ fn kpi_view(kpi: Kpi, figures: &Figures) -> KpiView {
     }
 }
 
-/// The KPIs that a window of machines can have.
-const SHOWN: &[Kpi] = &[
-    Kpi::Oee,
-    Kpi::Availability,
-    Kpi::Effectiveness,
-    Kpi::QualityRatio,
-    Kpi::Nee,
-    Kpi::Teep,
-    Kpi::AllocationEfficiency,
-    Kpi::UtilizationEfficiency,
-    Kpi::TechnicalEfficiency,
-    Kpi::SetupRatio,
-    Kpi::ScrapRatio,
-    Kpi::ReworkRatio,
-];
-
 #[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
-fn shape(state: &State, path: String, window: Window, now: Timestamp, machines: usize, totals: &Totals) -> KpiAnswer {
+pub(super) fn shape(
+    state: &State,
+    path: String,
+    window: Window,
+    now: Timestamp,
+    machines: usize,
+    totals: &Totals,
+) -> KpiAnswer {
     let sums = &totals.sums;
     let ms = |element: Element| sums.micros(element) as f64 / 1e3;
     let figures = Figures::from(sums);
+    let target = state.master.targets.get(&path);
     let amounts = sums.amounts;
     // Speed and quality are told in time only where every item has a planned run time.
     let good_ms = figures.get(Figure::WorkGood).map(|seconds| seconds * 1e3);
@@ -520,7 +514,10 @@ fn shape(state: &State, path: String, window: Window, now: Timestamp, machines: 
             scrap: amounts.scrap.to_f64(),
             rework: amounts.rework.to_f64(),
         },
-        kpis: SHOWN.iter().map(|kpi| kpi_view(*kpi, &figures)).collect(),
+        kpis: Kpi::OF_MACHINES
+            .into_iter()
+            .map(|kpi| kpi_view(kpi, &figures, target.and_then(|target| target.of(kpi))))
+            .collect(),
         losses: losses.unwrap_or_default(),
         good_ms,
         reasons,
@@ -577,6 +574,15 @@ impl Mes for Manufacturing {
 
     fn kpis(&self, path: String, window: Window) -> BoxFuture<'_, Result<KpiAnswer, MesProblem>> {
         Box::pin(self.answer(path, window))
+    }
+
+    fn children(
+        &self,
+        path: String,
+        window: Window,
+        branches: Vec<String>,
+    ) -> BoxFuture<'_, Result<ChildrenAnswer, MesProblem>> {
+        Box::pin(self.one_below(path, window, branches))
     }
 
     fn series(&self, path: String, window: Window, step: Step) -> BoxFuture<'_, Result<Vec<SlotView>, MesProblem>> {

@@ -1,11 +1,12 @@
 //! Manufacturing execution on a running node: the floor follows the lane of samples, hours are kept, people ask and put right.
 //!
-//! [`read`] reads the lane, [`keep`] writes what is over, [`ask`] answers, [`correct`] takes people's word. What the numbers mean stands in `andon-mes`.
+//! [`read`] reads the lane, [`keep`] writes what is over, [`ask`] and [`children`] answer, [`correct`] takes people's word. What the numbers mean stands in `andon-mes`.
 //!
 //! One task writes at a time ([`Manufacturing::turn`]); what is asked in between sees either all of it or nothing. The floor itself is behind a
 //! lock that is never held across a wait.
 
 mod ask;
+mod children;
 mod correct;
 mod keep;
 mod orders;

@@ -47,6 +47,65 @@ fn kpi(answer: &KpiAnswer, id: &str) -> Option<f64> {
 }
 
 #[tokio::test]
+async fn a_node_and_those_below_it_come_to_what_each_comes_to_alone() {
+    let plant = PLANT.to_owned() + "[[target]]\nequipment = \"works/line\"\noee_index = 0.8\n";
+    let mut here = Testbed::new(&plant).await;
+    here.clock.set(at(100));
+    here.say(&[
+        ("press/state", 0, EXECUTE),
+        ("press/good", 0, 10),
+        ("press/state", 30, HELD),
+        ("press/state", 50, EXECUTE),
+        ("press/good", 90, 1210),
+        ("oven/state", 10, HELD),
+    ])
+    .await;
+    here.go_on().await;
+    here.correct(30, 50, Said::Reason("Mechanical/Jam".to_owned()), 1).await.expect("put right");
+
+    let all = vec![String::new()];
+    let line = here.mes.children("works/line".to_owned(), window(0, 95), all.clone()).await.expect("an answer");
+    let paths: Vec<_> = line.children.iter().map(|child| (&*child.path, &*child.level, child.machines)).collect();
+    assert_eq!(paths, [("works/line/oven", "work_unit", 1), ("works/line/press", "work_unit", 1)]);
+    for told in line.children.iter().chain(&line.node) {
+        let alone = here.kpis(&told.path, 0, 95).await;
+        assert_eq!(told.oee, kpi(&alone, "oee_index"), "{}", told.path);
+        assert_eq!(told.availability, kpi(&alone, "availability"), "{}", told.path);
+        assert_eq!(told.effectiveness, kpi(&alone, "effectiveness"), "{}", told.path);
+        assert_eq!(told.quality_ratio, kpi(&alone, "quality_ratio"), "{}", told.path);
+        assert_eq!(told.good, Some(alone.amounts.good), "{}", told.path);
+    }
+    let (oven, press) = (&line.children[0], &line.children[1]);
+    let held = oven.loss.as_ref().expect("a loss");
+    assert_eq!((oven.oee, &*held.id, held.reason.as_deref(), minutes(held.ms)), (None, "delay", None, 85.0));
+    let loss = press.loss.as_ref().expect("a loss");
+    assert_eq!((&*loss.id, minutes(loss.ms)), ("speed", 55.0), "1,200 items of a second each in 75 minutes");
+    let early = here.mes.children("works/line".to_owned(), window(28, 55), all.clone()).await.expect("an answer");
+    let loss = early.children[1].loss.as_ref().expect("a loss");
+    assert_eq!((&*loss.id, loss.reason.as_deref(), minutes(loss.ms)), ("delay", Some("Mechanical/Jam"), 20.0));
+    let node = line.node.as_ref().expect("the line");
+    assert_eq!((node.machines, node.children, node.target), (2, 2, Some(0.8)));
+    assert_eq!(press.target, None, "the line's is not the press's");
+    let target = here.kpis("works/line", 0, 95).await.kpis.into_iter().find(|kpi| kpi.id == "oee_index");
+    assert_eq!(target.expect("an OEE").target, Some(0.8));
+
+    let top = here.mes.children(String::new(), window(0, 95), all.clone()).await.expect("an answer");
+    assert_eq!(top.children.iter().map(|child| &*child.path).collect::<Vec<_>>(), ["works"]);
+    assert!(top.node.is_none());
+    let mine = vec!["works/line/press".to_owned()];
+    let top = here.mes.children(String::new(), window(0, 95), mine.clone()).await.expect("an answer");
+    assert_eq!(
+        top.children.iter().map(|child| &*child.path).collect::<Vec<_>>(),
+        ["works/line/press"],
+        "the top of what is seen"
+    );
+    for path in ["works/line", "works/line/oven", "works/nothing"] {
+        let answer = here.mes.children(path.to_owned(), window(0, 95), mine.clone()).await;
+        assert!(matches!(answer, Err(MesProblem::NoMachine(_))), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kill() {
     let mut here = Testbed::new(PLANT).await;
     here.clock.set(at(100));

@@ -160,6 +160,7 @@ impl Here {
             priority: 5,
             note: String::new(),
             release: true,
+            source: andon_api::ports::orders::BY_PERSON,
         };
         let (_, order) = mes.make(wish, person()).await.expect("an order");
         for job in order.jobs {

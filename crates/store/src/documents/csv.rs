@@ -36,7 +36,7 @@ struct Table {
 /// The column that says to which material a row belongs.
 const OWNER: &str = "material";
 
-static TABLES: [Table; 8] = [
+static TABLES: [Table; 9] = [
     Table {
         word: "material",
         inside: None,
@@ -127,6 +127,18 @@ static TABLES: [Table; 8] = [
             ("priority", "priority", Number),
             ("skills", "skills", List),
             ("instructions", "instructions", List),
+        ],
+    },
+    Table {
+        word: "target",
+        inside: None,
+        columns: &[
+            ("equipment", "equipment", Text),
+            ("oee_index", "oee_index", Number),
+            ("availability", "availability", Number),
+            ("effectiveness", "effectiveness", Number),
+            ("quality_ratio", "quality_ratio", Number),
+            ("scrap_ratio", "scrap_ratio", Number),
         ],
     },
 ];

@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "equipment",
     "tag",
     "connector",
@@ -103,6 +103,7 @@ const SECTIONS: [&str; 14] = [
     "material",
     "machine",
     "maintenance_plan",
+    "target",
     "alarm",
     "format",
 ];
@@ -508,8 +509,8 @@ fn topic_rule(fields: &mut Fields<'_, '_>) -> Option<TopicRuleDef> {
 
 fn master(kind: MasterKind, fields: &mut Fields<'_, '_>) -> Option<MasterDef> {
     let name = match kind {
-        MasterKind::Machine => {
-            let remedy = "write the path of a work unit, such as `works/line1/filler`";
+        MasterKind::Machine | MasterKind::Target => {
+            let remedy = "write the path of an equipment, such as `works/line1/filler`";
             fields.checked(kind.key(), EquipmentPath::parse, remedy).map(|path| path.to_string())
         }
         _ => {

@@ -7,6 +7,7 @@
 //! later, when the kernel may have dropped the pages that could not be written.
 
 mod accounts;
+mod erp;
 mod floor;
 mod maintenance;
 mod orders;

@@ -347,3 +347,14 @@ pub struct Wrong {
     /// What the rows give.
     pub summed: i64,
 }
+
+/// How much of an item was used for a job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobUse {
+    /// Its material.
+    pub material: String,
+    /// Its number.
+    pub number: String,
+    /// How much, in millionths.
+    pub quantity: i64,
+}

@@ -12,7 +12,7 @@ mod step;
 
 pub use ask::{
     AsOf, CertificateBrief, CertificateState, Closure, ClosureWish, Cut, Direction, Edge, Finding, Finished, Identity,
-    Item, ItemFilter, Move, PassAt, Place, Reached, Recall, RecallRow, StateSaid, StoredCertificate, Wrong,
+    Item, ItemFilter, JobUse, Move, PassAt, Place, Reached, Recall, RecallRow, StateSaid, StoredCertificate, Wrong,
 };
 pub use refusal::TraceRefusal;
 pub(crate) use refusal::amount;
@@ -107,6 +107,15 @@ pub trait TraceRepository: Send + Sync + 'static {
         to: Timestamp,
         after: Option<(Timestamp, Uuid)>,
     ) -> Result<Vec<PassAt>, StoreError>;
+    /// What was built into the units that passed a station for a job over a time, without what was given back: by material and number,
+    /// at most [`PAGE_MAX`].
+    async fn trace_used_for(
+        &self,
+        job: Uuid,
+        equipment: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<JobUse>, StoreError>;
     /// The last pass of any unit at a station before a time.
     async fn trace_pass_before(&self, equipment: String, at: Timestamp) -> Result<Option<PassAt>, StoreError>;
     /// A certificate by its number, byte for byte.

@@ -2,8 +2,8 @@
 
 import { ask } from './http';
 import {
-  corrections as parseCorrections, kpis as parseKpis, machines as parseMachines, pieces as parsePieces, reasons as parseReasons, series as parseSeries, stops as parseStops, why as parseWhy,
-  type Change, type Correction, type Kpis, type Machines, type Piece, type Reason, type Slot, type Stops, type Why,
+  corrections as parseCorrections, kpis as parseKpis, level as parseLevel, machines as parseMachines, pieces as parsePieces, reasons as parseReasons, series as parseSeries, stops as parseStops, why as parseWhy,
+  type Change, type Correction, type Kpis, type Level, type Machines, type Piece, type Reason, type Slot, type Stops, type Why,
 } from './parseOee';
 
 /** A stretch of time in ms: `from <= time < to`. */
@@ -20,6 +20,9 @@ const within = (path: string, span: Span): Record<string, string | number> => ({
 export const readMachines = (branch: string, signal?: AbortSignal): Promise<Machines> => ask('/api/mes/machines', { query: { branch: branch || null }, read: parseMachines, signal });
 
 export const readKpis = (path: string, span: Span, signal?: AbortSignal): Promise<Kpis> => ask('/api/mes/kpis', { query: within(path, span), read: parseKpis, signal });
+
+/** A node and what stands one level below it, in one question; '' for all that can be seen. */
+export const readLevel = (path: string, span: Span, signal?: AbortSignal): Promise<Level> => ask('/api/mes/kpis/children', { query: within(path, span), read: parseLevel, signal, timeoutMs: 30_000 });
 
 export const readSeries = (path: string, span: Span, step: Step, signal?: AbortSignal): Promise<Slot[]> =>
   ask('/api/mes/kpis/series', { query: { ...within(path, span), step }, read: parseSeries, signal, timeoutMs: 30_000 });

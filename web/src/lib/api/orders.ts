@@ -37,8 +37,9 @@ const PAGE = 500;
 const MOST_PAGES = 5;
 const NEWEST_OVER = 100;
 
-export const listOrders = async (signal?: AbortSignal): Promise<Orders> => {
-  const read = (state: string, limit: number, after: string | null): Promise<{ orders: Order[]; next: string | null }> => ask('/api/mes/orders', { query: { state, limit, after }, read: orders, signal });
+/** `branch`: those with a job at or below it only. */
+export const listOrders = async (signal?: AbortSignal, branch = ''): Promise<Orders> => {
+  const read = (state: string, limit: number, after: string | null): Promise<{ orders: Order[]; next: string | null }> => ask('/api/mes/orders', { query: { state, limit, after, branch: branch || null }, read: orders, signal });
   const open: Order[] = [];
   let after: string | null = null;
   for (let page = 0; page < MOST_PAGES; page += 1) {

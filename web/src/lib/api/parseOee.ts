@@ -83,6 +83,41 @@ export interface Slot {
   scrap: number;
 }
 
+const LEVELS = ['enterprise', 'site', 'area', 'work_center', 'work_unit'] as const;
+
+/** What a node of the plant comes to over a window. Figures are null where no machine is followed at or below it. */
+export interface NodeFigures {
+  path: string;
+  title: string;
+  level: (typeof LEVELS)[number];
+  /** How many nodes stand one level below it; 0: it ends here. */
+  children: number;
+  machines: number;
+  oee: number | null;
+  /** Of OEE; null: nobody has set one. */
+  target: number | null;
+  availability: number | null;
+  effectiveness: number | null;
+  qualityRatio: number | null;
+  good: number | null;
+  scrap: number | null;
+  /** What took most of the planned busy time. `reason`: the longest one of it; null: nobody has said, or it has none. */
+  loss: { id: LossId; ms: number; reason: string | null } | null;
+  /** Now, not of the window; null: they cannot be seen. */
+  orders: { running: number; late: number } | null;
+}
+
+/** A node, and what stands one level below it. */
+export interface Level {
+  fromMs: number;
+  toMs: number;
+  /** Null: above all that can be seen. */
+  node: NodeFigures | null;
+  children: NodeFigures[];
+  /** There are more than are told at once. */
+  truncated: boolean;
+}
+
 /** What a machine did, in as few words as there are for it. */
 export interface Did {
   element: Element;
@@ -256,6 +291,44 @@ export function series(raw: unknown): Slot[] {
       scrap: numOr(o['scrap'], 0),
     };
   });
+}
+
+function nodeFigures(raw: unknown): NodeFigures {
+  const o = object(raw, 'node');
+  const path = text(o['path'], 'node.path');
+  return {
+    path,
+    title: textOr(o['title'], '') || path.slice(path.lastIndexOf('/') + 1),
+    level: oneOf(o['level'], LEVELS, 'node.level'),
+    children: num(o['children'], 'node.children'),
+    machines: num(o['machines'], 'node.machines'),
+    oee: numOrNull(o['oee']),
+    target: numOrNull(o['target']),
+    availability: numOrNull(o['availability']),
+    effectiveness: numOrNull(o['effectiveness']),
+    qualityRatio: numOrNull(o['quality_ratio']),
+    good: numOrNull(o['good']),
+    scrap: numOrNull(o['scrap']),
+    loss: orNull(o['loss'], (raw) => {
+      const loss = object(raw, 'node.loss');
+      return { id: oneOf(loss['id'], LOSSES, 'node.loss.id'), ms: num(loss['ms'], 'node.loss.ms'), reason: textOrNull(loss['reason']) };
+    }),
+    orders: orNull(o['orders'], (raw) => {
+      const orders = object(raw, 'node.orders');
+      return { running: num(orders['running'], 'node.orders.running'), late: num(orders['late'], 'node.orders.late') };
+    }),
+  };
+}
+
+export function level(raw: unknown): Level {
+  const o = object(raw, 'level');
+  return {
+    fromMs: num(o['from_ms'], 'level.from_ms'),
+    toMs: num(o['to_ms'], 'level.to_ms'),
+    node: orNull(o['node'], nodeFigures),
+    children: list(o['children'], 'level.children').map(nodeFigures),
+    truncated: flag(o['truncated']),
+  };
 }
 
 export function pieces(raw: unknown): Piece[] {

@@ -45,3 +45,8 @@ export function toCsv(columns: readonly Column[], rows: readonly Row[]): string 
   }
   return `${lines.join('\r\n')}\r\n`;
 }
+
+/** A table as it stands on the screen, its figures as the server tells them. */
+export function tableCsv(head: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {
+  return `${[head, ...rows].map((row) => row.map(csvCell).join(',')).join('\r\n')}\r\n`;
+}

@@ -157,7 +157,7 @@ impl Manufacturing {
             due: wish.due,
             priority: wish.priority,
             state: order_state(jobs.iter().map(|job| job.state)).word().to_owned(),
-            source: "person".to_owned(),
+            source: wish.source.to_owned(),
             note: wish.note,
             created: now,
             version: 0,

@@ -36,6 +36,32 @@ impl Manufacturing {
         self.store.order_of_job(job).await?.ok_or_else(|| OrdersProblem::Unknown("this job order".to_owned()))
     }
 
+    /// An order with its jobs, whose totals are what people and counters counted; `None`: there is none of that number.
+    pub(crate) async fn counted(&self, number: &str) -> Result<Option<(OrderRow, Vec<JobOrder>)>, OrdersProblem> {
+        let _turn = self.turn.read().await;
+        let stored = self.store.order(number).await?;
+        self.with_totals(stored).await
+    }
+
+    /// The same, of the order that has a job.
+    pub(crate) async fn counted_of_job(&self, job: Uuid) -> Result<Option<(OrderRow, Vec<JobOrder>)>, OrdersProblem> {
+        let _turn = self.turn.read().await;
+        let stored = self.store.order_of_job(job).await?;
+        self.with_totals(stored).await
+    }
+
+    async fn with_totals(
+        &self,
+        stored: Option<StoredOrder>,
+    ) -> Result<Option<(OrderRow, Vec<JobOrder>)>, OrdersProblem> {
+        let Some(StoredOrder { order, jobs: rows }) = stored else { return Ok(None) };
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            jobs.push(self.with_counters(row).await?);
+        }
+        Ok(Some((order, jobs)))
+    }
+
     pub(super) async fn page(&self, filter: OrderFilter, who: Uuid) -> Result<OrdersPage, OrdersProblem> {
         let _turn = self.turn.read().await;
         let page = self.store.orders(filter).await?;

@@ -115,6 +115,7 @@ fn wish(number: &str, material: &str, quantity: f64) -> OrderWish {
         priority: 5,
         note: String::new(),
         release: true,
+        source: andon_api::ports::orders::BY_PERSON,
     }
 }
 

@@ -5,6 +5,7 @@
 mod circle;
 mod finish;
 mod fit;
+mod of_job;
 mod reach;
 mod read;
 mod row;
@@ -17,7 +18,7 @@ use super::outbox::{applied, enqueue, set_applied};
 use crate::error::StoreError;
 use crate::trace::{
     AsOf, CertificateBrief, Change, Closure, ClosureWish, Edge, Finding, Finished, Identity, Item, ItemFilter, ItemRef,
-    Move, NewCertificate, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid, Step, StoredCertificate, Told,
+    JobUse, Move, NewCertificate, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid, Step, StoredCertificate, Told,
     TraceRefusal, TraceRepository, Wrong,
 };
 use andon_model::Timestamp;
@@ -166,6 +167,16 @@ impl TraceRepository for Store {
         after: Option<(Timestamp, Uuid)>,
     ) -> Result<Vec<PassAt>, StoreError> {
         self.passes_at(equipment, (from, to), after).await
+    }
+
+    async fn trace_used_for(
+        &self,
+        job: Uuid,
+        equipment: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<JobUse>, StoreError> {
+        self.used_for(job, equipment, from, to).await
     }
 
     async fn trace_pass_before(&self, equipment: String, at: Timestamp) -> Result<Option<PassAt>, StoreError> {

@@ -1,8 +1,9 @@
 // What the screens say about machines and their times.
 
-import type { Change, Did, Element, LossId } from '$lib/api/parseOee';
-import { reasonWords } from '$lib/domain/oee';
-import { formatNumber, MISSING } from '$lib/domain/number';
+import type { Change, Did, Element, LossId, ReasonTime } from '$lib/api/parseOee';
+import { reasonWords, type Fall } from '$lib/domain/oee';
+import { formatNumber, MISSING, THIN } from '$lib/domain/number';
+import { spanText } from '$lib/domain/time';
 import { language, t, tMaybe } from '$messages';
 
 export const elementWord = (element: Element | LossId): string => t(`oee.element.${element}`);
@@ -27,3 +28,15 @@ export function didWord(did: Did): string {
 
 /** A share as a percentage with one digit; never cut off at 100. */
 export const percent = (share: number | null, digits = 1): string => (share === null ? MISSING : formatNumber(share * 100, digits, language.tag));
+
+export const share = (part: number): string => `${percent(part)}${THIN}%`;
+
+const TOTALS = ['calendar', 'planned_busy', 'production', 'good'] as const;
+/** What a bar of the waterfall is. */
+export function fallWord(id: Fall['id']): string {
+  const total = TOTALS.find((one) => one === id);
+  return total ? t(`oee.total.${total}`) : elementWord(id as LossId);
+}
+/** How long; what is lost with a minus, what is gained with a plus. */
+export const fallSpan = (fall: Fall): string => (fall.kind === 'total' ? spanText(fall.ms) : `${fall.ms < 0 ? '+' : '\u2212'}${spanText(Math.abs(fall.ms))}`);
+export const reasonName = (row: ReasonTime): string => (row.reason === null ? `${elementWord(row.element)}, ${t('oee.without_reason')}` : reasonWord(row.reason));
