@@ -93,15 +93,6 @@ impl<'p> Index<'p> {
         }
     }
 
-    /// Equipment of any level.
-    pub(super) fn equipment(&self, path: &str) -> Result<(), Wrong> {
-        if self.equipment.contains_key(path) {
-            return Ok(());
-        }
-        let remedy = "write the path of an [[equipment]], or add one";
-        Err(self.missing("equipment", path, remedy, self.equipment.keys().copied()))
-    }
-
     /// Equipment at or below which a machine is followed.
     pub(super) fn followed(&self, path: &str) -> Result<(), Wrong> {
         let below = self.master.range((MasterKind::Machine, path)..);
