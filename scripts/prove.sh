@@ -19,6 +19,7 @@ run() {
     "$@" 2>&1 | tee -a "$log" || status=1
 }
 run env PROPTEST_CASES="$cases" cargo test --workspace --no-fail-fast
+run cargo test --workspace -- --ignored a_year
 run env ANDON_FUZZ_SEED="$seed" ANDON_FUZZ_PACKETS="$packets" fuzz/run.sh
 run env ANDON_FUZZ_SEED="$seed" ANDON_FUZZ_NIGHTS="$nights" ANDON_FUZZ_ATTACKS="$attacks" \
     cargo test --package andon-broker --test model -- --nocapture

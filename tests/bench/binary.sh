@@ -20,3 +20,10 @@ build_andon() {
     cargo build --quiet --workspace --bin andon --profile "$profile"
     export ANDON_BIN="$CARGO_TARGET_DIR/$folder/andon"
 }
+
+# The same with what the end-to-end tests need: their Python is ANDON_VENV.
+build_andon_and_tests() {
+    export ANDON_VENV="${ANDON_VENV:-$cache/venv}"
+    scripts/setup.sh test
+    build_andon
+}

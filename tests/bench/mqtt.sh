@@ -6,10 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 source tests/bench/binary.sh "$@"
-export ANDON_VENV="${ANDON_VENV:-$cache/venv}"
-
-scripts/setup.sh test
-build_andon
+build_andon_and_tests
 # The generator is the same for all, so its own build matters little: what is counted is the servers' time.
 cargo build --quiet --package andon-broker --example mqtt_load
 export ANDON_MQTT_LOAD="$CARGO_TARGET_DIR/debug/examples/mqtt_load"

@@ -164,6 +164,20 @@ def http(base: str, method: str, path: str, body=None, *, token=None, cookie=Non
         raise
 
 
+# Two lines with three machines, for tests of orders.
+PRESS, OVEN, MILL = "works/line1/press", "works/line1/oven", "works/line2/mill"
+TWO_LINES = f"""
+equipment = [
+  {{ path = "works", level = "site" }},
+  {{ path = "works/line1", level = "work_center" }},
+  {{ path = "{PRESS}", level = "work_unit" }},
+  {{ path = "{OVEN}", level = "work_unit" }},
+  {{ path = "works/line2", level = "work_center" }},
+  {{ path = "{MILL}", level = "work_unit" }},
+]
+"""
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 

@@ -1,5 +1,6 @@
 """An ERP, played by lxml and a small HTTP server: orders arrive, run and are reported back; twice, out of order, over kills and outages."""
 
+import ssl
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,19 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from lxml import etree
 
 from b2mml_schema import NAMESPACE, schema
-from harness import Case, now_ms, wait_until
+from harness import MILL, OVEN, PRESS, TWO_LINES, Case, now_ms, wait_until
+from test_certificates import Issuer
 
-PRESS, OVEN, MILL = "works/line1/press", "works/line1/oven", "works/line2/mill"
 PLANT = f"""
-equipment = [
-  {{ path = "works", level = "site" }},
-  {{ path = "works/line1", level = "work_center" }},
-  {{ path = "{PRESS}", level = "work_unit" }},
-  {{ path = "{OVEN}", level = "work_unit" }},
-  {{ path = "works/line2", level = "work_center" }},
-  {{ path = "{MILL}", level = "work_unit" }},
-]
-
+{TWO_LINES}
 [[material]]
 name = "BOLT"
 title = "Bolt M8"
@@ -100,9 +93,9 @@ def build(verb: str, requests: list, *, bod: str | None = None, created: int | N
 class Erp:
     """Takes messages, unless it is away or refuses; keeps all in the order in which they came, with what was sent beside them."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.came, self.tokens, self.status, self.body = [], [], 200, b""
-        self.server, self.port = None, 0
+        self.server, self.port, self.certificate = None, 0, certificate
 
     def start(self):
         erp = self
@@ -125,6 +118,10 @@ class Erp:
         ThreadingHTTPServer.allow_reuse_address = True
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_port
+        if self.certificate:
+            shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            shown.load_cert_chain(*self.certificate)
+            self.server.socket = shown.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
@@ -356,6 +353,30 @@ class ErpTest(Case):
         wait_until("all is in order", lambda: self.link()["state"] == "in_order")
         self.assertEqual(self.here.post("/api/erp/sap/skip", {}).status, 409)
         wait_until("that it was skipped is on record", lambda: len(told("erp_skipped")) == 1)
+
+    def test_over_tls_it_is_the_erp_that_gets_the_secret_and_nobody_else(self):
+        folder = self.temporary_folder()
+        issuer, other = Issuer(folder, "ca"), Issuer(folder, "other")
+        issuer.issue_server("erp", "localhost")
+        safe = Erp((folder / "erp.pem", folder / "erp.key")).start()
+        self.addCleanup(safe.stop)
+        link = lambda name, host, ca: f'[[erp]]\nname = "{name}"\nurl = "https://{host}:{safe.port}/in"\nsecret = "sap"\nuser = "ANDON"\nca = "{ca.file}"\n'
+        here = self.node(extra=link("other", "localhost", other) + link("elsewhere", "127.0.0.1", issuer) + link("good", "localhost", issuer))
+        here.apply(PLANT)
+        self.assertEqual(here.request("PUT", "/api/secrets/sap", {"value": "opensesame"}).status, 204)
+        self.here = here
+        self.send(build("Process", [{"id": "9", "material": "BOLT", "state": "Released"}]))
+        self.trigger("9/10", "begin")
+        wait_until("the ERP has it", lambda: safe.story() == [(("9/10", "Running"),)])
+        self.assertEqual(safe.tokens, ["Basic QU5ET046b3BlbnNlc2FtZQ=="])
+        for name in ("other", "elsewhere"):
+            failing = wait_until("it is not trusted", lambda: (link := self.link(name))["state"] == "failing" and link)
+            self.assertIn("no encrypted connection", failing["why"])
+        self.assertEqual(len(safe.tokens), 1)
+        # A secret that a link shows is not forgotten under it.
+        refused = here.request("DELETE", "/api/secrets/sap")
+        self.assertEqual((refused.status, refused.json["detail"]), (400, 'the link to the ERP "other" names this secret'))
+        self.assertIn("take it out there first", refused.json["remedy"])
 
     def test_files_are_taken_once_they_are_whole_and_answered(self):
         inside = self.here.folder / "in"

@@ -3,19 +3,10 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import Case, now_ms, wait_until
+from harness import MILL, OVEN, PRESS, TWO_LINES, Case, now_ms, wait_until
 
-PRESS, OVEN, MILL = "works/line1/press", "works/line1/oven", "works/line2/mill"
 PLANT = f"""
-equipment = [
-  {{ path = "works", level = "site" }},
-  {{ path = "works/line1", level = "work_center" }},
-  {{ path = "{PRESS}", level = "work_unit" }},
-  {{ path = "{OVEN}", level = "work_unit" }},
-  {{ path = "works/line2", level = "work_center" }},
-  {{ path = "{MILL}", level = "work_unit" }},
-]
-tag = [{{ path = "{PRESS}/state", type = "int64" }}, {{ path = "{PRESS}/good", type = "int64" }}, {{ path = "{OVEN}/state", type = "int64" }}]
+{TWO_LINES}tag = [{{ path = "{PRESS}/state", type = "int64" }}, {{ path = "{PRESS}/good", type = "int64" }}, {{ path = "{OVEN}/state", type = "int64" }}]
 skill = [{{ name = "Pressing", title = "Pressing to work instruction 7" }}]
 instruction = [{{ name = "WI-7", revision = "A", title = "Press", steps = [{{ title = "Look", text = "Gloves on." }}] }}]
 

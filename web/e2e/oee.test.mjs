@@ -213,11 +213,13 @@ describe('oee and andon', { skip: real }, () => {
       await enter(run, page);
       await visit(run, page, '/andon?kiosk=1');
       await page.locator('[data-unit]').nth(5).waitFor();
-      const facts = await page.evaluate(() => ({
+      // Orders of an ERP have long numbers, and an alarm stands beside OEE.
+      await page.locator('[data-unit] .job').first().waitFor();
+      const facts = await page.evaluate(() => ([...document.querySelectorAll('[data-unit] .job')].forEach((job) => (job.textContent = 'HP-12-1128-0619/20')), {
         scrolls: document.documentElement.scrollHeight > innerHeight || document.documentElement.scrollWidth > innerWidth,
         rail: document.querySelector('.rail') !== null,
-        cut: [...document.querySelectorAll('[data-unit] .in')].filter((e) => e.scrollHeight > e.clientHeight + 1).length,
-        clipped: [...document.querySelectorAll('[data-unit] .state b, [data-unit] .job span')].filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0).map((e) => e.textContent),
+        cut: [...document.querySelectorAll('[data-unit] .in')].filter((e) => e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1).length,
+        clipped: [...document.querySelectorAll('[data-unit] .state b, [data-unit] .job')].filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0).map((e) => e.textContent),
         word: Math.min(...[...document.querySelectorAll('[data-unit] .state')].map((e) => parseFloat(getComputedStyle(e).fontSize))),
       }));
       assert.deepEqual({ ...facts, word: facts.word > width / 40 }, { scrolls: false, rail: false, cut: 0, clipped: [], word: true }, `${width}×${height}`);

@@ -145,7 +145,7 @@ pub trait PlantAdmin: Send + Sync + 'static {
 pub struct SecretView {
     /// By which documents name it.
     pub name: String,
-    /// A connector that names it.
+    /// The connector, or the link to an ERP, that names it.
     pub used_by: Option<String>,
 }
 
@@ -158,8 +158,8 @@ pub enum SecretError {
     /// There is none of this name.
     #[error("there is no such secret")]
     Unknown,
-    /// A connector names it.
-    #[error("the connector \"{0}\" names this secret")]
+    /// Something names it, in words.
+    #[error("{0} names this secret")]
     Used(String),
     /// Saving failed.
     #[error("{0}")]

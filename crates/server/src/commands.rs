@@ -139,7 +139,7 @@ pub async fn list_secrets(settings: &Settings) -> Result<ExitCode> {
 
 /// Forgets a secret.
 /// # Errors
-/// No node runs, or a connector names it.
+/// No node runs, or something names it.
 pub async fn remove_secret(settings: &Settings, name: &str) -> Result<ExitCode> {
     if !crate::secrets::is_name(name) {
         bail!("{}", crate::secrets::Refused::Name);

@@ -40,6 +40,7 @@ mod state;
 #[cfg(test)]
 mod topics_tests;
 mod trace;
+mod trust;
 mod verify;
 
 use crate::say::{complain, say};

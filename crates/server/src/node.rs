@@ -432,7 +432,7 @@ impl Node {
             trace: trace.clone(),
             clock: clock.clone(),
         };
-        let admin = Admin::new(store.clone(), followers, secrets);
+        let admin = Admin::new(store.clone(), followers, secrets, settings.erp.clone());
         let restored = take_restored(&settings.data_dir);
         // A backup is of a running node: that it holds no stop tells nothing.
         if let Some(last_alive) = last_alive.filter(|_| restored.is_none()) {

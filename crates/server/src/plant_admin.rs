@@ -3,6 +3,7 @@
 use crate::adapters::ChecksAndSecrets;
 use crate::bridge::Bridges;
 use crate::discovery::Discovery;
+use crate::erp::config::Link;
 use crate::mes::Manufacturing;
 use crate::mqtt::{Hooks, set_actuators};
 use crate::secrets::{Refused, Secrets};
@@ -117,6 +118,7 @@ pub struct Admin {
     store: Store,
     followers: Arc<Followers>,
     secrets: Arc<Secrets>,
+    links: Vec<Link>,
     /// One change at a time is followed.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -135,9 +137,18 @@ where
 }
 
 impl Admin {
-    /// An admin over `store`.
-    pub fn new(store: Store, followers: Followers, secrets: Arc<Secrets>) -> Arc<Self> {
-        Arc::new(Self { store, followers: Arc::new(followers), secrets, turn: Arc::default() })
+    /// An admin over `store`; `links` to an ERP may name secrets as well as connectors do.
+    pub fn new(store: Store, followers: Followers, secrets: Arc<Secrets>, links: Vec<Link>) -> Arc<Self> {
+        Arc::new(Self { store, followers: Arc::new(followers), secrets, links, turn: Arc::default() })
+    }
+
+    /// What names a secret: its kind in words, and its name.
+    fn user_of(&self, secret: &str) -> Option<(&'static str, String)> {
+        let connector = Bridges::user_of(&self.followers.bus.plant().plant, secret);
+        connector.map(|name| ("connector", name)).or_else(|| {
+            let link = self.links.iter().find(|link| link.secret() == Some(secret))?;
+            Some(("link to the ERP", link.name.clone()))
+        })
     }
 
     /// Makes everything follow the model in force; at start.
@@ -302,8 +313,7 @@ fn not_kept(refused: Refused) -> SecretError {
 
 impl SecretKeeper for Admin {
     fn names(&self) -> Vec<SecretView> {
-        let plant = self.followers.bus.plant();
-        let view = |name: String| SecretView { used_by: Bridges::user_of(&plant.plant, &name), name };
+        let view = |name: String| SecretView { used_by: self.user_of(&name).map(|(_, user)| user), name };
         self.secrets.names().into_iter().map(view).collect()
     }
 
@@ -315,7 +325,10 @@ impl SecretKeeper for Admin {
         if self.secrets.get(name).is_none() {
             return Err(SecretError::Unknown);
         }
-        Bridges::user_of(&self.followers.bus.plant().plant, name).map_or(Ok(()), |user| Err(SecretError::Used(user)))
+        match self.user_of(name) {
+            None => Ok(()),
+            Some((kind, user)) => Err(SecretError::Used(format!("the {kind} \"{user}\""))),
+        }
     }
 
     fn change(&self, name: String, value: Option<String>) -> BoxFuture<'_, Result<(), SecretError>> {

@@ -114,13 +114,12 @@ describe('the mock’s shift', () => {
 });
 
 describe('the two mocks', () => {
-  test('a machine without a job waits for one, and runs when it begins; as on a node, machines tell no jobs', () => {
+  test('a machine without a job waits for one, and runs when it begins; as on a node, machines tell the job that stands on them', () => {
     const server = new MockServer(() => NOW, START);
     server.user = server.users[0] ?? null;
     const { body } = server.handle('GET', '/api/mes/machines', new URLSearchParams(), {});
     const all = machines(body).machines;
-    expect((body as { machines: object[] }).machines.filter((machine) => 'job' in machine)).toEqual([]);
-    expect(all.map((m) => [m.path.split('/').slice(-2).join('/'), server.orders.on(m.path)?.number ?? null])).toEqual([
+    expect(all.map((m) => [m.path.split('/').slice(-2).join('/'), m.job?.number ?? null])).toEqual([
       ['line1/capper', null], ['line1/filler', '4711/10'], ['line1/labeller', '4709/20'], ['line1/packer', '4706/30'], ['line2/filler', null], ['line2/labeller', null], ['line2/packer', '4710/30'],
     ]);
     expect(all.filter((m) => m.path.includes('line2')).map((m) => m.state)).toEqual(['Idle', 'Idle', 'Stopped']);
@@ -128,8 +127,7 @@ describe('the two mocks', () => {
     server.orders.other('erika', '4713/10', 'begin');
     expect(job?.state).toBe('Running');
     const filler = machines(server.handle('GET', '/api/mes/machines', new URLSearchParams(), {}).body).machines.find((m) => m.path === 'works/nord/bottling/line2/filler');
-    expect(filler).toMatchObject({ element: 'production' });
-    expect(server.orders.on('works/nord/bottling/line2/filler')?.number).toBe('4713/10');
+    expect(filler).toMatchObject({ element: 'production', job: { number: '4713/10' } });
   });
   test('there is one list of reasons', () => {
     const server = new MockServer(() => NOW, START);

@@ -105,12 +105,12 @@ interface Sums {
   work: { produced: number; good: number; scrap: number; rework: number };
 }
 
-/** What the orders know: when the job on a machine began, and how many orders have a job at or below a path. */
+/** What the orders know: the job on a machine, and how many orders have a job at or below a path. */
 interface Jobs {
-  since: (path: string) => number | null;
+  on: (path: string) => { id: string; number: string; order: string; title: string; state: string; started_ms: number | null } | null;
   counts: (path: string) => { running: number; late: number };
 }
-const NO_JOBS: Jobs = { since: () => null, counts: () => ({ running: 0, late: 0 }) };
+const NO_JOBS: Jobs = { on: () => null, counts: () => ({ running: 0, late: 0 }) };
 /** Where somebody has set a target of OEE. */
 const TARGETS: Readonly<Record<string, number>> = { 'works/nord': 0.7, [LINE1]: 0.72, [LINE2]: 0.68, [`${LINE1}/filler`]: 0.75 };
 const MOST_CHILDREN = 500;
@@ -221,7 +221,7 @@ export class MockOee {
       if (from + SLOT > at) rest();
     } else if (unit.waits !== undefined && from + SLOT > this.start - unit.waits && from < this.start + 4 * HOUR) {
       const begins = Math.max(from, this.start - unit.waits);
-      const ends = Math.min(from + SLOT, this.jobs.since(unit.path) ?? Infinity);
+      const ends = Math.min(from + SLOT, this.jobs.on(unit.path)?.started_ms ?? Infinity);
       if (begins > at) add(begins - at, 'production', 'Execute');
       if (ends > at) add(ends - at, 'idle', 'Idle', 'Planning/No order');
       if (from + SLOT > at) rest();
@@ -279,9 +279,11 @@ export class MockOee {
     }
     const planned = this.#planned(now);
     const shift = this.#shiftAt(now);
+    const job = this.jobs.on(unit.path);
     return {
       path: unit.path, title: unit.title, line: unit.path.slice(0, unit.path.lastIndexOf('/')), state: last.state, mode: last.state === null ? null : 'Production', since_ms: since, element: last.element, reason: last.reason,
       planned, calendar: 'two-shifts', shift: shift && { name: shift.name, from_ms: shift.from, to_ms: shift.to },
+      job: job && { id: job.id, number: job.number, order: job.order, title: job.title, state: job.state },
     };
   }
 

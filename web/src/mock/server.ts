@@ -155,7 +155,7 @@ export class MockServer {
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
-    this.oee = new MockOee(start, now, { since: (path) => this.orders.on(path)?.started_ms ?? null, counts: (path) => this.orders.counts(path) });
+    this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
     this.users = [

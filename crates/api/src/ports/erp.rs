@@ -72,9 +72,6 @@ pub enum DecisionProblem {
     /// There is nothing to decide.
     #[error("{0}")]
     Nothing(String),
-    /// It could not be recorded.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// Links to an ERP.

@@ -40,6 +40,23 @@ pub struct MachineView {
     pub calendar: Option<String>,
     /// The shift that it is in now.
     pub shift: Option<ShiftView>,
+    /// The job that stands on it: begun, and not ended.
+    pub job: Option<JobBrief>,
+}
+
+/// A job that stands on a machine, as far as a board has room for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct JobBrief {
+    /// Its id.
+    pub id: Uuid,
+    /// As people say it: `4711/10`.
+    pub number: String,
+    /// The order's number.
+    pub order: String,
+    /// What the operation is called.
+    pub title: String,
+    /// `Running`, `Interrupted`.
+    pub state: String,
 }
 
 /// A shift.
@@ -438,7 +455,7 @@ pub enum Step {
 /// Manufacturing execution.
 pub trait Mes: Send + Sync + 'static {
     /// Every machine that is followed, by path.
-    fn machines(&self) -> Vec<MachineView>;
+    fn machines(&self) -> BoxFuture<'_, Result<Vec<MachineView>, MesProblem>>;
     /// The plant's reasons, by name.
     fn reasons(&self) -> Vec<ReasonDefView>;
     /// What a window of a node comes to.

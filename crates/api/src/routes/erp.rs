@@ -66,7 +66,7 @@ pub async fn links(State(app): State<App>, caller: Caller) -> Result<Json<Links>
 /// Sends the message at which a link stands again, or gives it up.
 #[utoipa::path(post, path = "/api/erp/{name}/{action}",
     params(("name" = String, Path), ("action" = String, Path, description = "`retry` or `skip`")),
-    responses((status = 200, body = LinkView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = LinkView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn decide(
     State(app): State<App>,
     caller: Caller,
@@ -84,6 +84,5 @@ pub async fn decide(
         DecisionProblem::Nothing(_) => {
             Problem::new(StatusCode::CONFLICT, "conflict", "there is nothing to decide").detail(problem)
         }
-        DecisionProblem::Failed(words) => Problem::unavailable(words),
     })?))
 }

@@ -54,16 +54,17 @@ pub struct MachinesQuery {
 }
 
 /// What each machine is in now.
-#[utoipa::path(get, path = "/api/mes/machines", params(MachinesQuery), responses((status = 200, body = MachinesAnswer)))]
+#[utoipa::path(get, path = "/api/mes/machines", params(MachinesQuery),
+    responses((status = 200, body = MachinesAnswer), (status = 503, body = Problem)))]
 pub async fn machines(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<MachinesQuery>,
-) -> Json<MachinesAnswer> {
+) -> Result<Json<MachinesAnswer>, Problem> {
     let branch = query.branch.unwrap_or_default();
     let shown = |machine: &MachineView| is_under(&machine.path, &branch) && caller.sees(&app, &machine.path);
-    let machines = app.mes.machines().into_iter().filter(shown);
-    Json(MachinesAnswer { now_ms: app.clock.now().millis(), machines: machines.collect() })
+    let machines = app.mes.machines().await?.into_iter().filter(shown);
+    Ok(Json(MachinesAnswer { now_ms: app.clock.now().millis(), machines: machines.collect() }))
 }
 
 /// The plant's reasons.

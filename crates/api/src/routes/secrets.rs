@@ -18,7 +18,7 @@ impl From<SecretError> for Problem {
         match error {
             SecretError::Refused(words) => Self::bad_request(words),
             SecretError::Unknown => Self::not_found("this secret"),
-            SecretError::Used(_) => Self::bad_request(error).remedy("change or remove the connector first"),
+            SecretError::Used(_) => Self::bad_request(error).remedy("take it out there first"),
             SecretError::Failed(words) => Self::unavailable(words),
         }
     }
@@ -77,7 +77,7 @@ pub async fn set(
     changed(&app, &caller, name, Some(body.value)).await
 }
 
-/// Forgets a secret that no connector names.
+/// Forgets a secret that nothing names.
 #[utoipa::path(delete, path = "/api/secrets/{name}",
     responses((status = 204), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn remove(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Problem> {

@@ -2,11 +2,12 @@
 
 use super::config::{Config, Encryption, Word};
 use crate::secrets::{Secret, Secrets, is_pem};
+use crate::trust::{certificates, roots};
 use andon_broker::bridge::{Dial, Stream, Trouble};
 use async_trait::async_trait;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -52,36 +53,6 @@ fn missing(name: &str) -> Trouble {
     Trouble::new(format!("the secret \"{name}\" is not set"), format!("set it: andon secret set {name}"))
 }
 
-fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, Trouble> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    let read = read.ok().filter(|all| !all.is_empty());
-    read.ok_or_else(|| {
-        Trouble::new(format!("`{what}` holds no certificate"), "give it in PEM: -----BEGIN CERTIFICATE----- …")
-    })
-}
-
-fn roots(encryption: &Encryption, secrets: &Secrets) -> Result<RootCertStore, Trouble> {
-    let mut roots = RootCertStore::empty();
-    match &encryption.ca {
-        Some(word) => {
-            for certificate in certificates(&text_of(word, secrets)?, "ca")? {
-                roots.add(certificate).map_err(|error| {
-                    Trouble::new(format!("`ca` cannot be used: {error}"), "give the certificate of the authority")
-                })?;
-            }
-        }
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(system.certs);
-            if roots.is_empty() {
-                let text = "this system trusts no certificate authority";
-                return Err(Trouble::new(text, "install its certificates (Debian: ca-certificates), or give `ca`"));
-            }
-        }
-    }
-    Ok(roots)
-}
-
 fn tls(encryption: &Encryption, secrets: &Secrets) -> Result<ClientConfig, Trouble> {
     const NEW: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
     const OLD: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -91,7 +62,8 @@ fn tls(encryption: &Encryption, secrets: &Secrets) -> Result<ClientConfig, Troub
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(if encryption.old { OLD } else { NEW }).map_err(unusable)?;
-    let builder = builder.with_root_certificates(roots(encryption, secrets)?);
+    let ca = encryption.ca.as_ref().map(|word| text_of(word, secrets)).transpose()?;
+    let builder = builder.with_root_certificates(roots(ca.as_deref())?);
     match &encryption.own {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => {

@@ -77,7 +77,8 @@ impl Crew {
             open = self.open().await?;
         }
         let now = self.clock.now();
-        let work = decide(&open, &self.mes.machines(), now);
+        let machines = self.mes.machines().await.map_err(|problem| OrdersProblem::Failed(problem.to_string()))?;
+        let work = decide(&open, &machines, now);
         if *controls != Some(work.controls) {
             self.panel.set(work.controls);
             *controls = Some(work.controls);

@@ -93,6 +93,16 @@ pub struct Link {
     pub keep: Duration,
 }
 
+impl Link {
+    /// The name of the secret that is shown to the other side.
+    pub fn secret(&self) -> Option<&str> {
+        match self.target.as_ref()? {
+            Target::Http(remote) => remote.secret.as_deref(),
+            Target::Folder(_) => None,
+        }
+    }
+}
+
 /// `[b2mml]` as it is written.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]

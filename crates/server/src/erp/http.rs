@@ -2,17 +2,18 @@
 
 use super::config::Remote;
 use crate::secrets::Secrets;
-use andon_b2mml::verb::ResponseCriteria;
-use andon_b2mml::verb::Verb;
+use crate::trust::roots;
+use andon_b2mml::verb::{ResponseCriteria, Verb};
 use andon_b2mml::{ActionCode, DataArea};
+use andon_broker::bridge::Trouble;
 use base64::Engine as _;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -37,6 +38,10 @@ pub enum NotTaken {
 
 fn later(what: &str, error: impl std::fmt::Display) -> NotTaken {
     NotTaken::Later(format!("{what}: {error}"))
+}
+
+fn in_trouble(trouble: Trouble) -> NotTaken {
+    NotTaken::Later(format!("{}; {}", trouble.text, trouble.remedy))
 }
 
 /// Sends a message, and returns when the other side has taken it.
@@ -66,8 +71,7 @@ async fn exchange(remote: &Remote, secrets: &Secrets, message: String) -> Result
 /// What is shown to the other side.
 fn authorization(remote: &Remote, secrets: &Secrets) -> Result<Option<String>, NotTaken> {
     let Some(name) = &remote.secret else { return Ok(None) };
-    let secret = crate::bridge::password(name, secrets)
-        .map_err(|trouble| NotTaken::Later(format!("{}; {}", trouble.text, trouble.remedy)))?;
+    let secret = crate::bridge::password(name, secrets).map_err(in_trouble)?;
     Ok(Some(match &remote.user {
         Some(user) => {
             let both = format!("{user}:{}", secret.reveal());
@@ -80,23 +84,13 @@ fn authorization(remote: &Remote, secrets: &Secrets) -> Result<Option<String>, N
 /// Reads certificates: not on the runtime's own threads.
 async fn trust(remote: &Remote) -> Result<ClientConfig, NotTaken> {
     let ca = remote.ca.clone();
-    let roots = tokio::task::spawn_blocking(move || -> Result<RootCertStore, String> {
-        let mut roots = RootCertStore::empty();
-        match ca {
-            Some(file) => {
-                let pem = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-                for certificate in CertificateDer::pem_slice_iter(&pem) {
-                    let certificate = certificate.map_err(|error| format!("{}: {error}", file.display()))?;
-                    roots.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        if roots.is_empty() { Err("no certificate authority is trusted; give `ca`".to_owned()) } else { Ok(roots) }
+    let roots = tokio::task::spawn_blocking(move || -> Result<RootCertStore, NotTaken> {
+        let read =
+            |file: &PathBuf| std::fs::read_to_string(file).map_err(|error| later(&file.display().to_string(), error));
+        let pem = ca.as_ref().map(read).transpose()?;
+        roots(pem.as_deref()).map_err(in_trouble)
     });
-    let roots = roots.await.map_err(|error| later("certificates", error))?.map_err(NotTaken::Later)?;
+    let roots = roots.await.map_err(|error| later("certificates", error))??;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| later("TLS cannot be set up", error))?;

@@ -31,6 +31,7 @@ use andon_model::{Clock, Timestamp};
 use andon_store::Store;
 use andon_store::erp::{ErpRepository as _, HeardMessage};
 use anyhow::Context as _;
+use ask::Asked;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -136,10 +137,10 @@ impl Inbound {
         match &message.data_area {
             DataArea::OperationsSchedule(Verb::Get(_), schedules) => {
                 let numbers = schedules.iter().flat_map(|schedule| schedule.requests.iter()).map(|request| &request.id);
-                self.show_schedule(area, numbers.cloned().collect(), &by).await
+                self.show(Asked::Schedule, area, numbers.cloned().collect(), &by).await
             }
             DataArea::OperationsPerformance(Verb::Get(_), performances) => {
-                self.show_performance(area, ask::numbers(performances), &by).await
+                self.show(Asked::Performance, area, ask::numbers(performances), &by).await
             }
             DataArea::OperationsSchedule(verb @ (Verb::Process(_) | Verb::Change(_) | Verb::Cancel(_)), schedules) => {
                 let count: usize = schedules.iter().map(|schedule| schedule.requests.len()).sum();
@@ -169,16 +170,7 @@ impl Inbound {
 
     /// A time of a message.
     fn time(&self, what: &str, time: DateTime) -> Result<Timestamp, String> {
-        match (&self.zone, time.timestamp()) {
-            (_, Some(at)) => Ok(at),
-            (Some(zone), None) => Ok(time.in_zone(|wall| {
-                let minutes = (wall.micros() - zone.shown(wall).micros()) / 60_000_000;
-                i16::try_from(minutes).unwrap_or_default()
-            })),
-            (None, None) => Err(format!(
-                "{what} {time} says no zone; write one (Z, +01:00), or set time_zone in [b2mml] of the settings"
-            )),
-        }
+        instant(self.zone.as_ref(), what, time)
     }
 
     /// Whether a sender may do something at a place.
@@ -429,6 +421,20 @@ impl Inbound {
     }
 }
 
+/// The instant of a time; one without a zone is what the clock of `zone` shows, and where it shows that twice, the first.
+fn instant(zone: Option<&Calendar>, what: &str, time: DateTime) -> Result<Timestamp, String> {
+    match (zone, time.timestamp()) {
+        (_, Some(at)) => Ok(at),
+        (Some(zone), None) => Ok(time.in_zone(|wall| {
+            let minutes = (wall.micros() - zone.shown(wall).micros()) / 60_000_000;
+            i16::try_from(minutes).unwrap_or_default()
+        })),
+        (None, None) => Err(format!(
+            "{what} {time} says no zone; write one (Z, +01:00), or set time_zone in [b2mml] of the settings"
+        )),
+    }
+}
+
 /// Why a request was not done.
 enum Stop {
     /// It is refused.
@@ -509,4 +515,33 @@ fn brief(schedule: &OperationsSchedule) -> OperationsSchedule {
     let requests: Vec<OperationsRequest> = schedule.requests.iter().map(request).collect();
     let requests = OneOrMore::new(requests).unwrap_or_else(|| schedule.requests.clone());
     OperationsSchedule::new(schedule.id.clone(), requests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_without_a_zone_is_the_clock_on_the_wall_of_the_place() {
+        let berlin = Calendar::new("Europe/Berlin", Vec::new(), Vec::new()).expect("a zone");
+        let told = |zone, text: &str| {
+            instant(zone, "EndTime", DateTime::parse(text).expect("a time")).map(|at| at.to_string())
+        };
+        for (text, expected) in [
+            ("2026-12-01T14:00:00", "2026-12-01T13:00:00"),
+            ("2026-07-01T14:00:00", "2026-07-01T12:00:00"),
+            // With its own zone the place's does not matter.
+            ("2026-07-01T14:00:00-05:00", "2026-07-01T19:00:00"),
+            ("2026-07-01T14:00:00Z", "2026-07-01T14:00:00"),
+            // Shown twice, the first; and the last minute before, the first after the hour that is left out.
+            ("2026-10-25T02:30:00", "2026-10-25T00:30:00"),
+            ("2026-03-29T01:59:00", "2026-03-29T00:59:00"),
+            ("2026-03-29T03:00:00", "2026-03-29T01:00:00"),
+        ] {
+            let at = told(Some(&berlin), text).expect(text);
+            assert!(at.starts_with(expected), "{text}: {at}");
+        }
+        let why = told(None, "2026-12-01T14:00:00").expect_err("no zone");
+        assert!(why.contains("EndTime 2026-12-01T14:00:00 says no zone; write one"), "{why}");
+    }
 }

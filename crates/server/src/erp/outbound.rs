@@ -264,20 +264,25 @@ impl Outbound {
         }
         self.count_waiting(place);
         let Some((seq, event)) = place.queue.front().cloned() else { return self.idle(place).await };
+        let bod_id = event.id.to_string();
+        let message = match self.message_of(&event, &bod_id).await {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => {
+                place.queue.pop_front();
+                place.seq = seq;
+                return Next::Now;
+            }
+            Err(problem) => Err(NotTaken::Later(problem.to_string())),
+        };
+        // Only what would be sent can wait for too long.
         if self.is_given_up(place, seq, &event).await {
             return Next::Now;
         }
-        let bod_id = event.id.to_string();
-        let message = match self.message_of(&event, &bod_id).await {
-            Ok(message) => message,
-            Err(problem) => return self.again(place, problem.to_string(), bod_id),
+        let sent = match message {
+            Ok(message) => self.deliver(seq, &bod_id, message).await,
+            Err(not_made) => Err(not_made),
         };
-        let Some(message) = message else {
-            place.queue.pop_front();
-            place.seq = seq;
-            return Next::Now;
-        };
-        match self.deliver(seq, &bod_id, message).await {
+        match sent {
             Ok(sent) => self.taken(place, seq, event.at, sent).await,
             Err(NotTaken::Later(why)) => self.again(place, why, bod_id),
             Err(NotTaken::Never(why)) => self.stands(why, bod_id),
@@ -307,7 +312,13 @@ impl Outbound {
             match serde_json::from_slice::<SealedEvent>(&frame.payload) {
                 Ok(sealed) if about(&sealed.event).is_some() => place.queue.push_back((frame.seq, sealed.event)),
                 Ok(_) => {}
-                Err(error) => tracing::warn!(seq = frame.seq.0, %error, "an event cannot be read, and no ERP is told"),
+                Err(error) => {
+                    let words = format!(
+                        "Of the record {} nothing was told to the ERP by the link {}: {error}.",
+                        frame.seq.0, self.link.name
+                    );
+                    self.parts.notes.say("", "erp_dropped", words);
+                }
             }
         }
         place.read = Seq(batch.next.0.saturating_sub(1)).max(place.read);
@@ -656,59 +667,4 @@ fn about(event: &Event) -> Option<About> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use andon_model::event::OrderChange;
-
-    fn event(what: What) -> Event {
-        let (id, at) = (Uuid::nil(), Timestamp::default());
-        Event { id, at, source_at: None, path: String::new(), by: Principal::SYSTEM, what }
-    }
-
-    fn job(action: &str, state: JobState) -> Event {
-        event(What::Job(JobChange {
-            job: Uuid::nil(),
-            number: "4711/10".to_owned(),
-            action: action.to_owned(),
-            state: state.to_string(),
-            good_millionths: 0,
-            scrap_millionths: 0,
-            rework_millionths: 0,
-            reason: None,
-            detail: None,
-        }))
-    }
-
-    #[test]
-    fn an_erp_is_told_of_beginnings_and_ends_and_of_what_is_put_right_after() {
-        use andon_mes::job::{Ending, Interruption};
-        let ended = JobState::Ended(Ending::Completed);
-        for (action, state, told) in [
-            ("begin", JobState::Running, true),
-            ("pause", JobState::Interrupted(Interruption::Held), false),
-            ("count", JobState::Running, false),
-            ("stop", ended, true),
-            ("count", ended, true),
-            ("abort", JobState::Aborted, true),
-            ("close", JobState::Ended(Ending::Closed), true),
-            ("seen", JobState::Running, false),
-        ] {
-            let wanted = told.then_some(About::Job(Uuid::nil(), state));
-            assert_eq!(about(&job(action, state)), wanted, "{action} {state}");
-        }
-        let order = |action: &str| {
-            let (number, state) = ("4711".to_owned(), "Closed".to_owned());
-            about(&event(What::Order(OrderChange {
-                order: Uuid::nil(),
-                number,
-                action: action.to_owned(),
-                state,
-                detail: None,
-            })))
-        };
-        assert_eq!(
-            [order("created"), order("closed"), order("cancelled")],
-            [None, Some(About::Order), Some(About::Order)]
-        );
-    }
-}
+mod tests;

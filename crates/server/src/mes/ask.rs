@@ -3,8 +3,8 @@
 use super::correct::{note_of, said_of, words};
 use super::{Manufacturing, State};
 use andon_api::ports::mes::{
-    AmountsView, ChildrenAnswer, CorrectionView, CorrectionWish, KpiAnswer, KpiView, LossView, MachineView, Mes,
-    MesProblem, PieceView, ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView,
+    AmountsView, ChildrenAnswer, CorrectionView, CorrectionWish, JobBrief, KpiAnswer, KpiView, LossView, MachineView,
+    Mes, MesProblem, PieceView, ReasonDefView, ReasonView, RowView, ShiftView, SlotView, Step, StopView, TermView,
     TimesView, WHY_ROWS, WhyView, Window,
 };
 use andon_mes::calendar::Calendar;
@@ -17,6 +17,7 @@ use andon_mes::unit::{Cause, Count, CountsAs, Made, Piece, ReasonId, Rules, Stop
 use andon_model::access::Principal;
 use andon_model::path::is_under;
 use andon_model::{BoxFuture, Timestamp};
+use andon_store::orders::{JobFilter, JobRow, ListedJob, MOST_JOBS, OrderRepository};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -167,6 +168,52 @@ impl Manufacturing {
 
     pub(super) fn until_now(&self, window: Window) -> Window {
         Window { from: window.from, to: window.to.min(self.clock.now()) }
+    }
+
+    /// What every machine is in, and which job stands on it.
+    async fn all_machines(&self) -> Result<Vec<MachineView>, MesProblem> {
+        let states = vec!["Running".to_owned(), "Interrupted".to_owned()];
+        let begun = JobFilter { states, limit: MOST_JOBS, ..JobFilter::default() };
+        let mut jobs: HashMap<String, JobBrief> = HashMap::new();
+        for ListedJob { order, job } in self.store.jobs_to_make(begun).await? {
+            let JobRow { id, number, title, state, equipment: Some(path), .. } = job else { continue };
+            jobs.insert(path, JobBrief { id, number, order, title, state });
+        }
+        let now = self.clock.now();
+        let view = self.bus.plant();
+        let state = self.state();
+        let counts_as = state.counts_as();
+        let machine = |(path, unit): (&String, &UnitId)| {
+            let floor = state.follower.floor();
+            let (log, rules) = (floor.log_of(*unit)?, floor.settings_of(*unit)?.rules);
+            let piece = log.pieces(rules, &counts_as, now, now.plus(Duration::from_micros(1))).pop()?;
+            let calendar = state.master.machines.get(path)?.calendar.clone();
+            let shift = calendar_of(&state, path).and_then(|calendar| calendar.shift_at(now));
+            Some(MachineView {
+                path: path.clone(),
+                title: view
+                    .plant
+                    .equipment
+                    .iter()
+                    .find(|item| item.path.as_str() == path)
+                    .map_or_else(|| path.clone(), |item| item.title.clone()),
+                line: path.rsplit_once('/').map_or_else(String::new, |(line, _)| line.to_owned()),
+                state: piece.moment.seen.state.map(|state| state.name().to_owned()),
+                mode: piece.moment.seen.mode.map(|mode| mode.to_string()),
+                since_ms: state.follower.since(*unit).map(Timestamp::millis),
+                element: element_word(piece.element).to_owned(),
+                reason: piece.moment.reason.and_then(|reason| state.reason_names.get(&reason).cloned()),
+                planned: planned_word(piece.moment.planned).to_owned(),
+                calendar,
+                shift: shift.map(|shift| ShiftView {
+                    name: shift.name.to_owned(),
+                    from_ms: shift.from.millis(),
+                    to_ms: shift.to.millis(),
+                }),
+                job: jobs.get(path).cloned(),
+            })
+        };
+        Ok(state.units.iter().filter_map(machine).collect())
     }
 
     async fn answer(&self, path: String, window: Window) -> Result<KpiAnswer, MesProblem> {
@@ -525,41 +572,8 @@ pub(super) fn shape(
 }
 
 impl Mes for Manufacturing {
-    fn machines(&self) -> Vec<MachineView> {
-        let now = self.clock.now();
-        let view = self.bus.plant();
-        let state = self.state();
-        let counts_as = state.counts_as();
-        let machine = |(path, unit): (&String, &UnitId)| {
-            let floor = state.follower.floor();
-            let (log, rules) = (floor.log_of(*unit)?, floor.settings_of(*unit)?.rules);
-            let piece = log.pieces(rules, &counts_as, now, now.plus(Duration::from_micros(1))).pop()?;
-            let calendar = state.master.machines.get(path)?.calendar.clone();
-            let shift = calendar_of(&state, path).and_then(|calendar| calendar.shift_at(now));
-            Some(MachineView {
-                path: path.clone(),
-                title: view
-                    .plant
-                    .equipment
-                    .iter()
-                    .find(|item| item.path.as_str() == path)
-                    .map_or_else(|| path.clone(), |item| item.title.clone()),
-                line: path.rsplit_once('/').map_or_else(String::new, |(line, _)| line.to_owned()),
-                state: piece.moment.seen.state.map(|state| state.name().to_owned()),
-                mode: piece.moment.seen.mode.map(|mode| mode.to_string()),
-                since_ms: state.follower.since(*unit).map(Timestamp::millis),
-                element: element_word(piece.element).to_owned(),
-                reason: piece.moment.reason.and_then(|reason| state.reason_names.get(&reason).cloned()),
-                planned: planned_word(piece.moment.planned).to_owned(),
-                calendar,
-                shift: shift.map(|shift| ShiftView {
-                    name: shift.name.to_owned(),
-                    from_ms: shift.from.millis(),
-                    to_ms: shift.to.millis(),
-                }),
-            })
-        };
-        state.units.iter().filter_map(machine).collect()
+    fn machines(&self) -> BoxFuture<'_, Result<Vec<MachineView>, MesProblem>> {
+        Box::pin(self.all_machines())
     }
 
     fn reasons(&self) -> Vec<ReasonDefView> {

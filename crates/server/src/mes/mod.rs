@@ -325,3 +325,5 @@ fn follow_of(
 pub(crate) mod testbed;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod year_tests;

@@ -25,6 +25,19 @@ orders = false
 "#;
 
 impl Testbed {
+    /// The press runs to minute 30 and from minute 50 on, is held in between, and by minute 90 has made so many items.
+    async fn runs_with_a_stop(&mut self, items: i64) {
+        self.clock.set(at(100));
+        self.say(&[
+            ("press/state", 0, EXECUTE),
+            ("press/good", 0, 10),
+            ("press/state", 30, HELD),
+            ("press/state", 50, EXECUTE),
+            ("press/good", 90, 10 + items),
+        ])
+        .await;
+    }
+
     async fn correct(&self, from: i64, to: i64, said: Said, key: u128) -> Result<u32, MesProblem> {
         let wish = CorrectionWish {
             path: "works/line/press".to_owned(),
@@ -50,16 +63,8 @@ fn kpi(answer: &KpiAnswer, id: &str) -> Option<f64> {
 async fn a_node_and_those_below_it_come_to_what_each_comes_to_alone() {
     let plant = PLANT.to_owned() + "[[target]]\nequipment = \"works/line\"\noee_index = 0.8\n";
     let mut here = Testbed::new(&plant).await;
-    here.clock.set(at(100));
-    here.say(&[
-        ("press/state", 0, EXECUTE),
-        ("press/good", 0, 10),
-        ("press/state", 30, HELD),
-        ("press/state", 50, EXECUTE),
-        ("press/good", 90, 1210),
-        ("oven/state", 10, HELD),
-    ])
-    .await;
+    here.runs_with_a_stop(1200).await;
+    here.say(&[("oven/state", 10, HELD)]).await;
     here.go_on().await;
     here.correct(30, 50, Said::Reason("Mechanical/Jam".to_owned()), 1).await.expect("put right");
 
@@ -108,15 +113,7 @@ async fn a_node_and_those_below_it_come_to_what_each_comes_to_alone() {
 #[tokio::test]
 async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kill() {
     let mut here = Testbed::new(PLANT).await;
-    here.clock.set(at(100));
-    here.say(&[
-        ("press/state", 0, EXECUTE),
-        ("press/good", 0, 10),
-        ("press/state", 30, HELD),
-        ("press/state", 50, EXECUTE),
-        ("press/good", 90, 3010),
-    ])
-    .await;
+    here.runs_with_a_stop(3000).await;
     here.go_on().await;
     let before = here.kpis("works/line/press", 10, 100).await;
     assert_eq!((minutes(before.times.production_ms), minutes(before.times.delay_ms)), (70.0, 20.0));
@@ -278,7 +275,7 @@ async fn a_stop_is_told_from_its_beginning_and_a_state_since_it_began() {
     here.say(&[("press/state", 0, EXECUTE), ("press/state", 50, HELD)]).await;
     here.at_minute(600, &[]).await;
     for _ in 0..2 {
-        let machines = here.mes.machines();
+        let machines = here.mes.machines().await.expect("machines");
         let press = machines.iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
         assert_eq!((press.since_ms, press.state.as_deref()), (Some(at(50).millis()), Some("Held")));
         let stops = here.mes.stops("works/line/press".to_owned(), window(500, 590)).await.expect("stops");
@@ -302,7 +299,14 @@ async fn what_the_lane_says_of_other_readers_makes_no_machine_unknown() {
     let seq = here.log.append(Lane::Samples, kind::GAP, gap).expect("taken");
     here.log.durable(Lane::Samples, seq).await.expect("durable");
     here.go_on().await;
-    let press = here.mes.machines().into_iter().find(|machine| machine.path.ends_with("press")).expect("is followed");
+    let press = here
+        .mes
+        .machines()
+        .await
+        .expect("machines")
+        .into_iter()
+        .find(|machine| machine.path.ends_with("press"))
+        .expect("is followed");
     assert_eq!(press.state.as_deref(), Some("Execute"));
 }
 

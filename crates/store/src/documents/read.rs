@@ -510,7 +510,11 @@ fn topic_rule(fields: &mut Fields<'_, '_>) -> Option<TopicRuleDef> {
 fn master(kind: MasterKind, fields: &mut Fields<'_, '_>) -> Option<MasterDef> {
     let name = match kind {
         MasterKind::Machine | MasterKind::Target => {
-            let remedy = "write the path of an equipment, such as `works/line1/filler`";
+            let remedy = if kind == MasterKind::Machine {
+                "write the path of a work unit, such as `works/line1/filler`"
+            } else {
+                "write the path of an equipment, such as `works/line1`"
+            };
             fields.checked(kind.key(), EquipmentPath::parse, remedy).map(|path| path.to_string())
         }
         _ => {

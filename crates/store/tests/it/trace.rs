@@ -380,6 +380,36 @@ with_a_repository! {
         assert!(matches!(refusal(store, vec![Step::Pass(of_a_lot)]).await, TraceRefusal::Unfit { what: "pass", .. }));
     }
 
+    what_a_job_used_is_what_went_into_the_units_that_passed_for_it(store) {
+        let (steel, oil, first, second) = (lot("STEEL"), lot("OIL"), unit("X"), unit("Y"));
+        let pass = |unit: &ItemRef, equipment: &str, second, job| Step::Pass(NewPass {
+            unit: unit.clone(), equipment: equipment.to_owned(), at: at(second), job: Some(id(job)), operation: None,
+            passed: None, measures: Map::new(), last: false,
+        });
+        take_all(store, vec![
+            make(&steel, 1, Some(100)), make(&oil, 2, Some(100)), make(&first, 3, None), make(&second, 4, None),
+            build(&steel, &first, 5, 10), build(&steel, &second, 6, 11), build(&oil, &second, 7, 12),
+            pass(&first, "works/test", 20, 77), pass(&first, "works/test", 21, 77), pass(&second, "works/test", 30, 77),
+        ]).await;
+        let used = async |job, equipment: &str, from, to| {
+            let used = store.trace_used_for(id(job), equipment.to_owned(), at(from), at(to)).await.unwrap();
+            used.into_iter().map(|used| (used.material, used.number, used.quantity / ONE)).collect::<Vec<_>>()
+        };
+        let of = |rows: &[(&str, i64)]| rows.iter().map(|(number, count)| ("4711".to_owned(), (*number).to_owned(), *count)).collect::<Vec<_>>();
+        assert_eq!(used(77, "works/test", 20, 30).await, of(&[("OIL", 7), ("STEEL", 11)]), "who passed twice counts once");
+        assert_eq!(used(77, "works/test", 20, 29).await, of(&[("STEEL", 5)]));
+        assert_eq!(used(77, "works/test", 22, 29).await, of(&[]));
+        assert_eq!(used(77, "works/line", 20, 30).await, of(&[]));
+        assert_eq!(used(78, "works/test", 20, 30).await, of(&[]));
+        // What was put back was not used; what was thrown away was.
+        take_all(store, vec![take(&steel, &second, 11, 40, true), take(&oil, &second, 12, 40, false)]).await;
+        assert_eq!(used(77, "works/test", 20, 30).await, of(&[("OIL", 7), ("STEEL", 5)]));
+        // Another job's passes and parts are not this one's.
+        take_all(store, vec![make(&unit("Z"), 5, None), pass(&unit("Z"), "works/test", 50, 78), build(&steel, &unit("Z"), 1, 45)]).await;
+        assert_eq!(used(77, "works/test", 20, 60).await, of(&[("OIL", 7), ("STEEL", 5)]));
+        assert_eq!(used(78, "works/test", 20, 60).await, of(&[]), "it was built in for another one");
+    }
+
     a_certificate_is_kept_as_it_was_signed_and_a_new_one_takes_its_place(store) {
         let (pump, other) = (unit("P"), unit("Q"));
         let certificate = |unit: &ItemRef, number: &str, byte: u8| Step::Certificate(NewCertificate {

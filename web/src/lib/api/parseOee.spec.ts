@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { corrections, kpis, machines, pieces, stops, why } from './parseOee';
 
-const machine = { path: 'w/l/filler', title: '', line: 'w/l', state: 'Execute', mode: 'Production', since_ms: 5, element: 'production', reason: null, planned: 'busy', calendar: null, shift: null };
+const machine = { path: 'w/l/filler', title: '', line: 'w/l', state: 'Execute', mode: 'Production', since_ms: 5, element: 'production', reason: null, planned: 'busy', calendar: null, shift: null, job: null };
 
 describe('the border', () => {
   test('a machine without a title has its path’s last name', () => {
@@ -9,6 +9,7 @@ describe('the border', () => {
   });
   test('the shift that it is in', () => {
     expect(machines({ now_ms: 9, machines: [{ ...machine, calendar: 'two', shift: { name: 'Early', from_ms: 1, to_ms: 8 } }] }).machines[0]).toMatchObject({ calendar: 'two', shift: { name: 'Early', fromMs: 1, toMs: 8 } });
+    expect(machines({ now_ms: 9, machines: [{ ...machine, job: { id: 'a', number: '4711/10', order: '4711', title: 'Fill', state: 'Running' } }] }).machines[0]?.job).toEqual({ id: 'a', number: '4711/10', title: 'Fill' });
   });
   test('an element that is none of the agreed is refused with its place', () => {
     expect(() => machines({ now_ms: 9, machines: [{ ...machine, element: 'lunch' }] })).toThrow('machine.element');

@@ -26,6 +26,8 @@ export interface Machine {
   calendar: string | null;
   /** The shift that it is in now; null: none, or it has no calendar. */
   shift: { name: string; fromMs: number; toMs: number } | null;
+  /** The job that stands on it: begun, and not ended. */
+  job: { id: string; number: string; title: string } | null;
 }
 
 export interface Machines {
@@ -223,7 +225,13 @@ function machine(raw: unknown): Machine {
     planned: oneOf(o['planned'] ?? 'busy', ['busy', 'off', 'break', 'maintenance'] as const, 'machine.planned'),
     calendar: textOrNull(o['calendar']),
     shift: orNull(o['shift'], shift),
+    job: orNull(o['job'], jobBrief),
   };
+}
+
+function jobBrief(raw: unknown): NonNullable<Machine['job']> {
+  const o = object(raw, 'machine.job');
+  return { id: text(o['id'], 'job.id'), number: text(o['number'], 'job.number'), title: textOr(o['title'], '') };
 }
 
 function shift(raw: unknown): NonNullable<Machine['shift']> {
@@ -276,6 +284,11 @@ export function kpis(raw: unknown): Kpis {
   };
 }
 
+/** OEE and what it is the product of. */
+function factors(o: Record<string, unknown>): Pick<Slot, 'oee' | 'availability' | 'effectiveness' | 'qualityRatio'> {
+  return { oee: numOrNull(o['oee']), availability: numOrNull(o['availability']), effectiveness: numOrNull(o['effectiveness']), qualityRatio: numOrNull(o['quality_ratio']) };
+}
+
 export function series(raw: unknown): Slot[] {
   return list(object(raw, 'series')['slots'], 'series.slots').map((one) => {
     const o = object(one, 'slot');
@@ -283,10 +296,7 @@ export function series(raw: unknown): Slot[] {
       fromMs: num(o['from_ms'], 'slot.from_ms'),
       toMs: num(o['to_ms'], 'slot.to_ms'),
       name: textOrNull(o['name']),
-      oee: numOrNull(o['oee']),
-      availability: numOrNull(o['availability']),
-      effectiveness: numOrNull(o['effectiveness']),
-      qualityRatio: numOrNull(o['quality_ratio']),
+      ...factors(o),
       good: numOr(o['good'], 0),
       scrap: numOr(o['scrap'], 0),
     };
@@ -302,11 +312,8 @@ function nodeFigures(raw: unknown): NodeFigures {
     level: oneOf(o['level'], LEVELS, 'node.level'),
     children: num(o['children'], 'node.children'),
     machines: num(o['machines'], 'node.machines'),
-    oee: numOrNull(o['oee']),
+    ...factors(o),
     target: numOrNull(o['target']),
-    availability: numOrNull(o['availability']),
-    effectiveness: numOrNull(o['effectiveness']),
-    qualityRatio: numOrNull(o['quality_ratio']),
     good: numOrNull(o['good']),
     scrap: numOrNull(o['scrap']),
     loss: orNull(o['loss'], (raw) => {

@@ -3,7 +3,7 @@ import type { Alarm, Priority } from '$lib/api/types';
 import type { Element, Machine } from '$lib/api/parseOee';
 import { abnormal, layout, onScreen, sinceText } from './andon';
 
-const machine = (path: string, element: Element = 'production', sinceMs: number | null = 0, planned: Machine['planned'] = 'busy'): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs, element, reason: null, planned, calendar: null, shift: null });
+const machine = (path: string, element: Element = 'production', sinceMs: number | null = 0, planned: Machine['planned'] = 'busy'): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs, element, reason: null, planned, calendar: null, shift: null, job: null });
 const alarm = (equipment: string, priority: Priority, state: Alarm['state'] = 'acknowledged'): Alarm => ({ name: 'x', occurrence: 'x', state, priority, condition: '', message: '', cause: '', consequence: '', action: '', tag: `${equipment}/t`, equipment, value: null, quality: 0, limit: null, raisedMs: 0, changedMs: 0, acknowledgedBy: null });
 const paths = (list: readonly Machine[]): string[] => list.map((m) => m.path);
 

@@ -6,7 +6,7 @@ import { branches, commonBranch, correctionOf, goingOn, heldRows, kpiOf, lastUse
 const piece = (fromMs: number, toMs: number, element: Element, reason: string | null = null): Piece => ({ fromMs, toMs, element, state: null, mode: null, reason, corrected: null });
 const kpi = (id: string, value: number | null, formula: string, denominator: number | null = 1): Kpi => ({ id, value, numerator: 1, denominator, formula, better: 'up' });
 const stop = (unit: string, fromMs: number, toMs: number, open = false): Stop => ({ unit, fromMs, toMs, open, element: 'delay', state: null, reason: null, cause: null });
-const machine = (path: string): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs: null, element: 'production', reason: null, planned: 'busy', calendar: null, shift: null });
+const machine = (path: string): Machine => ({ path, title: path, line: '', state: null, mode: null, sinceMs: null, element: 'production', reason: null, planned: 'busy', calendar: null, shift: null, job: null });
 
 function answer(times: Partial<Record<Element, number>>, losses: [LossId, number][], busy: number, goodMs: number | null): Kpis {
   return {

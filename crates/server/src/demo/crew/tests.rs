@@ -73,6 +73,7 @@ fn machine_in(place: Place, state: &str, reason: Option<&str>, since: Duration) 
         planned: "busy".to_owned(),
         calendar: None,
         shift: None,
+        job: None,
     }
 }
 

@@ -30,6 +30,15 @@ pub fn numbers(performances: &[OperationsPerformance]) -> Vec<Identifier> {
     performances.iter().flat_map(|one| one.responses.iter()).flat_map(of).collect()
 }
 
+/// What is asked of orders.
+#[derive(Clone, Copy)]
+pub enum Asked {
+    /// As they are planned.
+    Schedule,
+    /// What became of them.
+    Performance,
+}
+
 /// What was found, and what not.
 struct Found {
     orders: Vec<(OrderRow, Vec<JobOrder>)>,
@@ -62,77 +71,65 @@ impl Inbound {
         Ok(found)
     }
 
-    /// The verb of an answer: what was not found is said in it.
-    fn show(&self, original: &ApplicationArea, missing: &[Identifier]) -> Show {
+    /// Answers a question about orders: what was not found is said in the answer's verb.
+    pub(super) async fn show(
+        &self,
+        what: Asked,
+        original: &ApplicationArea,
+        numbers: Vec<Identifier>,
+        by: &Sender,
+    ) -> Result<Reply, MessageProblem> {
+        let Found { orders, missing } = match self.find(numbers, by).await {
+            Ok(found) => found,
+            Err(why) => return self.refused(original, &why),
+        };
         let unknown =
             |number: &Identifier| criteria(&(number.clone(), Err(format!("work order {number} is not known here"))));
-        Show {
+        let verb = Verb::Show(Show {
             original_application_area: Some(original.clone()),
             response_criteria: missing.iter().map(unknown).collect(),
-        }
-    }
-
-    fn shown(
-        &self,
-        data_area: Option<DataArea>,
-        original: &ApplicationArea,
-        all: bool,
-    ) -> Result<Reply, MessageProblem> {
-        match data_area {
-            Some(data_area) => {
-                let message = Message { application_area: self.own_head()?, data_area };
-                Ok(Reply { accepted: all, text: Some(message.write()) })
-            }
-            None => self.refused(original, "none of the orders that are asked for is known here"),
-        }
-    }
-
-    pub(super) async fn show_schedule(
-        &self,
-        original: &ApplicationArea,
-        numbers: Vec<Identifier>,
-        by: &Sender,
-    ) -> Result<Reply, MessageProblem> {
-        let found = match self.find(numbers, by).await {
-            Ok(found) => found,
-            Err(why) => return self.refused(original, &why),
-        };
-        let requests = found.orders.iter().filter_map(|(order, jobs)| self.request(order, jobs)).collect();
-        let bod_id = id(original.bod_id.as_ref().map_or("orders", Identifier::as_str));
-        let data_area = OneOrMore::new(requests).map(|requests| {
-            let schedule = OperationsSchedule {
-                published_date: time(self.clock.now()),
-                operations_type: Some(OperationsType::Production),
-                ..OperationsSchedule::new(bod_id, requests)
-            };
-            DataArea::OperationsSchedule(Verb::Show(self.show(original, &found.missing)), OneOrMore::one(schedule))
         });
-        self.shown(data_area, original, found.missing.is_empty())
+        let bod_id = original.bod_id.as_ref().map_or("orders", Identifier::as_str);
+        let data_area = match what {
+            Asked::Schedule => self
+                .schedule(bod_id, &orders)
+                .map(|schedule| DataArea::OperationsSchedule(verb, OneOrMore::one(schedule))),
+            Asked::Performance => self
+                .performance(bod_id, orders)
+                .await?
+                .map(|performance| DataArea::OperationsPerformance(verb, OneOrMore::one(performance))),
+        };
+        let Some(data_area) = data_area else {
+            return self.refused(original, "none of the orders that are asked for is known here");
+        };
+        let message = Message { application_area: self.own_head()?, data_area };
+        Ok(Reply { accepted: missing.is_empty(), text: Some(message.write()) })
     }
 
-    pub(super) async fn show_performance(
+    /// Orders as they are planned; `None`: there are none.
+    fn schedule(&self, bod_id: &str, orders: &[(OrderRow, Vec<JobOrder>)]) -> Option<OperationsSchedule> {
+        let requests = orders.iter().filter_map(|(order, jobs)| self.request(order, jobs)).collect();
+        Some(OperationsSchedule {
+            published_date: time(self.clock.now()),
+            operations_type: Some(OperationsType::Production),
+            ..OperationsSchedule::new(id(bod_id), OneOrMore::new(requests)?)
+        })
+    }
+
+    /// What became of orders until now; `None`: there are none.
+    async fn performance(
         &self,
-        original: &ApplicationArea,
-        numbers: Vec<Identifier>,
-        by: &Sender,
-    ) -> Result<Reply, MessageProblem> {
-        let found = match self.find(numbers, by).await {
-            Ok(found) => found,
-            Err(why) => return self.refused(original, &why),
-        };
+        bod_id: &str,
+        orders: Vec<(OrderRow, Vec<JobOrder>)>,
+    ) -> Result<Option<OperationsPerformance>, MessageProblem> {
         let now = self.clock.now();
         let mut responses = Vec::new();
-        for (order, jobs) in found.orders {
+        for (order, jobs) in orders {
             let used = uses(&self.store, &jobs, now).await;
             let used = used.map_err(|problem| MessageProblem::Failed(problem.to_string()))?;
             responses.extend(report::response(&self.rules, &Known { order, jobs, used }, now, About::Order));
         }
-        let bod_id = original.bod_id.as_ref().map_or("orders", Identifier::as_str);
-        let data_area = report::performance(bod_id, now, responses).map(|performance| {
-            let show = self.show(original, &found.missing);
-            DataArea::OperationsPerformance(Verb::Show(show), OneOrMore::one(performance))
-        });
-        self.shown(data_area, original, found.missing.is_empty())
+        Ok(report::performance(bod_id, now, responses))
     }
 
     /// An order as a request.

@@ -1,7 +1,7 @@
 //! Orders on the floor, over hours that a test turns by hand: made, begun, counted, killed, ended, planned.
 
 use crate::mes::testbed::{EXECUTE, HELD, IDLE, STARTING, Testbed, at, begins, plant_of};
-use andon_api::ports::mes::KpiAnswer;
+use andon_api::ports::mes::{JobBrief, KpiAnswer, Mes as _, NodeView, Window};
 use andon_api::ports::orders::{
     CountWish, Current, JobTrigger, JobView, OrderAction, OrderPatch, OrderView, OrderWish, Orders, OrdersProblem,
     PlaceWish, ProposalView, SeenWish, TriggerWish,
@@ -52,6 +52,13 @@ impl Testbed {
         let (plant, ids) = self.store.current_plant().await.expect("a model");
         self.mes.bus.set_plant(Arc::new(plant), ids);
         self.mes.follow().await.expect("followed");
+    }
+
+    /// Which jobs stand on machines, as a board tells it.
+    async fn stands(&self) -> Vec<(String, String)> {
+        let machines = self.mes.machines().await.expect("machines").into_iter();
+        let told = |job: JobBrief| format!("{} of {}: {}", job.number, job.order, job.state);
+        machines.filter_map(|machine| Some((machine.path, told(machine.job?)))).collect()
     }
 
     async fn make(&self, number: &str, material: &str, quantity: f64) -> OrderView {
@@ -138,6 +145,7 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     );
     here.at_minute(5, &[("press/state", STARTING)]).await;
     here.trigger(job, JobTrigger::Begin, 1, 1).await.expect("begun");
+    assert_eq!(here.stands().await, [("works/line/press".to_owned(), "4711/10 of 4711: Running".to_owned())]);
     here.at_minute(15, &[("press/state", EXECUTE)]).await;
     here.at_minute(40, &[("press/good", 110)]).await;
     here.at_minute(60, &[("press/state", HELD)]).await;
@@ -155,6 +163,7 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     here.at_minute(100, &[("press/state", IDLE)]).await;
     assert_eq!(here.count(job, 2.0, 4.0, 4).await.expect("again").good, 102.0, "the same key again");
     let ended = here.trigger(job, JobTrigger::Stop, 5, 1).await.expect("stopped");
+    assert_eq!(here.stands().await, [], "what has ended has left");
     assert_eq!(
         (&*ended.state, ended.substate.as_deref(), ended.good, ended.scrap),
         ("Ended", Some("Completed"), 102.0, 4.0)
@@ -183,6 +192,34 @@ async fn a_job_is_time_and_amounts_of_its_unit_and_counts_once_whatever_happens_
     let kinds: Vec<_> =
         here.mes.ledger(job, None, 99).await.expect("a ledger").entries.into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["begin", "pause", "resume", "count", "stop"]);
+}
+
+#[tokio::test]
+async fn a_node_tells_the_orders_that_run_there_and_those_that_are_late() {
+    let mut here = Testbed::new(PLANT).await;
+    here.at_minute(1, &[("press/state", EXECUTE)]).await;
+    let due = |minute| OrderWish { due: Some(at(minute)), ..wish("x", "BOLT", 1.0) };
+    let order = here.mes.make(OrderWish { number: "A".to_owned(), ..due(30) }, person(1)).await.expect("made").1;
+    here.mes.make(OrderWish { number: "B".to_owned(), ..due(300) }, person(1)).await.expect("made");
+    let waits = OrderWish { number: "C".to_owned(), release: false, ..due(30) };
+    here.mes.make(waits, person(1)).await.expect("made");
+    here.trigger(order.jobs[0].id, JobTrigger::Begin, 1, 1).await.expect("begun");
+    let told = async |here: &Testbed, path: &str| {
+        let window = Window { from: at(0), to: at(60) };
+        let answer = here.mes.children(path.to_owned(), window, vec![String::new()]).await.expect("an answer");
+        let orders = |node: NodeView| (node.path, node.orders.map(|orders| (orders.running, orders.late)));
+        answer.node.into_iter().chain(answer.children).map(orders).collect::<Vec<_>>()
+    };
+    let of = |path: &str, running, late| (path.to_owned(), Some((running, late)));
+    here.at_minute(20, &[("press/state", EXECUTE)]).await;
+    let line = [of("works/line", 1, 0), of("works/line/oven", 0, 0), of("works/line/press", 1, 0)];
+    assert_eq!(told(&here, "works/line").await, line);
+    // What is due is late once its time is over; what was not released is nobody's delay.
+    here.at_minute(31, &[("press/state", EXECUTE)]).await;
+    let line = [of("works/line", 1, 1), of("works/line/oven", 0, 0), of("works/line/press", 1, 1)];
+    assert_eq!(told(&here, "works/line").await, line);
+    here.trigger(order.jobs[0].id, JobTrigger::Stop, 2, 1).await.expect("stopped");
+    assert_eq!(told(&here, "").await, [of("works", 0, 0)]);
 }
 
 #[tokio::test]

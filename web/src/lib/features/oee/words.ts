@@ -39,4 +39,6 @@ export function fallWord(id: Fall['id']): string {
 }
 /** How long; what is lost with a minus, what is gained with a plus. */
 export const fallSpan = (fall: Fall): string => (fall.kind === 'total' ? spanText(fall.ms) : `${fall.ms < 0 ? '+' : '\u2212'}${spanText(Math.abs(fall.ms))}`);
-export const reasonName = (row: ReasonTime): string => (row.reason === null ? `${elementWord(row.element)}, ${t('oee.without_reason')}` : reasonWord(row.reason));
+/** A reason holds for a stop and for minor stops: those have their own row, and say so. */
+export const reasonName = (row: ReasonTime): string =>
+  row.reason === null ? `${elementWord(row.element)}, ${t('oee.without_reason')}` : row.element === 'minor_stop' ? `${reasonWord(row.reason)}, ${elementWord(row.element)}` : reasonWord(row.reason);
