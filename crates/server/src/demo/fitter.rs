@@ -73,7 +73,9 @@ impl Fitter {
         let filter =
             MaintenanceFilter { open: Some(true), branch: Some(LINE.to_owned()), ..MaintenanceFilter::default() };
         let open = self.maintenance.orders(filter, self.who).await?.orders;
-        match decide(&open, &self.mes.machines(), self.who, self.clock.now()) {
+        let machines = self.mes.machines().await;
+        let machines = machines.map_err(|problem| MaintenanceProblem::Failed(problem.to_string()))?;
+        match decide(&open, &machines, self.who, self.clock.now()) {
             Some(deed) => self.do_it(deed).await,
             None => Ok(()),
         }
@@ -167,6 +169,7 @@ mod tests {
             planned: "busy".to_owned(),
             calendar: None,
             shift: None,
+            job: None,
         }
     }
 
