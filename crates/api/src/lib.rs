@@ -111,6 +111,10 @@ pub struct Parts {
     pub orders: Arc<dyn ports::orders::Orders>,
     /// Maintenance.
     pub maintenance: Arc<dyn ports::maintenance::Maintain>,
+    /// The shift logbook.
+    pub logbook: Arc<dyn ports::shift::Logbook>,
+    /// Who is signed on where.
+    pub labour: Arc<dyn ports::shift::Labour>,
     /// Lots, units and certificates.
     pub traces: Arc<dyn ports::trace::Traces>,
     /// Links to an ERP.
@@ -181,9 +185,9 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept,
-        maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline,
-        topics, trace, transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
+        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
+        trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -259,6 +263,20 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/schedule", get(orders::schedule))
         .route("/api/mes/schedule/plan", post(orders::plan))
         .route("/api/mes/skills", get(orders::skills))
+        .route("/api/mes/logbook", get(logbook::entries).post(logbook::write))
+        .route("/api/mes/logbook/{number}", get(logbook::entry))
+        .route("/api/mes/handover", get(logbook::proposed))
+        .route("/api/mes/handovers", get(logbook::handovers).post(logbook::hand_over))
+        .route("/api/mes/handovers/{number}", get(logbook::handover))
+        .route("/api/mes/handovers/{number}/confirm", post(logbook::confirm))
+        .route("/api/mes/labour", get(labour::worked))
+        .route("/api/mes/labour/sign-on", post(labour::sign_on))
+        .route("/api/mes/labour/sign-off", post(labour::sign_off))
+        .route("/api/mes/labour/now", get(labour::present))
+        .route("/api/mes/labour/spans", get(labour::spans))
+        .route("/api/mes/labour/spans/{number}/correct", post(labour::correct))
+        .route("/api/mes/labour/supervisors", get(labour::supervisors))
+        .route("/api/mes/labour/supervisors/{person}", put(labour::make_supervisor).delete(labour::remove_supervisor))
         .route("/api/mes/maintenance/orders", get(maintenance::list).post(maintenance::make))
         .route("/api/mes/maintenance/orders/{number}", get(maintenance::one).patch(maintenance::change))
         .route("/api/mes/maintenance/orders/{number}/parts", post(maintenance::part))

@@ -1,9 +1,9 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, maintenance,
-    mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics, trace,
-    transfer, users, values, ws,
+    alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
+    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
+    trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -88,6 +88,23 @@ use utoipa::OpenApi;
         orders::schedule,
         orders::plan,
         orders::skills,
+        logbook::entries,
+        logbook::entry,
+        logbook::write,
+        logbook::proposed,
+        logbook::hand_over,
+        logbook::handovers,
+        logbook::handover,
+        logbook::confirm,
+        labour::worked,
+        labour::sign_on,
+        labour::sign_off,
+        labour::present,
+        labour::spans,
+        labour::correct,
+        labour::supervisors,
+        labour::make_supervisor,
+        labour::remove_supervisor,
         trace::units,
         trace::unit,
         trace::certify,

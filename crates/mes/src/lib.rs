@@ -25,6 +25,7 @@ pub mod floor;
 pub mod follow;
 pub mod job;
 pub mod kpi;
+pub mod labour;
 pub mod maintenance;
 pub mod master;
 pub mod order;

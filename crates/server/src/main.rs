@@ -34,6 +34,7 @@ mod progress;
 mod say;
 mod secrets;
 mod settings;
+mod shift;
 mod sparkplug;
 mod sql;
 mod state;

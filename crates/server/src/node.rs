@@ -20,6 +20,7 @@ use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
 use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
+use crate::shift::{self, Shift};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
 use crate::trace::{self, Traceability};
@@ -335,6 +336,7 @@ impl Node {
             log: log.clone(),
             store: store.clone(),
             mes: mes.clone(),
+            bus: bus.clone(),
             accounts: accounts.clone(),
             secrets: secrets.clone(),
             recorder: recorder.clone(),
@@ -433,6 +435,7 @@ impl Node {
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers, secrets, settings.erp.clone());
+        erp.set_admin(admin.clone());
         let restored = take_restored(&settings.data_dir);
         // A backup is of a running node: that it holds no stop tells nothing.
         if let Some(last_alive) = last_alive.filter(|_| restored.is_none()) {
@@ -450,6 +453,14 @@ impl Node {
         admin.follow().await?;
         keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(trace.clone().run(keepers.stop.clone()));
+        let shift = Shift::new(shift::Parts {
+            store: store.clone(),
+            mes: mes.clone(),
+            alarms: alarms.clone(),
+            accounts: accounts.clone(),
+            clock: clock.clone(),
+        });
+        keepers.tasks.spawn(shift.clone().run(keepers.stop.clone()));
         // Ends with what acts on the plant: what it would still tell is in the records for the next start.
         erp.start(&mut core.tasks, &core.stop);
         keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
@@ -553,6 +564,8 @@ impl Node {
                 ingest_memory: ingest_memory.clone(),
                 mes: mes.clone(),
                 orders: mes.clone(),
+                logbook: shift.clone(),
+                labour: shift.clone(),
                 maintenance: maintenance.clone(),
                 traces: trace.clone(),
                 erp: erp.clone(),

@@ -18,6 +18,8 @@ pub mod erp;
 mod error;
 pub mod floor;
 mod ids;
+pub mod labour;
+pub mod logbook;
 pub mod maintenance;
 pub mod orders;
 pub mod relay;

@@ -11,6 +11,8 @@ pub mod history;
 pub mod influx;
 pub mod ingest;
 pub mod kept;
+pub mod labour;
+pub mod logbook;
 pub mod maintenance;
 pub mod mes;
 pub mod mqtt;

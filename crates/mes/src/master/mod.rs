@@ -40,6 +40,7 @@ pub use station::{MeasureTag, PartTag, ResultTag, Station};
 pub use target::Target;
 
 use crate::calendar::Calendar;
+use andon_model::path::is_under;
 use andon_model::plant::{Finding, MasterDef, MasterFindings, MasterKind, Plant};
 use andon_model::settings::Table;
 use andon_model::text::{check_line, check_lines};
@@ -152,6 +153,13 @@ impl MasterData {
             self.materials.remove(&name);
             wrong.push(MasterFindings { kind: MasterKind::Material, name, findings });
         }
+    }
+
+    /// The calendar of a place: that of the first machine at or below it that has one.
+    #[must_use]
+    pub fn calendar_at(&self, path: &str) -> Option<&Calendar> {
+        let below = self.machines.iter().filter(|(machine, _)| is_under(machine, path));
+        below.map(|(_, machine)| machine).find_map(|machine| self.calendars.get(machine.calendar.as_ref()?))
     }
 
     /// A material. Without a revision: the greatest by natural order, where digits count as numbers and letters as drawings are counted

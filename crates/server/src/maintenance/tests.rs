@@ -30,6 +30,7 @@ state = { tag = "works/line/oven/state", packml = true }
 tag = "works/line/press/good"
 condition = "high"
 limit = 1000
+priority = 2
 message = "Dirty"
 [[maintenance_plan]]
 name = "oil"

@@ -9,6 +9,8 @@
 mod accounts;
 mod erp;
 mod floor;
+mod labour;
+mod logbook;
 mod maintenance;
 mod orders;
 mod outbox;

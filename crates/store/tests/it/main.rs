@@ -12,6 +12,7 @@ mod older;
 mod orders;
 mod plant;
 mod relay;
+mod shift;
 mod timeline;
 mod trace;
 mod trace_rules;

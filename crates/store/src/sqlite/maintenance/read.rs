@@ -226,7 +226,8 @@ pub(super) async fn work_over(
     to: Timestamp,
     limit: u32,
 ) -> Result<Vec<WorkSpan>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM maintenance_work WHERE to_at > ");
+    let mut query =
+        QueryBuilder::<Sqlite>::new("SELECT * FROM maintenance_work WHERE to_at > from_at AND to_at > ");
     query.push_bind(from.micros()).push(" AND from_at < ").push_bind(to.micros());
     if !branch.is_empty() {
         query.push(" AND ");
