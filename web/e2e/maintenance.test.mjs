@@ -97,11 +97,28 @@ describe('maintenance', { skip: real }, () => {
     shown(run, '/maintenance?order=M-2', {}, async (page) => {
       await deed(page, 'Begin').click();
       await page.getByRole('alert').filter({ hasText: 'not yet confirmed as seen: rinse' }).waitFor();
-      await deed(page, 'I have read it').click();
+      await deed(page, 'Read it').click();
+      await page.getByText('Rinse for three minutes').waitFor();
+      await page.getByRole('button', { name: /^I have read revision 3/ }).click();
       await page.getByText('read', { exact: true }).waitFor();
       await deed(page, 'Begin').click();
       await page.locator('[data-state=Running]').waitFor();
     }, ['409']));
+
+  test('an order is cancelled only after one was asked, and who works on it does not join', () =>
+    shown(run, '/maintenance?order=M-3', {}, async (page) => {
+      await deed(page, 'Begin').click();
+      await page.locator('[data-state=Running]').waitFor();
+      assert.equal(await deed(page, 'Join in').count() + (await deed(page, 'Leave').count()), 0);
+      await deed(page, 'Cancel the order').click();
+      const dialog = page.getByRole('dialog', { name: 'Cancel M-3' });
+      await dialog.getByText('its failure is not counted').waitFor();
+      assert.equal(await page.locator('[data-state=Running]').count(), 1);
+      await dialog.getByLabel('Reason').fill('Reported twice');
+      await dialog.getByRole('button', { name: 'Cancel the order' }).click();
+      await page.locator('[data-state=Aborted]').waitFor();
+      await page.getByRole('listitem').filter({ hasText: 'Reported twice' }).waitFor();
+    }));
 
   test('from an alarm to its order in one tap, and the link to it stands there; asked again it is the same one', async () => {
     const { page, faults } = await open(run, { width: 820, height: 1180, density: 'touch', touch: true, seed: { 'mock.calm': '1' } });

@@ -65,7 +65,7 @@ export class MockMaintenance {
   constructor(
     readonly start: number,
     readonly now: () => number,
-    readonly who: () => string,
+    readonly who: () => { id: string; name: string },
     readonly may: (action: string, path: string) => boolean,
     /** An alarm that stands, by its name and occurrence. */
     readonly alarm: (name: string, occurrence: string) => { equipment: string; message: string; raised: number } | null,
@@ -87,7 +87,7 @@ export class MockMaintenance {
     if (what === 'figures') return ok(this.#figures(at, Number(query.get('from_ms')), Number(query.get('to_ms'))));
     if (what !== 'orders') return null;
     if (number === '' && method === 'GET') {
-      const open = (order: MockWork): boolean => query.get('open') !== 'true' || (order.state !== 'Ended' && order.state !== 'Aborted');
+      const open = (order: MockWork): boolean => query.get('open') !== 'true' || isOpen(order);
       return ok({ orders: (this.empty ? [] : this.orders).filter((order) => open(order) && under(order.equipment)).toReversed().map((order) => this.#view(order)), next: null });
     }
     if (number === '') return this.#new(body);
@@ -102,7 +102,7 @@ export class MockMaintenance {
     const number = `M-${this.orders.length + 1}`;
     const order: MockWork = {
       id: `0192f0c0-8000-7000-8000-${String(this.orders.length + 1).padStart(12, '0')}`, number, kind: 'corrective', equipment: '', title: '', note: '', priority: 5, due_ms: null, plan: null, turn: null, alarm: null, source: 'person',
-      state: 'AllowedToStart', substate: 'Waiting', failed_ms: null, restored_ms: null, code: null, cause: '', remedy: '', instructions: [], planned_parts: [], parts: [], people: [], created_ms: this.now(), created_by_name: this.who(), started_ms: null, ended_ms: null, version: 1, ledger: [], ...more,
+      state: 'AllowedToStart', substate: 'Waiting', failed_ms: null, restored_ms: null, code: null, cause: '', remedy: '', instructions: [], planned_parts: [], parts: [], people: [], created_ms: this.now(), created_by_name: this.who().name, started_ms: null, ended_ms: null, version: 1, ledger: [], ...more,
     };
     order.ledger.push(entry(order, order.created_ms, 'made', order.created_by_name));
     this.orders.push(order);
@@ -120,7 +120,9 @@ export class MockMaintenance {
   #knows(order: MockWork): string[] {
     const words = { begin: 'begin', pause: 'pause', resume: 'resume', stop: 'finish', abort: 'cancel', close: 'close', start: 'release', revoke: 'revoke' } as const;
     const known = Object.entries(words).filter(([trigger]) => after(order.state, order.substate, trigger, trigger === 'pause' ? 'Held' : null) !== null).map(([, word]) => word as string);
-    return order.state === 'Running' ? [...known, 'join', 'leave'].sort() : known.sort();
+    // The last one does not leave.
+    const joins = order.state !== 'Running' ? [] : atWork(order).length > 1 ? ['join', 'leave'] : ['join'];
+    return [...known, ...joins].sort();
   }
 
   #new(body: Json): Reply {
@@ -130,15 +132,16 @@ export class MockMaintenance {
     let made: MockWork;
     if (alarm) {
       const stands = this.alarm(alarm.name, alarm.occurrence);
-      if (!stands) return problem(422, 'not accepted', `the alarm ${alarm.name} does not stand`, 'look at the list of alarms');
+      if (!stands) return problem(404, 'there is no such thing', 'this occurrence of the alarm is not known here');
       const denied = this.#denied('operate', stands.equipment);
       if (denied) return denied;
-      const there = this.orders.find((one) => one.alarm?.occurrence === alarm.occurrence);
+      // While its order is open, an alarm that comes again is of the same failure.
+      const there = this.orders.find((one) => one.alarm?.name === alarm.name && (isOpen(one) || (one.alarm.occurrence === alarm.occurrence && one.state !== 'Aborted')));
       if (there) return ok(this.#view(there));
       made = this.#make({ equipment: stands.equipment, title: stands.message, failed_ms: stands.raised, alarm: { name: alarm.name, occurrence: alarm.occurrence }, source: 'alarm' });
     } else if (typeof body['plan'] === 'string') {
       const plan = this.#plans().find((one) => one['name'] === body['plan']);
-      if (!plan) return problem(422, 'not accepted', `there is no plan "${body['plan']}"`);
+      if (!plan) return problem(404, 'there is no such thing', `the maintenance plan "${body['plan']}" is not known here`);
       const denied = this.#denied('configure', String(plan['equipment']));
       if (denied) return denied;
       made = this.#make({ kind: String(plan['kind']), equipment: String(plan['equipment']), title: String(plan['title']), plan: String(plan['name']), turn: Number(plan['turn']), source: 'plan' });
@@ -158,7 +161,7 @@ export class MockMaintenance {
     if (denied) return denied;
     if (deed === 'seen') {
       for (const one of order.instructions) if (one.name === body['instruction'] && one.sha256 === body['sha256']) one.seen = true;
-      order.ledger.push(entry(order, this.now(), 'seen', this.who(), null, String(body['instruction'])));
+      order.ledger.push(entry(order, this.now(), 'seen', this.who().name, null, String(body['instruction'])));
       return { status: 204 };
     }
     const again = this.#again(body, `${order.number} ${deed}`);
@@ -171,8 +174,15 @@ export class MockMaintenance {
       const material = MATERIALS.find((one) => one.name === body['material']);
       if (!material) return problem(422, 'not accepted', `there is no material "${String(body['material'])}"`, 'choose one of /api/mes/materials');
       if (order.started_ms === null) return problem(409, 'not possible', `nobody has begun ${order.number}`, undefined, { current: this.#view(order) });
-      order.parts.push(part(material.name, Number(body['quantity']), (body['lot'] as string | undefined) ?? null));
-      order.ledger.push(entry(order, this.now(), 'part', this.who(), null, `${String(body['quantity'])} ${material.unit} ${material.title}`));
+      const [quantity, lot] = [Number(body['quantity']), (body['lot'] as string | undefined) ?? null];
+      if (!Number.isFinite(quantity) || quantity === 0) return problem(422, 'not accepted', 'this is no quantity', 'write how much, not zero');
+      const has = order.parts.find((one) => one.material === material.name && one.lot === lot);
+      if ((has?.quantity ?? 0) + quantity < 0) return problem(422, 'not accepted', `more would be put back than was used: ${has?.quantity ?? 0} so far`, 'put back at most what was used of this material, lot and serial number');
+      if (has) has.quantity += quantity;
+      else order.parts.push(part(material.name, quantity, lot));
+      order.parts = order.parts.filter((one) => one.quantity > 0);
+      order.version += 1;
+      order.ledger.push(entry(order, this.now(), 'part', this.who().name, null, `${String(body['quantity'])} ${material.unit} ${material.title}`));
       return done(ok(this.#view(order)));
     }
     if (body['version'] !== order.version) return problem(409, 'not possible', `the order ${order.number} was changed meanwhile: it is ${order.state}`, 'look at it as it is now, then decide again', { current: this.#view(order) });
@@ -181,32 +191,35 @@ export class MockMaintenance {
     return done(this.#step(order, deed, body, this.who()));
   }
 
-  #step(order: MockWork, deed: string, body: Json, who: string): Reply {
+  #step(order: MockWork, deed: string, body: Json, who: { id: string; name: string }): Reply {
     const trigger = { finish: 'stop', cancel: 'abort', release: 'start' }[deed] ?? deed;
     const joins = deed === 'join' || deed === 'leave';
     const next = joins ? (order.state === 'Running' ? ([order.state, order.substate] as [State, Sub]) : null) : after(order.state, order.substate, trigger, deed === 'pause' ? String(body['why']) : null);
     if (!next) return problem(409, 'not possible', `a maintenance order that is ${order.state} knows no ${deed}`, undefined, { current: this.#view(order) });
+    const there = atWork(order).some((p) => p.person === who.id);
+    if ((deed === 'join' && there) || (deed === 'leave' && (!there || atWork(order).length === 1))) return problem(409, 'not possible', deed === 'join' ? 'this person works on it already' : there ? 'nobody else works on it: pause it or finish it' : 'this person does not work on it', undefined, { current: this.#view(order) });
     const now = this.now();
     [order.state, order.substate] = next;
-    if (deed === 'begin' || deed === 'resume' || deed === 'join') order.people.push({ person: who, name: who, since_ms: now, work_ms: 0 });
-    if (deed === 'pause' || deed === 'finish' || deed === 'leave') {
-      for (const p of order.people) if (p.since_ms !== null && (deed !== 'leave' || p.name === who)) Object.assign(p, { work_ms: p.work_ms + now - p.since_ms, since_ms: null });
+    if (deed === 'begin' || deed === 'resume' || deed === 'join') order.people.push({ person: who.id, name: who.name, since_ms: now, work_ms: 0 });
+    if (deed === 'pause' || deed === 'finish' || deed === 'leave' || deed === 'cancel') {
+      for (const p of order.people) if (p.since_ms !== null && (deed !== 'leave' || p.person === who.id)) Object.assign(p, { work_ms: p.work_ms + now - p.since_ms, since_ms: null });
     }
     if (deed === 'begin') order.started_ms = now;
+    if (deed === 'cancel') order.ended_ms = now;
     if (deed === 'finish') {
       order.ended_ms = now;
       if (order.failed_ms !== null) order.restored_ms ??= now;
       for (const field of ['code', 'cause', 'remedy'] as const) if (typeof body[field] === 'string') order[field] = body[field] as string;
     }
     order.version += 1;
-    order.ledger.push(entry(order, now, deed, who, typeof body['reason'] === 'string' ? body['reason'] : null));
+    order.ledger.push(entry(order, now, deed, who.name, typeof body['reason'] === 'string' ? body['reason'] : null));
     return ok(this.#view(order));
   }
 
   /** Somebody else does something, at another screen. */
   other(number: string, deed: string, who: string): void {
     const order = this.orders.find((one) => one.number === number);
-    if (order) this.#step(order, deed, { why: 'Held' }, who);
+    if (order) this.#step(order, deed, { why: 'Held' }, { id: who, name: who });
   }
 
   #again(body: Json, what: string): Reply | null {
@@ -229,7 +242,7 @@ export class MockMaintenance {
   #plans(): Json[] {
     const base = { turn: 3, since_ms: this.start - 20 * DAY, condition: null, due_since_ms: null, due_by: null, order_due_ms: null, lead_ms: DAY, within_ms: DAY, estimated_ms: HOUR, skills: [], instructions: [], parts: [], order: null, cancelled: null, last: null, warning: null };
     const open = (plan: string): Json | null => {
-      const order = this.orders.find((one) => one.plan === plan && one.state !== 'Ended' && one.state !== 'Aborted');
+      const order = this.orders.find((one) => one.plan === plan && isOpen(one));
       return order ? { number: order.number, state: order.state } : null;
     };
     const measure = (by: string, used: number, every: number, days: number | null): Json => ({ by, used, every, unit: by === 'cycles' ? 'items' : 's', share: used / every, forecast_ms: days === null ? null : this.start + days * DAY });
@@ -253,13 +266,17 @@ export class MockMaintenance {
       path, from_ms: from, to_ms: until, now_ms: this.now(), failures, open_failures: 1, operating_ms: operating, repair_ms: repair, corrective_ms: corrective, preventive_ms: preventive,
       figures: [
         figure('mtbf', failures ? operating / 1000 / failures : null, operating / 1000, failures, 'TBF / failures', 's', 'up'),
+        figure('mttf', failures ? (operating - repair / 4) / 1000 / failures : null, (operating - repair / 4) / 1000, failures, 'TTF / failures', 's', 'up'),
         figure('mttr', failures ? repair / 1000 / failures : null, repair / 1000, failures, 'TTR / restored', 's', 'down'),
-        figure('corrective_ratio', corrective + preventive > 0 ? corrective / (corrective + preventive) : null, corrective / 1000, (corrective + preventive) / 1000, 'CMT / (CMT + PMT)', '', 'down'),
+        figure('corrective_maintenance_ratio', corrective + preventive > 0 ? corrective / (corrective + preventive) : null, corrective / 1000, (corrective + preventive) / 1000, 'CMT / (CMT + PMT)', '', 'down'),
       ],
       pareto: failures ? [{ code: REASONS[10]?.name ?? null, failures: failures - 1, restored: failures - 1, repair_ms: repair - 9 * MIN }, { code: null, failures: 1, restored: 0, repair_ms: 9 * MIN }] : [],
     };
   }
 }
+
+const isOpen = (order: MockWork): boolean => order.state !== 'Ended' && order.state !== 'Aborted';
+const atWork = (order: MockWork): MockWork['people'] => order.people.filter((p) => p.since_ms !== null);
 
 function part(name: string, quantity: number, lot: string | null = null): Part {
   const material = MATERIALS.find((one) => one.name === name);

@@ -157,7 +157,7 @@ export class MockServer {
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
-    this.maintenance = new MockMaintenance(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
+    this.maintenance = new MockMaintenance(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
     this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));

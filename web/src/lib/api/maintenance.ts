@@ -3,6 +3,7 @@
 import { asProblem, ask, type Problem } from './http';
 import type { Span } from './oee';
 import { figures, plans, work, workLedger, workPage, type Figures, type Plan, type Work, type WorkEntry, type WorkPage } from './parseMaintenance';
+import type { InstructionText } from './parseOrders';
 
 export type Trigger = 'release' | 'revoke' | 'begin' | 'join' | 'leave' | 'pause' | 'resume' | 'finish' | 'cancel' | 'close';
 const BASE = '/api/mes/maintenance';
@@ -38,7 +39,7 @@ export interface More {
 export const trigger = (order: Work, what: Trigger, more: More, key: string): Promise<Work> => ask(of(order.number, `/${what}`), { method: 'POST', body: { version: order.version, key, ...more }, read: work });
 export const addPart = (order: Work, part: { material: string; quantity: number; lot: string }, key: string): Promise<Work> =>
   ask(of(order.number, '/parts'), { method: 'POST', body: { key, material: part.material, quantity: part.quantity, ...(part.lot ? { lot: part.lot } : {}) }, read: work });
-export const confirmRead = (order: Work, one: Work['instructions'][number]): Promise<void> => ask(of(order.number, '/seen'), { method: 'POST', body: { instruction: one.name, revision: one.revision, sha256: one.sha256 } });
+export const confirmRead = (order: Work, text: InstructionText): Promise<void> => ask(of(order.number, '/seen'), { method: 'POST', body: { instruction: text.name, revision: text.revision, sha256: text.sha256 } });
 
 /** The order as it is now, out of a refusal that brings it. */
 export function currentOf(problem: Problem): Work | null {

@@ -9,7 +9,7 @@ const KINDS = ['corrective', 'preventive', 'condition_based'] as const;
 const PLAN_STATES = ['Overdue', 'Due', 'Soon', 'Ok'] as const;
 const MEASURES = ['time', 'cycles', 'run_time'] as const;
 const ENTRY_KINDS = ['made', 'changed', 'release', 'revoke', 'prepare', 'begin', 'join', 'leave', 'pause', 'resume', 'finish', 'cancel', 'close', 'part', 'seen'] as const;
-const FIGURES = ['mtbf', 'mttf', 'mttr', 'corrective_ratio'] as const;
+const FIGURES = ['mtbf', 'mttf', 'mttr', 'corrective_maintenance_ratio'] as const;
 
 export interface UsedPart {
   material: string;
@@ -47,7 +47,7 @@ export interface Work {
   plannedParts: UsedPart[];
   parts: UsedPart[];
   /** `since`: works on it now since; null: no more. */
-  people: { name: string | null; since: number | null; worked: number }[];
+  people: { person: string; name: string | null; since: number | null; worked: number }[];
   /** Of all people. */
   worked: number;
   created: number;
@@ -78,13 +78,14 @@ export interface Plan {
   title: string;
   equipment: string;
   state: (typeof PLAN_STATES)[number];
-  measures: { by: (typeof MEASURES)[number]; used: number; every: number; share: number; forecast: number | null }[];
+  /** `used` and `share` null: nothing is counted there. */
+  measures: { by: (typeof MEASURES)[number]; used: number | null; every: number; share: number | null; forecast: number | null }[];
   condition: { alarm: string; stands: boolean } | null;
   forecast: number | null;
   dueSince: number | null;
   order: string | null;
   cancelled: { number: string; at: number; by: string | null } | null;
-  last: { number: string; ended: number } | null;
+  last: { number: string; ended: number | null } | null;
   /** In the server's words. */
   warning: string | null;
 }
@@ -149,7 +150,7 @@ export function work(raw: unknown): Work {
     parts: each(o['parts'], 'order.parts', part),
     people: each(o['people'], 'order.people', (raw) => {
       const p = object(raw, 'person');
-      return { name: textOrNull(p['name']), since: numOrNull(p['since_ms']), worked: numOr(p['work_ms'], 0) };
+      return { person: text(p['person'], 'person.person'), name: textOrNull(p['name']), since: numOrNull(p['since_ms']), worked: numOr(p['work_ms'], 0) };
     }),
     worked: numOr(o['work_ms'], 0),
     created: num(o['created_ms'], 'order.created_ms'),
@@ -187,7 +188,7 @@ export const plans = (raw: unknown): Plan[] =>
       state: oneOf(o['state'], PLAN_STATES, 'plan.state'),
       measures: each(o['measures'], 'plan.measures', (raw) => {
         const m = object(raw, 'measure');
-        return { by: oneOf(m['by'], MEASURES, 'measure.by'), used: num(m['used'], 'measure.used'), every: num(m['every'], 'measure.every'), share: num(m['share'], 'measure.share'), forecast: numOrNull(m['forecast_ms']) };
+        return { by: oneOf(m['by'], MEASURES, 'measure.by'), used: numOrNull(m['used']), every: num(m['every'], 'measure.every'), share: numOrNull(m['share']), forecast: numOrNull(m['forecast_ms']) };
       }),
       condition: orNull(o['condition'], (raw) => {
         const c = object(raw, 'plan.condition');
@@ -202,7 +203,7 @@ export const plans = (raw: unknown): Plan[] =>
       }),
       last: orNull(o['last'], (raw) => {
         const l = object(raw, 'plan.last');
-        return { number: text(l['number'], 'last.number'), ended: num(l['ended_ms'], 'last.ended_ms') };
+        return { number: text(l['number'], 'last.number'), ended: numOrNull(l['ended_ms']) };
       }),
       warning: textOrNull(o['warning']),
     };
