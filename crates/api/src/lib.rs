@@ -186,8 +186,8 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
-        trace, transfer, ui, users, values, ws,
+        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage,
+        timeline, topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))

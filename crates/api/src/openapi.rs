@@ -2,8 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
-    trace, transfer, users, values, ws,
+    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage,
+    timeline, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;

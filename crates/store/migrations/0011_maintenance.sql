@@ -39,6 +39,7 @@ CREATE TABLE maintenance_order (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX maintenance_order_open ON maintenance_order (is_open, id);
 CREATE INDEX maintenance_order_by_plan ON maintenance_order (plan, id) WHERE plan IS NOT NULL;
+CREATE INDEX maintenance_order_open_alarm ON maintenance_order (alarm, id) WHERE is_open = 1 AND alarm IS NOT NULL;
 CREATE INDEX maintenance_failure ON maintenance_order (restored) WHERE failed IS NOT NULL;
 
 -- All that happened to orders. Never changed, never deleted. The key is given by who asks, so that what is asked twice is done once.

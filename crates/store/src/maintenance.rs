@@ -308,6 +308,9 @@ pub trait MaintenanceRepository: Send + Sync + 'static {
     /// Says since when a plan is in its first turn, if it is in none. What is in force then.
     async fn maintenance_turn_begin(&self, plan: &str, since: Timestamp) -> Result<PlanTurn, StoreError>;
 
+    /// A plan is not due any more in this turn, for its order was given up and nothing makes it due: it can become due again.
+    async fn maintenance_turn_undue(&self, plan: &str, turn: u64) -> Result<(), StoreError>;
+
     /// The next number that the node gives.
     async fn maintenance_next(&self) -> Result<u64, StoreError>;
     /// Orders, the newest first.
@@ -318,6 +321,8 @@ pub trait MaintenanceRepository: Send + Sync + 'static {
     async fn maintenance_by_id(&self, id: Uuid) -> Result<Option<StoredMaintenance>, StoreError>;
     /// The order that comes of something.
     async fn maintenance_of(&self, origin: &str) -> Result<Option<StoredMaintenance>, StoreError>;
+    /// The newest order of an alarm, by its name, that has not ended.
+    async fn maintenance_open_of_alarm(&self, alarm: &str) -> Result<Option<StoredMaintenance>, StoreError>;
     /// What was written under a key.
     async fn maintenance_entry_of(&self, key: Uuid) -> Result<Option<MaintenanceEntry>, StoreError>;
     /// The newest entries of a ledger, or the newest before a number, at most [`MOST_ENTRIES`]. Of them the oldest comes first.

@@ -272,7 +272,13 @@ pub async fn make(
     let (wish, action) = new.wish()?;
     let place = answered(&app, app.maintenance.place(&wish)).await?;
     if !caller.sees(&app, &place) {
-        return Err(Problem::not_found("this equipment").into());
+        // In the words of what is not there.
+        let what = match &wish {
+            NewMaintenanceWish::Plan(name) => format!("the maintenance plan {name:?}"),
+            NewMaintenanceWish::Alarm(_) => "this occurrence of the alarm".to_owned(),
+            NewMaintenanceWish::Person(_) => "this equipment".to_owned(),
+        };
+        return Err(Problem::not_found(&what).into());
     }
     caller.may(&app, action, &place)?;
     let (made, order) = answered(&app, app.maintenance.make(wish, key, caller.who.clone())).await?;

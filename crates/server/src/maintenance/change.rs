@@ -183,12 +183,7 @@ impl Maintenance {
     fn alarm(&self, wish: &AlarmWish) -> Result<andon_alarms::AlarmStatus, MaintenanceProblem> {
         let found = self.parts.alarms.standing().into_iter();
         let mut found = found.filter(|status| status.name == wish.name && status.occurrence == wish.occurrence);
-        found.next().ok_or_else(|| {
-            MaintenanceProblem::Unknown(format!(
-                "an occurrence {} of the alarm {:?}, not yet normal again,",
-                wish.occurrence, wish.name
-            ))
-        })
+        found.next().ok_or_else(|| MaintenanceProblem::Unknown("this occurrence of the alarm".to_owned()))
     }
 
     pub(super) async fn make_in_turn(
@@ -210,12 +205,10 @@ impl Maintenance {
         let now = self.parts.clock.now();
         let (order, turn) = match wish {
             NewMaintenanceWish::Person(wish) => (self.of_person(*wish, now, &by)?, None),
-            NewMaintenanceWish::Alarm(wish) => {
-                if let Some(there) = self.parts.store.maintenance_of(&origin_of_alarm(wish.occurrence)).await? {
-                    return Ok((self.view(&there, by.id).await?, None));
-                }
-                (self.of_alarm(wish, now, &by)?, None)
-            }
+            NewMaintenanceWish::Alarm(wish) => match self.of_alarm_there(&wish).await? {
+                Ok(there) => return Ok((self.view(&there, by.id).await?, None)),
+                Err(origin) => (MaintenanceRow { origin: Some(origin), ..self.of_alarm(wish, now, &by)? }, None),
+            },
             NewMaintenanceWish::Plan(name) => match self.of_plan_asked(&name, now, &by).await? {
                 Ok((order, turn)) => (order, Some(turn)),
                 Err(open) => return Ok((self.view(&open, by.id).await?, None)),
@@ -344,10 +337,27 @@ impl Maintenance {
         Ok(order)
     }
 
+    /// The order of an alarm that is there already; else what a new one comes of.
+    ///
+    /// An alarm that comes again while its order is open is of the same failure: one that flaps makes no heap of orders. Of one occurrence
+    /// comes one order, and another only where that was cancelled.
+    async fn of_alarm_there(&self, wish: &AlarmWish) -> Result<Result<StoredMaintenance, String>, MaintenanceProblem> {
+        if let Some(open) = self.parts.store.maintenance_open_of_alarm(&wish.name).await? {
+            return Ok(Ok(open));
+        }
+        let mut origin = origin_of_alarm(wish.occurrence);
+        while let Some(there) = self.parts.store.maintenance_of(&origin).await? {
+            if state_of(&there.order)? != JobState::Aborted {
+                return Ok(Ok(there));
+            }
+            origin = format!("{}/{}", origin_of_alarm(wish.occurrence), there.order.id);
+        }
+        Ok(Err(origin))
+    }
+
     fn of_alarm(&self, wish: AlarmWish, now: Timestamp, by: &Principal) -> Result<MaintenanceRow, MaintenanceProblem> {
         let alarm = self.alarm(&wish)?;
         let mut order = self.new_order(Kind::Corrective, now, by);
-        order.origin = Some(origin_of_alarm(wish.occurrence));
         order.equipment = alarm.equipment.to_string();
         let said: String = alarm.message.lines().next().unwrap_or_default().chars().take(100).collect();
         order.title = wish.title.unwrap_or(if said.is_empty() { alarm.name.clone() } else { said });

@@ -19,6 +19,19 @@ use andon_store::maintenance::{MaintenanceRepository, MaintenanceRow, Part, Plan
 use std::collections::HashMap;
 use uuid::Uuid;
 
+/// The alarms that are not normal, by name, and their occurrences.
+type Standings = HashMap<String, Uuid>;
+
+/// What is to be done about a plan by itself.
+#[derive(PartialEq)]
+enum Next {
+    Nothing,
+    /// It is due, by this, and by this alarm.
+    Order(By, Option<Uuid>),
+    /// It was due, and is not.
+    Undue,
+}
+
 impl Maintenance {
     /// Makes the orders of plans that have become due.
     /// # Errors
@@ -28,27 +41,75 @@ impl Maintenance {
         if master.maintenance_plans.is_empty() {
             return Ok(());
         }
-        let _turn = self.turn.lock().await;
         let mut turns = self.turns().await?;
+        let standing = self.standing();
+        let mut failed = None;
         for (name, plan) in &master.maintenance_plans {
-            let now = self.parts.clock.now();
-            let turn = match turns.remove(name) {
-                Some(turn) => turn,
-                None => self.parts.store.maintenance_turn_begin(name, plan.begins.unwrap_or(now)).await?,
-            };
-            // It was due once in this turn, and made its order then.
-            if turn.due.is_some() || self.open_order(&turn).await?.is_some() {
-                continue;
+            // What is wrong with one plan holds up no other.
+            if let Err(problem) = self.look_at(name, plan, turns.remove(name), &standing).await {
+                failed.get_or_insert(MaintenanceProblem::Failed(format!("the maintenance plan {name:?}: {problem}")));
             }
-            let (used, occurrence) = self.used(plan, &turn, now).await?;
-            let Some(by) = look(plan, turn.since, &used, None, now).due_by else { continue };
-            let mut due = due_of(name, &turn);
-            (due.due, due.occurrence) = (Some((now, by.word().to_owned())), occurrence);
-            let order = self.of_plan(name, plan, &turn, by, now, &Principal::SYSTEM);
-            let content = Content::Made { wish: format!("due by {}", by.word()) };
-            self.create(order, Some(due), new_id(&*self.parts.clock), content, &Principal::SYSTEM, now).await?;
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether something is to be done about a plan is looked without a turn: people do not wait for it. What is done is looked at again in turn.
+    async fn look_at(
+        &self,
+        name: &str,
+        plan: &MaintenancePlan,
+        turn: Option<PlanTurn>,
+        standing: &Standings,
+    ) -> Result<(), MaintenanceProblem> {
+        let now = self.parts.clock.now();
+        let turn = match turn {
+            Some(turn) => turn,
+            None => self.parts.store.maintenance_turn_begin(name, plan.begins.unwrap_or(now)).await?,
+        };
+        if self.next(plan, &turn, standing, now).await? == Next::Nothing {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        let turn = self.parts.store.maintenance_turn_begin(name, turn.since).await?;
+        match self.next(plan, &turn, standing, now).await? {
+            Next::Nothing => Ok(()),
+            Next::Undue => Ok(self.parts.store.maintenance_turn_undue(name, turn.turn).await?),
+            Next::Order(by, occurrence) => {
+                let mut due = due_of(name, &turn);
+                (due.due, due.occurrence) = (Some((now, by.word().to_owned())), occurrence);
+                let order = self.of_plan(name, plan, &turn, by, now, &Principal::SYSTEM);
+                let content = Content::Made { wish: format!("due by {}", by.word()) };
+                self.create(order, Some(due), new_id(&*self.parts.clock), content, &Principal::SYSTEM, now).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn next(
+        &self,
+        plan: &MaintenancePlan,
+        turn: &PlanTurn,
+        standing: &Standings,
+        now: Timestamp,
+    ) -> Result<Next, MaintenanceProblem> {
+        if self.open_order(turn).await?.is_some() {
+            return Ok(Next::Nothing);
+        }
+        let (mut used, occurrence) = self.used(plan, turn, standing, now).await?;
+        if turn.due.is_none() {
+            let due_by = look(plan, turn.since, &used, None, now).due_by;
+            return Ok(due_by.map_or(Next::Nothing, |by| Next::Order(by, occurrence)));
+        }
+        // It made its order in this turn, which was cancelled. It stays due, unless what made it so is gone: the plan was changed, a count
+        // was put right, the alarm is over. Then it can become due again.
+        used.alarm = occurrence.is_some();
+        let is_due = look(plan, turn.since, &used, None, now).due_by.is_some();
+        Ok(if is_due { Next::Nothing } else { Next::Undue })
+    }
+
+    /// The alarms that are not normal, and their occurrences.
+    fn standing(&self) -> Standings {
+        self.parts.alarms.standing().into_iter().map(|status| (status.name, status.occurrence)).collect()
     }
 
     async fn turns(&self) -> Result<HashMap<String, PlanTurn>, MaintenanceProblem> {
@@ -67,6 +128,7 @@ impl Maintenance {
         &self,
         plan: &MaintenancePlan,
         turn: &PlanTurn,
+        standing: &Standings,
         now: Timestamp,
     ) -> Result<(Used, Option<Uuid>), MaintenanceProblem> {
         let counted = plan.every_cycles.is_some() || plan.every_run_time.is_some();
@@ -75,14 +137,7 @@ impl Maintenance {
             true => self.parts.mes.sums_below(&plan.equipment, from, now).await.map_err(MaintenanceProblem::Failed)?,
             false => None,
         };
-        let occurrence = plan.condition.as_ref().and_then(|alarm| {
-            self.parts
-                .alarms
-                .standing()
-                .into_iter()
-                .find(|status| &status.name == alarm)
-                .map(|status| status.occurrence)
-        });
+        let occurrence = plan.condition.as_ref().and_then(|alarm| standing.get(alarm).copied());
         let used = Used {
             produced: sums.map(|sums| sums.amounts.produced()),
             operating: sums.map(|sums| sums.micros(Element::Production) + sums.micros(Element::Setup)),
@@ -105,7 +160,7 @@ impl Maintenance {
         if let Some(open) = self.open_order(&turn).await? {
             return Ok(Err(open));
         }
-        let (used, occurrence) = self.used(plan, &turn, now).await?;
+        let (used, occurrence) = self.used(plan, &turn, &self.standing(), now).await?;
         let standing = look(plan, turn.since, &used, turn.due.as_ref().map(|(since, _)| *since), now);
         let mut due = due_of(name, &turn);
         due.occurrence = occurrence;
@@ -153,6 +208,7 @@ impl Maintenance {
     pub(super) async fn all_plans(&self) -> Result<Vec<MaintenancePlanView>, MaintenanceProblem> {
         let master = self.parts.mes.master_data();
         let mut turns = self.turns().await?;
+        let standing = self.standing();
         let mut plans = Vec::with_capacity(master.maintenance_plans.len());
         for (name, plan) in &master.maintenance_plans {
             let now = self.parts.clock.now();
@@ -166,7 +222,7 @@ impl Maintenance {
                 last: None,
                 occurrence: None,
             });
-            plans.push(self.plan_view(name, plan, &turn, now).await?);
+            plans.push(self.plan_view(name, plan, &turn, &standing, now).await?);
         }
         let rank = |state: &str| ["Overdue", "Due", "Soon", "Ok"].iter().position(|word| *word == state);
         plans.sort_by_key(|plan| (rank(&plan.state), plan.due_since_ms, plan.forecast_ms.unwrap_or(i64::MAX)));
@@ -178,9 +234,14 @@ impl Maintenance {
         name: &str,
         plan: &MaintenancePlan,
         turn: &PlanTurn,
+        standing: &Standings,
         now: Timestamp,
     ) -> Result<MaintenancePlanView, MaintenanceProblem> {
-        let (used, occurrence) = self.used(plan, turn, now).await?;
+        // What cannot be read of one plan is said with it, and hides no other.
+        let (used, occurrence, unread) = match self.used(plan, turn, standing, now).await {
+            Ok((used, occurrence)) => (used, occurrence, None),
+            Err(problem) => (Used::default(), None, Some(problem.to_string())),
+        };
         let since = turn.due.as_ref().map(|(since, _)| *since);
         let Standing { state, measures, due_by, forecast } = look(plan, turn.since, &used, since, now);
         let order = match turn.order {
@@ -196,9 +257,9 @@ impl Maintenance {
             None => None,
         };
         let unknown = measures.iter().any(|measure| measure.used.is_none());
-        let warning = unknown.then(|| {
-            format!("no machine is followed at or below {}: what is counted there is not known", plan.equipment)
-        });
+        let unfollowed =
+            || format!("no machine is followed at or below {}: what is counted there is not known", plan.equipment);
+        let warning = unread.or_else(|| unknown.then(unfollowed));
         let master = self.parts.mes.master_data();
         let part =
             |part: &andon_mes::master::PlanPart| part_view(&master, &part.material, "", "", part.quantity.millionths());

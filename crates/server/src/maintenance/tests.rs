@@ -1,7 +1,7 @@
 //! Maintenance over hours that a test turns by hand: plans that become due once, orders that people work on, and figures of failures.
 
 use super::{Alarms, Maintenance, Parts};
-use crate::mes::testbed::{EXECUTE, HELD, NODE, Testbed, at, window};
+use crate::mes::testbed::{EXECUTE, HELD, NODE, Testbed, at, plant_of, window};
 use andon_alarms::AlarmStatus;
 use andon_api::ports::maintenance::{
     AlarmWish, DeedWish, Maintain as _, MaintenanceFiguresView, MaintenanceOrderView, MaintenancePatch,
@@ -126,6 +126,15 @@ impl Bed {
     async fn at(&mut self, minute: i64, readings: &[(&str, i64)]) {
         self.floor.at_minute(minute, readings).await;
         self.here.tick().await.expect("looked");
+    }
+
+    /// Another model is in force.
+    async fn replan(&self, plant: &str) {
+        let version = self.floor.store.current_plant().await.expect("a model").0.version;
+        self.floor.store.apply_plant(version, plant_of(plant), Principal::SYSTEM, None).await.expect("applied");
+        let (plant, ids) = self.floor.store.current_plant().await.expect("a model");
+        self.floor.bus.set_plant(Arc::new(plant), ids);
+        self.floor.mes.follow().await.expect("followed");
     }
 
     async fn orders(&self) -> Vec<MaintenanceOrderView> {
@@ -272,16 +281,7 @@ async fn an_alarm_makes_one_order_per_occurrence_by_its_plan_and_by_people() {
     bed.at(10, &[]).await;
     assert_eq!(bed.of_plan("dirty").await, ["1 condition_based Ended", "2 condition_based AllowedToStart"]);
     // From the alarm to an order is one request, and the same occurrence is the same order.
-    let wish = || {
-        NewMaintenanceWish::Alarm(AlarmWish {
-            name: "works/line/press/good:high".to_owned(),
-            occurrence: Uuid::from_u128(6),
-            title: None,
-            priority: None,
-            note: String::new(),
-            code: None,
-        })
-    };
+    let wish = || of_alarm(6);
     let (first, second) = (bed.key(), bed.key());
     let (made, order) = bed.here.make(wish(), first, person(1)).await.expect("made");
     let (twice, same) = bed.here.make(wish(), second, person(2)).await.expect("there");
@@ -291,6 +291,107 @@ async fn an_alarm_makes_one_order_per_occurrence_by_its_plan_and_by_people() {
     bed.board.0.lock().expect("nobody panicked").clear();
     let third = bed.key();
     assert_eq!(bed.here.make(wish(), third, person(3)).await.expect("there").1.id, order.id, "also when it is over");
+}
+
+fn of_alarm(occurrence: u128) -> NewMaintenanceWish {
+    NewMaintenanceWish::Alarm(AlarmWish {
+        name: "works/line/press/good:high".to_owned(),
+        occurrence: Uuid::from_u128(occurrence),
+        title: None,
+        priority: None,
+        note: String::new(),
+        code: None,
+    })
+}
+
+#[tokio::test]
+async fn an_alarm_that_flaps_has_one_open_order_and_one_that_was_cancelled_can_be_made_again() {
+    let mut bed = Bed::new().await;
+    let mut numbers = Vec::new();
+    for occurrence in 1..=20 {
+        *bed.board.0.lock().expect("nobody panicked") = vec![alarm(occurrence, 3)];
+        let key = bed.key();
+        numbers.push(bed.here.make(of_alarm(occurrence), key, person(1)).await.expect("an order").1.number);
+        bed.here.tick().await.expect("looked");
+    }
+    numbers.dedup();
+    assert_eq!((numbers.len(), bed.of_plan("dirty").await.len()), (1, 1), "one of people, and one of the plan");
+    // Cancelled by mistake: the alarm stands, and has another.
+    bed.act(&numbers[0], "cancel", 1).await.expect("cancelled");
+    let (key, other) = (bed.key(), bed.key());
+    let (made, again) = bed.here.make(of_alarm(20), key, person(1)).await.expect("made");
+    assert!(made && again.number != numbers[0]);
+    // Done: the occurrence has its order, and no other.
+    bed.act(&again.number, "begin", 1).await.expect("begun");
+    bed.act(&again.number, "finish", 1).await.expect("finished");
+    let (made, same) = bed.here.make(of_alarm(20), other, person(2)).await.expect("there");
+    assert_eq!((made, same.number), (false, again.number));
+}
+
+#[tokio::test]
+async fn a_plan_by_an_alarm_whose_order_was_cancelled_is_due_until_the_alarm_is_over_and_then_again_by_the_next() {
+    let mut bed = Bed::new().await;
+    let put = |bed: &Bed, alarms: Vec<AlarmStatus>| *bed.board.0.lock().expect("nobody panicked") = alarms;
+    put(&bed, vec![alarm(5, 3)]);
+    bed.at(5, &[]).await;
+    let number = bed.plan("dirty").await.order.expect("an order").number;
+    bed.act(&number, "cancel", 1).await.expect("cancelled");
+    bed.at(6, &[]).await;
+    assert_eq!((bed.plan("dirty").await.state.as_str(), bed.of_plan("dirty").await.len()), ("Due", 1));
+    put(&bed, Vec::new());
+    bed.at(7, &[]).await;
+    assert_eq!(bed.plan("dirty").await.state, "Ok");
+    put(&bed, vec![alarm(6, 8)]);
+    bed.at(9, &[]).await;
+    assert_eq!(bed.of_plan("dirty").await, ["1 condition_based Aborted", "1 condition_based AllowedToStart"]);
+}
+
+#[tokio::test]
+async fn a_counter_that_begins_again_uses_no_less_and_a_plan_that_is_changed_while_due_follows_once_its_order_is_given_up()
+ {
+    let mut bed = Bed::new().await;
+    bed.at(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.at(30, &[("press/good", 60)]).await;
+    bed.at(40, &[("press/good", 5)]).await;
+    let after_reset = bed.plan("oil").await.measures[0].used.expect("counted");
+    assert!(after_reset >= 60.0, "{after_reset}");
+    bed.at(50, &[("press/good", 25)]).await;
+    assert_eq!(bed.plan("oil").await.measures[0].used, Some(after_reset + 20.0));
+    bed.at(60, &[("press/good", 60)]).await;
+    let number = bed.plan("oil").await.order.expect("due").number;
+    // Twice as long a turn: while its order is open it is due, and then it is not.
+    bed.replan(&PLANT.replace("every_cycles = 100", "every_cycles = 200")).await;
+    bed.at(61, &[]).await;
+    assert_eq!(bed.plan("oil").await.state, "Due");
+    bed.act(&number, "cancel", 1).await.expect("cancelled");
+    bed.at(62, &[]).await;
+    let plan = bed.plan("oil").await;
+    assert_eq!((plan.state.as_str(), plan.due_by, plan.measures[0].every), ("Ok", None, 200.0));
+    bed.at(90, &[("press/good", 200)]).await;
+    assert_eq!(bed.of_plan("oil").await, ["1 preventive Aborted", "1 preventive AllowedToStart"]);
+}
+
+#[tokio::test]
+async fn what_did_not_fail_has_no_value_and_what_is_closed_stays_closed() {
+    let mut bed = Bed::new().await;
+    bed.at(1, &[("press/state", EXECUTE)]).await;
+    bed.at(60, &[]).await;
+    let figures = bed.figures("works/line/press", 0, 60).await;
+    for id in ["mtbf", "mttf", "mttr", "corrective_maintenance_ratio"] {
+        assert_eq!((ratio(&figures, id).1, ratio(&figures, id).2), (0.0, None), "{id}");
+    }
+    let empty = bed.figures("works/line/press", 60, 60).await;
+    assert_eq!((empty.operating_ms, ratio(&empty, "mtbf").2), (0, None));
+    let number = bed.failure("works/line/press", 30).await.number;
+    for deed in ["begin", "finish", "close"] {
+        bed.act(&number, deed, 1).await.expect("done");
+    }
+    for deed in ["close", "begin", "finish", "cancel", "join", "release"] {
+        let again = bed.act(&number, deed, 2).await;
+        assert!(matches!(again, Err(MaintenanceProblem::Conflict { current: Some(_), .. })), "{deed}: {again:?}");
+    }
+    let order = bed.here.order(number, NODE).await.expect("an order");
+    assert_eq!((order.substate.as_deref(), order.version), (Some("Closed"), 4));
 }
 
 #[tokio::test]

@@ -201,6 +201,13 @@ async fn one_turn_has_one_order_and_the_next_begins_with_its_end() {
         1,
         "nothing was made"
     );
+    // What is due no more is not due; its order stays the one of the turn.
+    store.maintenance_turn_undue("oil", 7).await.unwrap();
+    let [turn] = store.maintenance_turns().await.unwrap().try_into().unwrap();
+    assert_eq!(turn.due, Some((at(50), "time".to_owned())), "of another turn");
+    store.maintenance_turn_undue("oil", 1).await.unwrap();
+    let [turn] = store.maintenance_turns().await.unwrap().try_into().unwrap();
+    assert_eq!((turn.turn, turn.due, turn.order.is_some()), (1, None, true));
     let stored = store.maintenance_of("plan/1").await.unwrap().unwrap();
     let finish = MaintenanceWrite { next_turn: Some(at(300)), ..write(&stored, 9, 300, "finish") };
     now(store.maintenance_write(finish.clone()).await.unwrap());
@@ -208,6 +215,29 @@ async fn one_turn_has_one_order_and_the_next_begins_with_its_end() {
     let [turn] = store.maintenance_turns().await.unwrap().try_into().unwrap();
     assert_eq!((turn.turn, turn.since, turn.due, turn.order), (2, at(300), None, None));
     assert_eq!((turn.last, turn.occurrence), (Some(stored.order.id), Some(id(7))));
+}
+
+#[tokio::test]
+async fn the_open_order_of_an_alarm_is_found_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for number in [1, 2] {
+        let order = MaintenanceRow { alarm: Some(("press:low".into(), id(number))), ..row(number, "works/press") };
+        now(store.maintenance_create(new(order, number, None)).await.unwrap());
+    }
+    let number =
+        async |alarm: &str| store.maintenance_open_of_alarm(alarm).await.unwrap().map(|stored| stored.order.number);
+    assert_eq!(number("press:low").await.as_deref(), Some("M-2"));
+    assert_eq!(number("press:high").await, None);
+    for (key, order) in [(11, "M-2"), (12, "M-1")] {
+        let stored = store.maintenance_order(order).await.unwrap().unwrap();
+        let over = MaintenanceRow { state: "Ended".into(), open: false, ..stored.order.clone() };
+        now(store
+            .maintenance_write(MaintenanceWrite { order: over, ..write(&stored, key, 1, "finish") })
+            .await
+            .unwrap());
+    }
+    assert_eq!(number("press:low").await, None);
 }
 
 #[tokio::test]

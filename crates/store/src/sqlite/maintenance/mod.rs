@@ -51,6 +51,18 @@ impl MaintenanceRepository for Store {
         .await
     }
 
+    async fn maintenance_turn_undue(&self, plan: &str, turn: u64) -> Result<(), StoreError> {
+        let plan = plan.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE maintenance_turn SET due_since = NULL, due_by = NULL WHERE plan = ? AND turn = ?";
+                let done = sqlx::query(sql).bind(plan).bind(to_i64(turn)).execute(tx).await;
+                done.map(drop).map_err(database("write the turn of a plan"))
+            })
+        })
+        .await
+    }
+
     async fn maintenance_next(&self) -> Result<u64, StoreError> {
         let mut connection = self.readers().acquire().await.map_err(database("number a maintenance order"))?;
         read::next(&mut connection).await
@@ -80,6 +92,13 @@ impl MaintenanceRepository for Store {
     async fn maintenance_of(&self, origin: &str) -> Result<Option<StoredMaintenance>, StoreError> {
         let mut tx = self.readers().begin().await.map_err(database("read a maintenance order"))?;
         let order = read::by_origin(&mut tx, origin).await?;
+        tx.rollback().await.map_err(database("read a maintenance order"))?;
+        Ok(order)
+    }
+
+    async fn maintenance_open_of_alarm(&self, alarm: &str) -> Result<Option<StoredMaintenance>, StoreError> {
+        let mut tx = self.readers().begin().await.map_err(database("read a maintenance order"))?;
+        let order = read::open_of_alarm(&mut tx, alarm).await?;
         tx.rollback().await.map_err(database("read a maintenance order"))?;
         Ok(order)
     }

@@ -42,6 +42,15 @@ pub(super) async fn by_origin(
     whole(tx, row.as_ref()).await
 }
 
+pub(super) async fn open_of_alarm(
+    tx: &mut SqliteConnection,
+    alarm: &str,
+) -> Result<Option<StoredMaintenance>, StoreError> {
+    let sql = "SELECT * FROM maintenance_order WHERE is_open = 1 AND alarm = ? ORDER BY id DESC LIMIT 1";
+    let row = sqlx::query(sql).bind(alarm.to_owned()).fetch_optional(&mut *tx).await;
+    whole(tx, row.map_err(database("read a maintenance order"))?.as_ref()).await
+}
+
 pub(super) async fn by_id(tx: &mut SqliteConnection, id: Uuid) -> Result<Option<StoredMaintenance>, StoreError> {
     let row = sqlx::query("SELECT * FROM maintenance_order WHERE id = ?").bind(blob(id));
     let row = row.fetch_optional(&mut *tx).await.map_err(database("read a maintenance order"))?;
@@ -226,8 +235,7 @@ pub(super) async fn work_over(
     to: Timestamp,
     limit: u32,
 ) -> Result<Vec<WorkSpan>, StoreError> {
-    let mut query =
-        QueryBuilder::<Sqlite>::new("SELECT * FROM maintenance_work WHERE to_at > from_at AND to_at > ");
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM maintenance_work WHERE to_at > from_at AND to_at > ");
     query.push_bind(from.micros()).push(" AND from_at < ").push_bind(to.micros());
     if !branch.is_empty() {
         query.push(" AND ");
