@@ -4,6 +4,7 @@
 
 mod accounts;
 mod documents;
+mod erp;
 mod fakes;
 mod file;
 mod floor;
@@ -11,8 +12,11 @@ mod maintenance;
 mod older;
 mod orders;
 mod plant;
+mod postgres;
 mod relay;
+mod server;
 mod shift;
 mod timeline;
 mod trace;
 mod trace_rules;
+mod views;

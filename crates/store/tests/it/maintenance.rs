@@ -1,6 +1,6 @@
 //! Maintenance in the store: changed by one at a time, told once, one order of one occurrence and one turn.
 
-use crate::fakes::{note, open};
+use crate::fakes::{Base, note, on_both};
 use andon_model::Timestamp;
 use andon_store::maintenance::{
     MaintenanceFilter, MaintenanceRepository as _, MaintenanceRow, MaintenanceWrite, MaintenanceWritten,
@@ -9,6 +9,15 @@ use andon_store::maintenance::{
 use andon_store::{OutboxRepository as _, Store};
 use serde_json::json;
 use uuid::Uuid;
+
+on_both! {
+    an_order_comes_back_as_it_was_made_and_the_same_key_is_done_once
+    of_two_who_change_one_wins_and_work_lasts_from_begin_to_end
+    parts_are_added_up_and_no_more_is_put_back_than_was_used
+    one_turn_has_one_order_and_the_next_begins_with_its_end
+    the_open_order_of_an_alarm_is_found_by_its_name
+    orders_and_failures_are_found_by_branch_state_text_and_time
+}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
@@ -93,10 +102,8 @@ fn now(written: MaintenanceWritten) -> StoredMaintenance {
     }
 }
 
-#[tokio::test]
-async fn an_order_comes_back_as_it_was_made_and_the_same_key_is_done_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_order_comes_back_as_it_was_made_and_the_same_key_is_done_once(base: Base) {
+    let store = base.open().await;
     assert_eq!(store.maintenance_next().await.unwrap(), 1);
     let stored = made(&store, 4, "works/press").await;
     assert_eq!(stored.order, MaintenanceRow { version: 1, ..row(4, "works/press") });
@@ -113,10 +120,8 @@ async fn an_order_comes_back_as_it_was_made_and_the_same_key_is_done_once() {
     assert_eq!(store.outbox_pending(100).await.unwrap().len(), 1, "what was not done is not told");
 }
 
-#[tokio::test]
-async fn of_two_who_change_one_wins_and_work_lasts_from_begin_to_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn of_two_who_change_one_wins_and_work_lasts_from_begin_to_end(base: Base) {
+    let store = base.open().await;
     let stored = made(&store, 1, "works/press").await;
     let begin = |key: u128, person: u128| MaintenanceWrite {
         begins: vec![id(person)],
@@ -146,10 +151,8 @@ async fn of_two_who_change_one_wins_and_work_lasts_from_begin_to_end() {
     assert_eq!(store.maintenance_ledger(id(1), Some(entries[0].number), 9).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn parts_are_added_up_and_no_more_is_put_back_than_was_used() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn parts_are_added_up_and_no_more_is_put_back_than_was_used(base: Base) {
+    let store = base.open().await;
     let mut stored = made(&store, 1, "works/press").await;
     let part =
         |lot: &str, quantity| Some(Part { material: "SEAL".into(), lot: lot.into(), serial: String::new(), quantity });
@@ -175,10 +178,8 @@ async fn parts_are_added_up_and_no_more_is_put_back_than_was_used() {
     assert!(stored.used.is_empty());
 }
 
-#[tokio::test]
-async fn one_turn_has_one_order_and_the_next_begins_with_its_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn one_turn_has_one_order_and_the_next_begins_with_its_end(base: Base) {
+    let store = base.open().await;
     let turn = store.maintenance_turn_begin("oil", at(10)).await.unwrap();
     assert_eq!(store.maintenance_turn_begin("oil", at(99)).await.unwrap(), turn, "it began before");
     let due = |turn| TurnDue { plan: "oil".into(), turn, due: Some((at(50), "time".into())), occurrence: Some(id(7)) };
@@ -217,10 +218,8 @@ async fn one_turn_has_one_order_and_the_next_begins_with_its_end() {
     assert_eq!((turn.last, turn.occurrence), (Some(stored.order.id), Some(id(7))));
 }
 
-#[tokio::test]
-async fn the_open_order_of_an_alarm_is_found_by_its_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn the_open_order_of_an_alarm_is_found_by_its_name(base: Base) {
+    let store = base.open().await;
     for number in [1, 2] {
         let order = MaintenanceRow { alarm: Some(("press:low".into(), id(number))), ..row(number, "works/press") };
         now(store.maintenance_create(new(order, number, None)).await.unwrap());
@@ -240,10 +239,8 @@ async fn the_open_order_of_an_alarm_is_found_by_its_name() {
     assert_eq!(number("press:low").await, None);
 }
 
-#[tokio::test]
-async fn orders_and_failures_are_found_by_branch_state_text_and_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn orders_and_failures_are_found_by_branch_state_text_and_time(base: Base) {
+    let store = base.open().await;
     for (number, path) in [(1, "works/a"), (2, "works/a/pump"), (3, "works/ab"), (4, "yard")] {
         made(&store, number, path).await;
     }
