@@ -89,6 +89,7 @@ describe('maintenance', { skip: real }, () => {
     await deed(page, 'Begin').click();
     await page.getByRole('alert').filter({ hasText: 'was changed meanwhile' }).waitFor();
     await page.locator('[data-state=Running]').waitFor();
+    await page.getByRole('listitem').filter({ hasText: 'begun' }).first().waitFor();
     assert.equal(await page.getByRole('listitem').filter({ hasText: 'begun' }).count(), 1);
     await page.close();
   });
