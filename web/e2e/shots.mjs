@@ -21,6 +21,8 @@ const PAGES = {
   plantline: '/plant?path=works/nord/bottling/line1',
   report: '/reports?path=works/nord/bottling',
   reportorder: '/reports?kind=order&order=4709',
+  maintenance: '/maintenance',
+  maintenanceorder: '/maintenance?order=M-4',
   wallboard: '/andon?kiosk=1',
   oee: '/oee',
   oeeline: '/oee?path=works/nord/bottling/line1',

@@ -109,6 +109,8 @@ pub struct Parts {
     pub mes: Arc<dyn ports::mes::Mes>,
     /// Work orders and job orders.
     pub orders: Arc<dyn ports::orders::Orders>,
+    /// Maintenance.
+    pub maintenance: Arc<dyn ports::maintenance::Maintain>,
     /// The shift logbook.
     pub logbook: Arc<dyn ports::shift::Logbook>,
     /// Who is signed on where.
@@ -184,8 +186,8 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-        logbook, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
-        trace, transfer, ui, users, values, ws,
+        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage,
+        timeline, topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -275,6 +277,14 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/labour/spans/{number}/correct", post(labour::correct))
         .route("/api/mes/labour/supervisors", get(labour::supervisors))
         .route("/api/mes/labour/supervisors/{person}", put(labour::make_supervisor).delete(labour::remove_supervisor))
+        .route("/api/mes/maintenance/orders", get(maintenance::list).post(maintenance::make))
+        .route("/api/mes/maintenance/orders/{number}", get(maintenance::one).patch(maintenance::change))
+        .route("/api/mes/maintenance/orders/{number}/parts", post(maintenance::part))
+        .route("/api/mes/maintenance/orders/{number}/seen", post(maintenance::seen))
+        .route("/api/mes/maintenance/orders/{number}/ledger", get(maintenance::ledger))
+        .route("/api/mes/maintenance/orders/{number}/{trigger}", post(maintenance::act))
+        .route("/api/mes/maintenance/plans", get(maintenance::plans))
+        .route("/api/mes/maintenance/figures", get(maintenance::figures))
         .route("/api/mes/units", get(trace::units))
         .route("/api/mes/units/{id}", get(trace::unit))
         .route("/api/mes/units/{id}/certificate", post(trace::certify))

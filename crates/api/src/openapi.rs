@@ -2,8 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-    logbook, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
-    trace, transfer, users, values, ws,
+    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage,
+    timeline, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -52,6 +52,16 @@ use utoipa::OpenApi;
         alarms::acknowledge,
         timeline::timeline,
         commands::submit,
+        maintenance::list,
+        maintenance::make,
+        maintenance::one,
+        maintenance::change,
+        maintenance::act,
+        maintenance::part,
+        maintenance::seen,
+        maintenance::ledger,
+        maintenance::plans,
+        maintenance::figures,
         mes::machines,
         mes::reasons,
         mes::kpis,

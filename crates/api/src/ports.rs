@@ -1,6 +1,7 @@
 //! What the API needs of the node and only `server` can give: the plant model's changes and the node's own state.
 
 pub mod erp;
+pub mod maintenance;
 pub mod mes;
 pub mod orders;
 pub mod shift;

@@ -82,6 +82,10 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             let more = change.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
             format!("{}: {words}{more}", change.shown)
         }
+        What::Maintenance(change) => {
+            let why = change.reason.as_ref().or(change.detail.as_ref()).map(|why| format!(" ({why})"));
+            format!("maintenance {} {}: {}{}", change.number, change.state, change.action, why.unwrap_or_default())
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
 //! - Of a birth certificate, no byte can be changed but white space ([`certificate`]).
 //! - The same readings of a station give the same passes of units, wherever reading was broken off and taken up again ([`pass`]).
+//! - A maintenance order moves by the table of job orders, somebody works on it exactly while it runs, and failures add up over equipment and windows ([`maintenance`]).
 //! - A schedule holds every operation, breaks no rule but for what is pinned, and is the same for the same request, steps and seed ([`schedule`]).
 //!
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
@@ -24,6 +25,7 @@ pub mod follow;
 pub mod job;
 pub mod kpi;
 pub mod labour;
+pub mod maintenance;
 pub mod master;
 pub mod order;
 pub mod packml;

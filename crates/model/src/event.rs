@@ -68,11 +68,13 @@ pub enum What {
     Job(JobChange),
     /// A lot, a serial unit or a container was made, moved, built in, taken out, or what may be done with it was decided.
     Trace(TraceChange),
+    /// A maintenance order was made, worked on, changed or given up; [`Event::path`] is the equipment.
+    Maintenance(MaintenanceChange),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 12] = [
         "alarm",
         "command",
         "connection",
@@ -84,6 +86,7 @@ impl What {
         "order",
         "job",
         "trace",
+        "maintenance",
     ];
 
     /// The kind, as in JSON.
@@ -101,6 +104,7 @@ impl What {
             Self::Order(_) => "order",
             Self::Job(_) => "job",
             Self::Trace(_) => "trace",
+            Self::Maintenance(_) => "maintenance",
         }
     }
 
@@ -141,7 +145,8 @@ impl What {
             | Self::Machine(_)
             | Self::Order(_)
             | Self::Job(_)
-            | Self::Trace(_) => 0,
+            | Self::Trace(_)
+            | Self::Maintenance(_) => 0,
         }
     }
 }
@@ -383,6 +388,25 @@ pub struct TraceChange {
     pub detail: Option<String>,
 }
 
+/// Something about a maintenance order (ISA-95).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MaintenanceChange {
+    /// The order.
+    pub order: Uuid,
+    /// Its number, as people say it: `M-12`.
+    pub number: String,
+    /// What happened: `made`, `begin`, `join`, `finish`, `part`, `seen`, …
+    pub action: String,
+    /// What it is in then: `Running`, `Interrupted (Held)`, …
+    pub state: String,
+    /// Why, as the person said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// More, in plain words, without names of people: what was changed, which part was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -396,7 +420,7 @@ pub struct SystemNote {
 mod tests {
     use super::{
         AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection,
-        Note, OrderChange, Step, SystemNote, TraceChange, UserChange, What,
+        MaintenanceChange, Note, OrderChange, Step, SystemNote, TraceChange, UserChange, What,
     };
     use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;
@@ -414,6 +438,17 @@ mod tests {
             quality: StatusCode::GOOD,
             limit: None,
             note: None,
+        })
+    }
+
+    fn maintenance(action: &str) -> What {
+        What::Maintenance(MaintenanceChange {
+            order: Uuid::from_u128(3),
+            number: "M-12".to_owned(),
+            action: action.to_owned(),
+            state: "Running".to_owned(),
+            reason: None,
+            detail: None,
         })
     }
 
@@ -521,6 +556,7 @@ mod tests {
                 shown: "4711 L-0815".to_owned(),
                 detail: None,
             }),
+            maintenance("begin"),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {
@@ -538,6 +574,10 @@ mod tests {
             (
                 job("begin", 0, 0, None),
                 r#"{"kind":"job","job":"00000000-0000-0000-0000-000000000002","number":"4711/10","action":"begin","state":"Running"}"#,
+            ),
+            (
+                maintenance("begin"),
+                r#"{"kind":"maintenance","order":"00000000-0000-0000-0000-000000000003","number":"M-12","action":"begin","state":"Running"}"#,
             ),
             (
                 job("count", 12_000_000, 500_000, Some("Jam")),

@@ -228,6 +228,8 @@ pub enum MasterKind {
     Material,
     /// How a work unit is followed: which tags say what it does.
     Machine,
+    /// What is done to keep equipment in order, and when it is due.
+    MaintenancePlan,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
 }
@@ -237,8 +239,16 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 7] =
-        [Self::Reason, Self::Calendar, Self::Skill, Self::Instruction, Self::Material, Self::Machine, Self::Target];
+    pub const ALL: [Self; 8] = [
+        Self::Reason,
+        Self::Calendar,
+        Self::Skill,
+        Self::Instruction,
+        Self::Material,
+        Self::Machine,
+        Self::MaintenancePlan,
+        Self::Target,
+    ];
 
     /// The word in documents.
     #[must_use]
@@ -250,6 +260,7 @@ impl MasterKind {
             Self::Instruction => "instruction",
             Self::Material => "material",
             Self::Machine => "machine",
+            Self::MaintenancePlan => "maintenance_plan",
             Self::Target => "target",
         }
     }

@@ -21,6 +21,7 @@ mod export;
 mod import;
 #[cfg(test)]
 mod ingest_tests;
+mod maintenance;
 mod mes;
 mod mqtt;
 mod node;

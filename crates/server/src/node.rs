@@ -12,6 +12,7 @@ use crate::data_dir::{DataDir, write_private};
 use crate::discovery::Discovery;
 use crate::ended;
 use crate::erp::{self, Erp};
+use crate::maintenance::{self, Maintenance};
 use crate::mes::Manufacturing;
 use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
@@ -117,6 +118,8 @@ pub struct Node {
     pub plant: Arc<Admin>,
     /// Machines, orders and what they come to.
     pub mes: Arc<Manufacturing>,
+    /// Maintenance.
+    pub maintenance: Arc<Maintenance>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     recorder: Arc<AuditRecorder>,
@@ -299,6 +302,13 @@ impl Node {
             notes.say("", "certificate_renewed", words);
         }
         let mes = Manufacturing::open(store.clone(), shared.clone(), bus.clone(), clock.clone(), notes.clone()).await?;
+        let maintenance = Maintenance::new(maintenance::Parts {
+            store: store.clone(),
+            mes: mes.clone(),
+            alarms: alarms.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+        });
         let trace = Traceability::open(trace::Parts {
             store: store.clone(),
             log: shared.clone(),
@@ -445,6 +455,7 @@ impl Node {
         keepers.tasks.spawn(shift.clone().run(keepers.stop.clone()));
         // Ends with what acts on the plant: what it would still tell is in the records for the next start.
         erp.start(&mut core.tasks, &core.stop);
+        keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
         let holds = Holds::new(Sources {
             data_dir: settings.data_dir.clone(),
             node,
@@ -548,6 +559,7 @@ impl Node {
                 orders: mes.clone(),
                 logbook: shift.clone(),
                 labour: shift.clone(),
+                maintenance: maintenance.clone(),
                 traces: trace.clone(),
                 erp: erp.clone(),
                 backups: holds.clone(),
@@ -626,6 +638,7 @@ impl Node {
             accounts,
             plant: admin,
             mes,
+            maintenance,
             clock,
             recorder,
             connectors,

@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 51] = [
+pub(crate) const TABLES: [Table; 56] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -74,6 +74,11 @@ pub(crate) const TABLES: [Table; 51] = [
     table("labour_span", &["number"]),
     table("labour_correction", &["number"]),
     table("labour_supervisor", &["person", "branch"]),
+    table("maintenance_order", &["id"]),
+    table("maintenance_ledger", &["number"]),
+    table("maintenance_work", &["number"]),
+    table("maintenance_part", &["order_id", "material", "lot", "serial"]),
+    table("maintenance_turn", &["plan"]),
 ];
 
 /// A column, and what stands in it.

@@ -22,6 +22,7 @@ pub mod floor;
 mod ids;
 pub mod labour;
 pub mod logbook;
+pub mod maintenance;
 pub mod orders;
 mod postgres;
 pub mod relay;

@@ -5,6 +5,7 @@
 
 use crate::error::{ApplyError, StoreError};
 use crate::floor::FloorRepository;
+use crate::maintenance::MaintenanceRepository;
 use crate::orders::OrderRepository;
 use crate::trace::TraceRepository;
 use andon_model::access::{Grant, Principal};
@@ -388,6 +389,7 @@ pub trait Repository:
     + TimelineRepository
     + FloorRepository
     + OrderRepository
+    + MaintenanceRepository
     + TraceRepository
 {
 }
@@ -399,6 +401,7 @@ impl<T> Repository for T where
         + TimelineRepository
         + FloorRepository
         + OrderRepository
+        + MaintenanceRepository
         + TraceRepository
 {
 }

@@ -32,6 +32,7 @@ export function install(): void {
   server.late = sessionStorage.getItem('mock.late') === '1';
   server.long = sessionStorage.getItem('mock.long') === '1';
   server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
+  server.maintenance.empty = server.empty || sessionStorage.getItem('mock.no_maintenance') === '1';
   server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
   server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';
   server.oee.lines = Number(sessionStorage.getItem('mock.lines') ?? 2);
@@ -179,6 +180,7 @@ export function install(): void {
       flood: (count: number): void => server.flood(count),
       burst: (count: number): void => server.burst(count),
       other: (by: string, number: string, trigger: string, to: string | null = null): void => server.orders.other(by, number, trigger, to),
+      mend: (number: string, deed: string, who: string): void => server.maintenance.other(number, deed, who),
       runAgain: (path: string): void => server.oee.runAgain(path),
       endSession: (): void => {
         server.user = null;

@@ -2,6 +2,7 @@
 
 import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
+import { MockMaintenance } from './maintenance';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
 import { MockTrace } from './trace';
@@ -139,6 +140,7 @@ export class MockServer {
   readonly oee: MockOee;
   readonly orders: MockOrders;
   readonly trace: MockTrace;
+  readonly maintenance: MockMaintenance;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -155,6 +157,7 @@ export class MockServer {
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
+    this.maintenance = new MockMaintenance(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
     this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
     this.broker.sees = (tags) => this.#may('view') || (tags.length > 0 && tags.every((tag) => this.#may('view', tag)));
@@ -297,6 +300,11 @@ export class MockServer {
 
   #tell(message: Json): void {
     for (const listener of this.listeners) listener(message);
+  }
+
+  #standing(name: string, occurrence: string): { equipment: string; message: string; raised: number } | null {
+    const found = this.#alarms.find((a) => a.def.name === name && a.occurrence === occurrence && a.state !== 'normal');
+    return found ? { equipment: found.def.tag.slice(0, found.def.tag.lastIndexOf('/')), message: found.def.message, raised: found.raised } : null;
   }
 
   alarmList(): Json[] {
@@ -736,7 +744,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.trace.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod kept;
 pub mod labour;
 pub mod logbook;
+pub mod maintenance;
 pub mod mes;
 pub mod mqtt;
 pub mod mqtt_clients;

@@ -45,6 +45,13 @@ pub struct Overtaken {
     current: Option<serde_json::Value>,
 }
 
+impl Overtaken {
+    /// A refusal, with what is there now.
+    pub(crate) fn with(problem: Problem, current: Option<serde_json::Value>) -> Self {
+        Self { problem: Box::new(problem), current }
+    }
+}
+
 impl From<Problem> for Overtaken {
     fn from(problem: Problem) -> Self {
         Self { problem: Box::new(problem), current: None }
@@ -175,7 +182,7 @@ async fn order_configured(app: &App, caller: &Caller, number: &str) -> Result<()
     configures(app, caller, order.jobs.iter().flat_map(places))
 }
 
-fn check_number(number: &str) -> Result<(), Problem> {
+pub(crate) fn check_number(number: &str) -> Result<(), Problem> {
     if ports::is_number(number) {
         return Ok(());
     }
@@ -186,7 +193,7 @@ fn check_number(number: &str) -> Result<(), Problem> {
 }
 
 /// A reason in one line.
-fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
     const MOST: usize = 200;
     let given = given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if let Some(text) = &given {
@@ -200,7 +207,7 @@ fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
 }
 
 /// Tells `null` from what is missing.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<i64>>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<i64>>, D::Error> {
     Option::<i64>::deserialize(from).map(Some)
 }
 
@@ -520,6 +527,12 @@ pub struct SeenInstruction {
     sha256: String,
 }
 
+impl From<SeenInstruction> for SeenWish {
+    fn from(seen: SeenInstruction) -> Self {
+        Self { instruction: seen.instruction, revision: seen.revision, sha256: seen.sha256 }
+    }
+}
+
 /// Confirms that the caller has seen an instruction of a job, in the content in force.
 #[utoipa::path(post, path = "/api/mes/jobs/{id}/seen", params(("id" = Uuid, Path)), request_body = SeenInstruction,
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Overtaken)))]
@@ -530,8 +543,7 @@ pub async fn seen(
     Json(seen): Json<SeenInstruction>,
 ) -> Result<StatusCode, Overtaken> {
     operates_somewhere(&app, &caller, &job_seen(&app, &caller, id).await?)?;
-    let wish = SeenWish { instruction: seen.instruction, revision: seen.revision, sha256: seen.sha256 };
-    answered(&app, &caller, app.orders.seen(id, wish, caller.who.clone())).await?;
+    answered(&app, &caller, app.orders.seen(id, seen.into(), caller.who.clone())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -43,7 +43,7 @@ pub fn view(app: &App, sealed: &SealedEvent) -> EventView {
 
 /// Events, newest first.
 #[utoipa::path(get, path = "/api/timeline", params(
-    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query), ("kind" = Option<String>, Query, description = "one or several of `alarm`, `command`, `connection`, `user`, `configuration`, `system`, `note`, `machine`, `order`, `job`, `trace`, separated by commas; all if missing"),
+    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query), ("kind" = Option<String>, Query, description = "one or several of `alarm`, `command`, `connection`, `user`, `configuration`, `system`, `note`, `machine`, `order`, `job`, `trace`, `maintenance`, separated by commas; all if missing"),
     ("path" = Option<String>, Query, description = "on or below this path"), ("before" = Option<u64>, Query, description = "the `next` of the page before"),
     ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if missing")),
     responses((status = 200, body = Timeline), (status = 400, body = Problem)))]

@@ -2,6 +2,7 @@
 
 use super::revision;
 use andon_model::near::nearest;
+use andon_model::path::is_under;
 use andon_model::plant::{Equipment, Level, MasterDef, MasterKind, Plant, TagDef};
 use serde_json::Value as Json;
 use std::cell::Cell;
@@ -17,6 +18,7 @@ pub(super) type Wrong = (String, String);
 pub(super) struct Index<'p> {
     equipment: BTreeMap<&'p str, &'p Equipment>,
     tags: BTreeMap<&'p str, &'p TagDef>,
+    alarms: BTreeSet<&'p str>,
     master: BTreeMap<(MasterKind, &'p str), &'p MasterDef>,
     /// The full name of the greatest revision, by the name without it.
     newest: BTreeMap<&'p str, (MasterKind, &'p str)>,
@@ -32,6 +34,7 @@ impl<'p> Index<'p> {
         let mut index = Self {
             equipment: plant.equipment.iter().map(|item| (item.path.as_str(), item)).collect(),
             tags: plant.tags.iter().map(|tag| (tag.path.as_str(), tag)).collect(),
+            alarms: plant.alarms.iter().map(|alarm| alarm.name.as_str()).collect(),
             master: plant.master.iter().map(|def| ((def.kind, def.name.as_str()), def)).collect(),
             newest: BTreeMap::new(),
             families: BTreeSet::new(),
@@ -88,6 +91,29 @@ impl<'p> Index<'p> {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// Equipment at or below which a machine is followed.
+    pub(super) fn followed(&self, path: &str) -> Result<(), Wrong> {
+        let below = self.master.range((MasterKind::Machine, path)..);
+        let mut machines = below
+            .map(|((kind, name), _)| (*kind, *name))
+            .take_while(|(kind, name)| *kind == MasterKind::Machine && name.starts_with(path));
+        if machines.any(|(_, name)| is_under(name, path)) {
+            return Ok(());
+        }
+        let message = format!("no machine is followed at or below \"{path}\", so nothing is counted there");
+        Err((message, "add a [[machine]] of it, or plan by time: every = \"30 d\"".to_owned()))
+    }
+
+    /// An alarm, by its name.
+    pub(super) fn alarm(&self, name: &str) -> Result<(), Wrong> {
+        if self.alarms.contains(name) {
+            return Ok(());
+        }
+        let remedy =
+            "write the name of an alarm, such as \"works/line1/press/pressure:low\", or add an [[alarm]] of it";
+        Err(self.missing("alarm", name, remedy, self.alarms.iter().copied()))
     }
 
     /// A table of master data that is not a material.

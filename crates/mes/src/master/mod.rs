@@ -8,6 +8,7 @@
 //! | `[[skill]]` | `name` | `title`, `description` |
 //! | `[[instruction]]` | `name`, `revision` | `title`; `text`, or `steps`: tables of `title`, `text` |
 //! | `[[material]]` | `name`, `revision` | `title`, `description`, `unit`, `gtin`, `tracked`, `family`; `bill`: tables of `material`, `quantity`, `operation`; `characteristic`: tables of `name`, `unit`, `target`, `lower`, `upper`, `operation`; `operation`: tables of `name`, `title`, `equipment`, `run_time`, `setup`, `after`, `skills`, `instructions` |
+//! | `[[maintenance_plan]]` | `name` | `title`, `equipment`; `every`, `every_cycles`, `every_run_time`, `condition`; `begins`, `lead`, `within`, `estimated`, `priority`, `skills`, `instructions`; `parts`: tables of `material`, `quantity` |
 //! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
 //! | `[[target]]` | `equipment` | the ids of KPIs, each with what it is to come to |
 //!
@@ -19,6 +20,7 @@ mod calendar;
 mod index;
 mod instruction;
 mod machine;
+mod maintenance;
 mod material;
 mod reason;
 mod revision;
@@ -29,6 +31,7 @@ mod target;
 pub use instruction::{Body, Instruction, Step, TEXT_LIMIT};
 pub(crate) use machine::good;
 pub use machine::{CountTag, Counts, Machine, Meanings, StateTag};
+pub use maintenance::{MaintenancePlan, PlanPart};
 pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
 pub use reason::Reason;
 pub use revision::order as revision_order;
@@ -67,6 +70,8 @@ pub struct MasterData {
     pub materials: BTreeMap<String, Material>,
     /// How machines are followed, by the path of their equipment.
     pub machines: BTreeMap<String, Machine>,
+    /// What is done to keep equipment in order.
+    pub maintenance_plans: BTreeMap<String, MaintenancePlan>,
     /// What KPIs are to come to, by the path of the equipment.
     pub targets: BTreeMap<String, Target>,
 }
@@ -114,6 +119,10 @@ impl MasterData {
             MasterKind::Machine => {
                 let machine = with_table(def, findings, |table| machine::read(table, &def.name, index));
                 self.machines.extend(machine.flatten().map(|machine| (name, machine)));
+            }
+            MasterKind::MaintenancePlan => {
+                let plan = with_table(def, findings, |table| maintenance::read(table, &def.name, index));
+                self.maintenance_plans.extend(plan.flatten().map(|plan| (name, plan)));
             }
             MasterKind::Target => {
                 let target = with_table(def, findings, |table| target::read(table, &def.name, index));

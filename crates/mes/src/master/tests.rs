@@ -277,3 +277,36 @@ fn what_is_wrong_is_told_with_its_place() {
         ["reason.values.E1: \"Electric\" is not known here; add a [[reason]] of it"]
     );
 }
+
+#[test]
+fn a_maintenance_plan_names_what_is_there_and_says_when_it_is_due() {
+    let alarm = andon_model::plant::AlarmDef {
+        name: "works/line/filler/amps:high".to_owned(),
+        ..serde_json::from_value(json!({
+            "name": "x", "tag": "works/line/filler/amps", "condition": "high", "limit": 5.0, "deadband": 0.0,
+            "on_delay_ms": 0, "off_delay_ms": 0, "priority": 2, "message": "", "cause": "", "consequence": "", "action": "",
+        }))
+        .expect("an alarm")
+    };
+    let mut plant = whole_plant();
+    plant.alarms.push(alarm);
+    let told = |settings: Json| told_of(plant.clone(), MasterKind::MaintenancePlan, "oil", settings);
+    let path = "works/line/filler";
+    assert_eq!(told(json!({ "equipment": path, "every": "30 d", "lead": "1 d" })), [""; 0]);
+    assert_eq!(told(json!({ "equipment": path, "every_cycles": 5000, "every_run_time": "200 h" })), [""; 0]);
+    assert_eq!(told(json!({ "equipment": path, "condition": "works/line/filler/amps:high" })), [""; 0]);
+    for (settings, wanted) in [
+        (json!({ "equipment": path }), "nothing says when this is due"),
+        (json!({ "every": "30 d" }), "\"equipment\" is missing"),
+        (json!({ "equipment": "works/line/fillr", "every": "30 d" }), "did you mean"),
+        (json!({ "equipment": path, "every": "1 s" }), "every"),
+        (json!({ "equipment": path, "condition": "works/line/filler/amps:hgh" }), "did you mean"),
+        (json!({ "equipment": path, "every": "1 d", "begins": "yesterday" }), "begins"),
+        (json!({ "equipment": path, "every": "1 d", "parts": [{ "material": "seal" }] }), "there is no material"),
+        (json!({ "equipment": path, "every": "1 d", "skills": ["Brazng"] }), "there is no skill"),
+        (json!({ "equipment": path, "every": "1 d", "evry": "1 d" }), "is not a word"),
+    ] {
+        let told = told(settings.clone());
+        assert!(told.len() == 1 && told[0].contains(wanted), "{settings}: {told:?}");
+    }
+}

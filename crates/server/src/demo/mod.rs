@@ -1,6 +1,7 @@
 //! `andon demo`: the made-up bottling line, assembly line and house, over real protocols, on real data.
 
 mod crew;
+mod fitter;
 
 use crate::node::Node;
 use crate::settings::{AccessMode, Limits, Listen, OpenTable, Settings, SqlLimits};
@@ -15,6 +16,7 @@ use andon_testkit::house::{self, House, HouseOptions};
 use andon_testkit::line::{self, Addresses, Line};
 use anyhow::{Context, Result};
 use crew::Crew;
+use fitter::Fitter;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// What is made up, shown in the UI.
-pub const TEXT: &str = "Demo: the machines, their states, counts and set points are simulated, and so are the planner and the operator of line 2. Real recordings are replayed faster than life: \
+pub const TEXT: &str = "Demo: the machines, their states, counts and set points are simulated, and so are the planner, the operator and the fitter of line 2. Real recordings are replayed faster than life: \
 machine temperature (Numenta Anomaly Benchmark), plant energy (DAEWOO Steel, UCI 851), room climate (Candanedo, UCI 357).";
 
 /// The demo's person.
@@ -31,6 +33,8 @@ const USER: &str = "demo";
 /// Who makes orders for the assembly line, and who works there.
 const PLANNER: &str = "line2-planner";
 const OPERATOR: &str = "line2-operator";
+/// Who keeps it in order.
+const FITTER: &str = "line2-fitter";
 /// The line's devices listen here, so that the plant model stays the same from start to start.
 const FIRST_MODBUS_PORT: u16 = 15_020;
 
@@ -50,6 +54,7 @@ pub struct Demo {
     line: Line,
     assembly: Assembly,
     crew: JoinHandle<()>,
+    fitter: JoinHandle<()>,
     crew_stop: CancellationToken,
     house: House,
     /// The one URL that logs in.
@@ -119,9 +124,17 @@ impl Demo {
         let crew_stop = CancellationToken::new();
         // `stop` ends it.
         let crew = tokio::spawn(crew.run(crew_stop.clone()));
+        let fitter = Fitter {
+            maintenance: node.maintenance.clone(),
+            mes: node.mes.clone(),
+            clock: node.clock.clone(),
+            who: person(&node, FITTER, Role::Operator, crew::LINE).await?,
+        };
+        // `stop` ends it.
+        let fitter = tokio::spawn(fitter.run(crew_stop.clone()));
         let house = House::start(&HouseOptions::new(mqtt, credentials, node.clock.clone()));
         let url = format!("http://{http}/login?code={}", link.reveal());
-        Ok(Self { node, line, assembly, crew, crew_stop, house, url })
+        Ok(Self { node, line, assembly, crew, fitter, crew_stop, house, url })
     }
 
     /// Where MQTT listens.
@@ -137,8 +150,9 @@ impl Demo {
     /// Stops the house, the lines and the node.
     pub async fn stop(self) {
         self.crew_stop.cancel();
-        // The task only ends; how it ended changes nothing now.
+        // The tasks only end; how they ended changes nothing now.
         let _ = self.crew.await;
+        let _ = self.fitter.await;
         self.house.stop().await;
         self.assembly.stop().await;
         self.node.stop().await;

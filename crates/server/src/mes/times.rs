@@ -1,4 +1,4 @@
-//! What traceability asks of the shop floor.
+//! What traceability and maintenance ask of the shop floor.
 
 use super::Manufacturing;
 use andon_api::ports::mes::Window;
@@ -26,6 +26,29 @@ impl Manufacturing {
             return None;
         }
         self.totals(path, Window { from, to }).await.ok().map(|totals| totals.sums)
+    }
+
+    /// What machines at or below a path come to between two moments; `None`: none is followed there.
+    /// # Errors
+    /// What is kept of them cannot be read.
+    pub(crate) async fn sums_below(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Option<Sums>, String> {
+        let _turn = self.turn.read().await;
+        if self.machines_below(path).is_empty() {
+            return Ok(None);
+        }
+        let totals = self.totals(path, Window { from, to }).await;
+        totals.map(|totals| Some(totals.sums)).map_err(|error| error.to_string())
+    }
+
+    /// The machines at or below a path.
+    pub(crate) fn machines_below(&self, path: &str) -> Vec<String> {
+        let state = self.state();
+        state.units.keys().filter(|unit| andon_model::path::is_under(unit, path)).cloned().collect()
+    }
+
+    /// The instructions of these names as they are in force.
+    pub(crate) fn in_force(&self, names: &[String]) -> Vec<andon_mes::order::begin::Instruction> {
+        self.state().instructions(names)
     }
 
     /// Reads the lane as far as it goes, from where it was read before; `None`: from the beginning.

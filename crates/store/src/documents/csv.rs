@@ -36,7 +36,7 @@ struct Table {
 /// The column that says to which material a row belongs.
 const OWNER: &str = "material";
 
-static TABLES: [Table; 8] = [
+static TABLES: [Table; 9] = [
     Table {
         word: "material",
         inside: None,
@@ -108,6 +108,26 @@ static TABLES: [Table; 8] = [
         word: "reason",
         inside: None,
         columns: &[("name", "name", Text), ("counts_as", "counts_as", Text), ("action", "action", Text)],
+    },
+    Table {
+        word: "maintenance_plan",
+        inside: None,
+        columns: &[
+            ("name", "name", Text),
+            ("title", "title", Text),
+            ("equipment", "equipment", Text),
+            ("every", "every", Text),
+            ("every_cycles", "every_cycles", Number),
+            ("every_run_time", "every_run_time", Text),
+            ("condition", "condition", Text),
+            ("begins", "begins", Text),
+            ("lead", "lead", Text),
+            ("within", "within", Text),
+            ("estimated", "estimated", Text),
+            ("priority", "priority", Number),
+            ("skills", "skills", List),
+            ("instructions", "instructions", List),
+        ],
     },
     Table {
         word: "target",

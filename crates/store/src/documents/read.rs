@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "equipment",
     "tag",
     "connector",
@@ -102,6 +102,7 @@ const SECTIONS: [&str; 14] = [
     "instruction",
     "material",
     "machine",
+    "maintenance_plan",
     "target",
     "alarm",
     "format",

@@ -5,6 +5,7 @@ mod erp;
 mod floor;
 mod labour;
 mod logbook;
+mod maintenance;
 mod orders;
 mod outbox;
 mod plant;

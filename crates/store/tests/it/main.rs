@@ -8,6 +8,7 @@ mod erp;
 mod fakes;
 mod file;
 mod floor;
+mod maintenance;
 mod older;
 mod orders;
 mod plant;

@@ -116,6 +116,17 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO labour_span (number, person, path, from_at, to_at, ends_by, event) VALUES (1, x'05', 'works', 1, 9223372036854775807, 9, x'04');
         INSERT INTO labour_correction (number, span, at, by_id, was_from, was_to, reason, event) VALUES (1, 1, 7, x'06', 0, 8, 'ä', x'05');
         INSERT INTO labour_supervisor (person, branch) SELECT id, 'works' FROM person;
+        INSERT INTO maintenance_order (id, number, ordinal, kind, equipment, title, note, priority, source, state, is_open, failed, restored,
+            cause, remedy, skills, instructions, parts, fold, created, created_by, version)
+            VALUES (x'00112233445566778899aabbccddeef5', 'M-1', 1, 'corrective', 'works', 'ä', '', 5, 'person', 'Running', 1, 5,
+                9223372036854775807, '', '', '[]', '[]', '[]', 'm-1 ä works', 6, x'00112233445566778899aabbccddeef6', 2);
+        INSERT INTO maintenance_ledger (number, key, order_id, at, kind, content, state, by_id, event)
+            VALUES (1, x'07', x'00112233445566778899aabbccddeef5', 6, 'made', '{}', 'Running', x'01', x'06');
+        INSERT INTO maintenance_work (number, order_id, equipment, kind, person, from_at, to_at)
+            VALUES (1, x'00112233445566778899aabbccddeef5', 'works', 'corrective', x'05', 7, 9223372036854775807);
+        INSERT INTO maintenance_part (order_id, material, lot, serial, quantity)
+            VALUES (x'00112233445566778899aabbccddeef5', 'SEAL', 'ä', '', 1), (x'00112233445566778899aabbccddeef5', 'SEAL', '', '', 2);
+        INSERT INTO maintenance_turn (plan, turn, since) VALUES ('oil', 1, 5);
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)

@@ -223,8 +223,8 @@ export function movesOf(order: Pick<Order, 'jobs'>): Move[] {
   return (Object.keys(moves) as Move[]).filter((move) => moves[move]);
 }
 
-/** The instructions that have to be read before the job may begin. */
-export const unread = (job: Job): Job['instructions'] => job.instructions.filter((one) => !one.seen);
+/** The instructions that have to be read before the work may begin. */
+export const unread = (job: Pick<Job, 'instructions'>): Job['instructions'] => job.instructions.filter((one) => !one.seen);
 
 /** Newest first; entries of one millisecond keep the order they were written in, turned round. */
 export const newestFirst = (entries: readonly Entry[]): Entry[] => entries.map((entry, i) => ({ entry, i })).sort((a, b) => b.entry.at - a.entry.at || b.i - a.i).map(({ entry }) => entry);

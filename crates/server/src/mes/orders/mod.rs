@@ -326,8 +326,8 @@ fn is_below_one(path: &str, branches: &[String]) -> bool {
 }
 
 impl State {
-    /// The instructions of a job that are in force. One that the plant has no more is asked of nobody.
-    fn instructions(&self, names: &[String]) -> Vec<andon_mes::order::begin::Instruction> {
+    /// Instructions of these names that are in force. One that the plant has no more is asked of nobody.
+    pub(super) fn instructions(&self, names: &[String]) -> Vec<andon_mes::order::begin::Instruction> {
         let named = names.iter().filter_map(|name| self.master.instruction_named(name));
         let in_force = |instruction: &andon_mes::master::Instruction| andon_mes::order::begin::Instruction {
             name: instruction.name.clone(),
