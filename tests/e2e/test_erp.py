@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import tomllib
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -90,6 +91,26 @@ def build(verb: str, requests: list, *, bod: str | None = None, created: int | N
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 
+def define(verb: str, noun: str, things: list[str], *, bod: str | None = None, created: int | None = None, delete: list[str] = (), code="Always") -> bytes:
+    """Definitions, as text of an ERP with a template."""
+    code = {"Process": f' acknowledgeCode="{code}"', "Change": f' responseCode="{code}"'}.get(verb, "")
+    actions = "".join(f'<ActionExpression actionCode="Delete">{one}</ActionExpression>' for one in delete)
+    criteria = f"<ActionCriteria>{actions}</ActionCriteria>" if actions else ""
+    return f"""<?xml version="1.0"?><{verb}{noun} xmlns="{NAMESPACE}" releaseID="7.01"><ApplicationArea><Sender><LogicalID>ERP1</LogicalID></Sender>
+      <CreationDateTime>{time(created or now_ms())}</CreationDateTime><BODID>{bod or uuid.uuid4()}</BODID></ApplicationArea>
+      <DataArea><{verb}{code}>{criteria}</{verb}>{"".join(f"<{noun}>{thing}</{noun}>" for thing in things)}</DataArea></{verb}{noun}>""".encode()
+
+
+def material(number: str, title: str, **properties: str) -> str:
+    said = "".join(f"<MaterialDefinitionProperty><ID>{key}</ID><Value><ValueString>{value}</ValueString></Value></MaterialDefinitionProperty>" for key, value in properties.items())
+    return f"<ID>{number}</ID><Description>{title}</Description>{said}"
+
+
+def line(number: str, use: str, quantity: str, unit: str) -> str:
+    return f"""<MaterialSpecification><ID>{number}</ID><MaterialDefinitionID>{number}</MaterialDefinitionID><MaterialUse>{use}</MaterialUse>
+      <Quantity><QuantityString>{quantity}</QuantityString><UnitOfMeasure>{unit}</UnitOfMeasure></Quantity></MaterialSpecification>"""
+
+
 class Erp:
     """Takes messages, unless it is away or refuses; keeps all in the order in which they came, with what was sent beside them."""
 
@@ -148,7 +169,7 @@ class ErpTest(Case):
         super().setUp()
         self.erp = Erp().start()
         self.addCleanup(lambda: self.erp.stop())
-        extra = f'[b2mml]\nunits = {{ PCE = "pcs" }}\npriorities = [9, 1]\n[[erp]]\nname = "sap"\nurl = "http://127.0.0.1:{self.erp.port}/in"\nsecret = "sap"\n'
+        extra = f'[b2mml]\nunits = {{ PCE = "pcs", KGM = "kg" }}\nproperties = {{ MEINS = "unit", EAN11 = "gtin" }}\nequipment = {{ WC-100 = "{PRESS}" }}\npriorities = [9, 1]\n[[erp]]\nname = "sap"\nurl = "http://127.0.0.1:{self.erp.port}/in"\nsecret = "sap"\n'
         extra += '[[erp]]\nname = "files"\nfolder = "out"\nin_folder = "in"\nbranches = ["works/line1"]\nverb = "sync"\n'
         self.here = self.node(extra=extra)
         self.here.apply(PLANT)
@@ -321,6 +342,84 @@ class ErpTest(Case):
             answer = ask(message)
             self.assertEqual((answer.status, b"known here" in answer.body), (422, True), answer)
         self.assertEqual(self.here.request("POST", "/api/b2mml", build("Process", [good]), token=None, headers=XML).status, 401)
+
+    def exported(self) -> dict:
+        plant = tomllib.loads(self.here.get("/api/plant/export").body.decode())
+        return {one["name"]: one for one in plant["material"]}
+
+    def versions(self) -> list:
+        return self.here.get("/api/plant/versions").json["versions"]
+
+    def test_materials_and_how_they_are_made_come_from_the_erp_and_can_be_ordered(self):
+        before = self.exported()
+        new = define("Sync", "MaterialDefinition", [material("NUT", "Nut M8", MEINS="PCE", EAN11="4006381333931", Colour="blue"), material("WIRE", "Wire", MEINS="KGM", Tracked="LOT")], bod="m-1")
+        self.assertTrue(SCHEMA.validate(parse(new)), SCHEMA.error_log)
+        answer = self.here.request("POST", "/api/b2mml", new, headers=XML)
+        self.assertEqual((answer.status, name(parse(answer.body))), (200, "ConfirmBOD"), answer)
+        now = self.exported()
+        self.assertEqual(now["NUT"], {"name": "NUT", "title": "Nut M8", "unit": "pcs", "gtin": "4006381333931"})
+        self.assertEqual(now["WIRE"], {"name": "WIRE", "title": "Wire", "unit": "kg", "tracked": "lot"})
+        self.assertEqual({key: now[key] for key in before}, before)
+        self.assertEqual(self.versions()[0]["reason"], "SyncMaterialDefinition m-1")
+        # How it is made, for a thousand at once: half an hour and 12.5 kg of wire.
+        segment = f"""<OperationsSegment><ID>10</ID><Description>Press</Description><Duration>PT30M</Duration>
+          <EquipmentSpecification><ID>e</ID><EquipmentID>WC-100</EquipmentID></EquipmentSpecification>
+          {line("WIRE", "Consumed", "12.5", "KGM")}{line("NUT", "Produced", "1000", "PCE")}</OperationsSegment>"""
+        made = define("Process", "OperationsDefinition", [f"<ID>R-77</ID>{segment}"], bod="o-1")
+        self.assertTrue(SCHEMA.validate(parse(made)), SCHEMA.error_log)
+        answer = self.send(made)
+        self.assertEqual((name(answer), self.verdicts(answer)), ("AcknowledgeOperationsDefinition", ["Accepted"]))
+        nut = self.exported()["NUT"]
+        self.assertEqual(nut["bill"], [{"material": "WIRE", "quantity": 0.0125, "operation": "10"}])
+        self.assertEqual(nut["operation"], [{"name": "10", "title": "Press", "equipment": [PRESS], "run_time": "1800ms"}])
+        self.send(build("Process", [{"id": "n-1", "material": "NUT", "quantity": 50, "state": "Released"}]))
+        self.assertEqual([job["number"] for job in self.order("n-1")["jobs"]], ["n-1/10"])
+        # Again, over a kill, it changes nothing; and what is the same under another id makes no version either.
+        version = self.versions()[0]["version"]
+        self.here.kill()
+        self.here.start()
+        self.assertEqual(self.verdicts(self.send(made)), ["Accepted"])
+        self.send(define("Process", "OperationsDefinition", [f"<ID>R-77</ID>{segment}"]))
+        self.assertEqual(self.versions()[0]["version"], version)
+
+    def test_definitions_that_cannot_be_are_refused_each_by_itself_and_harm_nothing(self):
+        at = now_ms() - 60_000
+        bad_gtin = material("BAD", "Bad", EAN11="4006381333932")
+        answer = self.send(define("Process", "MaterialDefinition", [material("GOOD", "Good"), bad_gtin, material("a/b", "No"), material("GOOD", "Twice")], created=at), status=422)
+        self.assertEqual((name(answer), self.verdicts(answer)), ("AcknowledgeMaterialDefinition", ["Accepted", "Rejected", "Rejected", "Rejected"]))
+        for word, said in zip(["check digit", "a/b", "twice"], texts(answer, "//b:ResponseCriteria//b:Description")):
+            self.assertIn(word, said)
+        self.assertEqual(self.exported()["GOOD"], {"name": "GOOD", "title": "Good"})
+        # Older than what was accepted; an action that is none; a thing that is not there.
+        late = self.send(define("Change", "MaterialDefinition", [material("GOOD", "Old")], created=at - 1), status=422)
+        self.assertIn("is older", texts(late, "//b:ResponseCriteria//b:Description")[0])
+        for inside, word in (
+            ("<ID>NONE</ID><OperationsSegment><ID>10</ID><Duration>PT1S</Duration></OperationsSegment>", "NONE is not known here"),
+            ("<ID>GOOD</ID><OperationsSegment><ID>10</ID><Duration>PT1S</Duration><EquipmentSpecification><ID>e</ID><EquipmentID>works/nowhere</EquipmentID></EquipmentSpecification></OperationsSegment>", "works/nowhere"),
+            ("<ID>GOOD</ID><OperationsSegment><ID>10</ID><Duration>PT1S</Duration></OperationsSegment>", "equipment"),
+            ("<ID>GOOD</ID>", "OperationsSegment"),
+        ):
+            answer = self.send(define("Process", "OperationsDefinition", [inside]), status=422)
+            self.assertIn(word, texts(answer, "//b:ResponseCriteria//b:Description")[0])
+        # What is named in a bill is not removed; what nothing names is.
+        self.send(define("Process", "MaterialDefinition", [material("BOX", "Box")]))
+        packed = f"<ID>BOLT</ID><OperationsSegment><ID>10</ID>{line('BOX', 'Consumed', '0.01', 'pcs')}</OperationsSegment>"
+        self.send(define("Process", "OperationsDefinition", [packed]))
+        self.assertEqual(self.exported()["BOLT"]["operation"][0]["run_time"], "1 s")
+        answer = self.send(define("Sync", "MaterialDefinition", [material("BOX", "Box")], delete=["BOX"]), status=422)
+        self.assertIn("BOX", texts(answer, "//b:BOD/b:Description")[0])
+        answer = self.send(define("Change", "MaterialDefinition", [material("GOOD", "Good"), material("NEVER", "Never")], delete=["NEVER"]), status=422)
+        self.assertEqual(self.verdicts(answer), ["Accepted", "Rejected"])
+        self.send(define("Process", "MaterialDefinition", [material("GOOD", "Good")], delete=["GOOD"]))
+        self.assertNotIn("GOOD", self.exported())
+        self.assertEqual(sorted(self.exported()), ["BOLT", "BOX", "ROD"])
+        answer = self.send(define("Sync", "MaterialDefinition", [material(f"X{number}", "X") for number in range(1001)]), status=422)
+        self.assertIn("at most 1000", texts(answer, "//b:BOD/b:Description")[0])
+        # A part of the plant model: who may configure one line only may not.
+        olga = self.here.make_user("olga", "engineer", "works/line2")
+        answer = self.here.request("POST", "/api/b2mml", define("Process", "MaterialDefinition", [material("Z", "Z")]), token=None, cookie=olga, headers=XML)
+        self.assertEqual((answer.status, b"may not configure the whole plant" in answer.body), (422, True), answer)
+        self.assertNotIn("Z", self.exported())
 
     def test_many_orders_in_one_message(self):
         message = build("Process", [{"id": f"m-{number}", "material": "BOLT"} for number in range(500)])

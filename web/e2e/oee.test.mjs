@@ -238,12 +238,15 @@ describe('oee and andon', { skip: real }, () => {
     await page.locator('[data-unit]').nth(2).waitFor();
     const first = await shown();
     assert.deepEqual(first.slice(0, 2), ['works/nord/bottling/line2/packer', `${LINE1}/labeller`]);
-    // Put on by hand alone from here, so that a slow machine sees no turn less.
-    await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 2000);
+    // Put on by hand alone from here, so that a slow machine sees no turn less; from the middle of a turn, as what the page takes
+    // for now may be a second old: near the end of a turn, 15 s later could be the same turn.
+    const TURN = 15_000;
+    await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1000);
+    await page.clock.runFor(1.5 * TURN - ((await page.evaluate(() => Date.now())) % TURN));
     const seen = new Set([(await shown())[2]]);
     for (let turn = 1; turn < 5; turn += 1) {
       const third = (await shown())[2];
-      await page.clock.runFor(15_000);
+      await page.clock.runFor(TURN);
       await page.waitForFunction((third) => document.querySelectorAll('[data-unit]')[2]?.dataset.unit !== third, third);
       assert.deepEqual((await shown()).slice(0, 2), first.slice(0, 2));
       seen.add((await shown())[2]);

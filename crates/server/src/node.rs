@@ -326,6 +326,7 @@ impl Node {
             log: log.clone(),
             store: store.clone(),
             mes: mes.clone(),
+            bus: bus.clone(),
             accounts: accounts.clone(),
             secrets: secrets.clone(),
             recorder: recorder.clone(),
@@ -424,6 +425,7 @@ impl Node {
             clock: clock.clone(),
         };
         let admin = Admin::new(store.clone(), followers, secrets, settings.erp.clone());
+        erp.set_admin(admin.clone());
         let restored = take_restored(&settings.data_dir);
         // A backup is of a running node: that it holds no stop tells nothing.
         if let Some(last_alive) = last_alive.filter(|_| restored.is_none()) {

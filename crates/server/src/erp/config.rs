@@ -24,11 +24,25 @@ pub struct Rules {
     pub priorities: (i32, i32),
     /// The plant's word for a unit of the ERP's.
     pub units: BTreeMap<String, String>,
+    /// The key of `[[material]]` that a property of the ERP's is, one of [`PROPERTIES`].
+    pub properties: BTreeMap<String, String>,
+    /// The path of a piece of equipment, by the ERP's name of it.
+    pub equipment: BTreeMap<String, String>,
 }
+
+/// What properties of a material can say; a property that has one of these names needs no rule.
+pub const PROPERTIES: [&str; 4] = ["unit", "gtin", "tracked", "family"];
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { sender: "andon".to_owned(), zone: None, priorities: (1, 9), units: BTreeMap::new() }
+        Self {
+            sender: "andon".to_owned(),
+            zone: None,
+            priorities: (1, 9),
+            units: BTreeMap::new(),
+            properties: BTreeMap::new(),
+            equipment: BTreeMap::new(),
+        }
     }
 }
 
@@ -111,6 +125,8 @@ pub struct RawRules {
     time_zone: Option<Spanned<String>>,
     priorities: Option<Spanned<(i32, i32)>>,
     units: BTreeMap<String, String>,
+    properties: BTreeMap<String, Spanned<String>>,
+    equipment: BTreeMap<String, Spanned<String>>,
 }
 
 /// A link as it is written.
@@ -163,6 +179,20 @@ impl RawRules {
                 ));
             }
             rules.priorities = (low, high);
+        }
+        for (property, key) in self.properties {
+            if !PROPERTIES.contains(&key.get_ref().as_str()) {
+                let message = format!("the property {property:?} cannot be {:?} of a material", key.get_ref());
+                return Err((key.span().start, message, "write unit, gtin, tracked or family"));
+            }
+            rules.properties.insert(property, key.into_inner());
+        }
+        for (name, path) in self.equipment {
+            let at = path.span().start;
+            EquipmentPath::parse(path.get_ref()).map_err(|error| {
+                (at, error.to_string(), "write the path of a machine, such as \"works/line1/filler\"")
+            })?;
+            rules.equipment.insert(name, path.into_inner());
         }
         Ok(rules)
     }

@@ -4,10 +4,12 @@
 //! - A message of which everything was accepted is remembered under its sender and BODID, with its answer: the same again gets the same
 //!   answer and does nothing. One of which something was refused is looked at again when it comes again: what was accepted is there then
 //!   and is accepted alike, for an order is known by its number and content.
-//! - Of each order it is remembered when the last accepted message about it was made. An older one is refused.
+//! - Of each order, and of each definition, it is remembered when the last accepted message about it was made. An older one is refused.
 //! - What is remembered is written after the orders are. A kill in between forgets it, and the message, not being answered, comes again.
 
 mod ask;
+mod define;
+mod master;
 mod wish;
 
 use super::config::Rules;
@@ -15,6 +17,7 @@ use super::report::{head, id, text};
 use crate::mes::Manufacturing;
 use crate::plant_admin::to_the_end;
 use andon_access::Accounts;
+use andon_api::ports::PlantAdmin;
 use andon_api::ports::erp::{MessageProblem, Reply};
 use andon_api::ports::orders::{Current, OrderAction, OrderPatch, OrderView, OrderWish, Orders as _, OrdersProblem};
 use andon_b2mml::area::ApplicationArea;
@@ -23,6 +26,7 @@ use andon_b2mml::verb::{Acknowledge, ChangeStatus, Expression, Respond, Response
 use andon_b2mml::{
     ActionCode, ConfirmationCode, DataArea, DateTime, Identifier, Message, OneOrMore, ResponseCode, read,
 };
+use andon_bus::Bus;
 use andon_bus::ids::new_id;
 use andon_mes::calendar::Calendar;
 use andon_model::access::{Action, Gate as _, Principal};
@@ -33,9 +37,10 @@ use andon_store::erp::{ErpRepository as _, HeardMessage};
 use anyhow::Context as _;
 use ask::Asked;
 use bytes::Bytes;
+use master::{MOST_DEFINITIONS, Things};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wish::{Wanted, wanted};
 
@@ -58,8 +63,8 @@ pub enum Sender {
     },
 }
 
-/// What became of a request: refused, and why.
-type Outcome = (Identifier, Result<(), String>);
+/// What became of a request or a definition: done, and what else is to be said; or refused, and why.
+type Outcome = (Identifier, Result<String, String>);
 
 /// Takes messages, one after the other.
 pub struct Inbound {
@@ -67,6 +72,9 @@ pub struct Inbound {
     zone: Option<Calendar>,
     mes: Arc<Manufacturing>,
     store: Store,
+    bus: Arc<Bus>,
+    /// Who changes the plant model, once it is there.
+    admin: OnceLock<Arc<dyn PlantAdmin>>,
     accounts: Arc<Accounts>,
     clock: Arc<dyn Clock>,
     /// One message at a time: what it is compared with does not change under it.
@@ -86,12 +94,19 @@ impl Inbound {
         rules: Arc<Rules>,
         mes: Arc<Manufacturing>,
         store: Store,
+        bus: Arc<Bus>,
         accounts: Arc<Accounts>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Arc<Self>> {
         let zone = rules.zone.as_deref().map(|zone| Calendar::new(zone, Vec::new(), Vec::new())).transpose();
         let zone = zone.context("the time zone of [b2mml] cannot be used")?;
-        Ok(Arc::new(Self { rules, zone, mes, store, accounts, clock, turn: tokio::sync::Mutex::default() }))
+        let (admin, turn) = (OnceLock::new(), tokio::sync::Mutex::default());
+        Ok(Arc::new(Self { rules, zone, mes, store, bus, admin, accounts, clock, turn }))
+    }
+
+    /// From now on definitions are taken, too.
+    pub fn set_admin(&self, admin: Arc<dyn PlantAdmin>) {
+        let _ = self.admin.set(admin);
     }
 
     /// Does what a message says, to its end, also when nobody waits for it any more.
@@ -149,23 +164,67 @@ impl Inbound {
                     return self.refused(area, &why);
                 }
                 let (outcomes, latest) = self.do_all(verb, schedules, created, &by).await?;
-                let reply = self.answer(area, verb, schedules, &outcomes)?;
-                let heard = memory.filter(|_| reply.accepted).map(|memory| HeardMessage {
-                    key: memory.key,
-                    content: memory.content,
-                    answer: reply.text.clone().unwrap_or_default(),
-                });
-                self.store.erp_remember(heard, latest, self.clock.now()).await.map_err(failed)?;
-                Ok(reply)
+                let about = |verb| {
+                    let brief = OneOrMore::new(schedules.iter().map(brief).collect());
+                    brief.map(|schedules| DataArea::OperationsSchedule(verb, schedules))
+                };
+                let reply = self.answer(area, verb, &outcomes, about)?;
+                self.remember(reply, memory, latest).await
+            }
+            DataArea::MaterialDefinition(verb @ (Verb::Process(_) | Verb::Change(_) | Verb::Sync(_)), all) => {
+                self.defined(&message, verb, Things::Materials(all), created, &by, memory).await
+            }
+            DataArea::OperationsDefinition(verb @ (Verb::Process(_) | Verb::Change(_) | Verb::Sync(_)), all) => {
+                self.defined(&message, verb, Things::Operations(all), created, &by, memory).await
             }
             other => {
                 let why = format!(
-                    "{} is not taken here; taken are Process, Change, Cancel and Get of OperationsSchedule, and GetOperationsPerformance",
+                    "{} is not taken here; taken are Process, Change, Cancel and Get of OperationsSchedule, GetOperationsPerformance, \
+                     and Process, Change and Sync of MaterialDefinition and of OperationsDefinition",
                     other.message_name()
                 );
                 self.refused(area, &why)
             }
         }
+    }
+
+    async fn defined(
+        &self,
+        message: &Message,
+        verb: &Verb,
+        things: Things<'_>,
+        created: Timestamp,
+        by: &Sender,
+        memory: Option<Memory>,
+    ) -> Result<Reply, MessageProblem> {
+        let area = &message.application_area;
+        let count = things.ids().len();
+        if count > MOST_DEFINITIONS {
+            let why =
+                format!("the message has {count} definitions; at most {MOST_DEFINITIONS} are taken, so send several");
+            return self.refused(area, &why);
+        }
+        let named = area.bod_id.as_ref().map_or_else(String::new, |id| format!(" {id}"));
+        let reason = format!("{}{named}", message.data_area.message_name());
+        let (outcomes, latest) = self.define((verb, &things), created, by, reason).await?;
+        let reply = self.answer(area, verb, &outcomes, |verb| things.brief(verb))?;
+        self.remember(reply, memory, latest).await
+    }
+
+    /// Keeps what a message came to before it is answered.
+    async fn remember(
+        &self,
+        reply: Reply,
+        memory: Option<Memory>,
+        latest: Vec<(String, Timestamp)>,
+    ) -> Result<Reply, MessageProblem> {
+        let heard = memory.filter(|_| reply.accepted).map(|memory| HeardMessage {
+            key: memory.key,
+            content: memory.content,
+            answer: reply.text.clone().unwrap_or_default(),
+        });
+        self.store.erp_remember(heard, latest, self.clock.now()).await.map_err(failed)?;
+        Ok(reply)
     }
 
     /// A time of a message.
@@ -209,7 +268,7 @@ impl Inbound {
             let outcome = match outcome {
                 Ok(()) => {
                     latest.insert(subject, created);
-                    Ok(())
+                    Ok(String::new())
                 }
                 Err(Stop::Refused(why)) => Err(why),
                 Err(Stop::Failed(why)) => {
@@ -379,8 +438,8 @@ impl Inbound {
         &self,
         original: &ApplicationArea,
         verb: &Verb,
-        schedules: &[OperationsSchedule],
         outcomes: &[Outcome],
+        about: impl FnOnce(Verb) -> Option<DataArea>,
     ) -> Result<Reply, MessageProblem> {
         let accepted = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
         let code = match verb {
@@ -400,13 +459,12 @@ impl Inbound {
         let message = if by_verb {
             let response_criteria = outcomes.iter().map(criteria).collect();
             let original = Some(original.clone());
-            let things = OneOrMore::new(schedules.iter().map(brief).collect());
-            let things = things.ok_or_else(|| MessageProblem::Failed("a message without a schedule".to_owned()))?;
             let verb = match verb {
                 Verb::Change(_) => Verb::Respond(Respond { original_application_area: original, response_criteria }),
                 _ => Verb::Acknowledge(Acknowledge { original_application_area: original, response_criteria }),
             };
-            Message { application_area: self.own_head()?, data_area: DataArea::OperationsSchedule(verb, things) }
+            let data_area = about(verb).ok_or_else(|| MessageProblem::Failed("a message of nothing".to_owned()))?;
+            Message { application_area: self.own_head()?, data_area }
         } else if by_head {
             let why: Vec<String> = outcomes
                 .iter()
@@ -486,10 +544,8 @@ fn memory(message: &Message, by: &Sender) -> Option<Memory> {
 
 fn criteria((about, outcome): &Outcome) -> ResponseCriteria {
     let action = if outcome.is_ok() { ActionCode::Accepted } else { ActionCode::Rejected };
-    let why = outcome
-        .as_ref()
-        .err()
-        .map(|why| ChangeStatus { description: text(why).into_iter().collect(), ..ChangeStatus::default() });
+    let words = outcome.as_ref().unwrap_or_else(|why| why);
+    let why = text(words).map(|words| ChangeStatus { description: vec![words], ..ChangeStatus::default() });
     ResponseCriteria {
         response_expression: Some(Expression { action, about: Some(about.clone()) }),
         change_status: why,

@@ -20,7 +20,9 @@ use crate::mes::Manufacturing;
 use crate::notes::Notes;
 use crate::secrets::Secrets;
 use andon_access::Accounts;
+use andon_api::ports::PlantAdmin;
 use andon_api::ports::erp::{Decision, DecisionProblem, LinkView, MessageProblem, Reply};
+use andon_bus::Bus;
 use andon_log::DurableLog;
 use andon_model::access::Principal;
 use andon_model::record::Recorder;
@@ -43,6 +45,7 @@ pub struct Parts {
     pub log: Arc<DurableLog>,
     pub store: Store,
     pub mes: Arc<Manufacturing>,
+    pub bus: Arc<Bus>,
     pub accounts: Arc<Accounts>,
     pub secrets: Arc<Secrets>,
     pub recorder: Arc<dyn Recorder>,
@@ -63,9 +66,9 @@ impl Erp {
     /// # Errors
     /// The rules cannot be.
     pub async fn open(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { rules, links, log, store, mes, accounts, secrets, recorder, clock, notes } = parts;
+        let Parts { rules, links, log, store, mes, bus, accounts, secrets, recorder, clock, notes } = parts;
         let rules = Arc::new(rules);
-        let inbound = Inbound::new(rules.clone(), mes.clone(), store.clone(), accounts, clock.clone())?;
+        let inbound = Inbound::new(rules.clone(), mes.clone(), store.clone(), bus, accounts, clock.clone())?;
         let own =
             outbound::Parts { rules, log: log.clone(), store, mes, secrets, recorder, clock, notes: notes.clone() };
         let sends = links.iter().filter(|link| link.target.is_some());
@@ -81,6 +84,11 @@ impl Erp {
         })
         .await?;
         Ok(Arc::new(Self { links, outbound, inbound, notes }))
+    }
+
+    /// From now on definitions of materials are taken, too.
+    pub fn set_admin(&self, admin: Arc<dyn PlantAdmin>) {
+        self.inbound.set_admin(admin);
     }
 
     /// Starts the tasks; each ends with `stop`.
