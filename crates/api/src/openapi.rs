@@ -2,8 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-    logbook, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage, timeline, topics,
-    trace, transfer, users, values, ws,
+    logbook, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock, storage, timeline,
+    topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -107,6 +107,16 @@ use utoipa::OpenApi;
         trace::recall,
         trace::recall_table,
         trace::label,
+        stock::carry,
+        stock::containers,
+        stock::make_container,
+        stock::container,
+        stock::pack,
+        stock::unpack,
+        stock::stock,
+        stock::moves,
+        stock::passes,
+        stock::exchange,
         trace::findings,
         trace::certificate,
         trace::certificate_key,

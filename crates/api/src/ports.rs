@@ -4,6 +4,7 @@ pub mod erp;
 pub mod mes;
 pub mod orders;
 pub mod shift;
+pub mod stock;
 pub mod trace;
 
 use andon_model::BoxFuture;

@@ -556,6 +556,7 @@ impl Node {
                 logbook: shift.clone(),
                 labour: shift.clone(),
                 traces: trace.clone(),
+                stock: trace.clone(),
                 erp: erp.clone(),
                 backups: holds.clone(),
                 node: state.clone(),

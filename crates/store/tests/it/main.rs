@@ -14,4 +14,5 @@ mod relay;
 mod shift;
 mod timeline;
 mod trace;
+mod trace_pack;
 mod trace_rules;

@@ -5,8 +5,8 @@ use super::words::{Texts, number_of};
 use crate::error::{StoreError, database};
 use crate::sqlite::{Store, from_json, to_id};
 use crate::trace::{
-    CertificateBrief, Finding, Item, ItemFilter, ItemKind, ItemRef, Move, PAGE_MAX, PassAt, StateSaid,
-    StoredCertificate, Wrong,
+    CertificateBrief, Finding, Item, ItemFilter, ItemKind, ItemRef, LyingMaterial, Move, ONE, PAGE_MAX, Packed, PassAt,
+    StateSaid, StoredCertificate, Wrong,
 };
 use andon_model::Timestamp;
 use sqlx::pool::PoolConnection;
@@ -94,25 +94,25 @@ impl Store {
         items(&mut view, &found).await
     }
 
-    pub(super) async fn moves(&self, item: Uuid, after: Option<Move>) -> Result<Vec<Move>, StoreError> {
+    pub(super) async fn moves(&self, item: Uuid, before: Option<Move>, limit: u32) -> Result<Vec<Move>, StoreError> {
         let mut view = self.view("read movements").await?;
         let Some(row) = find(&mut view, &ItemRef::Id(item)).await? else { return Ok(Vec::new()) };
-        let mut last = (i64::MIN, 0, 0);
-        if let Some(after) = after {
+        let mut last = (i64::MAX, i64::MAX, i64::MAX);
+        if let Some(before) = before {
             let mut number = async |place: Option<String>| {
                 Ok::<_, StoreError>(number_of(&mut view, &place.unwrap_or_default()).await?.unwrap_or(0))
             };
-            last = (after.at.micros(), number(after.from).await?, number(after.to).await?);
+            last = (before.at.micros(), number(before.from).await?, number(before.to).await?);
         }
         let found: Vec<(i64, i64, i64, i64, Option<i64>)> = sqlx::query_as(
             "SELECT at, from_place, to_place, quantity, by_id FROM trace_move WHERE item = ? \
-             AND (at, from_place, to_place) > (?, ?, ?) ORDER BY at, from_place, to_place LIMIT ?",
+             AND (at, from_place, to_place) < (?, ?, ?) ORDER BY at DESC, from_place DESC, to_place DESC LIMIT ?",
         )
         .bind(row.key)
         .bind(last.0)
         .bind(last.1)
         .bind(last.2)
-        .bind(i64::from(PAGE_MAX))
+        .bind(i64::from(limit.min(PAGE_MAX)))
         .fetch_all(&mut *view)
         .await
         .map_err(database("read movements"))?;
@@ -140,27 +140,90 @@ impl Store {
         .map_err(database("look how much is where"))
     }
 
-    pub(super) async fn stock_in(&self, place: String, after: Option<Uuid>) -> Result<Vec<(Item, i64)>, StoreError> {
+    pub(super) async fn stock_in(
+        &self,
+        place: String,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<(Item, i64)>, StoreError> {
         let mut view = self.view("look what lies in a place").await?;
         let Some(place) = number_of(&mut view, &place).await? else { return Ok(Vec::new()) };
-        let after = match after {
-            Some(id) => find(&mut view, &ItemRef::Id(id)).await?.map_or(0, |row| row.key),
-            None => 0,
+        let before = key_before(&mut view, before).await?;
+        let found: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT item, quantity FROM trace_stock WHERE place = ? AND item < ? ORDER BY item DESC LIMIT ?",
+        )
+        .bind(place)
+        .bind(before)
+        .bind(i64::from(limit.min(PAGE_MAX)))
+        .fetch_all(&mut *view)
+        .await
+        .map_err(database("look what lies in a place"))?;
+        let keys: Vec<i64> = found.iter().map(|(key, _)| *key).collect();
+        let items = newest_first(&mut view, &keys).await?;
+        Ok(items.into_iter().zip(found.into_iter().map(|(_, quantity)| quantity)).collect())
+    }
+
+    pub(super) async fn materials_in(&self, place: String, limit: u32) -> Result<Vec<LyingMaterial>, StoreError> {
+        let mut view = self.view("look what lies in a place").await?;
+        let Some(place) = number_of(&mut view, &place).await? else { return Ok(Vec::new()) };
+        // Whole units and millionths are summed apart, for the sum of many is beyond what a number of the database holds.
+        type Row = (String, i64, i64, i64, i64, i64);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT w.text, count(*), sum(s.quantity / 1000000), sum(s.quantity % 1000000), \
+             sum(CASE WHEN i.state = 0 THEN s.quantity / 1000000 ELSE 0 END), \
+             sum(CASE WHEN i.state = 0 THEN s.quantity % 1000000 ELSE 0 END) \
+             FROM trace_stock s JOIN trace_item i ON i.key = s.item JOIN trace_word w ON w.number = i.material \
+             WHERE s.place = ? GROUP BY w.text ORDER BY w.text LIMIT ?",
+        )
+        .bind(place)
+        .bind(i64::from(limit.min(PAGE_MAX)))
+        .fetch_all(&mut *view)
+        .await
+        .map_err(database("add up what lies in a place"))?;
+        let sum = |whole: i64, part: i64| i128::from(whole) * i128::from(ONE) + i128::from(part);
+        let lying = |(material, items, whole, part, good_whole, good_part): Row| LyingMaterial {
+            material,
+            items,
+            quantity: sum(whole, part),
+            released: sum(good_whole, good_part),
         };
-        let found: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT item, quantity FROM trace_stock WHERE place = ? AND item > ? ORDER BY item LIMIT ?")
-                .bind(place)
-                .bind(after)
-                .bind(i64::from(PAGE_MAX))
-                .fetch_all(&mut *view)
-                .await
-                .map_err(database("look what lies in a place"))?;
-        let amounts: HashMap<i64, i64> = found.iter().copied().collect();
-        let keys: Vec<i64> = found.into_iter().map(|(key, _)| key).collect();
-        let mut rows = rows(&mut view, &keys).await?;
-        rows.sort_unstable_by_key(|row| row.key);
-        let lie: Vec<i64> = rows.iter().map(|row| amounts.get(&row.key).copied().unwrap_or(0)).collect();
-        Ok(items(&mut view, &rows).await?.into_iter().zip(lie).collect())
+        Ok(rows.into_iter().map(lying).collect())
+    }
+
+    pub(super) async fn places(&self, limit: u32) -> Result<Vec<(String, i64)>, StoreError> {
+        sqlx::query_as(
+            "SELECT w.text, s.items FROM (SELECT place, count(*) AS items FROM trace_stock GROUP BY place) s \
+             JOIN trace_word w ON w.number = s.place ORDER BY w.text LIMIT ?",
+        )
+        .bind(i64::from(limit.min(PAGE_MAX)))
+        .fetch_all(self.readers())
+        .await
+        .map_err(database("look where something lies"))
+    }
+
+    pub(super) async fn contents(
+        &self,
+        container: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Packed>, StoreError> {
+        let mut view = self.view("look what lies in a container").await?;
+        let Some(row) = find(&mut view, &ItemRef::Id(container)).await? else { return Ok(Vec::new()) };
+        let before = key_before(&mut view, before).await?;
+        let found: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT from_key, sum(quantity), max(at) FROM trace_edge WHERE to_key = ? AND removed_at IS NULL \
+             AND from_key < ? GROUP BY from_key ORDER BY from_key DESC LIMIT ?",
+        )
+        .bind(row.key)
+        .bind(before)
+        .bind(i64::from(limit.min(PAGE_MAX)))
+        .fetch_all(&mut *view)
+        .await
+        .map_err(database("look what lies in a container"))?;
+        let keys: Vec<i64> = found.iter().map(|(key, ..)| *key).collect();
+        let items = newest_first(&mut view, &keys).await?;
+        let packed = |(item, (_, quantity, at))| Packed { item, quantity, at: Timestamp::from_micros(at) };
+        Ok(items.into_iter().zip(found).map(packed).collect())
     }
 
     pub(super) async fn states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError> {
@@ -209,18 +272,19 @@ impl Store {
         &self,
         equipment: String,
         (from, to): (Timestamp, Timestamp),
-        after: Option<(Timestamp, Uuid)>,
+        before: Option<(Timestamp, Uuid)>,
+        limit: u32,
     ) -> Result<Vec<PassAt>, StoreError> {
         let mut view = self.view("read which units were at a station").await?;
         let Some(equipment) = number_of(&mut view, &equipment).await? else { return Ok(Vec::new()) };
         let mut query = QueryBuilder::<Sqlite>::new(PASS_COLUMNS);
         query.push("equipment = ").push_bind(equipment);
         query.push(" AND at >= ").push_bind(from.micros()).push(" AND at < ").push_bind(to.micros());
-        if let Some((at, unit)) = after {
+        if let Some((at, unit)) = before {
             let unit = find(&mut view, &ItemRef::Id(unit)).await?.map_or(0, |row| row.key);
-            query.push(" AND (at, unit) > (").push_bind(at.micros()).push(", ").push_bind(unit).push(")");
+            query.push(" AND (at, unit) < (").push_bind(at.micros()).push(", ").push_bind(unit).push(")");
         }
-        query.push(" ORDER BY at, unit LIMIT ").push_bind(i64::from(PAGE_MAX));
+        query.push(" ORDER BY at DESC, unit DESC LIMIT ").push_bind(i64::from(limit.min(PAGE_MAX)));
         let found: Vec<PassRow> = query
             .build_query_as()
             .fetch_all(&mut *view)
@@ -352,6 +416,21 @@ const SUMS: &[(&str, &str)] = &[
          ON k.item = m.item AND k.place = m.place WHERE coalesce(k.quantity, 0) <> m.total LIMIT ?",
     ),
 ];
+
+/// The key of the last item of the page before; all keys lie before it where there is none.
+async fn key_before(view: &mut SqliteConnection, before: Option<Uuid>) -> Result<i64, StoreError> {
+    match before {
+        Some(id) => Ok(find(view, &ItemRef::Id(id)).await?.map_or(0, |row| row.key)),
+        None => Ok(i64::MAX),
+    }
+}
+
+/// Items by their keys, the last one first; each key is one.
+async fn newest_first(view: &mut SqliteConnection, keys: &[i64]) -> Result<Vec<Item>, StoreError> {
+    let mut rows = rows(view, keys).await?;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.key));
+    items(view, &rows).await
+}
 
 async fn passes(view: &mut SqliteConnection, found: Vec<PassRow>) -> Result<Vec<PassAt>, StoreError> {
     let mut keys: Vec<i64> = found.iter().map(|row| row.0).collect();

@@ -239,7 +239,8 @@ impl Writing<'_> {
         by: Option<i64>,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO trace_move (item, at, from_place, to_place, quantity, by_id) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO trace_move (item, at, from_place, to_place, quantity, by_id) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (item, at, from_place, to_place) DO UPDATE SET quantity = trace_move.quantity + excluded.quantity",
         )
         .bind(item)
         .bind(at)
