@@ -109,6 +109,8 @@ if [[ $purpose == test ]]; then
     want mosquitto_pub mosquitto-clients
     want chromium chromium
     want psql postgresql-client
+    # Its programs are not on the path; the tests run a server of their own, as a user who is not root.
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     want java default-jre-headless
     want odbcinst unixodbc
     odbcinst -q -d -n "PostgreSQL Unicode" >/dev/null 2>&1 || missing+=(odbc-postgresql)

@@ -157,6 +157,92 @@ describe('traceability', { skip: real }, () => {
     );
   });
 
+  test('a lot is received with a finger: what is missing is said, and after a lost answer it comes once', async () => {
+    await on(
+      '/trace',
+      { touch: true, density: 'touch' },
+      async (page) => {
+        await page.getByRole('button', { name: 'Receive a lot' }).tap();
+        const dialog = page.getByRole('dialog');
+        const field = (name) => dialog.getByRole(name === 'Material' ? 'combobox' : 'textbox', { name });
+        await dialog.getByRole('button', { name: 'Receive', exact: true }).tap();
+        await dialog.getByText('Choose a material.').waitFor();
+        await field('Material').fill('NONE-1');
+        await dialog.getByText('No material has this number.').waitFor();
+        const offered = await dialog.locator('datalist option').evaluateAll((all) => all.map((e) => e.value));
+        assert.ok(offered.length > 1);
+        await field('Material').fill(offered[0]);
+        await dialog.getByRole('button', { name: 'Receive', exact: true }).tap();
+        await dialog.getByText('Scan or type the lot’s number.').waitFor();
+        await field('Lot number').fill('L-77');
+        await field(/^Quantity/).fill('1200');
+        await field('Place').fill('store/a12');
+        await dialog.getByRole('button', { name: 'Quarantine' }).tap();
+        assert.deepEqual(await findings(page), []);
+        await page.evaluate(() => window.andonMock.loseAnswer());
+        await dialog.getByRole('button', { name: /^Receive 1,200/ }).tap();
+        await dialog.getByText(/^No answer: whether it was received is not known/).waitFor();
+        await dialog.getByRole('button', { name: /^Receive 1,200/ }).tap();
+        await page.getByRole('heading', { name: 'Lot L-77' }).waitFor();
+        await page.getByText('store/a12 (1,200').waitFor();
+        await page.getByText('Quarantine').first().waitFor();
+        // What has come stands there, and another of its name is not made of it.
+        await page.getByRole('link', { name: 'Newest units and findings' }).tap();
+        const come = rows(page, 'Newest lots').filter({ hasText: 'L-77' });
+        await come.first().waitFor();
+        assert.equal(await come.count(), 1);
+        await page.getByRole('button', { name: 'Receive a lot' }).tap();
+        await field('Material').fill(offered[0]);
+        await field('Lot number').fill('L-77');
+        await field(/^Quantity/).fill('5');
+        await page.keyboard.press('Enter');
+        await dialog.getByText(/another delivery of it gets a lot number of its own/i).waitFor();
+      },
+      ['Failed', '409'],
+    );
+    await on('/trace', { user: 'viewer' }, async (page) => {
+      await page.getByText('Receiving needs the role operator at a station of units.').waitFor();
+      await page.getByRole('button', { name: 'Receive a lot' }).click({ force: true });
+      assert.equal(await page.getByRole('dialog').count(), 0);
+    });
+  });
+
+  test('a certificate made anew takes the place of the one before; a unit gets its account once, and the password is shown once', async () => {
+    await on(
+      item('20'),
+      {},
+      async (page) => {
+        const here = card(page, 'Certificate');
+        await here.getByRole('button', { name: 'Make the certificate anew' }).click();
+        await page.getByRole('dialog').getByRole('button', { name: 'Make and sign it' }).click();
+        await here.getByText('replaced by HP16-2026-004701-2').waitFor();
+        assert.equal(await here.getByRole('listitem').count(), 2);
+        // Without an answer nothing is asked for a second time, and the page says what became of it.
+        await page.evaluate(() => window.andonMock.loseAnswer());
+        await here.getByRole('button', { name: 'Make the certificate anew' }).click();
+        await page.getByRole('dialog').getByRole('button', { name: 'Make and sign it' }).click();
+        await page.getByRole('dialog').getByText(/^No answer: whether it was made is not known/).waitFor();
+        assert.equal(await page.getByRole('dialog').getByRole('button', { name: 'Make and sign it' }).count(), 0);
+        await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+        await here.getByRole('button', { name: 'Let this unit connect' }).click();
+        assert.deepEqual(await findings(page), []);
+        await page.getByRole('dialog').getByRole('button', { name: 'Make the account' }).click();
+        const secret = page.getByRole('dialog', { name: 'What CP25-0004701 connects with' });
+        await secret.getByText(/^units\/0192f0c0-.*\/#$/).waitFor();
+        assert.equal(await secret.locator('code').count(), 3);
+        assert.deepEqual(await findings(page), []);
+        await secret.getByRole('button', { name: 'Done' }).click();
+        await here.getByText(/^It was given an account to connect with/).waitFor();
+        assert.equal(await here.getByRole('button', { name: 'Let this unit connect' }).count(), 0);
+      },
+      ['Failed'],
+    );
+    await on(item('20'), { user: 'operator' }, async (page) => {
+      await card(page, 'Certificate').getByText('HP16-2026-004701').first().waitFor();
+      assert.equal(await page.getByRole('button', { name: /Make the certificate anew|Let this unit connect/ }).count(), 0);
+    });
+  });
+
   test('who may not decide is told why: by the page, or by the server', async () => {
     await on(GOOD_LOT, { user: 'viewer' }, async (page) => {
       await page.getByText('Changing it needs the role operator at a station of units.').waitFor();

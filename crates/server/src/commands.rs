@@ -4,8 +4,10 @@ use crate::backup::Last;
 use crate::certificate::End;
 use crate::client::Client;
 use crate::data_dir::DataDir;
-use crate::node::{examine_records, open_log_offline};
+use crate::node::open_log_offline;
+use crate::records;
 use crate::say::{self, complain, say};
+use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
 use andon_access::audit::{AuditReport, verify};
 use andon_model::error::causes;
@@ -97,14 +99,15 @@ pub async fn sql(settings: &Settings, statement: &str, format: SqlOutput) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives the running node a secret that comes on the standard input, where no list of processes and no shell history shows it.
+/// Gives the node a secret that comes on the standard input, where no list of processes and no shell history shows it. One that does not run
+/// finds it at its start, which may need it.
 /// # Errors
-/// No node runs, or it does not take it.
+/// It is not taken.
 pub async fn set_secret(settings: &Settings, name: &str) -> Result<ExitCode> {
     if !crate::secrets::is_name(name) {
         bail!("{}", crate::secrets::Refused::Name);
     }
-    let client = running(settings)?;
+    let client = client(settings)?;
     if std::io::stdin().is_terminal() {
         complain!(
             "type the secret, then Enter and Ctrl-D; it is shown as you type. Better: andon secret set {name} < FILE"
@@ -116,8 +119,16 @@ pub async fn set_secret(settings: &Settings, name: &str) -> Result<ExitCode> {
     if let Some(line) = value.strip_suffix('\n') {
         value = line.strip_suffix('\r').unwrap_or(line).to_owned();
     }
-    let body = json!({ "value": value });
-    client.send(Method::PUT, &format!("/api/secrets/{name}"), Some(&body)).await?.success()?;
+    match client {
+        Some(client) => {
+            let body = json!({ "value": value });
+            client.send(Method::PUT, &format!("/api/secrets/{name}"), Some(&body)).await?.success()?;
+        }
+        None => {
+            let _held = DataDir::take(&settings.data_dir)?;
+            Secrets::open(&settings.data_dir)?.set(name, &value)?;
+        }
+    }
     say!("the secret {name} is set");
     Ok(ExitCode::SUCCESS)
 }
@@ -373,8 +384,7 @@ pub async fn doctor(settings: &Settings) -> Result<ExitCode> {
         }
         None => {
             add(true, "no node runs on this data directory".to_owned());
-            let records = settings.data_dir.join("records.sqlite");
-            match examine_records(&records).await {
+            match records::examine(settings).await {
                 Ok(text) => add(true, text),
                 Err(error) => add(false, error.to_string()),
             }

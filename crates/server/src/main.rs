@@ -30,6 +30,7 @@ mod notes;
 mod plant_admin;
 mod presence;
 mod progress;
+mod records;
 mod say;
 mod secrets;
 mod settings;
@@ -202,6 +203,11 @@ enum Command {
         #[command(subcommand)]
         command: Verify,
     },
+    /// The records: plant model, accounts, orders, traceability.
+    Records {
+        #[command(subcommand)]
+        command: Records,
+    },
     /// Secrets that documents name: passwords and keys to log in elsewhere.
     Secret {
         #[command(subcommand)]
@@ -222,8 +228,20 @@ enum Verify {
 }
 
 #[derive(Subcommand)]
+enum Records {
+    /// Bring the records of a file into the PostgreSQL database of `[records] url`, which must be empty, while no node runs.
+    Copy {
+        #[command(flatten)]
+        config: Config,
+        /// The file; records.sqlite of the data directory if missing, which is set aside then.
+        #[arg(long)]
+        from: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
 enum SecretCommand {
-    /// Keep what comes on the standard input (without the line feed at its end) as a secret of the running node.
+    /// Keep what comes on the standard input (without the line feed at its end) as a secret of the node, which may run or not.
     Set {
         #[command(flatten)]
         config: Config,
@@ -392,6 +410,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Restore { dir, into, backup: name, only, max_rate } => {
             backup::tool::restore(backup::tool::RestoreWish { dir, into, name, only, max_rate }).await
         }
+        Command::Records { command: Records::Copy { config, from } } => records::copy(&read(&config)?, from).await,
         Command::Doctor(config) => commands::doctor(&read(&config)?).await,
         Command::Secret { command } => match command {
             SecretCommand::Set { config, name } => commands::set_secret(&read(&config)?, &name).await,

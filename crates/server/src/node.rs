@@ -17,6 +17,7 @@ use crate::mqtt::{self, Entrance, Hooks};
 use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
+use crate::records;
 use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::shift::{self, Shift};
@@ -35,17 +36,15 @@ use andon_bus::ids::new_id;
 use andon_connectors::Runner;
 use andon_historian::Historian;
 use andon_log::{DurableLog, LogOptions, OsDisk};
-use andon_model::error::causes;
 use andon_model::log::{Lane, Log};
 use andon_model::pace::Pace;
 use andon_model::peer::Places;
 use andon_model::plant::SettingsCheck;
 use andon_model::record::Recorder;
 use andon_model::{Clock, SystemClock};
-use andon_store::{OpenError, PlantRepository, Store, StoreError};
+use andon_store::{PlantRepository, Store};
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -141,7 +140,7 @@ pub struct Node {
 }
 
 /// The node's id, made at the first start.
-fn node_id(dir: &DataDir, clock: &dyn Clock) -> Result<Uuid> {
+pub(crate) fn node_id(dir: &DataDir, clock: &dyn Clock) -> Result<Uuid> {
     let path = dir.join("node-id");
     match std::fs::read_to_string(&path) {
         Ok(text) => {
@@ -244,16 +243,9 @@ impl Node {
             move || ended::last_alive_if_cut_off(&*log)
         })
         .await??;
-        let records = dir.join("records.sqlite");
-        refuse_missing_records(&records, log.durable_seq(Lane::Records).0)?;
-        let store = Store::open(&records, clock.clone()).await.map_err(|error| match error {
-            OpenError::Damaged { .. } => unusable_records(&records, &error),
-            other => other.into(),
-        })?;
-        let unusable = |error: StoreError| match error {
-            StoreError::Damaged { .. } | StoreError::Database { .. } => unusable_records(&records, &error),
-            other => other.into(),
-        };
+        let events = log.durable_seq(Lane::Records).0;
+        let store = records::open(&settings.records, &settings.data_dir, node, events, clock.clone()).await?;
+        let unusable = |error| records::unusable(&settings.records, &settings.data_dir, error);
         let (plant, ids) = store.current_plant().await.map_err(unusable)?;
         let plant = Arc::new(plant);
         warn_about(&plant);
@@ -270,7 +262,7 @@ impl Node {
             move || AuditRecorder::open(log)
         })
         .await??;
-        let records =
+        let accounts =
             Arc::new(StoredAccounts { store: store.clone(), session_life: AccountsOptions::default().session_life });
         let options = AccountsOptions {
             open: settings.access == AccessMode::Open,
@@ -278,7 +270,7 @@ impl Node {
             ..AccountsOptions::default()
         };
         let session_life = options.session_life;
-        let accounts = Accounts::load(records, recorder.clone(), clock.clone(), options, new_id).await?;
+        let accounts = Accounts::load(accounts, recorder.clone(), clock.clone(), options, new_id).await?;
 
         let alarms = andon_alarms::Engine::new(bus.clone(), recorder.clone(), shared.clone(), clock.clone());
         alarms.set_plant(&bus.plant());
@@ -424,7 +416,7 @@ impl Node {
             trace: trace.clone(),
             clock: clock.clone(),
         };
-        let admin = Admin::new(store.clone(), followers, secrets, settings.erp.clone());
+        let admin = Admin::new(store.clone(), followers, secrets, settings.erp.clone(), settings.records.secret());
         erp.set_admin(admin.clone());
         let restored = take_restored(&settings.data_dir);
         // A backup is of a running node: that it holds no stop tells nothing.
@@ -463,6 +455,7 @@ impl Node {
             clock: clock.clone(),
         });
         keepers.tasks.spawn(holds.clone().run(keepers.stop.clone()));
+        keepers.tasks.spawn(store.clone().watch_server(keepers.stop.clone()));
 
         let limits = settings.limits;
         let entrance = Entrance {
@@ -722,48 +715,6 @@ fn relays(
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("a part of the start panicked")
-}
-
-/// A node whose log holds events has had a file of records. Without it everybody would be a stranger, and tags would get
-/// numbers under which history holds the values of others: never begin anew beside an old log.
-fn refuse_missing_records(path: &Path, events: u64) -> Result<()> {
-    let there = std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
-    if there || events == 0 {
-        return Ok(());
-    }
-    let error =
-        anyhow::anyhow!("{} is missing or empty, but the log holds {events} events of this node", path.display());
-    Err(unusable_records(path, &*error))
-}
-
-/// For a tool that runs while no node does: whether a node could start with these records.
-pub async fn examine_records(path: &Path) -> Result<String> {
-    let begun = path.with_file_name("log").is_dir();
-    match Store::examine(path).await {
-        Ok(()) if path.exists() => Ok(format!("{} is whole", path.display())),
-        Ok(()) if begun => {
-            let error = anyhow::anyhow!("{} is missing, but there is a log beside it", path.display());
-            Err(unusable_records(path, &*error))
-        }
-        Ok(()) => Ok("nothing was stored here yet".to_owned()),
-        Err(error) => Err(unusable_records(path, &error)),
-    }
-}
-
-/// What is wrong with the file of records, and what to do.
-fn unusable_records(path: &Path, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
-    let what = causes(error);
-    let (file, folder) = (path.display(), path.parent().unwrap_or(path).display());
-    anyhow::anyhow!(
-        "{what}\n  \
-         what it holds: the plant model, people, tokens and devices. The log with all events and the history beside it are separate files and were not touched\n  \
-         try: put it back from the last backup. First move what is there aside, all of it, for a left-over -wal would spoil the copy:\n    \
-         for f in {file}*; do mv \"$f\" \"$f.damaged\"; done\n    \
-         andon restore BACKUP --only records.sqlite --into {folder}/records-back\n    \
-         mv {folder}/records-back/records.sqlite {folder}/\n  \
-         without a backup: move {folder} aside as a whole, start with an empty one, and apply your documents again. In the old \
-         one `andon audit verify` still proves the events, and history/ stays readable as Parquet"
-    )
 }
 
 /// Says what the present program would refuse in the stored model; the rest runs.

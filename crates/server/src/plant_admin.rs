@@ -119,6 +119,8 @@ pub struct Admin {
     followers: Arc<Followers>,
     secrets: Arc<Secrets>,
     links: Vec<Link>,
+    /// The secret that is the password of the records.
+    records_secret: Option<String>,
     /// One change at a time is followed.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -137,17 +139,29 @@ where
 }
 
 impl Admin {
-    /// An admin over `store`; `links` to an ERP may name secrets as well as connectors do.
-    pub fn new(store: Store, followers: Followers, secrets: Arc<Secrets>, links: Vec<Link>) -> Arc<Self> {
-        Arc::new(Self { store, followers: Arc::new(followers), secrets, links, turn: Arc::default() })
+    /// An admin over `store`; `links` to an ERP may name secrets as well as connectors do, and so
+    /// may the database of the records.
+    pub fn new(
+        store: Store,
+        followers: Followers,
+        secrets: Arc<Secrets>,
+        links: Vec<Link>,
+        records_secret: Option<&str>,
+    ) -> Arc<Self> {
+        let records_secret = records_secret.map(str::to_owned);
+        Arc::new(Self { store, followers: Arc::new(followers), secrets, links, records_secret, turn: Arc::default() })
     }
 
     /// What names a secret: its kind in words, and its name.
     fn user_of(&self, secret: &str) -> Option<(&'static str, String)> {
         let connector = Bridges::user_of(&self.followers.bus.plant().plant, secret);
-        connector.map(|name| ("connector", name)).or_else(|| {
+        let user = connector.map(|name| ("connector", name)).or_else(|| {
             let link = self.links.iter().find(|link| link.secret() == Some(secret))?;
             Some(("link to the ERP", link.name.clone()))
+        });
+        user.or_else(|| {
+            let is_password = self.records_secret.as_deref() == Some(secret);
+            is_password.then(|| ("settings' database", "[records]".to_owned()))
         })
     }
 

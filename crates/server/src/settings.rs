@@ -4,6 +4,7 @@
 //! access or anonymous MQTT beyond loopback.
 
 use crate::erp::config as erp;
+use crate::records;
 use andon_access::tls::{ClientCa, Oldest};
 use serde::Deserialize;
 use std::fmt;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// The oldest version of TLS that is spoken, on every listener.
     pub oldest_tls: Oldest,
+    /// Where the records are kept.
+    pub records: records::Place,
     /// History as a table for other programs.
     pub open_table: OpenTable,
     /// How messages of an ERP are understood.
@@ -204,6 +207,7 @@ struct Raw {
     sql: RawSql,
     access: RawAccess,
     tls: RawTls,
+    records: records::RawRecords,
     history: OpenTable,
     b2mml: erp::RawRules,
     erp: Vec<erp::RawLink>,
@@ -466,6 +470,7 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
     let wrong = |(at, message, remedy): erp::Wrong| reader.error(Some(at), message, remedy);
     let b2mml = raw.b2mml.check().map_err(wrong)?;
     let links = erp::check(raw.erp, base).map_err(wrong)?;
+    let records = raw.records.check(base).map_err(wrong)?;
     let data_dir = match &raw.data_dir {
         Some(given) if given.get_ref().is_empty() => {
             return Err(reader.error(
@@ -494,6 +499,7 @@ pub fn parse(file: &str, text: &str, base: &Path) -> Result<Settings, SettingsEr
             Some(TlsVersion::V12) => Oldest::V12,
             Some(TlsVersion::V13) | None => Oldest::V13,
         },
+        records,
         open_table: raw.history,
         b2mml,
         erp: links,
@@ -622,6 +628,10 @@ mod tests {
             ("data_dir = \"d\"\n[limits]\nhttp_connections = 9223372036854775807", "more than 16777216 connections"),
             ("data_dir = \"d\"\n[history]\nkeep_removed_days = 0", "keep_removed_days = 0 would take files away"),
             ("data_dir = \"d\"\n[history]\nkeep_removed_days = 70000", "line 3"),
+            (
+                "data_dir = \"d\"\n[records]\nurl = \"postgres://a@10.0.0.5/b?sslmode=disable\"",
+                "line 3: [records] url: 10.0.0.5 is another machine",
+            ),
             ("data_dir = ", "line 1"),
         ] {
             let error = check(text).expect_err(text);

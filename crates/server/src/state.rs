@@ -71,6 +71,11 @@ impl State {
         if let Some(why) = self.store.failure() {
             failures.push(format!("The record store takes nothing until Andon restarts: {why}"));
         }
+        if let Some(why) = self.store.unreachable() {
+            failures.push(format!(
+                "No records can be changed until the database server is back, which is tried again by itself: {why}"
+            ));
+        }
         failures.extend(self.alarms.failure());
         failures
     }

@@ -1,5 +1,6 @@
 //! What can go wrong with the store, told apart by what the caller can do about it.
 
+use crate::sql::SqlError;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -25,42 +26,107 @@ pub enum OpenError {
         /// What SQLite found.
         finding: String,
     },
-    /// The file is a SQLite database, but of another program.
-    #[error("{} is a database of another program; choose another data directory", path.display())]
+    /// It is a database, but of another program.
+    #[error("{place} is a database of another program; choose another one")]
     Foreign {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server and its database.
+        place: String,
     },
-    /// A later version of this program wrote the file.
+    /// A later version of this program wrote it.
     #[error(
-        "the store {} was written by a newer version of Andon (schema {found}, this program knows up to {known}); \
-         start that version again, or restore the backup made before the upgrade", path.display()
+        "the store {place} was written by a newer version of Andon (schema {found}, this program knows up to {known}); \
+         start that version again, or restore the backup made before the upgrade"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server and its database.
+        place: String,
         /// The schema version in the file.
         found: i64,
         /// The newest schema version this program knows.
         known: i64,
     },
+    /// It holds the records of an older version, and was to be left as it is.
+    #[error(
+        "the store {place} was written by an older version of Andon (schema {found}, this program has {known}); start this version on it once, \
+         or use that version for it"
+    )]
+    Older {
+        /// The server and its database.
+        place: String,
+        /// The schema version there.
+        found: i64,
+        /// The schema version of this program.
+        known: i64,
+    },
+    /// It holds the records of another node.
+    #[error(
+        "{place} holds the records of another node ({found}); name a database of its own. If this node is to take that one's place, it needs that \
+         one's data directory as well, for tags have their numbers from the one and their history in the other"
+    )]
+    OfAnother {
+        /// The server and its database.
+        place: String,
+        /// Whose they are.
+        found: Uuid,
+    },
     /// A migration failed, or its text is not the one that was applied.
-    #[error("could not bring the store {} to schema {known}; restore a backup or report this", path.display())]
+    #[error("could not bring the store {place} to schema {known}; restore a backup or report this")]
     Migration {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server and its database.
+        place: String,
         /// The newest schema version this program knows.
         known: i64,
         /// The cause.
         source: Cause,
+    },
+    /// There is no answer.
+    #[error(
+        "could not reach PostgreSQL at {place}; check that the server runs there and takes connections from here (`listen_addresses` in its \
+         postgresql.conf, a firewall)"
+    )]
+    Unreachable {
+        /// The server and its database.
+        place: String,
+        /// The cause.
+        source: Cause,
+    },
+    /// The server takes no such connection.
+    #[error("PostgreSQL at {place} does not let this node in; {remedy}")]
+    Refused {
+        /// The server and its database.
+        place: String,
+        /// What to do.
+        remedy: &'static str,
+        /// The cause.
+        source: Cause,
+    },
+    /// The server is not one to keep records on.
+    #[error("PostgreSQL at {place} cannot keep the records: {finding}")]
+    Unfit {
+        /// The server and its database.
+        place: String,
+        /// What is wrong, and what to do.
+        finding: String,
+    },
+    /// Another node has the store open.
+    #[error(
+        "another node has the records in {place} open: {by}; stop it, or give this node a database of its own. Two nodes would number \
+         their tags and events against each other"
+    )]
+    Held {
+        /// The server and its database.
+        place: String,
+        /// As far as the server tells.
+        by: String,
     },
 }
 
 /// Why a read or a change did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// An earlier write or commit failed. Nothing is taken any more until the process restarts from the file.
-    #[error("the store stopped after a failed write ({reason}); check the disk, then restart")]
+    /// An earlier write or commit failed, or the database is not the one that was written to any more. Nothing is taken any more until the
+    /// process restarts from what is there.
+    #[error("the store stopped ({reason}); put that right, then restart")]
     Failed {
         /// What failed first.
         reason: String,
@@ -70,6 +136,33 @@ pub enum StoreError {
     Database {
         /// What was being done.
         doing: &'static str,
+        /// The cause.
+        source: Cause,
+    },
+    /// The database server gives no answer. Nothing was changed.
+    #[error("could not {doing}: the database server cannot be reached; try again once it is back")]
+    Unreachable {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: Cause,
+    },
+    /// Too many changes wait for their turn already, or one has waited for too long. Nothing was changed.
+    #[error(
+        "could not {doing}: {waiting} changes wait for the records already; try again in a minute, and look what slows the database down"
+    )]
+    Busy {
+        /// What was being done.
+        doing: &'static str,
+        /// How many wait.
+        waiting: usize,
+    },
+    /// The database server went away in the middle of a commit. Whether the change was made is known
+    /// once the server is back, and could not be asked for in time.
+    #[error(
+        "the database server went away while the change was committed: look whether it was made once the server is back"
+    )]
+    CutOff {
         /// The cause.
         source: Cause,
     },
@@ -125,6 +218,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// It comes from the way to a database server or from too much work, and so goes by itself.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::CutOff { .. } | Self::Busy { .. })
+    }
+}
+
 /// Why a plant model was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -174,8 +275,11 @@ pub(crate) fn opening(path: &Path) -> impl Fn(sqlx::Error) -> OpenError {
     }
 }
 
-pub(crate) fn database(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |source| StoreError::Database { doing, source: Box::new(source) }
+pub(crate) fn database(doing: &'static str) -> impl Fn(SqlError) -> StoreError {
+    move |SqlError { source, lost }| {
+        let source = Box::new(source);
+        if lost { StoreError::Unreachable { doing, source } } else { StoreError::Database { doing, source } }
+    }
 }
 
 /// True when `error` means that the disk failed rather than that the statement was refused.
@@ -186,9 +290,4 @@ pub(crate) fn is_fatal(error: &StoreError) -> bool {
         Some(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_)) => true,
         _ => false,
     }
-}
-
-/// True when a unique index refused the row.
-pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

@@ -45,6 +45,23 @@ pub struct StoredSlot {
     pub totals: Vec<u8>,
 }
 
+/// What the totals of an hour or a day come to, for whoever asks in SQL. Times in µs, amounts in millionths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// The node's number.
+    pub node: u32,
+    /// 0: an hour, 1: a day.
+    pub level: u8,
+    /// How many of that length since 1970.
+    pub number: i64,
+    /// Production, setup, delay, minor stops, idle, unknown, planned down, off shift.
+    pub times: [i64; 8],
+    /// Good, scrap, rework.
+    pub amounts: [i64; 3],
+    /// Planned run time of all that was made, and of what of it was good.
+    pub work: [i64; 2],
+}
+
 /// What a person put right.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredCorrection {
@@ -73,6 +90,8 @@ pub struct FloorKeep {
     pub hours: Vec<StoredHour>,
     /// Totals, in the place of what was there.
     pub slots: Vec<StoredSlot>,
+    /// What totals come to, in the place of what was there.
+    pub figures: Vec<Figures>,
     /// What counters show, as JSON, in the place of what was there.
     pub counters: Vec<(TagId, String)>,
     /// What people put right, with the events that tell of it.
@@ -103,6 +122,8 @@ pub trait FloorRepository: Send + Sync + 'static {
     async fn floor_hours(&self, units: Vec<u32>, from: i64, to: i64) -> Result<Vec<StoredHour>, StoreError>;
     /// Kept slots of a node, by level and number; those that are not there are left out.
     async fn floor_slots(&self, node: u32, slots: Vec<(u8, i64)>) -> Result<Vec<StoredSlot>, StoreError>;
+    /// Some hours and days whose figures are not kept, which an older version wrote; at most `limit`. Once there are none, there are none any more.
+    async fn floor_without_figures(&self, limit: u32) -> Result<Vec<StoredSlot>, StoreError>;
     /// What counters showed when the first hour began that is not kept.
     async fn floor_counters(&self) -> Result<Vec<(TagId, String)>, StoreError>;
     /// Corrections of a unit that touch a window, in the order in which they were made.

@@ -9,7 +9,7 @@
 
 use crate::error::StoreError;
 use crate::repository::Repository;
-use crate::sqlite::Store;
+use crate::store::Store;
 use andon_model::event::{Event, SealedEvent};
 use andon_model::log::{AppendError, Lane, Log, Positions, ReadError, Seq, SnapshotError, kind};
 use andon_model::record::Recorder;
@@ -26,8 +26,12 @@ pub const READER: &str = "store.outbox";
 const BATCH: u32 = 64;
 /// Bytes per read of the log.
 const READ_BYTES: usize = 1 << 20;
+/// So many events of the log, or those of one read more, are looked for in the outbox with one change.
+const IDS_AT_A_TIME: usize = 1_000;
 /// When the log has grown by so much, the relay notes that it has seen it, so that its next start reads less.
 const NOTE_AFTER: u64 = 10_000;
+/// How long to wait when the database server is away.
+const LOST_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait when the log's disk is full.
 const FULL_WAIT: Duration = Duration::from_secs(5);
 
@@ -90,7 +94,8 @@ pub async fn recorded(repository: &dyn Repository, event: Uuid, within: Duration
     tokio::time::timeout(within, wait).await.unwrap_or(Ok(false))
 }
 
-/// Records every waiting event and goes on until `stop`.
+/// Records every waiting event and goes on until `stop`. While the database server is away it waits, and then looks again what of the
+/// waiting stands in the log: what it had done may not have been taken out of the outbox.
 /// # Errors
 /// [`RelayError`]; start again only with a restart of the log, except for errors of the store.
 pub async fn run(
@@ -101,21 +106,23 @@ pub async fn run(
 ) -> Result<(), RelayError> {
     let relay = Relay { repository, recorder, log };
     relay.log.register_reader(READER, &[Lane::Records])?;
-    let mut changes = relay.repository.outbox_changes();
-    relay.drop_recorded().await?;
-    loop {
-        changes.mark_unchanged();
-        match relay.drain(&stop).await? {
-            Drained::All => tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() { return Ok(()) },
-            },
-            Drained::DiskFull => tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                // The event may have been written after all: look before it is tried again.
-                () = tokio::time::sleep(FULL_WAIT) => relay.drop_recorded().await?,
-            },
+    while let Err(error) = relay.run(&stop).await {
+        wait_for_server(error, &stop).await?;
+    }
+    Ok(())
+}
+
+/// Waits a while if `error` is one that passes, or until `stop`; else that is the end.
+pub(crate) async fn wait_for_server(error: RelayError, stop: &CancellationToken) -> Result<(), RelayError> {
+    match error {
+        RelayError::Store(error) if error.passes() => {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOST_WAIT) => {}
+            }
+            Ok(())
         }
+        error => Err(error),
     }
 }
 
@@ -132,6 +139,29 @@ struct Relay {
 }
 
 impl Relay {
+    /// One life: until `stop`, or until something fails.
+    async fn run(&self, stop: &CancellationToken) -> Result<(), RelayError> {
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let mut changes = self.repository.outbox_changes();
+        self.drop_recorded().await?;
+        loop {
+            changes.mark_unchanged();
+            match self.drain(stop).await? {
+                Drained::All => tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    changed = changes.changed() => if changed.is_err() { return Ok(()) },
+                },
+                Drained::DiskFull => tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    // The event may have been written after all: look before it is tried again.
+                    () = tokio::time::sleep(FULL_WAIT) => self.drop_recorded().await?,
+                },
+            }
+        }
+    }
+
     /// Takes out of the outbox what stands in the log already.
     async fn drop_recorded(&self) -> Result<(), RelayError> {
         let seen = self.repository.applied(READER, Lane::Records).await?;
@@ -141,16 +171,26 @@ impl Relay {
         }
         // A log that is shorter than what was seen was put back from a backup: read all of it.
         let mut next = if seen > end { self.log.first_seq(Lane::Records) } else { seen.next() };
+        let (mut ids, mut noted) = (Vec::new(), next);
         while next <= end {
-            let (ids, after) = self.read_ids(next).await?;
+            let (more, after) = self.read_ids(next).await?;
             if after <= next {
                 break;
             }
-            let upto = Seq(after.0.saturating_sub(1)).min(end);
-            self.repository.outbox_done(ids, upto).await?;
+            ids.extend(more);
             next = after;
+            if ids.len() >= IDS_AT_A_TIME {
+                self.take_out(std::mem::take(&mut ids), next, end).await?;
+                noted = next;
+            }
         }
-        Ok(())
+        if next > noted { self.take_out(ids, next, end).await } else { Ok(()) }
+    }
+
+    /// What the log has before `next` waits no longer.
+    async fn take_out(&self, ids: Vec<Uuid>, next: Seq, end: Seq) -> Result<(), RelayError> {
+        let upto = Seq(next.0.saturating_sub(1)).min(end);
+        Ok(self.repository.outbox_done(ids, upto).await?)
     }
 
     /// The ids of the events in the log from `from` on, and where to go on.

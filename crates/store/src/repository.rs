@@ -1,4 +1,4 @@
-//! The face of the store: what is kept, and the traits behind which SQLite stands now and PostgreSQL later.
+//! The face of the store: what is kept, and the traits behind which SQLite or PostgreSQL stands.
 //!
 //! A change that must be audited takes the event with it: the event's outbox row is written in the same transaction,
 //! so neither can be there without the other. When a call returns `Ok`, the change is on disk.

@@ -3,7 +3,7 @@
 //! The table is derived: when it does not fit the log (one of the two was put back from a backup), it is made again.
 
 use crate::error::StoreError;
-use crate::relay::{RelayError, save_offset};
+use crate::relay::{RelayError, save_offset, wait_for_server};
 use crate::repository::Repository;
 use andon_model::event::SealedEvent;
 use andon_model::log::{Frame, Gap, Lane, Log, Seq, kind as frame_kind};
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After so many frames the log hears how far the timeline has come, so that it may free what lies before.
 const SAVE_AFTER: u64 = 10_000;
 
-/// Fills the timeline from the log until `stop`.
+/// Fills the timeline from the log until `stop`. While the database server is away it waits.
 /// # Errors
 /// The store or the log failed; what was filled stays, and the next start goes on from there.
 pub async fn run_timeline(
@@ -30,6 +30,17 @@ pub async fn run_timeline(
     stop: CancellationToken,
 ) -> Result<(), RelayError> {
     log.register_reader(READER, &[Lane::Records])?;
+    while let Err(error) = fill(&*repository, &log, &stop).await {
+        wait_for_server(error, &stop).await?;
+    }
+    Ok(())
+}
+
+/// One life: until `stop`, or until something fails.
+async fn fill(repository: &dyn Repository, log: &Arc<dyn Log>, stop: &CancellationToken) -> Result<(), RelayError> {
+    if stop.is_cancelled() {
+        return Ok(());
+    }
     let mut seen = repository.applied(READER, Lane::Records).await?;
     if seen > log.durable_seq(Lane::Records) {
         tracing::warn!(seen = seen.0, "the log is shorter than the timeline made from it; making the timeline again");
@@ -41,7 +52,7 @@ pub async fn run_timeline(
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         while seen < log.durable_seq(Lane::Records) && !stop.is_cancelled() {
-            seen = take_over(&*repository, &log, seen).await?;
+            seen = take_over(repository, log, seen).await?;
             if seen.0.saturating_sub(saved.0) >= SAVE_AFTER {
                 save_offset(log.clone(), READER, seen).await?;
                 saved = seen;
@@ -49,7 +60,7 @@ pub async fn run_timeline(
         }
         tokio::select! {
             () = stop.cancelled() => {
-                return if seen > saved { save_offset(log, READER, seen).await } else { Ok(()) };
+                return if seen > saved { save_offset(log.clone(), READER, seen).await } else { Ok(()) };
             }
             _ = look.tick() => {}
         }

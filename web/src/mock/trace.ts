@@ -51,6 +51,8 @@ export class MockTrace {
   /** There are stations, and no unit has passed. */
   empty = false;
   #keys = new Map<string, string>();
+  #identities = new Map<string, number>();
+  #receipts = new Map<string, { content: string; id: string }>();
 
   constructor(
     readonly start: number,
@@ -145,7 +147,9 @@ export class MockTrace {
     if (!['units', 'lots', 'findings', 'certificates'].includes(what)) return null;
     if (this.none || ![MOUNT, TEST].some((station) => this.may('view', station)))
       return notThere('traceability', 'say in a [[machine]] which tags tell of its units, and have somebody give you the right to view it');
-    if (method === 'POST') return what === 'lots' && deed === 'state' ? this.#decided(id, body) : null;
+    if (method === 'POST' && what === 'lots') return deed === 'state' ? this.#decided(id, body) : id === '' ? this.#received(body) : null;
+    if (method === 'POST' && what === 'units') return deed === 'certificate' ? this.#certified(id) : deed === 'identity' ? this.#identified(id) : null;
+    if (method === 'POST') return null;
     if (what === 'findings') return this.#findings(query);
     if (what === 'certificates') return this.#certificate(id);
     if (id === '') return this.#list(what === 'units', query);
@@ -203,7 +207,7 @@ export class MockTrace {
     const until = finished ? Number(finished['at_ms']) : Infinity;
     const passes = this.passes.filter((one) => one.unit === item.id).map(({ unit: _unit, ...rest }) => rest);
     return {
-      ...this.#view(item), passes, finished, cut: false, identity_given_ms: null,
+      ...this.#view(item), passes, finished, cut: false, identity_given_ms: this.#identities.get(item.id) ?? null,
       as_built: parts.filter((link) => link.at_ms <= until && (link.removed_ms === null || link.removed_ms > until)).map((link) => this.#part(link)),
       as_maintained: parts.filter((link) => link.removed_ms === null).map((link) => this.#part(link)),
       certificates: this.certificates.filter((one) => one.unit === item.id).map(({ unit: _unit, ...rest }) => ({ ...rest, sha256: '5eed0f91'.repeat(8), key_id: SEVEN })),
@@ -272,11 +276,64 @@ export class MockTrace {
     return { status: 200, text: { type: 'application/json', content: JSON.stringify(content) } };
   }
 
+  #received(body: Json): Reply {
+    const { key: given, ...rest } = body;
+    const key = String(given ?? '');
+    if (!UUID.test(key)) return noKey;
+    const no = this.#mayNot('operate');
+    if (no) return no;
+    const [material, number, quantity, state] = [String(body['material'] ?? ''), String(body['number'] ?? ''), Number(body['quantity']), String(body['state'] ?? 'Released')];
+    for (const [name, text] of [['material', material], ['number', number]] as const) if (text === '' || text.length > 128 || text.trim() !== text) return badRequest(`"${name}" must be 1 to 128 bytes, without white space around`);
+    if (!(quantity > 0 && quantity <= 1e9)) return badRequest('"quantity" must be more than 0 and at most 1,000,000,000');
+    if (!['Released', 'Quarantine', 'Hold'].includes(state)) return badRequest(`what comes is not ${state}`, 'write Released, Quarantine or Hold');
+    const content = JSON.stringify(rest);
+    const before = this.#receipts.get(key);
+    if (before) {
+      const there = this.#known(before.id);
+      return before.content === content && there ? ok(this.#lotView(there)) : problem(409, 'conflict', 'not possible now', 'something else was asked with this key', 'send it with a new key');
+    }
+    const known = this.#all.find((one) => one.kind === 'lot' && one.material === material && one.number === number);
+    if (known?.quantity != null) return problem(409, 'conflict', 'not possible now', `lot ${material} ${number} is there with another quantity`, 'look whether it is the same lot; another delivery of it gets a lot number of its own');
+    const place = body['place'] === undefined ? null : String(body['place']);
+    const lot = known ?? this.#item(1000 + this.items.length, 'lot', material, body['revision'] === undefined ? null : String(body['revision']), number, quantity, place, this.now());
+    lot.state = state;
+    this.#receipts.set(key, { content, id: lot.id });
+    return ok(this.#lotView(lot));
+  }
+
+  #certified(id: string): Reply {
+    const no = this.#mayNot('configure');
+    if (no) return no;
+    const unit = this.#known(id);
+    if (unit?.kind !== 'unit') return notThere('this serial unit');
+    if (!this.finished.has(id)) return problem(409, 'conflict', 'not possible now', `unit ${unit.material} ${unit.number} is not finished`, 'wait until it has passed the last station');
+    const former = this.certificates.filter((one) => one.unit === id);
+    const number = `${(former[0]?.number ?? `HP16-2026-${unit.number.slice(-6)}`).replace(/-\d$/, '')}-${former.length + 1}`;
+    former.at(-1)!.superseded_by = number;
+    this.certificates.push({ unit: id, number, issued_ms: this.now(), superseded_by: null });
+    return ok(this.#unitView(unit));
+  }
+
+  #identified(id: string): Reply {
+    if (!this.may('administer', '')) return problem(403, 'not-allowed', 'not allowed', 'not allowed: Administer needs the role Administrator', 'ask an administrator for this role');
+    const unit = this.#known(id);
+    if (unit?.kind !== 'unit') return notThere('this serial unit');
+    if (this.#identities.has(id)) return problem(409, 'conflict', 'not possible now', 'this unit has its credential already', 'renew the password of the device');
+    this.#identities.set(id, this.now());
+    return ok({ device: id, user: id, password: 'Vw3-kR8f-Tq2n-Lx7c', topics: `units/${id}/#` });
+  }
+
+  #mayNot(action: 'operate' | 'configure'): Reply | null {
+    if ([MOUNT, TEST].some((station) => this.may(action, station))) return null;
+    const [what, role] = action === 'operate' ? ['Operate', 'Operator'] : ['Configure', 'Engineer'];
+    return problem(403, 'not-allowed', 'not allowed', `not allowed: ${what} on "${MOUNT}" needs the role ${role} there`, 'ask an administrator for this role');
+  }
+
   #decided(id: string, body: Json): Reply {
     const [key, state, reason] = [String(body['key'] ?? ''), String(body['state'] ?? ''), String(body['reason'] ?? '')];
-    if (!/^[\da-f]{8}-([\da-f]{4}-){3}[\da-f]{12}$/i.test(key)) return { status: 422, text: { type: 'text/plain; charset=utf-8', content: 'Failed to deserialize the JSON body into the target type: missing field `key`' } };
-    if (![MOUNT, TEST].some((station) => this.may('operate', station)))
-      return problem(403, 'not-allowed', 'not allowed', `not allowed: Operate on "${MOUNT}" needs the role Operator there`, 'ask an administrator for this role');
+    if (!UUID.test(key)) return noKey;
+    const no = this.#mayNot('operate');
+    if (no) return no;
     const bytes = new TextEncoder().encode(reason).length;
     if (bytes === 0 || bytes > 500 || reason.trim() !== reason) return badRequest('"reason" must be 1 to 500 bytes, without white space around');
     if (!STATES.includes(state)) return badRequest(`"${state}" is not known as "state"`, `known are: ${STATES.join(', ')}`);
@@ -291,6 +348,8 @@ export class MockTrace {
   }
 }
 
+const UUID = /^[\da-f]{8}-([\da-f]{4}-){3}[\da-f]{12}$/i;
+const noKey: Reply = { status: 422, text: { type: 'text/plain; charset=utf-8', content: 'Failed to deserialize the JSON body into the target type: missing field `key`' } };
 const cert = (i: number): string => `HP16-2026-${String(4701 + i).padStart(6, '0')}`;
 const ok = (body: unknown): Reply => ({ status: 200, body });
 const badRequest = (detail: string, remedy?: string): Reply => problem(400, 'bad-request', 'the request cannot be understood', detail, remedy);

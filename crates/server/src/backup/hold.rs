@@ -243,7 +243,7 @@ impl Sources {
             Ok((kept, held))
         })
         .await?;
-        self.refuse_little_space()?;
+        self.refuse_little_space().await?;
         let records = folder.join("records.sqlite");
         let moment = || (self.log.lane_files(), self.clock.now());
         let (lanes, at) = self.store.backup(&records, moment).await.context("could not copy the records")?;
@@ -258,9 +258,9 @@ impl Sources {
     }
 
     /// The copy of the records lies on the node's own disk for a while, which must not become full of it.
-    fn refuse_little_space(&self) -> Result<()> {
-        let bytes_of = |name: &str| std::fs::metadata(self.data_dir.join(name)).map_or(0, |meta| meta.len());
-        let needed = bytes_of("records.sqlite") + bytes_of("records.sqlite-wal") + LEAVE_FREE;
+    async fn refuse_little_space(&self) -> Result<()> {
+        let records = self.store.bytes().await.context("could not ask how large the records are")?;
+        let needed = records + LEAVE_FREE;
         let disk = rustix::fs::statvfs(&self.data_dir).context("could not ask how much space is left")?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free < needed {

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::commands::{FOUND, client};
 use crate::data_dir::{DataDir, DataDirError, write_private};
 use crate::node::open_log_offline;
+use crate::records;
 use crate::say::{complain, say};
 use crate::settings::Settings;
 use andon_api::ports::{BackupDone, HeldFile, HeldState};
@@ -16,7 +17,6 @@ use andon_bus::ids::new_id;
 use andon_historian::copy::Promise;
 use andon_model::text::counted;
 use andon_model::{Clock, SystemClock};
-use andon_store::Store;
 use anyhow::{Context as _, Result, bail};
 use hyper::{Method, StatusCode};
 use serde_json::json;
@@ -159,15 +159,15 @@ async fn make_offline(held: DataDir, settings: &Settings, wish: &Wish, writing: 
     })
     .await?;
     super::hold::private_folder(&folder).with_context(|| format!("could not create {}", folder.display()))?;
-    let records = folder.join("records.sqlite");
-    Store::copy_closed(&data_dir.join("records.sqlite"), &records).await?;
-    let (keys, copied) = (wish.keys, records.clone());
+    let records_copy = folder.join(records::FILE);
+    records::copy_offline(settings, &held, &records_copy).await?;
+    let (keys, copied) = (wish.keys, records_copy.clone());
     let state = blocking(move || {
         let mut links = Links::in_place(&data_dir);
         links.small_files(keys)?;
         links.history()?;
         links.lanes(&lanes)?;
-        links.add("records.sqlite", &copied)?;
+        links.add(records::FILE, &copied)?;
         Ok(links.state(new_id(&SystemClock), node, SystemClock.now().millis(), &lanes))
     })
     .await?;

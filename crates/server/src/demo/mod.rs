@@ -93,6 +93,7 @@ impl Demo {
             certificate: None,
             names: vec!["localhost".to_owned()],
             oldest_tls: Oldest::default(),
+            records: crate::records::Place::default(),
             open_table: OpenTable::default(),
             b2mml: crate::erp::config::Rules::default(),
             erp: Vec::new(),

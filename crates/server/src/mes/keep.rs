@@ -1,6 +1,7 @@
 //! Writing what is over, and reading what is kept.
 
 use super::Manufacturing;
+use andon_mes::element::Element;
 use andon_mes::floor::{Batch, KeptHour, NodeId, UnitId, kept_hour};
 use andon_mes::follow::Follower;
 use andon_mes::rollup::{Level, Slot, Totals};
@@ -10,8 +11,14 @@ use andon_model::event::Event;
 use andon_model::log::{Positions, Seq};
 use andon_model::{TagId, Timestamp};
 use andon_store::StoreError;
-use andon_store::floor::{FloorKeep, FloorRepository, Progress, READER, StoredCorrection, StoredHour, StoredSlot};
+use andon_store::floor::{
+    Figures, FloorKeep, FloorRepository, Progress, READER, StoredCorrection, StoredHour, StoredSlot,
+};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// So many totals of an older version get their figures at a time.
+const FIGURES_AT_A_TIME: u32 = 5_000;
 
 impl Manufacturing {
     /// Keeps the hours that are over, one after the other.
@@ -94,31 +101,50 @@ impl Manufacturing {
         }
     }
 
+    /// Makes figures of totals that an older version wrote, some at a time until there are none.
+    pub(super) async fn make_figures(&self) -> Result<(), StoreError> {
+        if self.has_all_figures.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // In turn, so that no later totals are told by the figures of older ones.
+        let _turn = self.turn.write().await;
+        let slots = self.store.floor_without_figures(FIGURES_AT_A_TIME).await?;
+        if slots.is_empty() {
+            self.has_all_figures.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let made = slots.iter().map(|slot| {
+            let totals = Totals::decode(&slot.totals).unwrap_or_else(|error| {
+                tracing::error!(node = slot.node, level = slot.level, number = slot.number, %error, "totals cannot be read: their figures are 0");
+                Totals::default()
+            });
+            figures(slot.node, slot.level, slot.number, &totals)
+        });
+        self.store.floor_keep(FloorKeep { figures: made.flatten().collect(), ..FloorKeep::default() }).await
+    }
+
     /// A batch as rows: totals are what they were and what is added.
-    async fn rows(&self, batch: &Batch) -> Result<FloorKeep, StoreError> {
+    pub(super) async fn rows(&self, batch: &Batch) -> Result<FloorKeep, StoreError> {
         let mut by_node: BTreeMap<NodeId, Vec<(Slot, &Totals)>> = BTreeMap::new();
         for ((node, slot), added) in &batch.added {
             by_node.entry(*node).or_default().push((*slot, added));
         }
-        let mut slots = Vec::new();
+        let (mut slots, mut all_figures) = (Vec::new(), Vec::new());
         for (node, added) in by_node {
             let known = self.slots(node, &added.iter().map(|(slot, _)| *slot).collect::<Vec<_>>()).await?;
-            slots.extend(added.into_iter().map(|(slot, added)| {
-                let before = known.get(&slot).cloned().unwrap_or_default();
-                StoredSlot {
-                    node: node.0,
-                    level: level(slot.level),
-                    number: slot.number,
-                    totals: (before + added).encode(),
-                }
-            }));
+            for (slot, added) in added {
+                let totals = known.get(&slot).cloned().unwrap_or_default() + added;
+                let (node, level, number) = (node.0, level(slot.level), slot.number);
+                all_figures.extend(figures(node, level, number, &totals));
+                slots.push(StoredSlot { node, level, number, totals: totals.encode() });
+            }
         }
         let hours = batch.hours.iter().map(|kept| {
             let begins = kept.hour.from();
             let (recorded, derived) = (kept.recorded.encode(begins), kept.derived.encode(begins));
             StoredHour { unit: kept.unit.0, hour: kept.hour.number, recorded, derived }
         });
-        Ok(FloorKeep { hours: hours.collect(), slots, ..FloorKeep::default() })
+        Ok(FloorKeep { hours: hours.collect(), slots, figures: all_figures, ..FloorKeep::default() })
     }
 
     /// Totals of slots of a node; those of which there is nothing are left out.
@@ -172,6 +198,21 @@ fn come_so_far(follower: &Follower, kept_until: Timestamp) -> (Vec<(TagId, Strin
     let counters = shown.filter_map(|(tag, shown)| Some((tag, serde_json::to_string(&shown).ok()?)));
     let position = follower.position(kept_until);
     (counters.collect(), Progress { kept_until, first: position.from, seen: position.seen })
+}
+
+/// What the totals of an hour or a day come to; those of days of days are their sums.
+fn figures(node: u32, level: u8, number: i64, totals: &Totals) -> Option<Figures> {
+    let sums = &totals.sums;
+    // Nanoseconds × millionths, as microseconds.
+    let work = |work: i128| i64::try_from(work / 1_000_000_000).unwrap_or(i64::MAX);
+    (level <= 1).then(|| Figures {
+        node,
+        level,
+        number,
+        times: Element::ALL.map(|element| sums.micros(element)),
+        amounts: [sums.amounts.good, sums.amounts.scrap, sums.amounts.rework].map(|amount| amount.millionths()),
+        work: [work(sums.work_produced), work(sums.work_good)],
+    })
 }
 
 const fn level(level: Level) -> u8 {

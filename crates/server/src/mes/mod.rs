@@ -27,7 +27,7 @@ use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, READE
 use andon_store::{Store, StoreError};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub struct Manufacturing {
     orders: orders::Memory,
     /// Until when what machines said is in the floor, in µs since 1970.
     heard_until: AtomicI64,
+    /// Whether every hour and day has its figures.
+    has_all_figures: AtomicBool,
 }
 
 impl Manufacturing {
@@ -132,6 +134,7 @@ impl Manufacturing {
             notes,
             orders: orders::Memory::default(),
             heard_until: AtomicI64::new(0),
+            has_all_figures: AtomicBool::new(false),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Reading the lane of samples.
 
 use super::Manufacturing;
+use crate::records::complain_of;
 use andon_mes::floor::UnitId;
 use andon_mes::follow::{FrameHead, Late, Mending, Oddity, Remark};
 use andon_model::error::causes;
@@ -36,7 +37,7 @@ impl Manufacturing {
                 }
                 Ok(None) => LOOK_EVERY,
                 Err(error) => {
-                    tracing::error!("the shop floor cannot go on: {error:#}");
+                    complain_of("the shop floor cannot go on", &*error);
                     AFTER_ERROR
                 }
             };
@@ -47,14 +48,14 @@ impl Manufacturing {
                 if pause == LOOK_EVERY
                     && let Err(error) = self.tick().await
                 {
-                    tracing::error!("the shop floor cannot be kept: {}", causes(&error));
+                    complain_of("the shop floor cannot be kept", &error);
                 }
             }
             let is_due = let_go_at.is_none_or(|at| now.saturating_sub(at) >= LET_GO_EVERY);
             if pause == LOOK_EVERY && (is_due || stop.is_cancelled()) {
                 let_go_at = Some(now);
                 if let Err(error) = self.let_go_while_idle().await {
-                    tracing::error!("how far the shop floor has come cannot be kept: {}", causes(&error));
+                    complain_of("how far the shop floor has come cannot be kept", &error);
                 }
             }
             if stop.is_cancelled() {
@@ -208,6 +209,7 @@ impl Manufacturing {
         }
         self.mend().await?;
         self.keep_what_is_over(now).await?;
+        self.make_figures().await?;
         let mut state = self.state();
         let counts_as = state.counts_as();
         state.follower.floor_mut().settle(&counts_as, now);

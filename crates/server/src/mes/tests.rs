@@ -2,6 +2,8 @@
 
 use super::testbed::{EXECUTE, HELD, SUSPENDED, Testbed, at, begins, window};
 use andon_api::ports::mes::{CorrectionWish, KpiAnswer, Mes as _, MesProblem, Said, Step, Window};
+use andon_mes::element::Element;
+use andon_mes::rollup::Totals;
 use andon_model::access::Principal;
 use andon_model::log::{Lane, Log, kind};
 use std::time::Duration;
@@ -134,6 +136,33 @@ async fn hours_are_kept_and_a_window_is_the_same_before_and_after_and_over_a_kil
     assert_eq!(here.kpis("works", 0, 240).await.times, line.times);
     let series = here.mes.series("works/line/press".to_owned(), window(0, 120), Step::Hour).await.expect("a series");
     assert_eq!(series.iter().map(|slot| slot.good).collect::<Vec<_>>(), [0.0, 3000.0]);
+}
+
+#[tokio::test]
+async fn hours_and_days_are_kept_with_the_figures_of_their_totals() {
+    let mut here = Testbed::new(PLANT).await;
+    here.runs_with_a_stop(3000).await;
+    here.read().await;
+    here.clock.set(at(250));
+    let batch = {
+        let mut state = here.mes.state();
+        state.follower.idle(at(250));
+        let counts_as = state.counts_as();
+        state.follower.batch(&counts_as, at(250)).expect("hours are over")
+    };
+    let keep = here.mes.rows(&batch).await.expect("rows");
+    let slots: Vec<_> = keep.slots.iter().filter(|slot| slot.level < 2).collect();
+    assert_eq!(slots.len(), keep.figures.len());
+    for (slot, figures) in slots.into_iter().zip(&keep.figures) {
+        assert_eq!((slot.node, slot.level, slot.number), (figures.node, figures.level, figures.number));
+        let sums = Totals::decode(&slot.totals).expect("totals").sums;
+        assert_eq!(figures.times, Element::ALL.map(|element| sums.micros(element)));
+        assert_eq!(figures.amounts[0], sums.amounts.good.millionths());
+        // A second is planned for each.
+        assert_eq!(figures.work, [figures.amounts[0]; 2]);
+    }
+    let day = keep.figures.iter().find(|figures| figures.level == 1 && figures.amounts[0] > 0).expect("a day");
+    assert_eq!(day.amounts, [3_000_000_000, 0, 0]);
 }
 
 #[tokio::test]

@@ -16,13 +16,13 @@ mod stock;
 
 use crate::mes::Manufacturing;
 use crate::notes::Notes;
+use crate::records::complain_of;
 use andon_access::Accounts;
 use andon_access::signing::SigningKey;
 use andon_bus::Bus;
 use andon_mes::certificate::{Hex, PublicKey};
 use andon_mes::master::MasterData;
 use andon_mes::pass::{Follower, Heard, Pass, Remark};
-use andon_model::error::causes;
 use andon_model::log::{Frame, Lane, Log, Positions, Seq, kind};
 use andon_model::sample_codec::decode_samples;
 use andon_model::{Clock, Timestamp};
@@ -174,7 +174,7 @@ impl Traceability {
             match self.parts.store.applied(READER, Lane::Samples).await {
                 Ok(seq) => break seq.next(),
                 Err(error) => {
-                    tracing::error!("traceability cannot begin: {}", causes(&error));
+                    complain_of("traceability cannot begin", &error);
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(AFTER_ERROR) => {}
@@ -188,7 +188,7 @@ impl Traceability {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => LOOK_EVERY,
                 Err(error) => {
-                    tracing::error!("traceability cannot go on: {error:#}");
+                    complain_of("traceability cannot go on", &*error);
                     AFTER_ERROR
                 }
             };
@@ -227,7 +227,7 @@ impl Traceability {
         if now >= reading.certify_from
             && let Err(error) = self.certify_due(heard_until).await
         {
-            tracing::error!("a certificate could not be made: {}", causes(&error));
+            complain_of("a certificate could not be made", &error);
             reading.certify_from = now + AFTER_ERROR;
         }
         Ok(read.is_some())

@@ -1,26 +1,13 @@
 //! The store in one SQLite file: a single writer, a few readers, and a fuse that blows on the first failed write.
 //!
-//! Every change runs in a task of its own ([`Store::write`]): a caller who goes away (a browser that disconnects)
-//! neither breaks off a commit half-way nor keeps the relay from hearing of it.
-//!
 //! Checkpoints are ours, not SQLite's: its automatic checkpoint swallows a failed sync of the main file and tries again
 //! later, when the kernel may have dropped the pages that could not be written.
 
-mod accounts;
-mod erp;
-mod floor;
-mod labour;
-mod logbook;
-mod orders;
-mod outbox;
-mod plant;
-mod timeline;
-mod trace;
-
+use crate::copy;
 use crate::error::{OpenError, StoreError, database, is_fatal, opening};
-use andon_model::access::PrincipalKind;
+use crate::sql::{Link, Reading, SqlError};
+use andon_model::BoxFuture;
 use andon_model::log::{Lane, Seq};
-use andon_model::{BoxFuture, Clock};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -31,7 +18,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
-use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -55,20 +41,14 @@ const BEGUN_EVERY: Duration = Duration::from_millis(1);
 /// The write-ahead file is folded into the main file beyond this size.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
 
-/// The store in a SQLite file. Cheap to clone; all clones are one store.
-#[derive(Clone)]
-pub struct Store {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+/// The store in a SQLite file.
+pub(crate) struct Sqlite {
     path: PathBuf,
     writer: Mutex<Writer>,
     readers: SqlitePool,
-    clock: Arc<dyn Clock>,
     failure: OnceLock<String>,
     /// How many copies are being made. Each holds on to the write-ahead file, which then is not folded in.
-    copies: AtomicUsize,
+    copies: Arc<AtomicUsize>,
     outbox_changes: watch::Sender<u64>,
 }
 
@@ -77,12 +57,12 @@ struct Writer {
     checkpoint_at: u64,
 }
 
-impl Store {
-    /// Opens the file, making it if it is not there, and brings it to the newest schema. The file can be read by its
-    /// owner only.
-    /// # Errors
-    /// [`OpenError`]; a file of a newer version is left untouched.
-    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |error| database(doing)(SqlError::of_file(error))
+}
+
+impl Sqlite {
+    pub(crate) async fn open(path: &Path, outbox_changes: watch::Sender<u64>) -> Result<Self, OpenError> {
         create_private(path).map_err(|source| OpenError::Io { path: path.to_owned(), source: source.into() })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -103,59 +83,52 @@ impl Store {
             .await
             .map_err(opening(path))?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                path: path.to_owned(),
-                writer: Mutex::new(Writer { connection, checkpoint_at: CHECKPOINT_BYTES }),
-                readers,
-                clock,
-                failure: OnceLock::new(),
-                copies: AtomicUsize::new(0),
-                outbox_changes: watch::Sender::new(0),
-            }),
+            path: path.to_owned(),
+            writer: Mutex::new(Writer { connection, checkpoint_at: CHECKPOINT_BYTES }),
+            readers,
+            failure: OnceLock::new(),
+            copies: Arc::default(),
+            outbox_changes,
         })
     }
 
-    /// Looks whether [`Store::open`] would take the file; what is stored is not changed. One that is not there is fine. For a tool
-    /// that runs while no node does.
-    /// # Errors
-    /// [`OpenError`], as [`Store::open`] would say it.
-    pub async fn examine(path: &Path) -> Result<(), OpenError> {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file and its write-ahead file.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes_of = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        bytes_of(&self.path) + bytes_of(&beside(&self.path, "-wal"))
+    }
+
+    pub(crate) async fn examine(path: &Path) -> Result<(), OpenError> {
         if path.exists() { refuse_foreign(path).await } else { Ok(()) }
     }
 
-    /// What failed, once a write or commit has failed: the store takes nothing any more until the process restarts.
-    #[must_use]
-    pub fn failure(&self) -> Option<&str> {
-        self.inner.failure.get().map(String::as_str)
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
-    /// Writes everything into the main file and closes it. Later calls fail.
-    /// # Errors
-    /// The last checkpoint failed; the write-ahead file beside the store still holds everything.
-    pub async fn close(&self) -> Result<(), StoreError> {
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
         // What still reads changes nothing, so nobody waits for it for long.
-        let _ = tokio::time::timeout(READERS_END_WITHIN, self.inner.readers.close()).await;
-        let mut writer = self.inner.writer.lock().await;
+        let _ = tokio::time::timeout(READERS_END_WITHIN, self.readers.close()).await;
+        let mut writer = self.writer.lock().await;
         if self.failure().is_some() {
             return Ok(());
         }
         let outcome = self.checkpoint(&mut writer).await;
-        let _ = self.inner.failure.set("it was closed".to_owned());
+        let _ = self.failure.set("it was closed".to_owned());
         outcome
     }
 
-    /// Writes a consistent copy to `target`, which must not exist yet; only its owner can read it, and it is not synced.
-    /// `moment` runs when what the copy will hold is settled and before any later change is committed: what it sees of the
-    /// log fits the copy. Readers go on, and writers as soon as `moment` has run; a copy may take long.
-    /// # Errors
-    /// The target exists or cannot be written. Then `moment` may have run.
-    pub async fn backup<T>(&self, target: &Path, moment: impl FnOnce() -> T) -> Result<T, StoreError> {
-        let mut connection = self.inner.readers.acquire().await.map_err(database("back the store up"))?;
-        create_new_private(target).map_err(|error| database("back the store up")(error.into()))?;
-        let writer = self.inner.writer.lock().await;
+    pub(crate) async fn backup<T>(&self, target: &Path, moment: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(failed("back the store up"))?;
+        create_new_private(target).map_err(|error| failed("back the store up")(error.into()))?;
+        let writer = self.writer.lock().await;
         let name = text_of(target)?;
         // Ended by itself; it must not be dropped half-way, for the connection goes back to the readers.
-        let counted = Counted::new(&self.inner);
+        let counted = Counted::new(&self.copies);
         let mut copying = tokio::spawn(async move {
             let _counted = counted;
             // VACUUM INTO reads only, but SQLite counts it as a write.
@@ -181,13 +154,34 @@ impl Store {
             None => copying.await,
         };
         let outcome = outcome.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })?;
-        outcome.map(|()| value).map_err(database("back the store up"))
+        outcome.map(|()| value).map_err(failed("back the store up"))
     }
 
-    /// As [`Store::backup`], of a store that nobody has open. Its schema stays as it is.
-    /// # Errors
-    /// [`OpenError`] as [`Store::open`] would say it; or the target exists or cannot be written.
-    pub async fn copy_closed(path: &Path, target: &Path) -> Result<(), OpenError> {
+    /// Makes a file that holds all of another database's records.
+    pub(crate) async fn fill(target: &Path, from: &mut Link<'_>) -> Result<(), StoreError> {
+        let doing = "write the records into a file";
+        create_new_private(target).map_err(|error| failed(doing)(error.into()))?;
+        let bad = |error: OpenError| StoreError::Database { doing, source: error.into() };
+        refuse_foreign(target).await.map_err(bad)?;
+        let options = SqliteConnectOptions::new().filename(target).foreign_keys(true).pragma("temp_store", "memory");
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed(doing))?;
+        migrate(target, &mut connection).await.map_err(bad)?;
+        let mut transaction = connection.begin().await.map_err(failed(doing))?;
+        copy::all(from, &mut Link::Sqlite(&mut transaction)).await?;
+        transaction.commit().await.map_err(failed(doing))?;
+        connection.close().await.map_err(failed(doing))
+    }
+
+    /// The records of a file that nobody has open, brought to the newest schema first.
+    pub(crate) async fn closed(path: &Path) -> Result<SqliteConnection, OpenError> {
+        refuse_foreign(path).await?;
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(opening(path))?;
+        migrate(path, &mut connection).await?;
+        Ok(connection)
+    }
+
+    pub(crate) async fn copy_closed(path: &Path, target: &Path) -> Result<(), OpenError> {
         refuse_foreign(path).await?;
         let io = opening(path);
         create_new_private(target).map_err(|error| io(error.into()))?;
@@ -198,76 +192,61 @@ impl Store {
         connection.close().await.map_err(io)
     }
 
-    /// Checks every page and index of a copy that [`Store::backup`] made, without changing anything. Tells how far in the records
-    /// lane the readers that keep their offset here have come.
-    /// # Errors
-    /// [`OpenError`]: not ours, or damaged.
-    pub async fn check_copy(path: &Path) -> Result<Vec<(String, Seq)>, OpenError> {
+    pub(crate) async fn check_copy(path: &Path) -> Result<Vec<(String, Seq)>, OpenError> {
         refuse_bad_header(path)?;
         let io = opening(path);
         let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(&io)?;
         let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(&io)?;
         if id != APPLICATION_ID {
-            return Err(OpenError::Foreign { path: path.to_owned() });
+            return Err(OpenError::Foreign { place: path.display().to_string() });
         }
         let check = format!("PRAGMA integrity_check({FINDINGS})");
         refuse_findings(path, &mut connection, vec![check]).await?;
         let offsets = sqlx::query_as("SELECT reader, seq FROM applied WHERE lane = ?").bind(Lane::Records.name());
         let offsets: Vec<(String, i64)> = offsets.fetch_all(&mut connection).await.map_err(&io)?;
         connection.close().await.map_err(io)?;
-        Ok(offsets.into_iter().map(|(reader, seq)| (reader, Seq(to_u64(seq)))).collect())
+        Ok(offsets.into_iter().map(|(reader, seq)| (reader, Seq(u64::try_from(seq).unwrap_or(0)))).collect())
     }
 
-    fn readers(&self) -> &SqlitePool {
-        &self.inner.readers
+    pub(crate) async fn reader(&self, doing: &'static str) -> Result<Reading, StoreError> {
+        self.readers.acquire().await.map(Reading::Sqlite).map_err(failed(doing))
     }
 
-    fn clock(&self) -> &dyn Clock {
-        &*self.inner.clock
+    pub(crate) async fn moment(&self, doing: &'static str) -> Result<Reading, StoreError> {
+        self.readers.begin().await.map(Reading::SqliteMoment).map_err(failed(doing))
     }
 
-    /// Runs `work` in one transaction, alone. It is committed when `work` returns `Ok`, else rolled back.
-    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(crate) async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
-        T: Send + 'static,
-        W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+        W: for<'t> FnOnce(Link<'t>) -> BoxFuture<'t, Result<T, StoreError>>,
     {
-        let store = self.clone();
-        let task = tokio::spawn(async move { store.write_alone(work).await });
-        task.await.unwrap_or_else(|fault| Err(StoreError::Interrupted { reason: fault.to_string() }))
-    }
-
-    async fn write_alone<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        W: for<'t> FnOnce(&'t mut SqliteConnection) -> BoxFuture<'t, Result<T, StoreError>>,
-    {
-        let mut writer = self.inner.writer.lock().await;
+        let mut writer = self.writer.lock().await;
         if let Some(reason) = self.failure() {
             return Err(StoreError::Failed { reason: reason.to_owned() });
         }
         let begun = writer.connection.begin_with("BEGIN IMMEDIATE").await;
-        let mut transaction = begun.map_err(database("begin a change")).map_err(|error| self.note(error))?;
-        let value = match work(&mut transaction).await {
+        let mut transaction = begun.map_err(failed("begin a change")).map_err(|error| self.note(error))?;
+        let value = match work(Link::Sqlite(&mut transaction)).await {
             Ok(value) => value,
             Err(error) => {
                 let error = self.note(error);
-                transaction.rollback().await.map_err(database("take a change back")).map_err(|e| self.stop(e))?;
+                transaction.rollback().await.map_err(failed("take a change back")).map_err(|e| self.stop(e))?;
                 return Err(error);
             }
         };
-        transaction.commit().await.map_err(database("commit a change")).map_err(|error| self.stop(error))?;
-        self.inner.outbox_changes.send_modify(|count| *count = count.wrapping_add(1));
+        transaction.commit().await.map_err(failed("commit a change")).map_err(|error| self.stop(error))?;
+        self.outbox_changes.send_modify(|count| *count = count.wrapping_add(1));
         self.checkpoint_if_large(&mut writer).await;
         Ok(value)
     }
 
     /// The commit stands already; a failed checkpoint stops the store for what comes after.
     async fn checkpoint_if_large(&self, writer: &mut Writer) {
-        if self.inner.copies.load(Ordering::Acquire) > 0 {
+        if self.copies.load(Ordering::Acquire) > 0 {
             return; // It would wait in vain for the copy, and everybody for it.
         }
-        let wal = beside(&self.inner.path, "-wal");
+        let wal = beside(&self.path, "-wal");
         let bytes = tokio::fs::metadata(&wal).await.map_or(0, |meta| meta.len());
         if bytes > writer.checkpoint_at
             && let Err(error) = self.checkpoint(writer).await
@@ -279,7 +258,7 @@ impl Store {
     async fn checkpoint(&self, writer: &mut Writer) -> Result<(), StoreError> {
         let row: Result<(i64, i64, i64), _> =
             sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut writer.connection).await;
-        let (busy, ..) = row.map_err(database("fold the write-ahead file in")).map_err(|error| self.stop(error))?;
+        let (busy, ..) = row.map_err(failed("fold the write-ahead file in")).map_err(|error| self.stop(error))?;
         // A long read held it up: try again only when the file has doubled.
         writer.checkpoint_at = if busy == 0 { CHECKPOINT_BYTES } else { writer.checkpoint_at.saturating_mul(2) };
         Ok(())
@@ -291,39 +270,32 @@ impl Store {
 
     fn stop(&self, error: StoreError) -> StoreError {
         let reason = match &error {
-            StoreError::Database { doing, source } => format!("could not {doing}: {source}"),
+            StoreError::Database { doing, source } => {
+                format!("a write failed, check the disk: could not {doing}: {source}")
+            }
             other => other.to_string(),
         };
         tracing::error!(reason, "the store stops: nothing is taken any more until a restart");
-        let _ = self.inner.failure.set(reason);
+        let _ = self.failure.set(reason);
         // Whoever waits for the outbox looks again and hears of it.
-        self.inner.outbox_changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.outbox_changes.send_modify(|count| *count = count.wrapping_add(1));
         error
     }
 }
 
 /// A copy that is being made.
-struct Counted(Arc<Inner>);
+struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(inner: &Arc<Inner>) -> Self {
-        inner.copies.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(inner))
+    fn new(copies: &Arc<AtomicUsize>) -> Self {
+        copies.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(copies))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.copies.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
-            .field("path", &self.inner.path)
-            .field("failure", &self.failure())
-            .finish_non_exhaustive()
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -363,7 +335,7 @@ async fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
     if tables > 0 {
         let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await.map_err(&io)?;
         if id != APPLICATION_ID {
-            return Err(OpenError::Foreign { path: path.to_owned() });
+            return Err(OpenError::Foreign { place: path.display().to_string() });
         }
         let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
             .fetch_one(&mut connection)
@@ -371,7 +343,7 @@ async fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
             .map_err(&io)?;
         let (found, known) = (found.unwrap_or(0), newest_schema());
         if found > known {
-            return Err(OpenError::Newer { path: path.to_owned(), found, known });
+            return Err(OpenError::Newer { place: path.display().to_string(), found, known });
         }
         refuse_damaged(path, &mut connection).await?;
     } else {
@@ -448,63 +420,17 @@ fn newest_schema() -> i64 {
 
 async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
     MIGRATIONS.run(connection).await.map_err(|error: MigrateError| OpenError::Migration {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         known: newest_schema(),
         source: error.into(),
     })
 }
 
-/// Runs what keeps a processor busy (a large model is seconds of it) beside the threads that everything else runs on.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })
-}
-
-/// A 16-byte id out of a row.
-fn to_id(bytes: &[u8], what: &'static str) -> Result<Uuid, StoreError> {
-    Uuid::from_slice(bytes).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
-}
-
-/// JSON out of a row.
-fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
-}
-
-/// JSON into a row.
-fn to_json<T: serde::Serialize>(value: &T, what: &'static str) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
-}
-
-/// A principal's kind as a bare word, so that people can read and search the column.
-fn kind_word(kind: PrincipalKind) -> &'static str {
-    match kind {
-        PrincipalKind::Person => "person",
-        PrincipalKind::Token => "token",
-        PrincipalKind::Device => "device",
-        PrincipalKind::System => "system",
-        PrincipalKind::Anonymous => "anonymous",
-    }
-}
-
-/// The other way.
-fn to_kind(word: &str) -> Result<PrincipalKind, StoreError> {
-    from_json(&format!("\"{word}\""), "principal")
-}
-
-/// SQLite counts in i64; our versions and numbers stay far below its end.
-fn to_i64(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A count out of a row; the schema keeps it from being negative.
-fn to_u64(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Store;
     use crate::error::StoreError;
-    use crate::repository::{AccountChange, AccountRepository, Token};
+    use crate::repository::{AccountChange, AccountRepository, OutboxRepository, Token};
+    use crate::store::Store;
     use andon_model::{SystemClock, Timestamp};
     use std::sync::Arc;
     use uuid::Uuid;
@@ -529,7 +455,7 @@ mod tests {
     async fn the_settings_that_durability_rests_on_are_in_force() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
-        let mut writer = store.inner.writer.lock().await;
+        let mut writer = store.sqlite().writer.lock().await;
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer.connection).await.unwrap();
         assert_eq!(mode, "wal");
         for (pragma, wanted) in [
@@ -550,7 +476,7 @@ mod tests {
         store.change_accounts(token(1, "before".to_owned()), None).await.unwrap();
         {
             // SQLite's own way to play a full disk: no page beyond those there are.
-            let mut writer = store.inner.writer.lock().await;
+            let mut writer = store.sqlite().writer.lock().await;
             sqlx::query("PRAGMA max_page_count = 1").execute(&mut writer.connection).await.unwrap();
         }
         assert!(store.change_accounts(token(2, "x".repeat(1 << 20)), None).await.is_err());
@@ -564,7 +490,7 @@ mod tests {
     async fn a_caller_who_goes_away_does_not_break_a_commit_off() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
-        let mut changes = store.inner.outbox_changes.subscribe();
+        let mut changes = store.outbox_changes();
         let change = store.change_accounts(token(1, "phone".to_owned()), None);
         // Polled once, then dropped.
         let _ = tokio::time::timeout(std::time::Duration::ZERO, change).await;

@@ -1,5 +1,6 @@
 //! A log, a recorder and a clock in memory. The log outlives the parts around it, as a disk outlives a kill.
 
+use crate::server;
 use andon_model::access::Principal;
 use andon_model::event::{Event, SealedEvent, SystemNote, What};
 use andon_model::log::{
@@ -8,7 +9,8 @@ use andon_model::log::{
 use andon_model::plant::{Equipment, Interpolation, Level, Plant, Profile, TagDef};
 use andon_model::record::Recorder;
 use andon_model::{BoxFuture, Clock, DataType, EquipmentPath, TagPath, Timestamp};
-use andon_store::Store;
+use andon_store::{PostgresSettings, Store};
+use sqlx::Connection;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -165,6 +167,103 @@ impl Recorder for FateRecorder {
 pub async fn open(folder: &Path) -> Store {
     Store::open(&folder.join("store.db"), HandClock::new()).await.unwrap()
 }
+
+/// Where a store is kept, from one life of a process to the next.
+pub enum Base {
+    File(tempfile::TempDir),
+    /// The address of a database.
+    Server(String),
+}
+
+impl Base {
+    pub fn file() -> Self {
+        Self::File(tempfile::tempdir().unwrap())
+    }
+    /// `None`: there is no PostgreSQL here.
+    pub async fn server() -> Option<Self> {
+        Some(Self::Server(server::database(server::shared()?).await))
+    }
+    /// Another one of the same kind.
+    pub async fn other(&self) -> Self {
+        match self {
+            Self::File(_) => Self::file(),
+            Self::Server(_) => Self::server().await.unwrap(),
+        }
+    }
+    /// What stands in a column, past the store.
+    pub async fn texts(&self, statement: &'static str) -> Vec<String> {
+        self.texts_of(statement).await
+    }
+    /// As [`Base::texts`], of a statement that a test has made.
+    pub async fn texts_of(&self, statement: &str) -> Vec<String> {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        match self {
+            Self::File(folder) => {
+                let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("store.db"));
+                let mut db = sqlx::SqliteConnection::connect_with(&file).await.unwrap();
+                sqlx::query_scalar(statement).fetch_all(&mut db).await.unwrap()
+            }
+            Self::Server(url) => {
+                let mut db = sqlx::PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(statement).fetch_all(&mut db).await.unwrap()
+            }
+        }
+    }
+    /// Changes what stands there, past the store.
+    pub async fn change(&self, statements: &str) {
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned()));
+        match self {
+            Self::File(folder) => {
+                let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("store.db"));
+                let mut db = sqlx::SqliteConnection::connect_with(&file).await.unwrap();
+                statements.execute(&mut db).await.unwrap();
+            }
+            Self::Server(url) => {
+                let mut db = sqlx::PgConnection::connect(url).await.unwrap();
+                statements.execute(&mut db).await.unwrap();
+            }
+        }
+    }
+    pub async fn open(&self) -> Store {
+        self.open_at(HandClock::new()).await
+    }
+    pub async fn open_at(&self, clock: Arc<HandClock>) -> Store {
+        match self {
+            Self::File(folder) => Store::open(&folder.path().join("store.db"), clock).await.unwrap(),
+            Self::Server(url) => {
+                let settings = PostgresSettings::parse(url, None).unwrap();
+                Store::open_postgres(&settings, clock).await.unwrap()
+            }
+        }
+    }
+}
+
+/// Runs each case on a store of its own, once in a file and once on a server; a case takes the [`Base`], or those of a module the store.
+macro_rules! on_both {
+    ($cases:ident: $($case:ident)*) => {
+        $(async fn $case(base: crate::fakes::Base) {
+            $cases::$case(&base.open().await).await;
+        })*
+        crate::fakes::on_both! { $($case)* }
+    };
+    ($($case:ident)*) => {
+        mod file {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(crate::fakes::Base::file()).await;
+            })*
+        }
+        mod server {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                if let Some(base) = crate::fakes::Base::server().await {
+                    super::$case(base).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_both;
 
 /// A plant of one machine with these tags, ids left to the store.
 pub fn plant(tags: &[&str]) -> Plant {

@@ -1,12 +1,21 @@
 //! What is kept for manufacturing execution: all of it or nothing, and found again.
 
-use crate::fakes::{note, open};
+use crate::fakes::{Base, note, on_both};
 use andon_model::log::Seq;
 use andon_model::{TagId, Timestamp};
-use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, StoredCorrection, StoredHour, StoredSlot};
+use andon_store::floor::{
+    Figures, FloorKeep, FloorRepository, NumberKind, Progress, StoredCorrection, StoredHour, StoredSlot,
+};
 use andon_store::{OutboxRepository, StoreError};
 use serde_json::json;
 use uuid::Uuid;
+
+on_both! {
+    a_number_is_given_once_and_stays
+    what_is_kept_is_found_and_replaced
+    totals_of_an_older_version_get_their_figures_once
+    a_correction_is_kept_with_what_it_changes_and_its_event_or_not_at_all
+}
 
 fn hour(unit: u32, hour: i64, byte: u8) -> StoredHour {
     StoredHour { unit, hour, recorded: vec![byte; 3], derived: vec![byte; 5] }
@@ -14,6 +23,29 @@ fn hour(unit: u32, hour: i64, byte: u8) -> StoredHour {
 
 fn slot(node: u32, level: u8, number: i64, byte: u8) -> StoredSlot {
     StoredSlot { node, level, number, totals: vec![byte; 4] }
+}
+
+async fn totals_of_an_older_version_get_their_figures_once(base: Base) {
+    let store = base.open().await;
+    let slots = vec![slot(1, 0, 5, 1), slot(1, 1, 0, 1), slot(1, 2, 0, 1), slot(2, 0, 5, 1)];
+    store.floor_keep(FloorKeep { slots, ..FloorKeep::default() }).await.unwrap();
+    let of =
+        |slot: &StoredSlot| Figures { node: slot.node, level: slot.level, number: slot.number, ..Figures::default() };
+    let mut found = Vec::new();
+    loop {
+        let slots = store.floor_without_figures(2).await.unwrap();
+        if slots.is_empty() {
+            break;
+        }
+        let figures = slots.iter().map(of).collect();
+        store.floor_keep(FloorKeep { figures, ..FloorKeep::default() }).await.unwrap();
+        found.extend(slots.iter().map(|slot| (slot.node, slot.level)));
+    }
+    found.sort_unstable();
+    assert_eq!(found, [(1, 0), (1, 1), (2, 0)], "days of days have none");
+    // Nobody looks again, though it has to be written with its figures from now on.
+    store.floor_keep(FloorKeep { slots: vec![slot(3, 0, 5, 1)], ..FloorKeep::default() }).await.unwrap();
+    assert_eq!(store.floor_without_figures(2).await.unwrap(), []);
 }
 
 fn correction(number: u32, from: i64, to: i64) -> StoredCorrection {
@@ -30,10 +62,8 @@ fn correction(number: u32, from: i64, to: i64) -> StoredCorrection {
     }
 }
 
-#[tokio::test]
-async fn a_number_is_given_once_and_stays() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_number_is_given_once_and_stays(base: Base) {
+    let store = base.open().await;
     let numbers = async |kind, names: &[&str]| {
         store.floor_numbers(kind, names.iter().map(|name| (*name).to_owned()).collect()).await.unwrap()
     };
@@ -41,7 +71,7 @@ async fn a_number_is_given_once_and_stays() {
     assert_eq!(numbers(NumberKind::Reason, &["Jam"]).await, [0]);
     assert_eq!(numbers(NumberKind::Node, &["works/press", "works/line"]).await, [2, 1]);
     store.close().await.unwrap();
-    let store = open(folder.path()).await;
+    let store = base.open().await;
     assert_eq!(
         store.floor_numbers(NumberKind::Node, vec!["works/line".to_owned(), "house".to_owned()]).await.unwrap(),
         [1, 3]
@@ -54,10 +84,8 @@ async fn a_number_is_given_once_and_stays() {
     );
 }
 
-#[tokio::test]
-async fn what_is_kept_is_found_and_replaced() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn what_is_kept_is_found_and_replaced(base: Base) {
+    let store = base.open().await;
     // More than one statement takes.
     let hours: Vec<_> = (0..3u32).flat_map(|unit| (0..100).map(move |n| hour(unit, 490_000 + n, 1))).collect();
     let slots: Vec<_> =
@@ -87,10 +115,8 @@ async fn what_is_kept_is_found_and_replaced() {
     assert_eq!(store.floor_progress().await.unwrap(), Some(progress), "it did not come further");
 }
 
-#[tokio::test]
-async fn a_correction_is_kept_with_what_it_changes_and_its_event_or_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_correction_is_kept_with_what_it_changes_and_its_event_or_not_at_all(base: Base) {
+    let store = base.open().await;
     assert_eq!(store.floor_last_correction().await.unwrap(), 0);
     let keep = |number, byte, event| FloorKeep {
         hours: vec![hour(7, 1, byte)],

@@ -4,15 +4,19 @@
 
 mod accounts;
 mod documents;
+mod erp;
 mod fakes;
 mod file;
 mod floor;
 mod older;
 mod orders;
 mod plant;
+mod postgres;
 mod relay;
+mod server;
 mod shift;
 mod timeline;
 mod trace;
 mod trace_pack;
 mod trace_rules;
+mod views;

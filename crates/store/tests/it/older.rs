@@ -3,6 +3,7 @@
 use crate::fakes::{HandClock, note, open, plant};
 use andon_model::access::{Grant, Principal, Role};
 use andon_model::{Clock, Timestamp};
+use andon_store::erp::ErpRepository;
 use andon_store::floor::FloorRepository;
 use andon_store::orders::{OrderFilter, OrderRepository};
 use andon_store::repository::{AccountChange as C, Code, Device, Session, Token, User};
@@ -23,7 +24,7 @@ const READ_FROM_A_LOG: &str = "
     INSERT INTO applied (reader, lane, seq) VALUES ('timeline', 'records', 4);";
 
 /// A store of today with something in each table of version 6.
-async fn fill(folder: &Path) {
+pub async fn fill(folder: &Path) {
     let store = open(folder).await;
     store.apply_plant(0, plant(&["a", "b"]), Principal::SYSTEM, Some("first".into())).await.unwrap();
     store.apply_plant(1, plant(&["b", "c"]), Principal::SYSTEM, None).await.unwrap();
@@ -71,6 +72,57 @@ async fn fill(folder: &Path) {
     let mut whole = connect(&folder.join("store.db")).await;
     sqlx::raw_sql(READ_FROM_A_LOG).execute(&mut whole).await.unwrap();
     whole.close().await.unwrap();
+}
+
+/// Something in each table that came after.
+pub async fn fill_newer(folder: &Path) {
+    let mut whole = connect(&folder.join("store.db")).await;
+    sqlx::raw_sql(
+        "INSERT INTO floor_number (kind, name, number) VALUES ('node', 'press', 0), ('reason', 'Jam', 4294967295);
+        INSERT INTO floor_hour (unit, hour, recorded, derived) WITH RECURSIVE n (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < 200)
+            SELECT x % 3, x, randomblob(x), x'' FROM n;
+        INSERT INTO floor_slot (node, level, number, totals) WITH RECURSIVE n (x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n WHERE x < 130)
+            SELECT x % 2, x % 3, x - 60, x'00ff' FROM n;
+        INSERT INTO floor_figure (node, level, number, production, setup, delay, minor_stop, idle, unknown, planned_down, off_shift, good, scrap, 
+            rework, work_produced, work_good) VALUES (0, 1, 7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
+        INSERT INTO floor_correction (number, unit, from_at, to_at, change, by_id, key, at, event)
+            VALUES (1, 0, -5, 5, '{\"a\":\"ä\"}', x'01', x'02', 9, x'03');
+        INSERT INTO floor_counter (tag, shown) VALUES (1, '7');
+        INSERT INTO floor_progress (id, kept_until, first_seq, seen_seq) VALUES (1, 3600000000, 1, 2);
+        INSERT INTO trace_word (number, text) VALUES (1, '4711'), (2, 'works/dock');
+        INSERT INTO trace_item (key, id, kind, material, number, made, state, place, made_at)
+            VALUES (1, x'00112233445566778899aabbccddeef1', 0, 1, 'L', 9000000, 0, 2, 1),
+                (2, x'00112233445566778899aabbccddeef2', 2, 1, 'U', 1000000, 2, 0, 2);
+        INSERT INTO trace_edge (from_key, to_key, at, position, quantity, adds) VALUES (1, 2, 3, 0, 1000000, 0);
+        INSERT INTO trace_move (item, at, from_place, to_place, quantity) VALUES (1, 1, 0, 2, 9000000);
+        INSERT INTO trace_stock (item, place, quantity) VALUES (1, 2, 8000000);
+        INSERT INTO trace_state (item, at, state, why) VALUES (2, 4, 2, 'ä');
+        INSERT INTO trace_pass (unit, at, equipment, passed, measures) VALUES (2, 3, 2, 1, '{}');
+        INSERT INTO trace_certificate (unit, turn, number, issued_at, sha256, key_id, bytes)
+            VALUES (2, 1, 'C2', 5, zeroblob(32), 'k2', x'02'), (1, 1, 'C1', 6, zeroblob(32), 'k1', x'01');
+        INSERT INTO trace_finding (number, what, at, item, other, text) VALUES (1, 'unseen', 1, 1, 2, 't');
+        INSERT INTO trace_change (key, content, event, at) VALUES (x'01', zeroblob(32), x'02', 1);
+        INSERT INTO trace_finished (unit, at, equipment, state, why) VALUES (2, 3, 2, 1, '');
+        INSERT INTO trace_station (equipment, heard) VALUES ('works/line', '{}');
+        INSERT INTO trace_identity (unit, device, at) VALUES (2, x'00112233445566778899aabbccddeef3', 7);
+        INSERT INTO erp_message (number, key, content, at, bytes, answer) VALUES (1, randomblob(32), zeroblob(32), 5, 4, '<ä/>');
+        INSERT INTO erp_latest (subject, created, at) VALUES ('order:4711', 4, 5);
+        INSERT INTO resource_key (key, content, number, at) VALUES (x'00112233445566778899aabbccddeef4', zeroblob(32), 1, 5);
+        INSERT INTO logbook_entry (number, path, kind, text, fold, links, at, by_id, pinned, corrects, event)
+            VALUES (1, 'works', 'note', 'Ä', 'ä', '{}', 5, x'01', 1, NULL, x'02'), (2, 'works', 'handover', 'b', 'b', '{}', 6, x'01', 0, 1, x'03');
+        INSERT INTO logbook_branch (branch, entry, kind) VALUES ('', 1, 'note'), ('works', 1, 'note'), ('works', 2, 'handover');
+        INSERT INTO logbook_open (branch, entry, kind) VALUES ('works', 2, 'handover');
+        INSERT INTO handover (entry, items, truncated, kept, note) VALUES (2, '[]', 0, '[1]', '');
+        INSERT INTO labour_span (number, person, path, from_at, to_at, ends_by, event) VALUES (1, x'05', 'works', 1, 9223372036854775807, 9, x'04');
+        INSERT INTO labour_correction (number, span, at, by_id, was_from, was_to, reason, event) VALUES (1, 1, 7, x'06', 0, 8, 'ä', x'05');
+        INSERT INTO labour_supervisor (person, branch) SELECT id, 'works' FROM person;
+        INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
+    )
+    .execute(&mut whole)
+    .await
+    .unwrap();
+    whole.close().await.unwrap();
+    crate::orders::fill(&open(folder).await).await;
 }
 
 async fn connect(path: &Path) -> SqliteConnection {
@@ -127,6 +179,7 @@ async fn a_store_of_any_older_version_is_taken_over_with_all_that_is_in_it() {
         assert_eq!(store.orders(OrderFilter::default()).await.unwrap().orders, []);
         assert_eq!(store.trace_items(ItemFilter::default()).await.unwrap(), []);
         assert_eq!(store.floor_progress().await.unwrap(), None);
+        assert_eq!(store.erp_message([1; 32]).await.unwrap(), None);
         store.close().await.unwrap();
         drop(store);
         let mut db = connect(&path).await;

@@ -1,7 +1,7 @@
 //! Orders and jobs: changed by one at a time, told once, found page by page. Each case takes any [`Repository`], so that another
 //! database is held to the same.
 
-use crate::fakes::{note, open};
+use crate::fakes::{note, on_both};
 use andon_model::Timestamp;
 use andon_store::orders::{
     Created, EntryKind, EntryWrite, JobFilter, JobRow, NewEntry, NewOrder, OrderFilter, OrderRow, OrderWrite,
@@ -13,18 +13,8 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Runs each case on a SQLite file of its own.
-macro_rules! on_sqlite {
-    ($($case:ident)*) => {$(
-        #[tokio::test]
-        async fn $case() {
-            let folder = tempfile::tempdir().unwrap();
-            cases::$case(&open(folder.path()).await).await;
-        }
-    )*};
-}
-
-on_sqlite! {
+on_both! {
+    cases:
     an_order_comes_back_as_it_was_made_and_its_number_is_its_own
     a_change_of_an_old_version_is_told_what_is_there
     the_same_key_is_done_once
@@ -166,6 +156,12 @@ fn numbers<'a>(orders: impl IntoIterator<Item = &'a StoredOrder>) -> Vec<&'a str
 
 async fn told(store: &impl Repository) -> usize {
     store.outbox_pending(10_000).await.unwrap().len()
+}
+
+/// Something in each table of orders.
+pub async fn fill(store: &impl Repository) {
+    let order = made(store, 1, vec![job(1, 10, &["press"]), job(1, 20, &["oven", "oven2"])]).await;
+    now(store.order_write(begin(&order, 0, "press", 1, 10)).await.unwrap());
 }
 
 mod cases {

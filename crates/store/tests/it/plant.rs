@@ -1,6 +1,6 @@
 //! Versions of the plant model and the identity of tags.
 
-use crate::fakes::{HandClock, open, plant, tag};
+use crate::fakes::{Base, HandClock, on_both, plant, tag};
 use andon_model::Timestamp;
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::{ConfigurationChange, What};
@@ -9,23 +9,32 @@ use andon_store::{ApplyError, OutboxRepository, PlantRepository, Store};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+on_both! {
+    many_who_apply_at_once_lose_nothing
+    a_new_store_has_the_empty_model
+    a_change_makes_a_version_and_an_event_that_tell_who_what_and_why
+    applying_the_same_model_again_changes_nothing
+    of_two_who_start_from_the_same_version_the_second_is_told
+    a_roll_back_is_a_new_version_with_the_old_ids
+    a_number_is_never_given_to_another_tag
+    a_rename_keeps_id_and_number_and_both_names_are_known_with_their_times
+    a_model_that_hangs_in_the_air_is_refused
+    an_event_of_very_many_changes_stays_small
+}
+
 const BY: Principal = Principal { id: Uuid::from_u128(77), kind: PrincipalKind::Person };
 
 async fn apply(store: &Store, version: u64, plant: Plant) -> u64 {
     store.apply_plant(version, plant, BY, None).await.unwrap().version
 }
 
-#[tokio::test]
-async fn a_new_store_has_the_empty_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_new_store_has_the_empty_model(base: Base) {
+    let store = base.open().await;
     assert_eq!(store.current_plant().await.unwrap(), (Plant::default(), Vec::new()));
 }
 
-#[tokio::test]
-async fn a_change_makes_a_version_and_an_event_that_tell_who_what_and_why() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_change_makes_a_version_and_an_event_that_tell_who_what_and_why(base: Base) {
+    let store = base.open().await;
     let applied = store.apply_plant(0, plant(&["b", "a"]), BY, Some("first".into())).await.unwrap();
     let lines: Vec<String> = applied.changes.iter().map(ToString::to_string).collect();
     assert_eq!(lines, ["+ equipment press", "+ tag press/a", "+ tag press/b"]);
@@ -39,20 +48,16 @@ async fn a_change_makes_a_version_and_an_event_that_tell_who_what_and_why() {
     assert_eq!((version.event_id, &version.changes), (events[0].id, &applied.changes));
 }
 
-#[tokio::test]
-async fn applying_the_same_model_again_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn applying_the_same_model_again_changes_nothing(base: Base) {
+    let store = base.open().await;
     apply(&store, 0, plant(&["a"])).await;
     let again = store.apply_plant(1, plant(&["a"]), BY, None).await.unwrap();
     assert_eq!((again.version, again.changes.len(), again.event_id), (1, 0, None));
     assert_eq!(store.outbox_pending(9).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn of_two_who_start_from_the_same_version_the_second_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn of_two_who_start_from_the_same_version_the_second_is_told(base: Base) {
+    let store = base.open().await;
     apply(&store, 0, plant(&["a"])).await;
     let late = store.apply_plant(0, plant(&["b"]), BY, None).await.unwrap_err();
     assert!(matches!(late, ApplyError::Conflict { expected: 0, current: 1 }), "{late}");
@@ -60,10 +65,8 @@ async fn of_two_who_start_from_the_same_version_the_second_is_told() {
     assert_eq!(store.outbox_pending(9).await.unwrap().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_who_apply_at_once_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn many_who_apply_at_once_lose_nothing(base: Base) {
+    let store = base.open().await;
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..8 {
         let store = store.clone();
@@ -92,10 +95,8 @@ async fn many_who_apply_at_once_lose_nothing() {
     assert_eq!(store.outbox_pending(99).await.unwrap().len(), 8);
 }
 
-#[tokio::test]
-async fn a_roll_back_is_a_new_version_with_the_old_ids() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_roll_back_is_a_new_version_with_the_old_ids(base: Base) {
+    let store = base.open().await;
     apply(&store, 0, plant(&["a", "b"])).await;
     let (first, numbers) = store.current_plant().await.unwrap();
     apply(&store, 1, plant(&["c"])).await;
@@ -115,10 +116,8 @@ async fn a_roll_back_is_a_new_version_with_the_old_ids() {
     assert_eq!(store.rollback(0, 3, BY, None).await.unwrap().version, 4);
 }
 
-#[tokio::test]
-async fn a_number_is_never_given_to_another_tag() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_number_is_never_given_to_another_tag(base: Base) {
+    let store = base.open().await;
     apply(&store, 0, plant(&["a", "b"])).await;
     let (_, before) = store.current_plant().await.unwrap();
     apply(&store, 1, plant(&[])).await;
@@ -130,11 +129,9 @@ async fn a_number_is_never_given_to_another_tag() {
     assert_eq!(store.current_plant().await.unwrap().1, before);
 }
 
-#[tokio::test]
-async fn a_rename_keeps_id_and_number_and_both_names_are_known_with_their_times() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_rename_keeps_id_and_number_and_both_names_are_known_with_their_times(base: Base) {
     let clock = HandClock::new();
-    let store = Store::open(&folder.path().join("store.db"), clock.clone()).await.unwrap();
+    let store = base.open_at(clock.clone()).await;
     let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
     clock.set(at(100));
     apply(&store, 0, plant(&["old"])).await;
@@ -161,10 +158,8 @@ async fn a_rename_keeps_id_and_number_and_both_names_are_known_with_their_times(
     assert_eq!(store.tag_at("press/new", at(150)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_model_that_hangs_in_the_air_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_model_that_hangs_in_the_air_is_refused(base: Base) {
+    let store = base.open().await;
     let mut orphan = plant(&["a"]);
     orphan.equipment.clear();
     let mut twice = plant(&["a", "a"]);
@@ -178,10 +173,8 @@ async fn a_model_that_hangs_in_the_air_is_refused() {
     assert_eq!(store.current_plant().await.unwrap().0.version, 0);
 }
 
-#[tokio::test]
-async fn an_event_of_very_many_changes_stays_small() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_event_of_very_many_changes_stays_small(base: Base) {
+    let store = base.open().await;
     let names: Vec<String> = (0..3000).map(|number| format!("tag{number}")).collect();
     let applied = store.apply_plant(0, plant(&names.iter().map(|n| &**n).collect::<Vec<_>>()), BY, None).await.unwrap();
     assert_eq!(applied.changes.len(), 3001);

@@ -1,6 +1,6 @@
 //! The logbook and sign-ons: what was asked twice is done once, entries stay, and nobody is in two places at a time.
 
-use crate::fakes::{note, open};
+use crate::fakes::{Base, note, on_both};
 use andon_model::Timestamp;
 use andon_model::event::Event;
 use andon_store::labour::{Ended, LabourFilter, LabourRepository, LabourSpan, SignOff, SignOn, Signed, SpanChange};
@@ -9,9 +9,19 @@ use andon_store::logbook::{
 };
 use andon_store::{OutboxRepository, Store};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
+
+on_both! {
+    an_entry_that_is_asked_twice_is_written_once_and_is_found_by_branch_kind_text_and_page
+    an_entry_is_corrected_once_and_stays_as_it_was
+    a_hand_over_is_open_until_it_is_confirmed_once_and_settles_what_it_names
+    a_sign_on_elsewhere_ends_the_first_and_a_forgotten_one_ends_by_rule
+    what_is_refused_ends_nothing_also_where_the_clock_went_back
+    whatever_people_do_no_two_spans_of_a_person_overlap
+}
 
 /// One that no other is.
 fn event() -> Event {
@@ -64,10 +74,8 @@ fn of(branches: &[&str]) -> EntryFilter {
     EntryFilter::of(branches.iter().map(|branch| (*branch).to_owned()).collect(), 100)
 }
 
-#[tokio::test]
-async fn an_entry_that_is_asked_twice_is_written_once_and_is_found_by_branch_kind_text_and_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_entry_that_is_asked_twice_is_written_once_and_is_found_by_branch_kind_text_and_page(base: Base) {
+    let store = base.open().await;
     let first = entry(1, "works/line1/press", "Öl at 100% of_it");
     assert_eq!(written(&store, first.clone()).await, 1);
     let waiting = store.outbox_pending(10).await.unwrap().len();
@@ -90,15 +98,13 @@ async fn an_entry_that_is_asked_twice_is_written_once_and_is_found_by_branch_kin
     assert_eq!(found(&store, EntryFilter { after: Some(3), limit: 1, ..of(&[""]) }).await, [2]);
     assert_eq!(found(&store, EntryFilter { window: (us(2), us(3)), ..of(&[""]) }).await, [2]);
     store.close().await.unwrap();
-    let again = open(folder.path()).await.logbook_entry(1).await.unwrap().unwrap();
+    let again = base.open().await.logbook_entry(1).await.unwrap().unwrap();
     assert_eq!((again.text.as_str(), &again.links["order"]), ("Öl at 100% of_it", &json!("4711")));
     assert_eq!(again.shift.map(|shift| shift.name), Some("Early".to_owned()));
 }
 
-#[tokio::test]
-async fn an_entry_is_corrected_once_and_stays_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_entry_is_corrected_once_and_stays_as_it_was(base: Base) {
+    let store = base.open().await;
     written(&store, NewEntry { pinned: true, ..entry(1, "works", "wrong") }).await;
     let right = NewEntry { corrects: Some(1), pinned: true, ..entry(2, "works", "right") };
     assert_eq!(written(&store, right).await, 2);
@@ -110,10 +116,8 @@ async fn an_entry_is_corrected_once_and_stays_as_it_was() {
     assert_eq!(found(&store, EntryFilter { open: Some(false), ..of(&["works"]) }).await, [1]);
 }
 
-#[tokio::test]
-async fn a_hand_over_is_open_until_it_is_confirmed_once_and_settles_what_it_names() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_hand_over_is_open_until_it_is_confirmed_once_and_settles_what_it_names(base: Base) {
+    let store = base.open().await;
     for number in [1, 2] {
         written(&store, NewEntry { pinned: true, ..entry(number, "works/line1", "open") }).await;
     }
@@ -175,10 +179,8 @@ async fn spans(store: &Store, path: &str) -> Vec<LabourSpan> {
     store.labour_spans(filter).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_sign_on_elsewhere_ends_the_first_and_a_forgotten_one_ends_by_rule() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_sign_on_elsewhere_ends_the_first_and_a_forgotten_one_ends_by_rule(base: Base) {
+    let store = base.open().await;
     assert!(matches!(on(&store, 1, 7, "works/line1", 10).await, Signed::Now(_)));
     assert!(matches!(on(&store, 1, 7, "works/line1", 10).await, Signed::Before(span) if span.number == 1));
     assert!(matches!(on(&store, 2, 7, "works/line1", 20).await, Signed::Before(span) if span.number == 1));
@@ -207,10 +209,8 @@ async fn a_sign_on_elsewhere_ends_the_first_and_a_forgotten_one_ends_by_rule() {
     assert_eq!(kept.iter().map(|kept| (kept.span, kept.was_to)).collect::<Vec<_>>(), [(2, Some(us(1_030)))]);
 }
 
-#[tokio::test]
-async fn what_is_refused_ends_nothing_also_where_the_clock_went_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn what_is_refused_ends_nothing_also_where_the_clock_went_back(base: Base) {
+    let store = base.open().await;
     assert!(matches!(on(&store, 1, 7, "works/line1", 5_000).await, Signed::Now(_)));
     let before = spans(&store, "").await;
     // It would begin after the other, and is to end before that.
@@ -227,31 +227,14 @@ fn deeds() -> impl Strategy<Value = Vec<(u128, u8, i64, u8)>> {
     proptest::collection::vec((0_u128..3, 0_u8..3, 0_i64..2_000, 0_u8..5), 1..40)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_people_do_no_two_spans_of_a_person_overlap(deeds in deeds()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let all = runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            let store = open(folder.path()).await;
-            for (request, (person, place, at, deed)) in (1_u128..).zip(deeds) {
-                let number = u64::from(place) + 1;
-                match deed {
-                    0 | 1 => drop(on(&store, request, person, &format!("works/line{place}"), at).await),
-                    2 => drop(off(&store, request, person, at).await),
-                    3 => for span in store.labour_overdue(us(at)).await.unwrap() {
-                        store.labour_end_by_rule(span.number, event()).await.unwrap();
-                    },
-                    _ if store.labour_span(number).await.unwrap().is_some() => {
-                        let to = (at % 3 > 0).then_some(at + i64::from(place) * 100);
-                        drop(put_right(&store, request, number, at - 50, to).await);
-                    }
-                    _ => {}
-                }
-            }
-            spans(&store, "").await
-        });
+/// One store for all cases, for a database takes its time to come about: each case has people and requests of its own.
+async fn whatever_people_do_no_two_spans_of_a_person_overlap(base: Base) {
+    let store = base.open().await;
+    let (runtime, cases) = (tokio::runtime::Handle::current(), AtomicU64::new(0));
+    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    let run = TestRunner::new(config).run(&deeds(), |deeds| {
+        let case = u128::from(cases.fetch_add(1, Ordering::Relaxed));
+        let all = tokio::task::block_in_place(|| runtime.block_on(done(&store, case, deeds)));
         for a in &all {
             let end = |span: &LabourSpan| span.to.unwrap_or(us(i64::MAX));
             prop_assert!(a.from <= end(a));
@@ -259,5 +242,30 @@ proptest! {
                 prop_assert!(end(a) <= b.from || end(b) <= a.from, "{a:?} and {b:?}");
             }
         }
+        Ok(())
+    });
+    run.unwrap();
+    assert!(cases.into_inner() >= 24);
+}
+
+/// What people did, and all spans there are then.
+async fn done(store: &Store, case: u128, deeds: Vec<(u128, u8, i64, u8)>) -> Vec<LabourSpan> {
+    for (request, (person, place, at, deed)) in (1 + case * 1_000..).zip(deeds) {
+        let (person, number) = (case * 10 + person, u64::from(place) + 1);
+        match deed {
+            0 | 1 => drop(on(store, request, person, &format!("works/line{place}"), at).await),
+            2 => drop(off(store, request, person, at).await),
+            3 => {
+                for span in store.labour_overdue(us(at)).await.unwrap() {
+                    store.labour_end_by_rule(span.number, event()).await.unwrap();
+                }
+            }
+            _ if store.labour_span(number).await.unwrap().is_some() => {
+                let to = (at % 3 > 0).then_some(at + i64::from(place) * 100);
+                drop(put_right(store, request, number, at - 50, to).await);
+            }
+            _ => {}
+        }
     }
+    spans(store, "").await
 }

@@ -1,6 +1,6 @@
 //! The timeline: everything from the log once, and found again.
 
-use crate::fakes::{MemLog, note, open};
+use crate::fakes::{Base, MemLog, note, on_both};
 use andon_model::Timestamp;
 use andon_model::event::{Event, Note, SealedEvent, UserChange, What};
 use andon_model::log::{FrameKind, Gap, Lane, Log, Seq, kind};
@@ -9,6 +9,15 @@ use andon_store::{OutboxRepository, Store, TimelineFilter, TimelineRepository};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+on_both! {
+    the_log_is_taken_over_once_however_often_the_reader_starts
+    a_batch_that_comes_twice_is_taken_once_and_one_that_overlaps_adds_the_rest
+    what_the_log_cannot_give_is_known_with_the_reason
+    a_log_put_back_from_a_backup_makes_the_timeline_anew
+    a_note_is_found_by_its_own_time_and_by_the_time_it_is_about
+    finds_by_time_kind_place_and_page
+}
 
 fn sealed(seq: u64, event: Event) -> SealedEvent {
     SealedEvent { seq: Seq(seq), event, prev: "0".repeat(64), hash: "f".repeat(64) }
@@ -33,10 +42,8 @@ async fn fill(store: &Store, log: &Arc<MemLog>) {
     task.await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn the_log_is_taken_over_once_however_often_the_reader_starts() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, log) = (open(folder.path()).await, MemLog::new());
+async fn the_log_is_taken_over_once_however_often_the_reader_starts(base: Base) {
+    let (store, log) = (base.open().await, MemLog::new());
     let mut written = Vec::new();
     for number in 1..=8 {
         written.insert(0, (*log.put_event(note(number, "press"))).clone());
@@ -49,10 +56,8 @@ async fn the_log_is_taken_over_once_however_often_the_reader_starts() {
     assert_eq!(log.snapshot(READER).unwrap().positions.records, Seq(9));
 }
 
-#[tokio::test]
-async fn a_batch_that_comes_twice_is_taken_once_and_one_that_overlaps_adds_the_rest() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_batch_that_comes_twice_is_taken_once_and_one_that_overlaps_adds_the_rest(base: Base) {
+    let store = base.open().await;
     let batch: Vec<_> = (1..=3).map(|n| sealed(n, note(u128::from(n), ""))).collect();
     for _ in 0..2 {
         store.timeline_apply(batch.clone(), vec![], Seq(3)).await.unwrap();
@@ -63,10 +68,8 @@ async fn a_batch_that_comes_twice_is_taken_once_and_one_that_overlaps_adds_the_r
     assert_eq!(found(&store, TimelineFilter::default()).await, [5, 3, 2, 1]);
 }
 
-#[tokio::test]
-async fn what_the_log_cannot_give_is_known_with_the_reason() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, log) = (open(folder.path()).await, MemLog::new());
+async fn what_the_log_cannot_give_is_known_with_the_reason(base: Base) {
+    let (store, log) = (base.open().await, MemLog::new());
     for number in 1..=4 {
         log.put_event(note(number, ""));
     }
@@ -83,10 +86,8 @@ async fn what_the_log_cannot_give_is_known_with_the_reason() {
     assert!(gaps[2].reason.contains("version 9"), "{}", gaps[2].reason);
 }
 
-#[tokio::test]
-async fn a_log_put_back_from_a_backup_makes_the_timeline_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, log) = (open(folder.path()).await, MemLog::new());
+async fn a_log_put_back_from_a_backup_makes_the_timeline_anew(base: Base) {
+    let (store, log) = (base.open().await, MemLog::new());
     for number in 1..=5 {
         log.put_event(note(number, ""));
     }
@@ -97,10 +98,8 @@ async fn a_log_put_back_from_a_backup_makes_the_timeline_anew() {
     assert_eq!(found(&store, TimelineFilter::default()).await, [1]);
 }
 
-#[tokio::test]
-async fn a_note_is_found_by_its_own_time_and_by_the_time_it_is_about() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_note_is_found_by_its_own_time_and_by_the_time_it_is_about(base: Base) {
+    let store = base.open().await;
     let ms = Timestamp::from_millis;
     let written = |about: u32| {
         let what = What::Note(Note { text: "belt changed".into(), until: None });
@@ -123,10 +122,8 @@ async fn a_note_is_found_by_its_own_time_and_by_the_time_it_is_about() {
     }
 }
 
-#[tokio::test]
-async fn finds_by_time_kind_place_and_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn finds_by_time_kind_place_and_page(base: Base) {
+    let store = base.open().await;
     let refused = UserChange { action: "login_refused".into(), subject: None, from: None, detail: None };
     let events = [
         note(1, ""),

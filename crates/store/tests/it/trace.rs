@@ -1,6 +1,6 @@
 //! What went into what: refused where it cannot be, found both ways and at any date. Each test takes any repository.
 
-use crate::fakes::{note, open};
+use crate::fakes::{Base, note, on_both};
 use andon_model::Timestamp;
 use andon_model::event::Event;
 use andon_model::log::{Lane, Seq};
@@ -150,14 +150,13 @@ pub(crate) fn set(numbers: &[&str]) -> BTreeSet<String> {
 
 /// Runs a test against each implementation there is.
 macro_rules! with_a_repository {
-    ($($name:ident($store:ident) $body:block)*) => {$(
-        #[tokio::test]
-        async fn $name() {
+    ($($name:ident($store:ident) $body:block)*) => {
+        $(async fn $name(base: Base) {
             async fn test($store: &dyn Repository) $body
-            let folder = tempfile::tempdir().unwrap();
-            test(&open(folder.path()).await).await;
-        }
-    )*};
+            test(&base.open().await).await;
+        })*
+        on_both! { $($name)* }
+    };
 }
 
 with_a_repository! {
@@ -613,17 +612,44 @@ async fn play(store: &dyn Repository, said: Vec<Said>) {
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
+fn things_said() -> impl Strategy<Value = Vec<Said>> {
+    let built = (0..ITEMS, 0..ITEMS, 1..9i64, 0..30i64).prop_map(|(from, to, quantity, second)| Said::In {
+        from,
+        to,
+        quantity,
+        second,
+    });
+    let taken = (0..100usize, 0..20i64, any::<bool>()).prop_map(|(which, after, given_back)| Said::Out {
+        which,
+        after,
+        given_back,
+    });
+    proptest::collection::vec(prop_oneof![4 => built, 1 => taken], 0..60)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn what_went_into_what_is_the_same_from_both_ends_at_any_date(said in proptest::collection::vec(prop_oneof![
-        4 => (0..ITEMS, 0..ITEMS, 1..9i64, 0..30i64).prop_map(|(from, to, quantity, second)| Said::In { from, to, quantity, second }),
-        1 => (0..100usize, 0..20i64, any::<bool>()).prop_map(|(which, after, given_back)| Said::Out { which, after, given_back }),
-    ], 0..60)) {
+    fn what_went_into_what_is_the_same_from_both_ends_at_any_date(said in things_said()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            play(&open(folder.path()).await, said).await;
+            play(&Base::file().open().await, said).await;
+        });
+    }
+}
+
+proptest! {
+    // Each is a database to be made.
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #[test]
+    fn what_went_into_what_is_the_same_from_both_ends_on_a_server(said in things_said()) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            if let Some(base) = Base::server().await {
+                let store = base.open().await;
+                play(&store, said).await;
+                store.close().await.unwrap();
+            }
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Containers: what is packed lies where its container lies, goes where it goes, and is packed or carried away once.
 
-use crate::fakes::open;
+use crate::fakes::{Base, on_both};
 use crate::trace::{applied, at, build, built, carry, id, lot, made, make, named, refusal, take_all, unit};
 use andon_store::Store;
 use andon_store::trace::{
@@ -8,6 +8,12 @@ use andon_store::trace::{
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+on_both! {
+    a_container_goes_with_all_that_lies_in_it_and_nothing_goes_without_it
+    what_lies_elsewhere_is_not_packed_and_what_lies_nowhere_comes_along
+    what_lies_in_a_place_is_added_up_beyond_what_a_number_of_the_database_holds
+}
 
 fn box_(number: &str) -> ItemRef {
     named(ItemKind::Container, number)
@@ -49,10 +55,8 @@ fn place(name: &str, quantity: i64) -> (String, i64) {
     (name.to_owned(), quantity)
 }
 
-#[tokio::test]
-async fn a_container_goes_with_all_that_lies_in_it_and_nothing_goes_without_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_container_goes_with_all_that_lies_in_it_and_nothing_goes_without_it(base: Base) {
+    let store = base.open().await;
     let (oil, pump, small, pallet) = (lot("OIL"), unit("P"), box_("BOX"), box_("PAL"));
     take_all(
         &store,
@@ -116,10 +120,8 @@ async fn a_container_goes_with_all_that_lies_in_it_and_nothing_goes_without_it()
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn what_lies_elsewhere_is_not_packed_and_what_lies_nowhere_comes_along() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn what_lies_elsewhere_is_not_packed_and_what_lies_nowhere_comes_along(base: Base) {
+    let store = base.open().await;
     let (near, far, gone, pump, small) = (lot("NEAR"), lot("FAR"), lot("GONE"), unit("P"), box_("BOX"));
     take_all(
         &store,
@@ -163,9 +165,16 @@ async fn what_lies_elsewhere_is_not_packed_and_what_lies_nowhere_comes_along() {
         TraceRefusal::Unfit { what: "container", .. }
     ));
     // One that has left with another is not back because something is put into it.
-    take_all(&store, vec![make(&box_("OUT"), 8, None), make(&box_("IN"), 9, None), pack(&box_("IN"), &box_("OUT"), 1, 25)]).await;
+    take_all(
+        &store,
+        vec![make(&box_("OUT"), 8, None), make(&box_("IN"), 9, None), pack(&box_("IN"), &box_("OUT"), 1, 25)],
+    )
+    .await;
     take_all(&store, vec![at_place(&lot("L"), 10, Some(5), "dock")]).await;
-    assert!(matches!(refusal(&store, vec![pack(&lot("L"), &box_("IN"), 1, 26)]).await, TraceRefusal::Unfit { what: "container", .. }));
+    assert!(matches!(
+        refusal(&store, vec![pack(&lot("L"), &box_("IN"), 1, 26)]).await,
+        TraceRefusal::Unfit { what: "container", .. }
+    ));
     // A station takes one out of its box without a word: it is in the machine, and the box goes without it.
     take_all(
         &store,
@@ -187,9 +196,9 @@ async fn what_lies_elsewhere_is_not_packed_and_what_lies_nowhere_comes_along() {
 }
 
 #[tokio::test]
-async fn a_container_with_too_much_in_it_is_not_carried_and_what_lies_in_a_place_is_added_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_container_with_too_much_in_it_is_not_carried() {
+    let base = Base::file();
+    let store = base.open().await;
     let mut steps = vec![at_place(&box_("BOX"), 1, None, "dock")];
     for n in 0..=CARRIED_MAX as u128 {
         let pump = unit(&format!("P{n}"));
@@ -209,7 +218,15 @@ async fn a_container_with_too_much_in_it_is_not_carried_and_what_lies_in_a_place
         store.trace_places(10).await.unwrap(),
         [("dock".to_owned(), 1), ("yard".to_owned(), CARRIED_MAX as i64 + 1)]
     );
-    // More than a number of the database holds.
+    let page = store.trace_contents(id(1), None, 3).await.unwrap();
+    let last = page.last().map(|packed| packed.item.id);
+    let next = store.trace_contents(id(1), last, 1).await.unwrap();
+    assert_eq!(next[0].item.id.as_u128() + 1, page[2].item.id.as_u128(), "page by page");
+    assert_eq!(store.trace_check().await.unwrap(), []);
+}
+
+async fn what_lies_in_a_place_is_added_up_beyond_what_a_number_of_the_database_holds(base: Base) {
+    let store = base.open().await;
     let huge = |n: u128| {
         let name = lot(&format!("H{n}"));
         Step::Item(NewItem {
@@ -224,11 +241,6 @@ async fn a_container_with_too_much_in_it_is_not_carried_and_what_lies_in_a_place
         (sums[0].items, sums[0].quantity, sums[0].released),
         (3, 3 * i128::from(i64::MAX), 3 * i128::from(i64::MAX))
     );
-    let page = store.trace_contents(id(1), None, 3).await.unwrap();
-    let last = page.last().map(|packed| packed.item.id);
-    let next = store.trace_contents(id(1), last, 1).await.unwrap();
-    assert_eq!(next[0].item.id.as_u128() + 1, page[2].item.id.as_u128(), "page by page");
-    assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
 /// What is done at random with two lots, two units and two containers at three places.
@@ -297,18 +309,41 @@ async fn play(store: &Store, done: Vec<Done>) {
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
+fn things_done() -> impl Strategy<Value = Vec<Done>> {
+    let one = prop_oneof![
+        3 => (0..THINGS, 0..4usize, 0..4usize, 1..8i64)
+            .prop_map(|(what, from, to, quantity)| Done::Carry { what, from, to, quantity }),
+        3 => (0..THINGS, 4..THINGS, 1..8i64).prop_map(|(what, into, quantity)| Done::Pack { what, into, quantity }),
+        2 => (0..THINGS, 4..THINGS, proptest::option::of(1..8i64))
+            .prop_map(|(what, out_of, quantity)| Done::Unpack { what, out_of, quantity }),
+    ];
+    proptest::collection::vec(one, 0..60)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_is_carried_and_packed_nothing_is_in_two_places_and_nothing_comes_of_nothing(done in proptest::collection::vec(prop_oneof![
-        3 => (0..THINGS, 0..4usize, 0..4usize, 1..8i64).prop_map(|(what, from, to, quantity)| Done::Carry { what, from, to, quantity }),
-        3 => (0..THINGS, 4..THINGS, 1..8i64).prop_map(|(what, into, quantity)| Done::Pack { what, into, quantity }),
-        2 => (0..THINGS, 4..THINGS, proptest::option::of(1..8i64)).prop_map(|(what, out_of, quantity)| Done::Unpack { what, out_of, quantity }),
-    ], 0..60)) {
+    fn whatever_is_carried_and_packed_nothing_is_in_two_places_and_nothing_comes_of_nothing(done in things_done()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            play(&open(folder.path()).await, done).await;
+            let base = Base::file();
+            play(&base.open().await, done).await;
+        });
+    }
+}
+
+proptest! {
+    // Each is a database to be made.
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_is_carried_and_packed_on_a_server_nothing_is_in_two_places(done in things_done()) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            if let Some(base) = Base::server().await {
+                let store = base.open().await;
+                play(&store, done).await;
+                store.close().await.unwrap();
+            }
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What machines said that cannot be right, what lies where after it was used, and that nothing is lost at the edge of a page.
 
-use crate::fakes::{note, open};
+use crate::fakes::{Base, note, on_both};
 use crate::trace::{
     applied, at, build, built, carry, decide, id, lot, made, make, named, refusal, set, split, take, take_all, unit,
 };
@@ -13,10 +13,18 @@ use andon_store::{OutboxRepository, Store};
 use serde_json::Map;
 use std::sync::Arc;
 
-async fn store() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
-    (folder, store)
+on_both! {
+    a_lot_that_was_used_before_it_came_is_held_when_it_comes_into_quarantine
+    what_may_be_used_is_judged_by_what_held_when_it_was_used
+    what_is_used_lies_no_longer_where_it_lay_and_what_is_split_off_lies_there
+    a_unit_that_a_machine_finds_elsewhere_is_in_one_place_at_a_time_and_that_is_told
+    what_a_station_puts_in_a_position_takes_the_place_of_what_was_there
+    a_container_in_a_container_is_found_from_what_lies_in_it
+    a_refused_step_leaves_nothing_not_even_a_word
+    no_row_is_lost_at_the_edge_of_a_page_inside_one_time
+    looking_for_a_circle_ends_and_what_a_machine_says_is_taken_all_the_same
+    a_unit_is_finished_once_and_what_comes_after_is_told
+    findings_events_and_what_stations_said_are_kept_with_the_part_of_the_lane
 }
 
 /// As a machine says it: it has happened.
@@ -54,9 +62,8 @@ async fn found(store: &Store) -> Vec<(String, String)> {
     store.trace_findings(None, 100).await.unwrap().into_iter().map(|found| (found.what, found.text)).collect()
 }
 
-#[tokio::test]
-async fn a_lot_that_was_used_before_it_came_is_held_when_it_comes_into_quarantine() {
-    let (_folder, store) = store().await;
+async fn a_lot_that_was_used_before_it_came_is_held_when_it_comes_into_quarantine(base: Base) {
+    let store = base.open().await;
     let (bag, pump) = (lot("BAG"), unit("P"));
     take_all(&store, vec![make(&bag, 1, None), make(&pump, 2, None), build(&bag, &pump, 2, 10)]).await;
     let receipt = NewItem {
@@ -79,9 +86,8 @@ async fn a_lot_that_was_used_before_it_came_is_held_when_it_comes_into_quarantin
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn what_may_be_used_is_judged_by_what_held_when_it_was_used() {
-    let (_folder, store) = store().await;
+async fn what_may_be_used_is_judged_by_what_held_when_it_was_used(base: Base) {
+    let store = base.open().await;
     let (bag, pump) = (lot("BAG"), unit("P"));
     let quarantined = NewItem { state: Disposition::Quarantine, at: at(10), ..made(&bag, 1, Some(25)) };
     take_all(&store, vec![Step::Item(quarantined), make(&pump, 2, None)]).await;
@@ -96,9 +102,8 @@ async fn what_may_be_used_is_judged_by_what_held_when_it_was_used() {
     take_all(&store, vec![build(&bag, &pump, 1, 25)]).await;
 }
 
-#[tokio::test]
-async fn what_is_used_lies_no_longer_where_it_lay_and_what_is_split_off_lies_there() {
-    let (_folder, store) = store().await;
+async fn what_is_used_lies_no_longer_where_it_lay_and_what_is_split_off_lies_there(base: Base) {
+    let store = base.open().await;
     let (bag, part, pump, motor) = (lot("BAG"), named(ItemKind::Sublot, "BAG/1"), unit("P"), unit("M"));
     let placed = |item: &ItemRef, number, quantity| {
         Step::Item(NewItem { place: Some("works".to_owned()), ..made(item, number, quantity) })
@@ -136,9 +141,8 @@ async fn what_is_used_lies_no_longer_where_it_lay_and_what_is_split_off_lies_the
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_unit_that_a_machine_finds_elsewhere_is_in_one_place_at_a_time_and_that_is_told() {
-    let (_folder, store) = store().await;
+async fn a_unit_that_a_machine_finds_elsewhere_is_in_one_place_at_a_time_and_that_is_told(base: Base) {
+    let store = base.open().await;
     let (motor, units) = (unit("M"), ["X", "Y", "Z"].map(unit));
     let mut steps = vec![make(&motor, 1, None)];
     steps.extend(units.iter().zip(2..).map(|(unit, number)| make(unit, number, None)));
@@ -164,9 +168,8 @@ async fn a_unit_that_a_machine_finds_elsewhere_is_in_one_place_at_a_time_and_tha
     assert_eq!(recall.units.len(), 3);
 }
 
-#[tokio::test]
-async fn what_a_station_puts_in_a_position_takes_the_place_of_what_was_there() {
-    let (_folder, store) = store().await;
+async fn what_a_station_puts_in_a_position_takes_the_place_of_what_was_there(base: Base) {
+    let store = base.open().await;
     let (pump, valves, motors) = (unit("P"), ["V1", "V2"].map(lot), ["M1", "M2"].map(unit));
     take_all(
         &store,
@@ -205,9 +208,8 @@ async fn what_a_station_puts_in_a_position_takes_the_place_of_what_was_there() {
     assert_eq!(store.trace_check().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_container_in_a_container_is_found_from_what_lies_in_it() {
-    let (_folder, store) = store().await;
+async fn a_container_in_a_container_is_found_from_what_lies_in_it(base: Base) {
+    let store = base.open().await;
     let (pump, box_, pallet) = (unit("P"), named(ItemKind::Container, "BOX"), named(ItemKind::Container, "PALLET"));
     take_all(
         &store,
@@ -231,16 +233,9 @@ async fn a_container_in_a_container_is_found_from_what_lies_in_it() {
     assert_eq!(around(30).await, ["BOX", "PALLET"]);
 }
 
-#[tokio::test]
-async fn a_refused_step_leaves_nothing_not_even_a_word() {
-    let (folder, store) = store().await;
-    let words = async || {
-        let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("store.db"));
-        let mut db = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&file).await.unwrap();
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT text FROM trace_word ORDER BY number").fetch_all(&mut db).await.unwrap();
-        rows.into_iter().map(|row| row.0).collect::<Vec<_>>()
-    };
+async fn a_refused_step_leaves_nothing_not_even_a_word(base: Base) {
+    let store = base.open().await;
+    let words = async || base.texts("SELECT text FROM trace_word ORDER BY number").await;
     take_all(&store, vec![make(&lot("BAG"), 1, Some(5)), make(&unit("P"), 2, None)]).await;
     let before = words().await;
     let position = NewEdge { position: "nowhere".to_owned(), ..built(&lot("BAG"), &unit("P"), 9, 1) };
@@ -253,9 +248,8 @@ async fn a_refused_step_leaves_nothing_not_even_a_word() {
     assert_eq!(store.trace_item(lot("BAG")).await.unwrap().unwrap().place, Place::In("b".to_owned()));
 }
 
-#[tokio::test]
-async fn no_row_is_lost_at_the_edge_of_a_page_inside_one_time() {
-    let (_folder, store) = store().await;
+async fn no_row_is_lost_at_the_edge_of_a_page_inside_one_time(base: Base) {
+    let store = base.open().await;
     let most = usize::try_from(PAGE_MAX).unwrap();
     let mut steps = vec![make(&lot("L"), 1, Some(2 * i64::from(PAGE_MAX)))];
     for n in 0..most + 10 {
@@ -281,9 +275,8 @@ async fn no_row_is_lost_at_the_edge_of_a_page_inside_one_time() {
     assert_eq!((before.at, store.trace_pass_before(test(), at(10)).await.unwrap()), (at(10), None));
 }
 
-#[tokio::test]
-async fn looking_for_a_circle_ends_and_what_a_machine_says_is_taken_all_the_same() {
-    let (_folder, store) = store().await;
+async fn looking_for_a_circle_ends_and_what_a_machine_says_is_taken_all_the_same(base: Base) {
+    let store = base.open().await;
     // Two wide fans, so that neither end is small: 12,000 lots behind one item and 12,000 before the other.
     let (hub, sink) = (lot("HUB"), lot("SINK"));
     take_all(&store, vec![make(&hub, 1, None), make(&sink, 2, None)]).await;
@@ -303,9 +296,8 @@ async fn looking_for_a_circle_ends_and_what_a_machine_says_is_taken_all_the_same
     assert_eq!(found(&store).await[0].0, "unseen");
 }
 
-#[tokio::test]
-async fn a_unit_is_finished_once_and_what_comes_after_is_told() {
-    let (_folder, store) = store().await;
+async fn a_unit_is_finished_once_and_what_comes_after_is_told(base: Base) {
+    let store = base.open().await;
     let pump = unit("P");
     take_all(&store, vec![make(&pump, 1, None), pass(&pump, "works/pack", 20, None, true)]).await;
     assert_eq!(store.trace_due(at(99)).await.unwrap(), [], "whether it is good is not said");
@@ -358,9 +350,8 @@ async fn a_unit_is_finished_once_and_what_comes_after_is_told() {
     assert_eq!(store.trace_identity(id(2)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn findings_events_and_what_stations_said_are_kept_with_the_part_of_the_lane() {
-    let (_folder, store) = store().await;
+async fn findings_events_and_what_stations_said_are_kept_with_the_part_of_the_lane(base: Base) {
+    let store = base.open().await;
     let tell = Arc::new(|place: usize, found: &Finding| {
         let event = note(1_000 + u128::try_from(place).unwrap(), "works");
         assert!(!found.text.is_empty());

@@ -8,6 +8,9 @@ const KINDS = ['lot', 'sublot', 'unit', 'container'] as const;
 /** What may be done with it. */
 export const DISPOSITIONS = ['Released', 'Quarantine', 'Hold', 'Scrapped', 'Shipped'] as const;
 export type Disposition = (typeof DISPOSITIONS)[number];
+/** What a lot can be when it comes. */
+export const ARRIVING = ['Released', 'Quarantine', 'Hold'] as const;
+export type Arriving = (typeof ARRIVING)[number];
 
 /** A lot, a serial unit or a container. Amounts in the material's unit, times in ms since 1970 UTC. */
 export interface Item {
@@ -83,8 +86,17 @@ export interface Unit extends Item {
   finished: Finished | null;
   /** The oldest first; the last one holds. */
   certificates: Certificate[];
+  /** When it was given what it connects with; null: it has not been. */
+  identityGiven: number | null;
   /** There are more passes than can be told at once. */
   cut: boolean;
+}
+
+/** What a unit connects with over MQTT. */
+export interface Credential {
+  user: string;
+  password: string;
+  topics: string;
 }
 
 export interface Stock {
@@ -233,8 +245,14 @@ export function unit(raw: unknown): Unit {
     asMaintained: every(o['as_maintained'], 'unit.as_maintained', part),
     finished: orNull(o['finished'], finished),
     certificates: every(o['certificates'], 'unit.certificates', certificate),
+    identityGiven: orNull(o['identity_given_ms'], (at) => num(at, 'unit.identity_given_ms')),
     cut: flag(o['cut']),
   };
+}
+
+export function credential(raw: unknown): Credential {
+  const o = object(raw, 'credential');
+  return { user: text(o['user'], 'credential.user'), password: text(o['password'], 'credential.password'), topics: text(o['topics'], 'credential.topics') };
 }
 
 function stock(raw: unknown): Stock {

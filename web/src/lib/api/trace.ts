@@ -1,8 +1,8 @@
 // What is asked of the server about lots, serial units and certificates.
 
 import { ask, askFile } from './http';
-import { findings, itemsPage, lot, recall, trace, unit } from './parseTrace';
-import type { Disposition, Finding, Item, ItemsPage, Lot, Recall, Trace, Unit } from './parseTrace';
+import { credential, findings, itemsPage, lot, recall, trace, unit } from './parseTrace';
+import type { Arriving, Credential, Disposition, Finding, Item, ItemsPage, Lot, Recall, Trace, Unit } from './parseTrace';
 
 const of = (id: string, what = ''): string => `/api/mes/lots/${encodeURIComponent(id)}${what}`;
 /** A whole plant can hang together with one lot. */
@@ -32,6 +32,24 @@ export const keyFile = (): Promise<Blob> => askFile('/api/mes/certificate-key');
 export const labelFile = (id: string, signal?: AbortSignal): Promise<Blob> => askFile(of(id, '/label.svg'), { signal });
 /** The key stands for this one decision: after a lost answer the same is sent with it again. */
 export const decide = (id: string, state: Disposition, reason: string, key: string): Promise<Lot> => ask(of(id, '/state'), { method: 'POST', body: { key, state, reason }, read: lot });
+
+export interface Receipt {
+  material: string;
+  /** Empty: it has none. */
+  revision: string;
+  number: string;
+  quantity: number;
+  /** Empty: nobody says where. */
+  place: string;
+  state: Arriving;
+}
+/** The key stands for this one receipt. */
+export const receive = (lotOf: Receipt, key: string): Promise<Lot> =>
+  ask('/api/mes/lots', { method: 'POST', body: { ...lotOf, key, revision: lotOf.revision || undefined, place: lotOf.place || undefined }, read: lot });
+/** A certificate made anew, of what stands recorded now. */
+export const certify = (id: string): Promise<Unit> => ask(`/api/mes/units/${encodeURIComponent(id)}/certificate`, { method: 'POST', read: unit });
+/** What a unit connects with: told this once. */
+export const identify = (id: string): Promise<Credential> => ask(`/api/mes/units/${encodeURIComponent(id)}/identity`, { method: 'POST', read: credential });
 
 /** What has this number; where nothing has, what begins so. `more`: there are others. */
 export async function findItems(text: string, signal?: AbortSignal): Promise<{ items: Item[]; more: boolean }> {

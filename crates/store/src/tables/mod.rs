@@ -1,0 +1,46 @@
+//! What is kept, table by table, in statements that both databases understand.
+
+mod accounts;
+mod erp;
+mod floor;
+mod labour;
+mod logbook;
+mod orders;
+mod outbox;
+mod plant;
+mod timeline;
+mod trace;
+
+use crate::error::StoreError;
+use andon_model::access::PrincipalKind;
+
+/// Runs what keeps a processor busy (a large model is seconds of it) beside the threads that everything else runs on.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })
+}
+
+/// JSON out of a row.
+fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
+}
+
+/// JSON into a row.
+fn to_json<T: serde::Serialize>(value: &T, what: &'static str) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Damaged { what, reason: error.to_string() })
+}
+
+/// A principal's kind as a bare word, so that people can read and search the column.
+fn kind_word(kind: PrincipalKind) -> &'static str {
+    match kind {
+        PrincipalKind::Person => "person",
+        PrincipalKind::Token => "token",
+        PrincipalKind::Device => "device",
+        PrincipalKind::System => "system",
+        PrincipalKind::Anonymous => "anonymous",
+    }
+}
+
+/// The other way.
+fn to_kind(word: &str) -> Result<PrincipalKind, StoreError> {
+    from_json(&format!("\"{word}\""), "principal")
+}
