@@ -120,6 +120,8 @@ impl Writing<'_, '_> {
                 }
             }
             next.clear();
+            // Of a lot that was packed piece by piece each piece counts, for no more rows were read.
+            let is_cut = found.len() > CARRIED_MAX;
             for (key, quantity, kind, place) in found {
                 if kind == kind_number(ItemKind::Container) && !all.contains_key(&key) {
                     next.push(key);
@@ -128,7 +130,7 @@ impl Writing<'_, '_> {
                 let one = all.entry(key).or_insert(Inside { key, quantity: 0, is_whole, place });
                 one.quantity = if is_whole { ONE } else { one.quantity.saturating_add(quantity) };
             }
-            if all.len() > CARRIED_MAX {
+            if is_cut || all.len() > CARRIED_MAX {
                 let reason = format!("more than {CARRIED_MAX} things lie in it; carry a part of them at a time");
                 return Ok(Err(TraceRefusal::Unfit { what: "container", reason }));
             }
