@@ -117,6 +117,8 @@ pub struct Parts {
     pub labour: Arc<dyn ports::shift::Labour>,
     /// Lots, units and certificates.
     pub traces: Arc<dyn ports::trace::Traces>,
+    /// What lies where.
+    pub stock: Arc<dyn ports::stock::Stock>,
     /// Links to an ERP.
     pub erp: Arc<dyn ports::erp::Erp>,
     /// States held for backups.
@@ -186,8 +188,8 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage,
-        timeline, topics, trace, transfer, ui, users, values, ws,
+        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock,
+        storage, timeline, topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -288,14 +290,23 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/units", get(trace::units))
         .route("/api/mes/units/{id}", get(trace::unit))
         .route("/api/mes/units/{id}/certificate", post(trace::certify))
+        .route("/api/mes/units/{id}/exchange", post(stock::exchange))
         .route("/api/mes/units/{id}/identity", post(trace::identify))
         .route("/api/mes/lots", get(trace::lots).post(trace::receive))
         .route("/api/mes/lots/{id}", get(trace::lot))
         .route("/api/mes/lots/{id}/state", post(trace::decide))
+        .route("/api/mes/lots/{id}/move", post(stock::carry))
         .route("/api/mes/lots/{id}/trace/{direction}", get(trace::trace))
         .route("/api/mes/lots/{id}/recall", get(trace::recall))
         .route("/api/mes/lots/{id}/recall.csv", get(trace::recall_table))
         .route("/api/mes/lots/{id}/{label}", get(trace::label))
+        .route("/api/mes/containers", get(stock::containers).post(stock::make_container))
+        .route("/api/mes/containers/{id}", get(stock::container))
+        .route("/api/mes/containers/{id}/pack", post(stock::pack))
+        .route("/api/mes/containers/{id}/unpack", post(stock::unpack))
+        .route("/api/mes/stock", get(stock::stock))
+        .route("/api/mes/moves", get(stock::moves))
+        .route("/api/mes/passes", get(stock::passes))
         .route("/api/mes/findings", get(trace::findings))
         .route("/api/mes/certificates/{number}", get(trace::certificate))
         .route("/api/mes/certificate-key", get(trace::certificate_key))

@@ -2,7 +2,7 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, storage,
+    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock, storage,
     timeline, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
@@ -117,6 +117,16 @@ use utoipa::OpenApi;
         trace::recall,
         trace::recall_table,
         trace::label,
+        stock::carry,
+        stock::containers,
+        stock::make_container,
+        stock::container,
+        stock::pack,
+        stock::unpack,
+        stock::stock,
+        stock::moves,
+        stock::passes,
+        stock::exchange,
         trace::findings,
         trace::certificate,
         trace::certificate_key,

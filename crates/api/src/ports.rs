@@ -5,6 +5,7 @@ pub mod maintenance;
 pub mod mes;
 pub mod orders;
 pub mod shift;
+pub mod stock;
 pub mod trace;
 
 use andon_model::BoxFuture;

@@ -561,6 +561,7 @@ impl Node {
                 labour: shift.clone(),
                 maintenance: maintenance.clone(),
                 traces: trace.clone(),
+                stock: trace.clone(),
                 erp: erp.clone(),
                 backups: holds.clone(),
                 node: state.clone(),

@@ -43,11 +43,21 @@ pub struct ItemsPage {
     pub next: Option<Uuid>,
 }
 
+/// Which kind of items is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum Listed {
+    #[default]
+    Lots,
+    Units,
+    Containers,
+}
+
 /// Which items.
 #[derive(Debug, Clone, Default)]
 pub struct ItemsQuery {
-    /// Units, or lots with sublots and containers.
-    pub units: bool,
+    /// Of which kind.
+    pub kind: Listed,
     /// Of this material.
     pub material: Option<String>,
     /// In this state.
@@ -336,6 +346,9 @@ pub enum TraceProblem {
     /// There is no such thing.
     #[error("{0} is not known here")]
     Unknown(String),
+    /// The question cannot be understood.
+    #[error("{0}")]
+    Asked(String),
     /// It cannot be meant: what is wrong, and what to do.
     #[error("{0}")]
     Refused(String, String),

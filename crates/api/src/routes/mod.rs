@@ -24,6 +24,7 @@ pub mod plant;
 pub mod secrets;
 pub mod session;
 pub mod sql;
+pub mod stock;
 pub mod storage;
 pub mod timeline;
 pub mod topics;

@@ -8,8 +8,8 @@ use crate::App;
 use crate::asked;
 use crate::auth::Caller;
 use crate::ports::trace::{
-    CertificateFile, DecisionWish, FindingView, ItemsPage, ItemsQuery, LabelForm, LotView, RecallRowView, RecallView,
-    ReceiptWish, TraceProblem, TraceView, UnitView,
+    CertificateFile, DecisionWish, FindingView, ItemsPage, ItemsQuery, LabelForm, Listed, LotView, RecallRowView,
+    RecallView, ReceiptWish, TraceProblem, TraceView, UnitView,
 };
 use crate::problem::Problem;
 use andon_model::Timestamp;
@@ -26,15 +26,16 @@ use uuid::Uuid;
 /// What an item is in.
 const STATES: [&str; 5] = ["Released", "Quarantine", "Hold", "Scrapped", "Shipped"];
 /// The longest number, material, revision, in bytes.
-const NUMBER_LIMIT: usize = 128;
+pub(super) const NUMBER_LIMIT: usize = 128;
 /// The longest place.
-const PLACE_LIMIT: usize = 500;
+pub(super) const PLACE_LIMIT: usize = 500;
 
 impl From<TraceProblem> for Problem {
     fn from(problem: TraceProblem) -> Self {
         let detail = problem.to_string();
         match problem {
             TraceProblem::Unknown(what) => Self::not_found(&what),
+            TraceProblem::Asked(_) => Self::bad_request(detail),
             TraceProblem::Refused(_, remedy) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail).remedy(&remedy)
             }
@@ -47,7 +48,7 @@ impl From<TraceProblem> for Problem {
 }
 
 /// That the caller may do something at one of the stations; where there is none, there is nothing.
-fn may(app: &App, caller: &Caller, action: Action) -> Result<(), Problem> {
+pub(super) fn may(app: &App, caller: &Caller, action: Action) -> Result<(), Problem> {
     let stations = app.traces.stations();
     // What was made stays, also where the stations have been taken down: it is for who has the whole plant.
     if stations.is_empty() && caller.sees(app, "") {
@@ -64,7 +65,7 @@ fn may(app: &App, caller: &Caller, action: Action) -> Result<(), Problem> {
     caller.may(app, action, stations.first().map_or("", String::as_str))
 }
 
-fn line(name: &str, text: &str, limit: usize) -> Result<(), Problem> {
+pub(super) fn line(name: &str, text: &str, limit: usize) -> Result<(), Problem> {
     if text.is_empty() || text.len() > limit || text.trim() != text {
         let detail = format!("\"{name}\" must be 1 to {limit} bytes, without white space around");
         return Err(Problem::bad_request(detail));
@@ -87,7 +88,7 @@ fn state(word: Option<String>) -> Result<Option<String>, Problem> {
     Ok(Some(word).filter(|word| !word.is_empty()))
 }
 
-/// Which units or lots.
+/// Which units, lots or containers.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
@@ -105,12 +106,17 @@ pub struct ListQuery {
     before: Option<Uuid>,
 }
 
-async fn listed(app: &App, caller: &Caller, query: ListQuery, units: bool) -> Result<Json<ItemsPage>, Problem> {
+pub(super) async fn listed(
+    app: &App,
+    caller: &Caller,
+    query: ListQuery,
+    kind: Listed,
+) -> Result<Json<ItemsPage>, Problem> {
     may(app, caller, Action::View)?;
     let limit = asked::within("limit", query.limit, 100, 1..=500)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let query = ItemsQuery {
-        units,
+        kind,
         material: given(query.material),
         state: state(query.state)?,
         text: given(query.text),
@@ -129,7 +135,7 @@ pub async fn units(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ItemsPage>, Problem> {
-    listed(&app, &caller, query, true).await
+    listed(&app, &caller, query, Listed::Units).await
 }
 
 /// Lots, the newest first.
@@ -140,7 +146,7 @@ pub async fn lots(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ItemsPage>, Problem> {
-    listed(&app, &caller, query, false).await
+    listed(&app, &caller, query, Listed::Lots).await
 }
 
 /// A unit: where it was, what it is made of, its certificates.

@@ -34,6 +34,7 @@ pub use decimal::{Decimal, DecimalError};
 pub use json::{DEPTH_MAX, JsonError, VALUES_MAX, WHOLE_MAX};
 pub use key::{KEY_FILE_MAX, KeyError, PublicKey};
 pub use verify::{Refusal, verify};
+pub(crate) use words::check_digit;
 pub use words::{Gtin, GtinError, Hex, HexError, Id, Name, Sha256, Signature, Text, TextError};
 
 use json::Json;

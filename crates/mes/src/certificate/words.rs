@@ -184,16 +184,21 @@ impl Gtin {
         if !matches!(text.len(), 8 | 12 | 13 | 14) {
             return Err(GtinError::Digits);
         }
-        let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(10)).collect();
-        let digits = digits.ok_or(GtinError::Digits)?;
-        // From the right, the digits before the check digit count three times and once in turn.
-        let before = digits.iter().rev().skip(1).zip([3, 1].into_iter().cycle());
-        let check = (10 - before.map(|(digit, weight)| digit * weight).sum::<u32>() % 10) % 10;
-        if digits.last() != Some(&check) {
+        let (last, check) = check_digit(text).ok_or(GtinError::Digits)?;
+        if last != check {
             return Err(GtinError::Check { gtin: text.to_owned(), check });
         }
         Ok(Self(text.into()))
     }
+}
+
+/// The last digit of a number of GS1, and what it would have to be (GS1 General Specifications, 7.9). `None`: not all are digits.
+pub(crate) fn check_digit(text: &str) -> Option<(u32, u32)> {
+    let digits: Vec<u32> = text.chars().map(|digit| digit.to_digit(10)).collect::<Option<_>>()?;
+    // From the right, the digits before the check digit count three times and once in turn.
+    let before = digits.iter().rev().skip(1).zip([3, 1].into_iter().cycle());
+    let check = (10 - before.map(|(digit, weight)| digit * weight).sum::<u32>() % 10) % 10;
+    Some((*digits.last()?, check))
 }
 
 impl fmt::Display for Gtin {

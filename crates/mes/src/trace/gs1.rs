@@ -1,13 +1,17 @@
 //! What a code on a lot or unit says to the world: its GS1 Digital Link.
 //!
 //! GS1 Digital Link Standard: URI Syntax 1.2; GS1 General Specifications, 7.11 (character set 82). Of the application identifiers those that
-//! a lot or a unit is known by.
+//! a lot, a unit or a container is known by.
 
-use crate::certificate::Gtin;
+use crate::certificate::{Gtin, check_digit};
 use std::fmt::{self, Write as _};
 
 /// GS1's own resolver: whoever has no address of his own for his articles writes this one.
 pub const RESOLVER: &str = "https://id.gs1.org";
+/// How many digits an SSCC has.
+const SSCC: usize = 18;
+/// The application identifiers of what others lie in.
+const CONTAINERS: [&str; 2] = ["00", "8003"];
 /// The longest link that is read, in bytes.
 const LINK_MAX: usize = 500;
 
@@ -71,12 +75,131 @@ impl Code {
     }
 }
 
+/// A number of GS1 for what others lie in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ContainerCode {
+    /// (00) Serial Shipping Container Code: a pallet or box on its way. 18 digits, the last one a check digit.
+    Sscc(String),
+    /// (8003) Global Returnable Asset Identifier: a box that comes back. 0, 13 digits of which the last one is a check digit, and 1 to 16
+    /// characters that tell one from another.
+    Grai(String),
+}
+
+/// A text that says it is a number of GS1 for a container, and is none.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoContainerCode {
+    /// Other characters, or not as many.
+    #[error(
+        "{0:?} is neither an SSCC (18 digits) nor a GRAI (0, 13 digits and 1 to 16 letters of ASCII, digits or marks)"
+    )]
+    Form(String),
+    /// A digit is wrong, or two have changed places.
+    #[error("{number} has the check digit {is}, and it must be {must}: look whether it was read right")]
+    Check {
+        /// As it was given.
+        number: String,
+        /// The check digit that stands there.
+        is: u32,
+        /// The one that fits.
+        must: u32,
+    },
+}
+
+impl ContainerCode {
+    /// What of GS1 a scanned or written number is: a Digital Link, `(00)…` or `(8003)…`, or the number alone. `None`: one of the house's own.
+    ///
+    /// # Errors
+    /// It says that it is one of GS1, as any 18 digits do, and is none.
+    pub fn parse(text: &str) -> Result<Option<Self>, NoContainerCode> {
+        if let Some(sscc) = text.strip_prefix("(00)") {
+            return Self::sscc(sscc).map(Some);
+        }
+        if let Some(grai) = text.strip_prefix("(8003)") {
+            return Self::grai(grai).map(Some);
+        }
+        if let Some((ai, number)) = keyed(text) {
+            return if ai == "00" { Self::sscc(&number) } else { Self::grai(&number) }.map(Some);
+        }
+        if text.len() == SSCC && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Self::sscc(text).map(Some);
+        }
+        // A number of the house may look like one of these but for its check digit.
+        Ok(Self::grai(text).ok())
+    }
+
+    fn sscc(number: &str) -> Result<Self, NoContainerCode> {
+        if number.len() != SSCC {
+            return Err(no_form(number));
+        }
+        checked(number, number)?;
+        Ok(Self::Sscc(number.to_owned()))
+    }
+
+    fn grai(number: &str) -> Result<Self, NoContainerCode> {
+        let is_one = number.starts_with('0') && number.bytes().all(is_82);
+        let (article, serial) = number.split_at_checked(14).filter(|_| is_one).ok_or_else(|| no_form(number))?;
+        if !(1..=16).contains(&serial.len()) {
+            return Err(no_form(number));
+        }
+        checked(number, article)?;
+        Ok(Self::Grai(number.to_owned()))
+    }
+
+    /// The number alone.
+    #[must_use]
+    pub fn number(&self) -> &str {
+        let (Self::Sscc(number) | Self::Grai(number)) = self;
+        number
+    }
+
+    const fn ai(&self) -> &'static str {
+        match self {
+            Self::Sscc(_) => "00",
+            Self::Grai(_) => "8003",
+        }
+    }
+
+    /// As people read it: `(00)340123450000000017`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("({}){}", self.ai(), self.number())
+    }
+
+    /// The GS1 Digital Link at GS1's resolver: `https://id.gs1.org/00/340123450000000017`.
+    #[must_use]
+    pub fn digital_link(&self) -> String {
+        format!("{RESOLVER}/{}/{}", self.ai(), Encoded(self.number()))
+    }
+}
+
+fn no_form(number: &str) -> NoContainerCode {
+    NoContainerCode::Form(number.chars().take(100).collect())
+}
+
+/// Looks at the check digit at the end of `digits`, a part of a number.
+fn checked(number: &str, digits: &str) -> Result<(), NoContainerCode> {
+    let (is, must) = check_digit(digits).ok_or_else(|| no_form(number))?;
+    if is == must { Ok(()) } else { Err(NoContainerCode::Check { number: number.to_owned(), is, must }) }
+}
+
+/// The application identifier and number of a scanned Digital Link of a container, at whatever address.
+fn keyed(link: &str) -> Option<(&'static str, String)> {
+    let parts: Vec<&str> = path_of(link)?.collect();
+    let key = parts.windows(2).find_map(|pair| Some((CONTAINERS.into_iter().find(|ai| *ai == pair[0])?, pair[1])))?;
+    Some((key.0, decoded(key.1)?))
+}
+
+/// What stands between the slashes of a link, without its address.
+fn path_of(link: &str) -> Option<impl Iterator<Item = &str>> {
+    let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"))?;
+    let path = rest.split(['?', '#']).next().filter(|_| link.len() <= LINK_MAX)?;
+    Some(path.split('/').skip(1))
+}
+
 /// The number that a scanned GS1 Digital Link says, at whatever address: the serial number, else the lot. `None`: it is no such link.
 #[must_use]
 pub fn number_of(link: &str) -> Option<String> {
-    let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"))?;
-    let path = rest.split(['?', '#']).next().filter(|_| link.len() <= LINK_MAX)?;
-    let mut parts = path.split('/').skip(1);
+    let mut parts = path_of(link)?;
     // What stands before the article belongs to the address.
     parts.find(|part| *part == "01")?;
     Gtin::parse(parts.next()?).ok()?;
@@ -136,6 +259,47 @@ mod tests {
     }
 
     #[test]
+    fn a_container_has_a_number_of_gs1_or_of_the_house() {
+        let sscc = "340123450000000017";
+        let grai = "04012345000085PAL-7";
+        for (text, number, shown) in [
+            (sscc, sscc, "(00)340123450000000017"),
+            ("(00)340123450000000017", sscc, "(00)340123450000000017"),
+            ("https://id.gs1.org/00/340123450000000017", sscc, "(00)340123450000000017"),
+            (grai, grai, "(8003)04012345000085PAL-7"),
+            ("http://works.example/a/8003/04012345000085PAL%2D7?x=1", grai, "(8003)04012345000085PAL-7"),
+        ] {
+            let code = ContainerCode::parse(text).unwrap().unwrap();
+            assert_eq!((code.number(), code.shown().as_str()), (number, shown), "{text}");
+            assert_eq!(ContainerCode::parse(&code.digital_link()), Ok(Some(code)));
+        }
+        for own in [
+            "BOX-7",
+            "0401234500008",
+            "04012345000085",
+            "04012345000086PAL-7",
+            "34012345000000001",
+            "",
+            "é",
+            "0401234500008é7",
+        ] {
+            assert_eq!(ContainerCode::parse(own), Ok(None), "{own}");
+        }
+        let wrong = |text: &str| ContainerCode::parse(text).unwrap_err().to_string();
+        assert_eq!(
+            wrong("340123450000000018"),
+            "340123450000000018 has the check digit 8, and it must be 7: look whether it was read right"
+        );
+        assert!(wrong("(8003)04012345000086PAL-7").contains("check digit 6, and it must be 5"));
+        for text in
+            ["(00)34012345000000001", "(00)", "(8003)", "(8003)04012345000085", "(00)3401234500000000é", "(8003)é"]
+        {
+            assert!(wrong(text).contains("neither an SSCC"), "{text}");
+        }
+        assert!(wrong(&format!("(8003)04012345000085{}", "x".repeat(17))).contains("neither"));
+    }
+
+    #[test]
     fn what_gs1_cannot_write_is_refused() {
         for text in ["", "123456789012345678901", "a b", "é", "a^b", "a~b", "a#b", "a\u{1d}b", "a$", "[a]"] {
             assert_eq!(code(Element::Serial, text), Err(NoElement(text.to_owned())));
@@ -173,8 +337,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "(https://)?(a/01/09506000134352/)?(21/)?\\PC{0,40}") {
+        fn no_text_makes_it_panic(text in "(https://)?(a/01/09506000134352/|a/00/|a/8003/)?(21/)?\\PC{0,40}") {
             let _ = number_of(&text);
+            let _ = ContainerCode::parse(&text);
         }
     }
 }

@@ -14,10 +14,11 @@ use andon_model::error::causes;
 use andon_model::event::{Event, TraceChange, What};
 use andon_store::StoreError;
 use andon_store::trace::{
-    Change, Disposition, Identity, Item, ItemKind, ItemName, ItemRef, NewItem, NewState, Step, TraceRefusal,
+    Change, Disposition, Identity, Item, ItemKind, ItemName, ItemRef, NewItem, NewState, Report, Step, TraceRefusal,
     TraceRepository,
 };
 use sha2::Digest as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -29,7 +30,7 @@ impl Traceability {
     pub(super) async fn received(&self, wish: ReceiptWish, by: Principal) -> Result<LotView, TraceProblem> {
         let content = digest(&["receipt", &format!("{wish:?}")]);
         let ReceiptWish { key, material, revision, number, quantity, place, state } = wish;
-        let now = self.parts.clock.now();
+        let now = self.moment();
         let name = ItemName { kind: ItemKind::Lot, material, number };
         let uncountable = |text: String| TraceProblem::Refused(text, "write a quantity that can be counted".to_owned());
         let quantity = Quantity::from_f64(quantity).map_err(|error| uncountable(error.to_string()))?;
@@ -69,7 +70,7 @@ impl Traceability {
         let state = disposition(&wish.state).ok_or_else(|| {
             TraceProblem::Refused(format!("{} is no state", wish.state), "write Released or Hold".to_owned())
         })?;
-        let now = self.parts.clock.now();
+        let now = self.moment();
         let step =
             Step::State(NewState { item: ItemRef::Id(id), state, at: now, by: Some(by.id), why: wish.reason.clone() });
         let detail = format!("{} → {}: {}", item.state.word(), state.word(), wish.reason);
@@ -78,7 +79,7 @@ impl Traceability {
         self.lot_view(id).await
     }
 
-    async fn change(&self, change: Change) -> Result<(), TraceProblem> {
+    pub(super) async fn change(&self, change: Change) -> Result<Report, TraceProblem> {
         let event = change.event.id;
         let report = self.parts.store.trace_change(change).await.map_err(|error| match error {
             StoreError::Refused(refusal) => refused(&refusal),
@@ -87,7 +88,15 @@ impl Traceability {
         if report.changed > 0 {
             self.parts.store.relay_now(event, RECORDED_WITHIN).await.map_err(failed)?;
         }
-        Ok(())
+        Ok(report)
+    }
+
+    /// The time of a change, later than that of every change before: what is said twice of one time is taken for one.
+    pub(super) fn moment(&self) -> Timestamp {
+        let now = self.parts.clock.now().micros();
+        let next = |last: i64| now.max(last.saturating_add(1));
+        let last = self.changed_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        Timestamp::from_micros(next(last.unwrap_or(now)))
     }
 
     /// What all stations stand under: whoever sees all of that hears of lots.
@@ -102,7 +111,7 @@ impl Traceability {
         common.join("/")
     }
 
-    fn change_event(
+    pub(super) fn change_event(
         &self,
         at: Timestamp,
         by: &Principal,
@@ -176,12 +185,12 @@ impl Traceability {
     }
 }
 
-fn shown(item: &Item) -> String {
+pub(super) fn shown(item: &Item) -> String {
     format!("{} {}", item.name.material, item.name.number)
 }
 
 /// A digest of what was asked for.
-fn digest(words: &[&str]) -> [u8; 32] {
+pub(super) fn digest(words: &[&str]) -> [u8; 32] {
     let mut digest = sha2::Sha256::new();
     for word in words {
         digest.update((word.len() as u64).to_be_bytes());
@@ -199,6 +208,22 @@ fn refused(refusal: &TraceRefusal) -> TraceProblem {
         ),
         TraceRefusal::OtherChange => TraceProblem::Conflict(text, "send it with a new key".to_owned()),
         TraceRefusal::Unknown { item } => TraceProblem::Unknown(item.clone()),
+        TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } => TraceProblem::Conflict(
+            text,
+            "look what lies where (GET /api/mes/stock), and move first what lies elsewhere".to_owned(),
+        ),
+        TraceRefusal::Packed { .. } => {
+            TraceProblem::Conflict(text, "move the container, or take out what is needed first".to_owned())
+        }
+        TraceRefusal::NotPacked { .. } => {
+            TraceProblem::Conflict(text, "look what lies in the container as it is now".to_owned())
+        }
+        TraceRefusal::BuiltIn { .. } => {
+            TraceProblem::Conflict(text, "take it out there first, or move the container".to_owned())
+        }
+        TraceRefusal::NotReleased { .. } => {
+            TraceProblem::Conflict(text, "use another, or have somebody release it".to_owned())
+        }
         _ => TraceProblem::Refused(text, "put that right and send it again".to_owned()),
     }
 }

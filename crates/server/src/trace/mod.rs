@@ -1,6 +1,6 @@
 //! Traceability on a running node: what stations say becomes passes of units in the store, finished units get their certificates, people ask.
 //!
-//! [`steps`] turns what stations said into steps of the store, [`certify`] makes certificates, [`show`] and [`change`] answer people. What
+//! [`steps`] turns what stations said into steps of the store, [`certify`] makes certificates, [`show`], [`change`] and [`stock`] answer people. What
 //! readings of a station mean is decided in `andon-mes` (`pass`), what stands recorded in `andon-store` (`trace`).
 //!
 //! # Exactly once
@@ -12,6 +12,7 @@ mod certify;
 mod change;
 mod show;
 mod steps;
+mod stock;
 
 use crate::mes::Manufacturing;
 use crate::notes::Notes;
@@ -29,6 +30,7 @@ use andon_store::trace::{READER, TraceRepository};
 use andon_store::{OutboxRepository, Store, StoreError};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +84,8 @@ pub struct Traceability {
     turn: tokio::sync::Mutex<()>,
     /// Whoever asks what went into what.
     reach: tokio::sync::Mutex<()>,
+    /// When people changed something last, in microseconds since 1970.
+    changed_at: AtomicI64,
 }
 
 /// What was read and is not in the store yet.
@@ -139,7 +143,13 @@ impl Traceability {
             parts.notes.say("", "signing_key", words);
         }
         let state = Mutex::new(State { follower: Follower::new(heard), master: Arc::default() });
-        Ok(Arc::new(Self { parts, state, turn: Default::default(), reach: Default::default() }))
+        Ok(Arc::new(Self {
+            parts,
+            state,
+            turn: Default::default(),
+            reach: Default::default(),
+            changed_at: AtomicI64::default(),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,10 +3,10 @@
 use super::Traceability;
 use andon_api::ports::trace::{
     CertificateFile, CertificateView, DecisionView, DecisionWish, FindingView, FinishedView, ItemView, ItemsPage,
-    ItemsQuery, LabelForm, LinkView, LotView, PartView, PassView, ReachedView, RecallRowView, RecallView, ReceiptWish,
-    StockView, TraceProblem, TraceView, Traced, Traces, UnitCredential, UnitView,
+    ItemsQuery, LabelForm, LinkView, Listed, LotView, PartView, PassView, ReachedView, RecallRowView, RecallView,
+    ReceiptWish, StockView, TraceProblem, TraceView, Traced, Traces, UnitCredential, UnitView,
 };
-use andon_mes::trace::gs1::{Code, Element, number_of};
+use andon_mes::trace::gs1::{Code, ContainerCode, Element, number_of};
 use andon_mes::trace::label::{Field, Label, Shape};
 use andon_mes::trace::qr;
 use andon_model::Timestamp;
@@ -32,11 +32,15 @@ impl Traceability {
         let limit = query.limit.clamp(1, PAGE_MAX - 1);
         let filter = ItemFilter {
             material: query.material,
-            kind: Some(if query.units { ItemKind::Unit } else { ItemKind::Lot }),
+            kind: Some(match query.kind {
+                Listed::Units => ItemKind::Unit,
+                Listed::Lots => ItemKind::Lot,
+                Listed::Containers => ItemKind::Container,
+            }),
             state: query.state.as_deref().and_then(disposition),
             begins: query.text,
             // Whoever scans a label scans its link.
-            number: query.number.map(|text| number_of(&text).unwrap_or(text)),
+            number: query.number.map(|text| scanned(query.kind, text)),
             before: query.before,
             limit: limit + 1,
         };
@@ -169,23 +173,29 @@ impl Traceability {
         Ok(CertificateFile { serial, bytes: stored.bytes })
     }
 
-    /// What GS1 has on a label. `None`: the material has no GTIN, or GS1 cannot write the number; then the number stands alone.
-    fn code_of(&self, item: &Item) -> Option<Code> {
+    /// What GS1 has on a label: its link, and what people read. `None`: the material has no GTIN, GS1 cannot write the number, or a container's
+    /// is one of the house's own; then the number stands alone.
+    fn code_of(&self, item: &Item) -> Option<(String, String)> {
         let element = match item.name.kind {
             ItemKind::Unit => Element::Serial,
             ItemKind::Lot => Element::Lot,
-            ItemKind::Sublot | ItemKind::Container => return None,
+            ItemKind::Container => {
+                let code = ContainerCode::parse(&item.name.number).ok()??;
+                return Some((code.digital_link(), code.shown()));
+            }
+            ItemKind::Sublot => return None,
         };
         let master = self.parts.mes.master_data();
         let material = master.material(&item.name.material, item.revision.as_deref())?;
-        Code::new(material.gtin.as_ref()?, element, &item.name.number).ok()
+        let code = Code::new(material.gtin.as_ref()?, element, &item.name.number).ok()?;
+        Some((code.digital_link(), code.shown()))
     }
 
     async fn printed(&self, id: Uuid, form: LabelForm) -> Result<String, TraceProblem> {
         let item = self.item(id).await?;
         let refused = |reason: String| TraceProblem::Refused(reason, "give it a shorter number".to_owned());
         let code = self.code_of(&item);
-        let link = code.as_ref().map_or_else(|| item.name.number.clone(), Code::digital_link);
+        let link = code.as_ref().map_or_else(|| item.name.number.clone(), |(link, _)| link.clone());
         let number = item.name.number;
         match form {
             LabelForm::Svg => qr::svg(&link, PIXELS).map_err(|error| refused(error.to_string())),
@@ -200,7 +210,7 @@ impl Traceability {
                         Field { x: 24, y: 24, shape: Shape::Qr { module: 5, data: link } },
                         text(40, 40, item.name.material),
                         text(100, 32, number),
-                        text(150, 20, code.map_or_else(|| item.name.kind.word().to_owned(), |code| code.shown())),
+                        text(150, 20, code.map_or_else(|| item.name.kind.word().to_owned(), |(_, shown)| shown)),
                     ],
                 };
                 label.zpl().map_err(|error| refused(error.to_string()))
@@ -276,6 +286,17 @@ pub(super) fn disposition(word: &str) -> Option<Disposition> {
     Disposition::ALL.into_iter().find(|state| state.word() == word)
 }
 
+/// The number that is meant by what somebody typed or a scanner read of a label.
+fn scanned(kind: Listed, text: String) -> String {
+    if kind != Listed::Containers {
+        return number_of(&text).unwrap_or(text);
+    }
+    match ContainerCode::parse(&text) {
+        Ok(Some(code)) => code.number().to_owned(),
+        Ok(None) | Err(_) => text,
+    }
+}
+
 fn as_of(at: Option<Timestamp>) -> AsOf {
     at.map_or(AsOf::Ever, AsOf::At)
 }
@@ -288,11 +309,11 @@ fn cut_word(cut: Cut) -> String {
     .to_owned()
 }
 
-fn amount(millionths: i64) -> f64 {
+pub(super) fn amount(millionths: i64) -> f64 {
     andon_mes::quantity::Quantity::from_millionths(millionths).to_f64()
 }
 
-fn item_view(item: &Item) -> ItemView {
+pub(super) fn item_view(item: &Item) -> ItemView {
     ItemView {
         id: item.id,
         kind: item.name.kind.word().to_owned(),

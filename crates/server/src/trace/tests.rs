@@ -7,7 +7,9 @@ use crate::mes::testbed::{NODE, Testbed, begins};
 use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
 use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
-use andon_api::ports::trace::{DecisionWish, ItemsQuery, LabelForm, ReceiptWish, TraceProblem, Traces, UnitView};
+use andon_api::ports::trace::{
+    DecisionWish, ItemsQuery, LabelForm, Listed, ReceiptWish, TraceProblem, Traces, UnitView,
+};
 use andon_bus::ids::new_id;
 use andon_mes::certificate::{Certificate, Identity, PublicKey, Trace, Verdict, verify};
 use andon_model::access::{Principal, PrincipalKind};
@@ -142,7 +144,8 @@ impl Here {
     }
 
     async fn unit(&self, serial: &str) -> UnitView {
-        let query = ItemsQuery { units: true, number: Some(serial.to_owned()), limit: 10, ..ItemsQuery::default() };
+        let query =
+            ItemsQuery { kind: Listed::Units, number: Some(serial.to_owned()), limit: 10, ..ItemsQuery::default() };
         let found = self.trace.items(query).await.expect("a page").items;
         assert_eq!(found.len(), 1, "one unit {serial}: {found:?}");
         self.trace.unit(found[0].id).await.expect("a unit")
@@ -538,4 +541,91 @@ async fn a_unit_is_given_its_credential_once_and_connects_with_it() {
     assert!(!comes(&given.password, "another") && !comes("guess", &unit.to_string()));
     assert!(here.unit("P1").await.identity_given_ms.is_some());
     assert_eq!(here.told().await.iter().filter(|(action, ..)| action == "identity").count(), 1);
+}
+
+#[tokio::test]
+async fn two_movements_of_one_moment_are_two_and_one_that_is_asked_twice_is_one() {
+    let here = Here::new().await;
+    let receipt = ReceiptWish {
+        key: new_id(&*here.bed.clock),
+        material: "VALVE".to_owned(),
+        revision: None,
+        number: "V-7".to_owned(),
+        quantity: 10.0,
+        place: Some("store".to_owned()),
+        state: "Released".to_owned(),
+    };
+    let lot = here.trace.receive(receipt, person()).await.expect("received").item.id;
+    let wish = || MoveWish {
+        key: new_id(&*here.bed.clock),
+        quantity: Some(1.5),
+        from: Some("store".to_owned()),
+        to: Some("line".to_owned()),
+    };
+    // The clock stands still.
+    let first = wish();
+    for asked in [first.clone(), wish(), first.clone()] {
+        here.trace.carry(lot, asked, person()).await.expect("carried");
+    }
+    let lies = here.trace.lot(lot).await.expect("the lot").stock;
+    let lies: Vec<_> = lies.iter().map(|stock| (stock.place.as_str(), stock.quantity)).collect();
+    assert_eq!(lies, [("line", 3.0), ("store", 7.0)]);
+    let other = MoveWish { quantity: Some(2.0), ..first };
+    assert!(
+        matches!(here.trace.carry(lot, other, person()).await, Err(TraceProblem::Conflict(..))),
+        "another of that key"
+    );
+    let too_much = MoveWish { quantity: Some(7.5), ..wish() };
+    assert!(matches!(here.trace.carry(lot, too_much, person()).await, Err(TraceProblem::Conflict(..))));
+    let page = here.trace.moves(lot, None, 2).await.expect("a page");
+    let rest = here.trace.moves(lot, page.next.clone(), 2).await.expect("the rest");
+    let told: Vec<_> = page.moves.iter().chain(&rest.moves).map(|one| (one.from.as_deref(), one.quantity)).collect();
+    assert_eq!((told, rest.next), (vec![(Some("store"), 1.5), (Some("store"), 1.5), (None, 10.0)], None));
+    assert!(matches!(here.trace.moves(lot, Some("x".to_owned()), 2).await, Err(TraceProblem::Asked(_))));
+    let moved = here.told().await.into_iter().filter(|(action, ..)| action == "moved").collect::<Vec<_>>();
+    assert_eq!(moved.len(), 2, "each is told once: {moved:?}");
+    assert_eq!(moved[0].2, "1.5 from store to line");
+}
+
+#[tokio::test]
+async fn a_part_is_exchanged_and_what_is_taken_out_is_looked_at_before_it_is_used_again() {
+    let mut here = Here::new().await;
+    here.run_order().await;
+    here.hear("9 mount state 6, 20 mount serial P1, 20 mount valve V-7, 20 mount motor M-1").await;
+    here.hear("30 mount serial P2, 30 mount motor M-2").await;
+    here.bed.clock.set(at(60));
+    let unit = here.unit("P1").await;
+    let motor = unit.as_maintained.iter().find(|part| part.position == "motor").expect("a motor");
+    let spare = here.unit("P2").await;
+    let other = spare.as_maintained.iter().find(|part| part.position == "motor").expect("a motor");
+    let wish = |part: &andon_api::ports::trace::PartView, with| ExchangeWish {
+        key: new_id(&*here.bed.clock),
+        part: part.item.id,
+        position: "motor".to_owned(),
+        put_in_ms: part.at_ms,
+        with,
+        reason: "hums".to_owned(),
+    };
+    let id = unit.item.id;
+    let with = Some(other.item.id);
+    let refused = here.trace.exchange(id, wish(motor, with), person()).await;
+    assert!(matches!(refused, Err(TraceProblem::Conflict(..))), "it is in the other pump: {refused:?}");
+    assert_eq!(here.unit("P1").await.as_maintained.len(), 2, "and nothing was taken out");
+    here.trace.exchange(spare.item.id, wish(other, None), person()).await.expect("taken out");
+    let decision =
+        DecisionWish { key: new_id(&*here.bed.clock), state: "Released".to_owned(), reason: "good".to_owned() };
+    let asked = wish(motor, with);
+    let refused = here.trace.exchange(id, asked.clone(), person()).await;
+    assert!(matches!(refused, Err(TraceProblem::Conflict(..))), "it is in quarantine: {refused:?}");
+    here.trace.decide(other.item.id, decision, person()).await.expect("decided");
+    let done = here.trace.exchange(id, asked.clone(), person()).await.expect("exchanged");
+    assert_eq!(here.trace.exchange(id, asked, person()).await.expect("the same again"), done);
+    let now_in: BTreeSet<_> = done.as_maintained.iter().map(|part| part.item.number.as_str()).collect();
+    assert_eq!(now_in, BTreeSet::from(["M-2", "V-7"]));
+    let out = here.trace.lot(motor.item.id).await.expect("the old one");
+    assert_eq!(
+        (out.item.state.as_str(), out.decisions[0].reason.as_str()),
+        ("Quarantine", "taken out of PUMP P1: hums")
+    );
+    assert_eq!(here.bed.store.trace_check().await.expect("checked"), []);
 }

@@ -224,6 +224,30 @@ pub struct Move {
     pub by: Option<Uuid>,
 }
 
+/// How much of a material lies in a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LyingMaterial {
+    /// Its part number.
+    pub material: String,
+    /// How many lots, units and containers.
+    pub items: i64,
+    /// How much, in millionths; below zero: more was taken away than was known to be there.
+    pub quantity: i128,
+    /// How much of that may be used.
+    pub released: i128,
+}
+
+/// What lies in a container.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Packed {
+    /// The item, as it is now.
+    pub item: Item,
+    /// How much of it.
+    pub quantity: i64,
+    /// When something of it was packed last.
+    pub at: Timestamp,
+}
+
 /// What was said about what may be done with an item.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StateSaid {

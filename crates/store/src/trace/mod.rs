@@ -12,13 +12,14 @@ mod step;
 
 pub use ask::{
     AsOf, CertificateBrief, CertificateState, Closure, ClosureWish, Cut, Direction, Edge, Finding, Finished, Identity,
-    Item, ItemFilter, JobUse, Move, PassAt, Place, Reached, Recall, RecallRow, StateSaid, StoredCertificate, Wrong,
+    Item, ItemFilter, JobUse, LyingMaterial, Move, Packed, PassAt, Place, Reached, Recall, RecallRow, StateSaid,
+    StoredCertificate, Wrong,
 };
 pub use refusal::TraceRefusal;
 pub(crate) use refusal::amount;
 pub use step::{
     Change, Disposition, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem, NewMove, NewPass, NewRemoval,
-    NewState, Report, Step, Tell, Told,
+    NewState, NewUnpacking, Report, Step, Tell, Told,
 };
 
 use crate::error::StoreError;
@@ -37,6 +38,8 @@ pub const STEPS_MAX: usize = 20_000;
 pub const REACH_MAX: usize = 1_000_000;
 /// The most items that are looked at for a circle, while everybody who writes waits.
 pub const CIRCLE_MAX: usize = 20_000;
+/// The most things that are carried with a container.
+pub const CARRIED_MAX: usize = 10_000;
 /// The deepest way that is followed.
 pub const DEPTH_MAX: u32 = 1_000;
 /// The most rows of one page.
@@ -89,23 +92,40 @@ pub trait TraceRepository: Send + Sync + 'static {
     async fn trace_numbered(&self, numbers: Vec<String>) -> Result<Vec<Item>, StoreError>;
     /// What was put into an item itself, whatever it is made of, in order of time; also what was taken out again. At most [`PAGE_MAX`].
     async fn trace_parts(&self, item: Uuid) -> Result<Vec<(Item, Edge)>, StoreError>;
-    /// Where an item was moved, oldest first, after one, at most [`PAGE_MAX`].
-    async fn trace_moves(&self, item: Uuid, after: Option<Move>) -> Result<Vec<Move>, StoreError>;
+    /// Where an item was moved, newest first, before one, at most [`PAGE_MAX`].
+    async fn trace_moves(&self, item: Uuid, before: Option<Move>, limit: u32) -> Result<Vec<Move>, StoreError>;
     /// How much of an item lies where.
     async fn trace_stock(&self, item: Uuid) -> Result<Vec<(String, i64)>, StoreError>;
-    /// What lies in a place: at most [`PAGE_MAX`] items, in the order of their ids, from after one.
-    async fn trace_stock_in(&self, place: String, after: Option<Uuid>) -> Result<Vec<(Item, i64)>, StoreError>;
+    /// What lies in a place, packed or loose: at most [`PAGE_MAX`] items, those that were recorded last first, before one.
+    async fn trace_stock_in(
+        &self,
+        place: String,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<(Item, i64)>, StoreError>;
+    /// What lies in a place by material, in the order of the materials, at most [`PAGE_MAX`].
+    async fn trace_materials_in(&self, place: String, limit: u32) -> Result<Vec<LyingMaterial>, StoreError>;
+    /// The places where something lies, in the order of their names, each with how many items lie there, at most [`PAGE_MAX`].
+    async fn trace_places(&self, limit: u32) -> Result<Vec<(String, i64)>, StoreError>;
+    /// What lies in a container itself now: at most [`PAGE_MAX`] items, those that were recorded last first, before one.
+    async fn trace_contents(
+        &self,
+        container: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Packed>, StoreError>;
     /// What was said about what may be done with an item, oldest first, after a time, at most [`PAGE_MAX`].
     async fn trace_states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError>;
     /// A unit at stations, oldest first, after a time and station, at most [`PAGE_MAX`].
     async fn trace_passes(&self, unit: Uuid, after: Option<(Timestamp, String)>) -> Result<Vec<PassAt>, StoreError>;
-    /// Units at a station from one time to before another, oldest first, after a time and unit, at most [`PAGE_MAX`].
+    /// Units at a station from one time to before another, newest first, before a time and unit, at most [`PAGE_MAX`].
     async fn trace_passes_at(
         &self,
         equipment: String,
         from: Timestamp,
         to: Timestamp,
-        after: Option<(Timestamp, Uuid)>,
+        before: Option<(Timestamp, Uuid)>,
+        limit: u32,
     ) -> Result<Vec<PassAt>, StoreError>;
     /// What was built into the units that passed a station for a job over a time, without what was given back: by material and number,
     /// at most [`PAGE_MAX`].

@@ -93,6 +93,48 @@ pub enum TraceRefusal {
         /// From what.
         into: ItemName,
     },
+    /// There is more of it in that place, but it is packed.
+    #[error(
+        "of {item} {} lie loose and {} are packed; {} cannot be taken from there",
+        amount(*loose), amount(*packed), amount(*wanted)
+    )]
+    Packed {
+        /// The lot.
+        item: ItemName,
+        /// How much of it lies there in no container.
+        loose: i64,
+        /// How much lies in containers.
+        packed: i64,
+        /// How much was to be taken.
+        wanted: i64,
+    },
+    /// It does not lie in that container, or not so much of it.
+    #[error("in {into} there is {} of {item}; {} cannot be taken out", amount(*there_is), amount(*wanted))]
+    NotPacked {
+        /// What was to be taken out.
+        item: ItemName,
+        /// The container.
+        into: ItemName,
+        /// How much lies in there.
+        there_is: i64,
+        /// How much was to be taken out.
+        wanted: i64,
+    },
+    /// More would lie around than there is.
+    #[error(
+        "of {item} there is {}, and {} of it lie somewhere already; {} more cannot come from outside",
+        amount(*there_is), amount(*placed), amount(*wanted)
+    )]
+    Placed {
+        /// The lot.
+        item: ItemName,
+        /// How much is left of it.
+        there_is: i64,
+        /// How much of that lies in known places.
+        placed: i64,
+        /// How much was to come.
+        wanted: i64,
+    },
     /// There is not so much in that place.
     #[error("in {place} there is {} of {item}; {} cannot be carried away from there", amount(*there_is), amount(*wanted))]
     NotThere {

@@ -140,7 +140,7 @@ pub struct NewItem {
     pub told_if_new: Option<String>,
 }
 
-/// Something went into something.
+/// Something went into something. What goes into a container lies from then on where that is.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewEdge {
     /// What went in.
@@ -189,7 +189,7 @@ pub struct NewRemoval {
     pub by: Option<Uuid>,
 }
 
-/// Something was carried from one place to another.
+/// Something was carried from one place to another. A container is carried with all that lies in it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewMove {
     /// What.
@@ -206,6 +206,21 @@ pub struct NewMove {
     pub by: Option<Uuid>,
     /// It has happened, whether there was enough there or not. Recorded with a finding.
     pub even_so: bool,
+}
+
+/// Something is taken out of the container that it lies in; it stays where the container is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewUnpacking {
+    /// What lies in there.
+    pub item: ItemRef,
+    /// The container.
+    pub container: ItemRef,
+    /// How much; `None`: all of it that lies in there. What was packed last is taken first.
+    pub quantity: Option<i64>,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: Option<Uuid>,
 }
 
 /// Somebody decided what may be done with an item.
@@ -269,6 +284,7 @@ pub enum Step {
     Edge(NewEdge),
     Remove(NewRemoval),
     Move(NewMove),
+    Unpack(NewUnpacking),
     State(NewState),
     Pass(NewPass),
     Certificate(NewCertificate),
@@ -283,6 +299,7 @@ impl Step {
             Self::Edge(edge) => edge.at,
             Self::Remove(removal) => removal.removed_at,
             Self::Move(moved) => moved.at,
+            Self::Unpack(unpacking) => unpacking.at,
             Self::State(state) => state.at,
             Self::Pass(pass) => pass.at,
             Self::Certificate(certificate) => certificate.issued_at,

@@ -18,5 +18,6 @@ mod server;
 mod shift;
 mod timeline;
 mod trace;
+mod trace_pack;
 mod trace_rules;
 mod views;

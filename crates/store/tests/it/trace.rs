@@ -346,13 +346,14 @@ with_a_repository! {
         assert_eq!(store.trace_stock(id(1)).await.unwrap(), [("bin".to_owned(), 11 * ONE), ("line".to_owned(), -ONE)]);
         take_all(store, vec![Step::Move(carry(&pump, None, Some("line"), 1, 5))]).await;
         assert!(matches!(refusal(store, vec![Step::Move(carry(&pump, None, Some("dock"), 1, 6))]).await, TraceRefusal::Unfit { .. }));
-        let there = store.trace_stock_in("line".to_owned(), None).await.unwrap();
-        assert_eq!(there.iter().map(|(item, n)| (item.id, *n)).collect::<Vec<_>>(), [(id(1), -ONE), (id(2), ONE)]);
-        assert_eq!(store.trace_stock_in("line".to_owned(), Some(id(1))).await.unwrap().len(), 1);
-        let moves = store.trace_moves(id(1), None).await.unwrap();
+        let there = store.trace_stock_in("line".to_owned(), None, 10).await.unwrap();
+        assert_eq!(there.iter().map(|(item, n)| (item.id, *n)).collect::<Vec<_>>(), [(id(2), ONE), (id(1), -ONE)]);
+        assert_eq!(store.trace_stock_in("line".to_owned(), Some(id(2)), 10).await.unwrap().len(), 1);
+        assert_eq!(store.trace_places(10).await.unwrap(), [("bin".to_owned(), 1), ("line".to_owned(), 2)]);
+        let moves = store.trace_moves(id(1), None, 10).await.unwrap();
         assert_eq!(moves.len(), 4);
-        assert_eq!((moves[0].from.clone(), moves[0].to.as_deref(), moves[0].quantity), (None, Some("store"), 25 * ONE));
-        assert_eq!(store.trace_moves(id(1), Some(moves[2].clone())).await.unwrap().len(), 1);
+        assert_eq!((moves[3].from.clone(), moves[3].to.as_deref(), moves[3].quantity), (None, Some("store"), 25 * ONE));
+        assert_eq!(store.trace_moves(id(1), Some(moves[2].clone()), 10).await.unwrap().len(), 1);
         assert_eq!(store.trace_check().await.unwrap(), []);
     }
 
@@ -372,7 +373,7 @@ with_a_repository! {
         assert_eq!((passes[0].passed, passes[0].operation.as_deref(), passes[0].job), (Some(true), Some("30"), Some(id(77))));
         let report = applied(store, vec![pass(Some(false), json!({})), pass(None, json!({ "flow": 5 }))]).await;
         assert_eq!((report.changed, report.refused.len(), report.findings), (0, 2, 2), "{report:?}");
-        let station = async |from, to| store.trace_passes_at("works/test".to_owned(), at(from), at(to), None).await.unwrap().len();
+        let station = async |from, to| store.trace_passes_at("works/test".to_owned(), at(from), at(to), None, 10).await.unwrap().len();
         assert_eq!((station(10, 11).await, station(0, 10).await, station(11, 20).await), (1, 0, 0));
         let of_a_lot = NewPass { unit: lot("L"), equipment: "e".to_owned(), at: at(1), job: None, operation: None, passed: None, measures: Map::new(), last: false };
         take_all(store, vec![make(&lot("L"), 2, None)]).await;
@@ -481,8 +482,8 @@ with_a_repository! {
         let mut steps: Vec<Step> = items.iter().zip(1..).map(|(item, n)| make(item, n, Some(10))).collect();
         steps.extend([
             build(&melt, &bar, 5, 10), build(&melt, &gone, 5, 10), build(&bar, &rotor, 1, 20), build(&gone, &spare, 10, 20),
-            build(&rotor, &pump, 1, 30), build(&pump, &pallet, 1, 40),
-            Step::Move(carry(&pump, None, Some("dock"), 1, 40)), Step::Move(carry(&bar, None, Some("store"), 9, 40)),
+            build(&rotor, &pump, 1, 30), Step::Move(carry(&pump, None, Some("dock"), 1, 40)),
+            build(&pump, &pallet, 1, 40), Step::Move(carry(&bar, None, Some("store"), 9, 40)),
             decide(&pump, Disposition::Shipped, 50),
         ]);
         take_all(store, steps).await;

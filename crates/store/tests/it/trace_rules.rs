@@ -251,7 +251,7 @@ async fn a_refused_step_leaves_nothing_not_even_a_word(base: Base) {
 async fn no_row_is_lost_at_the_edge_of_a_page_inside_one_time(base: Base) {
     let store = base.open().await;
     let most = usize::try_from(PAGE_MAX).unwrap();
-    let mut steps = vec![make(&lot("L"), 1, Some(1))];
+    let mut steps = vec![make(&lot("L"), 1, Some(2 * i64::from(PAGE_MAX)))];
     for n in 0..most + 10 {
         let pump = unit(&format!("P{n}"));
         steps.extend([make(&pump, 100 + n as u128, None), pass(&pump, "works/test", 10, Some(true), false)]);
@@ -260,12 +260,12 @@ async fn no_row_is_lost_at_the_edge_of_a_page_inside_one_time(base: Base) {
     }
     take_all(&store, steps).await;
     let test = || "works/test".to_owned();
-    let page = store.trace_passes_at(test(), at(0), at(20), None).await.unwrap();
+    let page = store.trace_passes_at(test(), at(0), at(20), None, PAGE_MAX).await.unwrap();
     let last = page.last().map(|pass| (pass.at, pass.unit));
-    let rest = store.trace_passes_at(test(), at(0), at(20), last).await.unwrap();
+    let rest = store.trace_passes_at(test(), at(0), at(20), last, PAGE_MAX).await.unwrap();
     assert_eq!((page.len(), rest.len()), (most, 10));
-    let page = store.trace_moves(id(1), None).await.unwrap();
-    let rest = store.trace_moves(id(1), page.last().cloned()).await.unwrap();
+    let page = store.trace_moves(id(1), None, PAGE_MAX).await.unwrap();
+    let rest = store.trace_moves(id(1), page.last().cloned(), PAGE_MAX).await.unwrap();
     assert_eq!((page.len(), rest.len()), (most, 10));
     let page = store.trace_passes(id(100), None).await.unwrap();
     let last = page.last().map(|pass| (pass.at, pass.equipment.clone()));

@@ -1,6 +1,6 @@
 //! Texts and numbers that can be, before anything else is looked at.
 
-use crate::trace::{Step, TraceRefusal, amount};
+use crate::trace::{ONE, Step, TraceRefusal, amount};
 
 /// The longest number, material, revision, position, operation.
 const SHORT: usize = 128;
@@ -32,6 +32,7 @@ pub(super) fn fit(step: &Step) -> Result<(), TraceRefusal> {
             optional("place", moved.to.as_deref(), LONG)?;
             amount_is("quantity", moved.quantity, 1)
         }
+        Step::Unpack(unpacking) => amount_is("quantity", unpacking.quantity.unwrap_or(ONE), 1),
         Step::State(state) => text("reason", &state.why, 0, LONG),
         Step::Pass(pass) => {
             text("equipment", &pass.equipment, 1, LONG)?;

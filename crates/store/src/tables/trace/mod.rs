@@ -6,6 +6,7 @@ mod circle;
 mod finish;
 mod fit;
 mod of_job;
+mod pack;
 mod reach;
 mod read;
 mod row;
@@ -18,8 +19,8 @@ use crate::error::StoreError;
 use crate::store::Store;
 use crate::trace::{
     AsOf, CertificateBrief, Change, Closure, ClosureWish, Edge, Finding, Finished, Identity, Item, ItemFilter, ItemRef,
-    JobUse, Move, NewCertificate, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid, Step, StoredCertificate, Told,
-    TraceRefusal, TraceRepository, Wrong,
+    JobUse, LyingMaterial, Move, NewCertificate, Packed, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid, Step,
+    StoredCertificate, Told, TraceRefusal, TraceRepository, Wrong,
 };
 use andon_model::Timestamp;
 use andon_model::event::Event;
@@ -139,16 +140,38 @@ impl TraceRepository for Store {
         self.parts(item).await
     }
 
-    async fn trace_moves(&self, item: Uuid, after: Option<Move>) -> Result<Vec<Move>, StoreError> {
-        self.moves(item, after).await
+    async fn trace_moves(&self, item: Uuid, before: Option<Move>, limit: u32) -> Result<Vec<Move>, StoreError> {
+        self.moves(item, before, limit).await
     }
 
     async fn trace_stock(&self, item: Uuid) -> Result<Vec<(String, i64)>, StoreError> {
         self.stock(item).await
     }
 
-    async fn trace_stock_in(&self, place: String, after: Option<Uuid>) -> Result<Vec<(Item, i64)>, StoreError> {
-        self.stock_in(place, after).await
+    async fn trace_stock_in(
+        &self,
+        place: String,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<(Item, i64)>, StoreError> {
+        self.stock_in(place, before, limit).await
+    }
+
+    async fn trace_materials_in(&self, place: String, limit: u32) -> Result<Vec<LyingMaterial>, StoreError> {
+        self.materials_in(place, limit).await
+    }
+
+    async fn trace_places(&self, limit: u32) -> Result<Vec<(String, i64)>, StoreError> {
+        self.places(limit).await
+    }
+
+    async fn trace_contents(
+        &self,
+        container: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Packed>, StoreError> {
+        self.contents(container, before, limit).await
     }
 
     async fn trace_states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError> {
@@ -164,9 +187,10 @@ impl TraceRepository for Store {
         equipment: String,
         from: Timestamp,
         to: Timestamp,
-        after: Option<(Timestamp, Uuid)>,
+        before: Option<(Timestamp, Uuid)>,
+        limit: u32,
     ) -> Result<Vec<PassAt>, StoreError> {
-        self.passes_at(equipment, (from, to), after).await
+        self.passes_at(equipment, (from, to), before, limit).await
     }
 
     async fn trace_used_for(

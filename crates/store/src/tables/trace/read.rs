@@ -7,8 +7,8 @@ use crate::sql::{Link, sql};
 use crate::store::Store;
 use crate::tables::from_json;
 use crate::trace::{
-    CertificateBrief, Finding, Item, ItemFilter, ItemKind, ItemRef, Move, PAGE_MAX, PassAt, StateSaid,
-    StoredCertificate, Wrong,
+    CertificateBrief, Finding, Item, ItemFilter, ItemKind, ItemRef, LyingMaterial, Move, ONE, PAGE_MAX, Packed, PassAt,
+    StateSaid, StoredCertificate, Wrong,
 };
 use andon_model::Timestamp;
 use std::collections::HashMap;
@@ -88,25 +88,25 @@ impl Store {
         items(view, &found).await
     }
 
-    pub(super) async fn moves(&self, item: Uuid, after: Option<Move>) -> Result<Vec<Move>, StoreError> {
+    pub(super) async fn moves(&self, item: Uuid, before: Option<Move>, limit: u32) -> Result<Vec<Move>, StoreError> {
         let mut reading = self.reader("read movements").await?;
         let view = &mut reading.link();
         let Some(row) = find(view, &ItemRef::Id(item)).await? else { return Ok(Vec::new()) };
-        let mut last = (i64::MIN, 0, 0);
-        if let Some(after) = after {
+        let mut last = (i64::MAX, i64::MAX, i64::MAX);
+        if let Some(before) = before {
             let mut number = async |place: Option<String>| {
                 Ok::<_, StoreError>(number_of(view, &place.unwrap_or_default()).await?.unwrap_or(0))
             };
-            last = (after.at.micros(), number(after.from).await?, number(after.to).await?);
+            last = (before.at.micros(), number(before.from).await?, number(before.to).await?);
         }
         let found: Vec<(i64, i64, i64, i64, Option<i64>)> =
             sql("SELECT at, from_place, to_place, quantity, by_id FROM trace_move WHERE item = $1 \
-             AND (at, from_place, to_place) > ($2, $3, $4) ORDER BY at, from_place, to_place LIMIT $5")
+             AND (at, from_place, to_place) < ($2, $3, $4) ORDER BY at DESC, from_place DESC, to_place DESC LIMIT $5")
             .bind(row.key)
             .bind(last.0)
             .bind(last.1)
             .bind(last.2)
-            .bind(PAGE_MAX)
+            .bind(limit.min(PAGE_MAX))
             .rows(view, "read movements")
             .await?;
         let mut texts = Texts::default();
@@ -130,27 +130,89 @@ impl Store {
         .await
     }
 
-    pub(super) async fn stock_in(&self, place: String, after: Option<Uuid>) -> Result<Vec<(Item, i64)>, StoreError> {
-        let mut reading = self.reader("look what lies in a place").await?;
+    pub(super) async fn stock_in(
+        &self,
+        place: String,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<(Item, i64)>, StoreError> {
+        let doing = "look what lies in a place";
+        let mut reading = self.reader(doing).await?;
         let view = &mut reading.link();
         let Some(place) = number_of(view, &place).await? else { return Ok(Vec::new()) };
-        let after = match after {
-            Some(id) => find(view, &ItemRef::Id(id)).await?.map_or(0, |row| row.key),
-            None => 0,
-        };
+        let before = key_before(view, before).await?;
         let found: Vec<(i64, i64)> =
-            sql("SELECT item, quantity FROM trace_stock WHERE place = $1 AND item > $2 ORDER BY item LIMIT $3")
+            sql("SELECT item, quantity FROM trace_stock WHERE place = $1 AND item < $2 ORDER BY item DESC LIMIT $3")
                 .bind(place)
-                .bind(after)
-                .bind(PAGE_MAX)
-                .rows(view, "look what lies in a place")
+                .bind(before)
+                .bind(limit.min(PAGE_MAX))
+                .rows(view, doing)
                 .await?;
-        let amounts: HashMap<i64, i64> = found.iter().copied().collect();
-        let keys: Vec<i64> = found.into_iter().map(|(key, _)| key).collect();
-        let mut rows = rows(view, &keys).await?;
-        rows.sort_unstable_by_key(|row| row.key);
-        let lie: Vec<i64> = rows.iter().map(|row| amounts.get(&row.key).copied().unwrap_or(0)).collect();
-        Ok(items(view, &rows).await?.into_iter().zip(lie).collect())
+        let keys: Vec<i64> = found.iter().map(|(key, _)| *key).collect();
+        let items = newest_first(view, &keys).await?;
+        Ok(items.into_iter().zip(found.into_iter().map(|(_, quantity)| quantity)).collect())
+    }
+
+    pub(super) async fn materials_in(&self, place: String, limit: u32) -> Result<Vec<LyingMaterial>, StoreError> {
+        let doing = "add up what lies in a place";
+        let mut reading = self.reader(doing).await?;
+        let view = &mut reading.link();
+        let Some(place) = number_of(view, &place).await? else { return Ok(Vec::new()) };
+        // Whole units and millionths are summed apart, for the sum of many is beyond what a number of the database holds.
+        type Row = (String, i64, i64, i64, i64, i64);
+        let rows: Vec<Row> = sql(
+            "SELECT w.text, count(*), CAST(sum(s.quantity / 1000000) AS BIGINT), CAST(sum(s.quantity % 1000000) AS BIGINT), \
+             CAST(sum(CASE WHEN i.state = 0 THEN s.quantity / 1000000 ELSE 0 END) AS BIGINT), \
+             CAST(sum(CASE WHEN i.state = 0 THEN s.quantity % 1000000 ELSE 0 END) AS BIGINT) \
+             FROM trace_stock s JOIN trace_item i ON i.key = s.item JOIN trace_word w ON w.number = i.material \
+             WHERE s.place = $1 GROUP BY w.text ORDER BY w.text LIMIT $2",
+        )
+        .bind(place)
+        .bind(limit.min(PAGE_MAX))
+        .rows(view, doing)
+        .await?;
+        let sum = |whole: i64, part: i64| i128::from(whole) * i128::from(ONE) + i128::from(part);
+        let lying = |(material, items, whole, part, good_whole, good_part): Row| LyingMaterial {
+            material,
+            items,
+            quantity: sum(whole, part),
+            released: sum(good_whole, good_part),
+        };
+        Ok(rows.into_iter().map(lying).collect())
+    }
+
+    pub(super) async fn places(&self, limit: u32) -> Result<Vec<(String, i64)>, StoreError> {
+        let doing = "look where something lies";
+        sql("SELECT w.text, s.items FROM (SELECT place, count(*) AS items FROM trace_stock GROUP BY place) s \
+             JOIN trace_word w ON w.number = s.place ORDER BY w.text LIMIT $1")
+        .bind(limit.min(PAGE_MAX))
+        .rows(&mut self.reader(doing).await?.link(), doing)
+        .await
+    }
+
+    pub(super) async fn contents(
+        &self,
+        container: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Packed>, StoreError> {
+        let doing = "look what lies in a container";
+        let mut reading = self.reader(doing).await?;
+        let view = &mut reading.link();
+        let Some(row) = find(view, &ItemRef::Id(container)).await? else { return Ok(Vec::new()) };
+        let before = key_before(view, before).await?;
+        let found: Vec<(i64, i64, i64)> =
+            sql("SELECT from_key, CAST(sum(quantity) AS BIGINT), max(at) FROM trace_edge WHERE to_key = $1 \
+             AND removed_at IS NULL AND from_key < $2 GROUP BY from_key ORDER BY from_key DESC LIMIT $3")
+            .bind(row.key)
+            .bind(before)
+            .bind(limit.min(PAGE_MAX))
+            .rows(view, doing)
+            .await?;
+        let keys: Vec<i64> = found.iter().map(|(key, ..)| *key).collect();
+        let items = newest_first(view, &keys).await?;
+        let packed = |(item, (_, quantity, at))| Packed { item, quantity, at: Timestamp::from_micros(at) };
+        Ok(items.into_iter().zip(found).map(packed).collect())
     }
 
     pub(super) async fn states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError> {
@@ -198,7 +260,8 @@ impl Store {
         &self,
         equipment: String,
         (from, to): (Timestamp, Timestamp),
-        after: Option<(Timestamp, Uuid)>,
+        before: Option<(Timestamp, Uuid)>,
+        limit: u32,
     ) -> Result<Vec<PassAt>, StoreError> {
         let mut reading = self.reader("read which units were at a station").await?;
         let view = &mut reading.link();
@@ -206,11 +269,11 @@ impl Store {
         let mut query = sql(PASS_COLUMNS);
         query.push("equipment = ").push_bind(equipment);
         query.push(" AND at >= ").push_bind(from).push(" AND at < ").push_bind(to);
-        if let Some((at, unit)) = after {
+        if let Some((at, unit)) = before {
             let unit = find(view, &ItemRef::Id(unit)).await?.map_or(0, |row| row.key);
-            query.push(" AND (at, unit) > (").push_bind(at).push(", ").push_bind(unit).push(")");
+            query.push(" AND (at, unit) < (").push_bind(at).push(", ").push_bind(unit).push(")");
         }
-        query.push(" ORDER BY at, unit LIMIT ").push_bind(PAGE_MAX);
+        query.push(" ORDER BY at DESC, unit DESC LIMIT ").push_bind(limit.min(PAGE_MAX));
         let found: Vec<PassRow> = query.rows(view, "read which units were at a station").await?;
         passes(view, found).await
     }
@@ -326,6 +389,21 @@ const SUMS: &[(&str, &str)] = &[
          ON k.item = m.item AND k.place = m.place WHERE coalesce(k.quantity, 0) <> m.total LIMIT $1",
     ),
 ];
+
+/// The key of the last item of the page before; all keys lie before it where there is none.
+async fn key_before(view: &mut Link<'_>, before: Option<Uuid>) -> Result<i64, StoreError> {
+    match before {
+        Some(id) => Ok(find(view, &ItemRef::Id(id)).await?.map_or(0, |row| row.key)),
+        None => Ok(i64::MAX),
+    }
+}
+
+/// Items by their keys, the last one first; each key is one.
+async fn newest_first(view: &mut Link<'_>, keys: &[i64]) -> Result<Vec<Item>, StoreError> {
+    let mut rows = rows(view, keys).await?;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.key));
+    items(view, &rows).await
+}
 
 async fn passes(view: &mut Link<'_>, found: Vec<PassRow>) -> Result<Vec<PassAt>, StoreError> {
     let mut keys: Vec<i64> = found.iter().map(|row| row.0).collect();

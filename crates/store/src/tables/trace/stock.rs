@@ -222,15 +222,16 @@ impl Writing<'_, '_> {
         quantity: i64,
         by: Option<i64>,
     ) -> Result<(), StoreError> {
-        sql("INSERT INTO trace_move (item, at, from_place, to_place, quantity, by_id) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(item)
-            .bind(at)
-            .bind(from)
-            .bind(to)
-            .bind(quantity)
-            .bind(by)
-            .run(self.tx, "record a movement")
-            .await?;
+        sql("INSERT INTO trace_move (item, at, from_place, to_place, quantity, by_id) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (item, at, from_place, to_place) DO UPDATE SET quantity = trace_move.quantity + excluded.quantity")
+        .bind(item)
+        .bind(at)
+        .bind(from)
+        .bind(to)
+        .bind(quantity)
+        .bind(by)
+        .run(self.tx, "record a movement")
+        .await?;
         for (place, change) in [(from, -quantity), (to, quantity)] {
             if place != 0 {
                 let lies = self.lies(item, place).await?.saturating_add(change);

@@ -2,6 +2,7 @@
 
 use super::circle::{Found, way_back};
 use super::fit::{MEASURES, fit, unfit};
+use super::pack::Brings;
 use super::row::{Row, find, kind_number, names, state_number, state_of};
 use super::stock::Out;
 use super::words::Words;
@@ -30,6 +31,7 @@ macro_rules! allowed {
         }
     };
 }
+pub(super) use allowed;
 
 /// Steps on their way into one transaction.
 pub(super) struct Writing<'t, 'c> {
@@ -64,6 +66,7 @@ impl<'t, 'c> Writing<'t, 'c> {
             Step::Edge(edge) => self.edge(edge).await,
             Step::Remove(removal) => self.remove(removal).await,
             Step::Move(moved) => self.carry(moved).await,
+            Step::Unpack(unpacking) => self.unpack(unpacking).await,
             Step::State(state) => self.state(state).await,
             Step::Pass(pass) => self.pass(pass).await,
             Step::Certificate(certificate) => self.certificate(certificate).await,
@@ -237,6 +240,14 @@ impl<'t, 'c> Writing<'t, 'c> {
                 refusal => findings.extend(refusal),
             }
         }
+        let mut brings = Brings::default();
+        if !takes {
+            match self.packing(new, &from, &to).await? {
+                Ok(wanted) => brings = wanted,
+                Err(refusal) if !new.even_so => return Ok(Err(refusal)),
+                Err(refusal) => findings.push(refusal),
+            }
+        }
         let used = if takes { quantity } else { 0 };
         let received = if new.adds { quantity } else { 0 };
         if from.consumed.checked_add(used).is_none() || to.received.checked_add(received).is_none() {
@@ -267,6 +278,7 @@ impl<'t, 'c> Writing<'t, 'c> {
         self.sums(from.key, used, 0, [0, 1]).await?;
         self.sums(to.key, 0, received, [1, 0]).await?;
         self.shift(from.key, to.key, place, -quantity, new.adds).await?;
+        self.bring(&brings, new).await?;
         if let Some(removed_at) = removed_at {
             let out = Out { from: from.key, to: to.key, at, position };
             self.take_out(&out, removed_at, from.kind().is_whole(), None, None).await?;
@@ -276,6 +288,7 @@ impl<'t, 'c> Writing<'t, 'c> {
                 TraceRefusal::Short { .. } => "overdrawn",
                 TraceRefusal::BuiltIn { .. } => "elsewhere",
                 TraceRefusal::Wide { .. } => "unseen",
+                TraceRefusal::NotThere { .. } | TraceRefusal::Packed { .. } | TraceRefusal::Unfit { .. } => "not_there",
                 _ => "not_released",
             };
             self.finding(what, at, [from.key, to.key], refusal.to_string()).await?;
@@ -356,7 +369,7 @@ impl<'t, 'c> Writing<'t, 'c> {
         }
     }
 
-    async fn insert_edge(
+    pub(super) async fn insert_edge(
         &mut self,
         new: &NewEdge,
         from: &Row,
@@ -465,24 +478,20 @@ impl<'t, 'c> Writing<'t, 'c> {
         if item.kind().is_whole() && from == 0 && item.place != 0 {
             return Ok(Err(unfit("movement", "it lies somewhere already: say that it comes from there")));
         }
-        let mut finding = None;
-        if from != 0 {
-            let there_is = self.lies(item.key, from).await?;
-            if there_is < new.quantity {
-                let place = new.from.clone().unwrap_or_default();
-                let refusal =
-                    TraceRefusal::NotThere { item: self.name(&item).await?, place, there_is, wanted: new.quantity };
-                if !new.even_so {
-                    return Ok(Err(refusal));
-                }
-                finding = Some(refusal.to_string());
-            }
-        }
+        let finding = match self.not_loose(new, &item, from).await? {
+            Some(refusal) if !new.even_so => return Ok(Err(refusal)),
+            refusal => refusal.map(|refusal| refusal.to_string()),
+        };
+        let inside = match item.kind() {
+            ItemKind::Container => allowed!(self.inside(&item).await?),
+            _ => Vec::new(),
+        };
         if to != 0 && self.lies(item.key, to).await?.checked_add(new.quantity).is_none() {
             return Ok(Err(unfit("quantity", "the sum of what lies there is beyond what can be counted")));
         }
         let by = self.id_word(new.by).await?;
         self.insert_move(item.key, at, [from, to], new.quantity, by).await?;
+        self.carry_along(&inside, at, [from, to], by).await?;
         if let Some(text) = finding {
             self.finding("not_there", at, [item.key, 0], text).await?;
         }
@@ -771,13 +780,14 @@ fn about(step: &Step) -> (Option<&ItemRef>, Option<&ItemRef>) {
         Step::Edge(edge) => (Some(&edge.from), Some(&edge.to)),
         Step::Remove(removal) => (Some(&removal.from), Some(&removal.to)),
         Step::Move(moved) => (Some(&moved.item), None),
+        Step::Unpack(unpacking) => (Some(&unpacking.item), Some(&unpacking.container)),
         Step::State(state) => (Some(&state.item), None),
         Step::Pass(pass) => (Some(&pass.unit), None),
         Step::Certificate(certificate) => (Some(&certificate.unit), None),
     }
 }
 
-fn both(names: Vec<ItemName>) -> Result<[ItemName; 2], StoreError> {
+pub(super) fn both(names: Vec<ItemName>) -> Result<[ItemName; 2], StoreError> {
     let reason = "an item that was just there is gone".to_owned();
     <[ItemName; 2]>::try_from(names).map_err(|_| StoreError::Damaged { what: "items", reason })
 }
