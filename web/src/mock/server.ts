@@ -4,6 +4,7 @@ import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
+import { MockShift } from './shift';
 import { MockTrace } from './trace';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
@@ -139,6 +140,7 @@ export class MockServer {
   readonly oee: MockOee;
   readonly orders: MockOrders;
   readonly trace: MockTrace;
+  readonly shift: MockShift;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -172,6 +174,13 @@ export class MockServer {
       { id: 'd2', user: 'buffer-valve', client_id: null, certificate: 'buffer-valve.works.example', certificate_entered: this.certificate('buffer-valve.works.example', 300), scram: true, publish: ['works/buffer/#'], subscribe: ['works/buffer/valve/set'], operate: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
     ];
     this.#history();
+    this.shift = new MockShift(start, now, {
+      may: (action, path) => this.#may(action, path),
+      me: () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }),
+      nameOf: (id) => this.users.find((user) => user.id === id)?.name ?? null,
+      jobs: () => (this.orders.empty ? [] : this.orders.jobs),
+      alarms: () => this.alarmList(),
+    });
   }
 
   /** What a certificate says that was issued half a year ago and ends in so many days. */
@@ -736,7 +745,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.trace.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
