@@ -676,7 +676,7 @@ export const en = {
   'station.only_look': 'look only',
   'station.none.title': 'No work units',
   'station.none.what': 'The plant model has no work unit that you may see.',
-  'station.signed_on': 'Signed on',
+  'station.signed_on': 'Logged in',
   'station.other_person': 'Change person',
   'station.scan': 'Scan job or order',
   'station.current': 'On the machine: {job}',
