@@ -33,6 +33,7 @@ export function install(): void {
   server.long = sessionStorage.getItem('mock.long') === '1';
   server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
   server.maintenance.empty = server.empty || sessionStorage.getItem('mock.no_maintenance') === '1';
+  server.shift.empty = server.empty;
   server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
   server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';
   server.oee.lines = Number(sessionStorage.getItem('mock.lines') ?? 2);
@@ -177,6 +178,11 @@ export function install(): void {
         failing = match === '' ? null : { match, status, delay };
       },
       revise: (name: string): void => server.orders.revise(name),
+      recordsFail: (fails: boolean): void => {
+        server.shift.sick = fails;
+      },
+      confirmedBy: (number: number, by: string): void => server.shift.confirmedBy(number, by),
+      wroteBy: (by: string, path: string, text: string): void => server.shift.wroteBy(by, path, text),
       flood: (count: number): void => server.flood(count),
       burst: (count: number): void => server.burst(count),
       other: (by: string, number: string, trigger: string, to: string | null = null): void => server.orders.other(by, number, trigger, to),

@@ -5,6 +5,7 @@ import { MockBroker } from './mqtt';
 import { MockMaintenance } from './maintenance';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
+import { MockShift } from './shift';
 import { MockTrace } from './trace';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
@@ -141,6 +142,7 @@ export class MockServer {
   readonly orders: MockOrders;
   readonly trace: MockTrace;
   readonly maintenance: MockMaintenance;
+  readonly shift: MockShift;
   readonly users: MockUser[];
   readonly tokens: Json[];
   readonly devices: Json[];
@@ -175,6 +177,13 @@ export class MockServer {
       { id: 'd2', user: 'buffer-valve', client_id: null, certificate: 'buffer-valve.works.example', certificate_entered: this.certificate('buffer-valve.works.example', 300), scram: true, publish: ['works/buffer/#'], subscribe: ['works/buffer/valve/set'], operate: 'works/nord/utilities/energy/buffer', created_ms: this.start - 3 * 24 * 60 * MIN },
     ];
     this.#history();
+    this.shift = new MockShift(start, now, {
+      may: (action, path) => this.#may(action, path),
+      me: () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }),
+      nameOf: (id) => this.users.find((user) => user.id === id)?.name ?? null,
+      jobs: () => (this.orders.empty ? [] : this.orders.jobs),
+      alarms: () => this.alarmList(),
+    });
   }
 
   /** What a certificate says that was issued half a year ago and ends in so many days. */
@@ -744,7 +753,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':

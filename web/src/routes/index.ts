@@ -34,6 +34,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/alarms', name: 'nav.alarms', section: 'operate', key: 'a', load: () => import('./alarms/Page.svelte'), shown: always },
   { path: '/timeline', name: 'nav.timeline', section: 'operate', key: 'e', range: '24h', load: () => import('./timeline/Page.svelte'), shown: always },
   { path: '/station', name: 'nav.station', section: 'operate', key: 'n', density: 'touch', load: () => import('./station/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/shift', name: 'nav.shift', section: 'operate', key: 's', load: () => import('./shift/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/andon', name: 'nav.andon', section: 'operate', key: 'b', kiosk: true, load: () => import('./andon/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/plant', name: 'nav.plant', section: 'improve', key: 'p', range: '8h', load: () => import('./plant/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/orders', name: 'nav.orders', section: 'improve', key: 'w', load: () => import('./orders/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
