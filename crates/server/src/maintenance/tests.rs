@@ -10,6 +10,7 @@ use andon_api::ports::maintenance::{
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::AlarmState;
 use andon_model::{EquipmentPath, StatusCode, TagPath, Value};
+use andon_store::PlantRepository as _;
 use andon_store::maintenance::MaintenanceFilter;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;

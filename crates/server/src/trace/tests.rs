@@ -7,6 +7,7 @@ use crate::mes::testbed::{NODE, Testbed, begins};
 use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
 use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
+use andon_api::ports::stock::{ExchangeWish, MoveWish, Stock as _};
 use andon_api::ports::trace::{
     DecisionWish, ItemsQuery, LabelForm, Listed, ReceiptWish, TraceProblem, Traces, UnitView,
 };
