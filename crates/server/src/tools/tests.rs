@@ -14,6 +14,7 @@ use andon_store::trace::{
 use andon_store::{OutboxRepository as _, PlantRepository as _};
 use serde_json::Map;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 const PRESS: &str = "works/line/press";
@@ -81,9 +82,11 @@ impl Bed {
         Self { here: over(&floor), floor, keys: self.keys }
     }
 
-    /// At a minute, with what machines say; then it is looked what lives have come to.
+    /// At a minute, with what machines say; a second later it is looked what lives have come to. What was counted in an instant belongs to
+    /// the window that begins with it.
     async fn at(&mut self, minute: i64, readings: &[(&str, i64)]) {
         self.floor.at_minute(minute, readings).await;
+        self.floor.clock.set(at(minute).plus(Duration::from_secs(1)));
         self.here.tick().await.expect("looked");
     }
 
@@ -244,7 +247,10 @@ async fn run_time_is_what_the_machine_ran_and_what_people_put_right_of_it_counts
     let right = bed.done("D", ToolWish::Correct { span, from: at(1), to: Some(at(110)) }).await;
     assert_eq!((right.tool.used.run_time_ms, right.tool.machine), (44 * 60_000, None));
     let correction = &right.spans[0].corrections[0];
-    assert_eq!((correction.was_from_ms, correction.was_to_ms, &*correction.reason), (at(1).millis(), None, "worn"));
+    assert_eq!(
+        (correction.was_from_ms, correction.was_to_ms, &*correction.reason),
+        (at(1).millis() + 1_000, None, "worn")
+    );
 }
 
 #[tokio::test]
