@@ -13,6 +13,7 @@ use andon_model::{EquipmentPath, StatusCode, TagPath, Value};
 use andon_store::PlantRepository as _;
 use andon_store::maintenance::MaintenanceFilter;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use uuid::Uuid;
 
 const PLANT: &str = r#"
@@ -123,9 +124,11 @@ impl Bed {
         Self { floor, board: self.board, here, keys: self.keys }
     }
 
-    /// At a minute, with what the press says; then it is looked what is due.
+    /// At a minute, with what the press says; a second later it is looked what is due. What was counted in an instant belongs to the
+    /// window that begins with it.
     async fn at(&mut self, minute: i64, readings: &[(&str, i64)]) {
         self.floor.at_minute(minute, readings).await;
+        self.floor.clock.set(at(minute).plus(Duration::from_secs(1)));
         self.here.tick().await.expect("looked");
     }
 
