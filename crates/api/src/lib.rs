@@ -115,6 +115,8 @@ pub struct Parts {
     pub logbook: Arc<dyn ports::shift::Logbook>,
     /// Who is signed on where.
     pub labour: Arc<dyn ports::shift::Labour>,
+    /// Tools and moulds.
+    pub tools: Arc<dyn ports::tools::Tools>,
     /// Lots, units and certificates.
     pub traces: Arc<dyn ports::trace::Traces>,
     /// What lies where.
@@ -189,7 +191,7 @@ pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
         logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock,
-        storage, timeline, topics, trace, transfer, ui, users, values, ws,
+        storage, timeline, tools, topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -279,6 +281,14 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/labour/spans/{number}/correct", post(labour::correct))
         .route("/api/mes/labour/supervisors", get(labour::supervisors))
         .route("/api/mes/labour/supervisors/{person}", put(labour::make_supervisor).delete(labour::remove_supervisor))
+        .route("/api/mes/tools", get(tools::list))
+        .route("/api/mes/tools/{name}", get(tools::one))
+        .route("/api/mes/tools/{name}/mount", post(tools::mount))
+        .route("/api/mes/tools/{name}/unmount", post(tools::unmount))
+        .route("/api/mes/tools/{name}/spans/{number}/correct", post(tools::correct))
+        .route("/api/mes/tools/{name}/renew", post(tools::renew))
+        .route("/api/mes/tools/{name}/used", post(tools::used))
+        .route("/api/mes/tools/{name}/units", get(tools::units))
         .route("/api/mes/maintenance/orders", get(maintenance::list).post(maintenance::make))
         .route("/api/mes/maintenance/orders/{number}", get(maintenance::one).patch(maintenance::change))
         .route("/api/mes/maintenance/orders/{number}/parts", post(maintenance::part))

@@ -3,7 +3,7 @@
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
     logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock, storage,
-    timeline, topics, trace, transfer, users, values, ws,
+    timeline, tools, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -105,6 +105,14 @@ use utoipa::OpenApi;
         labour::supervisors,
         labour::make_supervisor,
         labour::remove_supervisor,
+        tools::list,
+        tools::one,
+        tools::mount,
+        tools::unmount,
+        tools::correct,
+        tools::renew,
+        tools::used,
+        tools::units,
         trace::units,
         trace::unit,
         trace::certify,

@@ -6,6 +6,7 @@ pub mod mes;
 pub mod orders;
 pub mod shift;
 pub mod stock;
+pub mod tools;
 pub mod trace;
 
 use andon_model::BoxFuture;

@@ -209,7 +209,7 @@ pub struct EventView {
     pub at_ms: i64,
     /// When the source says it was so.
     pub source_ms: Option<i64>,
-    /// `alarm`, `command`, `connection`, `user`, `configuration`, `system`, `note`, `machine`, `order`, `job`, `trace`.
+    /// `alarm`, `command`, `connection`, `user`, `configuration`, `system`, `note`, `machine`, `order`, `job`, `trace`, `maintenance`, `tool`.
     pub kind: String,
     /// What it is about.
     pub path: String,

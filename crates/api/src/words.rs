@@ -82,6 +82,21 @@ pub fn summary(event: &Event, plant: &Plant) -> String {
             let more = change.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
             format!("{}: {words}{more}", change.shown)
         }
+        What::Tool(change) => {
+            let why = change.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let more = change.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let words = match change.action.as_str() {
+                "mount" => "mounted",
+                "unmount" => "taken off",
+                "correct" => "mounting put right",
+                "renew" => "renewed",
+                "used" => "used before, as people say",
+                "warn" => "near its end",
+                "end" => "at its end",
+                other => other,
+            };
+            format!("tool {} {words}{more}{why}", change.tool)
+        }
         What::Maintenance(change) => {
             let why = change.reason.as_ref().or(change.detail.as_ref()).map(|why| format!(" ({why})"));
             format!("maintenance {} {}: {}{}", change.number, change.state, change.action, why.unwrap_or_default())

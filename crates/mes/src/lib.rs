@@ -11,6 +11,7 @@
 //! - Of a birth certificate, no byte can be changed but white space ([`certificate`]).
 //! - The same readings of a station give the same passes of units, wherever reading was broken off and taken up again ([`pass`]).
 //! - A maintenance order moves by the table of job orders, somebody works on it exactly while it runs, and failures add up over equipment and windows ([`maintenance`]).
+//! - What a tool has used is what its machines made and ran while it was mounted there, and a span is the sum of its parts ([`tool`], [`wear`]).
 //! - A schedule holds every operation, breaks no rule but for what is pinned, and is the same for the same request, steps and seed ([`schedule`]).
 //!
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
@@ -35,5 +36,7 @@ pub mod rollup;
 pub mod schedule;
 pub mod steps;
 pub mod sums;
+pub mod tool;
 pub mod trace;
 pub mod unit;
+pub mod wear;

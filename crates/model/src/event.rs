@@ -70,11 +70,13 @@ pub enum What {
     Trace(TraceChange),
     /// A maintenance order was made, worked on, changed or given up; [`Event::path`] is the equipment.
     Maintenance(MaintenanceChange),
+    /// A tool was mounted, taken off, renewed, or has come near its end; [`Event::path`] is the machine.
+    Tool(ToolChange),
 }
 
 impl What {
     /// Every word that [`What::kind`] gives.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 13] = [
         "alarm",
         "command",
         "connection",
@@ -87,6 +89,7 @@ impl What {
         "job",
         "trace",
         "maintenance",
+        "tool",
     ];
 
     /// The kind, as in JSON.
@@ -105,6 +108,7 @@ impl What {
             Self::Job(_) => "job",
             Self::Trace(_) => "trace",
             Self::Maintenance(_) => "maintenance",
+            Self::Tool(_) => "tool",
         }
     }
 
@@ -113,8 +117,8 @@ impl What {
     ///
     /// An alarm that is raised is as grave as its priority, and its further steps are for the record. A trouble of the
     /// node itself is high, and so is whatever it says that this rule does not know as being in order. A device that is
-    /// not connected and a command that failed or may have are medium; what was refused or came too late is low, also what
-    /// was refused to an MQTT client. MQTT clients come and go, which is for the record.
+    /// not connected, a command that failed or may have, and a tool at its end are medium; a tool near its end, what was
+    /// refused and what came too late are low, also what was refused to an MQTT client. MQTT clients come and go, which is for the record.
     #[must_use]
     pub fn severity(&self) -> u8 {
         match self {
@@ -136,6 +140,11 @@ impl What {
                 4
             }
             Self::System(note) if !IN_ORDER.contains(&note.action.as_str()) => 2,
+            Self::Tool(change) => match change.action.as_str() {
+                "end" => 3,
+                "warn" => 4,
+                _ => 0,
+            },
             Self::Alarm(_)
             | Self::Connection(_)
             | Self::User(_)
@@ -407,6 +416,21 @@ pub struct MaintenanceChange {
     pub detail: Option<String>,
 }
 
+/// Something about a tool, a mould, a die.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ToolChange {
+    /// Its name.
+    pub tool: String,
+    /// What happened: `mount`, `unmount`, `correct`, `renew`, `used`; or what it has come to: `warn`, `end`.
+    pub action: String,
+    /// Why, as the person said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// More, in plain words, without names of people: how much of its life is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// A note of the node about itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SystemNote {
@@ -420,7 +444,7 @@ pub struct SystemNote {
 mod tests {
     use super::{
         AlarmChange, AlarmState, CommandStep, ConfigurationChange, ConnectionChange, JobChange, MachineCorrection,
-        MaintenanceChange, Note, OrderChange, Step, SystemNote, TraceChange, UserChange, What,
+        MaintenanceChange, Note, OrderChange, Step, SystemNote, ToolChange, TraceChange, UserChange, What,
     };
     use crate::{StatusCode, Timestamp, Value};
     use uuid::Uuid;
@@ -450,6 +474,10 @@ mod tests {
             reason: None,
             detail: None,
         })
+    }
+
+    fn tool(action: &str) -> What {
+        What::Tool(ToolChange { tool: "M-17".to_owned(), action: action.to_owned(), reason: None, detail: None })
     }
 
     fn command(step: Step) -> What {
@@ -509,6 +537,9 @@ mod tests {
             (0, command(Step::Intent)),
             (0, command(Step::Confirmed)),
             (3, connection("modbus", false)),
+            (3, tool("end")),
+            (4, tool("warn")),
+            (0, tool("mount")),
             (0, connection("modbus", true)),
             (0, connection("mqtt", false)),
             (4, user("login_refused")),
@@ -557,6 +588,7 @@ mod tests {
                 detail: None,
             }),
             maintenance("begin"),
+            tool("mount"),
         ];
         assert_eq!(all.each_ref().map(What::kind), What::KINDS);
         for what in all {
@@ -579,6 +611,7 @@ mod tests {
                 maintenance("begin"),
                 r#"{"kind":"maintenance","order":"00000000-0000-0000-0000-000000000003","number":"M-12","action":"begin","state":"Running"}"#,
             ),
+            (tool("end"), r#"{"kind":"tool","tool":"M-17","action":"end"}"#),
             (
                 job("count", 12_000_000, 500_000, Some("Jam")),
                 r#"{"kind":"job","job":"00000000-0000-0000-0000-000000000002","number":"4711/10","action":"count","state":"Running","good_millionths":12000000,"scrap_millionths":500000,"reason":"Jam"}"#,

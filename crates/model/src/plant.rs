@@ -230,6 +230,8 @@ pub enum MasterKind {
     Machine,
     /// What is done to keep equipment in order, and when it is due.
     MaintenancePlan,
+    /// What is mounted on a machine and wears: a mould, a die, a cutter.
+    Tool,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
 }
@@ -239,7 +241,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -247,6 +249,7 @@ impl MasterKind {
         Self::Material,
         Self::Machine,
         Self::MaintenancePlan,
+        Self::Tool,
         Self::Target,
     ];
 
@@ -261,6 +264,7 @@ impl MasterKind {
             Self::Material => "material",
             Self::Machine => "machine",
             Self::MaintenancePlan => "maintenance_plan",
+            Self::Tool => "tool",
             Self::Target => "target",
         }
     }

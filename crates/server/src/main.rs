@@ -39,6 +39,7 @@ mod shift;
 mod sparkplug;
 mod sql;
 mod state;
+mod tools;
 #[cfg(test)]
 mod topics_tests;
 mod trace;

@@ -24,6 +24,7 @@ use crate::settings::{AccessMode, Listen, Settings};
 use crate::shift::{self, Shift};
 use crate::sparkplug::Sparkplug;
 use crate::state::State;
+use crate::tools::{self, Tools};
 use crate::trace::{self, Traceability};
 use andon_access::private_file;
 use andon_access::signing::SigningKey;
@@ -453,6 +454,8 @@ impl Node {
             clock: clock.clone(),
         });
         keepers.tasks.spawn(shift.clone().run(keepers.stop.clone()));
+        let tools = Tools::new(tools::Parts { store: store.clone(), mes: mes.clone(), clock: clock.clone() });
+        keepers.tasks.spawn(tools.clone().run(keepers.stop.clone()));
         // Ends with what acts on the plant: what it would still tell is in the records for the next start.
         erp.start(&mut core.tasks, &core.stop);
         keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
@@ -559,6 +562,7 @@ impl Node {
                 orders: mes.clone(),
                 logbook: shift.clone(),
                 labour: shift.clone(),
+                tools: tools.clone(),
                 maintenance: maintenance.clone(),
                 traces: trace.clone(),
                 stock: trace.clone(),

@@ -32,6 +32,7 @@ mod sqlite;
 mod store;
 mod tables;
 pub mod timeline;
+pub mod tools;
 pub mod trace;
 
 pub use copy::Counts;

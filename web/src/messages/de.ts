@@ -856,6 +856,8 @@ export const de: Messages = {
   'timeline.kind.order': 'Auftrag',
   'timeline.kind.job': 'Arbeitsgang',
   'timeline.kind.trace': 'Rückverfolgung',
+  'timeline.kind.maintenance': 'Instandhaltung',
+  'timeline.kind.tool': 'Werkzeug',
   'timeline.path': 'Pfad',
   'timeline.path_hint': 'Anlage oder Messstelle',
   'timeline.severity': 'Schwere',

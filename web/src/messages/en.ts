@@ -855,6 +855,8 @@ export const en = {
   'timeline.kind.order': 'Order',
   'timeline.kind.job': 'Job',
   'timeline.kind.trace': 'Traceability',
+  'timeline.kind.maintenance': 'Maintenance',
+  'timeline.kind.tool': 'Tool',
   'timeline.path': 'Path',
   'timeline.path_hint': 'equipment or tag',
   'timeline.severity': 'Severity',

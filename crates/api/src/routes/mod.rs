@@ -27,6 +27,7 @@ pub mod sql;
 pub mod stock;
 pub mod storage;
 pub mod timeline;
+pub mod tools;
 pub mod topics;
 mod topics_live;
 pub mod trace;

@@ -310,3 +310,38 @@ fn a_maintenance_plan_names_what_is_there_and_says_when_it_is_due() {
         assert!(told.len() == 1 && told[0].contains(wanted), "{settings}: {told:?}");
     }
 }
+
+#[test]
+fn a_tool_says_where_it_may_be_mounted_and_how_long_it_lasts() {
+    let told = |settings: Json| told_of(whole_plant(), MasterKind::Tool, "M-17", settings);
+    let path = "works/line/filler";
+    assert_eq!(told(json!({})), [""; 0]);
+    assert_eq!(told(json!({ "machines": [path], "cavities": 4, "life": { "run_time": "2000 h" } })), [""; 0]);
+    for (settings, wanted) in [
+        (json!({ "machines": ["works/line/fillr"] }), "did you mean"),
+        (json!({ "machines": [path, path] }), "stands here twice"),
+        (json!({ "cavities": 0 }), "cavities"),
+        (json!({ "life": {} }), "write either `cycles = 500000` or `run_time"),
+        (json!({ "life": { "cycles": 5, "run_time": "2 h" } }), "said twice"),
+        (json!({ "life": { "cycles": 0 } }), "life.cycles"),
+        (json!({ "life": { "run_time": "1 s" } }), "life.run_time"),
+        (json!({ "warn": 1.1 }), "warn"),
+        (json!({ "wrn": 1 }), "is not a word"),
+    ] {
+        let told = told(settings.clone());
+        assert!(told.len() == 1 && told[0].contains(wanted), "{settings}: {told:?}");
+    }
+    let mut plant = whole_plant();
+    let settings =
+        json!({ "kind": "mould", "machines": [path], "cavities": 4, "life": { "cycles": 500_000 }, "warn": 0.85 });
+    plant.master.push(def(MasterKind::Tool, "M-17", settings));
+    let (data, wrong) = MasterData::of_plant(&plant);
+    assert_eq!(wrong, []);
+    let tool = &data.tools["M-17"];
+    let whole = Quantity::pieces(500_000).map(Life::Cycles);
+    assert_eq!(
+        (&*tool.title, &*tool.kind, tool.cavities.get(), tool.life, tool.warn),
+        ("M-17", "mould", 4, whole, 850_000)
+    );
+    assert_eq!((tool.fits(path), tool.fits("works/line/oven")), (true, false));
+}

@@ -133,6 +133,13 @@ pub enum Warning {
         /// What it is in.
         state: JobState,
     },
+    /// A tool at the machine has no life left.
+    ToolAtEnd {
+        /// The tool's name.
+        tool: String,
+        /// How much of its life is used, in words.
+        used: String,
+    },
 }
 
 fn list<T: fmt::Display>(all: &[T]) -> String {
@@ -156,8 +163,14 @@ impl fmt::Display for Instruction {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::NothingBefore { job, state } = self;
-        write!(f, "job {job}, which comes before, is {state} and has made nothing yet")
+        match self {
+            Self::NothingBefore { job, state } => {
+                write!(f, "job {job}, which comes before, is {state} and has made nothing yet")
+            }
+            Self::ToolAtEnd { tool, used } => {
+                write!(f, "tool {tool} is at its end: {used} are used; renew it, or mount another")
+            }
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use andon_api::ports::maintenance::{
     ConditionView, MaintenancePlanView, MaintenanceProblem, MeasureView, PlanCancelledView, PlanLastView, PlanOrderView,
 };
 use andon_bus::ids::new_id;
-use andon_mes::element::Element;
 use andon_mes::job::JobState;
 use andon_mes::maintenance::Kind;
 use andon_mes::maintenance::due::{By, Measure, Standing, Used, look};
@@ -133,14 +132,14 @@ impl Maintenance {
     ) -> Result<(Used, Option<Uuid>), MaintenanceProblem> {
         let counted = plan.every_cycles.is_some() || plan.every_run_time.is_some();
         let from = turn.since.min(now);
-        let sums = match counted {
-            true => self.parts.mes.sums_below(&plan.equipment, from, now).await.map_err(MaintenanceProblem::Failed)?,
+        let wear = match counted {
+            true => self.parts.mes.wear_below(&plan.equipment, from, now).await.map_err(MaintenanceProblem::Failed)?,
             false => None,
         };
         let occurrence = plan.condition.as_ref().and_then(|alarm| standing.get(alarm).copied());
         let used = Used {
-            produced: sums.map(|sums| sums.amounts.produced()),
-            operating: sums.map(|sums| sums.micros(Element::Production) + sums.micros(Element::Setup)),
+            produced: wear.map(|wear| wear.produced),
+            operating: wear.map(|wear| wear.operating_us()),
             alarm: occurrence.is_some() && occurrence != turn.occurrence,
         };
         Ok((used, occurrence))

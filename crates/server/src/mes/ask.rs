@@ -102,12 +102,14 @@ impl Manufacturing {
     /// The totals of a window. Nobody keeps anything meanwhile.
     pub(super) async fn totals(&self, path: &str, window: Window) -> Result<Totals, MesProblem> {
         let node = self.node(path)?;
+        let units = under(&self.state(), path);
+        self.totals_of(node, units, window).await
+    }
+
+    /// The totals of a node and the machines at or below it, over a window. Nobody keeps anything meanwhile.
+    pub(super) async fn totals_of(&self, node: NodeId, units: Vec<u32>, window: Window) -> Result<Totals, MesProblem> {
         let now = self.clock.now();
-        let (question, units) = {
-            let state = self.state();
-            let units: Vec<u32> = under(&state, path);
-            (state.follower.floor().question(node, window.from, window.to, now), units)
-        };
+        let question = self.state().follower.floor().question(node, window.from, window.to, now);
         let mut sum = Totals::default();
         for totals in self.slots(node, &question.kept.slots).await?.values() {
             sum += totals;
@@ -428,7 +430,7 @@ pub(super) fn units_below<'s>(state: &'s State, path: &str) -> impl Iterator<Ite
 }
 
 /// Numbers of everything at or below a path, also of machines that are followed no more: what is kept of them counts.
-fn under(state: &State, path: &str) -> Vec<u32> {
+pub(super) fn under(state: &State, path: &str) -> Vec<u32> {
     state.nodes.iter().filter(|(node, _)| is_under(node, path)).map(|(_, node)| node.0).collect()
 }
 

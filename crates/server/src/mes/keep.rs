@@ -63,6 +63,7 @@ impl Manufacturing {
         let mut keep = self.rows(batch).await?;
         keep.corrections = corrections;
         self.orders.changed();
+        self.worn.changed();
         self.store.floor_keep(keep).await
     }
 

@@ -9,9 +9,13 @@ mod ask;
 mod children;
 mod correct;
 mod keep;
+mod memory;
 mod orders;
 mod read;
 mod times;
+mod tools;
+
+pub(crate) use tools::ToolStands;
 
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};
@@ -20,16 +24,20 @@ use andon_mes::floor::{NodeId, UnitId, UnitSettings, kept_hour};
 use andon_mes::follow::{Follow, Follower, Shown};
 use andon_mes::master::MasterData;
 use andon_mes::rollup::{Level, Slot};
+use andon_mes::sums::Amounts;
 use andon_mes::unit::{ReasonId, UnitLog};
+use andon_mes::wear::Wear;
 use andon_model::log::{Log, Seq};
 use andon_model::{Clock, TagId, Timestamp};
 use andon_store::floor::{FloorKeep, FloorRepository, NumberKind, Progress, READER};
 use andon_store::{Store, StoreError};
 use anyhow::{Context, Result};
+use memory::Memory;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// So many hours are looked back at the start for when a machine's state began.
 const LOOKED_BACK: i64 = 24;
@@ -71,7 +79,10 @@ pub struct Manufacturing {
     bus: Arc<Bus>,
     clock: Arc<dyn Clock>,
     notes: Notes,
-    orders: orders::Memory,
+    /// What counters counted of jobs that have ended.
+    orders: Memory<Uuid, Amounts>,
+    /// What machines did between two moments that are over, while a tool was mounted there.
+    worn: Memory<(String, Timestamp, Timestamp), Wear>,
     /// Until when what machines said is in the floor, in µs since 1970.
     heard_until: AtomicI64,
     /// Whether every hour and day has its figures.
@@ -132,7 +143,8 @@ impl Manufacturing {
             bus,
             clock,
             notes,
-            orders: orders::Memory::default(),
+            orders: Memory::default(),
+            worn: Memory::default(),
             heard_until: AtomicI64::new(0),
             has_all_figures: AtomicBool::new(false),
         }))

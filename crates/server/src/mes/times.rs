@@ -1,9 +1,11 @@
-//! What traceability and maintenance ask of the shop floor.
+//! What traceability, maintenance and tools ask of the shop floor.
 
 use super::Manufacturing;
+use super::ask::under;
 use andon_api::ports::mes::Window;
 use andon_mes::master::MasterData;
 use andon_mes::sums::Sums;
+use andon_mes::wear::Wear;
 use andon_model::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +40,31 @@ impl Manufacturing {
         }
         let totals = self.totals(path, Window { from, to }).await;
         totals.map(|totals| Some(totals.sums)).map_err(|error| error.to_string())
+    }
+
+    /// What machines at or below a path made between two moments, and how long they ran; `None`: none is followed there.
+    /// # Errors
+    /// What is kept of them cannot be read.
+    pub(crate) async fn wear_below(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Option<Wear>, String> {
+        Ok(self.sums_below(path, from, to).await?.map(|sums| Wear::from(&sums)))
+    }
+
+    /// The same of a machine, also of one that is followed no more: what it did stays. `None`: none was ever followed there. In turn.
+    /// # Errors
+    /// What is kept of it cannot be read.
+    pub(super) async fn wear_at(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Option<Wear>, String> {
+        let (node, units) = {
+            let state = self.state();
+            let Some(node) = state.nodes.get(path).copied() else { return Ok(None) };
+            // A machine has the number of its node.
+            let mut units = under(&state, path);
+            if !units.contains(&node.0) {
+                units.push(node.0);
+            }
+            (node, units)
+        };
+        let totals = self.totals_of(node, units, Window { from, to: to.max(from) }).await;
+        totals.map(|totals| Some(Wear::from(&totals.sums))).map_err(|error| error.to_string())
     }
 
     /// The machines at or below a path.

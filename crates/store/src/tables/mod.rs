@@ -10,6 +10,7 @@ mod orders;
 mod outbox;
 mod plant;
 mod timeline;
+mod tools;
 mod trace;
 
 use crate::error::StoreError;

@@ -17,6 +17,7 @@ mod relay;
 mod server;
 mod shift;
 mod timeline;
+mod tools;
 mod trace;
 mod trace_pack;
 mod trace_rules;

@@ -127,6 +127,11 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO maintenance_part (order_id, material, lot, serial, quantity)
             VALUES (x'00112233445566778899aabbccddeef5', 'SEAL', 'ä', '', 1), (x'00112233445566778899aabbccddeef5', 'SEAL', '', '', 2);
         INSERT INTO maintenance_turn (plan, turn, since) VALUES ('oil', 1, 5);
+        INSERT INTO tool_span (number, tool, machine, from_at, to_at, by_id, reason) VALUES (1, 'M-17', 'works', 5, 9223372036854775807, x'01', 'ä');
+        INSERT INTO tool_renewal (tool, renewal, at, by_id, reason) VALUES ('M-17', 1, 4, x'01', 'ä');
+        INSERT INTO tool_told (tool, renewal, level, reached, at, event) VALUES ('M-17', 1, 'warn', 900000, 6, x'07');
+        INSERT INTO tool_change (number, key, content, tool, kind, at, by_id, reason, renewal, span, event)
+            VALUES (1, x'00112233445566778899aabbccddeef7', zeroblob(32), 'M-17', 'mount', 5, x'01', 'ä', 1, 1, x'08');
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)

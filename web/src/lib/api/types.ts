@@ -95,8 +95,8 @@ export interface Alarm {
   acknowledgedBy: string | null;
 }
 
-export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system' | 'note' | 'machine' | 'order' | 'job' | 'trace';
-export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system', 'note', 'machine', 'order', 'job', 'trace'];
+export type EventKind = 'alarm' | 'command' | 'connection' | 'user' | 'configuration' | 'system' | 'note' | 'machine' | 'order' | 'job' | 'trace' | 'maintenance' | 'tool';
+export const EVENT_KINDS: readonly EventKind[] = ['alarm', 'command', 'connection', 'user', 'configuration', 'system', 'note', 'machine', 'order', 'job', 'trace', 'maintenance', 'tool'];
 
 export interface PlantEvent {
   seq: number;

@@ -468,7 +468,10 @@ impl Manufacturing {
             now: self.clock.now(),
         };
         let error = match look(&begin) {
-            Ok(warnings) => return Ok((equipment, warnings)),
+            Ok(mut warnings) => {
+                warnings.extend(self.tools_at_end(&equipment).await);
+                return Ok((equipment, warnings));
+            }
             Err(error) => error,
         };
         let text = error.to_string();

@@ -39,7 +39,6 @@ use andon_mes::job::JobState;
 use andon_mes::master::Body;
 use andon_mes::order::{JobOrder, Totals, WorkOrder};
 use andon_mes::quantity::Quantity;
-use andon_mes::sums::Amounts;
 use andon_mes::unit::{Count, Job, JobId, Made, UnitLog};
 use andon_model::Timestamp;
 use andon_model::access::Principal;
@@ -51,43 +50,12 @@ use andon_store::orders::{
     StoredOrder, UnitCount,
 };
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How long the answer waits for the event to be in the records lane.
 const RECORDED_WITHIN: Duration = Duration::from_secs(5);
-/// Of how many jobs that have ended it is remembered what counters counted.
-const REMEMBERED: usize = 100_000;
-
-/// What counters counted of jobs that have ended, so that a list of them need not be added up each time.
-#[derive(Default)]
-pub(super) struct Memory {
-    /// How often kept hours were changed: what was found before then is not believed.
-    changes: AtomicU64,
-    found: Mutex<HashMap<Uuid, (u64, Amounts)>>,
-}
-
-impl Memory {
-    /// Kept hours are made anew: what was counted in them may be another.
-    pub(super) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn of(&self, job: Uuid) -> Option<Amounts> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(&job).filter(|(at, _)| *at == self.changes.load(Ordering::Acquire)).map(|(_, counted)| *counted)
-    }
-
-    fn remember(&self, job: Uuid, counted: Amounts) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.len() >= REMEMBERED {
-            found.clear();
-        }
-        found.insert(job, (self.changes.load(Ordering::Acquire), counted));
-    }
-}
 
 /// What the floor has to hear of a unit again after a start: jobs and people's counts from the last kept hour on.
 #[derive(Default)]

@@ -199,7 +199,7 @@ impl Manufacturing {
         if row.started.is_none() {
             return Ok(Amounts::default());
         }
-        if let Some(found) = self.orders.of(row.id) {
+        if let Some(found) = self.orders.of(&row.id) {
             return Ok(found);
         }
         let (now, kept_until) = (self.clock.now(), self.state().follower.floor().kept_until());
