@@ -230,6 +230,10 @@ pub enum MasterKind {
     Machine,
     /// What is done to keep equipment in order, and when it is due.
     MaintenancePlan,
+    /// What counts energy: which tag, where, and in what.
+    Meter,
+    /// What energy costs when.
+    Tariff,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
 }
@@ -239,7 +243,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -247,6 +251,8 @@ impl MasterKind {
         Self::Material,
         Self::Machine,
         Self::MaintenancePlan,
+        Self::Meter,
+        Self::Tariff,
         Self::Target,
     ];
 
@@ -261,6 +267,8 @@ impl MasterKind {
             Self::Material => "material",
             Self::Machine => "machine",
             Self::MaintenancePlan => "maintenance_plan",
+            Self::Meter => "meter",
+            Self::Tariff => "tariff",
             Self::Target => "target",
         }
     }

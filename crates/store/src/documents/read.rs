@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 17] = [
     "equipment",
     "tag",
     "connector",
@@ -103,6 +103,8 @@ const SECTIONS: [&str; 15] = [
     "material",
     "machine",
     "maintenance_plan",
+    "meter",
+    "tariff",
     "target",
     "alarm",
     "format",
