@@ -127,6 +127,9 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO maintenance_part (order_id, material, lot, serial, quantity)
             VALUES (x'00112233445566778899aabbccddeef5', 'SEAL', 'ä', '', 1), (x'00112233445566778899aabbccddeef5', 'SEAL', '', '', 2);
         INSERT INTO maintenance_turn (plan, turn, since) VALUES ('oil', 1, 5);
+        INSERT INTO energy_meter (number, name, heard) VALUES (1, 'main', '{}'), (2, 'line', '');
+        INSERT INTO energy_quarter (meter, quarter, energy, estimated, from_us, to_us, metered_us)
+            VALUES (1, 1977000, 9000000000000000000, 1, 0, 900000000, 900000000), (2, -1, 0, 0, 5, 6, 1);
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)
