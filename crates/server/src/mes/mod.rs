@@ -1,5 +1,6 @@
 //! Manufacturing execution on a running node: the floor follows the lane of samples, hours are kept, people ask and put right.
 //!
+//! [`energy`] says what meters counted at a node.
 //! [`read`] reads the lane, [`keep`] writes what is over, [`ask`] and [`children`] answer, [`correct`] takes people's word. What the numbers mean stands in `andon-mes`.
 //!
 //! One task writes at a time ([`Manufacturing::turn`]); what is asked in between sees either all of it or nothing. The floor itself is behind a
@@ -8,11 +9,13 @@
 mod ask;
 mod children;
 mod correct;
+mod energy;
 mod keep;
 mod orders;
 mod read;
 mod times;
 
+use crate::energy::Meters;
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};
 use andon_mes::element::Element;
@@ -72,6 +75,7 @@ pub struct Manufacturing {
     clock: Arc<dyn Clock>,
     notes: Notes,
     orders: orders::Memory,
+    meters: Arc<Meters>,
     /// Until when what machines said is in the floor, in µs since 1970.
     heard_until: AtomicI64,
     /// Whether every hour and day has its figures.
@@ -123,6 +127,7 @@ impl Manufacturing {
             planned_until: progress.kept_until,
         };
         let turn = tokio::sync::RwLock::default();
+        let meters = Meters::open(store.clone(), log.clone(), clock.clone(), notes.clone())?;
         Ok(Arc::new_cyclic(|own| Self {
             own: own.clone(),
             state: Mutex::new(state),
@@ -133,6 +138,7 @@ impl Manufacturing {
             clock,
             notes,
             orders: orders::Memory::default(),
+            meters,
             heard_until: AtomicI64::new(0),
             has_all_figures: AtomicBool::new(false),
         }))
@@ -172,6 +178,7 @@ impl Manufacturing {
                 tracing::warn!(kind = wrong.kind.word(), name = wrong.name, "{}; {}", finding.message, finding.remedy);
             }
         }
+        self.meters.follow(&master, &view).await?;
         let with_tree = |path: &String| {
             let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
             ends.map(|end| path[..end].to_owned()).collect::<Vec<_>>()
