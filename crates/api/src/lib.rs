@@ -111,6 +111,8 @@ pub struct Parts {
     pub orders: Arc<dyn ports::orders::Orders>,
     /// Maintenance.
     pub maintenance: Arc<dyn ports::maintenance::Maintain>,
+    /// What meters counted.
+    pub energy: Arc<dyn ports::energy::Energy>,
     /// The shift logbook.
     pub logbook: Arc<dyn ports::shift::Logbook>,
     /// Who is signed on where.
@@ -189,9 +191,9 @@ impl std::ops::Deref for App {
 /// All routes.
 pub fn router(app: App) -> Router {
     use routes::{
-        alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-        logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock,
-        storage, timeline, tools, topics, trace, transfer, ui, users, values, ws,
+        alarms, backup, commands, connectors, device_certificates, energy, erp, health, history, influx, ingest, kept,
+        labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql,
+        stock, storage, timeline, tools, topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -289,6 +291,8 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/tools/{name}/renew", post(tools::renew))
         .route("/api/mes/tools/{name}/used", post(tools::used))
         .route("/api/mes/tools/{name}/units", get(tools::units))
+        .route("/api/mes/energy", get(energy::energy))
+        .route("/api/mes/energy/peaks", get(energy::peaks))
         .route("/api/mes/maintenance/orders", get(maintenance::list).post(maintenance::make))
         .route("/api/mes/maintenance/orders/{number}", get(maintenance::one).patch(maintenance::change))
         .route("/api/mes/maintenance/orders/{number}/parts", post(maintenance::part))

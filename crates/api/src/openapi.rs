@@ -1,9 +1,9 @@
 //! The OpenAPI 3.1 description of the whole API.
 
 use crate::routes::{
-    alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock, storage,
-    timeline, tools, topics, trace, transfer, users, values, ws,
+    alarms, backup, commands, connectors, device_certificates, energy, erp, health, history, influx, ingest, kept,
+    labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock,
+    storage, timeline, tools, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -52,6 +52,8 @@ use utoipa::OpenApi;
         alarms::acknowledge,
         timeline::timeline,
         commands::submit,
+        energy::energy,
+        energy::peaks,
         maintenance::list,
         maintenance::make,
         maintenance::one,

@@ -1,5 +1,6 @@
 //! What the API needs of the node and only `server` can give: the plant model's changes and the node's own state.
 
+pub mod energy;
 pub mod erp;
 pub mod maintenance;
 pub mod mes;

@@ -25,6 +25,11 @@ impl Minute {
         let (hour, minute) = (number(hour)?, number(minute)?);
         (minute < 60 && (hour < 24 || (hour, minute) == (24, 0))).then(|| Self(hour * 60 + minute))
     }
+
+    /// Minutes from midnight.
+    pub(crate) const fn minutes(self) -> u16 {
+        self.0
+    }
 }
 
 impl std::fmt::Display for Minute {
@@ -70,7 +75,7 @@ impl Days {
         Ok(Self(days))
     }
 
-    fn has(self, day: Weekday) -> bool {
+    pub(crate) fn has(self, day: Weekday) -> bool {
         self.0 >> day.num_days_from_monday() & 1 == 1
     }
 }

@@ -12,6 +12,7 @@
 //! - The same readings of a station give the same passes of units, wherever reading was broken off and taken up again ([`pass`]).
 //! - A maintenance order moves by the table of job orders, somebody works on it exactly while it runs, and failures add up over equipment and windows ([`maintenance`]).
 //! - What a tool has used is what its machines made and ran while it was mounted there, and a span is the sum of its parts ([`tool`], [`wear`]).
+//! - The quarter hours of a meter add up to what its counter went up by, and a main meter and those behind it are never both counted ([`energy`]).
 //! - A schedule holds every operation, breaks no rule but for what is pinned, and is the same for the same request, steps and seed ([`schedule`]).
 //!
 //! Start reading at [`element::element`], then [`sums::Sums`], then [`kpi::Kpi`].
@@ -21,6 +22,7 @@ pub mod calendar;
 pub mod certificate;
 pub mod counter;
 pub mod element;
+pub mod energy;
 pub mod floor;
 pub mod follow;
 pub mod job;

@@ -232,6 +232,10 @@ pub enum MasterKind {
     MaintenancePlan,
     /// What is mounted on a machine and wears: a mould, a die, a cutter.
     Tool,
+    /// What counts energy: which tag, where, and in what.
+    Meter,
+    /// What energy costs when.
+    Tariff,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
 }
@@ -241,7 +245,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -250,6 +254,8 @@ impl MasterKind {
         Self::Machine,
         Self::MaintenancePlan,
         Self::Tool,
+        Self::Meter,
+        Self::Tariff,
         Self::Target,
     ];
 
@@ -265,6 +271,8 @@ impl MasterKind {
             Self::Machine => "machine",
             Self::MaintenancePlan => "maintenance_plan",
             Self::Tool => "tool",
+            Self::Meter => "meter",
+            Self::Tariff => "tariff",
             Self::Target => "target",
         }
     }

@@ -16,6 +16,7 @@ mod data_dir;
 mod demo;
 mod discovery;
 mod ended;
+mod energy;
 mod erp;
 mod export;
 mod import;

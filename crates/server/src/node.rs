@@ -445,6 +445,7 @@ impl Node {
         }
         admin.follow().await?;
         keepers.tasks.spawn(mes.clone().run(keepers.stop.clone()));
+        keepers.tasks.spawn(mes.meters().clone().run(keepers.stop.clone()));
         keepers.tasks.spawn(trace.clone().run(keepers.stop.clone()));
         let shift = Shift::new(shift::Parts {
             store: store.clone(),
@@ -560,6 +561,7 @@ impl Node {
                 ingest_memory: ingest_memory.clone(),
                 mes: mes.clone(),
                 orders: mes.clone(),
+                energy: mes.clone(),
                 logbook: shift.clone(),
                 labour: shift.clone(),
                 tools: tools.clone(),

@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 60] = [
+pub(crate) const TABLES: [Table; 62] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -83,6 +83,8 @@ pub(crate) const TABLES: [Table; 60] = [
     table("tool_renewal", &["tool", "renewal"]),
     table("tool_told", &["tool", "renewal", "level", "reached"]),
     table("tool_change", &["number"]),
+    table("energy_meter", &["number"]),
+    table("energy_quarter", &["meter", "quarter"]),
 ];
 
 /// A column, and what stands in it.

@@ -16,6 +16,7 @@
 
 mod copy;
 pub mod documents;
+pub mod energy;
 pub mod erp;
 mod error;
 pub mod floor;

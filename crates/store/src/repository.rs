@@ -3,6 +3,7 @@
 //! A change that must be audited takes the event with it: the event's outbox row is written in the same transaction,
 //! so neither can be there without the other. When a call returns `Ok`, the change is on disk.
 
+use crate::energy::EnergyRepository;
 use crate::error::{ApplyError, StoreError};
 use crate::floor::FloorRepository;
 use crate::maintenance::MaintenanceRepository;
@@ -390,6 +391,7 @@ pub trait Repository:
     + FloorRepository
     + OrderRepository
     + MaintenanceRepository
+    + EnergyRepository
     + TraceRepository
 {
 }
@@ -402,6 +404,7 @@ impl<T> Repository for T where
         + FloorRepository
         + OrderRepository
         + MaintenanceRepository
+        + EnergyRepository
         + TraceRepository
 {
 }

@@ -92,7 +92,7 @@ pub struct WindowQuery {
 }
 
 /// A window that can be meant, of what the caller may see.
-fn window(app: &App, caller: &Caller, path: &str, from_ms: i64, to_ms: i64) -> Result<Window, Problem> {
+pub(super) fn window(app: &App, caller: &Caller, path: &str, from_ms: i64, to_ms: i64) -> Result<Window, Problem> {
     asked::in_order(Some(from_ms), Some(to_ms))?;
     let window = Window { from: asked::time("from_ms", from_ms)?, to: asked::time("to_ms", to_ms)? };
     if !caller.sees(app, path) {

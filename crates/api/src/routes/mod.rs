@@ -5,6 +5,7 @@ pub mod backup;
 pub mod commands;
 pub mod connectors;
 pub mod device_certificates;
+pub mod energy;
 pub mod erp;
 pub mod health;
 pub mod history;

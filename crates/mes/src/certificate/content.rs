@@ -212,6 +212,10 @@ pub struct Energy {
     pub quantity: Decimal,
     /// The unit of the quantity.
     pub unit: Unit,
+    /// How it is known: `metered` at the machines between beginning and end of each pass, quarter hours by their share; `estimated` where a
+    /// part of that is. Certificates of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Id>,
 }
 
 /// Why a part of a certificate cannot be.

@@ -157,7 +157,12 @@ fn sample() -> Content {
             Role { role: id("inspector"), person: person(0x34) },
         ],
         states: vec![StateTimes::new(path("works/line-2/cell-4"), from, to, &times).unwrap()],
-        energy: vec![Energy { carrier: id("electricity"), quantity: decimal("0.184"), unit: unit("kW.h") }],
+        energy: vec![Energy {
+            carrier: id("electricity"),
+            quantity: decimal("0.184"),
+            unit: unit("kW.h"),
+            basis: None,
+        }],
     }
 }
 
@@ -551,7 +556,7 @@ fn the_largest_certificate_fits_the_file_and_one_more_entry_is_refused() {
         vec![Document { name: long_name, revision: long_id.clone(), sha256: Hex([1; 32]) }; DOCUMENTS_MAX];
     content.roles = vec![Role { role: long_id.clone(), person: Uuid::max() }; ROLES_MAX];
     content.states = vec![StateTimes::new(deep, a, b, &times).unwrap(); DOCUMENTS_MAX];
-    content.energy = vec![Energy { carrier: long_id, quantity: large, unit: long_unit }; ROLES_MAX];
+    content.energy = vec![Energy { carrier: long_id, quantity: large, unit: long_unit, basis: None }; ROLES_MAX];
     let file = signed(content.clone());
     assert!(file.len() < FILE_MAX * 2 / 3, "{}", file.len());
     assert_eq!(judge(&file).unwrap().content(), &content);

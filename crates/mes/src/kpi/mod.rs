@@ -14,8 +14,8 @@ pub use figures::{Figure, Figures};
 pub use table::{Better, Kpi};
 
 impl Kpi {
-    /// Those that a window of machines has: made of their times and of what they produced.
-    pub const OF_MACHINES: [Self; 12] = [
+    /// Those that a window of machines has: made of their times, of what they produced, and of the energy that went into it.
+    pub const OF_MACHINES: [Self; 13] = [
         Self::Oee,
         Self::Availability,
         Self::Effectiveness,
@@ -28,6 +28,7 @@ impl Kpi {
         Self::SetupRatio,
         Self::ScrapRatio,
         Self::ReworkRatio,
+        Self::EnergyConsumption,
     ];
 }
 

@@ -10,6 +10,8 @@
 //! | `[[material]]` | `name`, `revision` | `title`, `description`, `unit`, `gtin`, `tracked`, `family`; `bill`: tables of `material`, `quantity`, `operation`; `characteristic`: tables of `name`, `unit`, `target`, `lower`, `upper`, `operation`; `operation`: tables of `name`, `title`, `equipment`, `run_time`, `setup`, `after`, `skills`, `instructions` |
 //! | `[[maintenance_plan]]` | `name` | `title`, `equipment`; `every`, `every_cycles`, `every_run_time`, `condition`; `begins`, `lead`, `within`, `estimated`, `priority`, `skills`, `instructions`; `parts`: tables of `material`, `quantity` |
 //! | `[[tool]]` | `name` | `title`, `kind`, `machines`, `cavities`; `life`: a table of `cycles` or `run_time`; `warn` |
+//! | `[[meter]]` | `name` | `title`, `at`, `tag`, `reads`, `carrier`, `factor`, `rolls_over_at`, `most_kw` |
+//! | `[[tariff]]` | `name` | `carrier`, `at`, `currency`, `time_zone`, `price`, `demand_price`, `valid_from`; `window`: tables of `name`, `days`, `from`, `to`, `price` |
 //! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
 //! | `[[target]]` | `equipment` | the ids of KPIs, each with what it is to come to |
 //!
@@ -23,11 +25,13 @@ mod instruction;
 mod machine;
 mod maintenance;
 mod material;
+mod meter;
 mod reason;
 mod revision;
 mod skill;
 mod station;
 mod target;
+mod tariff;
 mod tool;
 
 pub use instruction::{Body, Instruction, Step, TEXT_LIMIT};
@@ -35,6 +39,7 @@ pub(crate) use machine::good;
 pub use machine::{CountTag, Counts, Machine, Meanings, StateTag};
 pub use maintenance::{MaintenancePlan, PlanPart};
 pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
+pub use meter::{CARRIERS, MeterPoint};
 pub use reason::Reason;
 pub use revision::order as revision_order;
 pub use skill::Skill;
@@ -43,6 +48,7 @@ pub use target::Target;
 pub use tool::{Life, Tool};
 
 use crate::calendar::Calendar;
+use crate::energy::tariff::Tariff;
 use andon_model::path::is_under;
 use andon_model::plant::{Finding, MasterDef, MasterFindings, MasterKind, Plant};
 use andon_model::settings::Table;
@@ -77,6 +83,10 @@ pub struct MasterData {
     pub maintenance_plans: BTreeMap<String, MaintenancePlan>,
     /// What is mounted on machines and wears.
     pub tools: BTreeMap<String, Tool>,
+    /// What counts energy.
+    pub meters: BTreeMap<String, MeterPoint>,
+    /// What energy costs.
+    pub tariffs: BTreeMap<String, Tariff>,
     /// What KPIs are to come to, by the path of the equipment.
     pub targets: BTreeMap<String, Target>,
 }
@@ -132,6 +142,14 @@ impl MasterData {
             MasterKind::Tool => {
                 let tool = with_table(def, findings, |table| tool::read(table, &def.name, index));
                 self.tools.extend(tool.flatten().map(|tool| (name, tool)));
+            }
+            MasterKind::Meter => {
+                let meter = with_table(def, findings, |table| meter::read(table, &def.name, index));
+                self.meters.extend(meter.flatten().map(|meter| (name, meter)));
+            }
+            MasterKind::Tariff => {
+                let tariff = with_table(def, findings, |table| tariff::read(table, &def.name, index));
+                self.tariffs.extend(tariff.flatten().map(|tariff| (name, tariff)));
             }
             MasterKind::Target => {
                 let target = with_table(def, findings, |table| target::read(table, &def.name, index));

@@ -6,8 +6,10 @@ use andon_model::settings::Table;
 
 /// The highest target: an effectiveness over 1 is to be seen, and one over 2 is a misprint of 85 for 0.85.
 const MOST: f64 = 2.0;
+/// The highest target of what is no ratio: energy of an item, in kWh.
+const MOST_ENERGY: f64 = 1e9;
 
-/// What KPIs are to come to, each as a ratio: 0.85 for 85 %.
+/// What KPIs are to come to, each as a ratio: 0.85 for 85 %; energy per item in kWh.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Target(Vec<(Kpi, f64)>);
 
@@ -24,8 +26,9 @@ pub(super) fn read(table: &mut Table<'_, '_>, equipment: &str, index: &Index<'_>
     if let Err((message, remedy)) = index.equipment(equipment) {
         table.found("equipment", message, &remedy);
     }
+    let most = |kpi| if kpi == Kpi::EnergyConsumption { MOST_ENERGY } else { MOST };
     let values: Vec<_> =
-        Kpi::OF_MACHINES.into_iter().filter_map(|kpi| Some((kpi, table.number(kpi.id(), 0.0, MOST)?))).collect();
+        Kpi::OF_MACHINES.into_iter().filter_map(|kpi| Some((kpi, table.number(kpi.id(), 0.0, most(kpi))?))).collect();
     if values.is_empty() && table.map.is_empty() {
         table.found_here("this names no KPI".to_owned(), "write for instance `oee_index = 0.85` for 85 %");
     }

@@ -345,3 +345,73 @@ fn a_tool_says_where_it_may_be_mounted_and_how_long_it_lasts() {
     );
     assert_eq!((tool.fits(path), tool.fits("works/line/oven")), (true, false));
 }
+
+fn metered_plant() -> Plant {
+    let mut plant = whole_plant();
+    let amps = plant.tags.iter().find(|tag| tag.path.as_str() == "works/line/filler/amps").expect("a tag").clone();
+    for (name, unit) in [("kwh", Some("kW.h")), ("kw", Some("kW")), ("gas", Some("m3")), ("none", None)] {
+        let path = TagPath::parse(&format!("works/line/filler/{name}")).expect("a path");
+        let unit = unit.map(|unit| andon_model::unit::Unit::parse(unit).expect("a unit"));
+        plant.tags.push(TagDef { path, unit, ..amps.clone() });
+    }
+    plant
+}
+
+#[test]
+fn a_meter_is_understood_by_the_unit_of_its_tag() {
+    let plant = metered_plant();
+    let tag = |name: &str| format!("works/line/filler/{name}");
+    let meter = |settings: Json| {
+        let mut plant = plant.clone();
+        plant.master.push(MasterDef { kind: MasterKind::Meter, name: "m".to_owned(), settings });
+        let (data, wrong) = MasterData::of_plant(&plant);
+        data.meters.get("m").map(|meter| (meter.rule.reads.word(), meter.rule.factor)).ok_or(wrong)
+    };
+    let at = "works";
+    assert_eq!(meter(json!({ "at": at, "tag": tag("kwh") })), Ok(("energy", 1.0)));
+    assert_eq!(meter(json!({ "at": at, "tag": tag("kw") })), Ok(("power", 1.0)));
+    assert_eq!(meter(json!({ "at": at, "tag": tag("gas"), "carrier": "gas", "factor": 10.3 })), Ok(("energy", 10.3)));
+    assert_eq!(meter(json!({ "at": at, "tag": tag("none"), "reads": "power", "factor": 0.23 })), Ok(("power", 0.23)));
+    let told = |settings: Json| told_of(plant.clone(), MasterKind::Meter, "m", settings);
+    for (settings, wanted) in [
+        (json!({ "at": at, "tag": tag("gas") }), "how much energy one is"),
+        (json!({ "at": at, "tag": tag("kwh"), "factor": 2 }), "says already"),
+        (json!({ "at": at, "tag": tag("kwh"), "reads": "power" }), "which is no power"),
+        (json!({ "at": at, "tag": tag("kw"), "reads": "energy" }), "which is no energy"),
+        (json!({ "at": at, "tag": tag("kw"), "rolls_over_at": 100 }), "does not roll over"),
+        (json!({ "at": at, "tag": tag("kwh"), "carrier": "coal" }), "carrier"),
+        (json!({ "at": "wrks", "tag": tag("kwh") }), "did you mean"),
+        (json!({ "at": at }), "\"tag\" is missing"),
+        (json!({ "at": at, "tag": tag("kwh"), "factr": 2 }), "is not a word"),
+    ] {
+        let told = told(settings.clone());
+        assert!(told.len() == 1 && told[0].contains(wanted), "{settings}: {told:?}");
+    }
+}
+
+#[test]
+fn a_tariff_says_when_what_costs_how_much() {
+    let good = || json!({ "at": "works", "currency": "EUR", "time_zone": "Europe/Berlin", "price": 0.2 });
+    let told = |key: &str, value: Json| {
+        let mut settings = good();
+        settings[key] = value;
+        told_of(whole_plant(), MasterKind::Tariff, "grid", settings)
+    };
+    let window = |from: &str, price: Json| json!([{ "name": "peak", "days": "mon-fri", "from": from, "to": "20:00", "price": price }]);
+    assert_eq!(told("window", window("07:00", json!(0.3))), [""; 0]);
+    assert_eq!(told("valid_from", json!("2026-01-01")), [""; 0]);
+    for (key, value, wanted) in [
+        ("currency", json!("Euro"), "ISO 4217"),
+        ("time_zone", json!("Berlin"), "IANA"),
+        ("price", json!(-1), "price"),
+        ("price", json!(null), "price"),
+        ("window", window("07:10", json!(0.3)), "quarter hour"),
+        ("window", window("07:00", json!("much")), "price"),
+        ("at", json!("wrks"), "did you mean"),
+        ("valid_from", json!("soon"), "a date"),
+        ("windows", json!([]), "is not a word"),
+    ] {
+        let told = told(key, value.clone());
+        assert!(told.len() == 1 && told[0].contains(wanted), "{key} {value}: {told:?}");
+    }
+}

@@ -222,9 +222,10 @@ impl Manufacturing {
         let _turn = self.turn.read().await;
         let window = self.until_now(window);
         let totals = self.totals(&path, window).await?;
+        let energy = self.energy_of(&path, window).await?;
         let state = self.state();
         let machines = units_below(&state, &path).count();
-        Ok(shape(&state, path, window, self.clock.now(), machines, &totals))
+        Ok(shape(&state, path, window, self.clock.now(), machines, &totals, energy))
     }
 
     async fn in_steps(&self, path: String, window: Window, step: Step) -> Result<Vec<SlotView>, MesProblem> {
@@ -256,7 +257,12 @@ impl Manufacturing {
     }
 
     /// A window in steps; the first and the last as far as they lie in it.
-    fn cuts(&self, path: &str, window: Window, step: Step) -> Result<Vec<(Window, Option<String>)>, MesProblem> {
+    pub(super) fn cuts(
+        &self,
+        path: &str,
+        window: Window,
+        step: Step,
+    ) -> Result<Vec<(Window, Option<String>)>, MesProblem> {
         let within = |from: Timestamp, to: Timestamp| Window { from: from.max(window.from), to: to.min(window.to) };
         let even = |length: i64, begins: i64| {
             let first = (window.from.micros() - begins).div_euclid(length);
@@ -325,7 +331,11 @@ impl Manufacturing {
             MesProblem::Refused(format!("there is no KPI {id:?}"), format!("known are: {}", known.join(", ")))
         })?;
         let symbols = symbols(kpi.formula());
-        let figures = Figures::from(&self.totals(&path, window).await?.sums);
+        let mut figures = Figures::from(&self.totals(&path, window).await?.sums);
+        if let Some(energy) = self.energy_of(&path, window).await? {
+            figures.set(Figure::Energy, energy);
+        }
+        let metered = symbols.iter().position(|figure| *figure == Figure::Energy);
         let mut terms: Vec<TermView> = symbols.iter().map(|figure| term(*figure, &figures)).collect();
         let of_each = move |looked: &Looked<'_>| {
             let pieces = looked.pieces();
@@ -336,6 +346,10 @@ impl Manufacturing {
                 term.rows.extend(rows);
                 term.more += count;
             }
+        }
+        if let Some(term) = metered.and_then(|at| terms.get_mut(at)) {
+            let (rows, count) = self.energy_rows(&path, window).await?;
+            (term.rows, term.more) = (rows, count);
         }
         for term in &mut terms {
             term.rows.sort_by_key(|row| row.from_ms);
@@ -349,7 +363,11 @@ impl Manufacturing {
 
 /// A term without its rows.
 fn term(figure: Figure, figures: &Figures) -> TermView {
-    let unit = if times_of(figure).is_some() || is_work(figure) { "s" } else { "items" };
+    let unit = match figure {
+        Figure::Energy => "kWh",
+        figure if times_of(figure).is_some() || is_work(figure) => "s",
+        _ => "items",
+    };
     let (symbol, unit) = (figure.symbol().to_owned(), unit.to_owned());
     TermView { symbol, value: figures.get(figure), unit, rows: Vec::new(), more: 0 }
 }
@@ -498,10 +516,14 @@ pub(super) fn shape(
     now: Timestamp,
     machines: usize,
     totals: &Totals,
+    energy: Option<f64>,
 ) -> KpiAnswer {
     let sums = &totals.sums;
     let ms = |element: Element| sums.micros(element) as f64 / 1e3;
-    let figures = Figures::from(sums);
+    let mut figures = Figures::from(sums);
+    if let Some(energy) = energy {
+        figures.set(Figure::Energy, energy);
+    }
     let target = state.master.targets.get(&path);
     let amounts = sums.amounts;
     // Speed and quality are told in time only where every item has a planned run time.

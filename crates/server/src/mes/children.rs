@@ -69,7 +69,7 @@ impl Manufacturing {
         let mut answer = None;
         if machines > 0 {
             let totals = self.totals(path, window).await?;
-            answer = Some(shape(&self.state(), path.to_owned(), window, now, machines, &totals));
+            answer = Some(shape(&self.state(), path.to_owned(), window, now, machines, &totals, None));
         }
         let answer = answer.as_ref();
         let kpi = |kpi: Kpi| answer?.kpis.iter().find(|view| view.id == kpi.id())?.value;

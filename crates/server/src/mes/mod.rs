@@ -1,5 +1,6 @@
 //! Manufacturing execution on a running node: the floor follows the lane of samples, hours are kept, people ask and put right.
 //!
+//! [`energy`] says what meters counted at a node.
 //! [`read`] reads the lane, [`keep`] writes what is over, [`ask`] and [`children`] answer, [`correct`] takes people's word. What the numbers mean stands in `andon-mes`.
 //!
 //! One task writes at a time ([`Manufacturing::turn`]); what is asked in between sees either all of it or nothing. The floor itself is behind a
@@ -8,6 +9,7 @@
 mod ask;
 mod children;
 mod correct;
+mod energy;
 mod keep;
 mod memory;
 mod orders;
@@ -17,6 +19,7 @@ mod tools;
 
 pub(crate) use tools::ToolStands;
 
+use crate::energy::Meters;
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};
 use andon_mes::element::Element;
@@ -83,6 +86,7 @@ pub struct Manufacturing {
     orders: Memory<Uuid, Amounts>,
     /// What machines did between two moments that are over, while a tool was mounted there.
     worn: Memory<(String, Timestamp, Timestamp), Wear>,
+    meters: Arc<Meters>,
     /// Until when what machines said is in the floor, in µs since 1970.
     heard_until: AtomicI64,
     /// Whether every hour and day has its figures.
@@ -134,6 +138,7 @@ impl Manufacturing {
             planned_until: progress.kept_until,
         };
         let turn = tokio::sync::RwLock::default();
+        let meters = Meters::open(store.clone(), log.clone(), clock.clone(), notes.clone())?;
         Ok(Arc::new_cyclic(|own| Self {
             own: own.clone(),
             state: Mutex::new(state),
@@ -145,6 +150,7 @@ impl Manufacturing {
             notes,
             orders: Memory::default(),
             worn: Memory::default(),
+            meters,
             heard_until: AtomicI64::new(0),
             has_all_figures: AtomicBool::new(false),
         }))
@@ -184,6 +190,7 @@ impl Manufacturing {
                 tracing::warn!(kind = wrong.kind.word(), name = wrong.name, "{}; {}", finding.message, finding.remedy);
             }
         }
+        self.meters.follow(&master, &view).await?;
         let with_tree = |path: &String| {
             let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
             ends.map(|end| path[..end].to_owned()).collect::<Vec<_>>()

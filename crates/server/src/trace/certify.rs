@@ -8,12 +8,14 @@ use super::steps::UNKNOWN;
 use andon_access::signing::SigningKeyError;
 use andon_bus::ids::new_id;
 use andon_mes::certificate::{
-    Certificate, Content, Decimal, Document, Hex, Id, Identity, Issuer, Limits, Name, Part, Product, ProductId,
+    Certificate, Content, Decimal, Document, Energy, Hex, Id, Identity, Issuer, Limits, Name, Part, Product, ProductId,
     PublicKey, Role, SerialUnit, Sha256, Signature, Signer, StateTimes, TestValue, Trace,
 };
+use andon_mes::energy::window::Amount;
 use andon_mes::job::Trigger;
 use andon_mes::master::{Characteristic, MasterData, Material};
 use andon_mes::order::ledger::Content as Entry;
+use andon_mes::quantity::Quantity;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_model::error::causes;
@@ -56,6 +58,13 @@ impl From<StoreError> for Fault {
     }
 }
 
+/// A station that was on a unit, from when to when.
+struct Stay {
+    station: String,
+    from: Timestamp,
+    to: Timestamp,
+}
+
 /// All that a certificate is made of.
 struct Known {
     item: Item,
@@ -64,6 +73,7 @@ struct Known {
     documents: Vec<Document>,
     roles: Vec<Role>,
     states: Vec<StateTimes>,
+    energy: Vec<Energy>,
     job: Option<String>,
 }
 
@@ -72,7 +82,11 @@ impl Traceability {
     pub(super) async fn certify_due(&self, heard_until: Timestamp) -> Result<(), StoreError> {
         let mut failed = None;
         // How machines spent the time is known as far as the shop floor has read.
-        let heard_until = heard_until.min(self.parts.mes.heard_until());
+        let mut heard_until = heard_until.min(self.parts.mes.heard_until());
+        let meters = self.parts.mes.meters();
+        if !meters.followed().is_empty() {
+            heard_until = heard_until.min(meters.heard_until());
+        }
         for finished in self.parts.store.trace_due(heard_until.minus(WAITED)).await? {
             match self.certify(&finished, false, &Principal::SYSTEM).await {
                 Ok(()) => {}
@@ -183,8 +197,10 @@ impl Traceability {
                 .and_then(|order| order.jobs.into_iter().find(|known| known.id == job).map(|job| job.number)),
             None => None,
         };
-        let states = self.states(&passes).await?;
-        Ok(Known { item, passes, parts, documents, roles, states, job })
+        let stays = self.stays(&passes).await?;
+        let states = self.states(&stays).await;
+        let energy = self.energy(&stays).await?;
+        Ok(Known { item, passes, parts, documents, roles, states, energy, job })
     }
 
     /// What people confirmed to have seen for a job until then, and who they are.
@@ -228,10 +244,10 @@ impl Traceability {
         Ok(())
     }
 
-    /// How stations spent the time on a unit: since the unit before it left, since its own pass before, or since the job came, whichever was
+    /// From when to when stations were on a unit: since the unit before it left, since its own pass before, or since the job came, whichever was
     /// last.
-    async fn states(&self, passes: &[PassAt]) -> Result<Vec<StateTimes>, Fault> {
-        let mut states = Vec::new();
+    async fn stays(&self, passes: &[PassAt]) -> Result<Vec<Stay>, Fault> {
+        let mut stays = Vec::new();
         let mut own: Option<Timestamp> = None;
         for pass in passes {
             let before = self.parts.store.trace_pass_before(pass.equipment.clone(), pass.at).await?;
@@ -243,14 +259,40 @@ impl Traceability {
             }
             own = Some(pass.at);
             let Some(from) = from.filter(|from| *from < pass.at) else { continue };
+            stays.push(Stay { station: pass.equipment.clone(), from, to: pass.at });
+        }
+        Ok(stays)
+    }
+
+    /// How stations spent the time on a unit.
+    async fn states(&self, stays: &[Stay]) -> Vec<StateTimes> {
+        let mut states = Vec::new();
+        for Stay { station, from, to } in stays {
             let (Some(times), Ok(path)) =
-                (self.parts.mes.times_of(&pass.equipment, from, pass.at).await, EquipmentPath::parse(&pass.equipment))
+                (self.parts.mes.times_of(station, *from, *to).await, EquipmentPath::parse(station))
             else {
                 continue;
             };
-            states.extend(StateTimes::new(path, from, pass.at, &times).ok());
+            states.extend(StateTimes::new(path, *from, *to, &times).ok());
         }
-        Ok(states)
+        states
+    }
+
+    /// What was metered at stations while they were on a unit, by carrier. One of which a part is not known is left out.
+    async fn energy(&self, stays: &[Stay]) -> Result<Vec<Energy>, Fault> {
+        let mut sums: BTreeMap<&str, Option<Amount>> = BTreeMap::new();
+        for Stay { station, from, to } in stays {
+            let metered = self.parts.mes.energy_between(station, *from, *to).await;
+            for (carrier, amount) in metered.map_err(|error| Fault::Failed(error.to_string()))? {
+                let sum = sums.entry(carrier).or_insert_with(|| Some(Amount::default()));
+                *sum = sum.zip(amount).map(|(mut sum, amount)| {
+                    sum += amount;
+                    sum
+                });
+            }
+        }
+        let known = sums.into_iter().filter_map(|(carrier, sum)| Some((carrier, sum?)));
+        Ok(known.filter_map(|(carrier, sum)| energy_of(carrier, sum)).collect())
     }
 
     /// The public half of the key that signs.
@@ -279,7 +321,7 @@ fn site(station: &str) -> Result<EquipmentPath, Fault> {
 
 /// What a certificate tells.
 fn content(master: &MasterData, known: Known, issuer: Issuer, issued_at: Timestamp) -> Result<Content, Fault> {
-    let Known { item, passes, parts, documents, roles, states, job } = known;
+    let Known { item, passes, parts, documents, roles, states, energy, job } = known;
     if item.name.material == UNKNOWN {
         let why = "which product it is is not known: no job ran at its first station, which says no product, and more than one can be made \
                    there. Begin a job there before units are made, or give the station a tag with the product";
@@ -306,12 +348,12 @@ fn content(master: &MasterData, known: Known, issuer: Issuer, issued_at: Timesta
         job_order: job.map(|job| id("job order", &job)).transpose()?,
         parts: parts.iter().map(|(item, edge)| part(master, item, edge)).collect::<Result<_, _>>()?,
         tests: tests(product, &passes)?,
-        // Nothing in the plant tells them yet.
+        // Nothing in the plant tells it yet.
         firmware: Vec::new(),
         documents,
         roles,
         states,
-        energy: Vec::new(),
+        energy,
     })
 }
 
@@ -320,6 +362,17 @@ fn unit_of(code: Option<&str>) -> Unit {
     code.and_then(|code| Unit::parse(code).ok())
         .filter(|unit| unit.code() != "pcs")
         .unwrap_or_else(|| Unit::parse("1").expect("the unit one"))
+}
+
+/// Energy as a certificate tells it, in kWh; `None`: it cannot be told.
+fn energy_of(carrier: &str, sum: Amount) -> Option<Energy> {
+    let basis = if sum.estimated == 0 { "metered" } else { "estimated" };
+    Some(Energy {
+        carrier: Id::parse(carrier).ok()?,
+        quantity: Decimal::parse(&Quantity::from_millionths(sum.energy).to_string()).ok()?,
+        unit: Unit::parse("kW.h").ok()?,
+        basis: Some(Id::parse(basis).ok()?),
+    })
 }
 
 fn part(master: &MasterData, item: &Item, edge: &Edge) -> Result<Part, Fault> {

@@ -112,7 +112,7 @@ impl Here {
             let words: Vec<&str> = said.split_whitespace().collect();
             let [second, station, tag, value] = words[..] else { panic!("{said}") };
             let value = match tag {
-                "leak" => Value::Double(value.parse().expect("a number")),
+                "leak" | "kwh" | "gas" => Value::Double(value.parse().expect("a number")),
                 "result" | "state" => Value::Int64(value.parse().expect("a number")),
                 _ => Value::String(value.into()),
             };
@@ -629,4 +629,66 @@ async fn a_part_is_exchanged_and_what_is_taken_out_is_looked_at_before_it_is_use
         ("Quarantine", "taken out of PUMP P1: hums")
     );
     assert_eq!(here.bed.store.trace_check().await.expect("checked"), []);
+}
+
+/// A meter at the test station alone, and one at the packing station that is not heard for long.
+const METERS: &str = r#"
+[[tag]]
+path = "works/line/test/kwh"
+type = "double"
+unit = "kW.h"
+[[tag]]
+path = "works/line/pack/gas"
+type = "double"
+unit = "m3"
+[[meter]]
+name = "test"
+at = "works/line/test"
+tag = "works/line/test/kwh"
+[[meter]]
+name = "pack"
+at = "works/line/pack"
+tag = "works/line/pack/gas"
+carrier = "gas"
+factor = 10.0
+"#;
+
+#[tokio::test]
+async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
+    let mut here = Here::over(Testbed::new_at(at(-600), &format!("{PLANT}{METERS}")).await).await;
+    here.run_order().await;
+    let meters = here.bed.mes.meters().clone();
+    let mut read = None;
+    // The test station draws a kWh in 100 s, from 0 to 300; P1 is there from 100 to 120, and so are 0.2 kWh of it.
+    for second in (0..=300).step_by(20) {
+        here.say(&format!("{second} test kwh {}", f64::from(second) / 100.0)).await;
+    }
+    here.say("0 pack gas 1").await;
+    for said in ["100 test serial P0", "90 mount serial P1", "120 test serial P1", "140 pack serial P1"] {
+        here.say(said).await;
+    }
+    here.go_on().await;
+    here.bed.clock.set(at(400));
+    here.go_on().await;
+    assert!(here.unit("P1").await.certificates.is_empty(), "what meters said is not read yet");
+    while meters.round(&mut read, true).await.expect("a round") {}
+    here.go_on().await;
+    let unit = here.unit("P1").await;
+    let brief = unit.certificates.first().expect("a certificate");
+    let file = here.trace.certificate(brief.number.clone()).await.expect("the file");
+    let certificate = checked(&file.bytes, here.key());
+    let told: Vec<_> = certificate
+        .content()
+        .energy
+        .iter()
+        .map(|energy| {
+            (
+                energy.carrier.as_str(),
+                energy.quantity.to_string(),
+                energy.unit.code(),
+                energy.basis.as_ref().map(|basis| basis.as_str()),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("electricity", "0.2".to_owned(), "kW.h", Some("metered"))], "gas was not heard until the end");
 }

@@ -36,7 +36,7 @@ struct Table {
 /// The column that says to which material a row belongs.
 const OWNER: &str = "material";
 
-static TABLES: [Table; 9] = [
+static TABLES: [Table; 10] = [
     Table {
         word: "material",
         inside: None,
@@ -127,6 +127,21 @@ static TABLES: [Table; 9] = [
             ("priority", "priority", Number),
             ("skills", "skills", List),
             ("instructions", "instructions", List),
+        ],
+    },
+    Table {
+        word: "meter",
+        inside: None,
+        columns: &[
+            ("name", "name", Text),
+            ("title", "title", Text),
+            ("at", "at", Text),
+            ("tag", "tag", Text),
+            ("reads", "reads", Text),
+            ("carrier", "carrier", Text),
+            ("factor", "factor", Number),
+            ("rolls_over_at", "rolls_over_at", Number),
+            ("most_kw", "most_kw", Number),
         ],
     },
     Table {

@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 18] = [
     "equipment",
     "tag",
     "connector",
@@ -104,6 +104,8 @@ const SECTIONS: [&str; 16] = [
     "machine",
     "maintenance_plan",
     "tool",
+    "meter",
+    "tariff",
     "target",
     "alarm",
     "format",

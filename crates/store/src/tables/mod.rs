@@ -1,6 +1,7 @@
 //! What is kept, table by table, in statements that both databases understand.
 
 mod accounts;
+mod energy;
 mod erp;
 mod floor;
 mod labour;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod documents;
+mod energy;
 mod erp;
 mod fakes;
 mod file;

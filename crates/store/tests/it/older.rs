@@ -132,6 +132,9 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO tool_told (tool, renewal, level, reached, at, event) VALUES ('M-17', 1, 'warn', 900000, 6, x'07');
         INSERT INTO tool_change (number, key, content, tool, kind, at, by_id, reason, renewal, span, event)
             VALUES (1, x'00112233445566778899aabbccddeef7', zeroblob(32), 'M-17', 'mount', 5, x'01', 'ä', 1, 1, x'08');
+        INSERT INTO energy_meter (number, name, heard) VALUES (1, 'main', '{}'), (2, 'line', '');
+        INSERT INTO energy_quarter (meter, quarter, energy, estimated, from_us, to_us, metered_us)
+            VALUES (1, 1977000, 9000000000000000000, 1, 0, 900000000, 900000000), (2, -1, 0, 0, 5, 6, 1);
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)

@@ -29,7 +29,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 struct Outbox {
     waiting: VecDeque<Message>,
     state: (State, Reason),
-    counts: (u64, u64),
+    counts: (u64, u64, u64),
     last: Timestamp,
 }
 
@@ -56,7 +56,7 @@ impl Edge {
         let outbox = |_| Outbox {
             waiting: VecDeque::new(),
             state: (State::Idle, Reason::Nothing),
-            counts: (0, 0),
+            counts: (0, 0, 0),
             last: Timestamp::from_micros(0),
         };
         let shared = Mutex::new(Shared { outboxes: Place::ALL.map(outbox), controls });
@@ -100,7 +100,7 @@ impl Edge {
             match said {
                 Said::Unit(_) => {}
                 Said::State(state, reason) => outbox.state = (*state, *reason),
-                Said::Counts { good, scrap } => outbox.counts = (*good, *scrap),
+                Said::Counts { good, scrap, energy } => outbox.counts = (*good, *scrap, *energy),
             }
             outbox.push(message(*place, said, now[*place as usize]));
             self.news[*place as usize].notify_one();
@@ -131,9 +131,9 @@ impl Edge {
             return;
         }
         let now = outbox.now(self.clock.as_ref());
-        let ((state, reason), (good, scrap)) = (outbox.state, outbox.counts);
+        let ((state, reason), (good, scrap, energy)) = (outbox.state, outbox.counts);
         outbox.push(message(place, &Said::State(state, reason), now));
-        outbox.push(message(place, &Said::Counts { good, scrap }, now));
+        outbox.push(message(place, &Said::Counts { good, scrap, energy }, now));
         if place == Place::Mount {
             outbox.push(control(controls, now));
         }

@@ -249,7 +249,9 @@ fn message(place: Place, said: &Said, now: Timestamp) -> Message {
     let (what, payload) = match said {
         Said::Unit(report) => ("unit", unit(report, now)),
         Said::State(state, reason) => ("state", state_payload(*state, *reason, now)),
-        Said::Counts { good, scrap } => ("counts", json!({ "ts": now.to_string(), "good": good, "scrap": scrap })),
+        Said::Counts { good, scrap, energy } => {
+            ("counts", json!({ "ts": now.to_string(), "good": good, "scrap": scrap, "energy": energy }))
+        }
     };
     Message::new(topic(place, what), payload.to_string()).sure()
 }

@@ -25,6 +25,11 @@ const PATIENCE: u32 = 100;
 const WORK: [u32; 4] = [CYCLE - 2, 222, 214, 160];
 /// What it takes to set a station up for another product.
 const SETUP: [u32; 4] = [5 * CYCLE, 2 * CYCLE, 2 * CYCLE, CYCLE];
+/// What a station draws at work, and whenever it is on, in W.
+const AT_WORK: [u64; 4] = [3_200, 4_500, 9_800, 2_100];
+const ON: u64 = 400;
+/// Steps in an hour.
+const STEPS_AN_HOUR: u64 = 36_000;
 /// What a repair takes before the second test.
 const REPAIR: u32 = 240;
 
@@ -123,12 +128,14 @@ pub enum Said {
     Unit(Report),
     /// The station's state is another now.
     State(State, Reason),
-    /// How many units it made since the start.
+    /// How many units it made since the start, and what that took.
     Counts {
         /// Passed.
         good: u64,
         /// Scrapped.
         scrap: u64,
+        /// Its energy meter, in Wh.
+        energy: u64,
     },
 }
 
@@ -157,6 +164,8 @@ struct Station {
     tooled: Product,
     good: u64,
     scrap: u64,
+    /// What it has drawn since the start, in watts times steps.
+    drawn: u64,
 }
 
 /// The whole line.
@@ -185,6 +194,7 @@ impl World {
             tooled: Product::Hp8,
             good: 0,
             scrap: 0,
+            drawn: 0,
         };
         Self {
             stations: Place::ALL.map(station),
@@ -242,6 +252,7 @@ impl World {
 
     fn advance(&mut self, place: Place, controls: Controls, room: bool) {
         let station = &mut self.stations[place as usize];
+        station.drawn += if station.state == State::Execute { AT_WORK[place as usize] } else { ON };
         match (station.state, station.reason) {
             (State::Execute, _) => self.work(place, controls, room),
             (State::Idle, _) => self.wake(place, controls),
@@ -380,7 +391,8 @@ impl World {
                 station.bench = None;
             }
         }
-        let counts = Said::Counts { good: station.good, scrap: station.scrap };
+        let energy = station.drawn / STEPS_AN_HOUR;
+        let counts = Said::Counts { good: station.good, scrap: station.scrap, energy };
         self.said.push((place, Said::Unit(report)));
         if verdict != Verdict::Failed {
             self.said.push((place, counts));
