@@ -232,6 +232,8 @@ pub enum MasterKind {
     MaintenancePlan,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
+    /// Which reports the node makes by itself.
+    Report,
 }
 
 /// The most tables of one kind of master data in a model.
@@ -239,7 +241,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -248,6 +250,7 @@ impl MasterKind {
         Self::Machine,
         Self::MaintenancePlan,
         Self::Target,
+        Self::Report,
     ];
 
     /// The word in documents.
@@ -262,6 +265,7 @@ impl MasterKind {
             Self::Machine => "machine",
             Self::MaintenancePlan => "maintenance_plan",
             Self::Target => "target",
+            Self::Report => "report",
         }
     }
 

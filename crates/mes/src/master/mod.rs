@@ -10,6 +10,7 @@
 //! | `[[material]]` | `name`, `revision` | `title`, `description`, `unit`, `gtin`, `tracked`, `family`; `bill`: tables of `material`, `quantity`, `operation`; `characteristic`: tables of `name`, `unit`, `target`, `lower`, `upper`, `operation`; `operation`: tables of `name`, `title`, `equipment`, `run_time`, `setup`, `after`, `skills`, `instructions` |
 //! | `[[maintenance_plan]]` | `name` | `title`, `equipment`; `every`, `every_cycles`, `every_run_time`, `condition`; `begins`, `lead`, `within`, `estimated`, `priority`, `skills`, `instructions`; `parts`: tables of `material`, `quantity` |
 //! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
+//! | `[[report]]` | `name` | `kind`, `shift` or `day`; `at`, `after`, `folder`, `keep` |
 //! | `[[target]]` | `equipment` | the ids of KPIs, each with what it is to come to |
 //!
 //! A table is read whole or not at all: what is in [`MasterData`] names nothing that is not there, in the tables that were read or in
@@ -23,6 +24,7 @@ mod machine;
 mod maintenance;
 mod material;
 mod reason;
+mod report;
 mod revision;
 mod skill;
 mod station;
@@ -34,6 +36,7 @@ pub use machine::{CountTag, Counts, Machine, Meanings, StateTag};
 pub use maintenance::{MaintenancePlan, PlanPart};
 pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
 pub use reason::Reason;
+pub use report::{ReportKind, ReportSchedule};
 pub use revision::order as revision_order;
 pub use skill::Skill;
 pub use station::{MeasureTag, PartTag, ResultTag, Station};
@@ -74,6 +77,8 @@ pub struct MasterData {
     pub maintenance_plans: BTreeMap<String, MaintenancePlan>,
     /// What KPIs are to come to, by the path of the equipment.
     pub targets: BTreeMap<String, Target>,
+    /// Which reports the node makes by itself.
+    pub reports: BTreeMap<String, ReportSchedule>,
 }
 
 impl MasterData {
@@ -127,6 +132,10 @@ impl MasterData {
             MasterKind::Target => {
                 let target = with_table(def, findings, |table| target::read(table, &def.name, index));
                 self.targets.extend(target.map(|target| (name, target)));
+            }
+            MasterKind::Report => {
+                let report = with_table(def, findings, |table| report::read(table, &def.name, index));
+                self.reports.extend(report.flatten().map(|report| (name, report)));
             }
         }
     }

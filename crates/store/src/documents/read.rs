@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "equipment",
     "tag",
     "connector",
@@ -104,6 +104,7 @@ const SECTIONS: [&str; 15] = [
     "machine",
     "maintenance_plan",
     "target",
+    "report",
     "alarm",
     "format",
 ];
