@@ -9,6 +9,7 @@ mod maintenance;
 mod orders;
 mod outbox;
 mod plant;
+mod report;
 mod timeline;
 mod trace;
 

@@ -127,6 +127,10 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO maintenance_part (order_id, material, lot, serial, quantity)
             VALUES (x'00112233445566778899aabbccddeef5', 'SEAL', 'ä', '', 1), (x'00112233445566778899aabbccddeef5', 'SEAL', '', '', 2);
         INSERT INTO maintenance_turn (plan, turn, since) VALUES ('oil', 1, 5);
+        INSERT INTO report (id, kind, path, subject, from_at, to_at, made_at, schedule, event, key_id, signature, size, content)
+            VALUES (x'00112233445566778899aabbccddeef7', 'shift', 'works', '', 1, 2, 3, 'ä', x'07', 'k', zeroblob(64), 2, x'7b7d');
+        INSERT INTO report_branch (branch, report, kind) VALUES ('', x'00112233445566778899aabbccddeef7', 'shift');
+        INSERT INTO report_file (report, folder) VALUES (x'00112233445566778899aabbccddeef7', 'works');
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)
