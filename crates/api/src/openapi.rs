@@ -2,8 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, erp, health, history, influx, ingest, kept, labour,
-    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock, storage,
-    timeline, topics, trace, transfer, users, values, ws,
+    logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, reports, secrets, session, sql, stock,
+    storage, timeline, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -88,6 +88,7 @@ use utoipa::OpenApi;
         orders::schedule,
         orders::plan,
         orders::skills,
+        orders::units,
         logbook::entries,
         logbook::entry,
         logbook::write,
@@ -96,6 +97,11 @@ use utoipa::OpenApi;
         logbook::handovers,
         logbook::handover,
         logbook::confirm,
+        reports::list,
+        reports::one,
+        reports::file,
+        reports::make,
+        reports::schedules,
         labour::worked,
         labour::sign_on,
         labour::sign_off,

@@ -4,6 +4,7 @@ pub mod erp;
 pub mod maintenance;
 pub mod mes;
 pub mod orders;
+pub mod reports;
 pub mod shift;
 pub mod stock;
 pub mod trace;

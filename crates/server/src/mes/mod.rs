@@ -13,6 +13,8 @@ mod orders;
 mod read;
 mod times;
 
+pub use ask::EDITION;
+
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};
 use andon_mes::element::Element;

@@ -112,7 +112,7 @@ impl Shift {
 }
 
 /// By which a request is known again: its key, and a digest of what it asks.
-fn key_of(key: Uuid, asked: &[&str]) -> Key {
+pub fn key_of(key: Uuid, asked: &[&str]) -> Key {
     let mut digest = sha2::Sha256::new();
     for part in asked {
         digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
