@@ -115,6 +115,8 @@ pub struct Parts {
     pub energy: Arc<dyn ports::energy::Energy>,
     /// The shift logbook.
     pub logbook: Arc<dyn ports::shift::Logbook>,
+    /// Kept reports.
+    pub reports: Arc<dyn ports::reports::Reports>,
     /// Who is signed on where.
     pub labour: Arc<dyn ports::shift::Labour>,
     /// Tools and moulds.
@@ -192,8 +194,8 @@ impl std::ops::Deref for App {
 pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, energy, erp, health, history, influx, ingest, kept,
-        labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql,
-        stock, storage, timeline, tools, topics, trace, transfer, ui, users, values, ws,
+        labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, reports, secrets, session,
+        sql, stock, storage, timeline, tools, topics, trace, transfer, ui, users, values, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -257,6 +259,7 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/corrections", get(mes::corrections).post(mes::correct))
         .route("/api/mes/orders", get(orders::list).post(orders::make))
         .route("/api/mes/orders/{number}", get(orders::one).patch(orders::change))
+        .route("/api/mes/orders/{number}/units", get(orders::units))
         .route("/api/mes/orders/{number}/{action}", post(orders::act))
         .route("/api/mes/jobs", get(orders::jobs))
         .route("/api/mes/jobs/{id}/ledger", get(orders::ledger))
@@ -301,6 +304,10 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/maintenance/orders/{number}/{trigger}", post(maintenance::act))
         .route("/api/mes/maintenance/plans", get(maintenance::plans))
         .route("/api/mes/maintenance/figures", get(maintenance::figures))
+        .route("/api/mes/reports", get(reports::list).post(reports::make))
+        .route("/api/mes/reports/{id}", get(reports::one))
+        .route("/api/mes/reports/{id}/file", get(reports::file))
+        .route("/api/mes/report-schedules", get(reports::schedules))
         .route("/api/mes/units", get(trace::units))
         .route("/api/mes/units/{id}", get(trace::unit))
         .route("/api/mes/units/{id}/certificate", post(trace::certify))

@@ -2,8 +2,8 @@
 
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, energy, erp, health, history, influx, ingest, kept,
-    labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, secrets, session, sql, stock,
-    storage, timeline, tools, topics, trace, transfer, users, values, ws,
+    labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, reports, secrets, session, sql,
+    stock, storage, timeline, tools, topics, trace, transfer, users, values, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -90,6 +90,7 @@ use utoipa::OpenApi;
         orders::schedule,
         orders::plan,
         orders::skills,
+        orders::units,
         logbook::entries,
         logbook::entry,
         logbook::write,
@@ -98,6 +99,11 @@ use utoipa::OpenApi;
         logbook::handovers,
         logbook::handover,
         logbook::confirm,
+        reports::list,
+        reports::one,
+        reports::file,
+        reports::make,
+        reports::schedules,
         labour::worked,
         labour::sign_on,
         labour::sign_off,

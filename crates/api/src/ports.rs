@@ -5,6 +5,7 @@ pub mod erp;
 pub mod maintenance;
 pub mod mes;
 pub mod orders;
+pub mod reports;
 pub mod shift;
 pub mod stock;
 pub mod tools;

@@ -252,6 +252,16 @@ impl Calendar {
         all
     }
 
+    /// The days of the zone that touch a window, each from midnight to midnight: on some of them a clock shows 23 or 25 hours.
+    #[must_use]
+    pub fn days(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+        let to = to.min(from.plus(WINDOW_MAX));
+        let (Some(first), Some(last)) = (self.day(from), self.day(to)) else { return Vec::new() };
+        let days = first.iter_days().take_while(|day| *day <= last);
+        let all = days.map(|day| (self.begin(day, 0), self.begin(day, 1440)));
+        all.filter(|(begins, ends)| *begins < to && from < *ends).collect()
+    }
+
     /// The shift in which an instant lies; where several overlap, that which began last.
     #[must_use]
     pub fn shift_at(&self, at: Timestamp) -> Option<Shift<'_>> {
@@ -427,6 +437,22 @@ mod tests {
         assert_eq!(name("2026-02-03T05:00:00Z"), is("Early", "2026-02-03"));
         assert_eq!(name("2026-02-03T13:00:00Z"), is("Late", "2026-02-03"));
         assert_eq!(name("2026-02-07T12:00:00Z"), None);
+    }
+
+    #[test]
+    fn days_are_from_midnight_to_midnight_there() {
+        let berlin = Calendar::new("Europe/Berlin", Vec::new(), Vec::new()).expect("a calendar");
+        let days = |from, to| {
+            let days = berlin.days(at(from), at(to));
+            days.into_iter().map(|(from, to)| (from.to_string(), to.since(from).as_secs() / 3600)).collect::<Vec<_>>()
+        };
+        let day = |from: &str, hours| (from.to_owned(), hours);
+        assert_eq!(
+            days("2026-03-28T12:00:00Z", "2026-03-29T22:00:00Z"),
+            [day("2026-03-27T23:00:00Z", 24), day("2026-03-28T23:00:00Z", 23)],
+            "summer time begins; the next day begins at 22:00 of UTC"
+        );
+        assert_eq!(days("2026-10-25T12:00:00Z", "2026-10-25T12:00:01Z"), [day("2026-10-24T22:00:00Z", 25)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - Every moment of a work unit belongs to exactly one time of ISO 22400-2 ([`element`]); what is not known is [`element::Element::Unknown`].
 //! - KPIs come from added numerators and denominators, and a zero below the line is no value ([`kpi`]).
 //! - Of a birth certificate, no byte can be changed but white space ([`certificate`]).
+//! - Of a kept report, likewise; every number in it is whole, or a text of decimal digits ([`report`]).
 //! - The same readings of a station give the same passes of units, wherever reading was broken off and taken up again ([`pass`]).
 //! - A maintenance order moves by the table of job orders, somebody works on it exactly while it runs, and failures add up over equipment and windows ([`maintenance`]).
 //! - What a tool has used is what its machines made and ran while it was mounted there, and a span is the sum of its parts ([`tool`], [`wear`]).
@@ -34,6 +35,7 @@ pub mod order;
 pub mod packml;
 pub mod pass;
 pub mod quantity;
+pub mod report;
 pub mod rollup;
 pub mod schedule;
 pub mod steps;

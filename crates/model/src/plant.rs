@@ -238,6 +238,8 @@ pub enum MasterKind {
     Tariff,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
+    /// Which reports the node makes by itself.
+    Report,
 }
 
 /// The most tables of one kind of master data in a model.
@@ -245,7 +247,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -257,6 +259,7 @@ impl MasterKind {
         Self::Meter,
         Self::Tariff,
         Self::Target,
+        Self::Report,
     ];
 
     /// The word in documents.
@@ -274,6 +277,7 @@ impl MasterKind {
             Self::Meter => "meter",
             Self::Tariff => "tariff",
             Self::Target => "target",
+            Self::Report => "report",
         }
     }
 

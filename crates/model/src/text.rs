@@ -110,6 +110,14 @@ const fn hidden(character: char) -> Option<&'static str> {
     })
 }
 
+/// A cell of a table in CSV, by RFC 4180. One that a spreadsheet would compute is told from a formula by a quotation mark before it.
+#[must_use]
+pub fn csv_cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '@', '\t']) || (text.starts_with('-') && text.parse::<f64>().is_err());
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\r', '\n', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +162,21 @@ mod tests {
     fn one_is_one_and_no_other_number() {
         let files = |number: u64| counted(number, "file", "files");
         assert_eq!([files(0), files(1), files(2)], ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn a_cell_is_no_formula_and_breaks_no_row() {
+        for (text, cell) in [
+            ("V-7", "V-7"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "'=1+1"),
+            ("@x", "'@x"),
+            ("-cmd", "'-cmd"),
+            ("-3.5", "-3.5"),
+            ("", ""),
+        ] {
+            assert_eq!(csv_cell(text), cell);
+        }
     }
 }

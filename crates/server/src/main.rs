@@ -33,6 +33,7 @@ mod plant_admin;
 mod presence;
 mod progress;
 mod records;
+mod report;
 mod say;
 mod secrets;
 mod settings;
@@ -228,6 +229,14 @@ enum Verify {
         #[arg(long = "key", value_name = "FILE|HEX")]
         keys: Vec<String>,
     },
+    /// Say whether a report is whole and signed under a key that you trust; exit code 2 if it is not.
+    Report {
+        /// The report: JSON, as the node gave it out.
+        file: PathBuf,
+        /// A public key that you trust, from the node's owner: a file (PEM, DER or 32 bytes) or 64 hexadecimal digits. May be repeated.
+        #[arg(long = "key", value_name = "FILE|HEX")]
+        keys: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -393,6 +402,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Calc { file, kind } => calc::calc(&file, kind),
         Command::Verify { command: Verify::Certificate { file, keys } } => verify::certificate(&file, &keys),
+        Command::Verify { command: Verify::Report { file, keys } } => verify::report(&file, &keys),
         Command::History { command: History::Compact(config) } => commands::compact(&read(&config)?).await,
         Command::History { command: History::GiveUp { config, file, reason } } => {
             commands::give_up(&read(&config)?, &file, &reason).await

@@ -19,6 +19,7 @@ use crate::notes::{self, Notes};
 use crate::plant_admin::{Admin, Followers, compressions, retentions};
 use crate::presence;
 use crate::records;
+use crate::report::{self, Reports};
 use crate::secrets::Secrets;
 use crate::settings::{AccessMode, Listen, Settings};
 use crate::shift::{self, Shift};
@@ -310,6 +311,7 @@ impl Node {
             bus: bus.clone(),
             clock: clock.clone(),
         });
+        let signing_key = dir.join("tls/signing-key.pem");
         let trace = Traceability::open(trace::Parts {
             store: store.clone(),
             log: shared.clone(),
@@ -318,7 +320,7 @@ impl Node {
             notes: notes.clone(),
             accounts: accounts.clone(),
             mes: mes.clone(),
-            key: SigningKey::open(&dir.join("tls/signing-key.pem"))?,
+            key: SigningKey::open(&signing_key)?,
             node,
         })
         .await?;
@@ -460,6 +462,21 @@ impl Node {
         // Ends with what acts on the plant: what it would still tell is in the records for the next start.
         erp.start(&mut core.tasks, &core.stop);
         keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
+        let reports = Reports::new(report::Parts {
+            store: store.clone(),
+            mes: mes.clone(),
+            shift: shift.clone(),
+            maintenance: maintenance.clone(),
+            alarms: alarms.clone(),
+            accounts: accounts.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            notes: notes.clone(),
+            key: SigningKey::open(&signing_key)?,
+            node,
+            folder: dir.join("reports"),
+        });
+        keepers.tasks.spawn(reports.clone().run(keepers.stop.clone()));
         let holds = Holds::new(Sources {
             data_dir: settings.data_dir.clone(),
             node,
@@ -565,6 +582,7 @@ impl Node {
                 logbook: shift.clone(),
                 labour: shift.clone(),
                 tools: tools.clone(),
+                reports: reports.clone(),
                 maintenance: maintenance.clone(),
                 traces: trace.clone(),
                 stock: trace.clone(),

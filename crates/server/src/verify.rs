@@ -3,7 +3,9 @@
 use crate::commands::FOUND;
 use crate::say::{complain, say};
 use andon_mes::certificate::{self, Certificate, FILE_MAX, KEY_FILE_MAX, PublicKey, Refusal, Signature};
-use andon_model::text::counted;
+use andon_mes::report;
+use andon_model::Timestamp;
+use andon_model::text::{counted, shown};
 use anyhow::{Context, Result};
 use rustls::SignatureScheme;
 use std::io::Read as _;
@@ -26,6 +28,27 @@ pub fn certificate(file: &Path, keys: &[String]) -> Result<ExitCode> {
             complain!("refused: {refusal}");
             if let (Refusal::UnknownKey { .. }, true) = (&refusal, keys.is_empty()) {
                 complain!("  try: --key FILE with the issuer's public key, or its 64 hexadecimal digits");
+            }
+            Ok(ExitCode::from(FOUND))
+        }
+    }
+}
+
+/// Says whether a report is one that a trusted key has signed, and what it is of.
+/// # Errors
+/// The file or a key cannot be read.
+pub fn report(file: &Path, keys: &[String]) -> Result<ExitCode> {
+    let trusted = keys.iter().map(|key| trusted_key(key)).collect::<Result<Vec<_>>>()?;
+    let bytes = read(file, report::FILE_MAX + 1)?;
+    match report::verify(&bytes, &trusted, is_signed_by) {
+        Ok(head) => {
+            tell_report(&head);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(refusal) => {
+            complain!("refused: {refusal}");
+            if let (report::Refusal::UnknownKey { .. }, true) = (&refusal, keys.is_empty()) {
+                complain!("  try: --key FILE with the node's public key, or its 64 hexadecimal digits");
             }
             Ok(ExitCode::from(FOUND))
         }
@@ -82,4 +105,22 @@ fn tell(certificate: &Certificate) {
     let parts = count(content.parts.len(), "part", "parts");
     let order = content.job_order.as_ref().map_or("no job order".to_owned(), |order| format!("job order {order}"));
     say!("{order}, {parts}, {tests}, {failed}");
+}
+
+fn tell_report(head: &report::Head) {
+    let [from, to, made] = [head.from_ms, head.to_ms, head.made_ms].map(Timestamp::from_millis);
+    let named =
+        [head.shift.as_deref(), head.order.as_deref()].into_iter().flatten().map(|name| format!(" {}", shown(name)));
+    let place = if head.path.is_empty() { "the whole plant".into() } else { shown(&head.path) };
+    say!("good: report {} of {} {}{}", head.id, place, shown(&head.kind), named.collect::<String>());
+    say!("from {from} to {to}, made {made} by node {}, under the key {}", head.node.id, head.node.key_id);
+    let who = match (&head.schedule, head.by) {
+        (Some(schedule), _) => format!("schedule {}", shown(schedule)),
+        (None, Some(person)) => format!("asked for by {person}"),
+        (None, None) => "nobody is named as having asked for it".to_owned(),
+    };
+    match head.replaces {
+        Some(before) => say!("{who}; it takes the place of report {before}"),
+        None => say!("{who}"),
+    }
 }

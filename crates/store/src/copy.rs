@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 62] = [
+pub(crate) const TABLES: [Table; 65] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -85,6 +85,10 @@ pub(crate) const TABLES: [Table; 62] = [
     table("tool_change", &["number"]),
     table("energy_meter", &["number"]),
     table("energy_quarter", &["meter", "quarter"]),
+    // A row may be a document of megabytes.
+    Table { name: "report", key: &["id"], given: None, rows: 4 },
+    table("report_branch", &["branch", "report"]),
+    table("report_file", &["report"]),
 ];
 
 /// A column, and what stands in it.

@@ -27,6 +27,7 @@ pub mod maintenance;
 pub mod orders;
 mod postgres;
 pub mod relay;
+pub mod report;
 pub mod repository;
 mod sql;
 mod sqlite;

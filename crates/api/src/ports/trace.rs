@@ -43,6 +43,51 @@ pub struct ItemsPage {
     pub next: Option<Uuid>,
 }
 
+/// The certificate of a unit that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HoldingCertificateView {
+    /// Its number: under it the file is fetched.
+    pub number: String,
+    /// SHA-256 of the file, in lower-case hex.
+    pub sha256: String,
+    /// When it was issued, in ms since 1970.
+    pub issued_ms: i64,
+}
+
+/// A serial unit that was made under an order.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct OrderUnitView {
+    /// Its id.
+    pub id: Uuid,
+    /// The part number of what it is.
+    pub material: String,
+    /// Its revision.
+    pub revision: Option<String>,
+    /// Its serial number.
+    pub number: String,
+    /// `Released`, `Quarantine`, `Hold`, `Scrapped`, `Shipped`.
+    pub state: String,
+    /// When it was made, in ms since 1970.
+    pub made_ms: i64,
+    /// The job order it was made under.
+    pub job: Option<Uuid>,
+    /// When it was finished; `null`: it is not.
+    pub finished_ms: Option<i64>,
+    /// `due`, `issued`, `not_possible`; `null`: it is not finished.
+    pub certificate_state: Option<String>,
+    /// The certificate that holds.
+    pub certificate: Option<HoldingCertificateView>,
+}
+
+/// A page of units of an order, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct OrderUnitsPage {
+    /// They.
+    pub units: Vec<OrderUnitView>,
+    /// Send it as `before` for the next page; `null`: this is the last one.
+    pub next: Option<Uuid>,
+}
+
 /// Which kind of items is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "each says what it is")]
@@ -369,6 +414,8 @@ pub trait Traces: Send + Sync + 'static {
     fn stations(&self) -> Vec<String>;
     /// Items, the newest first.
     fn items(&self, query: ItemsQuery) -> Traced<'_, ItemsPage>;
+    /// Units that were made under any of these job orders, the newest first.
+    fn units_of(&self, jobs: Vec<Uuid>, before: Option<Uuid>, limit: u32) -> Traced<'_, OrderUnitsPage>;
     /// A unit.
     fn unit(&self, id: Uuid) -> Traced<'_, UnitView>;
     /// A lot, or any other item.

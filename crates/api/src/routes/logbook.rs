@@ -60,7 +60,7 @@ pub(super) fn place(app: &App, caller: &Caller, path: &str) -> Result<(), Proble
 }
 
 /// The branches that the caller may view, of them what lies on or below a path; none lies below another.
-fn branches(app: &App, caller: &Caller, path: Option<&str>) -> Vec<String> {
+pub(super) fn branches(app: &App, caller: &Caller, path: Option<&str>) -> Vec<String> {
     let path = path.unwrap_or_default();
     let viewed = caller.branches(app, Action::View).into_iter();
     let narrowed = viewed.filter_map(|branch| {
@@ -78,7 +78,7 @@ fn disjoint(mut branches: Vec<String>) -> Vec<String> {
     branches
 }
 
-fn window(from_ms: Option<i64>, to_ms: Option<i64>) -> Result<(Timestamp, Timestamp), Problem> {
+pub(super) fn window(from_ms: Option<i64>, to_ms: Option<i64>) -> Result<(Timestamp, Timestamp), Problem> {
     asked::in_order(from_ms, to_ms)?;
     let from = from_ms.map_or(Ok(Timestamp::from_micros(i64::MIN)), |ms| asked::time("from_ms", ms))?;
     let to = to_ms.map_or(Ok(Timestamp::from_micros(i64::MAX)), |ms| asked::time("to_ms", ms))?;

@@ -22,6 +22,7 @@ pub mod mqtt_rules;
 pub mod notes;
 pub mod orders;
 pub mod plant;
+pub mod reports;
 pub mod secrets;
 pub mod session;
 pub mod sql;

@@ -13,6 +13,7 @@ use crate::ports::orders::{
     OrderAction, OrderPatch, OrderView, OrderWish, OrdersPage, OrdersProblem, PlaceWish, ProposalView, ScheduleView,
     SeenWish, SkillView, Standing, TriggerWish,
 };
+use crate::ports::trace::OrderUnitsPage;
 use crate::problem::Problem;
 use andon_model::Timestamp;
 use andon_model::access::Action;
@@ -781,4 +782,30 @@ pub async fn disqualify(
     caller.may(&app, Action::Administer, "")?;
     answered(&app, &caller, app.orders.disqualify(person, skill, caller.who.clone())).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which units.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct UnitsQuery {
+    /// How many, 1–500; 100 if missing.
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    before: Option<Uuid>,
+}
+
+/// The serial units that were made under an order, the newest first, each with its certificate.
+#[utoipa::path(get, path = "/api/mes/orders/{number}/units", params(("number" = String, Path), UnitsQuery),
+    responses((status = 200, body = OrderUnitsPage), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn units(
+    State(app): State<App>,
+    caller: Caller,
+    Path(number): Path<String>,
+    Query(query): Query<UnitsQuery>,
+) -> Result<Json<OrderUnitsPage>, Overtaken> {
+    let order = order_seen(&app, &caller, &number).await?;
+    super::trace::may(&app, &caller, Action::View)?;
+    let limit = asked::within("limit", query.limit, 100, 1..=500)?;
+    let jobs = order.jobs.iter().map(|job| job.id).collect();
+    Ok(Json(app.traces.units_of(jobs, query.before, limit).await.map_err(Problem::from)?))
 }

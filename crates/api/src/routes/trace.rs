@@ -14,6 +14,7 @@ use crate::ports::trace::{
 use crate::problem::Problem;
 use andon_model::Timestamp;
 use andon_model::access::Action;
+use andon_model::text::csv_cell;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -325,20 +326,13 @@ fn csv(recall: &RecallView) -> String {
             &packed_in.join("; "),
         ];
         for cell in cells {
-            table.push_str(&quoted(cell));
+            table.push_str(&csv_cell(cell));
             table.push(',');
         }
         // Writing into a text cannot fail.
         let _ = write!(table, "{depth},{}\r\n", item.id);
     }
     table
-}
-
-/// A cell by RFC 4180. One that a spreadsheet would compute is told from a formula by a quotation mark before it.
-fn quoted(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '@', '\t']) || (text.starts_with('-') && text.parse::<f64>().is_err());
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\r', '\n', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 fn file(content_type: &'static str, name: &str, bytes: Vec<u8>) -> Response {
@@ -451,25 +445,4 @@ pub async fn label(
     };
     let text = app.traces.label(id, form).await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_cell_is_no_formula_and_breaks_no_row() {
-        for (text, cell) in [
-            ("V-7", "V-7"),
-            ("a,b", "\"a,b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("=1+1", "'=1+1"),
-            ("@x", "'@x"),
-            ("-cmd", "'-cmd"),
-            ("-3.5", "-3.5"),
-            ("", ""),
-        ] {
-            assert_eq!(quoted(text), cell);
-        }
-    }
 }

@@ -18,7 +18,7 @@ pub const WHOLE_MAX: i64 = (1 << 53) - 1;
 
 /// A value, with the members of objects in the order of the file.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     /// At most [`WHOLE_MAX`] from zero.
@@ -40,7 +40,7 @@ pub enum JsonError {
     Twice(String),
     /// Readers could round it differently.
     #[error(
-        "the number {0} is not a whole one between ±9007199254740991; others stand in a certificate as texts, such as \"12.5\""
+        "the number {0} is not a whole one between ±9007199254740991; others are signed as texts, such as \"12.5\""
     )]
     Number(String),
     /// Lists and objects stand too deep in each other.
@@ -61,7 +61,7 @@ pub enum JsonError {
 
 impl Json {
     /// Reads a text of which there is one reading only.
-    pub(super) fn read(text: &[u8]) -> Result<Self, JsonError> {
+    pub(crate) fn read(text: &[u8]) -> Result<Self, JsonError> {
         let (fault, values) = (RefCell::new(None), Cell::new(0));
         let mut reader = serde_json::Deserializer::from_slice(text);
         let read = Reading { depth: 0, values: &values, fault: &fault }.deserialize(&mut reader);
@@ -70,7 +70,7 @@ impl Json {
     }
 
     /// Whether the file says it as RFC 8785 does, but for white space between the values and the order of members.
-    pub(super) fn check_spelling(&self, file: &[u8]) -> Result<(), JsonError> {
+    pub(crate) fn check_spelling(&self, file: &[u8]) -> Result<(), JsonError> {
         let mut plain = Vec::with_capacity(file.len());
         self.write(&mut plain, false);
         let mut expected = plain.iter();
@@ -90,20 +90,20 @@ impl Json {
     }
 
     /// The canonical form.
-    pub(super) fn canonical(&self) -> Vec<u8> {
+    pub(crate) fn canonical(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(&mut out, true);
         out
     }
 
     /// The member of that name, if it is an object that has it.
-    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
         let Self::Members(members) = self else { return None };
         members.iter().find_map(|(member, value)| (member == name).then_some(value))
     }
 
     /// The text, if it is one.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 

@@ -19,7 +19,7 @@
 
 mod content;
 mod decimal;
-mod json;
+pub(crate) mod json;
 mod key;
 #[cfg(test)]
 mod tests;

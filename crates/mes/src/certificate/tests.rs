@@ -410,7 +410,7 @@ fn what_is_wrong_is_said() {
         ),
         (
             with("\"version\":1}", "\"version\":1.0}"),
-            "the number 1 is not a whole one between ±9007199254740991; others stand in a certificate as texts, such as \"12.5\"",
+            "the number 1 is not a whole one between ±9007199254740991; others are signed as texts, such as \"12.5\"",
         ),
         (with("\"Ed25519\"", "\"HS256\""), "it is signed by \"HS256\"; a birth certificate is signed by Ed25519"),
         (

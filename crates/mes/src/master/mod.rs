@@ -13,6 +13,7 @@
 //! | `[[meter]]` | `name` | `title`, `at`, `tag`, `reads`, `carrier`, `factor`, `rolls_over_at`, `most_kw` |
 //! | `[[tariff]]` | `name` | `carrier`, `at`, `currency`, `time_zone`, `price`, `demand_price`, `valid_from`; `window`: tables of `name`, `days`, `from`, `to`, `price` |
 //! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
+//! | `[[report]]` | `name` | `kind`, `shift` or `day`; `at`, `after`, `folder`, `keep` |
 //! | `[[target]]` | `equipment` | the ids of KPIs, each with what it is to come to |
 //!
 //! A table is read whole or not at all: what is in [`MasterData`] names nothing that is not there, in the tables that were read or in
@@ -27,6 +28,7 @@ mod maintenance;
 mod material;
 mod meter;
 mod reason;
+mod report;
 mod revision;
 mod skill;
 mod station;
@@ -41,6 +43,7 @@ pub use maintenance::{MaintenancePlan, PlanPart};
 pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
 pub use meter::{CARRIERS, MeterPoint};
 pub use reason::Reason;
+pub use report::{ReportKind, ReportSchedule};
 pub use revision::order as revision_order;
 pub use skill::Skill;
 pub use station::{MeasureTag, PartTag, ResultTag, Station};
@@ -89,6 +92,8 @@ pub struct MasterData {
     pub tariffs: BTreeMap<String, Tariff>,
     /// What KPIs are to come to, by the path of the equipment.
     pub targets: BTreeMap<String, Target>,
+    /// Which reports the node makes by itself.
+    pub reports: BTreeMap<String, ReportSchedule>,
 }
 
 impl MasterData {
@@ -154,6 +159,10 @@ impl MasterData {
             MasterKind::Target => {
                 let target = with_table(def, findings, |table| target::read(table, &def.name, index));
                 self.targets.extend(target.map(|target| (name, target)));
+            }
+            MasterKind::Report => {
+                let report = with_table(def, findings, |table| report::read(table, &def.name, index));
+                self.reports.extend(report.flatten().map(|report| (name, report)));
             }
         }
     }

@@ -66,6 +66,11 @@ impl Maintenance {
         Ok(seen.collect())
     }
 
+    /// An order as the node itself sees it.
+    pub(crate) async fn shown(&self, stored: &StoredMaintenance) -> Result<MaintenanceOrderView, MaintenanceProblem> {
+        self.view(stored, Uuid::nil()).await
+    }
+
     pub(super) async fn view(
         &self,
         stored: &StoredMaintenance,

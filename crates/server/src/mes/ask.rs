@@ -32,7 +32,7 @@ const STOPS_BACK: Duration = Duration::from_secs(86_400);
 /// The most stops of a machine, and the most pieces of an answer.
 const LISTED: usize = 20_000;
 /// The edition of the formulas.
-const EDITION: &str = "ISO 22400-2:2014";
+pub const EDITION: &str = "ISO 22400-2:2014";
 
 /// A machine's log over a window, and what is needed to tell of it.
 struct Looked<'l> {

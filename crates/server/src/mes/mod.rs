@@ -20,6 +20,8 @@ mod tools;
 pub(crate) use tools::ToolStands;
 
 use crate::energy::Meters;
+pub use ask::EDITION;
+
 use crate::notes::Notes;
 use andon_bus::{Bus, PlantView};
 use andon_mes::element::Element;

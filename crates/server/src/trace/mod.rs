@@ -14,6 +14,8 @@ mod show;
 mod steps;
 mod stock;
 
+pub use show::units_of;
+
 use crate::mes::Manufacturing;
 use crate::notes::Notes;
 use crate::records::complain_of;

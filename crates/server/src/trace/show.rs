@@ -2,18 +2,21 @@
 
 use super::Traceability;
 use andon_api::ports::trace::{
-    CertificateFile, CertificateView, DecisionView, DecisionWish, FindingView, FinishedView, ItemView, ItemsPage,
-    ItemsQuery, LabelForm, LinkView, Listed, LotView, PartView, PassView, ReachedView, RecallRowView, RecallView,
-    ReceiptWish, StockView, TraceProblem, TraceView, Traced, Traces, UnitCredential, UnitView,
+    CertificateFile, CertificateView, DecisionView, DecisionWish, FindingView, FinishedView, HoldingCertificateView,
+    ItemView, ItemsPage, ItemsQuery, LabelForm, LinkView, Listed, LotView, OrderUnitView, OrderUnitsPage, PartView,
+    PassView, ReachedView, RecallRowView, RecallView, ReceiptWish, StockView, TraceProblem, TraceView, Traced, Traces,
+    UnitCredential, UnitView,
 };
+use andon_mes::certificate::Hex;
 use andon_mes::trace::gs1::{Code, ContainerCode, Element, number_of};
 use andon_mes::trace::label::{Field, Label, Shape};
 use andon_mes::trace::qr;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
+use andon_store::Store;
 use andon_store::trace::{
     AsOf, CertificateBrief, CertificateState, ClosureWish, Cut, Direction, Disposition, Edge, Finished, Item,
-    ItemFilter, ItemKind, ItemRef, PAGE_MAX, PassAt, Place, RecallRow, TraceRepository,
+    ItemFilter, ItemKind, ItemRef, PAGE_MAX, PassAt, Place, RecallRow, TraceRepository, UnitOfJob,
 };
 use uuid::Uuid;
 
@@ -219,6 +222,44 @@ impl Traceability {
     }
 }
 
+/// Units that were made under any of these job orders, the newest first.
+pub async fn units_of(
+    store: &Store,
+    jobs: Vec<Uuid>,
+    before: Option<Uuid>,
+    limit: u32,
+) -> Result<OrderUnitsPage, TraceProblem> {
+    let limit = limit.clamp(1, PAGE_MAX);
+    let mut units = store.trace_units_of(jobs, before, limit + 1).await.map_err(failed)?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = units.len() > most;
+    units.truncate(most);
+    let next = units.last().filter(|_| more).map(|unit| unit.item.id);
+    Ok(OrderUnitsPage { units: units.into_iter().map(order_unit).collect(), next })
+}
+
+fn order_unit(unit: UnitOfJob) -> OrderUnitView {
+    let UnitOfJob { item, finished, certificate } = unit;
+    let certificate = certificate.map(|brief| HoldingCertificateView {
+        number: brief.number,
+        sha256: Hex(brief.sha256).to_string(),
+        issued_ms: brief.issued_at.millis(),
+    });
+    let state = finished.as_ref().map(|(_, state)| certificate_word(state).to_owned());
+    OrderUnitView {
+        id: item.id,
+        material: item.name.material,
+        revision: item.revision,
+        number: item.name.number,
+        state: item.state.word().to_owned(),
+        made_ms: item.made_at.millis(),
+        job: item.job,
+        finished_ms: finished.map(|(at, _)| at.millis()),
+        certificate_state: state,
+        certificate,
+    }
+}
+
 impl Traces for Traceability {
     fn stations(&self) -> Vec<String> {
         self.state().follower.stations().keys().cloned().collect()
@@ -226,6 +267,10 @@ impl Traces for Traceability {
 
     fn items(&self, query: ItemsQuery) -> Traced<'_, ItemsPage> {
         Box::pin(self.listed(query))
+    }
+
+    fn units_of(&self, jobs: Vec<Uuid>, before: Option<Uuid>, limit: u32) -> Traced<'_, OrderUnitsPage> {
+        Box::pin(units_of(&self.parts.store, jobs, before, limit))
     }
 
     fn unit(&self, id: Uuid) -> Traced<'_, UnitView> {
@@ -360,16 +405,19 @@ fn stock_view(stock: Vec<(String, i64)>) -> Vec<StockView> {
 }
 
 fn finished_view(finished: Finished) -> FinishedView {
-    let (certificate, why) = match finished.certificate {
-        CertificateState::Due => ("due", None),
-        CertificateState::Issued => ("issued", None),
-        CertificateState::NotPossible(why) => ("not_possible", Some(why)),
+    let certificate = certificate_word(&finished.certificate).to_owned();
+    let why = match finished.certificate {
+        CertificateState::NotPossible(why) => Some(why),
+        CertificateState::Due | CertificateState::Issued => None,
     };
-    FinishedView {
-        at_ms: finished.at.millis(),
-        equipment: finished.equipment,
-        certificate: certificate.to_owned(),
-        why,
+    FinishedView { at_ms: finished.at.millis(), equipment: finished.equipment, certificate, why }
+}
+
+const fn certificate_word(state: &CertificateState) -> &'static str {
+    match state {
+        CertificateState::Due => "due",
+        CertificateState::Issued => "issued",
+        CertificateState::NotPossible(_) => "not_possible",
     }
 }
 
@@ -377,7 +425,7 @@ fn certificate_view(brief: CertificateBrief) -> CertificateView {
     CertificateView {
         number: brief.number,
         issued_ms: brief.issued_at.millis(),
-        sha256: andon_mes::certificate::Hex(brief.sha256).to_string(),
+        sha256: Hex(brief.sha256).to_string(),
         key_id: brief.key_id,
         superseded_by: brief.superseded_by,
     }

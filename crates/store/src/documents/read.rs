@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "equipment",
     "tag",
     "connector",
@@ -107,6 +107,7 @@ const SECTIONS: [&str; 18] = [
     "meter",
     "tariff",
     "target",
+    "report",
     "alarm",
     "format",
 ];

@@ -43,7 +43,7 @@ pub(super) async fn note(tx: &mut Link<'_>, key: &Key, number: u64, at: Timestam
 }
 
 /// A path with every branch above it, and the whole tree.
-fn branches(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn branches(path: &str) -> impl Iterator<Item = &str> {
     let above = path.match_indices('/').map(|(at, _)| &path[..at]);
     [""].into_iter().chain(above).chain((!path.is_empty()).then_some(path))
 }

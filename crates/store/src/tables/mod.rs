@@ -10,6 +10,7 @@ mod maintenance;
 mod orders;
 mod outbox;
 mod plant;
+mod report;
 mod timeline;
 mod tools;
 mod trace;

@@ -80,6 +80,17 @@ pub struct ItemFilter {
     pub limit: u32,
 }
 
+/// A serial unit that was made under a job order, with what became of its certificate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UnitOfJob {
+    /// The unit, as it is now.
+    pub item: Item,
+    /// When it was finished, and what became of its certificate; `None`: it is not finished.
+    pub finished: Option<(Timestamp, CertificateState)>,
+    /// The certificate that holds.
+    pub certificate: Option<CertificateBrief>,
+}
+
 /// At which date.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AsOf {

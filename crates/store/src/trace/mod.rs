@@ -13,7 +13,7 @@ mod step;
 pub use ask::{
     AsOf, CertificateBrief, CertificateState, Closure, ClosureWish, Cut, Direction, Edge, Finding, Finished, Identity,
     Item, ItemFilter, JobUse, LyingMaterial, Move, Packed, PassAt, Place, Reached, Recall, RecallRow, StateSaid,
-    StoredCertificate, Wrong,
+    StoredCertificate, UnitOfJob, Wrong,
 };
 pub use refusal::TraceRefusal;
 pub(crate) use refusal::amount;
@@ -136,6 +136,13 @@ pub trait TraceRepository: Send + Sync + 'static {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<JobUse>, StoreError>;
+    /// Serial units that were made under any of these jobs, newest first, before one, at most [`PAGE_MAX`] and one more.
+    async fn trace_units_of(
+        &self,
+        jobs: Vec<Uuid>,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<UnitOfJob>, StoreError>;
     /// The last pass of any unit at a station before a time.
     async fn trace_pass_before(&self, equipment: String, at: Timestamp) -> Result<Option<PassAt>, StoreError>;
     /// A certificate by its number, byte for byte.

@@ -15,6 +15,7 @@ mod orders;
 mod plant;
 mod postgres;
 mod relay;
+mod report;
 mod server;
 mod shift;
 mod timeline;

@@ -135,6 +135,10 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO energy_meter (number, name, heard) VALUES (1, 'main', '{}'), (2, 'line', '');
         INSERT INTO energy_quarter (meter, quarter, energy, estimated, from_us, to_us, metered_us)
             VALUES (1, 1977000, 9000000000000000000, 1, 0, 900000000, 900000000), (2, -1, 0, 0, 5, 6, 1);
+        INSERT INTO report (id, kind, path, subject, from_at, to_at, made_at, schedule, event, key_id, signature, size, content)
+            VALUES (x'00112233445566778899aabbccddeef7', 'shift', 'works', '', 1, 2, 3, 'ä', x'07', 'k', zeroblob(64), 2, x'7b7d');
+        INSERT INTO report_branch (branch, report, kind) VALUES ('', x'00112233445566778899aabbccddeef7', 'shift');
+        INSERT INTO report_file (report, folder) VALUES (x'00112233445566778899aabbccddeef7', 'works');
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)

@@ -199,11 +199,7 @@ async fn shown(view: &mut Link<'_>, rows: Vec<FinishedRow>) -> Result<Vec<Finish
     texts.of(view, rows.iter().map(|row| row.2).collect()).await?;
     rows.into_iter()
         .map(|(unit, at, equipment, state, why)| {
-            let certificate = match state {
-                DUE => CertificateState::Due,
-                ISSUED => CertificateState::Issued,
-                _ => CertificateState::NotPossible(why),
-            };
+            let certificate = certificate_state(state, why);
             let at = Timestamp::from_micros(at);
             Ok(Finished { unit, at, equipment: texts.text(equipment), certificate })
         })
@@ -241,4 +237,13 @@ pub(super) async fn note_change(
         .run(tx, "record a change of lots and units")
         .await?;
     Ok(())
+}
+
+/// What became of a certificate, out of its row.
+pub(super) fn certificate_state(state: i64, why: String) -> CertificateState {
+    match state {
+        DUE => CertificateState::Due,
+        ISSUED => CertificateState::Issued,
+        _ => CertificateState::NotPossible(why),
+    }
 }

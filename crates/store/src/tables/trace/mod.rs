@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::trace::{
     AsOf, CertificateBrief, Change, Closure, ClosureWish, Edge, Finding, Finished, Identity, Item, ItemFilter, ItemRef,
     JobUse, LyingMaterial, Move, NewCertificate, Packed, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid, Step,
-    StoredCertificate, Told, TraceRefusal, TraceRepository, Wrong,
+    StoredCertificate, Told, TraceRefusal, TraceRepository, UnitOfJob, Wrong,
 };
 use andon_model::Timestamp;
 use andon_model::event::Event;
@@ -201,6 +201,15 @@ impl TraceRepository for Store {
         to: Timestamp,
     ) -> Result<Vec<JobUse>, StoreError> {
         self.used_for(job, equipment, from, to).await
+    }
+
+    async fn trace_units_of(
+        &self,
+        jobs: Vec<Uuid>,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<UnitOfJob>, StoreError> {
+        self.units_of(jobs, before, limit).await
     }
 
     async fn trace_pass_before(&self, equipment: String, at: Timestamp) -> Result<Option<PassAt>, StoreError> {
