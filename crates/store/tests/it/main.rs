@@ -20,4 +20,5 @@ mod timeline;
 mod trace;
 mod trace_pack;
 mod trace_rules;
+mod trace_vessel;
 mod views;
