@@ -230,6 +230,8 @@ pub enum MasterKind {
     Machine,
     /// What is done to keep equipment in order, and when it is due.
     MaintenancePlan,
+    /// A tank or silo in which lots mix.
+    Vessel,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
 }
@@ -239,7 +241,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -247,6 +249,7 @@ impl MasterKind {
         Self::Material,
         Self::Machine,
         Self::MaintenancePlan,
+        Self::Vessel,
         Self::Target,
     ];
 
@@ -261,6 +264,7 @@ impl MasterKind {
             Self::Material => "material",
             Self::Machine => "machine",
             Self::MaintenancePlan => "maintenance_plan",
+            Self::Vessel => "vessel",
             Self::Target => "target",
         }
     }
@@ -269,7 +273,7 @@ impl MasterKind {
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Machine | Self::Target => "equipment",
+            Self::Machine | Self::Vessel | Self::Target => "equipment",
             _ => "name",
         }
     }

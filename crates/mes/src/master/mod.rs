@@ -9,7 +9,8 @@
 //! | `[[instruction]]` | `name`, `revision` | `title`; `text`, or `steps`: tables of `title`, `text` |
 //! | `[[material]]` | `name`, `revision` | `title`, `description`, `unit`, `gtin`, `tracked`, `family`; `bill`: tables of `material`, `quantity`, `operation`; `characteristic`: tables of `name`, `unit`, `target`, `lower`, `upper`, `operation`; `operation`: tables of `name`, `title`, `equipment`, `run_time`, `setup`, `after`, `skills`, `instructions` |
 //! | `[[maintenance_plan]]` | `name` | `title`, `equipment`; `every`, `every_cycles`, `every_run_time`, `condition`; `begins`, `lead`, `within`, `estimated`, `priority`, `skills`, `instructions`; `parts`: tables of `material`, `quantity` |
-//! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
+//! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `draw`, `first`, `last` |
+//! | `[[vessel]]` | `equipment` | `mixing`: `ideal` (default) or `plug`; `capacity`, `material` |
 //! | `[[target]]` | `equipment` | the ids of KPIs, each with what it is to come to |
 //!
 //! A table is read whole or not at all: what is in [`MasterData`] names nothing that is not there, in the tables that were read or in
@@ -27,6 +28,7 @@ mod revision;
 mod skill;
 mod station;
 mod target;
+mod vessel;
 
 pub use instruction::{Body, Instruction, Step, TEXT_LIMIT};
 pub(crate) use machine::good;
@@ -36,8 +38,9 @@ pub use material::{BillLine, Characteristic, Material, Operation, Tracked};
 pub use reason::Reason;
 pub use revision::order as revision_order;
 pub use skill::Skill;
-pub use station::{MeasureTag, PartTag, ResultTag, Station};
+pub use station::{DrawFrom, MeasureTag, PartTag, ResultTag, Station};
 pub use target::Target;
+pub use vessel::{Mixing, Vessel};
 
 use crate::calendar::Calendar;
 use andon_model::path::is_under;
@@ -72,6 +75,8 @@ pub struct MasterData {
     pub machines: BTreeMap<String, Machine>,
     /// What is done to keep equipment in order.
     pub maintenance_plans: BTreeMap<String, MaintenancePlan>,
+    /// In what lots mix, by the path of the equipment.
+    pub vessels: BTreeMap<String, Vessel>,
     /// What KPIs are to come to, by the path of the equipment.
     pub targets: BTreeMap<String, Target>,
 }
@@ -123,6 +128,10 @@ impl MasterData {
             MasterKind::MaintenancePlan => {
                 let plan = with_table(def, findings, |table| maintenance::read(table, &def.name, index));
                 self.maintenance_plans.extend(plan.flatten().map(|plan| (name, plan)));
+            }
+            MasterKind::Vessel => {
+                let vessel = with_table(def, findings, |table| vessel::read(table, &def.name, index));
+                self.vessels.extend(vessel.map(|vessel| (name, vessel)));
             }
             MasterKind::Target => {
                 let target = with_table(def, findings, |table| target::read(table, &def.name, index));

@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "equipment",
     "tag",
     "connector",
@@ -103,6 +103,7 @@ const SECTIONS: [&str; 15] = [
     "material",
     "machine",
     "maintenance_plan",
+    "vessel",
     "target",
     "alarm",
     "format",
@@ -509,11 +510,11 @@ fn topic_rule(fields: &mut Fields<'_, '_>) -> Option<TopicRuleDef> {
 
 fn master(kind: MasterKind, fields: &mut Fields<'_, '_>) -> Option<MasterDef> {
     let name = match kind {
-        MasterKind::Machine | MasterKind::Target => {
-            let remedy = if kind == MasterKind::Machine {
-                "write the path of a work unit, such as `works/line1/filler`"
-            } else {
-                "write the path of an equipment, such as `works/line1`"
+        MasterKind::Machine | MasterKind::Vessel | MasterKind::Target => {
+            let remedy = match kind {
+                MasterKind::Machine => "write the path of a work unit, such as `works/line1/filler`",
+                MasterKind::Vessel => "write the path of an equipment, such as `works/line1/tank`",
+                _ => "write the path of an equipment, such as `works/line1`",
             };
             fields.checked(kind.key(), EquipmentPath::parse, remedy).map(|path| path.to_string())
         }
