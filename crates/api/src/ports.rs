@@ -7,6 +7,7 @@ pub mod orders;
 pub mod shift;
 pub mod stock;
 pub mod trace;
+pub mod vessel;
 
 use andon_model::BoxFuture;
 use andon_model::access::Principal;
