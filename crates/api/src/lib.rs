@@ -125,6 +125,8 @@ pub struct Parts {
     pub traces: Arc<dyn ports::trace::Traces>,
     /// What lies where.
     pub stock: Arc<dyn ports::stock::Stock>,
+    /// In what lots mix.
+    pub vessels: Arc<dyn ports::vessel::Vessels>,
     /// Links to an ERP.
     pub erp: Arc<dyn ports::erp::Erp>,
     /// States held for backups.
@@ -195,7 +197,7 @@ pub fn router(app: App) -> Router {
     use routes::{
         alarms, backup, commands, connectors, device_certificates, energy, erp, health, history, influx, ingest, kept,
         labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, reports, secrets, session,
-        sql, stock, storage, timeline, tools, topics, trace, transfer, ui, users, values, ws,
+        sql, stock, storage, timeline, tools, topics, trace, transfer, ui, users, values, vessel, ws,
     };
     let api = Router::new()
         .route("/api/status", get(session::status))
@@ -325,6 +327,12 @@ pub fn router(app: App) -> Router {
         .route("/api/mes/containers/{id}", get(stock::container))
         .route("/api/mes/containers/{id}/pack", post(stock::pack))
         .route("/api/mes/containers/{id}/unpack", post(stock::unpack))
+        .route("/api/mes/vessels", get(vessel::list))
+        .route("/api/mes/vessels/{path}", get(vessel::content))
+        .route("/api/mes/vessels/{path}/fill", post(vessel::fill))
+        .route("/api/mes/vessels/{path}/draw", post(vessel::draw))
+        .route("/api/mes/vessels/{path}/empty", post(vessel::empty))
+        .route("/api/mes/vessels/{path}/level", post(vessel::level))
         .route("/api/mes/stock", get(stock::stock))
         .route("/api/mes/moves", get(stock::moves))
         .route("/api/mes/passes", get(stock::passes))

@@ -3,7 +3,7 @@
 use crate::routes::{
     alarms, backup, commands, connectors, device_certificates, energy, erp, health, history, influx, ingest, kept,
     labour, logbook, maintenance, mes, mqtt_clients, mqtt_rules, notes, orders, plant, reports, secrets, session, sql,
-    stock, storage, timeline, tools, topics, trace, transfer, users, values, ws,
+    stock, storage, timeline, tools, topics, trace, transfer, users, values, vessel, ws,
 };
 use axum::Json;
 use utoipa::OpenApi;
@@ -143,6 +143,12 @@ use utoipa::OpenApi;
         stock::moves,
         stock::passes,
         stock::exchange,
+        vessel::list,
+        vessel::content,
+        vessel::fill,
+        vessel::draw,
+        vessel::empty,
+        vessel::level,
         trace::findings,
         trace::certificate,
         trace::certificate_key,

@@ -10,6 +10,7 @@ pub mod shift;
 pub mod stock;
 pub mod tools;
 pub mod trace;
+pub mod vessel;
 
 use andon_model::BoxFuture;
 use andon_model::access::Principal;

@@ -236,6 +236,8 @@ pub enum MasterKind {
     Meter,
     /// What energy costs when.
     Tariff,
+    /// A tank or silo in which lots mix.
+    Vessel,
     /// What the KPIs of a machine, a line, an area or a site are to come to.
     Target,
     /// Which reports the node makes by itself.
@@ -247,7 +249,7 @@ pub const MASTER_LIMIT: usize = 20_000;
 
 impl MasterKind {
     /// All of them, in the order in which documents have them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Reason,
         Self::Calendar,
         Self::Skill,
@@ -258,6 +260,7 @@ impl MasterKind {
         Self::Tool,
         Self::Meter,
         Self::Tariff,
+        Self::Vessel,
         Self::Target,
         Self::Report,
     ];
@@ -276,6 +279,7 @@ impl MasterKind {
             Self::Tool => "tool",
             Self::Meter => "meter",
             Self::Tariff => "tariff",
+            Self::Vessel => "vessel",
             Self::Target => "target",
             Self::Report => "report",
         }
@@ -285,7 +289,7 @@ impl MasterKind {
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Machine | Self::Target => "equipment",
+            Self::Machine | Self::Vessel | Self::Target => "equipment",
             _ => "name",
         }
     }

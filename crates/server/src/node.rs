@@ -586,6 +586,7 @@ impl Node {
                 maintenance: maintenance.clone(),
                 traces: trace.clone(),
                 stock: trace.clone(),
+                vessels: trace.clone(),
                 erp: erp.clone(),
                 backups: holds.clone(),
                 node: state.clone(),

@@ -20,7 +20,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table, each after those that it refers to.
-pub(crate) const TABLES: [Table; 65] = [
+pub(crate) const TABLES: [Table; 67] = [
     // A row may be a model of many megabytes.
     Table { name: "plant_version", key: &["version"], given: None, rows: 1 },
     table("tag", &["number"]),
@@ -64,6 +64,8 @@ pub(crate) const TABLES: [Table; 65] = [
     table("trace_finished", &["unit"]),
     table("trace_station", &["equipment"]),
     table("trace_identity", &["unit"]),
+    table("trace_vessel", &["vessel"]),
+    table("trace_flow", &["vessel", "turn"]),
     table("erp_message", &["number"]),
     table("erp_latest", &["subject"]),
     table("resource_key", &["key"]),

@@ -1809,6 +1809,8 @@ export const de: Messages = {
   'finding.not_there': 'Nicht an diesem Platz',
   'finding.unseen': 'Vorher nicht gesehen',
   'finding.refused': 'Nicht verzeichnet',
+  'finding.overfull': 'Mehr eingefüllt als der Behälter fasst',
+  'finding.other_material': 'Gehört nicht in den Behälter',
   'trace.number': 'Nummer',
   'trace.material': 'Material',
   'trace.revision': 'Revision',

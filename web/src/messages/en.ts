@@ -1808,6 +1808,8 @@ export const en = {
   'finding.not_there': 'Not in that place',
   'finding.unseen': 'Not seen before',
   'finding.refused': 'Not recorded',
+  'finding.overfull': 'More filled in than the vessel holds',
+  'finding.other_material': 'Does not belong into the vessel',
   'trace.number': 'Number',
   'trace.material': 'Material',
   'trace.revision': 'Revision',

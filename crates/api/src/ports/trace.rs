@@ -312,7 +312,8 @@ pub struct RecallView {
 pub struct FindingView {
     /// Later than all before it.
     pub number: i64,
-    /// `not_known`, `overdrawn`, `not_released`, `elsewhere`, `finished`, `not_there`, `unseen`, `refused`.
+    /// `not_known`, `overdrawn`, `not_released`, `elsewhere`, `finished`, `not_there`, `unseen`, `overfull`, `other_material`,
+    /// `refused`.
     pub what: String,
     /// Of when it is, in ms since 1970.
     pub at_ms: i64,

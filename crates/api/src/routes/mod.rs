@@ -37,4 +37,5 @@ pub mod transfer;
 pub mod ui;
 pub mod users;
 pub mod values;
+pub mod vessel;
 pub mod ws;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// The longest `next` of a page, in bytes.
 const NEXT_LIMIT: usize = 4_000;
 
-fn quantity(given: Option<f64>) -> Result<(), Problem> {
+pub(super) fn quantity(given: Option<f64>) -> Result<(), Problem> {
     match given {
         Some(quantity) if !(quantity > 0.0 && quantity <= 1e9) => {
             Err(Problem::bad_request("\"quantity\" must be more than 0 and at most 1,000,000,000"))
@@ -32,7 +32,7 @@ fn quantity(given: Option<f64>) -> Result<(), Problem> {
     }
 }
 
-fn place(name: &str, given: Option<&str>) -> Result<(), Problem> {
+pub(super) fn place(name: &str, given: Option<&str>) -> Result<(), Problem> {
     given.map_or(Ok(()), |place| line(name, place, PLACE_LIMIT))
 }
 

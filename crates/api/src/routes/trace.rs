@@ -74,7 +74,7 @@ pub(super) fn line(name: &str, text: &str, limit: usize) -> Result<(), Problem> 
     andon_model::text::check_line(text).map_err(|hidden| Problem::bad_request(format!("in \"{name}\", {hidden}")))
 }
 
-fn date(at_ms: Option<i64>) -> Result<Option<Timestamp>, Problem> {
+pub(super) fn date(at_ms: Option<i64>) -> Result<Option<Timestamp>, Problem> {
     let Some(ms) = at_ms else { return Ok(None) };
     let at = Timestamp::from_millis(ms);
     if ms >= 0 && at.has_date() {

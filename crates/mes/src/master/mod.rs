@@ -12,9 +12,10 @@
 //! | `[[tool]]` | `name` | `title`, `kind`, `machines`, `cavities`; `life`: a table of `cycles` or `run_time`; `warn` |
 //! | `[[meter]]` | `name` | `title`, `at`, `tag`, `reads`, `carrier`, `factor`, `rolls_over_at`, `most_kw` |
 //! | `[[tariff]]` | `name` | `carrier`, `at`, `currency`, `time_zone`, `price`, `demand_price`, `valid_from`; `window`: tables of `name`, `days`, `from`, `to`, `price` |
-//! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `first`, `last` |
-//! | `[[report]]` | `name` | `kind`, `shift` or `day`; `at`, `after`, `folder`, `keep` |
+//! | `[[machine]]` | `equipment` | `state`, `mode`, `reason`: tables of `tag` and what its values mean; `good`, `scrap`, `rework`: tables of `tag`, `counts`, `rolls_over_at`, `scale`, `at_most`; `calendar`, `minor_stop`, `run_time`, `start_up`, `orders`; `changeover`: tables of `from`, `to`, `takes`; `changeover_default`; `unit`: a table of `serial`, `product`, `result`, `measure`, `part`, `draw`, `first`, `last` |
+//! | `[[vessel]]` | `equipment` | `mixing`: `ideal` (default) or `plug`; `capacity`, `material` |
 //! | `[[target]]` | `equipment` | the ids of KPIs, each with what it is to come to |
+//! | `[[report]]` | `name` | `kind`, `shift` or `day`; `at`, `after`, `folder`, `keep` |
 //!
 //! A table is read whole or not at all: what is in [`MasterData`] names nothing that is not there, in the tables that were read or in
 //! others that are told to be wrong.
@@ -35,6 +36,7 @@ mod station;
 mod target;
 mod tariff;
 mod tool;
+mod vessel;
 
 pub use instruction::{Body, Instruction, Step, TEXT_LIMIT};
 pub(crate) use machine::good;
@@ -46,9 +48,10 @@ pub use reason::Reason;
 pub use report::{ReportKind, ReportSchedule};
 pub use revision::order as revision_order;
 pub use skill::Skill;
-pub use station::{MeasureTag, PartTag, ResultTag, Station};
+pub use station::{DrawFrom, MeasureTag, PartTag, ResultTag, Station};
 pub use target::Target;
 pub use tool::{Life, Tool};
+pub use vessel::{Mixing, Vessel};
 
 use crate::calendar::Calendar;
 use crate::energy::tariff::Tariff;
@@ -90,6 +93,8 @@ pub struct MasterData {
     pub meters: BTreeMap<String, MeterPoint>,
     /// What energy costs.
     pub tariffs: BTreeMap<String, Tariff>,
+    /// In what lots mix, by the path of the equipment.
+    pub vessels: BTreeMap<String, Vessel>,
     /// What KPIs are to come to, by the path of the equipment.
     pub targets: BTreeMap<String, Target>,
     /// Which reports the node makes by itself.
@@ -155,6 +160,10 @@ impl MasterData {
             MasterKind::Tariff => {
                 let tariff = with_table(def, findings, |table| tariff::read(table, &def.name, index));
                 self.tariffs.extend(tariff.flatten().map(|tariff| (name, tariff)));
+            }
+            MasterKind::Vessel => {
+                let vessel = with_table(def, findings, |table| vessel::read(table, &def.name, index));
+                self.vessels.extend(vessel.map(|vessel| (name, vessel)));
             }
             MasterKind::Target => {
                 let target = with_table(def, findings, |table| target::read(table, &def.name, index));

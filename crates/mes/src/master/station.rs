@@ -29,6 +29,8 @@ pub struct Station {
     pub measures: Vec<MeasureTag>,
     /// What was put in.
     pub parts: Vec<PartTag>,
+    /// What each unit gets out of a vessel.
+    pub draws: Vec<DrawFrom>,
     /// Whether units are made here; elsewhere one that is not known is told.
     pub first: bool,
     /// Whether a unit that passes here is finished.
@@ -74,8 +76,25 @@ pub struct PartTag {
     pub quantity: Option<Quantity>,
 }
 
+/// So much of what is in a vessel goes into each unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DrawFrom {
+    /// The path of the `[[vessel]]`.
+    pub vessel: String,
+    /// How much, in the unit of what is in it.
+    pub quantity: Quantity,
+}
+
+impl DrawFrom {
+    /// The last word of the vessel's path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.vessel.rsplit('/').next().unwrap_or(&self.vessel)
+    }
+}
+
 pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Station> {
-    table.only(&["serial", "product", "result", "measure", "part", "first", "last"]);
+    table.only(&["serial", "product", "result", "measure", "part", "draw", "first", "last"]);
     let serial = match table.map.contains_key("serial") {
         true => text_tag(table, "serial", index),
         false => {
@@ -98,11 +117,22 @@ pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Stati
     });
     limited(table, "part", LIMIT)?;
     let parts = table.tables("part", |table| part(table, index));
+    limited(table, "draw", LIMIT)?;
+    let mut names = BTreeSet::new();
+    let draws = table.tables("draw", |table| {
+        let draw = draw(table, index)?;
+        if !names.insert(draw.name().to_owned()) {
+            let message = format!("two vessels are called \"{}\" here, and what is drawn goes by that", draw.name());
+            table.found("vessel", message, "keep one, or call one of them otherwise");
+        }
+        Some(draw)
+    });
+    let draws: Vec<DrawFrom> = draws.into_iter().collect::<Option<_>>()?;
     let (first, last) = (table.flag("first"), table.flag("last"));
     let (measures, parts) = (measures.into_iter().collect::<Option<_>>(), parts.into_iter().collect::<Option<_>>());
     // One that is wrong is told, and is not as if it were not there.
     let product = product.map_or(Some(None), |product| product.map(Some))?;
-    Some(Station { serial: serial?, product, result, measures: measures?, parts: parts?, first, last })
+    Some(Station { serial: serial?, product, result, measures: measures?, parts: parts?, draws, first, last })
 }
 
 /// A tag with texts.
@@ -201,6 +231,18 @@ fn part(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<PartTag> {
         table.found("quantity", "what has a serial number is one".to_owned(), "take `quantity` out");
     }
     Some(PartTag { material: material?, tag: tag?, by: by?.1, quantity })
+}
+
+fn draw(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<DrawFrom> {
+    table.only(&["vessel", "quantity"]);
+    let vessel = needed(table, "vessel", "write the path of a [[vessel]]");
+    if let Some(Err((message, remedy))) = vessel.as_deref().map(|path| index.has(MasterKind::Vessel, path)) {
+        table.found("vessel", message, &remedy);
+    }
+    if !table.map.contains_key("quantity") {
+        table.found_here("\"quantity\" is missing".to_owned(), "write how much each unit gets");
+    }
+    Some(DrawFrom { vessel: vessel?, quantity: quantity(table)? })
 }
 
 /// `None`: what stands there is no word for it, which is told where it stands.

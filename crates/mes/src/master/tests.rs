@@ -439,3 +439,43 @@ fn a_report_is_of_a_place_with_machines_and_its_folder_stays_below_the_nodes() {
         assert!(told.len() == 1 && told[0].contains(wanted), "{settings}: {told:?}");
     }
 }
+
+#[test]
+fn a_vessel_names_its_equipment_and_what_goes_in() {
+    let mut plant = whole_plant();
+    plant.master.push(def(MasterKind::Material, "RESIN", json!({ "unit": "kg" })));
+    let path = "works/line/filler";
+    plant.master.push(def(MasterKind::Vessel, path, json!({ "mixing": "plug", "capacity": 2.5, "material": "RESIN" })));
+    let (data, wrong) = MasterData::of_plant(&plant);
+    assert_eq!(wrong, []);
+    let capacity = Some(crate::quantity::Quantity::from_millionths(2_500_000));
+    let vessel = Vessel { mixing: Mixing::Plug, capacity, material: Some("RESIN".to_owned()) };
+    assert_eq!(data.vessels.get(path), Some(&vessel));
+    let told = |name: &str, settings: Json| told_of(plant.clone(), MasterKind::Vessel, name, settings);
+    assert_eq!(told(path, json!({})), [""; 0]);
+    for (name, settings, wanted) in [
+        ("works/line/tank", json!({}), "there is no equipment"),
+        (path, json!({ "mixing": "stirred" }), "\"ideal\" or \"plug\""),
+        (path, json!({ "capacity": 0 }), "a number from"),
+        (path, json!({ "capacity": "full" }), "a number from"),
+        (path, json!({ "material": "RSIN" }), "there is no material"),
+        (path, json!({ "material": "RESIN@B" }), "every revision"),
+        (path, json!({ "volume": 5 }), "is not a word"),
+    ] {
+        let told = told(name, settings.clone());
+        assert!(told.len() == 1 && told[0].contains(wanted), "{settings}: {told:?}");
+    }
+    let unit = |draw: Json| json!({ "unit": { "serial": "works/line/filler/word", "draw": draw } });
+    let told = |draw: Json| told_of(plant.clone(), MasterKind::Machine, path, unit(draw));
+    assert_eq!(told(json!([{ "vessel": path, "quantity": 0.35 }])), [""; 0]);
+    for (draw, wanted) in [
+        (json!([{ "vessel": "works/line", "quantity": 1 }]), "there is no vessel"),
+        (json!([{ "vessel": path }]), "\"quantity\" is missing"),
+        (json!([{ "vessel": path, "quantity": 0 }]), "quantity"),
+        (json!([{ "quantity": 1 }]), "vessel"),
+        (json!([{ "vessel": path, "quantity": 1 }, { "vessel": path, "quantity": 2 }]), "two vessels are called"),
+    ] {
+        let told = told(draw.clone());
+        assert!(told.len() == 1 && told[0].contains(wanted), "{draw}: {told:?}");
+    }
+}

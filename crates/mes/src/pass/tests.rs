@@ -20,6 +20,7 @@ fn station(result: bool) -> Station {
         result: result.then(|| ResultTag { tag: path("result"), pass: ["1".to_owned()].into() }),
         measures: vec![MeasureTag { characteristic: "flow".to_owned(), tag: path("flow") }],
         parts: vec![part("valve", Tracked::Lot), part("motor", Tracked::Serial)],
+        draws: Vec::new(),
         first: true,
         last: false,
     }

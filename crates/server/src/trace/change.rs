@@ -221,6 +221,19 @@ fn refused(refusal: &TraceRefusal) -> TraceProblem {
         TraceRefusal::BuiltIn { .. } => {
             TraceProblem::Conflict(text, "take it out there first, or move the container".to_owned())
         }
+        TraceRefusal::InVessel { place } => TraceProblem::Conflict(
+            text,
+            format!("fill it in or draw it: POST /api/mes/vessels/{}/fill", place.replace('/', "%2F")),
+        ),
+        TraceRefusal::Low { .. } => TraceProblem::Conflict(
+            text,
+            "look how full it is, and put its level right first; if it was drawn all the same, say \"happened\": true"
+                .to_owned(),
+        ),
+        TraceRefusal::Overfull { .. } | TraceRefusal::OtherMaterial { .. } => TraceProblem::Conflict(
+            text,
+            "fill in what belongs there; if it was filled in all the same, say \"happened\": true".to_owned(),
+        ),
         TraceRefusal::NotReleased { .. } => {
             TraceProblem::Conflict(text, "use another, or have somebody release it".to_owned())
         }

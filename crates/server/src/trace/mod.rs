@@ -1,6 +1,6 @@
 //! Traceability on a running node: what stations say becomes passes of units in the store, finished units get their certificates, people ask.
 //!
-//! [`steps`] turns what stations said into steps of the store, [`certify`] makes certificates, [`show`], [`change`] and [`stock`] answer people. What
+//! [`steps`] turns what stations said into steps of the store, [`certify`] makes certificates, [`show`], [`change`], [`stock`] and [`vessel`] answer people. What
 //! readings of a station mean is decided in `andon-mes` (`pass`), what stands recorded in `andon-store` (`trace`).
 //!
 //! # Exactly once
@@ -13,6 +13,7 @@ mod change;
 mod show;
 mod steps;
 mod stock;
+mod vessel;
 
 pub use show::units_of;
 

@@ -1,5 +1,6 @@
 //! What stations said, as steps of the store, and what people are to hear of it.
 
+use super::vessel::vessel_in;
 use super::{Traceability, Unkept};
 use andon_bus::ids::new_id;
 use andon_mes::master::{MasterData, Material, PartTag, Station, Tracked};
@@ -13,7 +14,7 @@ use andon_model::plant::{MasterDef, MasterKind};
 use andon_store::StoreError;
 use andon_store::orders::{OrderRepository, SpanFilter};
 use andon_store::trace::{
-    Disposition, Finding, ItemKind, ItemName, ItemRef, NewEdge, NewItem, NewPass, ONE, STEPS_MAX, Step, Told,
+    Disposition, Finding, ItemKind, ItemName, ItemRef, NewDraw, NewEdge, NewItem, NewPass, ONE, STEPS_MAX, Step, Told,
     TraceRepository,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -297,6 +298,22 @@ fn of_pass(
             replaces: true,
         }));
     }
+    for draw in &station.draws {
+        let Some(vessel) = vessel_in(master, &draw.vessel) else { continue };
+        put(Step::Draw(NewDraw {
+            vessel,
+            quantity: draw.quantity.millionths(),
+            into: ItemRef::Name(unit.clone()),
+            position: short(draw.name()),
+            place: None,
+            at: pass.at,
+            job: job.map(|job| job.id),
+            by: None,
+            spare: item_id(pass.at, &["draw", &draw.vessel, &unit.material, &unit.number]),
+            even_so: true,
+            once: true,
+        }));
+    }
     put(Step::Pass(NewPass {
         unit: ItemRef::Name(unit.clone()),
         equipment: pass.station.clone(),
@@ -343,7 +360,11 @@ fn quantity(master: &MasterData, unit: &Passing, part: &PartTag) -> Quantity {
 /// Where a part goes: the name of the tag that says it, for a station has a tag for each position.
 fn position(part: &PartTag) -> String {
     let path = part.tag.as_str();
-    let name = path.rsplit('/').next().unwrap_or(path);
+    short(path.rsplit('/').next().unwrap_or(path))
+}
+
+/// As much of a name as fits.
+fn short(name: &str) -> String {
     let end = (0..=POSITION.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
     name[..end].to_owned()
 }

@@ -90,7 +90,7 @@ pub(super) fn read(trees: Vec<Node>, report: &mut Report) -> Draft {
     draft
 }
 
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     "equipment",
     "tag",
     "connector",
@@ -106,6 +106,7 @@ const SECTIONS: [&str; 19] = [
     "tool",
     "meter",
     "tariff",
+    "vessel",
     "target",
     "report",
     "alarm",
@@ -513,11 +514,11 @@ fn topic_rule(fields: &mut Fields<'_, '_>) -> Option<TopicRuleDef> {
 
 fn master(kind: MasterKind, fields: &mut Fields<'_, '_>) -> Option<MasterDef> {
     let name = match kind {
-        MasterKind::Machine | MasterKind::Target => {
-            let remedy = if kind == MasterKind::Machine {
-                "write the path of a work unit, such as `works/line1/filler`"
-            } else {
-                "write the path of an equipment, such as `works/line1`"
+        MasterKind::Machine | MasterKind::Vessel | MasterKind::Target => {
+            let remedy = match kind {
+                MasterKind::Machine => "write the path of a work unit, such as `works/line1/filler`",
+                MasterKind::Vessel => "write the path of an equipment, such as `works/line1/tank`",
+                _ => "write the path of an equipment, such as `works/line1`",
             };
             fields.checked(kind.key(), EquipmentPath::parse, remedy).map(|path| path.to_string())
         }

@@ -1,6 +1,6 @@
 //! What is asked, and what is answered.
 
-use super::{DEPTH_MAX, Disposition, ItemKind, ItemName, ItemRef, REACH_MAX};
+use super::{DEPTH_MAX, Disposition, FlowKind, ItemKind, ItemName, ItemRef, REACH_MAX};
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -259,6 +259,66 @@ pub struct Packed {
     pub at: Timestamp,
 }
 
+/// How full a vessel is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VesselLevel {
+    /// Its path.
+    pub path: String,
+    /// How much is in it.
+    pub level: i64,
+    /// Of how many lots.
+    pub lots: usize,
+    /// When something flowed last.
+    pub at: Timestamp,
+}
+
+/// A lot in a vessel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InVessel {
+    /// The lot, as it is now.
+    pub item: Item,
+    /// How much of it; zero: less than a millionth.
+    pub quantity: i64,
+}
+
+/// What is in a vessel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VesselContent {
+    /// How full it is.
+    pub level: VesselLevel,
+    /// The lots in it, in the order in which they came.
+    pub lots: Vec<InVessel>,
+}
+
+/// What flowed in or out of a vessel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Flowed {
+    /// Later than all before it.
+    pub turn: i64,
+    /// What it was.
+    pub kind: FlowKind,
+    /// From when on it counts.
+    pub at: Timestamp,
+    /// When it was; before `at`, if it was told late.
+    pub told: Timestamp,
+    /// How much.
+    pub quantity: i64,
+    /// How much was in it afterwards.
+    pub level: i64,
+    /// What came in, or what became traces.
+    pub item: Option<Item>,
+    /// What it went into.
+    pub into: Option<Item>,
+    /// From where, or to where.
+    pub place: Option<String>,
+    /// The job order.
+    pub job: Option<Uuid>,
+    /// Who did it.
+    pub by: Option<Uuid>,
+    /// Why.
+    pub why: String,
+}
+
 /// What was said about what may be done with an item.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StateSaid {
@@ -358,7 +418,7 @@ pub struct Finding {
     /// Later than all before it.
     pub number: i64,
     /// `overdrawn`, `not_released`, `not_there`, `not_known`, `elsewhere`, `unseen` (too much to be sure that it does not end in itself),
-    /// `finished`, `refused`.
+    /// `finished`, `refused`, `overfull`, `other_material`.
     pub what: String,
     /// When what it is about was.
     pub at: Timestamp,
@@ -373,7 +433,7 @@ pub struct Finding {
 /// A kept sum that is not the sum of its rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wrong {
-    /// `consumed`, `received`, `ins`, `outs`, `stock`.
+    /// `consumed`, `received`, `ins`, `outs`, `stock`, `vessel` (what is in it lies there), `flows` (what flowed comes to what is in it).
     pub what: String,
     /// Of which item.
     pub item: Uuid,

@@ -9,18 +9,20 @@
 mod ask;
 mod refusal;
 mod step;
+pub(crate) mod vessel;
 
 pub use ask::{
-    AsOf, CertificateBrief, CertificateState, Closure, ClosureWish, Cut, Direction, Edge, Finding, Finished, Identity,
-    Item, ItemFilter, JobUse, LyingMaterial, Move, Packed, PassAt, Place, Reached, Recall, RecallRow, StateSaid,
-    StoredCertificate, UnitOfJob, Wrong,
+    AsOf, CertificateBrief, CertificateState, Closure, ClosureWish, Cut, Direction, Edge, Finding, Finished, Flowed,
+    Identity, InVessel, Item, ItemFilter, JobUse, LyingMaterial, Move, Packed, PassAt, Place, Reached, Recall,
+    RecallRow, StateSaid, StoredCertificate, UnitOfJob, VesselContent, VesselLevel, Wrong,
 };
 pub use refusal::TraceRefusal;
 pub(crate) use refusal::amount;
 pub use step::{
-    Change, Disposition, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem, NewMove, NewPass, NewRemoval,
-    NewState, NewUnpacking, Report, Step, Tell, Told,
+    Change, Disposition, ItemKind, ItemName, ItemRef, NewCertificate, NewDraw, NewEdge, NewEmptying, NewFill, NewItem,
+    NewLevel, NewMove, NewPass, NewRemoval, NewState, NewUnpacking, Report, Step, Tell, Told, Vessel,
 };
+pub use vessel::{FlowKind, LAYERS_MAX, Mixing};
 
 use crate::error::StoreError;
 use andon_model::Timestamp;
@@ -114,6 +116,18 @@ pub trait TraceRepository: Send + Sync + 'static {
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Packed>, StoreError>;
+    /// Every vessel that something was told of, by its path, as it is now; at most [`PAGE_MAX`].
+    async fn trace_vessels(&self) -> Result<Vec<VesselLevel>, StoreError>;
+    /// What is in a vessel, or was at a time, as it was known then. `None`: nothing was told of it.
+    async fn trace_vessel(&self, path: String, at: Option<Timestamp>) -> Result<Option<VesselContent>, StoreError>;
+    /// What flowed in and out of a vessel, newest first, until a time and before a turn, at most [`PAGE_MAX`].
+    async fn trace_flows(
+        &self,
+        path: String,
+        until: Option<Timestamp>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Flowed>, StoreError>;
     /// What was said about what may be done with an item, oldest first, after a time, at most [`PAGE_MAX`].
     async fn trace_states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError>;
     /// A unit at stations, oldest first, after a time and station, at most [`PAGE_MAX`].

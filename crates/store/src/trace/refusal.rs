@@ -135,6 +135,44 @@ pub enum TraceRefusal {
         /// How much was to come.
         wanted: i64,
     },
+    /// It lies in a vessel, mixed with others.
+    #[error("{place} is a vessel: what comes in is filled in, and what goes out is drawn")]
+    InVessel {
+        /// The vessel.
+        place: String,
+    },
+    /// There is not so much in the vessel.
+    #[error("in {vessel} there is {}; {} cannot be drawn", amount(*there_is), amount(*wanted))]
+    Low {
+        /// The vessel.
+        vessel: String,
+        /// How much is in it.
+        there_is: i64,
+        /// How much was to be drawn.
+        wanted: i64,
+    },
+    /// The vessel does not hold so much.
+    #[error("{vessel} holds {}, and {} is in it; {} more does not go in", amount(*capacity), amount(*there_is), amount(*wanted))]
+    Overfull {
+        /// The vessel.
+        vessel: String,
+        /// How much it holds.
+        capacity: i64,
+        /// How much is in it.
+        there_is: i64,
+        /// How much was to come.
+        wanted: i64,
+    },
+    /// Something else belongs into the vessel.
+    #[error("into {vessel} goes {material}, and not {item}")]
+    OtherMaterial {
+        /// The vessel.
+        vessel: String,
+        /// What belongs there.
+        material: String,
+        /// What was to come.
+        item: ItemName,
+    },
     /// There is not so much in that place.
     #[error("in {place} there is {} of {item}; {} cannot be carried away from there", amount(*there_is), amount(*wanted))]
     NotThere {

@@ -1,6 +1,6 @@
 //! What is recorded, step by step.
 
-use super::{Finding, TraceRefusal};
+use super::{Finding, Mixing, TraceRefusal};
 use andon_model::Timestamp;
 use andon_model::event::Event;
 use andon_model::log::Seq;
@@ -223,6 +223,103 @@ pub struct NewUnpacking {
     pub by: Option<Uuid>,
 }
 
+/// A vessel in which lots mix, as the plant model has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Vessel {
+    /// The path of the equipment, which is the place of what is in it.
+    pub path: String,
+    /// How lots mix in it.
+    pub mixing: Mixing,
+    /// How much it holds; `None`: nobody has said.
+    pub capacity: Option<i64>,
+    /// The only material that comes in; `None`: any.
+    pub material: Option<String>,
+}
+
+/// So much of a lot comes into a vessel. Told late, it is in there from now on, and what was drawn meanwhile holds nobody knows how much of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewFill {
+    /// The vessel.
+    pub vessel: Vessel,
+    /// The lot.
+    pub item: ItemRef,
+    /// How much, above zero.
+    pub quantity: i64,
+    /// From where; `None`: from outside.
+    pub from: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// The job order.
+    pub job: Option<Uuid>,
+    /// Who did it.
+    pub by: Option<Uuid>,
+    /// UUIDv7 from which those of lots that have to be made for it are counted.
+    pub spare: Uuid,
+    /// It has happened, whether it should or not: another material, more than the vessel holds or than there was, or not released.
+    /// Recorded with a finding.
+    pub even_so: bool,
+}
+
+/// So much is drawn from a vessel into a lot or unit. Each lot of the vessel goes into that in its proportion; a lot of the same material is
+/// more by as much.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewDraw {
+    /// The vessel.
+    pub vessel: Vessel,
+    /// How much, above zero.
+    pub quantity: i64,
+    /// What it goes into.
+    pub into: ItemRef,
+    /// Where in it; empty: nobody has said.
+    pub position: String,
+    /// Where what is drawn into a lot of the same material lies from then on; `None`: nobody has said.
+    pub place: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// The job order.
+    pub job: Option<Uuid>,
+    /// Who did it.
+    pub by: Option<Uuid>,
+    /// UUIDv7 from which those of lots that have to be made for it are counted.
+    pub spare: Uuid,
+    /// It has happened, whether it should or not: more than was in there, or not released. Recorded with a finding; what was not known
+    /// to be in there comes of a lot of its own, which all lots that were in there went into.
+    pub even_so: bool,
+    /// What has something in that position already gets nothing.
+    pub once: bool,
+}
+
+/// A vessel is emptied and cleaned. What was in it goes to outside.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewEmptying {
+    /// The vessel.
+    pub vessel: Vessel,
+    /// When; not before what was told last.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: Option<Uuid>,
+    /// Why, or how.
+    pub why: String,
+}
+
+/// How much was found in a vessel. What is less goes to outside in the proportions of a draw; what is more comes of a lot of its own,
+/// which all lots that were in there went into.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewLevel {
+    /// The vessel.
+    pub vessel: Vessel,
+    /// How much is in it.
+    pub level: i64,
+    /// When; not before what was told last.
+    pub at: Timestamp,
+    /// Who found it.
+    pub by: Option<Uuid>,
+    /// How it was found.
+    pub why: String,
+    /// UUIDv7 from which those of lots that have to be made for it are counted.
+    pub spare: Uuid,
+}
+
 /// Somebody decided what may be done with an item.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewState {
@@ -285,6 +382,10 @@ pub enum Step {
     Remove(NewRemoval),
     Move(NewMove),
     Unpack(NewUnpacking),
+    Fill(NewFill),
+    Draw(NewDraw),
+    Empty(NewEmptying),
+    Level(NewLevel),
     State(NewState),
     Pass(NewPass),
     Certificate(NewCertificate),
@@ -300,6 +401,10 @@ impl Step {
             Self::Remove(removal) => removal.removed_at,
             Self::Move(moved) => moved.at,
             Self::Unpack(unpacking) => unpacking.at,
+            Self::Fill(fill) => fill.at,
+            Self::Draw(draw) => draw.at,
+            Self::Empty(emptying) => emptying.at,
+            Self::Level(level) => level.at,
             Self::State(state) => state.at,
             Self::Pass(pass) => pass.at,
             Self::Certificate(certificate) => certificate.issued_at,

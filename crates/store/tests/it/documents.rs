@@ -280,7 +280,7 @@ fn any_master(parts: MasterParts) -> Vec<MasterDef> {
     for ((kind, name, revision), settings) in parts {
         let kind = MasterKind::ALL[kind];
         let name = match kind {
-            MasterKind::Machine | MasterKind::Target => format!("e/u{}", master.len()),
+            MasterKind::Machine | MasterKind::Vessel | MasterKind::Target => format!("e/u{}", master.len()),
             _ => MasterDef::joined(&name, revision.filter(|_| kind.has_revisions()).as_deref()),
         };
         master.push(MasterDef { kind, name, settings: json!(settings) });

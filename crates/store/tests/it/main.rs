@@ -23,4 +23,5 @@ mod tools;
 mod trace;
 mod trace_pack;
 mod trace_rules;
+mod trace_vessel;
 mod views;

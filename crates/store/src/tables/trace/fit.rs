@@ -1,6 +1,6 @@
 //! Texts and numbers that can be, before anything else is looked at.
 
-use crate::trace::{ONE, Step, TraceRefusal, amount};
+use crate::trace::{ONE, Step, TraceRefusal, Vessel, amount};
 
 /// The longest number, material, revision, position, operation.
 const SHORT: usize = 128;
@@ -33,6 +33,26 @@ pub(super) fn fit(step: &Step) -> Result<(), TraceRefusal> {
             amount_is("quantity", moved.quantity, 1)
         }
         Step::Unpack(unpacking) => amount_is("quantity", unpacking.quantity.unwrap_or(ONE), 1),
+        Step::Fill(fill) => {
+            vessel(&fill.vessel)?;
+            optional("place", fill.from.as_deref(), LONG)?;
+            amount_is("quantity", fill.quantity, 1)
+        }
+        Step::Draw(draw) => {
+            vessel(&draw.vessel)?;
+            text("position", &draw.position, 0, SHORT)?;
+            optional("place", draw.place.as_deref(), LONG)?;
+            amount_is("quantity", draw.quantity, 1)
+        }
+        Step::Empty(emptying) => {
+            vessel(&emptying.vessel)?;
+            text("reason", &emptying.why, 0, LONG)
+        }
+        Step::Level(level) => {
+            vessel(&level.vessel)?;
+            text("reason", &level.why, 0, LONG)?;
+            amount_is("level", level.level, 0)
+        }
         Step::State(state) => text("reason", &state.why, 0, LONG),
         Step::Pass(pass) => {
             text("equipment", &pass.equipment, 1, LONG)?;
@@ -47,6 +67,10 @@ pub(super) fn fit(step: &Step) -> Result<(), TraceRefusal> {
             if bytes > CERTIFICATE { Err(unfit("certificate", "it is more than 8 MiB")) } else { Ok(()) }
         }
     }
+}
+
+fn vessel(vessel: &Vessel) -> Result<(), TraceRefusal> {
+    text("vessel", &vessel.path, 1, LONG)
 }
 
 fn optional(what: &'static str, value: Option<&str>, longest: usize) -> Result<(), TraceRefusal> {

@@ -11,6 +11,8 @@ mod reach;
 mod read;
 mod row;
 mod stock;
+mod vessel;
+mod vessel_read;
 mod words;
 mod write;
 
@@ -18,9 +20,9 @@ use super::outbox::{applied, enqueue, set_applied};
 use crate::error::StoreError;
 use crate::store::Store;
 use crate::trace::{
-    AsOf, CertificateBrief, Change, Closure, ClosureWish, Edge, Finding, Finished, Identity, Item, ItemFilter, ItemRef,
-    JobUse, LyingMaterial, Move, NewCertificate, Packed, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid, Step,
-    StoredCertificate, Told, TraceRefusal, TraceRepository, UnitOfJob, Wrong,
+    AsOf, CertificateBrief, Change, Closure, ClosureWish, Edge, Finding, Finished, Flowed, Identity, Item, ItemFilter,
+    ItemRef, JobUse, LyingMaterial, Move, NewCertificate, Packed, PassAt, READER, Recall, Report, STEPS_MAX, StateSaid,
+    Step, StoredCertificate, Told, TraceRefusal, TraceRepository, UnitOfJob, VesselContent, VesselLevel, Wrong,
 };
 use andon_model::Timestamp;
 use andon_model::event::Event;
@@ -174,6 +176,24 @@ impl TraceRepository for Store {
         self.contents(container, before, limit).await
     }
 
+    async fn trace_vessels(&self) -> Result<Vec<VesselLevel>, StoreError> {
+        self.vessels().await
+    }
+
+    async fn trace_vessel(&self, path: String, at: Option<Timestamp>) -> Result<Option<VesselContent>, StoreError> {
+        self.vessel(path, at).await
+    }
+
+    async fn trace_flows(
+        &self,
+        path: String,
+        until: Option<Timestamp>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Flowed>, StoreError> {
+        self.flows(path, until, before, limit).await
+    }
+
     async fn trace_states(&self, item: Uuid, after: Option<Timestamp>) -> Result<Vec<StateSaid>, StoreError> {
         self.states(item, after).await
     }
@@ -233,7 +253,9 @@ impl TraceRepository for Store {
     }
 
     async fn trace_check(&self) -> Result<Vec<Wrong>, StoreError> {
-        self.wrong_sums().await
+        let mut wrong = self.wrong_sums().await?;
+        wrong.extend(self.wrong_vessels().await?);
+        Ok(wrong)
     }
 }
 

@@ -173,7 +173,7 @@ impl Writing<'_, '_> {
         name.ok_or(StoreError::Damaged { what: "items", reason })
     }
 
-    async fn place_text(&mut self, place: i64) -> Result<String, StoreError> {
+    pub(super) async fn place_text(&mut self, place: i64) -> Result<String, StoreError> {
         let mut texts = Texts::default();
         texts.of(self.tx, vec![place]).await?;
         Ok(texts.text(place))
@@ -201,6 +201,9 @@ impl Writing<'_, '_> {
         }
         if place == 0 {
             return Ok(Ok(Brings::default()));
+        }
+        if self.is_vessel(place).await? {
+            return Ok(Err(TraceRefusal::InVessel { place: self.place_text(place).await? }));
         }
         if container.place == 0 && self.is_inside(container.key).await?.is_some() {
             let reason = "it lies in another of which nobody has said where it is: say that first".to_owned();

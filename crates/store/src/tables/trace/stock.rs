@@ -153,13 +153,16 @@ impl Writing<'_, '_> {
     /// From which place something is used that lies there; 0: nobody knows where it lies.
     pub(super) async fn used_from(&mut self, from: &Row, equipment: Option<&str>) -> Result<i64, StoreError> {
         if from.place >= 0 {
-            return Ok(from.place);
+            // What lies in a vessel is mixed with others: nobody uses it alone from there.
+            return Ok(if self.is_vessel(from.place).await? { 0 } else { from.place });
         }
-        let lies: Vec<(i64, i64)> =
+        let mut lies: Vec<(i64, i64)> =
             sql("SELECT place, quantity FROM trace_stock WHERE item = $1 ORDER BY quantity DESC, place")
                 .bind(from.key)
                 .rows(self.tx, "look how much is there")
                 .await?;
+        self.is_vessel(0).await?;
+        lies.retain(|(place, _)| self.vessels.as_ref().is_none_or(|vessels| !vessels.contains(place)));
         let mut texts = Texts::default();
         texts.of(self.tx, lies.iter().map(|(place, _)| *place).collect()).await?;
         let is_at = |place: i64| {

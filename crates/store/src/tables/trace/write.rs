@@ -16,6 +16,7 @@ use crate::trace::{
 };
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub(super) struct Writing<'t, 'c> {
     pub(super) tx: &'t mut Link<'c>,
     pub(super) words: Words,
     pub(super) report: Report,
+    /// The places that are vessels, once they have been looked at.
+    pub(super) vessels: Option<BTreeSet<i64>>,
     /// Where in the batch the step stands that is looked at.
     place: usize,
     tell: Option<Arc<Tell>>,
@@ -45,7 +48,7 @@ pub(super) struct Writing<'t, 'c> {
 
 impl<'t, 'c> Writing<'t, 'c> {
     pub(super) fn new(tx: &'t mut Link<'c>, tell: Option<Arc<Tell>>) -> Self {
-        Self { tx, words: Words::default(), report: Report::default(), place: 0, tell }
+        Self { tx, words: Words::default(), report: Report::default(), vessels: None, place: 0, tell }
     }
 
     /// Takes a step up; of one that is refused nothing is left.
@@ -67,6 +70,10 @@ impl<'t, 'c> Writing<'t, 'c> {
             Step::Remove(removal) => self.remove(removal).await,
             Step::Move(moved) => self.carry(moved).await,
             Step::Unpack(unpacking) => self.unpack(unpacking).await,
+            Step::Fill(fill) => self.fill(fill).await,
+            Step::Draw(draw) => self.draw(draw).await,
+            Step::Empty(emptying) => self.empty(emptying).await,
+            Step::Level(level) => self.level(level).await,
             Step::State(state) => self.state(state).await,
             Step::Pass(pass) => self.pass(pass).await,
             Step::Certificate(certificate) => self.certificate(certificate).await,
@@ -94,6 +101,9 @@ impl<'t, 'c> Writing<'t, 'c> {
             new.quantity
         };
         let revision = self.words.perhaps(self.tx, new.revision.as_deref()).await?;
+        if let Some(place) = &new.place {
+            allowed!(self.no_vessel(place).await?);
+        }
         if let Some(row) = find(self.tx, &ItemRef::Name(new.name.clone())).await? {
             self.report.items.push(row.id);
             return self.same_item(new, &row, made, revision).await;
@@ -288,7 +298,10 @@ impl<'t, 'c> Writing<'t, 'c> {
                 TraceRefusal::Short { .. } => "overdrawn",
                 TraceRefusal::BuiltIn { .. } => "elsewhere",
                 TraceRefusal::Wide { .. } => "unseen",
-                TraceRefusal::NotThere { .. } | TraceRefusal::Packed { .. } | TraceRefusal::Unfit { .. } => "not_there",
+                TraceRefusal::NotThere { .. }
+                | TraceRefusal::Packed { .. }
+                | TraceRefusal::InVessel { .. }
+                | TraceRefusal::Unfit { .. } => "not_there",
                 _ => "not_released",
             };
             self.finding(what, at, [from.key, to.key], refusal.to_string()).await?;
@@ -297,7 +310,7 @@ impl<'t, 'c> Writing<'t, 'c> {
         Ok(Ok(()))
     }
 
-    async fn recorded_edge(
+    pub(super) async fn recorded_edge(
         &mut self,
         from: &Row,
         to: &Row,
@@ -345,7 +358,12 @@ impl<'t, 'c> Writing<'t, 'c> {
     }
 
     /// Whether it might not be used then. To pack something or to tell a part of it apart is no use, but a part is as good as the whole.
-    async fn not_released(&mut self, new: &NewEdge, from: &Row, to: &Row) -> Result<Option<TraceRefusal>, StoreError> {
+    pub(super) async fn not_released(
+        &mut self,
+        new: &NewEdge,
+        from: &Row,
+        to: &Row,
+    ) -> Result<Option<TraceRefusal>, StoreError> {
         let at = new.at.micros();
         let state = self.state_at(from, at).await?;
         if state == Disposition::Released || to.kind() == ItemKind::Container {
@@ -357,7 +375,12 @@ impl<'t, 'c> Writing<'t, 'c> {
         Ok(Some(TraceRefusal::NotReleased { item: self.name(from).await?, state }))
     }
 
-    async fn short(&mut self, new: &NewEdge, from: &Row, takes: bool) -> Result<Option<TraceRefusal>, StoreError> {
+    pub(super) async fn short(
+        &mut self,
+        new: &NewEdge,
+        from: &Row,
+        takes: bool,
+    ) -> Result<Option<TraceRefusal>, StoreError> {
         match from.left() {
             Some(left) if takes && left < new.quantity => Ok(Some(TraceRefusal::Short {
                 item: self.name(from).await?,
@@ -407,8 +430,8 @@ impl<'t, 'c> Writing<'t, 'c> {
         let (at, removed_at) = (new.at.micros(), new.removed_at.micros());
         let given_back = new.given_back || from.kind().is_whole();
         let position = self.words.known(self.tx, &new.position).await?;
-        let row: Option<(i64, i64, i64, Option<i64>)> = sql(
-            "SELECT quantity, adds, given_back, removed_at FROM trace_edge WHERE from_key = $1 AND to_key = $2 AND at = $3 AND position = $4",
+        let row: Option<(i64, i64, i64, Option<i64>, i64)> = sql(
+            "SELECT quantity, adds, given_back, removed_at, place FROM trace_edge WHERE from_key = $1 AND to_key = $2 AND at = $3 AND position = $4",
         )
         .bind(from.key)
         .bind(to.key)
@@ -416,7 +439,7 @@ impl<'t, 'c> Writing<'t, 'c> {
         .bind(position.unwrap_or(-1))
         .first(self.tx, "look what went into what")
 .await?;
-        let Some((quantity, adds, kept_back, kept_at)) = row else {
+        let Some((quantity, adds, kept_back, kept_at, place)) = row else {
             let [item, into] = both(names(self.tx, &[from.key, to.key]).await?)?;
             return Ok(Err(TraceRefusal::NotIn { item, into }));
         };
@@ -435,6 +458,10 @@ impl<'t, 'c> Writing<'t, 'c> {
         }
         if removed_at <= at {
             return Ok(Err(unfit("time", "nothing is taken out before or when it goes in")));
+        }
+        if given_back && self.is_vessel(place).await? {
+            let reason = "what was drawn from a vessel is not given back: fill it in again";
+            return Ok(Err(unfit("removal", reason)));
         }
         if given_back && adds == 1 && to.left().is_some_and(|left| left < quantity) {
             let item = self.name(&to).await?;
@@ -458,6 +485,9 @@ impl<'t, 'c> Writing<'t, 'c> {
         let to = self.words.number(self.tx, new.to.as_deref().unwrap_or_default()).await?;
         if from == to {
             return Ok(Err(unfit("movement", "it ends where it begins")));
+        }
+        for place in new.from.iter().chain(&new.to) {
+            allowed!(self.no_vessel(place).await?);
         }
         let kept: Option<i64> =
             sql("SELECT quantity FROM trace_move WHERE item = $1 AND at = $2 AND from_place = $3 AND to_place = $4")
@@ -540,7 +570,7 @@ impl<'t, 'c> Writing<'t, 'c> {
     }
 
     /// What might be done with an item then. A machine whose clock is behind uses it before it came: then, what held when it came.
-    async fn state_at(&mut self, item: &Row, at: i64) -> Result<Disposition, StoreError> {
+    pub(super) async fn state_at(&mut self, item: &Row, at: i64) -> Result<Disposition, StoreError> {
         let state: Option<i64> =
             sql("SELECT state FROM trace_state WHERE item = $1 AND at <= $2 ORDER BY at DESC LIMIT 1")
                 .bind(item.key)
@@ -781,6 +811,9 @@ fn about(step: &Step) -> (Option<&ItemRef>, Option<&ItemRef>) {
         Step::Remove(removal) => (Some(&removal.from), Some(&removal.to)),
         Step::Move(moved) => (Some(&moved.item), None),
         Step::Unpack(unpacking) => (Some(&unpacking.item), Some(&unpacking.container)),
+        Step::Fill(fill) => (Some(&fill.item), None),
+        Step::Draw(draw) => (Some(&draw.into), None),
+        Step::Empty(_) | Step::Level(_) => (None, None),
         Step::State(state) => (Some(&state.item), None),
         Step::Pass(pass) => (Some(&pass.unit), None),
         Step::Certificate(certificate) => (Some(&certificate.unit), None),

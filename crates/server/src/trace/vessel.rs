@@ -1,0 +1,334 @@
+//! Vessels in which lots mix: people fill, draw, clean and put right, and look what is in there.
+
+use super::Traceability;
+use super::change::{digest, shown};
+use super::show::{amount, failed, item_view};
+use andon_api::ports::trace::{TraceProblem, Traced};
+use andon_api::ports::vessel::{
+    DrawWish, EmptyWish, FillWish, FlowView, InVesselView, IntoWish, LevelWish, VesselContentView, VesselQuery,
+    VesselView, Vessels,
+};
+use andon_bus::ids::new_id;
+use andon_mes::master::{self, MasterData};
+use andon_mes::quantity::Quantity;
+use andon_model::Timestamp;
+use andon_model::access::Principal;
+use andon_store::orders::OrderRepository;
+use andon_store::trace::{
+    Change, Disposition, Flowed, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEmptying, NewFill, NewItem, NewLevel,
+    Step, TraceRepository, Vessel, VesselContent, VesselLevel,
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// So many flows are told with what was changed.
+const FLOWS: u32 = 100;
+
+/// What something is drawn into.
+struct Into {
+    item: ItemRef,
+    id: Uuid,
+    shown: String,
+    /// It is made for the draw.
+    made: Option<NewItem>,
+    job: Option<Uuid>,
+}
+
+impl Traceability {
+    /// A vessel of the plant model.
+    fn vessel_of(&self, path: &str) -> Result<Vessel, TraceProblem> {
+        let master = self.parts.mes.master_data();
+        vessel_in(&master, path).ok_or_else(|| TraceProblem::Unknown("this vessel".to_owned()))
+    }
+
+    async fn all_vessels(&self) -> Result<Vec<VesselView>, TraceProblem> {
+        let master = self.parts.mes.master_data();
+        let told = self.parts.store.trace_vessels().await.map_err(failed)?;
+        let mut all: BTreeMap<String, Option<VesselLevel>> =
+            master.vessels.keys().map(|path| (path.clone(), None)).collect();
+        all.extend(told.into_iter().map(|level| (level.path.clone(), Some(level))));
+        Ok(all.into_iter().map(|(path, level)| self.vessel_view(path, level.as_ref())).collect())
+    }
+
+    fn vessel_view(&self, path: String, level: Option<&VesselLevel>) -> VesselView {
+        let master = self.parts.mes.master_data();
+        let declared = master.vessels.get(&path);
+        let material = declared.and_then(|vessel| vessel.material.clone());
+        let unit = material.as_deref().and_then(|name| master.material(name, None));
+        VesselView {
+            mixing: declared.map(|vessel| match vessel.mixing {
+                master::Mixing::Ideal => "ideal".to_owned(),
+                master::Mixing::Plug => "plug".to_owned(),
+            }),
+            unit: unit.map(|material| material.unit.clone()),
+            material,
+            capacity: declared.and_then(|vessel| vessel.capacity).map(Quantity::to_f64),
+            level: level.map_or(0.0, |level| amount(level.level)),
+            lots: level.map_or(0, |level| level.lots),
+            changed_ms: level.map(|level| level.at.millis()),
+            path,
+        }
+    }
+
+    async fn content_of(&self, query: VesselQuery) -> Result<VesselContentView, TraceProblem> {
+        let VesselQuery { path, at, before, limit } = query;
+        // To the end of the millisecond that is asked for.
+        let until = at.map(|at| Timestamp::from_micros(at.micros().saturating_add(999)));
+        let found = self.parts.store.trace_vessel(path.clone(), until).await.map_err(failed)?;
+        if found.is_none() && !self.parts.mes.master_data().vessels.contains_key(&path) {
+            return Err(TraceProblem::Unknown("this vessel".to_owned()));
+        }
+        let flows = self.parts.store.trace_flows(path.clone(), until, before, limit + 1).await.map_err(failed)?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = flows.len() > most;
+        let flows: Vec<FlowView> = flows.into_iter().take(most).map(|flow| self.flow_view(flow)).collect();
+        let level = found.as_ref().map(|found| &found.level);
+        Ok(VesselContentView {
+            vessel: self.vessel_view(path, level),
+            at_ms: at.map(Timestamp::millis),
+            contents: found.as_ref().map(contents).unwrap_or_default(),
+            next: flows.last().filter(|_| more).map(|flow| flow.turn),
+            flows,
+        })
+    }
+
+    fn flow_view(&self, flow: Flowed) -> FlowView {
+        FlowView {
+            turn: flow.turn,
+            kind: flow.kind.word().to_owned(),
+            at_ms: flow.at.millis(),
+            told_ms: flow.told.millis(),
+            quantity: amount(flow.quantity),
+            level: amount(flow.level),
+            item: flow.item.as_ref().map(item_view),
+            into: flow.into.as_ref().map(item_view),
+            place: flow.place,
+            job: flow.job,
+            by: flow.by,
+            by_name: flow.by.and_then(|by| self.parts.accounts.name_of(by)),
+            reason: flow.why,
+        }
+    }
+
+    /// When it was: now, or at a time that is past. What is told of one millisecond is told apart.
+    fn time_of(&self, at: Option<Timestamp>) -> Result<Timestamp, TraceProblem> {
+        let now = self.moment();
+        let Some(at) = at else { return Ok(now) };
+        if at.millis() > now.millis() {
+            return Err(TraceProblem::Asked("\"at_ms\" is a time that is still to come".to_owned()));
+        }
+        Ok(Timestamp::from_micros(at.micros().saturating_add(now.micros().rem_euclid(1000))))
+    }
+
+    /// Makes a change of a vessel, tells of it there, and says what is in it now.
+    async fn flow(&self, vessel: &Vessel, mut change: Change) -> Result<VesselContentView, TraceProblem> {
+        change.event.path.clone_from(&vessel.path);
+        let report = self.change(change).await?;
+        if report.changed == 0 && !report.repeated {
+            let text = "nothing changes by it: it is so already, or the same is told of just that time".to_owned();
+            let remedy = "look at what flowed; if it is another one, give it another time".to_owned();
+            return Err(TraceProblem::Conflict(text, remedy));
+        }
+        self.content_of(VesselQuery { path: vessel.path.clone(), at: None, before: None, limit: FLOWS }).await
+    }
+
+    async fn filled(&self, path: String, wish: FillWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+        let vessel = self.vessel_of(&path)?;
+        let item = self.item(wish.item).await?;
+        let content = digest(&["fill", &path, &format!("{wish:?}")]);
+        let quantity = counted(wish.quantity)?;
+        let at = self.time_of(wish.at)?;
+        let detail = format!("{} into {path}", amount(quantity));
+        let event = self.change_event(at, &by, "filled", item.id, shown(&item), detail);
+        let step = Step::Fill(NewFill {
+            vessel: vessel.clone(),
+            item: ItemRef::Id(item.id),
+            quantity,
+            from: wish.from,
+            at,
+            job: None,
+            by: Some(by.id),
+            spare: new_id(&*self.parts.clock),
+            even_so: wish.happened,
+        });
+        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+    }
+
+    async fn drawn(&self, path: String, wish: DrawWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+        let vessel = self.vessel_of(&path)?;
+        let content = digest(&["draw", &path, &format!("{wish:?}")]);
+        let quantity = counted(wish.quantity)?;
+        let at = self.time_of(wish.at)?;
+        let into = self.into(&vessel, wish.into, quantity, at, &by).await?;
+        let detail = format!("{} drawn from {path}", amount(quantity));
+        let event = self.change_event(at, &by, "drawn", into.id, into.shown, detail);
+        let draw = Step::Draw(NewDraw {
+            vessel: vessel.clone(),
+            quantity,
+            into: into.item,
+            position: wish.position,
+            place: wish.place,
+            at,
+            job: into.job,
+            by: Some(by.id),
+            spare: new_id(&*self.parts.clock),
+            even_so: wish.happened,
+            once: false,
+        });
+        let steps = into.made.map(Step::Item).into_iter().chain([draw]).collect();
+        self.flow(&vessel, Change { key: wish.key, content, steps, event }).await
+    }
+
+    /// What is drawn into. A lot that is made for it is as much as is drawn; of the same material it becomes so by the draw itself.
+    async fn into(
+        &self,
+        vessel: &Vessel,
+        wish: IntoWish,
+        quantity: i64,
+        at: Timestamp,
+        by: &Principal,
+    ) -> Result<Into, TraceProblem> {
+        let (name, revision, job) = match wish {
+            IntoWish::Item(id) => {
+                let item = self.item(id).await?;
+                return Ok(Into { item: ItemRef::Id(id), id, shown: shown(&item), made: None, job: None });
+            }
+            IntoWish::Lot { material, revision, number } => {
+                (ItemName { kind: ItemKind::Lot, material, number }, revision, None)
+            }
+            IntoWish::Job(job) => {
+                let stored = self.parts.store.order_of_job(job).await.map_err(failed)?;
+                let order = stored.ok_or_else(|| TraceProblem::Unknown("this job order".to_owned()))?.order;
+                let name = ItemName { kind: ItemKind::Lot, material: order.material, number: order.number };
+                (name, order.revision, Some(job))
+            }
+        };
+        let shown = format!("{} {}", name.material, name.number);
+        let item = ItemRef::Name(name.clone());
+        if let Some(known) = self.parts.store.trace_item(item.clone()).await.map_err(failed)? {
+            return Ok(Into { item, id: known.id, shown, made: None, job });
+        }
+        let quantity = match job {
+            // How much comes of an order is counted elsewhere.
+            Some(_) => None,
+            None => self.made_by(vessel, &name.material, quantity).await?,
+        };
+        let made = NewItem {
+            id: new_id(&*self.parts.clock),
+            name,
+            revision,
+            quantity,
+            state: Disposition::Released,
+            place: None,
+            at,
+            job,
+            by: Some(by.id),
+            told_if_new: None,
+        };
+        Ok(Into { item, id: made.id, shown, made: Some(made), job })
+    }
+
+    /// How much a lot is before something is drawn into it: nothing, if the vessel holds the same material; all that is drawn, if it
+    /// holds none of it; nobody knows, if it holds both.
+    async fn made_by(&self, vessel: &Vessel, material: &str, quantity: i64) -> Result<Option<i64>, TraceProblem> {
+        let found = self.parts.store.trace_vessel(vessel.path.clone(), None).await.map_err(failed)?;
+        let lots = found.map(|found| found.lots).unwrap_or_default();
+        let same = lots.iter().filter(|lot| lot.item.name.material == material).count();
+        Ok(match (same, lots.len()) {
+            (0, 0) if vessel.material.as_deref() == Some(material) => Some(0),
+            (0, _) => Some(quantity),
+            (same, all) if same == all => Some(0),
+            _ => None,
+        })
+    }
+
+    async fn emptied(&self, path: String, wish: EmptyWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+        let vessel = self.vessel_of(&path)?;
+        let content = digest(&["empty", &path, &format!("{wish:?}")]);
+        let at = self.moment();
+        let event = self.change_event(at, &by, "emptied", Uuid::nil(), path, wish.reason.clone());
+        let step = Step::Empty(NewEmptying { vessel: vessel.clone(), at, by: Some(by.id), why: wish.reason });
+        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+    }
+
+    async fn levelled(&self, path: String, wish: LevelWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+        let vessel = self.vessel_of(&path)?;
+        let content = digest(&["level", &path, &format!("{wish:?}")]);
+        let level = Quantity::from_f64(wish.level)
+            .map_err(|error| refused(error.to_string(), "write a level that can be counted"))?;
+        let at = self.moment();
+        let detail = format!("the level is {}: {}", level.to_f64(), wish.reason);
+        let event = self.change_event(at, &by, "level", Uuid::nil(), path, detail);
+        let step = Step::Level(NewLevel {
+            vessel: vessel.clone(),
+            level: level.millionths(),
+            at,
+            by: Some(by.id),
+            why: wish.reason,
+            spare: new_id(&*self.parts.clock),
+        });
+        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+    }
+}
+
+/// A vessel of the master data, as the store knows it.
+pub(super) fn vessel_in(master: &MasterData, path: &str) -> Option<Vessel> {
+    let vessel = master.vessels.get(path)?;
+    let mixing = match vessel.mixing {
+        master::Mixing::Ideal => Mixing::Ideal,
+        master::Mixing::Plug => Mixing::Plug,
+    };
+    let capacity = vessel.capacity.map(Quantity::millionths);
+    Some(Vessel { path: path.to_owned(), mixing, capacity, material: vessel.material.clone() })
+}
+
+/// The lots in a vessel, each with its share.
+fn contents(found: &VesselContent) -> Vec<InVesselView> {
+    let whole = amount(found.level.level);
+    let lot = |lot: &andon_store::trace::InVessel| InVesselView {
+        item: item_view(&lot.item),
+        quantity: amount(lot.quantity),
+        share: if whole > 0.0 { amount(lot.quantity) / whole } else { 0.0 },
+    };
+    found.lots.iter().map(lot).collect()
+}
+
+/// A quantity in millionths.
+fn counted(quantity: f64) -> Result<i64, TraceProblem> {
+    let counted = Quantity::from_f64(quantity)
+        .map_err(|error| refused(error.to_string(), "write a quantity that can be counted"))?;
+    if counted == Quantity::ZERO {
+        return Err(refused("less than a millionth is nothing".to_owned(), "write a quantity that can be counted"));
+    }
+    Ok(counted.millionths())
+}
+
+fn refused(text: String, remedy: &str) -> TraceProblem {
+    TraceProblem::Refused(text, remedy.to_owned())
+}
+
+impl Vessels for Traceability {
+    fn all(&self) -> Traced<'_, Vec<VesselView>> {
+        Box::pin(self.all_vessels())
+    }
+
+    fn vessel(&self, query: VesselQuery) -> Traced<'_, VesselContentView> {
+        Box::pin(self.content_of(query))
+    }
+
+    fn fill(&self, path: String, wish: FillWish, by: Principal) -> Traced<'_, VesselContentView> {
+        Box::pin(self.filled(path, wish, by))
+    }
+
+    fn draw(&self, path: String, wish: DrawWish, by: Principal) -> Traced<'_, VesselContentView> {
+        Box::pin(self.drawn(path, wish, by))
+    }
+
+    fn empty(&self, path: String, wish: EmptyWish, by: Principal) -> Traced<'_, VesselContentView> {
+        Box::pin(self.emptied(path, wish, by))
+    }
+
+    fn level(&self, path: String, wish: LevelWish, by: Principal) -> Traced<'_, VesselContentView> {
+        Box::pin(self.levelled(path, wish, by))
+    }
+}
