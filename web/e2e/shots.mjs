@@ -23,6 +23,8 @@ const PAGES = {
   reportorder: '/reports?kind=order&order=4709',
   maintenance: '/maintenance',
   maintenanceorder: '/maintenance?order=M-4',
+  tools: '/maintenance?view=tools',
+  tool: '/maintenance?view=tools&tool=M-17',
   wallboard: '/andon?kiosk=1',
   oee: '/oee',
   oeeline: '/oee?path=works/nord/bottling/line1',

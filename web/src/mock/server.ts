@@ -7,6 +7,7 @@ import { MockOee } from './oee';
 import { MockOrders } from './orders';
 import { MockShift } from './shift';
 import { MockStock } from './stock';
+import { MockTools } from './tools';
 import { MockTrace } from './trace';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
@@ -143,6 +144,7 @@ export class MockServer {
   readonly orders: MockOrders;
   readonly trace: MockTrace;
   readonly stock: MockStock;
+  readonly tools: MockTools;
   readonly maintenance: MockMaintenance;
   readonly shift: MockShift;
   readonly users: MockUser[];
@@ -162,6 +164,7 @@ export class MockServer {
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
     this.stock = new MockStock(this.trace, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }));
+    this.tools = new MockTools(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path));
     this.maintenance = new MockMaintenance(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
     this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
@@ -756,7 +759,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.tools.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
