@@ -19,6 +19,7 @@ const PAGES = {
   andon: '/andon',
   plant: '/plant?path=works/nord',
   plantline: '/plant?path=works/nord/bottling/line1',
+  energy: '/energy?path=works/nord/bottling',
   report: '/reports?path=works/nord/bottling',
   reportorder: '/reports?kind=order&order=4709',
   maintenance: '/maintenance',

@@ -2,6 +2,7 @@
 
 import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
+import { MockEnergy } from './energy';
 import { MockMaintenance } from './maintenance';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
@@ -145,6 +146,7 @@ export class MockServer {
   readonly trace: MockTrace;
   readonly stock: MockStock;
   readonly tools: MockTools;
+  readonly energy: MockEnergy;
   readonly maintenance: MockMaintenance;
   readonly shift: MockShift;
   readonly users: MockUser[];
@@ -164,6 +166,7 @@ export class MockServer {
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
     this.stock = new MockStock(this.trace, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }));
+    this.energy = new MockEnergy(start, now, (action, path) => this.#may(action, path));
     this.tools = new MockTools(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path));
     this.maintenance = new MockMaintenance(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
     this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
@@ -759,7 +762,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.tools.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.energy.handle(method, path, query) ?? this.maintenance.handle(method, path, query, body) ?? this.tools.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
