@@ -19,6 +19,8 @@ const PAGES = {
   andon: '/andon',
   plant: '/plant?path=works/nord',
   plantline: '/plant?path=works/nord/bottling/line1',
+  kept: '/reports?view=kept',
+  keptreport: '/reports?kept=0192f0c0-9000-7000-8000-000000000002',
   energy: '/energy?path=works/nord/bottling',
   report: '/reports?path=works/nord/bottling',
   reportorder: '/reports?kind=order&order=4709',

@@ -35,6 +35,7 @@ export function install(): void {
   server.maintenance.empty = server.empty || sessionStorage.getItem('mock.no_maintenance') === '1';
   server.shift.empty = server.empty;
   server.energy.empty = server.empty || sessionStorage.getItem('mock.no_meters') === '1';
+  server.reports.empty = server.empty || sessionStorage.getItem('mock.no_reports') === '1';
   server.tools.empty = server.empty || sessionStorage.getItem('mock.no_tools') === '1';
   server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
   server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';

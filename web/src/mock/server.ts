@@ -6,6 +6,7 @@ import { MockEnergy } from './energy';
 import { MockMaintenance } from './maintenance';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
+import { MockReports } from './reports';
 import { MockShift } from './shift';
 import { MockStock } from './stock';
 import { MockTools } from './tools';
@@ -147,6 +148,7 @@ export class MockServer {
   readonly stock: MockStock;
   readonly tools: MockTools;
   readonly energy: MockEnergy;
+  readonly reports: MockReports;
   readonly maintenance: MockMaintenance;
   readonly shift: MockShift;
   readonly users: MockUser[];
@@ -167,6 +169,10 @@ export class MockServer {
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
     this.stock = new MockStock(this.trace, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }));
     this.energy = new MockEnergy(start, now, (action, path) => this.#may(action, path));
+    this.reports = new MockReports(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (path, query) => {
+      const told = this.#inside('GET', path, new URLSearchParams(query), {});
+      return told.status === 200 ? told.body : undefined;
+    });
     this.tools = new MockTools(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path));
     this.maintenance = new MockMaintenance(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
     this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
@@ -762,7 +768,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.energy.handle(method, path, query) ?? this.maintenance.handle(method, path, query, body) ?? this.tools.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.reports.handle(method, path, query, body) ?? this.energy.handle(method, path, query) ?? this.maintenance.handle(method, path, query, body) ?? this.tools.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':
