@@ -51,6 +51,7 @@ const PAGES = {
   labour: '/shift?view=labour&path=works/nord/bottling/line1&span=2d',
   stock: '/trace?view=stock',
   place: '/trace?place=store/a12',
+  vessel: '/trace?vessel=works/nord/bottling/line1/filler',
   container: '/trace?item=0192f0c0-7000-7000-8000-000000000090',
   query: "/query?q=SELECT ts, value, quality FROM samples WHERE path = 'works/nord/bottling/line1/filler/pressure' AND ts >= now() - INTERVAL '1 hour'",
   connectors: '/connectors',

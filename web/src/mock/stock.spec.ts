@@ -24,7 +24,7 @@ const said = ({ status, body }: Told): string => `${status} ${String(body['detai
 
 test('places, and what lies in one of them by material and item', () => {
   const { get } = mock();
-  expect(places(get('stock').body).places.map((one) => one.place)).toEqual(['line/pumps', 'store/a12', 'store/b03', 'store/out', 'store/quarantine', 'store/steel']);
+  expect(places(get('stock').body).places.map((one) => one.place)).toEqual(['line/pumps', 'store/a12', 'store/b03', 'store/out', 'store/quarantine', 'store/steel', 'store/tanks']);
   const there = stockPage(get('stock?place=store/quarantine').body);
   expect(there.materials.map((one) => [one.material, one.quantity > 0, one.released])).toEqual([['EV-20', true, 0]]);
   expect(stockPage(get('stock?place=nowhere').body).items).toEqual([]);
