@@ -60,7 +60,9 @@ describe('kept reports', { skip: real }, () => {
       const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'File as signed' }).click()]);
       assert.match(file.suggestedFilename(), /^report-shift-.*\.json$/);
       assert.equal(JSON.parse(await readFile(await file.path(), 'utf8')).signature.alg, 'Ed25519');
-      await page.getByText(/^andon verify report report-shift-/).waitFor();
+      await page.getByText(/^andon verify report report-shift-.*\.json --key andon-certificates\.pem$/).waitFor();
+      const [pem] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Public key' }).click()]);
+      assert.match(await readFile(await pem.path(), 'utf8'), /^-----BEGIN PUBLIC KEY-----/);
       const [csv] = await Promise.all([page.waitForEvent('download'), sheet(page).locator('[data-part=orders]').getByRole('button', { name: /^CSV/ }).click()]);
       const lines = (await readFile(await csv.path(), 'utf8')).trim().split('\r\n');
       assert.equal(lines.length - 1, await sheet(page).locator('[data-part=orders] tbody tr').count());
