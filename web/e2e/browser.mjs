@@ -1,6 +1,6 @@
 // The browser and the way in, shared by all browser tests.
 // Without ANDON_URL the mock build is served and used; with it the same tests run against that server
-// (ANDON_USER and ANDON_PASSWORD, or ANDON_LINK, log in).
+// (ANDON_USER and ANDON_PASSWORD, or ANDON_LINK, log in). MOCK_DIST serves a mock build from another folder.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 import { serve } from './serve.mjs';
 
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const FOLDER = new URL('../node_modules/.cache/mock-dist', import.meta.url).pathname;
+const FOLDER = process.env.MOCK_DIST ?? new URL('../node_modules/.cache/mock-dist', import.meta.url).pathname;
 
 export const real = process.env.ANDON_URL !== undefined;
 export const USER = process.env.ANDON_USER ?? 'admin';

@@ -57,6 +57,29 @@ describe('maintenance', { skip: real }, () => {
       await page.getByRole('listitem').filter({ hasText: 'finished' }).waitFor();
     }));
 
+  test('finishing says since when it runs again: not before it failed, not later than now', () =>
+    shown(run, '/maintenance?order=M-1', {}, async (page) => {
+      await deed(page, 'Begin').click();
+      await page.locator('[data-state=Running]').waitFor();
+      await deed(page, 'Finish').click();
+      const dialog = page.getByRole('dialog', { name: 'Finish M-1' });
+      const ago = (minutes) => page.evaluate((minutes) => {
+        const d = new Date(Date.now() - minutes * 60_000);
+        return `${d.getFullYear()}-${d.getMonth() + 1}-${d.getDate()} ${d.getHours()}:${String(d.getMinutes()).padStart(2, '0')}`;
+      }, minutes);
+      const typed = dialog.getByLabel('Runs again since');
+      for (const [minutes, said] of [[120, 'That is before it failed.'], [-10, 'That is later than now.']]) {
+        await typed.fill(await ago(minutes));
+        await page.keyboard.press('Enter');
+        await dialog.getByText(said).waitFor();
+      }
+      const at = await ago(15);
+      await typed.fill(at);
+      await page.keyboard.press('Enter');
+      await page.locator('[data-state=Ended]').waitFor();
+      await page.getByRole('definition').filter({ hasText: `${at.split(' ')[1].padStart(5, '0')}:00` }).waitFor();
+    }));
+
   test('a lost answer does nothing twice: the same is asked again with the same key', async () => {
     const { page } = await open(run, { seed: { 'mock.calm': '1' } });
     await enter(run, page);

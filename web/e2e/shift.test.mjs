@@ -122,7 +122,7 @@ describe('shift', { skip: real }, () => {
       await dialog(page).getByLabel('What happened').fill('Written in the dark.');
       await page.evaluate(() => window.andonMock.lose());
       await dialog(page).getByText(/Commands are switched off.*What you typed is kept here/).waitFor();
-      await dialog(page).getByRole('button', { name: 'Write entry' }).click();
+      await dialog(page).getByRole('button', { name: 'Write entry' }).click({ force: true });
       assert.equal(await dialog(page).getByLabel('What happened').inputValue(), 'Written in the dark.');
       await page.evaluate(() => window.andonMock.restore());
       await dialog(page).getByText(/Commands are switched off/).waitFor({ state: 'hidden', timeout: 40_000 });
@@ -232,7 +232,7 @@ describe('shift', { skip: real }, () => {
       await page.getByRole('button', { name: /^Correct the sign-on of k\.brandt/ }).click();
       assert.match(page.url(), /fix=\d+/);
       await dialog(page).getByLabel('is still signed on').uncheck();
-      await dialog(page).getByRole('button', { name: 'Correct sign-on' }).click();
+      await dialog(page).getByRole('button', { name: 'Correct sign-on' }).click({ force: true });
       await dialog(page).getByRole('alert').filter({ hasText: /Write times as/ }).waitFor();
       const end = new Date(Date.now() - 20 * 60_000);
       await dialog(page).getByLabel('Ended').fill(`${end.getFullYear()}-${end.getMonth() + 1}-${end.getDate()} ${end.getHours()}:${String(end.getMinutes()).padStart(2, '0')}`);

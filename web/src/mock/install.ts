@@ -34,6 +34,9 @@ export function install(): void {
   server.orders.empty = server.empty || sessionStorage.getItem('mock.no_orders') === '1';
   server.maintenance.empty = server.empty || sessionStorage.getItem('mock.no_maintenance') === '1';
   server.shift.empty = server.empty;
+  server.energy.empty = server.empty || sessionStorage.getItem('mock.no_meters') === '1';
+  server.reports.empty = server.empty || sessionStorage.getItem('mock.no_reports') === '1';
+  server.tools.empty = server.empty || sessionStorage.getItem('mock.no_tools') === '1';
   server.trace.none = server.empty || sessionStorage.getItem('mock.no_stations') === '1';
   server.trace.empty = sessionStorage.getItem('mock.no_units') === '1';
   server.oee.lines = Number(sessionStorage.getItem('mock.lines') ?? 2);

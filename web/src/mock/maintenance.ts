@@ -208,7 +208,7 @@ export class MockMaintenance {
     if (deed === 'cancel') order.ended_ms = now;
     if (deed === 'finish') {
       order.ended_ms = now;
-      if (order.failed_ms !== null) order.restored_ms ??= now;
+      if (order.failed_ms !== null) order.restored_ms ??= typeof body['restored_ms'] === 'number' ? body['restored_ms'] : now;
       for (const field of ['code', 'cause', 'remedy'] as const) if (typeof body[field] === 'string') order[field] = body[field] as string;
     }
     order.version += 1;

@@ -2,10 +2,15 @@
 
 import { aggregate, csv, sql, type Point } from './history';
 import { MockBroker } from './mqtt';
+import { MockEnergy } from './energy';
 import { MockMaintenance } from './maintenance';
 import { MockOee } from './oee';
 import { MockOrders } from './orders';
+import { MockReports } from './reports';
 import { MockShift } from './shift';
+import { MockStock } from './stock';
+import { MockTools } from './tools';
+import { MockVessels } from './vessels';
 import { MockTrace } from './trace';
 import { alarmDefs, equipment, levelWord, noise, tags, type MockAlarm, type MockTag } from './plant';
 
@@ -141,6 +146,11 @@ export class MockServer {
   readonly oee: MockOee;
   readonly orders: MockOrders;
   readonly trace: MockTrace;
+  readonly stock: MockStock;
+  readonly tools: MockTools;
+  readonly vessels: MockVessels;
+  readonly energy: MockEnergy;
+  readonly reports: MockReports;
   readonly maintenance: MockMaintenance;
   readonly shift: MockShift;
   readonly users: MockUser[];
@@ -159,6 +169,14 @@ export class MockServer {
     this.broker = new MockBroker(start, now);
     this.orders = new MockOrders(start, now, () => this.user?.name ?? '', (action, path) => this.#may(action, path), manyOrders);
     this.trace = new MockTrace(start, now, () => this.user?.id ?? '', (action, path) => this.#may(action, path));
+    this.stock = new MockStock(this.trace, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }));
+    this.energy = new MockEnergy(start, now, (action, path) => this.#may(action, path));
+    this.reports = new MockReports(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (path, query) => {
+      const told = this.#inside('GET', path, new URLSearchParams(query), {});
+      return told.status === 200 ? told.body : undefined;
+    });
+    this.vessels = new MockVessels(this.trace, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }));
+    this.tools = new MockTools(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path));
     this.maintenance = new MockMaintenance(start, now, () => ({ id: this.user?.id ?? '', name: this.user?.name ?? '' }), (action, path) => this.#may(action, path), (name, occurrence) => this.#standing(name, occurrence));
     this.oee = new MockOee(start, now, { on: (path) => this.orders.on(path), counts: (path) => this.orders.counts(path) });
     // As on a node: a topic is seen by whoever sees everything, or all the tags that it becomes.
@@ -753,7 +771,7 @@ export class MockServer {
     this.oee.empty = this.empty;
     const told = this.oee.handle(method, path, query, body, (deed, branch) => this.#may(deed, branch), this.user?.name ?? '');
     if (told) return told;
-    const made = path.startsWith('/api/mes/') ? (this.maintenance.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
+    const made = path.startsWith('/api/mes/') ? (this.vessels.handle(method, path, query, body) ?? this.reports.handle(method, path, query, body) ?? this.energy.handle(method, path, query) ?? this.maintenance.handle(method, path, query, body) ?? this.tools.handle(method, path, query, body) ?? this.stock.handle(method, path, query, body) ?? this.trace.handle(method, path, query, body) ?? this.shift.handle(method, path, query, body) ?? this.orders.handle(method, path, query, body)) : null;
     if (made) return made;
     switch (`${method} ${path}`) {
       case 'POST /api/logout':

@@ -72,7 +72,7 @@ export class MockShift {
 
   #make(): void {
     const { start } = this;
-    const write = (ago: number, by: string, path: string, kind: string, text: string, more: Partial<MockEntry> = {}): MockEntry => this.#add({ path, kind, text, at: start - ago * MIN, by, ...more });
+    const write = (ago: number, by: string, path: string, kind: string, text: string, more: Partial<MockEntry> = {}): MockEntry => this.#append({ path, kind, text, at: start - ago * MIN, by, ...more });
     for (let i = 0; i < 60; i += 1) write(60 * 30 - i * 14, i % 3 ? 'u2' : 'u4', i % 2 ? `${LINE1}/filler` : LINE2, i % 5 === 0 ? 'production' : 'note', `Hourly round ${i + 1}: nothing out of the ordinary.`);
     write(760, 'u2', LINE1, 'safety', 'Guard of the packer was found open at the start of the shift.\nClosed it, locked it, told the safety officer.', { links: { machine: `${LINE1}/packer` } });
     const wrong = write(310, 'u2', LINE1, 'quality', 'Caps of lot C-77 sit loose. Torque at 1.51 N·m on head 3.', { pinned: true, links: { order: '4711', machine: `${LINE1}/capper` } });
@@ -95,7 +95,7 @@ export class MockShift {
     on('u2', LINE2, 9 * 60, 240, 'elsewhere');
   }
 
-  #add(more: Pick<MockEntry, 'path' | 'kind' | 'text' | 'at' | 'by'> & Partial<MockEntry>): MockEntry {
+  #append(more: Pick<MockEntry, 'path' | 'kind' | 'text' | 'at' | 'by'> & Partial<MockEntry>): MockEntry {
     const one: MockEntry = { pinned: false, settled: false, corrects: null, links: {}, handover: null, ...more, number: this.entries.length + 1 };
     this.entries.push(one);
     return one;
@@ -214,7 +214,7 @@ export class MockShift {
       if (wrong && (wrong.handover || wrong.path !== path)) return problem(422, 'not accepted', `entry ${wrong.number} cannot be corrected by this one`, 'correct an entry of the same place that is no hand-over; of a hand-over, write a new one');
       const other = wrong ? this.#correctedBy(wrong) : null;
       if (other !== null) return problem(409, 'not possible now', `it has been corrected by entry ${other}`, `look at entry ${other}, and correct that one`);
-      const made = this.#add({ path, kind: String(body['kind']), text, at: this.now(), by: this.around.me().id, pinned: body['pinned'] === true, corrects: wrong?.number ?? null, links: (body['links'] as Json | undefined) ?? {} });
+      const made = this.#append({ path, kind: String(body['kind']), text, at: this.now(), by: this.around.me().id, pinned: body['pinned'] === true, corrects: wrong?.number ?? null, links: (body['links'] as Json | undefined) ?? {} });
       return { status: 201, body: this.#entryView(made) };
     });
   }
@@ -233,7 +233,7 @@ export class MockShift {
       const kept = (body['keep'] as number[] | undefined) ?? [];
       const strange = kept.find((number) => !items.some((item) => item['kind'] === 'entry' && item['entry'] === number));
       if (strange !== undefined) return problem(422, 'not accepted', `entry ${strange} is not among what is open here`, 'keep only entries that the proposal names');
-      const made = this.#add({ path, kind: 'handover', text: String(body['summary']), at: this.now(), by: this.around.me().id, handover: { items, kept, confirmed: null } });
+      const made = this.#append({ path, kind: 'handover', text: String(body['summary']), at: this.now(), by: this.around.me().id, handover: { items, kept, confirmed: null } });
       return { status: 201, body: this.#handoverView(made) };
     });
   }
@@ -273,7 +273,7 @@ export class MockShift {
   }
   /** Somebody else writes. */
   wroteBy(by: string, path: string, text: string): void {
-    this.#add({ path, kind: 'note', text, at: this.now(), by });
+    this.#append({ path, kind: 'note', text, at: this.now(), by });
   }
 
   // Labour

@@ -41,6 +41,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/trace', name: 'nav.trace', section: 'improve', key: 'l', load: () => import('./trace/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/oee', name: 'nav.oee', section: 'improve', key: 'k', range: '8h', load: () => import('./oee/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/maintenance', name: 'nav.maintenance', section: 'improve', key: 'i', range: '24h', load: () => import('./maintenance/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
+  { path: '/energy', name: 'nav.energy', section: 'improve', key: 'y', range: '24h', load: () => import('./energy/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/reports', name: 'nav.reports', section: 'improve', key: 'f', load: () => import('./reports/Page.svelte'), shown: inPlant, absent: { title: 'overview.none.title', what: 'overview.none.what' } },
   { path: '/query', name: 'nav.query', section: 'improve', key: 'q', load: () => import('./query/Page.svelte'), shown: always },
   { path: '/connectors', name: 'nav.connectors', section: 'build', key: 'c', load: () => import('./connectors/Page.svelte'), shown: () => access.seesAll },

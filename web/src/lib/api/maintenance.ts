@@ -8,10 +8,21 @@ import type { InstructionText } from './parseOrders';
 export type Trigger = 'release' | 'revoke' | 'begin' | 'join' | 'leave' | 'pause' | 'resume' | 'finish' | 'cancel' | 'close';
 const BASE = '/api/mes/maintenance';
 const of = (number: string, what = ''): string => `${BASE}/orders/${encodeURIComponent(number)}${what}`;
-/** More open orders are no list that a person reads; that there are more is said. */
-const MOST = 500;
+/** The most that the server tells at once. */
+const PAGE = 500;
+/** The newest come first, so a failure that stands for long is behind them: so many pages are read. That there are more is said. */
+const PAGES = 4;
 
-export const openWork = (branch: string, signal?: AbortSignal): Promise<WorkPage> => ask(`${BASE}/orders`, { query: { open: 'true', branch: branch || null, limit: MOST }, read: workPage, signal });
+export async function openWork(branch: string, signal?: AbortSignal): Promise<WorkPage> {
+  const all: WorkPage = { orders: [], next: null };
+  for (let read = 0; read < PAGES && (read === 0 || all.next !== null); read += 1) {
+    const page = await ask(`${BASE}/orders`, { query: { open: 'true', branch: branch || null, limit: PAGE, after: all.next }, read: workPage, signal });
+    // One that was begun between two pages is told once.
+    all.orders.push(...page.orders.filter((one) => !all.orders.some((known) => known.id === one.id)));
+    all.next = page.next;
+  }
+  return all;
+}
 export const getWork = (number: string, signal?: AbortSignal): Promise<Work> => ask(of(number), { read: work, signal });
 export const getWorkLedger = (number: string, signal?: AbortSignal): Promise<{ entries: WorkEntry[]; more: boolean }> => ask(of(number, '/ledger'), { read: workLedger, signal });
 export const listPlans = (branch: string, signal?: AbortSignal): Promise<Plan[]> => ask(`${BASE}/plans`, { query: { branch: branch || null }, read: plans, signal });
@@ -35,6 +46,8 @@ export interface More {
   code?: string;
   cause?: string;
   remedy?: string;
+  /** When it ran again; now if missing. */
+  restored_ms?: number;
 }
 export const trigger = (order: Work, what: Trigger, more: More, key: string): Promise<Work> => ask(of(order.number, `/${what}`), { method: 'POST', body: { version: order.version, key, ...more }, read: work });
 export const addPart = (order: Work, part: { material: string; quantity: number; lot: string }, key: string): Promise<Work> =>

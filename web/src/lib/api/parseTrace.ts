@@ -157,7 +157,7 @@ export interface Finding {
 }
 
 /** What must be there: a list that is missing is no empty one, for somebody would work by it. */
-const every = <T>(raw: unknown, where: string, read: (raw: unknown) => T): T[] => list(raw, where).map((one) => read(one));
+export const every = <T>(raw: unknown, where: string, read: (raw: unknown) => T): T[] => list(raw, where).map((one) => read(one));
 const texts = (raw: unknown, where: string): string[] => every(raw, where, (one) => text(one, `${where}[]`));
 
 function itemOf(o: Raw, where: string): Item {
@@ -175,7 +175,7 @@ function itemOf(o: Raw, where: string): Item {
   };
 }
 
-const item = (raw: unknown): Item => itemOf(object(raw, 'item'), 'item');
+export const item = (raw: unknown): Item => itemOf(object(raw, 'item'), 'item');
 
 export function itemsPage(raw: unknown): ItemsPage {
   const o = object(raw, 'items');

@@ -17,7 +17,7 @@ interface Which {
   number?: string;
   limit: number;
 }
-export const listItems = (kind: 'units' | 'lots', which: Which, signal?: AbortSignal): Promise<ItemsPage> => ask(`/api/mes/${kind}`, { query: { ...which }, read: itemsPage, signal });
+export const listItems = (kind: 'units' | 'lots' | 'containers', which: Which, signal?: AbortSignal): Promise<ItemsPage> => ask(`/api/mes/${kind}`, { query: { ...which }, read: itemsPage, signal });
 /** Any item, also a unit. */
 export const getLot = (id: string, signal?: AbortSignal): Promise<Lot> => ask(of(id), { read: lot, signal });
 export const getUnit = (id: string, signal?: AbortSignal): Promise<Unit> => ask(`/api/mes/units/${encodeURIComponent(id)}`, { read: unit, signal });
@@ -54,7 +54,7 @@ export const identify = (id: string): Promise<Credential> => ask(`/api/mes/units
 /** What has this number; where nothing has, what begins so. `more`: there are others. */
 export async function findItems(text: string, signal?: AbortSignal): Promise<{ items: Item[]; more: boolean }> {
   const both = async (which: Which): Promise<{ items: Item[]; more: boolean }> => {
-    const pages = await Promise.all([listItems('units', which, signal), listItems('lots', which, signal)]);
+    const pages = await Promise.all((['units', 'lots', 'containers'] as const).map((kind) => listItems(kind, which, signal)));
     return { items: pages.flatMap((page) => page.items), more: pages.some((page) => page.next !== null) };
   };
   const exact = await both({ number: text, limit: MOST_FOUND });

@@ -1,6 +1,7 @@
 // What the page says about maintenance orders and plans.
 
 import type { Figure, Plan, Work } from '$lib/api/parseMaintenance';
+import type { Tool } from '$lib/api/parseTools';
 import { clock } from '$lib/api/clock.svelte';
 import { isFailure, isLate } from '$lib/domain/maintenance';
 import { formatNumber, MISSING, THIN } from '$lib/domain/number';
@@ -33,5 +34,12 @@ export function figureText(figure: Figure): string {
 export function figureParts(figure: Figure): string {
   const hours = (seconds: number): string => `${formatNumber(seconds / 3600, 2, language.tag)}${THIN}h`;
   return `${hours(figure.numerator)} / ${figure.id === 'corrective_maintenance_ratio' ? hours(figure.denominator) : count(figure.denominator)}`;
+}
+/** `451,200 of 500,000 cycles`; without a life what it has done so far. */
+export function lifeText(tool: Tool): string {
+  const cycles = (n: number): string => count(Math.round(n));
+  if (tool.life.cycles !== null) return t('tools.cycles_of', { used: cycles(tool.used.cycles), life: cycles(tool.life.cycles) });
+  if (tool.life.runTime !== null) return t('tools.hours_of', { used: spanText(tool.used.runTime), life: spanText(tool.life.runTime) });
+  return t('tools.no_life', { cycles: cycles(tool.used.cycles), time: tool.used.runTime > 0 ? spanText(tool.used.runTime) : MISSING });
 }
 export const nowMinute = (): number => Math.floor(clock.now / 10_000) * 10_000;

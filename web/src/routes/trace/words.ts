@@ -13,4 +13,6 @@ export type Materials = ReadonlyMap<string, Material>;
 export const materialWord = (name: string): string => (name === 'unknown' ? t('trace.not_known') : name);
 export const amountOf = (n: number | null, material: string, materials: Materials): string => (n === null ? MISSING : amount(n, materials.get(material)?.unit ?? ''));
 export const itemLink = (id: string): string => router.link('/trace', { item: id });
+export const placeLink = (place: string): string => router.link('/trace', { place });
+export const vesselLink = (vessel: string): string => router.link('/trace', { vessel });
 export const kindWord = (item: Item): string => t(`trace.kind.${item.kind}`);
