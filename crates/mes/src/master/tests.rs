@@ -419,14 +419,14 @@ fn a_tariff_says_when_what_costs_how_much() {
 #[test]
 fn a_report_is_of_a_place_with_machines_and_its_folder_stays_below_the_nodes() {
     let told = |settings: Json| told_of(whole_plant(), MasterKind::Report, "line-shift", settings);
-    assert_eq!(told(json!({ "kind": "shift", "at": "works/line" })), [""; 0]);
+    assert_eq!(told(json!({ "kind": "shift", "at": "works/line/filler" })), [""; 0]);
     let whole = json!({ "kind": "day", "at": "works", "after": "1 h", "folder": "line1/days", "keep": "400 d" });
     assert_eq!(told(whole), [""; 0]);
     for (settings, wanted) in [
-        (json!({ "at": "works/line" }), "\"kind\" is missing"),
+        (json!({ "at": "works/line/filler" }), "\"kind\" is missing"),
         (json!({ "kind": "shift" }), "\"at\" is missing"),
         (json!({ "kind": "week", "at": "works" }), "write \"shift\" or \"day\""),
-        (json!({ "kind": "day", "at": "works/lin" }), "did you mean"),
+        (json!({ "kind": "day", "at": "works/line/fillr" }), "did you mean"),
         (json!({ "kind": "day", "at": "works", "after": "3 d" }), "after"),
         (json!({ "kind": "day", "at": "works", "keep": "29 d" }), "keep"),
         (json!({ "kind": "day", "at": "works", "folder": "../x" }), "folder"),

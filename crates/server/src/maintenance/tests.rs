@@ -124,11 +124,16 @@ impl Bed {
         Self { floor, board: self.board, here, keys: self.keys }
     }
 
-    /// At a minute, with what the press says; a second later it is looked what is due. What was counted in an instant belongs to the
-    /// window that begins with it.
+    /// At a minute, with what the press says; then it is looked what is due.
     async fn at(&mut self, minute: i64, readings: &[(&str, i64)]) {
         self.floor.at_minute(minute, readings).await;
-        self.floor.clock.set(at(minute).plus(Duration::from_secs(1)));
+        self.here.tick().await.expect("looked");
+    }
+
+    /// The same, and a moment later it is looked: what was counted in an instant belongs to the window that begins with it.
+    async fn past(&mut self, minute: i64, readings: &[(&str, i64)]) {
+        self.floor.at_minute(minute, readings).await;
+        self.floor.clock.set(at(minute).plus(Duration::from_micros(1)));
         self.here.tick().await.expect("looked");
     }
 
@@ -202,16 +207,16 @@ fn ratio(figures: &MaintenanceFiguresView, id: &str) -> (f64, f64, Option<f64>) 
 #[tokio::test]
 async fn a_plan_by_cycles_is_due_once_per_turn_over_kills_and_a_clock_set_back() {
     let mut bed = Bed::new().await;
-    bed.at(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
-    bed.at(30, &[("press/good", 60)]).await;
+    bed.past(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.past(30, &[("press/good", 60)]).await;
     let plan = bed.plan("oil").await;
     assert_eq!((plan.state.as_str(), plan.measures[0].used, plan.turn), ("Ok", Some(60.0), 1));
-    bed.at(50, &[("press/good", 99)]).await;
+    bed.past(50, &[("press/good", 99)]).await;
     assert_eq!(bed.of_plan("oil").await, [""; 0]);
-    bed.at(55, &[("press/good", 100)]).await;
+    bed.past(55, &[("press/good", 100)]).await;
     assert_eq!(bed.of_plan("oil").await, ["1 preventive AllowedToStart"]);
     bed = bed.killed().await;
-    bed.at(56, &[("press/good", 130)]).await;
+    bed.past(56, &[("press/good", 130)]).await;
     bed.floor.clock.set(at(20));
     bed.here.tick().await.expect("looked");
     bed.floor.clock.set(at(57));
@@ -219,21 +224,21 @@ async fn a_plan_by_cycles_is_due_once_per_turn_over_kills_and_a_clock_set_back()
     assert_eq!(bed.of_plan("oil").await, ["1 preventive AllowedToStart"], "once");
     let plan = bed.plan("oil").await;
     assert_eq!((plan.state.as_str(), plan.due_by.as_deref()), ("Due", Some("cycles")));
-    bed.at(116, &[]).await;
+    bed.past(116, &[]).await;
     assert_eq!(bed.plan("oil").await.state, "Overdue");
     // The work ends the turn: from then on it is counted anew.
     let number = bed.plan("oil").await.order.expect("an order").number;
     bed.act(&number, "begin", 1).await.expect("begun");
-    bed.at(120, &[]).await;
+    bed.past(120, &[]).await;
     let done = bed.act(&number, "finish", 1).await.expect("finished");
     assert_eq!((done.work_ms, done.planned_parts[0].quantity), (4 * 60_000, 2.0));
     let plan = bed.plan("oil").await;
     assert_eq!((plan.state.as_str(), plan.turn, plan.since_ms), ("Ok", 2, at(120).millis()));
     assert_eq!((plan.measures[0].used, plan.last.map(|last| last.number)), (Some(0.0), Some(number)));
     bed = bed.killed().await;
-    bed.at(130, &[("press/good", 229)]).await;
+    bed.past(130, &[("press/good", 229)]).await;
     assert_eq!(bed.of_plan("oil").await.len(), 1);
-    bed.at(131, &[("press/good", 230)]).await;
+    bed.past(131, &[("press/good", 230)]).await;
     assert_eq!(bed.of_plan("oil").await, ["1 preventive Ended", "2 preventive AllowedToStart"]);
 }
 
@@ -354,24 +359,24 @@ async fn a_plan_by_an_alarm_whose_order_was_cancelled_is_due_until_the_alarm_is_
 async fn a_counter_that_begins_again_uses_no_less_and_a_plan_that_is_changed_while_due_follows_once_its_order_is_given_up()
  {
     let mut bed = Bed::new().await;
-    bed.at(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
-    bed.at(30, &[("press/good", 60)]).await;
-    bed.at(40, &[("press/good", 5)]).await;
+    bed.past(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.past(30, &[("press/good", 60)]).await;
+    bed.past(40, &[("press/good", 5)]).await;
     let after_reset = bed.plan("oil").await.measures[0].used.expect("counted");
     assert!(after_reset >= 60.0, "{after_reset}");
-    bed.at(50, &[("press/good", 25)]).await;
+    bed.past(50, &[("press/good", 25)]).await;
     assert_eq!(bed.plan("oil").await.measures[0].used, Some(after_reset + 20.0));
-    bed.at(60, &[("press/good", 60)]).await;
+    bed.past(60, &[("press/good", 60)]).await;
     let number = bed.plan("oil").await.order.expect("due").number;
     // Twice as long a turn: while its order is open it is due, and then it is not.
     bed.replan(&PLANT.replace("every_cycles = 100", "every_cycles = 200")).await;
-    bed.at(61, &[]).await;
+    bed.past(61, &[]).await;
     assert_eq!(bed.plan("oil").await.state, "Due");
     bed.act(&number, "cancel", 1).await.expect("cancelled");
-    bed.at(62, &[]).await;
+    bed.past(62, &[]).await;
     let plan = bed.plan("oil").await;
     assert_eq!((plan.state.as_str(), plan.due_by, plan.measures[0].every), ("Ok", None, 200.0));
-    bed.at(90, &[("press/good", 200)]).await;
+    bed.past(90, &[("press/good", 200)]).await;
     assert_eq!(bed.of_plan("oil").await, ["1 preventive Aborted", "1 preventive AllowedToStart"]);
 }
 

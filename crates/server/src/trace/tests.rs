@@ -640,14 +640,6 @@ async fn a_part_is_exchanged_and_what_is_taken_out_is_looked_at_before_it_is_use
 
 /// A meter at the test station alone, and one at the packing station that is not heard for long.
 const METERS: &str = r#"
-[[tag]]
-path = "works/line/test/kwh"
-type = "double"
-unit = "kW.h"
-[[tag]]
-path = "works/line/pack/gas"
-type = "double"
-unit = "m3"
 [[meter]]
 name = "test"
 at = "works/line/test"
@@ -662,7 +654,9 @@ factor = 10.0
 
 #[tokio::test]
 async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
-    let mut here = Here::over(Testbed::new_at(at(-600), &format!("{PLANT}{METERS}")).await).await;
+    let tags = r#"tag = [{ path = "works/line/test/kwh", type = "double", unit = "kW.h" }, { path = "works/line/pack/gas", type = "double", unit = "m3" },"#;
+    let plant = format!("{}{METERS}", PLANT.replace("tag = [\n", tags));
+    let mut here = Here::over(Testbed::new_at(at(-600), &plant).await).await;
     here.run_order().await;
     let meters = here.bed.mes.meters().clone();
     let mut read = None;
