@@ -55,7 +55,7 @@ impl ReportRepository for Store {
         for branch in &filter.branches {
             found.extend(of_branch(view, branch, &filter, limit).await?);
         }
-        found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+        found.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
     }

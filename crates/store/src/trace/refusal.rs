@@ -114,7 +114,7 @@ pub enum TraceRefusal {
         /// What was to be taken out.
         item: ItemName,
         /// The container.
-        into: ItemName,
+        into: Box<ItemName>,
         /// How much lies in there.
         there_is: i64,
         /// How much was to be taken out.

@@ -272,7 +272,7 @@ impl Writing<'_, '_> {
         if rows.is_empty() || there_is < wanted || (item.kind().is_whole() && wanted != ONE) {
             let [item, into] = both(names(self.tx, &[item.key, container.key]).await?)?;
             let wanted = new.quantity.unwrap_or(ONE);
-            return Ok(Err(TraceRefusal::NotPacked { item, into, there_is, wanted }));
+            return Ok(Err(TraceRefusal::NotPacked { item, into: Box::new(into), there_is, wanted }));
         }
         if rows.iter().any(|(since, ..)| *since >= at) {
             let reason = "nothing is taken out before or when it goes in".to_owned();
