@@ -29,7 +29,7 @@ fields = [{{ path = "serial", tag = "{LINE}/mount/serial" }}, {{ path = "valve",
 
 [[machine]]
 equipment = "{LINE}/mount"
-unit = {{ serial = "{LINE}/mount/serial", part = [{{ material = "VALVE", lot = "{LINE}/mount/valve" }}, {{ material = "MOTOR", serial = "{LINE}/mount/motor" }}], first = true }}
+unit = {{ serial = "{LINE}/mount/serial", part = [{{ material = "VALVE", lot = "{LINE}/mount/valve" }}, {{ material = "MOTOR", serial = "{LINE}/mount/motor" }}], first = true, last = true }}
 
 [[material]]
 name = "VALVE"

@@ -97,6 +97,8 @@ describe('kept reports', { skip: real }, () => {
         await sheet(page).locator('[data-part=labour] table').waitFor();
         await page.emulateMedia({ media: 'print' });
         await page.setViewportSize({ width: 703, height: 1000 });
+        // Pictures follow the width of the sheet with the next frame.
+        await page.waitForFunction(() => [...document.querySelectorAll('article.sheet svg')].every((e) => e.getBoundingClientRect().right <= 703.5));
         const seen = await page.evaluate(() => ({
           wide: [...document.querySelectorAll('article.sheet *')].filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > 703.5).map((e) => `${e.tagName} ${e.textContent?.trim().slice(0, 40)}`),
           others: [...document.querySelectorAll('nav, header.top, .noprint, button')].filter((e) => e.checkVisibility()).map((e) => e.tagName),

@@ -60,6 +60,8 @@ describe('reports', { skip: real }, () => {
         await page.emulateMedia({ media: 'print' });
         // 186 mm are what A4 leaves between its margins.
         await page.setViewportSize({ width: 703, height: 1000 });
+        // Pictures follow the width of the sheet with the next frame.
+        await page.waitForFunction(() => [...document.querySelectorAll('article.sheet svg')].every((e) => e.getBoundingClientRect().right <= 703.5));
         const seen = await page.evaluate(() => {
           const wide = [...document.querySelectorAll('article.sheet *')].filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > 703.5).map((e) => `${e.tagName} ${e.textContent?.trim().slice(0, 40)}`);
           const others = [...document.querySelectorAll('nav, header.top, .noprint, button')].filter((e) => e.checkVisibility()).map((e) => e.tagName);

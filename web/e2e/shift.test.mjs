@@ -197,6 +197,8 @@ describe('shift', { skip: real }, () => {
         await page.locator('article.sheet').waitFor();
         await page.emulateMedia({ media: 'print' });
         await page.setViewportSize({ width: 703, height: 1000 });
+        // Pictures follow the width of the sheet with the next frame.
+        await page.waitForFunction(() => [...document.querySelectorAll('article.sheet svg')].every((e) => e.getBoundingClientRect().right <= 703.5));
         const seen = await page.evaluate(() => ({
           wide: [...document.querySelectorAll('article.sheet *')].filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > 703.5).map((e) => e.tagName),
           others: [...document.querySelectorAll('nav, header.top, .noprint, button, textarea')].filter((e) => e.checkVisibility()).map((e) => e.tagName),
