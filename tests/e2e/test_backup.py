@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -336,8 +337,11 @@ class Backup(Case):
         shutil.rmtree(self.repository)
         process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_until("some files are copied", lambda: len(objects(self.repository)) > 20, 60)
+        # It stands still until the node is back, or it would be done before.
+        process.send_signal(signal.SIGSTOP)
         node.kill()
         node.start()
+        process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 1, (out, err))
         self.assertIn("the node was started anew meanwhile", err)
