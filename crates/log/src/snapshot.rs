@@ -113,6 +113,11 @@ impl Readers {
         disk.sync_dir(&readers.snapshots).map_err(|error| (readers.snapshots.clone(), TextError::Io(error)))?;
         readers.load_list().map_err(|error| (dir.join(LIST), error))?;
         for name in disk.list(&readers.snapshots).map_err(|error| (readers.snapshots.clone(), TextError::Io(error)))? {
+            if name.ends_with("~new") {
+                // Somebody was killed who wrote it. Where that cannot be removed, the reader's next snapshot takes its place.
+                let _ = disk.remove(&readers.snapshots.join(&name));
+                continue;
+            }
             let reader = name.strip_suffix('~').unwrap_or(&name);
             if valid_name(reader) {
                 readers.entry(reader);

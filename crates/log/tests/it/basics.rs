@@ -96,6 +96,19 @@ async fn a_snapshot_comes_back_and_its_former_one_is_kept() {
 }
 
 #[test]
+fn half_a_snapshot_of_a_killed_process_is_gone_after_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path(), LogOptions::small());
+    log.save_snapshot("alarms", Positions::default(), b"one").unwrap();
+    drop(log);
+    let half = dir.path().join("snapshots/alarms~new");
+    std::fs::write(&half, b"hal").unwrap();
+    let (log, _) = open(dir.path(), LogOptions::small());
+    assert!(!half.exists());
+    assert_eq!(&log.load_snapshot("alarms").unwrap().unwrap().state[..], b"one");
+}
+
+#[test]
 fn a_log_in_use_and_a_log_of_another_node_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _) = open(dir.path(), LogOptions::small());
