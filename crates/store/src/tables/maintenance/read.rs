@@ -1,5 +1,6 @@
 //! Maintenance out of its rows.
 
+use super::super::{pattern, push_below};
 use super::NEVER;
 use crate::error::{StoreError, database};
 use crate::maintenance::{
@@ -105,41 +106,17 @@ fn page_query(filter: &MaintenanceFilter, limit: usize) -> Statement {
     }
     if !filter.branches.iter().any(String::is_empty) {
         query.push(" AND ");
-        push_below(&mut query, &filter.branches);
+        push_below(&mut query, "equipment", &filter.branches);
     }
     if let Some(branch) = filter.branch.as_ref().filter(|branch| !branch.is_empty()) {
         query.push(" AND ");
-        push_below(&mut query, std::slice::from_ref(branch));
+        push_below(&mut query, "equipment", std::slice::from_ref(branch));
     }
     if let Some(text) = &filter.text {
         query.push(" AND fold LIKE ").push_bind(pattern(text)).push(" ESCAPE '\\'");
     }
     query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
     query
-}
-
-/// On or below one of the branches.
-fn push_below(query: &mut Statement, branches: &[String]) {
-    query.push("(");
-    for (number, branch) in branches.iter().enumerate() {
-        query.push(if number > 0 { " OR " } else { "" }).push("equipment = ").push_bind(branch.clone());
-        // '0' is the character after '/': the range holds exactly the paths below the branch.
-        query.push(" OR (equipment > ").push_bind(format!("{branch}/"));
-        query.push(" AND equipment < ").push_bind(format!("{branch}0")).push(")");
-    }
-    query.push(")");
-}
-
-/// What a folded text has to look like; the text's own signs of a pattern mean themselves.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern + "%"
 }
 
 pub(super) async fn entry(tx: &mut Link<'_>, key: Uuid) -> Result<Option<MaintenanceEntry>, StoreError> {
@@ -178,7 +155,7 @@ pub(super) async fn failures(
     query.push_bind(from).push(" AND failed < ").push_bind(to);
     if !branch.is_empty() {
         query.push(" AND ");
-        push_below(&mut query, &[branch.to_owned()]);
+        push_below(&mut query, "equipment", &[branch.to_owned()]);
     }
     query.push(" ORDER BY restored, id LIMIT ").push_bind(limit);
     let rows: Vec<(String, Option<String>, Timestamp, Timestamp)> = query.rows(tx, "read failures").await?;
@@ -197,7 +174,7 @@ pub(super) async fn work_over(
     query.push_bind(from).push(" AND from_at < ").push_bind(to);
     if !branch.is_empty() {
         query.push(" AND ");
-        push_below(&mut query, &[branch.to_owned()]);
+        push_below(&mut query, "equipment", &[branch.to_owned()]);
     }
     query.push(" ORDER BY to_at, number LIMIT ").push_bind(limit);
     query.all(tx).await.map_err(database("read maintenance work"))?.iter().map(span).collect()
