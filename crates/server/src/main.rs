@@ -22,6 +22,7 @@ mod export;
 mod import;
 #[cfg(test)]
 mod ingest_tests;
+mod looking;
 mod maintenance;
 mod mes;
 mod mqtt;

@@ -18,6 +18,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+use crate::looking::look_every;
 use crate::mes::Manufacturing;
 use andon_alarms::AlarmStatus;
 use andon_api::ports::maintenance::{
@@ -87,23 +88,7 @@ impl Maintenance {
 
     /// Looks what is due until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut failed = false;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = look.tick() => {}
-            }
-            let outcome = self.tick().await;
-            // Told once, until it works again.
-            if let Err(problem) = &outcome
-                && !failed
-            {
-                tracing::error!("it cannot be looked what maintenance is due: {problem}");
-            }
-            failed = outcome.is_err();
-        }
+        look_every(LOOK_EVERY, &stop, "it cannot be looked what maintenance is due", || self.tick()).await;
     }
 
     /// Makes a change to its end, whoever waits for it, and waits for its event; whether something was done.
