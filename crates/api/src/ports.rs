@@ -4,6 +4,7 @@ pub mod energy;
 pub mod erp;
 pub mod maintenance;
 pub mod mes;
+mod not_done;
 pub mod orders;
 pub mod reports;
 pub mod shift;
@@ -11,6 +12,8 @@ pub mod stock;
 pub mod tools;
 pub mod trace;
 pub mod vessel;
+
+pub use not_done::NotDone;
 
 use andon_model::BoxFuture;
 use andon_model::access::Principal;

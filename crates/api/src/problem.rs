@@ -1,5 +1,6 @@
 //! Errors as the outside sees them: RFC 9457 problem details, with what to do.
 
+use crate::ports::NotDone;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -137,6 +138,26 @@ impl From<andon_access::accounts::AccountError> for Problem {
             E::Unknown => Self::not_found("this account"),
             E::Records(_) | E::Stopping => Self::unavailable(detail),
             E::Randomness(_) => Self::internal(detail),
+        }
+    }
+}
+
+impl From<NotDone> for Problem {
+    fn from(reason: NotDone) -> Self {
+        let detail = reason.to_string();
+        match reason {
+            NotDone::Unknown(what) => Self::not_found(&what),
+            NotDone::Asked(_) => Self::bad_request(detail),
+            NotDone::NotAllowed(_, remedy) => {
+                Self::new(StatusCode::FORBIDDEN, "not-allowed", "not allowed").detail(detail).remedy(&remedy)
+            }
+            NotDone::Refused(_, remedy) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail).remedy(&remedy)
+            }
+            NotDone::Conflict(_, remedy) => {
+                Self::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(detail).remedy(&remedy)
+            }
+            NotDone::Failed(_) => Self::unavailable(detail),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the API needs of kept reports.
 
+use crate::ports::NotDone;
 use andon_model::access::Principal;
 use andon_model::{BoxFuture, Timestamp};
 use andon_store::report::ReportFilter;
@@ -144,31 +145,8 @@ pub struct ReportScheduleView {
     pub error: Option<ReportErrorView>,
 }
 
-/// Why there is no report.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReportProblem {
-    /// There is no such thing, or not for who asks.
-    #[error("{0} is not known here")]
-    Unknown(String),
-    /// It cannot be meant: what is wrong, and what to do.
-    #[error("{0}")]
-    Refused(String, String),
-    /// It does not fit what is there, and what to do.
-    #[error("{0}")]
-    Conflict(String, String),
-    /// A failure of ours.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<andon_store::StoreError> for ReportProblem {
-    fn from(error: andon_store::StoreError) -> Self {
-        Self::Failed(andon_model::error::causes(&error))
-    }
-}
-
 /// An answer.
-pub type Reported<'a, T> = BoxFuture<'a, Result<T, ReportProblem>>;
+pub type Reported<'a, T> = BoxFuture<'a, Result<T, NotDone>>;
 
 /// Kept reports. Rights at a place are looked at before.
 pub trait Reports: Send + Sync + 'static {

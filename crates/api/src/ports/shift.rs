@@ -1,5 +1,6 @@
 //! What the API needs of the shift logbook, of hand-overs, and of who is signed on where.
 
+use crate::ports::NotDone;
 use andon_model::access::Principal;
 use andon_model::{BoxFuture, Timestamp};
 use andon_store::logbook::EntryFilter;
@@ -365,34 +366,8 @@ pub struct SpanWish {
     pub reason: String,
 }
 
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ShiftProblem {
-    /// There is no such thing, or not for who asks.
-    #[error("{0} is not known here")]
-    Unknown(String),
-    /// Somebody else has to do it.
-    #[error("{0}")]
-    NotAllowed(String, String),
-    /// It cannot be meant: what is wrong, and what to do.
-    #[error("{0}")]
-    Refused(String, String),
-    /// It does not fit what is there, and what to do.
-    #[error("{0}")]
-    Conflict(String, String),
-    /// A failure of ours.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<andon_store::StoreError> for ShiftProblem {
-    fn from(error: andon_store::StoreError) -> Self {
-        Self::Failed(andon_model::error::causes(&error))
-    }
-}
-
 /// An answer.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, ShiftProblem>>;
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, NotDone>>;
 
 /// The logbook. Rights at a place are looked at before; `bool` of what is made: it was made now.
 pub trait Logbook: Send + Sync + 'static {

@@ -1,5 +1,6 @@
 //! What the API needs of tools and moulds.
 
+use crate::ports::NotDone;
 use andon_model::access::Principal;
 use andon_model::{BoxFuture, Timestamp};
 use serde::Serialize;
@@ -253,31 +254,8 @@ pub enum ToolWish {
     },
 }
 
-/// Why it cannot be answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ToolProblem {
-    /// There is no such thing.
-    #[error("{0} is not known here")]
-    Unknown(String),
-    /// It cannot be meant: what is wrong, and what to do.
-    #[error("{0}")]
-    Refused(String, String),
-    /// It does not fit what is there, and what to do.
-    #[error("{0}")]
-    Conflict(String, String),
-    /// A failure of ours.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<andon_store::StoreError> for ToolProblem {
-    fn from(error: andon_store::StoreError) -> Self {
-        Self::Failed(andon_model::error::causes(&error))
-    }
-}
-
 /// An answer.
-pub type ToolAnswer<'a, T> = BoxFuture<'a, Result<T, ToolProblem>>;
+pub type ToolAnswer<'a, T> = BoxFuture<'a, Result<T, NotDone>>;
 
 /// Tools. Rights are looked at before.
 pub trait Tools: Send + Sync + 'static {

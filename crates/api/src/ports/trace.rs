@@ -1,5 +1,6 @@
 //! What the API needs of lots, serial units and their certificates.
 
+use crate::ports::NotDone;
 use andon_model::access::Principal;
 use andon_model::{BoxFuture, Timestamp};
 use serde::Serialize;
@@ -386,28 +387,8 @@ pub enum LabelForm {
     Zpl,
 }
 
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TraceProblem {
-    /// There is no such thing.
-    #[error("{0} is not known here")]
-    Unknown(String),
-    /// The question cannot be understood.
-    #[error("{0}")]
-    Asked(String),
-    /// It cannot be meant: what is wrong, and what to do.
-    #[error("{0}")]
-    Refused(String, String),
-    /// It does not fit what stands recorded, and what to do.
-    #[error("{0}")]
-    Conflict(String, String),
-    /// A failure of ours.
-    #[error("{0}")]
-    Failed(String),
-}
-
 /// An answer.
-pub type Traced<'a, T> = BoxFuture<'a, Result<T, TraceProblem>>;
+pub type Traced<'a, T> = BoxFuture<'a, Result<T, NotDone>>;
 
 /// Lots, units and certificates. What a caller may do is looked at before.
 pub trait Traces: Send + Sync + 'static {

@@ -7,7 +7,7 @@ use crate::App;
 use crate::asked;
 use crate::auth::Caller;
 use crate::ports::shift::{
-    EntriesPage, EntryView, EntryWish, HandoverView, HandoverWish, HandoversPage, Links, ProposedHandover, ShiftProblem,
+    EntriesPage, EntryView, EntryWish, HandoverView, HandoverWish, HandoversPage, Links, ProposedHandover,
 };
 use crate::problem::Problem;
 use andon_model::Timestamp;
@@ -30,25 +30,6 @@ const TEXT_LIMIT: usize = 4_000;
 const LINK_LIMIT: usize = 255;
 /// The most entries that a hand-over keeps open.
 const MOST_KEPT: usize = 200;
-
-impl From<ShiftProblem> for Problem {
-    fn from(problem: ShiftProblem) -> Self {
-        let detail = problem.to_string();
-        match problem {
-            ShiftProblem::Unknown(what) => Self::not_found(&what),
-            ShiftProblem::NotAllowed(_, remedy) => {
-                Self::new(StatusCode::FORBIDDEN, "not-allowed", "not allowed").detail(detail).remedy(&remedy)
-            }
-            ShiftProblem::Refused(_, remedy) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail).remedy(&remedy)
-            }
-            ShiftProblem::Conflict(_, remedy) => {
-                Self::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(detail).remedy(&remedy)
-            }
-            ShiftProblem::Failed(_) => Self::unavailable(detail),
-        }
-    }
-}
 
 /// A place of the plant that the caller sees.
 pub(super) fn place(app: &App, caller: &Caller, path: &str) -> Result<(), Problem> {

@@ -7,9 +7,7 @@ use super::logbook::{branches, place, window};
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
-use crate::ports::reports::{
-    ReportFile, ReportProblem, ReportScheduleView, ReportSubject, ReportView, ReportsPage, WholeReport,
-};
+use crate::ports::reports::{ReportFile, ReportScheduleView, ReportSubject, ReportView, ReportsPage, WholeReport};
 use crate::problem::Problem;
 use andon_model::Timestamp;
 use andon_model::access::Action;
@@ -28,22 +26,6 @@ const KINDS: [&str; 3] = ["shift", "day", "order"];
 const LONGEST: Duration = Duration::from_secs(32 * 86_400);
 /// The longest name that is asked for, in bytes.
 const NAME_LIMIT: usize = 255;
-
-impl From<ReportProblem> for Problem {
-    fn from(problem: ReportProblem) -> Self {
-        let detail = problem.to_string();
-        match problem {
-            ReportProblem::Unknown(what) => Self::not_found(&what),
-            ReportProblem::Refused(_, remedy) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail).remedy(&remedy)
-            }
-            ReportProblem::Conflict(_, remedy) => {
-                Self::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(detail).remedy(&remedy)
-            }
-            ReportProblem::Failed(_) => Self::unavailable(detail),
-        }
-    }
-}
 
 /// Which reports.
 #[derive(Deserialize, IntoParams)]

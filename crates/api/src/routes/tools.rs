@@ -7,7 +7,8 @@ use super::logbook::place;
 use crate::App;
 use crate::asked;
 use crate::auth::Caller;
-use crate::ports::tools::{ToolDetail, ToolFilter, ToolProblem, ToolUnitsPage, ToolView, ToolWish, ToolsPage};
+use crate::ports::NotDone;
+use crate::ports::tools::{ToolDetail, ToolFilter, ToolUnitsPage, ToolView, ToolWish, ToolsPage};
 use crate::problem::Problem;
 use andon_model::access::Action;
 use andon_model::text::check_line;
@@ -28,22 +29,6 @@ const NAME_LIMIT: usize = 255;
 const CYCLES_LIMIT: f64 = 1e12;
 const RUN_TIME_LIMIT: i64 = 3_650 * 86_400_000;
 
-impl From<ToolProblem> for Problem {
-    fn from(problem: ToolProblem) -> Self {
-        let detail = problem.to_string();
-        match problem {
-            ToolProblem::Unknown(what) => Self::not_found(&what),
-            ToolProblem::Refused(_, remedy) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail).remedy(&remedy)
-            }
-            ToolProblem::Conflict(_, remedy) => {
-                Self::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(detail).remedy(&remedy)
-            }
-            ToolProblem::Failed(_) => Self::unavailable(detail),
-        }
-    }
-}
-
 /// Where a tool is, or may be; empty: anywhere.
 fn places(tool: &ToolView) -> Vec<&str> {
     let may_be = || tool.machines.iter().map(String::as_str).collect();
@@ -57,7 +42,7 @@ async fn seen(app: &App, caller: &Caller, name: &str) -> Result<ToolDetail, Prob
         return Err(not_there());
     }
     let detail = app.tools.tool(name.to_owned()).await.map_err(|problem| match problem {
-        ToolProblem::Unknown(_) => not_there(),
+        NotDone::Unknown(_) => not_there(),
         other => other.into(),
     })?;
     let places = places(&detail.tool);

@@ -9,7 +9,7 @@ use crate::asked;
 use crate::auth::Caller;
 use crate::ports::trace::{
     CertificateFile, DecisionWish, FindingView, ItemsPage, ItemsQuery, LabelForm, Listed, LotView, RecallRowView,
-    RecallView, ReceiptWish, TraceProblem, TraceView, UnitView,
+    RecallView, ReceiptWish, TraceView, UnitView,
 };
 use crate::problem::Problem;
 use andon_model::Timestamp;
@@ -30,23 +30,6 @@ const STATES: [&str; 5] = ["Released", "Quarantine", "Hold", "Scrapped", "Shippe
 pub(super) const NUMBER_LIMIT: usize = 128;
 /// The longest place.
 pub(super) const PLACE_LIMIT: usize = 500;
-
-impl From<TraceProblem> for Problem {
-    fn from(problem: TraceProblem) -> Self {
-        let detail = problem.to_string();
-        match problem {
-            TraceProblem::Unknown(what) => Self::not_found(&what),
-            TraceProblem::Asked(_) => Self::bad_request(detail),
-            TraceProblem::Refused(_, remedy) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "not accepted").detail(detail).remedy(&remedy)
-            }
-            TraceProblem::Conflict(_, remedy) => {
-                Self::new(StatusCode::CONFLICT, "conflict", "not possible now").detail(detail).remedy(&remedy)
-            }
-            TraceProblem::Failed(_) => Self::unavailable(detail),
-        }
-    }
-}
 
 /// That the caller may do something at one of the stations; where there is none, there is nothing.
 pub(super) fn may(app: &App, caller: &Caller, action: Action) -> Result<(), Problem> {

@@ -1,6 +1,7 @@
 //! Which alarms were raised in a window, how often, and how long they stood.
 
-use super::{ReportProblem, Reports, table};
+use super::{Reports, table};
+use andon_api::ports::NotDone;
 use andon_model::Timestamp;
 use andon_model::event::{AlarmChange, AlarmState, What};
 use andon_model::path::is_under;
@@ -45,7 +46,7 @@ impl Reports {
         &self,
         path: &str,
         (from, to): (Timestamp, Timestamp),
-    ) -> Result<Map<String, Value>, ReportProblem> {
+    ) -> Result<Map<String, Value>, NotDone> {
         let (moved, cut) = self.moved(path, from, to.plus(AFTER)).await?;
         let mut tallies = tallied(&moved, (from, to));
         // What stood before the window and stands still has moved in none of the events.
@@ -71,7 +72,7 @@ impl Reports {
     }
 
     /// Transitions of alarms on or below a path, the oldest first; of more than [`LOOKED_AT`] the newest, and that there are more.
-    async fn moved(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<(Vec<Moved>, bool), ReportProblem> {
+    async fn moved(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<(Vec<Moved>, bool), NotDone> {
         let mut filter = TimelineFilter {
             from: Some(from),
             to: Some(to),

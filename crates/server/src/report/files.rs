@@ -4,8 +4,9 @@
 //! same files again under the same names. Each file is there as a whole or not at all, the JSON last: whoever sees it sees all of them.
 
 use super::schedule::Doing;
-use super::{ReportProblem, Reports, alarms, order, sections, signed_file};
+use super::{Reports, alarms, order, sections, signed_file};
 use crate::erp::files::put;
+use andon_api::ports::NotDone;
 use andon_model::text::csv_cell;
 use andon_store::StoreError;
 use andon_store::report::{ReportRepository as _, ReportRow, StoredReport};
@@ -49,7 +50,7 @@ impl Reports {
             if written.is_ok() {
                 self.parts.store.report_written(id).await?;
             }
-            self.note(&name, Doing::Write, written.map_err(ReportProblem::Failed));
+            self.note(&name, Doing::Write, written.map_err(NotDone::Failed));
         }
         Ok(())
     }

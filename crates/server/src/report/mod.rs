@@ -24,9 +24,9 @@ use crate::verify::is_signed_by;
 use andon_access::Accounts;
 use andon_access::signing::SigningKey;
 use andon_alarms::Engine;
+use andon_api::ports::NotDone;
 use andon_api::ports::reports::{
-    ReportFile, ReportProblem, ReportScheduleView, ReportSubject, ReportView, Reported, ReportsPage, SignatureView,
-    WholeReport,
+    ReportFile, ReportScheduleView, ReportSubject, ReportView, Reported, ReportsPage, SignatureView, WholeReport,
 };
 use andon_bus::Bus;
 use andon_bus::ids::new_id;
@@ -119,12 +119,7 @@ impl Reports {
         PublicKey(Hex(self.parts.key.public()))
     }
 
-    async fn make_one(
-        &self,
-        key: Uuid,
-        subject: ReportSubject,
-        by: Principal,
-    ) -> Result<(bool, ReportView), ReportProblem> {
+    async fn make_one(&self, key: Uuid, subject: ReportSubject, by: Principal) -> Result<(bool, ReportView), NotDone> {
         let _turn = self.turn.lock().await;
         let key = key_of(key, &["report", &by.id.to_string(), &format!("{subject:?}")]);
         // Before anything is computed; the shift that was on then may be over.
@@ -140,14 +135,14 @@ impl Reports {
     }
 
     /// What is meant, with its window.
-    async fn meant(&self, subject: ReportSubject) -> Result<Of, ReportProblem> {
+    async fn meant(&self, subject: ReportSubject) -> Result<Of, NotDone> {
         let now = self.now();
         match subject {
             ReportSubject::Order(number) => self.of_order(number).await,
             ReportSubject::Day(path, window) => {
                 let day = || day_at(&self.calendar_of(&path), now);
                 let (from, to) = window.or_else(day).ok_or_else(|| {
-                    ReportProblem::Failed("the calendar has no day of now; look at the node's clock".to_owned())
+                    NotDone::Failed("the calendar has no day of now; look at the node's clock".to_owned())
                 })?;
                 Ok(Of { kind: "day", path, order: String::new(), shift: None, from, to })
             }
@@ -178,7 +173,7 @@ impl Reports {
     }
 
     /// Makes a report, signs it and keeps it. In turn.
-    async fn keep(&self, of: Of, whom: For, by: &Principal) -> Result<ReportKept, ReportProblem> {
+    async fn keep(&self, of: Of, whom: For, by: &Principal) -> Result<ReportKept, NotDone> {
         let store = &self.parts.store;
         let window = of.order.is_empty().then_some((of.from, of.to));
         let replaces = store.report_of_window(of.kind, &of.path, &of.order, window).await?.map(|row| row.id);
@@ -251,8 +246,8 @@ impl Reports {
     }
 
     /// The canonical form of a report and its signature. Off the threads that serve: it may have megabytes.
-    async fn signed(&self, content: Value) -> Result<(Vec<u8>, [u8; 64]), ReportProblem> {
-        let failed = |error: &dyn std::error::Error| ReportProblem::Failed(andon_model::error::causes(error));
+    async fn signed(&self, content: Value) -> Result<(Vec<u8>, [u8; 64]), NotDone> {
+        let failed = |error: &dyn std::error::Error| NotDone::Failed(andon_model::error::causes(error));
         let made = tokio::task::spawn_blocking(move || report::canonical(&content)).await;
         let content = made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let signature = self.parts.key.sign(&content).map_err(|error| failed(&error))?;
@@ -285,15 +280,15 @@ impl Reports {
         }
     }
 
-    async fn stored(&self, id: Uuid) -> Result<StoredReport, ReportProblem> {
-        self.parts.store.report(id).await?.ok_or_else(|| ReportProblem::Unknown("this report".to_owned()))
+    async fn stored(&self, id: Uuid) -> Result<StoredReport, NotDone> {
+        self.parts.store.report(id).await?.ok_or_else(|| NotDone::Unknown("this report".to_owned()))
     }
 
-    async fn stored_row(&self, id: Uuid) -> Result<ReportRow, ReportProblem> {
-        self.parts.store.report_row(id).await?.ok_or_else(|| ReportProblem::Unknown("this report".to_owned()))
+    async fn stored_row(&self, id: Uuid) -> Result<ReportRow, NotDone> {
+        self.parts.store.report_row(id).await?.ok_or_else(|| NotDone::Unknown("this report".to_owned()))
     }
 
-    async fn page(&self, mut filter: ReportFilter) -> Result<ReportsPage, ReportProblem> {
+    async fn page(&self, mut filter: ReportFilter) -> Result<ReportsPage, NotDone> {
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         // One more tells whether there is another page.
         filter.limit += 1;
@@ -304,7 +299,7 @@ impl Reports {
         Ok(ReportsPage { reports: rows.into_iter().map(|row| self.view(row)).collect(), next })
     }
 
-    async fn whole(&self, id: Uuid) -> Result<WholeReport, ReportProblem> {
+    async fn whole(&self, id: Uuid) -> Result<WholeReport, NotDone> {
         let StoredReport { row, content, signature, key_id } = self.stored(id).await?;
         let signature: Signature = Hex(signature);
         let by = PublicKey::parse(key_id.as_bytes());
@@ -314,9 +309,9 @@ impl Reports {
             serde_json::from_slice(&content).map(|report: Value| (report, verified))
         };
         let looked = tokio::task::spawn_blocking(look).await;
-        let looked = looked.map_err(|fault| ReportProblem::Failed(fault.to_string()))?;
+        let looked = looked.map_err(|fault| NotDone::Failed(fault.to_string()))?;
         let (report, verified) =
-            looked.map_err(|error| ReportProblem::Failed(format!("report {id} cannot be read: {error}")))?;
+            looked.map_err(|error| NotDone::Failed(format!("report {id} cannot be read: {error}")))?;
         let superseded = self.is_superseded(&row, &report).await;
         let mut people = BTreeMap::new();
         self.name_people(&report, &mut people);
@@ -355,9 +350,9 @@ impl Reports {
         }
     }
 
-    async fn file_of(&self, id: Uuid) -> Result<ReportFile, ReportProblem> {
+    async fn file_of(&self, id: Uuid) -> Result<ReportFile, NotDone> {
         let stored = self.stored(id).await?;
-        let bytes = signed_file(&stored).map_err(ReportProblem::Failed)?;
+        let bytes = signed_file(&stored).map_err(NotDone::Failed)?;
         Ok(ReportFile { name: format!("{}.json", files::stem(&stored.row)), bytes })
     }
 }
@@ -387,16 +382,16 @@ fn day_at(calendar: &Calendar, at: Timestamp) -> Option<(Timestamp, Timestamp)> 
     calendar.days(at, at.plus(Duration::from_micros(1))).pop()
 }
 
-fn no_shift(path: &str) -> ReportProblem {
+fn no_shift(path: &str) -> NotDone {
     let days = SHIFTS_BACK.as_secs() / 86_400;
-    ReportProblem::Refused(
+    NotDone::Refused(
         format!("no shift of a calendar at or below \"{path}\" was on in the last {days} days"),
         "name a calendar with shifts in a [[machine]] there: calendar = \"…\"; or ask for from_ms and to_ms".to_owned(),
     )
 }
 
-fn key_used() -> ReportProblem {
-    ReportProblem::Conflict(
+fn key_used() -> NotDone {
+    NotDone::Conflict(
         "something else was asked with this key".to_owned(),
         "make a new key for each request, and send it again only with the same request".to_owned(),
     )
@@ -413,8 +408,8 @@ fn pick(value: &Value, names: &[&str]) -> Map<String, Value> {
 }
 
 /// A view of the API as JSON.
-fn told(view: &impl serde::Serialize) -> Result<Value, ReportProblem> {
-    serde_json::to_value(view).map_err(|error| ReportProblem::Failed(error.to_string()))
+fn told(view: &impl serde::Serialize) -> Result<Value, NotDone> {
+    serde_json::to_value(view).map_err(|error| NotDone::Failed(error.to_string()))
 }
 
 impl andon_api::ports::reports::Reports for Reports {

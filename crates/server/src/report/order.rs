@@ -1,8 +1,9 @@
 //! What a report of an order tells: the order, its jobs, what was scrap and why, what went in, and its units with their certificates.
 
 use super::sections::{amount, job_rows};
-use super::{Of, ReportProblem, Reports, pick, table, told};
+use super::{Of, Reports, pick, table, told};
 use crate::trace::units_of;
+use andon_api::ports::NotDone;
 use andon_api::ports::orders::{Orders as _, OrdersProblem};
 use andon_api::ports::trace::OrderUnitView;
 use andon_model::Timestamp;
@@ -44,20 +45,16 @@ const ENTRIES: u32 = 10_000;
 
 impl Reports {
     /// An order, from when it was made until now, at the branch that holds all places where its jobs are or can be done.
-    pub(super) async fn of_order(&self, number: String) -> Result<Of, ReportProblem> {
+    pub(super) async fn of_order(&self, number: String) -> Result<Of, NotDone> {
         let stored = self.parts.store.order(&number).await?;
-        let stored = stored.ok_or_else(|| ReportProblem::Unknown(format!("work order {number}")))?;
+        let stored = stored.ok_or_else(|| NotDone::Unknown(format!("work order {number}")))?;
         let places = stored.jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment));
         let path = common(places.map(String::as_str));
         let from = stored.order.created;
         Ok(Of { kind: "order", path, order: number, shift: None, from, to: self.now().max(from) })
     }
 
-    pub(super) async fn order_sections(
-        &self,
-        number: &str,
-        now: Timestamp,
-    ) -> Result<Map<String, Value>, ReportProblem> {
+    pub(super) async fn order_sections(&self, number: &str, now: Timestamp) -> Result<Map<String, Value>, NotDone> {
         let order = self.parts.mes.order(number.to_owned(), Uuid::nil()).await.map_err(unreadable)?;
         let view = told(&order)?;
         let mut of = pick(&view, &ORDER);
@@ -79,12 +76,12 @@ impl Reports {
     }
 
     /// What the figures of an order come to now.
-    pub(super) async fn order_now(&self, number: &str) -> Result<Value, ReportProblem> {
+    pub(super) async fn order_now(&self, number: &str) -> Result<Value, NotDone> {
         told(&self.parts.mes.order(number.to_owned(), Uuid::nil()).await.map_err(unreadable)?)
     }
 
     /// What people counted as scrap or rework, job by job in order of time.
-    async fn counts(&self, jobs: &[andon_api::ports::orders::JobView]) -> Result<(Vec<Value>, bool), ReportProblem> {
+    async fn counts(&self, jobs: &[andon_api::ports::orders::JobView]) -> Result<(Vec<Value>, bool), NotDone> {
         let (mut rows, mut cut) = (Vec::new(), false);
         for job in jobs {
             let page = self.parts.mes.ledger(job.id, None, ENTRIES).await.map_err(unreadable)?;
@@ -108,7 +105,7 @@ impl Reports {
         &self,
         jobs: &[andon_api::ports::orders::JobView],
         now: Timestamp,
-    ) -> Result<(Vec<Value>, bool), ReportProblem> {
+    ) -> Result<(Vec<Value>, bool), NotDone> {
         let (mut rows, mut cut) = (Vec::new(), false);
         for job in jobs {
             let (Some(path), Some(started)) = (&job.equipment, job.started_ms) else { continue };
@@ -127,11 +124,11 @@ impl Reports {
     }
 
     /// Units that were made under the order, the newest first.
-    async fn units(&self, jobs: Vec<Uuid>) -> Result<(Vec<Value>, bool), ReportProblem> {
+    async fn units(&self, jobs: Vec<Uuid>) -> Result<(Vec<Value>, bool), NotDone> {
         let (mut rows, mut before) = (Vec::new(), None);
         loop {
             let page = units_of(&self.parts.store, jobs.clone(), before, PAGE_MAX).await;
-            let page = page.map_err(|problem| ReportProblem::Failed(problem.to_string()))?;
+            let page = page.map_err(|problem| NotDone::Failed(problem.to_string()))?;
             rows.extend(page.units.into_iter().map(unit));
             before = page.next;
             if before.is_none() || rows.len() >= UNITS {
@@ -159,10 +156,10 @@ fn common<'p>(mut paths: impl Iterator<Item = &'p str>) -> String {
     names.join("/")
 }
 
-fn unreadable(problem: OrdersProblem) -> ReportProblem {
+fn unreadable(problem: OrdersProblem) -> NotDone {
     match problem {
-        OrdersProblem::Unknown(what) => ReportProblem::Unknown(what),
-        problem => ReportProblem::Failed(problem.to_string()),
+        OrdersProblem::Unknown(what) => NotDone::Unknown(what),
+        problem => NotDone::Failed(problem.to_string()),
     }
 }
 

@@ -4,8 +4,9 @@
 //! has one report is held by a unique index, whatever this does. What was missed while the node was down is made afterwards, the oldest first,
 //! of the last [`CAUGHT_UP`]; a schedule that has made none yet begins with the window that ended last.
 
-use super::{For, Of, ReportProblem, Reports, in_utc};
+use super::{For, Of, Reports, in_utc};
 use crate::records::complain_of;
+use andon_api::ports::NotDone;
 use andon_api::ports::reports::{NextReportView, ReportErrorView, ReportScheduleView};
 use andon_mes::master::{MasterData, ReportKind, ReportSchedule};
 use andon_model::Timestamp;
@@ -101,7 +102,7 @@ impl Reports {
     }
 
     /// Keeps what could not be done, and tells of it once.
-    pub(super) fn note(&self, name: &str, doing: Doing, done: Result<(), ReportProblem>) {
+    pub(super) fn note(&self, name: &str, doing: Doing, done: Result<(), NotDone>) {
         let at_ms = self.now().millis();
         let key = (name.to_owned(), doing);
         let mut memory = self.memory();
@@ -132,7 +133,7 @@ impl Reports {
         schedule: &ReportSchedule,
         master: &MasterData,
         stop: &CancellationToken,
-    ) -> Result<(), ReportProblem> {
+    ) -> Result<(), NotDone> {
         let now = self.now();
         let since = now.minus(CAUGHT_UP);
         let over = windows(schedule, master, since, now.minus(schedule.after))?;
@@ -165,7 +166,7 @@ impl Reports {
     }
 
     /// Of which windows a schedule has made reports; read once after a start.
-    async fn made(&self, name: &str, since: Timestamp) -> Result<Made, ReportProblem> {
+    async fn made(&self, name: &str, since: Timestamp) -> Result<Made, NotDone> {
         let known = {
             let mut memory = self.memory();
             memory.made.get_mut(name).map(|made| {
@@ -219,7 +220,7 @@ impl Reports {
         Ok(newest)
     }
 
-    pub(super) async fn schedule_views(&self) -> Result<Vec<ReportScheduleView>, ReportProblem> {
+    pub(super) async fn schedule_views(&self) -> Result<Vec<ReportScheduleView>, NotDone> {
         let (master, now) = (self.parts.mes.master_data(), self.now());
         let mut views = Vec::with_capacity(master.reports.len());
         for (name, schedule) in &master.reports {
@@ -256,7 +257,7 @@ fn windows(
     master: &MasterData,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Vec<Ended>, ReportProblem> {
+) -> Result<Vec<Ended>, NotDone> {
     let calendar = master.calendar_at(&schedule.at);
     let mut all: Vec<Ended> = match schedule.kind {
         ReportKind::Day => {
@@ -265,7 +266,7 @@ fn windows(
         }
         ReportKind::Shift => {
             let calendar = calendar.ok_or_else(|| {
-                ReportProblem::Refused(
+                NotDone::Refused(
                     format!("no machine at or below \"{}\" has a calendar, so that no shift ends there", schedule.at),
                     "name one in a [[machine]]: calendar = \"…\"".to_owned(),
                 )

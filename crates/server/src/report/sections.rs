@@ -3,10 +3,11 @@
 //! Each section is what the API answers for the window, cut to what is told. One that cannot be told says why (`missing`) and leaves the others
 //! standing; only what may go well at the next try makes the whole report fail.
 
-use super::{Of, ReportProblem, Reports, pick, table, told};
+use super::{Of, Reports, pick, table, told};
+use andon_api::ports::NotDone;
 use andon_api::ports::mes::{Mes as _, MesProblem, Window};
 use andon_api::ports::orders::{JobView, Orders as _, OrdersProblem};
-use andon_api::ports::shift::{EntryView, HandoverView, Labour as _, Logbook as _, ShiftProblem};
+use andon_api::ports::shift::{EntryView, HandoverView, Labour as _, Logbook as _};
 use andon_mes::quantity::Quantity;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
@@ -116,13 +117,7 @@ enum Missing {
     /// It cannot be told; the report goes without it.
     Told(String),
     /// It may be told at the next try.
-    Failed(ReportProblem),
-}
-
-impl From<ReportProblem> for Missing {
-    fn from(problem: ReportProblem) -> Self {
-        Self::Failed(problem)
-    }
+    Failed(NotDone),
 }
 
 impl From<andon_store::StoreError> for Missing {
@@ -134,16 +129,16 @@ impl From<andon_store::StoreError> for Missing {
 impl From<MesProblem> for Missing {
     fn from(problem: MesProblem) -> Self {
         match problem {
-            MesProblem::Failed(text) => Self::Failed(ReportProblem::Failed(text)),
+            MesProblem::Failed(text) => Self::Failed(NotDone::Failed(text)),
             problem => Self::Told(problem.to_string()),
         }
     }
 }
 
-impl From<ShiftProblem> for Missing {
-    fn from(problem: ShiftProblem) -> Self {
+impl From<NotDone> for Missing {
+    fn from(problem: NotDone) -> Self {
         match problem {
-            ShiftProblem::Failed(text) => Self::Failed(ReportProblem::Failed(text)),
+            NotDone::Failed(text) => Self::Failed(NotDone::Failed(text)),
             problem => Self::Told(problem.to_string()),
         }
     }
@@ -152,7 +147,7 @@ impl From<ShiftProblem> for Missing {
 impl From<OrdersProblem> for Missing {
     fn from(problem: OrdersProblem) -> Self {
         match problem {
-            OrdersProblem::Failed(text) => Self::Failed(ReportProblem::Failed(text)),
+            OrdersProblem::Failed(text) => Self::Failed(NotDone::Failed(text)),
             problem => Self::Told(problem.to_string()),
         }
     }
@@ -160,7 +155,7 @@ impl From<OrdersProblem> for Missing {
 
 impl Reports {
     /// The sections of a window, as far as it is over.
-    pub(super) async fn window_sections(&self, of: &Of, now: Timestamp) -> Result<Map<String, Value>, ReportProblem> {
+    pub(super) async fn window_sections(&self, of: &Of, now: Timestamp) -> Result<Map<String, Value>, NotDone> {
         let path = of.path.as_str();
         let until = of.to.min(now).max(of.from);
         let span = (of.from, until);
@@ -193,10 +188,10 @@ impl Reports {
     }
 
     /// What the figures of a window come to now.
-    pub(super) async fn kpis_of(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Value, ReportProblem> {
+    pub(super) async fn kpis_of(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<Value, NotDone> {
         match self.kpi_section(path, from, to).await {
             Ok(section) => Ok(Value::Object(section)),
-            Err(Missing::Told(why)) => Err(ReportProblem::Refused(why, "ask for another place".to_owned())),
+            Err(Missing::Told(why)) => Err(NotDone::Refused(why, "ask for another place".to_owned())),
             Err(Missing::Failed(problem)) => Err(problem),
         }
     }
@@ -334,7 +329,7 @@ impl Reports {
                 .maintenance
                 .shown(&stored)
                 .await
-                .map_err(|problem| Missing::Failed(ReportProblem::Failed(problem.to_string())))?;
+                .map_err(|problem| Missing::Failed(NotDone::Failed(problem.to_string())))?;
             let mut row = pick(&told(&view)?, &MAINTAINED);
             row.insert("work_ms".to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into());
             rows.push(Value::Object(row));
@@ -349,7 +344,7 @@ fn within(span: &WorkSpan, from: Timestamp, to: Timestamp) -> Duration {
 }
 
 /// An entry of the logbook, with what it is about.
-fn entry_row(entry: &EntryView) -> Result<Map<String, Value>, ReportProblem> {
+fn entry_row(entry: &EntryView) -> Result<Map<String, Value>, NotDone> {
     let view = told(entry)?;
     let mut row = pick(&view, &ENTRY);
     for name in ["order", "job", "alarm", "maintenance", "machine"] {
@@ -359,7 +354,7 @@ fn entry_row(entry: &EntryView) -> Result<Map<String, Value>, ReportProblem> {
 }
 
 /// Jobs as rows.
-pub(super) fn job_rows(jobs: &[&JobView]) -> Result<Vec<Value>, ReportProblem> {
+pub(super) fn job_rows(jobs: &[&JobView]) -> Result<Vec<Value>, NotDone> {
     jobs.iter().map(|job| Ok(Value::Object(pick(&told(job)?, &JOB)))).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Reports of a floor over days that a test turns by hand: once for each shift, over kills, signed, and equal to what the API answers.
 
-use super::{Parts, ReportProblem, Reports, report};
+use super::{Parts, Reports, report};
 use crate::adapters::StoredAccounts;
 use crate::maintenance::{self, Maintenance};
 use crate::mes::testbed::{EXECUTE, HELD, NODE, Testbed, at};
@@ -9,6 +9,7 @@ use crate::shift::{self, Shift};
 use crate::verify::is_signed_by;
 use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
+use andon_api::ports::NotDone;
 use andon_api::ports::mes::{CorrectionWish, Mes as _, Said, Window};
 use andon_api::ports::orders::{BY_PERSON, CountWish, JobTrigger, OrderWish, Orders as _, TriggerWish};
 use andon_api::ports::reports::{ReportSubject, ReportView, Reports as _, WholeReport};
@@ -154,12 +155,7 @@ impl Here {
         self.reports.report(id).await.expect("a report")
     }
 
-    async fn make(
-        &self,
-        key: u128,
-        subject: ReportSubject,
-        by: &Principal,
-    ) -> Result<(bool, ReportView), ReportProblem> {
+    async fn make(&self, key: u128, subject: ReportSubject, by: &Principal) -> Result<(bool, ReportView), NotDone> {
         self.reports.make(Uuid::from_u128(key), subject, by.clone()).await
     }
 
@@ -429,11 +425,11 @@ async fn a_person_has_one_made_once_for_a_key_also_of_a_shift_that_is_on() {
     let (made, again) = here.make(1, on(), &mara).await.expect("as before");
     assert_eq!((made, again.id), (false, first.id));
     let other = here.make(1, ReportSubject::Day("works".to_owned(), None), &mara).await;
-    assert!(matches!(other, Err(ReportProblem::Conflict(..))), "{other:?}");
+    assert!(matches!(other, Err(NotDone::Conflict(..))), "{other:?}");
     let (_, day) = here.make(2, ReportSubject::Day("works".to_owned(), None), &mara).await.expect("made");
     assert_eq!((day.from_ms, day.to_ms), (at(-8 * 60).millis(), at(16 * 60).millis()));
     let nowhere = here.make(3, ReportSubject::Shift("works/store".to_owned(), None), &mara).await;
-    assert!(matches!(nowhere, Err(ReportProblem::Refused(..))), "{nowhere:?}");
+    assert!(matches!(nowhere, Err(NotDone::Refused(..))), "{nowhere:?}");
     // Where no machine is followed, the figures are missing and the rest is told.
     let (_, store) = here.make(4, ReportSubject::Day("works/store".to_owned(), None), &mara).await.expect("made");
     let sections = here.whole(store.id).await.report["sections"].clone();
@@ -503,7 +499,7 @@ async fn an_orders_report_has_its_jobs_counts_and_units_and_stands_at_the_branch
     let (_, second) = here.make(2, order(), &mara).await.expect("made");
     assert_eq!(second.replaces, Some(row.id));
     let unknown = here.make(3, ReportSubject::Order("9".to_owned()), &mara).await;
-    assert!(matches!(unknown, Err(ReportProblem::Unknown(_))), "{unknown:?}");
+    assert!(matches!(unknown, Err(NotDone::Unknown(_))), "{unknown:?}");
     assert_eq!(here.bed.clock.now(), at(20));
 }
 

@@ -4,9 +4,10 @@
 //! person, supervisors and administrators. The record with that number names the person.
 
 use super::{Done, Shift, key_of, key_used};
+use andon_api::ports::NotDone;
 use andon_api::ports::shift::{
     Answer, Labour, LabourAnswer, LabourPersonView, LabourPlaceView, LabourSpanView, LabourSpans, PresentAnswer,
-    PresentAtView, PresentView, ShiftProblem, SpanCorrectionView, SpanWish, SupervisorView,
+    PresentAtView, PresentView, SpanCorrectionView, SpanWish, SupervisorView,
 };
 use andon_mes::element::Planned;
 use andon_mes::labour::{Worked, ends_by, worked};
@@ -53,8 +54,8 @@ fn told(action: &str, detail: Option<String>) -> What {
     What::User(UserChange { action: action.to_owned(), subject: None, from: None, detail })
 }
 
-fn nobody() -> ShiftProblem {
-    ShiftProblem::Refused(
+fn nobody() -> NotDone {
+    NotDone::Refused(
         "nobody says who it is".to_owned(),
         "log in as a person, or name the \"person\" with an API token".to_owned(),
     )
@@ -72,7 +73,7 @@ impl Shift {
         Ok(())
     }
 
-    async fn sight(&self, who: &Principal) -> Result<Sight, ShiftProblem> {
+    async fn sight(&self, who: &Principal) -> Result<Sight, NotDone> {
         let may = |action: Action, branch: &str| self.parts.accounts.authorise(who, action, branch).is_ok();
         let grants = self.parts.accounts.grants(who).into_iter().map(|grant| grant.branch);
         let mut branches: Vec<String> = grants.filter(|branch| may(Action::Administer, branch)).collect();
@@ -84,7 +85,7 @@ impl Shift {
     }
 
     /// Whom a request is about, and whether who asks may ask it at that place.
-    async fn person_of(&self, person: Option<Uuid>, by: &Principal, path: Option<&str>) -> Result<Uuid, ShiftProblem> {
+    async fn person_of(&self, person: Option<Uuid>, by: &Principal, path: Option<&str>) -> Result<Uuid, NotDone> {
         let Some(person) = person.filter(|person| *person != by.id) else {
             return if by.kind == PrincipalKind::Person { Ok(by.id) } else { Err(nobody()) };
         };
@@ -95,20 +96,20 @@ impl Shift {
         let sight = self.sight(by).await?;
         let allowed = path.is_some_and(|path| operates(path) || sight.supervises(path));
         if !allowed {
-            return Err(ShiftProblem::NotAllowed(
+            return Err(NotDone::NotAllowed(
                 "others are signed on and off by supervisors of the place, and by API tokens of terminals there"
                     .to_owned(),
                 "sign on yourself, or ask a supervisor".to_owned(),
             ));
         }
-        if known { Ok(person) } else { Err(ShiftProblem::Unknown("this person".to_owned())) }
+        if known { Ok(person) } else { Err(NotDone::Unknown("this person".to_owned())) }
     }
 
-    async fn span_view(&self, span: LabourSpan) -> Result<LabourSpanView, ShiftProblem> {
+    async fn span_view(&self, span: LabourSpan) -> Result<LabourSpanView, NotDone> {
         Ok(self.span_views(vec![span]).await?.remove(0))
     }
 
-    async fn span_views(&self, spans: Vec<LabourSpan>) -> Result<Vec<LabourSpanView>, ShiftProblem> {
+    async fn span_views(&self, spans: Vec<LabourSpan>) -> Result<Vec<LabourSpanView>, NotDone> {
         let numbers = spans.iter().map(|span| span.number).collect();
         let mut corrections: HashMap<u64, Vec<SpanCorrectionView>> = HashMap::new();
         for made in self.parts.store.labour_corrections(numbers).await? {
@@ -146,7 +147,7 @@ impl Shift {
         let person = self.person_of(person, &by, Some(&path)).await?;
         let master = self.parts.mes.master_data();
         if !master.machines.keys().any(|machine| is_under(machine, &path)) {
-            return Err(ShiftProblem::Refused(
+            return Err(NotDone::Refused(
                 format!("no machine stands at or below {path}"),
                 "sign on at a machine, or at a node above one".to_owned(),
             ));
@@ -181,7 +182,7 @@ impl Shift {
     }
 
     /// Where the person is, or was last.
-    async fn last_place(&self, person: Uuid) -> Result<Option<String>, ShiftProblem> {
+    async fn last_place(&self, person: Uuid) -> Result<Option<String>, NotDone> {
         let (from, to) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         let filter = LabourFilter { path: String::new(), person: Some(person), from, to, limit: 1 };
         Ok(self.parts.store.labour_spans(filter).await?.pop().map(|span| span.path))
@@ -192,18 +193,18 @@ impl Shift {
             Signed::Now(span) => Ok((self.span_view(span).await?, Some(event))),
             Signed::Before(span) => Ok((self.span_view(span).await?, None)),
             Signed::KeyUsed => Err(key_used()),
-            Signed::NotThere => Err(ShiftProblem::Conflict(
+            Signed::NotThere => Err(NotDone::Conflict(
                 "not signed on anywhere".to_owned(),
                 "sign on first; what ended by rule is put right by a supervisor".to_owned(),
             )),
             Signed::Overlaps(other) => {
                 let until = other.to.map_or_else(|| "now".to_owned(), |to| to.to_string());
-                Err(ShiftProblem::Conflict(
+                Err(NotDone::Conflict(
                     format!("the person was signed on at {} from {} until {until}", other.path, other.from),
                     "put that one right first, or choose other times".to_owned(),
                 ))
             }
-            Signed::Unfit => Err(ShiftProblem::Refused(
+            Signed::Unfit => Err(NotDone::Refused(
                 "a sign-on that ended does not last again, and none ends before it begins".to_owned(),
                 "write an end after the beginning".to_owned(),
             )),
@@ -213,7 +214,7 @@ impl Shift {
     async fn correct_in_turn(&self, number: u64, wish: SpanWish, by: Principal) -> Done<LabourSpanView> {
         let _turn = self.turn.lock().await;
         self.end_overdue().await?;
-        let unknown = || ShiftProblem::Unknown("this sign-on".to_owned());
+        let unknown = || NotDone::Unknown("this sign-on".to_owned());
         let span = self.parts.store.labour_span(number).await?.ok_or_else(unknown)?;
         let sight = self.sight(&by).await?;
         if !sight.sees(span.person, &span.path) {
@@ -221,7 +222,7 @@ impl Shift {
         }
         let administers = self.parts.accounts.authorise(&by, Action::Administer, &span.path).is_ok();
         if !sight.supervises(&span.path) || (span.person == by.id && !administers) {
-            return Err(ShiftProblem::NotAllowed(
+            return Err(NotDone::NotAllowed(
                 "a sign-on is put right by a supervisor of the place, and nobody's by himself".to_owned(),
                 "ask a supervisor".to_owned(),
             ));
@@ -229,7 +230,7 @@ impl Shift {
         let now = self.now();
         let end = wish.to.unwrap_or(now);
         if wish.from > now || end > now || end.since(wish.from) > LONGEST {
-            return Err(ShiftProblem::Refused(
+            return Err(NotDone::Refused(
                 "a sign-on ends not later than now, and at most 24 hours after its beginning".to_owned(),
                 "write other times".to_owned(),
             ));
@@ -244,7 +245,7 @@ impl Shift {
         self.signed(self.parts.store.labour_correct(change).await?, id).await
     }
 
-    async fn present_at(&self, path: String, who: Principal) -> Result<PresentAnswer, ShiftProblem> {
+    async fn present_at(&self, path: String, who: Principal) -> Result<PresentAnswer, NotDone> {
         let now = self.now();
         let sight = self.sight(&who).await?;
         // What is to have ended has ended, told or not.
@@ -279,14 +280,14 @@ impl Shift {
         path: String,
         (from, to): (Timestamp, Timestamp),
         who: Principal,
-    ) -> Result<LabourAnswer, ShiftProblem> {
+    ) -> Result<LabourAnswer, NotDone> {
         let now = self.now();
         let window = (from, to.min(now).max(from));
         let sight = self.sight(&who).await?;
         let filter = LabourFilter { path: path.clone(), person: None, from, to: window.1, limit: MOST_SPANS + 1 };
         let spans = self.parts.store.labour_spans(filter).await?;
         if spans.len() > usize::try_from(MOST_SPANS).unwrap_or(usize::MAX) {
-            return Err(ShiftProblem::Refused(
+            return Err(NotDone::Refused(
                 format!("there are more than {MOST_SPANS} sign-ons in this window"),
                 "ask for less time, or for a lower place".to_owned(),
             ));
@@ -295,11 +296,11 @@ impl Shift {
         let master = self.parts.mes.master_data();
         // Off the threads that serve: there may be many.
         let sums = tokio::task::spawn_blocking(move || Sum::of(&spans, &jobs, &master, window, now)).await;
-        let sums = sums.map_err(|error| ShiftProblem::Failed(error.to_string()))?;
+        let sums = sums.map_err(|error| NotDone::Failed(error.to_string()))?;
         Ok(self.answer(path, (from, to), now, &sums, &sight))
     }
 
-    async fn job_spans(&self, path: &str, (from, to): (Timestamp, Timestamp)) -> Result<Vec<JobSpan>, ShiftProblem> {
+    async fn job_spans(&self, path: &str, (from, to): (Timestamp, Timestamp)) -> Result<Vec<JobSpan>, NotDone> {
         let mut filter = SpanFilter { branches: vec![path.to_owned()], ..SpanFilter::of(from, to) };
         let mut all = Vec::new();
         loop {
@@ -365,7 +366,7 @@ impl Shift {
         }
     }
 
-    async fn spans_seen(&self, filter: LabourFilter, who: Principal) -> Result<LabourSpans, ShiftProblem> {
+    async fn spans_seen(&self, filter: LabourFilter, who: Principal) -> Result<LabourSpans, NotDone> {
         let sight = self.sight(&who).await?;
         let person = if sight.branches.is_empty() && filter.person.is_none() { Some(who.id) } else { filter.person };
         let spans = self.parts.store.labour_spans(LabourFilter { person, ..filter }).await?;
@@ -486,7 +487,7 @@ impl Labour for Shift {
             };
             match done {
                 Ok(()) => Ok(((), Some(id))),
-                Err(StoreError::Missing { what, .. }) => Err(ShiftProblem::Unknown(format!("this {what}"))),
+                Err(StoreError::Missing { what, .. }) => Err(NotDone::Unknown(format!("this {what}"))),
                 Err(error) => Err(error.into()),
             }
         };

@@ -1,11 +1,12 @@
 //! The logbook, and what is handed over.
 
 use super::{Done, Shift, key_of, key_used, shift_view};
+use andon_api::ports::NotDone;
 use andon_api::ports::mes::{Mes as _, MesProblem, Window};
 use andon_api::ports::orders::{Orders as _, OrdersProblem};
 use andon_api::ports::shift::{
     Answer, EntriesPage, EntryView, EntryWish, HandoverView, HandoverWish, HandoversPage, Logbook, OpenItem,
-    ProposedHandover, ShiftProblem,
+    ProposedHandover,
 };
 use andon_model::Timestamp;
 use andon_model::access::{Principal, PrincipalKind};
@@ -24,7 +25,7 @@ const MOST_ITEMS: usize = 200;
 const LOOKED_BACK: Duration = Duration::from_secs(24 * 3600);
 
 impl Shift {
-    async fn page(&self, mut filter: EntryFilter) -> Result<(Vec<StoredEntry>, Option<u64>), ShiftProblem> {
+    async fn page(&self, mut filter: EntryFilter) -> Result<(Vec<StoredEntry>, Option<u64>), NotDone> {
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         // One more tells whether there is another page.
         filter.limit += 1;
@@ -35,13 +36,13 @@ impl Shift {
         Ok((entries, next))
     }
 
-    async fn stored(&self, number: u64, what: &str) -> Result<StoredEntry, ShiftProblem> {
-        let unknown = || ShiftProblem::Unknown(format!("this {what}"));
+    async fn stored(&self, number: u64, what: &str) -> Result<StoredEntry, NotDone> {
+        let unknown = || NotDone::Unknown(format!("this {what}"));
         self.parts.store.logbook_entry(number).await?.ok_or_else(unknown)
     }
 
-    fn entry_view(&self, entry: StoredEntry) -> Result<EntryView, ShiftProblem> {
-        let unread = |error: serde_json::Error| ShiftProblem::Failed(format!("entry {}: {error}", entry.number));
+    fn entry_view(&self, entry: StoredEntry) -> Result<EntryView, NotDone> {
+        let unread = |error: serde_json::Error| NotDone::Failed(format!("entry {}: {error}", entry.number));
         Ok(EntryView {
             number: entry.number,
             links: serde_json::from_value(entry.links).map_err(unread)?,
@@ -60,9 +61,9 @@ impl Shift {
         })
     }
 
-    fn handover_view(&self, entry: StoredEntry) -> Result<HandoverView, ShiftProblem> {
-        let handover = entry.handover.ok_or_else(|| ShiftProblem::Unknown("this hand-over".to_owned()))?;
-        let unread = |error: serde_json::Error| ShiftProblem::Failed(format!("hand-over {}: {error}", entry.number));
+    fn handover_view(&self, entry: StoredEntry) -> Result<HandoverView, NotDone> {
+        let handover = entry.handover.ok_or_else(|| NotDone::Unknown("this hand-over".to_owned()))?;
+        let unread = |error: serde_json::Error| NotDone::Failed(format!("hand-over {}: {error}", entry.number));
         let (at, by) = handover.confirmed.unzip();
         Ok(HandoverView {
             number: entry.number,
@@ -90,7 +91,7 @@ impl Shift {
         if let Some(number) = wish.corrects {
             let wrong = self.stored(number, "entry").await?;
             if wrong.kind == HANDOVER || wrong.path != wish.path {
-                return Err(ShiftProblem::Refused(
+                return Err(NotDone::Refused(
                     format!("entry {number} cannot be corrected by this one"),
                     "correct an entry of the same place that is no hand-over; of a hand-over, write a new one"
                         .to_owned(),
@@ -98,7 +99,7 @@ impl Shift {
             }
         }
         let now = self.now();
-        let links = serde_json::to_value(&wish.links).map_err(|error| ShiftProblem::Failed(error.to_string()))?;
+        let links = serde_json::to_value(&wish.links).map_err(|error| NotDone::Failed(error.to_string()))?;
         let event = self.event(now, &wish.path, &by, What::Note(Note { text: wish.text.clone(), until: None }));
         let told = event.id;
         let entry = NewEntry {
@@ -119,7 +120,7 @@ impl Shift {
             Written::Now(entry) => Ok((self.entry_view(entry)?, Some(told))),
             Written::Before(entry) => Ok((self.entry_view(entry)?, None)),
             Written::KeyUsed => Err(key_used()),
-            Written::Corrected(by) => Err(ShiftProblem::Conflict(
+            Written::Corrected(by) => Err(NotDone::Conflict(
                 format!("it has been corrected by entry {by}"),
                 format!("look at entry {by}, and correct that one"),
             )),
@@ -127,7 +128,7 @@ impl Shift {
     }
 
     /// What is open at a place, and from when on stops were looked at.
-    async fn open_at(&self, path: &str, who: &Principal) -> Result<(Vec<OpenItem>, bool, Timestamp), ShiftProblem> {
+    async fn open_at(&self, path: &str, who: &Principal) -> Result<(Vec<OpenItem>, bool, Timestamp), NotDone> {
         let now = self.now();
         let open = EntryFilter { open: Some(true), ..EntryFilter::of(vec![path.to_owned()], 500) };
         let (open, more) = self.page(open).await?;
@@ -147,16 +148,16 @@ impl Shift {
     }
 
     /// When something was handed over last at this very place.
-    async fn last_handover(&self, path: &str) -> Result<Option<Timestamp>, ShiftProblem> {
+    async fn last_handover(&self, path: &str) -> Result<Option<Timestamp>, NotDone> {
         let filter = EntryFilter { kinds: vec![HANDOVER.to_owned()], ..EntryFilter::of(vec![path.to_owned()], 100) };
         let (entries, _) = self.page(filter).await?;
         Ok(entries.into_iter().find(|entry| entry.path == path).map(|entry| entry.at))
     }
 
-    async fn jobs_at(&self, path: &str, who: &Principal) -> Result<(Vec<OpenItem>, bool), ShiftProblem> {
+    async fn jobs_at(&self, path: &str, who: &Principal) -> Result<(Vec<OpenItem>, bool), NotDone> {
         let states = ["Running", "Interrupted"].map(str::to_owned).to_vec();
         let list = self.parts.mes.jobs(None, states, vec![path.to_owned()], who.id).await;
-        let list = list.map_err(|problem: OrdersProblem| ShiftProblem::Failed(problem.to_string()))?;
+        let list = list.map_err(|problem: OrdersProblem| NotDone::Failed(problem.to_string()))?;
         let item = |job: andon_api::ports::orders::JobView| {
             let equipment = job.equipment.filter(|equipment| is_under(equipment, path))?;
             let state = job.substate.map_or(job.state.clone(), |substate| format!("{} ({substate})", job.state));
@@ -193,12 +194,7 @@ impl Shift {
     }
 
     /// Stops that nobody has explained.
-    async fn stops_at(
-        &self,
-        path: &str,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<(Vec<OpenItem>, bool), ShiftProblem> {
+    async fn stops_at(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<(Vec<OpenItem>, bool), NotDone> {
         if from >= to {
             return Ok((Vec::new(), false));
         }
@@ -208,7 +204,7 @@ impl Shift {
             Err(MesProblem::NoMachine(_)) => return Ok((Vec::new(), false)),
             // So many machines are not looked through at once: that there may be more is told.
             Err(MesProblem::Refused(..)) => return Ok((Vec::new(), true)),
-            Err(problem) => return Err(ShiftProblem::Failed(problem.to_string())),
+            Err(problem) => return Err(NotDone::Failed(problem.to_string())),
         };
         let unexplained = stops.into_iter().filter(|stop| stop.reason.is_none() && !stop.minor);
         let item = |stop: andon_api::ports::mes::StopView| OpenItem {
@@ -241,7 +237,7 @@ impl Shift {
         let (items, truncated, _) = self.open_at(&wish.path, &by).await?;
         let is_open = |number: &u64| items.iter().any(|item| item.kind == "entry" && item.entry == Some(*number));
         if let Some(number) = wish.keep.iter().find(|number| !is_open(number)) {
-            return Err(ShiftProblem::Refused(
+            return Err(NotDone::Refused(
                 format!("entry {number} is not among what is open here"),
                 "keep only entries that the proposal names".to_owned(),
             ));
@@ -251,7 +247,7 @@ impl Shift {
         let text = format!("hand-over{named}: {}", wish.summary);
         let event = self.event(now, &wish.path, &by, What::Note(Note { text, until: None }));
         let id = event.id;
-        let items = serde_json::to_value(&items).map_err(|error| ShiftProblem::Failed(error.to_string()))?;
+        let items = serde_json::to_value(&items).map_err(|error| NotDone::Failed(error.to_string()))?;
         let entry = NewEntry {
             key,
             path: wish.path,
@@ -280,7 +276,7 @@ impl Shift {
         let handover = self.handover_view(entry)?;
         // Where nobody logs in, nobody can be told from another.
         if writer == by.id && by.kind != PrincipalKind::Anonymous {
-            return Err(ShiftProblem::Refused(
+            return Err(NotDone::Refused(
                 "who has handed over does not confirm it".to_owned(),
                 "have somebody of the coming shift confirm it".to_owned(),
             ));
@@ -301,7 +297,7 @@ impl Shift {
             Confirmed::Already(entry) => {
                 let view = self.handover_view(entry)?;
                 let who = view.confirmed_by_name.unwrap_or_else(|| "somebody".to_owned());
-                Err(ShiftProblem::Conflict(
+                Err(NotDone::Conflict(
                     format!("{who} has confirmed it already"),
                     "look at the hand-over as it is now".to_owned(),
                 ))

@@ -10,7 +10,8 @@ use crate::mes::Manufacturing;
 use crate::records::complain_of;
 use andon_access::Accounts;
 use andon_alarms::Engine;
-use andon_api::ports::shift::{ShiftProblem, ShiftSpan};
+use andon_api::ports::NotDone;
+use andon_api::ports::shift::ShiftSpan;
 use andon_bus::ids::new_id;
 use andon_model::access::Principal;
 use andon_model::event::{Event, What};
@@ -52,7 +53,7 @@ pub struct Shift {
 }
 
 /// What was done, and the event that tells of it; `None`: nothing was done that was not done before.
-type Done<T> = Result<(T, Option<Uuid>), ShiftProblem>;
+type Done<T> = Result<(T, Option<Uuid>), NotDone>;
 
 impl Shift {
     /// Over these parts.
@@ -90,13 +91,13 @@ impl Shift {
     }
 
     /// Makes a change to its end, whoever waits for it, and waits for its event; whether something was done now.
-    async fn made<T, F>(&self, change: impl FnOnce(Arc<Self>) -> F) -> Result<(bool, T), ShiftProblem>
+    async fn made<T, F>(&self, change: impl FnOnce(Arc<Self>) -> F) -> Result<(bool, T), NotDone>
     where
         T: Send + 'static,
         F: Future<Output = Done<T>> + Send + 'static,
     {
-        let own = self.own.upgrade().ok_or_else(|| ShiftProblem::Failed("the shift has stopped".to_owned()))?;
-        let (view, told) = crate::plant_admin::to_the_end(change(own), ShiftProblem::Failed).await?;
+        let own = self.own.upgrade().ok_or_else(|| NotDone::Failed("the shift has stopped".to_owned()))?;
+        let (view, told) = crate::plant_admin::to_the_end(change(own), NotDone::Failed).await?;
         if let Some(event) = told {
             self.parts.store.relay_now(event, RECORDED_WITHIN).await?;
         }
@@ -125,8 +126,8 @@ fn shift_view(shift: InShift) -> ShiftSpan {
     ShiftSpan { name: shift.name, from_ms: shift.from.millis(), to_ms: shift.to.millis() }
 }
 
-fn key_used() -> ShiftProblem {
-    ShiftProblem::Conflict(
+fn key_used() -> NotDone {
+    NotDone::Conflict(
         "something else was asked with this key".to_owned(),
         "make a new key for each request, and send it again only with the same request".to_owned(),
     )

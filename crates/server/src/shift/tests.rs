@@ -4,10 +4,9 @@ use super::{Parts, Shift};
 use crate::adapters::StoredAccounts;
 use crate::mes::testbed::{EXECUTE, HELD, Testbed, at, begins};
 use andon_access::{Accounts, AccountsOptions};
+use andon_api::ports::NotDone;
 use andon_api::ports::orders::{BY_PERSON, CountWish, JobTrigger, OrderWish, Orders as _, TriggerWish};
-use andon_api::ports::shift::{
-    EntryWish, HandoverWish, Labour as _, LabourAnswer, Links, Logbook as _, ShiftProblem, SpanWish,
-};
+use andon_api::ports::shift::{EntryWish, HandoverWish, Labour as _, LabourAnswer, Links, Logbook as _, SpanWish};
 use andon_bus::ids::new_id;
 use andon_model::access::{Grant, Principal, PrincipalKind, Role};
 use andon_model::log::Log;
@@ -81,7 +80,7 @@ impl Here {
         Principal { id: id.expect("created"), kind: PrincipalKind::Person }
     }
 
-    async fn write(&self, text: &str, key: u128, corrects: Option<u64>, by: &Principal) -> Result<u64, ShiftProblem> {
+    async fn write(&self, text: &str, key: u128, corrects: Option<u64>, by: &Principal) -> Result<u64, NotDone> {
         let wish = EntryWish {
             key: Uuid::from_u128(key),
             path: "works/line".to_owned(),
@@ -94,12 +93,12 @@ impl Here {
         Ok(self.shift.write(wish, by.clone()).await?.1.number)
     }
 
-    async fn on(&self, path: &str, person: &Principal, key: u128) -> Result<u64, ShiftProblem> {
+    async fn on(&self, path: &str, person: &Principal, key: u128) -> Result<u64, NotDone> {
         let sign = self.shift.sign_on(path.to_owned(), None, Uuid::from_u128(key), person.clone()).await;
         Ok(sign?.1.number)
     }
 
-    async fn off(&self, person: &Principal, key: u128) -> Result<u64, ShiftProblem> {
+    async fn off(&self, person: &Principal, key: u128) -> Result<u64, NotDone> {
         Ok(self.shift.sign_off(None, Uuid::from_u128(key), person.clone()).await?.number)
     }
 
@@ -134,13 +133,14 @@ impl Here {
     }
 }
 
-fn refused<T: std::fmt::Debug>(answer: Result<T, ShiftProblem>) -> &'static str {
+fn refused<T: std::fmt::Debug>(answer: Result<T, NotDone>) -> &'static str {
     match answer.expect_err("refused") {
-        ShiftProblem::Unknown(_) => "404",
-        ShiftProblem::NotAllowed(..) => "403",
-        ShiftProblem::Refused(..) => "422",
-        ShiftProblem::Conflict(..) => "409",
-        ShiftProblem::Failed(_) => "503",
+        NotDone::Unknown(_) => "404",
+        NotDone::Asked(_) => "400",
+        NotDone::NotAllowed(..) => "403",
+        NotDone::Refused(..) => "422",
+        NotDone::Conflict(..) => "409",
+        NotDone::Failed(_) => "503",
     }
 }
 

@@ -8,11 +8,11 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+use crate::looking::look_every;
 use crate::mes::{Manufacturing, ToolStands};
 use crate::shift::key_of;
-use andon_api::ports::tools::{
-    ToolAnswer, ToolDetail, ToolFilter, ToolProblem, ToolUnitsPage, ToolWish, Tools as Port, ToolsPage,
-};
+use andon_api::ports::NotDone;
+use andon_api::ports::tools::{ToolAnswer, ToolDetail, ToolFilter, ToolUnitsPage, ToolWish, Tools as Port, ToolsPage};
 use andon_bus::ids::new_id;
 use andon_mes::quantity::Quantity;
 use andon_mes::tool::{Reached, State, to_tell, words};
@@ -53,7 +53,7 @@ pub struct Tools {
 }
 
 /// The event that tells of what was done; `None`: nothing was done that was not done before.
-type Done = Result<Option<Uuid>, ToolProblem>;
+type Done = Result<Option<Uuid>, NotDone>;
 
 impl Tools {
     /// Over what is there.
@@ -63,29 +63,14 @@ impl Tools {
 
     /// Looks what lives have come to, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut failed = false;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = look.tick() => {}
-            }
-            let outcome = self.tick().await;
-            // Told once, until it works again.
-            if let Err(problem) = &outcome
-                && !failed
-            {
-                tracing::error!("it cannot be looked how much of the life of tools is used: {problem}");
-            }
-            failed = outcome.is_err();
-        }
+        look_every(LOOK_EVERY, &stop, "it cannot be looked how much of the life of tools is used", || self.tick())
+            .await;
     }
 
     /// Tells of lives that are near their end, or at it.
     /// # Errors
     /// The records cannot be read or written. What was told so far stays.
-    pub(crate) async fn tick(&self) -> Result<(), ToolProblem> {
+    pub(crate) async fn tick(&self) -> Result<(), NotDone> {
         let master = self.parts.mes.master_data();
         let with_life = master.tools.iter().filter(|(_, tool)| tool.life.is_some());
         let names: Vec<String> = with_life.map(|(name, _)| name.clone()).collect();
@@ -97,7 +82,7 @@ impl Tools {
         Ok(())
     }
 
-    async fn tell(&self, stands: &ToolStands) -> Result<(), ToolProblem> {
+    async fn tell(&self, stands: &ToolStands) -> Result<(), NotDone> {
         let Some(tool) = &stands.tool else { return Ok(()) };
         let Some(life) = tool.life else { return Ok(()) };
         let told: Vec<Reached> = stands.life.told.iter().filter_map(reached_of).collect();
@@ -142,12 +127,12 @@ impl Tools {
         reason: String,
         key: Uuid,
         by: Principal,
-    ) -> Result<(bool, ToolDetail), ToolProblem> {
+    ) -> Result<(bool, ToolDetail), NotDone> {
         let own = self.own.upgrade();
-        let own = own.ok_or_else(|| ToolProblem::Failed("what keeps tools has stopped".to_owned()))?;
+        let own = own.ok_or_else(|| NotDone::Failed("what keeps tools has stopped".to_owned()))?;
         let tool = name.clone();
         let change = async move { own.act_in_turn(tool, wish, reason, key, by).await };
-        let told = crate::plant_admin::to_the_end(change, ToolProblem::Failed).await?;
+        let told = crate::plant_admin::to_the_end(change, NotDone::Failed).await?;
         if let Some(event) = told {
             self.parts.store.relay_now(event, RECORDED_WITHIN).await?;
         }
@@ -173,7 +158,7 @@ impl Tools {
         tool: &str,
         wish: ToolWish,
         now: Timestamp,
-    ) -> Result<(ToolStep, String, Option<String>), ToolProblem> {
+    ) -> Result<(ToolStep, String, Option<String>), NotDone> {
         let ahead = |at: Option<Timestamp>| at.is_some_and(|at| at > now);
         match wish {
             ToolWish::Mount { machine, at, until } => {
@@ -201,14 +186,14 @@ impl Tools {
                 }
                 let spans = self.parts.store.tool_spans(tool).await?.into_iter();
                 let machine = spans.filter(|known| known.number == span).map(|known| known.machine).next();
-                let machine = machine.ok_or_else(|| ToolProblem::Unknown("this mounting".to_owned()))?;
+                let machine = machine.ok_or_else(|| NotDone::Unknown("this mounting".to_owned()))?;
                 let until = to.map_or_else(|| "it lasts".to_owned(), |to| format!("until {to}"));
                 Ok((ToolStep::Correct { span, from, to }, machine, Some(format!("from {from}, {until}"))))
             }
             ToolWish::Renew => Ok((ToolStep::Renew, self.path_of(tool).await?, None)),
             ToolWish::Used { cycles, run_time_ms } => {
                 let cycles = cycles.map(Quantity::from_f64).transpose().map_err(|error| {
-                    ToolProblem::Refused(error.to_string(), "write cycles with at most six decimals".to_owned())
+                    NotDone::Refused(error.to_string(), "write cycles with at most six decimals".to_owned())
                 })?;
                 let cycles_said = cycles.map(|cycles| format!("{cycles} cycles"));
                 let time_said =
@@ -222,28 +207,25 @@ impl Tools {
     }
 
     /// That a tool may be mounted on a machine.
-    fn fits(&self, tool: &str, machine: &str) -> Result<(), ToolProblem> {
+    fn fits(&self, tool: &str, machine: &str) -> Result<(), NotDone> {
         let master = self.parts.mes.master_data();
         let Some(known) = master.tools.get(tool) else {
             let text = format!("tool {tool} is not in the documents any more");
-            return Err(ToolProblem::Refused(text, "add a [[tool]] of it".to_owned()));
+            return Err(NotDone::Refused(text, "add a [[tool]] of it".to_owned()));
         };
         if !master.machines.contains_key(machine) {
             let text = format!("{machine} is no machine that is followed");
-            return Err(ToolProblem::Refused(text, "name a machine, or add a [[machine]] of it".to_owned()));
+            return Err(NotDone::Refused(text, "name a machine, or add a [[machine]] of it".to_owned()));
         }
         if !known.fits(machine) {
             let text = format!("tool {tool} is not for {machine}, but for {}", known.machines.join(", "));
-            return Err(ToolProblem::Refused(
-                text,
-                "name one of them, or add it to `machines` of the [[tool]]".to_owned(),
-            ));
+            return Err(NotDone::Refused(text, "name one of them, or add it to `machines` of the [[tool]]".to_owned()));
         }
         Ok(())
     }
 
     /// Where a tool is, or was last, or may be.
-    async fn path_of(&self, tool: &str) -> Result<String, ToolProblem> {
+    async fn path_of(&self, tool: &str) -> Result<String, NotDone> {
         let last = self.parts.store.tool_spans(tool).await?.into_iter().next().map(|span| span.machine);
         let may_be = || self.parts.mes.master_data().tools.get(tool).and_then(|tool| tool.machines.first().cloned());
         Ok(last.or_else(may_be).unwrap_or_default())
@@ -256,7 +238,7 @@ fn reached_of(told: &ToolTold) -> Option<Reached> {
 }
 
 fn written(written: ToolWritten, event: Uuid) -> Done {
-    let conflict = |text: String, remedy: &str| Err(ToolProblem::Conflict(text, remedy.to_owned()));
+    let conflict = |text: String, remedy: &str| Err(NotDone::Conflict(text, remedy.to_owned()));
     match written {
         ToolWritten::Now => Ok(Some(event)),
         ToolWritten::Before => Ok(None),
@@ -273,8 +255,8 @@ fn written(written: ToolWritten, event: Uuid) -> Done {
             format!("it was mounted on {} from {} until {}", span.machine, span.from, end_of(&span)),
             "put that mounting right first, or choose other times",
         ),
-        ToolWritten::NoSpan => Err(ToolProblem::Unknown("this mounting".to_owned())),
-        ToolWritten::Unfit => Err(ToolProblem::Refused(
+        ToolWritten::NoSpan => Err(NotDone::Unknown("this mounting".to_owned())),
+        ToolWritten::Unfit => Err(NotDone::Refused(
             "a mounting that ended does not last again, and none ends before it begins".to_owned(),
             "write an end after the beginning".to_owned(),
         )),
@@ -285,15 +267,15 @@ fn end_of(span: &ToolSpan) -> String {
     span.to.map_or_else(|| "now".to_owned(), |to| to.to_string())
 }
 
-fn not_mounted() -> ToolProblem {
-    ToolProblem::Conflict(
+fn not_mounted() -> NotDone {
+    NotDone::Conflict(
         "it is not mounted anywhere".to_owned(),
         "mount it first; a mounting that is over is put right".to_owned(),
     )
 }
 
-fn not_yet() -> ToolProblem {
-    ToolProblem::Refused("this is later than now".to_owned(), "say it when it is done".to_owned())
+fn not_yet() -> NotDone {
+    NotDone::Refused("this is later than now".to_owned(), "say it when it is done".to_owned())
 }
 
 impl Port for Tools {

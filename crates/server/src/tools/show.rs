@@ -2,9 +2,10 @@
 
 use super::Tools;
 use crate::mes::ToolStands;
+use andon_api::ports::NotDone;
 use andon_api::ports::tools::{
-    ToolChangeView, ToolCorrectionView, ToolDetail, ToolFilter, ToolLifeView, ToolProblem, ToolRenewalView,
-    ToolSpanView, ToolToldView, ToolUnitView, ToolUnitsPage, ToolUsedView, ToolView, ToolsPage,
+    ToolChangeView, ToolCorrectionView, ToolDetail, ToolFilter, ToolLifeView, ToolRenewalView, ToolSpanView,
+    ToolToldView, ToolUnitView, ToolUnitsPage, ToolUsedView, ToolView, ToolsPage,
 };
 use andon_mes::master::Life;
 use andon_mes::quantity::Quantity;
@@ -22,7 +23,7 @@ const LOOKED_AT: usize = 500;
 
 impl Tools {
     /// Tools by name: those of the documents, and those that something is known of.
-    pub(super) async fn page(&self, filter: ToolFilter) -> Result<ToolsPage, ToolProblem> {
+    pub(super) async fn page(&self, filter: ToolFilter) -> Result<ToolsPage, NotDone> {
         let names = self.names_after(&filter).await?;
         let more = names.len() > LOOKED_AT;
         let names: Vec<String> = names.into_iter().take(LOOKED_AT).collect();
@@ -48,7 +49,7 @@ impl Tools {
     }
 
     /// The names behind that of a filter, one more than is looked at.
-    async fn names_after(&self, filter: &ToolFilter) -> Result<BTreeSet<String>, ToolProblem> {
+    async fn names_after(&self, filter: &ToolFilter) -> Result<BTreeSet<String>, NotDone> {
         let most = LOOKED_AT + 1;
         if let Some(machine) = &filter.machine {
             let mounted = self.parts.store.tool_mounted(machine).await?.into_iter().map(|span| span.tool);
@@ -63,7 +64,7 @@ impl Tools {
         Ok(names.into_iter().take(most).collect())
     }
 
-    async fn view(&self, stands: ToolStands) -> Result<ToolView, ToolProblem> {
+    async fn view(&self, stands: ToolStands) -> Result<ToolView, NotDone> {
         let ToolStands { name, tool, life, used, standing, unread } = stands;
         let machines = match &tool {
             Some(tool) => tool.machines.clone(),
@@ -105,12 +106,12 @@ impl Tools {
         })
     }
 
-    pub(super) async fn detail(&self, name: String) -> Result<ToolDetail, ToolProblem> {
+    pub(super) async fn detail(&self, name: String) -> Result<ToolDetail, NotDone> {
         let store = &self.parts.store;
         let entries = store.tool_entries(&name).await?;
         let is_known = !entries.is_empty() || self.parts.mes.master_data().tools.contains_key(&name);
         let stands = self.parts.mes.tools_stand(vec![name.clone()]).await?.pop().filter(|_| is_known);
-        let stands = stands.ok_or_else(|| ToolProblem::Unknown("this tool".to_owned()))?;
+        let stands = stands.ok_or_else(|| NotDone::Unknown("this tool".to_owned()))?;
         let (spans, renewals) = (store.tool_spans(&name).await?, store.tool_renewals(&name).await?);
         let machines: HashMap<u64, String> = spans.iter().map(|span| (span.number, span.machine.clone())).collect();
         let mut corrections: HashMap<u64, Vec<ToolCorrectionView>> = HashMap::new();
@@ -150,10 +151,10 @@ impl Tools {
         branches: Vec<String>,
         after: Option<String>,
         limit: u32,
-    ) -> Result<ToolUnitsPage, ToolProblem> {
+    ) -> Result<ToolUnitsPage, NotDone> {
         let no_page = || {
             let remedy = "send the \"next\" of an answer as it is".to_owned();
-            ToolProblem::Refused("\"after\" is no place in these units".to_owned(), remedy)
+            NotDone::Refused("\"after\" is no place in these units".to_owned(), remedy)
         };
         let before = after.map(|text| pass_of(&text).ok_or_else(no_page)).transpose()?;
         let now = self.parts.clock.now();

@@ -2,9 +2,10 @@
 
 use super::{Parts, Tools};
 use crate::mes::testbed::{EXECUTE, IDLE, Testbed, at, plant_of};
+use andon_api::ports::NotDone;
 use andon_api::ports::mes::{CorrectionWish, Mes as _, Said};
 use andon_api::ports::orders::{BY_PERSON, JobTrigger, OrderWish, Orders as _, TriggerWish};
-use andon_api::ports::tools::{ToolDetail, ToolFilter, ToolProblem, ToolWish, Tools as _};
+use andon_api::ports::tools::{ToolDetail, ToolFilter, ToolWish, Tools as _};
 use andon_bus::ids::new_id;
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::{Event, TraceChange, What};
@@ -90,12 +91,12 @@ impl Bed {
         self.here.tick().await.expect("looked");
     }
 
-    async fn act(&mut self, tool: &str, wish: ToolWish) -> Result<(bool, ToolDetail), ToolProblem> {
+    async fn act(&mut self, tool: &str, wish: ToolWish) -> Result<(bool, ToolDetail), NotDone> {
         self.keys += 1;
         self.again(tool, wish, self.keys).await
     }
 
-    async fn again(&self, tool: &str, wish: ToolWish, key: u128) -> Result<(bool, ToolDetail), ToolProblem> {
+    async fn again(&self, tool: &str, wish: ToolWish, key: u128) -> Result<(bool, ToolDetail), NotDone> {
         self.here.act(tool.to_owned(), wish, "worn".to_owned(), Uuid::from_u128(key), person()).await
     }
 
@@ -257,11 +258,13 @@ async fn run_time_is_what_the_machine_ran_and_what_people_put_right_of_it_counts
 async fn what_cannot_be_is_refused_and_what_is_asked_twice_is_done_once() {
     let mut bed = Bed::new().await;
     bed.at(10, &[]).await;
-    let refused = |answer: Result<(bool, ToolDetail), ToolProblem>| match answer.expect_err("refused") {
-        ToolProblem::Unknown(_) => (404, String::new()),
-        ToolProblem::Refused(text, _) => (422, text),
-        ToolProblem::Conflict(text, _) => (409, text),
-        ToolProblem::Failed(text) => (503, text),
+    let refused = |answer: Result<(bool, ToolDetail), NotDone>| match answer.expect_err("refused") {
+        NotDone::Unknown(_) => (404, String::new()),
+        NotDone::Asked(text) => (400, text),
+        NotDone::NotAllowed(text, _) => (403, text),
+        NotDone::Refused(text, _) => (422, text),
+        NotDone::Conflict(text, _) => (409, text),
+        NotDone::Failed(text) => (503, text),
     };
     assert_eq!(refused(bed.act("M", mount("works/line/mill")).await).0, 422, "not for this machine");
     assert_eq!(refused(bed.act("N", mount("works/line")).await).0, 422, "no machine");
@@ -283,7 +286,7 @@ async fn what_cannot_be_is_refused_and_what_is_asked_twice_is_done_once() {
     bed.done("M", unmount(PRESS, Some(8))).await;
     let (status, text) = refused(bed.act("M", ahead(7)).await);
     assert_eq!((status, text.contains("from 2026-06-01T08:05:00")), (409, true), "{text}");
-    assert!(matches!(bed.here.tool("X".to_owned()).await, Err(ToolProblem::Unknown(_))));
+    assert!(matches!(bed.here.tool("X".to_owned()).await, Err(NotDone::Unknown(_))));
 }
 
 #[tokio::test]
@@ -343,7 +346,7 @@ async fn what_a_tool_did_stays_when_it_or_its_machine_is_taken_out_of_the_docume
     let gone = bed.tool("M").await.tool;
     assert_eq!((gone.in_documents, &*gone.state, gone.machines), (false, "no_life", vec![PRESS.to_owned()]));
     assert!(gone.warning.expect("it says so").contains("one cavity"));
-    assert!(matches!(bed.act("M", mount(OVEN)).await, Err(ToolProblem::Refused(..))));
+    assert!(matches!(bed.act("M", mount(OVEN)).await, Err(NotDone::Refused(..))));
     bed = bed.killed().await;
     assert_eq!(bed.used("N").await, before);
 }
@@ -421,7 +424,7 @@ async fn units_of_a_tool_are_those_that_passed_its_machine_while_it_was_there() 
     }
     assert_eq!((told, next), (all.to_vec(), None), "page by page");
     let wrong = bed.here.units("M".to_owned(), vec![String::new()], Some("x".to_owned()), 2).await;
-    assert!(matches!(wrong, Err(ToolProblem::Refused(..))));
+    assert!(matches!(wrong, Err(NotDone::Refused(..))));
 }
 
 /// A unit passed a machine.

@@ -5,7 +5,8 @@ use super::certify::Fault;
 use super::show::{disposition, failed};
 use andon_access::NewDevice;
 use andon_access::accounts::AccountError;
-use andon_api::ports::trace::{DecisionWish, LotView, ReceiptWish, TraceProblem, UnitCredential, UnitView};
+use andon_api::ports::NotDone;
+use andon_api::ports::trace::{DecisionWish, LotView, ReceiptWish, UnitCredential, UnitView};
 use andon_bus::ids::new_id;
 use andon_mes::quantity::Quantity;
 use andon_model::Timestamp;
@@ -27,12 +28,12 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Traceability {
     /// A lot comes. Known already, it is added what was not known of it.
-    pub(super) async fn received(&self, wish: ReceiptWish, by: Principal) -> Result<LotView, TraceProblem> {
+    pub(super) async fn received(&self, wish: ReceiptWish, by: Principal) -> Result<LotView, NotDone> {
         let content = digest(&["receipt", &format!("{wish:?}")]);
         let ReceiptWish { key, material, revision, number, quantity, place, state } = wish;
         let now = self.moment();
         let name = ItemName { kind: ItemKind::Lot, material, number };
-        let uncountable = |text: String| TraceProblem::Refused(text, "write a quantity that can be counted".to_owned());
+        let uncountable = |text: String| NotDone::Refused(text, "write a quantity that can be counted".to_owned());
         let quantity = Quantity::from_f64(quantity).map_err(|error| uncountable(error.to_string()))?;
         if quantity == Quantity::ZERO {
             return Err(uncountable("less than a millionth is nothing".to_owned()));
@@ -59,16 +60,16 @@ impl Traceability {
         let event = self.change_event(now, &by, "received", id, shown, detail);
         self.change(Change { key, content, steps: vec![step], event }).await?;
         let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
-        let item = item.ok_or_else(|| TraceProblem::Failed("the lot is not in the records".to_owned()))?;
+        let item = item.ok_or_else(|| NotDone::Failed("the lot is not in the records".to_owned()))?;
         self.lot_view(item.id).await
     }
 
     /// Somebody decides what may be done with an item.
-    pub(super) async fn decided(&self, id: Uuid, wish: DecisionWish, by: Principal) -> Result<LotView, TraceProblem> {
+    pub(super) async fn decided(&self, id: Uuid, wish: DecisionWish, by: Principal) -> Result<LotView, NotDone> {
         let item = self.item(id).await?;
         let content = digest(&["decision", &id.to_string(), &wish.state, &wish.reason]);
         let state = disposition(&wish.state).ok_or_else(|| {
-            TraceProblem::Refused(format!("{} is no state", wish.state), "write Released or Hold".to_owned())
+            NotDone::Refused(format!("{} is no state", wish.state), "write Released or Hold".to_owned())
         })?;
         let now = self.moment();
         let step =
@@ -79,7 +80,7 @@ impl Traceability {
         self.lot_view(id).await
     }
 
-    pub(super) async fn change(&self, change: Change) -> Result<Report, TraceProblem> {
+    pub(super) async fn change(&self, change: Change) -> Result<Report, NotDone> {
         let event = change.event.id;
         let report = self.parts.store.trace_change(change).await.map_err(|error| match error {
             StoreError::Refused(refusal) => refused(&refusal),
@@ -126,10 +127,10 @@ impl Traceability {
     }
 
     /// Makes the certificate of a finished unit of what stands recorded now.
-    pub(super) async fn certified_anew(&self, id: Uuid, by: Principal) -> Result<UnitView, TraceProblem> {
+    pub(super) async fn certified_anew(&self, id: Uuid, by: Principal) -> Result<UnitView, NotDone> {
         self.item(id).await?;
         let finished = self.parts.store.trace_finished(id).await.map_err(failed)?.ok_or_else(|| {
-            TraceProblem::Conflict(
+            NotDone::Conflict(
                 "the unit is not finished".to_owned(),
                 "its certificate is made when it passes a station with `last = true`".to_owned(),
             )
@@ -137,23 +138,23 @@ impl Traceability {
         match self.certify(&finished, true, &by).await {
             Ok(()) => self.unit_view(id).await,
             Err(Fault::NotPossible(why)) => {
-                Err(TraceProblem::Refused(why, "put that right, then ask for the certificate again".to_owned()))
+                Err(NotDone::Refused(why, "put that right, then ask for the certificate again".to_owned()))
             }
-            Err(Fault::Failed(why)) => Err(TraceProblem::Failed(why)),
+            Err(Fault::Failed(why)) => Err(NotDone::Failed(why)),
         }
     }
 
     /// Gives a unit the credential to connect with. A kill between the account and the note of it leaves an account whose password nobody
     /// was told; asked again, it is renewed and told.
-    pub(super) async fn identified(&self, id: Uuid, by: Principal) -> Result<UnitCredential, TraceProblem> {
+    pub(super) async fn identified(&self, id: Uuid, by: Principal) -> Result<UnitCredential, NotDone> {
         let item = self.item(id).await?;
         if item.name.kind != ItemKind::Unit {
-            return Err(TraceProblem::Unknown("this serial unit".to_owned()));
+            return Err(NotDone::Unknown("this serial unit".to_owned()));
         }
         // One at a time, so that the second of two is told that it was given.
         let _turn = self.turn.lock().await;
         let given = || {
-            TraceProblem::Conflict(
+            NotDone::Conflict(
                 "the unit was given its credential before; it is told once".to_owned(),
                 format!("make a new password for the device {id} among the devices, if the first one is lost"),
             )
@@ -171,7 +172,7 @@ impl Traceability {
             ..NewDevice::default()
         };
         let made = self.parts.accounts.create_device(&by, wanted).await;
-        let (device, secret) = made.map_err(|error: AccountError| TraceProblem::Failed(causes(&error)))?;
+        let (device, secret) = made.map_err(|error: AccountError| NotDone::Failed(causes(&error)))?;
         let now = self.parts.clock.now();
         let identity = Identity { device, at: now, by: Some(by.id) };
         let detail = "its credential was given out".to_owned();
@@ -199,44 +200,44 @@ pub(super) fn digest(words: &[&str]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-fn refused(refusal: &TraceRefusal) -> TraceProblem {
+fn refused(refusal: &TraceRefusal) -> NotDone {
     let text = refusal.to_string();
     match refusal {
-        TraceRefusal::Differs { .. } => TraceProblem::Conflict(
+        TraceRefusal::Differs { .. } => NotDone::Conflict(
             text,
             "look whether it is the same lot; another delivery of it gets a lot number of its own".to_owned(),
         ),
-        TraceRefusal::OtherChange => TraceProblem::Conflict(text, "send it with a new key".to_owned()),
-        TraceRefusal::Unknown { item } => TraceProblem::Unknown(item.clone()),
-        TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } => TraceProblem::Conflict(
+        TraceRefusal::OtherChange => NotDone::Conflict(text, "send it with a new key".to_owned()),
+        TraceRefusal::Unknown { item } => NotDone::Unknown(item.clone()),
+        TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } => NotDone::Conflict(
             text,
             "look what lies where (GET /api/mes/stock), and move first what lies elsewhere".to_owned(),
         ),
         TraceRefusal::Packed { .. } => {
-            TraceProblem::Conflict(text, "move the container, or take out what is needed first".to_owned())
+            NotDone::Conflict(text, "move the container, or take out what is needed first".to_owned())
         }
         TraceRefusal::NotPacked { .. } => {
-            TraceProblem::Conflict(text, "look what lies in the container as it is now".to_owned())
+            NotDone::Conflict(text, "look what lies in the container as it is now".to_owned())
         }
         TraceRefusal::BuiltIn { .. } => {
-            TraceProblem::Conflict(text, "take it out there first, or move the container".to_owned())
+            NotDone::Conflict(text, "take it out there first, or move the container".to_owned())
         }
-        TraceRefusal::InVessel { place } => TraceProblem::Conflict(
+        TraceRefusal::InVessel { place } => NotDone::Conflict(
             text,
             format!("fill it in or draw it: POST /api/mes/vessels/{}/fill", place.replace('/', "%2F")),
         ),
-        TraceRefusal::Low { .. } => TraceProblem::Conflict(
+        TraceRefusal::Low { .. } => NotDone::Conflict(
             text,
             "look how full it is, and put its level right first; if it was drawn all the same, say \"happened\": true"
                 .to_owned(),
         ),
-        TraceRefusal::Overfull { .. } | TraceRefusal::OtherMaterial { .. } => TraceProblem::Conflict(
+        TraceRefusal::Overfull { .. } | TraceRefusal::OtherMaterial { .. } => NotDone::Conflict(
             text,
             "fill in what belongs there; if it was filled in all the same, say \"happened\": true".to_owned(),
         ),
         TraceRefusal::NotReleased { .. } => {
-            TraceProblem::Conflict(text, "use another, or have somebody release it".to_owned())
+            NotDone::Conflict(text, "use another, or have somebody release it".to_owned())
         }
-        _ => TraceProblem::Refused(text, "put that right and send it again".to_owned()),
+        _ => NotDone::Refused(text, "put that right and send it again".to_owned()),
     }
 }

@@ -1,10 +1,11 @@
 //! What stands recorded, as people see it.
 
 use super::Traceability;
+use andon_api::ports::NotDone;
 use andon_api::ports::trace::{
     CertificateFile, CertificateView, DecisionView, DecisionWish, FindingView, FinishedView, HoldingCertificateView,
     ItemView, ItemsPage, ItemsQuery, LabelForm, LinkView, Listed, LotView, OrderUnitView, OrderUnitsPage, PartView,
-    PassView, ReachedView, RecallRowView, RecallView, ReceiptWish, StockView, TraceProblem, TraceView, Traced, Traces,
+    PassView, ReachedView, RecallRowView, RecallView, ReceiptWish, StockView, TraceView, Traced, Traces,
     UnitCredential, UnitView,
 };
 use andon_mes::certificate::Hex;
@@ -26,12 +27,12 @@ const PAGES: usize = 5;
 const PIXELS: u16 = 240;
 
 impl Traceability {
-    pub(super) async fn item(&self, id: Uuid) -> Result<Item, TraceProblem> {
+    pub(super) async fn item(&self, id: Uuid) -> Result<Item, NotDone> {
         let item = self.parts.store.trace_item(ItemRef::Id(id)).await.map_err(failed)?;
-        item.ok_or_else(|| TraceProblem::Unknown("this lot or unit".to_owned()))
+        item.ok_or_else(|| NotDone::Unknown("this lot or unit".to_owned()))
     }
 
-    async fn listed(&self, query: ItemsQuery) -> Result<ItemsPage, TraceProblem> {
+    async fn listed(&self, query: ItemsQuery) -> Result<ItemsPage, NotDone> {
         let limit = query.limit.clamp(1, PAGE_MAX - 1);
         let filter = ItemFilter {
             material: query.material,
@@ -55,11 +56,11 @@ impl Traceability {
         Ok(ItemsPage { items: items.iter().map(item_view).collect(), next })
     }
 
-    pub(super) async fn unit_view(&self, id: Uuid) -> Result<UnitView, TraceProblem> {
+    pub(super) async fn unit_view(&self, id: Uuid) -> Result<UnitView, NotDone> {
         let store = &self.parts.store;
         let item = self.item(id).await?;
         if item.name.kind != ItemKind::Unit {
-            return Err(TraceProblem::Unknown("this serial unit".to_owned()));
+            return Err(NotDone::Unknown("this serial unit".to_owned()));
         }
         let (mut passes, mut cut): (Vec<PassAt>, _) = (Vec::new(), true);
         for _ in 0..PAGES {
@@ -91,7 +92,7 @@ impl Traceability {
         })
     }
 
-    pub(super) async fn lot_view(&self, id: Uuid) -> Result<LotView, TraceProblem> {
+    pub(super) async fn lot_view(&self, id: Uuid) -> Result<LotView, NotDone> {
         let item = self.item(id).await?;
         let stock = self.parts.store.trace_stock(id).await.map_err(failed)?;
         let decisions = self.parts.store.trace_states(id, None).await.map_err(failed)?;
@@ -108,7 +109,7 @@ impl Traceability {
         })
     }
 
-    async fn closure(&self, id: Uuid, forward: bool, at: Option<Timestamp>) -> Result<TraceView, TraceProblem> {
+    async fn closure(&self, id: Uuid, forward: bool, at: Option<Timestamp>) -> Result<TraceView, NotDone> {
         /// More in one answer is for nobody to read.
         const ITEMS: usize = 50_000;
         let direction = if forward { Direction::Forward } else { Direction::Backward };
@@ -116,7 +117,7 @@ impl Traceability {
         // One at a time, so that those of a few people do not keep everybody from the store.
         let _turn = self.reach.lock().await;
         let closure = self.parts.store.trace_closure(wish).await.map_err(failed)?;
-        let closure = closure.ok_or_else(|| TraceProblem::Unknown("this lot or unit".to_owned()))?;
+        let closure = closure.ok_or_else(|| NotDone::Unknown("this lot or unit".to_owned()))?;
         let link = |edge: Edge| LinkView {
             from: edge.from,
             to: edge.to,
@@ -137,10 +138,10 @@ impl Traceability {
         })
     }
 
-    async fn called_back(&self, id: Uuid, at: Option<Timestamp>) -> Result<RecallView, TraceProblem> {
+    async fn called_back(&self, id: Uuid, at: Option<Timestamp>) -> Result<RecallView, NotDone> {
         let _turn = self.reach.lock().await;
         let recall = self.parts.store.trace_recall(ItemRef::Id(id), as_of(at)).await.map_err(failed)?;
-        let recall = recall.ok_or_else(|| TraceProblem::Unknown("this lot or unit".to_owned()))?;
+        let recall = recall.ok_or_else(|| NotDone::Unknown("this lot or unit".to_owned()))?;
         let row = |row: RecallRow| RecallRowView {
             item: item_view(&row.item),
             depth: row.depth,
@@ -156,7 +157,7 @@ impl Traceability {
         })
     }
 
-    async fn found(&self, before: Option<i64>, limit: u32) -> Result<Vec<FindingView>, TraceProblem> {
+    async fn found(&self, before: Option<i64>, limit: u32) -> Result<Vec<FindingView>, NotDone> {
         let findings = self.parts.store.trace_findings(before, limit).await.map_err(failed)?;
         let view = |found: andon_store::trace::Finding| FindingView {
             number: found.number,
@@ -169,9 +170,9 @@ impl Traceability {
         Ok(findings.into_iter().map(view).collect())
     }
 
-    async fn file(&self, number: String) -> Result<CertificateFile, TraceProblem> {
+    async fn file(&self, number: String) -> Result<CertificateFile, NotDone> {
         let stored = self.parts.store.trace_certificate(number).await.map_err(failed)?;
-        let stored = stored.ok_or_else(|| TraceProblem::Unknown("this certificate".to_owned()))?;
+        let stored = stored.ok_or_else(|| NotDone::Unknown("this certificate".to_owned()))?;
         let serial = self.item(stored.unit).await?.name.number;
         Ok(CertificateFile { serial, bytes: stored.bytes })
     }
@@ -194,9 +195,9 @@ impl Traceability {
         Some((code.digital_link(), code.shown()))
     }
 
-    async fn printed(&self, id: Uuid, form: LabelForm) -> Result<String, TraceProblem> {
+    async fn printed(&self, id: Uuid, form: LabelForm) -> Result<String, NotDone> {
         let item = self.item(id).await?;
-        let refused = |reason: String| TraceProblem::Refused(reason, "give it a shorter number".to_owned());
+        let refused = |reason: String| NotDone::Refused(reason, "give it a shorter number".to_owned());
         let code = self.code_of(&item);
         let link = code.as_ref().map_or_else(|| item.name.number.clone(), |(link, _)| link.clone());
         let number = item.name.number;
@@ -228,7 +229,7 @@ pub async fn units_of(
     jobs: Vec<Uuid>,
     before: Option<Uuid>,
     limit: u32,
-) -> Result<OrderUnitsPage, TraceProblem> {
+) -> Result<OrderUnitsPage, NotDone> {
     let limit = limit.clamp(1, PAGE_MAX);
     let mut units = store.trace_units_of(jobs, before, limit + 1).await.map_err(failed)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -322,8 +323,8 @@ impl Traces for Traceability {
     }
 }
 
-pub(super) fn failed(error: andon_store::StoreError) -> TraceProblem {
-    TraceProblem::Failed(andon_model::error::causes(&error))
+pub(super) fn failed(error: andon_store::StoreError) -> NotDone {
+    NotDone::Failed(andon_model::error::causes(&error))
 }
 
 /// A state by its word.

@@ -3,11 +3,12 @@
 use super::Traceability;
 use super::change::{digest, shown};
 use super::show::{amount, failed, item_view};
+use andon_api::ports::NotDone;
 use andon_api::ports::stock::{
     ContainerView, ContainerWish, ContentView, ExchangeWish, LyingView, MaterialStockView, MoveView, MoveWish,
     MovesPage, PackWish, PassesPage, PlaceView, PlacesView, Stock, StockPage, UnitPassView,
 };
-use andon_api::ports::trace::{LotView, TraceProblem, Traced, UnitView};
+use andon_api::ports::trace::{LotView, Traced, UnitView};
 use andon_bus::ids::new_id;
 use andon_mes::quantity::Quantity;
 use andon_mes::trace::gs1::ContainerCode;
@@ -27,7 +28,7 @@ const CONTENTS: u32 = 500;
 const NUMBER: usize = 128;
 
 impl Traceability {
-    async fn carried(&self, id: Uuid, wish: MoveWish, by: Principal) -> Result<LotView, TraceProblem> {
+    async fn carried(&self, id: Uuid, wish: MoveWish, by: Principal) -> Result<LotView, NotDone> {
         let item = self.item(id).await?;
         let content = digest(&["move", &id.to_string(), &format!("{wish:?}")]);
         let MoveWish { key, quantity, from, to } = wish;
@@ -42,7 +43,7 @@ impl Traceability {
         self.lot_view(id).await
     }
 
-    async fn container_made(&self, wish: ContainerWish, by: Principal) -> Result<ContainerView, TraceProblem> {
+    async fn container_made(&self, wish: ContainerWish, by: Principal) -> Result<ContainerView, NotDone> {
         let content = digest(&["container", &format!("{wish:?}")]);
         let ContainerWish { key, material, number, place } = wish;
         let code = ContainerCode::parse(&number).map_err(|error| {
@@ -73,17 +74,17 @@ impl Traceability {
         let event = self.change_event(at, &by, "made", id, told, detail);
         let report = self.change(Change { key, content, steps: vec![step], event }).await?;
         let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
-        let item = item.ok_or_else(|| TraceProblem::Failed("the container is not in the records".to_owned()))?;
+        let item = item.ok_or_else(|| NotDone::Failed("the container is not in the records".to_owned()))?;
         let is_there = place.as_deref().is_none_or(|place| item.place == Place::In(place.to_owned()));
         if !report.repeated && !is_there {
             let text = format!("{} is there already, in another place", item.name);
             let remedy = "move it; if it is another one, give it a number of its own".to_owned();
-            return Err(TraceProblem::Conflict(text, remedy));
+            return Err(NotDone::Conflict(text, remedy));
         }
         self.container_view(&item, None).await
     }
 
-    async fn container_view(&self, item: &Item, after: Option<Uuid>) -> Result<ContainerView, TraceProblem> {
+    async fn container_view(&self, item: &Item, after: Option<Uuid>) -> Result<ContainerView, NotDone> {
         let found = self.parts.store.trace_contents(item.id, after, CONTENTS + 1).await.map_err(failed)?;
         let (found, more) = page(found, CONTENTS);
         let next = found.last().filter(|_| more).map(|packed| packed.item.id);
@@ -95,13 +96,13 @@ impl Traceability {
         Ok(ContainerView { lot: self.lot_view(item.id).await?, contents: found.iter().map(content).collect(), next })
     }
 
-    async fn container_of(&self, id: Uuid) -> Result<Item, TraceProblem> {
+    async fn container_of(&self, id: Uuid) -> Result<Item, NotDone> {
         let item = self.parts.store.trace_item(ItemRef::Id(id)).await.map_err(failed)?;
         let item = item.filter(|item| item.name.kind == ItemKind::Container);
-        item.ok_or_else(|| TraceProblem::Unknown("this container".to_owned()))
+        item.ok_or_else(|| NotDone::Unknown("this container".to_owned()))
     }
 
-    async fn packed(&self, id: Uuid, wish: PackWish, by: Principal) -> Result<ContainerView, TraceProblem> {
+    async fn packed(&self, id: Uuid, wish: PackWish, by: Principal) -> Result<ContainerView, NotDone> {
         let container = self.container_of(id).await?;
         let item = self.item(wish.item).await?;
         let content = digest(&["pack", &id.to_string(), &format!("{wish:?}")]);
@@ -126,7 +127,7 @@ impl Traceability {
         self.container_view(&self.container_of(id).await?, None).await
     }
 
-    async fn unpacked(&self, id: Uuid, wish: PackWish, by: Principal) -> Result<ContainerView, TraceProblem> {
+    async fn unpacked(&self, id: Uuid, wish: PackWish, by: Principal) -> Result<ContainerView, NotDone> {
         let container = self.container_of(id).await?;
         let item = self.item(wish.item).await?;
         let content = digest(&["unpack", &id.to_string(), &format!("{wish:?}")]);
@@ -141,7 +142,7 @@ impl Traceability {
         self.container_view(&self.container_of(id).await?, None).await
     }
 
-    async fn lying_in(&self, place: String, after: Option<Uuid>, limit: u32) -> Result<StockPage, TraceProblem> {
+    async fn lying_in(&self, place: String, after: Option<Uuid>, limit: u32) -> Result<StockPage, NotDone> {
         let store = &self.parts.store;
         let materials = store.trace_materials_in(place.clone(), PAGE_MAX).await.map_err(failed)?;
         let truncated = materials.len() >= usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
@@ -166,14 +167,14 @@ impl Traceability {
         })
     }
 
-    async fn all_places(&self) -> Result<PlacesView, TraceProblem> {
+    async fn all_places(&self) -> Result<PlacesView, NotDone> {
         let found = self.parts.store.trace_places(PAGE_MAX).await.map_err(failed)?;
         let truncated = found.len() >= usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
         let places = found.into_iter().map(|(place, items)| PlaceView { place, items }).collect();
         Ok(PlacesView { places, truncated })
     }
 
-    async fn moves_of(&self, id: Uuid, after: Option<String>, limit: u32) -> Result<MovesPage, TraceProblem> {
+    async fn moves_of(&self, id: Uuid, after: Option<String>, limit: u32) -> Result<MovesPage, NotDone> {
         self.item(id).await?;
         let before = after.map(|text| move_of(&text).ok_or_else(no_page)).transpose()?;
         let found = self.parts.store.trace_moves(id, before, limit + 1).await.map_err(failed)?;
@@ -197,7 +198,7 @@ impl Traceability {
         (from, to): (Timestamp, Timestamp),
         after: Option<String>,
         limit: u32,
-    ) -> Result<PassesPage, TraceProblem> {
+    ) -> Result<PassesPage, NotDone> {
         let is_station = self.state().follower.stations().contains_key(&equipment);
         let is_first = after.is_none();
         let before = after.map(|text| pass_of(&text).ok_or_else(no_page)).transpose()?;
@@ -205,7 +206,7 @@ impl Traceability {
         let (found, more) = page(found.map_err(failed)?, limit);
         // One that has been taken down is known by what passed it.
         if found.is_empty() && is_first && !is_station {
-            return Err(TraceProblem::Unknown("this station".to_owned()));
+            return Err(NotDone::Unknown("this station".to_owned()));
         }
         let next = found.last().filter(|_| more).map(|pass| format!("{}.{}", pass.at.micros(), pass.unit));
         let passed = |pass: PassAt| UnitPassView {
@@ -218,10 +219,10 @@ impl Traceability {
         Ok(PassesPage { passes: found.into_iter().map(passed).collect(), next })
     }
 
-    async fn exchanged(&self, id: Uuid, wish: ExchangeWish, by: Principal) -> Result<UnitView, TraceProblem> {
+    async fn exchanged(&self, id: Uuid, wish: ExchangeWish, by: Principal) -> Result<UnitView, NotDone> {
         let unit = self.item(id).await?;
         if unit.name.kind != ItemKind::Unit {
-            return Err(TraceProblem::Unknown("this serial unit".to_owned()));
+            return Err(NotDone::Unknown("this serial unit".to_owned()));
         }
         let content = digest(&["exchange", &id.to_string(), &format!("{wish:?}")]);
         let ExchangeWish { key, part, position, put_in_ms, with, reason } = wish;
@@ -271,25 +272,18 @@ impl Traceability {
     }
 
     /// The part of a unit that was put in at that millisecond; that which is in there now before one that is not.
-    async fn part_of(
-        &self,
-        unit: Uuid,
-        part: Uuid,
-        position: &str,
-        put_in_ms: i64,
-    ) -> Result<(Item, Edge), TraceProblem> {
+    async fn part_of(&self, unit: Uuid, part: Uuid, position: &str, put_in_ms: i64) -> Result<(Item, Edge), NotDone> {
         let parts = self.parts.store.trace_parts(unit).await.map_err(failed)?;
         let is_it =
             |(item, edge): &(Item, Edge)| item.id == part && edge.position == position && edge.at.millis() == put_in_ms;
         let found = parts.into_iter().filter(is_it).min_by_key(|(_, edge)| edge.removed_at.is_some());
-        let unknown =
-            || TraceProblem::Unknown("this part, put into this position of the unit at that time,".to_owned());
+        let unknown = || NotDone::Unknown("this part, put into this position of the unit at that time,".to_owned());
         found.ok_or_else(unknown)
     }
 }
 
 /// How much of an item is meant, in millionths; `None`: nobody has said of a lot.
-fn how_much(item: &Item, quantity: Option<f64>) -> Result<Option<i64>, TraceProblem> {
+fn how_much(item: &Item, quantity: Option<f64>) -> Result<Option<i64>, NotDone> {
     match (item.name.kind.is_whole(), quantity) {
         (true, None) => Ok(Some(ONE)),
         (true, Some(_)) => {
@@ -311,16 +305,16 @@ fn how_much(item: &Item, quantity: Option<f64>) -> Result<Option<i64>, TraceProb
     }
 }
 
-fn no_quantity() -> TraceProblem {
+fn no_quantity() -> NotDone {
     refused("how much of the lot is not said".to_owned(), "say \"quantity\"")
 }
 
-fn refused(text: String, remedy: &str) -> TraceProblem {
-    TraceProblem::Refused(text, remedy.to_owned())
+fn refused(text: String, remedy: &str) -> NotDone {
+    NotDone::Refused(text, remedy.to_owned())
 }
 
-fn no_page() -> TraceProblem {
-    TraceProblem::Asked("\"after\" is no \"next\" of a page of this list".to_owned())
+fn no_page() -> NotDone {
+    NotDone::Asked("\"after\" is no \"next\" of a page of this list".to_owned())
 }
 
 /// A page, of which one more was asked for, and whether there are more.

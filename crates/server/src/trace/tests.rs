@@ -6,11 +6,10 @@ use crate::adapters::StoredAccounts;
 use crate::mes::testbed::{NODE, Testbed, begins};
 use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
+use andon_api::ports::NotDone;
 use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
 use andon_api::ports::stock::{ExchangeWish, MoveWish, Stock as _};
-use andon_api::ports::trace::{
-    DecisionWish, ItemsQuery, LabelForm, Listed, ReceiptWish, TraceProblem, Traces, UnitView,
-};
+use andon_api::ports::trace::{DecisionWish, ItemsQuery, LabelForm, Listed, ReceiptWish, Traces, UnitView};
 use andon_api::ports::vessel::{DrawWish, EmptyWish, FillWish, IntoWish, LevelWish, VesselQuery, Vessels as _};
 use andon_bus::ids::new_id;
 use andon_mes::certificate::{Certificate, Identity, PublicKey, Trace, Verdict, verify};
@@ -451,7 +450,7 @@ async fn a_unit_of_no_known_product_has_no_certificate_and_that_is_told_once() {
     let told = here.told().await;
     assert_eq!(told.iter().filter(|(action, ..)| action == "not_certified").count(), 1, "{told:?}");
     let refused = Traces::certify(&*here.trace, unit.item.id, person()).await.expect_err("nothing has changed");
-    assert!(matches!(refused, TraceProblem::Refused(..)), "{refused}");
+    assert!(matches!(refused, NotDone::Refused(..)), "{refused}");
 }
 
 #[tokio::test]
@@ -501,9 +500,9 @@ async fn people_receive_decide_trace_and_call_back() {
     let lot = here.trace.receive(wish.clone(), person()).await.expect("received");
     assert_eq!(here.trace.receive(wish.clone(), person()).await.expect("again").item.id, lot.item.id);
     let other = here.trace.receive(ReceiptWish { quantity: 41.0, ..wish.clone() }, person()).await;
-    assert!(matches!(other, Err(TraceProblem::Conflict(..))), "the same key for something else: {other:?}");
+    assert!(matches!(other, Err(NotDone::Conflict(..))), "the same key for something else: {other:?}");
     let more = here.trace.receive(ReceiptWish { key: Uuid::from_u128(2), quantity: 41.0, ..wish }, person()).await;
-    assert!(matches!(more, Err(TraceProblem::Conflict(..))), "another quantity of the same lot: {more:?}");
+    assert!(matches!(more, Err(NotDone::Conflict(..))), "another quantity of the same lot: {more:?}");
     here.hear("10 mount serial P1, 10 mount valve V-1, 20 mount serial P2, 20 mount valve V-1, 30 mount serial P3, 30 mount valve V-2").await;
     let lot = here.trace.lot(lot.item.id).await.expect("the lot");
     assert_eq!((lot.item.remaining, lot.stock[0].quantity), (Some(36.0), 36.0), "two valves a pump");
@@ -524,7 +523,7 @@ async fn people_receive_decide_trace_and_call_back() {
     assert!(svg.starts_with("<?xml") && zpl.starts_with("^XA"), "{zpl}");
     let nothing = ReceiptWish { key: Uuid::from_u128(4), number: "V-9".to_owned(), quantity: 1e-7, ..wish_of("V-9") };
     let nothing = here.trace.receive(nothing, person()).await;
-    assert!(matches!(nothing, Err(TraceProblem::Refused(..))), "{nothing:?}");
+    assert!(matches!(nothing, Err(NotDone::Refused(..))), "{nothing:?}");
     // One that was used before it came is the same one in its event.
     let used = here.trace.trace(here.unit("P3").await.item.id, false, None).await.expect("a trace").items[1].item.id;
     let came = here.trace.receive(ReceiptWish { key: Uuid::from_u128(5), ..wish_of("V-2") }, person()).await;
@@ -540,7 +539,7 @@ async fn a_unit_is_given_its_credential_once_and_connects_with_it() {
     let unit = here.unit("P1").await.item.id;
     let given = here.trace.identify(unit, person()).await.expect("given");
     let again = here.trace.identify(unit, person()).await.expect_err("once");
-    assert!(matches!(again, TraceProblem::Conflict(..)), "{again}");
+    assert!(matches!(again, NotDone::Conflict(..)), "{again}");
     let accounts = &here.trace.parts.accounts;
     let comes = |password: &str, client: &str| {
         accounts.authenticate_device(Some(&given.user), Some(password), client, None).is_some()
@@ -579,17 +578,14 @@ async fn two_movements_of_one_moment_are_two_and_one_that_is_asked_twice_is_one(
     let lies: Vec<_> = lies.iter().map(|stock| (stock.place.as_str(), stock.quantity)).collect();
     assert_eq!(lies, [("line", 3.0), ("store", 7.0)]);
     let other = MoveWish { quantity: Some(2.0), ..first };
-    assert!(
-        matches!(here.trace.carry(lot, other, person()).await, Err(TraceProblem::Conflict(..))),
-        "another of that key"
-    );
+    assert!(matches!(here.trace.carry(lot, other, person()).await, Err(NotDone::Conflict(..))), "another of that key");
     let too_much = MoveWish { quantity: Some(7.5), ..wish() };
-    assert!(matches!(here.trace.carry(lot, too_much, person()).await, Err(TraceProblem::Conflict(..))));
+    assert!(matches!(here.trace.carry(lot, too_much, person()).await, Err(NotDone::Conflict(..))));
     let page = here.trace.moves(lot, None, 2).await.expect("a page");
     let rest = here.trace.moves(lot, page.next.clone(), 2).await.expect("the rest");
     let told: Vec<_> = page.moves.iter().chain(&rest.moves).map(|one| (one.from.as_deref(), one.quantity)).collect();
     assert_eq!((told, rest.next), (vec![(Some("store"), 1.5), (Some("store"), 1.5), (None, 10.0)], None));
-    assert!(matches!(here.trace.moves(lot, Some("x".to_owned()), 2).await, Err(TraceProblem::Asked(_))));
+    assert!(matches!(here.trace.moves(lot, Some("x".to_owned()), 2).await, Err(NotDone::Asked(_))));
     let moved = here.told().await.into_iter().filter(|(action, ..)| action == "moved").collect::<Vec<_>>();
     assert_eq!(moved.len(), 2, "each is told once: {moved:?}");
     assert_eq!(moved[0].2, "1.5 from store to line");
@@ -617,14 +613,14 @@ async fn a_part_is_exchanged_and_what_is_taken_out_is_looked_at_before_it_is_use
     let id = unit.item.id;
     let with = Some(other.item.id);
     let refused = here.trace.exchange(id, wish(motor, with), person()).await;
-    assert!(matches!(refused, Err(TraceProblem::Conflict(..))), "it is in the other pump: {refused:?}");
+    assert!(matches!(refused, Err(NotDone::Conflict(..))), "it is in the other pump: {refused:?}");
     assert_eq!(here.unit("P1").await.as_maintained.len(), 2, "and nothing was taken out");
     here.trace.exchange(spare.item.id, wish(other, None), person()).await.expect("taken out");
     let decision =
         DecisionWish { key: new_id(&*here.bed.clock), state: "Released".to_owned(), reason: "good".to_owned() };
     let asked = wish(motor, with);
     let refused = here.trace.exchange(id, asked.clone(), person()).await;
-    assert!(matches!(refused, Err(TraceProblem::Conflict(..))), "it is in quarantine: {refused:?}");
+    assert!(matches!(refused, Err(NotDone::Conflict(..))), "it is in quarantine: {refused:?}");
     here.trace.decide(other.item.id, decision, person()).await.expect("decided");
     let done = here.trace.exchange(id, asked.clone(), person()).await.expect("exchanged");
     assert_eq!(here.trace.exchange(id, asked, person()).await.expect("the same again"), done);
@@ -738,7 +734,7 @@ async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_
     let again = trace.fill(TANK.to_owned(), fill_of(2, second, 40.0), person()).await.expect("again");
     assert_eq!((again.vessel.level, again.flows.len()), (100.0, 2), "it is filled in once");
     let over = trace.fill(TANK.to_owned(), fill_of(3, second, 1.0), person()).await;
-    assert!(matches!(over, Err(TraceProblem::Conflict(..))), "{over:?}");
+    assert!(matches!(over, Err(NotDone::Conflict(..))), "{over:?}");
     let drawn = trace.draw(TANK.to_owned(), draw_of(4, 10.0, drum("D-1")), person()).await.expect("drawn");
     let shares: Vec<_> = drawn.contents.iter().map(|lot| (lot.item.number.as_str(), lot.quantity, lot.share)).collect();
     assert_eq!(shares, [("R-1", 54.0, 0.6), ("R-2", 36.0, 0.4)]);
@@ -750,7 +746,7 @@ async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_
     let recall = trace.recall(second, None).await.expect("a recall");
     assert!(recall.lots.iter().any(|row| row.item.number == "D-1"), "{:?}", recall.lots);
     let low = trace.draw(TANK.to_owned(), draw_of(6, 80.0, drum("D-2")), person()).await;
-    assert!(matches!(low, Err(TraceProblem::Conflict(..))), "{low:?}");
+    assert!(matches!(low, Err(NotDone::Conflict(..))), "{low:?}");
     let level = LevelWish { key: key(7), level: 60.0, reason: "weighed".to_owned() };
     let right = trace.level(TANK.to_owned(), level.clone(), person()).await.expect("put right");
     assert_eq!(
@@ -758,7 +754,7 @@ async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_
         (60.0, "loss", "weighed")
     );
     let same = trace.level(TANK.to_owned(), LevelWish { key: key(8), ..level }, person()).await;
-    assert!(matches!(same, Err(TraceProblem::Conflict(..))), "nothing changes by it: {same:?}");
+    assert!(matches!(same, Err(NotDone::Conflict(..))), "nothing changes by it: {same:?}");
     let clean = EmptyWish { key: key(9), reason: "rinsed".to_owned() };
     let clean = trace.empty(TANK.to_owned(), clean, person()).await.expect("emptied");
     assert_eq!((clean.vessel.level, clean.contents.len()), (0.0, 0));
@@ -766,7 +762,7 @@ async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_
     let still = trace.draw(TANK.to_owned(), DrawWish { happened: true, ..draw_of(10, 1.0, unit) }, person()).await;
     still.expect("it happened, so it is kept");
     let unknown = VesselQuery { path: "works/none".to_owned(), at: None, before: None, limit: 2 };
-    assert!(matches!(trace.vessel(unknown).await, Err(TraceProblem::Unknown(_))));
+    assert!(matches!(trace.vessel(unknown).await, Err(NotDone::Unknown(_))));
     let all = trace.all().await.expect("all");
     assert_eq!((all.len(), all[0].path.as_str(), all[0].mixing.as_deref()), (1, TANK, Some("ideal")));
     assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
@@ -786,7 +782,7 @@ async fn what_is_told_of_a_vessel_at_a_time_is_of_that_time_and_not_of_one_to_co
     here.trace.fill(TANK.to_owned(), late, person()).await.expect("filled");
     let come = FillWish { at: Some(at(200)), ..fill_of(2, lot, 10.0) };
     let come = here.trace.fill(TANK.to_owned(), come, person()).await;
-    assert!(matches!(come, Err(TraceProblem::Asked(_))), "{come:?}");
+    assert!(matches!(come, Err(NotDone::Asked(_))), "{come:?}");
     let content = |second| VesselQuery { path: TANK.to_owned(), at: Some(at(second)), before: None, limit: 9 };
     let before = here.trace.vessel(content(39)).await.expect("what was in it");
     assert_eq!((before.vessel.level, before.flows.len()), (0.0, 0));
@@ -795,7 +791,7 @@ async fn what_is_told_of_a_vessel_at_a_time_is_of_that_time_and_not_of_one_to_co
     // The lot is not carried out of the vessel.
     let away = MoveWish { key: key(3), quantity: Some(1.0), from: Some(TANK.to_owned()), to: None };
     let away = here.trace.carry(lot, away, person()).await;
-    assert!(matches!(away, Err(TraceProblem::Conflict(..))), "{away:?}");
+    assert!(matches!(away, Err(NotDone::Conflict(..))), "{away:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use super::Traceability;
 use super::change::{digest, shown};
 use super::show::{amount, failed, item_view};
-use andon_api::ports::trace::{TraceProblem, Traced};
+use andon_api::ports::NotDone;
+use andon_api::ports::trace::Traced;
 use andon_api::ports::vessel::{
     DrawWish, EmptyWish, FillWish, FlowView, InVesselView, IntoWish, LevelWish, VesselContentView, VesselQuery,
     VesselView, Vessels,
@@ -36,12 +37,12 @@ struct Into {
 
 impl Traceability {
     /// A vessel of the plant model.
-    fn vessel_of(&self, path: &str) -> Result<Vessel, TraceProblem> {
+    fn vessel_of(&self, path: &str) -> Result<Vessel, NotDone> {
         let master = self.parts.mes.master_data();
-        vessel_in(&master, path).ok_or_else(|| TraceProblem::Unknown("this vessel".to_owned()))
+        vessel_in(&master, path).ok_or_else(|| NotDone::Unknown("this vessel".to_owned()))
     }
 
-    async fn all_vessels(&self) -> Result<Vec<VesselView>, TraceProblem> {
+    async fn all_vessels(&self) -> Result<Vec<VesselView>, NotDone> {
         let master = self.parts.mes.master_data();
         let told = self.parts.store.trace_vessels().await.map_err(failed)?;
         let mut all: BTreeMap<String, Option<VesselLevel>> =
@@ -70,13 +71,13 @@ impl Traceability {
         }
     }
 
-    async fn content_of(&self, query: VesselQuery) -> Result<VesselContentView, TraceProblem> {
+    async fn content_of(&self, query: VesselQuery) -> Result<VesselContentView, NotDone> {
         let VesselQuery { path, at, before, limit } = query;
         // To the end of the millisecond that is asked for.
         let until = at.map(|at| Timestamp::from_micros(at.micros().saturating_add(999)));
         let found = self.parts.store.trace_vessel(path.clone(), until).await.map_err(failed)?;
         if found.is_none() && !self.parts.mes.master_data().vessels.contains_key(&path) {
-            return Err(TraceProblem::Unknown("this vessel".to_owned()));
+            return Err(NotDone::Unknown("this vessel".to_owned()));
         }
         let flows = self.parts.store.trace_flows(path.clone(), until, before, limit + 1).await.map_err(failed)?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -111,28 +112,28 @@ impl Traceability {
     }
 
     /// When it was: now, or at a time that is past. What is told of one millisecond is told apart.
-    fn time_of(&self, at: Option<Timestamp>) -> Result<Timestamp, TraceProblem> {
+    fn time_of(&self, at: Option<Timestamp>) -> Result<Timestamp, NotDone> {
         let now = self.moment();
         let Some(at) = at else { return Ok(now) };
         if at.millis() > now.millis() {
-            return Err(TraceProblem::Asked("\"at_ms\" is a time that is still to come".to_owned()));
+            return Err(NotDone::Asked("\"at_ms\" is a time that is still to come".to_owned()));
         }
         Ok(Timestamp::from_micros(at.micros().saturating_add(now.micros().rem_euclid(1000))))
     }
 
     /// Makes a change of a vessel, tells of it there, and says what is in it now.
-    async fn flow(&self, vessel: &Vessel, mut change: Change) -> Result<VesselContentView, TraceProblem> {
+    async fn flow(&self, vessel: &Vessel, mut change: Change) -> Result<VesselContentView, NotDone> {
         change.event.path.clone_from(&vessel.path);
         let report = self.change(change).await?;
         if report.changed == 0 && !report.repeated {
             let text = "nothing changes by it: it is so already, or the same is told of just that time".to_owned();
             let remedy = "look at what flowed; if it is another one, give it another time".to_owned();
-            return Err(TraceProblem::Conflict(text, remedy));
+            return Err(NotDone::Conflict(text, remedy));
         }
         self.content_of(VesselQuery { path: vessel.path.clone(), at: None, before: None, limit: FLOWS }).await
     }
 
-    async fn filled(&self, path: String, wish: FillWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+    async fn filled(&self, path: String, wish: FillWish, by: Principal) -> Result<VesselContentView, NotDone> {
         let vessel = self.vessel_of(&path)?;
         let item = self.item(wish.item).await?;
         let content = digest(&["fill", &path, &format!("{wish:?}")]);
@@ -154,7 +155,7 @@ impl Traceability {
         self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
     }
 
-    async fn drawn(&self, path: String, wish: DrawWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+    async fn drawn(&self, path: String, wish: DrawWish, by: Principal) -> Result<VesselContentView, NotDone> {
         let vessel = self.vessel_of(&path)?;
         let content = digest(&["draw", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
@@ -187,7 +188,7 @@ impl Traceability {
         quantity: i64,
         at: Timestamp,
         by: &Principal,
-    ) -> Result<Into, TraceProblem> {
+    ) -> Result<Into, NotDone> {
         let (name, revision, job) = match wish {
             IntoWish::Item(id) => {
                 let item = self.item(id).await?;
@@ -198,7 +199,7 @@ impl Traceability {
             }
             IntoWish::Job(job) => {
                 let stored = self.parts.store.order_of_job(job).await.map_err(failed)?;
-                let order = stored.ok_or_else(|| TraceProblem::Unknown("this job order".to_owned()))?.order;
+                let order = stored.ok_or_else(|| NotDone::Unknown("this job order".to_owned()))?.order;
                 let name = ItemName { kind: ItemKind::Lot, material: order.material, number: order.number };
                 (name, order.revision, Some(job))
             }
@@ -230,7 +231,7 @@ impl Traceability {
 
     /// How much a lot is before something is drawn into it: nothing, if the vessel holds the same material; all that is drawn, if it
     /// holds none of it; nobody knows, if it holds both.
-    async fn made_by(&self, vessel: &Vessel, material: &str, quantity: i64) -> Result<Option<i64>, TraceProblem> {
+    async fn made_by(&self, vessel: &Vessel, material: &str, quantity: i64) -> Result<Option<i64>, NotDone> {
         let found = self.parts.store.trace_vessel(vessel.path.clone(), None).await.map_err(failed)?;
         let lots = found.map(|found| found.lots).unwrap_or_default();
         let same = lots.iter().filter(|lot| lot.item.name.material == material).count();
@@ -242,7 +243,7 @@ impl Traceability {
         })
     }
 
-    async fn emptied(&self, path: String, wish: EmptyWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+    async fn emptied(&self, path: String, wish: EmptyWish, by: Principal) -> Result<VesselContentView, NotDone> {
         let vessel = self.vessel_of(&path)?;
         let content = digest(&["empty", &path, &format!("{wish:?}")]);
         let at = self.moment();
@@ -251,7 +252,7 @@ impl Traceability {
         self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
     }
 
-    async fn levelled(&self, path: String, wish: LevelWish, by: Principal) -> Result<VesselContentView, TraceProblem> {
+    async fn levelled(&self, path: String, wish: LevelWish, by: Principal) -> Result<VesselContentView, NotDone> {
         let vessel = self.vessel_of(&path)?;
         let content = digest(&["level", &path, &format!("{wish:?}")]);
         let level = Quantity::from_f64(wish.level)
@@ -294,7 +295,7 @@ fn contents(found: &VesselContent) -> Vec<InVesselView> {
 }
 
 /// A quantity in millionths.
-fn counted(quantity: f64) -> Result<i64, TraceProblem> {
+fn counted(quantity: f64) -> Result<i64, NotDone> {
     let counted = Quantity::from_f64(quantity)
         .map_err(|error| refused(error.to_string(), "write a quantity that can be counted"))?;
     if counted == Quantity::ZERO {
@@ -303,8 +304,8 @@ fn counted(quantity: f64) -> Result<i64, TraceProblem> {
     Ok(counted.millionths())
 }
 
-fn refused(text: String, remedy: &str) -> TraceProblem {
-    TraceProblem::Refused(text, remedy.to_owned())
+fn refused(text: String, remedy: &str) -> NotDone {
+    NotDone::Refused(text, remedy.to_owned())
 }
 
 impl Vessels for Traceability {
