@@ -1560,7 +1560,7 @@ export const de: Messages = {
   'energy.none.title': 'Hier und darunter gibt es keinen Zähler',
   'energy.none.what': 'Ein [[meter]] im Anlagenmodell sagt, welche Variable die Energie eines Ortes zählt; ab dann steht der Verbrauch hier.',
   'energy.used': 'Verbrauch',
-  'energy.measured': 'alles gemessen',
+  'energy.measured': 'nichts davon geschätzt',
   'energy.estimated': '{share} geschätzt',
   'energy.per_item': 'Je Stück',
   'energy.no_items': 'nichts als gefertigt gezählt',

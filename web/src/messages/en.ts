@@ -1559,7 +1559,7 @@ export const en = {
   'energy.none.title': 'No meter stands here or below',
   'energy.none.what': 'A [[meter]] in the plant model says which tag counts the energy of a place; its consumption is told here from then on.',
   'energy.used': 'Consumption',
-  'energy.measured': 'all of it measured',
+  'energy.measured': 'nothing of it estimated',
   'energy.estimated': '{share} estimated',
   'energy.per_item': 'For each item',
   'energy.no_items': 'nothing was counted as made',
