@@ -60,11 +60,12 @@ class Stock(MesCase):
     def container(self, number, place=None):
         return self.ok("POST", "containers", {"key": key(), "material": "BOX", "number": number, "place": place})["id"]
 
-    def build(self, *units):
-        """Units with their parts pass the first station."""
+    def build(self, *units, apart=1):
+        """Units with their parts pass the first station, so many milliseconds apart."""
         client = Client("station", durable=False).connect(self.here.mqtt)
-        for unit in units:
-            client.publish_and_wait(f"{LINE}/mount/unit", json.dumps({"ts": now_ms(), **unit}))
+        begin = now_ms() - len(units)
+        for n, unit in enumerate(units):
+            client.publish_and_wait(f"{LINE}/mount/unit", json.dumps({"ts": begin + n * apart, **unit}))
         found = lambda serial: self.ok("GET", f"units?number={serial}")["items"]
         return [wait_until(f"{unit['serial']} is there", lambda unit=unit: found(unit["serial"]))[0]["id"] for unit in units]
 
@@ -221,6 +222,14 @@ class Stock(MesCase):
         self.assertEqual([one["unit"] for one in page["passes"] + self.ok("GET", f"passes?equipment={LINE}/mount&limit=2&after={page['next']}")["passes"]], spare[::-1])
         self.assertEqual(self.ok("GET", f"passes?equipment={LINE}/mount&to_ms={now_ms() - 600_000}")["passes"], [])
         self.refused(404, "GET", "passes?equipment=works/line9")
+
+    def test_units_of_one_millisecond_have_each_their_own_part(self):
+        self.receive("V-1", 50)
+        numbers = [str(n) for n in range(20)]
+        units = self.build(*({"serial": f"P{n}", "valve": "V-1", "motor": f"M-{n}"} for n in numbers), apart=0)
+        for n, unit in zip(numbers, units):
+            built = {part["position"]: part["item"]["number"] for part in self.ok("GET", f"units/{unit}")["as_built"]}
+            self.assertEqual(built, {"valve": "V-1", "motor": f"M-{n}"}, n)
 
     def test_who_sees_and_who_changes_and_what_cannot_be_meant(self):
         lot, box = self.receive("V-1", 5), self.container("B-1", "store")

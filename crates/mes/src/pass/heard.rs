@@ -36,11 +36,36 @@ impl Reading {
     }
 }
 
+/// Something that was said of one time.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(from = "(i64, T)", into = "(i64, T)", bound = "T: Clone + Serialize + serde::de::DeserializeOwned")]
+struct Said<T> {
+    at: i64,
+    /// When it came, while its frame is taken up; what came with earlier frames came before all of it: 0.
+    received: i64,
+    what: T,
+}
+
+impl<T> From<(i64, T)> for Said<T> {
+    fn from((at, what): (i64, T)) -> Self {
+        Self { at, received: 0, what }
+    }
+}
+
+impl<T> From<Said<T>> for (i64, T) {
+    fn from(said: Said<T>) -> Self {
+        (said.at, said.what)
+    }
+}
+
 /// A unit that passed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Unit {
     serial: String,
     at: i64,
+    /// As [`Said::received`].
+    #[serde(skip)]
+    received: i64,
     /// Its serial number was said again until then; what comes after is of the next one.
     upto: i64,
     /// What is told of it, and of when that is.
@@ -51,12 +76,12 @@ struct Unit {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Heard {
     /// Readings after the last unit, by what they say, in order of time.
-    waiting: BTreeMap<String, Vec<(i64, Reading)>>,
+    waiting: BTreeMap<String, Vec<Said<Reading>>>,
     /// The last units, in order of time.
     units: Vec<Unit>,
     /// Which product is made, from when on, in order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    products: Vec<(i64, String)>,
+    products: Vec<Said<String>>,
     /// What is not after this is of units that are not remembered.
     #[serde(default)]
     forgotten: Option<i64>,
@@ -71,63 +96,78 @@ pub(super) struct Passed {
     pub(super) more: bool,
 }
 
+/// When something was, and when it came. What was at one instant, as a coarse clock says, is told apart by when it came.
+pub(super) type When = (Timestamp, Timestamp);
 /// A reading of a frame: when, by which word, what, by which tag.
-type Other<'t> = (Timestamp, String, Reading, &'t TagPath);
+type Other<'t> = (When, String, Reading, &'t TagPath);
 
 impl Heard {
     /// Takes up which product is made.
-    pub(super) fn makes(&mut self, products: Vec<(Timestamp, String)>) {
-        for (at, product) in products {
-            let place = self.products.partition_point(|(known, _)| *known <= at.micros());
+    pub(super) fn makes(&mut self, products: Vec<(When, String)>) {
+        for ((at, received), what) in products {
+            let said = Said { at: at.micros(), received: received.micros(), what };
+            let place = self.products.partition_point(|known| (known.at, known.received) <= (said.at, said.received));
             // What is said again begins nothing.
-            if place.checked_sub(1).is_none_or(|before| self.products[before].1 != product) {
-                self.products.insert(place, (at.micros(), product));
+            if place.checked_sub(1).is_none_or(|before| self.products[before].what != said.what) {
+                self.products.insert(place, said);
             }
         }
         let extra = self.products.len().saturating_sub(PRODUCTS);
         self.products.drain(..extra);
     }
 
-    /// Which product was made then.
-    fn product_at(&self, at: i64) -> Option<String> {
-        let end = self.products.partition_point(|(known, _)| *known <= at);
-        end.checked_sub(1).map(|place| self.products[place].1.clone())
+    /// Which product was made then, as far as that had come.
+    fn product_at(&self, when: (i64, i64)) -> Option<String> {
+        let end = self.products.partition_point(|known| (known.at, known.received) <= when);
+        end.checked_sub(1).map(|place| self.products[place].what.clone())
+    }
+
+    /// Until when, and until it came when, what is said is of this unit: all of its time, but where another unit passed at the same
+    /// instant, what came with it or before.
+    fn end_of(&self, at: usize) -> (i64, i64) {
+        let unit = &self.units[at];
+        let is_shared = self.units.get(at + 1).is_some_and(|next| next.at == unit.upto);
+        (unit.upto, if is_shared { unit.received } else { i64::MAX })
     }
 
     /// Takes up what a frame says of the station. Serial numbers first, for they say to whom the rest belongs.
     pub(super) fn take(
         &mut self,
-        mut serials: Vec<(Timestamp, String)>,
+        mut serials: Vec<(When, String)>,
         mut others: Vec<Other<'_>>,
     ) -> (Vec<Passed>, Vec<Remark>) {
-        serials.sort_by_key(|(at, _)| *at);
-        others.sort_by_key(|(at, ..)| *at);
+        serials.sort_by_key(|(when, _)| *when);
+        others.sort_by_key(|(when, ..)| *when);
         let (mut passes, mut remarks) = (Vec::new(), Vec::new());
         let mut new = Vec::new();
-        for (at, serial) in serials {
-            let at = at.micros();
+        for ((at, received), serial) in serials {
+            let (at, received) = (at.micros(), received.micros());
             if self.forgotten.is_some_and(|upto| at <= upto) {
                 // It may have been told before it was forgotten: recording it a second time changes nothing.
-                let (product, at) = (self.product_at(at), Timestamp::from_micros(at));
+                let (product, at) = (self.product_at((at, i64::MAX)), Timestamp::from_micros(at));
                 passes.push(Passed { serial, at, product, said: BTreeMap::new(), more: false });
                 continue;
             }
-            if self.units.iter().any(|unit| unit.at <= at && at <= unit.upto && unit.serial == serial) {
-                continue; // Said again.
+            if let Some(unit) =
+                self.units.iter_mut().find(|unit| unit.at <= at && at <= unit.upto && unit.serial == serial)
+            {
+                unit.received = received; // Said again, and what comes with it as well.
+                continue;
             }
-            let place = self.units.partition_point(|unit| unit.at <= at);
-            self.units.insert(place, Unit { serial: serial.clone(), at, upto: at, said: BTreeMap::new() });
+            let place = self.units.partition_point(|unit| (unit.at, unit.received) <= (at, received));
+            self.units.insert(place, Unit { serial: serial.clone(), at, received, upto: at, said: BTreeMap::new() });
             new.push((at, serial));
         }
-        for (at, word, reading, tag) in others {
+        for ((at, received), word, what, tag) in others {
             if self.forgotten.is_some_and(|upto| at.micros() <= upto) {
                 remarks.push(Remark::TooLate { tag: tag.clone(), at });
                 continue;
             }
             let waiting = self.waiting.entry(word).or_default();
             // What is said again is there already, and of two said at one instant the last one counts.
-            let place = waiting.partition_point(|(known, _)| *known <= at.micros());
-            waiting.insert(place, (at.micros(), reading));
+            let said = Said { at: at.micros(), received: received.micros(), what };
+            let place = waiting.partition_point(|known| (known.at, known.received) <= (said.at, said.received));
+            waiting.insert(place, said);
         }
         self.share_out(&new, &mut passes, &mut remarks);
         self.forget();
@@ -138,23 +178,23 @@ impl Heard {
     fn share_out(&mut self, new: &[(i64, String)], passes: &mut Vec<Passed>, remarks: &mut Vec<Remark>) {
         let mut at = 0;
         while at < self.units.len() {
-            let upto = self.units[at].upto;
+            let end = self.end_of(at);
             let mut own = BTreeMap::new();
             for (word, waiting) in &mut self.waiting {
-                let end = waiting.partition_point(|(known, _)| *known <= upto);
-                own.extend(waiting.drain(..end).next_back().map(|last| (word.clone(), last)));
+                let end = waiting.partition_point(|known| (known.at, known.received) <= end);
+                own.extend(waiting.drain(..end).next_back().map(|last| (word.clone(), last.into())));
             }
             let is_new =
                 new.iter().any(|(when, serial)| *when == self.units[at].at && *serial == self.units[at].serial);
             if is_new && self.is_said_again(at, &own) {
                 let again = self.units.remove(at);
-                let product = self.product_at(self.units[at - 1].at);
+                let product = self.product_at((self.units[at - 1].at, i64::MAX));
                 let unit = &mut self.units[at - 1];
                 unit.upto = unit.upto.max(again.at);
                 passes.extend(more(unit, own, product, &mut Vec::new()));
                 continue;
             }
-            let product = self.product_at(self.units[at].at);
+            let product = self.product_at((self.units[at].at, end.1));
             let unit = &mut self.units[at];
             if is_new {
                 let said = own.iter().map(|(word, (_, reading))| (word.clone(), reading.clone())).collect();
@@ -190,6 +230,10 @@ impl Heard {
             let extra = waiting.len().saturating_sub(WAITING);
             waiting.drain(..extra);
         }
+        // The next frame comes after all of this.
+        self.units.iter_mut().for_each(|unit| unit.received = 0);
+        self.products.iter_mut().for_each(|said| said.received = 0);
+        self.waiting.values_mut().flatten().for_each(|said| said.received = 0);
     }
 }
 

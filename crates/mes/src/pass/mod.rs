@@ -3,7 +3,8 @@
 //! # Which readings belong to a unit
 //! Each good reading of the serial number is one unit that passes at that time. To it belongs, of each other tag, the last good reading
 //! after the unit before it and not after it: said together with the serial number, in one message, or said since the unit before. So a
-//! station says the serial number last, or all at once. Times are those of the source, never later than when the reading came.
+//! station says the serial number last, or all at once. Times are those of the source, never later than when the reading came. Where a
+//! coarse clock gives one instant to several units, what came with a unit or before it, and after the one before, is its own.
 //!
 //! - Which product is made is said until something else is said: the last reading not after the unit counts, however old.
 //! - A serial number that is said again at once, with nothing else that differs, is the same pass said again: polled tags say everything
@@ -163,12 +164,12 @@ impl Follower {
     /// Takes up the samples of a frame.
     pub fn take(&mut self, samples: &[Sample]) -> Told {
         let mut told = Told::default();
-        let mut by_station: BTreeMap<&String, Vec<(Timestamp, &Role, &Sample)>> = BTreeMap::new();
+        let mut by_station: BTreeMap<&String, Vec<(heard::When, &Role, &Sample)>> = BTreeMap::new();
         for sample in samples {
             // What was received cannot be of later: the source's clock is ahead.
-            let at = sample.source_ts.min(sample.received_ts);
+            let when = (sample.source_ts.min(sample.received_ts), sample.received_ts);
             for (station, role) in self.uses.get(&sample.tag).into_iter().flatten() {
-                by_station.entry(station).or_default().push((at, role, sample));
+                by_station.entry(station).or_default().push((when, role, sample));
             }
         }
         for (path, readings) in by_station {
@@ -176,12 +177,12 @@ impl Follower {
             let heard = self.heard.entry(path.clone()).or_default();
             let before = heard.clone();
             let (mut serials, mut products, mut others) = (Vec::new(), Vec::new(), Vec::new());
-            for (at, role, sample) in readings {
-                match understood(station, role, at, sample) {
+            for (when, role, sample) in readings {
+                match understood(station, role, when.0, sample) {
                     Ok(None) => {}
-                    Ok(Some(Reading::Number(serial))) if *role == Role::Serial => serials.push((at, serial)),
-                    Ok(Some(Reading::Number(product))) if *role == Role::Product => products.push((at, product)),
-                    Ok(Some(reading)) => others.push((at, role.word(station), reading, tag_of(station, role))),
+                    Ok(Some(Reading::Number(serial))) if *role == Role::Serial => serials.push((when, serial)),
+                    Ok(Some(Reading::Number(product))) if *role == Role::Product => products.push((when, product)),
+                    Ok(Some(reading)) => others.push((when, role.word(station), reading, tag_of(station, role))),
                     Err(remark) => told.remarks.push((path.clone(), remark)),
                 }
             }

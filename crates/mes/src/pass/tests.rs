@@ -100,6 +100,32 @@ fn a_message_is_a_pass_in_whatever_order_its_readings_stand() {
     assert_eq!(heard(&["10 motor M1, 10 flow 4.5, 10 result 1, 10 valve V1, 10 serial A"]), all);
 }
 
+/// Messages as [`frame`], each with the millisecond in which it came.
+fn came(messages: &[(i64, &str)]) -> Vec<Sample> {
+    let message = |(received, said): &(i64, &str)| {
+        let received = Timestamp::from_millis(100_000_000 + received);
+        frame(said).into_iter().map(move |sample| Sample { received_ts: received, ..sample })
+    };
+    messages.iter().flat_map(message).collect()
+}
+
+#[test]
+fn units_that_a_coarse_clock_gives_one_instant_have_each_what_came_with_it() {
+    let first = (1, "10 serial A, 10 product X, 10 motor M1, 10 valve V");
+    let (second, third) = ((2, "10 motor M2, 10 serial B, 10 product Y"), (3, "10 serial C, 10 valve W"));
+    let told = ["A @10 X VALVE:V MOTOR:M1", "B @10 Y MOTOR:M2", "C @10 Y VALVE:W"];
+    assert_eq!(shown(&follower().take(&came(&[first, second, third]))), told.join("; "), "in one frame");
+    let mut follower = follower();
+    for (message, told) in [first, second, third].into_iter().zip(told) {
+        assert_eq!(shown(&follower.take(&came(&[message]))), told, "in a frame of its own");
+    }
+    for (received, message) in [(4, first.1), (5, second.1), (6, third.1)] {
+        assert_eq!(follower.take(&came(&[(received, message)])).passes, [], "sent again: {message}");
+    }
+    let said_alone = came(&[(1, "10 serial A"), (2, "10 motor M1"), (3, "11 serial B")]);
+    assert_eq!(shown(&self::follower().take(&said_alone)), "A @10 MOTOR:M1; B @11", "alone at its instant");
+}
+
 #[test]
 fn what_was_said_since_the_unit_before_belongs_to_it_and_the_last_of_it_counts() {
     let told =
@@ -254,7 +280,15 @@ fn said() -> impl Strategy<Value = Vec<Vec<Sample>>> {
         2 => sample(tag, Value::Double(value as f64), second),
         _ => sample(tag, Value::String(format!("N{value}").into()), second),
     });
-    proptest::collection::vec(proptest::collection::vec(reading, 0..6), 0..30)
+    // Each message comes after the one before.
+    proptest::collection::vec(proptest::collection::vec(reading, 0..6), 0..30).prop_map(|mut messages| {
+        for (sample, received) in
+            messages.iter_mut().zip(100_000..).flat_map(|(message, n)| message.iter_mut().map(move |s| (s, n)))
+        {
+            sample.received_ts = at(received);
+        }
+        messages
+    })
 }
 
 proptest! {
