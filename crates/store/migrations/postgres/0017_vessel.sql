@@ -28,3 +28,5 @@ CREATE TABLE trace_flow (
     PRIMARY KEY (vessel, turn)
 );
 CREATE INDEX trace_flow_by_told ON trace_flow (vessel, told);
+-- What was in it at a time.
+CREATE INDEX trace_flow_by_at ON trace_flow (vessel, at, turn);
