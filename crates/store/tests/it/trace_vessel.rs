@@ -7,7 +7,7 @@ use crate::trace::{
 use andon_store::Store;
 use andon_store::trace::{
     AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEmptying, NewFill,
-    NewItem, NewLevel, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
+    NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,6 +21,7 @@ on_both! {
     more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_it
     what_is_found_in_it_is_put_right_and_a_cleaned_vessel_begins_anew
     what_lies_in_a_vessel_neither_comes_nor_goes_otherwise
+    a_place_from_which_more_was_taken_than_lay_there_becomes_a_vessel_all_the_same
     what_does_not_belong_into_it_is_refused_or_told
 }
 
@@ -341,6 +342,30 @@ async fn what_lies_in_a_vessel_neither_comes_nor_goes_otherwise(base: Base) {
     let given = refusal(&store, vec![Step::Remove(back.clone())]).await;
     assert!(matches!(given, TraceRefusal::Unfit { what: "removal", .. }), "{given}");
     take_all(&store, vec![Step::Remove(andon_store::trace::NewRemoval { given_back: false, ..back })]).await;
+    whole(&store).await;
+}
+
+async fn a_place_from_which_more_was_taken_than_lay_there_becomes_a_vessel_all_the_same(base: Base) {
+    let store = base.open().await;
+    let [a, b, c] = stocked(&store).await;
+    let tank = tank(Mixing::Ideal);
+    let more = Step::Move(NewMove { even_so: true, ..carry(&a, Some(TANK), Some("yard"), 3, 5) });
+    take_all(&store, vec![Step::Move(carry(&b, None, Some(TANK), 4, 6)), more]).await;
+    assert!(store.trace_stock(id(1)).await.unwrap().contains(&(TANK.to_owned(), -3 * ONE)));
+    take_all(&store, vec![fill(&tank, &c, 6, 10)]).await;
+    assert_eq!(inside(&store, None).await, of(&[("B", 4), ("C", 6)]), "what is missing is not in it");
+    assert_eq!(store.trace_stock(id(1)).await.unwrap(), [("yard".to_owned(), 3 * ONE)]);
+    let found = store.trace_findings(None, 9).await.unwrap();
+    let told = found.iter().find(|found| found.what == "overdrawn" && found.item == Some(id(1))).unwrap();
+    assert!(told.text.starts_with("3 more of lot 4711 A was taken from works/line/tank"), "{}", told.text);
+    whole(&store).await;
+    // A unit is carried away first, and the refusal says so.
+    let shelf = Vessel { path: "works/shelf".to_owned(), ..tank };
+    take_all(&store, vec![Step::Move(carry(&unit("U1"), None, Some("works/shelf"), 1, 20))]).await;
+    let told = refusal(&store, vec![fill(&shelf, &a, 1, 21)]).await.to_string();
+    assert!(told.contains("units or containers lie in it"), "{told}");
+    take_all(&store, vec![Step::Move(carry(&unit("U1"), Some("works/shelf"), None, 1, 22)), fill(&shelf, &c, 1, 23)])
+        .await;
     whole(&store).await;
 }
 

@@ -11,7 +11,7 @@
 
 use super::circle::{Found, way_back};
 use super::fit::unfit;
-use super::row::{Row, find, names, rows};
+use super::row::{Row, find, kind_number, names, rows};
 use super::write::{Outcome, Writing, allowed, both};
 use crate::error::StoreError;
 use crate::sql::sql;
@@ -29,6 +29,8 @@ use uuid::Uuid;
 pub(super) const KEPT_EVERY: i64 = 64;
 /// The most draws between a fill and when it is told.
 const LATE_MAX: usize = 1_000;
+/// So much that is missing in a place is put right at a time.
+const BALANCED_AT_A_TIME: usize = 500;
 /// The material of what was in a vessel of which nobody knows anything.
 const UNKNOWN: &str = "unknown";
 /// The longest part of a vessel's path in the number of a lot that is made for it, in bytes.
@@ -544,8 +546,7 @@ impl Writing<'_, '_> {
         .bind(at)
         .run(self.tx, "record a lot of a vessel")
         .await?;
-        let reason = "a lot that was just made is gone".to_owned();
-        find(self.tx, &ItemRef::Id(id)).await?.ok_or(StoreError::Damaged { what: "items", reason })
+        find(self.tx, &ItemRef::Id(id)).await?.ok_or_else(gone)
     }
 
     /// The vessel as it is now. Nothing is written yet.
@@ -560,14 +561,17 @@ impl Writing<'_, '_> {
             return Ok(Ok(Held { word, turn, at, content, adopted: None }));
         }
         let lies: Vec<(i64, i64, i64)> = sql("SELECT s.item, s.quantity, i.kind FROM trace_stock s \
-             JOIN trace_item i ON i.key = s.item WHERE s.place = $1 ORDER BY s.item LIMIT $2")
+             JOIN trace_item i ON i.key = s.item WHERE s.place = $1 AND s.quantity > 0 ORDER BY s.item LIMIT $2")
         .bind(word)
         .bind(LAYERS_MAX)
         .rows(self.tx, "look what lies in a vessel")
         .await?;
-        if lies.len() >= LAYERS_MAX || lies.iter().any(|(_, quantity, kind)| *quantity < 0 || *kind > 1) {
-            let reason = "units, containers or less than nothing lie in it: carry them away first";
-            return Ok(Err(unfit("vessel", reason)));
+        if lies.iter().any(|(.., kind)| *kind >= kind_number(ItemKind::Unit)) {
+            return Ok(Err(unfit("vessel", "units or containers lie in it: carry them away first")));
+        }
+        if lies.len() >= LAYERS_MAX {
+            let reason = format!("{LAYERS_MAX} lots or more lie in it: carry some of them away first");
+            return Ok(Err(TraceRefusal::Unfit { what: "vessel", reason }));
         }
         let mut content = Content::default();
         let adopted: Vec<Part> = lies.into_iter().map(|(item, quantity, _)| (item, quantity)).collect();
@@ -594,7 +598,36 @@ impl Writing<'_, '_> {
             let flow = adopting(Mixing::Ideal, part, at);
             self.flowed(held, &flow, Said { place: held.word, ..Said::default() }).await?;
         }
-        Ok(())
+        self.balance(held.word, at).await
+    }
+
+    /// Where more was taken from a place than was known to lie there, nobody can carry that away: when the place becomes a vessel, what
+    /// is missing counts as come from outside, and is told.
+    async fn balance(&mut self, place: i64, at: i64) -> Result<(), StoreError> {
+        loop {
+            let missing: Vec<(i64, i64)> =
+                sql("SELECT item, quantity FROM trace_stock WHERE place = $1 AND quantity < 0 ORDER BY item LIMIT $2")
+                    .bind(place)
+                    .bind(BALANCED_AT_A_TIME)
+                    .rows(self.tx, "look what is missing in a vessel")
+                    .await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for (item, quantity) in missing {
+                // The table lets nothing else in than a sum of quantities, which is far from its end.
+                let quantity = quantity.saturating_neg();
+                self.insert_move(item, at, [0, place], quantity, None).await?;
+                let path = self.place_text(place).await?;
+                let [name] = names(self.tx, &[item]).await?.try_into().map_err(|_| gone())?;
+                let text = format!(
+                    "{} more of {name} was taken from {path} than was known to lie there; it is a vessel now, and so much counts as come \
+                     from outside before that",
+                    amount(quantity)
+                );
+                self.finding("overdrawn", at, [item, 0], text).await?;
+            }
+        }
     }
 
     /// Lets something flow and records it.
@@ -721,6 +754,10 @@ fn edge_of(
         even_so: false,
         replaces: false,
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Damaged { what: "items", reason: "a lot that was just there is gone".to_owned() }
 }
 
 fn adopting(mixing: Mixing, (item, quantity): Part, told: i64) -> Flow {
