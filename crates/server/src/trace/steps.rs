@@ -312,6 +312,7 @@ fn of_pass(
             spare: item_id(pass.at, &["draw", &draw.vessel, &unit.material, &unit.number]),
             even_so: true,
             once: true,
+            makes: false,
         }));
     }
     put(Step::Pass(NewPass {

@@ -774,6 +774,22 @@ async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_
 }
 
 #[tokio::test]
+async fn a_drum_that_is_drawn_from_an_empty_vessel_is_as_much_as_was_drawn() {
+    let here = Here::new().await;
+    let draw = DrawWish { happened: true, ..draw_of(1, 5.0, drum("D-1")) };
+    let drawn = here.trace.draw(TANK.to_owned(), draw, person()).await.expect("it happened");
+    let into = drawn.flows[0].into.clone().expect("a drum");
+    assert_eq!((into.quantity, into.remaining), (Some(5.0), Some(5.0)));
+    // So is one of another material.
+    let lot = resin(&here, "R-1").await;
+    here.trace.fill(TANK.to_owned(), fill_of(2, lot, 8.0), person()).await.expect("filled");
+    let other = IntoWish::Lot { material: "VALVE".to_owned(), revision: None, number: "V-1".to_owned() };
+    let drawn = here.trace.draw(TANK.to_owned(), draw_of(3, 3.0, other), person()).await.expect("drawn");
+    assert_eq!(drawn.flows[0].into.as_ref().and_then(|into| into.quantity), Some(3.0));
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
+}
+
+#[tokio::test]
 async fn what_is_told_of_a_vessel_at_a_time_is_of_that_time_and_not_of_one_to_come() {
     let here = Here::new().await;
     let lot = resin(&here, "R-1").await;

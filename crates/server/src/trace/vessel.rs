@@ -160,7 +160,7 @@ impl Traceability {
         let content = digest(&["draw", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
         let at = self.time_of(wish.at)?;
-        let into = self.into(&vessel, wish.into, quantity, at, &by).await?;
+        let into = self.into(wish.into, at, &by).await?;
         let detail = format!("{} drawn from {path}", amount(quantity));
         let event = self.change_event(at, &by, "drawn", into.id, into.shown, detail);
         let draw = Step::Draw(NewDraw {
@@ -175,20 +175,14 @@ impl Traceability {
             spare: new_id(&*self.parts.clock),
             even_so: wish.happened,
             once: false,
+            makes: into.made.is_some() && into.job.is_none(),
         });
         let steps = into.made.map(Step::Item).into_iter().chain([draw]).collect();
         self.flow(&vessel, Change { key: wish.key, content, steps, event }).await
     }
 
-    /// What is drawn into. A lot that is made for it is as much as is drawn; of the same material it becomes so by the draw itself.
-    async fn into(
-        &self,
-        vessel: &Vessel,
-        wish: IntoWish,
-        quantity: i64,
-        at: Timestamp,
-        by: &Principal,
-    ) -> Result<Into, NotDone> {
+    /// What is drawn into. How much a lot is that is made for it shows when it is drawn; how much comes of an order is counted elsewhere.
+    async fn into(&self, wish: IntoWish, at: Timestamp, by: &Principal) -> Result<Into, NotDone> {
         let (name, revision, job) = match wish {
             IntoWish::Item(id) => {
                 let item = self.item(id).await?;
@@ -209,16 +203,11 @@ impl Traceability {
         if let Some(known) = self.parts.store.trace_item(item.clone()).await.map_err(failed)? {
             return Ok(Into { item, id: known.id, shown, made: None, job });
         }
-        let quantity = match job {
-            // How much comes of an order is counted elsewhere.
-            Some(_) => None,
-            None => self.made_by(vessel, &name.material, quantity).await?,
-        };
         let made = NewItem {
             id: new_id(&*self.parts.clock),
             name,
             revision,
-            quantity,
+            quantity: None,
             state: Disposition::Released,
             place: None,
             at,
@@ -227,20 +216,6 @@ impl Traceability {
             told_if_new: None,
         };
         Ok(Into { item, id: made.id, shown, made: Some(made), job })
-    }
-
-    /// How much a lot is before something is drawn into it: nothing, if the vessel holds the same material; all that is drawn, if it
-    /// holds none of it; nobody knows, if it holds both.
-    async fn made_by(&self, vessel: &Vessel, material: &str, quantity: i64) -> Result<Option<i64>, NotDone> {
-        let found = self.parts.store.trace_vessel(vessel.path.clone(), None).await.map_err(failed)?;
-        let lots = found.map(|found| found.lots).unwrap_or_default();
-        let same = lots.iter().filter(|lot| lot.item.name.material == material).count();
-        Ok(match (same, lots.len()) {
-            (0, 0) if vessel.material.as_deref() == Some(material) => Some(0),
-            (0, _) => Some(quantity),
-            (same, all) if same == all => Some(0),
-            _ => None,
-        })
     }
 
     async fn emptied(&self, path: String, wish: EmptyWish, by: Principal) -> Result<VesselContentView, NotDone> {

@@ -287,6 +287,9 @@ pub struct NewDraw {
     pub even_so: bool,
     /// What has something in that position already gets nothing.
     pub once: bool,
+    /// The lot that it goes into was made for it: if nobody has said how much that is, it is what is drawn. What is more of the same comes
+    /// to it, and all else it is made of.
+    pub makes: bool,
 }
 
 /// A vessel is emptied and cleaned. What was in it goes to outside.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 on_both! {
     a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_asked
     first_in_first_out_and_into_a_lot_of_the_same_material
+    a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is
     a_lot_that_was_thinned_out_is_still_called_back
     what_is_told_late_loses_no_lot
     more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_it
@@ -62,6 +63,7 @@ fn drawn(vessel: &Vessel, into: &ItemRef, quantity: i64, second: i64) -> NewDraw
         spare: id(0x2_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
         even_so: false,
         once: false,
+        makes: false,
     }
 }
 
@@ -176,6 +178,40 @@ async fn first_in_first_out_and_into_a_lot_of_the_same_material(base: Base) {
     // What would end in itself is refused.
     let back = refusal(&store, vec![draw(&second, &drum, 1, 70)]).await;
     assert!(matches!(back, TraceRefusal::Circle { .. }), "{back}");
+    whole(&store).await;
+}
+
+async fn a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is(base: Base) {
+    let store = base.open().await;
+    let [a, _, _] = stocked(&store).await;
+    let (oil, tank) = (ItemRef::Name(oil()), tank(Mixing::Ideal));
+    let into = |number: &str, quantity: i64, second| {
+        let makes = NewDraw { even_so: true, makes: true, ..drawn(&tank, &lot(number), quantity * ONE, second) };
+        vec![make(&lot(number), 100 + second as u128, None), Step::Draw(makes)]
+    };
+    let is = |number: &'static str| {
+        let store = &store;
+        async move {
+            let item = store.trace_item(lot(number)).await.unwrap().unwrap();
+            (item.quantity(), item.made)
+        }
+    };
+    // From a vessel of which nobody knows anything: what comes is taken for more of the same.
+    take_all(&store, into("D1", 5, 20)).await;
+    assert_eq!(is("D1").await, (Some(5 * ONE), Some(0)));
+    // Of the same material alone, more than is in it, and into the same once more.
+    take_all(&store, vec![fill(&tank, &a, 6, 30)]).await;
+    take_all(&store, into("D2", 8, 40)).await;
+    assert_eq!(is("D2").await, (Some(8 * ONE), Some(0)));
+    take_all(&store, into("D2", 2, 41)[1..].to_vec()).await;
+    assert_eq!(is("D2").await, (Some(10 * ONE), Some(0)));
+    // Of another, and of both.
+    take_all(&store, vec![empty(&tank, 50), make(&oil, 70, Some(100)), fill(&tank, &oil, 30, 51)]).await;
+    take_all(&store, into("D3", 10, 60)).await;
+    assert_eq!(is("D3").await, (Some(10 * ONE), Some(10 * ONE)));
+    take_all(&store, vec![fill(&tank, &a, 20, 61)]).await;
+    take_all(&store, into("D4", 10, 70)).await;
+    assert_eq!(is("D4").await, (Some(10 * ONE), Some(5 * ONE)));
     whole(&store).await;
 }
 

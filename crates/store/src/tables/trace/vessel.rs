@@ -258,6 +258,9 @@ impl Writing<'_, '_> {
             self.add_gone(&held, told, &mut parts).await?;
         }
         let came = self.give(new, &held, &into, position, &parts).await?;
+        if new.makes && into.made.is_none() && into.ins == 0 {
+            self.is_made_of(into.key, quantity - came).await?;
+        }
         if came > 0 {
             // What is drawn into a lot of the same material does not stay in the vessel.
             self.insert_move(into.key, told, [held.word, place], came, by).await?;
@@ -365,6 +368,16 @@ impl Writing<'_, '_> {
             self.put(&edge, item, into, position, if *part > 0 { held.word } else { 0 }).await?;
         }
         Ok(came)
+    }
+
+    /// A new lot is so much to begin with.
+    async fn is_made_of(&mut self, key: i64, made: i64) -> Result<(), StoreError> {
+        sql("UPDATE trace_item SET made = $1 WHERE key = $2")
+            .bind(made)
+            .bind(key)
+            .run(self.tx, "record how much a lot is")
+            .await?;
+        Ok(())
     }
 
     /// Records an edge that was looked at, with the sums.
