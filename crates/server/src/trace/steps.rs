@@ -304,8 +304,9 @@ fn of_pass(
             vessel,
             quantity: draw.quantity.millionths(),
             into: ItemRef::Name(unit.clone()),
-            position: short(draw.name()),
-            place: None,
+            position: position_of_vessel(&draw.vessel),
+            // What is drawn here counts here, whatever other stations draw of the same vessel.
+            place: Some(pass.station.clone()),
             at: pass.at,
             job: job.map(|job| job.id),
             by: None,
@@ -362,6 +363,13 @@ fn quantity(master: &MasterData, unit: &Passing, part: &PartTag) -> Quantity {
 fn position(part: &PartTag) -> String {
     let path = part.tag.as_str();
     short(path.rsplit('/').next().unwrap_or(path))
+}
+
+/// Where what is drawn of a vessel goes: its whole path, for other vessels and tags of parts end in the same word. Of a long one the end.
+fn position_of_vessel(path: &str) -> String {
+    let least = path.len().saturating_sub(POSITION);
+    let begin = (least..=path.len()).find(|begin| path.is_char_boundary(*begin)).unwrap_or(path.len());
+    path[begin..].to_owned()
 }
 
 /// As much of a name as fits.

@@ -822,7 +822,7 @@ async fn each_unit_of_a_station_gets_its_part_of_a_vessel_once() {
         let parts = unit.as_maintained.into_iter().map(|part| (part.item.number, part.quantity, part.position));
         parts.collect()
     };
-    let gets = [("R-1".to_owned(), 0.375, "line".to_owned()), ("R-2".to_owned(), 0.125, "line".to_owned())];
+    let gets = [("R-1".to_owned(), 0.375, TANK.to_owned()), ("R-2".to_owned(), 0.125, TANK.to_owned())];
     assert_eq!(parts(here.unit("P1").await), gets);
     // A further attempt gets nothing more; the next unit gets more than there is, and that is told.
     here.hear("20 mount valve V-1, 20 mount serial P1").await;
@@ -836,5 +836,36 @@ async fn each_unit_of_a_station_gets_its_part_of_a_vessel_once() {
     let recall = here.trace.recall(second, None).await.expect("a recall");
     let units: BTreeSet<_> = recall.units.iter().map(|row| row.item.number.as_str()).collect();
     assert_eq!(units, BTreeSet::from(["P1", "P2"]));
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
+}
+
+#[tokio::test]
+async fn each_station_draws_of_its_own_vessel_though_others_and_a_part_are_called_like_it() {
+    let plant = PLANT
+        .replace("first = true }", "draw = [{ vessel = \"works/line\", quantity = 0.5 }], first = true }")
+        .replace("measure = [{ characteristic", "draw = [{ vessel = \"works/b/line\", quantity = 0.25 }], measure = [{ characteristic")
+        .replace("last = true }", "draw = [{ vessel = \"works/line\", quantity = 0.1 }], last = true }")
+        .replace("vessel = [", "vessel = [{ equipment = \"works/b/line\" }, ")
+        .replace("{ path = \"works/line/mount\", level", "{ path = \"works/b\", level = \"work_center\" }, { path = \"works/b/line\", level = \"work_unit\" }, { path = \"works/line/mount\", level")
+        .replace("mount/valve", "mount/line");
+    let mut here = Here::over(Testbed::new_at(at(-600), &plant).await).await;
+    let [first, second] = [resin(&here, "R-1").await, resin(&here, "R-2").await];
+    here.trace.fill(TANK.to_owned(), fill_of(1, first, 60.0), person()).await.expect("filled");
+    here.trace.fill("works/b/line".to_owned(), fill_of(2, second, 60.0), person()).await.expect("filled");
+    here.hear("10 mount serial P1, 10 mount line V-1").await;
+    here.hear("20 test serial P1, 20 test result 0").await;
+    // A further attempt at each, the first with another valve.
+    here.hear("30 mount line V-2, 31 mount serial P1").await;
+    here.hear("40 test serial P1, 40 test result 1").await;
+    here.hear("50 pack serial P1").await;
+    let unit = here.unit("P1").await;
+    let mut parts: Vec<_> = unit
+        .as_maintained
+        .iter()
+        .map(|part| (part.item.number.as_str(), part.quantity, part.position.as_str()))
+        .collect();
+    parts.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+    let wanted = [("R-1", 0.1, TANK), ("R-1", 0.5, TANK), ("R-2", 0.25, "works/b/line"), ("V-2", 2.0, "line")];
+    assert_eq!(parts, wanted);
     assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
 }

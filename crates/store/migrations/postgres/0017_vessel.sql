@@ -30,3 +30,5 @@ CREATE TABLE trace_flow (
 CREATE INDEX trace_flow_by_told ON trace_flow (vessel, told);
 -- What was in it at a time.
 CREATE INDEX trace_flow_by_at ON trace_flow (vessel, at, turn);
+-- Whether something was drawn into it already.
+CREATE INDEX trace_flow_by_into ON trace_flow (into_key, vessel);

@@ -272,7 +272,7 @@ pub struct NewDraw {
     pub into: ItemRef,
     /// Where in it; empty: nobody has said.
     pub position: String,
-    /// Where what is drawn into a lot of the same material lies from then on; `None`: nobody has said.
+    /// Where it goes: there lies from then on what is drawn into a lot of the same material; of a unit the station. `None`: nobody has said.
     pub place: Option<String>,
     /// When.
     pub at: Timestamp,
@@ -285,7 +285,7 @@ pub struct NewDraw {
     /// It has happened, whether it should or not: more than was in there, or not released. Recorded with a finding; what was not known
     /// to be in there comes of a lot of its own, which all lots that were in there went into.
     pub even_so: bool,
-    /// What has something in that position already gets nothing.
+    /// What was drawn into it from this vessel at that place already, or nobody has said where, is not drawn again.
     pub once: bool,
     /// The lot that it goes into was made for it: if nobody has said how much that is, it is what is drawn. What is more of the same comes
     /// to it, and all else it is made of.

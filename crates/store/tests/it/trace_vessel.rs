@@ -6,8 +6,8 @@ use crate::trace::{
 };
 use andon_store::Store;
 use andon_store::trace::{
-    AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEmptying, NewFill,
-    NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
+    AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEdge, NewEmptying,
+    NewFill, NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 on_both! {
     a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_asked
+    what_each_station_draws_of_each_vessel_is_drawn_once_whatever_else_is_in_that_position
     first_in_first_out_and_into_a_lot_of_the_same_material
     a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is
     a_lot_that_was_thinned_out_is_still_called_back
@@ -152,6 +153,29 @@ async fn a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_as
     // A draw that happens once for a position.
     let once = Step::Draw(NewDraw { once: true, ..drawn(&tank, &into, ONE, 60) });
     assert_eq!(applied(&store, vec![once]).await.unchanged, 1);
+    whole(&store).await;
+}
+
+async fn what_each_station_draws_of_each_vessel_is_drawn_once_whatever_else_is_in_that_position(base: Base) {
+    let store = base.open().await;
+    let [a, b, c] = stocked(&store).await;
+    let (tank, into) = (tank(Mixing::Ideal), unit("U1"));
+    let other = Vessel { path: "works/other/tank".to_owned(), ..tank.clone() };
+    take_all(&store, vec![fill(&tank, &a, 60, 10), fill(&other, &b, 60, 11)]).await;
+    let once = |vessel: &Vessel, station: &str, second| {
+        let place = Some(station.to_owned());
+        Step::Draw(NewDraw { once: true, place, ..drawn(vessel, &into, ONE, second) })
+    };
+    let part = NewEdge { position: "resin".to_owned(), ..built(&c, &into, 1, 19) };
+    take_all(&store, vec![Step::Edge(part)]).await;
+    let drawn = applied(&store, vec![once(&tank, "s1", 20), once(&other, "s2", 21), once(&tank, "s2", 22)]).await;
+    assert_eq!((drawn.changed, drawn.refused), (3, vec![]));
+    assert_eq!(parts(&store, 101).await, of(&[("A", ONE), ("A", ONE), ("B", ONE), ("C", ONE)]));
+    let again = applied(&store, vec![once(&tank, "s1", 30), once(&other, "s2", 31), once(&tank, "s2", 32)]).await;
+    assert_eq!((again.changed, again.unchanged), (0, 3));
+    let flows = store.trace_flows(TANK.to_owned(), None, None, 9).await.unwrap();
+    let places: Vec<_> = flows.iter().map(|flow| flow.place.as_deref()).collect();
+    assert_eq!(places, [Some("s2"), Some("s1"), None]);
     whole(&store).await;
 }
 

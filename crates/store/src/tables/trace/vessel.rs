@@ -219,12 +219,13 @@ impl Writing<'_, '_> {
             return self.same_flow(&new.vessel, kept, quantity);
         }
         let position = self.words.number(self.tx, &new.position).await?;
-        if new.once && self.has_something(&into, position).await? {
+        let place = self.words.number(self.tx, new.place.as_deref().unwrap_or_default()).await?;
+        if new.once && self.was_drawn(held.word, into.key, place).await? {
             self.report.unchanged += 1;
             return Ok(Ok(()));
         }
-        let place = self.words.number(self.tx, new.place.as_deref().unwrap_or_default()).await?;
-        if place == held.word || self.is_vessel(place).await? {
+        // What goes into a unit lies nowhere by itself.
+        if !into.kind().is_whole() && (place == held.word || self.is_vessel(place).await?) {
             let place = new.place.clone().unwrap_or_default();
             return Ok(Err(TraceRefusal::InVessel { place }));
         }
@@ -339,14 +340,17 @@ impl Writing<'_, '_> {
         })
     }
 
-    /// Whether something is in that position already.
-    async fn has_something(&mut self, into: &Row, position: i64) -> Result<bool, StoreError> {
-        let found: Option<i64> =
-            sql("SELECT from_key FROM trace_edge WHERE to_key = $1 AND position = $2 AND removed_at IS NULL LIMIT 1")
-                .bind(into.key)
-                .bind(position)
-                .first(self.tx, "look what is in a position")
-                .await?;
+    /// Whether something was drawn from a vessel into an item, at that place or nobody has said where.
+    async fn was_drawn(&mut self, vessel: i64, into: i64, place: i64) -> Result<bool, StoreError> {
+        let found: Option<i64> = sql(
+            "SELECT turn FROM trace_flow WHERE into_key = $1 AND vessel = $2 AND kind = $3 AND (place = 0 OR place = $4) LIMIT 1",
+        )
+        .bind(into)
+        .bind(vessel)
+        .bind(flow_number(FlowKind::Draw))
+        .bind(place)
+        .first(self.tx, "look what was drawn into something")
+        .await?;
         Ok(found.is_some())
     }
 
