@@ -308,6 +308,7 @@ fn of_pass(
             // What is drawn here counts here, whatever other stations draw of the same vessel.
             place: Some(pass.station.clone()),
             at: pass.at,
+            now: false,
             job: job.map(|job| job.id),
             by: None,
             spare: item_id(pass.at, &["draw", &draw.vessel, &unit.material, &unit.number]),

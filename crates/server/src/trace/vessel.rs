@@ -138,7 +138,7 @@ impl Traceability {
         let item = self.item(wish.item).await?;
         let content = digest(&["fill", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
-        let at = self.time_of(wish.at)?;
+        let (at, now) = (self.time_of(wish.at)?, wish.at.is_none());
         let detail = format!("{} into {path}", amount(quantity));
         let event = self.change_event(at, &by, "filled", item.id, shown(&item), detail);
         let step = Step::Fill(NewFill {
@@ -147,6 +147,7 @@ impl Traceability {
             quantity,
             from: wish.from,
             at,
+            now,
             job: None,
             by: Some(by.id),
             spare: new_id(&*self.parts.clock),
@@ -159,7 +160,7 @@ impl Traceability {
         let vessel = self.vessel_of(&path)?;
         let content = digest(&["draw", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
-        let at = self.time_of(wish.at)?;
+        let (at, now) = (self.time_of(wish.at)?, wish.at.is_none());
         let into = self.into(wish.into, at, &by).await?;
         let detail = format!("{} drawn from {path}", amount(quantity));
         let event = self.change_event(at, &by, "drawn", into.id, into.shown, detail);
@@ -170,6 +171,7 @@ impl Traceability {
             position: wish.position,
             place: wish.place,
             at,
+            now,
             job: into.job,
             by: Some(by.id),
             spare: new_id(&*self.parts.clock),
@@ -223,7 +225,8 @@ impl Traceability {
         let content = digest(&["empty", &path, &format!("{wish:?}")]);
         let at = self.moment();
         let event = self.change_event(at, &by, "emptied", Uuid::nil(), path, wish.reason.clone());
-        let step = Step::Empty(NewEmptying { vessel: vessel.clone(), at, by: Some(by.id), why: wish.reason });
+        let step =
+            Step::Empty(NewEmptying { vessel: vessel.clone(), at, now: true, by: Some(by.id), why: wish.reason });
         self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
     }
 
@@ -239,6 +242,7 @@ impl Traceability {
             vessel: vessel.clone(),
             level: level.millionths(),
             at,
+            now: true,
             by: Some(by.id),
             why: wish.reason,
             spare: new_id(&*self.parts.clock),

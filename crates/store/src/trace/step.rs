@@ -249,6 +249,8 @@ pub struct NewFill {
     pub from: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// The job order.
     pub job: Option<Uuid>,
     /// Who did it.
@@ -276,6 +278,8 @@ pub struct NewDraw {
     pub place: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// The job order.
     pub job: Option<Uuid>,
     /// Who did it.
@@ -299,6 +303,8 @@ pub struct NewEmptying {
     pub vessel: Vessel,
     /// When; not before what was told last.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// Who did it.
     pub by: Option<Uuid>,
     /// Why, or how.
@@ -315,6 +321,8 @@ pub struct NewLevel {
     pub level: i64,
     /// When; not before what was told last.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// Who found it.
     pub by: Option<Uuid>,
     /// How it was found.

@@ -20,6 +20,7 @@ on_both! {
     a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is
     a_lot_that_was_thinned_out_is_still_called_back
     what_is_told_late_loses_no_lot
+    what_is_so_now_is_taken_though_the_clock_was_set_back
     more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_it
     what_is_found_in_it_is_put_right_and_a_cleaned_vessel_begins_anew
     what_lies_in_a_vessel_neither_comes_nor_goes_otherwise
@@ -40,6 +41,7 @@ fn filled(vessel: &Vessel, item: &ItemRef, quantity: i64, second: i64) -> NewFil
         quantity,
         from: None,
         at: at(second),
+        now: false,
         job: None,
         by: Some(id(5)),
         spare: id(0x1_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
@@ -59,6 +61,7 @@ fn drawn(vessel: &Vessel, into: &ItemRef, quantity: i64, second: i64) -> NewDraw
         position: "resin".to_owned(),
         place: None,
         at: at(second),
+        now: false,
         job: Some(id(77)),
         by: Some(id(5)),
         spare: id(0x2_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
@@ -77,6 +80,7 @@ fn level(vessel: &Vessel, level: i64, second: i64) -> NewLevel {
         vessel: vessel.clone(),
         level: level * ONE,
         at: at(second),
+        now: false,
         by: Some(id(5)),
         why: "weighed".to_owned(),
         spare: id(0x3_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
@@ -85,7 +89,7 @@ fn level(vessel: &Vessel, level: i64, second: i64) -> NewLevel {
 
 fn empty(vessel: &Vessel, second: i64) -> Step {
     let (vessel, why) = (vessel.clone(), "rinsed".to_owned());
-    Step::Empty(NewEmptying { vessel, at: at(second), by: Some(id(5)), why })
+    Step::Empty(NewEmptying { vessel, at: at(second), now: false, by: Some(id(5)), why })
 }
 
 /// Lots A, B, C of a thousand each, and units U1 to U9.
@@ -300,6 +304,27 @@ async fn what_is_told_late_loses_no_lot(base: Base) {
     assert!(matches!(late, TraceRefusal::Unfit { what: "time", .. }), "{late}");
     let flows = store.trace_flows(TANK.to_owned(), None, None, 1).await.unwrap();
     assert_eq!((flows[0].told, flows[0].at), (at(45), at(60)));
+    whole(&store).await;
+}
+
+async fn what_is_so_now_is_taken_though_the_clock_was_set_back(base: Base) {
+    let store = base.open().await;
+    let [a, b, _] = stocked(&store).await;
+    let tank = tank(Mixing::Ideal);
+    take_all(&store, vec![fill(&tank, &a, 10, 100), draw(&tank, &unit("U1"), 2, 110), fill(&tank, &b, 10, 120)]).await;
+    // The clock says 50 from here on.
+    let now = |quantity: i64| Step::Fill(NewFill { now: true, ..filled(&tank, &b, quantity * ONE, 50) });
+    take_all(&store, vec![now(1), now(1)]).await;
+    assert_eq!(parts(&store, 101).await, of(&[("A", 2 * ONE)]), "it did not hold what came later");
+    let drawn = Step::Draw(NewDraw { now: true, ..drawn(&tank, &unit("U2"), 2 * ONE, 51) });
+    let weighed = Step::Level(NewLevel { now: true, ..level(&tank, 9, 52) });
+    let (vessel, why) = (tank.clone(), "rinsed".to_owned());
+    let rinsed = Step::Empty(NewEmptying { vessel, at: at(53), now: true, by: None, why });
+    take_all(&store, vec![drawn, weighed, rinsed]).await;
+    let flows = store.trace_flows(TANK.to_owned(), None, None, 9).await.unwrap();
+    let told: Vec<_> = flows.iter().map(|flow| (flow.kind.word(), flow.told.micros() - at(120).micros())).collect();
+    assert_eq!(told[..5], [("empty", 5), ("loss", 4), ("draw", 3), ("fill", 2), ("fill", 1)]);
+    assert!(flows.iter().all(|flow| flow.told == flow.at), "nothing of it was told late");
     whole(&store).await;
 }
 

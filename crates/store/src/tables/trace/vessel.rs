@@ -47,6 +47,13 @@ pub(super) struct Held {
     adopted: Option<Vec<Part>>,
 }
 
+impl Held {
+    /// When something is said to flow. A clock that was set back holds nobody up who says what is so now.
+    fn when(&self, at: Timestamp, now: bool) -> Timestamp {
+        if now { Timestamp::from_micros(at.micros().max(self.at.saturating_add(1))) } else { at }
+    }
+}
+
 /// What is said with a flow.
 #[derive(Clone, Copy, Default)]
 struct Said<'s> {
@@ -90,6 +97,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn fill(&mut self, new: &NewFill) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
+        let new = &NewFill { at: held.when(new.at, new.now), ..new.clone() };
         let item = allowed!(self.known(&new.item).await?);
         let (told, quantity) = (new.at.micros(), new.quantity);
         if item.kind().is_whole() {
@@ -210,6 +218,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn draw(&mut self, new: &NewDraw) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
+        let new = &NewDraw { at: held.when(new.at, new.now), ..new.clone() };
         let into = allowed!(self.known(&new.into).await?);
         let (told, quantity) = (new.at.micros(), new.quantity);
         if into.kind() == ItemKind::Container {
@@ -394,7 +403,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn empty(&mut self, new: &NewEmptying) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
-        let told = new.at.micros();
+        let told = held.when(new.at, new.now).micros();
         if self.flow_said(held.word, told, FlowKind::Empty, 0).await?.is_some() {
             self.report.unchanged += 1;
             return Ok(Ok(()));
@@ -412,7 +421,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn level(&mut self, new: &NewLevel) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
-        let told = new.at.micros();
+        let told = held.when(new.at, new.now).micros();
         let there_is = held.content.level();
         if new.level == there_is {
             self.report.unchanged += 1;
