@@ -208,6 +208,13 @@ fn refused(refusal: &TraceRefusal) -> NotDone {
             "look whether it is the same lot; another delivery of it gets a lot number of its own".to_owned(),
         ),
         TraceRefusal::OtherChange => NotDone::Conflict(text, "send it with a new key".to_owned()),
+        TraceRefusal::Nothing => {
+            NotDone::Conflict(text, "look at what flowed; if it is another one, give it another time".to_owned())
+        }
+        TraceRefusal::Elsewhere { .. } => NotDone::Conflict(
+            text,
+            "move it (POST /api/mes/lots/{id}/move); if it is another one, give it a number of its own".to_owned(),
+        ),
         TraceRefusal::Unknown { item } => NotDone::Unknown(item.clone()),
         TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } => NotDone::Conflict(
             text,

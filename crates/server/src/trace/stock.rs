@@ -16,7 +16,7 @@ use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_store::trace::{
     Change, Disposition, Edge, Item, ItemKind, ItemName, ItemRef, LyingMaterial, Move, NewEdge, NewItem, NewMove,
-    NewRemoval, NewState, NewUnpacking, ONE, PAGE_MAX, Packed, PassAt, Place, Step, TraceRepository,
+    NewRemoval, NewState, NewUnpacking, ONE, PAGE_MAX, Packed, PassAt, Step, TraceRepository,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,22 +65,16 @@ impl Traceability {
             revision: None,
             quantity: None,
             state: Disposition::Released,
-            place: place.clone(),
+            place,
             at,
             job: None,
             by: Some(by.id),
             told_if_new: None,
         });
         let event = self.change_event(at, &by, "made", id, told, detail);
-        let report = self.change(Change { key, content, steps: vec![step], event }).await?;
+        self.change(Change { key, content, steps: vec![step], event }).await?;
         let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
         let item = item.ok_or_else(|| NotDone::Failed("the container is not in the records".to_owned()))?;
-        let is_there = place.as_deref().is_none_or(|place| item.place == Place::In(place.to_owned()));
-        if !report.repeated && !is_there {
-            let text = format!("{} is there already, in another place", item.name);
-            let remedy = "move it; if it is another one, give it a number of its own".to_owned();
-            return Err(NotDone::Conflict(text, remedy));
-        }
         self.container_view(&item, None).await
     }
 

@@ -8,7 +8,7 @@ use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
 use andon_api::ports::NotDone;
 use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
-use andon_api::ports::stock::{ExchangeWish, MoveWish, Stock as _};
+use andon_api::ports::stock::{ContainerWish, ExchangeWish, MoveWish, Stock as _};
 use andon_api::ports::trace::{DecisionWish, ItemsQuery, LabelForm, Listed, ReceiptWish, Traces, UnitView};
 use andon_api::ports::vessel::{DrawWish, EmptyWish, FillWish, IntoWish, LevelWish, VesselQuery, Vessels as _};
 use andon_bus::ids::new_id;
@@ -690,6 +690,32 @@ async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
     assert_eq!(told, [("electricity", "0.2".to_owned(), "kW.h", Some("metered"))], "gas was not heard until the end");
 }
 
+#[tokio::test]
+async fn a_container_that_stands_elsewhere_is_refused_however_often_it_is_asked() {
+    let here = Here::new().await;
+    let make = |key: u128, number: &str, place: Option<&str>| {
+        let (number, place) = (number.to_owned(), place.map(str::to_owned));
+        let wish = ContainerWish { key: Uuid::from_u128(key), material: "BOX".to_owned(), number, place };
+        here.trace.make_container(wish, person())
+    };
+    let made = make(1, "B-1", Some("hall")).await.expect("made");
+    make(2, "B-2", None).await.expect("made, nobody knows where");
+    for (key, number, words) in [(3, "B-1", "in hall"), (4, "B-2", "nobody has said where it stands")] {
+        for _ in 0..2 {
+            match make(key, number, Some("yard")).await {
+                Err(NotDone::Conflict(text, _)) => assert!(text.contains(words), "{text}"),
+                other => panic!("it is refused, but {other:?}"),
+            }
+        }
+    }
+    make(5, "B-1", Some("hall")).await.expect("it is there");
+    // What was done before is no refusal when it is sent again, wherever the container has gone since.
+    let carry = MoveWish { key: key(6), quantity: None, from: Some("hall".to_owned()), to: Some("yard".to_owned()) };
+    here.trace.carry(made.lot.item.id, carry, person()).await.expect("carried");
+    let again = make(1, "B-1", Some("hall")).await.expect("the same again");
+    assert_eq!(again.lot.item.place.as_deref(), Some("yard"));
+}
+
 /// The vessel of the plant.
 const TANK: &str = "works/line";
 
@@ -753,8 +779,13 @@ async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_
         (right.vessel.level, right.flows[0].kind.as_str(), right.flows[0].reason.as_str()),
         (60.0, "loss", "weighed")
     );
-    let same = trace.level(TANK.to_owned(), LevelWish { key: key(8), ..level }, person()).await;
-    assert!(matches!(same, Err(NotDone::Conflict(..))), "nothing changes by it: {same:?}");
+    let same = LevelWish { key: key(8), ..level.clone() };
+    for _ in 0..2 {
+        let same = trace.level(TANK.to_owned(), same.clone(), person()).await;
+        assert!(matches!(same, Err(NotDone::Conflict(..))), "nothing changes by it: {same:?}");
+    }
+    let again = trace.level(TANK.to_owned(), level, person()).await.expect("what was done is said again");
+    assert_eq!(again.flows.len(), right.flows.len());
     let clean = EmptyWish { key: key(9), reason: "rinsed".to_owned() };
     let clean = trace.empty(TANK.to_owned(), clean, person()).await.expect("emptied");
     assert_eq!((clean.vessel.level, clean.contents.len()), (0.0, 0));

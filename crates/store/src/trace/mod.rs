@@ -58,7 +58,8 @@ pub trait TraceRepository: Send + Sync + 'static {
     /// [`StoreError::Refused`]: more than [`STEPS_MAX`] steps.
     async fn trace_apply(&self, told: Told) -> Result<Report, StoreError>;
     /// Makes a person's change: all of it or nothing, with the event that tells of it. The event is recorded if something changed.
-    /// Its key stands for this one change: given again with the same content, nothing happens, and the report says so.
+    /// Its key stands for this one change: given again with the same content, nothing happens, and the report says so. What is refused is
+    /// refused again, for its key stands for nothing.
     /// # Errors
     /// [`StoreError::Refused`]: why not. Nothing was changed.
     async fn trace_change(&self, change: Change) -> Result<Report, StoreError>;

@@ -1,14 +1,14 @@
 //! Vessels: what is drawn holds the lots as the vessel does, nothing is lost by rounding, and no lot is lost from a recall.
 
-use crate::fakes::{Base, on_both};
+use crate::fakes::{Base, note, on_both};
 use crate::trace::{
-    applied, at, built, carry, decide, id, lot, made, make, numbers, refusal, set, split, take_all, unit,
+    applied, at, built, carry, change, decide, id, lot, made, make, numbers, refusal, set, split, take_all, unit,
 };
-use andon_store::Store;
 use andon_store::trace::{
     AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEdge, NewEmptying,
     NewFill, NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
 };
+use andon_store::{Store, StoreError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
@@ -298,6 +298,13 @@ async fn what_is_told_late_loses_no_lot(base: Base) {
     take_all(&store, vec![draw(&silo, &unit("U4"), 1, 45)]).await;
     assert_eq!(parts(&store, 104).await, of(&[("A", 0), ("B", ONE)]));
     // What is emptied or found now is not said of a time before.
+    let same = || change(0x0dd, vec![Step::Level(level(&silo, 9, 65))], note(901, "works"));
+    for _ in 0..2 {
+        // What changes nothing is refused each time: its key stands for nothing.
+        let refused = store.trace_change(same()).await;
+        let Err(StoreError::Refused(refusal)) = refused else { panic!("it is refused, but {refused:?}") };
+        assert_eq!(*refusal, TraceRefusal::Nothing);
+    }
     let late = refusal(&store, vec![empty(&silo, 55)]).await;
     assert!(matches!(late, TraceRefusal::Unfit { what: "time", .. }), "{late}");
     let late = refusal(&store, vec![Step::Level(level(&silo, 3, 55))]).await;

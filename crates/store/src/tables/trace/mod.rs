@@ -83,6 +83,9 @@ impl TraceRepository for Store {
                 let report = writing.report;
                 if report.changed > 0 {
                     enqueue(&mut tx, &event).await?;
+                } else if steps.iter().any(is_flow) {
+                    // Whoever says that something flowed means that something is other than before.
+                    return Err(StoreError::Refused(Box::new(TraceRefusal::Nothing)));
                 }
                 Ok(report)
             })
@@ -257,6 +260,10 @@ impl TraceRepository for Store {
         wrong.extend(self.wrong_vessels().await?);
         Ok(wrong)
     }
+}
+
+const fn is_flow(step: &Step) -> bool {
+    matches!(step, Step::Fill(_) | Step::Draw(_) | Step::Empty(_) | Step::Level(_))
 }
 
 fn refuse_many(steps: &[Step]) -> Result<(), StoreError> {

@@ -163,6 +163,13 @@ impl<'t, 'c> Writing<'t, 'c> {
         {
             return differs("another revision".to_owned(), new.revision.clone().unwrap_or_default());
         }
+        if new.name.kind == ItemKind::Container
+            && let Some(place) = &new.place
+            && self.words.known(self.tx, place).await? != Some(row.place)
+        {
+            let place = Some(self.place_text(row.place).await?).filter(|place| !place.is_empty());
+            return Ok(Err(TraceRefusal::Elsewhere { item: new.name.clone(), place }));
+        }
         let (adds_made, adds_revision) =
             (row.made.is_none() && made.is_some(), row.revision.is_none() && revision.is_some());
         let at = new.at.micros();
