@@ -22,6 +22,7 @@ on_both! {
     what_is_told_late_loses_no_lot
     what_is_so_now_is_taken_though_the_clock_was_set_back
     more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_it
+    what_was_in_it_last_is_called_back_whole_however_often_more_is_drawn
     what_is_found_in_it_is_put_right_and_a_cleaned_vessel_begins_anew
     what_lies_in_a_vessel_neither_comes_nor_goes_otherwise
     a_place_from_which_more_was_taken_than_lay_there_becomes_a_vessel_all_the_same
@@ -374,6 +375,26 @@ async fn more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_
     assert_eq!(applied(&store, vec![unheard]).await.changed, 1);
     assert_eq!(parts(&store, 103).await.len(), 1);
     assert!(!numbers(&store, &a, Direction::Forward, AsOf::Ever).await.contains("U3"));
+    whole(&store).await;
+}
+
+async fn what_was_in_it_last_is_called_back_whole_however_often_more_is_drawn(base: Base) {
+    let store = base.open().await;
+    let [a, _, _] = stocked(&store).await;
+    let tank = tank(Mixing::Ideal);
+    take_all(&store, vec![fill(&tank, &a, 1, 10), draw(&tank, &unit("U1"), 1, 11)]).await;
+    // Nobody says any more that it is filled, as long as a recall is deep.
+    let deep = 1_100;
+    for turns in (0..deep).collect::<Vec<i64>>().chunks(100) {
+        let turn = |n: &i64| {
+            let into = unit(&format!("N{n}"));
+            let draw = NewDraw { even_so: true, ..drawn(&tank, &into, ONE, 20 + n) };
+            [make(&into, 10_000 + n.unsigned_abs() as u128, None), Step::Draw(draw)]
+        };
+        take_all(&store, turns.iter().flat_map(turn).collect()).await;
+    }
+    let recall = store.trace_recall(a, AsOf::Ever).await.unwrap().unwrap();
+    assert_eq!((recall.units.len(), recall.cut), (1 + deep as usize, None));
     whole(&store).await;
 }
 
