@@ -229,10 +229,16 @@ fn refused(refusal: &TraceRefusal) -> NotDone {
         TraceRefusal::BuiltIn { .. } => {
             NotDone::Conflict(text, "take it out there first, or move the container".to_owned())
         }
-        TraceRefusal::InVessel { place } => NotDone::Conflict(
-            text,
-            format!("fill it in or draw it: POST /api/mes/vessels/{}/fill", place.replace('/', "%2F")),
-        ),
+        TraceRefusal::InVessel { place } => {
+            let path = format!("POST /api/mes/vessels/{}", place.replace('/', "%2F"));
+            NotDone::Conflict(
+                text,
+                format!(
+                    "draw what is in it ({path}/draw) or empty it ({path}/empty); what comes is filled in ({path}/fill), or goes to another \
+                     place if the plant model has the vessel no longer"
+                ),
+            )
+        }
         TraceRefusal::Low { .. } => NotDone::Conflict(
             text,
             "look how full it is, and put its level right first; if it was drawn all the same, say \"happened\": true"

@@ -3,7 +3,7 @@
 use super::certify::WAITED;
 use super::{Parts, Reading, Traceability};
 use crate::adapters::StoredAccounts;
-use crate::mes::testbed::{NODE, Testbed, begins};
+use crate::mes::testbed::{NODE, Testbed, begins, plant_of};
 use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
 use andon_api::ports::NotDone;
@@ -17,8 +17,8 @@ use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::What;
 use andon_model::log::{Lane, Log, Seq, kind};
 use andon_model::{Clock, Sample, StatusCode, Timestamp, Value};
-use andon_store::OutboxRepository;
 use andon_store::trace::{READER, TraceRepository};
+use andon_store::{OutboxRepository, PlantRepository};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -898,5 +898,37 @@ async fn each_station_draws_of_its_own_vessel_though_others_and_a_part_are_calle
     parts.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
     let wanted = [("R-1", 0.1, TANK), ("R-1", 0.5, TANK), ("R-2", 0.25, "works/b/line"), ("V-2", 2.0, "line")];
     assert_eq!(parts, wanted);
+    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
+}
+
+#[tokio::test]
+async fn what_is_in_a_vessel_that_was_taken_out_of_the_plant_model_can_still_be_drawn_and_poured_out() {
+    let here = Here::new().await;
+    let lot = resin(&here, "R-1").await;
+    here.trace.fill(TANK.to_owned(), fill_of(1, lot, 60.0), person()).await.expect("filled");
+    let without = PLANT.replace("vessel = [{ equipment = \"works/line\", material = \"RESIN\", capacity = 100 }]", "");
+    let version = here.bed.store.current_plant().await.expect("a model").0.version;
+    here.bed.store.apply_plant(version, plant_of(&without), Principal::SYSTEM, None).await.expect("applied");
+    let (plant, ids) = here.bed.store.current_plant().await.expect("a model");
+    here.bed.bus.set_plant(Arc::new(plant), ids);
+    here.bed.mes.follow().await.expect("followed");
+    here.trace.follow();
+    let away = MoveWish { key: key(2), quantity: Some(1.0), from: Some(TANK.to_owned()), to: None };
+    match here.trace.carry(lot, away, person()).await {
+        Err(NotDone::Conflict(_, remedy)) => assert!(remedy.contains("vessels/works%2Fline/empty"), "{remedy}"),
+        other => panic!("it is refused, but {other:?}"),
+    }
+    let fill = here.trace.fill(TANK.to_owned(), fill_of(3, lot, 1.0), person()).await;
+    assert!(matches!(fill, Err(NotDone::Conflict(..))), "{fill:?}");
+    let drawn = here.trace.draw(TANK.to_owned(), draw_of(4, 10.0, drum("D-1")), person()).await.expect("drawn");
+    assert_eq!((drawn.vessel.level, drawn.vessel.mixing), (50.0, None));
+    let level = LevelWish { key: key(5), level: 45.0, reason: "weighed".to_owned() };
+    here.trace.level(TANK.to_owned(), level, person()).await.expect("put right");
+    let empty = EmptyWish { key: key(6), reason: "pumped out".to_owned() };
+    let empty = here.trace.empty(TANK.to_owned(), empty, person()).await.expect("emptied");
+    assert_eq!(empty.vessel.level, 0.0);
+    let unknown = EmptyWish { key: key(7), reason: String::new() };
+    let unknown = here.trace.empty("works/none".to_owned(), unknown, person()).await;
+    assert!(matches!(unknown, Err(NotDone::Unknown(_))), "{unknown:?}");
     assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
 }

@@ -36,10 +36,14 @@ struct Into {
 }
 
 impl Traceability {
-    /// A vessel of the plant model.
-    fn vessel_of(&self, path: &str) -> Result<Vessel, NotDone> {
-        let master = self.parts.mes.master_data();
-        vessel_in(&master, path).ok_or_else(|| NotDone::Unknown("this vessel".to_owned()))
+    /// A vessel of the plant model, or one that was taken out of it: what is in that can still be drawn, put right and poured out.
+    async fn vessel_of(&self, path: &str) -> Result<Vessel, NotDone> {
+        if let Some(vessel) = vessel_in(&self.parts.mes.master_data(), path) {
+            return Ok(vessel);
+        }
+        let last = self.parts.store.trace_flows(path.to_owned(), None, None, 1).await.map_err(failed)?;
+        let Some(last) = last.first() else { return Err(NotDone::Unknown("this vessel".to_owned())) };
+        Ok(Vessel { path: path.to_owned(), mixing: last.mixing, capacity: None, material: None })
     }
 
     async fn all_vessels(&self) -> Result<Vec<VesselView>, NotDone> {
@@ -129,7 +133,14 @@ impl Traceability {
     }
 
     async fn filled(&self, path: String, wish: FillWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
+        if !self.parts.mes.master_data().vessels.contains_key(&path) {
+            let text = format!("{path} is a vessel no longer: the plant model has taken it out");
+            return Err(NotDone::Conflict(
+                text,
+                "put the [[vessel]] into the plant model again, or fill another".to_owned(),
+            ));
+        }
         let item = self.item(wish.item).await?;
         let content = digest(&["fill", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
@@ -152,7 +163,7 @@ impl Traceability {
     }
 
     async fn drawn(&self, path: String, wish: DrawWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
         let content = digest(&["draw", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
         let (at, now) = (self.time_of(wish.at)?, wish.at.is_none());
@@ -216,7 +227,7 @@ impl Traceability {
     }
 
     async fn emptied(&self, path: String, wish: EmptyWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
         let content = digest(&["empty", &path, &format!("{wish:?}")]);
         let at = self.moment();
         let event = self.change_event(at, &by, "emptied", Uuid::nil(), path, wish.reason.clone());
@@ -226,7 +237,7 @@ impl Traceability {
     }
 
     async fn levelled(&self, path: String, wish: LevelWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
         let content = digest(&["level", &path, &format!("{wish:?}")]);
         let level = Quantity::from_f64(wish.level)
             .map_err(|error| refused(error.to_string(), "write a level that can be counted"))?;

@@ -1,6 +1,6 @@
 //! What is asked, and what is answered.
 
-use super::{DEPTH_MAX, Disposition, FlowKind, ItemKind, ItemName, ItemRef, REACH_MAX};
+use super::{DEPTH_MAX, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, REACH_MAX};
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -297,6 +297,8 @@ pub struct Flowed {
     pub turn: i64,
     /// What it was.
     pub kind: FlowKind,
+    /// How lots mixed in the vessel then.
+    pub mixing: Mixing,
     /// From when on it counts.
     pub at: Timestamp,
     /// When it was; before `at`, if it was told late.

@@ -119,10 +119,14 @@ impl FlowRow {
         usize::try_from(self.kind).ok().and_then(|kind| FlowKind::ALL.get(kind)).copied().unwrap_or(FlowKind::Fill)
     }
 
+    const fn mixing(&self) -> Mixing {
+        if self.plug { Mixing::Plug } else { Mixing::Ideal }
+    }
+
     fn flow(&self) -> Flow {
         Flow {
             kind: self.kind(),
-            mixing: if self.plug { Mixing::Plug } else { Mixing::Ideal },
+            mixing: self.mixing(),
             item: self.item,
             into: self.into,
             quantity: self.quantity,
@@ -198,6 +202,7 @@ impl Store {
         let flowed = |row: FlowRow| Flowed {
             turn: row.turn,
             kind: row.kind(),
+            mixing: row.mixing(),
             at: Timestamp::from_micros(row.at),
             told: Timestamp::from_micros(row.told),
             quantity: row.quantity,
