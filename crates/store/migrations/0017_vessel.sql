@@ -5,6 +5,8 @@ CREATE TABLE trace_vessel (
     vessel  INTEGER PRIMARY KEY CHECK (vessel > 0), -- word
     turn    INTEGER NOT NULL CHECK (turn >= 0), -- of the last flow
     at      INTEGER NOT NULL, -- when that was
+    level   INTEGER NOT NULL CHECK (level >= 0), -- how much is in it
+    lots    INTEGER NOT NULL CHECK (lots >= 0), -- of how many lots
     content TEXT    NOT NULL -- a JSON object: what is in it, as the flows give it
 ) STRICT;
 

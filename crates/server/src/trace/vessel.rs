@@ -1,13 +1,13 @@
 //! Vessels in which lots mix: people fill, draw, clean and put right, and look what is in there.
 
 use super::Traceability;
-use super::change::{digest, shown};
+use super::change::{counted, digest, refused, shown};
 use super::show::{amount, failed, item_view};
 use andon_api::ports::NotDone;
 use andon_api::ports::trace::Traced;
 use andon_api::ports::vessel::{
     DrawWish, EmptyWish, FillWish, FlowView, InVesselView, IntoWish, LevelWish, VesselContentView, VesselQuery,
-    VesselView, Vessels,
+    VesselView, Vessels, VesselsView,
 };
 use andon_bus::ids::new_id;
 use andon_mes::master::{self, MasterData};
@@ -17,7 +17,7 @@ use andon_model::access::Principal;
 use andon_store::orders::OrderRepository;
 use andon_store::trace::{
     Change, Disposition, Flowed, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEmptying, NewFill, NewItem, NewLevel,
-    Step, TraceRepository, Vessel, VesselContent, VesselLevel,
+    Step, TraceRefusal, TraceRepository, VESSELS_MAX, Vessel, VesselContent, VesselLevel,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -46,13 +46,19 @@ impl Traceability {
         Ok(Vessel { path: path.to_owned(), mixing: last.mixing, capacity: None, material: None })
     }
 
-    async fn all_vessels(&self) -> Result<Vec<VesselView>, NotDone> {
+    /// All vessels, of those that something was told of so many.
+    pub(super) async fn all_vessels(&self, most: u32) -> Result<VesselsView, NotDone> {
         let master = self.parts.mes.master_data();
-        let told = self.parts.store.trace_vessels().await.map_err(failed)?;
-        let mut all: BTreeMap<String, Option<VesselLevel>> =
-            master.vessels.keys().map(|path| (path.clone(), None)).collect();
+        let told = self.parts.store.trace_vessels(most).await.map_err(failed)?;
+        let truncated = told.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+        let mut all: BTreeMap<String, Option<VesselLevel>> = BTreeMap::new();
+        if !truncated {
+            // Else one of which something was told and that is left out would be shown as empty.
+            all.extend(master.vessels.keys().map(|path| (path.clone(), None)));
+        }
         all.extend(told.into_iter().map(|level| (level.path.clone(), Some(level))));
-        Ok(all.into_iter().map(|(path, level)| self.vessel_view(path, level.as_ref())).collect())
+        let vessels = all.into_iter().map(|(path, level)| self.vessel_view(path, level.as_ref())).collect();
+        Ok(VesselsView { vessels, truncated })
     }
 
     fn vessel_view(&self, path: String, level: Option<&VesselLevel>) -> VesselView {
@@ -128,7 +134,7 @@ impl Traceability {
     /// Makes a change of a vessel, tells of it there, and says what is in it now.
     async fn flow(&self, vessel: &Vessel, mut change: Change) -> Result<VesselContentView, NotDone> {
         change.event.path.clone_from(&vessel.path);
-        self.change(change).await?;
+        self.change_or(change, cannot_flow).await?;
         self.content_of(VesselQuery { path: vessel.path.clone(), at: None, before: None, limit: FLOWS }).await
     }
 
@@ -159,7 +165,7 @@ impl Traceability {
             spare: new_id(&*self.parts.clock),
             even_so: wish.happened,
         });
-        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+        self.flow(&vessel, Change::new(wish.key, content, vec![step], event)).await
     }
 
     async fn drawn(&self, path: String, wish: DrawWish, by: Principal) -> Result<VesselContentView, NotDone> {
@@ -186,7 +192,7 @@ impl Traceability {
             makes: into.made.is_some() && into.job.is_none(),
         });
         let steps = into.made.map(Step::Item).into_iter().chain([draw]).collect();
-        self.flow(&vessel, Change { key: wish.key, content, steps, event }).await
+        self.flow(&vessel, Change::new(wish.key, content, steps, event)).await
     }
 
     /// What is drawn into. How much a lot is that is made for it shows when it is drawn; how much comes of an order is counted elsewhere.
@@ -233,14 +239,14 @@ impl Traceability {
         let event = self.change_event(at, &by, "emptied", Uuid::nil(), path, wish.reason.clone());
         let step =
             Step::Empty(NewEmptying { vessel: vessel.clone(), at, now: true, by: Some(by.id), why: wish.reason });
-        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+        self.flow(&vessel, Change::new(wish.key, content, vec![step], event)).await
     }
 
     async fn levelled(&self, path: String, wish: LevelWish, by: Principal) -> Result<VesselContentView, NotDone> {
         let vessel = self.vessel_of(&path).await?;
         let content = digest(&["level", &path, &format!("{wish:?}")]);
         let level = Quantity::from_f64(wish.level)
-            .map_err(|error| refused(error.to_string(), "write a level that can be counted"))?;
+            .map_err(|error| NotDone::Refused(error.to_string(), "write a level that can be counted".to_owned()))?;
         let at = self.moment();
         let detail = format!("the level is {}: {}", level.to_f64(), wish.reason);
         let event = self.change_event(at, &by, "level", Uuid::nil(), path, detail);
@@ -253,7 +259,7 @@ impl Traceability {
             why: wish.reason,
             spare: new_id(&*self.parts.clock),
         });
-        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+        self.flow(&vessel, Change::new(wish.key, content, vec![step], event)).await
     }
 }
 
@@ -279,23 +285,40 @@ fn contents(found: &VesselContent) -> Vec<InVesselView> {
     found.lots.iter().map(lot).collect()
 }
 
-/// A quantity in millionths.
-fn counted(quantity: f64) -> Result<i64, NotDone> {
-    let counted = Quantity::from_f64(quantity)
-        .map_err(|error| refused(error.to_string(), "write a quantity that can be counted"))?;
-    if counted == Quantity::ZERO {
-        return Err(refused("less than a millionth is nothing".to_owned(), "write a quantity that can be counted"));
+/// Why something cannot flow, and what to do. What has flowed all the same is recorded, if that is said.
+fn cannot_flow(refusal: &TraceRefusal) -> NotDone {
+    let said = "if it flowed all the same, say \"happened\": true";
+    let (text, with) = (refusal.to_string(), |remedy: &str| format!("{remedy}; {said}"));
+    match refusal {
+        TraceRefusal::Low { .. } => {
+            NotDone::Conflict(text, with("look how full it is, and put its level right first"))
+        }
+        TraceRefusal::Overfull { .. } | TraceRefusal::OtherMaterial { .. } => {
+            NotDone::Conflict(text, with("fill in what belongs there, and no more than it holds"))
+        }
+        TraceRefusal::NotReleased { .. } => {
+            NotDone::Conflict(text, with("use another, or have somebody release it"))
+        }
+        TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } | TraceRefusal::Packed { .. } => {
+            NotDone::Conflict(text, with("look what lies where (GET /api/mes/stock), and move or unpack it first"))
+        }
+        TraceRefusal::Short { .. } => NotDone::Refused(text, with("look what was used of it")),
+        TraceRefusal::Wide { .. } => NotDone::Refused(text, with("look by hand that it is not made of itself")),
+        TraceRefusal::Circle { .. } => NotDone::Refused(
+            text,
+            "look which of these was said wrongly; what is drawn goes into a lot of a number of its own".to_owned(),
+        ),
+        TraceRefusal::Differs { .. } => NotDone::Conflict(
+            text,
+            "look which of the two is right; another flow has a time of its own (\"at_ms\"), another lot a number of its own".to_owned(),
+        ),
+        other => refused(other),
     }
-    Ok(counted.millionths())
-}
-
-fn refused(text: String, remedy: &str) -> NotDone {
-    NotDone::Refused(text, remedy.to_owned())
 }
 
 impl Vessels for Traceability {
-    fn all(&self) -> Traced<'_, Vec<VesselView>> {
-        Box::pin(self.all_vessels())
+    fn all(&self) -> Traced<'_, VesselsView> {
+        Box::pin(self.all_vessels(VESSELS_MAX))
     }
 
     fn vessel(&self, query: VesselQuery) -> Traced<'_, VesselContentView> {

@@ -5,6 +5,8 @@ CREATE TABLE trace_vessel (
     vessel  BIGINT PRIMARY KEY CHECK (vessel > 0), -- word
     turn    BIGINT NOT NULL CHECK (turn >= 0), -- of the last flow
     at      BIGINT NOT NULL, -- when that was
+    level   BIGINT NOT NULL CHECK (level >= 0), -- how much is in it
+    lots    BIGINT NOT NULL CHECK (lots >= 0), -- of how many lots
     content TEXT COLLATE "C" NOT NULL -- a JSON object: what is in it, as the flows give it
 );
 

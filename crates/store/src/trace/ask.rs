@@ -435,7 +435,8 @@ pub struct Finding {
 /// A kept sum that is not the sum of its rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wrong {
-    /// `consumed`, `received`, `ins`, `outs`, `stock`, `vessel` (what is in it lies there), `flows` (what flowed comes to what is in it).
+    /// `consumed`, `received`, `ins`, `outs`, `stock`, `vessel` (what is in it lies there), `flows` (what flowed comes to what is in it),
+    /// `level` (how much of how many lots is in a vessel; of no item).
     pub what: String,
     /// Of which item.
     pub item: Uuid,

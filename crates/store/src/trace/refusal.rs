@@ -198,6 +198,21 @@ pub enum TraceRefusal {
     },
 }
 
+impl TraceRefusal {
+    /// The word of the finding, where it is recorded all the same.
+    pub(crate) const fn finding_word(&self) -> &'static str {
+        match self {
+            Self::Low { .. } | Self::Short { .. } => "overdrawn",
+            Self::BuiltIn { .. } => "elsewhere",
+            Self::Wide { .. } => "unseen",
+            Self::OtherMaterial { .. } => "other_material",
+            Self::Overfull { .. } => "overfull",
+            Self::NotReleased { .. } => "not_released",
+            _ => "not_there",
+        }
+    }
+}
+
 /// A quantity as people write it.
 pub(crate) fn amount(millionths: i64) -> String {
     let sign = if millionths < 0 { "-" } else { "" };

@@ -450,7 +450,7 @@ impl Told {
 }
 
 /// A change that a person makes.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone)]
 pub struct Change {
     /// Stands for this one change.
     pub key: Uuid,
@@ -460,6 +460,16 @@ pub struct Change {
     pub steps: Vec<Step>,
     /// What tells of it.
     pub event: Event,
+    /// What people are to hear of a finding.
+    pub tell: Option<Arc<Tell>>,
+}
+
+impl Change {
+    /// One of which no finding is told.
+    #[must_use]
+    pub const fn new(key: Uuid, content: [u8; 32], steps: Vec<Step>, event: Event) -> Self {
+        Self { key, content, steps, event, tell: None }
+    }
 }
 
 /// What became of steps.

@@ -6,7 +6,7 @@ use crate::trace::{
 };
 use andon_store::trace::{
     AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEdge, NewEmptying,
-    NewFill, NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
+    NewFill, NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent, VesselLevel,
 };
 use andon_store::{Store, StoreError};
 use proptest::prelude::*;
@@ -146,8 +146,10 @@ async fn a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_as
     assert_eq!(inside(&store, Some(20)).await, of(&[("A", 60), ("B", 40)]));
     assert_eq!(inside(&store, Some(39)).await, of(&[("A", 54), ("B", 36)]));
     assert_eq!(inside(&store, None).await, of(&[("A", 27), ("B", 18), ("C", 5)]));
-    let vessels = store.trace_vessels().await.unwrap();
-    assert_eq!((vessels[0].path.as_str(), vessels[0].level, vessels[0].at), (TANK, 50 * ONE, at(50)));
+    let vessels = store.trace_vessels(9).await.unwrap();
+    let there = VesselLevel { path: TANK.to_owned(), level: 50 * ONE, lots: 3, at: at(50) };
+    assert_eq!(vessels, [there]);
+    assert_eq!(store.trace_vessels(0).await.unwrap(), []);
     let flows = store.trace_flows(TANK.to_owned(), Some(at(45)), Some(4), 2).await.unwrap();
     let flows: Vec<_> = flows.into_iter().map(|flow| (flow.turn, flow.kind.word(), flow.level / ONE)).collect();
     assert_eq!(flows, [(3, "draw", 90), (2, "fill", 100)]);
@@ -246,7 +248,7 @@ async fn a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is(b
 
 async fn a_lot_that_was_thinned_out_is_still_called_back(base: Base) {
     let store = base.open().await;
-    let [a, b, _] = stocked(&store).await;
+    let [a, _, _] = stocked(&store).await;
     let tank = tank(Mixing::Ideal);
     // A tenth is left of A with each turn: after seven it is less than a millionth.
     let mut steps = vec![fill(&tank, &a, 10, 1)];
@@ -264,8 +266,12 @@ async fn a_lot_that_was_thinned_out_is_still_called_back(base: Base) {
     let units: BTreeSet<_> = reached.units.iter().map(|row| row.item.name.number.clone()).collect();
     assert_eq!(units.len(), 9, "all nine hold something of it: {units:?}");
     assert!(reached.cut.is_none());
-    // B never was in there.
-    assert_eq!(numbers(&store, &b, Direction::Forward, AsOf::Ever).await, set(&[]));
+    // What came later is in nothing that was drawn before.
+    let reached_from = async |number: &str| numbers(&store, &lot(number), Direction::Forward, AsOf::Ever).await;
+    assert_eq!(reached_from("T8").await, set(&[]));
+    assert_eq!(reached_from("T7").await, set(&["U9"]));
+    let early = reached_from("T0").await;
+    assert!(!early.contains("U1") && (2..=9).all(|unit| early.contains(&format!("U{unit}"))), "{early:?}");
     let flows = store.trace_flows(TANK.to_owned(), None, None, 100).await.unwrap();
     let thin = flows.iter().rev().find(|flow| flow.kind == FlowKind::Traces).unwrap();
     assert_eq!(thin.item.as_ref().unwrap().name.number, "A");

@@ -338,7 +338,7 @@ impl Writing<'_, '_> {
     }
 
     /// Why something cannot go into something: it would end in itself, or it is too much to be sure of.
-    async fn circle(&mut self, from: &Row, to: &Row, at: i64) -> Result<Option<TraceRefusal>, StoreError> {
+    pub(super) async fn circle(&mut self, from: &Row, to: &Row, at: i64) -> Result<Option<TraceRefusal>, StoreError> {
         Ok(match way_back(self.tx, from.key, to.key, at).await? {
             Found::Nothing => None,
             Found::Way(way) => {
@@ -610,7 +610,7 @@ impl Writing<'_, '_> {
     /// Begins to write: what lay in a place that becomes a vessel is its first content.
     async fn start(&mut self, held: &mut Held, at: i64) -> Result<(), StoreError> {
         let Some(adopted) = held.adopted.take() else { return Ok(()) };
-        sql("INSERT INTO trace_vessel (vessel, turn, at, content) VALUES ($1, 0, $2, '{}')")
+        sql("INSERT INTO trace_vessel (vessel, turn, at, level, lots, content) VALUES ($1, 0, $2, 0, 0, '{}')")
             .bind(held.word)
             .bind(at)
             .run(self.tx, "record a vessel")
@@ -689,9 +689,11 @@ impl Writing<'_, '_> {
 
     /// Keeps what is in a vessel.
     async fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
-        sql("UPDATE trace_vessel SET turn = $1, at = $2, content = $3 WHERE vessel = $4")
+        sql("UPDATE trace_vessel SET turn = $1, at = $2, level = $3, lots = $4, content = $5 WHERE vessel = $6")
             .bind(held.turn)
             .bind(held.at)
+            .bind(held.content.level())
+            .bind(held.content.lots().len())
             .bind(to_json(&held.content, "content of a vessel")?)
             .bind(held.word)
             .run(self.tx, "record what is in a vessel")
@@ -735,15 +737,7 @@ impl Writing<'_, '_> {
     /// Records what speaks against something that happened all the same.
     async fn tell(&mut self, findings: Vec<TraceRefusal>, at: i64, about: [i64; 2]) -> Result<(), StoreError> {
         for refusal in findings {
-            let what = match refusal {
-                TraceRefusal::Low { .. } | TraceRefusal::Short { .. } => "overdrawn",
-                TraceRefusal::OtherMaterial { .. } => "other_material",
-                TraceRefusal::Overfull { .. } => "overfull",
-                TraceRefusal::Wide { .. } => "unseen",
-                TraceRefusal::NotReleased { .. } => "not_released",
-                _ => "not_there",
-            };
-            self.finding(what, at, about, refusal.to_string()).await?;
+            self.finding(refusal.finding_word(), at, about, refusal.to_string()).await?;
         }
         Ok(())
     }

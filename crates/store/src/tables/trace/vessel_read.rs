@@ -8,7 +8,9 @@ use crate::sql::{Columns, Link, Statement, sql};
 use crate::store::Store;
 use crate::tables::from_json;
 use crate::trace::vessel::{Content, Flow};
-use crate::trace::{FlowKind, Flowed, InVessel, Item, Mixing, PAGE_MAX, VesselContent, VesselLevel, Wrong};
+use crate::trace::{
+    FlowKind, Flowed, InVessel, Item, Mixing, PAGE_MAX, VESSELS_MAX, VesselContent, VesselLevel, Wrong,
+};
 use andon_model::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -136,18 +138,19 @@ impl FlowRow {
 }
 
 impl Store {
-    pub(super) async fn vessels(&self) -> Result<Vec<VesselLevel>, StoreError> {
+    pub(super) async fn vessels(&self, limit: u32) -> Result<Vec<VesselLevel>, StoreError> {
         let doing = "list the vessels";
-        let rows: Vec<(String, i64, String)> = sql("SELECT w.text, v.at, v.content FROM trace_vessel v \
+        let rows: Vec<(String, i64, i64, i64)> = sql("SELECT w.text, v.at, v.level, v.lots FROM trace_vessel v \
              JOIN trace_word w ON w.number = v.vessel ORDER BY w.text LIMIT $1")
-        .bind(PAGE_MAX)
+        .bind(limit.min(VESSELS_MAX))
         .rows(&mut self.reader(doing).await?.link(), doing)
         .await?;
-        let level = |(path, at, content): (String, i64, String)| {
-            let content: Content = from_json(&content, "content of a vessel")?;
-            Ok(level_of(path, at, &content))
+        let level = |(path, at, level, lots): (String, i64, i64, i64)| {
+            // The table's check lets nothing less than nothing in.
+            let lots = usize::try_from(lots).unwrap_or(0);
+            VesselLevel { path, level, lots, at: Timestamp::from_micros(at) }
         };
-        rows.into_iter().map(level).collect()
+        Ok(rows.into_iter().map(level).collect())
     }
 
     pub(super) async fn vessel(
@@ -222,11 +225,16 @@ impl Store {
         let doing = "check what is in the vessels";
         let mut reading = self.moment(doing).await?;
         let view = &mut reading.link();
-        let vessels: Vec<(i64, String)> =
-            sql("SELECT vessel, content FROM trace_vessel ORDER BY vessel").rows(view, doing).await?;
+        let vessels: Vec<(i64, i64, i64, String)> =
+            sql("SELECT vessel, level, lots, content FROM trace_vessel ORDER BY vessel").rows(view, doing).await?;
         let mut all = Vec::new();
-        for (vessel, content) in vessels {
+        for (vessel, level, lots, content) in vessels {
             let content: Content = from_json(&content, "content of a vessel")?;
+            let told = [level, lots];
+            let counted = [content.level(), i64::try_from(content.lots().len()).unwrap_or(i64::MAX)];
+            let differ = told.into_iter().zip(counted).filter(|(kept, summed)| kept != summed);
+            let level = |(kept, summed)| Wrong { what: "level".to_owned(), item: Uuid::nil(), kept, summed };
+            all.extend(differ.map(level));
             let kept: BTreeMap<i64, i64> = content.lots().into_iter().filter(|(_, part)| *part != 0).collect();
             let lies: Vec<(i64, i64)> =
                 sql("SELECT item, quantity FROM trace_stock WHERE place = $1").bind(vessel).rows(view, doing).await?;
