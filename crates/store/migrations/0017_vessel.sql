@@ -5,6 +5,8 @@ CREATE TABLE trace_vessel (
     vessel  INTEGER PRIMARY KEY CHECK (vessel > 0), -- word
     turn    INTEGER NOT NULL CHECK (turn >= 0), -- of the last flow
     at      INTEGER NOT NULL, -- when that was
+    level   INTEGER NOT NULL CHECK (level >= 0), -- how much is in it
+    lots    INTEGER NOT NULL CHECK (lots >= 0), -- of how many lots
     content TEXT    NOT NULL -- a JSON object: what is in it, as the flows give it
 ) STRICT;
 
@@ -28,3 +30,7 @@ CREATE TABLE trace_flow (
     PRIMARY KEY (vessel, turn)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX trace_flow_by_told ON trace_flow (vessel, told);
+-- What was in it at a time.
+CREATE INDEX trace_flow_by_at ON trace_flow (vessel, at, turn);
+-- Whether something was drawn into it already.
+CREATE INDEX trace_flow_by_into ON trace_flow (into_key, vessel);

@@ -21,7 +21,9 @@ function mock(): { get: (path: string) => Told; post: (path: string, body: objec
 
 test('vessels, and what is in one as shares, now and at a date', () => {
   const { get } = mock();
-  expect(vessels(get('vessels').body).map((one) => [one.mixing, one.level])).toEqual([['ideal', 800], ['plug', 0]]);
+  const all = vessels(get('vessels').body);
+  expect(all.vessels.map((one) => [one.mixing, one.level])).toEqual([['ideal', 800], ['plug', 0]]);
+  expect([all.more, vessels({ vessels: [], truncated: true }).more]).toEqual([false, true]);
   const now = vesselDetail(get(`vessels/${TANK}`).body);
   expect(now.contents.map((one) => [one.item.number, one.quantity, one.share])).toEqual([['S-301', 300, 0.375], ['S-302', 500, 0.625]]);
   expect(vesselDetail(get(`vessels/${TANK}?at_ms=${START - 3 * 3_600_000}`).body).contents.map((one) => one.quantity)).toEqual([300]);

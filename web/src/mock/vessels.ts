@@ -61,7 +61,7 @@ export class MockVessels {
     const look = this.trace.handle('GET', '/api/mes/lots', new URLSearchParams({ limit: '1' }), {});
     if (look && look.status !== 200) return look;
     const all = this.trace.empty ? [] : this.vessels;
-    if (encoded === '') return ok({ vessels: all.map((one) => this.#view(one, one.contents, one.flows[0]?.at_ms ?? null)) });
+    if (encoded === '') return ok({ vessels: all.map((one) => this.#view(one, one.contents, one.flows[0]?.at_ms ?? null)), truncated: false });
     const vessel = all.find((one) => one.path === decodeURIComponent(encoded));
     if (!vessel) return notThere('this vessel');
     if (method === 'GET') return this.#detail(vessel, query.get('at_ms') === null ? null : Number(query.get('at_ms')));

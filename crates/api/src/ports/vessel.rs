@@ -120,6 +120,8 @@ pub struct VesselView {
 pub struct VesselsView {
     /// They, by their paths.
     pub vessels: Vec<VesselView>,
+    /// There are more.
+    pub truncated: bool,
 }
 
 /// A lot in a vessel.
@@ -183,7 +185,7 @@ pub struct VesselContentView {
 /// Vessels in which lots mix. What a caller may do is looked at before.
 pub trait Vessels: Send + Sync + 'static {
     /// Every vessel that is in the plant model, or that something was told of.
-    fn all(&self) -> Traced<'_, Vec<VesselView>>;
+    fn all(&self) -> Traced<'_, VesselsView>;
     /// One of them.
     fn vessel(&self, query: VesselQuery) -> Traced<'_, VesselContentView>;
     /// A lot is filled in.

@@ -44,9 +44,9 @@ pub async fn list(
     Query(query): Query<VesselsQuery>,
 ) -> Result<Json<VesselsView>, Problem> {
     let branch = query.path.unwrap_or_default();
-    let mut vessels = app.vessels.all().await?;
-    vessels.retain(|vessel| is_under(&vessel.path, &branch) && caller.sees(&app, &vessel.path));
-    Ok(Json(VesselsView { vessels }))
+    let mut all = app.vessels.all().await?;
+    all.vessels.retain(|vessel| is_under(&vessel.path, &branch) && caller.sees(&app, &vessel.path));
+    Ok(Json(all))
 }
 
 /// Of when, and which flows.

@@ -122,7 +122,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Stati
     let draws = table.tables("draw", |table| {
         let draw = draw(table, index)?;
         if !names.insert(draw.name().to_owned()) {
-            let message = format!("two vessels are called \"{}\" here, and what is drawn goes by that", draw.name());
+            let message = format!("two vessels are called \"{}\" here, and one is taken for the other", draw.name());
             table.found("vessel", message, "keep one, or call one of them otherwise");
         }
         Some(draw)

@@ -10,6 +10,8 @@ use std::fmt::{self, Write as _};
 pub const RESOLVER: &str = "https://id.gs1.org";
 /// How many digits an SSCC has.
 const SSCC: usize = 18;
+/// How a scanner says that what follows is of GS1 (GS1 General Specifications, 7.8.1): GS1-128, Data Matrix, QR Code.
+const OF_GS1: [&str; 3] = ["]C1", "]d2", "]Q3"];
 /// The application identifiers of what others lie in.
 const CONTAINERS: [&str; 2] = ["00", "8003"];
 /// The longest link that is read, in bytes.
@@ -106,11 +108,17 @@ pub enum NoContainerCode {
 }
 
 impl ContainerCode {
-    /// What of GS1 a scanned or written number is: a Digital Link, `(00)…` or `(8003)…`, or the number alone. `None`: one of the house's own.
+    /// What of GS1 a scanned or written number is: a Digital Link, `(00)…` or `(8003)…`, the same without brackets as a bar code holds it, or
+    /// the number alone. `None`: one of the house's own.
+    ///
+    /// 20 digits that begin with 00 may be an SSCC with what stands before it or a GRAI: they are an SSCC if its check digit fits.
     ///
     /// # Errors
     /// It says that it is one of GS1, as any 18 digits do, and is none.
     pub fn parse(text: &str) -> Result<Option<Self>, NoContainerCode> {
+        if let Some(elements) = OF_GS1.into_iter().find_map(|mark| text.strip_prefix(mark)) {
+            return Self::element(elements).ok_or_else(|| no_form(text))?.map(Some);
+        }
         if let Some(sscc) = text.strip_prefix("(00)") {
             return Self::sscc(sscc).map(Some);
         }
@@ -120,11 +128,29 @@ impl ContainerCode {
         if let Some((ai, number)) = keyed(text) {
             return if ai == "00" { Self::sscc(&number) } else { Self::grai(&number) }.map(Some);
         }
-        if text.len() == SSCC && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Self::sscc(text).map(Some);
+        // What a scanner gives that does not say how it read it. A number of the house may look like that but for its check digit.
+        if let Some(Ok(code)) = Self::element(text) {
+            return Ok(Some(code));
+        }
+        Self::of_number(text)
+    }
+
+    /// What of GS1 a container's number is that stands recorded: the number alone, as [`Self::number`] gives it.
+    ///
+    /// # Errors
+    /// 18 digits of which the last is not the check digit.
+    pub fn of_number(number: &str) -> Result<Option<Self>, NoContainerCode> {
+        if number.len() == SSCC && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Self::sscc(number).map(Some);
         }
         // A number of the house may look like one of these but for its check digit.
-        Ok(Self::grai(text).ok())
+        Ok(Self::grai(number).ok())
+    }
+
+    /// A number with its application identifier before it; `None`: it begins with none of these.
+    fn element(text: &str) -> Option<Result<Self, NoContainerCode>> {
+        let sscc = text.strip_prefix("00").map(Self::sscc);
+        sscc.or_else(|| text.strip_prefix("8003").map(Self::grai))
     }
 
     fn sscc(number: &str) -> Result<Self, NoContainerCode> {
@@ -268,8 +294,19 @@ mod tests {
             ("https://id.gs1.org/00/340123450000000017", sscc, "(00)340123450000000017"),
             (grai, grai, "(8003)04012345000085PAL-7"),
             ("http://works.example/a/8003/04012345000085PAL%2D7?x=1", grai, "(8003)04012345000085PAL-7"),
+            // As scanners read bar codes.
+            ("00340123450000000017", sscc, "(00)340123450000000017"),
+            ("]C100340123450000000017", sscc, "(00)340123450000000017"),
+            ("]d200340123450000000017", sscc, "(00)340123450000000017"),
+            ("800304012345000085PAL-7", grai, "(8003)04012345000085PAL-7"),
+            ("]C1800304012345000085PAL-7", grai, "(8003)04012345000085PAL-7"),
+            // Two that begin with 00: what fits as an SSCC is one, unless somebody says otherwise.
+            ("00012345678905123456", "00012345678905123456", "(8003)00012345678905123456"),
+            ("00012345678905123457", "012345678905123457", "(00)012345678905123457"),
+            ("(8003)00012345678905123457", "00012345678905123457", "(8003)00012345678905123457"),
         ] {
             let code = ContainerCode::parse(text).unwrap().unwrap();
+            assert_eq!(ContainerCode::of_number(code.number()), Ok(Some(code.clone())), "{text}");
             assert_eq!((code.number(), code.shown().as_str()), (number, shown), "{text}");
             assert_eq!(ContainerCode::parse(&code.digital_link()), Ok(Some(code)));
         }
@@ -279,6 +316,8 @@ mod tests {
             "04012345000085",
             "04012345000086PAL-7",
             "34012345000000001",
+            "00340123450001000012",
+            "80034711",
             "",
             "é",
             "0401234500008é7",
@@ -291,9 +330,17 @@ mod tests {
             "340123450000000018 has the check digit 8, and it must be 7: look whether it was read right"
         );
         assert!(wrong("(8003)04012345000086PAL-7").contains("check digit 6, and it must be 5"));
-        for text in
-            ["(00)34012345000000001", "(00)", "(8003)", "(8003)04012345000085", "(00)3401234500000000é", "(8003)é"]
-        {
+        assert!(wrong("]C100340123450000000018").contains("check digit 8, and it must be 7"));
+        for text in [
+            "(00)34012345000000001",
+            "(00)",
+            "(8003)",
+            "(8003)04012345000085",
+            "(00)3401234500000000é",
+            "(8003)é",
+            "]C1",
+            "]C10104012345000085",
+        ] {
             assert!(wrong(text).contains("neither an SSCC"), "{text}");
         }
         assert!(wrong(&format!("(8003)04012345000085{}", "x".repeat(17))).contains("neither"));
@@ -337,7 +384,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "(https://)?(a/01/09506000134352/|a/00/|a/8003/)?(21/)?\\PC{0,40}") {
+        fn no_text_makes_it_panic(text in "(https://|\\]C1)?(a/01/09506000134352/|a/00/|a/8003/|00|8003)?(21/)?\\PC{0,40}") {
             let _ = number_of(&text);
             let _ = ContainerCode::parse(&text);
         }

@@ -457,6 +457,6 @@ async fn passed(floor: &Testbed, number: usize, machine: &str, minute: i64) {
         last: false,
     };
     let steps = vec![Step::Item(item), Step::Pass(pass)];
-    let change = Change { key: new_id(&*floor.clock), content: [1; 32], steps, event };
+    let change = Change::new(new_id(&*floor.clock), [1; 32], steps, event);
     floor.store.trace_change(change).await.expect("passed");
 }

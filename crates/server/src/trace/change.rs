@@ -2,7 +2,8 @@
 
 use super::Traceability;
 use super::certify::Fault;
-use super::show::{disposition, failed};
+use super::show::{amount, disposition, failed};
+use super::steps::{remedy, tells_of};
 use andon_access::NewDevice;
 use andon_access::accounts::AccountError;
 use andon_api::ports::NotDone;
@@ -15,10 +16,11 @@ use andon_model::error::causes;
 use andon_model::event::{Event, TraceChange, What};
 use andon_store::StoreError;
 use andon_store::trace::{
-    Change, Disposition, Identity, Item, ItemKind, ItemName, ItemRef, NewItem, NewState, Report, Step, TraceRefusal,
-    TraceRepository,
+    Change, Disposition, Identity, Item, ItemKind, ItemName, ItemRef, NewItem, NewState, Report, Step, Tell,
+    TraceRefusal, TraceRepository,
 };
 use sha2::Digest as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use uuid::Uuid;
@@ -33,15 +35,11 @@ impl Traceability {
         let ReceiptWish { key, material, revision, number, quantity, place, state } = wish;
         let now = self.moment();
         let name = ItemName { kind: ItemKind::Lot, material, number };
-        let uncountable = |text: String| NotDone::Refused(text, "write a quantity that can be counted".to_owned());
-        let quantity = Quantity::from_f64(quantity).map_err(|error| uncountable(error.to_string()))?;
-        if quantity == Quantity::ZERO {
-            return Err(uncountable("less than a millionth is nothing".to_owned()));
-        }
+        let counted = counted(quantity)?;
         let state = disposition(&state).unwrap_or(Disposition::Quarantine);
         let shown = format!("{} {}", name.material, name.number);
         let whereto = place.as_deref().map(|place| format!(", at {place}")).unwrap_or_default();
-        let detail = format!("{} received, {}{whereto}", quantity.to_f64(), state.word());
+        let detail = format!("{} received, {}{whereto}", amount(counted), state.word());
         // One that was used before it came has an id already.
         let known = self.parts.store.trace_item(ItemRef::Name(name.clone())).await.map_err(failed)?;
         let id = known.map_or_else(|| new_id(&*self.parts.clock), |item| item.id);
@@ -49,7 +47,7 @@ impl Traceability {
             id,
             name: name.clone(),
             revision,
-            quantity: Some(quantity.millionths()),
+            quantity: Some(counted),
             state,
             place: place.clone(),
             at: now,
@@ -58,7 +56,7 @@ impl Traceability {
             told_if_new: None,
         });
         let event = self.change_event(now, &by, "received", id, shown, detail);
-        self.change(Change { key, content, steps: vec![step], event }).await?;
+        self.change(Change::new(key, content, vec![step], event)).await?;
         let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
         let item = item.ok_or_else(|| NotDone::Failed("the lot is not in the records".to_owned()))?;
         self.lot_view(item.id).await
@@ -76,12 +74,22 @@ impl Traceability {
             Step::State(NewState { item: ItemRef::Id(id), state, at: now, by: Some(by.id), why: wish.reason.clone() });
         let detail = format!("{} → {}: {}", item.state.word(), state.word(), wish.reason);
         let event = self.change_event(now, &by, "state", id, shown(&item), detail);
-        self.change(Change { key: wish.key, content, steps: vec![step], event }).await?;
+        self.change(Change::new(wish.key, content, vec![step], event)).await?;
         self.lot_view(id).await
     }
 
     pub(super) async fn change(&self, change: Change) -> Result<Report, NotDone> {
+        self.change_or(change, refused).await
+    }
+
+    /// Makes a change, and tells of what it finds. Why it cannot be is said in these words.
+    pub(super) async fn change_or(
+        &self,
+        change: Change,
+        refused: fn(&TraceRefusal) -> NotDone,
+    ) -> Result<Report, NotDone> {
         let event = change.event.id;
+        let change = Change { tell: Some(self.tell_of(&change.event)), ..change };
         let report = self.parts.store.trace_change(change).await.map_err(|error| match error {
             StoreError::Refused(refusal) => refused(&refusal),
             other => failed(other),
@@ -90,6 +98,18 @@ impl Traceability {
             self.parts.store.relay_now(event, RECORDED_WITHIN).await.map_err(failed)?;
         }
         Ok(report)
+    }
+
+    /// What people are to hear of what is found with a change: who made it, where, and what to do.
+    fn tell_of(&self, event: &Event) -> Arc<Tell> {
+        let (clock, event) = (self.parts.clock.clone(), event.clone());
+        Arc::new(move |_, found| {
+            let shown = match &event.what {
+                What::Trace(change) => change.shown.clone(),
+                _ => String::new(),
+            };
+            tells_of(found, remedy_of(&found.what), &*clock, event.path.clone(), event.by.clone(), shown)
+        })
     }
 
     /// The time of a change, later than that of every change before: what is said twice of one time is taken for one.
@@ -200,7 +220,27 @@ pub(super) fn digest(words: &[&str]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-fn refused(refusal: &TraceRefusal) -> NotDone {
+/// A quantity in millionths.
+pub(super) fn counted(quantity: f64) -> Result<i64, NotDone> {
+    let uncountable = |text: String| NotDone::Refused(text, "write a quantity that can be counted".to_owned());
+    let counted = Quantity::from_f64(quantity).map_err(|error| uncountable(error.to_string()))?;
+    if counted == Quantity::ZERO {
+        return Err(uncountable("less than a millionth is nothing".to_owned()));
+    }
+    Ok(counted.millionths())
+}
+
+/// What is to be done about a finding of what people have done.
+fn remedy_of(what: &str) -> &'static str {
+    match what {
+        "not_released" => "; decide about the lot, and about what it went into",
+        "not_there" => "; look where it lies, and put the places right",
+        "overfull" | "other_material" => "; look what is in the vessel: put its level right, or empty and clean it",
+        other => remedy(other),
+    }
+}
+
+pub(super) fn refused(refusal: &TraceRefusal) -> NotDone {
     let text = refusal.to_string();
     match refusal {
         TraceRefusal::Differs { .. } => NotDone::Conflict(
@@ -208,6 +248,13 @@ fn refused(refusal: &TraceRefusal) -> NotDone {
             "look whether it is the same lot; another delivery of it gets a lot number of its own".to_owned(),
         ),
         TraceRefusal::OtherChange => NotDone::Conflict(text, "send it with a new key".to_owned()),
+        TraceRefusal::Nothing => {
+            NotDone::Conflict(text, "look at what flowed; if it is another one, give it another time".to_owned())
+        }
+        TraceRefusal::Elsewhere { .. } => NotDone::Conflict(
+            text,
+            "move it (POST /api/mes/lots/{id}/move); if it is another one, give it a number of its own".to_owned(),
+        ),
         TraceRefusal::Unknown { item } => NotDone::Unknown(item.clone()),
         TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } => NotDone::Conflict(
             text,
@@ -222,19 +269,16 @@ fn refused(refusal: &TraceRefusal) -> NotDone {
         TraceRefusal::BuiltIn { .. } => {
             NotDone::Conflict(text, "take it out there first, or move the container".to_owned())
         }
-        TraceRefusal::InVessel { place } => NotDone::Conflict(
-            text,
-            format!("fill it in or draw it: POST /api/mes/vessels/{}/fill", place.replace('/', "%2F")),
-        ),
-        TraceRefusal::Low { .. } => NotDone::Conflict(
-            text,
-            "look how full it is, and put its level right first; if it was drawn all the same, say \"happened\": true"
-                .to_owned(),
-        ),
-        TraceRefusal::Overfull { .. } | TraceRefusal::OtherMaterial { .. } => NotDone::Conflict(
-            text,
-            "fill in what belongs there; if it was filled in all the same, say \"happened\": true".to_owned(),
-        ),
+        TraceRefusal::InVessel { place } => {
+            let path = format!("POST /api/mes/vessels/{}", place.replace('/', "%2F"));
+            NotDone::Conflict(
+                text,
+                format!(
+                    "draw what is in it ({path}/draw) or empty it ({path}/empty); what comes is filled in ({path}/fill), or goes to another \
+                     place if the plant model has the vessel no longer"
+                ),
+            )
+        }
         TraceRefusal::NotReleased { .. } => {
             NotDone::Conflict(text, "use another, or have somebody release it".to_owned())
         }

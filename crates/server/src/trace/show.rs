@@ -184,7 +184,7 @@ impl Traceability {
             ItemKind::Unit => Element::Serial,
             ItemKind::Lot => Element::Lot,
             ItemKind::Container => {
-                let code = ContainerCode::parse(&item.name.number).ok()??;
+                let code = ContainerCode::of_number(&item.name.number).ok()??;
                 return Some((code.digital_link(), code.shown()));
             }
             ItemKind::Sublot => return None,

@@ -6,11 +6,11 @@ use andon_bus::ids::new_id;
 use andon_mes::master::{MasterData, Material, PartTag, Station, Tracked};
 use andon_mes::pass::{Pass, Remark, item_id};
 use andon_mes::quantity::Quantity;
-use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_model::event::{Event, TraceChange, What};
 use andon_model::log::Seq;
 use andon_model::plant::{MasterDef, MasterKind};
+use andon_model::{Clock, Timestamp};
 use andon_store::StoreError;
 use andon_store::orders::{OrderRepository, SpanFilter};
 use andon_store::trace::{
@@ -79,20 +79,7 @@ impl Traceability {
         let clock = self.parts.clock.clone();
         let tell = move |place: usize, found: &Finding| {
             let (station, shown) = places.get(place).cloned().unwrap_or_default();
-            let what = TraceChange {
-                action: found.what.clone(),
-                item: found.item.unwrap_or_default(),
-                shown,
-                detail: Some(format!("{}{}", found.text, remedy(&found.what))),
-            };
-            Event {
-                id: new_id(&*clock),
-                at: clock.now(),
-                source_at: Some(found.at),
-                path: station,
-                by: Principal::SYSTEM,
-                what: What::Trace(what),
-            }
+            tells_of(found, remedy(&found.what), &*clock, station, Principal::SYSTEM, shown)
         };
         let told = Told { steps, upto, stations, events, tell: Some(Arc::new(tell)) };
         self.parts.store.trace_apply(told).await?;
@@ -304,14 +291,17 @@ fn of_pass(
             vessel,
             quantity: draw.quantity.millionths(),
             into: ItemRef::Name(unit.clone()),
-            position: short(draw.name()),
-            place: None,
+            position: position_of_vessel(&draw.vessel),
+            // What is drawn here counts here, whatever other stations draw of the same vessel.
+            place: Some(pass.station.clone()),
             at: pass.at,
+            now: false,
             job: job.map(|job| job.id),
             by: None,
             spare: item_id(pass.at, &["draw", &draw.vessel, &unit.material, &unit.number]),
             even_so: true,
             once: true,
+            makes: false,
         }));
     }
     put(Step::Pass(NewPass {
@@ -363,14 +353,39 @@ fn position(part: &PartTag) -> String {
     short(path.rsplit('/').next().unwrap_or(path))
 }
 
+/// Where what is drawn of a vessel goes: its whole path, for other vessels and tags of parts end in the same word. Of a long one the end.
+fn position_of_vessel(path: &str) -> String {
+    let least = path.len().saturating_sub(POSITION);
+    let begin = (least..=path.len()).find(|begin| path.is_char_boundary(*begin)).unwrap_or(path.len());
+    path[begin..].to_owned()
+}
+
 /// As much of a name as fits.
 fn short(name: &str) -> String {
     let end = (0..=POSITION.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
     name[..end].to_owned()
 }
 
+/// The event that tells of a finding, and what is to be done about it.
+pub(super) fn tells_of(
+    found: &Finding,
+    remedy: &str,
+    clock: &dyn Clock,
+    path: String,
+    by: Principal,
+    shown: String,
+) -> Event {
+    let what = TraceChange {
+        action: found.what.clone(),
+        item: found.item.unwrap_or_default(),
+        shown,
+        detail: Some(format!("{}{remedy}", found.text)),
+    };
+    Event { id: new_id(clock), at: clock.now(), source_at: Some(found.at), path, by, what: What::Trace(what) }
+}
+
 /// What is to be done about a finding.
-fn remedy(what: &str) -> &'static str {
+pub(super) fn remedy(what: &str) -> &'static str {
     match what {
         "overdrawn" => "; count what is left of it, and look whether another lot was used",
         "not_released" => "; it is built in all the same: stop the unit at the next station, and decide about the lot",

@@ -1,7 +1,7 @@
 //! What lies where: people carry, pack, unpack and exchange, and look what lies in a place.
 
 use super::Traceability;
-use super::change::{digest, shown};
+use super::change::{counted, digest, shown};
 use super::show::{amount, failed, item_view};
 use andon_api::ports::NotDone;
 use andon_api::ports::stock::{
@@ -10,13 +10,12 @@ use andon_api::ports::stock::{
 };
 use andon_api::ports::trace::{LotView, Traced, UnitView};
 use andon_bus::ids::new_id;
-use andon_mes::quantity::Quantity;
 use andon_mes::trace::gs1::ContainerCode;
 use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_store::trace::{
     Change, Disposition, Edge, Item, ItemKind, ItemName, ItemRef, LyingMaterial, Move, NewEdge, NewItem, NewMove,
-    NewRemoval, NewState, NewUnpacking, ONE, PAGE_MAX, Packed, PassAt, Place, Step, TraceRepository,
+    NewRemoval, NewState, NewUnpacking, ONE, PAGE_MAX, Packed, PassAt, Step, TraceRepository,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -39,7 +38,7 @@ impl Traceability {
         let event = self.change_event(at, &by, "moved", id, shown(&item), detail);
         let item = ItemRef::Id(id);
         let step = Step::Move(NewMove { item, quantity, from, to, at, by: Some(by.id), even_so: false });
-        self.change(Change { key, content, steps: vec![step], event }).await?;
+        self.change(Change::new(key, content, vec![step], event)).await?;
         self.lot_view(id).await
     }
 
@@ -65,22 +64,16 @@ impl Traceability {
             revision: None,
             quantity: None,
             state: Disposition::Released,
-            place: place.clone(),
+            place,
             at,
             job: None,
             by: Some(by.id),
             told_if_new: None,
         });
         let event = self.change_event(at, &by, "made", id, told, detail);
-        let report = self.change(Change { key, content, steps: vec![step], event }).await?;
+        self.change(Change::new(key, content, vec![step], event)).await?;
         let item = self.parts.store.trace_item(ItemRef::Name(name)).await.map_err(failed)?;
         let item = item.ok_or_else(|| NotDone::Failed("the container is not in the records".to_owned()))?;
-        let is_there = place.as_deref().is_none_or(|place| item.place == Place::In(place.to_owned()));
-        if !report.repeated && !is_there {
-            let text = format!("{} is there already, in another place", item.name);
-            let remedy = "move it; if it is another one, give it a number of its own".to_owned();
-            return Err(NotDone::Conflict(text, remedy));
-        }
         self.container_view(&item, None).await
     }
 
@@ -123,7 +116,7 @@ impl Traceability {
             even_so: false,
             replaces: false,
         });
-        self.change(Change { key: wish.key, content, steps: vec![step], event }).await?;
+        self.change(Change::new(wish.key, content, vec![step], event)).await?;
         self.container_view(&self.container_of(id).await?, None).await
     }
 
@@ -138,7 +131,7 @@ impl Traceability {
         let event = self.change_event(at, &by, "unpacked", item.id, shown(&item), detail);
         let (item, container) = (ItemRef::Id(item.id), ItemRef::Id(id));
         let step = Step::Unpack(NewUnpacking { item, container, quantity, at, by: Some(by.id) });
-        self.change(Change { key: wish.key, content, steps: vec![step], event }).await?;
+        self.change(Change::new(wish.key, content, vec![step], event)).await?;
         self.container_view(&self.container_of(id).await?, None).await
     }
 
@@ -267,7 +260,7 @@ impl Traceability {
         let place = with.as_ref().map(|with| format!(", {} in its place", shown(with))).unwrap_or_default();
         let detail = format!("{} taken out{place}: {reason}", shown(&part));
         let event = self.change_event(at, &by, "exchanged", id, shown(&unit), detail);
-        self.change(Change { key, content, steps, event }).await?;
+        self.change(Change::new(key, content, steps, event)).await?;
         self.unit_view(id).await
     }
 
@@ -291,17 +284,7 @@ fn how_much(item: &Item, quantity: Option<f64>) -> Result<Option<i64>, NotDone> 
             Err(refused(text, "leave \"quantity\" out"))
         }
         (false, None) => Ok(None),
-        (false, Some(quantity)) => {
-            let counted = Quantity::from_f64(quantity)
-                .map_err(|error| refused(error.to_string(), "write a quantity that can be counted"))?;
-            if counted == Quantity::ZERO {
-                return Err(refused(
-                    "less than a millionth is nothing".to_owned(),
-                    "write a quantity that can be counted",
-                ));
-            }
-            Ok(Some(counted.millionths()))
-        }
+        (false, Some(quantity)) => counted(quantity).map(Some),
     }
 }
 

@@ -8,9 +8,8 @@ use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
 use andon_api::ports::NotDone;
 use andon_api::ports::orders::{JobTrigger, OrderWish, Orders as _, SeenWish, TriggerWish};
-use andon_api::ports::stock::{ExchangeWish, MoveWish, Stock as _};
+use andon_api::ports::stock::{ContainerWish, ExchangeWish, MoveWish, Stock as _};
 use andon_api::ports::trace::{DecisionWish, ItemsQuery, LabelForm, Listed, ReceiptWish, Traces, UnitView};
-use andon_api::ports::vessel::{DrawWish, EmptyWish, FillWish, IntoWish, LevelWish, VesselQuery, Vessels as _};
 use andon_bus::ids::new_id;
 use andon_mes::certificate::{Certificate, Identity, PublicKey, Trace, Verdict, verify};
 use andon_model::access::{Principal, PrincipalKind};
@@ -23,6 +22,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+mod vessel;
 
 const PLANT: &str = r#"
 equipment = [{ path = "works", level = "site" }, { path = "works/line", level = "work_center" }, { path = "works/line/mount", level = "work_unit" }, { path = "works/line/test", level = "work_unit" }, { path = "works/line/pack", level = "work_unit" }]
@@ -75,6 +76,10 @@ fn at(second: i64) -> Timestamp {
 
 fn person() -> Principal {
     Principal { id: Uuid::from_u128(7), kind: PrincipalKind::Person }
+}
+
+fn key(number: u128) -> Uuid {
+    Uuid::from_u128(0x7e55_0000 + number)
 }
 
 /// A node as far as it traces, and what it stands on.
@@ -690,135 +695,28 @@ async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
     assert_eq!(told, [("electricity", "0.2".to_owned(), "kW.h", Some("metered"))], "gas was not heard until the end");
 }
 
-/// The vessel of the plant.
-const TANK: &str = "works/line";
-
-fn key(number: u128) -> Uuid {
-    Uuid::from_u128(0x7e55_0000 + number)
-}
-
-async fn resin(here: &Here, number: &str) -> Uuid {
-    let receipt = ReceiptWish {
-        key: new_id(&*here.bed.clock),
-        material: "RESIN".to_owned(),
-        revision: None,
-        number: number.to_owned(),
-        quantity: 100.0,
-        place: Some("store".to_owned()),
-        state: "Released".to_owned(),
-    };
-    here.trace.receive(receipt, person()).await.expect("received").item.id
-}
-
-fn fill_of(number: u128, item: Uuid, quantity: f64) -> FillWish {
-    FillWish { key: key(number), item, quantity, from: Some("store".to_owned()), at: None, happened: false }
-}
-
-fn draw_of(number: u128, quantity: f64, into: IntoWish) -> DrawWish {
-    let (position, place) = (String::new(), Some("yard".to_owned()));
-    DrawWish { key: key(number), quantity, into, position, place, at: None, happened: false }
-}
-
-fn drum(number: &str) -> IntoWish {
-    IntoWish::Lot { material: "RESIN".to_owned(), revision: None, number: number.to_owned() }
-}
-
 #[tokio::test]
-async fn a_vessel_is_filled_drawn_from_and_put_right_and_what_is_asked_twice_is_done_once() {
+async fn a_container_that_stands_elsewhere_is_refused_however_often_it_is_asked() {
     let here = Here::new().await;
-    let trace = &here.trace;
-    let [first, second] = [resin(&here, "R-1").await, resin(&here, "R-2").await];
-    trace.fill(TANK.to_owned(), fill_of(1, first, 60.0), person()).await.expect("filled");
-    let full = trace.fill(TANK.to_owned(), fill_of(2, second, 40.0), person()).await.expect("filled");
-    assert_eq!((full.vessel.level, full.vessel.lots, full.vessel.unit.as_deref()), (100.0, 2, Some("kg")));
-    let again = trace.fill(TANK.to_owned(), fill_of(2, second, 40.0), person()).await.expect("again");
-    assert_eq!((again.vessel.level, again.flows.len()), (100.0, 2), "it is filled in once");
-    let over = trace.fill(TANK.to_owned(), fill_of(3, second, 1.0), person()).await;
-    assert!(matches!(over, Err(NotDone::Conflict(..))), "{over:?}");
-    let drawn = trace.draw(TANK.to_owned(), draw_of(4, 10.0, drum("D-1")), person()).await.expect("drawn");
-    let shares: Vec<_> = drawn.contents.iter().map(|lot| (lot.item.number.as_str(), lot.quantity, lot.share)).collect();
-    assert_eq!(shares, [("R-1", 54.0, 0.6), ("R-2", 36.0, 0.4)]);
-    let into = drawn.flows[0].into.clone().expect("a drum");
-    assert_eq!((into.remaining, into.place.as_deref()), (Some(10.0), Some("yard")));
-    // Into the same drum once more, it is more by as much.
-    let more = trace.draw(TANK.to_owned(), draw_of(5, 20.0, drum("D-1")), person()).await.expect("drawn");
-    assert_eq!(more.flows[0].into.as_ref().and_then(|into| into.remaining), Some(30.0));
-    let recall = trace.recall(second, None).await.expect("a recall");
-    assert!(recall.lots.iter().any(|row| row.item.number == "D-1"), "{:?}", recall.lots);
-    let low = trace.draw(TANK.to_owned(), draw_of(6, 80.0, drum("D-2")), person()).await;
-    assert!(matches!(low, Err(NotDone::Conflict(..))), "{low:?}");
-    let level = LevelWish { key: key(7), level: 60.0, reason: "weighed".to_owned() };
-    let right = trace.level(TANK.to_owned(), level.clone(), person()).await.expect("put right");
-    assert_eq!(
-        (right.vessel.level, right.flows[0].kind.as_str(), right.flows[0].reason.as_str()),
-        (60.0, "loss", "weighed")
-    );
-    let same = trace.level(TANK.to_owned(), LevelWish { key: key(8), ..level }, person()).await;
-    assert!(matches!(same, Err(NotDone::Conflict(..))), "nothing changes by it: {same:?}");
-    let clean = EmptyWish { key: key(9), reason: "rinsed".to_owned() };
-    let clean = trace.empty(TANK.to_owned(), clean, person()).await.expect("emptied");
-    assert_eq!((clean.vessel.level, clean.contents.len()), (0.0, 0));
-    let unit = IntoWish::Item(first);
-    let still = trace.draw(TANK.to_owned(), DrawWish { happened: true, ..draw_of(10, 1.0, unit) }, person()).await;
-    still.expect("it happened, so it is kept");
-    let unknown = VesselQuery { path: "works/none".to_owned(), at: None, before: None, limit: 2 };
-    assert!(matches!(trace.vessel(unknown).await, Err(NotDone::Unknown(_))));
-    let all = trace.all().await.expect("all");
-    assert_eq!((all.len(), all[0].path.as_str(), all[0].mixing.as_deref()), (1, TANK, Some("ideal")));
-    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
-    let told = here.told().await;
-    let told: Vec<_> = told.iter().map(|(action, shown, _)| format!("{action} {shown}")).collect();
-    let wanted = ["filled RESIN R-1", "filled RESIN R-2", "drawn RESIN D-1", "drawn RESIN D-1", "level works/line"];
-    assert_eq!(told[2..7], wanted, "each change is told once, after what was received");
-    assert_eq!(told[7..], ["emptied works/line", "drawn RESIN R-1"]);
-}
-
-#[tokio::test]
-async fn what_is_told_of_a_vessel_at_a_time_is_of_that_time_and_not_of_one_to_come() {
-    let here = Here::new().await;
-    let lot = resin(&here, "R-1").await;
-    here.bed.clock.set(at(100));
-    let late = FillWish { at: Some(at(40)), ..fill_of(1, lot, 10.0) };
-    here.trace.fill(TANK.to_owned(), late, person()).await.expect("filled");
-    let come = FillWish { at: Some(at(200)), ..fill_of(2, lot, 10.0) };
-    let come = here.trace.fill(TANK.to_owned(), come, person()).await;
-    assert!(matches!(come, Err(NotDone::Asked(_))), "{come:?}");
-    let content = |second| VesselQuery { path: TANK.to_owned(), at: Some(at(second)), before: None, limit: 9 };
-    let before = here.trace.vessel(content(39)).await.expect("what was in it");
-    assert_eq!((before.vessel.level, before.flows.len()), (0.0, 0));
-    let then = here.trace.vessel(content(40)).await.expect("what was in it");
-    assert_eq!((then.vessel.level, then.flows[0].told_ms), (10.0, at(40).millis()));
-    // The lot is not carried out of the vessel.
-    let away = MoveWish { key: key(3), quantity: Some(1.0), from: Some(TANK.to_owned()), to: None };
-    let away = here.trace.carry(lot, away, person()).await;
-    assert!(matches!(away, Err(NotDone::Conflict(..))), "{away:?}");
-}
-
-#[tokio::test]
-async fn each_unit_of_a_station_gets_its_part_of_a_vessel_once() {
-    let plant = PLANT.replace("first = true }", "draw = [{ vessel = \"works/line\", quantity = 0.5 }], first = true }");
-    let mut here = Here::over(Testbed::new_at(at(-600), &plant).await).await;
-    let [first, second] = [resin(&here, "R-1").await, resin(&here, "R-2").await];
-    here.trace.fill(TANK.to_owned(), fill_of(1, first, 0.6), person()).await.expect("filled");
-    here.trace.fill(TANK.to_owned(), fill_of(2, second, 0.2), person()).await.expect("filled");
-    here.hear("10 mount serial P1").await;
-    let parts = |unit: UnitView| -> Vec<(String, f64, String)> {
-        let parts = unit.as_maintained.into_iter().map(|part| (part.item.number, part.quantity, part.position));
-        parts.collect()
+    let make = |key: u128, number: &str, place: Option<&str>| {
+        let (number, place) = (number.to_owned(), place.map(str::to_owned));
+        let wish = ContainerWish { key: Uuid::from_u128(key), material: "BOX".to_owned(), number, place };
+        here.trace.make_container(wish, person())
     };
-    let gets = [("R-1".to_owned(), 0.375, "line".to_owned()), ("R-2".to_owned(), 0.125, "line".to_owned())];
-    assert_eq!(parts(here.unit("P1").await), gets);
-    // A further attempt gets nothing more; the next unit gets more than there is, and that is told.
-    here.hear("20 mount valve V-1, 20 mount serial P1").await;
-    here.hear("30 mount serial P2").await;
-    let tank = VesselQuery { path: TANK.to_owned(), at: None, before: None, limit: 9 };
-    let tank = here.trace.vessel(tank).await.expect("what is in it");
-    let kinds: Vec<_> = tank.flows.iter().map(|flow| (flow.kind.as_str(), flow.quantity)).collect();
-    assert_eq!(kinds, [("draw", 0.5), ("surplus", 0.2), ("draw", 0.5), ("fill", 0.2), ("fill", 0.6)]);
-    let found = here.bed.store.trace_findings(None, 9).await.expect("findings");
-    assert!(found.iter().any(|found| found.what == "overdrawn"), "{found:?}");
-    let recall = here.trace.recall(second, None).await.expect("a recall");
-    let units: BTreeSet<_> = recall.units.iter().map(|row| row.item.number.as_str()).collect();
-    assert_eq!(units, BTreeSet::from(["P1", "P2"]));
-    assert_eq!(here.bed.store.trace_check().await.expect("sums"), []);
+    let made = make(1, "B-1", Some("hall")).await.expect("made");
+    make(2, "B-2", None).await.expect("made, nobody knows where");
+    for (key, number, words) in [(3, "B-1", "in hall"), (4, "B-2", "nobody has said where it stands")] {
+        for _ in 0..2 {
+            match make(key, number, Some("yard")).await {
+                Err(NotDone::Conflict(text, _)) => assert!(text.contains(words), "{text}"),
+                other => panic!("it is refused, but {other:?}"),
+            }
+        }
+    }
+    make(5, "B-1", Some("hall")).await.expect("it is there");
+    // What was done before is no refusal when it is sent again, wherever the container has gone since.
+    let carry = MoveWish { key: key(6), quantity: None, from: Some("hall".to_owned()), to: Some("yard".to_owned()) };
+    here.trace.carry(made.lot.item.id, carry, person()).await.expect("carried");
+    let again = make(1, "B-1", Some("hall")).await.expect("the same again");
+    assert_eq!(again.lot.item.place.as_deref(), Some("yard"));
 }

@@ -1,13 +1,13 @@
 //! Vessels in which lots mix: people fill, draw, clean and put right, and look what is in there.
 
 use super::Traceability;
-use super::change::{digest, shown};
+use super::change::{counted, digest, refused, shown};
 use super::show::{amount, failed, item_view};
 use andon_api::ports::NotDone;
 use andon_api::ports::trace::Traced;
 use andon_api::ports::vessel::{
     DrawWish, EmptyWish, FillWish, FlowView, InVesselView, IntoWish, LevelWish, VesselContentView, VesselQuery,
-    VesselView, Vessels,
+    VesselView, Vessels, VesselsView,
 };
 use andon_bus::ids::new_id;
 use andon_mes::master::{self, MasterData};
@@ -17,7 +17,7 @@ use andon_model::access::Principal;
 use andon_store::orders::OrderRepository;
 use andon_store::trace::{
     Change, Disposition, Flowed, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEmptying, NewFill, NewItem, NewLevel,
-    Step, TraceRepository, Vessel, VesselContent, VesselLevel,
+    Step, TraceRefusal, TraceRepository, VESSELS_MAX, Vessel, VesselContent, VesselLevel,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -36,19 +36,29 @@ struct Into {
 }
 
 impl Traceability {
-    /// A vessel of the plant model.
-    fn vessel_of(&self, path: &str) -> Result<Vessel, NotDone> {
-        let master = self.parts.mes.master_data();
-        vessel_in(&master, path).ok_or_else(|| NotDone::Unknown("this vessel".to_owned()))
+    /// A vessel of the plant model, or one that was taken out of it: what is in that can still be drawn, put right and poured out.
+    async fn vessel_of(&self, path: &str) -> Result<Vessel, NotDone> {
+        if let Some(vessel) = vessel_in(&self.parts.mes.master_data(), path) {
+            return Ok(vessel);
+        }
+        let last = self.parts.store.trace_flows(path.to_owned(), None, None, 1).await.map_err(failed)?;
+        let Some(last) = last.first() else { return Err(NotDone::Unknown("this vessel".to_owned())) };
+        Ok(Vessel { path: path.to_owned(), mixing: last.mixing, capacity: None, material: None })
     }
 
-    async fn all_vessels(&self) -> Result<Vec<VesselView>, NotDone> {
+    /// All vessels, of those that something was told of so many.
+    pub(super) async fn all_vessels(&self, most: u32) -> Result<VesselsView, NotDone> {
         let master = self.parts.mes.master_data();
-        let told = self.parts.store.trace_vessels().await.map_err(failed)?;
-        let mut all: BTreeMap<String, Option<VesselLevel>> =
-            master.vessels.keys().map(|path| (path.clone(), None)).collect();
+        let told = self.parts.store.trace_vessels(most).await.map_err(failed)?;
+        let truncated = told.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+        let mut all: BTreeMap<String, Option<VesselLevel>> = BTreeMap::new();
+        if !truncated {
+            // Else one of which something was told and that is left out would be shown as empty.
+            all.extend(master.vessels.keys().map(|path| (path.clone(), None)));
+        }
         all.extend(told.into_iter().map(|level| (level.path.clone(), Some(level))));
-        Ok(all.into_iter().map(|(path, level)| self.vessel_view(path, level.as_ref())).collect())
+        let vessels = all.into_iter().map(|(path, level)| self.vessel_view(path, level.as_ref())).collect();
+        Ok(VesselsView { vessels, truncated })
     }
 
     fn vessel_view(&self, path: String, level: Option<&VesselLevel>) -> VesselView {
@@ -124,21 +134,23 @@ impl Traceability {
     /// Makes a change of a vessel, tells of it there, and says what is in it now.
     async fn flow(&self, vessel: &Vessel, mut change: Change) -> Result<VesselContentView, NotDone> {
         change.event.path.clone_from(&vessel.path);
-        let report = self.change(change).await?;
-        if report.changed == 0 && !report.repeated {
-            let text = "nothing changes by it: it is so already, or the same is told of just that time".to_owned();
-            let remedy = "look at what flowed; if it is another one, give it another time".to_owned();
-            return Err(NotDone::Conflict(text, remedy));
-        }
+        self.change_or(change, cannot_flow).await?;
         self.content_of(VesselQuery { path: vessel.path.clone(), at: None, before: None, limit: FLOWS }).await
     }
 
     async fn filled(&self, path: String, wish: FillWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
+        if !self.parts.mes.master_data().vessels.contains_key(&path) {
+            let text = format!("{path} is a vessel no longer: the plant model has taken it out");
+            return Err(NotDone::Conflict(
+                text,
+                "put the [[vessel]] into the plant model again, or fill another".to_owned(),
+            ));
+        }
         let item = self.item(wish.item).await?;
         let content = digest(&["fill", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
-        let at = self.time_of(wish.at)?;
+        let (at, now) = (self.time_of(wish.at)?, wish.at.is_none());
         let detail = format!("{} into {path}", amount(quantity));
         let event = self.change_event(at, &by, "filled", item.id, shown(&item), detail);
         let step = Step::Fill(NewFill {
@@ -147,20 +159,21 @@ impl Traceability {
             quantity,
             from: wish.from,
             at,
+            now,
             job: None,
             by: Some(by.id),
             spare: new_id(&*self.parts.clock),
             even_so: wish.happened,
         });
-        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+        self.flow(&vessel, Change::new(wish.key, content, vec![step], event)).await
     }
 
     async fn drawn(&self, path: String, wish: DrawWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
         let content = digest(&["draw", &path, &format!("{wish:?}")]);
         let quantity = counted(wish.quantity)?;
-        let at = self.time_of(wish.at)?;
-        let into = self.into(&vessel, wish.into, quantity, at, &by).await?;
+        let (at, now) = (self.time_of(wish.at)?, wish.at.is_none());
+        let into = self.into(wish.into, at, &by).await?;
         let detail = format!("{} drawn from {path}", amount(quantity));
         let event = self.change_event(at, &by, "drawn", into.id, into.shown, detail);
         let draw = Step::Draw(NewDraw {
@@ -170,25 +183,20 @@ impl Traceability {
             position: wish.position,
             place: wish.place,
             at,
+            now,
             job: into.job,
             by: Some(by.id),
             spare: new_id(&*self.parts.clock),
             even_so: wish.happened,
             once: false,
+            makes: into.made.is_some() && into.job.is_none(),
         });
         let steps = into.made.map(Step::Item).into_iter().chain([draw]).collect();
-        self.flow(&vessel, Change { key: wish.key, content, steps, event }).await
+        self.flow(&vessel, Change::new(wish.key, content, steps, event)).await
     }
 
-    /// What is drawn into. A lot that is made for it is as much as is drawn; of the same material it becomes so by the draw itself.
-    async fn into(
-        &self,
-        vessel: &Vessel,
-        wish: IntoWish,
-        quantity: i64,
-        at: Timestamp,
-        by: &Principal,
-    ) -> Result<Into, NotDone> {
+    /// What is drawn into. How much a lot is that is made for it shows when it is drawn; how much comes of an order is counted elsewhere.
+    async fn into(&self, wish: IntoWish, at: Timestamp, by: &Principal) -> Result<Into, NotDone> {
         let (name, revision, job) = match wish {
             IntoWish::Item(id) => {
                 let item = self.item(id).await?;
@@ -209,16 +217,11 @@ impl Traceability {
         if let Some(known) = self.parts.store.trace_item(item.clone()).await.map_err(failed)? {
             return Ok(Into { item, id: known.id, shown, made: None, job });
         }
-        let quantity = match job {
-            // How much comes of an order is counted elsewhere.
-            Some(_) => None,
-            None => self.made_by(vessel, &name.material, quantity).await?,
-        };
         let made = NewItem {
             id: new_id(&*self.parts.clock),
             name,
             revision,
-            quantity,
+            quantity: None,
             state: Disposition::Released,
             place: None,
             at,
@@ -229,34 +232,21 @@ impl Traceability {
         Ok(Into { item, id: made.id, shown, made: Some(made), job })
     }
 
-    /// How much a lot is before something is drawn into it: nothing, if the vessel holds the same material; all that is drawn, if it
-    /// holds none of it; nobody knows, if it holds both.
-    async fn made_by(&self, vessel: &Vessel, material: &str, quantity: i64) -> Result<Option<i64>, NotDone> {
-        let found = self.parts.store.trace_vessel(vessel.path.clone(), None).await.map_err(failed)?;
-        let lots = found.map(|found| found.lots).unwrap_or_default();
-        let same = lots.iter().filter(|lot| lot.item.name.material == material).count();
-        Ok(match (same, lots.len()) {
-            (0, 0) if vessel.material.as_deref() == Some(material) => Some(0),
-            (0, _) => Some(quantity),
-            (same, all) if same == all => Some(0),
-            _ => None,
-        })
-    }
-
     async fn emptied(&self, path: String, wish: EmptyWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
         let content = digest(&["empty", &path, &format!("{wish:?}")]);
         let at = self.moment();
         let event = self.change_event(at, &by, "emptied", Uuid::nil(), path, wish.reason.clone());
-        let step = Step::Empty(NewEmptying { vessel: vessel.clone(), at, by: Some(by.id), why: wish.reason });
-        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+        let step =
+            Step::Empty(NewEmptying { vessel: vessel.clone(), at, now: true, by: Some(by.id), why: wish.reason });
+        self.flow(&vessel, Change::new(wish.key, content, vec![step], event)).await
     }
 
     async fn levelled(&self, path: String, wish: LevelWish, by: Principal) -> Result<VesselContentView, NotDone> {
-        let vessel = self.vessel_of(&path)?;
+        let vessel = self.vessel_of(&path).await?;
         let content = digest(&["level", &path, &format!("{wish:?}")]);
         let level = Quantity::from_f64(wish.level)
-            .map_err(|error| refused(error.to_string(), "write a level that can be counted"))?;
+            .map_err(|error| NotDone::Refused(error.to_string(), "write a level that can be counted".to_owned()))?;
         let at = self.moment();
         let detail = format!("the level is {}: {}", level.to_f64(), wish.reason);
         let event = self.change_event(at, &by, "level", Uuid::nil(), path, detail);
@@ -264,11 +254,12 @@ impl Traceability {
             vessel: vessel.clone(),
             level: level.millionths(),
             at,
+            now: true,
             by: Some(by.id),
             why: wish.reason,
             spare: new_id(&*self.parts.clock),
         });
-        self.flow(&vessel, Change { key: wish.key, content, steps: vec![step], event }).await
+        self.flow(&vessel, Change::new(wish.key, content, vec![step], event)).await
     }
 }
 
@@ -294,23 +285,40 @@ fn contents(found: &VesselContent) -> Vec<InVesselView> {
     found.lots.iter().map(lot).collect()
 }
 
-/// A quantity in millionths.
-fn counted(quantity: f64) -> Result<i64, NotDone> {
-    let counted = Quantity::from_f64(quantity)
-        .map_err(|error| refused(error.to_string(), "write a quantity that can be counted"))?;
-    if counted == Quantity::ZERO {
-        return Err(refused("less than a millionth is nothing".to_owned(), "write a quantity that can be counted"));
+/// Why something cannot flow, and what to do. What has flowed all the same is recorded, if that is said.
+fn cannot_flow(refusal: &TraceRefusal) -> NotDone {
+    let said = "if it flowed all the same, say \"happened\": true";
+    let (text, with) = (refusal.to_string(), |remedy: &str| format!("{remedy}; {said}"));
+    match refusal {
+        TraceRefusal::Low { .. } => {
+            NotDone::Conflict(text, with("look how full it is, and put its level right first"))
+        }
+        TraceRefusal::Overfull { .. } | TraceRefusal::OtherMaterial { .. } => {
+            NotDone::Conflict(text, with("fill in what belongs there, and no more than it holds"))
+        }
+        TraceRefusal::NotReleased { .. } => {
+            NotDone::Conflict(text, with("use another, or have somebody release it"))
+        }
+        TraceRefusal::NotThere { .. } | TraceRefusal::Placed { .. } | TraceRefusal::Packed { .. } => {
+            NotDone::Conflict(text, with("look what lies where (GET /api/mes/stock), and move or unpack it first"))
+        }
+        TraceRefusal::Short { .. } => NotDone::Refused(text, with("look what was used of it")),
+        TraceRefusal::Wide { .. } => NotDone::Refused(text, with("look by hand that it is not made of itself")),
+        TraceRefusal::Circle { .. } => NotDone::Refused(
+            text,
+            "look which of these was said wrongly; what is drawn goes into a lot of a number of its own".to_owned(),
+        ),
+        TraceRefusal::Differs { .. } => NotDone::Conflict(
+            text,
+            "look which of the two is right; another flow has a time of its own (\"at_ms\"), another lot a number of its own".to_owned(),
+        ),
+        other => refused(other),
     }
-    Ok(counted.millionths())
-}
-
-fn refused(text: String, remedy: &str) -> NotDone {
-    NotDone::Refused(text, remedy.to_owned())
 }
 
 impl Vessels for Traceability {
-    fn all(&self) -> Traced<'_, Vec<VesselView>> {
-        Box::pin(self.all_vessels())
+    fn all(&self) -> Traced<'_, VesselsView> {
+        Box::pin(self.all_vessels(VESSELS_MAX))
     }
 
     fn vessel(&self, query: VesselQuery) -> Traced<'_, VesselContentView> {

@@ -1,6 +1,6 @@
 //! What is asked, and what is answered.
 
-use super::{DEPTH_MAX, Disposition, FlowKind, ItemKind, ItemName, ItemRef, REACH_MAX};
+use super::{DEPTH_MAX, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, REACH_MAX};
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -297,6 +297,8 @@ pub struct Flowed {
     pub turn: i64,
     /// What it was.
     pub kind: FlowKind,
+    /// How lots mixed in the vessel then.
+    pub mixing: Mixing,
     /// From when on it counts.
     pub at: Timestamp,
     /// When it was; before `at`, if it was told late.
@@ -433,7 +435,8 @@ pub struct Finding {
 /// A kept sum that is not the sum of its rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wrong {
-    /// `consumed`, `received`, `ins`, `outs`, `stock`, `vessel` (what is in it lies there), `flows` (what flowed comes to what is in it).
+    /// `consumed`, `received`, `ins`, `outs`, `stock`, `vessel` (what is in it lies there), `flows` (what flowed comes to what is in it),
+    /// `level` (how much of how many lots is in a vessel; of no item).
     pub what: String,
     /// Of which item.
     pub item: Uuid,

@@ -46,6 +46,8 @@ pub const CARRIED_MAX: usize = 10_000;
 pub const DEPTH_MAX: u32 = 1_000;
 /// The most rows of one page.
 pub const PAGE_MAX: u32 = 1_000;
+/// The most vessels of a list, which has no pages.
+pub const VESSELS_MAX: u32 = 10_000;
 /// So many findings are kept; older ones go.
 pub const FINDINGS_MAX: i64 = 100_000;
 
@@ -58,7 +60,8 @@ pub trait TraceRepository: Send + Sync + 'static {
     /// [`StoreError::Refused`]: more than [`STEPS_MAX`] steps.
     async fn trace_apply(&self, told: Told) -> Result<Report, StoreError>;
     /// Makes a person's change: all of it or nothing, with the event that tells of it. The event is recorded if something changed.
-    /// Its key stands for this one change: given again with the same content, nothing happens, and the report says so.
+    /// Its key stands for this one change: given again with the same content, nothing happens, and the report says so. What is refused is
+    /// refused again, for its key stands for nothing.
     /// # Errors
     /// [`StoreError::Refused`]: why not. Nothing was changed.
     async fn trace_change(&self, change: Change) -> Result<Report, StoreError>;
@@ -116,8 +119,8 @@ pub trait TraceRepository: Send + Sync + 'static {
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Packed>, StoreError>;
-    /// Every vessel that something was told of, by its path, as it is now; at most [`PAGE_MAX`].
-    async fn trace_vessels(&self) -> Result<Vec<VesselLevel>, StoreError>;
+    /// The vessels that something was told of, in the order of their paths, each as it is now; at most [`VESSELS_MAX`].
+    async fn trace_vessels(&self, limit: u32) -> Result<Vec<VesselLevel>, StoreError>;
     /// What is in a vessel, or was at a time, as it was known then. `None`: nothing was told of it.
     async fn trace_vessel(&self, path: String, at: Option<Timestamp>) -> Result<Option<VesselContent>, StoreError>;
     /// What flowed in and out of a vessel, newest first, until a time and before a turn, at most [`PAGE_MAX`].

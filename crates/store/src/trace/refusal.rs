@@ -16,6 +16,9 @@ pub enum TraceRefusal {
     /// The key stands for something else.
     #[error("under this key another change was made; give each change a key of its own")]
     OtherChange,
+    /// It is so already.
+    #[error("nothing changes by it: it is so already, or the same is told of just that time")]
+    Nothing,
     /// A text or number that nothing can have.
     #[error("the {what} cannot be: {reason}")]
     Unfit {
@@ -76,6 +79,14 @@ pub enum TraceRefusal {
         item: ItemName,
         /// Where it is.
         into: ItemName,
+    },
+    /// A container that is there already stands where it stands.
+    #[error("{item} is there already, {}", where_it_is(place.as_deref()))]
+    Elsewhere {
+        /// The container.
+        item: ItemName,
+        /// Where it stands; `None`: nobody has said.
+        place: Option<String>,
     },
     /// It may not be used.
     #[error("{item} may not be used: its state is {}", state.word())]
@@ -187,6 +198,21 @@ pub enum TraceRefusal {
     },
 }
 
+impl TraceRefusal {
+    /// The word of the finding, where it is recorded all the same.
+    pub(crate) const fn finding_word(&self) -> &'static str {
+        match self {
+            Self::Low { .. } | Self::Short { .. } => "overdrawn",
+            Self::BuiltIn { .. } => "elsewhere",
+            Self::Wide { .. } => "unseen",
+            Self::OtherMaterial { .. } => "other_material",
+            Self::Overfull { .. } => "overfull",
+            Self::NotReleased { .. } => "not_released",
+            _ => "not_there",
+        }
+    }
+}
+
 /// A quantity as people write it.
 pub(crate) fn amount(millionths: i64) -> String {
     let sign = if millionths < 0 { "-" } else { "" };
@@ -195,6 +221,10 @@ pub(crate) fn amount(millionths: i64) -> String {
         return format!("{sign}{whole}");
     }
     format!("{sign}{whole}.{}", format!("{part:06}").trim_end_matches('0'))
+}
+
+fn where_it_is(place: Option<&str>) -> String {
+    place.map_or_else(|| "and nobody has said where it stands".to_owned(), |place| format!("in {place}"))
 }
 
 /// The longest way is shown by its ends.

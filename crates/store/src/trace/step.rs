@@ -249,6 +249,8 @@ pub struct NewFill {
     pub from: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// The job order.
     pub job: Option<Uuid>,
     /// Who did it.
@@ -272,10 +274,12 @@ pub struct NewDraw {
     pub into: ItemRef,
     /// Where in it; empty: nobody has said.
     pub position: String,
-    /// Where what is drawn into a lot of the same material lies from then on; `None`: nobody has said.
+    /// Where it goes: there lies from then on what is drawn into a lot of the same material; of a unit the station. `None`: nobody has said.
     pub place: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// The job order.
     pub job: Option<Uuid>,
     /// Who did it.
@@ -285,8 +289,11 @@ pub struct NewDraw {
     /// It has happened, whether it should or not: more than was in there, or not released. Recorded with a finding; what was not known
     /// to be in there comes of a lot of its own, which all lots that were in there went into.
     pub even_so: bool,
-    /// What has something in that position already gets nothing.
+    /// What was drawn into it from this vessel at that place already, or nobody has said where, is not drawn again.
     pub once: bool,
+    /// The lot that it goes into was made for it: if nobody has said how much that is, it is what is drawn. What is more of the same comes
+    /// to it, and all else it is made of.
+    pub makes: bool,
 }
 
 /// A vessel is emptied and cleaned. What was in it goes to outside.
@@ -296,6 +303,8 @@ pub struct NewEmptying {
     pub vessel: Vessel,
     /// When; not before what was told last.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// Who did it.
     pub by: Option<Uuid>,
     /// Why, or how.
@@ -312,6 +321,8 @@ pub struct NewLevel {
     pub level: i64,
     /// When; not before what was told last.
     pub at: Timestamp,
+    /// It is of now: whatever the clock says, it comes after all that was told.
+    pub now: bool,
     /// Who found it.
     pub by: Option<Uuid>,
     /// How it was found.
@@ -439,7 +450,7 @@ impl Told {
 }
 
 /// A change that a person makes.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone)]
 pub struct Change {
     /// Stands for this one change.
     pub key: Uuid,
@@ -449,6 +460,16 @@ pub struct Change {
     pub steps: Vec<Step>,
     /// What tells of it.
     pub event: Event,
+    /// What people are to hear of a finding.
+    pub tell: Option<Arc<Tell>>,
+}
+
+impl Change {
+    /// One of which no finding is told.
+    #[must_use]
+    pub const fn new(key: Uuid, content: [u8; 32], steps: Vec<Step>, event: Event) -> Self {
+        Self { key, content, steps, event, tell: None }
+    }
 }
 
 /// What became of steps.

@@ -95,6 +95,9 @@ pub(crate) struct Content {
     layers: Vec<Layer>,
     /// What was in it when it was drawn empty last: of that is what is found in it all the same.
     last: Vec<Part>,
+    /// What is in it was found while it was empty. Drawn in turn, it does not become what was in it last: else all that is ever found
+    /// would be a chain, and a recall goes only so deep.
+    found: bool,
     /// The lots that stand for traces now, each with its material.
     traces: Vec<(i64, i64)>,
     /// How much was drawn since the first of these was made.
@@ -152,6 +155,7 @@ impl Content {
                 Vec::new()
             }
             FlowKind::Surplus => {
+                self.found |= self.layers.is_empty();
                 // Of what was drawn less than was counted, which is what leaves first.
                 self.layers.insert(0, Layer { item: flow.item, at: flow.told, quantity: flow.quantity });
                 Vec::new()
@@ -182,6 +186,7 @@ impl Content {
             None => self.layers.insert(after, layer),
         }
         self.last.clear();
+        self.found = false;
     }
 
     fn drain(&mut self, flow: &Flow) -> Vec<Part> {
@@ -198,7 +203,10 @@ impl Content {
         if self.level() == 0 {
             self.layers.clear();
             (self.traces, self.drawn) = (Vec::new(), 0);
-            self.last.clone_from(&parts);
+            if !self.found || self.last.is_empty() {
+                self.last.clone_from(&parts);
+            }
+            self.found = false;
         } else if flow.mixing == Mixing::Plug {
             let left = self.layers.iter().position(|layer| layer.quantity > 0).unwrap_or(0);
             self.layers.drain(..left);

@@ -105,7 +105,7 @@ pub async fn fill_newer(folder: &Path) {
         INSERT INTO trace_finished (unit, at, equipment, state, why) VALUES (2, 3, 2, 1, '');
         INSERT INTO trace_station (equipment, heard) VALUES ('works/line', '{}');
         INSERT INTO trace_identity (unit, device, at) VALUES (2, x'00112233445566778899aabbccddeef3', 7);
-        INSERT INTO trace_vessel (vessel, turn, at, content) VALUES (2, 2, 6, '{}');
+        INSERT INTO trace_vessel (vessel, turn, at, level, lots, content) VALUES (2, 2, 6, 0, 0, '{}');
         INSERT INTO trace_flow (vessel, turn, at, told, kind, plug, item, into_key, quantity, level, place, why, content)
             VALUES (2, 1, 5, 5, 0, 0, 1, 0, 9, 9, 0, '', NULL), (2, 2, 6, 4, 1, 1, 0, 2, 9, 0, 0, 'ä', '{}');
         INSERT INTO erp_message (number, key, content, at, bytes, answer) VALUES (1, randomblob(32), zeroblob(32), 5, 4, '<ä/>');

@@ -124,7 +124,7 @@ pub(crate) fn change(key: u128, steps: Vec<Step>, event: Event) -> Change {
     for (at, byte) in format!("{steps:?}").bytes().enumerate() {
         content[at % 32] = content[at % 32].rotate_left(1) ^ byte;
     }
-    Change { key: Uuid::from_u128(key), content, steps, event }
+    Change::new(Uuid::from_u128(key), content, steps, event)
 }
 
 /// A key that no other change has.

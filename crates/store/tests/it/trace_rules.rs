@@ -2,12 +2,13 @@
 
 use crate::fakes::{Base, note, on_both};
 use crate::trace::{
-    applied, at, build, built, carry, decide, id, lot, made, make, named, refusal, set, split, take, take_all, unit,
+    applied, at, build, built, carry, change, decide, id, lot, made, make, named, rand, refusal, set, split, take,
+    take_all, unit,
 };
 use andon_model::log::{Lane, Seq};
 use andon_store::trace::{
-    AsOf, CertificateState, Direction, Disposition, Finding, Identity, ItemKind, ItemRef, NewCertificate, NewEdge,
-    NewItem, NewPass, ONE, PAGE_MAX, Place, READER, Step, Told, TraceRefusal, TraceRepository,
+    AsOf, CertificateState, Change, Direction, Disposition, Finding, Identity, ItemKind, ItemRef, NewCertificate,
+    NewEdge, NewItem, NewPass, ONE, PAGE_MAX, Place, READER, Step, Told, TraceRefusal, TraceRepository,
 };
 use andon_store::{OutboxRepository, Store};
 use serde_json::Map;
@@ -375,6 +376,17 @@ async fn findings_events_and_what_stations_said_are_kept_with_the_part_of_the_la
     assert_eq!(store.trace_stations().await.unwrap(), [("works/mount".to_owned(), "{\"seq\":8}".to_owned())]);
     assert_eq!(store.applied(READER, Lane::Samples).await.unwrap(), Seq(8));
     assert_eq!(store.outbox_pending(10).await.unwrap().len(), 4, "what was found before is not told again");
+    // So is what is found with a person's change.
+    let overdrawn = NewEdge { even_so: true, ..built(&lot("L"), &unit("P"), 5, 30) };
+    let steps = vec![make(&lot("L"), 1, Some(1)), Step::Edge(overdrawn)];
+    let tell = Arc::new(|place: usize, found: &Finding| {
+        assert_eq!(found.what, "overdrawn");
+        note(4_000 + u128::try_from(place).unwrap(), "works")
+    });
+    let change = Change { tell: Some(tell), ..change(rand(), steps, note(3_000, "works")) };
+    assert_eq!(store.trace_change(change).await.unwrap().findings, 1);
+    let events: Vec<u128> = store.outbox_pending(10).await.unwrap().iter().map(|event| event.id.as_u128()).collect();
+    assert_eq!(events[4..], [4_001, 3_000]);
     let numbered = store.trace_numbered(vec!["P".to_owned(), "L".to_owned()]).await.unwrap();
     assert_eq!(numbered.iter().map(|item| item.id).collect::<Vec<_>>(), [id(2)], "a lot has no serial number");
 }

@@ -1,26 +1,31 @@
 //! Vessels: what is drawn holds the lots as the vessel does, nothing is lost by rounding, and no lot is lost from a recall.
 
-use crate::fakes::{Base, on_both};
+use crate::fakes::{Base, note, on_both};
 use crate::trace::{
-    applied, at, built, carry, decide, id, lot, made, make, numbers, refusal, set, split, take_all, unit,
+    applied, at, built, carry, change, decide, id, lot, made, make, numbers, refusal, set, split, take_all, unit,
 };
-use andon_store::Store;
 use andon_store::trace::{
-    AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEmptying, NewFill,
-    NewItem, NewLevel, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent,
+    AsOf, Direction, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, NewDraw, NewEdge, NewEmptying,
+    NewFill, NewItem, NewLevel, NewMove, ONE, Step, TraceRefusal, TraceRepository, Vessel, VesselContent, VesselLevel,
 };
+use andon_store::{Store, StoreError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
 
 on_both! {
     a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_asked
+    what_each_station_draws_of_each_vessel_is_drawn_once_whatever_else_is_in_that_position
     first_in_first_out_and_into_a_lot_of_the_same_material
+    a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is
     a_lot_that_was_thinned_out_is_still_called_back
     what_is_told_late_loses_no_lot
+    what_is_so_now_is_taken_though_the_clock_was_set_back
     more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_it
+    what_was_in_it_last_is_called_back_whole_however_often_more_is_drawn
     what_is_found_in_it_is_put_right_and_a_cleaned_vessel_begins_anew
     what_lies_in_a_vessel_neither_comes_nor_goes_otherwise
+    a_place_from_which_more_was_taken_than_lay_there_becomes_a_vessel_all_the_same
     what_does_not_belong_into_it_is_refused_or_told
 }
 
@@ -37,6 +42,7 @@ fn filled(vessel: &Vessel, item: &ItemRef, quantity: i64, second: i64) -> NewFil
         quantity,
         from: None,
         at: at(second),
+        now: false,
         job: None,
         by: Some(id(5)),
         spare: id(0x1_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
@@ -56,11 +62,13 @@ fn drawn(vessel: &Vessel, into: &ItemRef, quantity: i64, second: i64) -> NewDraw
         position: "resin".to_owned(),
         place: None,
         at: at(second),
+        now: false,
         job: Some(id(77)),
         by: Some(id(5)),
         spare: id(0x2_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
         even_so: false,
         once: false,
+        makes: false,
     }
 }
 
@@ -73,6 +81,7 @@ fn level(vessel: &Vessel, level: i64, second: i64) -> NewLevel {
         vessel: vessel.clone(),
         level: level * ONE,
         at: at(second),
+        now: false,
         by: Some(id(5)),
         why: "weighed".to_owned(),
         spare: id(0x3_0000_0000 + u128::from(second.unsigned_abs()) * 1000),
@@ -81,7 +90,7 @@ fn level(vessel: &Vessel, level: i64, second: i64) -> NewLevel {
 
 fn empty(vessel: &Vessel, second: i64) -> Step {
     let (vessel, why) = (vessel.clone(), "rinsed".to_owned());
-    Step::Empty(NewEmptying { vessel, at: at(second), by: Some(id(5)), why })
+    Step::Empty(NewEmptying { vessel, at: at(second), now: false, by: Some(id(5)), why })
 }
 
 /// Lots A, B, C of a thousand each, and units U1 to U9.
@@ -137,8 +146,10 @@ async fn a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_as
     assert_eq!(inside(&store, Some(20)).await, of(&[("A", 60), ("B", 40)]));
     assert_eq!(inside(&store, Some(39)).await, of(&[("A", 54), ("B", 36)]));
     assert_eq!(inside(&store, None).await, of(&[("A", 27), ("B", 18), ("C", 5)]));
-    let vessels = store.trace_vessels().await.unwrap();
-    assert_eq!((vessels[0].path.as_str(), vessels[0].level, vessels[0].at), (TANK, 50 * ONE, at(50)));
+    let vessels = store.trace_vessels(9).await.unwrap();
+    let there = VesselLevel { path: TANK.to_owned(), level: 50 * ONE, lots: 3, at: at(50) };
+    assert_eq!(vessels, [there]);
+    assert_eq!(store.trace_vessels(0).await.unwrap(), []);
     let flows = store.trace_flows(TANK.to_owned(), Some(at(45)), Some(4), 2).await.unwrap();
     let flows: Vec<_> = flows.into_iter().map(|flow| (flow.turn, flow.kind.word(), flow.level / ONE)).collect();
     assert_eq!(flows, [(3, "draw", 90), (2, "fill", 100)]);
@@ -149,6 +160,29 @@ async fn a_draw_names_every_lot_with_its_share_and_what_was_in_it_then_can_be_as
     // A draw that happens once for a position.
     let once = Step::Draw(NewDraw { once: true, ..drawn(&tank, &into, ONE, 60) });
     assert_eq!(applied(&store, vec![once]).await.unchanged, 1);
+    whole(&store).await;
+}
+
+async fn what_each_station_draws_of_each_vessel_is_drawn_once_whatever_else_is_in_that_position(base: Base) {
+    let store = base.open().await;
+    let [a, b, c] = stocked(&store).await;
+    let (tank, into) = (tank(Mixing::Ideal), unit("U1"));
+    let other = Vessel { path: "works/other/tank".to_owned(), ..tank.clone() };
+    take_all(&store, vec![fill(&tank, &a, 60, 10), fill(&other, &b, 60, 11)]).await;
+    let once = |vessel: &Vessel, station: &str, second| {
+        let place = Some(station.to_owned());
+        Step::Draw(NewDraw { once: true, place, ..drawn(vessel, &into, ONE, second) })
+    };
+    let part = NewEdge { position: "resin".to_owned(), ..built(&c, &into, 1, 19) };
+    take_all(&store, vec![Step::Edge(part)]).await;
+    let drawn = applied(&store, vec![once(&tank, "s1", 20), once(&other, "s2", 21), once(&tank, "s2", 22)]).await;
+    assert_eq!((drawn.changed, drawn.refused), (3, vec![]));
+    assert_eq!(parts(&store, 101).await, of(&[("A", ONE), ("A", ONE), ("B", ONE), ("C", ONE)]));
+    let again = applied(&store, vec![once(&tank, "s1", 30), once(&other, "s2", 31), once(&tank, "s2", 32)]).await;
+    assert_eq!((again.changed, again.unchanged), (0, 3));
+    let flows = store.trace_flows(TANK.to_owned(), None, None, 9).await.unwrap();
+    let places: Vec<_> = flows.iter().map(|flow| flow.place.as_deref()).collect();
+    assert_eq!(places, [Some("s2"), Some("s1"), None]);
     whole(&store).await;
 }
 
@@ -178,9 +212,43 @@ async fn first_in_first_out_and_into_a_lot_of_the_same_material(base: Base) {
     whole(&store).await;
 }
 
+async fn a_lot_that_is_made_for_a_draw_is_as_much_as_is_drawn_whatever_that_is(base: Base) {
+    let store = base.open().await;
+    let [a, _, _] = stocked(&store).await;
+    let (oil, tank) = (ItemRef::Name(oil()), tank(Mixing::Ideal));
+    let into = |number: &str, quantity: i64, second| {
+        let makes = NewDraw { even_so: true, makes: true, ..drawn(&tank, &lot(number), quantity * ONE, second) };
+        vec![make(&lot(number), 100 + second as u128, None), Step::Draw(makes)]
+    };
+    let is = |number: &'static str| {
+        let store = &store;
+        async move {
+            let item = store.trace_item(lot(number)).await.unwrap().unwrap();
+            (item.quantity(), item.made)
+        }
+    };
+    // From a vessel of which nobody knows anything: what comes is taken for more of the same.
+    take_all(&store, into("D1", 5, 20)).await;
+    assert_eq!(is("D1").await, (Some(5 * ONE), Some(0)));
+    // Of the same material alone, more than is in it, and into the same once more.
+    take_all(&store, vec![fill(&tank, &a, 6, 30)]).await;
+    take_all(&store, into("D2", 8, 40)).await;
+    assert_eq!(is("D2").await, (Some(8 * ONE), Some(0)));
+    take_all(&store, into("D2", 2, 41)[1..].to_vec()).await;
+    assert_eq!(is("D2").await, (Some(10 * ONE), Some(0)));
+    // Of another, and of both.
+    take_all(&store, vec![empty(&tank, 50), make(&oil, 70, Some(100)), fill(&tank, &oil, 30, 51)]).await;
+    take_all(&store, into("D3", 10, 60)).await;
+    assert_eq!(is("D3").await, (Some(10 * ONE), Some(10 * ONE)));
+    take_all(&store, vec![fill(&tank, &a, 20, 61)]).await;
+    take_all(&store, into("D4", 10, 70)).await;
+    assert_eq!(is("D4").await, (Some(10 * ONE), Some(5 * ONE)));
+    whole(&store).await;
+}
+
 async fn a_lot_that_was_thinned_out_is_still_called_back(base: Base) {
     let store = base.open().await;
-    let [a, b, _] = stocked(&store).await;
+    let [a, _, _] = stocked(&store).await;
     let tank = tank(Mixing::Ideal);
     // A tenth is left of A with each turn: after seven it is less than a millionth.
     let mut steps = vec![fill(&tank, &a, 10, 1)];
@@ -198,8 +266,12 @@ async fn a_lot_that_was_thinned_out_is_still_called_back(base: Base) {
     let units: BTreeSet<_> = reached.units.iter().map(|row| row.item.name.number.clone()).collect();
     assert_eq!(units.len(), 9, "all nine hold something of it: {units:?}");
     assert!(reached.cut.is_none());
-    // B never was in there.
-    assert_eq!(numbers(&store, &b, Direction::Forward, AsOf::Ever).await, set(&[]));
+    // What came later is in nothing that was drawn before.
+    let reached_from = async |number: &str| numbers(&store, &lot(number), Direction::Forward, AsOf::Ever).await;
+    assert_eq!(reached_from("T8").await, set(&[]));
+    assert_eq!(reached_from("T7").await, set(&["U9"]));
+    let early = reached_from("T0").await;
+    assert!(!early.contains("U1") && (2..=9).all(|unit| early.contains(&format!("U{unit}"))), "{early:?}");
     let flows = store.trace_flows(TANK.to_owned(), None, None, 100).await.unwrap();
     let thin = flows.iter().rev().find(|flow| flow.kind == FlowKind::Traces).unwrap();
     assert_eq!(thin.item.as_ref().unwrap().name.number, "A");
@@ -233,12 +305,40 @@ async fn what_is_told_late_loses_no_lot(base: Base) {
     take_all(&store, vec![draw(&silo, &unit("U4"), 1, 45)]).await;
     assert_eq!(parts(&store, 104).await, of(&[("A", 0), ("B", ONE)]));
     // What is emptied or found now is not said of a time before.
+    let same = || change(0x0dd, vec![Step::Level(level(&silo, 9, 65))], note(901, "works"));
+    for _ in 0..2 {
+        // What changes nothing is refused each time: its key stands for nothing.
+        let refused = store.trace_change(same()).await;
+        let Err(StoreError::Refused(refusal)) = refused else { panic!("it is refused, but {refused:?}") };
+        assert_eq!(*refusal, TraceRefusal::Nothing);
+    }
     let late = refusal(&store, vec![empty(&silo, 55)]).await;
     assert!(matches!(late, TraceRefusal::Unfit { what: "time", .. }), "{late}");
     let late = refusal(&store, vec![Step::Level(level(&silo, 3, 55))]).await;
     assert!(matches!(late, TraceRefusal::Unfit { what: "time", .. }), "{late}");
     let flows = store.trace_flows(TANK.to_owned(), None, None, 1).await.unwrap();
     assert_eq!((flows[0].told, flows[0].at), (at(45), at(60)));
+    whole(&store).await;
+}
+
+async fn what_is_so_now_is_taken_though_the_clock_was_set_back(base: Base) {
+    let store = base.open().await;
+    let [a, b, _] = stocked(&store).await;
+    let tank = tank(Mixing::Ideal);
+    take_all(&store, vec![fill(&tank, &a, 10, 100), draw(&tank, &unit("U1"), 2, 110), fill(&tank, &b, 10, 120)]).await;
+    // The clock says 50 from here on.
+    let now = |quantity: i64| Step::Fill(NewFill { now: true, ..filled(&tank, &b, quantity * ONE, 50) });
+    take_all(&store, vec![now(1), now(1)]).await;
+    assert_eq!(parts(&store, 101).await, of(&[("A", 2 * ONE)]), "it did not hold what came later");
+    let drawn = Step::Draw(NewDraw { now: true, ..drawn(&tank, &unit("U2"), 2 * ONE, 51) });
+    let weighed = Step::Level(NewLevel { now: true, ..level(&tank, 9, 52) });
+    let (vessel, why) = (tank.clone(), "rinsed".to_owned());
+    let rinsed = Step::Empty(NewEmptying { vessel, at: at(53), now: true, by: None, why });
+    take_all(&store, vec![drawn, weighed, rinsed]).await;
+    let flows = store.trace_flows(TANK.to_owned(), None, None, 9).await.unwrap();
+    let told: Vec<_> = flows.iter().map(|flow| (flow.kind.word(), flow.told.micros() - at(120).micros())).collect();
+    assert_eq!(told[..5], [("empty", 5), ("loss", 4), ("draw", 3), ("fill", 2), ("fill", 1)]);
+    assert!(flows.iter().all(|flow| flow.told == flow.at), "nothing of it was told late");
     whole(&store).await;
 }
 
@@ -281,6 +381,26 @@ async fn more_than_is_in_it_is_refused_or_comes_of_a_lot_that_names_what_was_in_
     assert_eq!(applied(&store, vec![unheard]).await.changed, 1);
     assert_eq!(parts(&store, 103).await.len(), 1);
     assert!(!numbers(&store, &a, Direction::Forward, AsOf::Ever).await.contains("U3"));
+    whole(&store).await;
+}
+
+async fn what_was_in_it_last_is_called_back_whole_however_often_more_is_drawn(base: Base) {
+    let store = base.open().await;
+    let [a, _, _] = stocked(&store).await;
+    let tank = tank(Mixing::Ideal);
+    take_all(&store, vec![fill(&tank, &a, 1, 10), draw(&tank, &unit("U1"), 1, 11)]).await;
+    // Nobody says any more that it is filled, as long as a recall is deep.
+    let deep = 1_100;
+    for turns in (0..deep).collect::<Vec<i64>>().chunks(100) {
+        let turn = |n: &i64| {
+            let into = unit(&format!("N{n}"));
+            let draw = NewDraw { even_so: true, ..drawn(&tank, &into, ONE, 20 + n) };
+            [make(&into, 10_000 + n.unsigned_abs() as u128, None), Step::Draw(draw)]
+        };
+        take_all(&store, turns.iter().flat_map(turn).collect()).await;
+    }
+    let recall = store.trace_recall(a, AsOf::Ever).await.unwrap().unwrap();
+    assert_eq!((recall.units.len(), recall.cut), (1 + deep as usize, None));
     whole(&store).await;
 }
 
@@ -341,6 +461,30 @@ async fn what_lies_in_a_vessel_neither_comes_nor_goes_otherwise(base: Base) {
     let given = refusal(&store, vec![Step::Remove(back.clone())]).await;
     assert!(matches!(given, TraceRefusal::Unfit { what: "removal", .. }), "{given}");
     take_all(&store, vec![Step::Remove(andon_store::trace::NewRemoval { given_back: false, ..back })]).await;
+    whole(&store).await;
+}
+
+async fn a_place_from_which_more_was_taken_than_lay_there_becomes_a_vessel_all_the_same(base: Base) {
+    let store = base.open().await;
+    let [a, b, c] = stocked(&store).await;
+    let tank = tank(Mixing::Ideal);
+    let more = Step::Move(NewMove { even_so: true, ..carry(&a, Some(TANK), Some("yard"), 3, 5) });
+    take_all(&store, vec![Step::Move(carry(&b, None, Some(TANK), 4, 6)), more]).await;
+    assert!(store.trace_stock(id(1)).await.unwrap().contains(&(TANK.to_owned(), -3 * ONE)));
+    take_all(&store, vec![fill(&tank, &c, 6, 10)]).await;
+    assert_eq!(inside(&store, None).await, of(&[("B", 4), ("C", 6)]), "what is missing is not in it");
+    assert_eq!(store.trace_stock(id(1)).await.unwrap(), [("yard".to_owned(), 3 * ONE)]);
+    let found = store.trace_findings(None, 9).await.unwrap();
+    let told = found.iter().find(|found| found.what == "overdrawn" && found.item == Some(id(1))).unwrap();
+    assert!(told.text.starts_with("3 more of lot 4711 A was taken from works/line/tank"), "{}", told.text);
+    whole(&store).await;
+    // A unit is carried away first, and the refusal says so.
+    let shelf = Vessel { path: "works/shelf".to_owned(), ..tank };
+    take_all(&store, vec![Step::Move(carry(&unit("U1"), None, Some("works/shelf"), 1, 20))]).await;
+    let told = refusal(&store, vec![fill(&shelf, &a, 1, 21)]).await.to_string();
+    assert!(told.contains("units or containers lie in it"), "{told}");
+    take_all(&store, vec![Step::Move(carry(&unit("U1"), Some("works/shelf"), None, 1, 22)), fill(&shelf, &c, 1, 23)])
+        .await;
     whole(&store).await;
 }
 

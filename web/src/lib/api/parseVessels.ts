@@ -59,7 +59,16 @@ function vesselOf(o: Raw): Vessel {
   };
 }
 
-export const vessels = (raw: unknown): Vessel[] => every(object(raw, 'vessels')['vessels'], 'vessels', (one) => vesselOf(object(one, 'vessel')));
+/** `more`: not all are told. */
+export interface Vessels {
+  vessels: readonly Vessel[];
+  more: boolean;
+}
+
+export function vessels(raw: unknown): Vessels {
+  const o = object(raw, 'vessels');
+  return { vessels: every(o['vessels'], 'vessels', (one) => vesselOf(object(one, 'vessel'))), more: o['truncated'] === true };
+}
 
 function flow(raw: unknown): Flow {
   const o = object(raw, 'flow');

@@ -1,12 +1,12 @@
 // What is asked of the server about mixing vessels. Each wish carries a key of its own: sent again after a lost answer, it is done once.
 
 import { ask } from './http';
-import { vesselDetail, vessels, type Vessel, type VesselDetail } from './parseVessels';
+import { vesselDetail, vessels, type VesselDetail, type Vessels } from './parseVessels';
 
 const of = (path: string, deed = ''): string => `/api/mes/vessels/${encodeURIComponent(path)}${deed}`;
 const PAGE = 100;
 
-export const listVessels = (signal?: AbortSignal): Promise<Vessel[]> => ask('/api/mes/vessels', { read: vessels, signal });
+export const listVessels = (signal?: AbortSignal): Promise<Vessels> => ask('/api/mes/vessels', { read: vessels, signal });
 /** `at` null: now. */
 export const getVessel = (path: string, at: number | null, before: number | null, signal?: AbortSignal): Promise<VesselDetail> => ask(of(path), { query: { at_ms: at, before, limit: PAGE }, read: vesselDetail, signal });
 const deed = (path: string, what: string, body: object, key: string): Promise<VesselDetail> => ask(of(path, `/${what}`), { method: 'POST', body: { key, ...body }, read: vesselDetail });

@@ -68,7 +68,7 @@ impl TraceRepository for Store {
         refuse_many(&change.steps)?;
         self.write(move |mut tx| {
             Box::pin(async move {
-                let Change { key, content, steps, event } = change;
+                let Change { key, content, steps, event, tell } = change;
                 if let Some(kept) = finish::changed(&mut tx, key).await? {
                     return match kept == content {
                         true => Ok(Report { repeated: true, ..Report::default() }),
@@ -76,13 +76,16 @@ impl TraceRepository for Store {
                     };
                 }
                 finish::note_change(&mut tx, key, content, &event).await?;
-                let mut writing = Writing::new(&mut tx, None);
+                let mut writing = Writing::new(&mut tx, tell);
                 for (place, step) in steps.iter().enumerate() {
                     writing.step(place, step).await?.map_err(|refusal| StoreError::Refused(Box::new(refusal)))?;
                 }
                 let report = writing.report;
                 if report.changed > 0 {
                     enqueue(&mut tx, &event).await?;
+                } else if steps.iter().any(is_flow) {
+                    // Whoever says that something flowed means that something is other than before.
+                    return Err(StoreError::Refused(Box::new(TraceRefusal::Nothing)));
                 }
                 Ok(report)
             })
@@ -176,8 +179,8 @@ impl TraceRepository for Store {
         self.contents(container, before, limit).await
     }
 
-    async fn trace_vessels(&self) -> Result<Vec<VesselLevel>, StoreError> {
-        self.vessels().await
+    async fn trace_vessels(&self, limit: u32) -> Result<Vec<VesselLevel>, StoreError> {
+        self.vessels(limit).await
     }
 
     async fn trace_vessel(&self, path: String, at: Option<Timestamp>) -> Result<Option<VesselContent>, StoreError> {
@@ -257,6 +260,10 @@ impl TraceRepository for Store {
         wrong.extend(self.wrong_vessels().await?);
         Ok(wrong)
     }
+}
+
+const fn is_flow(step: &Step) -> bool {
+    matches!(step, Step::Fill(_) | Step::Draw(_) | Step::Empty(_) | Step::Level(_))
 }
 
 fn refuse_many(steps: &[Step]) -> Result<(), StoreError> {

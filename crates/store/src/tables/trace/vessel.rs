@@ -11,7 +11,7 @@
 
 use super::circle::{Found, way_back};
 use super::fit::unfit;
-use super::row::{Row, find, names, rows};
+use super::row::{Row, find, kind_number, names, rows};
 use super::write::{Outcome, Writing, allowed, both};
 use crate::error::StoreError;
 use crate::sql::sql;
@@ -29,6 +29,8 @@ use uuid::Uuid;
 pub(super) const KEPT_EVERY: i64 = 64;
 /// The most draws between a fill and when it is told.
 const LATE_MAX: usize = 1_000;
+/// So much that is missing in a place is put right at a time.
+const BALANCED_AT_A_TIME: usize = 500;
 /// The material of what was in a vessel of which nobody knows anything.
 const UNKNOWN: &str = "unknown";
 /// The longest part of a vessel's path in the number of a lot that is made for it, in bytes.
@@ -43,6 +45,13 @@ pub(super) struct Held {
     pub(super) content: Content,
     /// What lay in the place before it became a vessel; it is filled in with the first step.
     adopted: Option<Vec<Part>>,
+}
+
+impl Held {
+    /// When something is said to flow. A clock that was set back holds nobody up who says what is so now.
+    fn when(&self, at: Timestamp, now: bool) -> Timestamp {
+        if now { Timestamp::from_micros(at.micros().max(self.at.saturating_add(1))) } else { at }
+    }
 }
 
 /// What is said with a flow.
@@ -88,6 +97,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn fill(&mut self, new: &NewFill) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
+        let new = &NewFill { at: held.when(new.at, new.now), ..new.clone() };
         let item = allowed!(self.known(&new.item).await?);
         let (told, quantity) = (new.at.micros(), new.quantity);
         if item.kind().is_whole() {
@@ -208,6 +218,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn draw(&mut self, new: &NewDraw) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
+        let new = &NewDraw { at: held.when(new.at, new.now), ..new.clone() };
         let into = allowed!(self.known(&new.into).await?);
         let (told, quantity) = (new.at.micros(), new.quantity);
         if into.kind() == ItemKind::Container {
@@ -217,12 +228,13 @@ impl Writing<'_, '_> {
             return self.same_flow(&new.vessel, kept, quantity);
         }
         let position = self.words.number(self.tx, &new.position).await?;
-        if new.once && self.has_something(&into, position).await? {
+        let place = self.words.number(self.tx, new.place.as_deref().unwrap_or_default()).await?;
+        if new.once && self.was_drawn(held.word, into.key, place).await? {
             self.report.unchanged += 1;
             return Ok(Ok(()));
         }
-        let place = self.words.number(self.tx, new.place.as_deref().unwrap_or_default()).await?;
-        if place == held.word || self.is_vessel(place).await? {
+        // What goes into a unit lies nowhere by itself.
+        if !into.kind().is_whole() && (place == held.word || self.is_vessel(place).await?) {
             let place = new.place.clone().unwrap_or_default();
             return Ok(Err(TraceRefusal::InVessel { place }));
         }
@@ -256,6 +268,9 @@ impl Writing<'_, '_> {
             self.add_gone(&held, told, &mut parts).await?;
         }
         let came = self.give(new, &held, &into, position, &parts).await?;
+        if new.makes && into.made.is_none() && into.ins == 0 {
+            self.is_made_of(into.key, quantity - came).await?;
+        }
         if came > 0 {
             // What is drawn into a lot of the same material does not stay in the vessel.
             self.insert_move(into.key, told, [held.word, place], came, by).await?;
@@ -323,7 +338,7 @@ impl Writing<'_, '_> {
     }
 
     /// Why something cannot go into something: it would end in itself, or it is too much to be sure of.
-    async fn circle(&mut self, from: &Row, to: &Row, at: i64) -> Result<Option<TraceRefusal>, StoreError> {
+    pub(super) async fn circle(&mut self, from: &Row, to: &Row, at: i64) -> Result<Option<TraceRefusal>, StoreError> {
         Ok(match way_back(self.tx, from.key, to.key, at).await? {
             Found::Nothing => None,
             Found::Way(way) => {
@@ -334,14 +349,17 @@ impl Writing<'_, '_> {
         })
     }
 
-    /// Whether something is in that position already.
-    async fn has_something(&mut self, into: &Row, position: i64) -> Result<bool, StoreError> {
-        let found: Option<i64> =
-            sql("SELECT from_key FROM trace_edge WHERE to_key = $1 AND position = $2 AND removed_at IS NULL LIMIT 1")
-                .bind(into.key)
-                .bind(position)
-                .first(self.tx, "look what is in a position")
-                .await?;
+    /// Whether something was drawn from a vessel into an item, at that place or nobody has said where.
+    async fn was_drawn(&mut self, vessel: i64, into: i64, place: i64) -> Result<bool, StoreError> {
+        let found: Option<i64> = sql(
+            "SELECT turn FROM trace_flow WHERE into_key = $1 AND vessel = $2 AND kind = $3 AND (place = 0 OR place = $4) LIMIT 1",
+        )
+        .bind(into)
+        .bind(vessel)
+        .bind(flow_number(FlowKind::Draw))
+        .bind(place)
+        .first(self.tx, "look what was drawn into something")
+        .await?;
         Ok(found.is_some())
     }
 
@@ -365,6 +383,16 @@ impl Writing<'_, '_> {
         Ok(came)
     }
 
+    /// A new lot is so much to begin with.
+    async fn is_made_of(&mut self, key: i64, made: i64) -> Result<(), StoreError> {
+        sql("UPDATE trace_item SET made = $1 WHERE key = $2")
+            .bind(made)
+            .bind(key)
+            .run(self.tx, "record how much a lot is")
+            .await?;
+        Ok(())
+    }
+
     /// Records an edge that was looked at, with the sums.
     async fn put(&mut self, edge: &NewEdge, from: &Row, to: &Row, position: i64, place: i64) -> Result<(), StoreError> {
         self.insert_edge(edge, from, to, position, place).await?;
@@ -375,7 +403,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn empty(&mut self, new: &NewEmptying) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
-        let told = new.at.micros();
+        let told = held.when(new.at, new.now).micros();
         if self.flow_said(held.word, told, FlowKind::Empty, 0).await?.is_some() {
             self.report.unchanged += 1;
             return Ok(Ok(()));
@@ -393,7 +421,7 @@ impl Writing<'_, '_> {
 
     pub(super) async fn level(&mut self, new: &NewLevel) -> Outcome {
         let mut held = allowed!(self.held(&new.vessel).await?);
-        let told = new.at.micros();
+        let told = held.when(new.at, new.now).micros();
         let there_is = held.content.level();
         if new.level == there_is {
             self.report.unchanged += 1;
@@ -544,8 +572,7 @@ impl Writing<'_, '_> {
         .bind(at)
         .run(self.tx, "record a lot of a vessel")
         .await?;
-        let reason = "a lot that was just made is gone".to_owned();
-        find(self.tx, &ItemRef::Id(id)).await?.ok_or(StoreError::Damaged { what: "items", reason })
+        find(self.tx, &ItemRef::Id(id)).await?.ok_or_else(gone)
     }
 
     /// The vessel as it is now. Nothing is written yet.
@@ -560,14 +587,17 @@ impl Writing<'_, '_> {
             return Ok(Ok(Held { word, turn, at, content, adopted: None }));
         }
         let lies: Vec<(i64, i64, i64)> = sql("SELECT s.item, s.quantity, i.kind FROM trace_stock s \
-             JOIN trace_item i ON i.key = s.item WHERE s.place = $1 ORDER BY s.item LIMIT $2")
+             JOIN trace_item i ON i.key = s.item WHERE s.place = $1 AND s.quantity > 0 ORDER BY s.item LIMIT $2")
         .bind(word)
         .bind(LAYERS_MAX)
         .rows(self.tx, "look what lies in a vessel")
         .await?;
-        if lies.len() >= LAYERS_MAX || lies.iter().any(|(_, quantity, kind)| *quantity < 0 || *kind > 1) {
-            let reason = "units, containers or less than nothing lie in it: carry them away first";
-            return Ok(Err(unfit("vessel", reason)));
+        if lies.iter().any(|(.., kind)| *kind >= kind_number(ItemKind::Unit)) {
+            return Ok(Err(unfit("vessel", "units or containers lie in it: carry them away first")));
+        }
+        if lies.len() >= LAYERS_MAX {
+            let reason = format!("{LAYERS_MAX} lots or more lie in it: carry some of them away first");
+            return Ok(Err(TraceRefusal::Unfit { what: "vessel", reason }));
         }
         let mut content = Content::default();
         let adopted: Vec<Part> = lies.into_iter().map(|(item, quantity, _)| (item, quantity)).collect();
@@ -580,7 +610,7 @@ impl Writing<'_, '_> {
     /// Begins to write: what lay in a place that becomes a vessel is its first content.
     async fn start(&mut self, held: &mut Held, at: i64) -> Result<(), StoreError> {
         let Some(adopted) = held.adopted.take() else { return Ok(()) };
-        sql("INSERT INTO trace_vessel (vessel, turn, at, content) VALUES ($1, 0, $2, '{}')")
+        sql("INSERT INTO trace_vessel (vessel, turn, at, level, lots, content) VALUES ($1, 0, $2, 0, 0, '{}')")
             .bind(held.word)
             .bind(at)
             .run(self.tx, "record a vessel")
@@ -594,7 +624,36 @@ impl Writing<'_, '_> {
             let flow = adopting(Mixing::Ideal, part, at);
             self.flowed(held, &flow, Said { place: held.word, ..Said::default() }).await?;
         }
-        Ok(())
+        self.balance(held.word, at).await
+    }
+
+    /// Where more was taken from a place than was known to lie there, nobody can carry that away: when the place becomes a vessel, what
+    /// is missing counts as come from outside, and is told.
+    async fn balance(&mut self, place: i64, at: i64) -> Result<(), StoreError> {
+        loop {
+            let missing: Vec<(i64, i64)> =
+                sql("SELECT item, quantity FROM trace_stock WHERE place = $1 AND quantity < 0 ORDER BY item LIMIT $2")
+                    .bind(place)
+                    .bind(BALANCED_AT_A_TIME)
+                    .rows(self.tx, "look what is missing in a vessel")
+                    .await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for (item, quantity) in missing {
+                // The table lets nothing else in than a sum of quantities, which is far from its end.
+                let quantity = quantity.saturating_neg();
+                self.insert_move(item, at, [0, place], quantity, None).await?;
+                let path = self.place_text(place).await?;
+                let [name] = names(self.tx, &[item]).await?.try_into().map_err(|_| gone())?;
+                let text = format!(
+                    "{} more of {name} was taken from {path} than was known to lie there; it is a vessel now, and so much counts as come \
+                     from outside before that",
+                    amount(quantity)
+                );
+                self.finding("overdrawn", at, [item, 0], text).await?;
+            }
+        }
     }
 
     /// Lets something flow and records it.
@@ -630,9 +689,11 @@ impl Writing<'_, '_> {
 
     /// Keeps what is in a vessel.
     async fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
-        sql("UPDATE trace_vessel SET turn = $1, at = $2, content = $3 WHERE vessel = $4")
+        sql("UPDATE trace_vessel SET turn = $1, at = $2, level = $3, lots = $4, content = $5 WHERE vessel = $6")
             .bind(held.turn)
             .bind(held.at)
+            .bind(held.content.level())
+            .bind(held.content.lots().len())
             .bind(to_json(&held.content, "content of a vessel")?)
             .bind(held.word)
             .run(self.tx, "record what is in a vessel")
@@ -676,15 +737,7 @@ impl Writing<'_, '_> {
     /// Records what speaks against something that happened all the same.
     async fn tell(&mut self, findings: Vec<TraceRefusal>, at: i64, about: [i64; 2]) -> Result<(), StoreError> {
         for refusal in findings {
-            let what = match refusal {
-                TraceRefusal::Low { .. } | TraceRefusal::Short { .. } => "overdrawn",
-                TraceRefusal::OtherMaterial { .. } => "other_material",
-                TraceRefusal::Overfull { .. } => "overfull",
-                TraceRefusal::Wide { .. } => "unseen",
-                TraceRefusal::NotReleased { .. } => "not_released",
-                _ => "not_there",
-            };
-            self.finding(what, at, about, refusal.to_string()).await?;
+            self.finding(refusal.finding_word(), at, about, refusal.to_string()).await?;
         }
         Ok(())
     }
@@ -721,6 +774,10 @@ fn edge_of(
         even_so: false,
         replaces: false,
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Damaged { what: "items", reason: "a lot that was just there is gone".to_owned() }
 }
 
 fn adopting(mixing: Mixing, (item, quantity): Part, told: i64) -> Flow {

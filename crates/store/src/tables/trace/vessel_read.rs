@@ -1,13 +1,16 @@
 //! What is in a vessel, or was: the content that was kept last before a time, and what flowed since.
 
 use super::row::{Row, items, rows};
+use super::vessel::KEPT_EVERY;
 use super::words::{Texts, number_of};
 use crate::error::StoreError;
-use crate::sql::{Columns, Link, sql};
+use crate::sql::{Columns, Link, Statement, sql};
 use crate::store::Store;
 use crate::tables::from_json;
 use crate::trace::vessel::{Content, Flow};
-use crate::trace::{FlowKind, Flowed, InVessel, Item, Mixing, PAGE_MAX, VesselContent, VesselLevel, Wrong};
+use crate::trace::{
+    FlowKind, Flowed, InVessel, Item, Mixing, PAGE_MAX, VESSELS_MAX, VesselContent, VesselLevel, Wrong,
+};
 use andon_model::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -24,32 +27,55 @@ pub(super) struct Then {
 /// What was in a vessel at a time, by all that was told until then; `None`: nothing had flowed.
 pub(super) async fn content_at(view: &mut Link<'_>, vessel: i64, at: i64) -> Result<Option<Then>, StoreError> {
     let doing = "look what was in a vessel";
-    let kept: Option<(i64, i64, String)> =
-        sql("SELECT turn, at, content FROM trace_flow WHERE vessel = $1 AND at <= $2 AND content IS NOT NULL \
-         ORDER BY turn DESC LIMIT 1")
-        .bind(vessel)
-        .bind(at)
-        .first(view, doing)
-        .await?;
-    let (turn, mut then) = match kept {
-        Some((turn, at, content)) => (turn, Then { content: from_json(&content, "content of a vessel")?, at }),
-        None => (0, Then { content: Content::default(), at: i64::MIN }),
-    };
-    // No more than were kept between two contents.
-    let flows: Vec<FlowRow> = sql(
-        "SELECT turn, at, told, kind, plug, item, into_key, quantity, level, place, job, by_id, why FROM trace_flow \
-         WHERE vessel = $1 AND turn > $2 AND at <= $3 ORDER BY turn",
-    )
-    .bind(vessel)
-    .bind(turn)
-    .bind(at)
-    .rows(view, doing)
-    .await?;
+    let Some(last) = last_turn(view, vessel, at).await? else { return Ok(None) };
+    let from = last - last % KEPT_EVERY;
+    let mut then = Then { content: Content::default(), at: i64::MIN };
+    if from > 0 {
+        let kept: Option<(i64, Option<String>)> = kept_query(vessel, from).first(view, doing).await?;
+        let reason = "it is not kept with every flow where it should be".to_owned();
+        let Some((at, Some(content))) = kept else {
+            return Err(StoreError::Damaged { what: "content of a vessel", reason });
+        };
+        then = Then { content: from_json(&content, "content of a vessel")?, at };
+    }
+    // Fewer than between two that are kept.
+    let flows: Vec<FlowRow> = since_query(vessel, from, last).rows(view, doing).await?;
     for row in &flows {
         then.content.flow(&row.flow());
         then.at = row.at;
     }
-    Ok((then.at > i64::MIN).then_some(then))
+    Ok(Some(then))
+}
+
+/// The last turn of a vessel until a time. Times never go back, so all before it were before.
+async fn last_turn(view: &mut Link<'_>, vessel: i64, at: i64) -> Result<Option<i64>, StoreError> {
+    last_query(vessel, at).first(view, "look when something flowed").await
+}
+
+fn last_query(vessel: i64, at: i64) -> Statement {
+    sql("SELECT turn FROM trace_flow WHERE vessel = $1 AND at <= $2 ORDER BY at DESC, turn DESC LIMIT 1")
+        .bind(vessel)
+        .bind(at)
+}
+
+fn kept_query(vessel: i64, turn: i64) -> Statement {
+    sql("SELECT at, content FROM trace_flow WHERE vessel = $1 AND turn = $2").bind(vessel).bind(turn)
+}
+
+fn since_query(vessel: i64, from: i64, last: i64) -> Statement {
+    sql("SELECT turn, at, told, kind, plug, item, into_key, quantity, level, place, job, by_id, why FROM trace_flow \
+         WHERE vessel = $1 AND turn > $2 AND turn <= $3 ORDER BY turn")
+    .bind(vessel)
+    .bind(from)
+    .bind(last)
+}
+
+fn page_query(vessel: i64, before: i64, limit: u32) -> Statement {
+    sql("SELECT turn, at, told, kind, plug, item, into_key, quantity, level, place, job, by_id, why FROM trace_flow \
+         WHERE vessel = $1 AND turn < $2 ORDER BY turn DESC LIMIT $3")
+    .bind(vessel)
+    .bind(before)
+    .bind(limit.min(PAGE_MAX))
 }
 
 /// A flow as it stands in the table.
@@ -95,10 +121,14 @@ impl FlowRow {
         usize::try_from(self.kind).ok().and_then(|kind| FlowKind::ALL.get(kind)).copied().unwrap_or(FlowKind::Fill)
     }
 
+    const fn mixing(&self) -> Mixing {
+        if self.plug { Mixing::Plug } else { Mixing::Ideal }
+    }
+
     fn flow(&self) -> Flow {
         Flow {
             kind: self.kind(),
-            mixing: if self.plug { Mixing::Plug } else { Mixing::Ideal },
+            mixing: self.mixing(),
             item: self.item,
             into: self.into,
             quantity: self.quantity,
@@ -108,18 +138,19 @@ impl FlowRow {
 }
 
 impl Store {
-    pub(super) async fn vessels(&self) -> Result<Vec<VesselLevel>, StoreError> {
+    pub(super) async fn vessels(&self, limit: u32) -> Result<Vec<VesselLevel>, StoreError> {
         let doing = "list the vessels";
-        let rows: Vec<(String, i64, String)> = sql("SELECT w.text, v.at, v.content FROM trace_vessel v \
+        let rows: Vec<(String, i64, i64, i64)> = sql("SELECT w.text, v.at, v.level, v.lots FROM trace_vessel v \
              JOIN trace_word w ON w.number = v.vessel ORDER BY w.text LIMIT $1")
-        .bind(PAGE_MAX)
+        .bind(limit.min(VESSELS_MAX))
         .rows(&mut self.reader(doing).await?.link(), doing)
         .await?;
-        let level = |(path, at, content): (String, i64, String)| {
-            let content: Content = from_json(&content, "content of a vessel")?;
-            Ok(level_of(path, at, &content))
+        let level = |(path, at, level, lots): (String, i64, i64, i64)| {
+            // The table's check lets nothing less than nothing in.
+            let lots = usize::try_from(lots).unwrap_or(0);
+            VesselLevel { path, level, lots, at: Timestamp::from_micros(at) }
         };
-        rows.into_iter().map(level).collect()
+        Ok(rows.into_iter().map(level).collect())
     }
 
     pub(super) async fn vessel(
@@ -162,22 +193,19 @@ impl Store {
         let mut reading = self.moment(doing).await?;
         let view = &mut reading.link();
         let Some(word) = number_of(view, &path).await? else { return Ok(Vec::new()) };
-        let found: Vec<FlowRow> = sql(
-            "SELECT turn, at, told, kind, plug, item, into_key, quantity, level, place, job, by_id, why FROM trace_flow \
-             WHERE vessel = $1 AND turn < $2 AND at <= $3 ORDER BY turn DESC LIMIT $4",
-        )
-        .bind(word)
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(until.map_or(i64::MAX, Timestamp::micros))
-        .bind(limit.min(PAGE_MAX))
-        .rows(view, doing)
-        .await?;
+        let mut before = before.unwrap_or(i64::MAX);
+        if let Some(until) = until {
+            let last = last_turn(view, word, until.micros()).await?.unwrap_or(0);
+            before = before.min(last.saturating_add(1));
+        }
+        let found: Vec<FlowRow> = page_query(word, before, limit).rows(view, doing).await?;
         let known = by_key(view, found.iter().flat_map(|row| [row.item, row.into])).await?;
         let mut texts = Texts::default();
         texts.of(view, found.iter().flat_map(|row| [Some(row.place), row.job, row.by]).flatten().collect()).await?;
         let flowed = |row: FlowRow| Flowed {
             turn: row.turn,
             kind: row.kind(),
+            mixing: row.mixing(),
             at: Timestamp::from_micros(row.at),
             told: Timestamp::from_micros(row.told),
             quantity: row.quantity,
@@ -197,11 +225,16 @@ impl Store {
         let doing = "check what is in the vessels";
         let mut reading = self.moment(doing).await?;
         let view = &mut reading.link();
-        let vessels: Vec<(i64, String)> =
-            sql("SELECT vessel, content FROM trace_vessel ORDER BY vessel").rows(view, doing).await?;
+        let vessels: Vec<(i64, i64, i64, String)> =
+            sql("SELECT vessel, level, lots, content FROM trace_vessel ORDER BY vessel").rows(view, doing).await?;
         let mut all = Vec::new();
-        for (vessel, content) in vessels {
+        for (vessel, level, lots, content) in vessels {
             let content: Content = from_json(&content, "content of a vessel")?;
+            let told = [level, lots];
+            let counted = [content.level(), i64::try_from(content.lots().len()).unwrap_or(i64::MAX)];
+            let differ = told.into_iter().zip(counted).filter(|(kept, summed)| kept != summed);
+            let level = |(kept, summed)| Wrong { what: "level".to_owned(), item: Uuid::nil(), kept, summed };
+            all.extend(differ.map(level));
             let kept: BTreeMap<i64, i64> = content.lots().into_iter().filter(|(_, part)| *part != 0).collect();
             let lies: Vec<(i64, i64)> =
                 sql("SELECT item, quantity FROM trace_stock WHERE place = $1").bind(vessel).rows(view, doing).await?;
@@ -237,4 +270,28 @@ async fn by_key(view: &mut Link<'_>, keys: impl Iterator<Item = i64>) -> Result<
     let rows: Vec<Row> = rows(view, &keys).await?;
     let items = items(view, &rows).await?;
     Ok(rows.iter().map(|row| row.key).zip(items).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::SystemClock;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn what_was_in_a_vessel_is_found_by_its_turns_and_not_by_looking_through_all_that_flowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.db"), Arc::new(SystemClock)).await.unwrap();
+        let mut reading = store.reader("look").await.unwrap();
+        for (query, wanted) in [
+            (last_query(1, 2), "USING COVERING INDEX trace_flow_by_at (vessel=? AND at<?)"),
+            (kept_query(1, 64), "USING PRIMARY KEY (vessel=? AND turn=?)"),
+            (since_query(1, 64, 80), "USING PRIMARY KEY (vessel=? AND turn>? AND turn<?)"),
+            (page_query(1, 64, 9), "USING PRIMARY KEY (vessel=? AND turn<?)"),
+        ] {
+            let rows = sql("EXPLAIN QUERY PLAN ").and(query.text()).all(&mut reading.link()).await.unwrap();
+            let way: Vec<String> = rows.iter().map(|row| row.get("detail").unwrap()).collect();
+            assert_eq!(way, [format!("SEARCH trace_flow {wanted}")], "{}", query.text());
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! Steps into rows. Each looks at everything first and then writes, so that one that is refused has left nothing.
 
-use super::circle::{Found, way_back};
 use super::fit::{MEASURES, fit, unfit};
 use super::pack::Brings;
 use super::row::{Row, find, kind_number, names, state_number, state_of};
@@ -11,8 +10,8 @@ use crate::sql::{Link, sql};
 use crate::tables::outbox::enqueue;
 use crate::tables::{from_json, to_json};
 use crate::trace::{
-    CIRCLE_MAX, Disposition, FINDINGS_MAX, Finding, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem,
-    NewMove, NewPass, NewRemoval, NewState, ONE, Report, Step, Tell, TraceRefusal, amount,
+    Disposition, FINDINGS_MAX, Finding, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem, NewMove,
+    NewPass, NewRemoval, NewState, ONE, Report, Step, Tell, TraceRefusal, amount,
 };
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
@@ -163,6 +162,13 @@ impl<'t, 'c> Writing<'t, 'c> {
         {
             return differs("another revision".to_owned(), new.revision.clone().unwrap_or_default());
         }
+        if new.name.kind == ItemKind::Container
+            && let Some(place) = &new.place
+            && self.words.known(self.tx, place).await? != Some(row.place)
+        {
+            let place = Some(self.place_text(row.place).await?).filter(|place| !place.is_empty());
+            return Ok(Err(TraceRefusal::Elsewhere { item: new.name.clone(), place }));
+        }
         let (adds_made, adds_revision) =
             (row.made.is_none() && made.is_some(), row.revision.is_none() && revision.is_some());
         let at = new.at.micros();
@@ -263,19 +269,9 @@ impl<'t, 'c> Writing<'t, 'c> {
         if from.consumed.checked_add(used).is_none() || to.received.checked_add(received).is_none() {
             return Ok(Err(unfit("quantity", "the sum of all that was used is beyond what can be counted")));
         }
-        match way_back(self.tx, from.key, to.key, at).await? {
-            Found::Nothing => {}
-            Found::Way(way) => {
-                let keys: Vec<i64> = std::iter::once(from.key).chain(way).collect();
-                return Ok(Err(TraceRefusal::Circle { path: names(self.tx, &keys).await? }));
-            }
-            Found::TooMuch => {
-                let refusal = TraceRefusal::Wide { item: self.name(&from).await?, max: CIRCLE_MAX };
-                if !new.even_so {
-                    return Ok(Err(refusal));
-                }
-                findings.push(refusal);
-            }
+        match self.circle(&from, &to, at).await? {
+            Some(refusal) if !(new.even_so && matches!(refusal, TraceRefusal::Wide { .. })) => return Ok(Err(refusal)),
+            refusal => findings.extend(refusal),
         }
         // From then on it is elsewhere; and before, if it is said to have come elsewhere later.
         let mut removed_at = if elsewhere { self.move_out(&from, at).await? } else { None };
@@ -294,17 +290,7 @@ impl<'t, 'c> Writing<'t, 'c> {
             self.take_out(&out, removed_at, from.kind().is_whole(), None, None).await?;
         }
         for refusal in findings {
-            let what = match refusal {
-                TraceRefusal::Short { .. } => "overdrawn",
-                TraceRefusal::BuiltIn { .. } => "elsewhere",
-                TraceRefusal::Wide { .. } => "unseen",
-                TraceRefusal::NotThere { .. }
-                | TraceRefusal::Packed { .. }
-                | TraceRefusal::InVessel { .. }
-                | TraceRefusal::Unfit { .. } => "not_there",
-                _ => "not_released",
-            };
-            self.finding(what, at, [from.key, to.key], refusal.to_string()).await?;
+            self.finding(refusal.finding_word(), at, [from.key, to.key], refusal.to_string()).await?;
         }
         self.report.changed += 1;
         Ok(Ok(()))

@@ -48,6 +48,31 @@ fn of_what_is_found_in_an_empty_vessel_is_what_was_in_it_last_unless_it_was_clea
 }
 
 #[test]
+fn all_that_is_found_in_an_empty_vessel_is_of_what_was_in_it_last_and_not_of_what_was_found_before() {
+    let mut content = filled(Mixing::Ideal, &[(1, 5)]);
+    let found = |item, told| Flow { kind: FlowKind::Surplus, ..flow(FlowKind::Fill, Mixing::Ideal, item, 3, told) };
+    let draw = |content: &mut Content, quantity| content.flow(&flow(FlowKind::Draw, Mixing::Ideal, 0, quantity, 9));
+    draw(&mut content, 5);
+    for item in 10..20 {
+        assert_eq!(content.origins(), [(1, 5)]);
+        content.flow(&found(item, 4));
+        assert_eq!(draw(&mut content, 2), [(item, 2)]);
+        draw(&mut content, 1);
+    }
+    // What comes in after that ends it.
+    content.flow(&flow(FlowKind::Fill, Mixing::Ideal, 2, 7, 30));
+    draw(&mut content, 7);
+    assert_eq!(content.origins(), [(2, 7)]);
+    // In one that nobody knows anything of, what was found first is all that is known.
+    let mut content = Content::default();
+    for item in 10..13 {
+        content.flow(&found(item, 4));
+        draw(&mut content, 3);
+        assert_eq!(content.origins(), [(10, 3)]);
+    }
+}
+
+#[test]
 fn a_lot_is_faint_below_a_millionth_of_the_content_and_traces_are_not() {
     let mut content = filled(Mixing::Ideal, &[(1, 1_000_000), (2, 1), (3, 0)]);
     assert_eq!(content.faint(), [(2, 1), (3, 0)], "one in 1,000,001 is less than a millionth");
