@@ -33,8 +33,8 @@ pub enum ContentError {
     #[error("the number {0} cannot stand in a report")]
     Number(String),
     /// There is too much of it.
-    #[error("the report has {0} bytes, and a report at most {most}", most = FILE_MAX - ENVELOPE)]
-    Large(usize),
+    #[error("the report has more than {most} bytes", most = FILE_MAX - ENVELOPE)]
+    Large,
     /// It could not be read back.
     #[error(transparent)]
     Form(#[from] JsonError),
@@ -47,7 +47,7 @@ pub enum ContentError {
 pub fn canonical(report: &Value) -> Result<Vec<u8>, ContentError> {
     let bytes = json(report)?.canonical();
     if bytes.len() > FILE_MAX - ENVELOPE {
-        return Err(ContentError::Large(bytes.len()));
+        return Err(ContentError::Large);
     }
     // Whoever verifies it reads it within the same bounds; the envelope is one level more.
     Json::read(&[b"[", &*bytes, b"]"].concat())?;
@@ -205,11 +205,8 @@ pub fn verify(
     Ok(head)
 }
 
-/// Reads which report a content is of.
-///
-/// # Errors
-/// A member is missing or of another kind.
-pub fn head(content: &[u8]) -> Result<Head, String> {
+/// Which report a content is of, or which member is missing or of another kind.
+fn head(content: &[u8]) -> Result<Head, String> {
     // Whoever signs may write what turns a terminal upside down, and much of it.
     serde_json::from_slice(content).map_err(|error| shown(&begin(&error.to_string())).into_owned())
 }
@@ -279,7 +276,7 @@ mod tests {
         let many = Value::Array(vec![Value::Null; crate::certificate::VALUES_MAX]);
         assert_eq!(canonical(&many), Err(ContentError::Form(JsonError::Many)));
         let large = json!("x".repeat(FILE_MAX));
-        assert_eq!(canonical(&large), Err(ContentError::Large(FILE_MAX + 2)));
+        assert_eq!(canonical(&large), Err(ContentError::Large));
     }
 
     #[test]

@@ -464,6 +464,7 @@ impl Node {
         keepers.tasks.spawn(maintenance.clone().run(keepers.stop.clone()));
         let reports = Reports::new(report::Parts {
             store: store.clone(),
+            log: log.clone(),
             mes: mes.clone(),
             shift: shift.clone(),
             maintenance: maintenance.clone(),

@@ -78,7 +78,7 @@ async fn get(node: &Node, path: &str) -> Json {
 }
 
 /// With the token of somebody who has these grants.
-async fn token(node: &Node, role: &str, branch: &str) -> String {
+pub(crate) async fn token(node: &Node, role: &str, branch: &str) -> String {
     let of = if branch.is_empty() { "all" } else { branch };
     let body = json!({ "name": format!("{role} of {of}"), "grants": [{ "role": role, "branch": branch }] });
     let (status, token) = json_of(node, "POST", "/api/tokens", body).await;
@@ -86,7 +86,7 @@ async fn token(node: &Node, role: &str, branch: &str) -> String {
     token["token"].as_str().expect("a secret").to_owned()
 }
 
-async fn as_token(node: &Node, token: &str, method: &str, path: &str, body: Json) -> (u16, Json) {
+pub(crate) async fn as_token(node: &Node, token: &str, method: &str, path: &str, body: Json) -> (u16, Json) {
     let address = node.addresses.http.expect("a listener");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = format!(

@@ -22,7 +22,8 @@ CREATE TABLE report (
     content    BLOB    NOT NULL -- what is signed
 ) STRICT;
 -- Whatever a program does: a schedule makes one report of a window.
-CREATE UNIQUE INDEX report_one_of_a_window ON report (schedule, from_at, to_at) WHERE schedule IS NOT NULL;
+-- By the end, for the last window of a schedule is asked for.
+CREATE UNIQUE INDEX report_one_of_a_window ON report (schedule, to_at, from_at) WHERE schedule IS NOT NULL;
 CREATE INDEX report_by_window ON report (path, from_at, to_at);
 CREATE INDEX report_by_schedule ON report (schedule, made_at);
 CREATE TRIGGER report_is_not_changed BEFORE UPDATE ON report
@@ -42,6 +43,21 @@ CREATE TABLE report_file (
     report BLOB PRIMARY KEY CHECK (length(report) = 16),
     folder TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Windows that were over and of which a schedule could make no report yet.
+CREATE TABLE report_owed (
+    schedule TEXT NOT NULL,
+    from_at  INTEGER NOT NULL,
+    to_at    INTEGER NOT NULL,
+    shift    TEXT, -- what people call it
+    PRIMARY KEY (schedule, from_at, to_at)
+) STRICT, WITHOUT ROWID;
+
+-- The time from which the age of reports counts: at most one row.
+CREATE TABLE report_counted (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at  INTEGER NOT NULL
+) STRICT;
 
 -- What was made under a job order, the newest last.
 CREATE INDEX trace_item_by_job ON trace_item (job) WHERE job IS NOT NULL;

@@ -351,13 +351,23 @@ pub struct SpanFilter {
     pub after: Option<JobSpan>,
     /// How many, 1 to [`MOST_SPANS`].
     pub limit: u32,
+    /// What lasts and what ended last comes first; otherwise it comes last.
+    pub newest_first: bool,
 }
 
 impl SpanFilter {
     /// Those of a window, everywhere.
     #[must_use]
     pub fn of(from: Timestamp, to: Timestamp) -> Self {
-        Self { unit: None, branches: vec![String::new()], from, to, after: None, limit: MOST_SPANS }
+        Self {
+            unit: None,
+            branches: vec![String::new()],
+            from,
+            to,
+            after: None,
+            limit: MOST_SPANS,
+            newest_first: false,
+        }
     }
 }
 

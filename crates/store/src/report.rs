@@ -63,6 +63,17 @@ pub struct NewReport {
     pub event: Event,
 }
 
+/// A window that was over, and of which its schedule could make no report yet.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OwedReport {
+    /// The first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+    /// What people call the shift.
+    pub shift: Option<String>,
+}
+
 /// A report as it was signed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredReport {
@@ -128,28 +139,44 @@ pub trait ReportRepository: Send + Sync + 'static {
     async fn report_of_key(&self, key: Uuid) -> Result<Option<([u8; 32], ReportRow)>, StoreError>;
     /// Reports, the newest first.
     async fn reports(&self, filter: ReportFilter) -> Result<Vec<ReportRow>, StoreError>;
-    /// The newest report of this kind, place, order and window: the one that none takes the place of.
+    /// The newest report of this kind, place, order and window: the one that none takes the place of. With a schedule, those of other
+    /// schedules are left out.
     async fn report_of_window(
         &self,
         kind: &str,
         path: &str,
         subject: &str,
         window: Option<(Timestamp, Timestamp)>,
+        schedule: Option<&str>,
     ) -> Result<Option<ReportRow>, StoreError>;
-    /// Windows of which a schedule has made a report since a time, by when they end: at most 10,000.
+    /// Windows that end at a time or later and of which a schedule has made a report, by when they end: at most 10,000.
     async fn report_windows(
         &self,
         schedule: &str,
-        made_since: Timestamp,
+        ends_from: Timestamp,
     ) -> Result<Vec<(Timestamp, Timestamp)>, StoreError>;
-    /// The report that a schedule made first, of those that are kept.
-    async fn report_first(&self, schedule: &str) -> Result<Option<ReportRow>, StoreError>;
+    /// When the last window ended of which a schedule has made a report, of those that ended not later than a time.
+    async fn report_upto(&self, schedule: &str, latest: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    /// Notes that a schedule could not make the report of a window. It is forgotten when that is made.
+    async fn report_owe(&self, schedule: &str, owed: OwedReport) -> Result<(), StoreError>;
+    /// Windows of which a schedule could make no report yet, by when they end, at most 1,000. Those that ended before a time are forgotten.
+    async fn reports_owed(&self, schedule: &str, ends_from: Timestamp) -> Result<Vec<OwedReport>, StoreError>;
+    /// The time from which the age of reports counted last, as it was saved.
+    async fn report_counted(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Saves it.
+    async fn report_count(&self, at: Timestamp) -> Result<(), StoreError>;
     /// The report that a schedule made last.
     async fn report_last(&self, schedule: &str) -> Result<Option<ReportRow>, StoreError>;
     /// Deletes reports of a schedule that were made before a time, at most so many; how many.
     async fn reports_forget(&self, schedule: &str, made_before: Timestamp, most: u32) -> Result<u64, StoreError>;
-    /// Reports whose files are still to be written, each with the folder, the oldest first, at most so many.
-    async fn report_files(&self, most: u32) -> Result<Vec<(Uuid, String)>, StoreError>;
+    /// Reports whose files are still to be written, each with the folder, the oldest first, at most so many: those after a report, and
+    /// none of these folders.
+    async fn report_files(
+        &self,
+        after: Option<Uuid>,
+        without: &[String],
+        most: u32,
+    ) -> Result<Vec<(Uuid, String)>, StoreError>;
     /// Notes that the files of a report are written.
     async fn report_written(&self, id: Uuid) -> Result<(), StoreError>;
 }

@@ -1685,7 +1685,7 @@ export const de: Messages = {
   'reports.failed': 'Fehlgeschlagen {time}:',
   'reports.all_kept': 'Alle aufbewahrten Berichte',
   'reports.verified': 'Signiert und eben geprüft',
-  'reports.not_verified': 'Die Signatur stimmt nicht: was aufbewahrt ist, ist nicht, was signiert wurde',
+  'reports.not_verified': 'Die Signatur stimmt nicht mit dem Schlüssel dieses Knotens: geändert, oder mit einem früheren Schlüssel signiert',
   'reports.holds': 'Seine Zahlen ergeben jetzt dasselbe.',
   'reports.superseded': 'Seine Zahlen ergeben jetzt etwas anderes: etwas kam später oder wurde berichtigt. Was signiert wurde, bleibt.',
   'reports.superseded_unknown': 'Ob seine Zahlen noch dasselbe ergeben, lässt sich nicht sagen.',

@@ -1684,7 +1684,7 @@ export const en = {
   'reports.failed': 'It failed {time}:',
   'reports.all_kept': 'All kept reports',
   'reports.verified': 'Signed, and just now checked',
-  'reports.not_verified': 'The signature does not hold: what is kept is not what was signed',
+  'reports.not_verified': 'The signature does not hold under the key of this node: it was changed, or signed with a former key',
   'reports.holds': 'Its figures come to the same now.',
   'reports.superseded': 'Its figures come to something else now: something was told late or corrected. What was signed stays.',
   'reports.superseded_unknown': 'Whether its figures still come to the same cannot be told.',

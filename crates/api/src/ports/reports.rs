@@ -35,7 +35,7 @@ pub struct ReportView {
     pub by_name: Option<String>,
     /// The schedule.
     pub schedule: Option<String>,
-    /// The report that it takes the place of.
+    /// The report that it takes the place of; that may have been deleted since.
     pub replaces: Option<Uuid>,
     /// The report that takes its place.
     pub replaced_by: Option<Uuid>,
@@ -74,12 +74,21 @@ pub struct WholeReport {
     pub report: Value,
     /// Over its canonical form (RFC 8785).
     pub signature: SignatureView,
-    /// The signature is right: it was just looked at.
+    /// It is this report, and the node's own key has signed it as it is: that was just looked at.
     pub verified: bool,
     /// What it tells comes to something else now; `null`: that cannot be told.
     pub superseded: Option<bool>,
     /// The names of people in it; who is erased is not among them.
     pub people: BTreeMap<Uuid, String>,
+}
+
+/// Where a report stands, as far as rights go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportPlace {
+    /// The place.
+    pub path: String,
+    /// It is of an order, and tells of units and of what went into them.
+    pub is_of_order: bool,
 }
 
 /// A report's file.
@@ -153,7 +162,7 @@ pub trait Reports: Send + Sync + 'static {
     /// Reports, the newest first.
     fn reports(&self, filter: ReportFilter) -> Reported<'_, ReportsPage>;
     /// Where a report stands.
-    fn place_of_report(&self, id: Uuid) -> Reported<'_, String>;
+    fn place_of_report(&self, id: Uuid) -> Reported<'_, ReportPlace>;
     /// The branch that holds all jobs of an order.
     fn place_of_order(&self, order: String) -> Reported<'_, String>;
     /// One report.

@@ -1,7 +1,7 @@
 //! Reports that are kept: frozen and signed.
 //!
 //! Whoever may view a place sees its reports; making one needs `Operate` there. An order's report tells of all its jobs, so that it stands
-//! at the branch that holds them all.
+//! at the branch that holds them all; as it names its units and what went into them, it is for those who may view traceability.
 
 use super::logbook::{branches, place, window};
 use crate::App;
@@ -79,8 +79,9 @@ pub async fn list(
 
 /// A report that the caller sees.
 async fn seen(app: &App, caller: &Caller, id: Uuid) -> Result<(), Problem> {
-    let path = app.reports.place_of_report(id).await?;
-    if caller.sees(app, &path) { Ok(()) } else { Err(Problem::not_found("this report")) }
+    let place = app.reports.place_of_report(id).await?;
+    let may = || !place.is_of_order || super::trace::may(app, caller, Action::View).is_ok();
+    if caller.sees(app, &place.path) && may() { Ok(()) } else { Err(Problem::not_found("this report")) }
 }
 
 /// A report as it was signed, whether its signature is right, and whether its figures have changed since.
@@ -159,6 +160,7 @@ pub async fn make(
             if !caller.sees(&app, &path) {
                 return Err(unseen());
             }
+            super::trace::may(&app, &caller, Action::View)?;
             caller.may(&app, Action::Operate, &path)?;
             ReportSubject::Order(order)
         }

@@ -25,13 +25,27 @@ const AT_ONCE: usize = 1_000;
 
 /// Writes a file so that it is there as a whole or not at all, and stays. Blocking.
 pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     let part = folder.join(format!("{name}.part"));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&part, folder.join(name))?;
     File::open(folder)?.sync_all()
+}
+
+/// Makes a folder with those above it, so that they stay. Blocking.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let holders = to_be_synced(folder);
+    std::fs::create_dir_all(folder)?;
+    holders.into_iter().try_for_each(|holder| File::open(holder)?.sync_all())
+}
+
+/// Folders that get a new one when this is made: each new folder stays once the one that holds it is synced.
+fn to_be_synced(folder: &Path) -> Vec<&Path> {
+    let new = folder.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.exists());
+    let holders = new.filter_map(Path::parent);
+    holders.map(|at| if at.as_os_str().is_empty() { Path::new(".") } else { at }).collect()
 }
 
 /// Files that are complete, by name.
@@ -166,6 +180,16 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_folder_that_gets_a_new_one_is_synced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (line, shifts) = (folder.path().join("line1"), folder.path().join("line1/shifts"));
+        assert_eq!(to_be_synced(&shifts), [line.as_path(), folder.path()]);
+        put(&shifts, "a.json", b"{}").expect("written");
+        assert_eq!(to_be_synced(&shifts), [] as [&Path; 0]);
+        assert_eq!(to_be_synced(Path::new("no-such-folder")), [Path::new(".")]);
+    }
 
     #[test]
     fn only_whole_files_are_seen_and_none_is_overwritten() {

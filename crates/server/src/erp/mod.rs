@@ -16,6 +16,8 @@ mod inbound;
 mod outbound;
 mod report;
 
+pub use outbound::uses;
+
 use crate::mes::Manufacturing;
 use crate::notes::Notes;
 use crate::secrets::Secrets;

@@ -17,6 +17,7 @@ mod read;
 mod times;
 mod tools;
 
+pub(crate) use orders::branch_of;
 pub(crate) use tools::ToolStands;
 
 use crate::energy::Meters;

@@ -16,8 +16,8 @@ pub(super) const ALARM: [&str; 8] =
     ["priority", "alarm", "message", "tag", "raised", "longest_ms", "total_ms", "stands"];
 /// The most alarms that are told.
 const LISTED: usize = 200;
-/// The most transitions that are looked at, and how many at once.
-const LOOKED_AT: usize = 50_000;
+/// The most transitions that are looked at of the window, and as many after it; and how many at once.
+const LOOKED_AT: u32 = 50_000;
 const PAGE: u32 = 1_000;
 /// So long after the window it is looked for what ended: by it is known what stood all the time.
 const AFTER: Duration = Duration::from_secs(86_400);
@@ -45,9 +45,23 @@ impl Reports {
     pub(super) async fn alarm_section(
         &self,
         path: &str,
-        (from, to): (Timestamp, Timestamp),
+        window: (Timestamp, Timestamp),
     ) -> Result<Map<String, Value>, NotDone> {
-        let (moved, cut) = self.moved(path, from, to.plus(AFTER)).await?;
+        self.alarms_of(path, window, LOOKED_AT).await
+    }
+
+    /// Of at most so many transitions of the window, and as many after it.
+    pub(super) async fn alarms_of(
+        &self,
+        path: &str,
+        (from, to): (Timestamp, Timestamp),
+        most: u32,
+    ) -> Result<Map<String, Value>, NotDone> {
+        // Each with a limit of its own: however much came afterwards, the window itself is told.
+        let (mut moved, cut) = self.moved(path, from, to, most).await?;
+        let (after, cut_after) = self.moved(path, to, to.plus(AFTER), most).await?;
+        moved.extend(after);
+        let cut = cut || cut_after;
         let mut tallies = tallied(&moved, (from, to));
         // What stood before the window and stands still has moved in none of the events.
         for alarm in self.parts.alarms.list() {
@@ -71,26 +85,35 @@ impl Reports {
         Ok(section(tallies, cut))
     }
 
-    /// Transitions of alarms on or below a path, the oldest first; of more than [`LOOKED_AT`] the newest, and that there are more.
-    async fn moved(&self, path: &str, from: Timestamp, to: Timestamp) -> Result<(Vec<Moved>, bool), NotDone> {
+    /// Transitions of alarms on or below a path, the oldest first; of more than so many the newest, and that there are more.
+    async fn moved(
+        &self,
+        path: &str,
+        from: Timestamp,
+        to: Timestamp,
+        most: u32,
+    ) -> Result<(Vec<Moved>, bool), NotDone> {
         let mut filter = TimelineFilter {
             from: Some(from),
             to: Some(to),
             kinds: vec!["alarm".to_owned()],
             branches: vec![path.to_owned()],
-            limit: PAGE,
+            limit: PAGE.min(most),
             ..TimelineFilter::default()
         };
-        let mut moved = Vec::new();
+        let (mut moved, mut looked_at) = (Vec::new(), 0);
         loop {
             let page = self.parts.store.timeline_query(filter.clone()).await?;
-            let full = page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+            let told = u32::try_from(page.len()).unwrap_or(u32::MAX);
+            let full = told >= filter.limit;
+            looked_at += told;
             filter.before = page.last().map(|sealed| sealed.seq);
             moved.extend(page.into_iter().filter_map(|sealed| match sealed.event.what {
                 What::Alarm(change) => Some(Moved { at: sealed.event.at, tag: sealed.event.path, change }),
                 _ => None,
             }));
-            if !full || moved.len() >= LOOKED_AT {
+            filter.limit = PAGE.min(most.saturating_sub(looked_at));
+            if !full || filter.limit == 0 {
                 moved.reverse();
                 return Ok((moved, full));
             }

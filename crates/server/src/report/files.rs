@@ -7,12 +7,15 @@ use super::schedule::Doing;
 use super::{Reports, alarms, order, sections, signed_file};
 use crate::erp::files::put;
 use andon_api::ports::NotDone;
+use andon_mes::master::MasterData;
 use andon_model::text::csv_cell;
 use andon_store::StoreError;
 use andon_store::report::{ReportRepository as _, ReportRow, StoredReport};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
 
 /// So many reports are written before anything else is done.
 const AT_ONCE: u32 = 20;
@@ -38,38 +41,85 @@ const TABLES: [(&str, &[&str]); 12] = [
 const OF_KPIS: [(&str, &str, &[&str]); 2] =
     [("losses", "losses", &["id", "ms"]), ("downtime", "reasons", &["element", "reason", "ms", "stops"])];
 
+/// Why the files of a report were not written.
+enum Unwritten {
+    /// No file can be written to its folder.
+    Folder(String),
+    /// It cannot be read.
+    Report(String),
+}
+
 impl Reports {
-    /// Writes the files of reports that are still to be written.
-    pub(super) async fn write_files(&self) -> Result<(), StoreError> {
-        for (id, folder) in self.parts.store.report_files(AT_ONCE).await? {
-            let Some(stored) = self.parts.store.report(id).await? else { continue };
-            let name = stored.row.schedule.clone().unwrap_or_default();
-            let target = self.parts.folder.join(folder);
-            let written = tokio::task::spawn_blocking(move || write(&target, &stored)).await;
-            let written = written.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })?;
-            if written.is_ok() {
-                self.parts.store.report_written(id).await?;
+    /// Writes the files of reports that are still to be written, until so many are. A folder that cannot be written is left until the next
+    /// round, and holds up no other.
+    pub(super) async fn write_files(&self, master: &MasterData, stop: &CancellationToken) -> Result<(), StoreError> {
+        let (mut after, mut written, mut unwritable) = (None, 0, Vec::new());
+        let mut outcomes: BTreeMap<String, Result<(), NotDone>> = BTreeMap::new();
+        'all: while written < AT_ONCE {
+            let page = self.parts.store.report_files(after, &unwritable, AT_ONCE).await?;
+            if page.is_empty() {
+                break;
             }
-            self.note(&name, Doing::Write, written.map_err(NotDone::Failed));
+            for (id, folder) in page {
+                if stop.is_cancelled() {
+                    break 'all;
+                }
+                after = Some(id);
+                if unwritable.contains(&folder) {
+                    continue;
+                }
+                let Some(stored) = self.parts.store.report(id).await? else { continue };
+                let name = stored.row.schedule.clone().unwrap_or_default();
+                let done = match self.write_report(&folder, stored).await? {
+                    Ok(()) => {
+                        self.parts.store.report_written(id).await?;
+                        written += 1;
+                        Ok(())
+                    }
+                    Err(Unwritten::Folder(why)) => {
+                        unwritable.push(folder);
+                        Err(NotDone::Failed(why))
+                    }
+                    Err(Unwritten::Report(why)) => Err(NotDone::Failed(why)),
+                };
+                // What went wrong with one is told, whatever went well with others.
+                let outcome = outcomes.entry(name).or_insert(Ok(()));
+                *outcome = std::mem::replace(outcome, Ok(())).and(done);
+            }
+        }
+        if written < AT_ONCE && unwritable.is_empty() && !stop.is_cancelled() {
+            // Nothing waits but what has just failed.
+            let failed = outcomes.iter().filter(|(_, outcome)| outcome.is_err()).map(|(name, _)| name.clone());
+            self.written(&failed.collect());
+        }
+        for (name, outcome) in outcomes {
+            // Of a schedule that was taken out of the documents nobody is told again and again.
+            if master.reports.contains_key(&name) {
+                self.note(&name, Doing::Write, outcome);
+            }
         }
         Ok(())
+    }
+
+    async fn write_report(&self, folder: &str, stored: StoredReport) -> Result<Result<(), Unwritten>, StoreError> {
+        let target = self.parts.folder.join(folder);
+        let written = tokio::task::spawn_blocking(move || write(&target, &stored)).await;
+        written.map_err(|fault| StoreError::Interrupted { reason: fault.to_string() })
     }
 }
 
 /// Writes a report into a folder. Blocking.
-fn write(folder: &Path, stored: &StoredReport) -> Result<(), String> {
+fn write(folder: &Path, stored: &StoredReport) -> Result<(), Unwritten> {
     let stem = stem(&stored.row);
-    let report: Value = serde_json::from_slice(&stored.content).map_err(|error| error.to_string())?;
-    let failed = |name: &str, error: io::Error| {
-        let path: PathBuf = folder.join(name);
-        format!("{}: {error}", path.display())
-    };
+    let unreadable = |why: &str| Unwritten::Report(format!("a report cannot be read: {why}"));
+    let report: Value = serde_json::from_slice(&stored.content).map_err(|error| unreadable(&error.to_string()))?;
+    let signed = signed_file(stored).map_err(|error| unreadable(&error))?;
+    // Without the name of the file, which is another for each report: what stays the same is told once.
+    let failed = |error: io::Error| Unwritten::Folder(format!("{}: {error}", folder.display()));
     for (table, text) in tables(&report["sections"]) {
-        let name = format!("{stem}.{table}.csv");
-        put(folder, &name, text.as_bytes()).map_err(|error| failed(&name, error))?;
+        put(folder, &format!("{stem}.{table}.csv"), text.as_bytes()).map_err(failed)?;
     }
-    let name = format!("{stem}.json");
-    put(folder, &name, &signed_file(stored)?).map_err(|error| failed(&name, error))
+    put(folder, &format!("{stem}.json"), &signed).map_err(failed)
 }
 
 /// What the files of a report are called, without their ending: `line1-shift_20261128T060000Z_0195…`.

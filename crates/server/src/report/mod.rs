@@ -26,7 +26,8 @@ use andon_access::signing::SigningKey;
 use andon_alarms::Engine;
 use andon_api::ports::NotDone;
 use andon_api::ports::reports::{
-    ReportFile, ReportScheduleView, ReportSubject, ReportView, Reported, ReportsPage, SignatureView, WholeReport,
+    ReportFile, ReportPlace, ReportScheduleView, ReportSubject, ReportView, Reported, ReportsPage, SignatureView,
+    WholeReport,
 };
 use andon_bus::Bus;
 use andon_bus::ids::new_id;
@@ -35,10 +36,12 @@ use andon_mes::certificate::{ALGORITHM, Hex, PublicKey, Signature};
 use andon_mes::report;
 use andon_model::access::Principal;
 use andon_model::event::{Event, Note, What};
+use andon_model::log::{Lane, Log};
 use andon_model::{Clock, Timestamp};
-use andon_store::Store;
 use andon_store::logbook::Key;
 use andon_store::report::{NewReport, ReportFilter, ReportKept, ReportRepository, ReportRow, StoredReport};
+use andon_store::timeline::READER;
+use andon_store::{OutboxRepository as _, Store, StoreError};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,6 +51,9 @@ use uuid::Uuid;
 
 /// So far back the shift that was last is looked for.
 const SHIFTS_BACK: Duration = Duration::from_secs(14 * 86_400);
+/// What is still being read is waited for so long, and looked for so often.
+const READ_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Members of a report that name a person.
 const PEOPLE: [&str; 3] = ["by", "confirmed_by", "created_by"];
 
@@ -55,6 +61,8 @@ const PEOPLE: [&str; 3] = ["by", "confirmed_by", "created_by"];
 pub struct Parts {
     /// The records.
     pub store: Store,
+    /// What was recorded, of which the timeline is made.
+    pub log: Arc<dyn Log>,
     /// Machines, calendars, orders.
     pub mes: Arc<Manufacturing>,
     /// The logbook and who is signed on.
@@ -115,19 +123,47 @@ impl Reports {
         self.parts.clock.now()
     }
 
+    /// Now, to the millisecond, as a report tells it: what it is computed of and what it says of that are the same.
+    fn whole_ms(&self) -> Timestamp {
+        Timestamp::from_millis(self.now().millis())
+    }
+
+    /// Whether what machines said until a time is on the floor, and what is recorded by now is in the timeline; that is waited for a moment.
+    async fn is_read(&self, until: Timestamp) -> Result<bool, StoreError> {
+        let recorded = self.parts.log.durable_seq(Lane::Records);
+        let read = async {
+            loop {
+                let applied = self.parts.store.applied(READER, Lane::Records).await?;
+                // A timeline that is beyond the log is being made again.
+                let is_filled = (recorded..=self.parts.log.durable_seq(Lane::Records)).contains(&applied);
+                if is_filled && self.parts.mes.heard_until() >= until {
+                    return Ok(true);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Ok(false))
+    }
+
     fn public_key(&self) -> PublicKey {
         PublicKey(Hex(self.parts.key.public()))
     }
 
     async fn make_one(&self, key: Uuid, subject: ReportSubject, by: Principal) -> Result<(bool, ReportView), NotDone> {
         let _turn = self.turn.lock().await;
-        let key = key_of(key, &["report", &by.id.to_string(), &format!("{subject:?}")]);
+        let (person, asked) = (by.id.to_string(), asked(&subject));
+        let parts: Vec<&str> = ["report", &person].into_iter().chain(asked.iter().map(String::as_str)).collect();
+        let key = key_of(key, &parts);
         // Before anything is computed; the shift that was on then may be over.
         if let Some((asked, row)) = self.parts.store.report_of_key(key.key).await? {
             return if asked == key.content { Ok((false, self.view(row))) } else { Err(key_used()) };
         }
-        let of = self.meant(subject).await?;
-        match self.keep(of, For::Person(by.id, key), &by).await? {
+        let now = self.whole_ms();
+        let of = self.meant(subject, now).await?;
+        if !self.is_read(of.to.min(now)).await? {
+            return Err(NotDone::Failed("records are still being read; try again in a moment".to_owned()));
+        }
+        match self.keep(of, For::Person(by.id, key), &by, now).await? {
             ReportKept::Now(row) => Ok((true, self.view(row))),
             ReportKept::Before(row) => Ok((false, self.view(row))),
             ReportKept::KeyUsed => Err(key_used()),
@@ -135,10 +171,9 @@ impl Reports {
     }
 
     /// What is meant, with its window.
-    async fn meant(&self, subject: ReportSubject) -> Result<Of, NotDone> {
-        let now = self.now();
+    async fn meant(&self, subject: ReportSubject, now: Timestamp) -> Result<Of, NotDone> {
         match subject {
-            ReportSubject::Order(number) => self.of_order(number).await,
+            ReportSubject::Order(number) => self.of_order(number, now).await,
             ReportSubject::Day(path, window) => {
                 let day = || day_at(&self.calendar_of(&path), now);
                 let (from, to) = window.or_else(day).ok_or_else(|| {
@@ -172,12 +207,17 @@ impl Reports {
         master.calendar_at(path).cloned().unwrap_or_else(in_utc)
     }
 
-    /// Makes a report, signs it and keeps it. In turn.
-    async fn keep(&self, of: Of, whom: For, by: &Principal) -> Result<ReportKept, NotDone> {
+    /// Makes a report, signs it and keeps it. In turn. `made_at` is of whole milliseconds.
+    async fn keep(&self, of: Of, whom: For, by: &Principal, made_at: Timestamp) -> Result<ReportKept, NotDone> {
         let store = &self.parts.store;
         let window = of.order.is_empty().then_some((of.from, of.to));
-        let replaces = store.report_of_window(of.kind, &of.path, &of.order, window).await?.map(|row| row.id);
-        let (id, made_at) = (new_id(&*self.parts.clock), self.now());
+        // Two schedules may tell of the same; a person's is of no schedule, and takes the place of any.
+        let schedule = match &whom {
+            For::Person(..) => None,
+            For::Schedule { name, .. } => Some(name.as_str()),
+        };
+        let replaces = store.report_of_window(of.kind, &of.path, &of.order, window, schedule).await?.map(|row| row.id);
+        let id = new_id(&*self.parts.clock);
         let sections = if of.order.is_empty() {
             self.window_sections(&of, made_at).await?
         } else {
@@ -229,7 +269,7 @@ impl Reports {
             "shift": row.shift,
             "from_ms": row.from.millis(),
             "to_ms": row.to.millis(),
-            "goes_on": row.to > row.made_at,
+            "goes_on": row.subject.is_empty() && row.to > row.made_at,
             "time_zone": self.calendar_of(&row.path).zone(),
             "made_ms": row.made_at.millis(),
             "by": row.by,
@@ -300,13 +340,13 @@ impl Reports {
     }
 
     async fn whole(&self, id: Uuid) -> Result<WholeReport, NotDone> {
-        let StoredReport { row, content, signature, key_id } = self.stored(id).await?;
-        let signature: Signature = Hex(signature);
-        let by = PublicKey::parse(key_id.as_bytes());
+        let stored = self.stored(id).await?;
+        let (row, key_id, own) = (stored.row.clone(), stored.key_id.clone(), self.public_key());
+        let signature: Signature = Hex(stored.signature);
         // Off the threads that serve: it may have megabytes.
         let look = move || {
-            let verified = by.is_ok_and(|key| is_signed_by(&key, &content, &signature));
-            serde_json::from_slice(&content).map(|report: Value| (report, verified))
+            let verified = is_verified(&stored, &own);
+            serde_json::from_slice(&stored.content).map(|report: Value| (report, verified))
         };
         let looked = tokio::task::spawn_blocking(look).await;
         let looked = looked.map_err(|fault| NotDone::Failed(fault.to_string()))?;
@@ -363,6 +403,29 @@ fn signed_file(stored: &StoredReport) -> Result<Vec<u8>, String> {
     Ok(report::file(&stored.content, &key, &Hex(stored.signature)))
 }
 
+/// Whether a report is the one that its row names, and signed under this key. What stands beside it vouches for nothing.
+fn is_verified(stored: &StoredReport, own: &PublicKey) -> bool {
+    let file = signed_file(stored).ok();
+    let head = file.and_then(|file| report::verify(&file, std::slice::from_ref(own), is_signed_by).ok());
+    let row = &stored.row;
+    head.is_some_and(|head| {
+        let said = (head.id, head.kind.as_str(), head.path.as_str(), head.order.as_deref().unwrap_or_default());
+        said == (row.id, &row.kind, &row.path, &row.subject)
+            && (head.from_ms, head.to_ms, head.made_ms) == (row.from.millis(), row.to.millis(), row.made_at.millis())
+    })
+}
+
+/// What is asked, member by member: it is known by it when it comes again.
+fn asked(subject: &ReportSubject) -> Vec<String> {
+    let (kind, of, window) = match subject {
+        ReportSubject::Shift(path, window) => ("shift", path, *window),
+        ReportSubject::Day(path, window) => ("day", path, *window),
+        ReportSubject::Order(number) => ("order", number, None),
+    };
+    let window = window.map(|(from, to)| [from.micros().to_string(), to.micros().to_string()]);
+    [kind.to_owned(), of.clone()].into_iter().chain(window.into_iter().flatten()).collect()
+}
+
 /// What a report is of, in words.
 fn of_words(of: &Of) -> String {
     if of.order.is_empty() {
@@ -417,12 +480,15 @@ impl andon_api::ports::reports::Reports for Reports {
         Box::pin(self.page(filter))
     }
 
-    fn place_of_report(&self, id: Uuid) -> Reported<'_, String> {
-        Box::pin(async move { Ok(self.stored_row(id).await?.path) })
+    fn place_of_report(&self, id: Uuid) -> Reported<'_, ReportPlace> {
+        Box::pin(async move {
+            let row = self.stored_row(id).await?;
+            Ok(ReportPlace { path: row.path, is_of_order: !row.subject.is_empty() })
+        })
     }
 
     fn place_of_order(&self, order: String) -> Reported<'_, String> {
-        Box::pin(async move { Ok(self.of_order(order).await?.path) })
+        Box::pin(async move { Ok(self.of_order(order, self.whole_ms()).await?.path) })
     }
 
     fn report(&self, id: Uuid) -> Reported<'_, WholeReport> {

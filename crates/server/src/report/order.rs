@@ -2,13 +2,15 @@
 
 use super::sections::{amount, job_rows};
 use super::{Of, Reports, pick, table, told};
+use crate::erp::uses;
+use crate::mes::branch_of;
 use crate::trace::units_of;
 use andon_api::ports::NotDone;
 use andon_api::ports::orders::{Orders as _, OrdersProblem};
 use andon_api::ports::trace::OrderUnitView;
 use andon_model::Timestamp;
 use andon_store::orders::OrderRepository as _;
-use andon_store::trace::{PAGE_MAX, TraceRepository as _};
+use andon_store::trace::PAGE_MAX;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -45,13 +47,11 @@ const ENTRIES: u32 = 10_000;
 
 impl Reports {
     /// An order, from when it was made until now, at the branch that holds all places where its jobs are or can be done.
-    pub(super) async fn of_order(&self, number: String) -> Result<Of, NotDone> {
+    pub(super) async fn of_order(&self, number: String, now: Timestamp) -> Result<Of, NotDone> {
         let stored = self.parts.store.order(&number).await?;
         let stored = stored.ok_or_else(|| NotDone::Unknown(format!("work order {number}")))?;
-        let places = stored.jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment));
-        let path = common(places.map(String::as_str));
-        let from = stored.order.created;
-        Ok(Of { kind: "order", path, order: number, shift: None, from, to: self.now().max(from) })
+        let (path, from) = (branch_of(&stored.jobs), stored.order.created);
+        Ok(Of { kind: "order", path, order: number, shift: None, from, to: now.max(from) })
     }
 
     pub(super) async fn order_sections(&self, number: &str, now: Timestamp) -> Result<Map<String, Value>, NotDone> {
@@ -60,7 +60,7 @@ impl Reports {
         let mut of = pick(&view, &ORDER);
         of.insert("note".to_owned(), view["note"].clone());
         let (counts, counts_cut) = self.counts(&order.jobs).await?;
-        let (consumed, consumed_cut) = self.consumption(&order.jobs, now).await?;
+        let (consumed, consumed_cut) = self.consumption(number, now).await?;
         let (units, units_cut) = self.units(order.jobs.iter().map(|job| job.id).collect()).await?;
         let jobs = job_rows(&order.jobs.iter().take(JOBS).collect::<Vec<_>>())?;
         Ok([
@@ -101,19 +101,14 @@ impl Reports {
     }
 
     /// What went into the units of each job, where units are traced.
-    async fn consumption(
-        &self,
-        jobs: &[andon_api::ports::orders::JobView],
-        now: Timestamp,
-    ) -> Result<(Vec<Value>, bool), NotDone> {
+    async fn consumption(&self, number: &str, now: Timestamp) -> Result<(Vec<Value>, bool), NotDone> {
+        let Some((_, jobs)) = self.parts.mes.counted(number).await.map_err(unreadable)? else {
+            return Ok((Vec::new(), false));
+        };
+        let mut used = uses(&self.parts.store, &jobs, now).await.map_err(unreadable)?;
         let (mut rows, mut cut) = (Vec::new(), false);
         for job in jobs {
-            let (Some(path), Some(started)) = (&job.equipment, job.started_ms) else { continue };
-            let ended = job.ended_ms.map_or(now, Timestamp::from_millis);
-            // Times of the API are cut to the millisecond.
-            let until = ended.plus(std::time::Duration::from_millis(1));
-            let from = Timestamp::from_millis(started);
-            let used = self.parts.store.trace_used_for(job.id, path.clone(), from, until).await?;
+            let used = used.remove(&job.id).unwrap_or_default();
             cut |= used.len() >= usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
             let row = |used: andon_store::trace::JobUse| json!({ "job": job.number, "material": used.material, "number": used.number, "quantity": amount(used.quantity) });
             rows.extend(used.into_iter().map(row));
@@ -145,34 +140,9 @@ fn unit(unit: OrderUnitView) -> Value {
     json!({ "number": unit.number, "state": unit.state, "made_ms": unit.made_ms, "certificate": certificate, "sha256": sha256 })
 }
 
-/// The longest path at or below which all of these are; empty: the whole tree.
-fn common<'p>(mut paths: impl Iterator<Item = &'p str>) -> String {
-    let Some(first) = paths.next() else { return String::new() };
-    let mut names: Vec<&str> = first.split('/').collect();
-    for path in paths {
-        let same = names.iter().zip(path.split('/')).take_while(|(a, b)| *a == b).count();
-        names.truncate(same);
-    }
-    names.join("/")
-}
-
 fn unreadable(problem: OrdersProblem) -> NotDone {
     match problem {
         OrdersProblem::Unknown(what) => NotDone::Unknown(what),
         problem => NotDone::Failed(problem.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::common;
-
-    #[test]
-    fn a_branch_holds_all_places_and_no_part_of_a_name() {
-        assert_eq!(common(["works/line/press", "works/line/oven"].into_iter()), "works/line");
-        assert_eq!(common(["works/line1", "works/line2"].into_iter()), "works");
-        assert_eq!(common(["works/line", "works/line/oven"].into_iter()), "works/line");
-        assert_eq!(common(["a/b", "c/b"].into_iter()), "");
-        assert_eq!(common([].into_iter()), "");
     }
 }

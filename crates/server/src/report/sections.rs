@@ -5,6 +5,7 @@
 
 use super::{Of, Reports, pick, table, told};
 use andon_api::ports::NotDone;
+use andon_api::ports::maintenance::MaintenanceProblem;
 use andon_api::ports::mes::{Mes as _, MesProblem, Window};
 use andon_api::ports::orders::{JobView, Orders as _, OrdersProblem};
 use andon_api::ports::shift::{EntryView, HandoverView, Labour as _, Logbook as _};
@@ -13,7 +14,7 @@ use andon_model::Timestamp;
 use andon_model::access::Principal;
 use andon_store::logbook::{EntryFilter, HANDOVER};
 use andon_store::maintenance::{MaintenanceRepository as _, WorkSpan};
-use andon_store::orders::{MOST_SPANS, OrderRepository as _, SpanFilter};
+use andon_store::orders::{OrderRepository as _, SpanFilter};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -104,7 +105,7 @@ const HANDOVERS: u32 = 100;
 const PLACES: usize = 500;
 const MAINTENANCE: usize = 200;
 /// The most spans of jobs, and of maintenance work, that are looked at.
-const SPANS: usize = 20_000;
+const SPANS: u32 = 5_000;
 const WORK: u32 = 5_000;
 /// A hand-over of the shift is written so long after its end at the latest.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(4 * 3600);
@@ -113,7 +114,7 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(4 * 3600);
 type Section = Result<Map<String, Value>, Missing>;
 
 /// Why a section is not there.
-enum Missing {
+pub(super) enum Missing {
     /// It cannot be told; the report goes without it.
     Told(String),
     /// It may be told at the next try.
@@ -153,6 +154,15 @@ impl From<OrdersProblem> for Missing {
     }
 }
 
+impl From<MaintenanceProblem> for Missing {
+    fn from(problem: MaintenanceProblem) -> Self {
+        match problem {
+            MaintenanceProblem::Failed(text) => Self::Failed(NotDone::Failed(text)),
+            problem => Self::Told(problem.to_string()),
+        }
+    }
+}
+
 impl Reports {
     /// The sections of a window, as far as it is over.
     pub(super) async fn window_sections(&self, of: &Of, now: Timestamp) -> Result<Map<String, Value>, NotDone> {
@@ -165,8 +175,8 @@ impl Reports {
             Err(Missing::Told(why)) => (Err(Missing::Told(why.clone())), Err(Missing::Told(why))),
         };
         let sections = [
-            ("kpis", self.kpi_section(path, of.from, of.to).await),
-            ("children", self.children_section(path, of.from, of.to).await),
+            ("kpis", self.kpi_section(path, of.from, until).await),
+            ("children", self.children_section(path, of.from, until).await),
             ("orders", orders),
             ("jobs", jobs),
             ("alarms", self.alarm_section(path, span).await.map_err(Missing::from)),
@@ -226,10 +236,15 @@ impl Reports {
         path: &str,
         (from, to): (Timestamp, Timestamp),
     ) -> Result<(Map<String, Value>, Map<String, Value>), Missing> {
-        let (stood, mut cut) = self.jobs_that_stood(path, from, to).await?;
-        let mut numbers = BTreeSet::new();
+        let (stood, mut cut) = self.jobs_that_stood(path, (from, to), (SPANS, JOBS)).await?;
+        let (mut numbers, mut known) = (BTreeSet::new(), BTreeSet::new());
         for job in &stood {
+            // An order names all of its jobs.
+            if known.contains(job) {
+                continue;
+            }
             if let Some(stored) = self.parts.store.order_of_job(*job).await? {
+                known.extend(stored.jobs.iter().map(|row| row.id));
                 numbers.insert(stored.order.number);
             }
         }
@@ -243,28 +258,27 @@ impl Reports {
         Ok((table(orders, cut), table(jobs, cut)))
     }
 
-    /// Jobs that stood at a machine on or below a path.
-    async fn jobs_that_stood(
+    /// Jobs that stood at a machine on or below a path; of more than so many spans and jobs those that stood there last, and that there are
+    /// more.
+    pub(super) async fn jobs_that_stood(
         &self,
         path: &str,
-        from: Timestamp,
-        to: Timestamp,
+        (from, to): (Timestamp, Timestamp),
+        (most_spans, most_jobs): (u32, usize),
     ) -> Result<(BTreeSet<Uuid>, bool), Missing> {
-        let mut filter = SpanFilter { branches: vec![path.to_owned()], ..SpanFilter::of(from, to) };
-        let (mut stood, mut looked) = (BTreeSet::new(), 0);
-        loop {
-            let page = self.parts.store.job_spans(filter.clone()).await?;
-            looked += page.len();
-            // What lasts is found of any window.
-            let touching = page.iter().filter(|span| span.from < to && span.to.is_none_or(|ended| from < ended));
-            stood.extend(touching.map(|span| span.job));
-            let full = page.len() >= usize::try_from(MOST_SPANS).unwrap_or(usize::MAX);
-            filter.after = page.last().cloned();
-            if !full || looked >= SPANS || stood.len() > JOBS {
-                let cut = (full && looked >= SPANS) || stood.len() > JOBS;
-                return Ok((stood.into_iter().take(JOBS).collect(), cut));
+        let branches = vec![path.to_owned()];
+        let filter = SpanFilter { branches, limit: most_spans, newest_first: true, ..SpanFilter::of(from, to) };
+        let spans = self.parts.store.job_spans(filter).await?;
+        let mut cut = spans.len() >= usize::try_from(most_spans).unwrap_or(usize::MAX);
+        let mut stood = BTreeSet::new();
+        for span in spans {
+            if stood.len() >= most_jobs && !stood.contains(&span.job) {
+                cut = true;
+                break;
             }
+            stood.insert(span.job);
         }
+        Ok((stood, cut))
     }
 
     async fn logbook_section(&self, path: &str, window: (Timestamp, Timestamp)) -> Section {
@@ -324,12 +338,7 @@ impl Reports {
         let mut rows = Vec::new();
         for (order, time) in worked.into_iter().take(MAINTENANCE) {
             let Some(stored) = self.parts.store.maintenance_by_id(order).await? else { continue };
-            let view = self
-                .parts
-                .maintenance
-                .shown(&stored)
-                .await
-                .map_err(|problem| Missing::Failed(NotDone::Failed(problem.to_string())))?;
+            let view = self.parts.maintenance.shown(&stored).await?;
             let mut row = pick(&told(&view)?, &MAINTAINED);
             row.insert("work_ms".to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into());
             rows.push(Value::Object(row));
@@ -361,4 +370,21 @@ pub(super) fn job_rows(jobs: &[&JobView]) -> Result<Vec<Value>, NotDone> {
 /// Millionths as an amount.
 pub(super) fn amount(millionths: i64) -> f64 {
     Quantity::from_millionths(millionths).to_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_of_maintenance_that_cannot_be_told_is_no_reason_to_make_no_report() {
+        let (why, remedy) = ("as it is".to_owned(), "none".to_owned());
+        let told = |problem: MaintenanceProblem| match Missing::from(problem) {
+            Missing::Told(why) => Some(why),
+            Missing::Failed(_) => None,
+        };
+        assert_eq!(told(MaintenanceProblem::Refused(why.clone(), remedy)).as_ref(), Some(&why));
+        assert!(told(MaintenanceProblem::Unknown(why.clone())).is_some_and(|told| told.contains(&why)));
+        assert_eq!(told(MaintenanceProblem::Failed(why)), None, "that is tried again");
+    }
 }

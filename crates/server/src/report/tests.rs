@@ -3,9 +3,10 @@
 use super::{Parts, Reports, report};
 use crate::adapters::StoredAccounts;
 use crate::maintenance::{self, Maintenance};
-use crate::mes::testbed::{EXECUTE, HELD, NODE, Testbed, at};
+use crate::mes::testbed::{EXECUTE, HELD, NODE, Testbed, at, plant_of};
 use crate::node_tests::{apply, ask, json_of, start};
 use crate::shift::{self, Shift};
+use crate::topics_tests::{as_token, token};
 use crate::verify::is_signed_by;
 use andon_access::signing::SigningKey;
 use andon_access::{Accounts, AccountsOptions};
@@ -17,19 +18,20 @@ use andon_api::ports::shift::{EntryWish, Labour as _, Links, Logbook as _};
 use andon_bus::ids::new_id;
 use andon_mes::certificate::{Hex, PublicKey};
 use andon_model::access::{Grant, Principal, PrincipalKind, Role};
-use andon_model::event::{AlarmChange, AlarmState, Event, What};
+use andon_model::event::{AlarmChange, AlarmState, Event, Note, What};
 use andon_model::log::{Lane, Log};
 use andon_model::record::Recorder as _;
 use andon_model::{Clock, StatusCode, Value};
-use andon_store::report::ReportFilter;
+use andon_store::report::{NewReport, ReportFilter, ReportKept, ReportRepository as _, ReportRow};
 use andon_store::timeline::{READER, run_timeline};
 use andon_store::trace::{
     Disposition, ItemKind, ItemName, ItemRef, NewItem, NewPass, Step, Told, TraceRepository as _,
 };
-use andon_store::{OutboxRepository as _, Store};
+use andon_store::{OutboxRepository as _, PlantRepository as _, Store};
 use serde_json::{Value as Json, json};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -65,6 +67,8 @@ struct Here {
     accounts: Arc<Accounts>,
     shift: Arc<Shift>,
     reports: Arc<Reports>,
+    /// Fills the timeline from the log until its end.
+    filling: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
 }
 
 impl Here {
@@ -95,6 +99,7 @@ impl Here {
         });
         let reports = Reports::new(Parts {
             store: bed.store.clone(),
+            log: bed.log.clone(),
             mes: bed.mes.clone(),
             shift: shift.clone(),
             maintenance,
@@ -107,10 +112,29 @@ impl Here {
             node: NODE,
             folder: bed.folder.path().join("reports"),
         });
-        Self { bed, accounts, shift, reports }
+        let mut here = Self { bed, accounts, shift, reports, filling: None };
+        here.start_timeline();
+        here
     }
 
-    async fn killed(self) -> Self {
+    fn start_timeline(&mut self) {
+        let (store, log) = (Arc::new(self.bed.store.clone()), self.bed.log.clone());
+        let stop = CancellationToken::new();
+        let filling = run_timeline(store, log, stop.clone());
+        // Ends with `stop`.
+        let filling = tokio::spawn(async move { filling.await.expect("filled") });
+        self.filling = Some((stop, filling));
+    }
+
+    async fn stop_timeline(&mut self) {
+        if let Some((stop, filling)) = self.filling.take() {
+            stop.cancel();
+            filling.await.expect("ended");
+        }
+    }
+
+    async fn killed(mut self) -> Self {
+        self.stop_timeline().await;
         drop(self.reports);
         drop(self.shift);
         drop(self.accounts);
@@ -131,7 +155,7 @@ impl Here {
 
     /// So many hours later the same.
     async fn turn_on(&mut self, hours: u64) {
-        self.bed.clock.advance(std::time::Duration::from_secs(hours * 3600));
+        self.bed.clock.advance(Duration::from_secs(hours * 3600));
         self.bed.go_on().await;
         self.reports.round(&CancellationToken::new()).await;
     }
@@ -192,19 +216,10 @@ impl Here {
 
     /// An alarm of a tag moves, at a minute, and is in the timeline.
     async fn alarm(&self, minute: i64, tag: &str, from: AlarmState, to: AlarmState) {
-        let change = AlarmChange {
-            alarm: format!("{tag}:high"),
-            occurrence: Uuid::from_u128(70),
-            from,
-            to,
-            priority: 2,
-            condition: "high".to_owned(),
-            message: "too hot".to_owned(),
-            value: Value::Null,
-            quality: StatusCode::GOOD,
-            limit: None,
-            note: None,
-        };
+        self.record(minute, tag, AlarmChange { alarm: format!("{tag}:high"), ..change(from, to) }).await;
+    }
+
+    async fn record(&self, minute: i64, tag: &str, change: AlarmChange) {
         let (id, by) = (new_id(&*self.bed.clock), Principal::SYSTEM);
         let event = Event { id, at: at(minute), source_at: None, path: tag.to_owned(), by, what: What::Alarm(change) };
         self.bed.recorder.record(event).await.expect("recorded");
@@ -212,20 +227,70 @@ impl Here {
 
     /// Everything in the log is in the timeline.
     async fn timeline(&self) {
-        let (store, log, stop) = (Arc::new(self.bed.store.clone()), self.bed.log.clone(), CancellationToken::new());
-        // Ends with `stop`.
-        let filling = tokio::spawn(run_timeline(store, log, stop.clone()));
         let end = self.bed.log.durable_seq(Lane::Records);
         while self.bed.store.applied(READER, Lane::Records).await.expect("read") < end {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        stop.cancel();
-        filling.await.expect("ended").expect("filled");
+    }
+
+    /// Another plant is in force.
+    async fn follow(&self, plant: &str) {
+        let store = &self.bed.store;
+        let version = store.current_plant().await.expect("a model").0.version;
+        store.apply_plant(version, plant_of(plant), Principal::SYSTEM, None).await.expect("applied");
+        let (plant, ids) = store.current_plant().await.expect("a model");
+        self.bed.bus.set_plant(Arc::new(plant), ids);
+        self.bed.mes.follow().await.expect("followed");
+    }
+
+    /// What could not be done last, in words.
+    async fn error(&self) -> Option<String> {
+        self.reports.schedules().await.expect("schedules").remove(0).error.map(|error| error.text)
+    }
+
+    /// Files of reports in a folder.
+    fn files(&self, folder: &str) -> usize {
+        let files = std::fs::read_dir(self.bed.folder.path().join("reports").join(folder)).expect("a folder");
+        let names = files.map(|file| file.expect("a file").file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".json")).count()
+    }
+
+    /// A report that somebody has written past the node: with these members, signed under this key.
+    async fn forge(&self, mut row: ReportRow, mut content: Json, own_id: bool, key: &SigningKey) -> Uuid {
+        let old = std::mem::replace(&mut row.id, new_id(&*self.bed.clock));
+        let by = PublicKey(Hex(key.public()));
+        content["id"] = json!(if own_id { row.id } else { old });
+        content["node"]["key_id"] = json!(by.to_string());
+        (row.schedule, row.by) = (None, Some(Uuid::from_u128(9)));
+        let content = report::canonical(&content).expect("canonical");
+        let what = What::Note(Note { text: "forged".to_owned(), until: None });
+        let id = new_id(&*self.bed.clock);
+        let event = Event { id, at: at(0), source_at: None, path: "works".to_owned(), by: Principal::SYSTEM, what };
+        let (signature, id) = (key.sign(&content).expect("signed"), row.id);
+        let new = NewReport { row, key: None, content, signature, key_id: by.to_string(), folder: None, event };
+        assert!(matches!(self.bed.store.report_keep(new).await, Ok(ReportKept::Now(_))));
+        id
     }
 
     fn key(&self) -> PublicKey {
         let key = SigningKey::open(&self.bed.folder.path().join("signing-key.pem")).expect("a key");
         PublicKey(Hex(key.public()))
+    }
+}
+
+fn change(from: AlarmState, to: AlarmState) -> AlarmChange {
+    AlarmChange {
+        alarm: "hot".to_owned(),
+        occurrence: Uuid::from_u128(70),
+        from,
+        to,
+        priority: 2,
+        condition: "high".to_owned(),
+        message: "too hot".to_owned(),
+        value: Value::Null,
+        quality: StatusCode::GOOD,
+        limit: None,
+        note: None,
     }
 }
 
@@ -424,8 +489,16 @@ async fn a_person_has_one_made_once_for_a_key_also_of_a_shift_that_is_on() {
     assert_eq!(whole.report["sections"]["kpis"]["to_ms"], json!(at(30).millis()), "as far as it is over");
     let (made, again) = here.make(1, on(), &mara).await.expect("as before");
     assert_eq!((made, again.id), (false, first.id));
-    let other = here.make(1, ReportSubject::Day("works".to_owned(), None), &mara).await;
-    assert!(matches!(other, Err(NotDone::Conflict(..))), "{other:?}");
+    for other in [ReportSubject::Day("works".to_owned(), None), shift_of(-120, 6 * 60), shift_of(-120, 30)] {
+        let other = here.make(1, other, &mara).await;
+        assert!(matches!(other, Err(NotDone::Conflict(..))), "{other:?}");
+    }
+    for _ in 0..2 {
+        let (_, again) = here.make(5, shift_of(-120, 20), &mara).await.expect("made");
+        assert_eq!((again.from_ms, again.to_ms), (at(-120).millis(), at(20).millis()));
+    }
+    let other = here.make(5, shift_of(-120, 21), &mara).await;
+    assert!(matches!(other, Err(NotDone::Conflict(..))), "another window is something else: {other:?}");
     let (_, day) = here.make(2, ReportSubject::Day("works".to_owned(), None), &mara).await.expect("made");
     assert_eq!((day.from_ms, day.to_ms), (at(-8 * 60).millis(), at(16 * 60).millis()));
     let nowhere = here.make(3, ReportSubject::Shift("works/store".to_owned(), None), &mara).await;
@@ -466,13 +539,13 @@ fn unit(clock: &dyn Clock, number: &str, job: Uuid) -> [Step; 2] {
 
 #[tokio::test]
 async fn an_orders_report_has_its_jobs_counts_and_units_and_stands_at_the_branch_of_them_all() {
-    let here = Here::new().await;
+    let mut here = Here::new().await;
     let mara = here.person("mara").await;
     let job = here.order("4711", &mara).await;
     let store: &Store = &here.bed.store;
     let steps = ["S1", "S2"].into_iter().flat_map(|number| unit(&*here.bed.clock, number, job)).collect();
     store.trace_apply(Told::of(steps, None)).await.expect("applied");
-    here.bed.clock.set(at(20));
+    here.bed.at_minute(20, &[]).await;
     let order = || ReportSubject::Order("4711".to_owned());
     assert_eq!(here.reports.place_of_order("4711".to_owned()).await.as_deref(), Ok("works/line/press"));
     let (_, row) = here.make(1, order(), &mara).await.expect("made");
@@ -515,6 +588,275 @@ async fn what_a_schedule_keeps_no_longer_goes_and_a_clock_that_leaps_takes_nothi
     here.turn_on(26).await;
     assert!(!here.all().await.iter().any(|row| row.id == first), "it has stood by it for a day");
     assert!(here.all().await.len() > 20, "the others are not so old");
+}
+
+#[tokio::test]
+async fn a_leap_that_a_restart_follows_takes_nothing_either() {
+    let mut here = Here::new().await;
+    here.round_at(0).await;
+    let first = here.all().await[0].id;
+    here.bed.clock.set(at(60 * 24 * 60));
+    here.turn_on(2).await;
+    // The newest report says what the clock says.
+    let mut here = here.killed().await;
+    here.turn_on(1).await;
+    assert!(here.all().await.iter().any(|row| row.id == first), "the clock has leapt");
+    here.turn_on(26).await;
+    assert!(!here.all().await.iter().any(|row| row.id == first), "it has stood by it for a day");
+}
+
+#[tokio::test]
+async fn another_calendar_makes_no_reports_of_shifts_that_never_were() {
+    let mut here = Here::new().await;
+    here.round_at(0).await;
+    here.round_at(6 * 60 + 10).await;
+    let made = here.windows().await;
+    assert_eq!(made.len(), 2);
+    let shifts = r#"shift = [{ name = "A", from = "05:00", to = "13:00" }, { name = "B", from = "13:00", to = "21:00" }, { name = "C", from = "21:00", to = "05:00" }]"#;
+    let from = PLANT.find("shift = [").expect("shifts");
+    let to = from + PLANT[from..].find('\n').expect("a line");
+    here.follow(&format!("{}{shifts}{}", &PLANT[..from], &PLANT[to..])).await;
+    here.round_at(6 * 60 + 20).await;
+    assert_eq!(here.windows().await, made, "nothing of the last two weeks");
+    let next = here.reports.schedules().await.expect("schedules").remove(0).next.expect("a next one");
+    assert_eq!((next.from_ms, next.to_ms), (at(5 * 60).millis(), at(13 * 60).millis()));
+    here.round_at(13 * 60 + 10).await;
+    assert_eq!(here.windows().await[2..], [(13, Some("B".to_owned()))]);
+    // And back again: what ended before the last one is not looked at.
+    here.follow(PLANT).await;
+    here.round_at(13 * 60 + 20).await;
+    assert_eq!(here.windows().await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_has_made_holds_up_nothing() {
+    let mut here = Here::new().await;
+    here.round_at(60 * 24 * 60).await;
+    let ahead = here.windows().await;
+    assert_eq!(ahead.len(), 1, "the first one of all");
+    here.round_at(0).await;
+    assert_eq!(here.windows().await[0], (-10, Some("Late".to_owned())));
+    let next = here.reports.schedules().await.expect("schedules").remove(0).next.map(|next| next.at_ms);
+    assert_eq!(next, Some(at(6 * 60 + 10).millis()));
+    here.round_at(6 * 60 + 10).await;
+    assert_eq!(here.windows().await[1], (6, Some("Early".to_owned())));
+    assert_eq!(here.windows().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_window_that_cannot_be_made_is_owed_and_holds_up_none_after_it() {
+    let mut here = Here::new().await;
+    here.round_at(0).await;
+    // More than a report may have, raised in the early shift.
+    let message = "x".repeat(50_000);
+    for number in 0..200 {
+        let change = AlarmChange {
+            alarm: format!("alarm {number}"),
+            message: message.clone(),
+            ..change(AlarmState::Normal, AlarmState::Unacknowledged)
+        };
+        here.record(30, "works/line/press/state", change).await;
+    }
+    here.timeline().await;
+    here.round_at(6 * 60 + 10).await;
+    assert_eq!(here.windows().await.len(), 1);
+    assert!(here.error().await.is_some_and(|why| why.contains("bytes")), "{:?}", here.error().await);
+    here.round_at(14 * 60 + 10).await;
+    let made: Vec<i64> = here.windows().await.into_iter().map(|(begins, _)| begins).collect();
+    assert_eq!(made, [-10, 14], "the late shift has its own");
+    // What is owed is tried again now and then, and told all the time.
+    for (second, tried) in [(10, 0), (59, 0), (60, 60), (70, 60)] {
+        let minute = at(14 * 60 + 10);
+        here.bed.clock.advance(minute.plus(Duration::from_secs(second)).since(here.bed.clock.now()));
+        here.bed.go_on().await;
+        here.reports.round(&CancellationToken::new()).await;
+        let error = here.reports.schedules().await.expect("schedules").remove(0).error.expect("an error");
+        assert_eq!(error.at_ms, minute.millis() + tried * 1_000, "after {second} s");
+    }
+    // A restart forgets none.
+    let mut here = here.killed().await;
+    here.round_at(14 * 60 + 12).await;
+    assert_eq!(here.windows().await.len(), 2);
+    assert!(here.error().await.is_some(), "it is tried again");
+    let next = here.reports.schedules().await.expect("schedules").remove(0).next.map(|next| next.from_ms);
+    assert_eq!(next, Some(at(-120).millis()));
+    here.round_at(20 * 24 * 60).await;
+    assert_eq!(here.error().await, None, "as long as is caught up with");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told_once_and_holds_up_no_other() {
+    let more = "[[report]]\nname = \"works day\"\nkind = \"day\"\nat = \"works\"\nfolder = \"days\"\n";
+    let mut here = Here::over(Testbed::new(&format!("{PLANT}{more}")).await).await;
+    let folder = here.bed.folder.path().join("reports");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("line1"), "in the way").expect("written");
+    here.round_at(0).await;
+    let (told, error) = (here.bed.notes.lost(), here.error().await);
+    assert_eq!(told, 1, "nobody takes notes here, so that they are counted");
+    assert_eq!(here.files("days"), 1);
+    // More than are written at once wait for the folder.
+    here.round_at(14 * 24 * 60).await;
+    here.reports.round(&CancellationToken::new()).await;
+    let all = here.all().await;
+    let days = all.iter().filter(|row| row.kind == "day").count();
+    assert!(all.len() - days > 20 && days > 10, "{} and {days}", all.len());
+    assert_eq!(here.files("days"), days, "another's files are written");
+    assert_eq!((here.bed.notes.lost(), here.error().await), (told, error), "the same is told once");
+    // Nobody has to hear of a schedule that is none any more.
+    let from = PLANT.find("[[report]]").expect("a schedule");
+    here.follow(&PLANT[..from]).await;
+    for _ in 0..2 {
+        here.reports.round(&CancellationToken::new()).await;
+    }
+    assert_eq!(here.bed.notes.lost(), told);
+    here.follow(PLANT).await;
+    std::fs::remove_file(folder.join("line1")).expect("removed");
+    for _ in 0..2 {
+        here.reports.round(&CancellationToken::new()).await;
+    }
+    assert_eq!((here.files("line1/shifts"), here.error().await), (all.len() - days, None));
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_waited_for_and_a_person_is_told() {
+    let mut here = Here::new().await;
+    let mara = here.person("mara").await;
+    here.round_at(0).await;
+    here.timeline().await;
+    here.stop_timeline().await;
+    here.alarm(70, "works/line/press/state", AlarmState::Normal, AlarmState::Unacknowledged).await;
+    here.round_at(6 * 60 + 10).await;
+    assert_eq!((here.windows().await.len(), here.error().await), (1, None), "it would be without the alarm");
+    let made = here.make(1, shift_of(-120, 6 * 60), &mara).await;
+    assert!(matches!(&made, Err(NotDone::Failed(why)) if why.contains("still being read")), "{made:?}");
+    here.start_timeline();
+    here.reports.round(&CancellationToken::new()).await;
+    let early = here.all().await.pop().expect("a report");
+    assert_eq!(here.whole(early.id).await.report["sections"]["alarms"]["raised"], json!(1));
+    // The same of what machines said until now.
+    here.bed.clock.set(at(6 * 60 + 30));
+    let day = || ReportSubject::Day("works".to_owned(), None);
+    let made = here.make(2, day(), &mara).await;
+    assert!(matches!(&made, Err(NotDone::Failed(why)) if why.contains("still being read")), "{made:?}");
+    here.bed.go_on().await;
+    here.make(2, day(), &mara).await.expect("made");
+}
+
+#[tokio::test]
+async fn a_report_of_a_shift_that_goes_on_is_not_out_of_date_at_once() {
+    let mut here = Here::new().await;
+    let mara = here.person("mara").await;
+    here.bed.at_minute(1, &[("press/state", EXECUTE)]).await;
+    here.bed.clock.set(at(30).plus(Duration::from_micros(437)));
+    here.bed.go_on().await;
+    let (_, row) = here.make(1, ReportSubject::Shift("works/line".to_owned(), None), &mara).await.expect("made");
+    assert_eq!(here.whole(row.id).await.superseded, Some(false));
+    here.bed.at_minute(60, &[]).await;
+    assert_eq!(here.whole(row.id).await.superseded, Some(false), "the shift goes on, the report does not");
+}
+
+#[tokio::test]
+async fn what_came_after_a_window_pushes_nothing_of_it_out() {
+    let here = Here::new().await;
+    let (normal, raised) = (AlarmState::Normal, AlarmState::Unacknowledged);
+    for (minute, from, to) in
+        [(10, normal, raised), (20, raised, normal), (70, normal, raised), (75, raised, normal), (80, normal, raised)]
+    {
+        here.alarm(minute, "works/line/press/state", from, to).await;
+    }
+    here.timeline().await;
+    let section = here.reports.alarms_of("works/line", (at(-120), at(60)), 2).await.expect("alarms");
+    assert_eq!((&section["raised"], &section["truncated"]), (&json!(1), &json!(true)));
+    assert_eq!(section["rows"][0]["longest_ms"], json!(10 * 60_000));
+    let section = here.reports.alarms_of("works/line", (at(-120), at(60)), 9).await.expect("alarms");
+    assert_eq!((&section["raised"], &section["truncated"]), (&json!(1), &json!(false)));
+}
+
+#[tokio::test]
+async fn of_many_jobs_those_are_told_that_stood_there_last() {
+    let here = Here::new().await;
+    let mara = here.person("mara").await;
+    let mut jobs = Vec::new();
+    for number in ["4711", "4712", "4713"] {
+        let job = here.order(number, &mara).await;
+        here.bed.clock.advance(Duration::from_secs(60));
+        let version = here.bed.mes.job(job, mara.id).await.expect("a job").version;
+        let wish = TriggerWish {
+            what: JobTrigger::Stop,
+            version,
+            key: new_id(&*here.bed.clock),
+            reason: None,
+            why: None,
+            prepared: None,
+            equipment: None,
+        };
+        here.bed.mes.trigger(job, wish, mara.clone()).await.expect("stopped");
+        here.bed.clock.advance(Duration::from_secs(60));
+        jobs.push(job);
+    }
+    for (most, stood, cut) in [((9, 9), 3, false), ((2, 9), 2, true), ((9, 2), 2, true), ((9, 3), 3, false)] {
+        let told = here.reports.jobs_that_stood("works/line", (at(-120), at(60)), most).await.ok().expect("read");
+        assert_eq!(told, (jobs[3 - stood..].iter().copied().collect(), cut), "{most:?}");
+    }
+    let first = here.reports.jobs_that_stood("works/line", (at(-120), at(1)), (9, 9)).await.ok().expect("read");
+    assert_eq!(first, (jobs[..1].iter().copied().collect(), false), "of the window");
+}
+
+#[tokio::test]
+async fn only_what_the_node_has_signed_of_that_row_is_verified() {
+    let mut here = Here::new().await;
+    here.round_at(0).await;
+    let whole = here.whole(here.all().await[0].id).await;
+    let row = here.bed.store.report_row(whole.row.id).await.expect("read").expect("a row");
+    let key = |name: &str| SigningKey::open(&here.bed.folder.path().join(name)).expect("a key");
+    let (own, other) = (key("signing-key.pem"), key("other-key.pem"));
+    let honest = here.forge(row.clone(), whole.report.clone(), true, &own).await;
+    let other = here.forge(row.clone(), whole.report.clone(), true, &other).await;
+    let moved = ReportRow { path: "works/store".to_owned(), ..row.clone() };
+    let moved = here.forge(moved, whole.report.clone(), true, &own).await;
+    let renamed = here.forge(row, whole.report.clone(), false, &own).await;
+    for (id, verified) in [(honest, true), (other, false), (moved, false), (renamed, false)] {
+        assert_eq!(here.whole(id).await.verified, verified);
+    }
+}
+
+#[tokio::test]
+async fn two_schedules_of_one_place_take_the_place_of_none_of_each_other() {
+    let second = PLANT.replace("line shift", "other shift");
+    let second = &second[second.find("[[report]]").expect("a schedule")..];
+    let mut here = Here::over(Testbed::new(&format!("{PLANT}{second}")).await).await;
+    here.round_at(0).await;
+    let all = here.all().await;
+    assert_eq!((all.len(), all[0].from_ms), (2, all[1].from_ms));
+    assert!(all.iter().all(|row| row.replaces.is_none() && row.replaced_by.is_none()), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orders_report_is_for_those_who_may_view_traceability() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = start(folder.path(), "").await.expect("a node");
+    apply(&node, PLANT, 0).await;
+    let order = json!({ "number": "4711", "material": "BOLT", "quantity": 5, "release": true });
+    let (status, made) = json_of(&node, "POST", "/api/mes/orders", order).await;
+    assert_eq!(status, 201, "{made}");
+    let wish = |key| json!({ "key": Uuid::from_u128(key), "kind": "order", "order": "4711" });
+    let (status, of_order) = json_of(&node, "POST", "/api/mes/reports", wish(1)).await;
+    assert_eq!(status, 201, "{of_order}");
+    let day = json!({ "key": Uuid::from_u128(2), "kind": "day", "path": "works/line" });
+    let (_, day) = json_of(&node, "POST", "/api/mes/reports", day).await;
+    // No station tells of units, so that only who has the whole plant may view them.
+    let (all, line) = (token(&node, "operator", "").await, token(&node, "operator", "works").await);
+    for (report, who, status) in [(&of_order, &all, 200), (&of_order, &line, 404), (&day, &line, 200)] {
+        let one = format!("/api/mes/reports/{}", report["id"].as_str().expect("an id"));
+        for path in [one.clone(), format!("{one}/file")] {
+            let (told, answer) = as_token(&node, who, "GET", &path, Json::Null).await;
+            assert_eq!(told, status, "{path}: {answer}");
+        }
+    }
+    assert_eq!(as_token(&node, &line, "POST", "/api/mes/reports", wish(3)).await.0, 404);
+    assert_eq!(as_token(&node, &all, "POST", "/api/mes/reports", wish(3)).await.0, 201);
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

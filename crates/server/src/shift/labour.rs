@@ -21,7 +21,7 @@ use andon_store::StoreError;
 use andon_store::labour::{
     Ended, LabourFilter, LabourRepository, LabourSpan, MOST_SPANS, SignOff, SignOn, Signed, SpanChange,
 };
-use andon_store::orders::{JobSpan, OrderRepository, SpanFilter};
+use andon_store::orders::{JobSpan, SpanFilter};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -292,26 +292,13 @@ impl Shift {
                 "ask for less time, or for a lower place".to_owned(),
             ));
         }
-        let jobs = self.job_spans(&path, window).await?;
+        let stood = SpanFilter { branches: vec![path.clone()], ..SpanFilter::of(window.0, window.1) };
+        let jobs = self.parts.mes.spans(stood).await?;
         let master = self.parts.mes.master_data();
         // Off the threads that serve: there may be many.
         let sums = tokio::task::spawn_blocking(move || Sum::of(&spans, &jobs, &master, window, now)).await;
         let sums = sums.map_err(|error| NotDone::Failed(error.to_string()))?;
         Ok(self.answer(path, (from, to), now, &sums, &sight))
-    }
-
-    async fn job_spans(&self, path: &str, (from, to): (Timestamp, Timestamp)) -> Result<Vec<JobSpan>, NotDone> {
-        let mut filter = SpanFilter { branches: vec![path.to_owned()], ..SpanFilter::of(from, to) };
-        let mut all = Vec::new();
-        loop {
-            let page = self.parts.store.job_spans(filter.clone()).await?;
-            let full = page.len() >= usize::try_from(filter.limit).unwrap_or(usize::MAX);
-            filter.after = page.last().cloned();
-            all.extend(page);
-            if !full {
-                return Ok(all);
-            }
-        }
     }
 
     fn answer(

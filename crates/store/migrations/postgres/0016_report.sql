@@ -22,7 +22,8 @@ CREATE TABLE report (
     content    BYTEA    NOT NULL -- what is signed
 );
 -- Whatever a program does: a schedule makes one report of a window.
-CREATE UNIQUE INDEX report_one_of_a_window ON report (schedule, from_at, to_at) WHERE schedule IS NOT NULL;
+-- By the end, for the last window of a schedule is asked for.
+CREATE UNIQUE INDEX report_one_of_a_window ON report (schedule, to_at, from_at) WHERE schedule IS NOT NULL;
 CREATE INDEX report_by_window ON report (path, from_at, to_at);
 CREATE INDEX report_by_schedule ON report (schedule, made_at);
 CREATE FUNCTION report_stays() RETURNS trigger LANGUAGE plpgsql AS
@@ -43,6 +44,21 @@ CREATE INDEX report_branch_by_report ON report_branch (report);
 CREATE TABLE report_file (
     report BYTEA PRIMARY KEY CHECK (length(report) = 16),
     folder TEXT COLLATE "C" NOT NULL
+);
+
+-- Windows that were over and of which a schedule could make no report yet.
+CREATE TABLE report_owed (
+    schedule TEXT COLLATE "C" NOT NULL,
+    from_at  BIGINT NOT NULL,
+    to_at    BIGINT NOT NULL,
+    shift    TEXT COLLATE "C", -- what people call it
+    PRIMARY KEY (schedule, from_at, to_at)
+);
+
+-- The time from which the age of reports counts: at most one row.
+CREATE TABLE report_counted (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    at  BIGINT NOT NULL
 );
 
 -- What was made under a job order, the newest last.

@@ -3,7 +3,9 @@
 use super::logbook::branches;
 use super::outbox::enqueue;
 use crate::error::{StoreError, database};
-use crate::report::{MOST_REPORTS, NewReport, ReportFilter, ReportKept, ReportRepository, ReportRow, StoredReport};
+use crate::report::{
+    MOST_REPORTS, NewReport, OwedReport, ReportFilter, ReportKept, ReportRepository, ReportRow, StoredReport,
+};
 use crate::sql::{Link, Row, sql};
 use crate::store::Store;
 use andon_model::Timestamp;
@@ -16,6 +18,8 @@ const COLUMNS: &str = "SELECT r.id, r.kind, r.path, r.subject, r.shift, r.from_a
      (SELECT n.id FROM report n WHERE n.replaces = r.id) AS replaced_by, r.size FROM report r ";
 /// The most windows of a schedule that are told.
 const WINDOWS: u32 = 10_000;
+/// The most windows of a schedule that are told to be owed.
+const OWED: u32 = 1_000;
 
 #[async_trait]
 impl ReportRepository for Store {
@@ -66,6 +70,7 @@ impl ReportRepository for Store {
         path: &str,
         subject: &str,
         window: Option<(Timestamp, Timestamp)>,
+        schedule: Option<&str>,
     ) -> Result<Option<ReportRow>, StoreError> {
         let mut reading = self.reader(READ).await?;
         let mut query = sql(COLUMNS);
@@ -73,6 +78,9 @@ impl ReportRepository for Store {
         query.push(" AND r.subject = ").push_bind(subject);
         if let Some((from, to)) = window {
             query.push(" AND r.from_at = ").push_bind(from).push(" AND r.to_at = ").push_bind(to);
+        }
+        if let Some(schedule) = schedule {
+            query.push(" AND (r.schedule IS NULL OR r.schedule = ").push_bind(schedule).push(")");
         }
         // Ids of one millisecond are in no order: what has been replaced is not the newest.
         query.push(" AND NOT EXISTS (SELECT 1 FROM report o WHERE o.replaces = r.id) ORDER BY r.id DESC LIMIT 1");
@@ -82,21 +90,84 @@ impl ReportRepository for Store {
     async fn report_windows(
         &self,
         schedule: &str,
-        made_since: Timestamp,
+        ends_from: Timestamp,
     ) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
-        sql("SELECT from_at, to_at FROM report WHERE schedule = $1 AND made_at >= $2 ORDER BY to_at, from_at LIMIT $3")
+        sql("SELECT from_at, to_at FROM report WHERE schedule = $1 AND to_at >= $2 ORDER BY to_at, from_at LIMIT $3")
             .bind(schedule)
-            .bind(made_since)
+            .bind(ends_from)
             .bind(WINDOWS)
             .rows(&mut self.reader(READ).await?.link(), READ)
             .await
     }
 
-    async fn report_first(&self, schedule: &str) -> Result<Option<ReportRow>, StoreError> {
-        let mut reading = self.reader(READ).await?;
-        let mut query = sql(COLUMNS);
-        query.push("WHERE r.schedule = ").push_bind(schedule).push(" ORDER BY r.made_at, r.id LIMIT 1");
-        Ok(rows(&mut reading.link(), query).await?.pop())
+    async fn report_upto(&self, schedule: &str, latest: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        sql("SELECT to_at FROM report WHERE schedule = $1 AND to_at <= $2 ORDER BY to_at DESC LIMIT 1")
+            .bind(schedule)
+            .bind(latest)
+            .first(&mut self.reader(READ).await?.link(), READ)
+            .await
+    }
+
+    async fn report_owe(&self, schedule: &str, owed: OwedReport) -> Result<(), StoreError> {
+        let schedule = schedule.to_owned();
+        self.write(move |mut tx| {
+            Box::pin(async move {
+                sql("INSERT INTO report_owed (schedule, from_at, to_at, shift) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+                    .bind(schedule)
+                    .bind(owed.from)
+                    .bind(owed.to)
+                    .bind(owed.shift)
+                    .run(&mut tx, "note a report that could not be made")
+                    .await
+                    .map(drop)
+            })
+        })
+        .await
+    }
+
+    async fn reports_owed(&self, schedule: &str, ends_from: Timestamp) -> Result<Vec<OwedReport>, StoreError> {
+        let rows: Vec<(Timestamp, Timestamp, Option<String>)> =
+            sql("SELECT from_at, to_at, shift FROM report_owed WHERE schedule = $1 ORDER BY to_at, from_at LIMIT $2")
+                .bind(schedule)
+                .bind(OWED)
+                .rows(&mut self.reader(READ).await?.link(), READ)
+                .await?;
+        let (owed, past): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .map(|(from, to, shift)| OwedReport { from, to, shift })
+            .partition(|row| row.to >= ends_from);
+        if !past.is_empty() {
+            let schedule = schedule.to_owned();
+            self.write(move |mut tx| {
+                Box::pin(async move {
+                    sql("DELETE FROM report_owed WHERE schedule = $1 AND to_at < $2")
+                        .bind(schedule)
+                        .bind(ends_from)
+                        .run(&mut tx, "forget reports that could not be made")
+                        .await
+                        .map(drop)
+                })
+            })
+            .await?;
+        }
+        Ok(owed)
+    }
+
+    async fn report_counted(&self) -> Result<Option<Timestamp>, StoreError> {
+        sql("SELECT at FROM report_counted").first(&mut self.reader(READ).await?.link(), READ).await
+    }
+
+    async fn report_count(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |mut tx| {
+            Box::pin(async move {
+                sql("INSERT INTO report_counted (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = excluded.at")
+                    .bind(at)
+                    .run(&mut tx, "save the time from which the age of reports counts")
+                    .await
+                    .map(drop)
+            })
+        })
+        .await
     }
 
     async fn report_last(&self, schedule: &str) -> Result<Option<ReportRow>, StoreError> {
@@ -111,11 +182,19 @@ impl ReportRepository for Store {
         self.write(move |mut tx| Box::pin(async move { forget(&mut tx, &schedule, made_before, most).await })).await
     }
 
-    async fn report_files(&self, most: u32) -> Result<Vec<(Uuid, String)>, StoreError> {
-        sql("SELECT report, folder FROM report_file ORDER BY report LIMIT $1")
-            .bind(most)
-            .rows(&mut self.reader(READ).await?.link(), READ)
-            .await
+    async fn report_files(
+        &self,
+        after: Option<Uuid>,
+        without: &[String],
+        most: u32,
+    ) -> Result<Vec<(Uuid, String)>, StoreError> {
+        let mut query = sql("SELECT report, folder FROM report_file WHERE report > ");
+        query.push_bind(after.unwrap_or(Uuid::nil()));
+        if !without.is_empty() {
+            query.push(" AND folder NOT IN ").push_list(without.iter().map(String::as_str));
+        }
+        query.push(" ORDER BY report LIMIT ").push_bind(most);
+        query.rows(&mut self.reader(READ).await?.link(), READ).await
     }
 
     async fn report_written(&self, id: Uuid) -> Result<(), StoreError> {
@@ -142,6 +221,12 @@ async fn keep(tx: &mut Link<'_>, new: NewReport) -> Result<ReportKept, StoreErro
         if let Some(row) = rows(tx, query).await?.pop() {
             return Ok(ReportKept::Before(row));
         }
+        sql("DELETE FROM report_owed WHERE schedule = $1 AND from_at = $2 AND to_at = $3")
+            .bind(schedule.as_str())
+            .bind(new.row.from)
+            .bind(new.row.to)
+            .run(tx, "note that a report was made")
+            .await?;
     }
     let id = new.row.id;
     for branch in branches(&new.row.path) {

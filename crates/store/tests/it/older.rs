@@ -142,6 +142,8 @@ pub async fn fill_newer(folder: &Path) {
             VALUES (x'00112233445566778899aabbccddeef7', 'shift', 'works', '', 1, 2, 3, 'ä', x'07', 'k', zeroblob(64), 2, x'7b7d');
         INSERT INTO report_branch (branch, report, kind) VALUES ('', x'00112233445566778899aabbccddeef7', 'shift');
         INSERT INTO report_file (report, folder) VALUES (x'00112233445566778899aabbccddeef7', 'works');
+        INSERT INTO report_owed (schedule, from_at, to_at, shift) VALUES ('ä', 1, 2, 'Früh'), ('ä', 2, 3, NULL);
+        INSERT INTO report_counted (one, at) VALUES (1, 9);
         INSERT INTO person_skill (person, skill, until) SELECT id, 'welding', NULL FROM person;",
     )
     .execute(&mut whole)

@@ -390,6 +390,14 @@ mod cases {
             }
         }
         assert_eq!(found, [1, 2, 4, 5, 7, 8]);
+        let mut newest = SpanFilter { newest_first: true, after: None, limit: 4, ..filter.clone() };
+        let page = store.job_spans(newest.clone()).await.unwrap();
+        newest.after = page.last().cloned();
+        let jobs = |page: Vec<andon_store::orders::JobSpan>| {
+            page.into_iter().map(|span| span.job.as_u128() / 100).collect::<Vec<_>>()
+        };
+        assert_eq!(jobs(page), [8, 7, 5, 4]);
+        assert_eq!(jobs(store.job_spans(newest).await.unwrap()), [2, 1]);
         filter.branches = vec![];
         assert_eq!(store.job_spans(filter).await.unwrap(), []);
     }

@@ -4,7 +4,7 @@ use crate::fakes::{Base, note, on_both};
 use crate::trace::{at, id, made, make, take_all, unit};
 use andon_model::Timestamp;
 use andon_store::logbook::Key;
-use andon_store::report::{NewReport, ReportFilter, ReportKept, ReportRepository, ReportRow};
+use andon_store::report::{NewReport, OwedReport, ReportFilter, ReportKept, ReportRepository, ReportRow};
 use andon_store::trace::{CertificateState, NewCertificate, NewItem, NewPass, Step, TraceRepository};
 use andon_store::{OutboxRepository, Store};
 use serde_json::Map;
@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 on_both! {
     a_report_is_kept_once_for_a_request_and_comes_back_as_it_was_signed
-    a_schedule_has_one_report_of_a_window_and_knows_its_first_and_last
+    a_schedule_has_one_report_of_a_window_and_knows_its_last
+    what_could_not_be_made_is_owed_until_it_is_made_or_too_old
+    the_time_that_counts_is_saved
+    files_are_told_page_by_page_and_without_folders_that_failed
     reports_are_found_by_branch_kind_order_window_and_page
     what_is_kept_long_enough_goes_the_oldest_first_and_the_rest_stays
     units_of_an_order_are_listed_page_by_page_with_the_certificate_that_holds
@@ -95,33 +98,81 @@ async fn a_report_is_kept_once_for_a_request_and_comes_back_as_it_was_signed(bas
     );
     assert_eq!(whole.row.replaced_by, Some(Uuid::from_u128(3)));
     assert_eq!(whole.row.shift.as_deref(), Some("Früh"));
-    let newest = store.report_of_window("shift", "works/line", "", Some((us(0), us(100)))).await.unwrap();
+    let newest = store.report_of_window("shift", "works/line", "", Some((us(0), us(100))), None).await.unwrap();
     assert_eq!(newest.map(|row| row.id), Some(Uuid::from_u128(3)));
-    assert_eq!(store.report_of_window("shift", "works/line", "", Some((us(0), us(99)))).await.unwrap(), None);
-    assert_eq!(store.report_of_window("day", "works/line", "", None).await.unwrap(), None);
+    assert_eq!(store.report_of_window("shift", "works/line", "", Some((us(0), us(99))), None).await.unwrap(), None);
+    assert_eq!(store.report_of_window("day", "works/line", "", None, None).await.unwrap(), None);
     assert_eq!(store.report(Uuid::from_u128(9)).await.unwrap(), None);
     let (asked, row) = store.report_of_key(Uuid::from_u128(1)).await.unwrap().unwrap();
     assert_eq!((asked, row.id), ([7; 32], first.id));
 }
 
-async fn a_schedule_has_one_report_of_a_window_and_knows_its_first_and_last(base: Base) {
+async fn a_schedule_has_one_report_of_a_window_and_knows_its_last(base: Base) {
     let store = base.open().await;
-    assert_eq!(store.report_first("line").await.unwrap(), None);
+    assert_eq!(store.report_upto("line", us(999)).await.unwrap(), None);
     let first = kept(&store, of_schedule(1, 0)).await;
     assert_eq!(store.report_keep(of_schedule(2, 0)).await.unwrap(), ReportKept::Before(first));
     kept(&store, of_schedule(3, 100)).await;
     // A person's of the same window is another.
     kept(&store, report(4, "works/line", 100)).await;
     let id = |row: Option<ReportRow>| row.map(|row| row.id.as_u128());
-    assert_eq!(id(store.report_first("line").await.unwrap()), Some(1));
+    for (latest, upto) in [(99, None), (100, Some(100)), (199, Some(100)), (200, Some(200)), (999, Some(200))] {
+        assert_eq!(store.report_upto("line", us(latest)).await.unwrap(), upto.map(us), "{latest}");
+    }
     assert_eq!(id(store.report_last("line").await.unwrap()), Some(3));
     let all = store.report_windows("line", us(0)).await.unwrap();
     assert_eq!(all, [(us(0), us(100)), (us(100), us(200))]);
-    assert_eq!(store.report_windows("line", us(151)).await.unwrap(), [(us(100), us(200))]);
+    assert_eq!(store.report_windows("line", us(101)).await.unwrap(), [(us(100), us(200))]);
     let waiting = |id: u128| (Uuid::from_u128(id), "shifts".to_owned());
-    assert_eq!(store.report_files(10).await.unwrap(), [waiting(1), waiting(3)]);
+    assert_eq!(store.report_files(None, &[], 10).await.unwrap(), [waiting(1), waiting(3)]);
     store.report_written(Uuid::from_u128(1)).await.unwrap();
-    assert_eq!(store.report_files(10).await.unwrap(), [waiting(3)]);
+    assert_eq!(store.report_files(None, &[], 10).await.unwrap(), [waiting(3)]);
+    // A schedule takes the place of none of another's; a person may.
+    let of_window = |schedule| store.report_of_window("shift", "works/line", "", Some((us(0), us(100))), schedule);
+    assert_eq!(id(of_window(Some("line")).await.unwrap()), Some(1));
+    assert_eq!(id(of_window(Some("other")).await.unwrap()), None);
+    assert_eq!(id(of_window(None).await.unwrap()), Some(1));
+}
+
+async fn what_could_not_be_made_is_owed_until_it_is_made_or_too_old(base: Base) {
+    let store = base.open().await;
+    let owed =
+        |from, shift: Option<&str>| OwedReport { from: us(from), to: us(from + 100), shift: shift.map(str::to_owned) };
+    for row in [owed(100, None), owed(0, Some("Früh")), owed(0, Some("Früh"))] {
+        store.report_owe("line", row).await.unwrap();
+    }
+    assert_eq!(store.reports_owed("line", us(0)).await.unwrap(), [owed(0, Some("Früh")), owed(100, None)]);
+    assert_eq!(store.reports_owed("other", us(0)).await.unwrap(), []);
+    kept(&store, of_schedule(1, 0)).await;
+    assert_eq!(store.reports_owed("line", us(0)).await.unwrap(), [owed(100, None)], "the other was made");
+    assert_eq!(store.reports_owed("line", us(201)).await.unwrap(), [], "nobody waits for it any more");
+    assert_eq!(store.reports_owed("line", us(0)).await.unwrap(), []);
+}
+
+async fn the_time_that_counts_is_saved(base: Base) {
+    let store = base.open().await;
+    assert_eq!(store.report_counted().await.unwrap(), None);
+    store.report_count(us(7)).await.unwrap();
+    store.report_count(us(5)).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(base.open().await.report_counted().await.unwrap(), Some(us(5)));
+}
+
+async fn files_are_told_page_by_page_and_without_folders_that_failed(base: Base) {
+    let store = base.open().await;
+    for (number, folder) in [(1, "a"), (2, "a"), (3, "b"), (4, "c")] {
+        let new = of_schedule(number, i64::try_from(number).unwrap() * 100);
+        kept(&store, NewReport { folder: Some(folder.to_owned()), ..new }).await;
+    }
+    let told = async |after: Option<u128>, without: &[&str], most| {
+        let without: Vec<String> = without.iter().map(|folder| (*folder).to_owned()).collect();
+        let files = store.report_files(after.map(Uuid::from_u128), &without, most).await.unwrap();
+        files.into_iter().map(|(id, _)| id.as_u128()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None, &[], 3).await, [1, 2, 3]);
+    assert_eq!(told(Some(3), &[], 3).await, [4]);
+    assert_eq!(told(None, &["a"], 3).await, [3, 4]);
+    assert_eq!(told(Some(3), &["a", "c"], 3).await, [] as [u128; 0]);
 }
 
 async fn reports_are_found_by_branch_kind_order_window_and_page(base: Base) {
@@ -159,7 +210,8 @@ async fn what_is_kept_long_enough_goes_the_oldest_first_and_the_rest_stays(base:
     assert_eq!(store.reports_forget("line", us(300), 10).await.unwrap(), 1);
     assert_eq!(store.reports_forget("line", us(300), 10).await.unwrap(), 0);
     assert_eq!(found(&store, of(&[""])).await, [4, 3], "nobody's schedule keeps what a person asked for");
-    let left: Vec<_> = store.report_files(10).await.unwrap().into_iter().map(|(id, _)| id.as_u128()).collect();
+    let left: Vec<_> =
+        store.report_files(None, &[], 10).await.unwrap().into_iter().map(|(id, _)| id.as_u128()).collect();
     assert_eq!(left, [3]);
 }
 

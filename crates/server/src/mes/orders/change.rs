@@ -87,7 +87,7 @@ fn quantity_of(number: f64) -> Result<Quantity, OrdersProblem> {
 }
 
 /// The path that all places of an order lie on or below: what its events are about.
-pub(super) fn branch_of(jobs: &[JobRow]) -> String {
+pub(crate) fn branch_of(jobs: &[JobRow]) -> String {
     branch_over(jobs.iter().flat_map(|job| job.alternatives.iter().chain(&job.equipment)))
 }
 
@@ -96,7 +96,8 @@ fn place_of(job: &JobRow) -> String {
     job.equipment.clone().unwrap_or_else(|| branch_over(job.alternatives.iter()))
 }
 
-fn branch_over<'p>(mut places: impl Iterator<Item = &'p String>) -> String {
+/// The longest path at or below which all of these are; empty: the whole tree.
+pub(super) fn branch_over<'p>(mut places: impl Iterator<Item = &'p String>) -> String {
     let Some(first) = places.next() else { return String::new() };
     let mut common: Vec<&str> = first.split('/').collect();
     for place in places {

@@ -24,6 +24,8 @@
 mod change;
 mod plan;
 mod show;
+
+pub(crate) use change::branch_of;
 #[cfg(test)]
 mod tests;
 
@@ -132,7 +134,7 @@ impl Manufacturing {
     }
 
     /// All spans of a window, page by page.
-    async fn spans(&self, mut filter: SpanFilter) -> Result<Vec<JobSpan>, StoreError> {
+    pub(crate) async fn spans(&self, mut filter: SpanFilter) -> Result<Vec<JobSpan>, StoreError> {
         let mut all = Vec::new();
         loop {
             let page = self.store.job_spans(filter.clone()).await?;

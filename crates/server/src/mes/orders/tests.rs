@@ -552,3 +552,16 @@ async fn a_job_of_which_an_hour_is_damaged_says_so_and_fails_no_list() {
     assert!(shown.warnings[0].starts_with("what counters counted is not in its amounts"), "{:?}", shown.warnings);
     assert_eq!(shown.good, 2.0, "what people counted");
 }
+
+#[test]
+fn a_branch_holds_all_places_and_no_part_of_a_name() {
+    let over = |places: &[&str]| {
+        let places: Vec<String> = places.iter().map(|place| (*place).to_owned()).collect();
+        super::change::branch_over(places.iter())
+    };
+    assert_eq!(over(&["works/line/press", "works/line/oven"]), "works/line");
+    assert_eq!(over(&["works/line1", "works/line2"]), "works");
+    assert_eq!(over(&["works/line", "works/line/oven"]), "works/line");
+    assert_eq!(over(&["a/b", "c/b"]), "");
+    assert_eq!(over(&[]), "");
+}

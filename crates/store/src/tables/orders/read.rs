@@ -228,10 +228,13 @@ fn spans_query(filter: &SpanFilter) -> Statement {
     }
     if let Some(after) = &filter.after {
         let end = after.to.map_or(NEVER, Timestamp::micros);
-        query.push(" AND (s.to_at, s.number) > (").push_bind(end).push(", ");
+        query.push(if filter.newest_first { " AND (s.to_at, s.number) < (" } else { " AND (s.to_at, s.number) > (" });
+        query.push_bind(end).push(", ");
         query.push_bind(after.number).push(")");
     }
-    query.push(" ORDER BY s.to_at, s.number LIMIT ").push_bind(filter.limit.clamp(1, MOST_SPANS));
+    query.push(" ORDER BY ");
+    query.push(if filter.newest_first { "s.to_at DESC, s.number DESC" } else { "s.to_at, s.number" });
+    query.push(" LIMIT ").push_bind(filter.limit.clamp(1, MOST_SPANS));
     query
 }
 
