@@ -27,6 +27,8 @@ enum Next {
     Nothing,
     /// It is due, by this, and by this alarm.
     Order(By, Option<Uuid>),
+    /// Likewise, and its order was made before.
+    Due(By, Option<Uuid>),
     /// It was due, and is not.
     Undue,
 }
@@ -72,6 +74,11 @@ impl Maintenance {
         let turn = self.parts.store.maintenance_turn_begin(name, turn.since).await?;
         match self.next(plan, &turn, standing, now).await? {
             Next::Nothing => Ok(()),
+            Next::Due(by, occurrence) => {
+                let mut due = due_of(name, &turn);
+                (due.due, due.occurrence) = (Some((now, by.word().to_owned())), occurrence);
+                Ok(self.parts.store.maintenance_turn_due(due).await?)
+            }
             Next::Undue => Ok(self.parts.store.maintenance_turn_undue(name, turn.turn).await?),
             Next::Order(by, occurrence) => {
                 let mut due = due_of(name, &turn);
@@ -91,19 +98,28 @@ impl Maintenance {
         standing: &Standings,
         now: Timestamp,
     ) -> Result<Next, MaintenanceProblem> {
-        if self.open_order(turn).await?.is_some() {
+        let is_open = self.open_order(turn).await?.is_some();
+        if is_open && turn.due.is_some() {
             return Ok(Next::Nothing);
         }
+        // Asked before: what is read meanwhile is in what is used, or the answer is no.
+        let times_are_known = self.parts.mes.times_are_known();
         let (mut used, occurrence) = self.used(plan, turn, standing, now).await?;
         if turn.due.is_none() {
-            let due_by = look(plan, turn.since, &used, None, now).due_by;
-            return Ok(due_by.map_or(Next::Nothing, |by| Next::Order(by, occurrence)));
+            used.operating = used.operating.filter(|_| times_are_known);
+            return Ok(match look(plan, turn.since, &used, None, now).due_by {
+                None => Next::Nothing,
+                Some(by) if is_open => Next::Due(by, occurrence),
+                Some(by) => Next::Order(by, occurrence),
+            });
         }
         // It made its order in this turn, which was cancelled. It stays due, unless what made it so is gone: the plan was changed, a count
         // was put right, the alarm is over. Then it can become due again.
         used.alarm = occurrence.is_some();
         let is_due = look(plan, turn.since, &used, None, now).due_by.is_some();
-        Ok(if is_due { Next::Nothing } else { Next::Undue })
+        // While the log of an earlier run is read, less is counted than was.
+        let is_counted = plan.every_cycles.is_some() || plan.every_run_time.is_some();
+        Ok(if is_due || (is_counted && !times_are_known) { Next::Nothing } else { Next::Undue })
     }
 
     /// The alarms that are not normal, and their occurrences.
@@ -247,9 +263,10 @@ impl Maintenance {
             Some(id) => self.parts.store.maintenance_by_id(id).await?,
             None => None,
         };
-        let cancelled = match &order {
-            Some(stored) if state_of(&stored.order)? == JobState::Aborted => self.cancelled(stored).await?,
-            _ => None,
+        let (cancelled, unknown_state) = match order.as_ref().map(|stored| (stored, state_of(&stored.order))) {
+            Some((stored, Ok(JobState::Aborted))) => (self.cancelled(stored).await?, None),
+            Some((_, Err(problem))) => (None, Some(problem.to_string())),
+            Some((_, Ok(_))) | None => (None, None),
         };
         let last = match turn.last {
             Some(id) => self.parts.store.maintenance_by_id(id).await?,
@@ -258,7 +275,7 @@ impl Maintenance {
         let unknown = measures.iter().any(|measure| measure.used.is_none());
         let unfollowed =
             || format!("no machine is followed at or below {}: what is counted there is not known", plan.equipment);
-        let warning = unread.or_else(|| unknown.then(unfollowed));
+        let warning = unread.or(unknown_state).or_else(|| unknown.then(unfollowed));
         let master = self.parts.mes.master_data();
         let part =
             |part: &andon_mes::master::PlanPart| part_view(&master, &part.material, "", "", part.quantity.millionths());

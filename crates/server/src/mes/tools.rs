@@ -1,7 +1,7 @@
 //! Where tools stand in their lives: what the shop floor comes to while they were mounted.
 
 use super::Manufacturing;
-use andon_mes::master::Tool;
+use andon_mes::master::{Life, Tool};
 use andon_mes::order::begin::Warning;
 use andon_mes::quantity::Quantity;
 use andon_mes::tool::{Standing, State, Used, stand, words};
@@ -26,6 +26,13 @@ pub(crate) struct ToolStands {
     pub(crate) unread: Option<String>,
 }
 
+impl ToolStands {
+    /// Whether what is used of its life is not less than it seems; `times_are_known`: [`Manufacturing::times_are_known`].
+    pub(crate) fn is_sure(&self, times_are_known: bool) -> bool {
+        times_are_known || !matches!(self.tool.as_ref().and_then(|tool| tool.life), Some(Life::RunTime(_)))
+    }
+}
+
 impl Manufacturing {
     /// Where tools stand now, in their order.
     /// # Errors
@@ -42,7 +49,7 @@ impl Manufacturing {
     }
 
     /// What should be known of the tools at a machine when a job begins there. In turn.
-    pub(super) async fn tools_at_end(&self, machine: &str) -> Vec<Warning> {
+    pub(crate) async fn tools_at_end(&self, machine: &str) -> Vec<Warning> {
         let looked = async {
             let mounted = self.store.tool_mounted(machine).await?;
             let names: Vec<String> = mounted.into_iter().map(|span| span.tool).collect();
@@ -57,9 +64,10 @@ impl Manufacturing {
             }
         };
         let mut warnings = Vec::new();
+        let times_are_known = self.times_are_known();
         for (name, life) in lives {
             let stands = self.tool_stands(name, life).await;
-            if stands.standing.state != State::End {
+            if stands.standing.state != State::End || !stands.is_sure(times_are_known) {
                 continue;
             }
             if let Some(life) = stands.tool.as_ref().and_then(|tool| tool.life) {

@@ -75,8 +75,13 @@ impl Tools {
         let with_life = master.tools.iter().filter(|(_, tool)| tool.life.is_some());
         let names: Vec<String> = with_life.map(|(name, _)| name.clone()).collect();
         for some in names.chunks(AT_A_TIME) {
+            // Asked before: what comes in between is in what is used, or the answer is no.
+            let times_are_known = self.parts.mes.times_are_known();
             for stands in self.parts.mes.tools_stand(some.to_vec()).await? {
-                self.tell(&stands).await?;
+                // What is told is told for good.
+                if stands.is_sure(times_are_known) {
+                    self.tell(&stands).await?;
+                }
             }
         }
         Ok(())
