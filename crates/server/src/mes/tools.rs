@@ -116,10 +116,11 @@ impl Manufacturing {
                     }
                 }
                 Ok(None) => {
-                    unread =
-                        Some(format!("what it did on {} is not known: no machine was followed there", span.machine))
+                    unread = Some(
+                        "what it did in one of its mountings is not known: no machine was followed there".to_owned(),
+                    )
                 }
-                Err(error) => unread = Some(format!("what it did on {} cannot be read: {error}", span.machine)),
+                Err(error) => unread = Some(format!("what it did in one of its mountings cannot be read: {error}")),
             }
         }
         (wear, unread)

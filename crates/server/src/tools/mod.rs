@@ -94,10 +94,7 @@ impl Tools {
         let Some(reached) = to_tell(tool, &stands.standing, &told) else { return Ok(()) };
         let now = self.parts.clock.now();
         let level = reached.level.word();
-        // Where it is, or was last, or may be.
-        let spans = &stands.life.spans;
-        let machine = spans.last().map(|span| &span.machine).or_else(|| tool.machines.first());
-        let path = machine.cloned().unwrap_or_default();
+        let path = self.path_of(&stands.name).await?;
         let detail = format!("{} are used", words(life, &stands.used));
         let event = self.event(now, path, &Principal::SYSTEM, (&stands.name, level), None, Some(detail));
         let told = ToolTold {
@@ -147,8 +144,11 @@ impl Tools {
     async fn act_in_turn(&self, tool: String, wish: ToolWish, reason: String, key: Uuid, by: Principal) -> Done {
         let _turn = self.turn.lock().await;
         let now = self.parts.clock.now();
-        let content = format!("{wish:?}");
-        let key = key_of(key, &["tool", &by.id.to_string(), &tool, &content, &reason]);
+        let asker = by.id.to_string();
+        let asked = asked(&wish);
+        let mut content = vec!["tool", &asker, &tool, &reason];
+        content.extend(asked.iter().map(String::as_str));
+        let key = key_of(key, &content);
         let (step, path, detail) = self.step(&tool, wish, now).await?;
         let said = (!reason.is_empty()).then(|| reason.clone());
         let event = self.event(now, path, &by, (&tool, step.deed().word()), said, detail);
@@ -181,7 +181,6 @@ impl Tools {
                 if ahead(at) {
                     return Err(not_yet());
                 }
-                let machine = machine.ok_or_else(not_mounted)?;
                 let when = at.map(|at| format!("at {at}"));
                 Ok((ToolStep::Unmount { machine: machine.clone(), at }, machine, when))
             }
@@ -189,9 +188,7 @@ impl Tools {
                 if ahead(Some(from)) || ahead(to) {
                     return Err(not_yet());
                 }
-                let spans = self.parts.store.tool_spans(tool).await?.into_iter();
-                let machine = spans.filter(|known| known.number == span).map(|known| known.machine).next();
-                let machine = machine.ok_or_else(|| NotDone::Unknown("this mounting".to_owned()))?;
+                let machine = self.machine_of(tool, span).await?;
                 let until = to.map_or_else(|| "it lasts".to_owned(), |to| format!("until {to}"));
                 Ok((ToolStep::Correct { span, from, to }, machine, Some(format!("from {from}, {until}"))))
             }
@@ -229,11 +226,35 @@ impl Tools {
         Ok(())
     }
 
+    /// The machine of a mounting.
+    async fn machine_of(&self, tool: &str, span: u64) -> Result<String, NotDone> {
+        let span = self.parts.store.tool_span(tool, span).await?;
+        span.map(|span| span.machine).ok_or_else(|| NotDone::Unknown("this mounting".to_owned()))
+    }
+
     /// Where a tool is, or was last, or may be.
     async fn path_of(&self, tool: &str) -> Result<String, NotDone> {
         let last = self.parts.store.tool_spans(tool).await?.into_iter().next().map(|span| span.machine);
         let may_be = || self.parts.mes.master_data().tools.get(tool).and_then(|tool| tool.machines.first().cloned());
         Ok(last.or_else(may_be).unwrap_or_default())
+    }
+}
+
+/// What is asked, in words and numbers: what a request is known by does not change with the names in this program. Times are µs.
+fn asked(wish: &ToolWish) -> Vec<String> {
+    let time = |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.micros().to_string());
+    match wish {
+        ToolWish::Mount { machine, at, until } => vec!["mount".to_owned(), machine.clone(), time(*at), time(*until)],
+        ToolWish::Unmount { machine, at } => vec!["unmount".to_owned(), machine.clone(), time(*at)],
+        ToolWish::Correct { span, from, to } => {
+            vec!["correct".to_owned(), span.to_string(), time(Some(*from)), time(*to)]
+        }
+        ToolWish::Renew => vec!["renew".to_owned()],
+        ToolWish::Used { cycles, run_time_ms } => {
+            let cycles = cycles.map_or_else(String::new, |cycles| cycles.to_string());
+            let run_time = run_time_ms.map_or_else(String::new, |ms| ms.to_string());
+            vec!["used".to_owned(), cycles, run_time]
+        }
     }
 }
 
@@ -251,13 +272,16 @@ fn written(written: ToolWritten, event: Uuid) -> Done {
             "something else was asked with this key".to_owned(),
             "make a new key for each request, and send it again only with the same request",
         ),
-        ToolWritten::NotMounted => Err(not_mounted()),
+        ToolWritten::NotMounted => {
+            conflict("it is not mounted anywhere".to_owned(), "mount it first; a mounting that is over is put right")
+        }
         ToolWritten::Elsewhere(span) => conflict(
             format!("it is mounted on {} since {}", span.machine, span.from),
             "take it off there first, or put that mounting right",
         ),
+        // Where is not said: who asks may not see that machine.
         ToolWritten::Overlaps(span) => conflict(
-            format!("it was mounted on {} from {} until {}", span.machine, span.from, end_of(&span)),
+            format!("it was mounted from {} until {}", span.from, end_of(&span)),
             "put that mounting right first, or choose other times",
         ),
         ToolWritten::NoSpan => Err(NotDone::Unknown("this mounting".to_owned())),
@@ -272,13 +296,6 @@ fn end_of(span: &ToolSpan) -> String {
     span.to.map_or_else(|| "now".to_owned(), |to| to.to_string())
 }
 
-fn not_mounted() -> NotDone {
-    NotDone::Conflict(
-        "it is not mounted anywhere".to_owned(),
-        "mount it first; a mounting that is over is put right".to_owned(),
-    )
-}
-
 fn not_yet() -> NotDone {
     NotDone::Refused("this is later than now".to_owned(), "say it when it is done".to_owned())
 }
@@ -290,6 +307,10 @@ impl Port for Tools {
 
     fn tool(&self, name: String) -> ToolAnswer<'_, ToolDetail> {
         Box::pin(self.detail(name))
+    }
+
+    fn mounting(&self, name: String, number: u64) -> ToolAnswer<'_, String> {
+        Box::pin(async move { self.machine_of(&name, number).await })
     }
 
     fn act(

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// So many mountings, renewals and changes are told of a tool.
-const LISTED: usize = 500;
+pub(super) const LISTED: usize = 500;
 /// So many tools are looked at for one page.
 const LOOKED_AT: usize = 500;
 
