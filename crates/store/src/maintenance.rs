@@ -331,6 +331,8 @@ pub trait MaintenanceRepository: Send + Sync + 'static {
     async fn maintenance_order(&self, number: &str) -> Result<Option<StoredMaintenance>, StoreError>;
     /// The order of that id.
     async fn maintenance_by_id(&self, id: Uuid) -> Result<Option<StoredMaintenance>, StoreError>;
+    /// Whether the order of that id has not ended; one that is not there has.
+    async fn maintenance_is_open(&self, id: Uuid) -> Result<bool, StoreError>;
     /// The order that comes of something.
     async fn maintenance_of(&self, origin: &str) -> Result<Option<StoredMaintenance>, StoreError>;
     /// The newest order of an alarm, by its name, that has not ended.

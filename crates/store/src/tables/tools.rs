@@ -3,7 +3,7 @@
 //! A change looks first and writes then, in one transaction of the only writer: no two mountings of a tool overlap, whatever the clock does.
 
 use super::outbox::enqueue;
-use super::push_below;
+use super::{NEVER, push_below, some_end};
 use crate::error::{StoreError, database};
 use crate::sql::{Link, Row, Statement, sql, to_i64};
 use crate::store::Store;
@@ -16,16 +16,9 @@ use andon_model::event::Event;
 use async_trait::async_trait;
 use std::collections::HashMap;
 
-/// The end of a mounting that lasts.
-const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 const SPAN: &str = "SELECT number, tool, machine, from_at, to_at, by_id, reason FROM tool_span";
 /// So many tools are asked for at once.
 const ASKED_AT_A_TIME: usize = 500;
-
-/// `None`: it lasts.
-fn ended(to: Timestamp) -> Option<Timestamp> {
-    (to != NEVER).then_some(to)
-}
 
 fn span(row: &Row) -> Result<ToolSpan, StoreError> {
     Ok(ToolSpan {
@@ -33,7 +26,7 @@ fn span(row: &Row) -> Result<ToolSpan, StoreError> {
         tool: row.get("tool")?,
         machine: row.get("machine")?,
         from: row.get("from_at")?,
-        to: ended(row.get("to_at")?),
+        to: some_end(row.get("to_at")?),
         by: row.get("by_id")?,
         reason: row.get("reason")?,
     })
@@ -138,7 +131,7 @@ fn entry(row: &Row) -> Result<ToolEntry, StoreError> {
         by: row.get("by_id")?,
         reason: row.get("reason")?,
         span: row.get::<Option<i64>>("span")?.and_then(|number| u64::try_from(number).ok()),
-        was: was.0.map(|from| (from, was.1.and_then(ended))),
+        was: was.0.map(|from| (from, was.1.and_then(some_end))),
         cycles: row.get("cycles")?,
         run_time: row.get("run_time")?,
     })

@@ -248,6 +248,7 @@ async fn the_open_order_of_an_alarm_is_found_by_its_name(base: Base) {
     assert_eq!(number("press:high").await, None);
     for (key, order) in [(11, "M-2"), (12, "M-1")] {
         let stored = store.maintenance_order(order).await.unwrap().unwrap();
+        assert!(store.maintenance_is_open(stored.order.id).await.unwrap());
         let over = MaintenanceRow { state: "Ended".into(), open: false, ..stored.order.clone() };
         now(store
             .maintenance_write(MaintenanceWrite { order: over, ..write(&stored, key, 1, "finish") })
@@ -255,6 +256,7 @@ async fn the_open_order_of_an_alarm_is_found_by_its_name(base: Base) {
             .unwrap());
     }
     assert_eq!(number("press:low").await, None);
+    assert!(!store.maintenance_is_open(id(1)).await.unwrap() && !store.maintenance_is_open(id(9)).await.unwrap());
 }
 
 async fn orders_and_failures_are_found_by_branch_state_text_and_time(base: Base) {

@@ -6,7 +6,7 @@
 mod read;
 
 use super::outbox::enqueue;
-use super::to_json;
+use super::{NEVER, to_json};
 use crate::error::StoreError;
 use crate::maintenance::{
     FailureRow, MaintenanceEntry, MaintenanceFilter, MaintenancePage, MaintenanceRepository, MaintenanceRow,
@@ -19,9 +19,6 @@ use andon_model::Timestamp;
 use andon_model::event::Event;
 use async_trait::async_trait;
 use uuid::Uuid;
-
-/// The time of what is not over.
-const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 #[async_trait]
 impl MaintenanceRepository for Store {
@@ -121,6 +118,12 @@ impl MaintenanceRepository for Store {
     async fn maintenance_by_id(&self, id: Uuid) -> Result<Option<StoredMaintenance>, StoreError> {
         let mut reading = self.moment("read a maintenance order").await?;
         read::by_id(&mut reading.link(), id).await
+    }
+
+    async fn maintenance_is_open(&self, id: Uuid) -> Result<bool, StoreError> {
+        let doing = "read whether a maintenance order is open";
+        let query = sql("SELECT is_open FROM maintenance_order WHERE id = $1").bind(id);
+        Ok(query.first(&mut self.reader(doing).await?.link(), doing).await?.unwrap_or(false))
     }
 
     async fn maintenance_of(&self, origin: &str) -> Result<Option<StoredMaintenance>, StoreError> {

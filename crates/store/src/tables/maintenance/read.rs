@@ -1,7 +1,6 @@
 //! Maintenance out of its rows.
 
-use super::super::{pattern, push_below};
-use super::NEVER;
+use super::super::{pattern, push_below, some_end};
 use crate::error::{StoreError, database};
 use crate::maintenance::{
     FailureRow, MOST_ENTRIES, MOST_ORDERS, MaintenanceEntry, MaintenanceFilter, MaintenancePage, MaintenanceRow,
@@ -210,11 +209,6 @@ pub(super) async fn turn(tx: &mut Link<'_>, plan: &str) -> Result<Option<PlanTur
 pub(super) async fn turns(tx: &mut Link<'_>) -> Result<Vec<PlanTurn>, StoreError> {
     let rows = sql("SELECT * FROM maintenance_turn ORDER BY plan").all(tx).await;
     rows.map_err(database("read the turns of plans"))?.iter().map(turn_row).collect()
-}
-
-/// The end of something; the last of times: it is not over.
-fn some_end(end: Timestamp) -> Option<Timestamp> {
-    (end != NEVER).then_some(end)
 }
 
 fn number(row: &Row, column: &str) -> Result<Option<u64>, StoreError> {
