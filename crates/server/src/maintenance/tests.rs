@@ -264,14 +264,21 @@ async fn after_a_start_the_time_in_which_the_node_was_down_makes_no_plan_due() {
     bed.floor.go_on().await;
     bed.here.tick().await.expect("looked");
     assert_eq!(bed.of_plan("hours").await, [""; 0], "no machine has spoken yet");
+    let plan = bed.plan("hours").await;
+    assert_eq!((plan.state.as_str(), plan.measures[0].used), ("Ok", None), "it is not known to have run all the while");
+    assert!(plan.warning.expect("it says so").contains("no machine has spoken"));
+    let key = bed.key();
+    bed.here.make(NewMaintenanceWish::Plan("hours".to_owned()), key, person(1)).await.expect("made early");
     bed.at(2 * 24 * 60 + 1, &[("press/state", EXECUTE), ("press/good", 60)]).await;
-    assert_eq!(bed.of_plan("hours").await, [""; 0]);
-    assert_eq!(bed.plan("hours").await.measures[0].used, Some(99.0 * 60.0));
+    let plan = bed.plan("hours").await;
+    assert_eq!((plan.state.as_str(), plan.measures[0].used, plan.warning), ("Ok", Some(99.0 * 60.0), None));
     // From then on it counts, and what was counted before is there.
     for hour in 1..=9 {
+        assert_eq!(bed.plan("hours").await.state, "Ok", "before hour {hour}");
         bed.at((48 + hour) * 60 + 1, &[("press/state", EXECUTE)]).await;
     }
-    assert_eq!(bed.of_plan("hours").await, ["1 preventive AllowedToStart"]);
+    let plan = bed.plan("hours").await;
+    assert_eq!((plan.state.as_str(), plan.due_by.as_deref()), ("Due", Some("run_time")));
 }
 
 #[tokio::test]

@@ -24,13 +24,8 @@ pub(crate) struct ToolStands {
     pub(crate) standing: Standing,
     /// What it did somewhere cannot be told, in words.
     pub(crate) unread: Option<String>,
-}
-
-impl ToolStands {
-    /// Whether what is used of its life is not less than it seems; `times_are_known`: [`Manufacturing::times_are_known`].
-    pub(crate) fn is_sure(&self, times_are_known: bool) -> bool {
-        times_are_known || !matches!(self.tool.as_ref().and_then(|tool| tool.life), Some(Life::RunTime(_)))
-    }
+    /// No less is used of its life than it seems: see [`Manufacturing::times_are_known`].
+    pub(crate) is_sure: bool,
 }
 
 impl Manufacturing {
@@ -64,10 +59,9 @@ impl Manufacturing {
             }
         };
         let mut warnings = Vec::new();
-        let times_are_known = self.times_are_known();
         for (name, life) in lives {
             let stands = self.tool_stands(name, life).await;
-            if stands.standing.state != State::End || !stands.is_sure(times_are_known) {
+            if stands.standing.state != State::End || !stands.is_sure {
                 continue;
             }
             if let Some(life) = stands.tool.as_ref().and_then(|tool| tool.life) {
@@ -80,16 +74,22 @@ impl Manufacturing {
     /// In turn.
     async fn tool_stands(&self, name: String, life: ToolLife) -> ToolStands {
         let tool = self.state().master.tools.get(&name).cloned();
+        let is_by_time = matches!(tool.as_ref().and_then(|tool| tool.life), Some(Life::RunTime(_)));
+        // Asked before: what is read meanwhile is in what is used, or the answer is no.
+        let is_sure = !is_by_time || self.times_are_known();
         let (wear, mut unread) = self.wear_of(&life).await;
         if tool.is_none() {
             unread.get_or_insert("it is not in the documents: its cycles are told for one cavity".to_owned());
         }
         let besides = Used { cycles: Quantity::from_millionths(life.cycles), run_time_us: life.run_time };
+        if !is_sure {
+            unread.get_or_insert("since the node started no machine has spoken: it may have run for less".to_owned());
+        }
         let cavities = tool.as_ref().map_or(NonZeroU32::MIN, |tool| tool.cavities);
         let used = Used::of(&wear, cavities, besides);
         let without = Standing { state: State::NoLife, share: None, reached: None };
         let standing = tool.as_ref().map_or(without, |tool| stand(tool, &used));
-        ToolStands { name, tool, life, used, standing, unread }
+        ToolStands { name, tool, life, used, standing, unread, is_sure }
     }
 
     /// What machines did while a tool was mounted there in its present life, as far as it can be told. In turn.

@@ -10,6 +10,7 @@ mod tests;
 
 use crate::looking::look_every;
 use crate::mes::{Manufacturing, ToolStands};
+use crate::plant_admin::to_its_event;
 use crate::shift::key_of;
 use andon_api::ports::NotDone;
 use andon_api::ports::tools::{ToolAnswer, ToolDetail, ToolFilter, ToolUnitsPage, ToolWish, Tools as Port, ToolsPage};
@@ -28,8 +29,6 @@ use uuid::Uuid;
 
 /// How often it is looked what lives have come to.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How long the answer waits for the event to be in the records lane.
-const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 /// So many tools are looked at at a time.
 const AT_A_TIME: usize = 100;
 
@@ -75,11 +74,9 @@ impl Tools {
         let with_life = master.tools.iter().filter(|(_, tool)| tool.life.is_some());
         let names: Vec<String> = with_life.map(|(name, _)| name.clone()).collect();
         for some in names.chunks(AT_A_TIME) {
-            // Asked before: what comes in between is in what is used, or the answer is no.
-            let times_are_known = self.parts.mes.times_are_known();
             for stands in self.parts.mes.tools_stand(some.to_vec()).await? {
                 // What is told is told for good.
-                if stands.is_sure(times_are_known) {
+                if stands.is_sure {
                     self.tell(&stands).await?;
                 }
             }
@@ -133,12 +130,9 @@ impl Tools {
         let own = self.own.upgrade();
         let own = own.ok_or_else(|| NotDone::Failed("what keeps tools has stopped".to_owned()))?;
         let tool = name.clone();
-        let change = async move { own.act_in_turn(tool, wish, reason, key, by).await };
-        let told = crate::plant_admin::to_the_end(change, NotDone::Failed).await?;
-        if let Some(event) = told {
-            self.parts.store.relay_now(event, RECORDED_WITHIN).await?;
-        }
-        Ok((told.is_some(), self.detail(name).await?))
+        let change = async move { own.act_in_turn(tool, wish, reason, key, by).await.map(|event| ((), event)) };
+        let ((), now) = to_its_event(&self.parts.store, change, NotDone::Failed).await?;
+        Ok((now, self.detail(name).await?))
     }
 
     async fn act_in_turn(&self, tool: String, wish: ToolWish, reason: String, key: Uuid, by: Principal) -> Done {

@@ -143,7 +143,7 @@ impl Bed {
     /// Waits until the relay has told all.
     async fn relayed(&self) {
         for pending in self.floor.store.outbox_pending(1_000).await.expect("read") {
-            self.floor.store.relay_now(pending.id, super::RECORDED_WITHIN).await.expect("told");
+            self.floor.store.relay_now(pending.id, crate::plant_admin::TOLD_WITHIN).await.expect("told");
         }
     }
 
@@ -235,6 +235,7 @@ async fn after_a_start_the_time_in_which_the_node_was_down_is_told_of_no_tool() 
     bed.floor.go_on().await;
     bed.here.tick().await.expect("looked");
     assert_eq!(bed.floor.mes.tools_at_end(PRESS).await.len(), 0, "no job is remarked for it either");
+    assert!(bed.tool("D").await.tool.warning.expect("it says so").contains("no machine has spoken"));
     bed.at(2 * 24 * 60 + 1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
     assert_eq!(bed.used("D").await, told(0.0, 9, "ok", &[]));
     // From then on it counts.
